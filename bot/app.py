@@ -1,0 +1,274 @@
+"""Builds everything, runs it and stops it: the only file that knows every other."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import discord
+import structlog
+
+from bot.config import Settings
+from bot.db.vault import Vault
+from bot.discord_client import SpeckleBot, use_api
+from bot.discord_out import send
+from bot.errors import ConfigError, Problem, StorageUnavailable
+from bot.pipeline.delivery import Delivery
+from bot.pipeline.ingest import Ingest
+from bot.services.guilds import GuildService
+from bot.services.subscriptions import SubscriptionService
+from bot.speckle.gateway import SpeckleGateway
+from bot.storage import Storage
+from bot.webhook_listener import SharedHook, WebhookListener
+
+log = structlog.get_logger()
+
+LEAD_RETRY_S = 5.0
+LOGIN_RETRY_S = 5.0
+HOUSEKEEPING_S = 3600.0
+MIB = 1024 * 1024
+
+
+def utc_now() -> datetime:
+    """The time now, aware, UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The running bot, as the demo and the tests hold it."""
+
+    storage: Storage
+    bot: SpeckleBot
+    port: int
+
+
+async def run(settings: Settings) -> None:
+    """Run the bot until a stop signal; a second signal ends the process at once."""
+    stopping = asyncio.Event()
+    with stop_signals(stopping):
+        async with running(settings):
+            await stopping.wait()
+            log.info("app.stopping")
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[App]:
+    """The bot at work for as long as the block runs: listener, ingest, delivery, Discord.
+
+    Errors: ConfigError for settings that do not work out; an error of any part ends the block,
+    because a bot that works by halves looks healthy and is not.
+    """
+    token = _required(settings)
+    if settings.discord_api_url is not None:
+        use_api(settings.discord_api_url)
+    vault = Vault([key.get_secret_value() for key in settings.encryption_keys])
+    async with Storage.open(settings.database_url, vault, utc_now) as storage:
+        gateway = _speckle_gateway(settings)
+        guilds = GuildService(storage, utc_now)
+        bot = SpeckleBot(storage, _subscriptions(settings, storage), guilds)
+        delivery = Delivery(
+            storage, partial(send, bot), channels_at_once=settings.delivery.concurrency, now=utc_now
+        )
+        ingest = Ingest(
+            storage,
+            gateway,
+            speckle_servers=settings.speckle_servers,
+            served_guilds=frozenset(settings.organisation.guilds),
+            queued=delivery.wake,
+            now=utc_now,
+        )
+        bot.delivery_wanted = delivery.wake
+        listener = WebhookListener(
+            storage,
+            shared_hook=_shared_hook(settings),
+            max_body_bytes=settings.webhook.max_body_mib * MIB,
+            stored=ingest.wake,
+            gateway_silence_s=bot.gateway_silence_s,
+            now=utc_now,
+        )
+        try:
+            async with listener.listening(settings.webhook_host, settings.webhook_port) as port:
+                log.info("listener.up", host=settings.webhook_host, port=port)
+                async with _background(
+                    _lead(storage, settings, bot, token, ingest, delivery), name="leader"
+                ):
+                    yield App(storage, bot, port)
+        finally:
+            gateway.close()
+
+
+async def _lead(
+    storage: Storage,
+    settings: Settings,
+    bot: SpeckleBot,
+    token: str,
+    ingest: Ingest,
+    delivery: Delivery,
+) -> None:
+    """Do what only one process may do at a time, as soon as this is the one."""
+    while not await storage.lead():
+        if settings.database_url.startswith("sqlite"):
+            raise ConfigError(
+                Problem(
+                    "DATABASE_URL",
+                    "Another bot runs on this database.",
+                    "Stop it first, or give this one a database of its own.",
+                )
+            )
+        log.info("app.standby", why="another process leads; this one takes webhooks meanwhile")
+        await asyncio.sleep(LEAD_RETRY_S)
+    keep_days = settings.retention.left_guild_days
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(ingest.run(), name="ingest")
+        tasks.create_task(delivery.run(bot.logged_in), name="delivery")
+        tasks.create_task(_discord(bot, token), name="discord")
+        tasks.create_task(_housekeeping(storage, timedelta(days=keep_days)), name="housekeeping")
+
+
+async def _discord(bot: SpeckleBot, token: str) -> None:
+    """Keep the bot logged in and its gateway connected; Discord may be away at any moment."""
+    try:
+        await _login(bot, token)
+        while not bot.is_closed():
+            try:
+                await bot.connect()
+            except (discord.PrivilegedIntentsRequired, discord.ConnectionClosed):
+                raise
+            except Exception:
+                # discord.py lets a gateway that is away at the first dial end in AttributeError.
+                log.exception("discord.gateway_failed", retry_in_s=LOGIN_RETRY_S)
+                await asyncio.sleep(LOGIN_RETRY_S)
+    finally:
+        await bot.close()
+
+
+async def _login(bot: SpeckleBot, token: str) -> None:
+    while True:
+        try:
+            await bot.login(token)
+        except discord.LoginFailure as error:
+            raise ConfigError(
+                Problem(
+                    "DISCORD_TOKEN",
+                    "Discord does not accept it.",
+                    "Copy it again from the application's Bot page, or reset it there.",
+                )
+            ) from error
+        except (discord.DiscordException, OSError, StorageUnavailable) as error:
+            log.warning("discord.away", error=type(error).__name__, retry_in_s=LOGIN_RETRY_S)
+            await bot.http.close()
+            await asyncio.sleep(LOGIN_RETRY_S)
+        else:
+            bot.logged_in.set()
+            return
+
+
+async def _housekeeping(storage: Storage, keep_left_guild: timedelta) -> None:
+    """Erase the data of guilds that removed the bot long enough ago."""
+    while True:
+        try:
+            erased = await storage.guilds.erase_left_before(utc_now() - keep_left_guild)
+            if erased:
+                log.info("housekeeping.guilds_erased", count=erased)
+        except StorageUnavailable as error:
+            log.error("housekeeping.database_unavailable", reason=error.reason)
+        await asyncio.sleep(HOUSEKEEPING_S)
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
+    """Run `work` beside the block; it ends with the block, and its failure ends the block.
+
+    Errors: the first one that a part raised, out of its group.
+    """
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(work, name=name)
+            try:
+                yield
+            finally:
+                task.cancel()
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _required(settings: Settings) -> str:
+    problems = []
+    if settings.discord_token is None:
+        problems.append(
+            Problem(
+                "DISCORD_TOKEN",
+                "It is not set.",
+                "Copy the token from the application's Bot page into .env; the README shows how.",
+            )
+        )
+    if not settings.encryption_keys:
+        problems.append(
+            Problem(
+                "ENCRYPTION_KEYS",
+                "It is not set.",
+                "Make a key with `python3 run.py key` and put it into .env.",
+            )
+        )
+    if problems or settings.discord_token is None:
+        raise ConfigError(*problems)
+    return settings.discord_token.get_secret_value()
+
+
+def _subscriptions(settings: Settings, storage: Storage) -> SubscriptionService:
+    return SubscriptionService(
+        storage,
+        speckle_servers=settings.speckle_servers,
+        public_url=settings.public_url,
+        served_guilds=frozenset(settings.organisation.guilds),
+        shared_hook_enabled=settings.speckle_webhook_secret is not None,
+        now=utc_now,
+    )
+
+
+def _speckle_gateway(settings: Settings) -> SpeckleGateway:
+    token = settings.speckle_token
+    return SpeckleGateway(
+        token=token.get_secret_value() if token else None,
+        token_server=settings.speckle_servers[0],
+        deadline_s=settings.speckle.enrich_deadline_s,
+    )
+
+
+def _shared_hook(settings: Settings) -> SharedHook | None:
+    secret = settings.speckle_webhook_secret
+    if secret is None or not settings.organisation.guilds:
+        return None
+    return SharedHook(secret.get_secret_value(), frozenset(settings.speckle_servers))
+
+
+@contextmanager
+def stop_signals(stopping: asyncio.Event) -> Iterator[None]:
+    """Set `stopping` at SIGINT or SIGTERM; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if stopping.is_set():
+            sys.stderr.write("Stopped at once.\n")
+            os._exit(1)
+        stopping.set()
+
+    # Not loop.add_signal_handler, which Windows lacks.
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(n, lambda *_: loop.call_soon_threadsafe(stop)) for n in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,270 @@
+"""The try-out: a Discord on this machine, the real bot against it, and a project's day played to it.
+
+Nothing here stands in for a part of the bot: the subscriptions are made with `/subscribe`, the
+deliveries are signed and sent over HTTP as a Speckle server does, and what is printed is what the
+channels then hold.
+"""
+
+import asyncio
+import json
+import re
+import shlex
+import sys
+import tempfile
+import textwrap
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+from cryptography.fernet import Fernet
+
+from bot.app import App, running, stop_signals
+from bot.config import Settings
+from bot.db.rows import Hook
+from bot.log import configure
+from bot.sandbox import Answer, Sandbox, SandboxChannel, SandboxGuild, SandboxMember, SandboxMessage
+from bot.speckle.signature import sign
+
+SAMPLES: Final = Path(__file__).parent / "sandbox" / "sample_events.json"
+PROJECT: Final = "https://app.speckle.systems/projects/5f0c9a41b7"
+PACE_S: Final = 0.7  # between deliveries, so that one can read along
+WIDTH: Final = 78
+CHANNELS: Final[Mapping[str, Mapping[str, str]]] = {
+    "project-log": {},
+    "structure": {"models": "structure/**", "events": "models, versions"},
+    "coordination": {"events": "comments"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The guild that the demo plays in."""
+
+    sandbox: Sandbox
+    guild: SandboxGuild
+    member: SandboxMember
+    channels: Sequence[SandboxChannel]
+
+
+async def run_demo(port: int | None = None) -> int:
+    """Play the demo until Ctrl-C; `port` is the listener's, None takes 8003 or any free one."""
+    stopping = asyncio.Event()
+    with stop_signals(stopping), tempfile.TemporaryDirectory(prefix="speckle-demo-") as folder:
+        async with _on_stage(Path(folder), port) as (stage, app):
+            printer = asyncio.create_task(_print_messages(stage), name="printer")
+            typing = asyncio.create_task(_read_commands(stage), name="commands")
+            play = asyncio.create_task(_play(stage, app, Path(folder)), name="play")
+            stopped = asyncio.create_task(stopping.wait(), name="stop")
+            done, _ = await asyncio.wait(
+                {printer, play, stopped}, return_when=asyncio.FIRST_EXCEPTION
+            )
+            for task in (printer, typing, play, stopped):
+                task.cancel()
+            for task in done - {stopped}:
+                task.result()
+    _say("\nStopped. Nothing was kept.")
+    return 0
+
+
+@asynccontextmanager
+async def _on_stage(folder: Path, port: int | None) -> AsyncIterator[tuple[Stage, App]]:
+    async with Sandbox.start() as sandbox:
+        guild = sandbox.add_guild("Studio Kestrel")
+        member = guild.add_member("Maren Oduya", permissions="manage_webhooks")
+        channels = [guild.add_channel(name) for name in CHANNELS]
+        async with running(_settings(sandbox, folder, await _free_port(port))) as app:
+            await asyncio.wait_for(app.bot.ready_once.wait(), timeout=30)
+            yield Stage(sandbox, guild, member, channels), app
+
+
+def _settings(sandbox: Sandbox, folder: Path, port: int) -> Settings:
+    settings = Settings.model_validate(
+        {
+            "discord_token": sandbox.token,
+            "discord_api_url": sandbox.api_url,
+            "encryption_keys": (Fernet.generate_key().decode(),),
+            "database_url": f"sqlite+aiosqlite:///{folder / 'demo.db'}",
+            "public_url": f"http://127.0.0.1:{port}",
+            "webhook_port": port,
+            "speckle": {"enrich_deadline_s": 0.0},  # the project is invented: nobody to ask
+            "log_level": "error",
+            "log_format": "console",
+        }
+    )
+    configure(settings)
+    return settings
+
+
+async def _free_port(wanted: int | None) -> int:
+    """The wanted port; without a wish 8003, or any free one where that is taken."""
+    if wanted is not None:
+        return wanted
+    for port in (Settings.model_fields["webhook_port"].default, 0):
+        try:
+            server = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
+        except OSError:
+            continue
+        async with server:
+            found: int = server.sockets[0].getsockname()[1]
+            return found
+    raise AssertionError("port 0 is always free")
+
+
+async def _play(stage: Stage, app: App, folder: Path) -> None:
+    """Subscribe in each channel, then let the project's day arrive."""
+    _say("A Discord runs on this machine, with the bot in it. Maren Oduya types:")
+    for channel, (name, options) in zip(stage.channels, CHANNELS.items(), strict=True):
+        _say(f"\n  #{name} ▸ /subscribe stream_id:{PROJECT} {_options_text(options)}")
+        answer = await stage.sandbox.command(
+            stage.guild, channel, stage.member, "subscribe", stream_id=PROJECT, **options
+        )
+        _say(_indented(_answer_text(answer)))
+    hook = (await app.storage.hooks.of_guild(stage.guild.id))[0]
+    url = f"http://127.0.0.1:{app.port}/webhooks/{hook.key}"
+    _say("\nNow the project's day arrives, signed and sent as a Speckle server does it:")
+    bodies = [_body(payload) for payload in json.loads(SAMPLES.read_text("utf-8"))]
+    async with aiohttp.ClientSession() as session:
+        for body in bodies:
+            await asyncio.sleep(PACE_S)
+            await _post(session, url, body, hook)
+    await asyncio.sleep(2 * PACE_S)
+    _say(_invitation(url, hook, bodies[1], folder))
+    await asyncio.Event().wait()
+
+
+async def _post(session: aiohttp.ClientSession, url: str, body: bytes, hook: Hook) -> None:
+    headers = {
+        "Content-Type": "application/json",
+        "X-WEBHOOK-SIGNATURE": sign(body, hook.secrets[0]),
+    }
+    async with session.post(url, data=body, headers=headers) as answer:
+        if answer.status != 202:
+            _say(f"The bot answered {answer.status}: {await answer.text()}")
+
+
+def _body(payload: Mapping[str, Any]) -> bytes:
+    return json.dumps({"payload": payload}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _invitation(url: str, hook: Hook, body: bytes, folder: Path) -> str:
+    sample = folder / "delivery.json"
+    sample.write_bytes(body)
+    return textwrap.dedent(f"""
+        {"─" * WIDTH}
+        Still running. Deliveries for this project are taken at
+          {url}
+          secret: {hook.secrets[0]}
+        Send one yourself:
+          curl -H 'Content-Type: application/json' \\
+            -H 'X-WEBHOOK-SIGNATURE: {sign(body, hook.secrets[0])}' \\
+            --data-binary @{sample} \\
+            {url}
+        Or type a command as Maren would, then Enter, and paste what it says into a Speckle
+        server on this machine:
+          /subscribe stream_id:<your project's address>      /subscriptions
+        Ctrl-C ends the demo.
+        """)
+
+
+async def _print_messages(stage: Stage) -> None:
+    """Print each message of each channel once, as soon as it is there."""
+    shown: set[int] = set()
+    while True:
+        for channel in stage.channels:
+            for message in stage.sandbox.messages(channel.id):
+                if message.id not in shown:
+                    shown.add(message.id)
+                    _say(_message_text(channel, message))
+        await asyncio.sleep(0.1)
+
+
+async def _read_commands(stage: Stage) -> None:
+    """Type what stands on standard input into the first channel, as the member."""
+    loop = asyncio.get_running_loop()
+    if not sys.stdin.isatty():
+        return
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    loop.add_reader(sys.stdin, lambda: lines.put_nowait(sys.stdin.readline()))
+    try:
+        while line := await lines.get():
+            await _type(stage, line)
+    finally:
+        loop.remove_reader(sys.stdin)
+
+
+async def _type(stage: Stage, line: str) -> None:
+    if not line.strip():
+        return
+    try:
+        name, *words = shlex.split(line.strip().removeprefix("/"))
+        options = dict(word.split(":", 1) for word in words)
+        answer = await stage.sandbox.command(
+            stage.guild, stage.channels[0], stage.member, name, **options
+        )
+    except (ValueError, LookupError) as error:
+        _say(f"  That is no command: {error}. Write /name option:value option:value.")
+        return
+    _say(_indented(_answer_text(answer)))
+
+
+def _answer_text(answer: Answer) -> str:
+    who = "only Maren sees this" if answer.ephemeral else "everybody sees this"
+    lines = [f"({who})", answer.content or ""]
+    lines += [_embed_text(embed) for embed in answer.embeds]
+    return "\n".join(line for line in lines if line)
+
+
+def _message_text(channel: SandboxChannel, message: SandboxMessage) -> str:
+    head = f"\n┌─ #{channel.name} " + "─" * (WIDTH - len(channel.name) - 5)
+    parts = [message.content, *(_embed_text(embed) for embed in message.embeds)]
+    text = "\n".join(part for part in parts if part)
+    return "\n".join([head, *(f"│ {line}" for line in text.splitlines()), "└" + "─" * (WIDTH - 1)])
+
+
+def _embed_text(embed: Mapping[str, Any]) -> str:
+    """An embed as a terminal can show it, top to bottom as Discord does."""
+    author = embed.get("author", {}).get("name")
+    picture = embed.get("image", {}).get("filename") or embed.get("image", {}).get("url")
+    lines = [
+        f"● {author}" if author else "",
+        _plain(embed.get("title", "")),
+        embed.get("url", ""),
+        _plain(embed.get("description", "")),
+        *(
+            f"{_plain(field['name'])}: {_plain(field['value'])}".replace("\n", "\n  ")
+            for field in embed.get("fields", ())
+        ),
+        f"[picture {picture}]" if picture else "",
+        embed.get("footer", {}).get("text", ""),
+    ]
+    return "\n".join(wrapped for line in lines if line for wrapped in _wrapped(line))
+
+
+def _wrapped(text: str) -> Sequence[str]:
+    lines = []
+    for line in text.splitlines():
+        lines += textwrap.wrap(line, WIDTH - 2, break_long_words=False, break_on_hyphens=False)
+    return lines
+
+
+def _plain(markdown: str) -> str:
+    """Markdown as Discord would show it, near enough for a terminal."""
+    unlinked = re.sub(r"\[((?:\\.|[^\]\\])*)\]\((?:<)?[^)>]*(?:>)?\)", r"\1", markdown)
+    unmarked = re.sub(r"(?<!\\)(\*\*|__|~~|```\w*|`)", "", unlinked)
+    return re.sub(r"\\([^\w\s])", r"\1", unmarked)
+
+
+def _options_text(options: Mapping[str, str]) -> str:
+    return " ".join(f"{name}:{value}" for name, value in options.items())
+
+
+def _indented(text: str) -> str:
+    return textwrap.indent(text, "    ")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

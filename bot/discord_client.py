@@ -1,0 +1,133 @@
+"""The bot as Discord sees it: its cogs, its commands kept in step, and the one error handler."""
+
+import hashlib
+import json
+import time
+from typing import Any
+
+import discord
+import structlog
+from discord import app_commands
+from discord.ext import commands
+from discord.gateway import DiscordWebSocket
+from yarl import URL
+
+from bot.cogs import COGS, DYNAMIC_ITEMS
+from bot.errors import BotError, StorageUnavailable
+from bot.services.errors import CommandRefused
+from bot.services.subscriptions import SubscriptionService
+from bot.storage import Storage
+
+log = structlog.get_logger()
+
+COMMANDS_FACT = "commands.fingerprint"
+MAX_RATELIMIT_WAIT_S = 30.0  # the least that discord.py accepts; longer waits come back as Later
+
+
+def use_api(api_url: str) -> None:
+    """Point discord.py to another Discord-compatible API, for the whole process."""
+    discord.http.Route.BASE = api_url
+
+
+class SpeckleBot(commands.Bot):
+    """A discord.py client with slash commands only and the `guilds` intent only."""
+
+    def __init__(self, storage: Storage, subscriptions: SubscriptionService) -> None:
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            help_command=None,
+            intents=discord.Intents(guilds=True),
+            allowed_mentions=discord.AllowedMentions.none(),
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            max_messages=None,
+            max_ratelimit_timeout=MAX_RATELIMIT_WAIT_S,
+            enable_debug_events=True,  # on_socket_raw_receive, for the gateway's sign of life
+        )
+        self.storage = storage
+        self.subscriptions = subscriptions
+        self._gateway_heard_at: float | None = None
+        self.tree.on_error = self._on_command_error  # type: ignore[method-assign]  # documented way
+
+    def gateway_silence_s(self) -> float | None:
+        """Seconds since the gateway last sent anything, heartbeat answers included."""
+        heard_at = self._gateway_heard_at
+        return None if heard_at is None else time.monotonic() - heard_at
+
+    async def on_socket_raw_receive(self, _frame: str | bytes) -> None:
+        """Note the gateway's sign of life: `is_ready()` stays true on a dead connection."""
+        self._gateway_heard_at = time.monotonic()
+
+    async def setup_hook(self) -> None:
+        """Find the gateway, add the cogs and sync the commands, before the gateway is dialled."""
+        _, gateway_url, _ = await self.http.get_bot_gateway()
+        DiscordWebSocket.DEFAULT_GATEWAY = URL(gateway_url)
+        for cog in COGS:
+            await self.add_cog(cog(self))
+        self.add_dynamic_items(*DYNAMIC_ITEMS)
+        await self._sync_commands()
+
+    async def _sync_commands(self) -> None:
+        """Register the commands with Discord if they are not the ones registered last time."""
+        payload = [command.to_dict(self.tree) for command in self.tree.get_commands()]
+        fingerprint = _fingerprint({"application": self.application_id, "commands": payload})
+        if await self.storage.facts.get(COMMANDS_FACT) == fingerprint:
+            return
+        synced = await self.tree.sync()
+        await self.storage.facts.set(COMMANDS_FACT, fingerprint)
+        log.info("commands.synced", count=len(synced))
+
+    async def on_ready(self) -> None:
+        """Say who the bot is and where; Discord may send this again after a new session."""
+        log.info("discord.ready", bot=str(self.user), guilds=len(self.guilds))
+
+    async def _on_command_error(
+        self, interaction: discord.Interaction, error: app_commands.AppCommandError
+    ) -> None:
+        await answer_error(interaction, error)
+
+
+async def answer_error(interaction: discord.Interaction[Any], error: Exception) -> None:
+    """Tell the caller, and nobody else, what went wrong and what to do."""
+    cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
+    text = _sentence(cause)
+    if text is None:
+        log.error("command.failed", command=_name(interaction), exc_info=cause)
+        text = (
+            "Something went wrong inside the bot, and nothing was changed. Try again; if it "
+            "happens again, tell the person who runs the bot: the log has the details."
+        )
+    try:
+        if interaction.response.is_done():
+            await interaction.followup.send(text, ephemeral=True)
+        else:
+            await interaction.response.send_message(text, ephemeral=True)
+    except discord.HTTPException as unanswerable:
+        log.warning("command.unanswered", command=_name(interaction), code=unanswerable.code)
+
+
+def _sentence(cause: Exception) -> str | None:
+    match cause:
+        case CommandRefused():
+            return cause.message
+        case StorageUnavailable():
+            return (
+                "The bot's database does not answer at the moment, so nothing was changed. Try "
+                "again in a minute; if it stays so, tell the person who runs the bot."
+            )
+        case app_commands.MissingPermissions():
+            return "This needs the permission Manage Webhooks. Ask someone who manages this server."
+        case app_commands.NoPrivateMessage():
+            return "This works in a server's channel only, not in a private message."
+        case BotError() | app_commands.CheckFailure():
+            return f"That did not work: {cause}"
+        case _:
+            return None
+
+
+def _name(interaction: discord.Interaction[Any]) -> str | None:
+    return interaction.command.qualified_name if interaction.command else None
+
+
+def _fingerprint(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

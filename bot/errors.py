@@ -1,0 +1,88 @@
+"""Everything that can go wrong, as facts; the sentence for a person is made where a person reads it.
+
+    BotError
+    ├── ConfigError            settings that cannot be used
+    ├── StorageError
+    │   ├── StorageUnavailable   the database cannot read or write now
+    │   ├── SchemaTooNew         the database was made by a newer bot
+    │   └── SealError            a sealed value does not open
+    ├── NotADelivery           a request body that is no Speckle delivery
+    ├── NotASpeckleLink        text that is neither a project id nor a Speckle link
+    └── SpeckleUnavailable     a Speckle server gave no usable answer in time
+"""
+
+from dataclasses import dataclass
+
+
+class BotError(Exception):
+    """The root of every error that this project raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One unusable setting: where it stands, what is wrong and how to mend it."""
+
+    where: str
+    what: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what} {self.mend}"
+
+
+class ConfigError(BotError):
+    """One or more settings cannot be used; `problems` holds them all."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class StorageError(BotError):
+    """The database did not do what was asked."""
+
+
+class StorageUnavailable(StorageError):
+    """The database cannot be reached, is locked, read-only or full; trying again may help."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class SchemaTooNew(StorageError):
+    """The database has a schema version that this release does not know."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"unknown schema version {found}")
+        self.found = found
+
+
+class SealError(StorageError):
+    """A sealed value opens with none of the keys, or belongs to something else."""
+
+
+class NotADelivery(BotError):
+    """A request body is not what a Speckle server sends; `reason` says in what."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NotASpeckleLink(BotError):
+    """A text is neither a project id nor an address on a Speckle server."""
+
+    def __init__(self, text: str, why: str) -> None:
+        super().__init__(why)
+        self.text = text
+        self.why = why
+
+
+class SpeckleUnavailable(BotError):
+    """A Speckle server refused, failed or took too long; `reason` is short and holds no secret."""
+
+    def __init__(self, server_url: str, reason: str) -> None:
+        super().__init__(f"{server_url}: {reason}")
+        self.server_url = server_url
+        self.reason = reason

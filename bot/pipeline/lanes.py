@@ -1,0 +1,105 @@
+"""Work that keeps its order within a lane and runs side by side across lanes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
+from typing import Generic, TypeVar
+
+import structlog
+
+from bot.errors import StorageUnavailable
+
+log = structlog.get_logger()
+
+Item = TypeVar("Item")
+Lane = TypeVar("Lane", bound=Hashable)
+
+RECOVERY_PAUSE_S = 1.0  # after a fault of ours or the database's, before the lane is looked at again
+DRAIN_S = 8.0  # below the 10 s that service managers commonly give before they kill
+IDLE_POLL_S = 2.0  # other processes commit too, and cannot wake this one
+
+
+class LaneRunner(Generic[Item, Lane]):
+    """Finds due items, at most one a lane at a time, and works on up to `at_once` of them.
+
+    `find(limit, busy)` gives due items of lanes not in `busy`; `lane_of` names an item's lane;
+    `work` deals with one item and leaves its outcome in the database, so that a lane whose work
+    failed is simply found again.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        at_once: int,
+        find: Callable[[int, Collection[Lane]], Awaitable[Sequence[Item]]],
+        lane_of: Callable[[Item], Lane],
+        work: Callable[[Item], Awaitable[None]],
+    ) -> None:
+        self._name = name
+        self._at_once = at_once
+        self._find = find
+        self._lane_of = lane_of
+        self._work = work
+        self._busy: set[Lane] = set()
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that there may be something to do now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled; what is in hand then gets `DRAIN_S` to end."""
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                self._wake.clear()
+                for item in await self._due():
+                    lane = self._lane_of(item)
+                    self._busy.add(lane)
+                    task = asyncio.create_task(self._one(item, lane), name=f"{self._name} {lane}")
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
+                await self._wait()
+        finally:
+            await _drain(tasks)
+
+    async def _due(self) -> Sequence[Item]:
+        free = self._at_once - len(self._busy)
+        if free <= 0:
+            return ()
+        try:
+            return await self._find(free, frozenset(self._busy))
+        except StorageUnavailable as error:
+            log.error(f"{self._name}.database_unavailable", reason=error.reason)
+            await asyncio.sleep(RECOVERY_PAUSE_S)
+            return ()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(IDLE_POLL_S):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _one(self, item: Item, lane: Lane) -> None:
+        try:
+            await self._work(item)
+        except StorageUnavailable as error:
+            log.error(f"{self._name}.database_unavailable", reason=error.reason)
+            await asyncio.sleep(RECOVERY_PAUSE_S)
+        except Exception:
+            log.exception(f"{self._name}.failed", lane=str(lane))
+            await asyncio.sleep(RECOVERY_PAUSE_S)
+        finally:
+            self._busy.discard(lane)
+            self._wake.set()
+
+
+async def _drain(tasks: set[asyncio.Task[None]]) -> None:
+    """Let tasks end; cancel those that take too long, whose work is found again at the next start."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=DRAIN_S)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
