@@ -1,5 +1,6 @@
 """The bot as Discord sees it: its cogs, its commands kept in step, and the one error handler."""
 
+import asyncio
 import hashlib
 import json
 import time
@@ -15,6 +16,7 @@ from yarl import URL
 from bot.cogs import COGS, DYNAMIC_ITEMS
 from bot.errors import BotError, StorageUnavailable
 from bot.services.errors import CommandRefused
+from bot.services.guilds import GuildService
 from bot.services.subscriptions import SubscriptionService
 from bot.storage import Storage
 
@@ -32,7 +34,9 @@ def use_api(api_url: str) -> None:
 class SpeckleBot(commands.Bot):
     """A discord.py client with slash commands only and the `guilds` intent only."""
 
-    def __init__(self, storage: Storage, subscriptions: SubscriptionService) -> None:
+    def __init__(
+        self, storage: Storage, subscriptions: SubscriptionService, guild_service: GuildService
+    ) -> None:
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,
@@ -45,6 +49,9 @@ class SpeckleBot(commands.Bot):
         )
         self.storage = storage
         self.subscriptions = subscriptions
+        self.guild_service = guild_service
+        self.logged_in = asyncio.Event()  # from now on messages can be sent, gateway or not
+        self.ready_once = asyncio.Event()
         self._gateway_heard_at: float | None = None
         self.tree.on_error = self._on_command_error  # type: ignore[method-assign]  # documented way
 
@@ -62,7 +69,8 @@ class SpeckleBot(commands.Bot):
         _, gateway_url, _ = await self.http.get_bot_gateway()
         DiscordWebSocket.DEFAULT_GATEWAY = URL(gateway_url)
         for cog in COGS:
-            await self.add_cog(cog(self))
+            if self.get_cog(cog.__cog_name__) is None:  # a second login after a failed first one
+                await self.add_cog(cog(self))
         self.add_dynamic_items(*DYNAMIC_ITEMS)
         await self._sync_commands()
 
@@ -77,7 +85,9 @@ class SpeckleBot(commands.Bot):
         log.info("commands.synced", count=len(synced))
 
     async def on_ready(self) -> None:
-        """Say who the bot is and where; Discord may send this again after a new session."""
+        """Learn which guilds there are; Discord may send this again after a new session."""
+        await self.guild_service.reconcile(guild.id for guild in self.guilds)
+        self.ready_once.set()
         log.info("discord.ready", bot=str(self.user), guilds=len(self.guilds))
 
     async def _on_command_error(

@@ -1,0 +1,159 @@
+"""How much the durable listener costs: its requests per second beside a bare handler's.
+
+Both servers run as processes of their own, in turn, under the same load: 64 connections that each
+post signed deliveries of 6 kB, all different. The bare one reads the body, checks the signature and
+answers; the durable one also finds the hook, parses the delivery and commits it to disk.
+
+    python -m bench.listener [--rounds 5] [--seconds 4]
+"""
+
+import argparse
+import asyncio
+import hashlib
+import hmac
+import json
+import multiprocessing
+import statistics
+import sys
+import tempfile
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from aiohttp import web
+from cryptography.fernet import Fernet
+
+from bot.app import utc_now
+from bot.db.rows import HookKind
+from bot.db.vault import Vault
+from bot.storage import Storage
+from bot.webhook_listener import WebhookListener
+
+CONNECTIONS = 64
+BODY_BYTES = 6_000
+PROJECT_ID = "5f0c9a41b7"
+BARE_SECRET = "bare"  # noqa: S105  # no secret: the bare handler knows no hooks
+
+
+async def _bare(reports: Connection) -> None:
+    async def take(request: web.Request) -> web.Response:
+        body = await request.read()
+        wanted = hmac.new(BARE_SECRET.encode(), body, hashlib.sha256).hexdigest().encode()
+        sent = request.headers["X-WEBHOOK-SIGNATURE"].encode()
+        return web.Response(status=202 if hmac.compare_digest(wanted, sent) else 401)
+
+    app = web.Application(client_max_size=25 * 1024 * 1024)
+    app.router.add_post("/webhook", take)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    reports.send((runner.addresses[0][1], "/webhook", BARE_SECRET))
+    await asyncio.Event().wait()
+
+
+async def _durable(reports: Connection) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        vault = Vault([Fernet.generate_key().decode()])
+        url = f"sqlite+aiosqlite:///{Path(folder) / 'bench.db'}"
+        async with Storage.open(url, vault, utc_now) as storage:
+            await storage.guilds.join(1)
+            hook = await storage.hooks.create(
+                1, "https://app.speckle.systems", PROJECT_ID, HookKind.OWN, 2, 3
+            )
+            listener = WebhookListener(
+                storage,
+                shared_hook=None,
+                max_body_bytes=25 * 1024 * 1024,
+                stored=lambda: None,
+                gateway_silence_s=lambda: 0.0,
+                now=utc_now,
+            )
+            async with listener.listening("127.0.0.1", 0) as port:
+                reports.send((port, f"/webhooks/{hook.key}", hook.secrets[0]))
+                await asyncio.Event().wait()
+
+
+def _serve(kind: str, reports: Connection) -> None:
+    asyncio.run(_bare(reports) if kind == "bare" else _durable(reports))
+
+
+def _requests(path: str, secret: str, count: int) -> list[bytes]:
+    """Whole HTTP requests, made before the clock runs."""
+    requests = []
+    for number in range(count):
+        payload = {
+            "streamId": PROJECT_ID,
+            "event": {"event_name": "commit_create", "data": {"id": f"{number:010x}"}},
+            "server": {"canonicalUrl": "https://app.speckle.systems"},
+            "activityMessage": f"{time.time_ns()} " + "x" * (BODY_BYTES - 250),
+        }
+        body = json.dumps({"payload": payload}).encode()
+        signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+            f"X-WEBHOOK-SIGNATURE: {signature}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        requests.append(head.encode() + body)
+    return requests
+
+
+async def _load(port: int, requests: list[bytes], seconds: float) -> float:
+    """Requests per second over 64 kept connections; any answer but 202 ends the bench."""
+    waiting = iter(requests)
+    deadline = time.perf_counter() + seconds
+    answered = 0
+
+    async def one_connection() -> None:
+        nonlocal answered
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for request in waiting:
+            if time.perf_counter() > deadline:
+                break
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            if not head.startswith(b"HTTP/1.1 202"):
+                raise SystemExit(f"unexpected answer: {head[:60]!r}")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            await reader.readexactly(length)
+            answered += 1
+        writer.close()
+
+    started = time.perf_counter()
+    await asyncio.gather(*(one_connection() for _ in range(CONNECTIONS)))
+    return answered / (time.perf_counter() - started)
+
+
+def _measure(kind: str, seconds: float) -> float:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    server = context.Process(target=_serve, args=(kind, there), daemon=True)
+    server.start()
+    try:
+        port, path, secret = here.recv()
+        requests = _requests(path, secret, int(seconds * 8_000))
+        asyncio.run(_load(port, requests[:500], seconds))  # warm-up
+        return asyncio.run(_load(port, requests[500:], seconds))
+    finally:
+        server.kill()
+        server.join()
+
+
+def main() -> None:
+    """Run the rounds in turn and print the ratio of each, and their median."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    options = parser.parse_args()
+    ratios = []
+    for number in range(options.rounds):
+        bare, durable = _measure("bare", options.seconds), _measure("durable", options.seconds)
+        ratios.append(durable / bare)
+        sys.stdout.write(
+            f"round {number + 1}: bare {bare:.0f}/s, durable {durable:.0f}/s, "
+            f"ratio {ratios[-1]:.2f}\n"
+        )
+    sys.stdout.write(f"median ratio {statistics.median(ratios):.2f}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The form that edits a subscription's filters."""
+
+from collections.abc import Callable
+from typing import Any
+
+import discord
+
+from bot.cogs import wording
+from bot.cogs.answers import Interaction, Reply, in_time, redraw, report
+from bot.cogs.places import caller_of, guild_id_of
+from bot.services.outcomes import Entry
+from bot.services.subscriptions import read_filters
+from bot.speckle.filters import Filters
+
+MAX_INPUT = 1000  # characters; the same that /subscribe takes
+FORM_LIFE_S = 3600.0
+
+
+def _input(text: tuple[str, ...], placeholder: str) -> discord.ui.TextInput[Any]:
+    return discord.ui.TextInput(
+        default=", ".join(text)[:MAX_INPUT] or None,
+        placeholder=placeholder,
+        required=False,
+        max_length=MAX_INPUT,
+    )
+
+
+class FiltersForm(discord.ui.Modal):
+    """Shows the filters as they would be typed; a field left empty filters nothing out."""
+
+    def __init__(self, entry: Entry, changed: Callable[[Entry, str], Reply]) -> None:
+        super().__init__(title="What this channel shows", timeout=FORM_LIFE_S)
+        self._subscription_id = entry.subscription.id
+        self._changed = changed
+        filters = entry.subscription.filters
+        self.events = _input(filters.events, "versions, comment_created")
+        self.models = _input(filters.models, "struct/**, !**/draft*")
+        self.ignore_authors = _input(filters.ignore_authors, "Names or Speckle user ids")
+        for text, hint, item in (
+            ("Events", "Groups or single events, with commas. Empty: all", self.events),
+            ("Models", "Names with * and **, ! leaves out. Empty: all", self.models),
+            ("Ignored authors", "Whose events to leave out. Empty: nobody's", self.ignore_authors),
+        ):
+            self.add_item(discord.ui.Label(text=text, description=hint, component=item))
+
+    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
+        """Change the filters and show the subscription as it is now."""
+        try:
+            old, entry = await in_time(interaction, self._edit(interaction), new=False)
+            await redraw(interaction, self._changed(entry, wording.filters_changed(entry, old)))
+        except Exception as error:  # the top: discord.py would only log it
+            await report(interaction, error)
+
+    async def _edit(self, interaction: Interaction) -> tuple[Filters, Entry]:
+        filters = read_filters(
+            self.events.value, self.models.value, self.ignore_authors.value, Filters()
+        )
+        return await interaction.client.subscriptions.edit(
+            guild_id_of(interaction), caller_of(interaction), self._subscription_id, filters
+        )

@@ -1,0 +1,129 @@
+"""/subscribe and /unsubscribe."""
+
+from typing import TYPE_CHECKING
+
+import aiohttp
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.cogs import wording
+from bot.cogs.answers import Interaction, Reply, in_time, reply
+from bot.cogs.places import (
+    Picked,
+    caller_of,
+    channel_id_of,
+    find_place,
+    for_managers,
+    guild_id_of,
+)
+from bot.services.completion import Choice, complete_events
+from bot.services.outcomes import Change, NothingThere, Subscribed, SubscribeRequest
+
+if TYPE_CHECKING:
+    from bot.discord_client import SpeckleBot
+
+LONGEST_FILTER = 1000  # characters; far more than a channel needs, far less than hurts
+LONGEST_LINK = 2000
+
+FilterText = app_commands.Range[str, 1, LONGEST_FILTER]
+ProjectText = app_commands.Range[str, 1, LONGEST_LINK]
+
+
+class SubscribeCog(commands.Cog, name="subscribe"):
+    """Ties channels to projects and unties them."""
+
+    def __init__(self, bot: "SpeckleBot") -> None:
+        self._subscriptions = bot.subscriptions
+
+    @app_commands.command(description="Show a Speckle project's events in a channel")
+    @app_commands.describe(
+        stream_id="The project: its id, or any link into it, as copied from the browser",
+        events="Which events, for example: versions, comment_created. All, unless you say",
+        models="Which models, for example: struct/**, !**/draft*. All, unless you say",
+        ignore_authors="Whose events to leave out, with commas between. Nobody's, unless you say",
+        channel="Where to show them: a channel, thread or forum post. Here, unless you say",
+    )
+    @for_managers
+    async def subscribe(
+        self,
+        interaction: Interaction,
+        stream_id: ProjectText,
+        events: FilterText | None = None,
+        models: FilterText | None = None,
+        ignore_authors: FilterText | None = None,
+        channel: Picked | None = None,
+    ) -> None:
+        """Let a channel follow a project, or change what it follows of it."""
+
+        async def work() -> Subscribed:
+            request = SubscribeRequest(
+                guild_id=guild_id_of(interaction),
+                caller=caller_of(interaction, channel),
+                place=await find_place(interaction, channel_id_of(interaction, channel)),
+                project=stream_id,
+                events=events,
+                models=models,
+                ignore_authors=ignore_authors,
+            )
+            return await self._subscriptions.subscribe(request)
+
+        outcome = await in_time(interaction, work())
+        await reply(interaction, wording.subscribed(outcome))
+        if outcome.change is Change.NEW:
+            await _announce(interaction, outcome)
+
+    @app_commands.command(description="Stop showing a Speckle project's events in a channel")
+    @app_commands.describe(
+        project="The project: choose one, or paste its id or a link",
+        channel="Which channel shall stop. This one, unless you say",
+    )
+    @for_managers
+    async def unsubscribe(
+        self, interaction: Interaction, project: ProjectText, channel: Picked | None = None
+    ) -> None:
+        """Let a channel stop following a project."""
+        channel_id = channel_id_of(interaction, channel)
+        outcome = await in_time(
+            interaction,
+            self._subscriptions.unsubscribe(
+                guild_id_of(interaction), caller_of(interaction, channel), project, channel_id
+            ),
+        )
+        if isinstance(outcome, NothingThere):
+            await reply(interaction, Reply(wording.nothing_there(outcome, channel_id)))
+        else:
+            await reply(interaction, Reply(wording.removed(outcome)))
+
+    @subscribe.autocomplete("events")
+    async def _complete_events(
+        self, _interaction: Interaction, typed: str
+    ) -> list[app_commands.Choice[str]]:
+        return _choices(complete_events(typed))
+
+    @subscribe.autocomplete("stream_id")
+    @unsubscribe.autocomplete("project")
+    async def _complete_projects(
+        self, interaction: Interaction, typed: str
+    ) -> list[app_commands.Choice[str]]:
+        followed = await self._subscriptions.followed_projects(
+            guild_id_of(interaction), caller_of(interaction), typed
+        )
+        return _choices(followed)
+
+
+def _choices(offered: list[Choice]) -> list[app_commands.Choice[str]]:
+    return [app_commands.Choice(name=choice.name, value=choice.value) for choice in offered]
+
+
+async def _announce(interaction: Interaction, outcome: Subscribed) -> None:
+    """Tell the channel's members; if Discord refuses, the subscription stands all the same."""
+    channel_id = outcome.entry.subscription.channel_id
+    channel = interaction.client.get_partial_messageable(channel_id)
+    try:
+        await channel.send(
+            wording.public_line(outcome.entry), allowed_mentions=discord.AllowedMentions.none()
+        )
+    except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+        reason = getattr(error, "text", "") or type(error).__name__
+        await reply(interaction, Reply(wording.not_announced(channel_id, reason)))

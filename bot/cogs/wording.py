@@ -1,0 +1,339 @@
+"""How the outcomes of commands read. Text that people wrote in Speckle is escaped here."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import discord
+
+from bot.cards.text import escape_markdown, shorten
+from bot.cogs.answers import Reply
+from bot.db.rows import Hook, HookKind, HookState, PauseReason, Subscription, SubscriptionState
+from bot.services.completion import project_label
+from bot.services.outcomes import (
+    Change,
+    Entry,
+    NothingThere,
+    Removed,
+    SharedSetUp,
+    Subscribed,
+)
+from bot.services.setup import SetUp
+from bot.speckle.filters import Filters, describe
+from bot.speckle.links import Links
+
+COLOUR = 0x047EFB  # Speckle's blue
+MAX_NAME = 120
+MAX_FILTERS = 300
+# In a list, so that a page of entries fits into one embed's 4,096 characters.
+MAX_LISTED_NAME = 60
+MAX_LISTED_FILTERS = 100
+MAX_DESCRIPTION = 4096
+
+PAUSES = {
+    PauseReason.MEMBER: "paused by {by}",
+    PauseReason.PROJECT_DELETED: "paused: the project was deleted in Speckle",
+    PauseReason.CHANNEL_GONE: "paused: the channel is gone",
+    PauseReason.NO_PERMISSION: "paused: the bot may not post there",
+    PauseReason.THREAD_CLOSED: "paused: the thread is closed",
+}
+REMEDIES = {
+    PauseReason.MEMBER: "Press *Resume* to go on.",
+    PauseReason.PROJECT_DELETED: "There is nothing more to come: press *Remove* to tidy up.",
+    PauseReason.CHANNEL_GONE: "If it is there again, let the bot see it and press *Resume*; else "
+    "press *Remove*. New cards are kept until then.",
+    PauseReason.NO_PERMISSION: "Allow the bot *View Channel*, *Send Messages*, *Embed Links* and "
+    "*Attach Files* in it, then press *Resume*. New cards are kept until then.",
+    PauseReason.THREAD_CLOSED: "Open the thread again, then press *Resume*. New cards are kept "
+    "until then.",
+}
+
+
+def project_name(hook: Hook, limit: int = MAX_NAME) -> str:
+    """The project in bold, with a link to it."""
+    label = shorten(escape_markdown(project_label(hook)), limit)
+    return f"[**{label}**](<{Links(hook.server_url).project(hook.project_id)}>)"
+
+
+def filters_text(filters: Filters, limit: int = MAX_FILTERS) -> str:
+    """What a channel wants to see, in words; typed text stands in code quotes."""
+    return shorten(describe(filters), limit)
+
+
+def public_line(entry: Entry) -> str:
+    """What a channel's members read when it starts to follow a project."""
+    hook, subscription = entry.hook, entry.subscription
+    waiting = (
+        "\nIt waits for the first event, which shows that the webhook in Speckle is set up."
+        if hook.state is HookState.WAITING
+        else ""
+    )
+    return (
+        f"This channel now follows {project_name(hook)} on Speckle: "
+        f"{filters_text(subscription.filters)}. Set up by <@{subscription.created_by}>.{waiting}"
+    )
+
+
+def subscribed(outcome: Subscribed) -> Reply:
+    """What the caller of /subscribe reads."""
+    hook, subscription = outcome.entry.hook, outcome.entry.subscription
+    lines = [_what_changed(outcome)]
+    if outcome.resumed:
+        lines.append("It was paused and goes on now.")
+    if outcome.setup is not None:
+        return Reply("\n".join(lines), embed=setup_embed(outcome.setup))
+    if hook.state is HookState.WAITING:
+        lines.append(
+            "It waits for the first event: the project's webhook in Speckle has not sent one yet. "
+            f"<@{hook.created_by}>, who started it, or a member with *Manage Webhooks* in the "
+            "whole server sees what to enter there: `/subscriptions`, then *Show set-up*."
+        )
+    elif outcome.change is not Change.UNCHANGED:
+        lines.append(_live_text(outcome))
+    lines.append(
+        f"Change, pause or remove it: `/subscriptions channel:`<#{subscription.channel_id}>"
+    )
+    return Reply("\n".join(lines))
+
+
+def _what_changed(outcome: Subscribed) -> str:
+    hook, subscription = outcome.entry.hook, outcome.entry.subscription
+    where, new = f"<#{subscription.channel_id}>", filters_text(subscription.filters)
+    match outcome.change:
+        case Change.NEW:
+            return f"{where} now follows {project_name(hook)}: {new}."
+        case Change.UNCHANGED:
+            return f"Nothing changed: {where} follows {project_name(hook)} already: {new}."
+        case Change.CHANGED:
+            return filters_changed(outcome.entry, outcome.old_filters or Filters())
+
+
+def filters_changed(entry: Entry, old: Filters) -> str:
+    """From what to what the filters went."""
+    hook, subscription = entry.hook, entry.subscription
+    where = f"<#{subscription.channel_id}>"
+    if old == subscription.filters:
+        return f"Nothing changed for {project_name(hook)} in {where}."
+    return (
+        f"Changed what {where} shows of {project_name(hook)}.\n"
+        f"Before: {filters_text(old)}.\nNow: {filters_text(subscription.filters)}."
+    )
+
+
+def _live_text(outcome: Subscribed) -> str:
+    if outcome.entry.hook.kind is HookKind.SHARED:
+        return (
+            "It is live at once: this server is served by the shared webhook of whoever runs the "
+            "bot, so there is nothing to set up. Only a project that has that webhook sends events."
+        )
+    if outcome.new_triggers:
+        names = ", ".join(f"`{name}`" for name in outcome.new_triggers)
+        settings = Links(outcome.entry.hook.server_url).webhook_settings(
+            outcome.entry.hook.project_id
+        )
+        return (
+            "It is live at once: the project's webhook works already. See to it that it also has "
+            f"these events: {names} ([webhook settings](<{settings}>))."
+        )
+    return "It is live at once: the project's webhook works already."
+
+
+def setup_embed(setup: SetUp) -> discord.Embed:
+    """What to enter in Speckle, for the caller alone."""
+    embed = discord.Embed(
+        title="The webhook in Speckle" if setup.live else "One thing is left to do in Speckle",
+        url=setup.settings_url,
+        description=_steps(setup),
+        colour=COLOUR,
+    )
+    embed.add_field(name="URL", value=_url_text(setup), inline=False)
+    embed.add_field(name="Secret", value=f"```\n{setup.secret}\n```", inline=False)
+    ticks = "\n".join(f"`{name}`" for name in setup.triggers)
+    embed.add_field(name="Events to choose", value=ticks or _NO_TRIGGERS, inline=False)
+    if setup.unlisted:
+        names = ", ".join(kind.value.replace("_", " ") for kind in setup.unlisted)
+        embed.add_field(name="Not on Speckle's page", value=_UNLISTED.format(names), inline=False)
+    embed.set_footer(
+        text="Keep the secret to yourself: whoever has it can make up events. The bot shows it "
+        "only to members who manage webhooks."
+    )
+    return embed
+
+
+_NO_TRIGGERS = "None: Speckle's page offers none of the events that you chose. See below."
+_UNLISTED = (
+    "These events cannot be chosen there: {}. They arrive only from a webhook that was made "
+    "through Speckle's API with those triggers."
+)
+
+
+def _steps(setup: SetUp) -> str:
+    if setup.old_secret_until is not None:
+        until = discord.utils.format_dt(setup.old_secret_until, "R")
+        return (
+            f"{project_name(setup.hook)} has a new secret. In its "
+            f"[webhook settings](<{setup.settings_url}>) edit the webhook that has the URL below, "
+            f"enter the new secret and save. The old secret works until it expires {until}; "
+            "after that, events signed with it are refused."
+        )
+    steps = (
+        f"1. Open [Settings → Webhooks](<{setup.settings_url}>) of the project. You need to be its "
+        "owner; if you are not, ask the owner.\n"
+        "2. Choose *New webhook* and paste the URL and the secret from below.\n"
+        "3. Choose the events that are listed below, then save.\n"
+    )
+    if setup.live:
+        return f"{steps}It works: events of {project_name(setup.hook)} have arrived already."
+    return (
+        f"{steps}**Then:** the first event of {project_name(setup.hook)} turns the subscription "
+        "live, and its card says so in the channel. See this again: `/subscriptions`, then "
+        "*Show set-up*."
+    )
+
+
+def _url_text(setup: SetUp) -> str:
+    if setup.url is not None:
+        return f"```\n{setup.url}\n```"
+    return (
+        f"```\n{setup.path}\n```**This is only the end of the URL.** The bot does not know its own "
+        "public address: the person who runs it has to set `PUBLIC_URL` and start it again. Then "
+        "`/subscriptions`, *Show set-up* shows the whole URL; key and secret stay the same."
+    )
+
+
+def shared_setup(setup: SharedSetUp) -> str:
+    """Why there is no URL and no secret to show."""
+    return (
+        f"There is nothing to set up for {project_name(setup.hook)}: this server is served by the "
+        "shared webhook of whoever runs the bot, and its secret is theirs. If nothing arrives, ask "
+        "them whether the project has that webhook."
+    )
+
+
+def removed(outcome: Removed) -> str:
+    """What the caller reads after a subscription ended."""
+    hook, subscription = outcome.entry.hook, outcome.entry.subscription
+    text = f"<#{subscription.channel_id}> no longer follows {project_name(hook)}."
+    if not outcome.last:
+        return f"{text} Other channels of this server still do."
+    if hook.kind is HookKind.SHARED:
+        return f"{text} No other channel of this server does either."
+    return (
+        f"{text} It was the last channel of this server that did, so the bot now refuses the "
+        f"project's events. Tidy up in Speckle: open its [webhook settings]"
+        f"(<{outcome.settings_url}>) and delete the webhook whose URL ends in "
+        f"`/webhooks/{(hook.key or '')[:6]}…`."
+    )
+
+
+def nothing_there(outcome: NothingThere, channel_id: int) -> str:
+    """What the caller reads when there was nothing to unsubscribe."""
+    project = shorten(escape_markdown(outcome.project), MAX_NAME)
+    text = f"Nothing to unsubscribe: <#{channel_id}> does not follow {project}."
+    if outcome.elsewhere:
+        channels = ", ".join(f"<#{channel}>" for channel in outcome.elsewhere)
+        return f"{text} These channels do: {channels}. Name one of them as `channel`."
+    return f"{text} `/subscriptions` shows what is followed."
+
+
+def state_text(entry: Entry) -> str:
+    """Live, waiting or paused, and why."""
+    hook, subscription = entry.hook, entry.subscription
+    if subscription.state is SubscriptionState.PAUSED:
+        reason = subscription.pause_reason or PauseReason.MEMBER
+        detail = subscription.pause_detail
+        by = f"<@{detail}>" if detail and detail.isdecimal() else "a member"
+        return f"⏸ {PAUSES[reason].format(by=by)}"
+    if hook.state is HookState.WAITING:
+        return "⏳ waiting for the first event"
+    if hook.state is HookState.CLOSED:
+        return "⏹ closed, because the bot was removed from this server"
+    return "🟢 live"
+
+
+def _remedy(entry: Entry) -> str:
+    reason = entry.subscription.pause_reason
+    if entry.subscription.state is SubscriptionState.PAUSED and reason is not None:
+        return f"\n{REMEDIES[reason]}"
+    if entry.hook.state is HookState.WAITING:
+        return "\nPress *Show set-up* for what to enter in Speckle."
+    return ""
+
+
+def last_event_text(subscription: Subscription) -> str:
+    """When the channel last saw an event."""
+    if subscription.last_event_at is None:
+        return "no event yet"
+    return f"last event {_ago(subscription.last_event_at)}"
+
+
+def _ago(moment: datetime) -> str:
+    return discord.utils.format_dt(moment, "R")
+
+
+def list_embed(entries: Sequence[Entry], page: int, pages: int, total: int) -> discord.Embed:
+    """One page of subscriptions."""
+    blocks = [
+        f"{project_name(entry.hook, MAX_LISTED_NAME)} in <#{entry.subscription.channel_id}>\n"
+        f"{state_text(entry)} · {last_event_text(entry.subscription)}\n"
+        f"{filters_text(entry.subscription.filters, MAX_LISTED_FILTERS)}"
+        for entry in entries
+    ]
+    description = shorten("\n\n".join(blocks), MAX_DESCRIPTION)
+    embed = discord.Embed(title=f"Subscriptions ({total})", description=description, colour=COLOUR)
+    where = f"Page {page + 1} of {pages}. " if pages > 1 else ""
+    return embed.set_footer(
+        text=f"{where}Only channels where you may manage webhooks are listed. Choose one below to "
+        "change it."
+    )
+
+
+def entry_embed(entry: Entry, note: str | None = None) -> discord.Embed:
+    """One subscription, with what was just done to it."""
+    hook, subscription = entry.hook, entry.subscription
+    embed = discord.Embed(
+        title=shorten(escape_markdown(project_label(hook)), 250),
+        url=Links(hook.server_url).project(hook.project_id),
+        description=note,
+        colour=COLOUR,
+    )
+    embed.add_field(name="Channel", value=f"<#{subscription.channel_id}>")
+    embed.add_field(name="Last event", value=last_event_text(subscription).capitalize())
+    embed.add_field(name="State", value=state_text(entry) + _remedy(entry), inline=False)
+    embed.add_field(name="Shows", value=filters_text(subscription.filters, 800), inline=False)
+    embed.set_footer(text=f"On {hook.server_url}, project {hook.project_id}")
+    return embed
+
+
+def not_announced(channel_id: int, reason: str) -> str:
+    """What the caller reads when the public line could not be posted."""
+    return (
+        f"The subscription stands, but Discord did not let the bot say so in <#{channel_id}> "
+        f"({shorten(escape_markdown(reason), 200)}). Events may not get through either: check the "
+        "bot's permissions in that channel."
+    )
+
+
+PAUSED = "Paused. Events that happen meanwhile are not shown later. Press *Resume* to go on."
+RESUMED = "It goes on now."
+SURE_TO_REMOVE = (
+    "**Remove this subscription?** The channel stops showing the project's events. The messages "
+    "that are there stay."
+)
+SURE_TO_RENEW = (
+    "**Make a new secret?** It is the secret of the project's webhook, for all channels of this "
+    "server. You have to enter it in Speckle within 24 hours; the old one works until then."
+)
+
+
+def nothing_listed(channel_id: int | None) -> str:
+    """What the caller reads when there is no subscription to list."""
+    where = "in this server" if channel_id is None else f"in <#{channel_id}>"
+    return (
+        f"No Speckle project is followed {where} yet, as far as you may manage it. "
+        "`/subscribe` starts: paste a project's address as `stream_id`."
+    )
+
+
+def option_label(entry: Entry, limit: int) -> str:
+    """A subscription's line in the select, which shows no markdown."""
+    return shorten(project_label(entry.hook), limit)

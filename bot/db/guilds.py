@@ -1,0 +1,88 @@
+"""Guilds: where the bot is, where it was, and the erasure of what those left behind."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import case, delete, exists, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db.engine import Database
+from bot.db.rows import Guild, HookState
+from bot.db.tables import (
+    batches,
+    channel_queues,
+    guilds,
+    hooks,
+    outbox,
+    outbox_pictures,
+    pictures,
+)
+
+
+class Guilds:
+    """Reads and writes guilds."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    async def join(self, guild_id: int) -> None:
+        """Note that the bot is in a guild; hooks that were closed when it left open again."""
+        reopened = case((hooks.c.live_at.is_not(None), HookState.LIVE), else_=HookState.WAITING)
+        closed = (hooks.c.guild_id == guild_id, hooks.c.state == HookState.CLOSED)
+        async with self._database.writing() as connection:
+            await add_guild(self._database, connection, guild_id, self._now())
+            await connection.execute(
+                update(guilds).where(guilds.c.guild_id == guild_id).values(left_at=None)
+            )
+            await connection.execute(update(hooks).where(*closed).values(state=reopened))
+
+    async def leave(self, guild_id: int) -> None:
+        """Note that the bot is no longer in a guild, and close its hooks."""
+        left = (guilds.c.guild_id == guild_id, guilds.c.left_at.is_(None))
+        async with self._database.writing() as connection:
+            await connection.execute(update(guilds).where(*left).values(left_at=self._now()))
+            await connection.execute(
+                update(hooks).where(hooks.c.guild_id == guild_id).values(state=HookState.CLOSED)
+            )
+
+    async def all(self) -> list[Guild]:
+        """Every guild that the bot is in or was in, by id."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(select(guilds).order_by(guilds.c.guild_id))
+        return [Guild(*row) for row in rows]
+
+    async def erase_left_before(self, moment: datetime) -> int:
+        """Erase all that is kept of guilds which the bot left before `moment`; how many they were.
+
+        Pictures that no card needs any more go too, whoever they belonged to.
+        """
+        async with self._database.writing() as connection:
+            left = await connection.scalars(
+                select(guilds.c.guild_id).where(guilds.c.left_at < moment)
+            )
+            gone = list(left)
+            if gone:
+                await connection.execute(
+                    delete(channel_queues).where(channel_queues.c.guild_id.in_(gone))
+                )
+                await connection.execute(delete(guilds).where(guilds.c.guild_id.in_(gone)))
+            await self._erase_unreferenced(connection)
+        return len(gone)
+
+    async def _erase_unreferenced(self, connection: AsyncConnection) -> None:
+        if not self._database.is_sqlite:
+            # Else a card committed meanwhile could name a picture that this erases.
+            await connection.execute(text("LOCK TABLE pictures IN SHARE ROW EXCLUSIVE MODE"))
+        in_use = exists().where(outbox_pictures.c.digest == pictures.c.digest)
+        await connection.execute(delete(pictures).where(~in_use))
+        full = exists().where(outbox.c.batch_id == batches.c.id)
+        await connection.execute(delete(batches).where(~full))
+
+
+async def add_guild(
+    database: Database, connection: AsyncConnection, guild_id: int, now: datetime
+) -> None:
+    """Add a guild's row if there is none."""
+    statement = database.insert(guilds).values(guild_id=guild_id, joined_at=now, left_at=None)
+    await connection.execute(statement.on_conflict_do_nothing(index_elements=[guilds.c.guild_id]))

@@ -1,0 +1,267 @@
+"""Hooks: what ties a guild to a project, with the key and the secret of its webhook."""
+
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db.batcher import Batcher
+from bot.db.engine import Database
+from bot.db.guilds import add_guild
+from bot.db.rows import Hook, HookKind, HookState
+from bot.db.tables import hooks
+from bot.db.vault import Vault
+from bot.errors import SealError
+
+SECRET_BYTES = 32
+LONGEST_KEY = 64  # our keys have 43 characters; longer ones need no look-up
+PREVIOUS_SECRET_VALID = timedelta(hours=24)  # promised by the button that makes a new secret
+
+Row = Mapping[Any, Any]
+
+
+class Hooks:
+    """Reads and writes hooks; secrets are sealed in the database and open in `Hook`."""
+
+    def __init__(self, database: Database, vault: Vault, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._vault = vault
+        self._now = now
+        self._by_key = Batcher[str, Row | None]("hook look-ups", self._look_up)
+
+    async def close(self) -> None:
+        """Wait for the look-ups under way."""
+        await self._by_key.close()
+
+    async def by_key(self, key: str) -> Hook | None:
+        """The hook whose address ends in `key`; those who ask at the same time share a query."""
+        if len(key) > LONGEST_KEY:
+            return None
+        row = await self._by_key.submit(key)
+        return None if row is None else self._hook(row)
+
+    async def get(self, hook_id: int) -> Hook | None:
+        """The hook with this id."""
+        return next(iter(await self._where(hooks.c.id == hook_id)), None)
+
+    async def find(self, guild_id: int, server_url: str, project_id: str) -> Hook | None:
+        """A guild's hook for a project."""
+        found = await self._where(
+            hooks.c.guild_id == guild_id,
+            hooks.c.server_url == server_url,
+            hooks.c.project_id == project_id,
+        )
+        return next(iter(found), None)
+
+    async def of_guild(self, guild_id: int) -> list[Hook]:
+        """All hooks of a guild, oldest first."""
+        return await self._where(hooks.c.guild_id == guild_id)
+
+    async def shared_for(
+        self, server_url: str, project_id: str, guild_ids: Collection[int]
+    ) -> list[Hook]:
+        """The hooks of these guilds that take a project's events from the operator's webhook."""
+        return await self._where(
+            hooks.c.project_id == project_id,
+            hooks.c.server_url == server_url,
+            hooks.c.guild_id.in_(guild_ids),
+            hooks.c.kind == HookKind.SHARED,
+            hooks.c.state != HookState.CLOSED,
+        )
+
+    async def unopenable(self) -> int:
+        """How many hooks have a secret that none of the encryption keys opens."""
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(select(hooks))).mappings().all()
+        return sum(not self._opens(row) for row in rows)
+
+    async def create(
+        self,
+        guild_id: int,
+        server_url: str,
+        project_id: str,
+        kind: HookKind,
+        created_by: int,
+        setup_channel_id: int | None,
+    ) -> Hook:
+        """Make a guild's hook for a project, or give the one that is there.
+
+        An own hook waits, with a new key and secret; a shared one is live at once.
+        """
+        now = self._now()
+        async with self._database.writing() as connection:
+            await add_guild(self._database, connection, guild_id, now)
+            await connection.execute(
+                self._database.insert(hooks)
+                .values(
+                    guild_id=guild_id,
+                    server_url=server_url,
+                    project_id=project_id,
+                    setup_channel_id=setup_channel_id,
+                    created_by=created_by,
+                    created_at=now,
+                    **self._fresh(guild_id, kind, now),
+                )
+                .on_conflict_do_nothing(
+                    index_elements=[hooks.c.guild_id, hooks.c.server_url, hooks.c.project_id]
+                )
+            )
+            statement = select(hooks).where(
+                hooks.c.guild_id == guild_id,
+                hooks.c.server_url == server_url,
+                hooks.c.project_id == project_id,
+            )
+            row = (await connection.execute(statement)).mappings().one()
+        return self._hook(row)
+
+    async def convert(self, hook_id: int, kind: HookKind) -> Hook | None:
+        """Make a shared hook an own one or back; None if there is no such hook.
+
+        An own one starts anew, waiting, with a new key; a closed one stays closed.
+        """
+        async with self._database.writing() as connection:
+            row = await self._locked(connection, hook_id)
+            if row is None or row["kind"] == kind:
+                return None if row is None else self._hook(row)
+            values = self._fresh(row["guild_id"], kind, self._now())
+            if row["state"] == HookState.CLOSED:
+                values["state"] = HookState.CLOSED
+            return await self._changed(connection, hook_id, values)
+
+    async def mark_live(self, hook_id: int, project_name: str | None) -> bool:
+        """Turn a waiting hook live; True for exactly one caller."""
+        values: dict[str, Any] = {"state": HookState.LIVE, "live_at": self._now()}
+        if project_name is not None:
+            values["project_name"] = project_name
+        waiting = (hooks.c.id == hook_id, hooks.c.state == HookState.WAITING)
+        async with self._database.writing() as connection:
+            result = await connection.execute(update(hooks).where(*waiting).values(values))
+        return result.rowcount == 1
+
+    async def repin(self, hook_id: int, server_url: str) -> bool:
+        """Tie a hook to another server; False if the guild has a hook for the project there."""
+        statement = update(hooks).where(hooks.c.id == hook_id).values(server_url=server_url)
+        try:
+            async with self._database.writing() as connection:
+                return (await connection.execute(statement)).rowcount == 1
+        except IntegrityError:
+            return False
+
+    async def touch(self, hook_id: int, project_name: str | None, at: datetime) -> None:
+        """Remember when the last event came and what it called the project."""
+        values: dict[str, Any] = {"last_event_at": at}
+        if project_name is not None:
+            values["project_name"] = project_name
+        async with self._database.writing() as connection:
+            await connection.execute(update(hooks).where(hooks.c.id == hook_id).values(values))
+
+    async def new_secret(self, hook_id: int) -> Hook | None:
+        """Give an own hook a new secret; the one before stays valid for 24 hours.
+
+        None if there is no such hook, or if it is a shared one, whose secret is not the guild's.
+        """
+        now = self._now()
+        async with self._database.writing() as connection:
+            row = await self._locked(connection, hook_id)
+            if row is None or row["kind"] != HookKind.OWN:
+                return None
+            values = {
+                "secret_sealed": self._sealed(row["guild_id"], row["key"]),
+                "previous_secret_sealed": row["secret_sealed"],
+                "previous_secret_until": now + PREVIOUS_SECRET_VALID,
+            }
+            return await self._changed(connection, hook_id, values)
+
+    async def delete(self, hook_id: int) -> bool:
+        """Remove a hook with all that hangs on it; False if it was gone already."""
+        async with self._database.writing() as connection:
+            result = await connection.execute(hooks.delete().where(hooks.c.id == hook_id))
+        return result.rowcount == 1
+
+    async def _look_up(self, keys: Sequence[str]) -> Sequence[Row | None]:
+        statement = select(hooks).where(hooks.c.key.in_(set(keys)))
+        async with self._database.reading() as connection:
+            found = {row["key"]: row for row in (await connection.execute(statement)).mappings()}
+        return [found.get(key) for key in keys]
+
+    async def _where(self, *conditions: Any) -> list[Hook]:
+        statement = select(hooks).where(*conditions).order_by(hooks.c.id)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).mappings().all()
+        return [self._hook(row) for row in rows]
+
+    async def _locked(self, connection: AsyncConnection, hook_id: int) -> Row | None:
+        statement = select(hooks).where(hooks.c.id == hook_id).with_for_update()
+        return (await connection.execute(statement)).mappings().one_or_none()
+
+    async def _changed(
+        self, connection: AsyncConnection, hook_id: int, values: Mapping[str, Any]
+    ) -> Hook:
+        statement = update(hooks).where(hooks.c.id == hook_id).values(values).returning(hooks)
+        return self._hook((await connection.execute(statement)).mappings().one())
+
+    def _fresh(self, guild_id: int, kind: HookKind, now: datetime) -> dict[str, Any]:
+        """The columns that a new hook of this kind starts with."""
+        values: dict[str, Any] = {
+            "kind": kind,
+            "previous_secret_sealed": None,
+            "previous_secret_until": None,
+        }
+        if kind is HookKind.SHARED:
+            return values | {
+                "key": None,
+                "secret_sealed": None,
+                "state": HookState.LIVE,
+                "live_at": now,
+            }
+        key = secrets.token_urlsafe(SECRET_BYTES)
+        return values | {
+            "key": key,
+            "secret_sealed": self._sealed(guild_id, key),
+            "state": HookState.WAITING,
+            "live_at": None,
+        }
+
+    def _sealed(self, guild_id: int, key: str) -> str:
+        return self._vault.seal(secrets.token_urlsafe(SECRET_BYTES), _context(guild_id, key))
+
+    def _opens(self, row: Row) -> bool:
+        try:
+            self._secrets(row)
+        except SealError:
+            return False
+        return True
+
+    def _secrets(self, row: Row) -> tuple[str, ...]:
+        sealed = [row["secret_sealed"]]
+        until = row["previous_secret_until"]
+        if until is not None and until > self._now():
+            sealed.append(row["previous_secret_sealed"])
+        context = _context(row["guild_id"], row["key"])
+        return tuple(self._vault.open(text, context) for text in sealed if text is not None)
+
+    def _hook(self, row: Row) -> Hook:
+        return Hook(
+            id=row["id"],
+            guild_id=row["guild_id"],
+            server_url=row["server_url"],
+            project_id=row["project_id"],
+            project_name=row["project_name"],
+            kind=HookKind(row["kind"]),
+            key=row["key"],
+            secrets=self._secrets(row),
+            state=HookState(row["state"]),
+            setup_channel_id=row["setup_channel_id"],
+            created_by=row["created_by"],
+            created_at=row["created_at"],
+            live_at=row["live_at"],
+            last_event_at=row["last_event_at"],
+        )
+
+
+def _context(guild_id: int, key: str | None) -> str:
+    return f"hook:{guild_id}:{key}"

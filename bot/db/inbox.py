@@ -1,0 +1,277 @@
+"""The inbox: every verified delivery, from the 202 to the cards that it became."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Select, bindparam, func, or_, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db.batcher import Batcher
+from bot.db.engine import Database
+from bot.db.ingested import write_ingested
+from bot.db.rows import InboxReceipt, InboxRow, InboxState, Ingested, NewInbox, TraceLine
+from bot.db.tables import IS_NEW, inbox
+from bot.errors import StorageUnavailable
+
+# A Speckle server with several replicas sends one event several times within seconds.
+DUPLICATE_WITHIN = timedelta(seconds=60)
+
+Row = Mapping[Any, Any]
+
+RECENT = (
+    select(inbox.c.digest, inbox.c.lane, inbox.c.received_at, inbox.c.id)
+    .where(
+        inbox.c.digest.in_(bindparam("digests", expanding=True)),
+        inbox.c.received_at > bindparam("since"),
+    )
+    .order_by(inbox.c.id)  # so that the latest of several twins is the one that is kept below
+)
+LOCK_DIGESTS = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
+
+
+class Inbox:
+    """Takes deliveries in, many in one commit, and gives them out in order, one lane at a time."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+        self._puts = Batcher[NewInbox, InboxReceipt | StorageUnavailable](
+            "inbox", self._put_together
+        )
+
+    async def close(self) -> None:
+        """Wait until all that was put is committed."""
+        await self._puts.close()
+
+    async def put(self, new: NewInbox) -> InboxReceipt:
+        """Keep a delivery; returns after it is committed and synced.
+
+        The same digest in the same lane within 60 s is a duplicate and is not kept again.
+        Errors: StorageUnavailable.
+        """
+        receipt = await self._puts.submit(new)
+        if isinstance(receipt, StorageUnavailable):
+            raise receipt
+        return receipt
+
+    async def get(self, row_id: int) -> InboxRow | None:
+        """The row with this id."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(select(inbox).where(inbox.c.id == row_id))
+            row = rows.mappings().one_or_none()
+        return None if row is None else _inbox_row(row)
+
+    async def next_per_lane(
+        self, limit: int, excluding_lanes: Collection[str] = ()
+    ) -> list[InboxRow]:
+        """The oldest new row of each lane that is due, oldest first.
+
+        A lane whose oldest row waits for another try gives none, so that order holds.
+        """
+        due = or_(inbox.c.next_try_at.is_(None), inbox.c.next_try_at <= self._now())
+        statement = (
+            select(inbox)
+            .where(inbox.c.id.in_(_lane_heads(excluding_lanes)), due)
+            .order_by(inbox.c.id)
+            .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).mappings().all()
+        return [_inbox_row(row) for row in rows]
+
+    async def due_in(self, excluding_lanes: Collection[str] = ()) -> float | None:
+        """Seconds until a row is due, 0 if one is; None if nothing is new."""
+        statement = select(
+            func.count(), func.count(inbox.c.next_try_at), func.min(inbox.c.next_try_at)
+        ).where(inbox.c.id.in_(_lane_heads(excluding_lanes)))
+        async with self._database.reading() as connection:
+            lanes, postponed, earliest = (await connection.execute(statement)).one()
+        if not lanes:
+            return None
+        if postponed < lanes:
+            return 0.0
+        wait: timedelta = earliest - self._now()
+        return max(0.0, wait.total_seconds())
+
+    async def finish(
+        self,
+        row_id: int,
+        trace: Sequence[TraceLine],
+        *,
+        event_name: str,
+        ingested: Sequence[Ingested],
+    ) -> list[int]:
+        """Write all that an event led to, in one transaction; the ids of its new cards.
+
+        A row that is finished already writes nothing and gives none.
+        """
+        now = self._now()
+        async with self._database.writing() as connection:
+            if not await self._end(connection, row_id, InboxState.DONE, trace, event_name):
+                return []
+            return await write_ingested(self._database, connection, row_id, ingested, now)
+
+    async def postpone(
+        self, row_id: int, trace: Sequence[TraceLine], next_try_at: datetime
+    ) -> None:
+        """Leave a row, and its lane behind it, for later."""
+        statement = (
+            update(inbox)
+            .where(inbox.c.id == row_id, IS_NEW)
+            .values(attempts=inbox.c.attempts + 1, next_try_at=next_try_at, trace=_json(trace))
+        )
+        async with self._database.writing() as connection:
+            await connection.execute(statement)
+
+    async def fail(self, row_id: int, trace: Sequence[TraceLine]) -> None:
+        """Set a row aside for good: it is no delivery that can be understood."""
+        async with self._database.writing() as connection:
+            await self._end(connection, row_id, InboxState.FAILED, trace, None)
+
+    async def _end(
+        self,
+        connection: AsyncConnection,
+        row_id: int,
+        state: InboxState,
+        trace: Sequence[TraceLine],
+        event_name: str | None,
+    ) -> bool:
+        statement = (
+            update(inbox)
+            .where(inbox.c.id == row_id, IS_NEW)
+            .values(
+                state=state,
+                trace=_json(trace),
+                event_name=event_name,
+                finished_at=self._now(),
+                next_try_at=None,
+            )
+        )
+        return (await connection.execute(statement)).rowcount == 1
+
+    async def _put_together(
+        self, items: Sequence[NewInbox]
+    ) -> Sequence[InboxReceipt | StorageUnavailable]:
+        """One commit for all; if one of them cannot be kept, one for each, to spare the others."""
+        try:
+            return await self._commit(items)
+        except DBAPIError as error:
+            if len(items) == 1:
+                return [_not_kept(error)]
+        return [(await self._put_together([item]))[0] for item in items]
+
+    async def _commit(self, items: Sequence[NewInbox]) -> Sequence[InboxReceipt]:
+        async with self._database.writing() as connection:
+            if not self._database.is_sqlite:
+                await _lock_digests(connection, items)
+            kept = await _recent(connection, items)
+            places: list[tuple[_Kept, bool]] = []
+            fresh: list[tuple[NewInbox, _Kept]] = []
+            for item in items:
+                place = kept.get((item.digest, item.lane))
+                duplicate = place is not None and (
+                    item.received_at - place.received_at < DUPLICATE_WITHIN
+                )
+                if place is None or not duplicate:
+                    place = kept[item.digest, item.lane] = _Kept(item.received_at)
+                    fresh.append((item, place))
+                places.append((place, duplicate))
+            rows = [_values(item) for item, _ in fresh]
+            ids = await self._database.insert_in_order(connection, inbox, rows)
+            for (_, place), row_id in zip(fresh, ids, strict=True):
+                place.id = row_id
+        return [InboxReceipt(place.id, duplicate) for place, duplicate in places]
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Where a body stands, or is about to: its id is known after the insert."""
+
+    received_at: datetime
+    id: int = 0
+
+
+async def _lock_digests(connection: AsyncConnection, items: Sequence[NewInbox]) -> None:
+    """Make another process that has the same body wait until this commit can be seen."""
+    keys = {
+        int.from_bytes(sha256(item.digest.encode()).digest()[:8], signed=True) for item in items
+    }
+    # Sorted, so that two processes never wait for each other.
+    await connection.execute(LOCK_DIGESTS, {"keys": sorted(keys)})
+
+
+async def _recent(
+    connection: AsyncConnection, items: Sequence[NewInbox]
+) -> dict[tuple[str, str], _Kept]:
+    """The latest row of each of these bodies, by digest and lane."""
+    values = {
+        "digests": list({item.digest for item in items}),
+        "since": min(item.received_at for item in items) - DUPLICATE_WITHIN,
+    }
+    rows = await connection.execute(RECENT, values)
+    return {(digest, lane): _Kept(at, row_id) for digest, lane, at, row_id in rows}
+
+
+def _values(item: NewInbox) -> dict[str, Any]:
+    return {
+        "hook_id": item.hook_id,
+        "lane": item.lane,
+        "project_id": item.project_id,
+        "server_url": item.server_url,
+        "digest": item.digest,
+        "body": item.body,
+        "received_at": item.received_at,
+        "state": InboxState.NEW,
+        "attempts": 0,
+        "trace": [],
+    }
+
+
+def _not_kept(error: DBAPIError) -> StorageUnavailable:
+    if isinstance(error, IntegrityError):
+        return StorageUnavailable("the hook has been removed meanwhile")
+    return StorageUnavailable("the database does not take this delivery")
+
+
+def _lane_heads(excluding_lanes: Collection[str]) -> Select[tuple[int]]:
+    """The id of the oldest new row of each lane.
+
+    Hops from lane to lane on the index: a plain GROUP BY would read all that waits, each time.
+    """
+    first = select(func.min(inbox.c.lane).label("lane")).where(IS_NEW)
+    lanes = first.cte("lanes", recursive=True)
+    following = select(func.min(inbox.c.lane)).where(IS_NEW, inbox.c.lane > lanes.c.lane)
+    lanes = lanes.union_all(
+        select(following.correlate(lanes).scalar_subquery()).where(lanes.c.lane.is_not(None))
+    )
+    head = select(func.min(inbox.c.id)).where(IS_NEW, inbox.c.lane == lanes.c.lane)
+    return select(head.correlate(lanes).scalar_subquery()).where(
+        lanes.c.lane.is_not(None), lanes.c.lane.not_in(excluding_lanes)
+    )
+
+
+def _json(trace: Sequence[TraceLine]) -> list[list[Any]]:
+    return [line.to_json() for line in trace]
+
+
+def _inbox_row(row: Row) -> InboxRow:
+    return InboxRow(
+        id=row["id"],
+        hook_id=row["hook_id"],
+        lane=row["lane"],
+        project_id=row["project_id"],
+        server_url=row["server_url"],
+        digest=row["digest"],
+        body=row["body"] or b"",
+        received_at=row["received_at"],
+        state=InboxState(row["state"]),
+        attempts=row["attempts"],
+        next_try_at=row["next_try_at"],
+        finished_at=row["finished_at"],
+        event_name=row["event_name"],
+        trace=tuple(TraceLine.from_json(line) for line in row["trace"]),
+    )

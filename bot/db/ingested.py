@@ -1,0 +1,151 @@
+"""Writes what one event led to: cards, pictures, what the hook learned, channels made due."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import case, exists, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db.engine import Database
+from bot.db.queues import make_due
+from bot.db.rows import HookState, Ingested, NewOutbox, OutboxState, SubscriptionState
+from bot.db.tables import hooks, outbox, outbox_pictures, pictures, subscriptions
+
+
+async def write_ingested(
+    database: Database,
+    connection: AsyncConnection,
+    inbox_id: int,
+    ingested: Sequence[Ingested],
+    now: datetime,
+) -> list[int]:
+    """Write it in the transaction of `connection`; gives the ids of the new cards, in order."""
+    for one in ingested:
+        await _tell_hook(connection, one, now)
+    cards = await _still_wanted(connection, [card for one in ingested for card in one.outbox])
+    ids: list[int] = []
+    if cards:
+        ids = await _insert_cards(database, connection, inbox_id, cards, now)
+        await _insert_pictures(database, connection, list(zip(ids, cards, strict=True)), now)
+        await _touch(connection, cards, max(one.at for one in ingested))
+        guild_of = {card.channel_id: card.guild_id for card in cards}
+        await make_due(database, connection, guild_of, now)
+    for one in ingested:
+        if one.pause is not None:
+            await _pause(connection, one, now)
+    return ids
+
+
+async def _tell_hook(connection: AsyncConnection, one: Ingested, now: datetime) -> None:
+    other = hooks.alias()
+    taken = exists().where(
+        other.c.id != hooks.c.id,
+        other.c.guild_id == hooks.c.guild_id,
+        other.c.project_id == hooks.c.project_id,
+        other.c.server_url == one.server_url,
+    )
+    waiting = hooks.c.state == HookState.WAITING
+    await connection.execute(
+        update(hooks)
+        .where(hooks.c.id == one.hook_id)
+        .values(
+            last_event_at=one.at,
+            project_name=func.coalesce(one.project_name, hooks.c.project_name),
+            server_url=case((taken, hooks.c.server_url), else_=one.server_url),
+            state=case((waiting, HookState.LIVE), else_=hooks.c.state),
+            live_at=case((waiting, now), else_=hooks.c.live_at),
+        )
+    )
+
+
+async def _still_wanted(
+    connection: AsyncConnection, cards: Sequence[NewOutbox]
+) -> Sequence[NewOutbox]:
+    """The cards whose subscription has not been removed since they were rendered."""
+    if not cards:
+        return ()
+    statement = (
+        select(subscriptions.c.id)
+        .where(subscriptions.c.id.in_({card.subscription_id for card in cards}))
+        .order_by(subscriptions.c.id)
+        .with_for_update(read=True, key_share=True)
+    )
+    there = set(await connection.scalars(statement))
+    return [card for card in cards if card.subscription_id in there]
+
+
+async def _insert_cards(
+    database: Database,
+    connection: AsyncConnection,
+    inbox_id: int,
+    cards: Sequence[NewOutbox],
+    now: datetime,
+) -> list[int]:
+    rows = [
+        {
+            "inbox_id": inbox_id,
+            "subscription_id": card.subscription_id,
+            "guild_id": card.guild_id,
+            "channel_id": card.channel_id,
+            "card": dict(card.card),
+            "state": OutboxState.WAITING,
+            "created_at": now,
+        }
+        for card in cards
+    ]
+    return await database.insert_in_order(connection, outbox, rows)
+
+
+async def _insert_pictures(
+    database: Database,
+    connection: AsyncConnection,
+    cards: Sequence[tuple[int, NewOutbox]],
+    now: datetime,
+) -> None:
+    contents: dict[str, dict[str, Any]] = {}
+    names: list[dict[str, Any]] = []
+    for outbox_id, card in cards:
+        for position, picture in enumerate(card.pictures):
+            digest = sha256(picture.content).hexdigest()
+            contents[digest] = {
+                "digest": digest,
+                "media_type": picture.media_type,
+                "content": picture.content,
+                "created_at": now,
+            }
+            names.append(
+                {
+                    "outbox_id": outbox_id,
+                    "name": picture.name,
+                    "position": position,
+                    "digest": digest,
+                }
+            )
+    if not names:
+        return
+    new = database.insert(pictures).on_conflict_do_nothing(index_elements=[pictures.c.digest])
+    await connection.execute(new, [contents[digest] for digest in sorted(contents)])
+    await connection.execute(insert(outbox_pictures), names)
+
+
+async def _touch(connection: AsyncConnection, cards: Sequence[NewOutbox], at: datetime) -> None:
+    shown = subscriptions.c.id.in_({card.subscription_id for card in cards})
+    await connection.execute(update(subscriptions).where(shown).values(last_event_at=at))
+
+
+async def _pause(connection: AsyncConnection, one: Ingested, now: datetime) -> None:
+    await connection.execute(
+        update(subscriptions)
+        .where(
+            subscriptions.c.hook_id == one.hook_id,
+            subscriptions.c.state == SubscriptionState.ACTIVE,
+        )
+        .values(
+            state=SubscriptionState.PAUSED,
+            pause_reason=one.pause,
+            pause_detail=None,
+            updated_at=now,
+        )
+    )

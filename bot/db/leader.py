@@ -1,0 +1,92 @@
+"""One process at a time ingests and delivers: who it is."""
+
+import os
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db.engine import Database, sqlite_path
+from bot.errors import StorageUnavailable
+
+LEADER_LOCK = 0x53504B42  # "SPKB"; advisory locks are numbers, one space a database
+
+
+class Leader:
+    """Holds, or not, the lock of the one process that ingests and delivers.
+
+    SQLite: a lock on a file beside the database. PostgreSQL: a session's advisory lock on a
+    connection of its own. The operating system or the server drops either with the process.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock_file: int | None = None
+        self._session: AsyncConnection | None = None
+        self._stack = AsyncExitStack()
+
+    async def lead(self) -> bool:
+        """Whether this process leads; takes the lead if it is free. Asking again checks it."""
+        if self._database.is_sqlite:
+            return self._lead_by_file()
+        return await self._lead_by_session()
+
+    async def close(self) -> None:
+        """Give the lead back."""
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+        self._session = None
+        await self._stack.aclose()
+
+    def _lead_by_file(self) -> bool:
+        if self._lock_file is None:
+            path = sqlite_path(self._database.url)
+            self._lock_file = _locked(path.with_name(path.name + ".lock"))
+        return self._lock_file is not None
+
+    async def _lead_by_session(self) -> bool:
+        if self._session is not None:
+            try:
+                await self._session.execute(text("SELECT 1"))
+            except Exception:
+                await self.close()  # the lock went with the connection
+            else:
+                return True
+        async with AsyncExitStack() as stack:
+            session = await stack.enter_async_context(self._database.own_connection())
+            statement = text("SELECT pg_try_advisory_lock(:lock)")
+            if not await session.scalar(statement, {"lock": LEADER_LOCK}):
+                return False
+            self._session = session
+            self._stack = stack.pop_all()
+        return True
+
+
+def _locked(path: Path) -> int | None:
+    """A file descriptor that holds the file's lock until it is closed; None if another does."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StorageUnavailable("the lock file beside the database cannot be written") from error
+    try:
+        _lock(descriptor)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

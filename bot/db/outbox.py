@@ -1,0 +1,285 @@
+"""The outbox: every card, from the event that it shows to the message that it became."""
+
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.cards.card import Picture
+from bot.db.engine import Database
+from bot.db.queues import MAY_GO, head_settled, lock
+from bot.db.rows import (
+    Batch,
+    BatchState,
+    ChannelQueue,
+    OutboxRow,
+    OutboxState,
+    PauseReason,
+    SubscriptionState,
+)
+from bot.db.tables import (
+    IS_OPEN,
+    IS_WAITING,
+    batches,
+    channel_queues,
+    outbox,
+    outbox_pictures,
+    pictures,
+    subscriptions,
+)
+
+NONCE_BYTES = 12  # 24 characters in hex; Discord takes up to 25
+
+Row = Mapping[Any, Any]
+Choose = Callable[[Sequence[OutboxRow]], int]
+
+
+class Outbox:
+    """Gives cards out in order, channel by channel, and notes what became of them."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    async def due_channels(self, limit: int, excluding: Collection[int] = ()) -> list[ChannelQueue]:
+        """Channels where something is to be done now, the longest due first."""
+        statement = (
+            select(channel_queues)
+            .where(
+                channel_queues.c.due_at <= self._now(),
+                channel_queues.c.channel_id.not_in(excluding),
+            )
+            .order_by(channel_queues.c.due_at, channel_queues.c.channel_id)
+            .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            rows = await connection.execute(statement)
+        return [ChannelQueue(*row) for row in rows]
+
+    async def due_in(self, excluding: Collection[int] = ()) -> float | None:
+        """Seconds until a channel is due, 0 if one is; None if nothing is to be done."""
+        statement = select(func.min(channel_queues.c.due_at)).where(
+            channel_queues.c.channel_id.not_in(excluding)
+        )
+        async with self._database.reading() as connection:
+            due_at: datetime | None = await connection.scalar(statement)
+        return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
+
+    async def waiting_count(self) -> int:
+        """How many cards wait, those of paused subscriptions included."""
+        statement = select(func.count()).select_from(outbox).where(IS_WAITING)
+        async with self._database.reading() as connection:
+            return (await connection.scalar(statement)) or 0
+
+    async def get(self, outbox_id: int) -> OutboxRow | None:
+        """The card with this id."""
+        async with self._database.reading() as connection:
+            rows = await _rows(connection, outbox.c.id == outbox_id)
+        return next(iter(rows), None)
+
+    async def open_batch(
+        self, channel_id: int, max_cards: int, choose: Choose | None = None
+    ) -> tuple[Batch, list[OutboxRow]] | None:
+        """What goes to a channel next, in one message; None if nothing may go now.
+
+        An open batch is given again, with its nonce and its rows, until it is settled: its message
+        may have been sent. Else the oldest cards that may go make a new one, committed before it
+        is given; `choose(rows)` says how many of these travel together, at least 1.
+        """
+        async with self._database.writing() as connection:
+            await lock(connection, channel_id)
+            opened = await self._opened(connection, channel_id)
+            if opened is None:
+                opened = await self._new(connection, channel_id, max_cards, choose)
+            if opened is None:
+                # What was the matter last time stays readable while nothing may go.
+                await connection.execute(
+                    update(channel_queues)
+                    .where(channel_queues.c.channel_id == channel_id)
+                    .values(due_at=None)
+                )
+        return opened
+
+    async def settle_sent(self, batch_id: int, message_id: int, at: datetime) -> None:
+        """A batch's message is in the channel. Saying so twice changes nothing."""
+        await self._settle(
+            batch_id, {"state": OutboxState.SENT, "message_id": message_id, "sent_at": at}
+        )
+
+    async def settle_undeliverable(self, batch_id: int, reason: str) -> None:
+        """Discord will never take a batch: keep its cards, with the reason, and go on."""
+        await self._settle(batch_id, {"state": OutboxState.UNDELIVERABLE, "last_error": reason})
+
+    async def release(self, batch_id: int) -> None:
+        """Dissolve an open batch; its cards wait again, in their place."""
+        await self._settle(batch_id, {"batch_id": None})
+
+    async def postpone(self, channel_id: int, until: datetime, error: str | None) -> None:
+        """Try a channel again later; with an error it counts as a failed attempt."""
+        values: dict[str, Any] = {"due_at": until}
+        if error is not None:
+            values |= {
+                "attempts": channel_queues.c.attempts + 1,
+                "first_failed_at": func.coalesce(channel_queues.c.first_failed_at, self._now()),
+                "last_error": error,
+            }
+        statement = update(channel_queues).where(channel_queues.c.channel_id == channel_id)
+        async with self._database.writing() as connection:
+            await connection.execute(statement.values(values))
+
+    async def block(self, channel_id: int, reason: PauseReason, detail: str) -> list[int]:
+        """Nothing can go to a channel: pause its subscriptions, keep their cards.
+
+        Gives the ids of the subscriptions that this paused. Those that a member paused stay as
+        they are.
+        """
+        now = self._now()
+        showing = or_(
+            subscriptions.c.state == SubscriptionState.ACTIVE,
+            subscriptions.c.pause_reason == PauseReason.PROJECT_DELETED,
+        )
+        pause = (
+            update(subscriptions)
+            .where(subscriptions.c.channel_id == channel_id, showing)
+            .values(
+                state=SubscriptionState.PAUSED,
+                pause_reason=reason,
+                pause_detail=detail,
+                updated_at=now,
+            )
+            .returning(subscriptions.c.id)
+        )
+        async with self._database.writing() as connection:
+            await lock(connection, channel_id)
+            paused = sorted(await connection.scalars(pause))
+            open_batch = select(batches.c.id).where(batches.c.channel_id == channel_id, IS_OPEN)
+            batch_id = await connection.scalar(open_batch)
+            if batch_id is not None:
+                await _close(connection, batch_id, {"batch_id": None})
+            await head_settled(connection, channel_id, now, error=detail)
+        return paused
+
+    async def _opened(
+        self, connection: AsyncConnection, channel_id: int
+    ) -> tuple[Batch, list[OutboxRow]] | None:
+        """The open batch, unless nothing in it may go any more: then it is dissolved."""
+        statement = select(batches).where(batches.c.channel_id == channel_id, IS_OPEN)
+        row = (await connection.execute(statement)).mappings().one_or_none()
+        if row is None:
+            return None
+        members = and_(outbox.c.batch_id == row["id"], IS_WAITING)
+        may_go = select(outbox.c.id).join(subscriptions).where(members, MAY_GO).limit(1)
+        if await connection.scalar(may_go) is None:
+            await _close(connection, row["id"], {"batch_id": None})
+            return None
+        return _batch(row), await _rows(connection, members)
+
+    async def _new(
+        self,
+        connection: AsyncConnection,
+        channel_id: int,
+        max_cards: int,
+        choose: Choose | None,
+    ) -> tuple[Batch, list[OutboxRow]] | None:
+        oldest = and_(outbox.c.channel_id == channel_id, IS_WAITING, MAY_GO)
+        rows = await _rows(connection, oldest, limit=max_cards)
+        if not rows:
+            return None
+        if choose is not None:
+            rows = rows[: max(1, choose(rows))]
+        made = insert(batches).values(
+            channel_id=channel_id,
+            nonce=secrets.token_hex(NONCE_BYTES),
+            created_at=self._now(),
+            state=BatchState.OPEN,
+        )
+        batch = _batch((await connection.execute(made.returning(batches))).mappings().one())
+        members = outbox.c.id.in_([row.id for row in rows])
+        await connection.execute(update(outbox).where(members).values(batch_id=batch.id))
+        return batch, [replace(row, batch_id=batch.id) for row in rows]
+
+    async def _settle(self, batch_id: int, values: Mapping[str, Any]) -> None:
+        async with self._database.writing() as connection:
+            channel_id = await connection.scalar(
+                select(batches.c.channel_id).where(batches.c.id == batch_id, IS_OPEN)
+            )
+            if channel_id is None:
+                return
+            await lock(connection, channel_id)
+            if await _close(connection, batch_id, values):
+                await head_settled(connection, channel_id, self._now())
+
+
+async def _close(connection: AsyncConnection, batch_id: int, values: Mapping[str, Any]) -> bool:
+    """Close a batch, once, and note on its cards what became of them."""
+    closed = await connection.execute(
+        update(batches).where(batches.c.id == batch_id, IS_OPEN).values(state=BatchState.CLOSED)
+    )
+    if not closed.rowcount:
+        return False
+    members = and_(outbox.c.batch_id == batch_id, IS_WAITING)
+    await connection.execute(update(outbox).where(members).values(values))
+    return True
+
+
+async def _rows(
+    connection: AsyncConnection, condition: Any, *, limit: int | None = None
+) -> list[OutboxRow]:
+    statement = (
+        select(outbox).join(subscriptions).where(condition).order_by(outbox.c.id).limit(limit)
+    )
+    rows = (await connection.execute(statement)).mappings().all()
+    shown = await _pictures(connection, [row["id"] for row in rows])
+    return [_outbox_row(row, shown.get(row["id"], ())) for row in rows]
+
+
+async def _pictures(
+    connection: AsyncConnection, outbox_ids: Sequence[int]
+) -> Mapping[int, tuple[Picture, ...]]:
+    statement = (
+        select(
+            outbox_pictures.c.outbox_id,
+            outbox_pictures.c.name,
+            pictures.c.media_type,
+            pictures.c.content,
+        )
+        .join(pictures)
+        .where(outbox_pictures.c.outbox_id.in_(outbox_ids))
+        .order_by(outbox_pictures.c.outbox_id, outbox_pictures.c.position)
+    )
+    found: dict[int, tuple[Picture, ...]] = {}
+    for outbox_id, name, media_type, content in await connection.execute(statement):
+        found[outbox_id] = (*found.get(outbox_id, ()), Picture(name, media_type, content))
+    return found
+
+
+def _batch(row: Row) -> Batch:
+    return Batch(
+        id=row["id"],
+        channel_id=row["channel_id"],
+        nonce=row["nonce"],
+        created_at=row["created_at"],
+        state=BatchState(row["state"]),
+    )
+
+
+def _outbox_row(row: Row, shown: tuple[Picture, ...]) -> OutboxRow:
+    return OutboxRow(
+        id=row["id"],
+        inbox_id=row["inbox_id"],
+        subscription_id=row["subscription_id"],
+        guild_id=row["guild_id"],
+        channel_id=row["channel_id"],
+        card=row["card"],
+        pictures=shown,
+        state=OutboxState(row["state"]),
+        batch_id=row["batch_id"],
+        message_id=row["message_id"],
+        created_at=row["created_at"],
+        sent_at=row["sent_at"],
+        last_error=row["last_error"],
+    )

@@ -1,0 +1,84 @@
+"""The head of each channel's queue: when something is to be done there, and for which cards."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import and_, exists, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db.engine import Database
+from bot.db.rows import PauseReason, SubscriptionState
+from bot.db.tables import IS_WAITING, channel_queues, outbox, subscriptions
+
+# Cards written before a pause wait for its end. But where the project was deleted, the last one
+# says just that, and so goes out.
+MAY_GO = or_(
+    subscriptions.c.state == SubscriptionState.ACTIVE,
+    subscriptions.c.pause_reason == PauseReason.PROJECT_DELETED,
+)
+
+
+async def make_due(
+    database: Database,
+    connection: AsyncConnection,
+    guild_of: Mapping[int, int],
+    now: datetime,
+    *,
+    at_once: bool = False,
+) -> None:
+    """Make these channels due; one that waits to try again goes on waiting, unless `at_once`.
+
+    `guild_of` maps channel ids to guild ids.
+    """
+    if not guild_of:
+        return
+    new = database.insert(channel_queues)
+    due_at = new.excluded.due_at
+    change = (
+        {"due_at": due_at, "attempts": 0, "first_failed_at": None, "last_error": None}
+        if at_once
+        else {"due_at": func.coalesce(channel_queues.c.due_at, due_at)}
+    )
+    # Sorted, so that two transactions never wait for each other's rows.
+    rows = [
+        {"channel_id": channel_id, "guild_id": guild_of[channel_id], "due_at": now}
+        for channel_id in sorted(guild_of)
+    ]
+    await connection.execute(
+        new.values(attempts=0).on_conflict_do_update(
+            index_elements=[channel_queues.c.channel_id], set_=change
+        ),
+        rows,
+    )
+
+
+async def lock(connection: AsyncConnection, channel_id: int) -> None:
+    """Keep others from changing the queue's state until the transaction ends."""
+    await connection.execute(
+        select(channel_queues.c.channel_id)
+        .where(channel_queues.c.channel_id == channel_id)
+        .with_for_update()
+    )
+
+
+async def head_settled(
+    connection: AsyncConnection, channel_id: int, now: datetime, *, error: str | None = None
+) -> None:
+    """The head of the queue is out of the way: due at once if more waits, else not at all."""
+    more = await connection.scalar(
+        select(
+            exists().where(
+                and_(
+                    outbox.c.channel_id == channel_id,
+                    IS_WAITING,
+                    outbox.c.subscription_id == subscriptions.c.id,
+                    MAY_GO,
+                )
+            )
+        )
+    )
+    await connection.execute(
+        update(channel_queues)
+        .where(channel_queues.c.channel_id == channel_id)
+        .values(due_at=now if more else None, attempts=0, first_failed_at=None, last_error=error)
+    )

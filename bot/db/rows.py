@@ -1,0 +1,271 @@
+"""What comes out of the database and goes into it, as frozen values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+from bot.cards.card import Card, Picture
+from bot.speckle.filters import Filters
+
+
+class HookKind(StrEnum):
+    """Whose webhook brings the events: the guild's own one, or the operator's shared one."""
+
+    OWN = "own"
+    SHARED = "shared"
+
+
+class HookState(StrEnum):
+    """Waiting for the first signed event, live, or closed because the bot left the guild."""
+
+    WAITING = "waiting"
+    LIVE = "live"
+    CLOSED = "closed"
+
+
+class SubscriptionState(StrEnum):
+    """Whether a subscription shows events now."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+
+
+class PauseReason(StrEnum):
+    """Why a subscription is paused."""
+
+    MEMBER = "member"
+    PROJECT_DELETED = "project_deleted"
+    CHANNEL_GONE = "channel_gone"
+    NO_PERMISSION = "no_permission"
+    THREAD_CLOSED = "thread_closed"
+
+
+# Paused because Discord did not take the cards: they are kept, new ones too, until it is resumed.
+DELIVERY_PAUSES = frozenset(
+    {PauseReason.CHANNEL_GONE, PauseReason.NO_PERMISSION, PauseReason.THREAD_CLOSED}
+)
+
+
+class InboxState(StrEnum):
+    """How far a delivery has come: not yet looked at, turned into cards, or not understood."""
+
+    NEW = "new"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class OutboxState(StrEnum):
+    """How far a card has come."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    UNDELIVERABLE = "undeliverable"
+
+
+class BatchState(StrEnum):
+    """Open: its message may or may not be at Discord already. Closed: that is settled."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Guild:
+    """A Discord server that the bot is in, or was in until `left_at`."""
+
+    guild_id: int
+    joined_at: datetime
+    left_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One guild's tie to one project.
+
+    `key` is the last part of the webhook's address; `secrets` are opened, the current one first,
+    then the previous one while it is valid. Both are None or empty for a shared hook.
+    """
+
+    id: int
+    guild_id: int
+    server_url: str
+    project_id: str
+    project_name: str | None
+    kind: HookKind
+    key: str | None = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    state: HookState
+    setup_channel_id: int | None
+    created_by: int
+    created_at: datetime
+    live_at: datetime | None
+    last_event_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One channel that follows a hook's project, and which events it wants."""
+
+    id: int
+    hook_id: int
+    guild_id: int
+    channel_id: int
+    filters: Filters
+    state: SubscriptionState
+    pause_reason: PauseReason | None
+    pause_detail: str | None
+    created_by: int
+    created_at: datetime
+    updated_at: datetime
+    last_event_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A subscription that is no more; with the last one of its hook the hook went too."""
+
+    subscription: Subscription
+    last_of_hook: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TraceLine:
+    """One stage of an event's way, for "why did I (not) get this"."""
+
+    at: datetime
+    stage: str
+    text: str
+    facts: Mapping[str, int | str] = field(default_factory=dict)
+
+    def to_json(self) -> list[Any]:
+        """As the trace column holds it: [at, stage, text, facts]."""
+        return [self.at.isoformat(), self.stage, self.text, dict(self.facts)]
+
+    @classmethod
+    def from_json(cls, data: Sequence[Any]) -> Self:
+        """Back from the trace column."""
+        at, stage, text, facts = data
+        return cls(datetime.fromisoformat(at), stage, text, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class NewInbox:
+    """A verified delivery to keep; `digest` is the body's SHA-256 in hex."""
+
+    hook_id: int | None
+    lane: str
+    project_id: str
+    server_url: str | None
+    digest: str
+    body: bytes = field(repr=False)
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InboxReceipt:
+    """Where a delivery is kept; a duplicate gives the first one's id."""
+
+    id: int
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRow:
+    """A delivery that is kept; `body` is empty once it has been erased."""
+
+    id: int
+    hook_id: int | None
+    lane: str
+    project_id: str
+    server_url: str | None
+    digest: str
+    body: bytes = field(repr=False)
+    received_at: datetime
+    state: InboxState
+    attempts: int
+    next_try_at: datetime | None
+    finished_at: datetime | None
+    event_name: str | None
+    trace: tuple[TraceLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewOutbox:
+    """A card for one subscription's channel."""
+
+    subscription_id: int
+    guild_id: int
+    channel_id: int
+    card: Mapping[str, Any] = field(repr=False)
+    pictures: tuple[Picture, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def of(cls, subscription: Subscription, card: Card) -> Self:
+        """The card, addressed to the subscription's channel."""
+        return cls(
+            subscription.id,
+            subscription.guild_id,
+            subscription.channel_id,
+            card.to_json(),
+            card.pictures,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What one event changes for one hook: its cards, and what the event says of the hook itself.
+
+    The hook turns live if it waited, takes the project's name and server, and remembers `at`;
+    with `pause`, each active subscription of the hook is paused after these cards.
+    """
+
+    hook_id: int
+    project_name: str | None
+    server_url: str
+    at: datetime
+    outbox: Sequence[NewOutbox] = ()
+    pause: PauseReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A card on its way to a channel."""
+
+    id: int
+    inbox_id: int | None
+    subscription_id: int
+    guild_id: int
+    channel_id: int
+    card: Mapping[str, Any] = field(repr=False)
+    pictures: tuple[Picture, ...] = field(repr=False)
+    state: OutboxState
+    batch_id: int | None
+    message_id: int | None
+    created_at: datetime
+    sent_at: datetime | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Cards that travel in one message; its nonce was on disk before the first try."""
+
+    id: int
+    channel_id: int
+    nonce: str
+    created_at: datetime
+    state: BatchState
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelQueue:
+    """Where the delivery to one channel stands; `due_at` is None when there is nothing to do."""
+
+    channel_id: int
+    guild_id: int
+    due_at: datetime | None
+    attempts: int
+    first_failed_at: datetime | None
+    last_error: str | None

@@ -1,0 +1,111 @@
+"""Which version of the tables a database has, and how it gets today's."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from bot.db.engine import (
+    POSTGRESQL_CONNECT_ARGS,
+    SQLITE,
+    Database,
+    begin_immediate,
+    make_folder,
+    parse_url,
+    set_up_sqlite,
+)
+from bot.db.failures import unavailable_told
+from bot.errors import SchemaTooNew
+
+# Every revision in migrations/versions, oldest first. Listed here so that a start with today's
+# tables need not load Alembic; a test compares.
+REVISIONS = ("0001",)
+WANTED = REVISIONS[-1]
+MIGRATIONS = Path(__file__).with_name("migrations")
+MIGRATION_LOCK = 0x53504B4D  # "SPKM", see leader.py
+
+
+async def found_version(database: Database) -> str | None:
+    """The version of the tables that are there; None for an empty database."""
+    async with database.reading() as connection:
+        if not await connection.run_sync(lambda c: inspect(c).has_table("alembic_version")):
+            return None
+        found: str | None = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return found
+
+
+def needs_migration(found: str | None) -> bool:
+    """Whether the tables are older than this release wants.
+
+    Errors: SchemaTooNew if no release up to this one made them.
+    """
+    if found is not None and found not in REVISIONS:
+        raise SchemaTooNew(found)
+    return found != WANTED
+
+
+async def migrate(database_url: str) -> None:
+    """Bring a database's tables up to date, in one transaction; made if there are none.
+
+    Errors: StorageUnavailable, SchemaTooNew, ConfigError for an address of no known kind.
+    """
+    await asyncio.to_thread(_migrate, parse_url(database_url))
+
+
+def _migrate(url: URL) -> None:
+    if url.drivername == SQLITE:
+        make_folder(url)
+    with _one_migrator(url) as connection:
+        if inspect(connection).has_table("alembic_version"):
+            needs_migration(connection.scalar(text("SELECT version_num FROM alembic_version")))
+        _upgrade(connection)
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+@contextmanager
+def _one_migrator(url: URL) -> Iterator[Connection]:
+    """A transaction that no second process migrates beside."""
+    engine = _sqlite_engine(url) if url.drivername == SQLITE else _postgresql_engine(url)
+    try:
+        with unavailable_told(), engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(
+                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK}
+                )
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    return create_engine(url, connect_args=dict(POSTGRESQL_CONNECT_ARGS))
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    engine = create_engine(
+        url.set(drivername="sqlite"), connect_args={"isolation_level": None}, hide_parameters=True
+    )
+    event.listen(engine, "connect", _give_space_back)
+    event.listen(engine, "connect", set_up_sqlite)
+    event.listen(engine, "begin", begin_immediate)
+    return engine
+
+
+def _give_space_back(connection: DBAPIConnection, _record: object) -> None:
+    """Let a new file shrink again later; SQLite takes this only before the first table."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    cursor.close()

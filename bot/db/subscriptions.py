@@ -1,0 +1,171 @@
+"""Subscriptions: which channel follows which hook, and what it wants to see."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, exists, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db.engine import Database
+from bot.db.queues import make_due
+from bot.db.rows import Deleted, PauseReason, Subscription, SubscriptionState
+from bot.db.tables import hooks, subscriptions
+from bot.errors import StorageError
+from bot.speckle.filters import Filters
+
+Row = Mapping[Any, Any]
+
+
+class Subscriptions:
+    """Reads and writes subscriptions."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    async def get(self, subscription_id: int) -> Subscription | None:
+        """The subscription with this id."""
+        return next(iter(await self._where(subscriptions.c.id == subscription_id)), None)
+
+    async def of_hook(self, hook_id: int) -> list[Subscription]:
+        """All subscriptions of a hook, oldest first."""
+        return await self._where(subscriptions.c.hook_id == hook_id)
+
+    async def of_guild(self, guild_id: int) -> list[Subscription]:
+        """All subscriptions of a guild, oldest first."""
+        return await self._where(subscriptions.c.guild_id == guild_id)
+
+    async def of_channel(self, channel_id: int) -> list[Subscription]:
+        """All subscriptions of a channel, oldest first."""
+        return await self._where(subscriptions.c.channel_id == channel_id)
+
+    async def upsert(
+        self, hook_id: int, channel_id: int, filters: Filters, by: int
+    ) -> tuple[Subscription | None, Subscription]:
+        """Subscribe a channel, or change the filters of its subscription: (before, after).
+
+        Errors: StorageError if the hook has been removed meanwhile.
+        """
+        now = self._now()
+        wanted = {
+            "events": list(filters.events),
+            "models": list(filters.models),
+            "ignore_authors": list(filters.ignore_authors),
+            "updated_at": now,
+        }
+        async with self._database.writing() as connection:
+            guild_id = await _lock_hook(connection, hook_id)
+            if guild_id is None:
+                raise StorageError("the hook has been removed")
+            there = (
+                subscriptions.c.hook_id == hook_id,
+                subscriptions.c.channel_id == channel_id,
+            )
+            before = await _first(connection, select(subscriptions).where(*there))
+            if before is not None:
+                change = update(subscriptions).where(*there).values(wanted)
+                after = await _one(connection, change.returning(subscriptions))
+                return before, after
+            new = subscriptions.insert().values(
+                hook_id=hook_id,
+                guild_id=guild_id,
+                channel_id=channel_id,
+                state=SubscriptionState.ACTIVE,
+                created_by=by,
+                created_at=now,
+                **wanted,
+            )
+            return None, await _one(connection, new.returning(subscriptions))
+
+    async def set_state(
+        self,
+        subscription_id: int,
+        state: SubscriptionState,
+        reason: PauseReason | None = None,
+        detail: str | None = None,
+    ) -> Subscription | None:
+        """Pause or resume; None if there is no such subscription.
+
+        A resumed one goes on where it stopped: what waits for its channel is due at once.
+        """
+        change = (
+            update(subscriptions)
+            .where(subscriptions.c.id == subscription_id)
+            .values(state=state, pause_reason=reason, pause_detail=detail, updated_at=self._now())
+        )
+        async with self._database.writing() as connection:
+            changed = await _first(connection, change.returning(subscriptions))
+            if changed is not None and state is SubscriptionState.ACTIVE:
+                await make_due(
+                    self._database,
+                    connection,
+                    {changed.channel_id: changed.guild_id},
+                    self._now(),
+                    at_once=True,
+                )
+        return changed
+
+    async def delete(self, subscription_id: int) -> Deleted | None:
+        """Remove a subscription with its cards, and its hook with the last one.
+
+        None if it was gone already.
+        """
+        async with self._database.writing() as connection:
+            wanted = subscriptions.c.id == subscription_id
+            found = await _first(connection, select(subscriptions).where(wanted))
+            if found is None:
+                return None
+            await _lock_hook(connection, found.hook_id)
+            removed = await connection.execute(delete(subscriptions).where(wanted))
+            if not removed.rowcount:
+                return None
+            used = exists().where(subscriptions.c.hook_id == found.hook_id)
+            removed = await connection.execute(
+                delete(hooks).where(hooks.c.id == found.hook_id, ~used)
+            )
+        return Deleted(found, last_of_hook=removed.rowcount == 1)
+
+    async def _where(self, condition: Any) -> list[Subscription]:
+        statement = select(subscriptions).where(condition).order_by(subscriptions.c.id)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).mappings().all()
+        return [_subscription(row) for row in rows]
+
+
+async def _lock_hook(connection: AsyncConnection, hook_id: int) -> int | None:
+    """Keep others from removing the hook or its subscriptions; gives its guild."""
+    statement = select(hooks.c.guild_id).where(hooks.c.id == hook_id).with_for_update()
+    guild_id: int | None = await connection.scalar(statement)
+    return guild_id
+
+
+async def _first(connection: AsyncConnection, statement: Any) -> Subscription | None:
+    row = (await connection.execute(statement)).mappings().one_or_none()
+    return None if row is None else _subscription(row)
+
+
+async def _one(connection: AsyncConnection, statement: Any) -> Subscription:
+    return _subscription((await connection.execute(statement)).mappings().one())
+
+
+def _subscription(row: Row) -> Subscription:
+    reason = row["pause_reason"]
+    return Subscription(
+        id=row["id"],
+        hook_id=row["hook_id"],
+        guild_id=row["guild_id"],
+        channel_id=row["channel_id"],
+        filters=Filters(
+            events=tuple(row["events"]),
+            models=tuple(row["models"]),
+            ignore_authors=tuple(row["ignore_authors"]),
+        ),
+        state=SubscriptionState(row["state"]),
+        pause_reason=None if reason is None else PauseReason(reason),
+        pause_detail=row["pause_detail"],
+        created_by=row["created_by"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        last_event_at=row["last_event_at"],
+    )

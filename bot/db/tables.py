@@ -1,0 +1,284 @@
+"""The tables, as SQLAlchemy Core sees them; migrations/ makes them, a test compares the two."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    literal_column,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime; SQLite, which knows no zones, holds it without one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a time without a zone: nobody could say what it means."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be stored")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the time back aware, in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class CleanText(TypeDecorator[str]):
+    """Text that every database takes.
+
+    NUL (PostgreSQL refuses it) and lone surrogates (no UTF-8 has them) come in with what strangers
+    send; each becomes U+FFFD, so that one such text does not spoil the commit it shares.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Replace what cannot be stored; enum members become plain text."""
+        if value is None:
+            return None
+        text = str(value)
+        if not text.isascii():
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return text.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in text else text
+
+
+# SQLite counts up by itself only in a column that is exactly INTEGER.
+AutoId = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _id() -> Column[int]:
+    return Column("id", AutoId, primary_key=True)
+
+
+def _text(name: str, *, nullable: bool = False) -> Column[str]:
+    return Column(name, CleanText(), nullable=nullable)
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[datetime]:
+    return Column(name, UtcDateTime(), nullable=nullable)
+
+
+def _snowflake(name: str, *, nullable: bool = False) -> Column[int]:
+    return Column(name, BigInteger(), nullable=nullable)
+
+
+def _json(name: str) -> Column[Any]:
+    return Column(name, JSON(), nullable=False)
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, Integer(), nullable=False, server_default="0")
+
+
+def _ref(
+    name: str,
+    target: str,
+    ondelete: str | None = "CASCADE",
+    *,
+    nullable: bool = False,
+    index: bool = True,
+) -> Column[int]:
+    foreign_key = ForeignKey(target, ondelete=ondelete)
+    return Column(name, BigInteger(), foreign_key, nullable=nullable, index=index)
+
+
+guilds = Table(
+    "guilds",
+    metadata,
+    Column("guild_id", BigInteger(), primary_key=True, autoincrement=False),
+    _time("joined_at"),
+    _time("left_at", nullable=True),
+)
+
+hooks = Table(
+    "hooks",
+    metadata,
+    _id(),
+    _ref("guild_id", "guilds.guild_id", index=False),  # the unique key below starts with it
+    _text("server_url"),
+    _text("project_id"),
+    _text("project_name", nullable=True),
+    _text("kind"),
+    Column("key", CleanText(), nullable=True, unique=True),
+    _text("secret_sealed", nullable=True),
+    _text("previous_secret_sealed", nullable=True),
+    _time("previous_secret_until", nullable=True),
+    _text("state"),
+    _snowflake("setup_channel_id", nullable=True),
+    _snowflake("created_by"),
+    _time("created_at"),
+    _time("live_at", nullable=True),
+    _time("last_event_at", nullable=True),
+    UniqueConstraint("guild_id", "server_url", "project_id"),
+    Index(None, "project_id"),
+    sqlite_autoincrement=True,
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    _id(),
+    _ref("hook_id", "hooks.id", index=False),  # the unique key below starts with it
+    Column("guild_id", BigInteger(), nullable=False, index=True),
+    Column("channel_id", BigInteger(), nullable=False, index=True),
+    _json("events"),
+    _json("models"),
+    _json("ignore_authors"),
+    _text("state"),
+    _text("pause_reason", nullable=True),
+    _text("pause_detail", nullable=True),
+    _snowflake("created_by"),
+    _time("created_at"),
+    _time("updated_at"),
+    _time("last_event_at", nullable=True),
+    UniqueConstraint("hook_id", "channel_id"),
+    sqlite_autoincrement=True,
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    _id(),
+    _ref("hook_id", "hooks.id", nullable=True),
+    _text("lane"),
+    _text("project_id"),
+    _text("server_url", nullable=True),
+    _text("digest"),
+    _time("received_at"),
+    _text("state"),
+    _count("attempts"),
+    _time("next_try_at", nullable=True),
+    _time("finished_at", nullable=True),
+    _text("event_name", nullable=True),
+    _json("trace"),
+    # Last, as SQLite reads through a long value to get at what stands behind it.
+    Column("body", LargeBinary(), nullable=True),
+    sqlite_autoincrement=True,
+)
+
+# Written out rather than bound: both databases use a partial index only for a condition that they
+# can read in the statement itself.
+IS_NEW = inbox.c.state == literal_column("'new'")
+Index("ix_inbox_new", inbox.c.lane, inbox.c.id, sqlite_where=IS_NEW, postgresql_where=IS_NEW)
+Index(None, inbox.c.digest, inbox.c.lane, inbox.c.received_at)
+
+batches = Table(
+    "batches",
+    metadata,
+    _id(),
+    _snowflake("channel_id"),
+    Column("nonce", CleanText(), nullable=False, unique=True),
+    _time("created_at"),
+    _text("state"),
+    sqlite_autoincrement=True,
+)
+
+IS_OPEN = batches.c.state == literal_column("'open'")
+Index(
+    "uq_batches_open",
+    batches.c.channel_id,
+    unique=True,
+    sqlite_where=IS_OPEN,
+    postgresql_where=IS_OPEN,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    _id(),
+    _ref("inbox_id", "inbox.id", "SET NULL", nullable=True, index=False),
+    _ref("subscription_id", "subscriptions.id"),
+    Column("guild_id", BigInteger(), nullable=False),
+    Column("channel_id", BigInteger(), nullable=False),
+    _json("card"),
+    _text("state"),
+    _ref("batch_id", "batches.id", None, nullable=True),
+    _snowflake("message_id", nullable=True),
+    _time("created_at"),
+    _time("sent_at", nullable=True),
+    _text("last_error", nullable=True),
+    UniqueConstraint("inbox_id", "subscription_id"),
+    sqlite_autoincrement=True,
+)
+
+IS_WAITING = outbox.c.state == literal_column("'waiting'")
+Index(
+    "ix_outbox_waiting",
+    outbox.c.channel_id,
+    outbox.c.id,
+    sqlite_where=IS_WAITING,
+    postgresql_where=IS_WAITING,
+)
+
+pictures = Table(
+    "pictures",
+    metadata,
+    Column("digest", CleanText(), primary_key=True),
+    _text("media_type"),
+    Column("content", LargeBinary(), nullable=False),
+    _time("created_at"),
+)
+
+outbox_pictures = Table(
+    "outbox_pictures",
+    metadata,
+    Column(
+        "outbox_id",
+        BigInteger(),
+        ForeignKey("outbox.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("name", CleanText(), primary_key=True),
+    Column("position", Integer(), nullable=False),
+    Column("digest", CleanText(), ForeignKey("pictures.digest"), nullable=False, index=True),
+)
+
+channel_queues = Table(
+    "channel_queues",
+    metadata,
+    Column("channel_id", BigInteger(), primary_key=True, autoincrement=False),
+    Column("guild_id", BigInteger(), nullable=False, index=True),
+    Column("due_at", UtcDateTime(), nullable=True, index=True),
+    _count("attempts"),
+    _time("first_failed_at", nullable=True),
+    _text("last_error", nullable=True),
+)
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", CleanText(), primary_key=True),
+    _text("value"),
+)

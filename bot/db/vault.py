@@ -1,0 +1,55 @@
+"""Secrets sealed for the database, with keys that live in the environment and can be rotated."""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from bot.errors import SealError
+
+OPENED_KEPT = 1024  # opened secrets kept in memory, so that not every webhook decrypts again
+
+
+class Vault:
+    """Seals texts with the first key and opens them with any of the keys.
+
+    Errors: SealError for keys that are none; its text names the key's place, never the key.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        if not keys:
+            raise SealError("there is no encryption key")
+        self._fernets = MultiFernet([_fernet(key, n) for n, key in enumerate(keys, start=1)])
+        self._opened = lru_cache(maxsize=OPENED_KEPT)(self._decrypt)
+
+    def seal(self, text: str, context: str) -> str:
+        """Seal a text so that it opens only where `context` says that it belongs."""
+        return self._fernets.encrypt(json.dumps([context, text]).encode()).decode()
+
+    def open(self, sealed: str, context: str) -> str:
+        """Open a sealed text.
+
+        Errors: SealError if no key opens it, or if it was sealed for another context.
+        """
+        sealed_for, text = self._opened(sealed)
+        if sealed_for != context:
+            raise SealError("a sealed value stands where it does not belong")
+        return text
+
+    def _decrypt(self, sealed: str) -> tuple[str, str]:
+        try:
+            sealed_for, text = json.loads(self._fernets.decrypt(sealed))
+        except InvalidToken:
+            raise SealError("a sealed value opens with none of the encryption keys") from None
+        return sealed_for, text
+
+
+def _fernet(key: str, number: int) -> Fernet:
+    try:
+        return Fernet(key)
+    except ValueError:
+        # The cause would not quote the key today; nothing says that it never will.
+        raise SealError(
+            f"encryption key {number} is not a key: 32 bytes in URL-safe base64, 44 characters"
+        ) from None

@@ -1,0 +1,77 @@
+"""What to offer while a person types: events and groups, the projects that are followed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bot.cards.text import clean, shorten
+from bot.db.rows import Hook
+from bot.speckle.events import KINDS_OF, EventGroup, EventKind
+from bot.speckle.links import Links
+
+MAX_CHOICES = 25  # Discord's limit for autocomplete
+MAX_CHOICE_LENGTH = 100  # of a choice's name and of its value
+ALL = "all"
+
+_GROUP_HINTS: Mapping[EventGroup, str] = {
+    group: ", ".join(kind.value.split("_", 1)[-1].replace("_", " ") for kind in kinds)
+    for group, kinds in KINDS_OF.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One line of an autocomplete: what is shown, and what is then typed."""
+
+    name: str
+    value: str
+
+
+def complete_events(typed: str) -> list[Choice]:
+    """Complete the last part of a comma-separated list of events and groups."""
+    done, part = _last_part(typed)
+    names = [name for name in (ALL, *EventGroup, *EventKind) if name not in done]
+    if done:
+        names.remove(ALL)
+    hits = sorted((n for n in names if part in n), key=lambda n: not n.startswith(part))
+    texts = [(name, ", ".join([*done, name])) for name in hits if name != EventKind.UNKNOWN]
+    return [
+        Choice(shorten(_event_label(name, text), MAX_CHOICE_LENGTH), text)
+        for name, text in texts
+        if len(text) <= MAX_CHOICE_LENGTH
+    ][:MAX_CHOICES]
+
+
+def _last_part(typed: str) -> tuple[list[str], str]:
+    *done, part = (piece.strip().lower() for piece in typed.split(","))
+    return list(dict.fromkeys(piece for piece in done if piece)), part
+
+
+def _event_label(name: str, text: str) -> str:
+    if name == ALL:
+        return "all: every event of the project"
+    hint = _GROUP_HINTS.get(EventGroup(name)) if name in set(EventGroup) else None
+    return f"{text} ({hint})" if hint else text
+
+
+def complete_projects(hooks: Iterable[Hook], typed: str) -> list[Choice]:
+    """Offer the hooks whose project's name or id holds what was typed, by name."""
+    wanted = typed.strip().casefold()
+    hits = [
+        hook for hook in hooks if wanted in f"{project_label(hook)} {hook.project_id}".casefold()
+    ]
+    hits.sort(key=lambda hook: project_label(hook).casefold())
+    return [
+        Choice(shorten(project_label(hook), MAX_CHOICE_LENGTH), _reference(hook))
+        for hook in hits[:MAX_CHOICES]
+    ]
+
+
+def project_label(hook: Hook) -> str:
+    """The project's name once an event has told it, its id until then; not escaped."""
+    return clean(hook.project_name or "").strip() or hook.project_id
+
+
+def _reference(hook: Hook) -> str:
+    """A text that leads back to the hook: the project's address, where it is short enough."""
+    url = Links(hook.server_url).project(hook.project_id)
+    return url if len(url) <= MAX_CHOICE_LENGTH else hook.project_id

@@ -1,0 +1,70 @@
+"""What a person has to enter on the Speckle side so that a project's events arrive."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bot.db.rows import Hook, HookState
+from bot.speckle.events import LISTED_TRIGGERS, TRIGGERS, EventKind
+from bot.speckle.filters import Filters, wanted_kinds
+from bot.speckle.links import Links
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """The webhook that a project's owner makes by hand.
+
+    `url` is None while the operator has set no PUBLIC_URL; `path` is its end in any case.
+    `triggers` are Speckle's own names, to be ticked; `unlisted` are events that the filters want
+    and Speckle's settings page does not offer. `old_secret_until` is set after a new secret.
+    """
+
+    hook: Hook
+    settings_url: str
+    url: str | None = field(repr=False)
+    path: str = field(repr=False)
+    secret: str = field(repr=False)
+    triggers: tuple[str, ...]
+    unlisted: tuple[EventKind, ...]
+    old_secret_until: datetime | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether a signed event has arrived already."""
+        return self.hook.state is HookState.LIVE
+
+
+def set_up_of(
+    hook: Hook,
+    filters: Sequence[Filters],
+    public_url: str | None,
+    old_secret_until: datetime | None = None,
+) -> SetUp:
+    """The set-up of a guild's own hook for everything that its channels want."""
+    path = f"/webhooks/{hook.key}"
+    kinds = kinds_wanted(filters)
+    return SetUp(
+        hook=hook,
+        settings_url=Links(hook.server_url).webhook_settings(hook.project_id),
+        url=None if public_url is None else f"{public_url.rstrip('/')}{path}",
+        path=path,
+        secret=hook.secrets[0],
+        triggers=triggers_to_tick(kinds),
+        unlisted=tuple(kind for kind in kinds if TRIGGERS.get(kind) and not _listed(kind)),
+        old_secret_until=old_secret_until,
+    )
+
+
+def kinds_wanted(filters: Iterable[Filters]) -> tuple[EventKind, ...]:
+    """The kinds of events that at least one of the filters lets through, in their usual order."""
+    wanted = {kind for each in filters for kind in wanted_kinds(each)}
+    return tuple(kind for kind in EventKind if kind in wanted)
+
+
+def triggers_to_tick(kinds: Iterable[EventKind]) -> tuple[str, ...]:
+    """The triggers on Speckle's settings page that bring these events."""
+    return tuple(dict.fromkeys(trigger for kind in kinds for trigger in _listed(kind)))
+
+
+def _listed(kind: EventKind) -> tuple[str, ...]:
+    return tuple(name for name in TRIGGERS.get(kind, ()) if name in LISTED_TRIGGERS)

@@ -1,0 +1,187 @@
+"""Addresses of a Speckle server's pages: read from what people paste, written for cards."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from bot.errors import NotASpeckleLink
+
+# Speckle makes ids of 10 hex digits; a few very old ones use other letters.
+ID = re.compile(r"[0-9A-Za-z]{10}")
+HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9]([a-z0-9-]{0,62}))*")
+DEFAULT_PORTS = {"http": 80, "https": 443}
+MAX_LINK_LENGTH = 2_000
+SHOWN_LENGTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SpeckleLink:
+    """What a pasted text points at; `server_url` is None for a bare id.
+
+    `model_name` comes from old links, which name models instead of giving their ids.
+    """
+
+    server_url: str | None
+    project_id: str
+    model_id: str | None = None
+    model_name: str | None = None
+    version_id: str | None = None
+    thread_id: str | None = None
+
+
+def normalise_server_url(text: str) -> str:
+    """Reduce an address to its origin: scheme://host[:port], lower case, no slash at the end.
+
+    Errors: NotASpeckleLink for anything but http(s) with a host and without a user name.
+    """
+    try:
+        parts = urlsplit(text.strip())
+        host, port, user = parts.hostname, parts.port, parts.username
+    except ValueError as error:
+        raise _not_a_link(text, "it is not a valid address") from error
+    if parts.scheme not in DEFAULT_PORTS or not host:
+        raise _not_a_link(text, "it does not start with https:// and a server's name")
+    if user is not None:
+        raise _not_a_link(text, "it holds a user name or a password")
+    host = _ascii_host(host, text)
+    default = DEFAULT_PORTS[parts.scheme]
+    return f"{parts.scheme}://{host}" + (f":{port}" if port and port != default else "")
+
+
+def _ascii_host(host: str, text: str) -> str:
+    if ":" in host:  # an IPv6 address, which urlsplit has checked
+        return f"[{host}]"
+    try:
+        host = host.rstrip(".").encode("idna").decode("ascii").lower()
+    except UnicodeError as error:
+        raise _not_a_link(text, "its server's name is not valid") from error
+    if not HOST.fullmatch(host):
+        raise _not_a_link(text, "its server's name is not valid")
+    return host
+
+
+def parse_link(text: str) -> SpeckleLink:
+    """Read a project id or any link to a project, a model, a version or a thread, old or new.
+
+    Errors: NotASpeckleLink, whose `why` ends a sentence for the person who typed it.
+    """
+    text = text.strip().removeprefix("<").removesuffix(">").strip()
+    if len(text) > MAX_LINK_LENGTH:
+        raise _not_a_link(text, "it is too long.")
+    if ID.fullmatch(text):
+        return SpeckleLink(None, text)
+    if "/" not in text:
+        raise _not_a_link(text, "a project's id has 10 letters and digits.")
+    url = text if "://" in text else f"https://{text}"
+    try:
+        server_url = normalise_server_url(url)
+    except NotASpeckleLink as error:
+        raise _not_a_link(text, f"{error.why}.") from error
+    parts = urlsplit(url)
+    pieces = [unquote(piece) for piece in parts.path.split("/") if piece]
+    query = parse_qs(parts.query)
+    thread = _id(_first(parse_qs(parts.fragment), "threadId") or _first(query, "cId"))
+    match pieces:
+        case ["projects", project, *rest] if ID.fullmatch(project):
+            return _today(SpeckleLink(server_url, project, thread_id=thread), rest)
+        case ["streams", project, *rest] if ID.fullmatch(project):
+            return _legacy(SpeckleLink(server_url, project, thread_id=thread), rest)
+        case _:
+            raise _not_a_link(
+                text, "a project's address looks like https://app.speckle.systems/projects/…"
+            )
+
+
+def _today(link: SpeckleLink, rest: list[str]) -> SpeckleLink:
+    """`/models/M`, `/models/M@V`, `/models/M1,M2`, `/models/M/versions`, `/threads/C`."""
+    match rest:
+        case ["models", resources, *_] if "," not in resources:
+            model, _, version = resources.partition("@")
+            if not ID.fullmatch(model):  # "all", an object's id, "$folder"
+                return link
+            return SpeckleLink(
+                link.server_url, link.project_id, model, None, _id(version), link.thread_id
+            )
+        case ["threads", thread, *_]:
+            return SpeckleLink(link.server_url, link.project_id, thread_id=_id(thread))
+        case _:
+            return link
+
+
+def _legacy(link: SpeckleLink, rest: list[str]) -> SpeckleLink:
+    """`/branches/NAME`, where the name may hold slashes, and `/commits/V`."""
+    match rest:
+        case ["branches", *name] if name:
+            return SpeckleLink(link.server_url, link.project_id, model_name="/".join(name).lower())
+        case ["commits", version, *_]:
+            return SpeckleLink(
+                link.server_url,
+                link.project_id,
+                version_id=_id(version),
+                thread_id=link.thread_id,
+            )
+        case _:
+            return link
+
+
+def _id(text: str | None) -> str | None:
+    return text if text is not None and ID.fullmatch(text) else None
+
+
+def _first(values: dict[str, list[str]], name: str) -> str | None:
+    return values.get(name, [None])[0]
+
+
+def _not_a_link(text: str, why: str) -> NotASpeckleLink:
+    return NotASpeckleLink(text[:SHOWN_LENGTH], why)
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Writes addresses of one server; `legacy` gives those that servers before 2023 understand."""
+
+    server_url: str
+    legacy: bool = False
+
+    def project(self, project_id: str) -> str:
+        """The project's own page."""
+        return f"{self.server_url}/{'streams' if self.legacy else 'projects'}/{_quoted(project_id)}"
+
+    def model(self, project_id: str, model_id: str | None, model_name: str | None = None) -> str:
+        """The model; the project where the server's form needs what is not known."""
+        project = self.project(project_id)
+        if self.legacy:
+            return project if model_name is None else f"{project}/branches/{_quoted(model_name)}"
+        return project if model_id is None else f"{project}/models/{_quoted(model_id)}"
+
+    def version(self, project_id: str, model_id: str | None, version_id: str) -> str:
+        """The version; without its model through the old address, which today's servers know."""
+        if self.legacy or model_id is None:
+            return f"{self.server_url}/streams/{_quoted(project_id)}/commits/{_quoted(version_id)}"
+        return f"{self.model(project_id, model_id)}@{_quoted(version_id)}"
+
+    def versions(self, project_id: str, model_id: str | None, model_name: str | None = None) -> str:
+        """The list of a model's versions."""
+        model = self.model(project_id, model_id, model_name)
+        return model if self.legacy or model_id is None else f"{model}/versions"
+
+    def thread(self, project_id: str, thread_id: str, version_id: str | None = None) -> str:
+        """The thread, opened; old servers open it only beside a version it is on."""
+        if not self.legacy:
+            return f"{self.project(project_id)}/threads/{_quoted(thread_id)}"
+        if version_id is None:
+            return f"{self.project(project_id)}/comments"
+        return f"{self.version(project_id, None, version_id)}?cId={_quoted(thread_id)}"
+
+    def webhook_settings(self, project_id: str) -> str:
+        """Where a project's owner makes its webhooks."""
+        project = self.project(project_id)
+        return f"{project}/webhooks" if self.legacy else f"{project}/settings/webhooks"
+
+    def token_settings(self) -> str:
+        """Where a person makes access tokens."""
+        return f"{self.server_url}/{'profile' if self.legacy else 'settings/user/developer'}"
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="", errors="replace")

