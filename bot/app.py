@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import discord
@@ -23,7 +23,7 @@ from bot.pipeline.ingest import Ingest
 from bot.services.guilds import GuildService
 from bot.services.subscriptions import SubscriptionService
 from bot.speckle.gateway import SpeckleGateway
-from bot.storage import Storage
+from bot.storage import Storage, utc_now
 from bot.webhook_listener import SharedHook, WebhookListener
 
 log = structlog.get_logger()
@@ -32,11 +32,6 @@ LEAD_RETRY_S = 5.0
 LOGIN_RETRY_S = 5.0
 HOUSEKEEPING_S = 3600.0
 MIB = 1024 * 1024
-
-
-def utc_now() -> datetime:
-    """The time now, aware, UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +78,6 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             queued=delivery.wake,
             now=utc_now,
         )
-        bot.delivery_wanted = delivery.wake
         listener = WebhookListener(
             storage,
             shared_hook=_shared_hook(settings),
@@ -128,7 +122,9 @@ async def _lead(
         tasks.create_task(ingest.run(), name="ingest")
         tasks.create_task(delivery.run(bot.logged_in), name="delivery")
         tasks.create_task(_discord(bot, token), name="discord")
-        tasks.create_task(_housekeeping(storage, timedelta(days=keep_days)), name="housekeeping")
+        tasks.create_task(
+            _housekeeping(bot.guild_service, timedelta(days=keep_days)), name="housekeeping"
+        )
 
 
 async def _discord(bot: SpeckleBot, token: str) -> None:
@@ -169,11 +165,11 @@ async def _login(bot: SpeckleBot, token: str) -> None:
             return
 
 
-async def _housekeeping(storage: Storage, keep_left_guild: timedelta) -> None:
+async def _housekeeping(guilds: GuildService, keep: timedelta) -> None:
     """Erase the data of guilds that removed the bot long enough ago."""
     while True:
         try:
-            erased = await storage.guilds.erase_left_before(utc_now() - keep_left_guild)
+            erased = await guilds.erase_left(keep)
             if erased:
                 log.info("housekeeping.guilds_erased", count=erased)
         except StorageUnavailable as error:

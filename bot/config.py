@@ -34,12 +34,6 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from bot.errors import ConfigError, NotASpeckleLink, Problem
 from bot.speckle.links import normalise_server_url
 
-NEW_KEY_COMMAND: Final = (
-    'python3 -c "import base64, os; '
-    "print('ENCRYPTION_KEYS=' + base64.urlsafe_b64encode(os.urandom(32)).decode())\""
-)
-"""Prints a line for .env with nothing but the standard library: it works before any set-up."""
-
 FERNET_KEY_BYTES: Final = 32  # https://github.com/fernet/spec/blob/master/Spec.md
 MAX_WEBHOOK_SECRET: Final = 255  # a longer one fails in Speckle's webhookCreate
 MAX_SHOWN: Final = 40  # characters of a wrong value that an error message repeats
@@ -63,7 +57,9 @@ SECRET_MENDS: Final[Mapping[str, str]] = {
         "Copy the token from https://discord.com/developers/applications, your application, "
         "Bot, Reset Token, and put it in .env as DISCORD_TOKEN=..."
     ),
-    "encryption_keys": (f"Run this and paste the line that it prints into .env: {NEW_KEY_COMMAND}"),
+    "encryption_keys": (
+        "Make one with `python3 run.py key` and put what it prints in .env as ENCRYPTION_KEYS=..."
+    ),
     "speckle_token": (
         "Make one on your Speckle server under /settings/user/developer "
         "and put it in .env as SPECKLE_TOKEN=..."

@@ -1,4 +1,4 @@
-"""The try-out: a Discord on this machine, the real bot against it, and a project's day played to it.
+"""The try-out: a Discord on this machine, the real bot in it, and a project's day played to it.
 
 Nothing here stands in for a part of the bot: the subscriptions are made with `/subscribe`, the
 deliveries are signed and sent over HTTP as a Speckle server does, and what is printed is what the
@@ -57,16 +57,19 @@ async def run_demo(port: int | None = None) -> int:
             printer = asyncio.create_task(_print_messages(stage), name="printer")
             typing = asyncio.create_task(_read_commands(stage), name="commands")
             play = asyncio.create_task(_play(stage, app, Path(folder)), name="play")
-            stopped = asyncio.create_task(stopping.wait(), name="stop")
-            done, _ = await asyncio.wait(
-                {printer, play, stopped}, return_when=asyncio.FIRST_EXCEPTION
-            )
-            for task in (printer, typing, play, stopped):
+            stopped = asyncio.create_task(_wait(stopping), name="stop")
+            tasks = {printer, typing, play, stopped}
+            done, _ = await asyncio.wait(tasks - {typing}, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
                 task.cancel()
-            for task in done - {stopped}:
+            for task in done:
                 task.result()
     _say("\nStopped. Nothing was kept.")
     return 0
+
+
+async def _wait(stopping: asyncio.Event) -> None:
+    await stopping.wait()
 
 
 @asynccontextmanager

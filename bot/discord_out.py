@@ -103,15 +103,13 @@ async def send(
     The channel is addressed by its id, not through the cache, which is empty after a new session.
     """
     channel = client.get_partial_messageable(channel_id)
-    view = _buttons(cards)
-    extra = {"view": view} if view is not None else {}
     try:
         message = await channel.send(
             embeds=[to_embed(card) for card in cards],
             files=_files(cards),
             nonce=nonce,
             allowed_mentions=discord.AllowedMentions.none(),
-            **extra,
+            view=_buttons(cards) or discord.utils.MISSING,
         )
     except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
         return outcome_of(error)

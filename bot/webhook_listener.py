@@ -19,7 +19,13 @@ from aiohttp import web
 
 from bot.db.rows import Hook, HookState, NewInbox
 from bot.errors import ConfigError, NotADelivery, Problem, StorageUnavailable
-from bot.speckle.payloads import Envelope, project_id_of, read_envelope, server_url_of
+from bot.speckle.payloads import (
+    Envelope,
+    event_name_of,
+    project_id_of,
+    read_envelope,
+    server_url_of,
+)
 from bot.speckle.signature import is_signed
 from bot.storage import Storage
 
@@ -170,6 +176,7 @@ class WebhookListener:
     async def _commit(
         self, hook_id: int | None, lane: str, project_id: str, envelope: Envelope, body: bytes
     ) -> web.Response:
+        event_name_of(envelope)  # a body without one is no delivery, and is refused while it can be
         receipt = await self._storage.inbox.put(
             NewInbox(
                 hook_id=hook_id,

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import discord
 
-from bot.cards.text import escape_markdown, shorten
+from bot.cards.text import escape_name, one_line, shorten, shorten_plain
 from bot.cogs.answers import Reply
 from bot.db.rows import Hook, HookKind, HookState, PauseReason, Subscription, SubscriptionState
 from bot.services.completion import project_label
@@ -23,6 +23,7 @@ from bot.speckle.links import Links
 
 COLOUR = 0x047EFB  # Speckle's blue
 MAX_NAME = 120
+MAX_CHANNELS = 20
 MAX_FILTERS = 300
 # In a list, so that a page of entries fits into one embed's 4,096 characters.
 MAX_LISTED_NAME = 60
@@ -50,7 +51,7 @@ REMEDIES = {
 
 def project_name(hook: Hook, limit: int = MAX_NAME) -> str:
     """The project in bold, with a link to it."""
-    label = shorten(escape_markdown(project_label(hook)), limit)
+    label = escape_name(shorten_plain(project_label(hook), limit))
     return f"[**{label}**](<{Links(hook.server_url).project(hook.project_id)}>)"
 
 
@@ -227,10 +228,10 @@ def removed(outcome: Removed) -> str:
 
 def nothing_there(outcome: NothingThere, channel_id: int) -> str:
     """What the caller reads when there was nothing to unsubscribe."""
-    project = shorten(escape_markdown(outcome.project), MAX_NAME)
+    project = escape_name(shorten_plain(one_line(outcome.project), MAX_NAME))
     text = f"Nothing to unsubscribe: <#{channel_id}> does not follow {project}."
     if outcome.elsewhere:
-        channels = ", ".join(f"<#{channel}>" for channel in outcome.elsewhere)
+        channels = ", ".join(f"<#{channel}>" for channel in outcome.elsewhere[:MAX_CHANNELS])
         return f"{text} These channels do: {channels}. Name one of them as `channel`."
     return f"{text} `/subscriptions` shows what is followed."
 
@@ -291,7 +292,7 @@ def entry_embed(entry: Entry, note: str | None = None) -> discord.Embed:
     """One subscription, with what was just done to it."""
     hook, subscription = entry.hook, entry.subscription
     embed = discord.Embed(
-        title=shorten(escape_markdown(project_label(hook)), 250),
+        title=escape_name(shorten_plain(project_label(hook), MAX_NAME)),
         url=Links(hook.server_url).project(hook.project_id),
         description=note,
         colour=COLOUR,
@@ -306,10 +307,10 @@ def entry_embed(entry: Entry, note: str | None = None) -> discord.Embed:
 
 def not_announced(channel_id: int, reason: str) -> str:
     """What the caller reads when the public line could not be posted."""
+    why = escape_name(shorten_plain(one_line(reason), MAX_NAME))
     return (
         f"The subscription stands, but Discord did not let the bot say so in <#{channel_id}> "
-        f"({shorten(escape_markdown(reason), 200)}). Events may not get through either: check the "
-        "bot's permissions in that channel."
+        f"({why}). Events may not get through either: check the bot's permissions in that channel."
     )
 
 
@@ -336,4 +337,4 @@ def nothing_listed(channel_id: int | None) -> str:
 
 def option_label(entry: Entry, limit: int) -> str:
     """A subscription's line in the select, which shows no markdown."""
-    return shorten(project_label(entry.hook), limit)
+    return shorten_plain(project_label(entry.hook), limit)

@@ -1,12 +1,23 @@
 """Connections: how each database is opened, read from and written to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
-from sqlalchemy import URL, Connection, Table, event, insert, make_url, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Table,
+    create_engine,
+    event,
+    insert,
+    make_url,
+    text,
+)
 from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
@@ -51,6 +62,9 @@ POSTGRESQL_SESSION = (
 SQLITE_LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
 
 
+T = TypeVar("T")
+
+
 class InsertOf(Protocol):
     """SQLite's and PostgreSQL's `insert`, which agree on ON CONFLICT."""
 
@@ -58,18 +72,23 @@ class InsertOf(Protocol):
 
 
 class Database:
-    """The engines of one database: one that reads without transactions, one that writes.
+    """The engines of one database: one that reads without transactions, one that writes, and a
+    blocking one for what many wait for together.
 
     On SQLite only one connection writes, one transaction at a time: a second writer could but wait
     for the first, and would do so in a thread, blindly.
     """
 
-    def __init__(self, url: URL, reader: AsyncEngine, writer: AsyncEngine) -> None:
+    def __init__(
+        self, url: URL, reader: AsyncEngine, writer: AsyncEngine, blocking: Engine
+    ) -> None:
         self.url = url
         self.is_sqlite = url.drivername == SQLITE
         self.insert = _insert_of(url)
         self._reader = reader
         self._writer = writer
+        self._blocking = blocking
+        self._thread = ThreadPoolExecutor(2, thread_name_prefix="database")
         self._turn = asyncio.Lock()
 
     @classmethod
@@ -79,10 +98,13 @@ class Database:
 
         Errors: StorageUnavailable if the folder of an SQLite file cannot be made.
         """
-        reader, writer = _sqlite_engines(url) if url.drivername == SQLITE else _pg_engines(url)
+        make = _sqlite_engines if url.drivername == SQLITE else _pg_engines
+        reader, writer, blocking = make(url)
         try:
-            yield cls(url, reader, writer)
+            yield (database := cls(url, reader, writer, blocking))
         finally:
+            database._thread.shutdown()
+            blocking.dispose()
             await reader.dispose()
             await writer.dispose()
 
@@ -100,10 +122,36 @@ class Database:
             async with self._my_turn(), self._writer.begin() as connection:
                 yield connection
 
-    async def insert_in_order(
-        self, connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]
+    async def write_at_once(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` in one transaction and one thread; committed and synced when this returns.
+
+        The event loop, which serves those who wait for it, is not asked between two statements.
+        """
+        loop = asyncio.get_running_loop()
+        with unavailable_told():
+            async with self._my_turn():
+                return await loop.run_in_executor(self._thread, self._in_transaction, work)
+
+    async def read_at_once(self, work: Callable[[Connection], T]) -> T:
+        """Do `work`, which reads, in one thread."""
+        loop = asyncio.get_running_loop()
+        with unavailable_told():
+            return await loop.run_in_executor(self._thread, self._reading, work)
+
+    def _in_transaction(self, work: Callable[[Connection], T]) -> T:
+        with self._blocking.begin() as connection:
+            if self.is_sqlite:
+                begin_immediate(connection)
+            return work(connection)
+
+    def _reading(self, work: Callable[[Connection], T]) -> T:
+        with self._blocking.connect() as connection:
+            return work(connection)
+
+    def insert_in_order(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
     ) -> list[int]:
-        """Insert rows at once, in a transaction of `writing`; their ids, ascending in their order.
+        """Insert rows at once, within `write_at_once`; their ids, ascending in their order.
 
         On SQLite, where RETURNING would cost a statement a row, the ids are counted here: nobody
         else writes while the transaction lasts.
@@ -112,11 +160,11 @@ class Database:
             return []
         if not self.is_sqlite:
             statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
-            return list(await connection.scalars(statement, rows))
-        last = await connection.scalar(SQLITE_LAST_ID, {"name": table.name})
+            return list(connection.scalars(statement, rows))
+        last = connection.scalar(SQLITE_LAST_ID, {"name": table.name})
         ids = list(range((last or 0) + 1, (last or 0) + 1 + len(rows)))
         numbered = [{**row, "id": row_id} for row_id, row in zip(ids, rows, strict=True)]
-        await connection.execute(insert(table), numbered)
+        connection.execute(insert(table), numbered)
         return ids
 
     @asynccontextmanager
@@ -176,11 +224,8 @@ def make_folder(url: URL) -> None:
 
 def set_up_sqlite(connection: DBAPIConnection, _record: object) -> None:
     """Set what SQLite keeps for a connection only."""
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-    for pragma in SQLITE_PRAGMAS:
-        cursor.execute(pragma)
-    cursor.close()
+    busy_timeout = f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}"
+    _set_up(connection, (busy_timeout, *SQLITE_PRAGMAS))
 
 
 def begin_immediate(connection: Connection) -> None:
@@ -189,15 +234,33 @@ def begin_immediate(connection: Connection) -> None:
 
 
 def _set_up_postgresql(connection: DBAPIConnection, _record: object) -> None:
-    cursor = connection.cursor()
-    for statement in POSTGRESQL_SESSION:
-        cursor.execute(statement)
-    cursor.close()
+    _set_up(connection, POSTGRESQL_SESSION)
     connection.commit()
 
 
-def _sqlite_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
+def _set_up(connection: DBAPIConnection, statements: Sequence[str]) -> None:
+    try:
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.close()
+    except BaseException:
+        # The pool forgets a connection that fails here; one of SQLite's would leave its thread.
+        connection.close()
+        raise
+
+
+def _sqlite_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine, Engine]:
     make_folder(url)
+    blocking = create_engine(
+        url.set(drivername="sqlite+pysqlite"),
+        connect_args={"isolation_level": None, "check_same_thread": False},
+        pool_size=2,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_S,
+        hide_parameters=True,
+    )
+    event.listen(blocking, "connect", set_up_sqlite)
 
     def engine(connections: int) -> AsyncEngine:
         made = create_async_engine(
@@ -216,10 +279,10 @@ def _sqlite_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
 
     writer = engine(1)
     event.listen(writer.sync_engine, "begin", begin_immediate)
-    return engine(SQLITE_READERS), writer
+    return engine(SQLITE_READERS), writer, blocking
 
 
-def _pg_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
+def _pg_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine, Engine]:
     engine = create_async_engine(
         url,
         connect_args=dict(POSTGRESQL_CONNECT_ARGS),
@@ -230,8 +293,18 @@ def _pg_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
         hide_parameters=True,
     )
     event.listen(engine.sync_engine, "connect", _set_up_postgresql)
+    blocking = create_engine(
+        url,
+        connect_args=dict(POSTGRESQL_CONNECT_ARGS),
+        pool_size=2,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_S,
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )
+    event.listen(blocking, "connect", _set_up_postgresql)
     reader = engine.execution_options(isolation_level="AUTOCOMMIT")
-    return reader, engine
+    return reader, engine, blocking
 
 
 def _insert_of(url: URL) -> InsertOf:

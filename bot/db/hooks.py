@@ -184,8 +184,10 @@ class Hooks:
 
     async def _look_up(self, keys: Sequence[str]) -> Sequence[Row | None]:
         statement = select(hooks).where(hooks.c.key.in_(set(keys)))
-        async with self._database.reading() as connection:
-            found = {row["key"]: row for row in (await connection.execute(statement)).mappings()}
+        rows = await self._database.read_at_once(
+            lambda connection: connection.execute(statement).mappings().all()
+        )
+        found = {row["key"]: row for row in rows}
         return [found.get(key) for key in keys]
 
     async def _where(self, *conditions: Any) -> list[Hook]:

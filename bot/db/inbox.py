@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, or_, select, text, update
+from sqlalchemy import Connection, Select, bindparam, func, or_, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -165,25 +165,27 @@ class Inbox:
         return [(await self._put_together([item]))[0] for item in items]
 
     async def _commit(self, items: Sequence[NewInbox]) -> Sequence[InboxReceipt]:
-        async with self._database.writing() as connection:
-            if not self._database.is_sqlite:
-                await _lock_digests(connection, items)
-            kept = await _recent(connection, items)
-            places: list[tuple[_Kept, bool]] = []
-            fresh: list[tuple[NewInbox, _Kept]] = []
-            for item in items:
-                place = kept.get((item.digest, item.lane))
-                duplicate = place is not None and (
-                    item.received_at - place.received_at < DUPLICATE_WITHIN
-                )
-                if place is None or not duplicate:
-                    place = kept[item.digest, item.lane] = _Kept(item.received_at)
-                    fresh.append((item, place))
-                places.append((place, duplicate))
-            rows = [_values(item) for item, _ in fresh]
-            ids = await self._database.insert_in_order(connection, inbox, rows)
-            for (_, place), row_id in zip(fresh, ids, strict=True):
-                place.id = row_id
+        return await self._database.write_at_once(lambda connection: self._keep(connection, items))
+
+    def _keep(self, connection: Connection, items: Sequence[NewInbox]) -> Sequence[InboxReceipt]:
+        if not self._database.is_sqlite:
+            _lock_digests(connection, items)
+        kept = _recent(connection, items)
+        places: list[tuple[_Kept, bool]] = []
+        fresh: list[tuple[NewInbox, _Kept]] = []
+        for item in items:
+            place = kept.get((item.digest, item.lane))
+            duplicate = place is not None and (
+                item.received_at - place.received_at < DUPLICATE_WITHIN
+            )
+            if place is None or not duplicate:
+                place = kept[item.digest, item.lane] = _Kept(item.received_at)
+                fresh.append((item, place))
+            places.append((place, duplicate))
+        rows = [_values(item) for item, _ in fresh]
+        ids = self._database.insert_in_order(connection, inbox, rows)
+        for (_, place), row_id in zip(fresh, ids, strict=True):
+            place.id = row_id
         return [InboxReceipt(place.id, duplicate) for place, duplicate in places]
 
 
@@ -195,24 +197,22 @@ class _Kept:
     id: int = 0
 
 
-async def _lock_digests(connection: AsyncConnection, items: Sequence[NewInbox]) -> None:
+def _lock_digests(connection: Connection, items: Sequence[NewInbox]) -> None:
     """Make another process that has the same body wait until this commit can be seen."""
     keys = {
         int.from_bytes(sha256(item.digest.encode()).digest()[:8], signed=True) for item in items
     }
     # Sorted, so that two processes never wait for each other.
-    await connection.execute(LOCK_DIGESTS, {"keys": sorted(keys)})
+    connection.execute(LOCK_DIGESTS, {"keys": sorted(keys)})
 
 
-async def _recent(
-    connection: AsyncConnection, items: Sequence[NewInbox]
-) -> dict[tuple[str, str], _Kept]:
+def _recent(connection: Connection, items: Sequence[NewInbox]) -> dict[tuple[str, str], _Kept]:
     """The latest row of each of these bodies, by digest and lane."""
     values = {
         "digests": list({item.digest for item in items}),
         "since": min(item.received_at for item in items) - DUPLICATE_WITHIN,
     }
-    rows = await connection.execute(RECENT, values)
+    rows = connection.execute(RECENT, values)
     return {(digest, lane): _Kept(at, row_id) for digest, lane, at, row_id in rows}
 
 

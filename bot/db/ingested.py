@@ -95,7 +95,7 @@ async def _insert_cards(
         }
         for card in cards
     ]
-    return await database.insert_in_order(connection, outbox, rows)
+    return await connection.run_sync(database.insert_in_order, outbox, rows)
 
 
 async def _insert_pictures(

@@ -40,7 +40,7 @@ class Vault:
     def _decrypt(self, sealed: str) -> tuple[str, str]:
         try:
             sealed_for, text = json.loads(self._fernets.decrypt(sealed))
-        except InvalidToken:
+        except (InvalidToken, ValueError):  # ValueError: the text was never sealed
             raise SealError("a sealed value opens with none of the encryption keys") from None
         return sealed_for, text
 

@@ -69,7 +69,7 @@ class Delivery:
         if opened is None:
             return
         batch, rows = opened
-        cards = [Card.from_json(row.card, row.pictures) for row in rows]
+        cards = [Card.from_json(dict(row.card), row.pictures) for row in rows]
         outcome = await self._send(queue.channel_id, cards, batch.nonce)
         await self._settle(queue, batch, rows, outcome)
 

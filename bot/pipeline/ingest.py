@@ -8,14 +8,14 @@ from datetime import datetime
 import structlog
 
 from bot.cards.card import Card
-from bot.cards.render import RenderContext, VersionFacts, render
+from bot.cards.render import RenderContext, render
 from bot.db.rows import (
     DELIVERY_PAUSES,
     Hook,
     HookKind,
     HookState,
-    Ingested,
     InboxRow,
+    Ingested,
     NewOutbox,
     PauseReason,
     Subscription,
@@ -24,7 +24,7 @@ from bot.db.rows import (
 )
 from bot.errors import NotADelivery, SpeckleUnavailable
 from bot.pipeline.lanes import LaneRunner
-from bot.speckle.events import Delivery, ProjectDeleted, UnknownEvent, VersionCreated
+from bot.speckle.events import Delivery, ProjectDeleted, UnknownEvent, VersionCreated, VersionFacts
 from bot.speckle.filters import matches
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.payloads import parse_delivery, read_envelope
@@ -93,9 +93,7 @@ class Ingest:
         cards = await self._storage.inbox.finish(
             row.id, trace.lines, event_name=delivery.event_name, ingested=ingested
         )
-        log.info(
-            "ingest.done", inbox_id=row.id, kind=delivery.event.kind.value, cards=len(cards)
-        )
+        log.info("ingest.done", inbox_id=row.id, kind=delivery.event.kind.value, cards=len(cards))
         if cards:
             self._queued()
 
@@ -126,7 +124,7 @@ class Ingest:
         """
         facts: dict[bool, VersionFacts | None] = {True: None, False: None}
         event = delivery.event
-        if not isinstance(event, VersionCreated):
+        if not isinstance(event, VersionCreated) or not self._gateway.enabled:
             return facts
         asked = {
             (a.hook.guild_id in self._served_guilds): a.hook for a in audiences if a.subscriptions
@@ -171,10 +169,12 @@ class Ingest:
             notes=_notes(hook, server_url),
         )
         card = _render(delivery, context)
+        if card is None:
+            trace.add("render", "Not shown: nothing changed.", guild_id=hook.guild_id)
         outbox = [
             NewOutbox.of(subscription, card)
             for subscription in audience.subscriptions
-            if _wants(subscription, delivery, card, trace)
+            if card is not None and _wants(subscription, delivery, trace)
         ]
         if not audience.subscriptions:
             trace.add("route", "No channel follows this project here.", guild_id=hook.guild_id)
@@ -226,9 +226,7 @@ def _render(delivery: Delivery, context: RenderContext) -> Card | None:
         return render(replace(delivery, event=UnknownEvent()), context)
 
 
-def _wants(
-    subscription: Subscription, delivery: Delivery, card: Card | None, trace: _Trace
-) -> bool:
+def _wants(subscription: Subscription, delivery: Delivery, trace: _Trace) -> bool:
     where = {"subscription_id": subscription.id, "channel_id": subscription.channel_id}
     if subscription.state is SubscriptionState.PAUSED and (
         subscription.pause_reason not in DELIVERY_PAUSES
@@ -238,9 +236,6 @@ def _wants(
     verdict = matches(subscription.filters, delivery)
     if not verdict.passes:
         trace.add("route", f"Not shown: {verdict.why}", **where)
-        return False
-    if card is None:
-        trace.add("render", "Not shown: nothing changed.", **where)
         return False
     trace.add("route", f"Shown: {verdict.why}", **where)
     return True

@@ -13,7 +13,9 @@ log = structlog.get_logger()
 Item = TypeVar("Item")
 Lane = TypeVar("Lane", bound=Hashable)
 
-RECOVERY_PAUSE_S = 1.0  # after a fault of ours or the database's, before the lane is looked at again
+RECOVERY_PAUSE_S = (
+    1.0  # after a fault of ours or the database's, before the lane is looked at again
+)
 DRAIN_S = 8.0  # below the 10 s that service managers commonly give before they kill
 IDLE_POLL_S = 2.0  # other processes commit too, and cannot wake this one
 
@@ -70,7 +72,7 @@ class LaneRunner(Generic[Item, Lane]):
         try:
             return await self._find(free, frozenset(self._busy))
         except StorageUnavailable as error:
-            log.error(f"{self._name}.database_unavailable", reason=error.reason)
+            log.error("lanes.database_unavailable", lanes=self._name, reason=error.reason)
             await asyncio.sleep(RECOVERY_PAUSE_S)
             return ()
 
@@ -85,10 +87,10 @@ class LaneRunner(Generic[Item, Lane]):
         try:
             await self._work(item)
         except StorageUnavailable as error:
-            log.error(f"{self._name}.database_unavailable", reason=error.reason)
+            log.error("lanes.database_unavailable", lanes=self._name, reason=error.reason)
             await asyncio.sleep(RECOVERY_PAUSE_S)
         except Exception:
-            log.exception(f"{self._name}.failed", lane=str(lane))
+            log.exception("lanes.failed", lanes=self._name, lane=str(lane))
             await asyncio.sleep(RECOVERY_PAUSE_S)
         finally:
             self._busy.discard(lane)
@@ -96,7 +98,7 @@ class LaneRunner(Generic[Item, Lane]):
 
 
 async def _drain(tasks: set[asyncio.Task[None]]) -> None:
-    """Let tasks end; cancel those that take too long, whose work is found again at the next start."""
+    """Let tasks end; cancel those that take too long: the next start finds their work again."""
     if not tasks:
         return
     _, late = await asyncio.wait(tasks, timeout=DRAIN_S)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bot.cards.text import clean, shorten
+from bot.cards.text import one_line, shorten_plain
 from bot.db.rows import Hook
 from bot.speckle.events import KINDS_OF, EventGroup, EventKind
 from bot.speckle.links import Links
@@ -35,7 +35,7 @@ def complete_events(typed: str) -> list[Choice]:
     hits = sorted((n for n in names if part in n), key=lambda n: not n.startswith(part))
     texts = [(name, ", ".join([*done, name])) for name in hits if name != EventKind.UNKNOWN]
     return [
-        Choice(shorten(_event_label(name, text), MAX_CHOICE_LENGTH), text)
+        Choice(shorten_plain(_event_label(name, text), MAX_CHOICE_LENGTH), text)
         for name, text in texts
         if len(text) <= MAX_CHOICE_LENGTH
     ][:MAX_CHOICES]
@@ -61,14 +61,14 @@ def complete_projects(hooks: Iterable[Hook], typed: str) -> list[Choice]:
     ]
     hits.sort(key=lambda hook: project_label(hook).casefold())
     return [
-        Choice(shorten(project_label(hook), MAX_CHOICE_LENGTH), _reference(hook))
+        Choice(shorten_plain(project_label(hook), MAX_CHOICE_LENGTH), _reference(hook))
         for hook in hits[:MAX_CHOICES]
     ]
 
 
 def project_label(hook: Hook) -> str:
     """The project's name once an event has told it, its id until then; not escaped."""
-    return clean(hook.project_name or "").strip() or hook.project_id
+    return one_line(hook.project_name, otherwise=hook.project_id)
 
 
 def _reference(hook: Hook) -> str:

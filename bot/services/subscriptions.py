@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from bot.db.hooks import PREVIOUS_SECRET_VALID
 from bot.db.rows import (
     Hook,
     HookKind,
@@ -30,6 +29,8 @@ from bot.services.setup import SetUp, kinds_wanted, set_up_of, triggers_to_tick
 from bot.speckle.filters import FilterError, Filters, parse_filters
 from bot.speckle.links import Links, SpeckleLink, parse_link
 from bot.storage import Storage
+
+OLD_SECRET_VALID = timedelta(hours=24)  # the storage keeps to it; a test holds the two together
 
 
 class SubscriptionService:
@@ -288,7 +289,7 @@ class SubscriptionService:
             if hook.kind is HookKind.SHARED:
                 return SharedSetUp(hook)
             _check_secret(hook, caller)
-            until = self._now() + PREVIOUS_SECRET_VALID
+            until = self._now() + OLD_SECRET_VALID
             renewed = await self._storage.hooks.new_secret(hook.id)
             return await self._set_up(renewed or hook, until)
 

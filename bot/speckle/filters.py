@@ -231,7 +231,7 @@ def _pieces(pattern: str) -> tuple[str, ...]:
 
 
 def _star(name: str, positions: set[int]) -> set[int]:
-    reached = set()
+    reached: set[int] = set()
     for start in positions:
         slash = name.find("/", start)
         reached.update(range(start, (len(name) if slash < 0 else slash) + 1))

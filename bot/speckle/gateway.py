@@ -37,13 +37,14 @@ class SpeckleGateway:
     """Questions to Speckle servers, answered within a deadline or not at all.
 
     `token` belongs to `token_server` and is sent to no other; without it only public projects
-    answer. `deadline_s` bounds one question, seconds.
+    answer. `deadline_s` bounds one question, seconds; 0 asks nobody anything.
     """
 
     def __init__(self, *, token: str | None, token_server: str, deadline_s: float) -> None:
         self._token = token
         self._token_server = token_server
         self._deadline_s = deadline_s
+        self.enabled = deadline_s > 0
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="specklepy")
         self._clients = threading.local()
         self._in_flight: defaultdict[str, int] = defaultdict(int)
@@ -93,11 +94,11 @@ class SpeckleGateway:
         self, server_url: str, token: str | None, query: str, variables: dict[str, str]
     ) -> Any:
         """Ask in this thread; runs in the pool only."""
-        from gql import gql  # noqa: PLC0415
-        from gql.transport.exceptions import TransportError  # noqa: PLC0415
-        from graphql import GraphQLError  # noqa: PLC0415
-        from requests import RequestException  # noqa: PLC0415
-        from specklepy.logging.exceptions import SpeckleException  # noqa: PLC0415
+        from gql import gql
+        from gql.transport.exceptions import TransportError
+        from graphql import GraphQLError
+        from requests import RequestException
+        from specklepy.logging.exceptions import SpeckleException
 
         request = gql(query)
         request.variable_values = dict(variables)
@@ -117,8 +118,8 @@ class SpeckleGateway:
         return clients[key]
 
     def _connect(self, server_url: str, token: str | None) -> "SpeckleClient":
-        from specklepy.api.client import SpeckleClient  # noqa: PLC0415
-        from specklepy.logging import metrics  # noqa: PLC0415
+        from specklepy.api.client import SpeckleClient
+        from specklepy.logging import metrics
 
         metrics.disable()
         address = urlsplit(server_url)

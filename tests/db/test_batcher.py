@@ -1,8 +1,6 @@
 import asyncio
 from collections.abc import Sequence
 
-import pytest
-
 from bot.db.batcher import Batcher
 
 
@@ -46,9 +44,7 @@ async def test_who_comes_during_a_flush_is_in_the_next_one_in_order() -> None:
 
 async def test_an_error_reaches_each_waiter_of_its_flush_and_no_other() -> None:
     batcher = Batcher[int, int]("test", Flushes())
-    results = await asyncio.gather(
-        batcher.submit(1), batcher.submit(-1), return_exceptions=True
-    )
+    results = await asyncio.gather(batcher.submit(1), batcher.submit(-1), return_exceptions=True)
     assert [type(result) for result in results] == [ValueError, ValueError]
     assert await batcher.submit(4) == 8
 
@@ -87,7 +83,5 @@ async def test_too_few_results_are_an_error_and_no_wrong_answer() -> None:
         return list(items)[1:]
 
     batcher = Batcher[int, int]("test", forgetful)
-    results = await asyncio.gather(
-        batcher.submit(1), batcher.submit(2), return_exceptions=True
-    )
+    results = await asyncio.gather(batcher.submit(1), batcher.submit(2), return_exceptions=True)
     assert isinstance(results[1], ValueError)

@@ -4,9 +4,198 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from conftest import FACADE, HARBOUR_TOWER, MAREN_ODUYA, SERVER, STRUCTURE, STUDIO_KESTREL, Clock
+from cryptography.fernet import Fernet
+from sqlalchemy import select
 
+from bot.db.engine import Database, parse_url
 from bot.db.rows import Hook, HookKind, HookState
+from bot.db.tables import hooks
 from bot.db.vault import Vault
 from bot.errors import SealError
 from bot.storage import Storage
+from tests.db.conftest import (
+    HARBOUR_TOWER,
+    MAREN_ODUYA,
+    SERVER,
+    STRUCTURE,
+    STUDIO_KESTREL,
+    Clock,
+)
+
+
+async def shared(storage: Storage, guild_id: int, project_id: str = HARBOUR_TOWER) -> Hook:
+    return await storage.hooks.create(
+        guild_id, SERVER, project_id, HookKind.SHARED, MAREN_ODUYA, None
+    )
+
+
+async def test_a_new_own_hook_waits_with_a_key_and_a_secret_that_do_not_print(hook: Hook) -> None:
+    assert (hook.state, hook.kind, hook.live_at) == (HookState.WAITING, HookKind.OWN, None)
+    assert hook.key is not None
+    assert len(hook.key) == 43
+    assert [len(secret) for secret in hook.secrets] == [43]
+    assert hook.key not in repr(hook)
+    assert hook.secrets[0] not in repr(hook)
+
+
+async def test_a_hook_is_found_by_its_key_and_by_nothing_else(storage: Storage, hook: Hook) -> None:
+    assert hook.key is not None
+    assert await storage.hooks.by_key(hook.key) == hook
+    for wrong in ("", hook.key[:-1], hook.key + "x", "k" * 5000, "nul\0", "lone \ud800", "%"):
+        assert await storage.hooks.by_key(wrong) is None
+
+
+async def test_many_look_ups_at_once_each_get_their_own_hook(storage: Storage) -> None:
+    made = [
+        await storage.hooks.create(
+            STUDIO_KESTREL, SERVER, f"project{n}", HookKind.OWN, MAREN_ODUYA, None
+        )
+        for n in range(5)
+    ]
+    keys = [hook.key or "" for hook in made] + ["unknown"]
+    found = await asyncio.gather(*(storage.hooks.by_key(key) for key in keys * 20))
+    assert found == [*made, None] * 20
+
+
+async def test_making_a_hook_again_gives_the_one_that_is_there(
+    storage: Storage, hook: Hook
+) -> None:
+    again = await asyncio.gather(
+        *(
+            storage.hooks.create(
+                STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, STRUCTURE
+            )
+            for _ in range(5)
+        )
+    )
+    assert again == [hook] * 5
+    assert await storage.hooks.find(STUDIO_KESTREL, SERVER, HARBOUR_TOWER) == hook
+    assert await storage.hooks.find(STUDIO_KESTREL, SERVER, "other") is None
+    assert await storage.hooks.of_guild(STUDIO_KESTREL) == [hook]
+    assert await storage.hooks.of_guild(1) == []
+
+
+async def test_secrets_are_sealed_in_the_database_and_bound_to_their_hook(
+    storage: Storage, hook: Hook, database_url: str, key: str
+) -> None:
+    async with Database.open(parse_url(database_url)) as database, database.reading() as c:
+        row = (await c.execute(select(hooks))).mappings().one()
+    assert hook.secrets[0] not in str(dict(row))
+    with pytest.raises(SealError):
+        Vault([key]).open(row["secret_sealed"], "hook:1:other")
+
+
+async def test_a_secret_that_no_key_opens_is_counted_and_refused(
+    storage: Storage, hook: Hook, database_url: str
+) -> None:
+    assert await storage.hooks.unopenable() == 0
+    async with Storage.open(database_url, Vault([Fernet.generate_key().decode()])) as stranger:
+        assert await stranger.hooks.unopenable() == 1
+        mine = await stranger.hooks.create(
+            STUDIO_KESTREL, SERVER, "mine", HookKind.OWN, MAREN_ODUYA, None
+        )
+        results = await asyncio.gather(
+            stranger.hooks.by_key(hook.key or ""),
+            stranger.hooks.by_key(mine.key or ""),
+            return_exceptions=True,
+        )
+    assert isinstance(results[0], SealError)
+    assert results[1] == mine
+
+
+async def test_a_waiting_hook_turns_live_exactly_once(
+    storage: Storage, hook: Hook, clock: Clock
+) -> None:
+    clock.forward(minutes=5)
+    answers = await asyncio.gather(
+        *(storage.hooks.mark_live(hook.id, "Harbour Tower") for _ in range(5))
+    )
+    assert sorted(answers) == [False] * 4 + [True]
+    live = await storage.hooks.get(hook.id)
+    assert live is not None
+    assert (live.state, live.live_at, live.project_name) == (
+        HookState.LIVE,
+        clock(),
+        "Harbour Tower",
+    )
+    assert not await storage.hooks.mark_live(999, None)
+
+
+async def test_the_secret_before_stays_valid_for_a_day(
+    storage: Storage, hook: Hook, clock: Clock
+) -> None:
+    renewed = await storage.hooks.new_secret(hook.id)
+    assert renewed is not None
+    assert renewed.key == hook.key
+    assert renewed.secrets[0] != hook.secrets[0]
+    assert renewed.secrets[1:] == hook.secrets
+    clock.forward(hours=23, minutes=59)
+    assert (await storage.hooks.get(hook.id)) == renewed
+    clock.forward(minutes=2)
+    later = await storage.hooks.get(hook.id)
+    assert later is not None
+    assert later.secrets == renewed.secrets[:1]
+
+
+async def test_only_own_hooks_that_are_there_get_new_secrets(storage: Storage) -> None:
+    hook = await shared(storage, STUDIO_KESTREL)
+    assert await storage.hooks.new_secret(hook.id) is None
+    assert await storage.hooks.new_secret(999) is None
+
+
+async def test_a_shared_hook_is_live_at_once_and_serves_the_named_guilds(
+    storage: Storage, hook: Hook
+) -> None:
+    one, two = await shared(storage, 1), await shared(storage, 2)
+    await shared(storage, 3, project_id="other")
+    assert (one.state, one.key, one.secrets) == (HookState.LIVE, None, ())
+    guilds = frozenset({1, 2, 3, STUDIO_KESTREL})
+    assert await storage.hooks.shared_for(SERVER, HARBOUR_TOWER, guilds) == [one, two]
+    assert await storage.hooks.shared_for(SERVER, HARBOUR_TOWER, {2}) == [two]
+    assert await storage.hooks.shared_for(SERVER, HARBOUR_TOWER, ()) == []
+    await storage.guilds.leave(1)
+    assert await storage.hooks.shared_for(SERVER, HARBOUR_TOWER, guilds) == [two]
+
+
+async def test_a_converted_hook_starts_anew(storage: Storage, hook: Hook) -> None:
+    as_shared = await storage.hooks.convert(hook.id, HookKind.SHARED)
+    assert as_shared is not None
+    assert (as_shared.state, as_shared.key, as_shared.secrets) == (HookState.LIVE, None, ())
+    assert await storage.hooks.by_key(hook.key or "") is None
+    as_own = await storage.hooks.convert(hook.id, HookKind.OWN)
+    assert as_own is not None
+    assert (as_own.state, as_own.live_at) == (HookState.WAITING, None)
+    assert as_own.key not in (None, hook.key)
+    assert await storage.hooks.convert(hook.id, HookKind.OWN) == as_own
+    assert await storage.hooks.convert(999, HookKind.OWN) is None
+
+
+async def test_a_hook_follows_its_project_to_another_server_unless_one_is_there(
+    storage: Storage, hook: Hook
+) -> None:
+    assert await storage.hooks.repin(hook.id, "https://new.kestrel.example")
+    moved = await storage.hooks.get(hook.id)
+    assert moved is not None
+    assert moved.server_url == "https://new.kestrel.example"
+    await storage.hooks.create(
+        STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+    )
+    assert not await storage.hooks.repin(hook.id, SERVER)
+    assert await storage.hooks.get(hook.id) == moved
+
+
+async def test_touching_keeps_the_name_unless_there_is_a_new_one(
+    storage: Storage, hook: Hook, clock: Clock
+) -> None:
+    await storage.hooks.touch(hook.id, "Harbour\0 Tower 🏗", clock())
+    await storage.hooks.touch(hook.id, None, clock() + timedelta(minutes=1))
+    touched = await storage.hooks.get(hook.id)
+    assert touched is not None
+    assert touched.project_name == "Harbour\N{REPLACEMENT CHARACTER} Tower 🏗"
+    assert touched.last_event_at == clock() + timedelta(minutes=1)
+
+
+async def test_a_deleted_hook_is_gone(storage: Storage, hook: Hook) -> None:
+    assert await storage.hooks.delete(hook.id)
+    assert not await storage.hooks.delete(hook.id)
+    assert await storage.hooks.get(hook.id) is None

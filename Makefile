@@ -1,0 +1,17 @@
+# The two commands that matter are `python3 run.py demo` and `python3 run.py test`.
+# These are for whoever changes the bot; they need uv (https://docs.astral.sh/uv/).
+
+UV ?= uv
+COMPILE = $(UV) pip compile --universal --python-version 3.11 --no-header --quiet
+
+.PHONY: pins pages
+
+# Pin everything anew: what pyproject.toml names, and what that needs. Keeps pins that still fit;
+# `make pins COMPILE_ARGS=--upgrade` takes the newest.
+pins:
+	$(COMPILE) $(COMPILE_ARGS) pyproject.toml --output-file requirements.txt
+	$(COMPILE) $(COMPILE_ARGS) --group test --constraints requirements.txt --output-file tests/requirements.txt
+
+# Write docs/configuration.md anew out of the settings.
+pages:
+	.venv/bin/python -m bot settings-page > docs/configuration.md

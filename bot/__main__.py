@@ -1,0 +1,169 @@
+"""The command line: `python -m bot run | demo | check | migrate | key`.
+
+What a command needs is imported when it runs, so that each starts fast.
+"""
+
+import asyncio
+import io
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import click
+
+from bot.errors import BotError, ConfigError, SchemaTooNew, SealError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from bot.config import Settings
+
+FAILED: Final = 1
+UNUSABLE_SETTINGS: Final = 2
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the settings stand."""
+
+    config: Path
+    env: Path
+
+    def load(self, *required: str) -> "Settings":
+        """The settings; a line on standard error for each name in .env that looks misspelt.
+
+        Errors: ConfigError.
+        """
+        from bot.config import load_settings, misspelt_names
+
+        settings = load_settings(self.config, self.env, os.environ, required)
+        for problem in misspelt_names(self.env):
+            click.echo(f"Note: {problem}", err=True)
+        return settings
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", type=click.Path(path_type=Path), default="config.toml", show_default=True)
+@click.option("--env-file", type=click.Path(path_type=Path), default=".env", show_default=True)
+@click.pass_context
+def cli(context: click.Context, config: Path, env_file: Path) -> None:
+    """Brings a Speckle server's project events into Discord channels."""
+    context.obj = Files(config, env_file)
+
+
+@cli.command()
+@click.pass_obj
+def run(files: Files) -> None:
+    """Run the bot until Ctrl-C or SIGTERM."""
+    settings = files.load("discord_token", "encryption_keys")
+
+    from bot import app, log
+
+    log.configure(settings)
+    _until_stopped(app.run(settings))
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(0, 65535), help="Where the demo takes deliveries.")
+@click.pass_context
+def demo(context: click.Context, port: int | None) -> None:
+    """Try it out: a Discord on this computer, sample deliveries, no account needed."""
+    from bot.demo import run_demo
+
+    context.exit(_until_stopped(run_demo(port)) or 0)
+
+
+@cli.command()
+@click.pass_context
+def check(context: click.Context) -> None:
+    """Try every setting; one line each, and what to do about those that do not work."""
+    settings = context.obj.load()
+
+    from bot.check import check_all
+
+    healthy = asyncio.run(check_all(settings, lambda row: click.echo(str(row))))
+    context.exit(0 if healthy else FAILED)
+
+
+@cli.command()
+@click.pass_obj
+def migrate(files: Files) -> None:
+    """Bring the database's tables up to date. `run` does that too."""
+    settings = files.load()
+
+    from bot.storage import migrate, schema_version
+
+    asyncio.run(migrate(settings.database_url))
+    found, _ = asyncio.run(schema_version(settings.database_url))
+    click.echo(f"The database is at version {found}.")
+
+
+@cli.command()
+def key() -> None:
+    """Print a new key for ENCRYPTION_KEYS."""
+    from cryptography.fernet import Fernet
+
+    click.echo(Fernet.generate_key().decode())
+
+
+@cli.command(hidden=True)
+def settings_page() -> None:
+    """Print docs/configuration.md."""
+    from bot.config_page import settings_page
+
+    click.echo(settings_page(), nl=False)
+
+
+def _until_stopped(work: Coroutine[None, None, T]) -> T | None:
+    """Run to the end; a stop signal is a good end too, also one before the work handles them."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        return None
+
+
+def in_words(error: BotError) -> str:
+    """What happened and what to do, for a person at a terminal."""
+    match error:
+        case ConfigError():
+            return "\n".join(f"✘ {problem}" for problem in error.problems)
+        case StorageUnavailable():
+            return f"✘ The database cannot be used: {error.reason}. Look at DATABASE_URL."
+        case SchemaTooNew():
+            return (
+                f"✘ The database has version {error.found}, which only a newer release of the bot "
+                "knows. Update the bot, or go back to a copy of the database from before."
+            )
+        case SealError():
+            return f"✘ Look at ENCRYPTION_KEYS: {error}."
+        case _:
+            return f"✘ {error}"
+
+
+def main() -> int:
+    """The command line, with errors told in a sentence; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a Windows console may lack ✔
+    try:
+        code = cli(prog_name="bot", standalone_mode=False)
+    except ConfigError as error:
+        click.echo(in_words(error), err=True)
+        return UNUSABLE_SETTINGS
+    except BotError as error:
+        click.echo(in_words(error), err=True)
+        return FAILED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return FAILED
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

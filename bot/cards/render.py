@@ -1,0 +1,135 @@
+"""Events → cards: one renderer an event, in one table."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bot.cards import render_comments as comments
+from bot.cards import render_people as people
+from bot.cards import render_project as project
+from bot.cards import render_versions as versions
+from bot.cards.card import Card, Picture, fit
+from bot.cards.colours import COLOURS
+from bot.cards.pictures import MAX_AVATAR_BYTES, is_public_url, picture_of
+from bot.cards.scene import Draft, RenderContext, Scene
+from bot.cards.text import escape_markdown, one_line
+from bot.speckle.events import (
+    AccessDeclined,
+    AccessRequested,
+    CommentCreated,
+    CommentMentioned,
+    CommentReopened,
+    CommentReplied,
+    CommentResolved,
+    Delivery,
+    Event,
+    InvitationAccepted,
+    InvitationDeclined,
+    InvitationSent,
+    ModelCreated,
+    ModelDeleted,
+    ModelUpdated,
+    PermissionGranted,
+    PermissionRevoked,
+    Person,
+    ProjectDeleted,
+    ProjectUpdated,
+    UnknownEvent,
+    VersionCreated,
+    VersionDeleted,
+    VersionFacts,
+    VersionMoved,
+    VersionReceived,
+    VersionUpdated,
+)
+
+__all__ = ["RENDERERS", "RenderContext", "Renderer", "VersionFacts", "render"]
+
+# Any stands for the event that the table's key names.
+Renderer = Callable[[Scene, Any], Draft | None]
+
+RENDERERS: Mapping[type[Event], Renderer] = {
+    VersionCreated: versions.version_created,
+    VersionUpdated: versions.version_updated,
+    VersionReceived: versions.version_received,
+    VersionDeleted: versions.version_deleted,
+    VersionMoved: versions.version_moved,
+    ModelCreated: versions.model_created,
+    ModelUpdated: versions.model_updated,
+    ModelDeleted: versions.model_deleted,
+    CommentCreated: comments.comment_created,
+    CommentReplied: comments.comment_replied,
+    CommentResolved: comments.comment_resolved,
+    CommentReopened: comments.comment_reopened,
+    CommentMentioned: comments.comment_mentioned,
+    PermissionGranted: people.permission_granted,
+    PermissionRevoked: people.permission_revoked,
+    InvitationSent: people.invitation_sent,
+    InvitationAccepted: people.invitation_accepted,
+    InvitationDeclined: people.invitation_declined,
+    AccessRequested: people.access_requested,
+    AccessDeclined: people.access_declined,
+    ProjectUpdated: project.project_updated,
+    ProjectDeleted: project.project_deleted,
+    UnknownEvent: project.unknown_event,
+}
+
+
+def render(delivery: Delivery, context: RenderContext) -> Card | None:
+    """The event's card, within Discord's limits; None where nothing changed, so post nothing."""
+    scene = Scene(delivery, context)
+    draft = RENDERERS[type(delivery.event)](scene, delivery.event)
+    if draft is None:
+        return None
+    icon, avatar = _avatar(delivery.actor)
+    pictures = [picture for picture in (avatar, draft.image) if picture is not None]
+    return fit(
+        Card(
+            kind=delivery.event.kind,
+            title=draft.title,
+            url=draft.url,
+            description=_description(draft, context),
+            colour=COLOURS[delivery.event.kind] if draft.colour is None else draft.colour,
+            author_name=_author_name(delivery.actor),
+            author_icon=icon,
+            author_url=_author_url(scene),
+            fields=draft.fields,
+            footer=scene.footer,
+            timestamp=context.received_at,
+            image=None if draft.image is None else _attached(draft.image),
+            buttons=draft.buttons,
+            pictures=tuple({picture.name: picture for picture in pictures}.values()),
+        )
+    )
+
+
+def _description(draft: Draft, context: RenderContext) -> str:
+    quote = "\n".join(f"> {line}" for line in draft.quote.split("\n")) if draft.quote else ""
+    notes = "\n".join(escape_markdown(note) for note in context.notes)
+    return "\n\n".join(
+        part for part in (f"{draft.sentence}\n{quote}" if quote else draft.sentence, notes) if part
+    )
+
+
+def _author_name(actor: Person | None) -> str | None:
+    return None if actor is None else one_line(actor.name)
+
+
+def _author_url(scene: Scene) -> str | None:
+    """Only old servers have a public page for a person."""
+    if scene.actor_id is None or not scene.links.legacy:
+        return None
+    return f"{scene.context.server_url}/profile/{scene.actor_id}"
+
+
+def _avatar(actor: Person | None) -> tuple[str | None, Picture | None]:
+    """The address of the author's picture, and the picture if it has to be attached."""
+    if actor is None or actor.avatar is None:
+        return None, None
+    if is_public_url(actor.avatar):
+        return actor.avatar, None
+    picture = picture_of(actor.avatar, "avatar", MAX_AVATAR_BYTES)
+    return (None, None) if picture is None else (_attached(picture), picture)
+
+
+def _attached(picture: Picture) -> str:
+    return f"attachment://{picture.name}"

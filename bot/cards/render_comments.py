@@ -1,0 +1,142 @@
+"""Cards for threads: new comments, replies, resolved and re-opened ones, mentions."""
+
+from bot.cards.card import Field, LinkButton
+from bot.cards.pictures import MAX_SCREENSHOT_BYTES, picture_of
+from bot.cards.rich_text import to_markdown
+from bot.cards.scene import MAX_COMMENT, Draft, Scene, joined
+from bot.cards.text import shorten
+from bot.speckle.events import (
+    CommentCreated,
+    CommentMentioned,
+    CommentReopened,
+    CommentReplied,
+    CommentResolved,
+    ModelRef,
+    ResourceRef,
+)
+from bot.speckle.rich_text import RichText
+
+MAX_MODELS_IN_SENTENCE = 3
+MAX_LIST = 1_024  # UTF-16 units, Discord's limit for a field
+NO_TEXT = "*(no text)*"
+NO_WHERE = "in the project"
+
+
+def comment_created(scene: Scene, event: CommentCreated) -> Draft:
+    """The text, what it is on, and the screenshot."""
+    version_id = next((r.version_id for r in event.resources if r.version_id), None)
+    url = scene.project_url
+    if event.thread_id is not None:
+        url = scene.links.thread(scene.project_id, event.thread_id, version_id)
+    screenshot = None
+    if event.screenshot is not None:
+        screenshot = picture_of(event.screenshot, "screenshot", MAX_SCREENSHOT_BYTES)
+    return Draft(
+        title=_title(scene, event.resources),
+        url=url,
+        sentence=f"{scene.who} commented {_where(scene, event.resources)}:",
+        quote=_quote(event.text),
+        fields=_resource_fields(scene, event.resources),
+        image=screenshot,
+        buttons=_buttons(url, event.thread_id),
+    )
+
+
+def _title(scene: Scene, resources: tuple[ResourceRef, ...]) -> str:
+    models = _models(resources)
+    if len(models) > 1:
+        return f"New comment on {len(models)} models"
+    name = scene.model_name(models[0]) if models else None
+    return f"New comment on {name}" if name else "New comment"
+
+
+def _where(scene: Scene, resources: tuple[ResourceRef, ...]) -> str:
+    models = _models(resources)
+    names = [scene.model_name(model) for model in models]
+    known = [f"**{name}**" for name in names if name is not None]
+    if len(models) > MAX_MODELS_IN_SENTENCE or len(known) < len(models):
+        return f"on {len(models)} models" if len(models) > 1 else "on a model"
+    if known:
+        return f"on {joined(known)}"
+    return "on a version" if resources else NO_WHERE
+
+
+def _models(resources: tuple[ResourceRef, ...]) -> list[ModelRef]:
+    ids = dict.fromkeys(resource.model_id for resource in resources if resource.model_id)
+    return [ModelRef(model_id) for model_id in ids]
+
+
+def _resource_fields(scene: Scene, resources: tuple[ResourceRef, ...]) -> tuple[Field, ...]:
+    """Each model or version it is on, linked; whole links only, then how many more."""
+    lines: list[str] = []
+    for index, resource in enumerate(resources):
+        line = scene.model_link(ModelRef(resource.model_id), resource.version_id)
+        more = f"and {len(resources) - index} more"
+        if len("\n".join([*lines, line, more])) > MAX_LIST:
+            lines.append(more)
+            break
+        lines.append(line)
+    if not lines:
+        return ()
+    return (Field("On", "\n".join(lines), inline=False),)
+
+
+def comment_replied(scene: Scene, event: CommentReplied) -> Draft:
+    """The reply's text."""
+    url = _thread_url(scene, event.thread_id)
+    return Draft(
+        title="Reply in a thread",
+        url=url,
+        sentence=f"{scene.who} replied in a thread:",
+        quote=_quote(event.text),
+        buttons=_buttons(url, event.thread_id),
+    )
+
+
+def comment_resolved(scene: Scene, event: CommentResolved) -> Draft:
+    """Which thread, by its link: the wire has only its id."""
+    url = _thread_url(scene, event.thread_id)
+    return Draft(
+        title="Thread resolved",
+        url=url,
+        sentence=f"{scene.who} resolved a thread.",
+        buttons=_buttons(url, event.thread_id),
+    )
+
+
+def comment_reopened(scene: Scene, event: CommentReopened) -> Draft:
+    """Which thread, by its link."""
+    url = _thread_url(scene, event.thread_id)
+    return Draft(
+        title="Thread re-opened",
+        url=url,
+        sentence=f"{scene.who} re-opened a thread that was resolved.",
+        buttons=_buttons(url, event.thread_id),
+    )
+
+
+def comment_mentioned(scene: Scene, event: CommentMentioned) -> Draft:
+    """Who was mentioned; the text comes with the comment's own event."""
+    url = _thread_url(scene, event.thread_id)
+    target = scene.person(event.target_id, "somebody")
+    return Draft(
+        title="Mention in a comment",
+        url=url,
+        sentence=f"{scene.who} mentioned {target} in a comment.",
+        fields=scene.person_field("Speckle user", event.target_id),
+        buttons=_buttons(url, event.thread_id),
+    )
+
+
+def _thread_url(scene: Scene, thread_id: str | None) -> str:
+    if thread_id is None:
+        return scene.project_url
+    return scene.links.thread(scene.project_id, thread_id)
+
+
+def _quote(text: RichText) -> str:
+    return shorten(to_markdown(text), MAX_COMMENT) or NO_TEXT
+
+
+def _buttons(url: str, thread_id: str | None) -> tuple[LinkButton, ...]:
+    return (LinkButton("Open thread", url),) if thread_id is not None else ()

@@ -1,0 +1,199 @@
+"""Texts that other people typed, made fit for Discord: cleaned, escaped, cut where people see it.
+
+Lengths are UTF-16 code units, the stricter of the two ways in which Discord may count.
+Discord's markdown: https://support.discord.com/hc/en-us/articles/210298617
+"""
+
+import re
+import unicodedata
+from typing import Any
+
+import regex  # type: ignore[import-untyped]  # the package has no type hints
+
+NO_NAME = "(no name)"
+ELLIPSIS = "…"
+MAX_CLUSTER = 16  # code points; the longest emoji of Unicode 16 has 10, stacked accents never end
+
+# Bidirectional controls can turn the reading order of a whole line; zero-width characters but the
+# two joiners, which scripts and emoji need, only hide things.
+_UNSEEN = "\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+_REMOVED = re.compile(f"[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x84\\x86-\\x9f{_UNSEEN}]")
+_LINE_BREAK = re.compile("\\r\\n|[\\r\\x85\u2028\u2029]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# Tag characters spell regions inside flags (England, Wales) and hidden text everywhere else.
+_STRAY_TAGS = regex.compile(r"(?<!\U0001F3F4[\U000E0020-\U000E007E]*)[\U000E0000-\U000E0FFF]+")
+_CLUSTER = regex.compile(r"\X")
+_BLANK_LOOKING = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+_UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Co", "Mn", "Me", "Zl", "Zp", "Zs"})
+
+# Discord takes a backslash before any ASCII punctuation as an escape. "<" opens mentions,
+# timestamps and custom emoji; "[" masked links; "@" @everyone and @here.
+_MARKS = r"\\`*_~|<\[\]@"
+_ESCAPED = re.compile(f"[{_MARKS}]")
+_LINE_START = re.compile(r"(?m)^([^\S\n]*)(#{1,3}(?=\s|$)|-(?=[\s#]|$)|>|\+(?=\s|$))")
+_LIST_NUMBER = re.compile(r"(?m)^([^\S\n]*\d+)\.(?=\s|$)")
+# An address stays clickable if nothing in it is escaped, so only such are left as they are.
+_PLAIN_URL = re.compile(
+    r"(?<![^\s(])https?://[A-Za-z0-9][A-Za-z0-9._/?&=%#+,:;~-]{0,400}(?![^\s)])"
+)
+_URL_SCHEME = re.compile(r"://")
+
+_TOKEN = regex.compile(
+    r"""
+    (?P<link>\[(?:\\.|[^\]\\\n])*\]\([^()\s]+\))
+  | (?P<url>https?://[A-Za-z0-9._/?&=%\#+,:;~-]{1,420})
+  | (?P<mark>```|\*\*|~~|\*|`)
+  | (?P<escape>\\\X)
+  | \X
+    """,
+    regex.VERBOSE,
+)
+
+
+def units(text: str) -> int:
+    """The length in UTF-16 code units."""
+    return len(text) + sum(character > "\uffff" for character in text)
+
+
+def clean(text: str) -> str:
+    """Take out what cannot be shown or only deceives; keep line breaks, letters and emoji.
+
+    The result encodes as UTF-8, has no bidirectional or control characters, and no character that
+    people see is longer than 16 code points.
+    """
+    text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+    text = _LINE_BREAK.sub("\n", text).replace("\t", " ")
+    text = _STRAY_TAGS.sub("", _REMOVED.sub("", text))
+    if text.isascii():
+        return text
+    return str(_CLUSTER.sub(lambda match: _bounded(match[0]), text))
+
+
+def _bounded(cluster: str) -> str:
+    return cluster if len(cluster) <= MAX_CLUSTER else cluster[:MAX_CLUSTER].rstrip("\u200d")
+
+
+def is_blank(text: str) -> bool:
+    """Say whether nothing in the text can be seen."""
+    return all(
+        character in _BLANK_LOOKING or unicodedata.category(character) in _UNSEEN_CATEGORIES
+        for character in text
+    )
+
+
+def one_line(text: str | None, otherwise: str = NO_NAME) -> str:
+    """A name: cleaned, on one line, `otherwise` where there is nothing to see. Not escaped."""
+    line = " ".join(clean(text or "").split())
+    return otherwise if is_blank(line) else line
+
+
+def paragraphs(text: str | None) -> str:
+    """A longer text: cleaned, at most one empty line in a row, "" where there is nothing to see."""
+    cleaned = clean(text or "")
+    if is_blank(cleaned):
+        return ""
+    return re.sub(r"\s*\n\s*\n\s*", "\n\n", cleaned).strip()
+
+
+def escape_markdown(text: str) -> str:
+    """Make Discord show the text as it was typed; plain web addresses stay clickable."""
+    pieces = []
+    end = 0
+    for url in _PLAIN_URL.finditer(text):
+        pieces += [_escape(text[end : url.start()]), url[0]]
+        end = url.end()
+    return "".join([*pieces, _escape(text[end:])])
+
+
+def escape_name(text: str) -> str:
+    """The same for a name inside a sentence or a link's label, where no address may be active."""
+    return _URL_SCHEME.sub(r"\\://", _escape(text))
+
+
+def _escape(text: str) -> str:
+    text = _ESCAPED.sub(lambda match: f"\\{match[0]}", text)
+    text = _LINE_START.sub(r"\1\\\2", text)
+    return _LIST_NUMBER.sub(r"\1\\.", text)
+
+
+def shorten(text: str, limit: int) -> str:
+    """Cut Discord markdown to at most `limit` UTF-16 units, with "…" where something is missing.
+
+    Never inside a character that people see, an escape, an address or a masked link; bold, italic,
+    strike and code that were open at the cut are closed.
+    """
+    if units(text) <= limit:
+        return text
+    kept: list[str] = []
+    marks: list[str] = []
+    length = 0
+    best = ""
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        length += units(token)
+        if length + units(ELLIPSIS) > limit:
+            break
+        kept.append(token)
+        _note_mark(marks, match.groupdict().get("mark"))
+        closing = "".join(reversed(marks))
+        if length + units(ELLIPSIS) + len(closing) <= limit:
+            best = "".join(kept).rstrip() + ELLIPSIS + closing if _worth_keeping(token) else best
+    return best or (ELLIPSIS if limit >= 1 else "")
+
+
+def _worth_keeping(token: str) -> bool:
+    return not token.isspace()
+
+
+def _note_mark(open_marks: list[str], mark: str | None) -> None:
+    if mark is None:
+        return
+    if open_marks and open_marks[-1] == mark:
+        open_marks.pop()
+    elif not (open_marks and open_marks[-1].startswith("`")):  # in code only its end counts
+        open_marks.append(mark)
+
+
+def shorten_plain(text: str, limit: int) -> str:
+    """Cut text that is not markdown: a name before it is escaped, a footer."""
+    if units(text) <= limit:
+        return text
+    kept: list[str] = []
+    length = units(ELLIPSIS)
+    for cluster in _CLUSTER.findall(text):
+        length += units(cluster)
+        if length > limit:
+            break
+        kept.append(cluster)
+    return "".join(kept).rstrip() + ELLIPSIS if limit >= 1 else ""
+
+
+def link(label: str, url: str) -> str:
+    """A masked link; `label` is escaped already, `url` is encoded here where it would end it."""
+    for character, encoded in _URL_BREAKERS.items():
+        url = url.replace(character, encoded)
+    return f"[{label}]({url})"
+
+
+_URL_BREAKERS = {"(": "%28", ")": "%29", "<": "%3C", ">": "%3E", " ": "%20", "\\": "%5C"}
+
+_SEEN = regex.compile(
+    r"""
+    \[(?P<label>(?:\\.|[^\]\\\n])*)\]\((?P<url>[^()\s]+)\)
+  | \\(?P<escaped>[^0-9A-Za-z\s])
+  | (?P<web>https?://[^\s<>]+)
+  | (?P<mark>```\n?|\*\*|~~|\*|`)
+    """,
+    regex.VERBOSE,
+)
+
+
+def seen(markdown: str) -> str:
+    """What a member reads: escapes and marks gone, a masked link as "label <url>"."""
+
+    def shown(match: Any) -> str:
+        if match["label"] is not None:
+            return f"{seen(match['label'])} <{match['url']}>"
+        return match["escaped"] or match["web"] or ""
+
+    return str(_SEEN.sub(shown, markdown))

@@ -1,0 +1,268 @@
+"""What run.py does: a `.venv` with the pinned packages in it, then the bot or the tests.
+
+Standard library only, and nothing of the bot: this runs before anything is installed.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+RUNTIME: Final = "requirements.txt"
+TESTS: Final = "tests/requirements.txt"
+COMMANDS: Final[Mapping[str, str]] = {
+    "demo": "try it out: a Discord on this computer, sample deliveries, no account needed",
+    "run": "run the bot in your Discord servers",
+    "check": "try every setting and say what to do about those that do not work",
+    "test": "run the checks and tests; words after it go to pytest alone",
+    "migrate": "bring the database's tables up to date (run does that too)",
+    "key": "print a new key for ENCRYPTION_KEYS",
+}
+STOPPED: Final = 130  # what a shell says of a program that Ctrl-C ended
+# How pip's output tells that no registry answered, rather than that a package is wrong.
+UNREACHABLE: Final = (
+    "NewConnectionError",
+    "NameResolutionError",
+    "Failed to establish a new connection",
+    "ConnectTimeoutError",
+    "ReadTimeoutError",
+    "ProxyError",
+    "CERTIFICATE_VERIFY_FAILED",
+    "Retrying (Retry(",
+    "Network is unreachable",
+)
+VERSION_CODE: Final = "import sys; print('%d.%d' % sys.version_info[:2])"
+
+
+class CannotStart(Exception):
+    """Something on this computer is missing; the text is a sentence for the person."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line says; returns the exit code unless another process takes over."""
+    command, *rest = arguments or ["--help"]
+    if command not in COMMANDS:
+        _say(usage())
+        return 0 if command in ("-h", "--help", "help") and arguments else 2
+    os.chdir(ROOT)
+    try:
+        python = prepare(ROOT, (RUNTIME, TESTS) if command == "test" else (RUNTIME,))
+        if command == "test":
+            return run_tests(python, rest)
+        return hand_over([str(python), "-m", "bot", command, *rest])
+    except CannotStart as problem:
+        _say(str(problem))
+        return 1
+    except KeyboardInterrupt:
+        _say("Stopped.")
+        return STOPPED
+
+
+def usage() -> str:
+    """The commands, one line each."""
+    lines = [f"  python3 run.py {name:<8} {what}" for name, what in COMMANDS.items()]
+    return "\n".join(["Use it like this:", *lines])
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+# ── the environment ───────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What `.venv` holds: its Python and the pinned files that were installed, by content.
+
+    It is taken away while pip works, so an install that was cut off leaves none behind, only
+    the note that there was one.
+    """
+
+    python: str
+    files: Mapping[str, str]
+
+    def covers(self, wanted: "Stamp") -> bool:
+        """Whether everything in `wanted` is installed already."""
+        return self.python == wanted.python and wanted.files.items() <= self.files.items()
+
+    def to_json(self) -> str:
+        """The text of the stamp file."""
+        return json.dumps({"python": self.python, "files": dict(self.files)})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Stamp | None":
+        """The stamp that a file holds; None for one that is damaged or says "installing"."""
+        try:
+            data = json.loads(text)
+            return cls(str(data["python"]), {str(k): str(v) for k, v in data["files"].items()})
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+
+def fingerprint(path: Path) -> str:
+    """A file's content in short; the same for both kinds of line ends."""
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+
+
+def venv_python(venv: Path) -> Path:
+    """Where a virtual environment keeps its Python on this system."""
+    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def prepare(root: Path, files: Sequence[str]) -> Path:
+    """The Python of `.venv`, with the packages that `files` pin; both made if they are not there.
+
+    Errors: CannotStart.
+    """
+    venv = root / ".venv"
+    stamp_file = venv / "installed.json"
+    python = venv_python(venv)
+    version = _version_of(python)
+    pins = {name: fingerprint(root / name) for name in files}
+    had = stamp_file.read_text() if stamp_file.is_file() else ""
+    stamp = Stamp.from_json(had)
+    if version and stamp and stamp.covers(Stamp(version, pins)):
+        return python
+    if version is None or (had and stamp is None) or (stamp and stamp.python != version):
+        _make_venv(venv)
+        version, stamp = _version_of(python), None
+        if version is None:
+            raise CannotStart(f"The Python in {venv} does not run. Delete that folder, try again.")
+    _say(f"Installing the packages of {' and '.join(files)} (a minute or so the first time) ...")
+    stamp_file.write_text("installing")
+    _install(python, [root / name for name in files])
+    kept = stamp.files if stamp and stamp.files.get(RUNTIME) == pins.get(RUNTIME) else {}
+    stamp_file.write_text(Stamp(version, {**kept, **pins}).to_json())
+    return python
+
+
+def _version_of(python: Path) -> str | None:
+    """A Python's version, as 3.11; None for one that is not there or does not run."""
+    try:
+        asked = subprocess.run(
+            [python, "-I", "-S", "-c", VERSION_CODE],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return asked.stdout.strip() or None
+
+
+def _make_venv(venv: Path) -> None:
+    missing = [name for name in ("venv", "ensurepip") if importlib.util.find_spec(name) is None]
+    if missing:
+        _no_venv_module(missing[0])
+    from venv import EnvBuilder
+
+    version = "{}.{}".format(*sys.version_info[:2])
+    _say(f"Making .venv with Python {version} ...")
+    try:
+        EnvBuilder(clear=True, with_pip=True, symlinks=os.name != "nt").create(venv)
+    except subprocess.CalledProcessError:
+        _no_venv_module("ensurepip")
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise CannotStart(f"The folder {venv} cannot be made: {why}.") from error
+
+
+def _no_venv_module(name: str) -> NoReturn:
+    package = "python{}.{}-venv".format(*sys.version_info[:2])
+    raise CannotStart(
+        f"This Python has no working {name} module, which makes the bot's own environment. "
+        f"On Debian and Ubuntu: sudo apt install {package}. Then run this again."
+    )
+
+
+def _install(python: Path, files: Sequence[Path]) -> None:
+    pins = [part for file in files for part in ("-r", str(file))]
+    options = ["--quiet", "--no-input", "--no-user", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [python, "-m", "pip", "install", *options, *pins],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode:
+        raise CannotStart(why_pip_failed(done.stdout))
+
+
+def why_pip_failed(output: str) -> str:
+    """One sentence out of what pip wrote, and its own errors where they are needed."""
+    if any(sign in output for sign in UNREACHABLE):
+        return (
+            "The packages could not be downloaded, because the package registry cannot be "
+            "reached. Look at the network (or at pip's proxy and mirror settings), try again."
+        )
+    errors = [line for line in output.splitlines() if line.lower().startswith("error")]
+    told = "\n".join(errors or output.splitlines()[-5:])
+    return f"{told}\nThe packages could not be installed; above is what pip says about it."
+
+
+# ── handing over ──────────────────────────────────────────────────────────────────────────────
+
+
+def hand_over(command: Sequence[str]) -> int:
+    """Become `command`, so that signals and the exit code are its own.
+
+    Windows cannot do that: there it runs below this process, and its exit code is returned.
+    """
+    if os.name != "nt":
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execv(command[0], list(command))  # noqa: S606
+    return call(command)
+
+
+def call(command: Sequence[str]) -> int:
+    """Run a command to its end and return its exit code, 128 + n where signal n ended it.
+
+    Ctrl-C reaches the command by itself, as it sits at the same terminal; it decides what then.
+    """
+    child = subprocess.Popen(command)
+    before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    try:
+        while True:
+            try:
+                code = child.wait()
+            except KeyboardInterrupt:
+                continue
+            return code if code >= 0 else 128 - code
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+LINT_IMPORTS: Final = "from importlinter.cli import lint_imports_command as c; c()"
+CHECKS: Final[Mapping[str, Sequence[str]]] = {
+    "ruff check": ("-m", "ruff", "check"),
+    "ruff format": ("-m", "ruff", "format", "--check"),
+    "mypy": ("-m", "mypy"),
+    "lint-imports": ("-c", LINT_IMPORTS),
+    "pytest": ("-m", "pytest"),
+}
+
+
+def run_tests(python: Path, arguments: Sequence[str]) -> int:
+    """Every check up to the first that fails; with arguments, pytest alone with those."""
+    if arguments:
+        return call([str(python), *CHECKS["pytest"], *arguments])
+    for name, command in CHECKS.items():
+        _say(f"── {name}")
+        code = call([str(python), *command])
+        if code:
+            _say(f"{name} failed.")
+            return code
+    return 0

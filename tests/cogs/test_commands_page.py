@@ -1,0 +1,96 @@
+"""Each command, option and button is in docs/commands.md, and registers as it should."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.cogs import COGS, DYNAMIC_ITEMS
+from bot.cogs.panel import LOOKS, Action
+from bot.discord_client import SpeckleBot
+from bot.services.guilds import GuildService
+from bot.services.places import NEEDED
+from bot.services.subscriptions import SubscriptionService
+from bot.speckle.events import EventGroup
+from tests.services.conftest import CLOUD, Clock
+
+PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
+MANAGE_WEBHOOKS = 1 << 29
+
+
+@pytest.fixture
+async def commands() -> list[dict[str, Any]]:
+    """The commands as they are sent to Discord."""
+    storage: Any = None  # nothing is asked of it
+    service = SubscriptionService(
+        storage,
+        speckle_servers=(CLOUD,),
+        public_url=None,
+        served_guilds=frozenset(),
+        shared_hook_enabled=False,
+        now=Clock(),
+    )
+    bot = SpeckleBot(storage, service, GuildService(storage, Clock()))
+    for cog in COGS:
+        await bot.add_cog(cog(bot))
+    return [command.to_dict(bot.tree) for command in bot.tree.get_commands()]
+
+
+def _section(name: str) -> str:
+    return re.split(r"(?m)^## ", PAGE.split(f"\n## /{name}\n", 1)[1])[0]
+
+
+async def test_each_command_and_each_option_is_on_the_page_and_nothing_else(
+    commands: list[dict[str, Any]],
+) -> None:
+    assert set(re.findall(r"(?m)^## /(\S+)$", PAGE)) == {command["name"] for command in commands}
+    for command in commands:
+        documented = re.findall(r"(?m)^\| `(\w+)` \|", _section(command["name"]))
+        assert documented == [option["name"] for option in command["options"]]
+
+
+async def test_commands_are_for_managers_in_servers_only(commands: list[dict[str, Any]]) -> None:
+    for command in commands:
+        assert int(command["default_member_permissions"]) == MANAGE_WEBHOOKS
+        assert command["contexts"] == [0]
+        assert command["integration_types"] == [0]
+
+
+async def test_only_the_project_has_to_be_given(commands: list[dict[str, Any]]) -> None:
+    required = {
+        command["name"]: [o["name"] for o in command["options"] if o["required"]]
+        for command in commands
+    }
+    assert required == {"subscribe": ["stream_id"], "unsubscribe": ["project"], "subscriptions": []}
+
+
+async def test_commands_keep_discords_limits(commands: list[dict[str, Any]]) -> None:
+    for command in commands:
+        for part in (command, *command["options"]):
+            assert re.fullmatch(r"[a-z_]{1,32}", part["name"])
+            assert 1 <= len(part["description"]) <= 100
+
+
+def test_each_group_permission_and_button_is_on_the_page() -> None:
+    for group in EventGroup:
+        assert f"`{group}`" in _section("subscribe")
+    for needed in NEEDED.values():
+        for permission in needed:
+            assert permission in " ".join(_section("subscribe").split())
+    for action in (
+        Action.PAUSE, Action.RESUME, Action.EDIT, Action.REMOVE, Action.SETUP, Action.RENEW
+    ):  # fmt: skip
+        assert f"**{LOOKS[action].label}**" in _section("subscriptions")
+
+
+def test_no_custom_id_means_two_components() -> None:
+    scope = "730000000000000001:0"
+    ids = [f"subs:page:{scope}", f"subs:pick:{scope}"]
+    ids += [f"sub:{action}:7:{scope}" for action in Action]
+    for custom_id in ids:
+        fitting = [
+            i for i in DYNAMIC_ITEMS if i.__discord_ui_compiled_template__.fullmatch(custom_id)
+        ]
+        assert len(fitting) == 1
+        assert len(custom_id) <= 100

@@ -1,0 +1,209 @@
+"""What answers say, whatever people typed in Speckle."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import discord
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.cogs import wording
+from bot.cogs.panel import PAGE_SIZE
+from bot.db.rows import (
+    Hook,
+    HookKind,
+    HookState,
+    PauseReason,
+    Subscription,
+    SubscriptionState,
+)
+from bot.services.outcomes import Change, Entry, NothingThere, Removed, Subscribed
+from bot.services.setup import set_up_of
+from bot.speckle.filters import MAX_ENTRIES, MAX_ENTRY_LENGTH, Filters
+from tests.services.conftest import CLOUD, FACADE, KESTREL, MAREN, STRUCTURE, TOWER
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+HOOK = Hook(
+    id=1,
+    guild_id=KESTREL,
+    server_url=CLOUD,
+    project_id=TOWER,
+    project_name="Harbour Tower",
+    kind=HookKind.OWN,
+    key="k" * 43,
+    secrets=("s" * 43,),
+    state=HookState.LIVE,
+    setup_channel_id=STRUCTURE,
+    created_by=MAREN,
+    created_at=NOW,
+    live_at=NOW,
+    last_event_at=NOW,
+)
+SUBSCRIPTION = Subscription(
+    id=7,
+    hook_id=1,
+    guild_id=KESTREL,
+    channel_id=STRUCTURE,
+    filters=Filters(),
+    state=SubscriptionState.ACTIVE,
+    pause_reason=None,
+    pause_detail=None,
+    created_by=MAREN,
+    created_at=NOW,
+    updated_at=NOW,
+    last_event_at=None,
+)
+ENTRY = Entry(HOOK, SUBSCRIPTION)
+LARGEST = Filters(
+    models=tuple(f"{n:02}" + "*" * (MAX_ENTRY_LENGTH - 2) for n in range(MAX_ENTRIES))
+)
+
+
+def _units(text: str | None) -> int:
+    return len((text or "").encode("utf-16-le")) // 2
+
+
+def _check(embed: discord.Embed) -> None:
+    assert _units(embed.title) <= 256
+    assert 1 <= _units(embed.description or "-") <= 4096
+    assert all(1 <= _units(f.name) <= 256 and 1 <= _units(f.value) <= 1024 for f in embed.fields)
+    texts = [embed.title, embed.description, embed.footer.text]
+    texts += [text for field in embed.fields for text in (field.name, field.value)]
+    assert sum(_units(text) for text in texts) <= 6000
+
+
+def _entry(name: str | None = "Harbour Tower", **changes: object) -> Entry:
+    return Entry(replace(HOOK, project_name=name), replace(SUBSCRIPTION, **changes))  # type: ignore[arg-type]  # by name
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=600))
+def test_every_answer_fits_discord_whatever_the_project_is_called(name: str) -> None:
+    entry = _entry(name, filters=LARGEST, state=SubscriptionState.PAUSED)
+    waiting = Entry(replace(entry.hook, state=HookState.WAITING), entry.subscription)
+    _check(wording.list_embed([entry] * PAGE_SIZE, 0, 3, 30))
+    _check(wording.entry_embed(entry, wording.filters_changed(entry, Filters())))
+    _check(wording.setup_embed(set_up_of(waiting.hook, [Filters()], None, NOW)))
+    for text in (
+        wording.public_line(waiting),
+        wording.removed(Removed(entry, True, CLOUD)),
+        wording.nothing_there(NothingThere(name, tuple(range(10**17, 10**17 + 200))), STRUCTURE),
+        wording.filters_changed(entry, Filters()),
+    ):
+        assert _units(text) <= 2000
+    assert 1 <= _units(wording.option_label(entry, 100)) <= 100
+
+
+def test_names_from_speckle_can_neither_mention_nor_format_nor_link() -> None:
+    entry = _entry("@everyone **x** [free](https://evil.example) `code`\u202e")
+    line = wording.public_line(entry)
+    assert "@everyone" not in line.replace("\\@", "")
+    assert "[free](" not in line
+    assert "**x**" not in line
+    assert "\u202e" not in line
+
+
+def test_the_public_line_says_what_is_followed_by_whom_and_whether_it_waits() -> None:
+    entry = _entry(filters=Filters(events=("comments",), models=("struct/**",)))
+    line = wording.public_line(entry)
+    for part in ("**Harbour Tower**", f"{CLOUD}/projects/{TOWER}", "comments", "struct/**"):
+        assert part in line
+    assert f"<@{MAREN}>" in line
+    assert "first event" not in line
+    waiting = Entry(replace(HOOK, state=HookState.WAITING, project_name=None), SUBSCRIPTION)
+    assert "waits for the first event" in wording.public_line(waiting)
+    assert f"**{TOWER}**" in wording.public_line(waiting)
+
+
+def test_the_public_line_holds_neither_key_nor_secret() -> None:
+    for entry in (ENTRY, Entry(replace(HOOK, state=HookState.WAITING), SUBSCRIPTION)):
+        line = wording.public_line(entry)
+        assert (HOOK.key or "") not in line
+        assert HOOK.secrets[0] not in line
+
+
+def test_the_set_up_has_all_that_is_to_be_entered_in_order() -> None:
+    waiting = replace(HOOK, state=HookState.WAITING)
+    embed = wording.setup_embed(
+        set_up_of(waiting, [Filters(events=("versions",))], "https://bot.kestrel.example")
+    )
+    assert [field.name for field in embed.fields] == [
+        "URL",
+        "Secret",
+        "Events to choose",
+        "Not on Speckle's page",
+    ]
+    values = [field.value or "" for field in embed.fields]
+    assert values[0] == f"```\nhttps://bot.kestrel.example/webhooks/{HOOK.key}\n```"
+    assert values[1] == f"```\n{HOOK.secrets[0]}\n```"
+    assert values[2].splitlines() == [
+        "`commit_create`",
+        "`commit_update`",
+        "`commit_receive`",
+        "`commit_delete`",
+    ]
+    assert "version moved" in values[3]
+    text = embed.description or ""
+    assert [text.index(f"{n}. ") for n in (1, 2, 3)] == sorted(
+        text.index(f"{n}. ") for n in (1, 2, 3)
+    )
+    assert f"{CLOUD}/projects/{TOWER}/settings/webhooks" in text
+    assert "first event" in text
+    assert "members who manage webhooks" in (embed.footer.text or "")
+
+
+def test_a_missing_public_url_is_said_with_who_has_to_do_what() -> None:
+    embed = wording.setup_embed(set_up_of(HOOK, [Filters()], None))
+    url = embed.fields[0].value or ""
+    assert f"/webhooks/{HOOK.key}" in url
+    assert "PUBLIC_URL" in url
+    assert "the person who runs it" in url
+
+
+def test_a_new_secret_says_until_when_the_old_one_works() -> None:
+    until = NOW + timedelta(hours=24)
+    embed = wording.setup_embed(set_up_of(HOOK, [Filters()], None, until))
+    assert f"<t:{int(until.timestamp())}:R>" in (embed.description or "")
+
+
+@pytest.mark.parametrize("reason", PauseReason)
+def test_each_pause_says_why_and_what_to_do(reason: PauseReason) -> None:
+    entry = _entry(state=SubscriptionState.PAUSED, pause_reason=reason, pause_detail=str(MAREN))
+    state = next(f.value for f in wording.entry_embed(entry).fields if f.name == "State") or ""
+    assert "paused" in state
+    assert "press" in state.lower()
+
+
+def test_a_changed_filter_is_told_from_what_to_what() -> None:
+    entry = _entry(filters=Filters(events=("comments",)))
+    old = Filters(events=("versions",), models=("struct/**",))
+    outcome = Subscribed(entry, Change.CHANGED, old, False, None, ())
+    text = wording.subscribed(outcome).content or ""
+    before, now = text.index("Before: versions"), text.index("Now: comments")
+    assert before < now
+    assert "struct/**" in text[before:now]
+
+
+def test_nothing_changed_is_said() -> None:
+    outcome = Subscribed(ENTRY, Change.UNCHANGED, SUBSCRIPTION.filters, False, None, ())
+    assert (wording.subscribed(outcome).content or "").startswith("Nothing changed")
+
+
+def test_the_last_one_says_what_to_remove_in_speckle() -> None:
+    settings_url = f"{CLOUD}/projects/{TOWER}/settings/webhooks"
+    text = wording.removed(Removed(ENTRY, True, settings_url))
+    assert settings_url in text
+    assert "delete the webhook" in text
+    assert (HOOK.key or "") not in text
+    assert "delete" not in wording.removed(Removed(ENTRY, False, settings_url))
+
+
+def test_nothing_to_unsubscribe_names_the_channels_that_do_follow() -> None:
+    assert f"<#{FACADE}>" in wording.nothing_there(NothingThere(TOWER, (FACADE,)), STRUCTURE)
+    assert "Nothing to unsubscribe" in wording.nothing_there(NothingThere(TOWER, ()), STRUCTURE)
+
+
+def test_the_last_event_is_a_time_that_discord_counts() -> None:
+    entry = _entry(last_event_at=NOW)
+    assert f"<t:{int(NOW.timestamp())}:R>" in wording.last_event_text(entry.subscription)

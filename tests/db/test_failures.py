@@ -1,0 +1,172 @@
+"""A database that does not work: told plainly, and well again without a restart."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from bot.db import engine
+from bot.db.failures import reason_of
+from bot.db.vault import Vault
+from bot.errors import StorageUnavailable
+from bot.storage import Storage, migrate, schema_version
+from tests.db.conftest import NewDelivery, PostgresServer
+
+UNREACHABLE = "postgresql+psycopg://maren:swordfish@127.0.0.1:1/bot"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 50)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+async def put_until_full(storage: Storage, delivery: NewDelivery) -> list[int]:
+    """Put one delivery after the other until the disk is full; the ids of those taken."""
+    taken: list[int] = []
+    for n in range(100):
+        try:
+            taken.append((await storage.inbox.put(delivery(b"%d" % n * 4000))).id)
+        except StorageUnavailable:
+            return taken
+    raise AssertionError("the disk never filled up")
+
+
+async def refusal(url: str, vault: Vault) -> str:
+    with pytest.raises(StorageUnavailable) as caught:
+        async with Storage.open(url, vault):
+            pass
+    return caught.value.reason
+
+
+async def test_a_folder_that_cannot_be_made(tmp_path: Path, vault: Vault) -> None:
+    (tmp_path / "file").write_text("no folder")
+    url = f"sqlite+aiosqlite:///{tmp_path / 'file' / 'data' / 'bot.db'}"
+    reason = await refusal(url, vault)
+    assert reason == "the folder of the database cannot be made: not a directory"
+    with pytest.raises(StorageUnavailable):
+        await migrate(url)
+
+
+async def test_a_path_that_is_a_folder(tmp_path: Path, vault: Vault) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path}"
+    assert await refusal(url, vault) == "the database file cannot be opened"
+
+
+async def test_a_file_that_is_no_database(tmp_path: Path, vault: Vault) -> None:
+    (tmp_path / "bot.db").write_bytes(b"Harbour Tower, level 1\n" * 500)
+    reason = await refusal(f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}", vault)
+    assert reason == "the database file is damaged or is no SQLite database"
+
+
+async def test_a_damaged_database(sqlite_url: str, tmp_path: Path, vault: Vault) -> None:
+    path = tmp_path / "bot.db"
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
+    assert await refusal(sqlite_url, vault) == "the database file is damaged"
+
+
+def test_a_read_only_database(sqlite_url: str, tmp_path: Path) -> None:
+    uri = f"file:{tmp_path / 'bot.db'}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            connection.execute("INSERT INTO facts VALUES ('a', 'b')")
+        error = DBAPIError.instance("", None, caught.value, sqlite3.Error)
+    assert isinstance(error, OperationalError)
+    assert reason_of(error) == "the database is read-only"
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+async def test_a_locked_database_is_refused_and_then_works_again(
+    impatient: None, storage: Storage, tmp_path: Path, delivery: NewDelivery
+) -> None:
+    with locked(tmp_path / "bot.db"):
+        for wait in (storage.inbox.put(delivery()), storage.ping_write()):
+            with pytest.raises(StorageUnavailable) as caught:
+                await wait
+            assert caught.value.reason == "the database is locked by another program"
+        assert await storage.inbox.due_in() is None
+    assert not (await storage.inbox.put(delivery())).duplicate
+    await storage.ping_write()
+
+
+async def test_a_database_locked_at_the_start(
+    impatient: None, sqlite_url: str, tmp_path: Path, vault: Vault
+) -> None:
+    with locked(tmp_path / "bot.db"):
+        assert await refusal(sqlite_url, vault) == "the database is locked by another program"
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+async def test_a_full_disk_is_refused_and_loses_nothing_that_was_taken(
+    storage: Storage, delivery: NewDelivery
+) -> None:
+    async with storage._database.writing() as connection:
+        pages = await connection.scalar(text("PRAGMA page_count")) or 0
+        await connection.execute(text(f"PRAGMA max_page_count={pages + 20}"))
+    results = await asyncio.gather(
+        *(storage.inbox.put(delivery(b"%d" % n * 4000)) for n in range(300)),
+        return_exceptions=True,
+    )
+    assert {str(result) for result in results} == {"the disk is full"}
+    taken = await put_until_full(storage, delivery)
+    assert taken
+    async with storage._database.reading() as connection:
+        ids = list(await connection.scalars(text("SELECT id FROM inbox ORDER BY id")))
+    assert ids == taken
+    async with storage._database.writing() as connection:
+        await connection.execute(text("PRAGMA max_page_count=1000000"))
+    assert not (await storage.inbox.put(delivery())).duplicate
+
+
+async def test_a_server_that_cannot_be_reached(vault: Vault) -> None:
+    assert await refusal(UNREACHABLE, vault) == "the database cannot be reached"
+    with pytest.raises(StorageUnavailable):
+        await schema_version(UNREACHABLE)
+    with pytest.raises(StorageUnavailable):
+        await migrate(UNREACHABLE)
+
+
+async def test_a_database_that_is_not_there(postgres: PostgresServer, vault: Vault) -> None:
+    assert await refusal(postgres.url("nowhere"), vault) == "the database does not exist"
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+async def test_a_server_that_was_restarted_costs_no_event(
+    storage: Storage, postgres: PostgresServer, delivery: NewDelivery
+) -> None:
+    assert await storage.lead()
+    await storage.inbox.put(delivery())
+    postgres.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = 'speckle-discord-bot'"
+    )
+    assert not (await storage.inbox.put(delivery())).duplicate
+    assert await storage.inbox.due_in() == 0
+    assert await storage.lead()
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+async def test_a_read_only_server_is_told(
+    storage: Storage, delivery: NewDelivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with storage._database.writing() as connection:
+        await connection.execute(text("SET default_transaction_read_only = on"))
+    with pytest.raises(StorageUnavailable) as caught:
+        await storage.inbox.put(delivery())
+    assert caught.value.reason == "the database is read-only"
+
+
+async def test_no_reason_quotes_an_address_or_a_password(vault: Vault) -> None:
+    assert "swordfish" not in await refusal(UNREACHABLE, vault)

@@ -1,0 +1,130 @@
+"""Guilds and the erasure of what they leave, on both databases."""
+
+from datetime import timedelta
+
+from sqlalchemy import func, select
+
+from bot.cards.card import Picture
+from bot.db.engine import Database, parse_url
+from bot.db.rows import Guild, Hook, HookKind, HookState, Subscription
+from bot.db.tables import metadata
+from bot.speckle.filters import Filters
+from bot.storage import Storage
+from tests.db.conftest import (
+    HARBOUR_TOWER,
+    MAREN_ODUYA,
+    SERVER,
+    STRUCTURE,
+    STUDIO_KESTREL,
+    Clock,
+    NewDelivery,
+    Queue,
+)
+
+PICTURE = Picture("avatar.png", "image/png", b"\x89PNG")
+
+
+async def counts(database_url: str) -> dict[str, int]:
+    found = {}
+    async with Database.open(parse_url(database_url)) as database, database.reading() as c:
+        for table in metadata.sorted_tables:
+            found[table.name] = await c.scalar(select(func.count()).select_from(table)) or 0
+    return found
+
+
+async def state(storage: Storage, hook: Hook) -> HookState:
+    found = await storage.hooks.get(hook.id)
+    assert found is not None
+    return found.state
+
+
+async def test_a_guild_is_known_from_its_first_join_or_hook(
+    storage: Storage, hook: Hook, clock: Clock
+) -> None:
+    joined_at = clock()
+    clock.forward(days=1)
+    await storage.guilds.join(1)
+    await storage.guilds.join(STUDIO_KESTREL)
+    assert await storage.guilds.all() == [
+        Guild(1, clock(), None),
+        Guild(STUDIO_KESTREL, joined_at, None),
+    ]
+
+
+async def test_hooks_close_with_the_guild_and_open_again_as_they_were(
+    storage: Storage, hook: Hook, clock: Clock
+) -> None:
+    live = await storage.hooks.create(
+        STUDIO_KESTREL, SERVER, "0ther", HookKind.OWN, MAREN_ODUYA, None
+    )
+    await storage.hooks.mark_live(live.id, None)
+    await storage.guilds.leave(STUDIO_KESTREL)
+    assert [await state(storage, h) for h in (hook, live)] == [HookState.CLOSED] * 2
+    assert not await storage.hooks.mark_live(hook.id, None)
+    left_at = clock()
+    clock.forward(days=1)
+    await storage.guilds.leave(STUDIO_KESTREL)
+    assert [guild.left_at for guild in await storage.guilds.all()] == [left_at]
+    await storage.guilds.join(STUDIO_KESTREL)
+    assert [await state(storage, h) for h in (hook, live)] == [HookState.WAITING, HookState.LIVE]
+    assert [guild.left_at for guild in await storage.guilds.all()] == [None]
+
+
+async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
+    storage: Storage,
+    subscription: Subscription,
+    queue: Queue,
+    delivery: NewDelivery,
+    clock: Clock,
+    database_url: str,
+) -> None:
+    own = subscription.hook_id
+    await storage.inbox.put(delivery(hook_id=own, lane=f"hook:{own}"))
+    await queue(subscription, pictures=(PICTURE,))
+    await storage.outbox.open_batch(STRUCTURE, 10)
+    stays = await storage.hooks.create(1, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None)
+    _, other = await storage.subscriptions.upsert(stays.id, 5, Filters(), MAREN_ODUYA)
+    kept = Picture("other.png", "image/png", b"\x89PNG other")
+    await queue(other, pictures=(kept,))
+    await storage.outbox.open_batch(5, 10)
+
+    await storage.guilds.leave(STUDIO_KESTREL)
+    assert await storage.guilds.erase_left_before(clock() - timedelta(days=30)) == 0
+    clock.forward(days=31)
+    assert await storage.guilds.erase_left_before(clock() - timedelta(days=30)) == 1
+
+    assert await counts(database_url) == {
+        "guilds": 1,
+        "hooks": 1,
+        "subscriptions": 1,
+        "outbox": 1,
+        "outbox_pictures": 1,
+        "pictures": 1,
+        "batches": 1,
+        "channel_queues": 1,
+        "inbox": 2,  # both came through the operator's own hook, which has no guild
+        "facts": 1,
+    }
+    opened = await storage.outbox.open_batch(5, 10)
+    assert opened is not None
+    assert opened[1][0].pictures == (kept,)
+
+
+async def test_pictures_that_no_card_needs_any_more_are_erased(
+    storage: Storage, subscription: Subscription, queue: Queue, clock: Clock, database_url: str
+) -> None:
+    await queue(subscription, pictures=(PICTURE,))
+    await queue(subscription, pictures=(PICTURE,))
+    assert (await counts(database_url))["pictures"] == 1
+    await storage.guilds.erase_left_before(clock())
+    assert (await counts(database_url))["pictures"] == 1
+    await storage.subscriptions.delete(subscription.id)
+    await storage.guilds.erase_left_before(clock())
+    assert (await counts(database_url))["pictures"] == 0
+
+
+async def test_facts_are_kept_and_replaced(storage: Storage) -> None:
+    assert await storage.facts.get("commands") is None
+    await storage.facts.set("commands", "one")
+    await storage.facts.set("commands", "two")
+    assert await storage.facts.get("commands") == "two"

@@ -1,0 +1,253 @@
+"""The inbox, on both databases."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from bot.db.rows import (
+    Hook,
+    HookKind,
+    HookState,
+    InboxState,
+    Ingested,
+    NewOutbox,
+    PauseReason,
+    Subscription,
+    SubscriptionState,
+    TraceLine,
+)
+from bot.errors import StorageUnavailable
+from bot.speckle.filters import Filters
+from bot.storage import Storage
+from tests.db.conftest import (
+    FACADE,
+    HARBOUR_TOWER,
+    MAREN_ODUYA,
+    SERVER,
+    STUDIO_KESTREL,
+    Clock,
+    NewDelivery,
+    Queue,
+)
+
+
+async def test_a_delivery_is_kept_as_it_came(
+    storage: Storage, hook: Hook, delivery: NewDelivery, clock: Clock
+) -> None:
+    body = bytes(range(256)) * 20
+    receipt = await storage.inbox.put(delivery(body, hook_id=hook.id, lane=f"hook:{hook.id}"))
+    row = await storage.inbox.get(receipt.id)
+    assert row is not None
+    assert not receipt.duplicate
+    assert (row.body, row.hook_id, row.lane) == (body, hook.id, f"hook:{hook.id}")
+    assert (row.state, row.attempts, row.trace) == (InboxState.NEW, 0, ())
+    assert (row.project_id, row.server_url, row.received_at) == (HARBOUR_TOWER, SERVER, clock())
+    assert await storage.inbox.get(999) is None
+
+
+async def test_ids_follow_the_order_of_arrival(storage: Storage, delivery: NewDelivery) -> None:
+    receipts = await asyncio.gather(*(storage.inbox.put(delivery()) for _ in range(600)))
+    ids = [receipt.id for receipt in receipts]
+    assert ids == sorted(set(ids))
+    later = await storage.inbox.put(delivery())
+    assert later.id > ids[-1]
+
+
+async def test_the_same_body_in_a_lane_is_taken_once_for_a_minute(
+    storage: Storage, delivery: NewDelivery, clock: Clock
+) -> None:
+    first = await storage.inbox.put(delivery(b"double"))
+    clock.forward(seconds=59)
+    again = await storage.inbox.put(delivery(b"double"))
+    assert (again.id, again.duplicate) == (first.id, True)
+    clock.forward(seconds=2)
+    later = await storage.inbox.put(delivery(b"double"))
+    assert not later.duplicate
+    assert later.id > first.id
+    clock.forward(seconds=1)
+    assert (await storage.inbox.put(delivery(b"double"))).id == later.id
+
+
+async def test_doubles_in_one_commit_and_in_several_lanes_are_told_apart(
+    storage: Storage, delivery: NewDelivery
+) -> None:
+    lanes = ["hook:1", "hook:2", "hook:1", "hook:2", "hook:1"]
+    receipts = await asyncio.gather(
+        *(storage.inbox.put(delivery(b"double", lane=lane)) for lane in lanes)
+    )
+    assert [receipt.duplicate for receipt in receipts] == [False, False, True, True, True]
+    assert receipts[0].id == receipts[2].id == receipts[4].id
+    assert receipts[1].id == receipts[3].id != receipts[0].id
+
+
+async def test_a_finished_row_still_counts_as_the_first_of_its_doubles(
+    storage: Storage, delivery: NewDelivery
+) -> None:
+    first = await storage.inbox.put(delivery(b"double"))
+    await storage.inbox.finish(first.id, [], event_name="commit_create", ingested=[])
+    assert (await storage.inbox.put(delivery(b"double"))).duplicate
+
+
+async def test_one_delivery_that_cannot_be_kept_spoils_no_other(
+    storage: Storage, delivery: NewDelivery
+) -> None:
+    _, refused, *others = await asyncio.gather(
+        storage.inbox.put(delivery()),
+        storage.inbox.put(delivery(hook_id=999)),
+        storage.inbox.put(delivery(lane="nul\0 and \ud800", project_id="\udfff")),
+        storage.inbox.put(delivery()),
+        return_exceptions=True,
+    )
+    assert isinstance(refused, StorageUnavailable)
+    assert refused.reason == "the hook has been removed meanwhile"
+    assert not [result for result in others if isinstance(result, BaseException)]
+
+
+async def test_a_cancelled_request_harms_no_other(storage: Storage, delivery: NewDelivery) -> None:
+    tasks = [asyncio.create_task(storage.inbox.put(delivery())) for _ in range(20)]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert not [result for result in results[1::2] if isinstance(result, BaseException)]
+
+
+async def test_each_lane_gives_its_oldest_row(storage: Storage, delivery: NewDelivery) -> None:
+    lanes = ["b", "a", "b", "c", "a", "Z", "ä"]
+    ids = [(await storage.inbox.put(delivery(lane=lane))).id for lane in lanes]
+    heads = [ids[0], ids[1], ids[3], ids[5], ids[6]]
+    assert [row.id for row in await storage.inbox.next_per_lane(10)] == heads
+    assert [row.id for row in await storage.inbox.next_per_lane(2)] == heads[:2]
+    busy = frozenset({"b", "Z"})
+    assert [row.lane for row in await storage.inbox.next_per_lane(10, busy)] == ["a", "c", "ä"]
+    await storage.inbox.fail(ids[0], [])
+    assert (await storage.inbox.next_per_lane(10))[1].id == ids[2]
+
+
+async def test_a_postponed_row_holds_its_lane_until_it_is_due(
+    storage: Storage, delivery: NewDelivery, clock: Clock
+) -> None:
+    assert await storage.inbox.due_in() is None
+    first = await storage.inbox.put(delivery(lane="a"))
+    await storage.inbox.put(delivery(lane="a"))
+    assert await storage.inbox.due_in() == 0
+    line = TraceLine(clock(), "enrich", "Speckle did not answer.", {"attempt": 1})
+    await storage.inbox.postpone(first.id, [line], clock() + timedelta(seconds=30))
+    assert await storage.inbox.next_per_lane(10) == []
+    assert await storage.inbox.due_in() == 30
+    assert await storage.inbox.due_in({"a"}) is None
+    clock.forward(seconds=30)
+    [row] = await storage.inbox.next_per_lane(10)
+    assert (row.id, row.attempts, row.trace) == (first.id, 1, (line,))
+    assert await storage.inbox.due_in() == 0
+
+
+async def test_finishing_writes_everything_and_only_once(
+    storage: Storage, subscription: Subscription, delivery: NewDelivery, clock: Clock
+) -> None:
+    hook_id = subscription.hook_id
+    _, second = await storage.subscriptions.upsert(hook_id, FACADE, Filters(), MAREN_ODUYA)
+    receipt = await storage.inbox.put(delivery())
+    clock.forward(seconds=2)
+    card = {"title": "A new version\0 \ud800"}
+    one = Ingested(
+        hook_id,
+        "Harbour Tower",
+        "https://new.kestrel.example",
+        clock(),
+        [NewOutbox(s.id, s.guild_id, s.channel_id, card) for s in (subscription, second)],
+    )
+    line = TraceLine(clock(), "route", "Shown: it passes.", {"subscription_id": second.id})
+    first = await storage.inbox.finish(
+        receipt.id, [line], event_name="commit_create", ingested=[one]
+    )
+    again = await storage.inbox.finish(receipt.id, [], event_name="other", ingested=[one])
+    assert (len(first), again) == (2, [])
+    assert await storage.outbox.waiting_count() == 2
+    row = await storage.inbox.get(receipt.id)
+    assert row is not None
+    assert (row.state, row.finished_at, row.event_name, row.trace) == (
+        InboxState.DONE,
+        clock(),
+        "commit_create",
+        (line,),
+    )
+    kept = await storage.outbox.get(first[0])
+    assert kept is not None
+    assert (kept.card, kept.inbox_id, kept.channel_id) == (
+        card,
+        receipt.id,
+        subscription.channel_id,
+    )
+    hook = await storage.hooks.get(hook_id)
+    assert hook is not None
+    assert (hook.state, hook.project_name) == (HookState.LIVE, "Harbour Tower")
+    assert (hook.server_url, hook.live_at, hook.last_event_at) == (
+        "https://new.kestrel.example",
+        clock(),
+        clock(),
+    )
+    touched = await storage.subscriptions.get(second.id)
+    assert touched is not None
+    assert touched.last_event_at == clock()
+    assert await storage.inbox.due_in() is None
+
+
+async def test_a_hook_is_not_moved_onto_another_of_its_guild(
+    storage: Storage, subscription: Subscription, delivery: NewDelivery, clock: Clock
+) -> None:
+    other = "https://new.kestrel.example"
+    await storage.hooks.create(
+        STUDIO_KESTREL, other, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+    )
+    receipt = await storage.inbox.put(delivery())
+    one = Ingested(subscription.hook_id, None, other, clock())
+    await storage.inbox.finish(receipt.id, [], event_name="commit_create", ingested=[one])
+    hook = await storage.hooks.get(subscription.hook_id)
+    assert hook is not None
+    assert (hook.server_url, hook.last_event_at) == (SERVER, clock())
+
+
+async def test_a_card_whose_subscription_was_removed_is_left_out(
+    storage: Storage, subscription: Subscription, queue: Queue
+) -> None:
+    _, second = await storage.subscriptions.upsert(
+        subscription.hook_id, FACADE, Filters(), MAREN_ODUYA
+    )
+    await storage.subscriptions.delete(second.id)
+    assert len(await queue(second, subscription)) == 1
+
+
+async def test_a_deleted_project_pauses_what_shows_it_after_the_last_card(
+    storage: Storage, subscription: Subscription, delivery: NewDelivery, clock: Clock
+) -> None:
+    hook_id = subscription.hook_id
+    _, second = await storage.subscriptions.upsert(hook_id, FACADE, Filters(), MAREN_ODUYA)
+    await storage.subscriptions.set_state(second.id, SubscriptionState.PAUSED, PauseReason.MEMBER)
+    receipt = await storage.inbox.put(delivery())
+    last = NewOutbox(subscription.id, STUDIO_KESTREL, subscription.channel_id, {"title": "last"})
+    one = Ingested(hook_id, None, SERVER, clock(), [last], PauseReason.PROJECT_DELETED)
+    await storage.inbox.finish(receipt.id, [], event_name="stream_delete", ingested=[one])
+    reasons = [s.pause_reason for s in await storage.subscriptions.of_hook(hook_id)]
+    assert reasons == [PauseReason.PROJECT_DELETED, PauseReason.MEMBER]
+    opened = await storage.outbox.open_batch(subscription.channel_id, 10)
+    assert opened is not None
+    assert [row.card for row in opened[1]] == [{"title": "last"}]
+
+
+async def test_a_failed_row_is_set_aside_with_its_trace(
+    storage: Storage, delivery: NewDelivery, clock: Clock
+) -> None:
+    receipt = await storage.inbox.put(delivery())
+    line = TraceLine(clock(), "parse", "The body is no Speckle delivery.")
+    await storage.inbox.fail(receipt.id, [line])
+    row = await storage.inbox.get(receipt.id)
+    assert row is not None
+    assert (row.state, row.trace, row.event_name) == (InboxState.FAILED, (line,), None)
+    assert await storage.inbox.next_per_lane(10) == []
+
+
+async def test_a_time_without_a_zone_is_refused(storage: Storage, hook: Hook, clock: Clock) -> None:
+    with pytest.raises(Exception, match="without a zone"):
+        await storage.hooks.touch(hook.id, None, clock().replace(tzinfo=None))

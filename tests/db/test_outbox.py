@@ -1,0 +1,280 @@
+"""The outbox, on both databases."""
+
+import asyncio
+from datetime import timedelta
+
+from bot.cards.card import Picture
+from bot.db.rows import HookKind, OutboxState, PauseReason, Subscription, SubscriptionState
+from bot.speckle.filters import Filters
+from bot.storage import Storage
+from tests.db.conftest import FACADE, MAREN_ODUYA, SERVER, STRUCTURE, STUDIO_KESTREL, Clock, Queue
+
+PICTURES = (
+    Picture("avatar-b.png", "image/png", b"\x89PNG b"),
+    Picture("avatar-a.png", "image/png", b"\x89PNG a"),
+)
+
+
+async def another(storage: Storage, subscription: Subscription) -> Subscription:
+    """A second subscription in the same channel, of another project."""
+    hook = await storage.hooks.create(
+        STUDIO_KESTREL, SERVER, "f00dcafe00", HookKind.OWN, MAREN_ODUYA, None
+    )
+    channel_id = subscription.channel_id
+    return (await storage.subscriptions.upsert(hook.id, channel_id, Filters(), MAREN_ODUYA))[1]
+
+
+async def pause(storage: Storage, subscription: Subscription) -> None:
+    await storage.subscriptions.set_state(
+        subscription.id, SubscriptionState.PAUSED, PauseReason.MEMBER
+    )
+
+
+async def test_a_card_makes_its_channel_due(
+    storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
+) -> None:
+    assert await storage.outbox.due_in() is None
+    await queue(subscription)
+    [due] = await storage.outbox.due_channels(10)
+    assert (due.channel_id, due.guild_id, due.due_at) == (STRUCTURE, STUDIO_KESTREL, clock())
+    assert await storage.outbox.due_channels(10, frozenset({STRUCTURE})) == []
+    assert await storage.outbox.due_in() == 0
+    assert await storage.outbox.due_in({STRUCTURE}) is None
+    assert await storage.outbox.waiting_count() == 1
+
+
+async def test_a_batch_holds_the_oldest_cards_in_order_with_their_pictures(
+    storage: Storage, subscription: Subscription, queue: Queue
+) -> None:
+    ids = [
+        (await queue(subscription, title=f"card {n}", pictures=PICTURES[: n % 3]))[0]
+        for n in range(5)
+    ]
+    opened = await storage.outbox.open_batch(STRUCTURE, 3)
+    assert opened is not None
+    batch, rows = opened
+    assert [row.id for row in rows] == ids[:3]
+    assert [row.card["title"] for row in rows] == ["card 0", "card 1", "card 2"]
+    assert [row.pictures for row in rows] == [(), PICTURES[:1], PICTURES]
+    assert {row.batch_id for row in rows} == {batch.id}
+    assert (batch.channel_id, len(batch.nonce)) == (STRUCTURE, 24)
+
+
+async def test_an_open_batch_comes_again_just_as_it_was(
+    storage: Storage, subscription: Subscription, queue: Queue, database_url: str
+) -> None:
+    await queue(subscription)
+    first = await storage.outbox.open_batch(STRUCTURE, 10)
+    await queue(subscription)
+    assert await storage.outbox.open_batch(STRUCTURE, 10) == first
+
+
+async def test_the_caller_may_choose_fewer_cards(
+    storage: Storage, subscription: Subscription, queue: Queue
+) -> None:
+    for _ in range(4):
+        await queue(subscription)
+    opened = await storage.outbox.open_batch(STRUCTURE, 10, lambda rows: len(rows) // 2)
+    assert opened is not None
+    assert len(opened[1]) == 2
+    assert await storage.outbox.open_batch(STRUCTURE, 10, lambda rows: 0) == opened
+    await storage.outbox.settle_sent(opened[0].id, 1, opened[0].created_at)
+    rest = await storage.outbox.open_batch(STRUCTURE, 10, lambda rows: 0)
+    assert rest is not None
+    assert len(rest[1]) == 1
+
+
+async def test_a_sent_batch_is_settled_once_and_the_rest_is_due(
+    storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
+) -> None:
+    ids = [(await queue(subscription))[0] for _ in range(3)]
+    opened = await storage.outbox.open_batch(STRUCTURE, 2)
+    assert opened is not None
+    sent_at = clock()
+    clock.forward(seconds=1)
+    await storage.outbox.settle_sent(opened[0].id, 4242, sent_at)
+    await storage.outbox.settle_sent(opened[0].id, 9999, clock())
+    await storage.outbox.settle_undeliverable(opened[0].id, "too late")
+    await storage.outbox.release(opened[0].id)
+    row = await storage.outbox.get(ids[1])
+    assert row is not None
+    assert (row.state, row.message_id, row.sent_at, row.last_error) == (
+        OutboxState.SENT,
+        4242,
+        sent_at,
+        None,
+    )
+    [due] = await storage.outbox.due_channels(10)
+    assert due.due_at == clock()
+    rest = await storage.outbox.open_batch(STRUCTURE, 2)
+    assert rest is not None
+    assert [row.id for row in rest[1]] == ids[2:]
+    assert rest[0].nonce != opened[0].nonce
+    await storage.outbox.settle_sent(rest[0].id, 4243, clock())
+    assert await storage.outbox.due_in() is None
+    assert await storage.outbox.open_batch(STRUCTURE, 2) is None
+
+
+async def test_an_undeliverable_batch_keeps_its_reason_and_lets_the_next_go(
+    storage: Storage, subscription: Subscription, queue: Queue
+) -> None:
+    ids = [(await queue(subscription))[0] for _ in range(2)]
+    opened = await storage.outbox.open_batch(STRUCTURE, 1)
+    assert opened is not None
+    await storage.outbox.settle_undeliverable(opened[0].id, "50035: Invalid Form Body")
+    row = await storage.outbox.get(ids[0])
+    assert row is not None
+    assert (row.state, row.last_error) == (OutboxState.UNDELIVERABLE, "50035: Invalid Form Body")
+    rest = await storage.outbox.open_batch(STRUCTURE, 1)
+    assert rest is not None
+    assert rest[1][0].id == ids[1]
+
+
+async def test_a_released_batch_goes_back_to_its_place(
+    storage: Storage, subscription: Subscription, queue: Queue
+) -> None:
+    ids = [(await queue(subscription))[0] for _ in range(3)]
+    opened = await storage.outbox.open_batch(STRUCTURE, 2)
+    assert opened is not None
+    await storage.outbox.release(opened[0].id)
+    again = await storage.outbox.open_batch(STRUCTURE, 3)
+    assert again is not None
+    assert [row.id for row in again[1]] == ids
+    assert again[0].nonce != opened[0].nonce
+
+
+async def test_a_postponed_channel_waits_whatever_comes_after(
+    storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
+) -> None:
+    await queue(subscription)
+    failed_at = clock()
+    await storage.outbox.postpone(STRUCTURE, clock() + timedelta(seconds=5), "503")
+    clock.forward(seconds=1)
+    await queue(subscription)
+    assert await storage.outbox.due_channels(10) == []
+    assert await storage.outbox.due_in() == 4
+    clock.forward(seconds=4)
+    await storage.outbox.postpone(STRUCTURE, clock() + timedelta(seconds=30), "timed out")
+    await storage.outbox.postpone(STRUCTURE, clock(), None)
+    [due] = await storage.outbox.due_channels(10)
+    assert (due.attempts, due.first_failed_at, due.last_error) == (2, failed_at, "timed out")
+    opened = await storage.outbox.open_batch(STRUCTURE, 1)
+    assert opened is not None
+    await storage.outbox.settle_sent(opened[0].id, 1, clock())
+    [due] = await storage.outbox.due_channels(10)
+    assert (due.attempts, due.first_failed_at, due.last_error) == (0, None, None)
+
+
+async def test_cards_of_a_paused_subscription_wait_and_hold_nobody_up(
+    storage: Storage, subscription: Subscription, queue: Queue
+) -> None:
+    second = await another(storage, subscription)
+    [held] = await queue(subscription)
+    [free] = await queue(second)
+    await pause(storage, subscription)
+    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert opened is not None
+    assert [row.id for row in opened[1]] == [free]
+    await storage.outbox.settle_sent(opened[0].id, 1, opened[0].created_at)
+    assert await storage.outbox.due_in() is None
+    await storage.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
+    assert len(await storage.outbox.due_channels(10)) == 1
+    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert opened is not None
+    assert [row.id for row in opened[1]] == [held]
+
+
+async def test_an_open_batch_is_dissolved_only_when_all_of_it_is_paused(
+    storage: Storage, subscription: Subscription, queue: Queue
+) -> None:
+    second = await another(storage, subscription)
+    await queue(subscription)
+    await queue(second)
+    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    await pause(storage, subscription)
+    assert await storage.outbox.open_batch(STRUCTURE, 10) == opened
+    await pause(storage, second)
+    assert await storage.outbox.open_batch(STRUCTURE, 10) is None
+    assert await storage.outbox.due_in() is None
+    await storage.subscriptions.set_state(second.id, SubscriptionState.ACTIVE)
+    again = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert opened is not None
+    assert again is not None
+    assert [row.subscription_id for row in again[1]] == [second.id]
+    assert again[0].nonce != opened[0].nonce
+
+
+async def test_an_open_batch_outlives_the_subscription_of_one_of_its_cards(
+    storage: Storage, subscription: Subscription, queue: Queue
+) -> None:
+    second = await another(storage, subscription)
+    await queue(subscription)
+    [left] = await queue(second)
+    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert opened is not None
+    await storage.subscriptions.delete(subscription.id)
+    again = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert again is not None
+    assert again[0] == opened[0]
+    assert [row.id for row in again[1]] == [left]
+    await storage.subscriptions.delete(second.id)
+    assert await storage.outbox.open_batch(STRUCTURE, 10) is None
+
+
+async def test_a_blocked_channel_pauses_its_subscriptions_and_keeps_its_cards(
+    storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
+) -> None:
+    second = await another(storage, subscription)
+    await pause(storage, second)
+    [card] = await queue(subscription)
+    await storage.outbox.open_batch(STRUCTURE, 10)
+    paused = await storage.outbox.block(STRUCTURE, PauseReason.CHANNEL_GONE, "Unknown Channel")
+    assert paused == [subscription.id]
+    reasons = [s.pause_reason for s in await storage.subscriptions.of_channel(STRUCTURE)]
+    assert reasons == [PauseReason.CHANNEL_GONE, PauseReason.MEMBER]
+    assert await storage.outbox.due_in() is None
+    await queue(subscription)
+    assert await storage.outbox.open_batch(STRUCTURE, 10) is None
+    assert await storage.outbox.waiting_count() == 2
+    assert await storage.outbox.block(STRUCTURE, PauseReason.CHANNEL_GONE, "again") == []
+    await storage.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
+    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert opened is not None
+    assert opened[1][0].id == card
+
+
+async def test_channels_do_not_wait_for_each_other(
+    storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
+) -> None:
+    _, facade = await storage.subscriptions.upsert(
+        subscription.hook_id, FACADE, Filters(), MAREN_ODUYA
+    )
+    await queue(subscription)
+    clock.forward(seconds=1)
+    await queue(subscription, facade)
+    assert [q.channel_id for q in await storage.outbox.due_channels(10)] == [STRUCTURE, FACADE]
+    assert [q.channel_id for q in await storage.outbox.due_channels(1)] == [STRUCTURE]
+    both = await asyncio.gather(
+        storage.outbox.open_batch(STRUCTURE, 10), storage.outbox.open_batch(FACADE, 10)
+    )
+    assert [len(opened[1]) for opened in both if opened is not None] == [2, 1]
+
+
+async def test_no_card_is_forgotten_when_one_is_written_while_another_is_settled(
+    storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
+) -> None:
+    await queue(subscription)
+    sent = 0
+    writers: list[asyncio.Task[list[int]]] = [
+        asyncio.create_task(queue(subscription)) for _ in range(20)
+    ]
+    while sent < 21:
+        for due in await storage.outbox.due_channels(10):
+            opened = await storage.outbox.open_batch(due.channel_id, 2)
+            if opened is not None:
+                sent += len(opened[1])
+                await storage.outbox.settle_sent(opened[0].id, 1, clock())
+        if all(writer.done() for writer in writers) and await storage.outbox.due_in() is None:
+            break
+    await asyncio.gather(*writers)
+    assert sent == 21

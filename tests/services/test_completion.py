@@ -1,0 +1,40 @@
+"""What is offered while a person types."""
+
+from bot.services.completion import MAX_CHOICE_LENGTH, MAX_CHOICES, complete_events
+from bot.speckle.events import EventGroup, EventKind
+from bot.speckle.filters import parse_filters
+
+
+def test_an_empty_field_offers_all_then_the_groups() -> None:
+    values = [choice.value for choice in complete_events("")]
+    assert values[: len(EventGroup) + 1] == ["all", *EventGroup]
+    assert len(values) <= MAX_CHOICES
+
+
+def test_the_last_part_is_completed_and_the_rest_kept() -> None:
+    values = [choice.value for choice in complete_events("versions, comment_cre")]
+    assert values == ["versions, comment_created"]
+
+
+def test_what_starts_with_the_typed_text_comes_first() -> None:
+    values = [choice.value for choice in complete_events("model")]
+    assert values[0] == "models"
+    assert set(values) >= {"model_created", "model_deleted"}
+
+
+def test_what_is_there_already_is_not_offered_again() -> None:
+    values = [choice.value for choice in complete_events("versions,")]
+    assert "versions, versions" not in values
+    assert not any("all" in value.split(", ") for value in values)
+
+
+def test_every_offer_fits_discord_and_is_understood() -> None:
+    offers = [choice for typed in ("", *"abcdefghiklmoprstuv") for choice in complete_events(typed)]
+    assert {choice.value for choice in offers} >= {k for k in EventKind if k != EventKind.UNKNOWN}
+    for choice in offers:
+        assert 1 <= len(choice.name) <= MAX_CHOICE_LENGTH
+        assert choice.value == "all" or parse_filters(choice.value).events == (choice.value,)
+
+
+def test_a_list_too_long_for_a_choice_offers_nothing() -> None:
+    assert complete_events(f"{', '.join(EventKind)}, ") == []

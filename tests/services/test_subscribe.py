@@ -1,0 +1,323 @@
+"""/subscribe, as values."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from bot.db.rows import HookKind, HookState, PauseReason, SubscriptionState
+from bot.services.errors import CommandRefused
+from bot.services.outcomes import Change
+from bot.services.places import Permission, PlaceKind
+from bot.speckle.events import LISTED_TRIGGERS
+from bot.speckle.filters import Filters
+from tests.services.conftest import (
+    CLOUD,
+    FACADE,
+    HERON,
+    HERON_LOG,
+    KESTREL,
+    MAREN,
+    OWN_SERVER,
+    PAVILION,
+    PUBLIC_URL,
+    STRUCTURE,
+    TOBIAS,
+    TOWER,
+    Clock,
+    Desk,
+    MakeDesk,
+    manager,
+    manager_of,
+    place,
+)
+
+# ── the first subscription ────────────────────────────────────────────────────────────────────
+
+
+async def test_the_first_subscription_of_a_project_waits_and_shows_its_set_up(desk: Desk) -> None:
+    outcome = await desk.subscribe(f"{CLOUD}/projects/{TOWER}")
+    hook, setup = outcome.entry.hook, outcome.setup
+    assert outcome.change is Change.NEW
+    assert (hook.state, hook.kind, hook.server_url) == (HookState.WAITING, HookKind.OWN, CLOUD)
+    assert (hook.created_by, hook.setup_channel_id) == (MAREN, STRUCTURE)
+    assert setup is not None
+    assert setup.url == f"{PUBLIC_URL}/webhooks/{hook.key}"
+    assert setup.secret == hook.secrets[0]
+    assert setup.settings_url == f"{CLOUD}/projects/{TOWER}/settings/webhooks"
+    assert set(setup.triggers) == LISTED_TRIGGERS
+
+
+async def test_the_set_up_names_only_the_triggers_that_the_filters_need(desk: Desk) -> None:
+    outcome = await desk.subscribe(events="comments, version_created, version_moved")
+    assert outcome.setup is not None
+    assert outcome.setup.triggers == (
+        "commit_create",
+        "comment_created",
+        "comment_replied",
+        "comment_archived",
+    )
+    assert [kind.value for kind in outcome.setup.unlisted] == [
+        "version_moved",
+        "comment_mentioned",
+    ]
+
+
+async def test_neither_url_nor_secret_is_printed_by_accident(desk: Desk) -> None:
+    outcome = await desk.subscribe()
+    assert outcome.setup is not None
+    for hidden in (outcome.setup.secret, outcome.entry.hook.key or ""):
+        assert hidden not in repr(outcome)
+
+
+async def test_without_a_public_url_the_end_of_the_address_is_there_all_the_same(
+    make_desk: MakeDesk,
+) -> None:
+    outcome = await make_desk(public_url=None).subscribe()
+    assert outcome.setup is not None
+    assert outcome.setup.url is None
+    assert outcome.setup.path == f"/webhooks/{outcome.entry.hook.key}"
+
+
+async def test_a_public_url_with_a_path_keeps_it(make_desk: MakeDesk) -> None:
+    outcome = await make_desk(public_url="https://kestrel.example/speckle").subscribe()
+    assert outcome.setup is not None
+    path = f"/webhooks/{outcome.entry.hook.key}"
+    assert outcome.setup.url == f"https://kestrel.example/speckle{path}"
+
+
+async def test_a_guild_served_by_the_operator_is_live_at_once(make_desk: MakeDesk) -> None:
+    outcome = await make_desk(served=frozenset({KESTREL})).subscribe()
+    assert outcome.setup is None
+    assert outcome.entry.hook.kind is HookKind.SHARED
+    assert outcome.entry.hook.state is HookState.LIVE
+
+
+async def test_a_guild_of_the_operator_gets_its_own_hook_while_the_shared_one_has_no_secret(
+    make_desk: MakeDesk,
+) -> None:
+    outcome = await make_desk(served=frozenset({KESTREL}), shared=False).subscribe()
+    assert outcome.setup is not None
+    assert outcome.entry.hook.kind is HookKind.OWN
+
+
+async def test_a_hook_follows_the_operators_list_of_guilds(make_desk: MakeDesk) -> None:
+    served, unserved = make_desk(served=frozenset({KESTREL})), make_desk()
+    await unserved.subscribe()
+    assert (await served.subscribe()).entry.hook.kind is HookKind.SHARED
+    again = await unserved.subscribe()
+    assert again.entry.hook.kind is HookKind.OWN
+    assert again.entry.hook.state is HookState.WAITING
+    assert again.setup is not None
+
+
+async def test_a_live_hook_of_a_guild_stays_when_the_operator_starts_to_serve_it(
+    desk: Desk, make_desk: MakeDesk
+) -> None:
+    await desk.subscribed_live()
+    outcome = await make_desk(served=frozenset({KESTREL})).subscribe(channel_id=FACADE)
+    assert outcome.entry.hook.kind is HookKind.OWN
+    assert outcome.entry.hook.state is HookState.LIVE
+
+
+# ── further channels, the same channel ────────────────────────────────────────────────────────
+
+
+async def test_a_further_channel_hangs_on_the_same_hook_and_is_live_at_once(desk: Desk) -> None:
+    first = await desk.subscribed_live()
+    further = await desk.subscribe(channel_id=FACADE)
+    assert further.change is Change.NEW
+    assert further.setup is None
+    assert further.entry.hook.id == first.hook.id
+    assert further.entry.hook.state is HookState.LIVE
+
+
+async def test_a_further_channel_says_which_triggers_it_needs_besides(desk: Desk) -> None:
+    await desk.subscribe(events="versions")
+    outcome = await desk.subscribe(channel_id=FACADE, events="model_created, version_created")
+    assert outcome.new_triggers == ("branch_create",)
+
+
+async def test_the_same_channel_again_changes_the_filters_and_knows_the_old_ones(
+    desk: Desk,
+) -> None:
+    await desk.subscribe(events="versions", models="struct/**")
+    outcome = await desk.subscribe(events="comments")
+    assert outcome.change is Change.CHANGED
+    assert outcome.old_filters == Filters(events=("versions",), models=("struct/**",))
+    assert outcome.entry.subscription.filters == Filters(
+        events=("comments",), models=("struct/**",)
+    )
+
+
+async def test_the_same_again_changes_nothing_and_says_so(desk: Desk) -> None:
+    await desk.subscribe(events="versions", models="struct/**")
+    assert (await desk.subscribe()).change is Change.UNCHANGED
+    assert (await desk.subscribe(events="Versions")).change is Change.UNCHANGED
+
+
+@pytest.mark.parametrize("nothing", ["all", "ALL ", "none", "nobody"])
+async def test_all_takes_a_filter_off(desk: Desk, nothing: str) -> None:
+    await desk.subscribe(events="versions", models="struct/**", ignore_authors="Tobias Lindqvist")
+    outcome = await desk.subscribe(events=nothing, models=nothing, ignore_authors=nothing)
+    assert outcome.entry.subscription.filters == Filters()
+
+
+async def test_subscribing_again_resumes_what_was_paused(desk: Desk) -> None:
+    first = await desk.subscribe()
+    await desk.service.pause(KESTREL, manager(), first.entry.subscription.id)
+    outcome = await desk.subscribe()
+    assert outcome.resumed
+    assert outcome.entry.subscription.state is SubscriptionState.ACTIVE
+    assert outcome.entry.subscription.pause_reason is None
+
+
+async def test_two_people_at_once_make_one_hook(desk: Desk) -> None:
+    outcomes = await asyncio.gather(
+        *(desk.subscribe(channel_id=STRUCTURE + n, caller=manager(MAREN + n)) for n in range(6))
+    )
+    assert len({outcome.entry.hook.id for outcome in outcomes}) == 1
+    assert len(await desk.storage.hooks.of_guild(KESTREL)) == 1
+
+
+async def test_two_guilds_that_follow_one_project_have_two_hooks(desk: Desk) -> None:
+    ours = await desk.subscribe()
+    theirs = await desk.subscribe(guild_id=HERON, channel_id=HERON_LOG)
+    assert ours.entry.hook.key != theirs.entry.hook.key
+    assert ours.entry.hook.secrets != theirs.entry.hook.secrets
+
+
+# ── what was typed ────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_bare_id_means_the_default_server(desk: Desk) -> None:
+    assert (await desk.subscribe(TOWER)).entry.hook.server_url == CLOUD
+
+
+async def test_a_bare_id_means_the_server_where_the_guild_follows_it_already(desk: Desk) -> None:
+    first = await desk.subscribe(f"{OWN_SERVER}/projects/{TOWER}")
+    assert (await desk.subscribe(TOWER)).entry.hook.id == first.entry.hook.id
+
+
+async def test_a_link_to_a_server_that_is_not_allowed_names_those_that_are(desk: Desk) -> None:
+    with pytest.raises(CommandRefused) as refused:
+        await desk.subscribe(f"https://elsewhere.example/projects/{TOWER}")
+    for named in ("https://elsewhere.example", CLOUD, OWN_SERVER, "SPECKLE_SERVERS"):
+        assert named in refused.value.message
+    assert await desk.storage.hooks.of_guild(KESTREL) == []
+
+
+async def test_what_is_no_link_says_what_to_paste(desk: Desk) -> None:
+    with pytest.raises(CommandRefused, match="copy the address from the browser"):
+        await desk.subscribe("harbour tower")
+
+
+async def test_a_link_to_a_model_presets_the_model_filter(desk: Desk) -> None:
+    today = await desk.subscribe(f"{CLOUD}/projects/{TOWER}/models/0123456789@abcdefabcd")
+    assert today.entry.subscription.filters.models == ("0123456789",)
+    old = await desk.subscribe(f"{CLOUD}/streams/{PAVILION}/branches/struct/level%201")
+    assert old.entry.subscription.filters.models == ("struct/level 1",)
+
+
+async def test_models_that_were_typed_win_over_the_links(desk: Desk) -> None:
+    outcome = await desk.subscribe(
+        f"{CLOUD}/projects/{TOWER}/models/0123456789", models="struct/**, !**/draft*"
+    )
+    assert outcome.entry.subscription.filters.models == ("struct/**", "!**/draft*")
+
+
+async def test_an_event_that_does_not_exist_leaves_nothing_behind(desk: Desk) -> None:
+    with pytest.raises(CommandRefused, match="versions"):
+        await desk.subscribe(events="verisons")
+    assert await desk.storage.hooks.of_guild(KESTREL) == []
+
+
+# ── who and where ─────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_caller_who_may_not_manage_webhooks_there_is_refused(desk: Desk) -> None:
+    with pytest.raises(CommandRefused, match="Manage Webhooks"):
+        await desk.subscribe(caller=manager_of([FACADE]))
+    assert await desk.storage.hooks.of_guild(KESTREL) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [
+        (PlaceKind.TEXT, Permission.EMBED_LINKS),
+        (PlaceKind.TEXT, Permission.READ_HISTORY),
+        (PlaceKind.ANNOUNCEMENT, Permission.SEND_MESSAGES),
+        (PlaceKind.THREAD, Permission.SEND_IN_THREADS),
+        (PlaceKind.VOICE, Permission.VIEW_CHANNEL),
+        (PlaceKind.STAGE, Permission.ATTACH_FILES),
+    ],
+)
+async def test_permissions_that_the_bot_lacks_are_named_in_discords_words(
+    desk: Desk, kind: PlaceKind, missing: Permission
+) -> None:
+    where = replace(place(kind=kind), bot_can=frozenset(Permission) - {missing})
+    with pytest.raises(CommandRefused) as refused:
+        await desk.subscribe(where=where)
+    named = [
+        permission for permission in Permission if f"- {permission}\n" in refused.value.message
+    ]
+    assert named == [missing]
+    assert "Edit Channel → Permissions" in refused.value.message
+
+
+async def test_a_thread_does_not_need_send_messages(desk: Desk) -> None:
+    where = place(kind=PlaceKind.THREAD)
+    where = replace(where, bot_can=where.bot_can - {Permission.SEND_MESSAGES})
+    assert (await desk.subscribe(where=where)).change is Change.NEW
+
+
+@pytest.mark.parametrize("kind", [PlaceKind.FORUM, PlaceKind.MEDIA])
+async def test_a_forum_itself_says_to_pick_a_post(desk: Desk, kind: PlaceKind) -> None:
+    with pytest.raises(CommandRefused, match="Pick a post in it"):
+        await desk.subscribe(where=place(kind=kind))
+
+
+@pytest.mark.parametrize("kind", [PlaceKind.CATEGORY, PlaceKind.OTHER, PlaceKind.GONE])
+async def test_places_without_messages_are_refused(desk: Desk, kind: PlaceKind) -> None:
+    with pytest.raises(CommandRefused, match=r"[Pp]ick"):
+        await desk.subscribe(where=place(kind=kind))
+
+
+async def test_closed_threads_are_refused_with_the_way_out(desk: Desk) -> None:
+    thread = place(kind=PlaceKind.THREAD)
+    for where, words in (
+        (replace(thread, archived=True), "archived"),
+        (replace(thread, locked=True, archived=True), "Unlock it"),
+        (
+            replace(
+                thread, bot_in_thread=False, bot_can=thread.bot_can - {Permission.MANAGE_THREADS}
+            ),
+            "Mention the bot there",
+        ),
+    ):
+        with pytest.raises(CommandRefused, match=words):
+            await desk.subscribe(where=where)
+
+
+async def test_the_secret_is_shown_only_to_who_made_the_hook_and_to_managers_of_the_server(
+    desk: Desk,
+) -> None:
+    await desk.subscribe(caller=manager())
+    here_only = await desk.subscribe(channel_id=FACADE, caller=manager_of([FACADE], TOBIAS))
+    assert here_only.setup is None
+    assert here_only.entry.hook.state is HookState.WAITING
+    with pytest.raises(CommandRefused, match=f"<@{MAREN}>"):
+        await desk.service.show_setup(
+            KESTREL, manager_of([FACADE], TOBIAS), here_only.entry.subscription.id
+        )
+    mine = await desk.subscribe(PAVILION, channel_id=FACADE, caller=manager_of([FACADE], TOBIAS))
+    assert mine.setup is not None
+
+
+async def test_a_project_that_was_deleted_can_be_resumed_by_hand(desk: Desk, clock: Clock) -> None:
+    first = await desk.subscribe()
+    await desk.storage.subscriptions.set_state(
+        first.entry.subscription.id, SubscriptionState.PAUSED, PauseReason.PROJECT_DELETED
+    )
+    clock.forward(minutes=1)
+    assert (await desk.subscribe()).resumed
