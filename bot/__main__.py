@@ -84,7 +84,7 @@ def check(context: click.Context) -> None:
 
     from bot.check import check_all
 
-    healthy = asyncio.run(check_all(settings, lambda row: click.echo(str(row))))
+    healthy = asyncio.run(check_all(settings, lambda row: _print(str(row))))
     context.exit(0 if healthy else FAILED)
 
 
@@ -115,6 +115,15 @@ def settings_page() -> None:
     from bot.config_page import settings_page
 
     click.echo(settings_page(), nl=False)
+
+
+def _print(line: str) -> None:
+    """Print a line; a reader that has gone (`check | head`) ends the printing, not the check."""
+    try:
+        click.echo(line)
+    except BrokenPipeError:
+        # As Python's documentation of SIGPIPE advises: nothing else may fail on it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _until_stopped(work: Coroutine[None, None, T]) -> T | None:

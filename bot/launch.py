@@ -39,7 +39,7 @@ UNREACHABLE: Final = (
     "Retrying (Retry(",
     "Network is unreachable",
 )
-VERSION_CODE: Final = "import sys; print('%d.%d' % sys.version_info[:2])"
+VERSION_CODE: Final = "import pip, sys; print('%d.%d' % sys.version_info[:2])"
 
 
 class CannotStart(Exception):
@@ -84,8 +84,8 @@ def _say(text: str) -> None:
 class Stamp:
     """What `.venv` holds: its Python and the pinned files that were installed, by content.
 
-    It is taken away while pip works, so an install that was cut off leaves none behind, only
-    the note that there was one.
+    While pip works another text stands in its place. If that is still there at the next start,
+    the install was cut off, nobody knows in what state, and `.venv` is made anew.
     """
 
     python: str
@@ -139,18 +139,22 @@ def prepare(root: Path, files: Sequence[str]) -> Path:
         if version is None:
             raise CannotStart(f"The Python in {venv} does not run. Delete that folder, try again.")
     _say(f"Installing the packages of {' and '.join(files)} (a minute or so the first time) ...")
-    stamp_file.write_text("installing")
-    _install(python, [root / name for name in files])
+    stamp_file.write_text("installing")  # stays only if this is cut off in the middle
+    try:
+        _install(python, [root / name for name in files])
+    except CannotStart:
+        stamp_file.write_text((stamp or Stamp(version, {})).to_json())  # pip undid what it began
+        raise
     kept = stamp.files if stamp and stamp.files.get(RUNTIME) == pins.get(RUNTIME) else {}
     stamp_file.write_text(Stamp(version, {**kept, **pins}).to_json())
     return python
 
 
 def _version_of(python: Path) -> str | None:
-    """A Python's version, as 3.11; None for one that is not there or does not run."""
+    """A Python's version, as 3.11; None for one that is not there, does not run or has no pip."""
     try:
         asked = subprocess.run(
-            [python, "-I", "-S", "-c", VERSION_CODE],
+            [python, "-I", "-c", VERSION_CODE],
             capture_output=True,
             text=True,
             timeout=30,

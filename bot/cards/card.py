@@ -185,7 +185,12 @@ def _url(url: str | None) -> str | None:
         return None
     if url.startswith("attachment://"):
         return url
-    return url if "." in (urlsplit(url).hostname or "") else None
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and "." in (parts.hostname or "")
+    except ValueError:
+        return None
+    return url if usable else None
 
 
 def _author(name: str | None) -> str | None:

@@ -10,8 +10,8 @@ from bot.cards import render_versions as versions
 from bot.cards.card import Card, Picture, fit
 from bot.cards.colours import COLOURS
 from bot.cards.pictures import MAX_AVATAR_BYTES, is_public_url, picture_of
-from bot.cards.scene import Draft, RenderContext, Scene
-from bot.cards.text import escape_markdown, one_line
+from bot.cards.scene import Draft, RenderContext, Scene, long_text
+from bot.cards.text import one_line
 from bot.speckle.events import (
     AccessDeclined,
     AccessRequested,
@@ -43,6 +43,8 @@ from bot.speckle.events import (
 )
 
 __all__ = ["RENDERERS", "RenderContext", "Renderer", "VersionFacts", "render"]
+
+MAX_NOTE = 300  # UTF-16 units
 
 # Any stands for the event that the table's key names.
 Renderer = Callable[[Scene, Any], Draft | None]
@@ -104,7 +106,7 @@ def render(delivery: Delivery, context: RenderContext) -> Card | None:
 
 def _description(draft: Draft, context: RenderContext) -> str:
     quote = "\n".join(f"> {line}" for line in draft.quote.split("\n")) if draft.quote else ""
-    notes = "\n".join(escape_markdown(note) for note in context.notes)
+    notes = "\n".join(long_text(note, MAX_NOTE) for note in context.notes)
     return "\n\n".join(
         part for part in (f"{draft.sentence}\n{quote}" if quote else draft.sentence, notes) if part
     )

@@ -3,8 +3,7 @@
 from bot.cards.card import Field, LinkButton
 from bot.cards.pictures import MAX_SCREENSHOT_BYTES, picture_of
 from bot.cards.rich_text import to_markdown
-from bot.cards.scene import MAX_COMMENT, Draft, Scene, joined
-from bot.cards.text import shorten
+from bot.cards.scene import MAX_COMMENT, Draft, Scene, joined, shown_part
 from bot.speckle.events import (
     CommentCreated,
     CommentMentioned,
@@ -135,7 +134,7 @@ def _thread_url(scene: Scene, thread_id: str | None) -> str:
 
 
 def _quote(text: RichText) -> str:
-    return shorten(to_markdown(text), MAX_COMMENT) or NO_TEXT
+    return shown_part(to_markdown(text), MAX_COMMENT) or NO_TEXT
 
 
 def _buttons(url: str, thread_id: str | None) -> tuple[LinkButton, ...]:

@@ -53,8 +53,8 @@ def _block(node: RichNode) -> str:
                 _item(item, f"{number}. ") for number, item in enumerate(node.children, node.number)
             )
         case "blockquote":
-            lines = "\n".join(_blocks(node.children)).split("\n")
-            return "\n".join(f"> {line}" for line in lines)
+            text = "\n".join(_blocks(node.children))
+            return "\n".join(f"> {line}" for line in text.split("\n")) if text else ""
         case "codeBlock" | "code_block":
             code = paragraphs(_code(_raw_words(node)))
             return f"```\n{code}\n```" if code else ""

@@ -15,6 +15,7 @@ from bot.cards.text import (
     paragraphs,
     shorten,
     shorten_plain,
+    units,
 )
 from bot.speckle.events import Change, Delivery, ModelRef, VersionFacts
 from bot.speckle.links import Links
@@ -24,6 +25,7 @@ MAX_NAME = 100
 MAX_MESSAGE = 1_000
 MAX_COMMENT = 2_000
 MAX_BEFORE_AFTER = 400
+MAX_LINES = 30  # a text of line breaks alone would fill the channel
 
 NOTHING = "*(empty)*"
 SOMEONE = "Someone"
@@ -159,7 +161,15 @@ def name_text(name: str | None, otherwise: str | None = None) -> str:
 
 def long_text(text: str | None, limit: int) -> str:
     """A longer text that somebody typed, escaped and shortened; "" where there is nothing."""
-    return shorten(escape_markdown(paragraphs(text)), limit)
+    return shown_part(escape_markdown(paragraphs(text)), limit)
+
+
+def shown_part(markdown: str, limit: int) -> str:
+    """The beginning of a text, in length and in lines."""
+    lines = markdown.split("\n")
+    if len(lines) > MAX_LINES:
+        limit = min(limit, units("\n".join(lines[:MAX_LINES])) + 1)
+    return shorten(markdown, limit)
 
 
 def application_text(raw: str | None) -> str | None:
@@ -186,7 +196,7 @@ def before_after(name: str, change: Change | None) -> tuple[Field, ...]:
 
 
 def _shown(text: str) -> str:
-    return shorten(escape_markdown(text), MAX_BEFORE_AFTER) or NOTHING
+    return shown_part(escape_markdown(text), MAX_BEFORE_AFTER) or NOTHING
 
 
 def _apart(before: str, after: str) -> tuple[str, str]:

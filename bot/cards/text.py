@@ -21,10 +21,12 @@ _REMOVED = re.compile(f"[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x84\\x86-\\x9f{
 _LINE_BREAK = re.compile("\\r\\n|[\\r\\x85\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Tag characters spell regions inside flags (England, Wales) and hidden text everywhere else.
-_STRAY_TAGS = regex.compile(r"(?<!\U0001F3F4[\U000E0020-\U000E007E]*)[\U000E0000-\U000E0FFF]+")
+_TAGS = re.compile("(\U0001f3f4[\U000e0020-\U000e007f]{1,15})|[\U000e0000-\U000e0fff]+")
+# Flags are pairs of letters, which takes \X a time that grows with the square of their number.
+_FLAGS = re.compile("([\U0001f1e6-\U0001f1ff]{64})[\U0001f1e6-\U0001f1ff]+")
 _CLUSTER = regex.compile(r"\X")
 _BLANK_LOOKING = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-_UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Co", "Mn", "Me", "Zl", "Zp", "Zs"})
+_UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Mn", "Me", "Zl", "Zp", "Zs"})
 
 # Discord takes a backslash before any ASCII punctuation as an escape. "<" opens mentions,
 # timestamps and custom emoji; "[" masked links; "@" @everyone and @here.
@@ -63,9 +65,10 @@ def clean(text: str) -> str:
     """
     text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
     text = _LINE_BREAK.sub("\n", text).replace("\t", " ")
-    text = _STRAY_TAGS.sub("", _REMOVED.sub("", text))
+    text = _TAGS.sub(r"\1", _REMOVED.sub("", text))
     if text.isascii():
         return text
+    text = _FLAGS.sub(r"\1", text)
     return str(_CLUSTER.sub(lambda match: _bounded(match[0]), text))
 
 
@@ -92,7 +95,8 @@ def paragraphs(text: str | None) -> str:
     cleaned = clean(text or "")
     if is_blank(cleaned):
         return ""
-    return re.sub(r"\s*\n\s*\n\s*", "\n\n", cleaned).strip()
+    lines = "\n".join(line.rstrip() for line in cleaned.split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", lines).strip()
 
 
 def escape_markdown(text: str) -> str:
@@ -126,23 +130,18 @@ def shorten(text: str, limit: int) -> str:
         return text
     kept: list[str] = []
     marks: list[str] = []
-    length = 0
-    best = ""
+    length = units(ELLIPSIS)
+    best, closing = 0, ""
     for match in _TOKEN.finditer(text):
         token = match[0]
         length += units(token)
-        if length + units(ELLIPSIS) > limit:
+        if length > limit:
             break
         kept.append(token)
-        _note_mark(marks, match.groupdict().get("mark"))
-        closing = "".join(reversed(marks))
-        if length + units(ELLIPSIS) + len(closing) <= limit:
-            best = "".join(kept).rstrip() + ELLIPSIS + closing if _worth_keeping(token) else best
-    return best or (ELLIPSIS if limit >= 1 else "")
-
-
-def _worth_keeping(token: str) -> bool:
-    return not token.isspace()
+        _note_mark(marks, match["mark"])
+        if not token.isspace() and length + sum(map(len, marks)) <= limit:
+            best, closing = len(kept), "".join(reversed(marks))
+    return "".join(kept[:best]) + ELLIPSIS + closing if limit >= 1 else ""
 
 
 def _note_mark(open_marks: list[str], mark: str | None) -> None:

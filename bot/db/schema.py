@@ -30,11 +30,15 @@ MIGRATION_LOCK = 0x53504B4D  # "SPKM", see leader.py
 
 async def found_version(database: Database) -> str | None:
     """The version of the tables that are there; None for an empty database."""
-    async with database.reading() as connection:
-        if not await connection.run_sync(lambda c: inspect(c).has_table("alembic_version")):
-            return None
-        found: str | None = await connection.scalar(text("SELECT version_num FROM alembic_version"))
-        return found
+    # Not through aiosqlite, whose thread outlives a file that does not open.
+    return await database.read_at_once(_version)
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
 
 
 def needs_migration(found: str | None) -> bool:
@@ -59,9 +63,8 @@ def _migrate(url: URL) -> None:
     if url.drivername == SQLITE:
         make_folder(url)
     with _one_migrator(url) as connection:
-        if inspect(connection).has_table("alembic_version"):
-            needs_migration(connection.scalar(text("SELECT version_num FROM alembic_version")))
-        _upgrade(connection)
+        if needs_migration(_version(connection)):
+            _upgrade(connection)
 
 
 def _upgrade(connection: Connection) -> None:

@@ -232,9 +232,10 @@ def _pieces(pattern: str) -> tuple[str, ...]:
 
 def _star(name: str, positions: set[int]) -> set[int]:
     reached: set[int] = set()
-    for start in positions:
-        slash = name.find("/", start)
-        reached.update(range(start, (len(name) if slash < 0 else slash) + 1))
+    for start in sorted(positions):
+        if start not in reached:
+            slash = name.find("/", start)
+            reached.update(range(start, (len(name) if slash < 0 else slash) + 1))
     return reached
 
 

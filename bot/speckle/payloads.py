@@ -63,7 +63,7 @@ MAX_AVATAR_URL = 2_000_000  # characters of a data: URL; recorded avatars have u
 MAX_SCREENSHOT_URL = 20_000_000  # characters of a data: URL
 MAX_RESOURCES = 50
 MAX_PARENTS = 20
-MAX_INT_DIGITS = 18  # Python refuses to read integers of more than 4,300 digits
+MAX_INT_DIGITS = 18  # Python by itself refuses integers of more than 4,300 digits
 
 VISIBILITIES = frozenset({"public", "unlisted", "private", "workspace"})
 
@@ -99,7 +99,12 @@ def read_envelope(body: bytes) -> Envelope:
 
 def _read_json(text: str) -> Any:
     try:
-        return json.loads(text, parse_int=_read_int)
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:  # an integer of more digits than Python reads: valid JSON all the same
+            return json.loads(text, parse_int=_read_int)
     except (ValueError, RecursionError) as error:
         raise NotADelivery("the body is not JSON") from error
 

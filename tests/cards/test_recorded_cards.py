@@ -118,3 +118,21 @@ def test_a_picture_that_is_gone_is_not_named_by_the_card(
     assert len(card.pictures) == 2
     bare = Card.from_json(card.to_json(), ())
     assert (bare.image, bare.author_icon, bare.pictures) == (None, None, ())
+
+
+def test_hostile_texts_are_escaped_wherever_discord_reads_markdown(
+    deliveries: dict[str, Delivery], context: RenderContext
+) -> None:
+    card = render(deliveries["hostile_texts"], context)
+    assert card is not None
+    assert card.title == (
+        r"New model: \@everyone \*\*bold\*\* \[click\](https\://evil.example) gnp.exe"
+    )
+    assert card.fields[0].value == (
+        "\\# Big\n\\> quote\n\\- list\n1\\. one\n\\<\\@123> \\<#4> \\<t:0:R> \\|\\|spoiler\\|\\| "
+        "\\`code\\`\nhttps://docs.studio-kestrel.example/a_b_c?x=1\n"
+        "\\@here \\[mask\\](https://evil.example)"
+    )
+    assert card.author_name == "*Maren* @here"
+    assert card.footer == "Harbour Tower @everyone · speckle.studio-kestrel.example"
+    assert card.author_icon is None

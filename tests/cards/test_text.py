@@ -1,5 +1,8 @@
 """Text that people typed, on its way to Discord."""
 
+import time
+
+import pytest
 import regex  # type: ignore[import-untyped]  # the package has no type hints
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,3 +162,31 @@ def test_applications_go_by_their_proper_names() -> None:
         None: None,
     }
     assert {raw: application_name(raw) for raw in names} == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "🇨",
+        "🇨🇭",
+        "🏴\U000e0061",
+        "\U000e0061",
+        "👨\u200d",
+        "e\u0301\u0301",
+        "\n ",
+        "a ",
+        "[",
+        "\\",
+        "@",
+    ],
+)
+def test_no_text_takes_long(text: str) -> None:
+    started = time.process_time()
+    whole = "🏴" + text * (20_000 // len(text))
+    shorten(escape_markdown(paragraphs(whole)), 1_000)
+    seen(escape_name(one_line(whole)))
+    assert time.process_time() - started < 1
+
+
+def test_a_new_emoji_that_python_does_not_know_yet_is_to_be_seen() -> None:
+    assert not is_blank("\U0001fae8")

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from bot.db import engine
@@ -112,9 +112,11 @@ async def test_a_database_locked_at_the_start(
 async def test_a_full_disk_is_refused_and_loses_nothing_that_was_taken(
     storage: Storage, delivery: NewDelivery
 ) -> None:
-    async with storage._database.writing() as connection:
-        pages = await connection.scalar(text("PRAGMA page_count")) or 0
-        await connection.execute(text(f"PRAGMA max_page_count={pages + 20}"))
+    def fill(connection: Connection) -> None:
+        pages = connection.scalar(text("PRAGMA page_count")) or 0
+        connection.execute(text(f"PRAGMA max_page_count={pages + 20}"))
+
+    await storage._database.write_at_once(fill)
     results = await asyncio.gather(
         *(storage.inbox.put(delivery(b"%d" % n * 4000)) for n in range(300)),
         return_exceptions=True,
@@ -161,8 +163,10 @@ async def test_a_server_that_was_restarted_costs_no_event(
 async def test_a_read_only_server_is_told(
     storage: Storage, delivery: NewDelivery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with storage._database.writing() as connection:
-        await connection.execute(text("SET default_transaction_read_only = on"))
+    def close_for_writing(connection: Connection) -> None:
+        connection.execute(text("SET default_transaction_read_only = on"))
+
+    await storage._database.write_at_once(close_for_writing)
     with pytest.raises(StorageUnavailable) as caught:
         await storage.inbox.put(delivery())
     assert caught.value.reason == "the database is read-only"

@@ -1,0 +1,119 @@
+"""What Discord says no with: status, code, message, and for a bad form where it is bad.
+
+Codes: https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+JSON = dict[str, Any]
+
+
+class Refusal(Exception):
+    """An answer in the shape of Discord's errors."""
+
+    def __init__(
+        self, status: int, code: int, message: str, errors: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.errors = errors
+
+    def to_json(self) -> JSON:
+        """The body of the answer."""
+        body: JSON = {"message": self.message, "code": self.code}
+        return body if self.errors is None else body | {"errors": self.errors}
+
+
+UNAUTHORIZED = Refusal(401, 0, "401: Unauthorized")
+NOT_FOUND = Refusal(404, 0, "404: Not Found")
+METHOD_NOT_ALLOWED = Refusal(405, 0, "405: Method Not Allowed")
+UNKNOWN_APPLICATION = Refusal(404, 10002, "Unknown Application")
+UNKNOWN_CHANNEL = Refusal(404, 10003, "Unknown Channel")
+UNKNOWN_GUILD = Refusal(404, 10004, "Unknown Guild")
+UNKNOWN_MEMBER = Refusal(404, 10007, "Unknown Member")
+UNKNOWN_MESSAGE = Refusal(404, 10008, "Unknown Message")
+UNKNOWN_USER = Refusal(404, 10013, "Unknown User")
+UNKNOWN_WEBHOOK = Refusal(404, 10015, "Unknown Webhook")
+UNKNOWN_INTERACTION = Refusal(404, 10062, "Unknown interaction")
+UNKNOWN_COMMAND = Refusal(404, 10063, "Unknown application command")
+TOO_LARGE = Refusal(413, 40005, "Request entity too large")
+ALREADY_ANSWERED = Refusal(400, 40060, "Interaction has already been acknowledged.")
+MISSING_ACCESS = Refusal(403, 50001, "Missing Access")
+NOT_THE_AUTHOR = Refusal(403, 50005, "Cannot edit a message authored by another user")
+EMPTY_MESSAGE = Refusal(400, 50006, "Cannot send an empty message")
+NO_PRIVATE_MESSAGES = Refusal(403, 50007, "Cannot send messages to this user")
+NOT_A_TEXT_CHANNEL = Refusal(400, 50008, "Cannot send messages in a non-text channel")
+MISSING_PERMISSIONS = Refusal(403, 50013, "Missing Permissions")
+WRONG_CHANNEL_TYPE = Refusal(400, 50024, "Cannot execute action on this channel type")
+INVALID_WEBHOOK_TOKEN = Refusal(401, 50027, "Invalid Webhook Token")
+THREAD_ARCHIVED = Refusal(400, 50083, "Thread is archived")
+INVALID_JSON = Refusal(400, 50109, "The request body contains invalid JSON.")
+HAS_THREAD = Refusal(400, 160004, "A thread has already been created for this message")
+THREAD_LOCKED = Refusal(400, 160005, "Thread is locked")
+
+
+class Form:
+    """Collects what is wrong with a body, and where; `at("embeds", 0, "title")` goes deeper."""
+
+    def __init__(self) -> None:
+        self._errors: JSON = {}
+
+    def add(self, path: tuple[str | int, ...], code: str, message: str) -> None:
+        """Note one fault."""
+        node = self._errors
+        for step in path:
+            node = node.setdefault(str(step), {})
+        node.setdefault("_errors", []).append({"code": code, "message": message})
+
+    def length(
+        self, path: tuple[str | int, ...], value: Any, most: int, least: int = 0
+    ) -> None:
+        """A text of `least` to `most` units; None passes where nothing is asked for."""
+        if value is None and least == 0:
+            return
+        if value is None or value == "":
+            if least:
+                self.required(path)
+        elif not isinstance(value, str):
+            self.add(path, "STRING_TYPE_CONVERT", f'Could not interpret "{value}" as string.')
+        elif not least <= units(value) <= most:
+            self._bad_length(path, most, least)
+
+    def _bad_length(self, path: tuple[str | int, ...], most: int, least: int) -> None:
+        if least:
+            text = f"Must be between {least} and {most} in length."
+            self.add(path, "BASE_TYPE_BAD_LENGTH", text)
+        else:
+            self.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {most} or fewer in length.")
+
+    def required(self, path: tuple[str | int, ...]) -> None:
+        """Note that something has to be there."""
+        self.add(path, "BASE_TYPE_REQUIRED", "This field is required")
+
+    def choices(self, path: tuple[str | int, ...], allowed: str) -> None:
+        """Note that the value is none of the allowed ones."""
+        self.add(path, "BASE_TYPE_CHOICES", f"Value must be one of {{{allowed}}}.")
+
+    def items(self, path: tuple[str | int, ...], value: Any, most: int, least: int = 0) -> list[Any]:
+        """The entries of a list that has `least` to `most` of them; [] where it is no list."""
+        if value is None and least == 0:
+            return []
+        if not isinstance(value, list):
+            self.add(path, "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType.")
+            return []
+        if not least <= len(value) <= most:
+            self._bad_length(path, most, least)
+        return value
+
+    def finish(self) -> None:
+        """Raise 50035 if anything was noted."""
+        if self._errors:
+            raise Refusal(400, 50035, "Invalid Form Body", self._errors)
+
+
+def units(text: str) -> int:
+    """Length in UTF-16 units: the strictest way in which Discord might count ?."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -1,0 +1,426 @@
+"""`check` against servers on this machine that answer as Discord and Speckle do."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+
+from bot import check
+from bot.check import Mark, Row
+from bot.config import Organisation, Settings
+from bot.db.rows import HookKind
+from bot.db.vault import Vault
+from bot.storage import Storage, migrate
+
+TOKEN: Final = "MTE4MDAwMDAwMDAwMDAwMDAwMQ.GabcDe.kJ8sL0pQ2rT4vW6xY8zA1bC3dE5fG7hI9jK1lM"
+SPECKLE_TOKEN: Final = "5a" * 21
+KEY: Final = Fernet.generate_key().decode()
+KESTREL = Organisation(guilds=(710_000_000_000_000_001,))
+SPEAKS_PLAIN = {"data": {"serverInfo": {"name": "Harbour", "version": "2.31.14"}}}
+NO_SUCH_PROJECT = {
+    "errors": [{"message": "Project not found", "extensions": {"code": "STREAM_NOT_FOUND"}}],
+    "data": None,
+}
+DISCORD: Final[dict[str, Any]] = {
+    "/users/@me": {"id": "1180000000000000001", "username": "tide-bot"},
+    "/oauth2/applications/@me": {"id": "1180000000000000001", "bot_public": True},
+    "/users/@me/guilds": [{"id": "1"}, {"id": "2"}],
+    "/gateway/bot": {"url": "wss://gateway.test", "session_start_limit": {"remaining": 998}},
+}
+Serve = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[str]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Starts servers that hand every request to one function; gives their addresses."""
+    async with AsyncExitStack() as stack:
+
+        async def start(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> str:
+            app = web.Application()
+            app.router.add_route("*", "/{path:.*}", handler)
+            server = TestServer(app)
+            await server.start_server()
+            stack.push_async_callback(server.close)
+            return str(server.make_url("")).rstrip("/")
+
+        yield start
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[ClientSession]:
+    async with ClientSession() as session:
+        yield session
+
+
+def discord(**changed: Any) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A Discord; `changed` replaces answers, by the last part of their path."""
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Bot {TOKEN}":
+            return web.json_response({"message": "401: Unauthorized"}, status=401)
+        path = request.path.removeprefix("/api/v10")
+        changes = changed.get(path.rsplit("/", 2)[-2] + "_" + path.rsplit("/", 1)[-1].strip("@"))
+        return web.json_response(changes if changes is not None else DISCORD[path])
+
+    return answer
+
+
+def speckle(token: str | None = None, answer: Any = None, status: int = 200) -> Any:
+    """A Speckle server that must hear this token, and answers so."""
+
+    async def graphql(request: web.Request) -> web.Response:
+        assert request.path == "/graphql"
+        assert request.headers.get("Authorization") == (f"Bearer {token}" if token else None)
+        return web.json_response(answer or SPEAKS_PLAIN, status=status)
+
+    return graphql
+
+
+async def discord_rows(serve: Serve, http: ClientSession, **changed: Any) -> dict[str, Row]:
+    url = await serve(discord(**changed))
+    settings = Settings(discord_token=SecretStr(TOKEN), discord_api_url=url)
+    return {row.what: row for row in await check.check_discord(settings, http)}
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+# ── Discord ──
+
+
+async def test_a_good_token_says_who_the_bot_is_and_how_to_invite_it(
+    serve: Serve, http: ClientSession
+) -> None:
+    rows = await discord_rows(serve, http)
+    assert {row.mark for row in rows.values()} == {Mark.GOOD}
+    assert rows["Discord token"].told == "it is tide-bot, in 2 servers."
+    assert rows["Invite link"].told == (
+        "https://discord.com/oauth2/authorize?client_id=1180000000000000001"
+        "&permissions=309237763072&scope=bot+applications.commands"
+    )
+    assert "998 session starts left" in rows["Discord gateway"].told
+
+
+async def test_a_token_that_discord_refuses_is_said_and_tried_once(
+    serve: Serve, http: ClientSession
+) -> None:
+    paths = []
+
+    async def refuse(request: web.Request) -> web.Response:
+        paths.append(request.path)
+        return web.json_response({}, status=401)
+
+    url = await serve(refuse)
+    settings = Settings(discord_token=SecretStr(TOKEN), discord_api_url=url)
+    (row,) = await check.check_discord(settings, http)
+    assert row.mark is Mark.BAD
+    assert "does not accept DISCORD_TOKEN" in row.told
+    assert TOKEN not in str(row)
+    assert paths == ["/api/v10/users/@me"]
+
+
+async def test_what_stands_in_the_way_of_an_invitation_is_said(
+    serve: Serve, http: ClientSession
+) -> None:
+    grant = {"id": "1", "bot_public": True, "bot_require_code_grant": True}
+    rows = await discord_rows(serve, http, applications_me=grant)
+    assert rows["Invite link"].mark is Mark.BAD
+    assert "Requires OAuth2 Code Grant" in rows["Invite link"].told
+
+
+async def test_no_session_starts_left_is_said(serve: Serve, http: ClientSession) -> None:
+    used_up = {"url": "wss://gateway.test", "session_start_limit": {"remaining": 0}}
+    rows = await discord_rows(serve, http, gateway_bot=used_up)
+    assert rows["Discord gateway"].mark is Mark.BAD
+
+
+async def test_a_discord_that_is_away_is_said(http: ClientSession) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    settings = Settings(discord_token=SecretStr(TOKEN), discord_api_url=url)
+    (row,) = await check.check_discord(settings, http)
+    assert row.mark is Mark.BAD
+    assert "Connection refused" in row.told
+
+
+# ── Speckle ──
+
+
+async def test_a_speckle_server_is_named_with_its_version(
+    serve: Serve, http: ClientSession
+) -> None:
+    url = await serve(speckle())
+    assert await check.check_server(http, url) == [
+        Row(Mark.GOOD, f"Speckle server {url}", "version 2.31.14.")
+    ]
+
+
+async def test_something_else_than_a_speckle_server_is_said(
+    serve: Serve, http: ClientSession
+) -> None:
+    async def page(_request: web.Request) -> web.Response:
+        return web.Response(text="<html>\x1b[31m")
+
+    (row,) = await check.check_server(http, await serve(page))
+    assert row.mark is Mark.BAD
+    assert "something else answers" in row.told
+
+
+async def test_a_speckle_server_that_moved_is_said(serve: Serve, http: ClientSession) -> None:
+    async def moved(_request: web.Request) -> web.Response:
+        raise web.HTTPMovedPermanently("https://new.example/graphql")
+
+    (row,) = await check.check_server(http, await serve(moved))
+    assert row.mark is Mark.BAD
+    assert "https://new.example." in row.told
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "mark", "told"),
+    [
+        (NO_SUCH_PROJECT, 200, Mark.GOOD, "accepts it"),
+        ({"error": "Your token is not valid."}, 403, Mark.BAD, "does not accept it"),
+        (
+            {"errors": [{"extensions": {"code": "FORBIDDEN", "scope": "streams:read"}}]},
+            200,
+            Mark.BAD,
+            "lacks the scope streams:read",
+        ),
+        ({"error": {"code": "RATE_LIMIT_ERROR"}}, 429, Mark.SKIPPED, "HTTP 429"),
+    ],
+)
+async def test_the_speckle_token_is_tried(
+    answer: Any, status: int, mark: Mark, told: str, serve: Serve, http: ClientSession
+) -> None:
+    url = await serve(speckle(SPECKLE_TOKEN, answer, status))
+    token = SecretStr(SPECKLE_TOKEN)
+    settings = Settings(speckle_servers=(url,), speckle_token=token, organisation=KESTREL)
+    (row,) = await check.check_speckle_token(settings, http)
+    assert row.mark is mark
+    assert told in row.told
+
+
+async def test_the_speckle_token_goes_to_the_first_server_alone(
+    serve: Serve, http: ClientSession
+) -> None:
+    heard: list[str] = []
+
+    async def listen(request: web.Request) -> web.Response:
+        heard.append(f"{request.url.port} {'Authorization' in request.headers}")
+        return web.json_response(SPEAKS_PLAIN)
+
+    async def sends_on(request: web.Request) -> web.Response:
+        raise web.HTTPTemporaryRedirect(f"{second}/graphql")
+
+    second = await serve(listen)
+    first = await serve(sends_on)
+    settings = Settings(speckle_servers=(first, second), speckle_token=SecretStr(SPECKLE_TOKEN))
+    await check.check_speckle_token(settings, http)
+    await check.check_server(http, second)
+    assert heard == [f"{second.rpartition(':')[2]} False"]
+
+
+# ── the way in ──
+
+
+def proxy_to(port: int) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A reverse proxy in front of a port of this machine."""
+
+    async def forward(request: web.Request) -> web.Response:
+        async with ClientSession() as inner:
+            url = f"http://127.0.0.1:{port}{request.path}"
+            async with inner.get(url) as answer:
+                return web.Response(status=answer.status, body=await answer.read())
+
+    return forward
+
+
+async def test_a_public_url_that_leads_here_is_good(
+    serve: Serve, http: ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    url = await serve(proxy_to(port))
+    settings = Settings(public_url=url, webhook_port=port)
+    (row,) = await check.check_public_url(settings, http)
+    assert row.mark is Mark.SKIPPED  # a private address: Speckle would refuse to call it
+    assert "leads to this computer, but it is a private address" in row.told
+
+    monkeypatch.setattr(check, "_is_private", lambda _url: False)
+    (row,) = await check.check_public_url(settings, http)
+    assert row == Row(Mark.GOOD, "Public URL", f"{url} leads to this computer.")
+
+
+async def test_a_public_url_that_leads_elsewhere_is_said(serve: Serve, http: ClientSession) -> None:
+    async def welcome(_request: web.Request) -> web.Response:
+        return web.Response(text="Welcome to nginx!")
+
+    url = await serve(welcome)
+    settings = Settings(public_url=url, webhook_port=free_port())
+    (row,) = await check.check_public_url(settings, http)
+    assert row.mark is Mark.BAD
+    assert "something else answers (HTTP 200)" in row.told
+
+
+async def test_a_public_url_that_sends_on_is_said(serve: Serve, http: ClientSession) -> None:
+    async def to_https(_request: web.Request) -> web.Response:
+        raise web.HTTPMovedPermanently("https://bot.example.com/check")
+
+    settings = Settings(public_url=await serve(to_https), webhook_port=free_port())
+    (row,) = await check.check_public_url(settings, http)
+    assert row.mark is Mark.BAD
+    assert "sends on to https://bot.example.com," in row.told
+
+
+async def test_where_the_bot_runs_already_it_is_asked_instead(
+    serve: Serve, http: ClientSession
+) -> None:
+    async def running_bot(request: web.Request) -> web.Response:
+        return web.Response(status=200 if request.path == "/healthz" else 404)
+
+    url = await serve(running_bot)
+    port = int(url.rpartition(":")[2])
+    settings = Settings(public_url=url, webhook_port=port)
+    (row,) = await check.check_public_url(settings, http)
+    assert "leads to the bot that runs already" in row.told
+
+
+async def test_a_listener_address_of_another_computer_is_said(http: ClientSession) -> None:
+    settings = Settings(public_url="https://bot.example.com", webhook_host="192.0.2.1")
+    (row,) = await check.check_public_url(settings, http)
+    assert row.mark is Mark.BAD
+    assert "cannot be listened on" in row.told
+
+
+@pytest.mark.parametrize(
+    ("secret", "organisation", "mark"),
+    [
+        (SecretStr("ebb"), KESTREL, Mark.GOOD),
+        (SecretStr("ebb"), Organisation(), Mark.BAD),
+        (None, KESTREL, Mark.SKIPPED),
+        (None, Organisation(), Mark.SKIPPED),
+    ],
+)
+async def test_the_shared_hook_needs_both_halves(
+    secret: SecretStr | None, organisation: Organisation, mark: Mark
+) -> None:
+    settings = Settings(speckle_webhook_secret=secret, organisation=organisation)
+    (row,) = await check.check_shared_hook(settings)
+    assert row.mark is mark
+
+
+# ── the database ──
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    return f"sqlite+aiosqlite:///{tmp_path / 'data' / 'bot.db'}"
+
+
+def with_key(database: str, key: str = KEY) -> Settings:
+    return Settings(database_url=database, encryption_keys=(SecretStr(key),))
+
+
+async def test_a_database_yet_to_be_made_is_good_and_stays_unmade(
+    database: str, tmp_path: Path
+) -> None:
+    good, keys = await check.check_database(with_key(database))
+    assert good.mark is Mark.GOOD
+    assert "no tables yet" in good.told
+    assert keys.mark is Mark.SKIPPED
+    assert os.listdir(tmp_path) == []
+
+
+async def test_a_good_database_and_its_keys_are_good(database: str) -> None:
+    await migrate(database)
+    rows = await check.check_database(with_key(database))
+    assert [row.mark for row in rows] == [Mark.GOOD, Mark.GOOD]
+    assert "can be written, version" in rows[0].told
+
+
+async def test_secrets_that_no_key_opens_are_said(database: str) -> None:
+    async with Storage.open(database, Vault([KEY])) as storage:
+        await storage.guilds.join(710_000_000_000_000_001)
+        await storage.hooks.create(
+            710_000_000_000_000_001, "https://a.test", "a1b2c3d4e5", HookKind.OWN, 1, None
+        )
+    _, good = await check.check_database(with_key(database))
+    assert good.mark is Mark.GOOD
+    _, bad = await check.check_database(with_key(database, Fernet.generate_key().decode()))
+    assert bad.mark is Mark.BAD
+    assert "opens the secrets of 1 hook." in bad.told
+
+
+async def test_no_key_at_all_is_said(database: str) -> None:
+    await migrate(database)
+    _, keys = await check.check_database(Settings(database_url=database))
+    assert keys.mark is Mark.BAD
+    assert "python3 run.py key" in keys.told
+
+
+async def test_a_database_that_is_away_is_said() -> None:
+    url = f"postgresql+psycopg://bot:low-tide@127.0.0.1:{free_port()}/bot"
+    bad, _ = await check.check_database(with_key(url))
+    assert bad.mark is Mark.BAD
+    assert "low-tide" not in bad.told
+
+
+async def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
+    (tmp_path / "bot.db").write_text("words, not tables " * 100)
+    url = f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}"
+    bad, _ = await check.check_database(with_key(url))
+    assert bad.mark is Mark.BAD
+
+
+# ── all together ──
+
+
+async def test_everything_good_is_healthy(
+    serve: Serve, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await migrate(database)
+    monkeypatch.setattr(check, "_is_private", lambda _url: False)
+    port = free_port()
+    settings = Settings(
+        discord_token=SecretStr(TOKEN),
+        discord_api_url=await serve(discord()),
+        encryption_keys=(SecretStr(KEY),),
+        database_url=database,
+        public_url=await serve(proxy_to(port)),
+        webhook_port=port,
+        speckle_servers=(await serve(speckle()),),
+    )
+    rows: list[Row] = []
+    assert await check.check_all(settings, rows.append)
+    assert [row.what.split(" http")[0] for row in rows] == [
+        "Settings",
+        "Database",
+        "Encryption keys",
+        "Discord token",
+        "Invite link",
+        "Discord gateway",
+        "Speckle server",
+        "Speckle token",
+        "Public URL",
+        "Shared hook",
+    ]
+    told = "\n".join(map(str, rows))
+    assert "✘" not in told
+    assert not any(secret in told for secret in (TOKEN, KEY))
+
+
+async def test_anything_bad_is_unhealthy(database: str) -> None:
+    rows: list[Row] = []
+    url = f"http://127.0.0.1:{free_port()}"
+    settings = Settings(database_url=database, speckle_servers=(url,))
+    assert not await check.check_all(settings, rows.append)
