@@ -1,8 +1,9 @@
 """How much the durable listener costs: its requests per second beside a bare handler's.
 
 Both servers run as processes of their own, in turn, under the same load: 64 senders that each post
-signed deliveries of 6 kB, all different, over a new connection each, as a Speckle server does. The bare one reads the body, checks the signature and
-answers; the durable one also finds the hook, parses the delivery and commits it to disk.
+signed deliveries of 6 kB, all different, over a new connection each, as a Speckle server does. The
+bare one reads the body, checks the signature and answers; the durable one also finds the hook,
+parses the delivery and commits it to disk.
 
     python -m bench.listener [--rounds 5] [--seconds 4]
 """
@@ -89,7 +90,8 @@ def _requests(path: str, secret: str, count: int) -> list[bytes]:
         body = json.dumps({"payload": payload}).encode()
         signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n"
+            "Content-Type: application/json\r\n"
             f"X-WEBHOOK-SIGNATURE: {signature}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         requests.append(head.encode() + body)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-import discord
 import structlog
 
 from bot.config import Settings
@@ -29,7 +28,6 @@ from bot.webhook_listener import SharedHook, WebhookListener
 log = structlog.get_logger()
 
 LEAD_RETRY_S = 5.0
-LOGIN_RETRY_S = 5.0
 HOUSEKEEPING_S = 3600.0
 MIB = 1024 * 1024
 
@@ -121,48 +119,10 @@ async def _lead(
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(ingest.run(), name="ingest")
         tasks.create_task(delivery.run(bot.logged_in), name="delivery")
-        tasks.create_task(_discord(bot, token), name="discord")
+        tasks.create_task(bot.stay_connected(token), name="discord")
         tasks.create_task(
             _housekeeping(bot.guild_service, timedelta(days=keep_days)), name="housekeeping"
         )
-
-
-async def _discord(bot: SpeckleBot, token: str) -> None:
-    """Keep the bot logged in and its gateway connected; Discord may be away at any moment."""
-    try:
-        await _login(bot, token)
-        while not bot.is_closed():
-            try:
-                await bot.connect()
-            except (discord.PrivilegedIntentsRequired, discord.ConnectionClosed):
-                raise
-            except Exception:
-                # discord.py lets a gateway that is away at the first dial end in AttributeError.
-                log.exception("discord.gateway_failed", retry_in_s=LOGIN_RETRY_S)
-                await asyncio.sleep(LOGIN_RETRY_S)
-    finally:
-        await bot.close()
-
-
-async def _login(bot: SpeckleBot, token: str) -> None:
-    while True:
-        try:
-            await bot.login(token)
-        except discord.LoginFailure as error:
-            raise ConfigError(
-                Problem(
-                    "DISCORD_TOKEN",
-                    "Discord does not accept it.",
-                    "Copy it again from the application's Bot page, or reset it there.",
-                )
-            ) from error
-        except (discord.DiscordException, OSError, StorageUnavailable) as error:
-            log.warning("discord.away", error=type(error).__name__, retry_in_s=LOGIN_RETRY_S)
-            await bot.http.close()
-            await asyncio.sleep(LOGIN_RETRY_S)
-        else:
-            bot.logged_in.set()
-            return
 
 
 async def _housekeeping(guilds: GuildService, keep: timedelta) -> None:

@@ -14,7 +14,7 @@ from discord.gateway import DiscordWebSocket
 from yarl import URL
 
 from bot.cogs import COGS, DYNAMIC_ITEMS
-from bot.errors import BotError, StorageUnavailable
+from bot.errors import BotError, ConfigError, Problem, StorageUnavailable
 from bot.services.errors import CommandRefused
 from bot.services.guilds import GuildService
 from bot.services.subscriptions import SubscriptionService
@@ -22,6 +22,7 @@ from bot.storage import Storage
 
 log = structlog.get_logger()
 
+RETRY_S = 5.0
 COMMANDS_FACT = "commands.fingerprint"
 MAX_RATELIMIT_WAIT_S = 30.0  # the least that discord.py accepts; longer waits come back as Later
 
@@ -83,6 +84,45 @@ class SpeckleBot(commands.Bot):
         synced = await self.tree.sync()
         await self.storage.facts.set(COMMANDS_FACT, fingerprint)
         log.info("commands.synced", count=len(synced))
+
+    async def stay_connected(self, token: str) -> None:
+        """Log in and keep the gateway connected until cancelled; Discord may be away at any moment.
+
+        Errors: ConfigError for a token that Discord does not accept.
+        """
+        try:
+            await self._log_in(token)
+            while not self.is_closed():
+                try:
+                    await self.connect()
+                except (discord.PrivilegedIntentsRequired, discord.ConnectionClosed):
+                    raise
+                except Exception:
+                    # discord.py ends in AttributeError where the first dial fails (issue 10520).
+                    log.exception("discord.gateway_failed", retry_in_s=RETRY_S)
+                    await asyncio.sleep(RETRY_S)
+        finally:
+            await self.close()
+
+    async def _log_in(self, token: str) -> None:
+        while True:
+            try:
+                await self.login(token)
+            except discord.LoginFailure as error:
+                raise ConfigError(
+                    Problem(
+                        "DISCORD_TOKEN",
+                        "Discord does not accept it.",
+                        "Copy it again from the application's Bot page, or reset it there.",
+                    )
+                ) from error
+            except (discord.DiscordException, OSError, StorageUnavailable) as error:
+                log.warning("discord.away", error=type(error).__name__, retry_in_s=RETRY_S)
+                await self.http.close()
+                await asyncio.sleep(RETRY_S)
+            else:
+                self.logged_in.set()
+                return
 
     async def on_ready(self) -> None:
         """Learn which guilds there are; Discord may send this again after a new session."""

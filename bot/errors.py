@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as facts; the sentence for a person is made where a person reads it.
+"""Everything that can go wrong, as facts; its sentence is made where a person reads it.
 
     BotError
     ├── ConfigError            settings that cannot be used

@@ -7,7 +7,7 @@ from bot.cards.text import one_line, shorten_plain
 MAX_NAME = 80  # characters of an application nobody knows
 
 # What connectors send, without spaces and in lower case, and the product's own name. Sources: the
-# connectors' HostApplications table (specklesystems/speckle-sharp, Core/Kits/Applications.cs).
+# connectors' HostApplications table (specklesystems/speckle-sharp, Core/Core/Kits/Applications.cs).
 NAMES = {
     "advancesteel": "Advance Steel",
     "arcgis": "ArcGIS",
@@ -19,7 +19,7 @@ NAMES = {
     "civil3d": "Civil 3D",
     "csibridge": "CSiBridge",
     "dotnet": ".NET",
-    "dxf": "DXF",
+    "dxf": "DXF Converter",
     "dynamo": "Dynamo",
     "dynamorevit": "Dynamo for Revit",
     "dynamosandbox": "Dynamo Sandbox",
@@ -38,7 +38,7 @@ NAMES = {
     "other": "another application",
     "powerbi": "Power BI",
     "py": "specklepy",
-    "python": "specklepy",
+    "python": "Python",
     "qgis": "QGIS",
     "revit": "Revit",
     "rhino": "Rhino",
@@ -50,13 +50,13 @@ NAMES = {
     "teklastructures": "Tekla Structures",
     "topsolid": "TopSolid",
     "unity": "Unity",
-    "unreal": "Unreal Engine",
-    "unrealengine": "Unreal Engine",
+    "unreal": "Unreal",
+    "unrealengine": "Unreal",
     "vectorworks": "Vectorworks",
     "web": "the web app",
 }
 
-_RELEASE = re.compile(r"(?P<name>.*?\D)(?P<release>(?:19|20)?\d{1,2}(?:\.\d+)*)")
+_RELEASE = re.compile(r"(?P<name>.*?[^\dv])v?(?P<release>(?:19|20)?\d{1,2}(?:\.\d+)*)")
 
 
 def application_name(raw: str | None) -> str | None:

@@ -1,6 +1,7 @@
 """Hooks: what ties a guild to a project, with the key and the secret of its webhook."""
 
 import secrets
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +20,10 @@ from bot.errors import SealError
 
 SECRET_BYTES = 32
 LONGEST_KEY = 64  # our keys have 43 characters; longer ones need no look-up
+# A look-up costs more than all else that a delivery needs. So a hook that was found is taken as
+# found for this long: what another process changes shows so much later, what this one does at once.
+KNOWN_S = 1.0
+MOST_KNOWN = 10_000
 PREVIOUS_SECRET_VALID = timedelta(hours=24)  # promised by the button that makes a new secret
 
 Row = Mapping[Any, Any]
@@ -31,6 +36,7 @@ class Hooks:
         self._database = database
         self._vault = vault
         self._now = now
+        self._known: dict[str, tuple[float, Hook]] = {}  # by key, with the time.monotonic() it ends
         self._by_key = Batcher[str, Row | None]("hook look-ups", self._look_up)
 
     async def close(self) -> None:
@@ -39,10 +45,27 @@ class Hooks:
 
     async def by_key(self, key: str) -> Hook | None:
         """The hook whose address ends in `key`; those who ask at the same time share a query."""
+        until, hook = self._known.get(key, (0.0, None))
+        if hook is not None and time.monotonic() < until:
+            return hook
         if len(key) > LONGEST_KEY:
             return None
+        known = self._known
         row = await self._by_key.submit(key)
-        return None if row is None else self._hook(row)
+        if row is None:
+            return None
+        hook = self._hook(row)
+        if len(known) >= MOST_KNOWN:
+            known.clear()
+        known[key] = (time.monotonic() + KNOWN_S, hook)
+        return hook
+
+    def forget(self) -> None:
+        """Look every hook up anew: something about hooks was changed.
+
+        A new dictionary, as look-ups under way, which may have read the old state, end in theirs.
+        """
+        self._known = {}
 
     async def get(self, hook_id: int) -> Hook | None:
         """The hook with this id."""
@@ -140,6 +163,7 @@ class Hooks:
         waiting = (hooks.c.id == hook_id, hooks.c.state == HookState.WAITING)
         async with self._database.writing() as connection:
             result = await connection.execute(update(hooks).where(*waiting).values(values))
+        self.forget()
         return result.rowcount == 1
 
     async def repin(self, hook_id: int, server_url: str) -> bool:
@@ -147,9 +171,11 @@ class Hooks:
         statement = update(hooks).where(hooks.c.id == hook_id).values(server_url=server_url)
         try:
             async with self._database.writing() as connection:
-                return (await connection.execute(statement)).rowcount == 1
+                result = await connection.execute(statement)
         except IntegrityError:
             return False
+        self.forget()
+        return result.rowcount == 1
 
     async def touch(self, hook_id: int, project_name: str | None, at: datetime) -> None:
         """Remember when the last event came and what it called the project."""
@@ -180,6 +206,7 @@ class Hooks:
         """Remove a hook with all that hangs on it; False if it was gone already."""
         async with self._database.writing() as connection:
             result = await connection.execute(hooks.delete().where(hooks.c.id == hook_id))
+        self.forget()
         return result.rowcount == 1
 
     async def _look_up(self, keys: Sequence[str]) -> Sequence[Row | None]:

@@ -167,6 +167,7 @@ class Ingest:
             received_at=row.received_at,
             facts=facts[hook.guild_id in self._served_guilds],
             notes=_notes(hook, server_url),
+            project_name=hook.project_name,
         )
         card = _render(delivery, context)
         if card is None:

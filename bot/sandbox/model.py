@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from bot.sandbox import permissions, wire
-from bot.sandbox.permissions import Grant, Overwrite, Permission
+from bot.sandbox.permissions import Grant, Overwrite, Permission, bits
 
 if TYPE_CHECKING:
     from bot.sandbox.world import World
@@ -62,7 +62,7 @@ class SandboxRole:
 
     def set_permissions(self, grant: Grant) -> None:
         """Change what the role grants, and say so on the gateway."""
-        self.permissions = permissions.bits(grant)
+        self.permissions = bits(grant)
         self.guild.emit("GUILD_ROLE_UPDATE", {"role": wire.role(self)})
 
 
@@ -224,11 +224,11 @@ class SandboxChannel:
 
     def allow(self, who: "SandboxMember | SandboxRole | None", grant: Grant) -> None:
         """Allow a member, a role or (None) everyone these permissions here."""
-        self._overwrite(who, allow=permissions.bits(grant), deny=0)
+        self._overwrite(who, allow=bits(grant), deny=0)
 
     def deny(self, who: "SandboxMember | SandboxRole | None", grant: Grant) -> None:
         """Deny a member, a role or (None) everyone these permissions here."""
-        self._overwrite(who, allow=0, deny=permissions.bits(grant))
+        self._overwrite(who, allow=0, deny=bits(grant))
 
     def clear_overwrites(self) -> None:
         """Let the roles alone say who may do what here."""
@@ -348,18 +348,15 @@ class SandboxGuild:
         id: int | None = None,  # noqa: A002  # Discord's word for it
     ) -> SandboxMember:
         """Let somebody in; `permissions` come on top of what everyone may do."""
-        from bot.sandbox.permissions import bits
-
-        role_bits = bits(permissions)
         user_id = id or self.world.new_id()
         user = self.world.users.get(user_id) or SandboxUser(user_id, name)
-        member = self._new_member(user, role_bits)
+        member = self._new_member(user, bits(permissions))
         self.emit("GUILD_ROLE_CREATE", {"role": wire.role(member.own_role)})
         return member
 
     def add_role(self, name: str, grant: Grant = 0) -> SandboxRole:
         """Make a role."""
-        role = SandboxRole(self.world.new_id(), name, permissions.bits(grant), self)
+        role = SandboxRole(self.world.new_id(), name, bits(grant), self)
         self.roles[role.id] = role
         self.emit("GUILD_ROLE_CREATE", {"role": wire.role(role)})
         return role

@@ -21,6 +21,10 @@ class Refusal(Exception):
         self.message = message
         self.errors = errors
 
+    def forget_its_way(self) -> None:
+        """Drop the traceback: the constants below are raised again and again."""
+        self.__traceback__ = self.__context__ = None
+
     def to_json(self) -> JSON:
         """The body of the answer."""
         body: JSON = {"message": self.message, "code": self.code}
@@ -56,15 +60,16 @@ THREAD_LOCKED = Refusal(400, 160005, "Thread is locked")
 
 
 class Form:
-    """Collects what is wrong with a body, and where; `at("embeds", 0, "title")` goes deeper."""
+    """Collects what is wrong with a body, and where; paths start at `prefix`."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: tuple[str | int, ...] = ()) -> None:
+        self._prefix = prefix
         self._errors: JSON = {}
 
     def add(self, path: tuple[str | int, ...], code: str, message: str) -> None:
         """Note one fault."""
         node = self._errors
-        for step in path:
+        for step in (*self._prefix, *path):
             node = node.setdefault(str(step), {})
         node.setdefault("_errors", []).append({"code": code, "message": message})
 

@@ -138,7 +138,10 @@ def _not_a_link(text: str, why: str) -> NotASpeckleLink:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Writes addresses of one server; `legacy` gives those that servers before 2023 understand."""
+    """Writes addresses of one server; `legacy` gives those that servers before 2023 understand.
+
+    Source of the old ones: packages/frontend/src/main/router/index.js of speckle-server.
+    """
 
     server_url: str
     legacy: bool = False
@@ -151,7 +154,7 @@ class Links:
         """The model; the project where the server's form needs what is not known."""
         project = self.project(project_id)
         if self.legacy:
-            return project if model_name is None else f"{project}/branches/{_quoted(model_name)}"
+            return project if model_name is None else f"{project}/branches/{_path(model_name)}"
         return project if model_id is None else f"{project}/models/{_quoted(model_id)}"
 
     def version(self, project_id: str, model_id: str | None, version_id: str) -> str:
@@ -166,11 +169,11 @@ class Links:
         return model if self.legacy or model_id is None else f"{model}/versions"
 
     def thread(self, project_id: str, thread_id: str, version_id: str | None = None) -> str:
-        """The thread, opened; old servers open it only beside a version it is on."""
+        """The thread, opened; old servers can do that only beside a version it is on."""
         if not self.legacy:
             return f"{self.project(project_id)}/threads/{_quoted(thread_id)}"
         if version_id is None:
-            return f"{self.project(project_id)}/comments"
+            return self.project(project_id)
         return f"{self.version(project_id, None, version_id)}?cId={_quoted(thread_id)}"
 
     def webhook_settings(self, project_id: str) -> str:
@@ -185,3 +188,8 @@ class Links:
 
 def _quoted(text: str) -> str:
     return quote(text, safe="", errors="replace")
+
+
+def _path(model_name: str) -> str:
+    """A model's name with its levels, unless one of them would lead elsewhere."""
+    return quote(model_name, safe="" if ".." in model_name else "/", errors="replace")

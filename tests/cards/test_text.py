@@ -155,6 +155,8 @@ def test_applications_go_by_their_proper_names() -> None:
         "TeklaStructures2023": "Tekla Structures 2023",
         "SAP2000": "SAP2000",
         "ETABS22": "ETABS 22",
+        "ETABSv18": "ETABS 18",
+        "DynamoRevit2021": "Dynamo for Revit 2021",
         ".NET": ".NET",
         "blender 4.2": "Blender 4.2",
         "  Own\nTool 3 ": "Own Tool 3",

@@ -19,6 +19,7 @@ from tests.services.conftest import (
     CLOUD,
     OWN_SERVER,
     PUBLIC_URL,
+    TOWER,
     Clock,
     clock,
     migrated_file,
@@ -28,6 +29,7 @@ from tests.services.conftest import (
 __all__ = ["clock", "migrated_file", "storage"]
 
 READY_WITHIN_S = 15.0
+BUTTON, SELECT = 2, 3  # component types
 
 
 @pytest.fixture
@@ -71,9 +73,31 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
     return running
 
 
+def text_of(answer: Answer) -> str:
+    """Everything that an answer shows."""
+    parts = [answer.content or ""]
+    for embed in answer.embeds:
+        parts += [embed.get("title", ""), embed.get("description", "")]
+        parts += [f"{field['name']}\n{field['value']}" for field in embed.get("fields", ())]
+        parts.append(embed.get("footer", {}).get("text", ""))
+    return "\n".join(part for part in parts if part)
+
+
+def labels_of(answer: Answer) -> list[str]:
+    """The buttons under an answer, in order."""
+    components = [part for row in answer.components for part in row["components"]]
+    return [part["label"] for part in components if part["type"] == BUTTON]
+
+
+def options_of(answer: Answer) -> dict[str, str]:
+    """What the select under an answer offers: label → value."""
+    components = [part for row in answer.components for part in row["components"]]
+    return {o["label"]: o["value"] for c in components if c["type"] == SELECT for o in c["options"]}
+
+
 @dataclass(frozen=True)
 class Studio:
-    """The guild "Studio Kestrel" with its channels and people."""
+    """A guild with its channels and people, and what these type and press."""
 
     sandbox: Sandbox
     guild: SandboxGuild
@@ -94,15 +118,46 @@ class Studio:
             self.guild, where or self.structure, who or self.maren, name, **options
         )
 
+    async def complete(self, name: str, option: str, typed: str, **others: Any) -> list[str]:
+        choices = await self.sandbox.autocomplete(
+            self.guild, self.structure, self.maren, name, option, typed, **others
+        )
+        return [choice["name"] for choice in choices]
+
+    async def press(self, answer: Answer, label: str, who: SandboxMember | None = None) -> Answer:
+        return await self.sandbox.press(answer, label, who or self.maren)
+
+    async def choose(self, answer: Answer, label: str, who: SandboxMember | None = None) -> Answer:
+        return await self.sandbox.select(answer, [options_of(answer)[label]], who or self.maren)
+
+    async def fill(self, form: Answer, who: SandboxMember | None = None, **fields: str) -> Answer:
+        """Submit a form; fields are given from top to bottom."""
+        return await self.sandbox.submit_modal(form, who or self.maren, **fields)
+
+    async def open_entry(self, label: str = TOWER) -> Answer:
+        """The panel of one subscription."""
+        return await self.choose(await self.type("subscriptions"), label)
+
+
+MakeStudio = Callable[[str], Studio]
+
 
 @pytest.fixture
-def studio(sandbox: Sandbox) -> Studio:
-    guild = sandbox.add_guild("Studio Kestrel")
-    return Studio(
-        sandbox,
-        guild,
-        guild.add_channel("structure"),
-        guild.add_channel("facade"),
-        guild.add_member("Maren Oduya", permissions="manage_webhooks"),
-        guild.add_member("Tobias Lindqvist"),
-    )
+def make_studio(sandbox: Sandbox) -> MakeStudio:
+    def make(name: str) -> Studio:
+        guild = sandbox.add_guild(name)
+        return Studio(
+            sandbox,
+            guild,
+            guild.add_channel("structure"),
+            guild.add_channel("facade"),
+            guild.add_member("Maren Oduya", permissions="manage_webhooks"),
+            guild.add_member("Tobias Lindqvist"),
+        )
+
+    return make
+
+
+@pytest.fixture
+def studio(make_studio: MakeStudio) -> Studio:
+    return make_studio("Studio Kestrel")

@@ -1,34 +1,245 @@
 """The commands as people use them: typed and pressed in the sandbox Discord."""
 
-from bot.db.rows import HookState, SubscriptionState
-from bot.sandbox import Answer, Sandbox
+import asyncio
+
+import pytest
+
+from bot.db.rows import HookState, PauseReason, SubscriptionState
 from bot.storage import Storage
-from tests.cogs.conftest import RunClient, Studio
+from tests.cogs.conftest import MakeStudio, RunClient, Studio, labels_of, options_of, text_of
 from tests.services.conftest import CLOUD, PAVILION, TOWER
 
-
-def text_of(answer: Answer) -> str:
-    """Everything that an answer shows."""
-    parts = [answer.content or ""]
-    for embed in answer.embeds:
-        parts += [embed.get("title", ""), embed.get("description", "")]
-        parts += [f"{field['name']}\n{field['value']}" for field in embed.get("fields", ())]
-        parts.append(embed.get("footer", {}).get("text", ""))
-    return "\n".join(part for part in parts if part)
+LINK = f"{CLOUD}/projects/{TOWER}"
 
 
 async def test_subscribe_shows_the_set_up_to_the_caller_and_one_line_to_the_channel(
     run_client: RunClient, studio: Studio, storage: Storage
 ) -> None:
     async with run_client():
-        answer = await studio.type("subscribe", stream_id=f"{CLOUD}/projects/{TOWER}")
+        answer = await studio.type("subscribe", stream_id=LINK, events="comments")
         public = await studio.sandbox.wait_for_messages(studio.structure.id, 1, 5)
     hook = (await storage.hooks.of_guild(studio.guild.id))[0]
     assert answer.ephemeral
     assert hook.key is not None
-    assert hook.key in text_of(answer)
+    assert f"/webhooks/{hook.key}" in text_of(answer)
     assert hook.secrets[0] in text_of(answer)
+    assert "comment_created" in text_of(answer)
+    assert "commit_create" not in text_of(answer)
     assert len(public) == 1
     assert "now follows" in public[0].content
+    assert "comments" in public[0].content
+    assert "waits for the first event" in public[0].content
     assert hook.key not in public[0].content
     assert hook.secrets[0] not in public[0].content
+
+
+async def test_a_further_channel_is_live_at_once_and_the_same_channel_again_tells_the_change(
+    run_client: RunClient, studio: Studio, storage: Storage
+) -> None:
+    async with run_client():
+        await studio.type("subscribe", stream_id=LINK, events="versions")
+        hook = (await storage.hooks.of_guild(studio.guild.id))[0]
+        await storage.hooks.mark_live(hook.id, "Harbour *Tower*")
+        further = await studio.type("subscribe", stream_id=LINK, channel=studio.facade)
+        again = await studio.type("subscribe", stream_id=LINK, events="comments")
+        same = await studio.type("subscribe", stream_id=LINK, events="comments")
+        await studio.sandbox.wait_for_messages(studio.facade.id, 1, 5)
+    assert "live at once" in text_of(further)
+    assert f"<#{studio.facade.id}>" in text_of(further)
+    assert r"Harbour \*Tower\*" in text_of(further)
+    assert "Before: versions" in text_of(again)
+    assert "Now: comments" in text_of(again)
+    assert "Nothing changed" in text_of(same)
+    assert len(studio.sandbox.messages(studio.structure.id)) == 1
+    assert "first event" not in studio.sandbox.messages(studio.facade.id)[0].content
+
+
+async def test_without_a_public_url_the_caller_reads_who_has_to_set_it(
+    run_client: RunClient, studio: Studio
+) -> None:
+    async with run_client(public_url=None):
+        answer = await studio.type("subscribe", stream_id=LINK)
+    assert "PUBLIC_URL" in text_of(answer)
+    assert "/webhooks/" in text_of(answer)
+
+
+async def test_a_served_guild_is_live_at_once(run_client: RunClient, studio: Studio) -> None:
+    async with run_client(served_guilds=frozenset({studio.guild.id})):
+        answer = await studio.type("subscribe", stream_id=LINK)
+    assert "live at once" in text_of(answer)
+    assert "nothing to set up" in text_of(answer)
+
+
+async def test_a_refusal_is_ephemeral_and_changes_nothing(
+    run_client: RunClient, studio: Studio, storage: Storage
+) -> None:
+    async with run_client():
+        answer = await studio.type("subscribe", stream_id="https://elsewhere.example/projects/x")
+        elsewhere = await studio.type(
+            "subscribe", stream_id=f"https://elsewhere.example/projects/{TOWER}"
+        )
+    assert answer.ephemeral
+    assert "Speckle link" in text_of(answer)
+    assert CLOUD in text_of(elsewhere)
+    assert await storage.hooks.of_guild(studio.guild.id) == []
+
+
+async def test_what_takes_long_is_deferred_and_still_answered(
+    run_client: RunClient, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with run_client() as bot:
+        subscribe = bot.subscriptions.subscribe
+
+        async def slowly(request: object) -> object:
+            await asyncio.sleep(2)
+            return await subscribe(request)  # type: ignore[arg-type]  # handed through
+
+        monkeypatch.setattr(bot.subscriptions, "subscribe", slowly)
+        answer = await studio.type("subscribe", stream_id=LINK)
+        await studio.sandbox.wait_for_messages(studio.structure.id, 1, 5)
+    assert answer.ephemeral
+    assert "Secret" in text_of(answer)
+
+
+async def test_autocomplete_offers_events_and_the_projects_of_this_guild_alone(
+    run_client: RunClient, make_studio: MakeStudio
+) -> None:
+    kestrel, heron = make_studio("Studio Kestrel"), make_studio("Heron Engineers")
+    async with run_client():
+        await kestrel.type("subscribe", stream_id=TOWER)
+        await heron.type("subscribe", stream_id=PAVILION)
+        assert await kestrel.complete("subscribe", "stream_id", "") == [TOWER]
+        assert await kestrel.complete("unsubscribe", "project", "") == [TOWER]
+        assert await heron.complete("unsubscribe", "project", "") == [PAVILION]
+        assert await heron.complete("unsubscribe", "project", TOWER) == []
+        offered = await kestrel.complete("subscribe", "events", "versions, com", stream_id=TOWER)
+        assert offered[0].startswith("versions, comments")
+
+
+async def test_unsubscribe_is_honest_and_says_what_to_remove(
+    run_client: RunClient, studio: Studio
+) -> None:
+    async with run_client():
+        await studio.type("subscribe", stream_id=TOWER)
+        nothing = await studio.type("unsubscribe", where=studio.facade, project=TOWER)
+        removed = await studio.type("unsubscribe", project=LINK)
+        again = await studio.type("unsubscribe", project=LINK)
+    assert "Nothing to unsubscribe" in text_of(nothing)
+    assert f"<#{studio.structure.id}>" in text_of(nothing)
+    assert f"{LINK}/settings/webhooks" in text_of(removed)
+    assert "Nothing to unsubscribe" in text_of(again)
+
+
+async def test_the_panel_works_after_a_restart(
+    run_client: RunClient, studio: Studio, storage: Storage
+) -> None:
+    async with run_client():
+        await studio.type("subscribe", stream_id=TOWER, events="versions")
+        listed = await studio.type("subscriptions")
+        entry = await studio.choose(listed, TOWER)
+    assert "waiting for the first event" in text_of(listed)
+    async with run_client():
+        assert labels_of(await studio.choose(listed, TOWER)) == labels_of(entry)
+        paused = await studio.press(entry, "Pause")
+        assert "paused by" in text_of(paused)
+        subscription = (await storage.subscriptions.of_guild(studio.guild.id))[0]
+        assert subscription.pause_reason is PauseReason.MEMBER
+        resumed = await studio.press(paused, "Resume")
+        assert "Pause" in labels_of(resumed)
+        setup = await studio.press(resumed, "Show set-up")
+        hook = (await storage.hooks.of_guild(studio.guild.id))[0]
+        assert setup.ephemeral
+        assert hook.secrets[0] in text_of(setup)
+        sure = await studio.press(resumed, "New secret")
+        renewed = await studio.press(sure, "Yes, make a new secret")
+        assert hook.secrets[0] not in text_of(renewed)
+        assert "old secret works" in text_of(renewed)
+        back = await studio.press(renewed, "◀ Back to the list")
+        assert list(options_of(back)) == [TOWER]
+        sure = await studio.press(entry, "Remove")
+        assert await storage.subscriptions.of_guild(studio.guild.id) != []
+        removed = await studio.press(sure, "Yes, remove it")
+        assert "no longer follows" in text_of(removed)
+        assert await storage.subscriptions.of_guild(studio.guild.id) == []
+        gone = await studio.press(entry, "Pause")
+        assert "not there any more" in text_of(gone)
+
+
+async def test_edit_opens_a_form_with_the_filters_and_tells_the_change(
+    run_client: RunClient, studio: Studio, storage: Storage
+) -> None:
+    async with run_client():
+        await studio.type("subscribe", stream_id=TOWER, events="versions", models="struct/**")
+        form = await studio.press(await studio.open_entry(), "Edit")
+        changed = await studio.fill(form, events="comments", models="struct/**", ignore_authors="")
+        assert "Before: versions" in text_of(changed)
+        assert "Now: comments" in text_of(changed)
+        form = await studio.press(await studio.open_entry(), "Edit")
+        wrong = await studio.fill(form, events="verisons", models="", ignore_authors="")
+        assert "Did you mean `versions`" in text_of(wrong)
+    subscription = (await storage.subscriptions.of_guild(studio.guild.id))[0]
+    assert subscription.filters.events == ("comments",)
+    assert subscription.filters.models == ("struct/**",)
+
+
+async def test_many_subscriptions_come_in_pages(
+    run_client: RunClient, studio: Studio, storage: Storage
+) -> None:
+    async with run_client() as bot:
+        for number in range(12):
+            channel = studio.guild.add_channel(f"level-{number}")
+            await studio.type("subscribe", stream_id=f"{number:010}", channel=channel)
+        first = await studio.type("subscriptions")
+        assert (len(options_of(first)), labels_of(first)) == (10, ["Next ▶"])
+        second = await studio.press(first, "Next ▶")
+        assert (len(options_of(second)), labels_of(second)) == (2, ["◀ Previous"])
+        assert not set(options_of(first)) & set(options_of(second))
+        one = await studio.type("subscriptions", channel=channel)
+        assert list(options_of(one)) == ["0000000011"]
+        assert bot.is_ready()
+
+
+async def test_a_member_who_lost_the_permission_presses_in_vain(
+    run_client: RunClient, studio: Studio, storage: Storage
+) -> None:
+    async with run_client():
+        await studio.type("subscribe", stream_id=TOWER)
+        entry = await studio.open_entry()
+        for label in ("Pause", "Edit", "Remove", "Show set-up", "New secret"):
+            refused = await studio.press(entry, label, studio.tobias)
+            assert refused.ephemeral
+            assert "Manage Webhooks" in text_of(refused)
+    subscription = (await storage.subscriptions.of_guild(studio.guild.id))[0]
+    assert subscription.state is SubscriptionState.ACTIVE
+
+
+async def test_a_button_of_one_guild_does_nothing_to_anothers_subscription(
+    run_client: RunClient, make_studio: MakeStudio, storage: Storage
+) -> None:
+    kestrel, heron = make_studio("Studio Kestrel"), make_studio("Heron Engineers")
+    async with run_client():
+        await kestrel.type("subscribe", stream_id=TOWER)
+        await heron.type("subscribe", stream_id=PAVILION)
+        ours = (await storage.subscriptions.of_guild(kestrel.guild.id))[0]
+        theirs = (await storage.subscriptions.of_guild(heron.guild.id))[0]
+        entry = await heron.open_entry(PAVILION)
+        for row in entry.components:
+            for component in row["components"]:
+                custom_id = component["custom_id"]
+                component["custom_id"] = custom_id.replace(f":{theirs.id}:", f":{ours.id}:", 1)
+        refused = await heron.press(entry, "Show set-up")
+        assert "not there any more" in text_of(refused)
+        refused = await heron.press(entry, "Pause")
+        assert "not there any more" in text_of(refused)
+    assert (await storage.subscriptions.get(ours.id)) == ours
+
+
+async def test_a_guild_that_removes_the_bot_closes_its_hooks_until_it_returns(
+    run_client: RunClient, studio: Studio, storage: Storage
+) -> None:
+    async with run_client():
+        await studio.type("subscribe", stream_id=TOWER)
+    studio.sandbox.remove_guild(studio.guild.id)
+    async with run_client():
+        pass
+    assert [h.state for h in await storage.hooks.of_guild(studio.guild.id)] == [HookState.CLOSED]

@@ -112,10 +112,11 @@ def test_todays_links_are_written() -> None:
 def test_old_servers_get_the_links_that_they_know() -> None:
     links = Links(APP, legacy=True)
     assert links.project(P) == f"{APP}/streams/{P}"
-    assert links.model(P, M, "a/b c") == f"{APP}/streams/{P}/branches/a%2Fb%20c"
+    assert links.model(P, M, "a/b c") == f"{APP}/streams/{P}/branches/a/b%20c"
+    assert links.model(P, M, "../../x") == f"{APP}/streams/{P}/branches/..%2F..%2Fx"
     assert links.version(P, M, V) == f"{APP}/streams/{P}/commits/{V}"
     assert links.thread(P, C, V) == f"{APP}/streams/{P}/commits/{V}?cId={C}"
-    assert links.thread(P, C) == f"{APP}/streams/{P}/comments"
+    assert links.thread(P, C) == f"{APP}/streams/{P}"
     assert links.webhook_settings(P) == f"{APP}/streams/{P}/webhooks"
 
 

@@ -1,0 +1,132 @@
+"""The whole bot at work against the sandbox Discord: real sockets, a real SQLite file."""
+
+import base64
+import io
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import discord
+import pytest
+from cryptography.fernet import Fernet
+from discord.gateway import DiscordWebSocket
+
+from bot.app import App, running
+from bot.config import Settings
+from bot.db.rows import Hook
+from bot.sandbox import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
+from bot.speckle.signature import sign
+
+DELIVERIES = Path(__file__).parent.parent / "fixtures" / "deliveries"
+READY_WITHIN_S = 15.0
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A recorded delivery's body; `old_form` is signed over its inner text."""
+
+    name: str
+    body: bytes
+
+    @property
+    def old_form(self) -> bool:
+        return isinstance(json.loads(self.body)["payload"], str)
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        payload: Any = json.loads(self.body)["payload"]
+        loaded: dict[str, Any] = json.loads(payload) if isinstance(payload, str) else payload
+        return loaded
+
+    def signature(self, secret: str) -> str:
+        if self.old_form:
+            return sign(json.loads(self.body)["payload"].encode(), secret)
+        return sign(self.body, secret)
+
+
+def recorded() -> list[Recorded]:
+    return [
+        Recorded(path.stem, base64.b64decode(json.loads(path.read_text("utf-8"))["body_b64"]))
+        for path in sorted(DELIVERIES.glob("*.json"))
+    ]
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A guild with two channels and its BIM lead."""
+
+    sandbox: Sandbox
+    guild: SandboxGuild
+    structure: SandboxChannel
+    facade: SandboxChannel
+    maren: SandboxMember
+
+
+@pytest.fixture
+async def studio(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Studio]:
+    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
+    monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
+    async with Sandbox.start(pace=False) as sandbox:
+        guild = sandbox.add_guild("Studio Kestrel")
+        yield Studio(
+            sandbox,
+            guild,
+            guild.add_channel("structure"),
+            guild.add_channel("facade"),
+            guild.add_member("Maren Oduya", permissions="manage_webhooks"),
+        )
+
+
+StartBot = Callable[..., AbstractAsyncContextManager[App]]
+
+
+@pytest.fixture
+def start_bot(studio: Studio, tmp_path: Path) -> StartBot:
+    """Starts the bot; each block is one run over the same database."""
+    key = Fernet.generate_key().decode()
+
+    @asynccontextmanager
+    async def start(**more: Any) -> AsyncIterator[App]:
+        values: dict[str, Any] = {
+            "discord_token": studio.sandbox.token,
+            "discord_api_url": studio.sandbox.api_url,
+            "encryption_keys": (key,),
+            "database_url": f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}",
+            "public_url": "https://bot.studio-kestrel.example",
+            "webhook_port": 0,
+            "speckle_servers": ("https://app.speckle.systems", "http://127.0.0.1:3000"),
+            "speckle": {"enrich_deadline_s": 0.0},
+        }
+        async with running(Settings.model_validate(values | more)) as app:
+            async with aiohttp.ClientSession() as http:
+                await _ready(http, app)
+            yield app
+
+    return start
+
+
+async def _ready(http: aiohttp.ClientSession, app: App) -> None:
+    import asyncio
+
+    async with asyncio.timeout(READY_WITHIN_S):
+        await app.bot.ready_once.wait()
+        async with http.get(f"http://127.0.0.1:{app.port}/readyz") as answer:
+            assert answer.status == 200, await answer.text()
+
+
+async def post(app: App, hook: Hook, delivery: Recorded) -> int:
+    """Post a delivery as a Speckle server does."""
+    headers = {
+        "Content-Type": "application/json",
+        "X-WEBHOOK-SIGNATURE": delivery.signature(hook.secrets[0]),
+    }
+    url = f"http://127.0.0.1:{app.port}/webhooks/{hook.key}"
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(url, data=io.BytesIO(delivery.body), headers=headers) as answer,
+    ):
+        return answer.status

@@ -1,0 +1,244 @@
+"""From a signed delivery to a card in the channel, through every part of the bot."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.app import App
+from bot.cards.render import RenderContext, render
+from bot.db.rows import Hook, HookState
+from bot.discord_out import to_embed
+from bot.sandbox import SandboxChannel, SandboxMessage
+from bot.speckle.payloads import parse_delivery, read_envelope
+from tests.pipeline.conftest import Recorded, StartBot, Studio, post, recorded
+
+SERVER = "http://127.0.0.1:3000"
+SILENT = {"stream_update_nothing_changed"}
+
+
+async def subscribe(
+    app: App, studio: Studio, project_id: str, channel: SandboxChannel, **options: Any
+) -> Hook:
+    await studio.sandbox.command(
+        studio.guild,
+        channel,
+        studio.maren,
+        "subscribe",
+        stream_id=f"{SERVER}/projects/{project_id}",
+        **options,
+    )
+    hooks = await app.storage.hooks.of_guild(studio.guild.id)
+    return next(hook for hook in hooks if hook.project_id == project_id)
+
+
+def cards_in(studio: Studio, channel: SandboxChannel) -> list[SandboxMessage]:
+    return [m for m in studio.sandbox.messages(channel.id) if m.embeds]
+
+
+async def wait_for_cards(
+    studio: Studio, channel: SandboxChannel, count: int
+) -> list[SandboxMessage]:
+    plain = len(studio.sandbox.messages(channel.id)) - len(cards_in(studio, channel))
+    await studio.sandbox.wait_for_messages(channel.id, plain + count, 15)
+    return cards_in(studio, channel)
+
+
+def changed(delivery: Recorded, **payload: Any) -> Recorded:
+    """The same delivery with other values in its payload, in today's form."""
+    body = json.dumps({"payload": delivery.payload | payload}).encode()
+    return replace(delivery, body=body)
+
+
+async def test_each_recorded_delivery_arrives_as_its_card(
+    studio: Studio, start_bot: StartBot
+) -> None:
+    async with start_bot() as app:
+        arrived = 0
+        hooks: dict[str, Hook] = {}
+        for delivery in recorded():
+            project_id = delivery.payload["streamId"]
+            if project_id not in hooks:
+                hooks[project_id] = await subscribe(app, studio, project_id, studio.structure)
+            assert await post(app, hooks[project_id], delivery) == 202, delivery.name
+            arrived += 1
+            card = (await wait_for_cards(studio, studio.structure, arrived))[-1]
+            assert_shows(card, delivery)
+        assert arrived == 34
+
+
+def assert_shows(message: SandboxMessage, delivery: Recorded) -> None:
+    context = RenderContext(server_url=SERVER, received_at=_any_time())
+    expected = render(parse_delivery(read_envelope(delivery.body)), context)
+    assert expected is not None
+    wanted, (shown,) = to_embed(expected).to_dict(), message.embeds
+    for part in ("title", "url", "author", "fields", "color"):
+        assert shown.get(part) == wanted.get(part), delivery.name
+    assert shown["description"].startswith(wanted.get("description", "")), delivery.name
+    assert set(message.files) == {picture.name for picture in expected.pictures}
+
+
+def _any_time() -> Any:
+    from datetime import UTC, datetime
+
+    return datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def named(name: str) -> Recorded:
+    return next(delivery for delivery in recorded() if delivery.name == name)
+
+
+async def test_the_first_signed_event_turns_the_subscription_live_and_says_so(
+    studio: Studio, start_bot: StartBot
+) -> None:
+    async with start_bot() as app:
+        delivery = named("commit_create")
+        hook = await subscribe(app, studio, delivery.payload["streamId"], studio.structure)
+        assert hook.state is HookState.WAITING
+        await post(app, hook, delivery)
+        (first,) = await wait_for_cards(studio, studio.structure, 1)
+        assert "first event" in str(first.embeds)
+        found = await app.storage.hooks.get(hook.id)
+        assert found is not None
+        assert found.state is HookState.LIVE
+
+
+async def test_filters_decide_which_channel_hears_what(studio: Studio, start_bot: StartBot) -> None:
+    async with start_bot() as app:
+        project_id = named("commit_create").payload["streamId"]
+        await subscribe(app, studio, project_id, studio.structure, events="versions")
+        hook = await subscribe(app, studio, project_id, studio.facade, models="facade/**")
+        for name in ("branch_create", "commit_create", "stream_permissions_add"):
+            assert await post(app, hook, named(name)) == 202
+        structure = await wait_for_cards(studio, studio.structure, 1)
+        facade = await wait_for_cards(studio, studio.facade, 1)
+        assert len(structure) == 1
+        assert "New version" in structure[0].embeds[0]["title"]
+        assert len(facade) == 1  # an event of people touches no model
+
+
+async def test_order_holds_and_nothing_is_lost_over_a_restart(
+    studio: Studio, start_bot: StartBot
+) -> None:
+    delivery = named("commit_create")
+    studio.sandbox.faults.fail("POST /channels/", status=503, times=1)
+    async with start_bot() as app:
+        hook = await subscribe(app, studio, delivery.payload["streamId"], studio.structure)
+        for number in range(3):
+            assert await post(app, hook, changed(delivery, number=number)) == 202
+    async with start_bot() as app:
+        for number in range(3, 6):
+            assert await post(app, hook, changed(delivery, number=number)) == 202
+        await wait_for_cards(studio, studio.structure, 6)
+        rows = [await app.storage.outbox.get(number) for number in range(1, 7)]
+    sent = [row.message_id for row in rows if row is not None]
+    assert sent == [message.id for message in cards_in(studio, studio.structure)]
+
+
+async def test_a_deleted_project_says_so_and_pauses_its_subscriptions(
+    studio: Studio, start_bot: StartBot
+) -> None:
+    async with start_bot() as app:
+        delivery = named("stream_delete")
+        hook = await subscribe(app, studio, delivery.payload["streamId"], studio.structure)
+        await post(app, hook, delivery)
+        (card,) = await wait_for_cards(studio, studio.structure, 1)
+        assert "deleted" in card.embeds[0]["title"].lower()
+        (subscription,) = await app.storage.subscriptions.of_hook(hook.id)
+        assert subscription.pause_reason == "project_deleted"
+
+
+async def test_an_event_that_names_another_allowed_server_repins_its_hook_and_says_so(
+    studio: Studio, start_bot: StartBot
+) -> None:
+    async with start_bot() as app:
+        delivery = named("commit_create")
+        hook = await subscribe(app, studio, delivery.payload["streamId"], studio.structure)
+        await post(
+            app, hook, changed(delivery, server={"canonicalUrl": "https://app.speckle.systems/"})
+        )
+        (card,) = await wait_for_cards(studio, studio.structure, 1)
+        assert card.embeds[0]["url"].startswith("https://app.speckle.systems/")
+        assert "app.speckle.systems" in card.embeds[0]["description"]
+        await post(app, hook, changed(delivery, server={"canonicalUrl": "https://evil.example"}))
+        cards = await wait_for_cards(studio, studio.structure, 2)
+        assert "evil.example" not in str(cards[1].embeds)
+
+
+async def test_a_channel_that_is_gone_pauses_its_subscription_and_holds_up_no_other(
+    studio: Studio, start_bot: StartBot
+) -> None:
+    async with start_bot() as app:
+        delivery = named("commit_create")
+        project_id = delivery.payload["streamId"]
+        await subscribe(app, studio, project_id, studio.structure)
+        hook = await subscribe(app, studio, project_id, studio.facade)
+        studio.guild.remove_channel(studio.structure)
+        await post(app, hook, delivery)
+        await wait_for_cards(studio, studio.facade, 1)
+        await post(app, hook, changed(delivery, number=2))
+        await wait_for_cards(studio, studio.facade, 2)
+        states = {
+            s.channel_id: s.pause_reason for s in await app.storage.subscriptions.of_hook(hook.id)
+        }
+        assert states == {studio.structure.id: "channel_gone", studio.facade.id: None}
+
+
+async def test_the_shared_hook_reaches_only_the_guilds_that_it_serves(
+    studio: Studio, start_bot: StartBot
+) -> None:
+    secret = "organisation-secret"
+    stranger = studio.sandbox.add_guild("Elsewhere")
+    lobby = stranger.add_channel("lobby")
+    nosy = stranger.add_member("Nadia Voss", permissions="manage_webhooks")
+    delivery = named("commit_create")
+    link = f"{SERVER}/projects/{delivery.payload['streamId']}"
+    async with start_bot(
+        speckle_webhook_secret=secret, organisation={"guilds": [studio.guild.id]}
+    ) as app:
+        await studio.sandbox.command(stranger, lobby, nosy, "subscribe", stream_id=link)
+        answer = await studio.sandbox.command(
+            studio.guild, studio.structure, studio.maren, "subscribe", stream_id=link
+        )
+        assert secret not in str(answer)
+        assert await _post_shared(app, delivery, secret) == 202
+        await wait_for_cards(studio, studio.structure, 1)
+        assert cards_in_guild(studio, lobby) == []
+
+
+def cards_in_guild(studio: Studio, channel: SandboxChannel) -> list[SandboxMessage]:
+    return [m for m in studio.sandbox.messages(channel.id) if m.embeds]
+
+
+async def _post_shared(app: App, delivery: Recorded, secret: str) -> int:
+    import aiohttp
+
+    headers = {
+        "Content-Type": "application/json",
+        "X-WEBHOOK-SIGNATURE": delivery.signature(secret),
+    }
+    url = f"http://127.0.0.1:{app.port}/webhook"
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(url, data=delivery.body, headers=headers) as answer,
+    ):
+        return answer.status
+
+
+@pytest.mark.parametrize("fault", ["before", "after"])
+async def test_a_lost_answer_is_sent_again_and_shown_once(
+    studio: Studio, start_bot: StartBot, fault: str
+) -> None:
+    async with start_bot() as app:
+        delivery = named("commit_create")
+        hook = await subscribe(app, studio, delivery.payload["streamId"], studio.structure)
+        route = f"POST /api/v10/channels/{studio.structure.id}/messages"
+        if fault == "before":
+            studio.sandbox.faults.reset_before(route, times=1)
+        else:
+            studio.sandbox.faults.reset_after(route, times=1)
+        await post(app, hook, delivery)
+        await wait_for_cards(studio, studio.structure, 1)
+        await post(app, hook, changed(delivery, number=2))
+        assert len(await wait_for_cards(studio, studio.structure, 2)) == 2
