@@ -38,10 +38,10 @@ class Storage:
         self._now = now
         self._leader = Leader(database)
         self.hooks = Hooks(database, vault, now)
-        self.subscriptions = Subscriptions(database, now)
+        self.subscriptions = Subscriptions(database, now, self.hooks.forget)
         self.inbox = Inbox(database, now)
         self.outbox = Outbox(database, now)
-        self.guilds = Guilds(database, now)
+        self.guilds = Guilds(database, now, self.hooks.forget)
         self.facts = Facts(database)
 
     @classmethod

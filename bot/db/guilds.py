@@ -20,11 +20,17 @@ from bot.db.tables import (
 
 
 class Guilds:
-    """Reads and writes guilds."""
+    """Reads and writes guilds; `forget_hooks` is called when hooks changed with them."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        now: Callable[[], datetime],
+        forget_hooks: Callable[[], None],
+    ) -> None:
         self._database = database
         self._now = now
+        self._forget_hooks = forget_hooks
 
     async def join(self, guild_id: int) -> None:
         """Note that the bot is in a guild; hooks that were closed when it left open again."""
@@ -36,6 +42,7 @@ class Guilds:
                 update(guilds).where(guilds.c.guild_id == guild_id).values(left_at=None)
             )
             await connection.execute(update(hooks).where(*closed).values(state=reopened))
+        self._forget_hooks()
 
     async def leave(self, guild_id: int) -> None:
         """Note that the bot is no longer in a guild, and close its hooks."""
@@ -45,6 +52,7 @@ class Guilds:
             await connection.execute(
                 update(hooks).where(hooks.c.guild_id == guild_id).values(state=HookState.CLOSED)
             )
+        self._forget_hooks()
 
     async def all(self) -> list[Guild]:
         """Every guild that the bot is in or was in, by id."""
@@ -68,6 +76,7 @@ class Guilds:
                 )
                 await connection.execute(delete(guilds).where(guilds.c.guild_id.in_(gone)))
             await self._erase_unreferenced(connection)
+        self._forget_hooks()
         return len(gone)
 
     async def _erase_unreferenced(self, connection: AsyncConnection) -> None:

@@ -2,7 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from bot.db.batcher import Batcher
 from bot.db.engine import Database
 from bot.db.guilds import add_guild
 from bot.db.rows import Hook, HookKind, HookState
-from bot.db.tables import hooks
+from bot.db.tables import hooks, models
 from bot.db.vault import Vault
 from bot.errors import SealError
 
@@ -96,6 +97,12 @@ class Hooks:
             hooks.c.state != HookState.CLOSED,
         )
 
+    async def model_names(self, hook_id: int) -> Mapping[str, str]:
+        """The names of a hook's models by their ids, as far as its events have told them."""
+        statement = select(models.c.model_id, models.c.name).where(models.c.hook_id == hook_id)
+        async with self._database.reading() as connection:
+            return {row.model_id: row.name for row in await connection.execute(statement)}
+
     async def unopenable(self) -> int:
         """How many hooks have a secret that none of the encryption keys opens."""
         async with self._database.reading() as connection:
@@ -146,7 +153,7 @@ class Hooks:
 
         An own one starts anew, waiting, with a new key; a closed one stays closed.
         """
-        async with self._database.writing() as connection:
+        async with self._changing() as connection:
             row = await self._locked(connection, hook_id)
             if row is None or row["kind"] == kind:
                 return None if row is None else self._hook(row)
@@ -161,21 +168,18 @@ class Hooks:
         if project_name is not None:
             values["project_name"] = project_name
         waiting = (hooks.c.id == hook_id, hooks.c.state == HookState.WAITING)
-        async with self._database.writing() as connection:
+        async with self._changing() as connection:
             result = await connection.execute(update(hooks).where(*waiting).values(values))
-        self.forget()
         return result.rowcount == 1
 
     async def repin(self, hook_id: int, server_url: str) -> bool:
         """Tie a hook to another server; False if the guild has a hook for the project there."""
         statement = update(hooks).where(hooks.c.id == hook_id).values(server_url=server_url)
         try:
-            async with self._database.writing() as connection:
-                result = await connection.execute(statement)
+            async with self._changing() as connection:
+                return (await connection.execute(statement)).rowcount == 1
         except IntegrityError:
             return False
-        self.forget()
-        return result.rowcount == 1
 
     async def touch(self, hook_id: int, project_name: str | None, at: datetime) -> None:
         """Remember when the last event came and what it called the project."""
@@ -191,7 +195,7 @@ class Hooks:
         None if there is no such hook, or if it is a shared one, whose secret is not the guild's.
         """
         now = self._now()
-        async with self._database.writing() as connection:
+        async with self._changing() as connection:
             row = await self._locked(connection, hook_id)
             if row is None or row["kind"] != HookKind.OWN:
                 return None
@@ -204,10 +208,17 @@ class Hooks:
 
     async def delete(self, hook_id: int) -> bool:
         """Remove a hook with all that hangs on it; False if it was gone already."""
-        async with self._database.writing() as connection:
+        async with self._changing() as connection:
             result = await connection.execute(hooks.delete().where(hooks.c.id == hook_id))
-        self.forget()
         return result.rowcount == 1
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._database.writing() as connection:
+                yield connection
+        finally:
+            self.forget()
 
     async def _look_up(self, keys: Sequence[str]) -> Sequence[Row | None]:
         statement = select(hooks).where(hooks.c.key.in_(set(keys)))

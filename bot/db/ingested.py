@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.db.engine import Database
 from bot.db.queues import make_due
 from bot.db.rows import HookState, Ingested, NewOutbox, OutboxState, SubscriptionState
-from bot.db.tables import hooks, outbox, outbox_pictures, pictures, subscriptions
+from bot.db.tables import hooks, models, outbox, outbox_pictures, pictures, subscriptions
 
 
 async def write_ingested(
@@ -24,6 +24,7 @@ async def write_ingested(
     """Write it in the transaction of `connection`; gives the ids of the new cards, in order."""
     for one in ingested:
         await _tell_hook(connection, one, now)
+        await _name_models(database, connection, one)
     cards = await _still_wanted(connection, [card for one in ingested for card in one.outbox])
     ids: list[int] = []
     if cards:
@@ -58,6 +59,21 @@ async def _tell_hook(connection: AsyncConnection, one: Ingested, now: datetime) 
             live_at=case((waiting, now), else_=hooks.c.live_at),
         )
     )
+
+
+async def _name_models(database: Database, connection: AsyncConnection, one: Ingested) -> None:
+    if not one.model_names:
+        return
+    statement = database.insert(models)
+    named = statement.on_conflict_do_update(
+        index_elements=[models.c.hook_id, models.c.model_id],
+        set_={"name": statement.excluded.name},
+    )
+    rows = [
+        {"hook_id": one.hook_id, "model_id": model_id, "name": name}
+        for model_id, name in one.model_names.items()
+    ]
+    await connection.execute(named, rows)
 
 
 async def _still_wanted(

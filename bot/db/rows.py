@@ -217,7 +217,8 @@ class NewOutbox:
 class Ingested:
     """What one event changes for one hook: its cards, and what the event says of the hook itself.
 
-    The hook turns live if it waited, takes the project's name and server, and remembers `at`;
+    The hook turns live if it waited, takes the project's name and server, remembers `at` and the
+    models' names by their ids, because some events name a model by id only;
     with `pause`, each active subscription of the hook is paused after these cards.
     """
 
@@ -227,6 +228,7 @@ class Ingested:
     at: datetime
     outbox: Sequence[NewOutbox] = ()
     pause: PauseReason | None = None
+    model_names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

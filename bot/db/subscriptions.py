@@ -18,11 +18,17 @@ Row = Mapping[Any, Any]
 
 
 class Subscriptions:
-    """Reads and writes subscriptions."""
+    """Reads and writes subscriptions; `forget_hooks` is called when a hook went with its last."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        now: Callable[[], datetime],
+        forget_hooks: Callable[[], None],
+    ) -> None:
         self._database = database
         self._now = now
+        self._forget_hooks = forget_hooks
 
     async def get(self, subscription_id: int) -> Subscription | None:
         """The subscription with this id."""
@@ -124,6 +130,7 @@ class Subscriptions:
             removed = await connection.execute(
                 delete(hooks).where(hooks.c.id == found.hook_id, ~used)
             )
+        self._forget_hooks()
         return Deleted(found, last_of_hook=removed.rowcount == 1)
 
     async def _where(self, condition: Any) -> list[Subscription]:

@@ -145,6 +145,20 @@ hooks = Table(
     sqlite_autoincrement=True,
 )
 
+models = Table(
+    "models",
+    metadata,
+    Column(
+        "hook_id",
+        BigInteger(),
+        ForeignKey("hooks.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("model_id", CleanText(), primary_key=True),
+    _text("name"),
+)
+
 subscriptions = Table(
     "subscriptions",
     metadata,

@@ -41,6 +41,7 @@ class Audience:
 
     hook: Hook
     subscriptions: Sequence[Subscription]
+    model_names: Mapping[str, str]
 
 
 class Ingest:
@@ -99,7 +100,11 @@ class Ingest:
 
     async def _audiences(self, row: InboxRow, delivery: Delivery) -> Sequence[Audience]:
         return [
-            Audience(hook, await self._storage.subscriptions.of_hook(hook.id))
+            Audience(
+                hook,
+                await self._storage.subscriptions.of_hook(hook.id),
+                await self._storage.hooks.model_names(hook.id),
+            )
             for hook in await self._hooks(row, delivery)
         ]
 
@@ -168,6 +173,7 @@ class Ingest:
             facts=facts[hook.guild_id in self._served_guilds],
             notes=_notes(hook, server_url),
             project_name=hook.project_name,
+            model_names=audience.model_names,
         )
         card = _render(delivery, context)
         if card is None:
@@ -175,7 +181,7 @@ class Ingest:
         outbox = [
             NewOutbox.of(subscription, card)
             for subscription in audience.subscriptions
-            if card is not None and _wants(subscription, delivery, trace)
+            if card is not None and _wants(subscription, delivery, audience.model_names, trace)
         ]
         if not audience.subscriptions:
             trace.add("route", "No channel follows this project here.", guild_id=hook.guild_id)
@@ -187,6 +193,7 @@ class Ingest:
             at=row.received_at,
             outbox=outbox,
             pause=PauseReason.PROJECT_DELETED if deleted else None,
+            model_names={m.id: m.name for m in reversed(delivery.models) if m.id and m.name},
         )
 
     def _pinned_server(self, hook: Hook, delivery: Delivery) -> str:
@@ -227,14 +234,19 @@ def _render(delivery: Delivery, context: RenderContext) -> Card | None:
         return render(replace(delivery, event=UnknownEvent()), context)
 
 
-def _wants(subscription: Subscription, delivery: Delivery, trace: _Trace) -> bool:
+def _wants(
+    subscription: Subscription,
+    delivery: Delivery,
+    model_names: Mapping[str, str],
+    trace: _Trace,
+) -> bool:
     where = {"subscription_id": subscription.id, "channel_id": subscription.channel_id}
     if subscription.state is SubscriptionState.PAUSED and (
         subscription.pause_reason not in DELIVERY_PAUSES
     ):
         trace.add("route", "Not shown: the subscription is paused.", **where)
         return False
-    verdict = matches(subscription.filters, delivery)
+    verdict = matches(subscription.filters, delivery, model_names)
     if not verdict.passes:
         trace.add("route", f"Not shown: {verdict.why}", **where)
         return False

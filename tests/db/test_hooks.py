@@ -1,6 +1,7 @@
 """Hooks, on both databases."""
 
 import asyncio
+import time
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import select
 
 from bot.db.engine import Database, parse_url
-from bot.db.rows import Hook, HookKind, HookState
+from bot.db.rows import Hook, HookKind, HookState, Subscription
 from bot.db.tables import hooks
 from bot.db.vault import Vault
 from bot.errors import SealError
@@ -199,3 +200,38 @@ async def test_a_deleted_hook_is_gone(storage: Storage, hook: Hook) -> None:
     assert await storage.hooks.delete(hook.id)
     assert not await storage.hooks.delete(hook.id)
     assert await storage.hooks.get(hook.id) is None
+
+
+async def test_what_is_changed_here_shows_at_the_next_look_up(storage: Storage, hook: Hook) -> None:
+    key = hook.key or ""
+    assert await storage.hooks.by_key(key) == hook
+    renewed = await storage.hooks.new_secret(hook.id)
+    assert await storage.hooks.by_key(key) == renewed
+    await storage.guilds.leave(STUDIO_KESTREL)
+    closed = await storage.hooks.by_key(key)
+    assert closed is not None
+    assert closed.state is HookState.CLOSED
+    await storage.guilds.join(STUDIO_KESTREL)
+    assert await storage.hooks.by_key(key) == renewed
+    await storage.hooks.delete(hook.id)
+    assert await storage.hooks.by_key(key) is None
+
+
+async def test_a_hook_that_went_with_its_last_subscription_is_not_found(
+    storage: Storage, subscription: Subscription, hook: Hook
+) -> None:
+    assert await storage.hooks.by_key(hook.key or "") == hook
+    await storage.subscriptions.delete(subscription.id)
+    assert await storage.hooks.by_key(hook.key or "") is None
+
+
+async def test_what_another_process_changes_shows_within_a_second(
+    storage: Storage, hook: Hook, database_url: str, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = hook.key or ""
+    assert await storage.hooks.by_key(key) == hook
+    async with Storage.open(database_url, vault) as other:
+        await other.hooks.delete(hook.id)
+    later = time.monotonic() + 1.1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert await storage.hooks.by_key(key) is None

@@ -139,6 +139,19 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'new'"),
     )
     op.create_table(
+        "models",
+        sa.Column("hook_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("model_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["hook_id"],
+            ["hooks.id"],
+            name=op.f("fk_models_hook_id_hooks"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("hook_id", "model_id", name=op.f("pk_models")),
+    )
+    op.create_table(
         "subscriptions",
         sa.Column("id", auto_id, nullable=False),
         sa.Column("hook_id", sa.BigInteger(), nullable=False),

@@ -1,0 +1,93 @@
+"""Who the bot is and where the gateway is: /gateway, /users, /applications."""
+
+from bot.sandbox import wire
+from bot.sandbox.permissions import INVITED_BOT
+from bot.sandbox.refusals import UNKNOWN_APPLICATION, UNKNOWN_USER
+from bot.sandbox.rest import JSON, Call, Reply, Route
+
+
+async def gateway(call: Call) -> Reply:
+    """GET /gateway."""
+    return Reply({"url": call.gateway.url})
+
+
+async def gateway_bot(call: Call) -> Reply:
+    """GET /gateway/bot."""
+    left = max(0, 1000 - call.gateway.identifies)
+    limit = {"total": 1000, "remaining": left, "reset_after": 14_400_000, "max_concurrency": 1}
+    return Reply({"url": call.gateway.url, "shards": 1, "session_start_limit": limit})
+
+
+async def me(call: Call) -> Reply:
+    """GET /users/@me."""
+    return Reply(wire.user(call.world.bot) | {"verified": True, "mfa_enabled": False, "flags": 0})
+
+
+async def user(call: Call) -> Reply:
+    """GET /users/{user_id}."""
+    found = call.world.users.get(call.id("user_id"))
+    if found is None:
+        raise UNKNOWN_USER
+    return Reply(wire.user(found))
+
+
+async def my_guilds(call: Call) -> Reply:
+    """GET /users/@me/guilds."""
+    guilds = [guild for guild in call.world.guilds.values() if guild.bot_inside]
+    listed = [
+        {"id": str(guild.id), "name": guild.name, "icon": None, "owner": False,
+         "permissions": str(guild.bot.permissions()), "features": []}
+        for guild in guilds[: call.limit(200, 200)]
+    ]  # fmt: skip
+    return Reply(listed)
+
+
+async def private_channel(call: Call) -> Reply:
+    """POST /users/@me/channels."""
+    user_id = str(call.body.get("recipient_id", ""))
+    channel = call.world.private_channel(int(user_id) if user_id.isdecimal() else 0)
+    return Reply(wire.channel(channel))
+
+
+async def my_application(call: Call) -> Reply:
+    """GET /oauth2/applications/@me and /applications/@me."""
+    return Reply(_application(call))
+
+
+async def application(call: Call) -> Reply:
+    """GET /applications/{application_id}."""
+    if call.id("application_id") != call.world.application_id:
+        raise UNKNOWN_APPLICATION
+    return Reply(_application(call))
+
+
+def _application(call: Call) -> JSON:
+    return {
+        "id": str(call.world.application_id),
+        "name": call.world.bot.name,
+        "icon": None,
+        "description": "",
+        "bot_public": True,
+        "bot_require_code_grant": False,
+        "verify_key": "0" * 64,
+        "owner": {"id": "1", "username": "host", "discriminator": "0", "avatar": None},
+        "team": None,
+        "flags": 0,
+        "approximate_guild_count": sum(g.bot_inside for g in call.world.guilds.values()),
+        "install_params": {
+            "scopes": ["bot", "applications.commands"], "permissions": str(INVITED_BOT),
+        },
+    }  # fmt: skip
+
+
+ROUTES = (
+    Route("GET", "/gateway", gateway, open=True),
+    Route("GET", "/gateway/bot", gateway_bot),
+    Route("GET", "/users/@me", me),
+    Route("GET", "/users/@me/guilds", my_guilds),
+    Route("POST", "/users/@me/channels", private_channel),
+    Route("GET", "/users/{user_id}", user),
+    Route("GET", "/oauth2/applications/@me", my_application),
+    Route("GET", "/applications/@me", my_application),
+    Route("GET", "/applications/{application_id}", application),
+)

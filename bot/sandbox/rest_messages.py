@@ -1,0 +1,98 @@
+"""Messages of channels: posting, reading, editing, deleting."""
+
+from bot.sandbox import wire
+from bot.sandbox.message_rules import (
+    check_may_write,
+    check_thread_open,
+    edit,
+    new_message,
+    read_draft,
+)
+from bot.sandbox.model import EPHEMERAL, SandboxChannel
+from bot.sandbox.permissions import Permission
+from bot.sandbox.refusals import MISSING_PERMISSIONS, NOT_THE_AUTHOR
+from bot.sandbox.rest import Call, Reply, Route
+
+
+async def post(call: Call) -> Reply:
+    """POST /channels/{channel_id}/messages."""
+    channel = call.world.channel(call.id("channel_id"))
+    draft = read_draft(call.world, channel, call.body, call.uploads)
+    check_may_write(channel, draft)
+    if draft.enforce_nonce:
+        earlier = call.world.message_of_nonce(channel, draft.nonce)
+        if earlier is not None:
+            return Reply(wire.message(earlier))
+    message = new_message(call.world, channel, draft)
+    message.flags &= ~EPHEMERAL  # only an answer to a member can be seen by him alone
+    channel.messages[message.id] = message
+    call.world.remember_nonce(message)
+    return Reply(wire.message(message))
+
+
+async def read(call: Call) -> Reply:
+    """GET /channels/{channel_id}/messages/{message_id}."""
+    channel = _readable(call)
+    return Reply(wire.message(call.world.message(channel, call.id("message_id"))))
+
+
+def _readable(call: Call) -> SandboxChannel:
+    channel = call.world.channel(call.id("channel_id"))
+    if channel.guild and not channel.guild.bot.may(Permission.READ_MESSAGE_HISTORY, channel):
+        raise MISSING_PERMISSIONS
+    return channel
+
+
+async def listing(call: Call) -> Reply:
+    """GET /channels/{channel_id}/messages, the newest first."""
+    channel = _readable(call)
+    before, after = call.query.get("before"), call.query.get("after")
+    found = [
+        message for message in channel.messages.values()
+        if (before is None or message.id < int(before)) and (after is None or message.id > int(after))
+    ]  # fmt: skip
+    limit = call.limit(50, 100)
+    taken = found[:limit] if after is not None and before is None else found[-limit:]
+    return Reply([wire.message(message) for message in reversed(taken)])
+
+
+async def patch(call: Call) -> Reply:
+    """PATCH /channels/{channel_id}/messages/{message_id}."""
+    channel = call.world.channel(call.id("channel_id"))
+    message = call.world.message(channel, call.id("message_id"))
+    if message.author is not call.world.bot:
+        raise NOT_THE_AUTHOR
+    if channel.guild is not None:
+        check_thread_open(channel, channel.guild.bot)
+    edit(message, read_draft(call.world, channel, call.body, call.uploads, message))
+    return Reply(wire.message(message))
+
+
+async def delete(call: Call) -> Reply:
+    """DELETE /channels/{channel_id}/messages/{message_id}."""
+    channel = call.world.channel(call.id("channel_id"))
+    message = call.world.message(channel, call.id("message_id"))
+    others = message.author is not call.world.bot
+    if others and channel.guild and not channel.guild.bot.may(Permission.MANAGE_MESSAGES, channel):
+        raise MISSING_PERMISSIONS
+    if channel.guild is not None:
+        check_thread_open(channel, channel.guild.bot)
+    del channel.messages[message.id]
+    message.deleted = True
+    return Reply()
+
+
+async def typing(call: Call) -> Reply:
+    """POST /channels/{channel_id}/typing."""
+    call.world.channel(call.id("channel_id"))
+    return Reply()
+
+
+ROUTES = (
+    Route("POST", "/channels/{channel_id}/messages", post),
+    Route("GET", "/channels/{channel_id}/messages", listing),
+    Route("GET", "/channels/{channel_id}/messages/{message_id}", read),
+    Route("PATCH", "/channels/{channel_id}/messages/{message_id}", patch),
+    Route("DELETE", "/channels/{channel_id}/messages/{message_id}", delete),
+    Route("POST", "/channels/{channel_id}/typing", typing),
+)
