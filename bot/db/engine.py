@@ -1,9 +1,16 @@
 """Connections: how each database is opened, read from and written to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -38,7 +45,6 @@ CHECKPOINT_PAGES = 4000  # of 4 KiB: a rarer checkpoint costs less, the WAL stay
 
 # FULL, because a 202 promises that the event survives a power cut, not only a crash.
 SQLITE_PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}",
@@ -228,6 +234,30 @@ def set_up_sqlite(connection: DBAPIConnection, _record: object) -> None:
     _set_up(connection, (busy_timeout, *SQLITE_PRAGMAS))
 
 
+def use_wal(connection: DBAPIConnection, _record: object) -> None:
+    """Switch the file to a write-ahead log, which it then stays with; blocks while it is locked.
+
+    SQLite does not wait by itself for another connection that is switching too.
+    """
+    patience = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    with _closed_if_unusable(connection):
+        while not _uses_wal(connection, last_try=time.monotonic() > patience):
+            time.sleep(0.02)
+
+
+def _uses_wal(connection: DBAPIConnection, *, last_try: bool) -> bool:
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.OperationalError as error:
+        if last_try or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    finally:
+        cursor.close()
+    return True
+
+
 def begin_immediate(connection: Connection) -> None:
     """Take SQLite's write lock at the start: a transaction that asks later may be refused it."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -239,13 +269,19 @@ def _set_up_postgresql(connection: DBAPIConnection, _record: object) -> None:
 
 
 def _set_up(connection: DBAPIConnection, statements: Sequence[str]) -> None:
-    try:
+    with _closed_if_unusable(connection):
         cursor = connection.cursor()
         for statement in statements:
             cursor.execute(statement)
         cursor.close()
+
+
+@contextmanager
+def _closed_if_unusable(connection: DBAPIConnection) -> Iterator[None]:
+    """The pool forgets a connection that fails in its set-up; one of SQLite's leaves its thread."""
+    try:
+        yield
     except BaseException:
-        # The pool forgets a connection that fails here; one of SQLite's would leave its thread.
         connection.close()
         raise
 
@@ -261,6 +297,7 @@ def _sqlite_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine, Engine]:
         hide_parameters=True,
     )
     event.listen(blocking, "connect", set_up_sqlite)
+    event.listen(blocking, "connect", use_wal)
 
     def engine(connections: int) -> AsyncEngine:
         made = create_async_engine(

@@ -16,6 +16,7 @@ from bot.db.engine import (
     make_folder,
     parse_url,
     set_up_sqlite,
+    use_wal,
 )
 from bot.db.failures import unavailable_told
 from bot.errors import SchemaTooNew
@@ -30,7 +31,7 @@ MIGRATION_LOCK = 0x53504B4D  # "SPKM", see leader.py
 
 async def found_version(database: Database) -> str | None:
     """The version of the tables that are there; None for an empty database."""
-    # Not through aiosqlite, whose thread outlives a file that does not open.
+    # First of all, and not through aiosqlite: its thread outlives a file that does not open.
     return await database.read_at_once(_version)
 
 
@@ -103,6 +104,7 @@ def _sqlite_engine(url: URL) -> Engine:
     )
     event.listen(engine, "connect", _give_space_back)
     event.listen(engine, "connect", set_up_sqlite)
+    event.listen(engine, "connect", use_wal)
     event.listen(engine, "begin", begin_immediate)
     return engine
 

@@ -108,9 +108,7 @@ def _check_button(form: Form, path: Path, button: JSON) -> None:
 def _check_link(form: Form, path: Path, button: JSON) -> None:
     if not button.get("url"):
         form.required((*path, "url"))
-    check_url(
-        form, (*path, "url"), button.get("url"), {"http", "https", "discord"}, most=512
-    )
+    check_url(form, (*path, "url"), button.get("url"), {"http", "https", "discord"}, most=512)
     if button.get("custom_id") is not None:
         text = "A custom id and url cannot both be specified"
         form.add((*path, "custom_id"), "BUTTON_COMPONENT_CUSTOM_ID_AND_URL", text)

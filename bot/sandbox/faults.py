@@ -54,9 +54,7 @@ class _Switch:
     def fits(self, method: str, template: str, path: str) -> bool:
         """Whether the pattern names this request, by the route or by the very path."""
         pattern = self.pattern if " " in self.pattern else f"* {self.pattern}"
-        return any(
-            fnmatch.fnmatchcase(f"{method} {place}", pattern) for place in (template, path)
-        )
+        return any(fnmatch.fnmatchcase(f"{method} {place}", pattern) for place in (template, path))
 
 
 @dataclass(slots=True)

@@ -235,9 +235,7 @@ class SandboxChannel:
         self.overwrites.clear()
         self.changed()
 
-    def _overwrite(
-        self, who: "SandboxMember | SandboxRole | None", allow: int, deny: int
-    ) -> None:
+    def _overwrite(self, who: "SandboxMember | SandboxRole | None", allow: int, deny: int) -> None:
         if self.guild is None:
             raise ValueError("a private conversation has no overwrites")
         target = who or self.guild.everyone

@@ -73,9 +73,7 @@ class Form:
             node = node.setdefault(str(step), {})
         node.setdefault("_errors", []).append({"code": code, "message": message})
 
-    def length(
-        self, path: tuple[str | int, ...], value: Any, most: int, least: int = 0
-    ) -> None:
+    def length(self, path: tuple[str | int, ...], value: Any, most: int, least: int = 0) -> None:
         """A text of `least` to `most` units; None passes where nothing is asked for."""
         if value is None and least == 0:
             return
@@ -102,7 +100,9 @@ class Form:
         """Note that the value is none of the allowed ones."""
         self.add(path, "BASE_TYPE_CHOICES", f"Value must be one of {{{allowed}}}.")
 
-    def items(self, path: tuple[str | int, ...], value: Any, most: int, least: int = 0) -> list[Any]:
+    def items(
+        self, path: tuple[str | int, ...], value: Any, most: int, least: int = 0
+    ) -> list[Any]:
         """The entries of a list that has `least` to `most` of them; [] where it is no list."""
         if value is None and least == 0:
             return []

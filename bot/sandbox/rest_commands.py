@@ -32,11 +32,15 @@ def _made(call: Call, body: JSON, command_id: int) -> JSON:
         "type": CHAT_INPUT, "description": "", "default_member_permissions": None,
         "nsfw": False, "dm_permission": True, "contexts": None, "integration_types": [0],
     }  # fmt: skip
-    made = defaults | body | {
-        "id": str(command_id),
-        "application_id": str(call.world.application_id),
-        "version": str(call.world.new_id()),
-    }
+    made = (
+        defaults
+        | body
+        | {
+            "id": str(command_id),
+            "application_id": str(call.world.application_id),
+            "version": str(call.world.new_id()),
+        }
+    )
     if "guild_id" in call.params:
         made["guild_id"] = call.params["guild_id"]
     return made

@@ -104,6 +104,7 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
         "channel_queues": 1,
         "inbox": 2,  # both came through the operator's own hook, which has no guild
         "facts": 1,
+        "models": 0,
     }
     opened = await storage.outbox.open_batch(5, 10)
     assert opened is not None

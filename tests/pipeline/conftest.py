@@ -1,5 +1,6 @@
 """The whole bot at work against the sandbox Discord: real sockets, a real SQLite file."""
 
+import asyncio
 import base64
 import io
 import json
@@ -110,8 +111,6 @@ def start_bot(studio: Studio, tmp_path: Path) -> StartBot:
 
 
 async def _ready(http: aiohttp.ClientSession, app: App) -> None:
-    import asyncio
-
     async with asyncio.timeout(READY_WITHIN_S):
         await app.bot.ready_once.wait()
         async with http.get(f"http://127.0.0.1:{app.port}/readyz") as answer:
