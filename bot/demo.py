@@ -25,7 +25,15 @@ from bot.app import App, running, stop_signals
 from bot.config import Settings
 from bot.db.rows import Hook
 from bot.log import configure
-from bot.sandbox import Answer, Sandbox, SandboxChannel, SandboxGuild, SandboxMember, SandboxMessage
+from bot.sandbox import (
+    Answer,
+    Sandbox,
+    SandboxChannel,
+    SandboxError,
+    SandboxGuild,
+    SandboxMember,
+    SandboxMessage,
+)
 from bot.speckle.signature import sign
 
 SAMPLES: Final = Path(__file__).parent / "sandbox" / "sample_events.json"
@@ -119,12 +127,18 @@ async def _free_port(wanted: int | None) -> int:
 async def _play(stage: Stage, app: App, folder: Path) -> None:
     """Subscribe in each channel, then let the project's day arrive."""
     _say("A Discord runs on this machine, with the bot in it. Maren Oduya types:")
-    for channel, (name, options) in zip(stage.channels, CHANNELS.items(), strict=True):
+    for number, (name, options) in enumerate(CHANNELS.items()):
         _say(f"\n  #{name} ▸ /subscribe stream_id:{PROJECT} {_options_text(options)}")
         answer = await stage.sandbox.command(
-            stage.guild, channel, stage.member, "subscribe", stream_id=PROJECT, **options
+            stage.guild,
+            stage.channels[number],
+            stage.member,
+            "subscribe",
+            stream_id=PROJECT,
+            **options,
         )
-        _say(_indented(_answer_text(answer)))
+        await answer.settled()
+        _say(_indented(_answer_text(stage, answer, whole=number == 0)))
     hook = (await app.storage.hooks.of_guild(stage.guild.id))[0]
     url = f"http://127.0.0.1:{app.port}/webhooks/{hook.key}"
     _say("\nNow the project's day arrives, signed and sent as a Speckle server does it:")
@@ -177,10 +191,10 @@ async def _print_messages(stage: Stage) -> None:
     shown: set[int] = set()
     while True:
         for channel in stage.channels:
-            for message in stage.sandbox.messages(channel.id):
+            for message in stage.sandbox.messages(channel):
                 if message.id not in shown:
                     shown.add(message.id)
-                    _say(_message_text(channel, message))
+                    _say(_message_text(stage, channel, message))
         await asyncio.sleep(0.1)
 
 
@@ -207,22 +221,33 @@ async def _type(stage: Stage, line: str) -> None:
         answer = await stage.sandbox.command(
             stage.guild, stage.channels[0], stage.member, name, **options
         )
-    except (ValueError, LookupError) as error:
-        _say(f"  That is no command: {error}. Write /name option:value option:value.")
+        await answer.settled()
+    except (ValueError, SandboxError) as error:
+        _say(f"  That did not work: {error}. Write /name option:value option:value.")
         return
-    _say(_indented(_answer_text(answer)))
+    _say(_indented(_answer_text(stage, answer, whole=True)))
 
 
-def _answer_text(answer: Answer) -> str:
+def _answer_text(stage: Stage, answer: Answer, *, whole: bool) -> str:
     who = "only Maren sees this" if answer.ephemeral else "everybody sees this"
-    lines = [f"({who})", answer.content or ""]
-    lines += [_embed_text(embed) for embed in answer.embeds]
-    return "\n".join(line for line in lines if line)
+    lines = [f"({who})", *_wrapped(_named(stage, answer.content))]
+    embeds = [_embed_text(embed) for embed in answer.embeds]
+    if embeds and not whole:
+        embeds = ["(the set-up again, as above)"]
+    return "\n".join(line for line in [*lines, *embeds] if line)
 
 
-def _message_text(channel: SandboxChannel, message: SandboxMessage) -> str:
+def _named(stage: Stage, text: str) -> str:
+    """Mentions as Discord shows them."""
+    for channel in stage.channels:
+        text = text.replace(f"<#{channel.id}>", f"#{channel.name}")
+    return _plain(text.replace(f"<@{stage.member.id}>", f"@{stage.member.name}"))
+
+
+def _message_text(stage: Stage, channel: SandboxChannel, message: SandboxMessage) -> str:
     head = f"\n┌─ #{channel.name} " + "─" * (WIDTH - len(channel.name) - 5)
-    parts = [message.content, *(_embed_text(embed) for embed in message.embeds)]
+    content = "\n".join(_wrapped(_named(stage, message.content)))
+    parts = [content, *(_embed_text(embed) for embed in message.embeds)]
     text = "\n".join(part for part in parts if part)
     return "\n".join([head, *(f"│ {line}" for line in text.splitlines()), "└" + "─" * (WIDTH - 1)])
 
@@ -230,7 +255,7 @@ def _message_text(channel: SandboxChannel, message: SandboxMessage) -> str:
 def _embed_text(embed: Mapping[str, Any]) -> str:
     """An embed as a terminal can show it, top to bottom as Discord does."""
     author = embed.get("author", {}).get("name")
-    picture = embed.get("image", {}).get("filename") or embed.get("image", {}).get("url")
+    picture = embed.get("image", {}).get("url", "").rpartition("/")[2]
     lines = [
         f"● {author}" if author else "",
         _plain(embed.get("title", "")),
@@ -254,10 +279,14 @@ def _wrapped(text: str) -> Sequence[str]:
 
 
 def _plain(markdown: str) -> str:
-    """Markdown as Discord would show it, near enough for a terminal."""
-    unlinked = re.sub(r"\[((?:\\.|[^\]\\])*)\]\((?:<)?[^)>]*(?:>)?\)", r"\1", markdown)
-    unmarked = re.sub(r"(?<!\\)(\*\*|__|~~|```\w*|`)", "", unlinked)
-    return re.sub(r"\\([^\w\s])", r"\1", unmarked)
+    """Markdown as Discord would show it, near enough for a terminal; code stays as it is."""
+    parts = re.split(r"(?<!\\)`+(?:\w*\n)?", markdown)
+    return "".join(part if number % 2 else _unmarked(part) for number, part in enumerate(parts))
+
+
+def _unmarked(text: str) -> str:
+    unlinked = re.sub(r"\[((?:\\.|[^\]\\])*)\]\(<?[^)>]*>?\)", r"\1", text)
+    return re.sub(r"\\([^\w\s])", r"\1", re.sub(r"(?<!\\)(\*\*|__|~~)", "", unlinked))
 
 
 def _options_text(options: Mapping[str, str]) -> str:

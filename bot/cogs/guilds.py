@@ -21,6 +21,12 @@ class GuildsCog(commands.Cog, name="guilds"):
         await self._bot.guild_service.joined(guild.id)
 
     @commands.Cog.listener()
+    async def on_guild_available(self, guild: discord.Guild) -> None:
+        """A guild is there that was not, be it after an outage; at start-up all of them come."""
+        if self._bot.ready_once.is_set():
+            await self._bot.guild_service.joined(guild.id)
+
+    @commands.Cog.listener()
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """The bot was removed; an outage, which Discord tells in the same way, is not that."""
         await self._bot.guild_service.left(guild.id)

@@ -53,15 +53,19 @@ class _Switch:
 
     def fits(self, method: str, template: str, path: str) -> bool:
         """Whether the pattern names this request, by the route or by the very path."""
-        pattern = self.pattern if " " in self.pattern else f"* {self.pattern}"
+        pattern = self.pattern.replace("/api/v10/", "/", 1)
+        if " " not in pattern:
+            pattern = f"* {pattern}"
+        if pattern.endswith("/"):
+            pattern += "*"
         return any(fnmatch.fnmatchcase(f"{method} {place}", pattern) for place in (template, path))
 
 
 @dataclass(slots=True)
 class Faults:
     """The switches. A `route` is "POST /channels/{channel_id}/messages", the same with true ids
-    for one channel alone, or a pattern with `*`; without a method it fits all of them. `times`
-    None means until `heal()`.
+    for one channel alone, or a pattern with `*`; with "/" at the end it means all below, without a
+    method all methods. `times` None means until `heal()`.
     """
 
     gateway: "Gateway"

@@ -241,7 +241,8 @@ class Gateway:
         }
         session.dispatch("READY", ready)
         for guild in guilds:
-            session.dispatch("GUILD_CREATE", wire.guild_create(guild))
+            # The key tells a guild that comes back from one that the bot has just joined.
+            session.dispatch("GUILD_CREATE", wire.guild_create(guild) | {"unavailable": False})
 
     def _resume(self, connection: Connection, data: JSON) -> None:
         if data.get("token") != self.world().token:

@@ -34,7 +34,7 @@ async def user(call: Call) -> Reply:
 async def my_guilds(call: Call) -> Reply:
     """GET /users/@me/guilds."""
     guilds = [guild for guild in call.world.guilds.values() if guild.bot_inside]
-    listed = [
+    listed: list[JSON] = [
         {"id": str(guild.id), "name": guild.name, "icon": None, "owner": False,
          "permissions": str(guild.bot.permissions()), "features": []}
         for guild in guilds[: call.limit(200, 200)]

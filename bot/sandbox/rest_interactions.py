@@ -188,9 +188,10 @@ async def delete(call: Call) -> Reply:
 
 def _routes() -> tuple[Route, ...]:
     hook = "/webhooks/{webhook_id}/{webhook_token}"
+    first = "/interactions/{interaction_id}/{interaction_token}/callback"
     free: dict[str, Any] = {"open": True, "exempt": True}
     routes = [
-        Route("POST", "/interactions/{interaction_id}/{interaction_token}/callback", callback, **free),
+        Route("POST", first, callback, **free),
         Route("POST", hook, follow_up, **free),
     ]  # fmt: skip
     for place in (hook + "/messages/@original", hook + "/messages/{message_id}"):

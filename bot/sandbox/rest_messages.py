@@ -47,10 +47,8 @@ async def listing(call: Call) -> Reply:
     """GET /channels/{channel_id}/messages, the newest first."""
     channel = _readable(call)
     before, after = call.query.get("before"), call.query.get("after")
-    found = [
-        message for message in channel.messages.values()
-        if (before is None or message.id < int(before)) and (after is None or message.id > int(after))
-    ]  # fmt: skip
+    low, high = int(after or 0), int(before or 1 << 63)
+    found = [message for message in channel.messages.values() if low < message.id < high]
     limit = call.limit(50, 100)
     taken = found[:limit] if after is not None and before is None else found[-limit:]
     return Reply([wire.message(message) for message in reversed(taken)])

@@ -1,7 +1,6 @@
 """The HTTP side: reads requests, records them, applies faults, token and pace, and answers."""
 
 import asyncio
-import functools
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -54,8 +53,7 @@ class Server:
         """All routes in an aiohttp application."""
         app = web.Application(client_max_size=MAX_REQUEST_BYTES * 2)
         for route in ROUTES:
-            handler = functools.partial(self._serve, route)
-            app.router.add_route(route.method, API + route.template, _named(handler))
+            app.router.add_route(route.method, API + route.template, self._handler(route))
         app.router.add_route("*", API + "/{rest:.*}", self._nothing_there)
         app.router.add_get("/gateway", self.gateway.serve)
         app.router.add_get("/gateway/", self.gateway.serve)
@@ -84,6 +82,12 @@ class Server:
         del self.requests[:-MAX_RECORDED]
 
     # ── one request ───────────────────────────────────────────────────────────────────────────
+
+    def _handler(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            return await self._serve(route, request)
+
+        return serve
 
     async def _serve(self, route: Route, request: web.Request) -> web.StreamResponse:
         place = request.path.removeprefix(API)
@@ -148,17 +152,6 @@ class Server:
         return Call(
             self.world, self.gateway, request.match_info, request.query, record.json, record.files
         )
-
-
-def _named(
-    handler: "functools.partial[Awaitable[web.StreamResponse]]",
-) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """A coroutine function, which is what aiohttp wants."""
-
-    async def serve(request: web.Request) -> web.StreamResponse:
-        return await handler(request)
-
-    return serve
 
 
 def _counted_apart(request: web.Request) -> str:

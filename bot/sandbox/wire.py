@@ -165,7 +165,6 @@ def guild_create(some: "SandboxGuild") -> JSON:
     return guild(some) | {
         "joined_at": time(some.joined_at),
         "large": False,
-        "unavailable": False,
         "member_count": len(some.members),
         "members": [member(some.bot)],
         "channels": [channel(one) for one in seen],

@@ -128,11 +128,13 @@ class Studio:
         return await self.sandbox.press(answer, label, who or self.maren)
 
     async def choose(self, answer: Answer, label: str, who: SandboxMember | None = None) -> Answer:
-        return await self.sandbox.select(answer, [options_of(answer)[label]], who or self.maren)
+        return await self.sandbox.select(answer, "", [label], who or self.maren)
 
-    async def fill(self, form: Answer, who: SandboxMember | None = None, **fields: str) -> Answer:
-        """Submit a form; fields are given from top to bottom."""
-        return await self.sandbox.submit_modal(form, who or self.maren, **fields)
+    async def fill(self, form: Answer, **fields: str) -> Answer:
+        """Submit the form with these filters."""
+        labels = {"events": "Events", "models": "Models", "ignore_authors": "Ignored authors"}
+        values = {labels[name]: text for name, text in fields.items()}
+        return await self.sandbox.submit_modal(form, values, self.maren)
 
     async def open_entry(self, label: str = TOWER) -> Answer:
         """The panel of one subscription."""

@@ -115,7 +115,7 @@ async def test_the_list_shows_only_channels_that_the_caller_manages(
         assert list(options_of(everything)) == [TOWER, PAVILION]
         his = await studio.type("subscriptions", who=studio.tobias)
         assert list(options_of(his)) == [TOWER]
-        refused = await studio.choose(everything, PAVILION, studio.tobias)
+        refused = await studio.choose(everything, PAVILION, studio.tobias)  # seen over a shoulder
         assert "Manage Webhooks" in text_of(refused)
         studio.maren.set_permissions(0)
         assert "as far as you may manage it" in text_of(await studio.type("subscriptions"))
@@ -129,7 +129,7 @@ async def test_a_line_that_cannot_be_posted_leaves_the_subscription_standing(
             "POST /channels/{channel_id}/messages", status=403, times=1, code=50013
         )
         answer = await studio.type("subscribe", stream_id=TOWER)
-        told = await studio.followup(answer)
+        told = (await answer.wait_for_followups())[0].content
     assert "Secret" in text_of(answer)
     assert "The subscription stands" in told
     assert len(await storage.subscriptions.of_guild(studio.guild.id)) == 1

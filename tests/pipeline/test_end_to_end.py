@@ -80,7 +80,8 @@ def assert_shows(message: SandboxMessage, delivery: Recorded, names: Mapping[str
     for part in ("title", "url", "author", "fields", "color"):
         assert shown.get(part) == wanted.get(part), delivery.name
     assert shown["description"].startswith(wanted.get("description", "")), delivery.name
-    assert set(message.files) == {picture.name for picture in expected.pictures}
+    shown_files = {attachment.name for attachment in message.files}
+    assert shown_files == {picture.name for picture in expected.pictures}
 
 
 def named(name: str) -> Recorded:
@@ -120,9 +121,10 @@ async def test_order_holds_and_nothing_is_lost_over_a_restart(
     studio: Studio, start_bot: StartBot
 ) -> None:
     delivery = named("commit_create")
-    studio.sandbox.faults.fail("POST /channels/", status=503, times=1)
     async with start_bot() as app:
         hook = await subscribe(app, studio, delivery.payload["streamId"], studio.structure)
+        route = f"POST /channels/{studio.structure.id}/messages"
+        studio.sandbox.faults.fail(route, 503, times=1)
         for number in range(3):
             assert await post(app, hook, changed(delivery, number=number)) == 202
     async with start_bot() as app:
@@ -172,7 +174,7 @@ async def test_a_channel_that_is_gone_pauses_its_subscription_and_holds_up_no_ot
         project_id = delivery.payload["streamId"]
         await subscribe(app, studio, project_id, studio.structure)
         hook = await subscribe(app, studio, project_id, studio.facade)
-        studio.guild.remove_channel(studio.structure)
+        studio.structure.delete()
         await post(app, hook, delivery)
         await wait_for_cards(studio, studio.facade, 1)
         await post(app, hook, changed(delivery, number=2))
@@ -225,7 +227,7 @@ async def test_a_lost_answer_is_sent_again_and_shown_once(
     async with start_bot() as app:
         delivery = named("commit_create")
         hook = await subscribe(app, studio, delivery.payload["streamId"], studio.structure)
-        route = f"POST /api/v10/channels/{studio.structure.id}/messages"
+        route = f"POST /channels/{studio.structure.id}/messages"
         if fault == "before":
             studio.sandbox.faults.reset_before(route, times=1)
         else:
