@@ -1,14 +1,14 @@
 """Everything that can go wrong, as facts; its sentence is made where a person reads it.
 
-    BotError
-    ├── ConfigError            settings that cannot be used
-    ├── StorageError
-    │   ├── StorageUnavailable   the database cannot read or write now
-    │   ├── SchemaTooNew         the database was made by a newer bot
-    │   └── SealError            a sealed value does not open
-    ├── NotADelivery           a request body that is no Speckle delivery
-    ├── NotASpeckleLink        text that is neither a project id nor a Speckle link
-    └── SpeckleUnavailable     a Speckle server gave no usable answer in time
+BotError
+├── ConfigError            settings that cannot be used
+├── StorageError
+│   ├── StorageUnavailable   the database cannot read or write now
+│   ├── SchemaTooNew         the database was made by a newer bot
+│   └── SealError            a sealed value does not open
+├── NotADelivery           a request body that is no Speckle delivery
+├── NotASpeckleLink        text that is neither a project id nor a Speckle link
+└── SpeckleUnavailable     a Speckle server gave no usable answer in time
 """
 
 from dataclasses import dataclass
