@@ -36,7 +36,12 @@ ALSO_SENT: Mapping[str, tuple[str, ...]] = {
     "IncomingWebhookUpdateRequestPartial": ("tts",),
     "IncomingWebhookUpdateForInteractionCallbackRequestPartial": ("tts",),
     "BaseCreateMessageCreateRequest": ("tts", "nonce", "enforce_nonce"),
+    "CreateForumThreadRequest": ("type",),
 }
+IDS_SENT_AS_NUMBERS = (
+    ("MessageAttachmentRequest", "id"),
+    ("CreatePrivateChannelRequest", "recipient_id"),
+)
 
 
 def available() -> bool:
@@ -84,10 +89,9 @@ def _spec() -> JSON:
         for key in ALSO_SENT.get(name, ()):
             schema["properties"].setdefault(key, {})
         _tighten(schema)
-    attachment_id = schemas["MessageAttachmentRequest"]["properties"]["id"]
-    schemas["MessageAttachmentRequest"]["properties"]["id"] = {
-        "anyOf": [attachment_id, {"type": "integer"}]
-    }
+    for name, key in IDS_SENT_AS_NUMBERS:
+        properties = schemas[name]["properties"]
+        properties[key] = {"anyOf": [properties[key], {"type": "integer"}]}
     return spec
 
 
@@ -176,9 +180,27 @@ def _embeds_are_within_the_whole_limit(message: JSON, _: RecordedRequest) -> Ite
         yield f"the embeds have {total} characters together"
 
 
+def _texts_are_there(message: JSON, _: RecordedRequest) -> Iterator[str]:
+    for embed in _embeds(message):
+        parts = [("footer", "text"), ("author", "name")]
+        texts = [embed[part].get(key) for part, key in parts if embed.get(part)]
+        fields = embed.get("fields") or ()
+        texts += [field.get(key) for field in fields for key in ("name", "value")]
+        if any(not isinstance(text, str) or not text.strip() for text in texts):
+            yield "an empty text in an embed: a field, its name, the author or the footer"
+
+
+def _attachments_were_sent(message: JSON, request: RecordedRequest) -> Iterator[str]:
+    sent = {str(file.index) for file in request.files}
+    for one in message.get("attachments") or ():
+        if request.method == "POST" and str(one.get("id")) not in sent:
+            yield f"attachment {one.get('id')} was not sent"
+
+
 def _addresses_are_good(message: JSON, request: RecordedRequest) -> Iterator[str]:
     listed = [one for one in message.get("attachments") or () if isinstance(one, dict)]
     names = {one.get("filename") for one in listed} | {file.name for file in request.files}
+    names |= {re.sub(r"[^\w.-]", "_", str(name)) for name in names}  # as Discord renames them
     editing = request.method == "PATCH"  # then it may be a file that the message has already
     for place, url in _addresses(_embeds(message)):
         if url.startswith("attachment://"):
@@ -258,6 +280,8 @@ MESSAGE_RULES: tuple[Rule, ...] = (
     _content_is_short,
     _something_is_there,
     _embeds_are_within_the_whole_limit,
+    _texts_are_there,
+    _attachments_were_sent,
     _addresses_are_good,
     _components_are_laid_out_well,
     _components_are_good,

@@ -41,7 +41,7 @@ BUSY_TIMEOUT_MS = 5000  # how long SQLite waits for another process's lock
 POOL_TIMEOUT_S = 10.0
 SQLITE_READERS = 3  # each is a thread
 POSTGRESQL_CONNECTIONS = 8
-CHECKPOINT_PAGES = 4000  # of 4 KiB: a rarer checkpoint costs less, the WAL stays below 16 MiB
+CHECKPOINT_PAGES = 2000  # of 8 KiB: a rarer checkpoint costs less, the WAL stays near 16 MiB
 
 # FULL, because a 202 promises that the event survives a power cut, not only a crash.
 SQLITE_PRAGMAS = (

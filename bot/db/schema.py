@@ -102,15 +102,16 @@ def _sqlite_engine(url: URL) -> Engine:
     engine = create_engine(
         url.set(drivername="sqlite"), connect_args={"isolation_level": None}, hide_parameters=True
     )
-    event.listen(engine, "connect", _give_space_back)
+    event.listen(engine, "connect", _lay_out)
     event.listen(engine, "connect", set_up_sqlite)
     event.listen(engine, "connect", use_wal)
     event.listen(engine, "begin", begin_immediate)
     return engine
 
 
-def _give_space_back(connection: DBAPIConnection, _record: object) -> None:
-    """Let a new file shrink again later; SQLite takes this only before the first table."""
+def _lay_out(connection: DBAPIConnection, _record: object) -> None:
+    """Choose how a new file is laid out; SQLite takes this only before the first table."""
     cursor = connection.cursor()
-    cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    cursor.execute("PRAGMA page_size=8192")  # a delivery has 6 kB: it fits into one page
+    cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")  # so that the file can shrink again
     cursor.close()

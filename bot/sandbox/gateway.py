@@ -63,6 +63,7 @@ class Connection:
     deflate: "zlib._Compress | None"
     queue: asyncio.Queue[Frame] = field(default_factory=asyncio.Queue)
     session: Session | None = None
+    closed_here: bool = False
 
     def put(self, frame: Frame) -> None:
         """Send this after all that waits already; a number closes the connection with it."""
@@ -166,13 +167,14 @@ class Gateway:
         if session is None or session.connection is not connection:
             return
         session.connection = None
-        if connection.socket.close_code in GONE_FOR_GOOD:
+        if connection.socket.close_code in GONE_FOR_GOOD and not connection.closed_here:
             self.sessions.pop(session.id, None)
 
     async def _write(self, connection: Connection) -> None:
         while True:
             frame = await connection.queue.get()
             if isinstance(frame, int):
+                connection.closed_here = True
                 await connection.socket.close(code=frame)
                 return
             if not self.silent:

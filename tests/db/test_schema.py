@@ -97,9 +97,10 @@ async def test_sqlite_waits_for_the_disk_and_guards_references(sqlite_url: str) 
                 "foreign_keys",
                 "busy_timeout",
                 "auto_vacuum",
+                "page_size",
             )
         ]
-    assert found == ["wal", 2, 1, 5000, 2]
+    assert found == ["wal", 2, 1, 5000, 2, 8192]
 
 
 def test_a_start_with_todays_tables_loads_neither_alembic_nor_psycopg(

@@ -221,7 +221,9 @@ async def test_closed_and_private_threads_are_closed(rest: Client, channel: Sand
 
 
 def too_much_text() -> dict[str, object]:
-    return {"embeds": [discord.Embed(description="x" * 3500), discord.Embed(description="x" * 2501)]}
+    return {
+        "embeds": [discord.Embed(description="x" * 3500), discord.Embed(description="x" * 2501)]
+    }
 
 
 @pytest.mark.parametrize(
