@@ -159,9 +159,9 @@ def _content_is_short(message: JSON, _: RecordedRequest) -> Iterator[str]:
 def _something_is_there(message: JSON, request: RecordedRequest) -> Iterator[str]:
     parts = ("content", "embeds", "components", "attachments", "sticker_ids", "poll")
     deferred = request.route.endswith("/callback") and request.json.get("type") == 5
-    if request.method == "POST" and not deferred and not request.files:
-        if not any(message.get(part) for part in parts):
-            yield "the message is empty"
+    new = request.method == "POST" and not deferred
+    if new and not request.files and not any(message.get(part) for part in parts):
+        yield "the message is empty"
 
 
 def _embeds(message: JSON) -> list[JSON]:

@@ -1,10 +1,6 @@
 """Many tasks, one piece of work: what waits at the same time is done together."""
 
 import asyncio
-import os
-import time
-QUIET=int(os.environ.get('QUIET','1'))
-LINGER=float(os.environ.get('LINGER','0.005'))
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -52,7 +48,6 @@ class Batcher(Generic[T, R]):
     async def _work(self) -> None:
         try:
             while self._waiting:
-                await self._gather()
                 count = min(self._max_items, len(self._waiting))
                 await self._flush_some([self._waiting.popleft() for _ in range(count)])
         finally:
@@ -60,15 +55,6 @@ class Batcher(Generic[T, R]):
             for _, future in self._waiting:  # left only if the worker itself was cancelled
                 future.cancel()
             self._waiting.clear()
-
-    async def _gather(self) -> None:
-        """Let those come in who are about to: each pass of the event loop may bring some."""
-        quiet = 0
-        deadline = time.perf_counter() + LINGER
-        while quiet < QUIET and len(self._waiting) < self._max_items and time.perf_counter() < deadline:
-            before = len(self._waiting)
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if len(self._waiting) == before else 0
 
     async def _flush_some(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
         futures = [future for _, future in batch]

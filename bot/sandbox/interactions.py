@@ -70,9 +70,13 @@ class Interaction:
         if now - self.opened_at > FIRST_ANSWER_S:
             raise UNKNOWN_INTERACTION
 
+    def is_over(self, now: float) -> bool:
+        """Whether nothing can be said to it any more."""
+        return now - self.opened_at > TOKEN_LIFE_S
+
     def check_token(self, now: float) -> None:
         """Raise what Discord says to a follow-up without a first answer, or after 15 minutes."""
-        if now - self.opened_at > TOKEN_LIFE_S:
+        if self.is_over(now):
             raise INVALID_WEBHOOK_TOKEN
         if self.callback is None:
             raise UNKNOWN_WEBHOOK

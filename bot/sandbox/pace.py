@@ -22,6 +22,7 @@ LIMITS: Mapping[str, tuple[int, float]] = {
     "PATCH /webhooks/{webhook_id}/{webhook_token}/messages/@original": (5, 2.0),
 }
 USUAL_LIMIT = (50, 1.0)
+MANY_WINDOWS = 1_000
 
 
 @dataclass(slots=True)
@@ -89,6 +90,8 @@ class Pace:
         now = self.clock()
         if not exempt and not self._global.take(now):
             return too_fast(self._global.ends_at - now, is_global=True)
+        if len(self._windows) > MANY_WINDOWS:
+            self._windows = {key: one for key, one in self._windows.items() if one.ends_at > now}
         limit, length_s = LIMITS.get(route, USUAL_LIMIT)
         window = self._windows.setdefault((route, place), _Window(limit, length_s))
         passed = window.take(now)

@@ -33,7 +33,9 @@ async def user(call: Call) -> Reply:
 
 async def my_guilds(call: Call) -> Reply:
     """GET /users/@me/guilds."""
-    guilds = [guild for guild in call.world.guilds.values() if guild.bot_inside]
+    low, high = int(call.query.get("after", 0)), int(call.query.get("before", 1 << 63))
+    inside = [guild for guild in call.world.guilds.values() if guild.bot_inside]
+    guilds = sorted((one for one in inside if low < one.id < high), key=lambda one: one.id)
     listed: list[JSON] = [
         {"id": str(guild.id), "name": guild.name, "icon": None, "owner": False,
          "permissions": str(guild.bot.permissions()), "features": []}

@@ -23,6 +23,7 @@ from bot.sandbox.message_rules import MAX_REQUEST_BYTES, Upload
 from bot.sandbox.pace import Pace, TooFast
 from bot.sandbox.refusals import INVALID_JSON, NOT_FOUND, TOO_LARGE, UNAUTHORIZED, Refusal
 from bot.sandbox.rest import Call, RecordedRequest, Reply, Route
+from bot.sandbox.shapes import check_shapes
 from bot.sandbox.world import World
 
 API: Final = "/api/v10"
@@ -137,6 +138,7 @@ class Server:
             if isinstance(paced, TooFast):
                 return _told_to_wait(paced)
             headers = paced
+            check_shapes(record.json)
             reply = await route.handler(self._call(request, record))
         except Refusal as refusal:
             record.answer = refusal.to_json()

@@ -132,11 +132,19 @@ class World:
         source: SandboxMessage | None = None,
     ) -> Interaction:
         """A new interaction, to be answered within 3 s."""
+        self._forget_old()
         opened = Interaction(
             self.new_id(), secrets.token_urlsafe(48), kind, channel, member, source, self.clock()
         )
         self.interactions[opened.id] = opened
         return opened
+
+    def _forget_old(self) -> None:
+        now = self.clock()
+        for old in [one for one in self.interactions.values() if one.is_over(now)]:
+            del self.interactions[old.id]
+        for key in [key for key, (at, _) in self._nonces.items() if now - at > NONCE_LIFE_S]:
+            del self._nonces[key]
 
     def interaction_of(self, token: str) -> Interaction | None:
         """The interaction with this token."""

@@ -75,7 +75,7 @@ async def test_the_client_keeps_to_the_pace_that_headers_tell(
     sandbox: Sandbox, place: discord.PartialMessageable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.pace.enabled = True
-    monkeypatch.setitem(LIMITS, POST, (2, 0.5))  # type: ignore[arg-type]  # for all else it is read-only
+    monkeypatch.setitem(LIMITS, POST, (2, 0.5))
     started = time.monotonic()
     for number in range(5):
         await place.send(str(number))
