@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from bot.errors import NotASpeckleLink
@@ -29,6 +30,7 @@ class SpeckleLink:
     thread_id: str | None = None
 
 
+@lru_cache(maxsize=256)  # asked for each delivery, of a handful of servers
 def normalise_server_url(text: str) -> str:
     """Reduce an address to its origin: scheme://host[:port], lower case, no slash at the end.
 

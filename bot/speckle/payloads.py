@@ -104,13 +104,16 @@ def _read_json(text: str) -> Any:
         except json.JSONDecodeError:
             raise
         except ValueError:  # an integer of more digits than Python reads: valid JSON all the same
-            return json.loads(text, parse_int=_read_int)
+            return _JSON.decode(text)
     except (ValueError, RecursionError) as error:
         raise NotADelivery("the body is not JSON") from error
 
 
 def _read_int(digits: str) -> int:
     return int(digits) if len(digits) <= MAX_INT_DIGITS else 0
+
+
+_JSON = json.JSONDecoder(parse_int=_read_int)
 
 
 def project_id_of(envelope: Envelope) -> str:
