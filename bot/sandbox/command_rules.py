@@ -1,6 +1,7 @@
 """What Discord asks of application commands."""
 
 import re
+from enum import IntEnum
 from typing import Any
 
 from bot.sandbox.refusals import Form, units
@@ -11,10 +12,27 @@ Path = tuple[str | int, ...]
 MAX_COMMANDS = 100
 MAX_OPTIONS = 25
 MAX_TEXT = 8000
-SUBCOMMAND, GROUP = 1, 2
-STRING, INTEGER, BOOLEAN, USER, CHANNEL, ROLE, MENTIONABLE, NUMBER, ATTACHMENT = range(3, 12)
 CHAT_INPUT = 1
 NAME = re.compile(r"^[-_'\w]{1,32}$")
+
+
+class OptionType(IntEnum):
+    """Types of a command's options."""
+
+    SUBCOMMAND = 1
+    GROUP = 2
+    STRING = 3
+    INTEGER = 4
+    BOOLEAN = 5
+    USER = 6
+    CHANNEL = 7
+    ROLE = 8
+    MENTIONABLE = 9
+    NUMBER = 10
+    ATTACHMENT = 11
+
+
+NUMBERS = (OptionType.INTEGER, OptionType.NUMBER)
 
 
 def check_commands(form: Form, commands: list[Any]) -> None:
@@ -70,15 +88,15 @@ def _check_options(form: Form, path: Path, value: Any) -> None:
         if option.get("required") and optional_seen:
             text = "Required options must be placed before non-required options"
             form.add((*path, index), "APPLICATION_COMMAND_OPTIONS_REQUIRED_INVALID", text)
-        optional_seen |= not option.get("required") and option.get("type", 0) > GROUP
+        optional_seen |= not option.get("required") and (option.get("type") or 0) > OptionType.GROUP
 
 
 def _check_option(form: Form, path: Path, option: JSON) -> None:
     _check_name(form, (*path, "name"), option.get("name"))
     form.length((*path, "description"), option.get("description"), 100, 1)
-    if option.get("type") not in range(SUBCOMMAND, ATTACHMENT + 1):
+    if option.get("type") not in list(OptionType):
         form.choices((*path, "type"), "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")
-    elif option["type"] <= GROUP:
+    elif option["type"] <= OptionType.GROUP:
         _check_options(form, (*path, "options"), option.get("options"))
     check_choices(form, (*path, "choices"), option.get("choices"), option.get("type"))
     if option.get("choices") and option.get("autocomplete"):
@@ -91,7 +109,7 @@ def check_choices(form: Form, path: Path, value: Any, option_type: int | None) -
     for index, choice in enumerate(form.items(path, value, MAX_OPTIONS)):
         form.length((*path, index, "name"), choice.get("name"), 100, 1)
         found = choice.get("value")
-        if option_type in (INTEGER, NUMBER):
+        if option_type in NUMBERS:
             if isinstance(found, bool) or not isinstance(found, int | float):
                 text = f'Value "{found}" is not a number.'
                 form.add((*path, index, "value"), "NUMBER_TYPE_COERCE", text)

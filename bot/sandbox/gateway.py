@@ -7,6 +7,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -17,9 +18,23 @@ from bot.sandbox.world import World
 
 JSON = dict[str, Any]
 
-DISPATCH, HEARTBEAT, IDENTIFY, PRESENCE, RESUME, RECONNECT = 0, 1, 2, 3, 6, 7
-REQUEST_MEMBERS, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 8, 9, 10, 11
-VOICE_STATE = 4
+
+class Op(IntEnum):
+    """Gateway opcodes."""
+
+    DISPATCH = 0
+    HEARTBEAT = 1
+    IDENTIFY = 2
+    PRESENCE = 3
+    VOICE_STATE = 4
+    RESUME = 6
+    RECONNECT = 7
+    REQUEST_MEMBERS = 8
+    INVALID_SESSION = 9
+    HELLO = 10
+    HEARTBEAT_ACK = 11
+
+
 UNKNOWN_OPCODE, DECODE_ERROR, NOT_AUTHENTICATED, AUTHENTICATION_FAILED = 4001, 4002, 4003, 4004
 ALREADY_AUTHENTICATED, INVALID_SHARD, DISALLOWED_INTENTS = 4005, 4010, 4014
 PRIVILEGED_INTENTS = 1 << 1 | 1 << 8 | 1 << 15
@@ -43,7 +58,7 @@ class Session:
     def dispatch(self, name: str, data: Any) -> None:
         """Number the event, keep it for a replay, and send it if somebody listens."""
         self.seq += 1
-        event = {"op": DISPATCH, "t": name, "s": self.seq, "d": data}
+        event = {"op": Op.DISPATCH, "t": name, "s": self.seq, "d": data}
         self.sent.append(event)
         if self.connection is not None:
             self.connection.put(event)
@@ -133,12 +148,12 @@ class Gateway:
         if not resumable:
             self.sessions.clear()
         for connection in self.connections:
-            connection.put({"op": INVALID_SESSION, "d": resumable})
+            connection.put({"op": Op.INVALID_SESSION, "d": resumable})
 
     def ask_to_reconnect(self) -> None:
         """Send opcode 7."""
         for connection in self.connections:
-            connection.put({"op": RECONNECT, "d": None})
+            connection.put({"op": Op.RECONNECT, "d": None})
 
     # ── one connection ────────────────────────────────────────────────────────────────────────
 
@@ -151,7 +166,7 @@ class Gateway:
         zipped = request.query.get("compress") == "zlib-stream"
         connection = Connection(socket, request, zlib.compressobj() if zipped else None)
         self.connections.add(connection)
-        connection.put({"op": HELLO, "d": {"heartbeat_interval": int(self.heartbeat_s * 1000)}})
+        connection.put({"op": Op.HELLO, "d": {"heartbeat_interval": int(self.heartbeat_s * 1000)}})
         writer = asyncio.create_task(self._write(connection), name="sandbox-gateway-writer")
         try:
             await self._read(connection)
@@ -197,18 +212,18 @@ class Gateway:
 
     def _take(self, connection: Connection, opcode: int, data: Any) -> None:
         match opcode:
-            case 1:  # HEARTBEAT
+            case Op.HEARTBEAT:
                 self.heartbeats += 1
-                connection.put({"op": HEARTBEAT_ACK})
-            case 2 | 6 if connection.session is not None:
+                connection.put({"op": Op.HEARTBEAT_ACK})
+            case Op.IDENTIFY | Op.RESUME if connection.session is not None:
                 connection.put(ALREADY_AUTHENTICATED)
-            case 2:
+            case Op.IDENTIFY:
                 self._identify(connection, data)
-            case 6:
+            case Op.RESUME:
                 self._resume(connection, data)
-            case 3 | 4 | 8 if connection.session is not None:
+            case Op.PRESENCE | Op.VOICE_STATE | Op.REQUEST_MEMBERS if connection.session:
                 pass  # presence, voice and member lists: nothing that a bot here would see
-            case 3 | 4 | 8:
+            case Op.PRESENCE | Op.VOICE_STATE | Op.REQUEST_MEMBERS:
                 connection.put(NOT_AUTHENTICATED)
             case _:
                 connection.put(UNKNOWN_OPCODE)
@@ -253,7 +268,7 @@ class Gateway:
         session = self.sessions.get(str(data.get("session_id")))
         seq = data.get("seq")
         if session is None or not isinstance(seq, int) or seq > session.seq:
-            connection.put({"op": INVALID_SESSION, "d": False})
+            connection.put({"op": Op.INVALID_SESSION, "d": False})
             return
         self.resumes += 1
         connection.session, session.connection = session, connection

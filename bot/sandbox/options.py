@@ -4,13 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.sandbox import wire
-from bot.sandbox.command_rules import (
-    GROUP,
-    INTEGER,
-    MENTIONABLE,
-    ROLE,
-    USER,
-)
+from bot.sandbox.command_rules import OptionType
 from bot.sandbox.errors import NotOffered, WrongOption
 from bot.sandbox.model import SandboxChannel, SandboxMember, SandboxRole
 from bot.sandbox.permissions import ALL, Permission
@@ -37,7 +31,7 @@ class Filler:
             below = _named(command, name)
             inner = self.fill(below, rest, given)
             return [{"type": below["type"], "name": name, "options": inner}]
-        options = [one for one in command.get("options") or () if one["type"] > GROUP]
+        options = [one for one in command.get("options") or () if one["type"] > OptionType.GROUP]
         self._check_names(command, options, given)
         filled = []
         for option in options:
@@ -82,15 +76,15 @@ class Filler:
 
     def _value(self, option: JSON, value: Any) -> Any:
         match option["type"]:
-            case 3:  # STRING
+            case OptionType.STRING:
                 return _text(option, value)
-            case 4 | 10:  # INTEGER, NUMBER
+            case OptionType.INTEGER | OptionType.NUMBER:
                 return _number(option, value)
-            case 5:  # BOOLEAN
+            case OptionType.BOOLEAN:
                 return _truth(option, value)
-            case 7:  # CHANNEL
+            case OptionType.CHANNEL:
                 return self._channel_id(option, value)
-            case 6 | 8 | 9:  # USER, ROLE, MENTIONABLE
+            case OptionType.USER | OptionType.ROLE | OptionType.MENTIONABLE:
                 return self._someone_id(option, value)
             case _:
                 raise WrongOption(f"the sandbox cannot fill in {option['name']!r}")
@@ -124,9 +118,17 @@ class Filler:
         wanted = value.id if isinstance(value, SandboxMember | SandboxRole) else value
         text = str(wanted).strip("<>@!&")
         found_id = int(text) if text.isdecimal() else 0
-        if guild and option["type"] in (USER, MENTIONABLE) and found_id in guild.members:
+        if (
+            guild
+            and option["type"] in (OptionType.USER, OptionType.MENTIONABLE)
+            and found_id in guild.members
+        ):
             self._resolve_member(guild.members[found_id])
-        elif guild and option["type"] in (ROLE, MENTIONABLE) and found_id in guild.roles:
+        elif (
+            guild
+            and option["type"] in (OptionType.ROLE, OptionType.MENTIONABLE)
+            and found_id in guild.roles
+        ):
             role = guild.roles[found_id]
             self.resolved.setdefault("roles", {})[text] = wire.role(role)
         else:
@@ -143,7 +145,7 @@ class Filler:
 
 def _named(command: JSON, name: str) -> JSON:
     for option in command.get("options") or ():
-        if option["name"] == name and option["type"] <= GROUP:
+        if option["name"] == name and option["type"] <= OptionType.GROUP:
             return dict(option)
     raise NotOffered(f"/{command['name']} has no subcommand {name!r}")
 
@@ -163,7 +165,7 @@ def _text(option: JSON, value: Any) -> str:
 
 def _number(option: JSON, value: Any) -> int | float:
     choices = {choice["name"]: choice["value"] for choice in option.get("choices") or ()}
-    convert = int if option["type"] == INTEGER else float
+    convert = int if option["type"] == OptionType.INTEGER else float
     try:
         number: int | float = convert(choices.get(value, value))
     except (TypeError, ValueError):

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -23,6 +24,9 @@ LIMITS: Mapping[str, tuple[int, float]] = {
 }
 USUAL_LIMIT = (50, 1.0)
 MANY_WINDOWS = 1_000
+# Refused requests (401, 403, 429 but not shared-scope) until the address is banned.
+MAX_REFUSED = 10_000
+REFUSED_WINDOW_S = 600.0
 
 
 @dataclass(slots=True)
@@ -77,8 +81,29 @@ class Pace:
 
     enabled: bool = True
     clock: Callable[[], float] = time.monotonic
+    max_refused: int = MAX_REFUSED
+    _refused_at: deque[float] = field(default_factory=deque)
     _windows: dict[tuple[str, str], _Window] = field(default_factory=dict)
     _global: _Window = field(default_factory=lambda: _Window(GLOBAL_LIMIT, GLOBAL_WINDOW_S))
+
+    @property
+    def refused_count(self) -> int:
+        """How many requests of the last 10 minutes count towards a ban."""
+        oldest = self.clock() - REFUSED_WINDOW_S
+        while self._refused_at and self._refused_at[0] < oldest:
+            self._refused_at.popleft()
+        return len(self._refused_at)
+
+    @property
+    def banned(self) -> bool:
+        """Whether Cloudflare now answers in Discord's place."""
+        return self.enabled and self.refused_count >= self.max_refused
+
+    def note(self, status: int, headers: Mapping[str, str]) -> None:
+        """Count an answer if it is a refusal that Discord counts."""
+        shared = headers.get("X-RateLimit-Scope") == "shared"
+        if status in (401, 403) or (status == 429 and not shared):
+            self._refused_at.append(self.clock())
 
     def check(self, route: str, place: str, *, exempt: bool) -> Mapping[str, str] | TooFast:
         """Headers of the answer, or the refusal. `exempt`: does not count against the 50.

@@ -3,7 +3,7 @@
 from typing import Any
 
 from bot.sandbox import wire
-from bot.sandbox.command_rules import check_choices
+from bot.sandbox.command_rules import OptionType, check_choices
 from bot.sandbox.component_rules import check_modal
 from bot.sandbox.interactions import ALLOWED, Asked, Callback, Interaction
 from bot.sandbox.message_rules import edit, new_message, read_draft
@@ -99,7 +99,9 @@ def _choices(data: JSON) -> list[JSON]:
     form = Form()
     choices = data.get("choices") or []
     numbers = all(isinstance(one.get("value"), int | float) for one in choices)
-    check_choices(form, ("data", "choices"), choices, 4 if numbers else 3)
+    check_choices(
+        form, ("data", "choices"), choices, OptionType.NUMBER if numbers else OptionType.STRING
+    )
     form.finish()
     return list(choices)
 

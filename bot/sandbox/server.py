@@ -37,6 +37,7 @@ ROUTES: Final = (
     *rest_interactions.ROUTES,
 )
 FILE_FIELD = re.compile(r"^files\[(\d{1,4})\]$")
+BANNED: Final = Refusal(429, 0, "You are being blocked from accessing our API")
 NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -103,6 +104,7 @@ class Server:
             _cut(request)
             return web.Response()
         record.status = answer.status
+        self.pace.note(answer.status, answer.headers)
         return answer
 
     async def _with_faults(
@@ -111,6 +113,9 @@ class Server:
         """The answer, or None where the connection is to be cut."""
         named = (route.method, route.template, record.path)
         take = self.faults.take
+        if self.pace.banned:
+            await _read_quietly(request)
+            return _failed(BANNED)
         if take(Reset, *named, lambda fault: not fault.after):
             return None
         if slow := take(Slow, *named, lambda fault: not fault.after):
@@ -230,8 +235,8 @@ def _refused(refusal: Refusal, headers: Mapping[str, str] = NO_HEADERS) -> web.R
 
 
 def _failed(refusal: Refusal) -> web.Response:
-    """An error by a switch: above 500 as a proxy writes it, unless a code was given."""
-    if refusal.status >= 500 and not refusal.code:
+    """An error by a switch, or a ban: above 500 as a proxy writes it, unless a code was given."""
+    if refusal is BANNED or (refusal.status >= 500 and not refusal.code):
         text = f"<html><title>{refusal.status}</title>{refusal.message}</html>"
         return web.Response(text=text, status=refusal.status, content_type="text/html")
     return _refused(refusal)

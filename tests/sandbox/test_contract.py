@@ -196,3 +196,26 @@ async def test_the_sandbox_refuses_the_same_commands(
         told = await answer.json()
     assert (answer.status, told["code"]) == (400, 50035), json.dumps(told)
     assert sandbox.commands == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        "x",
+        {"content": 5},
+        {"embeds": {"title": "x"}},
+        {"embeds": ["x"]},
+        {"embeds": [{"fields": [["x"]]}]},
+        {"content": "x", "components": [{"type": [1]}]},
+        {"content": "x", "components": [{"type": 1, "components": "x"}]},
+        {"content": "x", "flags": "many"},
+        {"content": "x", "attachments": ["x"]},
+    ],
+)
+async def test_values_of_the_wrong_type_are_a_bad_form(
+    sandbox: Sandbox, channel: SandboxChannel, raw: aiohttp.ClientSession, body: Any
+) -> None:
+    url = f"{sandbox.api_url}/channels/{channel.id}/messages"
+    async with raw.post(url, json=body) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (400, 50035)

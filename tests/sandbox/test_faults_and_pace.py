@@ -121,3 +121,16 @@ async def test_without_the_token_nothing_is_answered(sandbox: Sandbox) -> None:
             assert await answer.json() == {"message": "401: Unauthorized", "code": 0}
         async with stranger.get(f"{sandbox.api_url}/gateway") as answer:
             assert (await answer.json())["url"] == sandbox.gateway_url
+
+
+async def test_who_is_refused_too_often_is_banned(
+    sandbox: Sandbox, channel: SandboxChannel, place: discord.PartialMessageable
+) -> None:
+    sandbox.pace.enabled, sandbox.pace.max_refused = True, 2
+    assert channel.guild is not None
+    channel.deny(channel.guild.bot, "send_messages")
+    for status in (403, 403, 429):
+        with pytest.raises(discord.HTTPException) as refused:
+            await place.send("hello?")
+        assert refused.value.status == status
+    assert sandbox.pace.refused_count == 3
