@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -36,6 +37,9 @@ LARGE_BODY_BYTES = 256 * 1024  # from here on, hashing and parsing leave the eve
 LARGE_BODIES_AT_ONCE = 4  # bounds memory: 4 × 25 MiB
 READY_WRITE_TIMEOUT_S = 3.0
 GATEWAY_SILENCE_LIMIT_S = 120.0  # Discord asks for a heartbeat about every 41 s and answers each
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Take = Callable[[web.Request, bytes], Awaitable[web.Response]]
 
 REFUSED = "The webhook's address or signature is wrong. Compare both with the bot's set-up message."
 
@@ -108,12 +112,12 @@ class WebhookListener:
         self._now = now
         self._bad_attempts = BadAttempts()
         self._large_bodies = asyncio.Semaphore(LARGE_BODIES_AT_ONCE)
-        self.app = web.Application(client_max_size=max_body_bytes, middlewares=[_never_a_500])
-        self.app.router.add_post("/webhooks/{key}", self._own_hook)
+        self.app = web.Application(client_max_size=max_body_bytes)
+        self.app.router.add_post("/webhooks/{key}", _never_a_500(self._own_hook))
         self.app.router.add_get("/healthz", _healthz)
-        self.app.router.add_get("/readyz", self._readyz)
+        self.app.router.add_get("/readyz", _never_a_500(self._readyz))
         if shared_hook is not None:
-            self.app.router.add_post("/webhook", self._shared)
+            self.app.router.add_post("/webhook", _never_a_500(self._shared))
 
     @asynccontextmanager
     async def listening(self, host: str, port: int) -> AsyncIterator[int]:
@@ -140,13 +144,25 @@ class WebhookListener:
         hook = await self._storage.hooks.by_key(request.match_info["key"])
         if hook is None:
             return await self._refuse(request)
-        async with self._body(request) as body:
-            envelope = await _authenticate(body, request, hook.secrets)
-            if envelope is None:
-                return await self._refuse(request)
-            return await self._take_own(hook, envelope, body)
+        return await self._bounded(request, partial(self._take_own, hook))
 
-    async def _take_own(self, hook: Hook, envelope: Envelope, body: bytes) -> web.Response:
+    async def _shared(self, request: web.Request) -> web.Response:
+        return await self._bounded(request, self._take_shared)
+
+    async def _bounded(self, request: web.Request, take: Take) -> web.Response:
+        """Read the body and have it taken; only so many large ones at a time."""
+        if request.content_type != "application/json" or "Content-Encoding" in request.headers:
+            raise web.HTTPUnsupportedMediaType(text="Send plain application/json.")
+        length = request.content_length
+        if length is not None and length <= LARGE_BODY_BYTES:
+            return await take(request, await _read(request))
+        async with self._large_bodies:
+            return await take(request, await _read(request))
+
+    async def _take_own(self, hook: Hook, request: web.Request, body: bytes) -> web.Response:
+        envelope = await _authenticate(body, request, hook.secrets)
+        if envelope is None:
+            return await self._refuse(request)
         project_id = project_id_of(envelope)
         if project_id != hook.project_id:
             log.warning("webhook.other_project", hook_id=hook.id)
@@ -158,20 +174,19 @@ class WebhookListener:
             )
         return await self._commit(hook.id, f"hook:{hook.id}", project_id, envelope, body)
 
-    async def _shared(self, request: web.Request) -> web.Response:
+    async def _take_shared(self, request: web.Request, body: bytes) -> web.Response:
         shared = self._shared_hook
         assert shared is not None, "routed only where there is one"  # noqa: S101
-        async with self._body(request) as body:
-            envelope = await _authenticate(body, request, (shared.secret,))
-            if envelope is None:
-                return await self._refuse(request)
-            server_url = server_url_of(envelope)
-            if server_url not in shared.servers:
-                log.warning("webhook.server_not_allowed")
-                return _answer(403, "This Speckle server is not among the bot's SPECKLE_SERVERS.")
-            project_id = project_id_of(envelope)
-            lane = f"shared:{server_url}:{project_id}"
-            return await self._commit(None, lane, project_id, envelope, body)
+        envelope = await _authenticate(body, request, (shared.secret,))
+        if envelope is None:
+            return await self._refuse(request)
+        server_url = server_url_of(envelope)
+        if server_url not in shared.servers:
+            log.warning("webhook.server_not_allowed")
+            return _answer(403, "This Speckle server is not among the bot's SPECKLE_SERVERS.")
+        project_id = project_id_of(envelope)
+        lane = f"shared:{server_url}:{project_id}"
+        return await self._commit(None, lane, project_id, envelope, body)
 
     async def _commit(
         self, hook_id: int | None, lane: str, project_id: str, envelope: Envelope, body: bytes
@@ -193,17 +208,6 @@ class WebhookListener:
             return _answer(202, "This delivery had arrived already.")
         self._stored()
         return _answer(202, "Taken.")
-
-    @asynccontextmanager
-    async def _body(self, request: web.Request) -> AsyncIterator[bytes]:
-        if request.content_type != "application/json" or "Content-Encoding" in request.headers:
-            raise web.HTTPUnsupportedMediaType(text="Send plain application/json.")
-        length = request.content_length
-        if length is not None and length <= LARGE_BODY_BYTES:
-            yield await _read(request)
-            return
-        async with self._large_bodies:
-            yield await _read(request)
 
     async def _refuse(self, request: web.Request) -> web.Response:
         log.warning("webhook.refused")
@@ -243,6 +247,8 @@ async def _healthz(_request: web.Request) -> web.Response:
 
 
 async def _read(request: web.Request) -> bytes:
+    if request.content.is_eof():  # all of it came with the head: there is nothing to wait for
+        return await request.read()
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             return await request.read()
@@ -279,20 +285,24 @@ def _answer(status: int, text: str) -> web.Response:
     return web.Response(status=status, text=text)
 
 
-@web.middleware
-async def _never_a_500(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Turn whatever went wrong into an answer that Speckle's history keeps as failed."""
-    try:
-        return await handler(request)
-    except web.HTTPException:
-        raise
-    except NotADelivery as error:
-        return _answer(400, f"This is not a Speckle webhook delivery: {error.reason}.")
-    except StorageUnavailable as error:
-        log.error("webhook.not_stored", reason=error.reason)
-        return _answer(503, "The event could not be stored; it is kept as failed in Speckle.")
-    except Exception:
-        log.exception("webhook.failed")
-        return _answer(503, "The event could not be taken; it is kept as failed in Speckle.")
+def _never_a_500(handler: Handler) -> Handler:
+    """Turn whatever goes wrong into an answer that Speckle's history keeps as failed.
+
+    Not a middleware, which costs each request as much again as finding its handler.
+    """
+
+    async def answered(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException:
+            raise
+        except NotADelivery as error:
+            return _answer(400, f"This is not a Speckle webhook delivery: {error.reason}.")
+        except StorageUnavailable as error:
+            log.error("webhook.not_stored", reason=error.reason)
+            return _answer(503, "The event could not be stored; it is kept as failed in Speckle.")
+        except Exception:
+            log.exception("webhook.failed")
+            return _answer(503, "The event could not be taken; it is kept as failed in Speckle.")
+
+    return answered

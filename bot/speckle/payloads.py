@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic_core import from_json
+
 from bot.errors import NotADelivery, NotASpeckleLink
 from bot.speckle.events import (
     AccessDeclined,
@@ -83,11 +85,7 @@ def read_envelope(body: bytes) -> Envelope:
 
     Errors: NotADelivery for anything but {"payload": {…}} or {"payload": "{…}"}.
     """
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise NotADelivery("the body is not UTF-8") from error
-    outer = _read_json(text)
+    outer = _read_json(body)
     payload = outer.get("payload") if isinstance(outer, dict) else None
     inner_text = payload if isinstance(payload, str) else None
     if inner_text is not None:
@@ -97,14 +95,15 @@ def read_envelope(body: bytes) -> Envelope:
     return Envelope(payload, inner_text)
 
 
-def _read_json(text: str) -> Any:
+def _read_json(text: bytes | str) -> Any:
     try:
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError:
-            raise
-        except ValueError:  # an integer of more digits than Python reads: valid JSON all the same
-            return _JSON.decode(text)
+        return from_json(text)
+    except (ValueError, RecursionError):
+        pass  # it is stricter than Python's own reader, which JavaScript's writer may need
+    try:
+        return _JSON.decode(text if isinstance(text, str) else text.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise NotADelivery("the body is not UTF-8") from error
     except (ValueError, RecursionError) as error:
         raise NotADelivery("the body is not JSON") from error
 
