@@ -17,17 +17,17 @@ from typing import Any, Protocol, TypeVar, cast
 from sqlalchemy import (
     URL,
     Connection,
+    Dialect,
     Engine,
     Table,
     create_engine,
     event,
     insert,
     make_url,
-    text,
 )
 from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -41,13 +41,17 @@ BUSY_TIMEOUT_MS = 5000  # how long SQLite waits for another process's lock
 POOL_TIMEOUT_S = 10.0
 SQLITE_READERS = 3  # each is a thread
 POSTGRESQL_CONNECTIONS = 8
-CHECKPOINT_PAGES = 2000  # of 8 KiB: a rarer checkpoint costs less, the WAL stays near 16 MiB
+# The write-ahead log is copied into the file when it has grown to this size, beside the commits and
+# not in one of them. SQLite's own copying, which a commit waits for, is for when that cannot be.
+CHECKPOINT_BYTES = 64 * 1024 * 1024
+LAST_RESORT_PAGES = 20_000  # of 8 KiB
 
 # FULL, because a 202 promises that the event survives a power cut, not only a crash.
 SQLITE_PRAGMAS = (
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
-    f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}",
+    f"PRAGMA wal_autocheckpoint={LAST_RESORT_PAGES}",
+    "PRAGMA journal_size_limit=0",  # a log that starts anew is cut, so that its size tells its use
 )
 
 # Seconds, but tcp_user_timeout: milliseconds after which unanswered bytes end a connection.
@@ -65,10 +69,11 @@ POSTGRESQL_SESSION = (
        WHERE current_setting('synchronous_commit') = 'off'""",
 )
 
-SQLITE_LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+SQLITE_ROWS_A_STATEMENT = 1_000  # SQLite takes 32,766 values in one
 
 
 T = TypeVar("T")
+W = TypeVar("W")
 
 
 class InsertOf(Protocol):
@@ -96,6 +101,7 @@ class Database:
         self._blocking = blocking
         self._thread = ThreadPoolExecutor(2, thread_name_prefix="database")
         self._turn = asyncio.Lock()
+        self._checkpoint: asyncio.Task[None] | None = None
 
     @classmethod
     @asynccontextmanager
@@ -109,6 +115,8 @@ class Database:
         try:
             yield (database := cls(url, reader, writer, blocking))
         finally:
+            if database._checkpoint is not None:
+                await database._checkpoint
             database._thread.shutdown()
             blocking.dispose()
             await reader.dispose()
@@ -127,22 +135,45 @@ class Database:
         with unavailable_told():
             async with self._my_turn(), self._writer.begin() as connection:
                 yield connection
+        self._wrote()
 
     async def write_at_once(self, work: Callable[[Connection], T]) -> T:
         """Do `work` in one transaction and one thread; committed and synced when this returns.
 
         The event loop, which serves those who wait for it, is not asked between two statements.
         """
-        loop = asyncio.get_running_loop()
         with unavailable_told():
             async with self._my_turn():
-                return await loop.run_in_executor(self._thread, self._in_transaction, work)
+                done = await self._in_thread(self._in_transaction, work)
+        self._wrote()
+        return done
 
     async def read_at_once(self, work: Callable[[Connection], T]) -> T:
         """Do `work`, which reads, in one thread."""
-        loop = asyncio.get_running_loop()
         with unavailable_told():
-            return await loop.run_in_executor(self._thread, self._reading, work)
+            return await self._in_thread(self._reading, work)
+
+    async def _in_thread(self, do: Callable[[W], T], work: W) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, do, work)
+
+    def _wrote(self) -> None:
+        """See to SQLite's write-ahead log after a commit."""
+        running = self._checkpoint is not None and not self._checkpoint.done()
+        if self.is_sqlite and not running and wal_size(self.url) > CHECKPOINT_BYTES:
+            self._checkpoint = asyncio.create_task(self._copy_wal(), name="checkpoint")
+
+    async def _copy_wal(self) -> None:
+        """Copy the log into the file: most of it beside the commits, the rest between two.
+
+        The log starts anew only at a moment when all of it is copied, and under a steady load no
+        such moment comes by itself.
+        """
+        try:
+            await self._in_thread(self._reading, _passive_checkpoint)
+            async with self._turn:
+                await self._in_thread(self._reading, _passive_checkpoint)
+        except DBAPIError:
+            return  # such as a full disk: the commits say so, and the next one asks again
 
     def _in_transaction(self, work: Callable[[Connection], T]) -> T:
         with self._blocking.begin() as connection:
@@ -159,18 +190,20 @@ class Database:
     ) -> list[int]:
         """Insert rows at once, within `write_at_once`; their ids, ascending in their order.
 
-        On SQLite, where RETURNING would cost a statement a row, the ids are counted here: nobody
-        else writes while the transaction lasts.
+        On SQLite all rows go in one statement: each gives Python's lock away several times, and a
+        busy event loop does not soon give it back.
         """
         if not rows:
             return []
         if not self.is_sqlite:
             statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
             return list(connection.scalars(statement, rows))
-        last = connection.scalar(SQLITE_LAST_ID, {"name": table.name})
-        ids = list(range((last or 0) + 1, (last or 0) + 1 + len(rows)))
-        numbered = [{**row, "id": row_id} for row_id, row in zip(ids, rows, strict=True)]
-        connection.execute(insert(table), numbered)
+        ids: list[int] = []
+        for start in range(0, len(rows), SQLITE_ROWS_A_STATEMENT):
+            some = rows[start : start + SQLITE_ROWS_A_STATEMENT]
+            result = connection.exec_driver_sql(*_sqlite_insert(connection.dialect, table, some))
+            # AUTOINCREMENT counts up by one, as nobody else writes while the transaction lasts.
+            ids += range(result.lastrowid - len(some) + 1, result.lastrowid + 1)
         return ids
 
     @asynccontextmanager
@@ -191,6 +224,26 @@ class Database:
 
     def _my_turn(self) -> AbstractAsyncContextManager[None]:
         return self._turn if self.is_sqlite else nullcontext()
+
+
+def _sqlite_insert(
+    dialect: Dialect, table: Table, rows: Sequence[Mapping[str, Any]]
+) -> tuple[str, tuple[Any, ...]]:
+    """One INSERT of many rows, all with the same columns, and its parameters.
+
+    SQLAlchemy's own takes longer to write down than SQLite to carry out.
+    """
+    names = list(rows[0])
+    places = f"({', '.join('?' * len(names))})"
+    statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES "  # noqa: S608
+    types = [table.c[name].type.dialect_impl(dialect) for name in names]
+    processors = [one.bind_processor(dialect) for one in types]
+    values = tuple(
+        value if process is None else process(value)
+        for row in rows
+        for process, value in zip(processors, row.values(), strict=True)
+    )
+    return statement + ", ".join([places] * len(rows)), values
 
 
 def parse_url(database_url: str) -> URL:
@@ -214,6 +267,18 @@ def sqlite_path(url: URL) -> Path:
     """The file of an SQLite database."""
     assert url.database is not None, "parse_url lets no other pass"  # noqa: S101
     return Path(url.database)
+
+
+def wal_size(url: URL) -> int:
+    """Bytes of an SQLite database's write-ahead log; 0 where there is none."""
+    try:
+        return sqlite_path(url).with_name(sqlite_path(url).name + "-wal").stat().st_size
+    except OSError:
+        return 0
+
+
+def _passive_checkpoint(connection: Connection) -> None:
+    connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def make_folder(url: URL) -> None:

@@ -1,6 +1,6 @@
 """The inbox: every verified delivery, from the 202 to the cards that it became."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -21,16 +21,22 @@ from bot.errors import StorageUnavailable
 DUPLICATE_WITHIN = timedelta(seconds=60)
 
 Row = Mapping[Any, Any]
+Body = tuple[str, str]  # digest and lane
 
-RECENT = (
-    select(inbox.c.digest, inbox.c.lane, inbox.c.received_at, inbox.c.id)
-    .where(
-        inbox.c.digest.in_(bindparam("digests", expanding=True)),
-        inbox.c.received_at > bindparam("since"),
-    )
-    .order_by(inbox.c.id)  # so that the latest of several twins is the one that is kept below
-)
+# By id, so that the latest of several twins is the one that is kept below.
+BODIES = select(inbox.c.digest, inbox.c.lane, inbox.c.received_at, inbox.c.id).order_by(inbox.c.id)
+RECENT = BODIES.where(inbox.c.received_at > bindparam("since"))
+RECENT_OF_THESE = RECENT.where(inbox.c.digest.in_(bindparam("digests", expanding=True)))
+AFTER = BODIES.where(inbox.c.id > bindparam("last_id"))
 LOCK_DIGESTS = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Where a body stands, or is about to: its id is known after the insert."""
+
+    received_at: datetime
+    id: int = 0
 
 
 class Inbox:
@@ -42,6 +48,10 @@ class Inbox:
         self._puts = Batcher[NewInbox, InboxReceipt | StorageUnavailable](
             "inbox", self._put_together
         )
+        # What came within the last minute, oldest first. On SQLite this spares each commit a
+        # look-up in an index: what another process put there has a higher id than all of these.
+        self._recent: dict[Body, _Kept] = {}
+        self._last_id: int | None = None
 
     async def close(self) -> None:
         """Wait until all that was put is committed."""
@@ -165,36 +175,59 @@ class Inbox:
         return [(await self._put_together([item]))[0] for item in items]
 
     async def _commit(self, items: Sequence[NewInbox]) -> Sequence[InboxReceipt]:
-        return await self._database.write_at_once(lambda connection: self._keep(connection, items))
-
-    def _keep(self, connection: Connection, items: Sequence[NewInbox]) -> Sequence[InboxReceipt]:
-        if not self._database.is_sqlite:
-            _lock_digests(connection, items)
-        kept = _recent(connection, items)
-        places: list[tuple[_Kept, bool]] = []
-        fresh: list[tuple[NewInbox, _Kept]] = []
-        for item in items:
-            place = kept.get((item.digest, item.lane))
-            duplicate = place is not None and (
-                item.received_at - place.received_at < DUPLICATE_WITHIN
-            )
-            if place is None or not duplicate:
-                place = kept[item.digest, item.lane] = _Kept(item.received_at)
-                fresh.append((item, place))
-            places.append((place, duplicate))
-        rows = [_values(item) for item, _ in fresh]
-        ids = self._database.insert_in_order(connection, inbox, rows)
-        for (_, place), row_id in zip(fresh, ids, strict=True):
-            place.id = row_id
+        places, fresh = await self._database.write_at_once(
+            lambda connection: self._keep(connection, items)
+        )
+        if self._database.is_sqlite:
+            self._remember(fresh)
         return [InboxReceipt(place.id, duplicate) for place, duplicate in places]
 
+    def _keep(
+        self, connection: Connection, items: Sequence[NewInbox]
+    ) -> tuple[Sequence[tuple[_Kept, bool]], dict[Body, _Kept]]:
+        """Where each item stands and whether it stood there already; the places that are new."""
+        kept = self._earlier(connection, items)
+        places: list[tuple[_Kept, bool]] = []
+        fresh: dict[Body, _Kept] = {}
+        rows: list[dict[str, Any]] = []
+        for item in items:
+            body = (item.digest, item.lane)
+            place = fresh.get(body) or kept.get(body)
+            if place is not None and item.received_at - place.received_at < DUPLICATE_WITHIN:
+                places.append((place, True))
+                continue
+            place = fresh[body] = _Kept(item.received_at)
+            rows.append(_values(item))
+            places.append((place, False))
+        ids = self._database.insert_in_order(connection, inbox, rows)
+        new = (place for place, duplicate in places if not duplicate)
+        for place, row_id in zip(new, ids, strict=True):
+            place.id = row_id
+        return places, fresh
 
-@dataclass(slots=True)
-class _Kept:
-    """Where a body stands, or is about to: its id is known after the insert."""
+    def _earlier(self, connection: Connection, items: Sequence[NewInbox]) -> Mapping[Body, _Kept]:
+        """The latest rows of the last minute, by body: those of these bodies at least."""
+        since = min(item.received_at for item in items) - DUPLICATE_WITHIN
+        if not self._database.is_sqlite:
+            _lock_digests(connection, items)
+            digests = list({item.digest for item in items})
+            return _kept(connection.execute(RECENT_OF_THESE, {"since": since, "digests": digests}))
+        if self._last_id is None:
+            self._remember(_kept(connection.execute(RECENT, {"since": since})))
+        else:
+            self._remember(_kept(connection.execute(AFTER, {"last_id": self._last_id})))
+            self._forget_before(since)
+        return self._recent
 
-    received_at: datetime
-    id: int = 0
+    def _remember(self, kept: dict[Body, _Kept]) -> None:
+        if kept:
+            self._recent.update(kept)
+            self._last_id = next(reversed(kept.values())).id
+
+    def _forget_before(self, oldest: datetime) -> None:
+        recent = self._recent
+        while recent and recent[body := next(iter(recent))].received_at < oldest:
+            del recent[body]
 
 
 def _lock_digests(connection: Connection, items: Sequence[NewInbox]) -> None:
@@ -206,13 +239,7 @@ def _lock_digests(connection: Connection, items: Sequence[NewInbox]) -> None:
     connection.execute(LOCK_DIGESTS, {"keys": sorted(keys)})
 
 
-def _recent(connection: Connection, items: Sequence[NewInbox]) -> dict[tuple[str, str], _Kept]:
-    """The latest row of each of these bodies, by digest and lane."""
-    values = {
-        "digests": list({item.digest for item in items}),
-        "since": min(item.received_at for item in items) - DUPLICATE_WITHIN,
-    }
-    rows = connection.execute(RECENT, values)
+def _kept(rows: Iterable[Any]) -> dict[Body, _Kept]:
     return {(digest, lane): _Kept(at, row_id) for digest, lane, at, row_id in rows}
 
 
@@ -226,7 +253,6 @@ def _values(item: NewInbox) -> dict[str, Any]:
         "body": item.body,
         "received_at": item.received_at,
         "state": InboxState.NEW,
-        "attempts": 0,
         "trace": [],
     }
 
