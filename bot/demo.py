@@ -280,7 +280,7 @@ def _wrapped(text: str) -> Sequence[str]:
 
 def _plain(markdown: str) -> str:
     """Markdown as Discord would show it, near enough for a terminal; code stays as it is."""
-    parts = re.split(r"(?<!\\)`+(?:\w*\n)?", markdown)
+    parts = re.split(r"(?<!\\)(?:```(?:\w*\n)?|`+)", markdown)
     return "".join(part if number % 2 else _unmarked(part) for number, part in enumerate(parts))
 
 

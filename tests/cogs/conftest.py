@@ -15,6 +15,7 @@ from bot.sandbox import Answer, Sandbox, SandboxChannel, SandboxGuild, SandboxMe
 from bot.services.guilds import GuildService
 from bot.services.subscriptions import SubscriptionService
 from bot.storage import Storage
+from tests.openapi_contract import available, complaints
 from tests.services.conftest import (
     CLOUD,
     OWN_SERVER,
@@ -38,6 +39,8 @@ async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
     async with Sandbox.start() as running:
         yield running
+        if available():
+            assert complaints(running.requests) == []
 
 
 RunClient = Callable[..., AbstractAsyncContextManager[SpeckleBot]]

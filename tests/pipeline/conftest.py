@@ -21,6 +21,7 @@ from bot.config import Settings
 from bot.db.rows import Hook
 from bot.sandbox import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from bot.speckle.signature import sign
+from tests.openapi_contract import available, complaints
 
 DELIVERIES = Path(__file__).parent.parent / "fixtures" / "deliveries"
 READY_WITHIN_S = 15.0
@@ -80,6 +81,8 @@ async def studio(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Studio]:
             guild.add_channel("facade"),
             guild.add_member("Maren Oduya", permissions="manage_webhooks"),
         )
+        if available():
+            assert complaints(sandbox.requests) == []
 
 
 StartBot = Callable[..., AbstractAsyncContextManager[App]]
