@@ -66,8 +66,7 @@ def faults_of(request: RecordedRequest) -> Iterator[str]:
         return
     content = operation.get("requestBody", {}).get("content")
     if request.json is None:
-        unread = request.answer is None and request.status != 204  # a fault came before the body
-        if operation.get("requestBody", {}).get("required") and not unread:
+        if operation.get("requestBody", {}).get("required") and not request.unread:
             yield "the body is missing"
         return
     if content is None:

@@ -91,5 +91,6 @@ class RecordedRequest:
     json: Any
     files: Sequence[Upload]
     status: int = 0
+    unread: bool = False  # a fault came before anybody looked at the body
     query: Mapping[str, str] = field(default_factory=dict)
     answer: Any = field(default=None, repr=False)

@@ -95,7 +95,7 @@ class Server:
         place = request.path.removeprefix(API)
         record = RecordedRequest(
             route.method, route.template, place, request.headers, None, (),
-            query=dict(request.query),
+            query=dict(request.query), unread=True,
         )  # fmt: skip
         self._record(record)
         with self.world.told_afterwards():
@@ -137,6 +137,7 @@ class Server:
         headers = NO_HEADERS
         try:
             record.json, record.files = await _read(request)
+            record.unread = False
             if not route.open and not self._is_bot(request):
                 raise UNAUTHORIZED
             paced = self.pace.check(route.name, _counted_apart(request), exempt=route.exempt)
