@@ -15,6 +15,7 @@ from bot.db.queues import MAY_GO, head_settled, lock
 from bot.db.rows import (
     Batch,
     BatchState,
+    CardForm,
     ChannelQueue,
     OutboxRow,
     OutboxState,
@@ -282,4 +283,6 @@ def _outbox_row(row: Row, shown: tuple[Picture, ...]) -> OutboxRow:
         created_at=row["created_at"],
         sent_at=row["sent_at"],
         last_error=row["last_error"],
+        form=CardForm(row["form"]),
+        gave_up_at=row["gave_up_at"],
     )

@@ -64,6 +64,14 @@ class OutboxState(StrEnum):
     UNDELIVERABLE = "undeliverable"
 
 
+class CardForm(StrEnum):
+    """How much of a card is sent: what Discord refused whole is tried with less."""
+
+    FULL = "full"
+    BARE = "bare"  # without pictures and links
+    PLAIN = "plain"  # as text
+
+
 class BatchState(StrEnum):
     """Open: its message may or may not be at Discord already. Closed: that is settled."""
 
@@ -78,6 +86,7 @@ class Guild:
     guild_id: int
     joined_at: datetime
     left_at: datetime | None
+    notice_channel_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +257,8 @@ class OutboxRow:
     created_at: datetime
     sent_at: datetime | None
     last_error: str | None
+    form: CardForm
+    gave_up_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +274,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class ChannelQueue:
-    """Where the delivery to one channel stands; `due_at` is None when there is nothing to do."""
+    """Where the delivery to one channel stands; `due_at` is None when there is nothing to do.
+
+    `suspects` cards at its head were refused together, and one of them is at fault.
+    """
 
     channel_id: int
     guild_id: int
@@ -271,3 +285,4 @@ class ChannelQueue:
     attempts: int
     first_failed_at: datetime | None
     last_error: str | None
+    suspects: int

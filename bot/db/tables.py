@@ -119,6 +119,7 @@ guilds = Table(
     Column("guild_id", BigInteger(), primary_key=True, autoincrement=False),
     _time("joined_at"),
     _time("left_at", nullable=True),
+    _snowflake("notice_channel_id", nullable=True),
 )
 
 hooks = Table(
@@ -193,7 +194,7 @@ inbox = Table(
     _text("state"),
     _count("attempts"),
     _time("next_try_at", nullable=True),
-    _time("finished_at", nullable=True),
+    Column("finished_at", UtcDateTime(), nullable=True, index=True),
     _text("event_name", nullable=True),
     _json("trace"),
     # Last, as SQLite reads through a long value to get at what stands behind it.
@@ -206,6 +207,8 @@ inbox = Table(
 IS_NEW = inbox.c.state == literal_column("'new'")
 Index("ix_inbox_new", inbox.c.lane, inbox.c.id, sqlite_where=IS_NEW, postgresql_where=IS_NEW)
 # By time first, so that rows are added at its end and a look-up reads the last minute alone.
+HAS_BODY = inbox.c.body.is_not(None)
+Index("ix_inbox_finished", inbox.c.finished_at, sqlite_where=HAS_BODY, postgresql_where=HAS_BODY)
 Index("ix_inbox_received_at_digest", inbox.c.received_at, inbox.c.digest)
 
 batches = Table(
@@ -214,7 +217,7 @@ batches = Table(
     _id(),
     _snowflake("channel_id"),
     Column("nonce", CleanText(), nullable=False, unique=True),
-    _time("created_at"),
+    Column("created_at", UtcDateTime(), nullable=False, index=True),
     _text("state"),
     sqlite_autoincrement=True,
 )
@@ -241,8 +244,10 @@ outbox = Table(
     _ref("batch_id", "batches.id", None, nullable=True),
     _snowflake("message_id", nullable=True),
     _time("created_at"),
-    _time("sent_at", nullable=True),
+    Column("sent_at", UtcDateTime(), nullable=True, index=True),
     _text("last_error", nullable=True),
+    Column("form", CleanText(), nullable=False, server_default="full"),
+    Column("gave_up_at", UtcDateTime(), nullable=True, index=True),
     UniqueConstraint("inbox_id", "subscription_id"),
     sqlite_autoincrement=True,
 )
@@ -262,7 +267,7 @@ pictures = Table(
     Column("digest", CleanText(), primary_key=True),
     _text("media_type"),
     Column("content", LargeBinary(), nullable=False),
-    _time("created_at"),
+    Column("created_at", UtcDateTime(), nullable=False, index=True),
 )
 
 outbox_pictures = Table(
@@ -289,6 +294,23 @@ channel_queues = Table(
     _count("attempts"),
     _time("first_failed_at", nullable=True),
     _text("last_error", nullable=True),
+    _count("suspects"),  # how many cards at the head hold one that Discord refused
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    _id(),
+    _ref("guild_id", "guilds.guild_id"),
+    _snowflake("channel_id"),
+    _snowflake("user_id"),
+    _text("reason"),
+    _text("detail"),
+    _text("nonce"),
+    _time("created_at"),
+    _count("attempts"),
+    Column("next_try_at", UtcDateTime(), nullable=True, index=True),  # None: told, or given up
+    sqlite_autoincrement=True,
 )
 
 facts = Table(

@@ -46,8 +46,8 @@ async def test_a_guild_is_known_from_its_first_join_or_hook(
     await storage.guilds.join(1)
     await storage.guilds.join(STUDIO_KESTREL)
     assert await storage.guilds.all() == [
-        Guild(1, clock(), None),
-        Guild(STUDIO_KESTREL, joined_at, None),
+        Guild(1, clock(), None, None),
+        Guild(STUDIO_KESTREL, joined_at, None, None),
     ]
 
 
