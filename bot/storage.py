@@ -12,6 +12,7 @@ from bot.db.guilds import Guilds
 from bot.db.hooks import Hooks
 from bot.db.inbox import Inbox
 from bot.db.leader import Leader
+from bot.db.notices import Notices
 from bot.db.outbox import Outbox
 from bot.db.schema import migrate
 from bot.db.subscriptions import Subscriptions
@@ -42,6 +43,7 @@ class Storage:
         self.inbox = Inbox(database, now)
         self.outbox = Outbox(database, now)
         self.guilds = Guilds(database, now, self.hooks.forget)
+        self.notices = Notices(database, now)
         self.facts = Facts(database)
 
     @classmethod

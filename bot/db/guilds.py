@@ -54,6 +54,22 @@ class Guilds:
             )
         self._forget_hooks()
 
+    async def get(self, guild_id: int) -> Guild | None:
+        """The guild with this id."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(select(guilds).where(guilds.c.guild_id == guild_id))
+        return next((Guild(*row) for row in rows), None)
+
+    async def set_notice_channel(self, guild_id: int, channel_id: int | None) -> None:
+        """Choose where the bot tells a guild's members what it paused; None for direct messages."""
+        async with self._database.writing() as connection:
+            await add_guild(self._database, connection, guild_id, self._now())
+            await connection.execute(
+                update(guilds)
+                .where(guilds.c.guild_id == guild_id)
+                .values(notice_channel_id=channel_id)
+            )
+
     async def all(self) -> list[Guild]:
         """Every guild that the bot is in or was in, by id."""
         async with self._database.reading() as connection:

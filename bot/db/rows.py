@@ -286,3 +286,23 @@ class ChannelQueue:
     first_failed_at: datetime | None
     last_error: str | None
     suspects: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What one member is to be told of a channel that the bot paused.
+
+    `detail` is what Discord answered, or which permissions are missing. `next_try_at` is None once
+    it is told or given up.
+    """
+
+    id: int
+    guild_id: int
+    channel_id: int
+    user_id: int
+    reason: PauseReason
+    detail: str
+    nonce: str
+    created_at: datetime
+    attempts: int
+    next_try_at: datetime | None

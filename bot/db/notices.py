@@ -1,0 +1,90 @@
+"""Notices: who is still to be told that the bot paused what they set up, and why."""
+
+import secrets
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db.engine import Database
+from bot.db.rows import Notice, PauseReason
+from bot.db.tables import IS_WAITING, notices, outbox, subscriptions
+
+NONCE_BYTES = 12  # 24 characters in hex; Discord takes up to 25
+
+
+class Notices:
+    """Gives out notices until each is settled: told, or given up."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    async def due(self, limit: int) -> list[Notice]:
+        """Notices to tell now, the longest due first."""
+        statement = (
+            select(notices)
+            .where(notices.c.next_try_at <= self._now())
+            .order_by(notices.c.next_try_at, notices.c.id)
+            .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).mappings().all()
+        return [Notice(**{**row, "reason": PauseReason(row["reason"])}) for row in rows]
+
+    async def settle(self, notice_id: int) -> None:
+        """A notice is told, or given up: it never comes again."""
+        statement = update(notices).where(notices.c.id == notice_id).values(next_try_at=None)
+        async with self._database.writing() as connection:
+            await connection.execute(statement)
+
+    async def postpone(self, notice_id: int, until: datetime) -> None:
+        """A try failed; the notice is due again at `until`, unless it was settled meanwhile."""
+        pending = (notices.c.id == notice_id, notices.c.next_try_at.is_not(None))
+        values = {"attempts": notices.c.attempts + 1, "next_try_at": until}
+        async with self._database.writing() as connection:
+            await connection.execute(update(notices).where(*pending).values(values))
+
+    async def cards_kept(self, channel_id: int) -> int:
+        """How many cards wait for a channel."""
+        statement = (
+            select(func.count())
+            .select_from(outbox)
+            .where(outbox.c.channel_id == channel_id, IS_WAITING)
+        )
+        async with self._database.reading() as connection:
+            return (await connection.scalar(statement)) or 0
+
+
+async def write_notices(
+    connection: AsyncConnection,
+    channel_id: int,
+    subscription_ids: Collection[int],
+    reason: PauseReason,
+    detail: str,
+    now: datetime,
+) -> None:
+    """Leave one notice for each member who made some of these subscriptions of the channel."""
+    makers = (
+        select(subscriptions.c.guild_id, subscriptions.c.created_by)
+        .where(subscriptions.c.id.in_(subscription_ids))
+        .distinct()
+        .order_by(subscriptions.c.guild_id, subscriptions.c.created_by)
+    )
+    rows = [
+        {
+            "guild_id": guild_id,
+            "channel_id": channel_id,
+            "user_id": user_id,
+            "reason": reason,
+            "detail": detail,
+            "nonce": secrets.token_hex(NONCE_BYTES),
+            "created_at": now,
+            "attempts": 0,
+            "next_try_at": now,
+        }
+        for guild_id, user_id in await connection.execute(makers)
+    ]
+    if rows:
+        await connection.execute(insert(notices), rows)
