@@ -1,4 +1,4 @@
-"""The command line: `python -m bot run | demo | check | migrate | key`.
+"""The command line: `python -m bot run | demo | check | migrate | key | soak`.
 
 What a command needs is imported when it runs, so that each starts fast.
 """
@@ -6,6 +6,7 @@ What a command needs is imported when it runs, so that each starts fast.
 import asyncio
 import io
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Coroutine
@@ -15,7 +16,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from bot.errors import BotError, ConfigError, SchemaTooNew, SealError, StorageUnavailable
+from bot.errors import (
+    BotError,
+    ConfigError,
+    PartFailed,
+    SchemaTooNew,
+    SealError,
+    StorageUnavailable,
+)
 
 if TYPE_CHECKING:
     from bot.config import Settings
@@ -74,6 +82,32 @@ def demo(context: click.Context, port: int | None) -> None:
     from bot.demo import run_demo
 
     context.exit(_until_stopped(run_demo(port)) or 0)
+
+
+@cli.command()
+@click.option("--kills", type=click.IntRange(min=0), default=300, show_default=True)
+@click.option("--seed", type=int, help="The seed of a run to repeat. A new one, unless you say.")
+@click.option("--rate", type=float, default=300.0, show_default=True, help="Deliveries a second.")
+@click.option("--database-url", help="An empty database. An SQLite file, unless you say.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Keep log and database here.")
+@click.pass_context
+def soak(
+    context: click.Context,
+    kills: int,
+    seed: int | None,
+    rate: float,
+    database_url: str | None,
+    folder: Path | None,
+) -> None:
+    """Kill the bot again and again amid faults; see that no event is lost or shown twice."""
+    from bot.soak import Plan, soak
+
+    seed = secrets.randbelow(1_000_000) if seed is None else seed
+    report = _until_stopped(soak(Plan(kills, seed, rate, database_url, folder), click.echo))
+    if report is None:
+        context.exit(FAILED)
+    click.echo(str(report))
+    context.exit(FAILED if report.broken else 0)
 
 
 @cli.command()
@@ -146,6 +180,12 @@ def in_words(error: BotError) -> str:
             return (
                 f"✘ The database has version {error.found}, which only a newer release of the bot "
                 "knows. Update the bot, or go back to a copy of the database from before."
+            )
+        case PartFailed():
+            return (
+                f"✘ The bot stopped, because its part “{error.part}” failed; the log above says "
+                "how. Nothing that was taken in is lost: start the bot again. If it happens again, "
+                "please report it with those log lines."
             )
         case SealError():
             return f"✘ Look at ENCRYPTION_KEYS: {error}."

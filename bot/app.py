@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +17,8 @@ from bot.config import Settings
 from bot.db.vault import Vault
 from bot.discord_client import SpeckleBot, use_api
 from bot.discord_out import send
-from bot.errors import ConfigError, Problem, StorageUnavailable
+from bot.discord_pace import Pace
+from bot.errors import BotError, ConfigError, PartFailed, Problem, StorageUnavailable
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.ingest import Ingest
 from bot.services.guilds import GuildService
@@ -74,9 +75,15 @@ async def running(settings: Settings) -> AsyncIterator[App]:
     async with Storage.open(settings.database_url, vault, utc_now) as storage:
         gateway = _speckle_gateway(settings)
         guilds = GuildService(storage, utc_now)
-        bot = SpeckleBot(storage, _subscriptions(settings, storage), guilds)
+        pace = Pace(settings.delivery.requests_per_s)
+        bot = SpeckleBot(storage, _subscriptions(settings, storage), guilds, pace)
         delivery = Delivery(
-            storage, partial(send, bot), channels_at_once=settings.delivery.concurrency, now=utc_now
+            storage,
+            partial(send, bot),
+            _not_explained,
+            pace,
+            channels_at_once=settings.delivery.concurrency,
+            now=utc_now,
         )
         ingest = Ingest(
             storage,
@@ -95,14 +102,20 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             now=utc_now,
         )
         try:
-            async with listener.listening(settings.webhook_host, settings.webhook_port) as port:
+            # The listener last, so that it ends first: nothing comes in while the rest is finished.
+            leader = _lead(storage, settings, bot, token, ingest, delivery)
+            async with (
+                _background(leader, name="leader"),
+                listener.listening(settings.webhook_host, settings.webhook_port) as port,
+            ):
                 log.info("listener.up", host=settings.webhook_host, port=port)
-                async with _background(
-                    _lead(storage, settings, bot, token, ingest, delivery), name="leader"
-                ):
-                    yield App(storage, bot, port)
+                yield App(storage, bot, port)
         finally:
             gateway.close()
+
+
+async def _not_explained(_guild_id: int, _channel_id: int) -> str | None:
+    return None
 
 
 async def _lead(
@@ -125,14 +138,52 @@ async def _lead(
             )
         log.info("app.standby", why="another process leads; this one takes webhooks meanwhile")
         await asyncio.sleep(LEAD_RETRY_S)
-    keep_days = settings.retention.left_guild_days
+    parts: Mapping[str, Coroutine[None, None, None]] = {
+        "ingest": ingest.run(),
+        "delivery": delivery.run(bot.logged_in),
+        "discord": bot.stay_connected(token),
+        "housekeeping": _housekeeping(
+            bot.guild_service, timedelta(days=settings.retention.left_guild_days)
+        ),
+        "leadership": _keep_leading(storage),
+    }
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(ingest.run(), name="ingest")
-        tasks.create_task(delivery.run(bot.logged_in), name="delivery")
-        tasks.create_task(bot.stay_connected(token), name="discord")
-        tasks.create_task(
-            _housekeeping(bot.guild_service, timedelta(days=keep_days)), name="housekeeping"
-        )
+        for name, work in parts.items():
+            tasks.create_task(_vital(name, work), name=name)
+
+
+async def _vital(name: str, work: Coroutine[None, None, None]) -> None:
+    """Do work that must not end; whatever ends it ends the bot, with a line in the log.
+
+    Errors: PartFailed; an error that says itself what to do stays as it is.
+    """
+    try:
+        await work
+    except BotError:
+        raise
+    except Exception as error:
+        log.critical("app.part_failed", part=name, exc_info=error)
+        raise PartFailed(name) from error
+    log.critical("app.part_ended", part=name)
+    raise PartFailed(name)
+
+
+async def _keep_leading(storage: Storage) -> None:
+    """Look again and again whether this process still leads; it stops if another one does.
+
+    On PostgreSQL the lead goes with the connection that holds it. While the database is away
+    nobody can take the lead, and this process can do nothing with it.
+    """
+    while True:
+        await asyncio.sleep(LEAD_RETRY_S)
+        try:
+            leads = await storage.lead()
+        except StorageUnavailable as error:
+            log.error("app.lead_unknown", reason=error.reason)
+            continue
+        if not leads:
+            log.critical("app.lead_lost", why="the connection to the database was cut")
+            raise PartFailed("leadership")
 
 
 async def _housekeeping(guilds: GuildService, keep: timedelta) -> None:

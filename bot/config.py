@@ -272,11 +272,19 @@ class Delivery(_Section):
     """How cards are sent to Discord."""
 
     concurrency: int = _setting(
-        8,
+        64,
         "Channels that are sent to side by side. Within a channel order always holds.",
-        "a whole number from 1 to 64",
+        "a whole number from 1 to 256",
         ge=1,
-        le=64,
+        le=256,
+    )
+    requests_per_s: float = _setting(
+        45.0,
+        "Messages a second to all channels together. Discord allows a bot 50 requests a second; "
+        "what is left is for the answers to commands.",
+        "a number from 1 to 50",
+        ge=1,
+        le=50,
     )
 
 

@@ -1,6 +1,7 @@
 """The bot as Discord sees it: its cogs, its commands kept in step, and the one error handler."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import time
@@ -14,6 +15,7 @@ from discord.gateway import DiscordWebSocket
 from yarl import URL
 
 from bot.cogs import COGS, DYNAMIC_ITEMS
+from bot.discord_pace import Pace
 from bot.errors import BotError, ConfigError, Problem, StorageUnavailable
 from bot.services.errors import CommandRefused
 from bot.services.guilds import GuildService
@@ -23,6 +25,12 @@ from bot.storage import Storage
 log = structlog.get_logger()
 
 RETRY_S = 5.0
+# Discord asks for a heartbeat about every 41 s and answers each: two have been missed by then.
+SILENCE_LIMIT_S = 100.0
+SILENCE_LOOK_S = 1.0
+TOKEN_VOID = 4004  # the gateway's close code
+TOKEN_RETRY_S = 300.0
+CLOSE_S = 2.0  # for a goodbye that nobody may answer
 COMMANDS_FACT = "commands.fingerprint"
 MAX_RATELIMIT_WAIT_S = 30.0  # the least that discord.py accepts; longer waits come back as Later
 
@@ -36,7 +44,11 @@ class SpeckleBot(commands.Bot):
     """A discord.py client with slash commands only and the `guilds` intent only."""
 
     def __init__(
-        self, storage: Storage, subscriptions: SubscriptionService, guild_service: GuildService
+        self,
+        storage: Storage,
+        subscriptions: SubscriptionService,
+        guild_service: GuildService,
+        pace: Pace,
     ) -> None:
         super().__init__(
             command_prefix=commands.when_mentioned,
@@ -46,8 +58,10 @@ class SpeckleBot(commands.Bot):
             member_cache_flags=discord.MemberCacheFlags.none(),
             max_messages=None,
             max_ratelimit_timeout=MAX_RATELIMIT_WAIT_S,
+            http_trace=pace.tracing(),
             enable_debug_events=True,  # on_socket_raw_receive, for the gateway's sign of life
         )
+        self._pace = pace
         self.storage = storage
         self.subscriptions = subscriptions
         self.guild_service = guild_service
@@ -88,21 +102,73 @@ class SpeckleBot(commands.Bot):
     async def stay_connected(self, token: str) -> None:
         """Log in and keep the gateway connected until cancelled; Discord may be away at any moment.
 
-        Errors: ConfigError for a token that Discord does not accept.
+        Errors: ConfigError for a token that Discord does not accept at the start.
         """
         try:
             await self._log_in(token)
-            while not self.is_closed():
-                try:
-                    await self.connect()
-                except (discord.PrivilegedIntentsRequired, discord.ConnectionClosed):
-                    raise
-                except Exception:
-                    # discord.py ends in AttributeError where the first dial fails (issue 10520).
-                    log.exception("discord.gateway_failed", retry_in_s=RETRY_S)
-                    await asyncio.sleep(RETRY_S)
+            while True:
+                await self._one_connection()
+                if self.is_closed():  # Discord said in the middle that the token is void
+                    await self._log_in_again(token)
         finally:
-            await self.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self.close()
+
+    async def _one_connection(self) -> None:
+        """Stay connected, through reconnects and resumes, until that fails or goes silent."""
+        dialled_at = time.monotonic()
+        connected = asyncio.create_task(self.connect(), name="gateway")
+        try:
+            while not connected.done():
+                await asyncio.wait({connected}, timeout=SILENCE_LOOK_S)
+                silence_s = time.monotonic() - max(dialled_at, self._gateway_heard_at or 0.0)
+                if not connected.done() and silence_s > SILENCE_LIMIT_S:
+                    # It tries a dead resume address for ever, is_ready() all the while (10511).
+                    log.warning("discord.gateway_silent", silence_s=round(silence_s))
+                    return
+            await connected
+        except discord.PrivilegedIntentsRequired:
+            raise
+        except discord.ConnectionClosed as error:
+            if error.code != TOKEN_VOID:
+                raise
+        except Exception:
+            # discord.py ends in AttributeError where the first dial fails (issue 10520).
+            log.exception("discord.gateway_failed", retry_in_s=RETRY_S)
+            await asyncio.sleep(RETRY_S)
+        finally:
+            await self._hang_up(connected)
+
+    async def _log_in_again(self, token: str) -> None:
+        """Try a token again that Discord calls void, slowly: it may be mended on Discord's side.
+
+        The listener goes on meanwhile, and all that it takes is kept.
+        """
+        while True:
+            log.critical(
+                "discord.token_void",
+                what_to_do="Put a valid DISCORD_TOKEN into .env and start the bot again. "
+                "Everything is kept until then.",
+                retry_in_s=TOKEN_RETRY_S,
+            )
+            self._pace.close_for(TOKEN_RETRY_S + RETRY_S, "Discord calls the bot's token void")
+            await asyncio.sleep(TOKEN_RETRY_S)
+            self.clear()
+            try:
+                return await self._log_in(token)
+            except ConfigError:
+                await self.http.close()
+
+    async def _hang_up(self, connected: asyncio.Task[None]) -> None:
+        """End a connection for good, so that the next one starts a session of its own."""
+        connected.cancel()
+        await asyncio.gather(connected, return_exceptions=True)
+        socket = self.ws
+        if socket is not None and not self.is_closed():
+            with contextlib.suppress(Exception):  # whatever is wrong with it: it is given up
+                async with asyncio.timeout(CLOSE_S):
+                    await socket.close()
 
     async def _log_in(self, token: str) -> None:
         while True:

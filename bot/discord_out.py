@@ -1,26 +1,30 @@
-"""One card out to Discord: Card → embed, one send, and Discord's answer as an outcome."""
+"""Cards out to Discord: Card → embed, one send, and Discord's answer as an outcome."""
 
+import asyncio
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import assert_never
+from typing import Any, Final, assert_never
 
 import aiohttp
 import discord
+import structlog
 
 from bot.cards.card import Card
+from bot.cards.lesser import bare, plain
+from bot.db.rows import CardForm
+from bot.discord_pace import TurnedAway, in_hand
 
-# Discord's JSON error codes: https://discord.com/developers/docs/topics/opcodes-and-status-codes
-UNKNOWN_CHANNEL = 10003
-THREAD_LOCKED = 160005
-THREAD_ARCHIVED = 50083
+log = structlog.get_logger()
+
+SEND_TIMEOUT_S: Final = 120.0  # 25 MiB of pictures over a slow line, and discord.py's own waits
+MAX_REASON: Final = 300  # characters of Discord's own words that are kept
 
 
 class Fault(StrEnum):
-    """Whose fault a refusal is, and so what has to change before anything can go there again."""
+    """Why nothing at all can go to a channel, and so what has to change first."""
 
-    CARD = "card"
     CHANNEL_GONE = "channel_gone"
     NO_PERMISSION = "no_permission"
     THREAD_CLOSED = "thread_closed"
@@ -43,20 +47,47 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Discord will not take it, however often it is tried."""
+    """Discord will not take what was sent, however often it is tried."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelClosed:
+    """Nothing can go to this channel until a person changes something."""
 
     fault: Fault
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """Discord does not know this bot any more: nothing at all can be sent."""
+class BotClosed:
+    """Discord does not know this bot any more: nothing can be sent to anybody."""
 
     reason: str
 
 
-Outcome = Sent | Later | Refused | Stop
+Outcome = Sent | Later | Refused | ChannelClosed | BotClosed
+
+# What a refusal means, by Discord's JSON error code. Codes come with a status that says less: 50083
+# has 400 and 10003 has 404. https://discord.com/developers/docs/topics/opcodes-and-status-codes
+CLOSED_BY_CODE: Final[Mapping[int, Fault]] = {
+    10003: Fault.CHANNEL_GONE,  # unknown channel
+    10004: Fault.CHANNEL_GONE,  # unknown guild
+    50001: Fault.NO_PERMISSION,  # no access
+    50008: Fault.CHANNEL_GONE,  # no messages in this kind of channel any more
+    50013: Fault.NO_PERMISSION,  # a permission is missing
+    50024: Fault.CHANNEL_GONE,  # not possible in this kind of channel
+    50083: Fault.THREAD_CLOSED,  # archived
+    160005: Fault.THREAD_CLOSED,  # locked
+}
+# And by HTTP status, for any other code. Without a code it is a proxy's answer and not Discord's.
+CLOSED_BY_STATUS: Final[Mapping[int, Fault]] = {
+    403: Fault.NO_PERMISSION,
+    404: Fault.CHANNEL_GONE,
+}
+REFUSED_STATUSES: Final = frozenset({400, 413, 422})
+THREAD_ARCHIVED: Final = 50083
 
 
 def to_embed(card: Card) -> discord.Embed:
@@ -96,33 +127,77 @@ def _buttons(cards: Sequence[Card]) -> discord.ui.View | None:
 
 
 async def send(
-    client: discord.Client, channel_id: int, cards: Sequence[Card], nonce: str
+    client: discord.Client, channel_id: int, cards: Sequence[Card], form: CardForm, nonce: str
 ) -> Outcome:
     """Send the cards as one message; the same nonce again gives the same message, not another.
 
     The channel is addressed by its id, not through the cache, which is empty after a new session.
     """
+    outcome = await _try(client, channel_id, message_of(cards, form, nonce))
+    archived = isinstance(outcome, ChannelClosed) and outcome.fault is Fault.THREAD_CLOSED
+    if archived and await _reopened(client, channel_id):
+        return await _try(client, channel_id, message_of(cards, form, nonce))
+    return outcome
+
+
+def message_of(cards: Sequence[Card], form: CardForm, nonce: str) -> dict[str, Any]:
+    """The keyword arguments of `channel.send`; a form that is not full is for one card alone."""
+    always = {"nonce": nonce, "allowed_mentions": discord.AllowedMentions.none()}
+    match form:
+        case CardForm.PLAIN:
+            return {"content": "\n".join(plain(card) for card in cards), **always}
+        case CardForm.BARE:
+            return {"embeds": [to_embed(bare(card)) for card in cards], **always}
+        case CardForm.FULL:
+            view = _buttons(cards)
+            message = {"embeds": [to_embed(card) for card in cards], "files": _files(cards)}
+            return message | always | ({} if view is None else {"view": view})
+        case _:
+            assert_never(form)
+
+
+async def _try(client: discord.Client, channel_id: int, message: Mapping[str, Any]) -> Outcome:
+    """One request. discord.py would sleep through a refusal that passes: this does not wait."""
+    turned_away = asyncio.get_running_loop().create_future()
+    before = in_hand.set(turned_away)
     channel = client.get_partial_messageable(channel_id)
+    sending = asyncio.create_task(channel.send(**message), name=f"send to {channel_id}")
+    in_hand.reset(before)
     try:
-        message = await channel.send(
-            embeds=[to_embed(card) for card in cards],
-            files=_files(cards),
-            nonce=nonce,
-            allowed_mentions=discord.AllowedMentions.none(),
-            view=_buttons(cards) or discord.utils.MISSING,
+        await asyncio.wait(
+            {sending, turned_away}, timeout=SEND_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
         )
+        if sending.done():
+            return _outcome_of_task(sending)
+        if turned_away.done():
+            return _outcome_of_answer(turned_away.result())
+        return Later(f"Discord did not answer within {SEND_TIMEOUT_S:g} s")
+    finally:
+        # Not waited for: before it ends, discord.py sits out what it knows of the bucket.
+        sending.cancel()
+        sending.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+
+def _outcome_of_task(sending: asyncio.Task[discord.Message]) -> Outcome:
+    try:
+        return Sent(sending.result().id)
     except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
         return outcome_of(error)
-    return Sent(message.id)
+
+
+def _outcome_of_answer(answer: TurnedAway) -> Later:
+    if answer.status == 429:
+        return Later("Discord asked for a slower pace in this channel", answer.retry_in_s)
+    return Later(f"Discord answered {answer.status}")
 
 
 def outcome_of(error: Exception) -> Outcome:
     """Say what an exception of a send means; TimeoutError is an OSError."""
     match error:
         case discord.RateLimited():
-            return Later("Discord asked the bot to slow down", error.retry_after)
+            return Later("Discord asked for a slower pace", error.retry_after)
         case discord.LoginFailure():
-            return Stop("Discord does not accept the bot's token")
+            return BotClosed("Discord does not accept the bot's token")
         case discord.HTTPException():
             return _outcome_of_status(error)
         case _:
@@ -130,33 +205,28 @@ def outcome_of(error: Exception) -> Outcome:
 
 
 def _outcome_of_status(error: discord.HTTPException) -> Outcome:
-    reason = f"Discord answered {error.status} ({error.code}): {error.text[:300]}"
     if error.status == 401:
-        return Stop("Discord does not accept the bot's token")
-    if error.status == 429 or error.status >= 500:
-        return Later(f"Discord answered {error.status}")
-    if error.code in (THREAD_LOCKED, THREAD_ARCHIVED):
-        return Refused(Fault.THREAD_CLOSED, reason)
-    if error.status == 404 or error.code == UNKNOWN_CHANNEL:
-        return Refused(Fault.CHANNEL_GONE, reason)
-    if error.status == 403:
-        return Refused(Fault.NO_PERMISSION, reason)
-    return Refused(Fault.CARD, reason)
+        return BotClosed("Discord does not accept the bot's token")
+    reason = f"Discord answered {error.status} ({error.code}): {error.text[:MAX_REASON]}"
+    fault = CLOSED_BY_CODE.get(error.code)
+    if fault is None and error.code:
+        fault = CLOSED_BY_STATUS.get(error.status)
+    if fault is not None:
+        return ChannelClosed(fault, reason)
+    if error.status in REFUSED_STATUSES:
+        return Refused(reason)
+    return Later(f"Discord answered {error.status}")
 
 
-def pause_reason(fault: Fault) -> str | None:
-    """The sentence that a paused subscription shows; None where only the card was at fault."""
-    match fault:
-        case Fault.CARD:
-            return None
-        case Fault.CHANNEL_GONE:
-            return "The channel is gone. Subscribe in another one."
-        case Fault.NO_PERMISSION:
-            return (
-                "The bot may not post there. Give it View Channel, Send Messages, Embed Links and "
-                "Attach Files in that channel, then press Resume."
-            )
-        case Fault.THREAD_CLOSED:
-            return "The thread is archived or locked. Open it again, then press Resume."
-        case _:
-            assert_never(fault)
+async def _reopened(client: discord.Client, channel_id: int) -> bool:
+    """Open an archived thread again, if Discord lets the bot; a locked one stays closed."""
+    try:
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            thread = await client.fetch_channel(channel_id)
+            if not isinstance(thread, discord.Thread) or thread.locked or not thread.archived:
+                return False
+            await thread.edit(archived=False)
+    except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError):
+        return False
+    log.info("delivery.thread_reopened", channel_id=channel_id)
+    return True

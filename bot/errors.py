@@ -8,7 +8,8 @@ BotError
 │   └── SealError            a sealed value does not open
 ├── NotADelivery           a request body that is no Speckle delivery
 ├── NotASpeckleLink        text that is neither a project id nor a Speckle link
-└── SpeckleUnavailable     a Speckle server gave no usable answer in time
+├── SpeckleUnavailable     a Speckle server gave no usable answer in time
+└── PartFailed             a part of the running bot ended, and the bot with it
 """
 
 from dataclasses import dataclass
@@ -86,3 +87,11 @@ class SpeckleUnavailable(BotError):
         super().__init__(f"{server_url}: {reason}")
         self.server_url = server_url
         self.reason = reason
+
+
+class PartFailed(BotError):
+    """A part of the bot ended although it must not; the log has told why."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__(part)
+        self.part = part

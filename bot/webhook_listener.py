@@ -36,6 +36,7 @@ BODY_TIMEOUT_S = 30.0  # Speckle itself gives up after 10 s; slower senders hold
 LARGE_BODY_BYTES = 256 * 1024  # from here on, hashing and parsing leave the event loop
 LARGE_BODIES_AT_ONCE = 4  # bounds memory: 4 × 25 MiB
 READY_WRITE_TIMEOUT_S = 3.0
+SHUTDOWN_S = 3.0  # for what is in flight when the bot stops
 GATEWAY_SILENCE_LIMIT_S = 120.0  # Discord asks for a heartbeat about every 41 s and answers each
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -122,7 +123,7 @@ class WebhookListener:
     @asynccontextmanager
     async def listening(self, host: str, port: int) -> AsyncIterator[int]:
         """Listen until the block ends; gives the port in use (port 0 takes a free one)."""
-        runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=10.0)
+        runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port).start()

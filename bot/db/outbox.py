@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.cards.card import Picture
 from bot.db.engine import Database
+from bot.db.notices import write_notices
 from bot.db.queues import MAY_GO, head_settled, lock
 from bot.db.rows import (
     Batch,
@@ -113,11 +114,35 @@ class Outbox:
 
     async def settle_undeliverable(self, batch_id: int, reason: str) -> None:
         """Discord will never take a batch: keep its cards, with the reason, and go on."""
-        await self._settle(batch_id, {"state": OutboxState.UNDELIVERABLE, "last_error": reason})
+        await self._settle(batch_id, _given_up(reason, self._now()))
 
-    async def release(self, batch_id: int) -> None:
-        """Dissolve an open batch; its cards wait again, in their place."""
-        await self._settle(batch_id, {"batch_id": None})
+    async def settle_suspect(
+        self, batch_id: int, suspects: int, form: CardForm, reason: str
+    ) -> None:
+        """One of these cards is at fault: dissolve the batch; they wait again, in their place.
+
+        The next batch is to be made of fewer than `suspects` cards, or of the one in this form.
+        """
+        values = {"batch_id": None, "form": form, "last_error": reason}
+        await self._settle(batch_id, values, suspects=suspects)
+
+    async def give_up(self, channel_id: int, before: datetime, reason: str) -> int:
+        """Keep what has waited for a channel since `before`, in vain, as undeliverable: how many.
+
+        Cards of paused subscriptions go on waiting: nobody has tried those.
+        """
+        tried = select(subscriptions.c.id).where(MAY_GO)
+        old = and_(
+            outbox.c.channel_id == channel_id,
+            IS_WAITING,
+            outbox.c.created_at < before,
+            outbox.c.subscription_id.in_(tried),
+        )
+        async with self._database.writing() as connection:
+            await lock(connection, channel_id)
+            await _dissolve(connection, channel_id)
+            values = _given_up(reason, self._now())
+            return (await connection.execute(update(outbox).where(old).values(values))).rowcount
 
     async def postpone(self, channel_id: int, until: datetime, error: str | None) -> None:
         """Try a channel again later; with an error it counts as a failed attempt."""
@@ -135,8 +160,8 @@ class Outbox:
     async def block(self, channel_id: int, reason: PauseReason, detail: str) -> list[int]:
         """Nothing can go to a channel: pause its subscriptions, keep their cards.
 
-        Gives the ids of the subscriptions that this paused. Those that a member paused stay as
-        they are.
+        Gives the ids of the subscriptions that this paused; whoever made them is to be told, once.
+        Those that a member paused stay as they are.
         """
         now = self._now()
         showing = or_(
@@ -157,11 +182,9 @@ class Outbox:
         async with self._database.writing() as connection:
             await lock(connection, channel_id)
             paused = sorted(await connection.scalars(pause))
-            open_batch = select(batches.c.id).where(batches.c.channel_id == channel_id, IS_OPEN)
-            batch_id = await connection.scalar(open_batch)
-            if batch_id is not None:
-                await _close(connection, batch_id, {"batch_id": None})
+            await _dissolve(connection, channel_id)
             await head_settled(connection, channel_id, now, error=detail)
+            await write_notices(connection, channel_id, paused, reason, detail, now)
         return paused
 
     async def _opened(
@@ -203,7 +226,9 @@ class Outbox:
         await connection.execute(update(outbox).where(members).values(batch_id=batch.id))
         return batch, [replace(row, batch_id=batch.id) for row in rows]
 
-    async def _settle(self, batch_id: int, values: Mapping[str, Any]) -> None:
+    async def _settle(
+        self, batch_id: int, values: Mapping[str, Any], *, suspects: int | None = None
+    ) -> None:
         async with self._database.writing() as connection:
             channel_id = await connection.scalar(
                 select(batches.c.channel_id).where(batches.c.id == batch_id, IS_OPEN)
@@ -211,20 +236,34 @@ class Outbox:
             if channel_id is None:
                 return
             await lock(connection, channel_id)
-            if await _close(connection, batch_id, values):
-                await head_settled(connection, channel_id, self._now())
+            closed = await _close(connection, batch_id, values)
+            if closed:
+                await head_settled(
+                    connection, channel_id, self._now(), settled=closed, suspects=suspects
+                )
 
 
-async def _close(connection: AsyncConnection, batch_id: int, values: Mapping[str, Any]) -> bool:
-    """Close a batch, once, and note on its cards what became of them."""
+async def _dissolve(connection: AsyncConnection, channel_id: int) -> None:
+    """Let the cards of a channel's open batch wait again."""
+    open_batch = select(batches.c.id).where(batches.c.channel_id == channel_id, IS_OPEN)
+    batch_id = await connection.scalar(open_batch)
+    if batch_id is not None:
+        await _close(connection, batch_id, {"batch_id": None})
+
+
+async def _close(connection: AsyncConnection, batch_id: int, values: Mapping[str, Any]) -> int:
+    """Close a batch, once, and note on its cards what became of them; gives how many."""
     closed = await connection.execute(
         update(batches).where(batches.c.id == batch_id, IS_OPEN).values(state=BatchState.CLOSED)
     )
     if not closed.rowcount:
-        return False
+        return 0
     members = and_(outbox.c.batch_id == batch_id, IS_WAITING)
-    await connection.execute(update(outbox).where(members).values(values))
-    return True
+    return (await connection.execute(update(outbox).where(members).values(values))).rowcount
+
+
+def _given_up(reason: str, now: datetime) -> dict[str, Any]:
+    return {"state": OutboxState.UNDELIVERABLE, "last_error": reason, "gave_up_at": now}
 
 
 async def _rows(

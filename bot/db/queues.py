@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import and_, exists, func, or_, select, update
+from sqlalchemy import and_, case, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
@@ -62,9 +62,18 @@ async def lock(connection: AsyncConnection, channel_id: int) -> None:
 
 
 async def head_settled(
-    connection: AsyncConnection, channel_id: int, now: datetime, *, error: str | None = None
+    connection: AsyncConnection,
+    channel_id: int,
+    now: datetime,
+    *,
+    error: str | None = None,
+    settled: int = 0,
+    suspects: int | None = None,
 ) -> None:
-    """The head of the queue is out of the way: due at once if more waits, else not at all."""
+    """The head of the queue is out of the way: due at once if more waits, else not at all.
+
+    `settled` cards are no longer suspects, unless so many `suspects` are found now.
+    """
     more = await connection.scalar(
         select(
             exists().where(
@@ -77,8 +86,15 @@ async def head_settled(
             )
         )
     )
+    left = channel_queues.c.suspects - settled
     await connection.execute(
         update(channel_queues)
         .where(channel_queues.c.channel_id == channel_id)
-        .values(due_at=now if more else None, attempts=0, first_failed_at=None, last_error=error)
+        .values(
+            due_at=now if more else None,
+            attempts=0,
+            first_failed_at=None,
+            last_error=error,
+            suspects=case((left > 0, left), else_=0) if suspects is None else suspects,
+        )
     )

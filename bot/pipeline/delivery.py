@@ -2,45 +2,53 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import assert_never
 
 import structlog
 
 from bot.cards.card import Card
-from bot.db.rows import Batch, ChannelQueue, OutboxRow, PauseReason
-from bot.discord_out import Fault, Later, Outcome, Refused, Sent, Stop
+from bot.db.rows import Batch, CardForm, ChannelQueue, OutboxRow, PauseReason
+from bot.discord_out import BotClosed, ChannelClosed, Fault, Later, Outcome, Refused, Sent
+from bot.discord_pace import Pace
+from bot.pipeline.batching import MAX_EMBEDS, card_of, together
 from bot.pipeline.lanes import LaneRunner
 from bot.storage import Storage
 
 log = structlog.get_logger()
 
-CARDS_A_MESSAGE = 1
 RETRY_S = (1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)  # then hourly
 JITTER = 0.2
-STOPPED_S = 60.0  # how long a refused token keeps the whole bot from sending
+GIVE_UP_AFTER = timedelta(hours=48)
+CLOSED_S = (60.0, 300.0, 900.0)  # how long a refused token keeps the whole bot from sending
 
 PAUSES = {
     Fault.CHANNEL_GONE: PauseReason.CHANNEL_GONE,
     Fault.NO_PERMISSION: PauseReason.NO_PERMISSION,
     Fault.THREAD_CLOSED: PauseReason.THREAD_CLOSED,
 }
+LESSER = {CardForm.FULL: CardForm.BARE, CardForm.BARE: CardForm.PLAIN}
 
-Send = Callable[[int, Sequence[Card], str], Awaitable[Outcome]]
+Send = Callable[[int, Sequence[Card], CardForm, str], Awaitable[Outcome]]
+Explain = Callable[[int, int], Awaitable[str | None]]
 
 
 class Delivery:
     """Sends what waits in the outbox, one batch of one channel at a time.
 
-    `send(channel_id, cards, nonce)` is one try. A batch and its nonce are in the database before
-    the first, so that a crash repeats exactly that message and Discord drops the double.
+    `send(channel_id, cards, form, nonce)` is one try. A batch and its nonce are in the database
+    before the first, so that a crash repeats exactly that message and Discord drops the double.
+    `explain(guild_id, channel_id)` says which permissions are missing, if it can find out.
     """
 
     def __init__(
         self,
         storage: Storage,
         send: Send,
+        explain: Explain,
+        pace: Pace,
         *,
         channels_at_once: int,
         now: Callable[[], datetime],
@@ -48,12 +56,15 @@ class Delivery:
     ) -> None:
         self._storage = storage
         self._send = send
+        self._explain = explain
+        self._pace = pace
         self._now = now
         self._jitter = jitter
+        self._refused_tokens = 0  # in a row
         self._lanes = LaneRunner[ChannelQueue, int](
             "delivery",
             at_once=channels_at_once,
-            find=storage.outbox.due_channels,
+            find=self._due,
             lane_of=lambda queue: queue.channel_id,
             work=self._deliver,
         )
@@ -64,40 +75,72 @@ class Delivery:
         await connected.wait()
         await self._lanes.run()
 
+    @property
+    def token_refused(self) -> bool:
+        """Whether Discord said, at the last try, that it does not know this bot."""
+        return self._refused_tokens > 0
+
+    async def _due(self, limit: int, busy: Collection[int]) -> Sequence[ChannelQueue]:
+        if self._pace.closed_for_s() > 0:
+            return ()
+        # After a refused token one channel tries for all.
+        if self.token_refused:
+            limit = 0 if busy else 1
+        return await self._storage.outbox.due_channels(limit, busy) if limit else ()
+
     async def _deliver(self, queue: ChannelQueue) -> None:
-        opened = await self._storage.outbox.open_batch(queue.channel_id, CARDS_A_MESSAGE)
+        opened = await self._storage.outbox.open_batch(
+            queue.channel_id, MAX_EMBEDS, partial(together, suspects=queue.suspects)
+        )
         if opened is None:
             return
         batch, rows = opened
-        cards = [Card.from_json(dict(row.card), row.pictures) for row in rows]
-        outcome = await self._send(queue.channel_id, cards, batch.nonce)
+        outcome = await self._send(
+            queue.channel_id, [card_of(row) for row in rows], rows[0].form, batch.nonce
+        )
         await self._settle(queue, batch, rows, outcome)
 
     async def _settle(
         self, queue: ChannelQueue, batch: Batch, rows: Sequence[OutboxRow], outcome: Outcome
     ) -> None:
-        outbox = self._storage.outbox
-        ids = [row.id for row in rows]
+        if not isinstance(outcome, BotClosed | Later):
+            self._refused_tokens = 0
         match outcome:
             case Sent(message_id):
-                await outbox.settle_sent(batch.id, message_id, self._now())
-                log.info("delivery.sent", channel_id=queue.channel_id, outbox_ids=ids)
+                await self._storage.outbox.settle_sent(batch.id, message_id, self._now())
+                log.info(
+                    "delivery.sent",
+                    channel_id=queue.channel_id,
+                    outbox_ids=[row.id for row in rows],
+                    message_id=message_id,
+                )
             case Later(reason, retry_in_s):
-                wait_s = self._wait_s(queue.attempts) if retry_in_s is None else retry_in_s
-                await self._postpone(queue, wait_s, reason)
-            case Stop(reason):
-                log.critical("delivery.stopped", reason=reason, retry_in_s=STOPPED_S)
-                await self._postpone(queue, STOPPED_S, reason)
-            case Refused(Fault.CARD, reason):
-                await outbox.settle_undeliverable(batch.id, reason)
-                log.error("delivery.undeliverable", outbox_ids=ids, reason=reason)
-            case Refused(fault, reason):
-                await outbox.block(queue.channel_id, PAUSES[fault], reason)
-                log.warning("delivery.paused", channel_id=queue.channel_id, fault=fault.value)
+                await self._later(queue, reason, retry_in_s)
+            case Refused(reason):
+                await self._refused(batch, rows, reason)
+            case ChannelClosed(fault, reason):
+                await self._channel_closed(queue, fault, reason)
+            case BotClosed(reason):
+                await self._bot_closed(queue, reason)
             case _:
                 assert_never(outcome)
 
-    async def _postpone(self, queue: ChannelQueue, wait_s: float, reason: str) -> None:
+    async def _later(self, queue: ChannelQueue, reason: str, retry_in_s: float | None) -> None:
+        if retry_in_s is not None:  # Discord's own word: nothing has failed
+            await self._postpone(queue, retry_in_s, None, reason)
+            return
+        since = queue.first_failed_at
+        if since is not None and self._now() - since >= GIVE_UP_AFTER:
+            before = self._now() - GIVE_UP_AFTER
+            given_up = await self._storage.outbox.give_up(
+                queue.channel_id, before, f"Tried for 48 hours without success. {reason}."
+            )
+            log.error("delivery.given_up", channel_id=queue.channel_id, cards=given_up)
+        await self._postpone(queue, self._wait_s(queue.attempts), reason, reason)
+
+    async def _postpone(
+        self, queue: ChannelQueue, wait_s: float, error: str | None, reason: str
+    ) -> None:
         log.warning(
             "delivery.later",
             channel_id=queue.channel_id,
@@ -106,8 +149,43 @@ class Delivery:
             reason=reason,
         )
         until = self._now() + timedelta(seconds=wait_s)
-        await self._storage.outbox.postpone(queue.channel_id, until, reason)
+        await self._storage.outbox.postpone(queue.channel_id, until, error)
 
     def _wait_s(self, attempts: int) -> float:
         step = RETRY_S[min(attempts, len(RETRY_S) - 1)]
         return step * (1 + JITTER * (2 * self._jitter() - 1))
+
+    async def _refused(self, batch: Batch, rows: Sequence[OutboxRow], reason: str) -> None:
+        """Look for the card at fault; alone, it is tried with less and less, then kept."""
+        outbox = self._storage.outbox
+        lesser = LESSER.get(rows[0].form)
+        if len(rows) > 1:
+            await outbox.settle_suspect(batch.id, len(rows), rows[0].form, reason)
+            log.warning("delivery.batch_refused", cards=len(rows), reason=reason)
+        elif lesser is not None:
+            await outbox.settle_suspect(batch.id, 1, lesser, reason)
+            log.warning("delivery.refused", outbox_id=rows[0].id, next=lesser.value, reason=reason)
+        else:
+            await outbox.settle_undeliverable(batch.id, reason)
+            log.error("delivery.undeliverable", outbox_id=rows[0].id, reason=reason)
+
+    async def _channel_closed(self, queue: ChannelQueue, fault: Fault, reason: str) -> None:
+        if fault is Fault.NO_PERMISSION:
+            reason = await self._explain(queue.guild_id, queue.channel_id) or reason
+        await self._storage.outbox.block(queue.channel_id, PAUSES[fault], reason)
+        log.warning(
+            "delivery.paused", channel_id=queue.channel_id, fault=fault.value, reason=reason
+        )
+
+    async def _bot_closed(self, queue: ChannelQueue, reason: str) -> None:
+        wait_s = CLOSED_S[min(self._refused_tokens, len(CLOSED_S) - 1)]
+        self._refused_tokens += 1
+        log.critical(
+            "delivery.token_refused",
+            reason=reason,
+            retry_in_s=wait_s,
+            what_to_do="Put a valid DISCORD_TOKEN into .env and start the bot again. "
+            "Everything is kept until then.",
+        )
+        self._pace.close_for(wait_s, reason)
+        await self._storage.outbox.postpone(queue.channel_id, self._now(), None)

@@ -13,10 +13,9 @@ log = structlog.get_logger()
 Item = TypeVar("Item")
 Lane = TypeVar("Lane", bound=Hashable)
 
-RECOVERY_PAUSE_S = (
-    1.0  # after a fault of ours or the database's, before the lane is looked at again
-)
-DRAIN_S = 8.0  # below the 10 s that service managers commonly give before they kill
+# After a fault of ours or the database's, before the lane is looked at again.
+RECOVERY_PAUSE_S = 1.0
+DRAIN_S = 4.0  # of the 10 s in all that service managers commonly give before they kill
 IDLE_POLL_S = 2.0  # other processes commit too, and cannot wake this one
 
 

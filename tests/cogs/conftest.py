@@ -11,6 +11,7 @@ import pytest
 from discord.gateway import DiscordWebSocket
 
 from bot.discord_client import SpeckleBot, use_api
+from bot.discord_pace import Pace
 from bot.sandbox import Answer, Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from bot.services.guilds import GuildService
 from bot.services.subscriptions import SubscriptionService
@@ -61,7 +62,7 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
             "now": clock,
         }
         service = SubscriptionService(storage, **(values | settings))
-        bot = SpeckleBot(storage, service, GuildService(storage, clock))
+        bot = SpeckleBot(storage, service, GuildService(storage, clock), Pace(45))
         async with bot:
             await bot.login(sandbox.token)
             connection = asyncio.create_task(bot.connect(), name="gateway")

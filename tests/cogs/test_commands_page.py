@@ -9,6 +9,7 @@ import pytest
 from bot.cogs import COGS, DYNAMIC_ITEMS
 from bot.cogs.panel import LOOKS, Action
 from bot.discord_client import SpeckleBot
+from bot.discord_pace import Pace
 from bot.services.guilds import GuildService
 from bot.services.places import NEEDED
 from bot.services.subscriptions import SubscriptionService
@@ -31,7 +32,7 @@ async def commands() -> list[dict[str, Any]]:
         shared_hook_enabled=False,
         now=Clock(),
     )
-    bot = SpeckleBot(storage, service, GuildService(storage, Clock()))
+    bot = SpeckleBot(storage, service, GuildService(storage, Clock()), Pace(45))
     for cog in COGS:
         await bot.add_cog(cog(bot))
     return [command.to_dict(bot.tree) for command in bot.tree.get_commands()]

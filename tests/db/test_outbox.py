@@ -4,7 +4,14 @@ import asyncio
 from datetime import timedelta
 
 from bot.cards.card import Picture
-from bot.db.rows import HookKind, OutboxState, PauseReason, Subscription, SubscriptionState
+from bot.db.rows import (
+    CardForm,
+    HookKind,
+    OutboxState,
+    PauseReason,
+    Subscription,
+    SubscriptionState,
+)
 from bot.speckle.filters import Filters
 from bot.storage import Storage
 from tests.db.conftest import FACADE, MAREN_ODUYA, SERVER, STRUCTURE, STUDIO_KESTREL, Clock, Queue
@@ -95,7 +102,7 @@ async def test_a_sent_batch_is_settled_once_and_the_rest_is_due(
     await storage.outbox.settle_sent(opened[0].id, 4242, sent_at)
     await storage.outbox.settle_sent(opened[0].id, 9999, clock())
     await storage.outbox.settle_undeliverable(opened[0].id, "too late")
-    await storage.outbox.release(opened[0].id)
+    await storage.outbox.settle_suspect(opened[0].id, 2, CardForm.BARE, "too late")
     row = await storage.outbox.get(ids[1])
     assert row is not None
     assert (row.state, row.message_id, row.sent_at, row.last_error) == (
@@ -130,17 +137,59 @@ async def test_an_undeliverable_batch_keeps_its_reason_and_lets_the_next_go(
     assert rest[1][0].id == ids[1]
 
 
-async def test_a_released_batch_goes_back_to_its_place(
+async def test_the_cards_of_a_refused_batch_go_back_to_their_place_as_suspects(
     storage: Storage, subscription: Subscription, queue: Queue
 ) -> None:
     ids = [(await queue(subscription))[0] for _ in range(3)]
     opened = await storage.outbox.open_batch(STRUCTURE, 2)
     assert opened is not None
-    await storage.outbox.release(opened[0].id)
+    await storage.outbox.settle_suspect(opened[0].id, 2, CardForm.FULL, "50035")
     again = await storage.outbox.open_batch(STRUCTURE, 3)
     assert again is not None
     assert [row.id for row in again[1]] == ids
     assert again[0].nonce != opened[0].nonce
+    [due] = await storage.outbox.due_channels(10)
+    assert due.suspects == 2
+
+
+async def test_suspects_are_cleared_one_after_the_other(
+    storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
+) -> None:
+    for _ in range(6):
+        await queue(subscription)
+    sizes = [(5, "refused"), (2, "sent"), (1, "sent"), (1, "refused"), (1, "gone")]
+    left = []
+    for count, outcome in sizes:
+        opened = await storage.outbox.open_batch(STRUCTURE, count)
+        assert opened is not None
+        if outcome == "refused":
+            form = CardForm.FULL if count > 1 else CardForm.BARE
+            await storage.outbox.settle_suspect(opened[0].id, count, form, "50035")
+        elif outcome == "sent":
+            await storage.outbox.settle_sent(opened[0].id, 1, clock())
+        else:
+            assert opened[1][0].form is CardForm.BARE
+            await storage.outbox.settle_undeliverable(opened[0].id, "50035")
+        [due] = await storage.outbox.due_channels(10)
+        left.append(due.suspects)
+    assert left == [5, 3, 2, 1, 0]
+
+
+async def test_what_was_tried_in_vain_for_too_long_is_given_up_and_the_rest_goes_on(
+    storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
+) -> None:
+    old = [(await queue(subscription))[0] for _ in range(2)]
+    assert await storage.outbox.open_batch(STRUCTURE, 10) is not None
+    clock.forward(hours=49)
+    [young] = await queue(subscription)
+    given_up = await storage.outbox.give_up(STRUCTURE, clock() - timedelta(hours=48), "tried")
+    assert given_up == 2
+    rows = [await storage.outbox.get(outbox_id) for outbox_id in (*old, young)]
+    states = [(row.state, row.gave_up_at) for row in rows if row is not None]
+    assert states == [(OutboxState.UNDELIVERABLE, clock())] * 2 + [(OutboxState.WAITING, None)]
+    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert opened is not None
+    assert [row.id for row in opened[1]] == [young]
 
 
 async def test_a_postponed_channel_waits_whatever_comes_after(

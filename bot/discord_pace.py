@@ -1,0 +1,141 @@
+"""How fast the bot may ask Discord, and what each of Discord's answers says of that.
+
+discord.py keeps the limit of each bucket. It does not keep the 50 requests a second of the whole
+bot, does not count refusals towards a ban, and sleeps through a 429 or an error with whatever
+waited for it in hand. This looks at the answers' heads as they come in, and says so at once.
+https://discord.com/developers/docs/topics/rate-limits
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import aiohttp
+import structlog
+from aiolimiter import AsyncLimiter
+
+log = structlog.get_logger()
+
+MAX_REFUSED = 5_000  # half of the 10,000 in 10 minutes after which Discord bans the address
+REFUSED_WINDOW_S = 600.0
+BANNED_WAIT_S = 60.0  # a ban's answer comes from Cloudflare and names no time that could be trusted
+UNKNOWN_WAIT_S = 5.0  # a 429 that names no time at all
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """An answer after which discord.py would sleep and try again by itself.
+
+    `retry_in_s` is Discord's own word; None for an error of its servers, which names no time.
+    """
+
+    status: int
+    retry_in_s: float | None
+
+
+# The request that the running task sends: who waits for it hears of being turned away.
+in_hand: ContextVar["asyncio.Future[TurnedAway] | None"] = ContextVar("in_hand", default=None)
+
+
+class Pace:
+    """Spaces deliveries out, and closes for all of them when Discord asks for that.
+
+    `requests_per_s` leaves room under Discord's 50 for the commands' own requests, which do not
+    wait here: so they are always ahead of deliveries.
+    """
+
+    def __init__(self, requests_per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        # One at a time, because a burst of a whole second's requests could meet the next one's.
+        self._limiter = AsyncLimiter(1, 1 / requests_per_s)
+        self._clock = clock
+        self._closed_until = 0.0
+        self._refused: deque[float] = deque()
+
+    def closed_for_s(self) -> float:
+        """Seconds for which nothing may be sent to anybody; 0 while the way is open."""
+        now = self._clock()
+        self._forget_old(now)
+        if len(self._refused) >= MAX_REFUSED:
+            return self._refused[-MAX_REFUSED] + REFUSED_WINDOW_S - now
+        return max(0.0, self._closed_until - now)
+
+    def close_for(self, seconds: float, why: str) -> None:
+        """Send nothing to anybody for so long."""
+        log.warning("discord.closed", seconds=round(seconds, 1), why=why)
+        self._closed_until = max(self._closed_until, self._clock() + seconds)
+
+    def tracing(self) -> aiohttp.TraceConfig:
+        """What discord.py's HTTP session calls before each request and with each answer."""
+        config = aiohttp.TraceConfig()
+        config.on_request_start.append(self._starting)
+        config.on_request_end.append(self._answered)
+        return config
+
+    async def _starting(
+        self,
+        _session: aiohttp.ClientSession,
+        _context: SimpleNamespace,
+        _params: aiohttp.TraceRequestStartParams,
+    ) -> None:
+        """Let a delivery wait for its turn: here, where discord.py has done its own waiting."""
+        if in_hand.get() is not None:
+            await self._limiter.acquire()
+
+    async def _answered(
+        self,
+        _session: aiohttp.ClientSession,
+        _context: SimpleNamespace,
+        params: aiohttp.TraceRequestEndParams,
+    ) -> None:
+        self.heard(params.response.status, params.response.headers)
+
+    def heard(self, status: int, headers: Mapping[str, str]) -> None:
+        """Take note of an answer."""
+        scope = headers.get("X-RateLimit-Scope")
+        if status in (401, 403) or (status == 429 and scope != "shared"):
+            self._count_refusal()
+        if status == 429:
+            self._limited(headers, for_all=scope == "global")
+        elif status >= 500:
+            _tell(TurnedAway(status, None))
+
+    def _limited(self, headers: Mapping[str, str], *, for_all: bool) -> None:
+        if "Via" not in headers:  # not Discord's own: discord.py raises at once
+            self.close_for(BANNED_WAIT_S, "Discord's front door turns this address away")
+            return
+        retry_in_s = _seconds(headers, "X-RateLimit-Reset-After", "Retry-After")
+        if for_all:
+            # discord.py's own gate for all of its requests must be left to open again.
+            self.close_for(retry_in_s, "the bot sends too much in all")
+            return
+        _tell(TurnedAway(429, retry_in_s))
+
+    def _count_refusal(self) -> None:
+        now = self._clock()
+        self._forget_old(now)
+        self._refused.append(now)
+        if len(self._refused) == MAX_REFUSED:
+            log.critical("discord.too_many_refusals", count=MAX_REFUSED, within_s=REFUSED_WINDOW_S)
+
+    def _forget_old(self, now: float) -> None:
+        while self._refused and self._refused[0] <= now - REFUSED_WINDOW_S:
+            self._refused.popleft()
+
+
+def _tell(answer: TurnedAway) -> None:
+    waiting = in_hand.get()
+    if waiting is not None and not waiting.done():
+        waiting.set_result(answer)
+
+
+def _seconds(headers: Mapping[str, str], *names: str) -> float:
+    for name in names:
+        try:
+            return max(0.0, float(headers[name]))
+        except (KeyError, ValueError):
+            continue
+    return UNKNOWN_WAIT_S
