@@ -1,13 +1,17 @@
 """Discord's channels and permissions, as the values that the services judge by."""
 
+import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
+import aiohttp
 import discord
 from discord import app_commands
 
 from bot.cogs.answers import Interaction
-from bot.services.places import Caller, Permission, Place, PlaceKind
+from bot.services.errors import CommandRefused
+from bot.services.places import Caller, Permission, Place, PlaceKind, check_place
 
 Picked = app_commands.AppCommandChannel | app_commands.AppCommandThread
 """A channel option's value; it names the caller's permissions there."""
@@ -36,6 +40,7 @@ _FLAGS: Mapping[Permission, discord.Permissions] = {
     Permission.MANAGE_WEBHOOKS: discord.Permissions(manage_webhooks=True),
 }
 NOWHERE = 0  # the id of no channel
+ASK_WITHIN_S = 10.0  # how long a delivery that was refused waits to hear why
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 
@@ -70,12 +75,31 @@ def caller_of(interaction: Interaction, picked: Picked | None = None) -> Caller:
     guild, member = interaction.guild, interaction.user
     if guild is None or not isinstance(member, discord.Member):
         raise app_commands.NoPrivateMessage
-    in_guild = member.guild_permissions.manage_webhooks
+    by_cache = _caller(guild, member)
 
     def manages(channel_id: int) -> bool:
         if channel_id in told:
             here = channel_id == interaction.channel_id
             return told[channel_id].manage_webhooks and (here or told[channel_id].view_channel)
+        return by_cache.manages(channel_id)
+
+    return Caller(member.id, by_cache.manages_guild, manages)
+
+
+async def caller_in(interaction: Interaction, guild: discord.Guild) -> Caller:
+    """Who acts upon this guild, be it from a direct message, which brings no member along."""
+    if interaction.guild_id == guild.id:
+        return caller_of(interaction)
+    try:
+        return _caller(guild, await guild.fetch_member(interaction.user.id))
+    except discord.NotFound:  # they left
+        return Caller(interaction.user.id, False, lambda _channel_id: False)
+
+
+def _caller(guild: discord.Guild, member: discord.Member) -> Caller:
+    in_guild = member.guild_permissions.manage_webhooks
+
+    def manages(channel_id: int) -> bool:
         channel = guild.get_channel_or_thread(channel_id)
         return in_guild if channel is None else _manages(member, channel)
 
@@ -103,26 +127,74 @@ def _raw_permissions(
 async def find_place(interaction: Interaction, channel_id: int) -> Place:
     """The channel or thread with this id, asking Discord for what the cache lacks."""
     guild = interaction.guild
-    channel = await _find(interaction, channel_id)
-    if guild is None or not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
-        return Place(channel_id, PlaceKind.GONE, frozenset())
-    return _place(channel, guild)
+    if guild is None:
+        return _gone(channel_id)
+    channel: object = guild.get_channel_or_thread(channel_id)
+    if channel is None and interaction.channel_id == channel_id:
+        channel = interaction.channel
+    if isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+        return _place(channel, guild)
+    return await fresh_place(interaction.client, guild, channel_id)
 
 
-async def _find(interaction: Interaction, channel_id: int) -> object:
-    cached = interaction.guild and interaction.guild.get_channel_or_thread(channel_id)
-    if cached is not None:
-        return cached
-    if interaction.channel is not None and interaction.channel.id == channel_id:
-        return interaction.channel
-    try:  # archived threads and threads that the bot is not in
-        return await interaction.client.fetch_channel(channel_id)
-    except (discord.NotFound, discord.Forbidden, discord.InvalidData):
+async def fresh_place(client: discord.Client, guild: discord.Guild, channel_id: int) -> Place:
+    """The channel as Discord has it at this moment; only the guild's roles are the cache's.
+
+    It also finds archived threads, and threads that the bot is not in.
+    """
+    try:
+        channel = await client.fetch_channel(channel_id)
+        if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+            return _gone(channel_id)
+        settings = channel
+        if isinstance(channel, discord.Thread):
+            parent = await client.fetch_channel(channel.parent_id)
+            settings = parent if isinstance(parent, discord.abc.GuildChannel) else channel
+    except discord.Forbidden:
+        return _hidden(guild, channel_id)
+    except (discord.NotFound, discord.InvalidData):
+        return _gone(channel_id)
+    return _place(channel, guild, settings)
+
+
+async def missing_there(client: discord.Client, guild_id: int, channel_id: int) -> str | None:
+    """What keeps the bot from posting there and where to allow it, as a sentence for people.
+
+    None if nothing seems to be missing, or if it cannot be asked now.
+    """
+    guild = client.get_guild(guild_id)
+    if guild is None or guild.unavailable:
         return None
+    try:
+        async with asyncio.timeout(ASK_WITHIN_S):
+            check_place(await fresh_place(client, guild, channel_id), "press *Resume*")
+    except CommandRefused as refused:
+        return refused.message
+    except (discord.DiscordException, aiohttp.ClientError, OSError):  # TimeoutError is an OSError
+        return None
+    return None
 
 
-def _place(channel: discord.abc.GuildChannel | discord.Thread, guild: discord.Guild) -> Place:
-    granted = _raw_permissions(channel, guild.me)
+def _gone(channel_id: int) -> Place:
+    return Place(channel_id, PlaceKind.GONE, frozenset())
+
+
+def _hidden(guild: discord.Guild, channel_id: int) -> Place:
+    """A channel that Discord does not show to the bot, as the cache remembers it."""
+    channel = guild.get_channel_or_thread(channel_id)
+    if channel is None:
+        return _gone(channel_id)
+    place = _place(channel, guild)
+    return replace(place, bot_can=place.bot_can - {Permission.VIEW_CHANNEL})
+
+
+def _place(
+    channel: discord.abc.GuildChannel | discord.Thread,
+    guild: discord.Guild,
+    settings: discord.abc.GuildChannel | discord.Thread | None = None,
+) -> Place:
+    """`settings` is the channel whose permissions count, where that is known better."""
+    granted = _raw_permissions(settings or channel, guild.me)
     thread = channel if isinstance(channel, discord.Thread) else None
     return Place(
         channel.id,

@@ -4,11 +4,11 @@ import secrets
 from collections.abc import Callable, Collection
 from datetime import datetime
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
-from bot.db.rows import Notice, PauseReason
+from bot.db.rows import DELIVERY_PAUSES, Notice, PauseReason
 from bot.db.tables import IS_WAITING, notices, outbox, subscriptions
 
 NONCE_BYTES = 12  # 24 characters in hex; Discord takes up to 25
@@ -47,11 +47,16 @@ class Notices:
             await connection.execute(update(notices).where(*pending).values(values))
 
     async def cards_kept(self, channel_id: int) -> int:
-        """How many cards wait for a channel."""
+        """How many cards wait for a channel, but for those that a member's own pause holds."""
+        reason = subscriptions.c.pause_reason
         statement = (
             select(func.count())
-            .select_from(outbox)
-            .where(outbox.c.channel_id == channel_id, IS_WAITING)
+            .select_from(outbox.join(subscriptions))
+            .where(
+                outbox.c.channel_id == channel_id,
+                IS_WAITING,
+                or_(reason.is_(None), reason.in_(DELIVERY_PAUSES)),
+            )
         )
         async with self._database.reading() as connection:
             return (await connection.scalar(statement)) or 0

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
+from bot.services.places import Caller, Place, check_caller, check_guild_caller, check_place
 from bot.storage import Storage
 
 
@@ -34,6 +35,23 @@ class GuildService:
         for guild_id, guild in known.items():
             if guild_id not in current and guild.left_at is None:
                 await self.left(guild_id)
+
+    async def notice_channel(self, guild_id: int, caller: Caller) -> int | None:
+        """Where the bot tells of what it paused; None if it does so in direct messages."""
+        check_guild_caller(caller)
+        guild = await self._storage.guilds.get(guild_id)
+        return None if guild is None else guild.notice_channel_id
+
+    async def choose_notice_channel(
+        self, guild_id: int, caller: Caller, place: Place | None
+    ) -> None:
+        """Tell of what is paused in this channel from now on; None: in direct messages."""
+        check_guild_caller(caller)
+        if place is not None:
+            check_caller(caller, place.channel_id)
+            check_place(place, "use `/notices` again")
+        channel_id = None if place is None else place.channel_id
+        await self._storage.guilds.set_notice_channel(guild_id, channel_id)
 
     async def erase_left(self, keep: timedelta) -> int:
         """Erase all of the guilds that the bot left longer than `keep` ago; how many they were."""

@@ -76,3 +76,15 @@ class SharedSetUp:
     """There is nothing to set up: the operator's shared hook brings the project's events."""
 
     hook: Hook
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What goes on in a channel where the bot had paused it; nothing if nothing was paused.
+
+    `cards` were kept meanwhile and come now.
+    """
+
+    channel_id: int
+    entries: tuple[Entry, ...] = ()
+    cards: int = 0

@@ -112,6 +112,15 @@ def check_caller(caller: Caller, channel_id: int) -> None:
         )
 
 
+def check_guild_caller(caller: Caller) -> None:
+    """Refuse a caller who may not decide for the whole server."""
+    if not caller.manages_guild:
+        raise CommandRefused(
+            f"You need the permission *{Permission.MANAGE_WEBHOOKS}* in the whole server for this. "
+            "Ask someone who manages this server."
+        )
+
+
 def check_place(place: Place, again: str) -> None:
     """Refuse a place where the bot could not show a card; `again` says what to do afterwards."""
     where = f"<#{place.channel_id}>"

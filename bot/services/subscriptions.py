@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from bot.db.rows import (
+    DELIVERY_PAUSES,
     Hook,
     HookKind,
     HookState,
@@ -20,6 +21,7 @@ from bot.services.outcomes import (
     Entry,
     NothingThere,
     Removed,
+    Resumed,
     SharedSetUp,
     Subscribed,
     SubscribeRequest,
@@ -249,6 +251,20 @@ class SubscriptionService:
         await self._storage.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE)
         return await self._entry(subscription_id, guild_id)
 
+    async def guild_of(self, channel_id: int) -> int | None:
+        """The guild of a channel that follows something."""
+        subscriptions = await self._storage.subscriptions.of_channel(channel_id)
+        return next((subscription.guild_id for subscription in subscriptions), None)
+
+    async def resume_channel(self, guild_id: int, caller: Caller, place: Place) -> Resumed:
+        """Resume all that the bot paused in a channel because it could not post there."""
+        check_caller(caller, place.channel_id)
+        there = await self._storage.subscriptions.of_channel(place.channel_id)
+        paused = [one for one in there if one.guild_id == guild_id and is_blocked(one)]
+        cards = await self._storage.notices.cards_kept(place.channel_id)
+        entries = [await self.resume(guild_id, caller, one.id, place) for one in paused]
+        return Resumed(place.channel_id, tuple(entries), cards if entries else 0)
+
     async def edit(
         self, guild_id: int, caller: Caller, subscription_id: int, filters: Filters
     ) -> tuple[Filters, Entry]:
@@ -306,6 +322,12 @@ class SubscriptionService:
         """Projects that the guild, or one channel of it, follows where the caller may manage."""
         entries = await self.listing(guild_id, caller, channel_id)
         return complete_projects({e.hook.id: e.hook for e in entries}.values(), typed)
+
+
+def is_blocked(subscription: Subscription) -> bool:
+    """Whether the bot paused it because Discord did not take its cards."""
+    paused = subscription.state is SubscriptionState.PAUSED
+    return paused and subscription.pause_reason in DELIVERY_PAUSES
 
 
 def read_filters(
