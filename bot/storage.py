@@ -14,6 +14,7 @@ from bot.db.inbox import Inbox
 from bot.db.leader import Leader
 from bot.db.notices import Notices
 from bot.db.outbox import Outbox
+from bot.db.retention import Retention
 from bot.db.schema import migrate
 from bot.db.subscriptions import Subscriptions
 from bot.db.vault import Vault
@@ -45,6 +46,7 @@ class Storage:
         self.guilds = Guilds(database, now, self.hooks.forget)
         self.notices = Notices(database, now)
         self.facts = Facts(database)
+        self.retention = Retention(database, now)
 
     @classmethod
     @asynccontextmanager

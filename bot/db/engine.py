@@ -160,10 +160,10 @@ class Database:
         """See to SQLite's write-ahead log after a commit."""
         running = self._checkpoint is not None and not self._checkpoint.done()
         if self.is_sqlite and not running and wal_size(self.url) > CHECKPOINT_BYTES:
-            self._checkpoint = asyncio.create_task(self._copy_wal(), name="checkpoint")
+            self._checkpoint = asyncio.create_task(self.copy_log(), name="checkpoint")
 
-    async def _copy_wal(self) -> None:
-        """Copy the log into the file: most of it beside the commits, the rest between two.
+    async def copy_log(self) -> None:
+        """Copy SQLite's log into the file: most of it beside the commits, the rest between two.
 
         The log starts anew only at a moment when all of it is copied, and under a steady load no
         such moment comes by itself.

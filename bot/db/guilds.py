@@ -3,20 +3,12 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import case, delete, exists, select, text, update
+from sqlalchemy import case, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
 from bot.db.rows import Guild, HookState
-from bot.db.tables import (
-    batches,
-    channel_queues,
-    guilds,
-    hooks,
-    outbox,
-    outbox_pictures,
-    pictures,
-)
+from bot.db.tables import IS_OPEN, batches, channel_queues, guilds, hooks
 
 
 class Guilds:
@@ -79,7 +71,7 @@ class Guilds:
     async def erase_left_before(self, moment: datetime) -> int:
         """Erase all that is kept of guilds which the bot left before `moment`; how many they were.
 
-        Pictures that no card needs any more go too, whoever they belonged to.
+        What only their cards used, such as pictures, goes in retention's next steps.
         """
         async with self._database.writing() as connection:
             left = await connection.scalars(
@@ -87,22 +79,15 @@ class Guilds:
             )
             gone = list(left)
             if gone:
-                await connection.execute(
-                    delete(channel_queues).where(channel_queues.c.guild_id.in_(gone))
-                )
                 await connection.execute(delete(guilds).where(guilds.c.guild_id.in_(gone)))
-            await self._erase_unreferenced(connection)
+                theirs = channel_queues.c.guild_id.in_(gone)
+                channels = select(channel_queues.c.channel_id).where(theirs)
+                await connection.execute(
+                    delete(batches).where(batches.c.channel_id.in_(channels), IS_OPEN)
+                )
+                await connection.execute(delete(channel_queues).where(theirs))
         self._forget_hooks()
         return len(gone)
-
-    async def _erase_unreferenced(self, connection: AsyncConnection) -> None:
-        if not self._database.is_sqlite:
-            # Else a card committed meanwhile could name a picture that this erases.
-            await connection.execute(text("LOCK TABLE pictures IN SHARE ROW EXCLUSIVE MODE"))
-        in_use = exists().where(outbox_pictures.c.digest == pictures.c.digest)
-        await connection.execute(delete(pictures).where(~in_use))
-        full = exists().where(outbox.c.batch_id == batches.c.id)
-        await connection.execute(delete(batches).where(~full))
 
 
 async def add_guild(

@@ -1,7 +1,7 @@
 """Writes what one event led to: cards, pictures, what the hook learned, channels made due."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -12,6 +12,9 @@ from bot.db.engine import Database
 from bot.db.queues import make_due
 from bot.db.rows import HookState, Ingested, NewOutbox, OutboxState, SubscriptionState
 from bot.db.tables import hooks, models, outbox, outbox_pictures, pictures, subscriptions
+
+# So that a picture of every card is not written for every card; well below retention's hour.
+PICTURE_RENEWED_AFTER = timedelta(minutes=30)
 
 
 async def write_ingested(
@@ -141,8 +144,15 @@ async def _insert_pictures(
             )
     if not names:
         return
-    new = database.insert(pictures).on_conflict_do_nothing(index_elements=[pictures.c.digest])
-    await connection.execute(new, [contents[digest] for digest in sorted(contents)])
+    new = database.insert(pictures)
+    # One that is there already counts as new again, and on PostgreSQL is locked until the commit:
+    # else retention could erase it, as nobody can see yet that a card names it.
+    renewed = new.on_conflict_do_update(
+        index_elements=[pictures.c.digest],
+        set_={"created_at": new.excluded.created_at},
+        where=pictures.c.created_at < now - PICTURE_RENEWED_AFTER,
+    )
+    await connection.execute(renewed, [contents[digest] for digest in sorted(contents)])
     await connection.execute(insert(outbox_pictures), names)
 
 

@@ -1,0 +1,254 @@
+"""Retention: what nobody needs any more goes, in steps so small that no webhook waits for one."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Delete,
+    Select,
+    Update,
+    and_,
+    delete,
+    exists,
+    func,
+    literal_column,
+    select,
+    update,
+)
+
+from bot.db.engine import Database
+from bot.db.rows import BatchState, InboxState, OutboxState
+from bot.db.tables import HAS_BODY, batches, inbox, notices, outbox, outbox_pictures, pictures
+
+STEP_ROWS = 200
+STEP_BYTES = 4 * 1024 * 1024  # long values are freed page by page
+STEP_PAGES = 128  # 1 MiB of SQLite's file
+FOUND_AT_ONCE = 5_000
+PAUSE_S = 0.05  # between two steps, many times what a step takes
+# Time for an event in hand to come to its end before what it is about to use counts as unused.
+UNUSED_FOR = timedelta(hours=1)
+
+NO_BYTES: ColumnElement[int] = literal_column("0")
+
+Found: TypeAlias = tuple[int | str, int]  # a row's key, and the bytes that go with it
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long things are kept: what finished events brought, cards sent, and cards given up."""
+
+    bodies: timedelta
+    delivered: timedelta
+    undeliverable: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which rows something is done to; `find` gives their keys and bytes, the oldest first."""
+
+    what: str
+    key: Column[Any]
+    old: ColumnElement[bool]
+    find: Select[Any]
+    change: Update | Delete
+
+    @classmethod
+    def of(
+        cls,
+        what: str,
+        change: Update | Delete,
+        key: Column[Any],
+        *old: ColumnElement[bool],
+        order_by: Column[Any],
+        size: ColumnElement[int] = NO_BYTES,
+    ) -> "Rule":
+        """`change` whatever is `old`; an index on `order_by` finds it."""
+        condition = and_(*old)
+        find = select(key, size).where(condition).order_by(order_by).limit(FOUND_AT_ONCE)
+        return cls(what, key, condition, find, change)
+
+
+def rules(keep: Keep, now: datetime) -> Sequence[Rule]:
+    """Everything that goes at this moment. What refers to a thing goes before the thing.
+
+    Waiting cards, open batches and deliveries that are not looked at yet are in none of them.
+    """
+    return (*_cards(keep, now), *_deliveries(keep, now), *_what_is_left(keep, now))
+
+
+def _cards(keep: Keep, now: datetime) -> Iterator[Rule]:
+    sent = outbox.c.state == OutboxState.SENT
+    yield Rule.of(
+        "delivered",
+        delete(outbox),
+        outbox.c.id,
+        sent,
+        outbox.c.sent_at < now - keep.delivered,
+        order_by=outbox.c.sent_at,
+    )
+    yield Rule.of(
+        "undeliverable",
+        delete(outbox),
+        outbox.c.id,
+        outbox.c.state == OutboxState.UNDELIVERABLE,
+        outbox.c.gave_up_at < now - keep.undeliverable,
+        order_by=outbox.c.gave_up_at,
+    )
+    yield Rule.of(
+        "shown_pictures",
+        delete(outbox_pictures),
+        outbox_pictures.c.outbox_id,
+        exists().where(
+            outbox.c.id == outbox_pictures.c.outbox_id,
+            sent,
+            outbox.c.sent_at < now - keep.bodies,
+        ),
+        order_by=outbox_pictures.c.outbox_id,
+    )
+
+
+def _deliveries(keep: Keep, now: datetime) -> Iterator[Rule]:
+    finished = inbox.c.state.in_((InboxState.DONE, InboxState.FAILED))
+    yield Rule.of(
+        "bodies",
+        update(inbox).values(body=None),
+        inbox.c.id,
+        finished,
+        HAS_BODY,
+        inbox.c.finished_at < now - keep.bodies,
+        order_by=inbox.c.finished_at,
+        size=func.length(inbox.c.body),
+    )
+    yield Rule.of(
+        "events",
+        delete(inbox),
+        inbox.c.id,
+        finished,
+        inbox.c.finished_at < now - keep.delivered,
+        ~exists().where(outbox.c.inbox_id == inbox.c.id),
+        order_by=inbox.c.finished_at,
+    )
+
+
+def _what_is_left(keep: Keep, now: datetime) -> Iterator[Rule]:
+    yield Rule.of(
+        "batches",
+        delete(batches),
+        batches.c.id,
+        batches.c.state == BatchState.CLOSED,
+        batches.c.created_at < now - UNUSED_FOR,
+        ~exists().where(outbox.c.batch_id == batches.c.id),
+        order_by=batches.c.created_at,
+    )
+    yield Rule.of(
+        "pictures",
+        delete(pictures),
+        pictures.c.digest,
+        pictures.c.created_at < now - UNUSED_FOR,
+        ~exists().where(outbox_pictures.c.digest == pictures.c.digest),
+        order_by=pictures.c.created_at,
+        size=func.length(pictures.c.content),
+    )
+    yield Rule.of(
+        "notices",
+        delete(notices),
+        notices.c.id,
+        notices.c.next_try_at.is_(None),
+        notices.c.created_at < now - keep.delivered,
+        order_by=notices.c.id,
+    )
+
+
+class Retention:
+    """Lets go of what is old enough, a few rows a transaction."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    async def tidy(self, keep: Keep) -> Mapping[str, int]:
+        """Let go of all that is older; how many rows of each kind that were.
+
+        What is found is read beside the writers. They get their turn between two steps.
+        """
+        gone = {rule.what: await self._apply(rule) for rule in rules(keep, self._now())}
+        if self._database.is_sqlite:
+            await self._give_space_back()
+        return {what: rows for what, rows in gone.items() if rows}
+
+    async def step(self, rule: Rule, keys: Sequence[int | str]) -> int:
+        """Apply a rule to these rows, as far as it still holds for them, in one transaction."""
+        return await self._database.write_at_once(lambda connection: _step(connection, rule, keys))
+
+    async def _apply(self, rule: Rule) -> int:
+        total = 0
+        while found := await self._find(rule):
+            gone = 0
+            for keys in portions(found):
+                gone += await self.step(rule, keys)
+                await asyncio.sleep(PAUSE_S)
+            total += gone
+            if not gone or len(found) < FOUND_AT_ONCE:
+                break
+        return total
+
+    async def _find(self, rule: Rule) -> Sequence[Found]:
+        async with self._database.reading() as connection:
+            return [(key, size) for key, size in await connection.execute(rule.find)]
+
+    async def _give_space_back(self) -> None:
+        """Cut the free pages off SQLite's file. PostgreSQL's server sees to its own files."""
+        free, left = None, await self._database.read_at_once(_free_pages)
+        while left and left != free:  # a file that was laid out otherwise keeps them
+            free, left = left, await self._database.write_at_once(_cut_pages)
+            await asyncio.sleep(PAUSE_S)
+        if free is not None:
+            await self._database.copy_log()
+
+
+def portions(found: Iterable[Found]) -> Iterator[Sequence[int | str]]:
+    """The keys in lots of at most STEP_ROWS rows and about STEP_BYTES, each of one row or more."""
+    keys: dict[int | str, None] = {}  # a card with several pictures is found several times
+    taken = 0
+    for key, size in found:
+        if keys and (len(keys) == STEP_ROWS or taken + size > STEP_BYTES):
+            yield list(keys)
+            keys, taken = {}, 0
+        keys[key] = None
+        taken += size
+    if keys:
+        yield list(keys)
+
+
+def _step(connection: Connection, rule: Rule, keys: Sequence[int | str]) -> int:
+    """On PostgreSQL, rows that somebody else holds are left for the next time.
+
+    A card that is being written holds the pictures that it names. Once a row is locked here nobody
+    can come to refer to it, and the second statement sees who did so before.
+    """
+    unheld = (
+        select(rule.key)
+        .where(rule.key.in_(keys))
+        .order_by(rule.key)
+        .with_for_update(skip_locked=True)
+    )
+    ours = list(connection.scalars(unheld))
+    return connection.execute(rule.change.where(rule.key.in_(ours), rule.old)).rowcount
+
+
+def _free_pages(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
+
+
+def _cut_pages(connection: Connection) -> int:
+    """Cut some free pages off; how many are left."""
+    for _ in range(min(STEP_PAGES, _free_pages(connection))):
+        # One by one: whatever number it is given, Python's driver runs this for one page alone.
+        connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
+    return _free_pages(connection)
