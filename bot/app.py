@@ -13,6 +13,8 @@ from functools import partial
 
 import structlog
 
+from bot.cogs.places import missing_there
+from bot.cogs.telling import Teller
 from bot.config import Settings
 from bot.db.vault import Vault
 from bot.discord_client import SpeckleBot, use_api
@@ -22,6 +24,7 @@ from bot.errors import BotError, ConfigError, PartFailed, Problem, StorageUnavai
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.ingest import Ingest
 from bot.services.guilds import GuildService
+from bot.services.notices import NoticeService
 from bot.services.subscriptions import SubscriptionService
 from bot.speckle.gateway import SpeckleGateway
 from bot.storage import Storage, utc_now
@@ -80,7 +83,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
         delivery = Delivery(
             storage,
             partial(send, bot),
-            _not_explained,
+            partial(missing_there, bot),
             pace,
             channels_at_once=settings.delivery.concurrency,
             now=utc_now,
@@ -103,7 +106,8 @@ async def running(settings: Settings) -> AsyncIterator[App]:
         )
         try:
             # The listener last, so that it ends first: nothing comes in while the rest is finished.
-            leader = _lead(storage, settings, bot, token, ingest, delivery)
+            teller = Teller(bot, NoticeService(storage, utc_now), pace.closed_for_s)
+            leader = _lead(storage, settings, bot, token, ingest, delivery, teller)
             async with (
                 _background(leader, name="leader"),
                 listener.listening(settings.webhook_host, settings.webhook_port) as port,
@@ -114,10 +118,6 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             gateway.close()
 
 
-async def _not_explained(_guild_id: int, _channel_id: int) -> str | None:
-    return None
-
-
 async def _lead(
     storage: Storage,
     settings: Settings,
@@ -125,6 +125,7 @@ async def _lead(
     token: str,
     ingest: Ingest,
     delivery: Delivery,
+    teller: Teller,
 ) -> None:
     """Do what only one process may do at a time, as soon as this is the one."""
     while not await storage.lead():
@@ -141,6 +142,7 @@ async def _lead(
     parts: Mapping[str, Coroutine[None, None, None]] = {
         "ingest": ingest.run(),
         "delivery": delivery.run(bot.logged_in),
+        "notices": teller.run(),
         "discord": bot.stay_connected(token),
         "housekeeping": _housekeeping(
             bot.guild_service, timedelta(days=settings.retention.left_guild_days)

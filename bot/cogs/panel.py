@@ -352,4 +352,4 @@ HANDLERS: Mapping[Action, Handler] = {
     Action.RENEW_SURE: _on_renew_sure,
 }
 
-DYNAMIC_ITEMS = (PageButton, EntrySelect, ActionButton)
+PANEL_ITEMS = (PageButton, EntrySelect, ActionButton)

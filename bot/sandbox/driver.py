@@ -11,11 +11,19 @@ from bot.sandbox.interactions import FIRST_ANSWER_S, Asked, Interaction
 from bot.sandbox.message_rules import MAX_FILE_BYTES
 from bot.sandbox.model import SandboxChannel, SandboxMember, SandboxMessage
 from bot.sandbox.options import Filler, offered
+from bot.sandbox.permissions import Permission
 from bot.sandbox.refusals import units
 from bot.sandbox.world import World
 
 JSON = dict[str, Any]
-IN_GUILD = 0  # the context of an interaction
+# Contexts of an interaction: https://discord.com/developers/docs/interactions/receiving-and-responding
+IN_GUILD, IN_PRIVATE = 0, 1
+IN_PRIVATE_MAY = (
+    Permission.ATTACH_FILES
+    | Permission.EMBED_LINKS
+    | Permission.MENTION_EVERYONE
+    | Permission.USE_EXTERNAL_EMOJIS
+)
 WAIT_S = FIRST_ANSWER_S
 
 
@@ -84,8 +92,7 @@ class Driver:
 
     async def _use(self, message: SandboxMessage, member: SandboxMember, data: JSON) -> Answer:
         """Use a component: it can only be used by who sees the message."""
-        seen = message.channel.guild is not None and member.sees(message.channel)
-        if message.deleted or not seen:
+        if message.deleted or not _sees(member, message.channel):
             raise NotOffered(f"{member.name} does not see this message")
         return await self._ask(Asked.COMPONENT, message.channel, member, data, message)
 
@@ -126,9 +133,7 @@ class Driver:
         return Answer(self._world, asked)
 
     def _event(self, asked: Interaction, data: JSON) -> JSON:
-        guild, channel, member = asked.channel.guild, asked.channel, asked.member
-        if guild is None:
-            raise NotOffered("the sandbox sends interactions from guilds only")
+        channel, member = asked.channel, asked.member
         event: JSON = {
             "id": str(asked.id),
             "application_id": str(self._world.application_id),
@@ -137,21 +142,47 @@ class Driver:
             "version": 1,
             "data": data,
             "attachment_size_limit": MAX_FILE_BYTES,
-            "guild_id": str(guild.id),
-            "guild": {"id": str(guild.id), "locale": "en-US", "features": []},
-            "guild_locale": "en-US",
             "locale": "en-US",
             "channel_id": str(channel.id),
-            "channel": wire.channel(channel) | {"permissions": str(member.permissions_in(channel))},
-            "member": wire.member(member) | {"permissions": str(member.permissions_in(channel))},
-            "app_permissions": str(guild.bot.permissions_in(channel)),
-            "authorizing_integration_owners": {"0": str(guild.id)},
-            "context": IN_GUILD,
             "entitlements": [],
         }
+        place = _in_private if channel.guild is None else _in_guild
+        event |= place(channel, member)
         if asked.source is not None:
             event["message"] = wire.message(asked.source)
         return event
+
+
+def _sees(member: SandboxMember, channel: SandboxChannel) -> bool:
+    """Whether the channel is there for the member; a private conversation is for the two in it."""
+    if channel.guild is None:
+        return channel.recipient is member.user
+    return member.sees(channel)
+
+
+def _in_guild(channel: SandboxChannel, member: SandboxMember) -> JSON:
+    guild, permissions = member.guild, str(member.permissions_in(channel))
+    return {
+        "guild_id": str(guild.id),
+        "guild": {"id": str(guild.id), "locale": "en-US", "features": []},
+        "guild_locale": "en-US",
+        "channel": wire.channel(channel) | {"permissions": permissions},
+        "member": wire.member(member) | {"permissions": permissions},
+        "app_permissions": str(guild.bot.permissions_in(channel)),
+        "authorizing_integration_owners": {"0": str(guild.id)},
+        "context": IN_GUILD,
+    }
+
+
+def _in_private(channel: SandboxChannel, member: SandboxMember) -> JSON:
+    """From a private conversation: a user and no member, and no guild, whatever it is about."""
+    return {
+        "channel": wire.channel(channel),
+        "user": wire.user(member.user),
+        "app_permissions": str(int(IN_PRIVATE_MAY)),
+        "authorizing_integration_owners": {"0": "0"},
+        "context": IN_PRIVATE,
+    }
 
 
 def _command_data(command: JSON, options: list[JSON]) -> JSON:

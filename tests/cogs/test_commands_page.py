@@ -63,7 +63,12 @@ async def test_only_the_project_has_to_be_given(commands: list[dict[str, Any]]) 
         command["name"]: [o["name"] for o in command["options"] if o["required"]]
         for command in commands
     }
-    assert required == {"subscribe": ["stream_id"], "unsubscribe": ["project"], "subscriptions": []}
+    assert required == {
+        "subscribe": ["stream_id"],
+        "unsubscribe": ["project"],
+        "subscriptions": [],
+        "notices": [],
+    }
 
 
 async def test_commands_keep_discords_limits(commands: list[dict[str, Any]]) -> None:
@@ -87,7 +92,7 @@ def test_each_group_permission_and_button_is_on_the_page() -> None:
 
 def test_no_custom_id_means_two_components() -> None:
     scope = "730000000000000001:0"
-    ids = [f"subs:page:{scope}", f"subs:pick:{scope}"]
+    ids = [f"subs:page:{scope}", f"subs:pick:{scope}", "notice:resume:730000000000000001"]
     ids += [f"sub:{action}:7:{scope}" for action in Action]
     for custom_id in ids:
         fitting = [

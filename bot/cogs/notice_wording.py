@@ -1,0 +1,141 @@
+"""How the bot tells that it paused a channel, and that it goes on."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import discord
+
+from bot.cards.text import shorten
+from bot.cogs.wording import COLOUR, MAX_LISTED_NAME, project_name
+from bot.db.rows import Hook, PauseReason
+from bot.services.notices import Telling
+from bot.services.outcomes import Resumed
+
+PAUSED_COLOUR = 0xE0A100  # amber: it waits, nothing is lost
+MAX_PROJECTS = 10  # named in one message
+MAX_DETAIL = 900  # of a field's 1,024 characters; the sentence before it takes the rest
+
+WHY = {
+    PauseReason.CHANNEL_GONE: "Discord says that the channel is not there any more.",
+    PauseReason.NO_PERMISSION: "The bot may not post there any more.",
+    PauseReason.THREAD_CLOSED: "The thread is closed, and the bot may not open it.",
+}
+NEXT = {
+    PauseReason.CHANNEL_GONE: (
+        "If the channel was deleted: use `/subscribe` in another channel, and remove this "
+        "subscription with `/subscriptions`.\n"
+        "If it is there again: let the bot see it, then press *Resume*."
+    ),
+    PauseReason.NO_PERMISSION: (
+        "1. Open the channel's settings, *Edit Channel → Permissions*, and add the bot's role.\n"
+        "2. Allow it what is missing. It needs *View Channel*, *Send Messages* (in threads *Send "
+        "Messages in Threads*), *Embed Links*, *Attach Files* and *Read Message History*.\n"
+        "3. Press *Resume*."
+    ),
+    PauseReason.THREAD_CLOSED: (
+        "1. Open the thread again: unlock it if it is locked, and write something in it.\n"
+        "2. Press *Resume*."
+    ),
+}
+FOOTER = (
+    "Resume asks for the permission Manage Webhooks in that channel. /subscriptions shows the same."
+)
+
+
+def lead(telling: Telling, mention: bool) -> str:
+    """The line above the notice, which a phone shows; it mentions where others read it too."""
+    who = f"<@{telling.notice.user_id}> " if mention else ""
+    return f"{who}Speckle events are paused in <#{telling.notice.channel_id}>."
+
+
+def notice_embed(telling: Telling, channel: str | None, guild: str | None) -> discord.Embed:
+    """What happened, why, and what to do; names are None where the bot does not know them."""
+    notice = telling.notice
+    embed = discord.Embed(
+        title=f"Paused: #{channel}" if channel else "A channel is paused",
+        description=_what_happened(telling, guild),
+        colour=PAUSED_COLOUR,
+        timestamp=notice.created_at,
+    )
+    detail = shorten(notice.detail, MAX_DETAIL)
+    embed.add_field(name="Why", value=f"{WHY[notice.reason]}\n{detail}", inline=False)
+    embed.add_field(name="What to do", value=NEXT[notice.reason], inline=False)
+    return embed.set_footer(text=FOOTER)
+
+
+def _what_happened(telling: Telling, guild: str | None) -> str:
+    server = f" in **{discord.utils.escape_markdown(guild)}**" if guild else ""
+    return (
+        f"The bot could not show events of {projects(telling.hooks)} in "
+        f"<#{telling.notice.channel_id}>{server}, so it paused that. Nothing is lost: "
+        f"{_kept(telling.cards)}, and new ones are kept too until it goes on."
+    )
+
+
+def _kept(cards: int) -> str:
+    return "no card waits yet" if not cards else f"{count(cards)} {_is(cards)} kept"
+
+
+def count(cards: int) -> str:
+    """A number of cards."""
+    return "1 card" if cards == 1 else f"{cards} cards"
+
+
+def _is(cards: int) -> str:
+    return "is" if cards == 1 else "are"
+
+
+def projects(hooks: Sequence[Hook]) -> str:
+    """The projects by name, each with a link."""
+    names = [project_name(hook, MAX_LISTED_NAME) for hook in hooks[:MAX_PROJECTS]]
+    more = len(hooks) - len(names)
+    if more:
+        names.append(f"{more} more")
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def resumed_embed(resumed: Resumed, user_id: int, at: datetime) -> discord.Embed:
+    """What stands in place of the notice after *Resume* was pressed."""
+    when = discord.utils.format_dt(at, "f")
+    if not resumed.entries:
+        return discord.Embed(
+            title="Nothing is paused there any more",
+            description=f"Somebody resumed or removed what <#{resumed.channel_id}> followed.",
+            colour=COLOUR,
+        )
+    followed = projects([entry.hook for entry in resumed.entries])
+    come = f"{count(resumed.cards)} {_was(resumed.cards)} kept, and come now."
+    return discord.Embed(
+        title="It goes on",
+        description=f"<#{resumed.channel_id}> shows {followed} again. "
+        f"{come if resumed.cards else 'No card was waiting.'}\n"
+        f"Resumed by <@{user_id}>, {when}.",
+        colour=COLOUR,
+    )
+
+
+def _was(cards: int) -> str:
+    return "was" if cards == 1 else "were"
+
+
+def shown(channel_id: int | None) -> str:
+    """What /notices says when nothing was asked to change."""
+    if channel_id is None:
+        return (
+            "No channel is set: if the bot has to pause a subscription, it tells whoever made it "
+            "in a direct message. `/notices channel:` chooses a channel for that."
+        )
+    return (
+        f"If the bot has to pause a subscription, it says so in <#{channel_id}> and mentions "
+        "whoever made it. `/notices off:True` goes back to direct messages."
+    )
+
+
+def chosen(channel_id: int | None) -> str:
+    """What /notices says after a change."""
+    if channel_id is None:
+        return "From now on the bot tells in a direct message what it had to pause."
+    return (
+        f"From now on the bot says in <#{channel_id}> what it had to pause, and mentions whoever "
+        "made the subscription."
+    )

@@ -1,0 +1,113 @@
+"""/notices, and the button on what the bot tells of a channel that it paused."""
+
+import re
+from typing import TYPE_CHECKING, Any, Self
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.cogs import notice_wording
+from bot.cogs.answers import Interaction, Reply, in_time, redraw, reply, report
+from bot.cogs.places import (
+    Picked,
+    caller_in,
+    caller_of,
+    find_place,
+    for_managers,
+    fresh_place,
+    guild_id_of,
+)
+from bot.services.errors import CommandRefused
+from bot.services.outcomes import Resumed
+
+if TYPE_CHECKING:
+    from bot.discord_client import SpeckleBot
+
+
+class NoticesCog(commands.Cog, name="notices"):
+    """Chooses where the bot tells of what it paused."""
+
+    def __init__(self, bot: "SpeckleBot") -> None:
+        self._guilds = bot.guild_service
+
+    @app_commands.command(description="Where the bot tells that it had to pause a subscription")
+    @app_commands.describe(
+        channel="Tell it in this channel, mentioning whoever made the subscription",
+        off="Tell it in a direct message again",
+    )
+    @for_managers
+    async def notices(
+        self, interaction: Interaction, channel: Picked | None = None, off: bool = False
+    ) -> None:
+        """Show or choose the guild's notice channel."""
+        await reply(
+            interaction, Reply(await in_time(interaction, self._do(interaction, channel, off)))
+        )
+
+    async def _do(self, interaction: Interaction, channel: Picked | None, off: bool) -> str:
+        guild_id, caller = guild_id_of(interaction), caller_of(interaction, channel)
+        if channel is None and not off:
+            return notice_wording.shown(await self._guilds.notice_channel(guild_id, caller))
+        if channel is not None and off:
+            raise CommandRefused("Give either `channel` or `off`, not both. Nothing was changed.")
+        place = None if channel is None else await find_place(interaction, channel.id)
+        await self._guilds.choose_notice_channel(guild_id, caller, place)
+        return notice_wording.chosen(None if place is None else place.channel_id)
+
+
+class ResumeButton(
+    discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]],
+    template=r"notice:resume:(?P<channel>[0-9]{1,20})",
+):
+    """Lets a paused channel go on where it stopped, from a direct message too."""
+
+    def __init__(self, channel_id: int) -> None:
+        self.channel_id = channel_id
+        super().__init__(
+            discord.ui.Button(
+                label="Resume",
+                style=discord.ButtonStyle.success,
+                custom_id=f"notice:resume:{channel_id}",
+            )
+        )
+
+    @classmethod
+    async def from_custom_id(
+        cls,
+        _interaction: discord.Interaction[Any],
+        _item: discord.ui.Item[Any],
+        match: re.Match[str],
+    ) -> Self:
+        """Make the button that was pressed anew."""
+        return cls(int(match["channel"]))
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Resume and say so in place of the notice; a refusal leaves notice and button there."""
+        try:
+            resumed = await in_time(interaction, self._resume(interaction), new=False)
+            at = interaction.created_at
+            embed = notice_wording.resumed_embed(resumed, interaction.user.id, at)
+            await redraw(interaction, Reply(embed=embed))
+        except Exception as error:  # the top: discord.py would only log it
+            await report(interaction, error)
+
+    async def _resume(self, interaction: Interaction) -> Resumed:
+        subscriptions = interaction.client.subscriptions
+        guild_id = await subscriptions.guild_of(self.channel_id)
+        if guild_id is None:
+            return Resumed(self.channel_id)
+        guild = _guild(interaction.client, guild_id)
+        caller = await caller_in(interaction, guild)
+        place = await fresh_place(interaction.client, guild, self.channel_id)
+        return await subscriptions.resume_channel(guild_id, caller, place)
+
+
+def _guild(client: discord.Client, guild_id: int) -> discord.Guild:
+    guild = client.get_guild(guild_id)
+    if guild is None or guild.unavailable:
+        raise CommandRefused(
+            "The bot does not reach that server at the moment, so nothing was changed. If it was "
+            "removed from there, invite it again; else try again in a minute."
+        )
+    return guild
