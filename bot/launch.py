@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "test": "run the checks and tests; words after it go to pytest alone",
     "migrate": "bring the database's tables up to date (run does that too)",
     "key": "print a new key for ENCRYPTION_KEYS",
+    "soak": "kill the bot again and again amid faults; see that it loses and doubles nothing",
 }
 STOPPED: Final = 130  # what a shell says of a program that Ctrl-C ended
 # How pip's output tells that no registry answered, rather than that a package is wrong.

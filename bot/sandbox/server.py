@@ -99,7 +99,10 @@ class Server:
         )  # fmt: skip
         self._record(record)
         with self.world.told_afterwards():
-            answer = await self._with_faults(route, request, record)
+            try:
+                answer = await self._with_faults(route, request, record)
+            except ConnectionResetError:  # the client has gone before it had said all
+                answer = None
         if answer is None:
             _cut(request)
             return web.Response()
