@@ -15,7 +15,8 @@ import structlog
 
 from bot.cogs.places import missing_there
 from bot.cogs.telling import Teller
-from bot.config import Settings
+from bot.config import Retention, Settings
+from bot.db.retention import Keep
 from bot.db.vault import Vault
 from bot.discord_client import SpeckleBot, use_api
 from bot.discord_out import send
@@ -144,9 +145,7 @@ async def _lead(
         "delivery": delivery.run(bot.logged_in),
         "notices": teller.run(),
         "discord": bot.stay_connected(token),
-        "housekeeping": _housekeeping(
-            bot.guild_service, timedelta(days=settings.retention.left_guild_days)
-        ),
+        "housekeeping": _housekeeping(storage, bot.guild_service, settings.retention),
         "leadership": _keep_leading(storage),
     }
     async with asyncio.TaskGroup() as tasks:
@@ -188,13 +187,21 @@ async def _keep_leading(storage: Storage) -> None:
             raise PartFailed("leadership")
 
 
-async def _housekeeping(guilds: GuildService, keep: timedelta) -> None:
-    """Erase the data of guilds that removed the bot long enough ago."""
+async def _housekeeping(storage: Storage, guilds: GuildService, retention: Retention) -> None:
+    """Erase what is old enough, and the data of guilds that removed the bot long enough ago."""
+    keep = Keep(
+        timedelta(days=retention.body_days),
+        timedelta(days=retention.delivered_days),
+        timedelta(days=retention.undeliverable_days),
+    )
     while True:
         try:
-            erased = await guilds.erase_left(keep)
+            erased = await guilds.erase_left(timedelta(days=retention.left_guild_days))
             if erased:
                 log.info("housekeeping.guilds_erased", count=erased)
+            gone = await storage.retention.tidy(keep)
+            if gone:
+                log.info("housekeeping.old_rows_erased", **gone)
         except StorageUnavailable as error:
             log.error("housekeeping.database_unavailable", reason=error.reason)
         await asyncio.sleep(HOUSEKEEPING_S)

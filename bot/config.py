@@ -291,6 +291,28 @@ class Delivery(_Section):
 class Retention(_Section):
     """How long things are kept."""
 
+    body_days: int = _setting(
+        7,
+        "Days that the text of finished events and the pictures of sent cards are kept.",
+        "a whole number from 1 to 3650",
+        ge=1,
+        le=3650,
+    )
+    delivered_days: int = _setting(
+        30,
+        "Days that sent cards are kept, and events with what became of them.",
+        "a whole number from 1 to 3650",
+        ge=1,
+        le=3650,
+    )
+    undeliverable_days: int = _setting(
+        90,
+        "Days that cards are kept which Discord did not take. Until then they can be sent again: "
+        "`python3 run.py deliveries`.",
+        "a whole number from 1 to 3650",
+        ge=1,
+        le=3650,
+    )
     left_guild_days: int = _setting(
         30,
         "Days that a guild's subscriptions are kept after the bot was removed from it.",
