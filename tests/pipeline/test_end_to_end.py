@@ -144,6 +144,7 @@ async def test_order_holds_and_nothing_is_lost_over_a_restart(
         for number in range(3, 6):
             assert await post(app, hook, changed(delivery, number=number)) == 202
         await wait_for_embeds(studio, studio.structure, 6)
+    async with start_bot() as app:  # it was stopped with all in hand settled
         rows = [await app.storage.outbox.get(number) for number in range(1, 7)]
     sent = [row.message_id for row in rows if row is not None]
     assert sent == [m.id for m in cards_in(studio, studio.structure) for _ in m.embeds]

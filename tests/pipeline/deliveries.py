@@ -1,0 +1,92 @@
+"""Many deliveries of one project: made, posted, and found again among the cards of a channel."""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from bot.app import App
+from bot.db.rows import Hook, PauseReason, Subscription
+from bot.sandbox import SandboxChannel
+from tests.pipeline.conftest import Recorded, Studio, post, recorded
+
+T = TypeVar("T")
+SERVER = "http://127.0.0.1:3000"
+COMMIT = next(delivery for delivery in recorded() if delivery.name == "commit_create")
+PROJECT_ID = COMMIT.payload["streamId"]
+
+
+def numbered(number: int) -> Recorded:
+    """A new version whose message says which one it is."""
+    payload = COMMIT.payload
+    commit = payload["event"]["data"]["commit"] | {"message": f"version no {number}"}
+    data = payload["event"]["data"] | {"commit": commit}
+    event = payload["event"] | {"data": data}
+    return replace(COMMIT, body=json.dumps({"payload": payload | {"event": event}}).encode())
+
+
+async def follow(app: App, studio: Studio, channel: SandboxChannel) -> Hook:
+    await studio.sandbox.command(
+        studio.guild,
+        channel,
+        studio.maren,
+        "subscribe",
+        stream_id=f"{SERVER}/projects/{PROJECT_ID}",
+    )
+    (hook,) = await app.storage.hooks.of_guild(studio.guild.id)
+    return hook
+
+
+async def send_numbers(app: App, hook: Hook, numbers: range) -> None:
+    for number in numbers:
+        assert await post(app, hook, numbered(number)) == 202
+
+
+def numbers_in(studio: Studio, channel: SandboxChannel) -> list[int]:
+    """The numbers of the cards in a channel, in the order in which they stand there."""
+    shown = [(message.content, message.embeds) for message in studio.sandbox.messages(channel.id)]
+    return [int(number) for number in re.findall(r"version no (\d+)", str(shown))]
+
+
+async def wait_for_numbers(
+    studio: Studio, channel: SandboxChannel, numbers: range, timeout_s: float = 30.0
+) -> None:
+    """Wait until the channel shows just these, in this order."""
+    wanted = list(numbers)
+
+    async def all_there() -> bool:
+        return len(numbers_in(studio, channel)) >= len(wanted)
+
+    with suppress(TimeoutError):  # what is there then says more
+        await until(all_there, timeout_s)
+    assert numbers_in(studio, channel) == wanted
+
+
+async def wait_until_paused(app: App, channel: SandboxChannel, reason: PauseReason) -> Subscription:
+    async def found() -> Subscription | None:
+        (subscription,) = await app.storage.subscriptions.of_channel(channel.id)
+        return subscription if subscription.pause_reason is reason else None
+
+    return await until(found)
+
+
+async def until(found: Callable[[], Awaitable[T | None]], timeout_s: float = 15.0) -> T:
+    """Ask again and again until there is something true."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            if value := await found():
+                return value
+            await asyncio.sleep(0.02)
+
+
+def route_to(channel: SandboxChannel) -> str:
+    return f"POST /channels/{channel.id}/messages"
+
+
+def tries_in(studio: Studio, channel: SandboxChannel) -> list[Any]:
+    """The bodies of all that was tried in a channel, as the sandbox took them."""
+    path = f"/channels/{channel.id}/messages"
+    return [r.json for r in studio.sandbox.requests if r.method == "POST" and r.path == path]

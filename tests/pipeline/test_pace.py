@@ -1,0 +1,78 @@
+"""The pace of the whole bot, and what the answers' heads say of it."""
+
+import asyncio
+
+from bot.discord_pace import MAX_REFUSED, Pace, TurnedAway, in_hand
+
+LIMITED = {"Via": "1.1 google", "X-RateLimit-Scope": "user", "X-RateLimit-Reset-After": "1.25"}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+async def heard(pace: Pace, status: int, headers: dict[str, str]) -> TurnedAway | None:
+    """What the one hears who waits for an answer with this head."""
+    waiting: asyncio.Future[TurnedAway] = asyncio.get_running_loop().create_future()
+    before = in_hand.set(waiting)
+    pace.heard(status, headers)
+    in_hand.reset(before)
+    return waiting.result() if waiting.done() else None
+
+
+async def test_a_limit_of_one_channel_is_told_to_who_waits_and_to_nobody_else() -> None:
+    pace = Pace(45)
+    assert await heard(pace, 429, LIMITED) == TurnedAway(429, 1.25)
+    assert pace.closed_for_s() == 0
+
+
+async def test_a_limit_of_the_whole_bot_closes_for_all_and_leaves_discord_py_its_own_gate() -> None:
+    clock = Clock()
+    pace = Pace(45, clock)
+    assert await heard(pace, 429, LIMITED | {"X-RateLimit-Scope": "global"}) is None
+    assert pace.closed_for_s() == 1.25
+    clock.now_s = 1.5
+    assert pace.closed_for_s() == 0
+
+
+async def test_a_ban_closes_for_all() -> None:
+    pace = Pace(45, Clock())
+    assert await heard(pace, 429, {"Retry-After": "3600"}) is None
+    assert pace.closed_for_s() == 60
+
+
+async def test_errors_of_discords_servers_are_told_at_once_and_good_answers_are_not() -> None:
+    pace = Pace(45)
+    assert await heard(pace, 502, {}) == TurnedAway(502, None)
+    assert await heard(pace, 200, {}) is None
+    assert await heard(pace, 400, {}) is None
+
+
+async def test_a_429_without_any_time_waits_some_seconds() -> None:
+    assert await heard(Pace(45), 429, {"Via": "1.1 google", "Retry-After": "soon"}) == TurnedAway(
+        429, 5.0
+    )
+
+
+async def test_many_refusals_close_for_all_until_the_oldest_are_ten_minutes_old() -> None:
+    clock = Clock()
+    pace = Pace(45, clock)
+    for number in range(MAX_REFUSED):
+        clock.now_s = number / 100
+        pace.heard(403 if number % 2 else 401, {})
+    assert pace.closed_for_s() == 600 - clock.now_s
+    clock.now_s = 600.005
+    assert pace.closed_for_s() == 0
+
+
+async def test_limits_that_others_share_and_missing_things_are_no_refusals() -> None:
+    clock = Clock()
+    pace = Pace(45, clock)
+    for _ in range(MAX_REFUSED):
+        pace.heard(429, LIMITED | {"X-RateLimit-Scope": "shared"})
+        pace.heard(404, {})
+    assert pace.closed_for_s() == 0
