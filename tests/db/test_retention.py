@@ -294,19 +294,25 @@ async def test_a_picture_that_a_card_is_about_to_name_is_left_alone_on_postgresq
 # ── a file that shrinks, and answers that take no longer ──────────────────────────────────────
 
 
+@pytest.mark.parametrize(("deliveries", "body_bytes"), [(1000, 6_000), (12, 1_000_000)])
 async def test_the_file_gives_space_back_while_it_is_open(
-    sqlite_url: str, vault: Vault, delivery: NewDelivery, clock: Clock
+    deliveries: int,
+    body_bytes: int,
+    sqlite_url: str,
+    vault: Vault,
+    delivery: NewDelivery,
+    clock: Clock,
 ) -> None:
     path = sqlite_path(parse_url(sqlite_url))
     async with Storage.open(sqlite_url, vault, clock) as storage:
-        for n in range(24):
-            receipt = await storage.inbox.put(delivery(b"%d" % n * 512 * 1024))
-            await storage.inbox.fail(receipt.id, [])
+        bodies = [b"%09d" % n * (body_bytes // 9) for n in range(deliveries)]
+        await asyncio.gather(*(storage.inbox.put(delivery(body)) for body in bodies))
         async with Database.open(parse_url(sqlite_url)) as database:
+            await change(database, update(inbox).values(state="failed", finished_at=clock()))
             await database.copy_log()
         large = path.stat().st_size
         clock.forward(days=8)
-        assert await storage.retention.tidy(KEEP) == {"bodies": 24}
+        assert await storage.retention.tidy(KEEP) == {"bodies": deliveries}
         assert path.stat().st_size < large / 4
 
 
