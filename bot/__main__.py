@@ -1,4 +1,4 @@
-"""The command line: `python -m bot run | demo | check | migrate | key | soak`.
+"""The command line: `python -m bot run | demo | check | migrate | key | deliveries | soak`.
 
 What a command needs is imported when it runs, so that each starts fast.
 """
@@ -9,7 +9,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -27,6 +27,7 @@ from bot.errors import (
 
 if TYPE_CHECKING:
     from bot.config import Settings
+    from bot.deliveries import Deliveries
 
 FAILED: Final = 1
 UNUSABLE_SETTINGS: Final = 2
@@ -141,6 +142,95 @@ def key() -> None:
     from cryptography.fernet import Fernet
 
     click.echo(Fernet.generate_key().decode())
+
+
+@cli.group()
+def deliveries() -> None:
+    """List the cards that wait or were refused, and why; try them again or drop them."""
+
+
+@deliveries.command("list")
+@click.option("--state", type=click.Choice(["waiting", "undeliverable", "sent"]))
+@click.option("--guild", type=int, help="Only of this Discord server.")
+@click.option("--channel", type=int, help="Only for this channel.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+def list_cards(
+    context: click.Context,
+    state: str | None,
+    guild: int | None,
+    channel: int | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """The newest cards that wait or were refused, or those of one state."""
+    from bot.db.deliveries import Wanted
+    from bot.db.rows import OutboxState
+
+    states = (OutboxState(state),) if state else Wanted().states
+    wanted = Wanted(states, guild, channel)
+    _with_deliveries(context, lambda cards: cards.list(wanted, limit, as_json=as_json))
+
+
+@deliveries.command("show")
+@click.argument("card_id", metavar="ID", type=int)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+def show_card(context: click.Context, card_id: int, as_json: bool) -> None:
+    """All of one card: its state and why, its event's way here, when it is tried next."""
+    _with_deliveries(context, lambda cards: cards.show(card_id, as_json=as_json))
+
+
+@deliveries.command("retry")
+@click.argument("ids", metavar="ID...", type=int, nargs=-1)
+@click.option("--all-undeliverable", is_flag=True, help="All that Discord did not take.")
+@click.option("--channel", type=int, help="With --all-undeliverable: only for this channel.")
+@click.pass_context
+def retry_cards(
+    context: click.Context, ids: tuple[int, ...], all_undeliverable: bool, channel: int | None
+) -> None:
+    """Try cards again, in their old place. A running bot sends them within seconds."""
+    if bool(ids) == all_undeliverable:
+        raise click.UsageError("Name the cards' IDs, or --all-undeliverable.")
+    if channel is not None and not all_undeliverable:
+        raise click.UsageError("--channel goes with --all-undeliverable.")
+
+    async def retry(cards: "Deliveries") -> bool:
+        chosen = await cards.all_undeliverable(channel) if all_undeliverable else ids
+        return bool(chosen) and await cards.retry(chosen)
+
+    _with_deliveries(context, retry)
+
+
+@deliveries.command("drop")
+@click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+def drop_cards(context: click.Context, ids: tuple[int, ...], yes: bool) -> None:
+    """Delete cards that wait or were refused, for good. Asks first."""
+
+    async def drop(cards: "Deliveries") -> bool:
+        if not yes:
+            if not await cards.about_to_drop(ids):
+                return False
+            click.confirm("Drop these cards for good?", abort=True)
+        return await cards.drop(ids)
+
+    _with_deliveries(context, drop)
+
+
+def _with_deliveries(context: click.Context, do: "Callable[[Deliveries], Awaitable[bool]]") -> None:
+    """Do it on the database of the settings; ends with 1 if that found nothing."""
+    settings = context.obj.load()
+
+    from bot.deliveries import Deliveries
+
+    async def work() -> bool:
+        async with Deliveries.open(settings, _print) as cards:
+            return await do(cards)
+
+    context.exit(0 if asyncio.run(work()) else FAILED)
 
 
 @cli.command(hidden=True)

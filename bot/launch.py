@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "test": "run the checks and tests; words after it go to pytest alone",
     "migrate": "bring the database's tables up to date (run does that too)",
     "key": "print a new key for ENCRYPTION_KEYS",
+    "deliveries": "list the cards that wait or were refused; try them again or drop them",
     "soak": "kill the bot again and again amid faults; see that it loses and doubles nothing",
 }
 STOPPED: Final = 130  # what a shell says of a program that Ctrl-C ended
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def usage() -> str:
     """The commands, one line each."""
-    lines = [f"  python3 run.py {name:<8} {what}" for name, what in COMMANDS.items()]
+    lines = [f"  python3 run.py {name:<10} {what}" for name, what in COMMANDS.items()]
     return "\n".join(["Use it like this:", *lines])
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from bot.db import schema
+from bot.db.deliveries import Deliveries
 from bot.db.engine import Database, parse_url, sqlite_path
 from bot.db.facts import Facts
 from bot.db.guilds import Guilds
@@ -47,6 +48,7 @@ class Storage:
         self.notices = Notices(database, now)
         self.facts = Facts(database)
         self.retention = Retention(database, now)
+        self.deliveries = Deliveries(database, now)
 
     @classmethod
     @asynccontextmanager

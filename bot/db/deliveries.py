@@ -1,0 +1,259 @@
+"""Deliveries as whoever runs the bot asks for them: where each card stands, once more, or away."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db.engine import Database
+from bot.db.queues import make_due
+from bot.db.rows import CardForm, OutboxState, PauseReason
+from bot.db.tables import IS_OPEN, batches, channel_queues, guilds, hooks, outbox, subscriptions
+
+CARDS_A_TRANSACTION = 200
+
+
+@dataclass(frozen=True, slots=True)
+class CardStatus:
+    """Where a card stands and what keeps it from going on.
+
+    `pause` is None for a pause that does not hold this card back. `due_at` is when its channel is
+    next tried; `attempts` and `channel_error` are of the tries so far.
+    """
+
+    id: int
+    inbox_id: int | None
+    state: OutboxState
+    form: CardForm
+    guild_id: int
+    channel_id: int
+    project_id: str
+    project_name: str | None
+    title: str
+    created_at: datetime
+    sent_at: datetime | None
+    gave_up_at: datetime | None
+    message_id: int | None
+    error: str | None
+    in_flight: bool
+    bot_left: bool
+    pause: PauseReason | None
+    due_at: datetime | None
+    attempts: int
+    channel_error: str | None
+
+    @property
+    def since(self) -> datetime:
+        """When the card came into its state."""
+        return self.sent_at or self.gave_up_at or self.created_at
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which cards to list; None for all guilds, all channels."""
+
+    states: Collection[OutboxState] = (OutboxState.WAITING, OutboxState.UNDELIVERABLE)
+    guild_id: int | None = None
+    channel_id: int | None = None
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """The same, in SQL."""
+        yield outbox.c.state.in_(self.states)
+        if self.guild_id is not None:
+            yield outbox.c.guild_id == self.guild_id
+        if self.channel_id is not None:
+            yield outbox.c.channel_id == self.channel_id
+
+
+class Done(StrEnum):
+    """What became of a card that somebody wanted tried again or dropped."""
+
+    REQUEUED = "requeued"
+    HASTENED = "hastened"
+    DROPPED = "dropped"
+    IN_FLIGHT = "in_flight"
+    SENT = "sent"
+    ABSENT = "absent"
+
+
+class Deliveries:
+    """Reads where cards stand and changes it, beside a bot that is at work."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    async def newest(self, wanted: Wanted, limit: int) -> Sequence[CardStatus]:
+        """The newest of these cards."""
+        return await self._read(and_(*wanted.conditions()), limit)
+
+    async def count(self, wanted: Wanted) -> int:
+        """How many such cards there are."""
+        statement = select(func.count()).select_from(outbox).where(*wanted.conditions())
+        async with self._database.reading() as connection:
+            return await connection.scalar(statement) or 0
+
+    async def ids(self, wanted: Wanted) -> Sequence[int]:
+        """The ids of all these cards, the oldest first."""
+        statement = select(outbox.c.id).where(*wanted.conditions()).order_by(outbox.c.id)
+        async with self._database.reading() as connection:
+            return [*await connection.scalars(statement)]
+
+    async def get(self, ids: Sequence[int]) -> Sequence[CardStatus]:
+        """Those of these cards that are there, the newest first."""
+        lots = [await self._read(outbox.c.id.in_(some)) for some in _lots(ids)]
+        return sorted((card for lot in lots for card in lot), key=lambda card: -card.id)
+
+    async def retry(self, ids: Sequence[int]) -> Mapping[int, Done]:
+        """Let undeliverable cards wait again, whole, in their old place; try waiting ones now."""
+        done: dict[int, Done] = {}
+        for some in _lots(ids):
+            async with self._database.writing() as connection:
+                done |= await self._retry(connection, some)
+        return done
+
+    async def drop(self, ids: Sequence[int]) -> Mapping[int, Done]:
+        """Delete cards that are not sent, and whose message is not on its way either."""
+        done: dict[int, Done] = {}
+        for some in _lots(ids):
+            async with self._database.writing() as connection:
+                done |= await _drop(connection, some)
+        return done
+
+    async def _read(
+        self, condition: ColumnElement[bool], limit: int | None = None
+    ) -> list[CardStatus]:
+        async with self._database.reading() as connection:
+            return await _statuses(connection, condition, limit)
+
+    async def _retry(self, connection: AsyncConnection, ids: Sequence[int]) -> dict[int, Done]:
+        cards = await _held(connection, ids)
+        given_up = [card for card in cards if card.state is OutboxState.UNDELIVERABLE]
+        waiting = [card for card in cards if card.state is OutboxState.WAITING]
+        await connection.execute(
+            update(outbox)
+            .where(outbox.c.id.in_([card.id for card in given_up]))
+            .values(
+                state=OutboxState.WAITING,
+                form=CardForm.FULL,
+                batch_id=None,
+                gave_up_at=None,
+                last_error=None,
+            )
+        )
+        await _forget_suspects(connection, given_up)
+        guild_of = {card.channel_id: card.guild_id for card in (*given_up, *waiting)}
+        await make_due(self._database, connection, guild_of, self._now(), at_once=True)
+        done = {
+            OutboxState.UNDELIVERABLE: Done.REQUEUED,
+            OutboxState.WAITING: Done.HASTENED,
+            OutboxState.SENT: Done.SENT,
+        }
+        return _absent(ids) | {card.id: done[card.state] for card in cards}
+
+
+async def _drop(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, Done]:
+    done = _absent(ids)
+    droppable = []
+    for card in await _held(connection, ids):
+        if card.state is OutboxState.SENT:
+            done[card.id] = Done.SENT
+        elif card.in_flight:
+            done[card.id] = Done.IN_FLIGHT
+        else:
+            done[card.id] = Done.DROPPED
+            droppable.append(card)
+    await connection.execute(delete(outbox).where(outbox.c.id.in_([c.id for c in droppable])))
+    await _forget_suspects(connection, droppable)
+    return done
+
+
+async def _held(connection: AsyncConnection, ids: Sequence[int]) -> list[CardStatus]:
+    """The cards as they are once nobody else may change their queues any more."""
+    channels = select(outbox.c.channel_id).where(outbox.c.id.in_(ids))
+    await connection.execute(
+        select(channel_queues.c.channel_id)
+        .where(channel_queues.c.channel_id.in_(channels))
+        .order_by(channel_queues.c.channel_id)  # so that two transactions never wait for each other
+        .with_for_update()
+    )
+    return await _statuses(connection, outbox.c.id.in_(ids), None)
+
+
+async def _forget_suspects(connection: AsyncConnection, cards: Sequence[CardStatus]) -> None:
+    """The head of these queues is another now: which card there is at fault is to be found anew."""
+    changed = channel_queues.c.channel_id.in_({card.channel_id for card in cards})
+    await connection.execute(update(channel_queues).where(changed).values(suspects=0))
+
+
+async def _statuses(
+    connection: AsyncConnection, condition: ColumnElement[bool], limit: int | None
+) -> list[CardStatus]:
+    statement = _status().where(condition).order_by(outbox.c.id.desc()).limit(limit)
+    return [_card_status(row) for row in (await connection.execute(statement)).mappings()]
+
+
+def _status() -> Select[Any]:
+    open_batch = and_(batches.c.id == outbox.c.batch_id, IS_OPEN)
+    queue = channel_queues.c.channel_id == outbox.c.channel_id
+    return (
+        select(
+            outbox,
+            hooks.c.project_id,
+            hooks.c.project_name,
+            batches.c.id.is_not(None).label("in_flight"),
+            guilds.c.left_at.is_not(None).label("bot_left"),
+            subscriptions.c.pause_reason,
+            channel_queues.c.due_at,
+            channel_queues.c.attempts,
+            channel_queues.c.last_error.label("channel_error"),
+        )
+        .join(subscriptions, subscriptions.c.id == outbox.c.subscription_id)
+        .join(hooks, hooks.c.id == subscriptions.c.hook_id)
+        .join(guilds, guilds.c.guild_id == hooks.c.guild_id)
+        .outerjoin(batches, open_batch)
+        .outerjoin(channel_queues, queue)
+    )
+
+
+def _card_status(row: Mapping[Any, Any]) -> CardStatus:
+    return CardStatus(
+        id=row["id"],
+        inbox_id=row["inbox_id"],
+        state=OutboxState(row["state"]),
+        form=CardForm(row["form"]),
+        guild_id=row["guild_id"],
+        channel_id=row["channel_id"],
+        project_id=row["project_id"],
+        project_name=row["project_name"],
+        title=str(row["card"].get("title") or ""),
+        created_at=row["created_at"],
+        sent_at=row["sent_at"],
+        gave_up_at=row["gave_up_at"],
+        message_id=row["message_id"],
+        error=row["last_error"],
+        in_flight=row["in_flight"],
+        bot_left=row["bot_left"],
+        pause=_holding(row["pause_reason"]),
+        due_at=row["due_at"],
+        attempts=row["attempts"] or 0,
+        channel_error=row["channel_error"],
+    )
+
+
+def _holding(reason: str | None) -> PauseReason | None:
+    """The pause, unless cards go out in spite of it: the last one says that the project is gone."""
+    return None if reason in (None, PauseReason.PROJECT_DELETED) else PauseReason(reason)
+
+
+def _absent(ids: Sequence[int]) -> dict[int, Done]:
+    return dict.fromkeys(ids, Done.ABSENT)
+
+
+def _lots(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), CARDS_A_TRANSACTION):
+        yield ids[start : start + CARDS_A_TRANSACTION]
