@@ -153,12 +153,14 @@ class SpeckleBot(commands.Bot):
                 retry_in_s=TOKEN_RETRY_S,
             )
             self._pace.close_for(TOKEN_RETRY_S + RETRY_S, "Discord calls the bot's token void")
+            await self._close_http()
             await asyncio.sleep(TOKEN_RETRY_S)
             self.clear()
+            self.loop = asyncio.get_running_loop()  # which close() took away
             try:
                 return await self._log_in(token)
             except ConfigError:
-                await self.http.close()
+                await self._close_http()
 
     async def _hang_up(self, connected: asyncio.Task[None]) -> None:
         """End a connection for good, so that the next one starts a session of its own."""
@@ -184,11 +186,15 @@ class SpeckleBot(commands.Bot):
                 ) from error
             except (discord.DiscordException, OSError, StorageUnavailable) as error:
                 log.warning("discord.away", error=type(error).__name__, retry_in_s=RETRY_S)
-                await self.http.close()
+                await self._close_http()
                 await asyncio.sleep(RETRY_S)
             else:
                 self.logged_in.set()
                 return
+
+    async def _close_http(self) -> None:
+        await self.http.close()
+        self.http.connector = discord.utils.MISSING  # else the next login would use the closed one
 
     async def on_ready(self) -> None:
         """Learn which guilds there are; Discord may send this again after a new session."""

@@ -72,7 +72,7 @@ class Studio:
 async def studio(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Studio]:
     monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
-    async with Sandbox.start(pace=False) as sandbox:
+    async with Sandbox.start(pace=False, heartbeat_s=0.3) as sandbox:
         guild = sandbox.add_guild("Studio Kestrel")
         yield Studio(
             sandbox,
@@ -94,7 +94,7 @@ def start_bot(studio: Studio, tmp_path: Path) -> StartBot:
     key = Fernet.generate_key().decode()
 
     @asynccontextmanager
-    async def start(**more: Any) -> AsyncIterator[App]:
+    async def start(*, ready: bool = True, **more: Any) -> AsyncIterator[App]:
         values: dict[str, Any] = {
             "discord_token": studio.sandbox.token,
             "discord_api_url": studio.sandbox.api_url,
@@ -106,8 +106,9 @@ def start_bot(studio: Studio, tmp_path: Path) -> StartBot:
             "speckle": {"enrich_deadline_s": 0.0},
         }
         async with running(Settings.model_validate(values | more)) as app:
-            async with aiohttp.ClientSession() as http:
-                await _ready(http, app)
+            if ready:
+                async with aiohttp.ClientSession() as http:
+                    await _ready(http, app)
             yield app
 
     return start

@@ -1,0 +1,176 @@
+"""Days on which something around the bot does not work, and the bot goes on all the same."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from bot import discord_client
+from bot.app import App
+from bot.db import engine
+from bot.db.rows import Hook
+from bot.errors import PartFailed
+from bot.pipeline.lanes import LaneRunner
+from tests.pipeline.conftest import StartBot, Studio, post
+from tests.pipeline.deliveries import (
+    follow,
+    numbered,
+    send_numbers,
+    until,
+    wait_for_numbers,
+)
+
+
+async def problems_told(app: App) -> list[str]:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"http://127.0.0.1:{app.port}/readyz") as answer,
+    ):
+        problems: list[str] = (await answer.json())["problems"]
+        return problems
+
+
+# ── Discord's gateway ─────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_gateway_that_is_away_at_the_start_stops_no_card_and_is_told(
+    studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discord_client, "RETRY_S", 0.3)
+    async with start_bot() as app:
+        hook = await follow(app, studio, studio.structure)
+    studio.sandbox.faults.refuse_gateway()
+    async with start_bot(ready=False) as app:
+        await send_numbers(app, hook, range(3))
+        await wait_for_numbers(studio, studio.structure, range(3))
+        assert any("gateway" in problem for problem in await problems_told(app))
+        studio.sandbox.faults.heal()
+        await app.bot.ready_once.wait()
+        assert await problems_told(app) == []
+
+
+async def test_a_silent_gateway_is_given_up_and_dialled_anew(
+    studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discord_client, "SILENCE_LIMIT_S", 1.0)
+    monkeypatch.setattr(discord_client, "SILENCE_LOOK_S", 0.1)
+    async with start_bot() as app:
+        first = app.bot.ws.session_id
+        hang_up = app.bot._hang_up
+
+        async def healed(connected: asyncio.Task[None]) -> None:
+            studio.sandbox.faults.heal()
+            await hang_up(connected)
+
+        async def another_session() -> bool:
+            return app.bot.ws is not None and app.bot.ws.session_id not in (first, None)
+
+        monkeypatch.setattr(app.bot, "_hang_up", healed)
+        studio.sandbox.faults.silence_gateway()
+        await until(another_session)
+        hook = await follow(app, studio, studio.structure)
+        await send_numbers(app, hook, range(2))
+        await wait_for_numbers(studio, studio.structure, range(2))
+
+
+async def test_a_token_that_turns_void_keeps_everything_and_is_tried_again(
+    studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discord_client, "TOKEN_RETRY_S", 0.5)
+    monkeypatch.setattr(discord_client, "RETRY_S", 0.2)
+    async with start_bot() as app:
+        hook = await follow(app, studio, studio.structure)
+        studio.sandbox.faults.close(4004)
+        await send_numbers(app, hook, range(3))
+        await wait_for_numbers(studio, studio.structure, range(3))
+
+
+async def test_discord_away_at_the_start_is_waited_for(
+    studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discord_client, "RETRY_S", 0.2)
+    async with start_bot() as app:
+        hook = await follow(app, studio, studio.structure)
+    studio.sandbox.faults.fail("GET /users/@me", 503, times=2)
+    studio.sandbox.faults.reset_before("GET /users/@me", times=1)
+    async with start_bot(ready=False) as app:
+        await send_numbers(app, hook, range(2))
+        await wait_for_numbers(studio, studio.structure, range(2))
+
+
+# ── the database ──────────────────────────────────────────────────────────────────────────────
+
+
+@asynccontextmanager
+async def locked(path: Path) -> AsyncIterator[None]:
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    # In a thread: the bot may be in the middle of a write, and needs the loop to end it.
+    await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.rollback()
+        other.close()
+
+
+async def test_a_locked_database_answers_503_and_works_again_without_a_restart(
+    studio: Studio, start_bot: StartBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 200)
+    async with start_bot() as app:
+        hook = await follow(app, studio, studio.structure)
+        await send_numbers(app, hook, range(1))
+        await wait_for_numbers(studio, studio.structure, range(1))
+        async with locked(tmp_path / "bot.db"):
+            assert await post(app, hook, numbered(99)) == 503
+            assert any("locked" in problem for problem in await problems_told(app))
+        await send_numbers(app, hook, range(1, 3))
+        await wait_for_numbers(studio, studio.structure, range(3))
+
+
+async def test_a_full_disk_answers_503_and_works_again_when_there_is_room(
+    studio: Studio, start_bot: StartBot
+) -> None:
+    async with start_bot() as app:
+        hook = await follow(app, studio, studio.structure)
+        limit_pages(app, 1)
+        taken = await refused_from(app, hook)
+        limit_pages(app, 1_000_000)
+        await send_numbers(app, hook, range(taken, taken + 3))
+        await wait_for_numbers(studio, studio.structure, range(taken + 3))
+
+
+def limit_pages(app: App, pages: int) -> None:
+    """Let SQLite's file grow no further: the true error of a full disk, on a disk that is not."""
+    pool = app.storage._database._blocking
+    with pool.connect() as first, pool.connect() as second:
+        for connection in (first, second):
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+
+async def refused_from(app: App, hook: Hook) -> int:
+    """The first number that is answered 503: free pages in the file take a few before."""
+    for number in range(200):
+        if await post(app, hook, numbered(number)) == 503:
+            return number
+    raise AssertionError("the disk was never full")
+
+
+# ── the bot's own parts ───────────────────────────────────────────────────────────────────────
+
+
+async def test_a_part_that_dies_takes_the_bot_down_with_a_clear_line(
+    start_bot: StartBot, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def dies(self: object) -> None:
+        raise RuntimeError("out of ideas")
+
+    monkeypatch.setattr(LaneRunner, "run", dies)
+    with pytest.raises(PartFailed, match=r"ingest|delivery"):
+        async with start_bot(ready=False):
+            await asyncio.sleep(10)
+    assert "app.part_failed" in "".join(capfd.readouterr())
