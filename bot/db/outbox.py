@@ -160,6 +160,8 @@ class Outbox:
     async def block(self, channel_id: int, reason: PauseReason, detail: str) -> list[int]:
         """Nothing can go to a channel: pause its subscriptions, keep their cards.
 
+        A batch stays open, as an earlier try may have brought it there without our hearing of it.
+
         Gives the ids of the subscriptions that this paused; whoever made them is to be told, once.
         Those that a member paused stay as they are.
         """
@@ -182,7 +184,6 @@ class Outbox:
         async with self._database.writing() as connection:
             await lock(connection, channel_id)
             paused = sorted(await connection.scalars(pause))
-            await _dissolve(connection, channel_id)
             await head_settled(connection, channel_id, now, error=detail)
             await write_notices(connection, channel_id, paused, reason, detail, now)
         return paused

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from bot.db.rows import CardForm, HookKind, Ingested, NewInbox, NewOutbox, Outbo
 from bot.db.vault import Vault
 from bot.discord_out import Later, Outcome, Sent
 from bot.discord_pace import Pace
-from bot.pipeline.delivery import Delivery
+from bot.pipeline.delivery import Delivery, Send
 from bot.speckle.events import EventKind
 from bot.speckle.filters import Filters
 from bot.storage import Storage
@@ -51,13 +52,32 @@ async def unexplained(_guild_id: int, _channel_id: int) -> None:
     return None
 
 
+class Seconds:
+    """The clock of the pace."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@dataclass(frozen=True)
+class Work:
+    """A delivery at work."""
+
+    delivery: Delivery
+    pace_clock: Seconds
+
+
 @asynccontextmanager
-async def delivering(storage: Storage, discord: Discord, clock: Clock) -> AsyncIterator[Delivery]:
+async def delivering(storage: Storage, send: Send, clock: Clock) -> AsyncIterator[Work]:
+    pace_clock = Seconds()
     work = Delivery(
         storage,
-        discord.send,
+        send,
         unexplained,
-        Pace(45),
+        Pace(45, pace_clock),
         channels_at_once=4,
         now=clock,
         jitter=lambda: 0.5,
@@ -66,7 +86,7 @@ async def delivering(storage: Storage, discord: Discord, clock: Clock) -> AsyncI
     connected.set()
     running = asyncio.create_task(work.run(connected))
     try:
-        yield work
+        yield Work(work, pace_clock)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -84,7 +104,7 @@ async def storage(tmp_path: Path, clock: Clock) -> AsyncIterator[Storage]:
         yield opened
 
 
-async def queue_card(storage: Storage, clock: Clock, number: int) -> int:
+async def queue_card(storage: Storage, clock: Clock, number: int, text: str = "") -> int:
     hook = await storage.hooks.create(
         1, "https://speckle.kestrel.example", "a1b2c3d4e5", HookKind.SHARED, 2, None
     )
@@ -96,7 +116,7 @@ async def queue_card(storage: Storage, clock: Clock, number: int) -> int:
         kind=EventKind.UNKNOWN,
         title=f"card {number}",
         url=None,
-        description="",
+        description=text,
         colour=0,
         author_name=None,
         author_icon=None,
@@ -116,14 +136,14 @@ async def queue_card(storage: Storage, clock: Clock, number: int) -> int:
     return card_id
 
 
-async def next_try(storage: Storage, discord: Discord, clock: Clock, work: Delivery) -> timedelta:
+async def next_try(storage: Storage, discord: Discord, clock: Clock, work: Work) -> timedelta:
     """Go to the moment of the next try, have it made, and say how long that was from the last."""
     before = clock()
     tried = len(discord.tried_at)
     due_in = await storage.outbox.due_in()
     assert due_in is not None
     clock.time += timedelta(seconds=due_in)
-    work.wake()
+    work.delivery.wake()
     async with asyncio.timeout(5):
         while len(discord.tried_at) == tried or await storage.outbox.due_in() == 0:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
@@ -136,7 +156,7 @@ async def test_tries_grow_apart_to_an_hour_and_keep_the_nonce(
     discord = Discord(clock)
     discord.answer = Later("Discord answered 503")
     await queue_card(storage, clock, 1)
-    async with delivering(storage, discord, clock) as work:
+    async with delivering(storage, discord.send, clock) as work:
         waits = [await next_try(storage, discord, clock, work) for _ in range(10)]
     seconds = [wait.total_seconds() for wait in waits]
     assert seconds == [0, 1, 5, 30, 120, 600, 1800, 3600, 3600, 3600]
@@ -151,7 +171,7 @@ async def test_after_48_hours_the_old_are_given_up_and_the_young_are_still_tried
     started = clock()
     old = await queue_card(storage, clock, 1)
     young = 0
-    async with delivering(storage, discord, clock) as work:
+    async with delivering(storage, discord.send, clock) as work:
         while clock() - started < timedelta(hours=50):
             await next_try(storage, discord, clock, work)
             if not young and clock() - started > timedelta(hours=30):
@@ -172,6 +192,6 @@ async def test_what_discord_says_of_a_wait_is_no_failure(storage: Storage, clock
     discord = Discord(clock)
     discord.answer = Later("slower", retry_in_s=7.5)
     await queue_card(storage, clock, 1)
-    async with delivering(storage, discord, clock) as work:
+    async with delivering(storage, discord.send, clock) as work:
         waits = [await next_try(storage, discord, clock, work) for _ in range(4)]
     assert [wait.total_seconds() for wait in waits] == [0, 7.5, 7.5, 7.5]

@@ -1,0 +1,109 @@
+"""Whatever Discord answers, in whatever order: no card is lost, doubled or out of its place."""
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.cards.card import MAX_TOTAL, Card
+from bot.db.rows import CardForm, OutboxState, SubscriptionState
+from bot.db.vault import Vault
+from bot.discord_out import BotClosed, ChannelClosed, Fault, Later, Outcome, Refused, Sent
+from bot.pipeline.batching import MAX_EMBEDS
+from bot.storage import Storage
+from tests.pipeline.test_delivery_rules import CHANNEL, Clock, delivering, queue_card
+
+ANSWERS = ("taken", "taken, answer lost", "error", "slower", "refused", "closed", "token")
+LONGEST_TEXT = 3_000
+
+
+class Channel:
+    """A channel that answers as it was told to, then well; it knows the nonces that it has seen."""
+
+    def __init__(self, answers: Sequence[str]) -> None:
+        self._answers = iter(answers)
+        self.by_nonce: dict[str, list[str]] = {}
+        self.refused: set[str] = set()
+        self.tried_at: list[object] = []
+
+    async def send(
+        self, _channel_id: int, cards: Sequence[Card], form: CardForm, nonce: str
+    ) -> Outcome:
+        titles = [card.title for card in cards]
+        assert len(cards) <= (MAX_EMBEDS if form is CardForm.FULL else 1)
+        assert len(cards) == 1 or sum(card.length for card in cards) <= MAX_TOTAL
+        answer = next(self._answers, "taken")
+        if nonce in self.by_nonce and answer == "refused":
+            answer = "taken"  # the double is dropped before anybody looks into it
+        match answer:
+            case "taken":
+                return self._take(nonce, titles)
+            case "taken, answer lost":
+                self._take(nonce, titles)
+                return Later("no answer")
+            case "error":
+                return Later("Discord answered 503")
+            case "slower":
+                return Later("slower", retry_in_s=2.5)
+            case "refused":
+                if form is CardForm.PLAIN:
+                    self.refused |= set(titles)
+                return Refused("Discord answered 400")
+            case "closed":
+                return ChannelClosed(Fault.NO_PERMISSION, "Discord answered 403")
+            case _:
+                return BotClosed("Discord does not accept the bot's token")
+
+    def _take(self, nonce: str, titles: list[str]) -> Sent:
+        assert self.by_nonce.setdefault(nonce, titles) == titles, "another message under one nonce"
+        return Sent(len(self.by_nonce))
+
+    @property
+    def shown(self) -> list[str]:
+        return [title for titles in self.by_nonce.values() for title in titles]
+
+
+async def drain(storage: Storage, channel: Channel, clock: Clock, lengths: Sequence[int]) -> None:
+    ids = [await queue_card(storage, clock, n, "x" * length) for n, length in enumerate(lengths)]
+    async with delivering(storage, channel.send, clock) as work, asyncio.timeout(30):
+        while await storage.outbox.waiting_count():
+            for subscription in await storage.subscriptions.of_channel(CHANNEL):
+                if subscription.state is SubscriptionState.PAUSED:
+                    await storage.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
+            clock.time += timedelta(seconds=await storage.outbox.due_in() or 0)
+            work.pace_clock.now_s += 1000
+            work.delivery.wake()
+            await asyncio.sleep(0.002)
+    rows = [await storage.outbox.get(card_id) for card_id in ids]
+    kept = {
+        f"card {number}"
+        for number, row in enumerate(rows)
+        if row is not None and row.state is OutboxState.UNDELIVERABLE
+    }
+    wanted = [f"card {number}" for number in range(len(lengths))]
+    assert kept == channel.refused
+    assert channel.shown == [title for title in wanted if title not in kept]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    answers=st.lists(st.sampled_from(ANSWERS), max_size=25),
+    lengths=st.lists(st.integers(0, LONGEST_TEXT), min_size=1, max_size=15),
+)
+def test_every_card_is_shown_once_and_in_order_or_kept_with_a_reason(
+    answers: list[str], lengths: list[int]
+) -> None:
+    async def run() -> None:
+        clock = Clock()
+        vault = Vault([Fernet.generate_key().decode()])
+        with tempfile.TemporaryDirectory() as folder:
+            url = f"sqlite+aiosqlite:///{Path(folder) / 'bot.db'}"
+            async with Storage.open(url, vault, clock) as storage:
+                await drain(storage, Channel(answers), clock, lengths)
+
+    asyncio.run(run())
