@@ -26,9 +26,9 @@ from bot.db.engine import Database
 from bot.db.rows import BatchState, InboxState, OutboxState
 from bot.db.tables import HAS_BODY, batches, inbox, notices, outbox, outbox_pictures, pictures
 
-STEP_ROWS = 200
+STEP_ROWS = 100
 STEP_BYTES = 4 * 1024 * 1024  # long values are freed page by page
-STEP_PAGES = 128  # 1 MiB of SQLite's file
+STEP_PAGES = 64  # 512 KiB of SQLite's file
 FOUND_AT_ONCE = 5_000
 PAUSE_S = 0.05  # between two steps, many times what a step takes
 # Time for an event in hand to come to its end before what it is about to use counts as unused.
