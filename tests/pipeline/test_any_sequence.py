@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from cryptography.fernet import Fernet
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bot.cards.card import MAX_TOTAL, Card
@@ -91,6 +91,7 @@ async def drain(storage: Storage, channel: Channel, clock: Clock, lengths: Seque
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@example(answers=["taken, answer lost", "closed"], lengths=[0, 0, 0])
 @given(
     answers=st.lists(st.sampled_from(ANSWERS), max_size=25),
     lengths=st.lists(st.integers(0, LONGEST_TEXT), min_size=1, max_size=15),
