@@ -8,20 +8,24 @@ from typing import Final
 from bot.sandbox import Sandbox, SandboxChannel
 from bot.soak.stage import Stage
 
+# Three refusals in a row make the bot wait half a minute in that channel: with many more faults the
+# channels would wait most of the time, and little would happen.
+FAULT_EACH_S: Final = (0.2, 1.4)
 SEND: Final = "POST /channels/{channel_id}/messages"
 Fault = Callable[[Sandbox, Random], None]
+Vanish = Callable[[SandboxChannel], Callable[[], None]]
 
 
 def _server_error(sandbox: Sandbox, random: Random) -> None:
-    sandbox.faults.fail(SEND, random.choice((500, 502, 503)), times=random.randint(1, 4))
+    sandbox.faults.fail(SEND, random.choice((500, 502, 503)), times=random.randint(1, 2))
 
 
 def _reset_before(sandbox: Sandbox, random: Random) -> None:
-    sandbox.faults.reset_before(SEND, times=random.randint(1, 3))
+    sandbox.faults.reset_before(SEND, times=random.randint(1, 2))
 
 
 def _reset_after(sandbox: Sandbox, random: Random) -> None:
-    sandbox.faults.reset_after(SEND, times=random.randint(1, 3))
+    sandbox.faults.reset_after(SEND, times=random.randint(1, 2))
 
 
 def _rate_limit(sandbox: Sandbox, random: Random) -> None:
@@ -82,7 +86,7 @@ class Chaos:
     def __init__(self, stage: Stage, seed: int) -> None:
         self._stage = stage
         self._seed = seed
-        self._bring_back: Callable[[], None] | None = None
+        self._bring_back: dict[str, Callable[[], None]] = {}
         self.touched: set[str] = set()  # channels that were gone, and may be paused
         self.faults = 0
         self.vanishings = 0
@@ -92,7 +96,7 @@ class Chaos:
         random = _random(self._seed, "faults")
         sandbox = self._stage.sandbox
         while True:
-            await asyncio.sleep(random.uniform(0.1, 0.8))
+            await asyncio.sleep(random.uniform(*FAULT_EACH_S))
             sandbox.faults.refuse_gateway(False)
             (fault,) = random.choices(list(FAULTS), list(FAULTS.values()))
             fault(sandbox, random)
@@ -108,29 +112,34 @@ class Chaos:
             self._stage.sandbox.pace.enabled = False
 
     async def vanish_often(self) -> None:
-        """Let a channel vanish, return, and be resumed by whoever manages it."""
+        """Let one channel after another vanish, return, and be resumed by whoever manages it."""
         random = _random(self._seed, "vanishing")
-        while True:
-            await asyncio.sleep(random.uniform(1.0, 5.0))
-            name = random.choice(list(self._stage.channels))
-            vanish = random.choice((_delete, _hide))
-            self.touched.add(name)
-            self._bring_back = vanish(self._stage.channels[name])
-            self.vanishings += 1
-            await asyncio.sleep(random.uniform(0.5, 2.5))
-            self._return()
-            await self._stage.resume(name)
+        busy: set[str] = set()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await asyncio.sleep(random.uniform(1.0, 4.0))
+                name = random.choice(list(self._stage.channels))
+                vanish = random.choice((_delete, _hide))
+                for_s = random.uniform(0.5, 2.5)
+                if name not in busy:
+                    busy.add(name)
+                    task = group.create_task(self._vanish(name, vanish, for_s), name=name)
+                    task.add_done_callback(lambda task: busy.discard(task.get_name()))
 
-    def _return(self) -> None:
-        if self._bring_back is not None:
-            self._bring_back()
-        self._bring_back = None
+    async def _vanish(self, name: str, vanish: Vanish, for_s: float) -> None:
+        self.touched.add(name)
+        self.vanishings += 1
+        self._bring_back[name] = vanish(self._stage.channels[name])
+        await asyncio.sleep(for_s)
+        self._bring_back.pop(name)()
+        await self._stage.resume(name)
 
     def heal(self) -> None:
         """Switch everything off and bring back what is gone."""
         self._stage.sandbox.faults.heal()
         self._stage.sandbox.pace.enabled = False
-        self._return()
+        while self._bring_back:
+            self._bring_back.popitem()[1]()
 
 
 def _delete(channel: SandboxChannel) -> Callable[[], None]:

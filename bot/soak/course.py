@@ -36,7 +36,7 @@ HOST: Final = "127.0.0.1"
 # else be taken by one of the senders', sooner or later.
 PORTS: Final = range(20_000, 30_000)
 LIVES_S: Final = (0.3, 3.0)
-MOST_OWED: Final = 1_000  # cards; then the senders hold back until half of them are shown
+MOST_OWED: Final = 600  # cards; then the senders hold back until half of them are shown
 NOTHING_NEW_S: Final = 200.0  # the bot itself waits up to 144 s after a row of refusals
 LOOK_S: Final = 0.2
 RESUME_AGAIN_S: Final = 5.0
@@ -212,10 +212,10 @@ class _Run:
 
         Then nothing that was lost on the way can wait behind what is waited for.
         """
-        for sender in self._senders.values():
-            for _ in MODELS:
-                if await sender.send() is not Fate.ACKNOWLEDGED:
-                    raise Broken("The bot did not take a delivery when all was well again.")
+        for _ in MODELS:
+            sent = await asyncio.gather(*(sender.send() for sender in self._senders.values()))
+            if set(sent) != {Fate.ACKNOWLEDGED}:
+                raise Broken("The bot did not take a delivery when all was well again.")
 
     async def _until_nothing_is_owed(self) -> None:
         """Wait as long as something new comes; channels that were gone are resumed once more."""

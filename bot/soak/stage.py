@@ -89,11 +89,14 @@ class Stage:
             await asyncio.sleep(ASK_AGAIN_S)  # the bot does not see the channel yet
 
     async def _subscribe(self, follow: Follow) -> Answer:
-        """Type /subscribe until it is answered."""
+        """Type /subscribe until it is answered; not while the bot is seen to be away."""
         channel, manager = self.channels[follow.channel], self.managers[follow.channel]
         assert channel.guild is not None, "no private conversation"  # noqa: S101
         options = {} if follow.models is None else {"models": follow.models}
         while True:
+            if not self.sandbox.gateway.connected:
+                await asyncio.sleep(ASK_AGAIN_S)
+                continue
             try:
                 answer = await self.sandbox.command(
                     channel.guild,

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from unittest.mock import Mock
 
 import pytest
 
@@ -75,8 +74,8 @@ def test_a_complaint_names_the_first_numbers() -> None:
 
 
 def test_marks_are_read_from_text_and_from_every_embed() -> None:
-    world = World("token", Mock())
-    channel = SandboxChannel(1, "log", Kind.TEXT, world)
+    world = World("token", lambda *_: None)
+    channel = SandboxChannel(1, "log", Kind.TEXT, world, None)
     message = SandboxMessage(
         2,
         channel,
