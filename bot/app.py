@@ -106,10 +106,12 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             now=utc_now,
         )
         try:
-            # The listener last, so that it ends first: nothing comes in while the rest is finished.
+            # The listener last, so that it ends first: nothing comes in while the rest is finished,
+            # and what is being sent needs the client to the end.
             teller = Teller(bot, NoticeService(storage, utc_now), pace.closed_for_s)
             leader = _lead(storage, settings, bot, token, ingest, delivery, teller)
             async with (
+                bot.closed_at_the_end(),
                 _background(leader, name="leader"),
                 listener.listening(settings.webhook_host, settings.webhook_port) as port,
             ):

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import discord
@@ -104,12 +105,17 @@ class SpeckleBot(commands.Bot):
 
         Errors: ConfigError for a token that Discord does not accept at the start.
         """
+        await self._log_in(token)
+        while True:
+            await self._one_connection()
+            if self.is_closed():  # Discord said in the middle that the token is void
+                await self._log_in_again(token)
+
+    @contextlib.asynccontextmanager
+    async def closed_at_the_end(self) -> AsyncIterator[None]:
+        """Close the client when the block ends, and so after what is still being sent in it."""
         try:
-            await self._log_in(token)
-            while True:
-                await self._one_connection()
-                if self.is_closed():  # Discord said in the middle that the token is void
-                    await self._log_in_again(token)
+            yield
         finally:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_S):

@@ -89,9 +89,13 @@ StartBot = Callable[..., AbstractAsyncContextManager[App]]
 
 
 @pytest.fixture
-def start_bot(studio: Studio, tmp_path: Path) -> StartBot:
+def key() -> str:
+    return Fernet.generate_key().decode()
+
+
+@pytest.fixture
+def start_bot(studio: Studio, tmp_path: Path, key: str) -> StartBot:
     """Starts the bot; each block is one run over the same database."""
-    key = Fernet.generate_key().decode()
 
     @asynccontextmanager
     async def start(*, ready: bool = True, **more: Any) -> AsyncIterator[App]:
