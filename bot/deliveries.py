@@ -35,6 +35,7 @@ PAUSES: Final[Mapping[PauseReason, str]] = {
     PauseReason.THREAD_CLOSED: "paused, because the thread is closed",
 }
 RESUME: Final = "`/subscriptions` in that Discord server, then Resume, sends what waits."
+INVITE: Final = "What waits is sent once the bot is invited there again."
 
 Say = Callable[[str], None]
 
@@ -98,22 +99,24 @@ class Deliveries:
             self._say(line)
         return True
 
-    async def retry(self, ids: Sequence[int]) -> bool:
+    async def retry(self, cards: Sequence[int]) -> bool:
         """Have cards tried again now, in their old place."""
-        done = await self._deliveries.retry(ids)
+        done = await self._deliveries.retry(cards)
         again = of(done, Done.REQUEUED)
         sooner = of(done, Done.HASTENED)
         if again:
             self._say(f"✔ Waiting again, in their old place: {listed(again)}.")
         if sooner:
             self._say(f"✔ Waiting already; their channels are tried now: {listed(sooner)}.")
-        held = [c for c in await self._deliveries.get([*again, *sooner]) if c.pause or c.bot_left]
+        waiting = [*again, *sooner, *of(done, Done.HELD)]
+        held = [card for card in await self._deliveries.get(waiting) if card.held]
         for why, some in by_reason(held, utc_now()):
-            self._say(f"– Kept for now, as {why}: {listed([card.id for card in some])}. {RESUME}")
-        if len(held) < len(again) + len(sooner):
+            ids = listed([card.id for card in some])
+            self._say(f"– Kept for now, as {why}: {ids}. {remedy(some[0])}")
+        if len(held) < len(waiting):
             self._say(f"A running bot sends them within seconds; {RUN} list shows what is left.")
         self._not_done(done)
-        return bool(again or sooner)
+        return bool(waiting)
 
     async def all_undeliverable(self, channel_id: int | None) -> Sequence[int]:
         """The ids of what Discord did not take."""
@@ -147,8 +150,8 @@ class Deliveries:
     def _not_done(self, done: Mapping[int, Done]) -> None:
         if flying := of(done, Done.IN_FLIGHT):
             self._say(
-                f"✘ Left alone, as the message may be at Discord already: {listed(flying)}. Look "
-                f"again in a minute: {RUN} show {flying[0]}"
+                f"✘ Left alone, as the message may be at Discord already: {listed(flying)}. The "
+                f"next try settles that; when it is: {RUN} show {flying[0]}"
             )
         if sent := of(done, Done.SENT):
             self._say(f"✘ Left alone, as it was sent: {listed(sent)}. Delete it in Discord.")
@@ -231,8 +234,15 @@ def reason(card: CardStatus, now: datetime) -> str:
     return "its message is on its way" if card.in_flight else next_try(card, now)
 
 
+def remedy(card: CardStatus) -> str:
+    """What lets a held card go on."""
+    return INVITE if card.bot_left else RESUME
+
+
 def next_try(card: CardStatus, now: datetime) -> str:
     """When the bot tries the card's channel next."""
+    if card.held:
+        return "not as long as it is kept back"
     if card.due_at is None:
         return f"not due; {RUN} retry {card.id} makes it so"
     wait_s = (card.due_at - now).total_seconds()
@@ -314,7 +324,7 @@ class Safe:
         if why := reason(card, now):
             yield f"  reason   {self.text(why)}"
         if card.state is OutboxState.WAITING:
-            yield f"  next     {next_try(card, now)}; {card.attempts} failed tries so far"
+            yield f"  next     {next_try(card, now)}; failed tries so far: {card.attempts}"
         yield f"  form     {card.form}"
         yield from self._event_lines(event)
         yield from what_to_do(card)
@@ -342,6 +352,6 @@ def what_to_do(card: CardStatus) -> Iterator[str]:
     """What a host can do about a card that is not sent."""
     if card.state is OutboxState.SENT:
         return
-    if card.pause is not None:
-        yield RESUME
+    if card.held:
+        yield remedy(card)
     yield f"Try it again: {RUN} retry {card.id}; or give it up: {RUN} drop {card.id}"

@@ -47,6 +47,11 @@ class CardStatus:
     channel_error: str | None
 
     @property
+    def held(self) -> bool:
+        """Whether it does not go out before somebody in its guild does something."""
+        return self.bot_left or self.pause is not None
+
+    @property
     def since(self) -> datetime:
         """When the card came into its state."""
         return self.sent_at or self.gave_up_at or self.created_at
@@ -74,6 +79,7 @@ class Done(StrEnum):
 
     REQUEUED = "requeued"
     HASTENED = "hastened"
+    HELD = "held"
     DROPPED = "dropped"
     IN_FLIGHT = "in_flight"
     SENT = "sent"
@@ -109,7 +115,10 @@ class Deliveries:
         return sorted((card for lot in lots for card in lot), key=lambda card: -card.id)
 
     async def retry(self, ids: Sequence[int]) -> Mapping[int, Done]:
-        """Let undeliverable cards wait again, whole, in their old place; try waiting ones now."""
+        """Let undeliverable cards wait again, whole, in their old place; try waiting ones now.
+
+        A waiting card that is held stays as it is, and so does the batch that it may be in.
+        """
         done: dict[int, Done] = {}
         for some in _lots(ids):
             async with self._database.writing() as connection:
@@ -146,14 +155,19 @@ class Deliveries:
             )
         )
         await _forget_suspects(connection, given_up)
-        guild_of = {card.channel_id: card.guild_id for card in (*given_up, *waiting)}
+        guild_of = {c.channel_id: c.guild_id for c in (*given_up, *waiting) if not c.held}
         await make_due(self._database, connection, guild_of, self._now(), at_once=True)
-        done = {
-            OutboxState.UNDELIVERABLE: Done.REQUEUED,
-            OutboxState.WAITING: Done.HASTENED,
-            OutboxState.SENT: Done.SENT,
-        }
-        return _absent(ids) | {card.id: done[card.state] for card in cards}
+        return _absent(ids) | {card.id: _retried(card) for card in cards}
+
+
+def _retried(card: CardStatus) -> Done:
+    match card.state:
+        case OutboxState.UNDELIVERABLE:
+            return Done.REQUEUED
+        case OutboxState.WAITING:
+            return Done.HELD if card.held else Done.HASTENED
+        case OutboxState.SENT:
+            return Done.SENT
 
 
 async def _drop(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, Done]:

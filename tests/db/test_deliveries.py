@@ -79,7 +79,7 @@ async def test_a_waiting_card_says_what_keeps_it(
     await storage.outbox.block(STRUCTURE, PauseReason.THREAD_CLOSED, "160005")
     await storage.guilds.leave(subscription.guild_id)
     [card] = await storage.deliveries.get([card_id, 999])
-    assert (card.pause, card.bot_left, card.in_flight) == (PauseReason.THREAD_CLOSED, True, False)
+    assert (card.pause, card.bot_left, card.held) == (PauseReason.THREAD_CLOSED, True, True)
 
 
 async def test_the_last_card_of_a_deleted_project_is_not_held_by_the_pause(
@@ -128,6 +128,21 @@ async def test_a_waiting_card_is_tried_now_and_others_are_told_as_they_are(
     assert await storage.outbox.due_channels(10) == []
     assert await storage.deliveries.retry([waiting]) == {waiting: Done.HASTENED}
     assert [due.channel_id for due in await storage.outbox.due_channels(10)] == [STRUCTURE]
+
+
+async def test_a_held_card_does_not_make_its_channel_due_before_somebody_resumes_it(
+    storage: Storage, subscription: Subscription, queue: Queue
+) -> None:
+    [refused] = await queue(subscription)
+    await refuse(storage)
+    [waiting] = await queue(subscription)
+    await storage.outbox.block(STRUCTURE, PauseReason.NO_PERMISSION, "50013")
+    done = await storage.deliveries.retry([refused, waiting])
+    assert done == {refused: Done.REQUEUED, waiting: Done.HELD}
+    assert await storage.outbox.due_in() is None
+    assert await state_of(storage, refused) is OutboxState.WAITING
+    await storage.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE, None)
+    assert await storage.outbox.due_in() == 0
 
 
 async def test_very_many_cards_wait_again_in_their_order(

@@ -123,7 +123,7 @@ def test_nothing_there_is_said_and_ends_with_1(bot: Bot) -> None:
 
 
 def test_a_list_has_state_age_and_reason_and_no_markdown_or_control_character(bot: Bot) -> None:
-    refused = bot.card("Version of *level\\_1*\x1b]0;evil\x07 by a@b.example")
+    refused = bot.card("*level\\_1*\x1b]0;evil\x07 by a@b.example")
     bot.refuse(f"50035: Invalid\nForm Body {SECRET}")
     waiting = bot.card()
     done = bot("list")
@@ -134,7 +134,7 @@ def test_a_list_has_state_age_and_reason_and_no_markdown_or_control_character(bo
     assert first.endswith(" due now")
     assert " Version of level 1 " in first
     assert second.split()[:2] == [str(refused), "undeliverable"]
-    assert "Version of level_1" in second
+    assert " level_1]0;evil by " in second
     assert "(e-mail address)" in second
     assert second.endswith("50035: Invalid Form Body [hidden]")
     assert (empty, hint) == ("", "All of one: python3 run.py deliveries show ID")
@@ -189,7 +189,7 @@ def test_one_card_is_shown_with_the_way_of_its_event_and_what_to_do(bot: Bot) ->
     assert "  project  Harbour[31m Tower, a1b2c3d4e5\n" in done.stdout
     assert "  channel  73 in guild 71\n" in done.stdout
     assert "  reason   Discord has trouble; next try in 5 min\n" in done.stdout
-    assert "  next     next try in 5 min; 1 failed tries so far\n" in done.stdout
+    assert "  next     next try in 5 min; failed tries so far: 1\n" in done.stdout
     assert "route    Shown: it passes. (channel 73)\n" in done.stdout
     assert f"deliveries retry {card_id}; or give it up: " in done.stdout
 
@@ -204,7 +204,10 @@ def test_a_paused_card_says_why_and_how_to_resume(bot: Bot) -> None:
     done = bot("retry", str(card_id))
     assert done.exit_code == 0
     assert "– Kept for now, as paused, because the bot may not post in the channel" in done.stdout
+    assert "Waiting" not in done.stdout
     assert "within seconds" not in done.stdout
+    bot.stored(lambda storage: storage.guilds.leave(GUILD))
+    assert "What waits is sent once the bot is invited" in bot("retry", str(card_id)).stdout
 
 
 def test_refused_cards_wait_again_one_by_one_or_all_at_once(bot: Bot) -> None:
