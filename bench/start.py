@@ -26,19 +26,22 @@ IDLE_S = 5.0
 GIVE_UP_S = 30.0
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _resident_mb(pid: int) -> float:
+def resident_mb(pid: int) -> float:
+    """What a process holds in memory (Linux)."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-async def _until_ready(port: int) -> None:
+async def until_ready(port: int) -> None:
+    """Wait for the first 200 of /readyz."""
     async with aiohttp.ClientSession() as http, asyncio.timeout(GIVE_UP_S):
         while True:
             try:
@@ -52,7 +55,7 @@ async def _until_ready(port: int) -> None:
 
 async def _one_run(sandbox: Sandbox, folder: Path, key: str) -> tuple[float, float]:
     """Seconds to ready, and megabytes resident after some idle seconds."""
-    port = _free_port()
+    port = free_port()
     environment = os.environ | {
         "DISCORD_TOKEN": sandbox.token,
         "DISCORD_API_URL": sandbox.api_url,
@@ -66,10 +69,10 @@ async def _one_run(sandbox: Sandbox, folder: Path, key: str) -> tuple[float, flo
         sys.executable, "-m", "bot", "--env-file", os.devnull, "run", env=environment
     )
     try:
-        await _until_ready(port)
+        await until_ready(port)
         ready_s = time.perf_counter() - started
         await asyncio.sleep(IDLE_S)
-        return ready_s, _resident_mb(bot.pid)
+        return ready_s, resident_mb(bot.pid)
     finally:
         bot.terminate()
         await bot.wait()

@@ -24,10 +24,11 @@ Row = Mapping[Any, Any]
 Body = tuple[str, str]  # digest and lane
 
 # By id, so that the latest of several twins is the one that is kept below.
-BODIES = select(inbox.c.digest, inbox.c.lane, inbox.c.received_at, inbox.c.id).order_by(inbox.c.id)
-RECENT = BODIES.where(inbox.c.received_at > bindparam("since"))
+BODIES = select(inbox.c.digest, inbox.c.lane, inbox.c.received_at, inbox.c.id)
+# "+ 0", as SQLite would else read all rows in the order of their ids, to be spared the sorting.
+RECENT = BODIES.where(inbox.c.received_at > bindparam("since")).order_by(inbox.c.id + 0)
 RECENT_OF_THESE = RECENT.where(inbox.c.digest.in_(bindparam("digests", expanding=True)))
-AFTER = BODIES.where(inbox.c.id > bindparam("last_id"))
+AFTER = BODIES.where(inbox.c.id > bindparam("last_id")).order_by(inbox.c.id)
 LOCK_DIGESTS = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
 
 

@@ -408,7 +408,6 @@ async def test_no_statement_of_a_busy_minute_reads_through_200_000_old_rows(
     assert reads_through(sqlite_path(parse_url(sqlite_url)), statements) == []
 
 
-@pytest.mark.xfail(strict=True, reason="The look-up for doubles is ordered by id, not by time.")
 async def test_the_first_delivery_after_a_start_reads_through_no_old_rows(
     busy: Storage, delivery: NewDelivery, sqlite_url: str
 ) -> None:
