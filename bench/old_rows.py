@@ -1,0 +1,116 @@
+"""What a million old rows cost: each step of a delivery's way beside the same in a new database.
+
+Both databases are SQLite files. One holds a million events that are done, their cards and their
+batches. The steps are measured in turn, one database and then the other, and told as ratios.
+
+    python -m bench.old_rows [--rows 1000000] [--rounds 300]
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Awaitable
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeVar
+
+from cryptography.fernet import Fernet
+from sqlalchemy import text
+
+from bot.db.rows import HookKind, Ingested, NewInbox, NewOutbox, Subscription
+from bot.db.vault import Vault
+from bot.speckle.filters import Filters
+from bot.storage import Storage, utc_now
+
+T = TypeVar("T")
+
+CHANNEL_ID = 3
+COUNTED = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows)"
+OLD_ROWS = (
+    """INSERT INTO inbox (id, hook_id, lane, project_id, digest, received_at, state, finished_at,
+                          event_name, trace)
+       SELECT i, 1, 'hook:1', 'p', hex(randomblob(32)), :at, 'done', :at, 'commit_create', '[]'
+       FROM n""",
+    """INSERT INTO batches (id, channel_id, nonce, created_at, state)
+       SELECT i, 3, hex(randomblob(12)), :at, 'closed' FROM n""",
+    """INSERT INTO outbox (id, inbox_id, subscription_id, guild_id, channel_id, card, state,
+                           batch_id, message_id, created_at, sent_at)
+       SELECT i, i, 1, 1, 3, '{}', 'sent', i, i, :at, :at FROM n""",
+)
+
+
+class Way:
+    """The way of one delivery through a database, each step timed."""
+
+    def __init__(self, storage: Storage, subscription: Subscription) -> None:
+        self._storage = storage
+        self._subscription = subscription
+        self.seconds: defaultdict[str, list[float]] = defaultdict(list)
+
+    async def go(self) -> None:
+        """Take one delivery from the listener to the settled card."""
+        body = os.urandom(3_000).hex().encode()
+        new = NewInbox(1, "hook:1", "p", None, sha256(body).hexdigest(), body, utc_now())
+        receipt = await self._timed("put", self._storage.inbox.put(new))
+        await self._timed("find the event", self._storage.inbox.next_per_lane(16))
+        card = NewOutbox(self._subscription.id, 1, CHANNEL_ID, {})
+        ingested = Ingested(1, None, "https://app.speckle.systems", utc_now(), [card])
+        finish = self._storage.inbox.finish(receipt.id, (), event_name="x", ingested=[ingested])
+        await self._timed("write the card", finish)
+        await self._timed("find the channel", self._storage.outbox.due_channels(64))
+        opened = await self._timed("open a batch", self._storage.outbox.open_batch(CHANNEL_ID, 10))
+        assert opened is not None  # noqa: S101
+        settle = self._storage.outbox.settle_sent(opened[0].id, 1, utc_now())
+        await self._timed("settle it", settle)
+
+    async def _timed(self, step: str, work: Awaitable[T]) -> T:
+        started = time.perf_counter()
+        done = await work
+        self.seconds[step].append(time.perf_counter() - started)
+        return done
+
+
+async def _prepared(storage: Storage, rows: int) -> Way:
+    await storage.guilds.join(1)
+    hook = await storage.hooks.create(
+        1, "https://app.speckle.systems", "p", HookKind.OWN, 2, CHANNEL_ID
+    )
+    _, subscription = await storage.subscriptions.upsert(hook.id, CHANNEL_ID, Filters(), 2)
+    values = {"rows": rows, "at": f"{utc_now() - timedelta(days=3):%Y-%m-%d %H:%M:%S.%f}"}
+    if rows:
+        async with storage._database.writing() as connection:
+            for statement in OLD_ROWS:
+                into, select = statement.split("SELECT", 1)
+                await connection.execute(text(f"{into} {COUNTED} SELECT {select}"), values)
+    return Way(storage, subscription)
+
+
+async def _measure(rows: int, rounds: int) -> None:
+    vault = Vault([Fernet.generate_key().decode()])
+    with tempfile.TemporaryDirectory() as folder:
+        urls = [f"sqlite+aiosqlite:///{Path(folder) / name}" for name in ("old.db", "new.db")]
+        async with Storage.open(urls[0], vault) as first, Storage.open(urls[1], vault) as second:
+            old, new = await _prepared(first, rows), await _prepared(second, 0)
+            for _ in range(rounds):
+                await old.go()
+                await new.go()
+    for step, seconds in old.seconds.items():
+        of_old, of_new = statistics.median(seconds), statistics.median(new.seconds[step])
+        sys.stdout.write(
+            f"{step}: {of_old * 1e3:.2f} ms beside {of_new * 1e3:.2f} ms, "
+            f"ratio {of_old / of_new:.2f}\n"
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=300)
+    options = parser.parse_args()
+    asyncio.run(_measure(options.rows, options.rounds))
