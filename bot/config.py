@@ -280,8 +280,8 @@ class Delivery(_Section):
     )
     requests_per_s: float = _setting(
         45.0,
-        "Messages a second to all channels together. Discord allows a bot 50 requests a second; "
-        "what is left is for the answers to commands.",
+        "Requests a second to Discord in all. It allows a bot 50, and does not count the answers "
+        "to commands, which never wait.",
         "a number from 1 to 50",
         ge=1,
         le=50,

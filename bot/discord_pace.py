@@ -23,6 +23,7 @@ log = structlog.get_logger()
 MAX_REFUSED = 5_000  # half of the 10,000 in 10 minutes after which Discord bans the address
 REFUSED_WINDOW_S = 600.0
 BANNED_WAIT_S = 60.0  # a ban's answer comes from Cloudflare and names no time that could be trusted
+EXEMPT = ("/interactions/", "/webhooks/")  # answers to commands, and what follows upon them
 UNKNOWN_WAIT_S = 5.0  # a 429 that names no time at all
 
 
@@ -42,16 +43,17 @@ in_hand: ContextVar["asyncio.Future[TurnedAway] | None"] = ContextVar("in_hand",
 
 
 class Pace:
-    """Spaces deliveries out, and closes for all of them when Discord asks for that.
+    """Spaces requests out, and closes for all deliveries when Discord asks for that.
 
-    `requests_per_s` leaves room under Discord's 50 for the commands' own requests, which do not
-    wait here: so they are always ahead of deliveries.
+    `requests_per_s` leaves room under Discord's 50, as a busy moment brings some closer together.
+    The answers to commands wait for nobody; Discord does not count them.
     """
 
     def __init__(self, requests_per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         # One at a time, because a burst of a whole second's requests could meet the next one's.
         self._limiter = AsyncLimiter(1, 1 / requests_per_s)
         self._clock = clock
+        self._delivery = asyncio.Lock()
         self._closed_until = 0.0
         self._refused: deque[float] = deque()
 
@@ -79,10 +81,16 @@ class Pace:
         self,
         _session: aiohttp.ClientSession,
         _context: SimpleNamespace,
-        _params: aiohttp.TraceRequestStartParams,
+        params: aiohttp.TraceRequestStartParams,
     ) -> None:
-        """Let a delivery wait for its turn: here, where discord.py has done its own waiting."""
-        if in_hand.get() is not None:
+        """Let a request wait for its turn: here, where discord.py has done its own waiting."""
+        if any(part in params.url.path for part in EXEMPT):
+            return
+        if in_hand.get() is None:
+            await self._limiter.acquire()
+            return
+        # One at a time: whatever a command needs besides its answer waits for one delivery at most.
+        async with self._delivery:
             await self._limiter.acquire()
 
     async def _answered(

@@ -213,3 +213,21 @@ async def test_a_channel_without_an_answer_holds_up_no_other(
         await wait_for_numbers(studio, studio.facade, range(12))
         assert numbers_in(studio, studio.structure) == []
         await wait_for_numbers(studio, studio.structure, range(12))
+
+
+async def test_no_request_is_too_fast_for_discords_limits_of_a_channel_and_of_the_bot(
+    studio: Studio, start_bot: StartBot
+) -> None:
+    studio.sandbox.pace.enabled = True
+    async with start_bot() as app:
+        hook = await follow(app, studio, studio.structure)
+        for number in range(7):  # one message each, and five may go in five seconds
+            await send_numbers(app, hook, range(number, number + 1))
+            await wait_for_numbers(studio, studio.structure, range(number + 1))
+        channels = [studio.guild.add_channel(f"level {number}") for number in range(60)]
+        for channel in channels:
+            await follow(app, studio, channel)
+        await send_numbers(app, hook, range(7, 9))
+        for channel in channels:
+            await wait_for_numbers(studio, channel, range(7, 9))
+        assert [r.path for r in studio.sandbox.requests if r.status == 429] == []
