@@ -12,7 +12,7 @@ import shlex
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ from bot.sandbox import Sandbox
 from bot.soak.bot_process import BotProcess, Broken
 from bot.soak.chaos import Chaos
 from bot.soak.senders import Sender, new_session
-from bot.soak.stage import Stage
+from bot.soak.stage import Hook, Stage
 from bot.soak.tally import MODELS, Fate, Ledger, complaints, expected
 from bot.storage import Storage
 
@@ -35,6 +35,7 @@ HOST: Final = "127.0.0.1"
 # Below the ports that systems give to outgoing connections: while the bot is down its port would
 # else be taken by one of the senders', sooner or later.
 PORTS: Final = range(20_000, 30_000)
+SUBSCRIBED_WITHIN_S: Final = 60.0
 LIVES_S: Final = (0.3, 3.0)
 MOST_OWED: Final = 600  # cards; then the senders hold back until half of them are shown
 NOTHING_NEW_S: Final = 200.0  # the bot itself waits up to 144 s after a row of refusals
@@ -153,7 +154,7 @@ class _Run:
         """Subscribe, send and kill, heal, wait for what is owed, stop, and look at all of it."""
         try:
             await self._bot.start()
-            hooks = await self._stage.subscribe()
+            hooks = await self._subscribed()
             async with new_session() as http:
                 self._senders = {
                     hook.project: Sender(http, hook, self._ledger, self._brake) for hook in hooks
@@ -169,6 +170,13 @@ class _Run:
         finally:
             await self._bot.kill()
         await self._look_into_the_database()
+
+    async def _subscribed(self) -> Sequence[Hook]:
+        try:
+            async with asyncio.timeout(SUBSCRIBED_WITHIN_S):
+                return await self._stage.subscribe()
+        except TimeoutError:
+            raise Broken(f"The bot did not answer /subscribe.\n{self._bot.last_lines()}") from None
 
     @asynccontextmanager
     async def _under_way(self) -> AsyncIterator[None]:
@@ -272,7 +280,9 @@ class _Run:
 
 
 def _free_port() -> int:
-    for port in PORTS:
+    start = os.getpid() % len(PORTS)  # another soak on this machine looks from elsewhere
+    port: int
+    for port in (*PORTS[start:], *PORTS[:start]):
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
