@@ -94,6 +94,8 @@ def _spec() -> JSON:
     for name, key in IDS_SENT_AS_NUMBERS:
         properties = schemas[name]["properties"]
         properties[key] = {"anyOf": [properties[key], {"type": "integer"}]}
+    mentioned = schemas["MessageAllowedMentionsRequest"]["properties"]["users"]
+    mentioned["items"]["oneOf"].append({"type": "integer"})  # discord.py sends numbers here too
     return spec
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 import aiohttp
 import discord
@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 POLL_S = 5.0  # a person who is told within seconds of a pause is told soon enough
 SEND_WITHIN_S = 60.0  # discord.py's own five tries take up to 25 s
+DRAIN_S = 5.0  # below the 10 s that service managers commonly give before they kill
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
 OPENING_TOO_FAST = 40003  # "You are opening direct messages too fast"
 
@@ -57,16 +60,19 @@ class Teller:
 
     async def tell_due(self) -> None:
         """Tell what is due now."""
-        for notice in await self._notices.due():
+        for notice in await _to_its_end(self._notices.due()):
             if self._closed_for_s() > 0:
                 return
-            try:
-                await self._tell(notice)
-            except StorageUnavailable:
-                raise
-            except Exception:  # a fault of ours must not hold up the others' notices
-                log.exception("notices.failed", notice_id=notice.id)
-                await self._notices.failed(notice)
+            await _to_its_end(self._one(notice))
+
+    async def _one(self, notice: Notice) -> None:
+        try:
+            await self._tell(notice)
+        except StorageUnavailable:
+            raise
+        except Exception:  # a fault of ours must not hold up the others' notices
+            log.exception("notices.failed", notice_id=notice.id)
+            await self._notices.failed(notice)
 
     async def _tell(self, notice: Notice) -> None:
         telling = await self._notices.telling(notice)
@@ -144,3 +150,18 @@ async def _outcome(sending: Coroutine[Any, Any, int]) -> Outcome:
         if isinstance(error, discord.HTTPException) and error.code == OPENING_TOO_FAST:
             return Later("Discord asked for a slower pace in opening direct messages")
         return outcome_of(error)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Do it; if the bot is stopped meanwhile, it gets `DRAIN_S` to end.
+
+    Told and not noted, it would be told again at the next start, and Discord knows the nonce for
+    some minutes only.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=DRAIN_S)
+        task.cancel()
+        raise

@@ -324,3 +324,34 @@ async def test_commands_are_replaced_as_a_whole_and_keep_their_ids(
     rest.tree.clear_commands(guild=None)
     assert await rest.tree.sync() == []
     assert sandbox.commands == []
+
+
+async def test_buttons_in_a_private_conversation_bring_a_user_and_no_guild(
+    desk: Desk, bot: Client, connect: Connect
+) -> None:
+    heard: list[Interaction] = []
+
+    async def on_interaction(interaction: Interaction) -> None:
+        heard.append(interaction)
+
+    bot.event(on_interaction)
+    sandbox, tobias = desk.sandbox, desk.guild.add_member("Tobias Lindqvist")
+    async with connect(bot):
+        await (await bot.fetch_user(desk.maren.id)).send("panel", view=Panel())
+        [panel] = sandbox.messages(sandbox.world.private_channel(desk.maren.id))
+        with pytest.raises(NotOffered, match="does not see"):
+            await sandbox.press(panel, "Count", tobias)
+        pressed = await sandbox.press(panel, "Count", desk.maren)
+        assert pressed.updated
+        assert panel.content == "pressed"
+        chosen = await sandbox.select(panel, "", ["Harbour Tower"], desk.maren)
+        assert (chosen.content, chosen.ephemeral) == ("chosen: 1", True)
+        form = await sandbox.press(panel, "Edit", desk.maren)
+        await sandbox.submit_modal(form, {"Events": "comments"})
+        assert panel.content == "events: comments"
+    first = heard[0]
+    assert (first.guild_id, first.context.dm_channel) == (None, True)
+    assert type(first.user) is discord.User
+    assert isinstance(first.channel, discord.DMChannel)
+    assert first.app_permissions.embed_links
+    assert not first.app_permissions.manage_webhooks
