@@ -7,9 +7,10 @@ import discord
 
 from bot.cards.text import shorten
 from bot.cogs.wording import COLOUR, MAX_LISTED_NAME, project_name
-from bot.db.rows import Hook, PauseReason
+from bot.db.rows import Hook, Notice, PauseReason
 from bot.services.notices import Telling
 from bot.services.outcomes import Resumed
+from bot.services.places import Permission
 
 PAUSED_COLOUR = 0xE0A100  # amber: it waits, nothing is lost
 MAX_PROJECTS = 10  # named in one message
@@ -27,9 +28,9 @@ NEXT = {
         "If it is there again: let the bot see it, then press *Resume*."
     ),
     PauseReason.NO_PERMISSION: (
-        "1. Open the channel's settings, *Edit Channel → Permissions*, and add the bot's role.\n"
-        "2. Allow it what is missing. It needs *View Channel*, *Send Messages* (in threads *Send "
-        "Messages in Threads*), *Embed Links*, *Attach Files* and *Read Message History*.\n"
+        "1. Open the channel's settings, *Edit Channel → Permissions*, and add the bot's role. A "
+        "thread has those of its channel.\n"
+        "2. Allow it {permissions}.\n"
         "3. Press *Resume*."
     ),
     PauseReason.THREAD_CLOSED: (
@@ -37,6 +38,10 @@ NEXT = {
         "2. Press *Resume*."
     ),
 }
+ALL_PERMISSIONS = (
+    "*View Channel*, *Send Messages* (in threads *Send Messages in Threads*), *Embed Links*, "
+    "*Attach Files* and *Read Message History*"
+)
 FOOTER = (
     "Resume asks for the permission Manage Webhooks in that channel. /subscriptions shows the same."
 )
@@ -48,8 +53,13 @@ def lead(telling: Telling, mention: bool) -> str:
     return f"{who}Speckle events are paused in <#{telling.notice.channel_id}>."
 
 
-def notice_embed(telling: Telling, channel: str | None, guild: str | None) -> discord.Embed:
-    """What happened, why, and what to do; names are None where the bot does not know them."""
+def notice_embed(
+    telling: Telling, channel: str | None, guild: str | None, missing: Sequence[Permission]
+) -> discord.Embed:
+    """What happened, why, and what to do; names are None where the bot does not know them.
+
+    `missing` is what the bot lacks there now, as far as it can tell.
+    """
     notice = telling.notice
     embed = discord.Embed(
         title=f"Paused: #{channel}" if channel else "A channel is paused",
@@ -57,14 +67,22 @@ def notice_embed(telling: Telling, channel: str | None, guild: str | None) -> di
         colour=PAUSED_COLOUR,
         timestamp=notice.created_at,
     )
-    detail = shorten(notice.detail, MAX_DETAIL)
-    embed.add_field(name="Why", value=f"{WHY[notice.reason]}\n{detail}", inline=False)
-    embed.add_field(name="What to do", value=NEXT[notice.reason], inline=False)
+    embed.add_field(name="Why", value=_why(notice, missing), inline=False)
+    permissions = "what is listed above" if missing else ALL_PERMISSIONS
+    remedy = NEXT[notice.reason].format(permissions=permissions)
+    embed.add_field(name="What to do", value=remedy, inline=False)
     return embed.set_footer(text=FOOTER)
 
 
+def _why(notice: Notice, missing: Sequence[Permission]) -> str:
+    if notice.reason is PauseReason.NO_PERMISSION and missing:
+        names = "\n".join(f"- {permission}" for permission in missing)
+        return f"{WHY[notice.reason]} It lacks there:\n{names}"
+    return f"{WHY[notice.reason]}\n{shorten(notice.detail, MAX_DETAIL)}"
+
+
 def _what_happened(telling: Telling, guild: str | None) -> str:
-    server = f" in **{discord.utils.escape_markdown(guild)}**" if guild else ""
+    server = f" of **{discord.utils.escape_markdown(guild)}**" if guild else ""
     return (
         f"The bot could not show events of {projects(telling.hooks)} in "
         f"<#{telling.notice.channel_id}>{server}, so it paused that. Nothing is lost: "

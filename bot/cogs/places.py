@@ -157,21 +157,29 @@ async def fresh_place(client: discord.Client, guild: discord.Guild, channel_id: 
     return _place(channel, guild, settings)
 
 
-async def missing_there(client: discord.Client, guild_id: int, channel_id: int) -> str | None:
-    """What keeps the bot from posting there and where to allow it, as a sentence for people.
-
-    None if nothing seems to be missing, or if it cannot be asked now.
-    """
+async def ask_place(client: discord.Client, guild_id: int, channel_id: int) -> Place | None:
+    """The channel as Discord has it at this moment; None if it cannot be asked now."""
     guild = client.get_guild(guild_id)
     if guild is None or guild.unavailable:
         return None
     try:
         async with asyncio.timeout(ASK_WITHIN_S):
-            check_place(await fresh_place(client, guild, channel_id), "press *Resume*")
-    except CommandRefused as refused:
-        return refused.message
+            return await fresh_place(client, guild, channel_id)
     except (discord.DiscordException, aiohttp.ClientError, OSError):  # TimeoutError is an OSError
         return None
+
+
+async def missing_there(client: discord.Client, guild_id: int, channel_id: int) -> str | None:
+    """What keeps the bot from posting there and where to allow it, as a sentence for people.
+
+    None if nothing seems to be missing, or if it cannot be asked now.
+    """
+    place = await ask_place(client, guild_id, channel_id)
+    try:
+        if place is not None:
+            check_place(place, "press *Resume*")
+    except CommandRefused as refused:
+        return refused.message
     return None
 
 

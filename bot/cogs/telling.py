@@ -10,6 +10,7 @@ import structlog
 
 from bot.cogs import notice_wording
 from bot.cogs.notices import ResumeButton
+from bot.cogs.places import ask_place
 from bot.db.rows import Notice
 from bot.discord_out import (
     BotClosed,
@@ -22,6 +23,7 @@ from bot.discord_out import (
 )
 from bot.errors import StorageUnavailable
 from bot.services.notices import NoticeService, Telling
+from bot.services.places import missing_in
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
@@ -110,20 +112,28 @@ class Teller:
     ) -> int:
         """Send the message, mentioning the maker where others read it; gives its id."""
         notice = telling.notice
-        guild = self._bot.get_guild(notice.guild_id)
-        paused = guild and guild.get_channel_or_thread(notice.channel_id)
         view = discord.ui.View(timeout=None).add_item(ResumeButton(notice.channel_id))
         message = await self._bot.get_partial_messageable(channel_id).send(
             notice_wording.lead(telling, mention=mentions is not None),
-            embed=notice_wording.notice_embed(
-                telling, paused.name if paused else None, guild.name if guild else None
-            ),
+            embed=await self._embed(telling),
             view=view,
             # The row's own, so that a crash before it is settled shows nothing twice.
             nonce=notice.nonce,
             allowed_mentions=mentions or discord.AllowedMentions.none(),
         )
         return message.id
+
+    async def _embed(self, telling: Telling) -> discord.Embed:
+        guild_id, channel_id = telling.notice.guild_id, telling.notice.channel_id
+        guild = self._bot.get_guild(guild_id)
+        channel = guild and guild.get_channel_or_thread(channel_id)
+        place = await ask_place(self._bot, guild_id, channel_id)
+        return notice_wording.notice_embed(
+            telling,
+            channel.name if channel else None,
+            guild.name if guild else None,
+            [] if place is None else missing_in(place),
+        )
 
     async def _note(self, notice: Notice, outcome: Outcome) -> None:
         match outcome:

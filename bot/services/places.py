@@ -126,7 +126,7 @@ def check_place(place: Place, again: str) -> None:
     where = f"<#{place.channel_id}>"
     if place.kind in _WRONG_KIND:
         raise CommandRefused(f"{where} {_WRONG_KIND[place.kind]}, then {again}.")
-    missing = [needed for needed in NEEDED[place.kind] if needed not in place.bot_can]
+    missing = missing_in(place)
     if missing:
         raise CommandRefused(_missing_text(where, place.kind, missing, again))
     if not place.bot_in_thread and Permission.MANAGE_THREADS not in place.bot_can:
@@ -135,6 +135,11 @@ def check_place(place: Place, again: str) -> None:
             f"adds it, then {again}."
         )
     _check_open(place, where, again)
+
+
+def missing_in(place: Place) -> list[Permission]:
+    """What the bot needs there and has not; nothing for a kind that it cannot post in anyway."""
+    return [needed for needed in NEEDED.get(place.kind, ()) if needed not in place.bot_can]
 
 
 def _check_open(place: Place, where: str, again: str) -> None:

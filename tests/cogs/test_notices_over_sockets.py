@@ -94,12 +94,26 @@ async def test_the_maker_is_told_once_in_a_direct_message_with_all_that_is_to_kn
     text = words(message)
     assert message.embeds[0]["title"] == "Paused: #structure"
     assert r"Harbour \*Tower\*" in text
-    assert f"<#{studio.structure.id}> in **Studio Kestrel**" in text
+    assert f"<#{studio.structure.id}> of **Studio Kestrel**" in text
     assert "3 cards are kept" in text
     assert DETAIL in text
     assert "Edit Channel → Permissions" in text
     assert "Press *Resume*" in text
     assert message.allowed_mentions == {"parse": []}
+
+
+async def test_what_is_missing_now_is_named_and_what_has_come_back_is_not(
+    run_client: RunClient, studio: Studio, pause: Pause, teller: MakeTeller
+) -> None:
+    async with run_client() as bot:
+        await studio.type("subscribe", stream_id=TOWER)
+        await pause()
+        studio.structure.deny(studio.guild.bot, "attach_files")
+        await teller(bot).tell_due()
+    text = words(private(studio)[0])
+    assert "It lacks there:\n- Attach Files\n" in text
+    assert "- Embed Links" not in text
+    assert "Allow it what is listed above" in text
 
 
 @pytest.mark.parametrize("reason", [PauseReason.CHANNEL_GONE, PauseReason.THREAD_CLOSED])
