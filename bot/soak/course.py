@@ -36,7 +36,6 @@ HOST: Final = "127.0.0.1"
 # else be taken by one of the senders', sooner or later.
 PORTS: Final = range(20_000, 30_000)
 SUBSCRIBED_WITHIN_S: Final = 60.0
-LIVES_S: Final = (0.3, 3.0)
 MOST_OWED: Final = 600  # cards; then the senders hold back until half of them are shown
 NOTHING_NEW_S: Final = 200.0  # the bot itself waits up to 144 s after a row of refusals
 LOOK_S: Final = 0.2
@@ -56,6 +55,7 @@ class Plan:
     rate: float  # deliveries a second, of all projects together
     database_url: str | None = None
     folder: Path | None = None
+    lives_s: tuple[float, float] = (0.3, 3.0)  # at least and at most, from start to kill
 
     def command(self) -> str:
         """What to type to do it again."""
@@ -207,13 +207,13 @@ class _Run:
     async def _kill_often(self) -> None:
         random = Random(f"{self._plan.seed} kills")  # noqa: S311  # to repeat a run, no secret
         for number in range(1, self._plan.kills + 1):
-            await self._bot.live(random.uniform(*LIVES_S))
+            await self._bot.live(random.uniform(*self._plan.lives_s))
             await self._bot.kill()
             await self._bot.start()
             self._report.kills = number
             if number % TELL_EACH == 0:
                 self._say(f"{number} kills, {len(self._ledger.owed)} cards on their way")
-        await self._bot.live(random.uniform(*LIVES_S))
+        await self._bot.live(random.uniform(*self._plan.lives_s))
 
     async def _send_last_ones(self) -> None:
         """Send one more of each kind, so that in each channel the last card is one that is owed.
