@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final, assert_never
 
@@ -13,12 +14,16 @@ import structlog
 
 from bot.cards.card import Card
 from bot.cards.lesser import bare, plain
-from bot.db.rows import CardForm
+from bot.db.rows import Batch, CardForm
 from bot.discord_pace import TurnedAway, in_hand
 
 log = structlog.get_logger()
 
 SEND_TIMEOUT_S: Final = 120.0  # 25 MiB of pictures over a slow line, and discord.py's own waits
+# Discord knows a nonce for "the past few minutes". After that it is looked for in the channel.
+NONCE_KNOWN: Final = timedelta(seconds=90)
+CLOCKS_APART: Final = timedelta(minutes=1)  # Discord's and ours, at most
+LOOK_BACK: Final = 500  # messages of everybody since then
 MAX_REASON: Final = 300  # characters of Discord's own words that are kept
 
 
@@ -127,17 +132,61 @@ def _buttons(cards: Sequence[Card]) -> discord.ui.View | None:
 
 
 async def send(
-    client: discord.Client, channel_id: int, cards: Sequence[Card], form: CardForm, nonce: str
+    client: discord.Client, batch: Batch, cards: Sequence[Card], form: CardForm
 ) -> Outcome:
-    """Send the cards as one message; the same nonce again gives the same message, not another.
+    """Send the cards as one message; the same batch again gives the same message, not another.
 
     The channel is addressed by its id, not through the cache, which is empty after a new session.
     """
-    outcome = await _try(client, channel_id, message_of(cards, form, nonce))
+    if discord.utils.utcnow() - batch.created_at > NONCE_KNOWN:
+        there = await _found(client, batch, cards, form)
+        if there is not None:
+            return there
+    message = message_of(cards, form, batch.nonce)
+    outcome = await _try(client, batch.channel_id, message)
     archived = isinstance(outcome, ChannelClosed) and outcome.fault is Fault.THREAD_CLOSED
-    if archived and await _reopened(client, channel_id):
-        return await _try(client, channel_id, message_of(cards, form, nonce))
+    if archived and await _reopened(client, batch.channel_id):
+        return await _try(client, batch.channel_id, message_of(cards, form, batch.nonce))
     return outcome
+
+
+async def _found(
+    client: discord.Client, batch: Batch, cards: Sequence[Card], form: CardForm
+) -> Sent | Later | None:
+    """The batch's message if it is in the channel already; Later if that cannot be asked now.
+
+    An earlier try may have brought it there, and Discord has forgotten its nonce since.
+    """
+    wanted = _mark(message_of(cards, form, batch.nonce))
+    channel = client.get_partial_messageable(batch.channel_id)
+    since = batch.created_at - CLOCKS_APART
+    try:
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            async for message in channel.history(limit=LOOK_BACK, after=since):
+                if client.user is not None and message.author.id == client.user.id:
+                    mark = _mark({"content": message.content, "embeds": message.embeds})
+                    if mark == wanted:
+                        log.info("delivery.found", batch_id=batch.id, message_id=message.id)
+                        return Sent(message.id)
+    except (discord.Forbidden, discord.NotFound):
+        return None  # the try itself says what is the matter
+    except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+        outcome = outcome_of(error)
+        return outcome if isinstance(outcome, Later) else None
+    return None
+
+
+def _mark(message: Mapping[str, Any]) -> object:
+    """What tells one message from another: titles and times of its cards, or its text."""
+    if embeds := message.get("embeds"):
+        return [
+            (
+                (embed.title or "").strip(),
+                embed.timestamp and int(embed.timestamp.timestamp() * 1e3),
+            )
+            for embed in embeds
+        ]
+    return str(message["content"]).strip()
 
 
 def message_of(cards: Sequence[Card], form: CardForm, nonce: str) -> dict[str, Any]:

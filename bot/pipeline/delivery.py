@@ -31,14 +31,14 @@ PAUSES = {
 }
 LESSER = {CardForm.FULL: CardForm.BARE, CardForm.BARE: CardForm.PLAIN}
 
-Send = Callable[[int, Sequence[Card], CardForm, str], Awaitable[Outcome]]
+Send = Callable[[Batch, Sequence[Card], CardForm], Awaitable[Outcome]]
 Explain = Callable[[int, int], Awaitable[str | None]]
 
 
 class Delivery:
     """Sends what waits in the outbox, one batch of one channel at a time.
 
-    `send(channel_id, cards, form, nonce)` is one try. A batch and its nonce are in the database
+    `send(batch, cards, form)` is one try. A batch and its nonce are in the database
     before the first, so that a crash repeats exactly that message and Discord drops the double.
     `explain(guild_id, channel_id)` says which permissions are missing, if it can find out.
     """
@@ -95,9 +95,7 @@ class Delivery:
         if opened is None:
             return
         batch, rows = opened
-        outcome = await self._send(
-            queue.channel_id, [card_of(row) for row in rows], rows[0].form, batch.nonce
-        )
+        outcome = await self._send(batch, [card_of(row) for row in rows], rows[0].form)
         await self._settle(queue, batch, rows, outcome)
 
     async def _settle(

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bot.cards.card import MAX_TOTAL, Card
-from bot.db.rows import CardForm, OutboxState, SubscriptionState
+from bot.db.rows import Batch, CardForm, OutboxState, SubscriptionState
 from bot.db.vault import Vault
 from bot.discord_out import BotClosed, ChannelClosed, Fault, Later, Outcome, Refused, Sent
 from bot.pipeline.batching import MAX_EMBEDS
@@ -31,9 +31,8 @@ class Channel:
         self.refused: set[str] = set()
         self.tried_at: list[object] = []
 
-    async def send(
-        self, _channel_id: int, cards: Sequence[Card], form: CardForm, nonce: str
-    ) -> Outcome:
+    async def send(self, batch: Batch, cards: Sequence[Card], form: CardForm) -> Outcome:
+        nonce = batch.nonce
         titles = [card.title for card in cards]
         assert len(cards) <= (MAX_EMBEDS if form is CardForm.FULL else 1)
         assert len(cards) == 1 or sum(card.length for card in cards) <= MAX_TOTAL

@@ -11,7 +11,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from bot.cards.card import Card
-from bot.db.rows import CardForm, HookKind, Ingested, NewInbox, NewOutbox, OutboxState
+from bot.db.rows import Batch, CardForm, HookKind, Ingested, NewInbox, NewOutbox, OutboxState
 from bot.db.vault import Vault
 from bot.discord_out import Later, Outcome, Sent
 from bot.discord_pace import Pace
@@ -40,11 +40,9 @@ class Discord:
         self.nonces: list[str] = []
         self._clock = clock
 
-    async def send(
-        self, _channel_id: int, _cards: Sequence[Card], _form: CardForm, nonce: str
-    ) -> Outcome:
+    async def send(self, batch: Batch, _cards: Sequence[Card], _form: CardForm) -> Outcome:
         self.tried_at.append(self._clock())
-        self.nonces.append(nonce)
+        self.nonces.append(batch.nonce)
         return self.answer or Sent(len(self.tried_at))
 
 

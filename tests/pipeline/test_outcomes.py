@@ -1,5 +1,6 @@
 """What the bot does about each of Discord's answers, through real sockets."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,9 +8,10 @@ from sqlalchemy import select, update
 
 from bot.app import App
 from bot.db.rows import OutboxRow, OutboxState, PauseReason
-from bot.db.tables import outbox
+from bot.db.tables import batches, outbox
 from bot.pipeline import delivery
 from bot.sandbox import SandboxChannel
+from bot.storage import utc_now
 from tests.pipeline.conftest import StartBot, Studio
 from tests.pipeline.deliveries import (
     follow,
@@ -231,3 +233,31 @@ async def test_no_request_is_too_fast_for_discords_limits_of_a_channel_and_of_th
         for channel in channels:
             await wait_for_numbers(studio, channel, range(7, 9))
         assert [r.path for r in studio.sandbox.requests if r.status == 429] == []
+
+
+@pytest.mark.parametrize("form", ["full", "bare", "plain"])
+async def test_a_message_whose_nonce_discord_has_forgotten_is_found_and_not_sent_again(
+    studio: Studio, start_bot: StartBot, form: str
+) -> None:
+    async with start_bot() as app:
+        hook = await follow(app, studio, studio.structure)
+        studio.sandbox.faults.reset_after(route_to(studio.structure), times=1)
+        await send_numbers(app, hook, range(1))
+        await wait_for_numbers(studio, studio.structure, range(1))
+    long_ago = utc_now() - timedelta(minutes=20)
+    async with start_bot() as app:
+        await wait_for_numbers(studio, studio.structure, range(1))
+        studio.structure.messages.popitem()
+        async with app.storage._database.writing() as connection:
+            await connection.execute(update(outbox).values(form=form, state="waiting"))
+            await connection.execute(update(batches).values(state="open", created_at=long_ago))
+        studio.sandbox.faults.reset_after(route_to(studio.structure), times=1)
+        studio.sandbox.world._nonces.clear()
+        await app.storage.outbox.postpone(studio.structure.id, utc_now(), None)
+
+        async def settled() -> bool:
+            studio.sandbox.world._nonces.clear()
+            return await app.storage.outbox.waiting_count() == 0
+
+        await until(settled)
+        assert numbers_in(studio, studio.structure) == [0]
