@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.cards.card import Picture
 from bot.db.engine import Database
 from bot.db.notices import write_notices
-from bot.db.queues import MAY_GO, head_settled, lock
+from bot.db.queues import HELD_BY_CHANNEL, MAY_GO, head_settled, lock
 from bot.db.rows import (
     Batch,
     BatchState,
@@ -97,7 +97,8 @@ class Outbox:
             opened = await self._opened(connection, channel_id)
             if opened is None:
                 opened = await self._new(connection, channel_id, max_cards, choose)
-            if opened is None:
+            if opened is None or not opened[1]:
+                opened = None
                 # What was the matter last time stays readable while nothing may go.
                 await connection.execute(
                     update(channel_queues)
@@ -182,8 +183,9 @@ class Outbox:
             .returning(subscriptions.c.id)
         )
         async with self._database.writing() as connection:
-            await lock(connection, channel_id)
+            # In this order, as an event's cards are written: else each could wait for the other.
             paused = sorted(await connection.scalars(pause))
+            await lock(connection, channel_id)
             await head_settled(connection, channel_id, now, error=detail)
             await write_notices(connection, channel_id, paused, reason, detail, now)
         return paused
@@ -191,17 +193,23 @@ class Outbox:
     async def _opened(
         self, connection: AsyncConnection, channel_id: int
     ) -> tuple[Batch, list[OutboxRow]] | None:
-        """The open batch, unless nothing in it may go any more: then it is dissolved."""
+        """The open batch, without rows while the channel's pause holds it.
+
+        Its message may be in the channel already, so it stays together until it is sent again. One
+        that a member's own pause holds is dissolved: else it would hold up the others' cards.
+        """
         statement = select(batches).where(batches.c.channel_id == channel_id, IS_OPEN)
         row = (await connection.execute(statement)).mappings().one_or_none()
         if row is None:
             return None
         members = and_(outbox.c.batch_id == row["id"], IS_WAITING)
-        may_go = select(outbox.c.id).join(subscriptions).where(members, MAY_GO).limit(1)
-        if await connection.scalar(may_go) is None:
-            await _close(connection, row["id"], {"batch_id": None})
-            return None
-        return _batch(row), await _rows(connection, members)
+        of_members = select(outbox.c.id).join(subscriptions).where(members)
+        if await connection.scalar(of_members.where(MAY_GO).limit(1)) is not None:
+            return _batch(row), await _rows(connection, members)
+        if await connection.scalar(of_members.where(HELD_BY_CHANNEL).limit(1)) is not None:
+            return _batch(row), []
+        await _close(connection, row["id"], {"batch_id": None})
+        return None
 
     async def _new(
         self,

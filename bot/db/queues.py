@@ -7,7 +7,7 @@ from sqlalchemy import and_, case, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
-from bot.db.rows import PauseReason, SubscriptionState
+from bot.db.rows import DELIVERY_PAUSES, PauseReason, SubscriptionState
 from bot.db.tables import IS_WAITING, channel_queues, outbox, subscriptions
 
 # Cards written before a pause wait for its end. But where the project was deleted, the last one
@@ -16,6 +16,9 @@ MAY_GO = or_(
     subscriptions.c.state == SubscriptionState.ACTIVE,
     subscriptions.c.pause_reason == PauseReason.PROJECT_DELETED,
 )
+
+
+HELD_BY_CHANNEL = subscriptions.c.pause_reason.in_(DELIVERY_PAUSES)
 
 
 async def make_due(

@@ -4,12 +4,18 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import and_, delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
-from bot.db.queues import make_due
-from bot.db.rows import Deleted, PauseReason, Subscription, SubscriptionState
+from bot.db.queues import HELD_BY_CHANNEL, make_due
+from bot.db.rows import (
+    DELIVERY_PAUSES,
+    Deleted,
+    PauseReason,
+    Subscription,
+    SubscriptionState,
+)
 from bot.db.tables import hooks, subscriptions
 from bot.errors import StorageError
 from bot.speckle.filters import Filters
@@ -93,24 +99,25 @@ class Subscriptions:
     ) -> Subscription | None:
         """Pause or resume; None if there is no such subscription.
 
-        A resumed one goes on where it stopped: what waits for its channel is due at once.
+        A resumed one goes on where it stopped: what waits for its channel is due at once. One that
+        was paused because of its channel brings along the others that were.
         """
-        change = (
-            update(subscriptions)
-            .where(subscriptions.c.id == subscription_id)
-            .values(state=state, pause_reason=reason, pause_detail=detail, updated_at=self._now())
-        )
+        values = {"pause_reason": reason, "pause_detail": detail, "updated_at": self._now()}
+        this = subscriptions.c.id == subscription_id
         async with self._database.writing() as connection:
-            changed = await _first(connection, change.returning(subscriptions))
-            if changed is not None and state is SubscriptionState.ACTIVE:
-                await make_due(
-                    self._database,
-                    connection,
-                    {changed.channel_id: changed.guild_id},
-                    self._now(),
-                    at_once=True,
-                )
-        return changed
+            before = await _first(connection, select(subscriptions).where(this).with_for_update())
+            if before is None:
+                return None
+            changing = this
+            if state is SubscriptionState.ACTIVE and before.pause_reason in DELIVERY_PAUSES:
+                others = and_(subscriptions.c.channel_id == before.channel_id, HELD_BY_CHANNEL)
+                changing = or_(this, others)
+            change = update(subscriptions).where(changing).values(state=state, **values)
+            await connection.execute(change)
+            if state is SubscriptionState.ACTIVE:
+                guild_of = {before.channel_id: before.guild_id}
+                await make_due(self._database, connection, guild_of, self._now(), at_once=True)
+            return await _first(connection, select(subscriptions).where(this))
 
     async def delete(self, subscription_id: int) -> Deleted | None:
         """Remove a subscription with its cards, and its hook with the last one.

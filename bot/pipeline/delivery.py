@@ -65,6 +65,7 @@ class Delivery:
             "delivery",
             at_once=channels_at_once,
             find=self._due,
+            due_in=self._due_in,
             lane_of=lambda queue: queue.channel_id,
             work=self._deliver,
         )
@@ -87,6 +88,11 @@ class Delivery:
         if self.token_refused:
             limit = 0 if busy else 1
         return await self._storage.outbox.due_channels(limit, busy) if limit else ()
+
+    async def _due_in(self, busy: Collection[int]) -> float | None:
+        closed_s = self._pace.closed_for_s()
+        due_in_s = await self._storage.outbox.due_in(busy)
+        return None if due_in_s is None else max(due_in_s, closed_s)
 
     async def _deliver(self, queue: ChannelQueue) -> None:
         opened = await self._storage.outbox.open_batch(

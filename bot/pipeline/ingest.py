@@ -70,6 +70,7 @@ class Ingest:
             "ingest",
             at_once=PROJECTS_AT_ONCE,
             find=storage.inbox.next_per_lane,
+            due_in=storage.inbox.due_in,
             lane_of=lambda row: row.lane,
             work=self._ingest,
         )

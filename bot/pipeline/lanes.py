@@ -16,13 +16,15 @@ Lane = TypeVar("Lane", bound=Hashable)
 # After a fault of ours or the database's, before the lane is looked at again.
 RECOVERY_PAUSE_S = 1.0
 DRAIN_S = 4.0  # of the 10 s in all that service managers commonly give before they kill
+LEAST_PAUSE_S = 0.05  # where something is due and must not go, such as while Discord is closed
 IDLE_POLL_S = 2.0  # other processes commit too, and cannot wake this one
 
 
 class LaneRunner(Generic[Item, Lane]):
     """Finds due items, at most one a lane at a time, and works on up to `at_once` of them.
 
-    `find(limit, busy)` gives due items of lanes not in `busy`; `lane_of` names an item's lane;
+    `find(limit, busy)` gives due items of lanes not in `busy`, `due_in(busy)` the seconds until
+    there are some; `lane_of` names an item's lane;
     `work` deals with one item and leaves its outcome in the database, so that a lane whose work
     failed is simply found again.
     """
@@ -33,12 +35,14 @@ class LaneRunner(Generic[Item, Lane]):
         *,
         at_once: int,
         find: Callable[[int, Collection[Lane]], Awaitable[Sequence[Item]]],
+        due_in: Callable[[Collection[Lane]], Awaitable[float | None]],
         lane_of: Callable[[Item], Lane],
         work: Callable[[Item], Awaitable[None]],
     ) -> None:
         self._name = name
         self._at_once = at_once
         self._find = find
+        self._due_in = due_in
         self._lane_of = lane_of
         self._work = work
         self._busy: set[Lane] = set()
@@ -54,13 +58,14 @@ class LaneRunner(Generic[Item, Lane]):
         try:
             while True:
                 self._wake.clear()
-                for item in await self._due():
+                found = await self._due()
+                for item in found:
                     lane = self._lane_of(item)
                     self._busy.add(lane)
                     task = asyncio.create_task(self._one(item, lane), name=f"{self._name} {lane}")
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
-                await self._wait()
+                await self._wait(IDLE_POLL_S if found else await self._pause_s())
         finally:
             await _drain(tasks)
 
@@ -75,9 +80,19 @@ class LaneRunner(Generic[Item, Lane]):
             await asyncio.sleep(RECOVERY_PAUSE_S)
             return ()
 
-    async def _wait(self) -> None:
+    async def _pause_s(self) -> float:
+        """Seconds until something is due, as far as is known."""
+        if len(self._busy) >= self._at_once:
+            return IDLE_POLL_S  # whoever is done first wakes it
         try:
-            async with asyncio.timeout(IDLE_POLL_S):
+            due_in_s = await self._due_in(frozenset(self._busy))
+        except StorageUnavailable:
+            return IDLE_POLL_S
+        return IDLE_POLL_S if due_in_s is None else min(IDLE_POLL_S, max(due_in_s, LEAST_PAUSE_S))
+
+    async def _wait(self, pause_s: float) -> None:
+        try:
+            async with asyncio.timeout(pause_s):
                 await self._wake.wait()
         except TimeoutError:
             pass

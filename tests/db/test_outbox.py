@@ -327,3 +327,23 @@ async def test_no_card_is_forgotten_when_one_is_written_while_another_is_settled
             break
     await asyncio.gather(*writers)
     assert sent == 21
+
+
+async def test_a_batch_that_its_channels_pause_holds_stays_as_it_was_until_all_is_resumed(
+    storage: Storage, subscription: Subscription, queue: Queue
+) -> None:
+    beside = await another(storage, subscription)
+    ids = [*await queue(subscription), *await queue(beside)]
+    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert opened is not None
+    await storage.outbox.block(STRUCTURE, PauseReason.NO_PERMISSION, "403")
+    await queue(subscription)  # a new event makes the channel due
+    assert await storage.outbox.open_batch(STRUCTURE, 10) is None
+    await storage.subscriptions.set_state(beside.id, SubscriptionState.ACTIVE)
+    resumed = await storage.subscriptions.get(subscription.id)
+    assert resumed is not None
+    assert resumed.state is SubscriptionState.ACTIVE
+    again = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert again is not None
+    assert again[0] == opened[0]
+    assert [row.id for row in again[1]] == ids
