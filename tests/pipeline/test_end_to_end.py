@@ -44,9 +44,12 @@ def cards_in(studio: Studio, channel: SandboxChannel) -> list[SandboxMessage]:
 async def wait_for_cards(
     studio: Studio, channel: SandboxChannel, count: int
 ) -> list[SandboxMessage]:
-    plain = len(studio.sandbox.messages(channel.id)) - len(cards_in(studio, channel))
-    await studio.sandbox.wait_for_messages(channel.id, plain + count, 15)
-    return cards_in(studio, channel)
+    """The messages with cards, as soon as there are `count`."""
+    async with asyncio.timeout(15):
+        while True:
+            if len(cards := cards_in(studio, channel)) >= count:
+                return cards
+            await asyncio.sleep(0.02)
 
 
 async def wait_for_embeds(
