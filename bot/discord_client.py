@@ -29,6 +29,7 @@ RETRY_S = 5.0
 # Discord asks for a heartbeat about every 41 s and answers each: two have been missed by then.
 SILENCE_LIMIT_S = 100.0
 SILENCE_LOOK_S = 1.0
+GUILDS_APART_S = 2.0  # at the start Discord sends one after the other; then there are no more
 TOKEN_VOID = 4004  # the gateway's close code
 TOKEN_RETRY_S = 300.0
 CLOSE_S = 2.0  # for a goodbye that nobody may answer
@@ -60,6 +61,7 @@ class SpeckleBot(commands.Bot):
             max_messages=None,
             max_ratelimit_timeout=MAX_RATELIMIT_WAIT_S,
             http_trace=pace.tracing(),
+            guild_ready_timeout=GUILDS_APART_S,
             enable_debug_events=True,  # on_socket_raw_receive, for the gateway's sign of life
         )
         self._pace = pace

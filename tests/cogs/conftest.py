@@ -10,6 +10,7 @@ import discord
 import pytest
 from discord.gateway import DiscordWebSocket
 
+from bot import discord_client
 from bot.discord_client import SpeckleBot, use_api
 from bot.discord_pace import Pace
 from bot.sandbox import Answer, Sandbox, SandboxChannel, SandboxGuild, SandboxMember
@@ -38,6 +39,7 @@ BUTTON, SELECT = 2, 3  # component types
 async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
     monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
+    monkeypatch.setattr(discord_client, "GUILDS_APART_S", 0.1)
     async with Sandbox.start() as running:
         yield running
         if available():

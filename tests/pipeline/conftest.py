@@ -16,6 +16,7 @@ import pytest
 from cryptography.fernet import Fernet
 from discord.gateway import DiscordWebSocket
 
+from bot import discord_client
 from bot.app import App, running
 from bot.config import Settings
 from bot.db.rows import Hook
@@ -72,6 +73,7 @@ class Studio:
 async def studio(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Studio]:
     monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
+    monkeypatch.setattr(discord_client, "GUILDS_APART_S", 0.1)
     async with Sandbox.start(pace=False, heartbeat_s=0.3) as sandbox:
         guild = sandbox.add_guild("Studio Kestrel")
         yield Studio(
