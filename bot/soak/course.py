@@ -37,7 +37,8 @@ HOST: Final = "127.0.0.1"
 PORTS: Final = range(20_000, 30_000)
 SUBSCRIBED_WITHIN_S: Final = 60.0
 MOST_OWED: Final = 600  # cards; then the senders hold back until half of them are shown
-NOTHING_NEW_S: Final = 200.0  # the bot itself waits up to 144 s after a row of refusals
+HOLD_BACK_S: Final = 8.0  # but no longer: some channels may wait for their next try for minutes
+NOTHING_NEW_S: Final = 780.0  # the bot itself waits up to 720 s after a row of refusals
 LOOK_S: Final = 0.2
 RESUME_AGAIN_S: Final = 5.0
 TELL_EACH: Final = 20  # kills
@@ -128,7 +129,8 @@ class _Run:
         self._ledger = Ledger(stage.follows)
         self._chaos = Chaos(stage, plan.seed)
         self._senders: dict[str, Sender] = {}
-        self._holds_back = False
+        self._held_since: float | None = None
+        self._most_owed = MOST_OWED
         self._bot = self._new_bot(folder)
 
     def _new_bot(self, folder: Path) -> BotProcess:
@@ -201,8 +203,14 @@ class _Run:
 
     def _brake(self) -> bool:
         self._stage.tell_new(self._ledger)
-        self._holds_back = len(self._ledger.owed) > MOST_OWED / (2 if self._holds_back else 1)
-        return self._holds_back
+        owed, now = len(self._ledger.owed), time.monotonic()
+        if self._held_since is None and owed > self._most_owed:
+            self._held_since = now
+        elif self._held_since is not None and owed <= MOST_OWED / 2:
+            self._held_since, self._most_owed = None, MOST_OWED
+        elif self._held_since is not None and now - self._held_since > HOLD_BACK_S:
+            self._held_since, self._most_owed = None, owed + MOST_OWED // 2
+        return self._held_since is not None
 
     async def _kill_often(self) -> None:
         random = Random(f"{self._plan.seed} kills")  # noqa: S311  # to repeat a run, no secret
