@@ -1,7 +1,7 @@
 """What a long queue costs: the bot's memory with 10,000 cards waiting beside that with 200.
 
-The bot runs as a process of its own against the sandbox Discord in this one, which at first answers
-nothing but 503 in one channel. Memory is the resident set, read from /proc (Linux). Then Discord is
+The bot runs as a process of its own against the sandbox Discord in this one, which at first asks
+for patience in one channel, again and again. Memory is the resident set, read from /proc (Linux). Then Discord is
 well again, without its pace, and the queue goes out: how many cards a message, how many a second.
 
     python -m bench.backlog [--cards 10000]
@@ -28,6 +28,7 @@ PROJECT_ID = "5f0c9a41b7"
 FEW = 200
 SETTLE_S = 3.0
 LOOK_S = 0.1
+PATIENCE_S = 2.0
 
 
 def _body(number: int) -> bytes:
@@ -104,7 +105,8 @@ async def _measure(cards: int) -> None:
 async def _one_queue(
     sandbox: Sandbox, channel: SandboxChannel, pid: int, url: str, secret: str, cards: int
 ) -> None:
-    sandbox.faults.fail(f"POST /channels/{channel.id}/messages", 503, times=None)
+    route = f"POST /channels/{channel.id}/messages"
+    sandbox.faults.rate_limit(route, retry_after=PATIENCE_S, times=None)
     async with aiohttp.ClientSession() as http:
         await _send(http, url, secret, range(FEW))
         await asyncio.sleep(SETTLE_S)
