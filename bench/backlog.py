@@ -1,8 +1,9 @@
 """What a long queue costs: the bot's memory with 10,000 cards waiting beside that with 200.
 
 The bot runs as a process of its own against the sandbox Discord in this one, which at first asks
-for patience in one channel, again and again. Memory is the resident set, read from /proc (Linux). Then Discord is
-well again, without its pace, and the queue goes out: how many cards a message, how many a second.
+for patience in one channel, again and again. Memory is the resident set, read from /proc (Linux).
+Then Discord is well again, without its pace, and the queue goes out: how many cards a message, how
+many a second.
 
     python -m bench.backlog [--cards 10000]
 """
