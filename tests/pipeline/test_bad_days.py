@@ -5,15 +5,17 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
+from bot import app as bot_app
 from bot import discord_client
 from bot.app import App
 from bot.db import engine
 from bot.db.rows import Hook
-from bot.errors import PartFailed
+from bot.errors import PartFailed, StorageUnavailable
 from bot.pipeline.lanes import LaneRunner
 from tests.pipeline.conftest import StartBot, Studio, post
 from tests.pipeline.deliveries import (
@@ -174,3 +176,30 @@ async def test_a_part_that_dies_takes_the_bot_down_with_a_clear_line(
         async with start_bot(ready=False):
             await asyncio.sleep(10)
     assert "app.part_failed" in "".join(capfd.readouterr())
+
+
+async def test_a_process_that_has_lost_the_lead_ends_and_one_that_cannot_ask_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Leads:
+        """A storage of which only the lead matters."""
+
+        def __init__(self) -> None:
+            self.answers: list[bool | StorageUnavailable] = [
+                True,
+                StorageUnavailable("away"),
+                True,
+                False,
+            ]
+
+        async def lead(self) -> bool:
+            answer = self.answers.pop(0)
+            if isinstance(answer, StorageUnavailable):
+                raise answer
+            return answer
+
+    monkeypatch.setattr(bot_app, "LEAD_RETRY_S", 0.01)
+    storage: Any = Leads()
+    with pytest.raises(PartFailed, match="leadership"):
+        await bot_app._keep_leading(storage)
+    assert storage.answers == []
