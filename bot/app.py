@@ -35,6 +35,7 @@ log = structlog.get_logger()
 
 LEAD_RETRY_S = 5.0
 HOUSEKEEPING_S = 3600.0
+ECHO_S = 1.0
 MIB = 1024 * 1024
 GC_THRESHOLD = 20_000  # new objects between two looks; each delivery in hand holds some hundred
 
@@ -283,13 +284,20 @@ def _shared_hook(settings: Settings) -> SharedHook | None:
 
 @contextmanager
 def stop_signals(stopping: asyncio.Event) -> Iterator[None]:
-    """Set `stopping` at SIGINT or SIGTERM; a second one ends the process at once."""
+    """Set `stopping` at SIGINT or SIGTERM; a second one ends the process at once.
+
+    One that comes right behind the first is its echo: whoever stops a whole group of processes
+    reaches this one directly and through run.py.
+    """
     loop = asyncio.get_running_loop()
+    first_at: list[float] = []
 
     def stop() -> None:
-        if stopping.is_set():
+        if first_at and loop.time() - first_at[0] > ECHO_S:
             sys.stderr.write("Stopped at once.\n")
             os._exit(1)
+        if not first_at:
+            first_at.append(loop.time())
         stopping.set()
 
     # Not loop.add_signal_handler, which Windows lacks.

@@ -116,9 +116,11 @@ async def test_a_second_signal_ends_the_bot_at_once_and_the_card_comes_once_all_
     async with process(studio.sandbox, tmp_path, key) as bot:
         await until(partial(being_sent, studio), 30)
         bot.terminate()
+        bot.terminate()  # an echo of the first
         assert bot.stderr is not None
         while b"app.stopping" not in await bot.stderr.readline():
             pass
+        await asyncio.sleep(1.1)
         bot.terminate()
         _, told = await asyncio.wait_for(bot.communicate(), 15)
         assert bot.returncode == 1
