@@ -92,7 +92,6 @@ CLOSED_BY_STATUS: Final[Mapping[int, Fault]] = {
     404: Fault.CHANNEL_GONE,
 }
 REFUSED_STATUSES: Final = frozenset({400, 413, 422})
-THREAD_ARCHIVED: Final = 50083
 
 
 def to_embed(card: Card) -> discord.Embed:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -172,7 +172,7 @@ class Database:
             await self._in_thread(self._reading, _passive_checkpoint)
             async with self._turn:
                 await self._in_thread(self._reading, _passive_checkpoint)
-        except DBAPIError:
+        except SQLAlchemyError:
             return  # such as a full disk: the commits say so, and the next one asks again
 
     def _in_transaction(self, work: Callable[[Connection], T]) -> T:
