@@ -8,7 +8,13 @@ BotError
 │   └── SealError            a sealed value does not open
 ├── NotADelivery           a request body that is no Speckle delivery
 ├── NotASpeckleLink        text that is neither a project id nor a Speckle link
-├── SpeckleUnavailable     a Speckle server gave no usable answer in time
+├── SpeckleError           what a Speckle server answers instead of what was asked
+│   ├── SpeckleUnavailable   no usable answer in time: down, hanging, busy; trying later may help
+│   ├── SpeckleTokenRefused  the token is not valid (any more)
+│   ├── SpeckleScopeMissing  the token lacks a scope
+│   ├── SpeckleForbidden     the account may not do that, or may not see the project
+│   ├── SpeckleNotFound      there is no such project, model, version, comment or webhook
+│   └── SpeckleRejected      the question itself is refused: wrong for this server's release
 └── PartFailed             a part of the running bot ended, and the bot with it
 """
 
@@ -80,13 +86,47 @@ class NotASpeckleLink(BotError):
         self.why = why
 
 
-class SpeckleUnavailable(BotError):
-    """A Speckle server refused, failed or took too long; `reason` is short and holds no secret."""
+class SpeckleError(BotError):
+    """What a Speckle server answered instead; `reason` is short, ends without a full stop and
+    holds no secret and no text that a user of the server typed.
+    """
 
     def __init__(self, server_url: str, reason: str) -> None:
         super().__init__(f"{server_url}: {reason}")
         self.server_url = server_url
         self.reason = reason
+
+
+class SpeckleUnavailable(SpeckleError):
+    """A Speckle server is down, hangs or is busy; `retry_in_s` is its own word, if it gave one."""
+
+    def __init__(self, server_url: str, reason: str, retry_in_s: float | None = None) -> None:
+        super().__init__(server_url, reason)
+        self.retry_in_s = retry_in_s
+
+
+class SpeckleTokenRefused(SpeckleError):
+    """The token was never valid, has run out or was revoked."""
+
+
+class SpeckleScopeMissing(SpeckleError):
+    """The token is valid and lacks the scope `scope`, such as "streams:write"."""
+
+    def __init__(self, server_url: str, scope: str) -> None:
+        super().__init__(server_url, f"the token lacks the scope {scope}")
+        self.scope = scope
+
+
+class SpeckleForbidden(SpeckleError):
+    """The account may not do that, or may not see the project at all."""
+
+
+class SpeckleNotFound(SpeckleError):
+    """There is no such thing there, as far as this account may know."""
+
+
+class SpeckleRejected(SpeckleError):
+    """The server understands the question otherwise than this release of the bot means it."""
 
 
 class PartFailed(BotError):

@@ -47,7 +47,7 @@ def version_created(scene: Scene, event: VersionCreated) -> Draft:
 def _facts_fields(scene: Scene, event: VersionCreated) -> tuple[Field, ...]:
     facts = scene.context.facts or VersionFacts()
     # Today's connectors send no parents; the version before comes from the server then.
-    previous = event.parents[0] if event.parents else facts.previous_version_id
+    previous = event.parents[0] if event.parents else (facts.previous and facts.previous.id)
     fields = []
     if facts.object_count is not None:
         fields.append(Field("Objects", f"{facts.object_count:,}"))

@@ -300,7 +300,21 @@ class Hooks:
             created_at=row["created_at"],
             live_at=row["live_at"],
             last_event_at=row["last_event_at"],
+            account_id=row["account_id"],
+            webhook_id=self._webhook_id(row),
+            visibility=row["visibility"],
+            caught_up_at=row["caught_up_at"],
         )
+
+    def _webhook_id(self, row: Row) -> str | None:
+        sealed = row["webhook_sealed"]
+        if sealed is None:
+            return None
+        return self._vault.open(sealed, _webhook_context(row["guild_id"], row["key"]))
+
+
+def _webhook_context(guild_id: int, key: str | None) -> str:
+    return f"webhook:{guild_id}:{key}"
 
 
 def _context(guild_id: int, key: str | None) -> str:

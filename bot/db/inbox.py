@@ -13,7 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.db.batcher import Batcher
 from bot.db.engine import Database
 from bot.db.ingested import write_ingested
-from bot.db.rows import InboxReceipt, InboxRow, InboxState, Ingested, NewInbox, TraceLine
+from bot.db.rows import (
+    InboxReceipt,
+    InboxRow,
+    InboxSource,
+    InboxState,
+    Ingested,
+    NewInbox,
+    TraceLine,
+)
 from bot.db.tables import IS_NEW, inbox
 from bot.errors import StorageUnavailable
 
@@ -301,4 +309,7 @@ def _inbox_row(row: Row) -> InboxRow:
         finished_at=row["finished_at"],
         event_name=row["event_name"],
         trace=tuple(TraceLine.from_json(line) for line in row["trace"]),
+        source=InboxSource(row["source"]),
+        happened_at=row["happened_at"],
+        event_key=row["event_key"],
     )

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from bot.cards.card import Card, Picture
+from bot.speckle.answers import Scope, Tokens
 from bot.speckle.filters import Filters
 
 
@@ -40,6 +41,7 @@ class PauseReason(StrEnum):
     CHANNEL_GONE = "channel_gone"
     NO_PERMISSION = "no_permission"
     THREAD_CLOSED = "thread_closed"
+    ACCESS_LOST = "access_lost"
 
 
 # Paused because Discord did not take the cards: they are kept, new ones too, until it is resumed.
@@ -48,12 +50,31 @@ DELIVERY_PAUSES = frozenset(
 )
 
 
+# What happens during these pauses is kept as well, and shown once somebody resumes.
+KEEPING_PAUSES = DELIVERY_PAUSES | {PauseReason.ACCESS_LOST}
+
+
 class InboxState(StrEnum):
     """How far a delivery has come: not yet looked at, turned into cards, or not understood."""
 
     NEW = "new"
     DONE = "done"
     FAILED = "failed"
+
+
+class InboxSource(StrEnum):
+    """How an event came: by its webhook, or fetched later from Speckle's lists."""
+
+    WEBHOOK = "webhook"
+    HISTORY = "history"  # of the webhook: the very body that could not be delivered
+    ACTIVITY = "activity"  # of the project: a body made from what the list says
+
+
+class FillIn(StrEnum):
+    """What a card still lacks when it goes out, and gets by an edit."""
+
+    FACTS = "facts"
+    PICTURE = "picture"
 
 
 class OutboxState(StrEnum):
@@ -95,6 +116,8 @@ class Hook:
 
     `key` is the last part of the webhook's address; `secrets` are opened, the current one first,
     then the previous one while it is valid. Both are None or empty for a shared hook.
+    `account_id` is the linked account that asks for it, `webhook_id` the webhook at Speckle, if
+    the bot made that; `visibility` as the project had it when it was last seen.
     """
 
     id: int
@@ -111,11 +134,19 @@ class Hook:
     created_at: datetime
     live_at: datetime | None
     last_event_at: datetime | None
+    account_id: int | None = None
+    webhook_id: str | None = field(default=None, repr=False)
+    visibility: str | None = None
+    caught_up_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One channel that follows a hook's project, and which events it wants."""
+    """One channel that follows a hook's project, and which events it wants.
+
+    `account_id` is the linked account of whoever made it; without one, the project's owner put
+    the hook's address into the project by hand.
+    """
 
     id: int
     hook_id: int
@@ -129,6 +160,26 @@ class Subscription:
     created_at: datetime
     updated_at: datetime
     last_event_at: datetime | None
+    account_id: int | None = None
+    access_ok_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One person's account on one Speckle server, linked to their Discord account.
+
+    `refused_at` is since when the server no longer takes the token.
+    """
+
+    id: int
+    discord_user_id: int
+    server_url: str
+    speckle_user_id: str
+    name: str | None
+    tokens: Tokens = field(repr=False)
+    scopes: frozenset[Scope]
+    linked_at: datetime
+    refused_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +249,9 @@ class InboxRow:
     finished_at: datetime | None
     event_name: str | None
     trace: tuple[TraceLine, ...]
+    source: InboxSource = InboxSource.WEBHOOK
+    happened_at: datetime | None = None
+    event_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,4 +182,6 @@ def _subscription(row: Row) -> Subscription:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         last_event_at=row["last_event_at"],
+        account_id=row["account_id"],
+        access_ok_at=row["access_ok_at"],
     )

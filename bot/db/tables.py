@@ -122,6 +122,32 @@ guilds = Table(
     _snowflake("notice_channel_id", nullable=True),
 )
 
+accounts = Table(
+    "accounts",
+    metadata,
+    _id(),
+    _snowflake("discord_user_id"),
+    _text("server_url"),
+    _text("speckle_user_id"),
+    _text("tokens_sealed"),
+    _json("scopes"),
+    _time("linked_at"),
+    _time("refused_at", nullable=True),  # since when the server no longer takes the token
+    UniqueConstraint("discord_user_id", "server_url"),
+    sqlite_autoincrement=True,
+)
+
+link_requests = Table(
+    "link_requests",
+    metadata,
+    Column("nonce_digest", CleanText(), primary_key=True),
+    _snowflake("discord_user_id"),
+    _text("server_url"),
+    _text("sealed"),  # challenge, cookie and the waiting command
+    Column("expires_at", UtcDateTime(), nullable=False, index=True),
+    _time("used_at", nullable=True),
+)
+
 hooks = Table(
     "hooks",
     metadata,
@@ -141,6 +167,10 @@ hooks = Table(
     _time("created_at"),
     _time("live_at", nullable=True),
     _time("last_event_at", nullable=True),
+    _ref("account_id", "accounts.id", None, nullable=True),
+    _text("webhook_sealed", nullable=True),  # the webhook's id at Speckle, of one the bot made
+    _text("visibility", nullable=True),
+    _time("caught_up_at", nullable=True),
     UniqueConstraint("guild_id", "server_url", "project_id"),
     Index(None, "project_id"),
     sqlite_autoincrement=True,
@@ -177,6 +207,8 @@ subscriptions = Table(
     _time("created_at"),
     _time("updated_at"),
     _time("last_event_at", nullable=True),
+    _ref("account_id", "accounts.id", None, nullable=True),
+    _time("access_ok_at", nullable=True),  # when that account was last seen to have access
     UniqueConstraint("hook_id", "channel_id"),
     sqlite_autoincrement=True,
 )
@@ -197,6 +229,9 @@ inbox = Table(
     Column("finished_at", UtcDateTime(), nullable=True, index=True),
     _text("event_name", nullable=True),
     _json("trace"),
+    Column("source", CleanText(), nullable=False, server_default="webhook"),
+    _time("happened_at", nullable=True),  # the event's own time, of one that was fetched later
+    _text("event_key", nullable=True),
     # Last, as SQLite reads through a long value to get at what stands behind it.
     Column("body", LargeBinary(), nullable=True),
     sqlite_autoincrement=True,
@@ -210,6 +245,42 @@ Index("ix_inbox_new", inbox.c.lane, inbox.c.id, sqlite_where=IS_NEW, postgresql_
 HAS_BODY = inbox.c.body.is_not(None)
 Index("ix_inbox_finished", inbox.c.finished_at, sqlite_where=HAS_BODY, postgresql_where=HAS_BODY)
 Index("ix_inbox_received_at_digest", inbox.c.received_at, inbox.c.digest)
+
+FETCHED_KEY = inbox.c.source == literal_column("'activity'")
+Index(
+    "ix_inbox_fetched",
+    inbox.c.hook_id,
+    inbox.c.event_key,
+    sqlite_where=FETCHED_KEY,
+    postgresql_where=FETCHED_KEY,
+)
+
+history_taken = Table(
+    "history_taken",
+    metadata,
+    Column(
+        "hook_id",
+        BigInteger(),
+        ForeignKey("hooks.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("call_id", CleanText(), primary_key=True),
+)
+
+fill_ins = Table(
+    "fill_ins",
+    metadata,
+    _id(),
+    _ref("inbox_id", "inbox.id", index=False),  # the unique key below starts with it
+    _ref("hook_id", "hooks.id"),
+    _text("kind"),
+    _time("created_at"),
+    _count("attempts"),
+    Column("next_try_at", UtcDateTime(), nullable=False, index=True),
+    UniqueConstraint("inbox_id", "hook_id", "kind"),
+    sqlite_autoincrement=True,
+)
 
 batches = Table(
     "batches",
@@ -283,6 +354,20 @@ outbox_pictures = Table(
     Column("name", CleanText(), primary_key=True),
     Column("position", Integer(), nullable=False),
     Column("digest", CleanText(), ForeignKey("pictures.digest"), nullable=False, index=True),
+)
+
+edits = Table(
+    "edits",
+    metadata,
+    Column(
+        "outbox_id",
+        BigInteger(),
+        ForeignKey("outbox.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    _count("attempts"),
+    Column("next_try_at", UtcDateTime(), nullable=False, index=True),
 )
 
 channel_queues = Table(

@@ -5,6 +5,7 @@ Source for triggers: a Speckle Server 2.31 and the list `WebhookTriggers` of its
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
@@ -179,11 +180,49 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class PreviousVersion:
+    """The version before a new one in the same model."""
+
+    id: str
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VersionFacts:
-    """What only the Speckle server can tell about a new version."""
+    """What only the Speckle server can tell about a new version; None is what it did not tell.
+
+    `number` counts the model's versions up to this one, `open_threads` those on the model.
+    """
 
     object_count: int | None = None
-    previous_version_id: str | None = None
+    previous: PreviousVersion | None = None
+    number: int | None = None
+    open_threads: int | None = None
+    application: str | None = None
+    author: Person | None = None
+    model: ModelRef = ModelRef()
+
+
+@dataclass(frozen=True, slots=True)
+class CommentFacts:
+    """The thread that a comment, reply or archiving belongs to; `first_line` is plain text."""
+
+    thread_id: str
+    first_line: str | None = None
+    resources: tuple[ResourceRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFacts:
+    """Which version was received, from the activity list; the wire does not say."""
+
+    version_id: str
+    model: ModelRef = ModelRef()
+    message: str | None = None
+
+
+Facts = VersionFacts | CommentFacts | ReceivedFacts
+"""What a Speckle server adds to an event."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,25 @@ specklepy blocks, and one client serves one thread, so each thread of a small po
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bot.errors import SpeckleUnavailable
-from bot.speckle.events import VersionCreated, VersionFacts
+from bot.speckle.answers import (
+    Activity,
+    History,
+    Login,
+    Me,
+    ModelChoice,
+    ProjectChoice,
+    ProjectRights,
+    Scope,
+    SpeckleWebhook,
+)
+from bot.speckle.events import CommentFacts, ReceivedFacts, VersionCreated, VersionFacts
 
 if TYPE_CHECKING:
     from specklepy.api.client import SpeckleClient
@@ -34,38 +46,163 @@ query VersionFacts($project: String!, $object: String!, $model: String!) {
 
 
 class SpeckleGateway:
-    """Questions to Speckle servers, answered within a deadline or not at all.
+    """Questions to Speckle servers, answered in time or not at all.
 
-    `token` belongs to `token_server` and is sent to no other; without it only public projects
-    answer. `deadline_s` bounds one question, seconds; 0 asks nobody anything.
+    `servers` are the origins that may be asked. A login's token goes to its own server alone.
+    `deadline_s` bounds a question whose caller names no time of its own, retries included.
+
+    Errors, of each question: SpeckleUnavailable, SpeckleTokenRefused, SpeckleScopeMissing,
+    SpeckleForbidden, SpeckleNotFound, SpeckleRejected. Reads are tried again within their time,
+    what changes something is tried once.
     """
 
-    def __init__(self, *, token: str | None, token_server: str, deadline_s: float) -> None:
-        self._token = token
-        self._token_server = token_server
+    def __init__(self, *, servers: Collection[str], deadline_s: float) -> None:
+        self._servers = frozenset(servers)
         self._deadline_s = deadline_s
-        self.enabled = deadline_s > 0
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="specklepy")
         self._clients = threading.local()
         self._in_flight: defaultdict[str, int] = defaultdict(int)
 
-    async def version_facts(
-        self, server_url: str, project_id: str, version: VersionCreated, *, with_token: bool
-    ) -> VersionFacts:
-        """How many objects a version holds, and the version before it in its model.
+    # ── a person and their projects ───────────────────────────────────────────────────────────
 
-        Errors: SpeckleUnavailable for no answer, no rights, or none within the deadline.
+    async def me(self, login: Login, *, within_s: float | None = None) -> Me:
+        """Whose token it is; needs profile:read."""
+        raise NotImplementedError
+
+    async def scopes(self, login: Login, *, within_s: float | None = None) -> frozenset[Scope]:
+        """Which of SCOPES the token has, found out by asking for what needs them."""
+        raise NotImplementedError
+
+    async def find_projects(
+        self, login: Login, search: str, limit: int, *, within_s: float | None = None
+    ) -> list[ProjectChoice]:
+        """The person's own projects whose name or id holds `search`, newest change first."""
+        raise NotImplementedError
+
+    async def find_models(
+        self,
+        login: Login,
+        project_id: str,
+        search: str,
+        limit: int,
+        *,
+        within_s: float | None = None,
+    ) -> list[ModelChoice]:
+        """Models of a project whose full name holds `search`."""
+        raise NotImplementedError
+
+    async def project(
+        self, login: Login, project_id: str, *, within_s: float | None = None
+    ) -> ProjectRights:
+        """The project, and what the person may do in it."""
+        raise NotImplementedError
+
+    async def owners(
+        self, login: Login, project_id: str, *, within_s: float | None = None
+    ) -> tuple[str, ...]:
+        """The names of the project's owners; () where the token may not see them."""
+        raise NotImplementedError
+
+    # ── webhooks ──────────────────────────────────────────────────────────────────────────────
+
+    async def webhooks(
+        self, login: Login, project_id: str, *, within_s: float | None = None
+    ) -> list[SpeckleWebhook]:
+        """All webhooks of a project; for its owner only."""
+        raise NotImplementedError
+
+    async def create_webhook(
+        self,
+        login: Login,
+        project_id: str,
+        *,
+        url: str,
+        description: str,
+        triggers: Sequence[str],
+        secret: str,
+    ) -> str:
+        """Make a webhook that is switched on; gives its id."""
+        raise NotImplementedError
+
+    async def update_webhook(
+        self,
+        login: Login,
+        project_id: str,
+        webhook_id: str,
+        *,
+        url: str,
+        description: str,
+        triggers: Sequence[str],
+        secret: str | None,
+        enabled: bool,
+    ) -> None:
+        """Change a webhook; without a secret its old one stays. `enabled` is always sent, because
+        Speckle switches a webhook on where it is left out.
         """
-        if version.object_id is None or version.model.id is None:
-            return VersionFacts()
-        variables = {
-            "project": project_id,
-            "object": version.object_id,
-            "model": version.model.id,
-        }
-        token = self._token if with_token and server_url == self._token_server else None
-        answer = await self._ask(server_url, token, VERSION_FACTS, variables)
-        return _facts(answer, version.version_id)
+        raise NotImplementedError
+
+    async def delete_webhook(self, login: Login, project_id: str, webhook_id: str) -> None:
+        """Remove a webhook with its history; one that is gone already is no error."""
+        raise NotImplementedError
+
+    async def history(
+        self,
+        login: Login,
+        project_id: str,
+        webhook_id: str,
+        limit: int,
+        *,
+        bodies: bool,
+        within_s: float | None = None,
+    ) -> History:
+        """The newest entries of a webhook's history, with or without what was sent.
+
+        Errors, besides: SpeckleNotFound for a webhook that is gone.
+        """
+        raise NotImplementedError
+
+    async def activity(
+        self,
+        login: Login,
+        project_id: str,
+        *,
+        after: datetime | None,
+        limit: int,
+        within_s: float | None = None,
+    ) -> list[Activity]:
+        """A project's activity list, oldest first, from `after` on, that moment included."""
+        raise NotImplementedError
+
+    # ── what a webhook leaves out ─────────────────────────────────────────────────────────────
+
+    async def version_facts(
+        self,
+        login: Login,
+        project_id: str,
+        version: VersionCreated,
+        *,
+        within_s: float | None = None,
+    ) -> VersionFacts:
+        """What the server knows of a new version, in one round trip."""
+        raise NotImplementedError
+
+    async def comment_facts(
+        self, login: Login, project_id: str, comment_id: str, *, within_s: float | None = None
+    ) -> CommentFacts:
+        """The thread of a comment or reply, with its first line."""
+        raise NotImplementedError
+
+    async def received_facts(
+        self,
+        login: Login,
+        project_id: str,
+        user_id: str | None,
+        at: datetime,
+        *,
+        within_s: float | None = None,
+    ) -> ReceivedFacts | None:
+        """Which version this person received at about that time; None if the list does not say."""
+        raise NotImplementedError
 
     async def _ask(
         self, server_url: str, token: str | None, query: str, variables: dict[str, str]
@@ -137,26 +274,3 @@ class SpeckleGateway:
     def close(self) -> None:
         """Drop what is waiting; threads in a call end by their time-outs."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-def _facts(answer: Any, version_id: str) -> VersionFacts:
-    """Read the answer; a part that is missing or has another shape stays None."""
-    project = _child(answer, "project")
-    closure = _child(_child(_child(project, "object"), "data"), "__closure")
-    items = _child(_child(_child(project, "model"), "versions"), "items")
-    return VersionFacts(
-        object_count=len(closure) if isinstance(closure, dict) else None,
-        previous_version_id=_before(items, version_id) if isinstance(items, list) else None,
-    )
-
-
-def _before(newest_first: Sequence[Any], version_id: str) -> str | None:
-    ids = [_child(item, "id") for item in newest_first]
-    if version_id not in ids:
-        return None
-    older = ids[ids.index(version_id) + 1 :]
-    return older[0] if older and isinstance(older[0], str) else None
-
-
-def _child(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, dict) else None

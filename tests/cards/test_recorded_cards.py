@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bot.cards.card import Card
 from bot.cards.render import RenderContext, VersionFacts, render
-from bot.speckle.events import Delivery
+from bot.speckle.events import Delivery, PreviousVersion
 
 NOTHING = "(no card: nothing changed)\n"
 
@@ -45,7 +45,7 @@ def test_each_expected_card_belongs_to_a_delivery(
 def test_a_new_version_says_what_the_server_knows_of_it(
     deliveries: dict[str, Delivery], context: RenderContext
 ) -> None:
-    facts = VersionFacts(object_count=12345, previous_version_id="0000000000")
+    facts = VersionFacts(object_count=12345, previous=PreviousVersion("0000000000"))
     card = render(deliveries["commit_create"], replace(context, facts=facts))
     assert card is not None
     fields = {field.name: field.value for field in card.fields}

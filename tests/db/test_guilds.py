@@ -109,6 +109,11 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
         "facts": 1,
         "models": 0,
         "notices": 0,
+        "accounts": 0,
+        "link_requests": 0,
+        "history_taken": 0,
+        "fill_ins": 0,
+        "edits": 0,
     }
     opened = await storage.outbox.open_batch(5, 10)
     assert opened is not None

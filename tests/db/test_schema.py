@@ -4,19 +4,21 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, text
 
-from bot.db.engine import Database, parse_url
-from bot.db.schema import MIGRATIONS, REVISIONS
-from bot.db.tables import metadata
+from bot.db.engine import Database, make_folder, parse_url
+from bot.db.schema import MIGRATIONS, REVISIONS, _one_migrator
+from bot.db.tables import guilds, hooks, metadata, subscriptions
 from bot.db.vault import Vault
 from bot.errors import ConfigError, SchemaTooNew
 from bot.storage import Storage, migrate, schema_version
@@ -55,6 +57,36 @@ async def test_opening_makes_folder_and_tables(empty_url: str, vault: Vault) -> 
     async with Storage.open(empty_url, vault) as storage:
         assert await storage.facts.get("commands") == "1"
     assert await schema_version(empty_url) == (REVISIONS[-1], REVISIONS[-1])
+
+
+async def test_what_an_older_release_kept_survives(empty_url: str, vault: Vault) -> None:
+    await asyncio.to_thread(upgrade_to, empty_url, "0003")
+    guild = {"guild_id": 1, "joined_at": datetime(2026, 3, 2, 9, 0, tzinfo=UTC)}
+    by = {"created_by": 2, "created_at": guild["joined_at"]}
+    hook = by | {"guild_id": 1, "server_url": "https://s.example", "project_id": "a1b2c3d4e5"}
+    hook |= {"kind": "shared", "state": "live"}
+    channel = by | {"hook_id": 1, "guild_id": 1, "channel_id": 3, "state": "active"}
+    channel |= {"events": [], "models": [], "ignore_authors": [], "updated_at": by["created_at"]}
+
+    def fill(connection: Connection) -> None:
+        for table, row in ((guilds, guild), (hooks, hook), (subscriptions, channel)):
+            connection.execute(insert(table), row)
+
+    await run_sync(empty_url, fill)
+    async with Storage.open(empty_url, vault) as storage:
+        (subscription,) = await storage.subscriptions.of_channel(3)
+        assert (await storage.hooks.get(subscription.hook_id)) is not None
+
+
+def upgrade_to(url: str, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    if url.startswith("sqlite"):
+        make_folder(parse_url(url))
+    with _one_migrator(parse_url(url)) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 async def test_two_who_migrate_at_once_do_not_disturb_each_other(empty_url: str) -> None:
