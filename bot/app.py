@@ -267,11 +267,8 @@ def _subscriptions(settings: Settings, storage: Storage) -> SubscriptionService:
 
 
 def _speckle_gateway(settings: Settings) -> SpeckleGateway:
-    token = settings.speckle_token
     return SpeckleGateway(
-        token=token.get_secret_value() if token else None,
-        token_server=settings.speckle_servers[0],
-        deadline_s=settings.speckle.enrich_deadline_s,
+        servers=settings.speckle_servers, deadline_s=settings.speckle.enrich_deadline_s
     )
 
 

@@ -47,7 +47,8 @@ def version_created(scene: Scene, event: VersionCreated) -> Draft:
 def _facts_fields(scene: Scene, event: VersionCreated) -> tuple[Field, ...]:
     facts = scene.context.facts or VersionFacts()
     # Today's connectors send no parents; the version before comes from the server then.
-    previous = event.parents[0] if event.parents else (facts.previous and facts.previous.id)
+    before = facts.previous and facts.previous.id
+    previous = event.parents[0] if event.parents else before
     fields = []
     if facts.object_count is not None:
         fields.append(Field("Objects", f"{facts.object_count:,}"))

@@ -24,6 +24,7 @@ from bot.db.rows import (
 )
 from bot.errors import NotADelivery, SpeckleUnavailable
 from bot.pipeline.lanes import LaneRunner
+from bot.speckle.answers import Login
 from bot.speckle.events import Delivery, ProjectDeleted, UnknownEvent, VersionCreated, VersionFacts
 from bot.speckle.filters import matches
 from bot.speckle.gateway import SpeckleGateway
@@ -130,7 +131,7 @@ class Ingest:
         """
         facts: dict[bool, VersionFacts | None] = {True: None, False: None}
         event = delivery.event
-        if not isinstance(event, VersionCreated) or not self._gateway.enabled:
+        if not isinstance(event, VersionCreated) or not self._gateway.deadline_s:
             return facts
         asked = {
             (a.hook.guild_id in self._served_guilds): a.hook for a in audiences if a.subscriptions
@@ -151,9 +152,7 @@ class Ingest:
     ) -> VersionFacts | SpeckleUnavailable:
         server_url = self._pinned_server(hook, delivery)
         try:
-            return await self._gateway.version_facts(
-                server_url, delivery.project.id, event, with_token=served
-            )
+            return await self._gateway.version_facts(Login(server_url), delivery.project.id, event)
         except SpeckleUnavailable as error:
             log.info("ingest.plain_card", server=server_url, reason=error.reason)
             return error

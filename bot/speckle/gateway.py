@@ -58,7 +58,7 @@ class SpeckleGateway:
 
     def __init__(self, *, servers: Collection[str], deadline_s: float) -> None:
         self._servers = frozenset(servers)
-        self._deadline_s = deadline_s
+        self.deadline_s = deadline_s
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="specklepy")
         self._clients = threading.local()
         self._in_flight: defaultdict[str, int] = defaultdict(int)
@@ -216,12 +216,12 @@ class SpeckleGateway:
         )
         asked.add_done_callback(lambda _: self._answered(server_url))
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(self.deadline_s):
                 return await asyncio.shield(asked)
         except TimeoutError:
             # The thread ends by its own time-out; whatever it still brings is nobody's.
             asked.add_done_callback(lambda late: late.cancelled() or late.exception())
-            reason = f"no answer within {self._deadline_s:g} s"
+            reason = f"no answer within {self.deadline_s:g} s"
             raise SpeckleUnavailable(server_url, reason) from None
 
     def _answered(self, server_url: str) -> None:
@@ -264,7 +264,7 @@ class SpeckleGateway:
             host=address.netloc,
             use_ssl=address.scheme == "https",
             connection_retries=0,
-            connection_timeout=max(1, round(self._deadline_s)),
+            connection_timeout=max(1, round(self.deadline_s)),
         )
         if token is not None:
             # authenticate_with_token would ask three more questions and lose the time-out.
