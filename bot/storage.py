@@ -15,6 +15,7 @@ from bot.db.inbox import Inbox
 from bot.db.leader import Leader
 from bot.db.notices import Notices
 from bot.db.outbox import Outbox
+from bot.db.removals import Removals
 from bot.db.retention import Retention
 from bot.db.schema import migrate
 from bot.db.subscriptions import Subscriptions
@@ -47,6 +48,7 @@ class Storage:
         self.guilds = Guilds(database, now, self.hooks.forget)
         self.notices = Notices(database, now)
         self.facts = Facts(database)
+        self.removals = Removals(database, now)
         self.retention = Retention(database, now)
         self.deliveries = Deliveries(database, now)
 

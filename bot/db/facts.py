@@ -29,3 +29,13 @@ class Facts:
                     index_elements=[facts.c.name], set_={"value": statement.excluded.value}
                 )
             )
+
+    async def keep(self, name: str, value: str) -> str:
+        """Keep a fact unless there is one; gives the one that is there now, for all processes."""
+        statement = self._database.insert(facts).values(name=name, value=value)
+        async with self._database.writing() as connection:
+            await connection.execute(
+                statement.on_conflict_do_nothing(index_elements=[facts.c.name])
+            )
+            kept: str = await connection.scalar(select(facts.c.value).where(facts.c.name == name))
+        return kept

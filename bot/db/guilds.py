@@ -7,6 +7,7 @@ from sqlalchemy import case, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
+from bot.db.removals import write_removals
 from bot.db.rows import Guild, HookState
 from bot.db.tables import IS_OPEN, batches, channel_queues, guilds, hooks
 
@@ -79,6 +80,7 @@ class Guilds:
             )
             gone = list(left)
             if gone:
+                await write_removals(connection, hooks.c.guild_id.in_(gone), self._now())
                 await connection.execute(delete(guilds).where(guilds.c.guild_id.in_(gone)))
                 theirs = channel_queues.c.guild_id.in_(gone)
                 channels = select(channel_queues.c.channel_id).where(theirs)

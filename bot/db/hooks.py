@@ -7,15 +7,16 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, case, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.batcher import Batcher
 from bot.db.engine import Database
 from bot.db.guilds import add_guild
-from bot.db.rows import Hook, HookKind, HookState
-from bot.db.tables import hooks, models
+from bot.db.notices import write_notices
+from bot.db.rows import Hook, HookKind, HookState, PauseReason, SubscriptionState
+from bot.db.tables import hooks, models, subscriptions
 from bot.db.vault import Vault
 from bot.errors import SealError
 
@@ -172,6 +173,104 @@ class Hooks:
             result = await connection.execute(update(hooks).where(*waiting).values(values))
         return result.rowcount == 1
 
+    async def made(self, hook_id: int, account_id: int, webhook_id: str) -> Hook | None:
+        """Note the webhook that was made at Speckle with this account: the hook is live.
+
+        None if there is no such own hook any more.
+        """
+        async with self._changing() as connection:
+            row = await self._locked(connection, hook_id)
+            if row is None or row["key"] is None:
+                return None
+            values: dict[str, Any] = {
+                "account_id": account_id,
+                "webhook_sealed": self._vault.seal(
+                    webhook_id, _webhook_context(row["guild_id"], row["key"])
+                ),
+            }
+            if row["state"] == HookState.WAITING:
+                values |= {"state": HookState.LIVE, "live_at": self._now()}
+            return await self._changed(connection, hook_id, values)
+
+    async def saw(
+        self, hook_id: int, project_name: str, visibility: str, account_id: int | None = None
+    ) -> Hook | None:
+        """Remember the project as an account has just seen it, and the account if there was none.
+
+        None if there is no such hook.
+        """
+        values: dict[str, Any] = {"project_name": project_name, "visibility": visibility}
+        if account_id is not None:
+            values["account_id"] = func.coalesce(hooks.c.account_id, account_id)
+        async with self._changing() as connection:
+            row = await self._locked(connection, hook_id)
+            return None if row is None else await self._changed(connection, hook_id, values)
+
+    async def with_webhooks(self) -> list[Hook]:
+        """Hooks whose webhook the bot made, in guilds that it is in, oldest first."""
+        return await self._where(
+            hooks.c.webhook_sealed.is_not(None),
+            hooks.c.account_id.is_not(None),
+            hooks.c.state != HookState.CLOSED,
+        )
+
+    async def of_account(self, account_id: int) -> list[Hook]:
+        """Hooks that ask with this account, oldest first."""
+        return await self._where(hooks.c.account_id == account_id)
+
+    async def let_go(self, account_id: int, detail: str) -> list[int]:
+        """Take an account off all that hangs on it, before it is forgotten.
+
+        Its subscriptions, and all of hooks whose webhook it made, are paused for lost access, with
+        notices to those who made them; such hooks wait anew, under the address that they have.
+        Gives the ids of the subscriptions that were paused.
+        """
+        now = self._now()
+        mine = hooks.c.account_id == account_id
+        made = select(hooks.c.id).where(mine, hooks.c.webhook_sealed.is_not(None))
+        hanging = and_(
+            or_(subscriptions.c.account_id == account_id, subscriptions.c.hook_id.in_(made)),
+            subscriptions.c.state == SubscriptionState.ACTIVE,
+        )
+        async with self._changing() as connection:
+            await connection.execute(select(hooks.c.id).where(mine).with_for_update())
+            paused = (
+                update(subscriptions)
+                .where(hanging)
+                .values(
+                    state=SubscriptionState.PAUSED,
+                    pause_reason=PauseReason.ACCESS_LOST,
+                    pause_detail=detail,
+                    updated_at=now,
+                )
+                .returning(subscriptions.c.id, subscriptions.c.channel_id)
+            )
+            rows = (await connection.execute(paused)).all()
+            for channel_id in sorted({row.channel_id for row in rows}):
+                ids = [row.id for row in rows if row.channel_id == channel_id]
+                await write_notices(
+                    connection, channel_id, ids, PauseReason.ACCESS_LOST, detail, now
+                )
+            await connection.execute(
+                update(subscriptions)
+                .where(subscriptions.c.account_id == account_id)
+                .values(account_id=None, access_ok_at=None)
+            )
+            waits = and_(hooks.c.webhook_sealed.is_not(None), hooks.c.state == HookState.LIVE)
+            await connection.execute(
+                update(hooks)
+                .where(mine)
+                .values(
+                    state=case((waits, HookState.WAITING), else_=hooks.c.state),
+                    live_at=case(
+                        (hooks.c.webhook_sealed.is_not(None), None), else_=hooks.c.live_at
+                    ),
+                    account_id=None,
+                    webhook_sealed=None,
+                )
+            )
+        return sorted(row.id for row in rows)
+
     async def repin(self, hook_id: int, server_url: str) -> bool:
         """Tie a hook to another server; False if the guild has a hook for the project there."""
         statement = update(hooks).where(hooks.c.id == hook_id).values(server_url=server_url)
@@ -250,6 +349,7 @@ class Hooks:
             "kind": kind,
             "previous_secret_sealed": None,
             "previous_secret_until": None,
+            "webhook_sealed": None,
         }
         if kind is HookKind.SHARED:
             return values | {

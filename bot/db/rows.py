@@ -184,10 +184,27 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A subscription that is no more; with the last one of its hook the hook went too."""
+    """A subscription that is no more; with the last one of its hook the hook went too.
+
+    `removal_id`: the hook's webhook was made with an account, and is yet to be removed.
+    """
 
     subscription: Subscription
     last_of_hook: bool
+    removal_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A webhook at Speckle whose hook is gone, and the account that is to remove it."""
+
+    id: int
+    account_id: int
+    server_url: str
+    project_id: str
+    key: str = field(repr=False)
+    attempts: int
+    next_try_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

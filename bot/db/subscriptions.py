@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
 from bot.db.queues import HELD_BY_CHANNEL, make_due
+from bot.db.removals import write_removals
 from bot.db.rows import (
     DELIVERY_PAUSES,
     Deleted,
@@ -53,19 +54,27 @@ class Subscriptions:
         return await self._where(subscriptions.c.channel_id == channel_id)
 
     async def upsert(
-        self, hook_id: int, channel_id: int, filters: Filters, by: int
+        self,
+        hook_id: int,
+        channel_id: int,
+        filters: Filters,
+        by: int,
+        account_id: int | None = None,
     ) -> tuple[Subscription | None, Subscription]:
         """Subscribe a channel, or change the filters of its subscription: (before, after).
 
+        `account_id`: the account of `by`, which has just been seen to have access.
         Errors: StorageError if the hook has been removed meanwhile.
         """
         now = self._now()
-        wanted = {
+        wanted: dict[str, Any] = {
             "events": list(filters.events),
             "models": list(filters.models),
             "ignore_authors": list(filters.ignore_authors),
             "updated_at": now,
         }
+        if account_id is not None:
+            wanted |= {"account_id": account_id, "access_ok_at": now}
         async with self._database.writing() as connection:
             guild_id = await _lock_hook(connection, hook_id)
             if guild_id is None:
@@ -119,9 +128,18 @@ class Subscriptions:
                 await make_due(self._database, connection, guild_of, self._now(), at_once=True)
             return await _first(connection, select(subscriptions).where(this))
 
+    async def set_account(self, subscription_id: int, account_id: int) -> None:
+        """Hang a subscription on an account that has just been seen to have access."""
+        now = self._now()
+        values = {"account_id": account_id, "access_ok_at": now, "updated_at": now}
+        this = subscriptions.c.id == subscription_id
+        async with self._database.writing() as connection:
+            await connection.execute(update(subscriptions).where(this).values(values))
+
     async def delete(self, subscription_id: int) -> Deleted | None:
         """Remove a subscription with its cards, and its hook with the last one.
 
+        A webhook that the bot made for that hook is noted as yet to be removed at Speckle.
         None if it was gone already.
         """
         async with self._database.writing() as connection:
@@ -134,11 +152,11 @@ class Subscriptions:
             if not removed.rowcount:
                 return None
             used = exists().where(subscriptions.c.hook_id == found.hook_id)
-            removed = await connection.execute(
-                delete(hooks).where(hooks.c.id == found.hook_id, ~used)
-            )
+            unused = and_(hooks.c.id == found.hook_id, ~used)
+            webhooks = await write_removals(connection, unused, self._now())
+            removed = await connection.execute(delete(hooks).where(unused))
         self._forget_hooks()
-        return Deleted(found, last_of_hook=removed.rowcount == 1)
+        return Deleted(found, removed.rowcount == 1, next(iter(webhooks), None))
 
     async def _where(self, condition: Any) -> list[Subscription]:
         statement = select(subscriptions).where(condition).order_by(subscriptions.c.id)

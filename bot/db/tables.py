@@ -176,6 +176,19 @@ hooks = Table(
     sqlite_autoincrement=True,
 )
 
+removals = Table(
+    "webhook_removals",
+    metadata,
+    _id(),
+    _ref("account_id", "accounts.id"),  # whose token removes it; without one nobody can
+    _text("server_url"),
+    _text("project_id"),
+    _text("key"),  # the end of the webhook's URL, by which it is found
+    _count("attempts"),
+    Column("next_try_at", UtcDateTime(), nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+
 models = Table(
     "models",
     metadata,

@@ -44,6 +44,26 @@ def upgrade() -> None:
     )
     op.create_index("ix_link_requests_expires_at", "link_requests", ["expires_at"])
     _add_columns()
+    op.create_table(
+        "webhook_removals",
+        sa.Column("id", AUTO_ID, nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("server_url", sa.String(), nullable=False),
+        sa.Column("project_id", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        _time("next_try_at"),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["accounts.id"],
+            name=op.f("fk_webhook_removals_account_id_accounts"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_removals")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_webhook_removals_account_id", "webhook_removals", ["account_id"])
+    op.create_index("ix_webhook_removals_next_try_at", "webhook_removals", ["next_try_at"])
     op.create_index(
         "ix_inbox_fetched",
         "inbox",
