@@ -24,10 +24,13 @@ from bot.discord_pace import Pace
 from bot.errors import BotError, ConfigError, PartFailed, Problem, StorageUnavailable
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.ingest import Ingest
+from bot.services.accounts import AccountService
 from bot.services.guilds import GuildService
 from bot.services.notices import NoticeService
 from bot.services.subscriptions import SubscriptionService
 from bot.speckle.gateway import SpeckleGateway
+from bot.speckle.http import SpeckleHttp
+from bot.speckle.oauth import SpeckleOAuth
 from bot.storage import Storage, utc_now
 from bot.webhook_listener import SharedHook, WebhookListener
 
@@ -77,11 +80,15 @@ async def running(settings: Settings) -> AsyncIterator[App]:
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
     vault = Vault([key.get_secret_value() for key in settings.encryption_keys])
-    async with Storage.open(settings.database_url, vault, utc_now) as storage:
+    async with (
+        Storage.open(settings.database_url, vault, utc_now) as storage,
+        SpeckleHttp.open(settings.speckle_servers) as speckle_http,
+    ):
         gateway = _speckle_gateway(settings)
+        accounts = _accounts(settings, storage, gateway, SpeckleOAuth(speckle_http))
         guilds = GuildService(storage, utc_now)
         pace = Pace(settings.delivery.requests_per_s)
-        bot = SpeckleBot(storage, _subscriptions(settings, storage), guilds, pace)
+        bot = SpeckleBot(storage, _subscriptions(settings, storage), guilds, accounts, pace)
         delivery = Delivery(
             storage,
             partial(send, bot),
@@ -262,6 +269,23 @@ def _subscriptions(settings: Settings, storage: Storage) -> SubscriptionService:
         public_url=settings.public_url,
         served_guilds=frozenset(settings.organisation.guilds),
         shared_hook_enabled=settings.speckle_webhook_secret is not None,
+        now=utc_now,
+    )
+
+
+def _accounts(
+    settings: Settings, storage: Storage, gateway: SpeckleGateway, oauth: SpeckleOAuth
+) -> AccountService:
+    token = settings.speckle_token
+    return AccountService(
+        storage,
+        gateway,
+        oauth,
+        speckle_servers=settings.speckle_servers,
+        apps={},
+        public_url=settings.public_url,
+        operator_token=None if token is None else token.get_secret_value(),
+        served_guilds=settings.organisation.guilds,
         now=utc_now,
     )
 

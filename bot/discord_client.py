@@ -18,6 +18,7 @@ from yarl import URL
 from bot.cogs import COGS, DYNAMIC_ITEMS
 from bot.discord_pace import Pace
 from bot.errors import BotError, ConfigError, Problem, StorageUnavailable
+from bot.services.accounts import AccountService
 from bot.services.errors import CommandRefused
 from bot.services.guilds import GuildService
 from bot.services.subscriptions import SubscriptionService
@@ -50,6 +51,7 @@ class SpeckleBot(commands.Bot):
         storage: Storage,
         subscriptions: SubscriptionService,
         guild_service: GuildService,
+        accounts: AccountService,
         pace: Pace,
     ) -> None:
         super().__init__(
@@ -68,6 +70,7 @@ class SpeckleBot(commands.Bot):
         self.storage = storage
         self.subscriptions = subscriptions
         self.guild_service = guild_service
+        self.accounts = accounts
         self.logged_in = asyncio.Event()  # from now on messages can be sent, gateway or not
         self.ready_once = asyncio.Event()
         self._gateway_heard_at: float | None = None

@@ -16,5 +16,4 @@ class SpeckleHttp:
     @asynccontextmanager
     async def open(cls, servers: Collection[str]) -> AsyncIterator[Self]:
         """The session, for as long as the block lasts; `servers` are origins."""
-        raise NotImplementedError
-        yield
+        yield cls()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,12 @@ from bot import discord_client
 from bot.discord_client import SpeckleBot, use_api
 from bot.discord_pace import Pace
 from bot.sandbox import Answer, Sandbox, SandboxChannel, SandboxGuild, SandboxMember
+from bot.services.accounts import AccountService
 from bot.services.guilds import GuildService
 from bot.services.subscriptions import SubscriptionService
+from bot.speckle.gateway import SpeckleGateway
+from bot.speckle.http import SpeckleHttp
+from bot.speckle.oauth import SpeckleOAuth
 from bot.storage import Storage
 from tests.openapi_contract import available, complaints
 from tests.services.conftest import (
@@ -64,8 +68,22 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
             "now": clock,
         }
         service = SubscriptionService(storage, **(values | settings))
-        bot = SpeckleBot(storage, service, GuildService(storage, clock), Pace(45))
-        async with bot:
+        servers = (CLOUD, OWN_SERVER)
+        gateway = SpeckleGateway(servers=servers, deadline_s=5.0)
+        async with AsyncExitStack() as stack:
+            accounts = AccountService(
+                storage,
+                gateway,
+                SpeckleOAuth(await stack.enter_async_context(SpeckleHttp.open(servers))),
+                speckle_servers=servers,
+                apps={},
+                public_url=PUBLIC_URL,
+                operator_token=None,
+                served_guilds=(),
+                now=clock,
+            )
+            bot = SpeckleBot(storage, service, GuildService(storage, clock), accounts, Pace(45))
+            await stack.enter_async_context(bot)
             await bot.login(sandbox.token)
             connection = asyncio.create_task(bot.connect(), name="gateway")
             try:

@@ -32,7 +32,8 @@ async def commands() -> list[dict[str, Any]]:
         shared_hook_enabled=False,
         now=Clock(),
     )
-    bot = SpeckleBot(storage, service, GuildService(storage, Clock()), Pace(45))
+    accounts: Any = None
+    bot = SpeckleBot(storage, service, GuildService(storage, Clock()), accounts, Pace(45))
     for cog in COGS:
         await bot.add_cog(cog(bot))
     return [command.to_dict(bot.tree) for command in bot.tree.get_commands()]
