@@ -37,5 +37,5 @@ class Facts:
             await connection.execute(
                 statement.on_conflict_do_nothing(index_elements=[facts.c.name])
             )
-            kept: str = await connection.scalar(select(facts.c.value).where(facts.c.name == name))
-        return kept
+            kept = await connection.scalars(select(facts.c.value).where(facts.c.name == name))
+            return str(kept.one())

@@ -114,6 +114,7 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
         "history_taken": 0,
         "fill_ins": 0,
         "edits": 0,
+        "webhook_removals": 0,
     }
     opened = await storage.outbox.open_batch(5, 10)
     assert opened is not None
