@@ -7,8 +7,10 @@ from typing import Self
 
 from bot.db import schema
 from bot.db.deliveries import Deliveries
+from bot.db.edits import Edits
 from bot.db.engine import Database, parse_url, sqlite_path
 from bot.db.facts import Facts
+from bot.db.fill_ins import FillIns
 from bot.db.guilds import Guilds
 from bot.db.hooks import Hooks
 from bot.db.inbox import Inbox
@@ -45,6 +47,8 @@ class Storage:
         self.subscriptions = Subscriptions(database, now, self.hooks.forget)
         self.inbox = Inbox(database, now)
         self.outbox = Outbox(database, now)
+        self.fill_ins = FillIns(database, now)
+        self.edits = Edits(database, now)
         self.guilds = Guilds(database, now, self.hooks.forget)
         self.notices = Notices(database, now)
         self.facts = Facts(database)

@@ -8,10 +8,19 @@ from typing import Any
 from sqlalchemy import case, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.cards.card import Picture
 from bot.db.engine import Database
 from bot.db.queues import make_due
 from bot.db.rows import HookState, Ingested, NewOutbox, OutboxState, SubscriptionState
-from bot.db.tables import hooks, models, outbox, outbox_pictures, pictures, subscriptions
+from bot.db.tables import (
+    fill_ins,
+    hooks,
+    models,
+    outbox,
+    outbox_pictures,
+    pictures,
+    subscriptions,
+)
 
 # So that a picture of every card is not written for every card; well below retention's hour.
 PICTURE_RENEWED_AFTER = timedelta(minutes=30)
@@ -32,10 +41,12 @@ async def write_ingested(
     ids: list[int] = []
     if cards:
         ids = await _insert_cards(database, connection, inbox_id, cards, now)
-        await _insert_pictures(database, connection, list(zip(ids, cards, strict=True)), now)
+        shown = [(row_id, card.pictures) for row_id, card in zip(ids, cards, strict=True)]
+        await write_pictures(database, connection, shown, now)
         await _touch(connection, cards, max(one.at for one in ingested))
         guild_of = {card.channel_id: card.guild_id for card in cards}
         await make_due(database, connection, guild_of, now)
+        await _insert_fill_ins(connection, inbox_id, ingested, cards, now)
     for one in ingested:
         if one.pause is not None:
             await _pause(connection, one, now)
@@ -117,16 +128,45 @@ async def _insert_cards(
     return await connection.run_sync(database.insert_in_order, outbox, rows)
 
 
-async def _insert_pictures(
-    database: Database,
+async def _insert_fill_ins(
     connection: AsyncConnection,
-    cards: Sequence[tuple[int, NewOutbox]],
+    inbox_id: int,
+    ingested: Sequence[Ingested],
+    cards: Sequence[NewOutbox],
     now: datetime,
 ) -> None:
+    there = {card.subscription_id for card in cards}
+    rows = [
+        {
+            "inbox_id": inbox_id,
+            "hook_id": one.hook_id,
+            "kind": kind,
+            "created_at": now,
+            "next_try_at": next_try_at,
+        }
+        for one in ingested
+        for kind, next_try_at in one.fill_ins.items()
+        if any(card.subscription_id in there for card in one.outbox)
+    ]
+    if rows:
+        await connection.execute(insert(fill_ins), rows)
+
+
+async def write_pictures(
+    database: Database,
+    connection: AsyncConnection,
+    cards: Sequence[tuple[int, Sequence[Picture]]],
+    now: datetime,
+    *,
+    first_position: int = 0,
+) -> None:
+    """Give cards, named by their ids, these pictures in this order, in the connection's
+    transaction.
+    """
     contents: dict[str, dict[str, Any]] = {}
     names: list[dict[str, Any]] = []
-    for outbox_id, card in cards:
-        for position, picture in enumerate(card.pictures):
+    for outbox_id, shown in cards:
+        for position, picture in enumerate(shown, first_position):
             digest = sha256(picture.content).hexdigest()
             contents[digest] = {
                 "digest": digest,

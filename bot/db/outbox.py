@@ -80,7 +80,7 @@ class Outbox:
     async def get(self, outbox_id: int) -> OutboxRow | None:
         """The card with this id."""
         async with self._database.reading() as connection:
-            rows = await _rows(connection, outbox.c.id == outbox_id)
+            rows = await read_rows(connection, outbox.c.id == outbox_id)
         return next(iter(rows), None)
 
     async def open_batch(
@@ -205,7 +205,7 @@ class Outbox:
         members = and_(outbox.c.batch_id == row["id"], IS_WAITING)
         of_members = select(outbox.c.id).join(subscriptions).where(members)
         if await connection.scalar(of_members.where(MAY_GO).limit(1)) is not None:
-            return _batch(row), await _rows(connection, members)
+            return _batch(row), await read_rows(connection, members)
         if await connection.scalar(of_members.where(HELD_BY_CHANNEL).limit(1)) is not None:
             return _batch(row), []
         await _close(connection, row["id"], {"batch_id": None})
@@ -219,7 +219,7 @@ class Outbox:
         choose: Choose | None,
     ) -> tuple[Batch, list[OutboxRow]] | None:
         oldest = and_(outbox.c.channel_id == channel_id, IS_WAITING, MAY_GO)
-        rows = await _rows(connection, oldest, limit=max_cards)
+        rows = await read_rows(connection, oldest, limit=max_cards)
         if not rows:
             return None
         if choose is not None:
@@ -229,6 +229,7 @@ class Outbox:
             nonce=secrets.token_hex(NONCE_BYTES),
             created_at=self._now(),
             state=BatchState.OPEN,
+            cards=len(rows),
         )
         batch = _batch((await connection.execute(made.returning(batches))).mappings().one())
         members = outbox.c.id.in_([row.id for row in rows])
@@ -275,9 +276,10 @@ def _given_up(reason: str, now: datetime) -> dict[str, Any]:
     return {"state": OutboxState.UNDELIVERABLE, "last_error": reason, "gave_up_at": now}
 
 
-async def _rows(
+async def read_rows(
     connection: AsyncConnection, condition: Any, *, limit: int | None = None
 ) -> list[OutboxRow]:
+    """The cards that fulfil the condition, oldest first, with their pictures."""
     statement = (
         select(outbox).join(subscriptions).where(condition).order_by(outbox.c.id).limit(limit)
     )

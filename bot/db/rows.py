@@ -183,6 +183,50 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkDetails:
+    """What is sealed in a link request.
+
+    `person` is the Discord name that the page shows, `answer_to` where the person is told how it
+    went, `waiting` what goes on once there is an account. `challenge` and `cookie_digest` are of
+    the sign-in under way; `tokens` came out of it, while it could not be asked whose they are.
+    `told`: the person knows already that the account is linked.
+    """
+
+    person: str = ""
+    waiting: Mapping[str, Any] = field(default_factory=dict)
+    answer_to: Mapping[str, str] | None = None
+    challenge: str | None = None
+    cookie_digest: str | None = None
+    tokens: Tokens | None = None
+    told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRequest:
+    """One person's wish to link an account on one server.
+
+    `used_at` is set while a sign-in comes to its end, and from then on if it did;
+    `account_id` once there is an account, until that is told and done with.
+    """
+
+    nonce_digest: str
+    discord_user_id: int
+    server_url: str
+    details: LinkDetails = field(repr=False)
+    expires_at: datetime
+    used_at: datetime | None
+    account_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HangsOn:
+    """What an account holds up: channels by their guild, and webhooks that the bot made with it."""
+
+    channels: Mapping[int, int]
+    webhooks: int
+
+
+@dataclass(frozen=True, slots=True)
 class Deleted:
     """A subscription that is no more; with the last one of its hook the hook went too.
 
@@ -299,7 +343,8 @@ class Ingested:
 
     The hook turns live if it waited, takes the project's name and server, remembers `at` and the
     models' names by their ids, because some events name a model by id only;
-    with `pause`, each active subscription of the hook is paused after these cards.
+    with `pause`, each active subscription of the hook is paused after these cards. `fill_ins` is
+    what these cards still lack, and when it is first asked for again.
     """
 
     hook_id: int
@@ -309,6 +354,7 @@ class Ingested:
     outbox: Sequence[NewOutbox] = ()
     pause: PauseReason | None = None
     model_names: Mapping[str, str] = field(default_factory=dict)
+    fill_ins: Mapping[FillIn, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +387,34 @@ class Batch:
     nonce: str
     created_at: datetime
     state: BatchState
+
+
+@dataclass(frozen=True, slots=True)
+class FillInJob:
+    """Something that an event's cards of one hook still lack, to be asked for again."""
+
+    id: int
+    inbox_id: int
+    hook_id: int
+    kind: FillIn
+    created_at: datetime
+    attempts: int
+    next_try_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A message to be brought up to date: `rows` are all of its cards, as they are to be now.
+
+    `rows` is empty where the message cannot be made again, because a card of it is no longer kept.
+    `revisions` maps the changed cards' ids to their revisions.
+    """
+
+    channel_id: int
+    message_id: int | None
+    rows: Sequence[OutboxRow]
+    revisions: Mapping[int, int]
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,7 @@ link_requests = Table(
     _text("sealed"),  # challenge, cookie and the waiting command
     Column("expires_at", UtcDateTime(), nullable=False, index=True),
     _time("used_at", nullable=True),
+    _ref("account_id", "accounts.id", nullable=True),  # once it is linked, until that is told
 )
 
 hooks = Table(
@@ -303,6 +304,7 @@ batches = Table(
     Column("nonce", CleanText(), nullable=False, unique=True),
     Column("created_at", UtcDateTime(), nullable=False, index=True),
     _text("state"),
+    Column("cards", Integer(), nullable=True),  # how many; None for those before there were edits
     sqlite_autoincrement=True,
 )
 
@@ -379,6 +381,7 @@ edits = Table(
         primary_key=True,
         autoincrement=False,
     ),
+    _count("revision"),  # how often the card has changed since it went out
     _count("attempts"),
     Column("next_try_at", UtcDateTime(), nullable=False, index=True),
 )

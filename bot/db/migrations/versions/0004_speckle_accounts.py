@@ -40,8 +40,16 @@ def upgrade() -> None:
         sa.Column("sealed", sa.String(), nullable=False),
         _time("expires_at"),
         _time("used_at", nullable=True),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["accounts.id"],
+            name=op.f("fk_link_requests_account_id_accounts"),
+            ondelete="CASCADE",
+        ),
         sa.PrimaryKeyConstraint("nonce_digest", name=op.f("pk_link_requests")),
     )
+    op.create_index("ix_link_requests_account_id", "link_requests", ["account_id"])
     op.create_index("ix_link_requests_expires_at", "link_requests", ["expires_at"])
     _add_columns()
     op.create_table(
@@ -109,6 +117,7 @@ def upgrade() -> None:
     op.create_table(
         "edits",
         sa.Column("outbox_id", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.Integer(), server_default="0", nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         _time("next_try_at"),
         sa.ForeignKeyConstraint(
@@ -138,3 +147,4 @@ def _add_columns() -> None:
     )
     op.add_column("inbox", _time("happened_at", nullable=True))
     op.add_column("inbox", sa.Column("event_key", sa.String(), nullable=True))
+    op.add_column("batches", sa.Column("cards", sa.Integer(), nullable=True))

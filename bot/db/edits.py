@@ -1,0 +1,106 @@
+"""Messages that are to be brought up to date, because a card in them has changed since."""
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, delete, func, or_, select, update
+
+from bot.db.engine import Database
+from bot.db.outbox import read_rows
+from bot.db.rows import Edit, OutboxState
+from bot.db.tables import IS_WAITING, batches, edits, outbox
+
+
+class Edits:
+    """Gives out one message at a time that is to be edited, and notes what became of it."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    async def due_channels(self, limit: int, excluding: Collection[int] = ()) -> list[int]:
+        """Channels with a message that is to be edited now, the longest due first.
+
+        A message whose own sending is not settled is not among them.
+        """
+        statement = (
+            _settled(outbox.c.channel_id)
+            .where(edits.c.next_try_at <= self._now(), outbox.c.channel_id.not_in(excluding))
+            .group_by(outbox.c.channel_id)
+            .order_by(func.min(edits.c.next_try_at))
+            .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            return list(await connection.scalars(statement))
+
+    async def due_in(self, excluding: Collection[int] = ()) -> float | None:
+        """Seconds until a message is to be edited, 0 if one is; None if none is."""
+        statement = _settled(func.min(edits.c.next_try_at)).where(
+            outbox.c.channel_id.not_in(excluding)
+        )
+        async with self._database.reading() as connection:
+            due_at: datetime | None = await connection.scalar(statement)
+        return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
+
+    async def next(self, channel_id: int) -> Edit | None:
+        """The message of a channel that has been due for an edit the longest; None if none is."""
+        due = (
+            _settled(outbox.c.id, outbox.c.batch_id, outbox.c.message_id)
+            .where(edits.c.next_try_at <= self._now(), outbox.c.channel_id == channel_id)
+            .order_by(edits.c.next_try_at, outbox.c.id)
+            .limit(1)
+        )
+        async with self._database.reading() as connection:
+            found = (await connection.execute(due)).one_or_none()
+            if found is None:
+                return None
+            outbox_id, batch_id, message_id = found
+            if message_id is None:
+                mates = outbox.c.id == outbox_id
+            else:
+                mates = and_(outbox.c.batch_id == batch_id, outbox.c.message_id == message_id)
+            changed = _settled(outbox.c.id, edits.c.revision, edits.c.attempts).where(mates)
+            todo = (await connection.execute(changed)).all()
+            if not todo:
+                return None
+            rows = []
+            if message_id is not None:
+                rows = await read_rows(connection, and_(mates, outbox.c.state == OutboxState.SENT))
+            count = await connection.scalar(select(batches.c.cards).where(batches.c.id == batch_id))
+        return Edit(
+            channel_id=channel_id,
+            message_id=message_id,
+            rows=rows if len(rows) == count else (),
+            revisions={row_id: revision for row_id, revision, _ in todo},
+            attempts=max((attempts for _, _, attempts in todo), default=0),
+        )
+
+    async def done(self, edit: Edit) -> None:
+        """The message shows its cards as they were in `edit`, or never will.
+
+        A card that has changed meanwhile stays to be edited.
+        """
+        async with self._database.writing() as connection:
+            await connection.execute(delete(edits).where(_of(edit)))
+
+    async def postpone(self, edit: Edit, until: datetime) -> None:
+        """Try a message again later."""
+        statement = (
+            update(edits).where(_of(edit)).values(attempts=edits.c.attempts + 1, next_try_at=until)
+        )
+        async with self._database.writing() as connection:
+            await connection.execute(statement)
+
+
+def _settled(*columns: Any) -> Select[Any]:
+    return select(*columns).join(edits, edits.c.outbox_id == outbox.c.id).where(~IS_WAITING)
+
+
+def _of(edit: Edit) -> Any:
+    return or_(
+        *(
+            and_(edits.c.outbox_id == outbox_id, edits.c.revision == revision)
+            for outbox_id, revision in edit.revisions.items()
+        )
+    )

@@ -1,0 +1,184 @@
+"""What cards still lack when they go out: asked for again, and written into them when it is there.
+
+A card that is changed after its message may have been sent leaves an edit for that message.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.cards.card import Card
+from bot.db.engine import Database
+from bot.db.ingested import write_pictures
+from bot.db.outbox import read_rows
+from bot.db.queues import lock
+from bot.db.rows import FillIn, FillInJob, OutboxRow, OutboxState
+from bot.db.tables import edits, fill_ins, hooks, outbox, outbox_pictures, subscriptions
+
+Change = Callable[[OutboxRow, Sequence[OutboxRow]], Card | None]
+
+
+class FillIns:
+    """Jobs that ask a Speckle server again."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    async def due_servers(self, limit: int, excluding: Collection[str] = ()) -> list[str]:
+        """The servers that something is to be asked of now, the longest due first."""
+        first = func.min(fill_ins.c.next_try_at)
+        statement = (
+            select(hooks.c.server_url)
+            .join(fill_ins, fill_ins.c.hook_id == hooks.c.id)
+            .where(
+                fill_ins.c.next_try_at <= self._now(),
+                hooks.c.server_url.not_in(excluding),
+            )
+            .group_by(hooks.c.server_url)
+            .order_by(first)
+            .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            return list(await connection.scalars(statement))
+
+    async def due_in(self, excluding: Collection[str] = ()) -> float | None:
+        """Seconds until a job is due, 0 if one is; None if there is none."""
+        statement = (
+            select(func.min(fill_ins.c.next_try_at))
+            .join(hooks, fill_ins.c.hook_id == hooks.c.id)
+            .where(hooks.c.server_url.not_in(excluding))
+        )
+        async with self._database.reading() as connection:
+            due_at: datetime | None = await connection.scalar(statement)
+        return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
+
+    async def due(self, server_url: str, limit: int) -> list[FillInJob]:
+        """The jobs for a server that are due, the longest due first."""
+        statement = (
+            select(fill_ins)
+            .join(hooks, fill_ins.c.hook_id == hooks.c.id)
+            .where(fill_ins.c.next_try_at <= self._now(), hooks.c.server_url == server_url)
+            .order_by(fill_ins.c.next_try_at, fill_ins.c.id)
+            .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).mappings().all()
+        return [_job(row) for row in rows]
+
+    async def postpone(self, job_id: int, until: datetime) -> None:
+        """Ask again later."""
+        statement = (
+            update(fill_ins)
+            .where(fill_ins.c.id == job_id)
+            .values(attempts=fill_ins.c.attempts + 1, next_try_at=until)
+        )
+        async with self._database.writing() as connection:
+            await connection.execute(statement)
+
+    async def drop(self, job_id: int) -> None:
+        """Ask no more; the cards stay as they are."""
+        async with self._database.writing() as connection:
+            await connection.execute(delete(fill_ins).where(fill_ins.c.id == job_id))
+
+    async def has_cards(self, job: FillInJob) -> bool:
+        """Whether any of the cards that lack something is still kept."""
+        statement = select(outbox.c.id).join(subscriptions).where(_cards_of(job)).limit(1)
+        async with self._database.reading() as connection:
+            return (await connection.scalar(statement)) is not None
+
+    async def fill(self, job: FillInJob, change: Change) -> list[int]:
+        """Change the job's cards and end it, in one transaction; the ids of the changed cards.
+
+        `change(row, company)` gives the card as it is to be, or None to leave it; `company` are
+        the other cards of the message that it is in or on its way with. Those whose message may
+        be out already are to be edited.
+        """
+        now = self._now()
+        async with self._database.writing() as connection:
+            ended = await connection.execute(delete(fill_ins).where(fill_ins.c.id == job.id))
+            if not ended.rowcount:
+                return []
+            channels = select(outbox.c.channel_id).join(subscriptions).where(_cards_of(job))
+            # Locked, and in this order, as a batch is: a card is either read into a message before
+            # it is changed, which is seen here, or after.
+            for channel_id in sorted(await connection.scalars(channels)):
+                await lock(connection, channel_id)
+            changed = []
+            for row in await read_rows(connection, _cards_of(job)):
+                card = change(row, await _company(connection, row))
+                if card is not None:
+                    await self._rewrite(connection, row, card, now)
+                    changed.append(row)
+            await self._to_be_edited(connection, changed, now)
+        return [row.id for row in changed]
+
+    async def _rewrite(
+        self, connection: AsyncConnection, row: OutboxRow, card: Card, now: datetime
+    ) -> None:
+        statement = update(outbox).where(outbox.c.id == row.id).values(card=card.to_json())
+        await connection.execute(statement)
+        names = {picture.name for picture in card.pictures}
+        gone = [picture.name for picture in row.pictures if picture.name not in names]
+        if gone:
+            await connection.execute(
+                delete(outbox_pictures).where(
+                    outbox_pictures.c.outbox_id == row.id, outbox_pictures.c.name.in_(gone)
+                )
+            )
+        there = {picture.name for picture in row.pictures}
+        new = [picture for picture in card.pictures if picture.name not in there]
+        await write_pictures(
+            self._database, connection, [(row.id, new)], now, first_position=len(row.pictures)
+        )
+
+    async def _to_be_edited(
+        self, connection: AsyncConnection, changed: Sequence[OutboxRow], now: datetime
+    ) -> None:
+        rows = [{"outbox_id": row.id, "next_try_at": now} for row in changed if _may_be_out(row)]
+        if not rows:
+            return
+        new = self._database.insert(edits)
+        await connection.execute(
+            new.values(revision=0, attempts=0).on_conflict_do_update(
+                index_elements=[edits.c.outbox_id],
+                set_={
+                    "revision": edits.c.revision + 1,
+                    "attempts": 0,
+                    "next_try_at": new.excluded.next_try_at,
+                },
+            ),
+            rows,
+        )
+
+
+def _cards_of(job: FillInJob) -> Any:
+    return and_(outbox.c.inbox_id == job.inbox_id, subscriptions.c.hook_id == job.hook_id)
+
+
+def _may_be_out(row: OutboxRow) -> bool:
+    """Whether a message may show this card: sent, or in a batch whose outcome is not known yet."""
+    return row.batch_id is not None and row.state is not OutboxState.UNDELIVERABLE
+
+
+async def _company(connection: AsyncConnection, row: OutboxRow) -> Sequence[OutboxRow]:
+    if not _may_be_out(row):
+        return ()
+    return await read_rows(
+        connection, and_(outbox.c.batch_id == row.batch_id, outbox.c.id != row.id)
+    )
+
+
+def _job(row: Mapping[Any, Any]) -> FillInJob:
+    return FillInJob(
+        id=row["id"],
+        inbox_id=row["inbox_id"],
+        hook_id=row["hook_id"],
+        kind=FillIn(row["kind"]),
+        created_at=row["created_at"],
+        attempts=row["attempts"],
+        next_try_at=row["next_try_at"],
+    )

@@ -1,0 +1,240 @@
+"""What cards still lack, and the messages to be edited when it is there, on both databases."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bot.cards.card import Card, Picture
+from bot.db.rows import (
+    FillIn,
+    FillInJob,
+    Hook,
+    HookKind,
+    Ingested,
+    NewInbox,
+    NewOutbox,
+    OutboxRow,
+    Subscription,
+)
+from bot.speckle.events import EventKind
+from bot.speckle.filters import Filters
+from bot.storage import Storage
+from tests.db.conftest import (
+    FACADE,
+    MAREN_ODUYA,
+    SERVER,
+    STRUCTURE,
+    STUDIO_KESTREL,
+    Clock,
+    NewDelivery,
+)
+
+PICTURE = Picture("preview-0123456789ab.png", "image/png", b"\x89PNG preview")
+AVATAR = Picture("avatar-0123456789ab.png", "image/png", b"\x89PNG avatar")
+
+
+def card(clock: Clock, title: str = "New version", *pictures: Picture) -> Card:
+    return Card(
+        kind=EventKind.VERSION_CREATED,
+        title=title,
+        url=None,
+        description="Maren Oduya published a new version.",
+        colour=1,
+        author_name="Maren Oduya",
+        author_icon=None,
+        author_url=None,
+        fields=(),
+        footer="Harbour Tower",
+        timestamp=clock(),
+        pictures=pictures,
+    )
+
+
+@pytest.fixture
+def ingest(storage: Storage, delivery: NewDelivery, clock: Clock) -> "Ingest":
+    async def done(
+        *subscriptions: Subscription,
+        title: str = "New version",
+        kinds: Sequence[FillIn] = (FillIn.PICTURE,),
+    ) -> list[int]:
+        """One event's cards, which lack these things."""
+        new: NewInbox = delivery(hook_id=subscriptions[0].hook_id)
+        receipt = await storage.inbox.put(new)
+        one = Ingested(
+            hook_id=subscriptions[0].hook_id,
+            project_name="Harbour Tower",
+            server_url=SERVER,
+            at=clock(),
+            outbox=[NewOutbox.of(s, card(clock, title, AVATAR)) for s in subscriptions],
+            fill_ins={kind: clock() + timedelta(seconds=5) for kind in kinds},
+        )
+        return await storage.inbox.finish(
+            receipt.id, (), event_name="commit_create", ingested=[one]
+        )
+
+    return done
+
+
+Ingest = Callable[..., Awaitable[list[int]]]
+
+
+def with_picture(row: OutboxRow, _company: Sequence[OutboxRow]) -> Card:
+    old = Card.from_json(dict(row.card), row.pictures)
+    return replace(old, image=f"attachment://{PICTURE.name}", pictures=(*old.pictures, PICTURE))
+
+
+async def the_job(storage: Storage, clock: Clock) -> FillInJob:
+    clock.forward(seconds=5)
+    [job] = await storage.fill_ins.due(SERVER, 10)
+    return job
+
+
+async def send(storage: Storage, clock: Clock, message_id: int = 1) -> list[int]:
+    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert opened is not None
+    await storage.outbox.settle_sent(opened[0].id, message_id, clock())
+    return [row.id for row in opened[1]]
+
+
+async def test_an_event_without_anything_missing_leaves_no_job(
+    storage: Storage, subscription: Subscription, ingest: Ingest, clock: Clock
+) -> None:
+    await ingest(subscription, kinds=())
+    clock.forward(days=1)
+    assert await storage.fill_ins.due_servers(10) == []
+    assert await storage.fill_ins.due_in() is None
+
+
+async def test_what_is_missing_is_due_by_its_server(
+    storage: Storage, subscription: Subscription, ingest: Ingest, clock: Clock
+) -> None:
+    await ingest(subscription, kinds=(FillIn.FACTS, FillIn.PICTURE))
+    assert await storage.fill_ins.due_in() == 5
+    assert await storage.fill_ins.due_servers(10) == []
+    clock.forward(seconds=5)
+    assert await storage.fill_ins.due_servers(10) == [SERVER]
+    assert await storage.fill_ins.due_servers(10, {SERVER}) == []
+    assert await storage.fill_ins.due_in({SERVER}) is None
+    facts, picture = await storage.fill_ins.due(SERVER, 10)
+    assert (facts.kind, picture.kind) == (FillIn.FACTS, FillIn.PICTURE)
+    await storage.fill_ins.postpone(facts.id, clock() + timedelta(seconds=10))
+    assert [job.id for job in await storage.fill_ins.due(SERVER, 10)] == [picture.id]
+    await storage.fill_ins.drop(picture.id)
+    assert await storage.fill_ins.due_in() == 10
+    clock.forward(seconds=10)
+    [again] = await storage.fill_ins.due(SERVER, 10)
+    assert again.attempts == 1
+
+
+async def test_a_card_that_waits_just_changes(
+    storage: Storage, subscription: Subscription, ingest: Ingest, clock: Clock
+) -> None:
+    [card_id] = await ingest(subscription)
+    assert await storage.fill_ins.fill(await the_job(storage, clock), with_picture) == [card_id]
+    row = await storage.outbox.get(card_id)
+    assert row is not None
+    assert row.card["image"] == f"attachment://{PICTURE.name}"
+    assert row.pictures == (AVATAR, PICTURE)
+    assert await storage.edits.due_in() is None
+    assert await storage.fill_ins.due_in() is None
+
+
+async def test_a_card_that_may_be_out_is_edited_once_its_message_is_settled(
+    storage: Storage, subscription: Subscription, ingest: Ingest, clock: Clock
+) -> None:
+    first = await ingest(subscription, title="one")
+    second = await ingest(subscription, title="two", kinds=())
+    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert opened is not None
+    seen: list[list[int]] = []
+
+    def change(row: OutboxRow, company: Sequence[OutboxRow]) -> Card:
+        seen.append([one.id for one in company])
+        return with_picture(row, company)
+
+    assert await storage.fill_ins.fill(await the_job(storage, clock), change) == first
+    assert seen == [second]
+    assert await storage.edits.due_channels(10) == []
+    await storage.outbox.settle_sent(opened[0].id, 77, clock())
+    assert await storage.edits.due_channels(10) == [STRUCTURE]
+    assert await storage.edits.due_channels(10, {STRUCTURE}) == []
+    edit = await storage.edits.next(STRUCTURE)
+    assert edit is not None
+    assert edit.message_id == 77
+    assert [row.id for row in edit.rows] == [*first, *second]
+    assert list(edit.revisions) == first
+    await storage.edits.postpone(edit, clock() + timedelta(seconds=30))
+    assert await storage.edits.next(STRUCTURE) is None
+    assert await storage.edits.due_in() == 30
+    await storage.edits.done(edit)
+    assert await storage.edits.due_in() is None
+
+
+async def test_a_card_that_changes_while_it_is_edited_is_edited_again(
+    storage: Storage, subscription: Subscription, ingest: Ingest, clock: Clock
+) -> None:
+    await ingest(subscription, kinds=(FillIn.FACTS, FillIn.PICTURE))
+    await send(storage, clock)
+    clock.forward(seconds=5)
+    facts, picture = await storage.fill_ins.due(SERVER, 10)
+    await storage.fill_ins.fill(facts, lambda *_: card(clock, "with facts", AVATAR))
+    edit = await storage.edits.next(STRUCTURE)
+    assert edit is not None
+    await storage.fill_ins.fill(picture, with_picture)
+    await storage.edits.done(edit)
+    again = await storage.edits.next(STRUCTURE)
+    assert again is not None
+    [row] = again.rows
+    assert row.card["title"] == "with facts"
+    assert row.card["image"] == f"attachment://{PICTURE.name}"
+
+
+async def test_a_job_is_ended_once(
+    storage: Storage, subscription: Subscription, ingest: Ingest, clock: Clock
+) -> None:
+    await ingest(subscription)
+    await send(storage, clock)
+    job = await the_job(storage, clock)
+    assert await storage.fill_ins.fill(job, lambda *_: None) == []
+    assert await storage.fill_ins.fill(job, with_picture) == []
+    assert await storage.edits.due_in() is None
+
+
+async def test_a_message_whose_other_card_was_removed_is_left_as_it_is(
+    storage: Storage, hook: Hook, subscription: Subscription, ingest: Ingest, clock: Clock
+) -> None:
+    other_hook = await storage.hooks.create(
+        STUDIO_KESTREL, SERVER, "f00dcafe00", HookKind.OWN, MAREN_ODUYA, None
+    )
+    _, other = await storage.subscriptions.upsert(other_hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+    await ingest(subscription)
+    await ingest(other, kinds=())
+    await send(storage, clock)
+    await storage.subscriptions.delete(other.id)
+    await storage.fill_ins.fill(await the_job(storage, clock), with_picture)
+    edit = await storage.edits.next(STRUCTURE)
+    assert edit is not None
+    assert edit.rows == ()
+
+
+async def test_each_channel_of_the_hook_gets_it(
+    storage: Storage, hook: Hook, subscription: Subscription, ingest: Ingest, clock: Clock
+) -> None:
+    _, facade = await storage.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
+    ids = await ingest(subscription, facade)
+    await send(storage, clock)
+    assert await storage.fill_ins.fill(await the_job(storage, clock), with_picture) == ids
+    assert await storage.edits.due_channels(10) == [STRUCTURE]
+
+
+async def test_a_job_goes_with_its_subscriptions_cards(
+    storage: Storage, subscription: Subscription, ingest: Ingest, clock: Clock
+) -> None:
+    await ingest(subscription)
+    job = await the_job(storage, clock)
+    assert await storage.fill_ins.has_cards(job)
+    await storage.subscriptions.delete(subscription.id)
+    assert not await storage.fill_ins.has_cards(job)
+    assert await storage.fill_ins.due_in() is None  # the hook is gone, and its jobs with it
