@@ -260,13 +260,13 @@ HAS_BODY = inbox.c.body.is_not(None)
 Index("ix_inbox_finished", inbox.c.finished_at, sqlite_where=HAS_BODY, postgresql_where=HAS_BODY)
 Index("ix_inbox_received_at_digest", inbox.c.received_at, inbox.c.digest)
 
-FETCHED_KEY = inbox.c.source == literal_column("'activity'")
+HAS_KEY = inbox.c.event_key.is_not(None)
 Index(
-    "ix_inbox_fetched",
-    inbox.c.hook_id,
+    "ix_inbox_event_key",
+    inbox.c.lane,
     inbox.c.event_key,
-    sqlite_where=FETCHED_KEY,
-    postgresql_where=FETCHED_KEY,
+    sqlite_where=HAS_KEY,
+    postgresql_where=HAS_KEY,
 )
 
 history_taken = Table(

@@ -7,7 +7,7 @@ revision = "0004"
 down_revision = "0003"
 
 AUTO_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-FETCHED = "source = 'activity'"
+HAS_KEY = "event_key IS NOT NULL"
 
 
 def _time(name: str, *, nullable: bool = False) -> sa.Column[object]:
@@ -73,11 +73,11 @@ def upgrade() -> None:
     op.create_index("ix_webhook_removals_account_id", "webhook_removals", ["account_id"])
     op.create_index("ix_webhook_removals_next_try_at", "webhook_removals", ["next_try_at"])
     op.create_index(
-        "ix_inbox_fetched",
+        "ix_inbox_event_key",
         "inbox",
-        ["hook_id", "event_key"],
-        sqlite_where=sa.text(FETCHED),
-        postgresql_where=sa.text(FETCHED),
+        ["lane", "event_key"],
+        sqlite_where=sa.text(HAS_KEY),
+        postgresql_where=sa.text(HAS_KEY),
     )
     op.create_table(
         "history_taken",
