@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from bot.db import schema
+from bot.db.accounts import Accounts, LinkRequests
 from bot.db.deliveries import Deliveries
 from bot.db.edits import Edits
 from bot.db.engine import Database, parse_url, sqlite_path
@@ -44,6 +45,8 @@ class Storage:
         self._now = now
         self._leader = Leader(database)
         self.hooks = Hooks(database, vault, now)
+        self.accounts = Accounts(database, vault, now, self.hooks.forget)
+        self.link_requests = LinkRequests(database, vault, now)
         self.subscriptions = Subscriptions(database, now, self.hooks.forget)
         self.inbox = Inbox(database, now)
         self.outbox = Outbox(database, now)

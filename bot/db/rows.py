@@ -10,6 +10,8 @@ from bot.cards.card import Card, Picture
 from bot.speckle.answers import Scope, Tokens
 from bot.speckle.filters import Filters
 
+NOBODY = 0  # made something once, and had it forgotten who that was
+
 
 class HookKind(StrEnum):
     """Whose webhook brings the events: the guild's own one, or the operator's shared one."""

@@ -1,0 +1,443 @@
+"""Linked Speckle accounts, and requests to link one; what is secret or personal is sealed."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db.engine import Database
+from bot.db.rows import (
+    NOBODY,
+    Account,
+    HangsOn,
+    LinkDetails,
+    LinkRequest,
+    PauseReason,
+)
+from bot.db.tables import accounts, hooks, link_requests, notices, subscriptions
+from bot.db.vault import Vault
+from bot.errors import SealError
+from bot.speckle.answers import Scope, Tokens
+
+log = structlog.get_logger()
+
+LINK_VALID = timedelta(minutes=15)
+# For what is left to do once the account is there: telling the person, and the waiting command.
+TOLD_WITHIN = timedelta(hours=1)
+
+Row = Mapping[Any, Any]
+
+
+class Accounts:
+    """Reads and writes accounts; `forget_hooks` is called when hooks lost theirs."""
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        now: Callable[[], datetime],
+        forget_hooks: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._now = now
+        self._forget_hooks = forget_hooks
+
+    async def get(self, account_id: int) -> Account | None:
+        """The account with this id."""
+        return next(iter(await self._where(accounts.c.id == account_id)), None)
+
+    async def of_user(self, discord_user_id: int, server_url: str) -> Account | None:
+        """The account that a person linked on a server."""
+        found = await self._where(
+            accounts.c.discord_user_id == discord_user_id, accounts.c.server_url == server_url
+        )
+        return next(iter(found), None)
+
+    async def all_of_user(self, discord_user_id: int) -> list[Account]:
+        """All accounts that a person linked, oldest first."""
+        return await self._where(accounts.c.discord_user_id == discord_user_id)
+
+    async def link(
+        self,
+        nonce: str,
+        speckle_user_id: str,
+        name: str | None,
+        tokens: Tokens,
+        scopes: frozenset[Scope],
+        *,
+        told: bool,
+    ) -> Account | None:
+        """Keep the account that a request brought, in place of the person's former one there.
+
+        Whatever else of this person waits for an account on that server has one now. None if the
+        request has run out, or has brought an account already.
+        """
+        digest = _digest(nonce)
+        async with self._database.writing() as connection:
+            request = await _locked_request(connection, digest)
+            if request is None or not _is_open(request, self._now()):
+                return None
+            account = await self._put(
+                connection,
+                discord_user_id=request["discord_user_id"],
+                server_url=request["server_url"],
+                speckle_user_id=speckle_user_id,
+                scopes=sorted(scopes),
+                sealed=lambda context: self._seal(context, name, tokens),
+            )
+            details = _opened(self._vault, request)
+            left = replace(details, told=told, challenge=None, cookie_digest=None, tokens=None)
+            sealed = _sealed(self._vault, request, left)
+            await _change(connection, request, sealed=sealed, used_at=self._now())
+            await self._hand_out(connection, account, digest)
+        return account
+
+    async def replace_tokens(self, account: Account, tokens: Tokens) -> Account | None:
+        """Keep renewed tokens if the account still has those that they were got with.
+
+        Gives the account as it is then, which another process may have renewed; None if it is gone.
+        """
+        async with self._database.writing() as connection:
+            row = await self._locked(connection, account.id)
+            if row is None:
+                return None
+            there = self._account(row)
+            if there.tokens != account.tokens:
+                return there
+            values = {
+                "tokens_sealed": self._seal(_context(row), there.name, tokens),
+                "refused_at": None,
+            }
+            change = update(accounts).where(accounts.c.id == account.id).values(values)
+            row = (await connection.execute(change.returning(accounts))).mappings().one()
+        return self._account(row)
+
+    async def mark_refused(self, account: Account) -> bool:
+        """Note that the server no longer takes the account's tokens, unless it has others by now.
+
+        True for the one caller who noted it first.
+        """
+        async with self._database.writing() as connection:
+            row = await self._locked(connection, account.id)
+            if row is None or self._account(row).tokens != account.tokens:
+                return False
+            change = update(accounts).where(
+                accounts.c.id == account.id, accounts.c.refused_at.is_(None)
+            )
+            result = await connection.execute(change.values(refused_at=self._now()))
+        return result.rowcount == 1
+
+    async def mark_taken(self, account: Account) -> None:
+        """Note that the server takes the account's tokens after all."""
+        async with self._database.writing() as connection:
+            row = await self._locked(connection, account.id)
+            if row is not None and self._account(row).tokens == account.tokens:
+                this = accounts.c.id == account.id
+                await connection.execute(update(accounts).where(this).values(refused_at=None))
+
+    async def hangs_on(self, account_id: int) -> HangsOn:
+        """What the account holds up."""
+        mine = and_(hooks.c.account_id == account_id, hooks.c.webhook_sealed.is_not(None))
+        followed = or_(
+            subscriptions.c.account_id == account_id,
+            subscriptions.c.hook_id.in_(select(hooks.c.id).where(mine)),
+        )
+        channels = (
+            select(subscriptions.c.guild_id, func.count(func.distinct(subscriptions.c.channel_id)))
+            .where(followed)
+            .group_by(subscriptions.c.guild_id)
+            .order_by(subscriptions.c.guild_id)
+        )
+        webhooks = select(func.count()).select_from(hooks).where(mine)
+        async with self._database.reading() as connection:
+            by_guild = {row[0]: row[1] for row in await connection.execute(channels)}
+            return HangsOn(by_guild, await connection.scalar(webhooks) or 0)
+
+    async def delete(self, account_id: int) -> bool:
+        """Erase an account and take it off whatever hangs on it; False if it was gone already."""
+        async with self._database.writing() as connection:
+            for table in (hooks, subscriptions):
+                hanging = update(table).where(table.c.account_id == account_id)
+                await connection.execute(hanging.values(account_id=None))
+            gone = await connection.execute(delete(accounts).where(accounts.c.id == account_id))
+        self._forget_hooks()
+        return gone.rowcount == 1
+
+    async def erase_traces(self, discord_user_id: int) -> None:
+        """Erase where else a person is named: requests to link, notices to them, who made what.
+
+        Their subscriptions and hooks stay; nobody in particular made them then.
+        """
+        theirs = subscriptions.c.pause_detail == str(discord_user_id)
+        async with self._database.writing() as connection:
+            for table, column in (
+                (link_requests, link_requests.c.discord_user_id),
+                (notices, notices.c.user_id),
+            ):
+                await connection.execute(delete(table).where(column == discord_user_id))
+            for made in (hooks, subscriptions):
+                change = update(made).where(made.c.created_by == discord_user_id)
+                await connection.execute(change.values(created_by=NOBODY))
+            await connection.execute(
+                update(subscriptions)
+                .where(subscriptions.c.pause_reason == PauseReason.MEMBER, theirs)
+                .values(pause_detail=None)
+            )
+        self._forget_hooks()
+
+    async def traces(self, discord_user_id: int) -> Mapping[str, int]:
+        """How many rows name a person, by table, besides accounts."""
+        counted: dict[str, int] = {}
+        async with self._database.reading() as connection:
+            for column in (
+                link_requests.c.discord_user_id,
+                notices.c.user_id,
+                hooks.c.created_by,
+                subscriptions.c.created_by,
+            ):
+                table = column.table
+                rows = select(func.count()).select_from(table).where(column == discord_user_id)
+                counted[table.name] = await connection.scalar(rows) or 0
+        return counted
+
+    async def _put(
+        self,
+        connection: AsyncConnection,
+        *,
+        discord_user_id: int,
+        server_url: str,
+        speckle_user_id: str,
+        scopes: list[Scope],
+        sealed: Callable[[str], str],
+    ) -> Account:
+        key = {"discord_user_id": discord_user_id, "server_url": server_url}
+        values = {
+            "speckle_user_id": speckle_user_id,
+            "tokens_sealed": sealed(_context(key | {"speckle_user_id": speckle_user_id})),
+            "scopes": scopes,
+            "linked_at": self._now(),
+            "refused_at": None,
+        }
+        statement = self._database.insert(accounts).values(**key, **values)
+        unique = [accounts.c.discord_user_id, accounts.c.server_url]
+        change = statement.on_conflict_do_update(index_elements=unique, set_=values)
+        row = (await connection.execute(change.returning(accounts))).mappings().one()
+        # What the former account was seen to have access to says nothing of this one.
+        hanging = update(subscriptions).where(subscriptions.c.account_id == row["id"])
+        await connection.execute(hanging.values(access_ok_at=None))
+        return self._account(row)
+
+    async def _hand_out(self, connection: AsyncConnection, account: Account, digest: str) -> None:
+        """Give the account to the request and to whatever else the person has waiting for one."""
+        now = self._now()
+        await connection.execute(
+            update(link_requests)
+            .where(
+                link_requests.c.discord_user_id == account.discord_user_id,
+                link_requests.c.server_url == account.server_url,
+                link_requests.c.account_id.is_(None),
+                link_requests.c.expires_at > now,
+                or_(link_requests.c.used_at.is_(None), link_requests.c.nonce_digest == digest),
+            )
+            .values(account_id=account.id, expires_at=now + TOLD_WITHIN)
+        )
+
+    async def _locked(self, connection: AsyncConnection, account_id: int) -> Row | None:
+        statement = select(accounts).where(accounts.c.id == account_id).with_for_update()
+        return (await connection.execute(statement)).mappings().one_or_none()
+
+    async def _where(self, *conditions: Any) -> list[Account]:
+        statement = select(accounts).where(*conditions).order_by(accounts.c.id)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).mappings().all()
+        return [self._account(row) for row in rows]
+
+    def _seal(self, context: str, name: str | None, tokens: Tokens) -> str:
+        content = {"name": name, "token": tokens.token, "refresh_token": tokens.refresh_token}
+        return self._vault.seal(json.dumps(content), context)
+
+    def _account(self, row: Row) -> Account:
+        """The account; one that no key opens, or that was moved here, has tokens no server takes.
+
+        So its owner can still see it, link it anew and unlink it.
+        """
+        refused_at = row["refused_at"]
+        try:
+            content = json.loads(self._vault.open(row["tokens_sealed"], _context(row)))
+        except SealError as error:
+            log.error("accounts.sealed_shut", account_id=row["id"], reason=str(error))
+            content = {"name": None, "token": "", "refresh_token": None}
+            refused_at = refused_at or row["linked_at"]
+        return Account(
+            id=row["id"],
+            discord_user_id=row["discord_user_id"],
+            server_url=row["server_url"],
+            speckle_user_id=row["speckle_user_id"],
+            name=content["name"],
+            tokens=Tokens(content["token"], content["refresh_token"]),
+            scopes=frozenset(map(Scope, row["scopes"])),
+            linked_at=row["linked_at"],
+            refused_at=refused_at,
+        )
+
+
+class LinkRequests:
+    """Requests to link an account: found by a nonce that only its digest is kept of."""
+
+    def __init__(self, database: Database, vault: Vault, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._vault = vault
+        self._now = now
+
+    async def add(
+        self, nonce: str, discord_user_id: int, server_url: str, details: LinkDetails
+    ) -> None:
+        """Keep a request for 15 minutes."""
+        row = {
+            "nonce_digest": _digest(nonce),
+            "discord_user_id": discord_user_id,
+            "server_url": server_url,
+        }
+        values = row | {
+            "sealed": _sealed(self._vault, row, details),
+            "expires_at": self._now() + LINK_VALID,
+        }
+        async with self._database.writing() as connection:
+            await connection.execute(link_requests.insert().values(values))
+
+    async def get(self, nonce: str) -> LinkRequest | None:
+        """The request with this nonce, used ones too; None once it has run out."""
+        found = await self._where(
+            link_requests.c.nonce_digest == _digest(nonce),
+            link_requests.c.expires_at > self._now(),
+        )
+        return next(iter(found), None)
+
+    async def begin(self, nonce: str, challenge: str, cookie_digest: str) -> bool:
+        """Note the sign-in that starts now, in place of one before; False if it may not start."""
+        async with self._database.writing() as connection:
+            row = await _locked_request(connection, _digest(nonce))
+            if row is None or row["used_at"] is not None or not _is_open(row, self._now()):
+                return False
+            details = replace(
+                _opened(self._vault, row),
+                challenge=challenge,
+                cookie_digest=cookie_digest,
+                tokens=None,
+            )
+            await _change(connection, row, sealed=_sealed(self._vault, row, details))
+        return True
+
+    async def claim(self, nonce: str) -> bool:
+        """Take the request for its one use; True for exactly one caller."""
+        change = update(link_requests).where(
+            link_requests.c.nonce_digest == _digest(nonce),
+            link_requests.c.used_at.is_(None),
+            link_requests.c.account_id.is_(None),
+            link_requests.c.expires_at > self._now(),
+        )
+        async with self._database.writing() as connection:
+            result = await connection.execute(change.values(used_at=self._now()))
+        return result.rowcount == 1
+
+    async def release(self, nonce: str, tokens: Tokens | None = None) -> None:
+        """Give back a claim that led to nothing; `tokens` are what came of it so far."""
+        async with self._database.writing() as connection:
+            row = await _locked_request(connection, _digest(nonce))
+            if row is None or row["account_id"] is not None:
+                return
+            details = replace(_opened(self._vault, row), tokens=tokens)
+            await _change(connection, row, used_at=None, sealed=_sealed(self._vault, row, details))
+
+    async def linked(self) -> list[LinkRequest]:
+        """Requests that have an account and are not done with yet, the first to run out first."""
+        return await self._where(link_requests.c.account_id.is_not(None))
+
+    async def delete(self, nonce_digest: str) -> None:
+        """Erase a request that is done with."""
+        this = link_requests.c.nonce_digest == nonce_digest
+        async with self._database.writing() as connection:
+            await connection.execute(delete(link_requests).where(this))
+
+    async def erase_expired(self) -> int:
+        """Erase the requests that have run out; how many they were."""
+        over = link_requests.c.expires_at <= self._now()
+        async with self._database.writing() as connection:
+            return (await connection.execute(delete(link_requests).where(over))).rowcount
+
+    async def _where(self, *conditions: ColumnElement[bool]) -> list[LinkRequest]:
+        statement = select(link_requests).where(*conditions).order_by(link_requests.c.expires_at)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).mappings().all()
+        return [request for row in rows if (request := self._request(row)) is not None]
+
+    def _request(self, row: Row) -> LinkRequest | None:
+        """The request; one that no key opens is as good as none, and runs out soon."""
+        try:
+            details = _opened(self._vault, row)
+        except SealError as error:
+            log.error("link_requests.sealed_shut", reason=str(error))
+            return None
+        return LinkRequest(
+            nonce_digest=row["nonce_digest"],
+            discord_user_id=row["discord_user_id"],
+            server_url=row["server_url"],
+            details=details,
+            expires_at=row["expires_at"],
+            used_at=row["used_at"],
+            account_id=row["account_id"],
+        )
+
+
+async def _locked_request(connection: AsyncConnection, digest: str) -> Row | None:
+    this = link_requests.c.nonce_digest == digest
+    statement = select(link_requests).where(this).with_for_update()
+    return (await connection.execute(statement)).mappings().one_or_none()
+
+
+async def _change(connection: AsyncConnection, row: Row, **values: Any) -> None:
+    this = link_requests.c.nonce_digest == row["nonce_digest"]
+    await connection.execute(update(link_requests).where(this).values(values))
+
+
+def _is_open(row: Row, now: datetime) -> bool:
+    return bool(row["account_id"] is None and row["expires_at"] > now)
+
+
+def _digest(nonce: str) -> str:
+    return hashlib.sha256(nonce.encode()).hexdigest()
+
+
+def _context(row: Row) -> str:
+    return f"account:{row['discord_user_id']}:{row['server_url']}:{row['speckle_user_id']}"
+
+
+def _request_context(row: Row) -> str:
+    return f"link:{row['discord_user_id']}:{row['server_url']}:{row['nonce_digest']}"
+
+
+def _sealed(vault: Vault, row: Row, details: LinkDetails) -> str:
+    tokens = details.tokens
+    content = {
+        "person": details.person,
+        "waiting": dict(details.waiting),
+        "answer_to": None if details.answer_to is None else dict(details.answer_to),
+        "challenge": details.challenge,
+        "cookie_digest": details.cookie_digest,
+        "tokens": None if tokens is None else [tokens.token, tokens.refresh_token],
+        "told": details.told,
+    }
+    return vault.seal(json.dumps(content), _request_context(row))
+
+
+def _opened(vault: Vault, row: Row) -> LinkDetails:
+    content = json.loads(vault.open(row["sealed"], _request_context(row)))
+    tokens = content.pop("tokens")
+    return LinkDetails(**content, tokens=None if tokens is None else Tokens(*tokens))
