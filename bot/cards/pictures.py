@@ -7,11 +7,13 @@ import ipaddress
 import re
 import struct
 import zlib
+from dataclasses import replace
 from urllib.parse import urlsplit
 
-from bot.cards.card import MAX_URL, Picture
+from bot.cards.card import MAX_URL, Card, Picture
 
 MAX_AVATAR_BYTES = 256 * 1024
+MAX_PREVIEW_BYTES = 4 * 1024 * 1024
 MAX_SCREENSHOT_BYTES = 8 * 1024 * 1024  # Discord takes 10 MiB a file from a bot
 MAX_SIDE = 16_384  # pixels
 
@@ -27,8 +29,15 @@ _URL = re.compile(r"[!-~]+")
 def picture_of(data_url: str, stem: str, max_bytes: int) -> Picture | None:
     """Decode a data: URL; None unless its bytes really are a PNG, JPEG, GIF or WebP picture.
 
-    The name is `stem`, 12 digits of the content's SHA-256, and the extension.
+    The name is `stem`, 12 digits of the content's SHA-256, and the extension: one picture has one
+    name, and so travels once in a message.
     """
+    content = content_of(data_url, max_bytes)
+    return None if content is None else picture_from(content, stem, max_bytes)
+
+
+def content_of(data_url: str, max_bytes: int) -> bytes | None:
+    """The bytes of a picture's data: URL, whatever they are; None for more than `max_bytes`."""
     start = _DATA_URL.match(data_url)
     if start is None or len(data_url) - start.end() > max_bytes * 4 // 3 + 4:
         return None
@@ -36,6 +45,11 @@ def picture_of(data_url: str, stem: str, max_bytes: int) -> Picture | None:
         content = base64.b64decode(data_url[start.end() :], validate=True)
     except (binascii.Error, ValueError):
         return None
+    return content if len(content) <= max_bytes else None
+
+
+def picture_from(content: bytes, stem: str, max_bytes: int) -> Picture | None:
+    """The picture that these bytes are; None unless they really are one, within the limit."""
     media_type = media_type_of(content)
     if media_type is None or len(content) > max_bytes:
         return None
@@ -43,12 +57,30 @@ def picture_of(data_url: str, stem: str, max_bytes: int) -> Picture | None:
     return Picture(f"{stem}-{digest}.{_EXTENSIONS[media_type]}", media_type, content)
 
 
+def with_image(card: Card, image: Picture | str) -> Card:
+    """The card with this picture in it, attached or by its address, in place of any other."""
+    attached = [picture for picture in card.pictures if _address(picture) != card.image]
+    if isinstance(image, str):
+        return replace(card, image=image, pictures=tuple(attached))
+    return replace(card, image=_address(image), pictures=(*attached, image))
+
+
+def _address(picture: Picture) -> str:
+    return f"attachment://{picture.name}"
+
+
 def media_type_of(content: bytes) -> str | None:
     """The media type if the header is whole and names a sensible size in pixels, else None."""
+    found = look_at(content)
+    return None if found is None else found[0]
+
+
+def look_at(content: bytes) -> tuple[str, tuple[int, int]] | None:
+    """Media type, and width and height in pixels, as the header has them."""
     for media_type, read_size in _READERS.items():
         size = read_size(content)
         if size is not None:
-            return media_type if all(0 < side <= MAX_SIDE for side in size) else None
+            return (media_type, size) if all(0 < side <= MAX_SIDE for side in size) else None
     return None
 
 

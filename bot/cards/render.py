@@ -1,6 +1,7 @@
 """Events → cards: one renderer an event, in one table."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from bot.cards import render_comments as comments
@@ -42,7 +43,7 @@ from bot.speckle.events import (
     VersionUpdated,
 )
 
-__all__ = ["RENDERERS", "RenderContext", "Renderer", "VersionFacts", "render"]
+__all__ = ["RENDERERS", "RenderContext", "Renderer", "VersionFacts", "fill_in", "render"]
 
 MAX_NOTE = 300  # UTF-16 units
 
@@ -82,7 +83,7 @@ def render(delivery: Delivery, context: RenderContext) -> Card | None:
     draft = RENDERERS[type(delivery.event)](scene, delivery.event)
     if draft is None:
         return None
-    icon, avatar = _avatar(delivery.actor)
+    icon, avatar = _avatar(scene.actor)
     pictures = [picture for picture in (avatar, draft.image) if picture is not None]
     return fit(
         Card(
@@ -91,7 +92,7 @@ def render(delivery: Delivery, context: RenderContext) -> Card | None:
             url=draft.url,
             description=_description(draft, context),
             colour=COLOURS[delivery.event.kind] if draft.colour is None else draft.colour,
-            author_name=_author_name(delivery.actor),
+            author_name=_author_name(scene.actor),
             author_icon=icon,
             author_url=_author_url(scene),
             fields=draft.fields,
@@ -104,12 +105,38 @@ def render(delivery: Delivery, context: RenderContext) -> Card | None:
     )
 
 
+def fill_in(card: Card, delivery: Delivery, context: RenderContext) -> Card:
+    """The event's card as it stands, with what the context's facts add to it.
+
+    Title and time stay: by them a message is known again in its channel. So do its pictures and
+    the notes that it was given.
+    """
+    actor = delivery.actor and replace(delivery.actor, avatar=None)
+    delivery, context = replace(delivery, actor=actor), replace(context, notes=())
+    before = render(delivery, replace(context, facts=None))
+    after = render(delivery, context)
+    if before is None or after is None:
+        return card
+    notes = ""
+    if card.description.startswith(before.description):
+        notes = card.description.removeprefix(before.description)
+    return fit(
+        replace(
+            card,
+            url=after.url,
+            description=f"{after.description}{notes}",
+            fields=after.fields,
+            buttons=after.buttons,
+        )
+    )
+
+
 def _description(draft: Draft, context: RenderContext) -> str:
     quote = "\n".join(f"> {line}" for line in draft.quote.split("\n")) if draft.quote else ""
+    small = f"-# {draft.small}" if draft.small else ""
+    event = "\n".join(part for part in (draft.sentence, quote, small) if part)
     notes = "\n".join(long_text(note, MAX_NOTE) for note in context.notes)
-    return "\n\n".join(
-        part for part in (f"{draft.sentence}\n{quote}" if quote else draft.sentence, notes) if part
-    )
+    return "\n\n".join(part for part in (event, notes) if part)
 
 
 def _author_name(actor: Person | None) -> str | None:

@@ -3,7 +3,8 @@
 from bot.cards.card import Field, LinkButton
 from bot.cards.pictures import MAX_SCREENSHOT_BYTES, picture_of
 from bot.cards.rich_text import to_markdown
-from bot.cards.scene import MAX_COMMENT, Draft, Scene, joined, shown_part
+from bot.cards.scene import MAX_COMMENT, Draft, Scene, joined, long_text, shown_part
+from bot.cards.text import one_line
 from bot.speckle.events import (
     CommentCreated,
     CommentMentioned,
@@ -16,6 +17,7 @@ from bot.speckle.events import (
 from bot.speckle.rich_text import RichText
 
 MAX_MODELS_IN_SENTENCE = 3
+MAX_FIRST_LINE = 200  # UTF-16 units, enough to know the thread again
 MAX_LIST = 1_024  # UTF-16 units, Discord's limit for a field
 NO_TEXT = "*(no text)*"
 NO_WHERE = "in the project"
@@ -81,35 +83,39 @@ def _resource_fields(scene: Scene, resources: tuple[ResourceRef, ...]) -> tuple[
 
 
 def comment_replied(scene: Scene, event: CommentReplied) -> Draft:
-    """The reply's text."""
-    url = _thread_url(scene, event.thread_id)
+    """The reply's text, and the thread's first line."""
+    thread_id = _thread_id(scene, event.thread_id)
+    url = _thread_url(scene, thread_id)
     return Draft(
         title="Reply in a thread",
         url=url,
-        sentence=f"{scene.who} replied in a thread:",
+        sentence=f"{scene.who} replied in a thread{_on(scene)}:",
         quote=_quote(event.text),
-        buttons=_buttons(url, event.thread_id),
+        small=_first_line(scene),
+        buttons=_buttons(url, thread_id),
     )
 
 
 def comment_resolved(scene: Scene, event: CommentResolved) -> Draft:
-    """Which thread, by its link: the wire has only its id."""
+    """Which thread, by its link and its first line: the wire has only its id."""
     url = _thread_url(scene, event.thread_id)
     return Draft(
         title="Thread resolved",
         url=url,
-        sentence=f"{scene.who} resolved a thread.",
+        sentence=f"{scene.who} resolved a thread{_on(scene)}.",
+        small=_first_line(scene),
         buttons=_buttons(url, event.thread_id),
     )
 
 
 def comment_reopened(scene: Scene, event: CommentReopened) -> Draft:
-    """Which thread, by its link."""
+    """Which thread, by its link and its first line."""
     url = _thread_url(scene, event.thread_id)
     return Draft(
         title="Thread re-opened",
         url=url,
-        sentence=f"{scene.who} re-opened a thread that was resolved.",
+        sentence=f"{scene.who} re-opened a thread{_on(scene)} that was resolved.",
+        small=_first_line(scene),
         buttons=_buttons(url, event.thread_id),
     )
 
@@ -121,10 +127,31 @@ def comment_mentioned(scene: Scene, event: CommentMentioned) -> Draft:
     return Draft(
         title="Mention in a comment",
         url=url,
-        sentence=f"{scene.who} mentioned {target} in a comment.",
+        sentence=f"{scene.who} mentioned {target} in a comment{_on(scene)}.",
+        small=_first_line(scene),
         fields=scene.person_field("Speckle user", event.target_id),
         buttons=_buttons(url, event.thread_id),
     )
+
+
+def _thread_id(scene: Scene, thread_id: str | None) -> str | None:
+    facts = scene.comment_facts
+    return facts.thread_id if thread_id is None and facts is not None else thread_id
+
+
+def _on(scene: Scene) -> str:
+    """What the thread is on, if all of it has names."""
+    models = _models(scene.comment_facts.resources) if scene.comment_facts else []
+    names = [name for model in models if (name := scene.model_name(model)) is not None]
+    if not names or len(names) < len(models) or len(names) > MAX_MODELS_IN_SENTENCE:
+        return ""
+    return f" on {joined([f'**{name}**' for name in names])}"
+
+
+def _first_line(scene: Scene) -> str:
+    line = scene.comment_facts and scene.comment_facts.first_line
+    shown = long_text(one_line(line, ""), MAX_FIRST_LINE) if line else ""
+    return f"Thread: {shown}" if shown else ""
 
 
 def _thread_url(scene: Scene, thread_id: str | None) -> str:

@@ -5,6 +5,7 @@ from bot.cards.scene import (
     MAX_MESSAGE,
     Draft,
     Scene,
+    age_text,
     application_text,
     before_after,
     long_text,
@@ -17,9 +18,9 @@ from bot.speckle.events import (
     ModelDeleted,
     ModelRef,
     ModelUpdated,
+    PreviousVersion,
     VersionCreated,
     VersionDeleted,
-    VersionFacts,
     VersionMoved,
     VersionReceived,
     VersionUpdated,
@@ -27,34 +28,49 @@ from bot.speckle.events import (
 
 
 def version_created(scene: Scene, event: VersionCreated) -> Draft:
-    """Model, message, application, object count, link to the version before."""
-    application = application_text(event.application)
+    """Model, message, application; what the server adds: which version of the model it is, its
+    objects, the version before, the threads that are open.
+    """
+    facts = scene.version_facts
+    application = application_text(event.application or facts.application)
     origin = f" from {application}" if application else ""
-    name = scene.model_name(event.model)
+    model = _either(event.model, facts.model)
+    name = scene.model_name(model)
+    which = "a new version" if facts.number is None else f"version {facts.number:,}"
     return Draft(
         title=f"New version of {name}" if name else "New version",
-        url=scene.version_url(event.model, event.version_id),
-        sentence=f"{scene.who} published a new version of {scene.model_bold(event.model)}{origin}.",
+        url=scene.version_url(model, event.version_id),
+        sentence=f"{scene.who} published {which} of {scene.model_bold(model)}{origin}.",
         quote=long_text(event.message, MAX_MESSAGE),
         fields=(
-            *_model_field(scene, event.model),
+            *_model_field(scene, model),
             *_application_field(application),
-            *_facts_fields(scene, event),
+            *_facts_fields(scene, event, model),
         ),
     )
 
 
-def _facts_fields(scene: Scene, event: VersionCreated) -> tuple[Field, ...]:
-    facts = scene.context.facts or VersionFacts()
-    # Today's connectors send no parents; the version before comes from the server then.
-    before = facts.previous and facts.previous.id
-    previous = event.parents[0] if event.parents else before
+def _either(model: ModelRef, otherwise: ModelRef) -> ModelRef:
+    """A model with what is known of it in two places, which speak of the same one."""
+    return ModelRef(model.id or otherwise.id, model.name or otherwise.name)
+
+
+def _facts_fields(scene: Scene, event: VersionCreated, model: ModelRef) -> tuple[Field, ...]:
+    facts = scene.version_facts
     fields = []
     if facts.object_count is not None:
         fields.append(Field("Objects", f"{facts.object_count:,}"))
+    # Today's connectors send no parents; the version before comes from the server then.
+    previous = facts.previous
+    if event.parents and (previous is None or event.parents[0] != previous.id):
+        previous = PreviousVersion(event.parents[0])
     if previous is not None:
-        url = scene.version_url(event.model, previous)
-        fields.append(Field("Version before", link(name_text(previous), url)))
+        shown = link(name_text(previous.id), scene.version_url(model, previous.id))
+        if previous.created_at is not None:
+            shown += f", {age_text(previous.created_at, scene.context.received_at)}"
+        fields.append(Field("Version before", shown))
+    if facts.open_threads:
+        fields.append(Field("Open threads", f"{facts.open_threads:,}"))
     return tuple(fields)
 
 
@@ -80,15 +96,29 @@ def version_updated(scene: Scene, event: VersionUpdated) -> Draft | None:
 
 
 def version_received(scene: Scene, event: VersionReceived) -> Draft:
-    """By whom and where; which version, Speckle does not say."""
+    """By whom and where; which version, the server's activity list says and the event does not."""
     application = application_text(event.application)
     place = f" in {application}" if application else ""
+    facts = scene.received_facts
+    if facts is None:
+        return Draft(
+            title="Version received",
+            url=scene.project_url,
+            sentence=f"{scene.who} loaded a version from this project{place}.",
+            quote=long_text(event.message, MAX_MESSAGE),
+            fields=_application_field(application),
+        )
+    url = scene.version_url(facts.model, facts.version_id)
     return Draft(
         title="Version received",
-        url=scene.project_url,
-        sentence=f"{scene.who} loaded a version from this project{place}.",
-        quote=long_text(event.message, MAX_MESSAGE),
-        fields=_application_field(application),
+        url=url,
+        sentence=f"{scene.who} loaded a version of {scene.model_bold(facts.model)}{place}.",
+        quote=long_text(event.message or facts.message, MAX_MESSAGE),
+        fields=(
+            *_model_field(scene, facts.model),
+            *_application_field(application),
+            Field("Version", link(name_text(facts.version_id), url)),
+        ),
     )
 
 

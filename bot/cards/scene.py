@@ -17,7 +17,16 @@ from bot.cards.text import (
     shorten_plain,
     units,
 )
-from bot.speckle.events import Change, Delivery, ModelRef, VersionFacts
+from bot.speckle.events import (
+    Change,
+    CommentFacts,
+    Delivery,
+    Facts,
+    ModelRef,
+    Person,
+    ReceivedFacts,
+    VersionFacts,
+)
 from bot.speckle.links import Links
 
 # How much of a text a card shows, in UTF-16 units: enough to know what it is about.
@@ -26,6 +35,14 @@ MAX_MESSAGE = 1_000
 MAX_COMMENT = 2_000
 MAX_BEFORE_AFTER = 400
 MAX_LINES = 30  # a text of line breaks alone would fill the channel
+
+AGE_UNITS = (
+    ("year", 365 * 86_400),
+    ("month", 30 * 86_400),
+    ("day", 86_400),
+    ("hour", 3_600),
+    ("minute", 60),
+)
 
 NOTHING = "*(empty)*"
 SOMEONE = "Someone"
@@ -43,7 +60,7 @@ class RenderContext:
     server_url: str
     received_at: datetime
     legacy_links: bool = False
-    facts: VersionFacts | None = None
+    facts: Facts | None = None
     notes: tuple[str, ...] = ()
     project_name: str | None = None
     model_names: Mapping[str, str] = field(default_factory=dict)
@@ -54,13 +71,15 @@ class RenderContext:
 class Draft:
     """What a renderer adds to a card; texts are Discord markdown, escaped.
 
-    `quote` is what a person wrote, shown as a quotation below the sentence.
+    `quote` is what a person wrote, shown as a quotation below the sentence; `small` is a line in
+    small print below that.
     """
 
     title: str
     url: str | None
     sentence: str
     quote: str = ""
+    small: str = ""
     fields: tuple[Field, ...] = ()
     colour: int | None = None
     image: Picture | None = None
@@ -91,14 +110,37 @@ class Scene:
         return self.links.project(self.project_id)
 
     @property
+    def version_facts(self) -> VersionFacts:
+        """What the server adds to a new version."""
+        facts = self.context.facts
+        return facts if isinstance(facts, VersionFacts) else VersionFacts()
+
+    @property
+    def comment_facts(self) -> CommentFacts | None:
+        """What the server adds to a comment: its thread."""
+        facts = self.context.facts
+        return facts if isinstance(facts, CommentFacts) else None
+
+    @property
+    def received_facts(self) -> ReceivedFacts | None:
+        """What the server adds to a received version: which one."""
+        facts = self.context.facts
+        return facts if isinstance(facts, ReceivedFacts) else None
+
+    @property
+    def actor(self) -> Person | None:
+        """Who did it; a new version's author where the event does not say."""
+        return self.delivery.actor or self.version_facts.author
+
+    @property
     def actor_id(self) -> str | None:
         """The Speckle id of who did it."""
-        return None if self.delivery.actor is None else self.delivery.actor.id
+        return None if self.actor is None else self.actor.id
 
     @property
     def who(self) -> str:
         """Who did it, to begin a sentence with."""
-        actor = self.delivery.actor
+        actor = self.actor
         return SOMEONE if actor is None else name_text(actor.name, SOMEONE)
 
     @property
@@ -111,7 +153,7 @@ class Scene:
 
     def person(self, person_id: str | None, unknown: str = "a person") -> str:
         """Somebody that an event names by id alone."""
-        actor = self.delivery.actor
+        actor = self.actor
         name = self.context.person_names.get(person_id or "")
         if actor is not None and person_id == actor.id:
             name = actor.name
@@ -170,6 +212,16 @@ def shown_part(markdown: str, limit: int) -> str:
     if len(lines) > MAX_LINES:
         limit = min(limit, units("\n".join(lines[:MAX_LINES])) + 1)
     return shorten(markdown, limit)
+
+
+def age_text(before: datetime, after: datetime) -> str:
+    """How long before `after` something was, in words."""
+    seconds = (after - before).total_seconds()
+    for unit, length in AGE_UNITS:
+        count = int(seconds // length)
+        if count >= 1:
+            return f"{count} {unit}{'' if count == 1 else 's'} before"
+    return "just before"
 
 
 def application_text(raw: str | None) -> str | None:

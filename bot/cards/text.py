@@ -181,7 +181,7 @@ _SEEN = regex.compile(
     \[(?P<label>(?:\\.|[^\]\\\n])*)\]\((?P<url>[^()\s]+)\)
   | \\(?P<escaped>[^0-9A-Za-z\s])
   | (?P<web>https?://[^\s<>]+)
-  | (?P<mark>```\n?|\*\*|~~|\*|`)
+  | (?P<mark>```\n?|\*\*|~~|\*|`|(?m:^)-\#[ ])
     """,
     regex.VERBOSE,
 )

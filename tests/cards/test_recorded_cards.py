@@ -6,11 +6,23 @@ as a member of the channel would.
 
 import os
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from bot.cards.card import Card
-from bot.cards.render import RenderContext, VersionFacts, render
-from bot.speckle.events import Delivery, PreviousVersion
+from bot.cards.pictures import with_image
+from bot.cards.render import RenderContext, VersionFacts, fill_in, render
+from bot.cards.scene import age_text
+from bot.speckle.events import (
+    CommentFacts,
+    Delivery,
+    ModelRef,
+    PreviousVersion,
+    ReceivedFacts,
+    ResourceRef,
+)
 
 NOTHING = "(no card: nothing changed)\n"
 
@@ -136,3 +148,117 @@ def test_hostile_texts_are_escaped_wherever_discord_reads_markdown(
     assert card.author_name == "*Maren* @here"
     assert card.footer == "Harbour Tower @everyone · speckle.studio-kestrel.example"
     assert card.author_icon is None
+
+
+def test_a_new_version_with_all_that_the_server_knows(
+    deliveries: dict[str, Delivery], context: RenderContext
+) -> None:
+    facts = VersionFacts(
+        object_count=214,
+        previous=PreviousVersion("0000000000", context.received_at - timedelta(days=3, hours=2)),
+        number=14,
+        open_threads=2,
+    )
+    card = render(deliveries["commit_create"], replace(context, facts=facts))
+    assert card is not None
+    assert card.plain_text().splitlines()[2:] == [
+        (
+            'Alice "Quotes" Müller 🏗️ published version 14 of structure/level 01/steel frame from '
+            "Revit 2025."
+        ),
+        '> First version: "fixed" walls & doors',
+        "> second line 🧱",
+        (
+            "Model: structure/level 01/steel frame "
+            "<https://speckle.studio-kestrel.example/projects/7e14d973e6/models/193f26c0fa>"
+        ),
+        "Application: Revit 2025",
+        "Objects: 214",
+        (
+            "Version before: 0000000000 <https://speckle.studio-kestrel.example/projects/7e14d973e6/"
+            "models/193f26c0fa@0000000000>, 3 days before"
+        ),
+        "Open threads: 2",
+        (
+            'Tower "B" <Ünïcödé> 🏗️ \\ back`tick` @everyone · speckle.studio-kestrel.example · '
+            "2026-11-24 09:30"
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("age", "words"),
+    [
+        (timedelta(seconds=20), "just before"),
+        (timedelta(seconds=-20), "just before"),
+        (timedelta(minutes=1), "1 minute before"),
+        (timedelta(hours=5), "5 hours before"),
+        (timedelta(days=29), "29 days before"),
+        (timedelta(days=70), "2 months before"),
+        (timedelta(days=800), "2 years before"),
+    ],
+)
+def test_ages_are_told_in_words(age: timedelta, words: str) -> None:
+    now = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+    assert age_text(now - age, now) == words
+
+
+THREAD = CommentFacts("63e7c0f5c7", "Clash at *grid* C4", (ResourceRef("193f26c0fa"),))
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("comment_replied", "replied in a thread on **structure/level 1**:"),
+        ("comment_archived", "resolved a thread on **structure/level 1**."),
+        (
+            "comment_unarchived",
+            "re-opened a thread on **structure/level 1** that was resolved.",
+        ),
+        ("hidden_comment_mention", "in a comment on **structure/level 1**."),
+    ],
+)
+def test_a_threads_first_line_stands_below_in_small_print(
+    name: str, sentence: str, deliveries: dict[str, Delivery], context: RenderContext
+) -> None:
+    known = replace(context, facts=THREAD, model_names={"193f26c0fa": "structure/level 1"})
+    card = render(deliveries[name], known)
+    assert card is not None
+    assert sentence in card.description
+    assert card.description.endswith("\n-# Thread: Clash at \\*grid\\* C4")
+    assert "\nThread: Clash at *grid* C4" in card.plain_text()
+
+
+def test_a_received_version_is_named_and_linked(
+    deliveries: dict[str, Delivery], context: RenderContext
+) -> None:
+    facts = ReceivedFacts("c62c66ddf9", ModelRef("193f26c0fa", "structure/level 1"))
+    card = render(deliveries["commit_receive"], replace(context, facts=facts))
+    assert card is not None
+    assert "loaded a version of **structure/level 1**" in card.description
+    assert card.url is not None
+    assert card.url.endswith("/models/193f26c0fa@c62c66ddf9")
+
+
+def test_what_comes_later_is_filled_into_the_card_that_is_there(
+    deliveries: dict[str, Delivery], context: RenderContext
+) -> None:
+    delivery = deliveries["commit_create"]
+    noted = replace(context, notes=("This is the first event of the project here.",))
+    sent = render(delivery, noted)
+    assert sent is not None
+    sent = with_image(sent, "https://speckle.studio-kestrel.example/preview/a.png")
+    facts = VersionFacts(object_count=214, number=14)
+    card = fill_in(sent, delivery, replace(context, facts=facts))
+    at_once = render(delivery, replace(noted, facts=facts))
+    assert at_once is not None
+    assert card == replace(at_once, image=sent.image)
+    assert card.description.endswith("\n\nThis is the first event of the project here.")
+
+
+def test_filling_in_twice_changes_nothing_more(
+    fixture_name: str, deliveries: dict[str, Delivery], context: RenderContext
+) -> None:
+    card = render(deliveries[fixture_name], context)
+    if card is not None:
+        assert fill_in(card, deliveries[fixture_name], context) == card
