@@ -26,19 +26,24 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
 )
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from bot.errors import ConfigError, NotASpeckleLink, Problem
+from bot.speckle.answers import SpeckleApp
 from bot.speckle.links import normalise_server_url
 
 FERNET_KEY_BYTES: Final = 32  # https://github.com/fernet/spec/blob/master/Spec.md
 MAX_WEBHOOK_SECRET: Final = 255  # a longer one fails in Speckle's webhookCreate
 MAX_SHOWN: Final = 40  # characters of a wrong value that an error message repeats
+# An application's id and secret, and the server that it is registered on.
+APP_SHAPE: Final = re.compile(r"([\w-]+):([^\s:@]+)(?:@(https?://\S+))?", re.ASCII | re.IGNORECASE)
 MAX_DISCORD_ID: Final = 2**63 - 1
 DISCORD_API_PATH: Final = "/api/v10"
+REDIRECT_PATH: Final = "/link/callback"
 DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+psycopg")
 DRIVER_MENDS: Final[Mapping[str, str]] = {
     "sqlite": DRIVERS[0],
@@ -63,6 +68,10 @@ SECRET_MENDS: Final[Mapping[str, str]] = {
     "speckle_token": (
         "Make one on your Speckle server under /settings/user/developer "
         "and put it in .env as SPECKLE_TOKEN=..."
+    ),
+    "speckle_apps": (
+        "Register an application on your Speckle server under /settings/user/developer and put "
+        "its id and secret in .env as SPECKLE_APPS=id:secret"
     ),
     "speckle_webhook_secret": "Put it in .env as SPECKLE_WEBHOOK_SECRET=...",
 }
@@ -152,6 +161,41 @@ def _check_speckle_token(token: SecretStr) -> SecretStr:
             "Copy the token again, without the word Bearer.",
         )
     return token
+
+
+def _check_apps(apps: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
+    servers = info.data.get("speckle_servers")
+    if servers is None:  # it has a problem of its own
+        return apps
+    taken = set()
+    for number, app in enumerate(apps, start=1):
+        place = f"in place {number} of {len(apps)}"
+        server = _read_app(app, place, servers[0]).server_url
+        if server not in servers:
+            raise _wrong(
+                f"names a server {place} that is not one of SPECKLE_SERVERS.",
+                "Write its address as it stands there, or add it there.",
+            )
+        if server in taken:
+            raise _wrong(
+                f"names a second application for one server {place}.",
+                "Keep one for each server; an entry without @https://... is for the first of "
+                "SPECKLE_SERVERS.",
+            )
+        taken.add(server)
+    return apps
+
+
+def _read_app(app: SecretStr, place: str, first_server: str) -> SpeckleApp:
+    mend = "Write id:secret, or id:secret@https://speckle.example.com; commas stand between."
+    found = APP_SHAPE.fullmatch(app.get_secret_value())
+    if found is None:
+        raise _wrong(f"holds no application {place}.", mend)
+    app_id, secret, server = found.groups()
+    try:
+        return SpeckleApp(normalise_server_url(server) if server else first_server, app_id, secret)
+    except NotASpeckleLink:
+        raise _wrong(f"names no Speckle server {place}.", mend) from None
 
 
 def _check_webhook_secret(secret: SecretStr) -> SecretStr:
@@ -383,6 +427,16 @@ class Settings(_Section):
         "private addresses are allowed only because they are named here.",
         'a list of addresses, such as ["https://app.speckle.systems"]',
     )
+    # Below SPECKLE_SERVERS, which it is checked against.
+    speckle_apps: Annotated[
+        tuple[SecretStr, ...], BeforeValidator(_as_tuple), AfterValidator(_check_apps)
+    ] = _setting(
+        (),
+        "Applications that you registered on Speckle servers, so that people link their accounts "
+        "by signing in: `id:secret` for the first of `SPECKLE_SERVERS`, "
+        "`id:secret@https://speckle.example.com` for another one; comma-separated. Their redirect "
+        "URL is `PUBLIC_URL` with `/link/callback` behind it. Without one people paste a token.",
+    )
     discord_api_url: Annotated[str, AfterValidator(_check_discord_api_url)] | None = _setting(
         None,
         "A Discord-compatible API or rate-limit proxy instead of Discord's own. The gateway is "
@@ -409,6 +463,15 @@ class Settings(_Section):
     delivery: Delivery = Delivery()
     retention: Retention = Retention()
 
+    def apps(self) -> Mapping[str, SpeckleApp]:
+        """The applications for signing in, by the server that each is registered on."""
+        read = (_read_app(app, "", self.speckle_servers[0]) for app in self.speckle_apps)
+        return {app.server_url: app for app in read}
+
+    def redirect_url(self) -> str | None:
+        """Where a Speckle server sends people back to after they signed in."""
+        return None if self.public_url is None else self.public_url + REDIRECT_PATH
+
     def secret_values(self) -> tuple[str, ...]:
         """Each text that must never be seen in a log, for the redacting log processor."""
         secrets = (
@@ -416,6 +479,8 @@ class Settings(_Section):
             *self.encryption_keys,
             self.speckle_token,
             self.speckle_webhook_secret,
+            *self.speckle_apps,
+            *(SecretStr(app.secret) for app in self.apps().values()),
         )
         password = urlsplit(self.database_url).password
         found = [secret.get_secret_value() for secret in secrets if secret]

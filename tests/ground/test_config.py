@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from bot.config import Settings, load_settings, misspelt_names
 from bot.errors import ConfigError, Problem
+from bot.speckle.answers import SpeckleApp
 
 TOKEN: Final = "MTE4MDAwMDAwMDAwMDAwMDAwMQ.GabcDe.kJ8sL0pQ2rT4vW6xY8zA1bC3dE5fG7hI9jK1lM"
 KEY: Final = Fernet.generate_key().decode()
@@ -81,6 +82,7 @@ def test_every_plain_name_is_read_from_the_environment(host: Host) -> None:
         "ENCRYPTION_KEYS": f"{KEY}, {other}",
         "SPECKLE_TOKEN": "a" * 42,
         "SPECKLE_WEBHOOK_SECRET": "tide and $TIMBER",
+        "SPECKLE_APPS": "4a8173073e:aa11bb22cc, 5b9284184f:dd@http://10.0.0.7:3000/",
         "DATABASE_URL": "postgresql+psycopg://bot:pass@db/bot",
         "PUBLIC_URL": "https://Bot.Example.com/speckle/",
         "WEBHOOK_HOST": "0.0.0.0",  # noqa: S104
@@ -95,6 +97,10 @@ def test_every_plain_name_is_read_from_the_environment(host: Host) -> None:
         encryption_keys=(SecretStr(KEY), SecretStr(other)),
         speckle_token=SecretStr("a" * 42),
         speckle_webhook_secret=SecretStr("tide and $TIMBER"),
+        speckle_apps=(
+            SecretStr("4a8173073e:aa11bb22cc"),
+            SecretStr("5b9284184f:dd@http://10.0.0.7:3000/"),
+        ),
         database_url="postgresql+psycopg://bot:pass@db/bot",
         public_url="https://bot.example.com/speckle",
         webhook_host="0.0.0.0",  # noqa: S104
@@ -298,3 +304,51 @@ def test_the_database_password_is_among_the_secrets() -> None:
     url = "postgresql+psycopg://bot:low-tide@db/bot"
     settings = Settings(database_url=url, discord_token=SecretStr(TOKEN))
     assert settings.secret_values() == (TOKEN, "low-tide")
+
+
+# ── applications for signing in ───────────────────────────────────────────────────────────────
+
+
+def test_an_application_is_for_the_first_server_unless_it_names_another(host: Host) -> None:
+    host.config.write_text('speckle_servers = ["https://one.example", "https://two.example"]\n')
+    host.environ["SPECKLE_APPS"] = (
+        "4a8173073e:first-secret,5b9284184f:second-secret@HTTPS://two.example/"
+    )
+    host.environ["PUBLIC_URL"] = "https://bot.example/speckle/"
+    settings = host.load()
+    assert dict(settings.apps()) == {
+        "https://one.example": SpeckleApp("https://one.example", "4a8173073e", "first-secret"),
+        "https://two.example": SpeckleApp("https://two.example", "5b9284184f", "second-secret"),
+    }
+    assert {"first-secret", "second-secret"} <= set(settings.secret_values())
+    assert settings.redirect_url() == "https://bot.example/speckle/link/callback"
+
+
+@pytest.mark.parametrize(
+    ("apps", "what"),
+    [
+        ("4a8173073e", "holds no application in place 1 of 1"),
+        ("a:swordfish,:swordfish", "holds no application in place 2 of 2"),
+        ("a:sword fish", "holds no application in place 1 of 1"),
+        ("a:swordfish@ftp://one.example", "holds no application in place 1 of 1"),
+        ("a:swordfish@https://", "holds no application in place 1 of 1"),
+        ("a:swordfish@https://:8080", "names no Speckle server in place 1 of 1"),
+        ("a:swordfish@https://three.example", "names a server in place 1 of 1"),
+        ("a:swordfish,b:swordfish@https://one.example", "second application for one server"),
+    ],
+)
+def test_a_bad_application_is_named_by_its_place_and_its_secret_never_shown(
+    host: Host, apps: str, what: str
+) -> None:
+    host.config.write_text('speckle_servers = ["https://one.example"]\n')
+    host.env.write_text(f"SPECKLE_APPS={apps}\n")
+    problem = host.problem()
+    assert problem.where == ".env, line 1"
+    assert what in problem.what
+    assert "swordfish" not in str(problem)
+    assert problem.mend
+
+
+def test_applications_say_nothing_while_the_servers_are_wrong(host: Host) -> None:
+    host.environ |= {"SPECKLE_SERVERS": "nonsense", "SPECKLE_APPS": "a:b"}
+    assert "SPECKLE_SERVERS" in host.problem().what
