@@ -1,0 +1,102 @@
+"""Who asks, and what they may: the order of the checks is the recorded server's."""
+
+from dataclasses import dataclass
+
+from graphql import GraphQLError
+
+from tests.speckle_server import refusals
+from tests.speckle_server.world import CONTRIBUTOR, OWNER, Project, Token, User, World
+
+
+@dataclass(frozen=True)
+class Asking:
+    """One question's asker; without a token a stranger."""
+
+    world: World
+    token: Token | None
+    url: str
+
+    @property
+    def user(self) -> User | None:
+        """The person behind the token."""
+        return None if self.token is None else self.token.user
+
+    def need_user(self) -> User:
+        """The person; a refusal for a stranger."""
+        if self.token is None:
+            raise refusals.no_token()
+        return self.token.user
+
+    def need_scope(self, scope: str) -> None:
+        """A refusal for a token without the scope; strangers are judged elsewhere."""
+        if self.token is not None and scope not in self.token.scopes:
+            raise refusals.no_scope(scope)
+
+    def limited_away(self, project_id: str) -> bool:
+        """Whether the token is limited to other projects."""
+        only = None if self.token is None else self.token.only
+        return only is not None and project_id not in only
+
+    def readable(self, project_id: str) -> Project:
+        """The project, if it may be read."""
+        if self.limited_away(project_id):
+            raise refusals.forbidden(refusals.NOT_THIS_RESOURCE)
+        project = self.world.projects.get(project_id)
+        if project is None:
+            raise refusals.refused("Project not found", "STREAM_NOT_FOUND", 404)
+        if not project.is_public and project.role_of(self.user) is None:
+            told = refusals.NO_SESSION if self.user is None else refusals.NO_ACCESS
+            raise refusals.forbidden(told)
+        self.need_scope("streams:read")
+        return project
+
+    def need_owner(self, project: Project) -> None:
+        """A refusal for whoever does not own the project, in the words of newer fields."""
+        role = project.role_of(self.need_user())
+        if role is None:
+            raise refusals.forbidden(refusals.NO_ACCESS)
+        if role != OWNER:
+            raise refusals.forbidden(refusals.NOT_ENOUGH)
+
+    def owned(self, stream_id: str) -> Project:
+        """The project of a webhook mutation, in the words of older fields."""
+        self.need_user()
+        self.need_scope("streams:write")
+        project = self.world.projects.get(stream_id)
+        if project is None:
+            raise refusals.forbidden(f"Resource of type streams with {stream_id} not found")
+        role = project.role_of(self.user)
+        if role is None or self.limited_away(stream_id):
+            raise refusals.forbidden(refusals.NOT_THIS_RESOURCE)
+        if role != OWNER:
+            raise refusals.forbidden(refusals.NOT_AUTHORIZED)
+        return project
+
+    def may(self, project: Project, what: str) -> dict[str, object]:
+        """One of `permissions{…}`: it looks at the person, not at the token."""
+        if what == "canRead":
+            return _check(None)
+        role = project.role_of(self.user)
+        if self.user is None:
+            return _check(("ServerNoSession", refusals.NO_SESSION))
+        if what == "canCreateComment" and project.public_comments:
+            return _check(None)
+        if role is None:
+            return _check(("ProjectNoAccess", refusals.NO_ACCESS))
+        enough = {
+            "canReadSettings": role in (OWNER, CONTRIBUTOR),
+            "canPublish": role in (OWNER, CONTRIBUTOR),
+            "canLoad": role in (OWNER, CONTRIBUTOR),
+            "canCreateModel": role in (OWNER, CONTRIBUTOR),
+            "canCreateComment": True,
+            "canRequestRender": True,
+        }.get(what, role == OWNER)
+        return _check(None if enough else ("ProjectNotEnoughPermissions", refusals.NOT_ENOUGH))
+
+
+def _check(why_not: tuple[str, str] | None) -> dict[str, object]:
+    code, message = why_not or ("OK", "OK")
+    return {"authorized": why_not is None, "code": code, "message": message}
+
+
+Refusal = GraphQLError
