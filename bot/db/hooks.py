@@ -193,15 +193,21 @@ class Hooks:
             return await self._changed(connection, hook_id, values)
 
     async def saw(
-        self, hook_id: int, project_name: str, visibility: str, account_id: int | None = None
+        self,
+        hook_id: int,
+        project_name: str,
+        visibility: str,
+        account_id: int,
+        *,
+        replace: bool = False,
     ) -> Hook | None:
-        """Remember the project as an account has just seen it, and the account if there was none.
+        """Remember the project as this account has just seen it.
 
-        None if there is no such hook.
+        The hook asks with the account from now on if it had none, or with `replace`. None if there
+        is no such hook.
         """
-        values: dict[str, Any] = {"project_name": project_name, "visibility": visibility}
-        if account_id is not None:
-            values["account_id"] = func.coalesce(hooks.c.account_id, account_id)
+        asks = account_id if replace else func.coalesce(hooks.c.account_id, account_id)
+        values = {"project_name": project_name, "visibility": visibility, "account_id": asks}
         async with self._changing() as connection:
             row = await self._locked(connection, hook_id)
             return None if row is None else await self._changed(connection, hook_id, values)

@@ -1,0 +1,123 @@
+"""Whether a Speckle server's webhooks would reach this very bot under its PUBLIC_URL."""
+
+import asyncio
+import ipaddress
+import socket
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+import aiohttp
+
+INSTANCE_PATH = "/instance"  # answered by bot/webhook_listener.py
+INSTANCE_FACT = "instance.id"
+WITHIN_S = 5.0
+LOOK_UP_WITHIN_S = 2.0
+MOST_BYTES = 256  # of an answer; the id has 32
+# https://www.iana.org/assignments/special-use-domain-names, and what home routers hand out
+PRIVATE_ENDINGS = (".localhost", ".local", ".internal", ".lan", ".home", ".home.arpa", ".test")
+
+
+class Unreachable(StrEnum):
+    """What is wrong with PUBLIC_URL."""
+
+    MISSING = "missing"
+    NOT_HTTPS = "not_https"
+    PRIVATE = "private"
+    NO_ANSWER = "no_answer"
+    REDIRECTS = "redirects"
+    NOT_THIS_BOT = "not_this_bot"
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How PUBLIC_URL looks from here to webhooks of one Speckle server.
+
+    `problem` keeps a webhook from being made; `detail` says what was seen. `local_speckle`: that
+    server has a private address, so its webhook-service needs ALLOW_LOCAL_NETWORK=true to call a
+    private one, as the bot's is if `local_bot`.
+    """
+
+    problem: Unreachable | None = None
+    detail: str = ""
+    local_speckle: bool = False
+    local_bot: bool = False
+
+
+class Reach:
+    """Looks at the operator's PUBLIC_URL; nothing that a user typed is ever fetched.
+
+    `instance` is the id that this bot's listener answers under INSTANCE_PATH.
+    """
+
+    def __init__(self, public_url: str | None, instance: str) -> None:
+        self.public_url = None if public_url is None else public_url.rstrip("/")
+        self._instance = instance
+
+    async def check(self, server_url: str) -> Reached:
+        """Look at it from the side of this Speckle server."""
+        url = self.public_url
+        if url is None:
+            return Reached(Unreachable.MISSING)
+        host = urlsplit(url).hostname or ""
+        local_speckle, local_bot = await asyncio.gather(
+            _is_private(urlsplit(server_url).hostname or ""), _is_private(host)
+        )
+        # A name that only resolves to private addresses here may well be public elsewhere.
+        if not local_speckle and _is_private_by_name(host):
+            return Reached(Unreachable.PRIVATE, host, local_speckle, local_bot)
+        if not local_speckle and urlsplit(url).scheme != "https":
+            return Reached(Unreachable.NOT_HTTPS, "", local_speckle, local_bot)
+        problem, detail = await self._ask(url)
+        return Reached(problem, detail, local_speckle, local_bot)
+
+    async def _ask(self, url: str) -> tuple[Unreachable | None, str]:
+        timeout = aiohttp.ClientTimeout(total=WITHIN_S)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as http,
+                http.get(f"{url}{INSTANCE_PATH}", allow_redirects=False) as answer,
+            ):
+                if 300 <= answer.status < 400:
+                    where = urlsplit(answer.headers.get("Location", ""))
+                    return Unreachable.REDIRECTS, f"{where.scheme}://{where.netloc}"
+                body = await answer.content.read(MOST_BYTES)
+        except TimeoutError:
+            return Unreachable.NO_ANSWER, f"no answer within {WITHIN_S:g} s"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Unreachable.NO_ANSWER, _reason(error)
+        if body.strip() != self._instance.encode():
+            return Unreachable.NOT_THIS_BOT, f"HTTP {answer.status}"
+        return None, ""
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name is not known"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "its certificate is not valid"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "the connection was refused or did not come about"
+    return type(error).__name__
+
+
+async def _is_private(host: str) -> bool:
+    """Whether the host is private by its name, or resolves to nothing but private addresses."""
+    if _is_private_by_name(host):
+        return True
+    try:
+        async with asyncio.timeout(LOOK_UP_WITHIN_S):
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):  # TimeoutError is an OSError
+        return False
+    addresses = [str(address[4][0]) for address in found]
+    return bool(addresses) and all(_is_private_by_name(address) for address in addresses)
+
+
+def _is_private_by_name(host: str) -> bool:
+    host = host.rstrip(".").lower()
+    try:
+        return not ipaddress.ip_address(host.partition("%")[0]).is_global
+    except ValueError:
+        return "." not in host or f".{host}".endswith(PRIVATE_ENDINGS)

@@ -1,0 +1,517 @@
+"""The webhook of a guild's own hook, made and kept right at Speckle with a linked account.
+
+The database is changed first and Speckle is made to follow, so a kill in between leaves something
+that the next look mends: a webhook is found by its URL before one is made, and one that is to go
+stays noted until it is gone.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypeVar
+from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
+
+import structlog
+
+from bot.db.rows import (
+    Account,
+    Hook,
+    HookKind,
+    HookState,
+    PauseReason,
+    Removal,
+    Subscription,
+    SubscriptionState,
+)
+from bot.errors import (
+    SpeckleError,
+    SpeckleForbidden,
+    SpeckleNotFound,
+    SpeckleScopeMissing,
+    SpeckleTokenRefused,
+    SpeckleUnavailable,
+)
+from bot.services.accounts import AccountService, Question
+from bot.services.reach import Reach, Reached
+from bot.services.setup import kinds_wanted
+from bot.speckle.answers import CallStatus, Login, ProjectRights, Scope, SpeckleWebhook
+from bot.speckle.events import TRIGGERS, EventKind
+from bot.speckle.filters import Filters
+from bot.speckle.gateway import SpeckleGateway
+from bot.storage import Storage
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+MOST_WEBHOOKS = 100  # of one project; a Speckle Server 2.31 refuses the next
+READ_WITHIN_S = 6.0
+# Newer public servers document these; their data is not known, so they arrive as unknown events.
+ISSUE_TRIGGERS = ("issue_created", "issue_updated", "issue_reply_created", "issue_deleted")
+REMOVAL_RETRY_S = (300.0, 1800.0, 3600.0)  # then hourly
+MOST_REMOVAL_TRIES = 14 * 24
+PASSED_ON = (SpeckleTokenRefused, SpeckleScopeMissing, SpeckleForbidden, SpeckleNotFound)
+"""What one account cannot do and another one perhaps can."""
+
+
+class Done(StrEnum):
+    """What was done to a webhook at Speckle."""
+
+    MADE = "made"
+    MADE_AGAIN = "made_again"  # somebody had deleted it
+    CHANGED = "changed"  # because the filters changed
+    REPAIRED = "repaired"  # somebody had changed it
+    NOTHING = "nothing"
+
+
+class WhyNot(StrEnum):
+    """What keeps the bot from making or changing a webhook."""
+
+    NOT_OWNER = "not_owner"
+    NO_SCOPE = "no_scope"
+    TOKEN_REFUSED = "token_refused"  # noqa: S105
+    UNREACHABLE = "unreachable"
+    FULL = "full"
+    SPECKLE_AWAY = "speckle_away"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The webhook is as it should be; `switched_off`: but for somebody who switched it off.
+
+    `mended` names what was not right, `doubles` counts webhooks with the same address that were
+    removed. `local_network`: Speckle's webhook-service needs ALLOW_LOCAL_NETWORK=true for it.
+    """
+
+    done: Done
+    switched_off: bool = False
+    mended: tuple[str, ...] = ()
+    doubles: int = 0
+    local_network: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotKept:
+    """The webhook could not be made or changed; `detail` is Speckle's word or a scope.
+
+    `owners` are names whom to ask, as far as they are known; `made`: the bot has made one earlier.
+    """
+
+    why: WhyNot
+    detail: str = ""
+    owners: tuple[str, ...] = ()
+    reached: Reached | None = None
+    made: bool = False
+
+
+class Gone(StrEnum):
+    """What became of a webhook that is no longer wanted."""
+
+    REMOVED = "removed"
+    LATER = "later"  # Speckle does not answer; it is tried again
+    BY_HAND = "by_hand"  # the account may not remove it any more
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """Subscriptions that go on with another member's account, and what became of the webhook."""
+
+    subscriptions: tuple[Subscription, ...]
+    rights: ProjectRights
+    webhook: Kept | NotKept | None
+
+
+class WebhookService:
+    """Makes, changes, repairs and removes webhooks at Speckle.
+
+    `description` gives what a webhook says of itself, by guild id.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        gateway: SpeckleGateway,
+        accounts: AccountService,
+        reach: Reach,
+        *,
+        description: Callable[[int], str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._storage = storage
+        self._gateway = gateway
+        self._accounts = accounts
+        self._reach = reach
+        self._description = description
+        self._now = now
+        # Only the process with Discord's connection gets here, so a lock of its own suffices.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    # ── rights ────────────────────────────────────────────────────────────────────────────────
+
+    async def rights(self, account: Account, project_id: str) -> ProjectRights:
+        """What a person may do in a project, asked now. Errors: those of the gateway."""
+        return await self._accounts.as_account(
+            account.id,
+            lambda login: self._gateway.project(login, project_id, within_s=READ_WITHIN_S),
+        )
+
+    async def why_not_made(self, account: Account, rights: ProjectRights) -> NotKept | None:
+        """Why this account cannot make the project's webhook; None if it can."""
+        if not rights.may_webhooks:
+            owners = await self._owners(account, rights.id)
+            return NotKept(WhyNot.NOT_OWNER, rights.why_not or "", owners)
+        if Scope.STREAMS_WRITE not in account.scopes:
+            return NotKept(WhyNot.NO_SCOPE, Scope.STREAMS_WRITE)
+        return None
+
+    async def _owners(self, account: Account, project_id: str) -> tuple[str, ...]:
+        try:
+            return await self._accounts.as_account(
+                account.id,
+                lambda login: self._gateway.owners(login, project_id, within_s=READ_WITHIN_S),
+            )
+        except SpeckleError:
+            return ()
+
+    # ── make, change, repair ──────────────────────────────────────────────────────────────────
+
+    async def keep(
+        self,
+        hook_id: int,
+        account_id: int | None = None,
+        *,
+        new_secret: bool = False,
+        looking: bool = False,
+    ) -> Kept | NotKept | None:
+        """Have the hook's webhook as its channels want it now.
+
+        With an account, one is made if there is none; without, only what the bot made before is
+        looked after. None if there is nothing of the bot's to look after. `new_secret`: hand over
+        the secret; `looking`: nothing was changed on this side, so what differs was done there.
+        """
+        hook = await self._storage.hooks.get(hook_id)
+        if hook is None or hook.key is None:
+            return None
+        async with self._locked(hook.key):
+            hook = await self._storage.hooks.get(hook_id)
+            if hook is None or hook.kind is not HookKind.OWN or hook.state is HookState.CLOSED:
+                return None
+            made_with = hook.account_id if hook.webhook_id is not None else None
+            candidates = [one for one in dict.fromkeys((made_with, account_id)) if one is not None]
+            return await self._keep_with_one_of(candidates, hook, new_secret, looking)
+
+    async def _keep_with_one_of(
+        self, account_ids: Sequence[int], hook: Hook, new_secret: bool, looking: bool
+    ) -> Kept | NotKept | None:
+        failed: NotKept | None = None
+        for account_id in account_ids:
+            try:
+                return await self._keep(hook, account_id, new_secret, looking)
+            except PASSED_ON as error:
+                failed = _not_kept(error, hook)
+            except SpeckleError as error:
+                failed = _not_kept(error, hook)
+                break
+        if failed is not None:
+            log.warning("webhooks.not_kept", hook_id=hook.id, why=failed.why.value)
+        return failed
+
+    async def _keep(
+        self, hook: Hook, account_id: int, new_secret: bool, looking: bool
+    ) -> Kept | NotKept | None:
+        subscriptions = await self._storage.subscriptions.of_hook(hook.id)
+        if not subscriptions:
+            return None
+        triggers = triggers_of(subscription.filters for subscription in subscriptions)
+        found = await self._ask(account_id, self._list(hook.project_id))
+        mine = [one for one in found if _is_ours(one, hook)]
+        mine.sort(key=lambda one: one.id != hook.webhook_id)
+        if not mine:
+            return await self._make(hook, account_id, triggers, len(found))
+        there, *doubles = mine
+        for double in doubles:
+            await self._ask(account_id, self._delete(hook.project_id, double.id))
+        adopted = there.id != hook.webhook_id
+        hand_over = (
+            new_secret
+            or adopted
+            or not there.has_secret
+            or len(hook.secrets) > 1  # renewed; whether Speckle has heard of it is not written down
+            or (looking and await self._last_call_failed(hook, account_id, there.id))
+        )
+        kept = await self._mend(hook, account_id, there, triggers, hand_over, looking)
+        if isinstance(kept, NotKept):
+            return kept
+        await self._note(hook, account_id, there.id)
+        return Kept(
+            Done.MADE if adopted and hook.webhook_id is None else kept.done,
+            not there.enabled,
+            kept.mended,
+            len(doubles),
+            kept.local_network,
+        )
+
+    async def _make(
+        self, hook: Hook, account_id: int, triggers: Sequence[str], there: int
+    ) -> Kept | NotKept | None:
+        made_before = hook.webhook_id is not None
+        if there >= MOST_WEBHOOKS:
+            return NotKept(WhyNot.FULL, str(there), made=made_before)
+        reached = await self._reach.check(hook.server_url)
+        if reached.problem is not None:
+            return NotKept(WhyNot.UNREACHABLE, reached=reached, made=made_before)
+
+        async def create(login: Login) -> str:
+            return await self._gateway.create_webhook(
+                login,
+                hook.project_id,
+                url=self._url(hook),
+                description=self._description(hook.guild_id),
+                triggers=triggers,
+                secret=hook.secrets[0],
+            )
+
+        webhook_id = await self._ask(account_id, create)
+        if await self._note(hook, account_id, webhook_id) is None:
+            # The hook went while Speckle was asked, and nobody else knows of this webhook.
+            await self._ask(account_id, self._delete(hook.project_id, webhook_id))
+            return None
+        log.info("webhooks.made", hook_id=hook.id, again=made_before)
+        done = Done.MADE_AGAIN if made_before else Done.MADE
+        return Kept(done, local_network=reached.local_speckle and reached.local_bot)
+
+    async def _mend(
+        self,
+        hook: Hook,
+        account_id: int,
+        there: SpeckleWebhook,
+        triggers: Sequence[str],
+        hand_over: bool,
+        looking: bool,
+    ) -> Kept | NotKept:
+        """Set right what differs; whether it is switched on is left as it is."""
+        url = self._url(hook) if self._reach.public_url is not None else there.url
+        mended: list[str] = []
+        if there.url != url:
+            reached = await self._reach.check(hook.server_url)
+            if reached.problem is not None:
+                return NotKept(WhyNot.UNREACHABLE, reached=reached, made=True)
+            mended.append("address")
+        if not there.has_secret:
+            mended.append("secret")
+        differs = set(there.triggers) != set(triggers)
+        if differs and looking:
+            mended.append("events")
+        if not (differs or mended or hand_over):
+            return Kept(Done.NOTHING)
+
+        async def change(login: Login) -> None:
+            await self._gateway.update_webhook(
+                login,
+                hook.project_id,
+                there.id,
+                url=url,
+                description=there.description or self._description(hook.guild_id),
+                triggers=triggers,
+                secret=hook.secrets[0] if hand_over else None,
+                enabled=there.enabled,
+            )
+
+        await self._ask(account_id, change)
+        log.info("webhooks.changed", hook_id=hook.id, mended=mended)
+        done = Done.REPAIRED if mended else Done.CHANGED if differs else Done.NOTHING
+        return Kept(done, mended=tuple(mended))
+
+    async def _last_call_failed(self, hook: Hook, account_id: int, webhook_id: str) -> bool:
+        """Whether Speckle's last call failed, as all do while it has another secret than we."""
+        history = await self._ask(
+            account_id,
+            lambda login: self._gateway.history(
+                login, hook.project_id, webhook_id, 1, bodies=False, within_s=READ_WITHIN_S
+            ),
+        )
+        return any(call.status is CallStatus.FAILED for call in history.calls)
+
+    async def _note(self, hook: Hook, account_id: int, webhook_id: str) -> Hook | None:
+        if (hook.webhook_id, hook.account_id, hook.state) == (
+            webhook_id,
+            account_id,
+            HookState.LIVE,
+        ):
+            return hook
+        return await self._storage.hooks.made(hook.id, account_id, webhook_id)
+
+    async def look_at_all(self) -> AsyncIterator[tuple[Hook, Kept | NotKept]]:
+        """Look at each webhook that the bot made; gives those where something was found."""
+        for removal in await self._storage.removals.due():
+            await self._remove(removal)
+        for hook in await self._storage.hooks.with_webhooks():
+            kept = await self.keep(hook.id, looking=True)
+            if kept is not None and kept != Kept(Done.NOTHING):
+                yield hook, kept
+
+    # ── remove ────────────────────────────────────────────────────────────────────────────────
+
+    async def remove(self, removal_id: int) -> Gone:
+        """Remove the webhook of a hook that is gone; if Speckle is away it is tried again."""
+        removal = await self._storage.removals.get(removal_id)
+        return Gone.REMOVED if removal is None else await self._remove(removal)
+
+    async def _remove(self, removal: Removal) -> Gone:
+        async with self._locked(removal.key):
+            try:
+                await self._delete_ours(removal.account_id, removal.project_id, removal.key)
+            except SpeckleNotFound:
+                gone = Gone.REMOVED  # with its project
+            except SpeckleUnavailable:
+                if await self._postpone(removal):
+                    return Gone.LATER
+                gone = Gone.BY_HAND
+            except SpeckleError as error:
+                log.warning("webhooks.not_removed", project=removal.project_id, why=error.reason)
+                gone = Gone.BY_HAND
+            else:
+                gone = Gone.REMOVED
+            await self._storage.removals.done(removal.id)
+        log.info("webhooks.removal", project=removal.project_id, outcome=gone.value)
+        return gone
+
+    async def _postpone(self, removal: Removal) -> bool:
+        """Try it again later; False if it was tried often enough."""
+        if removal.attempts >= MOST_REMOVAL_TRIES:
+            return False
+        wait_s = REMOVAL_RETRY_S[min(removal.attempts, len(REMOVAL_RETRY_S) - 1)]
+        await self._storage.removals.postpone(removal.id, self._now() + timedelta(seconds=wait_s))
+        return True
+
+    async def _delete_ours(self, account_id: int, project_id: str, key: str) -> None:
+        for webhook in await self._ask(account_id, self._list(project_id)):
+            if _ends_in(webhook.url, key):
+                await self._ask(account_id, self._delete(project_id, webhook.id))
+
+    # ── unlinking, taking over ────────────────────────────────────────────────────────────────
+
+    async def let_go(self, account: Account) -> None:
+        """Before an account is forgotten: remove its webhooks and pause what hangs on it.
+
+        Webhooks are removed as far as Speckle answers. Hooks keep their addresses, so that another
+        linked member can take over.
+        """
+        away = False
+        for hook in await self._storage.hooks.of_account(account.id):
+            if hook.webhook_id is None or hook.key is None or away:
+                continue
+            async with self._locked(hook.key):
+                try:
+                    await self._delete_ours(account.id, hook.project_id, hook.key)
+                except SpeckleUnavailable:  # nor will it answer for the others
+                    away = True
+                except SpeckleError as error:
+                    log.warning("webhooks.not_removed", hook_id=hook.id, why=error.reason)
+        detail = f"<@{account.discord_user_id}> unlinked the Speckle account that it hung on"
+        paused = await self._storage.hooks.let_go(account.id, detail)
+        log.info("webhooks.let_go", account_id=account.id, paused=len(paused), away=away)
+
+    async def take_over(
+        self, hook: Hook, account: Account, subscriptions: Sequence[Subscription]
+    ) -> TakenOver:
+        """Go on with another member's account, which has to have access to the project.
+
+        Subscriptions that were paused for lost access go on; an owner's account also makes the
+        webhook again, if it is gone. Whether the member may decide for the channels is not asked
+        here. Errors: those of the gateway, before anything was changed.
+        """
+        rights = await self.rights(account, hook.project_id)
+        replaced = hook.account_id is None or not await self._still_sees(hook)
+        await self._storage.hooks.saw(
+            hook.id, rights.name, rights.visibility, account.id, replace=replaced
+        )
+        webhook: Kept | NotKept | None = await self.why_not_made(account, rights)
+        if webhook is None:
+            webhook = await self.keep(hook.id, account.id, looking=True)
+        elif hook.state is HookState.LIVE:
+            webhook = None  # what is there goes on without being looked after
+        for subscription in subscriptions:
+            await self._storage.subscriptions.set_account(subscription.id, account.id)
+            if subscription.pause_reason is PauseReason.ACCESS_LOST:
+                await self._storage.subscriptions.set_state(
+                    subscription.id, SubscriptionState.ACTIVE
+                )
+        now = [await self._storage.subscriptions.get(one.id) for one in subscriptions]
+        return TakenOver(tuple(one for one in now if one is not None), rights, webhook)
+
+    async def _still_sees(self, hook: Hook) -> bool:
+        """Whether the hook's own account still has access; yes if it cannot be asked now."""
+        if hook.account_id is None:
+            return False
+        try:
+            await self._ask(
+                hook.account_id,
+                lambda login: self._gateway.project(login, hook.project_id, within_s=READ_WITHIN_S),
+            )
+        except PASSED_ON:
+            return False
+        except SpeckleError:
+            return True
+        return True
+
+    # ── asking ────────────────────────────────────────────────────────────────────────────────
+
+    def _url(self, hook: Hook) -> str:
+        return f"{self._reach.public_url}/webhooks/{hook.key}"
+
+    async def _ask(self, account_id: int, question: Question[T]) -> T:
+        return await self._accounts.as_account(account_id, question)
+
+    def _list(self, project_id: str) -> Question[list[SpeckleWebhook]]:
+        return lambda login: self._gateway.webhooks(login, project_id, within_s=READ_WITHIN_S)
+
+    def _delete(self, project_id: str, webhook_id: str) -> Question[None]:
+        return lambda login: self._gateway.delete_webhook(login, project_id, webhook_id)
+
+    def _locked(self, key: str) -> asyncio.Lock:
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        return lock
+
+
+def triggers_of(filters: Iterable[Filters]) -> tuple[str, ...]:
+    """Speckle's names of all events that at least one of the filters lets through."""
+    kinds = kinds_wanted(filters)
+    names = [name for kind in kinds for name in TRIGGERS[kind]]
+    if EventKind.UNKNOWN in kinds:
+        names += ISSUE_TRIGGERS
+    return tuple(dict.fromkeys(names))
+
+
+def _is_ours(webhook: SpeckleWebhook, hook: Hook) -> bool:
+    return webhook.id == hook.webhook_id or _ends_in(webhook.url, hook.key or "")
+
+
+def _ends_in(url: str, key: str) -> bool:
+    """Whether a webhook leads to the hook with this key, whatever PUBLIC_URL was at the time."""
+    return urlsplit(url).path.endswith(f"/webhooks/{key}")
+
+
+def _not_kept(error: SpeckleError, hook: Hook) -> NotKept:
+    return NotKept(why_not(error), error.reason, made=hook.webhook_id is not None)
+
+
+def why_not(error: SpeckleError) -> WhyNot:
+    """What a Speckle server's answer means for what was asked of it."""
+    match error:
+        case SpeckleUnavailable():
+            return WhyNot.SPECKLE_AWAY
+        case SpeckleTokenRefused():
+            return WhyNot.TOKEN_REFUSED
+        case SpeckleScopeMissing():
+            return WhyNot.NO_SCOPE
+        case SpeckleForbidden() | SpeckleNotFound():
+            return WhyNot.NOT_OWNER
+        case _:
+            return WhyNot.REFUSED
