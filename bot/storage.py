@@ -13,6 +13,7 @@ from bot.db.engine import Database, parse_url, sqlite_path
 from bot.db.facts import Facts
 from bot.db.fill_ins import FillIns
 from bot.db.guilds import Guilds
+from bot.db.history import History
 from bot.db.hooks import Hooks
 from bot.db.inbox import Inbox
 from bot.db.leader import Leader
@@ -49,6 +50,7 @@ class Storage:
         self.link_requests = LinkRequests(database, vault, now)
         self.subscriptions = Subscriptions(database, now, self.hooks.forget)
         self.inbox = Inbox(database, now)
+        self.history = History(database, now)
         self.outbox = Outbox(database, now)
         self.fill_ins = FillIns(database, now)
         self.edits = Edits(database, now)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, or_, select, text, update
+from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,7 +22,7 @@ from bot.db.rows import (
     NewInbox,
     TraceLine,
 )
-from bot.db.tables import IS_NEW, inbox
+from bot.db.tables import HAS_KEY, IS_NEW, inbox
 from bot.errors import StorageUnavailable
 
 # A Speckle server with several replicas sends one event several times within seconds.
@@ -123,16 +123,33 @@ class Inbox:
         *,
         event_name: str,
         ingested: Sequence[Ingested],
+        event_key: str | None = None,
     ) -> list[int]:
         """Write all that an event led to, in one transaction; the ids of its new cards.
 
-        A row that is finished already writes nothing and gives none.
+        `event_key` tells the event from all others of its project. A row that is finished already
+        writes nothing and gives none.
         """
         now = self._now()
         async with self._database.writing() as connection:
-            if not await self._end(connection, row_id, InboxState.DONE, trace, event_name):
+            if not await self._end(
+                connection, row_id, InboxState.DONE, trace, event_name, event_key
+            ):
                 return []
             return await write_ingested(self._database, connection, row_id, ingested, now)
+
+    async def shown_already(self, row: InboxRow, event_key: str) -> bool:
+        """Whether the same event came another way and has been shown.
+
+        A webhook's event that was fetched from the activity list before it came; a fetched one
+        whose webhook came nevertheless.
+        """
+        other = and_(HAS_KEY, inbox.c.lane == row.lane, inbox.c.event_key == event_key)
+        if row.source is not InboxSource.ACTIVITY:
+            other = and_(other, inbox.c.source == InboxSource.ACTIVITY)
+        done = and_(other, inbox.c.id != row.id, inbox.c.state == InboxState.DONE)
+        async with self._database.reading() as connection:
+            return await connection.scalar(select(inbox.c.id).where(done).limit(1)) is not None
 
     async def postpone(
         self, row_id: int, trace: Sequence[TraceLine], next_try_at: datetime
@@ -158,6 +175,7 @@ class Inbox:
         state: InboxState,
         trace: Sequence[TraceLine],
         event_name: str | None,
+        event_key: str | None = None,
     ) -> bool:
         statement = (
             update(inbox)
@@ -166,6 +184,7 @@ class Inbox:
                 state=state,
                 trace=_json(trace),
                 event_name=event_name,
+                event_key=event_key,
                 finished_at=self._now(),
                 next_try_at=None,
             )
@@ -218,7 +237,7 @@ class Inbox:
         """The latest rows of the last minute, by body: those of these bodies at least."""
         since = min(item.received_at for item in items) - DUPLICATE_WITHIN
         if not self._database.is_sqlite:
-            _lock_digests(connection, items)
+            lock_keys(connection, {item.digest for item in items})
             digests = list({item.digest for item in items})
             return _kept(connection.execute(RECENT_OF_THESE, {"since": since, "digests": digests}))
         if self._last_id is None:
@@ -239,11 +258,12 @@ class Inbox:
             del recent[body]
 
 
-def _lock_digests(connection: Connection, items: Sequence[NewInbox]) -> None:
-    """Make another process that has the same body wait until this commit can be seen."""
-    keys = {
-        int.from_bytes(sha256(item.digest.encode()).digest()[:8], signed=True) for item in items
-    }
+def lock_keys(connection: Connection, texts: Collection[str]) -> None:
+    """Make another process that has the same body wait until this commit can be seen.
+
+    PostgreSQL only: SQLite has one writer. `texts` are digests of bodies, or names of lanes.
+    """
+    keys = {int.from_bytes(sha256(text.encode()).digest()[:8], signed=True) for text in texts}
     # Sorted, so that two processes never wait for each other.
     connection.execute(LOCK_DIGESTS, {"keys": sorted(keys)})
 
