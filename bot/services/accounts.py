@@ -1,17 +1,43 @@
 """Speckle accounts that people linked: linking, unlinking, and asking with them."""
 
+import asyncio
+import hashlib
+import hmac
+import re
+import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, TypeAlias, TypeVar
+from datetime import datetime, timedelta
+from enum import Enum, StrEnum, auto
+from typing import Any, Final, TypeAlias, TypeVar
+from weakref import WeakValueDictionary
 
-from bot.db.rows import Account, Hook
-from bot.speckle.answers import Login, SpeckleApp
+import structlog
+
+from bot.db.rows import Account, HangsOn, Hook, LinkDetails, LinkRequest
+from bot.errors import (
+    BotError,
+    SpeckleError,
+    SpeckleScopeMissing,
+    SpeckleTokenRefused,
+    SpeckleUnavailable,
+)
+from bot.speckle.answers import Login, Scope, SpeckleApp, Tokens
 from bot.speckle.gateway import SpeckleGateway
-from bot.speckle.oauth import SpeckleOAuth
+from bot.speckle.oauth import SpeckleOAuth, sign_in_url
 from bot.storage import Storage
 
+log = structlog.get_logger()
+
 T = TypeVar("T")
+
+NONCE_BYTES: Final = 32
+MAX_TOKEN: Final = 200  # characters; Speckle's have 42
+NEEDED: Final = frozenset({Scope.PROFILE_READ, Scope.STREAMS_READ})
+# A token that the server refused may only have met a bad hour there, so it is tried now and then.
+REFUSED_FOR: Final = timedelta(minutes=10)
+LINK_PATH: Final = "/link/"
+TOKENS_PATH: Final = "/settings/user/developer"
 
 Question = Callable[[Login], Awaitable[T]]
 Waiting: TypeAlias = Mapping[str, Any]
@@ -41,6 +67,67 @@ class PasteToken:
     nonce: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The way to Speckle's sign-in, and the cookie that its end is known by."""
+
+    url: str = field(repr=False)
+    cookie: str = field(repr=False)
+
+
+class WhyNotLinked(StrEnum):
+    """Why no account was linked."""
+
+    EXPIRED = "expired"  # or never made: nobody can tell the two apart
+    USED = "used"
+    OTHER_BROWSER = "other_browser"
+    OTHER_PERSON = "other_person"
+    CODE_REFUSED = "code_refused"
+    NOT_A_TOKEN = "not_a_token"  # noqa: S105
+    TOKEN_REFUSED = "token_refused"  # noqa: S105
+    SCOPES_MISSING = "scopes_missing"
+    SERVER_AWAY = "server_away"
+    SERVER_STRANGE = "server_strange"
+    NO_APP = "no_app"
+
+
+class LinkFailed(BotError):
+    """No account was linked; `scopes` are those that the token lacks."""
+
+    def __init__(
+        self, why: WhyNotLinked, server_url: str = "", scopes: tuple[Scope, ...] = ()
+    ) -> None:
+        super().__init__(why)
+        self.why = why
+        self.server_url = server_url
+        self.scopes = scopes
+
+
+class Standing(Enum):
+    """Whether a server takes an account's token at this moment."""
+
+    TAKEN = auto()
+    REFUSED = auto()
+    UNKNOWN = auto()  # it could not be asked
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is stored about a person: their accounts with what hangs on them, and other traces."""
+
+    accounts: tuple[tuple[Account, HangsOn], ...]
+    link_requests: int
+    notices: int
+    hooks: int
+    subscriptions: int
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing at all is stored."""
+        traces = self.link_requests + self.notices + self.hooks + self.subscriptions
+        return not self.accounts and not traces
+
+
 async def _nothing_waits(_account: Account, _waiting: Waiting) -> None:
     return None
 
@@ -52,10 +139,11 @@ async def _nothing_hangs(_account: Account) -> None:
 class AccountService:
     """Links and unlinks accounts, and lends them out for questions.
 
-    `linked` is called once for each link, in the process that Discord is connected to: with the
-    account and what waited for it, which may be empty. `before_unlink` is called before an
-    account's rows go, to remove what it made at Speckle and pause what hangs on it. app.py sets
-    both. Whoever waits passes `waiting` to `start_link` and gets it back in `linked`.
+    `linked` is called after each link, in the process that Discord is connected to: with the
+    account and what waited for it, which may be empty; once for each command that waited.
+    `before_unlink` is called before an account's rows go, to remove what it made at Speckle and
+    pause what hangs on it. app.py sets both. Whoever waits passes `waiting` to `start_link` and
+    gets it back in `linked`.
     """
 
     linked: Linked
@@ -77,14 +165,18 @@ class AccountService:
         self._storage = storage
         self._gateway = gateway
         self._oauth = oauth
-        self._servers = speckle_servers
+        self.servers = speckle_servers
         self._apps = apps
         self._public_url = public_url
         self._operator_token = operator_token
         self._served_guilds = frozenset(served_guilds)
         self._now = now
+        self._renewing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self.linked = _nothing_waits
         self.before_unlink = _nothing_hangs
+        self.link_done = asyncio.Event()  # something may be in `done_links`
+
+    # ── linking ───────────────────────────────────────────────────────────────────────────────
 
     async def start_link(
         self,
@@ -98,13 +190,202 @@ class AccountService:
         """Begin to link; `bot.cogs.accounts.link_reply` shows what comes back.
 
         `person` is the Discord name that the page shows; `answer_to` is where the person is told
-        how it went (`bot.cogs.accounts.answer_to(interaction)`), else it is a direct message.
+        how it went (`bot.cogs.later.answer_to(interaction)`), else it is a direct message.
         """
-        raise NotImplementedError
+        nonce = secrets.token_urlsafe(NONCE_BYTES)
+        details = LinkDetails(person=person, waiting=waiting, answer_to=answer_to)
+        await self._storage.link_requests.add(nonce, discord_user_id, server_url, details)
+        if server_url in self._apps and self._public_url is not None:
+            return SignIn(server_url, f"{self._public_url}{LINK_PATH}{nonce}", nonce)
+        return PasteToken(server_url, server_url + TOKENS_PATH, nonce)
+
+    async def request(self, nonce: str) -> LinkRequest:
+        """The request with this nonce, as long as it can still bring an account.
+
+        Errors: LinkFailed.
+        """
+        request = await self._storage.link_requests.get(nonce)
+        if request is None:
+            raise LinkFailed(WhyNotLinked.EXPIRED)
+        if request.used_at is not None or request.account_id is not None:
+            raise LinkFailed(WhyNotLinked.USED, request.server_url)
+        return request
+
+    async def begin_sign_in(self, nonce: str) -> Leaving:
+        """Start a sign-in in one browser, which the cookie is for; one before is void.
+
+        Errors: LinkFailed.
+        """
+        request = await self.request(nonce)
+        app = self._app(request.server_url)
+        challenge, secret = secrets.token_urlsafe(NONCE_BYTES), secrets.token_urlsafe(NONCE_BYTES)
+        if not await self._storage.link_requests.begin(nonce, challenge, _digest(secret)):
+            raise LinkFailed(WhyNotLinked.USED, request.server_url)
+        return Leaving(sign_in_url(app, challenge), f"{nonce}.{secret}")
+
+    async def signing_in(self, cookie: str) -> tuple[str, LinkRequest]:
+        """The nonce and the request of the sign-in that this cookie was made for.
+
+        Errors: LinkFailed.
+        """
+        nonce, _, secret = cookie.partition(".")
+        request = await self.request(nonce)
+        digest = request.details.cookie_digest
+        if digest is None or not hmac.compare_digest(digest, _digest(secret)):
+            raise LinkFailed(WhyNotLinked.OTHER_BROWSER, request.server_url)
+        return nonce, request
+
+    async def link_by_code(self, cookie: str, code: str) -> Account:
+        """Link the account that an approval's code stands for; at most once a request.
+
+        While the server is away nothing is lost: the same call can be made again.
+
+        Errors: LinkFailed.
+        """
+        nonce, request = await self.signing_in(cookie)
+        app, challenge = self._app(request.server_url), request.details.challenge or ""
+        if not await self._storage.link_requests.claim(nonce):
+            raise LinkFailed(WhyNotLinked.USED, request.server_url)
+        tokens = request.details.tokens
+        try:
+            if tokens is None:
+                tokens = await self._exchanged(app, code, challenge)
+            account = await self._keep(nonce, request, tokens, told=False)
+        except LinkFailed as failed:
+            away = failed.why is WhyNotLinked.SERVER_AWAY
+            await self._storage.link_requests.release(nonce, tokens if away else None)
+            raise
+        return account
+
+    async def link_by_token(self, discord_user_id: int, nonce: str, token: str) -> Account:
+        """Link the account of a token that a person made by hand; a wrong one can be tried again.
+
+        Errors: LinkFailed.
+        """
+        request = await self.request(nonce)
+        if request.discord_user_id != discord_user_id:
+            raise LinkFailed(WhyNotLinked.OTHER_PERSON, request.server_url)
+        token = token.strip().removeprefix("Bearer ").strip()
+        if not re.fullmatch(r"[!-~]+", token) or len(token) > MAX_TOKEN:
+            raise LinkFailed(WhyNotLinked.NOT_A_TOKEN, request.server_url)
+        return await self._keep(nonce, request, Tokens(token), told=True)
+
+    async def _exchanged(self, app: SpeckleApp, code: str, challenge: str) -> Tokens:
+        try:
+            return await self._oauth.exchange(app, code, challenge)
+        except SpeckleTokenRefused:
+            raise LinkFailed(WhyNotLinked.CODE_REFUSED, app.server_url) from None
+        except SpeckleError as error:
+            raise _failed(error) from error
+
+    async def _keep(
+        self, nonce: str, request: LinkRequest, tokens: Tokens, *, told: bool
+    ) -> Account:
+        """Ask whose tokens these are and what they allow, then keep them."""
+        server_url = request.server_url
+        login = Login(server_url, tokens.token)
+        try:
+            scopes = await self._gateway.scopes(login)
+            if lacking := NEEDED - scopes:
+                missing = tuple(scope for scope in Scope if scope in lacking)
+                raise LinkFailed(WhyNotLinked.SCOPES_MISSING, server_url, missing)
+            me = await self._gateway.me(login)
+        except SpeckleError as error:
+            raise _failed(error) from error
+        account = await self._storage.accounts.link(
+            nonce, me.user_id, me.name, tokens, scopes, told=told
+        )
+        if account is None:
+            raise LinkFailed(WhyNotLinked.USED, server_url)
+        log.info("accounts.linked", account_id=account.id, server_url=server_url)
+        self.link_done.set()
+        return account
+
+    def _app(self, server_url: str) -> SpeckleApp:
+        app = self._apps.get(server_url)
+        if app is None:  # taken out of the settings since the link was made
+            raise LinkFailed(WhyNotLinked.NO_APP, server_url)
+        return app
+
+    async def done_links(self) -> list[tuple[LinkRequest, Account]]:
+        """Requests that have an account, and are yet to be told and gone on with."""
+        found = []
+        for request in await self._storage.link_requests.linked():
+            account = await self._storage.accounts.get(request.account_id or 0)
+            if account is not None:
+                found.append((request, account))
+        return found
+
+    async def go_on(self, request: LinkRequest, account: Account) -> None:
+        """Let what waited go on, and be done with the request.
+
+        What used the account's link goes on in any case: it may have been refused before.
+        """
+        if request.used_at is not None or request.details.waiting:
+            try:
+                await self.linked(account, request.details.waiting)
+            except Exception:  # whoever waits tells of what they expect themselves
+                log.exception("accounts.waiting_failed", account_id=account.id)
+        await self._storage.link_requests.delete(request.nonce_digest)
+
+    # ── what is linked, and forgetting it ─────────────────────────────────────────────────────
 
     async def of_user(self, discord_user_id: int, server_url: str) -> Account | None:
         """The account that a person linked on a server."""
-        raise NotImplementedError
+        return await self._storage.accounts.of_user(discord_user_id, server_url)
+
+    async def all_of_user(self, discord_user_id: int) -> list[Account]:
+        """All accounts of a person, oldest first."""
+        return await self._storage.accounts.all_of_user(discord_user_id)
+
+    async def standing(self, account: Account) -> Standing:
+        """Ask the server whether it takes the account's token."""
+        try:
+            await self.as_account(account.id, self._gateway.me)
+        except SpeckleTokenRefused:
+            return Standing.REFUSED
+        except SpeckleError:
+            return Standing.UNKNOWN
+        return Standing.TAKEN
+
+    async def hangs_on(self, account: Account) -> HangsOn:
+        """What stops when the account is unlinked."""
+        return await self._storage.accounts.hangs_on(account.id)
+
+    async def unlink(self, account: Account) -> bool:
+        """Forget an account, after what hangs on it is seen to; False if that did not go well.
+
+        Then webhooks that the bot made may be left at Speckle, where they call in vain.
+        """
+        tidy = True
+        try:
+            await self.before_unlink(account)
+        except SpeckleError as error:
+            log.warning("accounts.left_behind", account_id=account.id, reason=error.reason)
+            tidy = False
+        await self._storage.accounts.delete(account.id)
+        log.info("accounts.unlinked", account_id=account.id)
+        return tidy
+
+    async def stored(self, discord_user_id: int) -> Stored:
+        """What is stored about a person."""
+        accounts = await self.all_of_user(discord_user_id)
+        traces = await self._storage.accounts.traces(discord_user_id)
+        return Stored(
+            accounts=tuple([(account, await self.hangs_on(account)) for account in accounts]),
+            link_requests=traces["link_requests"],
+            notices=traces["notices"],
+            hooks=traces["hooks"],
+            subscriptions=traces["subscriptions"],
+        )
+
+    async def erase(self, discord_user_id: int) -> bool:
+        """Forget all that is stored about a person; False as for `unlink`."""
+        tidy = [await self.unlink(one) for one in await self.all_of_user(discord_user_id)]
+        await self._storage.accounts.erase_traces(discord_user_id)
+        return all(tidy)
+
+    # ── asking with them ──────────────────────────────────────────────────────────────────────
 
     async def as_account(self, account_id: int, question: Question[T]) -> T:
         """Ask with a linked account; a token that has run out is renewed once, where it can be.
@@ -112,10 +393,95 @@ class AccountService:
         Errors: those of the question; SpeckleTokenRefused, with the account marked so, if the
         server no longer takes the token or the account is gone.
         """
-        raise NotImplementedError
+        account = await self._storage.accounts.get(account_id)
+        if account is None:
+            raise SpeckleTokenRefused("", "the account has been unlinked")
+        refused_at = account.refused_at
+        lately = refused_at is not None and self._now() - refused_at < REFUSED_FOR
+        if not account.tokens.token or lately:
+            raise SpeckleTokenRefused(account.server_url, "the token was refused before")
+        try:
+            answer = await question(Login(account.server_url, account.tokens.token))
+        except SpeckleTokenRefused:
+            account = await self._renewed(account)
+            answer = await self._once_more(account, question)
+        if account.refused_at is not None:
+            await self._storage.accounts.mark_taken(account)
+        return answer
 
     async def as_hook(self, hook: Hook, question: Question[T]) -> T:
         """Ask with what a hook may ask with: its own account's token; else, in the operator's own
         guilds and on the first server, the operator's token; else as a stranger.
         """
-        raise NotImplementedError
+        if hook.account_id is not None:
+            return await self.as_account(hook.account_id, question)
+        operators = hook.guild_id in self._served_guilds and hook.server_url == self.servers[0]
+        return await question(Login(hook.server_url, self._operator_token if operators else None))
+
+    async def _once_more(self, account: Account, question: Question[T]) -> T:
+        try:
+            return await question(Login(account.server_url, account.tokens.token))
+        except SpeckleTokenRefused:
+            await self._mark_refused(account)
+            raise
+
+    async def _renewed(self, account: Account) -> Account:
+        """The account with tokens that are newer than these, which the server refused.
+
+        Errors: SpeckleTokenRefused, with the account marked so; SpeckleUnavailable.
+        """
+        lock = self._renewing.setdefault(account.id, asyncio.Lock())
+        async with lock:
+            there = await self._storage.accounts.get(account.id)
+            if there is None:
+                raise SpeckleTokenRefused(account.server_url, "the account has been unlinked")
+            if there.tokens != account.tokens:  # somebody else has renewed them
+                return there
+            try:
+                tokens = await self._refreshed(there)
+            except SpeckleTokenRefused:
+                if await self._mark_refused(there):
+                    raise
+                # It was linked anew meanwhile, or is gone.
+                renewed = await self._storage.accounts.get(account.id)
+            else:
+                renewed = await self._storage.accounts.replace_tokens(there, tokens)
+        if renewed is None:
+            raise SpeckleTokenRefused(account.server_url, "the account has been unlinked")
+        log.info("accounts.renewed", account_id=account.id)
+        return renewed
+
+    async def _refreshed(self, account: Account) -> Tokens:
+        app, refresh_token = self._apps.get(account.server_url), account.tokens.refresh_token
+        if app is None or refresh_token is None:
+            raise SpeckleTokenRefused(account.server_url, "the token cannot be renewed")
+        try:
+            return await self._oauth.refresh(app, refresh_token)
+        except (SpeckleTokenRefused, SpeckleUnavailable):
+            raise
+        except SpeckleError as error:
+            raise SpeckleUnavailable(account.server_url, error.reason) from error
+
+    async def _mark_refused(self, account: Account) -> bool:
+        """Mark it unless it has other tokens by now; whether it is refused, as far as known."""
+        if await self._storage.accounts.mark_refused(account):
+            log.warning("accounts.refused", account_id=account.id, server_url=account.server_url)
+        now = await self._storage.accounts.get(account.id)
+        return now is not None and now.tokens == account.tokens
+
+
+def _failed(error: SpeckleError) -> LinkFailed:
+    match error:
+        case SpeckleTokenRefused():
+            return LinkFailed(WhyNotLinked.TOKEN_REFUSED, error.server_url)
+        case SpeckleScopeMissing() if error.scope in tuple(Scope):
+            scopes = (Scope(error.scope),)
+            return LinkFailed(WhyNotLinked.SCOPES_MISSING, error.server_url, scopes)
+        case SpeckleUnavailable():
+            return LinkFailed(WhyNotLinked.SERVER_AWAY, error.server_url)
+        case _:
+            return LinkFailed(WhyNotLinked.SERVER_STRANGE, error.server_url)
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
