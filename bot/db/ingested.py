@@ -9,6 +9,7 @@ from sqlalchemy import case, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.cards.card import Picture
+from bot.db.access import write_access
 from bot.db.engine import Database
 from bot.db.queues import make_due
 from bot.db.rows import HookState, Ingested, NewOutbox, OutboxState, SubscriptionState
@@ -35,6 +36,7 @@ async def write_ingested(
 ) -> list[int]:
     """Write it in the transaction of `connection`; gives the ids of the new cards, in order."""
     for one in ingested:
+        await write_access(connection, one.hook_id, one.access, now)
         await _tell_hook(connection, one, now)
         await _name_models(database, connection, one)
     cards = await _still_wanted(connection, [card for one in ingested for card in one.outbox])

@@ -340,13 +340,27 @@ class NewOutbox:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessSeen:
+    """What was seen of the linked accounts that subscriptions of one hook hang on.
+
+    `good` are accounts that have access; `lost` maps the ids of others to who lost it and why, as
+    half a sentence for people.
+    """
+
+    good: Sequence[int] = ()
+    lost: Mapping[int, str] = field(default_factory=dict)
+    visibility: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ingested:
     """What one event changes for one hook: its cards, and what the event says of the hook itself.
 
     The hook turns live if it waited, takes the project's name and server, remembers `at` and the
     models' names by their ids, because some events name a model by id only;
     with `pause`, each active subscription of the hook is paused after these cards. `fill_ins` is
-    what these cards still lack, and when it is first asked for again.
+    what these cards still lack, and when it is first asked for again. Who lost access is paused
+    too; the card is kept.
     """
 
     hook_id: int
@@ -357,6 +371,7 @@ class Ingested:
     pause: PauseReason | None = None
     model_names: Mapping[str, str] = field(default_factory=dict)
     fill_ins: Mapping[FillIn, datetime] = field(default_factory=dict)
+    access: AccessSeen = AccessSeen()
 
 
 @dataclass(frozen=True, slots=True)
