@@ -68,6 +68,7 @@ async def _durable(reports: Connection) -> None:
                 shared_hook=None,
                 max_body_bytes=25 * 1024 * 1024,
                 stored=lambda: None,
+                missed=lambda: None,
                 gateway_silence_s=lambda: 0.0,
                 now=utc_now,
             )

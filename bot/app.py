@@ -17,12 +17,18 @@ from bot.cogs.places import missing_there
 from bot.cogs.telling import Teller
 from bot.config import Retention, Settings
 from bot.db.retention import Keep
+from bot.db.rows import Hook
 from bot.db.vault import Vault
 from bot.discord_client import SpeckleBot, use_api
-from bot.discord_out import send
+from bot.discord_out import edit, send
 from bot.discord_pace import Pace
 from bot.errors import BotError, ConfigError, PartFailed, Problem, StorageUnavailable
+from bot.pipeline.avatars import Avatars
+from bot.pipeline.catch_up import CatchUp
 from bot.pipeline.delivery import Delivery
+from bot.pipeline.editing import Editing
+from bot.pipeline.enrichment import Enrichment
+from bot.pipeline.fill_ins import FillIns
 from bot.pipeline.ingest import Ingest
 from bot.services.accounts import AccountService
 from bot.services.guilds import GuildService
@@ -31,6 +37,7 @@ from bot.services.subscriptions import SubscriptionService
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.http import SpeckleHttp
 from bot.speckle.oauth import SpeckleOAuth
+from bot.speckle.previews import Previews
 from bot.storage import Storage, utc_now
 from bot.webhook_listener import SharedHook, WebhookListener
 
@@ -97,12 +104,39 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             channels_at_once=settings.delivery.concurrency,
             now=utc_now,
         )
+        enrichment = Enrichment(
+            gateway,
+            Previews(speckle_http),
+            accounts,
+            deadline_s=settings.speckle.enrich_deadline_s,
+        )
+        avatars = Avatars()
+        editing = Editing(storage, partial(edit, bot), pace, now=utc_now)
+        fill_ins = FillIns(
+            storage,
+            enrichment,
+            speckle_servers=settings.speckle_servers,
+            changed=editing.wake,
+            now=utc_now,
+        )
         ingest = Ingest(
             storage,
-            gateway,
+            enrichment,
+            avatars,
             speckle_servers=settings.speckle_servers,
             served_guilds=frozenset(settings.organisation.guilds),
             queued=delivery.wake,
+            lacking=fill_ins.wake,
+            now=utc_now,
+        )
+        catch_up = CatchUp(
+            storage,
+            gateway,
+            accounts,
+            stored=ingest.wake,
+            may_ask=partial(_may_ask, settings),
+            max_body_bytes=settings.webhook.max_body_mib * MIB,
+            reach=timedelta(days=settings.retention.delivered_days),
             now=utc_now,
         )
         listener = WebhookListener(
@@ -110,6 +144,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             shared_hook=_shared_hook(settings),
             max_body_bytes=settings.webhook.max_body_mib * MIB,
             stored=ingest.wake,
+            missed=catch_up.missed,
             gateway_silence_s=bot.gateway_silence_s,
             now=utc_now,
         )
@@ -117,7 +152,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             # The listener last, so that it ends first: nothing comes in while the rest is finished,
             # and what is being sent needs the client to the end.
             teller = Teller(bot, NoticeService(storage, utc_now), pace.closed_for_s)
-            leader = _lead(storage, settings, bot, token, ingest, delivery, teller)
+            leader = _lead(storage, settings, bot, token, catch_up, ingest, delivery, teller)
             async with (
                 bot.closed_at_the_end(),
                 _background(leader, name="leader"),
@@ -126,6 +161,8 @@ async def running(settings: Settings) -> AsyncIterator[App]:
                 log.info("listener.up", host=settings.webhook_host, port=port)
                 yield App(storage, bot, port)
         finally:
+            enrichment.close()
+            avatars.close()
             gateway.close()
 
 
@@ -134,6 +171,7 @@ async def _lead(
     settings: Settings,
     bot: SpeckleBot,
     token: str,
+    catch_up: CatchUp,
     ingest: Ingest,
     delivery: Delivery,
     teller: Teller,
@@ -151,6 +189,7 @@ async def _lead(
         log.info("app.standby", why="another process leads; this one takes webhooks meanwhile")
         await asyncio.sleep(LEAD_RETRY_S)
     parts: Mapping[str, Coroutine[None, None, None]] = {
+        "catch_up": catch_up.run(),  # first: what was missed is older than what comes now
         "ingest": ingest.run(),
         "delivery": delivery.run(bot.logged_in),
         "notices": teller.run(),
@@ -294,6 +333,15 @@ def _speckle_gateway(settings: Settings) -> SpeckleGateway:
     return SpeckleGateway(
         servers=settings.speckle_servers, deadline_s=settings.speckle.enrich_deadline_s
     )
+
+
+def _may_ask(settings: Settings, hook: Hook) -> bool:
+    """Whether a hook can be asked for with an account, or with the operator's token."""
+    if hook.account_id is not None:
+        return True
+    first = hook.server_url == settings.speckle_servers[0]
+    served = hook.guild_id in settings.organisation.guilds
+    return settings.speckle_token is not None and first and served
 
 
 def _shared_hook(settings: Settings) -> SharedHook | None:

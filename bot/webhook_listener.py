@@ -92,7 +92,8 @@ class BadAttempts:
 class WebhookListener:
     """Takes deliveries into the inbox and answers only after they are on disk.
 
-    `stored` is called after each commit; `gateway_silence_s` gives the seconds since Discord was
+    `stored` is called after each commit, `missed` when a delivery could not be taken and Speckle
+    was told so; `gateway_silence_s` gives the seconds since Discord was
     last heard from, or None before the first time.
     """
 
@@ -103,6 +104,7 @@ class WebhookListener:
         shared_hook: SharedHook | None,
         max_body_bytes: int,
         stored: Callable[[], None],
+        missed: Callable[[], None],
         gateway_silence_s: Callable[[], float | None],
         now: Callable[[], datetime],
     ) -> None:
@@ -114,11 +116,11 @@ class WebhookListener:
         self._bad_attempts = BadAttempts()
         self._large_bodies = asyncio.Semaphore(LARGE_BODIES_AT_ONCE)
         self.app = web.Application(client_max_size=max_body_bytes)
-        self.app.router.add_post("/webhooks/{key}", _never_a_500(self._own_hook))
+        self.app.router.add_post("/webhooks/{key}", _never_a_500(self._own_hook, missed))
         self.app.router.add_get("/healthz", _healthz)
-        self.app.router.add_get("/readyz", _never_a_500(self._readyz))
+        self.app.router.add_get("/readyz", _never_a_500(self._readyz, _nothing))
         if shared_hook is not None:
-            self.app.router.add_post("/webhook", _never_a_500(self._shared))
+            self.app.router.add_post("/webhook", _never_a_500(self._shared, missed))
 
     @asynccontextmanager
     async def listening(self, host: str, port: int) -> AsyncIterator[int]:
@@ -286,10 +288,15 @@ def _answer(status: int, text: str) -> web.Response:
     return web.Response(status=status, text=text)
 
 
-def _never_a_500(handler: Handler) -> Handler:
+def _nothing() -> None:
+    pass
+
+
+def _never_a_500(handler: Handler, missed: Callable[[], None]) -> Handler:
     """Turn whatever goes wrong into an answer that Speckle's history keeps as failed.
 
-    Not a middleware, which costs each request as much again as finding its handler.
+    `missed` is called for what is to be fetched from there later. Not a middleware,
+    which costs each request as much again as finding its handler.
     """
 
     async def answered(request: web.Request) -> web.StreamResponse:
@@ -301,9 +308,11 @@ def _never_a_500(handler: Handler) -> Handler:
             return _answer(400, f"This is not a Speckle webhook delivery: {error.reason}.")
         except StorageUnavailable as error:
             log.error("webhook.not_stored", reason=error.reason)
+            missed()
             return _answer(503, "The event could not be stored; it is kept as failed in Speckle.")
         except Exception:
             log.exception("webhook.failed")
+            missed()
             return _answer(503, "The event could not be taken; it is kept as failed in Speckle.")
 
     return answered

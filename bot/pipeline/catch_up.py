@@ -112,15 +112,19 @@ class CatchUp:
         *,
         stored: Callable[[], None],
         may_ask: Callable[[Hook], bool],
+        max_body_bytes: int,
         reach: timedelta,
         now: Callable[[], datetime],
     ) -> None:
-        """`may_ask` says whether a hook can be asked for other than as a stranger."""
+        """`may_ask` says whether a hook can be asked for other than as a stranger. Larger bodies
+        than the listener takes do not come in this way either.
+        """
         self._storage = storage
         self._gateway = gateway
         self._accounts = accounts
         self._stored = stored
         self._may_ask = may_ask
+        self._max_body_bytes = max_body_bytes
         self._reach = reach
         self._now = now
         self._missed = asyncio.Event()
@@ -301,8 +305,25 @@ class CatchUp:
             size = sum(len(call.body or b"") for call in history.calls)
             following = _next_step(limit, depth, len(history.calls), size)
         window = Window({}, since, last_id)
-        read = await asyncio.to_thread(_examined, hook, history.calls, window, is_missed, at)
+        read = await asyncio.to_thread(
+            _examined, history.calls, window, is_missed, self._is_of(hook), at
+        )
         return replace(read, out_of_reach=max(0, depth - len(history.calls)))
+
+    def _is_of(self, hook: Hook) -> Callable[[bytes], bool]:
+        """Whether a body is a delivery of the project that the hook is pinned to."""
+
+        def is_of(body: bytes) -> bool:
+            if len(body) > self._max_body_bytes:
+                return False
+            try:
+                envelope = read_envelope(body)
+                event_name_of(envelope)
+                return project_id_of(envelope) == hook.project_id
+            except NotADelivery:
+                return False
+
+        return is_of
 
     async def _take_in(self, hook: Hook, read: _Read, short: str | None) -> bool:
         """Put into the inbox what is missing; False if some of it is not settled."""
@@ -436,10 +457,10 @@ def _next_step(limit: int, depth: int, got: int, size: int) -> int | None:
 
 
 def _examined(
-    hook: Hook,
     calls: Sequence[RecordedCall],
     window: Window,
     is_missed: Callable[[RecordedCall], bool],
+    is_ours: Callable[[bytes], bool],
     at: datetime,
 ) -> _Read:
     """Sort out what was read; hashing and parsing megabytes, so not in the event loop."""
@@ -449,7 +470,7 @@ def _examined(
     oldest_first = calls[::-1]
     for call in sorted(oldest_first, key=lambda call: call.at):
         if is_missed(call) and call.body is not None:
-            if _is_of(hook, call.body):
+            if is_ours(call.body):
                 missed.append(Missed(call.id, call.at, digests[call.id], call.body))
             else:
                 foreign.append(call.id)
@@ -480,16 +501,6 @@ def _recorded(
             last[digest] = call.at
         recorded[digest] += 1
     return recorded
-
-
-def _is_of(hook: Hook, body: bytes) -> bool:
-    """Whether it is a delivery, and one of the project that the hook is pinned to."""
-    try:
-        envelope = read_envelope(body)
-        event_name_of(envelope)
-        return project_id_of(envelope) == hook.project_id
-    except NotADelivery:
-        return False
 
 
 def _portions(missed: Sequence[Missed]) -> Iterator[Sequence[Missed]]:

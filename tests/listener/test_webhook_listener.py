@@ -78,6 +78,7 @@ async def open_desk(folder: Path) -> AsyncIterator[Desk]:
             shared_hook=SharedHook(SHARED_SECRET, frozenset({SERVER})),
             max_body_bytes=MAX_BODY,
             stored=lambda: None,
+            missed=lambda: None,
             gateway_silence_s=lambda: silence_s[0],
             now=utc_now,
         )
