@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -48,6 +48,9 @@ HOUSEKEEPING_S = 3600.0
 ECHO_S = 1.0
 MIB = 1024 * 1024
 GC_THRESHOLD = 20_000  # new objects between two looks; each delivery in hand holds some hundred
+
+
+Work = Callable[[], Coroutine[None, None, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,16 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             # The listener last, so that it ends first: nothing comes in while the rest is finished,
             # and what is being sent needs the client to the end.
             teller = Teller(bot, NoticeService(storage, utc_now), pace.closed_for_s)
-            leader = _lead(storage, settings, bot, token, catch_up, ingest, delivery, teller)
+            work: Mapping[str, Work] = {
+                "catch_up": catch_up.run,  # first: what was missed is older than what comes now
+                "ingest": ingest.run,
+                "delivery": partial(delivery.run, bot.logged_in),
+                "fill_ins": fill_ins.run,
+                "edits": partial(editing.run, bot.logged_in),
+                "notices": teller.run,
+                "discord": partial(bot.stay_connected, token),
+            }
+            leader = _lead(storage, settings, bot, work)
             async with (
                 bot.closed_at_the_end(),
                 _background(leader, name="leader"),
@@ -170,11 +182,7 @@ async def _lead(
     storage: Storage,
     settings: Settings,
     bot: SpeckleBot,
-    token: str,
-    catch_up: CatchUp,
-    ingest: Ingest,
-    delivery: Delivery,
-    teller: Teller,
+    work: Mapping[str, Work],
 ) -> None:
     """Do what only one process may do at a time, as soon as this is the one."""
     while not await storage.lead():
@@ -189,17 +197,13 @@ async def _lead(
         log.info("app.standby", why="another process leads; this one takes webhooks meanwhile")
         await asyncio.sleep(LEAD_RETRY_S)
     parts: Mapping[str, Coroutine[None, None, None]] = {
-        "catch_up": catch_up.run(),  # first: what was missed is older than what comes now
-        "ingest": ingest.run(),
-        "delivery": delivery.run(bot.logged_in),
-        "notices": teller.run(),
-        "discord": bot.stay_connected(token),
+        **{name: start() for name, start in work.items()},
         "housekeeping": _housekeeping(storage, bot.guild_service, settings.retention),
         "leadership": _keep_leading(storage),
     }
     async with asyncio.TaskGroup() as tasks:
-        for name, work in parts.items():
-            tasks.create_task(_vital(name, work), name=name)
+        for name, part in parts.items():
+            tasks.create_task(_vital(name, part), name=name)
 
 
 async def _vital(name: str, work: Coroutine[None, None, None]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -15,7 +15,7 @@ import structlog
 from bot.cards.card import Card
 from bot.cards.lesser import bare, plain
 from bot.db.rows import Batch, CardForm
-from bot.discord_pace import TurnedAway, in_hand
+from bot.discord_pace import TurnedAway, in_hand, unhurried
 
 log = structlog.get_logger()
 
@@ -149,6 +149,34 @@ async def send(
     return outcome
 
 
+async def edit(
+    client: discord.Client,
+    channel_id: int,
+    message_id: int,
+    cards: Sequence[Card],
+    form: CardForm,
+) -> Outcome:
+    """Make a message show these cards, which are all of it. The same edit twice is harmless.
+
+    It waits behind new cards. ChannelClosed and Refused mean that the message stays as it is.
+    """
+    message = client.get_partial_messageable(channel_id).get_partial_message(message_id)
+    before = unhurried.set(True)
+    try:
+        return await _in_time(message.edit(**_edit_of(cards, form)), f"edit in {channel_id}")
+    finally:
+        unhurried.reset(before)
+
+
+def _edit_of(cards: Sequence[Card], form: CardForm) -> dict[str, Any]:
+    """The keyword arguments of `message.edit`: all parts, so that none of the old ones is left."""
+    message = message_of(cards, form, "")
+    # Uploaded anew: those that the message has are not known here, and attachment:// wants names.
+    files = message.pop("files", [])
+    del message["nonce"]
+    return {"view": None, **message, "attachments": files}
+
+
 async def _found(
     client: discord.Client, batch: Batch, cards: Sequence[Card], form: CardForm
 ) -> Sent | Later | None:
@@ -205,11 +233,16 @@ def message_of(cards: Sequence[Card], form: CardForm, nonce: str) -> dict[str, A
 
 
 async def _try(client: discord.Client, channel_id: int, message: Mapping[str, Any]) -> Outcome:
+    """One try to send a message."""
+    channel = client.get_partial_messageable(channel_id)
+    return await _in_time(channel.send(**message), f"send to {channel_id}")
+
+
+async def _in_time(asked: Coroutine[Any, Any, discord.Message], name: str) -> Outcome:
     """One request. discord.py would sleep through a refusal that passes: this does not wait."""
     turned_away = asyncio.get_running_loop().create_future()
     before = in_hand.set(turned_away)
-    channel = client.get_partial_messageable(channel_id)
-    sending = asyncio.create_task(channel.send(**message), name=f"send to {channel_id}")
+    sending = asyncio.create_task(asked, name=name)
     in_hand.reset(before)
     try:
         await asyncio.wait(

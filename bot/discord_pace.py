@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -42,6 +43,10 @@ class TurnedAway:
 in_hand: ContextVar["asyncio.Future[TurnedAway] | None"] = ContextVar("in_hand", default=None)
 
 
+# Set while the running task sends something that is to wait behind new cards, such as an edit.
+unhurried: ContextVar[bool] = ContextVar("unhurried", default=False)
+
+
 class Pace:
     """Spaces requests out, and closes for all deliveries when Discord asks for that.
 
@@ -54,6 +59,7 @@ class Pace:
         self._limiter = AsyncLimiter(1, 1 / requests_per_s)
         self._clock = clock
         self._delivery = asyncio.Lock()
+        self._unhurried = asyncio.Lock()
         self._closed_until = 0.0
         self._refused: deque[float] = deque()
 
@@ -89,8 +95,9 @@ class Pace:
         if in_hand.get() is None:
             await self._limiter.acquire()
             return
-        # One at a time: whatever a command needs besides its answer waits for one delivery at most.
-        async with self._delivery:
+        # One at a time: whatever a command needs besides its answer waits for one delivery at most,
+        # and a new card waits for one edit at most.
+        async with self._unhurried if unhurried.get() else nullcontext(), self._delivery:
             await self._limiter.acquire()
 
     async def _answered(

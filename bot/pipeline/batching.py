@@ -1,6 +1,7 @@
 """Which of the cards that wait for a channel travel together in its next message."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from bot.cards.card import MAX_TOTAL, Card
 from bot.db.rows import CardForm, OutboxRow
@@ -22,18 +23,39 @@ def together(rows: Sequence[OutboxRow], suspects: int) -> int:
     `suspects` of them were refused together: half of those go, until the one at fault is alone.
     """
     most = max(1, suspects // 2) if suspects else MAX_EMBEDS
-    length = 0
-    files: dict[str, int] = {}
+    load = Load()
     for count, row in enumerate(rows[:most]):
-        card = card_of(row)
-        length += card.length
-        files |= {picture.name: len(picture.content) for picture in card.pictures}
-        fits = (
-            length <= MAX_TOTAL
-            and len(files) <= MAX_FILES
-            and sum(files.values()) <= MAX_FILES_BYTES
-            and row.form is CardForm.FULL
-        )
-        if not fits:
+        load.add(card_of(row))
+        if not load.fits or row.form is not CardForm.FULL:
             return max(1, count)
     return min(len(rows), most)
+
+
+def fit_together(cards: Iterable[Card]) -> bool:
+    """Whether one message can hold these cards."""
+    load = Load()
+    for card in cards:
+        load.add(card)
+    return load.fits
+
+
+@dataclass(slots=True)
+class Load:
+    """What a message's cards come to; a picture of several cards is one file."""
+
+    length: int = 0
+    files: dict[str, int] = field(default_factory=dict)
+
+    def add(self, card: Card) -> None:
+        """One card more."""
+        self.length += card.length
+        self.files |= {picture.name: len(picture.content) for picture in card.pictures}
+
+    @property
+    def fits(self) -> bool:
+        """Whether Discord takes so much in one message."""
+        return (
+            self.length <= MAX_TOTAL
+            and len(self.files) <= MAX_FILES
+            and sum(self.files.values()) <= MAX_FILES_BYTES
+        )

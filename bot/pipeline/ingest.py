@@ -1,16 +1,18 @@
 """From the inbox to the outbox: what an event means, who gets it, and how it looks there."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from bot.cards.card import Card
+from bot.cards.pictures import with_image
 from bot.cards.render import RenderContext, render
 from bot.db.rows import (
     DELIVERY_PAUSES,
+    FillIn,
     Hook,
     HookKind,
     HookState,
@@ -22,50 +24,63 @@ from bot.db.rows import (
     SubscriptionState,
     TraceLine,
 )
-from bot.errors import NotADelivery, SpeckleUnavailable
+from bot.errors import NotADelivery
+from bot.pipeline.avatars import Avatars
+from bot.pipeline.enrichment import Added, Enrichment
 from bot.pipeline.lanes import LaneRunner
-from bot.speckle.answers import Login
-from bot.speckle.events import Delivery, ProjectDeleted, UnknownEvent, VersionCreated, VersionFacts
+from bot.speckle.events import Delivery, Facts, ProjectDeleted, UnknownEvent
 from bot.speckle.filters import matches
-from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.storage import Storage
 
 log = structlog.get_logger()
 
 PROJECTS_AT_ONCE = 16
+# When what a card lacks is asked for again; a picture takes some seconds at least to be made.
+FIRST_TRY_AFTER = {
+    FillIn.FACTS: timedelta(seconds=1),
+    FillIn.PICTURE: timedelta(seconds=5),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """One hook that an event came through, with the subscriptions that hang on it."""
+    """One hook that an event came through, with the subscriptions that hang on it.
+
+    `wanting` are those whose channels the event is for.
+    """
 
     hook: Hook
     subscriptions: Sequence[Subscription]
     model_names: Mapping[str, str]
+    wanting: Sequence[Subscription] = ()
 
 
 class Ingest:
     """Takes events out of the inbox, in order for each project, and leaves cards in the outbox.
 
-    `queued` is called when cards wait for delivery.
+    `queued` is called when cards wait for delivery, `lacking` when they lack something.
     """
 
     def __init__(
         self,
         storage: Storage,
-        gateway: SpeckleGateway,
+        enrichment: Enrichment,
+        avatars: Avatars,
         *,
         speckle_servers: Sequence[str],
         served_guilds: frozenset[int],
         queued: Callable[[], None],
+        lacking: Callable[[], None],
         now: Callable[[], datetime],
     ) -> None:
         self._storage = storage
-        self._gateway = gateway
+        self._enrichment = enrichment
+        self._avatars = avatars
         self._servers = frozenset(speckle_servers)
         self._served_guilds = served_guilds
         self._queued = queued
+        self._lacking = lacking
         self._now = now
         self._lanes = LaneRunner[InboxRow, str](
             "ingest",
@@ -89,16 +104,26 @@ class Ingest:
             return
         trace.add("parse", f"Read as {delivery.event.kind.value}.")
         audiences = await self._audiences(row, delivery)
-        facts = await self._facts(audiences, delivery, trace)
-        ingested = [self._for_hook(audience, delivery, facts, row, trace) for audience in audiences]
         if not audiences:
             trace.add("route", "No channel follows this project.")
+        audiences = [self._routed(audience, delivery, trace) for audience in audiences]
+        if any(audience.wanting for audience in audiences):
+            delivery = await self._avatars.made_small(delivery)
+        added = await asyncio.gather(
+            *(self._added(audience, delivery, row, trace) for audience in audiences)
+        )
+        ingested = [
+            self._for_hook(audience, delivery, more, row, trace)
+            for audience, more in zip(audiences, added, strict=True)
+        ]
         cards = await self._storage.inbox.finish(
             row.id, trace.lines, event_name=delivery.event_name, ingested=ingested
         )
         log.info("ingest.done", inbox_id=row.id, kind=delivery.event.kind.value, cards=len(cards))
         if cards:
             self._queued()
+        if any(one.fill_ins for one in ingested):
+            self._lacking()
 
     async def _audiences(self, row: InboxRow, delivery: Delivery) -> Sequence[Audience]:
         return [
@@ -120,89 +145,88 @@ class Ingest:
             row.server_url, delivery.project.id, self._served_guilds
         )
 
-    async def _facts(
-        self, audiences: Sequence[Audience], delivery: Delivery, trace: "_Trace"
-    ) -> Mapping[bool, VersionFacts | None]:
-        """What Speckle adds to a version: for the operator's own guilds, and for the others.
+    def _routed(self, audience: Audience, delivery: Delivery, trace: "_Trace") -> Audience:
+        if not audience.subscriptions:
+            guild_id = audience.hook.guild_id
+            trace.add("route", "No channel follows this project here.", guild_id=guild_id)
+        wanting = [
+            subscription
+            for subscription in audience.subscriptions
+            if _wants(subscription, delivery, audience.model_names, trace)
+        ]
+        return replace(audience, wanting=wanting)
 
-        Anybody can make a hook for any project id in a guild of their own and sign what they
-        like with its secret. So only the operator's guilds get what the operator's token may see;
-        the others get what is public.
-        """
-        facts: dict[bool, VersionFacts | None] = {True: None, False: None}
-        event = delivery.event
-        if not isinstance(event, VersionCreated) or not self._gateway.deadline_s:
-            return facts
-        asked = {
-            (a.hook.guild_id in self._served_guilds): a.hook for a in audiences if a.subscriptions
-        }
-        answers = await asyncio.gather(
-            *(self._ask(hook, delivery, event, served) for served, hook in asked.items())
-        )
-        for served, answer in zip(asked, answers, strict=True):
-            if isinstance(answer, SpeckleUnavailable):
-                trace.add("enrich", f"Speckle added nothing: {answer.reason}.")
-            else:
-                facts[served] = answer
-                trace.add("enrich", "Asked Speckle for the object count and the version before.")
-        return facts
-
-    async def _ask(
-        self, hook: Hook, delivery: Delivery, event: VersionCreated, served: bool
-    ) -> VersionFacts | SpeckleUnavailable:
-        server_url = self._pinned_server(hook, delivery)
+    async def _added(
+        self, audience: Audience, delivery: Delivery, row: InboxRow, trace: "_Trace"
+    ) -> Added:
+        """What Speckle adds for whoever will see it; a fault of ours gives a plainer card."""
+        if not audience.wanting:
+            return Added()
         try:
-            return await self._gateway.version_facts(Login(server_url), delivery.project.id, event)
-        except SpeckleUnavailable as error:
-            log.info("ingest.plain_card", server=server_url, reason=error.reason)
-            return error
+            added = await self._enrichment.at_once(audience.hook, delivery, row.received_at)
+        except Exception:
+            log.exception("ingest.enrichment_failed", kind=delivery.event.kind.value)
+            return Added()
+        for line in added.lines:
+            trace.add("enrich", line, guild_id=audience.hook.guild_id)
+        return added
 
     def _for_hook(
         self,
         audience: Audience,
         delivery: Delivery,
-        facts: Mapping[bool, VersionFacts | None],
+        added: Added,
         row: InboxRow,
         trace: "_Trace",
     ) -> Ingested:
         hook = audience.hook
-        server_url = self._pinned_server(hook, delivery)
-        context = RenderContext(
-            server_url=server_url,
-            received_at=row.received_at,
-            facts=facts[hook.guild_id in self._served_guilds],
-            notes=_notes(hook, server_url),
-            project_name=hook.project_name,
-            model_names=audience.model_names,
+        server_url = pinned_server(hook, delivery, self._servers)
+        context = context_of(
+            hook, server_url, row, audience.model_names, added.facts, _notes(hook, server_url)
         )
         card = _render(delivery, context)
         if card is None:
             trace.add("render", "Not shown: nothing changed.", guild_id=hook.guild_id)
-        outbox = [
-            NewOutbox.of(subscription, card)
-            for subscription in audience.subscriptions
-            if card is not None and _wants(subscription, delivery, audience.model_names, trace)
-        ]
-        if not audience.subscriptions:
-            trace.add("route", "No channel follows this project here.", guild_id=hook.guild_id)
-        deleted = isinstance(delivery.event, ProjectDeleted)
+        elif added.image is not None:
+            card = with_image(card, added.image)
+        now = self._now()
         return Ingested(
             hook_id=hook.id,
             project_name=delivery.project.name,
             server_url=server_url,
             at=row.received_at,
-            outbox=outbox,
-            pause=PauseReason.PROJECT_DELETED if deleted else None,
+            outbox=[NewOutbox.of(s, card) for s in audience.wanting] if card is not None else (),
+            pause=(
+                PauseReason.PROJECT_DELETED if isinstance(delivery.event, ProjectDeleted) else None
+            ),
             model_names={m.id: m.name for m in reversed(delivery.models) if m.id and m.name},
+            fill_ins={kind: now + FIRST_TRY_AFTER[kind] for kind in added.missing},
         )
 
-    def _pinned_server(self, hook: Hook, delivery: Delivery) -> str:
-        """The server that links lead to: the hook's, unless the event names another allowed one."""
-        named = delivery.server_url
-        if hook.kind is HookKind.OWN and named in self._servers:
-            assert named is not None  # noqa: S101
-            return named
-        return hook.server_url
+
+def context_of(
+    hook: Hook,
+    server_url: str,
+    row: InboxRow,
+    model_names: Mapping[str, str],
+    facts: Facts | None,
+    notes: Sequence[str] = (),
+) -> RenderContext:
+    """What the card of an event shows besides it, for one hook."""
+    return RenderContext(
+        server_url=server_url,
+        received_at=row.received_at,
+        facts=facts,
+        notes=tuple(notes),
+        project_name=hook.project_name,
+        model_names=model_names,
+    )
+
+
+def pinned_server(hook: Hook, delivery: Delivery, allowed: Collection[str]) -> str:
+    """The server that links lead to: the hook's, unless the event names another allowed one."""
+    named = delivery.server_url
+    return named if hook.kind is HookKind.OWN and named in allowed and named else hook.server_url
 
 
 class _Trace:

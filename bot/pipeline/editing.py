@@ -1,0 +1,103 @@
+"""Brings messages up to date whose cards have changed since they were sent."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime, timedelta
+from typing import assert_never
+
+import structlog
+
+from bot.cards.card import Card
+from bot.db.rows import CardForm, Edit
+from bot.discord_out import BotClosed, ChannelClosed, Later, Outcome, Refused, Sent
+from bot.discord_pace import Pace
+from bot.pipeline.batching import card_of
+from bot.pipeline.lanes import LaneRunner
+from bot.storage import Storage
+
+log = structlog.get_logger()
+
+CHANNELS_AT_ONCE = 2  # edits are no hurry, and new cards need the way
+RETRY_S = (2.0, 10.0, 30.0, 120.0, 300.0, 600.0)  # then it is given up
+
+SendEdit = Callable[[int, int, Sequence[Card], CardForm], Awaitable[Outcome]]
+
+
+class Editing:
+    """Edits one message of a channel at a time, with all that has changed in it.
+
+    `edit(channel_id, message_id, cards, form)` is one try. A message that cannot be edited stays
+    as it is: nobody is told, as its card is there.
+    """
+
+    def __init__(
+        self, storage: Storage, edit: SendEdit, pace: Pace, *, now: Callable[[], datetime]
+    ) -> None:
+        self._storage = storage
+        self._send = edit
+        self._pace = pace
+        self._now = now
+        self._lanes = LaneRunner[int, int](
+            "edits",
+            at_once=CHANNELS_AT_ONCE,
+            find=self._due,
+            due_in=self._due_in,
+            lane_of=lambda channel_id: channel_id,
+            work=self._edit,
+        )
+        self.wake = self._lanes.wake
+
+    async def run(self, connected: asyncio.Event) -> None:
+        """Edit until cancelled, from the moment that the bot is logged in."""
+        await connected.wait()
+        await self._lanes.run()
+
+    async def _due(self, limit: int, busy: Collection[int]) -> Sequence[int]:
+        if self._pace.closed_for_s() > 0:
+            return ()
+        return await self._storage.edits.due_channels(limit, busy)
+
+    async def _due_in(self, busy: Collection[int]) -> float | None:
+        due_in_s = await self._storage.edits.due_in(busy)
+        return None if due_in_s is None else max(due_in_s, self._pace.closed_for_s())
+
+    async def _edit(self, channel_id: int) -> None:
+        edit = await self._storage.edits.next(channel_id)
+        if edit is None:
+            return
+        if edit.message_id is None or not edit.rows:
+            await self._give_up(edit, "a card of the message is no longer kept")
+            return
+        cards = [card_of(row) for row in edit.rows]
+        outcome = await self._send(channel_id, edit.message_id, cards, edit.rows[0].form)
+        await self._settle(edit, outcome)
+
+    async def _settle(self, edit: Edit, outcome: Outcome) -> None:
+        match outcome:
+            case Sent():
+                await self._storage.edits.done(edit)
+                log.info("edits.done", channel_id=edit.channel_id, message_id=edit.message_id)
+            case Later(reason, retry_in_s):
+                await self._later(edit, reason, retry_in_s)
+            case BotClosed(reason):  # the next new card finds that out, and says so
+                await self._later(edit, reason, RETRY_S[-1])
+            case Refused(reason) | ChannelClosed(_, reason):
+                await self._give_up(edit, reason)
+            case _:
+                assert_never(outcome)
+
+    async def _later(self, edit: Edit, reason: str, retry_in_s: float | None) -> None:
+        if edit.attempts >= len(RETRY_S):
+            await self._give_up(edit, reason)
+            return
+        wait_s = RETRY_S[edit.attempts] if retry_in_s is None else retry_in_s
+        await self._storage.edits.postpone(edit, self._now() + timedelta(seconds=wait_s))
+
+    async def _give_up(self, edit: Edit, reason: str) -> None:
+        await self._storage.edits.done(edit)
+        log.info(
+            "edits.given_up",
+            channel_id=edit.channel_id,
+            message_id=edit.message_id,
+            reason=reason,
+        )

@@ -1,0 +1,180 @@
+"""What cards lacked when they went out: asked for again, and filled into them."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+
+from bot.cards.card import Card, Picture
+from bot.cards.pictures import with_image
+from bot.cards.render import RenderContext, fill_in
+from bot.db.rows import CardForm, FillIn, FillInJob, Hook, InboxRow, OutboxRow
+from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable
+from bot.pipeline.batching import card_of, fit_together
+from bot.pipeline.enrichment import Enrichment
+from bot.pipeline.ingest import context_of, pinned_server
+from bot.pipeline.lanes import LaneRunner
+from bot.speckle.events import Delivery
+from bot.speckle.payloads import parse_delivery, read_envelope
+from bot.speckle.previews import NoPicture
+from bot.storage import Storage
+
+log = structlog.get_logger()
+
+SERVERS_AT_ONCE = 8
+JOBS_AT_ONCE = 4  # of one server
+QUESTION_S = 20.0  # nobody waits for the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long something is asked for, and the waits between two tries; the last one repeats."""
+
+    waits_s: Sequence[float]
+    most: timedelta
+
+    def wait_s(self, attempts: int) -> float:
+        """Seconds to the next try."""
+        return self.waits_s[min(attempts, len(self.waits_s) - 1)]
+
+
+# Facts that come late surprise more than they tell; a picture takes its time at every server.
+PATIENCE: Mapping[FillIn, Patience] = {
+    FillIn.FACTS: Patience((2.0, 5.0, 10.0), timedelta(minutes=1)),
+    FillIn.PICTURE: Patience((5.0, 10.0, 20.0, 40.0, 60.0, 120.0), timedelta(minutes=15)),
+}
+
+
+class FillIns:
+    """Does the jobs that cards left, in a lane a server, so that a dead one delays no others.
+
+    `changed` is called when messages are to be edited.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        enrichment: Enrichment,
+        *,
+        speckle_servers: Sequence[str],
+        changed: Callable[[], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._storage = storage
+        self._enrichment = enrichment
+        self._servers = frozenset(speckle_servers)
+        self._changed = changed
+        self._now = now
+        self._lanes = LaneRunner[str, str](
+            "fill_ins",
+            at_once=SERVERS_AT_ONCE,
+            find=self._due,
+            due_in=self._due_in,
+            lane_of=lambda server_url: server_url,
+            work=self._of_server,
+        )
+        self.wake = self._lanes.wake
+        self.run = self._lanes.run
+
+    async def _due(self, limit: int, busy: Collection[str]) -> Sequence[str]:
+        if not self._enrichment.is_on:
+            return ()
+        return await self._storage.fill_ins.due_servers(limit, busy)
+
+    async def _due_in(self, busy: Collection[str]) -> float | None:
+        return await self._storage.fill_ins.due_in(busy) if self._enrichment.is_on else None
+
+    async def _of_server(self, server_url: str) -> None:
+        """Ask a server for what is due, several things side by side."""
+        jobs = await self._storage.fill_ins.due(server_url, JOBS_AT_ONCE)
+        done = await asyncio.gather(*map(self._one, jobs), return_exceptions=True)
+        for error in done:
+            if error is not None:
+                raise error
+
+    async def _one(self, job: FillInJob) -> None:
+        found = await self._found(job)
+        if found is None:
+            await self._storage.fill_ins.drop(job.id)
+            return
+        row, hook, delivery = found
+        try:
+            # The questions keep their time; this is for what is around them.
+            async with asyncio.timeout(2 * QUESTION_S):
+                change = await self._answer(job, row, hook, delivery)
+        except (SpeckleUnavailable, TimeoutError) as error:
+            await self._later(job, getattr(error, "retry_in_s", None))
+        except SpeckleError as error:
+            log.info("fill_ins.given_up", job_id=job.id, kind=job.kind, reason=error.reason)
+            await self._storage.fill_ins.drop(job.id)
+        else:
+            if change is None:
+                await self._later(job, None)
+            else:
+                changed = await self._storage.fill_ins.fill(job, change)
+                log.info("fill_ins.done", kind=job.kind, outbox_ids=changed)
+                if changed:
+                    self._changed()
+
+    async def _found(self, job: FillInJob) -> tuple[InboxRow, Hook, Delivery] | None:
+        """The event, while it and a card of it are still kept."""
+        row = await self._storage.inbox.get(job.inbox_id)
+        hook = await self._storage.hooks.get(job.hook_id)
+        if row is None or hook is None or not await self._storage.fill_ins.has_cards(job):
+            return None
+        try:
+            return row, hook, parse_delivery(read_envelope(row.body))
+        except NotADelivery:  # its body has been erased
+            return None
+
+    async def _answer(
+        self, job: FillInJob, row: InboxRow, hook: Hook, delivery: Delivery
+    ) -> Callable[[OutboxRow, Sequence[OutboxRow]], Card | None] | None:
+        """What to do to the cards; None where the answer is not there yet.
+
+        Errors: SpeckleError of each kind.
+        """
+        if job.kind is FillIn.PICTURE:
+            image = await self._enrichment.image(hook, delivery, QUESTION_S)
+            if image is NoPicture.NOT_YET:
+                return None
+            return partial(_changed, shown=None if isinstance(image, NoPicture) else image)
+        facts = await self._enrichment.facts(hook, delivery, row.received_at, QUESTION_S)
+        server_url = pinned_server(hook, delivery, self._servers)
+        names = await self._storage.hooks.model_names(hook.id)
+        context = context_of(hook, server_url, row, names, facts)
+        return partial(_changed, shown=(delivery, context))
+
+    async def _later(self, job: FillInJob, retry_in_s: float | None) -> None:
+        patience = PATIENCE[job.kind]
+        until = self._now() + timedelta(
+            seconds=max(patience.wait_s(job.attempts), retry_in_s or 0.0)
+        )
+        if until - job.created_at > patience.most:
+            log.info("fill_ins.given_up", job_id=job.id, kind=job.kind, attempts=job.attempts + 1)
+            await self._storage.fill_ins.drop(job.id)
+        else:
+            await self._storage.fill_ins.postpone(job.id, until)
+
+
+Shown = Picture | str | tuple[Delivery, RenderContext] | None
+
+
+def _changed(row: OutboxRow, company: Sequence[OutboxRow], *, shown: Shown) -> Card | None:
+    """The card with what was missing; None where that changes nothing or has no room.
+
+    A card that goes as plain text stays as it is: by its text its message is known again.
+    """
+    if shown is None or row.form is CardForm.PLAIN:
+        return None
+    old = card_of(row)
+    new = fill_in(old, *shown) if isinstance(shown, tuple) else with_image(old, shown)
+    if new == old:
+        return None
+    if not fit_together([new, *map(card_of, company)]):
+        log.info("fill_ins.no_room", outbox_id=row.id)
+        return None
+    return new
