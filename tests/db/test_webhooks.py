@@ -1,0 +1,210 @@
+"""What the storage keeps of webhooks at Speckle, and what hangs on an account."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from bot.db.engine import Database, parse_url
+from bot.db.rows import (
+    Account,
+    Hook,
+    HookKind,
+    HookState,
+    LinkDetails,
+    PauseReason,
+    Subscription,
+    SubscriptionState,
+)
+from bot.db.tables import hooks, notices
+from bot.db.vault import Vault
+from bot.speckle.answers import SCOPES, Tokens
+from bot.speckle.filters import Filters
+from bot.storage import Storage
+from tests.db.conftest import (
+    FACADE,
+    HARBOUR_TOWER,
+    MAREN_ODUYA,
+    SERVER,
+    STRUCTURE,
+    STUDIO_KESTREL,
+    Clock,
+)
+
+TOBIAS = MAREN_ODUYA + 1
+WEBHOOK = "51f7627c97"
+
+
+async def linked(storage: Storage, user_id: int = MAREN_ODUYA, server: str = SERVER) -> Account:
+    nonce = f"nonce-{user_id}-{server}"
+    await storage.link_requests.add(nonce, user_id, server, LinkDetails())
+    account = await storage.accounts.link(
+        nonce, f"speckle{user_id}", "Somebody", Tokens("token"), frozenset(SCOPES), told=True
+    )
+    assert account is not None
+    return account
+
+
+@pytest.fixture
+async def account(storage: Storage) -> Account:
+    return await linked(storage)
+
+
+async def test_a_made_webhook_is_sealed_and_turns_its_hook_live(
+    storage: Storage, hook: Hook, account: Account, clock: Clock, database_url: str
+) -> None:
+    made = await storage.hooks.made(hook.id, account.id, WEBHOOK)
+    assert made is not None
+    assert (made.webhook_id, made.account_id) == (WEBHOOK, account.id)
+    assert (made.state, made.live_at) == (HookState.LIVE, clock())
+    assert await storage.hooks.by_key(hook.key or "") == made
+    assert WEBHOOK not in repr(made)
+    async with Database.open(parse_url(database_url)) as database, database.reading() as c:
+        row = (await c.execute(select(hooks))).mappings().one()
+    assert WEBHOOK not in str(dict(row))
+
+
+async def test_a_hook_that_is_gone_or_shared_gets_no_webhook(
+    storage: Storage, account: Account
+) -> None:
+    shared = await storage.hooks.create(1, SERVER, "other", HookKind.SHARED, MAREN_ODUYA, None)
+    assert await storage.hooks.made(shared.id, account.id, WEBHOOK) is None
+    assert await storage.hooks.made(999, account.id, WEBHOOK) is None
+
+
+async def test_a_hook_remembers_the_project_and_the_first_account_that_saw_it(
+    storage: Storage, hook: Hook, account: Account
+) -> None:
+    other = await linked(storage, TOBIAS)
+    await storage.hooks.saw(hook.id, "Harbour Tower", "private", account.id)
+    seen = await storage.hooks.saw(hook.id, "Harbour Tower 2", "unlisted", other.id)
+    assert seen is not None
+    assert (seen.project_name, seen.visibility) == ("Harbour Tower 2", "unlisted")
+    assert seen.account_id == account.id
+    taken = await storage.hooks.saw(hook.id, "Harbour Tower", "private", other.id, replace=True)
+    assert taken is not None
+    assert taken.account_id == other.id
+    assert await storage.hooks.saw(999, "x", "public", account.id) is None
+
+
+async def test_only_hooks_with_a_made_webhook_in_guilds_that_are_there_are_looked_after(
+    storage: Storage, hook: Hook, account: Account
+) -> None:
+    assert await storage.hooks.with_webhooks() == []
+    await storage.hooks.saw(hook.id, "Harbour Tower", "private", account.id)
+    assert await storage.hooks.with_webhooks() == []
+    made = await storage.hooks.made(hook.id, account.id, WEBHOOK)
+    assert await storage.hooks.with_webhooks() == [made]
+    assert await storage.hooks.of_account(account.id) == [made]
+    await storage.guilds.leave(STUDIO_KESTREL)
+    assert await storage.hooks.with_webhooks() == []
+
+
+async def test_a_subscription_remembers_whose_account_proved_access(
+    storage: Storage, hook: Hook, account: Account, clock: Clock
+) -> None:
+    _, new = await storage.subscriptions.upsert(
+        hook.id, STRUCTURE, Filters(), MAREN_ODUYA, account.id
+    )
+    assert (new.account_id, new.access_ok_at) == (account.id, clock())
+    clock.forward(hours=1)
+    _, same = await storage.subscriptions.upsert(
+        hook.id, STRUCTURE, Filters(events=("comments",)), TOBIAS
+    )
+    assert (same.account_id, same.access_ok_at) == (account.id, new.access_ok_at)
+    other = await linked(storage, TOBIAS)
+    await storage.subscriptions.set_account(new.id, other.id)
+    now = await storage.subscriptions.get(new.id)
+    assert now is not None
+    assert (now.account_id, now.access_ok_at) == (other.id, clock())
+
+
+async def test_the_last_subscription_leaves_its_made_webhook_to_be_removed(
+    storage: Storage, hook: Hook, subscription: Subscription, account: Account, clock: Clock
+) -> None:
+    await storage.hooks.made(hook.id, account.id, WEBHOOK)
+    _, second = await storage.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
+    first = await storage.subscriptions.delete(second.id)
+    assert first is not None
+    assert (first.last_of_hook, first.removal_id) == (False, None)
+    last = await storage.subscriptions.delete(subscription.id)
+    assert last is not None
+    assert last.removal_id is not None
+    (due,) = await storage.removals.due()
+    assert due == await storage.removals.get(last.removal_id)
+    assert (due.account_id, due.project_id, due.key) == (account.id, HARBOUR_TOWER, hook.key)
+    await storage.removals.postpone(due.id, clock() + timedelta(hours=1))
+    assert await storage.removals.due() == []
+    clock.forward(hours=2)
+    assert [one.attempts for one in await storage.removals.due()] == [1]
+    await storage.removals.done(due.id)
+    assert await storage.removals.get(due.id) is None
+
+
+async def test_a_webhook_that_was_made_by_hand_leaves_nothing_to_remove(
+    storage: Storage, subscription: Subscription
+) -> None:
+    deleted = await storage.subscriptions.delete(subscription.id)
+    assert deleted is not None
+    assert (deleted.last_of_hook, deleted.removal_id) == (True, None)
+
+
+async def test_an_erased_guilds_made_webhooks_are_to_be_removed(
+    storage: Storage, hook: Hook, subscription: Subscription, account: Account, clock: Clock
+) -> None:
+    await storage.hooks.made(hook.id, account.id, WEBHOOK)
+    await storage.guilds.leave(STUDIO_KESTREL)
+    clock.forward(days=31)
+    await storage.guilds.erase_left_before(clock() - timedelta(days=30))
+    assert [one.key for one in await storage.removals.due()] == [hook.key]
+
+
+async def test_letting_an_account_go_pauses_what_hangs_on_it_and_tells_who_made_it(
+    storage: Storage, hook: Hook, account: Account, database_url: str
+) -> None:
+    _, mine = await storage.subscriptions.upsert(
+        hook.id, STRUCTURE, Filters(), MAREN_ODUYA, account.id
+    )
+    _, by_webhook = await storage.subscriptions.upsert(hook.id, FACADE, Filters(), TOBIAS)
+    await storage.hooks.made(hook.id, account.id, WEBHOOK)
+    by_hand = await storage.hooks.create(
+        STUDIO_KESTREL, SERVER, "byhand", HookKind.OWN, TOBIAS, None
+    )
+    await storage.hooks.mark_live(by_hand.id, "Pavilion")
+    await storage.hooks.saw(by_hand.id, "Pavilion", "public", account.id)
+    _, stays = await storage.subscriptions.upsert(by_hand.id, FACADE, Filters(), TOBIAS)
+
+    paused = await storage.hooks.let_go(account.id, "<@1> unlinked")
+    assert paused == [mine.id, by_webhook.id]
+    for subscription_id in paused:
+        now = await storage.subscriptions.get(subscription_id)
+        assert now is not None
+        assert (now.state, now.pause_reason) == (
+            SubscriptionState.PAUSED,
+            PauseReason.ACCESS_LOST,
+        )
+        assert (now.pause_detail, now.account_id) == ("<@1> unlinked", None)
+    left = await storage.hooks.get(hook.id)
+    assert left is not None
+    assert (left.state, left.live_at) == (HookState.WAITING, None)
+    assert (left.key, left.webhook_id, left.account_id) == (hook.key, None, None)
+    other = await storage.hooks.get(by_hand.id)
+    assert other is not None
+    assert (other.state, other.account_id) == (HookState.LIVE, None)
+    assert (await storage.subscriptions.get(stays.id)) == stays
+    async with Database.open(parse_url(database_url)) as database, database.reading() as c:
+        rows = (await c.execute(select(notices.c.user_id, notices.c.channel_id))).all()
+    assert sorted(rows) == [(MAREN_ODUYA, STRUCTURE), (TOBIAS, FACADE)]
+    assert await storage.hooks.let_go(account.id, "again") == []
+
+
+async def test_a_fact_is_kept_once_for_all_processes(
+    storage: Storage, database_url: str, vault: Vault
+) -> None:
+    async with Storage.open(database_url, vault) as other:
+        ids = await asyncio.gather(
+            storage.facts.keep("instance.id", "one"), other.facts.keep("instance.id", "two")
+        )
+        assert len(set(ids)) == 1
+        assert await other.facts.keep("instance.id", "three") == ids[0]
