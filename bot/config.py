@@ -304,8 +304,10 @@ class Speckle(_Section):
     """How the bot asks Speckle servers."""
 
     enrich_deadline_s: float = _setting(
-        2.0,
-        "Seconds a card waits for what the webhook leaves out. Past that it goes out plainer.",
+        5.0,
+        "Seconds a card waits for what the webhook leaves out. Past that it goes out plain, and is "
+        "edited if the answer comes soon after. 0: nobody is asked, and cards have no picture of "
+        "the model.",
         "a number from 0 to 30",
         ge=0,
         le=30,

@@ -154,7 +154,7 @@ def test_a_misspelt_key_is_named_with_its_line_and_the_nearest_key(
         ("webhook_port = true", 1, "(true) is not a whole number", "webhook_port = 8003"),
         ("webhook_port = 70000", 1, "(70000) is not a whole number", "webhook_port = 8003"),
         ("[delivery]\nconcurrency = 0", 2, "concurrency in [delivery] (0)", "concurrency = 64"),
-        ("[speckle]\nenrich_deadline_s = nan", 2, "(nan) is not a number", "= 2.0"),
+        ("[speckle]\nenrich_deadline_s = nan", 2, "(nan) is not a number", "= 5.0"),
         ("[organisation]\nguilds = 7", 2, "is not a list of Discord server ids", "guilds = [1180"),
         ('[organisation]\nguilds = ["x"]', 2, "is not a list of Discord server ids", "[1180"),
         ('speckle_servers = "https://a.test"', 1, "is not a list of addresses", '["https://app'),
