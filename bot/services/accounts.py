@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from bot.db.retention import Keep
 from bot.db.rows import Account, HangsOn, Hook, LinkDetails, LinkRequest
 from bot.errors import (
     BotError,
@@ -143,7 +144,7 @@ class AccountService:
     account and what waited for it, which may be empty; once for each command that waited.
     `before_unlink` is called before an account's rows go, to remove what it made at Speckle and
     pause what hangs on it. app.py sets both. Whoever waits passes `waiting` to `start_link` and
-    gets it back in `linked`.
+    gets it back in `linked`, with the `answer_to` of then added to it.
     """
 
     linked: Linked
@@ -161,6 +162,7 @@ class AccountService:
         operator_token: str | None,
         served_guilds: Collection[int],
         now: Callable[[], datetime],
+        keep: Keep | None = None,
     ) -> None:
         self._storage = storage
         self._gateway = gateway
@@ -171,6 +173,7 @@ class AccountService:
         self._operator_token = operator_token
         self._served_guilds = frozenset(served_guilds)
         self._now = now
+        self.keep = keep  # for what is said about retention
         self._renewing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self.linked = _nothing_waits
         self.before_unlink = _nothing_hangs
@@ -205,7 +208,7 @@ class AccountService:
         Errors: LinkFailed.
         """
         request = await self._storage.link_requests.get(nonce)
-        if request is None:
+        if request is None or request.server_url not in self.servers:
             raise LinkFailed(WhyNotLinked.EXPIRED)
         if request.used_at is not None or request.account_id is not None:
             raise LinkFailed(WhyNotLinked.USED, request.server_url)
@@ -322,8 +325,11 @@ class AccountService:
         What used the account's link goes on in any case: it may have been refused before.
         """
         if request.used_at is not None or request.details.waiting:
+            waiting = dict(request.details.waiting)
+            if waiting:
+                waiting["answer_to"] = request.details.answer_to
             try:
-                await self.linked(account, request.details.waiting)
+                await self.linked(account, waiting)
             except Exception:  # whoever waits tells of what they expect themselves
                 log.exception("accounts.waiting_failed", account_id=account.id)
         await self._storage.link_requests.delete(request.nonce_digest)

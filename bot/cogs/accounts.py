@@ -1,0 +1,351 @@
+"""/link, /unlink, /account and /privacy: for every member, in direct messages too.
+
+Answers go to the caller alone, and a button does something for its own caller alone: each press
+looks anew whose account it is. Each carries in its custom_id all that it needs.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.cogs import account_wording as wording
+from bot.cogs.answers import Interaction, Reply, in_time, redraw, reply, report
+from bot.cogs.later import answer_to
+from bot.db.rows import Account
+from bot.services.accounts import AccountService, LinkFailed, PasteToken, SignIn
+from bot.services.errors import CommandRefused
+
+if TYPE_CHECKING:
+    from bot.discord_client import SpeckleBot
+
+FORM_LIFE_S: Final = 900.0  # as long as the request that it is for
+MAX_TOKEN: Final = 200
+MAX_CHOICES: Final = 25
+ServerText = app_commands.Range[str, 1, 200]
+
+
+def for_everyone(callback: Any) -> Any:
+    """Make it a command for every member, and for direct messages with the bot."""
+    callback = app_commands.allowed_installs(guilds=True, users=False)(callback)
+    return app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)(callback)
+
+
+class AccountsCog(commands.Cog, name="accounts"):
+    """What a person does with their own Speckle account."""
+
+    def __init__(self, bot: "SpeckleBot") -> None:
+        self._bot = bot
+
+    @app_commands.command(description="Link your Speckle account, so that the bot can act for you")
+    @app_commands.describe(server="Which Speckle server. The first one offered, unless you say")
+    @for_everyone
+    async def link(self, interaction: Interaction, server: ServerText | None = None) -> None:
+        """Show the way to link an account."""
+        server_url = _server_of(server, self._bot.accounts.servers)
+        await reply(
+            interaction, await in_time(interaction, link_reply(interaction, server_url, {}))
+        )
+
+    @app_commands.command(description="Have the bot forget your linked Speckle account")
+    @app_commands.describe(server="Which Speckle server, if you linked accounts on several")
+    @for_everyone
+    async def unlink(self, interaction: Interaction, server: ServerText | None = None) -> None:
+        """Say what would be forgotten and stop, with a button that does it."""
+        await reply(interaction, await in_time(interaction, _unlink_page(interaction, server)))
+
+    @app_commands.command(description="See which Speckle accounts you linked, and how they stand")
+    @for_everyone
+    async def account(self, interaction: Interaction) -> None:
+        """Show the caller's accounts."""
+        await reply(interaction, await in_time(interaction, _account_page(interaction)))
+
+    @app_commands.command(description="See what the bot stores about you, and erase it")
+    @for_everyone
+    async def privacy(self, interaction: Interaction) -> None:
+        """Show what is stored about the caller."""
+        await reply(interaction, await in_time(interaction, _privacy_page(interaction)))
+
+    @link.autocomplete("server")
+    async def _servers(
+        self, _interaction: Interaction, typed: str
+    ) -> list[app_commands.Choice[str]]:
+        return _choices(self._bot.accounts.servers, typed)
+
+    @unlink.autocomplete("server")
+    async def _linked_servers(
+        self, interaction: Interaction, typed: str
+    ) -> list[app_commands.Choice[str]]:
+        accounts = await self._bot.accounts.all_of_user(interaction.user.id)
+        return _choices([account.server_url for account in accounts], typed)
+
+
+def _choices(servers: Any, typed: str) -> list[app_commands.Choice[str]]:
+    fitting = [server for server in servers if typed.strip().lower() in server.lower()]
+    return [
+        app_commands.Choice(name=wording.host_of(server)[:100], value=server)
+        for server in fitting[:MAX_CHOICES]
+        if len(server) <= 100
+    ]
+
+
+def _server_of(typed: str | None, servers: tuple[str, ...]) -> str:
+    """The server that was meant: by its address or host name; the first one if none was named."""
+    if typed is None:
+        return servers[0]
+    wanted = typed.strip().lower().rstrip("/")
+    for server in servers:
+        if wanted in (server.lower(), wording.host_of(server).lower()):
+            return server
+    known = ", ".join(f"`{wording.host_of(server)}`" for server in servers)
+    raise CommandRefused(
+        f"The bot does not deal with that Speckle server, only with {known}. Whoever runs the bot "
+        "can add one to `SPECKLE_SERVERS`."
+    )
+
+
+# ── linking ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def link_reply(
+    interaction: Interaction, server_url: str, waiting: Mapping[str, Any]
+) -> Reply:
+    """The way for the caller to link an account on a server, with its buttons.
+
+    `waiting` is handed to `AccountService.linked` once that is done.
+    """
+    accounts, user = interaction.client.accounts, interaction.user
+    linked = await accounts.of_user(user.id, server_url)
+    way = await accounts.start_link(
+        user.id, server_url, waiting, person=_person(user), answer_to=answer_to(interaction)
+    )
+    shown = wording.with_address(wording.link_lead(way, linked), _address(way))
+    return Reply(shown.content, view=wording.buttons(*_ways(way)))
+
+
+def _person(user: discord.User | discord.Member) -> str:
+    """How the sign-in's page names a person: the handle, which nobody else has, comes along."""
+    return f"{user.display_name} (@{user.name})"
+
+
+def _address(way: SignIn | PasteToken) -> str:
+    return way.url if isinstance(way, SignIn) else way.tokens_url
+
+
+def _ways(way: SignIn | PasteToken) -> list["discord.ui.Item[Any] | None"]:
+    if isinstance(way, SignIn):
+        return [wording.link_button("Sign in with Speckle", way.url)]
+    return [wording.link_button("Make a token", way.tokens_url), PasteButton(way.nonce)]
+
+
+class PasteButton(
+    discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]],
+    template=r"link:paste:(?P<nonce>[A-Za-z0-9_-]{43})",
+):
+    """Opens the form that takes a token."""
+
+    def __init__(self, nonce: str) -> None:
+        self.nonce = nonce
+        super().__init__(
+            discord.ui.Button(
+                label="Paste it",
+                style=discord.ButtonStyle.primary,
+                custom_id=f"link:paste:{nonce}",
+            )
+        )
+
+    @classmethod
+    async def from_custom_id(
+        cls,
+        _interaction: discord.Interaction[Any],
+        _item: discord.ui.Item[Any],
+        match: re.Match[str],
+    ) -> Self:
+        """Make the button that was pressed anew."""
+        return cls(match["nonce"])
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Open the form, while the request still stands."""
+        accounts: AccountService = interaction.client.accounts
+        try:
+            # A form has to be the first answer: no "please wait" before it.
+            request = await _or_refused(interaction, accounts.request(self.nonce))
+            await interaction.response.send_modal(TokenForm(self.nonce, request.server_url))
+        except Exception as error:  # the top: discord.py would only log it
+            await report(interaction, error)
+
+
+class TokenForm(discord.ui.Modal):
+    """Takes a personal access token, tries it, and never shows it again."""
+
+    def __init__(self, nonce: str, server_url: str) -> None:
+        super().__init__(title="Link your Speckle account", timeout=FORM_LIFE_S)
+        self._nonce = nonce
+        self.token: discord.ui.TextInput[Any] = discord.ui.TextInput(
+            custom_id="token", placeholder="About 42 letters and digits", max_length=MAX_TOKEN
+        )
+        self.add_item(discord.ui.TextDisplay(wording.form_text(server_url)))
+        self.add_item(discord.ui.Label(text="Token", component=self.token))
+
+    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
+        """Link the account, in place of the message with the button; a refusal leaves that."""
+        accounts: AccountService = interaction.client.accounts
+        try:
+            work = accounts.link_by_token(interaction.user.id, self._nonce, self.token.value)
+            account = await in_time(interaction, _or_refused(interaction, work), new=False)
+            await redraw(interaction, Reply(wording.linked(account)))
+        except Exception as error:  # the top: discord.py would only log it
+            await report(interaction, error)
+
+
+async def _or_refused(interaction: Interaction, work: Awaitable[Any]) -> Any:
+    """Do it; a failed link is said in words."""
+    try:
+        return await work
+    except LinkFailed as failed:
+        servers = interaction.client.accounts.servers
+        raise CommandRefused(wording.not_linked(failed, servers)) from failed
+
+
+# ── what is linked and stored, and forgetting it ──────────────────────────────────────────────
+
+
+async def _unlink_page(interaction: Interaction, server: str | None) -> Reply:
+    accounts = await interaction.client.accounts.all_of_user(interaction.user.id)
+    if server is not None:
+        server_url = _server_of(server, tuple(one.server_url for one in accounts) or ("",))
+        accounts = [one for one in accounts if one.server_url == server_url]
+    if not accounts:
+        raise CommandRefused(wording.NOTHING_TO_UNLINK)
+    if len(accounts) > 1:
+        hosts = ", ".join(f"`{wording.host_of(one.server_url)}`" for one in accounts)
+        raise CommandRefused(f"You linked accounts on {hosts}. Name one with the option `server`.")
+    account = accounts[0]
+    hangs_on = await interaction.client.accounts.hangs_on(account)
+    text = wording.sure_to_unlink(account, hangs_on, _guild_name(interaction))
+    return Reply(text, view=_choice(Action.UNLINK, account.id))
+
+
+async def _account_page(interaction: Interaction) -> Reply:
+    service = interaction.client.accounts
+    accounts = await service.all_of_user(interaction.user.id)
+    if not accounts:
+        return Reply(wording.NOTHING_LINKED)
+    shown = [(one, await service.standing(one), await service.hangs_on(one)) for one in accounts]
+    return Reply(embed=wording.accounts_embed(shown, _guild_name(interaction)))
+
+
+async def _privacy_page(interaction: Interaction) -> Reply:
+    service = interaction.client.accounts
+    stored = await service.stored(interaction.user.id)
+    embed = wording.privacy_embed(stored, service.keep, service.servers)
+    view = None if stored.is_nothing else wording.buttons(AccountButton(Action.ERASE))
+    return Reply(embed=embed, view=view)
+
+
+def _guild_name(interaction: Interaction) -> wording.GuildName:
+    def name(guild_id: int) -> str | None:
+        guild = interaction.client.get_guild(guild_id)
+        return guild.name if guild else None
+
+    return name
+
+
+class Action(StrEnum):
+    """What a button under these answers does."""
+
+    UNLINK = "unlink"
+    ERASE = "erase"
+    ERASE_SURE = "erase-sure"
+    KEEP = "keep"
+
+
+LABELS: Mapping[Action, tuple[str, discord.ButtonStyle]] = {
+    Action.UNLINK: ("Yes, unlink it", discord.ButtonStyle.danger),
+    Action.ERASE: ("Erase it", discord.ButtonStyle.danger),
+    Action.ERASE_SURE: ("Yes, erase it", discord.ButtonStyle.danger),
+    Action.KEEP: ("Cancel", discord.ButtonStyle.secondary),
+}
+
+
+class AccountButton(
+    discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]],
+    template=rf"account:(?P<action>{'|'.join(Action)}):(?P<id>[0-9]{{1,18}})",
+):
+    """Does one thing with one of the caller's accounts, or with all that is stored about them."""
+
+    def __init__(self, action: Action, account_id: int = 0) -> None:
+        self.action = action
+        self.account_id = account_id
+        label, style = LABELS[action]
+        super().__init__(
+            discord.ui.Button(label=label, style=style, custom_id=f"account:{action}:{account_id}")
+        )
+
+    @classmethod
+    async def from_custom_id(
+        cls,
+        _interaction: discord.Interaction[Any],
+        _item: discord.ui.Item[Any],
+        match: re.Match[str],
+    ) -> Self:
+        """Make the button that was pressed anew."""
+        return cls(Action(match["action"]), int(match["id"]))
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Do it and say so in place of the question."""
+        try:
+            work = HANDLERS[self.action](interaction, self.account_id)
+            await redraw(interaction, await in_time(interaction, work, new=False))
+        except Exception as error:  # the top: discord.py would only log it
+            await report(interaction, error)
+
+
+def _choice(action: Action, account_id: int = 0) -> discord.ui.View:
+    return wording.buttons(AccountButton(action, account_id), AccountButton(Action.KEEP))
+
+
+async def _own(interaction: Interaction, account_id: int) -> Account:
+    accounts = await interaction.client.accounts.all_of_user(interaction.user.id)
+    account = next((one for one in accounts if one.id == account_id), None)
+    if account is None:
+        raise CommandRefused(wording.GONE)
+    return account
+
+
+async def _on_unlink(interaction: Interaction, account_id: int) -> Reply:
+    account = await _own(interaction, account_id)
+    tidy = await interaction.client.accounts.unlink(account)
+    return Reply(wording.unlinked(account, tidy=tidy))
+
+
+async def _on_erase(interaction: Interaction, _account_id: int) -> Reply:
+    stored = await interaction.client.accounts.stored(interaction.user.id)
+    if stored.is_nothing:
+        return Reply(wording.NOTHING_STORED)
+    text = wording.sure_to_erase(stored, _guild_name(interaction))
+    return Reply(text, view=_choice(Action.ERASE_SURE))
+
+
+async def _on_erase_sure(interaction: Interaction, _account_id: int) -> Reply:
+    tidy = await interaction.client.accounts.erase(interaction.user.id)
+    return Reply(wording.ERASED if tidy else wording.ERASED_BUT_WEBHOOKS)
+
+
+async def _on_keep(_interaction: Interaction, _account_id: int) -> Reply:
+    return Reply(wording.KEPT)
+
+
+Handler = Callable[[Interaction, int], Any]
+HANDLERS: Mapping[Action, Handler] = {
+    Action.UNLINK: _on_unlink,
+    Action.ERASE: _on_erase,
+    Action.ERASE_SURE: _on_erase_sure,
+    Action.KEEP: _on_keep,
+}
+
+ACCOUNT_ITEMS = (PasteButton, AccountButton)

@@ -1,0 +1,49 @@
+"""Answers that come when the command is long over: to the caller alone, else in private."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import discord
+import structlog
+
+from bot.cogs.answers import Interaction, Reply
+
+if TYPE_CHECKING:
+    from bot.discord_client import SpeckleBot
+
+log = structlog.get_logger()
+
+
+def answer_to(interaction: Interaction) -> dict[str, str]:
+    """Where `tell_later` reaches the caller for 15 minutes; JSON, and to be kept as a secret."""
+    return {"application": str(interaction.application_id), "token": interaction.token}
+
+
+async def tell_later(
+    bot: "SpeckleBot", where: Mapping[str, str] | None, user_id: int, answer: Reply
+) -> bool:
+    """Tell a person something that they alone see; False if they cannot be told.
+
+    `where` is what `answer_to` gave. It works after a restart of the bot, too.
+    """
+    if where is not None and await _followed_up(bot, where, answer):
+        return True
+    try:
+        private = await bot.create_dm(discord.Object(user_id))
+        await private.send(**answer.parts())
+    except discord.HTTPException as error:  # such as a person who lets no messages in
+        log.warning("later.untold", status=error.status, code=error.code)
+        return False
+    return True
+
+
+async def _followed_up(bot: "SpeckleBot", where: Mapping[str, str], answer: Reply) -> bool:
+    webhook = discord.Webhook.partial(int(where["application"]), where["token"], client=bot)
+    # What `partial` cannot know, and what only such a webhook may send: for one person's eyes.
+    webhook.type = discord.WebhookType.application
+    try:
+        await webhook.send(**answer.parts(), ephemeral=True)
+    except discord.HTTPException as error:
+        log.info("later.too_late", status=error.status, code=error.code)
+        return False
+    return True

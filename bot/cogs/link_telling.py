@@ -1,0 +1,54 @@
+"""Goes on where an account was linked: tells its person, and lets what waited for it go on."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bot.cogs import account_wording as wording
+from bot.cogs.answers import Reply
+from bot.cogs.later import tell_later
+from bot.db.rows import Account, LinkRequest
+from bot.errors import StorageUnavailable
+
+if TYPE_CHECKING:
+    from bot.discord_client import SpeckleBot
+
+log = structlog.get_logger()
+
+# The sign-in's last page may come to a process that has no connection to Discord: this one looks.
+POLL_S = 3.0
+
+
+class LinkTeller:
+    """Works in the process that Discord is connected to; each link is told once, at once."""
+
+    def __init__(self, bot: "SpeckleBot") -> None:
+        self._bot = bot
+        self._accounts = bot.accounts
+
+    async def run(self) -> None:
+        """Go on with links until cancelled, from the moment that Discord is there."""
+        await self._bot.ready_once.wait()
+        while True:
+            self._accounts.link_done.clear()
+            try:
+                for request, account in await self._accounts.done_links():
+                    await self._go_on(request, account)
+            except StorageUnavailable as error:
+                log.error("links.database_unavailable", reason=error.reason)
+            try:
+                async with asyncio.timeout(POLL_S):
+                    await self._accounts.link_done.wait()
+            except TimeoutError:
+                continue
+
+    async def _go_on(self, request: LinkRequest, account: Account) -> None:
+        if request.used_at is not None and not request.details.told:
+            try:
+                told = Reply(wording.linked_notice(account))
+                where = request.details.answer_to
+                await tell_later(self._bot, where, account.discord_user_id, told)
+            except Exception:  # the page has said it too, and /account shows it
+                log.exception("links.untold", account_id=account.id)
+        await self._accounts.go_on(request, account)
