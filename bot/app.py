@@ -23,6 +23,7 @@ from bot.discord_client import SpeckleBot, use_api
 from bot.discord_out import edit, send
 from bot.discord_pace import Pace
 from bot.errors import BotError, ConfigError, PartFailed, Problem, StorageUnavailable
+from bot.pipeline.access import AccessCheck
 from bot.pipeline.avatars import Avatars
 from bot.pipeline.catch_up import CatchUp
 from bot.pipeline.delivery import Delivery
@@ -126,6 +127,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             storage,
             enrichment,
             avatars,
+            AccessCheck(storage, gateway, accounts, utc_now),
             speckle_servers=settings.speckle_servers,
             served_guilds=frozenset(settings.organisation.guilds),
             queued=delivery.wake,

@@ -316,6 +316,11 @@ class InboxRow:
     happened_at: datetime | None = None
     event_key: str | None = None
 
+    @property
+    def event_at(self) -> datetime:
+        """When the event happened, as well as that is known."""
+        return self.happened_at or self.received_at
+
 
 @dataclass(frozen=True, slots=True)
 class NewOutbox:

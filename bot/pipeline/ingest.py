@@ -10,13 +10,15 @@ import structlog
 from bot.cards.card import Card
 from bot.cards.pictures import with_image
 from bot.cards.render import RenderContext, render
+from bot.db.history import NOTE, STAGE
 from bot.db.rows import (
-    DELIVERY_PAUSES,
+    KEEPING_PAUSES,
     FillIn,
     Hook,
     HookKind,
     HookState,
     InboxRow,
+    InboxSource,
     Ingested,
     NewOutbox,
     PauseReason,
@@ -25,9 +27,11 @@ from bot.db.rows import (
     TraceLine,
 )
 from bot.errors import NotADelivery
+from bot.pipeline.access import Access, AccessCheck, wait_s
 from bot.pipeline.avatars import Avatars
 from bot.pipeline.enrichment import Added, Enrichment
 from bot.pipeline.lanes import LaneRunner
+from bot.speckle.activity import event_key
 from bot.speckle.events import Delivery, Facts, ProjectDeleted, UnknownEvent
 from bot.speckle.filters import matches
 from bot.speckle.payloads import parse_delivery, read_envelope
@@ -36,6 +40,10 @@ from bot.storage import Storage
 log = structlog.get_logger()
 
 PROJECTS_AT_ONCE = 16
+DELAYED = {
+    InboxSource.HISTORY: "Delayed: Speckle could not deliver this when it happened, on ",
+    InboxSource.ACTIVITY: "Delayed: no webhook told of this when it happened, on ",
+}
 # When what a card lacks is asked for again; a picture takes some seconds at least to be made.
 FIRST_TRY_AFTER = {
     FillIn.FACTS: timedelta(seconds=1),
@@ -67,6 +75,7 @@ class Ingest:
         storage: Storage,
         enrichment: Enrichment,
         avatars: Avatars,
+        access: AccessCheck,
         *,
         speckle_servers: Sequence[str],
         served_guilds: frozenset[int],
@@ -77,6 +86,7 @@ class Ingest:
         self._storage = storage
         self._enrichment = enrichment
         self._avatars = avatars
+        self._access = access
         self._servers = frozenset(speckle_servers)
         self._served_guilds = served_guilds
         self._queued = queued
@@ -95,7 +105,7 @@ class Ingest:
 
     async def _ingest(self, row: InboxRow) -> None:
         """Deal with one event; everything it leads to is written in one transaction."""
-        trace = _Trace(self._now)
+        trace = _Trace(self._now, row)
         try:
             delivery = parse_delivery(read_envelope(row.body))
         except NotADelivery as error:
@@ -103,21 +113,38 @@ class Ingest:
             await self._storage.inbox.fail(row.id, trace.lines)
             return
         trace.add("parse", f"Read as {delivery.event.kind.value}.")
+        key = event_key(delivery)
+        if key is not None and await self._storage.inbox.shown_already(row, key):
+            trace.add("route", "Not shown again: it was fetched from Speckle's lists as well.")
+            await self._storage.inbox.finish(
+                row.id, trace.lines, event_name=delivery.event_name, ingested=()
+            )
+            return
         audiences = await self._audiences(row, delivery)
         if not audiences:
             trace.add("route", "No channel follows this project.")
         audiences = [self._routed(audience, delivery, trace) for audience in audiences]
         if any(audience.wanting for audience in audiences):
             delivery = await self._avatars.made_small(delivery)
-        added = await asyncio.gather(
-            *(self._added(audience, delivery, row, trace) for audience in audiences)
+        added, access = await asyncio.gather(
+            asyncio.gather(*(self._added(one, delivery, row, trace) for one in audiences)),
+            asyncio.gather(*(self._accessible(one, delivery, trace) for one in audiences)),
         )
+        if any(found.waits for found in access):
+            later = self._now() + timedelta(seconds=wait_s(row.attempts))
+            await self._storage.inbox.postpone(row.id, trace.lines, later)
+            log.warning("ingest.waits_for_access", inbox_id=row.id, attempt=row.attempts + 1)
+            return
         ingested = [
-            self._for_hook(audience, delivery, more, row, trace)
-            for audience, more in zip(audiences, added, strict=True)
+            replace(self._for_hook(audience, delivery, more, row, trace), access=found.seen)
+            for audience, more, found in zip(audiences, added, access, strict=True)
         ]
         cards = await self._storage.inbox.finish(
-            row.id, trace.lines, event_name=delivery.event_name, ingested=ingested
+            row.id,
+            trace.lines,
+            event_name=delivery.event_name,
+            ingested=ingested,
+            event_key=key,
         )
         log.info("ingest.done", inbox_id=row.id, kind=delivery.event.kind.value, cards=len(cards))
         if cards:
@@ -163,13 +190,30 @@ class Ingest:
         if not audience.wanting:
             return Added()
         try:
-            added = await self._enrichment.at_once(audience.hook, delivery, row.received_at)
+            added = await self._enrichment.at_once(audience.hook, delivery, row.event_at)
         except Exception:
             log.exception("ingest.enrichment_failed", kind=delivery.event.kind.value)
             return Added()
         for line in added.lines:
             trace.add("enrich", line, guild_id=audience.hook.guild_id)
         return added
+
+    async def _accessible(self, audience: Audience, delivery: Delivery, trace: "_Trace") -> Access:
+        """Whether the accounts that these channels hang on may still see the project.
+
+        That a project was deleted is told without asking: nobody may see it any more.
+        """
+        if isinstance(delivery.event, ProjectDeleted):
+            return Access()
+        found = await self._access.of(audience.hook, audience.wanting)
+        where = {"guild_id": audience.hook.guild_id}
+        for why in found.seen.lost.values():
+            trace.add("access", f"Paused, and the card is kept: {why}.", **where)
+        if found.silence is not None:
+            then = "the event waits" if found.waits else "the last yes counts for an hour"
+            what = "Speckle could not be asked who may still see the project"
+            trace.add("access", f"{what} ({found.silence}): {then}.", **where)
+        return found
 
     def _for_hook(
         self,
@@ -215,9 +259,9 @@ def context_of(
     """What the card of an event shows besides it, for one hook."""
     return RenderContext(
         server_url=server_url,
-        received_at=row.received_at,
+        received_at=row.event_at,
         facts=facts,
-        notes=tuple(notes),
+        notes=(*_delay_notes(row), *notes),
         project_name=hook.project_name,
         model_names=model_names,
     )
@@ -230,14 +274,25 @@ def pinned_server(hook: Hook, delivery: Delivery, allowed: Collection[str]) -> s
 
 
 class _Trace:
-    """The lines that later answer why an event was shown in a channel or not."""
+    """The lines that later answer why an event was shown in a channel or not.
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    An earlier try left its lines in the row; only how the event came is still true.
+    """
+
+    def __init__(self, now: Callable[[], datetime], row: InboxRow) -> None:
         self._now = now
-        self.lines: list[TraceLine] = []
+        self.lines = [line for line in row.trace if line.stage == STAGE]
 
     def add(self, stage: str, text: str, **facts: int | str) -> None:
         self.lines.append(TraceLine(at=self._now(), stage=stage, text=text, facts=facts))
+
+
+def _delay_notes(row: InboxRow) -> tuple[str, ...]:
+    """What is to be known of an event that was fetched after its time."""
+    if row.source is InboxSource.WEBHOOK:
+        return ()
+    short = (str(line.facts[NOTE]) for line in row.trace if NOTE in line.facts)
+    return (f"{DELAYED[row.source]}{row.event_at:%Y-%m-%d at %H:%M} UTC.", *short)
 
 
 def _notes(hook: Hook, server_url: str) -> tuple[str, ...]:
@@ -266,7 +321,7 @@ def _wants(
 ) -> bool:
     where = {"subscription_id": subscription.id, "channel_id": subscription.channel_id}
     if subscription.state is SubscriptionState.PAUSED and (
-        subscription.pause_reason not in DELIVERY_PAUSES
+        subscription.pause_reason not in KEEPING_PAUSES
     ):
         trace.add("route", "Not shown: the subscription is paused.", **where)
         return False
