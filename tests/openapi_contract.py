@@ -22,6 +22,7 @@ JSON = dict[str, Any]
 SPEC = Path(__file__).parents[1] / ".." / "shared" / "discord" / "openapi.json"
 MAX_CONTENT = 2000  # the description says 4,000, which is wrong for bots
 MAX_EMBED_TEXT = 6000
+MAX_FILES = 10
 MAX_FILE_BYTES = 10 * 1024 * 1024
 MAX_ALL_FILES_BYTES = 25 * 1024 * 1024
 V2 = 1 << 15
@@ -197,7 +198,8 @@ def _texts_are_there(message: JSON, _: RecordedRequest) -> Iterator[str]:
 def _attachments_were_sent(message: JSON, request: RecordedRequest) -> Iterator[str]:
     sent = {str(file.index) for file in request.files}
     for one in message.get("attachments") or ():
-        if request.method == "POST" and str(one.get("id")) not in sent:
+        is_new = request.method == "POST" or int(one.get("id", 0)) < MAX_FILES
+        if is_new and str(one.get("id")) not in sent:
             yield f"attachment {one.get('id')} was not sent"
 
 
@@ -205,7 +207,10 @@ def _addresses_are_good(message: JSON, request: RecordedRequest) -> Iterator[str
     listed = [one for one in message.get("attachments") or () if isinstance(one, dict)]
     names = {one.get("filename") for one in listed} | {file.name for file in request.files}
     names |= {re.sub(r"[^\w.-]", "_", str(name)) for name in names}  # as Discord renames them
-    editing = request.method == "PATCH"  # then it may be a file that the message has already
+    # An edit may name a file that the message has already, unless it lists which ones it keeps.
+    editing = request.method == "PATCH" and (
+        "attachments" not in message or any(int(one["id"]) >= MAX_FILES for one in listed)
+    )
     for place, url in _addresses(_embeds(message)):
         if url.startswith("attachment://"):
             if url.removeprefix("attachment://") not in names and not editing:
@@ -294,7 +299,7 @@ MESSAGE_RULES: tuple[Rule, ...] = (
 
 def _faults_of_files(request: RecordedRequest) -> Iterator[str]:
     sizes = [len(file.content) for file in request.files]
-    if len(sizes) > 10:
+    if len(sizes) > MAX_FILES:
         yield "more than 10 files"
     if any(size > MAX_FILE_BYTES for size in sizes) or sum(sizes) > MAX_ALL_FILES_BYTES:
         yield "the files are too large"

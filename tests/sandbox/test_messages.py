@@ -280,3 +280,39 @@ async def test_files_have_their_limits(place: discord.PartialMessageable) -> Non
     assert (too_large.value.status, too_large.value.code) == (413, 40005)
     assert (too_large_together.value.status, too_large_together.value.code) == (413, 40005)
     assert (too_many.value.status, too_many.value.code) == (400, 50035)
+
+
+async def test_an_edit_keeps_the_files_that_it_lists_and_its_pictures_are_found(
+    sandbox: Sandbox, channel: SandboxChannel, place: discord.PartialMessageable
+) -> None:
+    embed = discord.Embed(title="New version").set_image(url="attachment://plan.png")
+    message = await place.send(files=[picture("other.png")], embed=discord.Embed(title="Before"))
+    partial = place.get_partial_message(message.id)
+    await partial.edit(embed=embed, attachments=[picture("plan.png")])
+    shown = sandbox.messages(channel)[0]
+    assert [file.name for file in shown.files] == ["plan.png"]
+    assert shown.embeds[0]["image"]["url"] == shown.files[0].url
+    first = await place.fetch_message(message.id)
+    await partial.edit(attachments=[*first.attachments, picture("more.png")])
+    assert sorted(f.name for f in sandbox.messages(channel)[0].files) == ["more.png", "plan.png"]
+    with pytest.raises(discord.HTTPException):
+        await partial.edit(embed=embed, attachments=[])
+
+
+async def test_an_edit_cannot_bring_a_message_over_ten_files(
+    place: discord.PartialMessageable,
+) -> None:
+    message = await place.send(files=[picture(f"{n}.png") for n in range(6)])
+    old = message.attachments
+    with pytest.raises(discord.HTTPException):
+        await message.edit(attachments=[*old, *(picture(f"new-{n}.png") for n in range(5))])
+
+
+async def test_a_message_that_was_deleted_cannot_be_edited(
+    place: discord.PartialMessageable,
+) -> None:
+    message = await place.send("here")
+    await message.delete()
+    with pytest.raises(discord.NotFound) as refused:
+        await place.get_partial_message(message.id).edit(content="gone")
+    assert refused.value.code == 10008
