@@ -292,9 +292,10 @@ async def test_an_edit_keeps_the_files_that_it_lists_and_its_pictures_are_found(
     shown = sandbox.messages(channel)[0]
     assert [file.name for file in shown.files] == ["plan.png"]
     assert shown.embeds[0]["image"]["url"] == shown.files[0].url
+    await partial.edit(embed=None, attachments=[picture("list.png")], content="Two lists")
     first = await place.fetch_message(message.id)
     await partial.edit(attachments=[*first.attachments, picture("more.png")])
-    assert sorted(f.name for f in sandbox.messages(channel)[0].files) == ["more.png", "plan.png"]
+    assert [file.name for file in sandbox.messages(channel)[0].files] == ["list.png", "more.png"]
     with pytest.raises(discord.HTTPException):
         await partial.edit(embed=embed, attachments=[])
 
