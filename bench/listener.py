@@ -70,6 +70,7 @@ async def _durable(reports: Connection) -> None:
                 stored=lambda: None,
                 missed=lambda: None,
                 gateway_silence_s=lambda: 0.0,
+                instance="0f0f",
                 now=utc_now,
             )
             async with listener.listening("127.0.0.1", 0) as port:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
@@ -13,8 +14,10 @@ from functools import partial
 
 import structlog
 
+from bot.cogs.mending import Mender, webhook_description
 from bot.cogs.places import missing_there
 from bot.cogs.telling import Teller
+from bot.cogs.waiting import linked as go_on_with
 from bot.config import Retention, Settings
 from bot.db.retention import Keep
 from bot.db.rows import Hook
@@ -32,9 +35,12 @@ from bot.pipeline.enrichment import Enrichment
 from bot.pipeline.fill_ins import FillIns
 from bot.pipeline.ingest import Ingest
 from bot.services.accounts import AccountService
+from bot.services.browsing import Browsing
 from bot.services.guilds import GuildService
 from bot.services.notices import NoticeService
+from bot.services.reach import INSTANCE_FACT, Reach
 from bot.services.subscriptions import SubscriptionService
+from bot.services.webhooks import WebhookService
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.http import SpeckleHttp
 from bot.speckle.oauth import SpeckleOAuth
@@ -99,7 +105,20 @@ async def running(settings: Settings) -> AsyncIterator[App]:
         accounts = _accounts(settings, storage, gateway, SpeckleOAuth(speckle_http))
         guilds = GuildService(storage, utc_now)
         pace = Pace(settings.delivery.requests_per_s)
-        bot = SpeckleBot(storage, _subscriptions(settings, storage), guilds, accounts, pace)
+        instance = await storage.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
+        webhooks = WebhookService(
+            storage,
+            gateway,
+            accounts,
+            Reach(settings.public_url, instance),
+            description=lambda guild_id: webhook_description(bot, guild_id),
+            now=utc_now,
+        )
+        browsing = Browsing(gateway, accounts)
+        subscriptions = _subscriptions(settings, storage, accounts, webhooks, browsing)
+        bot = SpeckleBot(storage, subscriptions, guilds, accounts, pace)
+        accounts.linked = partial(go_on_with, bot)
+        accounts.before_unlink = webhooks.let_go
         delivery = Delivery(
             storage,
             partial(send, bot),
@@ -151,6 +170,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             stored=ingest.wake,
             missed=catch_up.missed,
             gateway_silence_s=bot.gateway_silence_s,
+            instance=instance,
             now=utc_now,
         )
         try:
@@ -164,6 +184,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
                 "fill_ins": fill_ins.run,
                 "edits": partial(editing.run, bot.logged_in),
                 "notices": teller.run,
+                "webhooks": Mender(bot, webhooks).run,
                 "discord": partial(bot.stay_connected, token),
             }
             leader = _lead(storage, settings, bot, work)
@@ -307,9 +328,18 @@ def _required(settings: Settings) -> str:
     return settings.discord_token.get_secret_value()
 
 
-def _subscriptions(settings: Settings, storage: Storage) -> SubscriptionService:
+def _subscriptions(
+    settings: Settings,
+    storage: Storage,
+    accounts: AccountService,
+    webhooks: WebhookService,
+    browsing: Browsing,
+) -> SubscriptionService:
     return SubscriptionService(
         storage,
+        accounts,
+        webhooks,
+        browsing,
         speckle_servers=settings.speckle_servers,
         public_url=settings.public_url,
         served_guilds=frozenset(settings.organisation.guilds),

@@ -20,6 +20,7 @@ from aiohttp import web
 
 from bot.db.rows import Hook, HookState, NewInbox
 from bot.errors import ConfigError, NotADelivery, Problem, StorageUnavailable
+from bot.services.reach import INSTANCE_PATH
 from bot.speckle.payloads import (
     Envelope,
     event_name_of,
@@ -94,7 +95,8 @@ class WebhookListener:
 
     `stored` is called after each commit, `missed` when a delivery could not be taken and Speckle
     was told so; `gateway_silence_s` gives the seconds since Discord was
-    last heard from, or None before the first time.
+    last heard from, or None before the first time. `instance` is answered to who asks which bot
+    this is.
     """
 
     def __init__(
@@ -106,17 +108,20 @@ class WebhookListener:
         stored: Callable[[], None],
         missed: Callable[[], None],
         gateway_silence_s: Callable[[], float | None],
+        instance: str,
         now: Callable[[], datetime],
     ) -> None:
         self._storage = storage
         self._shared_hook = shared_hook
         self._stored = stored
         self._gateway_silence_s = gateway_silence_s
+        self._instance = instance
         self._now = now
         self._bad_attempts = BadAttempts()
         self._large_bodies = asyncio.Semaphore(LARGE_BODIES_AT_ONCE)
         self.app = web.Application(client_max_size=max_body_bytes)
         self.app.router.add_post("/webhooks/{key}", _never_a_500(self._own_hook, missed))
+        self.app.router.add_get(INSTANCE_PATH, self._instance_id)
         self.app.router.add_get("/healthz", _healthz)
         self.app.router.add_get("/readyz", _never_a_500(self._readyz, _nothing))
         if shared_hook is not None:
@@ -217,6 +222,10 @@ class WebhookListener:
         if await self._bad_attempts.slow_down(request.remote or ""):
             return _answer(401, REFUSED)
         return web.Response(status=429, text="Too many bad requests.", headers={"Retry-After": "5"})
+
+    async def _instance_id(self, _request: web.Request) -> web.Response:
+        """Which bot this is, so that it finds out whether PUBLIC_URL leads to itself."""
+        return _answer(200, self._instance)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         problems = [

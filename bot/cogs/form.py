@@ -8,7 +8,7 @@ import discord
 from bot.cogs import wording
 from bot.cogs.answers import Interaction, Reply, in_time, redraw, report
 from bot.cogs.places import caller_of, guild_id_of
-from bot.services.outcomes import Entry
+from bot.services.outcomes import Edited, Entry
 from bot.services.subscriptions import read_filters
 from bot.speckle.filters import Filters
 
@@ -46,12 +46,12 @@ class FiltersForm(discord.ui.Modal):
     async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
         """Change the filters and show the subscription as it is now."""
         try:
-            old, entry = await in_time(interaction, self._edit(interaction), new=False)
-            await redraw(interaction, self._changed(entry, wording.filters_changed(entry, old)))
+            outcome = await in_time(interaction, self._edit(interaction), new=False)
+            await redraw(interaction, self._changed(outcome.entry, wording.edited(outcome)))
         except Exception as error:  # the top: discord.py would only log it
             await report(interaction, error)
 
-    async def _edit(self, interaction: Interaction) -> tuple[Filters, Entry]:
+    async def _edit(self, interaction: Interaction) -> Edited:
         filters = read_filters(
             self.events.value, self.models.value, self.ignore_authors.value, Filters()
         )

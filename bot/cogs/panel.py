@@ -6,18 +6,18 @@ press asks anew who may do what: the message may be older than the caller's perm
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
 import discord
 
-from bot.cogs import wording
+from bot.cogs import webhook_wording, wording
 from bot.cogs.answers import Interaction, Reply, in_time, redraw, reply, report
 from bot.cogs.form import FiltersForm
 from bot.cogs.places import caller_of, find_place, guild_id_of
 from bot.db.rows import SubscriptionState
-from bot.services.outcomes import Entry, SharedSetUp
+from bot.services.outcomes import Entry, MadeSetUp, SharedSetUp
 from bot.services.places import Caller
 from bot.services.setup import SetUp
 
@@ -54,6 +54,7 @@ class Action(StrEnum):
     REMOVE = "remove"
     REMOVE_SURE = "remove-sure"
     SETUP = "setup"
+    SETUP_HAND = "setup-hand"
     RENEW = "renew"
     RENEW_SURE = "renew-sure"
 
@@ -74,6 +75,7 @@ LOOKS: Mapping[Action, Look] = {
     Action.REMOVE: Look("Remove", discord.ButtonStyle.danger),
     Action.REMOVE_SURE: Look("Yes, remove it", discord.ButtonStyle.danger),
     Action.SETUP: Look("Show set-up"),
+    Action.SETUP_HAND: Look("Show URL and secret"),
     Action.RENEW: Look("New secret"),
     Action.RENEW_SURE: Look("Yes, make a new secret", discord.ButtonStyle.danger),
 }
@@ -307,11 +309,24 @@ async def _on_remove_sure(interaction: Interaction, subscription_id: int, scope:
     await redraw(interaction, Reply(wording.removed(outcome), view=view))
 
 
-async def _on_setup(interaction: Interaction, subscription_id: int, _scope: Scope) -> None:
+async def _on_setup(interaction: Interaction, subscription_id: int, scope: Scope) -> None:
     work = interaction.client.subscriptions.show_setup(
         guild_id_of(interaction), caller_of(interaction), subscription_id
     )
-    await reply(interaction, _setup_reply(await in_time(interaction, work)))
+    setup = await in_time(interaction, work)
+    answer = _setup_reply(setup)
+    if isinstance(setup, MadeSetUp):
+        view = discord.ui.View(timeout=None)
+        view.add_item(ActionButton(Action.SETUP_HAND, subscription_id, scope))
+        answer = replace(answer, view=view)
+    await reply(interaction, answer)
+
+
+async def _on_setup_hand(interaction: Interaction, subscription_id: int, _scope: Scope) -> None:
+    work = interaction.client.subscriptions.show_setup(
+        guild_id_of(interaction), caller_of(interaction), subscription_id, by_hand=True
+    )
+    await redraw(interaction, _setup_reply(await in_time(interaction, work, new=False)))
 
 
 async def _on_renew(interaction: Interaction, subscription_id: int, scope: Scope) -> None:
@@ -334,9 +349,11 @@ async def _on_renew_sure(interaction: Interaction, subscription_id: int, scope: 
     await redraw(interaction, Reply(answer.content, answer.embed, view))
 
 
-def _setup_reply(setup: SetUp | SharedSetUp) -> Reply:
+def _setup_reply(setup: SetUp | SharedSetUp | MadeSetUp) -> Reply:
     if isinstance(setup, SharedSetUp):
         return Reply(wording.shared_setup(setup))
+    if isinstance(setup, MadeSetUp):
+        return Reply(webhook_wording.made_setup(setup, wording.project_name(setup.hook)))
     return Reply(embed=wording.setup_embed(setup))
 
 
@@ -348,6 +365,7 @@ HANDLERS: Mapping[Action, Handler] = {
     Action.REMOVE: _on_remove,
     Action.REMOVE_SURE: _on_remove_sure,
     Action.SETUP: _on_setup,
+    Action.SETUP_HAND: _on_setup_hand,
     Action.RENEW: _on_renew,
     Action.RENEW_SURE: _on_renew_sure,
 }

@@ -11,7 +11,7 @@ from discord import app_commands
 
 from bot.cogs.answers import Interaction
 from bot.services.errors import CommandRefused
-from bot.services.places import Caller, Permission, Place, PlaceKind, check_place
+from bot.services.places import Audience, Caller, Permission, Place, PlaceKind, check_place
 
 Picked = app_commands.AppCommandChannel | app_commands.AppCommandThread
 """A channel option's value; it names the caller's permissions there."""
@@ -90,10 +90,15 @@ async def caller_in(interaction: Interaction, guild: discord.Guild) -> Caller:
     """Who acts upon this guild, be it from a direct message, which brings no member along."""
     if interaction.guild_id == guild.id:
         return caller_of(interaction)
+    return await member_caller(guild, interaction.user.id)
+
+
+async def member_caller(guild: discord.Guild, user_id: int) -> Caller:
+    """What a member may do, asked of Discord now."""
     try:
-        return _caller(guild, await guild.fetch_member(interaction.user.id))
+        return _caller(guild, await guild.fetch_member(user_id))
     except discord.NotFound:  # they left
-        return Caller(interaction.user.id, False, lambda _channel_id: False)
+        return Caller(user_id, False, lambda _channel_id: False)
 
 
 def _caller(guild: discord.Guild, member: discord.Member) -> Caller:
@@ -214,4 +219,68 @@ def _place(
         or not thread.is_private()
         or thread.me is not None
         or guild.get_thread(thread.id) is not None,
+        audience=audience_of(channel, guild, settings),
     )
+
+
+def audience_of(
+    channel: discord.abc.GuildChannel | discord.Thread,
+    guild: discord.Guild,
+    settings: discord.abc.GuildChannel | discord.Thread | None = None,
+) -> Audience:
+    """Who can see a channel, from its permissions and the guild's roles; no member list is needed.
+
+    `settings` is the channel whose permissions count, where that is known better.
+    """
+    thread = channel if isinstance(channel, discord.Thread) else None
+    decides = settings or (thread.parent if thread is not None else channel)
+    parent_id = None if thread is None else thread.parent_id
+    hidden = thread is not None and thread.is_private()
+    if decides is None or isinstance(decides, discord.Thread):
+        return Audience(False, (), (), parent_id, hidden, guild.member_count)
+    rules = decides.overwrites
+    by_default = _after(guild.default_role.permissions, rules.get(guild.default_role))
+    roles = [
+        role
+        for role in guild.roles
+        if not role.is_default() and not role.is_bot_managed() and _role_sees(role, guild, rules)
+    ]
+    members = [
+        target.id
+        for target, rule in rules.items()
+        if rule.view_channel and not _is_role(target) and target.id != guild.me.id
+    ]
+    return Audience(
+        everyone=by_default.view_channel and not hidden,
+        roles=tuple(role.id for role in roles),
+        members=tuple(members),
+        parent_id=parent_id,
+        in_thread=hidden,
+        people=guild.member_count,
+    )
+
+
+_Rules = Mapping[Any, discord.PermissionOverwrite]
+
+
+def _role_sees(role: discord.Role, guild: discord.Guild, rules: _Rules) -> bool:
+    """Whether somebody with this role alone sees the channel."""
+    granted = guild.default_role.permissions | role.permissions
+    if granted.administrator:
+        return True
+    granted = _after(granted, rules.get(guild.default_role))
+    return _after(granted, rules.get(role)).view_channel
+
+
+def _after(
+    permissions: discord.Permissions, rule: discord.PermissionOverwrite | None
+) -> discord.Permissions:
+    if rule is None:
+        return permissions
+    allowed, denied = rule.pair()
+    return discord.Permissions((permissions.value & ~denied.value) | allowed.value)
+
+
+def _is_role(target: object) -> bool:
+    kind = target.type if isinstance(target, discord.Object) else type(target)
+    return issubclass(kind, discord.Role)

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import aiohttp
-import discord
 from discord import app_commands
 from discord.ext import commands
 
@@ -17,8 +15,9 @@ from bot.cogs.places import (
     for_managers,
     guild_id_of,
 )
+from bot.cogs.waiting import answer
 from bot.services.completion import Choice, complete_events
-from bot.services.outcomes import Change, NothingThere, Subscribed, SubscribeRequest
+from bot.services.outcomes import NothingThere, SubscribeRequest
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
@@ -56,7 +55,7 @@ class SubscribeCog(commands.Cog, name="subscribe"):
     ) -> None:
         """Let a channel follow a project, or change what it follows of it."""
 
-        async def work() -> Subscribed:
+        async def work() -> Reply:
             request = SubscribeRequest(
                 guild_id=guild_id_of(interaction),
                 caller=caller_of(interaction, channel),
@@ -66,12 +65,10 @@ class SubscribeCog(commands.Cog, name="subscribe"):
                 models=models,
                 ignore_authors=ignore_authors,
             )
-            return await self._subscriptions.subscribe(request)
+            outcome = await self._subscriptions.subscribe(request)
+            return await answer(interaction.client, outcome)
 
-        outcome = await in_time(interaction, work())
-        await reply(interaction, wording.subscribed(outcome))
-        if outcome.change is Change.NEW:
-            await _announce(interaction, outcome)
+        await reply(interaction, await in_time(interaction, work()))
 
     @app_commands.command(description="Stop showing a Speckle project's events in a channel")
     @app_commands.describe(
@@ -102,6 +99,22 @@ class SubscribeCog(commands.Cog, name="subscribe"):
         return _choices(complete_events(typed))
 
     @subscribe.autocomplete("stream_id")
+    async def _complete_stream_id(
+        self, interaction: Interaction, typed: str
+    ) -> list[app_commands.Choice[str]]:
+        return _choices(
+            await self._subscriptions.projects(
+                guild_id_of(interaction), caller_of(interaction), typed
+            )
+        )
+
+    @subscribe.autocomplete("models")
+    async def _complete_models(
+        self, interaction: Interaction, typed: str
+    ) -> list[app_commands.Choice[str]]:
+        project = getattr(interaction.namespace, "stream_id", None) or ""
+        return _choices(await self._subscriptions.models(interaction.user.id, project, typed))
+
     @unsubscribe.autocomplete("project")
     async def _complete_projects(
         self, interaction: Interaction, typed: str
@@ -114,16 +127,3 @@ class SubscribeCog(commands.Cog, name="subscribe"):
 
 def _choices(offered: list[Choice]) -> list[app_commands.Choice[str]]:
     return [app_commands.Choice(name=choice.name, value=choice.value) for choice in offered]
-
-
-async def _announce(interaction: Interaction, outcome: Subscribed) -> None:
-    """Tell the channel's members; if Discord refuses, the subscription stands all the same."""
-    channel_id = outcome.entry.subscription.channel_id
-    channel = interaction.client.get_partial_messageable(channel_id)
-    try:
-        await channel.send(
-            wording.public_line(outcome.entry), allowed_mentions=discord.AllowedMentions.none()
-        )
-    except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-        reason = getattr(error, "text", "") or type(error).__name__
-        await reply(interaction, Reply(wording.not_announced(channel_id, reason)))

@@ -6,11 +6,14 @@ from datetime import datetime
 import discord
 
 from bot.cards.text import escape_name, one_line, shorten, shorten_plain
+from bot.cogs import webhook_wording
 from bot.cogs.answers import Reply
+from bot.cogs.webhook_wording import MAX_NAME, gone_text, webhook_text
 from bot.db.rows import Hook, HookKind, HookState, PauseReason, Subscription, SubscriptionState
 from bot.services.completion import project_label
 from bot.services.outcomes import (
     Change,
+    Edited,
     Entry,
     NothingThere,
     Removed,
@@ -21,8 +24,7 @@ from bot.services.setup import SetUp
 from bot.speckle.filters import Filters, describe
 from bot.speckle.links import Links
 
-COLOUR = 0x047EFB  # Speckle's blue
-MAX_NAME = 120
+COLOUR = webhook_wording.COLOUR
 MAX_CHANNELS = 20
 MAX_FILTERS = 300
 # In a list, so that a page of entries fits into one embed's 4,096 characters.
@@ -36,6 +38,7 @@ PAUSES = {
     PauseReason.CHANNEL_GONE: "paused: the channel is gone",
     PauseReason.NO_PERMISSION: "paused: the bot may not post there",
     PauseReason.THREAD_CLOSED: "paused: the thread is closed",
+    PauseReason.ACCESS_LOST: "paused: access to the project was lost",
 }
 REMEDIES = {
     PauseReason.MEMBER: "Press *Resume* to go on.",
@@ -46,6 +49,8 @@ REMEDIES = {
     "*Attach Files* in it, then press *Resume*. New cards are kept until then.",
     PauseReason.THREAD_CLOSED: "Open the thread again, then press *Resume*. New cards are kept "
     "until then.",
+    PauseReason.ACCESS_LOST: "Somebody who has access to the project and has linked their account "
+    "(`/link`) presses *Resume* to take over. Until then events are kept as far as they arrive.",
 }
 
 
@@ -80,7 +85,12 @@ def subscribed(outcome: Subscribed) -> Reply:
     lines = [_what_changed(outcome)]
     if outcome.resumed:
         lines.append("It was paused and goes on now.")
+    told = webhook_text(hook, outcome.webhook)
+    if told:
+        lines.append(told)
     if outcome.setup is not None:
+        if told:
+            lines.append("The way by hand:")
         return Reply("\n".join(lines), embed=setup_embed(outcome.setup))
     if hook.state is HookState.WAITING:
         lines.append(
@@ -88,7 +98,7 @@ def subscribed(outcome: Subscribed) -> Reply:
             f"<@{hook.created_by}>, who started it, or a member with *Manage Webhooks* in the "
             "whole server sees what to enter there: `/subscriptions`, then *Show set-up*."
         )
-    elif outcome.change is not Change.UNCHANGED:
+    elif outcome.change is not Change.UNCHANGED and not told:
         lines.append(_live_text(outcome))
     lines.append(
         f"Change, pause or remove it: `/subscriptions channel:`<#{subscription.channel_id}>"
@@ -120,13 +130,19 @@ def filters_changed(entry: Entry, old: Filters) -> str:
     )
 
 
+def edited(outcome: Edited) -> str:
+    """What the caller reads after the form."""
+    told = webhook_text(outcome.entry.hook, outcome.webhook)
+    return "\n".join(filter(None, (filters_changed(outcome.entry, outcome.old), told)))
+
+
 def _live_text(outcome: Subscribed) -> str:
     if outcome.entry.hook.kind is HookKind.SHARED:
         return (
             "It is live at once: this server is served by the shared webhook of whoever runs the "
             "bot, so there is nothing to set up. Only a project that has that webhook sends events."
         )
-    if outcome.new_triggers:
+    if outcome.new_triggers and outcome.entry.hook.webhook_id is None:
         names = ", ".join(f"`{name}`" for name in outcome.new_triggers)
         settings = Links(outcome.entry.hook.server_url).webhook_settings(
             outcome.entry.hook.project_id
@@ -215,7 +231,10 @@ def removed(outcome: Removed) -> str:
     hook, subscription = outcome.entry.hook, outcome.entry.subscription
     text = f"<#{subscription.channel_id}> no longer follows {project_name(hook)}."
     if not outcome.last:
-        return f"{text} Other channels of this server still do."
+        told = webhook_text(hook, outcome.webhook)
+        return "\n".join(filter(None, (f"{text} Other channels of this server still do.", told)))
+    if outcome.gone is not None:
+        return f"{text} {gone_text(outcome.gone, hook)}"
     if hook.kind is HookKind.SHARED:
         return f"{text} No other channel of this server does either."
     return (
@@ -243,7 +262,8 @@ def state_text(entry: Entry) -> str:
         reason = subscription.pause_reason or PauseReason.MEMBER
         detail = subscription.pause_detail
         by = f"<@{detail}>" if detail and detail.isdecimal() else "a member"
-        return f"⏸ {PAUSES[reason].format(by=by)}"
+        why = f" ({detail})" if detail and reason is PauseReason.ACCESS_LOST else ""
+        return f"⏸ {PAUSES[reason].format(by=by)}{shorten(why, MAX_NAME)}"
     if hook.state is HookState.WAITING:
         return "⏳ waiting for the first event"
     if hook.state is HookState.CLOSED:
@@ -322,7 +342,8 @@ SURE_TO_REMOVE = (
 )
 SURE_TO_RENEW = (
     "**Make a new secret?** It is the secret of the project's webhook, for all channels of this "
-    "server. You have to enter it in Speckle within 24 hours; the old one works until then."
+    "server. You have to enter it in Speckle within 24 hours, unless the bot made the webhook; the "
+    "old one works until then."
 )
 
 

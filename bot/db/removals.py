@@ -27,6 +27,10 @@ class Removals:
         """What is to be tried now, the longest due first."""
         return await self._where(removals.c.next_try_at <= self._now())
 
+    async def of_account(self, account_id: int) -> list[Removal]:
+        """What is left for an account to remove, due or not."""
+        return await self._where(removals.c.account_id == account_id)
+
     async def done(self, removal_id: int) -> None:
         """It is removed, or nobody can remove it: forget it."""
         async with self._database.writing() as connection:

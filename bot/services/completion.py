@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bot.cards.text import one_line, shorten_plain
 from bot.db.rows import Hook
+from bot.speckle.answers import ProjectChoice
 from bot.speckle.events import KINDS_OF, EventGroup, EventKind
 from bot.speckle.links import Links
 
@@ -73,5 +74,42 @@ def project_label(hook: Hook) -> str:
 
 def _reference(hook: Hook) -> str:
     """A text that leads back to the hook: the project's address, where it is short enough."""
-    url = Links(hook.server_url).project(hook.project_id)
-    return url if len(url) <= MAX_CHOICE_LENGTH else hook.project_id
+    return _address(hook.server_url, hook.project_id)
+
+
+def _address(server_url: str, project_id: str) -> str:
+    url = Links(server_url).project(project_id)
+    return url if len(url) <= MAX_CHOICE_LENGTH else project_id
+
+
+def offer_projects(server_url: str, projects: Iterable[ProjectChoice]) -> list[Choice]:
+    """Offer a person's own projects of one server, in the server's order."""
+    return [
+        Choice(
+            shorten_plain(one_line(project.name, otherwise=project.id), MAX_CHOICE_LENGTH),
+            _address(server_url, project.id),
+        )
+        for project in projects
+    ]
+
+
+def merged(*lists: Iterable[Choice]) -> list[Choice]:
+    """One list out of several, each choice once, as many as Discord takes."""
+    by_value = {choice.value: choice for choices in reversed(lists) for choice in choices}
+    ordered = dict.fromkeys(choice.value for choices in lists for choice in choices)
+    return [by_value[value] for value in ordered][:MAX_CHOICES]
+
+
+def model_part(typed: str) -> str:
+    """What is to be looked for: the last part of the list, without the ! that leaves out."""
+    return typed.rpartition(",")[2].strip().removeprefix("!").strip()
+
+
+def offer_models(typed: str, names: Iterable[str]) -> list[Choice]:
+    """Complete the last part of a comma-separated list of model patterns with these names."""
+    done, _, part = typed.rpartition(",")
+    kept = [piece.strip() for piece in done.split(",") if piece.strip()]
+    mark = "!" if part.strip().startswith("!") else ""
+    names = [one_line(name) for name in names if "," not in name]
+    texts = [", ".join([*kept, f"{mark}{name}"]) for name in names if f"{mark}{name}" not in kept]
+    return [Choice(text, text) for text in texts if len(text) <= MAX_CHOICE_LENGTH][:MAX_CHOICES]

@@ -6,12 +6,18 @@ from enum import StrEnum
 from bot.db.rows import Hook, Subscription
 from bot.services.places import Caller, Place
 from bot.services.setup import SetUp
+from bot.services.webhooks import Gone, Kept, NotKept, WhyNot
+from bot.speckle.answers import ProjectRights
 from bot.speckle.filters import Filters
 
 
 @dataclass(frozen=True, slots=True)
 class SubscribeRequest:
-    """What was typed into /subscribe; None is an option left out."""
+    """What was typed into /subscribe; None is an option left out.
+
+    `by_hand`: the caller wants to set the webhook up in Speckle themselves; `shown`: they know
+    who will see a private project in that place.
+    """
 
     guild_id: int
     caller: Caller
@@ -20,6 +26,8 @@ class SubscribeRequest:
     events: str | None = None
     models: str | None = None
     ignore_authors: str | None = None
+    by_hand: bool = False
+    shown: bool = False
 
 
 class Change(StrEnum):
@@ -44,6 +52,7 @@ class Subscribed:
 
     `setup` is there while the project's webhook has still to be made and the caller may see its
     secret. `new_triggers` have to be ticked besides those that the other channels needed.
+    `webhook` is what the bot did about the webhook itself, None if that is somebody's own.
     """
 
     entry: Entry
@@ -52,15 +61,54 @@ class Subscribed:
     resumed: bool
     setup: SetUp | None
     new_triggers: tuple[str, ...]
+    webhook: Kept | NotKept | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFirst:
+    """Nothing was changed yet: the caller is to link an account, or to choose the way by hand.
+
+    `why` is None where none is linked, else what keeps the linked one from being used;
+    `paused`: access was lost there, so the way by hand is none.
+    """
+
+    request: SubscribeRequest
+    server_url: str
+    why: WhyNot | None = None
+    detail: str = ""
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShowFirst:
+    """Nothing was changed yet: the project is private, and others will see it in that place."""
+
+    request: SubscribeRequest
+    server_url: str
+    project: ProjectRights
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """Filters before and after; `webhook` is what the bot did about the webhook."""
+
+    old: Filters
+    entry: Entry
+    webhook: Kept | NotKept | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A subscription that is no more; `last` is the last one of the project in this guild."""
+    """A subscription that is no more; `last` is the last one of the project in this guild.
+
+    `gone` tells of a webhook that the bot made, `webhook` of one that other channels still need.
+    """
 
     entry: Entry
     last: bool
     settings_url: str
+    gone: Gone | None = None
+    webhook: Kept | NotKept | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +124,19 @@ class SharedSetUp:
     """There is nothing to set up: the operator's shared hook brings the project's events."""
 
     hook: Hook
+
+
+@dataclass(frozen=True, slots=True)
+class MadeSetUp:
+    """There is nothing to set up: the bot made the webhook, with the account of `made_by`.
+
+    `webhook` says what was done about it now, `renewed` that it got a new secret.
+    """
+
+    hook: Hook
+    made_by: int | None
+    webhook: Kept | NotKept | None = None
+    renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

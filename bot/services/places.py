@@ -37,6 +37,23 @@ class PlaceKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Audience:
+    """Who can see a channel, by its permissions; administrators can in any case.
+
+    `everyone` in the server, else who has one of `roles` or is one of `members`. `parent_id` is
+    the channel that decides for a thread; a private thread's people are not known (`in_thread`),
+    but whoever manages threads sees it too.
+    """
+
+    everyone: bool
+    roles: tuple[int, ...] = ()
+    members: tuple[int, ...] = ()
+    parent_id: int | None = None
+    in_thread: bool = False
+    people: int | None = None  # in the whole server
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """A channel or thread, with what the bot may do there.
 
@@ -49,6 +66,7 @@ class Place:
     archived: bool = False
     locked: bool = False
     bot_in_thread: bool = True
+    audience: Audience | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,38 +1,68 @@
 """Which channel follows which project: the rules behind /subscribe and its companions."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from bot.db.rows import (
     DELIVERY_PAUSES,
+    Account,
     Hook,
     HookKind,
     HookState,
+    LinkDetails,
     PauseReason,
     Subscription,
     SubscriptionState,
 )
-from bot.errors import NotASpeckleLink
-from bot.services.completion import Choice, complete_projects
+from bot.errors import NotASpeckleLink, SpeckleError
+from bot.services.accounts import AccountService
+from bot.services.browsing import Browsing
+from bot.services.completion import Choice, complete_projects, merged
 from bot.services.errors import CommandRefused
 from bot.services.outcomes import (
     Change,
+    Edited,
     Entry,
+    LinkFirst,
+    MadeSetUp,
     NothingThere,
     Removed,
     Resumed,
     SharedSetUp,
+    ShowFirst,
     Subscribed,
     SubscribeRequest,
 )
 from bot.services.places import Caller, Place, check_caller, check_place
 from bot.services.setup import SetUp, kinds_wanted, set_up_of, triggers_to_tick
+from bot.services.webhooks import (
+    Kept,
+    NotKept,
+    TakenOver,
+    WebhookService,
+    WhyNot,
+    why_not,
+)
+from bot.speckle.answers import ProjectRights
 from bot.speckle.filters import FilterError, Filters, parse_filters
 from bot.speckle.links import Links, SpeckleLink, parse_link
 from bot.storage import Storage
 
+TOKEN_BYTES = 16
+NO_SERVER = ""  # of a request that no link of an account belongs to
 OLD_SECRET_VALID = timedelta(hours=24)  # the storage keeps to it; a test holds the two together
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The project as the caller's linked account has just seen it."""
+
+    account: Account
+    project: ProjectRights
 
 
 class SubscriptionService:
@@ -45,6 +75,9 @@ class SubscriptionService:
     def __init__(
         self,
         storage: Storage,
+        accounts: AccountService,
+        webhooks: WebhookService,
+        browsing: Browsing,
         *,
         speckle_servers: Sequence[str],
         public_url: str | None,
@@ -53,59 +86,127 @@ class SubscriptionService:
         now: Callable[[], datetime],
     ) -> None:
         self._storage = storage
+        self._accounts = accounts
+        self.webhooks = webhooks
+        self._browsing = browsing
         self._servers = tuple(speckle_servers)
         self._public_url = public_url
         self._served_guilds = served_guilds if shared_hook_enabled else frozenset()
         self._now = now
         # Two people may subscribe or remove the same project at once; one process answers all.
+        # Nobody holds it while Speckle is asked.
         self._changing = asyncio.Lock()
 
     # ── /subscribe ────────────────────────────────────────────────────────────────────────────
 
-    async def subscribe(self, request: SubscribeRequest) -> Subscribed:
+    async def subscribe(self, request: SubscribeRequest) -> Subscribed | LinkFirst | ShowFirst:
         """Let the place follow the project, or change what it follows of it."""
         check_caller(request.caller, request.place.channel_id)
         check_place(request.place, "use `/subscribe` again")
         link = self._read_link(request.project)
+        hook = await self._find_hook(request.guild_id, link)
+        others = await self._storage.subscriptions.of_hook(hook.id) if hook else ()
+        here = _in(others, request.place)
+        _filters(request, link, here.filters if here else Filters())
+        if self._is_served(request.guild_id, hook):
+            return await self._subscribe(request, link, None)
+        server_url = link.server_url or (hook.server_url if hook else self._servers[0])
+        seen = await self._look(request, server_url, link.project_id, hook, here)
+        if isinstance(seen, LinkFirst):
+            return seen
+        if seen is not None and not (seen.project.is_public or here or request.shown):
+            return ShowFirst(request, server_url, seen.project)
+        return await self._subscribe(request, link, seen)
+
+    def _is_served(self, guild_id: int, hook: Hook | None) -> bool:
+        live = hook is not None and hook.kind is HookKind.OWN and hook.state is HookState.LIVE
+        return guild_id in self._served_guilds and not live
+
+    async def _look(
+        self,
+        request: SubscribeRequest,
+        server_url: str,
+        project_id: str,
+        hook: Hook | None,
+        here: Subscription | None,
+    ) -> _Seen | LinkFirst | None:
+        """Look at the project with the caller's account; None to go on without one.
+
+        That is so where the project's owner agreed already, and where the caller wants to ask the
+        owner themselves.
+        """
+        lost = here is not None and here.pause_reason is PauseReason.ACCESS_LOST
+        state = hook.state if hook is not None and hook.kind is HookKind.OWN else None
+        agreed = state is HookState.LIVE and not lost
+        account = await self._accounts.of_user(request.caller.id, server_url)
+        if account is None:
+            if agreed or (not lost and (request.by_hand or state is not None)):
+                return None
+            return LinkFirst(request, server_url, paused=lost)
+        try:
+            return _Seen(account, await self.webhooks.rights(account, project_id))
+        except SpeckleError as error:
+            if agreed:
+                return None
+            why = why_not(error)
+            if why is WhyNot.NOT_OWNER:
+                raise _no_such_project(server_url) from error
+            if request.by_hand and not lost:
+                return None
+            return LinkFirst(request, server_url, why, error.reason, lost)
+
+    async def _subscribe(
+        self, request: SubscribeRequest, link: SpeckleLink, seen: _Seen | None
+    ) -> Subscribed:
         async with self._changing:
             hook = await self._find_hook(request.guild_id, link)
-            others = await self._storage.subscriptions.of_hook(hook.id) if hook else ()
-            here = next((s for s in others if s.channel_id == request.place.channel_id), None)
+            before = await self._storage.subscriptions.of_hook(hook.id) if hook else ()
+            here = _in(before, request.place)
             filters = _filters(request, link, here.filters if here else Filters())
             hook = await self._ready_hook(hook, request, link)
-            return await self._tie(hook, request, filters, others)
-
-    async def _tie(
-        self,
-        hook: Hook,
-        request: SubscribeRequest,
-        filters: Filters,
-        before: Sequence[Subscription],
-    ) -> Subscribed:
-        subscriptions = self._storage.subscriptions
-        old, new = await subscriptions.upsert(
-            hook.id, request.place.channel_id, filters, request.caller.id
-        )
-        resumed = new.state is SubscriptionState.PAUSED
-        if resumed:
-            await subscriptions.set_state(new.id, SubscriptionState.ACTIVE)
+            old, new = await self._storage.subscriptions.upsert(
+                hook.id,
+                request.place.channel_id,
+                filters,
+                request.caller.id,
+                None if seen is None else seen.account.id,
+            )
+            resumed = new.state is SubscriptionState.PAUSED
+            if resumed:
+                await self._storage.subscriptions.set_state(new.id, SubscriptionState.ACTIVE)
+        webhook = await self._see_to_webhook(hook, seen, request.by_hand)
         entry = await self._entry(new.id, request.guild_id)
         setup = None
-        if hook.state is HookState.WAITING and _may_see_secret(hook, request.caller):
-            setup = await self._set_up(hook)
-        needed_before = triggers_to_tick(kinds_wanted(s.filters for s in before))
+        if entry.hook.state is HookState.WAITING and _may_see_secret(entry.hook, request.caller):
+            setup = await self._set_up(entry.hook)
         return Subscribed(
             entry=entry,
             change=_change(old, filters),
             old_filters=old.filters if old else None,
             resumed=resumed,
             setup=setup,
-            new_triggers=tuple(
-                name
-                for name in triggers_to_tick(kinds_wanted([filters]))
-                if name not in needed_before
-            ),
+            new_triggers=_new_triggers(before, filters),
+            webhook=webhook,
         )
+
+    async def _see_to_webhook(
+        self, hook: Hook, seen: _Seen | None, by_hand: bool
+    ) -> Kept | NotKept | None:
+        """Have the webhook made, or follow what the channels want now, if it is the bot's."""
+        if hook.kind is HookKind.SHARED:
+            return None
+        if seen is None:
+            return await self.webhooks.keep(hook.id)
+        project = seen.project
+        await self._storage.hooks.saw(hook.id, project.name, project.visibility, seen.account.id)
+        if by_hand:
+            return await self.webhooks.keep(hook.id)
+        why_not_made = await self.webhooks.why_not_made(seen.account, project)
+        if why_not_made is None:
+            return await self.webhooks.keep(hook.id, seen.account.id)
+        if hook.state is HookState.LIVE:  # somebody else made it, by hand or with their account
+            return await self.webhooks.keep(hook.id)
+        return why_not_made
 
     def _read_link(self, text: str) -> SpeckleLink:
         try:
@@ -166,6 +267,33 @@ class SubscriptionService:
             hook if kind is hook.kind else await self._storage.hooks.convert(hook.id, kind) or hook
         )
 
+    # ── what waits for a decision ─────────────────────────────────────────────────────────────
+
+    async def put_aside(self, user_id: int, command: Mapping[str, Any]) -> str:
+        """Keep a command for 15 minutes, sealed, while its caller decides; gives its token."""
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        details = LinkDetails(waiting=command)
+        await self._storage.link_requests.add(token, user_id, NO_SERVER, details)
+        return token
+
+    async def take_up(self, user_id: int, token: str) -> Mapping[str, Any]:
+        """The command that this person put aside; it can be taken up once.
+
+        Errors: CommandRefused for one that is over, or another person's.
+        """
+        request = await self._storage.link_requests.get(token)
+        if request is None or request.server_url != NO_SERVER:
+            raise CommandRefused(
+                "That was more than 15 minutes ago, or it is done already, so the bot no longer "
+                "knows what you had typed. Type `/subscribe` again."
+            )
+        if request.discord_user_id != user_id:
+            raise CommandRefused(
+                "Only whoever typed the command can go on with it. Type `/subscribe` yourself."
+            )
+        await self._storage.link_requests.delete(request.nonce_digest)
+        return request.details.waiting
+
     # ── /unsubscribe ──────────────────────────────────────────────────────────────────────────
 
     async def unsubscribe(
@@ -173,12 +301,11 @@ class SubscriptionService:
     ) -> Removed | NothingThere:
         """End what the channel follows of the project, if it does."""
         check_caller(caller, channel_id)
-        async with self._changing:
-            hook = await self._named_hook(guild_id, project)
-            subscriptions = await self._storage.subscriptions.of_hook(hook.id) if hook else ()
-            for subscription in subscriptions:
-                if hook is not None and subscription.channel_id == channel_id:
-                    return await self._delete(Entry(hook, subscription))
+        hook = await self._named_hook(guild_id, project)
+        subscriptions = await self._storage.subscriptions.of_hook(hook.id) if hook else ()
+        for subscription in subscriptions:
+            if hook is not None and subscription.channel_id == channel_id:
+                return await self._delete(Entry(hook, subscription))
         elsewhere = tuple(s.channel_id for s in subscriptions if caller.manages(s.channel_id))
         return NothingThere(project, elsewhere)
 
@@ -194,10 +321,16 @@ class SubscriptionService:
             return None
 
     async def _delete(self, entry: Entry) -> Removed:
-        deleted = await self._storage.subscriptions.delete(entry.subscription.id)
+        async with self._changing:
+            deleted = await self._storage.subscriptions.delete(entry.subscription.id)
         hook = entry.hook
         last = deleted is not None and deleted.last_of_hook
-        return Removed(entry, last, Links(hook.server_url).webhook_settings(hook.project_id))
+        gone = None
+        if deleted is not None and deleted.removal_id is not None:
+            gone = await self.webhooks.remove(deleted.removal_id)
+        webhook = None if last else await self.webhooks.keep(hook.id)
+        settings_url = Links(hook.server_url).webhook_settings(hook.project_id)
+        return Removed(entry, last, settings_url, gone, webhook)
 
     # ── /subscriptions and its buttons ────────────────────────────────────────────────────────
 
@@ -245,9 +378,15 @@ class SubscriptionService:
     async def resume(
         self, guild_id: int, caller: Caller, subscription_id: int, place: Place
     ) -> Entry:
-        """Show events again; the bot's permissions in the channel are looked at first."""
-        await self.entry(guild_id, caller, subscription_id)
+        """Show events again; the bot's permissions in the channel are looked at first.
+
+        Where access to the project was lost, the caller's own account has to have it.
+        """
+        entry = await self.entry(guild_id, caller, subscription_id)
         check_place(place, "press *Resume* again")
+        if entry.subscription.pause_reason is PauseReason.ACCESS_LOST:
+            await self._take_over(entry.hook, caller, [entry.subscription])
+            return await self._entry(subscription_id, guild_id)
         await self._storage.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE)
         return await self._entry(subscription_id, guild_id)
 
@@ -265,9 +404,40 @@ class SubscriptionService:
         entries = [await self.resume(guild_id, caller, one.id, place) for one in paused]
         return Resumed(place.channel_id, tuple(entries), cards if entries else 0)
 
+    async def take_over(
+        self, guild_id: int, caller: Caller, place: Place, hook_id: int
+    ) -> tuple[TakenOver, Entry]:
+        """Go on with the caller's account in a channel where access to the project was lost."""
+        check_caller(caller, place.channel_id)
+        check_place(place, "press the button again")
+        for subscription in await self._storage.subscriptions.of_channel(place.channel_id):
+            if (subscription.guild_id, subscription.hook_id) == (guild_id, hook_id):
+                entry = await self._entry(subscription.id, guild_id)
+                taken = await self._take_over(entry.hook, caller, [subscription])
+                return taken, await self._entry(subscription.id, guild_id)
+        raise CommandRefused(
+            f"<#{place.channel_id}> does not follow that project any more. `/subscriptions` shows "
+            "what is there now."
+        )
+
+    async def _take_over(
+        self, hook: Hook, caller: Caller, subscriptions: Sequence[Subscription]
+    ) -> TakenOver:
+        account = await self._accounts.of_user(caller.id, hook.server_url)
+        if account is None:
+            raise CommandRefused(
+                "It is paused because access to the Speckle project was lost, so somebody with "
+                f"access has to take over. You have no account of {hook.server_url} linked: type "
+                "`/link` first, then press the button again."
+            )
+        try:
+            return await self.webhooks.take_over(hook, account, subscriptions)
+        except SpeckleError as error:
+            raise _not_taken(hook.server_url, error) from error
+
     async def edit(
         self, guild_id: int, caller: Caller, subscription_id: int, filters: Filters
-    ) -> tuple[Filters, Entry]:
+    ) -> Edited:
         """Replace the filters; gives the old ones and what is there now."""
         async with self._changing:
             entry = await self.entry(guild_id, caller, subscription_id)
@@ -275,39 +445,58 @@ class SubscriptionService:
             await self._storage.subscriptions.upsert(
                 subscription.hook_id, subscription.channel_id, filters, caller.id
             )
-        return subscription.filters, await self._entry(subscription_id, guild_id)
+        webhook = await self.webhooks.keep(subscription.hook_id)
+        entry = await self._entry(subscription_id, guild_id)
+        return Edited(subscription.filters, entry, webhook)
 
     async def remove(self, guild_id: int, caller: Caller, subscription_id: int) -> Removed:
         """End a subscription for good."""
-        async with self._changing:
-            return await self._delete(await self.entry(guild_id, caller, subscription_id))
+        return await self._delete(await self.entry(guild_id, caller, subscription_id))
 
     # ── the webhook on the Speckle side ───────────────────────────────────────────────────────
 
     async def show_setup(
-        self, guild_id: int, caller: Caller, subscription_id: int
-    ) -> SetUp | SharedSetUp:
-        """What to enter in Speckle for the subscription's project."""
+        self, guild_id: int, caller: Caller, subscription_id: int, *, by_hand: bool = False
+    ) -> SetUp | SharedSetUp | MadeSetUp:
+        """What to enter in Speckle for the subscription's project.
+
+        Where the bot made the webhook that is nothing, unless it is wanted `by_hand`.
+        """
         async with self._changing:
             entry = await self.entry(guild_id, caller, subscription_id)
             hook = await self._right_kind(entry.hook)
         if hook.kind is HookKind.SHARED:
             return SharedSetUp(hook)
+        if hook.webhook_id is not None and not by_hand:
+            webhook = await self.webhooks.keep(hook.id, looking=True)
+            return MadeSetUp(hook, await self._made_by(hook), webhook)
         _check_secret(hook, caller)
         return await self._set_up(hook)
 
     async def new_secret(
         self, guild_id: int, caller: Caller, subscription_id: int
-    ) -> SetUp | SharedSetUp:
-        """Make a new secret for the project's webhook; the old one works for 24 hours more."""
+    ) -> SetUp | SharedSetUp | MadeSetUp:
+        """Make a new secret for the project's webhook; the old one works for 24 hours more.
+
+        A webhook that the bot made gets it at once.
+        """
         async with self._changing:
             hook = (await self.entry(guild_id, caller, subscription_id)).hook
             if hook.kind is HookKind.SHARED:
                 return SharedSetUp(hook)
             _check_secret(hook, caller)
             until = self._now() + OLD_SECRET_VALID
-            renewed = await self._storage.hooks.new_secret(hook.id)
-            return await self._set_up(renewed or hook, until)
+            renewed = await self._storage.hooks.new_secret(hook.id) or hook
+        if renewed.webhook_id is None:
+            return await self._set_up(renewed, until)
+        webhook = await self.webhooks.keep(hook.id, new_secret=True)
+        return MadeSetUp(renewed, await self._made_by(renewed), webhook, renewed=True)
+
+    async def _made_by(self, hook: Hook) -> int | None:
+        if hook.account_id is None:
+            return None
+        account = await self._storage.accounts.get(hook.account_id)
+        return None if account is None else account.discord_user_id
 
     async def _set_up(self, hook: Hook, old_secret_until: datetime | None = None) -> SetUp:
         subscriptions = await self._storage.subscriptions.of_hook(hook.id)
@@ -323,11 +512,69 @@ class SubscriptionService:
         entries = await self.listing(guild_id, caller, channel_id)
         return complete_projects({e.hook.id: e.hook for e in entries}.values(), typed)
 
+    async def projects(self, guild_id: int, caller: Caller, typed: str) -> list[Choice]:
+        """What is followed here, then the caller's own projects on the servers they linked."""
+        followed, own = await asyncio.gather(
+            self.followed_projects(guild_id, caller, typed),
+            self._browsing.projects(caller.id, typed),
+        )
+        return merged(followed, own)
+
+    async def models(self, user_id: int, project: str, typed: str) -> list[Choice]:
+        """The project's models, for someone who linked an account on its server."""
+        try:
+            link = parse_link(project)
+        except NotASpeckleLink:
+            return []
+        server_url = link.server_url or self._servers[0]
+        return await self._browsing.models(user_id, server_url, link.project_id, typed)
+
+
+def _in(subscriptions: Iterable[Subscription], place: Place) -> Subscription | None:
+    return next((one for one in subscriptions if one.channel_id == place.channel_id), None)
+
+
+def _new_triggers(before: Iterable[Subscription], filters: Filters) -> tuple[str, ...]:
+    """What has to be ticked on Speckle's page for these filters, besides what there was."""
+    had = triggers_to_tick(kinds_wanted(one.filters for one in before))
+    return tuple(name for name in triggers_to_tick(kinds_wanted([filters])) if name not in had)
+
+
+def _no_such_project(server_url: str) -> CommandRefused:
+    """The same words whether there is none or the account may not see it."""
+    return CommandRefused(
+        f"There is no such project on {server_url}, or your linked account may not see it. Compare "
+        "the address with the one in your browser; if it is right, ask an owner of the project to "
+        "invite you, then use `/subscribe` again. `/account` shows which account is linked."
+    )
+
+
+def _not_taken(server_url: str, error: SpeckleError) -> CommandRefused:
+    match why_not(error):
+        case WhyNot.NOT_OWNER:
+            return _no_such_project(server_url)
+        case WhyNot.SPECKLE_AWAY:
+            return CommandRefused(
+                f"{server_url} does not answer at the moment ({error.reason}), so nothing was "
+                "changed. Try again in a minute; events are kept meanwhile."
+            )
+        case _:
+            return CommandRefused(
+                f"{server_url} does not take your linked account for this ({error.reason}), so "
+                "nothing was changed. Type `/link` to link it anew, then press the button again."
+            )
+
 
 def is_blocked(subscription: Subscription) -> bool:
     """Whether the bot paused it because Discord did not take its cards."""
     paused = subscription.state is SubscriptionState.PAUSED
     return paused and subscription.pause_reason in DELIVERY_PAUSES
+
+
+def has_lost_access(subscription: Subscription) -> bool:
+    """Whether the bot paused it because an account that it hung on lost access."""
+    paused = subscription.state is SubscriptionState.PAUSED
+    return paused and subscription.pause_reason is PauseReason.ACCESS_LOST
 
 
 def read_filters(

@@ -398,23 +398,32 @@ class WebhookService:
     async def let_go(self, account: Account) -> None:
         """Before an account is forgotten: remove its webhooks and pause what hangs on it.
 
-        Webhooks are removed as far as Speckle answers. Hooks keep their addresses, so that another
-        linked member can take over.
+        Hooks keep their addresses, so that another linked member can take over. Errors: the first
+        one of the gateway, after all was done that could be; webhooks may be left at Speckle then.
         """
-        away = False
-        for hook in await self._storage.hooks.of_account(account.id):
-            if hook.webhook_id is None or hook.key is None or away:
+        made = [
+            (hook.project_id, hook.key)
+            for hook in await self._storage.hooks.of_account(account.id)
+            if hook.webhook_id is not None and hook.key is not None
+        ]
+        removals = await self._storage.removals.of_account(account.id)
+        left = [(removal.project_id, removal.key) for removal in removals]
+        failed: SpeckleError | None = None
+        for project_id, key in [*made, *left]:
+            try:
+                async with self._locked(key):
+                    await self._delete_ours(account.id, project_id, key)
+            except SpeckleNotFound:  # with its project
                 continue
-            async with self._locked(hook.key):
-                try:
-                    await self._delete_ours(account.id, hook.project_id, hook.key)
-                except SpeckleUnavailable:  # nor will it answer for the others
-                    away = True
-                except SpeckleError as error:
-                    log.warning("webhooks.not_removed", hook_id=hook.id, why=error.reason)
+            except SpeckleError as error:
+                failed = failed or error
+                if isinstance(error, SpeckleUnavailable):
+                    break  # nor will it answer for the others
         detail = f"<@{account.discord_user_id}> unlinked the Speckle account that it hung on"
         paused = await self._storage.hooks.let_go(account.id, detail)
-        log.info("webhooks.let_go", account_id=account.id, paused=len(paused), away=away)
+        log.info("webhooks.let_go", account_id=account.id, paused=len(paused))
+        if failed is not None:
+            raise failed
 
     async def take_over(
         self, hook: Hook, account: Account, subscriptions: Sequence[Subscription]

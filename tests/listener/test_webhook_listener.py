@@ -80,6 +80,7 @@ async def open_desk(folder: Path) -> AsyncIterator[Desk]:
             stored=lambda: None,
             missed=lambda: None,
             gateway_silence_s=lambda: silence_s[0],
+            instance="0f0f",
             now=utc_now,
         )
         async with listener.listening("127.0.0.1", 0) as port, aiohttp.ClientSession() as http:
@@ -90,6 +91,11 @@ async def open_desk(folder: Path) -> AsyncIterator[Desk]:
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     async with open_desk(tmp_path) as desk:
         yield desk
+
+
+async def test_it_says_which_bot_it_is(desk: Desk) -> None:
+    async with desk.http.get(f"{desk.base}/instance") as answer:
+        assert (answer.status, await answer.text()) == (200, "0f0f")
 
 
 async def test_a_signed_delivery_is_on_disk_when_it_is_answered(desk: Desk) -> None:

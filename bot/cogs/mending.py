@@ -1,0 +1,70 @@
+"""Looks hourly after the webhooks that the bot made, and says what it had to mend."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import aiohttp
+import discord
+import structlog
+
+from bot.cogs import webhook_wording, wording
+from bot.db.rows import Hook, SubscriptionState
+from bot.errors import StorageUnavailable
+from bot.services.webhooks import Kept, WebhookService
+
+if TYPE_CHECKING:
+    from bot.discord_client import SpeckleBot
+
+log = structlog.get_logger()
+
+LOOK_EVERY_S = 3600.0
+
+
+class Mender:
+    """Has each webhook looked at; what somebody did to it at Speckle is told where it is shown."""
+
+    def __init__(self, bot: "SpeckleBot", webhooks: WebhookService) -> None:
+        self._bot = bot
+        self._webhooks = webhooks
+
+    async def run(self) -> None:
+        """Look until cancelled, from the moment that the guilds' names are known."""
+        await self._bot.ready_once.wait()
+        while True:
+            try:
+                await self.look()
+            except StorageUnavailable as error:
+                log.error("mending.database_unavailable", reason=error.reason)
+            except Exception:  # the next look may go better
+                log.exception("mending.failed")
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> None:
+        """Look once."""
+        async for hook, kept in self._webhooks.look_at_all():
+            if isinstance(kept, Kept):
+                await self._tell(hook, kept)
+
+    async def _tell(self, hook: Hook, kept: Kept) -> None:
+        """One line in the channel where the project was first set up, else in another of its."""
+        line = webhook_wording.mended_line(hook, kept, wording.project_name(hook))
+        if not line:
+            return
+        there = await self._bot.storage.subscriptions.of_hook(hook.id)
+        active = [one.channel_id for one in there if one.state is SubscriptionState.ACTIVE]
+        active.sort(key=lambda channel_id: channel_id != hook.setup_channel_id)
+        if not active:
+            return
+        try:
+            await self._bot.get_partial_messageable(active[0]).send(
+                line, allowed_mentions=discord.AllowedMentions.none()
+            )
+        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+            log.warning("mending.untold", hook_id=hook.id, error=type(error).__name__)
+
+
+def webhook_description(bot: discord.Client, guild_id: int) -> str:
+    """What a webhook says of itself in Speckle's list: which bot, for which Discord server."""
+    guild = bot.get_guild(guild_id)
+    name = bot.user.name if bot.user is not None else "Discord bot"
+    return f"{name} for {guild.name if guild else f'Discord server {guild_id}'}"

@@ -1,0 +1,186 @@
+"""A /subscribe that waits: for an account to be linked, or for a yes to who will see a project.
+
+What was typed is kept sealed in the database for 15 minutes; buttons carry its token, so they work
+after a restart. Who may do what is asked anew when it goes on.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self
+
+import aiohttp
+import discord
+import structlog
+
+from bot.cogs import webhook_wording, wording
+from bot.cogs.accounts import link_reply
+from bot.cogs.answers import Interaction, Reply, in_time, redraw, report
+from bot.cogs.later import answer_to, tell_later
+from bot.cogs.places import caller_in, fresh_place, member_caller
+from bot.db.rows import Account
+from bot.services.errors import CommandRefused
+from bot.services.outcomes import Change, LinkFirst, ShowFirst, Subscribed, SubscribeRequest
+from bot.services.places import Caller
+
+if TYPE_CHECKING:
+    from bot.discord_client import SpeckleBot
+
+log = structlog.get_logger()
+
+Outcome = Subscribed | LinkFirst | ShowFirst
+
+
+class Way(StrEnum):
+    """How a command that waits goes on."""
+
+    LINK = "link"
+    BY_HAND = "hand"
+    SHOW = "show"
+    CANCEL = "cancel"
+
+
+LABELS: Mapping[Way, tuple[str, discord.ButtonStyle]] = {
+    Way.LINK: ("Link my account", discord.ButtonStyle.primary),
+    Way.BY_HAND: ("Set it up by hand", discord.ButtonStyle.secondary),
+    Way.SHOW: ("Show it there", discord.ButtonStyle.primary),
+    Way.CANCEL: ("Cancel", discord.ButtonStyle.secondary),
+}
+
+
+class WayButton(
+    discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]],
+    template=rf"wait:(?P<way>{'|'.join(Way)}):(?P<token>[A-Za-z0-9_-]{{16,64}})",
+):
+    """Lets a command that waits go on in one way."""
+
+    def __init__(self, way: Way, token: str) -> None:
+        self.way = way
+        self.token = token
+        label, style = LABELS[way]
+        super().__init__(
+            discord.ui.Button(label=label, style=style, custom_id=f"wait:{way}:{token}")
+        )
+
+    @classmethod
+    async def from_custom_id(
+        cls,
+        _interaction: discord.Interaction[Any],
+        _item: discord.ui.Item[Any],
+        match: re.Match[str],
+    ) -> Self:
+        """Make the button that was pressed anew."""
+        return cls(Way(match["way"]), match["token"])
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Go on, and show what came of it in place of the question."""
+        try:
+            await redraw(
+                interaction, await in_time(interaction, self._go_on(interaction), new=False)
+            )
+        except Exception as error:  # the top: discord.py would only log it
+            await report(interaction, error)
+
+    async def _go_on(self, interaction: Interaction) -> Reply:
+        bot = interaction.client
+        command = await bot.subscriptions.take_up(interaction.user.id, self.token)
+        if self.way is Way.CANCEL:
+            return Reply(webhook_wording.NOT_SHOWN)
+        if self.way is Way.LINK:
+            waiting = {**command, "answer_to": answer_to(interaction)}
+            return await link_reply(interaction, command["server"], waiting)
+        guild = guild_of(bot, command["guild"])
+        caller = await caller_in(interaction, guild)
+        more = {"by_hand": True} if self.way is Way.BY_HAND else {"shown": True}
+        return await carry_out(bot, caller, {**command, **more})
+
+
+def guild_of(client: discord.Client, guild_id: int) -> discord.Guild:
+    """The guild. Errors: CommandRefused where the bot does not reach it."""
+    guild = client.get_guild(guild_id)
+    if guild is None or guild.unavailable:
+        raise CommandRefused(
+            "The bot does not reach that server at the moment, so nothing was changed. If it was "
+            "removed from there, invite it again; else try again in a minute."
+        )
+    return guild
+
+
+async def carry_out(bot: "SpeckleBot", caller: Caller, command: Mapping[str, Any]) -> Reply:
+    """Do a command that was put aside, as if it were typed now."""
+    guild = guild_of(bot, command["guild"])
+    request = SubscribeRequest(
+        guild_id=guild.id,
+        caller=caller,
+        place=await fresh_place(bot, guild, command["channel"]),
+        project=command["project"],
+        events=command["events"],
+        models=command["models"],
+        ignore_authors=command["ignore_authors"],
+        by_hand=command.get("by_hand", False),
+        shown=command.get("shown", False),
+    )
+    return await answer(bot, await bot.subscriptions.subscribe(request))
+
+
+async def answer(bot: "SpeckleBot", outcome: Outcome) -> Reply:
+    """What the caller sees of it; a new subscription is announced in its channel."""
+    if isinstance(outcome, Subscribed):
+        said = wording.subscribed(outcome)
+        if outcome.change is not Change.NEW:
+            return said
+        trouble = await _announce(bot, outcome)
+        content = "\n".join(filter(None, (said.content, trouble)))
+        return Reply(content, said.embed, said.view)
+    request = outcome.request
+    command = {
+        "guild": request.guild_id,
+        "channel": request.place.channel_id,
+        "server": outcome.server_url,
+        "project": request.project,
+        "events": request.events,
+        "models": request.models,
+        "ignore_authors": request.ignore_authors,
+        "by_hand": request.by_hand,
+        "shown": request.shown,
+    }
+    token = await bot.subscriptions.put_aside(request.caller.id, command)
+    view = discord.ui.View(timeout=None)
+    for way in _ways(outcome):
+        view.add_item(WayButton(way, token))
+    if isinstance(outcome, ShowFirst):
+        return Reply(embed=webhook_wording.show_first(outcome), view=view)
+    return Reply(webhook_wording.link_first(outcome), view=view)
+
+
+def _ways(outcome: LinkFirst | ShowFirst) -> tuple[Way, ...]:
+    if isinstance(outcome, ShowFirst):
+        return (Way.SHOW, Way.CANCEL)
+    return (Way.LINK,) if outcome.paused else (Way.LINK, Way.BY_HAND)
+
+
+async def _announce(bot: "SpeckleBot", outcome: Subscribed) -> str | None:
+    """Tell the channel's members; if Discord refuses, the subscription stands all the same."""
+    channel_id = outcome.entry.subscription.channel_id
+    channel = bot.get_partial_messageable(channel_id)
+    try:
+        await channel.send(
+            wording.public_line(outcome.entry), allowed_mentions=discord.AllowedMentions.none()
+        )
+    except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+        reason = getattr(error, "text", "") or type(error).__name__
+        return wording.not_announced(channel_id, reason)
+    return None
+
+
+async def linked(bot: "SpeckleBot", account: Account, command: Mapping[str, Any]) -> None:
+    """Go on with what waited for this account, and tell its person how that went."""
+    if not command:
+        return
+    try:
+        guild = guild_of(bot, command["guild"])
+        caller = await member_caller(guild, account.discord_user_id)
+        said = await carry_out(bot, caller, command)
+    except CommandRefused as refused:
+        said = Reply(refused.message)
+    await tell_later(bot, command.get("answer_to"), account.discord_user_id, said)

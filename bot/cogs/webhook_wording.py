@@ -1,0 +1,346 @@
+"""How it reads what became of a webhook at Speckle, and what is to be decided before one is made.
+
+Text that people wrote in Speckle is escaped here.
+"""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+import discord
+
+from bot.cards.text import escape_name, one_line, shorten_plain
+from bot.db.rows import Hook
+from bot.services.outcomes import LinkFirst, MadeSetUp, ShowFirst
+from bot.services.places import Audience
+from bot.services.reach import INSTANCE_PATH, Reached, Unreachable
+from bot.services.webhooks import MOST_WEBHOOKS, Done, Gone, Kept, NotKept, WhyNot
+from bot.speckle.links import Links
+
+COLOUR = 0x047EFB  # Speckle's blue
+MAX_NAME = 120
+MAX_OWNERS = 5
+MAX_NAMED = 15  # roles, or members, in one sentence
+MAX_DETAIL = 200
+
+
+def _name(text: str, limit: int = MAX_NAME) -> str:
+    return escape_name(shorten_plain(one_line(text), limit))
+
+
+def _settings(hook: Hook) -> str:
+    return f"[webhook settings](<{Links(hook.server_url).webhook_settings(hook.project_id)}>)"
+
+
+# ── what was done ─────────────────────────────────────────────────────────────────────────────
+
+
+def webhook_text(hook: Hook, webhook: Kept | NotKept | None) -> str:
+    """What a caller reads of the webhook besides; empty where there is nothing to say."""
+    match webhook:
+        case None:
+            return ""
+        case Kept():
+            return "\n".join(_kept(hook, webhook))
+        case NotKept():
+            return not_kept(hook, webhook)
+        case _:
+            assert_never(webhook)
+
+
+def _kept(hook: Hook, kept: Kept) -> list[str]:
+    lines = []
+    match kept.done:
+        case Done.MADE:
+            lines.append(
+                "The project's webhook in Speckle was made for you: there is nothing left to do."
+            )
+        case Done.MADE_AGAIN:
+            lines.append(
+                "Somebody had deleted the project's webhook in Speckle, so the bot made it again."
+            )
+        case Done.CHANGED:
+            lines.append("The webhook in Speckle was told: it sends what the channels want now.")
+        case Done.REPAIRED:
+            lines.append(
+                f"Somebody had changed the project's webhook in Speckle ({_listed(kept.mended)}); "
+                "the bot set that right."
+            )
+        case Done.NOTHING:
+            pass
+        case _:
+            assert_never(kept.done)
+    if kept.doubles:
+        lines.append("A second webhook with the same address was removed: cards came twice.")
+    if kept.switched_off:
+        lines.append(
+            "**The webhook is switched off in Speckle**, so nothing arrives. The bot leaves that "
+            f"as it is, because somebody chose it: switch it on in the project's {_settings(hook)}."
+        )
+    if kept.local_network:
+        lines.append(
+            "Speckle and the bot talk over a private network here. That works only if Speckle's "
+            "*webhook-service* runs with `ALLOW_LOCAL_NETWORK=true`; who runs the Speckle server "
+            "sets it."
+        )
+    return lines
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""
+
+
+def not_kept(hook: Hook, webhook: NotKept) -> str:
+    """Why the webhook could not be made or changed, and what to do."""
+    what = "changed" if webhook.made else "made"
+    start = f"The project's webhook in Speckle could not be {what} for you"
+    match webhook.why:
+        case WhyNot.NOT_OWNER:
+            return f"{start}: only an owner of the project may do that. {_ask(webhook, hook)}"
+        case WhyNot.NO_SCOPE:
+            return (
+                f"{start}: your linked account was linked without the scope "
+                f"`{webhook.detail or 'streams:write'}`. Type `/link` to link it again with it, "
+                "then `/subscribe` again."
+            )
+        case WhyNot.TOKEN_REFUSED:
+            return (
+                f"{start}: {hook.server_url} no longer takes the linked account's token. Whoever "
+                "linked it types `/link` again, then `/subscribe`."
+            )
+        case WhyNot.FULL:
+            return (
+                f"{start}: the project has {MOST_WEBHOOKS} webhooks, and Speckle takes no more. "
+                f"Delete one that nobody needs in its {_settings(hook)}, then `/subscribe` again."
+            )
+        case WhyNot.SPECKLE_AWAY:
+            later = (
+                "The bot tries again within the hour."
+                if webhook.made
+                else "Use `/subscribe` again in a minute."
+            )
+            return f"{start}: {hook.server_url} does not answer ({_detail(webhook)}). {later}"
+        case WhyNot.UNREACHABLE:
+            return f"{start}. {reach_text(webhook.reached, hook.server_url)}"
+        case WhyNot.REFUSED:
+            return (
+                f"{start}: {hook.server_url} refused it ({_detail(webhook)}). Its release may be "
+                "too old or too new for this bot; the way by hand works with all of them."
+            )
+        case _:
+            assert_never(webhook.why)
+
+
+def _detail(webhook: NotKept) -> str:
+    return _name(webhook.detail, MAX_DETAIL)
+
+
+def _ask(webhook: NotKept, hook: Hook) -> str:
+    if webhook.owners:
+        owners = _listed([f"**{_name(owner)}**" for owner in webhook.owners[:MAX_OWNERS]])
+        return f"Ask {owners} to use `/subscribe` here, or to set it up by hand."
+    page = Links(hook.server_url).project(hook.project_id)
+    return (
+        f"Ask an owner to use `/subscribe` here, or to set it up by hand; the [project's page]"
+        f"(<{page}>) shows who they are, under *Collaborators*."
+    )
+
+
+def reach_text(reached: Reached | None, server_url: str) -> str:
+    """What is wrong with PUBLIC_URL and how whoever runs the bot mends it."""
+    problem = None if reached is None else reached.problem
+    detail = "" if reached is None else _name(reached.detail, MAX_DETAIL)
+    operator = "The person who runs the bot"
+    match problem:
+        case Unreachable.MISSING:
+            return (
+                "The bot does not know its own public address. "
+                f"{operator} has to set `PUBLIC_URL` and start it again."
+            )
+        case Unreachable.NOT_HTTPS:
+            return (
+                f"The bot's `PUBLIC_URL` begins with http://, and {server_url} would send events "
+                f"over the open internet unencrypted. {operator} has to put it behind https, by a "
+                "tunnel or a reverse proxy, and set `PUBLIC_URL` to that."
+            )
+        case Unreachable.PRIVATE:
+            return (
+                f"The bot's `PUBLIC_URL` leads to {detail}, which exists in a private network "
+                f"only, and {server_url} is a public server: it could not reach it. {operator} has "
+                "to set `PUBLIC_URL` to an address on the internet, such as a tunnel's."
+            )
+        case Unreachable.NO_ANSWER:
+            return (
+                f"Nothing answers under the bot's `PUBLIC_URL` ({detail}), so events could not "
+                f"arrive. {operator} has to see to the tunnel or reverse proxy, or to mend "
+                f"`PUBLIC_URL`: opening it with `{INSTANCE_PATH}` at its end has to show an id."
+            )
+        case Unreachable.REDIRECTS:
+            return (
+                f"The bot's `PUBLIC_URL` sends callers on to {detail}, and Speckle would lose the "
+                f"event on the way. {operator} has to set `PUBLIC_URL` to where it leads."
+            )
+        case Unreachable.NOT_THIS_BOT:
+            return (
+                f"Under the bot's `PUBLIC_URL` something else answers ({detail}), not this bot. "
+                f"{operator} has to point the tunnel or reverse proxy to this bot's listener, with "
+                f"all its paths, or to mend `PUBLIC_URL`."
+            )
+        case None:
+            return "The bot's `PUBLIC_URL` could not be looked at."
+        case _:
+            assert_never(problem)
+
+
+def gone_text(gone: Gone, hook: Hook) -> str:
+    """What became of the webhook after the last channel."""
+    match gone:
+        case Gone.REMOVED:
+            return "It was the last channel of this server, so its webhook in Speckle was removed."
+        case Gone.LATER:
+            return (
+                "It was the last channel of this server. Speckle does not answer at the moment, so "
+                "the webhook there is removed later, as soon as it does; its events are refused "
+                "from now on."
+            )
+        case Gone.BY_HAND:
+            return (
+                "It was the last channel of this server, and the bot now refuses the project's "
+                "events. It may not remove the webhook in Speckle any more: open the project's "
+                f"{_settings(hook)} and delete the one whose URL ends in "
+                f"`/webhooks/{(hook.key or '')[:6]}…`."
+            )
+        case _:
+            assert_never(gone)
+
+
+def made_setup(outcome: MadeSetUp, project: str) -> str:
+    """What *Show set-up* and *New secret* say of a webhook that the bot made."""
+    by = "" if outcome.made_by is None else f" with the Speckle account of <@{outcome.made_by}>"
+    start = f"The bot made the webhook of {project} in Speckle itself{by}."
+    if outcome.renewed:
+        if isinstance(outcome.webhook, Kept):
+            first = f"{start} It has a new secret now, and Speckle knows it: nothing is left to do."
+        else:
+            first = (
+                f"{start} There is a new secret, but Speckle could not be told yet: the bot tries "
+                "again within the hour, and the old one works for 24 hours."
+            )
+    else:
+        first = f"{start} There is nothing to set up."
+    return "\n".join(filter(None, (first, webhook_text(outcome.hook, outcome.webhook))))
+
+
+def mended_line(hook: Hook, kept: Kept, project: str) -> str:
+    """What a channel reads after the hourly look; empty where there is nothing to tell."""
+    match kept.done:
+        case Done.MADE_AGAIN:
+            return (
+                f"The webhook of {project} in Speckle had been deleted, so the bot made it again. "
+                "To stop the events instead, use `/unsubscribe`."
+            )
+        case Done.REPAIRED:
+            return (
+                f"The webhook of {project} in Speckle had been changed ({_listed(kept.mended)}), "
+                "so the bot set it right. What a channel shows is changed with `/subscribe`."
+            )
+        case _:
+            return ""
+
+
+# ── what is to be decided first ───────────────────────────────────────────────────────────────
+
+
+def link_first(outcome: LinkFirst) -> str:
+    """Why nothing was done yet, and the ways to go on."""
+    server = outcome.server_url
+    if outcome.paused:
+        return (
+            "This channel is paused because access to the project was lost, so somebody with "
+            f"access has to take over. {_why_link(outcome)} **Link my account** does that, and "
+            "goes on by itself."
+        )
+    if outcome.why is WhyNot.SPECKLE_AWAY:
+        return (
+            f"{server} does not answer at the moment ({_name(outcome.detail, MAX_DETAIL)}), so "
+            "nothing was changed. Use `/subscribe` again in a minute, or set the webhook up by "
+            "hand."
+        )
+    return (
+        f"{_why_link(outcome)} There are two ways to go on:\n"
+        "- **Link my account**: if you own the project, the bot makes the webhook in Speckle for "
+        "you, and this `/subscribe` completes itself.\n"
+        "- **Set it up by hand**: you get an address and a secret to enter in Speckle, or to give "
+        "to an owner of the project.\n"
+        "Nothing was changed yet."
+    )
+
+
+def _why_link(outcome: LinkFirst) -> str:
+    server = outcome.server_url
+    match outcome.why:
+        case None:
+            return f"You have no account of {server} linked."
+        case WhyNot.TOKEN_REFUSED:
+            return (
+                f"{server} no longer takes the token of your linked account: it has to be linked "
+                "again."
+            )
+        case WhyNot.NO_SCOPE:
+            return (
+                f"Your linked account may not read projects on {server}: it has to be linked again "
+                "with the scope `streams:read`."
+            )
+        case _:
+            return f"{server} did not answer as it should ({_name(outcome.detail, MAX_DETAIL)})."
+
+
+def show_first(outcome: ShowFirst) -> discord.Embed:
+    """Who would see a private project, before anybody does."""
+    place = outcome.request.place
+    url = Links(outcome.server_url).project(outcome.project.id)
+    embed = discord.Embed(
+        title="This project is private",
+        description=(
+            f"[**{_name(outcome.project.name)}**](<{url}>) is private in Speckle. In "
+            f"<#{place.channel_id}> its events, with names, messages and pictures, can be read by "
+            "people who may have no access to it there. Nothing was changed yet."
+        ),
+        colour=COLOUR,
+    )
+    embed.add_field(
+        name="Who will see it", value=audience_text(place.audience, place.channel_id), inline=False
+    )
+    return embed
+
+
+def audience_text(audience: Audience | None, channel_id: int) -> str:
+    """Who can see a channel, in words."""
+    if audience is None:
+        return f"Everyone who can see <#{channel_id}>."
+    if audience.everyone:
+        many = f" ({audience.people} members)" if audience.people else ""
+        where = "" if audience.parent_id is None else f", as its channel <#{audience.parent_id}>"
+        return f"**Everyone in this server**{many}{where}."
+    who = []
+    if audience.in_thread:
+        who.append("- whoever is in this private thread, or is added to it")
+        who.append(f"- whoever may *Manage Threads* in <#{audience.parent_id}>")
+    else:
+        if audience.roles:
+            who.append(f"- members with {_some([f'<@&{role}>' for role in audience.roles])}")
+        if audience.members:
+            who.append(f"- {_some([f'<@{member}>' for member in audience.members])}")
+        if audience.parent_id is not None:
+            who.append(f"- that is as its channel <#{audience.parent_id}> has it")
+    who.append("- the server's owner and its administrators")
+    return "\n".join(who)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMED
+    if more > 0:
+        return f"{', '.join(names[:MAX_NAMED])} and {more} more"
+    return _listed(names)
+
+
+NOT_SHOWN = "Nothing was changed: the channel does not follow the project."
