@@ -38,6 +38,8 @@ ALSO_SENT: Mapping[str, tuple[str, ...]] = {
     "IncomingWebhookUpdateForInteractionCallbackRequestPartial": ("tts",),
     "BaseCreateMessageCreateRequest": ("tts", "nonce", "enforce_nonce"),
     "CreateForumThreadRequest": ("type",),
+    # Of a file that an edit keeps.
+    "MessageAttachmentRequest": ("content_type", "proxy_url", "size", "spoiler", "url"),
 }
 IDS_SENT_AS_NUMBERS = (
     ("MessageAttachmentRequest", "id"),

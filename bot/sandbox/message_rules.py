@@ -134,9 +134,7 @@ def _files(
         if one not in known:
             text = f'Attachment with id "{one}" was not found.'
             form.add(("attachments", index, "id"), "ATTACHMENT_NOT_FOUND", text)
-    if (
-        listed is None and len(kept) + len(uploads) > MAX_FILES
-    ):  # an edit that adds to what is there
+    if listed is None and len(kept) + len(uploads) > MAX_FILES:  # an edit that only adds
         form.add(("attachments",), "BASE_TYPE_MAX_LENGTH", "Must be 10 or fewer in length.")
     new = [_attachment(world, channel, one, notes.get(str(one.index), {})) for one in uploads]
     return kept + new
