@@ -2,13 +2,13 @@
 
 from bot.cogs.accounts import ACCOUNT_ITEMS, AccountsCog
 from bot.cogs.guilds import GuildsCog
-from bot.cogs.notices import NoticesCog, ResumeButton
+from bot.cogs.notices import AccessButton, NoticesCog, ResumeButton
 from bot.cogs.panel import PANEL_ITEMS
 from bot.cogs.subscribe import SubscribeCog
 from bot.cogs.subscriptions import SubscriptionsCog
 from bot.cogs.waiting import WayButton
 
 COGS = (SubscribeCog, SubscriptionsCog, NoticesCog, AccountsCog, GuildsCog)
-DYNAMIC_ITEMS = (*PANEL_ITEMS, ResumeButton, WayButton, *ACCOUNT_ITEMS)
+DYNAMIC_ITEMS = (*PANEL_ITEMS, ResumeButton, AccessButton, WayButton, *ACCOUNT_ITEMS)
 
 __all__ = ["COGS", "DYNAMIC_ITEMS"]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bot.cogs import COGS, DYNAMIC_ITEMS
+from bot.cogs import accounts as accounts_cog
 from bot.cogs.panel import LOOKS, Action
 from bot.discord_client import SpeckleBot
 from bot.discord_pace import Pace
@@ -18,6 +19,7 @@ from tests.services.conftest import CLOUD, Clock
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 MANAGE_WEBHOOKS = 1 << 29
+FOR_EVERYONE = {"link", "unlink", "account", "privacy"}
 
 
 @pytest.fixture
@@ -52,11 +54,25 @@ async def test_each_command_and_each_option_is_on_the_page_and_nothing_else(
         assert documented == [option["name"] for option in command["options"]]
 
 
-async def test_commands_are_for_managers_in_servers_only(commands: list[dict[str, Any]]) -> None:
+async def test_what_is_about_channels_is_for_managers_in_servers_only(
+    commands: list[dict[str, Any]],
+) -> None:
     for command in commands:
+        assert command["integration_types"] == [0]
+        if command["name"] in FOR_EVERYONE:
+            continue
         assert int(command["default_member_permissions"]) == MANAGE_WEBHOOKS
         assert command["contexts"] == [0]
-        assert command["integration_types"] == [0]
+
+
+async def test_what_is_about_ones_own_account_is_for_everyone_and_in_direct_messages_too(
+    commands: list[dict[str, Any]],
+) -> None:
+    own = [command for command in commands if command["name"] in FOR_EVERYONE]
+    assert {command["name"] for command in own} == FOR_EVERYONE
+    for command in own:
+        assert command["default_member_permissions"] is None
+        assert command["contexts"] == [0, 1]
 
 
 async def test_only_the_project_has_to_be_given(commands: list[dict[str, Any]]) -> None:
@@ -69,6 +85,10 @@ async def test_only_the_project_has_to_be_given(commands: list[dict[str, Any]]) 
         "unsubscribe": ["project"],
         "subscriptions": [],
         "notices": [],
+        "link": [],
+        "unlink": [],
+        "account": [],
+        "privacy": [],
     }
 
 
@@ -89,12 +109,21 @@ def test_each_group_permission_and_button_is_on_the_page() -> None:
         Action.PAUSE, Action.RESUME, Action.EDIT, Action.REMOVE, Action.SETUP, Action.RENEW
     ):  # fmt: skip
         assert f"**{LOOKS[action].label}**" in _section("subscriptions")
+    for label, section in (
+        ("Sign in with Speckle", "link"),
+        ("Paste it", "link"),
+        (accounts_cog.LABELS[accounts_cog.Action.UNLINK][0], "unlink"),
+        (accounts_cog.LABELS[accounts_cog.Action.ERASE][0], "privacy"),
+    ):
+        assert f"**{label}**" in _section(section)
 
 
 def test_no_custom_id_means_two_components() -> None:
     scope = "730000000000000001:0"
     ids = [f"subs:page:{scope}", f"subs:pick:{scope}", "notice:resume:730000000000000001"]
     ids += [f"sub:{action}:7:{scope}" for action in Action]
+    ids += [f"account:{action}:7" for action in accounts_cog.Action]
+    ids += [f"link:paste:{'n' * 43}"]
     for custom_id in ids:
         fitting = [
             i for i in DYNAMIC_ITEMS if i.__discord_ui_compiled_template__.fullmatch(custom_id)
