@@ -20,6 +20,9 @@ WHY = {
     PauseReason.CHANNEL_GONE: "Discord says that the channel is not there any more.",
     PauseReason.NO_PERMISSION: "The bot may not post there any more.",
     PauseReason.THREAD_CLOSED: "The thread is closed, and the bot may not open it.",
+    PauseReason.ACCESS_LOST: (
+        "What a channel may show hangs on a member's Speckle account, and that changed:"
+    ),
 }
 NEXT = {
     PauseReason.CHANNEL_GONE: (
@@ -37,11 +40,19 @@ NEXT = {
         "1. Open the thread again: unlock it if it is locked, and write something in it.\n"
         "2. Press *Resume*."
     ),
+    PauseReason.ACCESS_LOST: (
+        "- If you should have access: ask the project's owner in Speckle for it, type `/link` here "
+        "if your account has to be linked anew, then press *Resume*.\n"
+        "- Another member with access goes on in your place: they type `/link`, then press *Take "
+        "over* here, or *Resume* in `/subscriptions`. From then on it hangs on their account."
+    ),
 }
 ALL_PERMISSIONS = (
     "*View Channel*, *Send Messages* (in threads *Send Messages in Threads*), *Embed Links*, "
     "*Attach Files* and *Read Message History*"
 )
+PAUSED_BY = "The bot could not show events of {projects} in {place}, so it paused that."
+LOST = "The bot no longer shows events of {projects} in {place}: access to the project was lost."
 FOOTER = (
     "Resume asks for the permission Manage Webhooks in that channel. /subscriptions shows the same."
 )
@@ -78,15 +89,21 @@ def _why(notice: Notice, missing: Sequence[Permission]) -> str:
     if notice.reason is PauseReason.NO_PERMISSION and missing:
         names = "\n".join(f"- {permission}" for permission in missing)
         return f"{WHY[notice.reason]} It lacks there:\n{names}"
-    return f"{WHY[notice.reason]}\n{shorten(notice.detail, MAX_DETAIL)}"
+    detail = shorten(notice.detail, MAX_DETAIL)
+    if notice.reason is PauseReason.ACCESS_LOST:  # half a sentence
+        detail = f"{detail}."
+    return f"{WHY[notice.reason]}\n{detail}"
 
 
 def _what_happened(telling: Telling, guild: str | None) -> str:
     server = f" of **{discord.utils.escape_markdown(guild)}**" if guild else ""
+    lost = telling.notice.reason is PauseReason.ACCESS_LOST
+    happened = (LOST if lost else PAUSED_BY).format(
+        projects=projects(telling.hooks), place=f"<#{telling.notice.channel_id}>{server}"
+    )
     return (
-        f"The bot could not show events of {projects(telling.hooks)} in "
-        f"<#{telling.notice.channel_id}>{server}, so it paused that. Nothing is lost: "
-        f"{_kept(telling.cards)}, and new ones are kept too until it goes on."
+        f"{happened} Nothing is lost: {_kept(telling.cards)}, and new ones are kept too until it "
+        "goes on."
     )
 
 
@@ -130,6 +147,16 @@ def resumed_embed(resumed: Resumed, user_id: int, at: datetime) -> discord.Embed
         f"Resumed by <@{user_id}>, {when}.",
         colour=COLOUR,
     )
+
+
+def taken_over_embed(resumed: Resumed, user_id: int, at: datetime) -> discord.Embed:
+    """What stands in place of the notice after *Resume* or *Take over* was pressed on it."""
+    embed = resumed_embed(resumed, user_id, at)
+    if resumed.entries:
+        embed.description = (
+            f"{embed.description}\nFrom now on it hangs on <@{user_id}>'s Speckle account."
+        )
+    return embed
 
 
 def _was(cards: int) -> str:

@@ -18,6 +18,7 @@ from bot.cogs.places import (
     fresh_place,
     guild_id_of,
 )
+from bot.db.rows import Notice, PauseReason
 from bot.services.errors import CommandRefused
 from bot.services.outcomes import Resumed
 
@@ -101,6 +102,65 @@ class ResumeButton(
         caller = await caller_in(interaction, guild)
         place = await fresh_place(interaction.client, guild, self.channel_id)
         return await subscriptions.resume_channel(guild_id, caller, place)
+
+
+class AccessButton(
+    discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]],
+    template=r"notice:access:(?P<how>resume|take):(?P<channel>[0-9]{1,20})",
+):
+    """Goes on with the account of whoever presses it, where access to a project was lost.
+
+    *Resume* and *Take over* do the same: either way it is the presser's account that is asked.
+    """
+
+    def __init__(self, channel_id: int, how: str) -> None:
+        self.channel_id = channel_id
+        take = how == "take"
+        super().__init__(
+            discord.ui.Button(
+                label="Take over" if take else "Resume",
+                style=discord.ButtonStyle.primary if take else discord.ButtonStyle.success,
+                custom_id=f"notice:access:{how}:{channel_id}",
+            )
+        )
+
+    @classmethod
+    async def from_custom_id(
+        cls,
+        _interaction: discord.Interaction[Any],
+        _item: discord.ui.Item[Any],
+        match: re.Match[str],
+    ) -> Self:
+        """Make the button that was pressed anew."""
+        return cls(int(match["channel"]), match["how"])
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Take over and say so in place of the notice; a refusal leaves notice and buttons."""
+        try:
+            resumed = await in_time(interaction, self._take_over(interaction), new=False)
+            embed = notice_wording.taken_over_embed(
+                resumed, interaction.user.id, interaction.created_at
+            )
+            await redraw(interaction, Reply(embed=embed))
+        except Exception as error:  # the top: discord.py would only log it
+            await report(interaction, error)
+
+    async def _take_over(self, interaction: Interaction) -> Resumed:
+        subscriptions = interaction.client.subscriptions
+        guild_id = await subscriptions.guild_of(self.channel_id)
+        if guild_id is None:
+            return Resumed(self.channel_id)
+        guild = _guild(interaction.client, guild_id)
+        caller = await caller_in(interaction, guild)
+        place = await fresh_place(interaction.client, guild, self.channel_id)
+        return await subscriptions.take_over_channel(guild_id, caller, place)
+
+
+def buttons(notice: Notice) -> tuple[discord.ui.Item[Any], ...]:
+    """What can be pressed on a notice."""
+    if notice.reason is PauseReason.ACCESS_LOST:
+        return tuple(AccessButton(notice.channel_id, how) for how in ("resume", "take"))
+    return (ResumeButton(notice.channel_id),)
 
 
 def _guild(client: discord.Client, guild_id: int) -> discord.Guild:

@@ -9,7 +9,7 @@ import discord
 import structlog
 
 from bot.cogs import notice_wording
-from bot.cogs.notices import ResumeButton
+from bot.cogs.notices import buttons
 from bot.cogs.places import ask_place
 from bot.db.rows import Notice
 from bot.discord_out import (
@@ -112,7 +112,9 @@ class Teller:
     ) -> int:
         """Send the message, mentioning the maker where others read it; gives its id."""
         notice = telling.notice
-        view = discord.ui.View(timeout=None).add_item(ResumeButton(notice.channel_id))
+        view = discord.ui.View(timeout=None)
+        for button in buttons(notice):
+            view.add_item(button)
         message = await self._bot.get_partial_messageable(channel_id).send(
             notice_wording.lead(telling, mention=mentions is not None),
             embed=await self._embed(telling),

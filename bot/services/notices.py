@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.db.rows import Hook, Notice
-from bot.services.subscriptions import is_blocked
+from bot.db.rows import Hook, Notice, PauseReason, Subscription
+from bot.services.subscriptions import has_lost_access, is_blocked
 from bot.storage import Storage
 
 AT_ONCE = 20  # notices a look; more wait for the next
@@ -44,21 +44,22 @@ class NoticeService:
         That is so when all went on meanwhile, was removed, or the bot left the guild.
         """
         guild = await self._storage.guilds.get(notice.guild_id)
-        hooks = await self._blocked(notice)
-        if guild is None or guild.left_at is not None or not hooks:
+        paused = await self._paused(notice)
+        hooks = [await self._storage.hooks.get(one.hook_id) for one in paused]
+        if guild is None or guild.left_at is not None or not paused:
             return None
-        cards = await self._storage.notices.cards_kept(notice.channel_id)
-        return Telling(notice, hooks, cards, guild.notice_channel_id)
+        lost = notice.reason is PauseReason.ACCESS_LOST
+        cards = await self._storage.notices.cards_kept(
+            notice.channel_id, [one.id for one in paused] if lost else None
+        )
+        there = tuple(hook for hook in hooks if hook is not None)
+        return Telling(notice, there, cards, guild.notice_channel_id)
 
-    async def _blocked(self, notice: Notice) -> tuple[Hook, ...]:
-        """The projects that this member made follow, and that are still paused."""
+    async def _paused(self, notice: Notice) -> list[Subscription]:
+        """What this member made the channel follow, and is still paused for such a reason."""
         there = await self._storage.subscriptions.of_channel(notice.channel_id)
-        hooks = [
-            await self._storage.hooks.get(one.hook_id)
-            for one in there
-            if one.created_by == notice.user_id and is_blocked(one)
-        ]
-        return tuple(hook for hook in hooks if hook is not None)
+        is_paused = has_lost_access if notice.reason is PauseReason.ACCESS_LOST else is_blocked
+        return [one for one in there if one.created_by == notice.user_id and is_paused(one)]
 
     async def settle(self, notice: Notice) -> None:
         """It is told, or nobody can be told: it does not come again."""

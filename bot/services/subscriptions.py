@@ -420,6 +420,32 @@ class SubscriptionService:
             "what is there now."
         )
 
+    async def take_over_channel(self, guild_id: int, caller: Caller, place: Place) -> Resumed:
+        """Go on with the caller's account in all that a channel lost access to.
+
+        What the caller may not see either stays paused. Errors: CommandRefused if that is all.
+        """
+        check_caller(caller, place.channel_id)
+        check_place(place, "press the button again")
+        there = await self._storage.subscriptions.of_channel(place.channel_id)
+        lost = [one for one in there if one.guild_id == guild_id and has_lost_access(one)]
+        taken: list[Entry] = []
+        cards = 0
+        refused: CommandRefused | None = None
+        for one in lost:
+            kept = await self._storage.notices.cards_kept(place.channel_id, [one.id])
+            hook = (await self._entry(one.id, guild_id)).hook
+            try:
+                await self._take_over(hook, caller, [one])
+            except CommandRefused as error:
+                refused = error
+                continue
+            taken.append(await self._entry(one.id, guild_id))
+            cards += kept
+        if refused is not None and not taken:
+            raise refused
+        return Resumed(place.channel_id, tuple(taken), cards)
+
     async def _take_over(
         self, hook: Hook, caller: Caller, subscriptions: Sequence[Subscription]
     ) -> TakenOver:
