@@ -14,6 +14,7 @@ from functools import partial
 
 import structlog
 
+from bot.cogs.link_telling import LinkTeller
 from bot.cogs.mending import Mender, webhook_description
 from bot.cogs.places import missing_there
 from bot.cogs.telling import Teller
@@ -26,6 +27,7 @@ from bot.discord_client import SpeckleBot, use_api
 from bot.discord_out import edit, send
 from bot.discord_pace import Pace
 from bot.errors import BotError, ConfigError, PartFailed, Problem, StorageUnavailable
+from bot.link_pages import LinkPages
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.avatars import Avatars
 from bot.pipeline.catch_up import CatchUp
@@ -173,6 +175,8 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             instance=instance,
             now=utc_now,
         )
+        if settings.public_url is not None:
+            LinkPages(accounts, settings.public_url).add_to(listener.app)
         try:
             # The listener last, so that it ends first: nothing comes in while the rest is finished,
             # and what is being sent needs the client to the end.
@@ -184,6 +188,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
                 "fill_ins": fill_ins.run,
                 "edits": partial(editing.run, bot.logged_in),
                 "notices": teller.run,
+                "links": LinkTeller(bot).run,
                 "webhooks": Mender(bot, webhooks).run,
                 "discord": partial(bot.stay_connected, token),
             }
@@ -265,13 +270,10 @@ async def _keep_leading(storage: Storage) -> None:
 
 async def _housekeeping(storage: Storage, guilds: GuildService, retention: Retention) -> None:
     """Erase what is old enough, and the data of guilds that removed the bot long enough ago."""
-    keep = Keep(
-        timedelta(days=retention.body_days),
-        timedelta(days=retention.delivered_days),
-        timedelta(days=retention.undeliverable_days),
-    )
+    keep = _keep(retention)
     while True:
         try:
+            await storage.link_requests.erase_expired()
             erased = await guilds.erase_left(timedelta(days=retention.left_guild_days))
             if erased:
                 log.info("housekeeping.guilds_erased", count=erased)
@@ -357,11 +359,20 @@ def _accounts(
         gateway,
         oauth,
         speckle_servers=settings.speckle_servers,
-        apps={},
+        apps=settings.apps(),
         public_url=settings.public_url,
         operator_token=None if token is None else token.get_secret_value(),
         served_guilds=settings.organisation.guilds,
         now=utc_now,
+        keep=_keep(settings.retention),
+    )
+
+
+def _keep(retention: Retention) -> Keep:
+    return Keep(
+        timedelta(days=retention.body_days),
+        timedelta(days=retention.delivered_days),
+        timedelta(days=retention.undeliverable_days),
     )
 
 
