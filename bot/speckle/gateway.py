@@ -1,20 +1,31 @@
-"""What a Speckle server knows and its webhook leaves out, through specklepy.
+"""What Speckle servers know and their webhooks leave out: questions, asked in bounded threads.
 
-The only file that knows specklepy, which is slow to load: it is imported at the first question.
-specklepy blocks, and one client serves one thread, so each thread of a small pool keeps its own.
+Each server has threads of its own, so that a hanging one costs the others nothing. They are
+daemons: nobody waits for them at the end, not even the interpreter.
 """
 
 import asyncio
 import threading
-from collections import defaultdict
-from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
 
-from bot.errors import SpeckleUnavailable
+import stamina
+
+from bot.errors import (
+    SpeckleError,
+    SpeckleForbidden,
+    SpeckleNotFound,
+    SpeckleRejected,
+    SpeckleScopeMissing,
+    SpeckleUnavailable,
+)
+from bot.speckle import client, queries
 from bot.speckle.answers import (
+    SCOPES,
     Activity,
     History,
     Login,
@@ -25,59 +36,77 @@ from bot.speckle.answers import (
     Scope,
     SpeckleWebhook,
 )
+from bot.speckle.breaker import Breakers
+from bot.speckle.client import Answer, AnswerTooLarge, NoAnswer
 from bot.speckle.events import CommentFacts, ReceivedFacts, VersionCreated, VersionFacts
+from bot.speckle.refused import check_token, missing_scope
 
-if TYPE_CHECKING:
-    from specklepy.api.client import SpeckleClient
+THREADS_A_SERVER = 4
+PATIENCE_S = 10.0  # Speckle's own web application waits longer, a person at Discord does not
+ATTEMPTS = 4
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 1.5
 
-THREADS = 4
-THREADS_A_SERVER = 2  # so that a hanging server leaves threads for the others
+MAX_SEARCH = 200
+MAX_CHOICES = 100
+ACTIVITY_PAGE = 100
+RECEIVED_WINDOW = timedelta(minutes=10)  # how far the two clocks, and a slow delivery, may be off
+RECEIVED_LINES = 100
 
-# A version's root object has one key in `__closure` for each object below it; the count fields of
-# the API are wrong for some senders.
-VERSION_FACTS = """
-query VersionFacts($project: String!, $object: String!, $model: String!) {
-  project(id: $project) {
-    object(id: $object) { data }
-    model(id: $model) { versions(limit: 10) { items { id } } }
-  }
-}
-"""
+T = TypeVar("T")
 
 
 class SpeckleGateway:
     """Questions to Speckle servers, answered in time or not at all.
 
     `servers` are the origins that may be asked. A login's token goes to its own server alone.
-    `deadline_s` bounds a question whose caller names no time of its own, retries included.
+    A question whose caller names no time of its own has `deadline_s`, and 10 s at least, retries
+    included.
 
     Errors, of each question: SpeckleUnavailable, SpeckleTokenRefused, SpeckleScopeMissing,
     SpeckleForbidden, SpeckleNotFound, SpeckleRejected. Reads are tried again within their time,
     what changes something is tried once.
     """
 
-    def __init__(self, *, servers: Collection[str], deadline_s: float) -> None:
-        self._servers = frozenset(servers)
+    def __init__(
+        self, *, servers: Collection[str], deadline_s: float, breakers: Breakers | None = None
+    ) -> None:
         self.deadline_s = deadline_s
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="specklepy")
-        self._clients = threading.local()
-        self._in_flight: defaultdict[str, int] = defaultdict(int)
+        self._breakers = breakers or Breakers()
+        self._slots = {url: asyncio.Semaphore(THREADS_A_SERVER) for url in servers}
+        self._closed = False
 
     # ── a person and their projects ───────────────────────────────────────────────────────────
 
     async def me(self, login: Login, *, within_s: float | None = None) -> Me:
         """Whose token it is; needs profile:read."""
-        raise NotImplementedError
+        me = queries.read_me(await self._read(login, queries.ME, {}, self._until(within_s)))
+        if me is None:
+            raise SpeckleForbidden(login.server_url, "only an account may do this")
+        return me
 
     async def scopes(self, login: Login, *, within_s: float | None = None) -> frozenset[Scope]:
-        """Which of SCOPES the token has, found out by asking for what needs them."""
-        raise NotImplementedError
+        """Which of SCOPES the token has, found out by asking for what needs them.
+
+        A server whose release does not understand the questions is given the benefit of the
+        doubt: what is missing shows when it is needed.
+        """
+        until = self._until(within_s)
+        missing: set[str | None] = set()
+        for question in (queries.READ_SCOPES, queries.WRITE_SCOPE):
+            ask = partial(self._once, login, question, {}, until)
+            answer = await self._retried(login, ask, until)
+            missing |= {missing_scope(error) for error in answer.errors}
+            with suppress(SpeckleScopeMissing, SpeckleRejected):
+                client.raise_errors(login.server_url, answer)
+        return frozenset(scope for scope in SCOPES if scope not in missing)
 
     async def find_projects(
         self, login: Login, search: str, limit: int, *, within_s: float | None = None
     ) -> list[ProjectChoice]:
         """The person's own projects whose name or id holds `search`, newest change first."""
-        raise NotImplementedError
+        wanted = _search(search, limit)
+        data = await self._read(login, queries.PROJECTS, wanted, self._until(within_s))
+        return queries.read_projects(data, wanted["search"])
 
     async def find_models(
         self,
@@ -89,19 +118,28 @@ class SpeckleGateway:
         within_s: float | None = None,
     ) -> list[ModelChoice]:
         """Models of a project whose full name holds `search`."""
-        raise NotImplementedError
+        wanted = {"project": project_id, **_search(search, limit)}
+        data = await self._read(login, queries.MODELS, wanted, self._until(within_s))
+        return queries.read_models(data, wanted["search"])
 
     async def project(
         self, login: Login, project_id: str, *, within_s: float | None = None
     ) -> ProjectRights:
         """The project, and what the person may do in it."""
-        raise NotImplementedError
+        wanted = {"project": project_id}
+        data = await self._read(login, queries.PROJECT, wanted, self._until(within_s))
+        return _needed(login, queries.read_project(data))
 
     async def owners(
         self, login: Login, project_id: str, *, within_s: float | None = None
     ) -> tuple[str, ...]:
         """The names of the project's owners; () where the token may not see them."""
-        raise NotImplementedError
+        wanted = {"project": project_id}
+        try:
+            data = await self._read(login, queries.TEAM, wanted, self._until(within_s))
+        except (SpeckleScopeMissing, SpeckleForbidden):
+            return ()
+        return queries.read_owners(data)
 
     # ── webhooks ──────────────────────────────────────────────────────────────────────────────
 
@@ -109,7 +147,9 @@ class SpeckleGateway:
         self, login: Login, project_id: str, *, within_s: float | None = None
     ) -> list[SpeckleWebhook]:
         """All webhooks of a project; for its owner only."""
-        raise NotImplementedError
+        wanted = {"project": project_id}
+        data = await self._read(login, queries.WEBHOOKS, wanted, self._until(within_s))
+        return queries.read_webhooks(data)
 
     async def create_webhook(
         self,
@@ -122,7 +162,16 @@ class SpeckleGateway:
         secret: str,
     ) -> str:
         """Make a webhook that is switched on; gives its id."""
-        raise NotImplementedError
+        webhook = {
+            "streamId": project_id,
+            "url": url,
+            "description": description,
+            "triggers": list(triggers),
+            "secret": secret,
+            "enabled": True,
+        }
+        data = await self._change(login, queries.CREATE_WEBHOOK, {"webhook": webhook})
+        return _needed(login, queries.an_id(queries.child(data, "webhookCreate")))
 
     async def update_webhook(
         self,
@@ -139,11 +188,23 @@ class SpeckleGateway:
         """Change a webhook; without a secret its old one stays. `enabled` is always sent, because
         Speckle switches a webhook on where it is left out.
         """
-        raise NotImplementedError
+        webhook: dict[str, Any] = {
+            "id": webhook_id,
+            "streamId": project_id,
+            "url": url,
+            "description": description,
+            "triggers": list(triggers),
+            "enabled": enabled,
+        }
+        if secret is not None:
+            webhook["secret"] = secret
+        await self._change(login, queries.UPDATE_WEBHOOK, {"webhook": webhook})
 
     async def delete_webhook(self, login: Login, project_id: str, webhook_id: str) -> None:
         """Remove a webhook with its history; one that is gone already is no error."""
-        raise NotImplementedError
+        webhook = {"id": webhook_id, "streamId": project_id}
+        with suppress(SpeckleNotFound):
+            await self._change(login, queries.DELETE_WEBHOOK, {"webhook": webhook})
 
     async def history(
         self,
@@ -157,9 +218,24 @@ class SpeckleGateway:
     ) -> History:
         """The newest entries of a webhook's history, with or without what was sent.
 
+        Fewer than `limit` where their bodies together are too large to be read at once.
         Errors, besides: SpeckleNotFound for a webhook that is gone.
         """
-        raise NotImplementedError
+        until = self._until(within_s)
+        wanted = {"project": project_id, "webhook": webhook_id, "bodies": bodies}
+        limit = max(1, limit)  # 0 would mean all there is
+        while True:
+            try:
+                data = await self._read(login, queries.HISTORY, wanted | {"limit": limit}, until)
+                break
+            except AnswerTooLarge:
+                if limit == 1:
+                    raise
+                limit = (limit + 1) // 2
+        history = queries.read_history(data)
+        if history is None:
+            raise SpeckleNotFound(login.server_url, "there is no such webhook in this project")
+        return history
 
     async def activity(
         self,
@@ -170,8 +246,28 @@ class SpeckleGateway:
         limit: int,
         within_s: float | None = None,
     ) -> list[Activity]:
-        """A project's activity list, oldest first, from `after` on, that moment included."""
-        raise NotImplementedError
+        """A project's activity list, oldest first, from `after` on, that moment included.
+
+        Of more than `limit` lines the newest ones.
+        """
+        until = self._until(within_s)
+        wanted: dict[str, Any] = {
+            "project": project_id,
+            "after": None if after is None else queries.iso(after),
+            "limit": min(limit, ACTIVITY_PAGE),
+        }
+        lines: dict[str, Activity] = {}
+        while len(lines) < limit:
+            data = await self._read(login, queries.ACTIVITY, wanted, until)
+            page = queries.read_activity(data)
+            known = len(lines)
+            lines.update((line.id, line) for line in page)
+            if len(page) < wanted["limit"] or len(lines) == known:
+                break
+            # The next page begins before the cursor; lines of one millisecond must not be lost.
+            wanted["cursor"] = queries.iso(page[-1].at + timedelta(milliseconds=1))
+        newest = sorted(lines.values(), key=lambda line: line.at, reverse=True)[:limit]
+        return newest[::-1]
 
     # ── what a webhook leaves out ─────────────────────────────────────────────────────────────
 
@@ -183,14 +279,37 @@ class SpeckleGateway:
         *,
         within_s: float | None = None,
     ) -> VersionFacts:
-        """What the server knows of a new version, in one round trip."""
-        raise NotImplementedError
+        """What the server knows of a new version, in one round trip.
+
+        `number` and `previous` are known for the 50 newest versions of a model. Errors, besides:
+        SpeckleNotFound for a version that is gone, of which the server tells nothing at all.
+        """
+        until = self._until(within_s)
+        wanted = {
+            "project": project_id,
+            "version": version.version_id,
+            "object": version.object_id or "",
+            "withObject": version.object_id is not None,
+            "model": version.model.id or "",
+            "withModel": version.model.id is not None,
+        }
+        try:
+            data = await self._read(login, queries.VERSION_FACTS, wanted, until)
+        except AnswerTooLarge:
+            wanted["withObject"] = False
+            data = await self._read(login, queries.VERSION_FACTS, wanted, until)
+        return queries.read_version_facts(data, version.version_id)
 
     async def comment_facts(
         self, login: Login, project_id: str, comment_id: str, *, within_s: float | None = None
     ) -> CommentFacts:
-        """The thread of a comment or reply, with its first line."""
-        raise NotImplementedError
+        """The thread of a comment or reply, with its first line.
+
+        Errors, besides: SpeckleNotFound for a comment that is not in this project.
+        """
+        wanted = {"project": project_id, "comment": comment_id}
+        data = await self._read(login, queries.COMMENT_FACTS, wanted, self._until(within_s))
+        return _needed(login, queries.read_comment_facts(data))
 
     async def received_facts(
         self,
@@ -201,76 +320,166 @@ class SpeckleGateway:
         *,
         within_s: float | None = None,
     ) -> ReceivedFacts | None:
-        """Which version this person received at about that time; None if the list does not say."""
-        raise NotImplementedError
+        """Which version this person received at about that time; None if the list does not say.
 
-    async def _ask(
-        self, server_url: str, token: str | None, query: str, variables: dict[str, str]
-    ) -> Any:
-        if self._in_flight[server_url] >= THREADS_A_SERVER:
-            raise SpeckleUnavailable(server_url, "still busy with earlier questions")
-        self._in_flight[server_url] += 1
-        loop = asyncio.get_running_loop()
-        asked = loop.run_in_executor(
-            self._threads, self._execute, server_url, token, query, variables
-        )
-        asked.add_done_callback(lambda _: self._answered(server_url))
+        The list needs an account, on public projects as well.
+        """
+        until = self._until(within_s)
+        wanted: dict[str, Any] = {
+            "project": project_id,
+            "after": queries.iso(at - RECEIVED_WINDOW),
+            "before": queries.iso(at + RECEIVED_WINDOW),
+            "limit": RECEIVED_LINES,
+        }
+        data = await self._read(login, queries.ACTIVITY, wanted, until)
+        received = [
+            (abs(line.at - at), line.resource_id)
+            for line in queries.read_activity(data)
+            if line.action == "commit_receive" and user_id in (None, line.user_id)
+        ]
+        _, version_id = min(received, key=lambda found: found[0], default=(None, None))
+        if version_id is None:
+            return None
+        wanted = {"project": project_id, "version": version_id}
         try:
-            async with asyncio.timeout(self.deadline_s):
-                return await asyncio.shield(asked)
-        except TimeoutError:
-            # The thread ends by its own time-out; whatever it still brings is nobody's.
-            asked.add_done_callback(lambda late: late.cancelled() or late.exception())
-            reason = f"no answer within {self.deadline_s:g} s"
-            raise SpeckleUnavailable(server_url, reason) from None
+            data = await self._read(login, queries.VERSION_NAME, wanted, until)
+        except SpeckleNotFound:
+            return ReceivedFacts(version_id)
+        return ReceivedFacts(version_id, *queries.read_version_name(data))
 
-    def _answered(self, server_url: str) -> None:
-        self._in_flight[server_url] -= 1
-
-    def _execute(
-        self, server_url: str, token: str | None, query: str, variables: dict[str, str]
-    ) -> Any:
-        """Ask in this thread; runs in the pool only."""
-        from gql import gql
-        from gql.transport.exceptions import TransportError
-        from graphql import GraphQLError
-        from requests import RequestException
-        from specklepy.logging.exceptions import SpeckleException
-
-        request = gql(query)
-        request.variable_values = dict(variables)
-        try:
-            return self._client(server_url, token).httpclient.execute(request)
-        except (TransportError, GraphQLError, RequestException, SpeckleException) as error:
-            raise SpeckleUnavailable(server_url, type(error).__name__) from error
-
-    def _client(self, server_url: str, token: str | None) -> "SpeckleClient":
-        clients: dict[tuple[str, bool], SpeckleClient] | None
-        clients = getattr(self._clients, "by_server", None)
-        if clients is None:
-            clients = self._clients.by_server = {}
-        key = (server_url, token is not None)
-        if key not in clients:
-            clients[key] = self._connect(server_url, token)
-        return clients[key]
-
-    def _connect(self, server_url: str, token: str | None) -> "SpeckleClient":
-        from specklepy.api.client import SpeckleClient
-        from specklepy.logging import metrics
-
-        metrics.disable()
-        address = urlsplit(server_url)
-        client = SpeckleClient(
-            host=address.netloc,
-            use_ssl=address.scheme == "https",
-            connection_retries=0,
-            connection_timeout=max(1, round(self.deadline_s)),
-        )
-        if token is not None:
-            # authenticate_with_token would ask three more questions and lose the time-out.
-            client.httpclient.transport.headers = {"Authorization": f"Bearer {token}"}
-        return client
+    # ── asking ────────────────────────────────────────────────────────────────────────────────
 
     def close(self) -> None:
-        """Drop what is waiting; threads in a call end by their time-outs."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Ask nothing more. What is being asked ends by itself; nobody needs to wait for it."""
+        self._closed = True
+
+    def _until(self, within_s: float | None) -> float:
+        """When a question that is asked now has had its time, by time.monotonic()."""
+        given_s = max(self.deadline_s, PATIENCE_S) if within_s is None else within_s
+        return time.monotonic() + given_s
+
+    async def _read(
+        self, login: Login, question: str, variables: Mapping[str, Any], until: float
+    ) -> Any:
+        """Ask, again and again within the time; gives `data` of an answer without errors."""
+
+        async def once() -> Any:
+            answer = await self._once(login, question, variables, until)
+            client.raise_errors(login.server_url, answer)
+            return answer.data
+
+        return await self._retried(login, once, until)
+
+    async def _change(self, login: Login, question: str, variables: Mapping[str, Any]) -> Any:
+        """Ask once for something that must not be done twice."""
+        answer = await self._once(login, question, variables, self._until(None))
+        client.raise_errors(login.server_url, answer)
+        return answer.data
+
+    async def _retried(self, login: Login, ask: Callable[[], Awaitable[T]], until: float) -> T:
+        """What `ask` gives, tried again while a server that is away may come back in time."""
+
+        def pause(error: Exception) -> bool | float:
+            if not isinstance(error, SpeckleUnavailable) or login.server_url not in self._slots:
+                return False
+            left_s = until - time.monotonic()
+            if error.retry_in_s is None:
+                return left_s > LONGEST_PAUSE_S
+            return error.retry_in_s < left_s and float(error.retry_in_s)
+
+        async for attempt in stamina.retry_context(
+            on=pause,
+            attempts=ATTEMPTS,
+            timeout=None,  # the question's own
+            wait_initial=FIRST_PAUSE_S,
+            wait_max=LONGEST_PAUSE_S,
+            wait_jitter=FIRST_PAUSE_S,
+        ):
+            with attempt:
+                return await ask()
+        raise AssertionError("the last attempt's error was not raised")
+
+    async def _once(
+        self, login: Login, question: str, variables: Mapping[str, Any], until: float
+    ) -> Answer:
+        """Ask in a thread of the server's own, as soon as one is free."""
+        server_url = login.server_url
+        slots = self._may_ask(server_url)
+        check_token(login)
+        self._breakers.check(server_url)
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                await slots.acquire()
+        except TimeoutError:
+            reason = "earlier questions keep it busy"
+            raise SpeckleUnavailable(server_url, reason) from None
+        try:
+            self._may_ask(server_url)
+            self._breakers.begin(server_url)
+            answer = self._started(
+                server_url,
+                partial(client.ask, server_url, login.token, question, variables, until),
+            )
+        except BaseException:
+            slots.release()
+            raise
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                return await answer
+        except TimeoutError:
+            # The thread keeps its slot until it ends; whatever it still brings is nobody's.
+            self._breakers.failed(server_url)
+            raise NoAnswer(server_url, "it gave no answer in time") from None
+
+    def _may_ask(self, server_url: str) -> asyncio.Semaphore:
+        if self._closed:
+            raise SpeckleUnavailable(server_url, "the bot is stopping")
+        slots = self._slots.get(server_url)
+        if slots is None:
+            raise SpeckleUnavailable(server_url, "it is not among the servers that may be asked")
+        return slots
+
+    def _started(self, server_url: str, ask: Callable[[], Answer]) -> asyncio.Future[Answer]:
+        """The answer to come from a thread, which nobody waits for at the end: a daemon."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+
+        def run() -> None:
+            outcome: Answer | Exception
+            try:
+                outcome = ask()
+            except Exception as error:
+                outcome = error
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(self._finished, server_url, answer, outcome)
+
+        threading.Thread(target=run, name="speckle", daemon=True).start()
+        return answer
+
+    def _finished(
+        self, server_url: str, answer: asyncio.Future[Answer], outcome: Answer | Exception
+    ) -> None:
+        self._slots[server_url].release()
+        if isinstance(outcome, NoAnswer):
+            if not answer.done():  # otherwise it was counted when its time was up
+                self._breakers.failed(server_url)
+        elif isinstance(outcome, Answer | SpeckleError):
+            self._breakers.answered(server_url)
+        if answer.done():
+            return
+        if isinstance(outcome, Answer):
+            answer.set_result(outcome)
+        else:
+            answer.set_exception(outcome)
+
+
+def _search(search: str, limit: int) -> dict[str, Any]:
+    """What to search for, without the zero character that no database takes."""
+    wanted = search.replace("\0", "").strip()[:MAX_SEARCH]
+    return {"search": wanted, "limit": max(1, min(limit, MAX_CHOICES))}
+
+
+def _needed(login: Login, value: T | None) -> T:
+    if value is None:
+        raise queries.odd(login.server_url)
+    return value

@@ -1,0 +1,60 @@
+"""A server that gives no answers is left alone for a while, so that nobody waits for it in vain.
+
+Shared by everything that asks Speckle servers. Used from the event loop alone.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot.errors import SpeckleUnavailable
+
+FAILURES = 3  # in a row; one slow answer is no dead server
+REST_S = 15.0
+
+
+@dataclass(slots=True)
+class _Server:
+    failures: int = 0
+    rests_until: float = -math.inf
+
+
+class Breakers:
+    """For each server, whether asking it makes sense now.
+
+    After FAILURES questions in a row without any answer, questions fail at once for REST_S
+    seconds. Then one goes through: its answer ends the rest, its failure begins another. Any
+    answer counts, a refusal too.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._servers: dict[str, _Server] = {}
+
+    def check(self, server_url: str) -> None:
+        """Pass, or raise SpeckleUnavailable with the time until a question may pass again."""
+        server = self._servers.get(server_url)
+        if server is None or server.failures < FAILURES:
+            return
+        left_s = server.rests_until - self._now()
+        if left_s > 0:
+            raise SpeckleUnavailable(server_url, "it gave no answer of late", left_s)
+
+    def begin(self, server_url: str) -> None:
+        """As `check`, for a question that is asked now: after a rest it is the trial."""
+        self.check(server_url)
+        server = self._servers.get(server_url)
+        if server is not None and server.failures >= FAILURES:
+            # Should nobody ever say what came of this one, the next trial is after another rest.
+            server.rests_until = self._now() + REST_S
+
+    def answered(self, server_url: str) -> None:
+        """The server is there."""
+        self._servers.pop(server_url, None)
+
+    def failed(self, server_url: str) -> None:
+        """The server gave no answer."""
+        server = self._servers.setdefault(server_url, _Server())
+        server.failures += 1
+        server.rests_until = self._now() + REST_S
