@@ -34,7 +34,9 @@ class Guilds:
             await connection.execute(
                 update(guilds).where(guilds.c.guild_id == guild_id).values(left_at=None)
             )
-            await connection.execute(update(hooks).where(*closed).values(state=reopened))
+            # Catch-up goes back a day from here: nobody asked for the weeks that the bot was away.
+            again = {"state": reopened, "caught_up_at": self._now()}
+            await connection.execute(update(hooks).where(*closed).values(again))
         self._forget_hooks()
 
     async def leave(self, guild_id: int) -> None:

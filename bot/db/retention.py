@@ -24,7 +24,19 @@ from sqlalchemy import (
 
 from bot.db.engine import Database
 from bot.db.rows import BatchState, InboxState, OutboxState
-from bot.db.tables import HAS_BODY, batches, inbox, notices, outbox, outbox_pictures, pictures
+from bot.db.tables import (
+    HAS_BODY,
+    batches,
+    edits,
+    fill_ins,
+    history_taken,
+    hooks,
+    inbox,
+    notices,
+    outbox,
+    outbox_pictures,
+    pictures,
+)
 
 STEP_ROWS = 100
 STEP_BYTES = 4 * 1024 * 1024  # long values are freed page by page
@@ -33,6 +45,7 @@ FOUND_AT_ONCE = 5_000
 PAUSE_S = 0.05  # between two steps, many times what a step takes
 # Time for an event in hand to come to its end before what it is about to use counts as unused.
 UNUSED_FOR = timedelta(hours=1)
+FILLED_IN_WITHIN = timedelta(days=1)  # tries end after minutes, unless the bot was down
 
 NO_BYTES: ColumnElement[int] = literal_column("0")
 
@@ -79,7 +92,8 @@ def rules(keep: Keep, now: datetime) -> Sequence[Rule]:
 
     Waiting cards, open batches and deliveries that are not looked at yet are in none of them.
     """
-    return (*_cards(keep, now), *_deliveries(keep, now), *_what_is_left(keep, now))
+    cards_and_events = (*_cards(keep, now), *_deliveries(keep, now))
+    return (*_speckle(now), *cards_and_events, *_what_is_left(keep, now))
 
 
 def _cards(keep: Keep, now: datetime) -> Iterator[Rule]:
@@ -135,6 +149,32 @@ def _deliveries(keep: Keep, now: datetime) -> Iterator[Rule]:
         inbox.c.finished_at < now - keep.delivered,
         ~exists().where(outbox.c.inbox_id == inbox.c.id),
         order_by=inbox.c.finished_at,
+    )
+
+
+def _speckle(now: datetime) -> Iterator[Rule]:
+    """What is still to be added to cards, and has not been for long; what history is gone for."""
+    yield Rule.of(
+        "fill_ins",
+        delete(fill_ins),
+        fill_ins.c.id,
+        fill_ins.c.created_at < now - FILLED_IN_WITHIN,
+        order_by=fill_ins.c.id,
+    )
+    yield Rule.of(
+        "edits",
+        delete(edits),
+        edits.c.outbox_id,
+        edits.c.next_try_at < now - FILLED_IN_WITHIN,
+        order_by=edits.c.next_try_at,
+    )
+    # Of a webhook that is looked at, catch-up itself forgets what its history no longer shows.
+    yield Rule.of(
+        "history_taken",
+        delete(history_taken),
+        history_taken.c.hook_id,
+        exists().where(hooks.c.id == history_taken.c.hook_id, hooks.c.webhook_sealed.is_(None)),
+        order_by=history_taken.c.hook_id,
     )
 
 
