@@ -43,6 +43,7 @@ from bot.services.notices import NoticeService
 from bot.services.reach import INSTANCE_FACT, Reach
 from bot.services.subscriptions import SubscriptionService
 from bot.services.webhooks import WebhookService
+from bot.speckle.breaker import Breakers
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.http import SpeckleHttp
 from bot.speckle.oauth import SpeckleOAuth
@@ -98,12 +99,13 @@ async def running(settings: Settings) -> AsyncIterator[App]:
     token = _required(settings)
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
+    breakers = Breakers()
     vault = Vault([key.get_secret_value() for key in settings.encryption_keys])
     async with (
         Storage.open(settings.database_url, vault, utc_now) as storage,
-        SpeckleHttp.open(settings.speckle_servers) as speckle_http,
+        SpeckleHttp.open(settings.speckle_servers, breakers) as speckle_http,
     ):
-        gateway = _speckle_gateway(settings)
+        gateway = _speckle_gateway(settings, breakers)
         accounts = _accounts(settings, storage, gateway, SpeckleOAuth(speckle_http))
         guilds = GuildService(storage, utc_now)
         pace = Pace(settings.delivery.requests_per_s)
@@ -376,9 +378,11 @@ def _keep(retention: Retention) -> Keep:
     )
 
 
-def _speckle_gateway(settings: Settings) -> SpeckleGateway:
+def _speckle_gateway(settings: Settings, breakers: Breakers) -> SpeckleGateway:
     return SpeckleGateway(
-        servers=settings.speckle_servers, deadline_s=settings.speckle.enrich_deadline_s
+        servers=settings.speckle_servers,
+        deadline_s=settings.speckle.enrich_deadline_s,
+        breakers=breakers,
     )
 
 
