@@ -1,0 +1,300 @@
+"""Taking in what Speckle's lists know and the inbox lacks, on both databases."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+import pytest
+from sqlalchemy import select, update
+
+from bot.db.history import Fetched, Missed, TakenIn, Window
+from bot.db.retention import Keep
+from bot.db.rows import Hook, InboxRow, InboxSource
+from bot.db.tables import history_taken, hooks
+from bot.db.vault import Vault
+from bot.storage import Storage
+from tests.db.conftest import HARBOUR_TOWER, SERVER, STUDIO_KESTREL, Clock, NewDelivery
+
+MINUTE = timedelta(minutes=1)
+
+
+def entry(call_id: str, at: datetime, body: bytes | None = None) -> Missed:
+    body = body if body is not None else call_id.encode()
+    return Missed(call_id, at, sha256(body).hexdigest(), body)
+
+
+async def window(
+    storage: Storage, since: datetime, recorded: Sequence[Missed], more: Sequence[bytes] = ()
+) -> Window:
+    """What a history tells of that holds these entries, and these bodies that got through."""
+    digests = [one.digest for one in recorded] + [sha256(body).hexdigest() for body in more]
+    return Window(Counter(digests), since, await storage.history.last_id())
+
+
+async def rows(storage: Storage) -> list[InboxRow]:
+    found = [await storage.inbox.get(row_id) for row_id in range(1, 200)]
+    return [row for row in found if row is not None]
+
+
+async def taken_calls(storage: Storage) -> set[str]:
+    async with storage._database.reading() as connection:
+        return set(await connection.scalars(select(history_taken.c.call_id)))
+
+
+async def test_what_the_inbox_lacks_is_taken_in_once_and_in_order(
+    storage: Storage, hook: Hook, clock: Clock
+) -> None:
+    missed = [entry(f"call {n}", clock() - (60 - n) * MINUTE) for n in range(50)]
+    seen = await window(storage, clock() - timedelta(hours=2), missed)
+    first = await storage.history.take_in(hook.id, missed, seen, "Too short.")
+    again = await storage.history.take_in(hook.id, missed, seen)
+    assert (len(first.rows), again) == (50, TakenIn())
+    there = await rows(storage)
+    assert [row.body for row in there] == [one.body for one in missed]
+    assert [row.happened_at for row in there] == [one.at for one in missed]
+    assert {(row.source, row.lane, row.hook_id) for row in there} == {
+        (InboxSource.HISTORY, f"hook:{hook.id}", hook.id)
+    }
+    assert [row.id for row in there if "Too short." in str(row.trace)] == [first.rows[0]]
+
+
+async def test_what_failed_at_speckle_and_is_in_the_inbox_is_not_taken_again(
+    storage: Storage, hook: Hook, clock: Clock, delivery: NewDelivery
+) -> None:
+    await storage.inbox.put(delivery(b"answer lost", hook_id=hook.id, lane=f"hook:{hook.id}"))
+    lost = entry("lost", clock(), b"answer lost")
+    done = await storage.history.take_in(
+        hook.id, [lost], await window(storage, clock() - MINUTE, [lost])
+    )
+    assert done == TakenIn((), there=1)
+    assert await taken_calls(storage) == {"lost"}
+
+
+async def test_equal_bodies_are_counted(
+    storage: Storage, hook: Hook, clock: Clock, delivery: NewDelivery
+) -> None:
+    """Delivered once, failed three times, of which one came in: two are missing."""
+    lane = f"hook:{hook.id}"
+    for _ in range(2):
+        await storage.inbox.put(delivery(b"resolved", hook_id=hook.id, lane=lane))
+        clock.forward(minutes=5)
+    since = clock() - timedelta(hours=1)
+    missed = [entry(f"call {n}", clock() + n * MINUTE, b"resolved") for n in range(3)]
+    seen = await window(storage, since, missed, [b"resolved"])
+    done = await storage.history.take_in(hook.id, missed, seen)
+    assert (len(done.rows), done.there) == (2, 1)
+    assert len(await rows(storage)) == 4
+
+
+async def test_equal_bodies_in_two_portions_count_together(
+    storage: Storage, hook: Hook, clock: Clock
+) -> None:
+    missed = [entry(f"call {n}", clock() + n * MINUTE, b"resolved") for n in range(3)]
+    seen = await window(storage, clock() - MINUTE, missed)
+    taken = [await storage.history.take_in(hook.id, [one], seen) for one in missed]
+    assert [len(done.rows) for done in taken] == [1, 1, 1]
+
+
+async def test_another_hooks_rows_do_not_count(
+    storage: Storage, hook: Hook, clock: Clock, delivery: NewDelivery
+) -> None:
+    await storage.inbox.put(delivery(b"same", lane="shared:elsewhere"))
+    one = entry("one", clock(), b"same")
+    done = await storage.history.take_in(
+        hook.id, [one], await window(storage, clock() - MINUTE, [one])
+    )
+    assert len(done.rows) == 1
+
+
+async def test_a_body_that_came_after_the_history_was_asked_is_left_for_the_next_look(
+    storage: Storage, hook: Hook, clock: Clock, delivery: NewDelivery
+) -> None:
+    """It may be the event itself, whose answer was late, or another one that is equal."""
+    one = entry("one", clock(), b"twin")
+    asked = await window(storage, clock() - MINUTE, [one])
+    await storage.inbox.put(delivery(b"twin", hook_id=hook.id, lane=f"hook:{hook.id}"))
+    assert await storage.history.take_in(hook.id, [one], asked) == TakenIn(unclear=1)
+    assert await taken_calls(storage) == set()
+    itself = await window(storage, clock() - MINUTE, [one])
+    assert await storage.history.take_in(hook.id, [one], itself) == TakenIn(there=1)
+
+
+async def test_another_equal_event_does_not_hide_the_missing_one(
+    storage: Storage, hook: Hook, clock: Clock, delivery: NewDelivery
+) -> None:
+    one = entry("one", clock() - timedelta(hours=1), b"twin")
+    await storage.inbox.put(delivery(b"twin", hook_id=hook.id, lane=f"hook:{hook.id}"))
+    seen = await window(storage, clock() - timedelta(hours=2), [one], [b"twin"])
+    assert len((await storage.history.take_in(hook.id, [one], seen)).rows) == 1
+
+
+async def test_a_late_delivery_of_what_was_just_fetched_is_a_duplicate(
+    storage: Storage, hook: Hook, clock: Clock, delivery: NewDelivery
+) -> None:
+    """The inbox remembers the last minute; on SQLite in memory, which must know of these rows."""
+    lane = f"hook:{hook.id}"
+    await storage.inbox.put(delivery(b"before", hook_id=hook.id, lane=lane))
+    one = entry("one", clock(), b"late")
+    seen = await window(storage, clock() - MINUTE, [one])
+    done = await storage.history.take_in(hook.id, [one], seen)
+    receipt = await storage.inbox.put(delivery(b"late", hook_id=hook.id, lane=lane))
+    assert (receipt.id, receipt.duplicate) == (done.rows[0], True)
+    other = await storage.inbox.put(delivery(b"other", hook_id=hook.id, lane=lane))
+    assert not other.duplicate
+
+
+async def test_deliveries_and_fetching_at_the_same_time_take_each_body_once(
+    storage: Storage, hook: Hook, clock: Clock, delivery: NewDelivery
+) -> None:
+    lane = f"hook:{hook.id}"
+    bodies = [b"event %d" % number for number in range(40)]
+    missed = [entry(f"call {n}", clock(), body) for n, body in enumerate(bodies)]
+    seen = await window(storage, clock() - MINUTE, missed)
+    await asyncio.gather(
+        *(storage.inbox.put(delivery(body, hook_id=hook.id, lane=lane)) for body in bodies),
+        *(storage.history.take_in(hook.id, missed[n : n + 10], seen) for n in (0, 10, 20, 30)),
+    )
+    counted = Counter(row.body for row in await rows(storage))
+    assert counted == Counter(bodies)
+
+
+async def test_two_processes_that_fetch_at_once_take_each_entry_once(
+    storage: Storage, database_url: str, vault: Vault, hook: Hook, clock: Clock
+) -> None:
+    missed = [entry(f"call {n}", clock(), b"twin" if n % 2 else None) for n in range(30)]
+    seen = await window(storage, clock() - MINUTE, missed)
+    async with Storage.open(database_url, vault, clock) as other:
+        await asyncio.gather(
+            *(one.history.take_in(hook.id, missed, seen) for one in (storage, other) * 2)
+        )
+    assert len(await rows(storage)) == 30
+
+
+async def test_entries_that_the_history_no_longer_shows_are_forgotten(
+    storage: Storage, hook: Hook, clock: Clock
+) -> None:
+    await storage.history.set_aside(hook.id, ["old", "seen", "seen"])
+    await storage.history.looked(hook.id, clock(), {"seen", "new"})
+    assert await storage.history.dealt_with(hook.id) == {"seen"}
+    looked = await storage.hooks.get(hook.id)
+    assert looked is not None
+    assert looked.caught_up_at == clock()
+
+
+async def test_nothing_is_taken_for_a_hook_that_is_gone_or_closed(
+    storage: Storage, hook: Hook, clock: Clock
+) -> None:
+    one = entry("one", clock())
+    seen = await window(storage, clock() - MINUTE, [one])
+    await storage.guilds.leave(STUDIO_KESTREL)
+    assert await storage.history.hook_ids() == []
+    assert await storage.history.take_in(hook.id, [one], seen) == TakenIn()
+    await storage.hooks.delete(hook.id)
+    assert await storage.history.take_in(hook.id, [one], seen) == TakenIn()
+    assert await rows(storage) == []
+
+
+async def test_a_guild_that_invites_the_bot_again_is_not_flooded(
+    storage: Storage, hook: Hook, clock: Clock
+) -> None:
+    await storage.guilds.leave(STUDIO_KESTREL)
+    clock.forward(days=20)
+    await storage.guilds.join(STUDIO_KESTREL)
+    opened = await storage.hooks.get(hook.id)
+    assert opened is not None
+    assert opened.caught_up_at == clock()
+
+
+async def test_retention_forgets_histories_of_webhooks_that_are_gone(
+    storage: Storage, hook: Hook, clock: Clock
+) -> None:
+    keep = Keep(timedelta(days=7), timedelta(days=30), timedelta(days=90))
+    async with storage._database.writing() as connection:
+        await connection.execute(update(hooks).values(webhook_sealed="sealed"))
+    await storage.history.set_aside(hook.id, ["a", "b"])
+    assert await storage.retention.tidy(keep) == {}
+    async with storage._database.writing() as connection:
+        await connection.execute(update(hooks).values(webhook_sealed=None))
+    assert await storage.retention.tidy(keep) == {"history_taken": 2}
+
+
+# ── the activity list ─────────────────────────────────────────────────────────────────────────
+
+
+def fetched(key: str, at: datetime) -> Fetched:
+    return Fetched(at, key.split(":")[0], key, key.encode())
+
+
+async def fill_in(storage: Storage, hook: Hook, *some: Fetched) -> TakenIn | None:
+    return await storage.history.fill_in(
+        hook_id=hook.id,
+        lane=f"hook:{hook.id}",
+        project_id=HARBOUR_TOWER,
+        server_url=SERVER,
+        fetched=some,
+    )
+
+
+@pytest.fixture
+async def had(storage: Storage, hook: Hook, delivery: NewDelivery) -> None:
+    """The hook has had a new version."""
+    row = await storage.inbox.put(delivery(hook_id=hook.id, lane=f"hook:{hook.id}"))
+    await storage.inbox.finish(
+        row.id, [], event_name="commit_create", ingested=[], event_key="commit_create:v0"
+    )
+
+
+@pytest.mark.usefixtures("had")
+async def test_what_no_webhook_brought_is_filled_in_once(
+    storage: Storage, hook: Hook, clock: Clock
+) -> None:
+    some = [fetched(f"commit_create:v{n}", clock() + n * MINUTE) for n in range(4)]
+    done = await fill_in(storage, hook, *some, some[1])
+    assert done is not None
+    assert len(done.rows) == 3
+    assert await fill_in(storage, hook, *some) == TakenIn((), there=4)
+    last = await storage.inbox.get(done.rows[-1])
+    assert last is not None
+    assert (last.source, last.event_key) == (InboxSource.ACTIVITY, "commit_create:v3")
+
+
+@pytest.mark.usefixtures("had")
+async def test_kinds_that_the_webhook_never_brought_are_left_alone(
+    storage: Storage, hook: Hook, clock: Clock
+) -> None:
+    assert await fill_in(storage, hook, fetched("comment_created:c1", clock())) == TakenIn()
+
+
+@pytest.mark.usefixtures("had")
+async def test_while_events_wait_to_be_looked_at_nothing_is_filled_in(
+    storage: Storage, hook: Hook, clock: Clock, delivery: NewDelivery
+) -> None:
+    row = await storage.inbox.put(delivery(hook_id=hook.id, lane=f"hook:{hook.id}"))
+    assert await fill_in(storage, hook, fetched("commit_create:v1", clock())) is None
+    await storage.inbox.finish(
+        row.id, [], event_name="commit_create", ingested=[], event_key="commit_create:v1"
+    )
+    assert await fill_in(storage, hook, fetched("commit_create:v1", clock())) == TakenIn((), 1)
+
+
+@pytest.mark.usefixtures("had")
+async def test_an_event_that_came_both_ways_is_known_whichever_was_first(
+    storage: Storage, hook: Hook, clock: Clock, delivery: NewDelivery
+) -> None:
+    key = "commit_create:v1"
+    done = await fill_in(storage, hook, fetched(key, clock()))
+    assert done is not None
+    row = await storage.inbox.put(delivery(hook_id=hook.id, lane=f"hook:{hook.id}"))
+    by_webhook, by_list = await storage.inbox.get(row.id), await storage.inbox.get(done.rows[0])
+    assert by_webhook is not None
+    assert by_list is not None
+    # Neither is shown yet: whichever is looked at first will be.
+    assert not await storage.inbox.shown_already(by_webhook, key)
+    assert not await storage.inbox.shown_already(by_list, key)
+    await storage.inbox.finish(
+        by_list.id, [], event_name="commit_create", ingested=[], event_key=key
+    )
+    assert await storage.inbox.shown_already(by_webhook, key)
+    assert not await storage.inbox.shown_already(by_list, key)
