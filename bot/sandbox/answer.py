@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bot.sandbox.component_rules import walk
 from bot.sandbox.errors import NoAnswer, NotOffered
 from bot.sandbox.interactions import Callback, Interaction
 from bot.sandbox.model import Appearance, Attachment, SandboxMember, SandboxMessage
@@ -65,6 +66,10 @@ class Answer:
     def components(self) -> list[JSON]:
         """The rows of buttons and selects, as Discord's JSON."""
         return self.message.components if self.message else []
+
+    def offers(self, label: str) -> bool:
+        """Whether there is a button with this label."""
+        return any(part.get("label") == label for part in walk(self.components))
 
     @property
     def files(self) -> list[Attachment]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import discord
@@ -11,13 +12,11 @@ import pytest
 from discord.gateway import DiscordWebSocket
 
 from bot import discord_client
+from bot.cogs.waiting import linked
 from bot.discord_client import SpeckleBot, use_api
 from bot.discord_pace import Pace
 from bot.sandbox import Answer, Sandbox, SandboxChannel, SandboxGuild, SandboxMember
-from bot.services.accounts import AccountService
 from bot.services.guilds import GuildService
-from bot.services.subscriptions import SubscriptionService
-from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.http import SpeckleHttp
 from bot.speckle.oauth import SpeckleOAuth
 from bot.storage import Storage
@@ -25,17 +24,18 @@ from tests.openapi_contract import available, complaints
 from tests.services.conftest import (
     CLOUD,
     OWN_SERVER,
-    PUBLIC_URL,
     TOWER,
     Clock,
     clock,
     migrated_file,
+    services_over,
     storage,
 )
 
 __all__ = ["clock", "migrated_file", "storage"]
 
 READY_WITHIN_S = 15.0
+BY_HAND = "Set it up by hand"
 BUTTON, SELECT = 2, 3  # component types
 
 
@@ -60,29 +60,19 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
     @asynccontextmanager
     async def running(**settings: Any) -> AsyncIterator[SpeckleBot]:
         use_api(sandbox.api_url)
-        values: dict[str, Any] = {
-            "speckle_servers": (CLOUD, OWN_SERVER),
-            "public_url": PUBLIC_URL,
-            "served_guilds": frozenset(),
-            "shared_hook_enabled": True,
-            "now": clock,
-        }
-        service = SubscriptionService(storage, **(values | settings))
-        servers = (CLOUD, OWN_SERVER)
-        gateway = SpeckleGateway(servers=servers, deadline_s=5.0)
         async with AsyncExitStack() as stack:
-            accounts = AccountService(
+            servers = settings.get("speckle_servers", (CLOUD, OWN_SERVER))
+            http = await stack.enter_async_context(SpeckleHttp.open(servers))
+            services = services_over(storage, clock, oauth=SpeckleOAuth(http), **settings)
+            stack.callback(services.gateway.close)
+            bot = SpeckleBot(
                 storage,
-                gateway,
-                SpeckleOAuth(await stack.enter_async_context(SpeckleHttp.open(servers))),
-                speckle_servers=servers,
-                apps={},
-                public_url=PUBLIC_URL,
-                operator_token=None,
-                served_guilds=(),
-                now=clock,
+                services.subscriptions,
+                GuildService(storage, clock),
+                services.accounts,
+                Pace(45),
             )
-            bot = SpeckleBot(storage, service, GuildService(storage, clock), accounts, Pace(45))
+            services.accounts.linked = partial(linked, bot)
             await stack.enter_async_context(bot)
             await bot.login(sandbox.token)
             connection = asyncio.create_task(bot.connect(), name="gateway")
@@ -136,11 +126,17 @@ class Studio:
         *,
         where: SandboxChannel | None = None,
         who: SandboxMember | None = None,
+        by_hand: bool = True,
         **options: Any,
     ) -> Answer:
-        return await self.sandbox.command(
-            self.guild, where or self.structure, who or self.maren, name, **options
+        """Type a command; `by_hand`: choose to set a webhook up by hand where that is asked."""
+        who = who or self.maren
+        answer = await self.sandbox.command(
+            self.guild, where or self.structure, who, name, **options
         )
+        if by_hand and answer.offers(BY_HAND):
+            await self.sandbox.press(answer, BY_HAND, who)
+        return answer
 
     async def complete(self, name: str, option: str, typed: str, **others: Any) -> list[str]:
         choices = await self.sandbox.autocomplete(

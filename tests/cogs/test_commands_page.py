@@ -13,9 +13,8 @@ from bot.discord_client import SpeckleBot
 from bot.discord_pace import Pace
 from bot.services.guilds import GuildService
 from bot.services.places import NEEDED
-from bot.services.subscriptions import SubscriptionService
 from bot.speckle.events import EventGroup
-from tests.services.conftest import CLOUD, Clock
+from tests.services.conftest import Clock, services_over
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 MANAGE_WEBHOOKS = 1 << 29
@@ -26,16 +25,9 @@ FOR_EVERYONE = {"link", "unlink", "account", "privacy"}
 async def commands() -> list[dict[str, Any]]:
     """The commands as they are sent to Discord."""
     storage: Any = None  # nothing is asked of it
-    service = SubscriptionService(
-        storage,
-        speckle_servers=(CLOUD,),
-        public_url=None,
-        served_guilds=frozenset(),
-        shared_hook_enabled=False,
-        now=Clock(),
-    )
-    accounts: Any = None
-    bot = SpeckleBot(storage, service, GuildService(storage, Clock()), accounts, Pace(45))
+    services = services_over(storage, Clock())
+    guilds = GuildService(storage, Clock())
+    bot = SpeckleBot(storage, services.subscriptions, guilds, services.accounts, Pace(45))
     for cog in COGS:
         await bot.add_cog(cog(bot))
     return [command.to_dict(bot.tree) for command in bot.tree.get_commands()]

@@ -8,7 +8,15 @@ import pytest
 from bot.cogs.answers import PATIENCE_S
 from bot.db.rows import HookState, PauseReason, SubscriptionState
 from bot.storage import Storage
-from tests.cogs.conftest import MakeStudio, RunClient, Studio, labels_of, options_of, text_of
+from tests.cogs.conftest import (
+    BY_HAND,
+    MakeStudio,
+    RunClient,
+    Studio,
+    labels_of,
+    options_of,
+    text_of,
+)
 from tests.services.conftest import CLOUD, PAVILION, TOWER
 
 LINK = f"{CLOUD}/projects/{TOWER}"
@@ -97,9 +105,11 @@ async def test_what_takes_long_is_deferred_and_still_answered(
             return await subscribe(request)  # type: ignore[arg-type]  # handed through
 
         monkeypatch.setattr(bot.subscriptions, "subscribe", slowly)
-        answer = await studio.type("subscribe", stream_id=LINK)
+        answer = await studio.type("subscribe", stream_id=LINK, by_hand=False)
         assert answer.deferred
         await answer.settled()
+        await studio.press(answer, BY_HAND)
+        await answer.wait_for_edits()
         await studio.sandbox.wait_for_messages(studio.structure.id, 1, 5)
     assert answer.ephemeral
     assert "Secret" in text_of(answer)

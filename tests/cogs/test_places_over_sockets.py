@@ -129,7 +129,7 @@ async def test_a_line_that_cannot_be_posted_leaves_the_subscription_standing(
             "POST /channels/{channel_id}/messages", status=403, times=1, code=50013
         )
         answer = await studio.type("subscribe", stream_id=TOWER)
-        told = (await answer.wait_for_followups())[0].content
+        told = text_of(answer)
     assert "Secret" in text_of(answer)
     assert "The subscription stands" in told
     assert len(await storage.subscriptions.of_guild(studio.guild.id)) == 1

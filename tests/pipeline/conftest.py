@@ -26,6 +26,7 @@ from tests.openapi_contract import available, complaints
 
 DELIVERIES = Path(__file__).parent.parent / "fixtures" / "deliveries"
 READY_WITHIN_S = 15.0
+BY_HAND = "Set it up by hand"  # what somebody without an account presses
 
 
 @dataclass(frozen=True)

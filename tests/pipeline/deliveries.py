@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from bot.app import App
 from bot.db.rows import Hook, PauseReason, Subscription
 from bot.sandbox import SandboxChannel
-from tests.pipeline.conftest import Recorded, Studio, post, recorded
+from tests.pipeline.conftest import BY_HAND, Recorded, Studio, post, recorded
 
 T = TypeVar("T")
 SERVER = "http://127.0.0.1:3000"
@@ -29,13 +29,15 @@ def numbered(number: int) -> Recorded:
 
 
 async def follow(app: App, studio: Studio, channel: SandboxChannel) -> Hook:
-    await studio.sandbox.command(
+    answer = await studio.sandbox.command(
         studio.guild,
         channel,
         studio.maren,
         "subscribe",
         stream_id=f"{SERVER}/projects/{PROJECT_ID}",
     )
+    if answer.offers(BY_HAND):
+        await studio.sandbox.press(answer, BY_HAND)
     (hook,) = await app.storage.hooks.of_guild(studio.guild.id)
     return hook
 

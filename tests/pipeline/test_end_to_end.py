@@ -17,7 +17,7 @@ from bot.db.rows import Hook, HookState
 from bot.discord_out import to_embed
 from bot.sandbox import SandboxChannel, SandboxMessage
 from bot.speckle.payloads import parse_delivery, read_envelope
-from tests.pipeline.conftest import Recorded, StartBot, Studio, post, recorded
+from tests.pipeline.conftest import BY_HAND, Recorded, StartBot, Studio, post, recorded
 
 SERVER = "http://127.0.0.1:3000"
 
@@ -25,7 +25,7 @@ SERVER = "http://127.0.0.1:3000"
 async def subscribe(
     app: App, studio: Studio, project_id: str, channel: SandboxChannel, **options: Any
 ) -> Hook:
-    await studio.sandbox.command(
+    answer = await studio.sandbox.command(
         studio.guild,
         channel,
         studio.maren,
@@ -33,6 +33,8 @@ async def subscribe(
         stream_id=f"{SERVER}/projects/{project_id}",
         **options,
     )
+    if answer.offers(BY_HAND):
+        await studio.sandbox.press(answer, BY_HAND)
     hooks = await app.storage.hooks.of_guild(studio.guild.id)
     return next(hook for hook in hooks if hook.project_id == project_id)
 

@@ -5,14 +5,20 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 
 from bot.db.vault import Vault
+from bot.services.accounts import AccountService
+from bot.services.browsing import Browsing
 from bot.services.outcomes import Entry, Subscribed, SubscribeRequest
 from bot.services.places import Caller, Permission, Place, PlaceKind
+from bot.services.reach import Reach
 from bot.services.subscriptions import SubscriptionService
+from bot.services.webhooks import WebhookService
+from bot.speckle.gateway import SpeckleGateway
 from bot.storage import Storage, migrate
 
 KESTREL = 710_000_000_000_000_001  # the guild "Studio Kestrel"
@@ -77,7 +83,8 @@ class Desk:
         models: str | None = None,
         ignore_authors: str | None = None,
     ) -> Subscribed:
-        return await self.service.subscribe(
+        """As somebody who has no account, and sets the webhook up by hand."""
+        outcome = await self.service.subscribe(
             SubscribeRequest(
                 guild_id=guild_id,
                 caller=caller or manager(),
@@ -86,8 +93,11 @@ class Desk:
                 events=events,
                 models=models,
                 ignore_authors=ignore_authors,
+                by_hand=True,
             )
         )
+        assert isinstance(outcome, Subscribed)
+        return outcome
 
     async def subscribed_live(self, project: str = TOWER, name: str = "Harbour Tower") -> Entry:
         """A subscription whose first event has come."""
@@ -120,6 +130,63 @@ async def storage(migrated_file: Path, tmp_path: Path, clock: Clock) -> AsyncIte
         yield opened
 
 
+@dataclass(frozen=True)
+class Services:
+    """What the bot is built of, over one storage, for servers that are asked for real."""
+
+    gateway: SpeckleGateway
+    accounts: AccountService
+    webhooks: WebhookService
+    subscriptions: SubscriptionService
+
+
+def services_over(
+    storage: Storage,
+    clock: Clock,
+    *,
+    speckle_servers: tuple[str, ...] = (CLOUD, OWN_SERVER),
+    public_url: str | None = PUBLIC_URL,
+    instance: str = "0f0f",
+    served_guilds: frozenset[int] = frozenset(),
+    shared_hook_enabled: bool = True,
+    oauth: Any = None,
+) -> Services:
+    """The services, without anything of Discord."""
+    gateway = SpeckleGateway(servers=speckle_servers, deadline_s=5.0)
+    accounts = AccountService(
+        storage,
+        gateway,
+        oauth,
+        speckle_servers=speckle_servers,
+        apps={},
+        public_url=public_url,
+        operator_token=None,
+        served_guilds=(),
+        now=clock,
+    )
+    webhooks = WebhookService(
+        storage,
+        gateway,
+        accounts,
+        Reach(public_url, instance),
+        description=lambda guild_id: f"Events for {guild_id}",
+        now=clock,
+    )
+    accounts.before_unlink = webhooks.let_go
+    subscriptions = SubscriptionService(
+        storage,
+        accounts,
+        webhooks,
+        Browsing(gateway, accounts),
+        speckle_servers=speckle_servers,
+        public_url=public_url,
+        served_guilds=served_guilds,
+        shared_hook_enabled=shared_hook_enabled,
+        now=clock,
+    )
+    return Services(gateway, accounts, webhooks, subscriptions)
+
+
 MakeDesk = Callable[..., Desk]
 
 
@@ -131,15 +198,14 @@ def make_desk(storage: Storage, clock: Clock) -> MakeDesk:
         served: frozenset[int] = frozenset(),
         shared: bool = True,
     ) -> Desk:
-        service = SubscriptionService(
+        services = services_over(
             storage,
-            speckle_servers=(CLOUD, OWN_SERVER),
+            clock,
             public_url=public_url,
             served_guilds=served,
             shared_hook_enabled=shared,
-            now=clock,
         )
-        return Desk(service, storage)
+        return Desk(services.subscriptions, storage)
 
     return make
 

@@ -172,7 +172,8 @@ async def test_resuming_looks_at_the_channel_first(desk: Desk) -> None:
 async def test_editing_replaces_the_filters_and_gives_the_old_ones(desk: Desk) -> None:
     subscription_id = (await desk.subscribe(events="versions")).entry.subscription.id
     new = Filters(models=("struct/**",))
-    old, entry = await desk.service.edit(KESTREL, manager(), subscription_id, new)
+    edited = await desk.service.edit(KESTREL, manager(), subscription_id, new)
+    old, entry = edited.old, edited.entry
     assert old == Filters(events=("versions",))
     assert entry.subscription.filters == new
 
