@@ -23,6 +23,7 @@ from tests.speckle_server.world import App, HistoryEntry, Project, Token, User, 
 BAD_TOKEN = {"error": "Your token is not valid."}
 RATE_LIMITED = {"error": {"message": refusals.RATE_LIMITED, "code": "RATE_LIMIT_ERROR"}}
 OPERATION = re.compile(r"\b(?:query|mutation)\s+(\w+)")
+TOKEN: web.RequestKey[Token | None] = web.RequestKey("token")
 MAX_BODY = 50 * 1024 * 1024
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -128,7 +129,7 @@ class SpeckleServer(World):
             if broken is not None:
                 return broken
         try:
-            request["token"] = self._token(request.headers.get("Authorization"))
+            request[TOKEN] = self._token(request.headers.get("Authorization"))
         except TokenNotValid:
             return web.json_response(BAD_TOKEN, status=403)
         return await handler(request)
@@ -194,7 +195,7 @@ class SpeckleServer(World):
         return token
 
     async def _preview(self, request: web.Request) -> web.StreamResponse:
-        return preview(self, request["token"], request)
+        return preview(self, request[TOKEN], request)
 
     async def _graphql(self, request: web.Request) -> web.StreamResponse:
         if "json" not in request.content_type:
@@ -206,7 +207,7 @@ class SpeckleServer(World):
             message = "Invalid request body: Unexpected end of JSON input"
             error = {"error": {"message": message, "code": "USER_INPUT_ERROR"}}
             return web.json_response(error, status=400)
-        context = Asking(self, request["token"], self.url)
+        context = Asking(self, request[TOKEN], self.url)
         if isinstance(asked, list):
             return web.json_response([run(self.schema, one, context)[1] for one in asked])
         status, answer = run(self.schema, asked, context)

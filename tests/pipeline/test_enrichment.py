@@ -1,0 +1,410 @@
+"""What a Speckle server adds to cards, at once or later: the whole bot between two real servers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bot.app import App
+from bot.db.rows import Hook, HookKind
+from bot.pipeline import enrichment, fill_ins, ingest
+from bot.sandbox import SandboxChannel, SandboxMessage
+from bot.services.accounts import PasteToken
+from bot.speckle import breaker
+from bot.speckle.filters import Filters
+from tests.pipeline.conftest import StartBot, Studio
+from tests.pipeline.deliveries import until
+from tests.speckle_server import Project, SpeckleServer, User, Version
+from tests.speckle_server.world import commit_create_data
+
+TRIGGERS = (
+    "commit_create",
+    "commit_receive",
+    "comment_replied",
+    "comment_archived",
+    "comment_mention",
+)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits that are long on purpose are short in here."""
+    monkeypatch.setattr(breaker, "REST_S", 0.3)
+    monkeypatch.setattr(fill_ins, "QUESTION_S", 2.0)
+    patience = {kind: fill_ins.Patience((0.1,), p.most) for kind, p in fill_ins.PATIENCE.items()}
+    monkeypatch.setattr(fill_ins, "PATIENCE", patience)
+    soon = dict.fromkeys(patience, timedelta(seconds=0.1))
+    monkeypatch.setattr(ingest, "FIRST_TRY_AFTER", soon)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A project on a Speckle server, with its owner and their token."""
+
+    server: SpeckleServer
+    ilse: User
+    token: str
+    tower: Project
+
+    def version(self, message: str = "Ground floor", **more: Any) -> Version:
+        model = self.tower.models[0]
+        facts: dict[str, Any] = {"object_count": 214, "application": "Revit2025", **more}
+        return self.server.add_version(
+            self.tower, model, author=self.ilse, message=message, **facts
+        )
+
+    async def fire(self, trigger: str, data: Mapping[str, Any], message: str | None = None) -> None:
+        """Deliver, and see that it was taken."""
+        entries = await self.server.fire(self.tower, trigger, data, user=self.ilse, message=message)
+        assert [entry.status for entry in entries] == [2] * len(entries)
+        assert entries
+
+    async def publish(self, version: Version) -> Version:
+        await self.fire("commit_create", commit_create_data(version))
+        return version
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    async with SpeckleServer.start() as server:
+        ilse = server.add_user("Ilse Brandt")
+        tower = server.add_project("Kestrel Tower", owner=ilse)
+        server.add_model(tower, "structure/level 1")
+        yield Site(server, ilse, server.token(ilse), tower)
+
+
+@pytest.fixture
+def start(start_bot: StartBot, site: Site) -> StartBot:
+    def started(**more: Any) -> Any:
+        return start_bot(
+            **{"speckle_servers": (site.server.url,), "speckle": {"enrich_deadline_s": 5.0}} | more
+        )
+
+    return started
+
+
+async def follow(
+    app: App, studio: Studio, site: Site, channel: SandboxChannel, *, linked: bool = True
+) -> Hook:
+    """A hook with its webhook, and with the owner's account unless it is for a stranger."""
+    url = site.server.url
+    hook = await app.storage.hooks.create(
+        studio.guild.id, url, site.tower.id, HookKind.OWN, studio.maren.id, channel.id
+    )
+    await app.storage.subscriptions.upsert(hook.id, channel.id, Filters(), studio.maren.id)
+    site.server.add_webhook(
+        site.tower,
+        f"http://127.0.0.1:{app.port}/webhooks/{hook.key}",
+        TRIGGERS,
+        secret=hook.secrets[0],
+    )
+    if linked:
+        request = await app.bot.accounts.start_link(studio.maren.id, url, {})
+        assert isinstance(request, PasteToken)
+        account = await app.bot.accounts.link_by_token(studio.maren.id, request.nonce, site.token)
+        await app.storage.hooks.saw(hook.id, site.tower.name, "private", account.id)
+    return hook
+
+
+async def cards(studio: Studio, channel: SandboxChannel, count: int = 1) -> list[SandboxMessage]:
+    async def there() -> list[SandboxMessage] | None:
+        found = [m for m in studio.sandbox.messages(channel.id) if m.embeds]
+        return found if sum(len(m.embeds) for m in found) >= count else None
+
+    return await until(there)
+
+
+async def card_with(studio: Studio, channel: SandboxChannel, *parts: str) -> dict[str, Any]:
+    """The first card in the channel, as soon as it shows all this."""
+
+    async def there() -> dict[str, Any] | None:
+        found = [e for m in studio.sandbox.messages(channel.id) for e in m.embeds]
+        shown = found[0] if found else {}
+        return shown if all(part in str(shown) for part in parts) else None
+
+    return await until(there)
+
+
+def fields(embed: Mapping[str, Any]) -> dict[str, str]:
+    return {field["name"]: field["value"] for field in embed.get("fields", ())}
+
+
+async def trace_of(app: App, inbox_id: int = 1) -> str:
+    row = await app.storage.inbox.get(inbox_id)
+    assert row is not None
+    return "\n".join(line.text for line in row.trace)
+
+
+def patches(studio: Studio) -> list[Any]:
+    return [r for r in studio.sandbox.requests if r.method == "PATCH" and "/messages/" in r.path]
+
+
+async def test_a_new_version_shows_what_the_server_knows_and_its_picture(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    async with start() as app:
+        await follow(app, studio, site, studio.structure)
+        before = site.version("Foundation")
+        version = site.version()
+        site.server.render(version)
+        site.server.add_comment(site.tower, [version], author=site.ilse, text="Clash at C4")
+        await site.publish(version)
+        (message,) = await cards(studio, studio.structure)
+        (embed,) = message.embeds
+        assert (
+            "published version 2 of **structure/level 1** from Revit 2025" in (embed["description"])
+        )
+        shown = fields(embed)
+        assert shown["Objects"] == "214"
+        assert shown["Version before"].startswith(f"[{before.id}](")
+        assert shown["Version before"].endswith("), just before")
+        assert shown["Open threads"] == "1"
+        (file,) = message.files
+        assert embed["image"]["url"] == file.url
+        assert file.content.startswith(b"\x89PNG")
+        assert patches(studio) == []
+        assert "added it" in await trace_of(app)
+        assert_token_stays_here(studio, site)
+
+
+def assert_token_stays_here(studio: Studio, site: Site) -> None:
+    assert site.token not in str([(r.path, r.json) for r in studio.sandbox.requests])
+    assert all(site.token not in asked.path for asked in site.server.requests)
+
+
+async def test_a_private_picture_that_is_made_later_is_attached_by_an_edit(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    async with start() as app:
+        await follow(app, studio, site, studio.structure)
+        version = await site.publish(site.version())
+        (message,) = await cards(studio, studio.structure)
+        assert message.files == []
+        site.server.render(version)
+        embed = await card_with(studio, studio.structure, "'image'")
+        (file,) = message.files
+        assert embed["image"]["url"] == file.url
+        assert fields(embed)["Objects"] == "214"
+        assert_token_stays_here(studio, site)
+        assert "Speckle is making it" in await trace_of(app)
+
+
+async def test_pictures_of_cards_that_share_a_message_come_one_by_one(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    async with start() as app:
+        await follow(app, studio, site, studio.structure)
+        app.bot._pace.close_for(1.0, "a test wants all in one message")
+        versions = [await site.publish(site.version(f"number {n}")) for n in range(3)]
+        (message,) = await cards(studio, studio.structure, 3)
+        for shown, version in enumerate(reversed(versions), 1):
+            site.server.render(version)
+
+            async def all_there(count: int = shown) -> bool:
+                return sum("image" in embed for embed in message.embeds) == count
+
+            await until(all_there)
+        assert len(message.files) == 1  # one recorded picture stands for all
+        for number, embed in enumerate(message.embeds):
+            assert f"> number {number}" in embed["description"]
+
+
+async def test_a_hanging_server_gives_a_plain_card_that_is_filled_in_when_it_answers(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    async with start(speckle={"enrich_deadline_s": 0.3}) as app:
+        await follow(app, studio, site, studio.structure)
+        site.server.faults.hang = True
+        version = site.version()
+        site.server.render(version)
+        await site.publish(version)
+        (message,) = await cards(studio, studio.structure)
+        assert "Objects" not in fields(message.embeds[0])
+        assert "first event" in message.embeds[0]["description"]
+        assert patches(studio) == []
+        site.server.faults.clear()
+        embed = await card_with(studio, studio.structure, "Objects", "'image'")
+        assert "published version 1 of" in embed["description"]
+        assert "first event" in embed["description"]  # the note stays
+        assert "did not answer in time" in await trace_of(app)
+
+
+async def test_what_is_missing_is_filled_in_after_a_restart(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    async with start(speckle={"enrich_deadline_s": 0.3}) as app:
+        await follow(app, studio, site, studio.structure)
+        site.server.faults.hang = True
+        version = site.version()
+        site.server.render(version)
+        await site.publish(version)
+        await cards(studio, studio.structure)
+    site.server.faults.clear()
+    async with start():
+        await card_with(studio, studio.structure, "Objects", "'image'")
+
+
+async def test_a_hanging_server_delays_no_other_servers_events(
+    studio: Studio, start: StartBot, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enrichment, "CROWDED_DEADLINE_S", 0.2)
+    async with SpeckleServer.start() as other:
+        nadia = other.add_user("Nadia Voss")
+        pier = other.add_project("Harbour Pier", owner=nadia, visibility="PUBLIC")
+        other.add_model(pier, "pier")
+        quick = Site(other, nadia, other.token(nadia), pier)
+        servers = (site.server.url, other.url)
+        async with start(speckle_servers=servers, speckle={"enrich_deadline_s": 20.0}) as app:
+            sites = []
+            for number in range(20):
+                tower = site.server.add_project(f"Tower {number}", owner=site.ilse)
+                site.server.add_model(tower, "structure")
+                sites.append(Site(site.server, site.ilse, site.token, tower))
+            for one in sites:
+                await follow(app, studio, one, studio.structure, linked=False)
+            await follow(app, studio, quick, studio.facade, linked=False)
+            site.server.faults.hang = True
+            for one in sites:
+                await one.publish(one.version())
+            await quick.publish(quick.version())
+            # All of the hanging server's projects could hold up ingest for 20 s, and do not.
+            async with asyncio.timeout(10):
+                await card_with(studio, studio.facade, "Objects")
+
+
+async def test_a_token_that_is_refused_gives_a_plain_card_and_says_so(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    async with start() as app:
+        await follow(app, studio, site, studio.structure)
+        site.server.revoke(site.token)
+        await site.publish(site.version())
+        (message,) = await cards(studio, studio.structure)
+        assert "Objects" not in fields(message.embeds[0])
+        trace = await trace_of(app)
+        assert "no longer takes the token" in trace
+        assert site.token not in trace
+        assert await app.storage.fill_ins.due_in() is None
+
+
+async def test_a_stranger_gets_nothing_of_a_private_project(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    async with start() as app:
+        await follow(app, studio, site, studio.structure, linked=False)
+        version = site.version()
+        site.server.render(version)
+        await site.publish(version)
+        (message,) = await cards(studio, studio.structure)
+        assert "Objects" not in fields(message.embeds[0])
+        assert message.files == []
+        assert "image" not in message.embeds[0]
+        assert "closed to the account, or to strangers" in await trace_of(app)
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+async def test_a_public_picture_goes_by_its_address_where_discord_can_reach_it(
+    studio: Studio, start: StartBot, site: Site, monkeypatch: pytest.MonkeyPatch, reachable: bool
+) -> None:
+    site.tower.visibility = "PUBLIC"
+    public = "https://speckle.studio-kestrel.example/preview/p/commits/v"
+    if reachable:
+        monkeypatch.setattr(enrichment, "preview_url", lambda *_: public)
+    async with start() as app:
+        await follow(app, studio, site, studio.structure, linked=False)
+        version = site.version()
+        site.server.render(version)
+        await site.publish(version)
+        (message,) = await cards(studio, studio.structure)
+        assert fields(message.embeds[0])["Objects"] == "214"
+        if reachable:
+            assert message.embeds[0]["image"]["url"] == public
+            assert message.files == []
+        else:
+            assert message.embeds[0]["image"]["url"] == message.files[0].url
+
+
+async def test_a_project_that_has_turned_private_is_not_shown_by_an_address(
+    studio: Studio, start: StartBot, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enrichment, "preview_url", lambda *_: "https://kestrel.example/p")
+    site.tower.visibility = "PUBLIC"
+    async with start() as app:
+        await follow(app, studio, site, studio.structure)
+        version = await site.publish(site.version())
+        (message,) = await cards(studio, studio.structure)
+        site.tower.visibility = "PRIVATE"
+        site.server.render(version)
+        embed = await card_with(studio, studio.structure, "'image'")
+        assert embed["image"]["url"] == message.files[0].url
+
+
+async def test_one_question_serves_all_channels_and_hooks_that_may_see_the_same(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    site.tower.visibility = "PUBLIC"
+    elsewhere = studio.sandbox.add_guild("Elsewhere")
+    lobby = elsewhere.add_channel("lobby")
+    async with start() as app:
+        hook = await follow(app, studio, site, studio.structure, linked=False)
+        await app.storage.subscriptions.upsert(
+            hook.id, studio.facade.id, Filters(), studio.maren.id
+        )
+        other = await app.storage.hooks.create(
+            elsewhere.id, site.server.url, site.tower.id, HookKind.OWN, 1, lobby.id
+        )
+        await app.storage.subscriptions.upsert(other.id, lobby.id, Filters(), 1)
+        url = f"http://127.0.0.1:{app.port}/webhooks/{other.key}"
+        site.server.add_webhook(site.tower, url, TRIGGERS, secret=other.secrets[0])
+        await site.publish(site.version())
+        for channel in (studio.structure, studio.facade, lobby):
+            await card_with(studio, channel, "Objects")
+        assert len(site.server.asked("VersionFacts")) == 1
+
+
+async def test_a_reply_and_a_resolved_thread_tell_which_thread_it_is(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    async with start() as app:
+        await follow(app, studio, site, studio.structure)
+        version = await site.publish(site.version())
+        thread = site.server.add_comment(
+            site.tower, [version], author=site.ilse, text="Clash at grid C4\nsecond line"
+        )
+        reply = site.server.add_reply(thread, author=site.ilse, text="Seen")
+        await site.fire(
+            "comment_replied",
+            {"input": {"threadId": thread.id, "projectId": site.tower.id, "content": {"doc": {}}}},
+            message=f"Comment reply #{reply.id} created",
+        )
+        await site.fire("comment_archived", {"input": {"commentId": thread.id, "archived": True}})
+        await cards(studio, studio.structure, 3)
+        embeds = [e for m in studio.sandbox.messages(studio.structure.id) for e in m.embeds]
+        for embed in embeds[1:3]:
+            assert "on **structure/level 1**" in embed["description"]
+            assert "\n-# Thread: Clash at grid C4" in embed["description"]
+
+
+async def test_a_received_version_is_named(studio: Studio, start: StartBot, site: Site) -> None:
+    async with start() as app:
+        await follow(app, studio, site, studio.structure)
+        version = site.version()
+        site.server.receive(version, user=site.ilse)
+        await site.fire("commit_receive", {"sourceApplication": "Rhino", "message": None})
+        embed = await card_with(studio, studio.structure, "loaded a version of")
+        assert version.id in fields(embed)["Version"]
+
+
+async def test_nobody_is_asked_where_that_is_switched_off(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    async with start(speckle={"enrich_deadline_s": 0.0}) as app:
+        await follow(app, studio, site, studio.structure, linked=False)
+        asked = len(site.server.requests)
+        await site.publish(site.version())
+        await cards(studio, studio.structure)
+        assert len(site.server.requests) == asked
+        assert await app.storage.fill_ins.due_in() is None
