@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from graphql import GraphQLError
-
 from tests.speckle_server import refusals
 from tests.speckle_server.world import CONTRIBUTOR, OWNER, Project, Token, User, World
 
@@ -81,22 +79,30 @@ class Asking:
             return _check(("ServerNoSession", refusals.NO_SESSION))
         if what == "canCreateComment" and project.public_comments:
             return _check(None)
+        if what == "canLeave":
+            return _check(_why_not_leave(project, role))
         if role is None:
             return _check(("ProjectNoAccess", refusals.NO_ACCESS))
         enough = {
-            "canReadSettings": role in (OWNER, CONTRIBUTOR),
+            "canReadSettings": True,
             "canPublish": role in (OWNER, CONTRIBUTOR),
             "canLoad": role in (OWNER, CONTRIBUTOR),
             "canCreateModel": role in (OWNER, CONTRIBUTOR),
             "canCreateComment": True,
             "canRequestRender": True,
         }.get(what, role == OWNER)
-        return _check(None if enough else ("ProjectNotEnoughPermissions", refusals.NOT_ENOUGH))
+        told = refusals.NOT_ENOUGH_FOR.get(what, refusals.NOT_ENOUGH)
+        return _check(None if enough else ("ProjectNotEnoughPermissions", told))
+
+
+def _why_not_leave(project: Project, role: str | None) -> tuple[str, str] | None:
+    if role is None:
+        return "ProjectNoAccess", "You must be a project member to leave"
+    if role == OWNER and list(project.roles.values()).count(OWNER) == 1:
+        return "ProjectLastOwner", "As the last owner of the project, you cannot leave"
+    return None
 
 
 def _check(why_not: tuple[str, str] | None) -> dict[str, object]:
     code, message = why_not or ("OK", "OK")
     return {"authorized": why_not is None, "code": code, "message": message}
-
-
-Refusal = GraphQLError

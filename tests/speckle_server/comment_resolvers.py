@@ -44,7 +44,7 @@ def threads(
     archived = [c for c in found if c.archived]
     if not wanted.get("includeArchived"):
         found = [c for c in found if not c.archived]
-    page, after = _page(found, limit, cursor)
+    page, after = thread_page(found, limit, cursor)
     return {
         "totalCount": len(found),
         "totalArchivedCount": len(archived),
@@ -72,7 +72,10 @@ def _replies(thread: Comment) -> list[Comment]:
     return [c for c in thread.project.comments if c.parent is thread]
 
 
-def _page(found: list[Comment], limit: int, cursor: str | None) -> tuple[list[Comment], str | None]:
+def thread_page(
+    found: list[Comment], limit: int, cursor: str | None
+) -> tuple[list[Comment], str | None]:
+    """Threads older than the cursor, newest first, and the next cursor."""
     newest = sorted(found, key=lambda c: c.created_at, reverse=True)
     if cursor is not None:
         before = base64.b64decode(cursor).decode()

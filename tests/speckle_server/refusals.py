@@ -32,6 +32,10 @@ def forbidden(message: str) -> GraphQLError:
 NO_SESSION = "You are not logged in to this server"
 NO_ACCESS = "You do not have access to the project"
 NOT_ENOUGH = "You do not have enough permissions in the project to perform this action"
+NOT_ENOUGH_FOR = {
+    "canPublish": "Your role on this project doesn't give you permission to publish.",
+    "canLoad": "Your role on this project doesn't give you permission to load.",
+}
 NOT_THIS_RESOURCE = "You are not authorized to access this resource."
 NOT_AUTHORIZED = "You are not authorized."
 WRONG_WEBHOOK = "The webhook id and stream id do not match. Please check your inputs."

@@ -12,7 +12,7 @@ from graphql import GraphQLError, GraphQLResolveInfo
 
 from tests.speckle_server import refusals
 from tests.speckle_server.asking import Asking
-from tests.speckle_server.comment_resolvers import COMMENTS, is_on
+from tests.speckle_server.comment_resolvers import COMMENTS, is_on, thread_page
 from tests.speckle_server.webhook_resolvers import WEBHOOKS
 from tests.speckle_server.world import Model, Project, Token, User, Version, iso
 
@@ -167,7 +167,9 @@ def permission(found: Project, info: Info) -> dict[str, object]:
 def team(found: Project, info: Info) -> list[dict[str, Any]]:
     asking(info).need_scope("users:read")
     users = asking(info).world.users
-    return [{"id": id, "role": role, "user": users[id]} for id, role in found.roles.items()]
+    return [
+        {"id": id, "role": role, "user": users[id]} for id, role in reversed(found.roles.items())
+    ]
 
 
 def models(
@@ -231,6 +233,12 @@ def root_object(found: Project, info: Info, id: str) -> dict[str, Any] | None:
     return {"id": id, "speckleType": data.get("speckle_type"), "data": data}
 
 
+def model_preview(found: Model, info: Info) -> str | None:
+    newest = [v for v in found.project.versions if v.model is found]
+    newest.sort(key=lambda v: v.created_at)
+    return version_preview(newest[-1], info) if newest else None
+
+
 def version_preview(found: Version, info: Info) -> str:
     return f"{asking(info).url}/preview/{found.model.project.id}/commits/{found.id}"
 
@@ -243,7 +251,7 @@ def version_threads(
         for c in found.model.project.comments
         if c.parent is None and is_on(c, None, found.id) and not c.archived
     ]
-    page, after = by_time(threads, limit, cursor, lambda c: c.created_at)
+    page, after = thread_page(threads, limit, cursor)
     return {"totalCount": len(threads), "cursor": after, "items": page}
 
 
@@ -326,6 +334,7 @@ PERMISSIONS = (
     "canCreateModel",
     "canDelete",
     "canInvite",
+    "canLeave",
     "canRequestRender",
 )
 
@@ -350,6 +359,7 @@ RESOLVERS: dict[str, Any] = {
     "Project.versions": versions,
     "Project.object": root_object,
     "Model.versions": versions,
+    "Model.previewUrl": model_preview,
     "Version.sourceApplication": application,
     "Version.referencedObject": lambda found, info: found.object_id,
     "Version.totalChildrenCount": lambda found, info: 1,  # in every recording

@@ -28,6 +28,13 @@ MAX_BODY = 50 * 1024 * 1024
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """JSON as JavaScript writes it: without spaces, its letters as they are."""
+    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    kind = {"Content-Type": "application/json; charset=utf-8"}
+    return web.Response(body=body, status=status, headers={**kind, **(headers or {})})
+
+
 class TokenNotValid(Exception):
     """The Authorization header holds something, and it is no token."""
 
@@ -131,7 +138,7 @@ class SpeckleServer(World):
         try:
             request[TOKEN] = self._token(request.headers.get("Authorization"))
         except TokenNotValid:
-            return web.json_response(BAD_TOKEN, status=403)
+            return _json(BAD_TOKEN, status=403)
         return await handler(request)
 
     async def _note(self, request: web.Request) -> Asked:
@@ -166,7 +173,7 @@ class SpeckleServer(World):
                 "Retry-After": f"{faults.retry_after_s:g}",
                 "X-Speckle-Meditation": "https://http.cat/429",
             }
-            return web.json_response(RATE_LIMITED, status=429, headers=headers)
+            return _json(RATE_LIMITED, status=429, headers=headers)
         if faults.redirect_to is not None:
             return web.Response(status=307, headers={"Location": faults.redirect_to})
         if faults.status is not None:
@@ -200,15 +207,15 @@ class SpeckleServer(World):
     async def _graphql(self, request: web.Request) -> web.StreamResponse:
         if "json" not in request.content_type:
             errors = [{"message": refusals.CSRF, "extensions": {"code": "BAD_REQUEST"}}]
-            return web.json_response({"errors": errors}, status=400)
+            return _json({"errors": errors}, status=400)
         try:
             asked = json.loads(await request.read())
         except ValueError:
             message = "Invalid request body: Unexpected end of JSON input"
             error = {"error": {"message": message, "code": "USER_INPUT_ERROR"}}
-            return web.json_response(error, status=400)
+            return _json(error, status=400)
         context = Asking(self, request[TOKEN], self.url)
         if isinstance(asked, list):
-            return web.json_response([run(self.schema, one, context)[1] for one in asked])
+            return _json([run(self.schema, one, context)[1] for one in asked])
         status, answer = run(self.schema, asked, context)
-        return web.json_response(answer, status=status, headers={"Cache-Control": "no-store"})
+        return _json(answer, status=status, headers={"Cache-Control": "no-store"})

@@ -91,6 +91,8 @@ def _own_webhook(info: Info, webhook: dict[str, Any]) -> Webhook:
 WEBHOOKS: dict[str, Any] = {
     "Project.webhooks": webhooks,
     "Webhook.projectId": lambda hook, info: hook.project.id,
+    # Kept as the keys of a jsonb object: each once, the short ones first.
+    "Webhook.triggers": lambda hook, info: sorted(set(hook.triggers), key=lambda t: (len(t), t)),
     "Webhook.hasSecret": lambda hook, info: bool(hook.secret),
     "Webhook.history": history,
     "WebhookEvent.statusInfo": status_info,
