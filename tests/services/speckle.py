@@ -1,0 +1,163 @@
+"""A desk whose Speckle server answers for real, and a listener for PUBLIC_URL."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from aiohttp import web
+
+from bot.db.rows import Account, Hook
+from bot.services.outcomes import LinkFirst, ShowFirst, Subscribed, SubscribeRequest
+from bot.services.places import Caller
+from bot.services.webhooks import WebhookService
+from bot.storage import Storage
+from tests.services.conftest import (
+    KESTREL,
+    MAREN,
+    STRUCTURE,
+    TOBIAS,
+    Clock,
+    Services,
+    manager,
+    place,
+    services_over,
+)
+from tests.speckle_server import BOT_SCOPES, Project, SpeckleServer, User, Webhook
+
+INSTANCE = "0f0f"
+
+
+@dataclass(frozen=True)
+class Office:
+    """Ilse owns Kestrel Tower, Bob works on it, Nadia has nothing to do with it."""
+
+    server: SpeckleServer
+    storage: Storage
+    services: Services
+    clock: Clock
+    tower: Project
+    ilse: User
+    bob: User
+    nadia: User
+    public_url: str
+
+    @property
+    def link(self) -> str:
+        return f"{self.server.url}/projects/{self.tower.id}"
+
+    @property
+    def webhooks(self) -> WebhookService:
+        return self.services.webhooks
+
+    @property
+    def made(self) -> list[Webhook]:
+        return self.server.webhooks(self.tower)
+
+    def with_public_url(self, public_url: str | None) -> "Office":
+        """The same office, after the operator set PUBLIC_URL anew."""
+        services = services_over(
+            self.storage,
+            self.clock,
+            speckle_servers=(self.server.url,),
+            public_url=public_url,
+            instance=INSTANCE,
+        )
+        return replace(self, services=services, public_url=public_url or "")
+
+    async def linked(
+        self, discord_user_id: int, user: User, scopes: tuple[str, ...] = BOT_SCOPES
+    ) -> Account:
+        token = self.server.token(user, scopes=scopes)
+        accounts = self.services.accounts
+        way = await accounts.start_link(discord_user_id, self.server.url, {})
+        return await accounts.link_by_token(discord_user_id, way.nonce, token)
+
+    async def ask(
+        self,
+        *,
+        caller: Caller | None = None,
+        channel_id: int = STRUCTURE,
+        project: str | None = None,
+        events: str | None = None,
+        by_hand: bool = False,
+        shown: bool = True,
+    ) -> Subscribed | LinkFirst | ShowFirst:
+        return await self.services.subscriptions.subscribe(
+            SubscribeRequest(
+                guild_id=KESTREL,
+                caller=caller or manager(MAREN),
+                place=place(channel_id),
+                project=project or self.link,
+                events=events,
+                by_hand=by_hand,
+                shown=shown,
+            )
+        )
+
+    async def subscribe(
+        self,
+        *,
+        caller: Caller | None = None,
+        channel_id: int = STRUCTURE,
+        events: str | None = None,
+        by_hand: bool = False,
+    ) -> Subscribed:
+        outcome = await self.ask(
+            caller=caller, channel_id=channel_id, events=events, by_hand=by_hand
+        )
+        assert isinstance(outcome, Subscribed), outcome
+        return outcome
+
+    async def hook(self) -> Hook:
+        (hook,) = await self.storage.hooks.of_guild(KESTREL)
+        return hook
+
+
+@asynccontextmanager
+async def answering(text: str, status: int = 200, **headers: str) -> AsyncIterator[str]:
+    """Something that answers /instance so; gives its address."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text=text, status=status, headers=headers)
+
+    app = web.Application()
+    app.router.add_get("/instance", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def open_office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
+    async with SpeckleServer.start() as server, answering(INSTANCE) as public_url:
+        ilse, bob = server.add_user("Ilse Brandt"), server.add_user("Bob Castellan")
+        tower = server.add_project("Kestrel Tower", owner=ilse, visibility="PRIVATE")
+        server.set_role(tower, bob, "stream:contributor")
+        services = services_over(
+            storage,
+            clock,
+            speckle_servers=(server.url,),
+            public_url=public_url,
+            instance=INSTANCE,
+        )
+        try:
+            yield Office(
+                server=server,
+                storage=storage,
+                services=services,
+                clock=clock,
+                tower=tower,
+                ilse=ilse,
+                bob=bob,
+                nadia=server.add_user("Nadia Voss"),
+                public_url=public_url,
+            )
+        finally:
+            services.gateway.close()
+
+
+__all__ = ["MAREN", "TOBIAS", "Office", "answering", "open_office"]

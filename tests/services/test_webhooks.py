@@ -1,0 +1,552 @@
+"""Webhooks made, kept right and removed at a Speckle server that answers as a real one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from bot.db.rows import HookState, PauseReason, SubscriptionState
+from bot.errors import SpeckleUnavailable
+from bot.services.errors import CommandRefused
+from bot.services.outcomes import LinkFirst, MadeSetUp, NothingThere, ShowFirst
+from bot.services.reach import Unreachable
+from bot.services.setup import SetUp
+from bot.services.webhooks import (
+    ISSUE_TRIGGERS,
+    MOST_WEBHOOKS,
+    Done,
+    Gone,
+    Kept,
+    NotKept,
+    WhyNot,
+    triggers_of,
+)
+from bot.speckle.events import TRIGGERS
+from bot.speckle.filters import Filters
+from bot.storage import Storage
+from tests.services.conftest import FACADE, KESTREL, STRUCTURE, Clock, manager, place
+from tests.services.speckle import MAREN, TOBIAS, Office, answering, open_office
+
+OWN = ("streams:read", "profile:read")
+
+
+@pytest.fixture
+async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
+    async with open_office(storage, clock) as opened:
+        yield opened
+
+
+# ── made ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_owners_subscribe_makes_the_webhook_and_leaves_nothing_to_do(
+    office: Office,
+) -> None:
+    account = await office.linked(MAREN, office.ilse)
+    outcome = await office.subscribe()
+    assert outcome.webhook == Kept(Done.MADE, local_network=True)
+    assert outcome.setup is None
+    (made,), hook = office.made, await office.hook()
+    assert made.url == f"{office.public_url}/webhooks/{hook.key}"
+    assert made.secret == hook.secrets[0]
+    assert made.enabled
+    assert made.description == f"Events for {KESTREL}"
+    assert set(made.triggers) == {t for names in TRIGGERS.values() for t in names} | set(
+        ISSUE_TRIGGERS
+    )
+    assert (hook.webhook_id, hook.account_id) == (made.id, account.id)
+    assert (hook.state, hook.project_name, hook.visibility) == (
+        HookState.LIVE,
+        "Kestrel Tower",
+        "private",
+    )
+    subscription = outcome.entry.subscription
+    assert (subscription.account_id, subscription.access_ok_at) == (account.id, office.clock())
+
+
+def test_a_filter_asks_for_its_triggers_alone_the_unlisted_ones_too() -> None:
+    assert triggers_of([Filters(events=("version_moved", "comments"))]) == (
+        "commit_move",
+        "comment_created",
+        "comment_replied",
+        "comment_archived",
+        "comment_mention",
+    )
+    assert triggers_of([Filters(events=("other",))]) == ISSUE_TRIGGERS
+
+
+async def test_the_webhook_follows_what_all_channels_want(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe(events="version_created")
+    await office.subscribe(channel_id=FACADE, events="model_created")
+    assert set(office.made[0].triggers) == {"commit_create", "branch_create"}
+    first, second = await office.storage.subscriptions.of_guild(KESTREL)
+    edited = await office.services.subscriptions.edit(
+        KESTREL, manager(), first.id, Filters(events=("comment_created",))
+    )
+    assert edited.webhook == Kept(Done.CHANGED)
+    assert set(office.made[0].triggers) == {"comment_created", "branch_create"}
+    removed = await office.services.subscriptions.remove(KESTREL, manager(), second.id)
+    assert removed.webhook == Kept(Done.CHANGED)
+    assert list(office.made[0].triggers) == ["comment_created"]
+
+
+async def test_the_same_again_asks_speckle_to_change_nothing(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe()
+    before = len(office.server.requests)
+    again = await office.subscribe()
+    assert again.webhook == Kept(Done.NOTHING)
+    asked = [one.operation for one in office.server.requests[before:]]
+    assert not any("Update" in name or "Create" in name for name in asked), asked
+
+
+async def test_somebody_without_an_account_adds_a_channel_to_a_made_webhook(
+    office: Office,
+) -> None:
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe(events="versions")
+    outcome = await office.subscribe(caller=manager(TOBIAS), channel_id=FACADE, events="models")
+    assert outcome.webhook == Kept(Done.CHANGED)
+    assert outcome.entry.subscription.account_id is None
+    assert "branch_create" in office.made[0].triggers
+
+
+async def test_after_a_crash_the_webhook_is_found_by_its_address(office: Office) -> None:
+    """Killed between Speckle's answer and our write: nobody has written its id down."""
+    account = await office.linked(MAREN, office.ilse)
+    outcome = await office.subscribe(by_hand=True)
+    hook = outcome.entry.hook
+    there = office.server.add_webhook(
+        office.tower,
+        url=f"https://before.example/webhooks/{hook.key}",
+        triggers=("commit_create",),
+        secret="another",
+    )
+    kept = await office.webhooks.keep(hook.id, account.id)
+    assert isinstance(kept, Kept)
+    assert kept.done is Done.MADE
+    (made,) = office.made
+    assert made.id == there.id
+    assert made.secret == hook.secrets[0]
+    assert made.url == f"{office.public_url}/webhooks/{hook.key}"
+    assert (await office.hook()).webhook_id == there.id
+
+
+async def test_two_at_once_make_one_webhook(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    await asyncio.gather(*(office.subscribe(channel_id=STRUCTURE + n) for n in range(4)))
+    assert len(office.made) == 1
+
+
+async def test_a_second_webhook_with_the_same_address_is_removed(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe()
+    (first,) = office.made
+    office.server.add_webhook(office.tower, url=first.url, triggers=("commit_create",), secret="x")
+    kept = await office.webhooks.keep((await office.hook()).id, looking=True)
+    assert kept == Kept(Done.NOTHING, doubles=1)
+    assert [one.id for one in office.made] == [first.id]
+
+
+async def test_a_full_project_is_said(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    for number in range(MOST_WEBHOOKS):
+        url = f"https://elsewhere.example/{number}"
+        office.server.add_webhook(office.tower, url=url, triggers=("commit_create",), secret="x")
+    outcome = await office.subscribe()
+    assert isinstance(outcome.webhook, NotKept)
+    assert outcome.webhook.why is WhyNot.FULL
+    assert outcome.setup is not None
+    assert len(office.made) == MOST_WEBHOOKS
+
+
+# ── who may ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_member_who_is_not_owner_gets_the_way_by_hand_and_whom_to_ask(
+    office: Office,
+) -> None:
+    account = await office.linked(MAREN, office.bob)
+    outcome = await office.subscribe()
+    assert isinstance(outcome.webhook, NotKept)
+    assert outcome.webhook.why is WhyNot.NOT_OWNER
+    assert outcome.setup is not None
+    assert office.made == []
+    assert outcome.entry.subscription.account_id == account.id
+
+
+async def test_an_owner_whose_token_lacks_the_scope_is_told_so(office: Office) -> None:
+    await office.linked(MAREN, office.ilse, OWN)
+    outcome = await office.subscribe()
+    assert isinstance(outcome.webhook, NotKept)
+    assert (outcome.webhook.why, outcome.webhook.detail) == (WhyNot.NO_SCOPE, "streams:write")
+    assert office.made == []
+
+
+async def test_a_project_that_one_may_not_see_reads_like_one_that_does_not_exist(
+    office: Office,
+) -> None:
+    await office.linked(MAREN, office.nadia)
+    messages = set()
+    for project in (office.link, f"{office.server.url}/projects/ffffffffff"):
+        with pytest.raises(CommandRefused) as refused:
+            await office.ask(project=project)
+        with pytest.raises(CommandRefused) as by_hand:
+            await office.ask(project=project, by_hand=True)
+        messages |= {refused.value.message, by_hand.value.message}
+    assert len(messages) == 1
+    assert await office.storage.hooks.of_guild(KESTREL) == []
+
+
+async def test_without_an_account_nothing_is_done_until_a_way_is_chosen(office: Office) -> None:
+    outcome = await office.ask()
+    assert isinstance(outcome, LinkFirst)
+    assert (outcome.why, outcome.server_url) == (None, office.server.url)
+    assert await office.storage.hooks.of_guild(KESTREL) == []
+    by_hand = await office.subscribe(by_hand=True)
+    assert by_hand.setup is not None
+    assert by_hand.webhook is None
+    # Once it is by hand, further channels are not asked.
+    assert (await office.subscribe(channel_id=FACADE)).setup is not None
+    assert office.made == []
+
+
+async def test_a_revoked_token_asks_for_a_new_link(office: Office) -> None:
+    token = office.server.token(office.ilse)
+    accounts = office.services.accounts
+    way = await accounts.start_link(MAREN, office.server.url, {})
+    await accounts.link_by_token(MAREN, way.nonce, token)
+    office.server.revoke(token)
+    outcome = await office.ask()
+    assert isinstance(outcome, LinkFirst)
+    assert outcome.why is WhyNot.TOKEN_REFUSED
+
+
+async def test_a_server_that_is_down_keeps_nobody_from_the_way_by_hand(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    office.server.faults.status = 502
+    outcome = await office.ask()
+    assert isinstance(outcome, LinkFirst)
+    assert outcome.why is WhyNot.SPECKLE_AWAY
+    assert (await office.subscribe(by_hand=True)).setup is not None
+
+
+async def test_a_private_project_is_shown_only_after_a_yes_and_asked_once_a_channel(
+    office: Office,
+) -> None:
+    await office.linked(MAREN, office.ilse)
+    first = await office.ask(shown=False)
+    assert isinstance(first, ShowFirst)
+    assert first.project.name == "Kestrel Tower"
+    assert await office.storage.hooks.of_guild(KESTREL) == []
+    assert office.made == []
+    await office.subscribe()
+    changed = await office.ask(shown=False, events="comments")
+    assert not isinstance(changed, ShowFirst)
+    assert isinstance(await office.ask(shown=False, channel_id=FACADE), ShowFirst)
+
+
+async def test_a_public_project_is_not_asked_about(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    office.tower.visibility = "PUBLIC"
+    assert not isinstance(await office.ask(shown=False), ShowFirst)
+
+
+# ── PUBLIC_URL ────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_no_webhook_is_made_for_an_address_that_leads_elsewhere(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    async with answering("somebody else") as other, answering("", 301, Location=other) as moved:
+        for url, problem in (
+            (None, Unreachable.MISSING),
+            ("http://127.0.0.1:9", Unreachable.NO_ANSWER),
+            (other, Unreachable.NOT_THIS_BOT),
+            (moved, Unreachable.REDIRECTS),
+        ):
+            outcome = await office.with_public_url(url).subscribe()
+            assert isinstance(outcome.webhook, NotKept)
+            assert outcome.webhook.reached is not None
+            assert outcome.webhook.reached.problem is problem
+            assert outcome.setup is not None
+    assert office.made == []
+    assert (await office.subscribe()).webhook == Kept(Done.MADE, local_network=True)
+
+
+async def test_a_new_public_url_reaches_the_webhook_at_the_next_look(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe()
+    async with answering("0f0f") as moved:
+        kept = await office.with_public_url(moved).webhooks.keep(
+            (await office.hook()).id, looking=True
+        )
+        assert isinstance(kept, Kept)
+        assert kept.mended == ("address",)
+        assert office.made[0].url.startswith(moved)
+
+
+# ── repaired ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def looked(office: Office) -> list[Kept | NotKept]:
+    return [kept async for _, kept in office.webhooks.look_at_all()]
+
+
+async def test_what_somebody_changed_is_set_right_and_told(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe(events="versions")
+    assert await looked(office) == []
+    (made,) = office.made
+    made.url, made.secret = "https://elsewhere.example", None
+    made.triggers = ["stream_update"]
+    (kept,) = await looked(office)
+    assert isinstance(kept, Kept)
+    assert (kept.done, set(kept.mended)) == (Done.REPAIRED, {"address", "secret", "events"})
+    hook = await office.hook()
+    assert (made.url, made.secret) == (
+        f"{office.public_url}/webhooks/{hook.key}",
+        hook.secrets[0],
+    )
+    assert "commit_create" in made.triggers
+    assert await looked(office) == []
+
+
+async def test_a_deleted_webhook_is_made_again_and_told(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe()
+    office.tower.webhooks.clear()
+    (kept,) = await looked(office)
+    assert isinstance(kept, Kept)
+    assert kept.done is Done.MADE_AGAIN
+    assert (await office.hook()).webhook_id == office.made[0].id
+    assert await looked(office) == []
+
+
+async def test_a_webhook_that_somebody_switched_off_stays_off_and_is_told(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe(events="versions")
+    office.made[0].enabled = False
+    outcome = await office.subscribe(events="comments")
+    assert outcome.webhook == Kept(Done.CHANGED, switched_off=True)
+    assert not office.made[0].enabled
+    assert "comment_created" in office.made[0].triggers
+
+
+async def test_a_wrong_secret_shows_in_failed_calls_and_is_set_right(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe()
+    office.made[0].secret = "somebody's"
+    office.server.record(office.tower, "commit_create", {}, status=3)
+    await looked(office)
+    assert office.made[0].secret == (await office.hook()).secrets[0]
+
+
+async def test_nothing_is_repaired_while_speckle_is_away(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe()
+    office.server.faults.status = 502
+    (kept,) = await looked(office)
+    assert isinstance(kept, NotKept)
+    assert (kept.why, kept.made) == (WhyNot.SPECKLE_AWAY, True)
+
+
+# ── the panel ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_made_webhook_has_no_set_up_unless_it_is_wanted_by_hand(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    subscription_id = (await office.subscribe()).entry.subscription.id
+    service = office.services.subscriptions
+    shown = await service.show_setup(KESTREL, manager(), subscription_id)
+    assert isinstance(shown, MadeSetUp)
+    assert shown.made_by == MAREN
+    assert shown.webhook == Kept(Done.NOTHING)
+    by_hand = await service.show_setup(KESTREL, manager(), subscription_id, by_hand=True)
+    assert isinstance(by_hand, SetUp)
+    assert by_hand.secret == (await office.hook()).secrets[0]
+
+
+async def test_a_new_secret_is_set_at_speckle_itself(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    subscription_id = (await office.subscribe()).entry.subscription.id
+    before = office.made[0].secret
+    renewed = await office.services.subscriptions.new_secret(KESTREL, manager(), subscription_id)
+    assert isinstance(renewed, MadeSetUp)
+    assert renewed.renewed
+    assert isinstance(renewed.webhook, Kept)
+    assert office.made[0].secret == (await office.hook()).secrets[0] != before
+
+
+async def test_a_new_secret_that_speckle_could_not_hear_of_gets_there_later(
+    office: Office,
+) -> None:
+    await office.linked(MAREN, office.ilse)
+    subscription_id = (await office.subscribe()).entry.subscription.id
+    office.server.faults.status = 502
+    renewed = await office.services.subscriptions.new_secret(KESTREL, manager(), subscription_id)
+    assert isinstance(renewed, MadeSetUp)
+    assert isinstance(renewed.webhook, NotKept)
+    office.server.faults.clear()
+    fresh = office.with_public_url(office.public_url)  # past the breaker
+    assert [kept async for _, kept in fresh.webhooks.look_at_all()] == []
+    assert office.made[0].secret == (await office.hook()).secrets[0]
+
+
+# ── removed ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_last_subscription_takes_the_webhook_along(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe()
+    removed = await office.services.subscriptions.unsubscribe(
+        KESTREL, manager(), office.link, STRUCTURE
+    )
+    assert not isinstance(removed, NothingThere)
+    assert removed.gone is Gone.REMOVED
+    assert office.made == []
+    assert await office.storage.removals.due() == []
+
+
+async def test_a_webhook_that_could_not_be_removed_goes_later_even_after_a_restart(
+    office: Office,
+) -> None:
+    await office.linked(MAREN, office.ilse)
+    subscription_id = (await office.subscribe()).entry.subscription.id
+    office.server.faults.status = 502
+    removed = await office.services.subscriptions.remove(KESTREL, manager(), subscription_id)
+    assert removed.gone is Gone.LATER
+    assert len(office.made) == 1
+    office.server.faults.clear()
+    office.clock.forward(hours=1)
+    assert await looked(office.with_public_url(office.public_url)) == []
+    assert office.made == []
+
+
+async def test_who_is_no_owner_any_more_leaves_the_webhook_to_be_removed_by_hand(
+    office: Office,
+) -> None:
+    await office.linked(MAREN, office.ilse)
+    subscription_id = (await office.subscribe()).entry.subscription.id
+    office.server.set_role(office.tower, office.ilse, "stream:reviewer")
+    removed = await office.services.subscriptions.remove(KESTREL, manager(), subscription_id)
+    assert removed.gone is Gone.BY_HAND
+    office.clock.forward(days=1)
+    assert await office.storage.removals.due() == []
+
+
+# ── unlinking, taking over ────────────────────────────────────────────────────────────────────
+
+
+async def test_unlinking_removes_the_webhook_and_another_owner_takes_over(office: Office) -> None:
+    account = await office.linked(MAREN, office.ilse)
+    await office.subscribe()
+    key = (await office.hook()).key
+    assert await office.services.accounts.unlink(account)
+    assert office.made == []
+    (paused,) = await office.storage.subscriptions.of_guild(KESTREL)
+    assert paused.pause_reason is PauseReason.ACCESS_LOST
+    assert f"<@{MAREN}>" in (paused.pause_detail or "")
+
+    office.server.set_role(office.tower, office.bob, "stream:owner")
+    taker = await office.linked(TOBIAS, office.bob)
+    service = office.services.subscriptions
+    taken, entry = await service.take_over(KESTREL, manager(TOBIAS), place(), paused.hook_id)
+    assert isinstance(taken.webhook, Kept)
+    assert entry.subscription.state is SubscriptionState.ACTIVE
+    assert entry.subscription.account_id == taker.id
+    assert (entry.hook.key, entry.hook.account_id) == (key, taker.id)
+    assert [one.url for one in office.made] == [f"{office.public_url}/webhooks/{key}"]
+
+
+async def test_taking_over_needs_an_account_with_access(office: Office) -> None:
+    account = await office.linked(MAREN, office.ilse)
+    subscription_id = (await office.subscribe()).entry.subscription.id
+    await office.services.accounts.unlink(account)
+    service = office.services.subscriptions
+    with pytest.raises(CommandRefused, match="/link"):
+        await service.resume(KESTREL, manager(TOBIAS), subscription_id, place())
+    await office.linked(TOBIAS, office.nadia)
+    with pytest.raises(CommandRefused, match="no such project"):
+        await service.resume(KESTREL, manager(TOBIAS), subscription_id, place())
+    again = await office.storage.subscriptions.get(subscription_id)
+    assert again is not None
+    assert again.state is SubscriptionState.PAUSED
+
+
+async def test_a_member_takes_over_and_the_owners_webhook_stays_as_it_is(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe()
+    taker = await office.linked(TOBIAS, office.bob)
+    (mine,) = await office.storage.subscriptions.of_guild(KESTREL)
+    await office.storage.subscriptions.set_state(
+        mine.id, SubscriptionState.PAUSED, PauseReason.ACCESS_LOST, "x"
+    )
+    office.server.set_role(office.tower, office.ilse, None)
+    mine = replace(mine, pause_reason=PauseReason.ACCESS_LOST)
+    taken = await office.webhooks.take_over(await office.hook(), taker, [mine])
+    assert taken.webhook is None
+    assert [one.state for one in taken.subscriptions] == [SubscriptionState.ACTIVE]
+    assert (await office.hook()).account_id == taker.id
+    assert len(office.made) == 1
+
+
+async def test_subscribing_again_where_access_was_lost_needs_an_account(office: Office) -> None:
+    account = await office.linked(MAREN, office.ilse)
+    await office.subscribe()
+    await office.services.accounts.unlink(account)
+    outcome = await office.ask(by_hand=True)
+    assert isinstance(outcome, LinkFirst)
+    assert outcome.paused
+    await office.linked(MAREN, office.ilse)
+    again = await office.subscribe()
+    assert again.resumed
+    assert isinstance(again.webhook, Kept)
+    assert len(office.made) == 1
+
+
+async def test_unlinking_while_speckle_is_away_pauses_all_the_same_and_says_so(
+    office: Office,
+) -> None:
+    account = await office.linked(MAREN, office.ilse)
+    await office.subscribe()
+    office.server.faults.status = 502
+    with pytest.raises(SpeckleUnavailable):
+        await office.webhooks.let_go(account)
+    (paused,) = await office.storage.subscriptions.of_guild(KESTREL)
+    assert paused.pause_reason is PauseReason.ACCESS_LOST
+
+
+# ── what is offered while one types ───────────────────────────────────────────────────────────
+
+
+async def test_projects_and_models_complete_from_the_callers_own_account(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    office.server.add_project("Heron Bridge", owner=office.ilse)
+    office.server.add_project("Heron Hidden", owner=office.nadia)
+    office.server.add_model(office.tower, "structure/level 1")
+    office.server.add_model(office.tower, "facade")
+    service = office.services.subscriptions
+    found = await service.projects(KESTREL, manager(MAREN), "heron")
+    assert [choice.name for choice in found] == ["Heron Bridge"]
+    assert await service.projects(KESTREL, manager(TOBIAS), "heron") == []
+    models = await service.models(MAREN, office.link, "facade, !struc")
+    assert [choice.value for choice in models] == ["facade, !structure/level 1"]
+    assert await service.models(TOBIAS, office.link, "struc") == []
+    assert await service.models(MAREN, "no link", "struc") == []
+
+
+async def test_the_same_text_is_asked_once_and_a_slow_server_offers_what_is_followed(
+    office: Office,
+) -> None:
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe()
+    service = office.services.subscriptions
+    before = len(office.server.requests)
+    for _ in range(3):
+        await service.projects(KESTREL, manager(MAREN), "kestrel")
+    assert len(office.server.requests) == before + 1
+    office.server.faults.hang = True
+    offered = await service.projects(KESTREL, manager(MAREN), "tower")
+    assert [choice.value for choice in offered] == [office.link]
