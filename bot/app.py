@@ -69,6 +69,7 @@ class App:
 
     storage: Storage
     bot: SpeckleBot
+    catch_up: CatchUp
     port: int
 
 
@@ -109,6 +110,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
         accounts = _accounts(settings, storage, gateway, SpeckleOAuth(speckle_http))
         guilds = GuildService(storage, utc_now)
         pace = Pace(settings.delivery.requests_per_s)
+        await storage.facts.set(FIRST_KEY_FACT, vault.first_key_id)
         instance = await storage.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
         webhooks = WebhookService(
             storage,
@@ -135,6 +137,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             gateway,
             Previews(speckle_http),
             accounts,
+            servers=settings.speckle_servers,
             deadline_s=settings.speckle.enrich_deadline_s,
         )
         avatars = Avatars()
@@ -201,7 +204,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
                 listener.listening(settings.webhook_host, settings.webhook_port) as port,
             ):
                 log.info("listener.up", host=settings.webhook_host, port=port)
-                yield App(storage, bot, port)
+                yield App(storage, bot, catch_up, port)
         finally:
             enrichment.close()
             avatars.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -61,7 +61,7 @@ class Added:
 
 
 class Enrichment:
-    """Asks Speckle servers, with what a hook may ask with.
+    """Asks the allowed Speckle servers, with what a hook may ask with.
 
     The first question of an event has `deadline_s` in all; 0 asks nothing at all.
     """
@@ -72,9 +72,11 @@ class Enrichment:
         previews: Previews,
         accounts: AccountService,
         *,
+        servers: Collection[str],
         deadline_s: float,
     ) -> None:
         self._gateway = gateway
+        self._servers = frozenset(servers)
         self._previews = previews
         self._accounts = accounts
         self._deadline_s = deadline_s
@@ -94,7 +96,7 @@ class Enrichment:
 
     async def at_once(self, hook: Hook, delivery: Delivery, at: datetime) -> Added:
         """What the server adds within the deadline, the two questions side by side."""
-        if not self.is_on:
+        if not self.is_on or hook.server_url not in self._servers:
             return Added()
         within_s = self._patience_s(hook.server_url)
         tasks: dict[FillIn, asyncio.Task[object]] = {}

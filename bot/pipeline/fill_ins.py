@@ -11,7 +11,7 @@ import structlog
 from bot.cards.card import Card, Picture
 from bot.cards.pictures import with_image
 from bot.cards.render import RenderContext, fill_in
-from bot.db.rows import CardForm, FillIn, FillInJob, Hook, InboxRow, OutboxRow
+from bot.db.rows import CardForm, FillIn, FillInJob, Hook, HookState, InboxRow, OutboxRow
 from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable
 from bot.pipeline.batching import card_of, fit_together
 from bot.pipeline.enrichment import Enrichment
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 SERVERS_AT_ONCE = 8
 JOBS_AT_ONCE = 4  # of one server
-QUESTION_S = 20.0  # nobody waits for the answer
+QUESTION_S = 10.0  # nobody waits for the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,9 @@ class FillIns:
         """The event, while it and a card of it are still kept."""
         row = await self._storage.inbox.get(job.inbox_id)
         hook = await self._storage.hooks.get(job.hook_id)
-        if row is None or hook is None or not await self._storage.fill_ins.has_cards(job):
+        if row is None or hook is None or hook.state is HookState.CLOSED:
+            return None
+        if not await self._storage.fill_ins.has_cards(job):
             return None
         try:
             return row, hook, parse_delivery(read_envelope(row.body))
