@@ -48,7 +48,7 @@ from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.http import SpeckleHttp
 from bot.speckle.oauth import SpeckleOAuth
 from bot.speckle.previews import Previews
-from bot.storage import Storage, utc_now
+from bot.storage import FIRST_KEY_FACT, Storage, utc_now
 from bot.webhook_listener import SharedHook, WebhookListener
 
 log = structlog.get_logger()

@@ -27,7 +27,7 @@ the webhook has brought before, and only what neither was taken in nor waits to 
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -72,7 +72,6 @@ LISTED = 500
 LISTED_AT_MOST = 5_000
 # With bodies, which can be 2 MB each: in steps, as Speckle's list has no pages.
 FIRST_STEP = 25
-PUSHED_DOWN = 5
 BODIES_AT_ONCE_BYTES = 32 * 1024 * 1024
 PORTION_BYTES = 4 * 1024 * 1024  # of one transaction: webhooks wait for it
 # Clocks of two machines, and the time from the inbox's commit to Speckle's noting it.
@@ -273,8 +272,8 @@ class CatchUp:
         if missed:
             short = _too_short(hook, listed)
             since = min(call.at for call in missed) - APART
-            depth = sum(call.at >= since for call in listed.calls)
-            read = await self._read(hook, ask, depth, since, is_missed, at)
+            wanted = {call.id for call in listed.calls if call.at >= since}
+            read = await self._read(hook, ask, wanted, since, is_missed, at)
             settled = await self._take_in(hook, read, short)
         if settled:
             await self._storage.history.looked(hook.id, at, {call.id for call in listed.calls})
@@ -291,24 +290,23 @@ class CatchUp:
         self,
         hook: Hook,
         ask: Callable[..., Awaitable[History]],
-        depth: int,
+        wanted: Collection[str],
         since: datetime,
         is_missed: Callable[[RecordedCall], bool],
         at: datetime,
     ) -> _Read:
-        """Read so many entries with bodies, in steps, as far as memory allows."""
-        following: int | None = min(depth, FIRST_STEP)
+        """Read these entries with bodies, in steps, as far as memory allows."""
+        following: int | None = min(len(wanted), FIRST_STEP)
         while following is not None:
             limit, last_id = following, await self._storage.history.last_id()
-            # Some more, as new entries push the old ones down.
-            history: History = await ask(limit + PUSHED_DOWN, bodies=True)
-            size = sum(len(call.body or b"") for call in history.calls)
-            following = _next_step(limit, depth, len(history.calls), size)
+            history: History = await ask(limit, bodies=True)
+            unreached = len(set(wanted).difference(call.id for call in history.calls))
+            following = _next_step(limit, history, unreached)
         window = Window({}, since, last_id)
         read = await asyncio.to_thread(
             _examined, history.calls, window, is_missed, self._is_of(hook), at
         )
-        return replace(read, out_of_reach=max(0, depth - len(history.calls)))
+        return replace(read, out_of_reach=min(unreached, history.total - len(history.calls)))
 
     def _is_of(self, hook: Hook) -> Callable[[bytes], bool]:
         """Whether a body is a delivery of the project that the hook is pinned to."""
@@ -332,8 +330,8 @@ class CatchUp:
             await self._storage.history.set_aside(hook.id, read.foreign)
         if read.out_of_reach:
             short = (
-                f"The {read.out_of_reach} oldest entries of the webhook's history were too large "
-                "to fetch; what they hold is not shown here."
+                f"{read.out_of_reach} older entries of the webhook's history were too large to "
+                "fetch; what was missed of them is not shown here."
             )
         if short is not None:
             log.warning("catch_up.reach_too_short", hook_id=hook.id, why=short)
@@ -447,12 +445,16 @@ def _too_short(hook: Hook, listed: History) -> str | None:
     )
 
 
-def _next_step(limit: int, depth: int, got: int, size: int) -> int | None:
-    """How many entries to ask for next; None if that was all, or more would be too much."""
-    if limit >= depth or got < limit:
+def _next_step(limit: int, history: History, unreached: int) -> int | None:
+    """How many entries to ask for next; None if that was all, or more would be too much.
+
+    New entries push the old ones down meanwhile, so what is left is counted anew each time.
+    """
+    got = len(history.calls)
+    if not unreached or got < limit:
         return None
-    a_body = max(1, size // max(1, got))
-    following = min(depth, 4 * limit, BODIES_AT_ONCE_BYTES // a_body)
+    a_body = max(1, sum(len(call.body or b"") for call in history.calls) // got)
+    following = min(got + unreached, 4 * limit, BODIES_AT_ONCE_BYTES // a_body)
     return following if following > limit else None
 
 

@@ -1,0 +1,482 @@
+"""What failed at Speckle while nobody listened: the whole bot beside a server that replays one."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from bot.app import App
+from bot.config import environment_names
+from bot.db.rows import Hook, HookKind, InboxSource, InboxState, LinkDetails, TraceLine
+from bot.db.vault import Vault
+from bot.pipeline import catch_up
+from bot.soak.bot_process import BotProcess
+from bot.speckle.answers import SCOPES, Tokens
+from bot.speckle.filters import Filters
+from bot.storage import Storage, utc_now
+from tests.pipeline.conftest import StartBot, Studio
+from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers
+from tests.speckle_server import (
+    HistoryEntry,
+    Model,
+    Project,
+    SpeckleServer,
+    User,
+    Webhook,
+    commit_create_data,
+)
+
+KEYS_AGO = timedelta(days=2)
+
+
+@dataclass
+class Tower:
+    """Kestrel Tower on a Speckle server, and the hook that its webhook leads to."""
+
+    server: SpeckleServer
+    ilse: User
+    token: str
+    project: Project
+    model: Model
+    port: int
+    webhook: Webhook | None = None
+    hook: Hook | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    async def follow(self, storage: Storage, studio: Studio, *, made: bool = True) -> Hook:
+        """#structure follows the project; `made`: with a webhook that the bot made."""
+        nonce = "a nonce of a request to link"
+        await storage.link_requests.add(nonce, studio.maren.id, self.server.url, LinkDetails())
+        account = await storage.accounts.link(
+            nonce, self.ilse.id, "Ilse Brandt", Tokens(self.token), frozenset(SCOPES), told=True
+        )
+        assert account is not None
+        hook = await storage.hooks.create(
+            studio.guild.id,
+            self.server.url,
+            self.project.id,
+            HookKind.OWN,
+            studio.maren.id,
+            studio.structure.id,
+        )
+        triggers = ("commit_create", "comment_archived")
+        url = f"http://127.0.0.1:{self.port}/webhooks/{hook.key}"
+        self.webhook = self.server.add_webhook(
+            self.project, url, triggers, secret=hook.secrets[0], description="speckle bot"
+        )
+        await storage.subscriptions.upsert(
+            hook.id, studio.structure.id, Filters(), studio.maren.id, account.id
+        )
+        if made:
+            await storage.hooks.made(hook.id, account.id, self.webhook.id)
+        else:
+            await storage.hooks.mark_live(hook.id, self.project.name)
+            await storage.hooks.saw(hook.id, self.project.name, "private", account.id)
+        self.hook = await storage.hooks.get(hook.id)
+        assert self.hook is not None
+        return self.hook
+
+    def version(self, number: int, *, at: datetime | None = None) -> dict[str, Any]:
+        return commit_create_data(
+            self.server.add_version(
+                self.project, self.model, author=self.ilse, message=f"version no {number}", at=at
+            )
+        )
+
+    def fail(self, numbers: range, status: int = 3) -> list[HistoryEntry]:
+        """New versions whose webhook does not get through."""
+        entries: list[HistoryEntry] = []
+        for number in numbers:
+            data = self.version(number)
+            entries += self.server.record(
+                self.project, "commit_create", data, user=self.ilse, status=status
+            )
+        return entries
+
+    async def fire(self, numbers: range) -> list[int]:
+        """New versions whose webhook is called; what became of the calls."""
+        entries: list[HistoryEntry] = []
+        for number in numbers:
+            data = self.version(number)
+            entries += await self.server.fire(self.project, "commit_create", data, user=self.ilse)
+        return [entry.status for entry in entries]
+
+    def resolve(self, thread_id: str, status: int = 3) -> HistoryEntry:
+        """A thread is resolved: each time the body is the same."""
+        data = {"input": {"commentId": thread_id, "archived": True, "projectId": self.project.id}}
+        (entry,) = self.server.record(
+            self.project, "comment_archived", data, user=self.ilse, status=status
+        )
+        return entry
+
+
+@pytest.fixture
+async def tower() -> AsyncIterator[Tower]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with SpeckleServer.start() as server:
+        ilse = server.add_user("Ilse Brandt")
+        project = server.add_project("Kestrel Tower", owner=ilse)
+        model = server.add_model(project, "structure/level 1")
+        yield Tower(server, ilse, server.token(ilse), project, model, port)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catch_up, "SOONEST_S", 0.05)
+    monkeypatch.setattr(catch_up, "WRITABLE_POLL_S", 0.05)
+    monkeypatch.setattr(catch_up, "PACE_S", 0.0)
+    monkeypatch.setattr(catch_up, "RETRY_S", (0.3, 0.3, 0.3))
+
+
+Run = Callable[..., AbstractAsyncContextManager[App]]
+
+
+@pytest.fixture
+def run(start_bot: StartBot, tower: Tower) -> Run:
+    """The bot, listening where the project's webhook leads."""
+    return partial(
+        start_bot,
+        webhook_port=tower.port,
+        public_url=None,
+        speckle_servers=(tower.server.url,),
+    )
+
+
+async def caught_up(app: App, since: datetime) -> Hook:
+    """The hook, as soon as it was looked at to the end."""
+
+    async def found() -> Hook | None:
+        (hook,) = await app.storage.hooks.of_guild((await app.storage.guilds.all())[0].guild_id)
+        return hook if hook.caught_up_at is not None and hook.caught_up_at >= since else None
+
+    return await until(found)
+
+
+async def look(app: App) -> None:
+    """Have it look now."""
+    since = utc_now()
+    app.catch_up.missed()
+    await caught_up(app, since)
+
+
+def cards(studio: Studio) -> list[dict[str, Any]]:
+    messages = studio.sandbox.messages(studio.structure.id)
+    return [embed for message in messages for embed in message.embeds]
+
+
+async def test_fifty_events_that_failed_while_the_bot_was_dead_arrive_once_and_in_order(
+    studio: Studio, tower: Tower, tmp_path: Path, key: str
+) -> None:
+    """With a bot that is a process of its own, and SIGKILL, twice."""
+    database = f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}"
+    async with Storage.open(database, Vault([key])) as storage:
+        await storage.guilds.join(studio.guild.id)
+        await tower.follow(storage, studio)
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'speckle_servers = ["{tower.server.url}"]\n[speckle]\nenrich_deadline_s = 0.0\n'
+    )
+    names = environment_names()
+    environment = {name: value for name, value in os.environ.items() if name not in names} | {
+        "DISCORD_TOKEN": studio.sandbox.token,
+        "DISCORD_API_URL": studio.sandbox.api_url,
+        "ENCRYPTION_KEYS": key,
+        "DATABASE_URL": database,
+        "WEBHOOK_HOST": "127.0.0.1",
+        "WEBHOOK_PORT": str(tower.port),
+    }
+    url = f"http://127.0.0.1:{tower.port}"
+    bot = BotProcess(environment, config, tmp_path / "bot.log", url)
+    await bot.start()
+    try:
+        assert await tower.fire(range(3)) == [2, 2, 2]
+        await wait_for_numbers(studio, studio.structure, range(3))
+        await bot.kill()
+        assert await tower.fire(range(3, 53)) == [3] * 50
+        await bot.start()
+        async with asyncio.timeout(30):
+            while not numbers_in(studio, studio.structure)[3:]:
+                await bot.live(0.01)
+        await bot.kill()  # in the midst of it
+        await bot.start()
+        await wait_for_numbers(studio, studio.structure, range(53))
+        assert await tower.fire(range(53, 55)) == [2, 2]
+        await wait_for_numbers(studio, studio.structure, range(55))
+        await bot.stop()
+    finally:
+        await bot.kill()
+    delayed = [card for card in cards(studio) if "Delayed:" in card["description"]]
+    assert len(delayed) == 50
+
+
+async def test_a_delayed_card_has_the_events_own_time(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await tower.follow(app.storage, studio)
+        (entry,) = tower.fail(range(1))
+        entry.last_update = utc_now().replace(microsecond=0) - timedelta(hours=30)
+        await look(app)
+        await wait_for_numbers(studio, studio.structure, range(1))
+        (card,) = cards(studio)
+        assert datetime.fromisoformat(card["timestamp"]) == entry.last_update
+        assert f"{entry.last_update:%Y-%m-%d at %H:%M} UTC" in card["description"]
+        row = await app.storage.inbox.get(1)
+        assert row is not None
+        assert (row.source, row.trace[0].stage) == (InboxSource.HISTORY, "catch_up")
+
+
+async def test_whose_answer_was_lost_is_not_shown_twice(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await tower.follow(app.storage, studio)
+        assert await tower.fire(range(4)) == [2] * 4
+        await wait_for_numbers(studio, studio.structure, range(4))
+        assert tower.webhook is not None
+        for entry in tower.webhook.history:
+            entry.status = 3
+        tower.fail(range(4, 6))
+        await look(app)
+        await wait_for_numbers(studio, studio.structure, range(6))
+
+
+async def test_equal_bodies_are_two_events(studio: Studio, tower: Tower, run: Run) -> None:
+    """Resolved, and shown; then twice while nobody listened."""
+    async with run() as app:
+        await tower.follow(app.storage, studio)
+        data = {"input": {"commentId": "c0ffee", "archived": True, "projectId": tower.project.id}}
+        (shown,) = await tower.server.fire(tower.project, "comment_archived", data, user=tower.ilse)
+        for _ in range(2):
+            assert tower.resolve("c0ffee").body == shown.body
+        await look(app)
+
+        async def three() -> bool:
+            return len(cards(studio)) >= 3
+
+        await until(three)
+        await look(app)
+        assert len(cards(studio)) == 3
+        assert await app.storage.outbox.waiting_count() == 0
+
+
+async def test_what_is_stuck_in_the_middle_of_a_call_is_taken_and_what_waits_is_left(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await tower.follow(app.storage, studio)
+        (stuck,) = tower.fail(range(1), status=1)
+        stuck.last_update -= timedelta(minutes=10)
+        tower.fail(range(1, 2), status=1)  # being called at this moment
+        tower.fail(range(2, 3), status=0)  # will still come
+        await look(app)
+        await wait_for_numbers(studio, studio.structure, range(1))
+        assert await app.storage.history.last_id() == 1
+
+
+async def test_an_equal_body_that_is_under_way_makes_a_failed_one_wait(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await tower.follow(app.storage, studio)
+        tower.resolve("c0ffee")
+        waiting = tower.resolve("c0ffee", status=0)
+        app.catch_up.missed()
+        await asyncio.sleep(0.5)
+        assert await app.storage.history.last_id() == 0
+        waiting.status = 3
+        await look(app)
+
+        async def both() -> bool:
+            return len(cards(studio)) == 2
+
+        await until(both)
+
+
+async def test_events_that_arrive_while_it_catches_up_are_shown_once(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await tower.follow(app.storage, studio)
+        tower.fail(range(20))
+        tower.server.faults.delay_s = 0.1
+        app.catch_up.missed()
+        assert await tower.fire(range(20, 40)) == [2] * 20
+
+        async def all_there() -> bool:
+            return len(numbers_in(studio, studio.structure)) >= 40
+
+        await until(all_there, 30)
+        shown = numbers_in(studio, studio.structure)
+        assert sorted(shown) == list(range(40))
+        assert [number for number in shown if number < 20] == list(range(20))
+
+
+async def test_after_a_full_disk_what_was_refused_comes_at_once(
+    studio: Studio, tower: Tower, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with run() as app:
+        await tower.follow(app.storage, studio)
+        async with app.storage._database.writing() as connection:
+            await connection.execute(
+                text("CREATE TRIGGER full BEFORE INSERT ON inbox BEGIN "
+                     "SELECT RAISE(ABORT, 'disk full'); END")
+            )  # fmt: skip
+        assert await tower.fire(range(5)) == [3] * 5
+        async with app.storage._database.writing() as connection:
+            await connection.execute(text("DROP TRIGGER full"))
+        app.catch_up.missed()
+        await wait_for_numbers(studio, studio.structure, range(5))
+
+
+async def test_a_body_of_another_project_is_not_taken(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        hook = await tower.follow(app.storage, studio)
+        foreign, malformed, good = tower.fail(range(3))
+        foreign.payload = foreign.payload.replace(tower.project.id, "0123456789")
+        malformed.payload = "[]"
+        assert good.status == 3
+        await look(app)
+        await wait_for_numbers(studio, studio.structure, range(2, 3))
+        assert await app.storage.history.last_id() == 1
+        assert await app.storage.history.dealt_with(hook.id) == {
+            foreign.id,
+            malformed.id,
+            good.id,
+        }
+
+
+async def test_a_history_that_begins_after_the_last_known_event_is_said_to_be_too_short(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        hook = await tower.follow(app.storage, studio)
+        await app.storage.hooks.touch(hook.id, None, utc_now() - timedelta(days=3))
+        tower.fail(range(2))
+        await look(app)
+        await wait_for_numbers(studio, studio.structure, range(2))
+        first, second = cards(studio)
+        assert "reaches back to" in first["description"]
+        assert "reaches back to" not in second["description"]
+
+
+async def test_a_long_history_of_large_bodies_is_read_in_steps(
+    studio: Studio, tower: Tower, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catch_up, "FIRST_STEP", 4)
+    async with run() as app:
+        await tower.follow(app.storage, studio)
+        tower.fail(range(30))
+        await look(app)
+        await wait_for_numbers(studio, studio.structure, range(30))
+        asked = [a.variables for a in tower.server.asked("History") if a.variables["bodies"]]
+        assert [variables["limit"] for variables in asked] == [4, 16, 30]
+
+
+async def test_what_is_too_much_to_fetch_is_said(
+    studio: Studio, tower: Tower, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catch_up, "FIRST_STEP", 3)
+    monkeypatch.setattr(catch_up, "BODIES_AT_ONCE_BYTES", 1)
+    async with run() as app:
+        await tower.follow(app.storage, studio)
+        tower.fail(range(9))
+        await look(app)
+        await wait_for_numbers(studio, studio.structure, range(6, 9))
+        assert "6 older entries" in cards(studio)[0]["description"]
+
+
+async def test_a_server_that_is_down_at_the_start_is_asked_again(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await tower.follow(app.storage, studio)
+    tower.fail(range(3))
+    tower.server.faults.status = 502
+    async with run() as app:
+        await asyncio.sleep(0.5)
+        assert await app.storage.history.last_id() == 0
+        tower.server.faults.clear()
+        await wait_for_numbers(studio, studio.structure, range(3))
+
+
+# ── without the owner's rights ────────────────────────────────────────────────────────────────
+
+
+async def by_hand(app: App, studio: Studio, tower: Tower) -> Hook:
+    """Ilse is no owner; somebody else made the webhook by hand, and it has brought version 0."""
+    hook = await tower.follow(app.storage, studio, made=False)
+    tower.server.set_role(tower.project, tower.ilse, "stream:contributor")
+    assert await tower.fire(range(1)) == [2]
+    await wait_for_numbers(studio, studio.structure, range(1))
+    await app.storage.facts.set(catch_up.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat())
+    async with app.storage._database.writing() as connection:
+        ago = utc_now() - timedelta(hours=6)
+        await connection.execute(text("UPDATE hooks SET caught_up_at = NULL"))
+        await connection.execute(
+            text("UPDATE hooks SET last_event_at = :ago"), {"ago": f"{ago:%Y-%m-%d %H:%M:%S.%f}"}
+        )
+    return hook
+
+
+async def test_the_activity_list_fills_in_what_it_can(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await by_hand(app, studio, tower)
+        for number in (1, 2):
+            tower.version(number, at=utc_now() - timedelta(hours=3 - number))
+        tower.version(3)  # its webhook may still come
+        tower.server.add_model(tower.project, "never brought by the webhook")
+        await look(app)
+        await wait_for_numbers(studio, studio.structure, range(3))
+        await look(app)
+        assert numbers_in(studio, studio.structure) == [0, 1, 2]
+        assert "no webhook told of this" in cards(studio)[1]["description"]
+
+
+async def test_a_webhook_that_comes_after_all_is_not_shown_again(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await by_hand(app, studio, tower)
+        data = tower.version(1, at=utc_now() - timedelta(hours=1))
+        await look(app)
+        await wait_for_numbers(studio, studio.structure, range(2))
+        await tower.server.fire(tower.project, "commit_create", data, user=tower.ilse)
+        last = await app.storage.history.last_id()
+
+        async def trace() -> tuple[TraceLine, ...] | None:
+            row = await app.storage.inbox.get(last)
+            return row.trace if row is not None and row.state is InboxState.DONE else None
+
+        assert "Not shown again" in str(await until(trace))
+        assert await tower.fire(range(2, 3)) == [2]
+        await wait_for_numbers(studio, studio.structure, range(3))
+
+
+async def test_an_owner_who_is_one_no_longer_still_has_the_activity_list(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await by_hand(app, studio, tower)
+        assert tower.hook is not None
+        assert tower.webhook is not None
+        assert tower.hook.account_id is not None
+        await app.storage.hooks.made(tower.hook.id, tower.hook.account_id, tower.webhook.id)
+        tower.version(1, at=utc_now() - timedelta(hours=1))
+        await look(app)
+        await wait_for_numbers(studio, studio.structure, range(2))
