@@ -1,4 +1,4 @@
-"""The command line: `python -m bot run | demo | check | migrate | key | deliveries | soak`.
+"""The command line: `python -m bot run | demo | check | migrate | key | keys | deliveries | soak`.
 
 What a command needs is imported when it runs, so that each starts fast.
 """
@@ -142,6 +142,26 @@ def key() -> None:
     from cryptography.fernet import Fernet
 
     click.echo(Fernet.generate_key().decode())
+
+
+@cli.group()
+def keys() -> None:
+    """Change the keys that seal the secrets in the database."""
+
+
+@keys.command("rotate")
+@click.pass_context
+def rotate_keys(context: click.Context) -> None:
+    """Seal everything anew under the first of ENCRYPTION_KEYS, while the bot runs.
+
+    Before: put a new key in front of the old ones and restart the bot. After: take the old ones
+    out.
+    """
+    settings = context.obj.load()
+
+    from bot.keys import rotate
+
+    context.exit(0 if asyncio.run(rotate(settings, _print)) else FAILED)
 
 
 @cli.group()

@@ -153,7 +153,7 @@ async def _database_rows(settings: Settings) -> Sequence[Row]:
         good = Row(Mark.GOOD, "Database", told)
         if not keys:
             return [good, _keys_skipped(settings)]
-        return [good, _keys_row(await storage.hooks.unopenable())]
+        return [good, _keys_row(await storage.sealed.unopenable())]
 
 
 def _closed_folder(database_url: str) -> Path | None:
@@ -165,12 +165,13 @@ def _closed_folder(database_url: str) -> Path | None:
     return None if os.access(above, os.W_OK | os.X_OK) else above
 
 
-def _keys_row(unopenable: int) -> Row:
+def _keys_row(unopenable: Mapping[str, int]) -> Row:
     if not unopenable:
         return Row(Mark.GOOD, "Encryption keys", "open everything that is sealed.")
+    what = ", ".join(_counted(count, kind) for kind, count in unopenable.items())
     told = (
-        f"none of ENCRYPTION_KEYS opens the secrets of {_counted(unopenable, 'hook')}. Put the "
-        "key that sealed them behind the others, after a comma."
+        f"none of ENCRYPTION_KEYS opens {what}. Put the key that sealed them behind the others, "
+        "after a comma."
     )
     return Row(Mark.BAD, "Encryption keys", told)
 

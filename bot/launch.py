@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "test": "run the checks and tests; words after it go to pytest alone",
     "migrate": "bring the database's tables up to date (run does that too)",
     "key": "print a new key for ENCRYPTION_KEYS",
+    "keys": "keys rotate: seal all secrets anew under the first key, while the bot runs",
     "deliveries": "list the cards that wait or were refused; try them again or drop them",
     "soak": "kill the bot again and again amid faults; see that it loses and doubles nothing",
 }

@@ -22,12 +22,14 @@ from bot.db.outbox import Outbox
 from bot.db.removals import Removals
 from bot.db.retention import Retention
 from bot.db.schema import migrate
+from bot.db.sealed import Sealed
 from bot.db.subscriptions import Subscriptions
 from bot.db.vault import Vault
 
 __all__ = ["Storage", "migrate", "schema_version"]
 
 LAST_PING = "storage.last_ping"
+FIRST_KEY_FACT = "keys.first"  # of the bot that was started last
 
 
 def utc_now() -> datetime:
@@ -48,6 +50,7 @@ class Storage:
         self.hooks = Hooks(database, vault, now)
         self.accounts = Accounts(database, vault, now, self.hooks.forget)
         self.link_requests = LinkRequests(database, vault, now)
+        self.sealed = Sealed(database, vault, now)
         self.subscriptions = Subscriptions(database, now, self.hooks.forget)
         self.inbox = Inbox(database, now)
         self.history = History(database, now)

@@ -18,7 +18,6 @@ from bot.db.notices import write_notices
 from bot.db.rows import Hook, HookKind, HookState, PauseReason, SubscriptionState
 from bot.db.tables import hooks, models, subscriptions
 from bot.db.vault import Vault
-from bot.errors import SealError
 
 SECRET_BYTES = 32
 LONGEST_KEY = 64  # our keys have 43 characters; longer ones need no look-up
@@ -103,12 +102,6 @@ class Hooks:
         statement = select(models.c.model_id, models.c.name).where(models.c.hook_id == hook_id)
         async with self._database.reading() as connection:
             return {row.model_id: row.name for row in await connection.execute(statement)}
-
-    async def unopenable(self) -> int:
-        """How many hooks have a secret that none of the encryption keys opens."""
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(select(hooks))).mappings().all()
-        return sum(not self._opens(row) for row in rows)
 
     async def create(
         self,
@@ -374,13 +367,6 @@ class Hooks:
 
     def _sealed(self, guild_id: int, key: str) -> str:
         return self._vault.seal(secrets.token_urlsafe(SECRET_BYTES), _context(guild_id, key))
-
-    def _opens(self, row: Row) -> bool:
-        try:
-            self._secrets(row)
-        except SealError:
-            return False
-        return True
 
     def _secrets(self, row: Row) -> tuple[str, ...]:
         sealed = [row["secret_sealed"]]

@@ -1,5 +1,6 @@
 """Secrets sealed for the database, with keys that live in the environment and can be rotated."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from functools import lru_cache
@@ -20,7 +21,10 @@ class Vault:
     def __init__(self, keys: Sequence[str]) -> None:
         if not keys:
             raise SealError("there is no encryption key")
-        self._fernets = MultiFernet([_fernet(key, n) for n, key in enumerate(keys, start=1)])
+        fernets = [_fernet(key, n) for n, key in enumerate(keys, start=1)]
+        self._first, self._fernets = fernets[0], MultiFernet(fernets)
+        # Says which key it is, and nothing about it: keys are random.
+        self.first_key_id = hashlib.sha256(keys[0].encode()).hexdigest()[:16]
         self._opened = lru_cache(maxsize=OPENED_KEPT)(self._decrypt)
 
     def seal(self, text: str, context: str) -> str:
@@ -36,6 +40,20 @@ class Vault:
         if sealed_for != context:
             raise SealError("a sealed value stands where it does not belong")
         return text
+
+    def reseal(self, sealed: str) -> str | None:
+        """The same text sealed under the first key; None if that seals it already.
+
+        Errors: SealError if no key opens it.
+        """
+        try:
+            self._first.decrypt(sealed)
+        except (InvalidToken, ValueError):
+            try:
+                return self._fernets.rotate(sealed).decode()
+            except (InvalidToken, ValueError):
+                raise SealError("a sealed value opens with none of the encryption keys") from None
+        return None
 
     def _decrypt(self, sealed: str) -> tuple[str, str]:
         try:

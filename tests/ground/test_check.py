@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from bot import check
 from bot.check import Mark, Row
 from bot.config import Organisation, Settings
-from bot.db.rows import HookKind
+from bot.db.rows import HookKind, LinkDetails
 from bot.db.vault import Vault
 from bot.storage import Storage, migrate
 
@@ -354,11 +354,12 @@ async def test_secrets_that_no_key_opens_are_said(database: str) -> None:
         await storage.hooks.create(
             710_000_000_000_000_001, "https://a.test", "a1b2c3d4e5", HookKind.OWN, 1, None
         )
+        await storage.link_requests.add("nonce", 1, "https://a.test", LinkDetails())
     _, good = await check.check_database(with_key(database))
     assert good.mark is Mark.GOOD
     _, bad = await check.check_database(with_key(database, Fernet.generate_key().decode()))
     assert bad.mark is Mark.BAD
-    assert "opens the secrets of 1 hook." in bad.told
+    assert "opens 1 webhook secret, 1 request to link." in bad.told
 
 
 async def test_no_key_at_all_is_said(database: str) -> None:

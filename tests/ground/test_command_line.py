@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from bot.config import environment_names
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["run", "demo", "check", "migrate", "key", "deliveries", "soak"]
+COMMANDS = ["run", "demo", "check", "migrate", "key", "keys", "deliveries", "soak"]
 
 
 def bot(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

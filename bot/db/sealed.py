@@ -1,0 +1,154 @@
+"""What is sealed in the database: whether a key opens it, and sealing it under the first one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, select, update
+
+from bot.db.engine import Database
+from bot.db.tables import accounts, hooks, link_requests
+from bot.db.vault import Vault
+from bot.errors import SealError
+
+STEP_ROWS = 100  # sealed anew in one transaction: some milliseconds, which no webhook notices
+PASSES = 3  # over what a running bot sealed meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One column of sealed values, and what people call them."""
+
+    name: str
+    key: Column[Any]
+    sealed: Column[Any]
+    until: Column[Any] | None = None  # from then on it is never opened again
+
+    def wanted(self, now: datetime) -> ColumnElement[bool]:
+        """The rows that hold one that is still of use."""
+        condition = self.sealed.is_not(None)
+        return condition if self.until is None else condition & (self.until > now)
+
+
+KINDS = (
+    Kind("webhook secret", hooks.c.id, hooks.c.secret_sealed),
+    Kind(
+        "former webhook secret",
+        hooks.c.id,
+        hooks.c.previous_secret_sealed,
+        hooks.c.previous_secret_until,
+    ),
+    Kind("webhook id", hooks.c.id, hooks.c.webhook_sealed),
+    Kind("linked account", accounts.c.id, accounts.c.tokens_sealed),
+    Kind("request to link", link_requests.c.nonce_digest, link_requests.c.sealed),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """What became of the values of one kind.
+
+    `resealed` were sealed anew; then `already` have the first key, no key opens `unopenable`, and
+    `left` may have an old key still.
+    """
+
+    name: str
+    resealed: int
+    already: int
+    unopenable: int
+    left: int
+
+
+class _Done(Enum):
+    ALREADY = auto()
+    SHUT = auto()
+
+
+class Sealed:
+    """Looks after what is sealed, whoever's it is; contexts stay as they are."""
+
+    def __init__(self, database: Database, vault: Vault, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._vault = vault
+        self._now = now
+
+    async def unopenable(self) -> Mapping[str, int]:
+        """How many values no key opens, by kind; kinds without any are left out."""
+        shut: dict[str, int] = {}
+        for kind in KINDS:
+            async for rows in self._steps(kind):
+                tries = await asyncio.to_thread(self._resealed, rows)
+                count = sum(new is _Done.SHUT for new in tries)
+                if count:
+                    shut[kind.name] = shut.get(kind.name, 0) + count
+        return shut
+
+    async def rotate(self) -> Sequence[Rotated]:
+        """Seal everything under the first key, in small steps, beside running bots.
+
+        A value that was changed meanwhile is left to whoever changed it, and looked at again.
+        """
+        return [await self._rotate(kind) for kind in KINDS]
+
+    async def _rotate(self, kind: Kind) -> Rotated:
+        resealed = 0
+        for _ in range(PASSES):
+            seen = await self._pass(kind)
+            resealed += seen.resealed
+            if not seen.resealed and not seen.left:
+                break
+        return Rotated(kind.name, resealed, seen.already, seen.unopenable, seen.left)
+
+    async def _pass(self, kind: Kind) -> Rotated:
+        resealed = already = shut = left = 0
+        async for rows in self._steps(kind):
+            tries = await asyncio.to_thread(self._resealed, rows)
+            already += sum(new is _Done.ALREADY for new in tries)
+            shut += sum(new is _Done.SHUT for new in tries)
+            pairs = zip(rows, tries, strict=True)
+            changes = [(*row, new) for row, new in pairs if isinstance(new, str)]
+            done = await self._write(kind, changes)
+            resealed += done
+            left += len(changes) - done
+        return Rotated(kind.name, resealed, already, shut, left)
+
+    def _resealed(self, rows: Sequence[tuple[Any, str]]) -> list[str | _Done]:
+        return [self._one(sealed) for _, sealed in rows]
+
+    def _one(self, sealed: str) -> str | _Done:
+        try:
+            return self._vault.reseal(sealed) or _Done.ALREADY
+        except SealError:
+            return _Done.SHUT
+
+    async def _write(self, kind: Kind, changes: Sequence[tuple[Any, str, str]]) -> int:
+        """Put the new values in the place of the old ones; how many still stood there."""
+        if not changes:
+            return 0
+        done = 0
+        async with self._database.writing() as connection:
+            for key, old, new in changes:
+                there = (kind.key == key, kind.sealed == old)
+                change = update(kind.sealed.table).where(*there).values({kind.sealed: new})
+                done += (await connection.execute(change)).rowcount
+        return done
+
+    async def _steps(self, kind: Kind) -> AsyncIterator[list[tuple[Any, str]]]:
+        """All rows with a value of this kind, some at a time: (key, sealed)."""
+        statement = (
+            select(kind.key, kind.sealed)
+            .where(kind.wanted(self._now()))
+            .order_by(kind.key)
+            .limit(STEP_ROWS)
+        )
+        page = statement
+        while True:
+            async with self._database.reading() as connection:
+                rows = [(row[0], row[1]) for row in await connection.execute(page)]
+            if not rows:
+                return
+            yield rows
+            page = statement.where(kind.key > rows[-1][0])
