@@ -24,6 +24,7 @@ from bot.db.engine import parse_url, sqlite_path
 from bot.db.schema import needs_migration
 from bot.db.vault import Vault
 from bot.errors import ConfigError, SchemaTooNew, StorageUnavailable
+from bot.speckle.answers import SCOPES, SpeckleApp
 from bot.storage import Storage, schema_version
 
 DISCORD_API: Final = "https://discord.com/api/v10"
@@ -38,6 +39,10 @@ MAX_ANSWER_BYTES: Final = 256 * 1024
 SERVER_QUERY: Final = "query { serverInfo { name version } }"
 # No such project: the answer says NOT_FOUND, unless the scope to read projects is missing.
 SCOPE_QUERY: Final = 'query { project(id: "0000000000") { id } }'
+APP_QUERY: Final = "query App($id: String!) { app(id: $id) { redirectUrl scopes { name } } }"
+MAX_REDIRECT: Final = 100  # characters that a Speckle server keeps
+TOKENS_PATH: Final = "/settings/user/developer"
+KILLS: Final = "People have to link their accounts again after a change there."
 
 
 class Mark(StrEnum):
@@ -111,6 +116,7 @@ def _tries(settings: Settings, http: aiohttp.ClientSession) -> list[Rows]:
         check_discord(settings, http),
         *(check_server(http, server) for server in settings.speckle_servers),
         check_speckle_token(settings, http),
+        check_sign_in(settings, http),
         check_public_url(settings, http),
         check_shared_hook(settings),
     ]
@@ -310,13 +316,66 @@ async def check_speckle_token(settings: Settings, http: aiohttp.ClientSession) -
     return [Row(Mark.GOOD, what, f"{server} accepts it.")]
 
 
+async def check_sign_in(settings: Settings, http: aiohttp.ClientSession) -> Sequence[Row]:
+    """Whether each application of SPECKLE_APPS is registered as people's signing in needs it."""
+    redirect = settings.redirect_url()
+    if not settings.speckle_apps:
+        mend = "" if redirect is None else f" An application for it has the redirect URL {redirect}"
+        told = "SPECKLE_APPS is not set; people link accounts with tokens that they make."
+        return [Row(Mark.SKIPPED, "Signing in", told + mend)]
+    if redirect is None:
+        told = "SPECKLE_APPS needs PUBLIC_URL, where people come back to. Until then they paste."
+        return [Row(Mark.BAD, "Signing in", told)]
+    if len(redirect) > MAX_REDIRECT:
+        told = (
+            f"the redirect URL {redirect} has {len(redirect)} characters, and Speckle takes "
+            f"{MAX_REDIRECT}. Choose a shorter PUBLIC_URL."
+        )
+        return [Row(Mark.BAD, "Signing in", told)]
+    return [await _app_row(http, app, redirect) for app in settings.apps().values()]
+
+
+async def _app_row(http: aiohttp.ClientSession, app: SpeckleApp, redirect: str) -> Row:
+    server, what = app.server_url, f"Signing in on {app.server_url}"
+    try:
+        answer = await _ask_speckle(http, server, APP_QUERY, None, {"id": app.id})
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return Row(Mark.SKIPPED, what, f"not tried, it cannot be reached: {_why(error)}.")
+    data = answer.at("data")
+    if answer.status != 200 or not isinstance(data, dict):
+        return Row(Mark.SKIPPED, what, f"not tried, it answers HTTP {answer.status}.")
+    if answer.at("data", "app") is None:
+        told = f"it knows no application with this id. {SECRET_MENDS['speckle_apps']}"
+        return Row(Mark.BAD, what, told)
+    registered = answer.at("data", "app", "redirectUrl")
+    if registered != redirect:
+        told = (
+            f"the application's redirect URL is {_one_line(str(registered))}. Change it to "
+            f"{redirect} in Speckle under {TOKENS_PATH}. {KILLS}"
+        )
+        return Row(Mark.BAD, what, told)
+    found = answer.at("data", "app", "scopes")
+    names = [one.get("name") for one in found or () if isinstance(one, dict)]
+    if missing := [scope for scope in SCOPES if scope not in names]:
+        told = f"the application lacks {', '.join(missing)}. Add it there. {KILLS}"
+        return Row(Mark.BAD, what, told)
+    return Row(Mark.GOOD, what, f"the application sends people back to {redirect}")
+
+
 async def _ask_speckle(
-    http: aiohttp.ClientSession, server: str, query: str, token: SecretStr | None
+    http: aiohttp.ClientSession,
+    server: str,
+    query: str,
+    token: SecretStr | None,
+    variables: Mapping[str, str] | None = None,
 ) -> Answer:
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
     # No redirects: the token is for this server alone.
     async with http.post(
-        f"{server}/graphql", json={"query": query}, headers=headers, allow_redirects=False
+        f"{server}/graphql",
+        json={"query": query} | ({"variables": dict(variables)} if variables else {}),
+        headers=headers,
+        allow_redirects=False,
     ) as response:
         return await _read(response)
 

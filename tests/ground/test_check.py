@@ -18,6 +18,7 @@ from bot.check import Mark, Row
 from bot.config import Organisation, Settings
 from bot.db.rows import HookKind, LinkDetails
 from bot.db.vault import Vault
+from bot.speckle.answers import SCOPES
 from bot.storage import Storage, migrate
 
 TOKEN: Final = "MTE4MDAwMDAwMDAwMDAwMDAwMQ.GabcDe.kJ8sL0pQ2rT4vW6xY8zA1bC3dE5fG7hI9jK1lM"
@@ -383,6 +384,67 @@ async def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     assert bad.mark is Mark.BAD
 
 
+# ── signing in ──
+
+REDIRECT = "https://bot.kestrel.example/link/callback"
+
+
+def registered(redirect: str = REDIRECT, *without: str) -> Any:
+    """What a server tells anybody of an application."""
+    scopes = [{"name": scope} for scope in SCOPES if scope not in without]
+    return {"data": {"app": {"redirectUrl": redirect, "scopes": scopes}}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "mark", "words"),
+    [
+        (registered(), 200, Mark.GOOD, f"sends people back to {REDIRECT}"),
+        (registered("https://old.example/cb"), 200, Mark.BAD, f"Change it to {REDIRECT}"),
+        (registered(REDIRECT, "streams:write"), 200, Mark.BAD, "lacks streams:write"),
+        ({"data": {"app": None}}, 200, Mark.BAD, "no application with this id"),
+        ({"errors": [{"message": "no"}]}, 200, Mark.SKIPPED, "not tried"),
+        ({"data": None}, 502, Mark.SKIPPED, "HTTP 502"),
+    ],
+)
+async def test_each_application_is_looked_up(
+    serve: Serve, http: ClientSession, answer: Any, status: int, mark: Mark, words: str
+) -> None:
+    server = await serve(speckle(answer=answer, status=status))
+    [row] = await check.check_sign_in(with_app(server), http)
+    assert (row.what, row.mark) == (f"Signing in on {server}", mark)
+    assert words in row.told
+    assert "app-secret" not in row.told
+
+
+def with_app(server: str, public_url: str | None = "https://bot.kestrel.example") -> Settings:
+    return Settings(
+        speckle_servers=(server,),
+        speckle_apps=(SecretStr("4a8173073e:app-secret"),),
+        public_url=public_url,
+    )
+
+
+async def test_a_redirect_url_that_speckle_cannot_keep_is_said(http: ClientSession) -> None:
+    long = f"https://bot.kestrel.example/{'deep/' * 13}down"
+    settings = with_app("https://speckle.kestrel.example", long)
+    [row] = await check.check_sign_in(settings, http)
+    assert row.mark is Mark.BAD
+    assert f"{long}/link/callback" in row.told
+    assert "Speckle takes 100" in row.told
+
+
+async def test_signing_in_without_an_application_or_a_public_url_is_said(
+    http: ClientSession,
+) -> None:
+    [row] = await check.check_sign_in(with_app("https://speckle.kestrel.example", None), http)
+    assert (row.mark, "needs PUBLIC_URL" in row.told) == (Mark.BAD, True)
+    settings = Settings(public_url="https://bot.kestrel.example")
+    [row] = await check.check_sign_in(settings, http)
+    assert (row.mark, REDIRECT in row.told) == (Mark.SKIPPED, True)
+    [row] = await check.check_sign_in(with_app(f"http://127.0.0.1:{free_port()}"), http)
+    assert (row.mark, "cannot be reached" in row.told) == (Mark.SKIPPED, True)
+
+
 # ── all together ──
 
 
@@ -412,6 +474,7 @@ async def test_everything_good_is_healthy(
         "Discord gateway",
         "Speckle server",
         "Speckle token",
+        "Signing in",
         "Public URL",
         "Shared hook",
     ]
