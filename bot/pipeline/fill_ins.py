@@ -144,7 +144,7 @@ class FillIns:
             if image is NoPicture.NOT_YET:
                 return None
             return partial(_changed, shown=None if isinstance(image, NoPicture) else image)
-        facts = await self._enrichment.facts(hook, delivery, row.received_at, QUESTION_S)
+        facts = await self._enrichment.facts(hook, delivery, row.event_at, QUESTION_S)
         server_url = pinned_server(hook, delivery, self._servers)
         names = await self._storage.hooks.model_names(hook.id)
         context = context_of(hook, server_url, row, names, facts)

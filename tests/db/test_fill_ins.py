@@ -1,5 +1,6 @@
 """What cards still lack, and the messages to be edited when it is there, on both databases."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -238,3 +239,22 @@ async def test_a_job_goes_with_its_subscriptions_cards(
     await storage.subscriptions.delete(subscription.id)
     assert not await storage.fill_ins.has_cards(job)
     assert await storage.fill_ins.due_in() is None  # the hook is gone, and its jobs with it
+
+
+async def test_a_card_is_never_sent_old_without_an_edit(
+    storage: Storage, subscription: Subscription, ingest: Ingest, clock: Clock
+) -> None:
+    for number in range(15):
+        await ingest(subscription, title=f"card {number}")
+        job = await the_job(storage, clock)
+        opened, changed = await asyncio.gather(
+            storage.outbox.open_batch(STRUCTURE, 10), storage.fill_ins.fill(job, with_picture)
+        )
+        assert opened is not None
+        await storage.outbox.settle_sent(opened[0].id, number + 1, clock())
+        [row] = opened[1]
+        edit = await storage.edits.next(STRUCTURE)
+        assert changed == [row.id]
+        assert row.card["image"] is not None or edit is not None
+        if edit is not None:
+            await storage.edits.done(edit)
