@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -299,7 +300,9 @@ async def test_what_somebody_changed_is_set_right_and_told(office: Office) -> No
     await office.subscribe(events="versions")
     assert await looked(office) == []
     (made,) = office.made
-    made.url, made.secret = "https://elsewhere.example", None
+    broken: dict[str, Any] = {"url": "https://elsewhere.example", "secret": None}
+    for name, value in broken.items():
+        setattr(made, name, value)
     made.triggers = ["stream_update"]
     (kept,) = await looked(office)
     assert isinstance(kept, Kept)

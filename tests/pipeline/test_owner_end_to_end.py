@@ -1,0 +1,207 @@
+"""A token pasted once, then one line in Discord: the webhook is made, used, changed, removed."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from bot.app import App
+from bot.db.rows import HookState
+from bot.sandbox import Answer, SandboxChannel, SandboxMessage
+from tests.pipeline.conftest import StartBot, Studio
+from tests.speckle_server import Project, SpeckleServer, User, commit_create_data
+
+WITHIN_S = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+async def until(seen: Callable[[], object]) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            if seen():
+                return
+            await asyncio.sleep(0.05)
+
+
+def text_of(answer: Answer | SandboxMessage) -> str:
+    return f"{answer.content}\n{answer.embeds}"
+
+
+@dataclass(frozen=True)
+class House:
+    """Ilse owns Kestrel Tower at a Speckle server on this machine; Maren types with her token."""
+
+    studio: Studio
+    server: SpeckleServer
+    ilse: User
+    tower: Project
+    start: Callable[[], AbstractAsyncContextManager[App]]
+
+    async def type(
+        self, name: str, *, where: SandboxChannel | None = None, **options: object
+    ) -> Answer:
+        studio = self.studio
+        answer = await studio.sandbox.command(
+            studio.guild, where or studio.structure, studio.maren, name, **options
+        )
+        return await answer.settled()
+
+    async def paste(self, offer: Answer, token: str) -> Answer:
+        form = await self.studio.sandbox.press(offer, "Paste it", self.studio.maren)
+        return await self.studio.sandbox.submit_modal(form, {"Token": token}, self.studio.maren)
+
+    async def new_version(self, message: str) -> None:
+        model = self.server.add_model(self.tower, f"structure/{message}")
+        version = self.server.add_version(self.tower, model, author=self.ilse, message=message)
+        called = await self.server.fire(
+            self.tower, "commit_create", commit_create_data(version), user=self.ilse
+        )
+        assert [call.status for call in called] == [2]
+
+    def shown(self, channel: SandboxChannel) -> str:
+        return str([(m.content, m.embeds) for m in self.studio.sandbox.messages(channel.id)])
+
+
+@pytest.fixture
+async def house(studio: Studio, start_bot: StartBot) -> AsyncIterator[House]:
+    async with SpeckleServer.start() as server:
+        ilse = server.add_user("Ilse Brandt")
+        tower = server.add_project("Kestrel Tower", owner=ilse, visibility="PUBLIC")
+        port = free_port()
+
+        @asynccontextmanager
+        async def start() -> AsyncIterator[App]:
+            async with start_bot(
+                public_url=f"http://127.0.0.1:{port}",
+                webhook_port=port,
+                speckle_servers=(server.url,),
+                speckle={"enrich_deadline_s": 3.0},
+            ) as app:
+                yield app
+
+        yield House(studio, server, ilse, tower, start)
+
+
+async def test_with_an_owners_token_pasted_once_subscribe_needs_one_line_and_no_browser(
+    house: House,
+) -> None:
+    studio, server = house.studio, house.server
+    async with house.start() as app:
+        linked = await house.paste(await house.type("link"), server.token(house.ilse))
+        assert "linked" in text_of(linked).lower()
+
+        (choice,) = await studio.sandbox.autocomplete(
+            studio.guild, studio.structure, studio.maren, "subscribe", "stream_id", "kestrel"
+        )
+        assert choice["name"] == "Kestrel Tower"
+        answer = await house.type("subscribe", stream_id=choice["value"], events="version_created")
+        assert "made for you" in text_of(answer)
+        assert "Secret" not in text_of(answer)
+        (made,) = server.webhooks(house.tower)
+        assert made.triggers == ["commit_create"]
+        assert "Studio Kestrel" in (made.description or "")
+        await house.new_version("slab poured")
+        await until(lambda: "slab poured" in house.shown(studio.structure))
+
+        await house.type("subscribe", stream_id=choice["value"], events="comments, version_created")
+        assert "comment_created" in made.triggers
+        await house.type(
+            "subscribe", where=studio.facade, stream_id=choice["value"], events="models"
+        )
+        assert "branch_create" in made.triggers
+        await house.type("unsubscribe", where=studio.facade, project=choice["value"])
+        assert "branch_create" not in made.triggers
+        gone = await house.type("unsubscribe", project=choice["value"])
+        assert "removed" in text_of(gone)
+        assert server.webhooks(house.tower) == []
+        assert await app.storage.hooks.of_guild(studio.guild.id) == []
+
+
+async def test_a_subscribe_that_waited_for_the_link_completes_itself(house: House) -> None:
+    studio, server = house.studio, house.server
+    async with house.start() as app:
+        link = f"{server.url}/projects/{house.tower.id}"
+        answer = await house.type("subscribe", stream_id=link, events="versions")
+        assert "no account" in text_of(answer)
+        assert await app.storage.hooks.of_guild(studio.guild.id) == []
+        await studio.sandbox.press(answer, "Link my account", studio.maren)
+        await house.paste(answer, server.token(house.ilse))
+        await until(lambda: server.webhooks(house.tower))
+        await until(lambda: "now follows" in house.shown(studio.structure))
+        (hook,) = await app.storage.hooks.of_guild(studio.guild.id)
+        assert hook.state is HookState.LIVE
+        await house.new_version("roof closed")
+        await until(lambda: "roof closed" in house.shown(studio.structure))
+
+
+async def test_who_lost_the_right_meanwhile_does_not_complete_it(house: House) -> None:
+    studio, server = house.studio, house.server
+    async with house.start() as app:
+        link = f"{server.url}/projects/{house.tower.id}"
+        answer = await house.type("subscribe", stream_id=link)
+        offer = await studio.sandbox.press(answer, "Link my account", studio.maren)
+        studio.maren.roles.clear()
+        await house.paste(offer, server.token(house.ilse))
+        await until(lambda: "Manage Webhooks" in told(studio, offer, answer))
+        assert server.webhooks(house.tower) == []
+        assert await app.storage.hooks.of_guild(studio.guild.id) == []
+
+
+def told(studio: Studio, *answers: Answer) -> str:
+    return str([m.content for answer in answers for m in answer.followups])
+
+
+async def test_a_private_project_says_who_will_see_it_and_the_buttons_outlive_a_restart(
+    house: House,
+) -> None:
+    studio, server = house.studio, house.server
+    house.tower.visibility = "PRIVATE"
+    link = f"{server.url}/projects/{house.tower.id}"
+    async with house.start():
+        await house.paste(await house.type("link"), server.token(house.ilse))
+        asked = await house.type("subscribe", stream_id=link)
+        assert "Everyone in this server" in text_of(asked)
+        assert server.webhooks(house.tower) == []
+    async with house.start() as app:
+        await studio.sandbox.press(asked, "Show it there", studio.maren)
+        await until(lambda: "made for you" in text_of(asked))
+        assert len(server.webhooks(house.tower)) == 1
+        cancelled = await house.type("subscribe", where=studio.facade, stream_id=link)
+        await studio.sandbox.press(cancelled, "Cancel", studio.maren)
+        await until(lambda: "Nothing was changed" in text_of(cancelled))
+        hook_id = (await app.storage.hooks.of_guild(studio.guild.id))[0].id
+        assert len(await app.storage.subscriptions.of_hook(hook_id)) == 1
+
+
+async def test_a_webhook_deleted_at_speckle_is_made_again_at_the_start_and_told_there(
+    house: House,
+) -> None:
+    studio, server = house.studio, house.server
+    async with house.start():
+        await house.paste(await house.type("link"), server.token(house.ilse))
+        await house.type("subscribe", stream_id=f"{server.url}/projects/{house.tower.id}")
+    house.tower.webhooks.clear()
+    async with house.start():
+        await until(lambda: "made it again" in house.shown(studio.structure))
+        await house.new_version("back again")
+        await until(lambda: "back again" in house.shown(studio.structure))
+
+
+async def test_unlinking_removes_the_webhook_and_pauses_the_channel(house: House) -> None:
+    studio, server = house.studio, house.server
+    async with house.start():
+        await house.paste(await house.type("link"), server.token(house.ilse))
+        await house.type("subscribe", stream_id=f"{server.url}/projects/{house.tower.id}")
+        await studio.sandbox.press(await house.type("unlink"), "Yes, unlink it", studio.maren)
+        await until(lambda: not server.webhooks(house.tower))
+        listed = await house.type("subscriptions")
+        assert "access to the project was lost" in text_of(listed)
