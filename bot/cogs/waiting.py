@@ -183,4 +183,7 @@ async def linked(bot: "SpeckleBot", account: Account, command: Mapping[str, Any]
         said = await carry_out(bot, caller, command)
     except CommandRefused as refused:
         said = Reply(refused.message)
+    except Exception:  # the account is linked all the same
+        log.exception("waiting.failed", account_id=account.id)
+        said = Reply(webhook_wording.NOT_COMPLETED)
     await tell_later(bot, command.get("answer_to"), account.discord_user_id, said)

@@ -344,3 +344,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 NOT_SHOWN = "Nothing was changed: the channel does not follow the project."
+NOT_COMPLETED = (
+    "Your account is linked, but the `/subscribe` that waited for it did not work. Type it again; "
+    "if it fails again, tell the person who runs the bot: the log has the details."
+)

@@ -203,7 +203,9 @@ class SubscriptionService:
             return await self.webhooks.keep(hook.id)
         why_not_made = await self.webhooks.why_not_made(seen.account, project)
         if why_not_made is None:
-            return await self.webhooks.keep(hook.id, seen.account.id)
+            kept = await self.webhooks.keep(hook.id, seen.account.id)
+            works_by_hand = hook.state is HookState.LIVE and hook.webhook_id is None
+            return None if works_by_hand and isinstance(kept, NotKept) else kept
         if hook.state is HookState.LIVE:  # somebody else made it, by hand or with their account
             return await self.webhooks.keep(hook.id)
         return why_not_made
