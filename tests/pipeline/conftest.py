@@ -4,9 +4,11 @@ import asyncio
 import base64
 import io
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from bot.db.rows import Hook
 from bot.sandbox import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from bot.speckle.signature import sign
 from tests.openapi_contract import available, complaints
+from tests.pipeline.tower import Tower
+from tests.speckle_server import SpeckleServer
 
 DELIVERIES = Path(__file__).parent.parent / "fixtures" / "deliveries"
 READY_WITHIN_S = 15.0
@@ -140,3 +144,29 @@ async def post(app: App, hook: Hook, delivery: Recorded) -> int:
         http.post(url, data=io.BytesIO(delivery.body), headers=headers) as answer,
     ):
         return answer.status
+
+
+@pytest.fixture
+async def tower() -> AsyncIterator[Tower]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with SpeckleServer.start() as server:
+        ilse = server.add_user("Ilse Brandt")
+        project = server.add_project("Kestrel Tower", owner=ilse)
+        model = server.add_model(project, "structure/level 1")
+        yield Tower(server, ilse, server.token(ilse), project, model, port)
+
+
+Run = Callable[..., AbstractAsyncContextManager[App]]
+
+
+@pytest.fixture
+def run(start_bot: StartBot, tower: Tower) -> Run:
+    """The bot, listening where the project's webhook leads."""
+    return partial(
+        start_bot,
+        webhook_port=tower.port,
+        public_url=None,
+        speckle_servers=(tower.server.url,),
+    )

@@ -2,12 +2,7 @@
 
 import asyncio
 import os
-import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,119 +11,16 @@ from sqlalchemy import text
 
 from bot.app import App
 from bot.config import environment_names
-from bot.db.rows import Hook, HookKind, InboxSource, InboxState, LinkDetails, TraceLine
+from bot.db.rows import Hook, InboxSource, InboxState, TraceLine
 from bot.db.vault import Vault
 from bot.pipeline import catch_up
 from bot.soak.bot_process import BotProcess
-from bot.speckle.answers import SCOPES, Tokens
-from bot.speckle.filters import Filters
 from bot.storage import Storage, utc_now
-from tests.pipeline.conftest import StartBot, Studio
+from tests.pipeline.conftest import Run, Studio
 from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers
-from tests.speckle_server import (
-    HistoryEntry,
-    Model,
-    Project,
-    SpeckleServer,
-    User,
-    Webhook,
-    commit_create_data,
-)
+from tests.pipeline.tower import Tower
 
 KEYS_AGO = timedelta(days=2)
-
-
-@dataclass
-class Tower:
-    """Kestrel Tower on a Speckle server, and the hook that its webhook leads to."""
-
-    server: SpeckleServer
-    ilse: User
-    token: str
-    project: Project
-    model: Model
-    port: int
-    webhook: Webhook | None = None
-    hook: Hook | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    async def follow(self, storage: Storage, studio: Studio, *, made: bool = True) -> Hook:
-        """#structure follows the project; `made`: with a webhook that the bot made."""
-        nonce = "a nonce of a request to link"
-        await storage.link_requests.add(nonce, studio.maren.id, self.server.url, LinkDetails())
-        account = await storage.accounts.link(
-            nonce, self.ilse.id, "Ilse Brandt", Tokens(self.token), frozenset(SCOPES), told=True
-        )
-        assert account is not None
-        hook = await storage.hooks.create(
-            studio.guild.id,
-            self.server.url,
-            self.project.id,
-            HookKind.OWN,
-            studio.maren.id,
-            studio.structure.id,
-        )
-        triggers = ("commit_create", "comment_archived")
-        url = f"http://127.0.0.1:{self.port}/webhooks/{hook.key}"
-        self.webhook = self.server.add_webhook(
-            self.project, url, triggers, secret=hook.secrets[0], description="speckle bot"
-        )
-        await storage.subscriptions.upsert(
-            hook.id, studio.structure.id, Filters(), studio.maren.id, account.id
-        )
-        if made:
-            await storage.hooks.made(hook.id, account.id, self.webhook.id)
-        else:
-            await storage.hooks.mark_live(hook.id, self.project.name)
-            await storage.hooks.saw(hook.id, self.project.name, "private", account.id)
-        self.hook = await storage.hooks.get(hook.id)
-        assert self.hook is not None
-        return self.hook
-
-    def version(self, number: int, *, at: datetime | None = None) -> dict[str, Any]:
-        return commit_create_data(
-            self.server.add_version(
-                self.project, self.model, author=self.ilse, message=f"version no {number}", at=at
-            )
-        )
-
-    def fail(self, numbers: range, status: int = 3) -> list[HistoryEntry]:
-        """New versions whose webhook does not get through."""
-        entries: list[HistoryEntry] = []
-        for number in numbers:
-            data = self.version(number)
-            entries += self.server.record(
-                self.project, "commit_create", data, user=self.ilse, status=status
-            )
-        return entries
-
-    async def fire(self, numbers: range) -> list[int]:
-        """New versions whose webhook is called; what became of the calls."""
-        entries: list[HistoryEntry] = []
-        for number in numbers:
-            data = self.version(number)
-            entries += await self.server.fire(self.project, "commit_create", data, user=self.ilse)
-        return [entry.status for entry in entries]
-
-    def resolve(self, thread_id: str, status: int = 3) -> HistoryEntry:
-        """A thread is resolved: each time the body is the same."""
-        data = {"input": {"commentId": thread_id, "archived": True, "projectId": self.project.id}}
-        (entry,) = self.server.record(
-            self.project, "comment_archived", data, user=self.ilse, status=status
-        )
-        return entry
-
-
-@pytest.fixture
-async def tower() -> AsyncIterator[Tower]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    async with SpeckleServer.start() as server:
-        ilse = server.add_user("Ilse Brandt")
-        project = server.add_project("Kestrel Tower", owner=ilse)
-        model = server.add_model(project, "structure/level 1")
-        yield Tower(server, ilse, server.token(ilse), project, model, port)
 
 
 @pytest.fixture(autouse=True)
@@ -137,20 +29,6 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catch_up, "WRITABLE_POLL_S", 0.05)
     monkeypatch.setattr(catch_up, "PACE_S", 0.0)
     monkeypatch.setattr(catch_up, "RETRY_S", (0.3, 0.3, 0.3))
-
-
-Run = Callable[..., AbstractAsyncContextManager[App]]
-
-
-@pytest.fixture
-def run(start_bot: StartBot, tower: Tower) -> Run:
-    """The bot, listening where the project's webhook leads."""
-    return partial(
-        start_bot,
-        webhook_port=tower.port,
-        public_url=None,
-        speckle_servers=(tower.server.url,),
-    )
 
 
 async def caught_up(app: App, since: datetime) -> Hook:
@@ -336,7 +214,6 @@ async def test_after_a_full_disk_what_was_refused_comes_at_once(
         assert await tower.fire(range(5)) == [3] * 5
         async with app.storage._database.writing() as connection:
             await connection.execute(text("DROP TRIGGER full"))
-        app.catch_up.missed()
         await wait_for_numbers(studio, studio.structure, range(5))
 
 

@@ -1,0 +1,190 @@
+"""Access to a project that is lost, cannot be asked for, and comes back: the whole bot."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from bot.app import App
+from bot.cogs import telling
+from bot.db.rows import Hook, PauseReason, Subscription, SubscriptionState
+from bot.pipeline import access
+from bot.sandbox import SandboxMessage
+from tests.pipeline.conftest import Run, Studio
+from tests.pipeline.deliveries import (
+    numbers_in,
+    until,
+    wait_for_numbers,
+    wait_until_paused,
+)
+from tests.pipeline.tower import Tower
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telling, "POLL_S", 0.05)
+    monkeypatch.setattr(access, "SILENT_FOR_S", 0.2)
+    monkeypatch.setattr(access, "WAIT_S", (0.3,))
+
+
+async def following(app: App, studio: Studio, tower: Tower) -> Hook:
+    """#structure follows the tower with Maren's account, and has shown version 0."""
+    hook = await tower.follow(app.storage, studio)
+    assert await tower.fire(range(1)) == [2]
+    await wait_for_numbers(studio, studio.structure, range(1))
+    return hook
+
+
+async def the_last_yes_was(app: App, ago: timedelta) -> None:
+    at = datetime.now(UTC) - ago
+    async with app.storage._database.writing() as connection:
+        await connection.execute(
+            text("UPDATE subscriptions SET access_ok_at = :at"),
+            {"at": f"{at:%Y-%m-%d %H:%M:%S.%f}"},
+        )
+
+
+async def subscription(app: App, studio: Studio) -> Subscription:
+    (one,) = await app.storage.subscriptions.of_channel(studio.structure.id)
+    return one
+
+
+async def told(studio: Studio) -> SandboxMessage:
+    channel = studio.sandbox.world.private_channel(studio.maren.id)
+    return (await studio.sandbox.wait_for_messages(channel, 1, 15))[-1]
+
+
+async def all_kept(app: App, count: int) -> None:
+    async def kept() -> bool:
+        return await app.storage.outbox.waiting_count() == count
+
+    await until(kept)
+
+
+async def test_access_is_asked_once_in_ten_minutes_and_remembered(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        hook = await following(app, studio, tower)
+        await the_last_yes_was(app, timedelta(minutes=11))
+        await tower.fire(range(1, 2))
+        await wait_for_numbers(studio, studio.structure, range(2))
+        asked = len(tower.server.asked("Project"))
+        await tower.fire(range(2, 4))
+        await wait_for_numbers(studio, studio.structure, range(4))
+        assert len(tower.server.asked("Project")) == asked
+        seen = await app.storage.hooks.get(hook.id)
+        assert seen is not None
+        assert seen.visibility == "private"
+        tower.project.visibility = "PUBLIC"
+        await the_last_yes_was(app, timedelta(minutes=11))
+        await tower.fire(range(4, 6))
+        await wait_for_numbers(studio, studio.structure, range(6))
+        seen = await app.storage.hooks.get(hook.id)
+        assert seen is not None
+        assert seen.visibility == "public"
+
+
+async def test_lost_access_pauses_keeps_cards_says_so_and_is_regained(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await following(app, studio, tower)
+        owner = tower.server.add_user("Bea Halloran")
+        tower.server.set_role(tower.project, owner, "stream:owner")
+        tower.server.set_role(tower.project, tower.ilse, None)
+        await the_last_yes_was(app, timedelta(minutes=11))
+        await tower.fire(range(1, 4))
+        paused = await wait_until_paused(app, studio.structure, PauseReason.ACCESS_LOST)
+        assert paused.pause_detail is not None
+        assert f"<@{studio.maren.id}>" in paused.pause_detail
+        await all_kept(app, 3)
+        notice = await told(studio)
+        words = str(notice.embeds)
+        assert "access to the project was lost" in words
+        assert "may not see the project any more" in words
+        refused = await studio.sandbox.press(notice, "Resume", studio.maren)
+        assert (await subscription(app, studio)).state is SubscriptionState.PAUSED, refused
+        tower.server.set_role(tower.project, tower.ilse, "stream:reviewer")
+        await studio.sandbox.press(notice, "Resume", studio.maren)
+        await wait_for_numbers(studio, studio.structure, range(4))
+        assert "3 cards were kept" in str(notice.embeds)
+        await tower.fire(range(4, 5))
+        await wait_for_numbers(studio, studio.structure, range(5))
+
+
+async def test_another_member_with_access_takes_over(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    tobias = studio.guild.add_member("Tobias Wren", permissions="manage_webhooks")
+    notices = studio.guild.add_channel("bot-news")
+    async with run() as app:
+        await following(app, studio, tower)
+        await app.storage.guilds.set_notice_channel(studio.guild.id, notices.id)
+        bea = tower.server.add_user("Bea Halloran")
+        tower.server.set_role(tower.project, bea, "stream:owner")
+        tower.server.revoke(tower.token)
+        await the_last_yes_was(app, timedelta(minutes=11))
+        await tower.fire(range(1, 3))
+        paused = await wait_until_paused(app, studio.structure, PauseReason.ACCESS_LOST)
+        assert "no longer takes the sign-in" in (paused.pause_detail or "")
+        await all_kept(app, 2)
+        notice = (await studio.sandbox.wait_for_messages(notices.id, 1, 15))[-1]
+        unlinked = await studio.sandbox.press(notice, "Take over", tobias)
+        assert "/link" in unlinked.content
+        account = await tower.link(app.storage, tobias, bea, tower.server.token(bea))
+        await studio.sandbox.press(notice, "Take over", tobias)
+        await wait_for_numbers(studio, studio.structure, range(3))
+        assert (await subscription(app, studio)).account_id == account.id
+        assert f"<@{tobias.id}>'s Speckle account" in str(notice.embeds)
+
+
+async def test_who_cannot_be_asked_within_the_hour_gets_cards_all_the_same(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await following(app, studio, tower)
+        await the_last_yes_was(app, timedelta(minutes=50))
+        tower.server.faults.hang = True
+        started = asyncio.get_running_loop().time()
+        await tower.fire(range(1, 2))
+        await wait_for_numbers(studio, studio.structure, range(2))
+        assert asyncio.get_running_loop().time() - started < 6
+        row = await app.storage.inbox.get(2)
+        assert row is not None
+        assert "the last yes counts for an hour" in str(row.trace)
+
+
+async def test_after_an_hour_without_an_answer_events_wait_until_there_is_one(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await following(app, studio, tower)
+        await the_last_yes_was(app, timedelta(minutes=61))
+        tower.server.faults.status = 502
+        await tower.fire(range(1, 3))
+
+        async def waits() -> bool:
+            row = await app.storage.inbox.get(2)
+            return row is not None and "the event waits" in str(row.trace)
+
+        await until(waits)
+        assert (await subscription(app, studio)).state is SubscriptionState.ACTIVE
+        assert numbers_in(studio, studio.structure) == [0]
+        tower.server.faults.clear()
+        await wait_for_numbers(studio, studio.structure, range(3))
+
+
+async def test_a_deleted_project_is_told_although_nobody_may_see_it_any_more(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await following(app, studio, tower)
+        assert tower.webhook is not None
+        tower.webhook.triggers.append("stream_delete")
+        await the_last_yes_was(app, timedelta(hours=2))
+        tower.server.set_role(tower.project, tower.ilse, None)
+        await tower.server.fire(tower.project, "stream_delete", {}, user=None)
+        await wait_until_paused(app, studio.structure, PauseReason.PROJECT_DELETED)
+        await studio.sandbox.wait_for_messages(studio.structure.id, 2, 15)
