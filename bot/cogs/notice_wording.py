@@ -7,7 +7,7 @@ import discord
 
 from bot.cards.text import shorten
 from bot.cogs.wording import COLOUR, MAX_LISTED_NAME, project_name
-from bot.db.rows import Hook, Notice, PauseReason
+from bot.db.rows import NOBODY, Hook, HookState, Notice, PauseReason
 from bot.services.notices import Telling
 from bot.services.outcomes import Resumed
 from bot.services.places import Permission
@@ -60,7 +60,8 @@ FOOTER = (
 
 def lead(telling: Telling, mention: bool) -> str:
     """The line above the notice, which a phone shows; it mentions where others read it too."""
-    who = f"<@{telling.notice.user_id}> " if mention else ""
+    user_id = telling.notice.user_id
+    who = f"<@{user_id}> " if mention and user_id != NOBODY else ""
     return f"{who}Speckle events are paused in <#{telling.notice.channel_id}>."
 
 
@@ -156,6 +157,13 @@ def taken_over_embed(resumed: Resumed, user_id: int, at: datetime) -> discord.Em
         embed.description = (
             f"{embed.description}\nFrom now on it hangs on <@{user_id}>'s Speckle account."
         )
+        waiting = [one.hook for one in resumed.entries if one.hook.state is HookState.WAITING]
+        if waiting:
+            embed.description += (
+                f"\nThe webhook of {projects(waiting)} in Speckle is gone, and only an owner's "
+                "account makes it again: `/subscriptions`, then *Show set-up*, has what an owner "
+                "enters by hand."
+            )
     return embed
 
 

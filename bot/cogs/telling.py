@@ -11,7 +11,7 @@ import structlog
 from bot.cogs import notice_wording
 from bot.cogs.notices import buttons
 from bot.cogs.places import ask_place
-from bot.db.rows import Notice
+from bot.db.rows import NOBODY, Notice
 from bot.discord_out import (
     BotClosed,
     ChannelClosed,
@@ -100,6 +100,8 @@ class Teller:
 
     async def _to_maker(self, telling: Telling) -> Outcome:
         """Tell it whoever made the subscription, and nobody else."""
+        if telling.notice.user_id == NOBODY:
+            return Refused("whoever made it had themselves forgotten")
 
         async def send() -> int:
             private = await self._bot.create_dm(discord.Object(telling.notice.user_id))

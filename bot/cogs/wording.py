@@ -9,7 +9,15 @@ from bot.cards.text import escape_name, one_line, shorten, shorten_plain
 from bot.cogs import webhook_wording
 from bot.cogs.answers import Reply
 from bot.cogs.webhook_wording import MAX_NAME, gone_text, webhook_text
-from bot.db.rows import Hook, HookKind, HookState, PauseReason, Subscription, SubscriptionState
+from bot.db.rows import (
+    NOBODY,
+    Hook,
+    HookKind,
+    HookState,
+    PauseReason,
+    Subscription,
+    SubscriptionState,
+)
 from bot.services.completion import project_label
 from bot.services.outcomes import (
     Change,
@@ -95,8 +103,8 @@ def subscribed(outcome: Subscribed) -> Reply:
     if hook.state is HookState.WAITING:
         lines.append(
             "It waits for the first event: the project's webhook in Speckle has not sent one yet. "
-            f"<@{hook.created_by}>, who started it, or a member with *Manage Webhooks* in the "
-            "whole server sees what to enter there: `/subscriptions`, then *Show set-up*."
+            f"{_starter(hook)}a member with *Manage Webhooks* in the whole server sees "
+            "what to enter there: `/subscriptions`, then *Show set-up*."
         )
     elif outcome.change is not Change.UNCHANGED and not told:
         lines.append(_live_text(outcome))
@@ -104,6 +112,10 @@ def subscribed(outcome: Subscribed) -> Reply:
         f"Change, pause or remove it: `/subscriptions channel:`<#{subscription.channel_id}>"
     )
     return Reply("\n".join(lines))
+
+
+def _starter(hook: Hook) -> str:
+    return "" if hook.created_by == NOBODY else f"<@{hook.created_by}>, who started it, or "
 
 
 def _what_changed(outcome: Subscribed) -> str:

@@ -176,6 +176,7 @@ class Accounts:
         Their subscriptions and hooks stay; nobody in particular made them then.
         """
         theirs = subscriptions.c.pause_detail == str(discord_user_id)
+        mention = f"<@{discord_user_id}>"
         async with self._database.writing() as connection:
             for table, column in (
                 (link_requests, link_requests.c.discord_user_id),
@@ -190,6 +191,10 @@ class Accounts:
                 .where(subscriptions.c.pause_reason == PauseReason.MEMBER, theirs)
                 .values(pause_detail=None)
             )
+            for detail in (subscriptions.c.pause_detail, notices.c.detail):
+                unnamed = {detail.name: func.replace(detail, mention, "somebody")}
+                named = update(detail.table).where(detail.contains(mention, autoescape=True))
+                await connection.execute(named.values(unnamed))
         self._forget_hooks()
 
     async def traces(self, discord_user_id: int) -> Mapping[str, int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.db.rows import (
     DELIVERY_PAUSES,
+    NOBODY,
     Account,
     Hook,
     HookKind,
@@ -406,22 +407,6 @@ class SubscriptionService:
         entries = [await self.resume(guild_id, caller, one.id, place) for one in paused]
         return Resumed(place.channel_id, tuple(entries), cards if entries else 0)
 
-    async def take_over(
-        self, guild_id: int, caller: Caller, place: Place, hook_id: int
-    ) -> tuple[TakenOver, Entry]:
-        """Go on with the caller's account in a channel where access to the project was lost."""
-        check_caller(caller, place.channel_id)
-        check_place(place, "press the button again")
-        for subscription in await self._storage.subscriptions.of_channel(place.channel_id):
-            if (subscription.guild_id, subscription.hook_id) == (guild_id, hook_id):
-                entry = await self._entry(subscription.id, guild_id)
-                taken = await self._take_over(entry.hook, caller, [subscription])
-                return taken, await self._entry(subscription.id, guild_id)
-        raise CommandRefused(
-            f"<#{place.channel_id}> does not follow that project any more. `/subscriptions` shows "
-            "what is there now."
-        )
-
     async def take_over_channel(self, guild_id: int, caller: Caller, place: Place) -> Resumed:
         """Go on with the caller's account in all that a channel lost access to.
 
@@ -655,8 +640,8 @@ def _may_see_secret(hook: Hook, caller: Caller) -> bool:
 
 def _check_secret(hook: Hook, caller: Caller) -> None:
     if not _may_see_secret(hook, caller):
+        starter = "" if hook.created_by == NOBODY else f"<@{hook.created_by}>, who started it, and "
         raise CommandRefused(
             f"The webhook of this project serves several channels, so its secret is shown only to "
-            f"<@{hook.created_by}>, who started it, and to members with *Manage Webhooks* in the "
-            "whole server. Ask one of them."
+            f"{starter}members with *Manage Webhooks* in the whole server. Ask one of them."
         )

@@ -299,3 +299,20 @@ async def test_an_account_shows_no_token_when_it_is_printed(storage: Storage) ->
     account = await linked(storage)
     request_details = LinkDetails(tokens=Tokens("token-1"))
     assert "token-1" not in f"{account!r} {request_details!r}"
+
+
+async def test_erasing_a_person_takes_them_out_of_what_others_are_told(
+    storage: Storage, database_url: str, subscription: Subscription, clock: Clock
+) -> None:
+    detail = f"<@{TOBIAS_LINDQVIST}> unlinked the account that it hung on"
+    await storage.subscriptions.set_state(
+        subscription.id, SubscriptionState.PAUSED, PauseReason.ACCESS_LOST, detail
+    )
+    await storage.accounts.erase_traces(MAREN_ODUYA)
+    kept = await storage.subscriptions.get(subscription.id)
+    assert kept is not None
+    assert kept.pause_detail == detail
+    await storage.accounts.erase_traces(TOBIAS_LINDQVIST)
+    kept = await storage.subscriptions.get(subscription.id)
+    assert kept is not None
+    assert kept.pause_detail == "somebody unlinked the account that it hung on"

@@ -1,7 +1,7 @@
 """The services over a real SQLite file, and the people and places of an invented guild."""
 
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from bot.services.places import Caller, Permission, Place, PlaceKind
 from bot.services.reach import Reach
 from bot.services.subscriptions import SubscriptionService
 from bot.services.webhooks import WebhookService
+from bot.speckle.answers import SpeckleApp
 from bot.speckle.gateway import SpeckleGateway
 from bot.storage import Storage, migrate
 
@@ -150,6 +151,7 @@ def services_over(
     served_guilds: frozenset[int] = frozenset(),
     shared_hook_enabled: bool = True,
     oauth: Any = None,
+    apps: Mapping[str, SpeckleApp] | None = None,
 ) -> Services:
     """The services, without anything of Discord."""
     gateway = SpeckleGateway(servers=speckle_servers, deadline_s=5.0)
@@ -158,7 +160,7 @@ def services_over(
         gateway,
         oauth,
         speckle_servers=speckle_servers,
-        apps={},
+        apps=apps or {},
         public_url=public_url,
         operator_token=None,
         served_guilds=(),

@@ -1,0 +1,296 @@
+"""/link, /unlink, /account and /privacy as people use them, with a Speckle server at the end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bot.cogs.link_telling import LinkTeller
+from bot.db.rows import Account, HookKind
+from bot.discord_client import SpeckleBot
+from bot.sandbox import Answer
+from bot.speckle.answers import SpeckleApp
+from bot.speckle.filters import Filters
+from bot.storage import Storage
+from tests.cogs.conftest import RunClient, Studio, labels_of, text_of
+from tests.services.conftest import PUBLIC_URL, TOWER
+from tests.speckle_server import BOT_SCOPES, SpeckleServer
+
+
+@pytest.fixture
+async def speckle() -> AsyncIterator[SpeckleServer]:
+    async with SpeckleServer.start() as server:
+        yield server
+
+
+def url_of(answer: Answer, label: str) -> str:
+    components = [part for row in answer.components for part in row["components"]]
+    return str(next(part["url"] for part in components if part["label"] == label))
+
+
+@asynccontextmanager
+async def telling(bot: SpeckleBot) -> AsyncIterator[None]:
+    """What tells of links is at work, as in the running bot."""
+    task = asyncio.create_task(LinkTeller(bot).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def link_by_token(studio: Studio, token: str) -> Answer:
+    """Tobias, who manages nothing, links an account with a token."""
+    answer = await studio.type("link", who=studio.tobias)
+    form = await studio.press(answer, "Paste it", studio.tobias)
+    await studio.sandbox.submit_modal(form, {"Token": token}, studio.tobias)
+    return answer
+
+
+async def account_of_tobias(storage: Storage, studio: Studio, speckle: SpeckleServer) -> Account:
+    account = await storage.accounts.of_user(studio.tobias.id, speckle.url)
+    assert account is not None
+    return account
+
+
+async def test_any_member_links_an_account_with_a_token_that_nobody_gets_to_see(
+    run_client: RunClient, studio: Studio, speckle: SpeckleServer, storage: Storage,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    token = speckle.token(speckle.add_user("Ilse *Brandt*"), scopes=BOT_SCOPES)
+    async with run_client(speckle_servers=(speckle.url,)):
+        answer = await studio.type("link", who=studio.tobias)
+        assert answer.ephemeral
+        for scope in BOT_SCOPES:
+            assert f"`{scope}`" in text_of(answer)
+        assert labels_of(answer) == ["Make a token", "Paste it"]
+        assert url_of(answer, "Make a token") == f"{speckle.url}/settings/user/developer"
+    async with run_client(speckle_servers=(speckle.url,)):  # after a restart
+        form = await studio.press(answer, "Paste it", studio.tobias)
+        assert form.modal is not None
+        assert "streams:read" in form.modal["components"][0]["content"]
+        await studio.sandbox.submit_modal(form, {"Token": token}, studio.tobias)
+    assert r"linked to the Speckle account **Ilse \*Brandt\***" in text_of(answer)
+    assert labels_of(answer) == []
+    assert (await account_of_tobias(storage, studio, speckle)).tokens.token == token
+    assert not any(token in str(request) for request in studio.sandbox.requests)
+    shown = capsys.readouterr()
+    assert token not in shown.out + shown.err
+
+
+async def test_a_wrong_token_is_said_and_the_form_can_be_opened_again(
+    run_client: RunClient, studio: Studio, speckle: SpeckleServer, storage: Storage
+) -> None:
+    ilse = speckle.add_user("Ilse Brandt")
+    async with run_client(speckle_servers=(speckle.url,)):
+        answer = await studio.type("link", who=studio.tobias)
+        for token, words in (
+            (speckle.token(ilse, scopes=("streams:write",)), "lacks the scopes"),
+            (speckle.token(ilse, scopes=("streams:read",)), "lacks the scope `profile:read`"),
+            ("f" * 42, "does not take this token"),
+            ("two words", "is no Speckle token"),
+        ):
+            form = await studio.press(answer, "Paste it", studio.tobias)
+            refused = await studio.sandbox.submit_modal(form, {"Token": token}, studio.tobias)
+            assert refused.ephemeral
+            assert words in text_of(refused)
+            assert token not in text_of(refused)
+        speckle.faults.status = 503
+        form = await studio.press(answer, "Paste it", studio.tobias)
+        away = await studio.sandbox.submit_modal(form, {"Token": "f" * 42}, studio.tobias)
+        [told] = await away.wait_for_followups()
+        assert told.ephemeral
+        assert "nothing is lost" in told.content
+    assert await storage.accounts.all_of_user(studio.tobias.id) == []
+
+
+async def test_a_token_that_may_not_write_is_taken_with_a_word_on_what_then_does_not_work(
+    run_client: RunClient, studio: Studio, speckle: SpeckleServer
+) -> None:
+    token = speckle.token(speckle.add_user("Ilse"), scopes=("streams:read", "profile:read"))
+    async with run_client(speckle_servers=(speckle.url,)):
+        answer = await link_by_token(studio, token)
+        shown = await studio.type("account", who=studio.tobias)
+    assert "makes no webhooks for you" in text_of(answer)
+    assert "`streams:read`, `profile:read` (so it makes no webhooks)" in text_of(shown)
+
+
+async def test_one_persons_button_does_nothing_for_another(
+    run_client: RunClient, studio: Studio, speckle: SpeckleServer, storage: Storage
+) -> None:
+    token = speckle.token(speckle.add_user("Ilse Brandt"), scopes=BOT_SCOPES)
+    async with run_client(speckle_servers=(speckle.url,)):
+        answer = await studio.type("link", who=studio.tobias)
+        form = await studio.press(answer, "Paste it", studio.maren)
+        refused = await studio.sandbox.submit_modal(form, {"Token": token}, studio.maren)
+        assert "made for somebody else" in text_of(refused)
+        await link_by_token(studio, token)
+        question = await studio.type("unlink", who=studio.tobias)
+        refused = await studio.press(question, "Yes, unlink it", studio.maren)
+        assert "not linked any more" in text_of(refused)
+    assert await storage.accounts.all_of_user(studio.maren.id) == []
+    assert len(await storage.accounts.all_of_user(studio.tobias.id)) == 1
+
+
+async def test_with_an_app_one_signs_in_and_is_told_in_discord(
+    run_client: RunClient, studio: Studio, speckle: SpeckleServer, storage: Storage
+) -> None:
+    app = speckle.register_app(f"{PUBLIC_URL}/link/callback")
+    settings = {
+        "speckle_servers": (speckle.url,),
+        "apps": {speckle.url: SpeckleApp(speckle.url, app.id, app.secret)},
+    }
+    async with run_client(**settings):
+        answer = await studio.type("link", who=studio.tobias)
+        assert labels_of(answer) == ["Sign in with Speckle"]
+    url = url_of(answer, "Sign in with Speckle")
+    assert url.startswith(f"{PUBLIC_URL}/link/")
+    nonce = url.rpartition("/")[2]
+    request = await storage.link_requests.get(nonce)
+    assert request is not None
+    assert request.details.person == f"{studio.tobias.name} (@{studio.tobias.user.name})"
+    async with run_client(**settings) as bot, telling(bot):  # after a restart
+        leaving = await bot.accounts.begin_sign_in(nonce)
+        challenge = leaving.url.rpartition("/")[2]
+        code = speckle.approve(speckle.add_user("Ilse Brandt"), app, challenge)
+        await bot.accounts.link_by_code(leaving.cookie, code)
+        [told] = await answer.wait_for_followups()
+        await settled(storage)
+    assert told.ephemeral
+    assert "linked to the Speckle account **Ilse Brandt**" in told.content
+    assert "Not you" in told.content
+    assert "/unlink" in told.content
+
+
+async def settled(storage: Storage) -> None:
+    for _ in range(250):
+        if not await storage.link_requests.linked():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("the request was never done with")
+
+
+async def test_whoever_cannot_be_answered_any_more_gets_a_direct_message(
+    run_client: RunClient, studio: Studio, speckle: SpeckleServer, storage: Storage
+) -> None:
+    app = speckle.register_app(f"{PUBLIC_URL}/link/callback")
+    apps = {speckle.url: SpeckleApp(speckle.url, app.id, app.secret)}
+    async with run_client(speckle_servers=(speckle.url,), apps=apps) as bot, telling(bot):
+        void = {"application": str(bot.application_id), "token": "of-yesterday"}
+        way = await bot.accounts.start_link(studio.tobias.id, speckle.url, {}, answer_to=void)
+        leaving = await bot.accounts.begin_sign_in(way.nonce)
+        challenge = leaving.url.rpartition("/")[2]
+        code = speckle.approve(speckle.add_user("Ilse Brandt"), app, challenge)
+        await bot.accounts.link_by_code(leaving.cookie, code)
+        await settled(storage)
+        private = await bot.create_dm(studio.tobias)  # type: ignore[arg-type]  # only its id
+        [told] = studio.sandbox.messages(private.id)
+    assert "linked to the Speckle account **Ilse Brandt**" in told.content
+
+
+async def test_unlinking_says_what_stops_and_asks_first(
+    run_client: RunClient, studio: Studio, speckle: SpeckleServer, storage: Storage
+) -> None:
+    token = speckle.token(speckle.add_user("Ilse Brandt"), scopes=BOT_SCOPES)
+    settings = {"speckle_servers": (speckle.url,)}
+    async with run_client(**settings):
+        nothing = await studio.type("unlink", who=studio.tobias)
+        assert "nothing to unlink" in text_of(nothing)
+        await link_by_token(studio, token)
+        account = await account_of_tobias(storage, studio, speckle)
+        hook = await storage.hooks.create(
+            studio.guild.id, speckle.url, TOWER, HookKind.OWN, studio.tobias.id, None
+        )
+        await storage.subscriptions.upsert(
+            hook.id, studio.structure.id, Filters(), studio.tobias.id
+        )
+        await storage.hooks.made(hook.id, account.id, "webhook001")
+        question = await studio.type("unlink", who=studio.tobias)
+        assert "1 channel of **Studio Kestrel**" in text_of(question)
+        assert "1 webhook that the bot made" in text_of(question)
+        await studio.press(question, "Cancel", studio.tobias)
+        assert "Nothing was changed" in text_of(question)
+        question = await studio.type("unlink", who=studio.tobias, server=speckle.url)
+    async with run_client(**settings):  # after a restart
+        await studio.press(question, "Yes, unlink it", studio.tobias)
+        await question.settled()
+    assert "is unlinked" in text_of(question)
+    assert f"{speckle.url}/settings/user/developer" in text_of(question)
+    assert await storage.accounts.all_of_user(studio.tobias.id) == []
+
+
+async def test_an_account_is_shown_with_its_rights_and_whether_speckle_still_takes_it(
+    run_client: RunClient, studio: Studio, speckle: SpeckleServer
+) -> None:
+    token = speckle.token(speckle.add_user("Ilse Brandt"), scopes=BOT_SCOPES)
+    async with run_client(speckle_servers=(speckle.url,)):
+        assert "no Speckle account" in text_of(await studio.type("account", who=studio.tobias))
+        await link_by_token(studio, token)
+        shown = await studio.type("account", who=studio.tobias)
+        assert shown.ephemeral
+        assert "Speckle takes it" in text_of(shown)
+        assert "`streams:read`, `streams:write`, `profile:read`" in text_of(shown)
+        assert "with a token" in text_of(shown)
+        speckle.revoke(token)
+        assert "no longer takes it" in text_of(await studio.type("account", who=studio.tobias))
+        assert token not in text_of(shown)
+
+
+async def test_everything_about_oneself_is_shown_and_erased_after_a_question(
+    run_client: RunClient, studio: Studio, speckle: SpeckleServer, storage: Storage
+) -> None:
+    token = speckle.token(speckle.add_user("Ilse Brandt"), scopes=BOT_SCOPES)
+    async with run_client(speckle_servers=(speckle.url,)):
+        unknown = await studio.type("privacy", who=studio.tobias)
+        assert "does not know you" in text_of(unknown)
+        assert labels_of(unknown) == []
+        await link_by_token(studio, token)
+        hook = await storage.hooks.create(
+            studio.guild.id, speckle.url, TOWER, HookKind.OWN, studio.tobias.id, None
+        )
+        _, subscription = await storage.subscriptions.upsert(
+            hook.id, studio.structure.id, Filters(), studio.tobias.id
+        )
+        page = await studio.type("privacy", who=studio.tobias)
+        assert page.ephemeral
+        for words in ("**Ilse Brandt**", "1 subscription and 1 webhook", "sealed"):
+            assert words in text_of(page)
+        await studio.press(page, "Erase it", studio.tobias)
+        assert "Subscriptions that you made belong to their channels" in text_of(page)
+        await studio.press(page, "Yes, erase it", studio.tobias)
+        assert "is erased" in text_of(page)
+        again = await studio.type("privacy", who=studio.tobias)
+        assert "does not know you" in text_of(again)
+        listed = await studio.type("subscriptions", who=studio.maren)
+        assert TOWER in text_of(listed)
+        assert "<@0>" not in text_of(listed)
+    kept = await storage.subscriptions.get(subscription.id)
+    assert kept is not None
+    assert kept.created_by == 0
+
+
+async def test_servers_complete_and_unknown_ones_are_refused(
+    run_client: RunClient, studio: Studio
+) -> None:
+    servers = ("https://app.speckle.systems", "https://speckle.kestrel.example")
+    async with run_client(speckle_servers=servers):
+        assert await studio.complete("link", "server", "kestrel") == ["speckle.kestrel.example"]
+        assert len(await studio.complete("link", "server", "")) == 2
+        assert await studio.complete("unlink", "server", "") == []
+        chosen = await studio.type("link", server="speckle.kestrel.example")
+        assert url_of(chosen, "Make a token").startswith(servers[1])
+        first = await studio.type("link")
+        assert url_of(first, "Make a token").startswith(servers[0])
+        refused = await studio.type("link", server="https://elsewhere.example")
+        assert "`app.speckle.systems`, `speckle.kestrel.example`" in text_of(refused)
+
+
+async def test_a_button_that_is_too_old_says_so(
+    run_client: RunClient, studio: Studio, speckle: SpeckleServer, clock: object
+) -> None:
+    async with run_client(speckle_servers=(speckle.url,)):
+        answer = await studio.type("link", who=studio.tobias)
+        clock.forward(minutes=15)  # type: ignore[attr-defined]  # tests' Clock
+        late = await studio.press(answer, "Paste it", studio.tobias)
+        assert "has run out" in text_of(late)
