@@ -8,7 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from bot.errors import SpeckleUnavailable
+
+log = structlog.get_logger()
 
 FAILURES = 3  # in a row; one slow answer is no dead server
 REST_S = 15.0
@@ -51,10 +55,14 @@ class Breakers:
 
     def answered(self, server_url: str) -> None:
         """The server is there."""
-        self._servers.pop(server_url, None)
+        server = self._servers.pop(server_url, None)
+        if server is not None and server.failures >= FAILURES:
+            log.info("speckle.server_answers_again", server=server_url)
 
     def failed(self, server_url: str) -> None:
         """The server gave no answer."""
         server = self._servers.setdefault(server_url, _Server())
         server.failures += 1
+        if server.failures == FAILURES:
+            log.warning("speckle.server_silent", server=server_url, rest_s=REST_S)
         server.rests_until = self._now() + REST_S

@@ -380,7 +380,8 @@ class SpeckleGateway:
         """What `ask` gives, tried again while a server that is away may come back in time."""
 
         def pause(error: Exception) -> bool | float:
-            if not isinstance(error, SpeckleUnavailable) or login.server_url not in self._slots:
+            asked = login.server_url in self._slots and not self._closed
+            if not asked or not isinstance(error, SpeckleUnavailable):
                 return False
             left_s = until - time.monotonic()
             if error.retry_in_s is None:
