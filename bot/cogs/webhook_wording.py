@@ -14,6 +14,7 @@ from bot.services.outcomes import LinkFirst, MadeSetUp, ShowFirst
 from bot.services.places import Audience
 from bot.services.reach import INSTANCE_PATH, Reached, Unreachable
 from bot.services.webhooks import MOST_WEBHOOKS, Done, Gone, Kept, NotKept, WhyNot
+from bot.speckle.answers import Scope
 from bot.speckle.links import Links
 
 COLOUR = 0x047EFB  # Speckle's blue
@@ -97,9 +98,9 @@ def not_kept(hook: Hook, webhook: NotKept) -> str:
         case WhyNot.NOT_OWNER:
             return f"{start}: only an owner of the project may do that. {_ask(webhook, hook)}"
         case WhyNot.NO_SCOPE:
+            scope = webhook.detail if webhook.detail in set(Scope) else Scope.STREAMS_WRITE
             return (
-                f"{start}: your linked account was linked without the scope "
-                f"`{webhook.detail or 'streams:write'}`. Type `/link` to link it again with it, "
+                f"{start}: your linked account was linked without the scope `{scope}`. Type `/link` to link it again with it, "
                 "then `/subscribe` again."
             )
         case WhyNot.TOKEN_REFUSED:

@@ -508,7 +508,8 @@ def _ends_in(url: str, key: str) -> bool:
 
 
 def _not_kept(error: SpeckleError, hook: Hook) -> NotKept:
-    return NotKept(why_not(error), error.reason, made=hook.webhook_id is not None)
+    detail = error.scope if isinstance(error, SpeckleScopeMissing) else error.reason
+    return NotKept(why_not(error), detail, made=hook.webhook_id is not None)
 
 
 def why_not(error: SpeckleError) -> WhyNot:

@@ -455,8 +455,7 @@ async def test_unlinking_removes_the_webhook_and_another_owner_takes_over(office
     office.server.set_role(office.tower, office.bob, "stream:owner")
     taker = await office.linked(TOBIAS, office.bob)
     service = office.services.subscriptions
-    taken, entry = await service.take_over(KESTREL, manager(TOBIAS), place(), paused.hook_id)
-    assert isinstance(taken.webhook, Kept)
+    (entry,) = (await service.take_over_channel(KESTREL, manager(TOBIAS), place())).entries
     assert entry.subscription.state is SubscriptionState.ACTIVE
     assert entry.subscription.account_id == taker.id
     assert (entry.hook.key, entry.hook.account_id) == (key, taker.id)

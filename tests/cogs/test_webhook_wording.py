@@ -1,0 +1,173 @@
+"""What people read of webhooks at Speckle, whatever was typed there."""
+
+from dataclasses import replace
+
+import discord
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.cogs import webhook_wording as wording
+from bot.cogs.wording import entry_embed, removed, subscribed
+from bot.db.rows import HookState, PauseReason, SubscriptionState
+from bot.services.outcomes import (
+    Change,
+    Entry,
+    LinkFirst,
+    MadeSetUp,
+    Removed,
+    ShowFirst,
+    Subscribed,
+    SubscribeRequest,
+)
+from bot.services.places import Audience
+from bot.services.reach import Reached, Unreachable
+from bot.services.setup import set_up_of
+from bot.services.webhooks import Done, Gone, Kept, NotKept, WhyNot
+from bot.speckle.answers import ProjectRights
+from bot.speckle.filters import Filters
+from tests.cogs.test_wording import ENTRY, HOOK, LARGEST, SUBSCRIPTION
+from tests.services.conftest import CLOUD, KESTREL, MAREN, STRUCTURE, TOWER, manager, place
+
+MADE = replace(HOOK, webhook_id="51f7627c97", account_id=1)
+SETTINGS = f"{CLOUD}/projects/{TOWER}/settings/webhooks"
+HOSTILE = "@everyone **x** [free](https://evil.example) `code`\u202e"
+REQUEST = SubscribeRequest(KESTREL, manager(), place(), TOWER)
+
+
+def _subscribed(webhook: Kept | NotKept, change: Change = Change.NEW) -> str:
+    waits = isinstance(webhook, NotKept)
+    hook = replace(HOOK, state=HookState.WAITING) if waits else MADE
+    setup = set_up_of(hook, [Filters()], "https://bot.example") if waits else None
+    outcome = Subscribed(Entry(hook, SUBSCRIPTION), change, None, False, setup, (), webhook)
+    reply = subscribed(outcome)
+    assert (reply.embed is not None) is waits
+    return reply.content or ""
+
+
+def test_a_webhook_that_was_made_leaves_nothing_to_do_and_shows_no_secret() -> None:
+    text = _subscribed(Kept(Done.MADE))
+    assert "nothing left to do" in text
+    assert HOOK.secrets[0] not in text
+    assert "51f7627c97" not in text
+
+
+@pytest.mark.parametrize("done", Done)
+def test_a_webhook_that_is_switched_off_is_told_with_where_to_switch_it_on(done: Done) -> None:
+    text = _subscribed(Kept(done, switched_off=True, mended=("secret",)))
+    assert "switched off" in text
+    assert SETTINGS in text
+
+
+def test_a_private_network_names_the_setting_of_speckles_webhook_service() -> None:
+    assert "ALLOW_LOCAL_NETWORK=true" in _subscribed(Kept(Done.MADE, local_network=True))
+
+
+@pytest.mark.parametrize("why", WhyNot)
+@pytest.mark.parametrize("made", [False, True])
+def test_each_reason_says_what_to_do_and_leaves_the_way_by_hand(why: WhyNot, made: bool) -> None:
+    reached = Reached(Unreachable.NO_ANSWER, "no answer within 5 s")
+    text = _subscribed(NotKept(why, HOSTILE, (HOSTILE,), reached, made))
+    assert "could not be" in text
+    assert "The way by hand:" in text
+    assert "[free](" not in text
+    assert "@everyone" not in text.replace("\\@", "")
+
+
+@pytest.mark.parametrize("problem", Unreachable)
+def test_each_fault_of_public_url_is_told_with_its_mend(problem: Unreachable) -> None:
+    text = wording.reach_text(Reached(problem, "10.0.0.7"), CLOUD)
+    assert "PUBLIC_URL" in text
+    assert "The person who runs the bot has to" in text
+
+
+def test_who_is_no_owner_reads_whom_to_ask_or_where_to_look() -> None:
+    named = _subscribed(NotKept(WhyNot.NOT_OWNER, owners=("Ilse Brandt", "Bob Castellan")))
+    assert "**Ilse Brandt** and **Bob Castellan**" in named
+    assert f"{CLOUD}/projects/{TOWER}" in _subscribed(NotKept(WhyNot.NOT_OWNER))
+
+
+@pytest.mark.parametrize("gone", Gone)
+def test_the_last_channel_says_what_became_of_the_webhook(gone: Gone) -> None:
+    text = removed(Removed(Entry(MADE, SUBSCRIPTION), True, SETTINGS, gone))
+    assert "last channel" in text
+    assert ("delete the one" in text) is (gone is Gone.BY_HAND)
+
+
+def test_a_made_webhook_has_nothing_to_set_up_and_says_by_whom_it_was_made() -> None:
+    text = wording.made_setup(MadeSetUp(MADE, MAREN, Kept(Done.NOTHING)), "**Harbour Tower**")
+    assert f"<@{MAREN}>" in text
+    assert "nothing to set up" in text
+    renewed = wording.made_setup(MadeSetUp(MADE, MAREN, Kept(Done.NOTHING), True), "x")
+    assert "Speckle knows it" in renewed
+    late = NotKept(WhyNot.SPECKLE_AWAY, "no answer", made=True)
+    assert "24 hours" in wording.made_setup(MadeSetUp(MADE, None, late, True), "x")
+
+
+def test_only_what_somebody_did_at_speckle_is_told_in_the_channel() -> None:
+    told = {done: wording.mended_line(MADE, Kept(done, mended=("secret",)), "x") for done in Done}
+    assert {done for done, line in told.items() if line} == {Done.MADE_AGAIN, Done.REPAIRED}
+    assert "/unsubscribe" in told[Done.MADE_AGAIN]
+
+
+@pytest.mark.parametrize("why", [None, *WhyNot])
+def test_the_ways_to_go_on_are_named(why: WhyNot | None) -> None:
+    text = wording.link_first(LinkFirst(REQUEST, CLOUD, why, "no answer within 5 s"))
+    assert "Nothing was changed" in text or "nothing was changed" in text
+    assert "by hand" in text
+    lost = wording.link_first(LinkFirst(REQUEST, CLOUD, why, "", paused=True))
+    assert "by hand" not in lost
+    assert "access to the project was lost" in lost
+
+
+def test_everyone_is_named_as_everyone() -> None:
+    assert "**Everyone in this server** (214 members)" in wording.audience_text(
+        Audience(True, (1,), (2,), people=214), STRUCTURE
+    )
+    assert "<#5>" in wording.audience_text(Audience(True, parent_id=5), STRUCTURE)
+
+
+def test_roles_members_and_threads_are_named() -> None:
+    text = wording.audience_text(Audience(False, (11, 12), (21,)), STRUCTURE)
+    assert "<@&11> and <@&12>" in text
+    assert "<@21>" in text
+    thread = wording.audience_text(Audience(False, (11,), parent_id=5, in_thread=True), STRUCTURE)
+    assert "private thread" in thread
+    assert "*Manage Threads* in <#5>" in thread
+    assert f"<#{STRUCTURE}>" in wording.audience_text(None, STRUCTURE)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(max_size=600), st.integers(0, 250))
+def test_every_answer_fits_discord(name: str, many: int) -> None:
+    everyone = tuple(range(10**18, 10**18 + many))
+    here = replace(place(), audience=Audience(False, everyone, everyone, 10**18, people=10**6))
+    request = replace(REQUEST, place=here)
+    embed = wording.show_first(
+        ShowFirst(request, CLOUD, ProjectRights(TOWER, name, "private", None, False))
+    )
+    assert len(embed) <= 6000
+    assert all(1 <= _units(field.value) <= 1024 for field in embed.fields)
+    entry = Entry(replace(HOOK, project_name=name), replace(SUBSCRIPTION, filters=LARGEST))
+    reached = Reached(Unreachable.NOT_THIS_BOT, name)
+    for why in WhyNot:
+        webhook = NotKept(why, name, (name,) * 20, reached)
+        outcome = Subscribed(entry, Change.CHANGED, LARGEST, True, None, (), webhook)
+        assert _units(subscribed(outcome).content) <= 2000
+
+
+def _units(text: str | None) -> int:
+    return len((text or "").encode("utf-16-le")) // 2
+
+
+def test_lost_access_is_told_with_who_lost_it() -> None:
+    paused = replace(
+        SUBSCRIPTION,
+        state=SubscriptionState.PAUSED,
+        pause_reason=PauseReason.ACCESS_LOST,
+        pause_detail=f"<@{MAREN}> unlinked the Speckle account that it hung on",
+    )
+    embed: discord.Embed = entry_embed(replace(ENTRY, subscription=paused))
+    state = next(field.value or "" for field in embed.fields if field.name == "State")
+    assert f"<@{MAREN}> unlinked" in state
+    assert "/link" in state
