@@ -37,6 +37,7 @@ class Desk:
     base: str
     http: aiohttp.ClientSession
     silence_s: list[float | None] = field(default_factory=lambda: [1.0])
+    missed: list[None] = field(default_factory=list)
 
     async def post(
         self, body: bytes, signature: str | None, path: str = "", **headers: str
@@ -70,6 +71,7 @@ def delivery(project: str = PROJECT, server: str = SERVER, **more: Any) -> bytes
 async def open_desk(folder: Path) -> AsyncIterator[Desk]:
     vault = Vault([Fernet.generate_key().decode()])
     silence_s: list[float | None] = [1.0]
+    missed: list[None] = []
     async with Storage.open(f"sqlite+aiosqlite:///{folder / 'bot.db'}", vault, utc_now) as storage:
         await storage.guilds.join(1)
         hook = await storage.hooks.create(1, SERVER, PROJECT, HookKind.OWN, 2, 3)
@@ -78,13 +80,13 @@ async def open_desk(folder: Path) -> AsyncIterator[Desk]:
             shared_hook=SharedHook(SHARED_SECRET, frozenset({SERVER})),
             max_body_bytes=MAX_BODY,
             stored=lambda: None,
-            missed=lambda: None,
+            missed=lambda: missed.append(None),
             gateway_silence_s=lambda: silence_s[0],
             instance="0f0f",
             now=utc_now,
         )
         async with listener.listening("127.0.0.1", 0) as port, aiohttp.ClientSession() as http:
-            yield Desk(storage, hook, f"http://127.0.0.1:{port}", http, silence_s)
+            yield Desk(storage, hook, f"http://127.0.0.1:{port}", http, silence_s, missed)
 
 
 @pytest.fixture
@@ -229,6 +231,7 @@ async def test_storage_that_cannot_write_answers_503(
 
     monkeypatch.setattr(desk.storage.inbox, "put", full)
     assert await desk.post_signed(delivery()) == 503
+    assert len(desk.missed) == 1  # so that it is fetched from Speckle later
 
 
 async def test_healthz_answers_and_readyz_goes_by_the_gateways_sign_of_life(desk: Desk) -> None:
