@@ -100,8 +100,8 @@ def not_kept(hook: Hook, webhook: NotKept) -> str:
         case WhyNot.NO_SCOPE:
             scope = webhook.detail if webhook.detail in set(Scope) else Scope.STREAMS_WRITE
             return (
-                f"{start}: your linked account was linked without the scope `{scope}`. Type `/link` to link it again with it, "
-                "then `/subscribe` again."
+                f"{start}: your linked account was linked without the scope `{scope}`. Type "
+                "`/link` to link it again with it, then `/subscribe` again."
             )
         case WhyNot.TOKEN_REFUSED:
             return (

@@ -8,6 +8,7 @@ import pytest
 
 from bot.cogs import COGS, DYNAMIC_ITEMS
 from bot.cogs import accounts as accounts_cog
+from bot.cogs import waiting
 from bot.cogs.panel import LOOKS, Action
 from bot.discord_client import SpeckleBot
 from bot.discord_pace import Pace
@@ -101,7 +102,9 @@ def test_each_group_permission_and_button_is_on_the_page() -> None:
         Action.PAUSE, Action.RESUME, Action.EDIT, Action.REMOVE, Action.SETUP, Action.RENEW
     ):  # fmt: skip
         assert f"**{LOOKS[action].label}**" in _section("subscriptions")
+    assert f"**{LOOKS[Action.SETUP_HAND].label}**" in " ".join(_section("subscriptions").split())
     for label, section in (
+        *((label, "subscribe") for label, _style in waiting.LABELS.values()),
         ("Sign in with Speckle", "link"),
         ("Paste it", "link"),
         (accounts_cog.LABELS[accounts_cog.Action.UNLINK][0], "unlink"),
@@ -115,6 +118,7 @@ def test_no_custom_id_means_two_components() -> None:
     ids = [f"subs:page:{scope}", f"subs:pick:{scope}", "notice:resume:730000000000000001"]
     ids += [f"sub:{action}:7:{scope}" for action in Action]
     ids += [f"account:{action}:7" for action in accounts_cog.Action]
+    ids += [f"wait:{way}:{'t' * 22}" for way in waiting.Way]
     ids += [f"link:paste:{'n' * 43}"]
     for custom_id in ids:
         fitting = [
