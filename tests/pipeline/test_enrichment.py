@@ -247,7 +247,7 @@ async def test_what_is_missing_is_filled_in_after_a_restart(
         await card_with(studio, studio.structure, "Objects", "'image'")
 
 
-async def test_a_hanging_server_delays_no_other_servers_events(
+async def test_a_hanging_server_delays_no_other_servers_events_and_no_stop(
     studio: Studio, start: StartBot, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(enrichment, "CROWDED_DEADLINE_S", 0.2)
@@ -273,6 +273,8 @@ async def test_a_hanging_server_delays_no_other_servers_events(
             # All of the hanging server's projects could hold up ingest for 20 s, and do not.
             async with asyncio.timeout(10):
                 await card_with(studio, studio.facade, "Objects")
+            stopped_at = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - stopped_at < 10
 
 
 async def test_a_token_that_is_refused_gives_a_plain_card_and_says_so(
