@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import web
 
+from bot.cards.text import one_line, shorten_plain
 from bot.db.accounts import LINK_VALID
 from bot.db.rows import Account, LinkRequest
 from bot.errors import StorageError
@@ -32,12 +33,13 @@ NONCE: Final = "[A-Za-z0-9_-]{43}"
 MAX_FORM_BYTES: Final = 4096
 MAX_COOKIE: Final = 200
 MAX_CODE: Final = 200
+MAX_NAME: Final = 120
 
 WHAT_FOR: Final[Mapping[Scope, str]] = {
     Scope.STREAMS_READ: "read the projects that you can see: their names, versions and comments, "
     "to complete what it shows of projects that channels follow",
     Scope.STREAMS_WRITE: "make webhooks in projects that you own, when you ask it to with "
-    "/subscribe, and remove them again",
+    "/subscribe, look after them, fetch what they could not deliver, and remove them again",
     Scope.PROFILE_READ: "see who you are, and find your projects by name while you type",
 }
 STYLE: Final = """
@@ -154,6 +156,7 @@ class LinkPages:
         response = _page(_done_page(account, link))
         # Deleted by hand: aiohttp's del_cookie sends no Secure, without which __Host- is ignored.
         self._set_cookie(response, self._cookie, "", same_site="Lax", max_age_s=0)
+        self._set_cookie(response, self._form_cookie, "", same_site="Strict", max_age_s=0)
         return response
 
     def _set_cookie(
@@ -218,7 +221,7 @@ Discord takes it back, <code>/privacy</code> shows all that is stored about you.
 
 
 def _done_page(account: Account, link: LinkRequest) -> str:
-    name = escape(account.name or account.speckle_user_id)
+    name = escape(_one_name(account.name or account.speckle_user_id))
     write = (
         ""
         if Scope.STREAMS_WRITE in account.scopes
@@ -235,7 +238,12 @@ webhooks for you; the person who runs the bot can add it to the application in S
 
 
 def _person(link: LinkRequest) -> str:
-    return link.details.person or f"with the id {link.discord_user_id}"
+    return _one_name(link.details.person or f"with the id {link.discord_user_id}")
+
+
+def _one_name(name: str) -> str:
+    """A name that others chose: nothing in it turns the text around it or hides."""
+    return shorten_plain(one_line(name), MAX_NAME)
 
 
 AGAIN = "Go back to Discord and use /link again, or press the link that you were given once more."

@@ -187,6 +187,7 @@ async def test_over_https_cookies_are_tied_to_this_host(desk: Desk) -> None:
 async def test_names_are_shown_as_text(desk: Desk) -> None:
     office, browser = desk.office, desk.browser()
     rude = '<img src=x onerror=alert(1)>"&'
+    turned = "Maren\N{RIGHT-TO-LEFT OVERRIDE}\n Oduya"
     way = await office.service.start_link(MAREN, office.server.url, {}, person=rude)
     office.ilse.name = "<script>alert(2)</script>"
     path = f"/link/{way.nonce}"
@@ -196,6 +197,8 @@ async def test_names_are_shown_as_text(desk: Desk) -> None:
         assert "<img" not in page.text
         assert "<script" not in page.text
     assert rude in start.read
+    way = await office.service.start_link(MAREN, office.server.url, {}, person=turned)
+    assert "Maren Oduya" in (await browser.open(f"/link/{way.nonce}")).read
     assert "<script>alert(2)</script>" in done.read
 
 

@@ -1,0 +1,71 @@
+"""The whole bot: a /subscribe that waits, a sign-in in a browser, and what follows in Discord."""
+
+import asyncio
+import re
+
+import aiohttp
+
+from bot.db.rows import HookState
+from bot.sandbox import Answer
+from tests.pipeline.conftest import StartBot, Studio
+from tests.pipeline.test_owner_end_to_end import free_port, until
+from tests.speckle_server import SpeckleServer
+
+
+def url_of(answer: Answer, label: str) -> str:
+    components = [part for row in answer.components for part in row["components"]]
+    return str(next(part["url"] for part in components if part["label"] == label))
+
+
+async def go_on_to_speckle(browser: aiohttp.ClientSession, url: str) -> str:
+    """Open the page from Discord and press its button; gives Speckle's address."""
+    async with browser.get(url) as page:
+        proof = re.search(r'name="proof" value="([^"]+)"', await page.text())
+    assert proof is not None
+    async with browser.post(url, data={"proof": proof[1]}, allow_redirects=False) as leaving:
+        return leaving.headers["Location"]
+
+
+async def test_signing_in_completes_the_subscribe_that_waited_also_after_a_restart(
+    studio: Studio, start_bot: StartBot
+) -> None:
+    port = free_port()
+    public_url = f"http://127.0.0.1:{port}"
+    async with (
+        SpeckleServer.start() as server,
+        aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser,
+    ):
+        ilse = server.add_user("Ilse Brandt")
+        tower = server.add_project("Kestrel Tower", owner=ilse, visibility="PUBLIC")
+        registered = server.register_app(f"{public_url}/link/callback")
+        settings = {
+            "public_url": public_url,
+            "webhook_port": port,
+            "speckle_servers": (server.url,),
+            "speckle_apps": (f"{registered.id}:{registered.secret}",),
+        }
+        async with start_bot(**settings):
+            answer = await studio.sandbox.command(
+                studio.guild, studio.structure, studio.maren, "subscribe",
+                stream_id=f"{server.url}/projects/{tower.id}",
+            )  # fmt: skip
+            await studio.sandbox.press(await answer.settled(), "Link my account", studio.maren)
+            await until(lambda: "Sign in with Speckle" in str(answer.components))
+        async with start_bot(**settings) as app:
+            at = await go_on_to_speckle(browser, url_of(answer, "Sign in with Speckle"))
+            code = server.approve(ilse, registered, at.rpartition("/")[2])
+            back = f"{registered.redirect_url}?access_code={code}"
+            async with browser.get(back) as page:
+                assert "It worked" in await page.text()
+            await until(lambda: server.webhooks(tower))
+            await until(lambda: "now follows" in str(studio.sandbox.messages(studio.structure.id)))
+            (hook,) = await app.storage.hooks.of_guild(studio.guild.id)
+            assert hook.state is HookState.LIVE
+            account = await app.storage.accounts.of_user(studio.maren.id, server.url)
+            assert account is not None
+            assert hook.account_id == account.id
+            async with asyncio.timeout(5):
+                while await app.storage.link_requests.linked():
+                    await asyncio.sleep(0.05)
+            async with browser.get(f"{public_url}/link/{'n' * 43}") as page:
+                assert page.status == 404
