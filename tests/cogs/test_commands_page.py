@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from bot.cogs import COGS, DYNAMIC_ITEMS
+from bot.cogs import COGS, DYNAMIC_ITEMS, waiting
 from bot.cogs import accounts as accounts_cog
-from bot.cogs import waiting
 from bot.cogs.panel import LOOKS, Action
 from bot.discord_client import SpeckleBot
 from bot.discord_pace import Pace
