@@ -248,7 +248,10 @@ def privacy_embed(stored: Stored, keep: Keep | None, servers: Collection[str]) -
         for account, _ in stored.accounts
     ]
     if stored.link_requests:
-        lines.append("- That you are about to link an account, sealed. For an hour at most.")
+        lines.append(
+            "- What you began and have not finished, such as linking an account, sealed. For two "
+            "hours at most."
+        )
     made = stored.subscriptions + stored.hooks
     if made:
         lines.append(
@@ -256,7 +259,8 @@ def privacy_embed(stored: Stored, keep: Keep | None, servers: Collection[str]) -
             f"{_counted(stored.hooks, 'webhook')} here. Until they are removed."
         )
     if stored.notices:
-        lines.append("- Your Discord id, as whom to tell that something was paused. For 90 days.")
+        days = "" if keep is None else f" For {_counted(keep.delivered.days, 'day')} then."
+        lines.append(f"- Your Discord id, as whom to tell that something was paused.{days}")
     embed.description = "\n".join(lines) or "Nothing: the bot does not know you."
     embed.add_field(
         name="Besides, whatever projects say",

@@ -14,6 +14,7 @@ from bot.config import (
     sections,
 )
 from bot.config_page import settings_page
+from bot.db.tables import metadata
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = (ROOT / "config.toml").read_text(encoding="utf-8")
@@ -55,3 +56,10 @@ def test_every_setting_is_described() -> None:
     fields = [f for model in models for f in model.model_fields.values()]
     undescribed = [f for f in fields if not f.description and f.annotation not in models]
     assert undescribed == []
+
+
+def test_every_table_is_in_the_list_of_what_is_stored() -> None:
+    page = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"\w+", row)]
+    assert sorted(named) == sorted(metadata.tables)
