@@ -50,6 +50,10 @@ class Me:
     name: str | None = None
 
 
+PUBLIC = ("public", "unlisted")
+"""The visibilities with which anybody who has the link may read a project."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectRights:
     """A project as the asking account sees it; `visibility` in lower case, as in events.
@@ -68,7 +72,7 @@ class ProjectRights:
     @property
     def is_public(self) -> bool:
         """Whether anybody with the link may read it."""
-        return self.visibility in ("public", "unlisted")
+        return self.visibility in PUBLIC
 
 
 @dataclass(frozen=True, slots=True)

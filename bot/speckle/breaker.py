@@ -15,6 +15,7 @@ from bot.errors import SpeckleUnavailable
 log = structlog.get_logger()
 
 FAILURES = 3  # in a row; one slow answer is no dead server
+SILENCE_S = 2.0  # without an answer; whoever waited less long cannot tell a slow server from a dead
 REST_S = 15.0
 
 
@@ -27,9 +28,9 @@ class _Server:
 class Breakers:
     """For each server, whether asking it makes sense now.
 
-    After FAILURES questions in a row without any answer, questions fail at once for REST_S
-    seconds. Then one goes through: its answer ends the rest, its failure begins another. Any
-    answer counts, a refusal too.
+    After FAILURES questions in a row without any answer in SILENCE_S or more, questions fail at
+    once for REST_S. Then one goes through: its answer ends the rest, its failure begins another.
+    Any answer counts, a refusal too.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

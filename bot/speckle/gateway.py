@@ -23,7 +23,7 @@ from bot.errors import (
     SpeckleScopeMissing,
     SpeckleUnavailable,
 )
-from bot.speckle import client, queries
+from bot.speckle import breaker, client, queries
 from bot.speckle.answers import (
     SCOPES,
     Activity,
@@ -416,10 +416,15 @@ class SpeckleGateway:
             raise SpeckleUnavailable(server_url, reason) from None
         try:
             self._may_ask(server_url)
+            now = time.monotonic()
+            if now >= until:
+                raise SpeckleUnavailable(server_url, "there was no time left to ask it")
             self._breakers.begin(server_url)
+            # The thread listens on for a while, so that a slow server is not taken for a dead one.
+            listens_until = max(until, now + breaker.SILENCE_S)
             answer = self._started(
                 server_url,
-                partial(client.ask, server_url, login.token, question, variables, until),
+                partial(client.ask, server_url, login.token, question, variables, listens_until),
             )
         except BaseException:
             slots.release()
@@ -429,7 +434,6 @@ class SpeckleGateway:
                 return await answer
         except TimeoutError:
             # The thread keeps its slot until it ends; whatever it still brings is nobody's.
-            self._breakers.failed(server_url)
             raise NoAnswer(server_url, "it gave no answer in time") from None
 
     def _may_ask(self, server_url: str) -> asyncio.Semaphore:
@@ -462,8 +466,7 @@ class SpeckleGateway:
     ) -> None:
         self._slots[server_url].release()
         if isinstance(outcome, NoAnswer):
-            if not answer.done():  # otherwise it was counted when its time was up
-                self._breakers.failed(server_url)
+            self._breakers.failed(server_url)
         elif isinstance(outcome, Answer | SpeckleError):
             self._breakers.answered(server_url)
         if answer.done():

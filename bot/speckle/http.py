@@ -11,6 +11,7 @@ import aiohttp
 from multidict import CIMultiDictProxy
 
 from bot.errors import SpeckleUnavailable
+from bot.speckle import breaker
 from bot.speckle.answers import Login
 from bot.speckle.breaker import Breakers
 from bot.speckle.refused import check_token
@@ -114,7 +115,8 @@ class SpeckleHttp:
                 self._breakers.answered(server_url)
                 content = await _content(server_url, answer, max_bytes)
         except TimeoutError:
-            self._breakers.failed(server_url)
+            if within_s >= breaker.SILENCE_S:
+                self._breakers.failed(server_url)
             raise SpeckleUnavailable(server_url, "it gave no answer in time") from None
         except aiohttp.ClientError:
             self._breakers.failed(server_url)

@@ -279,7 +279,7 @@ def read_webhooks(data: Any) -> list[SpeckleWebhook]:
         SpeckleWebhook(
             id=webhook_id,
             url=text(item.get("url"), MAX_TEXT) or "",
-            triggers=tuple(t for t in item.get("triggers") or () if isinstance(t, str)),
+            triggers=_texts(item.get("triggers")),
             enabled=item.get("enabled") is True,
             has_secret=item.get("hasSecret") is True,
             description=text(item.get("description")),
@@ -287,6 +287,11 @@ def read_webhooks(data: Any) -> list[SpeckleWebhook]:
         for item in items(child(data, "project", "webhooks", "items"))
         if (webhook_id := an_id(item.get("id")))
     ]
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    found = map(name, value if isinstance(value, list) else ())
+    return tuple(item for item in found if item is not None)
 
 
 STATUS = dict(enumerate(CallStatus))  # 0 queued, 1 being called, 2 delivered, 3 failed
