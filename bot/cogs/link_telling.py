@@ -26,6 +26,7 @@ class LinkTeller:
     def __init__(self, bot: "SpeckleBot") -> None:
         self._bot = bot
         self._accounts = bot.accounts
+        self._told: set[str] = set()  # while what waits cannot go on yet
 
     async def run(self) -> None:
         """Go on with links until cancelled, from the moment that Discord is there."""
@@ -44,11 +45,14 @@ class LinkTeller:
                 continue
 
     async def _go_on(self, request: LinkRequest, account: Account) -> None:
-        if request.used_at is not None and not request.details.told:
+        digest, details = request.nonce_digest, request.details
+        if request.used_at is not None and not details.told and digest not in self._told:
+            self._told.add(digest)
             try:
                 told = Reply(wording.linked_notice(account))
-                where = request.details.answer_to
+                where = details.answer_to
                 await tell_later(self._bot, where, account.discord_user_id, told)
             except Exception:  # the page has said it too, and /account shows it
                 log.exception("links.untold", account_id=account.id)
         await self._accounts.go_on(request, account)
+        self._told.discard(digest)

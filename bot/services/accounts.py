@@ -22,6 +22,7 @@ from bot.errors import (
     SpeckleScopeMissing,
     SpeckleTokenRefused,
     SpeckleUnavailable,
+    StorageUnavailable,
 )
 from bot.speckle.answers import Login, Scope, SpeckleApp, Tokens
 from bot.speckle.gateway import SpeckleGateway
@@ -323,6 +324,8 @@ class AccountService:
         """Let what waited go on, and be done with the request.
 
         What used the account's link goes on in any case: it may have been refused before.
+
+        Errors: StorageUnavailable, with the request as it was; call it again later.
         """
         if request.used_at is not None or request.details.waiting:
             waiting = dict(request.details.waiting)
@@ -330,6 +333,8 @@ class AccountService:
                 waiting["answer_to"] = request.details.answer_to
             try:
                 await self.linked(account, waiting)
+            except StorageUnavailable:
+                raise
             except Exception:  # whoever waits tells of what they expect themselves
                 log.exception("accounts.waiting_failed", account_id=account.id)
         await self._storage.link_requests.delete(request.nonce_digest)

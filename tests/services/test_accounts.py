@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from bot.db.rows import Account, HookKind
-from bot.errors import SpeckleNotFound, SpeckleTokenRefused, SpeckleUnavailable
+from bot.errors import (
+    SpeckleNotFound,
+    SpeckleTokenRefused,
+    SpeckleUnavailable,
+    StorageUnavailable,
+)
 from bot.services.accounts import (
     REFUSED_FOR,
     LinkFailed,
@@ -73,6 +78,22 @@ async def test_whatever_waits_fails_alone(office: Office) -> None:
     await office.linked()
     assert await office.service.done_links() == []
     assert await office.service.of_user(MAREN, office.server.url) is not None
+
+
+async def test_what_waits_is_kept_while_the_database_is_away(office: Office) -> None:
+    async def away(_account: Account, _waiting: Any) -> None:
+        raise StorageUnavailable("the disk is full")
+
+    went_on, office.service.linked = office.service.linked, away
+    cookie, code = await office.sign_in(project=TOWER)
+    await office.service.link_by_code(cookie, code)
+    [(request, account)] = await office.service.done_links()
+    with pytest.raises(StorageUnavailable):
+        await office.service.go_on(request, account)
+    office.service.linked = went_on
+    [(request, account)] = await office.service.done_links()
+    await office.service.go_on(request, account)
+    assert [waiting["project"] for _, waiting in office.went_on] == [TOWER]
 
 
 async def test_a_link_works_once(office: Office) -> None:
