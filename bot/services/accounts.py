@@ -18,6 +18,7 @@ from bot.db.retention import Keep
 from bot.db.rows import Account, HangsOn, Hook, LinkDetails, LinkRequest
 from bot.errors import (
     BotError,
+    SealError,
     SpeckleError,
     SpeckleScopeMissing,
     SpeckleTokenRefused,
@@ -371,8 +372,8 @@ class AccountService:
         tidy = True
         try:
             await self.before_unlink(account)
-        except SpeckleError as error:
-            log.warning("accounts.left_behind", account_id=account.id, reason=error.reason)
+        except (SpeckleError, SealError) as error:  # SealError: hooks that no key opens any more
+            log.warning("accounts.left_behind", account_id=account.id, reason=str(error))
             tidy = False
         await self._storage.accounts.delete(account.id)
         log.info("accounts.unlinked", account_id=account.id)
