@@ -298,11 +298,11 @@ def _why_link(outcome: LinkFirst) -> str:
 def show_first(outcome: ShowFirst) -> discord.Embed:
     """Who would see a private project, before anybody does."""
     place = outcome.request.place
-    url = Links(outcome.server_url).project(outcome.project.id)
+    url = Links(outcome.server_url).project(outcome.project_id)
     embed = discord.Embed(
         title="This project is private",
         description=(
-            f"[**{_name(outcome.project.name)}**](<{url}>) is private in Speckle. In "
+            f"[**{_name(outcome.project_name)}**](<{url}>) is private in Speckle. In "
             f"<#{place.channel_id}> its events, with names, messages and pictures, can be read by "
             "people who may have no access to it there. Nothing was changed yet."
         ),

@@ -7,7 +7,6 @@ from bot.db.rows import Hook, Subscription
 from bot.services.places import Caller, Place
 from bot.services.setup import SetUp
 from bot.services.webhooks import Gone, Kept, NotKept, WhyNot
-from bot.speckle.answers import ProjectRights
 from bot.speckle.filters import Filters
 
 
@@ -85,7 +84,8 @@ class ShowFirst:
 
     request: SubscribeRequest
     server_url: str
-    project: ProjectRights
+    project_id: str
+    project_name: str
 
 
 @dataclass(frozen=True, slots=True)

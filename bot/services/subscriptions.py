@@ -48,7 +48,7 @@ from bot.services.webhooks import (
     WhyNot,
     why_not,
 )
-from bot.speckle.answers import ProjectRights
+from bot.speckle.answers import PUBLIC, ProjectRights
 from bot.speckle.filters import FilterError, Filters, parse_filters
 from bot.speckle.links import Links, SpeckleLink, parse_link
 from bot.storage import Storage
@@ -115,8 +115,9 @@ class SubscriptionService:
         seen = await self._look(request, server_url, link.project_id, hook, here)
         if isinstance(seen, LinkFirst):
             return seen
-        if seen is not None and not (seen.project.is_public or here or request.shown):
-            return ShowFirst(request, server_url, seen.project)
+        private = _private_name(seen, hook)
+        if private is not None and here is None and not request.shown:
+            return ShowFirst(request, server_url, link.project_id, private)
         return await self._subscribe(request, link, seen)
 
     def _is_served(self, guild_id: int, hook: Hook | None) -> bool:
@@ -541,6 +542,15 @@ class SubscriptionService:
             return []
         server_url = link.server_url or self._servers[0]
         return await self._browsing.models(user_id, server_url, link.project_id, typed)
+
+
+def _private_name(seen: _Seen | None, hook: Hook | None) -> str | None:
+    """The name of a project that is private, as far as anybody's account has told; else None."""
+    if seen is not None:
+        return None if seen.project.is_public else seen.project.name
+    if hook is None or hook.visibility in (None, *PUBLIC):
+        return None
+    return hook.project_name or hook.project_id
 
 
 def _in(subscriptions: Iterable[Subscription], place: Place) -> Subscription | None:

@@ -24,7 +24,6 @@ from bot.services.places import Audience
 from bot.services.reach import Reached, Unreachable
 from bot.services.setup import set_up_of
 from bot.services.webhooks import Done, Gone, Kept, NotKept, WhyNot
-from bot.speckle.answers import ProjectRights
 from bot.speckle.filters import Filters
 from tests.cogs.test_wording import ENTRY, HOOK, LARGEST, SUBSCRIPTION
 from tests.services.conftest import CLOUD, KESTREL, MAREN, STRUCTURE, TOWER, manager, place
@@ -143,9 +142,7 @@ def test_every_answer_fits_discord(name: str, many: int) -> None:
     everyone = tuple(range(10**18, 10**18 + many))
     here = replace(place(), audience=Audience(False, everyone, everyone, 10**18, people=10**6))
     request = replace(REQUEST, place=here)
-    embed = wording.show_first(
-        ShowFirst(request, CLOUD, ProjectRights(TOWER, name, "private", None, False))
-    )
+    embed = wording.show_first(ShowFirst(request, CLOUD, TOWER, name))
     assert len(embed) <= 6000
     assert all(1 <= _units(field.value) <= 1024 for field in embed.fields)
     entry = Entry(replace(HOOK, project_name=name), replace(SUBSCRIPTION, filters=LARGEST))

@@ -240,13 +240,15 @@ async def test_a_private_project_is_shown_only_after_a_yes_and_asked_once_a_chan
     await office.linked(MAREN, office.ilse)
     first = await office.ask(shown=False)
     assert isinstance(first, ShowFirst)
-    assert first.project.name == "Kestrel Tower"
+    assert first.project_name == "Kestrel Tower"
     assert await office.storage.hooks.of_guild(KESTREL) == []
     assert office.made == []
     await office.subscribe()
     changed = await office.ask(shown=False, events="comments")
     assert not isinstance(changed, ShowFirst)
     assert isinstance(await office.ask(shown=False, channel_id=FACADE), ShowFirst)
+    unlinked = await office.ask(caller=manager(TOBIAS), shown=False, channel_id=FACADE)
+    assert isinstance(unlinked, ShowFirst)
 
 
 async def test_a_public_project_is_not_asked_about(office: Office) -> None:
