@@ -143,6 +143,23 @@ async def test_a_subscribe_that_waited_for_the_link_completes_itself(house: Hous
         await until(lambda: "roof closed" in house.shown(studio.structure))
 
 
+async def test_what_completes_itself_asks_too_before_a_private_project_is_shown(
+    house: House,
+) -> None:
+    studio, server = house.studio, house.server
+    house.tower.visibility = "PRIVATE"
+    async with house.start():
+        answer = await house.type("subscribe", stream_id=f"{server.url}/projects/{house.tower.id}")
+        offer = await studio.sandbox.press(answer, "Link my account", studio.maren)
+        await house.paste(offer, server.token(house.ilse))
+        await until(lambda: offer.followups)
+        (asked,) = offer.followups
+        assert "Everyone in this server" in text_of(asked)
+        assert server.webhooks(house.tower) == []
+        await studio.sandbox.press(asked, "Show it there", studio.maren)
+        await until(lambda: server.webhooks(house.tower))
+
+
 async def test_who_lost_the_right_meanwhile_does_not_complete_it(house: House) -> None:
     studio, server = house.studio, house.server
     async with house.start() as app:
