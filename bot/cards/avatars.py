@@ -5,6 +5,8 @@ Pillow is slow to load, so that only the first large picture loads it.
 
 import base64
 import io
+import struct
+import zlib
 
 from bot.cards.pictures import content_of, look_at
 
@@ -46,7 +48,7 @@ def smaller(data_url: str) -> str | None:
             small.thumbnail((SIDE, SIDE))
             form = "PNG" if see_through else "JPEG"
             small.save(out, form, quality=JPEG_QUALITY, optimize=True)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error):
         return None
     encoded = base64.b64encode(out.getvalue()).decode()
     return f"data:image/{form.lower()};base64,{encoded}"

@@ -15,8 +15,8 @@ from bot.db.engine import Database
 from bot.db.ingested import write_pictures
 from bot.db.outbox import read_rows
 from bot.db.queues import lock
-from bot.db.rows import FillIn, FillInJob, OutboxRow, OutboxState
-from bot.db.tables import edits, fill_ins, hooks, outbox, outbox_pictures, subscriptions
+from bot.db.rows import FillIn, FillInJob, OutboxRow, OutboxState, TraceLine
+from bot.db.tables import edits, fill_ins, hooks, inbox, outbox, outbox_pictures, subscriptions
 
 Change = Callable[[OutboxRow, Sequence[OutboxRow]], Card | None]
 
@@ -79,10 +79,12 @@ class FillIns:
         async with self._database.writing() as connection:
             await connection.execute(statement)
 
-    async def drop(self, job_id: int) -> None:
-        """Ask no more; the cards stay as they are."""
+    async def drop(self, job: FillInJob, note: TraceLine | None = None) -> None:
+        """Ask no more; the cards stay as they are. The event's trace gets the note."""
         async with self._database.writing() as connection:
-            await connection.execute(delete(fill_ins).where(fill_ins.c.id == job_id))
+            await connection.execute(delete(fill_ins).where(fill_ins.c.id == job.id))
+            if note is not None:
+                await _note(connection, job.inbox_id, note)
 
     async def has_cards(self, job: FillInJob) -> bool:
         """Whether any of the cards that lack something is still kept."""
@@ -90,8 +92,10 @@ class FillIns:
         async with self._database.reading() as connection:
             return (await connection.scalar(statement)) is not None
 
-    async def fill(self, job: FillInJob, change: Change) -> list[int]:
+    async def fill(self, job: FillInJob, change: Change, note: TraceLine) -> list[int]:
         """Change the job's cards and end it, in one transaction; the ids of the changed cards.
+
+        If any of them changes, the event's trace gets the note.
 
         `change(row, company)` gives the card as it is to be, or None to leave it; `company` are
         the other cards of the message that it is in or on its way with. Those whose message may
@@ -114,6 +118,8 @@ class FillIns:
                     await self._rewrite(connection, row, card, now)
                     changed.append(row)
             await self._to_be_edited(connection, changed, now)
+            if changed:
+                await _note(connection, job.inbox_id, note)
         return [row.id for row in changed]
 
     async def _rewrite(
@@ -153,6 +159,14 @@ class FillIns:
             ),
             rows,
         )
+
+
+async def _note(connection: AsyncConnection, inbox_id: int, note: TraceLine) -> None:
+    of_event = inbox.c.id == inbox_id
+    trace = await connection.scalar(select(inbox.c.trace).where(of_event).with_for_update())
+    await connection.execute(
+        update(inbox).where(of_event).values(trace=[*(trace or ()), note.to_json()])
+    )
 
 
 def _cards_of(job: FillInJob) -> Any:

@@ -5,8 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 
+import structlog
+
 from bot.cards.avatars import is_large, smaller
 from bot.speckle.events import Delivery
+
+log = structlog.get_logger()
 
 MOST = 64  # kept, of about 10 kB each
 
@@ -24,12 +28,21 @@ class Avatars:
         if actor is None or actor.avatar is None or not is_large(actor.avatar):
             return delivery
         digest = sha256(actor.avatar.encode()).hexdigest()
-        if digest not in self._kept:
-            loop = asyncio.get_running_loop()
-            self._kept[digest] = await loop.run_in_executor(self._thread, smaller, actor.avatar)
+        if digest in self._kept:
+            small = self._kept[digest]
+        else:
+            small = self._kept[digest] = await self._smaller(actor.avatar)
             while len(self._kept) > MOST:
                 del self._kept[next(iter(self._kept))]
-        return replace(delivery, actor=replace(actor, avatar=self._kept[digest]))
+        return replace(delivery, actor=replace(actor, avatar=small))
+
+    async def _smaller(self, avatar: str) -> str | None:
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._thread, smaller, avatar)
+        except Exception:  # whatever a stranger's picture does to Pillow: the event goes on
+            log.exception("avatars.failed")
+            return None
 
     def close(self) -> None:
         """Drop what waits."""

@@ -68,9 +68,15 @@ class Editing:
         if edit.message_id is None or not edit.rows:
             await self._give_up(edit, "a card of the message is no longer kept")
             return
-        cards = [card_of(row) for row in edit.rows]
-        outcome = await self._send(channel_id, edit.message_id, cards, edit.rows[0].form)
-        await self._settle(edit, outcome)
+        await self._settle(edit, await self._try(edit, edit.message_id))
+
+    async def _try(self, edit: Edit, message_id: int) -> Outcome:
+        try:
+            cards = [card_of(row) for row in edit.rows]
+            return await self._send(edit.channel_id, message_id, cards, edit.rows[0].form)
+        except Exception as error:  # one that fails for ever must not stand before the others
+            log.exception("edits.failed", channel_id=edit.channel_id, message_id=message_id)
+            return Later(type(error).__name__)
 
     async def _settle(self, edit: Edit, outcome: Outcome) -> None:
         match outcome:

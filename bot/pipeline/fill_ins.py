@@ -11,10 +11,19 @@ import structlog
 from bot.cards.card import Card, Picture
 from bot.cards.pictures import with_image
 from bot.cards.render import RenderContext, fill_in
-from bot.db.rows import CardForm, FillIn, FillInJob, Hook, HookState, InboxRow, OutboxRow
-from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable
+from bot.db.rows import (
+    CardForm,
+    FillIn,
+    FillInJob,
+    Hook,
+    HookState,
+    InboxRow,
+    OutboxRow,
+    TraceLine,
+)
+from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable, StorageUnavailable
 from bot.pipeline.batching import card_of, fit_together
-from bot.pipeline.enrichment import Enrichment
+from bot.pipeline.enrichment import Enrichment, why
 from bot.pipeline.ingest import context_of, pinned_server
 from bot.pipeline.lanes import LaneRunner
 from bot.speckle.events import Delivery
@@ -27,6 +36,9 @@ log = structlog.get_logger()
 SERVERS_AT_ONCE = 8
 JOBS_AT_ONCE = 4  # of one server
 QUESTION_S = 10.0  # nobody waits for the answer
+
+NAMES = {FillIn.FACTS: "what Speckle adds", FillIn.PICTURE: "its picture"}
+Change = Callable[[OutboxRow, Sequence[OutboxRow]], Card | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,26 +110,41 @@ class FillIns:
     async def _one(self, job: FillInJob) -> None:
         found = await self._found(job)
         if found is None:
-            await self._storage.fill_ins.drop(job.id)
+            await self._storage.fill_ins.drop(job)
             return
-        row, hook, delivery = found
         try:
             # The questions keep their time; this is for what is around them.
             async with asyncio.timeout(2 * QUESTION_S):
-                change = await self._answer(job, row, hook, delivery)
-        except (SpeckleUnavailable, TimeoutError) as error:
-            await self._later(job, getattr(error, "retry_in_s", None))
-        except SpeckleError as error:
-            log.info("fill_ins.given_up", job_id=job.id, kind=job.kind, reason=error.reason)
-            await self._storage.fill_ins.drop(job.id)
-        else:
+                change = await self._answer(job, *found)
             if change is None:
                 await self._later(job, None)
             else:
-                changed = await self._storage.fill_ins.fill(job, change)
-                log.info("fill_ins.done", kind=job.kind, outbox_ids=changed)
-                if changed:
-                    self._changed()
+                await self._fill(job, change)
+        except StorageUnavailable:
+            raise
+        except (SpeckleUnavailable, TimeoutError) as error:
+            await self._later(job, getattr(error, "retry_in_s", None))
+        except SpeckleError as error:
+            await self._give_up(job, why(error))
+        except Exception:
+            log.exception("fill_ins.failed", job_id=job.id, kind=job.kind)
+            await self._later(job, None)
+
+    async def _fill(self, job: FillInJob, change: Change) -> None:
+        after_s = (self._now() - job.created_at).total_seconds()
+        note = self._note(f"Filled in {NAMES[job.kind]} {after_s:.0f} s after the card was made.")
+        changed = await self._storage.fill_ins.fill(job, change, note)
+        log.info("fill_ins.done", kind=job.kind, outbox_ids=changed)
+        if changed:
+            self._changed()
+
+    async def _give_up(self, job: FillInJob, reason: str) -> None:
+        log.info("fill_ins.given_up", job_id=job.id, kind=job.kind, reason=reason)
+        note = self._note(f"The card stays without {NAMES[job.kind]}: {reason}.")
+        await self._storage.fill_ins.drop(job, note)
+
+    def _note(self, text: str) -> TraceLine:
+        return TraceLine(self._now(), "fill in", text)
 
     async def _found(self, job: FillInJob) -> tuple[InboxRow, Hook, Delivery] | None:
         """The event, while it and a card of it are still kept."""
@@ -134,7 +161,7 @@ class FillIns:
 
     async def _answer(
         self, job: FillInJob, row: InboxRow, hook: Hook, delivery: Delivery
-    ) -> Callable[[OutboxRow, Sequence[OutboxRow]], Card | None] | None:
+    ) -> Change | None:
         """What to do to the cards; None where the answer is not there yet.
 
         Errors: SpeckleError of each kind.
@@ -156,8 +183,7 @@ class FillIns:
             seconds=max(patience.wait_s(job.attempts), retry_in_s or 0.0)
         )
         if until - job.created_at > patience.most:
-            log.info("fill_ins.given_up", job_id=job.id, kind=job.kind, attempts=job.attempts + 1)
-            await self._storage.fill_ins.drop(job.id)
+            await self._give_up(job, f"it did not come within {patience.most}")
         else:
             await self._storage.fill_ins.postpone(job.id, until)
 

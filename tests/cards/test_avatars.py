@@ -9,6 +9,8 @@ import sys
 import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from bot.cards.avatars import LARGE_BYTES, MAX_GIVEN_BYTES, SIDE, is_large, smaller
@@ -21,6 +23,14 @@ def photograph(side: int, form: str = "PNG", mode: str = "RGB") -> bytes:
     out = io.BytesIO()
     Image.frombytes(mode, (side, side), pixels).save(out, form)
     return out.getvalue()
+
+
+SPOILT = {
+    "PNG": photograph(130),
+    "JPEG": photograph(130, "JPEG"),
+    "GIF": photograph(130, "GIF", "L"),
+    "WEBP": photograph(130, "WEBP"),
+}
 
 
 def data_url(content: bytes, media_type: str = "image/png") -> str:
@@ -98,3 +108,15 @@ def test_a_picture_over_two_megabytes_is_refused() -> None:
 def test_pillow_is_not_loaded_before_it_is_needed() -> None:
     code = "import sys, bot.app; sys.exit('PIL' in sys.modules or 'PIL.Image' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@given(st.data())
+def test_spoiled_pictures_give_a_picture_or_nothing(data: st.DataObject) -> None:
+    form = data.draw(st.sampled_from(["PNG", "JPEG", "GIF", "WEBP"]))
+    content = bytearray(SPOILT[form])
+    for _ in range(data.draw(st.integers(1, 6))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(20, len(content)))
+    small = smaller(data_url(bytes(content[:cut]), f"image/{form.lower()}"))
+    assert small is None or picture_of(small, "avatar", MAX_AVATAR_BYTES) is not None

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -18,6 +18,7 @@ from bot.db.rows import (
     NewOutbox,
     OutboxRow,
     Subscription,
+    TraceLine,
 )
 from bot.speckle.events import EventKind
 from bot.speckle.filters import Filters
@@ -32,6 +33,7 @@ from tests.db.conftest import (
     NewDelivery,
 )
 
+NOTE = TraceLine(datetime(2026, 3, 2, 9, 1, tzinfo=UTC), "fill in", "Its picture came late.")
 PICTURE = Picture("preview-0123456789ab.png", "image/png", b"\x89PNG preview")
 AVATAR = Picture("avatar-0123456789ab.png", "image/png", b"\x89PNG avatar")
 
@@ -122,7 +124,7 @@ async def test_what_is_missing_is_due_by_its_server(
     assert (facts.kind, picture.kind) == (FillIn.FACTS, FillIn.PICTURE)
     await storage.fill_ins.postpone(facts.id, clock() + timedelta(seconds=10))
     assert [job.id for job in await storage.fill_ins.due(SERVER, 10)] == [picture.id]
-    await storage.fill_ins.drop(picture.id)
+    await storage.fill_ins.drop(picture, NOTE)
     assert await storage.fill_ins.due_in() == 10
     clock.forward(seconds=10)
     [again] = await storage.fill_ins.due(SERVER, 10)
@@ -133,7 +135,9 @@ async def test_a_card_that_waits_just_changes(
     storage: Storage, subscription: Subscription, ingest: Ingest, clock: Clock
 ) -> None:
     [card_id] = await ingest(subscription)
-    assert await storage.fill_ins.fill(await the_job(storage, clock), with_picture) == [card_id]
+    assert await storage.fill_ins.fill(await the_job(storage, clock), with_picture, NOTE) == [
+        card_id
+    ]
     row = await storage.outbox.get(card_id)
     assert row is not None
     assert row.card["image"] == f"attachment://{PICTURE.name}"
@@ -155,7 +159,7 @@ async def test_a_card_that_may_be_out_is_edited_once_its_message_is_settled(
         seen.append([one.id for one in company])
         return with_picture(row, company)
 
-    assert await storage.fill_ins.fill(await the_job(storage, clock), change) == first
+    assert await storage.fill_ins.fill(await the_job(storage, clock), change, NOTE) == first
     assert seen == [second]
     assert await storage.edits.due_channels(10) == []
     await storage.outbox.settle_sent(opened[0].id, 77, clock())
@@ -180,10 +184,10 @@ async def test_a_card_that_changes_while_it_is_edited_is_edited_again(
     await send(storage, clock)
     clock.forward(seconds=5)
     facts, picture = await storage.fill_ins.due(SERVER, 10)
-    await storage.fill_ins.fill(facts, lambda *_: card(clock, "with facts", AVATAR))
+    await storage.fill_ins.fill(facts, lambda *_: card(clock, "with facts", AVATAR), NOTE)
     edit = await storage.edits.next(STRUCTURE)
     assert edit is not None
-    await storage.fill_ins.fill(picture, with_picture)
+    await storage.fill_ins.fill(picture, with_picture, NOTE)
     await storage.edits.done(edit)
     again = await storage.edits.next(STRUCTURE)
     assert again is not None
@@ -198,8 +202,8 @@ async def test_a_job_is_ended_once(
     await ingest(subscription)
     await send(storage, clock)
     job = await the_job(storage, clock)
-    assert await storage.fill_ins.fill(job, lambda *_: None) == []
-    assert await storage.fill_ins.fill(job, with_picture) == []
+    assert await storage.fill_ins.fill(job, lambda *_: None, NOTE) == []
+    assert await storage.fill_ins.fill(job, with_picture, NOTE) == []
     assert await storage.edits.due_in() is None
 
 
@@ -214,7 +218,7 @@ async def test_a_message_whose_other_card_was_removed_is_left_as_it_is(
     await ingest(other, kinds=())
     await send(storage, clock)
     await storage.subscriptions.delete(other.id)
-    await storage.fill_ins.fill(await the_job(storage, clock), with_picture)
+    await storage.fill_ins.fill(await the_job(storage, clock), with_picture, NOTE)
     edit = await storage.edits.next(STRUCTURE)
     assert edit is not None
     assert edit.rows == ()
@@ -226,7 +230,7 @@ async def test_each_channel_of_the_hook_gets_it(
     _, facade = await storage.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
     ids = await ingest(subscription, facade)
     await send(storage, clock)
-    assert await storage.fill_ins.fill(await the_job(storage, clock), with_picture) == ids
+    assert await storage.fill_ins.fill(await the_job(storage, clock), with_picture, NOTE) == ids
     assert await storage.edits.due_channels(10) == [STRUCTURE]
 
 
@@ -248,7 +252,7 @@ async def test_a_card_is_never_sent_old_without_an_edit(
         await ingest(subscription, title=f"card {number}")
         job = await the_job(storage, clock)
         opened, changed = await asyncio.gather(
-            storage.outbox.open_batch(STRUCTURE, 10), storage.fill_ins.fill(job, with_picture)
+            storage.outbox.open_batch(STRUCTURE, 10), storage.fill_ins.fill(job, with_picture, NOTE)
         )
         assert opened is not None
         await storage.outbox.settle_sent(opened[0].id, number + 1, clock())

@@ -14,7 +14,7 @@ from yarl import URL
 from bot.app import App
 from bot.cards.card import Card, Field, Picture
 from bot.cards.pictures import with_image
-from bot.db.rows import CardForm, FillIn, FillInJob, Hook, HookKind, OutboxRow
+from bot.db.rows import CardForm, FillIn, FillInJob, Hook, HookKind, OutboxRow, TraceLine
 from bot.db.tables import edits, fill_ins, outbox
 from bot.discord_pace import Pace, in_hand, unhurried
 from bot.pipeline import editing
@@ -63,6 +63,7 @@ async def change(app: App, number: int, how: Callable[[Card], Card]) -> None:
     changed = await app.storage.fill_ins.fill(
         FillInJob(id=job_id, attempts=0, **job),
         lambda row, _company: how(card_of(row)),
+        TraceLine(utc_now(), "fill in", "It came late."),
     )
     assert len(changed) == 1
 

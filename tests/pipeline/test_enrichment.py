@@ -189,7 +189,9 @@ async def test_a_private_picture_that_is_made_later_is_attached_by_an_edit(
         assert embed["image"]["url"] == file.url
         assert fields(embed)["Objects"] == "214"
         assert_token_stays_here(studio, site)
-        assert "Speckle is making it" in await trace_of(app)
+        trace = await trace_of(app)
+        assert "Speckle is making it" in trace
+        assert "Filled in its picture" in trace
 
 
 async def test_pictures_of_cards_that_share_a_message_come_one_by_one(
@@ -230,6 +232,24 @@ async def test_a_hanging_server_gives_a_plain_card_that_is_filled_in_when_it_ans
         assert "published version 1 of" in embed["description"]
         assert "first event" in embed["description"]  # the note stays
         assert "did not answer in time" in await trace_of(app)
+
+
+async def test_a_picture_that_never_comes_is_given_up_and_the_trace_says_so(
+    studio: Studio, start: StartBot, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = fill_ins.Patience((0.1,), timedelta(seconds=1))
+    monkeypatch.setattr(fill_ins, "PATIENCE", dict.fromkeys(fill_ins.PATIENCE, soon))
+    async with start() as app:
+        await follow(app, studio, site, studio.structure)
+        await site.publish(site.version())
+        await cards(studio, studio.structure)
+
+        async def given_up() -> bool:
+            return "stays without its picture" in await trace_of(app)
+
+        await until(given_up)
+        assert await app.storage.fill_ins.due_in() is None
+        assert patches(studio) == []
 
 
 async def test_what_is_missing_is_filled_in_after_a_restart(
