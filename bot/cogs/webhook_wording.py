@@ -55,6 +55,11 @@ def _kept(hook: Hook, kept: Kept) -> list[str]:
             lines.append(
                 "The project's webhook in Speckle was made for you: there is nothing left to do."
             )
+        case Done.FOUND:
+            lines.append(
+                "The project's webhook is in Speckle already. The bot looks after it from now on: "
+                "there is nothing left to do."
+            )
         case Done.MADE_AGAIN:
             lines.append(
                 "Somebody had deleted the project's webhook in Speckle, so the bot made it again."

@@ -61,6 +61,7 @@ class Done(StrEnum):
     """What was done to a webhook at Speckle."""
 
     MADE = "made"
+    FOUND = "found"  # somebody had made it by hand, or the bot was killed before it noted it
     MADE_AGAIN = "made_again"  # somebody had deleted it
     CHANGED = "changed"  # because the filters changed
     REPAIRED = "repaired"  # somebody had changed it
@@ -248,7 +249,7 @@ class WebhookService:
             return kept
         await self._note(hook, account_id, there.id)
         return Kept(
-            Done.MADE if adopted and hook.webhook_id is None else kept.done,
+            Done.FOUND if adopted and hook.webhook_id is None else kept.done,
             not there.enabled,
             kept.mended,
             len(doubles),

@@ -127,12 +127,32 @@ async def test_after_a_crash_the_webhook_is_found_by_its_address(office: Office)
     )
     kept = await office.webhooks.keep(hook.id, account.id)
     assert isinstance(kept, Kept)
-    assert kept.done is Done.MADE
+    assert kept.done is Done.FOUND
     (made,) = office.made
     assert made.id == there.id
     assert made.secret == hook.secrets[0]
     assert made.url == f"{office.public_url}/webhooks/{hook.key}"
     assert (await office.hook()).webhook_id == there.id
+
+
+async def test_what_an_owner_made_by_hand_is_looked_after_once_they_have_an_account(
+    office: Office,
+) -> None:
+    setup = (await office.subscribe(by_hand=True, events="versions")).setup
+    assert setup is not None
+    by_hand = office.server.add_webhook(
+        office.tower,
+        url=setup.url or "",
+        triggers=("commit_create",),
+        secret=setup.secret,
+        enabled=False,
+    )
+    await office.linked(MAREN, office.ilse)
+    outcome = await office.subscribe(events="comments")
+    assert outcome.webhook == Kept(Done.FOUND, switched_off=True)
+    assert office.made == [by_hand]
+    assert not by_hand.enabled
+    assert "comment_mention" in by_hand.triggers
 
 
 async def test_two_at_once_make_one_webhook(office: Office) -> None:
