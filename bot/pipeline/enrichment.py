@@ -43,9 +43,10 @@ MOST_FACTS = 500
 MOST_PICTURES = 16  # of up to 4 MiB
 PUBLIC = frozenset({"public", "unlisted"})
 # Events wait in ingest's lanes. If so many of one server's wait already, the next ones wait only a
-# moment, so that a server that hangs leaves lanes for the others.
+# moment, so that a server that hangs leaves lanes for the others. An event that has waited behind
+# others of its project waits no longer than that either.
 CROWD = 8
-CROWDED_DEADLINE_S = 1.0
+MOMENT_S = 1.0
 
 Ask = Callable[[Login, float], Awaitable[Facts | None]]
 
@@ -94,11 +95,16 @@ class Enrichment:
         self._facts.close()
         self._pictures.close()
 
-    async def at_once(self, hook: Hook, delivery: Delivery, at: datetime) -> Added:
-        """What the server adds within the deadline, the two questions side by side."""
+    async def at_once(
+        self, hook: Hook, delivery: Delivery, at: datetime, waited_s: float = 0.0
+    ) -> Added:
+        """What the server adds within the deadline, the two questions side by side.
+
+        `at` is the event's own time, `waited_s` how long it has waited here since it came.
+        """
         if not self.is_on or hook.server_url not in self._servers:
             return Added()
-        within_s = self._patience_s(hook.server_url)
+        within_s = self._patience_s(hook.server_url, waited_s)
         tasks: dict[FillIn, asyncio.Task[object]] = {}
         if self._facts_question(delivery, at) is not None:
             tasks[FillIn.FACTS] = asyncio.create_task(self.facts(hook, delivery, at, within_s))
@@ -204,9 +210,10 @@ class Enrichment:
             login, project_id, comment_id, within_s=within_s
         )
 
-    def _patience_s(self, server_url: str) -> float:
+    def _patience_s(self, server_url: str, waited_s: float) -> float:
         crowded = self._waiting[server_url] >= CROWD
-        return min(self._deadline_s, CROWDED_DEADLINE_S) if crowded else self._deadline_s
+        left_s = MOMENT_S if crowded else max(MOMENT_S, self._deadline_s - waited_s)
+        return min(self._deadline_s, left_s)
 
 
 async def _coroutine(asked: Awaitable[Facts | None]) -> Facts | None:

@@ -189,8 +189,9 @@ class Ingest:
         """What Speckle adds for whoever will see it; a fault of ours gives a plainer card."""
         if not audience.wanting:
             return Added()
+        waited_s = (self._now() - row.received_at).total_seconds()
         try:
-            added = await self._enrichment.at_once(audience.hook, delivery, row.event_at)
+            added = await self._enrichment.at_once(audience.hook, delivery, row.event_at, waited_s)
         except Exception:
             log.exception("ingest.enrichment_failed", kind=delivery.event.kind.value)
             return Added()

@@ -267,10 +267,24 @@ async def test_what_is_missing_is_filled_in_after_a_restart(
         await card_with(studio, studio.structure, "Objects", "'image'")
 
 
+async def test_events_of_one_project_wait_for_a_hanging_server_once_and_not_each(
+    studio: Studio, start: StartBot, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enrichment, "MOMENT_S", 0.1)
+    monkeypatch.setattr(breaker, "FAILURES", 1_000)  # what holds without it, too
+    async with start(speckle={"enrich_deadline_s": 4.0}) as app:
+        await follow(app, studio, site, studio.structure, linked=False)
+        site.server.faults.hang = True
+        for number in range(4):
+            await site.publish(site.version(f"number {number}"))
+        async with asyncio.timeout(8):  # and not 16
+            await cards(studio, studio.structure, 4)
+
+
 async def test_a_hanging_server_delays_no_other_servers_events_and_no_stop(
     studio: Studio, start: StartBot, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enrichment, "CROWDED_DEADLINE_S", 0.2)
+    monkeypatch.setattr(enrichment, "MOMENT_S", 0.2)
     async with SpeckleServer.start() as other:
         nadia = other.add_user("Nadia Voss")
         pier = other.add_project("Harbour Pier", owner=nadia, visibility="PUBLIC")
