@@ -191,7 +191,7 @@ def setup_embed(setup: SetUp) -> discord.Embed:
 _NO_TRIGGERS = "None: Speckle's page offers none of the events that you chose. See below."
 _UNLISTED = (
     "These events cannot be chosen there: {}. They arrive only from a webhook that was made "
-    "through Speckle's API with those triggers. The bot makes such a one for an owner who has linked "
+    "through Speckle's API with those triggers. The bot makes such a one for an owner who linked "
     "their account: `/link`, then `/subscribe` again."
 )
 
