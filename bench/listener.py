@@ -26,9 +26,9 @@ from pathlib import Path
 from aiohttp import web
 from cryptography.fernet import Fernet
 
-from bot.app import tend_memory
 from bot.db.rows import HookKind
 from bot.db.vault import Vault
+from bot.living import tend_memory
 from bot.storage import Storage, utc_now
 from bot.webhook_listener import WebhookListener
 

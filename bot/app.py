@@ -1,13 +1,9 @@
 """Builds everything, runs it and stops it: the only file that knows every other."""
 
 import asyncio
-import gc
-import os
 import secrets
-import signal
-import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -26,8 +22,9 @@ from bot.db.vault import Vault
 from bot.discord_client import SpeckleBot, use_api
 from bot.discord_out import edit, send
 from bot.discord_pace import Pace
-from bot.errors import BotError, ConfigError, PartFailed, Problem, StorageUnavailable
+from bot.errors import ConfigError, Problem
 from bot.link_pages import LinkPages
+from bot.living import Part, background, lead, stop_signals, tend_memory
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.avatars import Avatars
 from bot.pipeline.catch_up import CatchUp
@@ -39,6 +36,7 @@ from bot.pipeline.ingest import Ingest
 from bot.services.accounts import AccountService
 from bot.services.browsing import Browsing
 from bot.services.guilds import GuildService
+from bot.services.housekeeping import Housekeeping
 from bot.services.notices import NoticeService
 from bot.services.reach import INSTANCE_FACT, Reach
 from bot.services.subscriptions import SubscriptionService
@@ -53,14 +51,7 @@ from bot.webhook_listener import SharedHook, WebhookListener
 
 log = structlog.get_logger()
 
-LEAD_RETRY_S = 5.0
-HOUSEKEEPING_S = 3600.0
-ECHO_S = 1.0
 MIB = 1024 * 1024
-GC_THRESHOLD = 20_000  # new objects between two looks; each delivery in hand holds some hundred
-
-
-Work = Callable[[], Coroutine[None, None, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +60,6 @@ class App:
 
     storage: Storage
     bot: SpeckleBot
-    catch_up: CatchUp
     port: int
 
 
@@ -81,13 +71,6 @@ async def run(settings: Settings) -> None:
             tend_memory()
             await stopping.wait()
             log.info("app.stopping")
-
-
-def tend_memory() -> None:
-    """Have Python look for garbage in what comes and goes, not in all that was loaded at start."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
 
 
 @asynccontextmanager
@@ -104,212 +87,231 @@ async def running(settings: Settings) -> AsyncIterator[App]:
     vault = Vault([key.get_secret_value() for key in settings.encryption_keys])
     async with (
         Storage.open(settings.database_url, vault, utc_now) as storage,
-        SpeckleHttp.open(settings.speckle_servers, breakers) as speckle_http,
+        SpeckleHttp.open(settings.speckle_servers, breakers) as http,
     ):
-        gateway = _speckle_gateway(settings, breakers)
-        accounts = _accounts(settings, storage, gateway, SpeckleOAuth(speckle_http))
-        guilds = GuildService(storage, utc_now)
-        pace = Pace(settings.delivery.requests_per_s)
         await storage.facts.set(FIRST_KEY_FACT, vault.first_key_id)
         instance = await storage.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
-        webhooks = WebhookService(
+        pace = Pace(settings.delivery.requests_per_s)
+        with_speckle = _with_speckle(settings, storage, http, breakers)
+        bot, webhooks = _discord_side(settings, storage, with_speckle, instance, pace)
+        pipeline = _pipeline(settings, storage, with_speckle, bot, pace)
+        listener = _listener(settings, storage, with_speckle, bot, pipeline, instance)
+        housekeeping = Housekeeping(
             storage,
-            gateway,
-            accounts,
-            Reach(settings.public_url, instance),
-            description=lambda guild_id: webhook_description(bot, guild_id),
-            now=utc_now,
+            bot.guild_service,
+            _keep(settings.retention),
+            timedelta(days=settings.retention.left_guild_days),
         )
-        browsing = Browsing(gateway, accounts)
-        subscriptions = _subscriptions(settings, storage, accounts, webhooks, browsing)
-        bot = SpeckleBot(storage, subscriptions, guilds, accounts, pace)
-        accounts.linked = partial(go_on_with, bot)
-        accounts.before_unlink = webhooks.let_go
-        delivery = Delivery(
+        leading = lead(
             storage,
-            partial(send, bot),
-            partial(missing_there, bot),
-            pace,
-            channels_at_once=settings.delivery.concurrency,
-            now=utc_now,
-        )
-        enrichment = Enrichment(
-            gateway,
-            Previews(speckle_http),
-            accounts,
-            servers=settings.speckle_servers,
-            deadline_s=settings.speckle.enrich_deadline_s,
-        )
-        avatars = Avatars()
-        editing = Editing(storage, partial(edit, bot), pace, now=utc_now)
-        fill_ins = FillIns(
-            storage,
-            enrichment,
-            speckle_servers=settings.speckle_servers,
-            changed=editing.wake,
-            now=utc_now,
-        )
-        ingest = Ingest(
-            storage,
-            enrichment,
-            avatars,
-            AccessCheck(storage, gateway, accounts, utc_now),
-            speckle_servers=settings.speckle_servers,
-            served_guilds=frozenset(settings.organisation.guilds),
-            queued=delivery.wake,
-            lacking=fill_ins.wake,
-            now=utc_now,
-        )
-        catch_up = CatchUp(
-            storage,
-            gateway,
-            accounts,
-            stored=ingest.wake,
-            may_ask=partial(_may_ask, settings),
-            max_body_bytes=settings.webhook.max_body_mib * MIB,
-            reach=timedelta(days=settings.retention.delivered_days),
-            now=utc_now,
-        )
-        listener = WebhookListener(
-            storage,
-            shared_hook=_shared_hook(settings),
-            max_body_bytes=settings.webhook.max_body_mib * MIB,
-            stored=ingest.wake,
-            missed=catch_up.missed,
-            gateway_silence_s=bot.gateway_silence_s,
-            instance=instance,
-            now=utc_now,
-        )
-        if settings.public_url is not None:
-            LinkPages(accounts, settings.public_url).add_to(listener.app)
-        try:
-            # The listener last, so that it ends first: nothing comes in while the rest is finished,
-            # and what is being sent needs the client to the end.
-            teller = Teller(bot, NoticeService(storage, utc_now), pace.closed_for_s)
-            work: Mapping[str, Work] = {
-                "catch_up": catch_up.run,  # first: what was missed is older than what comes now
-                "ingest": ingest.run,
-                "delivery": partial(delivery.run, bot.logged_in),
-                "fill_ins": fill_ins.run,
-                "edits": partial(editing.run, bot.logged_in),
-                "notices": teller.run,
+            alone=settings.database_url.startswith("sqlite"),
+            parts={
+                **pipeline.parts(bot),
+                "notices": Teller(bot, NoticeService(storage, utc_now), pace.closed_for_s).run,
                 "links": LinkTeller(bot).run,
                 "webhooks": Mender(bot, webhooks).run,
                 "discord": partial(bot.stay_connected, token),
-            }
-            leader = _lead(storage, settings, bot, work)
+                "housekeeping": housekeeping.run,
+            },
+        )
+        try:
+            # The listener last, so that it ends first: nothing comes in while the rest is finished,
+            # and what is being sent needs the client to the end.
             async with (
                 bot.closed_at_the_end(),
-                _background(leader, name="leader"),
+                background(leading, name="leader"),
                 listener.listening(settings.webhook_host, settings.webhook_port) as port,
             ):
                 log.info("listener.up", host=settings.webhook_host, port=port)
-                yield App(storage, bot, catch_up, port)
+                yield App(storage, bot, port)
         finally:
-            enrichment.close()
-            avatars.close()
-            gateway.close()
+            pipeline.close()
+            with_speckle.gateway.close()
 
 
-async def _lead(
-    storage: Storage,
+# ── Speckle's side ────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _WithSpeckle:
+    """What asks Speckle servers."""
+
+    gateway: SpeckleGateway
+    previews: Previews
+    accounts: AccountService
+
+
+def _with_speckle(
+    settings: Settings, storage: Storage, http: SpeckleHttp, breakers: Breakers
+) -> _WithSpeckle:
+    gateway = SpeckleGateway(
+        servers=settings.speckle_servers,
+        deadline_s=settings.speckle.enrich_deadline_s,
+        breakers=breakers,
+    )
+    token = settings.speckle_token
+    accounts = AccountService(
+        storage,
+        gateway,
+        SpeckleOAuth(http),
+        speckle_servers=settings.speckle_servers,
+        apps=settings.apps(),
+        public_url=settings.public_url,
+        operator_token=None if token is None else token.get_secret_value(),
+        served_guilds=settings.organisation.guilds,
+        now=utc_now,
+        keep=_keep(settings.retention),
+    )
+    return _WithSpeckle(gateway, Previews(http), accounts)
+
+
+def _may_ask(settings: Settings, hook: Hook) -> bool:
+    """Whether a hook can be asked for with an account, or with the operator's token."""
+    if hook.account_id is not None:
+        return True
+    first = hook.server_url == settings.speckle_servers[0]
+    served = hook.guild_id in settings.organisation.guilds
+    return settings.speckle_token is not None and first and served
+
+
+# ── Discord's side ────────────────────────────────────────────────────────────────────────────
+
+
+def _discord_side(
+    settings: Settings, storage: Storage, speckle: _WithSpeckle, instance: str, pace: Pace
+) -> tuple[SpeckleBot, WebhookService]:
+    """The client with its services; what happens to a linked account is tied to it."""
+    webhooks = WebhookService(
+        storage,
+        speckle.gateway,
+        speckle.accounts,
+        Reach(settings.public_url, instance),
+        description=lambda guild_id: webhook_description(bot, guild_id),
+        now=utc_now,
+    )
+    subscriptions = SubscriptionService(
+        storage,
+        speckle.accounts,
+        webhooks,
+        Browsing(speckle.gateway, speckle.accounts),
+        speckle_servers=settings.speckle_servers,
+        public_url=settings.public_url,
+        served_guilds=frozenset(settings.organisation.guilds),
+        shared_hook_enabled=settings.speckle_webhook_secret is not None,
+        now=utc_now,
+    )
+    guilds = GuildService(storage, utc_now)
+    bot = SpeckleBot(storage, subscriptions, guilds, speckle.accounts, pace)
+    speckle.accounts.linked = partial(go_on_with, bot)
+    speckle.accounts.before_unlink = webhooks.let_go
+    return bot, webhooks
+
+
+# ── the way of an event ───────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _Pipeline:
+    """The parts that an event passes through."""
+
+    catch_up: CatchUp
+    ingest: Ingest
+    delivery: Delivery
+    fill_ins: FillIns
+    editing: Editing
+    close: Callable[[], None]
+
+    def parts(self, bot: SpeckleBot) -> Mapping[str, Part]:
+        """What is to run, by name."""
+        return {
+            "catch_up": self.catch_up.run,  # first: what was missed is older than what comes now
+            "ingest": self.ingest.run,
+            "delivery": partial(self.delivery.run, bot.logged_in),
+            "fill_ins": self.fill_ins.run,
+            "edits": partial(self.editing.run, bot.logged_in),
+        }
+
+
+def _pipeline(
+    settings: Settings, storage: Storage, speckle: _WithSpeckle, bot: SpeckleBot, pace: Pace
+) -> _Pipeline:
+    delivery = Delivery(
+        storage,
+        partial(send, bot),
+        partial(missing_there, bot),
+        pace,
+        channels_at_once=settings.delivery.concurrency,
+        now=utc_now,
+    )
+    editing = Editing(storage, partial(edit, bot), pace, now=utc_now)
+    enrichment = Enrichment(
+        speckle.gateway,
+        speckle.previews,
+        speckle.accounts,
+        servers=settings.speckle_servers,
+        deadline_s=settings.speckle.enrich_deadline_s,
+    )
+    fill_ins = FillIns(
+        storage,
+        enrichment,
+        speckle_servers=settings.speckle_servers,
+        changed=editing.wake,
+        now=utc_now,
+    )
+    avatars = Avatars()
+    ingest = Ingest(
+        storage,
+        enrichment,
+        avatars,
+        AccessCheck(storage, speckle.gateway, speckle.accounts, utc_now),
+        speckle_servers=settings.speckle_servers,
+        served_guilds=frozenset(settings.organisation.guilds),
+        queued=delivery.wake,
+        lacking=fill_ins.wake,
+        now=utc_now,
+    )
+    catch_up = CatchUp(
+        storage,
+        speckle.gateway,
+        speckle.accounts,
+        stored=ingest.wake,
+        may_ask=partial(_may_ask, settings),
+        max_body_bytes=settings.webhook.max_body_mib * MIB,
+        reach=timedelta(days=settings.retention.delivered_days),
+        now=utc_now,
+    )
+
+    def close() -> None:
+        enrichment.close()
+        avatars.close()
+
+    return _Pipeline(catch_up, ingest, delivery, fill_ins, editing, close)
+
+
+def _listener(
     settings: Settings,
+    storage: Storage,
+    speckle: _WithSpeckle,
     bot: SpeckleBot,
-    work: Mapping[str, Work],
-) -> None:
-    """Do what only one process may do at a time, as soon as this is the one."""
-    while not await storage.lead():
-        if settings.database_url.startswith("sqlite"):
-            raise ConfigError(
-                Problem(
-                    "DATABASE_URL",
-                    "Another bot runs on this database.",
-                    "Stop it first, or give this one a database of its own.",
-                )
-            )
-        log.info("app.standby", why="another process leads; this one takes webhooks meanwhile")
-        await asyncio.sleep(LEAD_RETRY_S)
-    parts: Mapping[str, Coroutine[None, None, None]] = {
-        **{name: start() for name, start in work.items()},
-        "housekeeping": _housekeeping(storage, bot.guild_service, settings.retention),
-        "leadership": _keep_leading(storage),
-    }
-    async with asyncio.TaskGroup() as tasks:
-        for name, part in parts.items():
-            tasks.create_task(_vital(name, part), name=name)
+    pipeline: _Pipeline,
+    instance: str,
+) -> WebhookListener:
+    listener = WebhookListener(
+        storage,
+        shared_hook=_shared_hook(settings),
+        max_body_bytes=settings.webhook.max_body_mib * MIB,
+        stored=pipeline.ingest.wake,
+        missed=pipeline.catch_up.missed,
+        gateway_silence_s=bot.gateway_silence_s,
+        instance=instance,
+        now=utc_now,
+    )
+    if settings.public_url is not None:
+        LinkPages(speckle.accounts, settings.public_url).add_to(listener.app)
+    return listener
 
 
-async def _vital(name: str, work: Coroutine[None, None, None]) -> None:
-    """Do work that must not end; whatever ends it ends the bot, with a line in the log.
-
-    Errors: PartFailed; an error that says itself what to do stays as it is.
-    """
-    try:
-        await work
-    except BotError:
-        raise
-    except Exception as error:
-        log.critical("app.part_failed", part=name, exc_info=error)
-        raise PartFailed(name) from error
-    log.critical("app.part_ended", part=name)
-    raise PartFailed(name)
-
-
-async def _keep_leading(storage: Storage) -> None:
-    """Look again and again whether this process still leads; it stops if another one does.
-
-    On PostgreSQL the lead goes with the connection that holds it. While the database is away
-    nobody can take the lead, and this process can do nothing with it.
-    """
-    while True:
-        await asyncio.sleep(LEAD_RETRY_S)
-        try:
-            leads = await storage.lead()
-        except StorageUnavailable as error:
-            log.error("app.lead_unknown", reason=error.reason)
-            continue
-        if not leads:
-            log.critical("app.lead_lost", why="the connection to the database was cut")
-            raise PartFailed("leadership")
-
-
-async def _housekeeping(storage: Storage, guilds: GuildService, retention: Retention) -> None:
-    """Erase what is old enough, and the data of guilds that removed the bot long enough ago."""
-    keep = _keep(retention)
-    while True:
-        try:
-            await storage.link_requests.erase_expired()
-            erased = await guilds.erase_left(timedelta(days=retention.left_guild_days))
-            if erased:
-                log.info("housekeeping.guilds_erased", count=erased)
-            gone = await storage.retention.tidy(keep)
-            if gone:
-                log.info("housekeeping.old_rows_erased", **gone)
-        except StorageUnavailable as error:
-            log.error("housekeeping.database_unavailable", reason=error.reason)
-        await asyncio.sleep(HOUSEKEEPING_S)
-
-
-@asynccontextmanager
-async def _background(work: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
-    """Run `work` beside the block; it ends with the block, and its failure ends the block.
-
-    Errors: the first one that a part raised, out of its group.
-    """
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            task = tasks.create_task(work, name=name)
-            try:
-                yield
-            finally:
-                task.cancel()
-    except BaseExceptionGroup as group:
-        raise _first(group) from group
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+# ── out of the settings ───────────────────────────────────────────────────────────────────────
 
 
 def _required(settings: Settings) -> str:
@@ -335,44 +337,6 @@ def _required(settings: Settings) -> str:
     return settings.discord_token.get_secret_value()
 
 
-def _subscriptions(
-    settings: Settings,
-    storage: Storage,
-    accounts: AccountService,
-    webhooks: WebhookService,
-    browsing: Browsing,
-) -> SubscriptionService:
-    return SubscriptionService(
-        storage,
-        accounts,
-        webhooks,
-        browsing,
-        speckle_servers=settings.speckle_servers,
-        public_url=settings.public_url,
-        served_guilds=frozenset(settings.organisation.guilds),
-        shared_hook_enabled=settings.speckle_webhook_secret is not None,
-        now=utc_now,
-    )
-
-
-def _accounts(
-    settings: Settings, storage: Storage, gateway: SpeckleGateway, oauth: SpeckleOAuth
-) -> AccountService:
-    token = settings.speckle_token
-    return AccountService(
-        storage,
-        gateway,
-        oauth,
-        speckle_servers=settings.speckle_servers,
-        apps=settings.apps(),
-        public_url=settings.public_url,
-        operator_token=None if token is None else token.get_secret_value(),
-        served_guilds=settings.organisation.guilds,
-        now=utc_now,
-        keep=_keep(settings.retention),
-    )
-
-
 def _keep(retention: Retention) -> Keep:
     return Keep(
         timedelta(days=retention.body_days),
@@ -381,53 +345,8 @@ def _keep(retention: Retention) -> Keep:
     )
 
 
-def _speckle_gateway(settings: Settings, breakers: Breakers) -> SpeckleGateway:
-    return SpeckleGateway(
-        servers=settings.speckle_servers,
-        deadline_s=settings.speckle.enrich_deadline_s,
-        breakers=breakers,
-    )
-
-
-def _may_ask(settings: Settings, hook: Hook) -> bool:
-    """Whether a hook can be asked for with an account, or with the operator's token."""
-    if hook.account_id is not None:
-        return True
-    first = hook.server_url == settings.speckle_servers[0]
-    served = hook.guild_id in settings.organisation.guilds
-    return settings.speckle_token is not None and first and served
-
-
 def _shared_hook(settings: Settings) -> SharedHook | None:
     secret = settings.speckle_webhook_secret
     if secret is None or not settings.organisation.guilds:
         return None
     return SharedHook(secret.get_secret_value(), frozenset(settings.speckle_servers))
-
-
-@contextmanager
-def stop_signals(stopping: asyncio.Event) -> Iterator[None]:
-    """Set `stopping` at SIGINT or SIGTERM; a second one ends the process at once.
-
-    One that comes right behind the first is its echo: whoever stops a whole group of processes
-    reaches this one directly and through run.py.
-    """
-    loop = asyncio.get_running_loop()
-    first_at: list[float] = []
-
-    def stop() -> None:
-        if first_at and loop.time() - first_at[0] > ECHO_S:
-            sys.stderr.write("Stopped at once.\n")
-            os._exit(1)
-        if not first_at:
-            first_at.append(loop.time())
-        stopping.set()
-
-    # Not loop.add_signal_handler, which Windows lacks.
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(n, lambda *_: loop.call_soon_threadsafe(stop)) for n in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)

@@ -21,9 +21,10 @@ from typing import Any, Final
 import aiohttp
 from cryptography.fernet import Fernet
 
-from bot.app import App, running, stop_signals
+from bot.app import App, running
 from bot.config import Settings
 from bot.db.rows import Hook
+from bot.living import stop_signals
 from bot.log import configure
 from bot.sandbox import (
     Answer,

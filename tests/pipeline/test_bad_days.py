@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot import app as bot_app
+from bot import living
 from bot import discord_client
 from bot.app import App
 from bot.db import engine
@@ -198,8 +198,8 @@ async def test_a_process_that_has_lost_the_lead_ends_and_one_that_cannot_ask_goe
                 raise answer
             return answer
 
-    monkeypatch.setattr(bot_app, "LEAD_RETRY_S", 0.01)
+    monkeypatch.setattr(living, "LEAD_RETRY_S", 0.01)
     storage: Any = Leads()
     with pytest.raises(PartFailed, match="leadership"):
-        await bot_app._keep_leading(storage)
+        await living._keep_leading(storage)
     assert storage.answers == []

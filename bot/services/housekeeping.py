@@ -1,0 +1,45 @@
+"""Erases, hour by hour, what is old enough to go."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from bot.db.retention import Keep
+from bot.errors import StorageUnavailable
+from bot.services.guilds import GuildService
+from bot.storage import Storage
+
+log = structlog.get_logger()
+
+EVERY_S = 3600.0
+
+
+class Housekeeping:
+    """Erases old rows, requests that ran out, and guilds that removed the bot long enough ago."""
+
+    def __init__(
+        self, storage: Storage, guilds: GuildService, keep: Keep, left_guilds_for: timedelta
+    ) -> None:
+        self._storage = storage
+        self._guilds = guilds
+        self._keep = keep
+        self._left_guilds_for = left_guilds_for
+
+    async def run(self) -> None:
+        """Erase until cancelled; while the database is away nothing is, and the next hour does."""
+        while True:
+            try:
+                await self._erase()
+            except StorageUnavailable as error:
+                log.error("housekeeping.database_unavailable", reason=error.reason)
+            await asyncio.sleep(EVERY_S)
+
+    async def _erase(self) -> None:
+        await self._storage.link_requests.erase_expired()
+        erased = await self._guilds.erase_left(self._left_guilds_for)
+        if erased:
+            log.info("housekeeping.guilds_erased", count=erased)
+        gone = await self._storage.retention.tidy(self._keep)
+        if gone:
+            log.info("housekeeping.old_rows_erased", **gone)
