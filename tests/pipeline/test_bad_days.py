@@ -10,8 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot import living
-from bot import discord_client
+from bot import discord_client, living
 from bot.app import App
 from bot.db import engine
 from bot.db.rows import Hook
