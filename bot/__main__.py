@@ -256,7 +256,7 @@ def _with_deliveries(context: click.Context, do: "Callable[[Deliveries], Awaitab
 @cli.command(hidden=True)
 def settings_page() -> None:
     """Print docs/configuration.md."""
-    from bot.config_page import settings_page
+    from bot.config.page import settings_page
 
     click.echo(settings_page(), nl=False)
 

@@ -13,7 +13,7 @@ from bot.config import (
     load_settings,
     sections,
 )
-from bot.config_page import settings_page
+from bot.config.page import settings_page
 from bot.db.tables import metadata
 
 ROOT = Path(__file__).resolve().parents[2]

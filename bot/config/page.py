@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 
 from pydantic.fields import FieldInfo
 
-from bot.config import SECRET_MENDS, Settings, environment_names, sections
+from bot.config.settings import Settings, environment_names, sections
+from bot.config.values import SECRET_MENDS
 
 HEAD = """# Configuration
 
-<!-- Written by `python3 -m bot settings-page`, out of bot/config.py. A test compares. -->
+<!-- Written by `python3 -m bot settings-page`, out of bot/config/settings.py. A test compares. -->
 
 Three layers, the later one wins: `config.toml`, then a file `.env` beside it, then the
 environment. An empty value counts as not set. Names in capitals work in `.env` and in the
