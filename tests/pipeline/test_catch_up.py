@@ -13,7 +13,7 @@ from bot.app import App
 from bot.config import environment_names
 from bot.db.rows import Hook, InboxSource, InboxState, TraceLine
 from bot.db.vault import Vault
-from bot.pipeline import catch_up
+from bot.pipeline import catch_up, catch_up_activity, catch_up_history
 from bot.soak.bot_process import BotProcess
 from bot.storage import Storage, utc_now
 from tests.pipeline.conftest import Run, Studio
@@ -253,7 +253,7 @@ async def test_a_history_that_begins_after_the_last_known_event_is_said_to_be_to
 async def test_a_long_history_of_large_bodies_is_read_in_steps(
     studio: Studio, tower: Tower, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catch_up, "FIRST_STEP", 4)
+    monkeypatch.setattr(catch_up_history, "FIRST_STEP", 4)
     async with run() as app:
         await tower.follow(app.storage, studio)
         tower.fail(range(30))
@@ -266,8 +266,8 @@ async def test_a_long_history_of_large_bodies_is_read_in_steps(
 async def test_what_is_too_much_to_fetch_is_said(
     studio: Studio, tower: Tower, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catch_up, "FIRST_STEP", 3)
-    monkeypatch.setattr(catch_up, "BODIES_AT_ONCE_BYTES", 1)
+    monkeypatch.setattr(catch_up_history, "FIRST_STEP", 3)
+    monkeypatch.setattr(catch_up_history, "BODIES_AT_ONCE_BYTES", 1)
     async with run() as app:
         await tower.follow(app.storage, studio)
         tower.fail(range(9))
@@ -299,7 +299,7 @@ async def by_hand(app: App, studio: Studio, tower: Tower) -> Hook:
     tower.server.set_role(tower.project, tower.ilse, "stream:contributor")
     assert await tower.fire(range(1)) == [2]
     await wait_for_numbers(studio, studio.structure, range(1))
-    await app.storage.facts.set(catch_up.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat())
+    await app.storage.facts.set(catch_up_activity.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat())
     async with app.storage._database.writing() as connection:
         ago = utc_now() - timedelta(hours=6)
         await connection.execute(text("UPDATE hooks SET caught_up_at = NULL"))
