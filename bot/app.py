@@ -39,6 +39,7 @@ from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.notices import NoticeService
 from bot.services.reach import INSTANCE_FACT, Reach
+from bot.services.subscribing import Subscribing
 from bot.services.subscriptions import SubscriptionService
 from bot.services.webhooks import WebhookService
 from bot.speckle.breaker import Breakers
@@ -60,6 +61,7 @@ class App:
 
     storage: Storage
     bot: SpeckleBot
+    catch_up: CatchUp
     port: int
 
 
@@ -123,7 +125,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
                 listener.listening(settings.webhook_host, settings.webhook_port) as port,
             ):
                 log.info("listener.up", host=settings.webhook_host, port=port)
-                yield App(storage, bot, port)
+                yield App(storage, bot, pipeline.catch_up, port)
         finally:
             pipeline.close()
             with_speckle.gateway.close()
@@ -201,7 +203,8 @@ def _discord_side(
         now=utc_now,
     )
     guilds = GuildService(storage, utc_now)
-    bot = SpeckleBot(storage, subscriptions, guilds, speckle.accounts, pace)
+    subscribing = Subscribing(storage, speckle.accounts, subscriptions)
+    bot = SpeckleBot(storage, subscribing, subscriptions, guilds, speckle.accounts, pace)
     speckle.accounts.linked = partial(go_on_with, bot)
     speckle.accounts.before_unlink = webhooks.let_go
     return bot, webhooks

@@ -21,6 +21,7 @@ from bot.errors import BotError, ConfigError, Problem, StorageUnavailable
 from bot.services.accounts import AccountService
 from bot.services.errors import CommandRefused
 from bot.services.guilds import GuildService
+from bot.services.subscribing import Subscribing
 from bot.services.subscriptions import SubscriptionService
 from bot.storage import Storage
 
@@ -49,6 +50,7 @@ class SpeckleBot(commands.Bot):
     def __init__(
         self,
         storage: Storage,
+        subscribing: Subscribing,
         subscriptions: SubscriptionService,
         guild_service: GuildService,
         accounts: AccountService,
@@ -68,6 +70,7 @@ class SpeckleBot(commands.Bot):
         )
         self._pace = pace
         self.storage = storage
+        self.subscribing = subscribing
         self.subscriptions = subscriptions
         self.guild_service = guild_service
         self.accounts = accounts

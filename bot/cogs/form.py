@@ -9,7 +9,7 @@ from bot.cogs import wording
 from bot.cogs.answers import Interaction, Reply, in_time, redraw, report
 from bot.cogs.places import caller_of, guild_id_of
 from bot.services.outcomes import Edited, Entry
-from bot.services.subscriptions import read_filters
+from bot.services.typed import read_filters
 from bot.speckle.filters import Filters
 
 MAX_INPUT = 1000  # characters; the same that /subscribe takes

@@ -83,7 +83,7 @@ class WayButton(
 
     async def _go_on(self, interaction: Interaction) -> Reply:
         bot = interaction.client
-        command = await bot.subscriptions.take_up(interaction.user.id, self.token)
+        command = await bot.subscribing.take_up(interaction.user.id, self.token)
         if self.way is Way.CANCEL:
             return Reply(webhook_wording.NOT_SHOWN)
         if self.way is Way.LINK:
@@ -120,7 +120,7 @@ async def carry_out(bot: "SpeckleBot", caller: Caller, command: Mapping[str, Any
         by_hand=command.get("by_hand", False),
         shown=command.get("shown", False),
     )
-    return await answer(bot, await bot.subscriptions.subscribe(request))
+    return await answer(bot, await bot.subscribing.subscribe(request))
 
 
 async def answer(bot: "SpeckleBot", outcome: Outcome) -> Reply:
@@ -144,7 +144,7 @@ async def answer(bot: "SpeckleBot", outcome: Outcome) -> Reply:
         "by_hand": request.by_hand,
         "shown": request.shown,
     }
-    token = await bot.subscriptions.put_aside(request.caller.id, command)
+    token = await bot.subscribing.put_aside(request.caller.id, command)
     view = discord.ui.View(timeout=None)
     for way in _ways(outcome):
         view.add_item(WayButton(way, token))

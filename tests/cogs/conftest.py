@@ -67,6 +67,7 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
             stack.callback(services.gateway.close)
             bot = SpeckleBot(
                 storage,
+                services.subscribing,
                 services.subscriptions,
                 GuildService(storage, clock),
                 services.accounts,

@@ -27,7 +27,14 @@ async def commands() -> list[dict[str, Any]]:
     storage: Any = None  # nothing is asked of it
     services = services_over(storage, Clock())
     guilds = GuildService(storage, Clock())
-    bot = SpeckleBot(storage, services.subscriptions, guilds, services.accounts, Pace(45))
+    bot = SpeckleBot(
+        storage,
+        services.subscribing,
+        services.subscriptions,
+        guilds,
+        services.accounts,
+        Pace(45),
+    )
     for cog in COGS:
         await bot.add_cog(cog(bot))
     return [command.to_dict(bot.tree) for command in bot.tree.get_commands()]

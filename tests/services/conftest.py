@@ -16,6 +16,7 @@ from bot.services.browsing import Browsing
 from bot.services.outcomes import Entry, Subscribed, SubscribeRequest
 from bot.services.places import Caller, Permission, Place, PlaceKind
 from bot.services.reach import Reach
+from bot.services.subscribing import Subscribing
 from bot.services.subscriptions import SubscriptionService
 from bot.services.webhooks import WebhookService
 from bot.speckle.answers import SpeckleApp
@@ -70,6 +71,7 @@ class Desk:
     """The service, with the shortest way to say what a test is about."""
 
     service: SubscriptionService
+    subscribing: Subscribing
     storage: Storage
 
     async def subscribe(
@@ -85,7 +87,7 @@ class Desk:
         ignore_authors: str | None = None,
     ) -> Subscribed:
         """As somebody who has no account, and sets the webhook up by hand."""
-        outcome = await self.service.subscribe(
+        outcome = await self.subscribing.subscribe(
             SubscribeRequest(
                 guild_id=guild_id,
                 caller=caller or manager(),
@@ -139,6 +141,7 @@ class Services:
     accounts: AccountService
     webhooks: WebhookService
     subscriptions: SubscriptionService
+    subscribing: Subscribing
 
 
 def services_over(
@@ -186,7 +189,8 @@ def services_over(
         shared_hook_enabled=shared_hook_enabled,
         now=clock,
     )
-    return Services(gateway, accounts, webhooks, subscriptions)
+    subscribing = Subscribing(storage, accounts, subscriptions)
+    return Services(gateway, accounts, webhooks, subscriptions, subscribing)
 
 
 MakeDesk = Callable[..., Desk]
@@ -207,7 +211,7 @@ def make_desk(storage: Storage, clock: Clock) -> MakeDesk:
             served_guilds=served,
             shared_hook_enabled=shared,
         )
-        return Desk(services.subscriptions, storage)
+        return Desk(services.subscriptions, services.subscribing, storage)
 
     return make
 

@@ -82,7 +82,7 @@ class Office:
         by_hand: bool = False,
         shown: bool = True,
     ) -> Subscribed | LinkFirst | ShowFirst:
-        return await self.services.subscriptions.subscribe(
+        return await self.services.subscribing.subscribe(
             SubscribeRequest(
                 guild_id=KESTREL,
                 caller=caller or manager(MAREN),
