@@ -97,8 +97,7 @@ def subscribed(outcome: Subscribed) -> Reply:
     if told:
         lines.append(told)
     if outcome.setup is not None:
-        if told:
-            lines.append("The way by hand:")
+        lines.append("The way by hand:" if told else OR_LINK)
         return Reply("\n".join(lines), embed=setup_embed(outcome.setup))
     if hook.state is HookState.WAITING:
         lines.append(
@@ -112,6 +111,12 @@ def subscribed(outcome: Subscribed) -> Reply:
         f"Change, pause or remove it: `/subscriptions channel:`<#{subscription.channel_id}>"
     )
     return Reply("\n".join(lines))
+
+
+OR_LINK = (
+    "If you own the project, the bot can do the rest: link your account with `/link`, then type "
+    "the same `/subscribe` again. Or by hand:"
+)
 
 
 def _starter(hook: Hook) -> str:
