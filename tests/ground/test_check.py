@@ -13,8 +13,12 @@ from aiohttp.test_utils import TestServer
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from bot import check
-from bot.check import Mark, Row
+from bot.check import check_all, way_in
+from bot.check.database import check_database
+from bot.check.on_discord import check_discord
+from bot.check.on_speckle import check_server, check_sign_in, check_speckle_token
+from bot.check.rows import Mark, Row
+from bot.check.way_in import check_public_url, check_shared_hook
 from bot.config import Organisation, Settings
 from bot.db.rows import HookKind, LinkDetails
 from bot.db.vault import Vault
@@ -88,7 +92,7 @@ def speckle(token: str | None = None, answer: Any = None, status: int = 200) -> 
 async def discord_rows(serve: Serve, http: ClientSession, **changed: Any) -> dict[str, Row]:
     url = await serve(discord(**changed))
     settings = Settings(discord_token=SecretStr(TOKEN), discord_api_url=url)
-    return {row.what: row for row in await check.check_discord(settings, http)}
+    return {row.what: row for row in await check_discord(settings, http)}
 
 
 def free_port() -> int:
@@ -125,7 +129,7 @@ async def test_a_token_that_discord_refuses_is_said_and_tried_once(
 
     url = await serve(refuse)
     settings = Settings(discord_token=SecretStr(TOKEN), discord_api_url=url)
-    (row,) = await check.check_discord(settings, http)
+    (row,) = await check_discord(settings, http)
     assert row.mark is Mark.BAD
     assert "does not accept DISCORD_TOKEN" in row.told
     assert TOKEN not in str(row)
@@ -150,7 +154,7 @@ async def test_no_session_starts_left_is_said(serve: Serve, http: ClientSession)
 async def test_a_discord_that_is_away_is_said(http: ClientSession) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     settings = Settings(discord_token=SecretStr(TOKEN), discord_api_url=url)
-    (row,) = await check.check_discord(settings, http)
+    (row,) = await check_discord(settings, http)
     assert row.mark is Mark.BAD
     assert "Connection refused" in row.told
 
@@ -162,7 +166,7 @@ async def test_a_speckle_server_is_named_with_its_version(
     serve: Serve, http: ClientSession
 ) -> None:
     url = await serve(speckle())
-    assert await check.check_server(http, url) == [
+    assert await check_server(http, url) == [
         Row(Mark.GOOD, f"Speckle server {url}", "version 2.31.14.")
     ]
 
@@ -173,7 +177,7 @@ async def test_something_else_than_a_speckle_server_is_said(
     async def page(_request: web.Request) -> web.Response:
         return web.Response(text="<html>\x1b[31m")
 
-    (row,) = await check.check_server(http, await serve(page))
+    (row,) = await check_server(http, await serve(page))
     assert row.mark is Mark.BAD
     assert "something else answers" in row.told
 
@@ -182,7 +186,7 @@ async def test_a_speckle_server_that_moved_is_said(serve: Serve, http: ClientSes
     async def moved(_request: web.Request) -> web.Response:
         raise web.HTTPMovedPermanently("https://new.example/graphql")
 
-    (row,) = await check.check_server(http, await serve(moved))
+    (row,) = await check_server(http, await serve(moved))
     assert row.mark is Mark.BAD
     assert "https://new.example." in row.told
 
@@ -207,7 +211,7 @@ async def test_the_speckle_token_is_tried(
     url = await serve(speckle(SPECKLE_TOKEN, answer, status))
     token = SecretStr(SPECKLE_TOKEN)
     settings = Settings(speckle_servers=(url,), speckle_token=token, organisation=KESTREL)
-    (row,) = await check.check_speckle_token(settings, http)
+    (row,) = await check_speckle_token(settings, http)
     assert row.mark is mark
     assert told in row.told
 
@@ -227,8 +231,8 @@ async def test_the_speckle_token_goes_to_the_first_server_alone(
     second = await serve(listen)
     first = await serve(sends_on)
     settings = Settings(speckle_servers=(first, second), speckle_token=SecretStr(SPECKLE_TOKEN))
-    await check.check_speckle_token(settings, http)
-    await check.check_server(http, second)
+    await check_speckle_token(settings, http)
+    await check_server(http, second)
     assert heard == [f"{second.rpartition(':')[2]} False"]
 
 
@@ -253,12 +257,12 @@ async def test_a_public_url_that_leads_here_is_good(
     port = free_port()
     url = await serve(proxy_to(port))
     settings = Settings(public_url=url, webhook_port=port)
-    (row,) = await check.check_public_url(settings, http)
+    (row,) = await check_public_url(settings, http)
     assert row.mark is Mark.SKIPPED  # a private address: Speckle would refuse to call it
     assert "leads to this computer, but it is a private address" in row.told
 
-    monkeypatch.setattr(check, "_is_private", lambda _url: False)
-    (row,) = await check.check_public_url(settings, http)
+    monkeypatch.setattr(way_in, "_is_private", lambda _url: False)
+    (row,) = await check_public_url(settings, http)
     assert row == Row(Mark.GOOD, "Public URL", f"{url} leads to this computer.")
 
 
@@ -268,7 +272,7 @@ async def test_a_public_url_that_leads_elsewhere_is_said(serve: Serve, http: Cli
 
     url = await serve(welcome)
     settings = Settings(public_url=url, webhook_port=free_port())
-    (row,) = await check.check_public_url(settings, http)
+    (row,) = await check_public_url(settings, http)
     assert row.mark is Mark.BAD
     assert "something else answers (HTTP 200)" in row.told
 
@@ -278,7 +282,7 @@ async def test_a_public_url_that_sends_on_is_said(serve: Serve, http: ClientSess
         raise web.HTTPMovedPermanently("https://bot.example.com/check")
 
     settings = Settings(public_url=await serve(to_https), webhook_port=free_port())
-    (row,) = await check.check_public_url(settings, http)
+    (row,) = await check_public_url(settings, http)
     assert row.mark is Mark.BAD
     assert "sends on to https://bot.example.com," in row.told
 
@@ -292,13 +296,13 @@ async def test_where_the_bot_runs_already_it_is_asked_instead(
     url = await serve(running_bot)
     port = int(url.rpartition(":")[2])
     settings = Settings(public_url=url, webhook_port=port)
-    (row,) = await check.check_public_url(settings, http)
+    (row,) = await check_public_url(settings, http)
     assert "leads to the bot that runs already" in row.told
 
 
 async def test_a_listener_address_of_another_computer_is_said(http: ClientSession) -> None:
     settings = Settings(public_url="https://bot.example.com", webhook_host="192.0.2.1")
-    (row,) = await check.check_public_url(settings, http)
+    (row,) = await check_public_url(settings, http)
     assert row.mark is Mark.BAD
     assert "cannot be listened on" in row.told
 
@@ -316,7 +320,7 @@ async def test_the_shared_hook_needs_both_halves(
     secret: SecretStr | None, organisation: Organisation, mark: Mark
 ) -> None:
     settings = Settings(speckle_webhook_secret=secret, organisation=organisation)
-    (row,) = await check.check_shared_hook(settings)
+    (row,) = await check_shared_hook(settings)
     assert row.mark is mark
 
 
@@ -335,7 +339,7 @@ def with_key(database: str, key: str = KEY) -> Settings:
 async def test_a_database_yet_to_be_made_is_good_and_stays_unmade(
     database: str, tmp_path: Path
 ) -> None:
-    good, keys = await check.check_database(with_key(database))
+    good, keys = await check_database(with_key(database))
     assert good.mark is Mark.GOOD
     assert "no tables yet" in good.told
     assert keys.mark is Mark.SKIPPED
@@ -344,7 +348,7 @@ async def test_a_database_yet_to_be_made_is_good_and_stays_unmade(
 
 async def test_a_good_database_and_its_keys_are_good(database: str) -> None:
     await migrate(database)
-    rows = await check.check_database(with_key(database))
+    rows = await check_database(with_key(database))
     assert [row.mark for row in rows] == [Mark.GOOD, Mark.GOOD]
     assert "can be written, version" in rows[0].told
 
@@ -356,23 +360,23 @@ async def test_secrets_that_no_key_opens_are_said(database: str) -> None:
             710_000_000_000_000_001, "https://a.test", "a1b2c3d4e5", HookKind.OWN, 1, None
         )
         await storage.link_requests.add("nonce", 1, "https://a.test", LinkDetails())
-    _, good = await check.check_database(with_key(database))
+    _, good = await check_database(with_key(database))
     assert good.mark is Mark.GOOD
-    _, bad = await check.check_database(with_key(database, Fernet.generate_key().decode()))
+    _, bad = await check_database(with_key(database, Fernet.generate_key().decode()))
     assert bad.mark is Mark.BAD
     assert "opens 1 webhook secret, 1 request to link." in bad.told
 
 
 async def test_no_key_at_all_is_said(database: str) -> None:
     await migrate(database)
-    _, keys = await check.check_database(Settings(database_url=database))
+    _, keys = await check_database(Settings(database_url=database))
     assert keys.mark is Mark.BAD
     assert "python3 run.py key" in keys.told
 
 
 async def test_a_database_that_is_away_is_said() -> None:
     url = f"postgresql+psycopg://bot:low-tide@127.0.0.1:{free_port()}/bot"
-    bad, _ = await check.check_database(with_key(url))
+    bad, _ = await check_database(with_key(url))
     assert bad.mark is Mark.BAD
     assert "low-tide" not in bad.told
 
@@ -380,7 +384,7 @@ async def test_a_database_that_is_away_is_said() -> None:
 async def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     (tmp_path / "bot.db").write_text("words, not tables " * 100)
     url = f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}"
-    bad, _ = await check.check_database(with_key(url))
+    bad, _ = await check_database(with_key(url))
     assert bad.mark is Mark.BAD
 
 
@@ -410,7 +414,7 @@ async def test_each_application_is_looked_up(
     serve: Serve, http: ClientSession, answer: Any, status: int, mark: Mark, words: str
 ) -> None:
     server = await serve(speckle(answer=answer, status=status))
-    [row] = await check.check_sign_in(with_app(server), http)
+    [row] = await check_sign_in(with_app(server), http)
     assert (row.what, row.mark) == (f"Signing in on {server}", mark)
     assert words in row.told
     assert "app-secret" not in row.told
@@ -427,7 +431,7 @@ def with_app(server: str, public_url: str | None = "https://bot.kestrel.example"
 async def test_a_redirect_url_that_speckle_cannot_keep_is_said(http: ClientSession) -> None:
     long = f"https://bot.kestrel.example/{'deep/' * 13}down"
     settings = with_app("https://speckle.kestrel.example", long)
-    [row] = await check.check_sign_in(settings, http)
+    [row] = await check_sign_in(settings, http)
     assert row.mark is Mark.BAD
     assert f"{long}/link/callback" in row.told
     assert "Speckle takes 100" in row.told
@@ -436,12 +440,12 @@ async def test_a_redirect_url_that_speckle_cannot_keep_is_said(http: ClientSessi
 async def test_signing_in_without_an_application_or_a_public_url_is_said(
     http: ClientSession,
 ) -> None:
-    [row] = await check.check_sign_in(with_app("https://speckle.kestrel.example", None), http)
+    [row] = await check_sign_in(with_app("https://speckle.kestrel.example", None), http)
     assert (row.mark, "needs PUBLIC_URL" in row.told) == (Mark.BAD, True)
     settings = Settings(public_url="https://bot.kestrel.example")
-    [row] = await check.check_sign_in(settings, http)
+    [row] = await check_sign_in(settings, http)
     assert (row.mark, REDIRECT in row.told) == (Mark.SKIPPED, True)
-    [row] = await check.check_sign_in(with_app(f"http://127.0.0.1:{free_port()}"), http)
+    [row] = await check_sign_in(with_app(f"http://127.0.0.1:{free_port()}"), http)
     assert (row.mark, "cannot be reached" in row.told) == (Mark.SKIPPED, True)
 
 
@@ -452,7 +456,7 @@ async def test_everything_good_is_healthy(
     serve: Serve, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await migrate(database)
-    monkeypatch.setattr(check, "_is_private", lambda _url: False)
+    monkeypatch.setattr(way_in, "_is_private", lambda _url: False)
     port = free_port()
     settings = Settings(
         discord_token=SecretStr(TOKEN),
@@ -464,7 +468,7 @@ async def test_everything_good_is_healthy(
         speckle_servers=(await serve(speckle()),),
     )
     rows: list[Row] = []
-    assert await check.check_all(settings, rows.append)
+    assert await check_all(settings, rows.append)
     assert [row.what.split(" http")[0] for row in rows] == [
         "Settings",
         "Database",
@@ -487,4 +491,4 @@ async def test_anything_bad_is_unhealthy(database: str) -> None:
     rows: list[Row] = []
     url = f"http://127.0.0.1:{free_port()}"
     settings = Settings(database_url=database, speckle_servers=(url,))
-    assert not await check.check_all(settings, rows.append)
+    assert not await check_all(settings, rows.append)

@@ -1,0 +1,81 @@
+"""The database, and whether the keys open what is sealed in it."""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+
+from bot.check.asking import TIMEOUT_S
+from bot.check.rows import Mark, Row, counted
+from bot.config import SECRET_MENDS, Settings
+from bot.db.engine import parse_url, sqlite_path
+from bot.db.schema import needs_migration
+from bot.db.vault import Vault
+from bot.errors import ConfigError, SchemaTooNew, StorageUnavailable
+from bot.storage import Storage, schema_version
+
+
+async def check_database(settings: Settings) -> Sequence[Row]:
+    """Whether it answers, has the right tables, can be written, and opens with the keys."""
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await _database_rows(settings)
+    except ConfigError as error:
+        told = " ".join(str(problem) for problem in error.problems)
+    except SchemaTooNew as error:
+        told = f"version {error.found} is from a newer release of the bot. Update the bot."
+    except StorageUnavailable as error:
+        told = f"{error.reason}. Look at DATABASE_URL, and whether the database runs."
+    except TimeoutError:
+        told = f"no answer within {TIMEOUT_S:.0f} s. Look at DATABASE_URL and the network."
+    return [Row(Mark.BAD, "Database", told), _keys_skipped(settings)]
+
+
+async def _database_rows(settings: Settings) -> Sequence[Row]:
+    kind = settings.database_url.partition("+")[0]
+    found, wanted = await schema_version(settings.database_url)
+    if found is None and (where := _closed_folder(settings.database_url)):
+        told = f"the folder {where} cannot be written. Let the bot's user write there."
+        return [Row(Mark.BAD, "Database", told), _keys_skipped(settings)]
+    if needs_migration(found):
+        state = f"version {found}" if found else "no tables yet"
+        told = f"{kind}, {state}. The bot brings it to version {wanted} when it starts."
+        return [Row(Mark.GOOD, "Database", told), _keys_skipped(settings)]
+    # A key of the moment where none is set: nothing is opened with it.
+    keys = [key.get_secret_value() for key in settings.encryption_keys]
+    vault = Vault(keys or [Fernet.generate_key().decode()])
+    async with Storage.open(settings.database_url, vault) as storage:  # writes once, to try
+        told = f"{kind}, can be written, version {found} as wanted."
+        good = Row(Mark.GOOD, "Database", told)
+        if not keys:
+            return [good, _keys_skipped(settings)]
+        return [good, _keys_row(await storage.sealed.unopenable())]
+
+
+def _closed_folder(database_url: str) -> Path | None:
+    """The folder that an SQLite file yet to be made would go to, if nothing can be made there."""
+    url = parse_url(database_url)
+    if not url.drivername.startswith("sqlite"):
+        return None
+    above = next(folder for folder in sqlite_path(url).absolute().parents if folder.exists())
+    return None if os.access(above, os.W_OK | os.X_OK) else above
+
+
+def _keys_row(unopenable: Mapping[str, int]) -> Row:
+    if not unopenable:
+        return Row(Mark.GOOD, "Encryption keys", "open everything that is sealed.")
+    what = ", ".join(counted(count, kind) for kind, count in unopenable.items())
+    told = (
+        f"none of ENCRYPTION_KEYS opens {what}. Put the key that sealed them behind the others, "
+        "after a comma."
+    )
+    return Row(Mark.BAD, "Encryption keys", told)
+
+
+def _keys_skipped(settings: Settings) -> Row:
+    if not settings.encryption_keys:
+        mend = SECRET_MENDS["encryption_keys"]
+        return Row(Mark.BAD, "Encryption keys", f"ENCRYPTION_KEYS is not set. {mend}")
+    return Row(Mark.SKIPPED, "Encryption keys", "nothing to open, as the tables cannot be read.")

@@ -1,0 +1,34 @@
+"""The lines that the check says."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Mark(StrEnum):
+    """What came out of one try."""
+
+    GOOD = "✔"
+    BAD = "✘"
+    SKIPPED = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the check: what was tried, and what came out or what to do."""
+
+    mark: Mark
+    what: str
+    told: str
+
+    def __str__(self) -> str:
+        return f"{self.mark} {self.what}: {self.told}"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things, "1 server", "2 servers"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def one_line(text: str) -> str:
+    """Another computer's word, harmless for a terminal."""
+    return "".join(c if c.isprintable() else "�" for c in text)[:100]

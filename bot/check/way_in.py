@@ -1,0 +1,116 @@
+"""The way in: whether events reach the bot from outside, and whom the shared hook serves."""
+
+import errno
+import ipaddress
+import os
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import web
+
+from bot.check.asking import get, origin, why
+from bot.check.rows import Mark, Row, counted
+from bot.config import Settings
+
+
+async def check_public_url(settings: Settings, http: aiohttp.ClientSession) -> Sequence[Row]:
+    """Whether PUBLIC_URL leads to this very process, or to the bot that holds the port."""
+    what, url = "Public URL", settings.public_url
+    if url is None:
+        told = (
+            "PUBLIC_URL is not set, so no Speckle server can reach the bot. Put the address of "
+            "your tunnel or reverse proxy in .env as PUBLIC_URL=https://..."
+        )
+        return [Row(Mark.BAD, what, told)]
+    if settings.webhook_port == 0:
+        return [Row(Mark.SKIPPED, what, "not tried, WEBHOOK_PORT=0 gives another port each time.")]
+    try:
+        async with _answering(settings.webhook_host, settings.webhook_port) as (path, nonce):
+            return [await _reached(http, url, path, nonce)]
+    except _CannotListen as error:
+        if error.errno == errno.EADDRINUSE:
+            return [await _reached(http, url, "/healthz", None)]
+        told = (
+            f"{settings.webhook_host} port {settings.webhook_port} cannot be listened on "
+            f"({os.strerror(error.errno or 0)}). Look at WEBHOOK_HOST and WEBHOOK_PORT."
+        )
+        return [Row(Mark.BAD, what, told)]
+
+
+class _CannotListen(OSError):
+    """The listener's address cannot be bound."""
+
+
+@asynccontextmanager
+async def _answering(host: str, port: int) -> AsyncIterator[tuple[str, str]]:
+    """A server on the listener's address that answers one unguessable path with a nonce."""
+    path, nonce = f"/check/{secrets.token_urlsafe(16)}", secrets.token_urlsafe(16)
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text=nonce)
+
+    app = web.Application()
+    app.router.add_get(path, answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise _CannotListen(error.errno, error.strerror) from error
+        yield path, nonce
+    finally:
+        await runner.cleanup()
+
+
+async def _reached(http: aiohttp.ClientSession, url: str, path: str, nonce: str | None) -> Row:
+    """What comes back from outside; without a nonce, a bot that runs already is expected there."""
+    what, aim = "Public URL", "this computer" if nonce else "the bot that runs already"
+    try:
+        answer = await get(http, url + path, {})
+    except (aiohttp.ClientError, TimeoutError) as error:
+        told = f"{url} cannot be reached: {why(error)}. Look at the tunnel or reverse proxy."
+        return Row(Mark.BAD, what, told)
+    if 300 <= answer.status < 400:
+        told = f"it sends on to {origin(answer.location)}, and a webhook's body gets lost there. "
+        return Row(Mark.BAD, what, f"{told}Put the address that it leads to in PUBLIC_URL.")
+    if answer.status != 200 or (nonce and answer.text != nonce):
+        told = (
+            f"{url} does not lead to {aim}: something else answers (HTTP {answer.status}). Let "
+            "the tunnel or reverse proxy pass everything on to WEBHOOK_HOST and WEBHOOK_PORT."
+        )
+        return Row(Mark.BAD, what, told)
+    if _is_private(url):
+        told = (
+            f"{url} leads to {aim}, but it is a private address, which Speckle servers refuse "
+            "unless their webhook-service has ALLOW_LOCAL_NETWORK=true."
+        )
+        return Row(Mark.SKIPPED, what, told)
+    return Row(Mark.GOOD, what, f"{url} leads to {aim}.")
+
+
+def _is_private(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or "." not in host
+
+
+async def check_shared_hook(settings: Settings) -> Sequence[Row]:
+    """Whether the two halves of the shared hook are set; nothing is said where neither is."""
+    guilds = len(settings.organisation.guilds)
+    match settings.speckle_webhook_secret is not None, guilds > 0:
+        case True, True:
+            told = f"POST /webhook serves {counted(guilds, 'Discord server')}."
+            row = Row(Mark.GOOD, "Shared hook", told)
+        case True, False:
+            told = "off, as guilds in [organisation] of config.toml names nobody whom it serves."
+            row = Row(Mark.BAD, "Shared hook", f"{told} Add their ids there.")
+        case _:
+            told = "off, as SPECKLE_WEBHOOK_SECRET is not set; each guild has hooks of its own."
+            row = Row(Mark.SKIPPED, "Shared hook", told)
+    return [row]
