@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 import discord
 
 from bot.cards.text import escape_name, one_line, shorten_plain
-from bot.cogs.answers import Reply
 from bot.db.retention import Keep
 from bot.db.rows import Account, HangsOn
 from bot.services.accounts import (
@@ -322,28 +320,6 @@ ERASED_BUT_WEBHOOKS = (
     "projects' *Settings → Webhooks*; they call in vain from now on."
 )
 NOTHING_STORED = "Nothing about you is stored, so there is nothing to erase."
-
-
-def buttons(*items: "discord.ui.Item[Any] | None") -> discord.ui.View:
-    """A row of buttons; None stands for one that Discord would not take."""
-    view = discord.ui.View(timeout=None)
-    for item in items:
-        if item is not None:
-            view.add_item(item)
-    return view
-
-
-def link_button(label: str, url: str) -> "discord.ui.Button[discord.ui.View] | None":
-    """A button that opens an address; None for hosts without a dot, which Discord refuses."""
-    host = urlsplit(url).hostname or ""
-    if "." not in host:
-        return None
-    return discord.ui.Button(label=label, url=url)
-
-
-def with_address(text: str, url: str) -> Reply:
-    """The text with an address that no button can hold."""
-    return Reply(f"{text}\n<{url}>" if link_button("", url) is None else text)
 
 
 def _counted(count: int, noun: str) -> str:

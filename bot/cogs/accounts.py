@@ -14,7 +14,8 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.cogs import account_wording as wording
-from bot.cogs.answers import Interaction, Reply, in_time, redraw, reply, report
+from bot.cogs.answers import Interaction, Reply, in_time, redraw, redraw_with, reply, report
+from bot.cogs.buttons import link_button, view_of, with_address
 from bot.cogs.later import answer_to
 from bot.db.rows import Account
 from bot.services.accounts import AccountService, LinkFailed, PasteToken, SignIn
@@ -123,8 +124,8 @@ async def link_reply(
     way = await accounts.start_link(
         user.id, server_url, waiting, person=_person(user), answer_to=answer_to(interaction)
     )
-    shown = wording.with_address(wording.link_lead(way, linked), _address(way))
-    return Reply(shown.content, view=wording.buttons(*_ways(way)))
+    shown = with_address(wording.link_lead(way, linked), _address(way))
+    return Reply(shown.content, view=view_of(*_ways(way)))
 
 
 def _person(user: discord.User | discord.Member) -> str:
@@ -138,8 +139,8 @@ def _address(way: SignIn | PasteToken) -> str:
 
 def _ways(way: SignIn | PasteToken) -> list["discord.ui.Item[Any] | None"]:
     if isinstance(way, SignIn):
-        return [wording.link_button("Sign in with Speckle", way.url)]
-    return [wording.link_button("Make a token", way.tokens_url), PasteButton(way.nonce)]
+        return [link_button("Sign in with Speckle", way.url)]
+    return [link_button("Make a token", way.tokens_url), PasteButton(way.nonce)]
 
 
 class PasteButton(
@@ -243,7 +244,7 @@ async def _privacy_page(interaction: Interaction) -> Reply:
     service = interaction.client.accounts
     stored = await service.stored(interaction.user.id)
     embed = wording.privacy_embed(stored, service.keep, service.servers)
-    view = None if stored.is_nothing else wording.buttons(AccountButton(Action.ERASE))
+    view = None if stored.is_nothing else view_of(AccountButton(Action.ERASE))
     return Reply(embed=embed, view=view)
 
 
@@ -298,15 +299,11 @@ class AccountButton(
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Do it and say so in place of the question."""
-        try:
-            work = HANDLERS[self.action](interaction, self.account_id)
-            await redraw(interaction, await in_time(interaction, work, new=False))
-        except Exception as error:  # the top: discord.py would only log it
-            await report(interaction, error)
+        await redraw_with(interaction, HANDLERS[self.action](interaction, self.account_id))
 
 
 def _choice(action: Action, account_id: int = 0) -> discord.ui.View:
-    return wording.buttons(AccountButton(action, account_id), AccountButton(Action.KEEP))
+    return view_of(AccountButton(action, account_id), AccountButton(Action.KEEP))
 
 
 async def _own(interaction: Interaction, account_id: int) -> Account:

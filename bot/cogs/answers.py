@@ -62,6 +62,17 @@ async def redraw(interaction: Interaction, answer: Reply) -> None:
         )
 
 
+async def redraw_with(interaction: Interaction, work: Coroutine[Any, Any, Reply]) -> None:
+    """Do what a pressed button is for and put the answer in place of the message that it is on.
+
+    A refusal, or whatever else goes wrong, is told and leaves the message there.
+    """
+    try:
+        await redraw(interaction, await in_time(interaction, work, new=False))
+    except Exception as error:  # the top: discord.py would only log it
+        await report(interaction, error)
+
+
 async def report(interaction: Interaction, error: Exception) -> None:
     """Hand an error of a button or a form to the client's one error handler.
 

@@ -1,6 +1,7 @@
 """/notices, and the button on what the bot tells of a channel that it paused."""
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Self
 
 import discord
@@ -8,7 +9,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.cogs import notice_wording
-from bot.cogs.answers import Interaction, Reply, in_time, redraw, reply, report
+from bot.cogs.answers import Interaction, Reply, in_time, redraw_with, reply
 from bot.cogs.places import (
     Picked,
     caller_in,
@@ -17,13 +18,17 @@ from bot.cogs.places import (
     for_managers,
     fresh_place,
     guild_id_of,
+    guild_of,
 )
 from bot.db.rows import Notice, PauseReason
 from bot.services.errors import CommandRefused
 from bot.services.outcomes import Resumed
+from bot.services.places import Caller, Place
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
+
+GoOn = Callable[[int, Caller, Place], Awaitable[Resumed]]
 
 
 class NoticesCog(commands.Cog, name="notices"):
@@ -85,23 +90,13 @@ class ResumeButton(
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Resume and say so in place of the notice; a refusal leaves notice and button there."""
-        try:
-            resumed = await in_time(interaction, self._resume(interaction), new=False)
-            at = interaction.created_at
-            embed = notice_wording.resumed_embed(resumed, interaction.user.id, at)
-            await redraw(interaction, Reply(embed=embed))
-        except Exception as error:  # the top: discord.py would only log it
-            await report(interaction, error)
+        await redraw_with(interaction, self._resume(interaction))
 
-    async def _resume(self, interaction: Interaction) -> Resumed:
-        subscriptions = interaction.client.subscriptions
-        guild_id = await subscriptions.guild_of(self.channel_id)
-        if guild_id is None:
-            return Resumed(self.channel_id)
-        guild = _guild(interaction.client, guild_id)
-        caller = await caller_in(interaction, guild)
-        place = await fresh_place(interaction.client, guild, self.channel_id)
-        return await subscriptions.resume_channel(guild_id, caller, place)
+    async def _resume(self, interaction: Interaction) -> Reply:
+        go_on = interaction.client.subscriptions.resume_channel
+        resumed = await _resumed(interaction, self.channel_id, go_on)
+        user_id, at = interaction.user.id, interaction.created_at
+        return Reply(embed=notice_wording.resumed_embed(resumed, user_id, at))
 
 
 class AccessButton(
@@ -136,24 +131,23 @@ class AccessButton(
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Take over and say so in place of the notice; a refusal leaves notice and buttons."""
-        try:
-            resumed = await in_time(interaction, self._take_over(interaction), new=False)
-            embed = notice_wording.taken_over_embed(
-                resumed, interaction.user.id, interaction.created_at
-            )
-            await redraw(interaction, Reply(embed=embed))
-        except Exception as error:  # the top: discord.py would only log it
-            await report(interaction, error)
+        await redraw_with(interaction, self._take_over(interaction))
 
-    async def _take_over(self, interaction: Interaction) -> Resumed:
-        subscriptions = interaction.client.subscriptions
-        guild_id = await subscriptions.guild_of(self.channel_id)
-        if guild_id is None:
-            return Resumed(self.channel_id)
-        guild = _guild(interaction.client, guild_id)
-        caller = await caller_in(interaction, guild)
-        place = await fresh_place(interaction.client, guild, self.channel_id)
-        return await subscriptions.take_over_channel(guild_id, caller, place)
+    async def _take_over(self, interaction: Interaction) -> Reply:
+        go_on = interaction.client.subscriptions.take_over_channel
+        resumed = await _resumed(interaction, self.channel_id, go_on)
+        user_id, at = interaction.user.id, interaction.created_at
+        return Reply(embed=notice_wording.taken_over_embed(resumed, user_id, at))
+
+
+async def _resumed(interaction: Interaction, channel_id: int, go_on: GoOn) -> Resumed:
+    guild_id = await interaction.client.subscriptions.guild_of(channel_id)
+    if guild_id is None:
+        return Resumed(channel_id)
+    guild = guild_of(interaction.client, guild_id)
+    caller = await caller_in(interaction, guild)
+    place = await fresh_place(interaction.client, guild, channel_id)
+    return await go_on(guild_id, caller, place)
 
 
 def buttons(notice: Notice) -> tuple[discord.ui.Item[Any], ...]:
@@ -161,13 +155,3 @@ def buttons(notice: Notice) -> tuple[discord.ui.Item[Any], ...]:
     if notice.reason is PauseReason.ACCESS_LOST:
         return tuple(AccessButton(notice.channel_id, how) for how in ("resume", "take"))
     return (ResumeButton(notice.channel_id),)
-
-
-def _guild(client: discord.Client, guild_id: int) -> discord.Guild:
-    guild = client.get_guild(guild_id)
-    if guild is None or guild.unavailable:
-        raise CommandRefused(
-            "The bot does not reach that server at the moment, so nothing was changed. If it was "
-            "removed from there, invite it again; else try again in a minute."
-        )
-    return guild

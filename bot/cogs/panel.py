@@ -13,7 +13,8 @@ from typing import Any, Self
 import discord
 
 from bot.cogs import webhook_wording, wording
-from bot.cogs.answers import Interaction, Reply, in_time, redraw, reply, report
+from bot.cogs.answers import Interaction, Reply, in_time, redraw, redraw_with, reply, report
+from bot.cogs.buttons import view_of
 from bot.cogs.form import FiltersForm
 from bot.cogs.places import caller_of, find_place, guild_id_of
 from bot.db.rows import SubscriptionState
@@ -132,10 +133,7 @@ def entry_page(entry: Entry, scope: Scope, note: str | None = None) -> Reply:
 
 
 def _buttons(entry: Entry, scope: Scope, *actions: Action) -> discord.ui.View:
-    view = discord.ui.View(timeout=None)
-    for action in actions:
-        view.add_item(ActionButton(action, entry.subscription.id, scope))
-    return view
+    return view_of(*(ActionButton(action, entry.subscription.id, scope) for action in actions))
 
 
 # ── what is pressed ───────────────────────────────────────────────────────────────────────────
@@ -164,7 +162,7 @@ class PageButton(
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Show the page in place of what is there."""
-        await _redrawn(interaction, list_page(interaction, caller_of(interaction), self.scope))
+        await redraw_with(interaction, list_page(interaction, caller_of(interaction), self.scope))
 
 
 class EntrySelect(
@@ -194,7 +192,7 @@ class EntrySelect(
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Show the chosen subscription in place of the list."""
-        await _redrawn(interaction, _show(interaction, int(self.item.values[0]), self.scope))
+        await redraw_with(interaction, _show(interaction, int(self.item.values[0]), self.scope))
 
 
 class ActionButton(
@@ -232,13 +230,6 @@ class ActionButton(
             await HANDLERS[self.action](interaction, self.subscription_id, self.scope)
         except Exception as error:  # the top: discord.py would only log it
             await report(interaction, error)
-
-
-async def _redrawn(interaction: Interaction, work: Any) -> None:
-    try:
-        await redraw(interaction, await in_time(interaction, work, new=False))
-    except Exception as error:  # the top: discord.py would only log it
-        await report(interaction, error)
 
 
 Handler = Callable[[Interaction, int, Scope], Awaitable[None]]
@@ -304,8 +295,7 @@ async def _on_remove_sure(interaction: Interaction, subscription_id: int, scope:
         guild_id_of(interaction), caller_of(interaction), subscription_id
     )
     outcome = await in_time(interaction, work, new=False)
-    view = discord.ui.View(timeout=None)
-    view.add_item(PageButton(scope, "◀ Back to the list"))
+    view = view_of(PageButton(scope, "◀ Back to the list"))
     await redraw(interaction, Reply(wording.removed(outcome), view=view))
 
 
@@ -316,9 +306,8 @@ async def _on_setup(interaction: Interaction, subscription_id: int, scope: Scope
     setup = await in_time(interaction, work)
     answer = _setup_reply(setup)
     if isinstance(setup, MadeSetUp):
-        view = discord.ui.View(timeout=None)
-        view.add_item(ActionButton(Action.SETUP_HAND, subscription_id, scope))
-        answer = replace(answer, view=view)
+        by_hand = ActionButton(Action.SETUP_HAND, subscription_id, scope)
+        answer = replace(answer, view=view_of(by_hand))
     await reply(interaction, answer)
 
 
@@ -344,8 +333,7 @@ async def _on_renew_sure(interaction: Interaction, subscription_id: int, scope: 
         guild_id_of(interaction), caller_of(interaction), subscription_id
     )
     answer = _setup_reply(await in_time(interaction, work, new=False))
-    view = discord.ui.View(timeout=None)
-    view.add_item(PageButton(scope, "◀ Back to the list"))
+    view = view_of(PageButton(scope, "◀ Back to the list"))
     await redraw(interaction, Reply(answer.content, answer.embed, view))
 
 

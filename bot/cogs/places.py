@@ -62,6 +62,17 @@ def guild_id_of(interaction: Interaction) -> int:
     return interaction.guild_id
 
 
+def guild_of(client: discord.Client, guild_id: int) -> discord.Guild:
+    """The guild. Errors: CommandRefused where the bot does not reach it."""
+    guild = client.get_guild(guild_id)
+    if guild is None or guild.unavailable:
+        raise CommandRefused(
+            "The bot does not reach that server at the moment, so nothing was changed. If it was "
+            "removed from there, invite it again; else try again in a minute."
+        )
+    return guild
+
+
 def channel_id_of(interaction: Interaction, picked: Picked | None) -> int:
     """The channel that was picked, else the one that the interaction came from."""
     return picked.id if picked is not None else interaction.channel_id or NOWHERE

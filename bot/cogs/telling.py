@@ -9,6 +9,7 @@ import discord
 import structlog
 
 from bot.cogs import notice_wording
+from bot.cogs.buttons import view_of
 from bot.cogs.notices import buttons
 from bot.cogs.places import ask_place
 from bot.db.rows import NOBODY, Notice
@@ -114,13 +115,10 @@ class Teller:
     ) -> int:
         """Send the message, mentioning the maker where others read it; gives its id."""
         notice = telling.notice
-        view = discord.ui.View(timeout=None)
-        for button in buttons(notice):
-            view.add_item(button)
         message = await self._bot.get_partial_messageable(channel_id).send(
             notice_wording.lead(telling, mention=mentions is not None),
             embed=await self._embed(telling),
-            view=view,
+            view=view_of(*buttons(notice)),
             # The row's own, so that a crash before it is settled shows nothing twice.
             nonce=notice.nonce,
             allowed_mentions=mentions or discord.AllowedMentions.none(),

@@ -15,9 +15,10 @@ import structlog
 
 from bot.cogs import webhook_wording, wording
 from bot.cogs.accounts import link_reply
-from bot.cogs.answers import Interaction, Reply, in_time, redraw, report
+from bot.cogs.answers import Interaction, Reply, redraw_with
+from bot.cogs.buttons import view_of
 from bot.cogs.later import answer_to, tell_later
-from bot.cogs.places import caller_in, fresh_place, member_caller
+from bot.cogs.places import caller_in, fresh_place, guild_of, member_caller
 from bot.db.rows import Account
 from bot.services.errors import CommandRefused
 from bot.services.outcomes import Change, LinkFirst, ShowFirst, Subscribed, SubscribeRequest
@@ -74,12 +75,7 @@ class WayButton(
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Go on, and show what came of it in place of the question."""
-        try:
-            await redraw(
-                interaction, await in_time(interaction, self._go_on(interaction), new=False)
-            )
-        except Exception as error:  # the top: discord.py would only log it
-            await report(interaction, error)
+        await redraw_with(interaction, self._go_on(interaction))
 
     async def _go_on(self, interaction: Interaction) -> Reply:
         bot = interaction.client
@@ -93,17 +89,6 @@ class WayButton(
         caller = await caller_in(interaction, guild)
         more = {"by_hand": True} if self.way is Way.BY_HAND else {"shown": True}
         return await carry_out(bot, caller, {**command, **more})
-
-
-def guild_of(client: discord.Client, guild_id: int) -> discord.Guild:
-    """The guild. Errors: CommandRefused where the bot does not reach it."""
-    guild = client.get_guild(guild_id)
-    if guild is None or guild.unavailable:
-        raise CommandRefused(
-            "The bot does not reach that server at the moment, so nothing was changed. If it was "
-            "removed from there, invite it again; else try again in a minute."
-        )
-    return guild
 
 
 async def carry_out(bot: "SpeckleBot", caller: Caller, command: Mapping[str, Any]) -> Reply:
@@ -145,9 +130,7 @@ async def answer(bot: "SpeckleBot", outcome: Outcome) -> Reply:
         "shown": request.shown,
     }
     token = await bot.subscribing.put_aside(request.caller.id, command)
-    view = discord.ui.View(timeout=None)
-    for way in _ways(outcome):
-        view.add_item(WayButton(way, token))
+    view = view_of(*(WayButton(way, token) for way in _ways(outcome)))
     if isinstance(outcome, ShowFirst):
         return Reply(embed=webhook_wording.show_first(outcome), view=view)
     return Reply(webhook_wording.link_first(outcome), view=view)
