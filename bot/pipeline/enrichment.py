@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -31,6 +31,7 @@ from bot.speckle.events import (
     Delivery,
     Facts,
     VersionCreated,
+    VersionFacts,
     VersionReceived,
 )
 from bot.speckle.gateway import SpeckleGateway
@@ -47,6 +48,9 @@ PUBLIC = frozenset({"public", "unlisted"})
 # others of its project waits no longer than that either.
 CROWD = 8
 MOMENT_S = 1.0
+# Whoever knows a webhook's secret can tell of any version; with somebody's account only what is as
+# new as the event is shown. Clocks differ, and Speckle's own queue may have been held up.
+NEW_FOR = timedelta(days=1)
 
 Ask = Callable[[Login, float], Awaitable[Facts | None]]
 
@@ -109,7 +113,7 @@ class Enrichment:
         if self._facts_question(delivery, at) is not None:
             tasks[FillIn.FACTS] = asyncio.create_task(self.facts(hook, delivery, at, within_s))
         if isinstance(delivery.event, VersionCreated):
-            tasks[FillIn.PICTURE] = asyncio.create_task(self.image(hook, delivery, within_s))
+            tasks[FillIn.PICTURE] = asyncio.create_task(self.image(hook, delivery, at, within_s))
         if not tasks:
             return Added()
         self._waiting[hook.server_url] += 1
@@ -132,17 +136,22 @@ class Enrichment:
         if question is None:
             return None
         key, ask = question
-        return await self._accounts.as_hook(
+        found = await self._accounts.as_hook(
             hook,
             lambda login: self._facts.get(
                 (login, delivery.project.id, key), lambda: _coroutine(ask(login, within_s))
             ),
         )
+        if isinstance(found, VersionFacts):
+            _check_new(hook.server_url, found.made_at, at)
+        return found
 
     async def image(
-        self, hook: Hook, delivery: Delivery, within_s: float
+        self, hook: Hook, delivery: Delivery, at: datetime, within_s: float
     ) -> Picture | str | NoPicture:
         """The picture of a new version: its address where Discord can fetch it, else itself.
+
+        One that not everybody may see is shown only of a version as new as the event.
 
         Errors: SpeckleError of each kind.
         """
@@ -153,18 +162,18 @@ class Enrichment:
         if (delivery.project.visibility or hook.visibility) in PUBLIC:
             # As a stranger: what they cannot see any more is not shown by its address.
             stranger = Login(hook.server_url)
-            seen = await self._picture(stranger, project_id, version_id, within_s)
+            seen = await self._picture(stranger, project_id, version_id, at, within_s)
             url = preview_url(hook.server_url, project_id, version_id)
             if isinstance(seen, Picture):
                 return url if is_public_url(url) else seen
             if seen is NoPicture.NOT_YET:
                 return seen
         return await self._accounts.as_hook(
-            hook, lambda login: self._picture(login, project_id, version_id, within_s)
+            hook, lambda login: self._picture(login, project_id, version_id, at, within_s)
         )
 
     async def _picture(
-        self, login: Login, project_id: str, version_id: str, within_s: float
+        self, login: Login, project_id: str, version_id: str, at: datetime, within_s: float
     ) -> Picture | NoPicture:
         async def ask() -> Picture | NoPicture:
             answer = await self._previews.of_version(
@@ -172,6 +181,11 @@ class Enrichment:
             )
             if not isinstance(answer, Rendered):
                 return answer
+            if login.token is not None:
+                made_at = await self._gateway.version_made_at(
+                    login, project_id, version_id, within_s=within_s
+                )
+                _check_new(login.server_url, made_at, at)
             # Checked, as whoever answers in the server's place may send anything.
             return picture_from(answer.content, "preview", MAX_PREVIEW_BYTES) or NoPicture.MISSING
 
@@ -194,7 +208,9 @@ class Enrichment:
                     login, project_id, event, within_s=within_s
                 )
             case VersionReceived():
-                user_id = None if delivery.actor is None else delivery.actor.id
+                if delivery.actor is None:  # anybody's would do, also for who made the event up
+                    return None
+                user_id = delivery.actor.id
                 return ("received", user_id, at), lambda login, within_s: gateway.received_facts(
                     login, project_id, user_id, at, within_s=within_s
                 )
@@ -214,6 +230,12 @@ class Enrichment:
         crowded = self._waiting[server_url] >= CROWD
         left_s = MOMENT_S if crowded else max(MOMENT_S, self._deadline_s - waited_s)
         return min(self._deadline_s, left_s)
+
+
+def _check_new(server_url: str, made_at: datetime | None, at: datetime) -> None:
+    """Raise SpeckleRejected for a version that is older or newer than an event that says new."""
+    if made_at is None or abs(at - made_at) > NEW_FOR:
+        raise SpeckleRejected(server_url, "the version is not as new as the event says")
 
 
 async def _coroutine(asked: Awaitable[Facts | None]) -> Facts | None:

@@ -167,7 +167,7 @@ class FillIns:
         Errors: SpeckleError of each kind.
         """
         if job.kind is FillIn.PICTURE:
-            image = await self._enrichment.image(hook, delivery, QUESTION_S)
+            image = await self._enrichment.image(hook, delivery, row.event_at, QUESTION_S)
             if image is NoPicture.NOT_YET:
                 return None
             return partial(_changed, shown=None if isinstance(image, NoPicture) else image)

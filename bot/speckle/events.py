@@ -191,13 +191,15 @@ class PreviousVersion:
 class VersionFacts:
     """What only the Speckle server can tell about a new version; None is what it did not tell.
 
-    `number` counts the model's versions up to this one, `open_threads` those on the model.
+    `number` counts the model's versions up to this one, `open_threads` those on the model;
+    `made_at` is when the server first had the version.
     """
 
     object_count: int | None = None
     previous: PreviousVersion | None = None
     number: int | None = None
     open_threads: int | None = None
+    made_at: datetime | None = None
     application: str | None = None
     author: Person | None = None
     model: ModelRef = ModelRef()

@@ -300,6 +300,17 @@ class SpeckleGateway:
             data = await self._read(login, queries.VERSION_FACTS, wanted, until)
         return queries.read_version_facts(data, version.version_id)
 
+    async def version_made_at(
+        self, login: Login, project_id: str, version_id: str, *, within_s: float | None = None
+    ) -> datetime | None:
+        """When the server first had a version.
+
+        Errors, besides: SpeckleNotFound for a version that is not in this project.
+        """
+        wanted = {"project": project_id, "version": version_id}
+        data = await self._read(login, queries.VERSION_TIME, wanted, self._until(within_s))
+        return queries.read_version_time(data)
+
     async def comment_facts(
         self, login: Login, project_id: str, comment_id: str, *, within_s: float | None = None
     ) -> CommentFacts:

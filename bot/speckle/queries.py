@@ -37,6 +37,8 @@ SURROGATE = re.compile(r"[\ud800-\udfff]")
 MAX_NAME = 512
 MAX_TEXT = 20_000
 MAX_LINE = 200
+# Nearer to the ends of what a datetime holds, adding to it fails; nobody's clock is there.
+FIRST_YEAR, LAST_YEAR = 1970, 2999
 
 ME: Final = "query Me { activeUser { id name } }"
 
@@ -118,6 +120,7 @@ query VersionFacts(
 ) {
   project(id: $project) {
     version(id: $version) {
+      createdAt
       sourceApplication
       authorUser { id name }
       model { id name versions(limit: 50) { totalCount items { id createdAt } } }
@@ -144,6 +147,11 @@ query CommentFacts($project: String!, $comment: String!) {
 VERSION_NAME: Final = """
 query VersionName($project: String!, $version: String!) {
   project(id: $project) { version(id: $version) { message model { id name } } }
+}
+"""
+VERSION_TIME: Final = """
+query VersionTime($project: String!, $version: String!) {
+  project(id: $project) { version(id: $version) { createdAt } }
 }
 """
 
@@ -193,7 +201,9 @@ def moment(value: Any) -> datetime | None:
     """An aware time, or None."""
     try:
         found = datetime.fromisoformat(value) if isinstance(value, str) else None
-        return None if found is None or found.tzinfo is None else found.astimezone(UTC)
+        if found is None or found.tzinfo is None or not FIRST_YEAR <= found.year <= LAST_YEAR:
+            return None
+        return found.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
@@ -353,6 +363,7 @@ def read_version_facts(data: Any, version_id: str) -> VersionFacts:
         previous=previous,
         number=number,
         open_threads=count(child(project, "commentThreads", "totalCount")),
+        made_at=moment(child(version, "createdAt")),
         application=name(child(version, "sourceApplication")),
         author=_person(child(version, "authorUser")),
         model=_model(child(version, "model")),
@@ -437,3 +448,8 @@ def read_version_name(data: Any) -> tuple[ModelRef, str | None]:
     """A version's model and message."""
     version = child(data, "project", "version")
     return _model(child(version, "model")), text(child(version, "message"))
+
+
+def read_version_time(data: Any) -> datetime | None:
+    """When a version was made."""
+    return moment(child(data, "project", "version", "createdAt"))

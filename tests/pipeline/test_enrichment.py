@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -422,6 +422,39 @@ async def test_a_reply_and_a_resolved_thread_tell_which_thread_it_is(
         for embed in embeds[1:3]:
             assert "on **structure/level 1**" in embed["description"]
             assert "\n-# Thread: Clash at grid C4" in embed["description"]
+
+
+async def test_a_made_up_event_shows_nothing_of_a_version_from_long_ago(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    """Whoever knows the secret could leaf through a project with somebody else's account."""
+    async with start() as app:
+        await follow(app, studio, site, studio.structure)
+        before = site.version("Foundation", at=datetime.now(UTC) - timedelta(days=9))
+        old = site.version("Confidential", at=datetime.now(UTC) - timedelta(days=2))
+        site.server.render(old)
+        data = commit_create_data(old)
+        data["commit"] = {**data["commit"], "message": "made up"}
+        await site.fire("commit_create", data)
+        (message,) = await cards(studio, studio.structure)
+        assert (message.embeds[0].get("image"), message.files) == (None, [])
+        assert "Objects" not in fields(message.embeds[0])
+        assert before.id not in str(message.embeds)
+        assert "not as new as the event says" in await trace_of(app)
+        assert await app.storage.fill_ins.due_in() is None
+
+
+async def test_that_nobody_received_something_tells_not_what_others_received(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    async with start() as app:
+        await follow(app, studio, site, studio.structure)
+        version = site.version()
+        site.server.receive(version, user=site.ilse)
+        data = {"sourceApplication": "Rhino", "message": None}
+        assert await site.server.fire(site.tower, "commit_receive", data, user=None)
+        (message,) = await cards(studio, studio.structure)
+        assert version.id not in str(message.embeds)
 
 
 async def test_a_received_version_is_named(studio: Studio, start: StartBot, site: Site) -> None:

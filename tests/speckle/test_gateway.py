@@ -294,6 +294,7 @@ async def test_a_version_s_facts_come_in_one_round_trip(studio: Studio) -> None:
         previous=PreviousVersion(studio.first.id, studio.first.created_at),
         number=2,
         open_threads=1,
+        made_at=studio.second.created_at,
         application="revit",
         author=Person(studio.ilse.id, "Ilse Brandt"),
         model=ModelRef(studio.model.id, "structure/level 1"),

@@ -356,6 +356,16 @@ async def test_an_answer_of_another_shape_adds_nothing(studio: Studio, odd: Any)
         await studio.gateway.me(studio.login)
 
 
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59.999Z", "0001-01-01T00:00:00Z"])
+async def test_times_at_the_ends_of_time_are_none(studio: Studio, at: str) -> None:
+    line = {"actionType": "commit_receive", "resourceId": "x", "userId": "u", "time": at}
+    lines = [line | {"id": f"line{number}"} for number in range(100)]
+    studio.server.faults.status = 200
+    studio.server.faults.body = json.dumps({"data": {"stream": {"activity": {"items": lines}}}})
+    login, tower = studio.login, studio.tower.id
+    assert await studio.gateway.activity(login, tower, after=None, limit=500) == []
+
+
 # ── the end ──
 
 
