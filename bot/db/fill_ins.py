@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.cards.card import Card
@@ -15,7 +15,7 @@ from bot.db.engine import Database
 from bot.db.ingested import write_pictures
 from bot.db.outbox import read_rows
 from bot.db.queues import lock
-from bot.db.rows import FillIn, FillInJob, OutboxRow, OutboxState, TraceLine
+from bot.db.rows import FillIn, FillInJob, OutboxRow, OutboxState, PauseReason, TraceLine
 from bot.db.tables import edits, fill_ins, hooks, inbox, outbox, outbox_pictures, subscriptions
 
 Change = Callable[[OutboxRow, Sequence[OutboxRow]], Card | None]
@@ -170,7 +170,16 @@ async def _note(connection: AsyncConnection, inbox_id: int, note: TraceLine) -> 
 
 
 def _cards_of(job: FillInJob) -> Any:
-    return and_(outbox.c.inbox_id == job.inbox_id, subscriptions.c.hook_id == job.hook_id)
+    """The job's cards, but for those that are out where access to the project has been lost.
+
+    Those that are yet to go wait for somebody who has access.
+    """
+    lost = subscriptions.c.pause_reason.is_not_distinct_from(PauseReason.ACCESS_LOST)
+    return and_(
+        outbox.c.inbox_id == job.inbox_id,
+        subscriptions.c.hook_id == job.hook_id,
+        or_(outbox.c.batch_id.is_(None), ~lost),
+    )
 
 
 def _may_be_out(row: OutboxRow) -> bool:

@@ -17,7 +17,9 @@ from bot.db.rows import (
     NewInbox,
     NewOutbox,
     OutboxRow,
+    PauseReason,
     Subscription,
+    SubscriptionState,
     TraceLine,
 )
 from bot.speckle.events import EventKind
@@ -175,6 +177,26 @@ async def test_a_card_that_may_be_out_is_edited_once_its_message_is_settled(
     assert await storage.edits.due_in() == 30
     await storage.edits.done(edit)
     assert await storage.edits.due_in() is None
+
+
+async def test_where_access_was_lost_nothing_is_added_to_what_is_out(
+    storage: Storage, subscription: Subscription, ingest: Ingest, clock: Clock
+) -> None:
+    await ingest(subscription, title="out")
+    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert opened is not None
+    await storage.outbox.settle_sent(opened[0].id, 77, clock())
+    kept = await ingest(subscription, title="kept")
+    await storage.subscriptions.set_state(
+        subscription.id, SubscriptionState.PAUSED, PauseReason.ACCESS_LOST, "gone"
+    )
+    clock.forward(seconds=5)
+    of_out, of_kept = await storage.fill_ins.due(SERVER, 10)
+    assert not await storage.fill_ins.has_cards(of_out)
+    assert await storage.fill_ins.fill(of_out, with_picture, NOTE) == []
+    assert await storage.edits.due_in() is None
+    assert await storage.fill_ins.has_cards(of_kept)
+    assert await storage.fill_ins.fill(of_kept, with_picture, NOTE) == kept
 
 
 async def test_a_card_that_changes_while_it_is_edited_is_edited_again(
