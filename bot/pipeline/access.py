@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -21,8 +22,9 @@ from bot.errors import (
     SpeckleTokenRefused,
     SpeckleUnavailable,
 )
+from bot.pipeline.answers import Answers
 from bot.services.accounts import AccountService
-from bot.speckle.answers import ProjectRights
+from bot.speckle.answers import Login, ProjectRights
 from bot.speckle.gateway import SpeckleGateway
 from bot.storage import Storage
 
@@ -30,8 +32,11 @@ log = structlog.get_logger()
 
 ASK_AGAIN_AFTER = timedelta(minutes=10)
 A_YES_COUNTS = timedelta(hours=1)
-ASK_WITHIN_S = 3.0
 ANSWER_WITHIN_S = 4.0  # renewing a token included; below the deadline of enrichment, beside it
+# An answer that comes later is good for the next event, or for this one when it is tried again.
+LATE_WITHIN_S = 10.0
+LATE_FOR_S = 400.0
+MOST_LATE = 1000
 # A server that did not answer is not asked for so long: each event would wait for it.
 SILENT_FOR_S = 15.0
 WAIT_S = (15.0, 60.0, 300.0)  # an event that waits is tried again after so long, then every 5 min
@@ -65,6 +70,7 @@ class AccessCheck:
         self._gateway = gateway
         self._accounts = accounts
         self._now = now
+        self._late = Answers[ProjectRights | SpeckleError](most=MOST_LATE, keep_s=LATE_FOR_S)
         self._silent: dict[str, tuple[float, str]] = {}  # until time.monotonic(), and why
 
     async def of(self, hook: Hook, subscriptions: Sequence[Subscription]) -> Access:
@@ -93,24 +99,39 @@ class AccessCheck:
         return yes is not None and self._now() - yes < how_long
 
     async def _ask(self, hook: Hook, account_id: int) -> ProjectRights | SpeckleError:
-        until, reason = self._silent.get(hook.server_url, (0.0, ""))
-        if time.monotonic() < until:
-            return SpeckleUnavailable(hook.server_url, reason)
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 return await self._accounts.as_account(
-                    account_id,
-                    lambda login: self._gateway.project(
-                        login, hook.project_id, within_s=ASK_WITHIN_S
-                    ),
+                    account_id, partial(self._answer, hook.project_id)
                 )
         except TimeoutError:
             error: SpeckleError = SpeckleUnavailable(hook.server_url, "no answer in time")
         except SpeckleError as told:
             error = told
-        if isinstance(error, SpeckleUnavailable):
+        if isinstance(error, SpeckleUnavailable) and self._silence(hook.server_url) is None:
             self._silent[hook.server_url] = (time.monotonic() + SILENT_FOR_S, error.reason)
         return error
+
+    def _silence(self, server_url: str) -> str | None:
+        """Why a server is not asked at the moment; None if it is."""
+        until, reason = self._silent.get(server_url, (0.0, ""))
+        return reason if time.monotonic() < until else None
+
+    async def _answer(self, project_id: str, login: Login) -> ProjectRights | SpeckleError:
+        """What the server says, or has said since nobody waited for it any more; used once."""
+        key = (login, project_id)
+        silence = self._silence(login.server_url)
+        if silence is not None and not self._late.has(key):
+            raise SpeckleUnavailable(login.server_url, silence)
+        answer = await self._late.get(key, partial(self._project, project_id, login))
+        self._late.forget(key)
+        return answer
+
+    async def _project(self, project_id: str, login: Login) -> ProjectRights | SpeckleError:
+        try:
+            return await self._gateway.project(login, project_id, within_s=LATE_WITHIN_S)
+        except (SpeckleForbidden, SpeckleNotFound, SpeckleScopeMissing) as no:
+            return no  # an answer like another, which may come late, too
 
     async def _weigh(
         self,

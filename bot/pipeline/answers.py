@@ -38,6 +38,11 @@ class Answers(Generic[Answer]):
             task.add_done_callback(partial(self._answered, key))
         return await asyncio.shield(task)
 
+    def has(self, key: Hashable) -> bool:
+        """Whether there is an answer that nobody has to wait for."""
+        kept = self._kept.get(key)
+        return kept is not None and self._clock() - kept[0] < self._keep_s
+
     def forget(self, key: Hashable) -> None:
         """Ask anew next time."""
         self._kept.pop(key, None)

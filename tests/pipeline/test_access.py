@@ -188,3 +188,22 @@ async def test_a_deleted_project_is_told_although_nobody_may_see_it_any_more(
         await tower.server.fire(tower.project, "stream_delete", {}, user=None)
         await wait_until_paused(app, studio.structure, PauseReason.PROJECT_DELETED)
         await studio.sandbox.wait_for_messages(studio.structure.id, 2, 15)
+
+
+async def test_a_server_that_is_always_a_little_too_slow_is_heard_all_the_same(
+    studio: Studio, tower: Tower, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "ANSWER_WITHIN_S", 0.5)
+    async with run() as app:
+        await following(app, studio, tower)
+        await the_last_yes_was(app, timedelta(minutes=61))
+        tower.server.faults.delay_s = 0.7
+        await tower.fire(range(1, 3))
+        await wait_for_numbers(studio, studio.structure, range(3))
+        bea = tower.server.add_user("Bea Halloran")
+        tower.server.set_role(tower.project, bea, "stream:owner")
+        tower.server.set_role(tower.project, tower.ilse, None)
+        await the_last_yes_was(app, timedelta(minutes=61))
+        await tower.fire(range(3, 4))
+        await wait_until_paused(app, studio.structure, PauseReason.ACCESS_LOST)
+        assert numbers_in(studio, studio.structure) == [0, 1, 2]
