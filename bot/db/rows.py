@@ -196,10 +196,10 @@ class LinkDetails:
 
     person: str = ""
     waiting: Mapping[str, Any] = field(default_factory=dict)
-    answer_to: Mapping[str, str] | None = None
-    challenge: str | None = None
-    cookie_digest: str | None = None
-    tokens: Tokens | None = None
+    answer_to: Mapping[str, str] | None = field(default=None, repr=False)
+    challenge: str | None = field(default=None, repr=False)
+    cookie_digest: str | None = field(default=None, repr=False)
+    tokens: Tokens | None = field(default=None, repr=False)
     told: bool = False
 
 

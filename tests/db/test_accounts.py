@@ -316,3 +316,15 @@ async def test_erasing_a_person_takes_them_out_of_what_others_are_told(
     kept = await storage.subscriptions.get(subscription.id)
     assert kept is not None
     assert kept.pause_detail == "somebody unlinked the account that it hung on"
+
+
+def test_no_link_request_shows_what_is_sealed_in_it() -> None:
+    details = LinkDetails(
+        person="Maren Oduya",
+        answer_to={"token": "an interaction's token"},
+        challenge="the challenge",
+        cookie_digest="the cookie's digest",
+        tokens=Tokens("the token", "the refresh token"),
+    )
+    assert "the " not in repr(details)
+    assert "interaction" not in repr(details)
