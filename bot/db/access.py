@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import datetime
+from itertools import chain
 
 from sqlalchemy import ColumnElement, and_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,20 +24,17 @@ async def write_access(
         this = hooks.c.id == hook_id
         await connection.execute(update(hooks).where(this).values(visibility=seen.visibility))
     for account_id, why in seen.lost.items():
-        hanging = and_(
-            of_hook,
-            subscriptions.c.account_id == account_id,
-            subscriptions.c.state == SubscriptionState.ACTIVE,
-        )
-        await _pause(connection, hanging, why, now)
+        hanging = and_(of_hook, subscriptions.c.account_id == account_id)
+        await pause_lost(connection, hanging, why, now)
 
 
-async def _pause(
+async def pause_lost(
     connection: AsyncConnection, hanging: ColumnElement[bool], why: str, now: datetime
-) -> None:
+) -> list[int]:
+    """Pause these subscriptions for lost access, with notices to those who made them; their ids."""
     pause = (
         update(subscriptions)
-        .where(hanging)
+        .where(hanging, subscriptions.c.state == SubscriptionState.ACTIVE)
         .values(
             state=SubscriptionState.PAUSED,
             pause_reason=PauseReason.ACCESS_LOST,
@@ -50,3 +48,4 @@ async def _pause(
         by_channel[channel_id].append(subscription_id)
     for channel_id, ids in sorted(by_channel.items()):
         await write_notices(connection, channel_id, ids, PauseReason.ACCESS_LOST, why, now)
+    return sorted(chain.from_iterable(by_channel.values()))

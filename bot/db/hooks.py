@@ -11,11 +11,11 @@ from sqlalchemy import and_, case, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.db.access import pause_lost
 from bot.db.batcher import Batcher
 from bot.db.engine import Database
 from bot.db.guilds import add_guild
-from bot.db.notices import write_notices
-from bot.db.rows import Hook, HookKind, HookState, PauseReason, SubscriptionState
+from bot.db.rows import Hook, HookKind, HookState
 from bot.db.tables import hooks, models, subscriptions
 from bot.db.vault import Vault
 
@@ -227,29 +227,10 @@ class Hooks:
         now = self._now()
         mine = hooks.c.account_id == account_id
         made = select(hooks.c.id).where(mine, hooks.c.webhook_sealed.is_not(None))
-        hanging = and_(
-            or_(subscriptions.c.account_id == account_id, subscriptions.c.hook_id.in_(made)),
-            subscriptions.c.state == SubscriptionState.ACTIVE,
-        )
+        hanging = or_(subscriptions.c.account_id == account_id, subscriptions.c.hook_id.in_(made))
         async with self._changing() as connection:
             await connection.execute(select(hooks.c.id).where(mine).with_for_update())
-            paused = (
-                update(subscriptions)
-                .where(hanging)
-                .values(
-                    state=SubscriptionState.PAUSED,
-                    pause_reason=PauseReason.ACCESS_LOST,
-                    pause_detail=detail,
-                    updated_at=now,
-                )
-                .returning(subscriptions.c.id, subscriptions.c.channel_id)
-            )
-            rows = (await connection.execute(paused)).all()
-            for channel_id in sorted({row.channel_id for row in rows}):
-                ids = [row.id for row in rows if row.channel_id == channel_id]
-                await write_notices(
-                    connection, channel_id, ids, PauseReason.ACCESS_LOST, detail, now
-                )
+            paused = await pause_lost(connection, hanging, detail, now)
             await connection.execute(
                 update(subscriptions)
                 .where(subscriptions.c.account_id == account_id)
@@ -268,7 +249,7 @@ class Hooks:
                     webhook_sealed=None,
                 )
             )
-        return sorted(row.id for row in rows)
+        return paused
 
     async def repin(self, hook_id: int, server_url: str) -> bool:
         """Tie a hook to another server; False if the guild has a hook for the project there."""
