@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import discord
 
 from bot.cards.text import escape_name, one_line, shorten_plain
+from bot.cogs.answers import COLOUR
 from bot.db.retention import Keep
 from bot.db.rows import Account, HangsOn
 from bot.services.accounts import (
@@ -19,7 +20,6 @@ from bot.services.accounts import (
 )
 from bot.speckle.answers import SCOPES, Scope
 
-COLOUR = discord.Colour(0x3B82F6)
 MAX_NAME = 80
 MAX_GUILDS = 10
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Interaction: TypeAlias = "discord.Interaction[SpeckleBot]"
 T = TypeVar("T")
 
+COLOUR = 0x047EFB  # Speckle's blue, of every answer's embed
 PATIENCE_S = 1.5  # of Discord's 3 s; the rest is for the way there
 
 

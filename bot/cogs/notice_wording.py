@@ -6,7 +6,8 @@ from datetime import datetime
 import discord
 
 from bot.cards.text import shorten
-from bot.cogs.wording import COLOUR, MAX_LISTED_NAME, project_name
+from bot.cogs.answers import COLOUR
+from bot.cogs.wording import MAX_LISTED_NAME, project_name
 from bot.db.rows import NOBODY, Hook, HookState, Notice, PauseReason
 from bot.services.notices import Telling
 from bot.services.outcomes import Resumed

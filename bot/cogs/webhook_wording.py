@@ -9,6 +9,7 @@ from typing import assert_never
 import discord
 
 from bot.cards.text import escape_name, one_line, shorten_plain
+from bot.cogs.answers import COLOUR
 from bot.db.rows import Hook
 from bot.services.outcomes import LinkFirst, MadeSetUp, ShowFirst
 from bot.services.places import Audience
@@ -17,7 +18,6 @@ from bot.services.webhooks import MOST_WEBHOOKS, Done, Gone, Kept, NotKept, WhyN
 from bot.speckle.answers import Scope
 from bot.speckle.links import Links
 
-COLOUR = 0x047EFB  # Speckle's blue
 MAX_NAME = 120
 MAX_OWNERS = 5
 MAX_NAMED = 15  # roles, or members, in one sentence

@@ -6,8 +6,7 @@ from datetime import datetime
 import discord
 
 from bot.cards.text import escape_name, one_line, shorten, shorten_plain
-from bot.cogs import webhook_wording
-from bot.cogs.answers import Reply
+from bot.cogs.answers import COLOUR, Reply
 from bot.cogs.webhook_wording import MAX_NAME, gone_text, webhook_text
 from bot.db.rows import (
     NOBODY,
@@ -32,7 +31,6 @@ from bot.services.setup import SetUp
 from bot.speckle.filters import Filters, describe
 from bot.speckle.links import Links
 
-COLOUR = webhook_wording.COLOUR
 MAX_CHANNELS = 20
 MAX_FILTERS = 300
 # In a list, so that a page of entries fits into one embed's 4,096 characters.
