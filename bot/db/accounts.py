@@ -28,6 +28,9 @@ from bot.speckle.answers import Scope, Tokens
 log = structlog.get_logger()
 
 LINK_VALID = timedelta(minutes=15)
+# Whoever claimed a request and was killed, or lost the database, holds it up no longer than that.
+# All that is asked of Speckle meanwhile has less time.
+CLAIM_HOLDS = timedelta(minutes=1)
 # For what is left to do once the account is there: telling the person, and the waiting command.
 TOLD_WITHIN = timedelta(hours=1)
 
@@ -249,7 +252,7 @@ class Accounts:
                 link_requests.c.server_url == account.server_url,
                 link_requests.c.account_id.is_(None),
                 link_requests.c.expires_at > now,
-                or_(link_requests.c.used_at.is_(None), link_requests.c.nonce_digest == digest),
+                or_(_is_unclaimed(now), link_requests.c.nonce_digest == digest),
             )
             .values(account_id=account.id, expires_at=now + TOLD_WITHIN)
         )
@@ -329,7 +332,8 @@ class LinkRequests:
         """Note the sign-in that starts now, in place of one before; False if it may not start."""
         async with self._database.writing() as connection:
             row = await _locked_request(connection, _digest(nonce))
-            if row is None or row["used_at"] is not None or not _is_open(row, self._now()):
+            now = self._now()
+            if row is None or is_claimed(row["used_at"], now) or not _is_open(row, now):
                 return False
             details = replace(
                 _opened(self._vault, row),
@@ -344,13 +348,22 @@ class LinkRequests:
         """Take the request for its one use; True for exactly one caller."""
         change = update(link_requests).where(
             link_requests.c.nonce_digest == _digest(nonce),
-            link_requests.c.used_at.is_(None),
+            _is_unclaimed(self._now()),
             link_requests.c.account_id.is_(None),
             link_requests.c.expires_at > self._now(),
         )
         async with self._database.writing() as connection:
             result = await connection.execute(change.values(used_at=self._now()))
         return result.rowcount == 1
+
+    async def got(self, nonce: str, tokens: Tokens) -> None:
+        """Note what the request's code, which works once, was exchanged for."""
+        async with self._database.writing() as connection:
+            row = await _locked_request(connection, _digest(nonce))
+            if row is None or row["account_id"] is not None:
+                return
+            details = replace(_opened(self._vault, row), tokens=tokens)
+            await _change(connection, row, sealed=_sealed(self._vault, row, details))
 
     async def release(self, nonce: str, tokens: Tokens | None = None) -> None:
         """Give back a claim that led to nothing; `tokens` are what came of it so far."""
@@ -410,6 +423,16 @@ async def _locked_request(connection: AsyncConnection, digest: str) -> Row | Non
 async def _change(connection: AsyncConnection, row: Row, **values: Any) -> None:
     this = link_requests.c.nonce_digest == row["nonce_digest"]
     await connection.execute(update(link_requests).where(this).values(values))
+
+
+def is_claimed(used_at: datetime | None, now: datetime) -> bool:
+    """Whether somebody is about to bring a request to its end, or has done so."""
+    return used_at is not None and used_at > now - CLAIM_HOLDS
+
+
+def _is_unclaimed(now: datetime) -> ColumnElement[bool]:
+    used_at = link_requests.c.used_at
+    return or_(used_at.is_(None), used_at <= now - CLAIM_HOLDS)
 
 
 def _is_open(row: Row, now: datetime) -> bool:

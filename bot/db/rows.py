@@ -207,7 +207,7 @@ class LinkDetails:
 class LinkRequest:
     """One person's wish to link an account on one server.
 
-    `used_at` is set while a sign-in comes to its end, and from then on if it did;
+    `used_at` is set while a sign-in comes to its end (for a minute), and for good if it did;
     `account_id` once there is an account, until that is told and done with.
     """
 

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from bot.db.accounts import is_claimed
 from bot.db.retention import Keep
 from bot.db.rows import Account, HangsOn, Hook, LinkDetails, LinkRequest
 from bot.errors import (
@@ -212,7 +213,7 @@ class AccountService:
         request = await self._storage.link_requests.get(nonce)
         if request is None or request.server_url not in self.servers:
             raise LinkFailed(WhyNotLinked.EXPIRED)
-        if request.used_at is not None or request.account_id is not None:
+        if is_claimed(request.used_at, self._now()) or request.account_id is not None:
             raise LinkFailed(WhyNotLinked.USED, request.server_url)
         return request
 
@@ -255,6 +256,7 @@ class AccountService:
         try:
             if tokens is None:
                 tokens = await self._exchanged(app, code, challenge)
+                await self._storage.link_requests.got(nonce, tokens)
             account = await self._keep(nonce, request, tokens, told=False)
         except LinkFailed as failed:
             away = failed.why is WhyNotLinked.SERVER_AWAY

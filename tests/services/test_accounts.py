@@ -180,6 +180,33 @@ async def test_a_server_that_goes_down_behind_the_code_does_not_burn_it(office: 
     assert (await again_until_it_answers(office, cookie, code)).name == "Ilse Brandt"
 
 
+@pytest.mark.parametrize("at", ["begin", "exchange", "keep"])
+async def test_a_sign_in_that_was_killed_on_its_way_can_be_gone_on_with(
+    office: Office, clock: Clock, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """As is one that lost the database: the page says to load it again in a minute."""
+
+    async def killed(*_: Any, **__: Any) -> Any:
+        raise StorageUnavailable("the disk is full")
+
+    where: dict[str, tuple[Any, str]] = {
+        "begin": (office.service, "_exchanged"),
+        "exchange": (office.service, "_keep"),
+        "keep": (office.storage.accounts, "link"),
+    }
+    cookie, code = await office.sign_in(project=TOWER)
+    with monkeypatch.context() as patched:
+        patched.setattr(*where[at], killed)
+        with pytest.raises(StorageUnavailable):
+            await office.service.link_by_code(cookie, code)
+    clock.forward(minutes=1)
+    account = await office.service.link_by_code(cookie, code)
+    [(request, linked)] = await office.service.done_links()
+    await office.service.go_on(request, linked)
+    assert [waiting["project"] for _, waiting in office.went_on] == [TOWER]
+    assert account.speckle_user_id == office.ilse.id
+
+
 async def again_until_it_answers(office: Office, cookie: str, code: str) -> Account:
     """The same call again: a server that was away is left alone for some seconds."""
     for _ in range(100):
