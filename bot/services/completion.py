@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bot.cards.text import one_line, shorten_plain
+from bot.cards.text import one_line, shorten_plain, units
 from bot.db.rows import Hook
 from bot.speckle.answers import ProjectChoice
 from bot.speckle.events import KINDS_OF, EventGroup, EventKind
@@ -112,4 +112,5 @@ def offer_models(typed: str, names: Iterable[str]) -> list[Choice]:
     mark = "!" if part.strip().startswith("!") else ""
     names = [one_line(name) for name in names if "," not in name]
     texts = [", ".join([*kept, f"{mark}{name}"]) for name in names if f"{mark}{name}" not in kept]
-    return [Choice(text, text) for text in texts if len(text) <= MAX_CHOICE_LENGTH][:MAX_CHOICES]
+    fitting = dict.fromkeys(text for text in texts if units(text) <= MAX_CHOICE_LENGTH)
+    return [Choice(text, text) for text in fitting][:MAX_CHOICES]

@@ -1,6 +1,12 @@
 """What is offered while a person types."""
 
-from bot.services.completion import MAX_CHOICE_LENGTH, MAX_CHOICES, complete_events
+from bot.services.completion import (
+    MAX_CHOICE_LENGTH,
+    MAX_CHOICES,
+    Choice,
+    complete_events,
+    offer_models,
+)
 from bot.speckle.events import EventGroup, EventKind
 from bot.speckle.filters import parse_filters
 
@@ -38,3 +44,10 @@ def test_every_offer_fits_discord_and_is_understood() -> None:
 
 def test_a_list_too_long_for_a_choice_offers_nothing() -> None:
     assert complete_events(f"{', '.join(EventKind)}, ") == []
+
+
+def test_model_names_are_as_long_as_discord_counts_and_offered_once() -> None:
+    """One choice that is too long, and Discord shows none at all."""
+    long = "\N{BUILDING CONSTRUCTION}" * 60
+    offered = offer_models("", [long, "level 1", "level\N{ZERO WIDTH SPACE} 1"])
+    assert offered == [Choice("level 1", "level 1")]
