@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import aiohttp
 import discord
 import structlog
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
 
 log = structlog.get_logger()
+
+# Such as a person who lets no messages in, or Discord being away.
+UNTOLD = (discord.DiscordException, aiohttp.ClientError, OSError)
 
 
 def answer_to(interaction: Interaction) -> dict[str, str]:
@@ -31,8 +35,8 @@ async def tell_later(
     try:
         private = await bot.create_dm(discord.Object(user_id))
         await private.send(**answer.parts())
-    except discord.HTTPException as error:  # such as a person who lets no messages in
-        log.warning("later.untold", status=error.status, code=error.code)
+    except UNTOLD as error:
+        log.warning("later.untold", reason=_reason(error))
         return False
     return True
 
@@ -43,7 +47,13 @@ async def _followed_up(bot: "SpeckleBot", where: Mapping[str, str], answer: Repl
     webhook.type = discord.WebhookType.application
     try:
         await webhook.send(**answer.parts(), ephemeral=True)
-    except discord.HTTPException as error:
-        log.info("later.too_late", status=error.status, code=error.code)
+    except UNTOLD as error:
+        log.info("later.too_late", reason=_reason(error))
         return False
     return True
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, discord.HTTPException):
+        return f"Discord answered {error.status} ({error.code})"
+    return type(error).__name__

@@ -18,6 +18,7 @@ from bot.services.webhooks import MOST_WEBHOOKS, Done, Gone, Kept, NotKept, WhyN
 from bot.speckle.answers import Scope
 from bot.speckle.links import Links
 
+MAX_CHANNELS = 20
 MAX_NAME = 120
 MAX_OWNERS = 5
 MAX_NAMED = 15  # roles, or members, in one sentence
@@ -316,7 +317,18 @@ def show_first(outcome: ShowFirst) -> discord.Embed:
     embed.add_field(
         name="Who will see it", value=audience_text(place.audience, place.channel_id), inline=False
     )
+    if outcome.also:
+        embed.add_field(
+            name="These channels wait for it, too", value=channels_text(outcome.also), inline=False
+        )
     return embed
+
+
+def channels_text(channel_ids: Sequence[int]) -> str:
+    """Some channels, and how many more."""
+    named = ", ".join(f"<#{channel_id}>" for channel_id in channel_ids[:MAX_CHANNELS])
+    more = len(channel_ids) - MAX_CHANNELS
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def audience_text(audience: Audience | None, channel_id: int) -> str:

@@ -7,7 +7,7 @@ import discord
 
 from bot.cards.text import escape_name, one_line, shorten, shorten_plain
 from bot.cogs.answers import COLOUR, Reply
-from bot.cogs.webhook_wording import MAX_NAME, gone_text, webhook_text
+from bot.cogs.webhook_wording import MAX_NAME, channels_text, gone_text, webhook_text
 from bot.db.rows import (
     NOBODY,
     Hook,
@@ -31,7 +31,6 @@ from bot.services.setup import SetUp
 from bot.speckle.filters import Filters, describe
 from bot.speckle.links import Links
 
-MAX_CHANNELS = 20
 MAX_FILTERS = 300
 # In a list, so that a page of entries fits into one embed's 4,096 characters.
 MAX_LISTED_NAME = 60
@@ -94,6 +93,9 @@ def subscribed(outcome: Subscribed) -> Reply:
     told = webhook_text(hook, outcome.webhook)
     if told:
         lines.append(told)
+    if outcome.also and hook.state is HookState.LIVE:
+        also = channels_text(outcome.also)
+        lines.append(f"These channels had waited for it and show the project now, too: {also}.")
     if outcome.setup is not None:
         lines.append("The way by hand:" if told else OR_LINK)
         return Reply("\n".join(lines), embed=setup_embed(outcome.setup))
@@ -266,7 +268,7 @@ def nothing_there(outcome: NothingThere, channel_id: int) -> str:
     project = escape_name(shorten_plain(one_line(outcome.project), MAX_NAME))
     text = f"Nothing to unsubscribe: <#{channel_id}> does not follow {project}."
     if outcome.elsewhere:
-        channels = ", ".join(f"<#{channel}>" for channel in outcome.elsewhere[:MAX_CHANNELS])
+        channels = channels_text(outcome.elsewhere)
         return f"{text} These channels do: {channels}. Name one of them as `channel`."
     return f"{text} `/subscriptions` shows what is followed."
 

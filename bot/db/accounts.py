@@ -378,11 +378,12 @@ class LinkRequests:
         """Requests that have an account and are not done with yet, the first to run out first."""
         return await self._where(link_requests.c.account_id.is_not(None))
 
-    async def delete(self, nonce_digest: str) -> None:
-        """Erase a request that is done with."""
+    async def delete(self, nonce_digest: str) -> bool:
+        """Erase a request that is done with; False if somebody else was quicker."""
         this = link_requests.c.nonce_digest == nonce_digest
         async with self._database.writing() as connection:
-            await connection.execute(delete(link_requests).where(this))
+            gone = await connection.execute(delete(link_requests).where(this))
+        return gone.rowcount == 1
 
     async def erase_expired(self) -> int:
         """Erase the requests that have run out; how many they were."""

@@ -166,10 +166,13 @@ class Hooks:
             result = await connection.execute(update(hooks).where(*waiting).values(values))
         return result.rowcount == 1
 
-    async def made(self, hook_id: int, account_id: int, webhook_id: str) -> Hook | None:
+    async def made(
+        self, hook_id: int, account_id: int, webhook_id: str, secret: str | None = None
+    ) -> Hook | None:
         """Note the webhook that was made at Speckle with this account: the hook is live.
 
-        None if there is no such own hook any more.
+        With a secret, which it was made with, all earlier ones are void at once. None if there is
+        no such own hook any more.
         """
         async with self._changing() as connection:
             row = await self._locked(connection, hook_id)
@@ -181,6 +184,14 @@ class Hooks:
                     webhook_id, _webhook_context(row["guild_id"], row["key"])
                 ),
             }
+            if secret is not None:
+                values |= {
+                    "secret_sealed": self._vault.seal(
+                        secret, _context(row["guild_id"], row["key"])
+                    ),
+                    "previous_secret_sealed": None,
+                    "previous_secret_until": None,
+                }
             if row["state"] == HookState.WAITING:
                 values |= {"state": HookState.LIVE, "live_at": self._now()}
             return await self._changed(connection, hook_id, values)
@@ -347,7 +358,7 @@ class Hooks:
         }
 
     def _sealed(self, guild_id: int, key: str) -> str:
-        return self._vault.seal(secrets.token_urlsafe(SECRET_BYTES), _context(guild_id, key))
+        return self._vault.seal(fresh_secret(), _context(guild_id, key))
 
     def _secrets(self, row: Row) -> tuple[str, ...]:
         sealed = [row["secret_sealed"]]
@@ -384,6 +395,11 @@ class Hooks:
         if sealed is None:
             return None
         return self._vault.open(sealed, _webhook_context(row["guild_id"], row["key"]))
+
+
+def fresh_secret() -> str:
+    """A secret that nobody knows."""
+    return secrets.token_urlsafe(SECRET_BYTES)
 
 
 def _webhook_context(guild_id: int, key: str | None) -> str:

@@ -51,7 +51,8 @@ class Subscribed:
 
     `setup` is there while the project's webhook has still to be made and the caller may see its
     secret. `new_triggers` have to be ticked besides those that the other channels needed.
-    `webhook` is what the bot did about the webhook itself, None if that is somebody's own.
+    `webhook` is what the bot did about the webhook itself, None if that is somebody's own. `also`
+    are the server's channels that had waited for it too.
     """
 
     entry: Entry
@@ -61,6 +62,7 @@ class Subscribed:
     setup: SetUp | None
     new_triggers: tuple[str, ...]
     webhook: Kept | NotKept | None = None
+    also: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,16 @@ class LinkFirst:
 
 @dataclass(frozen=True, slots=True)
 class ShowFirst:
-    """Nothing was changed yet: the project is private, and others will see it in that place."""
+    """Nothing was changed yet: the project is private, and others will see it in that place.
+
+    `also` are channels of the server that wait for its events already.
+    """
 
     request: SubscribeRequest
     server_url: str
     project_id: str
     project_name: str
+    also: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

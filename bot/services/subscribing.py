@@ -76,8 +76,10 @@ class Subscribing:
         if isinstance(seen, LinkFirst):
             return seen
         private = _private_name(seen, hook)
-        if private is not None and here is None and not request.shown:
-            return ShowFirst(request, server_url, link.project_id, private)
+        waiting = hook is None or hook.state is not HookState.LIVE
+        if private is not None and not request.shown and (waiting or here is None):
+            also = _others(others, request.place) if waiting else ()
+            return ShowFirst(request, server_url, link.project_id, private, also)
         return await self._subscribe(request, link, seen)
 
     def _is_served(self, guild_id: int, hook: Hook | None) -> bool:
@@ -149,6 +151,7 @@ class Subscribing:
             setup=setup,
             new_triggers=_new_triggers(before, filters),
             webhook=webhook,
+            also=_others(before, request.place) if hook.state is HookState.WAITING else (),
         )
 
     async def _see_to_webhook(
@@ -203,16 +206,21 @@ class Subscribing:
         """
         request = await self._storage.link_requests.get(token)
         if request is None or request.server_url != NO_SERVER:
-            raise CommandRefused(
-                "That was more than 15 minutes ago, or it is done already, so the bot no longer "
-                "knows what you had typed. Type `/subscribe` again."
-            )
+            raise _over()
         if request.discord_user_id != user_id:
             raise CommandRefused(
                 "Only whoever typed the command can go on with it. Type `/subscribe` yourself."
             )
-        await self._storage.link_requests.delete(request.nonce_digest)
+        if not await self._storage.link_requests.delete(request.nonce_digest):
+            raise _over()  # pressed twice
         return request.details.waiting
+
+
+def _over() -> CommandRefused:
+    return CommandRefused(
+        "That was more than 15 minutes ago, or it is done already, so the bot no longer knows what "
+        "you had typed. Type `/subscribe` again."
+    )
 
 
 def _private_name(seen: _Seen | None, hook: Hook | None) -> str | None:
@@ -226,6 +234,10 @@ def _private_name(seen: _Seen | None, hook: Hook | None) -> str | None:
 
 def _in(subscriptions: Iterable[Subscription], place: Place) -> Subscription | None:
     return next((one for one in subscriptions if one.channel_id == place.channel_id), None)
+
+
+def _others(subscriptions: Iterable[Subscription], place: Place) -> tuple[int, ...]:
+    return tuple(one.channel_id for one in subscriptions if one.channel_id != place.channel_id)
 
 
 def _new_triggers(before: Iterable[Subscription], filters: Filters) -> tuple[str, ...]:

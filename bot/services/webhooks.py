@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from bot.db.hooks import fresh_secret
 from bot.db.rows import (
     Account,
     Hook,
@@ -266,6 +267,9 @@ class WebhookService:
         if reached.problem is not None:
             return NotKept(WhyNot.UNREACHABLE, reached=reached, made=made_before)
 
+        # Whoever started by hand knows the one there is, perhaps somebody without access.
+        secret = hook.secrets[0] if made_before else fresh_secret()
+
         async def create(login: Login) -> str:
             return await self._gateway.create_webhook(
                 login,
@@ -273,11 +277,11 @@ class WebhookService:
                 url=self._url(hook),
                 description=self._description(hook.guild_id),
                 triggers=triggers,
-                secret=hook.secrets[0],
+                secret=secret,
             )
 
         webhook_id = await self._ask(account_id, create)
-        if await self._note(hook, account_id, webhook_id) is None:
+        if await self._storage.hooks.made(hook.id, account_id, webhook_id, secret) is None:
             # The hook went while Speckle was asked, and nobody else knows of this webhook.
             await self._ask(account_id, self._delete(hook.project_id, webhook_id))
             return None

@@ -271,6 +271,52 @@ async def test_a_private_project_is_shown_only_after_a_yes_and_asked_once_a_chan
     assert isinstance(unlinked, ShowFirst)
 
 
+async def test_channels_that_wait_already_are_named_before_an_owner_agrees_and_after(
+    office: Office,
+) -> None:
+    await office.linked(TOBIAS, office.bob)
+    await office.subscribe(caller=manager(TOBIAS), channel_id=FACADE, by_hand=True)
+    await office.linked(MAREN, office.ilse)
+    asked = await office.ask(shown=False)
+    assert isinstance(asked, ShowFirst)
+    assert asked.also == (FACADE,)
+    outcome = await office.subscribe()
+    assert outcome.also == (FACADE,)
+    assert (await office.subscribe()).also == ()
+
+
+async def test_an_owner_is_asked_where_somebody_elses_subscription_waits(office: Office) -> None:
+    await office.linked(TOBIAS, office.bob)
+    await office.subscribe(caller=manager(TOBIAS), by_hand=True)
+    await office.linked(MAREN, office.ilse)
+    assert isinstance(await office.ask(shown=False), ShowFirst)
+
+
+async def test_the_secret_that_was_shown_for_the_way_by_hand_is_void_once_a_webhook_is_made(
+    office: Office,
+) -> None:
+    await office.linked(TOBIAS, office.bob)
+    shown = await office.subscribe(caller=manager(TOBIAS), by_hand=True)
+    assert shown.setup is not None
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe()
+    hook = await office.hook()
+    assert shown.setup.secret not in hook.secrets
+    assert office.made[0].secret == hook.secrets[0]
+    assert len(hook.secrets) == 1
+
+
+async def test_a_command_that_waits_is_taken_up_once_however_often_it_is_pressed(
+    office: Office,
+) -> None:
+    subscribing = office.services.subscribing
+    token = await subscribing.put_aside(MAREN, {"project": office.link})
+    presses = (subscribing.take_up(MAREN, token) for _ in range(3))
+    done = await asyncio.gather(*presses, return_exceptions=True)
+    assert sum(not isinstance(one, Exception) for one in done) == 1
+    assert sum(isinstance(one, CommandRefused) for one in done) == 2
+
+
 async def test_a_public_project_is_not_asked_about(office: Office) -> None:
     await office.linked(MAREN, office.ilse)
     office.tower.visibility = "PUBLIC"
