@@ -252,6 +252,8 @@ def call(command: Sequence[str]) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
+# Side by side, as most tests wait more than they compute: for clocks, processes and sockets.
+WORKERS: Final = "3"
 LINT_IMPORTS: Final = "from importlinter.cli import lint_imports_command as c; c()"
 CHECKS: Final[Mapping[str, Sequence[str]]] = {
     "ruff check": ("-m", "ruff", "check"),
@@ -268,7 +270,8 @@ def run_tests(python: Path, arguments: Sequence[str]) -> int:
         return call([str(python), *CHECKS["pytest"], *arguments])
     for name, command in CHECKS.items():
         _say(f"── {name}")
-        code = call([str(python), *command])
+        side_by_side = ("-n", WORKERS) if name == "pytest" else ()
+        code = call([str(python), *command, *side_by_side])
         if code:
             _say(f"{name} failed.")
             return code

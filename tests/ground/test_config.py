@@ -225,7 +225,11 @@ def test_a_token_that_is_none_is_said_and_never_shown(token: str, says: str, hos
     assert token not in str(problem)
 
 
-@pytest.mark.parametrize("keys", ["short", KEY[:-1], f"{KEY};{KEY}", f"{KEY},{KEY[:-2]}!="])
+@pytest.mark.parametrize(
+    "keys",
+    ["short", KEY[:-1], f"{KEY};{KEY}", f"{KEY},{KEY[:-2]}!="],
+    ids=["short", "cut off", "a semicolon", "one of two"],
+)
 def test_an_encryption_key_that_is_none_is_said_and_never_shown(keys: str, host: Host) -> None:
     host.environ["ENCRYPTION_KEYS"] = keys
     problem = host.problem()
