@@ -336,7 +336,8 @@ def entry_embed(entry: Entry, note: str | None = None) -> discord.Embed:
         colour=COLOUR,
     )
     embed.add_field(name="Channel", value=f"<#{subscription.channel_id}>")
-    embed.add_field(name="Last event", value=last_event_text(subscription).capitalize())
+    at = subscription.last_event_at
+    embed.add_field(name="Last event", value="None yet" if at is None else _ago(at))
     embed.add_field(name="State", value=state_text(entry) + _remedy(entry), inline=False)
     embed.add_field(name="Shows", value=filters_text(subscription.filters, 800), inline=False)
     embed.set_footer(text=f"On {hook.server_url}, project {hook.project_id}")

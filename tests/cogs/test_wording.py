@@ -207,3 +207,10 @@ def test_nothing_to_unsubscribe_names_the_channels_that_do_follow() -> None:
 def test_the_last_event_is_a_time_that_discord_counts() -> None:
     entry = _entry(last_event_at=NOW)
     assert f"<t:{int(NOW.timestamp())}:R>" in wording.last_event_text(entry.subscription)
+
+
+def test_the_panel_shows_the_last_event_as_a_time_that_discord_counts() -> None:
+    fields = {f.name: f.value for f in wording.entry_embed(_entry(last_event_at=NOW)).fields}
+    assert fields["Last event"] == discord.utils.format_dt(NOW, "R")
+    fields = {f.name: f.value for f in wording.entry_embed(_entry()).fields}
+    assert fields["Last event"] == "None yet"
