@@ -56,6 +56,8 @@ class SpeckleBot(commands.Bot):
         accounts: AccountService,
         pace: Pace,
     ) -> None:
+        # The bot has no voice: that the libraries for it are missing is worth no warning.
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,

@@ -70,6 +70,8 @@ class SpeckleGateway:
     def __init__(
         self, *, servers: Collection[str], deadline_s: float, breakers: Breakers | None = None
     ) -> None:
+        # A try that is repeated in time is worth no warning; whoever asked tells of the last one.
+        stamina.instrumentation.set_on_retry_hooks(())
         self.deadline_s = deadline_s
         self._breakers = breakers or Breakers()
         self._slots = {url: asyncio.Semaphore(THREADS_A_SERVER) for url in servers}
