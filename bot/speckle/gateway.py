@@ -94,12 +94,21 @@ class SpeckleGateway:
         """
         until = self._until(within_s)
         missing: set[str | None] = set()
-        for question in (queries.READ_SCOPES, queries.WRITE_SCOPE):
-            ask = partial(self._once, login, question, {}, until)
+
+        async def probe(question: str, **variables: str) -> Any:
+            ask = partial(self._once, login, question, variables, until)
             answer = await self._retried(login, ask, until)
-            missing |= {missing_scope(error) for error in answer.errors}
-            with suppress(SpeckleScopeMissing, SpeckleRejected):
+            missing.update(missing_scope(error) for error in answer.errors)
+            with suppress(SpeckleScopeMissing, SpeckleRejected, SpeckleForbidden, SpeckleNotFound):
                 client.raise_errors(login.server_url, answer)
+            return answer.data
+
+        own = queries.read_projects(await probe(queries.PROFILE_SCOPE), "")
+        if own:
+            await probe(queries.READ_SCOPE, project=own[0].id)
+        else:
+            await probe(queries.READ_SCOPE_ANYWHERE)
+        await probe(queries.WRITE_SCOPE)
         return frozenset(scope for scope in SCOPES if scope not in missing)
 
     async def find_projects(

@@ -42,8 +42,13 @@ FIRST_YEAR, LAST_YEAR = 1970, 2999
 
 ME: Final = "query Me { activeUser { id name } }"
 
-# `streams` and `commentMutations` are guarded by the scope alone, and touch nothing.
-READ_SCOPES: Final = "query ReadScopes { activeUser { id } streams(limit: 1) { totalCount } }"
+# Each is refused where the scope is missing, and touches nothing. A project of one's own is the
+# surest to ask for; who has none, or may not list them, is asked for the list of all.
+PROFILE_SCOPE: Final = (
+    "query ProfileScope { activeUser { projects(limit: 1) { items { id } } } }"
+)
+READ_SCOPE: Final = "query ReadScope($project: String!) { project(id: $project) { id } }"
+READ_SCOPE_ANYWHERE: Final = "query ReadScopeAnywhere { streams(limit: 1) { totalCount } }"
 WRITE_SCOPE: Final = "mutation WriteScope { commentMutations { __typename } }"
 
 PROJECTS: Final = """

@@ -330,7 +330,8 @@ async def test_a_server_of_another_release_rejects_the_question(
 async def test_a_server_without_the_probing_questions_gives_the_benefit_of_the_doubt(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "READ_SCOPES", "query ReadScopes { activeUser { gone } }")
+    gone = "query ReadScopeAnywhere { gone }"
+    monkeypatch.setattr(queries, "READ_SCOPE_ANYWHERE", gone)
     scopes = await studio.gateway.scopes(studio.limited("streams:read"))
     assert "streams:write" not in scopes
     assert "streams:read" in scopes
