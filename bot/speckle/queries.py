@@ -44,9 +44,7 @@ ME: Final = "query Me { activeUser { id name } }"
 
 # Each is refused where the scope is missing, and touches nothing. A project of one's own is the
 # surest to ask for; who has none, or may not list them, is asked for the list of all.
-PROFILE_SCOPE: Final = (
-    "query ProfileScope { activeUser { projects(limit: 1) { items { id } } } }"
-)
+PROFILE_SCOPE: Final = "query ProfileScope { activeUser { projects(limit: 1) { items { id } } } }"
 READ_SCOPE: Final = "query ReadScope($project: String!) { project(id: $project) { id } }"
 READ_SCOPE_ANYWHERE: Final = "query ReadScopeAnywhere { streams(limit: 1) { totalCount } }"
 WRITE_SCOPE: Final = "mutation WriteScope { commentMutations { __typename } }"
