@@ -19,6 +19,7 @@ from bot.services.accounts import (
     WhyNotLinked,
 )
 from bot.speckle.answers import SCOPES, Scope
+from bot.speckle.links import Links
 
 MAX_NAME = 80
 MAX_GUILDS = 10
@@ -81,7 +82,7 @@ def _what_for() -> str:
 def form_text(server_url: str) -> str:
     """What stands above the field of the form."""
     return (
-        f"A personal access token of {server_url}/settings/user/developer with the scopes "
+        f"A personal access token of {Links(server_url).token_settings()} with the scopes "
         f"{SCOPE_LIST}. It is tried at once, and kept sealed."
     )
 
@@ -108,7 +109,7 @@ def linked_notice(account: Account) -> str:
 def not_linked(failed: LinkFailed, servers: Collection[str]) -> str:
     """Why no account was linked, and what to do."""
     server = failed.server_url or next(iter(servers))
-    tokens = f"<{server}/settings/user/developer>"
+    tokens = f"<{Links(server).token_settings()}>"
     match failed.why:
         case WhyNotLinked.EXPIRED:
             return "This has run out: it works for 15 minutes. Use `/link` again."
@@ -197,7 +198,7 @@ def unlinked(account: Account, *, tidy: bool) -> str:
     return (
         f"{name_of(account)} on {host_of(account.server_url)} is unlinked, and its tokens are "
         f"erased here.{left}\nOn Speckle the token is still valid until you delete it, or the "
-        f"app's authorisation: <{account.server_url}/settings/user/developer>"
+        f"app's authorisation: <{Links(account.server_url).token_settings()}>"
     )
 
 

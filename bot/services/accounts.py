@@ -28,6 +28,7 @@ from bot.errors import (
 )
 from bot.speckle.answers import Login, Scope, SpeckleApp, Tokens
 from bot.speckle.gateway import SpeckleGateway
+from bot.speckle.links import Links
 from bot.speckle.oauth import SpeckleOAuth, sign_in_url
 from bot.storage import Storage
 
@@ -41,7 +42,6 @@ NEEDED: Final = frozenset({Scope.PROFILE_READ, Scope.STREAMS_READ})
 # A token that the server refused may only have met a bad hour there, so it is tried now and then.
 REFUSED_FOR: Final = timedelta(minutes=10)
 LINK_PATH: Final = "/link/"
-TOKENS_PATH: Final = "/settings/user/developer"
 
 Question = Callable[[Login], Awaitable[T]]
 Waiting: TypeAlias = Mapping[str, Any]
@@ -203,7 +203,7 @@ class AccountService:
         await self._storage.link_requests.add(nonce, discord_user_id, server_url, details)
         if server_url in self._apps and self._public_url is not None:
             return SignIn(server_url, f"{self._public_url}{LINK_PATH}{nonce}", nonce)
-        return PasteToken(server_url, server_url + TOKENS_PATH, nonce)
+        return PasteToken(server_url, Links(server_url).token_settings(), nonce)
 
     async def request(self, nonce: str) -> LinkRequest:
         """The request with this nonce, as long as it can still bring an account.

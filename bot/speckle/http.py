@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import aiohttp
-from multidict import CIMultiDictProxy
 
 from bot.errors import SpeckleUnavailable
 from bot.speckle import breaker
@@ -22,10 +21,10 @@ CHUNK_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """A whole answer; `json` is its body as JSON, None where it is none."""
+    """A whole answer; `headers` are found by names in any case."""
 
     status: int
-    headers: CIMultiDictProxy[str]
+    headers: Mapping[str, str]
     body: bytes = field(repr=False)
 
     @property
