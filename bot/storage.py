@@ -13,6 +13,7 @@ from bot.db.engine import Database, parse_url, sqlite_path
 from bot.db.facts import Facts
 from bot.db.fill_ins import FillIns
 from bot.db.guilds import Guilds
+from bot.db.held import Held
 from bot.db.history import History
 from bot.db.hooks import Hooks
 from bot.db.inbox import Inbox
@@ -55,6 +56,7 @@ class Storage:
         self.inbox = Inbox(database, now)
         self.history = History(database, now)
         self.outbox = Outbox(database, now)
+        self.held = Held(database, now)
         self.fill_ins = FillIns(database, now)
         self.edits = Edits(database, now)
         self.guilds = Guilds(database, now, self.hooks.forget)

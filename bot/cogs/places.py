@@ -10,8 +10,9 @@ import discord
 from discord import app_commands
 
 from bot.cogs.answers import Interaction
+from bot.model import Audience
 from bot.services.errors import CommandRefused
-from bot.services.places import Audience, Caller, Permission, Place, PlaceKind, check_place
+from bot.services.places import Caller, Permission, Place, PlaceKind, check_place
 
 Picked = app_commands.AppCommandChannel | app_commands.AppCommandThread
 """A channel option's value; it names the caller's permissions there."""
@@ -268,7 +269,13 @@ def audience_of(
         parent_id=parent_id,
         in_thread=hidden,
         people=guild.member_count,
+        announcement=_is_announcement(channel),
     )
+
+
+def _is_announcement(channel: discord.abc.GuildChannel | discord.Thread) -> bool:
+    """Whether messages can be published from there; those in its threads cannot."""
+    return isinstance(channel, discord.TextChannel) and channel.is_news()
 
 
 _Rules = Mapping[Any, discord.PermissionOverwrite]

@@ -11,8 +11,8 @@ import discord
 from bot.cards.text import escape_name, one_line, shorten_plain
 from bot.cogs.answers import COLOUR
 from bot.db.rows import Hook
+from bot.model import Audience
 from bot.services.outcomes import LinkFirst, MadeSetUp, ShowFirst
-from bot.services.places import Audience
 from bot.services.reach import INSTANCE_PATH, Reached, Unreachable
 from bot.services.webhooks import MOST_WEBHOOKS, Done, Gone, Kept, NotKept, WhyNot
 from bot.speckle.answers import Scope

@@ -293,6 +293,7 @@ class Accounts:
             scopes=frozenset(map(Scope, row["scopes"])),
             linked_at=row["linked_at"],
             refused_at=refused_at,
+            unconfirmed_at=row["unconfirmed_at"],
         )
 
 

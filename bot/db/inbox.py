@@ -283,6 +283,7 @@ def _values(item: NewInbox) -> dict[str, Any]:
         "received_at": item.received_at,
         "state": InboxState.NEW,
         "trace": [],
+        "source": item.source,
     }
 
 
@@ -332,4 +333,5 @@ def _inbox_row(row: Row) -> InboxRow:
         source=InboxSource(row["source"]),
         happened_at=row["happened_at"],
         event_key=row["event_key"],
+        subscription_id=row["subscription_id"],
     )

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -31,6 +31,9 @@ from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.links import Links
 from bot.speckle.oauth import SpeckleOAuth, sign_in_url
 from bot.storage import Storage
+
+if TYPE_CHECKING:
+    from bot.rights.passes import Pass
 
 log = structlog.get_logger()
 
@@ -423,14 +426,23 @@ class AccountService:
             await self._storage.accounts.mark_taken(account)
         return answer
 
-    async def as_hook(self, hook: Hook, question: Question[T]) -> T:
-        """Ask with what a hook may ask with: its own account's token; else, in the operator's own
-        guilds and on the first server, the operator's token; else as a stranger.
+    def serves_as_operator(self, hook: Hook) -> bool:
+        """Whether the operator's token may be used for a hook: in the operator's own guilds, on the
+        first server, which the token is for.
         """
-        if hook.account_id is not None:
-            return await self.as_account(hook.account_id, question)
-        operators = hook.guild_id in self._served_guilds and hook.server_url == self.servers[0]
-        return await question(Login(hook.server_url, self._operator_token if operators else None))
+        first = hook.server_url == self.servers[0]
+        return self._operator_token is not None and first and hook.guild_id in self._served_guilds
+
+    async def as_pass(self, leave: "Pass", question: Question[T]) -> T:
+        """Ask as a pass allows: with its account, with the operator's token, or without a token.
+
+        Errors: those of the question, and of `as_account`.
+        """
+        if leave.account_id is not None:
+            return await self.as_account(leave.account_id, question)
+        return await question(
+            Login(leave.server_url, self._operator_token if leave.as_operator else None)
+        )
 
     async def _once_more(self, account: Account, question: Question[T]) -> T:
         try:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bot.model import Audience
 from bot.services.errors import CommandRefused
 
 
@@ -34,23 +35,6 @@ class PlaceKind(StrEnum):
     CATEGORY = "category"
     OTHER = "channel of another kind"
     GONE = "channel that is gone"
-
-
-@dataclass(frozen=True, slots=True)
-class Audience:
-    """Who can see a channel, by its permissions; administrators can in any case.
-
-    `everyone` in the server, else who has one of `roles` or is one of `members`. `parent_id` is
-    the channel that decides for a thread; a private thread's people are not known (`in_thread`),
-    but whoever manages threads sees it too.
-    """
-
-    everyone: bool
-    roles: tuple[int, ...] = ()
-    members: tuple[int, ...] = ()
-    parent_id: int | None = None
-    in_thread: bool = False
-    people: int | None = None  # in the whole server
 
 
 @dataclass(frozen=True, slots=True)

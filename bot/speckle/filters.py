@@ -273,6 +273,32 @@ _STEPS: Mapping[str, Callable[[str, set[int]], set[int]]] = {
 }
 
 
+def is_wider(filters: Filters, agreed: Filters) -> bool:
+    """Whether these may let through what the others did not; in doubt, they may.
+
+    Model patterns are compared as texts: of two globs nobody can say in general which is wider.
+    """
+    return (
+        not wanted_kinds(filters) <= wanted_kinds(agreed)
+        or _models_wider(filters.models, agreed.models)
+        or not set(agreed.ignore_authors) <= set(filters.ignore_authors)
+    )
+
+
+def _models_wider(patterns: tuple[str, ...], agreed: tuple[str, ...]) -> bool:
+    included, excluded = _split(patterns)
+    agreed_to, kept_out = _split(agreed)
+    if not kept_out <= excluded:
+        return True
+    return bool(agreed_to) and (not included or not included <= agreed_to)
+
+
+def _split(patterns: Iterable[str]) -> tuple[set[str], set[str]]:
+    """The patterns that let models in, and those that keep them out."""
+    excluded = {pattern for pattern in patterns if pattern.startswith("!")}
+    return {pattern for pattern in patterns if pattern not in excluded}, excluded
+
+
 # ── Told ──────────────────────────────────────────────────────────────────────────────────────
 
 

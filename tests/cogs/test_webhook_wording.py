@@ -20,7 +20,7 @@ from bot.services.outcomes import (
     Subscribed,
     SubscribeRequest,
 )
-from bot.services.places import Audience
+from bot.model import Audience
 from bot.services.reach import Reached, Unreachable
 from bot.services.setup import set_up_of
 from bot.services.webhooks import Done, Gone, Kept, NotKept, WhyNot
