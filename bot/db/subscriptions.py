@@ -1,6 +1,6 @@
 """Subscriptions: which channel follows which hook, and what it wants to see."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -158,6 +158,14 @@ class Subscriptions:
         this = subscriptions.c.id == subscription_id
         async with self._database.writing() as connection:
             await connection.execute(update(subscriptions).where(this).values(values))
+
+    async def saw_access(self, subscription_ids: Collection[int]) -> None:
+        """Note that the accounts of these subscriptions have just been seen to have access."""
+        these = subscriptions.c.id.in_(subscription_ids)
+        async with self._database.writing() as connection:
+            await connection.execute(
+                update(subscriptions).where(these).values(access_ok_at=self._now())
+            )
 
     async def delete(self, subscription_id: int) -> Deleted | None:
         """Remove a subscription with its cards, and its hook with the last one.

@@ -118,6 +118,14 @@ def is_by_hand(hook: Hook) -> bool:
     return hook.kind is HookKind.OWN and hook.webhook_id is None
 
 
+def depends_on_openness(subscription: Subscription, hook: Hook) -> bool:
+    """Whether it matters for a subscription that everybody may read the project."""
+    consent = subscription.consent
+    if consent is None:
+        return not is_by_hand(hook)
+    return not is_private(consent.visibility)
+
+
 def is_private(visibility: str | None) -> bool:
     """Whether a project counts as private: an unknown one does."""
     return visibility not in PUBLIC
