@@ -15,6 +15,7 @@ from bot.cogs.mending import Mender, webhook_description
 from bot.cogs.places import missing_there
 from bot.cogs.telling import Teller
 from bot.cogs.waiting import linked as go_on_with
+from bot.cogs.watch import DiscordWatch
 from bot.config import Retention, Settings
 from bot.db.retention import Keep
 from bot.db.rows import Hook
@@ -32,7 +33,9 @@ from bot.pipeline.delivery import Delivery
 from bot.pipeline.editing import Editing
 from bot.pipeline.enrichment import Enrichment
 from bot.pipeline.fill_ins import FillIns
+from bot.pipeline.gate import Gate
 from bot.pipeline.ingest import Ingest
+from bot.pipeline.routing import Routing
 from bot.services.accounts import AccountService
 from bot.services.browsing import Browsing
 from bot.services.guilds import GuildService
@@ -229,6 +232,7 @@ class _Pipeline:
         return {
             "catch_up": self.catch_up.run,  # first: what was missed is older than what comes now
             "ingest": self.ingest.run,
+            "held_events": self.ingest.run_held,
             "delivery": partial(self.delivery.run, bot.logged_in),
             "fill_ins": self.fill_ins.run,
             "edits": partial(self.editing.run, bot.logged_in),
@@ -238,15 +242,18 @@ class _Pipeline:
 def _pipeline(
     settings: Settings, storage: Storage, speckle: _WithSpeckle, bot: SpeckleBot, pace: Pace
 ) -> _Pipeline:
+    access = AccessCheck(storage, speckle.gateway, speckle.accounts, DiscordWatch(bot), utc_now)
+    gate = Gate(storage, access, held=lambda: ingest.wake_held(), now=utc_now)
     delivery = Delivery(
         storage,
         partial(send, bot),
         partial(missing_there, bot),
+        gate.look,
         pace,
         channels_at_once=settings.delivery.concurrency,
         now=utc_now,
     )
-    editing = Editing(storage, partial(edit, bot), pace, now=utc_now)
+    editing = Editing(storage, partial(edit, bot), gate.may_see, pace, now=utc_now)
     enrichment = Enrichment(
         speckle.gateway,
         speckle.previews,
@@ -254,20 +261,17 @@ def _pipeline(
         servers=settings.speckle_servers,
         deadline_s=settings.speckle.enrich_deadline_s,
     )
-    fill_ins = FillIns(
-        storage,
-        enrichment,
-        speckle_servers=settings.speckle_servers,
-        changed=editing.wake,
-        now=utc_now,
-    )
+    fill_ins = FillIns(storage, enrichment, access, changed=editing.wake, now=utc_now)
     avatars = Avatars()
     ingest = Ingest(
         storage,
-        enrichment,
-        avatars,
-        AccessCheck(storage, speckle.gateway, speckle.accounts, utc_now),
-        speckle_servers=settings.speckle_servers,
+        Routing(
+            enrichment,
+            access,
+            avatars,
+            speckle_servers=settings.speckle_servers,
+            now=utc_now,
+        ),
         served_guilds=frozenset(settings.organisation.guilds),
         queued=delivery.wake,
         lacking=fill_ins.wake,

@@ -124,14 +124,14 @@ def _caller(guild: discord.Guild, member: discord.Member) -> Caller:
 
 
 def _manages(member: discord.Member, channel: discord.abc.GuildChannel | discord.Thread) -> bool:
-    permissions = _raw_permissions(channel, member)
+    permissions = raw_permissions(channel, member)
     # Who is in a private thread is not in the cache.
     hidden = isinstance(channel, discord.Thread) and channel.is_private()
     seen = permissions.view_channel and (not hidden or permissions.manage_threads)
     return seen and permissions.manage_webhooks
 
 
-def _raw_permissions(
+def raw_permissions(
     channel: discord.abc.GuildChannel | discord.Thread, member: discord.Member
 ) -> discord.Permissions:
     """Permissions as they are set; discord.py's own answer also drops what others imply."""
@@ -219,7 +219,7 @@ def _place(
     settings: discord.abc.GuildChannel | discord.Thread | None = None,
 ) -> Place:
     """`settings` is the channel whose permissions count, where that is known better."""
-    granted = _raw_permissions(settings or channel, guild.me)
+    granted = raw_permissions(settings or channel, guild.me)
     thread = channel if isinstance(channel, discord.Thread) else None
     return Place(
         channel.id,

@@ -138,18 +138,17 @@ class Inbox:
                 return []
             return await write_ingested(self._database, connection, row_id, ingested, now)
 
-    async def shown_already(self, row: InboxRow, event_key: str) -> bool:
-        """Whether the same event came another way and has been shown.
-
-        A webhook's event that was fetched from the activity list before it came; a fetched one
-        whose webhook came nevertheless.
-        """
+    async def shown_already(
+        self, row: InboxRow, event_key: str, subscription_ids: Collection[int]
+    ) -> set[int]:
+        """The subscriptions that were shown the same event already, which came another way."""
         other = and_(HAS_KEY, inbox.c.lane == row.lane, inbox.c.event_key == event_key)
         if row.source is not InboxSource.ACTIVITY:
             other = and_(other, inbox.c.source == InboxSource.ACTIVITY)
         done = and_(other, inbox.c.id != row.id, inbox.c.state == InboxState.DONE)
         async with self._database.reading() as connection:
-            return await connection.scalar(select(inbox.c.id).where(done).limit(1)) is not None
+            found = await connection.scalar(select(inbox.c.id).where(done).limit(1))
+        return set() if found is None else set(subscription_ids)
 
     async def postpone(
         self, row_id: int, trace: Sequence[TraceLine], next_try_at: datetime

@@ -18,6 +18,7 @@ from bot.db.rows import (
     BatchState,
     CardForm,
     ChannelQueue,
+    InboxSource,
     OutboxRow,
     OutboxState,
     PauseReason,
@@ -28,6 +29,7 @@ from bot.db.tables import (
     IS_WAITING,
     batches,
     channel_queues,
+    inbox,
     outbox,
     outbox_pictures,
     pictures,
@@ -82,6 +84,28 @@ class Outbox:
         async with self._database.reading() as connection:
             rows = await read_rows(connection, outbox.c.id == outbox_id)
         return next(iter(rows), None)
+
+    async def waiting_for(self, channel_id: int) -> list[tuple[int, InboxSource]]:
+        """The subscriptions whose cards may go to a channel next, each with how their events came.
+
+        Cards of an open batch are not among them: their message may be in the channel already.
+        """
+        statement = (
+            select(outbox.c.subscription_id, inbox.c.source)
+            .join(subscriptions)
+            .join(inbox, inbox.c.id == outbox.c.inbox_id)
+            .where(
+                outbox.c.channel_id == channel_id,
+                IS_WAITING,
+                outbox.c.batch_id.is_(None),
+                subscriptions.c.state == SubscriptionState.ACTIVE,
+            )
+            .distinct()
+            .order_by(outbox.c.subscription_id)
+        )
+        async with self._database.reading() as connection:
+            rows = await connection.execute(statement)
+        return [(row[0], InboxSource(row[1])) for row in rows]
 
     async def open_batch(
         self, channel_id: int, max_cards: int, choose: Choose | None = None

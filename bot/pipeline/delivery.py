@@ -33,6 +33,7 @@ LESSER = {CardForm.FULL: CardForm.BARE, CardForm.BARE: CardForm.PLAIN}
 
 Send = Callable[[Batch, Sequence[Card], CardForm], Awaitable[Outcome]]
 Explain = Callable[[int, int], Awaitable[str | None]]
+Look = Callable[[int], Awaitable[None]]
 
 
 class Delivery:
@@ -40,7 +41,8 @@ class Delivery:
 
     `send(batch, cards, form)` is one try. A batch and its nonce are in the database
     before the first, so that a crash repeats exactly that message and Discord drops the double.
-    `explain(guild_id, channel_id)` says which permissions are missing, if it can find out.
+    `explain(guild_id, channel_id)` says which permissions are missing, if it can find out;
+    `look(channel_id)` takes back what may not be shown there any more.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Delivery:
         storage: Storage,
         send: Send,
         explain: Explain,
+        look: Look,
         pace: Pace,
         *,
         channels_at_once: int,
@@ -57,6 +60,7 @@ class Delivery:
         self._storage = storage
         self._send = send
         self._explain = explain
+        self._look = look
         self._pace = pace
         self._now = now
         self._jitter = jitter
@@ -95,6 +99,7 @@ class Delivery:
         return None if due_in_s is None else max(due_in_s, closed_s)
 
     async def _deliver(self, queue: ChannelQueue) -> None:
+        await self._look(queue.channel_id)
         opened = await self._storage.outbox.open_batch(
             queue.channel_id, MAX_EMBEDS, partial(together, suspects=queue.suspects)
         )

@@ -21,20 +21,29 @@ CHANNELS_AT_ONCE = 2  # edits are no hurry, and new cards need the way
 RETRY_S = (2.0, 10.0, 30.0, 120.0, 300.0, 600.0)  # then it is given up
 
 SendEdit = Callable[[int, int, Sequence[Card], CardForm], Awaitable[Outcome]]
+MaySee = Callable[[Collection[int]], Awaitable[bool]]
 
 
 class Editing:
     """Edits one message of a channel at a time, with all that has changed in it.
 
-    `edit(channel_id, message_id, cards, form)` is one try. A message that cannot be edited stays
+    `edit(channel_id, message_id, cards, form)` is one try; `may_see(subscription_ids)` says whether
+    they may be shown what was added. A message that cannot be edited stays
     as it is: nobody is told, as its card is there.
     """
 
     def __init__(
-        self, storage: Storage, edit: SendEdit, pace: Pace, *, now: Callable[[], datetime]
+        self,
+        storage: Storage,
+        edit: SendEdit,
+        may_see: MaySee,
+        pace: Pace,
+        *,
+        now: Callable[[], datetime],
     ) -> None:
         self._storage = storage
         self._send = edit
+        self._may_see = may_see
         self._pace = pace
         self._now = now
         self._lanes = LaneRunner[int, int](
@@ -67,6 +76,10 @@ class Editing:
             return
         if edit.message_id is None or not edit.rows:
             await self._give_up(edit, "a card of the message is no longer kept")
+            return
+        changed = {row.subscription_id for row in edit.rows if row.id in edit.revisions}
+        if not await self._may_see(changed):
+            await self._give_up(edit, "the channel may not be shown more of the project")
             return
         await self._settle(edit, await self._try(edit, edit.message_id))
 

@@ -18,7 +18,6 @@ from bot.db.rows import (
     Subscription,
 )
 from bot.errors import NotADelivery
-from bot.pipeline.avatars import Avatars
 from bot.pipeline.lanes import LaneRunner
 from bot.pipeline.routing import Occasion, Routing, Trace
 from bot.speckle.activity import event_key
@@ -50,7 +49,6 @@ class Ingest:
         self,
         storage: Storage,
         routing: Routing,
-        avatars: Avatars,
         *,
         served_guilds: frozenset[int],
         queued: Callable[[], None],
@@ -59,7 +57,6 @@ class Ingest:
     ) -> None:
         self._storage = storage
         self._routing = routing
-        self._avatars = avatars
         self._served_guilds = served_guilds
         self._queued = queued
         self._lacking = lacking
@@ -95,7 +92,6 @@ class Ingest:
             await self._storage.inbox.fail(row.id, trace.lines)
             return
         trace.add("parse", f"Read as {delivery.event.kind.value}.")
-        delivery = await self._avatars.made_small(delivery)
         key = event_key(delivery)
         audiences = await self._audiences(row, delivery, trace)
         if not audiences:
@@ -214,7 +210,6 @@ class Ingest:
             trace.add("access", "Not shown: the event was kept too long, and has been erased.")
             routed = Routed(subscription.id)
         else:
-            delivery = await self._avatars.made_small(delivery)
             occasion = await self._occasion(hook, row, delivery, trace)
             way = await self._routing.route(occasion, [subscription], attempts=held.attempts + 1)
             routed = next(iter(way.routed), Routed(subscription.id))

@@ -1,4 +1,4 @@
-"""Which channels of a hook are shown an event, as whom Speckle is asked for it, and how it looks."""
+"""Which channels of a hook are shown an event, who may ask Speckle about it, and how it looks."""
 
 import asyncio
 from collections import defaultdict
@@ -31,6 +31,7 @@ from bot.db.rows import (
 )
 from bot.model import PauseWhy
 from bot.pipeline.access import AccessCheck, Verdicts, wait_s
+from bot.pipeline.avatars import Avatars
 from bot.pipeline.enrichment import Added, Enrichment
 from bot.rights.decide import Decision, Pause, Show, Wait
 from bot.speckle.confirmed import touched_models
@@ -115,12 +116,14 @@ class Routing:
         self,
         enrichment: Enrichment,
         access: AccessCheck,
+        avatars: Avatars,
         *,
         speckle_servers: Sequence[str],
         now: Callable[[], datetime],
     ) -> None:
         self._enrichment = enrichment
         self._access = access
+        self._avatars = avatars
         self._servers = frozenset(speckle_servers)
         self._now = now
 
@@ -139,7 +142,9 @@ class Routing:
         now = self._now()
         routed = [Routed(one.id, held_until=now) for one in held]
         routed += self._kept(occasion, asked, verdicts, attempts)
-        routed += await self._shown(occasion, asked, verdicts)
+        if len(routed) < len(wanting):
+            small = await self._avatars.made_small(occasion.delivery)
+            routed += await self._shown(replace(occasion, delivery=small), asked, verdicts)
         seen = verdicts.seen
         return Way(
             [replace(one, access_ok=one.subscription_id in seen) for one in routed],
