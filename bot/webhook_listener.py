@@ -18,7 +18,7 @@ from functools import partial
 import structlog
 from aiohttp import web
 
-from bot.db.rows import Hook, HookState, NewInbox
+from bot.db.rows import Hook, HookState, InboxSource, NewInbox
 from bot.errors import ConfigError, NotADelivery, Problem, StorageUnavailable
 from bot.services.reach import INSTANCE_PATH
 from bot.speckle.payloads import (
@@ -209,6 +209,7 @@ class WebhookListener:
                 digest=hashlib.sha256(body).hexdigest(),
                 body=body,
                 received_at=self._now(),
+                source=InboxSource.OPERATOR if hook_id is None else InboxSource.WEBHOOK,
             )
         )
         if receipt.duplicate:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bot.cogs import webhook_wording as wording
 from bot.cogs.wording import entry_embed, removed, subscribed
 from bot.db.rows import HookState, PauseReason, SubscriptionState
+from bot.model import Audience
 from bot.services.outcomes import (
     Change,
     Entry,
@@ -20,7 +21,6 @@ from bot.services.outcomes import (
     Subscribed,
     SubscribeRequest,
 )
-from bot.model import Audience
 from bot.services.reach import Reached, Unreachable
 from bot.services.setup import set_up_of
 from bot.services.webhooks import Done, Gone, Kept, NotKept, WhyNot
