@@ -129,6 +129,10 @@ class SpeckleRejected(SpeckleError):
     """The server understands the question otherwise than this release of the bot means it."""
 
 
+class SpeckleUnconfirmed(SpeckleError):
+    """The server knows of nothing like the event that is as new as the event says."""
+
+
 class PartFailed(BotError):
     """A part of the bot ended although it must not; the log has told why."""
 

@@ -92,7 +92,8 @@ class Outbox:
         """
         statement = (
             select(outbox.c.subscription_id, inbox.c.source)
-            .join(subscriptions)
+            .select_from(outbox)
+            .join(subscriptions, subscriptions.c.id == outbox.c.subscription_id)
             .join(inbox, inbox.c.id == outbox.c.inbox_id)
             .where(
                 outbox.c.channel_id == channel_id,

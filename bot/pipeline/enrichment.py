@@ -24,6 +24,7 @@ from bot.errors import (
     SpeckleScopeMissing,
     SpeckleTokenRefused,
     SpeckleUnavailable,
+    SpeckleUnconfirmed,
 )
 from bot.pipeline.answers import Answers
 from bot.services.accounts import AccountService
@@ -154,7 +155,7 @@ class Enrichment:
     ) -> Told | None:
         """The event as its server tells it; None where the server has nothing to add.
 
-        Errors: SpeckleError of each kind; SpeckleRejected where it knows of nothing like it.
+        Errors: SpeckleError of each kind; SpeckleUnconfirmed where it knows of nothing like it.
         """
         question = self._question(leave, delivery, at)
         if question is None:
@@ -170,7 +171,7 @@ class Enrichment:
             return None
         true = confirmed(delivery, facts, at, public=leave.is_stranger)
         if true is None:
-            raise SpeckleRejected(leave.server_url, "it knows of nothing like the event")
+            raise SpeckleUnconfirmed(leave.server_url, "it knows of nothing like the event")
         return Told(true, facts)
 
     async def image(
@@ -178,7 +179,7 @@ class Enrichment:
     ) -> Picture | str | NoPicture:
         """The picture of a new version: its address where Discord can fetch it, else itself.
 
-        Errors: SpeckleError of each kind; SpeckleRejected where the server knows of no such
+        Errors: SpeckleError of each kind; SpeckleUnconfirmed where the server knows of no such
         version that is as new as the event.
         """
         event = delivery.event
@@ -362,6 +363,8 @@ def why(error: SpeckleError) -> str:
             return "the project is closed to the account, or to strangers if none is linked"
         case SpeckleNotFound():
             return "Speckle has no such thing any more, or hides it"
+        case SpeckleUnconfirmed():
+            return "Speckle knows of nothing like it that is as new as the event says"
         case SpeckleRejected():
             return f"this Speckle server answers otherwise than the bot knows ({error.reason})"
         case _:

@@ -77,7 +77,7 @@ def _version(event: VersionCreated, facts: VersionFacts) -> VersionCreated:
         version_id=event.version_id,
         model=facts.model,
         message=facts.message,
-        application=facts.application,
+        application=event.application or facts.application,
         object_id=facts.object_id,
         parents=facts.parents,
     )
