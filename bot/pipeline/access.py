@@ -74,12 +74,13 @@ class Verdicts:
     """What the rule says, by subscription, and what was learned on the way.
 
     `seen` are subscriptions whose account has just been told yes; `visibility` is what a question
-    without a token found, None where none was asked.
+    without a token found, None where none was asked; `silence` is why a server did not answer.
     """
 
     decisions: Mapping[int, Decision] = field(default_factory=dict)
     seen: frozenset[int] = frozenset()
     visibility: str | None = None
+    silence: str | None = None
 
 
 class AccessCheck:
@@ -124,12 +125,13 @@ class AccessCheck:
         """The same, for who writes down what is learned; `afresh` believes no last yes."""
         if not subscriptions:
             return Verdicts()
-        words, (everyone, visibility), people, audiences = await asyncio.gather(
-            self._words(hook, subscriptions, afresh=afresh),
+        answers, (everyone, visibility), people, audiences = await asyncio.gather(
+            self._answers(hook, subscriptions, afresh=afresh),
             self._everyone(hook, subscriptions, afresh=afresh),
             self._persons(hook, subscriptions),
             self._audiences(hook, subscriptions),
         )
+        words = {account_id: _word(answer, None) for account_id, answer in answers.items()}
         operator = self._accounts.serves_as_operator(hook)
         now = self._now()
         decisions: dict[int, Decision] = {}
@@ -147,13 +149,14 @@ class AccessCheck:
         asked = {account_id for account_id, word in words.items() if word.sight is Sight.YES}
         seen = frozenset(one.id for one in subscriptions if one.account_id in asked)
         _log_pauses(hook, decisions)
-        return Verdicts(decisions, seen, visibility)
+        silent = (one.reason for one in answers.values() if isinstance(one, SpeckleUnavailable))
+        return Verdicts(decisions, seen, visibility, next(silent, None))
 
     # ── Speckle ───────────────────────────────────────────────────────────────────────────────
 
-    async def _words(
+    async def _answers(
         self, hook: Hook, subscriptions: Sequence[Subscription], *, afresh: bool
-    ) -> Mapping[int, Word]:
+    ) -> Mapping[int, Answer]:
         """What the server says to each account that has to be asked now, by its id."""
         now = self._now()
         ids = {
@@ -163,7 +166,7 @@ class AccessCheck:
         }
         asked = sorted(ids)
         answers = await asyncio.gather(*(self._ask_account(hook, one) for one in asked))
-        return {one: _word(answer, None) for one, answer in zip(asked, answers, strict=True)}
+        return dict(zip(asked, answers, strict=True))
 
     async def _ask_account(self, hook: Hook, account_id: int) -> Answer:
         async def ask() -> Answer:

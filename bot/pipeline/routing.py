@@ -139,6 +139,10 @@ class Routing:
         # An event may say what this depends on, and anybody with the secret may have made it up.
         afresh = isinstance(occasion.delivery.event, ProjectDeleted | ProjectUpdated)
         verdicts = await self._access.look(occasion.hook, asked, occasion.row.source, afresh=afresh)
+        if verdicts.silence is not None:
+            text = "Speckle could not be asked who may still see the project"
+            then = f"{text} ({verdicts.silence}): the last yes counts for an hour."
+            occasion.trace.add("access", then, guild_id=occasion.hook.guild_id)
         now = self._now()
         routed = [Routed(one.id, held_until=now) for one in held]
         routed += self._kept(occasion, asked, verdicts, attempts)

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from bot.app import App
 from bot.cogs import telling
 from bot.db.rows import Hook, PauseReason, Subscription, SubscriptionState
+from bot.model import PauseWhy
 from bot.pipeline import access
 from bot.sandbox import SandboxMessage
 from tests.pipeline.conftest import Run, Studio
@@ -55,9 +56,13 @@ async def told(studio: Studio) -> SandboxMessage:
     return (await studio.sandbox.wait_for_messages(channel, 1, 15))[-1]
 
 
-async def all_kept(app: App, count: int) -> None:
+async def all_kept(app: App, studio: Studio, count: int) -> None:
+    """So many events are held for #structure, and no card of them is there."""
+    ids = [one.id for one in await app.storage.subscriptions.of_channel(studio.structure.id)]
+
     async def kept() -> bool:
-        return await app.storage.outbox.waiting_count() == count
+        cards = await app.storage.outbox.waiting_count()
+        return (await app.storage.held.count(ids), cards) == (count, 0)
 
     await until(kept)
 
@@ -66,7 +71,7 @@ async def test_access_is_asked_once_in_ten_minutes_and_remembered(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
     async with run() as app:
-        hook = await following(app, studio, tower)
+        await following(app, studio, tower)
         await the_last_yes_was(app, timedelta(minutes=11))
         await tower.fire(range(1, 2))
         await wait_for_numbers(studio, studio.structure, range(2))
@@ -74,16 +79,6 @@ async def test_access_is_asked_once_in_ten_minutes_and_remembered(
         await tower.fire(range(2, 4))
         await wait_for_numbers(studio, studio.structure, range(4))
         assert len(tower.server.asked("Project")) == asked
-        seen = await app.storage.hooks.get(hook.id)
-        assert seen is not None
-        assert seen.visibility == "private"
-        tower.project.visibility = "PUBLIC"
-        await the_last_yes_was(app, timedelta(minutes=11))
-        await tower.fire(range(4, 6))
-        await wait_for_numbers(studio, studio.structure, range(6))
-        seen = await app.storage.hooks.get(hook.id)
-        assert seen is not None
-        assert seen.visibility == "public"
 
 
 async def test_lost_access_pauses_keeps_cards_says_so_and_is_regained(
@@ -97,9 +92,8 @@ async def test_lost_access_pauses_keeps_cards_says_so_and_is_regained(
         await the_last_yes_was(app, timedelta(minutes=11))
         await tower.fire(range(1, 4))
         paused = await wait_until_paused(app, studio.structure, PauseReason.ACCESS_LOST)
-        assert paused.pause_detail is not None
-        assert f"<@{studio.maren.id}>" in paused.pause_detail
-        await all_kept(app, 3)
+        assert paused.pause_detail == PauseWhy.FORBIDDEN
+        await all_kept(app, studio, 3)
         notice = await told(studio)
         words = str(notice.embeds)
         assert "access to the project was lost" in words
@@ -128,8 +122,8 @@ async def test_another_member_with_access_takes_over(
         await the_last_yes_was(app, timedelta(minutes=11))
         await tower.fire(range(1, 3))
         paused = await wait_until_paused(app, studio.structure, PauseReason.ACCESS_LOST)
-        assert "no longer takes the sign-in" in (paused.pause_detail or "")
-        await all_kept(app, 2)
+        assert paused.pause_detail == PauseWhy.TOKEN_REFUSED
+        await all_kept(app, studio, 2)
         notice = (await studio.sandbox.wait_for_messages(notices.id, 1, 15))[-1]
         unlinked = await studio.sandbox.press(notice, "Take over", tobias)
         assert "/link" in unlinked.content
@@ -176,7 +170,7 @@ async def test_after_an_hour_without_an_answer_events_wait_until_there_is_one(
         await wait_for_numbers(studio, studio.structure, range(3))
 
 
-async def test_a_deleted_project_is_told_although_nobody_may_see_it_any_more(
+async def test_a_deletion_that_the_account_confirms_is_told_and_ends_what_depends_on_it(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
     async with run() as app:
@@ -184,7 +178,7 @@ async def test_a_deleted_project_is_told_although_nobody_may_see_it_any_more(
         assert tower.webhook is not None
         tower.webhook.triggers.append("stream_delete")
         await the_last_yes_was(app, timedelta(hours=2))
-        tower.server.set_role(tower.project, tower.ilse, None)
+        tower.server.remove_project(tower.project)
         await tower.server.fire(tower.project, "stream_delete", {}, user=None)
         await wait_until_paused(app, studio.structure, PauseReason.PROJECT_DELETED)
         await studio.sandbox.wait_for_messages(studio.structure.id, 2, 15)

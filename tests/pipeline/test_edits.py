@@ -52,7 +52,7 @@ async def change(app: App, number: int, how: Callable[[Card], Card]) -> None:
         row = next(row for row in rows if f"version no {number}" in str(row.card))
         job = {
             "inbox_id": row.inbox_id,
-            "hook_id": 1,
+            "subscription_id": 1,
             "kind": FillIn.PICTURE,
             "created_at": utc_now(),
             "next_try_at": utc_now(),
