@@ -38,12 +38,14 @@ from bot.pipeline.ingest import Ingest
 from bot.pipeline.routing import Routing
 from bot.services.accounts import AccountService
 from bot.services.browsing import Browsing
+from bot.services.consents import Looking
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.notices import NoticeService
 from bot.services.reach import INSTANCE_FACT, Reach
 from bot.services.subscribing import Subscribing
 from bot.services.subscriptions import SubscriptionService
+from bot.services.visibility import Visibility
 from bot.services.webhooks import WebhookService
 from bot.speckle.breaker import Breakers
 from bot.speckle.gateway import SpeckleGateway
@@ -196,7 +198,6 @@ def _discord_side(
     )
     subscriptions = SubscriptionService(
         storage,
-        speckle.accounts,
         webhooks,
         Browsing(speckle.gateway, speckle.accounts),
         speckle_servers=settings.speckle_servers,
@@ -206,7 +207,8 @@ def _discord_side(
         now=utc_now,
     )
     guilds = GuildService(storage, utc_now)
-    subscribing = Subscribing(storage, speckle.accounts, subscriptions)
+    looking = Looking(speckle.accounts, webhooks, Visibility(speckle.gateway))
+    subscribing = Subscribing(storage, subscriptions, looking, utc_now)
     bot = SpeckleBot(storage, subscribing, subscriptions, guilds, speckle.accounts, pace)
     speckle.accounts.linked = partial(go_on_with, bot)
     speckle.accounts.before_unlink = webhooks.let_go

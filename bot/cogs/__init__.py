@@ -6,9 +6,11 @@ from bot.cogs.notices import AccessButton, NoticesCog, ResumeButton
 from bot.cogs.panel import PANEL_ITEMS
 from bot.cogs.subscribe import SubscribeCog
 from bot.cogs.subscriptions import SubscriptionsCog
-from bot.cogs.waiting import WayButton
+from bot.cogs.waiting import LeaveOutSelect, WayButton
 
 COGS = (SubscribeCog, SubscriptionsCog, NoticesCog, AccountsCog, GuildsCog)
-DYNAMIC_ITEMS = (*PANEL_ITEMS, ResumeButton, AccessButton, WayButton, *ACCOUNT_ITEMS)
+DYNAMIC_ITEMS = (
+    *PANEL_ITEMS, ResumeButton, AccessButton, WayButton, LeaveOutSelect, *ACCOUNT_ITEMS
+)  # fmt: skip
 
 __all__ = ["COGS", "DYNAMIC_ITEMS"]

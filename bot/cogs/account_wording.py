@@ -304,9 +304,8 @@ def sure_to_erase(stored: Stored, guild_name: GuildName) -> str:
     if stored.subscriptions or stored.hooks:
         lines.append(
             "Subscriptions that you made belong to their channels and stay, without your name: "
-            "the bot can then tell nobody in a direct message that one of them had to be paused, "
-            "and a set-up that you started is shown only to members with *Manage Webhooks* in the "
-            "whole server."
+            "the bot can then tell nobody in a direct message that one of them had to be paused. "
+            "Answers that you gave for a channel stay, without your name, too."
         )
     lines.append("What is erased cannot be brought back; messages in channels stay.")
     return "\n".join(lines)[:2000]

@@ -7,10 +7,11 @@ import discord
 
 from bot.cogs import wording
 from bot.cogs.answers import Interaction, Reply, in_time, redraw, report
-from bot.cogs.places import caller_of, guild_id_of
-from bot.services.outcomes import Edited, Entry
-from bot.services.typed import read_filters
-from bot.speckle.filters import Filters
+from bot.cogs.places import audiences_in, caller_of, find_place, here_of
+from bot.cogs.waiting import answer
+from bot.services.completion import ALL
+from bot.services.outcomes import Entry, Subscribed, SubscribeRequest
+from bot.speckle.links import Links
 
 MAX_INPUT = 1000  # characters; the same that /subscribe takes
 FORM_LIFE_S = 3600.0
@@ -46,15 +47,27 @@ class FiltersForm(discord.ui.Modal):
     async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
         """Change the filters and show the subscription as it is now."""
         try:
-            outcome = await in_time(interaction, self._edit(interaction), new=False)
-            await redraw(interaction, self._changed(outcome.entry, wording.edited(outcome)))
+            await redraw(
+                interaction, await in_time(interaction, self._edit(interaction), new=False)
+            )
         except Exception as error:  # the top: discord.py would only log it
             await report(interaction, error)
 
-    async def _edit(self, interaction: Interaction) -> Edited:
-        filters = read_filters(
-            self.events.value, self.models.value, self.ignore_authors.value, Filters()
+    async def _edit(self, interaction: Interaction) -> Reply:
+        bot, guild, caller = interaction.client, here_of(interaction), caller_of(interaction)
+        entry = await bot.subscriptions.entry(guild.id, caller, self._subscription_id)
+        request = SubscribeRequest(
+            guild_id=guild.id,
+            caller=caller,
+            place=await find_place(interaction, entry.subscription.channel_id),
+            project=Links(entry.hook.server_url).project(entry.hook.project_id),
+            events=self.events.value or ALL,
+            models=self.models.value or ALL,
+            ignore_authors=self.ignore_authors.value or ALL,
+            resume=False,
+            audience_of=audiences_in(guild),
         )
-        return await interaction.client.subscriptions.edit(
-            guild_id_of(interaction), caller_of(interaction), self._subscription_id, filters
-        )
+        outcome = await bot.subscribing.subscribe(request)
+        if not isinstance(outcome, Subscribed):
+            return await answer(bot, outcome)
+        return self._changed(outcome.entry, wording.edited(outcome))

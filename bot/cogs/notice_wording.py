@@ -7,10 +7,11 @@ import discord
 
 from bot.cards.text import shorten
 from bot.cogs.answers import COLOUR
+from bot.cogs.rights_wording import why_paused
 from bot.cogs.wording import MAX_LISTED_NAME, project_name
-from bot.db.rows import NOBODY, Hook, HookState, Notice, PauseReason
+from bot.db.rows import NOBODY, RIGHTS_PAUSES, HookState, Notice, PauseReason
 from bot.services.notices import Telling
-from bot.services.outcomes import Resumed
+from bot.services.outcomes import Entry, Resumed
 from bot.services.places import Permission
 
 PAUSED_COLOUR = 0xE0A100  # amber: it waits, nothing is lost
@@ -21,9 +22,6 @@ WHY = {
     PauseReason.CHANNEL_GONE: "Discord says that the channel is not there any more.",
     PauseReason.NO_PERMISSION: "The bot may not post there any more.",
     PauseReason.THREAD_CLOSED: "The thread is closed, and the bot may not open it.",
-    PauseReason.ACCESS_LOST: (
-        "What a channel may show hangs on a member's Speckle account, and that changed:"
-    ),
 }
 NEXT = {
     PauseReason.CHANNEL_GONE: (
@@ -41,19 +39,21 @@ NEXT = {
         "1. Open the thread again: unlock it if it is locked, and write something in it.\n"
         "2. Press *Resume*."
     ),
-    PauseReason.ACCESS_LOST: (
-        "- If you should have access: ask the project's owner in Speckle for it, type `/link` here "
-        "if your account has to be linked anew, then press *Resume*.\n"
-        "- Another member with access goes on in your place: they type `/link`, then press *Take "
-        "over* here, or *Resume* in `/subscriptions`. From then on it hangs on their account."
-    ),
 }
+ANSWER = (
+    "Somebody has to answer for the channel again: press *Resume*, and the bot shows who will see "
+    "the project there before it goes on.\n"
+    "- You can if your linked Speckle account may see the project. `/account` shows it, `/link` "
+    "links it again; for access, ask an owner of the project in Speckle.\n"
+    "- Another member who may see it presses *Take over* here, or *Resume* in `/subscriptions`. "
+    "From then on the channel depends on their account."
+)
 ALL_PERMISSIONS = (
     "*View Channel*, *Send Messages* (in threads *Send Messages in Threads*), *Embed Links*, "
     "*Attach Files* and *Read Message History*"
 )
 PAUSED_BY = "The bot could not show events of {projects} in {place}, so it paused that."
-LOST = "The bot no longer shows events of {projects} in {place}: access to the project was lost."
+STOPPED = "The bot no longer shows events of {projects} in {place}."
 FOOTER = (
     "Resume asks for the permission Manage Webhooks in that channel. /subscriptions shows the same."
 )
@@ -80,28 +80,34 @@ def notice_embed(
         colour=PAUSED_COLOUR,
         timestamp=notice.created_at,
     )
-    embed.add_field(name="Why", value=_why(notice, missing), inline=False)
-    permissions = "what is listed above" if missing else ALL_PERMISSIONS
-    remedy = NEXT[notice.reason].format(permissions=permissions)
-    embed.add_field(name="What to do", value=remedy, inline=False)
+    embed.add_field(name="Why", value=_why(telling, missing), inline=False)
+    embed.add_field(name="What to do", value=_what_to_do(notice, missing), inline=False)
     return embed.set_footer(text=FOOTER)
 
 
-def _why(notice: Notice, missing: Sequence[Permission]) -> str:
+def _why(telling: Telling, missing: Sequence[Permission]) -> str:
+    notice = telling.notice
+    if notice.reason in RIGHTS_PAUSES:
+        whys = dict.fromkeys(why_paused(one.subscription) for one in telling.entries)
+        return shorten("\n".join(f"{why[:1].upper()}{why[1:]}." for why in whys), MAX_DETAIL)
     if notice.reason is PauseReason.NO_PERMISSION and missing:
         names = "\n".join(f"- {permission}" for permission in missing)
         return f"{WHY[notice.reason]} It lacks there:\n{names}"
-    detail = shorten(notice.detail, MAX_DETAIL)
-    if notice.reason is PauseReason.ACCESS_LOST:  # half a sentence
-        detail = f"{detail}."
-    return f"{WHY[notice.reason]}\n{detail}"
+    return f"{WHY[notice.reason]}\n{shorten(notice.detail, MAX_DETAIL)}"
+
+
+def _what_to_do(notice: Notice, missing: Sequence[Permission]) -> str:
+    if notice.reason in RIGHTS_PAUSES:
+        return ANSWER
+    permissions = "what is listed above" if missing else ALL_PERMISSIONS
+    return NEXT[notice.reason].format(permissions=permissions)
 
 
 def _what_happened(telling: Telling, guild: str | None) -> str:
     server = f" of **{discord.utils.escape_markdown(guild)}**" if guild else ""
-    lost = telling.notice.reason is PauseReason.ACCESS_LOST
-    happened = (LOST if lost else PAUSED_BY).format(
-        projects=projects(telling.hooks), place=f"<#{telling.notice.channel_id}>{server}"
+    stopped = STOPPED if telling.notice.reason in RIGHTS_PAUSES else PAUSED_BY
+    happened = stopped.format(
+        projects=projects(telling.entries), place=f"<#{telling.notice.channel_id}>{server}"
     )
     return (
         f"{happened} Nothing is lost: {_kept(telling.cards)}, and new ones are kept too until it "
@@ -122,10 +128,10 @@ def _is(cards: int) -> str:
     return "is" if cards == 1 else "are"
 
 
-def projects(hooks: Sequence[Hook]) -> str:
+def projects(entries: Sequence[Entry]) -> str:
     """The projects by name, each with a link."""
-    names = [project_name(hook, MAX_LISTED_NAME) for hook in hooks[:MAX_PROJECTS]]
-    more = len(hooks) - len(names)
+    names = [project_name(entry, MAX_LISTED_NAME) for entry in entries[:MAX_PROJECTS]]
+    more = len(entries) - len(names)
     if more:
         names.append(f"{more} more")
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
@@ -140,7 +146,7 @@ def resumed_embed(resumed: Resumed, user_id: int, at: datetime) -> discord.Embed
             description=f"Somebody resumed or removed what <#{resumed.channel_id}> followed.",
             colour=COLOUR,
         )
-    followed = projects([entry.hook for entry in resumed.entries])
+    followed = projects(resumed.entries)
     come = f"{count(resumed.cards)} {_was(resumed.cards)} kept, and come now."
     return discord.Embed(
         title="It goes on",
@@ -151,20 +157,16 @@ def resumed_embed(resumed: Resumed, user_id: int, at: datetime) -> discord.Embed
     )
 
 
-def taken_over_embed(resumed: Resumed, user_id: int, at: datetime) -> discord.Embed:
+def answered_embed(resumed: Resumed, user_id: int, at: datetime) -> discord.Embed:
     """What stands in place of the notice after *Resume* or *Take over* was pressed on it."""
     embed = resumed_embed(resumed, user_id, at)
-    if resumed.entries:
+    waiting = [one for one in resumed.entries if one.hook.state is HookState.WAITING]
+    if waiting:
         embed.description = (
-            f"{embed.description}\nFrom now on it hangs on <@{user_id}>'s Speckle account."
+            f"{embed.description}\nThe webhook of {projects(waiting)} in Speckle is gone, and only "
+            "an owner's account makes it again: `/subscriptions`, then *Show set-up*, has what an "
+            "owner enters by hand."
         )
-        waiting = [one.hook for one in resumed.entries if one.hook.state is HookState.WAITING]
-        if waiting:
-            embed.description += (
-                f"\nThe webhook of {projects(waiting)} in Speckle is gone, and only an owner's "
-                "account makes it again: `/subscriptions`, then *Show set-up*, has what an owner "
-                "enters by hand."
-            )
     return embed
 
 

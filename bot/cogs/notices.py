@@ -1,7 +1,6 @@
 """/notices, and the button on what the bot tells of a channel that it paused."""
 
 import re
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Self
 
 import discord
@@ -9,9 +8,10 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.cogs import notice_wording
-from bot.cogs.answers import Interaction, Reply, in_time, redraw_with, reply
+from bot.cogs.answers import Interaction, Reply, in_time, redraw, redraw_with, reply, report
 from bot.cogs.places import (
     Picked,
+    audiences_in,
     caller_in,
     caller_of,
     find_place,
@@ -20,15 +20,14 @@ from bot.cogs.places import (
     guild_id_of,
     guild_of,
 )
-from bot.db.rows import Notice, PauseReason
+from bot.cogs.waiting import answer
+from bot.db.rows import RIGHTS_PAUSES, Notice
 from bot.services.errors import CommandRefused
-from bot.services.outcomes import Resumed
+from bot.services.outcomes import LinkFirst, Resumed, ShowFirst
 from bot.services.places import Caller, Place
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
-
-GoOn = Callable[[int, Caller, Place], Awaitable[Resumed]]
 
 
 class NoticesCog(commands.Cog, name="notices"):
@@ -85,7 +84,7 @@ class ResumeButton(
         _item: discord.ui.Item[Any],
         match: re.Match[str],
     ) -> Self:
-        """Make the button that was pressed anew."""
+        """Make the button that was pressed again."""
         return cls(int(match["channel"]))
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
@@ -93,8 +92,11 @@ class ResumeButton(
         await redraw_with(interaction, self._resume(interaction))
 
     async def _resume(self, interaction: Interaction) -> Reply:
-        go_on = interaction.client.subscriptions.resume_channel
-        resumed = await _resumed(interaction, self.channel_id, go_on)
+        found = await _there(interaction, self.channel_id)
+        resumed = Resumed(self.channel_id)
+        if found is not None:
+            guild, caller, place = found
+            resumed = await interaction.client.subscriptions.resume_channel(guild.id, caller, place)
         user_id, at = interaction.user.id, interaction.created_at
         return Reply(embed=notice_wording.resumed_embed(resumed, user_id, at))
 
@@ -103,9 +105,9 @@ class AccessButton(
     discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]],
     template=r"notice:access:(?P<how>resume|take):(?P<channel>[0-9]{1,20})",
 ):
-    """Goes on with the account of whoever presses it, where access to a project was lost.
+    """Lets a channel go on that was paused for who may see its project.
 
-    *Resume* and *Take over* do the same: either way it is the presser's account that is asked.
+    *Resume* and *Take over* do the same: either way it is the presser who answers for it.
     """
 
     def __init__(self, channel_id: int, how: str) -> None:
@@ -126,32 +128,46 @@ class AccessButton(
         _item: discord.ui.Item[Any],
         match: re.Match[str],
     ) -> Self:
-        """Make the button that was pressed anew."""
+        """Make the button that was pressed again."""
         return cls(int(match["channel"]), match["how"])
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        """Take over and say so in place of the notice; a refusal leaves notice and buttons."""
-        await redraw_with(interaction, self._take_over(interaction))
+        """Go on and say so in place of the notice; a question or a refusal leaves it there."""
+        try:
+            outcome = await in_time(interaction, self._go_on(interaction), new=False)
+            if isinstance(outcome, Resumed):
+                user_id, at = interaction.user.id, interaction.created_at
+                embed = notice_wording.answered_embed(outcome, user_id, at)
+                await redraw(interaction, Reply(embed=embed))
+            else:  # others may read the notice, and the question names the project
+                await reply(interaction, await answer(interaction.client, outcome))
+        except Exception as error:  # the top: discord.py would only log it
+            await report(interaction, error)
 
-    async def _take_over(self, interaction: Interaction) -> Reply:
-        go_on = interaction.client.subscriptions.take_over_channel
-        resumed = await _resumed(interaction, self.channel_id, go_on)
-        user_id, at = interaction.user.id, interaction.created_at
-        return Reply(embed=notice_wording.taken_over_embed(resumed, user_id, at))
+    async def _go_on(self, interaction: Interaction) -> Resumed | LinkFirst | ShowFirst:
+        found = await _there(interaction, self.channel_id)
+        if found is None:
+            return Resumed(self.channel_id)
+        guild, caller, place = found
+        return await interaction.client.subscribing.take_over(
+            guild.id, caller, place, audiences_in(guild)
+        )
 
 
-async def _resumed(interaction: Interaction, channel_id: int, go_on: GoOn) -> Resumed:
+async def _there(
+    interaction: Interaction, channel_id: int
+) -> tuple[discord.Guild, Caller, Place] | None:
+    """The channel's server, who acts there, and the channel; None if it follows nothing."""
     guild_id = await interaction.client.subscriptions.guild_of(channel_id)
     if guild_id is None:
-        return Resumed(channel_id)
+        return None
     guild = guild_of(interaction.client, guild_id)
     caller = await caller_in(interaction, guild)
-    place = await fresh_place(interaction.client, guild, channel_id)
-    return await go_on(guild_id, caller, place)
+    return guild, caller, await fresh_place(interaction.client, guild, channel_id)
 
 
 def buttons(notice: Notice) -> tuple[discord.ui.Item[Any], ...]:
     """What can be pressed on a notice."""
-    if notice.reason is PauseReason.ACCESS_LOST:
+    if notice.reason in RIGHTS_PAUSES:
         return tuple(AccessButton(notice.channel_id, how) for how in ("resume", "take"))
     return (ResumeButton(notice.channel_id),)

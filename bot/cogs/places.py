@@ -12,6 +12,7 @@ from discord import app_commands
 from bot.cogs.answers import Interaction
 from bot.model import Audience
 from bot.services.errors import CommandRefused
+from bot.services.outcomes import AudienceOf
 from bot.services.places import Caller, Permission, Place, PlaceKind, check_place
 
 Picked = app_commands.AppCommandChannel | app_commands.AppCommandThread
@@ -63,6 +64,13 @@ def guild_id_of(interaction: Interaction) -> int:
     return interaction.guild_id
 
 
+def here_of(interaction: Interaction) -> discord.Guild:
+    """The guild that the interaction came from."""
+    if interaction.guild is None:
+        raise app_commands.NoPrivateMessage
+    return interaction.guild
+
+
 def guild_of(client: discord.Client, guild_id: int) -> discord.Guild:
     """The guild. Errors: CommandRefused where the bot does not reach it."""
     guild = client.get_guild(guild_id)
@@ -95,7 +103,12 @@ def caller_of(interaction: Interaction, picked: Picked | None = None) -> Caller:
             return told[channel_id].manage_webhooks and (here or told[channel_id].view_channel)
         return by_cache.manages(channel_id)
 
-    return Caller(member.id, by_cache.manages_guild, manages)
+    def sees(channel_id: int) -> bool:
+        if channel_id in told:
+            return channel_id == interaction.channel_id or told[channel_id].view_channel
+        return by_cache.sees(channel_id)
+
+    return Caller(member.id, by_cache.manages_guild, manages, sees)
 
 
 async def caller_in(interaction: Interaction, guild: discord.Guild) -> Caller:
@@ -110,7 +123,12 @@ async def member_caller(guild: discord.Guild, user_id: int) -> Caller:
     try:
         return _caller(guild, await guild.fetch_member(user_id))
     except discord.NotFound:  # they left
-        return Caller(user_id, False, lambda _channel_id: False)
+        return Caller(user_id, False, nowhere, nowhere)
+
+
+def nowhere(_channel_id: int) -> bool:
+    """What somebody who is not in the server may do, in any of its channels."""
+    return False
 
 
 def _caller(guild: discord.Guild, member: discord.Member) -> Caller:
@@ -118,17 +136,23 @@ def _caller(guild: discord.Guild, member: discord.Member) -> Caller:
 
     def manages(channel_id: int) -> bool:
         channel = guild.get_channel_or_thread(channel_id)
-        return in_guild if channel is None else _manages(member, channel)
+        if channel is None:
+            return in_guild
+        may = raw_permissions(channel, member).manage_webhooks
+        return may and _sees(channel, member)
 
-    return Caller(member.id, in_guild, manages)
+    def sees(channel_id: int) -> bool:
+        channel = guild.get_channel_or_thread(channel_id)
+        return channel is not None and _sees(channel, member)
+
+    return Caller(member.id, in_guild, manages, sees)
 
 
-def _manages(member: discord.Member, channel: discord.abc.GuildChannel | discord.Thread) -> bool:
+def _sees(channel: discord.abc.GuildChannel | discord.Thread, member: discord.Member) -> bool:
     permissions = raw_permissions(channel, member)
     # Who is in a private thread is not in the cache.
     hidden = isinstance(channel, discord.Thread) and channel.is_private()
-    seen = permissions.view_channel and (not hidden or permissions.manage_threads)
-    return seen and permissions.manage_webhooks
+    return permissions.view_channel and (not hidden or permissions.manage_threads)
 
 
 def raw_permissions(
@@ -233,6 +257,16 @@ def _place(
         or guild.get_thread(thread.id) is not None,
         audience=audience_of(channel, guild, settings),
     )
+
+
+def audiences_in(guild: discord.Guild) -> AudienceOf:
+    """Gives who can see a channel of the guild; None for one that the bot does not know."""
+
+    def of(channel_id: int) -> Audience | None:
+        channel = guild.get_channel_or_thread(channel_id)
+        return None if channel is None else audience_of(channel, guild)
+
+    return of
 
 
 def audience_of(

@@ -19,6 +19,7 @@ from bot.speckle.answers import Scope
 from bot.speckle.links import Links
 
 MAX_CHANNELS = 20
+MAX_ALSO = 10  # of 25 that a question may name; a field has 1,024 characters
 MAX_NAME = 120
 MAX_OWNERS = 5
 MAX_NAMED = 15  # roles, or members, in one sentence
@@ -224,17 +225,16 @@ def made_setup(outcome: MadeSetUp, project: str) -> str:
     """What *Show set-up* and *New secret* say of a webhook that the bot made."""
     by = "" if outcome.made_by is None else f" with the Speckle account of <@{outcome.made_by}>"
     start = f"The bot made the webhook of {project} in Speckle itself{by}."
-    if outcome.renewed:
-        if isinstance(outcome.webhook, Kept):
-            first = f"{start} It has a new secret now, and Speckle knows it: nothing is left to do."
-        else:
-            first = (
-                f"{start} There is a new secret, but Speckle could not be told yet: the bot tries "
-                "again within the hour, and the old one works for 24 hours."
-            )
+    if not outcome.renewed:
+        first = f"{start} There is nothing to set up, and nobody is shown its secret."
+    elif isinstance(outcome.webhook, Kept):
+        first = f"{start} It has a new secret now, which Speckle knows; the old one is void."
     else:
-        first = f"{start} There is nothing to set up."
-    return "\n".join(filter(None, (first, webhook_text(outcome.hook, outcome.webhook))))
+        first = (
+            f"{start} **It has no new secret**, because Speckle could not be told; the old one "
+            "works on. Press *New secret* again later."
+        )
+    return "\n".join(filter(None, (first, webhook_text(outcome.entry.hook, outcome.webhook))))
 
 
 def mended_line(hook: Hook, kept: Kept, project: str) -> str:
@@ -262,9 +262,8 @@ def link_first(outcome: LinkFirst) -> str:
     server = outcome.server_url
     if outcome.paused:
         return (
-            "This channel is paused because access to the project was lost, so somebody with "
-            f"access has to take over. {_why_link(outcome)} **Link my account** does that, and "
-            "goes on by itself."
+            "This channel is paused until somebody who may see the project answers for it. "
+            f"{_why_link(outcome)} **Link my account** does that, and goes on by itself."
         )
     if outcome.why is WhyNot.SPECKLE_AWAY:
         return (
@@ -304,13 +303,13 @@ def _why_link(outcome: LinkFirst) -> str:
 def show_first(outcome: ShowFirst) -> discord.Embed:
     """Who would see a private project, before anybody does."""
     place = outcome.request.place
-    url = Links(outcome.server_url).project(outcome.project_id)
     embed = discord.Embed(
-        title="This project is private",
+        title="Who will see this project",
         description=(
-            f"[**{_name(outcome.project_name)}**](<{url}>) is private in Speckle. In "
-            f"<#{place.channel_id}> its events, with names, messages and pictures, can be read by "
-            "people who may have no access to it there. Nothing was changed yet."
+            f"{_project(outcome)} In <#{place.channel_id}> its events, with names, messages and "
+            "pictures, can be read by people who may have no access to it there. Your answer is "
+            "kept with the channel: if more people can see it later, or more events are to be "
+            "shown, the bot asks again. Nothing was changed yet."
         ),
         colour=COLOUR,
     )
@@ -319,9 +318,55 @@ def show_first(outcome: ShowFirst) -> discord.Embed:
     )
     if outcome.also:
         embed.add_field(
-            name="These channels wait for it, too", value=channels_text(outcome.also), inline=False
+            name="These channels will see it, too", value=_also_text(outcome), inline=False
         )
+    if outcome.others:
+        embed.add_field(name="Left out", value=_others_text(outcome.others), inline=False)
     return embed
+
+
+def _project(outcome: ShowFirst) -> str:
+    url = Links(outcome.server_url).project(outcome.project_id)
+    if outcome.project_name is not None:
+        return f"[**{_name(outcome.project_name)}**](<{url}>) is private in Speckle."
+    return (
+        f"As far as the bot can tell, [this project](<{url}>) is private in Speckle. You answer "
+        "as a member with *Manage Webhooks* in the whole server."
+    )
+
+
+def _also_text(outcome: ShowFirst) -> str:
+    lines = []
+    for channel_id in outcome.chosen[:MAX_ALSO]:
+        audience = outcome.also[channel_id]
+        lines.append(f"- <#{channel_id}>: {_briefly(audience)}")
+    more = len(outcome.chosen) - MAX_ALSO
+    if more > 0:
+        lines.append(f"- and {more} more, which the list below names")
+    lines.append(
+        "They follow the project already, and get its events through the webhook that the bot "
+        "makes with your account. Take those that are not to see it out of the list below."
+    )
+    return "\n".join(lines)
+
+
+def _briefly(audience: Audience) -> str:
+    if audience.everyone:
+        return "everyone in this server"
+    if audience.in_thread:
+        return "a private thread"
+    many = len(audience.roles) + len(audience.members)
+    return "administrators only" if not many else f"{_counted(many)} and administrators"
+
+
+def _counted(many: int) -> str:
+    return "1 role or member" if many == 1 else f"{many} roles or members"
+
+
+def _others_text(others: int) -> str:
+    if others == 1:
+        return "1 more channel that follows it. You do not see it, so you cannot answer for it."
+    return f"{others} more channels that follow it. You do not see them, or they are too many."
 
 
 def channels_text(channel_ids: Sequence[int]) -> str:
@@ -361,7 +406,7 @@ def _some(names: Sequence[str]) -> str:
     return _listed(names)
 
 
-NOT_SHOWN = "Nothing was changed: the channel does not follow the project."
+NOT_SHOWN = "Nothing was changed."
 NOT_COMPLETED = (
     "Your account is linked, but the `/subscribe` that waited for it did not work. Type it again; "
     "if it fails again, tell the person who runs the bot: the log has the details."

@@ -1,11 +1,13 @@
 """Whom the bot has yet to tell that it paused what they set up, and for how long it tries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.db.rows import Hook, Notice, PauseReason, Subscription
-from bot.services.subscriptions import has_lost_access, is_blocked
+from bot.db.rows import RIGHTS_PAUSES, Notice, Subscription
+from bot.services.names import is_paused_for_rights
+from bot.services.outcomes import Entry
+from bot.services.subscriptions import is_blocked
 from bot.storage import Storage
 
 AT_ONCE = 20  # notices a look; more wait for the next
@@ -17,12 +19,12 @@ GIVE_UP_AFTER = timedelta(hours=48)  # by then `/subscriptions` has told whoever
 class Telling:
     """A notice with all that its message says.
 
-    `hooks` are the projects that no longer come through; `cards` are kept for the channel.
-    `notice_channel_id` is where the guild wants it told, None for a direct message.
+    `entries` are what no longer comes through; `cards` are kept for the channel, or events that
+    become cards. `notice_channel_id` is where the guild wants it told, None for a direct message.
     """
 
     notice: Notice
-    hooks: tuple[Hook, ...]
+    entries: tuple[Entry, ...]
     cards: int
     notice_channel_id: int | None
 
@@ -48,17 +50,21 @@ class NoticeService:
         hooks = [await self._storage.hooks.get(one.hook_id) for one in paused]
         if guild is None or guild.left_at is not None or not paused:
             return None
-        lost = notice.reason is PauseReason.ACCESS_LOST
-        cards = await self._storage.notices.cards_kept(
-            notice.channel_id, [one.id for one in paused] if lost else None
+        cards = await self._kept(notice, paused)
+        there = tuple(
+            Entry(hook, one) for hook, one in zip(hooks, paused, strict=True) if hook is not None
         )
-        there = tuple(hook for hook in hooks if hook is not None)
         return Telling(notice, there, cards, guild.notice_channel_id)
+
+    async def _kept(self, notice: Notice, paused: Sequence[Subscription]) -> int:
+        if notice.reason in RIGHTS_PAUSES:
+            return await self._storage.held.count([one.id for one in paused])
+        return await self._storage.notices.cards_kept(notice.channel_id)
 
     async def _paused(self, notice: Notice) -> list[Subscription]:
         """What this member made the channel follow, and is still paused for such a reason."""
         there = await self._storage.subscriptions.of_channel(notice.channel_id)
-        is_paused = has_lost_access if notice.reason is PauseReason.ACCESS_LOST else is_blocked
+        is_paused = is_paused_for_rights if notice.reason in RIGHTS_PAUSES else is_blocked
         return [one for one in there if one.created_by == notice.user_id and is_paused(one)]
 
     async def settle(self, notice: Notice) -> None:

@@ -55,7 +55,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who runs a command, and where they may manage webhooks.
+    """Who runs a command, which channels they see, and where they may manage webhooks.
 
     `manages(channel_id)`: they see that channel and have Manage Webhooks in it.
     `manages_guild`: they have Manage Webhooks in the whole server.
@@ -64,6 +64,7 @@ class Caller:
     id: int
     manages_guild: bool
     manages: Callable[[int], bool]
+    sees: Callable[[int], bool]
 
 
 _IN_ALL_CHANNELS = (

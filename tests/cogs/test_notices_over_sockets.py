@@ -9,7 +9,14 @@ import pytest
 from bot.cogs import telling
 from bot.cogs.places import missing_there
 from bot.cogs.telling import Teller
-from bot.db.rows import Ingested, NewInbox, NewOutbox, PauseReason, SubscriptionState
+from bot.db.rows import (
+    Ingested,
+    NewInbox,
+    NewOutbox,
+    PauseReason,
+    Routed,
+    SubscriptionState,
+)
 from bot.discord_client import SpeckleBot
 from bot.sandbox import NotOffered, SandboxMember, SandboxMessage
 from bot.services.notices import GIVE_UP_AFTER, NoticeService
@@ -45,7 +52,7 @@ def pause(storage: Storage, clock: Clock, studio: Studio) -> Pause:
                 NewInbox(None, "shared", TOWER, CLOUD, sha256(body).hexdigest(), body, clock())
             )
             card = NewOutbox(first.id, first.guild_id, first.channel_id, {"title": "card"})
-            one = Ingested(first.hook_id, None, CLOUD, clock(), [card])
+            one = Ingested(first.hook_id, clock(), True, routed=[Routed(first.id, card)])
             await storage.inbox.finish(kept.id, [], event_name="commit_create", ingested=[one])
         await storage.outbox.block(studio.structure.id, reason, detail)
 
