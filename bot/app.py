@@ -207,7 +207,9 @@ def _discord_side(
         now=utc_now,
     )
     guilds = GuildService(storage, utc_now)
-    looking = Looking(speckle.accounts, webhooks, Visibility(speckle.gateway))
+    asks = settings.speckle.enrich_deadline_s > 0
+    visibility = Visibility(speckle.gateway, asks=asks)
+    looking = Looking(speckle.accounts, webhooks, visibility)
     subscribing = Subscribing(storage, subscriptions, looking, utc_now)
     bot = SpeckleBot(storage, subscribing, subscriptions, guilds, speckle.accounts, pace)
     speckle.accounts.linked = partial(go_on_with, bot)

@@ -187,15 +187,16 @@ def _of_consent(
 ) -> Wait | Pause | None:
     """None where the answer that was given covers what the channel is about to see."""
     consent = subscription.consent
-    if consent is None:
-        return _ask_again(PauseWhy.NOT_ANSWERED)
-    if not is_private(consent.visibility):
-        # Agreed to while everybody could read it, so it depends on that.
-        public = _holds(seen.everyone, now)
-        if public is None:
-            return Wait()
-        return None if public else _ask_again(PauseWhy.TURNED_PRIVATE)
-    return _of_private(consent, subscription.filters, audience)
+    if consent is not None and is_private(consent.visibility):
+        return _of_private(consent, subscription.filters, audience)
+    # Nobody agreed to showing it while it is private, so all depends on whether it is.
+    public = _holds(seen.everyone, now)
+    if public is None:
+        return Wait()
+    if public:
+        return None
+    why = PauseWhy.NOT_ANSWERED if consent is None else PauseWhy.TURNED_PRIVATE
+    return _ask_again(why)
 
 
 def _of_private(

@@ -31,6 +31,7 @@ from tests.speckle_server import SpeckleServer
 DELIVERIES = Path(__file__).parent.parent / "fixtures" / "deliveries"
 READY_WITHIN_S = 15.0
 BY_HAND = "Set it up by hand"  # what somebody without an account presses
+SHOW = "Show it there"  # what somebody presses who knows who will see it
 
 
 @dataclass(frozen=True)

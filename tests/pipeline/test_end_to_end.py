@@ -17,7 +17,8 @@ from bot.db.rows import Hook, HookState
 from bot.discord_out import to_embed
 from bot.sandbox import SandboxChannel, SandboxMessage
 from bot.speckle.payloads import parse_delivery, read_envelope
-from tests.pipeline.conftest import BY_HAND, Recorded, StartBot, Studio, post, recorded
+from tests.pipeline.conftest import SHOW, Recorded, StartBot, Studio, post, recorded
+from tests.pipeline.deliveries import subscribe as type_subscribe
 
 SERVER = "http://127.0.0.1:3000"
 
@@ -25,16 +26,7 @@ SERVER = "http://127.0.0.1:3000"
 async def subscribe(
     app: App, studio: Studio, project_id: str, channel: SandboxChannel, **options: Any
 ) -> Hook:
-    answer = await studio.sandbox.command(
-        studio.guild,
-        channel,
-        studio.maren,
-        "subscribe",
-        stream_id=f"{SERVER}/projects/{project_id}",
-        **options,
-    )
-    if answer.offers(BY_HAND):
-        await studio.sandbox.press(answer, BY_HAND)
+    await type_subscribe(studio, channel, project_id, **options)
     hooks = await app.storage.hooks.of_guild(studio.guild.id)
     return next(hook for hook in hooks if hook.project_id == project_id)
 
@@ -221,6 +213,7 @@ async def test_the_shared_hook_reaches_only_the_guilds_that_it_serves(
             studio.guild, studio.structure, studio.maren, "subscribe", stream_id=link
         )
         assert secret not in str(answer)
+        await studio.sandbox.press(answer, SHOW)
         assert await _post_shared(app, delivery, secret) == 202
         await wait_for_cards(studio, studio.structure, 1)
         assert cards_in(studio, lobby) == []

@@ -215,11 +215,7 @@ def test_could_not_ask_never_pauses() -> None:
         decision = decide(one, hook, source, silent, Person.UNKNOWN, audience, NOW)
         if isinstance(decision, Pause):
             assert one.account_id is None
-            assert decision.why in (
-                PauseWhy.NOT_ANSWERED,
-                PauseWhy.AUDIENCE_WIDER,
-                PauseWhy.UNLINKED,
-            )
+            assert decision.why in (PauseWhy.AUDIENCE_WIDER, PauseWhy.UNLINKED)
 
 
 # ── one by one ────────────────────────────────────────────────────────────────────────────────
@@ -265,8 +261,9 @@ def test_set_up_by_hand_shows_what_its_webhook_sends_and_reads_as_a_stranger() -
 
 @pytest.mark.parametrize("hook", [MADE, SHARED])
 def test_nobody_answered_so_nothing_is_shown(hook: Hook) -> None:
-    decision = rule(subscription(account_id=None), hook)
+    decision = rule(subscription(account_id=None), hook, everyone=NO)
     assert decision == Pause(PauseReason.ASK_AGAIN, PauseWhy.NOT_ANSWERED)
+    assert as_whom(rule(subscription(account_id=None), hook, everyone=SILENT_LONG)) == "waits"
     assert as_whom(rule(subscription(account_id=None), hook, everyone=YES)) == "stranger"
 
 
