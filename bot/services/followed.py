@@ -33,6 +33,17 @@ class Followed:
         """A hook that somebody set up by hand and that works."""
         return self._first(lambda hook: is_by_hand(hook) and hook.state is HookState.LIVE)
 
+    def begun_by(self, user_id: int) -> Hook | None:
+        """A hook by hand that waits, and that this person began: one webhook is to be made for it.
+
+        Nobody else's: whoever was shown its secret could make events up in all of its channels.
+        """
+        return self._first(
+            lambda hook: (
+                is_by_hand(hook) and hook.state is HookState.WAITING and hook.created_by == user_id
+            )
+        )
+
     def unfinished(self, account_id: int) -> Hook | None:
         """A hook that waits, and that serves channels of one person's account alone."""
         return self._first(

@@ -90,7 +90,8 @@ class Planner:
         if self._can_make and not self.served:
             return mine
         joins = self.look.sees or not self.look.is_private or all_there.nobody_linked
-        return (all_there.live_by_hand if joins else None) or mine
+        begun = all_there.begun_by(self.request.caller.id) if all_there.nobody_linked else None
+        return (all_there.live_by_hand if joins else None) or mine or begun
 
     # ── a channel that follows it already ─────────────────────────────────────────────────────
 
