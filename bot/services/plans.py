@@ -13,7 +13,7 @@ from bot.services.followed import Followed
 from bot.services.names import is_paused_for_rights
 from bot.services.outcomes import Entry, LinkFirst, ShowFirst, SubscribeRequest
 from bot.services.webhooks import WhyNot
-from bot.speckle.filters import Filters
+from bot.speckle.filters import Filters, is_wider
 
 MOST_NAMED = 25  # other channels in one question: Discord's limit for a select
 
@@ -108,7 +108,8 @@ class Planner:
         if renewed is not None:
             return replace(plain, consent=renewed)
         standing = self._standing(here)
-        if standing is not None and (blocked or more or why is not None):
+        owns = self._can_make and not is_by_hand(here.hook) and self._widens(subscription)
+        if standing is not None and (blocked or more or owns or why is not None):
             return self._answer(standing, here, self._home(here))
         if blocked:
             return replace(self._link_first(), paused=True)
@@ -134,7 +135,9 @@ class Planner:
     def _renewed(self, here: Entry, why: PauseWhy | None) -> Consent | None:
         """The answer with wider filters, if the caller gave it and may still; else None."""
         subscription, consent = here.subscription, here.subscription.consent
-        if why is not PauseWhy.FILTERS_WIDER or consent is None:
+        if why not in (None, PauseWhy.FILTERS_WIDER) or consent is None:
+            return None
+        if not self._widens(subscription):
             return None
         if consent.by != self.request.caller.id or not self._may_still(subscription, consent):
             return None
@@ -148,6 +151,14 @@ class Planner:
             standing=self.look.standing or consent.standing,
             audience=self.request.place.audience or consent.audience,
         )
+
+    def _widens(self, subscription: Subscription) -> bool:
+        """Whether the filters let through more than was agreed to; matters for public ones, too.
+
+        By what its answers cover it is known which events a webhook of the bot's making sends.
+        """
+        consent = subscription.consent
+        return consent is None or is_wider(self.filters, consent.filters)
 
     def _may_still(self, subscription: Subscription, consent: Consent) -> bool:
         if consent.standing in (Standing.OWNER, Standing.READER):
