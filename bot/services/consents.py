@@ -9,7 +9,7 @@ from bot.model import Audience, PauseWhy, Standing
 from bot.rights.decide import Pause, Person, Seen, Sight, Word, decide, is_by_hand, is_private
 from bot.services.accounts import AccountService
 from bot.services.names import is_paused_for_rights
-from bot.services.visibility import ToEverybody, Visibility
+from bot.services.visibility import PRIVATE, ToEverybody, Visibility
 from bot.services.webhooks import NotKept, WebhookService, WhyNot, why_not
 from bot.speckle.answers import ProjectRights
 
@@ -108,7 +108,8 @@ def needs_an_answer(
     if subscription.account_id is not None:
         return False
     made = replace(hook, webhook_id="made") if is_by_hand(hook) else hook
+    told = everyone if everyone.is_public else PRIVATE
     return (
         is_paused_for_rights(subscription)
-        or beyond(subscription, made, everyone, None, now) is not None
+        or beyond(subscription, made, told, None, now) is not None
     )

@@ -138,6 +138,8 @@ class Studio:
         answer = await self.sandbox.command(
             self.guild, where or self.structure, who, name, **options
         )
+        if by_hand:
+            await answer.settled()
         if by_hand and answer.offers(BY_HAND):
             await self.sandbox.press(answer, BY_HAND, who)
         if by_hand and answer.offers(SHOW):

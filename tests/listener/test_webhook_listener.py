@@ -215,12 +215,15 @@ async def test_a_hook_that_its_guild_left_says_so_to_the_signer_only(desk: Desk)
     assert (await desk.post(body, "0" * 64))[0] == 401
 
 
-async def test_a_new_secret_leaves_the_old_one_valid_for_a_day(desk: Desk) -> None:
-    renewed = await desk.storage.hooks.new_secret(desk.hook.id, overlap=True)
+@pytest.mark.parametrize(("overlap", "status"), [(True, 202), (False, 401)])
+async def test_a_new_secret_leaves_the_old_one_valid_for_a_day_or_not_at_all(
+    desk: Desk, overlap: bool, status: int
+) -> None:
+    renewed = await desk.storage.hooks.new_secret(desk.hook.id, overlap=overlap)
     assert renewed is not None
-    for number, secret in enumerate((desk.hook.secrets[0], renewed.secrets[0])):
-        body = delivery(number=number)
-        assert (await desk.post(body, sign(body, secret)))[0] == 202
+    old, new = delivery(number=1), delivery(number=2)
+    assert (await desk.post(old, sign(old, desk.hook.secrets[0])))[0] == status
+    assert (await desk.post(new, sign(new, renewed.secrets[0])))[0] == 202
 
 
 async def test_storage_that_cannot_write_answers_503(

@@ -94,7 +94,7 @@ def _let_projects_have_several_hooks() -> None:
     name = "uq_hooks_guild_id_server_url_project_id"
     with _copied_whole(), op.batch_alter_table("hooks") as hooks:
         hooks.drop_constraint(op.f(name), type_="unique")
-    op.create_index("ix_hooks_guild_id", "hooks", PROJECT)
+    op.create_index("ix_hooks_guild_id_server_url_project_id", "hooks", PROJECT)
 
 
 @contextmanager
