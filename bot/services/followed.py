@@ -7,6 +7,7 @@ from typing import TypeAlias
 from bot.db.rows import Hook, HookKind, HookState, Subscription
 from bot.rights.decide import is_by_hand
 from bot.services.outcomes import Entry
+from bot.services.places import Caller
 from bot.storage import Storage
 
 Fits: TypeAlias = Callable[[Hook], bool]
@@ -33,14 +34,17 @@ class Followed:
         """A hook that somebody set up by hand and that works."""
         return self._first(lambda hook: is_by_hand(hook) and hook.state is HookState.LIVE)
 
-    def begun_by(self, user_id: int) -> Hook | None:
+    def begun_by(self, caller: Caller) -> Hook | None:
         """A hook by hand that waits, and that this person began: one webhook is to be made for it.
 
         Nobody else's: whoever was shown its secret could make events up in all of its channels.
         """
         return self._first(
             lambda hook: (
-                is_by_hand(hook) and hook.state is HookState.WAITING and hook.created_by == user_id
+                is_by_hand(hook)
+                and hook.state is HookState.WAITING
+                and hook.created_by == caller.id
+                and self.is_known(hook, caller)
             )
         )
 
@@ -54,12 +58,31 @@ class Followed:
             )
         )
 
-    @property
-    def nobody_linked(self) -> bool:
-        """Whether no account at all shows the project in the guild."""
+    def is_known(self, hook: Hook, caller: Caller) -> bool:
+        """Whether somebody manages all channels of a hook, and so is told of it anyway."""
+        return all(caller.manages(one.channel_id) for one in self.through(hook))
+
+    def nobody_linked(self, hook: Hook, caller: Caller) -> bool:
+        """Whether no account shows the project in the guild, as its managers ask for one hook.
+
+        Of a hook that they know of anyway, what channels show that they do not see makes no
+        difference, so that it cannot be told from the answer.
+        """
+        known = self.is_known(hook, caller)
         return all(
             one.subscription.account_id is None and one.hook.account_id is None
             for one in self.entries
+            if not known or caller.sees(one.subscription.channel_id)
+        )
+
+    def open_to_manager(self, caller: Caller) -> Hook | None:
+        """The hook by hand that somebody may join who manages the server and has no account."""
+        return self._first(
+            lambda hook: (
+                is_by_hand(hook)
+                and hook.state is HookState.LIVE
+                and self.nobody_linked(hook, caller)
+            )
         )
 
     def through(self, hook: Hook) -> list[Subscription]:

@@ -74,7 +74,10 @@ class Planner:
             raise not_served(self.server_url)
         if not self.request.by_hand:
             return self._link_first()
-        return Plan(self.filters, None, None)
+        caller = self.request.caller
+        return Plan(
+            self.filters, None, self.followed.begun_by(caller) if caller.manages_guild else None
+        )
 
     def _to_join(self, standing: Standing | None) -> Hook | None:
         """The hook that a further channel follows the project through; None for a new one."""
@@ -89,9 +92,9 @@ class Planner:
         mine = None if account is None else all_there.unfinished(account.id)
         if self._can_make and not self.served:
             return mine
-        joins = self.look.sees or not self.look.is_private or all_there.nobody_linked
-        begun = all_there.begun_by(self.request.caller.id) if all_there.nobody_linked else None
-        return (all_there.live_by_hand if joins else None) or mine or begun
+        if self.look.sees or not self.look.is_private:
+            return all_there.live_by_hand or mine
+        return all_there.open_to_manager(self.request.caller)
 
     # ── a channel that follows it already ─────────────────────────────────────────────────────
 
@@ -173,11 +176,17 @@ class Planner:
         if self.look.standing is not None:
             return self.look.standing
         public = not self.look.is_private
-        somebodys = here is not None and here.subscription.account_id is not None
-        alone = not somebodys and (self.served or self.followed.nobody_linked)
-        if self.request.caller.manages_guild and (public or alone):
+        if self.request.caller.manages_guild and (public or self._manager_may(here)):
             return Standing.MANAGER
         return Standing.ANYONE if public else None
+
+    def _manager_may(self, here: Entry | None) -> bool:
+        """Whether it is up to those who manage the server: nobody linked an account."""
+        caller = self.request.caller
+        if here is None:
+            return self.served or self.followed.open_to_manager(caller) is not None
+        alone = self.served or self.followed.nobody_linked(here.hook, caller)
+        return alone and here.subscription.account_id is None
 
     def _answer(self, standing: Standing | None, here: Entry | None, hook: Hook | None) -> Planned:
         assert standing is not None, "only who may answer is asked"  # noqa: S101

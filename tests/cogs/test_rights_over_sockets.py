@@ -61,11 +61,9 @@ class House:
         assert hook is not None
         return answer, hook
 
-    async def ask(self, who: SandboxMember | None = None, **options: object) -> Answer:
-        """/subscribe, up to the first question."""
-        asked = await self.studio.type(
-            "subscribe", who=who, by_hand=False, stream_id=self.link, **options
-        )
+    async def ask(self) -> Answer:
+        """Maren types /subscribe: up to the first question."""
+        asked = await self.studio.type("subscribe", by_hand=False, stream_id=self.link)
         return await asked.settled()
 
     async def at(self, channel: SandboxChannel) -> Subscription:

@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,12 +43,12 @@ async def test_migrations_and_tables_agree(database_url: str) -> None:
     assert await run_sync(database_url, differences) == []
 
 
-def _is_unread(difference: Any) -> bool:
+def _is_unread(difference: Sequence[Any]) -> bool:
     """SQLAlchemy does not read what a column that was added later does on SQLite ON DELETE."""
     kind, constraint = difference[0], difference[1]
     if kind not in ("add_fk", "remove_fk"):
         return False
-    return constraint.column_keys == ["subscription_id"] and constraint.table.name == "inbox"
+    return (constraint.table.name, constraint.column_keys) == ("inbox", ["subscription_id"])
 
 
 async def test_an_event_for_one_subscription_goes_with_it_in_an_older_file_too(

@@ -432,7 +432,7 @@ async def test_the_operators_token_is_for_the_first_server_and_the_operators_gui
 ) -> None:
     hooks, url = office.storage.hooks, office.server.url
     hook = await hooks.create(KESTREL, url, TOWER, HookKind.OWN, MAREN, place().channel_id)
-    served = {"operator_token": "operators", "served_guilds": (KESTREL,)}
+    served: dict[str, Any] = {"operator_token": "operators", "served_guilds": (KESTREL,)}
     assert office.service_like(**served).serves_as_operator(hook)
     for other in (
         {"operator_token": None},
