@@ -105,14 +105,16 @@ class Planner:
             self._check_seen()
         wanted = replace(subscription, filters=self.filters)
         why = self._beyond(wanted, here.hook)
+        by_hand = is_by_hand(here.hook)
         more = request.resume and (self._adds_an_account(subscription) or self._gets_shared(here))
-        plain = Plan(self.filters, here, here.hook, makes=self._makes(here.hook))
+        makes_it = request.resume and by_hand and self._makes(here.hook)
+        plain = Plan(self.filters, here, here.hook, makes=not by_hand and self._makes(here.hook))
         renewed = None if blocked else self._renewed(here, why)
         if renewed is not None:
             return replace(plain, consent=renewed)
         standing = self._standing(here)
-        owns = self._can_make and not is_by_hand(here.hook) and self._widens(subscription)
-        if standing is not None and (blocked or more or owns or why is not None):
+        owns = self._can_make and not by_hand and self._widens(subscription)
+        if standing is not None and (blocked or more or makes_it or owns or why is not None):
             return self._answer(standing, here, self._home(here))
         if blocked:
             return replace(self._link_first(), paused=True)

@@ -174,6 +174,28 @@ async def test_nothing_changes_for_others_while_the_owners_webhook_could_not_be_
     assert await office.at(FACADE) == theirs.subscription
 
 
+async def test_an_owner_whose_webhook_could_not_be_made_at_first_is_asked_again_once_it_can(
+    office: Office,
+) -> None:
+    await office.linked(MAREN, office.ilse)
+    waits = await office.with_public_url(None).subscribe()
+    assert waits.setup is not None
+    await office.storage.hooks.mark_live(waits.entry.hook.id, None)
+    await office.linked(TOBIAS, office.bob)
+    await office.subscribe(caller=manager(TOBIAS), channel_id=ROOF)
+    _, joined = await office.storage.subscriptions.upsert(
+        waits.entry.hook.id, FACADE, Filters(), TOBIAS
+    )
+    asked = await office.ask(shown=False)
+    assert isinstance(asked, ShowFirst)
+    assert list(asked.also) == [FACADE]  # the reader's channel has an answer of its own
+    outcome = await office.subscribe(left_out=frozenset({FACADE}))
+    assert outcome.unanswered == 1
+    assert (await office.at(FACADE)).id == joined.id
+    assert (await office.at(FACADE)).state is SubscriptionState.PAUSED
+    assert (await office.at(ROOF)).state is SubscriptionState.ACTIVE
+
+
 async def test_an_answer_covers_what_was_read_and_not_what_came_meanwhile(office: Office) -> None:
     await by_hand(office)
     await office.linked(MAREN, office.ilse)
