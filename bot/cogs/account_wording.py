@@ -57,7 +57,7 @@ def link_lead(way: SignIn | PasteToken, linked: Account | None) -> str:
     if linked is not None:
         before = (
             f"You have linked {name_of(linked)} on {host}. Another account, or the same one "
-            "again, takes its place; what hangs on it goes on with the new one.\n\n"
+            "again, takes its place; what depends on it goes on with the new one.\n\n"
         )
     if isinstance(way, SignIn):
         return (
@@ -148,7 +148,7 @@ def not_linked(failed: LinkFailed, servers: Collection[str]) -> str:
 
 
 def hanging(hangs_on: HangsOn, guild_name: GuildName) -> str:
-    """What hangs on an account, a line a Discord server; "" if nothing does."""
+    """What depends on an account, a line a Discord server; "" if nothing does."""
     lines = [
         f"- {_counted(count, 'channel')} of {_guild(guild_id, guild_name)}"
         for guild_id, count in list(hangs_on.channels.items())[:MAX_GUILDS]
@@ -179,9 +179,9 @@ def sure_to_unlink(account: Account, hangs_on: HangsOn, guild_name: GuildName) -
 def _what_stops(hangs_on: HangsOn, guild_name: GuildName) -> str:
     lines = hanging(hangs_on, guild_name)
     if not lines:
-        return "Nothing hangs on it, so nothing stops."
+        return "Nothing depends on it, so nothing stops."
     return (
-        f"This hangs on it:\n{lines}\nThe webhooks are removed from Speckle and the channels are "
+        f"This depends on it:\n{lines}\nThe webhooks are removed from Speckle and the channels are "
         "paused, with a note to those who made the subscriptions. Somebody else with a linked "
         "account can take them over; nothing of them is deleted."
     )
@@ -211,7 +211,7 @@ KEPT = "Nothing was changed."
 GONE = "This account is not linked any more. `/account` shows what is."
 STANDINGS: Mapping[Standing, str] = {
     Standing.TAKEN: "🟢 Speckle takes it",
-    Standing.REFUSED: "🔴 Speckle no longer takes it: `/link` it anew",
+    Standing.REFUSED: "🔴 Speckle no longer takes it: `/link` it again",
     Standing.UNKNOWN: "⏳ Speckle does not answer at the moment",
 }
 
@@ -230,7 +230,7 @@ def accounts_embed(
             STANDINGS[standing],
             f"Linked {_when(account.linked_at)}, {how}",
             f"Rights: {rights}{write}",
-            hanging(hangs_on, guild_name) or "Nothing hangs on it.",
+            hanging(hangs_on, guild_name) or "Nothing depends on it.",
         ]
         embed.add_field(
             name=host_of(account.server_url)[:256], value="\n".join(lines)[:1024], inline=False

@@ -413,7 +413,7 @@ def nothing_listed(channel_id: int | None) -> str:
     """What the caller reads when there is no subscription to list."""
     where = "in this server" if channel_id is None else f"in <#{channel_id}>"
     return (
-        f"No Speckle project is followed {where} yet, as far as you may manage it. "
+        f"No Speckle project is followed {where} yet where you may manage webhooks. "
         "`/subscribe` starts: paste a project's address as `stream_id`."
     )
 
