@@ -14,7 +14,7 @@ import aiohttp
 import discord
 import structlog
 
-from bot.cogs import webhook_wording, wording
+from bot.cogs import question_wording, webhook_wording, wording
 from bot.cogs.accounts import link_reply
 from bot.cogs.answers import Interaction, Reply, redraw_with
 from bot.cogs.buttons import view_of
@@ -194,7 +194,7 @@ async def answer(bot: "SpeckleBot", outcome: Outcome) -> Reply:
         return Reply(webhook_wording.link_first(outcome), view=view)
     if outcome.also:
         view.add_item(LeaveOutSelect(token, _options(bot, outcome)))
-    return Reply(embed=webhook_wording.show_first(outcome), view=view)
+    return Reply(embed=question_wording.show_first(outcome), view=view)
 
 
 def _command(outcome: LinkFirst | ShowFirst) -> dict[str, Any]:

@@ -6,27 +6,21 @@ Text that people wrote in Speckle is escaped here.
 from collections.abc import Sequence
 from typing import assert_never
 
-import discord
-
 from bot.cards.text import escape_name, one_line, shorten_plain
-from bot.cogs.answers import COLOUR
 from bot.db.rows import Hook
-from bot.model import Audience
-from bot.services.outcomes import LinkFirst, MadeSetUp, ShowFirst
+from bot.services.outcomes import LinkFirst, MadeSetUp
 from bot.services.reach import INSTANCE_PATH, Reached, Unreachable
 from bot.services.webhooks import MOST_WEBHOOKS, Done, Gone, Kept, NotKept, WhyNot
 from bot.speckle.answers import Scope
 from bot.speckle.links import Links
 
 MAX_CHANNELS = 20
-MAX_ALSO = 10  # of 25 that a question may name; a field has 1,024 characters
 MAX_NAME = 120
 MAX_OWNERS = 5
-MAX_NAMED = 15  # roles, or members, in one sentence
 MAX_DETAIL = 200
 
 
-def _name(text: str, limit: int = MAX_NAME) -> str:
+def name_text(text: str, limit: int = MAX_NAME) -> str:
     return escape_name(shorten_plain(one_line(text), limit))
 
 
@@ -70,7 +64,7 @@ def _kept(hook: Hook, kept: Kept) -> list[str]:
             lines.append("The webhook in Speckle was told: it sends what the channels want now.")
         case Done.REPAIRED:
             lines.append(
-                f"Somebody had changed the project's webhook in Speckle ({_listed(kept.mended)}); "
+                f"Somebody had changed the project's webhook in Speckle ({listed(kept.mended)}); "
                 "the bot set that right."
             )
         case Done.NOTHING:
@@ -93,7 +87,7 @@ def _kept(hook: Hook, kept: Kept) -> list[str]:
     return lines
 
 
-def _listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""
 
 
@@ -139,12 +133,12 @@ def not_kept(hook: Hook, webhook: NotKept) -> str:
 
 
 def _detail(webhook: NotKept) -> str:
-    return _name(webhook.detail, MAX_DETAIL)
+    return name_text(webhook.detail, MAX_DETAIL)
 
 
 def _ask(webhook: NotKept, hook: Hook) -> str:
     if webhook.owners:
-        owners = _listed([f"**{_name(owner)}**" for owner in webhook.owners[:MAX_OWNERS]])
+        owners = listed([f"**{name_text(owner)}**" for owner in webhook.owners[:MAX_OWNERS]])
         return f"Ask {owners} to use `/subscribe` here, or to set it up by hand."
     page = Links(hook.server_url).project(hook.project_id)
     return (
@@ -156,7 +150,7 @@ def _ask(webhook: NotKept, hook: Hook) -> str:
 def reach_text(reached: Reached | None, server_url: str) -> str:
     """What is wrong with PUBLIC_URL and how whoever runs the bot mends it."""
     problem = None if reached is None else reached.problem
-    detail = "" if reached is None else _name(reached.detail, MAX_DETAIL)
+    detail = "" if reached is None else name_text(reached.detail, MAX_DETAIL)
     operator = "The person who runs the bot"
     match problem:
         case Unreachable.MISSING:
@@ -247,7 +241,7 @@ def mended_line(hook: Hook, kept: Kept, project: str) -> str:
             )
         case Done.REPAIRED:
             return (
-                f"The webhook of {project} in Speckle had been changed ({_listed(kept.mended)}), "
+                f"The webhook of {project} in Speckle had been changed ({listed(kept.mended)}), "
                 "so the bot set it right. What a channel shows is changed with `/subscribe`."
             )
         case _:
@@ -267,7 +261,7 @@ def link_first(outcome: LinkFirst) -> str:
         )
     if outcome.why is WhyNot.SPECKLE_AWAY:
         return (
-            f"{server} does not answer at the moment ({_name(outcome.detail, MAX_DETAIL)}), so "
+            f"{server} does not answer at the moment ({name_text(outcome.detail, MAX_DETAIL)}), so "
             "nothing was changed. Use `/subscribe` again in a minute, or set the webhook up by "
             "hand."
         )
@@ -297,76 +291,9 @@ def _why_link(outcome: LinkFirst) -> str:
                 "with the scope `streams:read`."
             )
         case _:
-            return f"{server} did not answer as it should ({_name(outcome.detail, MAX_DETAIL)})."
-
-
-def show_first(outcome: ShowFirst) -> discord.Embed:
-    """Who would see a private project, before anybody does."""
-    place = outcome.request.place
-    embed = discord.Embed(
-        title="Who will see this project",
-        description=(
-            f"{_project(outcome)} In <#{place.channel_id}> its events, with names, messages and "
-            "pictures, can be read by people who may have no access to it there. Your answer is "
-            "kept with the channel: if more people can see it later, or more events are to be "
-            "shown, the bot asks again. Nothing was changed yet."
-        ),
-        colour=COLOUR,
-    )
-    embed.add_field(
-        name="Who will see it", value=audience_text(place.audience, place.channel_id), inline=False
-    )
-    if outcome.also:
-        embed.add_field(
-            name="These channels will see it, too", value=_also_text(outcome), inline=False
-        )
-    if outcome.others:
-        embed.add_field(name="Left out", value=_others_text(outcome.others), inline=False)
-    return embed
-
-
-def _project(outcome: ShowFirst) -> str:
-    url = Links(outcome.server_url).project(outcome.project_id)
-    if outcome.project_name is not None:
-        return f"[**{_name(outcome.project_name)}**](<{url}>) is private in Speckle."
-    return (
-        f"As far as the bot can tell, [this project](<{url}>) is private in Speckle. You answer "
-        "as a member with *Manage Webhooks* in the whole server."
-    )
-
-
-def _also_text(outcome: ShowFirst) -> str:
-    lines = []
-    for channel_id in outcome.chosen[:MAX_ALSO]:
-        audience = outcome.also[channel_id]
-        lines.append(f"- <#{channel_id}>: {_briefly(audience)}")
-    more = len(outcome.chosen) - MAX_ALSO
-    if more > 0:
-        lines.append(f"- and {more} more, which the list below names")
-    lines.append(
-        "They follow the project already, and get its events through the webhook that the bot "
-        "makes with your account. Take those that are not to see it out of the list below."
-    )
-    return "\n".join(lines)
-
-
-def _briefly(audience: Audience) -> str:
-    if audience.everyone:
-        return "everyone in this server"
-    if audience.in_thread:
-        return "a private thread"
-    many = len(audience.roles) + len(audience.members)
-    return "administrators only" if not many else f"{_counted(many)} and administrators"
-
-
-def _counted(many: int) -> str:
-    return "1 role or member" if many == 1 else f"{many} roles or members"
-
-
-def _others_text(others: int) -> str:
-    if others == 1:
-        return "1 more channel that follows it. You do not see it, so you cannot answer for it."
-    return f"{others} more channels that follow it. You do not see them, or they are too many."
+            return (
+                f"{server} did not answer as it should ({name_text(outcome.detail, MAX_DETAIL)})."
+            )
 
 
 def channels_text(channel_ids: Sequence[int]) -> str:
@@ -374,36 +301,6 @@ def channels_text(channel_ids: Sequence[int]) -> str:
     named = ", ".join(f"<#{channel_id}>" for channel_id in channel_ids[:MAX_CHANNELS])
     more = len(channel_ids) - MAX_CHANNELS
     return f"{named} and {more} more" if more > 0 else named
-
-
-def audience_text(audience: Audience | None, channel_id: int) -> str:
-    """Who can see a channel, in words."""
-    if audience is None:
-        return f"Everyone who can see <#{channel_id}>."
-    if audience.everyone:
-        many = f" ({audience.people} members)" if audience.people else ""
-        where = "" if audience.parent_id is None else f", as its channel <#{audience.parent_id}>"
-        return f"**Everyone in this server**{many}{where}."
-    who = []
-    if audience.in_thread:
-        who.append("- whoever is in this private thread, or is added to it")
-        who.append(f"- whoever may *Manage Threads* in <#{audience.parent_id}>")
-    else:
-        if audience.roles:
-            who.append(f"- members with {_some([f'<@&{role}>' for role in audience.roles])}")
-        if audience.members:
-            who.append(f"- {_some([f'<@{member}>' for member in audience.members])}")
-        if audience.parent_id is not None:
-            who.append(f"- that is as its channel <#{audience.parent_id}> has it")
-    who.append("- the server's owner and its administrators")
-    return "\n".join(who)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - MAX_NAMED
-    if more > 0:
-        return f"{', '.join(names[:MAX_NAMED])} and {more} more"
-    return _listed(names)
 
 
 NOT_SHOWN = "Nothing was changed."

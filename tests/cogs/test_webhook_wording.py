@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.cogs import question_wording
 from bot.cogs import webhook_wording as wording
 from bot.cogs.wording import removed, subscribed
 from bot.db.rows import HookState
@@ -121,20 +122,22 @@ def test_the_ways_to_go_on_are_named(why: WhyNot | None) -> None:
 
 
 def test_everyone_is_named_as_everyone() -> None:
-    assert "**Everyone in this server** (214 members)" in wording.audience_text(
+    assert "**Everyone in this server** (214 members)" in question_wording.audience_text(
         Audience(True, (1,), (2,), people=214), STRUCTURE
     )
-    assert "<#5>" in wording.audience_text(Audience(True, parent_id=5), STRUCTURE)
+    assert "<#5>" in question_wording.audience_text(Audience(True, parent_id=5), STRUCTURE)
 
 
 def test_roles_members_and_threads_are_named() -> None:
-    text = wording.audience_text(Audience(False, (11, 12), (21,)), STRUCTURE)
+    text = question_wording.audience_text(Audience(False, (11, 12), (21,)), STRUCTURE)
     assert "<@&11> and <@&12>" in text
     assert "<@21>" in text
-    thread = wording.audience_text(Audience(False, (11,), parent_id=5, in_thread=True), STRUCTURE)
+    thread = question_wording.audience_text(
+        Audience(False, (11,), parent_id=5, in_thread=True), STRUCTURE
+    )
     assert "private thread" in thread
     assert "*Manage Threads* in <#5>" in thread
-    assert f"<#{STRUCTURE}>" in wording.audience_text(None, STRUCTURE)
+    assert f"<#{STRUCTURE}>" in question_wording.audience_text(None, STRUCTURE)
 
 
 @settings(max_examples=40, deadline=None)
@@ -145,7 +148,7 @@ def test_every_answer_fits_discord(name: str, many: int) -> None:
     request = replace(REQUEST, place=here)
     also = {10**18 + n: Audience(False, everyone) for n in range(min(many, 25))}
     for known in (name, None):
-        embed = wording.show_first(ShowFirst(request, CLOUD, TOWER, known, also, many))
+        embed = question_wording.show_first(ShowFirst(request, CLOUD, TOWER, known, also, many))
         assert len(embed) <= 6000
         assert all(1 <= _units(field.value) <= 1024 for field in embed.fields)
     entry = Entry(replace(HOOK, project_name=name), replace(SUBSCRIPTION, filters=LARGEST))
@@ -163,7 +166,7 @@ def _units(text: str | None) -> int:
 def test_the_question_names_each_channel_that_will_see_it_and_counts_the_others() -> None:
     also = {FACADE: Audience(True), FACADE + 1: Audience(False, (11,))}
     request = replace(REQUEST, left_out=frozenset({FACADE + 1}))
-    embed = wording.show_first(ShowFirst(request, CLOUD, TOWER, "Harbour Tower", also, 2))
+    embed = question_wording.show_first(ShowFirst(request, CLOUD, TOWER, "Harbour Tower", also, 2))
     fields = {field.name: field.value or "" for field in embed.fields}
     assert f"<#{FACADE}>: everyone in this server" in fields["These channels will see it, too"]
     assert f"<#{FACADE + 1}>" not in str(fields)
@@ -171,7 +174,7 @@ def test_the_question_names_each_channel_that_will_see_it_and_counts_the_others(
 
 
 def test_the_question_to_who_has_no_account_holds_no_name() -> None:
-    text = wording.show_first(ShowFirst(REQUEST, CLOUD, TOWER, None)).description or ""
+    text = question_wording.show_first(ShowFirst(REQUEST, CLOUD, TOWER, None)).description or ""
     assert "As far as the bot can tell" in text
     assert "*Manage Webhooks* in the whole server" in text
 
