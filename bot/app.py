@@ -43,6 +43,7 @@ from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.notices import NoticeService
 from bot.services.reach import INSTANCE_FACT, Reach
+from bot.services.readiness import Readiness, unopenable_text
 from bot.services.subscribing import Subscribing
 from bot.services.subscriptions import SubscriptionService
 from bot.services.visibility import Visibility
@@ -102,7 +103,9 @@ async def running(settings: Settings) -> AsyncIterator[App]:
         with_speckle = _with_speckle(settings, storage, http, breakers)
         bot, webhooks = _discord_side(settings, storage, with_speckle, instance, pace)
         pipeline = _pipeline(settings, storage, with_speckle, bot, pace)
-        listener = _listener(settings, storage, with_speckle, bot, pipeline, instance)
+        readiness = Readiness(storage, bot.problems)
+        await _tell_unopenable(readiness)
+        listener = _listener(settings, storage, with_speckle, pipeline, readiness, instance)
         housekeeping = Housekeeping(
             storage,
             bot.guild_service,
@@ -134,6 +137,17 @@ async def running(settings: Settings) -> AsyncIterator[App]:
         finally:
             pipeline.close()
             with_speckle.gateway.close()
+
+
+async def _tell_unopenable(readiness: Readiness) -> None:
+    """Say it loudly if the keys are not those that sealed what is stored; all else goes on."""
+    if unopenable := await readiness.unopenable():
+        log.critical(
+            "keys.do_not_open",
+            told=f"{unopenable_text(unopenable)}: put the key that sealed them behind the others, "
+            "after a comma, and restart the bot, or, if it is lost, have people press Set up again "
+            "under /subscriptions and type /link again; what needs no key goes on meanwhile.",
+        )
 
 
 # ── Speckle's side ────────────────────────────────────────────────────────────────────────────
@@ -303,8 +317,8 @@ def _listener(
     settings: Settings,
     storage: Storage,
     speckle: _WithSpeckle,
-    bot: SpeckleBot,
     pipeline: _Pipeline,
+    readiness: Readiness,
     instance: str,
 ) -> WebhookListener:
     listener = WebhookListener(
@@ -313,7 +327,7 @@ def _listener(
         max_body_bytes=settings.webhook.max_body_mib * MIB,
         stored=pipeline.ingest.wake,
         missed=pipeline.catch_up.missed,
-        gateway_silence_s=bot.gateway_silence_s,
+        problems=readiness.problems,
         instance=instance,
         now=utc_now,
     )

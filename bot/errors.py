@@ -10,6 +10,7 @@ BotError
 ├── NotASpeckleLink        text that is neither a project id nor a Speckle link
 ├── SpeckleError           what a Speckle server answers instead of what was asked
 │   ├── SpeckleUnavailable   no usable answer in time: down, hanging, busy; trying later may help
+│   ├── AccountUnopenable    the account's token is sealed, and the bot's keys do not open it
 │   ├── SpeckleTokenRefused  the token is not valid (any more)
 │   ├── SpeckleScopeMissing  the token lacks a scope
 │   ├── SpeckleForbidden     the account may not do that, or may not see the project
@@ -103,6 +104,13 @@ class SpeckleUnavailable(SpeckleError):
     def __init__(self, server_url: str, reason: str, retry_in_s: float | None = None) -> None:
         super().__init__(server_url, reason)
         self.retry_in_s = retry_in_s
+
+
+class AccountUnopenable(SpeckleError):
+    """The token is sealed with a key that the bot no longer has, so the server was not asked."""
+
+    def __init__(self, server_url: str) -> None:
+        super().__init__(server_url, "the bot's encryption keys do not open the account's token")
 
 
 class SpeckleTokenRefused(SpeckleError):

@@ -273,17 +273,17 @@ class Accounts:
         return self._vault.seal(json.dumps(content), context)
 
     def _account(self, row: Row) -> Account:
-        """The account; one that no key opens, or that was moved here, has tokens no server takes.
+        """The account; one that no key opens, or that was moved here, has no tokens.
 
-        So its owner can still see it, link it anew and unlink it.
+        So its owner can still see it, link it again and unlink it.
         """
-        refused_at = row["refused_at"]
+        unopenable = False
         try:
             content = json.loads(self._vault.open(row["tokens_sealed"], _context(row)))
         except SealError as error:
-            log.error("accounts.sealed_shut", account_id=row["id"], reason=str(error))
+            log.error("accounts.unopenable", account_id=row["id"], reason=str(error))
             content = {"name": None, "token": "", "refresh_token": None}
-            refused_at = refused_at or row["linked_at"]
+            unopenable = True
         return Account(
             id=row["id"],
             discord_user_id=row["discord_user_id"],
@@ -293,8 +293,9 @@ class Accounts:
             tokens=Tokens(content["token"], content["refresh_token"]),
             scopes=frozenset(map(Scope, row["scopes"])),
             linked_at=row["linked_at"],
-            refused_at=refused_at,
+            refused_at=row["refused_at"],
             unconfirmed_at=row["unconfirmed_at"],
+            unopenable=unopenable,
         )
 
 
@@ -404,7 +405,7 @@ class LinkRequests:
         try:
             details = _opened(self._vault, row)
         except SealError as error:
-            log.error("link_requests.sealed_shut", reason=str(error))
+            log.error("link_requests.unopenable", reason=str(error))
             return None
         return LinkRequest(
             nonce_digest=row["nonce_digest"],
