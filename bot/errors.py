@@ -51,11 +51,15 @@ class StorageError(BotError):
 
 
 class StorageUnavailable(StorageError):
-    """The database cannot be reached, is locked, read-only or full; trying again may help."""
+    """The database cannot be reached, is locked, read-only or full; trying again may help.
 
-    def __init__(self, reason: str) -> None:
+    `lasting`: it will not, until somebody changes something such as a password.
+    """
+
+    def __init__(self, reason: str, *, lasting: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.lasting = lasting
 
 
 class SchemaTooNew(StorageError):

@@ -9,8 +9,9 @@ from bot.db import schema
 from bot.db.accounts import Accounts, LinkRequests
 from bot.db.deliveries import Deliveries
 from bot.db.edits import Edits
-from bot.db.engine import Database, parse_url, sqlite_path
+from bot.db.engine import CHECKPOINT_AFTER_S, Database, parse_url
 from bot.db.facts import Facts
+from bot.db.files import sqlite_path
 from bot.db.fill_ins import FillIns
 from bot.db.guilds import Guilds
 from bot.db.held import Held
@@ -69,7 +70,12 @@ class Storage:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, database_url: str, vault: Vault, now: Callable[[], datetime] = utc_now
+        cls,
+        database_url: str,
+        vault: Vault,
+        now: Callable[[], datetime] = utc_now,
+        *,
+        checkpoint_after_s: float = CHECKPOINT_AFTER_S,
     ) -> AsyncIterator[Self]:
         """The storage at `database_url`, its tables made or brought up to date first.
 
@@ -77,7 +83,7 @@ class Storage:
         release has changed its tables, ConfigError for an address of no known kind.
         """
         url = parse_url(database_url)
-        async with Database.open(url) as database:
+        async with Database.open(url, checkpoint_after_s) as database:
             if schema.needs_migration(await schema.found_version(database)):
                 await migrate(database_url)
             storage = cls(database, vault, now)

@@ -10,7 +10,8 @@ from cryptography.fernet import Fernet
 from bot.check.asking import TIMEOUT_S
 from bot.check.rows import Mark, Row
 from bot.config import SECRET_MENDS, Settings
-from bot.db.engine import parse_url, sqlite_path
+from bot.db.engine import parse_url
+from bot.db.files import sqlite_path
 from bot.db.schema import needs_migration
 from bot.db.vault import Vault
 from bot.errors import ConfigError, SchemaTooNew, StorageUnavailable

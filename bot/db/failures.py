@@ -1,7 +1,8 @@
 """What the database drivers raise, told as `StorageUnavailable` where trying again may help."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 from sqlalchemy import exc
 
@@ -62,6 +63,16 @@ def unavailable_told() -> Iterator[None]:
         raise StorageUnavailable(reason) from error
     except exc.TimeoutError as error:
         raise StorageUnavailable("all connections to the database are busy") from error
+
+
+@asynccontextmanager
+async def answered_within(seconds: float) -> AsyncIterator[None]:
+    """Raise StorageUnavailable if the block takes longer, such as behind another one's lock."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise StorageUnavailable("the database took too long") from None
 
 
 def reason_of(error: exc.DBAPIError) -> str | None:

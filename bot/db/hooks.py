@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.db.access import pause_rights
 from bot.db.batcher import Batcher
 from bot.db.engine import Database
+from bot.db.failures import answered_within
 from bot.db.guilds import add_guild
 from bot.db.rows import Hook, HookKind, HookState, Paused, PauseReason
 from bot.db.tables import hooks, models, subscriptions
@@ -27,6 +28,7 @@ LONGEST_KEY = 64  # our keys have 43 characters; longer ones need no look-up
 # found for this long: what another process changes shows so much later, what this one does at once.
 KNOWN_S = 1.0
 MOST_KNOWN = 10_000
+LOOK_UP_WITHIN_S = 3.0  # with the write after it, less than the 10 s that Speckle waits
 PREVIOUS_SECRET_VALID = timedelta(hours=24)  # promised by the button that makes a new secret
 
 Row = Mapping[Any, Any]
@@ -50,14 +52,18 @@ class Hooks:
         await self._by_key.close()
 
     async def by_key(self, key: str) -> Hook | None:
-        """The hook whose address ends in `key`; those who ask at the same time share a query."""
+        """The hook whose address ends in `key`; those who ask at the same time share a query.
+
+        Errors: StorageUnavailable, within LOOK_UP_WITHIN_S.
+        """
         until, hook = self._known.get(key, (0.0, None))
         if hook is not None and time.monotonic() < until:
             return hook
         if len(key) > LONGEST_KEY:
             return None
         known = self._known
-        row = await self._by_key.submit(key)
+        async with answered_within(LOOK_UP_WITHIN_S):
+            row = await self._by_key.submit(key)
         if row is None:
             return None
         hook = self._hook(row)

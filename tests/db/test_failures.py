@@ -54,7 +54,7 @@ async def test_a_folder_that_cannot_be_made(tmp_path: Path, vault: Vault) -> Non
     (tmp_path / "file").write_text("no folder")
     url = f"sqlite+aiosqlite:///{tmp_path / 'file' / 'data' / 'bot.db'}"
     reason = await refusal(url, vault)
-    assert reason == "the folder of the database cannot be made: not a directory"
+    assert reason == "the folder or file of the database cannot be made: not a directory"
     with pytest.raises(StorageUnavailable):
         await migrate(url)
 
