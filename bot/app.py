@@ -17,6 +17,7 @@ from bot.cogs.telling import Teller
 from bot.cogs.waiting import linked as go_on_with
 from bot.cogs.watch import DiscordWatch
 from bot.config import Retention, Settings
+from bot.database_wait import opened
 from bot.db.retention import Keep
 from bot.db.rows import Hook
 from bot.db.vault import Vault
@@ -74,29 +75,39 @@ class App:
 async def run(settings: Settings) -> None:
     """Run the bot until a stop signal; a second signal ends the process at once."""
     stopping = asyncio.Event()
+    vault = _vault(settings)
     with stop_signals(stopping):
-        async with running(settings):
-            tend_memory()
-            await stopping.wait()
-            log.info("app.stopping")
+        async with opened(settings, vault, stopping) as storage:
+            if storage is None:
+                return
+            async with _at_work(settings, storage, vault):
+                tend_memory()
+                await stopping.wait()
+                log.info("app.stopping")
 
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[App]:
     """The bot at work for as long as the block runs: listener, ingest, delivery, Discord.
 
-    Errors: ConfigError for settings that do not work out; an error of any part ends the block,
-    because a bot that works by halves looks healthy and is not.
+    Errors: ConfigError for settings that do not work out, StorageUnavailable; an error of any part
+    ends the block, because a bot that works by halves looks healthy and is not.
     """
+    vault = _vault(settings)
+    async with (
+        Storage.open(settings.database_url, vault, utc_now) as storage,
+        _at_work(settings, storage, vault) as app,
+    ):
+        yield app
+
+
+@asynccontextmanager
+async def _at_work(settings: Settings, storage: Storage, vault: Vault) -> AsyncIterator[App]:
     token = _required(settings)
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
     breakers = Breakers()
-    vault = Vault([key.get_secret_value() for key in settings.encryption_keys])
-    async with (
-        Storage.open(settings.database_url, vault, utc_now) as storage,
-        SpeckleHttp.open(settings.speckle_servers, breakers) as http,
-    ):
+    async with SpeckleHttp.open(settings.speckle_servers, breakers) as http:
         await storage.facts.set(FIRST_KEY_FACT, vault.first_key_id)
         instance = await storage.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
         pace = Pace(settings.delivery.requests_per_s)
@@ -360,6 +371,12 @@ def _required(settings: Settings) -> str:
     if problems or settings.discord_token is None:
         raise ConfigError(*problems)
     return settings.discord_token.get_secret_value()
+
+
+def _vault(settings: Settings) -> Vault:
+    """The keys; whatever else a start needs is looked at first, so that all is told at once."""
+    _required(settings)
+    return Vault([key.get_secret_value() for key in settings.encryption_keys])
 
 
 def _keep(retention: Retention) -> Keep:

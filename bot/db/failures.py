@@ -51,6 +51,15 @@ CONNECT_REASONS: Mapping[str, str] = {
 }
 
 
+LASTING_REASONS = frozenset(
+    {
+        *(SQLITE_REASONS[code] for code in (3, 11, 26)),
+        *(SQLSTATE_REASONS[state] for state in ("28", "3D000", "42501")),
+    }
+)
+"""Those that stay until somebody changes something."""
+
+
 @contextmanager
 def unavailable_told() -> Iterator[None]:
     """Raise StorageUnavailable for each driver error that says "not now"; let the others be."""
@@ -60,7 +69,7 @@ def unavailable_told() -> Iterator[None]:
         reason = reason_of(error)
         if reason is None:
             raise
-        raise StorageUnavailable(reason) from error
+        raise StorageUnavailable(reason, lasting=reason in LASTING_REASONS) from error
     except exc.TimeoutError as error:
         raise StorageUnavailable("all connections to the database are busy") from error
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +60,8 @@ def make_place(url: URL) -> None:
     What is there already stays as it is. Errors: StorageUnavailable if that cannot be.
     """
     path = sqlite_path(url).absolute()
+    if path.is_dir():
+        raise StorageUnavailable("the database file cannot be opened", lasting=True)
     try:
         make_private_folder(path.parent)
         make_private_file(path)
@@ -66,6 +69,14 @@ def make_place(url: URL) -> None:
         why = (error.strerror or "no reason given").lower()
         reason = f"the folder or file of the database cannot be made: {why}"
         raise StorageUnavailable(reason, lasting=error.errno not in MAY_PASS) from error
+    if _is_read_only(path.parent):  # SQLite itself says no more than that it cannot open the file
+        raise StorageUnavailable("the disk of the database is read-only")
+
+
+def _is_read_only(folder: Path) -> bool:
+    if sys.platform == "win32":
+        return False
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def make_private_folder(path: Path) -> None:
