@@ -9,7 +9,13 @@ from bot.db import schema
 from bot.db.accounts import Accounts, LinkRequests
 from bot.db.deliveries import Deliveries
 from bot.db.edits import Edits
-from bot.db.engine import CHECKPOINT_AFTER_S, Database, parse_url
+from bot.db.engine import (
+    CHECKPOINT_AFTER_S,
+    POSTGRESQL_CONNECT_ARGS,
+    SQLITE,
+    Database,
+    parse_url,
+)
 from bot.db.facts import Facts
 from bot.db.files import sqlite_path
 from bot.db.fill_ins import FillIns
@@ -21,6 +27,7 @@ from bot.db.inbox import Inbox
 from bot.db.leader import Leader
 from bot.db.notices import Notices
 from bot.db.outbox import Outbox
+from bot.db.pooler import refuse_shared_sessions
 from bot.db.removals import Removals
 from bot.db.retention import Retention
 from bot.db.schema import migrate
@@ -82,8 +89,7 @@ class Storage:
         Errors: StorageUnavailable if it cannot be read and written, SchemaTooNew if a newer
         release has changed its tables, ConfigError for an address of no known kind.
         """
-        url = parse_url(database_url)
-        async with Database.open(url, checkpoint_after_s) as database:
+        async with _opened(database_url, checkpoint_after_s) as database:
             if schema.needs_migration(await schema.found_version(database)):
                 await migrate(database_url)
             storage = cls(database, vault, now)
@@ -124,7 +130,18 @@ async def schema_version(database_url: str) -> tuple[str | None, str]:
     Errors: StorageUnavailable, ConfigError for an address of no known kind.
     """
     url = parse_url(database_url)
-    if url.drivername.startswith("sqlite") and not sqlite_path(url).exists():
+    if url.drivername == SQLITE and not sqlite_path(url).exists():
         return None, schema.WANTED
-    async with Database.open(url) as database:
+    async with _opened(database_url) as database:
         return await schema.found_version(database), schema.WANTED
+
+
+@asynccontextmanager
+async def _opened(
+    database_url: str, checkpoint_after_s: float = CHECKPOINT_AFTER_S
+) -> AsyncIterator[Database]:
+    url = parse_url(database_url)
+    if url.drivername != SQLITE:
+        await refuse_shared_sessions(url, dict(POSTGRESQL_CONNECT_ARGS))
+    async with Database.open(url, checkpoint_after_s) as database:
+        yield database
