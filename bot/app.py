@@ -108,6 +108,13 @@ async def _at_work(settings: Settings, storage: Storage, vault: Vault) -> AsyncI
         use_api(settings.discord_api_url)
     breakers = Breakers()
     async with SpeckleHttp.open(settings.speckle_servers, breakers) as http:
+        if await storage.lineage.is_restored():
+            log.warning(
+                "storage.restored",
+                told="The database is a restored or older copy: what people took back since it was "
+                "made, such as an account that they unlinked, is there again.",
+            )
+        await storage.lineage.accept()
         await storage.facts.set(FIRST_KEY_FACT, vault.first_key_id)
         instance = await storage.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
         pace = Pace(settings.delivery.requests_per_s)

@@ -25,6 +25,7 @@ from bot.db.history import History
 from bot.db.hooks import Hooks
 from bot.db.inbox import Inbox
 from bot.db.leader import Leader
+from bot.db.lineage import Lineage
 from bot.db.notices import Notices
 from bot.db.outbox import Outbox
 from bot.db.pooler import refuse_shared_sessions
@@ -70,6 +71,7 @@ class Storage:
         self.guilds = Guilds(database, now, self.hooks.forget)
         self.notices = Notices(database, now)
         self.facts = Facts(database)
+        self.lineage = Lineage(database, self.facts)
         self.removals = Removals(database, now)
         self.retention = Retention(database, now)
         self.deliveries = Deliveries(database, now)

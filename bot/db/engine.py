@@ -215,6 +215,12 @@ class Database:
         else:
             self._copy_later()
 
+    async def keep_marks(self) -> None:
+        """Keep the mark that each copying of SQLite's log leaves beside the file, too, from now."""
+        assert self._file is not None, "only SQLite has marks"  # noqa: S101
+        self._file.keep_marks()
+        await self.copy_log()
+
     def _in_transaction(self, work: Callable[[Connection], T]) -> T:
         with self._blocking.begin() as connection:
             if self.is_sqlite:

@@ -18,6 +18,7 @@ log = structlog.get_logger()
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+MARK_SUFFIX = ".mark"
 BESIDE = ("", "-wal", "-shm")  # SQLite gives the two that it makes itself the file's own mode
 MAY_PASS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE})
 LOOKS = 3
@@ -100,6 +101,28 @@ def make_private_file(path: Path) -> None:
     path.chmod(PRIVATE_FILE)
 
 
+def kept_mark(path: Path) -> Mark | None:
+    """The mark that stands beside a database's file; None if there is none."""
+    try:
+        return Mark.parse(beside(path, MARK_SUFFIX).read_text(encoding="ascii"))
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def keep_mark(path: Path, mark: Mark) -> None:
+    """Put the mark beside a database's file. A disk that takes no more leaves an older one there,
+    which is one of this database as well.
+    """
+    new = beside(path, f"{MARK_SUFFIX}.new")
+    try:
+        new.unlink(missing_ok=True)
+        make_private_file(new)
+        new.write_text(f"{mark}\n", encoding="ascii")
+        new.replace(beside(path, MARK_SUFFIX))
+    except OSError as error:
+        log.warning("storage.mark_not_kept", reason=error.strerror)
+
+
 class WatchedFile:
     """The file of a database that is open: whether its path still leads to it.
 
@@ -112,6 +135,7 @@ class WatchedFile:
         self._inodes: tuple[tuple[int, int] | None, ...] | None = None
         self._seen: tuple[int, int] | None = None  # when it was last written, and its size
         self._mark: Mark | None = None  # that the file itself holds, or a later one
+        self._keeps_marks = False
         self._copying = False
         self._told: str | None = None
 
@@ -139,6 +163,12 @@ class WatchedFile:
     def copied(self, mark: Mark) -> None:
         """All of the log is in the file, with this mark."""
         self._mark = mark
+        if self._keeps_marks:
+            keep_mark(self._path, mark)
+
+    def keep_marks(self) -> None:
+        """Keep each mark from now on beside the file as well."""
+        self._keeps_marks = True
 
     def check(self) -> None:
         """Pass if the database's files are still the ones that were opened.
