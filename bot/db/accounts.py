@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
+from bot.db.erasing import erase_from_texts
 from bot.db.rows import (
     NOBODY,
     Account,
@@ -174,10 +175,12 @@ class Accounts:
         return gone.rowcount == 1
 
     async def erase_traces(self, discord_user_id: int) -> None:
-        """Erase where else a person is named: requests to link, notices to them, who made what.
+        """Erase where else a person is named: requests to link, notices to them, who made what,
+        and what was written down of events.
 
         Their subscriptions and hooks stay; nobody in particular made them then.
         """
+        await erase_from_texts(self._database, discord_user_id)
         theirs = subscriptions.c.pause_detail == str(discord_user_id)
         mention = f"<@{discord_user_id}>"
         async with self._database.writing() as connection:
