@@ -45,7 +45,7 @@ def load_settings(
     Errors:
         ConfigError: holds every problem that was found, not only the first.
     """
-    layers = Layers({}, {}, [])
+    layers = Layers()
     for path, read in ((config_path, read_toml), (env_file, read_env_layer)):
         try:
             read(path, layers)
@@ -56,7 +56,7 @@ def load_settings(
     layers.problems.extend(
         Problem(env_file.name, f"{field.upper()} is not set.", _mend_missing(field))
         for field in required
-        if field not in layers.values
+        if field not in layers.values and field not in layers.misshapen
     )
     if settings is None or layers.problems:
         raise ConfigError(*sorted(layers.problems, key=_reading_order))
