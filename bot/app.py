@@ -27,6 +27,7 @@ from bot.discord_pace import Pace
 from bot.errors import ConfigError, Problem
 from bot.link_pages import LinkPages
 from bot.living import Part, background, lead, stop_signals, tend_memory
+from bot.network import Network
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.avatars import Avatars
 from bot.pipeline.catch_up import CatchUp
@@ -107,7 +108,8 @@ async def _at_work(settings: Settings, storage: Storage, vault: Vault) -> AsyncI
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
     breakers = Breakers()
-    async with SpeckleHttp.open(settings.speckle_servers, breakers) as http:
+    network = settings.network()
+    async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
         if await storage.lineage.is_restored():
             log.warning(
                 "storage.restored",
@@ -118,8 +120,8 @@ async def _at_work(settings: Settings, storage: Storage, vault: Vault) -> AsyncI
         await storage.facts.set(FIRST_KEY_FACT, vault.first_key_id)
         instance = await storage.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
         pace = Pace(settings.delivery.requests_per_s)
-        with_speckle = _with_speckle(settings, storage, http, breakers)
-        bot, webhooks = _discord_side(settings, storage, with_speckle, instance, pace)
+        with_speckle = _with_speckle(settings, storage, http, breakers, network)
+        bot, webhooks = _discord_side(settings, storage, with_speckle, instance, pace, network)
         pipeline = _pipeline(settings, storage, with_speckle, bot, pace)
         readiness = Readiness(storage, bot.problems)
         await _tell_unopenable(readiness)
@@ -181,12 +183,17 @@ class _WithSpeckle:
 
 
 def _with_speckle(
-    settings: Settings, storage: Storage, http: SpeckleHttp, breakers: Breakers
+    settings: Settings,
+    storage: Storage,
+    http: SpeckleHttp,
+    breakers: Breakers,
+    network: Network,
 ) -> _WithSpeckle:
     gateway = SpeckleGateway(
         servers=settings.speckle_servers,
         deadline_s=settings.speckle.enrich_deadline_s,
         breakers=breakers,
+        network=network,
     )
     token = settings.speckle_token
     accounts = AccountService(
@@ -217,14 +224,19 @@ def _may_ask(settings: Settings, hook: Hook) -> bool:
 
 
 def _discord_side(
-    settings: Settings, storage: Storage, speckle: _WithSpeckle, instance: str, pace: Pace
+    settings: Settings,
+    storage: Storage,
+    speckle: _WithSpeckle,
+    instance: str,
+    pace: Pace,
+    network: Network,
 ) -> tuple[SpeckleBot, WebhookService]:
     """The client with its services; what happens to a linked account is tied to it."""
     webhooks = WebhookService(
         storage,
         speckle.gateway,
         speckle.accounts,
-        Reach(settings.public_url, instance),
+        Reach(settings.public_url, instance, network),
         description=lambda guild_id: webhook_description(bot, guild_id),
         now=utc_now,
     )
@@ -243,7 +255,7 @@ def _discord_side(
     visibility = Visibility(speckle.gateway, asks=asks)
     looking = Looking(speckle.accounts, webhooks, visibility)
     subscribing = Subscribing(storage, subscriptions, looking, utc_now)
-    bot = SpeckleBot(storage, subscribing, subscriptions, guilds, speckle.accounts, pace)
+    bot = SpeckleBot(storage, subscribing, subscriptions, guilds, speckle.accounts, pace, network)
     speckle.accounts.linked = partial(go_on_with, bot)
     speckle.accounts.before_unlink = webhooks.let_go
     return bot, webhooks

@@ -18,6 +18,7 @@ from yarl import URL
 from bot.cogs import COGS, DYNAMIC_ITEMS
 from bot.discord_pace import Pace
 from bot.errors import ConfigError, Problem, SealError, SpeckleError, StorageUnavailable
+from bot.network import Network, why_not_reached
 from bot.services.accounts import AccountService
 from bot.services.errors import CommandRefused
 from bot.services.guilds import GuildService
@@ -56,6 +57,7 @@ class SpeckleBot(commands.Bot):
         guild_service: GuildService,
         accounts: AccountService,
         pace: Pace,
+        network: Network | None = None,
     ) -> None:
         # The bot has no voice: that the libraries for it are missing is worth no warning.
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
@@ -72,6 +74,7 @@ class SpeckleBot(commands.Bot):
             enable_debug_events=True,  # on_socket_raw_receive, for the gateway's sign of life
         )
         self._pace = pace
+        self._network = network or Network()
         self.storage = storage
         self.subscribing = subscribing
         self.subscriptions = subscriptions
@@ -99,6 +102,11 @@ class SpeckleBot(commands.Bot):
     async def on_socket_raw_receive(self, _frame: str | bytes) -> None:
         """Note the gateway's sign of life: `is_ready()` stays true on a dead connection."""
         self._gateway_heard_at = time.monotonic()
+
+    async def login(self, token: str) -> None:
+        """Log in, over connections that keep to the one rule for all."""
+        self.http.connector = self._network.connector(limit=0)
+        await super().login(token)
 
     async def setup_hook(self) -> None:
         """Find the gateway, add the cogs and sync the commands, before the gateway is dialled."""
@@ -211,7 +219,12 @@ class SpeckleBot(commands.Bot):
                     )
                 ) from error
             except (discord.DiscordException, OSError, StorageUnavailable) as error:
-                log.warning("discord.away", error=type(error).__name__, retry_in_s=RETRY_S)
+                log.warning(
+                    "discord.away",
+                    error=type(error).__name__,
+                    reason=why_not_reached(error) if isinstance(error, OSError) else None,
+                    retry_in_s=RETRY_S,
+                )
                 await self._close_http()
                 await asyncio.sleep(RETRY_S)
             else:

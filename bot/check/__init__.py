@@ -35,7 +35,9 @@ async def check_all(settings: Settings, say: Say, files: Sequence[Path] = ()) ->
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     headers = {"User-Agent": USER_AGENT}
     async with (
-        aiohttp.ClientSession(timeout=timeout, headers=headers) as http,
+        aiohttp.ClientSession(
+            timeout=timeout, headers=headers, connector=settings.network().connector()
+        ) as http,
         asyncio.TaskGroup() as tasks,
     ):
         tries = [

@@ -11,7 +11,7 @@ from typing import Any
 from dotenv.parser import Binding, parse_stream
 from pydantic.fields import FieldInfo
 
-from bot.config.settings import Settings, environment_names
+from bot.config.settings import OTHER_NAMES, Settings, environment_names
 from bot.config.shapes import lost_shape, misshapen_names
 from bot.config.values import SECRET_MENDS
 from bot.errors import ConfigError, Problem
@@ -186,22 +186,29 @@ def read_env_layer(path: Path, layers: Layers) -> None:
     Errors:
         ConfigError: the file cannot be read.
     """
-    names = environment_names()
+    names, others = environment_names(), []
     for line, binding in read_env_file(path):
         where = f"{path.name}, line {line}"
         if binding.error:
             layers.problems.append(
                 Problem(where, "is not NAME=value.", "Mend the quotes, or put # before a comment.")
             )
-        elif binding.key and binding.key in names:
-            _put(layers, names[binding.key], binding.value or "", where, comments=False)
+        elif binding.key and (setting := names.get(binding.key)):
+            _put(layers, setting, binding.value or "", where, comments=False)
+        elif binding.key and (setting := OTHER_NAMES.get(binding.key)):
+            others.append((setting, binding.value or "", where))
+    for setting, text, where in others:
+        if setting not in layers.values:
+            _put(layers, setting, text, where, comments=False)
 
 
 def read_environment(environ: Mapping[str, str], layers: Layers) -> None:
     """Put on top what the environment says."""
     names = environment_names()
     for name, setting in names.items():
-        _put(layers, setting, environ.get(name, ""), ENVIRONMENT, comments=True)
+        others = (environ.get(other, "") for other, its in OTHER_NAMES.items() if its == setting)
+        text = environ.get(name, "").strip() or next(filter(None, map(str.strip, others)), "")
+        _put(layers, setting, text, ENVIRONMENT, comments=True)
     for name, bare in misshapen_names(environ, names).items():
         what = f"{name!r} is not {bare}: something stands around the name."
         layers.problems.append(Problem(ENVIRONMENT, what, f"Write {bare}=... and no more."))

@@ -24,7 +24,7 @@ from bot.config.layers import (
     toml_example,
     toml_text,
 )
-from bot.config.settings import Settings, environment_names, sections
+from bot.config.settings import OTHER_NAMES, Settings, environment_names, sections
 from bot.config.values import SECRET_MENDS
 from bot.errors import ConfigError, Problem
 
@@ -72,7 +72,7 @@ def misspelt_names(env_file: Path) -> tuple[Problem, ...]:
     names = environment_names()
     found = []
     for line, binding in read_env_file(env_file):
-        if not binding.key or binding.key in names:
+        if not binding.key or binding.key in names or binding.key in OTHER_NAMES:
             continue
         near = difflib.get_close_matches(binding.key.upper(), names, n=1, cutoff=0.8)
         if near:
