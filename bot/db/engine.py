@@ -160,6 +160,8 @@ class Database:
             async with self._my_turn():
                 done = await self._in_thread(self._in_transaction, work)
         self._wrote()
+        if self._file is not None:
+            self._file.check()  # a delivery is answered next: what was replaced meanwhile is lost
         return done
 
     async def read_at_once(self, work: Callable[[Connection], T]) -> T:
