@@ -176,9 +176,10 @@ class Accounts:
 
     async def erase_traces(self, discord_user_id: int) -> None:
         """Erase where else a person is named: requests to link, notices to them, who made what,
-        and what was written down of events.
+        what was written down of events, and answers to who sees a project.
 
-        Their subscriptions and hooks stay; nobody in particular made them then.
+        Their subscriptions and hooks stay, and so do answers that they gave; nobody in particular
+        made and gave them then.
         """
         await erase_from_texts(self._database, discord_user_id)
         theirs = subscriptions.c.pause_detail == str(discord_user_id)
@@ -201,7 +202,6 @@ class Accounts:
                 unnamed = {detail.name: func.replace(detail, mention, "somebody")}
                 named = update(detail.table).where(detail.contains(mention, autoescape=True))
                 await connection.execute(named.values(unnamed))
-            await _unname_answers(connection, discord_user_id)
         self._forget_hooks()
 
     async def traces(self, discord_user_id: int) -> Mapping[str, int]:
@@ -419,17 +419,6 @@ class LinkRequests:
             used_at=row["used_at"],
             account_id=row["account_id"],
         )
-
-
-async def _unname_answers(connection: AsyncConnection, discord_user_id: int) -> None:
-    """Let answers stand that a person gave for channels, without saying who gave them."""
-    given = select(subscriptions.c.id, subscriptions.c.consent)
-    for subscription_id, consent in await connection.execute(
-        given.where(subscriptions.c.consent.is_not(None))
-    ):
-        if consent["by"] == discord_user_id:
-            change = update(subscriptions).where(subscriptions.c.id == subscription_id)
-            await connection.execute(change.values(consent={**consent, "by": NOBODY}))
 
 
 async def _locked_request(connection: AsyncConnection, digest: str) -> Row | None:

@@ -10,7 +10,7 @@ from sqlalchemy import JSON, Column, String, cast, func, select, update
 
 from bot.db.engine import Database
 from bot.db.rows import NOBODY
-from bot.db.tables import channel_queues, inbox, outbox
+from bot.db.tables import channel_queues, inbox, outbox, subscriptions
 
 PORTION_ROWS = 5_000  # read at once, beside the writers
 STEP_ROWS = 100  # changed in one transaction
@@ -29,6 +29,8 @@ PLACES = (
     Place(outbox.c.id, outbox.c.card),
     Place(outbox.c.id, outbox.c.last_error),
     Place(channel_queues.c.channel_id, channel_queues.c.last_error),
+    # Who gave an answer, and who was let into the channel by name: that one no longer covers them.
+    Place(subscriptions.c.id, subscriptions.c.consent),
 )
 
 

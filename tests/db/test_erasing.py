@@ -1,25 +1,29 @@
 """After /privacy's erasing, nothing that is kept names the person, in whatever column it stood."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import select, update
 
 from bot.db.engine import Database, parse_url
 from bot.db.erasing import erase_from_texts, unnamed
 from bot.db.rows import (
+    NOBODY,
     Hook,
     Ingested,
     NewOutbox,
     PauseReason,
+    Routed,
     Subscription,
     SubscriptionState,
     TraceLine,
 )
 from bot.db.tables import channel_queues, metadata, outbox
+from bot.model import Audience, Consent, Standing
 from bot.storage import Storage
 from tests.db.conftest import (
     FACADE,
     MAREN_ODUYA,
-    SERVER,
     STRUCTURE,
     STUDIO_KESTREL,
     Clock,
@@ -49,7 +53,7 @@ async def write_down(
     """An event whose trace says so; gives the id of its row."""
     receipt = await storage.inbox.put(delivery())
     card = NewOutbox(subscription.id, STUDIO_KESTREL, STRUCTURE, {"title": "card"})
-    one = Ingested(subscription.hook_id, None, SERVER, clock(), [card])
+    one = Ingested(subscription.hook_id, clock(), True, routed=[Routed(subscription.id, card)])
     trace = [TraceLine(clock(), "access", text, {"channel_id": STRUCTURE, "by": MAREN_ODUYA})]
     await storage.inbox.finish(receipt.id, trace, event_name="commit_create", ingested=[one])
     return receipt.id
@@ -81,7 +85,10 @@ async def test_nothing_that_is_kept_names_a_person_who_was_erased(
     await storage.subscriptions.set_state(
         other.id, SubscriptionState.PAUSED, PauseReason.MEMBER, str(MAREN_ODUYA)
     )
-    await storage.hooks.let_go(account.id, f"<@{MAREN_ODUYA}> unlinked it")
+    sees = Audience(False, (), (MAREN_ODUYA, TOBIAS))
+    answer = Consent(MAREN_ODUYA, clock(), Standing.MANAGER, subscription.filters, "private", sees)
+    await storage.subscriptions.answered(other.id, answer)
+    await storage.hooks.let_go(account.id)
     await storage.accounts.delete(account.id)
 
     await storage.accounts.erase_traces(MAREN_ODUYA)
@@ -97,6 +104,11 @@ async def test_nothing_that_is_kept_names_a_person_who_was_erased(
         NOTE.replace("<@{}>", "somebody"),
     ]
     assert {line.facts["channel_id"] for line in lines} == {STRUCTURE}
+    answered = await storage.subscriptions.get(other.id)
+    assert answered is not None
+    assert answered.consent == replace(
+        answer, by=NOBODY, audience=replace(sees, members=(NOBODY, TOBIAS))
+    )
 
 
 @pytest.mark.parametrize("portion_rows", [1, 2, 3])
