@@ -29,6 +29,7 @@ from cryptography.fernet import Fernet
 from bot.db.rows import HookKind
 from bot.db.vault import Vault
 from bot.living import tend_memory
+from bot.services.readiness import Readiness
 from bot.storage import Storage, utc_now
 from bot.webhook_listener import WebhookListener
 
@@ -69,7 +70,7 @@ async def _durable(reports: Connection) -> None:
                 max_body_bytes=25 * 1024 * 1024,
                 stored=lambda: None,
                 missed=lambda: None,
-                gateway_silence_s=lambda: 0.0,
+                problems=Readiness(storage).problems,
                 instance="0f0f",
                 now=utc_now,
             )

@@ -17,6 +17,7 @@ from bot.cogs.telling import Teller
 from bot.cogs.waiting import linked as go_on_with
 from bot.cogs.watch import DiscordWatch
 from bot.config import Retention, Settings
+from bot.database_wait import opened
 from bot.db.retention import Keep
 from bot.db.rows import Hook
 from bot.db.vault import Vault
@@ -26,6 +27,7 @@ from bot.discord_pace import Pace
 from bot.errors import ConfigError, Problem
 from bot.link_pages import LinkPages
 from bot.living import Part, background, lead, stop_signals, tend_memory
+from bot.network import Network
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.avatars import Avatars
 from bot.pipeline.catch_up import CatchUp
@@ -43,6 +45,7 @@ from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.notices import NoticeService
 from bot.services.reach import INSTANCE_FACT, Reach
+from bot.services.readiness import Readiness, unopenable_text
 from bot.services.subscribing import Subscribing
 from bot.services.subscriptions import SubscriptionService
 from bot.services.visibility import Visibility
@@ -73,36 +76,56 @@ class App:
 async def run(settings: Settings) -> None:
     """Run the bot until a stop signal; a second signal ends the process at once."""
     stopping = asyncio.Event()
+    vault = _vault(settings)
     with stop_signals(stopping):
-        async with running(settings):
-            tend_memory()
-            await stopping.wait()
-            log.info("app.stopping")
+        async with opened(settings, vault, stopping) as storage:
+            if storage is None:
+                return
+            async with _at_work(settings, storage, vault):
+                tend_memory()
+                await stopping.wait()
+                log.info("app.stopping")
 
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[App]:
     """The bot at work for as long as the block runs: listener, ingest, delivery, Discord.
 
-    Errors: ConfigError for settings that do not work out; an error of any part ends the block,
-    because a bot that works by halves looks healthy and is not.
+    Errors: ConfigError for settings that do not work out, StorageUnavailable; an error of any part
+    ends the block, because a bot that works by halves looks healthy and is not.
     """
+    vault = _vault(settings)
+    async with (
+        Storage.open(settings.database_url, vault, utc_now) as storage,
+        _at_work(settings, storage, vault) as app,
+    ):
+        yield app
+
+
+@asynccontextmanager
+async def _at_work(settings: Settings, storage: Storage, vault: Vault) -> AsyncIterator[App]:
     token = _required(settings)
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
     breakers = Breakers()
-    vault = Vault([key.get_secret_value() for key in settings.encryption_keys])
-    async with (
-        Storage.open(settings.database_url, vault, utc_now) as storage,
-        SpeckleHttp.open(settings.speckle_servers, breakers) as http,
-    ):
+    network = settings.network()
+    async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
+        if await storage.lineage.is_restored():
+            log.warning(
+                "storage.restored",
+                told="The database is a restored or older copy: what people took back since it was "
+                "made, such as an account that they unlinked, is there again.",
+            )
+        await storage.lineage.accept()
         await storage.facts.set(FIRST_KEY_FACT, vault.first_key_id)
         instance = await storage.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
         pace = Pace(settings.delivery.requests_per_s)
-        with_speckle = _with_speckle(settings, storage, http, breakers)
-        bot, webhooks = _discord_side(settings, storage, with_speckle, instance, pace)
+        with_speckle = _with_speckle(settings, storage, http, breakers, network)
+        bot, webhooks = _discord_side(settings, storage, with_speckle, instance, pace, network)
         pipeline = _pipeline(settings, storage, with_speckle, bot, pace)
-        listener = _listener(settings, storage, with_speckle, bot, pipeline, instance)
+        readiness = Readiness(storage, bot.problems)
+        await _tell_unopenable(readiness)
+        listener = _listener(settings, storage, with_speckle, pipeline, readiness, instance)
         housekeeping = Housekeeping(
             storage,
             bot.guild_service,
@@ -136,6 +159,17 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             with_speckle.gateway.close()
 
 
+async def _tell_unopenable(readiness: Readiness) -> None:
+    """Say it loudly if the keys are not those that sealed what is stored; all else goes on."""
+    if unopenable := await readiness.unopenable():
+        log.critical(
+            "keys.do_not_open",
+            told=f"{unopenable_text(unopenable)}: put the key that sealed them behind the others, "
+            "after a comma, and restart the bot, or, if it is lost, have people press Set up again "
+            "under /subscriptions and type /link again; what needs no key goes on meanwhile.",
+        )
+
+
 # ── Speckle's side ────────────────────────────────────────────────────────────────────────────
 
 
@@ -149,12 +183,17 @@ class _WithSpeckle:
 
 
 def _with_speckle(
-    settings: Settings, storage: Storage, http: SpeckleHttp, breakers: Breakers
+    settings: Settings,
+    storage: Storage,
+    http: SpeckleHttp,
+    breakers: Breakers,
+    network: Network,
 ) -> _WithSpeckle:
     gateway = SpeckleGateway(
         servers=settings.speckle_servers,
         deadline_s=settings.speckle.enrich_deadline_s,
         breakers=breakers,
+        network=network,
     )
     token = settings.speckle_token
     accounts = AccountService(
@@ -185,14 +224,19 @@ def _may_ask(settings: Settings, hook: Hook) -> bool:
 
 
 def _discord_side(
-    settings: Settings, storage: Storage, speckle: _WithSpeckle, instance: str, pace: Pace
+    settings: Settings,
+    storage: Storage,
+    speckle: _WithSpeckle,
+    instance: str,
+    pace: Pace,
+    network: Network,
 ) -> tuple[SpeckleBot, WebhookService]:
     """The client with its services; what happens to a linked account is tied to it."""
     webhooks = WebhookService(
         storage,
         speckle.gateway,
         speckle.accounts,
-        Reach(settings.public_url, instance),
+        Reach(settings.public_url, instance, network),
         description=lambda guild_id: webhook_description(bot, guild_id),
         now=utc_now,
     )
@@ -211,7 +255,7 @@ def _discord_side(
     visibility = Visibility(speckle.gateway, asks=asks)
     looking = Looking(speckle.accounts, webhooks, visibility)
     subscribing = Subscribing(storage, subscriptions, looking, utc_now)
-    bot = SpeckleBot(storage, subscribing, subscriptions, guilds, speckle.accounts, pace)
+    bot = SpeckleBot(storage, subscribing, subscriptions, guilds, speckle.accounts, pace, network)
     speckle.accounts.linked = partial(go_on_with, bot)
     speckle.accounts.before_unlink = webhooks.let_go
     return bot, webhooks
@@ -303,8 +347,8 @@ def _listener(
     settings: Settings,
     storage: Storage,
     speckle: _WithSpeckle,
-    bot: SpeckleBot,
     pipeline: _Pipeline,
+    readiness: Readiness,
     instance: str,
 ) -> WebhookListener:
     listener = WebhookListener(
@@ -313,7 +357,7 @@ def _listener(
         max_body_bytes=settings.webhook.max_body_mib * MIB,
         stored=pipeline.ingest.wake,
         missed=pipeline.catch_up.missed,
-        gateway_silence_s=bot.gateway_silence_s,
+        problems=readiness.problems,
         instance=instance,
         now=utc_now,
     )
@@ -346,6 +390,12 @@ def _required(settings: Settings) -> str:
     if problems or settings.discord_token is None:
         raise ConfigError(*problems)
     return settings.discord_token.get_secret_value()
+
+
+def _vault(settings: Settings) -> Vault:
+    """The keys; whatever else a start needs is looked at first, so that all is told at once."""
+    _required(settings)
+    return Vault([key.get_secret_value() for key in settings.encryption_keys])
 
 
 def _keep(retention: Retention) -> Keep:

@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import discord
@@ -17,7 +17,8 @@ from yarl import URL
 
 from bot.cogs import COGS, DYNAMIC_ITEMS
 from bot.discord_pace import Pace
-from bot.errors import BotError, ConfigError, Problem, StorageUnavailable
+from bot.errors import ConfigError, Problem, SealError, SpeckleError, StorageUnavailable
+from bot.network import Network, why_not_reached
 from bot.services.accounts import AccountService
 from bot.services.errors import CommandRefused
 from bot.services.guilds import GuildService
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 RETRY_S = 5.0
 # Discord asks for a heartbeat about every 41 s and answers each: two have been missed by then.
 SILENCE_LIMIT_S = 100.0
+SILENCE_TOLD_S = 120.0  # from then on the bot calls itself not ready
 SILENCE_LOOK_S = 1.0
 GUILDS_APART_S = 2.0  # at the start Discord sends one after the other; then there are no more
 TOKEN_VOID = 4004  # the gateway's close code
@@ -55,6 +57,7 @@ class SpeckleBot(commands.Bot):
         guild_service: GuildService,
         accounts: AccountService,
         pace: Pace,
+        network: Network | None = None,
     ) -> None:
         # The bot has no voice: that the libraries for it are missing is worth no warning.
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
@@ -71,6 +74,7 @@ class SpeckleBot(commands.Bot):
             enable_debug_events=True,  # on_socket_raw_receive, for the gateway's sign of life
         )
         self._pace = pace
+        self._network = network or Network()
         self.storage = storage
         self.subscribing = subscribing
         self.subscriptions = subscriptions
@@ -86,9 +90,23 @@ class SpeckleBot(commands.Bot):
         heard_at = self._gateway_heard_at
         return None if heard_at is None else time.monotonic() - heard_at
 
+    def problems(self) -> Sequence[str]:
+        """What keeps the bot from its work at Discord, a sentence each."""
+        silence_s = self.gateway_silence_s()
+        if silence_s is None:
+            return ["Discord's gateway has not been heard from since the start."]
+        if silence_s > SILENCE_TOLD_S:
+            return [f"Discord's gateway has been silent for {silence_s:.0f} s."]
+        return []
+
     async def on_socket_raw_receive(self, _frame: str | bytes) -> None:
         """Note the gateway's sign of life: `is_ready()` stays true on a dead connection."""
         self._gateway_heard_at = time.monotonic()
+
+    async def login(self, token: str) -> None:
+        """Log in, over connections that keep to the one rule for all."""
+        self.http.connector = self._network.connector(limit=0)
+        await super().login(token)
 
     async def setup_hook(self) -> None:
         """Find the gateway, add the cogs and sync the commands, before the gateway is dialled."""
@@ -201,7 +219,12 @@ class SpeckleBot(commands.Bot):
                     )
                 ) from error
             except (discord.DiscordException, OSError, StorageUnavailable) as error:
-                log.warning("discord.away", error=type(error).__name__, retry_in_s=RETRY_S)
+                log.warning(
+                    "discord.away",
+                    error=type(error).__name__,
+                    reason=why_not_reached(error) if isinstance(error, OSError) else None,
+                    retry_in_s=RETRY_S,
+                )
                 await self._close_http()
                 await asyncio.sleep(RETRY_S)
             else:
@@ -256,7 +279,18 @@ def _sentence(cause: Exception) -> str | None:
             return "This needs the permission Manage Webhooks. Ask someone who manages this server."
         case app_commands.NoPrivateMessage():
             return "This works in a server's channel only, not in a private message."
-        case BotError() | app_commands.CheckFailure():
+        case SealError():
+            return (
+                "The bot could not open what it had sealed for this: its encryption keys were "
+                "changed or lost, so nothing was changed. Tell the person who runs the bot, who "
+                "may still have the old key."
+            )
+        case SpeckleError():
+            return (
+                f"{cause.server_url or 'The Speckle server'} did not do that ({cause.reason}). Try "
+                "again in a minute; if it stays so, tell the person who runs the bot."
+            )
+        case app_commands.CheckFailure():
             return f"That did not work: {cause}"
         case _:
             return None

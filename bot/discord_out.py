@@ -16,6 +16,7 @@ from bot.cards.card import Card
 from bot.cards.lesser import bare, plain
 from bot.db.rows import Batch, CardForm
 from bot.discord_pace import TurnedAway, in_hand, unhurried
+from bot.network import why_not_reached
 
 log = structlog.get_logger()
 
@@ -281,6 +282,8 @@ def outcome_of(error: Exception) -> Outcome:
             return BotClosed("Discord does not accept the bot's token")
         case discord.HTTPException():
             return _outcome_of_status(error)
+        case aiohttp.ClientSSLError():
+            return Later(f"Discord could not be reached: {why_not_reached(error)}")
         case _:
             return Later(f"Discord could not be reached ({type(error).__name__})")
 

@@ -10,6 +10,7 @@ BotError
 ├── NotASpeckleLink        text that is neither a project id nor a Speckle link
 ├── SpeckleError           what a Speckle server answers instead of what was asked
 │   ├── SpeckleUnavailable   no usable answer in time: down, hanging, busy; trying later may help
+│   ├── AccountUnopenable    the account's token is sealed, and the bot's keys do not open it
 │   ├── SpeckleTokenRefused  the token is not valid (any more)
 │   ├── SpeckleScopeMissing  the token lacks a scope
 │   ├── SpeckleForbidden     the account may not do that, or may not see the project
@@ -50,11 +51,15 @@ class StorageError(BotError):
 
 
 class StorageUnavailable(StorageError):
-    """The database cannot be reached, is locked, read-only or full; trying again may help."""
+    """The database cannot be reached, is locked, read-only or full; trying again may help.
 
-    def __init__(self, reason: str) -> None:
+    `lasting`: it will not, until somebody changes something such as a password.
+    """
+
+    def __init__(self, reason: str, *, lasting: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.lasting = lasting
 
 
 class SchemaTooNew(StorageError):
@@ -103,6 +108,13 @@ class SpeckleUnavailable(SpeckleError):
     def __init__(self, server_url: str, reason: str, retry_in_s: float | None = None) -> None:
         super().__init__(server_url, reason)
         self.retry_in_s = retry_in_s
+
+
+class AccountUnopenable(SpeckleError):
+    """The token is sealed with a key that the bot no longer has, so the server was not asked."""
+
+    def __init__(self, server_url: str) -> None:
+        super().__init__(server_url, "the bot's encryption keys do not open the account's token")
 
 
 class SpeckleTokenRefused(SpeckleError):

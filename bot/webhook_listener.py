@@ -36,13 +36,15 @@ log = structlog.get_logger()
 BODY_TIMEOUT_S = 30.0  # Speckle itself gives up after 10 s; slower senders hold a connection only
 LARGE_BODY_BYTES = 256 * 1024  # from here on, hashing and parsing leave the event loop
 LARGE_BODIES_AT_ONCE = 4  # bounds memory: 4 × 25 MiB
-READY_WRITE_TIMEOUT_S = 3.0
 SHUTDOWN_S = 3.0  # for what is in flight when the bot stops
-GATEWAY_SILENCE_LIMIT_S = 120.0  # Discord asks for a heartbeat about every 41 s and answers each
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Take = Callable[[web.Request, bytes], Awaitable[web.Response]]
 
+UNOPENABLE = (
+    "The bot's encryption keys no longer open this webhook's secret, so nothing can be taken. Ask "
+    "the person who runs the bot, or press Set up again under /subscriptions in Discord."
+)
 REFUSED = "The webhook's address or signature is wrong. Compare both with the bot's set-up message."
 
 
@@ -94,9 +96,8 @@ class WebhookListener:
     """Takes deliveries into the inbox and answers only after they are on disk.
 
     `stored` is called after each commit, `missed` when a delivery could not be taken and Speckle
-    was told so; `gateway_silence_s` gives the seconds since Discord was
-    last heard from, or None before the first time. `instance` is answered to who asks which bot
-    this is.
+    was told so; `problems` tells what keeps the bot from its work. `instance` is answered to who
+    asks which bot this is.
     """
 
     def __init__(
@@ -107,14 +108,14 @@ class WebhookListener:
         max_body_bytes: int,
         stored: Callable[[], None],
         missed: Callable[[], None],
-        gateway_silence_s: Callable[[], float | None],
+        problems: Callable[[], Awaitable[Sequence[str]]],
         instance: str,
         now: Callable[[], datetime],
     ) -> None:
         self._storage = storage
         self._shared_hook = shared_hook
         self._stored = stored
-        self._gateway_silence_s = gateway_silence_s
+        self._problems = problems
         self._instance = instance
         self._now = now
         self._bad_attempts = BadAttempts()
@@ -152,6 +153,9 @@ class WebhookListener:
         hook = await self._storage.hooks.by_key(request.match_info["key"])
         if hook is None:
             return await self._refuse(request)
+        if hook.unopenable:  # Speckle keeps the event as failed, and it is fetched from there later
+            log.error("webhook.unopenable", hook_id=hook.id)
+            return _answer(503, UNOPENABLE)
         return await self._bounded(request, partial(self._take_own, hook))
 
     async def _shared(self, request: web.Request) -> web.Response:
@@ -229,30 +233,9 @@ class WebhookListener:
         return _answer(200, self._instance)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        problems = [
-            *await self._database_problems(),
-            *_gateway_problems(self._gateway_silence_s()),
-        ]
+        problems = list(await self._problems())
         body = {"ready": not problems, "problems": problems}
         return web.json_response(body, status=503 if problems else 200)
-
-    async def _database_problems(self) -> Sequence[str]:
-        try:
-            async with asyncio.timeout(READY_WRITE_TIMEOUT_S):
-                await self._storage.ping_write()
-        except TimeoutError:
-            return [f"The database did not take a write within {READY_WRITE_TIMEOUT_S:g} s."]
-        except StorageUnavailable as error:
-            return [f"The database does not take writes: {error.reason}."]
-        return []
-
-
-def _gateway_problems(silence_s: float | None) -> Sequence[str]:
-    if silence_s is None:
-        return ["Discord's gateway has not been heard from since the start."]
-    if silence_s > GATEWAY_SILENCE_LIMIT_S:
-        return [f"Discord's gateway has been silent for {silence_s:.0f} s."]
-    return []
 
 
 async def _healthz(_request: web.Request) -> web.Response:

@@ -192,8 +192,8 @@ def unlinked(account: Account, *, tidy: bool) -> str:
     left = ""
     if not tidy:
         left = (
-            "\nSpeckle did not let the bot remove its webhooks. Delete them in the projects' "
-            "*Settings → Webhooks*; they call in vain from now on."
+            "\nThe webhooks that the bot made with it could not be removed in Speckle. Delete them "
+            "in the projects' *Settings → Webhooks*; they call in vain from now on."
         )
     return (
         f"{name_of(account)} on {host_of(account.server_url)} is unlinked, and its tokens are "
@@ -212,6 +212,8 @@ GONE = "This account is not linked any more. `/account` shows what is."
 STANDINGS: Mapping[Standing, str] = {
     Standing.TAKEN: "🟢 Speckle takes it",
     Standing.REFUSED: "🔴 Speckle no longer takes it: `/link` it again",
+    Standing.UNOPENABLE: "🔴 The bot's encryption keys no longer open it: `/link` it again, and "
+    "tell the person who runs the bot, who may still have the old key",
     Standing.UNKNOWN: "⏳ Speckle does not answer at the moment",
 }
 
@@ -224,11 +226,10 @@ def accounts_embed(
     for account, standing, hangs_on in shown:
         rights = ", ".join(f"`{scope}`" for scope in SCOPES if scope in account.scopes)
         write = "" if Scope.STREAMS_WRITE in account.scopes else " (so it makes no webhooks)"
-        how = "by signing in" if account.tokens.refresh_token else "with a token"
         lines = [
             f"{name_of(account)} ({account.speckle_user_id})",
             STANDINGS[standing],
-            f"Linked {_when(account.linked_at)}, {how}",
+            f"Linked {_when(account.linked_at)}{_how(account)}",
             f"Rights: {rights}{write}",
             hanging(hangs_on, guild_name) or "Nothing depends on it.",
         ]
@@ -236,6 +237,12 @@ def accounts_embed(
             name=host_of(account.server_url)[:256], value="\n".join(lines)[:1024], inline=False
         )
     return embed
+
+
+def _how(account: Account) -> str:
+    if account.unopenable:
+        return ""
+    return ", by signing in" if account.tokens.refresh_token else ", with a token"
 
 
 def privacy_embed(stored: Stored, keep: Keep | None, servers: Collection[str]) -> discord.Embed:
@@ -316,8 +323,8 @@ ERASED = (
     "you delete them there, under *Settings → Developer settings*."
 )
 ERASED_BUT_WEBHOOKS = (
-    f"{ERASED}\nSpeckle did not let the bot remove all of its webhooks. Delete them in the "
-    "projects' *Settings → Webhooks*; they call in vain from now on."
+    f"{ERASED}\nNot all webhooks that the bot made with it could be removed in Speckle. Delete "
+    "them in the projects' *Settings → Webhooks*; they call in vain from now on."
 )
 NOTHING_STORED = "Nothing about you is stored, so there is nothing to erase."
 

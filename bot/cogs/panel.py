@@ -57,6 +57,7 @@ class Action(StrEnum):
     REMOVE = "remove"
     REMOVE_SURE = "remove-sure"
     SETUP = "setup"
+    SETUP_AGAIN = "setup-again"
     RENEW = "renew"
     RENEW_SURE = "renew-sure"
     RENEW_NOW = "renew-now"
@@ -78,6 +79,7 @@ LOOKS: Mapping[Action, Look] = {
     Action.REMOVE: Look("Remove", discord.ButtonStyle.danger),
     Action.REMOVE_SURE: Look("Yes, remove it", discord.ButtonStyle.danger),
     Action.SETUP: Look("Show set-up"),
+    Action.SETUP_AGAIN: Look("Set up again", discord.ButtonStyle.primary),
     Action.RENEW: Look("New secret"),
     Action.RENEW_SURE: Look("The old one works 24 h more", discord.ButtonStyle.primary),
     Action.RENEW_NOW: Look("The old one ends now", discord.ButtonStyle.danger),
@@ -122,14 +124,9 @@ def _option(interaction: Interaction, entry: Entry) -> discord.SelectOption:
 def entry_page(entry: Entry, scope: Scope, note: str | None = None) -> Reply:
     """One subscription with its buttons."""
     paused = entry.subscription.state is SubscriptionState.PAUSED
-    actions = (
-        Action.RESUME if paused else Action.PAUSE,
-        Action.EDIT,
-        Action.REMOVE,
-        Action.SETUP,
-        Action.RENEW,
-    )
-    view = _buttons(entry, scope, *actions)
+    webhook = (Action.SETUP_AGAIN,) if entry.hook.unopenable else (Action.SETUP, Action.RENEW)
+    first = Action.RESUME if paused else Action.PAUSE
+    view = _buttons(entry, scope, first, Action.EDIT, Action.REMOVE, *webhook)
     view.add_item(PageButton(scope, "◀ Back to the list", row=1))
     return Reply(embed=wording.entry_embed(entry, note), view=view)
 
@@ -313,6 +310,15 @@ async def _on_setup(interaction: Interaction, subscription_id: int, scope: Scope
     await reply(interaction, _setup_reply(await in_time(interaction, work)))
 
 
+async def _on_setup_again(interaction: Interaction, subscription_id: int, scope: Scope) -> None:
+    work = interaction.client.subscriptions.set_up_again(
+        guild_id_of(interaction), caller_of(interaction), subscription_id
+    )
+    answer = _setup_reply(await in_time(interaction, work, new=False))
+    view = view_of(PageButton(scope, "◀ Back to the list"))
+    await redraw(interaction, Reply(answer.content, answer.embed, view))
+
+
 async def _on_renew(interaction: Interaction, subscription_id: int, scope: Scope) -> None:
     subscriptions = interaction.client.subscriptions
     work = subscriptions.entry(guild_id_of(interaction), caller_of(interaction), subscription_id)
@@ -359,6 +365,7 @@ HANDLERS: Mapping[Action, Handler] = {
     Action.REMOVE: _on_remove,
     Action.REMOVE_SURE: _on_remove_sure,
     Action.SETUP: _on_setup,
+    Action.SETUP_AGAIN: _on_setup_again,
     Action.RENEW: _on_renew,
     Action.RENEW_SURE: _on_renew_sure,
     Action.RENEW_NOW: _on_renew_now,

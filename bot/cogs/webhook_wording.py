@@ -109,6 +109,12 @@ def not_kept(hook: Hook, webhook: NotKept) -> str:
                 f"{start}: {hook.server_url} no longer takes the linked account's token. Whoever "
                 "linked it types `/link` again, then `/subscribe`."
             )
+        case WhyNot.UNOPENABLE:
+            return (
+                f"{start}: the bot's encryption keys no longer open the linked account. Whoever "
+                "linked it types `/link` again, then `/subscribe`; and the person who runs the bot "
+                "may still have the old key."
+            )
         case WhyNot.FULL:
             return (
                 f"{start}: the project has {MOST_WEBHOOKS} webhooks, and Speckle takes no more. "
@@ -204,6 +210,15 @@ def gone_text(gone: Gone, hook: Hook) -> str:
                 "the webhook there is removed later, as soon as it does; its events are refused "
                 "from now on."
             )
+        case Gone.UNOPENABLE:
+            return (
+                "It was the last channel of this server, and the bot now refuses the project's "
+                "events. Its encryption keys no longer open the account that made the webhook in "
+                "Speckle, so the webhook stays there for now: the bot removes it once whoever "
+                "linked that account types `/link` again, within two weeks. Or an owner deletes it "
+                f"in the project's {_settings(hook)}: its URL ends in "
+                f"`/webhooks/{(hook.key or '')[:6]}…`."
+            )
         case Gone.BY_HAND:
             return (
                 "It was the last channel of this server, and the bot now refuses the project's "
@@ -284,6 +299,11 @@ def _why_link(outcome: LinkFirst) -> str:
             return (
                 f"{server} no longer takes the token of your linked account: it has to be linked "
                 "again."
+            )
+        case WhyNot.UNOPENABLE:
+            return (
+                "The bot's encryption keys no longer open your linked account: it has to be linked "
+                "again. Tell the person who runs the bot, who may still have the old key."
             )
         case WhyNot.NO_SCOPE:
             return (

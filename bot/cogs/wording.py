@@ -96,7 +96,13 @@ def subscribed(outcome: Subscribed) -> Reply:
     if outcome.setup is not None:
         lines.append("The way by hand:" if told else OR_LINK)
         return Reply("\n".join(lines), embed=setup_embed(outcome.setup))
-    if hook.state is HookState.WAITING:
+    if hook.unopenable:
+        lines.append(
+            "Nothing arrives yet: the bot's encryption keys no longer open the secret of the "
+            "project's webhook. A member with *Manage Webhooks* in all channels of that webhook, "
+            "or in the whole server, can make a new one: `/subscriptions`, then *Set up again*."
+        )
+    elif hook.state is HookState.WAITING:
         lines.append(
             "It waits for the first event: the project's webhook in Speckle has not sent one yet. "
             "A member with *Manage Webhooks* in all channels of that webhook, or in the whole "
@@ -321,6 +327,8 @@ def state_text(entry: Entry) -> str:
         by = f"<@{detail}>" if detail and detail.isdecimal() else "a member"
         why = why_paused(subscription) if reason in RIGHTS_PAUSES else ""
         return f"⏸ {PAUSES[reason].format(by=by, why=why)}"
+    if hook.unopenable:
+        return "🔴 nothing arrives: the bot's encryption keys no longer open the webhook's secret"
     if hook.state is HookState.WAITING:
         return "⏳ waiting for the first event"
     if hook.state is HookState.CLOSED:
@@ -332,6 +340,8 @@ def _remedy(entry: Entry) -> str:
     reason = entry.subscription.pause_reason
     if entry.subscription.state is SubscriptionState.PAUSED and reason is not None:
         return f"\n{REMEDIES[reason]}"
+    if entry.hook.unopenable:
+        return f"\n{ASK_OR_AGAIN}"
     if entry.hook.state is HookState.WAITING:
         return "\nPress *Show set-up* for what to enter in Speckle."
     return ""
@@ -392,6 +402,10 @@ def not_announced(channel_id: int, reason: str) -> str:
     )
 
 
+ASK_OR_AGAIN = (
+    "Ask the person who runs the bot whether they still have the old key: with it, all goes on by "
+    "itself. If not, press *Set up again*."
+)
 PAUSED = "Paused. Events that happen meanwhile are not shown later. Press *Resume* to go on."
 RESUMED = "It goes on now."
 SURE_TO_REMOVE = (

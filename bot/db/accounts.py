@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
+from bot.db.erasing import erase_from_texts
 from bot.db.rows import (
     NOBODY,
     Account,
@@ -174,10 +175,13 @@ class Accounts:
         return gone.rowcount == 1
 
     async def erase_traces(self, discord_user_id: int) -> None:
-        """Erase where else a person is named: requests to link, notices to them, who made what.
+        """Erase where else a person is named: requests to link, notices to them, who made what,
+        what was written down of events, and answers to who sees a project.
 
-        Their subscriptions and hooks stay; nobody in particular made them then.
+        Their subscriptions and hooks stay, and so do answers that they gave; nobody in particular
+        made and gave them then.
         """
+        await erase_from_texts(self._database, discord_user_id)
         theirs = subscriptions.c.pause_detail == str(discord_user_id)
         mention = f"<@{discord_user_id}>"
         async with self._database.writing() as connection:
@@ -198,7 +202,6 @@ class Accounts:
                 unnamed = {detail.name: func.replace(detail, mention, "somebody")}
                 named = update(detail.table).where(detail.contains(mention, autoescape=True))
                 await connection.execute(named.values(unnamed))
-            await _unname_answers(connection, discord_user_id)
         self._forget_hooks()
 
     async def traces(self, discord_user_id: int) -> Mapping[str, int]:
@@ -273,17 +276,17 @@ class Accounts:
         return self._vault.seal(json.dumps(content), context)
 
     def _account(self, row: Row) -> Account:
-        """The account; one that no key opens, or that was moved here, has tokens no server takes.
+        """The account; one that no key opens, or that was moved here, has no tokens.
 
-        So its owner can still see it, link it anew and unlink it.
+        So its owner can still see it, link it again and unlink it.
         """
-        refused_at = row["refused_at"]
+        unopenable = False
         try:
             content = json.loads(self._vault.open(row["tokens_sealed"], _context(row)))
         except SealError as error:
-            log.error("accounts.sealed_shut", account_id=row["id"], reason=str(error))
+            log.error("accounts.unopenable", account_id=row["id"], reason=str(error))
             content = {"name": None, "token": "", "refresh_token": None}
-            refused_at = refused_at or row["linked_at"]
+            unopenable = True
         return Account(
             id=row["id"],
             discord_user_id=row["discord_user_id"],
@@ -293,8 +296,9 @@ class Accounts:
             tokens=Tokens(content["token"], content["refresh_token"]),
             scopes=frozenset(map(Scope, row["scopes"])),
             linked_at=row["linked_at"],
-            refused_at=refused_at,
+            refused_at=row["refused_at"],
             unconfirmed_at=row["unconfirmed_at"],
+            unopenable=unopenable,
         )
 
 
@@ -404,7 +408,7 @@ class LinkRequests:
         try:
             details = _opened(self._vault, row)
         except SealError as error:
-            log.error("link_requests.sealed_shut", reason=str(error))
+            log.error("link_requests.unopenable", reason=str(error))
             return None
         return LinkRequest(
             nonce_digest=row["nonce_digest"],
@@ -415,17 +419,6 @@ class LinkRequests:
             used_at=row["used_at"],
             account_id=row["account_id"],
         )
-
-
-async def _unname_answers(connection: AsyncConnection, discord_user_id: int) -> None:
-    """Let answers stand that a person gave for channels, without saying who gave them."""
-    given = select(subscriptions.c.id, subscriptions.c.consent)
-    for subscription_id, consent in await connection.execute(
-        given.where(subscriptions.c.consent.is_not(None))
-    ):
-        if consent["by"] == discord_user_id:
-            change = update(subscriptions).where(subscriptions.c.id == subscription_id)
-            await connection.execute(change.values(consent={**consent, "by": NOBODY}))
 
 
 async def _locked_request(connection: AsyncConnection, digest: str) -> Row | None:

@@ -13,10 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.db.access import pause_rights
 from bot.db.batcher import Batcher
 from bot.db.engine import Database
+from bot.db.failures import answered_within
 from bot.db.guilds import add_guild
 from bot.db.rows import Hook, HookKind, HookState, Paused, PauseReason
 from bot.db.tables import hooks, models, subscriptions
 from bot.db.vault import Vault
+from bot.errors import SealError
 from bot.model import PauseWhy
 from bot.speckle.answers import PUBLIC
 
@@ -26,13 +28,17 @@ LONGEST_KEY = 64  # our keys have 43 characters; longer ones need no look-up
 # found for this long: what another process changes shows so much later, what this one does at once.
 KNOWN_S = 1.0
 MOST_KNOWN = 10_000
+LOOK_UP_WITHIN_S = 3.0  # with the write after it, less than the 10 s that Speckle waits
 PREVIOUS_SECRET_VALID = timedelta(hours=24)  # promised by the button that makes a new secret
 
 Row = Mapping[Any, Any]
 
 
 class Hooks:
-    """Reads and writes hooks; secrets are sealed in the database and open in `Hook`."""
+    """Reads and writes hooks; secrets are sealed in the database and open in `Hook`.
+
+    A hook whose secret no key opens is given all the same, as `unopenable`.
+    """
 
     def __init__(self, database: Database, vault: Vault, now: Callable[[], datetime]) -> None:
         self._database = database
@@ -46,14 +52,18 @@ class Hooks:
         await self._by_key.close()
 
     async def by_key(self, key: str) -> Hook | None:
-        """The hook whose address ends in `key`; those who ask at the same time share a query."""
+        """The hook whose address ends in `key`; those who ask at the same time share a query.
+
+        Errors: StorageUnavailable, within LOOK_UP_WITHIN_S.
+        """
         until, hook = self._known.get(key, (0.0, None))
         if hook is not None and time.monotonic() < until:
             return hook
         if len(key) > LONGEST_KEY:
             return None
         known = self._known
-        row = await self._by_key.submit(key)
+        async with answered_within(LOOK_UP_WITHIN_S):
+            row = await self._by_key.submit(key)
         if row is None:
             return None
         hook = self._hook(row)
@@ -169,9 +179,7 @@ class Hooks:
                 return None
             values: dict[str, Any] = {
                 "account_id": account_id,
-                "webhook_sealed": self._vault.seal(
-                    webhook_id, _webhook_context(row["guild_id"], row["key"])
-                ),
+                "webhook_sealed": self._vault.seal(webhook_id, _webhook_context(row)),
             }
             if secret is not None:
                 values |= self._only_secret(row, secret)
@@ -270,6 +278,22 @@ class Hooks:
                 }
             return await self._changed(connection, hook_id, values)
 
+    async def start_again(self, hook_id: int) -> Hook | None:
+        """Let an own hook whose secret no key opens wait again, by hand and with a new secret.
+
+        Its address stays, so a webhook at Speckle has one field to change. One that opens, perhaps
+        because somebody else was quicker, stays as it is; None if there is no such own hook.
+        """
+        async with self._changing() as connection:
+            row = await self._locked(connection, hook_id)
+            if row is None or row["kind"] != HookKind.OWN:
+                return None
+            hook = self._hook(row)
+            if not hook.unopenable:
+                return hook
+            await self._without_webhook(connection, row)
+            return self._hook((await self._locked(connection, hook_id)) or row)
+
     async def delete(self, hook_id: int) -> bool:
         """Remove a hook with all that hangs on it; False if it was gone already."""
         async with self._changing() as connection:
@@ -332,25 +356,36 @@ class Hooks:
         }
 
     def _only_secret(self, row: Row, secret: str) -> dict[str, Any]:
-        context = _context(row["guild_id"], row["key"])
         return {
-            "secret_sealed": self._vault.seal(secret, context),
+            "secret_sealed": self._vault.seal(secret, _context(row)),
             "previous_secret_sealed": None,
             "previous_secret_until": None,
         }
 
     def _sealed(self, guild_id: int, key: str) -> str:
-        return self._vault.seal(fresh_secret(), _context(guild_id, key))
+        return self._vault.seal(fresh_secret(), _context({"guild_id": guild_id, "key": key}))
 
     def _secrets(self, row: Row) -> tuple[str, ...]:
-        sealed = [row["secret_sealed"]]
+        """The opened secrets; none if there is none, or if no key opens the current one."""
+        current = self._opened(row, "secret_sealed", _context)
+        if not current:
+            return ()
         until = row["previous_secret_until"]
-        if until is not None and until > self._now():
-            sealed.append(row["previous_secret_sealed"])
-        context = _context(row["guild_id"], row["key"])
-        return tuple(self._vault.open(text, context) for text in sealed if text is not None)
+        valid = until is not None and until > self._now()
+        previous = self._opened(row, "previous_secret_sealed", _context) if valid else None
+        return (current, previous) if previous else (current,)
+
+    def _opened(self, row: Row, column: str, context: Callable[[Row], str]) -> str | None:
+        """What is sealed in a column: None if nothing is, "" if no key opens it."""
+        if row[column] is None:
+            return None
+        try:
+            return self._vault.open(row[column], context(row))
+        except SealError:
+            return ""
 
     def _hook(self, row: Row) -> Hook:
+        opened = self._secrets(row)
         return Hook(
             id=row["id"],
             guild_id=row["guild_id"],
@@ -359,7 +394,7 @@ class Hooks:
             project_name=row["project_name"],
             kind=HookKind(row["kind"]),
             key=row["key"],
-            secrets=self._secrets(row),
+            secrets=opened,
             state=HookState(row["state"]),
             setup_channel_id=row["setup_channel_id"],
             created_by=row["created_by"],
@@ -367,17 +402,12 @@ class Hooks:
             live_at=row["live_at"],
             last_event_at=row["last_event_at"],
             account_id=row["account_id"],
-            webhook_id=self._webhook_id(row),
+            webhook_id=self._opened(row, "webhook_sealed", _webhook_context),
             visibility=row["visibility"],
             public_at=row["public_at"],
             caught_up_at=row["caught_up_at"],
+            unopenable=row["secret_sealed"] is not None and not opened,
         )
-
-    def _webhook_id(self, row: Row) -> str | None:
-        sealed = row["webhook_sealed"]
-        if sealed is None:
-            return None
-        return self._vault.open(sealed, _webhook_context(row["guild_id"], row["key"]))
 
 
 def fresh_secret() -> str:
@@ -385,9 +415,9 @@ def fresh_secret() -> str:
     return secrets.token_urlsafe(SECRET_BYTES)
 
 
-def _webhook_context(guild_id: int, key: str | None) -> str:
-    return f"webhook:{guild_id}:{key}"
+def _webhook_context(row: Row) -> str:
+    return f"webhook:{row['guild_id']}:{row['key']}"
 
 
-def _context(guild_id: int, key: str | None) -> str:
-    return f"hook:{guild_id}:{key}"
+def _context(row: Row) -> str:
+    return f"hook:{row['guild_id']}:{row['key']}"

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.batcher import Batcher
 from bot.db.engine import Database
+from bot.db.failures import answered_within
 from bot.db.ingested import write_ingested
 from bot.db.rows import (
     InboxReceipt,
@@ -27,6 +28,7 @@ from bot.errors import StorageUnavailable
 
 # A Speckle server with several replicas sends one event several times within seconds.
 DUPLICATE_WITHIN = timedelta(seconds=60)
+PUT_WITHIN_S = 4.5  # with the look-up before it, less than the 10 s that Speckle waits
 
 Row = Mapping[Any, Any]
 Body = tuple[str, str]  # digest and lane
@@ -70,9 +72,11 @@ class Inbox:
         """Keep a delivery; returns after it is committed and synced.
 
         The same digest in the same lane within 60 s is a duplicate and is not kept again.
-        Errors: StorageUnavailable.
+        Errors: StorageUnavailable, within PUT_WITHIN_S; if the write was under way by then, it may
+        be kept all the same.
         """
-        receipt = await self._puts.submit(new)
+        async with answered_within(PUT_WITHIN_S):
+            receipt = await self._puts.submit(new)
         if isinstance(receipt, StorageUnavailable):
             raise receipt
         return receipt

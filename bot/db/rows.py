@@ -127,6 +127,8 @@ class Hook:
     `webhook_id` is the webhook at Speckle and `account_id` the account that made it, if the bot
     did; by hand both are None. The account serves the webhook alone, no channel. `visibility` as
     a question without a token last found it, `public_at` when that last could read the project.
+    `unopenable`: no key opens the current secret, so there are none and nothing can be verified;
+    a `webhook_id` that no key opens is "", and the webhook is found by its address.
     """
 
     id: int
@@ -148,6 +150,7 @@ class Hook:
     visibility: str | None = None
     public_at: datetime | None = None
     caught_up_at: datetime | None = None
+    unopenable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,7 @@ class Account:
 
     `refused_at` is since when the server no longer takes the token. `unconfirmed_at` is since when
     its person is to say that it may be used: the database was restored from a copy.
+    `unopenable`: no key opens what is sealed, so there is no name and the token is "".
     """
 
     id: int
@@ -194,6 +198,7 @@ class Account:
     linked_at: datetime
     refused_at: datetime | None
     unconfirmed_at: datetime | None = None
+    unopenable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from bot.db.engine import (
     SQLITE,
     Database,
     begin_immediate,
-    make_folder,
     parse_url,
     set_up_sqlite,
     use_wal,
 )
 from bot.db.failures import unavailable_told
+from bot.db.files import make_place
 from bot.errors import SchemaTooNew
 
 # Every revision in migrations/versions, oldest first. Listed here so that a start with today's
@@ -62,7 +62,7 @@ async def migrate(database_url: str) -> None:
 
 def _migrate(url: URL) -> None:
     if url.drivername == SQLITE:
-        make_folder(url)
+        make_place(url)
     with _one_migrator(url) as connection:
         if needs_migration(_version(connection)):
             _upgrade(connection)

@@ -16,6 +16,7 @@ import structlog
 
 from bot.db.rows import Hook, InboxSource, Subscription
 from bot.errors import (
+    AccountUnopenable,
     SpeckleError,
     SpeckleForbidden,
     SpeckleNotFound,
@@ -149,7 +150,8 @@ class AccessCheck:
         asked = {account_id for account_id, word in words.items() if word.sight is Sight.YES}
         seen = frozenset(one.id for one in subscriptions if one.account_id in asked)
         _log_pauses(hook, decisions)
-        silent = (one.reason for one in answers.values() if isinstance(one, SpeckleUnavailable))
+        silences = (SpeckleUnavailable, AccountUnopenable)
+        silent = (one.reason for one in answers.values() if isinstance(one, silences))
         return Verdicts(decisions, seen, visibility, next(silent, None))
 
     # ── Speckle ───────────────────────────────────────────────────────────────────────────────

@@ -18,8 +18,8 @@ from bot.db.accounts import is_claimed
 from bot.db.retention import Keep
 from bot.db.rows import Account, HangsOn, Hook, LinkDetails, LinkRequest
 from bot.errors import (
+    AccountUnopenable,
     BotError,
-    SealError,
     SpeckleError,
     SpeckleScopeMissing,
     SpeckleTokenRefused,
@@ -115,6 +115,7 @@ class Standing(Enum):
 
     TAKEN = auto()
     REFUSED = auto()
+    UNOPENABLE = auto()  # the bot's keys do not open it
     UNKNOWN = auto()  # it could not be asked
 
 
@@ -359,6 +360,8 @@ class AccountService:
         """Ask the server whether it takes the account's token."""
         try:
             await self.as_account(account.id, self._gateway.me)
+        except AccountUnopenable:
+            return Standing.UNOPENABLE
         except SpeckleTokenRefused:
             return Standing.REFUSED
         except SpeckleError:
@@ -377,7 +380,7 @@ class AccountService:
         tidy = True
         try:
             await self.before_unlink(account)
-        except (SpeckleError, SealError) as error:  # SealError: hooks that no key opens any more
+        except SpeckleError as error:
             log.warning("accounts.left_behind", account_id=account.id, reason=str(error))
             tidy = False
         await self._storage.accounts.delete(account.id)
@@ -408,14 +411,15 @@ class AccountService:
         """Ask with a linked account; a token that has run out is renewed once, where it can be.
 
         Errors: those of the question; SpeckleTokenRefused, with the account marked so, if the
-        server no longer takes the token or the account is gone.
+        server no longer takes the token or the account is gone; AccountUnopenable.
         """
         account = await self._storage.accounts.get(account_id)
         if account is None:
             raise SpeckleTokenRefused("", "the account has been unlinked")
+        if account.unopenable:
+            raise AccountUnopenable(account.server_url)
         refused_at = account.refused_at
-        lately = refused_at is not None and self._now() - refused_at < REFUSED_FOR
-        if not account.tokens.token or lately:
+        if refused_at is not None and self._now() - refused_at < REFUSED_FOR:
             raise SpeckleTokenRefused(account.server_url, "the token was refused before")
         try:
             answer = await question(Login(account.server_url, account.tokens.token))

@@ -146,12 +146,13 @@ class Subscribing:
             webhook = _with_more(webhook, await self._webhooks.keep(hook.id))
         await self._clear_away(hook, planner, plan)
         entry = await self._subscriptions.entry_of(new.id, request.guild_id)
+        entry, setup = await self._setup_for(entry, request.caller)
         return Subscribed(
             entry=entry,
             change=_change(here, plan.filters),
             old_filters=here.subscription.filters if here else None,
             resumed=resumed,
-            setup=await self._setup_for(entry, request.caller),
+            setup=setup,
             new_triggers=_new_triggers(before, plan.filters),
             webhook=webhook,
             also=also,
@@ -237,13 +238,21 @@ class Subscribing:
             if emptied is not None:
                 await self._webhooks.clear_away(emptied, None if account is None else account.id)
 
-    async def _setup_for(self, entry: Entry, caller: Caller) -> SetUp | None:
-        if not is_by_hand(entry.hook) or entry.hook.state is not HookState.WAITING:
-            return None
+    async def _setup_for(self, entry: Entry, caller: Caller) -> tuple[Entry, SetUp | None]:
+        """What is left to do by hand, if the caller may see it; the entry as it is by then.
+
+        A secret that no key opens makes way for a new one.
+        """
+        unopenable = entry.hook.unopenable
+        waits = entry.hook.state is HookState.WAITING or unopenable
+        if not is_by_hand(entry.hook) or not waits:
+            return entry, None
         on_it = await self._storage.subscriptions.of_hook(entry.hook.id)
         if not may_see_secret(entry.hook, on_it, caller):
-            return None
-        return await self._subscriptions.set_up(entry)
+            return entry, None
+        if unopenable:
+            entry = await self._subscriptions.started_again(entry)
+        return entry, await self._subscriptions.set_up(entry, renewed=unopenable)
 
     # ── a channel that is paused because of who may see the project ───────────────────────────
 

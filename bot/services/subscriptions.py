@@ -30,7 +30,7 @@ from bot.services.outcomes import (
 )
 from bot.services.places import Caller, Place, check_caller, check_place
 from bot.services.setup import SetUp, set_up_of
-from bot.services.webhooks import WebhookService
+from bot.services.webhooks import Kept, WebhookService
 from bot.speckle.links import Links, parse_link
 from bot.storage import Storage
 
@@ -208,7 +208,32 @@ class SubscriptionService:
             webhook = await self.webhooks.keep(entry.hook.id, looking=True)
             return MadeSetUp(entry, await self._made_by(entry.hook), webhook)
         await self._check_secret(entry.hook, caller)
+        if entry.hook.unopenable:
+            raise _unopenable()
         return await self.set_up(entry)
+
+    async def set_up_again(
+        self, guild_id: int, caller: Caller, subscription_id: int
+    ) -> SetUp | SharedSetUp | MadeSetUp:
+        """Give the project's webhook a new secret where no key opens the one it has.
+
+        A webhook that the bot made gets it at once, if the account can still be used; else it is
+        one by hand from now on. A secret that opens stays.
+        """
+        entry = await self.entry(guild_id, caller, subscription_id)
+        hook = entry.hook
+        if not hook.unopenable:
+            return await self.show_setup(guild_id, caller, subscription_id)
+        if isinstance(webhook := await self.webhooks.keep(hook.id), Kept):
+            return MadeSetUp(entry, await self._made_by(hook), webhook, renewed=True)
+        await self._check_secret(replace(hook, webhook_id=None), caller)
+        return await self.set_up(await self.started_again(entry), renewed=True)
+
+    async def started_again(self, entry: Entry) -> Entry:
+        """The entry, its hook by hand and with a secret that opens."""
+        async with self.changing:
+            hook = await self._storage.hooks.start_again(entry.hook.id)
+        return replace(entry, hook=hook or entry.hook)
 
     async def new_secret(
         self, guild_id: int, caller: Caller, subscription_id: int, *, overlap: bool
@@ -226,6 +251,8 @@ class SubscriptionService:
             return MadeSetUp(entry, await self._made_by(entry.hook), webhook, renewed=True)
         async with self.changing:
             await self._check_secret(entry.hook, caller)
+            if entry.hook.unopenable:
+                raise _unopenable()
             until = self._now() + PREVIOUS_SECRET_VALID if overlap else None
             hook = await self._storage.hooks.new_secret(entry.hook.id, overlap=overlap)
         return await self.set_up(replace(entry, hook=hook or entry.hook), until, renewed=True)
@@ -284,6 +311,14 @@ class SubscriptionService:
             return []
         server_url = link.server_url or self.servers[0]
         return await self._browsing.models(user_id, server_url, link.project_id, typed)
+
+
+def _unopenable() -> CommandRefused:
+    return CommandRefused(
+        "The secret of this project's webhook cannot be used: the bot's encryption keys no longer "
+        "open it. Ask the person who runs the bot whether they still have the old key; if not, "
+        "press *Set up again* under `/subscriptions`."
+    )
 
 
 def is_blocked(subscription: Subscription) -> bool:

@@ -25,6 +25,7 @@ from bot.db.rows import (
     Removal,
 )
 from bot.errors import (
+    AccountUnopenable,
     SpeckleError,
     SpeckleForbidden,
     SpeckleNotFound,
@@ -47,7 +48,13 @@ MOST_WEBHOOKS = 100  # of one project; a Speckle Server 2.31 refuses the next
 READ_WITHIN_S = 6.0
 REMOVAL_RETRY_S = (300.0, 1800.0, 3600.0)  # then hourly
 MOST_REMOVAL_TRIES = 14 * 24
-PASSED_ON = (SpeckleTokenRefused, SpeckleScopeMissing, SpeckleForbidden, SpeckleNotFound)
+PASSED_ON = (
+    AccountUnopenable,
+    SpeckleTokenRefused,
+    SpeckleScopeMissing,
+    SpeckleForbidden,
+    SpeckleNotFound,
+)
 """What one account cannot do and another one perhaps can."""
 
 
@@ -67,6 +74,7 @@ class WhyNot(StrEnum):
 
     NOT_OWNER = "not_owner"
     NO_SCOPE = "no_scope"
+    UNOPENABLE = "unopenable"  # the bot's keys do not open the account's token
     TOKEN_REFUSED = "token_refused"  # noqa: S105
     UNREACHABLE = "unreachable"
     FULL = "full"
@@ -110,6 +118,7 @@ class Gone(StrEnum):
 
     REMOVED = "removed"
     LATER = "later"  # Speckle does not answer; it is tried again
+    UNOPENABLE = "unopenable"  # the bot's keys do not open the account; it is tried again
     BY_HAND = "by_hand"  # the account may not remove it any more
 
 
@@ -228,7 +237,7 @@ class WebhookService:
             await self._ask(account_id, self._delete(hook.project_id, double.id))
         adopted = there.id != hook.webhook_id
         # Whoever entered the secret by hand knows it, perhaps somebody without access.
-        secret = fresh_secret() if new_secret or adopted else None
+        secret = fresh_secret() if new_secret or adopted or hook.unopenable else None
         if secret is None and await self._speckle_lacks_it(hook, account_id, there, looking):
             secret = hook.secrets[0]
         kept = await self._mend(hook, account_id, there, triggers, secret, looking)
@@ -336,8 +345,9 @@ class WebhookService:
         return any(call.status is CallStatus.FAILED for call in history.calls)
 
     async def _note(self, hook: Hook, account_id: int, webhook_id: str, secret: str | None) -> None:
-        known = (hook.webhook_id, hook.account_id, hook.state, hook.secrets[0])
-        if known != (webhook_id, account_id, HookState.LIVE, secret or hook.secrets[0]):
+        known = (hook.webhook_id, hook.account_id, hook.state)
+        is_new = secret is not None and secret not in hook.secrets[:1]
+        if is_new or known != (webhook_id, account_id, HookState.LIVE):
             await self._storage.hooks.made(hook.id, account_id, webhook_id, secret)
 
     async def look_at_all(self) -> AsyncIterator[tuple[Hook, Kept | NotKept]]:
@@ -362,9 +372,10 @@ class WebhookService:
                 await self._delete_ours(removal.account_id, removal.project_id, removal.key)
             except SpeckleNotFound:
                 gone = Gone.REMOVED  # with its project
-            except SpeckleUnavailable:
+            except (SpeckleUnavailable, AccountUnopenable) as error:
                 if await self._postpone(removal):
-                    return Gone.LATER
+                    away = isinstance(error, SpeckleUnavailable)
+                    return Gone.LATER if away else Gone.UNOPENABLE
                 gone = Gone.BY_HAND
             except SpeckleError as error:
                 log.warning("webhooks.not_removed", project=removal.project_id, why=error.reason)
@@ -474,6 +485,8 @@ def why_not(error: SpeckleError) -> WhyNot:
     match error:
         case SpeckleUnavailable():
             return WhyNot.SPECKLE_AWAY
+        case AccountUnopenable():
+            return WhyNot.UNOPENABLE
         case SpeckleTokenRefused():
             return WhyNot.TOKEN_REFUSED
         case SpeckleScopeMissing():

@@ -24,6 +24,7 @@ from bot.errors import (
     SpeckleScopeMissing,
     SpeckleUnavailable,
 )
+from bot.network import Network
 from bot.speckle import breaker, client, queries
 from bot.speckle.answers import (
     SCOPES,
@@ -75,12 +76,18 @@ class SpeckleGateway:
     """
 
     def __init__(
-        self, *, servers: Collection[str], deadline_s: float, breakers: Breakers | None = None
+        self,
+        *,
+        servers: Collection[str],
+        deadline_s: float,
+        breakers: Breakers | None = None,
+        network: Network | None = None,
     ) -> None:
         # A try that is repeated in time is worth no warning; whoever asked tells of the last one.
         stamina.instrumentation.set_on_retry_hooks(())
         self.deadline_s = deadline_s
         self._breakers = breakers or Breakers()
+        self._network = network or Network()
         self._slots = {url: asyncio.Semaphore(THREADS_A_SERVER) for url in servers}
         self._closed = False
 
@@ -476,7 +483,15 @@ class SpeckleGateway:
             listens_until = max(until, now + breaker.SILENCE_S)
             answer = self._started(
                 server_url,
-                partial(client.ask, server_url, login.token, question, variables, listens_until),
+                partial(
+                    client.ask,
+                    server_url,
+                    login.token,
+                    question,
+                    variables,
+                    listens_until,
+                    self._network,
+                ),
             )
         except BaseException:
             slots.release()
@@ -518,7 +533,7 @@ class SpeckleGateway:
     ) -> None:
         self._slots[server_url].release()
         if isinstance(outcome, NoAnswer):
-            self._breakers.failed(server_url)
+            self._breakers.failed(server_url, outcome.reason)
         elif isinstance(outcome, Answer | SpeckleError):
             self._breakers.answered(server_url)
         if answer.done():

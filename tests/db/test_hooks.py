@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -22,6 +23,7 @@ from tests.db.conftest import (
     STUDIO_KESTREL,
     Clock,
 )
+from tests.db.test_accounts import linked
 
 
 async def shared(storage: Storage, guild_id: int, project_id: str = HARBOUR_TOWER) -> Hook:
@@ -87,7 +89,7 @@ async def test_secrets_are_sealed_in_the_database_and_bound_to_their_hook(
         Vault([key]).open(row["secret_sealed"], "hook:1:other")
 
 
-async def test_a_secret_that_no_key_opens_is_counted_and_refused(
+async def test_a_secret_that_no_key_opens_is_counted_and_its_hook_is_there_without(
     storage: Storage, hook: Hook, database_url: str
 ) -> None:
     assert await storage.sealed.unopenable() == {}
@@ -96,13 +98,31 @@ async def test_a_secret_that_no_key_opens_is_counted_and_refused(
         mine = await stranger.hooks.create(
             STUDIO_KESTREL, SERVER, "mine", HookKind.OWN, MAREN_ODUYA, None
         )
-        results = await asyncio.gather(
-            stranger.hooks.by_key(hook.key or ""),
-            stranger.hooks.by_key(mine.key or ""),
-            return_exceptions=True,
+        shut, open_ = await asyncio.gather(
+            stranger.hooks.by_key(hook.key or ""), stranger.hooks.by_key(mine.key or "")
         )
-    assert isinstance(results[0], SealError)
-    assert results[1] == mine
+        assert shut == replace(hook, secrets=(), unopenable=True)
+        assert open_ == mine
+        assert await stranger.hooks.start_again(mine.id) == mine
+        again = await stranger.hooks.start_again(hook.id)
+        assert again is not None
+        assert (again.key, again.state, again.unopenable) == (hook.key, HookState.WAITING, False)
+        assert len(again.secrets) == 1
+        assert await stranger.sealed.unopenable() == {}
+
+
+async def test_a_former_secret_and_a_webhooks_id_that_no_key_opens_shut_nothing(
+    storage: Storage, hook: Hook, database_url: str, key: str, clock: Clock
+) -> None:
+    made = await storage.hooks.made(hook.id, (await linked(storage)).id, "webhook-1")
+    assert made is not None
+    new = Fernet.generate_key().decode()
+    async with Storage.open(database_url, Vault([new, key]), clock) as both:
+        renewed = await both.hooks.new_secret(hook.id, overlap=True)
+    async with Storage.open(database_url, Vault([new]), clock) as stranger:
+        there = await stranger.hooks.get(hook.id)
+    assert renewed is not None
+    assert there == replace(renewed, secrets=renewed.secrets[:1], webhook_id="")
 
 
 async def test_a_waiting_hook_turns_live_exactly_once(

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import Engine, Select, Update, event, func, select, update
 
 from bot.cards.card import Picture
-from bot.db.engine import Database, parse_url, sqlite_path
+from bot.db.engine import Database, parse_url
+from bot.db.files import sqlite_path
 from bot.db.retention import STEP_BYTES, STEP_ROWS, Keep, portions, rules
 from bot.db.rows import (
     Hook,

@@ -17,7 +17,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, insert, select, text
 
-from bot.db.engine import Database, make_folder, parse_url
+from bot.db.engine import Database, parse_url
+from bot.db.files import make_place
 from bot.db.schema import MIGRATIONS, REVISIONS, _one_migrator
 from bot.db.tables import guilds, hooks, inbox, metadata, subscriptions
 from bot.db.vault import Vault
@@ -236,7 +237,7 @@ def upgrade_to(url: str, revision: str) -> None:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     if url.startswith("sqlite"):
-        make_folder(parse_url(url))
+        make_place(parse_url(url))
     with _one_migrator(parse_url(url)) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
@@ -285,7 +286,7 @@ async def test_sqlite_waits_for_the_disk_and_guards_references(sqlite_url: str) 
                 "page_size",
             )
         ]
-    assert found == ["wal", 2, 1, 5000, 2, 8192]
+    assert found == ["wal", 2, 1, 2500, 2, 8192]
 
 
 def test_a_start_with_todays_tables_loads_neither_alembic_nor_psycopg(

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from bot.db.rows import Hook, HookKind, InboxRow
 from bot.db.vault import Vault
 from bot.errors import StorageUnavailable
+from bot.services.readiness import Readiness
 from bot.speckle.signature import sign
 from bot.storage import Storage, utc_now
 from bot.webhook_listener import REFUSED, BadAttempts, SharedHook, WebhookListener
@@ -36,7 +37,7 @@ class Desk:
     hook: Hook
     base: str
     http: aiohttp.ClientSession
-    silence_s: list[float | None] = field(default_factory=lambda: [1.0])
+    problems: list[str] = field(default_factory=list)
     missed: list[None] = field(default_factory=list)
 
     async def post(
@@ -70,7 +71,7 @@ def delivery(project: str = PROJECT, server: str = SERVER, **more: Any) -> bytes
 @asynccontextmanager
 async def open_desk(folder: Path) -> AsyncIterator[Desk]:
     vault = Vault([Fernet.generate_key().decode()])
-    silence_s: list[float | None] = [1.0]
+    problems: list[str] = []
     missed: list[None] = []
     async with Storage.open(f"sqlite+aiosqlite:///{folder / 'bot.db'}", vault, utc_now) as storage:
         await storage.guilds.join(1)
@@ -81,12 +82,12 @@ async def open_desk(folder: Path) -> AsyncIterator[Desk]:
             max_body_bytes=MAX_BODY,
             stored=lambda: None,
             missed=lambda: missed.append(None),
-            gateway_silence_s=lambda: silence_s[0],
+            problems=Readiness(storage, lambda: problems).problems,
             instance="0f0f",
             now=utc_now,
         )
         async with listener.listening("127.0.0.1", 0) as port, aiohttp.ClientSession() as http:
-            yield Desk(storage, hook, f"http://127.0.0.1:{port}", http, silence_s, missed)
+            yield Desk(storage, hook, f"http://127.0.0.1:{port}", http, problems, missed)
 
 
 @pytest.fixture
@@ -237,11 +238,13 @@ async def test_storage_that_cannot_write_answers_503(
     assert len(desk.missed) == 1  # so that it is fetched from Speckle later
 
 
-async def test_healthz_answers_and_readyz_goes_by_the_gateways_sign_of_life(desk: Desk) -> None:
-    for silence_s, status in ((1.0, 200), (None, 503), (500.0, 503)):
-        desk.silence_s[0] = silence_s
-        async with desk.http.get(f"{desk.base}/readyz") as answer:
-            assert answer.status == status
+async def test_healthz_answers_and_readyz_says_what_is_the_matter(desk: Desk) -> None:
+    async with desk.http.get(f"{desk.base}/readyz") as answer:
+        assert (answer.status, await answer.json()) == (200, {"ready": True, "problems": []})
+    desk.problems.append("Discord's gateway has been silent for 500 s.")
+    async with desk.http.get(f"{desk.base}/readyz") as answer:
+        assert answer.status == 503
+        assert await answer.json() == {"ready": False, "problems": desk.problems}
     async with desk.http.get(f"{desk.base}/healthz") as answer:
         assert answer.status == 200
 

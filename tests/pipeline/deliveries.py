@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -60,7 +60,7 @@ def numbers_in(studio: Studio, channel: SandboxChannel) -> list[int]:
 
 
 async def wait_for_numbers(
-    studio: Studio, channel: SandboxChannel, numbers: range, timeout_s: float = 30.0
+    studio: Studio, channel: SandboxChannel, numbers: Iterable[int], timeout_s: float = 30.0
 ) -> None:
     """Wait until the channel shows just these, in this order."""
     wanted = list(numbers)

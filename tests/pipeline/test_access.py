@@ -4,11 +4,13 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from bot.app import App
 from bot.cogs import telling
 from bot.db.rows import Hook, PauseReason, Subscription, SubscriptionState
+from bot.db.vault import Vault
 from bot.model import PauseWhy
 from bot.pipeline import access
 from bot.sandbox import SandboxMessage
@@ -201,3 +203,26 @@ async def test_a_server_that_is_always_a_little_too_slow_is_heard_all_the_same(
         await tower.fire(range(3, 4))
         await wait_until_paused(app, studio.structure, PauseReason.ACCESS_LOST)
         assert numbers_in(studio, studio.structure) == [0, 1, 2]
+
+
+async def test_an_account_that_no_key_opens_makes_events_wait_and_pauses_nothing(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await following(app, studio, tower)
+        await the_last_yes_was(app, timedelta(hours=2))
+        async with app.storage._database.writing() as connection:
+            await connection.execute(
+                text("UPDATE accounts SET tokens_sealed = :other"),
+                {"other": Vault([Fernet.generate_key().decode()]).seal("{}", "account")},
+            )
+        assert await tower.fire(range(1, 2)) == [2]
+
+        async def waits() -> bool:
+            row = await app.storage.inbox.get(2)
+            return row is not None and "encryption keys do not open" in str(row.trace)
+
+        await until(waits)
+        assert (await subscription(app, studio)).state is SubscriptionState.ACTIVE
+        await tower.link(app.storage, studio.maren, tower.ilse, tower.token, nonce="again")
+        await wait_for_numbers(studio, studio.structure, range(2))

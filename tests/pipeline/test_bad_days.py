@@ -1,6 +1,8 @@
 """Days on which something around the bot does not work, and the bot goes on all the same."""
 
 import asyncio
+import os
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -159,6 +161,42 @@ async def refused_from(app: App, hook: Hook) -> int:
         if await post(app, hook, numbered(number)) == 503:
             return number
     raise AssertionError("the disk was never full")
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+async def test_a_database_that_was_replaced_takes_no_delivery_and_is_told(
+    in_place: bool,
+    studio: Studio,
+    start_bot: StartBot,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    path, backup = tmp_path / "bot.db", tmp_path / "backup.db"
+    async with start_bot() as app:
+        hook = await follow(app, studio, studio.structure)
+        await app.storage._database.copy_log()
+        shutil.copy(path, backup)
+        await send_numbers(app, hook, range(2))
+        await wait_for_numbers(studio, studio.structure, range(2))
+        await app.storage._database.copy_log()
+        if in_place:
+            shutil.copyfile(backup, path)
+        else:
+            shutil.copy(backup, tmp_path / "copy.db")
+            os.replace(tmp_path / "copy.db", path)
+        for number in range(2, 5):
+            assert await post(app, hook, numbered(number)) == 503
+        (problem,) = await problems_told(app)
+        assert "the bot has to be restarted" in problem
+        assert str(tmp_path) not in problem
+    for suffix in ("-wal", "-shm"):
+        path.with_name(f"bot.db{suffix}").unlink(missing_ok=True)
+    shutil.copyfile(backup, path)
+    capfd.readouterr()
+    async with start_bot() as app:
+        assert "storage.restored" in "".join(capfd.readouterr())
+        await send_numbers(app, hook, range(5, 6))
+        await wait_for_numbers(studio, studio.structure, (0, 1, 5))
 
 
 # ── the bot's own parts ───────────────────────────────────────────────────────────────────────

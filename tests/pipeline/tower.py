@@ -50,10 +50,15 @@ class Tower:
     hook: Hook | None = None
 
     async def link(
-        self, storage: Storage, member: "SandboxMember", user: User, token: str
+        self,
+        storage: Storage,
+        member: "SandboxMember",
+        user: User,
+        token: str,
+        nonce: str = "a nonce",
     ) -> Account:
         """A member's linked account."""
-        nonce = f"a nonce for {member.id}"
+        nonce = f"{nonce} for {member.id}"
         await storage.link_requests.add(nonce, member.id, self.server.url, LinkDetails())
         account = await storage.accounts.link(
             nonce, user.id, user.name, Tokens(token), frozenset(SCOPES), told=True
