@@ -69,7 +69,7 @@ async def _durable(reports: Connection) -> None:
                 max_body_bytes=25 * 1024 * 1024,
                 stored=lambda: None,
                 missed=lambda: None,
-                gateway_silence_s=lambda: 0.0,
+                discord_problems=lambda: (),
                 instance="0f0f",
                 now=utc_now,
             )

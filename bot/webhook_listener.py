@@ -38,7 +38,6 @@ LARGE_BODY_BYTES = 256 * 1024  # from here on, hashing and parsing leave the eve
 LARGE_BODIES_AT_ONCE = 4  # bounds memory: 4 × 25 MiB
 READY_WRITE_TIMEOUT_S = 3.0
 SHUTDOWN_S = 3.0  # for what is in flight when the bot stops
-GATEWAY_SILENCE_LIMIT_S = 120.0  # Discord asks for a heartbeat about every 41 s and answers each
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Take = Callable[[web.Request, bytes], Awaitable[web.Response]]
@@ -94,9 +93,8 @@ class WebhookListener:
     """Takes deliveries into the inbox and answers only after they are on disk.
 
     `stored` is called after each commit, `missed` when a delivery could not be taken and Speckle
-    was told so; `gateway_silence_s` gives the seconds since Discord was
-    last heard from, or None before the first time. `instance` is answered to who asks which bot
-    this is.
+    was told so; `discord_problems` says what keeps the bot from Discord. `instance` is answered to
+    who asks which bot this is.
     """
 
     def __init__(
@@ -107,14 +105,14 @@ class WebhookListener:
         max_body_bytes: int,
         stored: Callable[[], None],
         missed: Callable[[], None],
-        gateway_silence_s: Callable[[], float | None],
+        discord_problems: Callable[[], Sequence[str]],
         instance: str,
         now: Callable[[], datetime],
     ) -> None:
         self._storage = storage
         self._shared_hook = shared_hook
         self._stored = stored
-        self._gateway_silence_s = gateway_silence_s
+        self._discord_problems = discord_problems
         self._instance = instance
         self._now = now
         self._bad_attempts = BadAttempts()
@@ -229,10 +227,7 @@ class WebhookListener:
         return _answer(200, self._instance)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        problems = [
-            *await self._database_problems(),
-            *_gateway_problems(self._gateway_silence_s()),
-        ]
+        problems = [*await self._database_problems(), *self._discord_problems()]
         body = {"ready": not problems, "problems": problems}
         return web.json_response(body, status=503 if problems else 200)
 
@@ -245,14 +240,6 @@ class WebhookListener:
         except StorageUnavailable as error:
             return [f"The database does not take writes: {error.reason}."]
         return []
-
-
-def _gateway_problems(silence_s: float | None) -> Sequence[str]:
-    if silence_s is None:
-        return ["Discord's gateway has not been heard from since the start."]
-    if silence_s > GATEWAY_SILENCE_LIMIT_S:
-        return [f"Discord's gateway has been silent for {silence_s:.0f} s."]
-    return []
 
 
 async def _healthz(_request: web.Request) -> web.Response:

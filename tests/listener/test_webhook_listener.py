@@ -36,7 +36,7 @@ class Desk:
     hook: Hook
     base: str
     http: aiohttp.ClientSession
-    silence_s: list[float | None] = field(default_factory=lambda: [1.0])
+    problems: list[str] = field(default_factory=list)
     missed: list[None] = field(default_factory=list)
 
     async def post(
@@ -70,7 +70,7 @@ def delivery(project: str = PROJECT, server: str = SERVER, **more: Any) -> bytes
 @asynccontextmanager
 async def open_desk(folder: Path) -> AsyncIterator[Desk]:
     vault = Vault([Fernet.generate_key().decode()])
-    silence_s: list[float | None] = [1.0]
+    problems: list[str] = []
     missed: list[None] = []
     async with Storage.open(f"sqlite+aiosqlite:///{folder / 'bot.db'}", vault, utc_now) as storage:
         await storage.guilds.join(1)
@@ -81,12 +81,12 @@ async def open_desk(folder: Path) -> AsyncIterator[Desk]:
             max_body_bytes=MAX_BODY,
             stored=lambda: None,
             missed=lambda: missed.append(None),
-            gateway_silence_s=lambda: silence_s[0],
+            discord_problems=lambda: problems,
             instance="0f0f",
             now=utc_now,
         )
         async with listener.listening("127.0.0.1", 0) as port, aiohttp.ClientSession() as http:
-            yield Desk(storage, hook, f"http://127.0.0.1:{port}", http, silence_s, missed)
+            yield Desk(storage, hook, f"http://127.0.0.1:{port}", http, problems, missed)
 
 
 @pytest.fixture
@@ -238,8 +238,8 @@ async def test_storage_that_cannot_write_answers_503(
 
 
 async def test_healthz_answers_and_readyz_goes_by_the_gateways_sign_of_life(desk: Desk) -> None:
-    for silence_s, status in ((1.0, 200), (None, 503), (500.0, 503)):
-        desk.silence_s[0] = silence_s
+    for problems, status in (([], 200), (["Discord's gateway is silent."], 503)):
+        desk.problems[:] = problems
         async with desk.http.get(f"{desk.base}/readyz") as answer:
             assert answer.status == status
     async with desk.http.get(f"{desk.base}/healthz") as answer:
