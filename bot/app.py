@@ -2,17 +2,18 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
 import structlog
 
+from bot.clock_watch import ClockWatch
 from bot.cogs.link_telling import LinkTeller
 from bot.cogs.mending import Mender, webhook_description
-from bot.cogs.places import missing_there
+from bot.cogs.places import why_refused
 from bot.cogs.telling import Teller
 from bot.cogs.waiting import linked as go_on_with
 from bot.cogs.watch import DiscordWatch
@@ -21,7 +22,7 @@ from bot.database_wait import opened
 from bot.db.retention import Keep
 from bot.db.rows import Hook
 from bot.db.vault import Vault
-from bot.discord_client import SpeckleBot, use_api
+from bot.discord_client import ConnectionWaits, SpeckleBot, use_api
 from bot.discord_out import edit, send
 from bot.discord_pace import Pace
 from bot.errors import ConfigError, Problem
@@ -38,6 +39,7 @@ from bot.pipeline.fill_ins import FillIns
 from bot.pipeline.gate import Gate
 from bot.pipeline.ingest import Ingest
 from bot.pipeline.routing import Routing
+from bot.pipeline.standstill import Steps
 from bot.services.accounts import AccountService
 from bot.services.browsing import Browsing
 from bot.services.consents import Looking
@@ -73,6 +75,17 @@ class App:
     port: int
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long the bot waits for Discord; tests hand in shorter times."""
+
+    connection: ConnectionWaits = field(default_factory=ConnectionWaits)
+    steps: Steps = field(default_factory=Steps)
+
+
+DEFAULT_WAITS = Waits()
+
+
 async def run(settings: Settings) -> None:
     """Run the bot until a stop signal; a second signal ends the process at once."""
     stopping = asyncio.Event()
@@ -88,7 +101,7 @@ async def run(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[App]:
+async def running(settings: Settings, waits: Waits = DEFAULT_WAITS) -> AsyncIterator[App]:
     """The bot at work for as long as the block runs: listener, ingest, delivery, Discord.
 
     Errors: ConfigError for settings that do not work out, StorageUnavailable; an error of any part
@@ -97,13 +110,15 @@ async def running(settings: Settings) -> AsyncIterator[App]:
     vault = _vault(settings)
     async with (
         Storage.open(settings.database_url, vault, utc_now) as storage,
-        _at_work(settings, storage, vault) as app,
+        _at_work(settings, storage, vault, waits) as app,
     ):
         yield app
 
 
 @asynccontextmanager
-async def _at_work(settings: Settings, storage: Storage, vault: Vault) -> AsyncIterator[App]:
+async def _at_work(
+    settings: Settings, storage: Storage, vault: Vault, waits: Waits = DEFAULT_WAITS
+) -> AsyncIterator[App]:
     token = _required(settings)
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
@@ -119,18 +134,26 @@ async def _at_work(settings: Settings, storage: Storage, vault: Vault) -> AsyncI
         await storage.lineage.accept()
         await storage.facts.set(FIRST_KEY_FACT, vault.first_key_id)
         instance = await storage.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
-        pace = Pace(settings.delivery.requests_per_s)
+        pace = Pace(settings.delivery.requests_per_s, now=utc_now)
         with_speckle = _with_speckle(settings, storage, http, breakers, network)
-        bot, webhooks = _discord_side(settings, storage, with_speckle, instance, pace, network)
-        pipeline = _pipeline(settings, storage, with_speckle, bot, pace)
-        readiness = Readiness(storage, bot.problems)
+        bot, webhooks = _discord_side(
+            settings, storage, with_speckle, instance, pace, network, waits
+        )
+        pipeline = _pipeline(settings, storage, with_speckle, bot, pace, waits)
+
+        def discord_problems() -> Sequence[str]:
+            return [*bot.problems(), *pace.problems(), *pipeline.delivery.problems()]
+
+        readiness = Readiness(storage, discord_problems)
         await _tell_unopenable(readiness)
         listener = _listener(settings, storage, with_speckle, pipeline, readiness, instance)
+        clock = ClockWatch(storage, pace.discord_time, utc_now)
         housekeeping = Housekeeping(
             storage,
             bot.guild_service,
             _keep(settings.retention),
             timedelta(days=settings.retention.left_guild_days),
+            clock.agrees,
         )
         leading = lead(
             storage,
@@ -142,6 +165,7 @@ async def _at_work(settings: Settings, storage: Storage, vault: Vault) -> AsyncI
                 "webhooks": Mender(bot, webhooks).run,
                 "discord": partial(bot.stay_connected, token),
                 "housekeeping": housekeeping.run,
+                "clock": clock.run,
             },
         )
         try:
@@ -230,6 +254,7 @@ def _discord_side(
     instance: str,
     pace: Pace,
     network: Network,
+    waits: Waits,
 ) -> tuple[SpeckleBot, WebhookService]:
     """The client with its services; what happens to a linked account is tied to it."""
     webhooks = WebhookService(
@@ -255,7 +280,16 @@ def _discord_side(
     visibility = Visibility(speckle.gateway, asks=asks)
     looking = Looking(speckle.accounts, webhooks, visibility)
     subscribing = Subscribing(storage, subscriptions, looking, utc_now)
-    bot = SpeckleBot(storage, subscribing, subscriptions, guilds, speckle.accounts, pace, network)
+    bot = SpeckleBot(
+        storage,
+        subscribing,
+        subscriptions,
+        guilds,
+        speckle.accounts,
+        pace,
+        waits.connection,
+        network,
+    )
     speckle.accounts.linked = partial(go_on_with, bot)
     speckle.accounts.before_unlink = webhooks.let_go
     return bot, webhooks
@@ -288,18 +322,24 @@ class _Pipeline:
 
 
 def _pipeline(
-    settings: Settings, storage: Storage, speckle: _WithSpeckle, bot: SpeckleBot, pace: Pace
+    settings: Settings,
+    storage: Storage,
+    speckle: _WithSpeckle,
+    bot: SpeckleBot,
+    pace: Pace,
+    waits: Waits,
 ) -> _Pipeline:
     access = AccessCheck(storage, speckle.gateway, speckle.accounts, DiscordWatch(bot), utc_now)
     gate = Gate(storage, access, held=lambda: ingest.wake_held(), now=utc_now)
     delivery = Delivery(
         storage,
-        partial(send, bot),
-        partial(missing_there, bot),
+        partial(send, bot, discord_now=pace.discord_time.now),
+        partial(why_refused, bot),
         gate.look,
         pace,
         channels_at_once=settings.delivery.concurrency,
         now=utc_now,
+        steps=waits.steps,
     )
     editing = Editing(storage, partial(edit, bot), gate.may_see, pace, now=utc_now)
     enrichment = Enrichment(

@@ -35,6 +35,7 @@ from bot.db.schema import migrate
 from bot.db.sealed import Sealed
 from bot.db.subscriptions import Subscriptions
 from bot.db.vault import Vault
+from bot.db.waits import Waits
 
 __all__ = ["Storage", "migrate", "schema_version"]
 
@@ -74,6 +75,7 @@ class Storage:
         self.lineage = Lineage(database, self.facts)
         self.removals = Removals(database, now)
         self.retention = Retention(database, now)
+        self.waits = Waits(database, now)
         self.deliveries = Deliveries(database, now)
 
     @classmethod

@@ -3,12 +3,12 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-import aiohttp
 import discord
 import structlog
 
 from bot.cogs import webhook_wording, wording
 from bot.db.rows import Hook, SubscriptionState
+from bot.discord_outcomes import UNANSWERED
 from bot.errors import StorageUnavailable
 from bot.services.outcomes import Entry
 from bot.services.webhooks import Kept, WebhookService
@@ -61,7 +61,7 @@ class Mender:
             await self._bot.get_partial_messageable(channel_id).send(
                 line, allowed_mentions=discord.AllowedMentions.none()
             )
-        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+        except UNANSWERED as error:
             log.warning("mending.untold", hook_id=hook.id, error=type(error).__name__)
 
 

@@ -1,6 +1,7 @@
 """/notices, and the button on what the bot tells of a channel that it paused."""
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import discord
@@ -9,6 +10,8 @@ from discord.ext import commands
 
 from bot.cogs import notice_wording
 from bot.cogs.answers import Interaction, Reply, in_time, redraw, redraw_with, reply, report
+from bot.cogs.buttons import view_of
+from bot.cogs.notice_wording import Seen
 from bot.cogs.places import (
     Picked,
     audiences_in,
@@ -21,13 +24,15 @@ from bot.cogs.places import (
     guild_of,
 )
 from bot.cogs.waiting import answer
-from bot.db.rows import RIGHTS_PAUSES, Notice
+from bot.db.rows import RIGHTS_PAUSES
 from bot.services.errors import CommandRefused
 from bot.services.outcomes import LinkFirst, Resumed, ShowFirst
 from bot.services.places import Caller, Place
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
+
+MAX_WHERE = 60  # of a button's 80 characters
 
 
 class NoticesCog(commands.Cog, name="notices"):
@@ -67,11 +72,11 @@ class ResumeButton(
 ):
     """Lets a paused channel go on where it stopped, from a direct message too."""
 
-    def __init__(self, channel_id: int) -> None:
+    def __init__(self, channel_id: int, where: str = "") -> None:
         self.channel_id = channel_id
         super().__init__(
             discord.ui.Button(
-                label="Resume",
+                label=f"Resume{where}",
                 style=discord.ButtonStyle.success,
                 custom_id=f"notice:resume:{channel_id}",
             )
@@ -98,7 +103,8 @@ class ResumeButton(
             guild, caller, place = found
             resumed = await interaction.client.subscriptions.resume_channel(guild.id, caller, place)
         user_id, at = interaction.user.id, interaction.created_at
-        return Reply(embed=notice_wording.resumed_embed(resumed, user_id, at))
+        embed = notice_wording.resumed_embed(resumed, user_id, at)
+        return _in_its_place(interaction, embed, resumed)
 
 
 class AccessButton(
@@ -110,12 +116,12 @@ class AccessButton(
     *Resume* and *Take over* do the same: either way it is the presser who answers for it.
     """
 
-    def __init__(self, channel_id: int, how: str) -> None:
+    def __init__(self, channel_id: int, how: str, where: str = "") -> None:
         self.channel_id = channel_id
         take = how == "take"
         super().__init__(
             discord.ui.Button(
-                label="Take over" if take else "Resume",
+                label=f"{'Take over' if take else 'Resume'}{where}",
                 style=discord.ButtonStyle.primary if take else discord.ButtonStyle.success,
                 custom_id=f"notice:access:{how}:{channel_id}",
             )
@@ -138,7 +144,7 @@ class AccessButton(
             if isinstance(outcome, Resumed):
                 user_id, at = interaction.user.id, interaction.created_at
                 embed = notice_wording.answered_embed(outcome, user_id, at)
-                await redraw(interaction, Reply(embed=embed))
+                await redraw(interaction, _in_its_place(interaction, embed, outcome))
             else:  # others may read the notice, and the question names the project
                 await reply(interaction, await answer(interaction.client, outcome))
         except Exception as error:  # the top: discord.py would only log it
@@ -166,8 +172,46 @@ async def _there(
     return guild, caller, await fresh_place(interaction.client, guild, channel_id)
 
 
-def buttons(notice: Notice) -> tuple[discord.ui.Item[Any], ...]:
-    """What can be pressed on a notice."""
-    if notice.reason in RIGHTS_PAUSES:
-        return tuple(AccessButton(notice.channel_id, how) for how in ("resume", "take"))
-    return (ResumeButton(notice.channel_id),)
+def _in_its_place(interaction: Interaction, embed: discord.Embed, resumed: Resumed) -> Reply:
+    """The message with this in place of the channel's notice; those of others stay, with theirs."""
+    message = interaction.message
+    if message is None or len(message.embeds) <= 1:
+        return Reply(embed=embed)
+    channel_id = resumed.channel_id
+    embeds = [embed if _is_of(one, channel_id) else one for one in message.embeds]
+    left = [
+        button
+        for row in message.components
+        if isinstance(row, discord.ActionRow)
+        for button in row.children
+        if isinstance(button, discord.Button)
+        and not (button.custom_id or "").endswith(f":{channel_id}")
+    ]
+    view = view_of(*(_again(one) for one in left))
+    return Reply(message.content if left else None, embeds=embeds, view=view)
+
+
+def _again(button: discord.Button) -> discord.ui.Item[Any]:
+    """The same button; discord.py would keep a plain one in memory for ever."""
+    parts, label = (button.custom_id or "").split(":"), button.label or ""
+    where = label.removeprefix("Resume").removeprefix("Take over")
+    if parts[1] == "access":
+        return AccessButton(int(parts[-1]), parts[2], where)
+    return ResumeButton(int(parts[-1]), where)
+
+
+def _is_of(embed: discord.Embed, channel_id: int) -> bool:
+    return (embed.url or "").endswith(f"/{channel_id}")
+
+
+def buttons(seen: Sequence[Seen]) -> list[discord.ui.Item[Any]]:
+    """What can be pressed on a message of notices; several channels are told apart by name."""
+    items: list[discord.ui.Item[Any]] = []
+    for one in seen:
+        notice = one.telling.notice
+        where = "" if len(seen) == 1 else f" #{one.channel or notice.channel_id}"[:MAX_WHERE]
+        if notice.reason in RIGHTS_PAUSES:
+            items += [AccessButton(notice.channel_id, how, where) for how in ("resume", "take")]
+        else:
+            items.append(ResumeButton(notice.channel_id, where))
+    return items

@@ -20,9 +20,11 @@ from bot.cogs.places import audiences_in, caller_of, find_place, guild_id_of, he
 from bot.cogs.waiting import answer
 from bot.db.rows import SubscriptionState
 from bot.rights.decide import is_by_hand
-from bot.services.outcomes import Entry, MadeSetUp, SharedSetUp, Subscribed
+from bot.services.completion import ALL
+from bot.services.outcomes import Entry, MadeSetUp, SharedSetUp, Subscribed, SubscribeRequest
 from bot.services.places import Caller
 from bot.services.setup import SetUp
+from bot.speckle.links import Links
 
 PAGE_SIZE = 10  # of 25 that a select could hold: a page has to fit into one embed
 MAX_LABEL = 100  # characters of a select's option
@@ -277,11 +279,35 @@ async def _on_edit(interaction: Interaction, subscription_id: int, scope: Scope)
     entry = await interaction.client.subscriptions.entry(
         guild_id_of(interaction), caller_of(interaction), subscription_id
     )
+    custom_id = f"sub:filters:{subscription_id}:{scope}"
+    await interaction.response.send_modal(FiltersForm(entry, custom_id))
 
-    def changed(now: Entry, note: str) -> Reply:
-        return entry_page(now, scope, note)
 
-    await interaction.response.send_modal(FiltersForm(entry, changed))
+async def _on_filters(
+    interaction: Interaction, match: re.Match[str], typed: Mapping[str, str]
+) -> None:
+    """The form of *Edit* was sent off: change the filters and show the subscription as it is."""
+    bot, guild, caller = interaction.client, here_of(interaction), caller_of(interaction)
+
+    async def work() -> Reply:
+        entry = await bot.subscriptions.entry(guild.id, caller, int(match["id"]))
+        request = SubscribeRequest(
+            guild_id=guild.id,
+            caller=caller,
+            place=await find_place(interaction, entry.subscription.channel_id),
+            project=Links(entry.hook.server_url).project(entry.hook.project_id),
+            events=typed["events"] or ALL,
+            models=typed["models"] or ALL,
+            ignore_authors=typed["ignore_authors"] or ALL,
+            resume=False,
+            audience_of=audiences_in(guild),
+        )
+        outcome = await bot.subscribing.subscribe(request)
+        if not isinstance(outcome, Subscribed):
+            return await answer(bot, outcome)
+        return entry_page(outcome.entry, Scope.of(match), wording.edited(outcome))
+
+    await redraw(interaction, await in_time(interaction, work(), new=False))
 
 
 async def _on_remove(interaction: Interaction, subscription_id: int, scope: Scope) -> None:
@@ -372,3 +398,4 @@ HANDLERS: Mapping[Action, Handler] = {
 }
 
 PANEL_ITEMS = (PageButton, EntrySelect, ActionButton)
+PANEL_FORMS = {rf"sub:filters:(?P<id>[0-9]{{1,18}}):{SCOPE}": _on_filters}

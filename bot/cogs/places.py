@@ -2,18 +2,28 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, TypeVar
 
-import aiohttp
 import discord
 from discord import app_commands
 
 from bot.cogs.answers import Interaction
+from bot.discord_outcomes import UNANSWERED
 from bot.model import Audience
 from bot.services.errors import CommandRefused
 from bot.services.outcomes import AudienceOf
-from bot.services.places import Caller, Permission, Place, PlaceKind, check_place
+from bot.services.places import (
+    Caller,
+    Lacking,
+    NothingLacking,
+    Permission,
+    Place,
+    PlaceKind,
+    check_place,
+)
 
 Picked = app_commands.AppCommandChannel | app_commands.AppCommandThread
 """A channel option's value; it names the caller's permissions there."""
@@ -206,22 +216,47 @@ async def ask_place(client: discord.Client, guild_id: int, channel_id: int) -> P
     try:
         async with asyncio.timeout(ASK_WITHIN_S):
             return await fresh_place(client, guild, channel_id)
-    except (discord.DiscordException, aiohttp.ClientError, OSError):  # TimeoutError is an OSError
+    except UNANSWERED:
         return None
 
 
-async def missing_there(client: discord.Client, guild_id: int, channel_id: int) -> str | None:
-    """What keeps the bot from posting there and where to allow it, as a sentence for people.
-
-    None if nothing seems to be missing, or if it cannot be asked now.
-    """
+async def why_refused(
+    client: discord.Client, guild_id: int, channel_id: int
+) -> Lacking | NothingLacking | None:
+    """What keeps the bot from posting there; None if that cannot be asked now."""
     place = await ask_place(client, guild_id, channel_id)
+    if place is None:
+        return None
     try:
-        if place is not None:
-            check_place(place, "press *Resume*")
+        check_place(replace(place, silenced_until=None), "press *Resume*")
     except CommandRefused as refused:
-        return refused.message
-    return None
+        return Lacking(refused.message)
+    return NothingLacking(place.silenced_until or await _ask_silence(client, guild_id))
+
+
+async def _ask_silence(client: discord.Client, guild_id: int) -> datetime | None:
+    """Until when the bot is in time-out, as Discord has it at this moment."""
+    guild = client.get_guild(guild_id)
+    if guild is None or client.user is None:
+        return None
+    try:
+        async with asyncio.timeout(ASK_WITHIN_S):
+            return _silenced_until(await guild.fetch_member(client.user.id))
+    except UNANSWERED:
+        return None
+
+
+def _silenced_until(me: discord.Member) -> datetime | None:
+    return me.timed_out_until if me.is_timed_out() else None
+
+
+def _as_without_silence(me: discord.Member) -> discord.Member:
+    """discord.py takes a time-out for missing permissions, which are there all the same."""
+    if me.timed_out_until is None:
+        return me
+    heard = copy(me)
+    heard.timed_out_until = None
+    return heard
 
 
 def _gone(channel_id: int) -> Place:
@@ -243,7 +278,7 @@ def _place(
     settings: discord.abc.GuildChannel | discord.Thread | None = None,
 ) -> Place:
     """`settings` is the channel whose permissions count, where that is known better."""
-    granted = raw_permissions(settings or channel, guild.me)
+    granted = raw_permissions(settings or channel, _as_without_silence(guild.me))
     thread = channel if isinstance(channel, discord.Thread) else None
     return Place(
         channel.id,
@@ -256,6 +291,7 @@ def _place(
         or thread.me is not None
         or guild.get_thread(thread.id) is not None,
         audience=audience_of(channel, guild, settings),
+        silenced_until=_silenced_until(guild.me),
     )
 
 

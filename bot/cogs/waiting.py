@@ -6,11 +6,10 @@ when it goes on.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
-import aiohttp
 import discord
 import structlog
 
@@ -21,6 +20,7 @@ from bot.cogs.buttons import view_of
 from bot.cogs.later import answer_to, tell_later
 from bot.cogs.places import audiences_in, caller_in, fresh_place, guild_of, member_caller
 from bot.db.rows import Account
+from bot.discord_outcomes import UNANSWERED, outcome_of
 from bot.model import Audience
 from bot.services.errors import CommandRefused
 from bot.services.outcomes import Change, LinkFirst, ShowFirst, Subscribed, SubscribeRequest
@@ -78,11 +78,10 @@ class WayButton(
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Go on, and show what came of it in place of the question."""
-        await redraw_with(interaction, self._go_on(interaction))
+        await _once(interaction, self.token, self._go_on)
 
-    async def _go_on(self, interaction: Interaction) -> Reply:
+    async def _go_on(self, interaction: Interaction, command: Mapping[str, Any]) -> Reply:
         bot = interaction.client
-        command = await bot.subscribing.take_up(interaction.user.id, self.token)
         if self.way is Way.CANCEL:
             return Reply(webhook_wording.NOT_SHOWN)
         if self.way is Way.LINK:
@@ -125,17 +124,29 @@ class LeaveOutSelect(
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Ask again, with the channels that are chosen now."""
-        await redraw_with(interaction, self._ask_again(interaction))
+        await _once(interaction, self.token, self._ask_again)
 
-    async def _ask_again(self, interaction: Interaction) -> Reply:
+    async def _ask_again(self, interaction: Interaction, command: Mapping[str, Any]) -> Reply:
         bot = interaction.client
-        command = (await bot.subscribing.look_up(interaction.user.id, self.token)).details.waiting
         caller = await caller_in(interaction, guild_of(bot, command["guild"]))
         chosen = {int(value) for value in self.item.values}
         left_out = [channel for channel in _named(command) if channel not in chosen]
-        said = await carry_out(bot, caller, {**command, "left_out": left_out})
-        await bot.subscribing.take_up(interaction.user.id, self.token)
-        return said
+        return await carry_out(bot, caller, {**command, "left_out": left_out})
+
+
+async def _once(
+    interaction: Interaction,
+    token: str,
+    go_on: Callable[[Interaction, Mapping[str, Any]], Awaitable[Reply]],
+) -> None:
+    """Go on with a command that was put aside, which is done with once that is done and shown."""
+    subscribing = interaction.client.subscribing
+
+    async def work() -> Reply:
+        async with subscribing.taken_up(interaction.user.id, token) as command:
+            return await go_on(interaction, command)
+
+    await redraw_with(interaction, work(), lambda: subscribing.put_back(token))
 
 
 def _named(command: Mapping[str, Any]) -> list[int]:
@@ -247,9 +258,8 @@ async def _announce(bot: "SpeckleBot", outcome: Subscribed) -> str | None:
         await channel.send(
             wording.public_line(outcome.entry), allowed_mentions=discord.AllowedMentions.none()
         )
-    except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-        reason = getattr(error, "text", "") or type(error).__name__
-        return wording.not_announced(channel_id, reason)
+    except UNANSWERED as error:
+        return wording.not_announced(channel_id, outcome_of(error))
     return None
 
 

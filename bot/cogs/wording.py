@@ -18,6 +18,7 @@ from bot.db.rows import (
     Subscription,
     SubscriptionState,
 )
+from bot.discord_outcomes import ChannelClosed, Trouble
 from bot.services.outcomes import (
     Change,
     Entry,
@@ -35,6 +36,7 @@ MAX_FILTERS = 300
 MAX_LISTED_NAME = 60
 MAX_LISTED_FILTERS = 100
 MAX_DESCRIPTION = 4096
+MAX_REASON = 200
 
 PAUSES = {
     PauseReason.MEMBER: "paused by {by}",
@@ -42,6 +44,7 @@ PAUSES = {
     PauseReason.CHANNEL_GONE: "paused: the channel is gone",
     PauseReason.NO_PERMISSION: "paused: the bot may not post there",
     PauseReason.THREAD_CLOSED: "paused: the thread is closed",
+    PauseReason.SILENCED: "paused: Discord does not let the bot post there for now",
     PauseReason.ACCESS_LOST: "paused: {why}",
     PauseReason.ASK_AGAIN: "paused: {why}",
 }
@@ -54,6 +57,8 @@ REMEDIES = {
     "*Attach Files* in it, then press *Resume*. New cards are kept until then.",
     PauseReason.THREAD_CLOSED: "Open the thread again, then press *Resume*. New cards are kept "
     "until then.",
+    PauseReason.SILENCED: "The bot tries again by itself. If a moderator has ended its time-out, "
+    "press *Resume* to go on at once. New cards are kept until then.",
     PauseReason.ACCESS_LOST: WHAT_NEXT,
     PauseReason.ASK_AGAIN: WHAT_NEXT,
 }
@@ -393,13 +398,16 @@ def entry_embed(entry: Entry, note: str | None = None) -> discord.Embed:
     return embed
 
 
-def not_announced(channel_id: int, reason: str) -> str:
+def not_announced(channel_id: int, trouble: Trouble) -> str:
     """What the caller reads when the public line could not be posted."""
-    why = escape_name(shorten_plain(one_line(reason), MAX_NAME))
-    return (
+    why = escape_name(shorten_plain(one_line(trouble.reason), MAX_REASON))
+    told = (
         f"The subscription stands, but Discord did not let the bot say so in <#{channel_id}> "
-        f"({why}). Events may not get through either: check the bot's permissions in that channel."
+        f"({why})."
     )
+    if isinstance(trouble, ChannelClosed):
+        return f"{told} Events may not get through either: check the bot's permissions there."
+    return f"{told} Events are tried again until they get through."
 
 
 ASK_OR_AGAIN = (

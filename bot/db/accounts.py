@@ -362,6 +362,13 @@ class LinkRequests:
             result = await connection.execute(change.values(used_at=self._now()))
         return result.rowcount == 1
 
+    async def set_used(self, nonce: str, *, used: bool) -> None:
+        """Note that what waited in a request is done; not `used`: it may be done once more."""
+        values = {"used_at": self._now() if used else None}
+        this = link_requests.c.nonce_digest == _digest(nonce)
+        async with self._database.writing() as connection:
+            await connection.execute(update(link_requests).where(this).values(values))
+
     async def got(self, nonce: str, tokens: Tokens) -> None:
         """Note what the request's code, which works once, was exchanged for."""
         async with self._database.writing() as connection:

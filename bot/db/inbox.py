@@ -1,5 +1,7 @@
 """The inbox: every verified delivery, from the 202 to the cards that it became."""
 
+import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,7 +38,9 @@ Body = tuple[str, str]  # digest and lane
 # By id, so that the latest of several twins is the one that is kept below.
 BODIES = select(inbox.c.digest, inbox.c.lane, inbox.c.received_at, inbox.c.id)
 # "+ 0", as SQLite would else read all rows in the order of their ids, to be spared the sorting.
-RECENT = BODIES.where(inbox.c.received_at > bindparam("since")).order_by(inbox.c.id + 0)
+RECENT = BODIES.where(
+    inbox.c.received_at > bindparam("since"), inbox.c.received_at < bindparam("until")
+).order_by(inbox.c.id + 0)
 RECENT_OF_THESE = RECENT.where(inbox.c.digest.in_(bindparam("digests", expanding=True)))
 AFTER = BODIES.where(inbox.c.id > bindparam("last_id")).order_by(inbox.c.id)
 LOCK_DIGESTS = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
@@ -53,7 +57,12 @@ class _Kept:
 class Inbox:
     """Takes deliveries in, many in one commit, and gives them out in order, one lane at a time."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        now: Callable[[], datetime],
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
         self._now = now
         self._puts = Batcher[NewInbox, InboxReceipt | StorageUnavailable](
@@ -63,6 +72,11 @@ class Inbox:
         # look-up in an index: what another process put there has a higher id than all of these.
         self._recent: dict[Body, _Kept] = {}
         self._last_id: int | None = None
+        # When commits were made, by a clock that nobody sets, and the last id of each. Rows up to
+        # `_old_id` came more than a minute ago, whatever their times say.
+        self._seconds = seconds
+        self._commits: deque[tuple[float, int]] = deque()
+        self._old_id = 0
 
     async def close(self) -> None:
         """Wait until all that was put is committed."""
@@ -71,7 +85,9 @@ class Inbox:
     async def put(self, new: NewInbox) -> InboxReceipt:
         """Keep a delivery; returns after it is committed and synced.
 
-        The same digest in the same lane within 60 s is a duplicate and is not kept again.
+        The same digest in the same lane within 60 s is a duplicate and is not kept again. After
+        the machine's clock was set, one may be kept again, but nothing is taken for a duplicate of
+        what came long ago.
         Errors: StorageUnavailable, within PUT_WITHIN_S; if the write was under way by then, it may
         be kept all the same.
         """
@@ -209,6 +225,8 @@ class Inbox:
         places, fresh = await self._database.write_at_once(
             lambda connection: self._keep(connection, items)
         )
+        if fresh:
+            self._commits.append((self._seconds(), max(place.id for place in fresh.values())))
         if self._database.is_sqlite:
             self._remember(fresh)
         return [InboxReceipt(place.id, duplicate) for place, duplicate in places]
@@ -217,6 +235,7 @@ class Inbox:
         self, connection: Connection, items: Sequence[NewInbox]
     ) -> tuple[Sequence[tuple[_Kept, bool]], dict[Body, _Kept]]:
         """Where each item stands and whether it stood there already; the places that are new."""
+        self._forget_old()
         kept = self._earlier(connection, items)
         places: list[tuple[_Kept, bool]] = []
         fresh: dict[Body, _Kept] = {}
@@ -224,7 +243,7 @@ class Inbox:
         for item in items:
             body = (item.digest, item.lane)
             place = fresh.get(body) or kept.get(body)
-            if place is not None and item.received_at - place.received_at < DUPLICATE_WITHIN:
+            if place is not None and self._is_recent(place, item):
                 places.append((place, True))
                 continue
             place = fresh[body] = _Kept(item.received_at)
@@ -238,26 +257,35 @@ class Inbox:
 
     def _earlier(self, connection: Connection, items: Sequence[NewInbox]) -> Mapping[Body, _Kept]:
         """The latest rows of the last minute, by body: those of these bodies at least."""
-        since = min(item.received_at for item in items) - DUPLICATE_WITHIN
+        times = [item.received_at for item in items]
+        # On both sides: what came before the clock was set back has a time that is yet to come.
+        window = {"since": min(times) - DUPLICATE_WITHIN, "until": max(times) + DUPLICATE_WITHIN}
         if not self._database.is_sqlite:
             lock_keys(connection, {item.digest for item in items})
             digests = list({item.digest for item in items})
-            return _kept(connection.execute(RECENT_OF_THESE, {"since": since, "digests": digests}))
+            return _kept(connection.execute(RECENT_OF_THESE, {**window, "digests": digests}))
         if self._last_id is None:
-            self._remember(_kept(connection.execute(RECENT, {"since": since})))
+            self._remember(_kept(connection.execute(RECENT, window)))
         else:
             self._remember(_kept(connection.execute(AFTER, {"last_id": self._last_id})))
-            self._forget_before(since)
         return self._recent
+
+    def _is_recent(self, place: _Kept, item: NewInbox) -> bool:
+        """Whether what was kept came within the last minute; a place that is new has no id yet."""
+        apart = abs(item.received_at - place.received_at)
+        return apart < DUPLICATE_WITHIN and not 0 < place.id <= self._old_id
 
     def _remember(self, kept: dict[Body, _Kept]) -> None:
         if kept:
             self._recent.update(kept)
             self._last_id = next(reversed(kept.values())).id
 
-    def _forget_before(self, oldest: datetime) -> None:
+    def _forget_old(self) -> None:
+        oldest = self._seconds() - DUPLICATE_WITHIN.total_seconds()
+        while self._commits and self._commits[0][0] <= oldest:
+            self._old_id = self._commits.popleft()[1]
         recent = self._recent
-        while recent and recent[body := next(iter(recent))].received_at < oldest:
+        while recent and recent[body := next(iter(recent))].id <= self._old_id:
             del recent[body]
 
 

@@ -33,9 +33,9 @@ class Notices:
             rows = (await connection.execute(statement)).mappings().all()
         return [Notice(**{**row, "reason": PauseReason(row["reason"])}) for row in rows]
 
-    async def settle(self, notice_id: int) -> None:
-        """A notice is told, or given up: it never comes again."""
-        statement = update(notices).where(notices.c.id == notice_id).values(next_try_at=None)
+    async def settle(self, *notice_ids: int) -> None:
+        """Notices are told, or given up: they never come again."""
+        statement = update(notices).where(notices.c.id.in_(notice_ids)).values(next_try_at=None)
         async with self._database.writing() as connection:
             await connection.execute(statement)
 

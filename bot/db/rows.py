@@ -44,13 +44,19 @@ class PauseReason(StrEnum):
     CHANNEL_GONE = "channel_gone"
     NO_PERMISSION = "no_permission"
     THREAD_CLOSED = "thread_closed"
+    SILENCED = "silenced"  # Discord refuses although every permission is there; ends by itself
     ACCESS_LOST = "access_lost"
     ASK_AGAIN = "ask_again"  # something is wider than the answer that was given
 
 
 # Paused because Discord did not take the cards: they are kept, new ones too, until it is resumed.
 DELIVERY_PAUSES = frozenset(
-    {PauseReason.CHANNEL_GONE, PauseReason.NO_PERMISSION, PauseReason.THREAD_CLOSED}
+    {
+        PauseReason.CHANNEL_GONE,
+        PauseReason.NO_PERMISSION,
+        PauseReason.THREAD_CLOSED,
+        PauseReason.SILENCED,
+    }
 )
 
 

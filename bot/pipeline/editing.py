@@ -9,7 +9,7 @@ import structlog
 
 from bot.cards.card import Card
 from bot.db.rows import CardForm, Edit
-from bot.discord_out import BotClosed, ChannelClosed, Later, Outcome, Refused, Sent
+from bot.discord_outcomes import BotClosed, ChannelClosed, Later, Outcome, Refused, Sent
 from bot.discord_pace import Pace
 from bot.pipeline.batching import card_of
 from bot.pipeline.lanes import LaneRunner
@@ -96,21 +96,26 @@ class Editing:
             case Sent():
                 await self._storage.edits.done(edit)
                 log.info("edits.done", channel_id=edit.channel_id, message_id=edit.message_id)
-            case Later(reason, retry_in_s):
-                await self._later(edit, reason, retry_in_s)
-            case BotClosed(reason):  # the next new card finds that out, and says so
-                await self._later(edit, reason, RETRY_S[-1])
+            case Later(_, retry_in_s) if retry_in_s is not None:  # nothing has failed
+                await self._postpone(edit, retry_in_s, counted=False)
+            case Later(reason):
+                await self._later(edit, reason)
+            case BotClosed():  # the next new card finds that out, and says so
+                await self._postpone(edit, RETRY_S[-1], counted=False)
             case Refused(reason) | ChannelClosed(_, reason):
                 await self._give_up(edit, reason)
             case _:
                 assert_never(outcome)
 
-    async def _later(self, edit: Edit, reason: str, retry_in_s: float | None) -> None:
+    async def _later(self, edit: Edit, reason: str) -> None:
         if edit.attempts >= len(RETRY_S):
             await self._give_up(edit, reason)
             return
-        wait_s = RETRY_S[edit.attempts] if retry_in_s is None else retry_in_s
-        await self._storage.edits.postpone(edit, self._now() + timedelta(seconds=wait_s))
+        await self._postpone(edit, RETRY_S[edit.attempts], counted=True)
+
+    async def _postpone(self, edit: Edit, wait_s: float, *, counted: bool) -> None:
+        until = self._now() + timedelta(seconds=wait_s)
+        await self._storage.edits.postpone(edit, until, counted=counted)
 
     async def _give_up(self, edit: Edit, reason: str) -> None:
         await self._storage.edits.done(edit)

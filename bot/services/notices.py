@@ -1,6 +1,6 @@
 """Whom the bot has yet to tell that it paused what they set up, and for how long it tries."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,7 +10,8 @@ from bot.services.outcomes import Entry
 from bot.services.subscriptions import is_blocked
 from bot.storage import Storage
 
-AT_ONCE = 20  # notices a look; more wait for the next
+AT_ONCE = 50  # notices a look; more wait for the next
+IN_ONE_MESSAGE = 10  # as many as Discord takes embeds
 RETRY_S = (60.0, 300.0, 1800.0, 3600.0)  # then hourly
 GIVE_UP_AFTER = timedelta(hours=48)  # by then `/subscriptions` has told whoever missed the cards
 
@@ -27,6 +28,17 @@ class Telling:
     entries: tuple[Entry, ...]
     cards: int
     notice_channel_id: int | None
+
+
+def together(notices: Iterable[Notice]) -> list[list[Notice]]:
+    """Those that go to one person in one message: of one guild, up to IN_ONE_MESSAGE."""
+    groups: dict[tuple[int, int], list[list[Notice]]] = {}
+    for notice in sorted(notices, key=lambda one: one.id):
+        of_person = groups.setdefault((notice.guild_id, notice.user_id), [[]])
+        if len(of_person[-1]) == IN_ONE_MESSAGE:
+            of_person.append([])
+        of_person[-1].append(notice)
+    return [group for of_person in groups.values() for group in of_person]
 
 
 class NoticeService:
@@ -67,14 +79,14 @@ class NoticeService:
         is_paused = is_paused_for_rights if notice.reason in RIGHTS_PAUSES else is_blocked
         return [one for one in there if one.created_by == notice.user_id and is_paused(one)]
 
-    async def settle(self, notice: Notice) -> None:
-        """It is told, or nobody can be told: it does not come again."""
-        await self._storage.notices.settle(notice.id)
+    async def settle(self, notices: Sequence[Notice]) -> None:
+        """They are told, or nobody can be told: they do not come again."""
+        await self._storage.notices.settle(*(one.id for one in notices))
 
     async def failed(self, notice: Notice) -> float | None:
         """It could not be told now: seconds until the next try, None if this was the last."""
         if self._now() - notice.created_at >= GIVE_UP_AFTER:
-            await self.settle(notice)
+            await self.settle([notice])
             return None
         wait_s = RETRY_S[min(notice.attempts, len(RETRY_S) - 1)]
         await self._storage.notices.postpone(notice.id, self._now() + timedelta(seconds=wait_s))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from bot.model import Audience
@@ -51,6 +52,21 @@ class Place:
     locked: bool = False
     bot_in_thread: bool = True
     audience: Audience | None = None
+    silenced_until: datetime | None = None  # by a moderator's time-out; the rest is as without it
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """What keeps the bot from posting somewhere and how to change that, as text for people."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NothingLacking:
+    """The bot may post there, as far as permissions say; `silenced_until` if it is in time-out."""
+
+    silenced_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +154,31 @@ def check_place(place: Place, again: str) -> None:
             f"adds it, then {again}."
         )
     _check_open(place, where, again)
+    if place.silenced_until is not None:
+        raise CommandRefused(
+            f"A moderator put the bot in time-out until {_moment(place.silenced_until)}, so it "
+            f"cannot post in {where}. Ask somebody who may moderate members to end that, or wait, "
+            f"then {again}."
+        )
+
+
+def silence_text(until: datetime | None) -> str:
+    """Why Discord refuses a bot that has all it needs, and what ends that."""
+    if until is not None:
+        return (
+            f"A moderator put the bot in time-out until {_moment(until)}. Then it goes on by "
+            "itself; somebody who may moderate members can end the time-out before."
+        )
+    return (
+        "It has every permission that it needs there, and Discord refuses its messages all the "
+        "same. Look at whether a moderator put the bot in time-out, and end that. The bot tries "
+        "again by itself, and goes on once Discord lets it."
+    )
+
+
+def _moment(at: datetime) -> str:
+    """A time that each reader's Discord shows in their own zone."""
+    return f"<t:{int(at.timestamp())}:f>"
 
 
 def missing_in(place: Place) -> list[Permission]:

@@ -2,7 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -73,6 +74,7 @@ class Subscribing:
         self._served_guilds = subscriptions.served_guilds
         self._looking = looking
         self._now = now
+        self._in_hand: set[str] = set()  # tokens of commands that are being done
         # Two owners at once are to make one webhook. Speckle is asked while one of these is held,
         # so each project of a guild has its own.
         self._projects: WeakValueDictionary[tuple[int, str, str], asyncio.Lock] = (
@@ -323,7 +325,7 @@ class Subscribing:
         Errors: CommandRefused for what is over, or another person's.
         """
         request = await self._storage.link_requests.get(token)
-        if request is None or request.server_url != NO_SERVER:
+        if request is None or request.server_url != NO_SERVER or request.used_at is not None:
             raise _over()
         if request.discord_user_id != user_id:
             raise CommandRefused(
@@ -332,15 +334,26 @@ class Subscribing:
             )
         return request
 
-    async def take_up(self, user_id: int, token: str) -> Mapping[str, Any]:
-        """The command that this person put aside; it can be taken up once.
+    @asynccontextmanager
+    async def taken_up(self, user_id: int, token: str) -> AsyncIterator[Mapping[str, Any]]:
+        """The command that this person put aside; while the block runs, nobody else gets it.
 
-        Errors: CommandRefused for one that is over, or another person's.
+        It is done with once the block has ended well: what fails can be tried again.
+        Errors: CommandRefused for one that is over, in hand already, or another person's.
         """
-        request = await self.look_up(user_id, token)
-        if not await self._storage.link_requests.delete(request.nonce_digest):
-            raise _over()  # pressed twice
-        return request.details.waiting
+        if token in self._in_hand:
+            raise CommandRefused("That is being done already. Wait for its answer.")
+        self._in_hand.add(token)
+        try:
+            request = await self.look_up(user_id, token)
+            yield request.details.waiting
+            await self._storage.link_requests.set_used(token, used=True)
+        finally:
+            self._in_hand.discard(token)
+
+    async def put_back(self, token: str) -> None:
+        """Let a command be taken up once more: its caller was not shown what came of it."""
+        await self._storage.link_requests.set_used(token, used=False)
 
 
 def _over() -> CommandRefused:

@@ -22,7 +22,7 @@ from bot.db.rows import (
     Routed,
 )
 from bot.db.vault import Vault
-from bot.discord_out import Later, Outcome, Sent
+from bot.discord_outcomes import Later, Outcome, Sent
 from bot.discord_pace import Pace
 from bot.pipeline.delivery import Delivery, Send
 from bot.speckle.events import EventKind

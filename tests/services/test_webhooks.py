@@ -284,8 +284,12 @@ async def test_a_command_that_waits_is_taken_up_once_however_often_it_is_pressed
 ) -> None:
     subscribing = office.services.subscribing
     token = await subscribing.put_aside(MAREN, {"project": office.link})
-    presses = (subscribing.take_up(MAREN, token) for _ in range(3))
-    done = await asyncio.gather(*presses, return_exceptions=True)
+
+    async def press() -> None:
+        async with subscribing.taken_up(MAREN, token):
+            await asyncio.sleep(0)
+
+    done = await asyncio.gather(*(press() for _ in range(3)), return_exceptions=True)
     assert sum(not isinstance(one, Exception) for one in done) == 1
     assert sum(isinstance(one, CommandRefused) for one in done) == 2
 
