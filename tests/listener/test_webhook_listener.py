@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from bot.db.rows import Hook, HookKind, InboxRow
 from bot.db.vault import Vault
 from bot.errors import StorageUnavailable
+from bot.http_server import BadAttempts
 from bot.speckle.signature import sign
 from bot.storage import Storage, utc_now
-from bot.webhook_listener import REFUSED, BadAttempts, SharedHook, WebhookListener
+from bot.webhook_listener import REFUSED, SharedHook, WebhookListener
 
 SERVER = "https://app.speckle.systems"
 PROJECT = "5f0c9a41b7"
