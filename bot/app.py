@@ -308,6 +308,7 @@ def _listener(
         gateway_silence_s=bot.gateway_silence_s,
         instance=instance,
         now=utc_now,
+        public_url=settings.public_url,
     )
     if settings.public_url is not None:
         LinkPages(speckle.accounts, settings.public_url).add_to(listener.app)

@@ -7,12 +7,10 @@ else: what the event means is found out later (pipeline/ingest.py).
 
 import asyncio
 import hashlib
-import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -20,7 +18,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from bot.db.rows import Hook, HookState, NewInbox
+from bot.db.rows import NewInbox
 from bot.errors import (
     ConfigError,
     HookGone,
@@ -29,12 +27,23 @@ from bot.errors import (
     SealError,
     StorageUnavailable,
 )
-from bot.http_server import BadAttempts, Bodies, Limits, PublicPath, bind, serving
+from bot.http_server import (
+    BELOW_PUBLIC_PATH,
+    BadAttempts,
+    Bodies,
+    Limits,
+    PublicPath,
+    bind,
+    serving,
+)
 from bot.services.reach import INSTANCE_PATH
 from bot.speckle.payloads import event_name_of, project_id_of, read_envelope, server_url_of
 from bot.speckle.raw_json import find_inner_text
 from bot.speckle.signature import is_signed
 from bot.storage import Storage
+from bot.webhook_recipients import Find, OperatorsHook, OwnHook, Recipient, SharedHook, Signed
+
+__all__ = ["REFUSED", "SharedHook", "WebhookListener"]
 
 log = structlog.get_logger()
 
@@ -42,86 +51,8 @@ LARGE_BODY_BYTES: Final = 64 * 1024  # from here on, hashing and parsing leave t
 HUGE_BODY_BYTES: Final = 4 * 1024 * 1024  # recorded bodies with a screenshot have 2 MB
 READY_WRITE_TIMEOUT_S = 3.0
 GATEWAY_SILENCE_LIMIT_S = 120.0  # Discord asks for a heartbeat about every 41 s and answers each
-KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)  # anything else is no key of ours
 
 REFUSED = "The webhook's address or signature is wrong. Compare both with the bot's set-up message."
-
-
-@dataclass(frozen=True, slots=True)
-class SharedHook:
-    """The operator's own hook at `POST /webhook`, for the guilds of one organisation."""
-
-    secret: str = field(repr=False)
-    servers: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Signed:
-    """What the listener has to know of a delivery whose signature holds."""
-
-    project_id: str
-    server_url: str | None
-    digest: str
-
-
-class _Address:
-    """Where a delivery was sent: whose secrets sign it, and what is asked of it then."""
-
-    secrets: Sequence[str]
-    hook_id: int | None = None
-
-    def refusal(self, signed: _Signed) -> web.Response | None:
-        """The answer to a signed delivery that is not taken, None for one that is."""
-        raise NotImplementedError
-
-    def lane(self, signed: _Signed) -> str:
-        """The lane in which its events keep their order."""
-        raise NotImplementedError
-
-
-class _Own(_Address):
-    """A guild's own hook."""
-
-    def __init__(self, hook: Hook) -> None:
-        self._hook = hook
-        self.secrets, self.hook_id = hook.secrets, hook.id
-
-    def refusal(self, signed: _Signed) -> web.Response | None:
-        if signed.project_id != self._hook.project_id:
-            log.warning("webhook.other_project", hook_id=self.hook_id)
-            return _answer(403, "This webhook belongs to another project. Make one for this one.")
-        if self._hook.state is HookState.CLOSED:
-            log.info("webhook.closed", hook_id=self.hook_id)
-            return _answer(
-                410, "The bot has left the Discord server of this webhook. Remove it, or come back."
-            )
-        return None
-
-    def lane(self, signed: _Signed) -> str:
-        return f"hook:{self.hook_id}"
-
-
-class _Shared(_Address):
-    """The operator's own hook."""
-
-    def __init__(self, shared: SharedHook) -> None:
-        self.secrets, self._servers = (shared.secret,), shared.servers
-
-    async def found(self) -> _Address:
-        """Itself: it is not looked up."""
-        return self
-
-    def refusal(self, signed: _Signed) -> web.Response | None:
-        if signed.server_url in self._servers:
-            return None
-        log.warning("webhook.server_not_allowed")
-        return _answer(403, "This Speckle server is not among the bot's SPECKLE_SERVERS.")
-
-    def lane(self, signed: _Signed) -> str:
-        return f"shared:{signed.server_url}:{signed.project_id}"
-
-
-Find = Callable[[], Awaitable[_Address | None]]
 
 
 class WebhookListener:
@@ -169,7 +100,7 @@ class WebhookListener:
         self.app.router.add_get("/healthz", self._healthz)
         self.app.router.add_get("/readyz", self._readyz)
         if shared_hook is not None:
-            shared = _Shared(shared_hook)
+            shared = OperatorsHook(shared_hook)
             self.app.router.add_post("/webhook", partial(self._deliver, shared.found))
 
     @asynccontextmanager
@@ -198,9 +129,10 @@ class WebhookListener:
     async def _own_hook(self, request: web.Request) -> web.StreamResponse:
         return await self._deliver(partial(self._of_key, request.match_info["key"]), request)
 
-    async def _of_key(self, key: str) -> _Address | None:
-        hook = await self._storage.hooks.by_key(key) if KEY.fullmatch(key) else None
-        return None if hook is None else _Own(hook)
+    async def _of_key(self, key: str) -> Recipient | None:
+        is_text = key.isascii() and key.isprintable()  # what a database takes, and ours is
+        hook = await self._storage.hooks.by_key(key) if is_text else None
+        return None if hook is None else OwnHook(hook)
 
     async def _deliver(self, find: Find, request: web.Request) -> web.StreamResponse:
         """Take a delivery, and answer with what Speckle's history is to keep of it.
@@ -225,18 +157,18 @@ class WebhookListener:
         The body is let go of before anybody is made to wait.
         """
         async with self._bodies.body_of(request, self._max_body_bytes) as body:
-            address = await self._found(find)
-            wanted = self._nobodys_secrets if address is None else address.secrets
+            recipient = await self._found(find)
+            wanted = self._nobodys_secrets if recipient is None else recipient.secrets
             async with self._turn(len(body)):
                 try:
                     signed = await _signed(body, _signature(request), wanted)
                 except NotADelivery as error:
-                    return _no_delivery(error, address)
-                if signed is None or address is None:
+                    return _no_delivery(error, recipient)
+                if signed is None or recipient is None:
                     return None
-                return address.refusal(signed) or await self._commit(address, signed, body)
+                return recipient.refusal(signed) or await self._commit(recipient, signed, body)
 
-    async def _found(self, find: Find) -> _Address | None:
+    async def _found(self, find: Find) -> Recipient | None:
         try:
             return await find()
         except StorageUnavailable:
@@ -256,10 +188,10 @@ class WebhookListener:
             return nullcontext()
         return self._huge if size > HUGE_BODY_BYTES else self._large
 
-    async def _commit(self, address: _Address, signed: _Signed, body: bytes) -> web.Response:
+    async def _commit(self, recipient: Recipient, signed: Signed, body: bytes) -> web.Response:
         new = NewInbox(
-            hook_id=address.hook_id,
-            lane=address.lane(signed),
+            hook_id=recipient.hook_id,
+            lane=recipient.lane(signed),
             project_id=signed.project_id,
             server_url=signed.server_url,
             digest=signed.digest,
@@ -288,7 +220,7 @@ class WebhookListener:
     async def _healthz(self, request: web.Request) -> web.Response:
         """Whether the bot is there, and how the reverse proxy in front of it treats the path."""
         kept = self._public_path.was_kept(request)
-        return _answer(200, f"Alive, below {self._public_path.prefix}." if kept else "Alive.")
+        return _answer(200, f"Alive.{BELOW_PUBLIC_PATH}" if kept else "Alive.")
 
     async def _instance_id(self, _request: web.Request) -> web.Response:
         """Which bot this is, so that it finds out whether PUBLIC_URL leads to itself."""
@@ -326,7 +258,7 @@ def _signature(request: web.Request) -> bytes:
     return request.headers.get("X-WEBHOOK-SIGNATURE", "").encode("utf-8", "surrogateescape")
 
 
-async def _signed(body: bytes, signature: bytes, secrets: Sequence[str]) -> _Signed | None:
+async def _signed(body: bytes, signature: bytes, secrets: Sequence[str]) -> Signed | None:
     """What is in the body if one of the secrets signed it, else None.
 
     Errors: NotADelivery for a signed body that is no delivery.
@@ -336,7 +268,7 @@ async def _signed(body: bytes, signature: bytes, secrets: Sequence[str]) -> _Sig
     return _read(body, signature, secrets)
 
 
-def _read(body: bytes, signature: bytes, secrets: Sequence[str]) -> _Signed | None:
+def _read(body: bytes, signature: bytes, secrets: Sequence[str]) -> Signed | None:
     """The same at once. Nothing is parsed, nor does its size matter, before a signature holds."""
     if not is_signed((body,), signature, secrets):
         text = find_inner_text(body)
@@ -344,13 +276,13 @@ def _read(body: bytes, signature: bytes, secrets: Sequence[str]) -> _Signed | No
             return None
     envelope = read_envelope(body)
     event_name_of(envelope)  # a body without one is no delivery, and is refused while it can be
-    return _Signed(
+    return Signed(
         project_id_of(envelope), server_url_of(envelope), hashlib.sha256(body).hexdigest()
     )
 
 
-def _no_delivery(error: NotADelivery, address: _Address | None) -> web.Response:
-    hook_id = None if address is None else address.hook_id
+def _no_delivery(error: NotADelivery, recipient: Recipient | None) -> web.Response:
+    hook_id = None if recipient is None else recipient.hook_id
     log.warning("webhook.no_delivery", hook_id=hook_id, reason=error.reason)
     return _answer(400, f"This is not a Speckle webhook delivery: {error.reason}.")
 

@@ -7,8 +7,8 @@ connections may stay, how many bytes wait for a signature, and what is said of w
 from bot.http_server.bad_attempts import BadAttempts
 from bot.http_server.bodies import Bodies
 from bot.http_server.limits import Limits
-from bot.http_server.paths import PublicPath
+from bot.http_server.paths import BELOW_PUBLIC_PATH, PublicPath
 from bot.http_server.server import serving
 from bot.http_server.sockets import bind
 
-__all__ = ["BadAttempts", "Bodies", "Limits", "PublicPath", "bind", "serving"]
+__all__ = ["BELOW_PUBLIC_PATH", "BadAttempts", "Bodies", "Limits", "PublicPath", "bind", "serving"]

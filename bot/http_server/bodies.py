@@ -5,8 +5,7 @@ and never the one that came last. If all are fast, they wait for each other, and
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -26,40 +25,42 @@ class Bodies:
 
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self._limits = limits
-        self._clock = clock
+        self.clock = clock
         self._reading: dict[_Reading, None] = {}  # the oldest first
         self._held = 0
         self._room = asyncio.Event()
 
-    @asynccontextmanager
-    async def body_of(self, request: web.BaseRequest, most_bytes: int) -> AsyncIterator[bytes]:
-        """The whole body of a request, for as long as the block lasts.
+    def body_of(self, request: web.BaseRequest, most_bytes: int) -> "Body":
+        """The whole body of a request, for as long as a block around it lasts.
 
-        Errors: HTTPRequestEntityTooLarge; HTTPRequestTimeout for one that took too long or whose
-        room others needed; HTTPBadRequest; ConnectionError if the caller broke off.
+        Errors, at the start of the block: HTTPRequestEntityTooLarge; HTTPRequestTimeout for one
+        that took too long or whose room others needed; HTTPBadRequest; ConnectionError if the
+        caller broke off.
         """
-        if (request.content_length or 0) > most_bytes:
-            raise web.HTTPRequestEntityTooLarge(most_bytes, 0, text=TOO_LARGE)
-        if request.content.is_eof():  # all of it came with the head: there is nothing to wait for
-            body = request.content.read_nowait()
-            if len(body) > most_bytes:
-                raise web.HTTPRequestEntityTooLarge(most_bytes, len(body), text=TOO_LARGE)
-            yield body
-            return
-        reading = _Reading(self._clock())
+        return Body(self, request, most_bytes)
+
+    async def read(self, reading: "_Reading", request: web.BaseRequest, most_bytes: int) -> bytes:
+        """Read a body while others are read."""
+        if request.transport is None:
+            raise ConnectionResetError
         self._reading[reading] = None
         try:
-            body = await self._read(reading, request, most_bytes)
-            self._reading.pop(reading)
-            yield body
+            return await self._read(reading, request, most_bytes)
+        except TimeoutError:
+            raise web.HTTPRequestTimeout(text=TOO_SLOW) from None
+        except web.RequestPayloadError:
+            raise web.HTTPBadRequest(text=CUT_SHORT) from None
         finally:
-            self._reading.pop(reading, None)
-            self._hold(reading, 0)
-            self._room.set()
+            del self._reading[reading]
+
+    def let_go(self, reading: "_Reading") -> None:
+        """Give back the room of a body that is dealt with."""
+        self._hold(reading, 0)
+        self._room.set()
 
     def drop_slowest(self) -> bool:
         """Drop the body that comes in slowest; False if none is slow enough for that."""
-        now = self._clock()
+        now = self.clock()
         newest = next(reversed(self._reading), None)
         slow = {
             reading: rate
@@ -86,33 +87,28 @@ class Bodies:
         return rate if rate is not None and rate < self._limits.least_bytes_per_s else None
 
     async def _read(self, reading: "_Reading", request: web.BaseRequest, most_bytes: int) -> bytes:
-        if request.transport is None:
-            raise ConnectionResetError
         body = bytearray()
-        try:
-            async with asyncio.timeout(self._limits.body_s) as reading.deadline:
-                while chunk := await request.content.readany():
-                    body += chunk
-                    if len(body) > most_bytes:
-                        raise web.HTTPRequestEntityTooLarge(most_bytes, len(body), text=TOO_LARGE)
-                    await self._grown(reading, len(body))
-        except TimeoutError:
-            raise web.HTTPRequestTimeout(text=TOO_SLOW) from None
-        except web.RequestPayloadError:
-            raise web.HTTPBadRequest(text=CUT_SHORT) from None
+        async with asyncio.timeout(self._limits.body_s) as reading.deadline:
+            while chunk := await request.content.readany():
+                body += chunk
+                _check_size(len(body), most_bytes)
+                await self._grown(reading, len(body))
         return bytes(body)
 
     async def _grown(self, reading: "_Reading", size: int) -> None:
         """Account for what came; wait for room where there is none."""
         if reading.dropped:
             return
-        reading.grow(size, self._clock(), self._limits.rate_s)
+        reading.grow(size, self.clock(), self._limits.rate_s)
         self._hold(reading, max(0, size - self._limits.free_body_bytes))
-        while self._held > self._limits.body_bytes and reading is not self._oldest():
+        while reading.held and not self._has_room_for(reading):
             if not self.drop_slowest():
                 await self._wait_for_room(reading)
             if reading.dropped:
                 return
+
+    def _has_room_for(self, reading: "_Reading") -> bool:
+        return self._held <= self._limits.body_bytes or reading is self._oldest()
 
     async def _wait_for_room(self, reading: "_Reading") -> None:
         """Until somebody is done, or for long enough that somebody may have become slow."""
@@ -125,10 +121,44 @@ class Bodies:
             pass
         finally:
             reading.waits = False
-            reading.restart(self._clock())
+            reading.restart(self.clock())
 
     def _oldest(self) -> "_Reading | None":
         return next((reading for reading in self._reading if not reading.dropped), None)
+
+
+class Body:
+    """The body of one request, held while the block lasts."""
+
+    __slots__ = ("_bodies", "_most_bytes", "_reading", "_request")
+
+    def __init__(self, bodies: Bodies, request: web.BaseRequest, most_bytes: int) -> None:
+        self._bodies = bodies
+        self._request = request
+        self._most_bytes = most_bytes
+        self._reading: _Reading | None = None
+
+    async def __aenter__(self) -> bytes:
+        _check_size(self._request.content_length or 0, self._most_bytes)
+        if self._request.content.is_eof():  # it came with the head: there is nothing to wait for
+            body = self._request.content.read_nowait()
+            _check_size(len(body), self._most_bytes)
+            return body
+        self._reading = _Reading(self._bodies.clock())
+        try:
+            return await self._bodies.read(self._reading, self._request, self._most_bytes)
+        except BaseException:
+            self._bodies.let_go(self._reading)
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._reading is not None:
+            self._bodies.let_go(self._reading)
+
+
+def _check_size(size: int, most_bytes: int) -> None:
+    if size > most_bytes:
+        raise web.HTTPRequestEntityTooLarge(most_bytes, size, text=TOO_LARGE)
 
 
 @dataclass(slots=True, eq=False)

@@ -100,7 +100,8 @@ class Connection(web.RequestHandler):
 
     def answering(self) -> None:
         """A request is being answered."""
-        self._change(State.ANSWERING)
+        if self.state is State.SILENT:
+            self._change(State.ANSWERING)
 
     def answered(self) -> None:
         """The answer is there, and is going out."""
@@ -194,9 +195,10 @@ class _Closing:
     def __init__(self, connection: Connection, wire: asyncio.Transport) -> None:
         self._connection = connection
         self._wire = wire
-        self.write = wire.write
-        self.writelines = wire.writelines
-        self.is_closing = wire.is_closing
+        # Asked for with each request, and so not by way of __getattr__.
+        self.write, self.writelines = wire.write, wire.writelines
+        self.is_closing, self.get_extra_info = wire.is_closing, wire.get_extra_info
+        self.resume_reading = wire.resume_reading
 
     def close(self) -> None:
         self._connection.end(unread=self._connection.ends_unread())

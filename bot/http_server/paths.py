@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
 SLASHES: Final = re.compile("//+")
+BELOW_PUBLIC_PATH: Final = " Asked for below the path of PUBLIC_URL."  # for `check`, to tell
 
 
 class PublicPath:
@@ -16,13 +17,8 @@ class PublicPath:
 
     def __init__(self, public_url: str | None) -> None:
         path = "" if public_url is None else urlsplit(public_url).path
-        self._segments = _segments(unquote(path))
+        self._segments = [unquote(segment) for segment in _segments(path)]
         self._rooms: Collection[str] = ()
-
-    @property
-    def prefix(self) -> str:
-        """What a proxy keeps or takes off, such as "/speckle"; empty for a URL without a path."""
-        return "".join(f"/{segment}" for segment in self._segments)
 
     def learn(self, app: web.Application) -> None:
         """Learn which paths there are: only in front of one of these is the prefix taken off."""

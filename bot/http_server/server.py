@@ -53,6 +53,7 @@ async def serving(
             connections,
             access_log=None,
             keepalive_timeout=limits.idle_s,
+            tcp_keepalive=False,  # a caller that is gone is as silent as any
             lingering_time=0,
             auto_decompress=False,
             read_bufsize=READ_BYTES,

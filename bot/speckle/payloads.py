@@ -66,7 +66,7 @@ MAX_SCREENSHOT_URL = 20_000_000  # characters of a data: URL
 MAX_RESOURCES = 50
 MAX_PARENTS = 20
 
-# The old form, or something that looks like it.
+# The old form, or something that looks like it: its text is not to be in memory twice.
 OLD_FORM = re.compile(rb'"payload"\s*:\s*"')
 LONE_SURROGATE = re.compile(
     rb"\\u[dD][89ABab][0-9A-Fa-f]{2}(?!\\u[dD][C-Fc-f])"
@@ -98,6 +98,8 @@ def read_envelope(body: bytes) -> Envelope:
     else:
         outer = _read_json(body)
         payload = outer.get("payload") if isinstance(outer, dict) else None
+        if isinstance(payload, str):  # which is spelled oddly, or has much beside it
+            payload = _read_json(payload.encode("utf-8", "surrogatepass"))
     if not isinstance(payload, dict):
         raise NotADelivery("there is no payload in it")
     return Envelope(payload)

@@ -51,8 +51,9 @@ def check_bounds(text: bytes) -> None:
     Errors: TooMuchJson.
     """
     opened = text.count(b"{") + text.count(b"[")
-    if opened <= MAX_DEPTH and opened + text.count(b",") < MAX_VALUES:
-        return  # even if all of them stood outside of strings
+    values = opened + text.count(b",") if len(text) > MAX_VALUES else 0
+    if opened <= MAX_DEPTH and values < MAX_VALUES:
+        return  # even if all of these marks stood outside of strings
     depth, values, at = 0, 1, 0
     while found := STRUCTURE.match(text, at):
         at = found.end()
