@@ -400,6 +400,7 @@ def _listener(
         problems=readiness.problems,
         instance=instance,
         now=utc_now,
+        public_url=settings.public_url,
     )
     if settings.public_url is not None:
         LinkPages(speckle.accounts, settings.public_url).add_to(listener.app)

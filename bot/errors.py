@@ -5,6 +5,7 @@ BotError
 ├── StorageError
 │   ├── StorageUnavailable   the database cannot read or write now
 │   ├── SchemaTooNew         the database was made by a newer bot
+│   ├── HookGone             the hook that a delivery came through has been removed meanwhile
 │   └── SealError            a sealed value does not open
 ├── NotADelivery           a request body that is no Speckle delivery
 ├── NotASpeckleLink        text that is neither a project id nor a Speckle link
@@ -68,6 +69,10 @@ class SchemaTooNew(StorageError):
     def __init__(self, found: str) -> None:
         super().__init__(f"unknown schema version {found}")
         self.found = found
+
+
+class HookGone(StorageError):
+    """The hook that a delivery came through has been removed meanwhile."""
 
 
 class SealError(StorageError):

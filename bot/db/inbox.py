@@ -26,7 +26,7 @@ from bot.db.rows import (
     TraceLine,
 )
 from bot.db.tables import HAS_KEY, IS_NEW, inbox
-from bot.errors import StorageUnavailable
+from bot.errors import HookGone
 
 # A Speckle server with several replicas sends one event several times within seconds.
 DUPLICATE_WITHIN = timedelta(seconds=60)
@@ -65,9 +65,7 @@ class Inbox:
     ) -> None:
         self._database = database
         self._now = now
-        self._puts = Batcher[NewInbox, InboxReceipt | StorageUnavailable](
-            "inbox", self._put_together
-        )
+        self._puts = Batcher[NewInbox, InboxReceipt | Exception]("inbox", self._put_together)
         # What came within the last minute, oldest first. On SQLite this spares each commit a
         # look-up in an index: what another process put there has a higher id than all of these.
         self._recent: dict[Body, _Kept] = {}
@@ -89,11 +87,11 @@ class Inbox:
         the machine's clock was set, one may be kept again, but nothing is taken for a duplicate of
         what came long ago.
         Errors: StorageUnavailable, within PUT_WITHIN_S; if the write was under way by then, it may
-        be kept all the same.
+        be kept all the same. HookGone.
         """
         async with answered_within(PUT_WITHIN_S):
             receipt = await self._puts.submit(new)
-        if isinstance(receipt, StorageUnavailable):
+        if isinstance(receipt, Exception):
             raise receipt
         return receipt
 
@@ -210,9 +208,7 @@ class Inbox:
         )
         return (await connection.execute(statement)).rowcount == 1
 
-    async def _put_together(
-        self, items: Sequence[NewInbox]
-    ) -> Sequence[InboxReceipt | StorageUnavailable]:
+    async def _put_together(self, items: Sequence[NewInbox]) -> Sequence[InboxReceipt | Exception]:
         """One commit for all; if one of them cannot be kept, one for each, to spare the others."""
         try:
             return await self._commit(items)
@@ -318,10 +314,9 @@ def _values(item: NewInbox) -> dict[str, Any]:
     }
 
 
-def _not_kept(error: DBAPIError) -> StorageUnavailable:
-    if isinstance(error, IntegrityError):
-        return StorageUnavailable("the hook has been removed meanwhile")
-    return StorageUnavailable("the database does not take this delivery")
+def _not_kept(error: DBAPIError) -> Exception:
+    """Neither is an outage: the database works, and takes other deliveries."""
+    return HookGone() if isinstance(error, IntegrityError) else error
 
 
 def _lane_heads(excluding_lanes: Collection[str]) -> Select[tuple[int]]:

@@ -1,99 +1,30 @@
-"""The listener over real sockets and a real SQLite file."""
+"""What the listener makes of deliveries, over real sockets and a real SQLite file."""
 
 import asyncio
-import io
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
-from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.db.rows import Hook, HookKind, InboxRow
-from bot.db.vault import Vault
 from bot.errors import StorageUnavailable
-from bot.services.readiness import Readiness
+from bot.http_server import BadAttempts
 from bot.speckle.signature import sign
-from bot.storage import Storage, utc_now
-from bot.webhook_listener import REFUSED, BadAttempts, SharedHook, WebhookListener
+from bot.webhook_listener import REFUSED
+from tests.listener.desk import (
+    MAX_BODY,
+    PROJECT,
+    SERVER,
+    SHARED_SECRET,
+    Desk,
+    delivery,
+    desk,
+    open_desk,
+)
 
-SERVER = "https://app.speckle.systems"
-PROJECT = "5f0c9a41b7"
-SHARED_SECRET = "shared-secret"
-MAX_BODY = 1024 * 1024
-
-
-@dataclass
-class Desk:
-    """A listening listener, a guild's hook on it, and a client."""
-
-    storage: Storage
-    hook: Hook
-    base: str
-    http: aiohttp.ClientSession
-    problems: list[str] = field(default_factory=list)
-    missed: list[None] = field(default_factory=list)
-
-    async def post(
-        self, body: bytes, signature: str | None, path: str = "", **headers: str
-    ) -> tuple[int, str]:
-        head = {"Content-Type": "application/json", **headers}
-        if signature is not None:
-            head["X-WEBHOOK-SIGNATURE"] = signature
-        url = self.base + (path or f"/webhooks/{self.hook.key}")
-        async with self.http.post(url, data=io.BytesIO(body), headers=head) as answer:
-            return answer.status, await answer.text()
-
-    async def post_signed(self, body: bytes) -> int:
-        status, _ = await self.post(body, sign(body, self.hook.secrets[0]))
-        return status
-
-    async def rows(self) -> list[InboxRow]:
-        return list(await self.storage.inbox.next_per_lane(100, frozenset()))
-
-
-def delivery(project: str = PROJECT, server: str = SERVER, **more: Any) -> bytes:
-    payload = {
-        "streamId": project,
-        "event": {"event_name": "branch_create", "data": {"branch": {"id": "b1", "name": "frame"}}},
-        "server": {"canonicalUrl": server + "/"},
-        **more,
-    }
-    return json.dumps({"payload": payload}).encode()
-
-
-@asynccontextmanager
-async def open_desk(folder: Path) -> AsyncIterator[Desk]:
-    vault = Vault([Fernet.generate_key().decode()])
-    problems: list[str] = []
-    missed: list[None] = []
-    async with Storage.open(f"sqlite+aiosqlite:///{folder / 'bot.db'}", vault, utc_now) as storage:
-        await storage.guilds.join(1)
-        hook = await storage.hooks.create(1, SERVER, PROJECT, HookKind.OWN, 2, 3)
-        listener = WebhookListener(
-            storage,
-            shared_hook=SharedHook(SHARED_SECRET, frozenset({SERVER})),
-            max_body_bytes=MAX_BODY,
-            stored=lambda: None,
-            missed=lambda: missed.append(None),
-            problems=Readiness(storage, lambda: problems).problems,
-            instance="0f0f",
-            now=utc_now,
-        )
-        async with listener.listening("127.0.0.1", 0) as port, aiohttp.ClientSession() as http:
-            yield Desk(storage, hook, f"http://127.0.0.1:{port}", http, problems, missed)
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with open_desk(tmp_path) as desk:
-        yield desk
+__all__ = ["desk"]
 
 
 async def test_it_says_which_bot_it_is(desk: Desk) -> None:
