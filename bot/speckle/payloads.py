@@ -45,7 +45,12 @@ from bot.speckle.events import (
     VersionUpdated,
 )
 from bot.speckle.links import normalise_server_url
-from bot.speckle.raw_json import TooMuchJson, check_bounds, find_inner_text
+from bot.speckle.raw_json import (
+    TooMuchJson,
+    check_bounds,
+    find_inner_text,
+    without_halves,
+)
 from bot.speckle.rich_text import RichText, read_rich_text
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -62,17 +67,13 @@ SURROGATE = re.compile(r"[\ud800-\udfff]")
 MAX_TEXT = 20_000  # characters; recorded descriptions have 13,000
 MAX_NAME = 1_000  # characters; recorded names have 512
 MAX_AVATAR_URL = 2_000_000  # characters of a data: URL; recorded avatars have up to 400,000
-MAX_SCREENSHOT_URL = 20_000_000  # characters of a data: URL
+MAX_SCREENSHOT_URL = 12_000_000  # of 8 MiB, more than which no card carries
 MAX_RESOURCES = 50
 MAX_PARENTS = 20
 
 # The old form, or something that looks like it: its text is not to be in memory twice.
 OLD_FORM = re.compile(rb'"payload"\s*:\s*"')
-LONE_SURROGATE = re.compile(
-    rb"\\u[dD][89ABab][0-9A-Fa-f]{2}(?!\\u[dD][C-Fc-f])"
-    rb"|(?<!\\u[dD][89ABab][0-9A-Fa-f]{2})\\u[dD][C-Fc-f][0-9A-Fa-f]{2}"
-)
-HUGE_INTEGER = re.compile(rb"(?<=[\s:,\[-])[0-9]{1000,}")  # the reader refuses above 4,300 digits
+LONG_NUMBER = "number out of range"  # what the reader says to more than 4,300 digits
 
 VISIBILITIES = frozenset({"public", "unlisted", "private", "workspace"})
 
@@ -112,21 +113,13 @@ def _read_json(text: bytes) -> Any:
         raise NotADelivery(str(error)) from error
     try:
         return from_json(text)
-    except ValueError:
-        pass  # it is stricter than JavaScript's writer
+    except ValueError as error:
+        if LONG_NUMBER in str(error):
+            raise NotADelivery("a number in it is too long") from error
     try:
-        return from_json(_for_a_strict_reader(text))
+        return from_json(without_halves(text))  # the reader is stricter than JavaScript's writer
     except ValueError as error:
         raise NotADelivery("the body is not JSON") from error
-
-
-def _for_a_strict_reader(text: bytes) -> bytes:
-    """JSON without halves of surrogate pairs, which have no UTF-8 form, and without huge numbers.
-
-    JavaScript leaves half a pair where it cuts a text within an emoji.
-    """
-    whole = LONE_SURROGATE.sub(rb"\\ufffd", text.replace(rb"\\", rb"\u005c"))
-    return HUGE_INTEGER.sub(b"0", whole)
 
 
 def project_id_of(envelope: Envelope) -> str:
@@ -199,6 +192,12 @@ def _text(value: Any, limit: int = MAX_TEXT) -> str | None:
     return text or None
 
 
+def _url(value: Any, limit: int) -> str | None:
+    """An address, such as a picture's data: URL; None for one that is longer, or is none."""
+    is_one = isinstance(value, str) and 0 < len(value) <= limit and value.isascii()
+    return value if is_one else None
+
+
 def _name(value: Any) -> str | None:
     return _text(value, MAX_NAME)
 
@@ -249,7 +248,7 @@ def _person(payload: JsonObject) -> Person | None:
     person_id = wire_actor_id(Envelope(payload))
     if not user or person_id is None:
         return None
-    return Person(person_id, _name(user.get("name")), _text(user.get("avatar"), MAX_AVATAR_URL))
+    return Person(person_id, _name(user.get("name")), _url(user.get("avatar"), MAX_AVATAR_URL))
 
 
 # ── Events ────────────────────────────────────────────────────────────────────────────────────
@@ -360,7 +359,7 @@ def _comment_created(data: JsonObject, message: str) -> Event:
         thread_id=_found(NEW_COMMENT, message),
         resources=_resources(wire),
         text=_comment_text(wire),
-        screenshot=_text(wire.get("screenshot"), MAX_SCREENSHOT_URL),
+        screenshot=_url(wire.get("screenshot"), MAX_SCREENSHOT_URL),
     )
 
 

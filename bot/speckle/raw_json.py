@@ -34,6 +34,14 @@ CHARACTERS: Final = re.compile(
     rb"|(?:\xe0[\xa0-\xbf]|\xed[\x80-\x9f]|[\xe1-\xec\xee\xef][\x80-\xbf])[\x80-\xbf]"
     rb"|(?:\xf0[\x90-\xbf]|\xf4[\x80-\x8f]|[\xf1-\xf3][\x80-\xbf])[\x80-\xbf]{2})*+"
 )
+# What a strict parser takes of a text in which JavaScript cut pairs of surrogates in halves.
+WHOLE: Final = re.compile(
+    rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89A-Fa-f])" + HEX + rb"{4}"
+    rb"|\\u[dD][89ABab]" + HEX + rb"{2}\\u[dD][C-Fc-f]" + HEX + rb"{2})*+",
+    re.DOTALL,
+)
+HALF: Final = re.compile(rb"\\u[dD][89A-Fa-f]" + HEX + rb"{2}")
+MAX_HALVES: Final = 1_000  # a text is cut once
 STRING_PART: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 SPACE: Final = re.compile(rb"[ \t\r\n]*+")
 SCALAR: Final = re.compile(rb'[^\s",:\[\]{}]*+')
@@ -70,6 +78,27 @@ def check_bounds(text: bytes) -> None:
             raise TooMuchJson(f"it is nested deeper than {MAX_DEPTH} levels")
         if values > MAX_VALUES:
             raise TooMuchJson(f"it holds more than {MAX_VALUES:,} values")
+
+
+def without_halves(text: bytes) -> bytes:
+    """The same JSON with U+FFFD for each escaped half of a surrogate pair, which has no UTF-8 form.
+
+    JavaScript leaves one where it cuts a text within an emoji. More than `MAX_HALVES` stay.
+    """
+    parts: list[bytes] = []
+    at = halves = 0
+    while at < len(text) and halves < MAX_HALVES:
+        end = _end_of_part(WHOLE, text, at, len(text))
+        parts.append(text[at:end])
+        if end == at:
+            half = HALF.match(text, at)
+            if half is None:
+                break  # no JSON: let the parser say so
+            halves += 1
+            parts.append(b"\\ufffd")
+            end = half.end()
+        at = end
+    return b"".join([*parts, text[at:]])
 
 
 def _end_of_string(text: bytes, at: int) -> int:
