@@ -42,6 +42,7 @@ from bot.pipeline.standstill import Steps
 from bot.services.accounts import AccountService
 from bot.services.browsing import Browsing
 from bot.services.consents import Looking
+from bot.services.copies import Copies
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.notices import NoticeService
@@ -124,7 +125,8 @@ async def _at_work(
     breakers = Breakers()
     network = settings.network()
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
-        await _distrust_a_copy(storage)
+        copies = Copies(storage)
+        await copies.at_the_start()
         await storage.facts.set(FIRST_KEY_FACT, vault.first_key_id)
         instance = await storage.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
         pace = Pace(settings.delivery.requests_per_s, now=utc_now)
@@ -148,9 +150,10 @@ async def _at_work(
             timedelta(days=settings.retention.left_guild_days),
             clock.agrees,
         )
+        on_sqlite = settings.database_url.startswith("sqlite")
         leading = lead(
             storage,
-            alone=settings.database_url.startswith("sqlite"),
+            alone=on_sqlite,
             parts={
                 **pipeline.parts(bot),
                 "notices": Teller(bot, NoticeService(storage, utc_now), pace.closed_for_s).run,
@@ -158,6 +161,8 @@ async def _at_work(
                 "webhooks": Mender(bot, webhooks).run,
                 "discord": partial(bot.stay_connected, token),
                 "housekeeping": housekeeping.run,
+                # SQLite's file is not written to any more once it is replaced, until a restart.
+                **({} if on_sqlite else {"copies": copies.run}),
                 "clock": clock.run,
             },
         )
@@ -185,23 +190,6 @@ async def _tell_unopenable(readiness: Readiness) -> None:
             "after a comma, and restart the bot, or, if it is lost, have people press Set up again "
             "under /subscriptions and type /link again; what needs no key goes on meanwhile.",
         )
-
-
-async def _distrust_a_copy(storage: Storage) -> None:
-    """Use no account of a restored database before its person confirms it.
-
-    Before it is accepted, so that a kill in between loses nothing.
-    """
-    if await storage.lineage.is_restored():
-        count = await storage.accounts.unconfirm_all()
-        log.critical(
-            "storage.restored",
-            told="The database is a restored or older copy: what people took back since it was "
-            "made, such as an account that they unlinked, is there again. So no linked account is "
-            "used before its person confirms it with /account or /link.",
-            accounts=count,
-        )
-    await storage.lineage.accept()
 
 
 # ── Speckle's side ────────────────────────────────────────────────────────────────────────────

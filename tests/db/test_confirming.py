@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from bot.app import _distrust_a_copy
 from bot.db.lineage import IDENTITY_FACT
 from bot.db.marks import MARK_FACT
 from bot.db.rows import (
@@ -17,6 +16,7 @@ from bot.db.rows import (
     SubscriptionState,
 )
 from bot.model import PauseWhy
+from bot.services.copies import Copies
 from bot.speckle.answers import SCOPES, Tokens
 from bot.speckle.filters import Filters
 from bot.storage import Storage
@@ -107,12 +107,12 @@ async def test_linking_again_confirms(
 async def test_a_start_over_a_copy_asks_once(storage: Storage, link: Linking, kind: str) -> None:
     """PostgreSQL names what holds the tables otherwise; SQLite's mark lies behind."""
     account = await link()
-    await _distrust_a_copy(storage)
+    await Copies(storage).at_the_start()
     assert await storage.accounts.unconfirmed() == 0
     older = {"sqlite": (MARK_FACT, "0:1"), "postgresql": (IDENTITY_FACT, "1:2")}
     await storage.facts.set(*older[kind])
-    await _distrust_a_copy(storage)
+    await Copies(storage).at_the_start()
     assert await storage.accounts.unconfirmed() == 1
     await storage.accounts.confirm(account.id)
-    await _distrust_a_copy(storage)
+    await Copies(storage).at_the_start()
     assert await storage.accounts.unconfirmed() == 0

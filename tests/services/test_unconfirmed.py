@@ -1,0 +1,76 @@
+"""What the services do with accounts that wait for their person, as the database was restored."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot.db.rows import Account
+from bot.errors import AccountUnconfirmed
+from bot.services.accounts import Standing
+from bot.services.outcomes import LinkFirst
+from bot.services.webhooks import Gone, Kept, NotKept, WhyNot
+from bot.storage import Storage
+from tests.services.conftest import FACADE, KESTREL, Clock, manager
+from tests.services.speckle import MAREN, Office, open_office
+
+
+@pytest.fixture
+async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
+    """Maren's account had made the webhook, then the database was restored."""
+    async with open_office(storage, clock) as opened:
+        await opened.linked(MAREN, opened.ilse)
+        await opened.subscribe()
+        await storage.accounts.unconfirm_all()
+        yield opened
+
+
+async def account_of(office: Office) -> Account:
+    (account,) = await office.services.accounts.all_of_user(MAREN)
+    return account
+
+
+async def test_speckle_is_not_asked_with_it(office: Office) -> None:
+    accounts, account = office.services.accounts, await account_of(office)
+    before = len(office.server.requests)
+    with pytest.raises(AccountUnconfirmed):
+        await accounts.as_account(account.id, office.services.gateway.me)
+    assert await accounts.standing(account) is Standing.UNCONFIRMED
+    assert len(office.server.requests) == before
+    await accounts.confirm(account)
+    assert await accounts.standing(await account_of(office)) is Standing.TAKEN
+
+
+async def test_the_hourly_look_leaves_the_webhook_alone_until_then(office: Office) -> None:
+    before = office.made[0]
+    (found,) = [kept async for _, kept in office.webhooks.look_at_all()]
+    assert isinstance(found, NotKept)
+    assert (found.why, found.made) == (WhyNot.UNCONFIRMED, True)
+    assert office.made == [before]
+    await office.services.accounts.confirm(await account_of(office))
+    assert all([isinstance(kept, Kept) async for _, kept in office.webhooks.look_at_all()])
+
+
+async def test_a_webhook_that_is_no_longer_needed_is_removed_once_that_is_said(
+    office: Office, clock: Clock
+) -> None:
+    (subscription,) = await office.storage.subscriptions.of_guild(KESTREL)
+    removed = await office.services.subscriptions.remove(KESTREL, manager(MAREN), subscription.id)
+    assert (removed.last, removed.gone) == (True, Gone.UNCONFIRMED)
+    assert len(office.made) == 1
+    await office.services.accounts.confirm(await account_of(office))
+    clock.forward(hours=1)
+    assert [kept async for _, kept in office.webhooks.look_at_all()] == []
+    assert office.made == []
+
+
+async def test_subscribing_with_it_says_so_and_shows_nothing_of_the_project(
+    office: Office,
+) -> None:
+    outcome = await office.ask(channel_id=FACADE)
+    assert isinstance(outcome, LinkFirst)
+    assert outcome.why is WhyNot.UNCONFIRMED
+
+
+async def test_unlinking_erases_it_and_says_what_is_left_at_speckle(office: Office) -> None:
+    assert not await office.services.accounts.unlink(await account_of(office))
+    assert await office.services.accounts.all_of_user(MAREN) == []
