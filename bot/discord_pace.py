@@ -19,6 +19,8 @@ import aiohttp
 import structlog
 from aiolimiter import AsyncLimiter
 
+from bot.turns import Door
+
 log = structlog.get_logger()
 
 MAX_REFUSED = 5_000  # half of the 10,000 in 10 minutes after which Discord bans the address
@@ -43,6 +45,8 @@ class TurnedAway:
 in_hand: ContextVar["asyncio.Future[TurnedAway] | None"] = ContextVar("in_hand", default=None)
 
 
+# The guild that the running task sends for.
+sending_for: ContextVar[int] = ContextVar("sending_for", default=0)
 # Set while the running task sends something that is to wait behind new cards, such as an edit.
 unhurried: ContextVar[bool] = ContextVar("unhurried", default=False)
 
@@ -58,7 +62,7 @@ class Pace:
         # One at a time, because a burst of a whole second's requests could meet the next one's.
         self._limiter = AsyncLimiter(1, 1 / requests_per_s)
         self._clock = clock
-        self._delivery = asyncio.Lock()
+        self._delivery = Door(1)
         self._unhurried = asyncio.Lock()
         self._closed_until = 0.0
         self._refused: deque[float] = deque()
@@ -96,8 +100,11 @@ class Pace:
             await self._limiter.acquire()
             return
         # One at a time: whatever a command needs besides its answer waits for one delivery at most,
-        # and a new card waits for one edit at most.
-        async with self._unhurried if unhurried.get() else nullcontext(), self._delivery:
+        # and a new card waits for one edit at most. Guilds take turns.
+        async with (
+            self._unhurried if unhurried.get() else nullcontext(),
+            self._delivery.turn(sending_for.get()),
+        ):
             await self._limiter.acquire()
 
     async def _answered(

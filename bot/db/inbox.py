@@ -14,6 +14,7 @@ from bot.db.batcher import Batcher
 from bot.db.engine import Database
 from bot.db.ingested import write_ingested
 from bot.db.rows import (
+    InboxHead,
     InboxReceipt,
     InboxRow,
     InboxSource,
@@ -22,7 +23,7 @@ from bot.db.rows import (
     NewInbox,
     TraceLine,
 )
-from bot.db.tables import HAS_KEY, IS_NEW, inbox
+from bot.db.tables import HAS_KEY, IS_NEW, hooks, inbox
 from bot.errors import StorageUnavailable
 
 # A Speckle server with several replicas sends one event several times within seconds.
@@ -84,23 +85,21 @@ class Inbox:
             row = rows.mappings().one_or_none()
         return None if row is None else _inbox_row(row)
 
-    async def next_per_lane(
-        self, limit: int, excluding_lanes: Collection[str] = ()
-    ) -> list[InboxRow]:
-        """The oldest new row of each lane that is due, oldest first.
+    async def next_per_lane(self, excluding_lanes: Collection[str] = ()) -> list[InboxHead]:
+        """The oldest new row of each lane that is due, oldest first, without its body.
 
         A lane whose oldest row waits for another try gives none, so that order holds.
         """
         due = or_(inbox.c.next_try_at.is_(None), inbox.c.next_try_at <= self._now())
         statement = (
-            select(inbox)
+            select(inbox.c.id, inbox.c.lane, hooks.c.guild_id, func.length(inbox.c.body))
+            .join(hooks, inbox.c.hook_id == hooks.c.id, isouter=True)
             .where(inbox.c.id.in_(_lane_heads(excluding_lanes)), due)
             .order_by(inbox.c.id)
-            .limit(limit)
         )
         async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).mappings().all()
-        return [_inbox_row(row) for row in rows]
+            rows = await connection.execute(statement)
+        return [InboxHead(*row) for row in rows]
 
     async def due_in(self, excluding_lanes: Collection[str] = ()) -> float | None:
         """Seconds until a row is due, 0 if one is; None if nothing is new."""

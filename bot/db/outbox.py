@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.cards.card import Picture
 from bot.db.engine import Database
 from bot.db.notices import write_notices
-from bot.db.queues import HELD_BY_CHANNEL, MAY_GO, head_settled, lock
+from bot.db.queues import HELD_BY_CHANNEL, MAY_GO, first_of_each, head_settled, lock
 from bot.db.rows import (
     Batch,
     BatchState,
@@ -48,15 +48,13 @@ class Outbox:
         self._now = now
 
     async def due_channels(self, limit: int, excluding: Collection[int] = ()) -> list[ChannelQueue]:
-        """Channels where something is to be done now, the longest due first."""
-        statement = (
-            select(channel_queues)
-            .where(
-                channel_queues.c.due_at <= self._now(),
-                channel_queues.c.channel_id.not_in(excluding),
-            )
-            .order_by(channel_queues.c.due_at, channel_queues.c.channel_id)
-            .limit(limit)
+        """Channels where something is to be done now, of each guild the `limit` longest due."""
+        queues = channel_queues.c
+        due = select(channel_queues).where(
+            queues.due_at <= self._now(), queues.channel_id.not_in(excluding)
+        )
+        statement = first_of_each(
+            due, queues.guild_id, queues.due_at, queues.channel_id, limit=limit
         )
         async with self._database.reading() as connection:
             rows = await connection.execute(statement)

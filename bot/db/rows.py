@@ -323,6 +323,19 @@ class InboxRow:
 
 
 @dataclass(frozen=True, slots=True)
+class InboxHead:
+    """The oldest delivery of a lane that is yet to be looked at; `size` is its body's, in bytes.
+
+    `guild_id` is None for one that came through the operator's shared hook.
+    """
+
+    id: int
+    lane: str
+    guild_id: int | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewOutbox:
     """A card for one subscription's channel."""
 
@@ -425,6 +438,14 @@ class FillInJob:
 
 
 @dataclass(frozen=True, slots=True)
+class FillInLane:
+    """The jobs of one guild at one Speckle server."""
+
+    server_url: str
+    guild_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Edit:
     """A message to be brought up to date: `rows` are all of its cards, as they are to be now.
 
@@ -437,6 +458,14 @@ class Edit:
     rows: Sequence[OutboxRow]
     revisions: Mapping[int, int]
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class EditedChannel:
+    """A channel with messages to be brought up to date."""
+
+    channel_id: int
+    guild_id: int
 
 
 @dataclass(frozen=True, slots=True)

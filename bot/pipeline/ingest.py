@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -17,6 +20,7 @@ from bot.db.rows import (
     Hook,
     HookKind,
     HookState,
+    InboxHead,
     InboxRow,
     InboxSource,
     Ingested,
@@ -36,10 +40,17 @@ from bot.speckle.events import Delivery, Facts, ProjectDeleted, UnknownEvent
 from bot.speckle.filters import matches
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.storage import Storage
+from bot.turns import Door
 
 log = structlog.get_logger()
 
-PROJECTS_AT_ONCE = 16
+T = TypeVar("T")
+
+PROJECTS_AT_ONCE = 32  # one guild gets up to half of them
+# Large bodies are worked on a few at a time, one of a guild: each is in memory several times over.
+LARGE_BODY_BYTES = 256 * 1024
+LARGE_AT_ONCE = 4
+ORGANISATION = 0  # no guild's id
 DELAYED = {
     InboxSource.HISTORY: "Delayed: Speckle could not deliver this when it happened, on ",
     InboxSource.ACTIVITY: "Delayed: no webhook told of this when it happened, on ",
@@ -92,22 +103,32 @@ class Ingest:
         self._queued = queued
         self._lacking = lacking
         self._now = now
-        self._lanes = LaneRunner[InboxRow, str](
+        self._large = Door(LARGE_AT_ONCE)
+        self._lanes = LaneRunner[InboxHead, str](
             "ingest",
             at_once=PROJECTS_AT_ONCE,
-            find=storage.inbox.next_per_lane,
+            find=lambda _limit, busy: storage.inbox.next_per_lane(busy),
             due_in=storage.inbox.due_in,
-            lane_of=lambda row: row.lane,
-            work=self._ingest,
+            lane_of=lambda head: head.lane,
+            tenant_of=_tenant,
+            work=self._next,
         )
         self.wake = self._lanes.wake
         self.run = self._lanes.run
 
-    async def _ingest(self, row: InboxRow) -> None:
+    async def _next(self, head: InboxHead) -> None:
+        """Deal with a lane's next event; a large one as soon as there is room for it."""
+        large = head.size > LARGE_BODY_BYTES
+        async with self._large.turn(_tenant(head)) if large else nullcontext():
+            row = await self._storage.inbox.get(head.id)
+            if row is not None:
+                await self._ingest(row, _tenant(head))
+
+    async def _ingest(self, row: InboxRow, tenant: int) -> None:
         """Deal with one event; everything it leads to is written in one transaction."""
         trace = _Trace(self._now, row)
         try:
-            delivery = parse_delivery(read_envelope(row.body))
+            delivery = await _aside(row, lambda: parse_delivery(read_envelope(row.body)))
         except NotADelivery as error:
             trace.add("parse", f"The body is no Speckle delivery: {error.reason}.")
             await self._storage.inbox.fail(row.id, trace.lines)
@@ -125,7 +146,7 @@ class Ingest:
             trace.add("route", "No channel follows this project.")
         audiences = [self._routed(audience, delivery, trace) for audience in audiences]
         if any(audience.wanting for audience in audiences):
-            delivery = await self._avatars.made_small(delivery)
+            delivery = await self._avatars.made_small(delivery, tenant)
         added, access = await asyncio.gather(
             asyncio.gather(*(self._added(one, delivery, row, trace) for one in audiences)),
             asyncio.gather(*(self._accessible(one, delivery, trace) for one in audiences)),
@@ -136,7 +157,10 @@ class Ingest:
             log.warning("ingest.waits_for_access", inbox_id=row.id, attempt=row.attempts + 1)
             return
         ingested = [
-            replace(self._for_hook(audience, delivery, more, row, trace), access=found.seen)
+            replace(
+                await _aside(row, partial(self._for_hook, audience, delivery, more, row, trace)),
+                access=found.seen,
+            )
             for audience, more, found in zip(audiences, added, access, strict=True)
         ]
         cards = await self._storage.inbox.finish(
@@ -272,6 +296,19 @@ def pinned_server(hook: Hook, delivery: Delivery, allowed: Collection[str]) -> s
     """The server that links lead to: the hook's, unless the event names another allowed one."""
     named = delivery.server_url
     return named if hook.kind is HookKind.OWN and named in allowed and named else hook.server_url
+
+
+def _tenant(head: InboxHead) -> int:
+    """Whose turn an event takes: its guild's, or that of the operator's organisation as a whole.
+
+    An event of the shared hook is for several guilds at once, so it is nobody's alone.
+    """
+    return ORGANISATION if head.guild_id is None else head.guild_id
+
+
+async def _aside(row: InboxRow, work: Callable[[], T]) -> T:
+    """Do this in a thread if the event is large, so that the event loop goes on."""
+    return await asyncio.to_thread(work) if len(row.body) > LARGE_BODY_BYTES else work()
 
 
 class _Trace:

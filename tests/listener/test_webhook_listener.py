@@ -54,7 +54,9 @@ class Desk:
         return status
 
     async def rows(self) -> list[InboxRow]:
-        return list(await self.storage.inbox.next_per_lane(100, frozenset()))
+        heads = await self.storage.inbox.next_per_lane()
+        rows = [await self.storage.inbox.get(head.id) for head in heads]
+        return [row for row in rows if row is not None]
 
 
 def delivery(project: str = PROJECT, server: str = SERVER, **more: Any) -> bytes:
