@@ -2,10 +2,11 @@
 
 The bot runs as a process of its own against the sandbox Discord in this one. One guild sends 300
 comments, over several projects, each with a screenshot and its author's picture of several
-megapixels, no two alike, as base64 in the body; then another guild sends one new version. Told is
-how long that card took from its post to Discord, and how many messages went out before it.
+megapixels, no two alike, as base64 in the body. Another guild sends a new version when half of
+them are posted, and one when all are. Told is how long each of these two cards took from its post
+to Discord, and how many of the first guild's messages went out meanwhile.
 
-    python -m bench.fairness [--events 300] [--projects 30]
+    python -m bench.fairness [--events 300] [--projects 30] [--grain 8]
 """
 
 import argparse
@@ -36,7 +37,6 @@ from bot.speckle.signature import sign
 
 AVATAR_SIDE = 3_100  # pixels: 9.6 megapixels, just below what the bot unpacks
 SCREENSHOT_SIZE = (2_560, 1_440)
-DETAIL = 8  # the larger, the smaller the screenshot's file
 SENDERS = 8
 LOOK_S = 0.02
 GIVE_UP_S = 600.0
@@ -60,9 +60,10 @@ def _avatar() -> bytes:
     return out.getvalue()
 
 
-def _screenshot() -> bytes:
+def _screenshot(grain: int) -> bytes:
+    """A PNG of noise; the coarser its grain, the smaller the file."""
     width, height = SCREENSHOT_SIZE
-    rough = Image.effect_noise((width // DETAIL, height // DETAIL), 60)
+    rough = Image.effect_noise((width // grain, height // grain), 60)
     out = io.BytesIO()
     rough.resize(SCREENSHOT_SIZE, Image.Resampling.NEAREST).convert("RGB").save(out, "PNG")
     return out.getvalue()
@@ -103,9 +104,10 @@ def _comment(project_id: str, number: int, avatar: bytes, screenshot: bytes) -> 
     return _body(project_id, "comment_created", {"input": comment}, avatar_url)
 
 
-def _version(project_id: str, avatar: bytes) -> bytes:
-    commit = {"branchName": "structure/level 1", "branchId": "b7d3120c4e", "message": "Waited for"}
-    return _body(project_id, "commit_create", {"id": "f" * 10, "commit": commit}, _data_url(avatar))
+def _version(project_id: str, number: int, avatar: bytes) -> bytes:
+    commit = {"branchName": "structure/level 1", "branchId": "b7d3120c4e", "message": "Ready"}
+    data = {"id": f"{number:010x}", "commit": commit}
+    return _body(project_id, "commit_create", data, _data_url(_another(avatar, -number)))
 
 
 async def _post(http: aiohttp.ClientSession, hook: Hook, body: bytes) -> None:
@@ -174,10 +176,13 @@ async def _until_shown(sandbox: Sandbox, channels: Sequence[SandboxChannel], car
 
 
 async def _send(
-    http: aiohttp.ClientSession, hooks: Sequence[Hook], events: int, pictures: tuple[bytes, bytes]
+    http: aiohttp.ClientSession,
+    hooks: Sequence[Hook],
+    numbers: range,
+    pictures: tuple[bytes, bytes],
 ) -> None:
-    """Post the comments, each project's in order, as a Speckle server does."""
-    waiting = iter(range(events))
+    """Post comments, several at a time."""
+    waiting = iter(numbers)
 
     async def sender() -> None:
         for number in waiting:
@@ -187,48 +192,77 @@ async def _send(
     await asyncio.gather(*(sender() for _ in range(SENDERS)))
 
 
-async def _measure(events: int, projects: int) -> None:
-    avatar, screenshot = _avatar(), _screenshot()
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The busy guild's channels and projects, and the other guild's."""
+
+    sandbox: Sandbox
+    http: aiohttp.ClientSession
+    channels: Sequence[SandboxChannel]
+    hooks: Sequence[Hook]
+    lobby: SandboxChannel
+    other: Hook
+
+    async def other_card(self, when: str, number: int, avatar: bytes) -> None:
+        """Send one event of the other guild, and tell how its card fared."""
+        before, sent = _cards(self.sandbox, [self.lobby]), _messages(self.sandbox, self.channels)
+        started = time.perf_counter()
+        await _post(self.http, self.other, _version(self.other.project_id, number, avatar))
+        answered_s = time.perf_counter() - started
+        await _until_shown(self.sandbox, [self.lobby], before + 1)
+        sys.stdout.write(
+            f"{when}: the other guild's card was there after {time.perf_counter() - started:.2f} s "
+            f"(answered after {answered_s:.2f} s), behind "
+            f"{_messages(self.sandbox, self.channels) - sent} messages\n"
+        )
+
+
+@asynccontextmanager
+async def _stage(sandbox: Sandbox, projects: int) -> AsyncIterator[Stage]:
+    busy, quiet = sandbox.add_guild("Studio Kestrel"), sandbox.add_guild("Atelier Brandt")
+    channels = [busy.add_channel(f"project-{number}") for number in range(projects)]
+    lobby = quiet.add_channel("lobby")
+    async with aiohttp.ClientSession() as http:
+        hooks = [
+            await _follow(sandbox, busy, channel, f"{number:010x}")
+            for number, channel in enumerate(channels)
+        ]
+        other = await _follow(sandbox, quiet, lobby, "5f0c9a41b7")
+        yield Stage(sandbox, http, channels, hooks, lobby, other)
+
+
+async def _measure(events: int, projects: int, grain: int) -> None:
+    avatar, screenshot = _avatar(), _screenshot(grain)
     sys.stdout.write(
-        f"{events} comments of {projects} projects, pictures of {len(avatar) / 1e6:.1f} and "
-        f"{len(screenshot) / 1e6:.1f} MB\n"
+        f"{events} comments of {projects} projects, pictures of {len(avatar) / 1e6:.2f} and "
+        f"{len(screenshot) / 1e6:.2f} MB\n"
     )
-    async with Sandbox.start(pace=False) as sandbox:
-        busy, quiet = sandbox.add_guild("Studio Kestrel"), sandbox.add_guild("Atelier Brandt")
-        channels = [busy.add_channel(f"project-{n}") for n in range(projects)]
-        lobby = quiet.add_channel("lobby")
-        async with _bot(sandbox) as pid, aiohttp.ClientSession() as http:
-            hooks = [
-                await _follow(sandbox, busy, channel, f"{number:010x}")
-                for number, channel in enumerate(channels)
-            ]
-            other = await _follow(sandbox, quiet, lobby, "5f0c9a41b7")
-            before = _cards(sandbox, channels)
-            started = time.perf_counter()
-            await _send(http, hooks, events, (avatar, screenshot))
-            sys.stdout.write(f"taken in {time.perf_counter() - started:.1f} s\n")
-            sent = _messages(sandbox, channels)
-            started = time.perf_counter()
-            await _post(http, other, _version(other.project_id, avatar))
-            answered_s = time.perf_counter() - started
-            await _until_shown(sandbox, [lobby], 1)
-            took_s = time.perf_counter() - started
-            sent = _messages(sandbox, channels) - sent
-            left = events - (_cards(sandbox, channels) - before)
-            sys.stdout.write(
-                f"the other guild's card was there after {took_s:.2f} s (answered after "
-                f"{answered_s:.2f} s), behind {sent} messages; {left} cards still waited\n"
-            )
-            await _until_shown(sandbox, channels, before + events)
-            sys.stdout.write(
-                f"all cards were there after {time.perf_counter() - started:.1f} s; "
-                f"{resident_mb(pid):.0f} MB\n"
-            )
+    async with (
+        Sandbox.start(pace=False) as sandbox,
+        _bot(sandbox) as pid,
+        _stage(sandbox, projects) as stage,
+    ):
+        before = _cards(sandbox, stage.channels)
+        started = time.perf_counter()
+        half = events // 2
+        await _send(stage.http, stage.hooks, range(half), (avatar, screenshot))
+        rest = _send(stage.http, stage.hooks, range(half, events), (avatar, screenshot))
+        await asyncio.gather(rest, stage.other_card("amid the posts", 1, avatar))
+        sys.stdout.write(f"all were posted after {time.perf_counter() - started:.1f} s\n")
+        await stage.other_card("after the posts", 2, avatar)
+        waiting = before + events - _cards(sandbox, stage.channels)
+        sys.stdout.write(f"{waiting} cards still waited; {resident_mb(pid):.0f} MB\n")
+        await _until_shown(sandbox, stage.channels, before + events)
+        sys.stdout.write(
+            f"all cards were there after {time.perf_counter() - started:.1f} s; "
+            f"{resident_mb(pid):.0f} MB\n"
+        )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=300)
     parser.add_argument("--projects", type=int, default=30)
+    parser.add_argument("--grain", type=int, default=8, help="1: screenshots of 5 MB")
     options = parser.parse_args()
-    asyncio.run(_measure(options.events, options.projects))
+    asyncio.run(_measure(options.events, options.projects, options.grain))
