@@ -45,8 +45,6 @@ class TurnedAway:
 in_hand: ContextVar["asyncio.Future[TurnedAway] | None"] = ContextVar("in_hand", default=None)
 
 
-# The guild that the running task sends for.
-sending_for: ContextVar[int] = ContextVar("sending_for", default=0)
 # Set while the running task sends something that is to wait behind new cards, such as an edit.
 unhurried: ContextVar[bool] = ContextVar("unhurried", default=False)
 
@@ -103,7 +101,7 @@ class Pace:
         # and a new card waits for one edit at most. Guilds take turns.
         async with (
             self._unhurried if unhurried.get() else nullcontext(),
-            self._delivery.turn(sending_for.get()),
+            self._delivery.turn(),
         ):
             await self._limiter.acquire()
 

@@ -8,7 +8,11 @@ import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Collection, Hashable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Generic, TypeVar
+
+# For whom the running task works; None: for nobody in particular, such as the bot itself.
+tenant: ContextVar[Hashable] = ContextVar("tenant", default=None)
 
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
@@ -53,9 +57,9 @@ class Turns(Generic[Item, Key]):
         for item in sorted(waiting, key=lambda item: self._last_of_key.get(self._key_of(item), 0)):
             queues.setdefault(self._tenant_of(item), deque()).append(item)
         taken = []
-        while (tenant := self._next(queues)) is not None:
-            taken.append(queues[tenant].popleft())
-            self._place(taken[-1], tenant)
+        while (whose := self._next(queues)) is not None:
+            taken.append(queues[whose].popleft())
+            self._place(taken[-1], whose)
         self._forget({self._key_of(item) for item in waiting}, queues.keys())
         return taken
 
@@ -68,11 +72,11 @@ class Turns(Generic[Item, Key]):
         wanting = [t for t, queue in queues.items() if queue and has[t] < self.free]
         return min(wanting, key=lambda t: (has[t], self._last_of_tenant.get(t, 0)), default=None)
 
-    def _place(self, item: Item, tenant: Hashable) -> None:
+    def _place(self, item: Item, whose: Hashable) -> None:
         self._turn += 1
         key = self._key_of(item)
-        self._taken[key] = tenant
-        self._last_of_key[key] = self._last_of_tenant[tenant] = self._turn
+        self._taken[key] = whose
+        self._last_of_key[key] = self._last_of_tenant[whose] = self._turn
 
     def _forget(self, keys: set[Key], tenants: Collection[Hashable]) -> None:
         """Whoever neither waits nor works comes as new the next time."""
@@ -83,14 +87,17 @@ class Turns(Generic[Item, Key]):
         }
         working = set(self._taken.values())
         self._last_of_tenant = {
-            tenant: turn
-            for tenant, turn in self._last_of_tenant.items()
-            if tenant in tenants or tenant in working
+            whose: turn
+            for whose, turn in self._last_of_tenant.items()
+            if whose in tenants or whose in working
         }
 
 
 class Door:
-    """Lets so many tasks in at once, one of a tenant; the others wait, and tenants take turns."""
+    """Lets so many tasks in at once, one of a tenant; the others wait, and tenants take turns.
+
+    Whose task one is, `tenant` says.
+    """
 
     def __init__(self, places: int) -> None:
         self._free = places
@@ -99,45 +106,48 @@ class Door:
         self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
 
     @asynccontextmanager
-    async def turn(self, tenant: Hashable) -> AsyncIterator[None]:
+    async def turn(self) -> AsyncIterator[None]:
         """Be inside for as long as the block lasts."""
-        await self._enter(tenant)
+        whose = tenant.get()
+        await self._enter(whose)
         try:
             yield
         finally:
-            self._leave(tenant)
+            self._leave(whose)
 
-    async def _enter(self, tenant: Hashable) -> None:
+    async def _enter(self, whose: Hashable) -> None:
         let_in: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(tenant, deque()).append(let_in)
+        self._waiting.setdefault(whose, deque()).append(let_in)
         self._let_in()
         try:
             await let_in
         except asyncio.CancelledError:
             if not let_in.cancelled():  # let in, and cancelled before it could go on
-                self._leave(tenant)
+                self._leave(whose)
             raise
 
-    def _leave(self, tenant: Hashable) -> None:
-        self._inside.discard(tenant)
+    def _leave(self, whose: Hashable) -> None:
+        self._inside.discard(whose)
         self._free += 1
+        if whose in self._waiting:
+            self._waiting.move_to_end(whose)  # it has just had its turn
         self._let_in()
 
     def _let_in(self) -> None:
-        for tenant in list(self._waiting):
+        for whose in list(self._waiting):
             if not self._free:
                 return
-            if tenant not in self._inside:
-                self._let_in_one_of(tenant)
+            if whose not in self._inside:
+                self._let_in_one_of(whose)
 
-    def _let_in_one_of(self, tenant: Hashable) -> None:
-        queue = self._waiting.pop(tenant)
+    def _let_in_one_of(self, whose: Hashable) -> None:
+        queue = self._waiting.pop(whose)
         while queue:
             let_in = queue.popleft()
             if not let_in.done():  # else cancelled meanwhile
                 let_in.set_result(None)
-                self._inside.add(tenant)
+                self._inside.add(whose)
                 self._free -= 1
                 break
         if queue:
-            self._waiting[tenant] = queue  # behind the others
+            self._waiting[whose] = queue  # behind the others

@@ -33,6 +33,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from bot.db.failures import unavailable_told
 from bot.errors import ConfigError, Problem, StorageUnavailable
+from bot.turns import Door
 
 SQLITE = "sqlite+aiosqlite"
 POSTGRESQL = "postgresql+psycopg"
@@ -86,8 +87,8 @@ class Database:
     """The engines of one database: one that reads without transactions, one that writes, and a
     blocking one for what many wait for together.
 
-    On SQLite only one connection writes, one transaction at a time: a second writer could but wait
-    for the first, and would do so in a thread, blindly.
+    On SQLite only one connection writes, one transaction at a time, and guilds take turns: a
+    second writer could but wait for the first, and would do so in a thread, blindly.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Database:
         self._writer = writer
         self._blocking = blocking
         self._thread = ThreadPoolExecutor(2, thread_name_prefix="database")
-        self._turn = asyncio.Lock()
+        self._turn = Door(1)
         self._checkpoint: asyncio.Task[None] | None = None
 
     @classmethod
@@ -170,7 +171,7 @@ class Database:
         """
         try:
             await self._in_thread(self._reading, _passive_checkpoint)
-            async with self._turn:
+            async with self._turn.turn():
                 await self._in_thread(self._reading, _passive_checkpoint)
         except SQLAlchemyError:
             return  # such as a full disk: the commits say so, and the next one asks again
@@ -223,7 +224,7 @@ class Database:
             await engine.dispose()
 
     def _my_turn(self) -> AbstractAsyncContextManager[None]:
-        return self._turn if self.is_sqlite else nullcontext()
+        return self._turn.turn() if self.is_sqlite else nullcontext()
 
 
 def _sqlite_insert(

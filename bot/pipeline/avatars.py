@@ -29,7 +29,7 @@ class Avatars:
         self._door = Door(THREADS)
         self._kept: dict[str, str | None] = {}
 
-    async def made_small(self, delivery: Delivery, tenant: int) -> Delivery:
+    async def made_small(self, delivery: Delivery) -> Delivery:
         """The delivery with a small picture of its author, or none where it is no picture."""
         actor = delivery.actor
         if actor is None or actor.avatar is None or not is_large(actor.avatar):
@@ -38,7 +38,7 @@ class Avatars:
         if digest in self._kept:
             small = self._kept[digest]
         else:
-            async with self._door.turn(tenant):
+            async with self._door.turn():
                 small = await self._smaller_once(digest, actor.avatar)
         return replace(delivery, actor=replace(actor, avatar=small))
 

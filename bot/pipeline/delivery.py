@@ -12,7 +12,7 @@ import structlog
 from bot.cards.card import Card
 from bot.db.rows import Batch, CardForm, ChannelQueue, OutboxRow, PauseReason
 from bot.discord_out import BotClosed, ChannelClosed, Fault, Later, Outcome, Refused, Sent
-from bot.discord_pace import Pace, sending_for
+from bot.discord_pace import Pace
 from bot.pipeline.batching import MAX_EMBEDS, card_of, together
 from bot.pipeline.lanes import LaneRunner
 from bot.storage import Storage
@@ -102,7 +102,6 @@ class Delivery:
         if opened is None:
             return
         batch, rows = opened
-        sending_for.set(queue.guild_id)
         outcome = await self._send(batch, [card_of(row) for row in rows], rows[0].form)
         await self._settle(queue, batch, rows, outcome)
 

@@ -10,7 +10,7 @@ import structlog
 from bot.cards.card import Card
 from bot.db.rows import CardForm, Edit, EditedChannel
 from bot.discord_out import BotClosed, ChannelClosed, Later, Outcome, Refused, Sent
-from bot.discord_pace import Pace, sending_for
+from bot.discord_pace import Pace
 from bot.pipeline.batching import card_of
 from bot.pipeline.lanes import LaneRunner
 from bot.storage import Storage
@@ -63,7 +63,6 @@ class Editing:
         return None if due_in_s is None else max(due_in_s, self._pace.closed_for_s())
 
     async def _edit(self, channel: EditedChannel) -> None:
-        sending_for.set(channel.guild_id)
         edit = await self._storage.edits.next(channel.channel_id)
         if edit is None:
             return

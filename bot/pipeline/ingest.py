@@ -119,12 +119,12 @@ class Ingest:
     async def _next(self, head: InboxHead) -> None:
         """Deal with a lane's next event; a large one as soon as there is room for it."""
         large = head.size > LARGE_BODY_BYTES
-        async with self._large.turn(_tenant(head)) if large else nullcontext():
+        async with self._large.turn() if large else nullcontext():
             row = await self._storage.inbox.get(head.id)
             if row is not None:
-                await self._ingest(row, _tenant(head))
+                await self._ingest(row)
 
-    async def _ingest(self, row: InboxRow, tenant: int) -> None:
+    async def _ingest(self, row: InboxRow) -> None:
         """Deal with one event; everything it leads to is written in one transaction."""
         trace = _Trace(self._now, row)
         try:
@@ -146,7 +146,7 @@ class Ingest:
             trace.add("route", "No channel follows this project.")
         audiences = [self._routed(audience, delivery, trace) for audience in audiences]
         if any(audience.wanting for audience in audiences):
-            delivery = await self._avatars.made_small(delivery, tenant)
+            delivery = await self._avatars.made_small(delivery)
         added, access = await asyncio.gather(
             asyncio.gather(*(self._added(one, delivery, row, trace) for one in audiences)),
             asyncio.gather(*(self._accessible(one, delivery, trace) for one in audiences)),

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from bot.errors import StorageUnavailable
-from bot.turns import Turns
+from bot.turns import Turns, tenant
 
 log = structlog.get_logger()
 
@@ -45,6 +45,7 @@ class LaneRunner(Generic[Item, Lane]):
         self._find = find
         self._due_in = due_in
         self._lane_of = lane_of
+        self._tenant_of = tenant_of
         self._work = work
         self._turns = Turns(at_once, key_of=lane_of, tenant_of=tenant_of)
         self._wake = asyncio.Event()
@@ -97,6 +98,7 @@ class LaneRunner(Generic[Item, Lane]):
             pass
 
     async def _one(self, item: Item) -> None:
+        tenant.set(self._tenant_of(item))
         try:
             await self._work(item)
         except StorageUnavailable as error:
