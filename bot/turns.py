@@ -94,28 +94,30 @@ class Turns(Generic[Item, Key]):
 
 
 class Door:
-    """Lets so many tasks in at once, one of a tenant; the others wait, and tenants take turns.
+    """Lets so many tasks in at once, so many of one tenant; the others wait, tenants take turns.
 
     Whose task one is, `tenant` says.
     """
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, *, each: int = 1) -> None:
         self._free = places
-        self._inside: set[Hashable] = set()
+        self._each = each
+        self._inside = Counter[Hashable]()
         # The tenant whose turn is next is the first.
         self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Be inside for as long as the block lasts."""
-        whose = tenant.get()
-        await self._enter(whose)
+        whose = await self.enter()
         try:
             yield
         finally:
-            self._leave(whose)
+            self.leave(whose)
 
-    async def _enter(self, whose: Hashable) -> None:
+    async def enter(self) -> Hashable:
+        """Wait for a place; gives what to leave with, which may happen in another task."""
+        whose = tenant.get()
         let_in: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(whose, deque()).append(let_in)
         self._let_in()
@@ -123,31 +125,33 @@ class Door:
             await let_in
         except asyncio.CancelledError:
             if not let_in.cancelled():  # let in, and cancelled before it could go on
-                self._leave(whose)
+                self.leave(whose)
             raise
+        return whose
 
-    def _leave(self, whose: Hashable) -> None:
-        self._inside.discard(whose)
+    def leave(self, whose: Hashable) -> None:
+        """Give the place back."""
         self._free += 1
+        self._inside[whose] -= 1
+        if not self._inside[whose]:
+            del self._inside[whose]
         if whose in self._waiting:
             self._waiting.move_to_end(whose)  # it has just had its turn
         self._let_in()
 
     def _let_in(self) -> None:
-        for whose in list(self._waiting):
-            if not self._free:
-                return
-            if whose not in self._inside:
-                self._let_in_one_of(whose)
+        while self._free and (next_ones := self._may_enter()):
+            self._let_in_one_of(next_ones[0])
+
+    def _may_enter(self) -> list[Hashable]:
+        return [whose for whose in self._waiting if self._inside[whose] < self._each]
 
     def _let_in_one_of(self, whose: Hashable) -> None:
         queue = self._waiting.pop(whose)
-        while queue:
-            let_in = queue.popleft()
-            if not let_in.done():  # else cancelled meanwhile
-                let_in.set_result(None)
-                self._inside.add(whose)
-                self._free -= 1
-                break
+        let_in = queue.popleft()
+        if not let_in.done():  # else it has given up
+            let_in.set_result(None)
+            self._inside[whose] += 1
+            self._free -= 1
         if queue:
             self._waiting[whose] = queue  # behind the others

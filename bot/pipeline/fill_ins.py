@@ -31,6 +31,7 @@ from bot.speckle.events import Delivery
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.speckle.previews import NoPicture
 from bot.storage import Storage
+from bot.turns import tenant
 
 log = structlog.get_logger()
 
@@ -105,6 +106,7 @@ class FillIns:
 
     async def _of_lane(self, lane: FillInLane) -> None:
         """Ask a server for what is due in a guild, several things side by side."""
+        tenant.set(lane.guild_id)  # among those who ask the same server
         jobs = await self._storage.fill_ins.due(lane, JOBS_AT_ONCE)
         done = await asyncio.gather(*map(self._one, jobs), return_exceptions=True)
         for error in done:

@@ -139,6 +139,15 @@ async def test_tenants_take_turns_at_a_door_whoever_came_first() -> None:
     assert "".join(room.came) == "abcabaa"
 
 
+async def test_a_wider_door_lets_several_of_a_tenant_in_turn_by_turn() -> None:
+    room = Room(Door(3, each=2))
+    await room.enters("a", "a", "a", "a", "b", "b")
+    assert room.inside == ["a", "a", "b"]
+    for _ in range(3):
+        await room.one_leaves()
+    assert "".join(room.came) == "aabbaa"
+
+
 async def test_who_gives_up_at_a_door_holds_up_nobody() -> None:
     room = Room(Door(1))
     await room.enters("a", "b", "c")
