@@ -13,6 +13,7 @@ import structlog
 from bot.cogs.link_telling import LinkTeller
 from bot.cogs.mending import Mender, webhook_description
 from bot.cogs.places import missing_there
+from bot.cogs.quota_telling import QuotaTeller
 from bot.cogs.telling import Teller
 from bot.cogs.waiting import linked as go_on_with
 from bot.config import Retention, Settings
@@ -38,6 +39,7 @@ from bot.services.browsing import Browsing
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.notices import NoticeService
+from bot.services.quotas import Limits, QuotaService
 from bot.services.reach import INSTANCE_FACT, Reach
 from bot.services.subscribing import Subscribing
 from bot.services.subscriptions import SubscriptionService
@@ -53,6 +55,7 @@ from bot.webhook_listener import SharedHook, WebhookListener
 log = structlog.get_logger()
 
 MIB = 1024 * 1024
+GB = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +96,12 @@ async def running(settings: Settings) -> AsyncIterator[App]:
     ):
         await storage.facts.set(FIRST_KEY_FACT, vault.first_key_id)
         instance = await storage.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
+        quotas = _quotas(settings, storage)
         pace = Pace(settings.delivery.requests_per_s)
         with_speckle = _with_speckle(settings, storage, http, breakers)
-        bot, webhooks = _discord_side(settings, storage, with_speckle, instance, pace)
-        pipeline = _pipeline(settings, storage, with_speckle, bot, pace)
-        listener = _listener(settings, storage, with_speckle, bot, pipeline, instance)
+        bot, webhooks = _discord_side(settings, storage, with_speckle, quotas, instance, pace)
+        pipeline = _pipeline(settings, storage, with_speckle, quotas, bot, pace)
+        listener = _listener(settings, storage, with_speckle, quotas, bot, pipeline, instance)
         housekeeping = Housekeeping(
             storage,
             bot.guild_service,
@@ -110,6 +114,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             parts={
                 **pipeline.parts(bot),
                 "notices": Teller(bot, NoticeService(storage, utc_now), pace.closed_for_s).run,
+                "quotas": QuotaTeller(bot, quotas, pace.closed_for_s).run,
                 "links": LinkTeller(bot).run,
                 "webhooks": Mender(bot, webhooks).run,
                 "discord": partial(bot.stay_connected, token),
@@ -180,7 +185,12 @@ def _may_ask(settings: Settings, hook: Hook) -> bool:
 
 
 def _discord_side(
-    settings: Settings, storage: Storage, speckle: _WithSpeckle, instance: str, pace: Pace
+    settings: Settings,
+    storage: Storage,
+    speckle: _WithSpeckle,
+    quotas: QuotaService,
+    instance: str,
+    pace: Pace,
 ) -> tuple[SpeckleBot, WebhookService]:
     """The client with its services; what happens to a linked account is tied to it."""
     webhooks = WebhookService(
@@ -202,8 +212,8 @@ def _discord_side(
         shared_hook_enabled=settings.speckle_webhook_secret is not None,
         now=utc_now,
     )
-    guilds = GuildService(storage, utc_now)
-    subscribing = Subscribing(storage, speckle.accounts, subscriptions)
+    guilds = GuildService(storage, utc_now, quotas)
+    subscribing = Subscribing(storage, speckle.accounts, subscriptions, quotas)
     bot = SpeckleBot(storage, subscribing, subscriptions, guilds, speckle.accounts, pace)
     speckle.accounts.linked = partial(go_on_with, bot)
     speckle.accounts.before_unlink = webhooks.let_go
@@ -236,7 +246,12 @@ class _Pipeline:
 
 
 def _pipeline(
-    settings: Settings, storage: Storage, speckle: _WithSpeckle, bot: SpeckleBot, pace: Pace
+    settings: Settings,
+    storage: Storage,
+    speckle: _WithSpeckle,
+    quotas: QuotaService,
+    bot: SpeckleBot,
+    pace: Pace,
 ) -> _Pipeline:
     delivery = Delivery(
         storage,
@@ -271,6 +286,7 @@ def _pipeline(
         served_guilds=frozenset(settings.organisation.guilds),
         queued=delivery.wake,
         lacking=fill_ins.wake,
+        most_model_names=quotas.model_names,
         now=utc_now,
     )
     catch_up = CatchUp(
@@ -279,6 +295,7 @@ def _pipeline(
         speckle.accounts,
         stored=ingest.wake,
         may_ask=partial(_may_ask, settings),
+        quota=quotas.day_of_fetched,
         max_body_bytes=settings.webhook.max_body_mib * MIB,
         reach=timedelta(days=settings.retention.delivered_days),
         now=utc_now,
@@ -295,6 +312,7 @@ def _listener(
     settings: Settings,
     storage: Storage,
     speckle: _WithSpeckle,
+    quotas: QuotaService,
     bot: SpeckleBot,
     pipeline: _Pipeline,
     instance: str,
@@ -308,6 +326,7 @@ def _listener(
         gateway_silence_s=bot.gateway_silence_s,
         instance=instance,
         now=utc_now,
+        quotas=quotas,
     )
     if settings.public_url is not None:
         LinkPages(speckle.accounts, settings.public_url).add_to(listener.app)
@@ -338,6 +357,17 @@ def _required(settings: Settings) -> str:
     if problems or settings.discord_token is None:
         raise ConfigError(*problems)
     return settings.discord_token.get_secret_value()
+
+
+def _quotas(settings: Settings, storage: Storage) -> QuotaService:
+    limits = Limits(
+        events_a_day=settings.quotas.events_a_day,
+        bytes_a_day=round(settings.quotas.gigabytes_a_day * GB),
+        hooks=settings.quotas.hooks,
+        subscriptions=settings.quotas.subscriptions,
+        model_names=settings.quotas.model_names,
+    )
+    return QuotaService(storage, limits, without=settings.organisation.guilds, now=utc_now)
 
 
 def _keep(retention: Retention) -> Keep:

@@ -7,6 +7,7 @@ else: what the event means is found out later (pipeline/ingest.py).
 
 import asyncio
 import hashlib
+import math
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -20,6 +21,7 @@ from aiohttp import web
 
 from bot.db.rows import Hook, HookState, NewInbox
 from bot.errors import ConfigError, NotADelivery, Problem, StorageUnavailable
+from bot.services.quotas import QuotaService
 from bot.services.reach import INSTANCE_PATH
 from bot.speckle.payloads import (
     Envelope,
@@ -43,6 +45,10 @@ GATEWAY_SILENCE_LIMIT_S = 120.0  # Discord asks for a heartbeat about every 41 s
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Take = Callable[[web.Request, bytes], Awaitable[web.Response]]
 
+OVER_QUOTA = (
+    "This webhook has sent as much as it may today (UTC). The person who runs the bot can allow "
+    "more. If you do not know what sends so much, make a new secret in Discord."
+)
 REFUSED = "The webhook's address or signature is wrong. Compare both with the bot's set-up message."
 
 
@@ -96,7 +102,7 @@ class WebhookListener:
     `stored` is called after each commit, `missed` when a delivery could not be taken and Speckle
     was told so; `gateway_silence_s` gives the seconds since Discord was
     last heard from, or None before the first time. `instance` is answered to who asks which bot
-    this is.
+    this is. Without `quotas` no guild has any.
     """
 
     def __init__(
@@ -110,8 +116,10 @@ class WebhookListener:
         gateway_silence_s: Callable[[], float | None],
         instance: str,
         now: Callable[[], datetime],
+        quotas: QuotaService | None = None,
     ) -> None:
         self._storage = storage
+        self._quotas = quotas or QuotaService(storage, None, now=now)
         self._shared_hook = shared_hook
         self._stored = stored
         self._gateway_silence_s = gateway_silence_s
@@ -171,6 +179,8 @@ class WebhookListener:
         envelope = await _authenticate(body, request, hook.secrets)
         if envelope is None:
             return await self._refuse(request)
+        if self._quotas.is_used_up(hook, len(body)):
+            return self._over_quota(hook)
         project_id = project_id_of(envelope)
         if project_id != hook.project_id:
             log.warning("webhook.other_project", hook_id=hook.id)
@@ -180,7 +190,7 @@ class WebhookListener:
             return _answer(
                 410, "The bot has left the Discord server of this webhook. Remove it, or come back."
             )
-        return await self._commit(hook.id, f"hook:{hook.id}", project_id, envelope, body)
+        return await self._commit(hook, f"hook:{hook.id}", project_id, envelope, body)
 
     async def _take_shared(self, request: web.Request, body: bytes) -> web.Response:
         shared = self._shared_hook
@@ -197,25 +207,32 @@ class WebhookListener:
         return await self._commit(None, lane, project_id, envelope, body)
 
     async def _commit(
-        self, hook_id: int | None, lane: str, project_id: str, envelope: Envelope, body: bytes
+        self, hook: Hook | None, lane: str, project_id: str, envelope: Envelope, body: bytes
     ) -> web.Response:
         event_name_of(envelope)  # a body without one is no delivery, and is refused while it can be
         receipt = await self._storage.inbox.put(
             NewInbox(
-                hook_id=hook_id,
+                hook_id=None if hook is None else hook.id,
                 lane=lane,
                 project_id=project_id,
                 server_url=server_url_of(envelope),
                 digest=hashlib.sha256(body).hexdigest(),
                 body=body,
                 received_at=self._now(),
+                quota=None if hook is None else self._quotas.day(hook.guild_id),
             )
         )
+        if hook is not None and receipt.over_quota:
+            return self._over_quota(hook)
         if receipt.duplicate:
             log.info("webhook.duplicate", inbox_id=receipt.id)
             return _answer(202, "This delivery had arrived already.")
         self._stored()
         return _answer(202, "Taken.")
+
+    def _over_quota(self, hook: Hook) -> web.Response:
+        wait_s = str(math.ceil(self._quotas.refused(hook).total_seconds()))
+        return web.Response(status=429, text=OVER_QUOTA, headers={"Retry-After": wait_s})
 
     async def _refuse(self, request: web.Request) -> web.Response:
         log.warning("webhook.refused")

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, and_, delete, func, select, update
 
 from bot.db.engine import Database
 from bot.db.inbox import lock_keys
-from bot.db.rows import HookKind, HookState, InboxSource, InboxState, TraceLine
+from bot.db.quotas import Quotas, lock_names
+from bot.db.rows import DayQuota, HookKind, HookState, InboxSource, InboxState, TraceLine
 from bot.db.tables import HAS_KEY, IS_NEW, history_taken, hooks, inbox
 
 AT_ONCE = 200  # keys in one statement, and locks of PostgreSQL in one transaction
@@ -47,11 +48,15 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
-    """What became of missed entries: ids of new rows, how many were there, how many are unclear."""
+    """What became of missed entries: ids of new rows, how many were there, how many are unclear.
+
+    `full`: there was no room for the rest within today's quota.
+    """
 
     rows: tuple[int, ...] = ()
     there: int = 0
     unclear: int = 0
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,9 @@ class Fetched:
 class History:
     """Puts into the inbox what is missing there, each in one transaction."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, quotas: Quotas, now: Callable[[], datetime]) -> None:
         self._database = database
+        self._quotas = quotas
         self._now = now
 
     async def hook_ids(self) -> list[int]:
@@ -95,16 +101,22 @@ class History:
         )
 
     async def take_in(
-        self, hook_id: int, missed: Sequence[Missed], window: Window, note: str | None = None
+        self,
+        hook_id: int,
+        missed: Sequence[Missed],
+        window: Window,
+        note: str | None = None,
+        quota: DayQuota | None = None,
     ) -> TakenIn:
         """Put into the inbox those entries, at most AT_ONCE and in order, that are not there.
 
-        Of a body that is missing k times, the first k entries are taken. An entry whose body has
-        come in since the history was asked is left for the next time: whether it is that very
-        event or another, only a later look into the history tells. `note` goes to the first row.
+        The first one that the quota has no room for ends it. Of a body that is missing k times, the
+        first k entries are taken. An entry whose body has come in since the history was asked is
+        left for the next time: whether it is that very event or another, only a later look into
+        the history tells. `note` goes to the first row.
         """
         return await self._database.write_at_once(
-            lambda connection: self._take_in(connection, hook_id, missed, window, note)
+            lambda connection: self._take_in(connection, hook_id, missed, window, note, quota)
         )
 
     async def looked(
@@ -124,6 +136,7 @@ class History:
         server_url: str,
         fetched: Sequence[Fetched],
         note: str | None = None,
+        quota: DayQuota | None = None,
     ) -> TakenIn | None:
         """Put events of an activity list into the inbox, in order, unless they are there.
 
@@ -133,7 +146,7 @@ class History:
         """
         return await self._database.write_at_once(
             lambda connection: self._fill_in(
-                connection, hook_id, lane, project_id, server_url, fetched, note
+                connection, hook_id, lane, project_id, server_url, fetched, note, quota
             )
         )
 
@@ -146,26 +159,31 @@ class History:
         missed: Sequence[Missed],
         window: Window,
         note: str | None,
+        quota: DayQuota | None,
     ) -> TakenIn:
         digests = sorted({entry.digest for entry in missed})
         if not self._database.is_sqlite:
-            lock_keys(connection, digests)
+            lock_keys(connection, lock_names([quota]).union(digests))
         hook = connection.execute(_hook(hook_id)).one_or_none()
         if hook is None:
             return TakenIn()
         lane = f"hook:{hook_id}"
         there, since_then = _rows(connection, lane, digests, window)
         already = _already(connection, hook_id, [entry.call_id for entry in missed])
+        counting = self._quotas.counting(connection, [quota])
         rows: list[dict[str, Any]] = []
         found: list[str] = []
         taken: list[str] = []
         unclear = 0
+        full = False
         for entry in missed:
             if entry.call_id in already:
                 continue
             if entry.digest in since_then:
                 unclear += 1
             elif window.recorded.get(entry.digest, 0) > there[entry.digest]:
+                if full := not counting.take(quota, hook_id, len(entry.body)):
+                    break
                 there[entry.digest] += 1
                 taken.append(entry.call_id)
                 text = "Fetched from the webhook's history: Speckle had not got it through."
@@ -188,7 +206,8 @@ class History:
                 found.append(entry.call_id)
         ids = self._database.insert_in_order(connection, inbox, rows)
         self._note(connection, hook_id, taken + found)
-        return TakenIn(tuple(ids), len(found), unclear)
+        self._quotas.write(connection, counting, telling=False)
+        return TakenIn(tuple(ids), len(found), unclear, full)
 
     def _note(self, connection: Connection, hook_id: int, call_ids: Sequence[str]) -> None:
         if not call_ids or connection.execute(_hook(hook_id)).one_or_none() is None:
@@ -223,9 +242,10 @@ class History:
         server_url: str,
         fetched: Sequence[Fetched],
         note: str | None,
+        quota: DayQuota | None,
     ) -> TakenIn | None:
         if not self._database.is_sqlite:
-            lock_keys(connection, [lane])
+            lock_keys(connection, lock_names([quota]) | {lane})
         if hook_id is not None and connection.execute(_hook(hook_id)).one_or_none() is None:
             return TakenIn()
         unread = and_(IS_NEW, inbox.c.lane == lane, inbox.c.source != InboxSource.ACTIVITY)
@@ -234,10 +254,14 @@ class History:
         names = _names(connection, lane, {one.event_name for one in fetched})
         wanted = [one for one in fetched if one.event_name in names]
         there = _keys(connection, lane, [one.event_key for one in wanted])
+        counting = self._quotas.counting(connection, [quota])
         rows: list[dict[str, Any]] = []
+        full = False
         for one in wanted:
             if one.event_key in there:
                 continue
+            if full := not counting.take(quota, hook_id, len(one.body)):
+                break
             there.add(one.event_key)
             text = "Fetched from the project's activity list: no webhook had brought it."
             rows.append(
@@ -255,7 +279,8 @@ class History:
                 )
             )
         ids = self._database.insert_in_order(connection, inbox, rows)
-        return TakenIn(tuple(ids), len(wanted) - len(ids))
+        self._quotas.write(connection, counting, telling=False)
+        return TakenIn(tuple(ids), len(wanted) - len(ids), full=full)
 
     def _row(self, **values: Any) -> dict[str, Any]:
         return {"received_at": self._now(), "state": InboxState.NEW, **values}

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.db.batcher import Batcher
 from bot.db.engine import Database
 from bot.db.ingested import write_ingested
+from bot.db.quotas import Counting, Quotas, lock_names
 from bot.db.rows import (
     InboxHead,
     InboxReceipt,
@@ -28,6 +29,8 @@ from bot.errors import StorageUnavailable
 
 # A Speckle server with several replicas sends one event several times within seconds.
 DUPLICATE_WITHIN = timedelta(seconds=60)
+
+NO_ROOM = InboxReceipt(0, duplicate=False, over_quota=True)
 
 Row = Mapping[Any, Any]
 Body = tuple[str, str]  # digest and lane
@@ -52,8 +55,9 @@ class _Kept:
 class Inbox:
     """Takes deliveries in, many in one commit, and gives them out in order, one lane at a time."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, quotas: Quotas, now: Callable[[], datetime]) -> None:
         self._database = database
+        self._quotas = quotas
         self._now = now
         self._puts = Batcher[NewInbox, InboxReceipt | StorageUnavailable](
             "inbox", self._put_together
@@ -70,7 +74,8 @@ class Inbox:
     async def put(self, new: NewInbox) -> InboxReceipt:
         """Keep a delivery; returns after it is committed and synced.
 
-        The same digest in the same lane within 60 s is a duplicate and is not kept again.
+        The same digest in the same lane within 60 s is a duplicate and is not kept again. One that
+        its hook has no room for today is not kept either.
         Errors: StorageUnavailable.
         """
         receipt = await self._puts.submit(new)
@@ -202,19 +207,27 @@ class Inbox:
         return [(await self._put_together([item]))[0] for item in items]
 
     async def _commit(self, items: Sequence[NewInbox]) -> Sequence[InboxReceipt]:
-        places, fresh = await self._database.write_at_once(
+        places, fresh, counting = await self._database.write_at_once(
             lambda connection: self._keep(connection, items)
         )
         if self._database.is_sqlite:
             self._remember(fresh)
-        return [InboxReceipt(place.id, duplicate) for place, duplicate in places]
+        self._quotas.remember(counting)
+        return [
+            NO_ROOM if place is None else InboxReceipt(place.id, duplicate)
+            for place, duplicate in places
+        ]
 
     def _keep(
         self, connection: Connection, items: Sequence[NewInbox]
-    ) -> tuple[Sequence[tuple[_Kept, bool]], dict[Body, _Kept]]:
-        """Where each item stands and whether it stood there already; the places that are new."""
+    ) -> tuple[Sequence[tuple[_Kept | None, bool]], dict[Body, _Kept], Counting]:
+        """Where each item stands, and whether it stood there already; the places that are new.
+
+        An item that there is no room for stands nowhere.
+        """
         kept = self._earlier(connection, items)
-        places: list[tuple[_Kept, bool]] = []
+        counting = self._quotas.counting(connection, (item.quota for item in items))
+        places: list[tuple[_Kept | None, bool]] = []
         fresh: dict[Body, _Kept] = {}
         rows: list[dict[str, Any]] = []
         for item in items:
@@ -223,20 +236,25 @@ class Inbox:
             if place is not None and item.received_at - place.received_at < DUPLICATE_WITHIN:
                 places.append((place, True))
                 continue
+            if not counting.take(item.quota, item.hook_id, len(item.body)):
+                places.append((None, False))
+                continue
             place = fresh[body] = _Kept(item.received_at)
             rows.append(_values(item))
             places.append((place, False))
         ids = self._database.insert_in_order(connection, inbox, rows)
-        new = (place for place, duplicate in places if not duplicate)
+        new = (place for place, duplicate in places if place is not None and not duplicate)
         for place, row_id in zip(new, ids, strict=True):
             place.id = row_id
-        return places, fresh
+        self._quotas.write(connection, counting)
+        return places, fresh, counting
 
     def _earlier(self, connection: Connection, items: Sequence[NewInbox]) -> Mapping[Body, _Kept]:
         """The latest rows of the last minute, by body: those of these bodies at least."""
         since = min(item.received_at for item in items) - DUPLICATE_WITHIN
         if not self._database.is_sqlite:
-            lock_keys(connection, {item.digest for item in items})
+            guilds = lock_names(item.quota for item in items)
+            lock_keys(connection, guilds | {item.digest for item in items})
             digests = list({item.digest for item in items})
             return _kept(connection.execute(RECENT_OF_THESE, {"since": since, "digests": digests}))
         if self._last_id is None:
@@ -260,7 +278,8 @@ class Inbox:
 def lock_keys(connection: Connection, texts: Collection[str]) -> None:
     """Make another process that has the same body wait until this commit can be seen.
 
-    PostgreSQL only: SQLite has one writer. `texts` are digests of bodies, or names of lanes.
+    PostgreSQL only: SQLite has one writer. `texts` are digests of bodies, or names of lanes and
+    quotas.
     """
     keys = {int.from_bytes(sha256(text.encode()).digest()[:8], signed=True) for text in texts}
     # Sorted, so that two processes never wait for each other.

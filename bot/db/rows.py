@@ -1,8 +1,8 @@
 """What comes out of the database and goes into it, as frozen values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Self
 
@@ -274,8 +274,34 @@ class TraceLine:
 
 
 @dataclass(frozen=True, slots=True)
+class DayQuota:
+    """How many events a guild may send in a day (UTC), and how many bytes their bodies may have."""
+
+    guild_id: int
+    events: int
+    bytes: int
+
+    def halved(self) -> Self:
+        """Half of it."""
+        return replace(self, events=self.events // 2, bytes=self.bytes // 2)
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaNotice:
+    """A guild is to be told that a hook of it sent more than it may on a day."""
+
+    day: date
+    guild_id: int
+    hook_id: int
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewInbox:
-    """A verified delivery to keep; `digest` is the body's SHA-256 in hex."""
+    """A verified delivery to keep; `digest` is the body's SHA-256 in hex.
+
+    `quota` is what it counts towards; None for what no quota is for.
+    """
 
     hook_id: int | None
     lane: str
@@ -284,14 +310,19 @@ class NewInbox:
     digest: str
     body: bytes = field(repr=False)
     received_at: datetime
+    quota: DayQuota | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InboxReceipt:
-    """Where a delivery is kept; a duplicate gives the first one's id."""
+    """Where a delivery is kept; a duplicate gives the first one's id.
+
+    `over_quota`: it is not kept, as its hook has sent as much as it may today.
+    """
 
     id: int
     duplicate: bool
+    over_quota: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +406,7 @@ class Ingested:
     """What one event changes for one hook: its cards, and what the event says of the hook itself.
 
     The hook turns live if it waited, takes the project's name and server, remembers `at` and the
-    models' names by their ids, because some events name a model by id only;
+    models' names by their ids, because some events name a model by id only, and forgets others;
     with `pause`, each active subscription of the hook is paused after these cards. `fill_ins` is
     what these cards still lack, and when it is first asked for again. Who lost access is paused
     too; the card is kept.
@@ -388,6 +419,7 @@ class Ingested:
     outbox: Sequence[NewOutbox] = ()
     pause: PauseReason | None = None
     model_names: Mapping[str, str] = field(default_factory=dict)
+    forgotten_models: Sequence[str] = ()
     fill_ins: Mapping[FillIn, datetime] = field(default_factory=dict)
     access: AccessSeen = AccessSeen()
 

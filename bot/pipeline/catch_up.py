@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bot.db.rows import Hook
+from bot.db.rows import DayQuota, Hook
 from bot.errors import (
     SealError,
     SpeckleError,
@@ -58,12 +58,15 @@ class CatchUp:
         max_body_bytes: int,
         reach: timedelta,
         now: Callable[[], datetime],
+        quota: Callable[[int], DayQuota | None] = lambda _guild_id: None,
     ) -> None:
         """`may_ask` says whether a hook can be asked for other than as a stranger. Larger bodies
-        than the listener takes do not come in this way either.
+        than the listener takes do not come in this way either. `quota` is how much of a guild's
+        day may be used up before nothing more is fetched for it, None for no such limit.
         """
         self._storage = storage
         self._may_ask = may_ask
+        self._quota = quota
         self._now = now
         self._history = FromHistory(
             storage,
@@ -73,9 +76,10 @@ class CatchUp:
             max_body_bytes=max_body_bytes,
             reach=reach,
             now=now,
+            quota=quota,
         )
         self._activity = FromActivity(
-            storage, gateway, accounts, stored=stored, reach=reach, now=now
+            storage, gateway, accounts, stored=stored, reach=reach, now=now, quota=quota
         )
         self._missed = asyncio.Event()
 
@@ -181,7 +185,11 @@ class CatchUp:
         return left
 
     async def _one(self, hook: Hook) -> bool:
-        """Whether the hook is dealt with, until the next hour."""
+        """Whether the hook is dealt with, until the next hour: what today has no room for waits."""
+        quota = self._quota(hook.guild_id)
+        if quota is not None and not await self._storage.quotas.has_room_now(quota, hook.id):
+            log.info("catch_up.no_room_today", hook_id=hook.id)
+            return True
         if hook.account_id is not None and hook.webhook_id is not None:
             try:
                 return await self._history.take(hook, hook.account_id, hook.webhook_id)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from bot.db.history import Fetched
-from bot.db.rows import Hook, HookKind
+from bot.db.rows import DayQuota, Hook, HookKind
 from bot.errors import NotADelivery
 from bot.services.accounts import AccountService
 from bot.speckle.activity import KEYED, body_of, event_key
@@ -41,7 +41,9 @@ class FromActivity:
         stored: Callable[[], None],
         reach: timedelta,
         now: Callable[[], datetime],
+        quota: Callable[[int], DayQuota | None],
     ) -> None:
+        self._quota = quota
         self._storage = storage
         self._gateway = gateway
         self._accounts = accounts
@@ -86,6 +88,7 @@ class FromActivity:
             server_url=hook.server_url,
             fetched=fetched,
             note=short,
+            quota=self._quota(hook.guild_id),
         )
         if done is None:
             log.info("catch_up.activity_later", hook_id=hook.id)
@@ -93,6 +96,9 @@ class FromActivity:
         if done.rows:
             self._stored()
             log.info("catch_up.activity", hook_id=hook.id, taken=len(done.rows))
+        if done.full:
+            log.info("catch_up.no_room_today", hook_id=hook.id)
+            return False
         await self._storage.history.looked(hook.id, at)
         return True
 

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import TypeVar
 
 import structlog
@@ -79,6 +80,7 @@ class Ingest:
     """Takes events out of the inbox, in order for each project, and leaves cards in the outbox.
 
     `queued` is called when cards wait for delivery, `lacking` when they lack something.
+    `most_model_names` says how many names a guild's projects may each have, None for any number.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Ingest:
         queued: Callable[[], None],
         lacking: Callable[[], None],
         now: Callable[[], datetime],
+        most_model_names: Callable[[int], int | None] = lambda _guild_id: None,
     ) -> None:
         self._storage = storage
         self._enrichment = enrichment
@@ -103,6 +106,7 @@ class Ingest:
         self._queued = queued
         self._lacking = lacking
         self._now = now
+        self._most_model_names = most_model_names
         self._large = Door(LARGE_AT_ONCE)
         self._lanes = LaneRunner[InboxHead, str](
             "ingest",
@@ -259,6 +263,11 @@ class Ingest:
         elif added.image is not None:
             card = with_image(card, added.image)
         now = self._now()
+        names, forgotten = new_names(
+            {m.id: m.name for m in reversed(delivery.models) if m.id and m.name},
+            audience.model_names,
+            self._most_model_names(hook.guild_id),
+        )
         return Ingested(
             hook_id=hook.id,
             project_name=delivery.project.name,
@@ -268,9 +277,23 @@ class Ingest:
             pause=(
                 PauseReason.PROJECT_DELETED if isinstance(delivery.event, ProjectDeleted) else None
             ),
-            model_names={m.id: m.name for m in reversed(delivery.models) if m.id and m.name},
+            model_names=names,
+            forgotten_models=forgotten,
             fill_ins={kind: now + FIRST_TRY_AFTER[kind] for kind in added.missing},
         )
+
+
+def new_names(
+    named: Mapping[str, str], known: Mapping[str, str], most: int | None
+) -> tuple[Mapping[str, str], Sequence[str]]:
+    """The names by model id that are to be kept besides those that are known.
+
+    Where there would be more than `most`, also the ids that are to be forgotten for them: any.
+    """
+    changed = {model_id: name for model_id, name in named.items() if known.get(model_id) != name}
+    kept = dict(islice(changed.items(), most))
+    over = 0 if most is None else max(0, len(known.keys() | kept.keys()) - most)
+    return kept, list(islice((one for one in known if one not in named), over))
 
 
 def context_of(

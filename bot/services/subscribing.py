@@ -20,6 +20,7 @@ from bot.services.accounts import AccountService
 from bot.services.errors import CommandRefused
 from bot.services.outcomes import Change, LinkFirst, ShowFirst, Subscribed, SubscribeRequest
 from bot.services.places import Place, check_caller, check_place
+from bot.services.quotas import QuotaService
 from bot.services.setup import kinds_wanted, triggers_to_tick
 from bot.services.subscriptions import SubscriptionService, may_see_secret, no_such_project
 from bot.services.typed import filters_of, read_link
@@ -52,7 +53,10 @@ class Subscribing:
         storage: Storage,
         accounts: AccountService,
         subscriptions: SubscriptionService,
+        quotas: QuotaService | None = None,
     ) -> None:
+        """Without `quotas` no guild has any."""
+        self._quotas = quotas
         self._storage = storage
         self._accounts = accounts
         self._subscriptions = subscriptions
@@ -69,6 +73,7 @@ class Subscribing:
         others = await self._storage.subscriptions.of_hook(hook.id) if hook else ()
         here = _in(others, request.place)
         filters_of(request, link, here.filters if here else Filters())
+        await self._check_room(request.guild_id, hook, here)
         if self._is_served(request.guild_id, hook):
             return await self._subscribe(request, link, None)
         server_url = link.server_url or (hook.server_url if hook else self._servers[0])
@@ -127,6 +132,7 @@ class Subscribing:
             before = await self._storage.subscriptions.of_hook(hook.id) if hook else ()
             here = _in(before, request.place)
             filters = filters_of(request, link, here.filters if here else Filters())
+            await self._check_room(request.guild_id, hook, here)
             hook = await self._ready_hook(hook, request, link)
             old, new = await self._storage.subscriptions.upsert(
                 hook.id,
@@ -153,6 +159,13 @@ class Subscribing:
             webhook=webhook,
             also=_others(before, request.place) if hook.state is HookState.WAITING else (),
         )
+
+    async def _check_room(
+        self, guild_id: int, hook: Hook | None, here: Subscription | None
+    ) -> None:
+        """Refuse what would be more than the guild may have; what is there can be changed."""
+        if self._quotas is not None and here is None:
+            await self._quotas.check_room(guild_id, new_hook=hook is None)
 
     async def _see_to_webhook(
         self, hook: Hook, seen: _Seen | None, by_hand: bool
