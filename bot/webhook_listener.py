@@ -180,7 +180,7 @@ class WebhookListener:
         if envelope is None:
             return await self._refuse(request)
         if self._quotas.is_used_up(hook, len(body)):
-            return self._over_quota(hook)
+            return await self._over_quota(hook)
         project_id = project_id_of(envelope)
         if project_id != hook.project_id:
             log.warning("webhook.other_project", hook_id=hook.id)
@@ -223,15 +223,15 @@ class WebhookListener:
             )
         )
         if hook is not None and receipt.over_quota:
-            return self._over_quota(hook)
+            return await self._over_quota(hook)
         if receipt.duplicate:
             log.info("webhook.duplicate", inbox_id=receipt.id)
             return _answer(202, "This delivery had arrived already.")
         self._stored()
         return _answer(202, "Taken.")
 
-    def _over_quota(self, hook: Hook) -> web.Response:
-        wait_s = str(math.ceil(self._quotas.refused(hook).total_seconds()))
+    async def _over_quota(self, hook: Hook) -> web.Response:
+        wait_s = str(math.ceil((await self._quotas.refused(hook)).total_seconds()))
         return web.Response(status=429, text=OVER_QUOTA, headers={"Retry-After": wait_s})
 
     async def _refuse(self, request: web.Request) -> web.Response:

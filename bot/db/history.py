@@ -206,7 +206,7 @@ class History:
                 found.append(entry.call_id)
         ids = self._database.insert_in_order(connection, inbox, rows)
         self._note(connection, hook_id, taken + found)
-        self._quotas.write(connection, counting, telling=False)
+        self._quotas.write(connection, counting)
         return TakenIn(tuple(ids), len(found), unclear, full)
 
     def _note(self, connection: Connection, hook_id: int, call_ids: Sequence[str]) -> None:
@@ -279,7 +279,7 @@ class History:
                 )
             )
         ids = self._database.insert_in_order(connection, inbox, rows)
-        self._quotas.write(connection, counting, telling=False)
+        self._quotas.write(connection, counting)
         return TakenIn(tuple(ids), len(wanted) - len(ids), full=full)
 
     def _row(self, **values: Any) -> dict[str, Any]:

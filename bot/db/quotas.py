@@ -7,7 +7,6 @@ whole day for it.
 """
 
 import secrets
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -36,41 +35,52 @@ class Used:
 
 
 @dataclass(slots=True)
+class Tally:
+    """A sum over hooks, and what each of them adds to it."""
+
+    total: int = 0
+    of_hook: dict[int, int] = field(default_factory=dict)
+
+    def add(self, hook_id: int, more: int) -> None:
+        """Count more of a hook."""
+        self.total += more
+        self.of_hook[hook_id] = self.of_hook.get(hook_id, 0) + more
+
+    def has_room(self, hook_id: int, more: int, limit: int, there: Collection[int]) -> bool:
+        """Whether the hook may have so much more; `there` are the hooks that share the limit."""
+        if self.total + more > limit:
+            return False
+        share = limit / (2 * max(1, len(there)))
+        mine = self.of_hook.get(hook_id, 0) + more
+        if mine <= share:
+            return True
+        # What a hook sent that is gone counts as taken from what is for all.
+        others = sum(
+            max(0.0, count - (share if hook in there else 0.0))
+            for hook, count in self.of_hook.items()
+            if hook != hook_id
+        )
+        return others + mine - share <= limit / 2
+
+
+@dataclass(slots=True)
 class DayUse:
     """What each hook of a guild has sent on a day; `hooks` are those that are there."""
 
     hooks: frozenset[int] = frozenset()
-    events: Counter[int] = field(default_factory=Counter)
-    bytes: Counter[int] = field(default_factory=Counter)
+    events: Tally = field(default_factory=Tally)
+    bytes: Tally = field(default_factory=Tally)
 
     def has_room(self, quota: DayQuota, hook_id: int, size: int) -> bool:
         """Whether one more event of this hook, of so many bytes, is within the quota."""
-        return _fits(self.events, self.hooks, hook_id, 1, quota.events) and _fits(
-            self.bytes, self.hooks, hook_id, size, quota.bytes
+        return self.events.has_room(hook_id, 1, quota.events, self.hooks) and (
+            self.bytes.has_room(hook_id, size, quota.bytes, self.hooks)
         )
 
-    def add(self, hook_id: int, size: int) -> None:
-        """Count an event."""
-        self.events[hook_id] += 1
-        self.bytes[hook_id] += size
-
-
-def _fits(
-    used: Mapping[int, int], there: Collection[int], hook_id: int, more: int, limit: int
-) -> bool:
-    if sum(used.values()) + more > limit:
-        return False
-    share = limit / (2 * max(1, len(there)))
-    mine = used.get(hook_id, 0) + more
-    if mine <= share:
-        return True
-    # What a hook sent that is gone counts as taken from what is for all.
-    others = sum(
-        max(0.0, count - (share if hook in there else 0.0))
-        for hook, count in used.items()
-        if hook != hook_id
-    )
-    return others + mine - share <= limit / 2
+    def add(self, hook_id: int, events: int, size: int) -> None:
+        """Count events of so many bytes in all."""
+        self.events.add(hook_id, events)
+        self.bytes.add(hook_id, size)
 
 
 class Counting:
@@ -79,8 +89,7 @@ class Counting:
     def __init__(self, day: date, uses: Mapping[int, DayUse]) -> None:
         self.day = day
         self.uses = uses
-        self.more: dict[tuple[int, int], DayUse] = {}  # by guild and hook
-        self.refused: dict[int, int] = {}  # the first hook by guild
+        self.more: dict[int, DayUse] = {}  # by guild
 
     def take(self, quota: DayQuota | None, hook_id: int | None, size: int) -> bool:
         """Count an event if there is room for it; one that no quota is for always has room."""
@@ -88,10 +97,9 @@ class Counting:
             return True
         use = self.uses[quota.guild_id]
         if not use.has_room(quota, hook_id, size):
-            self.refused.setdefault(quota.guild_id, hook_id)
             return False
-        use.add(hook_id, size)
-        self.more.setdefault((quota.guild_id, hook_id), DayUse()).add(hook_id, size)
+        use.add(hook_id, 1, size)
+        self.more.setdefault(quota.guild_id, DayUse()).add(hook_id, 1, size)
         return True
 
 
@@ -142,21 +150,19 @@ class Quotas:
         guild_ids = {quota.guild_id for quota in quotas if quota is not None}
         return Counting(day, _uses(connection, day, guild_ids) if guild_ids else {})
 
-    def write(self, connection: Connection, counting: Counting, *, telling: bool = True) -> None:
-        """Write what was counted, and note whom to tell of what was refused."""
-        if counting.more:
-            new = self._database.insert(day_use)
-            statement = new.on_conflict_do_update(
-                index_elements=[day_use.c.day, day_use.c.guild_id, day_use.c.hook_id],
-                set_={
-                    "events": day_use.c.events + new.excluded.events,
-                    "bytes": day_use.c.bytes + new.excluded.bytes,
-                },
-            )
-            connection.execute(statement, _rows(counting))
-        if telling and counting.refused:
-            told_once = self._database.insert(quota_notices).on_conflict_do_nothing()
-            connection.execute(told_once, _notices(counting))
+    def write(self, connection: Connection, counting: Counting) -> None:
+        """Write what was counted."""
+        if not counting.more:
+            return
+        new = self._database.insert(day_use)
+        statement = new.on_conflict_do_update(
+            index_elements=[day_use.c.day, day_use.c.guild_id, day_use.c.hook_id],
+            set_={
+                "events": day_use.c.events + new.excluded.events,
+                "bytes": day_use.c.bytes + new.excluded.bytes,
+            },
+        )
+        connection.execute(statement, _rows(counting))
 
     def remember(self, counting: Counting) -> None:
         """The transaction is committed."""
@@ -165,6 +171,17 @@ class Quotas:
             self._seen[guild_id] = (now, use)
 
     # ── telling ───────────────────────────────────────────────────────────────────────────────
+
+    async def note(self, guild_id: int, hook_id: int) -> None:
+        """A guild is to be told, once today, that a hook of it sent too much."""
+        new = self._database.insert(quota_notices).values(
+            day=self._now().date(),
+            guild_id=guild_id,
+            hook_id=hook_id,
+            nonce=secrets.token_hex(NONCE_BYTES),
+        )
+        async with self._database.writing() as connection:
+            await connection.execute(new.on_conflict_do_nothing())
 
     async def to_tell(self) -> list[QuotaNotice]:
         """Who is yet to be told of today."""
@@ -196,8 +213,7 @@ def _uses(connection: Connection, day: date, guild_ids: Collection[int]) -> dict
     columns = (day_use.c.guild_id, day_use.c.hook_id, day_use.c.events, day_use.c.bytes)
     today = (day_use.c.day == day, day_use.c.guild_id.in_(guild_ids))
     for guild_id, hook_id, events, size in connection.execute(select(*columns).where(*today)):
-        uses[guild_id].events[hook_id] = events
-        uses[guild_id].bytes[hook_id] = size
+        uses[guild_id].add(hook_id, events, size)
     return uses
 
 
@@ -208,20 +224,9 @@ def _rows(counting: Counting) -> list[dict[str, Any]]:
             "day": counting.day,
             "guild_id": guild_id,
             "hook_id": hook_id,
-            "events": more.events[hook_id],
-            "bytes": more.bytes[hook_id],
+            "events": events,
+            "bytes": more.bytes.of_hook[hook_id],
         }
-        for (guild_id, hook_id), more in sorted(counting.more.items(), key=lambda item: item[0])
-    ]
-
-
-def _notices(counting: Counting) -> list[dict[str, Any]]:
-    return [
-        {
-            "day": counting.day,
-            "guild_id": guild_id,
-            "hook_id": hook_id,
-            "nonce": secrets.token_hex(NONCE_BYTES),
-        }
-        for guild_id, hook_id in sorted(counting.refused.items())
+        for guild_id, more in sorted(counting.more.items(), key=lambda item: item[0])
+        for hook_id, events in sorted(more.events.of_hook.items())
     ]

@@ -1,6 +1,7 @@
 """What one guild may use, so that a stranger's can fill neither the disk nor the day."""
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
@@ -8,7 +9,7 @@ import structlog
 
 from bot.db.quotas import Used
 from bot.db.rows import DayQuota, Guild, Hook, QuotaNotice
-from bot.errors import SealError
+from bot.errors import SealError, StorageUnavailable
 from bot.services.errors import CommandRefused
 from bot.storage import Storage
 
@@ -69,7 +70,7 @@ class QuotaService:
         self._limits = limits
         self._without = frozenset(without)
         self._now = now
-        self._logged: tuple[date, set[int]] = (now().date(), set())
+        self._refused: tuple[date, set[int]] = (now().date(), set())  # hooks, on that day
 
     def of(self, guild_id: int) -> Limits | None:
         """A guild's limits; None if it has none."""
@@ -100,13 +101,16 @@ class QuotaService:
         day = self.day(hook.guild_id)
         return day is not None and not self._storage.quotas.has_room(day, hook.id, size)
 
-    def refused(self, hook: Hook) -> timedelta:
-        """An event was refused: how long until there is room. A hook is logged once a day."""
+    async def refused(self, hook: Hook) -> timedelta:
+        """An event was refused: how long until there is room.
+
+        The first one of a hook's day is logged, and its guild is to be told.
+        """
         now = self._now()
         left = self._ends_at(now) - now
-        day, hook_ids = self._logged
-        if day != now.date():
-            self._logged = day, hook_ids = now.date(), set()
+        if self._refused[0] != now.date():
+            self._refused = now.date(), set()
+        hook_ids = self._refused[1]
         if hook.id not in hook_ids:
             hook_ids.add(hook.id)
             log.warning(
@@ -115,6 +119,8 @@ class QuotaService:
                 hook_id=hook.id,
                 for_s=round(left.total_seconds()),
             )
+            with suppress(StorageUnavailable):  # the answer is the same
+                await self._storage.quotas.note(hook.guild_id, hook.id)
         return left
 
     async def usage(self, guild_id: int) -> Usage | None:
@@ -135,14 +141,14 @@ class QuotaService:
         limits, used = usage.limits, usage.used
         if new_hook and used.hooks >= limits.hooks:
             raise CommandRefused(
-                f"This server follows {used.hooks} projects already, and may follow "
+                f"This server cannot follow another project: it has {used.hooks} of "
                 f"{limits.hooks}. Nothing was changed. Remove one that nobody needs: "
                 "`/subscriptions` lists them, and a project goes with its last channel. Or ask the "
                 "person who runs this bot to allow more (`hooks` in its settings)."
             )
         if used.subscriptions >= limits.subscriptions:
             raise CommandRefused(
-                f"This server has {used.subscriptions} subscriptions already, and may have "
+                f"This server cannot have another subscription: it has {used.subscriptions} of "
                 f"{limits.subscriptions}. Nothing was changed. Remove one that nobody needs with "
                 "`/unsubscribe` or in `/subscriptions`, or ask the person who runs this bot to "
                 "allow more (`subscriptions` in its settings)."
