@@ -85,10 +85,10 @@ class Delivery:
     async def _due(self, limit: int, busy: Collection[int]) -> Sequence[ChannelQueue]:
         if self._pace.closed_for_s() > 0:
             return ()
+        if not self.token_refused:
+            return await self._storage.outbox.due_channels(limit, busy)
         # After a refused token one channel tries for all.
-        if self.token_refused:
-            limit = 0 if busy else 1
-        return await self._storage.outbox.due_channels(limit, busy) if limit else ()
+        return () if busy else (await self._storage.outbox.due_channels(1))[:1]
 
     async def _due_in(self, busy: Collection[int]) -> float | None:
         closed_s = self._pace.closed_for_s()

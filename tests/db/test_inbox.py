@@ -124,6 +124,18 @@ async def test_each_lane_gives_its_oldest_row(storage: Storage, delivery: NewDel
     assert (await storage.inbox.next_per_lane())[1].id == ids[2]
 
 
+async def test_a_head_says_whose_turn_it_takes_and_how_large_it_is(
+    storage: Storage, hook: Hook, delivery: NewDelivery
+) -> None:
+    await storage.inbox.put(delivery(b"of the operator's hook", lane="shared"))
+    await storage.inbox.put(delivery(b"\xff" * 5_000, lane="own", hook_id=hook.id))
+    heads = await storage.inbox.next_per_lane()
+    assert [(head.lane, head.guild_id, head.size) for head in heads] == [
+        ("shared", None, 22),
+        ("own", STUDIO_KESTREL, 5_000),
+    ]
+
+
 async def test_a_postponed_row_holds_its_lane_until_it_is_due(
     storage: Storage, delivery: NewDelivery, clock: Clock
 ) -> None:
