@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 from typing import assert_never
@@ -13,9 +14,10 @@ from bot.cards.card import Card
 from bot.db.rows import Batch, CardForm, ChannelQueue, OutboxRow, PauseReason
 from bot.discord_out import BotClosed, ChannelClosed, Fault, Later, Outcome, Refused, Sent
 from bot.discord_pace import Pace
-from bot.pipeline.batching import MAX_EMBEDS, card_of, together
+from bot.pipeline.batching import MAX_EMBEDS, MAX_FILES_BYTES, card_of, together
 from bot.pipeline.lanes import LaneRunner
 from bot.storage import Storage
+from bot.turns import Door
 
 log = structlog.get_logger()
 
@@ -23,6 +25,11 @@ RETRY_S = (1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)  # then hourly
 JITTER = 0.2
 GIVE_UP_AFTER = timedelta(hours=48)
 CLOSED_S = (60.0, 300.0, 900.0)  # how long a refused token keeps the whole bot from sending
+
+# Messages with large pictures, up to 24 MiB, are in memory while they are sent.
+LARGE_BYTES = 1024 * 1024
+LARGE_AT_ONCE = 8
+LARGE_OF_A_GUILD = 4
 
 PAUSES = {
     Fault.CHANNEL_GONE: PauseReason.CHANNEL_GONE,
@@ -61,6 +68,7 @@ class Delivery:
         self._now = now
         self._jitter = jitter
         self._refused_tokens = 0  # in a row
+        self._large = Door(LARGE_AT_ONCE, each=LARGE_OF_A_GUILD)
         self._lanes = LaneRunner[ChannelQueue, int](
             "delivery",
             at_once=channels_at_once,
@@ -96,8 +104,14 @@ class Delivery:
         return None if due_in_s is None else max(due_in_s, closed_s)
 
     async def _deliver(self, queue: ChannelQueue) -> None:
+        size = await self._storage.outbox.next_bytes(queue.channel_id, MAX_EMBEDS)
+        async with self._large.turn() if size > LARGE_BYTES else nullcontext():
+            await self._send_next(queue)
+
+    async def _send_next(self, queue: ChannelQueue) -> None:
+        choose = partial(together, suspects=queue.suspects)
         opened = await self._storage.outbox.open_batch(
-            queue.channel_id, MAX_EMBEDS, partial(together, suspects=queue.suspects)
+            queue.channel_id, MAX_EMBEDS, choose, MAX_FILES_BYTES
         )
         if opened is None:
             return

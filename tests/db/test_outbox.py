@@ -376,3 +376,26 @@ async def test_of_each_guild_the_channels_that_are_due_the_longest_are_found(
     assert [queue.guild_id for queue in due].count(1) == 1
     rest = await storage.outbox.due_channels(2, {FACADE, 5})
     assert [queue.channel_id for queue in rest] == [FACADE + 1, FACADE + 2]
+
+
+async def test_no_more_pictures_are_read_than_one_message_may_have(
+    storage: Storage, subscription: Subscription, queue: Queue
+) -> None:
+    large = [Picture(f"{n}.png", "image/png", b"%d" % n * 400) for n in range(3)]
+    for pictures in ((large[0],), (large[0],), (large[1],), (large[2],)):
+        await queue(subscription, pictures=pictures)
+    assert await storage.outbox.next_bytes(STRUCTURE, 10) == 1_600
+    assert await storage.outbox.next_bytes(FACADE, 10) == 0
+    opened = await storage.outbox.open_batch(STRUCTURE, 10, None, 1_000)
+    assert opened is not None
+    assert [row.pictures for row in opened[1]] == [(large[0],), (large[0],), (large[1],)]
+
+
+async def test_a_card_whose_pictures_alone_are_too_large_is_read_all_the_same(
+    storage: Storage, subscription: Subscription, queue: Queue
+) -> None:
+    await queue(subscription, pictures=PICTURES)
+    await queue(subscription)
+    opened = await storage.outbox.open_batch(STRUCTURE, 10, None, 1)
+    assert opened is not None
+    assert [row.pictures for row in opened[1]] == [PICTURES]
