@@ -29,14 +29,15 @@ from cryptography.fernet import Fernet
 from bot.db.rows import HookKind
 from bot.db.vault import Vault
 from bot.living import tend_memory
-from bot.services.quotas import Limits, QuotaService
+from bot.services.quotas import GuildLimits, QuotaService
+from bot.services.readiness import Readiness
 from bot.storage import Storage, utc_now
 from bot.webhook_listener import WebhookListener
 
 SENDERS = 64
 BODY_BYTES = 6_000
 PROJECT_ID = "5f0c9a41b7"
-LIMITS = Limits(
+LIMITS = GuildLimits(
     events_a_day=10**9, bytes_a_day=10**15, hooks=1, subscriptions=1, model_names=1
 )  # so that all is counted and nothing refused
 BARE_SECRET = "bare"  # noqa: S105  # no secret: the bare handler knows no hooks
@@ -73,7 +74,7 @@ async def _durable(reports: Connection) -> None:
                 max_body_bytes=25 * 1024 * 1024,
                 stored=lambda: None,
                 missed=lambda: None,
-                gateway_silence_s=lambda: 0.0,
+                problems=Readiness(storage).problems,
                 instance="0f0f",
                 now=utc_now,
                 quotas=QuotaService(storage, LIMITS, now=utc_now),

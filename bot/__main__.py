@@ -115,11 +115,13 @@ def soak(
 @click.pass_context
 def check(context: click.Context) -> None:
     """Try every setting; one line each, and what to do about those that do not work."""
-    settings = context.obj.load()
+    files: Files = context.obj
+    settings = files.load()
 
     from bot.check import check_all
 
-    healthy = asyncio.run(check_all(settings, lambda row: _print(str(row))))
+    checks = check_all(settings, lambda row: _print(str(row)), (files.env, files.config))
+    healthy = asyncio.run(checks)
     context.exit(0 if healthy else FAILED)
 
 

@@ -2,30 +2,34 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
 import structlog
 
+from bot.clock_watch import ClockWatch
 from bot.cogs.link_telling import LinkTeller
 from bot.cogs.mending import Mender, webhook_description
-from bot.cogs.places import missing_there
+from bot.cogs.places import why_refused
 from bot.cogs.quota_telling import QuotaTeller
 from bot.cogs.telling import Teller
 from bot.cogs.waiting import linked as go_on_with
+from bot.cogs.watch import DiscordWatch
 from bot.config import Retention, Settings
+from bot.database_wait import opened
 from bot.db.retention import Keep
 from bot.db.rows import Hook
 from bot.db.vault import Vault
-from bot.discord_client import SpeckleBot, use_api
+from bot.discord_client import ConnectionWaits, SpeckleBot, use_api
 from bot.discord_out import edit, send
 from bot.discord_pace import Pace
 from bot.errors import ConfigError, Problem
 from bot.link_pages import LinkPages
 from bot.living import Part, background, lead, stop_signals, tend_memory
+from bot.network import Network
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.avatars import Avatars
 from bot.pipeline.catch_up import CatchUp
@@ -33,16 +37,22 @@ from bot.pipeline.delivery import Delivery
 from bot.pipeline.editing import Editing
 from bot.pipeline.enrichment import Enrichment
 from bot.pipeline.fill_ins import FillIns
+from bot.pipeline.gate import Gate
 from bot.pipeline.ingest import Ingest
+from bot.pipeline.routing import Routing
+from bot.pipeline.standstill import Steps
 from bot.services.accounts import AccountService
 from bot.services.browsing import Browsing
+from bot.services.consents import Looking
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.notices import NoticeService
-from bot.services.quotas import Limits, QuotaService
+from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.reach import INSTANCE_FACT, Reach
+from bot.services.readiness import Readiness, unopenable_text
 from bot.services.subscribing import Subscribing
 from bot.services.subscriptions import SubscriptionService
+from bot.services.visibility import Visibility
 from bot.services.webhooks import WebhookService
 from bot.speckle.breaker import Breakers
 from bot.speckle.gateway import SpeckleGateway
@@ -68,45 +78,86 @@ class App:
     port: int
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long the bot waits for Discord; tests hand in shorter times."""
+
+    connection: ConnectionWaits = field(default_factory=ConnectionWaits)
+    steps: Steps = field(default_factory=Steps)
+
+
+DEFAULT_WAITS = Waits()
+
+
 async def run(settings: Settings) -> None:
     """Run the bot until a stop signal; a second signal ends the process at once."""
     stopping = asyncio.Event()
+    vault = _vault(settings)
     with stop_signals(stopping):
-        async with running(settings):
-            tend_memory()
-            await stopping.wait()
-            log.info("app.stopping")
+        async with opened(settings, vault, stopping) as storage:
+            if storage is None:
+                return
+            async with _at_work(settings, storage, vault):
+                tend_memory()
+                await stopping.wait()
+                log.info("app.stopping")
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[App]:
+async def running(settings: Settings, waits: Waits = DEFAULT_WAITS) -> AsyncIterator[App]:
     """The bot at work for as long as the block runs: listener, ingest, delivery, Discord.
 
-    Errors: ConfigError for settings that do not work out; an error of any part ends the block,
-    because a bot that works by halves looks healthy and is not.
+    Errors: ConfigError for settings that do not work out, StorageUnavailable; an error of any part
+    ends the block, because a bot that works by halves looks healthy and is not.
     """
+    vault = _vault(settings)
+    async with (
+        Storage.open(settings.database_url, vault, utc_now) as storage,
+        _at_work(settings, storage, vault, waits) as app,
+    ):
+        yield app
+
+
+@asynccontextmanager
+async def _at_work(
+    settings: Settings, storage: Storage, vault: Vault, waits: Waits = DEFAULT_WAITS
+) -> AsyncIterator[App]:
     token = _required(settings)
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
     breakers = Breakers()
-    vault = Vault([key.get_secret_value() for key in settings.encryption_keys])
-    async with (
-        Storage.open(settings.database_url, vault, utc_now) as storage,
-        SpeckleHttp.open(settings.speckle_servers, breakers) as http,
-    ):
+    network = settings.network()
+    async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
+        if await storage.lineage.is_restored():
+            log.warning(
+                "storage.restored",
+                told="The database is a restored or older copy: what people took back since it was "
+                "made, such as an account that they unlinked, is there again.",
+            )
+        await storage.lineage.accept()
         await storage.facts.set(FIRST_KEY_FACT, vault.first_key_id)
         instance = await storage.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
         quotas = _quotas(settings, storage)
-        pace = Pace(settings.delivery.requests_per_s)
-        with_speckle = _with_speckle(settings, storage, http, breakers)
-        bot, webhooks = _discord_side(settings, storage, with_speckle, quotas, instance, pace)
-        pipeline = _pipeline(settings, storage, with_speckle, quotas, bot, pace)
-        listener = _listener(settings, storage, with_speckle, quotas, bot, pipeline, instance)
+        pace = Pace(settings.delivery.requests_per_s, now=utc_now)
+        with_speckle = _with_speckle(settings, storage, http, breakers, network)
+        bot, webhooks = _discord_side(
+            settings, storage, with_speckle, quotas, instance, pace, network, waits
+        )
+        pipeline = _pipeline(settings, storage, with_speckle, quotas, bot, pace, waits)
+
+        def discord_problems() -> Sequence[str]:
+            return [*bot.problems(), *pace.problems(), *pipeline.delivery.problems()]
+
+        readiness = Readiness(storage, discord_problems)
+        await _tell_unopenable(readiness)
+        listener = _listener(settings, storage, with_speckle, quotas, pipeline, readiness, instance)
+        clock = ClockWatch(storage, pace.discord_time, utc_now)
         housekeeping = Housekeeping(
             storage,
             bot.guild_service,
             _keep(settings.retention),
             timedelta(days=settings.retention.left_guild_days),
+            clock.agrees,
         )
         leading = lead(
             storage,
@@ -119,6 +170,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
                 "webhooks": Mender(bot, webhooks).run,
                 "discord": partial(bot.stay_connected, token),
                 "housekeeping": housekeeping.run,
+                "clock": clock.run,
             },
         )
         try:
@@ -136,6 +188,17 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             with_speckle.gateway.close()
 
 
+async def _tell_unopenable(readiness: Readiness) -> None:
+    """Say it loudly if the keys are not those that sealed what is stored; all else goes on."""
+    if unopenable := await readiness.unopenable():
+        log.critical(
+            "keys.do_not_open",
+            told=f"{unopenable_text(unopenable)}: put the key that sealed them behind the others, "
+            "after a comma, and restart the bot, or, if it is lost, have people press Set up again "
+            "under /subscriptions and type /link again; what needs no key goes on meanwhile.",
+        )
+
+
 # ── Speckle's side ────────────────────────────────────────────────────────────────────────────
 
 
@@ -149,12 +212,17 @@ class _WithSpeckle:
 
 
 def _with_speckle(
-    settings: Settings, storage: Storage, http: SpeckleHttp, breakers: Breakers
+    settings: Settings,
+    storage: Storage,
+    http: SpeckleHttp,
+    breakers: Breakers,
+    network: Network,
 ) -> _WithSpeckle:
     gateway = SpeckleGateway(
         servers=settings.speckle_servers,
         deadline_s=settings.speckle.enrich_deadline_s,
         breakers=breakers,
+        network=network,
     )
     token = settings.speckle_token
     accounts = AccountService(
@@ -191,19 +259,20 @@ def _discord_side(
     quotas: QuotaService,
     instance: str,
     pace: Pace,
+    network: Network,
+    waits: Waits,
 ) -> tuple[SpeckleBot, WebhookService]:
     """The client with its services; what happens to a linked account is tied to it."""
     webhooks = WebhookService(
         storage,
         speckle.gateway,
         speckle.accounts,
-        Reach(settings.public_url, instance),
+        Reach(settings.public_url, instance, network),
         description=lambda guild_id: webhook_description(bot, guild_id),
         now=utc_now,
     )
     subscriptions = SubscriptionService(
         storage,
-        speckle.accounts,
         webhooks,
         Browsing(speckle.gateway, speckle.accounts),
         speckle_servers=settings.speckle_servers,
@@ -213,8 +282,20 @@ def _discord_side(
         now=utc_now,
     )
     guilds = GuildService(storage, utc_now, quotas)
-    subscribing = Subscribing(storage, speckle.accounts, subscriptions, quotas)
-    bot = SpeckleBot(storage, subscribing, subscriptions, guilds, speckle.accounts, pace)
+    asks = settings.speckle.enrich_deadline_s > 0
+    visibility = Visibility(speckle.gateway, asks=asks)
+    looking = Looking(speckle.accounts, webhooks, visibility)
+    subscribing = Subscribing(storage, subscriptions, looking, utc_now, quotas)
+    bot = SpeckleBot(
+        storage,
+        subscribing,
+        subscriptions,
+        guilds,
+        speckle.accounts,
+        pace,
+        waits.connection,
+        network,
+    )
     speckle.accounts.linked = partial(go_on_with, bot)
     speckle.accounts.before_unlink = webhooks.let_go
     return bot, webhooks
@@ -239,6 +320,7 @@ class _Pipeline:
         return {
             "catch_up": self.catch_up.run,  # first: what was missed is older than what comes now
             "ingest": self.ingest.run,
+            "held_events": self.ingest.run_held,
             "delivery": partial(self.delivery.run, bot.logged_in),
             "fill_ins": self.fill_ins.run,
             "edits": partial(self.editing.run, bot.logged_in),
@@ -252,16 +334,21 @@ def _pipeline(
     quotas: QuotaService,
     bot: SpeckleBot,
     pace: Pace,
+    waits: Waits,
 ) -> _Pipeline:
+    access = AccessCheck(storage, speckle.gateway, speckle.accounts, DiscordWatch(bot), utc_now)
+    gate = Gate(storage, access, held=lambda: ingest.wake_held(), now=utc_now)
     delivery = Delivery(
         storage,
-        partial(send, bot),
-        partial(missing_there, bot),
+        partial(send, bot, discord_now=pace.discord_time.now),
+        partial(why_refused, bot),
+        gate.look,
         pace,
         channels_at_once=settings.delivery.concurrency,
         now=utc_now,
+        steps=waits.steps,
     )
-    editing = Editing(storage, partial(edit, bot), pace, now=utc_now)
+    editing = Editing(storage, partial(edit, bot), gate.may_see, pace, now=utc_now)
     enrichment = Enrichment(
         speckle.gateway,
         speckle.previews,
@@ -269,20 +356,17 @@ def _pipeline(
         servers=settings.speckle_servers,
         deadline_s=settings.speckle.enrich_deadline_s,
     )
-    fill_ins = FillIns(
-        storage,
-        enrichment,
-        speckle_servers=settings.speckle_servers,
-        changed=editing.wake,
-        now=utc_now,
-    )
+    fill_ins = FillIns(storage, enrichment, access, changed=editing.wake, now=utc_now)
     avatars = Avatars()
     ingest = Ingest(
         storage,
-        enrichment,
-        avatars,
-        AccessCheck(storage, speckle.gateway, speckle.accounts, utc_now),
-        speckle_servers=settings.speckle_servers,
+        Routing(
+            enrichment,
+            access,
+            avatars,
+            speckle_servers=settings.speckle_servers,
+            now=utc_now,
+        ),
         served_guilds=frozenset(settings.organisation.guilds),
         queued=delivery.wake,
         lacking=fill_ins.wake,
@@ -313,8 +397,8 @@ def _listener(
     storage: Storage,
     speckle: _WithSpeckle,
     quotas: QuotaService,
-    bot: SpeckleBot,
     pipeline: _Pipeline,
+    readiness: Readiness,
     instance: str,
 ) -> WebhookListener:
     listener = WebhookListener(
@@ -323,9 +407,10 @@ def _listener(
         max_body_bytes=settings.webhook.max_body_mib * MIB,
         stored=pipeline.ingest.wake,
         missed=pipeline.catch_up.missed,
-        gateway_silence_s=bot.gateway_silence_s,
+        problems=readiness.problems,
         instance=instance,
         now=utc_now,
+        public_url=settings.public_url,
         quotas=quotas,
     )
     if settings.public_url is not None:
@@ -360,7 +445,7 @@ def _required(settings: Settings) -> str:
 
 
 def _quotas(settings: Settings, storage: Storage) -> QuotaService:
-    limits = Limits(
+    limits = GuildLimits(
         events_a_day=settings.quotas.events_a_day,
         bytes_a_day=round(settings.quotas.gigabytes_a_day * GB),
         hooks=settings.quotas.hooks,
@@ -368,6 +453,12 @@ def _quotas(settings: Settings, storage: Storage) -> QuotaService:
         model_names=settings.quotas.model_names,
     )
     return QuotaService(storage, limits, without=settings.organisation.guilds, now=utc_now)
+
+
+def _vault(settings: Settings) -> Vault:
+    """The keys; whatever else a start needs is looked at first, so that all is told at once."""
+    _required(settings)
+    return Vault([key.get_secret_value() for key in settings.encryption_keys])
 
 
 def _keep(retention: Retention) -> Keep:

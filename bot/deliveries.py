@@ -33,7 +33,9 @@ PAUSES: Final[Mapping[PauseReason, str]] = {
     PauseReason.CHANNEL_GONE: "paused, because the channel is gone",
     PauseReason.NO_PERMISSION: "paused, because the bot may not post in the channel",
     PauseReason.THREAD_CLOSED: "paused, because the thread is closed",
+    PauseReason.SILENCED: "paused, because Discord refuses for now; tried again by itself",
     PauseReason.ACCESS_LOST: "paused, because access to the Speckle project was lost",
+    PauseReason.ASK_AGAIN: "paused, until somebody answers who may see the project",
 }
 RESUME: Final = "`/subscriptions` in that Discord server, then Resume, sends what waits."
 INVITE: Final = "What waits is sent once the bot is invited there again."

@@ -42,6 +42,7 @@ PROJECT: Final = "https://app.speckle.systems/projects/5f0c9a41b7"
 PACE_S: Final = 0.7  # between deliveries, so that one can read along
 WIDTH: Final = 78
 BY_HAND: Final = "Set it up by hand"
+SHOW: Final = "Show it there"
 CHANNELS: Final[Mapping[str, Mapping[str, str]]] = {
     "project-log": {},
     "structure": {"models": "structure/**", "events": "models, versions"},
@@ -140,8 +141,9 @@ async def _play(stage: Stage, app: App, folder: Path) -> None:
             **options,
         )
         await answer.settled()
-        if answer.offers(BY_HAND):  # nobody has an account in the demo
-            await (await stage.sandbox.press(answer, BY_HAND)).settled()
+        for label in (BY_HAND, SHOW):  # nobody has an account in the demo
+            if answer.offers(label):
+                await (await stage.sandbox.press(answer, label)).settled()
         _say(_indented(_answer_text(stage, answer, whole=number == 0)))
     hook = (await app.storage.hooks.of_guild(stage.guild.id))[0]
     url = f"http://127.0.0.1:{app.port}/webhooks/{hook.key}"

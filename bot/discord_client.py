@@ -2,22 +2,25 @@
 
 import asyncio
 import contextlib
-import hashlib
-import json
-import time
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
 import discord
 import structlog
 from discord import app_commands
 from discord.ext import commands
-from discord.gateway import DiscordWebSocket
-from yarl import URL
 
 from bot.cogs import COGS, DYNAMIC_ITEMS
+from bot.cogs.answers import Unshown, is_over, quiet_if_over, tell, tell_over
+from bot.discord_commands import RETRY_S, CommandSync
+from bot.discord_gateway import Gateway, GatewayWaits
+from bot.discord_outcomes import UNANSWERED, BotClosed, Later, Trouble, outcome_of
 from bot.discord_pace import Pace
-from bot.errors import BotError, ConfigError, Problem, StorageUnavailable
+from bot.errors import ConfigError, Problem, SealError, SpeckleError, StorageUnavailable
+from bot.network import Network
 from bot.services.accounts import AccountService
 from bot.services.errors import CommandRefused
 from bot.services.guilds import GuildService
@@ -27,21 +30,29 @@ from bot.storage import Storage
 
 log = structlog.get_logger()
 
-RETRY_S = 5.0
-# Discord asks for a heartbeat about every 41 s and answers each: two have been missed by then.
-SILENCE_LIMIT_S = 100.0
-SILENCE_LOOK_S = 1.0
 GUILDS_APART_S = 2.0  # at the start Discord sends one after the other; then there are no more
-TOKEN_VOID = 4004  # the gateway's close code
-TOKEN_RETRY_S = 300.0
 CLOSE_S = 2.0  # for a goodbye that nobody may answer
-COMMANDS_FACT = "commands.fingerprint"
+LOGGED_IN_FACT = "discord.logged_in"  # as which application, so it has a token that worked once
 MAX_RATELIMIT_WAIT_S = 30.0  # the least that discord.py accepts; longer waits come back as Later
 
 
 def use_api(api_url: str) -> None:
     """Point discord.py to another Discord-compatible API, for the whole process."""
     discord.http.Route.BASE = api_url
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionWaits:
+    """Seconds: before the n-th try to log in, and for a token that Discord calls void."""
+
+    login_s: Sequence[float] = (5.0, 15.0, 60.0, 300.0)
+    token_s: float = 300.0
+    first_sync_s: float = 3.0  # that logging in waits for the commands; the rest is done beside it
+    commands_s: Sequence[float] = RETRY_S
+    gateway: GatewayWaits = field(default_factory=GatewayWaits)
+
+
+DEFAULT_WAITS = ConnectionWaits()
 
 
 class SpeckleBot(commands.Bot):
@@ -55,6 +66,8 @@ class SpeckleBot(commands.Bot):
         guild_service: GuildService,
         accounts: AccountService,
         pace: Pace,
+        waits: ConnectionWaits = DEFAULT_WAITS,
+        network: Network | None = None,
     ) -> None:
         # The bot has no voice: that the libraries for it are missing is worth no warning.
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
@@ -70,7 +83,9 @@ class SpeckleBot(commands.Bot):
             guild_ready_timeout=GUILDS_APART_S,
             enable_debug_events=True,  # on_socket_raw_receive, for the gateway's sign of life
         )
+        logging.getLogger("discord.app_commands.tree").addFilter(quiet_if_over)
         self._pace = pace
+        self._network = network or Network()
         self.storage = storage
         self.subscribing = subscribing
         self.subscriptions = subscriptions
@@ -78,48 +93,71 @@ class SpeckleBot(commands.Bot):
         self.accounts = accounts
         self.logged_in = asyncio.Event()  # from now on messages can be sent, gateway or not
         self.ready_once = asyncio.Event()
-        self._gateway_heard_at: float | None = None
+        self.gateway = Gateway(waits.gateway)
+        self._waits = waits
+        self._syncing: asyncio.Task[None] | None = None
+        self._not_logged_in: str | None = None
         self.tree.on_error = self._on_command_error  # type: ignore[method-assign]  # documented way
 
-    def gateway_silence_s(self) -> float | None:
-        """Seconds since the gateway last sent anything, heartbeat answers included."""
-        heard_at = self._gateway_heard_at
-        return None if heard_at is None else time.monotonic() - heard_at
+    def problems(self) -> Sequence[str]:
+        """What keeps the bot from Discord, a sentence each."""
+        if not self.logged_in.is_set() and self._not_logged_in is not None:
+            return [f"The bot is not logged in to Discord: {self._not_logged_in}"]
+        return self.gateway.problems()
 
     async def on_socket_raw_receive(self, _frame: str | bytes) -> None:
         """Note the gateway's sign of life: `is_ready()` stays true on a dead connection."""
-        self._gateway_heard_at = time.monotonic()
+        self.gateway.heard()
+
+    async def on_connect(self) -> None:
+        """Discord let the bot in with a new session."""
+        self.gateway.began()
+
+    async def on_resumed(self) -> None:
+        """Discord let the bot go on with the session before."""
+        self.gateway.began()
+
+    async def login(self, token: str) -> None:
+        """Log in, over connections that keep to the one rule for all."""
+        self.http.connector = self._network.connector(limit=0)
+        await super().login(token)
 
     async def setup_hook(self) -> None:
-        """Find the gateway, add the cogs and sync the commands, before the gateway is dialled."""
-        _, gateway_url, _ = await self.http.get_bot_gateway()
-        DiscordWebSocket.DEFAULT_GATEWAY = URL(gateway_url)
+        """Add the cogs and sync the commands; what Discord does not take soon is tried later."""
         for cog in COGS:
             if self.get_cog(cog.__cog_name__) is None:  # a second login after a failed first one
                 await self.add_cog(cog(self))
         self.add_dynamic_items(*DYNAMIC_ITEMS)
-        await self._sync_commands()
+        if self._syncing is None:
+            sync = CommandSync(self.tree, self.storage, self._waits.commands_s)
+            self._syncing = asyncio.create_task(sync.run(), name="commands")
+        await asyncio.wait({self._syncing}, timeout=self._waits.first_sync_s)
 
-    async def _sync_commands(self) -> None:
-        """Register the commands with Discord if they are not the ones registered last time."""
-        payload = [command.to_dict(self.tree) for command in self.tree.get_commands()]
-        fingerprint = _fingerprint({"application": self.application_id, "commands": payload})
-        if await self.storage.facts.get(COMMANDS_FACT) == fingerprint:
-            return
-        synced = await self.tree.sync()
-        await self.storage.facts.set(COMMANDS_FACT, fingerprint)
-        log.info("commands.synced", count=len(synced))
+    async def connect(self, *, reconnect: bool = True) -> None:
+        """Stay connected to the gateway until the client is closed, in place of discord.py's loop.
+
+        Errors: discord.ConnectionClosed where the token is void.
+        """
+        await self.gateway.stay(self)
+
+    async def close(self) -> None:
+        """Say goodbye to Discord."""
+        if self._syncing is not None:
+            self._syncing.cancel()
+            await asyncio.gather(self._syncing, return_exceptions=True)
+        await super().close()
 
     async def stay_connected(self, token: str) -> None:
         """Log in and keep the gateway connected until cancelled; Discord may be away at any moment.
 
-        Errors: ConfigError for a token that Discord does not accept at the start.
+        Errors: ConfigError for a token that Discord does not accept at the very first start.
         """
         await self._log_in(token)
         while True:
-            await self._one_connection()
-            if self.is_closed():  # Discord said in the middle that the token is void
-                await self._log_in_again(token)
+            try:
+                await self.connect()
+            except discord.ConnectionClosed:
+                await self._wait_for_token()
 
     @contextlib.asynccontextmanager
     async def closed_at_the_end(self) -> AsyncIterator[None]:
@@ -131,68 +169,57 @@ class SpeckleBot(commands.Bot):
                 async with asyncio.timeout(CLOSE_S):
                     await self.close()
 
-    async def _one_connection(self) -> None:
-        """Stay connected, through reconnects and resumes, until that fails or goes silent."""
-        dialled_at = time.monotonic()
-        connected = asyncio.create_task(self.connect(), name="gateway")
-        try:
-            while not connected.done():
-                await asyncio.wait({connected}, timeout=SILENCE_LOOK_S)
-                silence_s = time.monotonic() - max(dialled_at, self._gateway_heard_at or 0.0)
-                if not connected.done() and silence_s > SILENCE_LIMIT_S:
-                    # It tries a dead resume address for ever, is_ready() all the while (10511).
-                    log.warning("discord.gateway_silent", silence_s=round(silence_s))
-                    return
-            await connected
-        except discord.PrivilegedIntentsRequired:
-            raise
-        except discord.ConnectionClosed as error:
-            if error.code != TOKEN_VOID:
-                raise
-        except Exception:
-            # discord.py ends in AttributeError where the first dial fails (issue 10520).
-            log.exception("discord.gateway_failed", retry_in_s=RETRY_S)
-            await asyncio.sleep(RETRY_S)
-        finally:
-            await self._hang_up(connected)
-
-    async def _log_in_again(self, token: str) -> None:
-        """Try a token again that Discord calls void, slowly: it may be mended on Discord's side.
+    async def _wait_for_token(self) -> None:
+        """Wait until Discord takes a token again that it calls void: that may be its own fault.
 
         The listener goes on meanwhile, and all that it takes is kept.
         """
         while True:
-            log.critical(
-                "discord.token_void",
-                what_to_do="Put a valid DISCORD_TOKEN into .env and start the bot again. "
-                "Everything is kept until then.",
-                retry_in_s=TOKEN_RETRY_S,
-            )
-            self._pace.close_for(TOKEN_RETRY_S + RETRY_S, "Discord calls the bot's token void")
-            await self._close_http()
-            await asyncio.sleep(TOKEN_RETRY_S)
-            self.clear()
-            self.loop = asyncio.get_running_loop()  # which close() took away
+            self._tell_void()
+            self._pace.close_for(self._waits.token_s, "Discord calls the bot's token void")
+            await asyncio.sleep(self._waits.token_s)
             try:
-                return await self._log_in(token)
-            except ConfigError:
-                await self._close_http()
+                await self.application_info()
+            except UNANSWERED as error:
+                if isinstance(outcome_of(error), BotClosed):
+                    continue
+            return
 
-    async def _hang_up(self, connected: asyncio.Task[None]) -> None:
-        """End a connection for good, so that the next one starts a session of its own."""
-        connected.cancel()
-        await asyncio.gather(connected, return_exceptions=True)
-        socket = self.ws
-        if socket is not None and not self.is_closed():
-            with contextlib.suppress(Exception):  # whatever is wrong with it: it is given up
-                async with asyncio.timeout(CLOSE_S):
-                    await socket.close()
+    def _tell_void(self) -> None:
+        log.critical(
+            "discord.token_void",
+            what_to_do="Put a valid DISCORD_TOKEN into .env and start the bot again. "
+            "Everything is kept until then.",
+            retry_in_s=self._waits.token_s,
+        )
+
+    # ── logging in ────────────────────────────────────────────────────────────────────────────
 
     async def _log_in(self, token: str) -> None:
+        tries = 0
         while True:
             try:
                 await self.login(token)
+                await self.storage.facts.set(LOGGED_IN_FACT, str(self.application_id))
             except discord.LoginFailure as error:
+                wait_s = await self._token_refused(error)
+            except StorageUnavailable as error:
+                wait_s = self._away(f"the database is away: {error.reason}", tries)
+            except UNANSWERED as error:
+                wait_s = self._away_for(outcome_of(error), tries)
+            else:
+                self.logged_in.set()
+                return
+            tries += 1
+            await self._close_http()
+            await asyncio.sleep(wait_s)
+
+    async def _token_refused(self, error: discord.LoginFailure) -> float:
+        """At the very first start it is a setting that cannot be right. Later on deliveries come
+        that have to be taken, so it is waited for.
+        """
+        with contextlib.suppress(StorageUnavailable):
+            if await self.storage.facts.get(LOGGED_IN_FACT) is None:
                 raise ConfigError(
                     Problem(
                         "DISCORD_TOKEN",
@@ -200,13 +227,24 @@ class SpeckleBot(commands.Bot):
                         "Copy it again from the application's Bot page, or reset it there.",
                     )
                 ) from error
-            except (discord.DiscordException, OSError, StorageUnavailable) as error:
-                log.warning("discord.away", error=type(error).__name__, retry_in_s=RETRY_S)
-                await self._close_http()
-                await asyncio.sleep(RETRY_S)
-            else:
-                self.logged_in.set()
-                return
+        self._tell_void()
+        self._not_logged_in = (
+            "it does not accept DISCORD_TOKEN. Copy it again from the application's Bot page into "
+            ".env and start the bot again; everything is kept until then."
+        )
+        return self._waits.token_s
+
+    def _away_for(self, trouble: Trouble, tries: int) -> float:
+        asked_for_s = trouble.retry_in_s if isinstance(trouble, Later) else None
+        return self._away(trouble.reason, tries, asked_for_s or 0.0)
+
+    def _away(self, reason: str, tries: int, least_s: float = 0.0) -> float:
+        step_s = self._waits.login_s[min(tries, len(self._waits.login_s) - 1)]
+        # Asking on and on would only lengthen a ban.
+        wait_s = max(step_s, least_s, self._pace.closed_for_s())
+        self._not_logged_in = f"{reason}. It is tried again by itself."
+        log.warning("discord.away", reason=reason, retry_in_s=round(wait_s, 1))
+        return wait_s
 
     async def _close_http(self) -> None:
         await self.http.close()
@@ -227,36 +265,56 @@ class SpeckleBot(commands.Bot):
 async def answer_error(interaction: discord.Interaction[Any], error: Exception) -> None:
     """Tell the caller, and nobody else, what went wrong and what to do."""
     cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
+    if is_over(cause):
+        tell_over(interaction, cause)
+        return
     text = _sentence(cause)
     if text is None:
         log.error("command.failed", command=_name(interaction), exc_info=cause)
         text = (
-            "Something went wrong inside the bot, and nothing was changed. Try again; if it "
-            "happens again, tell the person who runs the bot: the log has the details."
+            "Something went wrong inside the bot, so this may not be done, or only in part: "
+            "`/subscriptions` shows how it stands. Try again; if it happens again, tell the person "
+            "who runs the bot: the log has the details."
         )
-    try:
-        if interaction.response.is_done():
-            await interaction.followup.send(text, ephemeral=True)
-        else:
-            await interaction.response.send_message(text, ephemeral=True)
-    except discord.HTTPException as unanswerable:
-        log.warning("command.unanswered", command=_name(interaction), code=unanswerable.code)
+    await tell(interaction, text)
 
 
 def _sentence(cause: Exception) -> str | None:
     match cause:
         case CommandRefused():
             return cause.message
+        case Unshown():
+            return (
+                f"That is done, but Discord did not take the answer to it ({cause.reason}). "
+                "`/subscriptions` shows how it stands, and *Show set-up* there what to enter in "
+                "Speckle; `/account` shows your linked accounts."
+            )
         case StorageUnavailable():
             return (
-                "The bot's database does not answer at the moment, so nothing was changed. Try "
-                "again in a minute; if it stays so, tell the person who runs the bot."
+                "The bot's database does not answer at the moment, so this could not be completed. "
+                "Try again in a minute; if it stays so, tell the person who runs the bot."
+            )
+        case discord.HTTPException() | discord.RateLimited() | aiohttp.ClientError():
+            return (
+                "Discord did not answer what the bot had to ask it for this, so it could not be "
+                "completed. Try again in a minute; `/subscriptions` shows how it stands."
             )
         case app_commands.MissingPermissions():
             return "This needs the permission Manage Webhooks. Ask someone who manages this server."
         case app_commands.NoPrivateMessage():
             return "This works in a server's channel only, not in a private message."
-        case BotError() | app_commands.CheckFailure():
+        case SealError():
+            return (
+                "The bot could not open what it had sealed for this: its encryption keys were "
+                "changed or lost, so nothing was changed. Tell the person who runs the bot, who "
+                "may still have the old key."
+            )
+        case SpeckleError():
+            return (
+                f"{cause.server_url or 'The Speckle server'} did not do that ({cause.reason}). Try "
+                "again in a minute; if it stays so, tell the person who runs the bot."
+            )
+        case app_commands.CheckFailure():
             return f"That did not work: {cause}"
         case _:
             return None
@@ -264,8 +322,3 @@ def _sentence(cause: Exception) -> str | None:
 
 def _name(interaction: discord.Interaction[Any]) -> str | None:
     return interaction.command.qualified_name if interaction.command else None
-
-
-def _fingerprint(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -2,19 +2,26 @@
 
 import asyncio
 import io
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from enum import StrEnum
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
 
-import aiohttp
 import discord
 import structlog
 
 from bot.cards.card import Card
 from bot.cards.lesser import bare, plain
 from bot.db.rows import Batch, CardForm
+from bot.discord_codes import Meaning
+from bot.discord_outcomes import (
+    UNANSWERED,
+    ChannelClosed,
+    Fault,
+    Later,
+    Outcome,
+    Sent,
+    outcome_of,
+)
 from bot.discord_pace import TurnedAway, in_hand, unhurried
 
 log = structlog.get_logger()
@@ -22,76 +29,8 @@ log = structlog.get_logger()
 SEND_TIMEOUT_S: Final = 120.0  # 25 MiB of pictures over a slow line, and discord.py's own waits
 # Discord knows a nonce for "the past few minutes". After that it is looked for in the channel.
 NONCE_KNOWN: Final = timedelta(seconds=90)
-CLOCKS_APART: Final = timedelta(minutes=1)  # Discord's and ours, at most
+SLACK: Final = timedelta(minutes=1)  # Discord's time is known to seconds, and answers take some
 LOOK_BACK: Final = 500  # messages of everybody since then
-MAX_REASON: Final = 300  # characters of Discord's own words that are kept
-
-
-class Fault(StrEnum):
-    """Why nothing at all can go to a channel, and so what has to change first."""
-
-    CHANNEL_GONE = "channel_gone"
-    NO_PERMISSION = "no_permission"
-    THREAD_CLOSED = "thread_closed"
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """The message is there."""
-
-    message_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """Discord could not take it now; `retry_in_s` is Discord's own word, None leaves it to us."""
-
-    reason: str
-    retry_in_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Discord will not take what was sent, however often it is tried."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelClosed:
-    """Nothing can go to this channel until a person changes something."""
-
-    fault: Fault
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class BotClosed:
-    """Discord does not know this bot any more: nothing can be sent to anybody."""
-
-    reason: str
-
-
-Outcome = Sent | Later | Refused | ChannelClosed | BotClosed
-
-# What a refusal means, by Discord's JSON error code. Codes come with a status that says less: 50083
-# has 400 and 10003 has 404. https://discord.com/developers/docs/topics/opcodes-and-status-codes
-CLOSED_BY_CODE: Final[Mapping[int, Fault]] = {
-    10003: Fault.CHANNEL_GONE,  # unknown channel
-    10004: Fault.CHANNEL_GONE,  # unknown guild
-    50001: Fault.NO_PERMISSION,  # no access
-    50008: Fault.CHANNEL_GONE,  # no messages in this kind of channel any more
-    50013: Fault.NO_PERMISSION,  # a permission is missing
-    50024: Fault.CHANNEL_GONE,  # not possible in this kind of channel
-    50083: Fault.THREAD_CLOSED,  # archived
-    160005: Fault.THREAD_CLOSED,  # locked
-}
-# And by HTTP status, for any other code. Without a code it is a proxy's answer and not Discord's.
-CLOSED_BY_STATUS: Final[Mapping[int, Fault]] = {
-    403: Fault.NO_PERMISSION,
-    404: Fault.CHANNEL_GONE,
-}
-REFUSED_STATUSES: Final = frozenset({400, 413, 422})
 
 
 def to_embed(card: Card) -> discord.Embed:
@@ -131,22 +70,29 @@ def _buttons(cards: Sequence[Card]) -> discord.ui.View | None:
 
 
 async def send(
-    client: discord.Client, batch: Batch, cards: Sequence[Card], form: CardForm
+    client: discord.Client,
+    batch: Batch,
+    cards: Sequence[Card],
+    form: CardForm,
+    discord_now: Callable[[], datetime] = discord.utils.utcnow,
 ) -> Outcome:
     """Send the cards as one message; the same batch again gives the same message, not another.
 
     The channel is addressed by its id, not through the cache, which is empty after a new session.
+    `discord_now` is what time it is at Discord, by which the batch's age is told too.
     """
-    if discord.utils.utcnow() - batch.created_at > NONCE_KNOWN:
+    if discord_now() - batch.created_at > NONCE_KNOWN:
         there = await _found(client, batch, cards, form)
         if there is not None:
             return there
     message = message_of(cards, form, batch.nonce)
     outcome = await _try(client, batch.channel_id, message)
-    archived = isinstance(outcome, ChannelClosed) and outcome.fault is Fault.THREAD_CLOSED
-    if archived and await _reopened(client, batch.channel_id):
-        return await _try(client, batch.channel_id, message_of(cards, form, batch.nonce))
-    return outcome
+    if not isinstance(outcome, ChannelClosed) or outcome.fault is not Fault.THREAD_CLOSED:
+        return outcome
+    still_closed = await _reopened(client, batch.channel_id, outcome)
+    if still_closed is not None:
+        return still_closed
+    return await _try(client, batch.channel_id, message_of(cards, form, batch.nonce))
 
 
 async def edit(
@@ -163,7 +109,8 @@ async def edit(
     message = client.get_partial_messageable(channel_id).get_partial_message(message_id)
     before = unhurried.set(True)
     try:
-        return await _in_time(message.edit(**_edit_of(cards, form)), f"edit in {channel_id}")
+        editing = message.edit(**_edit_of(cards, form))
+        return await _in_time(editing, f"edit in {channel_id}", {Meaning.MESSAGE})
     finally:
         unhurried.reset(before)
 
@@ -171,7 +118,7 @@ async def edit(
 def _edit_of(cards: Sequence[Card], form: CardForm) -> dict[str, Any]:
     """The keyword arguments of `message.edit`: all parts, so that none of the old ones is left."""
     message = message_of(cards, form, "")
-    # Uploaded anew: those that the message has are not known here, and attachment:// wants names.
+    # Uploaded again: those that the message has are not known here, and attachment:// wants names.
     files = message.pop("files", [])
     del message["nonce"]
     return {"view": None, **message, "attachments": files}
@@ -186,7 +133,7 @@ async def _found(
     """
     wanted = _mark(message_of(cards, form, batch.nonce))
     channel = client.get_partial_messageable(batch.channel_id)
-    since = batch.created_at - CLOCKS_APART
+    since = batch.created_at - SLACK
     try:
         async with asyncio.timeout(SEND_TIMEOUT_S):
             async for message in channel.history(limit=LOOK_BACK, after=since):
@@ -195,10 +142,9 @@ async def _found(
                     if mark == wanted:
                         log.info("delivery.found", batch_id=batch.id, message_id=message.id)
                         return Sent(message.id)
-    except (discord.Forbidden, discord.NotFound):
-        return None  # the try itself says what is the matter
-    except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+    except UNANSWERED as error:
         outcome = outcome_of(error)
+        # Else the try itself says what is the matter.
         return outcome if isinstance(outcome, Later) else None
     return None
 
@@ -238,7 +184,9 @@ async def _try(client: discord.Client, channel_id: int, message: Mapping[str, An
     return await _in_time(channel.send(**message), f"send to {channel_id}")
 
 
-async def _in_time(asked: Coroutine[Any, Any, discord.Message], name: str) -> Outcome:
+async def _in_time(
+    asked: Coroutine[Any, Any, discord.Message], name: str, refused_by: Collection[Meaning] = ()
+) -> Outcome:
     """One request. discord.py would sleep through a refusal that passes: this does not wait."""
     turned_away = asyncio.get_running_loop().create_future()
     before = in_hand.set(turned_away)
@@ -249,7 +197,7 @@ async def _in_time(asked: Coroutine[Any, Any, discord.Message], name: str) -> Ou
             {sending, turned_away}, timeout=SEND_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
         )
         if sending.done():
-            return _outcome_of_task(sending)
+            return _outcome_of_task(sending, refused_by)
         if turned_away.done():
             return _outcome_of_answer(turned_away.result())
         return Later(f"Discord did not answer within {SEND_TIMEOUT_S:g} s")
@@ -259,11 +207,13 @@ async def _in_time(asked: Coroutine[Any, Any, discord.Message], name: str) -> Ou
         sending.add_done_callback(lambda task: task.cancelled() or task.exception())
 
 
-def _outcome_of_task(sending: asyncio.Task[discord.Message]) -> Outcome:
+def _outcome_of_task(
+    sending: asyncio.Task[discord.Message], refused_by: Collection[Meaning]
+) -> Outcome:
     try:
         return Sent(sending.result().id)
-    except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
-        return outcome_of(error)
+    except UNANSWERED as error:
+        return outcome_of(error, refused_by)
 
 
 def _outcome_of_answer(answer: TurnedAway) -> Later:
@@ -272,42 +222,19 @@ def _outcome_of_answer(answer: TurnedAway) -> Later:
     return Later(f"Discord answered {answer.status}")
 
 
-def outcome_of(error: Exception) -> Outcome:
-    """Say what an exception of a send means; TimeoutError is an OSError."""
-    match error:
-        case discord.RateLimited():
-            return Later("Discord asked for a slower pace", error.retry_after)
-        case discord.LoginFailure():
-            return BotClosed("Discord does not accept the bot's token")
-        case discord.HTTPException():
-            return _outcome_of_status(error)
-        case _:
-            return Later(f"Discord could not be reached ({type(error).__name__})")
-
-
-def _outcome_of_status(error: discord.HTTPException) -> Outcome:
-    if error.status == 401:
-        return BotClosed("Discord does not accept the bot's token")
-    reason = f"Discord answered {error.status} ({error.code}): {error.text[:MAX_REASON]}"
-    fault = CLOSED_BY_CODE.get(error.code)
-    if fault is None and error.code:
-        fault = CLOSED_BY_STATUS.get(error.status)
-    if fault is not None:
-        return ChannelClosed(fault, reason)
-    if error.status in REFUSED_STATUSES:
-        return Refused(reason)
-    return Later(f"Discord answered {error.status}")
-
-
-async def _reopened(client: discord.Client, channel_id: int) -> bool:
-    """Open an archived thread again, if Discord lets the bot; a locked one stays closed."""
+async def _reopened(
+    client: discord.Client, channel_id: int, closed: ChannelClosed
+) -> ChannelClosed | Later | None:
+    """Open an archived thread again, if Discord lets the bot: None. A locked one stays `closed`."""
     try:
         async with asyncio.timeout(SEND_TIMEOUT_S):
             thread = await client.fetch_channel(channel_id)
-            if not isinstance(thread, discord.Thread) or thread.locked or not thread.archived:
-                return False
-            await thread.edit(archived=False)
-    except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError):
-        return False
+            if not isinstance(thread, discord.Thread) or thread.locked:
+                return closed
+            if thread.archived:
+                await thread.edit(archived=False)
+    except UNANSWERED as error:
+        outcome = outcome_of(error)
+        return outcome if isinstance(outcome, Later) else closed
     log.info("delivery.thread_reopened", channel_id=channel_id)
-    return True
+    return None

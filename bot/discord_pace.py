@@ -9,16 +9,19 @@ https://discord.com/developers/docs/topics/rate-limits
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import aiohttp
 import structlog
 from aiolimiter import AsyncLimiter
+from yarl import URL
 
+from bot.discord_time import DiscordTime
 from bot.turns import Door
 
 log = structlog.get_logger()
@@ -28,6 +31,7 @@ REFUSED_WINDOW_S = 600.0
 BANNED_WAIT_S = 60.0  # a ban's answer comes from Cloudflare and names no time that could be trusted
 EXEMPT = ("/interactions/", "/webhooks/")  # answers to commands, and what follows upon them
 UNKNOWN_WAIT_S = 5.0  # a 429 that names no time at all
+IN_FLIGHT_S = 2.0  # answers that close for all and come within that say the same thing
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,16 @@ class Pace:
     """Spaces requests out, and closes for all deliveries when Discord asks for that.
 
     `requests_per_s` leaves room under Discord's 50, as a busy moment brings some closer together.
-    The answers to commands wait for nobody; Discord does not count them.
+    The answers to commands wait for nobody; Discord does not count them. `discord_time` is told by
+    the same heads.
     """
 
-    def __init__(self, requests_per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        requests_per_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         # One at a time, because a burst of a whole second's requests could meet the next one's.
         self._limiter = AsyncLimiter(1, 1 / requests_per_s)
         self._clock = clock
@@ -64,18 +74,50 @@ class Pace:
         self._unhurried = asyncio.Lock()
         self._closed_until = 0.0
         self._refused: deque[float] = deque()
+        self._banned = self._token_refused = False
+        self.discord_time = DiscordTime(now, clock)
+
+    def problems(self) -> Sequence[str]:
+        """Why Discord takes nothing from this bot, as its latest answers have it."""
+        problems = []
+        if self._token_refused:
+            problems.append(
+                "Discord does not accept the bot's token (401). Put a valid DISCORD_TOKEN into "
+                ".env and start the bot again; everything is kept until then."
+            )
+        if self._banned:
+            problems.append(
+                "Discord turns this machine's address away (429, without Discord's own mark). It "
+                "is tried again every minute; if it stays so, look for what else asks Discord from "
+                "this address."
+            )
+        if self._has_too_many_refusals():
+            problems.append(
+                f"Discord refused {MAX_REFUSED} requests within ten minutes, and bans an address "
+                "after 10,000: nothing is sent until the oldest are ten minutes old. The log names "
+                "what was refused."
+            )
+        return problems
 
     def closed_for_s(self) -> float:
         """Seconds for which nothing may be sent to anybody; 0 while the way is open."""
         now = self._clock()
-        self._forget_old(now)
-        if len(self._refused) >= MAX_REFUSED:
+        if self._has_too_many_refusals():
             return self._refused[-MAX_REFUSED] + REFUSED_WINDOW_S - now
         return max(0.0, self._closed_until - now)
 
+    def _has_too_many_refusals(self) -> bool:
+        self._forget_old(self._clock())
+        return len(self._refused) >= MAX_REFUSED
+
     def close_for(self, seconds: float, why: str) -> None:
-        """Send nothing to anybody for so long."""
-        log.warning("discord.closed", seconds=round(seconds, 1), why=why)
+        """Send nothing to anybody for so long, and say so in the log: once for all in flight."""
+        if self._closed_until < self._clock() + seconds - IN_FLIGHT_S:
+            log.warning("discord.closed", seconds=round(seconds, 1), why=why)
+        self.hold(seconds)
+
+    def hold(self, seconds: float) -> None:
+        """Send nothing to anybody for so long; whoever asks for that says why."""
         self._closed_until = max(self._closed_until, self._clock() + seconds)
 
     def tracing(self) -> aiohttp.TraceConfig:
@@ -92,7 +134,7 @@ class Pace:
         params: aiohttp.TraceRequestStartParams,
     ) -> None:
         """Let a request wait for its turn: here, where discord.py has done its own waiting."""
-        if any(part in params.url.path for part in EXEMPT):
+        if _is_exempt(params.url):
             return
         if in_hand.get() is None:
             await self._limiter.acquire()
@@ -111,10 +153,17 @@ class Pace:
         _context: SimpleNamespace,
         params: aiohttp.TraceRequestEndParams,
     ) -> None:
-        self.heard(params.response.status, params.response.headers)
+        # The gateway's handshake carries no token either.
+        with_token = params.url.scheme in ("http", "https") and not _is_exempt(params.url)
+        self.heard(params.response.status, params.response.headers, with_token=with_token)
 
-    def heard(self, status: int, headers: Mapping[str, str]) -> None:
-        """Take note of an answer."""
+    def heard(self, status: int, headers: Mapping[str, str], *, with_token: bool = True) -> None:
+        """Take note of an answer; `with_token`: the request was made with the bot's own token."""
+        self.discord_time.hear(headers.get("Date"))
+        if status < 500:
+            self._banned = status == 429 and "Via" not in headers
+        if with_token and status < 500 and status != 429:
+            self._token_refused = status == 401
         scope = headers.get("X-RateLimit-Scope")
         if status in (401, 403) or (status == 429 and scope != "shared"):
             self._count_refusal()
@@ -144,6 +193,10 @@ class Pace:
     def _forget_old(self, now: float) -> None:
         while self._refused and self._refused[0] <= now - REFUSED_WINDOW_S:
             self._refused.popleft()
+
+
+def _is_exempt(url: URL) -> bool:
+    return any(part in url.path for part in EXEMPT)
 
 
 def _tell(answer: TurnedAway) -> None:

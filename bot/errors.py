@@ -5,11 +5,13 @@ BotError
 ├── StorageError
 │   ├── StorageUnavailable   the database cannot read or write now
 │   ├── SchemaTooNew         the database was made by a newer bot
+│   ├── HookGone             the hook that a delivery came through has been removed meanwhile
 │   └── SealError            a sealed value does not open
 ├── NotADelivery           a request body that is no Speckle delivery
 ├── NotASpeckleLink        text that is neither a project id nor a Speckle link
 ├── SpeckleError           what a Speckle server answers instead of what was asked
 │   ├── SpeckleUnavailable   no usable answer in time: down, hanging, busy; trying later may help
+│   ├── AccountUnopenable    the account's token is sealed, and the bot's keys do not open it
 │   ├── SpeckleTokenRefused  the token is not valid (any more)
 │   ├── SpeckleScopeMissing  the token lacks a scope
 │   ├── SpeckleForbidden     the account may not do that, or may not see the project
@@ -50,11 +52,15 @@ class StorageError(BotError):
 
 
 class StorageUnavailable(StorageError):
-    """The database cannot be reached, is locked, read-only or full; trying again may help."""
+    """The database cannot be reached, is locked, read-only or full; trying again may help.
 
-    def __init__(self, reason: str) -> None:
+    `lasting`: it will not, until somebody changes something such as a password.
+    """
+
+    def __init__(self, reason: str, *, lasting: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.lasting = lasting
 
 
 class SchemaTooNew(StorageError):
@@ -63,6 +69,10 @@ class SchemaTooNew(StorageError):
     def __init__(self, found: str) -> None:
         super().__init__(f"unknown schema version {found}")
         self.found = found
+
+
+class HookGone(StorageError):
+    """The hook that a delivery came through has been removed meanwhile."""
 
 
 class SealError(StorageError):
@@ -105,6 +115,13 @@ class SpeckleUnavailable(SpeckleError):
         self.retry_in_s = retry_in_s
 
 
+class AccountUnopenable(SpeckleError):
+    """The token is sealed with a key that the bot no longer has, so the server was not asked."""
+
+    def __init__(self, server_url: str) -> None:
+        super().__init__(server_url, "the bot's encryption keys do not open the account's token")
+
+
 class SpeckleTokenRefused(SpeckleError):
     """The token was never valid, has run out or was revoked."""
 
@@ -127,6 +144,10 @@ class SpeckleNotFound(SpeckleError):
 
 class SpeckleRejected(SpeckleError):
     """The server understands the question otherwise than this release of the bot means it."""
+
+
+class SpeckleUnconfirmed(SpeckleError):
+    """The server knows of nothing like the event that is as new as the event says."""
 
 
 class PartFailed(BotError):

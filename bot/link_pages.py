@@ -15,7 +15,7 @@ from hashlib import sha256
 from html import escape
 from http import HTTPStatus
 from typing import Final, assert_never
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import structlog
 from aiohttp import web
@@ -132,24 +132,21 @@ class LinkPages:
         length = request.content_length
         if length is None or length > MAX_FORM_BYTES:
             return False
-        sent = (await request.post()).get("proof")
-        proof = request.cookies.get(self._form_cookie, "")
-        return (
-            isinstance(sent, str)
-            and bool(proof)
-            and hmac.compare_digest(sent.encode(), proof.encode())
-        )
+        form = parse_qs((await request.read()).decode("ascii", "replace"))
+        sent = _plain(form.get("proof", [""])[0], MAX_COOKIE)
+        proof = _plain(request.cookies.get(self._form_cookie, ""), MAX_COOKIE)
+        return bool(proof) and hmac.compare_digest(sent, proof)
 
     async def _callback(self, request: web.Request) -> web.Response:
         """Where Speckle sends people back to, with a code or with a no."""
-        cookie = request.cookies.get(self._cookie, "")
-        if not cookie or len(cookie) > MAX_COOKIE:
+        cookie = _plain(request.cookies.get(self._cookie, ""), MAX_COOKIE)
+        if not cookie:
             return _say(NO_COOKIE)
         if "denied" in request.query:
             _, link = await self._accounts.signing_in(cookie)
             return _say(_denied(link))
-        code = request.query.get("access_code", "")
-        if not code or len(code) > MAX_CODE:
+        code = _plain(request.query.get("access_code", ""), MAX_CODE)
+        if not code:
             return _say(NO_CODE)
         _, link = await self._accounts.signing_in(cookie)
         account = await self._accounts.link_by_code(cookie, code)
@@ -179,13 +176,20 @@ class LinkPages:
         )
 
 
+def _plain(text: str, most: int) -> str:
+    """A value in the letters that ours are made of; empty for any other, such as bytes that are
+    no text.
+    """
+    return text if text.isascii() and text.isprintable() and len(text) <= most else ""
+
+
 def _told(handler: Handler) -> Handler:
     """Make a page of whatever goes wrong."""
 
     async def answered(request: web.Request) -> web.Response:
         try:
             return await handler(request)
-        except web.HTTPException:
+        except (web.HTTPException, ConnectionError):  # the latter: the caller broke off
             raise
         except LinkFailed as failed:
             log.info("link_page.failed", why=failed.why)

@@ -9,16 +9,26 @@ from bot.db import schema
 from bot.db.accounts import Accounts, LinkRequests
 from bot.db.deliveries import Deliveries
 from bot.db.edits import Edits
-from bot.db.engine import Database, parse_url, sqlite_path
+from bot.db.engine import (
+    CHECKPOINT_AFTER_S,
+    POSTGRESQL_CONNECT_ARGS,
+    SQLITE,
+    Database,
+    parse_url,
+)
 from bot.db.facts import Facts
+from bot.db.files import sqlite_path
 from bot.db.fill_ins import FillIns
 from bot.db.guilds import Guilds
+from bot.db.held import Held
 from bot.db.history import History
 from bot.db.hooks import Hooks
 from bot.db.inbox import Inbox
 from bot.db.leader import Leader
+from bot.db.lineage import Lineage
 from bot.db.notices import Notices
 from bot.db.outbox import Outbox
+from bot.db.pooler import refuse_shared_sessions
 from bot.db.quotas import Quotas
 from bot.db.removals import Removals
 from bot.db.retention import Retention
@@ -26,6 +36,7 @@ from bot.db.schema import migrate
 from bot.db.sealed import Sealed
 from bot.db.subscriptions import Subscriptions
 from bot.db.vault import Vault
+from bot.db.waits import Waits
 
 __all__ = ["Storage", "migrate", "schema_version"]
 
@@ -57,27 +68,34 @@ class Storage:
         self.inbox = Inbox(database, self.quotas, now)
         self.history = History(database, self.quotas, now)
         self.outbox = Outbox(database, now)
+        self.held = Held(database, now)
         self.fill_ins = FillIns(database, now)
         self.edits = Edits(database, now)
         self.guilds = Guilds(database, now, self.hooks.forget)
         self.notices = Notices(database, now)
         self.facts = Facts(database)
+        self.lineage = Lineage(database, self.facts)
         self.removals = Removals(database, now)
         self.retention = Retention(database, now)
+        self.waits = Waits(database, now)
         self.deliveries = Deliveries(database, now)
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, database_url: str, vault: Vault, now: Callable[[], datetime] = utc_now
+        cls,
+        database_url: str,
+        vault: Vault,
+        now: Callable[[], datetime] = utc_now,
+        *,
+        checkpoint_after_s: float = CHECKPOINT_AFTER_S,
     ) -> AsyncIterator[Self]:
         """The storage at `database_url`, its tables made or brought up to date first.
 
         Errors: StorageUnavailable if it cannot be read and written, SchemaTooNew if a newer
         release has changed its tables, ConfigError for an address of no known kind.
         """
-        url = parse_url(database_url)
-        async with Database.open(url) as database:
+        async with _opened(database_url, checkpoint_after_s) as database:
             if schema.needs_migration(await schema.found_version(database)):
                 await migrate(database_url)
             storage = cls(database, vault, now)
@@ -118,7 +136,18 @@ async def schema_version(database_url: str) -> tuple[str | None, str]:
     Errors: StorageUnavailable, ConfigError for an address of no known kind.
     """
     url = parse_url(database_url)
-    if url.drivername.startswith("sqlite") and not sqlite_path(url).exists():
+    if url.drivername == SQLITE and not sqlite_path(url).exists():
         return None, schema.WANTED
-    async with Database.open(url) as database:
+    async with _opened(database_url) as database:
         return await schema.found_version(database), schema.WANTED
+
+
+@asynccontextmanager
+async def _opened(
+    database_url: str, checkpoint_after_s: float = CHECKPOINT_AFTER_S
+) -> AsyncIterator[Database]:
+    url = parse_url(database_url)
+    if url.drivername != SQLITE:
+        await refuse_shared_sessions(url, dict(POSTGRESQL_CONNECT_ARGS))
+    async with Database.open(url, checkpoint_after_s) as database:
+        yield database

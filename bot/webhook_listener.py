@@ -8,101 +8,69 @@ else: what the event means is found out later (pipeline/ingest.py).
 import asyncio
 import hashlib
 import math
+import secrets
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime
 from functools import partial
+from typing import Final
 
 import structlog
 from aiohttp import web
 
-from bot.db.rows import Hook, HookState, NewInbox
-from bot.errors import ConfigError, NotADelivery, Problem, StorageUnavailable
+from bot.db.rows import Hook, NewInbox
+from bot.errors import (
+    ConfigError,
+    HookGone,
+    NotADelivery,
+    Problem,
+    SealError,
+    StorageUnavailable,
+)
+from bot.http_server import (
+    BELOW_PUBLIC_PATH,
+    BadAttempts,
+    Bodies,
+    Limits,
+    PublicPath,
+    bind,
+    serving,
+)
 from bot.services.quotas import QuotaService
 from bot.services.reach import INSTANCE_PATH
-from bot.speckle.payloads import (
-    Envelope,
-    event_name_of,
-    project_id_of,
-    read_envelope,
-    server_url_of,
-)
+from bot.speckle.payloads import event_name_of, project_id_of, read_envelope, server_url_of
+from bot.speckle.raw_json import find_inner_text
 from bot.speckle.signature import is_signed
 from bot.storage import Storage
+from bot.webhook_recipients import Find, OperatorsHook, OwnHook, Recipient, SharedHook, Signed
+
+__all__ = ["REFUSED", "SharedHook", "WebhookListener"]
 
 log = structlog.get_logger()
 
-BODY_TIMEOUT_S = 30.0  # Speckle itself gives up after 10 s; slower senders hold a connection only
-LARGE_BODY_BYTES = 256 * 1024  # from here on, hashing and parsing leave the event loop
-LARGE_BODIES_AT_ONCE = 4  # bounds memory: 4 × 25 MiB
-READY_WRITE_TIMEOUT_S = 3.0
-SHUTDOWN_S = 3.0  # for what is in flight when the bot stops
-GATEWAY_SILENCE_LIMIT_S = 120.0  # Discord asks for a heartbeat about every 41 s and answers each
+LARGE_BODY_BYTES: Final = 64 * 1024  # from here on, hashing and parsing leave the event loop
+HUGE_BODY_BYTES: Final = 4 * 1024 * 1024  # recorded bodies with a screenshot have 2 MB
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Take = Callable[[web.Request, bytes], Awaitable[web.Response]]
-
+UNOPENABLE = (
+    "The bot's encryption keys no longer open this webhook's secret, so nothing can be taken. Ask "
+    "the person who runs the bot, or press Set up again under /subscriptions in Discord."
+)
 OVER_QUOTA = (
     "This webhook has sent as much as it may today (UTC). The person who runs the bot can allow "
     "more. If you do not know what sends so much, make a new secret in Discord."
 )
 REFUSED = "The webhook's address or signature is wrong. Compare both with the bot's set-up message."
-
-
-@dataclass(frozen=True, slots=True)
-class SharedHook:
-    """The operator's own hook at `POST /webhook`, for the guilds of one organisation."""
-
-    secret: str = field(repr=False)
-    servers: frozenset[str]
-
-
-@dataclass(slots=True)
-class BadAttempts:
-    """Counts refused requests by address and says how long the next refusal has to wait.
-
-    Only refusals wait, never a good delivery: behind a reverse proxy all share one address.
-    """
-
-    free: int = 10
-    window_s: float = 60.0
-    delay_s: float = 1.0
-    waiting_at_once: int = 32
-    addresses: int = 10_000
-    _seen: OrderedDict[str, tuple[int, float]] = field(default_factory=OrderedDict)
-    _waiting: int = 0
-
-    async def slow_down(self, address: str) -> bool:
-        """Count one refusal and wait if there were too many; False if too many wait already."""
-        now = time.monotonic()
-        count, since = self._seen.pop(address, (0, now))
-        if now - since > self.window_s:
-            count, since = 0, now
-        self._seen[address] = (count + 1, since)
-        if len(self._seen) > self.addresses:
-            self._seen.popitem(last=False)
-        if count < self.free:
-            return True
-        if self._waiting >= self.waiting_at_once:
-            return False
-        self._waiting += 1
-        try:
-            await asyncio.sleep(self.delay_s)
-        finally:
-            self._waiting -= 1
-        return True
+NOT_READ: Final = Signed("", None, "")  # of a delivery that is refused whatever it says
 
 
 class WebhookListener:
     """Takes deliveries into the inbox and answers only after they are on disk.
 
-    `stored` is called after each commit, `missed` when a delivery could not be taken and Speckle
-    was told so; `gateway_silence_s` gives the seconds since Discord was
-    last heard from, or None before the first time. `instance` is answered to who asks which bot
-    this is. Without `quotas` no guild has any.
+    `stored` is called after each commit, `missed` when the database could not take a delivery and
+    Speckle was told so; `problems` tells what keeps the bot from its work. `instance` is answered
+    to who asks which bot this is. `public_url` is what Speckle and browsers call; its path is known
+    with and without. Without `quotas` no guild has any.
     """
 
     def __init__(
@@ -113,37 +81,45 @@ class WebhookListener:
         max_body_bytes: int,
         stored: Callable[[], None],
         missed: Callable[[], None],
-        gateway_silence_s: Callable[[], float | None],
+        problems: Callable[[], Awaitable[Sequence[str]]],
         instance: str,
         now: Callable[[], datetime],
+        public_url: str | None = None,
+        limits: Limits | None = None,
         quotas: QuotaService | None = None,
     ) -> None:
         self._storage = storage
         self._quotas = quotas or QuotaService(storage, None, now=now)
-        self._shared_hook = shared_hook
+        self._max_body_bytes = max_body_bytes
         self._stored = stored
-        self._gateway_silence_s = gateway_silence_s
+        self._problems = problems
+        self._missed = missed
         self._instance = instance
         self._now = now
+        self._limits = limits or Limits()
+        self._public_path = PublicPath(public_url)
         self._bad_attempts = BadAttempts()
-        self._large_bodies = asyncio.Semaphore(LARGE_BODIES_AT_ONCE)
+        self._bodies = Bodies(self._limits, time.monotonic)
+        # One large body at a time is hashed, parsed and written, and one huge one beside it: that
+        # bounds memory, and what threads take from the event loop.
+        self._large, self._huge = asyncio.Lock(), asyncio.Lock()
+        self._probing = asyncio.Lock()
+        self._nobodys_secrets = (secrets.token_hex(32),)
         self.app = web.Application(client_max_size=max_body_bytes)
-        self.app.router.add_post("/webhooks/{key}", _never_a_500(self._own_hook, missed))
+        self.app.router.add_post("/webhooks/{key}", self._own_hook)
         self.app.router.add_get(INSTANCE_PATH, self._instance_id)
-        self.app.router.add_get("/healthz", _healthz)
-        self.app.router.add_get("/readyz", _never_a_500(self._readyz, _nothing))
+        self.app.router.add_get("/healthz", self._healthz)
+        self.app.router.add_get("/readyz", self._readyz)
         if shared_hook is not None:
-            self.app.router.add_post("/webhook", _never_a_500(self._shared, missed))
+            shared = OperatorsHook(shared_hook)
+            self.app.router.add_post("/webhook", partial(self._deliver, shared.found))
 
     @asynccontextmanager
     async def listening(self, host: str, port: int) -> AsyncIterator[int]:
         """Listen until the block ends; gives the port in use (port 0 takes a free one)."""
-        runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=SHUTDOWN_S)
-        await runner.setup()
         try:
-            await web.TCPSite(runner, host, port).start()
+            sockets = bind(host, port)
         except OSError as error:
-            await runner.cleanup()
             raise ConfigError(
                 Problem(
                     "WEBHOOK_HOST, WEBHOOK_PORT",
@@ -151,79 +127,108 @@ class WebhookListener:
                     "End the program that uses it, or choose another port.",
                 )
             ) from error
+        in_use: int = sockets[0].getsockname()[1]
+        async with serving(
+            self.app,
+            sockets,
+            self._limits,
+            public_path=self._public_path,
+            drop_slow_body=self._bodies.drop_slowest,
+        ):
+            yield in_use
+
+    async def _own_hook(self, request: web.Request) -> web.StreamResponse:
+        return await self._deliver(partial(self._of_key, request.match_info["key"]), request)
+
+    async def _of_key(self, key: str) -> Recipient | None:
+        is_text = key.isascii() and key.isprintable()  # what a database takes, and ours is
+        hook = await self._storage.hooks.by_key(key) if is_text else None
+        if hook is not None and hook.unopenable:
+            raise SealError("no key opens the hook's secret")
+        return None if hook is None else OwnHook(hook)
+
+    async def _deliver(self, find: Find, request: web.Request) -> web.StreamResponse:
+        """Take a delivery, and answer with what Speckle's history is to keep of it.
+
+        Who knows no secret hears the same of each address, whatever the request is.
+        """
+        if request.content_type != "application/json":
+            return _answer(415, "Send application/json.")
         try:
-            yield runner.addresses[0][1]
-        finally:
-            await runner.cleanup()
+            taken = await self._taken(find, request)
+        except StorageUnavailable as error:
+            log.error("webhook.not_stored", reason=error.reason)
+            return _answer(503, "The event could not be stored; it is kept as failed in Speckle.")
+        except SealError:
+            # Speckle keeps the event as failed, and it is fetched from there later.
+            log.error("webhook.unopenable", why="no key opens the hook's secret")
+            return _answer(503, UNOPENABLE)
+        return taken or await self._refused(request)
 
-    async def _own_hook(self, request: web.Request) -> web.Response:
-        hook = await self._storage.hooks.by_key(request.match_info["key"])
-        if hook is None:
-            return await self._refuse(request)
-        return await self._bounded(request, partial(self._take_own, hook))
+    async def _taken(self, find: Find, request: web.Request) -> web.Response | None:
+        """The answer to a delivery whose signature holds, None for any other.
 
-    async def _shared(self, request: web.Request) -> web.Response:
-        return await self._bounded(request, self._take_shared)
+        The body is let go of before anybody is made to wait.
+        """
+        async with self._bodies.body_of(request, self._max_body_bytes) as body:
+            recipient = await self._found(find)
+            wanted = self._nobodys_secrets if recipient is None else recipient.secrets
+            hook = None if recipient is None else recipient.hook
+            over = hook is not None and self._quotas.is_used_up(hook, len(body))
+            async with self._turn(len(body)):
+                try:
+                    signed = await _signed(body, _signature(request), wanted, parse=not over)
+                except NotADelivery as error:
+                    return _no_delivery(error, recipient)
+                if signed is None or recipient is None:
+                    return None
+                if over and hook is not None:
+                    return await self._over_quota(hook)
+                return recipient.refusal(signed) or await self._commit(recipient, signed, body)
 
-    async def _bounded(self, request: web.Request, take: Take) -> web.Response:
-        """Read the body and have it taken; only so many large ones at a time."""
-        if request.content_type != "application/json" or "Content-Encoding" in request.headers:
-            raise web.HTTPUnsupportedMediaType(text="Send plain application/json.")
-        length = request.content_length
-        if length is not None and length <= LARGE_BODY_BYTES:
-            return await take(request, await _read(request))
-        async with self._large_bodies:
-            return await take(request, await _read(request))
+    async def _found(self, find: Find) -> Recipient | None:
+        try:
+            return await find()
+        except StorageUnavailable:
+            await self._missed_if_it_cannot_write()
+            raise
 
-    async def _take_own(self, hook: Hook, request: web.Request, body: bytes) -> web.Response:
-        envelope = await _authenticate(body, request, hook.secrets)
-        if envelope is None:
-            return await self._refuse(request)
-        if self._quotas.is_used_up(hook, len(body)):
-            return await self._over_quota(hook)
-        project_id = project_id_of(envelope)
-        if project_id != hook.project_id:
-            log.warning("webhook.other_project", hook_id=hook.id)
-            return _answer(403, "This webhook belongs to another project. Make one for this one.")
-        if hook.state is HookState.CLOSED:
-            log.info("webhook.closed", hook_id=hook.id)
-            return _answer(
-                410, "The bot has left the Discord server of this webhook. Remove it, or come back."
-            )
-        return await self._commit(hook, f"hook:{hook.id}", project_id, envelope, body)
+    async def _missed_if_it_cannot_write(self) -> None:
+        """Nobody knows yet whether this is a delivery, so only what is true of others counts."""
+        if self._probing.locked():
+            return
+        async with self._probing:
+            try:
+                await self._storage.ping_write()
+            except StorageUnavailable:
+                self._missed()
 
-    async def _take_shared(self, request: web.Request, body: bytes) -> web.Response:
-        shared = self._shared_hook
-        assert shared is not None, "routed only where there is one"  # noqa: S101
-        envelope = await _authenticate(body, request, (shared.secret,))
-        if envelope is None:
-            return await self._refuse(request)
-        server_url = server_url_of(envelope)
-        if server_url not in shared.servers:
-            log.warning("webhook.server_not_allowed")
-            return _answer(403, "This Speckle server is not among the bot's SPECKLE_SERVERS.")
-        project_id = project_id_of(envelope)
-        lane = f"shared:{server_url}:{project_id}"
-        return await self._commit(None, lane, project_id, envelope, body)
+    def _turn(self, size: int) -> AbstractAsyncContextManager[None]:
+        if size <= LARGE_BODY_BYTES:
+            return nullcontext()
+        return self._huge if size > HUGE_BODY_BYTES else self._large
 
-    async def _commit(
-        self, hook: Hook | None, lane: str, project_id: str, envelope: Envelope, body: bytes
-    ) -> web.Response:
-        event_name_of(envelope)  # a body without one is no delivery, and is refused while it can be
-        receipt = await self._storage.inbox.put(
-            NewInbox(
-                hook_id=None if hook is None else hook.id,
-                lane=lane,
-                project_id=project_id,
-                server_url=server_url_of(envelope),
-                digest=hashlib.sha256(body).hexdigest(),
-                body=body,
-                received_at=self._now(),
-                quota=None if hook is None else self._quotas.day(hook.guild_id),
-            )
+    async def _commit(self, recipient: Recipient, signed: Signed, body: bytes) -> web.Response:
+        new = NewInbox(
+            hook_id=recipient.hook_id,
+            lane=recipient.lane(signed),
+            project_id=signed.project_id,
+            server_url=signed.server_url,
+            digest=signed.digest,
+            body=body,
+            received_at=self._now(),
+            source=recipient.source,
+            quota=None if recipient.hook is None else self._quotas.day(recipient.hook.guild_id),
         )
-        if hook is not None and receipt.over_quota:
-            return await self._over_quota(hook)
+        try:
+            receipt = await self._storage.inbox.put(new)
+        except StorageUnavailable:
+            self._missed()
+            raise
+        except HookGone:
+            return _answer(410, "This webhook was removed in Discord. Remove it in Speckle too.")
+        if recipient.hook is not None and receipt.over_quota:
+            return await self._over_quota(recipient.hook)
         if receipt.duplicate:
             log.info("webhook.duplicate", inbox_id=receipt.id)
             return _answer(202, "This delivery had arrived already.")
@@ -234,111 +239,64 @@ class WebhookListener:
         wait_s = str(math.ceil((await self._quotas.refused(hook)).total_seconds()))
         return web.Response(status=429, text=OVER_QUOTA, headers={"Retry-After": wait_s})
 
-    async def _refuse(self, request: web.Request) -> web.Response:
+    async def _refused(self, request: web.Request) -> web.Response:
         log.warning("webhook.refused")
         if await self._bad_attempts.slow_down(request.remote or ""):
             return _answer(401, REFUSED)
         return web.Response(status=429, text="Too many bad requests.", headers={"Retry-After": "5"})
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        """Whether the bot is there, and how the reverse proxy in front of it treats the path."""
+        kept = self._public_path.was_kept(request)
+        return _answer(200, f"Alive.{BELOW_PUBLIC_PATH}" if kept else "Alive.")
 
     async def _instance_id(self, _request: web.Request) -> web.Response:
         """Which bot this is, so that it finds out whether PUBLIC_URL leads to itself."""
         return _answer(200, self._instance)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        problems = [
-            *await self._database_problems(),
-            *_gateway_problems(self._gateway_silence_s()),
-        ]
+        problems = list(await self._problems())
         body = {"ready": not problems, "problems": problems}
         return web.json_response(body, status=503 if problems else 200)
 
-    async def _database_problems(self) -> Sequence[str]:
-        try:
-            async with asyncio.timeout(READY_WRITE_TIMEOUT_S):
-                await self._storage.ping_write()
-        except TimeoutError:
-            return [f"The database did not take a write within {READY_WRITE_TIMEOUT_S:g} s."]
-        except StorageUnavailable as error:
-            return [f"The database does not take writes: {error.reason}."]
-        return []
+
+def _signature(request: web.Request) -> bytes:
+    # A header may hold bytes that are no text; aiohttp keeps them as surrogates.
+    return request.headers.get("X-WEBHOOK-SIGNATURE", "").encode("utf-8", "surrogateescape")
 
 
-def _gateway_problems(silence_s: float | None) -> Sequence[str]:
-    if silence_s is None:
-        return ["Discord's gateway has not been heard from since the start."]
-    if silence_s > GATEWAY_SILENCE_LIMIT_S:
-        return [f"Discord's gateway has been silent for {silence_s:.0f} s."]
-    return []
-
-
-async def _healthz(_request: web.Request) -> web.Response:
-    return _answer(200, "Alive.")
-
-
-async def _read(request: web.Request) -> bytes:
-    if request.content.is_eof():  # all of it came with the head: there is nothing to wait for
-        return await request.read()
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await request.read()
-    except TimeoutError:
-        raise web.HTTPRequestTimeout(text="The body took too long.") from None
-
-
-async def _authenticate(
-    body: bytes, request: web.Request, secrets: Sequence[str]
-) -> Envelope | None:
-    """The envelope if one of the secrets signed it, else None.
+async def _signed(
+    body: bytes, signature: bytes, secrets: Sequence[str], *, parse: bool
+) -> Signed | None:
+    """What is in the body if one of the secrets signed it, else None; NOT_READ without `parse`.
 
     Errors: NotADelivery for a signed body that is no delivery.
     """
-    # A header may hold bytes that are no text; aiohttp keeps them as surrogates.
-    signature = request.headers.get("X-WEBHOOK-SIGNATURE", "").encode("utf-8", "surrogateescape")
     if len(body) > LARGE_BODY_BYTES:
-        return await asyncio.to_thread(_verified, body, signature, secrets)
-    return _verified(body, signature, secrets)
+        return await asyncio.to_thread(_read, body, signature, secrets, parse)
+    return _read(body, signature, secrets, parse)
 
 
-def _verified(body: bytes, signature: bytes, secrets: Sequence[str]) -> Envelope | None:
-    if is_signed(body, None, signature, secrets):
-        return read_envelope(body)
-    try:
-        envelope = read_envelope(body)
-    except NotADelivery:
-        return None
-    signed = is_signed(body, envelope.inner_text, signature, secrets)
-    return envelope if signed else None
+def _read(body: bytes, signature: bytes, secrets: Sequence[str], parse: bool) -> Signed | None:
+    """The same at once. Nothing is parsed, nor does its size matter, before a signature holds."""
+    if not is_signed((body,), signature, secrets):
+        text = find_inner_text(body)
+        if text is None or not is_signed(text.parts(), signature, secrets):
+            return None
+    if not parse:
+        return NOT_READ
+    envelope = read_envelope(body)
+    event_name_of(envelope)  # a body without one is no delivery, and is refused while it can be
+    return Signed(
+        project_id_of(envelope), server_url_of(envelope), hashlib.sha256(body).hexdigest()
+    )
+
+
+def _no_delivery(error: NotADelivery, recipient: Recipient | None) -> web.Response:
+    hook_id = None if recipient is None else recipient.hook_id
+    log.warning("webhook.no_delivery", hook_id=hook_id, reason=error.reason)
+    return _answer(400, f"This is not a Speckle webhook delivery: {error.reason}.")
 
 
 def _answer(status: int, text: str) -> web.Response:
     return web.Response(status=status, text=text)
-
-
-def _nothing() -> None:
-    pass
-
-
-def _never_a_500(handler: Handler, missed: Callable[[], None]) -> Handler:
-    """Turn whatever goes wrong into an answer that Speckle's history keeps as failed.
-
-    `missed` is called for what is to be fetched from there later. Not a middleware,
-    which costs each request as much again as finding its handler.
-    """
-
-    async def answered(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except web.HTTPException:
-            raise
-        except NotADelivery as error:
-            return _answer(400, f"This is not a Speckle webhook delivery: {error.reason}.")
-        except StorageUnavailable as error:
-            log.error("webhook.not_stored", reason=error.reason)
-            missed()
-            return _answer(503, "The event could not be stored; it is kept as failed in Speckle.")
-        except Exception:
-            log.exception("webhook.failed")
-            missed()
-            return _answer(503, "The event could not be taken; it is kept as failed in Speckle.")
-
-    return answered

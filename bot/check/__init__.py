@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Final
 
 import aiohttp
 
 from bot.check.asking import TIMEOUT_S
 from bot.check.database import check_database
+from bot.check.files import check_files
 from bot.check.on_discord import check_discord
 from bot.check.on_speckle import check_server, check_sign_in, check_speckle_token
 from bot.check.rows import Mark, Row
@@ -20,17 +22,22 @@ Say = Callable[[Row], None]
 Rows = Coroutine[None, None, Sequence[Row]]
 
 
-async def check_all(settings: Settings, say: Say) -> bool:
+async def check_all(settings: Settings, say: Say, files: Sequence[Path] = ()) -> bool:
     """Try everything at once and say each row, in a fixed order, as soon as it is known.
 
-    Returns whether nothing is wrong. Makes and changes no tables; one small write tries writing.
+    `files` are those that the settings came from. Returns whether nothing is wrong. Makes and
+    changes no tables; one small write tries writing.
     """
     say(Row(Mark.GOOD, "Settings", "every value can be used."))
+    for row in check_files(settings, files):
+        say(row)
     healthy = True
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     headers = {"User-Agent": USER_AGENT}
     async with (
-        aiohttp.ClientSession(timeout=timeout, headers=headers) as http,
+        aiohttp.ClientSession(
+            timeout=timeout, headers=headers, connector=settings.network().connector()
+        ) as http,
         asyncio.TaskGroup() as tasks,
     ):
         tries = [

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from bot.check.rows import one_line
+from bot.network import why_not_reached
 
 TIMEOUT_S: Final = 10.0
 MAX_ANSWER_BYTES: Final = 256 * 1024
@@ -60,8 +61,10 @@ def why(error: Exception) -> str:
             return f"no answer within {TIMEOUT_S:.0f} s"
         case aiohttp.ClientConnectorDNSError():
             return "there is no such name"
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
-            return "its TLS certificate cannot be trusted"
+        case aiohttp.ClientSSLError() | aiohttp.ClientHttpProxyError():
+            return why_not_reached(error)
+        case aiohttp.ClientProxyConnectionError():
+            return why_not_reached(error)
         case aiohttp.ClientConnectorError():
             return os.strerror(error.errno) if error.errno else "the connection failed"
         case aiohttp.ServerDisconnectedError():

@@ -8,12 +8,14 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 
 from bot.check.asking import TIMEOUT_S
-from bot.check.rows import Mark, Row, counted
+from bot.check.rows import Mark, Row
 from bot.config import SECRET_MENDS, Settings
-from bot.db.engine import parse_url, sqlite_path
+from bot.db.engine import parse_url
+from bot.db.files import sqlite_path
 from bot.db.schema import needs_migration
 from bot.db.vault import Vault
 from bot.errors import ConfigError, SchemaTooNew, StorageUnavailable
+from bot.services.readiness import unopenable_text
 from bot.storage import Storage, schema_version
 
 
@@ -66,10 +68,9 @@ def _closed_folder(database_url: str) -> Path | None:
 def _keys_row(unopenable: Mapping[str, int]) -> Row:
     if not unopenable:
         return Row(Mark.GOOD, "Encryption keys", "open everything that is sealed.")
-    what = ", ".join(counted(count, kind) for kind, count in unopenable.items())
     told = (
-        f"none of ENCRYPTION_KEYS opens {what}. Put the key that sealed them behind the others, "
-        "after a comma."
+        f"{unopenable_text(unopenable)}. Put the key that sealed them behind the others, after a "
+        "comma. If it is lost, people press Set up again under /subscriptions and type /link again."
     )
     return Row(Mark.BAD, "Encryption keys", told)
 

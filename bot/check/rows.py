@@ -9,6 +9,7 @@ class Mark(StrEnum):
 
     GOOD = "✔"
     BAD = "✘"
+    WARNED = "⚠"  # it works; a host should know
     SKIPPED = "–"
 
 

@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -14,6 +15,7 @@ from aiohttp import web
 from bot.check.asking import get, origin, why
 from bot.check.rows import Mark, Row, counted
 from bot.config import Settings
+from bot.http_server import BELOW_PUBLIC_PATH, Limits, PublicPath, bind, serving
 
 
 async def check_public_url(settings: Settings, http: aiohttp.ClientSession) -> Sequence[Row]:
@@ -28,11 +30,11 @@ async def check_public_url(settings: Settings, http: aiohttp.ClientSession) -> S
     if settings.webhook_port == 0:
         return [Row(Mark.SKIPPED, what, "not tried, WEBHOOK_PORT=0 gives another port each time.")]
     try:
-        async with _answering(settings.webhook_host, settings.webhook_port) as (path, nonce):
-            return [await _reached(http, url, path, nonce)]
+        async with _answering(settings.webhook_host, settings.webhook_port, url) as probe:
+            return [await _reached(http, url, probe)]
     except _CannotListen as error:
         if error.errno == errno.EADDRINUSE:
-            return [await _reached(http, url, "/healthz", None)]
+            return [await _reached(http, url, None)]
         told = (
             f"{settings.webhook_host} port {settings.webhook_port} cannot be listened on "
             f"({os.strerror(error.errno or 0)}). Look at WEBHOOK_HOST and WEBHOOK_PORT."
@@ -44,40 +46,48 @@ class _CannotListen(OSError):
     """The listener's address cannot be bound."""
 
 
-@asynccontextmanager
-async def _answering(host: str, port: int) -> AsyncIterator[tuple[str, str]]:
-    """A server on the listener's address that answers one unguessable path with a nonce."""
-    path, nonce = f"/check/{secrets.token_urlsafe(16)}", secrets.token_urlsafe(16)
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """What is asked for from outside, and what this computer answers to it."""
 
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(text=nonce)
+    path: str
+    nonce: str
+
+
+@asynccontextmanager
+async def _answering(host: str, port: int, public_url: str) -> AsyncIterator[_Probe]:
+    """A server on the listener's address that answers one unguessable path with a nonce."""
+    probe = _Probe(f"/check/{secrets.token_urlsafe(16)}", secrets.token_urlsafe(16))
+    public_path = PublicPath(public_url)
+
+    async def answer(request: web.Request) -> web.Response:
+        kept = BELOW_PUBLIC_PATH if public_path.was_kept(request) else ""
+        return web.Response(text=probe.nonce + kept)
 
     app = web.Application()
-    app.router.add_get(path, answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
+    app.router.add_get(probe.path, answer)
     try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise _CannotListen(error.errno, error.strerror) from error
-        yield path, nonce
-    finally:
-        await runner.cleanup()
+        sockets = bind(host, port)
+    except OSError as error:
+        raise _CannotListen(error.errno, error.strerror) from error
+    async with serving(
+        app, sockets, Limits(), public_path=public_path, drop_slow_body=lambda: False
+    ):
+        yield probe
 
 
-async def _reached(http: aiohttp.ClientSession, url: str, path: str, nonce: str | None) -> Row:
-    """What comes back from outside; without a nonce, a bot that runs already is expected there."""
-    what, aim = "Public URL", "this computer" if nonce else "the bot that runs already"
+async def _reached(http: aiohttp.ClientSession, url: str, probe: _Probe | None) -> Row:
+    """What comes back from outside; without a probe, a bot that runs already is expected there."""
+    what, aim = "Public URL", "this computer" if probe else "the bot that runs already"
     try:
-        answer = await get(http, url + path, {})
+        answer = await get(http, url + (probe.path if probe else "/healthz"), {})
     except (aiohttp.ClientError, TimeoutError) as error:
         told = f"{url} cannot be reached: {why(error)}. Look at the tunnel or reverse proxy."
         return Row(Mark.BAD, what, told)
     if 300 <= answer.status < 400:
         told = f"it sends on to {origin(answer.location)}, and a webhook's body gets lost there. "
         return Row(Mark.BAD, what, f"{told}Put the address that it leads to in PUBLIC_URL.")
-    if answer.status != 200 or (nonce and answer.text != nonce):
+    if answer.status != 200 or (probe and not answer.text.startswith(probe.nonce)):
         told = (
             f"{url} does not lead to {aim}: something else answers (HTTP {answer.status}). Let "
             "the tunnel or reverse proxy pass everything on to WEBHOOK_HOST and WEBHOOK_PORT."
@@ -88,8 +98,17 @@ async def _reached(http: aiohttp.ClientSession, url: str, path: str, nonce: str 
             f"{url} leads to {aim}, but it is a private address, which Speckle servers refuse "
             "unless their webhook-service has ALLOW_LOCAL_NETWORK=true."
         )
-        return Row(Mark.SKIPPED, what, told)
-    return Row(Mark.GOOD, what, f"{url} leads to {aim}.")
+        return Row(Mark.SKIPPED, what, told + _of_the_path(url, answer.text))
+    return Row(Mark.GOOD, what, f"{url} leads to {aim}.{_of_the_path(url, answer.text)}")
+
+
+def _of_the_path(url: str, answered: str) -> str:
+    """What the reverse proxy does with the path of PUBLIC_URL; the listener knows both ways."""
+    path = urlsplit(url).path
+    if not path:
+        return ""
+    does = "keeps" if answered.endswith(BELOW_PUBLIC_PATH) else "strips"
+    return f" The reverse proxy {does} {path}, which is fine."
 
 
 def _is_private(url: str) -> bool:

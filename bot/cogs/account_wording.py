@@ -57,7 +57,7 @@ def link_lead(way: SignIn | PasteToken, linked: Account | None) -> str:
     if linked is not None:
         before = (
             f"You have linked {name_of(linked)} on {host}. Another account, or the same one "
-            "again, takes its place; what hangs on it goes on with the new one.\n\n"
+            "again, takes its place; what depends on it goes on with the new one.\n\n"
         )
     if isinstance(way, SignIn):
         return (
@@ -148,7 +148,7 @@ def not_linked(failed: LinkFailed, servers: Collection[str]) -> str:
 
 
 def hanging(hangs_on: HangsOn, guild_name: GuildName) -> str:
-    """What hangs on an account, a line a Discord server; "" if nothing does."""
+    """What depends on an account, a line a Discord server; "" if nothing does."""
     lines = [
         f"- {_counted(count, 'channel')} of {_guild(guild_id, guild_name)}"
         for guild_id, count in list(hangs_on.channels.items())[:MAX_GUILDS]
@@ -179,9 +179,9 @@ def sure_to_unlink(account: Account, hangs_on: HangsOn, guild_name: GuildName) -
 def _what_stops(hangs_on: HangsOn, guild_name: GuildName) -> str:
     lines = hanging(hangs_on, guild_name)
     if not lines:
-        return "Nothing hangs on it, so nothing stops."
+        return "Nothing depends on it, so nothing stops."
     return (
-        f"This hangs on it:\n{lines}\nThe webhooks are removed from Speckle and the channels are "
+        f"This depends on it:\n{lines}\nThe webhooks are removed from Speckle and the channels are "
         "paused, with a note to those who made the subscriptions. Somebody else with a linked "
         "account can take them over; nothing of them is deleted."
     )
@@ -192,8 +192,8 @@ def unlinked(account: Account, *, tidy: bool) -> str:
     left = ""
     if not tidy:
         left = (
-            "\nSpeckle did not let the bot remove its webhooks. Delete them in the projects' "
-            "*Settings → Webhooks*; they call in vain from now on."
+            "\nThe webhooks that the bot made with it could not be removed in Speckle. Delete them "
+            "in the projects' *Settings → Webhooks*; they call in vain from now on."
         )
     return (
         f"{name_of(account)} on {host_of(account.server_url)} is unlinked, and its tokens are "
@@ -211,7 +211,9 @@ KEPT = "Nothing was changed."
 GONE = "This account is not linked any more. `/account` shows what is."
 STANDINGS: Mapping[Standing, str] = {
     Standing.TAKEN: "🟢 Speckle takes it",
-    Standing.REFUSED: "🔴 Speckle no longer takes it: `/link` it anew",
+    Standing.REFUSED: "🔴 Speckle no longer takes it: `/link` it again",
+    Standing.UNOPENABLE: "🔴 The bot's encryption keys no longer open it: `/link` it again, and "
+    "tell the person who runs the bot, who may still have the old key",
     Standing.UNKNOWN: "⏳ Speckle does not answer at the moment",
 }
 
@@ -224,18 +226,23 @@ def accounts_embed(
     for account, standing, hangs_on in shown:
         rights = ", ".join(f"`{scope}`" for scope in SCOPES if scope in account.scopes)
         write = "" if Scope.STREAMS_WRITE in account.scopes else " (so it makes no webhooks)"
-        how = "by signing in" if account.tokens.refresh_token else "with a token"
         lines = [
             f"{name_of(account)} ({account.speckle_user_id})",
             STANDINGS[standing],
-            f"Linked {_when(account.linked_at)}, {how}",
+            f"Linked {_when(account.linked_at)}{_how(account)}",
             f"Rights: {rights}{write}",
-            hanging(hangs_on, guild_name) or "Nothing hangs on it.",
+            hanging(hangs_on, guild_name) or "Nothing depends on it.",
         ]
         embed.add_field(
             name=host_of(account.server_url)[:256], value="\n".join(lines)[:1024], inline=False
         )
     return embed
+
+
+def _how(account: Account) -> str:
+    if account.unopenable:
+        return ""
+    return ", by signing in" if account.tokens.refresh_token else ", with a token"
 
 
 def privacy_embed(stored: Stored, keep: Keep | None, servers: Collection[str]) -> discord.Embed:
@@ -304,9 +311,8 @@ def sure_to_erase(stored: Stored, guild_name: GuildName) -> str:
     if stored.subscriptions or stored.hooks:
         lines.append(
             "Subscriptions that you made belong to their channels and stay, without your name: "
-            "the bot can then tell nobody in a direct message that one of them had to be paused, "
-            "and a set-up that you started is shown only to members with *Manage Webhooks* in the "
-            "whole server."
+            "the bot can then tell nobody in a direct message that one of them had to be paused. "
+            "Answers that you gave for a channel stay, without your name, too."
         )
     lines.append("What is erased cannot be brought back; messages in channels stay.")
     return "\n".join(lines)[:2000]
@@ -317,8 +323,8 @@ ERASED = (
     "you delete them there, under *Settings → Developer settings*."
 )
 ERASED_BUT_WEBHOOKS = (
-    f"{ERASED}\nSpeckle did not let the bot remove all of its webhooks. Delete them in the "
-    "projects' *Settings → Webhooks*; they call in vain from now on."
+    f"{ERASED}\nNot all webhooks that the bot made with it could be removed in Speckle. Delete "
+    "them in the projects' *Settings → Webhooks*; they call in vain from now on."
 )
 NOTHING_STORED = "Nothing about you is stored, so there is nothing to erase."
 

@@ -184,23 +184,28 @@ class TokenForm(discord.ui.Modal):
     """Takes a personal access token, tries it, and never shows it again."""
 
     def __init__(self, nonce: str, server_url: str) -> None:
-        super().__init__(title="Link your Speckle account", timeout=FORM_LIFE_S)
-        self._nonce = nonce
-        self.token: discord.ui.TextInput[Any] = discord.ui.TextInput(
+        super().__init__(
+            title="Link your Speckle account",
+            timeout=FORM_LIFE_S,
+            custom_id=f"link:token:{nonce}",
+        )
+        token: discord.ui.TextInput[Any] = discord.ui.TextInput(
             custom_id="token", placeholder="About 42 letters and digits", max_length=MAX_TOKEN
         )
         self.add_item(discord.ui.TextDisplay(wording.form_text(server_url)))
-        self.add_item(discord.ui.Label(text="Token", component=self.token))
+        self.add_item(discord.ui.Label(text="Token", component=token))
 
-    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
-        """Link the account, in place of the message with the button; a refusal leaves that."""
-        accounts: AccountService = interaction.client.accounts
-        try:
-            work = accounts.link_by_token(interaction.user.id, self._nonce, self.token.value)
-            account = await in_time(interaction, _or_refused(interaction, work), new=False)
-            await redraw(interaction, Reply(wording.linked(account)))
-        except Exception as error:  # the top: discord.py would only log it
-            await report(interaction, error)
+
+async def _on_token(
+    interaction: Interaction, match: re.Match[str], typed: Mapping[str, str]
+) -> None:
+    """A token was sent off: link its account, in place of the message with the button; a refusal
+    leaves that.
+    """
+    accounts = interaction.client.accounts
+    work = accounts.link_by_token(interaction.user.id, match["nonce"], typed["token"])
+    account = await in_time(interaction, _or_refused(interaction, work), new=False)
+    await redraw(interaction, Reply(wording.linked(account)))
 
 
 async def _or_refused(interaction: Interaction, work: Awaitable[Any]) -> Any:
@@ -346,3 +351,4 @@ HANDLERS: Mapping[Action, Handler] = {
 }
 
 ACCOUNT_ITEMS = (PasteButton, AccountButton)
+ACCOUNT_FORMS = {r"link:token:(?P<nonce>[A-Za-z0-9_-]{43})": _on_token}

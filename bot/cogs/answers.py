@@ -1,34 +1,68 @@
 """How an answer reaches the caller in time: Discord waits 3 s for the first one."""
 
 import asyncio
-from collections.abc import Coroutine
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import discord
+import structlog
+
+from bot.discord_codes import Meaning, meaning_of
+from bot.discord_outcomes import UNANSWERED, Later, outcome_of, reason_of
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
+
+log = structlog.get_logger()
 
 Interaction: TypeAlias = "discord.Interaction[SpeckleBot]"
 T = TypeVar("T")
 
 COLOUR = 0x047EFB  # Speckle's blue, of every answer's embed
 PATIENCE_S = 1.5  # of Discord's 3 s; the rest is for the way there
+AGAIN_S: Final = (0.2, 0.5)  # after an answer that Discord could not take just then
+MAX_TEXT = 2000
+THINKING = "thinking"  # among an interaction's extras: what it was told while the work took long
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the caller alone sees."""
+    """What the caller alone sees; `embeds` where there is more than the one."""
 
     content: str | None = None
     embed: discord.Embed | None = None
     view: discord.ui.View | None = None
+    embeds: Sequence[discord.Embed] = ()
 
     def parts(self) -> dict[str, Any]:
         """The keyword arguments of a new message: what is None is left out."""
-        parts = {"content": self.content, "embed": self.embed, "view": self.view}
+        parts = {"content": self.content, "embeds": self._all() or None, "view": self.view}
         return {name: part for name, part in parts.items() if part is not None}
+
+    def change(self) -> dict[str, Any]:
+        """The keyword arguments of an edit: what is None goes."""
+        return {"content": self.content, "embeds": self._all(), "view": self.view}
+
+    def as_text(self) -> "Reply":
+        """The same without anything that Discord could refuse in it: nothing to press, no links."""
+        lines = [self.content or ""]
+        for embed in self._all():
+            lines += [embed.title or "", embed.description or ""]
+            lines += [f"{field.name}: {field.value}" for field in embed.fields]
+        return Reply("\n".join(line for line in lines if line)[:MAX_TEXT])
+
+    def _all(self) -> list[discord.Embed]:
+        return [*self.embeds] if self.embed is None else [self.embed, *self.embeds]
+
+
+class Unshown(Exception):
+    """What was asked for is done, and Discord did not take the answer; `reason` is its word."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 async def in_time(interaction: Interaction, work: Coroutine[Any, Any, T], *, new: bool = True) -> T:
@@ -39,37 +73,65 @@ async def in_time(interaction: Interaction, work: Coroutine[Any, Any, T], *, new
     task = asyncio.ensure_future(work)
     done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
     if not done:
-        await interaction.response.defer(ephemeral=True, thinking=new)
+        interaction.extras[THINKING] = new
+        try:
+            await interaction.response.defer(ephemeral=True, thinking=new)
+        except UNANSWERED as error:  # the work goes on; whether it can be shown turns out then
+            log.info("interaction.not_deferred", reason=_reason(error))
     return await task
 
 
 async def reply(interaction: Interaction, answer: Reply) -> None:
-    """Show the answer to the caller alone, as a message of its own."""
-    if interaction.response.is_done():
-        await interaction.followup.send(**answer.parts(), ephemeral=True)
-    else:
-        await interaction.response.send_message(**answer.parts(), ephemeral=True)
+    """Show the answer to the caller alone, as a message of its own.
+
+    Errors: Unshown.
+    """
+
+    async def first(shown: Reply) -> None:
+        await interaction.response.send_message(**shown.parts(), ephemeral=True)
+
+    async def then(shown: Reply) -> None:
+        if interaction.extras.get(THINKING, True):
+            await interaction.edit_original_response(**shown.change())
+        else:  # the original is the message with the button, which others may read
+            await interaction.followup.send(**shown.parts(), ephemeral=True)
+
+    await _show(interaction, answer, first, then)
 
 
-async def redraw(interaction: Interaction, answer: Reply) -> None:
-    """Put the answer in place of the message that the pressed button is on."""
-    if interaction.response.is_done():
-        await interaction.edit_original_response(
-            content=answer.content, embed=answer.embed, view=answer.view
-        )
-    else:
-        await interaction.response.edit_message(
-            content=answer.content, embed=answer.embed, view=answer.view
-        )
+async def redraw(interaction: Interaction, answer: Reply) -> bool:
+    """Put the answer in place of the message that the pressed button is on.
+
+    False if it was too late for any answer. Errors: Unshown.
+    """
+
+    async def first(shown: Reply) -> None:
+        await interaction.response.edit_message(**shown.change())
+
+    async def then(shown: Reply) -> None:
+        await interaction.edit_original_response(**shown.change())
+
+    return await _show(interaction, answer, first, then)
 
 
-async def redraw_with(interaction: Interaction, work: Coroutine[Any, Any, Reply]) -> None:
+async def redraw_with(
+    interaction: Interaction,
+    work: Coroutine[Any, Any, Reply],
+    unshown: Callable[[], Awaitable[None]] | None = None,
+) -> None:
     """Do what a pressed button is for and put the answer in place of the message that it is on.
 
-    A refusal, or whatever else goes wrong, is told and leaves the message there.
+    A refusal, or whatever else goes wrong, is told and leaves the message there. `unshown` is
+    called where the work was done and its answer could not be shown.
     """
     try:
-        await redraw(interaction, await in_time(interaction, work, new=False))
+        answer = await in_time(interaction, work, new=False)
+        is_there = False
+        try:
+            is_there = await redraw(interaction, answer)
+        finally:
+            if not is_there and unshown is not None:
+                await unshown()
     except Exception as error:  # the top: discord.py would only log it
         await report(interaction, error)
 
@@ -81,3 +143,87 @@ async def report(interaction: Interaction, error: Exception) -> None:
     """
     handler: Any = interaction.client.tree.on_error
     await handler(interaction, error)
+
+
+def is_over(error: BaseException | None) -> bool:
+    """Whether Discord says that the interaction's time is over: nobody can be answered."""
+    return (
+        isinstance(error, discord.HTTPException) and meaning_of(error.code) is Meaning.INTERACTION
+    )
+
+
+def tell_over(interaction: Interaction, error: Exception) -> None:
+    """One quiet line: people press old buttons, and a busy moment makes an answer late."""
+    command = interaction.command.qualified_name if interaction.command else None
+    log.info("interaction.over", command=command, reason=_reason(error))
+
+
+async def tell(interaction: Interaction, text: str) -> None:
+    """Tell the caller alone what did not work; one that cannot be told is a line in the log."""
+    try:
+        try:
+            if not interaction.response.is_done():
+                await interaction.response.send_message(text, ephemeral=True)
+                return
+        except discord.HTTPException as error:
+            if error.code != ALREADY_ANSWERED:
+                raise
+        await interaction.followup.send(text, ephemeral=True)
+    except UNANSWERED as error:
+        if is_over(error):
+            tell_over(interaction, error)
+            return
+        log.warning("interaction.unanswered", reason=_reason(error))
+
+
+def quiet_if_over(record: logging.LogRecord) -> bool:
+    """A filter for discord.py's loggers, which print a traceback where an autocomplete is late."""
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, discord.HTTPException) or not is_over(error):
+        return True
+    log.info("interaction.over", command=None, reason=reason_of(error))
+    return False
+
+
+# ── showing ───────────────────────────────────────────────────────────────────────────────────
+
+ALREADY_ANSWERED: Final = 40060
+
+
+async def _show(
+    interaction: Interaction,
+    answer: Reply,
+    first: Callable[[Reply], Awaitable[None]],
+    then: Callable[[Reply], Awaitable[None]],
+) -> bool:
+    """Show it, again where that may help, with less in it where Discord refuses the form.
+
+    `first` is the way as long as Discord has had no answer, `then` the way after that, be it that
+    the confirmation was lost. False if it was too late. Errors: Unshown.
+    """
+    answered, tries = interaction.response.is_done(), 0
+    shown = answer
+    while True:
+        try:
+            await (then if answered else first)(shown)
+        except UNANSWERED as error:
+            outcome = outcome_of(error)
+            if getattr(error, "code", None) == ALREADY_ANSWERED and not answered:
+                answered = True  # its confirmation was lost
+            elif is_over(error):
+                tell_over(interaction, error)
+                return False
+            elif isinstance(outcome, Later) and tries < len(AGAIN_S):
+                await asyncio.sleep(AGAIN_S[tries])
+                tries += 1
+            elif not isinstance(outcome, Later) and shown is answer:
+                log.warning("interaction.answer_refused", reason=outcome.reason)
+                shown = answer.as_text()
+            else:
+                raise Unshown(_reason(error)) from error
+        else:
+            return True
+
+
+def _reason(error: Exception) -> str:
+    return reason_of(error) if isinstance(error, discord.HTTPException) else type(error).__name__

@@ -3,19 +3,16 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import aiohttp
 import discord
 import structlog
 
 from bot.cogs.answers import Interaction, Reply
+from bot.discord_outcomes import UNANSWERED, reason_of
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
 
 log = structlog.get_logger()
-
-# Such as a person who lets no messages in, or Discord being away.
-UNTOLD = (discord.DiscordException, aiohttp.ClientError, OSError)
 
 
 def answer_to(interaction: Interaction) -> dict[str, str]:
@@ -35,7 +32,7 @@ async def tell_later(
     try:
         private = await bot.create_dm(discord.Object(user_id))
         await private.send(**answer.parts())
-    except UNTOLD as error:
+    except UNANSWERED as error:  # such as a person who lets no messages in
         log.warning("later.untold", reason=_reason(error))
         return False
     return True
@@ -47,13 +44,11 @@ async def _followed_up(bot: "SpeckleBot", where: Mapping[str, str], answer: Repl
     webhook.type = discord.WebhookType.application
     try:
         await webhook.send(**answer.parts(), ephemeral=True)
-    except UNTOLD as error:
+    except UNANSWERED as error:
         log.info("later.too_late", reason=_reason(error))
         return False
     return True
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, discord.HTTPException):
-        return f"Discord answered {error.status} ({error.code})"
-    return type(error).__name__
+    return reason_of(error) if isinstance(error, discord.HTTPException) else type(error).__name__

@@ -3,13 +3,14 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-import aiohttp
 import discord
 import structlog
 
 from bot.cogs import webhook_wording, wording
 from bot.db.rows import Hook, SubscriptionState
+from bot.discord_outcomes import UNANSWERED
 from bot.errors import StorageUnavailable
+from bot.services.outcomes import Entry
 from bot.services.webhooks import Kept, WebhookService
 
 if TYPE_CHECKING:
@@ -47,19 +48,20 @@ class Mender:
 
     async def _tell(self, hook: Hook, kept: Kept) -> None:
         """One line in the channel where the project was first set up, else in another of its."""
-        line = webhook_wording.mended_line(hook, kept, wording.project_name(hook))
-        if not line:
-            return
         there = await self._bot.storage.subscriptions.of_hook(hook.id)
-        active = [one.channel_id for one in there if one.state is SubscriptionState.ACTIVE]
-        active.sort(key=lambda channel_id: channel_id != hook.setup_channel_id)
+        active = [Entry(hook, one) for one in there if one.state is SubscriptionState.ACTIVE]
+        active.sort(key=lambda entry: entry.subscription.channel_id != hook.setup_channel_id)
         if not active:
             return
+        line = webhook_wording.mended_line(hook, kept, wording.project_name(active[0]))
+        if not line:
+            return
+        channel_id = active[0].subscription.channel_id
         try:
-            await self._bot.get_partial_messageable(active[0]).send(
+            await self._bot.get_partial_messageable(channel_id).send(
                 line, allowed_mentions=discord.AllowedMentions.none()
             )
-        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+        except UNANSWERED as error:
             log.warning("mending.untold", hook_id=hook.id, error=type(error).__name__)
 
 

@@ -1,29 +1,33 @@
 """How the bot tells that it paused a channel, and that it goes on."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import discord
 
 from bot.cards.text import shorten
 from bot.cogs.answers import COLOUR
+from bot.cogs.rights_wording import why_paused
 from bot.cogs.wording import MAX_LISTED_NAME, project_name
-from bot.db.rows import NOBODY, Hook, HookState, Notice, PauseReason
+from bot.db.rows import NOBODY, RIGHTS_PAUSES, HookState, PauseReason
 from bot.services.notices import Telling
-from bot.services.outcomes import Resumed
+from bot.services.outcomes import Entry, Resumed
 from bot.services.places import Permission
 
 PAUSED_COLOUR = 0xE0A100  # amber: it waits, nothing is lost
 MAX_PROJECTS = 10  # named in one message
 MAX_DETAIL = 900  # of a field's 1,024 characters; the sentence before it takes the rest
+MAX_CONTENT = 2000
+# Ten embeds share a message's 6,000 characters; a title has up to 110 of them.
+MAX_OF_SEVERAL = 480
+MAX_PROJECTS_OF_SEVERAL = 2
 
 WHY = {
     PauseReason.CHANNEL_GONE: "Discord says that the channel is not there any more.",
     PauseReason.NO_PERMISSION: "The bot may not post there any more.",
     PauseReason.THREAD_CLOSED: "The thread is closed, and the bot may not open it.",
-    PauseReason.ACCESS_LOST: (
-        "What a channel may show hangs on a member's Speckle account, and that changed:"
-    ),
+    PauseReason.SILENCED: "Discord does not let the bot post there for now.",
 }
 NEXT = {
     PauseReason.CHANNEL_GONE: (
@@ -41,68 +45,140 @@ NEXT = {
         "1. Open the thread again: unlock it if it is locked, and write something in it.\n"
         "2. Press *Resume*."
     ),
-    PauseReason.ACCESS_LOST: (
-        "- If you should have access: ask the project's owner in Speckle for it, type `/link` here "
-        "if your account has to be linked anew, then press *Resume*.\n"
-        "- Another member with access goes on in your place: they type `/link`, then press *Take "
-        "over* here, or *Resume* in `/subscriptions`. From then on it hangs on their account."
+    PauseReason.SILENCED: (
+        "Nothing has to be done: the bot goes on by itself once Discord lets it. If a moderator "
+        "put it in time-out and it should go on before, end the time-out (its profile → *Remove "
+        "Timeout*), then press *Resume*."
     ),
 }
+ANSWER = (
+    "Somebody has to answer for the channel again: press *Resume*, and the bot shows who will see "
+    "the project there before it goes on.\n"
+    "- You can if your linked Speckle account may see the project. `/account` shows it, `/link` "
+    "links it again; for access, ask an owner of the project in Speckle.\n"
+    "- Another member who may see it presses *Take over* here, or *Resume* in `/subscriptions`. "
+    "From then on the channel depends on their account."
+)
+ALLOWED_BY_NOW = (
+    "The bot has every permission that it needs there by now. Press *Resume*; if it is paused "
+    "again, look at the channel's settings, *Edit Channel → Permissions*."
+)
 ALL_PERMISSIONS = (
     "*View Channel*, *Send Messages* (in threads *Send Messages in Threads*), *Embed Links*, "
     "*Attach Files* and *Read Message History*"
 )
 PAUSED_BY = "The bot could not show events of {projects} in {place}, so it paused that."
-LOST = "The bot no longer shows events of {projects} in {place}: access to the project was lost."
+STOPPED = "The bot no longer shows events of {projects} in {place}."
 FOOTER = (
     "Resume asks for the permission Manage Webhooks in that channel. /subscriptions shows the same."
 )
 
 
-def lead(telling: Telling, mention: bool) -> str:
-    """The line above the notice, which a phone shows; it mentions where others read it too."""
-    user_id = telling.notice.user_id
-    who = f"<@{user_id}> " if mention and user_id != NOBODY else ""
-    return f"{who}Speckle events are paused in <#{telling.notice.channel_id}>."
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A notice with what the bot sees of its channel now; names are None where it does not know.
 
-
-def notice_embed(
-    telling: Telling, channel: str | None, guild: str | None, missing: Sequence[Permission]
-) -> discord.Embed:
-    """What happened, why, and what to do; names are None where the bot does not know them.
-
-    `missing` is what the bot lacks there now, as far as it can tell.
+    `missing` is what the bot lacks there; None where it cannot tell.
     """
-    notice = telling.notice
+
+    telling: Telling
+    channel: str | None
+    guild: str | None
+    missing: Sequence[Permission] | None
+
+
+def lead(seen: Sequence[Seen], mention: bool) -> str:
+    """The line above the notices, which a phone shows; it mentions where others read it too.
+
+    Above several, what to do stands there once for all that it is the same for.
+    """
+    notice = seen[0].telling.notice
+    who = f"<@{notice.user_id}> " if mention and notice.user_id != NOBODY else ""
+    if len(seen) == 1:
+        return f"{who}Speckle events are paused in <#{notice.channel_id}>."
+    lines = [f"{who}Speckle events are paused in {len(seen)} channels{_of(seen[0].guild)}."]
+    by_remedy: dict[str, list[str]] = {}
+    for one in seen:
+        remedy = _what_to_do(one, "what is listed below")
+        by_remedy.setdefault(remedy, []).append(f"<#{one.telling.notice.channel_id}>")
+    for remedy, channels in by_remedy.items():
+        lines += [f"**What to do** about {', '.join(channels)}", remedy]
+    return shorten("\n".join(lines), MAX_CONTENT)
+
+
+def embeds(seen: Sequence[Seen]) -> list[discord.Embed]:
+    """One for each channel: all of it where it is the only one, else shorter."""
+    if len(seen) == 1:
+        return [_notice_embed(seen[0])]
+    return [_one_of_several(one) for one in seen]
+
+
+def address(guild_id: int, channel_id: int) -> str:
+    """Where a title leads to; a message with several notices is told apart by it, too."""
+    return f"https://discord.com/channels/{guild_id}/{channel_id}"
+
+
+def _notice_embed(seen: Seen) -> discord.Embed:
+    """What happened, why, and what to do."""
+    notice = seen.telling.notice
     embed = discord.Embed(
-        title=f"Paused: #{channel}" if channel else "A channel is paused",
-        description=_what_happened(telling, guild),
+        title=_title(seen),
+        description=_what_happened(seen),
         colour=PAUSED_COLOUR,
         timestamp=notice.created_at,
     )
-    embed.add_field(name="Why", value=_why(notice, missing), inline=False)
-    permissions = "what is listed above" if missing else ALL_PERMISSIONS
-    remedy = NEXT[notice.reason].format(permissions=permissions)
+    embed.add_field(name="Why", value=_why(seen), inline=False)
+    remedy = _what_to_do(seen, "what is listed above")
     embed.add_field(name="What to do", value=remedy, inline=False)
     return embed.set_footer(text=FOOTER)
 
 
-def _why(notice: Notice, missing: Sequence[Permission]) -> str:
-    if notice.reason is PauseReason.NO_PERMISSION and missing:
-        names = "\n".join(f"- {permission}" for permission in missing)
-        return f"{WHY[notice.reason]} It lacks there:\n{names}"
-    detail = shorten(notice.detail, MAX_DETAIL)
-    if notice.reason is PauseReason.ACCESS_LOST:  # half a sentence
-        detail = f"{detail}."
-    return f"{WHY[notice.reason]}\n{detail}"
-
-
-def _what_happened(telling: Telling, guild: str | None) -> str:
-    server = f" of **{discord.utils.escape_markdown(guild)}**" if guild else ""
-    lost = telling.notice.reason is PauseReason.ACCESS_LOST
-    happened = (LOST if lost else PAUSED_BY).format(
-        projects=projects(telling.hooks), place=f"<#{telling.notice.channel_id}>{server}"
+def _one_of_several(seen: Seen) -> discord.Embed:
+    notice = seen.telling.notice
+    followed = projects(seen.telling.entries, MAX_PROJECTS_OF_SEVERAL)
+    kept = f"<#{notice.channel_id}>: {_kept(seen.telling.cards)}, of {followed}."
+    return discord.Embed(
+        title=_title(seen),
+        url=address(notice.guild_id, notice.channel_id),
+        description=shorten(f"{kept}\n{_why(seen)}", MAX_OF_SEVERAL),
+        colour=PAUSED_COLOUR,
+        timestamp=notice.created_at,
     )
+
+
+def _title(seen: Seen) -> str:
+    return f"Paused: #{seen.channel}" if seen.channel else "A channel is paused"
+
+
+def _why(seen: Seen) -> str:
+    notice = seen.telling.notice
+    if notice.reason in RIGHTS_PAUSES:
+        whys = dict.fromkeys(why_paused(one.subscription) for one in seen.telling.entries)
+        return shorten("\n".join(f"{why[:1].upper()}{why[1:]}." for why in whys), MAX_DETAIL)
+    if notice.reason is PauseReason.NO_PERMISSION and seen.missing:
+        names = "\n".join(f"- {permission}" for permission in seen.missing)
+        return f"{WHY[notice.reason]} It lacks there:\n{names}"
+    return f"{WHY[notice.reason]}\n{shorten(notice.detail, MAX_DETAIL)}"
+
+
+def _what_to_do(seen: Seen, listed: str) -> str:
+    reason = seen.telling.notice.reason
+    if reason in RIGHTS_PAUSES:
+        return ANSWER
+    if reason is PauseReason.NO_PERMISSION and seen.missing is not None and not seen.missing:
+        return ALLOWED_BY_NOW
+    return NEXT[reason].format(permissions=listed if seen.missing else ALL_PERMISSIONS)
+
+
+def _of(guild: str | None) -> str:
+    return f" of **{discord.utils.escape_markdown(guild)}**" if guild else ""
+
+
+def _what_happened(seen: Seen) -> str:
+    telling = seen.telling
+    stopped = STOPPED if telling.notice.reason in RIGHTS_PAUSES else PAUSED_BY
+    place = f"<#{telling.notice.channel_id}>{_of(seen.guild)}"
+    happened = stopped.format(projects=projects(telling.entries), place=place)
     return (
         f"{happened} Nothing is lost: {_kept(telling.cards)}, and new ones are kept too until it "
         "goes on."
@@ -122,10 +198,10 @@ def _is(cards: int) -> str:
     return "is" if cards == 1 else "are"
 
 
-def projects(hooks: Sequence[Hook]) -> str:
+def projects(entries: Sequence[Entry], most: int = MAX_PROJECTS) -> str:
     """The projects by name, each with a link."""
-    names = [project_name(hook, MAX_LISTED_NAME) for hook in hooks[:MAX_PROJECTS]]
-    more = len(hooks) - len(names)
+    names = [project_name(entry, MAX_LISTED_NAME) for entry in entries[:most]]
+    more = len(entries) - len(names)
     if more:
         names.append(f"{more} more")
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
@@ -140,7 +216,7 @@ def resumed_embed(resumed: Resumed, user_id: int, at: datetime) -> discord.Embed
             description=f"Somebody resumed or removed what <#{resumed.channel_id}> followed.",
             colour=COLOUR,
         )
-    followed = projects([entry.hook for entry in resumed.entries])
+    followed = projects(resumed.entries)
     come = f"{count(resumed.cards)} {_was(resumed.cards)} kept, and come now."
     return discord.Embed(
         title="It goes on",
@@ -151,20 +227,16 @@ def resumed_embed(resumed: Resumed, user_id: int, at: datetime) -> discord.Embed
     )
 
 
-def taken_over_embed(resumed: Resumed, user_id: int, at: datetime) -> discord.Embed:
+def answered_embed(resumed: Resumed, user_id: int, at: datetime) -> discord.Embed:
     """What stands in place of the notice after *Resume* or *Take over* was pressed on it."""
     embed = resumed_embed(resumed, user_id, at)
-    if resumed.entries:
+    waiting = [one for one in resumed.entries if one.hook.state is HookState.WAITING]
+    if waiting:
         embed.description = (
-            f"{embed.description}\nFrom now on it hangs on <@{user_id}>'s Speckle account."
+            f"{embed.description}\nThe webhook of {projects(waiting)} in Speckle is gone, and only "
+            "an owner's account makes it again: `/subscriptions`, then *Show set-up*, has what an "
+            "owner enters by hand."
         )
-        waiting = [one.hook for one in resumed.entries if one.hook.state is HookState.WAITING]
-        if waiting:
-            embed.description += (
-                f"\nThe webhook of {projects(waiting)} in Speckle is gone, and only an owner's "
-                "account makes it again: `/subscriptions`, then *Show set-up*, has what an owner "
-                "enters by hand."
-            )
     return embed
 
 

@@ -1,7 +1,7 @@
 """/notices, and the button on what the bot tells of a channel that it paused."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import discord
@@ -9,9 +9,12 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.cogs import notice_wording, quota_wording
-from bot.cogs.answers import Interaction, Reply, in_time, redraw_with, reply
+from bot.cogs.answers import Interaction, Reply, in_time, redraw, redraw_with, reply, report
+from bot.cogs.buttons import view_of
+from bot.cogs.notice_wording import Seen
 from bot.cogs.places import (
     Picked,
+    audiences_in,
     caller_in,
     caller_of,
     find_place,
@@ -20,15 +23,16 @@ from bot.cogs.places import (
     guild_id_of,
     guild_of,
 )
-from bot.db.rows import Notice, PauseReason
+from bot.cogs.waiting import answer
+from bot.db.rows import RIGHTS_PAUSES
 from bot.services.errors import CommandRefused
-from bot.services.outcomes import Resumed
+from bot.services.outcomes import LinkFirst, Resumed, ShowFirst
 from bot.services.places import Caller, Place
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
 
-GoOn = Callable[[int, Caller, Place], Awaitable[Resumed]]
+MAX_WHERE = 60  # of a button's 80 characters
 
 
 class NoticesCog(commands.Cog, name="notices"):
@@ -70,11 +74,11 @@ class ResumeButton(
 ):
     """Lets a paused channel go on where it stopped, from a direct message too."""
 
-    def __init__(self, channel_id: int) -> None:
+    def __init__(self, channel_id: int, where: str = "") -> None:
         self.channel_id = channel_id
         super().__init__(
             discord.ui.Button(
-                label="Resume",
+                label=f"Resume{where}",
                 style=discord.ButtonStyle.success,
                 custom_id=f"notice:resume:{channel_id}",
             )
@@ -87,7 +91,7 @@ class ResumeButton(
         _item: discord.ui.Item[Any],
         match: re.Match[str],
     ) -> Self:
-        """Make the button that was pressed anew."""
+        """Make the button that was pressed again."""
         return cls(int(match["channel"]))
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
@@ -95,27 +99,31 @@ class ResumeButton(
         await redraw_with(interaction, self._resume(interaction))
 
     async def _resume(self, interaction: Interaction) -> Reply:
-        go_on = interaction.client.subscriptions.resume_channel
-        resumed = await _resumed(interaction, self.channel_id, go_on)
+        found = await _there(interaction, self.channel_id)
+        resumed = Resumed(self.channel_id)
+        if found is not None:
+            guild, caller, place = found
+            resumed = await interaction.client.subscriptions.resume_channel(guild.id, caller, place)
         user_id, at = interaction.user.id, interaction.created_at
-        return Reply(embed=notice_wording.resumed_embed(resumed, user_id, at))
+        embed = notice_wording.resumed_embed(resumed, user_id, at)
+        return _in_its_place(interaction, embed, resumed)
 
 
 class AccessButton(
     discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]],
     template=r"notice:access:(?P<how>resume|take):(?P<channel>[0-9]{1,20})",
 ):
-    """Goes on with the account of whoever presses it, where access to a project was lost.
+    """Lets a channel go on that was paused for who may see its project.
 
-    *Resume* and *Take over* do the same: either way it is the presser's account that is asked.
+    *Resume* and *Take over* do the same: either way it is the presser who answers for it.
     """
 
-    def __init__(self, channel_id: int, how: str) -> None:
+    def __init__(self, channel_id: int, how: str, where: str = "") -> None:
         self.channel_id = channel_id
         take = how == "take"
         super().__init__(
             discord.ui.Button(
-                label="Take over" if take else "Resume",
+                label=f"{'Take over' if take else 'Resume'}{where}",
                 style=discord.ButtonStyle.primary if take else discord.ButtonStyle.success,
                 custom_id=f"notice:access:{how}:{channel_id}",
             )
@@ -128,32 +136,84 @@ class AccessButton(
         _item: discord.ui.Item[Any],
         match: re.Match[str],
     ) -> Self:
-        """Make the button that was pressed anew."""
+        """Make the button that was pressed again."""
         return cls(int(match["channel"]), match["how"])
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        """Take over and say so in place of the notice; a refusal leaves notice and buttons."""
-        await redraw_with(interaction, self._take_over(interaction))
+        """Go on and say so in place of the notice; a question or a refusal leaves it there."""
+        try:
+            outcome = await in_time(interaction, self._go_on(interaction), new=False)
+            if isinstance(outcome, Resumed):
+                user_id, at = interaction.user.id, interaction.created_at
+                embed = notice_wording.answered_embed(outcome, user_id, at)
+                await redraw(interaction, _in_its_place(interaction, embed, outcome))
+            else:  # others may read the notice, and the question names the project
+                await reply(interaction, await answer(interaction.client, outcome))
+        except Exception as error:  # the top: discord.py would only log it
+            await report(interaction, error)
 
-    async def _take_over(self, interaction: Interaction) -> Reply:
-        go_on = interaction.client.subscriptions.take_over_channel
-        resumed = await _resumed(interaction, self.channel_id, go_on)
-        user_id, at = interaction.user.id, interaction.created_at
-        return Reply(embed=notice_wording.taken_over_embed(resumed, user_id, at))
+    async def _go_on(self, interaction: Interaction) -> Resumed | LinkFirst | ShowFirst:
+        found = await _there(interaction, self.channel_id)
+        if found is None:
+            return Resumed(self.channel_id)
+        guild, caller, place = found
+        return await interaction.client.subscribing.take_over(
+            guild.id, caller, place, audiences_in(guild)
+        )
 
 
-async def _resumed(interaction: Interaction, channel_id: int, go_on: GoOn) -> Resumed:
+async def _there(
+    interaction: Interaction, channel_id: int
+) -> tuple[discord.Guild, Caller, Place] | None:
+    """The channel's server, who acts there, and the channel; None if it follows nothing."""
     guild_id = await interaction.client.subscriptions.guild_of(channel_id)
     if guild_id is None:
-        return Resumed(channel_id)
+        return None
     guild = guild_of(interaction.client, guild_id)
     caller = await caller_in(interaction, guild)
-    place = await fresh_place(interaction.client, guild, channel_id)
-    return await go_on(guild_id, caller, place)
+    return guild, caller, await fresh_place(interaction.client, guild, channel_id)
 
 
-def buttons(notice: Notice) -> tuple[discord.ui.Item[Any], ...]:
-    """What can be pressed on a notice."""
-    if notice.reason is PauseReason.ACCESS_LOST:
-        return tuple(AccessButton(notice.channel_id, how) for how in ("resume", "take"))
-    return (ResumeButton(notice.channel_id),)
+def _in_its_place(interaction: Interaction, embed: discord.Embed, resumed: Resumed) -> Reply:
+    """The message with this in place of the channel's notice; those of others stay, with theirs."""
+    message = interaction.message
+    if message is None or len(message.embeds) <= 1:
+        return Reply(embed=embed)
+    channel_id = resumed.channel_id
+    embeds = [embed if _is_of(one, channel_id) else one for one in message.embeds]
+    left = [
+        button
+        for row in message.components
+        if isinstance(row, discord.ActionRow)
+        for button in row.children
+        if isinstance(button, discord.Button)
+        and not (button.custom_id or "").endswith(f":{channel_id}")
+    ]
+    view = view_of(*(_again(one) for one in left))
+    return Reply(message.content if left else None, embeds=embeds, view=view)
+
+
+def _again(button: discord.Button) -> discord.ui.Item[Any]:
+    """The same button; discord.py would keep a plain one in memory for ever."""
+    parts, label = (button.custom_id or "").split(":"), button.label or ""
+    where = label.removeprefix("Resume").removeprefix("Take over")
+    if parts[1] == "access":
+        return AccessButton(int(parts[-1]), parts[2], where)
+    return ResumeButton(int(parts[-1]), where)
+
+
+def _is_of(embed: discord.Embed, channel_id: int) -> bool:
+    return (embed.url or "").endswith(f"/{channel_id}")
+
+
+def buttons(seen: Sequence[Seen]) -> list[discord.ui.Item[Any]]:
+    """What can be pressed on a message of notices; several channels are told apart by name."""
+    items: list[discord.ui.Item[Any]] = []
+    for one in seen:
+        notice = one.telling.notice
+        where = "" if len(seen) == 1 else f" #{one.channel or notice.channel_id}"[:MAX_WHERE]
+        if notice.reason in RIGHTS_PAUSES:
+            items += [AccessButton(notice.channel_id, how, where) for how in ("resume", "take")]
+        else:
+            items.append(ResumeButton(notice.channel_id, where))
+    return items

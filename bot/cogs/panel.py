@@ -1,12 +1,12 @@
 """The panel under /subscriptions: a list, one subscription, and the buttons that change it.
 
 Each component carries in its custom_id all that it needs, so it works after a restart, and each
-press asks anew who may do what: the message may be older than the caller's permissions.
+press asks again who may do what: the message may be older than the caller's permissions.
 """
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
@@ -16,11 +16,15 @@ from bot.cogs import webhook_wording, wording
 from bot.cogs.answers import Interaction, Reply, in_time, redraw, redraw_with, reply, report
 from bot.cogs.buttons import view_of
 from bot.cogs.form import FiltersForm
-from bot.cogs.places import caller_of, find_place, guild_id_of
+from bot.cogs.places import audiences_in, caller_of, find_place, guild_id_of, here_of
+from bot.cogs.waiting import answer
 from bot.db.rows import SubscriptionState
-from bot.services.outcomes import Entry, MadeSetUp, SharedSetUp
+from bot.rights.decide import is_by_hand
+from bot.services.completion import ALL
+from bot.services.outcomes import Entry, MadeSetUp, SharedSetUp, Subscribed, SubscribeRequest
 from bot.services.places import Caller
 from bot.services.setup import SetUp
+from bot.speckle.links import Links
 
 PAGE_SIZE = 10  # of 25 that a select could hold: a page has to fit into one embed
 MAX_LABEL = 100  # characters of a select's option
@@ -55,9 +59,10 @@ class Action(StrEnum):
     REMOVE = "remove"
     REMOVE_SURE = "remove-sure"
     SETUP = "setup"
-    SETUP_HAND = "setup-hand"
+    SETUP_AGAIN = "setup-again"
     RENEW = "renew"
     RENEW_SURE = "renew-sure"
+    RENEW_NOW = "renew-now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +81,10 @@ LOOKS: Mapping[Action, Look] = {
     Action.REMOVE: Look("Remove", discord.ButtonStyle.danger),
     Action.REMOVE_SURE: Look("Yes, remove it", discord.ButtonStyle.danger),
     Action.SETUP: Look("Show set-up"),
-    Action.SETUP_HAND: Look("Show URL and secret"),
+    Action.SETUP_AGAIN: Look("Set up again", discord.ButtonStyle.primary),
     Action.RENEW: Look("New secret"),
-    Action.RENEW_SURE: Look("Yes, make a new secret", discord.ButtonStyle.danger),
+    Action.RENEW_SURE: Look("The old one works 24 h more", discord.ButtonStyle.primary),
+    Action.RENEW_NOW: Look("The old one ends now", discord.ButtonStyle.danger),
 }
 
 
@@ -120,14 +126,9 @@ def _option(interaction: Interaction, entry: Entry) -> discord.SelectOption:
 def entry_page(entry: Entry, scope: Scope, note: str | None = None) -> Reply:
     """One subscription with its buttons."""
     paused = entry.subscription.state is SubscriptionState.PAUSED
-    actions = (
-        Action.RESUME if paused else Action.PAUSE,
-        Action.EDIT,
-        Action.REMOVE,
-        Action.SETUP,
-        Action.RENEW,
-    )
-    view = _buttons(entry, scope, *actions)
+    webhook = (Action.SETUP_AGAIN,) if entry.hook.unopenable else (Action.SETUP, Action.RENEW)
+    first = Action.RESUME if paused else Action.PAUSE
+    view = _buttons(entry, scope, first, Action.EDIT, Action.REMOVE, *webhook)
     view.add_item(PageButton(scope, "◀ Back to the list", row=1))
     return Reply(embed=wording.entry_embed(entry, note), view=view)
 
@@ -157,7 +158,7 @@ class PageButton(
         _item: discord.ui.Item[Any],
         match: re.Match[str],
     ) -> Self:
-        """Make the button that was pressed anew."""
+        """Make the button that was pressed again."""
         return cls(Scope.of(match), "Page")
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
@@ -187,7 +188,7 @@ class EntrySelect(
         item: discord.ui.Item[Any],
         match: re.Match[str],
     ) -> Self:
-        """Make the select that was used anew."""
+        """Make the select that was used again."""
         return cls(Scope.of(match), getattr(item, "options", []))
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
@@ -221,7 +222,7 @@ class ActionButton(
         _item: discord.ui.Item[Any],
         match: re.Match[str],
     ) -> Self:
-        """Make the button that was pressed anew."""
+        """Make the button that was pressed again."""
         return cls(Action(match["action"]), int(match["id"]), Scope.of(match))
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
@@ -256,16 +257,21 @@ async def _on_pause(interaction: Interaction, subscription_id: int, scope: Scope
 
 
 async def _on_resume(interaction: Interaction, subscription_id: int, scope: Scope) -> None:
-    subscriptions = interaction.client.subscriptions
-    guild_id, caller = guild_id_of(interaction), caller_of(interaction)
+    bot, guild, caller = interaction.client, here_of(interaction), caller_of(interaction)
 
-    async def work() -> Entry:
-        entry = await subscriptions.entry(guild_id, caller, subscription_id)
+    async def work() -> Reply:
+        entry = await bot.subscriptions.entry(guild.id, caller, subscription_id)
         place = await find_place(interaction, entry.subscription.channel_id)
-        return await subscriptions.resume(guild_id, caller, subscription_id, place)
+        outcome = await bot.subscribing.resume(
+            guild.id, caller, subscription_id, place, audiences_in(guild)
+        )
+        if isinstance(outcome, Entry):
+            return entry_page(outcome, scope, wording.RESUMED)
+        if isinstance(outcome, Subscribed):
+            return entry_page(outcome.entry, scope, wording.edited(outcome))
+        return await answer(bot, outcome)
 
-    entry = await in_time(interaction, work(), new=False)
-    await redraw(interaction, entry_page(entry, scope, wording.RESUMED))
+    await redraw(interaction, await in_time(interaction, work(), new=False))
 
 
 async def _on_edit(interaction: Interaction, subscription_id: int, scope: Scope) -> None:
@@ -273,11 +279,35 @@ async def _on_edit(interaction: Interaction, subscription_id: int, scope: Scope)
     entry = await interaction.client.subscriptions.entry(
         guild_id_of(interaction), caller_of(interaction), subscription_id
     )
+    custom_id = f"sub:filters:{subscription_id}:{scope}"
+    await interaction.response.send_modal(FiltersForm(entry, custom_id))
 
-    def changed(now: Entry, note: str) -> Reply:
-        return entry_page(now, scope, note)
 
-    await interaction.response.send_modal(FiltersForm(entry, changed))
+async def _on_filters(
+    interaction: Interaction, match: re.Match[str], typed: Mapping[str, str]
+) -> None:
+    """The form of *Edit* was sent off: change the filters and show the subscription as it is."""
+    bot, guild, caller = interaction.client, here_of(interaction), caller_of(interaction)
+
+    async def work() -> Reply:
+        entry = await bot.subscriptions.entry(guild.id, caller, int(match["id"]))
+        request = SubscribeRequest(
+            guild_id=guild.id,
+            caller=caller,
+            place=await find_place(interaction, entry.subscription.channel_id),
+            project=Links(entry.hook.server_url).project(entry.hook.project_id),
+            events=typed["events"] or ALL,
+            models=typed["models"] or ALL,
+            ignore_authors=typed["ignore_authors"] or ALL,
+            resume=False,
+            audience_of=audiences_in(guild),
+        )
+        outcome = await bot.subscribing.subscribe(request)
+        if not isinstance(outcome, Subscribed):
+            return await answer(bot, outcome)
+        return entry_page(outcome.entry, Scope.of(match), wording.edited(outcome))
+
+    await redraw(interaction, await in_time(interaction, work(), new=False))
 
 
 async def _on_remove(interaction: Interaction, subscription_id: int, scope: Scope) -> None:
@@ -303,33 +333,11 @@ async def _on_setup(interaction: Interaction, subscription_id: int, scope: Scope
     work = interaction.client.subscriptions.show_setup(
         guild_id_of(interaction), caller_of(interaction), subscription_id
     )
-    setup = await in_time(interaction, work)
-    answer = _setup_reply(setup)
-    if isinstance(setup, MadeSetUp):
-        by_hand = ActionButton(Action.SETUP_HAND, subscription_id, scope)
-        answer = replace(answer, view=view_of(by_hand))
-    await reply(interaction, answer)
+    await reply(interaction, _setup_reply(await in_time(interaction, work)))
 
 
-async def _on_setup_hand(interaction: Interaction, subscription_id: int, _scope: Scope) -> None:
-    work = interaction.client.subscriptions.show_setup(
-        guild_id_of(interaction), caller_of(interaction), subscription_id, by_hand=True
-    )
-    await redraw(interaction, _setup_reply(await in_time(interaction, work, new=False)))
-
-
-async def _on_renew(interaction: Interaction, subscription_id: int, scope: Scope) -> None:
-    subscriptions = interaction.client.subscriptions
-    work = subscriptions.entry(guild_id_of(interaction), caller_of(interaction), subscription_id)
-    entry = await in_time(interaction, work, new=False)
-    view = _buttons(entry, scope, Action.RENEW_SURE, Action.SHOW)
-    await redraw(
-        interaction, Reply(embed=wording.entry_embed(entry, wording.SURE_TO_RENEW), view=view)
-    )
-
-
-async def _on_renew_sure(interaction: Interaction, subscription_id: int, scope: Scope) -> None:
-    work = interaction.client.subscriptions.new_secret(
+async def _on_setup_again(interaction: Interaction, subscription_id: int, scope: Scope) -> None:
+    work = interaction.client.subscriptions.set_up_again(
         guild_id_of(interaction), caller_of(interaction), subscription_id
     )
     answer = _setup_reply(await in_time(interaction, work, new=False))
@@ -337,11 +345,41 @@ async def _on_renew_sure(interaction: Interaction, subscription_id: int, scope: 
     await redraw(interaction, Reply(answer.content, answer.embed, view))
 
 
+async def _on_renew(interaction: Interaction, subscription_id: int, scope: Scope) -> None:
+    subscriptions = interaction.client.subscriptions
+    work = subscriptions.entry(guild_id_of(interaction), caller_of(interaction), subscription_id)
+    entry = await in_time(interaction, work, new=False)
+    by_hand = is_by_hand(entry.hook)
+    actions = (Action.RENEW_SURE, Action.RENEW_NOW) if by_hand else (Action.RENEW_NOW,)
+    note = wording.SURE_TO_RENEW if by_hand else wording.SURE_TO_RENEW_MADE
+    view = _buttons(entry, scope, *actions, Action.SHOW)
+    await redraw(interaction, Reply(embed=wording.entry_embed(entry, note), view=view))
+
+
+async def _on_renew_sure(interaction: Interaction, subscription_id: int, scope: Scope) -> None:
+    await _renew(interaction, subscription_id, scope, overlap=True)
+
+
+async def _on_renew_now(interaction: Interaction, subscription_id: int, scope: Scope) -> None:
+    await _renew(interaction, subscription_id, scope, overlap=False)
+
+
+async def _renew(
+    interaction: Interaction, subscription_id: int, scope: Scope, *, overlap: bool
+) -> None:
+    work = interaction.client.subscriptions.new_secret(
+        guild_id_of(interaction), caller_of(interaction), subscription_id, overlap=overlap
+    )
+    said = _setup_reply(await in_time(interaction, work, new=False))
+    view = view_of(PageButton(scope, "◀ Back to the list"))
+    await redraw(interaction, Reply(said.content, said.embed, view))
+
+
 def _setup_reply(setup: SetUp | SharedSetUp | MadeSetUp) -> Reply:
     if isinstance(setup, SharedSetUp):
         return Reply(wording.shared_setup(setup))
     if isinstance(setup, MadeSetUp):
-        return Reply(webhook_wording.made_setup(setup, wording.project_name(setup.hook)))
+        return Reply(webhook_wording.made_setup(setup, wording.project_name(setup.entry)))
     return Reply(embed=wording.setup_embed(setup))
 
 
@@ -353,9 +391,11 @@ HANDLERS: Mapping[Action, Handler] = {
     Action.REMOVE: _on_remove,
     Action.REMOVE_SURE: _on_remove_sure,
     Action.SETUP: _on_setup,
-    Action.SETUP_HAND: _on_setup_hand,
+    Action.SETUP_AGAIN: _on_setup_again,
     Action.RENEW: _on_renew,
     Action.RENEW_SURE: _on_renew_sure,
+    Action.RENEW_NOW: _on_renew_now,
 }
 
 PANEL_ITEMS = (PageButton, EntrySelect, ActionButton)
+PANEL_FORMS = {rf"sub:filters:(?P<id>[0-9]{{1,18}}):{SCOPE}": _on_filters}

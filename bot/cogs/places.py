@@ -2,16 +2,28 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, TypeVar
 
-import aiohttp
 import discord
 from discord import app_commands
 
 from bot.cogs.answers import Interaction
+from bot.discord_outcomes import UNANSWERED
+from bot.model import Audience
 from bot.services.errors import CommandRefused
-from bot.services.places import Audience, Caller, Permission, Place, PlaceKind, check_place
+from bot.services.outcomes import AudienceOf
+from bot.services.places import (
+    Caller,
+    Lacking,
+    NothingLacking,
+    Permission,
+    Place,
+    PlaceKind,
+    check_place,
+)
 
 Picked = app_commands.AppCommandChannel | app_commands.AppCommandThread
 """A channel option's value; it names the caller's permissions there."""
@@ -62,6 +74,13 @@ def guild_id_of(interaction: Interaction) -> int:
     return interaction.guild_id
 
 
+def here_of(interaction: Interaction) -> discord.Guild:
+    """The guild that the interaction came from."""
+    if interaction.guild is None:
+        raise app_commands.NoPrivateMessage
+    return interaction.guild
+
+
 def guild_of(client: discord.Client, guild_id: int) -> discord.Guild:
     """The guild. Errors: CommandRefused where the bot does not reach it."""
     guild = client.get_guild(guild_id)
@@ -94,7 +113,12 @@ def caller_of(interaction: Interaction, picked: Picked | None = None) -> Caller:
             return told[channel_id].manage_webhooks and (here or told[channel_id].view_channel)
         return by_cache.manages(channel_id)
 
-    return Caller(member.id, by_cache.manages_guild, manages)
+    def sees(channel_id: int) -> bool:
+        if channel_id in told:
+            return channel_id == interaction.channel_id or told[channel_id].view_channel
+        return by_cache.sees(channel_id)
+
+    return Caller(member.id, by_cache.manages_guild, manages, sees)
 
 
 async def caller_in(interaction: Interaction, guild: discord.Guild) -> Caller:
@@ -109,7 +133,12 @@ async def member_caller(guild: discord.Guild, user_id: int) -> Caller:
     try:
         return _caller(guild, await guild.fetch_member(user_id))
     except discord.NotFound:  # they left
-        return Caller(user_id, False, lambda _channel_id: False)
+        return Caller(user_id, False, nowhere, nowhere)
+
+
+def nowhere(_channel_id: int) -> bool:
+    """What somebody who is not in the server may do, in any of its channels."""
+    return False
 
 
 def _caller(guild: discord.Guild, member: discord.Member) -> Caller:
@@ -117,20 +146,26 @@ def _caller(guild: discord.Guild, member: discord.Member) -> Caller:
 
     def manages(channel_id: int) -> bool:
         channel = guild.get_channel_or_thread(channel_id)
-        return in_guild if channel is None else _manages(member, channel)
+        if channel is None:
+            return in_guild
+        may = raw_permissions(channel, member).manage_webhooks
+        return may and _sees(channel, member)
 
-    return Caller(member.id, in_guild, manages)
+    def sees(channel_id: int) -> bool:
+        channel = guild.get_channel_or_thread(channel_id)
+        return channel is not None and _sees(channel, member)
+
+    return Caller(member.id, in_guild, manages, sees)
 
 
-def _manages(member: discord.Member, channel: discord.abc.GuildChannel | discord.Thread) -> bool:
-    permissions = _raw_permissions(channel, member)
+def _sees(channel: discord.abc.GuildChannel | discord.Thread, member: discord.Member) -> bool:
+    permissions = raw_permissions(channel, member)
     # Who is in a private thread is not in the cache.
     hidden = isinstance(channel, discord.Thread) and channel.is_private()
-    seen = permissions.view_channel and (not hidden or permissions.manage_threads)
-    return seen and permissions.manage_webhooks
+    return permissions.view_channel and (not hidden or permissions.manage_threads)
 
 
-def _raw_permissions(
+def raw_permissions(
     channel: discord.abc.GuildChannel | discord.Thread, member: discord.Member
 ) -> discord.Permissions:
     """Permissions as they are set; discord.py's own answer also drops what others imply."""
@@ -181,22 +216,47 @@ async def ask_place(client: discord.Client, guild_id: int, channel_id: int) -> P
     try:
         async with asyncio.timeout(ASK_WITHIN_S):
             return await fresh_place(client, guild, channel_id)
-    except (discord.DiscordException, aiohttp.ClientError, OSError):  # TimeoutError is an OSError
+    except UNANSWERED:
         return None
 
 
-async def missing_there(client: discord.Client, guild_id: int, channel_id: int) -> str | None:
-    """What keeps the bot from posting there and where to allow it, as a sentence for people.
-
-    None if nothing seems to be missing, or if it cannot be asked now.
-    """
+async def why_refused(
+    client: discord.Client, guild_id: int, channel_id: int
+) -> Lacking | NothingLacking | None:
+    """What keeps the bot from posting there; None if that cannot be asked now."""
     place = await ask_place(client, guild_id, channel_id)
+    if place is None:
+        return None
     try:
-        if place is not None:
-            check_place(place, "press *Resume*")
+        check_place(replace(place, silenced_until=None), "press *Resume*")
     except CommandRefused as refused:
-        return refused.message
-    return None
+        return Lacking(refused.message)
+    return NothingLacking(place.silenced_until or await _ask_silence(client, guild_id))
+
+
+async def _ask_silence(client: discord.Client, guild_id: int) -> datetime | None:
+    """Until when the bot is in time-out, as Discord has it at this moment."""
+    guild = client.get_guild(guild_id)
+    if guild is None or client.user is None:
+        return None
+    try:
+        async with asyncio.timeout(ASK_WITHIN_S):
+            return _silenced_until(await guild.fetch_member(client.user.id))
+    except UNANSWERED:
+        return None
+
+
+def _silenced_until(me: discord.Member) -> datetime | None:
+    return me.timed_out_until if me.is_timed_out() else None
+
+
+def _as_without_silence(me: discord.Member) -> discord.Member:
+    """discord.py takes a time-out for missing permissions, which are there all the same."""
+    if me.timed_out_until is None:
+        return me
+    heard = copy(me)
+    heard.timed_out_until = None
+    return heard
 
 
 def _gone(channel_id: int) -> Place:
@@ -218,7 +278,7 @@ def _place(
     settings: discord.abc.GuildChannel | discord.Thread | None = None,
 ) -> Place:
     """`settings` is the channel whose permissions count, where that is known better."""
-    granted = _raw_permissions(settings or channel, guild.me)
+    granted = raw_permissions(settings or channel, _as_without_silence(guild.me))
     thread = channel if isinstance(channel, discord.Thread) else None
     return Place(
         channel.id,
@@ -231,7 +291,18 @@ def _place(
         or thread.me is not None
         or guild.get_thread(thread.id) is not None,
         audience=audience_of(channel, guild, settings),
+        silenced_until=_silenced_until(guild.me),
     )
+
+
+def audiences_in(guild: discord.Guild) -> AudienceOf:
+    """Gives who can see a channel of the guild; None for one that the bot does not know."""
+
+    def of(channel_id: int) -> Audience | None:
+        channel = guild.get_channel_or_thread(channel_id)
+        return None if channel is None else audience_of(channel, guild)
+
+    return of
 
 
 def audience_of(
@@ -268,7 +339,13 @@ def audience_of(
         parent_id=parent_id,
         in_thread=hidden,
         people=guild.member_count,
+        announcement=_is_announcement(channel),
     )
+
+
+def _is_announcement(channel: discord.abc.GuildChannel | discord.Thread) -> bool:
+    """Whether messages can be published from there; those in its threads cannot."""
+    return isinstance(channel, discord.TextChannel) and channel.is_news()
 
 
 _Rules = Mapping[Any, discord.PermissionOverwrite]

@@ -3,13 +3,12 @@
 import discord
 
 from bot.cogs.notice_wording import PAUSED_COLOUR
-from bot.cogs.wording import MAX_LISTED_NAME, project_name
 from bot.db.rows import NOBODY
 from bot.services.quotas import OverQuota, Usage
 
 MB = 1_000_000
 GB = 1_000 * MB
-A_THIRD_PROJECT = "a project that is no longer followed"
+MAX_CHANNELS = 10  # named in one message
 
 
 def lead(mentioned: int | None) -> str:
@@ -21,13 +20,12 @@ def lead(mentioned: int | None) -> str:
 def embed(over: OverQuota, guild: str | None) -> discord.Embed:
     """What happened, why, and what to do; `guild` is None where its name is not known."""
     where = f"**{discord.utils.escape_markdown(guild)}**" if guild else "This server"
-    project = project_name(over.hook, MAX_LISTED_NAME) if over.hook else A_THIRD_PROJECT
     until = discord.utils.format_dt(over.ends_at, "t")
     told = discord.Embed(
         title="Today's quota is used up",
-        description=f"{where} may receive a limited number of events from Speckle in a day. "
-        f"{project} has sent as much as it may today, so its further events are refused until "
-        f"{until}. What came before is shown as always.",
+        description=f"{where} may receive a limited number of events from Speckle in a day. The "
+        f"webhook {_whose(over)} has sent as much as it may today, so its further events are "
+        f"refused until {until}. What came before is shown as always.",
         colour=PAUSED_COLOUR,
     )
     told.add_field(name="Used today", value=today(over.usage), inline=False)
@@ -44,6 +42,15 @@ def embed(over: OverQuota, guild: str | None) -> discord.Embed:
     return told.set_footer(text="Told once a day. /notices shows how much is used.")
 
 
+def _whose(over: OverQuota) -> str:
+    """Which webhook it is, by its channels: not everybody may know the project's name."""
+    if not over.channels:
+        return "of a project that is no longer followed"
+    named = [f"<#{channel_id}>" for channel_id in over.channels[:MAX_CHANNELS]]
+    more = len(over.channels) - len(named)
+    return f"that {', '.join(named)}{f' and {more} more channels' if more else ''} depend on"
+
+
 def today(usage: Usage) -> str:
     """How much of the day's quota is used."""
     limits, used = usage.limits, usage.used
@@ -57,7 +64,7 @@ def in_all(usage: Usage) -> str:
     """How much of each quota is used, as /notices says it."""
     limits, used = usage.limits, usage.used
     return (
-        f"Used today (UTC): {today(usage)}. In all: {used.hooks} of {limits.hooks} projects, "
+        f"Used today (UTC): {today(usage)}. In all: {used.hooks} of {limits.hooks} webhooks, "
         f"{used.subscriptions} of {limits.subscriptions} subscriptions."
     )
 

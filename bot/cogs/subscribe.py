@@ -9,11 +9,13 @@ from bot.cogs import wording
 from bot.cogs.answers import Interaction, Reply, in_time, reply
 from bot.cogs.places import (
     Picked,
+    audiences_in,
     caller_of,
     channel_id_of,
     find_place,
     for_managers,
     guild_id_of,
+    here_of,
 )
 from bot.cogs.waiting import answer
 from bot.services.completion import Choice, complete_events
@@ -65,6 +67,7 @@ class SubscribeCog(commands.Cog, name="subscribe"):
                 events=events,
                 models=models,
                 ignore_authors=ignore_authors,
+                audience_of=audiences_in(here_of(interaction)),
             )
             outcome = await self._subscribing.subscribe(request)
             return await answer(interaction.client, outcome)

@@ -1,19 +1,22 @@
 """Tells people what the bot paused: in the guild's notice channel, else in a direct message."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
-import aiohttp
 import discord
 import structlog
 
 from bot.cogs import notice_wording
 from bot.cogs.buttons import view_of
+from bot.cogs.notice_wording import Seen
 from bot.cogs.notices import buttons
 from bot.cogs.places import ask_place
 from bot.db.rows import NOBODY, Notice
-from bot.discord_out import (
+from bot.discord_codes import Meaning
+from bot.discord_outcomes import (
+    UNANSWERED,
     BotClosed,
     ChannelClosed,
     Later,
@@ -23,7 +26,7 @@ from bot.discord_out import (
     outcome_of,
 )
 from bot.errors import StorageUnavailable
-from bot.services.notices import NoticeService, Telling
+from bot.services.notices import NoticeService, Telling, together
 from bot.services.places import missing_in
 
 if TYPE_CHECKING:
@@ -34,14 +37,17 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 POLL_S = 5.0  # a person who is told within seconds of a pause is told soon enough
+GATHER_S = 2.0  # in which channels that close together are all found closed
 SEND_WITHIN_S = 60.0  # discord.py's own five tries take up to 25 s
 DRAIN_S = 5.0  # below the 10 s that service managers commonly give before they kill
-# https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
-OPENING_TOO_FAST = 40003  # "You are opening direct messages too fast"
+NONCE_LENGTH = 24  # Discord takes up to 25
 
 
 class Teller:
-    """Tells one notice after another: Discord dislikes bots that write to many people at once."""
+    """Tells one message after another: Discord dislikes bots that write to many people at once.
+
+    What one person is to be told of one guild at the same time goes as one message.
+    """
 
     def __init__(
         self, bot: "SpeckleBot", notices: NoticeService, closed_for_s: Callable[[], float]
@@ -56,101 +62,135 @@ class Teller:
         await self._bot.logged_in.wait()
         while True:
             try:
-                await self.tell_due()
+                if await self._gathered():
+                    await self.tell_due()
             except StorageUnavailable as error:
                 log.error("notices.database_unavailable", reason=error.reason)
             await asyncio.sleep(POLL_S)
 
+    async def _gathered(self) -> int:
+        """How many are due, once no more join them: channels mostly close several at a time."""
+        count, before = len(await self._notices.due()), 0
+        while count > before:
+            await asyncio.sleep(min(GATHER_S, POLL_S))
+            before, count = count, len(await self._notices.due())
+        return count
+
     async def tell_due(self) -> None:
         """Tell what is due now."""
-        for notice in await _to_its_end(self._notices.due()):
+        for group in together(await _to_its_end(self._notices.due())):
             if self._closed_for_s() > 0:
                 return
-            await _to_its_end(self._one(notice))
+            await _to_its_end(self._tell_or_log(group))
 
-    async def _one(self, notice: Notice) -> None:
+    async def _tell_or_log(self, group: Sequence[Notice]) -> None:
         try:
-            await self._tell(notice)
+            await self._tell_needed(group)
         except StorageUnavailable:
             raise
         except Exception:  # a fault of ours must not hold up the others' notices
-            log.exception("notices.failed", notice_id=notice.id)
-            await self._notices.failed(notice)
+            log.exception("notices.failed", notice_ids=[one.id for one in group])
+            for notice in group:
+                await self._notices.failed(notice)
 
-    async def _tell(self, notice: Notice) -> None:
-        telling = await self._notices.telling(notice)
-        if telling is None:
+    async def _tell_needed(self, group: Sequence[Notice]) -> None:
+        tellings = []
+        for notice in group:
+            telling = await self._notices.telling(notice)
+            if telling is not None:
+                tellings.append(telling)
+                continue
             log.info("notices.needless", notice_id=notice.id)
-            await self._notices.settle(notice)
-            return
-        outcome = await self._to_channel(telling)
-        if outcome is None or isinstance(outcome, Refused | ChannelClosed):
-            outcome = await self._to_maker(telling)
-        await self._note(notice, outcome)
+            await self._notices.settle([notice])
+        if tellings:
+            await self._tell(tellings)
 
-    async def _to_channel(self, telling: Telling) -> Outcome | None:
+    async def _tell(self, tellings: Sequence[Telling]) -> None:
+        outcome = await self._to_channel(tellings)
+        if outcome is None or isinstance(outcome, Refused | ChannelClosed):
+            outcome = await self._to_maker(tellings)
+        if isinstance(outcome, Refused) and outcome.because is Meaning.CARD and len(tellings) > 1:
+            for telling in tellings:  # the others are not to go unsaid because of one
+                await self._tell([telling])
+            return
+        await self._note([telling.notice for telling in tellings], outcome)
+
+    async def _to_channel(self, tellings: Sequence[Telling]) -> Outcome | None:
         """Tell it in the guild's notice channel; None if there is none."""
-        channel_id = telling.notice_channel_id
+        channel_id = tellings[0].notice_channel_id
         if channel_id is None:
             return None
-        maker = discord.Object(telling.notice.user_id)
+        maker = discord.Object(tellings[0].notice.user_id)
         mentions = discord.AllowedMentions(
             everyone=False, users=[maker], roles=False, replied_user=False
         )
-        return await _outcome(self._send(channel_id, telling, mentions))
+        return await _outcome(self._send(channel_id, tellings, mentions))
 
-    async def _to_maker(self, telling: Telling) -> Outcome:
-        """Tell it whoever made the subscription, and nobody else."""
-        if telling.notice.user_id == NOBODY:
-            return Refused("whoever made it had themselves forgotten")
+    async def _to_maker(self, tellings: Sequence[Telling]) -> Outcome:
+        """Tell it whoever made the subscriptions, and nobody else."""
+        user_id = tellings[0].notice.user_id
+        if user_id == NOBODY:
+            return Refused("whoever made it had themselves forgotten", Meaning.PERSON)
 
         async def send() -> int:
-            private = await self._bot.create_dm(discord.Object(telling.notice.user_id))
-            return await self._send(private.id, telling, None)
+            private = await self._bot.create_dm(discord.Object(user_id))
+            return await self._send(private.id, tellings, None)
 
         return await _outcome(send())
 
     async def _send(
-        self, channel_id: int, telling: Telling, mentions: discord.AllowedMentions | None
+        self,
+        channel_id: int,
+        tellings: Sequence[Telling],
+        mentions: discord.AllowedMentions | None,
     ) -> int:
         """Send the message, mentioning the maker where others read it; gives its id."""
-        notice = telling.notice
+        seen = [await self._seen(telling) for telling in tellings]
         message = await self._bot.get_partial_messageable(channel_id).send(
-            notice_wording.lead(telling, mention=mentions is not None),
-            embed=await self._embed(telling),
-            view=view_of(*buttons(notice)),
-            # The row's own, so that a crash before it is settled shows nothing twice.
-            nonce=notice.nonce,
+            notice_wording.lead(seen, mention=mentions is not None),
+            embeds=notice_wording.embeds(seen),
+            view=view_of(*buttons(seen)),
+            # The rows' own, so that a crash before they are settled shows nothing twice.
+            nonce=_nonce(tellings),
             allowed_mentions=mentions or discord.AllowedMentions.none(),
         )
         return message.id
 
-    async def _embed(self, telling: Telling) -> discord.Embed:
+    async def _seen(self, telling: Telling) -> Seen:
         guild_id, channel_id = telling.notice.guild_id, telling.notice.channel_id
         guild = self._bot.get_guild(guild_id)
         channel = guild and guild.get_channel_or_thread(channel_id)
         place = await ask_place(self._bot, guild_id, channel_id)
-        return notice_wording.notice_embed(
+        return Seen(
             telling,
             channel.name if channel else None,
             guild.name if guild else None,
-            [] if place is None else missing_in(place),
+            None if place is None else missing_in(place),
         )
 
-    async def _note(self, notice: Notice, outcome: Outcome) -> None:
+    async def _note(self, notices: Sequence[Notice], outcome: Outcome) -> None:
+        ids = [notice.id for notice in notices]
         match outcome:
             case Sent(message_id):
-                await self._notices.settle(notice)
-                log.info("notices.told", notice_id=notice.id, message_id=message_id)
+                await self._notices.settle(notices)
+                log.info("notices.told", notice_ids=ids, message_id=message_id)
             case Refused() | ChannelClosed():  # `/subscriptions` still says what is the matter
-                await self._notices.settle(notice)
-                log.warning("notices.refused", notice_id=notice.id, reason=outcome.reason)
+                await self._notices.settle(notices)
+                log.warning("notices.refused", notice_ids=ids, reason=outcome.reason)
             case Later() | BotClosed():
-                wait_s = await self._notices.failed(notice)
-                event = "notices.given_up" if wait_s is None else "notices.later"
-                log.warning(event, notice_id=notice.id, reason=outcome.reason, retry_in_s=wait_s)
+                waits_s = [await self._notices.failed(notice) for notice in notices]
+                event = "notices.given_up" if None in waits_s else "notices.later"
+                log.warning(event, notice_ids=ids, reason=outcome.reason, retry_in_s=waits_s[0])
             case _:
                 assert_never(outcome)
+
+
+def _nonce(tellings: Sequence[Telling]) -> str:
+    """The same for the same notices; for one alone it is its own."""
+    nonces = [telling.notice.nonce for telling in tellings]
+    if len(nonces) == 1:
+        return nonces[0]
+    return sha256(" ".join(nonces).encode()).hexdigest()[:NONCE_LENGTH]
 
 
 async def _outcome(sending: Coroutine[Any, Any, int]) -> Outcome:
@@ -158,10 +198,8 @@ async def _outcome(sending: Coroutine[Any, Any, int]) -> Outcome:
     try:
         async with asyncio.timeout(SEND_WITHIN_S):
             return Sent(await sending)
-    except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-        if isinstance(error, discord.HTTPException) and error.code == OPENING_TOO_FAST:
-            return Later("Discord asked for a slower pace in opening direct messages")
-        return outcome_of(error)
+    except UNANSWERED as error:
+        return outcome_of(error, {Meaning.PERSON})
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:

@@ -1,35 +1,38 @@
 """A /subscribe that waits: for an account to be linked, or for a yes to who will see a project.
 
-What was typed is kept sealed in the database for 15 minutes; buttons carry its token, so they work
-after a restart. Who may do what is asked anew when it goes on.
+What was typed is kept sealed in the database for 15 minutes, with what the person was shown;
+buttons and the select carry its token, so they work after a restart. Who may do what is asked again
+when it goes on.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
-import aiohttp
 import discord
 import structlog
 
-from bot.cogs import webhook_wording, wording
+from bot.cogs import question_wording, webhook_wording, wording
 from bot.cogs.accounts import link_reply
 from bot.cogs.answers import Interaction, Reply, redraw_with
 from bot.cogs.buttons import view_of
 from bot.cogs.later import answer_to, tell_later
-from bot.cogs.places import caller_in, fresh_place, guild_of, member_caller
+from bot.cogs.places import audiences_in, caller_in, fresh_place, guild_of, member_caller
 from bot.db.rows import Account
+from bot.discord_outcomes import UNANSWERED, outcome_of
+from bot.model import Audience
 from bot.services.errors import CommandRefused
 from bot.services.outcomes import Change, LinkFirst, ShowFirst, Subscribed, SubscribeRequest
 from bot.services.places import Caller
+from bot.services.subscribing import Outcome
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
 
 log = structlog.get_logger()
 
-Outcome = Subscribed | LinkFirst | ShowFirst
+MAX_LABEL = 100  # characters of a select's option
 
 
 class Way(StrEnum):
@@ -70,16 +73,15 @@ class WayButton(
         _item: discord.ui.Item[Any],
         match: re.Match[str],
     ) -> Self:
-        """Make the button that was pressed anew."""
+        """Make the button that was pressed again."""
         return cls(Way(match["way"]), match["token"])
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Go on, and show what came of it in place of the question."""
-        await redraw_with(interaction, self._go_on(interaction))
+        await _once(interaction, self.token, self._go_on)
 
-    async def _go_on(self, interaction: Interaction) -> Reply:
+    async def _go_on(self, interaction: Interaction, command: Mapping[str, Any]) -> Reply:
         bot = interaction.client
-        command = await bot.subscribing.take_up(interaction.user.id, self.token)
         if self.way is Way.CANCEL:
             return Reply(webhook_wording.NOT_SHOWN)
         if self.way is Way.LINK:
@@ -87,11 +89,88 @@ class WayButton(
             return await link_reply(interaction, command["server"], waiting)
         guild = guild_of(bot, command["guild"])
         caller = await caller_in(interaction, guild)
-        more = {"by_hand": True} if self.way is Way.BY_HAND else {"shown": True}
-        return await carry_out(bot, caller, {**command, **more})
+        if self.way is Way.BY_HAND:
+            return await carry_out(bot, caller, {**command, "by_hand": True})
+        return await carry_out(bot, caller, command, agreed=_agreed(command))
 
 
-async def carry_out(bot: "SpeckleBot", caller: Caller, command: Mapping[str, Any]) -> Reply:
+class LeaveOutSelect(
+    discord.ui.DynamicItem[discord.ui.Select[discord.ui.View]],
+    template=r"wait:pick:(?P<token>[A-Za-z0-9_-]{16,64})",
+):
+    """Chooses which other channels an answer is to cover; what is not chosen is left out."""
+
+    def __init__(self, token: str, options: Sequence[discord.SelectOption]) -> None:
+        self.token = token
+        super().__init__(
+            discord.ui.Select(
+                custom_id=f"wait:pick:{token}",
+                placeholder="No other channel shows it",
+                min_values=0,
+                max_values=len(options),
+                options=list(options),
+            )
+        )
+
+    @classmethod
+    async def from_custom_id(
+        cls,
+        _interaction: discord.Interaction[Any],
+        item: discord.ui.Item[Any],
+        match: re.Match[str],
+    ) -> Self:
+        """Make the select that was used again."""
+        return cls(match["token"], getattr(item, "options", ()))
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Ask again, with the channels that are chosen now."""
+        await _once(interaction, self.token, self._ask_again)
+
+    async def _ask_again(self, interaction: Interaction, command: Mapping[str, Any]) -> Reply:
+        bot = interaction.client
+        caller = await caller_in(interaction, guild_of(bot, command["guild"]))
+        chosen = {int(value) for value in self.item.values}
+        left_out = [channel for channel in _named(command) if channel not in chosen]
+        return await carry_out(bot, caller, {**command, "left_out": left_out})
+
+
+async def _once(
+    interaction: Interaction,
+    token: str,
+    go_on: Callable[[Interaction, Mapping[str, Any]], Awaitable[Reply]],
+) -> None:
+    """Go on with a command that was put aside, which is done with once that is done and shown."""
+    subscribing = interaction.client.subscribing
+
+    async def work() -> Reply:
+        async with subscribing.taken_up(interaction.user.id, token) as command:
+            return await go_on(interaction, command)
+
+    await redraw_with(interaction, work(), lambda: subscribing.put_back(token))
+
+
+def _named(command: Mapping[str, Any]) -> list[int]:
+    """The other channels that the question named."""
+    asked = [int(channel_id) for channel_id in command.get("audiences", {})]
+    return [channel_id for channel_id in asked if channel_id != command["channel"]]
+
+
+def _agreed(command: Mapping[str, Any]) -> dict[int, Audience | None]:
+    """What a yes to the question means: the channels, with who could see them when it was asked."""
+    audiences = {
+        int(channel_id): None if seen is None else Audience.from_json(seen)
+        for channel_id, seen in command.get("audiences", {}).items()
+    }
+    left_out = command.get("left_out", ())
+    return {channel: seen for channel, seen in audiences.items() if channel not in left_out}
+
+
+async def carry_out(
+    bot: "SpeckleBot",
+    caller: Caller,
+    command: Mapping[str, Any],
+    agreed: Mapping[int, Audience | None] | None = None,
+) -> Reply:
     """Do a command that was put aside, as if it were typed now."""
     guild = guild_of(bot, command["guild"])
     request = SubscribeRequest(
@@ -103,7 +182,10 @@ async def carry_out(bot: "SpeckleBot", caller: Caller, command: Mapping[str, Any
         models=command["models"],
         ignore_authors=command["ignore_authors"],
         by_hand=command.get("by_hand", False),
-        shown=command.get("shown", False),
+        resume=command.get("resume", True),
+        audience_of=audiences_in(guild),
+        agreed=agreed,
+        left_out=frozenset(command.get("left_out", ())),
     )
     return await answer(bot, await bot.subscribing.subscribe(request))
 
@@ -117,8 +199,18 @@ async def answer(bot: "SpeckleBot", outcome: Outcome) -> Reply:
         trouble = await _announce(bot, outcome)
         content = "\n".join(filter(None, (said.content, trouble)))
         return Reply(content, said.embed, said.view)
+    token = await bot.subscribing.put_aside(outcome.request.caller.id, _command(outcome))
+    view = view_of(*(WayButton(way, token) for way in _ways(outcome)))
+    if isinstance(outcome, LinkFirst):
+        return Reply(webhook_wording.link_first(outcome), view=view)
+    if outcome.also:
+        view.add_item(LeaveOutSelect(token, _options(bot, outcome)))
+    return Reply(embed=question_wording.show_first(outcome), view=view)
+
+
+def _command(outcome: LinkFirst | ShowFirst) -> dict[str, Any]:
     request = outcome.request
-    command = {
+    command: dict[str, Any] = {
         "guild": request.guild_id,
         "channel": request.place.channel_id,
         "server": outcome.server_url,
@@ -127,13 +219,29 @@ async def answer(bot: "SpeckleBot", outcome: Outcome) -> Reply:
         "models": request.models,
         "ignore_authors": request.ignore_authors,
         "by_hand": request.by_hand,
-        "shown": request.shown,
+        "resume": request.resume,
+        "left_out": sorted(request.left_out),
     }
-    token = await bot.subscribing.put_aside(request.caller.id, command)
-    view = view_of(*(WayButton(way, token) for way in _ways(outcome)))
     if isinstance(outcome, ShowFirst):
-        return Reply(embed=webhook_wording.show_first(outcome), view=view)
-    return Reply(webhook_wording.link_first(outcome), view=view)
+        place = request.place
+        seen: dict[int, Audience | None] = {place.channel_id: place.audience, **outcome.also}
+        command["audiences"] = {
+            str(channel_id): None if audience is None else audience.to_json()
+            for channel_id, audience in seen.items()
+        }
+    return command
+
+
+def _options(bot: "SpeckleBot", outcome: ShowFirst) -> list[discord.SelectOption]:
+    guild = bot.get_guild(outcome.request.guild_id)
+    options = []
+    for channel_id in outcome.also:
+        channel = guild and guild.get_channel_or_thread(channel_id)
+        name = f"#{channel.name}" if channel else str(channel_id)
+        chosen = channel_id in outcome.chosen
+        option = discord.SelectOption(label=name[:MAX_LABEL], value=str(channel_id), default=chosen)
+        options.append(option)
+    return options
 
 
 def _ways(outcome: LinkFirst | ShowFirst) -> tuple[Way, ...]:
@@ -150,9 +258,8 @@ async def _announce(bot: "SpeckleBot", outcome: Subscribed) -> str | None:
         await channel.send(
             wording.public_line(outcome.entry), allowed_mentions=discord.AllowedMentions.none()
         )
-    except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-        reason = getattr(error, "text", "") or type(error).__name__
-        return wording.not_announced(channel_id, reason)
+    except UNANSWERED as error:
+        return wording.not_announced(channel_id, outcome_of(error))
     return None
 
 

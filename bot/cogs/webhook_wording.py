@@ -6,13 +6,9 @@ Text that people wrote in Speckle is escaped here.
 from collections.abc import Sequence
 from typing import assert_never
 
-import discord
-
 from bot.cards.text import escape_name, one_line, shorten_plain
-from bot.cogs.answers import COLOUR
 from bot.db.rows import Hook
-from bot.services.outcomes import LinkFirst, MadeSetUp, ShowFirst
-from bot.services.places import Audience
+from bot.services.outcomes import LinkFirst, MadeSetUp
 from bot.services.reach import INSTANCE_PATH, Reached, Unreachable
 from bot.services.webhooks import MOST_WEBHOOKS, Done, Gone, Kept, NotKept, WhyNot
 from bot.speckle.answers import Scope
@@ -21,11 +17,10 @@ from bot.speckle.links import Links
 MAX_CHANNELS = 20
 MAX_NAME = 120
 MAX_OWNERS = 5
-MAX_NAMED = 15  # roles, or members, in one sentence
 MAX_DETAIL = 200
 
 
-def _name(text: str, limit: int = MAX_NAME) -> str:
+def name_text(text: str, limit: int = MAX_NAME) -> str:
     return escape_name(shorten_plain(one_line(text), limit))
 
 
@@ -69,7 +64,7 @@ def _kept(hook: Hook, kept: Kept) -> list[str]:
             lines.append("The webhook in Speckle was told: it sends what the channels want now.")
         case Done.REPAIRED:
             lines.append(
-                f"Somebody had changed the project's webhook in Speckle ({_listed(kept.mended)}); "
+                f"Somebody had changed the project's webhook in Speckle ({listed(kept.mended)}); "
                 "the bot set that right."
             )
         case Done.NOTHING:
@@ -92,7 +87,7 @@ def _kept(hook: Hook, kept: Kept) -> list[str]:
     return lines
 
 
-def _listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""
 
 
@@ -113,6 +108,12 @@ def not_kept(hook: Hook, webhook: NotKept) -> str:
             return (
                 f"{start}: {hook.server_url} no longer takes the linked account's token. Whoever "
                 "linked it types `/link` again, then `/subscribe`."
+            )
+        case WhyNot.UNOPENABLE:
+            return (
+                f"{start}: the bot's encryption keys no longer open the linked account. Whoever "
+                "linked it types `/link` again, then `/subscribe`; and the person who runs the bot "
+                "may still have the old key."
             )
         case WhyNot.FULL:
             return (
@@ -138,12 +139,12 @@ def not_kept(hook: Hook, webhook: NotKept) -> str:
 
 
 def _detail(webhook: NotKept) -> str:
-    return _name(webhook.detail, MAX_DETAIL)
+    return name_text(webhook.detail, MAX_DETAIL)
 
 
 def _ask(webhook: NotKept, hook: Hook) -> str:
     if webhook.owners:
-        owners = _listed([f"**{_name(owner)}**" for owner in webhook.owners[:MAX_OWNERS]])
+        owners = listed([f"**{name_text(owner)}**" for owner in webhook.owners[:MAX_OWNERS]])
         return f"Ask {owners} to use `/subscribe` here, or to set it up by hand."
     page = Links(hook.server_url).project(hook.project_id)
     return (
@@ -155,7 +156,7 @@ def _ask(webhook: NotKept, hook: Hook) -> str:
 def reach_text(reached: Reached | None, server_url: str) -> str:
     """What is wrong with PUBLIC_URL and how whoever runs the bot mends it."""
     problem = None if reached is None else reached.problem
-    detail = "" if reached is None else _name(reached.detail, MAX_DETAIL)
+    detail = "" if reached is None else name_text(reached.detail, MAX_DETAIL)
     operator = "The person who runs the bot"
     match problem:
         case Unreachable.MISSING:
@@ -209,6 +210,15 @@ def gone_text(gone: Gone, hook: Hook) -> str:
                 "the webhook there is removed later, as soon as it does; its events are refused "
                 "from now on."
             )
+        case Gone.UNOPENABLE:
+            return (
+                "It was the last channel of this server, and the bot now refuses the project's "
+                "events. Its encryption keys no longer open the account that made the webhook in "
+                "Speckle, so the webhook stays there for now: the bot removes it once whoever "
+                "linked that account types `/link` again, within two weeks. Or an owner deletes it "
+                f"in the project's {_settings(hook)}: its URL ends in "
+                f"`/webhooks/{(hook.key or '')[:6]}…`."
+            )
         case Gone.BY_HAND:
             return (
                 "It was the last channel of this server, and the bot now refuses the project's "
@@ -224,17 +234,16 @@ def made_setup(outcome: MadeSetUp, project: str) -> str:
     """What *Show set-up* and *New secret* say of a webhook that the bot made."""
     by = "" if outcome.made_by is None else f" with the Speckle account of <@{outcome.made_by}>"
     start = f"The bot made the webhook of {project} in Speckle itself{by}."
-    if outcome.renewed:
-        if isinstance(outcome.webhook, Kept):
-            first = f"{start} It has a new secret now, and Speckle knows it: nothing is left to do."
-        else:
-            first = (
-                f"{start} There is a new secret, but Speckle could not be told yet: the bot tries "
-                "again within the hour, and the old one works for 24 hours."
-            )
+    if not outcome.renewed:
+        first = f"{start} There is nothing to set up, and nobody is shown its secret."
+    elif isinstance(outcome.webhook, Kept):
+        first = f"{start} It has a new secret now, which Speckle knows; the old one is void."
     else:
-        first = f"{start} There is nothing to set up."
-    return "\n".join(filter(None, (first, webhook_text(outcome.hook, outcome.webhook))))
+        first = (
+            f"{start} **It has no new secret**, because Speckle could not be told; the old one "
+            "works on. Press *New secret* again later."
+        )
+    return "\n".join(filter(None, (first, webhook_text(outcome.entry.hook, outcome.webhook))))
 
 
 def mended_line(hook: Hook, kept: Kept, project: str) -> str:
@@ -247,7 +256,7 @@ def mended_line(hook: Hook, kept: Kept, project: str) -> str:
             )
         case Done.REPAIRED:
             return (
-                f"The webhook of {project} in Speckle had been changed ({_listed(kept.mended)}), "
+                f"The webhook of {project} in Speckle had been changed ({listed(kept.mended)}), "
                 "so the bot set it right. What a channel shows is changed with `/subscribe`."
             )
         case _:
@@ -262,13 +271,12 @@ def link_first(outcome: LinkFirst) -> str:
     server = outcome.server_url
     if outcome.paused:
         return (
-            "This channel is paused because access to the project was lost, so somebody with "
-            f"access has to take over. {_why_link(outcome)} **Link my account** does that, and "
-            "goes on by itself."
+            "This channel is paused until somebody who may see the project answers for it. "
+            f"{_why_link(outcome)} **Link my account** does that, and goes on by itself."
         )
     if outcome.why is WhyNot.SPECKLE_AWAY:
         return (
-            f"{server} does not answer at the moment ({_name(outcome.detail, MAX_DETAIL)}), so "
+            f"{server} does not answer at the moment ({name_text(outcome.detail, MAX_DETAIL)}), so "
             "nothing was changed. Use `/subscribe` again in a minute, or set the webhook up by "
             "hand."
         )
@@ -292,36 +300,20 @@ def _why_link(outcome: LinkFirst) -> str:
                 f"{server} no longer takes the token of your linked account: it has to be linked "
                 "again."
             )
+        case WhyNot.UNOPENABLE:
+            return (
+                "The bot's encryption keys no longer open your linked account: it has to be linked "
+                "again. Tell the person who runs the bot, who may still have the old key."
+            )
         case WhyNot.NO_SCOPE:
             return (
                 f"Your linked account may not read projects on {server}: it has to be linked again "
                 "with the scope `streams:read`."
             )
         case _:
-            return f"{server} did not answer as it should ({_name(outcome.detail, MAX_DETAIL)})."
-
-
-def show_first(outcome: ShowFirst) -> discord.Embed:
-    """Who would see a private project, before anybody does."""
-    place = outcome.request.place
-    url = Links(outcome.server_url).project(outcome.project_id)
-    embed = discord.Embed(
-        title="This project is private",
-        description=(
-            f"[**{_name(outcome.project_name)}**](<{url}>) is private in Speckle. In "
-            f"<#{place.channel_id}> its events, with names, messages and pictures, can be read by "
-            "people who may have no access to it there. Nothing was changed yet."
-        ),
-        colour=COLOUR,
-    )
-    embed.add_field(
-        name="Who will see it", value=audience_text(place.audience, place.channel_id), inline=False
-    )
-    if outcome.also:
-        embed.add_field(
-            name="These channels wait for it, too", value=channels_text(outcome.also), inline=False
-        )
-    return embed
+            return (
+                f"{server} did not answer as it should ({name_text(outcome.detail, MAX_DETAIL)})."
+            )
 
 
 def channels_text(channel_ids: Sequence[int]) -> str:
@@ -331,37 +323,7 @@ def channels_text(channel_ids: Sequence[int]) -> str:
     return f"{named} and {more} more" if more > 0 else named
 
 
-def audience_text(audience: Audience | None, channel_id: int) -> str:
-    """Who can see a channel, in words."""
-    if audience is None:
-        return f"Everyone who can see <#{channel_id}>."
-    if audience.everyone:
-        many = f" ({audience.people} members)" if audience.people else ""
-        where = "" if audience.parent_id is None else f", as its channel <#{audience.parent_id}>"
-        return f"**Everyone in this server**{many}{where}."
-    who = []
-    if audience.in_thread:
-        who.append("- whoever is in this private thread, or is added to it")
-        who.append(f"- whoever may *Manage Threads* in <#{audience.parent_id}>")
-    else:
-        if audience.roles:
-            who.append(f"- members with {_some([f'<@&{role}>' for role in audience.roles])}")
-        if audience.members:
-            who.append(f"- {_some([f'<@{member}>' for member in audience.members])}")
-        if audience.parent_id is not None:
-            who.append(f"- that is as its channel <#{audience.parent_id}> has it")
-    who.append("- the server's owner and its administrators")
-    return "\n".join(who)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - MAX_NAMED
-    if more > 0:
-        return f"{', '.join(names[:MAX_NAMED])} and {more} more"
-    return _listed(names)
-
-
-NOT_SHOWN = "Nothing was changed: the channel does not follow the project."
+NOT_SHOWN = "Nothing was changed."
 NOT_COMPLETED = (
     "Your account is linked, but the `/subscribe` that waited for it did not work. Type it again; "
     "if it fails again, tell the person who runs the bot: the log has the details."

@@ -7,9 +7,10 @@ import discord
 
 from bot.cards.text import escape_name, one_line, shorten, shorten_plain
 from bot.cogs.answers import COLOUR, Reply
+from bot.cogs.rights_wording import WHAT_NEXT, why_paused
 from bot.cogs.webhook_wording import MAX_NAME, channels_text, gone_text, webhook_text
 from bot.db.rows import (
-    NOBODY,
+    RIGHTS_PAUSES,
     Hook,
     HookKind,
     HookState,
@@ -17,10 +18,9 @@ from bot.db.rows import (
     Subscription,
     SubscriptionState,
 )
-from bot.services.completion import project_label
+from bot.discord_outcomes import ChannelClosed, Trouble
 from bot.services.outcomes import (
     Change,
-    Edited,
     Entry,
     NothingThere,
     Removed,
@@ -36,6 +36,7 @@ MAX_FILTERS = 300
 MAX_LISTED_NAME = 60
 MAX_LISTED_FILTERS = 100
 MAX_DESCRIPTION = 4096
+MAX_REASON = 200
 
 PAUSES = {
     PauseReason.MEMBER: "paused by {by}",
@@ -43,7 +44,9 @@ PAUSES = {
     PauseReason.CHANNEL_GONE: "paused: the channel is gone",
     PauseReason.NO_PERMISSION: "paused: the bot may not post there",
     PauseReason.THREAD_CLOSED: "paused: the thread is closed",
-    PauseReason.ACCESS_LOST: "paused: access to the project was lost",
+    PauseReason.SILENCED: "paused: Discord does not let the bot post there for now",
+    PauseReason.ACCESS_LOST: "paused: {why}",
+    PauseReason.ASK_AGAIN: "paused: {why}",
 }
 REMEDIES = {
     PauseReason.MEMBER: "Press *Resume* to go on.",
@@ -54,15 +57,21 @@ REMEDIES = {
     "*Attach Files* in it, then press *Resume*. New cards are kept until then.",
     PauseReason.THREAD_CLOSED: "Open the thread again, then press *Resume*. New cards are kept "
     "until then.",
-    PauseReason.ACCESS_LOST: "Somebody who has access to the project and has linked their account "
-    "(`/link`) presses *Resume* to take over. Until then events are kept as far as they arrive.",
+    PauseReason.SILENCED: "The bot tries again by itself. If a moderator has ended its time-out, "
+    "press *Resume* to go on at once. New cards are kept until then.",
+    PauseReason.ACCESS_LOST: WHAT_NEXT,
+    PauseReason.ASK_AGAIN: WHAT_NEXT,
 }
 
 
-def project_name(hook: Hook, limit: int = MAX_NAME) -> str:
-    """The project in bold, with a link to it."""
-    label = escape_name(shorten_plain(project_label(hook), limit))
-    return f"[**{label}**](<{Links(hook.server_url).project(hook.project_id)}>)"
+def project_name(entry: Entry, limit: int = MAX_NAME) -> str:
+    """The project in bold, with a link to it, as the channel may know it."""
+    return _named(entry.hook, entry.label, limit)
+
+
+def _named(hook: Hook, label: str, limit: int = MAX_NAME) -> str:
+    text = escape_name(shorten_plain(label, limit))
+    return f"[**{text}**](<{Links(hook.server_url).project(hook.project_id)}>)"
 
 
 def filters_text(filters: Filters, limit: int = MAX_FILTERS) -> str:
@@ -79,7 +88,7 @@ def public_line(entry: Entry) -> str:
         else ""
     )
     return (
-        f"This channel now follows {project_name(hook)} on Speckle: "
+        f"This channel now follows {project_name(entry)} on Speckle: "
         f"{filters_text(subscription.filters)}. Set up by <@{subscription.created_by}>.{waiting}"
     )
 
@@ -87,30 +96,61 @@ def public_line(entry: Entry) -> str:
 def subscribed(outcome: Subscribed) -> Reply:
     """What the caller of /subscribe reads."""
     hook, subscription = outcome.entry.hook, outcome.entry.subscription
-    lines = [_what_changed(outcome)]
-    if outcome.resumed:
-        lines.append("It was paused and goes on now.")
     told = webhook_text(hook, outcome.webhook)
-    if told:
-        lines.append(told)
-    if outcome.also and hook.state is HookState.LIVE:
-        also = channels_text(outcome.also)
-        lines.append(f"These channels had waited for it and show the project now, too: {also}.")
+    lines = [_what_changed(outcome), *_besides(outcome, told)]
     if outcome.setup is not None:
         lines.append("The way by hand:" if told else OR_LINK)
         return Reply("\n".join(lines), embed=setup_embed(outcome.setup))
-    if hook.state is HookState.WAITING:
+    if hook.unopenable:
+        lines.append(
+            "Nothing arrives yet: the bot's encryption keys no longer open the secret of the "
+            "project's webhook. A member with *Manage Webhooks* in all channels of that webhook, "
+            "or in the whole server, can make a new one: `/subscriptions`, then *Set up again*."
+        )
+    elif hook.state is HookState.WAITING:
         lines.append(
             "It waits for the first event: the project's webhook in Speckle has not sent one yet. "
-            f"{_starter(hook)}a member with *Manage Webhooks* in the whole server sees "
-            "what to enter there: `/subscriptions`, then *Show set-up*."
+            "A member with *Manage Webhooks* in all channels of that webhook, or in the whole "
+            "server, sees what to enter there: `/subscriptions`, then *Show set-up*."
         )
-    elif outcome.change is not Change.UNCHANGED and not told:
+    elif outcome.change is not Change.UNCHANGED and not told and outcome.paused is None:
         lines.append(_live_text(outcome))
     lines.append(
         f"Change, pause or remove it: `/subscriptions channel:`<#{subscription.channel_id}>"
     )
     return Reply("\n".join(lines))
+
+
+def _besides(outcome: Subscribed, told: str) -> list[str]:
+    """What else came of it: what goes on or stops, the webhook, other channels."""
+    lines = []
+    if outcome.resumed:
+        kept = {0: "", 1: " 1 event was kept, and comes now."}.get(
+            outcome.kept, f" {outcome.kept} events were kept, and come now."
+        )
+        lines.append(f"It was paused and goes on now.{kept}")
+    if outcome.paused is not None:
+        why = why_paused(outcome.entry.subscription)
+        lines.append(f"**It is paused now, because {why}.** {WHAT_NEXT}")
+    if told:
+        lines.append(told)
+    if outcome.lacking:
+        lines.append(_lacking(outcome))
+    if outcome.also:
+        also = channels_text(outcome.also)
+        lines.append(f"These channels show the project now, too: {also}.")
+    if outcome.unanswered:
+        other = "1 other channel" if outcome.unanswered == 1 else f"{outcome.unanswered} others"
+        lines.append(f"Paused until somebody answers for it: {other} of the same webhook.")
+    return lines
+
+
+def _lacking(outcome: Subscribed) -> str:
+    names = ", ".join(kind.value.replace("_", " ") for kind in outcome.lacking)
+    return (
+        f"These events do not come yet: {names}. Only an owner of the project can add them to its "
+        "webhook: they link their Speckle account (`/link`) and use `/subscribe` in this channel."
+    )
 
 
 OR_LINK = (
@@ -119,38 +159,37 @@ OR_LINK = (
 )
 
 
-def _starter(hook: Hook) -> str:
-    return "" if hook.created_by == NOBODY else f"<@{hook.created_by}>, who started it, or "
-
-
 def _what_changed(outcome: Subscribed) -> str:
-    hook, subscription = outcome.entry.hook, outcome.entry.subscription
+    subscription = outcome.entry.subscription
     where, new = f"<#{subscription.channel_id}>", filters_text(subscription.filters)
     match outcome.change:
         case Change.NEW:
-            return f"{where} now follows {project_name(hook)}: {new}."
+            return f"{where} now follows {project_name(outcome.entry)}: {new}."
         case Change.UNCHANGED:
-            return f"Nothing changed: {where} follows {project_name(hook)} already: {new}."
+            again = "" if outcome.resumed else "Nothing changed: "
+            return f"{again}{where} follows {project_name(outcome.entry)} already: {new}."
         case Change.CHANGED:
             return filters_changed(outcome.entry, outcome.old_filters or Filters())
 
 
 def filters_changed(entry: Entry, old: Filters) -> str:
     """From what to what the filters went."""
-    hook, subscription = entry.hook, entry.subscription
+    subscription = entry.subscription
     where = f"<#{subscription.channel_id}>"
     if old == subscription.filters:
-        return f"Nothing changed for {project_name(hook)} in {where}."
+        return f"Nothing changed for {project_name(entry)} in {where}."
     return (
-        f"Changed what {where} shows of {project_name(hook)}.\n"
+        f"Changed what {where} shows of {project_name(entry)}.\n"
         f"Before: {filters_text(old)}.\nNow: {filters_text(subscription.filters)}."
     )
 
 
-def edited(outcome: Edited) -> str:
-    """What the caller reads after the form."""
+def edited(outcome: Subscribed) -> str:
+    """What the caller reads above the panel, after the form or *Resume*."""
     told = webhook_text(outcome.entry.hook, outcome.webhook)
-    return "\n".join(filter(None, (filters_changed(outcome.entry, outcome.old), told)))
+    changed = filters_changed(outcome.entry, outcome.old_filters or Filters())
+    first = [] if outcome.resumed and outcome.change is Change.UNCHANGED else [changed]
+    return "\n".join([*first, *_besides(outcome, told)])
 
 
 def _live_text(outcome: Subscribed) -> str:
@@ -202,13 +241,12 @@ _UNLISTED = (
 
 
 def _steps(setup: SetUp) -> str:
-    if setup.old_secret_until is not None:
-        until = discord.utils.format_dt(setup.old_secret_until, "R")
+    project = _named(setup.hook, setup.label)
+    if setup.renewed:
         return (
-            f"{project_name(setup.hook)} has a new secret. In its "
+            f"{project} has a new secret. In its "
             f"[webhook settings](<{setup.settings_url}>) edit the webhook that has the URL below, "
-            f"enter the new secret and save. The old secret works until it expires {until}; "
-            "after that, events signed with it are refused."
+            f"enter the new secret and save. {_old_secret(setup)}"
         )
     steps = (
         f"1. Open [Settings → Webhooks](<{setup.settings_url}>) of the project. You need to be its "
@@ -217,11 +255,23 @@ def _steps(setup: SetUp) -> str:
         "3. Choose the events that are listed below, then save.\n"
     )
     if setup.live:
-        return f"{steps}It works: events of {project_name(setup.hook)} have arrived already."
+        return f"{steps}It works: events of {project} have arrived already."
     return (
-        f"{steps}**Then:** the first event of {project_name(setup.hook)} turns the subscription "
+        f"{steps}**Then:** the first event of {project} turns the subscription "
         "live, and its card says so in the channel. See this again: `/subscriptions`, then "
         "*Show set-up*."
+    )
+
+
+def _old_secret(setup: SetUp) -> str:
+    if setup.old_secret_until is None:
+        return (
+            "**The old secret has ended:** until you have saved, the project's events are refused."
+        )
+    until = discord.utils.format_dt(setup.old_secret_until, "R")
+    return (
+        f"The old secret works until it expires {until}; after that, events signed with it are "
+        "refused."
     )
 
 
@@ -238,7 +288,7 @@ def _url_text(setup: SetUp) -> str:
 def shared_setup(setup: SharedSetUp) -> str:
     """Why there is no URL and no secret to show."""
     return (
-        f"There is nothing to set up for {project_name(setup.hook)}: this server is served by the "
+        f"There is nothing to set up for {project_name(setup.entry)}: this server is served by the "
         "shared webhook of whoever runs the bot, and its secret is theirs. If nothing arrives, ask "
         "them whether the project has that webhook."
     )
@@ -247,7 +297,7 @@ def shared_setup(setup: SharedSetUp) -> str:
 def removed(outcome: Removed) -> str:
     """What the caller reads after a subscription ended."""
     hook, subscription = outcome.entry.hook, outcome.entry.subscription
-    text = f"<#{subscription.channel_id}> no longer follows {project_name(hook)}."
+    text = f"<#{subscription.channel_id}> no longer follows {project_name(outcome.entry)}."
     if not outcome.last:
         told = webhook_text(hook, outcome.webhook)
         return "\n".join(filter(None, (f"{text} Other channels of this server still do.", told)))
@@ -280,8 +330,10 @@ def state_text(entry: Entry) -> str:
         reason = subscription.pause_reason or PauseReason.MEMBER
         detail = subscription.pause_detail
         by = f"<@{detail}>" if detail and detail.isdecimal() else "a member"
-        why = f" ({detail})" if detail and reason is PauseReason.ACCESS_LOST else ""
-        return f"⏸ {PAUSES[reason].format(by=by)}{shorten(why, MAX_NAME)}"
+        why = why_paused(subscription) if reason in RIGHTS_PAUSES else ""
+        return f"⏸ {PAUSES[reason].format(by=by, why=why)}"
+    if hook.unopenable:
+        return "🔴 nothing arrives: the bot's encryption keys no longer open the webhook's secret"
     if hook.state is HookState.WAITING:
         return "⏳ waiting for the first event"
     if hook.state is HookState.CLOSED:
@@ -293,6 +345,8 @@ def _remedy(entry: Entry) -> str:
     reason = entry.subscription.pause_reason
     if entry.subscription.state is SubscriptionState.PAUSED and reason is not None:
         return f"\n{REMEDIES[reason]}"
+    if entry.hook.unopenable:
+        return f"\n{ASK_OR_AGAIN}"
     if entry.hook.state is HookState.WAITING:
         return "\nPress *Show set-up* for what to enter in Speckle."
     return ""
@@ -312,7 +366,7 @@ def _ago(moment: datetime) -> str:
 def list_embed(entries: Sequence[Entry], page: int, pages: int, total: int) -> discord.Embed:
     """One page of subscriptions."""
     blocks = [
-        f"{project_name(entry.hook, MAX_LISTED_NAME)} in <#{entry.subscription.channel_id}>\n"
+        f"{project_name(entry, MAX_LISTED_NAME)} in <#{entry.subscription.channel_id}>\n"
         f"{state_text(entry)} · {last_event_text(entry.subscription)}\n"
         f"{filters_text(entry.subscription.filters, MAX_LISTED_FILTERS)}"
         for entry in entries
@@ -330,7 +384,7 @@ def entry_embed(entry: Entry, note: str | None = None) -> discord.Embed:
     """One subscription, with what was just done to it."""
     hook, subscription = entry.hook, entry.subscription
     embed = discord.Embed(
-        title=escape_name(shorten_plain(project_label(hook), MAX_NAME)),
+        title=escape_name(shorten_plain(entry.label, MAX_NAME)),
         url=Links(hook.server_url).project(hook.project_id),
         description=note,
         colour=COLOUR,
@@ -344,15 +398,22 @@ def entry_embed(entry: Entry, note: str | None = None) -> discord.Embed:
     return embed
 
 
-def not_announced(channel_id: int, reason: str) -> str:
+def not_announced(channel_id: int, trouble: Trouble) -> str:
     """What the caller reads when the public line could not be posted."""
-    why = escape_name(shorten_plain(one_line(reason), MAX_NAME))
-    return (
+    why = escape_name(shorten_plain(one_line(trouble.reason), MAX_REASON))
+    told = (
         f"The subscription stands, but Discord did not let the bot say so in <#{channel_id}> "
-        f"({why}). Events may not get through either: check the bot's permissions in that channel."
+        f"({why})."
     )
+    if isinstance(trouble, ChannelClosed):
+        return f"{told} Events may not get through either: check the bot's permissions there."
+    return f"{told} Events are tried again until they get through."
 
 
+ASK_OR_AGAIN = (
+    "Ask the person who runs the bot whether they still have the old key: with it, all goes on by "
+    "itself. If not, press *Set up again*."
+)
 PAUSED = "Paused. Events that happen meanwhile are not shown later. Press *Resume* to go on."
 RESUMED = "It goes on now."
 SURE_TO_REMOVE = (
@@ -360,9 +421,13 @@ SURE_TO_REMOVE = (
     "that are there stay."
 )
 SURE_TO_RENEW = (
-    "**Make a new secret?** It is the secret of the project's webhook, for all channels of this "
-    "server. You have to enter it in Speckle within 24 hours, unless the bot made the webhook; the "
-    "old one works until then."
+    "**Make a new secret?** It is the secret of this webhook, for all of its channels. You have to "
+    "enter it in Speckle. Choose what becomes of the old one: it works for 24 hours more, so that "
+    "nothing is lost meanwhile, or it ends now, because somebody knows it who should not."
+)
+SURE_TO_RENEW_MADE = (
+    "**Make a new secret?** The bot made this webhook, so it tells Speckle the new secret itself, "
+    "and the old one ends with that. Nobody is shown either."
 )
 
 
@@ -370,11 +435,11 @@ def nothing_listed(channel_id: int | None) -> str:
     """What the caller reads when there is no subscription to list."""
     where = "in this server" if channel_id is None else f"in <#{channel_id}>"
     return (
-        f"No Speckle project is followed {where} yet, as far as you may manage it. "
+        f"No Speckle project is followed {where} yet where you may manage webhooks. "
         "`/subscribe` starts: paste a project's address as `stream_id`."
     )
 
 
 def option_label(entry: Entry, limit: int) -> str:
     """A subscription's line in the select, which shows no markdown."""
-    return shorten_plain(project_label(entry.hook), limit)
+    return shorten_plain(entry.label, limit)

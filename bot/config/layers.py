@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,12 @@ from typing import Any
 from dotenv.parser import Binding, parse_stream
 from pydantic.fields import FieldInfo
 
-from bot.config.settings import Settings, environment_names
+from bot.config.settings import OTHER_NAMES, Settings, environment_names
+from bot.config.shapes import lost_shape, misshapen_names
 from bot.config.values import SECRET_MENDS
 from bot.errors import ConfigError, Problem
+
+ENVIRONMENT = "environment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,10 @@ def _dotted(name: str) -> Key:
 class Layers:
     """The values of all layers on top of each other, with the place of each that counts."""
 
-    values: dict[str, Any]
-    places: Places
-    problems: list[Problem]
+    values: dict[str, Any] = field(default_factory=dict)
+    places: Places = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    misshapen: set[str] = field(default_factory=set)  # fields with a problem instead of a value
 
 
 def _read_text(path: Path) -> str:
@@ -127,6 +131,12 @@ def _toml_problem(file: str, text: str, message: str) -> Problem:
     found = re.search(r"\(at line (\d+), column (\d+)\)", message)
     line = int(found[1]) if found else max(1, len(text.splitlines()))
     what = re.sub(r"\s*\(at .*\)$", "", message)
+    if re.search("[“”„‘’]", text.splitlines()[line - 1] if text else ""):
+        return Problem(
+            f"{file}, line {line}",
+            "holds curly quotes, which TOML does not know.",
+            'Write straight ones: "text".',
+        )
     return Problem(
         f"{file}, line {line}",
         f"cannot be read as TOML: {what[:1].lower()}{what[1:]}.",
@@ -176,35 +186,53 @@ def read_env_layer(path: Path, layers: Layers) -> None:
     Errors:
         ConfigError: the file cannot be read.
     """
-    names = environment_names()
+    names, others = environment_names(), []
     for line, binding in read_env_file(path):
         where = f"{path.name}, line {line}"
         if binding.error:
             layers.problems.append(
                 Problem(where, "is not NAME=value.", "Mend the quotes, or put # before a comment.")
             )
-        elif binding.key and binding.key in names:
-            _put(layers, names[binding.key], binding.value or "", where)
+        elif binding.key and (setting := names.get(binding.key)):
+            _put(layers, setting, binding.value or "", where, comments=False)
+        elif binding.key and (setting := OTHER_NAMES.get(binding.key)):
+            others.append((setting, binding.value or "", where))
+    for setting, text, where in others:
+        if setting not in layers.values:
+            _put(layers, setting, text, where, comments=False)
 
 
 def read_environment(environ: Mapping[str, str], layers: Layers) -> None:
     """Put on top what the environment says."""
-    for name, field in environment_names().items():
-        _put(layers, field, environ.get(name, ""), "environment")
+    names = environment_names()
+    for name, setting in names.items():
+        others = (environ.get(other, "") for other, its in OTHER_NAMES.items() if its == setting)
+        text = environ.get(name, "").strip() or next(filter(None, map(str.strip, others)), "")
+        _put(layers, setting, text, ENVIRONMENT, comments=True)
+    for name, bare in misshapen_names(environ, names).items():
+        what = f"{name!r} is not {bare}: something stands around the name."
+        layers.problems.append(Problem(ENVIRONMENT, what, f"Write {bare}=... and no more."))
+        layers.misshapen.add(names[bare])
 
 
-def _put(layers: Layers, field: str, text: str, where: str) -> None:
+def _put(layers: Layers, setting: str, text: str, where: str, *, comments: bool) -> None:
     """One value from .env or the environment, on top of what was there; empty is unset."""
-    text = text.strip()
-    if text:
-        name = field.upper()
-        layers.values[field] = _from_text(Settings.model_fields[field], text)
-        layers.places[field,] = Place(where, name, _env_example(name))
+    text, name, info = text.strip(), setting.upper(), Settings.model_fields[setting]
+    if not text:
+        return
+    is_list = isinstance(info.default, tuple)
+    if lost := lost_shape(name, text, is_list=is_list, comments=comments):
+        what, mend = lost
+        layers.problems.append(Problem(where, f"{name} {what}", mend))
+        layers.misshapen.add(setting)
+        return
+    layers.values[setting] = _from_text(info, text)
+    layers.places[setting,] = Place(where, name, _env_example(name))
 
 
-def _from_text(field: FieldInfo, text: str) -> object:
-    if isinstance(field.default, tuple):
+def _from_text(info: FieldInfo, text: str) -> object:
+    if isinstance(info.default, tuple):
         return tuple(part.strip() for part in text.split(",") if part.strip())
-    if isinstance(field.default, int) and re.fullmatch(r"[+-]?\d{1,9}", text, re.ASCII):
+    if isinstance(info.default, int) and re.fullmatch(r"[+-]?\d{1,9}", text, re.ASCII):
         return int(text)
     return text

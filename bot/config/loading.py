@@ -24,7 +24,7 @@ from bot.config.layers import (
     toml_example,
     toml_text,
 )
-from bot.config.settings import Settings, environment_names, sections
+from bot.config.settings import OTHER_NAMES, Settings, environment_names, sections
 from bot.config.values import SECRET_MENDS
 from bot.errors import ConfigError, Problem
 
@@ -45,7 +45,7 @@ def load_settings(
     Errors:
         ConfigError: holds every problem that was found, not only the first.
     """
-    layers = Layers({}, {}, [])
+    layers = Layers()
     for path, read in ((config_path, read_toml), (env_file, read_env_layer)):
         try:
             read(path, layers)
@@ -56,7 +56,7 @@ def load_settings(
     layers.problems.extend(
         Problem(env_file.name, f"{field.upper()} is not set.", _mend_missing(field))
         for field in required
-        if field not in layers.values
+        if field not in layers.values and field not in layers.misshapen
     )
     if settings is None or layers.problems:
         raise ConfigError(*sorted(layers.problems, key=_reading_order))
@@ -72,7 +72,7 @@ def misspelt_names(env_file: Path) -> tuple[Problem, ...]:
     names = environment_names()
     found = []
     for line, binding in read_env_file(env_file):
-        if not binding.key or binding.key in names:
+        if not binding.key or binding.key in names or binding.key in OTHER_NAMES:
             continue
         near = difflib.get_close_matches(binding.key.upper(), names, n=1, cutoff=0.8)
         if near:

@@ -4,7 +4,9 @@ Every plain name (`DATABASE_URL`) is the upper-case form of a key at the top of 
 (`database_url`). What stands in a section of config.toml is set there only; secrets never are.
 """
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -12,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic.config import JsonDict
 
 from bot.config import values
+from bot.network import Network
 from bot.speckle.answers import SpeckleApp
 
 REDIRECT_PATH: Final = "/link/callback"
@@ -142,7 +145,8 @@ class Quotas(_Section):
     )
     hooks: int = _setting(
         100,
-        "Webhooks, one for each project, that a guild may have.",
+        "Webhooks that a guild may have: one for each project, or more where people set it up by "
+        "hand.",
         "a whole number from 1 to 1000000",
         ge=1,
         le=1_000_000,
@@ -232,6 +236,36 @@ class Settings(_Section):
         "the one that it answers to `GET /gateway/bot`.",
         "text, such as http://127.0.0.1:8080/api/v10",
     )
+    ssl_cert_file: str | None = _setting(
+        None,
+        "File of certificates (PEM) that are trusted besides those of the system: the CA of your "
+        "own Speckle server, or of a proxy that looks into connections. `REQUESTS_CA_BUNDLE` is "
+        "read as well.",
+        "text, such as /etc/ssl/our-ca.pem",
+    )
+    ssl_cert_dir: values.Texts = _setting(
+        (),
+        "Folders of such certificates.",
+        'a list of folders, such as ["/etc/ssl/our-cas"]',
+    )
+    https_proxy: values.Proxy | None = _setting(
+        None,
+        "Proxy for https:// addresses: Discord, Speckle servers, `PUBLIC_URL`. What is sent goes "
+        "through it encrypted (CONNECT). This computer itself is never asked through one. "
+        "Small letters are read as well, as `https_proxy`.",
+        "text, such as http://proxy.example.com:3128",
+    )
+    http_proxy: values.Proxy | None = _setting(
+        None,
+        "Proxy for http:// addresses, which sees what is sent to them.",
+        "text, such as http://proxy.example.com:3128",
+    )
+    no_proxy: values.Texts = _setting(
+        (),
+        "Hosts that are asked directly: names with all below them, addresses, networks such as "
+        "`10.0.0.0/8`, or `*`.",
+        'a list of hosts, such as ["speckle.example.com"]',
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], values.Lower] = _setting(
         "info",
         "Least important kind of log line that is written.",
@@ -270,9 +304,23 @@ class Settings(_Section):
             *self.speckle_apps,
             *(SecretStr(app.secret) for app in self.apps().values()),
         )
-        password = urlsplit(self.database_url).password
         found = [secret.get_secret_value() for secret in secrets if secret]
-        return tuple([*found, password] if password else found)
+        for address in (self.database_url, self.https_proxy, self.http_proxy):
+            password = None if address is None else urlsplit(address).password
+            found += [password] if password else []
+        return tuple(found)
+
+    def network(self) -> Network:
+        """How connections are made that leave the bot."""
+        file = self.ssl_cert_file
+        return Network(
+            cert_file=None if file is None else Path(file),
+            # OpenSSL's own way to name several is with colons between, on Windows semicolons.
+            cert_dirs=[Path(one) for some in self.ssl_cert_dir for one in some.split(os.pathsep)],
+            https_proxy=self.https_proxy,
+            http_proxy=self.http_proxy,
+            no_proxy=self.no_proxy,
+        )
 
 
 def sections() -> Mapping[str, type[BaseModel]]:
@@ -282,6 +330,16 @@ def sections() -> Mapping[str, type[BaseModel]]:
         for name, field in Settings.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
     }
+
+
+OTHER_NAMES: Final[Mapping[str, str]] = {
+    "REQUESTS_CA_BUNDLE": "ssl_cert_file",
+    "CURL_CA_BUNDLE": "ssl_cert_file",
+    "https_proxy": "https_proxy",
+    "http_proxy": "http_proxy",
+    "no_proxy": "no_proxy",
+}
+"""What other programs call some of the settings, where our own name is not set."""
 
 
 def environment_names() -> Mapping[str, str]:

@@ -215,6 +215,23 @@ def _check_discord_api_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}{path}"
 
 
+def _check_proxy(proxy: str) -> str:
+    """A proxy's address; it may hold a name and password."""
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    mend = "Write it like http://proxy.example.com:3128 or http://name:password@proxy:3128"
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  reading it is what checks it
+    except ValueError:
+        raise _wrong("is not the address of a proxy.", mend) from None
+    if parts.scheme != "http":
+        what = f"names a proxy of the kind {parts.scheme[:10]}://, which the bot does not speak."
+        raise _wrong(what, mend)
+    if not parts.hostname or re.search(r"\s", url) or parts.path.strip("/"):
+        raise _wrong("is not the address of a proxy.", mend)
+    return f"http://{parts.netloc}"
+
+
 def _check_host(host: str) -> str:
     try:
         return str(ipaddress.ip_address(host.strip("[]")))
@@ -258,6 +275,8 @@ DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
 PublicUrl = Annotated[str, AfterValidator(_check_public_url)]
 DiscordApiUrl = Annotated[str, AfterValidator(_check_discord_api_url)]
 Host = Annotated[str, AfterValidator(_check_host)]
+Proxy = Annotated[str, AfterValidator(_check_proxy)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 SpeckleServers = Annotated[
     tuple[str, ...], BeforeValidator(_as_tuple), AfterValidator(_check_servers)
 ]

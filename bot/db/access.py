@@ -1,43 +1,32 @@
-"""Writes down what was seen of the access that subscriptions hang on."""
+"""Writes down that subscriptions stop because of who may see their project."""
 
 from collections import defaultdict
 from datetime import datetime
 from itertools import chain
 
-from sqlalchemy import ColumnElement, and_, update
+from sqlalchemy import ColumnElement, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.notices import write_notices
-from bot.db.rows import AccessSeen, PauseReason, SubscriptionState
-from bot.db.tables import hooks, subscriptions
+from bot.db.rows import RIGHTS_PAUSES, Paused, SubscriptionState
+from bot.db.tables import subscriptions
 
 
-async def write_access(
-    connection: AsyncConnection, hook_id: int, seen: AccessSeen, now: datetime
-) -> None:
-    """Write it in the transaction of `connection`; whoever lost access is told, once."""
-    of_hook = subscriptions.c.hook_id == hook_id
-    if seen.good:
-        good = and_(of_hook, subscriptions.c.account_id.in_(seen.good))
-        await connection.execute(update(subscriptions).where(good).values(access_ok_at=now))
-    if seen.visibility is not None:
-        this = hooks.c.id == hook_id
-        await connection.execute(update(hooks).where(this).values(visibility=seen.visibility))
-    for account_id, why in seen.lost.items():
-        hanging = and_(of_hook, subscriptions.c.account_id == account_id)
-        await pause_lost(connection, hanging, why, now)
-
-
-async def pause_lost(
-    connection: AsyncConnection, hanging: ColumnElement[bool], why: str, now: datetime
+async def pause_rights(
+    connection: AsyncConnection, which: ColumnElement[bool], paused: Paused, now: datetime
 ) -> list[int]:
-    """Pause these subscriptions for lost access, with notices to those who made them; their ids."""
+    """Pause these subscriptions, with notices to those who made them; the ids of those it paused.
+
+    Those that are paused already stay as they are.
+    """
+    assert paused.reason in RIGHTS_PAUSES, "other pauses keep cards, not events"  # noqa: S101
+    why = "" if paused.why is None else paused.why.value
     pause = (
         update(subscriptions)
-        .where(hanging, subscriptions.c.state == SubscriptionState.ACTIVE)
+        .where(which, subscriptions.c.state == SubscriptionState.ACTIVE)
         .values(
             state=SubscriptionState.PAUSED,
-            pause_reason=PauseReason.ACCESS_LOST,
+            pause_reason=paused.reason,
             pause_detail=why,
             updated_at=now,
         )
@@ -47,5 +36,5 @@ async def pause_lost(
     for subscription_id, channel_id in await connection.execute(pause):
         by_channel[channel_id].append(subscription_id)
     for channel_id, ids in sorted(by_channel.items()):
-        await write_notices(connection, channel_id, ids, PauseReason.ACCESS_LOST, why, now)
+        await write_notices(connection, channel_id, ids, paused.reason, why, now)
     return sorted(chain.from_iterable(by_channel.values()))

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
+from bot.db.erasing import erase_from_texts
 from bot.db.rows import (
     NOBODY,
     Account,
@@ -174,10 +175,13 @@ class Accounts:
         return gone.rowcount == 1
 
     async def erase_traces(self, discord_user_id: int) -> None:
-        """Erase where else a person is named: requests to link, notices to them, who made what.
+        """Erase where else a person is named: requests to link, notices to them, who made what,
+        what was written down of events, and answers to who sees a project.
 
-        Their subscriptions and hooks stay; nobody in particular made them then.
+        Their subscriptions and hooks stay, and so do answers that they gave; nobody in particular
+        made and gave them then.
         """
+        await erase_from_texts(self._database, discord_user_id)
         theirs = subscriptions.c.pause_detail == str(discord_user_id)
         mention = f"<@{discord_user_id}>"
         async with self._database.writing() as connection:
@@ -272,17 +276,17 @@ class Accounts:
         return self._vault.seal(json.dumps(content), context)
 
     def _account(self, row: Row) -> Account:
-        """The account; one that no key opens, or that was moved here, has tokens no server takes.
+        """The account; one that no key opens, or that was moved here, has no tokens.
 
-        So its owner can still see it, link it anew and unlink it.
+        So its owner can still see it, link it again and unlink it.
         """
-        refused_at = row["refused_at"]
+        unopenable = False
         try:
             content = json.loads(self._vault.open(row["tokens_sealed"], _context(row)))
         except SealError as error:
-            log.error("accounts.sealed_shut", account_id=row["id"], reason=str(error))
+            log.error("accounts.unopenable", account_id=row["id"], reason=str(error))
             content = {"name": None, "token": "", "refresh_token": None}
-            refused_at = refused_at or row["linked_at"]
+            unopenable = True
         return Account(
             id=row["id"],
             discord_user_id=row["discord_user_id"],
@@ -292,7 +296,9 @@ class Accounts:
             tokens=Tokens(content["token"], content["refresh_token"]),
             scopes=frozenset(map(Scope, row["scopes"])),
             linked_at=row["linked_at"],
-            refused_at=refused_at,
+            refused_at=row["refused_at"],
+            unconfirmed_at=row["unconfirmed_at"],
+            unopenable=unopenable,
         )
 
 
@@ -356,6 +362,13 @@ class LinkRequests:
             result = await connection.execute(change.values(used_at=self._now()))
         return result.rowcount == 1
 
+    async def set_used(self, nonce: str, *, used: bool) -> None:
+        """Note that what waited in a request is done; not `used`: it may be done once more."""
+        values = {"used_at": self._now() if used else None}
+        this = link_requests.c.nonce_digest == _digest(nonce)
+        async with self._database.writing() as connection:
+            await connection.execute(update(link_requests).where(this).values(values))
+
     async def got(self, nonce: str, tokens: Tokens) -> None:
         """Note what the request's code, which works once, was exchanged for."""
         async with self._database.writing() as connection:
@@ -402,7 +415,7 @@ class LinkRequests:
         try:
             details = _opened(self._vault, row)
         except SealError as error:
-            log.error("link_requests.sealed_shut", reason=str(error))
+            log.error("link_requests.unopenable", reason=str(error))
             return None
         return LinkRequest(
             nonce_digest=row["nonce_digest"],

@@ -16,7 +16,7 @@ class Batcher(Generic[T, R]):
 
     `flush(items)` gives one result an item, in order. Items are flushed in the order in which they
     were submitted. An exception of a flush reaches each of its waiters. A waiter that is cancelled
-    takes nothing back: its item is flushed all the same.
+    before its flush begins takes its item back; later ones take nothing back.
     """
 
     def __init__(
@@ -47,14 +47,21 @@ class Batcher(Generic[T, R]):
 
     async def _work(self) -> None:
         try:
-            while self._waiting:
-                count = min(self._max_items, len(self._waiting))
-                await self._flush_some([self._waiting.popleft() for _ in range(count)])
+            while batch := self._next():
+                await self._flush_some(batch)
         finally:
             self._worker = None
             for _, future in self._waiting:  # left only if the worker itself was cancelled
                 future.cancel()
             self._waiting.clear()
+
+    def _next(self) -> Sequence[tuple[T, asyncio.Future[R]]]:
+        batch: list[tuple[T, asyncio.Future[R]]] = []
+        while self._waiting and len(batch) < self._max_items:
+            item, future = self._waiting.popleft()
+            if not future.cancelled():
+                batch.append((item, future))
+        return batch
 
     async def _flush_some(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
         futures = [future for _, future in batch]

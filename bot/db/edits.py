@@ -89,11 +89,10 @@ class Edits:
         async with self._database.writing() as connection:
             await connection.execute(delete(edits).where(_of(edit)))
 
-    async def postpone(self, edit: Edit, until: datetime) -> None:
-        """Try a message again later."""
-        statement = (
-            update(edits).where(_of(edit)).values(attempts=edits.c.attempts + 1, next_try_at=until)
-        )
+    async def postpone(self, edit: Edit, until: datetime, *, counted: bool = True) -> None:
+        """Try a message again later; `counted`: this try was one in vain."""
+        attempts = edits.c.attempts + (1 if counted else 0)
+        statement = update(edits).where(_of(edit)).values(attempts=attempts, next_try_at=until)
         async with self._database.writing() as connection:
             await connection.execute(statement)
 

@@ -5,13 +5,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import (
-    AbstractAsyncContextManager,
-    asynccontextmanager,
-    contextmanager,
-    nullcontext,
-)
-from pathlib import Path
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy import (
@@ -32,18 +26,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from bot.db.failures import unavailable_told
+from bot.db.files import WatchedFile, make_place, sqlite_path, wal_size
+from bot.db.marks import raise_mark
 from bot.errors import ConfigError, Problem, StorageUnavailable
 from bot.turns import Door
 
 SQLITE = "sqlite+aiosqlite"
 POSTGRESQL = "postgresql+psycopg"
 
-BUSY_TIMEOUT_MS = 5000  # how long SQLite waits for another process's lock
+# How long a statement waits for another program's lock. A delivery needs two of them, and Speckle
+# gives up after 10 s.
+BUSY_TIMEOUT_MS = 2500
 POOL_TIMEOUT_S = 10.0
 SQLITE_READERS = 3  # each is a thread
 POSTGRESQL_CONNECTIONS = 8
-# The write-ahead log is copied into the file when it has grown to this size, beside the commits and
-# not in one of them. SQLite's own copying, which a commit waits for, is for when that cannot be.
+# The write-ahead log is copied into the file so long after a write, for those who copy the file
+# alone, and at once when it has grown to this size; beside the commits and not in one of them.
+# SQLite's own copying, which a commit waits for, is for when that cannot be.
+CHECKPOINT_AFTER_S = 20.0
 CHECKPOINT_BYTES = 64 * 1024 * 1024
 LAST_RESORT_PAGES = 20_000  # of 8 KiB
 
@@ -64,6 +64,7 @@ POSTGRESQL_CONNECT_ARGS: Mapping[str, Any] = {
 }
 POSTGRESQL_SESSION = (
     "SET statement_timeout = '15s'",
+    f"SET lock_timeout = '{BUSY_TIMEOUT_MS}ms'",
     "SET idle_in_transaction_session_timeout = '60s'",
     # A server may be set to answer before it has synced; a 202 promises more.
     """SELECT set_config('synchronous_commit', 'on', false)
@@ -92,7 +93,12 @@ class Database:
     """
 
     def __init__(
-        self, url: URL, reader: AsyncEngine, writer: AsyncEngine, blocking: Engine
+        self,
+        url: URL,
+        reader: AsyncEngine,
+        writer: AsyncEngine,
+        blocking: Engine,
+        checkpoint_after_s: float,
     ) -> None:
         self.url = url
         self.is_sqlite = url.drivername == SQLITE
@@ -102,20 +108,28 @@ class Database:
         self._blocking = blocking
         self._thread = ThreadPoolExecutor(2, thread_name_prefix="database")
         self._turn = Door(1)
+        self._file = WatchedFile(sqlite_path(url)) if self.is_sqlite else None
+        self._checkpoint_after_s = checkpoint_after_s
         self._checkpoint: asyncio.Task[None] | None = None
+        self._checkpoint_timer: asyncio.TimerHandle | None = None
+        self._copying = asyncio.Lock()
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: URL) -> AsyncIterator["Database"]:
+    async def open(
+        cls, url: URL, checkpoint_after_s: float = CHECKPOINT_AFTER_S
+    ) -> AsyncIterator["Database"]:
         """The database at `url`; nothing is connected before it is used.
 
-        Errors: StorageUnavailable if the folder of an SQLite file cannot be made.
+        Errors: StorageUnavailable if an SQLite file or its folder cannot be made.
         """
         make = _sqlite_engines if url.drivername == SQLITE else _pg_engines
         reader, writer, blocking = make(url)
         try:
-            yield (database := cls(url, reader, writer, blocking))
+            yield (database := cls(url, reader, writer, blocking, checkpoint_after_s))
         finally:
+            if database._checkpoint_timer is not None:
+                database._checkpoint_timer.cancel()
             if database._checkpoint is not None:
                 await database._checkpoint
             database._thread.shutdown()
@@ -147,6 +161,8 @@ class Database:
             async with self._my_turn():
                 done = await self._in_thread(self._in_transaction, work)
         self._wrote()
+        if self._file is not None:
+            self._file.check()  # a delivery is answered next: what was replaced meanwhile is lost
         return done
 
     async def read_at_once(self, work: Callable[[Connection], T]) -> T:
@@ -159,22 +175,54 @@ class Database:
 
     def _wrote(self) -> None:
         """See to SQLite's write-ahead log after a commit."""
-        running = self._checkpoint is not None and not self._checkpoint.done()
-        if self.is_sqlite and not running and wal_size(self.url) > CHECKPOINT_BYTES:
+        if self._file is None:
+            return
+        self._file.remember()
+        if wal_size(self.url) > CHECKPOINT_BYTES:
+            self._begin_copying()
+        else:
+            self._copy_later()
+
+    def _copy_later(self) -> None:
+        if self._checkpoint_timer is None:
+            loop = asyncio.get_running_loop()
+            self._checkpoint_timer = loop.call_later(self._checkpoint_after_s, self._begin_copying)
+
+    def _begin_copying(self) -> None:
+        if self._checkpoint_timer is not None:
+            self._checkpoint_timer.cancel()
+            self._checkpoint_timer = None
+        if self._checkpoint is None or self._checkpoint.done():
             self._checkpoint = asyncio.create_task(self.copy_log(), name="checkpoint")
+        else:
+            self._copy_later()
 
     async def copy_log(self) -> None:
         """Copy SQLite's log into the file: most of it beside the commits, the rest between two.
 
-        The log starts anew only at a moment when all of it is copied, and under a steady load no
-        such moment comes by itself.
+        The log starts again only at a moment when all of it is copied, and under a steady load no
+        such moment comes by itself. What a reader holds back is copied later.
         """
+        assert self._file is not None, "only SQLite has such a log"  # noqa: S101
         try:
-            await self._in_thread(self._reading, _passive_checkpoint)
-            async with self._turn.turn():
-                await self._in_thread(self._reading, _passive_checkpoint)
-        except SQLAlchemyError:
+            async with self._copying:
+                with self._file.copying():
+                    await self._in_thread(self._reading, _passive_checkpoint)
+                    async with self._turn.turn():
+                        mark = await self._in_thread(self._in_transaction, raise_mark)
+                        whole = await self._in_thread(self._reading, _passive_checkpoint)
+        except (SQLAlchemyError, StorageUnavailable):
             return  # such as a full disk: the commits say so, and the next one asks again
+        if whole:
+            self._file.copied(mark)
+        else:
+            self._copy_later()
+
+    async def keep_marks(self) -> None:
+        """Keep the mark that each copying of SQLite's log leaves beside the file, too, from now."""
+        assert self._file is not None, "only SQLite has marks"  # noqa: S101
+        self._file.keep_marks()
+        await self.copy_log()
 
     def _in_transaction(self, work: Callable[[Connection], T]) -> T:
         with self._blocking.begin() as connection:
@@ -223,8 +271,18 @@ class Database:
         finally:
             await engine.dispose()
 
-    def _my_turn(self) -> AbstractAsyncContextManager[None]:
-        return self._turn.turn() if self.is_sqlite else nullcontext()
+    @asynccontextmanager
+    async def _my_turn(self) -> AsyncIterator[None]:
+        """Wait until nobody else writes to the SQLite file, which must still be there.
+
+        Errors: StorageUnavailable if the file is no longer the one that was opened.
+        """
+        if self._file is None:
+            yield
+            return
+        async with self._turn.turn():
+            self._file.check()
+            yield
 
 
 def _sqlite_insert(
@@ -264,34 +322,11 @@ def parse_url(database_url: str) -> URL:
     return url
 
 
-def sqlite_path(url: URL) -> Path:
-    """The file of an SQLite database."""
-    assert url.database is not None, "parse_url lets no other pass"  # noqa: S101
-    return Path(url.database)
-
-
-def wal_size(url: URL) -> int:
-    """Bytes of an SQLite database's write-ahead log; 0 where there is none."""
-    try:
-        return sqlite_path(url).with_name(sqlite_path(url).name + "-wal").stat().st_size
-    except OSError:
-        return 0
-
-
-def _passive_checkpoint(connection: Connection) -> None:
-    connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
-
-
-def make_folder(url: URL) -> None:
-    """Make the folder that an SQLite file stands in.
-
-    Errors: StorageUnavailable if that cannot be.
-    """
-    try:
-        sqlite_path(url).absolute().parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = (error.strerror or "no reason given").lower()
-        raise StorageUnavailable(f"the folder of the database cannot be made: {why}") from error
+def _passive_checkpoint(connection: Connection) -> bool:
+    """Copy what no reader holds back; whether the file holds all of the log then."""
+    row = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
+    _busy, frames, copied = row
+    return bool(frames == copied)
 
 
 def set_up_sqlite(connection: DBAPIConnection, _record: object) -> None:
@@ -353,7 +388,7 @@ def _closed_if_unusable(connection: DBAPIConnection) -> Iterator[None]:
 
 
 def _sqlite_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine, Engine]:
-    make_folder(url)
+    make_place(url)
     blocking = create_engine(
         url.set(drivername="sqlite+pysqlite"),
         connect_args={"isolation_level": None, "check_same_thread": False},

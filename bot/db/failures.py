@@ -1,7 +1,8 @@
 """What the database drivers raise, told as `StorageUnavailable` where trying again may help."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 from sqlalchemy import exc
 
@@ -50,6 +51,15 @@ CONNECT_REASONS: Mapping[str, str] = {
 }
 
 
+LASTING_REASONS = frozenset(
+    {
+        *(SQLITE_REASONS[code] for code in (3, 11, 26)),
+        *(SQLSTATE_REASONS[state] for state in ("28", "3D000", "42501")),
+    }
+)
+"""Those that stay until somebody changes something."""
+
+
 @contextmanager
 def unavailable_told() -> Iterator[None]:
     """Raise StorageUnavailable for each driver error that says "not now"; let the others be."""
@@ -59,9 +69,19 @@ def unavailable_told() -> Iterator[None]:
         reason = reason_of(error)
         if reason is None:
             raise
-        raise StorageUnavailable(reason) from error
+        raise StorageUnavailable(reason, lasting=reason in LASTING_REASONS) from error
     except exc.TimeoutError as error:
         raise StorageUnavailable("all connections to the database are busy") from error
+
+
+@asynccontextmanager
+async def answered_within(seconds: float) -> AsyncIterator[None]:
+    """Raise StorageUnavailable if the block takes longer, such as behind another one's lock."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise StorageUnavailable("the database took too long") from None
 
 
 def reason_of(error: exc.DBAPIError) -> str | None:

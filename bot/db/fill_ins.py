@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, func, or_, select, tuple_, update
+from sqlalchemy import Select, and_, delete, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.cards.card import Card
@@ -15,16 +15,9 @@ from bot.db.engine import Database
 from bot.db.ingested import write_pictures
 from bot.db.outbox import read_rows
 from bot.db.queues import first_of_each, lock
-from bot.db.rows import (
-    FillIn,
-    FillInJob,
-    FillInLane,
-    OutboxRow,
-    OutboxState,
-    PauseReason,
-    TraceLine,
-)
-from bot.db.tables import edits, fill_ins, hooks, inbox, outbox, outbox_pictures, subscriptions
+from bot.db.rows import FillIn, FillInJob, FillInLane, OutboxRow, OutboxState, TraceLine
+from bot.db.tables import edits, fill_ins, hooks, outbox, outbox_pictures, subscriptions
+from bot.db.traces import add_lines
 
 Change = Callable[[OutboxRow, Sequence[OutboxRow]], Card | None]
 
@@ -61,8 +54,7 @@ class FillIns:
     async def due(self, lane: FillInLane, limit: int) -> list[FillInJob]:
         """The jobs of a lane that are due, the longest due first."""
         statement = (
-            select(fill_ins)
-            .join(hooks, fill_ins.c.hook_id == hooks.c.id)
+            _of_hooks(select(fill_ins))
             .where(
                 fill_ins.c.next_try_at <= self._now(),
                 hooks.c.server_url == lane.server_url,
@@ -90,7 +82,7 @@ class FillIns:
         async with self._database.writing() as connection:
             await connection.execute(delete(fill_ins).where(fill_ins.c.id == job.id))
             if note is not None:
-                await _note(connection, job.inbox_id, note)
+                await add_lines(connection, job.inbox_id, [note])
 
     async def has_cards(self, job: FillInJob) -> bool:
         """Whether any of the cards that lack something is still kept."""
@@ -125,7 +117,7 @@ class FillIns:
                     changed.append(row)
             await self._to_be_edited(connection, changed, now)
             if changed:
-                await _note(connection, job.inbox_id, note)
+                await add_lines(connection, job.inbox_id, [note])
         return [row.id for row in changed]
 
     async def _rewrite(
@@ -167,31 +159,21 @@ class FillIns:
         )
 
 
+def _of_hooks(query: Select[Any]) -> Select[Any]:
+    jobs = query.select_from(fill_ins).join(
+        subscriptions, fill_ins.c.subscription_id == subscriptions.c.id
+    )
+    return jobs.join(hooks, subscriptions.c.hook_id == hooks.c.id)
+
+
 def _in_other_lanes(query: Select[Any], excluding: Collection[FillInLane]) -> Select[Any]:
     lane = tuple_(hooks.c.server_url, hooks.c.guild_id)
     busy = [(one.server_url, one.guild_id) for one in excluding]
-    return query.join(fill_ins, fill_ins.c.hook_id == hooks.c.id).where(lane.not_in(busy))
-
-
-async def _note(connection: AsyncConnection, inbox_id: int, note: TraceLine) -> None:
-    of_event = inbox.c.id == inbox_id
-    trace = await connection.scalar(select(inbox.c.trace).where(of_event).with_for_update())
-    await connection.execute(
-        update(inbox).where(of_event).values(trace=[*(trace or ()), note.to_json()])
-    )
+    return _of_hooks(query).where(lane.not_in(busy))
 
 
 def _cards_of(job: FillInJob) -> Any:
-    """The job's cards, but for those that are out where access to the project has been lost.
-
-    Those that are yet to go wait for somebody who has access.
-    """
-    lost = subscriptions.c.pause_reason.is_not_distinct_from(PauseReason.ACCESS_LOST)
-    return and_(
-        outbox.c.inbox_id == job.inbox_id,
-        subscriptions.c.hook_id == job.hook_id,
-        or_(outbox.c.batch_id.is_(None), ~lost),
-    )
+    return and_(outbox.c.inbox_id == job.inbox_id, outbox.c.subscription_id == job.subscription_id)
 
 
 def _may_be_out(row: OutboxRow) -> bool:
@@ -211,7 +193,7 @@ def _job(row: Mapping[Any, Any]) -> FillInJob:
     return FillInJob(
         id=row["id"],
         inbox_id=row["inbox_id"],
-        hook_id=row["hook_id"],
+        subscription_id=row["subscription_id"],
         kind=FillIn(row["kind"]),
         created_at=row["created_at"],
         attempts=row["attempts"],

@@ -7,17 +7,20 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, func, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db.access import pause_lost
+from bot.db.access import pause_rights
 from bot.db.batcher import Batcher
 from bot.db.engine import Database
+from bot.db.failures import answered_within
 from bot.db.guilds import add_guild
-from bot.db.rows import Hook, HookKind, HookState
+from bot.db.rows import Hook, HookKind, HookState, Paused, PauseReason
 from bot.db.tables import hooks, models, subscriptions
 from bot.db.vault import Vault
+from bot.errors import SealError
+from bot.model import PauseWhy
+from bot.speckle.answers import PUBLIC
 
 SECRET_BYTES = 32
 LONGEST_KEY = 64  # our keys have 43 characters; longer ones need no look-up
@@ -25,13 +28,17 @@ LONGEST_KEY = 64  # our keys have 43 characters; longer ones need no look-up
 # found for this long: what another process changes shows so much later, what this one does at once.
 KNOWN_S = 1.0
 MOST_KNOWN = 10_000
+LOOK_UP_WITHIN_S = 3.0  # with the write after it, less than the 10 s that Speckle waits
 PREVIOUS_SECRET_VALID = timedelta(hours=24)  # promised by the button that makes a new secret
 
 Row = Mapping[Any, Any]
 
 
 class Hooks:
-    """Reads and writes hooks; secrets are sealed in the database and open in `Hook`."""
+    """Reads and writes hooks; secrets are sealed in the database and open in `Hook`.
+
+    A hook whose secret no key opens is given all the same, as `unopenable`.
+    """
 
     def __init__(self, database: Database, vault: Vault, now: Callable[[], datetime]) -> None:
         self._database = database
@@ -45,14 +52,18 @@ class Hooks:
         await self._by_key.close()
 
     async def by_key(self, key: str) -> Hook | None:
-        """The hook whose address ends in `key`; those who ask at the same time share a query."""
+        """The hook whose address ends in `key`; those who ask at the same time share a query.
+
+        Errors: StorageUnavailable, within LOOK_UP_WITHIN_S.
+        """
         until, hook = self._known.get(key, (0.0, None))
         if hook is not None and time.monotonic() < until:
             return hook
         if len(key) > LONGEST_KEY:
             return None
         known = self._known
-        row = await self._by_key.submit(key)
+        async with answered_within(LOOK_UP_WITHIN_S):
+            row = await self._by_key.submit(key)
         if row is None:
             return None
         hook = self._hook(row)
@@ -72,14 +83,13 @@ class Hooks:
         """The hook with this id."""
         return next(iter(await self._where(hooks.c.id == hook_id)), None)
 
-    async def find(self, guild_id: int, server_url: str, project_id: str) -> Hook | None:
-        """A guild's hook for a project."""
-        found = await self._where(
+    async def of_project(self, guild_id: int, server_url: str, project_id: str) -> list[Hook]:
+        """A guild's hooks for a project, oldest first: one of the bot's making, several by hand."""
+        return await self._where(
             hooks.c.guild_id == guild_id,
             hooks.c.server_url == server_url,
             hooks.c.project_id == project_id,
         )
-        return next(iter(found), None)
 
     async def of_guild(self, guild_id: int) -> list[Hook]:
         """All hooks of a guild, oldest first."""
@@ -112,34 +122,23 @@ class Hooks:
         created_by: int,
         setup_channel_id: int | None,
     ) -> Hook:
-        """Make a guild's hook for a project, or give the one that is there.
+        """Make a hook of a guild for a project.
 
         An own hook waits, with a new key and secret; a shared one is live at once.
         """
         now = self._now()
         async with self._database.writing() as connection:
             await add_guild(self._database, connection, guild_id, now)
-            await connection.execute(
-                self._database.insert(hooks)
-                .values(
-                    guild_id=guild_id,
-                    server_url=server_url,
-                    project_id=project_id,
-                    setup_channel_id=setup_channel_id,
-                    created_by=created_by,
-                    created_at=now,
-                    **self._fresh(guild_id, kind, now),
-                )
-                .on_conflict_do_nothing(
-                    index_elements=[hooks.c.guild_id, hooks.c.server_url, hooks.c.project_id]
-                )
+            made = hooks.insert().values(
+                guild_id=guild_id,
+                server_url=server_url,
+                project_id=project_id,
+                setup_channel_id=setup_channel_id,
+                created_by=created_by,
+                created_at=now,
+                **self._fresh(guild_id, kind, now),
             )
-            statement = select(hooks).where(
-                hooks.c.guild_id == guild_id,
-                hooks.c.server_url == server_url,
-                hooks.c.project_id == project_id,
-            )
-            row = (await connection.execute(statement)).mappings().one()
+            row = (await connection.execute(made.returning(hooks))).mappings().one()
         return self._hook(row)
 
     async def convert(self, hook_id: int, kind: HookKind) -> Hook | None:
@@ -171,8 +170,8 @@ class Hooks:
     ) -> Hook | None:
         """Note the webhook that was made at Speckle with this account: the hook is live.
 
-        With a secret, which it was made with, all earlier ones are void at once. None if there is
-        no such own hook any more.
+        With a secret, which it was made with or has just got, all earlier ones are void at once.
+        None if there is no such own hook any more.
         """
         async with self._changing() as connection:
             row = await self._locked(connection, hook_id)
@@ -180,41 +179,33 @@ class Hooks:
                 return None
             values: dict[str, Any] = {
                 "account_id": account_id,
-                "webhook_sealed": self._vault.seal(
-                    webhook_id, _webhook_context(row["guild_id"], row["key"])
-                ),
+                "webhook_sealed": self._vault.seal(webhook_id, _webhook_context(row)),
             }
             if secret is not None:
-                values |= {
-                    "secret_sealed": self._vault.seal(
-                        secret, _context(row["guild_id"], row["key"])
-                    ),
-                    "previous_secret_sealed": None,
-                    "previous_secret_until": None,
-                }
+                values |= self._only_secret(row, secret)
             if row["state"] == HookState.WAITING:
                 values |= {"state": HookState.LIVE, "live_at": self._now()}
             return await self._changed(connection, hook_id, values)
 
-    async def saw(
-        self,
-        hook_id: int,
-        project_name: str,
-        visibility: str,
-        account_id: int,
-        *,
-        replace: bool = False,
-    ) -> Hook | None:
-        """Remember the project as this account has just seen it.
+    async def void_secrets(self, hook_id: int) -> Hook | None:
+        """Give an own hook a secret that nobody knows; all earlier ones are void at once.
 
-        The hook asks with the account from now on if it had none, or with `replace`. None if there
-        is no such hook.
+        None if there is no such own hook any more.
         """
-        asks = account_id if replace else func.coalesce(hooks.c.account_id, account_id)
-        values = {"project_name": project_name, "visibility": visibility, "account_id": asks}
         async with self._changing() as connection:
             row = await self._locked(connection, hook_id)
-            return None if row is None else await self._changed(connection, hook_id, values)
+            if row is None or row["key"] is None:
+                return None
+            values = self._only_secret(row, fresh_secret())
+            return await self._changed(connection, hook_id, values)
+
+    async def saw_visibility(self, hook_id: int, visibility: str) -> None:
+        """Remember how open a question without a token found the project."""
+        values: dict[str, Any] = {"visibility": visibility}
+        if visibility in PUBLIC:
+            values["public_at"] = self._now()
+        async with self._changing() as connection:
+            await connection.execute(update(hooks).where(hooks.c.id == hook_id).values(values))
 
     async def with_webhooks(self) -> list[Hook]:
         """Hooks whose webhook the bot made, in guilds that it is in, oldest first."""
@@ -225,51 +216,41 @@ class Hooks:
         )
 
     async def of_account(self, account_id: int) -> list[Hook]:
-        """Hooks that ask with this account, oldest first."""
+        """Hooks whose webhook this account made, oldest first."""
         return await self._where(hooks.c.account_id == account_id)
 
-    async def let_go(self, account_id: int, detail: str) -> list[int]:
-        """Take an account off all that hangs on it, before it is forgotten.
+    async def let_go(self, account_id: int) -> list[int]:
+        """Take an account off all that depends on it, before it is forgotten.
 
         Its subscriptions, and all of hooks whose webhook it made, are paused for lost access, with
-        notices to those who made them; such hooks wait anew, under the address that they have.
-        Gives the ids of the subscriptions that were paused.
+        notices to those who made them; such hooks wait again, under the address that they have and
+        with a secret that nobody knows. Gives the ids of the subscriptions that were paused.
         """
         now = self._now()
-        mine = hooks.c.account_id == account_id
-        made = select(hooks.c.id).where(mine, hooks.c.webhook_sealed.is_not(None))
-        hanging = or_(subscriptions.c.account_id == account_id, subscriptions.c.hook_id.in_(made))
         async with self._changing() as connection:
-            await connection.execute(select(hooks.c.id).where(mine).with_for_update())
-            paused = await pause_lost(connection, hanging, detail, now)
+            mine = select(hooks).where(hooks.c.account_id == account_id).order_by(hooks.c.id)
+            rows = (await connection.execute(mine.with_for_update())).mappings().all()
+            depending = or_(
+                subscriptions.c.account_id == account_id,
+                subscriptions.c.hook_id.in_([row["id"] for row in rows]),
+            )
+            unlinked = Paused(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED)
+            paused = await pause_rights(connection, depending, unlinked, now)
             await connection.execute(
                 update(subscriptions)
                 .where(subscriptions.c.account_id == account_id)
                 .values(account_id=None, access_ok_at=None)
             )
-            waits = and_(hooks.c.webhook_sealed.is_not(None), hooks.c.state == HookState.LIVE)
-            await connection.execute(
-                update(hooks)
-                .where(mine)
-                .values(
-                    state=case((waits, HookState.WAITING), else_=hooks.c.state),
-                    live_at=case(
-                        (hooks.c.webhook_sealed.is_not(None), None), else_=hooks.c.live_at
-                    ),
-                    account_id=None,
-                    webhook_sealed=None,
-                )
-            )
+            for row in rows:
+                await self._without_webhook(connection, row)
         return paused
 
-    async def repin(self, hook_id: int, server_url: str) -> bool:
-        """Tie a hook to another server; False if the guild has a hook for the project there."""
-        statement = update(hooks).where(hooks.c.id == hook_id).values(server_url=server_url)
-        try:
-            async with self._changing() as connection:
-                return (await connection.execute(statement)).rowcount == 1
-        except IntegrityError:
-            return False
+    async def _without_webhook(self, connection: AsyncConnection, row: Row) -> None:
+        values = self._only_secret(row, fresh_secret())
+        if row["state"] == HookState.LIVE:
+            values["state"] = HookState.WAITING
+        values |= {"live_at": None, "account_id": None, "webhook_sealed": None}
+        await connection.execute(update(hooks).where(hooks.c.id == row["id"]).values(values))
 
     async def touch(self, hook_id: int, project_name: str | None, at: datetime) -> None:
         """Remember when the last event came and what it called the project."""
@@ -279,8 +260,8 @@ class Hooks:
         async with self._database.writing() as connection:
             await connection.execute(update(hooks).where(hooks.c.id == hook_id).values(values))
 
-    async def new_secret(self, hook_id: int) -> Hook | None:
-        """Give an own hook a new secret; the one before stays valid for 24 hours.
+    async def new_secret(self, hook_id: int, *, overlap: bool) -> Hook | None:
+        """Give an own hook a new secret; with `overlap` the one before is valid for 24 hours more.
 
         None if there is no such hook, or if it is a shared one, whose secret is not the guild's.
         """
@@ -289,12 +270,29 @@ class Hooks:
             row = await self._locked(connection, hook_id)
             if row is None or row["kind"] != HookKind.OWN:
                 return None
-            values = {
-                "secret_sealed": self._sealed(row["guild_id"], row["key"]),
-                "previous_secret_sealed": row["secret_sealed"],
-                "previous_secret_until": now + PREVIOUS_SECRET_VALID,
-            }
+            values = self._only_secret(row, fresh_secret())
+            if overlap:
+                values |= {
+                    "previous_secret_sealed": row["secret_sealed"],
+                    "previous_secret_until": now + PREVIOUS_SECRET_VALID,
+                }
             return await self._changed(connection, hook_id, values)
+
+    async def start_again(self, hook_id: int) -> Hook | None:
+        """Let an own hook whose secret no key opens wait again, by hand and with a new secret.
+
+        Its address stays, so a webhook at Speckle has one field to change. One that opens, perhaps
+        because somebody else was quicker, stays as it is; None if there is no such own hook.
+        """
+        async with self._changing() as connection:
+            row = await self._locked(connection, hook_id)
+            if row is None or row["kind"] != HookKind.OWN:
+                return None
+            hook = self._hook(row)
+            if not hook.unopenable:
+                return hook
+            await self._without_webhook(connection, row)
+            return self._hook((await self._locked(connection, hook_id)) or row)
 
     async def delete(self, hook_id: int) -> bool:
         """Remove a hook with all that hangs on it; False if it was gone already."""
@@ -357,18 +355,37 @@ class Hooks:
             "live_at": None,
         }
 
+    def _only_secret(self, row: Row, secret: str) -> dict[str, Any]:
+        return {
+            "secret_sealed": self._vault.seal(secret, _context(row)),
+            "previous_secret_sealed": None,
+            "previous_secret_until": None,
+        }
+
     def _sealed(self, guild_id: int, key: str) -> str:
-        return self._vault.seal(fresh_secret(), _context(guild_id, key))
+        return self._vault.seal(fresh_secret(), _context({"guild_id": guild_id, "key": key}))
 
     def _secrets(self, row: Row) -> tuple[str, ...]:
-        sealed = [row["secret_sealed"]]
+        """The opened secrets; none if there is none, or if no key opens the current one."""
+        current = self._opened(row, "secret_sealed", _context)
+        if not current:
+            return ()
         until = row["previous_secret_until"]
-        if until is not None and until > self._now():
-            sealed.append(row["previous_secret_sealed"])
-        context = _context(row["guild_id"], row["key"])
-        return tuple(self._vault.open(text, context) for text in sealed if text is not None)
+        valid = until is not None and until > self._now()
+        previous = self._opened(row, "previous_secret_sealed", _context) if valid else None
+        return (current, previous) if previous else (current,)
+
+    def _opened(self, row: Row, column: str, context: Callable[[Row], str]) -> str | None:
+        """What is sealed in a column: None if nothing is, "" if no key opens it."""
+        if row[column] is None:
+            return None
+        try:
+            return self._vault.open(row[column], context(row))
+        except SealError:
+            return ""
 
     def _hook(self, row: Row) -> Hook:
+        opened = self._secrets(row)
         return Hook(
             id=row["id"],
             guild_id=row["guild_id"],
@@ -377,7 +394,7 @@ class Hooks:
             project_name=row["project_name"],
             kind=HookKind(row["kind"]),
             key=row["key"],
-            secrets=self._secrets(row),
+            secrets=opened,
             state=HookState(row["state"]),
             setup_channel_id=row["setup_channel_id"],
             created_by=row["created_by"],
@@ -385,16 +402,12 @@ class Hooks:
             live_at=row["live_at"],
             last_event_at=row["last_event_at"],
             account_id=row["account_id"],
-            webhook_id=self._webhook_id(row),
+            webhook_id=self._opened(row, "webhook_sealed", _webhook_context),
             visibility=row["visibility"],
+            public_at=row["public_at"],
             caught_up_at=row["caught_up_at"],
+            unopenable=row["secret_sealed"] is not None and not opened,
         )
-
-    def _webhook_id(self, row: Row) -> str | None:
-        sealed = row["webhook_sealed"]
-        if sealed is None:
-            return None
-        return self._vault.open(sealed, _webhook_context(row["guild_id"], row["key"]))
 
 
 def fresh_secret() -> str:
@@ -402,9 +415,9 @@ def fresh_secret() -> str:
     return secrets.token_urlsafe(SECRET_BYTES)
 
 
-def _webhook_context(guild_id: int, key: str | None) -> str:
-    return f"webhook:{guild_id}:{key}"
+def _webhook_context(row: Row) -> str:
+    return f"webhook:{row['guild_id']}:{row['key']}"
 
 
-def _context(guild_id: int, key: str | None) -> str:
-    return f"hook:{guild_id}:{key}"
+def _context(row: Row) -> str:
+    return f"hook:{row['guild_id']}:{row['key']}"

@@ -1,5 +1,7 @@
 """The inbox: every verified delivery, from the 202 to the cards that it became."""
 
+import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.batcher import Batcher
 from bot.db.engine import Database
+from bot.db.failures import answered_within
 from bot.db.ingested import write_ingested
 from bot.db.quotas import Counting, Quotas, lock_names
 from bot.db.rows import (
@@ -25,10 +28,11 @@ from bot.db.rows import (
     TraceLine,
 )
 from bot.db.tables import HAS_KEY, IS_NEW, hooks, inbox
-from bot.errors import StorageUnavailable
+from bot.errors import HookGone
 
 # A Speckle server with several replicas sends one event several times within seconds.
 DUPLICATE_WITHIN = timedelta(seconds=60)
+PUT_WITHIN_S = 4.5  # with the look-up before it, less than the 10 s that Speckle waits
 
 NO_ROOM = InboxReceipt(0, duplicate=False, over_quota=True)
 
@@ -38,7 +42,9 @@ Body = tuple[str, str]  # digest and lane
 # By id, so that the latest of several twins is the one that is kept below.
 BODIES = select(inbox.c.digest, inbox.c.lane, inbox.c.received_at, inbox.c.id)
 # "+ 0", as SQLite would else read all rows in the order of their ids, to be spared the sorting.
-RECENT = BODIES.where(inbox.c.received_at > bindparam("since")).order_by(inbox.c.id + 0)
+RECENT = BODIES.where(
+    inbox.c.received_at > bindparam("since"), inbox.c.received_at < bindparam("until")
+).order_by(inbox.c.id + 0)
 RECENT_OF_THESE = RECENT.where(inbox.c.digest.in_(bindparam("digests", expanding=True)))
 AFTER = BODIES.where(inbox.c.id > bindparam("last_id")).order_by(inbox.c.id)
 LOCK_DIGESTS = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
@@ -55,17 +61,26 @@ class _Kept:
 class Inbox:
     """Takes deliveries in, many in one commit, and gives them out in order, one lane at a time."""
 
-    def __init__(self, database: Database, quotas: Quotas, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        quotas: Quotas,
+        now: Callable[[], datetime],
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
         self._quotas = quotas
         self._now = now
-        self._puts = Batcher[NewInbox, InboxReceipt | StorageUnavailable](
-            "inbox", self._put_together
-        )
+        self._puts = Batcher[NewInbox, InboxReceipt | Exception]("inbox", self._put_together)
         # What came within the last minute, oldest first. On SQLite this spares each commit a
         # look-up in an index: what another process put there has a higher id than all of these.
         self._recent: dict[Body, _Kept] = {}
         self._last_id: int | None = None
+        # When commits were made, by a clock that nobody sets, and the last id of each. Rows up to
+        # `_old_id` came more than a minute ago, whatever their times say.
+        self._seconds = seconds
+        self._commits: deque[tuple[float, int]] = deque()
+        self._old_id = 0
 
     async def close(self) -> None:
         """Wait until all that was put is committed."""
@@ -74,12 +89,15 @@ class Inbox:
     async def put(self, new: NewInbox) -> InboxReceipt:
         """Keep a delivery; returns after it is committed and synced.
 
-        The same digest in the same lane within 60 s is a duplicate and is not kept again. One that
-        its hook has no room for today is not kept either.
-        Errors: StorageUnavailable.
+        The same digest in the same lane within 60 s is a duplicate and is not kept again. After
+        the machine's clock was set, one may be kept again, but nothing is taken for a duplicate of
+        what came long ago. One that its hook has no room for today is not kept.
+        Errors: StorageUnavailable, within PUT_WITHIN_S; if the write was under way by then, it may
+        be kept all the same. HookGone.
         """
-        receipt = await self._puts.submit(new)
-        if isinstance(receipt, StorageUnavailable):
+        async with answered_within(PUT_WITHIN_S):
+            receipt = await self._puts.submit(new)
+        if isinstance(receipt, Exception):
             raise receipt
         return receipt
 
@@ -142,18 +160,17 @@ class Inbox:
                 return []
             return await write_ingested(self._database, connection, row_id, ingested, now)
 
-    async def shown_already(self, row: InboxRow, event_key: str) -> bool:
-        """Whether the same event came another way and has been shown.
-
-        A webhook's event that was fetched from the activity list before it came; a fetched one
-        whose webhook came nevertheless.
-        """
+    async def shown_already(
+        self, row: InboxRow, event_key: str, subscription_ids: Collection[int]
+    ) -> set[int]:
+        """The subscriptions that were shown the same event already, which came another way."""
         other = and_(HAS_KEY, inbox.c.lane == row.lane, inbox.c.event_key == event_key)
         if row.source is not InboxSource.ACTIVITY:
             other = and_(other, inbox.c.source == InboxSource.ACTIVITY)
         done = and_(other, inbox.c.id != row.id, inbox.c.state == InboxState.DONE)
         async with self._database.reading() as connection:
-            return await connection.scalar(select(inbox.c.id).where(done).limit(1)) is not None
+            found = await connection.scalar(select(inbox.c.id).where(done).limit(1))
+        return set() if found is None else set(subscription_ids)
 
     async def postpone(
         self, row_id: int, trace: Sequence[TraceLine], next_try_at: datetime
@@ -195,9 +212,7 @@ class Inbox:
         )
         return (await connection.execute(statement)).rowcount == 1
 
-    async def _put_together(
-        self, items: Sequence[NewInbox]
-    ) -> Sequence[InboxReceipt | StorageUnavailable]:
+    async def _put_together(self, items: Sequence[NewInbox]) -> Sequence[InboxReceipt | Exception]:
         """One commit for all; if one of them cannot be kept, one for each, to spare the others."""
         try:
             return await self._commit(items)
@@ -210,6 +225,8 @@ class Inbox:
         places, fresh, counting = await self._database.write_at_once(
             lambda connection: self._keep(connection, items)
         )
+        if fresh:
+            self._commits.append((self._seconds(), max(place.id for place in fresh.values())))
         if self._database.is_sqlite:
             self._remember(fresh)
         self._quotas.remember(counting)
@@ -225,6 +242,7 @@ class Inbox:
 
         An item that there is no room for stands nowhere.
         """
+        self._forget_old()
         kept = self._earlier(connection, items)
         counting = self._quotas.counting(connection, (item.quota for item in items))
         places: list[tuple[_Kept | None, bool]] = []
@@ -233,7 +251,7 @@ class Inbox:
         for item in items:
             body = (item.digest, item.lane)
             place = fresh.get(body) or kept.get(body)
-            if place is not None and item.received_at - place.received_at < DUPLICATE_WITHIN:
+            if place is not None and self._is_recent(place, item):
                 places.append((place, True))
                 continue
             if not counting.take(item.quota, item.hook_id, len(item.body)):
@@ -251,27 +269,36 @@ class Inbox:
 
     def _earlier(self, connection: Connection, items: Sequence[NewInbox]) -> Mapping[Body, _Kept]:
         """The latest rows of the last minute, by body: those of these bodies at least."""
-        since = min(item.received_at for item in items) - DUPLICATE_WITHIN
+        times = [item.received_at for item in items]
+        # On both sides: what came before the clock was set back has a time that is yet to come.
+        window = {"since": min(times) - DUPLICATE_WITHIN, "until": max(times) + DUPLICATE_WITHIN}
         if not self._database.is_sqlite:
             guilds = lock_names(item.quota for item in items)
             lock_keys(connection, guilds | {item.digest for item in items})
             digests = list({item.digest for item in items})
-            return _kept(connection.execute(RECENT_OF_THESE, {"since": since, "digests": digests}))
+            return _kept(connection.execute(RECENT_OF_THESE, {**window, "digests": digests}))
         if self._last_id is None:
-            self._remember(_kept(connection.execute(RECENT, {"since": since})))
+            self._remember(_kept(connection.execute(RECENT, window)))
         else:
             self._remember(_kept(connection.execute(AFTER, {"last_id": self._last_id})))
-            self._forget_before(since)
         return self._recent
+
+    def _is_recent(self, place: _Kept, item: NewInbox) -> bool:
+        """Whether what was kept came within the last minute; a place that is new has no id yet."""
+        apart = abs(item.received_at - place.received_at)
+        return apart < DUPLICATE_WITHIN and not 0 < place.id <= self._old_id
 
     def _remember(self, kept: dict[Body, _Kept]) -> None:
         if kept:
             self._recent.update(kept)
             self._last_id = next(reversed(kept.values())).id
 
-    def _forget_before(self, oldest: datetime) -> None:
+    def _forget_old(self) -> None:
+        oldest = self._seconds() - DUPLICATE_WITHIN.total_seconds()
+        while self._commits and self._commits[0][0] <= oldest:
+            self._old_id = self._commits.popleft()[1]
         recent = self._recent
-        while recent and recent[body := next(iter(recent))].received_at < oldest:
+        while recent and recent[body := next(iter(recent))].id <= self._old_id:
             del recent[body]
 
 
@@ -301,13 +328,13 @@ def _values(item: NewInbox) -> dict[str, Any]:
         "received_at": item.received_at,
         "state": InboxState.NEW,
         "trace": [],
+        "source": item.source,
     }
 
 
-def _not_kept(error: DBAPIError) -> StorageUnavailable:
-    if isinstance(error, IntegrityError):
-        return StorageUnavailable("the hook has been removed meanwhile")
-    return StorageUnavailable("the database does not take this delivery")
+def _not_kept(error: DBAPIError) -> Exception:
+    """Neither is an outage: the database works, and takes other deliveries."""
+    return HookGone() if isinstance(error, IntegrityError) else error
 
 
 def _lane_heads(excluding_lanes: Collection[str]) -> Select[tuple[int]]:
@@ -350,4 +377,5 @@ def _inbox_row(row: Row) -> InboxRow:
         source=InboxSource(row["source"]),
         happened_at=row["happened_at"],
         event_key=row["event_key"],
+        subscription_id=row["subscription_id"],
     )

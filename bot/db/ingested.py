@@ -1,20 +1,29 @@
-"""Writes what one event led to: cards, pictures, what the hook learned, channels made due."""
+"""Writes what one event led to: cards, pictures, what the hook learned, what is held back."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import case, delete, exists, func, insert, select, update
+from sqlalchemy import case, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.cards.card import Picture
-from bot.db.access import write_access
+from bot.db.access import pause_rights
 from bot.db.engine import Database
 from bot.db.queues import make_due
-from bot.db.rows import HookState, Ingested, NewOutbox, OutboxState, SubscriptionState
+from bot.db.rows import (
+    RIGHTS_PAUSES,
+    HookState,
+    Ingested,
+    NewOutbox,
+    OutboxState,
+    Routed,
+    SubscriptionState,
+)
 from bot.db.tables import (
     fill_ins,
+    held_events,
     hooks,
     models,
     outbox,
@@ -22,6 +31,7 @@ from bot.db.tables import (
     pictures,
     subscriptions,
 )
+from bot.speckle.answers import PUBLIC
 
 # So that a picture of every card is not written for every card; well below retention's hour.
 PICTURE_RENEWED_AFTER = timedelta(minutes=30)
@@ -36,33 +46,104 @@ async def write_ingested(
 ) -> list[int]:
     """Write it in the transaction of `connection`; gives the ids of the new cards, in order."""
     for one in ingested:
-        await write_access(connection, one.hook_id, one.access, now)
-        await _tell_hook(connection, one, now)
-        await _name_models(database, connection, one)
-    cards = await _still_wanted(connection, [card for one in ingested for card in one.outbox])
+        if one.told:
+            await _tell_hook(connection, one, now)
+            await _name_models(database, connection, one)
+        if one.visibility is not None:
+            await _note_visibility(connection, one, now)
+    routed = [each for one in ingested for each in one.routed]
+    at = max((one.at for one in ingested), default=now)
+    return await write_routed(database, connection, inbox_id, routed, at, now)
+
+
+async def write_routed(
+    database: Database,
+    connection: AsyncConnection,
+    inbox_id: int,
+    routed: Sequence[Routed],
+    at: datetime,
+    now: datetime,
+    *,
+    replaying: bool = False,
+) -> list[int]:
+    """Write what an event of the time `at` leads to in subscriptions; ids of the new cards.
+
+    A subscription that still holds earlier events, or was paused for a right since this was
+    decided, holds this one too: else it would come before those. `replaying` says that this is
+    the one that it held first.
+    """
+    behind = await _behind(connection, routed, replaying=replaying)
+    held = {one.subscription_id: one.held_until for one in routed if one.held_until is not None}
+    held |= {card.subscription_id: now for card in _cards(routed) if card.subscription_id in behind}
+    await hold(database, connection, held, inbox_id, now)
+    there = await _still_there(connection, {card.subscription_id for card in _cards(routed)})
+    wanted = there.difference(behind)
+    cards = [card for card in _cards(routed) if card.subscription_id in wanted]
     ids: list[int] = []
     if cards:
         ids = await _insert_cards(database, connection, inbox_id, cards, now)
         shown = [(row_id, card.pictures) for row_id, card in zip(ids, cards, strict=True)]
         await write_pictures(database, connection, shown, now)
-        await _touch(connection, cards, max(one.at for one in ingested))
+        await _touch(connection, cards, at)
         guild_of = {card.channel_id: card.guild_id for card in cards}
         await make_due(database, connection, guild_of, now)
-        await _insert_fill_ins(connection, inbox_id, ingested, cards, now)
-    for one in ingested:
+        await _insert_fill_ins(connection, inbox_id, routed, wanted, now)
+    await _note_access(connection, routed, now)
+    for one in routed:
         if one.pause is not None:
             await _pause(connection, one, now)
     return ids
 
 
-async def _tell_hook(connection: AsyncConnection, one: Ingested, now: datetime) -> None:
-    other = hooks.alias()
-    taken = exists().where(
-        other.c.id != hooks.c.id,
-        other.c.guild_id == hooks.c.guild_id,
-        other.c.project_id == hooks.c.project_id,
-        other.c.server_url == one.server_url,
+def _cards(routed: Sequence[Routed]) -> list[NewOutbox]:
+    return [one.card for one in routed if one.card is not None]
+
+
+async def hold(
+    database: Database,
+    connection: AsyncConnection,
+    until: Mapping[int, datetime],
+    inbox_id: int,
+    now: datetime,
+    *,
+    attempts: int = 0,
+) -> None:
+    """Hold an event back for these subscriptions, until these times at least."""
+    there = await _still_there(connection, set(until))
+    rows = [
+        {
+            "subscription_id": subscription_id,
+            "inbox_id": inbox_id,
+            "held_at": now,
+            "attempts": attempts,
+            "next_try_at": until[subscription_id],
+        }
+        for subscription_id in sorted(there)
+    ]
+    if rows:
+        await connection.execute(database.insert(held_events).on_conflict_do_nothing(), rows)
+
+
+async def _behind(
+    connection: AsyncConnection, routed: Sequence[Routed], *, replaying: bool
+) -> set[int]:
+    """The subscriptions whose cards of now would come before what they are yet to be shown."""
+    ids = {card.subscription_id for card in _cards(routed)}
+    if not ids:
+        return set()
+    paused = select(subscriptions.c.id).where(
+        subscriptions.c.id.in_(ids), subscriptions.c.pause_reason.in_(RIGHTS_PAUSES)
     )
+    found = set(await connection.scalars(paused))
+    if not replaying:
+        holding = select(held_events.c.subscription_id).where(
+            held_events.c.subscription_id.in_(ids)
+        )
+        found |= set(await connection.scalars(holding.distinct()))
+    return found
+
+
+async def _tell_hook(connection: AsyncConnection, one: Ingested, now: datetime) -> None:
     waiting = hooks.c.state == HookState.WAITING
     await connection.execute(
         update(hooks)
@@ -70,11 +151,17 @@ async def _tell_hook(connection: AsyncConnection, one: Ingested, now: datetime) 
         .values(
             last_event_at=one.at,
             project_name=func.coalesce(one.project_name, hooks.c.project_name),
-            server_url=case((taken, hooks.c.server_url), else_=one.server_url),
             state=case((waiting, HookState.LIVE), else_=hooks.c.state),
             live_at=case((waiting, now), else_=hooks.c.live_at),
         )
     )
+
+
+async def _note_visibility(connection: AsyncConnection, one: Ingested, now: datetime) -> None:
+    values: dict[str, Any] = {"visibility": one.visibility}
+    if one.visibility in PUBLIC:
+        values["public_at"] = now
+    await connection.execute(update(hooks).where(hooks.c.id == one.hook_id).values(values))
 
 
 async def _name_models(database: Database, connection: AsyncConnection, one: Ingested) -> None:
@@ -95,20 +182,17 @@ async def _name_models(database: Database, connection: AsyncConnection, one: Ing
     await connection.execute(named, rows)
 
 
-async def _still_wanted(
-    connection: AsyncConnection, cards: Sequence[NewOutbox]
-) -> Sequence[NewOutbox]:
-    """The cards whose subscription has not been removed since they were rendered."""
-    if not cards:
-        return ()
+async def _still_there(connection: AsyncConnection, ids: Collection[int]) -> set[int]:
+    """Those subscriptions that have not been removed since they were read, kept until the end."""
+    if not ids:
+        return set()
     statement = (
         select(subscriptions.c.id)
-        .where(subscriptions.c.id.in_({card.subscription_id for card in cards}))
+        .where(subscriptions.c.id.in_(ids))
         .order_by(subscriptions.c.id)
         .with_for_update(read=True, key_share=True)
     )
-    there = set(await connection.scalars(statement))
-    return [card for card in cards if card.subscription_id in there]
+    return set(await connection.scalars(statement))
 
 
 async def _insert_cards(
@@ -136,22 +220,21 @@ async def _insert_cards(
 async def _insert_fill_ins(
     connection: AsyncConnection,
     inbox_id: int,
-    ingested: Sequence[Ingested],
-    cards: Sequence[NewOutbox],
+    routed: Sequence[Routed],
+    wanted: Collection[int],
     now: datetime,
 ) -> None:
-    there = {card.subscription_id for card in cards}
     rows = [
         {
             "inbox_id": inbox_id,
-            "hook_id": one.hook_id,
+            "subscription_id": one.subscription_id,
             "kind": kind,
             "created_at": now,
             "next_try_at": next_try_at,
         }
-        for one in ingested
-        for kind, next_try_at in one.fill_ins.items()
-        if any(card.subscription_id in there for card in one.outbox)
+        for one in routed
+        if one.card is not None and one.subscription_id in wanted
+        for kind, next_try_at in one.late.items()
     ]
     if rows:
         await connection.execute(insert(fill_ins), rows)
@@ -206,16 +289,27 @@ async def _touch(connection: AsyncConnection, cards: Sequence[NewOutbox], at: da
     await connection.execute(update(subscriptions).where(shown).values(last_event_at=at))
 
 
-async def _pause(connection: AsyncConnection, one: Ingested, now: datetime) -> None:
+async def _note_access(
+    connection: AsyncConnection, routed: Sequence[Routed], now: datetime
+) -> None:
+    seen = [one.subscription_id for one in routed if one.access_ok]
+    if seen:
+        good = subscriptions.c.id.in_(seen)
+        await connection.execute(update(subscriptions).where(good).values(access_ok_at=now))
+
+
+async def _pause(connection: AsyncConnection, one: Routed, now: datetime) -> None:
+    assert one.pause is not None, "called for those alone"  # noqa: S101
+    this = subscriptions.c.id == one.subscription_id
+    if one.pause.reason in RIGHTS_PAUSES:
+        await pause_rights(connection, this, one.pause, now)
+        return
     await connection.execute(
         update(subscriptions)
-        .where(
-            subscriptions.c.hook_id == one.hook_id,
-            subscriptions.c.state == SubscriptionState.ACTIVE,
-        )
+        .where(this, subscriptions.c.state == SubscriptionState.ACTIVE)
         .values(
             state=SubscriptionState.PAUSED,
-            pause_reason=one.pause,
+            pause_reason=one.pause.reason,
             pause_detail=None,
             updated_at=now,
         )

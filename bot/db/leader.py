@@ -8,7 +8,8 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db.engine import Database, sqlite_path
+from bot.db.engine import Database
+from bot.db.files import PRIVATE_FILE, beside, sqlite_path
 from bot.errors import StorageUnavailable
 
 LEADER_LOCK = 0x53504B42  # "SPKB"; advisory locks are numbers, one space a database
@@ -44,7 +45,7 @@ class Leader:
     def _lead_by_file(self) -> bool:
         if self._lock_file is None:
             path = sqlite_path(self._database.url)
-            self._lock_file = _locked(path.with_name(path.name + ".lock"))
+            self._lock_file = _locked(beside(path, ".lock"))
         return self._lock_file is not None
 
     async def _lead_by_session(self) -> bool:
@@ -68,7 +69,7 @@ class Leader:
 def _locked(path: Path) -> int | None:
     """A file descriptor that holds the file's lock until it is closed; None if another does."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
     except OSError as error:
         raise StorageUnavailable("the lock file beside the database cannot be written") from error
     try:

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable, Collection
 from datetime import datetime
 
-from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
@@ -33,9 +33,9 @@ class Notices:
             rows = (await connection.execute(statement)).mappings().all()
         return [Notice(**{**row, "reason": PauseReason(row["reason"])}) for row in rows]
 
-    async def settle(self, notice_id: int) -> None:
-        """A notice is told, or given up: it never comes again."""
-        statement = update(notices).where(notices.c.id == notice_id).values(next_try_at=None)
+    async def settle(self, *notice_ids: int) -> None:
+        """Notices are told, or given up: they never come again."""
+        statement = update(notices).where(notices.c.id.in_(notice_ids)).values(next_try_at=None)
         async with self._database.writing() as connection:
             await connection.execute(statement)
 
@@ -46,16 +46,10 @@ class Notices:
         async with self._database.writing() as connection:
             await connection.execute(update(notices).where(*pending).values(values))
 
-    async def cards_kept(self, channel_id: int, lost_by: Collection[int] | None = None) -> int:
-        """How many cards wait for a channel that Discord closed, and for nothing else.
-
-        With `lost_by`: how many wait for access to be back, of these subscriptions.
-        """
+    async def cards_kept(self, channel_id: int) -> int:
+        """How many cards wait for a channel that Discord closed, and for nothing else."""
         reason = subscriptions.c.pause_reason
-        if lost_by is None:
-            held = or_(reason.is_(None), reason.in_(DELIVERY_PAUSES))
-        else:
-            held = and_(reason == PauseReason.ACCESS_LOST, subscriptions.c.id.in_(lost_by))
+        held = or_(reason.is_(None), reason.in_(DELIVERY_PAUSES))
         statement = (
             select(func.count())
             .select_from(outbox.join(subscriptions))

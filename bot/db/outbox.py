@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.cards.card import Picture
@@ -19,6 +19,7 @@ from bot.db.rows import (
     BatchState,
     CardForm,
     ChannelQueue,
+    InboxSource,
     OutboxRow,
     OutboxState,
     PauseReason,
@@ -29,6 +30,7 @@ from bot.db.tables import (
     IS_WAITING,
     batches,
     channel_queues,
+    inbox,
     outbox,
     outbox_pictures,
     pictures,
@@ -98,25 +100,51 @@ class Outbox:
             rows = await read_rows(connection, outbox.c.id == outbox_id)
         return next(iter(rows), None)
 
+    async def waiting_for(self, channel_id: int) -> list[tuple[int, InboxSource]]:
+        """The subscriptions whose cards may go to a channel next, each with how their events came.
+
+        Cards of an open batch are not among them: their message may be in the channel already.
+        """
+        statement = (
+            select(outbox.c.subscription_id, inbox.c.source)
+            .select_from(outbox)
+            .join(subscriptions, subscriptions.c.id == outbox.c.subscription_id)
+            .join(inbox, inbox.c.id == outbox.c.inbox_id)
+            .where(
+                outbox.c.channel_id == channel_id,
+                IS_WAITING,
+                outbox.c.batch_id.is_(None),
+                subscriptions.c.state == SubscriptionState.ACTIVE,
+            )
+            .distinct()
+            .order_by(outbox.c.subscription_id)
+        )
+        async with self._database.reading() as connection:
+            rows = await connection.execute(statement)
+        return [(row[0], InboxSource(row[1])) for row in rows]
+
     async def open_batch(
         self,
         channel_id: int,
         max_cards: int,
         choose: Choose | None = None,
+        at: datetime | None = None,
         max_bytes: int | None = None,
     ) -> tuple[Batch, list[OutboxRow]] | None:
         """What goes to a channel next, in one message; None if nothing may go now.
 
         An open batch is given again, with its nonce and its rows, until it is settled: its message
         may have been sent. Else the oldest cards that may go make a new one, committed before it
-        is given; `choose(rows)` says how many of these travel together, at least 1. What is above
+        is given; `choose(rows)` says how many of these travel together, at least 1. `at` is the
+        time that a new one is given: Discord's, as its message is looked for by that. What is above
         `max_bytes` of pictures is not even read for it.
         """
         async with self._database.writing() as connection:
             await lock(connection, channel_id)
             opened = await self._opened(connection, channel_id)
             if opened is None:
-                opened = await self._new(connection, channel_id, max_cards, choose, max_bytes)
+                at = at or self._now()
+                opened = await self._new(connection, channel_id, max_cards, choose, at, max_bytes)
             if opened is None or not opened[1]:
                 opened = None
                 # What was the matter last time stays readable while nothing may go.
@@ -128,7 +156,10 @@ class Outbox:
         return opened
 
     async def settle_sent(self, batch_id: int, message_id: int, at: datetime) -> None:
-        """A batch's message is in the channel. Saying so twice changes nothing."""
+        """A batch's message is in the channel. Saying so twice changes nothing.
+
+        What was paused because Discord refused for a while goes on.
+        """
         await self._settle(
             batch_id, {"state": OutboxState.SENT, "message_id": message_id, "sent_at": at}
         )
@@ -178,6 +209,13 @@ class Outbox:
         async with self._database.writing() as connection:
             await connection.execute(statement.values(values))
 
+    async def hold(self, channel_id: int, at: datetime) -> None:
+        """A try failed, and not because of the channel: due again at `at`, as if never tried."""
+        values = {"due_at": at, "attempts": 0, "first_failed_at": None}
+        statement = update(channel_queues).where(channel_queues.c.channel_id == channel_id)
+        async with self._database.writing() as connection:
+            await connection.execute(statement.values(values))
+
     async def block(self, channel_id: int, reason: PauseReason, detail: str) -> list[int]:
         """Nothing can go to a channel: pause its subscriptions, keep their cards.
 
@@ -187,26 +225,32 @@ class Outbox:
         Those that a member paused stay as they are.
         """
         now = self._now()
-        showing = or_(
-            subscriptions.c.state == SubscriptionState.ACTIVE,
-            subscriptions.c.pause_reason == PauseReason.PROJECT_DELETED,
-        )
-        pause = (
-            update(subscriptions)
-            .where(subscriptions.c.channel_id == channel_id, showing)
-            .values(
-                state=SubscriptionState.PAUSED,
-                pause_reason=reason,
-                pause_detail=detail,
-                updated_at=now,
-            )
-            .returning(subscriptions.c.id)
-        )
         async with self._database.writing() as connection:
             # In this order, as an event's cards are written: else each could wait for the other.
-            paused = sorted(await connection.scalars(pause))
+            paused = await _pause(connection, channel_id, MAY_GO, reason, detail, now)
             await lock(connection, channel_id)
             await head_settled(connection, channel_id, now, error=detail)
+            await write_notices(connection, channel_id, paused, reason, detail, now)
+        return paused
+
+    async def silence(self, channel_id: int, detail: str, until: datetime) -> list[int]:
+        """Discord refuses a channel for a while: as `block`, but it is tried again at `until`.
+
+        The first message that gets through ends the pause.
+        """
+        now = self._now()
+        active = subscriptions.c.state == SubscriptionState.ACTIVE
+        reason = PauseReason.SILENCED
+        waits = {
+            "due_at": until,
+            "attempts": channel_queues.c.attempts + 1,
+            "first_failed_at": None,
+            "last_error": detail,
+        }
+        queue = update(channel_queues).where(channel_queues.c.channel_id == channel_id)
+        async with self._database.writing() as connection:
+            paused = await _pause(connection, channel_id, active, reason, detail, now)
+            await connection.execute(queue.values(waits))
             await write_notices(connection, channel_id, paused, reason, detail, now)
         return paused
 
@@ -237,6 +281,7 @@ class Outbox:
         channel_id: int,
         max_cards: int,
         choose: Choose | None,
+        at: datetime,
         max_bytes: int | None,
     ) -> tuple[Batch, list[OutboxRow]] | None:
         oldest = and_(outbox.c.channel_id == channel_id, IS_WAITING, MAY_GO)
@@ -248,7 +293,7 @@ class Outbox:
         made = insert(batches).values(
             channel_id=channel_id,
             nonce=secrets.token_hex(NONCE_BYTES),
-            created_at=self._now(),
+            created_at=at,
             state=BatchState.OPEN,
             cards=len(rows),
         )
@@ -268,10 +313,49 @@ class Outbox:
                 return
             await lock(connection, channel_id)
             closed = await _close(connection, batch_id, values)
+            if closed and values.get("state") is OutboxState.SENT:
+                await _end_silence(connection, channel_id, self._now())
             if closed:
                 await head_settled(
                     connection, channel_id, self._now(), settled=closed, suspects=suspects
                 )
+
+
+async def _pause(
+    connection: AsyncConnection,
+    channel_id: int,
+    those: ColumnElement[bool],
+    reason: PauseReason,
+    detail: str,
+    now: datetime,
+) -> list[int]:
+    """Pause those subscriptions of a channel; gives their ids."""
+    pause = (
+        update(subscriptions)
+        .where(subscriptions.c.channel_id == channel_id, those)
+        .values(
+            state=SubscriptionState.PAUSED,
+            pause_reason=reason,
+            pause_detail=detail,
+            updated_at=now,
+        )
+        .returning(subscriptions.c.id)
+    )
+    return sorted(await connection.scalars(pause))
+
+
+async def _end_silence(connection: AsyncConnection, channel_id: int, now: datetime) -> None:
+    silenced = and_(
+        subscriptions.c.channel_id == channel_id,
+        subscriptions.c.pause_reason == PauseReason.SILENCED,
+    )
+    going_on = {
+        "state": SubscriptionState.ACTIVE,
+        "pause_reason": None,
+        "pause_detail": None,
+        "updated_at": now,
+    }
+    await connection.execute(update(subscriptions).where(silenced).values(going_on))
 
 
 async def _dissolve(connection: AsyncConnection, channel_id: int) -> None:

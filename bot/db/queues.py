@@ -12,10 +12,10 @@ from bot.db.rows import DELIVERY_PAUSES, PauseReason, SubscriptionState
 from bot.db.tables import IS_WAITING, channel_queues, outbox, subscriptions
 
 # Cards written before a pause wait for its end. But where the project was deleted, the last one
-# says just that, and so goes out.
+# says just that, and so goes out; and where Discord refuses for a while, they are tried again.
 MAY_GO = or_(
     subscriptions.c.state == SubscriptionState.ACTIVE,
-    subscriptions.c.pause_reason == PauseReason.PROJECT_DELETED,
+    subscriptions.c.pause_reason.in_((PauseReason.PROJECT_DELETED, PauseReason.SILENCED)),
 )
 
 

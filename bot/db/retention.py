@@ -30,6 +30,7 @@ from bot.db.tables import (
     day_use,
     edits,
     fill_ins,
+    held_events,
     history_taken,
     hooks,
     inbox,
@@ -132,7 +133,15 @@ def _cards(keep: Keep, now: datetime) -> Iterator[Rule]:
 
 
 def _deliveries(keep: Keep, now: datetime) -> Iterator[Rule]:
+    yield Rule.of(
+        "held_events",
+        delete(held_events),
+        held_events.c.inbox_id,
+        held_events.c.held_at < now - keep.undeliverable,
+        order_by=held_events.c.inbox_id,
+    )
     finished = inbox.c.state.in_((InboxState.DONE, InboxState.FAILED))
+    unheld = ~exists().where(held_events.c.inbox_id == inbox.c.id)
     yield Rule.of(
         "bodies",
         # With its id, so that SQLite writes the row anew: one that shrinks in its place leaves the
@@ -142,6 +151,9 @@ def _deliveries(keep: Keep, now: datetime) -> Iterator[Rule]:
         finished,
         HAS_BODY,
         inbox.c.finished_at < now - keep.bodies,
+        unheld,
+        # One whose right to be shown is lost meanwhile is taken back, and rendered again later.
+        ~exists().where(outbox.c.inbox_id == inbox.c.id, outbox.c.state == OutboxState.WAITING),
         order_by=inbox.c.finished_at,
         size=func.length(inbox.c.body),
     )
@@ -152,6 +164,7 @@ def _deliveries(keep: Keep, now: datetime) -> Iterator[Rule]:
         finished,
         inbox.c.finished_at < now - keep.delivered,
         ~exists().where(outbox.c.inbox_id == inbox.c.id),
+        unheld,
         order_by=inbox.c.finished_at,
     )
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from bot.cards.card import Card, Picture
+from bot.model import Consent, PauseWhy
 from bot.speckle.answers import Scope, Tokens
 from bot.speckle.filters import Filters
 
@@ -43,17 +44,27 @@ class PauseReason(StrEnum):
     CHANNEL_GONE = "channel_gone"
     NO_PERMISSION = "no_permission"
     THREAD_CLOSED = "thread_closed"
+    SILENCED = "silenced"  # Discord refuses although every permission is there; ends by itself
     ACCESS_LOST = "access_lost"
+    ASK_AGAIN = "ask_again"  # something is wider than the answer that was given
 
 
 # Paused because Discord did not take the cards: they are kept, new ones too, until it is resumed.
 DELIVERY_PAUSES = frozenset(
-    {PauseReason.CHANNEL_GONE, PauseReason.NO_PERMISSION, PauseReason.THREAD_CLOSED}
+    {
+        PauseReason.CHANNEL_GONE,
+        PauseReason.NO_PERMISSION,
+        PauseReason.THREAD_CLOSED,
+        PauseReason.SILENCED,
+    }
 )
 
 
-# What happens during these pauses is kept as well, and shown once somebody resumes.
-KEEPING_PAUSES = DELIVERY_PAUSES | {PauseReason.ACCESS_LOST}
+# Paused because of who may see the project: the events are kept, not their cards. They are
+# rendered again for whoever answers for the channel next.
+RIGHTS_PAUSES = frozenset({PauseReason.ACCESS_LOST, PauseReason.ASK_AGAIN})
+# What happens during these pauses is kept, and shown once somebody resumes.
+KEEPING_PAUSES = DELIVERY_PAUSES | RIGHTS_PAUSES
 
 
 class InboxState(StrEnum):
@@ -65,11 +76,12 @@ class InboxState(StrEnum):
 
 
 class InboxSource(StrEnum):
-    """How an event came: by its webhook, or fetched later from Speckle's lists."""
+    """How an event came, which says whom it is for."""
 
-    WEBHOOK = "webhook"
-    HISTORY = "history"  # of the webhook: the very body that could not be delivered
-    ACTIVITY = "activity"  # of the project: a body made from what the list says
+    WEBHOOK = "webhook"  # of one guild's own hook
+    OPERATOR = "operator"  # by the operator's shared webhook, for the operator's own guilds
+    HISTORY = "history"  # of a webhook: the very body that could not be delivered
+    ACTIVITY = "activity"  # read with one account: a body made from what the list says
 
 
 class FillIn(StrEnum):
@@ -118,8 +130,11 @@ class Hook:
 
     `key` is the last part of the webhook's address; `secrets` are opened, the current one first,
     then the previous one while it is valid. Both are None or empty for a shared hook.
-    `account_id` is the linked account that asks for it, `webhook_id` the webhook at Speckle, if
-    the bot made that; `visibility` as the project had it when it was last seen.
+    `webhook_id` is the webhook at Speckle and `account_id` the account that made it, if the bot
+    did; by hand both are None. The account serves the webhook alone, no channel. `visibility` as
+    a question without a token last found it, `public_at` when that last could read the project.
+    `unopenable`: no key opens the current secret, so there are none and nothing can be verified;
+    a `webhook_id` that no key opens is "", and the webhook is found by its address.
     """
 
     id: int
@@ -139,15 +154,18 @@ class Hook:
     account_id: int | None = None
     webhook_id: str | None = field(default=None, repr=False)
     visibility: str | None = None
+    public_at: datetime | None = None
     caught_up_at: datetime | None = None
+    unopenable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """One channel that follows a hook's project, and which events it wants.
 
-    `account_id` is the linked account of whoever made it; without one, the project's owner put
-    the hook's address into the project by hand.
+    `account_id` is the linked account of the person who subscribed the channel, and reads for this
+    channel alone; `access_ok_at` is when it was last seen to have access. `consent` is the answer
+    to who will see the project here, None where nobody was asked.
     """
 
     id: int
@@ -164,13 +182,16 @@ class Subscription:
     last_event_at: datetime | None
     account_id: int | None = None
     access_ok_at: datetime | None = None
+    consent: Consent | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """One person's account on one Speckle server, linked to their Discord account.
 
-    `refused_at` is since when the server no longer takes the token.
+    `refused_at` is since when the server no longer takes the token. `unconfirmed_at` is since when
+    its person is to say that it may be used: the database was restored from a copy.
+    `unopenable`: no key opens what is sealed, so there is no name and the token is "".
     """
 
     id: int
@@ -182,6 +203,8 @@ class Account:
     scopes: frozenset[Scope]
     linked_at: datetime
     refused_at: datetime | None
+    unconfirmed_at: datetime | None = None
+    unopenable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +333,7 @@ class NewInbox:
     digest: str
     body: bytes = field(repr=False)
     received_at: datetime
+    source: InboxSource = InboxSource.WEBHOOK
     quota: DayQuota | None = None
 
 
@@ -346,6 +370,7 @@ class InboxRow:
     source: InboxSource = InboxSource.WEBHOOK
     happened_at: datetime | None = None
     event_key: str | None = None
+    subscription_id: int | None = None
 
     @property
     def event_at(self) -> datetime:
@@ -389,39 +414,58 @@ class NewOutbox:
 
 
 @dataclass(frozen=True, slots=True)
-class AccessSeen:
-    """What was seen of the linked accounts that subscriptions of one hook hang on.
+class Paused:
+    """Why a subscription stops here; what it depends on is told, if anything needs to be."""
 
-    `good` are accounts that have access; `lost` maps the ids of others to who lost it and why, as
-    half a sentence for people.
+    reason: PauseReason
+    why: PauseWhy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """What one event leads to in one subscription.
+
+    A `card` to send, or the event is held until `held_until` at least, or neither. `late` is what
+    the card still lacks, and when it is first asked for again. `pause` comes after the card.
+    `access_ok`: its account has just been seen to have access.
     """
 
-    good: Sequence[int] = ()
-    lost: Mapping[int, str] = field(default_factory=dict)
-    visibility: str | None = None
+    subscription_id: int
+    card: NewOutbox | None = None
+    late: Mapping[FillIn, datetime] = field(default_factory=dict)
+    held_until: datetime | None = None
+    pause: Paused | None = None
+    access_ok: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What one event changes for one hook: its cards, and what the event says of the hook itself.
+    """What one event changes for one hook.
 
-    The hook turns live if it waited, takes the project's name and server, remembers `at` and the
-    models' names by their ids, because some events name a model by id only, and forgets others;
-    with `pause`, each active subscription of the hook is paused after these cards. `fill_ins` is
-    what these cards still lack, and when it is first asked for again. Who lost access is paused
-    too; the card is kept.
+    Where the hook's own webhook brought it (`told`), the hook turns live if it waited, takes the
+    project's name, and remembers `at` and the models' names by their ids, because some events name
+    a model by id only, and forgets others. What an account was told changes nothing of the hook.
+    `public_at` and `visibility` are what a question without a token found.
     """
 
     hook_id: int
-    project_name: str | None
-    server_url: str
     at: datetime
-    outbox: Sequence[NewOutbox] = ()
-    pause: PauseReason | None = None
+    told: bool
+    project_name: str | None = None
     model_names: Mapping[str, str] = field(default_factory=dict)
     forgotten_models: Sequence[str] = ()
-    fill_ins: Mapping[FillIn, datetime] = field(default_factory=dict)
-    access: AccessSeen = AccessSeen()
+    routed: Sequence[Routed] = ()
+    visibility: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldEvent:
+    """An event that a subscription is yet to be shown."""
+
+    subscription_id: int
+    inbox_id: int
+    attempts: int
+    guild_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,11 +502,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class FillInJob:
-    """Something that an event's cards of one hook still lack, to be asked for again."""
+    """Something that an event's card of one subscription still lacks, to be asked for again."""
 
     id: int
     inbox_id: int
-    hook_id: int
+    subscription_id: int
     kind: FillIn
     created_at: datetime
     attempts: int

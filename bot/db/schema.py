@@ -13,17 +13,17 @@ from bot.db.engine import (
     SQLITE,
     Database,
     begin_immediate,
-    make_folder,
     parse_url,
     set_up_sqlite,
     use_wal,
 )
 from bot.db.failures import unavailable_told
+from bot.db.files import make_place
 from bot.errors import SchemaTooNew
 
 # Every revision in migrations/versions, oldest first. Listed here so that a start with today's
 # tables need not load Alembic; a test compares.
-REVISIONS = ("0001", "0002", "0003", "0004", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 WANTED = REVISIONS[-1]
 MIGRATIONS = Path(__file__).with_name("migrations")
 MIGRATION_LOCK = 0x53504B4D  # "SPKM", see leader.py
@@ -62,7 +62,7 @@ async def migrate(database_url: str) -> None:
 
 def _migrate(url: URL) -> None:
     if url.drivername == SQLITE:
-        make_folder(url)
+        make_place(url)
     with _one_migrator(url) as connection:
         if needs_migration(_version(connection)):
             _upgrade(connection)
@@ -77,6 +77,10 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        if broken:
+            raise RuntimeError(f"a migration left {len(broken)} rows that refer to nothing")
 
 
 @contextmanager
@@ -104,9 +108,20 @@ def _sqlite_engine(url: URL) -> Engine:
     )
     event.listen(engine, "connect", _lay_out)
     event.listen(engine, "connect", set_up_sqlite)
+    event.listen(engine, "connect", _without_foreign_keys)
     event.listen(engine, "connect", use_wal)
     event.listen(engine, "begin", begin_immediate)
     return engine
+
+
+def _without_foreign_keys(connection: DBAPIConnection, _record: object) -> None:
+    """Let a migration copy a table: dropping the old one would else take along what refers to it.
+
+    SQLite takes this only outside a transaction. `_upgrade` looks at all of them at its end.
+    """
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys=OFF")
+    cursor.close()
 
 
 def _lay_out(connection: DBAPIConnection, _record: object) -> None:

@@ -1,6 +1,6 @@
 """Subscriptions: which channel follows which hook, and what it wants to see."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +8,7 @@ from sqlalchemy import and_, delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
+from bot.db.held import make_held_due
 from bot.db.queues import HELD_BY_CHANNEL, make_due
 from bot.db.removals import write_removals
 from bot.db.rows import (
@@ -19,6 +20,7 @@ from bot.db.rows import (
 )
 from bot.db.tables import hooks, subscriptions
 from bot.errors import StorageError
+from bot.model import Consent
 from bot.speckle.filters import Filters
 
 Row = Mapping[Any, Any]
@@ -60,10 +62,12 @@ class Subscriptions:
         filters: Filters,
         by: int,
         account_id: int | None = None,
+        consent: Consent | None = None,
     ) -> tuple[Subscription | None, Subscription]:
         """Subscribe a channel, or change the filters of its subscription: (before, after).
 
-        `account_id`: the account of `by`, which has just been seen to have access.
+        `account_id`: the account of `by`, which has just been seen to have access. `consent`: what
+        `by` has just answered; one that was given before stays without it.
         Errors: StorageError if the hook has been removed meanwhile.
         """
         now = self._now()
@@ -75,6 +79,8 @@ class Subscriptions:
         }
         if account_id is not None:
             wanted |= {"account_id": account_id, "access_ok_at": now}
+        if consent is not None:
+            wanted["consent"] = consent.to_json()
         async with self._database.writing() as connection:
             guild_id = await _lock_hook(connection, hook_id)
             if guild_id is None:
@@ -124,17 +130,42 @@ class Subscriptions:
             change = update(subscriptions).where(changing).values(state=state, **values)
             await connection.execute(change)
             if state is SubscriptionState.ACTIVE:
+                await make_held_due(connection, changing, self._now())
                 guild_of = {before.channel_id: before.guild_id}
                 await make_due(self._database, connection, guild_of, self._now(), at_once=True)
             return await _first(connection, select(subscriptions).where(this))
 
-    async def set_account(self, subscription_id: int, account_id: int) -> None:
-        """Hang a subscription on an account that has just been seen to have access."""
+    async def answered(
+        self,
+        subscription_id: int,
+        consent: Consent,
+        *,
+        account_id: int | None = None,
+        hook_id: int | None = None,
+    ) -> None:
+        """Keep an answer with a subscription, in place of an earlier one.
+
+        With `account_id`, the account of who answered, which has just been seen to have access,
+        reads for the subscription from now on; else the one that did goes on. With `hook_id` the
+        subscription follows the project through that hook of its guild from now on.
+        """
         now = self._now()
-        values = {"account_id": account_id, "access_ok_at": now, "updated_at": now}
+        values: dict[str, Any] = {"consent": consent.to_json(), "updated_at": now}
+        if account_id is not None:
+            values |= {"account_id": account_id, "access_ok_at": now}
+        if hook_id is not None:
+            values["hook_id"] = hook_id
         this = subscriptions.c.id == subscription_id
         async with self._database.writing() as connection:
             await connection.execute(update(subscriptions).where(this).values(values))
+
+    async def saw_access(self, subscription_ids: Collection[int]) -> None:
+        """Note that the accounts of these subscriptions have just been seen to have access."""
+        these = subscriptions.c.id.in_(subscription_ids)
+        async with self._database.writing() as connection:
+            await connection.execute(
+                update(subscriptions).where(these).values(access_ok_at=self._now())
+            )
 
     async def delete(self, subscription_id: int) -> Deleted | None:
         """Remove a subscription with its cards, and its hook with the last one.
@@ -202,4 +233,5 @@ def _subscription(row: Row) -> Subscription:
         last_event_at=row["last_event_at"],
         account_id=row["account_id"],
         access_ok_at=row["access_ok_at"],
+        consent=None if row["consent"] is None else Consent.from_json(row["consent"]),
     )

@@ -114,6 +114,14 @@ def _ref(
     return Column(name, BigInteger(), foreign_key, nullable=nullable, index=index)
 
 
+def _key_ref(name: str, target: str, *, index: bool = False) -> Column[int]:
+    """A part of the primary key that refers to another table."""
+    foreign_key = ForeignKey(target, ondelete="CASCADE")
+    return Column(
+        name, BigInteger(), foreign_key, primary_key=True, autoincrement=False, index=index
+    )
+
+
 guilds = Table(
     "guilds",
     metadata,
@@ -134,6 +142,7 @@ accounts = Table(
     _json("scopes"),
     _time("linked_at"),
     _time("refused_at", nullable=True),  # since when the server no longer takes the token
+    _time("unconfirmed_at", nullable=True),  # since when its person is to say that it may be used
     UniqueConstraint("discord_user_id", "server_url"),
     sqlite_autoincrement=True,
 )
@@ -154,7 +163,7 @@ hooks = Table(
     "hooks",
     metadata,
     _id(),
-    _ref("guild_id", "guilds.guild_id", index=False),  # the unique key below starts with it
+    _ref("guild_id", "guilds.guild_id", index=False),  # an index below starts with it
     _text("server_url"),
     _text("project_id"),
     _text("project_name", nullable=True),
@@ -169,11 +178,13 @@ hooks = Table(
     _time("created_at"),
     _time("live_at", nullable=True),
     _time("last_event_at", nullable=True),
-    _ref("account_id", "accounts.id", None, nullable=True),
+    _ref("account_id", "accounts.id", None, nullable=True),  # that made its webhook
     _text("webhook_sealed", nullable=True),  # the webhook's id at Speckle, of one the bot made
     _text("visibility", nullable=True),
+    _time("public_at", nullable=True),  # when it was last readable without a token
     _time("caught_up_at", nullable=True),
-    UniqueConstraint("guild_id", "server_url", "project_id"),
+    # Not unique: whoever sets a project up by hand gets a webhook address of their own.
+    Index(None, "guild_id", "server_url", "project_id"),
     Index(None, "project_id"),
     sqlite_autoincrement=True,
 )
@@ -224,6 +235,7 @@ subscriptions = Table(
     _time("last_event_at", nullable=True),
     _ref("account_id", "accounts.id", None, nullable=True),
     _time("access_ok_at", nullable=True),  # when that account was last seen to have access
+    Column("consent", JSON(none_as_null=True), nullable=True),
     UniqueConstraint("hook_id", "channel_id"),
     sqlite_autoincrement=True,
 )
@@ -247,6 +259,7 @@ inbox = Table(
     Column("source", CleanText(), nullable=False, server_default="webhook"),
     _time("happened_at", nullable=True),  # the event's own time, of one that was fetched later
     _text("event_key", nullable=True),
+    _ref("subscription_id", "subscriptions.id", nullable=True),  # the only one that it is for
     # Last, as SQLite reads through a long value to get at what stands behind it.
     Column("body", LargeBinary(), nullable=True),
     sqlite_autoincrement=True,
@@ -288,13 +301,25 @@ fill_ins = Table(
     metadata,
     _id(),
     _ref("inbox_id", "inbox.id", index=False),  # the unique key below starts with it
-    _ref("hook_id", "hooks.id"),
+    _ref("subscription_id", "subscriptions.id"),
     _text("kind"),
     _time("created_at"),
     _count("attempts"),
     Column("next_try_at", UtcDateTime(), nullable=False, index=True),
-    UniqueConstraint("inbox_id", "hook_id", "kind"),
+    UniqueConstraint("inbox_id", "subscription_id", "kind"),
     sqlite_autoincrement=True,
+)
+
+# Events that a subscription is yet to be shown, because nobody could be asked whether it may, or
+# because it is paused for that. In this order: new events of it queue up behind them.
+held_events = Table(
+    "held_events",
+    metadata,
+    _key_ref("subscription_id", "subscriptions.id"),
+    _key_ref("inbox_id", "inbox.id", index=True),
+    _time("held_at"),
+    _count("attempts"),
+    Column("next_try_at", UtcDateTime(), nullable=False, index=True),
 )
 
 batches = Table(

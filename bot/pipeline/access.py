@@ -1,20 +1,22 @@
-"""Whether the linked accounts that subscriptions hang on may still see the project.
+"""Finds out what the one rule has to know, and asks it: who may see what, at this moment.
 
-No pauses, and says who lost access and why; could not ask lets cards go out for an hour after the
-last yes, and then makes the event wait.
+Speckle is asked at most every ten minutes for each account and project. A server that does not
+answer makes events wait an hour after its last yes, as the rule says.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Protocol
 
 import structlog
 
-from bot.db.rows import AccessSeen, Hook, HookKind, Subscription, SubscriptionState
+from bot.db.rows import Hook, InboxSource, Subscription
 from bot.errors import (
+    AccountUnopenable,
     SpeckleError,
     SpeckleForbidden,
     SpeckleNotFound,
@@ -22,7 +24,19 @@ from bot.errors import (
     SpeckleTokenRefused,
     SpeckleUnavailable,
 )
+from bot.model import Audience, PauseWhy
 from bot.pipeline.answers import Answers
+from bot.rights.decide import (
+    NO_WORD,
+    Decision,
+    Pause,
+    Person,
+    Seen,
+    Sight,
+    Word,
+    decide,
+    depends_on_openness,
+)
 from bot.services.accounts import AccountService
 from bot.speckle.answers import Login, ProjectRights
 from bot.speckle.gateway import SpeckleGateway
@@ -31,85 +45,172 @@ from bot.storage import Storage
 log = structlog.get_logger()
 
 ASK_AGAIN_AFTER = timedelta(minutes=10)
-A_YES_COUNTS = timedelta(hours=1)
-ANSWER_WITHIN_S = 4.0  # renewing a token included; below the deadline of enrichment, beside it
+ANSWER_WITHIN_S = 4.0  # renewing a token included; below the deadline of enrichment
 # An answer that comes later is good for the next event, or for this one when it is tried again.
 LATE_WITHIN_S = 10.0
 LATE_FOR_S = 400.0
 MOST_LATE = 1000
+MOST_KNOWN = 10_000
 # A server that did not answer is not asked for so long: each event would wait for it.
 SILENT_FOR_S = 15.0
 WAIT_S = (15.0, 60.0, 300.0)  # an event that waits is tried again after so long, then every 5 min
 
-NO = (SpeckleForbidden, SpeckleNotFound, SpeckleTokenRefused, SpeckleScopeMissing)
+NOT_OPEN = "private"  # how a project counts that a question without a token could not read
+
+Answer = ProjectRights | SpeckleError
+
+
+class Watch(Protocol):
+    """What Discord knows of who sees a channel; asked for cheaply, from what the bot has heard."""
+
+    async def audience(self, guild_id: int, channel_id: int) -> Audience | None:
+        """Who can see a channel: nobody where it is gone, None if that cannot be found out now."""
+
+    async def person(self, guild_id: int, channel_id: int, user_id: int) -> Person:
+        """Whether somebody is in the guild and sees the channel."""
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """What came of asking: what is to be written, and why the event has to wait, if it has to.
+class Verdicts:
+    """What the rule says, by subscription, and what was learned on the way.
 
-    `silence` is why a server could not be asked, whether or not the event waits for it.
+    `seen` are subscriptions whose account has just been told yes; `visibility` is what a question
+    without a token found, None where none was asked; `silence` is why a server did not answer.
     """
 
-    seen: AccessSeen = field(default_factory=AccessSeen)
+    decisions: Mapping[int, Decision] = field(default_factory=dict)
+    seen: frozenset[int] = frozenset()
+    visibility: str | None = None
     silence: str | None = None
-    waits: bool = False
 
 
 class AccessCheck:
-    """Asks at most every ten minutes, once for all subscriptions of one account and project."""
+    """Asks once for all subscriptions of one account and project."""
 
     def __init__(
         self,
         storage: Storage,
         gateway: SpeckleGateway,
         accounts: AccountService,
+        watch: Watch,
         now: Callable[[], datetime],
     ) -> None:
         self._storage = storage
         self._gateway = gateway
         self._accounts = accounts
+        self._watch = watch
         self._now = now
-        self._late = Answers[ProjectRights | SpeckleError](most=MOST_LATE, keep_s=LATE_FOR_S)
+        self._late = Answers[Answer](most=MOST_LATE, keep_s=LATE_FOR_S)
         self._silent: dict[str, tuple[float, str]] = {}  # until time.monotonic(), and why
+        self._people: dict[int, int] = {}  # Discord ids by account
 
-    async def of(self, hook: Hook, subscriptions: Sequence[Subscription]) -> Access:
-        """What the accounts of these subscriptions of the hook may see now.
+    async def decide(
+        self, hook: Hook, subscriptions: Sequence[Subscription], source: InboxSource
+    ) -> Mapping[int, Decision]:
+        """What the rule says of a hook's subscriptions, by their ids; what is learned is kept."""
+        found = await self.look(hook, subscriptions, source)
+        if found.seen:
+            await self._storage.subscriptions.saw_access(found.seen)
+        if found.visibility is not None:
+            await self._storage.hooks.saw_visibility(hook.id, found.visibility)
+        return found.decisions
 
-        The operator's shared hook needs no account, so it hangs on none.
-        """
-        if hook.kind is not HookKind.OWN:
-            return Access()
-        by_account: dict[int, list[Subscription]] = {}
-        for subscription in subscriptions:
-            if subscription.account_id is not None and self._is_to_be_asked(subscription):
-                by_account.setdefault(subscription.account_id, []).append(subscription)
-        if not by_account:
-            return Access()
-        answers = await asyncio.gather(*(self._ask(hook, one) for one in by_account))
-        return await self._weigh(hook, dict(zip(by_account, answers, strict=True)), by_account)
+    async def look(
+        self,
+        hook: Hook,
+        subscriptions: Sequence[Subscription],
+        source: InboxSource,
+        *,
+        afresh: bool = False,
+    ) -> Verdicts:
+        """The same, for who writes down what is learned; `afresh` believes no last yes."""
+        if not subscriptions:
+            return Verdicts()
+        answers, (everyone, visibility), people, audiences = await asyncio.gather(
+            self._answers(hook, subscriptions, afresh=afresh),
+            self._everyone(hook, subscriptions, afresh=afresh),
+            self._persons(hook, subscriptions),
+            self._audiences(hook, subscriptions),
+        )
+        words = {account_id: _word(answer, None) for account_id, answer in answers.items()}
+        operator = self._accounts.serves_as_operator(hook)
+        now = self._now()
+        decisions: dict[int, Decision] = {}
+        for one in subscriptions:
+            word = words.get(one.account_id or 0, NO_WORD)
+            decisions[one.id] = decide(
+                one,
+                hook,
+                source,
+                Seen(_fresh(one, word, afresh, now), everyone, operator),
+                people.get(one.id, Person.UNKNOWN),
+                audiences.get(one.channel_id),
+                now,
+            )
+        asked = {account_id for account_id, word in words.items() if word.sight is Sight.YES}
+        seen = frozenset(one.id for one in subscriptions if one.account_id in asked)
+        _log_pauses(hook, decisions)
+        silences = (SpeckleUnavailable, AccountUnopenable)
+        silent = (one.reason for one in answers.values() if isinstance(one, silences))
+        return Verdicts(decisions, seen, visibility, next(silent, None))
 
-    def _is_to_be_asked(self, subscription: Subscription) -> bool:
-        if subscription.state is not SubscriptionState.ACTIVE:
-            return False
-        return not self._is_fresh(subscription, ASK_AGAIN_AFTER)
+    # ── Speckle ───────────────────────────────────────────────────────────────────────────────
 
-    def _is_fresh(self, subscription: Subscription, how_long: timedelta) -> bool:
-        yes = subscription.access_ok_at
-        return yes is not None and self._now() - yes < how_long
+    async def _answers(
+        self, hook: Hook, subscriptions: Sequence[Subscription], *, afresh: bool
+    ) -> Mapping[int, Answer]:
+        """What the server says to each account that has to be asked now, by its id."""
+        now = self._now()
+        ids = {
+            one.account_id
+            for one in subscriptions
+            if one.account_id is not None and (afresh or not _is_fresh(one.access_ok_at, now))
+        }
+        asked = sorted(ids)
+        answers = await asyncio.gather(*(self._ask_account(hook, one) for one in asked))
+        return dict(zip(asked, answers, strict=True))
 
-    async def _ask(self, hook: Hook, account_id: int) -> ProjectRights | SpeckleError:
+    async def _ask_account(self, hook: Hook, account_id: int) -> Answer:
+        async def ask() -> Answer:
+            return await self._accounts.as_account(
+                account_id, partial(self._answer, hook.project_id)
+            )
+
+        return await self._in_time(hook.server_url, ask)
+
+    async def _everyone(
+        self, hook: Hook, subscriptions: Sequence[Subscription], *, afresh: bool
+    ) -> tuple[Word, str | None]:
+        """What the server says to who has no token, where a subscription depends on that."""
+        if not any(depends_on_openness(one, hook) for one in subscriptions):
+            return NO_WORD, None
+        now = self._now()
+        if not afresh and _is_fresh(hook.public_at, now):
+            return Word(Sight.YES, hook.public_at), None
+        answer = await self._in_time(
+            hook.server_url,
+            lambda: self._answer(hook.project_id, Login(hook.server_url)),
+        )
+        word = _word(answer, hook.public_at)
+        match word.sight:
+            case Sight.SILENT:
+                return word, None
+            case Sight.NO:
+                return word, NOT_OPEN
+            case Sight.YES:
+                open_as = answer.visibility if isinstance(answer, ProjectRights) else None
+                return Word(Sight.YES, now), open_as
+
+    async def _in_time(self, server_url: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                return await self._accounts.as_account(
-                    account_id, partial(self._answer, hook.project_id)
-                )
+                return await ask()
         except TimeoutError:
-            error: SpeckleError = SpeckleUnavailable(hook.server_url, "no answer in time")
+            error: SpeckleError = SpeckleUnavailable(server_url, "no answer in time")
         except SpeckleError as told:
             error = told
-        if isinstance(error, SpeckleUnavailable) and self._silence(hook.server_url) is None:
-            self._silent[hook.server_url] = (time.monotonic() + SILENT_FOR_S, error.reason)
+        if isinstance(error, SpeckleUnavailable) and self._silence(server_url) is None:
+            self._silent[server_url] = (time.monotonic() + SILENT_FOR_S, error.reason)
         return error
 
     def _silence(self, server_url: str) -> str | None:
@@ -117,7 +218,7 @@ class AccessCheck:
         until, reason = self._silent.get(server_url, (0.0, ""))
         return reason if time.monotonic() < until else None
 
-    async def _answer(self, project_id: str, login: Login) -> ProjectRights | SpeckleError:
+    async def _answer(self, project_id: str, login: Login) -> Answer:
         """What the server says, or has said since nobody waited for it any more; used once."""
         key = (login, project_id)
         silence = self._silence(login.server_url)
@@ -127,52 +228,91 @@ class AccessCheck:
         self._late.forget(key)
         return answer
 
-    async def _project(self, project_id: str, login: Login) -> ProjectRights | SpeckleError:
+    async def _project(self, project_id: str, login: Login) -> Answer:
         try:
             return await self._gateway.project(login, project_id, within_s=LATE_WITHIN_S)
         except (SpeckleForbidden, SpeckleNotFound, SpeckleScopeMissing) as no:
             return no  # an answer like another, which may come late, too
 
-    async def _weigh(
-        self,
-        hook: Hook,
-        answers: Mapping[int, ProjectRights | SpeckleError],
-        by_account: Mapping[int, Sequence[Subscription]],
-    ) -> Access:
-        good: list[int] = []
-        lost: dict[int, str] = {}
-        visibility: str | None = None
-        silence: str | None = None
-        waits = False
-        for account_id, answer in answers.items():
-            theirs = by_account[account_id]
-            if isinstance(answer, ProjectRights):
-                good.append(account_id)
-                visibility = answer.visibility
-            elif isinstance(answer, NO):
-                lost[account_id] = await self._why(account_id, theirs[0], answer)
-                log.warning("access.lost", hook_id=hook.id, reason=answer.reason)
-            else:
-                silence = answer.reason
-                waits |= not all(self._is_fresh(one, A_YES_COUNTS) for one in theirs)
-        return Access(AccessSeen(good, lost, visibility), silence, waits)
+    # ── Discord ───────────────────────────────────────────────────────────────────────────────
 
-    async def _why(self, account_id: int, subscription: Subscription, error: SpeckleError) -> str:
-        """Who lost access, and how, as half a sentence for people."""
+    async def _persons(
+        self, hook: Hook, subscriptions: Sequence[Subscription]
+    ) -> Mapping[int, Person]:
+        """Whether each account's person is still there, by subscription."""
+        found: dict[int, Person] = {}
+        for one in subscriptions:
+            if one.account_id is None:
+                continue
+            user_id = await self._person_of(one.account_id)
+            found[one.id] = (
+                Person.LEFT
+                if user_id is None
+                else await self._watch.person(hook.guild_id, one.channel_id, user_id)
+            )
+        return found
+
+    async def _person_of(self, account_id: int) -> int | None:
+        known = self._people.get(account_id)
+        if known is not None:
+            return known
         account = await self._storage.accounts.get(account_id)
-        person = subscription.created_by if account is None else account.discord_user_id
-        who = f"<@{person}>"
-        match error:
-            case SpeckleTokenRefused():
-                return f"Speckle no longer takes the sign-in of {who}"
-            case SpeckleScopeMissing(scope=scope):
-                return f"the Speckle token of {who} lacks the scope `{scope}`"
-            case SpeckleNotFound():
-                return f"the project is not there any more, as far as {who}'s account may know"
-            case _:
-                return f"{who}'s Speckle account may not see the project any more"
+        if account is None:
+            return None
+        if len(self._people) >= MOST_KNOWN:
+            self._people.clear()
+        self._people[account_id] = account.discord_user_id
+        return account.discord_user_id
+
+    async def _audiences(
+        self, hook: Hook, subscriptions: Iterable[Subscription]
+    ) -> Mapping[int, Audience | None]:
+        channels = {one.channel_id for one in subscriptions if one.consent is not None}
+        return {one: await self._watch.audience(hook.guild_id, one) for one in channels}
 
 
 def wait_s(attempts: int) -> float:
     """Seconds until an event that waits is tried again."""
     return WAIT_S[min(attempts, len(WAIT_S) - 1)]
+
+
+def _is_fresh(yes_at: datetime | None, now: datetime) -> bool:
+    return yes_at is not None and now - yes_at < ASK_AGAIN_AFTER
+
+
+def _fresh(subscription: Subscription, word: Word, afresh: bool, now: datetime) -> Word:
+    """The word of the subscription's account: of now, else the last yes, which holds a while."""
+    yes_at = subscription.access_ok_at
+    if word.sight is not Sight.SILENT:
+        return word
+    if not afresh and _is_fresh(yes_at, now):
+        return Word(Sight.YES, yes_at)
+    return Word(Sight.SILENT, yes_at)
+
+
+def _word(answer: Answer, yes_at: datetime | None) -> Word:
+    match answer:
+        case ProjectRights():
+            return Word(Sight.YES, yes_at)
+        case SpeckleTokenRefused():
+            return Word(Sight.NO, yes_at, PauseWhy.TOKEN_REFUSED)
+        case SpeckleScopeMissing():
+            return Word(Sight.NO, yes_at, PauseWhy.SCOPE_MISSING)
+        case SpeckleForbidden():
+            return Word(Sight.NO, yes_at, PauseWhy.FORBIDDEN)
+        case SpeckleNotFound():
+            return Word(Sight.NO, yes_at, PauseWhy.NOT_FOUND)
+        case _:
+            return Word(Sight.SILENT, yes_at)
+
+
+def _log_pauses(hook: Hook, decisions: Mapping[int, Decision]) -> None:
+    for subscription_id, decision in decisions.items():
+        if isinstance(decision, Pause):
+            log.warning(
+                "access.paused",
+                hook_id=hook.id,
+                subscription_id=subscription_id,
+                reason=decision.reason.value,
+                why=decision.why.value,
+            )

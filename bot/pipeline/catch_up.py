@@ -14,7 +14,6 @@ import structlog
 
 from bot.db.rows import DayQuota, Hook
 from bot.errors import (
-    SealError,
     SpeckleError,
     SpeckleForbidden,
     SpeckleNotFound,
@@ -141,29 +140,22 @@ class CatchUp:
         by_server: defaultdict[str, list[int]] = defaultdict(list)
         lanes: set[str] = set()
         for hook_id in ids:
-            hook = await self._hook(hook_id)
+            hook = await self._storage.hooks.get(hook_id)
             if hook is not None and (lane := lane_of(hook)) not in lanes and self._concerns(hook):
                 lanes.add(lane)
                 by_server[hook.server_url].append(hook_id)
         left = await asyncio.gather(*(self._server(ids) for ids in by_server.values()))
         return [hook_id for some in left for hook_id in some]
 
-    async def _hook(self, hook_id: int) -> Hook | None:
-        try:
-            return await self._storage.hooks.get(hook_id)
-        except SealError:
-            log.error("catch_up.hook_unopenable", hook_id=hook_id)
-            return None
-
     def _concerns(self, hook: Hook) -> bool:
-        made = hook.account_id is not None and hook.webhook_id is not None
+        made = hook.account_id is not None and bool(hook.webhook_id)
         return made or (missed_since(hook) is not None and self._may_ask(hook))
 
     async def _server(self, hook_ids: Sequence[int]) -> Sequence[int]:
         """One server's hooks, one after the other; those where something is left."""
         left: list[int] = []
         for position, hook_id in enumerate(hook_ids):
-            hook = await self._hook(hook_id)
+            hook = await self._storage.hooks.get(hook_id)
             if hook is None:
                 continue
             try:
@@ -190,7 +182,7 @@ class CatchUp:
         if quota is not None and not await self._storage.quotas.has_room_now(quota, hook.id):
             log.info("catch_up.no_room_today", hook_id=hook.id)
             return True
-        if hook.account_id is not None and hook.webhook_id is not None:
+        if hook.account_id is not None and hook.webhook_id:
             try:
                 return await self._history.take(hook, hook.account_id, hook.webhook_id)
             except (SpeckleForbidden, SpeckleScopeMissing, SpeckleNotFound) as error:

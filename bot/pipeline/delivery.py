@@ -12,10 +12,12 @@ import structlog
 
 from bot.cards.card import Card
 from bot.db.rows import Batch, CardForm, ChannelQueue, OutboxRow, PauseReason
-from bot.discord_out import BotClosed, ChannelClosed, Fault, Later, Outcome, Refused, Sent
+from bot.discord_outcomes import BotClosed, ChannelClosed, Fault, Later, Outcome, Refused, Sent
 from bot.discord_pace import Pace
 from bot.pipeline.batching import MAX_EMBEDS, MAX_FILES_BYTES, card_of, together
 from bot.pipeline.lanes import LaneRunner
+from bot.pipeline.standstill import Standstill, Steps
+from bot.services.places import Lacking, NothingLacking, silence_text
 from bot.storage import Storage
 from bot.turns import Door
 
@@ -24,7 +26,8 @@ log = structlog.get_logger()
 RETRY_S = (1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)  # then hourly
 JITTER = 0.2
 GIVE_UP_AFTER = timedelta(hours=48)
-CLOSED_S = (60.0, 300.0, 900.0)  # how long a refused token keeps the whole bot from sending
+GIVE_UP_TRIES = 40  # of some 50 in 48 hours: a clock that is set ahead, or a stop, are no tries
+PASSES_WITHIN = 3  # tries; a refusal without a reason that lasts longer is told to people
 
 # Messages with large pictures, up to 24 MiB, are in memory while they are sent.
 LARGE_BYTES = 1024 * 1024
@@ -39,15 +42,17 @@ PAUSES = {
 LESSER = {CardForm.FULL: CardForm.BARE, CardForm.BARE: CardForm.PLAIN}
 
 Send = Callable[[Batch, Sequence[Card], CardForm], Awaitable[Outcome]]
-Explain = Callable[[int, int], Awaitable[str | None]]
+Explain = Callable[[int, int], Awaitable[Lacking | NothingLacking | None]]
+Look = Callable[[int], Awaitable[None]]
 
 
 class Delivery:
     """Sends what waits in the outbox, one batch of one channel at a time.
 
     `send(batch, cards, form)` is one try. A batch and its nonce are in the database
-    before the first, so that a crash repeats exactly that message and Discord drops the double.
-    `explain(guild_id, channel_id)` says which permissions are missing, if it can find out.
+    before the first, so that a crash repeats exactly that message and Discord drops the duplicate.
+    `explain(guild_id, channel_id)` says what the bot lacks there, None if it cannot find out;
+    `look(channel_id)` takes back what may not be shown there any more.
     """
 
     def __init__(
@@ -55,19 +60,22 @@ class Delivery:
         storage: Storage,
         send: Send,
         explain: Explain,
+        look: Look,
         pace: Pace,
         *,
         channels_at_once: int,
         now: Callable[[], datetime],
+        steps: Steps | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._storage = storage
         self._send = send
         self._explain = explain
+        self._look = look
         self._pace = pace
         self._now = now
         self._jitter = jitter
-        self._refused_tokens = 0  # in a row
+        self._standstill = Standstill(pace, steps or Steps())
         self._large = Door(LARGE_AT_ONCE, each=LARGE_OF_A_GUILD)
         self._lanes = LaneRunner[ChannelQueue, int](
             "delivery",
@@ -85,17 +93,16 @@ class Delivery:
         await connected.wait()
         await self._lanes.run()
 
-    @property
-    def token_refused(self) -> bool:
-        """Whether Discord said, at the last try, that it does not know this bot."""
-        return self._refused_tokens > 0
+    def problems(self) -> Sequence[str]:
+        """Why no card goes out at all, if that is so."""
+        return self._standstill.problems()
 
     async def _due(self, limit: int, busy: Collection[int]) -> Sequence[ChannelQueue]:
         if self._pace.closed_for_s() > 0:
             return ()
-        if not self.token_refused:
+        if not self._standstill.holds:
             return await self._storage.outbox.due_channels(limit, busy)
-        # After a refused token one channel tries for all.
+        # After that one channel tries for all.
         return () if busy else (await self._storage.outbox.due_channels(1))[:1]
 
     async def _due_in(self, busy: Collection[int]) -> float | None:
@@ -104,26 +111,37 @@ class Delivery:
         return None if due_in_s is None else max(due_in_s, closed_s)
 
     async def _deliver(self, queue: ChannelQueue) -> None:
+        await self._look(queue.channel_id)
         size = await self._storage.outbox.next_bytes(queue.channel_id, MAX_EMBEDS)
         async with self._large.turn() if size > LARGE_BYTES else nullcontext():
             await self._send_next(queue)
 
     async def _send_next(self, queue: ChannelQueue) -> None:
-        choose = partial(together, suspects=queue.suspects)
         opened = await self._storage.outbox.open_batch(
-            queue.channel_id, MAX_EMBEDS, choose, MAX_FILES_BYTES
+            queue.channel_id,
+            MAX_EMBEDS,
+            partial(together, suspects=queue.suspects),
+            self._pace.discord_time.now(),
+            MAX_FILES_BYTES,
         )
         if opened is None:
             return
         batch, rows = opened
+        begun_in = self._standstill.round
         outcome = await self._send(batch, [card_of(row) for row in rows], rows[0].form)
-        await self._settle(queue, batch, rows, outcome)
+        await self._settle(queue, batch, rows, outcome, begun_in)
 
     async def _settle(
-        self, queue: ChannelQueue, batch: Batch, rows: Sequence[OutboxRow], outcome: Outcome
+        self,
+        queue: ChannelQueue,
+        batch: Batch,
+        rows: Sequence[OutboxRow],
+        outcome: Outcome,
+        begun_in: int,
     ) -> None:
+        """Note what became of a batch; `begun_in` is the standstill's round when it was sent."""
         if not isinstance(outcome, BotClosed | Later):
-            self._refused_tokens = 0
+            self._standstill.worked(begun_in)
         match outcome:
             case Sent(message_id):
                 await self._storage.outbox.settle_sent(batch.id, message_id, self._now())
@@ -133,6 +151,10 @@ class Delivery:
                     outbox_ids=[row.id for row in rows],
                     message_id=message_id,
                 )
+            case Later(reason, _, str(refusal)) if self._standstill.refused(
+                refusal, reason, queue.channel_id, begun_in
+            ):
+                await self._storage.outbox.hold(queue.channel_id, self._now())
             case Later(reason, retry_in_s):
                 await self._later(queue, reason, retry_in_s)
             case Refused(reason):
@@ -140,7 +162,8 @@ class Delivery:
             case ChannelClosed(fault, reason):
                 await self._channel_closed(queue, fault, reason)
             case BotClosed(reason):
-                await self._bot_closed(queue, reason)
+                self._standstill.token_refused(reason, begun_in)
+                await self._storage.outbox.hold(queue.channel_id, self._now())
             case _:
                 assert_never(outcome)
 
@@ -149,7 +172,8 @@ class Delivery:
             await self._postpone(queue, retry_in_s, None, reason)
             return
         since = queue.first_failed_at
-        if since is not None and self._now() - since >= GIVE_UP_AFTER:
+        long_ago = since is not None and self._now() - since >= GIVE_UP_AFTER
+        if long_ago and queue.attempts >= GIVE_UP_TRIES:
             before = self._now() - GIVE_UP_AFTER
             given_up = await self._storage.outbox.give_up(
                 queue.channel_id, before, f"Tried for 48 hours without success. {reason}."
@@ -188,23 +212,37 @@ class Delivery:
             await outbox.settle_undeliverable(batch.id, reason)
             log.error("delivery.undeliverable", outbox_id=rows[0].id, reason=reason)
 
+    async def _silenced(self, queue: ChannelQueue, until: datetime | None, reason: str) -> None:
+        """Discord refuses although the bot may post there: that ends by itself, at a known time
+        if it is a moderator's time-out.
+        """
+        now_there = self._pace.discord_time.now()
+        if until is not None and until > now_there:
+            wait_s = (until - now_there).total_seconds()
+        elif queue.attempts < PASSES_WITHIN:
+            await self._later(queue, reason, None)
+            return
+        else:
+            wait_s, until = self._wait_s(queue.attempts), None
+        due_at = self._now() + timedelta(seconds=wait_s)
+        await self._storage.outbox.silence(queue.channel_id, silence_text(until), due_at)
+        log.warning(
+            "delivery.silenced",
+            channel_id=queue.channel_id,
+            retry_in_s=round(wait_s, 1),
+            reason=reason,
+            time_out=until is not None,
+        )
+
     async def _channel_closed(self, queue: ChannelQueue, fault: Fault, reason: str) -> None:
         if fault is Fault.NO_PERMISSION:
-            reason = await self._explain(queue.guild_id, queue.channel_id) or reason
+            match await self._explain(queue.guild_id, queue.channel_id):
+                case Lacking(text):
+                    reason = text
+                case NothingLacking(silenced_until):
+                    await self._silenced(queue, silenced_until, reason)
+                    return
         await self._storage.outbox.block(queue.channel_id, PAUSES[fault], reason)
         log.warning(
             "delivery.paused", channel_id=queue.channel_id, fault=fault.value, reason=reason
         )
-
-    async def _bot_closed(self, queue: ChannelQueue, reason: str) -> None:
-        wait_s = CLOSED_S[min(self._refused_tokens, len(CLOSED_S) - 1)]
-        self._refused_tokens += 1
-        log.critical(
-            "delivery.token_refused",
-            reason=reason,
-            retry_in_s=wait_s,
-            what_to_do="Put a valid DISCORD_TOKEN into .env and start the bot again. "
-            "Everything is kept until then.",
-        )
-        self._pace.close_for(wait_s, reason)
-        await self._storage.outbox.postpone(queue.channel_id, self._now(), None)

@@ -9,7 +9,7 @@ import structlog
 
 from bot.cards.card import Card
 from bot.db.rows import CardForm, Edit, EditedChannel
-from bot.discord_out import BotClosed, ChannelClosed, Later, Outcome, Refused, Sent
+from bot.discord_outcomes import BotClosed, ChannelClosed, Later, Outcome, Refused, Sent
 from bot.discord_pace import Pace
 from bot.pipeline.batching import card_of
 from bot.pipeline.lanes import LaneRunner
@@ -21,20 +21,29 @@ CHANNELS_AT_ONCE = 2  # edits are no hurry, and new cards need the way
 RETRY_S = (2.0, 10.0, 30.0, 120.0, 300.0, 600.0)  # then it is given up
 
 SendEdit = Callable[[int, int, Sequence[Card], CardForm], Awaitable[Outcome]]
+MaySee = Callable[[Collection[int]], Awaitable[bool]]
 
 
 class Editing:
     """Edits one message of a channel at a time, with all that has changed in it.
 
-    `edit(channel_id, message_id, cards, form)` is one try. A message that cannot be edited stays
+    `edit(channel_id, message_id, cards, form)` is one try; `may_see(subscription_ids)` says whether
+    they may be shown what was added. A message that cannot be edited stays
     as it is: nobody is told, as its card is there.
     """
 
     def __init__(
-        self, storage: Storage, edit: SendEdit, pace: Pace, *, now: Callable[[], datetime]
+        self,
+        storage: Storage,
+        edit: SendEdit,
+        may_see: MaySee,
+        pace: Pace,
+        *,
+        now: Callable[[], datetime],
     ) -> None:
         self._storage = storage
         self._send = edit
+        self._may_see = may_see
         self._pace = pace
         self._now = now
         self._lanes = LaneRunner[EditedChannel, int](
@@ -69,6 +78,10 @@ class Editing:
         if edit.message_id is None or not edit.rows:
             await self._give_up(edit, "a card of the message is no longer kept")
             return
+        changed = {row.subscription_id for row in edit.rows if row.id in edit.revisions}
+        if not await self._may_see(changed):
+            await self._give_up(edit, "the channel may not be shown more of the project")
+            return
         await self._settle(edit, await self._try(edit, edit.message_id))
 
     async def _try(self, edit: Edit, message_id: int) -> Outcome:
@@ -84,21 +97,26 @@ class Editing:
             case Sent():
                 await self._storage.edits.done(edit)
                 log.info("edits.done", channel_id=edit.channel_id, message_id=edit.message_id)
-            case Later(reason, retry_in_s):
-                await self._later(edit, reason, retry_in_s)
-            case BotClosed(reason):  # the next new card finds that out, and says so
-                await self._later(edit, reason, RETRY_S[-1])
+            case Later(_, retry_in_s) if retry_in_s is not None:  # nothing has failed
+                await self._postpone(edit, retry_in_s, counted=False)
+            case Later(reason):
+                await self._later(edit, reason)
+            case BotClosed():  # the next new card finds that out, and says so
+                await self._postpone(edit, RETRY_S[-1], counted=False)
             case Refused(reason) | ChannelClosed(_, reason):
                 await self._give_up(edit, reason)
             case _:
                 assert_never(outcome)
 
-    async def _later(self, edit: Edit, reason: str, retry_in_s: float | None) -> None:
+    async def _later(self, edit: Edit, reason: str) -> None:
         if edit.attempts >= len(RETRY_S):
             await self._give_up(edit, reason)
             return
-        wait_s = RETRY_S[edit.attempts] if retry_in_s is None else retry_in_s
-        await self._storage.edits.postpone(edit, self._now() + timedelta(seconds=wait_s))
+        await self._postpone(edit, RETRY_S[edit.attempts], counted=True)
+
+    async def _postpone(self, edit: Edit, wait_s: float, *, counted: bool) -> None:
+        until = self._now() + timedelta(seconds=wait_s)
+        await self._storage.edits.postpone(edit, until, counted=counted)
 
     async def _give_up(self, edit: Edit, reason: str) -> None:
         await self._storage.edits.done(edit)

@@ -1,10 +1,15 @@
-"""What a webhook leaves out, asked of its Speckle server: facts, and the version's picture."""
+"""What a webhook leaves out, asked of its Speckle server: facts, and the version's picture.
+
+Nothing is asked without a pass, and all that an event depends on is taken from the answer.
+"""
 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -19,10 +24,12 @@ from bot.errors import (
     SpeckleScopeMissing,
     SpeckleTokenRefused,
     SpeckleUnavailable,
+    SpeckleUnconfirmed,
 )
 from bot.pipeline.answers import Answers
 from bot.services.accounts import AccountService
-from bot.speckle.answers import Login
+from bot.speckle.answers import PUBLIC, Login
+from bot.speckle.confirmed import confirmed
 from bot.speckle.events import (
     CommentMentioned,
     CommentReopened,
@@ -31,42 +38,53 @@ from bot.speckle.events import (
     Delivery,
     Facts,
     VersionCreated,
-    VersionFacts,
     VersionReceived,
 )
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.previews import NoPicture, Previews, Rendered, preview_url
+
+if TYPE_CHECKING:
+    from bot.rights.passes import Pass
 
 log = structlog.get_logger()
 
 KEEP_S = 60.0
 MOST_FACTS = 500
 MOST_PICTURES = 16  # of up to 4 MiB
-PUBLIC = frozenset({"public", "unlisted"})
 # Events wait in ingest's lanes. If so many of one server's wait already, the next ones wait only a
 # moment, so that a server that hangs leaves lanes for the others. An event that has waited behind
 # others of its project waits no longer than that either.
 CROWD = 8
 MOMENT_S = 1.0
-# Whoever knows a webhook's secret can tell of any version; with somebody's account only what is as
-# new as the event is shown. Clocks differ, and Speckle's own queue may have been held up.
-NEW_FOR = timedelta(days=1)
 
 Ask = Callable[[Login, float], Awaitable[Facts | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What a server added to an event in time, what is to be asked again, and lines for people."""
+    """What a server added to an event in time, for one reader.
 
+    `delivery` is the event as the server tells it, or as it came where the server told nothing.
+    `missing` is to be asked again; `lines` are for people.
+    """
+
+    delivery: Delivery
     facts: Facts | None = None
     image: Picture | str | None = None
     missing: frozenset[FillIn] = frozenset()
     lines: tuple[str, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event as its server tells it, with the facts that belong to it."""
+
+    delivery: Delivery
+    facts: Facts
+
+
 class Enrichment:
-    """Asks the allowed Speckle servers, with what a hook may ask with.
+    """Asks the allowed Speckle servers, as a pass allows, once for each who may read.
 
     The first question of an event has `deadline_s` in all; 0 asks nothing at all.
     """
@@ -100,22 +118,29 @@ class Enrichment:
         self._pictures.close()
 
     async def at_once(
-        self, hook: Hook, delivery: Delivery, at: datetime, waited_s: float = 0.0
+        self,
+        leave: "Pass",
+        hook: Hook,
+        delivery: Delivery,
+        at: datetime,
+        waited_s: float = 0.0,
     ) -> Added:
         """What the server adds within the deadline, the two questions side by side.
 
-        `at` is the event's own time, `waited_s` how long it has waited here since it came.
+        `at` is the event's own time, `waited_s` how long it has waited here since it came. The
+        picture is shown only where the server has told of the version, too.
         """
         if not self.is_on or hook.server_url not in self._servers:
-            return Added()
+            return Added(delivery)
+        if self._question(leave, delivery, at) is None:
+            return Added(delivery)
         within_s = self._patience_s(hook.server_url, waited_s)
-        tasks: dict[FillIn, asyncio.Task[object]] = {}
-        if self._facts_question(delivery, at) is not None:
-            tasks[FillIn.FACTS] = asyncio.create_task(self.facts(hook, delivery, at, within_s))
+        tasks: dict[FillIn, asyncio.Task[object]] = {
+            FillIn.FACTS: asyncio.create_task(self.told(leave, delivery, at, within_s))
+        }
         if isinstance(delivery.event, VersionCreated):
-            tasks[FillIn.PICTURE] = asyncio.create_task(self.image(hook, delivery, at, within_s))
-        if not tasks:
-            return Added()
+            image = self._image(leave, hook, delivery.event.version_id, within_s)
+            tasks[FillIn.PICTURE] = asyncio.create_task(image)
         self._waiting[hook.server_url] += 1
         try:
             await asyncio.wait(tasks.values(), timeout=within_s)
@@ -123,57 +148,64 @@ class Enrichment:
             self._waiting[hook.server_url] -= 1
             for task in tasks.values():
                 task.cancel()
-        return _added({kind: _outcome(task, hook) for kind, task in tasks.items()})
+        return _added(delivery, {kind: _outcome(task, hook) for kind, task in tasks.items()})
 
-    async def facts(
-        self, hook: Hook, delivery: Delivery, at: datetime, within_s: float
-    ) -> Facts | None:
-        """The facts that belong to the event; None where there are none.
+    async def told(
+        self, leave: "Pass", delivery: Delivery, at: datetime, within_s: float
+    ) -> Told | None:
+        """The event as its server tells it; None where the server has nothing to add.
 
-        Errors: SpeckleError of each kind.
+        Errors: SpeckleError of each kind; SpeckleUnconfirmed where it knows of nothing like it.
         """
-        question = self._facts_question(delivery, at)
+        question = self._question(leave, delivery, at)
         if question is None:
             return None
         key, ask = question
-        found = await self._accounts.as_hook(
-            hook,
+        facts = await self._accounts.as_pass(
+            leave,
             lambda login: self._facts.get(
                 (login, delivery.project.id, key), lambda: _coroutine(ask(login, within_s))
             ),
         )
-        if isinstance(found, VersionFacts):
-            _check_new(hook.server_url, found.made_at, at)
-        return found
+        if facts is None:
+            return None
+        true = confirmed(delivery, facts, at, public=leave.is_stranger)
+        if true is None:
+            raise SpeckleUnconfirmed(leave.server_url, "it knows of nothing like the event")
+        return Told(true, facts)
 
     async def image(
-        self, hook: Hook, delivery: Delivery, at: datetime, within_s: float
+        self, leave: "Pass", hook: Hook, delivery: Delivery, at: datetime, within_s: float
     ) -> Picture | str | NoPicture:
         """The picture of a new version: its address where Discord can fetch it, else itself.
 
-        One that not everybody may see is shown only of a version as new as the event.
-
-        Errors: SpeckleError of each kind.
+        Errors: SpeckleError of each kind; SpeckleUnconfirmed where the server knows of no such
+        version that is as new as the event.
         """
         event = delivery.event
         if not isinstance(event, VersionCreated):
             return NoPicture.MISSING
-        project_id, version_id = delivery.project.id, event.version_id
-        if (delivery.project.visibility or hook.visibility) in PUBLIC:
+        await self.told(leave, delivery, at, within_s)
+        return await self._image(leave, hook, event.version_id, within_s)
+
+    async def _image(
+        self, leave: "Pass", hook: Hook, version_id: str, within_s: float
+    ) -> Picture | str | NoPicture:
+        if leave.is_stranger or hook.visibility in PUBLIC:
             # As a stranger: what they cannot see any more is not shown by its address.
-            stranger = Login(hook.server_url)
-            seen = await self._picture(stranger, project_id, version_id, at, within_s)
-            url = preview_url(hook.server_url, project_id, version_id)
+            stranger = Login(leave.server_url)
+            seen = await self._picture(stranger, leave.project_id, version_id, within_s)
+            url = preview_url(leave.server_url, leave.project_id, version_id)
             if isinstance(seen, Picture):
                 return url if is_public_url(url) else seen
-            if seen is NoPicture.NOT_YET:
+            if seen is NoPicture.NOT_YET or leave.is_stranger:
                 return seen
-        return await self._accounts.as_hook(
-            hook, lambda login: self._picture(login, project_id, version_id, at, within_s)
+        return await self._accounts.as_pass(
+            leave, lambda login: self._picture(login, leave.project_id, version_id, within_s)
         )
 
     async def _picture(
-        self, login: Login, project_id: str, version_id: str, at: datetime, within_s: float
+        self, login: Login, project_id: str, version_id: str, within_s: float
     ) -> Picture | NoPicture:
         async def ask() -> Picture | NoPicture:
             answer = await self._previews.of_version(
@@ -181,11 +213,6 @@ class Enrichment:
             )
             if not isinstance(answer, Rendered):
                 return answer
-            if login.token is not None:
-                made_at = await self._gateway.version_made_at(
-                    login, project_id, version_id, within_s=within_s
-                )
-                _check_new(login.server_url, made_at, at)
             # Checked, as whoever answers in the server's place may send anything.
             return picture_from(answer.content, "preview", MAX_PREVIEW_BYTES) or NoPicture.MISSING
 
@@ -195,17 +222,19 @@ class Enrichment:
             self._pictures.forget(key)
         return answer
 
-    def _facts_question(self, delivery: Delivery, at: datetime) -> tuple[object, Ask] | None:
+    def _question(
+        self, leave: "Pass", delivery: Delivery, at: datetime
+    ) -> tuple[object, Ask] | None:
         """What is asked about an event, and what makes that question another one.
 
         The whole event is part of it where it says what to ask for: it is only as true as
         whoever signed it.
         """
-        gateway, project_id = self._gateway, delivery.project.id
+        gateway, project_id = self._gateway, leave.project_id
         match delivery.event:
-            case VersionCreated() as event:
-                return event, lambda login, within_s: gateway.version_facts(
-                    login, project_id, event, within_s=within_s
+            case VersionCreated() as version:
+                return version, lambda login, within_s: gateway.version_facts(
+                    login, project_id, version, within_s=within_s
                 )
             case VersionReceived():
                 if delivery.actor is None:  # anybody's would do, also for who made the event up
@@ -214,10 +243,13 @@ class Enrichment:
                 return ("received", user_id, at), lambda login, within_s: gateway.received_facts(
                     login, project_id, user_id, at, within_s=within_s
                 )
-            case CommentReplied() as event:
-                comment_id = event.thread_id or event.reply_id
-            case CommentResolved() | CommentReopened() | CommentMentioned() as event:
-                comment_id = event.thread_id
+            case CommentReplied(reply_id=comment_id):
+                pass
+            case CommentMentioned() as mention:
+                comment_id = mention.comment_id or mention.thread_id
+            case CommentResolved() | CommentReopened() as archiving:
+                key = (archiving, at, leave.is_stranger)
+                return key, partial(self._archived, leave, archiving, at)
             case _:
                 return None
         if comment_id is None:
@@ -226,16 +258,31 @@ class Enrichment:
             login, project_id, comment_id, within_s=within_s
         )
 
+    async def _archived(
+        self,
+        leave: "Pass",
+        event: CommentResolved | CommentReopened,
+        at: datetime,
+        login: Login,
+        within_s: float,
+    ) -> Facts | None:
+        """The thread; with somebody's rights only if the project's list tells of that moment."""
+        project_id, thread_id = leave.project_id, event.thread_id
+        if not leave.is_stranger and not await self._gateway.was_archived(
+            login,
+            project_id,
+            thread_id,
+            at,
+            archived=isinstance(event, CommentResolved),
+            within_s=within_s,
+        ):
+            return None
+        return await self._gateway.comment_facts(login, project_id, thread_id, within_s=within_s)
+
     def _patience_s(self, server_url: str, waited_s: float) -> float:
         crowded = self._waiting[server_url] >= CROWD
         left_s = MOMENT_S if crowded else max(MOMENT_S, self._deadline_s - waited_s)
         return min(self._deadline_s, left_s)
-
-
-def _check_new(server_url: str, made_at: datetime | None, at: datetime) -> None:
-    """Raise SpeckleRejected for a version that is older or newer than an event that says new."""
-    if made_at is None or abs(at - made_at) > NEW_FOR:
-        raise SpeckleRejected(server_url, "the version is not as new as the event says")
 
 
 async def _coroutine(asked: Awaitable[Facts | None]) -> Facts | None:
@@ -255,20 +302,21 @@ def _outcome(task: asyncio.Task[object], hook: Hook) -> object:
     return SpeckleRejected(hook.server_url, "the answer was not understood")
 
 
-def _added(outcomes: Mapping[FillIn, object]) -> Added:
-    facts, image = outcomes.get(FillIn.FACTS), outcomes.get(FillIn.PICTURE)
-    missing = {
-        kind for kind, outcome in outcomes.items() if isinstance(outcome, SpeckleUnavailable)
-    }
-    if image is NoPicture.NOT_YET:
-        missing.add(FillIn.PICTURE)
-    lines = [_facts_line(facts)] if FillIn.FACTS in outcomes else []
+def _added(delivery: Delivery, outcomes: Mapping[FillIn, object]) -> Added:
+    told, image = outcomes.get(FillIn.FACTS), outcomes.get(FillIn.PICTURE)
+    lines = [_facts_line(told)]
+    if not isinstance(told, Told):
+        # A picture alone would show what nobody has confirmed to belong to this event.
+        away = isinstance(told, SpeckleUnavailable)
+        return Added(delivery, missing=frozenset(outcomes if away else ()), lines=(*lines,))
     if FillIn.PICTURE in outcomes:
         lines.append(_picture_line(image))
+    late = image is NoPicture.NOT_YET or isinstance(image, SpeckleUnavailable)
     return Added(
-        facts=facts if isinstance(facts, Facts) else None,
+        delivery=told.delivery,
+        facts=told.facts,
         image=image if isinstance(image, Picture | str) else None,
-        missing=frozenset(missing),
+        missing=frozenset({FillIn.PICTURE} if late else ()),
         lines=tuple(lines),
     )
 
@@ -306,13 +354,17 @@ def why(error: SpeckleError) -> str:
     """Why there is no answer, as the end of a sentence for people."""
     match error:
         case SpeckleTokenRefused():
-            return "Speckle no longer takes the token that it was asked with: link the account anew"
+            return (
+                "Speckle no longer takes the token that it was asked with: link the account again"
+            )
         case SpeckleScopeMissing():
             return f"the token that Speckle was asked with lacks {error.scope}"
         case SpeckleForbidden():
             return "the project is closed to the account, or to strangers if none is linked"
         case SpeckleNotFound():
             return "Speckle has no such thing any more, or hides it"
+        case SpeckleUnconfirmed():
+            return "Speckle knows of nothing like it that is as new as the event says"
         case SpeckleRejected():
             return f"this Speckle server answers otherwise than the bot knows ({error.reason})"
         case _:

@@ -1,10 +1,14 @@
-"""What cards lacked when they went out: asked for again, and filled into them."""
+"""What cards lacked when they went out: asked for again, and filled into them.
+
+Who may see it is decided again each time: access may have been lost since the card was made.
+"""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -20,14 +24,19 @@ from bot.db.rows import (
     HookState,
     InboxRow,
     OutboxRow,
+    Subscription,
     TraceLine,
 )
 from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable, StorageUnavailable
+from bot.pipeline.access import AccessCheck
 from bot.pipeline.batching import card_of, fit_together
 from bot.pipeline.enrichment import Enrichment, why
-from bot.pipeline.ingest import context_of, pinned_server
 from bot.pipeline.lanes import LaneRunner
+from bot.pipeline.routing import context_of, names_of
+from bot.rights.decide import Show, Wait
+from bot.speckle.confirmed import touched_models
 from bot.speckle.events import Delivery
+from bot.speckle.filters import matches
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.speckle.previews import NoPicture
 from bot.storage import Storage
@@ -36,11 +45,28 @@ from bot.turns import tenant
 log = structlog.get_logger()
 
 LANES_AT_ONCE = 8  # one server gets up to half of them
-JOBS_AT_ONCE = 2  # of one guild at one server
+JOBS_AT_ONCE = 4  # of one guild at one server
 QUESTION_S = 10.0  # nobody waits for the answer
 
 NAMES = {FillIn.FACTS: "what Speckle adds", FillIn.PICTURE: "its picture"}
 Change = Callable[[OutboxRow, Sequence[OutboxRow]], Card | None]
+
+if TYPE_CHECKING:
+    from bot.rights.passes import Pass
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A card of one subscription that lacks something, with the event that it shows."""
+
+    row: InboxRow
+    hook: Hook
+    subscription: Subscription
+    delivery: Delivery
+
+
+class GivenUp(Exception):
+    """What a card lacks never comes; the text says why, as the end of a sentence for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +100,14 @@ class FillIns:
         self,
         storage: Storage,
         enrichment: Enrichment,
+        access: AccessCheck,
         *,
-        speckle_servers: Sequence[str],
         changed: Callable[[], None],
         now: Callable[[], datetime],
     ) -> None:
         self._storage = storage
         self._enrichment = enrichment
-        self._servers = frozenset(speckle_servers)
+        self._access = access
         self._changed = changed
         self._now = now
         self._lanes = LaneRunner[FillInLane, FillInLane](
@@ -114,14 +140,14 @@ class FillIns:
                 raise error
 
     async def _one(self, job: FillInJob) -> None:
-        found = await self._found(job)
-        if found is None:
+        lacking = await self._found(job)
+        if lacking is None:
             await self._storage.fill_ins.drop(job)
             return
         try:
             # The questions keep their time; this is for what is around them.
             async with asyncio.timeout(2 * QUESTION_S):
-                change = await self._answer(job, *found)
+                change = await self._answer(job, lacking)
             if change is None:
                 await self._later(job, None)
             else:
@@ -132,6 +158,8 @@ class FillIns:
             await self._later(job, getattr(error, "retry_in_s", None))
         except SpeckleError as error:
             await self._give_up(job, why(error))
+        except GivenUp as given_up:
+            await self._give_up(job, str(given_up))
         except Exception:
             log.exception("fill_ins.failed", job_id=job.id, kind=job.kind)
             await self._later(job, None)
@@ -152,36 +180,66 @@ class FillIns:
     def _note(self, text: str) -> TraceLine:
         return TraceLine(self._now(), "fill in", text)
 
-    async def _found(self, job: FillInJob) -> tuple[InboxRow, Hook, Delivery] | None:
-        """The event, while it and a card of it are still kept."""
+    async def _found(self, job: FillInJob) -> Lacking | None:
+        """The event, while it and the card of it are still kept."""
         row = await self._storage.inbox.get(job.inbox_id)
-        hook = await self._storage.hooks.get(job.hook_id)
-        if row is None or hook is None or hook.state is HookState.CLOSED:
+        subscription = await self._storage.subscriptions.get(job.subscription_id)
+        if row is None or subscription is None:
+            return None
+        hook = await self._storage.hooks.get(subscription.hook_id)
+        if hook is None or hook.state is HookState.CLOSED:
             return None
         if not await self._storage.fill_ins.has_cards(job):
             return None
         try:
-            return row, hook, parse_delivery(read_envelope(row.body))
+            delivery = parse_delivery(read_envelope(row.body))
         except NotADelivery:  # its body has been erased
             return None
+        return Lacking(row, hook, subscription, delivery)
 
-    async def _answer(
-        self, job: FillInJob, row: InboxRow, hook: Hook, delivery: Delivery
-    ) -> Change | None:
-        """What to do to the cards; None where the answer is not there yet.
+    async def _answer(self, job: FillInJob, lacking: Lacking) -> Change | None:
+        """What to do to the card; None where the answer is not there yet.
 
-        Errors: SpeckleError of each kind.
+        Errors: SpeckleError of each kind; GivenUp.
         """
+        leave = await self._leave(lacking)
+        if leave is None:
+            return None
+        row, delivery = lacking.row, lacking.delivery
+        told = await self._enrichment.told(leave, delivery, row.event_at, QUESTION_S)
+        if told is None:
+            raise GivenUp("Speckle knew no more")
+        names = names_of(await self._storage.hooks.model_names(lacking.hook.id), told.facts)
+        if not _says_the_same(told.delivery, delivery):
+            raise GivenUp("Speckle says otherwise than the event")
+        touched = touched_models(told.facts)
+        verdict = matches(lacking.subscription.filters, told.delivery, names, touched)
+        if not verdict.passes:
+            raise GivenUp(f"as Speckle tells it, {verdict.why.rstrip('.')}")
         if job.kind is FillIn.PICTURE:
-            image = await self._enrichment.image(hook, delivery, row.event_at, QUESTION_S)
+            image = await self._enrichment.image(
+                leave, lacking.hook, delivery, row.event_at, QUESTION_S
+            )
             if image is NoPicture.NOT_YET:
                 return None
             return partial(_changed, shown=None if isinstance(image, NoPicture) else image)
-        facts = await self._enrichment.facts(hook, delivery, row.event_at, QUESTION_S)
-        server_url = pinned_server(hook, delivery, self._servers)
-        names = await self._storage.hooks.model_names(hook.id)
-        context = context_of(hook, server_url, row, names, facts)
-        return partial(_changed, shown=(delivery, context))
+        context = context_of(lacking.hook, row, names, told.facts)
+        return partial(_changed, shown=(told.delivery, context))
+
+    async def _leave(self, lacking: Lacking) -> "Pass | None":
+        """The pass to read with, decided now; None while somebody cannot be asked.
+
+        Errors: GivenUp where the channel may not be shown more.
+        """
+        subscription = lacking.subscription
+        decisions = await self._access.decide(lacking.hook, [subscription], lacking.row.source)
+        match decisions[subscription.id]:
+            case Show(leave) if leave is not None:
+                return leave
+            case Wait():
+                return None
+            case _:
+                raise GivenUp("the channel may not be shown more of the project at the moment")
 
     async def _later(self, job: FillInJob, retry_in_s: float | None) -> None:
         patience = PATIENCE[job.kind]
@@ -192,6 +250,14 @@ class FillIns:
             await self._give_up(job, f"it did not come within {patience.most}")
         else:
             await self._storage.fill_ins.postpone(job.id, until)
+
+
+def _says_the_same(told: Delivery, came: Delivery) -> bool:
+    """Whether Speckle names the models that the card, which is out already, shows."""
+    pairs = zip(came.models, told.models, strict=False)
+    return all(
+        said.id in (None, true.id) and said.name in (None, true.name) for said, true in pairs
+    )
 
 
 Shown = Picture | str | tuple[Delivery, RenderContext] | None

@@ -1,79 +1,49 @@
 """From the inbox to the outbox: what an event means, who gets it, and how it looks there."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
-from typing import TypeVar
 
 import structlog
 
-from bot.cards.card import Card
-from bot.cards.pictures import with_image
-from bot.cards.render import RenderContext, render
-from bot.db.history import NOTE, STAGE
 from bot.db.rows import (
-    KEEPING_PAUSES,
-    FillIn,
+    HeldEvent,
     Hook,
-    HookKind,
     HookState,
     InboxHead,
     InboxRow,
     InboxSource,
     Ingested,
-    NewOutbox,
-    PauseReason,
+    Routed,
     Subscription,
-    SubscriptionState,
-    TraceLine,
 )
 from bot.errors import NotADelivery
-from bot.pipeline.access import Access, AccessCheck, wait_s
-from bot.pipeline.avatars import Avatars
-from bot.pipeline.enrichment import Added, Enrichment
 from bot.pipeline.lanes import LaneRunner
+from bot.pipeline.routing import LARGE_BODY_BYTES, Occasion, Routing, Trace
 from bot.speckle.activity import event_key
-from bot.speckle.events import Delivery, Facts, ProjectDeleted, UnknownEvent
-from bot.speckle.filters import matches
+from bot.speckle.events import Delivery
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.storage import Storage
 from bot.turns import Door
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
-
 PROJECTS_AT_ONCE = 32  # one guild gets up to half of them
+HELD_AT_ONCE = 4
 # Large bodies are worked on a few at a time, one of a guild: each is in memory several times over.
-LARGE_BODY_BYTES = 256 * 1024
 LARGE_AT_ONCE = 4
 ORGANISATION = 0  # no guild's id
-DELAYED = {
-    InboxSource.HISTORY: "Delayed: Speckle could not deliver this when it happened, on ",
-    InboxSource.ACTIVITY: "Delayed: no webhook told of this when it happened, on ",
-}
-# When what a card lacks is asked for again; a picture takes some seconds at least to be made.
-FIRST_TRY_AFTER = {
-    FillIn.FACTS: timedelta(seconds=1),
-    FillIn.PICTURE: timedelta(seconds=5),
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """One hook that an event came through, with the subscriptions that hang on it.
+    """One hook that an event came through, with the subscriptions that it may concern."""
 
-    `wanting` are those whose channels the event is for.
-    """
-
-    hook: Hook
+    occasion: Occasion
     subscriptions: Sequence[Subscription]
-    model_names: Mapping[str, str]
-    wanting: Sequence[Subscription] = ()
 
 
 class Ingest:
@@ -86,11 +56,8 @@ class Ingest:
     def __init__(
         self,
         storage: Storage,
-        enrichment: Enrichment,
-        avatars: Avatars,
-        access: AccessCheck,
+        routing: Routing,
         *,
-        speckle_servers: Sequence[str],
         served_guilds: frozenset[int],
         queued: Callable[[], None],
         lacking: Callable[[], None],
@@ -98,10 +65,7 @@ class Ingest:
         most_model_names: Callable[[int], int | None] = lambda _guild_id: None,
     ) -> None:
         self._storage = storage
-        self._enrichment = enrichment
-        self._avatars = avatars
-        self._access = access
-        self._servers = frozenset(speckle_servers)
+        self._routing = routing
         self._served_guilds = served_guilds
         self._queued = queued
         self._lacking = lacking
@@ -117,56 +81,45 @@ class Ingest:
             tenant_of=_tenant,
             work=self._next,
         )
+        self._held = LaneRunner[HeldEvent, int](
+            "held_events",
+            at_once=HELD_AT_ONCE,
+            find=storage.held.due,
+            due_in=storage.held.due_in,
+            lane_of=lambda held: held.subscription_id,
+            tenant_of=lambda held: held.guild_id,
+            work=self._replay,
+        )
         self.wake = self._lanes.wake
         self.run = self._lanes.run
+        self.wake_held = self._held.wake
+        self.run_held = self._held.run
 
     async def _next(self, head: InboxHead) -> None:
-        """Deal with a lane's next event; a large one as soon as there is room for it."""
-        large = head.size > LARGE_BODY_BYTES
-        async with self._large.turn() if large else nullcontext():
+        async with self._room_for(head.size):
             row = await self._storage.inbox.get(head.id)
             if row is not None:
                 await self._ingest(row)
 
+    def _room_for(self, size: int) -> AbstractAsyncContextManager[None]:
+        """Wait for the tenant's turn to have a large body in memory."""
+        return self._large.turn() if size > LARGE_BODY_BYTES else nullcontext()
+
     async def _ingest(self, row: InboxRow) -> None:
         """Deal with one event; everything it leads to is written in one transaction."""
-        trace = _Trace(self._now, row)
+        trace = Trace(self._now, row)
         try:
-            delivery = await _aside(row, lambda: parse_delivery(read_envelope(row.body)))
+            delivery = await _parsed(row.body)
         except NotADelivery as error:
             trace.add("parse", f"The body is no Speckle delivery: {error.reason}.")
             await self._storage.inbox.fail(row.id, trace.lines)
             return
         trace.add("parse", f"Read as {delivery.event.kind.value}.")
         key = event_key(delivery)
-        if key is not None and await self._storage.inbox.shown_already(row, key):
-            trace.add("route", "Not shown again: it was fetched from Speckle's lists as well.")
-            await self._storage.inbox.finish(
-                row.id, trace.lines, event_name=delivery.event_name, ingested=()
-            )
-            return
-        audiences = await self._audiences(row, delivery)
+        audiences = await self._audiences(row, delivery, trace)
         if not audiences:
             trace.add("route", "No channel follows this project.")
-        audiences = [self._routed(audience, delivery, trace) for audience in audiences]
-        if any(audience.wanting for audience in audiences):
-            delivery = await self._avatars.made_small(delivery)
-        added, access = await asyncio.gather(
-            asyncio.gather(*(self._added(one, delivery, row, trace) for one in audiences)),
-            asyncio.gather(*(self._accessible(one, delivery, trace) for one in audiences)),
-        )
-        if any(found.waits for found in access):
-            later = self._now() + timedelta(seconds=wait_s(row.attempts))
-            await self._storage.inbox.postpone(row.id, trace.lines, later)
-            log.warning("ingest.waits_for_access", inbox_id=row.id, attempt=row.attempts + 1)
-            return
-        ingested = [
-            replace(
-                await _aside(row, partial(self._for_hook, audience, delivery, more, row, trace)),
-                access=found.seen,
-            )
-            for audience, more, found in zip(audiences, added, access, strict=True)
-        ]
+        ingested = await asyncio.gather(*(self._for_hook(one, key) for one in audiences))
         cards = await self._storage.inbox.finish(
             row.id,
             trace.lines,
@@ -175,112 +128,123 @@ class Ingest:
             event_key=key,
         )
         log.info("ingest.done", inbox_id=row.id, kind=delivery.event.kind.value, cards=len(cards))
+        self._written([routed for one in ingested for routed in one.routed], cards)
+
+    def _written(self, routed: Sequence[Routed], cards: Sequence[int]) -> None:
         if cards:
             self._queued()
-        if any(one.fill_ins for one in ingested):
+        if any(one.late for one in routed):
             self._lacking()
+        if any(one.held_until is not None for one in routed):
+            self._held.wake()
 
-    async def _audiences(self, row: InboxRow, delivery: Delivery) -> Sequence[Audience]:
+    # ── whom it may concern ───────────────────────────────────────────────────────────────────
+
+    async def _audiences(
+        self, row: InboxRow, delivery: Delivery, trace: Trace
+    ) -> Sequence[Audience]:
         return [
             Audience(
-                hook,
-                await self._storage.subscriptions.of_hook(hook.id),
-                await self._storage.hooks.model_names(hook.id),
+                await self._occasion(hook, row, delivery, trace),
+                await self._addressed(hook, row),
             )
             for hook in await self._hooks(row, delivery)
         ]
 
+    async def _occasion(
+        self, hook: Hook, row: InboxRow, delivery: Delivery, trace: Trace
+    ) -> Occasion:
+        names = await self._storage.hooks.model_names(hook.id)
+        return Occasion(hook, row, delivery, names, trace)
+
     async def _hooks(self, row: InboxRow, delivery: Delivery) -> Sequence[Hook]:
-        if row.hook_id is not None:
-            hook = await self._storage.hooks.get(row.hook_id)
-            return [hook] if hook is not None and hook.state is not HookState.CLOSED else []
-        if row.server_url is None:
+        """The hooks that the row's source may speak for, and no other."""
+        match row.source:
+            case InboxSource.ACTIVITY:
+                return await self._hook_of(row.subscription_id)
+            case InboxSource.OPERATOR:
+                if row.server_url is None:
+                    return []
+                return await self._storage.hooks.shared_for(
+                    row.server_url, delivery.project.id, self._served_guilds
+                )
+            case InboxSource.WEBHOOK | InboxSource.HISTORY:
+                return _open(await self._storage.hooks.get(row.hook_id or 0))
+
+    async def _hook_of(self, subscription_id: int | None) -> Sequence[Hook]:
+        subscription = await self._storage.subscriptions.get(subscription_id or 0)
+        if subscription is None:
             return []
-        return await self._storage.hooks.shared_for(
-            row.server_url, delivery.project.id, self._served_guilds
-        )
+        return _open(await self._storage.hooks.get(subscription.hook_id))
 
-    def _routed(self, audience: Audience, delivery: Delivery, trace: "_Trace") -> Audience:
-        if not audience.subscriptions:
-            guild_id = audience.hook.guild_id
-            trace.add("route", "No channel follows this project here.", guild_id=guild_id)
-        wanting = [
-            subscription
-            for subscription in audience.subscriptions
-            if _wants(subscription, delivery, audience.model_names, trace)
-        ]
-        return replace(audience, wanting=wanting)
+    async def _addressed(self, hook: Hook, row: InboxRow) -> Sequence[Subscription]:
+        subscriptions = await self._storage.subscriptions.of_hook(hook.id)
+        if row.source is not InboxSource.ACTIVITY:
+            return subscriptions
+        return [one for one in subscriptions if one.id == row.subscription_id]
 
-    async def _added(
-        self, audience: Audience, delivery: Delivery, row: InboxRow, trace: "_Trace"
-    ) -> Added:
-        """What Speckle adds for whoever will see it; a fault of ours gives a plainer card."""
-        if not audience.wanting:
-            return Added()
-        waited_s = (self._now() - row.received_at).total_seconds()
-        try:
-            added = await self._enrichment.at_once(audience.hook, delivery, row.event_at, waited_s)
-        except Exception:
-            log.exception("ingest.enrichment_failed", kind=delivery.event.kind.value)
-            return Added()
-        for line in added.lines:
-            trace.add("enrich", line, guild_id=audience.hook.guild_id)
-        return added
-
-    async def _accessible(self, audience: Audience, delivery: Delivery, trace: "_Trace") -> Access:
-        """Whether the accounts that these channels hang on may still see the project.
-
-        That a project was deleted is told without asking: nobody may see it any more.
-        """
-        if isinstance(delivery.event, ProjectDeleted):
-            return Access()
-        found = await self._access.of(audience.hook, audience.wanting)
-        where = {"guild_id": audience.hook.guild_id}
-        for why in found.seen.lost.values():
-            trace.add("access", f"Paused, and the card is kept: {why}.", **where)
-        if found.silence is not None:
-            then = "the event waits" if found.waits else "the last yes counts for an hour"
-            what = "Speckle could not be asked who may still see the project"
-            trace.add("access", f"{what} ({found.silence}): {then}.", **where)
-        return found
-
-    def _for_hook(
-        self,
-        audience: Audience,
-        delivery: Delivery,
-        added: Added,
-        row: InboxRow,
-        trace: "_Trace",
-    ) -> Ingested:
-        hook = audience.hook
-        server_url = pinned_server(hook, delivery, self._servers)
-        context = context_of(
-            hook, server_url, row, audience.model_names, added.facts, _notes(hook, server_url)
-        )
-        card = _render(delivery, context)
-        if card is None:
-            trace.add("render", "Not shown: nothing changed.", guild_id=hook.guild_id)
-        elif added.image is not None:
-            card = with_image(card, added.image)
-        now = self._now()
+    async def _for_hook(self, audience: Audience, key: str | None) -> Ingested:
+        """What the event changes for one hook: only its own webhook tells of the hook itself."""
+        occasion, subscriptions = audience.occasion, audience.subscriptions
+        hook, row, delivery = occasion.hook, occasion.row, occasion.delivery
+        if not subscriptions:
+            text = "No channel follows this project here."
+            occasion.trace.add("route", text, guild_id=hook.guild_id)
+        subscriptions = await self._not_shown_yet(occasion, subscriptions, key)
+        way = await self._routing.route(occasion, subscriptions)
+        told = row.source is not InboxSource.ACTIVITY
         names, forgotten = new_names(
             {m.id: m.name for m in reversed(delivery.models) if m.id and m.name},
-            audience.model_names,
+            occasion.model_names,
             self._most_model_names(hook.guild_id),
         )
         return Ingested(
             hook_id=hook.id,
-            project_name=delivery.project.name,
-            server_url=server_url,
             at=row.received_at,
-            outbox=[NewOutbox.of(s, card) for s in audience.wanting] if card is not None else (),
-            pause=(
-                PauseReason.PROJECT_DELETED if isinstance(delivery.event, ProjectDeleted) else None
-            ),
+            told=told,
+            project_name=delivery.project.name,
             model_names=names,
             forgotten_models=forgotten,
-            fill_ins={kind: now + FIRST_TRY_AFTER[kind] for kind in added.missing},
+            routed=way.routed,
+            visibility=way.visibility,
         )
+
+    async def _not_shown_yet(
+        self, occasion: Occasion, subscriptions: Sequence[Subscription], key: str | None
+    ) -> Sequence[Subscription]:
+        """Those that were not shown the same event already, which came another way."""
+        if key is None or not subscriptions:
+            return subscriptions
+        ids = [one.id for one in subscriptions]
+        already = await self._storage.inbox.shown_already(occasion.row, key, ids)
+        for one in already:
+            text = "Not shown again: it was fetched from Speckle's lists as well."
+            occasion.trace.add("route", text, subscription_id=one)
+        return [one for one in subscriptions if one.id not in already]
+
+    # ── held back ─────────────────────────────────────────────────────────────────────────────
+
+    async def _replay(self, held: HeldEvent) -> None:
+        """Deal again with an event that a subscription could not be shown."""
+        row = await self._storage.inbox.get(held.inbox_id)
+        subscription = await self._storage.subscriptions.get(held.subscription_id)
+        hook = None if subscription is None else await self._storage.hooks.get(subscription.hook_id)
+        if row is None or subscription is None or hook is None:
+            return  # erased meanwhile, and what was held of it with it
+        trace = Trace(self._now, row)
+        trace.lines.clear()
+        try:
+            delivery = await _parsed(row.body)
+        except NotADelivery:  # its body has been erased
+            trace.add("access", "Not shown: the event was kept too long, and has been erased.")
+            routed = Routed(subscription.id)
+        else:
+            occasion = await self._occasion(hook, row, delivery, trace)
+            way = await self._routing.route(occasion, [subscription], attempts=held.attempts + 1)
+            routed = next(iter(way.routed), Routed(subscription.id))
+        cards = await self._storage.held.settle(held, row.received_at, routed, trace.lines)
+        log.info("held_events.replayed", inbox_id=row.id, cards=len(cards))
+        self._written([routed], cards)
 
 
 def new_names(
@@ -296,31 +260,6 @@ def new_names(
     return kept, list(islice((one for one in known if one not in named), over))
 
 
-def context_of(
-    hook: Hook,
-    server_url: str,
-    row: InboxRow,
-    model_names: Mapping[str, str],
-    facts: Facts | None,
-    notes: Sequence[str] = (),
-) -> RenderContext:
-    """What the card of an event shows besides it, for one hook."""
-    return RenderContext(
-        server_url=server_url,
-        received_at=row.event_at,
-        facts=facts,
-        notes=(*_delay_notes(row), *notes),
-        project_name=hook.project_name,
-        model_names=model_names,
-    )
-
-
-def pinned_server(hook: Hook, delivery: Delivery, allowed: Collection[str]) -> str:
-    """The server that links lead to: the hook's, unless the event names another allowed one."""
-    named = delivery.server_url
-    return named if hook.kind is HookKind.OWN and named in allowed and named else hook.server_url
-
-
 def _tenant(head: InboxHead) -> int:
     """Whose turn an event takes: its guild's, or that of the operator's organisation as a whole.
 
@@ -329,66 +268,12 @@ def _tenant(head: InboxHead) -> int:
     return ORGANISATION if head.guild_id is None else head.guild_id
 
 
-async def _aside(row: InboxRow, work: Callable[[], T]) -> T:
-    """Do this in a thread if the event is large, so that the event loop goes on."""
-    return await asyncio.to_thread(work) if len(row.body) > LARGE_BODY_BYTES else work()
+async def _parsed(body: bytes) -> Delivery:
+    """What a body says; a large one is read in a thread, so that the event loop goes on."""
+    if len(body) > LARGE_BODY_BYTES:
+        return await asyncio.to_thread(lambda: parse_delivery(read_envelope(body)))
+    return parse_delivery(read_envelope(body))
 
 
-class _Trace:
-    """The lines that later answer why an event was shown in a channel or not.
-
-    An earlier try left its lines in the row; only how the event came is still true.
-    """
-
-    def __init__(self, now: Callable[[], datetime], row: InboxRow) -> None:
-        self._now = now
-        self.lines = [line for line in row.trace if line.stage == STAGE]
-
-    def add(self, stage: str, text: str, **facts: int | str) -> None:
-        self.lines.append(TraceLine(at=self._now(), stage=stage, text=text, facts=facts))
-
-
-def _delay_notes(row: InboxRow) -> tuple[str, ...]:
-    """What is to be known of an event that was fetched after its time."""
-    if row.source is InboxSource.WEBHOOK:
-        return ()
-    short = (str(line.facts[NOTE]) for line in row.trace if NOTE in line.facts)
-    return (f"{DELAYED[row.source]}{row.event_at:%Y-%m-%d at %H:%M} UTC.", *short)
-
-
-def _notes(hook: Hook, server_url: str) -> tuple[str, ...]:
-    notes = []
-    if hook.state is HookState.WAITING:
-        notes.append("This is the first event of the project here: the set-up works.")
-    if server_url != hook.server_url:
-        notes.append(f"The project's server is now {server_url}; it was {hook.server_url}.")
-    return tuple(notes)
-
-
-def _render(delivery: Delivery, context: RenderContext) -> Card | None:
-    """The event's card; a fault in its renderer gives the plain card, never a lost event."""
-    try:
-        return render(delivery, context)
-    except Exception:
-        log.exception("ingest.renderer_failed", kind=delivery.event.kind.value)
-        return render(replace(delivery, event=UnknownEvent()), context)
-
-
-def _wants(
-    subscription: Subscription,
-    delivery: Delivery,
-    model_names: Mapping[str, str],
-    trace: _Trace,
-) -> bool:
-    where = {"subscription_id": subscription.id, "channel_id": subscription.channel_id}
-    if subscription.state is SubscriptionState.PAUSED and (
-        subscription.pause_reason not in KEEPING_PAUSES
-    ):
-        trace.add("route", "Not shown: the subscription is paused.", **where)
-        return False
-    verdict = matches(subscription.filters, delivery, model_names)
-    if not verdict.passes:
-        trace.add("route", f"Not shown: {verdict.why}", **where)
-        return False
-    trace.add("route", f"Shown: {verdict.why}", **where)
-    return True
+def _open(hook: Hook | None) -> Sequence[Hook]:
+    return [] if hook is None or hook.state is HookState.CLOSED else [hook]

@@ -3,20 +3,22 @@
 import fnmatch
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from bot.sandbox.gateway import Closing, Gateway
 from bot.sandbox.pace import TooFast, too_fast
 from bot.sandbox.refusals import Refusal
-
-if TYPE_CHECKING:
-    from bot.sandbox.gateway import Gateway
 
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """Answer with this error; without a code as a proxy would, in HTML."""
+    """Answer with this error; `page` stands in place of Discord's JSON, as a proxy would write it.
+
+    Without a page and a code, an error of 500 and above is a page too.
+    """
 
     refusal: Refusal
+    page: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +70,25 @@ class Faults:
     method all methods. `times` None means until `heal()`.
     """
 
-    gateway: "Gateway"
+    gateway: Gateway
     _switches: list[_Switch] = field(default_factory=list)
 
     def fail(
-        self, route: str, status: int, times: int | None = 1, code: int = 0, message: str = ""
+        self,
+        route: str,
+        status: int,
+        times: int | None = 1,
+        code: int = 0,
+        message: str = "",
+        *,
+        page: str | None = None,
     ) -> None:
-        """Answer with this status, and Discord's JSON `code` if one is given."""
+        """Answer with this status, and Discord's JSON `code` if one is given.
+
+        With a `page`, "" included, the body is that HTML and no JSON.
+        """
         refusal = Refusal(status, code, message or f"{status}: made to fail")
-        self._switches.append(_Switch(route, Fail(refusal), times))
+        self._switches.append(_Switch(route, Fail(refusal, page), times))
 
     def reset_before(self, route: str, times: int | None = 1) -> None:
         """Cut the connection before anything happened."""
@@ -110,6 +122,7 @@ class Faults:
         """Switch everything off, on the gateway too."""
         self._switches.clear()
         self.gateway.refusing = self.gateway.silent = False
+        self.gateway.closing = None
 
     def take(
         self, kind: type[F], method: str, template: str, path: str, when: Callable[[F], bool]
@@ -145,6 +158,17 @@ class Faults:
     def close(self, code: int) -> None:
         """Close each gateway connection with this code."""
         self.gateway.close_all(code)
+
+    def close_each(self, code: int, times: int | None = None, *, welcome: bool = False) -> None:
+        """Close each new gateway connection with this code, as soon as the client has spoken.
+
+        `welcome`: only after READY, or the resuming. `times` None means until `heal()`.
+        """
+        self.gateway.closing = Closing(code, times, welcome)
+
+    def limit_sessions(self, remaining: int, reset_after_s: float) -> None:
+        """What `GET /gateway/bot` says of new sessions from now on, until the time is over."""
+        self.gateway.limit_sessions(remaining, reset_after_s)
 
     def refuse_gateway(self, refusing: bool = True) -> None:
         """Let nobody connect to the gateway (503) until `heal()`, or `refusing=False`."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import math
 import secrets
+import time
 import zlib
 from collections import deque
 from collections.abc import Callable
@@ -42,6 +44,22 @@ GONE_FOR_GOOD = frozenset({1000, 1001})  # a client that closes so ends its sess
 REPLAYED_EVENTS = 10_000
 
 Frame = JSON | int  # a payload, or a close code
+
+
+@dataclass(slots=True)
+class Closing:
+    """New connections are closed with a code; `welcome`: only after READY or the resuming."""
+
+    code: int
+    times: int | None
+    welcome: bool
+
+    def take(self) -> int | None:
+        """The code, used up by one time; None once it was used often enough."""
+        if self.times == 0:
+            return None
+        self.times = None if self.times is None else self.times - 1
+        return self.code
 
 
 @dataclass(slots=True, eq=False)
@@ -101,17 +119,22 @@ class Connection:
 
 @dataclass(slots=True, eq=False)
 class Gateway:
-    """All sessions and connections. `identifies` and `resumes` count what clients did."""
+    """All sessions and connections. `dials`, `identifies`, `resumes` count what clients did."""
 
     world: Callable[[], World]
     heartbeat_s: float = 41.25
     privileged: bool = False
     refusing: bool = False
     silent: bool = False
+    closing: "Closing | None" = None
     resume_url: str | None = None  # where READY sends clients to resume; None: here
+    dials: int = 0
     identifies: int = 0
     resumes: int = 0
     heartbeats: int = 0
+    sessions_left: int = 1000
+    sessions_reset_at: float = math.inf
+    clock: Callable[[], float] = time.monotonic
     sessions: dict[str, Session] = field(default_factory=dict)
     connections: set[Connection] = field(default_factory=set)
 
@@ -125,6 +148,22 @@ class Gateway:
         for session in self.sessions.values():
             if session.serves(guild):
                 session.dispatch(name, data)
+
+    def limit_sessions(self, remaining: int, reset_after_s: float) -> None:
+        """Let so many more sessions begin until the time is over."""
+        self.sessions_left, self.sessions_reset_at = remaining, self.clock() + reset_after_s
+
+    def session_start_limit(self) -> JSON:
+        """What `GET /gateway/bot` says of it; beyond it Discord would reset the token."""
+        reset_after_s = self.sessions_reset_at - self.clock()
+        if reset_after_s <= 0:
+            self.sessions_left, self.sessions_reset_at = 1000, math.inf
+        return {
+            "total": 1000,
+            "remaining": max(0, self.sessions_left),
+            "reset_after": int(1000 * min(max(reset_after_s, 0), 14_400)),
+            "max_concurrency": 1,
+        }
 
     @property
     def connected(self) -> bool:
@@ -159,6 +198,7 @@ class Gateway:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Handle one connection until either side ends it."""
+        self.dials += 1
         if self.refusing:
             return web.Response(status=503, text="the gateway is not available")
         socket = web.WebSocketResponse(max_msg_size=1 << 20)
@@ -217,10 +257,8 @@ class Gateway:
                 connection.put({"op": Op.HEARTBEAT_ACK})
             case Op.IDENTIFY | Op.RESUME if connection.session is not None:
                 connection.put(ALREADY_AUTHENTICATED)
-            case Op.IDENTIFY:
-                self._identify(connection, data)
-            case Op.RESUME:
-                self._resume(connection, data)
+            case Op.IDENTIFY | Op.RESUME:
+                self._let_in(connection, opcode, data)
             case Op.PRESENCE | Op.VOICE_STATE | Op.REQUEST_MEMBERS if connection.session:
                 pass  # presence, voice and member lists: nothing that a bot here would see
             case Op.PRESENCE | Op.VOICE_STATE | Op.REQUEST_MEMBERS:
@@ -228,8 +266,18 @@ class Gateway:
             case _:
                 connection.put(UNKNOWN_OPCODE)
 
+    def _let_in(self, connection: Connection, opcode: int, data: Any) -> None:
+        closing = self.closing.take() if self.closing else None
+        if closing is None or (self.closing and self.closing.welcome):
+            (self._identify if opcode == Op.IDENTIFY else self._resume)(connection, data)
+        elif opcode == Op.IDENTIFY:
+            self.identifies += 1
+        if closing is not None:
+            connection.put(closing)
+
     def _identify(self, connection: Connection, data: JSON) -> None:
         self.identifies += 1
+        self.sessions_left -= 1
         number, count = data.get("shard", (0, 1))
         intents = int(data.get("intents", 0))
         if data.get("token") != self.world().token:

@@ -199,6 +199,7 @@ def new_message(
         nonce=draft.nonce,
         reference=draft.reference,
         allowed_mentions=draft.allowed_mentions,
+        created_at=world.time(),
     )
 
 

@@ -73,6 +73,7 @@ class SandboxMember:
     user: SandboxUser
     guild: "SandboxGuild" = field(repr=False)
     roles: list[SandboxRole]
+    timed_out_until: datetime | None = None
 
     @property
     def id(self) -> int:
@@ -103,28 +104,41 @@ class SandboxMember:
         self.roles.remove(role)
         self._changed()
 
+    def time_out(self, until: datetime | None) -> None:
+        """Let the member only read until then; None ends that."""
+        self.timed_out_until = until
+        self._changed()
+
+    @property
+    def is_timed_out(self) -> bool:
+        """Whether a moderator's time-out holds now."""
+        until = self.timed_out_until
+        return until is not None and until > self.guild.world.time()
+
     def _changed(self) -> None:
         if self.user.bot:  # others' changes need the members intent
             self.guild.emit("GUILD_MEMBER_UPDATE", wire.member(self))
 
     def permissions(self) -> int:
         """What the member may do in the guild, as bits."""
-        return permissions.in_guild(
+        granted = permissions.in_guild(
             self.guild.everyone.permissions,
             (role.permissions for role in self.roles),
             owner=self.guild.owner is self,
         )
+        return permissions.while_timed_out(granted) if self.is_timed_out else granted
 
     def permissions_in(self, channel: "SandboxChannel") -> int:
         """What the member may do in this channel, as bits; a thread asks its parent."""
         place = channel.parent if channel.is_thread and channel.parent else channel
-        return permissions.in_channel(
+        granted = permissions.in_channel(
             self.permissions(),
             place.overwrites,
             everyone_id=self.guild.id,
             role_ids=[role.id for role in self.roles],
             member_id=self.id,
         )
+        return permissions.while_timed_out(granted) if self.is_timed_out else granted
 
     def may(self, wanted: Permission, channel: "SandboxChannel") -> bool:
         """Whether the member has all of these permissions there."""

@@ -97,6 +97,13 @@ def in_guild(everyone: int, roles: Iterable[int], *, owner: bool) -> int:
     return ALL if owner or found & Permission.ADMINISTRATOR else found
 
 
+def while_timed_out(granted: int) -> int:
+    """What a moderator's time-out leaves: reading. Administrators are exempt."""
+    if granted & Permission.ADMINISTRATOR:
+        return granted
+    return granted & (Permission.VIEW_CHANNEL | Permission.READ_MESSAGE_HISTORY)
+
+
 def in_channel(
     base: int,
     overwrites: Mapping[int, Overwrite],

@@ -13,8 +13,7 @@ async def gateway(call: Call) -> Reply:
 
 async def gateway_bot(call: Call) -> Reply:
     """GET /gateway/bot."""
-    left = max(0, 1000 - call.gateway.identifies)
-    limit = {"total": 1000, "remaining": left, "reset_after": 14_400_000, "max_concurrency": 1}
+    limit = call.gateway.session_start_limit()
     return Reply({"url": call.gateway.url, "shards": 1, "session_start_limit": limit})
 
 

@@ -31,10 +31,16 @@ class Sandbox:
     """
 
     def __init__(
-        self, *, pace: bool, clock: Callable[[], float], heartbeat_s: float, token: str
+        self,
+        *,
+        pace: bool,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+        heartbeat_s: float,
+        token: str,
     ) -> None:
         self.gateway = Gateway(lambda: self.world, heartbeat_s=heartbeat_s)
-        self.world = World(token, self.gateway.emit, clock=clock)
+        self.world = World(token, self.gateway.emit, clock=clock, wall_clock=wall_clock)
         self.faults = Faults(self.gateway)
         self.pace = Pace(enabled=pace)
         self._server = Server(self.world, self.gateway, self.faults, self.pace)
@@ -48,14 +54,18 @@ class Sandbox:
         pace: bool = True,
         *,
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
         heartbeat_s: float = 41.25,
         token: str = TOKEN,
     ) -> AsyncIterator[Self]:
         """Run it while the block runs; port 0 takes a free one.
 
-        `clock` is what interactions and nonces grow old by, in seconds.
+        `clock` is what interactions and nonces grow old by, in seconds; `wall_clock` the time, in
+        seconds since 1970, that ids and the header `Date` tell.
         """
-        sandbox = cls(pace=pace, clock=clock, heartbeat_s=heartbeat_s, token=token)
+        sandbox = cls(
+            pace=pace, clock=clock, wall_clock=wall_clock, heartbeat_s=heartbeat_s, token=token
+        )
         runner = web.AppRunner(
             sandbox._server.application(), access_log=None, shutdown_timeout=SHUTDOWN_S
         )

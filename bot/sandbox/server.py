@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
@@ -60,11 +61,15 @@ class Server:
         app.router.add_get("/gateway", self.gateway.serve)
         app.router.add_get("/gateway/", self.gateway.serve)
         app.router.add_get("/attachments/{channel_id}/{file_id}/{name}", self._attachment)
+        app.on_response_prepare.append(self._date)
         app.on_shutdown.append(self._stop)
         return app
 
     async def _stop(self, _: web.Application) -> None:
         await self.gateway.stop()
+
+    async def _date(self, _: web.Request, answer: web.StreamResponse) -> None:
+        answer.headers["Date"] = formatdate(self.world.wall_clock(), usegmt=True)
 
     async def _nothing_there(self, request: web.Request) -> web.Response:
         record = RecordedRequest(request.method, "", request.path, request.headers, None, ())
@@ -118,7 +123,7 @@ class Server:
         take = self.faults.take
         if self.pace.banned:
             await _read_quietly(request)
-            return _failed(BANNED)
+            return _failed(BANNED, None)
         if take(Reset, *named, lambda fault: not fault.after):
             return None
         if slow := take(Slow, *named, lambda fault: not fault.after):
@@ -128,7 +133,7 @@ class Server:
             return _told_to_wait(limit.answer)
         if failure := take(Fail, *named, lambda _: True):
             await _read_quietly(request)
-            return _failed(failure.refusal)
+            return _failed(failure.refusal, failure.page)
         answer = await self._answer(route, request, record)
         if slow := take(Slow, *named, lambda fault: fault.after):
             await asyncio.sleep(slow.seconds)
@@ -238,12 +243,13 @@ def _refused(refusal: Refusal, headers: Mapping[str, str] = NO_HEADERS) -> web.R
     return _json(refusal.to_json(), refusal.status, headers)
 
 
-def _failed(refusal: Refusal) -> web.Response:
+def _failed(refusal: Refusal, page: str | None) -> web.Response:
     """An error by a switch, or a ban: above 500 as a proxy writes it, unless a code was given."""
-    if refusal is BANNED or (refusal.status >= 500 and not refusal.code):
-        text = f"<html><title>{refusal.status}</title>{refusal.message}</html>"
-        return web.Response(text=text, status=refusal.status, content_type="text/html")
-    return _refused(refusal)
+    if page is None and (refusal is BANNED or (refusal.status >= 500 and not refusal.code)):
+        page = f"<html><title>{refusal.status}</title>{refusal.message}</html>"
+    if page is None:
+        return _refused(refusal)
+    return web.Response(text=page, status=refusal.status, content_type="text/html")
 
 
 def _told_to_wait(answer: TooFast) -> web.Response:

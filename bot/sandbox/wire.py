@@ -59,12 +59,17 @@ def member(someone: "SandboxMember") -> JSON:
         "avatar": None,
         "roles": [str(some.id) for some in someone.roles],
         "joined_at": time(someone.guild.joined_at),
+        "communication_disabled_until": _time_or_none(someone.timed_out_until),
         "premium_since": None,
         "deaf": False,
         "mute": False,
         "pending": False,
         "flags": 0,
     }
+
+
+def _time_or_none(moment: datetime | None) -> str | None:
+    return None if moment is None else time(moment)
 
 
 def channel(some: "SandboxChannel") -> JSON:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from bot.sandbox import wire
@@ -36,12 +37,16 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class World:
-    """The state behind REST, gateway and driver; `clock` counts seconds."""
+    """The state behind REST, gateway and driver.
+
+    `clock` counts seconds; `wall_clock` says the time since 1970 that ids and `Date` tell.
+    """
 
     token: str
     emit: Emit  # an event's name, its data, and the guild whose shard it goes to
     url: str = ""
     clock: Callable[[], float] = time.monotonic
+    wall_clock: Callable[[], float] = time.time
     bot: SandboxUser = field(init=False)
     application_id: int = field(init=False)
     users: dict[int, SandboxUser] = field(default_factory=dict)
@@ -62,9 +67,13 @@ class World:
 
     def new_id(self) -> int:
         """An id that says when it was made and is above each one before."""
-        now = (int(time.time() * 1000) - DISCORD_EPOCH_MS) << 22
+        now = (int(self.wall_clock() * 1000) - DISCORD_EPOCH_MS) << 22
         self._last_id = max(now, self._last_id + 1)
         return self._last_id
+
+    def time(self) -> datetime:
+        """What time it is here."""
+        return datetime.fromtimestamp(self.wall_clock(), UTC)
 
     # ── guilds, channels, messages, as the bot may ask for them ───────────────────────────────
 

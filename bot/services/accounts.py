@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -18,8 +18,8 @@ from bot.db.accounts import is_claimed
 from bot.db.retention import Keep
 from bot.db.rows import Account, HangsOn, Hook, LinkDetails, LinkRequest
 from bot.errors import (
+    AccountUnopenable,
     BotError,
-    SealError,
     SpeckleError,
     SpeckleScopeMissing,
     SpeckleTokenRefused,
@@ -31,6 +31,9 @@ from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.links import Links
 from bot.speckle.oauth import SpeckleOAuth, sign_in_url
 from bot.storage import Storage
+
+if TYPE_CHECKING:
+    from bot.rights.passes import Pass
 
 log = structlog.get_logger()
 
@@ -112,6 +115,7 @@ class Standing(Enum):
 
     TAKEN = auto()
     REFUSED = auto()
+    UNOPENABLE = auto()  # the bot's keys do not open it
     UNKNOWN = auto()  # it could not be asked
 
 
@@ -356,6 +360,8 @@ class AccountService:
         """Ask the server whether it takes the account's token."""
         try:
             await self.as_account(account.id, self._gateway.me)
+        except AccountUnopenable:
+            return Standing.UNOPENABLE
         except SpeckleTokenRefused:
             return Standing.REFUSED
         except SpeckleError:
@@ -374,7 +380,7 @@ class AccountService:
         tidy = True
         try:
             await self.before_unlink(account)
-        except (SpeckleError, SealError) as error:  # SealError: hooks that no key opens any more
+        except SpeckleError as error:
             log.warning("accounts.left_behind", account_id=account.id, reason=str(error))
             tidy = False
         await self._storage.accounts.delete(account.id)
@@ -405,14 +411,15 @@ class AccountService:
         """Ask with a linked account; a token that has run out is renewed once, where it can be.
 
         Errors: those of the question; SpeckleTokenRefused, with the account marked so, if the
-        server no longer takes the token or the account is gone.
+        server no longer takes the token or the account is gone; AccountUnopenable.
         """
         account = await self._storage.accounts.get(account_id)
         if account is None:
             raise SpeckleTokenRefused("", "the account has been unlinked")
+        if account.unopenable:
+            raise AccountUnopenable(account.server_url)
         refused_at = account.refused_at
-        lately = refused_at is not None and self._now() - refused_at < REFUSED_FOR
-        if not account.tokens.token or lately:
+        if refused_at is not None and self._now() - refused_at < REFUSED_FOR:
             raise SpeckleTokenRefused(account.server_url, "the token was refused before")
         try:
             answer = await question(Login(account.server_url, account.tokens.token))
@@ -423,14 +430,23 @@ class AccountService:
             await self._storage.accounts.mark_taken(account)
         return answer
 
-    async def as_hook(self, hook: Hook, question: Question[T]) -> T:
-        """Ask with what a hook may ask with: its own account's token; else, in the operator's own
-        guilds and on the first server, the operator's token; else as a stranger.
+    def serves_as_operator(self, hook: Hook) -> bool:
+        """Whether the operator's token may be used for a hook: in the operator's own guilds, on the
+        first server, which the token is for.
         """
-        if hook.account_id is not None:
-            return await self.as_account(hook.account_id, question)
-        operators = hook.guild_id in self._served_guilds and hook.server_url == self.servers[0]
-        return await question(Login(hook.server_url, self._operator_token if operators else None))
+        first = hook.server_url == self.servers[0]
+        return self._operator_token is not None and first and hook.guild_id in self._served_guilds
+
+    async def as_pass(self, leave: "Pass", question: Question[T]) -> T:
+        """Ask as a pass allows: with its account, with the operator's token, or without a token.
+
+        Errors: those of the question, and of `as_account`.
+        """
+        if leave.account_id is not None:
+            return await self.as_account(leave.account_id, question)
+        return await question(
+            Login(leave.server_url, self._operator_token if leave.as_operator else None)
+        )
 
     async def _once_more(self, account: Account, question: Question[T]) -> T:
         try:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bot.cards.text import one_line, shorten_plain, units
-from bot.db.rows import Hook
 from bot.speckle.answers import ProjectChoice
 from bot.speckle.events import KINDS_OF, EventGroup, EventKind
 from bot.speckle.links import Links
@@ -54,27 +53,22 @@ def _event_label(name: str, text: str) -> str:
     return f"{text} ({hint})" if hint else text
 
 
-def complete_projects(hooks: Iterable[Hook], typed: str) -> list[Choice]:
-    """Offer the hooks whose project's name or id holds what was typed, by name."""
+def complete_projects(named: Mapping[tuple[str, str], str], typed: str) -> list[Choice]:
+    """Offer the projects whose name or id holds what was typed, by name.
+
+    `named`: (server, id) → what the project is called. A choice's value leads back to it.
+    """
     wanted = typed.strip().casefold()
     hits = [
-        hook for hook in hooks if wanted in f"{project_label(hook)} {hook.project_id}".casefold()
+        (name, server_url, project_id)
+        for (server_url, project_id), name in named.items()
+        if wanted in f"{name} {project_id}".casefold()
     ]
-    hits.sort(key=lambda hook: project_label(hook).casefold())
+    hits.sort(key=lambda hit: hit[0].casefold())
     return [
-        Choice(shorten_plain(project_label(hook), MAX_CHOICE_LENGTH), _reference(hook))
-        for hook in hits[:MAX_CHOICES]
+        Choice(shorten_plain(name, MAX_CHOICE_LENGTH), _address(server_url, project_id))
+        for name, server_url, project_id in hits[:MAX_CHOICES]
     ]
-
-
-def project_label(hook: Hook) -> str:
-    """The project's name once an event has told it, its id until then; not escaped."""
-    return one_line(hook.project_name, otherwise=hook.project_id)
-
-
-def _reference(hook: Hook) -> str:
-    """A text that leads back to the hook: the project's address, where it is short enough."""
-    return _address(hook.server_url, hook.project_id)
 
 
 def _address(server_url: str, project_id: str) -> str:

@@ -1,6 +1,7 @@
 """Erases, hour by hour, what is old enough to go."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -13,27 +14,37 @@ from bot.storage import Storage
 log = structlog.get_logger()
 
 EVERY_S = 3600.0
+CLOCK_LOOK_S = 10.0
 
 
 class Housekeeping:
     """Erases old rows, requests that ran out, and guilds that removed the bot long enough ago."""
 
     def __init__(
-        self, storage: Storage, guilds: GuildService, keep: Keep, left_guilds_for: timedelta
+        self,
+        storage: Storage,
+        guilds: GuildService,
+        keep: Keep,
+        left_guilds_for: timedelta,
+        clock_agrees: Callable[[], bool],
     ) -> None:
+        """`clock_agrees`: whether this machine's clock is right enough to say what is old."""
         self._storage = storage
         self._guilds = guilds
         self._keep = keep
         self._left_guilds_for = left_guilds_for
+        self._clock_agrees = clock_agrees
 
     async def run(self) -> None:
         """Erase until cancelled; while the database is away nothing is, and the next hour does."""
         while True:
+            agrees = self._clock_agrees()
             try:
-                await self._erase()
+                if agrees:
+                    await self._erase()
             except StorageUnavailable as error:
                 log.error("housekeeping.database_unavailable", reason=error.reason)
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(EVERY_S if agrees else CLOCK_LOOK_S)
 
     async def _erase(self) -> None:
         await self._storage.link_requests.erase_expired()

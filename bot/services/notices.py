@@ -1,14 +1,17 @@
 """Whom the bot has yet to tell that it paused what they set up, and for how long it tries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.db.rows import Hook, Notice, PauseReason, Subscription
-from bot.services.subscriptions import has_lost_access, is_blocked
+from bot.db.rows import RIGHTS_PAUSES, Notice, Subscription
+from bot.services.names import is_paused_for_rights
+from bot.services.outcomes import Entry
+from bot.services.subscriptions import is_blocked
 from bot.storage import Storage
 
-AT_ONCE = 20  # notices a look; more wait for the next
+AT_ONCE = 50  # notices a look; more wait for the next
+IN_ONE_MESSAGE = 10  # as many as Discord takes embeds
 RETRY_S = (60.0, 300.0, 1800.0, 3600.0)  # then hourly
 GIVE_UP_AFTER = timedelta(hours=48)  # by then `/subscriptions` has told whoever missed the cards
 
@@ -17,14 +20,25 @@ GIVE_UP_AFTER = timedelta(hours=48)  # by then `/subscriptions` has told whoever
 class Telling:
     """A notice with all that its message says.
 
-    `hooks` are the projects that no longer come through; `cards` are kept for the channel.
-    `notice_channel_id` is where the guild wants it told, None for a direct message.
+    `entries` are what no longer comes through; `cards` are kept for the channel, or events that
+    become cards. `notice_channel_id` is where the guild wants it told, None for a direct message.
     """
 
     notice: Notice
-    hooks: tuple[Hook, ...]
+    entries: tuple[Entry, ...]
     cards: int
     notice_channel_id: int | None
+
+
+def together(notices: Iterable[Notice]) -> list[list[Notice]]:
+    """Those that go to one person in one message: of one guild, up to IN_ONE_MESSAGE."""
+    groups: dict[tuple[int, int], list[list[Notice]]] = {}
+    for notice in sorted(notices, key=lambda one: one.id):
+        of_person = groups.setdefault((notice.guild_id, notice.user_id), [[]])
+        if len(of_person[-1]) == IN_ONE_MESSAGE:
+            of_person.append([])
+        of_person[-1].append(notice)
+    return [group for of_person in groups.values() for group in of_person]
 
 
 class NoticeService:
@@ -48,27 +62,31 @@ class NoticeService:
         hooks = [await self._storage.hooks.get(one.hook_id) for one in paused]
         if guild is None or guild.left_at is not None or not paused:
             return None
-        lost = notice.reason is PauseReason.ACCESS_LOST
-        cards = await self._storage.notices.cards_kept(
-            notice.channel_id, [one.id for one in paused] if lost else None
+        cards = await self._kept(notice, paused)
+        there = tuple(
+            Entry(hook, one) for hook, one in zip(hooks, paused, strict=True) if hook is not None
         )
-        there = tuple(hook for hook in hooks if hook is not None)
         return Telling(notice, there, cards, guild.notice_channel_id)
+
+    async def _kept(self, notice: Notice, paused: Sequence[Subscription]) -> int:
+        if notice.reason in RIGHTS_PAUSES:
+            return await self._storage.held.count([one.id for one in paused])
+        return await self._storage.notices.cards_kept(notice.channel_id)
 
     async def _paused(self, notice: Notice) -> list[Subscription]:
         """What this member made the channel follow, and is still paused for such a reason."""
         there = await self._storage.subscriptions.of_channel(notice.channel_id)
-        is_paused = has_lost_access if notice.reason is PauseReason.ACCESS_LOST else is_blocked
+        is_paused = is_paused_for_rights if notice.reason in RIGHTS_PAUSES else is_blocked
         return [one for one in there if one.created_by == notice.user_id and is_paused(one)]
 
-    async def settle(self, notice: Notice) -> None:
-        """It is told, or nobody can be told: it does not come again."""
-        await self._storage.notices.settle(notice.id)
+    async def settle(self, notices: Sequence[Notice]) -> None:
+        """They are told, or nobody can be told: they do not come again."""
+        await self._storage.notices.settle(*(one.id for one in notices))
 
     async def failed(self, notice: Notice) -> float | None:
         """It could not be told now: seconds until the next try, None if this was the last."""
         if self._now() - notice.created_at >= GIVE_UP_AFTER:
-            await self.settle(notice)
+            await self.settle([notice])
             return None
         wait_s = RETRY_S[min(notice.attempts, len(RETRY_S) - 1)]
         await self._storage.notices.postpone(notice.id, self._now() + timedelta(seconds=wait_s))

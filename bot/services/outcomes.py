@@ -1,21 +1,37 @@
 """What commands are asked and how they end, as values; the cogs put them into words."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
 
 from bot.db.rows import Hook, Subscription
+from bot.model import Audience, PauseWhy
+from bot.services.names import project_label
 from bot.services.places import Caller, Place
 from bot.services.setup import SetUp
 from bot.services.webhooks import Gone, Kept, NotKept, WhyNot
+from bot.speckle.events import EventKind
 from bot.speckle.filters import Filters
+
+AudienceOf: TypeAlias = Callable[[int], Audience | None]
+
+
+def _not_known(_channel_id: int) -> Audience | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class SubscribeRequest:
     """What was typed into /subscribe; None is an option left out.
 
-    `by_hand`: the caller wants to set the webhook up in Speckle themselves; `shown`: they know
-    who will see a private project in that place.
+    `by_hand`: the caller wants to set the webhook up in Speckle themselves. `resume`: a channel
+    that is paused is to go on. `audience_of(channel_id)` gives who can see another channel of the
+    server, None where that cannot be found out.
+
+    `agreed` is None until the caller has answered who will see a private project: then it has the
+    channels that they agreed to, with who could see each of them when they were asked.
+    `left_out` are channels that the answer is not to cover.
     """
 
     guild_id: int
@@ -26,7 +42,10 @@ class SubscribeRequest:
     models: str | None = None
     ignore_authors: str | None = None
     by_hand: bool = False
-    shown: bool = False
+    resume: bool = True
+    audience_of: AudienceOf = _not_known
+    agreed: Mapping[int, Audience | None] | None = None
+    left_out: frozenset[int] = frozenset()
 
 
 class Change(StrEnum):
@@ -39,10 +58,15 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A subscription with the hook that it hangs on."""
+    """A subscription with the hook that it gets its events through."""
 
     hook: Hook
     subscription: Subscription
+
+    @property
+    def label(self) -> str:
+        """The project's name as the channel may know it, else its id; not escaped."""
+        return project_label(self.hook, self.subscription)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +75,11 @@ class Subscribed:
 
     `setup` is there while the project's webhook has still to be made and the caller may see its
     secret. `new_triggers` have to be ticked besides those that the other channels needed.
-    `webhook` is what the bot did about the webhook itself, None if that is somebody's own. `also`
-    are the server's channels that had waited for it too.
+    `webhook` is what the bot did about the webhook itself, None if that is somebody's own.
+    `lacking` are events that the channel wants and a webhook of the bot's does not send, because
+    nobody who owns the project asked for them. `also` are the server's other channels that the
+    answer covers, `unanswered` counts those that it paused. `paused` is why the channel itself
+    stopped: the change goes beyond what was agreed to. `kept` events happened meanwhile.
     """
 
     entry: Entry
@@ -63,14 +90,18 @@ class Subscribed:
     new_triggers: tuple[str, ...]
     webhook: Kept | NotKept | None = None
     also: tuple[int, ...] = ()
+    unanswered: int = 0
+    lacking: tuple[EventKind, ...] = ()
+    paused: PauseWhy | None = None
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LinkFirst:
     """Nothing was changed yet: the caller is to link an account, or to choose the way by hand.
 
-    `why` is None where none is linked, else what keeps the linked one from being used;
-    `paused`: access was lost there, so the way by hand is none.
+    `why` is None where none is linked, else what keeps the linked one from being used; `paused`:
+    the channel waits for somebody with an account to answer, so the way by hand is none.
     """
 
     request: SubscribeRequest
@@ -84,23 +115,28 @@ class LinkFirst:
 class ShowFirst:
     """Nothing was changed yet: the project is private, and others will see it in that place.
 
-    `also` are channels of the server that wait for its events already.
+    `project_name` is what the caller's account calls it, None without one. `also` are other
+    channels of the server that will see it because of the answer, with who can see each of them;
+    `others` counts those that the caller does not see, and that the answer therefore leaves out.
     """
 
     request: SubscribeRequest
     server_url: str
     project_id: str
-    project_name: str
-    also: tuple[int, ...] = ()
+    project_name: str | None
+    also: Mapping[int, Audience] = field(default_factory=dict)
+    others: int = 0
 
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """The other channels that the answer will cover, as things stand."""
+        return tuple(channel for channel in self.also if channel not in self.request.left_out)
 
-@dataclass(frozen=True, slots=True)
-class Edited:
-    """Filters before and after; `webhook` is what the bot did about the webhook."""
-
-    old: Filters
-    entry: Entry
-    webhook: Kept | NotKept | None = None
+    @property
+    def agreed(self) -> Mapping[int, Audience | None]:
+        """What a yes means: each channel with who can see it now."""
+        place = self.request.place
+        return {place.channel_id: place.audience} | {one: self.also[one] for one in self.chosen}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +165,17 @@ class NothingThere:
 class SharedSetUp:
     """There is nothing to set up: the operator's shared hook brings the project's events."""
 
-    hook: Hook
+    entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class MadeSetUp:
     """There is nothing to set up: the bot made the webhook, with the account of `made_by`.
 
-    `webhook` says what was done about it now, `renewed` that it got a new secret.
+    `webhook` says what was done about it now, `renewed` that it was to get a new secret.
     """
 
-    hook: Hook
+    entry: Entry
     made_by: int | None
     webhook: Kept | NotKept | None = None
     renewed: bool = False
@@ -149,7 +185,7 @@ class MadeSetUp:
 class Resumed:
     """What goes on in a channel where the bot had paused it; nothing if nothing was paused.
 
-    `cards` were kept meanwhile and come now.
+    `cards` were kept meanwhile, or events that become cards, and come now.
     """
 
     channel_id: int

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
+from bot.model import Audience
 from bot.services.errors import CommandRefused
 
 
@@ -37,23 +39,6 @@ class PlaceKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Audience:
-    """Who can see a channel, by its permissions; administrators can in any case.
-
-    `everyone` in the server, else who has one of `roles` or is one of `members`. `parent_id` is
-    the channel that decides for a thread; a private thread's people are not known (`in_thread`),
-    but whoever manages threads sees it too.
-    """
-
-    everyone: bool
-    roles: tuple[int, ...] = ()
-    members: tuple[int, ...] = ()
-    parent_id: int | None = None
-    in_thread: bool = False
-    people: int | None = None  # in the whole server
-
-
-@dataclass(frozen=True, slots=True)
 class Place:
     """A channel or thread, with what the bot may do there.
 
@@ -67,11 +52,26 @@ class Place:
     locked: bool = False
     bot_in_thread: bool = True
     audience: Audience | None = None
+    silenced_until: datetime | None = None  # by a moderator's time-out; the rest is as without it
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """What keeps the bot from posting somewhere and how to change that, as text for people."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NothingLacking:
+    """The bot may post there, as far as permissions say; `silenced_until` if it is in time-out."""
+
+    silenced_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who runs a command, and where they may manage webhooks.
+    """Who runs a command, which channels they see, and where they may manage webhooks.
 
     `manages(channel_id)`: they see that channel and have Manage Webhooks in it.
     `manages_guild`: they have Manage Webhooks in the whole server.
@@ -80,6 +80,7 @@ class Caller:
     id: int
     manages_guild: bool
     manages: Callable[[int], bool]
+    sees: Callable[[int], bool]
 
 
 _IN_ALL_CHANNELS = (
@@ -153,6 +154,31 @@ def check_place(place: Place, again: str) -> None:
             f"adds it, then {again}."
         )
     _check_open(place, where, again)
+    if place.silenced_until is not None:
+        raise CommandRefused(
+            f"A moderator put the bot in time-out until {_moment(place.silenced_until)}, so it "
+            f"cannot post in {where}. Ask somebody who may moderate members to end that, or wait, "
+            f"then {again}."
+        )
+
+
+def silence_text(until: datetime | None) -> str:
+    """Why Discord refuses a bot that has all it needs, and what ends that."""
+    if until is not None:
+        return (
+            f"A moderator put the bot in time-out until {_moment(until)}. Then it goes on by "
+            "itself; somebody who may moderate members can end the time-out before."
+        )
+    return (
+        "It has every permission that it needs there, and Discord refuses its messages all the "
+        "same. Look at whether a moderator put the bot in time-out, and end that. The bot tries "
+        "again by itself, and goes on once Discord lets it."
+    )
+
+
+def _moment(at: datetime) -> str:
+    """A time that each reader's Discord shows in their own zone."""
+    return f"<t:{int(at.timestamp())}:f>"
 
 
 def missing_in(place: Place) -> list[Permission]:

@@ -9,7 +9,7 @@ import structlog
 
 from bot.db.quotas import Used
 from bot.db.rows import DayQuota, Guild, Hook, QuotaNotice
-from bot.errors import SealError, StorageUnavailable
+from bot.errors import StorageUnavailable
 from bot.services.errors import CommandRefused
 from bot.storage import Storage
 
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class GuildLimits:
     """What a guild may use: events and bytes in a day (UTC), hooks, subscriptions, model names.
 
     Names are counted for each project.
@@ -34,20 +34,22 @@ class Limits:
 class Usage:
     """What a guild uses of its limits."""
 
-    limits: Limits
+    limits: GuildLimits
     used: Used
 
 
 @dataclass(frozen=True, slots=True)
 class OverQuota:
-    """A guild that is to be told that a hook sent too much today; `hook` is None if it is gone.
+    """A guild that is to be told that a hook sent too much today.
 
-    `ends_at` is when the next day begins.
+    `hook` is None if it is gone, `channels` are those that show its events; `ends_at` is when the
+    next day begins.
     """
 
     notice: QuotaNotice
     guild: Guild
     hook: Hook | None
+    channels: tuple[int, ...]
     usage: Usage
     ends_at: datetime
 
@@ -61,7 +63,7 @@ class QuotaService:
     def __init__(
         self,
         storage: Storage,
-        limits: Limits | None,
+        limits: GuildLimits | None,
         *,
         without: Collection[int] = (),
         now: Callable[[], datetime],
@@ -72,7 +74,7 @@ class QuotaService:
         self._now = now
         self._refused: tuple[date, set[int]] = (now().date(), set())  # hooks, on that day
 
-    def of(self, guild_id: int) -> Limits | None:
+    def of(self, guild_id: int) -> GuildLimits | None:
         """A guild's limits; None if it has none."""
         return None if guild_id in self._without else self._limits
 
@@ -130,23 +132,26 @@ class QuotaService:
             return None
         return Usage(limits, await self._storage.quotas.used(guild_id))
 
-    async def check_room(self, guild_id: int, *, new_hook: bool) -> None:
-        """Refuse a subscription that would be one too many, or whose webhook would be.
+    async def check_room(
+        self, guild_id: int, *, subscription: bool = False, hook: bool = False
+    ) -> None:
+        """Refuse a new subscription, or a new hook, that would be one too many.
 
         Errors: CommandRefused.
         """
-        usage = await self.usage(guild_id)
+        usage = await self.usage(guild_id) if subscription or hook else None
         if usage is None:
             return
         limits, used = usage.limits, usage.used
-        if new_hook and used.hooks >= limits.hooks:
+        if hook and used.hooks >= limits.hooks:
             raise CommandRefused(
-                f"This server cannot follow another project: it has {used.hooks} of "
+                f"This server cannot have another webhook: it has {used.hooks} of "
                 f"{limits.hooks}. Nothing was changed. Remove one that nobody needs: "
-                "`/subscriptions` lists them, and a project goes with its last channel. Or ask the "
-                "person who runs this bot to allow more (`hooks` in its settings)."
+                "`/subscriptions` lists what is followed, and a webhook goes with its last "
+                "channel. Or ask the person who runs this bot to allow more (`hooks` in its "
+                "settings)."
             )
-        if used.subscriptions >= limits.subscriptions:
+        if subscription and used.subscriptions >= limits.subscriptions:
             raise CommandRefused(
                 f"This server cannot have another subscription: it has {used.subscriptions} of "
                 f"{limits.subscriptions}. Nothing was changed. Remove one that nobody needs with "
@@ -166,11 +171,10 @@ class QuotaService:
         usage = await self.usage(notice.guild_id)
         if guild is None or guild.left_at is not None or usage is None:
             return None
-        try:
-            hook = await self._storage.hooks.get(notice.hook_id)
-        except SealError:  # it is told all the same
-            hook = None
-        return OverQuota(notice, guild, hook, usage, self._ends_at(self._now()))
+        hook = await self._storage.hooks.get(notice.hook_id)
+        shown = await self._storage.subscriptions.of_hook(notice.hook_id)
+        channels = tuple(one.channel_id for one in shown)
+        return OverQuota(notice, guild, hook, channels, usage, self._ends_at(self._now()))
 
     async def told(self, notice: QuotaNotice) -> None:
         """A guild is told, or nobody of it can be."""

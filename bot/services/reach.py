@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from bot.network import Network, why_not_reached
+
 INSTANCE_PATH = "/instance"  # answered by bot/webhook_listener.py
 INSTANCE_FACT = "instance.id"
 WITHIN_S = 5.0
@@ -50,9 +52,12 @@ class Reach:
     `instance` is the id that this bot's listener answers under INSTANCE_PATH.
     """
 
-    def __init__(self, public_url: str | None, instance: str) -> None:
+    def __init__(
+        self, public_url: str | None, instance: str, network: Network | None = None
+    ) -> None:
         self.public_url = None if public_url is None else public_url.rstrip("/")
         self._instance = instance
+        self._network = network or Network()
 
     async def check(self, server_url: str) -> Reached:
         """Look at it from the side of this Speckle server."""
@@ -75,7 +80,7 @@ class Reach:
         timeout = aiohttp.ClientTimeout(total=WITHIN_S)
         try:
             async with (
-                aiohttp.ClientSession(timeout=timeout) as http,
+                aiohttp.ClientSession(timeout=timeout, connector=self._network.connector()) as http,
                 http.get(f"{url}{INSTANCE_PATH}", allow_redirects=False) as answer,
             ):
                 if 300 <= answer.status < 400:
@@ -94,11 +99,7 @@ class Reach:
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its name is not known"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return "its certificate is not valid"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return "the connection was refused or did not come about"
-    return type(error).__name__
+    return why_not_reached(error)
 
 
 async def _is_private(host: str) -> bool:

@@ -16,16 +16,19 @@ class SetUp:
 
     `url` is None while the operator has set no PUBLIC_URL; `path` is its end in any case.
     `triggers` are Speckle's own names, to be ticked; `unlisted` are events that the filters want
-    and Speckle's settings page does not offer. `old_secret_until` is set after a new secret.
+    and Speckle's settings page does not offer. `label` is what the project is called here, not
+    escaped. After a new secret `renewed` is set, and `old_secret_until` if the old one works on.
     """
 
     hook: Hook
+    label: str
     settings_url: str
     url: str | None = field(repr=False)
     path: str = field(repr=False)
     secret: str = field(repr=False)
     triggers: tuple[str, ...]
     unlisted: tuple[EventKind, ...]
+    renewed: bool = False
     old_secret_until: datetime | None = None
 
     @property
@@ -38,6 +41,9 @@ def set_up_of(
     hook: Hook,
     filters: Sequence[Filters],
     public_url: str | None,
+    label: str,
+    *,
+    renewed: bool = False,
     old_secret_until: datetime | None = None,
 ) -> SetUp:
     """The set-up of a guild's own hook for everything that its channels want."""
@@ -45,12 +51,14 @@ def set_up_of(
     kinds = kinds_wanted(filters)
     return SetUp(
         hook=hook,
+        label=label,
         settings_url=Links(hook.server_url).webhook_settings(hook.project_id),
         url=None if public_url is None else f"{public_url.rstrip('/')}{path}",
         path=path,
         secret=hook.secrets[0],
         triggers=triggers_to_tick(kinds),
         unlisted=tuple(kind for kind in kinds if TRIGGERS.get(kind) and not _listed(kind)),
+        renewed=renewed,
         old_secret_until=old_secret_until,
     )
 

@@ -1,45 +1,58 @@
 """/subscribe: what has to be known and agreed before a channel follows a project, and doing it."""
 
+import asyncio
 import secrets
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypeAlias
+from weakref import WeakValueDictionary
 
 from bot.db.rows import (
-    Account,
     Hook,
     HookKind,
     HookState,
     LinkDetails,
+    LinkRequest,
+    Paused,
     PauseReason,
     Subscription,
     SubscriptionState,
 )
-from bot.errors import SpeckleError
-from bot.services.accounts import AccountService
+from bot.model import PauseWhy, Standing
+from bot.rights.decide import is_by_hand
+from bot.services.consents import Look, Looking
 from bot.services.errors import CommandRefused
-from bot.services.outcomes import Change, LinkFirst, ShowFirst, Subscribed, SubscribeRequest
-from bot.services.places import Place, check_caller, check_place
+from bot.services.followed import followed
+from bot.services.names import is_paused_for_rights
+from bot.services.outcomes import (
+    AudienceOf,
+    Change,
+    Entry,
+    LinkFirst,
+    Resumed,
+    ShowFirst,
+    Subscribed,
+    SubscribeRequest,
+)
+from bot.services.places import Caller, Place, check_caller, check_place
+from bot.services.plans import Plan, Planner
 from bot.services.quotas import QuotaService
-from bot.services.setup import kinds_wanted, triggers_to_tick
-from bot.services.subscriptions import SubscriptionService, may_see_secret, no_such_project
+from bot.services.setup import SetUp, kinds_wanted, triggers_to_tick
+from bot.services.subscriptions import SubscriptionService, may_see_secret
+from bot.services.triggers import events_lacking
 from bot.services.typed import filters_of, read_link
-from bot.services.webhooks import Kept, NotKept, WhyNot, why_not
-from bot.speckle.answers import PUBLIC, ProjectRights
+from bot.services.webhooks import Kept, NotKept
+from bot.speckle.events import EventKind
 from bot.speckle.filters import Filters
-from bot.speckle.links import SpeckleLink
+from bot.speckle.links import Links, SpeckleLink
 from bot.storage import Storage
 
 TOKEN_BYTES = 16
 NO_SERVER = ""  # of a request that no link of an account belongs to
 
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """The project as the caller's linked account has just seen it."""
-
-    account: Account
-    project: ProjectRights
+Outcome: TypeAlias = Subscribed | LinkFirst | ShowFirst
 
 
 class Subscribing:
@@ -51,157 +64,260 @@ class Subscribing:
     def __init__(
         self,
         storage: Storage,
-        accounts: AccountService,
         subscriptions: SubscriptionService,
+        looking: Looking,
+        now: Callable[[], datetime],
         quotas: QuotaService | None = None,
     ) -> None:
         """Without `quotas` no guild has any."""
-        self._quotas = quotas
         self._storage = storage
-        self._accounts = accounts
+        self._quotas = quotas or QuotaService(storage, None, now=now)
         self._subscriptions = subscriptions
         self._webhooks = subscriptions.webhooks
         self._servers = subscriptions.servers
         self._served_guilds = subscriptions.served_guilds
+        self._looking = looking
+        self._now = now
+        self._in_hand: set[str] = set()  # tokens of commands that are being done
+        # Two owners at once are to make one webhook. Speckle is asked while one of these is held,
+        # so each project of a guild has its own.
+        self._projects: WeakValueDictionary[tuple[int, str, str], asyncio.Lock] = (
+            WeakValueDictionary()
+        )
 
-    async def subscribe(self, request: SubscribeRequest) -> Subscribed | LinkFirst | ShowFirst:
+    async def subscribe(self, request: SubscribeRequest) -> Outcome:
         """Let the place follow the project, or change what it follows of it."""
         check_caller(request.caller, request.place.channel_id)
         check_place(request.place, "use `/subscribe` again")
         link = read_link(request.project, self._servers)
-        hook = await self._subscriptions.find_hook(request.guild_id, link)
-        others = await self._storage.subscriptions.of_hook(hook.id) if hook else ()
-        here = _in(others, request.place)
-        filters_of(request, link, here.filters if here else Filters())
-        await self._check_room(request.guild_id, hook, here)
-        if self._is_served(request.guild_id, hook):
-            return await self._subscribe(request, link, None)
-        server_url = link.server_url or (hook.server_url if hook else self._servers[0])
-        seen = await self._look(request, server_url, link.project_id, hook, here)
-        if isinstance(seen, LinkFirst):
-            return seen
-        private = _private_name(seen, hook)
-        waiting = hook is None or hook.state is not HookState.LIVE
-        if private is not None and not request.shown and (waiting or here is None):
-            also = _others(others, request.place) if waiting else ()
-            return ShowFirst(request, server_url, link.project_id, private, also)
-        return await self._subscribe(request, link, seen)
+        server_url = link.server_url or await self._server_of(request, link.project_id)
+        filters_of(request, link, Filters())  # what was mistyped is said before anybody is asked
+        look = await self._looking.look(request.caller.id, server_url, link.project_id)
+        async with self._one_at_a_time(request.guild_id, server_url, link.project_id):
+            planner = await self._planner(request, replace(link, server_url=server_url), look)
+            plan = planner.plan()
+            return await self._do(planner, plan) if isinstance(plan, Plan) else plan
 
-    def _is_served(self, guild_id: int, hook: Hook | None) -> bool:
-        live = hook is not None and hook.kind is HookKind.OWN and hook.state is HookState.LIVE
-        return guild_id in self._served_guilds and not live
+    async def _server_of(self, request: SubscribeRequest, project_id: str) -> str:
+        """The server that a bare id means: where the caller's channels follow it, or the first."""
+        listed = await self._subscriptions.listing(request.guild_id, request.caller)
+        there = {one.hook.server_url for one in listed if one.hook.project_id == project_id}
+        return there.pop() if len(there) == 1 else self._servers[0]
 
-    async def _look(
-        self,
-        request: SubscribeRequest,
-        server_url: str,
-        project_id: str,
-        hook: Hook | None,
-        here: Subscription | None,
-    ) -> _Seen | LinkFirst | None:
-        """Look at the project with the caller's account; None to go on without one.
-
-        That is so where the project's owner agreed already, and where the caller wants to ask the
-        owner themselves.
-        """
-        lost = here is not None and here.pause_reason is PauseReason.ACCESS_LOST
-        state = hook.state if hook is not None and hook.kind is HookKind.OWN else None
-        agreed = state is HookState.LIVE and not lost
-        account = await self._accounts.of_user(request.caller.id, server_url)
-        if account is None:
-            if agreed or (not lost and (request.by_hand or state is not None)):
-                return None
-            return LinkFirst(request, server_url, paused=lost)
-        try:
-            return _Seen(account, await self._webhooks.rights(account, project_id))
-        except SpeckleError as error:
-            if agreed:
-                return None
-            why = why_not(error)
-            if why is WhyNot.NOT_OWNER:
-                raise no_such_project(server_url) from error
-            if request.by_hand and not lost:
-                return None
-            return LinkFirst(request, server_url, why, error.reason, lost)
-
-    async def _subscribe(
-        self, request: SubscribeRequest, link: SpeckleLink, seen: _Seen | None
-    ) -> Subscribed:
-        async with self._subscriptions.changing:
-            hook = await self._subscriptions.find_hook(request.guild_id, link)
-            before = await self._storage.subscriptions.of_hook(hook.id) if hook else ()
-            here = _in(before, request.place)
-            filters = filters_of(request, link, here.filters if here else Filters())
-            await self._check_room(request.guild_id, hook, here)
-            hook = await self._ready_hook(hook, request, link)
-            old, new = await self._storage.subscriptions.upsert(
-                hook.id,
-                request.place.channel_id,
-                filters,
-                request.caller.id,
-                None if seen is None else seen.account.id,
-            )
-            resumed = new.state is SubscriptionState.PAUSED
-            if resumed:
-                await self._storage.subscriptions.set_state(new.id, SubscriptionState.ACTIVE)
-        webhook = await self._see_to_webhook(hook, seen, request.by_hand)
-        entry = await self._subscriptions.entry_of(new.id, request.guild_id)
-        setup = None
-        if entry.hook.state is HookState.WAITING and may_see_secret(entry.hook, request.caller):
-            setup = await self._subscriptions.set_up(entry.hook)
-        return Subscribed(
-            entry=entry,
-            change=_change(old, filters),
-            old_filters=old.filters if old else None,
-            resumed=resumed,
-            setup=setup,
-            new_triggers=_new_triggers(before, filters),
-            webhook=webhook,
-            also=_others(before, request.place) if hook.state is HookState.WAITING else (),
+    async def _planner(self, request: SubscribeRequest, link: SpeckleLink, look: Look) -> Planner:
+        server_url = link.server_url or self._servers[0]
+        there = await followed(self._storage, request.guild_id, server_url, link.project_id)
+        here = there.at(request.place.channel_id)
+        if here is not None and await self._subscriptions.right_kind(here.hook) != here.hook:
+            return await self._planner(request, link, look)
+        # What else is refused for want of room is known when there is a plan.
+        await self._quotas.check_room(request.guild_id, subscription=here is None)
+        return Planner(
+            request,
+            server_url,
+            link.project_id,
+            filters_of(request, link, here.subscription.filters if here else Filters()),
+            look,
+            there,
+            request.guild_id in self._served_guilds,
+            self._now(),
         )
 
-    async def _check_room(
-        self, guild_id: int, hook: Hook | None, here: Subscription | None
-    ) -> None:
-        """Refuse what would be more than the guild may have; what is there can be changed."""
-        if self._quotas is not None and here is None:
-            await self._quotas.check_room(guild_id, new_hook=hook is None)
+    def _one_at_a_time(self, guild_id: int, server_url: str, project_id: str) -> asyncio.Lock:
+        return self._projects.setdefault((guild_id, server_url, project_id), asyncio.Lock())
 
-    async def _see_to_webhook(
-        self, hook: Hook, seen: _Seen | None, by_hand: bool
-    ) -> Kept | NotKept | None:
-        """Have the webhook made, or follow what the channels want now, if it is the bot's."""
-        if hook.kind is HookKind.SHARED:
-            return None
-        if seen is None:
-            return await self._webhooks.keep(hook.id)
-        project = seen.project
-        await self._storage.hooks.saw(hook.id, project.name, project.visibility, seen.account.id)
-        if by_hand:
-            return await self._webhooks.keep(hook.id)
-        why_not_made = await self._webhooks.why_not_made(seen.account, project)
-        if why_not_made is None:
-            kept = await self._webhooks.keep(hook.id, seen.account.id)
-            works_by_hand = hook.state is HookState.LIVE and hook.webhook_id is None
-            return None if works_by_hand and isinstance(kept, NotKept) else kept
-        if hook.state is HookState.LIVE:  # somebody else made it, by hand or with their account
-            return await self._webhooks.keep(hook.id)
-        return why_not_made
+    # ── doing it ──────────────────────────────────────────────────────────────────────────────
 
-    async def _ready_hook(
-        self, hook: Hook | None, request: SubscribeRequest, link: SpeckleLink
-    ) -> Hook:
-        if hook is not None:
-            return await self._subscriptions.right_kind(hook)
-        served = request.guild_id in self._served_guilds
+    async def _do(self, planner: Planner, plan: Plan) -> Subscribed:
+        request, here = planner.request, plan.here
+        async with self._subscriptions.changing:
+            await self._quotas.check_room(
+                request.guild_id, subscription=here is None, hook=plan.hook is None
+            )
+            hook = plan.hook or await self._new_hook(planner, plan.kind)
+            before = await self._storage.subscriptions.of_hook(hook.id)
+            if here is not None and here.hook.id != hook.id and plan.consent is not None:
+                await self._storage.subscriptions.answered(
+                    here.subscription.id, plan.consent, hook_id=hook.id
+                )
+            new = await self._keep_subscription(hook, request, plan)
+        if planner.look.everyone.visibility is not None:
+            await self._storage.hooks.saw_visibility(hook.id, planner.look.everyone.visibility)
+        kept = 0
+        resumed = False
+        if plan.pause is not None:
+            await self._pause(new.id, plan.pause)
+        elif new.state is SubscriptionState.PAUSED and request.resume:
+            kept = await self._storage.held.count([new.id])
+            resumed = True
+            await self._storage.subscriptions.set_state(new.id, SubscriptionState.ACTIVE)
+        webhook = await self._see_to_webhook(hook, planner, plan)
+        also, unanswered = await self._answer_others(hook, planner, plan, webhook)
+        if also:
+            webhook = _with_more(webhook, await self._webhooks.keep(hook.id))
+        await self._clear_away(hook, planner, plan)
+        entry = await self._subscriptions.entry_of(new.id, request.guild_id)
+        entry, setup = await self._setup_for(entry, request.caller)
+        return Subscribed(
+            entry=entry,
+            change=_change(here, plan.filters),
+            old_filters=here.subscription.filters if here else None,
+            resumed=resumed,
+            setup=setup,
+            new_triggers=_new_triggers(before, plan.filters),
+            webhook=webhook,
+            also=also,
+            unanswered=unanswered,
+            lacking=_lacking(entry, webhook),
+            paused=plan.pause if is_paused_for_rights(entry.subscription) else None,
+            kept=kept,
+        )
+
+    async def _new_hook(self, planner: Planner, kind: HookKind) -> Hook:
+        request = planner.request
         return await self._storage.hooks.create(
             guild_id=request.guild_id,
-            server_url=link.server_url or self._servers[0],
-            project_id=link.project_id,
-            kind=HookKind.SHARED if served else HookKind.OWN,
+            server_url=planner.server_url,
+            project_id=planner.project_id,
+            kind=kind,
             created_by=request.caller.id,
             setup_channel_id=request.place.channel_id,
         )
+
+    async def _keep_subscription(
+        self, hook: Hook, request: SubscribeRequest, plan: Plan
+    ) -> Subscription:
+        _, new = await self._storage.subscriptions.upsert(
+            hook.id,
+            request.place.channel_id,
+            plan.filters,
+            request.caller.id,
+            plan.account_id,
+            plan.consent,
+        )
+        return new
+
+    async def _pause(self, subscription_id: int, why: PauseWhy) -> None:
+        """Stop it, with a notice to whoever made it; what waits to be sent is kept as events."""
+        pause = Paused(PauseReason.ASK_AGAIN, why)
+        await self._storage.held.withdraw(subscription_id, self._now(), pause)
+
+    async def _see_to_webhook(
+        self, hook: Hook, planner: Planner, plan: Plan
+    ) -> Kept | NotKept | None:
+        """Have the webhook made, or follow what the channels want now, if it is the bot's."""
+        look = planner.look
+        if hook.kind is HookKind.SHARED:
+            return None
+        if plan.makes and look.account is not None:
+            kept = await self._webhooks.keep(hook.id, look.account.id)
+            works_by_hand = is_by_hand(hook) and hook.state is HookState.LIVE
+            return None if works_by_hand and isinstance(kept, NotKept) else kept
+        if not is_by_hand(hook):
+            return await self._webhooks.keep(hook.id)
+        waits = hook.state is HookState.WAITING
+        return look.cannot_make if waits and not planner.request.by_hand else None
+
+    async def _answer_others(
+        self, hook: Hook, planner: Planner, plan: Plan, webhook: Kept | NotKept | None
+    ) -> tuple[tuple[int, ...], int]:
+        """Note the answer for the other channels that it covers, and stop those it does not.
+
+        Gives the former, and how many the latter are. Without a webhook nothing changes for them.
+        """
+        account = planner.look.account
+        if account is None or not isinstance(webhook, Kept):
+            return (), 0
+        agreed = planner.request.agreed or {}
+        for one in plan.answers:
+            consent = planner.consent(Standing.OWNER, one.filters, agreed.get(one.channel_id))
+            await self._storage.subscriptions.answered(one.id, consent, hook_id=hook.id)
+            if is_paused_for_rights(one):
+                await self._storage.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
+        unanswered = [one for one in plan.unanswered if one.hook_id == hook.id]
+        for one in unanswered:
+            await self._pause(one.id, PauseWhy.NOT_ANSWERED)
+        return tuple(one.channel_id for one in plan.answers), len(unanswered)
+
+    async def _clear_away(self, hook: Hook, planner: Planner, plan: Plan) -> None:
+        """Remove hooks by hand that this left without channels."""
+        left = {one.hook_id for one in plan.answers}
+        left |= set() if plan.here is None else {plan.here.hook.id}
+        account = planner.look.account
+        for hook_id in left - {hook.id}:
+            emptied = await self._storage.hooks.get(hook_id)
+            if emptied is not None:
+                await self._webhooks.clear_away(emptied, None if account is None else account.id)
+
+    async def _setup_for(self, entry: Entry, caller: Caller) -> tuple[Entry, SetUp | None]:
+        """What is left to do by hand, if the caller may see it; the entry as it is by then.
+
+        A secret that no key opens makes way for a new one.
+        """
+        unopenable = entry.hook.unopenable
+        waits = entry.hook.state is HookState.WAITING or unopenable
+        if not is_by_hand(entry.hook) or not waits:
+            return entry, None
+        on_it = await self._storage.subscriptions.of_hook(entry.hook.id)
+        if not may_see_secret(entry.hook, on_it, caller):
+            return entry, None
+        if unopenable:
+            entry = await self._subscriptions.started_again(entry)
+        return entry, await self._subscriptions.set_up(entry, renewed=unopenable)
+
+    # ── a channel that is paused because of who may see the project ───────────────────────────
+
+    async def resume(
+        self,
+        guild_id: int,
+        caller: Caller,
+        subscription_id: int,
+        place: Place,
+        audience_of: AudienceOf,
+    ) -> Outcome | Entry:
+        """Show events again; the bot's permissions in the channel are looked at first.
+
+        Where it was paused for who may see the project, the caller answers for that.
+        """
+        entry = await self._subscriptions.entry(guild_id, caller, subscription_id)
+        check_place(place, "press *Resume* again")
+        if not is_paused_for_rights(entry.subscription):
+            return await self._subscriptions.resume(guild_id, caller, subscription_id, place)
+        return await self.subscribe(_again(entry, caller, place, audience_of))
+
+    async def take_over(
+        self,
+        guild_id: int,
+        caller: Caller,
+        place: Place,
+        audience_of: AudienceOf,
+    ) -> Resumed | LinkFirst | ShowFirst:
+        """Let a channel go on wherever it was paused for who may see a project.
+
+        Gives the first question that is to be answered before, if there is one. What the caller
+        may not see stays paused. Errors: CommandRefused if that is all.
+        """
+        check_caller(caller, place.channel_id)
+        check_place(place, "press the button again")
+        there = await self._storage.subscriptions.of_channel(place.channel_id)
+        done: list[Subscribed] = []
+        refused: CommandRefused | None = None
+        for one in there:
+            if one.guild_id != guild_id or not is_paused_for_rights(one):
+                continue
+            entry = await self._subscriptions.entry_of(one.id, guild_id)
+            try:
+                outcome = await self.subscribe(_again(entry, caller, place, audience_of))
+            except CommandRefused as error:
+                refused = error
+                continue
+            if not isinstance(outcome, Subscribed):
+                return outcome
+            done.append(outcome)
+        if refused is not None and not done:
+            raise refused
+        entries = tuple(one.entry for one in done)
+        return Resumed(place.channel_id, entries, sum(one.kept for one in done))
 
     # ── what waits for a decision ─────────────────────────────────────────────────────────────
 
@@ -212,21 +328,41 @@ class Subscribing:
         await self._storage.link_requests.add(token, user_id, NO_SERVER, details)
         return token
 
-    async def take_up(self, user_id: int, token: str) -> Mapping[str, Any]:
-        """The command that this person put aside; it can be taken up once.
+    async def look_up(self, user_id: int, token: str) -> LinkRequest:
+        """What this person put aside, which stays there.
 
-        Errors: CommandRefused for one that is over, or another person's.
+        Errors: CommandRefused for what is over, or another person's.
         """
         request = await self._storage.link_requests.get(token)
-        if request is None or request.server_url != NO_SERVER:
+        if request is None or request.server_url != NO_SERVER or request.used_at is not None:
             raise _over()
         if request.discord_user_id != user_id:
             raise CommandRefused(
-                "Only whoever typed the command can go on with it. Type `/subscribe` yourself."
+                "Only the person who typed the command can go on with it. Type `/subscribe` "
+                "yourself."
             )
-        if not await self._storage.link_requests.delete(request.nonce_digest):
-            raise _over()  # pressed twice
-        return request.details.waiting
+        return request
+
+    @asynccontextmanager
+    async def taken_up(self, user_id: int, token: str) -> AsyncIterator[Mapping[str, Any]]:
+        """The command that this person put aside; while the block runs, nobody else gets it.
+
+        It is done with once the block has ended well: what fails can be tried again.
+        Errors: CommandRefused for one that is over, in hand already, or another person's.
+        """
+        if token in self._in_hand:
+            raise CommandRefused("That is being done already. Wait for its answer.")
+        self._in_hand.add(token)
+        try:
+            request = await self.look_up(user_id, token)
+            yield request.details.waiting
+            await self._storage.link_requests.set_used(token, used=True)
+        finally:
+            self._in_hand.discard(token)
+
+    async def put_back(self, token: str) -> None:
+        """Let a command be taken up once more: its caller was not shown what came of it."""
+        await self._storage.link_requests.set_used(token, used=False)
 
 
 def _over() -> CommandRefused:
@@ -236,30 +372,35 @@ def _over() -> CommandRefused:
     )
 
 
-def _private_name(seen: _Seen | None, hook: Hook | None) -> str | None:
-    """The name of a project that is private, as far as anybody's account has told; else None."""
-    if seen is not None:
-        return None if seen.project.is_public else seen.project.name
-    if hook is None or hook.visibility in (None, *PUBLIC):
-        return None
-    return hook.project_name or hook.project_id
+def _again(entry: Entry, caller: Caller, place: Place, audience_of: AudienceOf) -> SubscribeRequest:
+    """The same that the channel follows already, to be answered for."""
+    project = Links(entry.hook.server_url).project(entry.hook.project_id)
+    guild_id = entry.subscription.guild_id
+    return SubscribeRequest(guild_id, caller, place, project, audience_of=audience_of)
 
 
-def _in(subscriptions: Iterable[Subscription], place: Place) -> Subscription | None:
-    return next((one for one in subscriptions if one.channel_id == place.channel_id), None)
+def _with_more(
+    webhook: Kept | NotKept | None, again: Kept | NotKept | None
+) -> Kept | NotKept | None:
+    """What was done to a webhook, with what it sends since other channels joined."""
+    if isinstance(webhook, Kept) and isinstance(again, Kept):
+        return replace(webhook, triggers=again.triggers)
+    return again or webhook
 
 
-def _others(subscriptions: Iterable[Subscription], place: Place) -> tuple[int, ...]:
-    return tuple(one.channel_id for one in subscriptions if one.channel_id != place.channel_id)
+def _lacking(entry: Entry, webhook: Kept | NotKept | None) -> tuple[EventKind, ...]:
+    if not isinstance(webhook, Kept) or is_paused_for_rights(entry.subscription):
+        return ()
+    return events_lacking(entry.subscription.filters, webhook.triggers)
 
 
-def _new_triggers(before: Iterable[Subscription], filters: Filters) -> tuple[str, ...]:
+def _new_triggers(before: Sequence[Subscription], filters: Filters) -> tuple[str, ...]:
     """What has to be ticked on Speckle's page for these filters, besides what there was."""
     had = triggers_to_tick(kinds_wanted(one.filters for one in before))
     return tuple(name for name in triggers_to_tick(kinds_wanted([filters])) if name not in had)
 
 
-def _change(old: Subscription | None, filters: Filters) -> Change:
-    if old is None:
+def _change(here: Entry | None, filters: Filters) -> Change:
+    if here is None:
         return Change.NEW
-    return Change.UNCHANGED if old.filters == filters else Change.CHANGED
+    return Change.UNCHANGED if here.subscription.filters == filters else Change.CHANGED

@@ -1,26 +1,26 @@
 """Which channel follows which project: the rules behind /subscribe and its companions."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
 
+from bot.db.hooks import PREVIOUS_SECRET_VALID
 from bot.db.rows import (
     DELIVERY_PAUSES,
-    NOBODY,
     Hook,
     HookKind,
-    HookState,
     PauseReason,
     Subscription,
     SubscriptionState,
 )
-from bot.errors import NotASpeckleLink, SpeckleError
-from bot.services.accounts import AccountService
+from bot.errors import NotASpeckleLink
+from bot.rights.decide import is_by_hand
 from bot.services.browsing import Browsing
 from bot.services.completion import Choice, complete_projects, merged
 from bot.services.errors import CommandRefused
+from bot.services.names import is_paused_for_rights
 from bot.services.outcomes import (
-    Edited,
     Entry,
     MadeSetUp,
     NothingThere,
@@ -30,19 +30,9 @@ from bot.services.outcomes import (
 )
 from bot.services.places import Caller, Place, check_caller, check_place
 from bot.services.setup import SetUp, set_up_of
-from bot.services.webhooks import (
-    TakenOver,
-    WebhookService,
-    WhyNot,
-    why_not,
-)
-from bot.speckle.filters import Filters
-from bot.speckle.links import Links, SpeckleLink, parse_link
+from bot.services.webhooks import Kept, WebhookService
+from bot.speckle.links import Links, parse_link
 from bot.storage import Storage
-
-TOKEN_BYTES = 16
-NO_SERVER = ""  # of a request that no link of an account belongs to
-OLD_SECRET_VALID = timedelta(hours=24)  # the storage keeps to it; a test holds the two together
 
 
 class SubscriptionService:
@@ -55,7 +45,6 @@ class SubscriptionService:
     def __init__(
         self,
         storage: Storage,
-        accounts: AccountService,
         webhooks: WebhookService,
         browsing: Browsing,
         *,
@@ -66,7 +55,6 @@ class SubscriptionService:
         now: Callable[[], datetime],
     ) -> None:
         self._storage = storage
-        self._accounts = accounts
         self.webhooks = webhooks
         self._browsing = browsing
         self.servers = tuple(speckle_servers)
@@ -77,32 +65,11 @@ class SubscriptionService:
         # Nobody holds it while Speckle is asked.
         self.changing = asyncio.Lock()
 
-    async def find_hook(self, guild_id: int, link: SpeckleLink) -> Hook | None:
-        """The guild's hook for the project; a bare id finds it on whichever server it is known."""
-        hooks = [
-            hook
-            for hook in await self._storage.hooks.of_guild(guild_id)
-            if hook.project_id == link.project_id
-        ]
-        by_server = {hook.server_url: hook for hook in hooks}
-        if link.server_url is not None:
-            return by_server.get(link.server_url)
-        return hooks[0] if len(hooks) == 1 else by_server.get(self.servers[0])
-
     async def right_kind(self, hook: Hook) -> Hook:
-        """Follow the operator's list of served guilds, which may have changed since.
-
-        An own hook that is live works, and stays as it is.
-        """
-        served = hook.guild_id in self.served_guilds
-        kind = hook.kind
-        if kind is HookKind.SHARED and not served:
-            kind = HookKind.OWN
-        elif kind is HookKind.OWN and served and hook.state is HookState.WAITING:
-            kind = HookKind.SHARED
-        return (
-            hook if kind is hook.kind else await self._storage.hooks.convert(hook.id, kind) or hook
-        )
+        """A shared hook of a guild that the operator no longer serves becomes one of its own."""
+        if hook.kind is HookKind.OWN or hook.guild_id in self.served_guilds:
+            return hook
+        return await self._storage.hooks.convert(hook.id, HookKind.OWN) or hook
 
     # ── /unsubscribe ──────────────────────────────────────────────────────────────────────────
 
@@ -111,24 +78,31 @@ class SubscriptionService:
     ) -> Removed | NothingThere:
         """End what the channel follows of the project, if it does."""
         check_caller(caller, channel_id)
-        hook = await self._named_hook(guild_id, project)
-        subscriptions = await self._storage.subscriptions.of_hook(hook.id) if hook else ()
-        for subscription in subscriptions:
-            if hook is not None and subscription.channel_id == channel_id:
-                return await self._delete(Entry(hook, subscription))
-        elsewhere = tuple(s.channel_id for s in subscriptions if caller.manages(s.channel_id))
-        return NothingThere(project, elsewhere)
+        meant = await self._meant(guild_id, caller, project)
+        for entry in meant:
+            if entry.subscription.channel_id == channel_id:
+                return await self._delete(entry)
+        return NothingThere(project, tuple(one.subscription.channel_id for one in meant))
 
-    async def _named_hook(self, guild_id: int, project: str) -> Hook | None:
-        """The hook that a link, an id or a name means; names must be the only one of their kind."""
-        hooks = await self._storage.hooks.of_guild(guild_id)
-        named = [hook for hook in hooks if hook.project_name == project.strip()]
-        if len(named) == 1:
-            return named[0]
+    async def _meant(self, guild_id: int, caller: Caller, project: str) -> list[Entry]:
+        """What a link, an id or a name means, out of what the caller manages.
+
+        A name has to be that of one project alone.
+        """
+        listed = await self.listing(guild_id, caller)
+        named = [entry for entry in listed if entry.label == project.strip()]
+        if named and len({_project_of(entry) for entry in named}) == 1:
+            return named
         try:
-            return await self.find_hook(guild_id, parse_link(project))
+            link = parse_link(project)
         except NotASpeckleLink:
-            return None
+            return []
+        there = [entry for entry in listed if entry.hook.project_id == link.project_id]
+        servers = {entry.hook.server_url for entry in there}
+        server_url = link.server_url
+        if server_url is None:
+            server_url = servers.pop() if len(servers) == 1 else self.servers[0]
+        return [entry for entry in there if entry.hook.server_url == server_url]
 
     async def _delete(self, entry: Entry) -> Removed:
         async with self.changing:
@@ -156,7 +130,7 @@ class SubscriptionService:
             and subscription.hook_id in hooks
             and caller.manages(subscription.channel_id)
         ]
-        entries.sort(key=lambda e: (e.hook.project_name or e.hook.project_id, e.subscription.id))
+        entries.sort(key=lambda entry: (entry.label, entry.subscription.id))
         return entries
 
     async def entry(self, guild_id: int, caller: Caller, subscription_id: int) -> Entry:
@@ -190,13 +164,11 @@ class SubscriptionService:
     ) -> Entry:
         """Show events again; the bot's permissions in the channel are looked at first.
 
-        Where access to the project was lost, the caller's own account has to have it.
+        Not for what is paused because of who may see the project: `Subscribing` resumes that.
         """
         entry = await self.entry(guild_id, caller, subscription_id)
         check_place(place, "press *Resume* again")
-        if entry.subscription.pause_reason is PauseReason.ACCESS_LOST:
-            await self._take_over(entry.hook, caller, [entry.subscription])
-            return await self.entry_of(subscription_id, guild_id)
+        assert not is_paused_for_rights(entry.subscription), "nobody has answered"  # noqa: S101
         await self._storage.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE)
         return await self.entry_of(subscription_id, guild_id)
 
@@ -214,61 +186,6 @@ class SubscriptionService:
         entries = [await self.resume(guild_id, caller, one.id, place) for one in paused]
         return Resumed(place.channel_id, tuple(entries), cards if entries else 0)
 
-    async def take_over_channel(self, guild_id: int, caller: Caller, place: Place) -> Resumed:
-        """Go on with the caller's account in all that a channel lost access to.
-
-        What the caller may not see either stays paused. Errors: CommandRefused if that is all.
-        """
-        check_caller(caller, place.channel_id)
-        check_place(place, "press the button again")
-        there = await self._storage.subscriptions.of_channel(place.channel_id)
-        lost = [one for one in there if one.guild_id == guild_id and has_lost_access(one)]
-        taken: list[Entry] = []
-        cards = 0
-        refused: CommandRefused | None = None
-        for one in lost:
-            kept = await self._storage.notices.cards_kept(place.channel_id, [one.id])
-            hook = (await self.entry_of(one.id, guild_id)).hook
-            try:
-                await self._take_over(hook, caller, [one])
-            except CommandRefused as error:
-                refused = error
-                continue
-            taken.append(await self.entry_of(one.id, guild_id))
-            cards += kept
-        if refused is not None and not taken:
-            raise refused
-        return Resumed(place.channel_id, tuple(taken), cards)
-
-    async def _take_over(
-        self, hook: Hook, caller: Caller, subscriptions: Sequence[Subscription]
-    ) -> TakenOver:
-        account = await self._accounts.of_user(caller.id, hook.server_url)
-        if account is None:
-            raise CommandRefused(
-                "It is paused because access to the Speckle project was lost, so somebody with "
-                f"access has to take over. You have no account of {hook.server_url} linked: type "
-                "`/link` first, then press the button again."
-            )
-        try:
-            return await self.webhooks.take_over(hook, account, subscriptions)
-        except SpeckleError as error:
-            raise _not_taken(hook.server_url, error) from error
-
-    async def edit(
-        self, guild_id: int, caller: Caller, subscription_id: int, filters: Filters
-    ) -> Edited:
-        """Replace the filters; gives the old ones and what is there now."""
-        async with self.changing:
-            entry = await self.entry(guild_id, caller, subscription_id)
-            subscription = entry.subscription
-            await self._storage.subscriptions.upsert(
-                subscription.hook_id, subscription.channel_id, filters, caller.id
-            )
-        webhook = await self.webhooks.keep(subscription.hook_id)
-        entry = await self.entry_of(subscription_id, guild_id)
-        return Edited(subscription.filters, entry, webhook)
-
     async def remove(self, guild_id: int, caller: Caller, subscription_id: int) -> Removed:
         """End a subscription for good."""
         return await self._delete(await self.entry(guild_id, caller, subscription_id))
@@ -276,41 +193,69 @@ class SubscriptionService:
     # ── the webhook on the Speckle side ───────────────────────────────────────────────────────
 
     async def show_setup(
-        self, guild_id: int, caller: Caller, subscription_id: int, *, by_hand: bool = False
+        self, guild_id: int, caller: Caller, subscription_id: int
     ) -> SetUp | SharedSetUp | MadeSetUp:
         """What to enter in Speckle for the subscription's project.
 
-        Where the bot made the webhook that is nothing, unless it is wanted `by_hand`.
+        Where the bot made the webhook that is nothing, and nobody is shown its secret.
         """
         async with self.changing:
             entry = await self.entry(guild_id, caller, subscription_id)
-            hook = await self.right_kind(entry.hook)
-        if hook.kind is HookKind.SHARED:
-            return SharedSetUp(hook)
-        if hook.webhook_id is not None and not by_hand:
-            webhook = await self.webhooks.keep(hook.id, looking=True)
-            return MadeSetUp(hook, await self._made_by(hook), webhook)
-        _check_secret(hook, caller)
-        return await self.set_up(hook)
+            entry = replace(entry, hook=await self.right_kind(entry.hook))
+        if entry.hook.kind is HookKind.SHARED:
+            return SharedSetUp(entry)
+        if not is_by_hand(entry.hook):
+            webhook = await self.webhooks.keep(entry.hook.id, looking=True)
+            return MadeSetUp(entry, await self._made_by(entry.hook), webhook)
+        await self._check_secret(entry.hook, caller)
+        if entry.hook.unopenable:
+            raise _unopenable()
+        return await self.set_up(entry)
 
-    async def new_secret(
+    async def set_up_again(
         self, guild_id: int, caller: Caller, subscription_id: int
     ) -> SetUp | SharedSetUp | MadeSetUp:
-        """Make a new secret for the project's webhook; the old one works for 24 hours more.
+        """Give the project's webhook a new secret where no key opens the one it has.
 
-        A webhook that the bot made gets it at once.
+        A webhook that the bot made gets it at once, if the account can still be used; else it is
+        one by hand from now on. A secret that opens stays.
         """
+        entry = await self.entry(guild_id, caller, subscription_id)
+        hook = entry.hook
+        if not hook.unopenable:
+            return await self.show_setup(guild_id, caller, subscription_id)
+        if isinstance(webhook := await self.webhooks.keep(hook.id), Kept):
+            return MadeSetUp(entry, await self._made_by(hook), webhook, renewed=True)
+        await self._check_secret(replace(hook, webhook_id=None), caller)
+        return await self.set_up(await self.started_again(entry), renewed=True)
+
+    async def started_again(self, entry: Entry) -> Entry:
+        """The entry, its hook by hand and with a secret that opens."""
         async with self.changing:
-            hook = (await self.entry(guild_id, caller, subscription_id)).hook
-            if hook.kind is HookKind.SHARED:
-                return SharedSetUp(hook)
-            _check_secret(hook, caller)
-            until = self._now() + OLD_SECRET_VALID
-            renewed = await self._storage.hooks.new_secret(hook.id) or hook
-        if renewed.webhook_id is None:
-            return await self.set_up(renewed, until)
-        webhook = await self.webhooks.keep(hook.id, new_secret=True)
-        return MadeSetUp(renewed, await self._made_by(renewed), webhook, renewed=True)
+            hook = await self._storage.hooks.start_again(entry.hook.id)
+        return replace(entry, hook=hook or entry.hook)
+
+    async def new_secret(
+        self, guild_id: int, caller: Caller, subscription_id: int, *, overlap: bool
+    ) -> SetUp | SharedSetUp | MadeSetUp:
+        """Make a new secret for the project's webhook.
+
+        One by hand has to be entered in Speckle; with `overlap` the old one works for 24 hours
+        more. A webhook that the bot made gets it at once, and the old one is void then.
+        """
+        entry = await self.entry(guild_id, caller, subscription_id)
+        if entry.hook.kind is HookKind.SHARED:
+            return SharedSetUp(entry)
+        if not is_by_hand(entry.hook):
+            webhook = await self.webhooks.keep(entry.hook.id, new_secret=True)
+            return MadeSetUp(entry, await self._made_by(entry.hook), webhook, renewed=True)
+        async with self.changing:
+            await self._check_secret(entry.hook, caller)
+            if entry.hook.unopenable:
+                raise _unopenable()
+            until = self._now() + PREVIOUS_SECRET_VALID if overlap else None
+            hook = await self._storage.hooks.new_secret(entry.hook.id, overlap=overlap)
+        return await self.set_up(replace(entry, hook=hook or entry.hook), until, renewed=True)
 
     async def _made_by(self, hook: Hook) -> int | None:
         if hook.account_id is None:
@@ -318,10 +263,27 @@ class SubscriptionService:
         account = await self._storage.accounts.get(hook.account_id)
         return None if account is None else account.discord_user_id
 
-    async def set_up(self, hook: Hook, old_secret_until: datetime | None = None) -> SetUp:
-        subscriptions = await self._storage.subscriptions.of_hook(hook.id)
-        filters = [subscription.filters for subscription in subscriptions]
-        return set_up_of(hook, filters, self._public_url, old_secret_until)
+    async def _check_secret(self, hook: Hook, caller: Caller) -> None:
+        if not may_see_secret(hook, await self._storage.subscriptions.of_hook(hook.id), caller):
+            raise CommandRefused(
+                "This webhook serves other channels, too, so its secret is shown only to members "
+                "who have *Manage Webhooks* in all of them, or in the whole server. Ask one of "
+                "them."
+            )
+
+    async def set_up(
+        self, entry: Entry, old_secret_until: datetime | None = None, *, renewed: bool = False
+    ) -> SetUp:
+        """The set-up of a hook by hand. Whether somebody may see it is not asked here."""
+        subscriptions = await self._storage.subscriptions.of_hook(entry.hook.id)
+        return set_up_of(
+            entry.hook,
+            [subscription.filters for subscription in subscriptions],
+            self._public_url,
+            entry.label,
+            renewed=renewed,
+            old_secret_until=old_secret_until,
+        )
 
     # ── autocomplete ──────────────────────────────────────────────────────────────────────────
 
@@ -330,7 +292,8 @@ class SubscriptionService:
     ) -> list[Choice]:
         """Projects that the guild, or one channel of it, follows where the caller may manage."""
         entries = await self.listing(guild_id, caller, channel_id)
-        return complete_projects({e.hook.id: e.hook for e in entries}.values(), typed)
+        named = {_project_of(entry): entry.label for entry in entries}
+        return complete_projects(named, typed)
 
     async def projects(self, guild_id: int, caller: Caller, typed: str) -> list[Choice]:
         """What is followed here, then the caller's own projects on the servers they linked."""
@@ -350,29 +313,12 @@ class SubscriptionService:
         return await self._browsing.models(user_id, server_url, link.project_id, typed)
 
 
-def no_such_project(server_url: str) -> CommandRefused:
-    """The same words whether there is none or the account may not see it."""
+def _unopenable() -> CommandRefused:
     return CommandRefused(
-        f"There is no such project on {server_url}, or your linked account may not see it. Compare "
-        "the address with the one in your browser; if it is right, ask an owner of the project to "
-        "invite you, then use `/subscribe` again. `/account` shows which account is linked."
+        "The secret of this project's webhook cannot be used: the bot's encryption keys no longer "
+        "open it. Ask the person who runs the bot whether they still have the old key; if not, "
+        "press *Set up again* under `/subscriptions`."
     )
-
-
-def _not_taken(server_url: str, error: SpeckleError) -> CommandRefused:
-    match why_not(error):
-        case WhyNot.NOT_OWNER:
-            return no_such_project(server_url)
-        case WhyNot.SPECKLE_AWAY:
-            return CommandRefused(
-                f"{server_url} does not answer at the moment ({error.reason}), so nothing was "
-                "changed. Try again in a minute; events are kept meanwhile."
-            )
-        case _:
-            return CommandRefused(
-                f"{server_url} does not take your linked account for this ({error.reason}), so "
-                "nothing was changed. Type `/link` to link it anew, then press the button again."
-            )
 
 
 def is_blocked(subscription: Subscription) -> bool:
@@ -381,21 +327,14 @@ def is_blocked(subscription: Subscription) -> bool:
     return paused and subscription.pause_reason in DELIVERY_PAUSES
 
 
-def has_lost_access(subscription: Subscription) -> bool:
-    """Whether the bot paused it because an account that it hung on lost access."""
-    paused = subscription.state is SubscriptionState.PAUSED
-    return paused and subscription.pause_reason is PauseReason.ACCESS_LOST
+def may_see_secret(hook: Hook, on_it: Iterable[Subscription], caller: Caller) -> bool:
+    """Whether somebody may see a hook's secret: whoever has it can make events up in all channels.
+
+    Of a webhook that the bot made, nobody may.
+    """
+    managed = caller.manages_guild or all(caller.manages(one.channel_id) for one in on_it)
+    return is_by_hand(hook) and managed
 
 
-def may_see_secret(hook: Hook, caller: Caller) -> bool:
-    """Whoever has the secret can show made-up events in all channels of the hook."""
-    return caller.manages_guild or caller.id == hook.created_by
-
-
-def _check_secret(hook: Hook, caller: Caller) -> None:
-    if not may_see_secret(hook, caller):
-        starter = "" if hook.created_by == NOBODY else f"<@{hook.created_by}>, who started it, and "
-        raise CommandRefused(
-            f"The webhook of this project serves several channels, so its secret is shown only to "
-            f"{starter}members with *Manage Webhooks* in the whole server. Ask one of them."
-        )
+def _project_of(entry: Entry) -> tuple[str, str]:
+    return entry.hook.server_url, entry.hook.project_id

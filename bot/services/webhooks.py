@@ -6,8 +6,8 @@ stays noted until it is gone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
@@ -22,12 +22,10 @@ from bot.db.rows import (
     Hook,
     HookKind,
     HookState,
-    PauseReason,
     Removal,
-    Subscription,
-    SubscriptionState,
 )
 from bot.errors import (
+    AccountUnopenable,
     SpeckleError,
     SpeckleForbidden,
     SpeckleNotFound,
@@ -37,10 +35,8 @@ from bot.errors import (
 )
 from bot.services.accounts import AccountService, Question
 from bot.services.reach import Reach, Reached
-from bot.services.setup import kinds_wanted
+from bot.services.triggers import triggers_for
 from bot.speckle.answers import CallStatus, Login, ProjectRights, Scope, SpeckleWebhook
-from bot.speckle.events import TRIGGERS, EventKind
-from bot.speckle.filters import Filters
 from bot.speckle.gateway import SpeckleGateway
 from bot.storage import Storage
 
@@ -50,11 +46,15 @@ T = TypeVar("T")
 
 MOST_WEBHOOKS = 100  # of one project; a Speckle Server 2.31 refuses the next
 READ_WITHIN_S = 6.0
-# Newer public servers document these; their data is not known, so they arrive as unknown events.
-ISSUE_TRIGGERS = ("issue_created", "issue_updated", "issue_reply_created", "issue_deleted")
 REMOVAL_RETRY_S = (300.0, 1800.0, 3600.0)  # then hourly
 MOST_REMOVAL_TRIES = 14 * 24
-PASSED_ON = (SpeckleTokenRefused, SpeckleScopeMissing, SpeckleForbidden, SpeckleNotFound)
+PASSED_ON = (
+    AccountUnopenable,
+    SpeckleTokenRefused,
+    SpeckleScopeMissing,
+    SpeckleForbidden,
+    SpeckleNotFound,
+)
 """What one account cannot do and another one perhaps can."""
 
 
@@ -74,6 +74,7 @@ class WhyNot(StrEnum):
 
     NOT_OWNER = "not_owner"
     NO_SCOPE = "no_scope"
+    UNOPENABLE = "unopenable"  # the bot's keys do not open the account's token
     TOKEN_REFUSED = "token_refused"  # noqa: S105
     UNREACHABLE = "unreachable"
     FULL = "full"
@@ -87,6 +88,7 @@ class Kept:
 
     `mended` names what was not right, `doubles` counts webhooks with the same address that were
     removed. `local_network`: Speckle's webhook-service needs ALLOW_LOCAL_NETWORK=true for it.
+    `triggers` are what it sends now.
     """
 
     done: Done
@@ -94,6 +96,7 @@ class Kept:
     mended: tuple[str, ...] = ()
     doubles: int = 0
     local_network: bool = False
+    triggers: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +118,8 @@ class Gone(StrEnum):
 
     REMOVED = "removed"
     LATER = "later"  # Speckle does not answer; it is tried again
+    UNOPENABLE = "unopenable"  # the bot's keys do not open the account; it is tried again
     BY_HAND = "by_hand"  # the account may not remove it any more
-
-
-@dataclass(frozen=True, slots=True)
-class TakenOver:
-    """Subscriptions that go on with another member's account, and what became of the webhook."""
-
-    subscriptions: tuple[Subscription, ...]
-    rights: ProjectRights
-    webhook: Kept | NotKept | None
 
 
 class WebhookService:
@@ -168,7 +163,8 @@ class WebhookService:
             return NotKept(WhyNot.NOT_OWNER, rights.why_not or "", owners)
         if Scope.STREAMS_WRITE not in account.scopes:
             return NotKept(WhyNot.NO_SCOPE, Scope.STREAMS_WRITE)
-        return None
+        reached = await self._reach.check(account.server_url)
+        return None if reached.problem is None else NotKept(WhyNot.UNREACHABLE, reached=reached)
 
     async def _owners(self, account: Account, project_id: str) -> tuple[str, ...]:
         try:
@@ -192,8 +188,10 @@ class WebhookService:
         """Have the hook's webhook as its channels want it now.
 
         With an account, one is made if there is none; without, only what the bot made before is
-        looked after. None if there is nothing of the bot's to look after. `new_secret`: hand over
-        the secret; `looking`: nothing was changed on this side, so what differs was done there.
+        looked after. None if there is nothing of the bot's to look after. One that is made or
+        found gets a secret that nobody has seen, as with `new_secret`; earlier ones are void as
+        soon as Speckle has it. `looking`: nothing was changed on this side, so what differs was
+        done there.
         """
         hook = await self._storage.hooks.get(hook_id)
         if hook is None or hook.key is None:
@@ -228,47 +226,51 @@ class WebhookService:
         subscriptions = await self._storage.subscriptions.of_hook(hook.id)
         if not subscriptions:
             return None
-        triggers = triggers_of(subscription.filters for subscription in subscriptions)
         found = await self._ask(account_id, self._list(hook.project_id))
         mine = [one for one in found if _is_ours(one, hook)]
         mine.sort(key=lambda one: one.id != hook.webhook_id)
+        triggers = triggers_for(subscriptions, mine[0].triggers if mine else ())
         if not mine:
             return await self._make(hook, account_id, triggers, len(found))
         there, *doubles = mine
         for double in doubles:
             await self._ask(account_id, self._delete(hook.project_id, double.id))
         adopted = there.id != hook.webhook_id
-        hand_over = (
-            new_secret
-            or adopted
-            or not there.has_secret
-            or len(hook.secrets) > 1  # renewed; whether Speckle has heard of it is not written down
-            or (looking and await self._last_call_failed(hook, account_id, there.id))
-        )
-        kept = await self._mend(hook, account_id, there, triggers, hand_over, looking)
+        # Whoever entered the secret by hand knows it, perhaps somebody without access.
+        secret = fresh_secret() if new_secret or adopted or hook.unopenable else None
+        if secret is None and await self._speckle_lacks_it(hook, account_id, there, looking):
+            secret = hook.secrets[0]
+        kept = await self._mend(hook, account_id, there, triggers, secret, looking)
         if isinstance(kept, NotKept):
             return kept
-        await self._note(hook, account_id, there.id)
-        return Kept(
-            Done.FOUND if adopted and hook.webhook_id is None else kept.done,
-            not there.enabled,
-            kept.mended,
-            len(doubles),
-            kept.local_network,
+        await self._note(hook, account_id, there.id, secret)
+        return replace(
+            kept,
+            done=Done.FOUND if adopted and hook.webhook_id is None else kept.done,
+            switched_off=not there.enabled,
+            doubles=len(doubles),
         )
+
+    async def _speckle_lacks_it(
+        self, hook: Hook, account_id: int, there: SpeckleWebhook, looking: bool
+    ) -> bool:
+        """Whether Speckle seems to sign with no secret, or with another than we know."""
+        if not there.has_secret:
+            return True
+        return looking and await self._last_call_failed(hook, account_id, there.id)
 
     async def _make(
         self, hook: Hook, account_id: int, triggers: Sequence[str], there: int
     ) -> Kept | NotKept | None:
         made_before = hook.webhook_id is not None
+        if not triggers:  # nobody who owns the project has answered for a channel any more
+            return None
         if there >= MOST_WEBHOOKS:
             return NotKept(WhyNot.FULL, str(there), made=made_before)
         reached = await self._reach.check(hook.server_url)
         if reached.problem is not None:
             return NotKept(WhyNot.UNREACHABLE, reached=reached, made=made_before)
-
-        # Whoever started by hand knows the one there is, perhaps somebody without access.
-        secret = hook.secrets[0] if made_before else fresh_secret()
+        secret = fresh_secret()
 
         async def create(login: Login) -> str:
             return await self._gateway.create_webhook(
@@ -287,7 +289,8 @@ class WebhookService:
             return None
         log.info("webhooks.made", hook_id=hook.id, again=made_before)
         done = Done.MADE_AGAIN if made_before else Done.MADE
-        return Kept(done, local_network=reached.local_speckle and reached.local_bot)
+        local = reached.local_speckle and reached.local_bot
+        return Kept(done, local_network=local, triggers=tuple(triggers))
 
     async def _mend(
         self,
@@ -295,10 +298,10 @@ class WebhookService:
         account_id: int,
         there: SpeckleWebhook,
         triggers: Sequence[str],
-        hand_over: bool,
+        secret: str | None,
         looking: bool,
     ) -> Kept | NotKept:
-        """Set right what differs; whether it is switched on is left as it is."""
+        """Set right what differs, with this secret if any; whether it is switched on is left."""
         url = self._url(hook) if self._reach.public_url is not None else there.url
         mended: list[str] = []
         if there.url != url:
@@ -311,8 +314,8 @@ class WebhookService:
         differs = set(there.triggers) != set(triggers)
         if differs and looking:
             mended.append("events")
-        if not (differs or mended or hand_over):
-            return Kept(Done.NOTHING)
+        if not (differs or mended or secret):
+            return Kept(Done.NOTHING, triggers=tuple(triggers))
 
         async def change(login: Login) -> None:
             await self._gateway.update_webhook(
@@ -322,14 +325,14 @@ class WebhookService:
                 url=url,
                 description=there.description or self._description(hook.guild_id),
                 triggers=triggers,
-                secret=hook.secrets[0] if hand_over else None,
+                secret=secret,
                 enabled=there.enabled,
             )
 
         await self._ask(account_id, change)
         log.info("webhooks.changed", hook_id=hook.id, mended=mended)
         done = Done.REPAIRED if mended else Done.CHANGED if differs else Done.NOTHING
-        return Kept(done, mended=tuple(mended))
+        return Kept(done, mended=tuple(mended), triggers=tuple(triggers))
 
     async def _last_call_failed(self, hook: Hook, account_id: int, webhook_id: str) -> bool:
         """Whether Speckle's last call failed, as all do while it has another secret than we."""
@@ -341,14 +344,11 @@ class WebhookService:
         )
         return any(call.status is CallStatus.FAILED for call in history.calls)
 
-    async def _note(self, hook: Hook, account_id: int, webhook_id: str) -> Hook | None:
-        if (hook.webhook_id, hook.account_id, hook.state) == (
-            webhook_id,
-            account_id,
-            HookState.LIVE,
-        ):
-            return hook
-        return await self._storage.hooks.made(hook.id, account_id, webhook_id)
+    async def _note(self, hook: Hook, account_id: int, webhook_id: str, secret: str | None) -> None:
+        known = (hook.webhook_id, hook.account_id, hook.state)
+        is_new = secret is not None and secret not in hook.secrets[:1]
+        if is_new or known != (webhook_id, account_id, HookState.LIVE):
+            await self._storage.hooks.made(hook.id, account_id, webhook_id, secret)
 
     async def look_at_all(self) -> AsyncIterator[tuple[Hook, Kept | NotKept]]:
         """Look at each webhook that the bot made; gives those where something was found."""
@@ -372,9 +372,10 @@ class WebhookService:
                 await self._delete_ours(removal.account_id, removal.project_id, removal.key)
             except SpeckleNotFound:
                 gone = Gone.REMOVED  # with its project
-            except SpeckleUnavailable:
+            except (SpeckleUnavailable, AccountUnopenable) as error:
                 if await self._postpone(removal):
-                    return Gone.LATER
+                    away = isinstance(error, SpeckleUnavailable)
+                    return Gone.LATER if away else Gone.UNOPENABLE
                 gone = Gone.BY_HAND
             except SpeckleError as error:
                 log.warning("webhooks.not_removed", project=removal.project_id, why=error.reason)
@@ -424,54 +425,25 @@ class WebhookService:
                 failed = failed or error
                 if isinstance(error, SpeckleUnavailable):
                     break  # nor will it answer for the others
-        detail = f"<@{account.discord_user_id}> unlinked the Speckle account that it hung on"
-        paused = await self._storage.hooks.let_go(account.id, detail)
+        paused = await self._storage.hooks.let_go(account.id)
         log.info("webhooks.let_go", account_id=account.id, paused=len(paused))
         if failed is not None:
             raise failed
 
-    async def take_over(
-        self, hook: Hook, account: Account, subscriptions: Sequence[Subscription]
-    ) -> TakenOver:
-        """Go on with another member's account, which has to have access to the project.
+    async def clear_away(self, hook: Hook, account_id: int | None) -> None:
+        """Remove a hook that nothing goes through any more, and what leads to it at Speckle.
 
-        Subscriptions that were paused for lost access go on; an owner's account also makes the
-        webhook again, if it is gone. Whether the member may decide for the channels is not asked
-        here. Errors: those of the gateway, before anything was changed.
+        What this account may not remove there calls in vain from now on.
         """
-        rights = await self.rights(account, hook.project_id)
-        replaced = hook.account_id is None or not await self._still_sees(hook)
-        await self._storage.hooks.saw(
-            hook.id, rights.name, rights.visibility, account.id, replace=replaced
-        )
-        webhook: Kept | NotKept | None = await self.why_not_made(account, rights)
-        if webhook is None:
-            webhook = await self.keep(hook.id, account.id, looking=True)
-        elif hook.state is HookState.LIVE:
-            webhook = None  # what is there goes on without being looked after
-        for subscription in subscriptions:
-            await self._storage.subscriptions.set_account(subscription.id, account.id)
-            if subscription.pause_reason is PauseReason.ACCESS_LOST:
-                await self._storage.subscriptions.set_state(
-                    subscription.id, SubscriptionState.ACTIVE
-                )
-        now = [await self._storage.subscriptions.get(one.id) for one in subscriptions]
-        return TakenOver(tuple(one for one in now if one is not None), rights, webhook)
-
-    async def _still_sees(self, hook: Hook) -> bool:
-        """Whether the hook's own account still has access; yes if it cannot be asked now."""
-        if hook.account_id is None:
-            return False
+        if await self._storage.subscriptions.of_hook(hook.id):
+            return
+        await self._storage.hooks.delete(hook.id)
+        if account_id is None:
+            return
         try:
-            await self._ask(
-                hook.account_id,
-                lambda login: self._gateway.project(login, hook.project_id, within_s=READ_WITHIN_S),
-            )
-        except PASSED_ON:
-            return False
-        except SpeckleError:
-            return True
-        return True
+            await self._delete_ours(account_id, hook.project_id, hook.key or "")
+        except SpeckleError as error:
+            log.warning("webhooks.not_removed", project=hook.project_id, why=error.reason)
 
     # ── asking ────────────────────────────────────────────────────────────────────────────────
 
@@ -494,15 +466,6 @@ class WebhookService:
         return lock
 
 
-def triggers_of(filters: Iterable[Filters]) -> tuple[str, ...]:
-    """Speckle's names of all events that at least one of the filters lets through."""
-    kinds = kinds_wanted(filters)
-    names = [name for kind in kinds for name in TRIGGERS[kind]]
-    if EventKind.UNKNOWN in kinds:
-        names += ISSUE_TRIGGERS
-    return tuple(dict.fromkeys(names))
-
-
 def _is_ours(webhook: SpeckleWebhook, hook: Hook) -> bool:
     return webhook.id == hook.webhook_id or _ends_in(webhook.url, hook.key or "")
 
@@ -522,6 +485,8 @@ def why_not(error: SpeckleError) -> WhyNot:
     match error:
         case SpeckleUnavailable():
             return WhyNot.SPECKLE_AWAY
+        case AccountUnopenable():
+            return WhyNot.UNOPENABLE
         case SpeckleTokenRefused():
             return WhyNot.TOKEN_REFUSED
         case SpeckleScopeMissing():

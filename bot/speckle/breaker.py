@@ -22,6 +22,7 @@ REST_S = 15.0
 @dataclass(slots=True)
 class _Server:
     failures: int = 0
+    reason: str = ""
     rests_until: float = -math.inf
 
 
@@ -44,7 +45,7 @@ class Breakers:
             return
         left_s = server.rests_until - self._now()
         if left_s > 0:
-            raise SpeckleUnavailable(server_url, "it gave no answer of late", left_s)
+            raise SpeckleUnavailable(server_url, server.reason, left_s)
 
     def begin(self, server_url: str) -> None:
         """As `check`, for a question that is asked now: after a rest it is the trial."""
@@ -60,10 +61,11 @@ class Breakers:
         if server is not None and server.failures >= FAILURES:
             log.info("speckle.server_answers_again", server=server_url)
 
-    def failed(self, server_url: str) -> None:
-        """The server gave no answer."""
+    def failed(self, server_url: str, reason: str = "it gave no answer of late") -> None:
+        """The server gave no answer, for a reason as SpeckleUnavailable has it."""
         server = self._servers.setdefault(server_url, _Server())
         server.failures += 1
+        server.reason = reason
         if server.failures == FAILURES:
-            log.warning("speckle.server_silent", server=server_url, rest_s=REST_S)
+            log.warning("speckle.server_silent", server=server_url, why=reason, rest_s=REST_S)
         server.rests_until = self._now() + REST_S

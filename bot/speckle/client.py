@@ -9,16 +9,19 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bot.errors import SpeckleError, SpeckleRejected, SpeckleUnavailable
+from bot.network import Network, why_not_reached
 from bot.speckle.refused import from_errors, from_status, seconds
 
 if TYPE_CHECKING:
     from gql import GraphQLRequest
+    from gql.transport.requests import RequestsHTTPTransport
     from requests import PreparedRequest, Response
+    from requests.adapters import HTTPAdapter
     from specklepy.api.client import SpeckleClient
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024  # a version of 900,000 objects has a closure of this size
@@ -61,7 +64,12 @@ class _Seen:
 
 
 def ask(
-    server_url: str, token: str | None, question: str, variables: Mapping[str, Any], until: float
+    server_url: str,
+    token: str | None,
+    question: str,
+    variables: Mapping[str, Any],
+    until: float,
+    network: Network,
 ) -> Answer:
     """Ask in this thread, which is held up until `time.monotonic()` is `until` at most.
 
@@ -72,7 +80,7 @@ def ask(
     from gql.transport.exceptions import TransportError, TransportQueryError
 
     seen = _Seen()
-    client = _connect(server_url, seen)
+    client = _connect(server_url, seen, network)
     request = GraphQLRequest(_parsed(question), variable_values=dict(variables))
     timeout_s = max(SHORTEST_TIMEOUT_S, until - time.monotonic())
     settings = {
@@ -102,14 +110,15 @@ def _translated(
         late = time.monotonic() >= until - SHORTEST_TIMEOUT_S
         if late or isinstance(error.__cause__, _TookTooLong):
             return NoAnswer(server_url, "it gave no answer in time")
-        told = "cannot be reached" if seen.status is None else "breaks off in its answer"
-        return NoAnswer(server_url, f"it {told}")
+        if seen.status is not None:
+            return NoAnswer(server_url, "it breaks off in its answer")
+        return NoAnswer(server_url, why_not_reached(error))
     return from_status(
         server_url, seen.status, seen.json, seen.retry_after, with_token=token is not None
     )
 
 
-def _connect(server_url: str, seen: _Seen) -> "SpeckleClient":
+def _connect(server_url: str, seen: _Seen, network: Network) -> "SpeckleClient":
     """A client for one question, which asks nothing by itself."""
     from specklepy.api.client import SpeckleClient
     from specklepy.logging import metrics
@@ -123,8 +132,43 @@ def _connect(server_url: str, seen: _Seen) -> "SpeckleClient":
     metrics.disable()
     address = urlsplit(server_url)
     client = Quiet(host=address.netloc, use_ssl=address.scheme == "https", connection_retries=0)
-    client.httpclient.transport.json_deserialize = _deserialiser(seen)
+    transport = client.httpclient.transport
+    transport.json_deserialize = _deserialiser(seen)
+    transport.connect = partial(_open_session, transport, network)
     return client
+
+
+def _open_session(transport: "RequestsHTTPTransport", network: Network) -> None:
+    """Open the session that the transport asks with, under the one rule for all connections."""
+    import requests
+
+    session = requests.Session()
+    session.trust_env = False  # no other proxy, no other certificates, no ~/.netrc
+    proxy = network.proxy_for(transport.url)
+    if proxy is not None:
+        session.proxies = {"http": proxy, "https": proxy}
+    if transport.url.startswith("https:"):
+        session.mount("https://", _trusting(network))
+    transport.session = session
+
+
+def _trusting(network: Network) -> "HTTPAdapter":
+    """What makes https connections; requests' own trusts certifi's certificates, and no others."""
+    from requests.adapters import HTTPAdapter
+
+    class Adapter(HTTPAdapter):
+        """Trusts whom the rule says."""
+
+        def init_poolmanager(self, *limits: Any, **more: Any) -> None:
+            super().init_poolmanager(*limits, ssl_context=network.ssl_context, **more)
+
+        def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
+            return super().proxy_manager_for(proxy, ssl_context=network.ssl_context, **more)
+
+        def cert_verify(self, *_: Any) -> None:
+            """Leave it to the context, to which requests would add certifi's certificates."""
+
+    return Adapter()
 
 
 @lru_cache(maxsize=64)

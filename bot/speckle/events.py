@@ -192,7 +192,8 @@ class VersionFacts:
     """What only the Speckle server can tell about a new version; None is what it did not tell.
 
     `number` counts the model's versions up to this one, `open_threads` those on the model;
-    `made_at` is when the server first had the version.
+    `made_at` is when the server first had the version. `message`, `object_id` and `parents` are
+    what the server has of the version itself, whatever an event says.
     """
 
     object_count: int | None = None
@@ -203,15 +204,28 @@ class VersionFacts:
     application: str | None = None
     author: Person | None = None
     model: ModelRef = ModelRef()
+    message: str | None = None
+    object_id: str | None = None
+    parents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CommentFacts:
-    """The thread that a comment, reply or archiving belongs to; `first_line` is plain text."""
+    """The thread that a comment, reply or archiving belongs to; `first_line` is plain text.
+
+    `made_at` and `author` are those of the comment that was asked for, which `is_reply` or the
+    thread itself. `archived` is whether the thread is resolved. `models` are the models that the
+    thread is on, with names.
+    """
 
     thread_id: str
     first_line: str | None = None
     resources: tuple[ResourceRef, ...] = ()
+    is_reply: bool = False
+    archived: bool = False
+    made_at: datetime | None = None
+    author: Person | None = None
+    models: tuple[ModelRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
 from bot.errors import BotError
-from bot.speckle.events import Delivery, EventGroup, EventKind, group_of
+from bot.speckle.events import Delivery, EventGroup, EventKind, ModelRef, group_of
 
 MAX_ENTRIES = 25  # of one filter: more do not fit into a message that shows them
 MAX_ENTRY_LENGTH = 100  # characters
@@ -123,16 +123,20 @@ def wanted_kinds(filters: Filters) -> frozenset[EventKind]:
 
 
 def matches(
-    filters: Filters, delivery: Delivery, known_models: Mapping[str, str] = MappingProxyType({})
+    filters: Filters,
+    delivery: Delivery,
+    known_models: Mapping[str, str] = MappingProxyType({}),
+    touched: Sequence[ModelRef] = (),
 ) -> Verdict:
     """Say whether the channel wants this event.
 
-    `known_models` gives names for model ids, because comments and moved versions come without.
+    `known_models` gives names for model ids, because comments and moved versions come without;
+    `touched` are the models of an event that names none itself.
     """
     return (
         _event_verdict(filters, delivery)
         or _author_verdict(filters, delivery)
-        or _model_verdict(filters, delivery, known_models)
+        or _model_verdict(filters, delivery.models or touched, known_models)
         or Verdict(
             True, "it passes the filters." if filters != Filters() else "there is no filter."
         )
@@ -160,17 +164,17 @@ def _author_verdict(filters: Filters, delivery: Delivery) -> Verdict | None:
 
 
 def _model_verdict(
-    filters: Filters, delivery: Delivery, known_models: Mapping[str, str]
+    filters: Filters, models: Sequence[ModelRef], known_models: Mapping[str, str]
 ) -> Verdict | None:
     """None where the model filter has nothing to say.
 
     An event that touches several models passes if one of them does.
     """
-    if not filters.models or not delivery.models:
+    if not filters.models or not models:
         return None
     nameless = 0
     refused = ""
-    for model in delivery.models:
+    for model in models:
         name = model.name or known_models.get(model.id or "")
         if name is None and model.id not in filters.models:
             nameless += 1
@@ -271,6 +275,32 @@ _STEPS: Mapping[str, Callable[[str, set[int]], set[int]]] = {
     "/**/": lambda name, positions: _levels(name, _after_slash(name, positions)),
     "/**": _rest,
 }
+
+
+def is_wider(filters: Filters, agreed: Filters) -> bool:
+    """Whether these may let through what the others did not; in doubt, they may.
+
+    Model patterns are compared as texts: of two globs nobody can say in general which is wider.
+    """
+    return (
+        not wanted_kinds(filters) <= wanted_kinds(agreed)
+        or _models_wider(filters.models, agreed.models)
+        or not set(agreed.ignore_authors) <= set(filters.ignore_authors)
+    )
+
+
+def _models_wider(patterns: tuple[str, ...], agreed: tuple[str, ...]) -> bool:
+    included, excluded = _split(patterns)
+    agreed_to, kept_out = _split(agreed)
+    if not kept_out <= excluded:
+        return True
+    return bool(agreed_to) and (not included or not included <= agreed_to)
+
+
+def _split(patterns: Iterable[str]) -> tuple[set[str], set[str]]:
+    """The patterns that let models in, and those that keep them out."""
+    excluded = {pattern for pattern in patterns if pattern.startswith("!")}
+    return {pattern for pattern in patterns if pattern not in excluded}, excluded
 
 
 # ── Told ──────────────────────────────────────────────────────────────────────────────────────

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from bot.errors import (
     SpeckleScopeMissing,
     SpeckleUnavailable,
 )
+from bot.network import Network
 from bot.speckle import breaker, client, queries
 from bot.speckle.answers import (
     SCOPES,
@@ -38,7 +40,13 @@ from bot.speckle.answers import (
 )
 from bot.speckle.breaker import Breakers
 from bot.speckle.client import Answer, AnswerTooLarge, NoAnswer
-from bot.speckle.events import CommentFacts, ReceivedFacts, VersionCreated, VersionFacts
+from bot.speckle.events import (
+    CommentFacts,
+    ModelRef,
+    ReceivedFacts,
+    VersionCreated,
+    VersionFacts,
+)
 from bot.speckle.refused import check_token, missing_scope
 from bot.turns import Door
 
@@ -69,12 +77,18 @@ class SpeckleGateway:
     """
 
     def __init__(
-        self, *, servers: Collection[str], deadline_s: float, breakers: Breakers | None = None
+        self,
+        *,
+        servers: Collection[str],
+        deadline_s: float,
+        breakers: Breakers | None = None,
+        network: Network | None = None,
     ) -> None:
         # A try that is repeated in time is worth no warning; whoever asked tells of the last one.
         stamina.instrumentation.set_on_retry_hooks(())
         self.deadline_s = deadline_s
         self._breakers = breakers or Breakers()
+        self._network = network or Network()
         self._slots = {url: Door(THREADS_A_SERVER, each=THREADS_A_SERVER) for url in servers}
         self._closed = False
 
@@ -310,29 +324,59 @@ class SpeckleGateway:
         except AnswerTooLarge:
             wanted["withObject"] = False
             data = await self._read(login, queries.VERSION_FACTS, wanted, until)
-        return queries.read_version_facts(data, version.version_id)
-
-    async def version_made_at(
-        self, login: Login, project_id: str, version_id: str, *, within_s: float | None = None
-    ) -> datetime | None:
-        """When the server first had a version.
-
-        Errors, besides: SpeckleNotFound for a version that is not in this project.
-        """
-        wanted = {"project": project_id, "version": version_id}
-        data = await self._read(login, queries.VERSION_TIME, wanted, self._until(within_s))
-        return queries.read_version_time(data)
+        return queries.read_version_facts(data, version)
 
     async def comment_facts(
         self, login: Login, project_id: str, comment_id: str, *, within_s: float | None = None
     ) -> CommentFacts:
-        """The thread of a comment or reply, with its first line.
+        """The thread of a comment or reply, with its first line and the names of its models.
 
         Errors, besides: SpeckleNotFound for a comment that is not in this project.
         """
-        wanted = {"project": project_id, "comment": comment_id}
-        data = await self._read(login, queries.COMMENT_FACTS, wanted, self._until(within_s))
-        return _needed(login, queries.read_comment_facts(data))
+        until = self._until(within_s)
+        wanted: dict[str, Any] = {"project": project_id, "comment": comment_id}
+        data = await self._read(login, queries.COMMENT_FACTS, wanted, until)
+        facts = _needed(login, queries.read_comment_facts(data))
+        ids = sorted({one.model_id for one in facts.resources if one.model_id is not None})
+        if not ids:
+            return facts
+        wanted = {"project": project_id, "ids": ids[:MAX_CHOICES], "limit": MAX_CHOICES}
+        data = await self._read(login, queries.MODEL_NAMES, wanted, until)
+        named = queries.read_models(data, "")
+        return replace(facts, models=tuple(ModelRef(one.id, one.name) for one in named))
+
+    async def was_archived(
+        self,
+        login: Login,
+        project_id: str,
+        thread_id: str,
+        at: datetime,
+        *,
+        archived: bool,
+        within_s: float | None = None,
+    ) -> bool:
+        """Whether a thread was resolved, or re-opened, at about that time: it does not say itself.
+
+        The list needs an account, on public projects as well.
+        """
+        lines = await self._activity_about(login, project_id, at, self._until(within_s))
+        return any(
+            line.action == "comment_archived"
+            and line.resource_id == thread_id
+            and queries.child(line.info, "input", "archived") is archived
+            for line in lines
+        )
+
+    async def _activity_about(
+        self, login: Login, project_id: str, at: datetime, until: float
+    ) -> list[Activity]:
+        wanted: dict[str, Any] = {
+            "project": project_id,
+            "after": queries.iso(at - RECEIVED_WINDOW),
+            "before": queries.iso(at + RECEIVED_WINDOW),
+            "limit": RECEIVED_LINES,
+        }
+        return queries.read_activity(await self._read(login, queries.ACTIVITY, wanted, until))
 
     async def received_facts(
         self,
@@ -348,16 +392,9 @@ class SpeckleGateway:
         The list needs an account, on public projects as well.
         """
         until = self._until(within_s)
-        wanted: dict[str, Any] = {
-            "project": project_id,
-            "after": queries.iso(at - RECEIVED_WINDOW),
-            "before": queries.iso(at + RECEIVED_WINDOW),
-            "limit": RECEIVED_LINES,
-        }
-        data = await self._read(login, queries.ACTIVITY, wanted, until)
         received = [
             (abs(line.at - at), line.resource_id)
-            for line in queries.read_activity(data)
+            for line in await self._activity_about(login, project_id, at, until)
             if line.action == "commit_receive" and user_id in (None, line.user_id)
         ]
         _, version_id = min(received, key=lambda found: found[0], default=(None, None))
@@ -448,7 +485,15 @@ class SpeckleGateway:
             answer = self._started(
                 server_url,
                 whose,
-                partial(client.ask, server_url, login.token, question, variables, listens_until),
+                partial(
+                    client.ask,
+                    server_url,
+                    login.token,
+                    question,
+                    variables,
+                    listens_until,
+                    self._network,
+                ),
             )
         except BaseException:
             slots.leave(whose)
@@ -496,7 +541,7 @@ class SpeckleGateway:
     ) -> None:
         self._slots[server_url].leave(whose)
         if isinstance(outcome, NoAnswer):
-            self._breakers.failed(server_url)
+            self._breakers.failed(server_url, outcome.reason)
         elif isinstance(outcome, Answer | SpeckleError):
             self._breakers.answered(server_url)
         if answer.done():

@@ -10,6 +10,7 @@ from typing import Any, Self
 import aiohttp
 
 from bot.errors import SpeckleUnavailable
+from bot.network import Network, why_not_reached
 from bot.speckle import breaker
 from bot.speckle.answers import Login
 from bot.speckle.breaker import Breakers
@@ -53,13 +54,17 @@ class SpeckleHttp:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, servers: Collection[str], breakers: Breakers | None = None
+        cls,
+        servers: Collection[str],
+        breakers: Breakers | None = None,
+        network: Network | None = None,
     ) -> AsyncIterator[Self]:
         """The session, for as long as the block lasts; `servers` are origins.
 
         `breakers` are shared with others who ask the same servers.
         """
-        connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_A_SERVER)
+        network = network or Network()
+        connector = network.connector(limit=0, limit_per_host=CONNECTIONS_A_SERVER)
         async with aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar()
         ) as session:
@@ -117,9 +122,10 @@ class SpeckleHttp:
             if within_s >= breaker.SILENCE_S:
                 self._breakers.failed(server_url)
             raise SpeckleUnavailable(server_url, "it gave no answer in time") from None
-        except aiohttp.ClientError:
-            self._breakers.failed(server_url)
-            raise SpeckleUnavailable(server_url, "it cannot be reached") from None
+        except aiohttp.ClientError as error:
+            reason = why_not_reached(error)
+            self._breakers.failed(server_url, reason)
+            raise SpeckleUnavailable(server_url, reason) from None
         return HttpAnswer(answer.status, answer.headers, content)
 
 

@@ -4,7 +4,6 @@ Nothing here trusts the body: whatever JSON comes, reading it gives a Delivery o
 E-mail addresses, `user.ip` and `user.suuid` are never taken over.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -46,6 +45,7 @@ from bot.speckle.events import (
     VersionUpdated,
 )
 from bot.speckle.links import normalise_server_url
+from bot.speckle.raw_json import TooMuchJson, check_bounds, find_inner_text
 from bot.speckle.rich_text import RichText, read_rich_text
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -65,7 +65,14 @@ MAX_AVATAR_URL = 2_000_000  # characters of a data: URL; recorded avatars have u
 MAX_SCREENSHOT_URL = 20_000_000  # characters of a data: URL
 MAX_RESOURCES = 50
 MAX_PARENTS = 20
-MAX_INT_DIGITS = 18  # Python by itself refuses integers of more than 4,300 digits
+
+# The old form, or something that looks like it: its text is not to be in memory twice.
+OLD_FORM = re.compile(rb'"payload"\s*:\s*"')
+LONE_SURROGATE = re.compile(
+    rb"\\u[dD][89ABab][0-9A-Fa-f]{2}(?!\\u[dD][C-Fc-f])"
+    rb"|(?<!\\u[dD][89ABab][0-9A-Fa-f]{2})\\u[dD][C-Fc-f][0-9A-Fa-f]{2}"
+)
+HUGE_INTEGER = re.compile(rb"(?<=[\s:,\[-])[0-9]{1000,}")  # the reader refuses above 4,300 digits
 
 VISIBILITIES = frozenset({"public", "unlisted", "private", "workspace"})
 
@@ -74,45 +81,52 @@ JsonObject = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A body that was read as JSON; `inner_text` is what servers before 2.12.0 sign."""
+    """A body that was read as JSON, of either form."""
 
     payload: JsonObject = field(repr=False)
-    inner_text: str | None = field(default=None, repr=False)
 
 
 def read_envelope(body: bytes) -> Envelope:
     """Read the outer shape of a delivery's body.
 
-    Errors: NotADelivery for anything but {"payload": {…}} or {"payload": "{…}"}.
+    Errors: NotADelivery for anything but {"payload": {…}} or {"payload": "{…}"}, and for more
+    JSON than is parsed.
     """
-    outer = _read_json(body)
-    payload = outer.get("payload") if isinstance(outer, dict) else None
-    inner_text = payload if isinstance(payload, str) else None
-    if inner_text is not None:
-        payload = _read_json(inner_text)
+    text = find_inner_text(body) if OLD_FORM.search(body) else None
+    if text is not None:
+        payload = _read_json(b"".join(text.parts()))
+    else:
+        outer = _read_json(body)
+        payload = outer.get("payload") if isinstance(outer, dict) else None
+        if isinstance(payload, str):  # which is spelled oddly, or has much beside it
+            payload = _read_json(payload.encode("utf-8", "surrogatepass"))
     if not isinstance(payload, dict):
         raise NotADelivery("there is no payload in it")
-    return Envelope(payload, inner_text)
+    return Envelope(payload)
 
 
-def _read_json(text: bytes | str) -> Any:
+def _read_json(text: bytes) -> Any:
+    try:
+        check_bounds(text)
+    except TooMuchJson as error:
+        raise NotADelivery(str(error)) from error
     try:
         return from_json(text)
-    except (ValueError, RecursionError):
-        pass  # it is stricter than Python's own reader, which JavaScript's writer may need
+    except ValueError:
+        pass  # it is stricter than JavaScript's writer
     try:
-        return _JSON.decode(text if isinstance(text, str) else text.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise NotADelivery("the body is not UTF-8") from error
-    except (ValueError, RecursionError) as error:
+        return from_json(_for_a_strict_reader(text))
+    except ValueError as error:
         raise NotADelivery("the body is not JSON") from error
 
 
-def _read_int(digits: str) -> int:
-    return int(digits) if len(digits) <= MAX_INT_DIGITS else 0
+def _for_a_strict_reader(text: bytes) -> bytes:
+    """JSON without halves of surrogate pairs, which have no UTF-8 form, and without huge numbers.
 
-
-_JSON = json.JSONDecoder(parse_int=_read_int)
+    JavaScript leaves half a pair where it cuts a text within an emoji.
+    """
+    whole = LONE_SURROGATE.sub(rb"\\ufffd", text.replace(rb"\\", rb"\u005c"))
+    return HUGE_INTEGER.sub(b"0", whole)
 
 
 def project_id_of(envelope: Envelope) -> str:

@@ -28,6 +28,7 @@ from bot.speckle.events import (
     Person,
     PreviousVersion,
     ResourceRef,
+    VersionCreated,
     VersionFacts,
 )
 from bot.speckle.rich_text import RichNode, read_rich_text
@@ -124,6 +125,9 @@ query VersionFacts(
   project(id: $project) {
     version(id: $version) {
       createdAt
+      message
+      referencedObject
+      parents
       sourceApplication
       authorUser { id name }
       model { id name versions(limit: 50) { totalCount items { id createdAt } } }
@@ -140,21 +144,24 @@ query CommentFacts($project: String!, $comment: String!) {
   project(id: $project) {
     comment(id: $comment) {
       id
+      createdAt
+      archived
+      author { id name }
       text { doc }
       viewerResources { modelId versionId }
-      parent { id text { doc } viewerResources { modelId versionId } }
+      parent { id archived text { doc } viewerResources { modelId versionId } }
     }
   }
+}
+"""
+MODEL_NAMES: Final = """
+query ModelNames($project: String!, $ids: [String!]!, $limit: Int!) {
+  project(id: $project) { models(limit: $limit, filter: {ids: $ids}) { items { id name } } }
 }
 """
 VERSION_NAME: Final = """
 query VersionName($project: String!, $version: String!) {
   project(id: $project) { version(id: $version) { message model { id name } } }
-}
-"""
-VERSION_TIME: Final = """
-query VersionTime($project: String!, $version: String!) {
-  project(id: $project) { version(id: $version) { createdAt } }
 }
 """
 
@@ -354,23 +361,36 @@ def read_activity(data: Any) -> list[Activity]:
 # ── what a webhook leaves out ────────────────────────────────────────────────────────────────
 
 
-def read_version_facts(data: Any, version_id: str) -> VersionFacts:
-    """What the answer tells; a part that is missing stays None."""
+def read_version_facts(data: Any, version: VersionCreated) -> VersionFacts:
+    """What the answer tells; a part that is missing stays None.
+
+    The object and the threads were asked for by what the event says, so they count only where the
+    version itself says the same.
+    """
     project = child(data, "project")
-    version = child(project, "version")
+    found = child(project, "version")
+    object_id, model = an_id(child(found, "referencedObject")), _model(child(found, "model"))
     closure = child(project, "object", "data", "__closure")
-    listed = child(version, "model", "versions")
-    number, previous = _place(listed, version_id)
+    number, previous = _place(child(found, "model", "versions"), version.version_id)
+    threads = count(child(project, "commentThreads", "totalCount"))
+    counted = isinstance(closure, dict) and object_id == version.object_id
     return VersionFacts(
-        object_count=len(closure) if isinstance(closure, dict) else None,
+        object_count=len(closure) if counted else None,
         previous=previous,
         number=number,
-        open_threads=count(child(project, "commentThreads", "totalCount")),
-        made_at=moment(child(version, "createdAt")),
-        application=name(child(version, "sourceApplication")),
-        author=_person(child(version, "authorUser")),
-        model=_model(child(version, "model")),
+        open_threads=threads if model.id == version.model.id else None,
+        made_at=moment(child(found, "createdAt")),
+        application=name(child(found, "sourceApplication")),
+        author=_person(child(found, "authorUser")),
+        model=model,
+        message=text(child(found, "message")),
+        object_id=object_id,
+        parents=tuple(filter(None, map(an_id, _list(child(found, "parents"))))),
     )
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _place(listed: Any, version_id: str) -> tuple[int | None, PreviousVersion | None]:
@@ -416,6 +436,10 @@ def read_comment_facts(data: Any) -> CommentFacts | None:
         thread_id,
         first_line(child(thread, "text", "doc")),
         tuple(dict.fromkeys(found for found in resources if found != ResourceRef())),
+        is_reply=thread is parent,
+        archived=child(thread, "archived") is True,
+        made_at=moment(child(comment, "createdAt")),
+        author=_person(child(comment, "author")),
     )
 
 
@@ -451,8 +475,3 @@ def read_version_name(data: Any) -> tuple[ModelRef, str | None]:
     """A version's model and message."""
     version = child(data, "project", "version")
     return _model(child(version, "model")), text(child(version, "message"))
-
-
-def read_version_time(data: Any) -> datetime | None:
-    """When a version was made."""
-    return moment(child(data, "project", "version", "createdAt"))

@@ -5,33 +5,32 @@ Since server 2.12.0 it is made over the whole body; before that, over the text i
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def sign(body: bytes, secret: str) -> str:
     """Sign a body as a Speckle server does: 64 hex digits."""
-    return hmac.new(_bytes(secret), body, hashlib.sha256).hexdigest()
+    return _mac(secret, body).hexdigest()
 
 
-def is_signed(
-    body: bytes, inner_text: str | None, signature: bytes, secrets: Sequence[str]
-) -> bool:
-    """Say whether one of the secrets signed the body, or the text inside it, in constant time.
+def is_signed(parts: Iterable[bytes], signature: bytes, secrets: Sequence[str]) -> bool:
+    """Say whether one of the secrets signed these bytes, in constant time.
 
-    `inner_text` is the old form's text, None for the new form alone. An empty secret signs
+    `parts` follow one another, such as those of the old form's text. An empty secret signs
     nothing: a Speckle server without a secret signs with an empty key, and so could anybody.
     """
-    messages = [body] if inner_text is None else [body, _bytes(inner_text)]
+    macs = [_mac(secret) for secret in secrets]
+    for part in parts:
+        for mac in macs:
+            mac.update(part)
     found = False
-    for secret in secrets:
-        for message in messages:
-            expected = hmac.new(_bytes(secret), message, hashlib.sha256).hexdigest().encode()
-            # Both are bytes: compare_digest raises for text with characters beyond ASCII.
-            equal = hmac.compare_digest(expected, signature)
-            found |= equal and secret != ""
+    for secret, mac in zip(secrets, macs, strict=True):
+        # Both are bytes: compare_digest raises for text with characters beyond ASCII.
+        equal = hmac.compare_digest(mac.hexdigest().encode(), signature)
+        found |= equal and secret != ""
     return found
 
 
-def _bytes(text: str) -> bytes:
-    """UTF-8; a lone surrogate, which has none, must not raise and matches nothing."""
-    return text.encode("utf-8", "surrogatepass")
+def _mac(secret: str, begun: bytes = b"") -> hmac.HMAC:
+    # A lone surrogate, such as an environment variable can hold, must not raise.
+    return hmac.new(secret.encode("utf-8", "surrogatepass"), begun, hashlib.sha256)

@@ -36,6 +36,7 @@ __all__ = ["clock", "migrated_file", "storage"]
 
 READY_WITHIN_S = 15.0
 BY_HAND = "Set it up by hand"
+SHOW = "Show it there"
 BUTTON, SELECT = 2, 3  # component types
 
 
@@ -130,13 +131,19 @@ class Studio:
         by_hand: bool = True,
         **options: Any,
     ) -> Answer:
-        """Type a command; `by_hand`: choose to set a webhook up by hand where that is asked."""
+        """Type a command; `by_hand`: choose to set a webhook up by hand where that is asked, and
+        say yes to who will see a project.
+        """
         who = who or self.maren
         answer = await self.sandbox.command(
             self.guild, where or self.structure, who, name, **options
         )
+        if by_hand:
+            await answer.settled()
         if by_hand and answer.offers(BY_HAND):
             await self.sandbox.press(answer, BY_HAND, who)
+        if by_hand and answer.offers(SHOW):
+            await self.sandbox.press(answer, SHOW, who)
         return answer
 
     async def complete(self, name: str, option: str, typed: str, **others: Any) -> list[str]:

@@ -2,8 +2,8 @@
 
 from bot.cogs.places import audience_of
 from bot.discord_client import SpeckleBot
+from bot.model import Audience
 from bot.sandbox import SandboxChannel
-from bot.services.places import Audience
 from tests.cogs.conftest import RunClient, Studio
 
 

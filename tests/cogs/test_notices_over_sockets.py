@@ -7,12 +7,20 @@ from hashlib import sha256
 import pytest
 
 from bot.cogs import telling
-from bot.cogs.places import missing_there
+from bot.cogs.places import why_refused
 from bot.cogs.telling import Teller
-from bot.db.rows import Ingested, NewInbox, NewOutbox, PauseReason, SubscriptionState
+from bot.db.rows import (
+    Ingested,
+    NewInbox,
+    NewOutbox,
+    PauseReason,
+    Routed,
+    SubscriptionState,
+)
 from bot.discord_client import SpeckleBot
 from bot.sandbox import NotOffered, SandboxMember, SandboxMessage
 from bot.services.notices import GIVE_UP_AFTER, NoticeService
+from bot.services.places import Lacking
 from bot.storage import Storage
 from tests.cogs.conftest import MakeStudio, RunClient, Studio, text_of
 from tests.services.conftest import CLOUD, PAVILION, TOWER, Clock
@@ -45,7 +53,7 @@ def pause(storage: Storage, clock: Clock, studio: Studio) -> Pause:
                 NewInbox(None, "shared", TOWER, CLOUD, sha256(body).hexdigest(), body, clock())
             )
             card = NewOutbox(first.id, first.guild_id, first.channel_id, {"title": "card"})
-            one = Ingested(first.hook_id, None, CLOUD, clock(), [card])
+            one = Ingested(first.hook_id, clock(), True, routed=[Routed(first.id, card)])
             await storage.inbox.finish(kept.id, [], event_name="commit_create", ingested=[one])
         await storage.outbox.block(studio.structure.id, reason, detail)
 
@@ -255,7 +263,7 @@ async def test_while_discord_is_away_it_is_tried_less_and_less_often_and_given_u
 async def test_opening_private_messages_too_fast_is_no_refusal(
     run_client: RunClient, studio: Studio, pause: Pause, teller: MakeTeller, clock: Clock
 ) -> None:
-    studio.sandbox.faults.fail(OPEN_PRIVATE, status=403, code=telling.OPENING_TOO_FAST)
+    studio.sandbox.faults.fail(OPEN_PRIVATE, status=403, code=40003)
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
@@ -527,7 +535,8 @@ async def test_what_is_missing_is_asked_of_discord_and_not_of_the_cache(
     async with run_client() as bot:
 
         async def missing(channel_id: int) -> str | None:
-            return await missing_there(bot, studio.guild.id, channel_id)
+            why = await why_refused(bot, studio.guild.id, channel_id)
+            return why.text if isinstance(why, Lacking) else None
 
         assert await missing(studio.structure.id) is None
         studio.sandbox.faults.silence_gateway()  # the cache hears nothing from here on
@@ -548,5 +557,5 @@ async def test_what_is_missing_is_asked_of_discord_and_not_of_the_cache(
 async def test_what_cannot_be_asked_is_not_made_up(run_client: RunClient, studio: Studio) -> None:
     async with run_client() as bot:
         studio.sandbox.faults.reset_before("GET /channels/{channel_id}", times=None)
-        assert await missing_there(bot, studio.guild.id, studio.structure.id) is None
-        assert await missing_there(bot, 12345, studio.structure.id) is None
+        assert await why_refused(bot, studio.guild.id, studio.structure.id) is None
+        assert await why_refused(bot, 12345, studio.structure.id) is None

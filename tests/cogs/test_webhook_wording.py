@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 
-import discord
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.cogs import question_wording
 from bot.cogs import webhook_wording as wording
-from bot.cogs.wording import entry_embed, removed, subscribed
-from bot.db.rows import HookState, PauseReason, SubscriptionState
+from bot.cogs.wording import removed, subscribed
+from bot.db.rows import HookState
+from bot.model import Audience
 from bot.services.outcomes import (
     Change,
     Entry,
@@ -20,13 +21,13 @@ from bot.services.outcomes import (
     Subscribed,
     SubscribeRequest,
 )
-from bot.services.places import Audience
 from bot.services.reach import Reached, Unreachable
 from bot.services.setup import set_up_of
 from bot.services.webhooks import Done, Gone, Kept, NotKept, WhyNot
+from bot.speckle.events import EventKind
 from bot.speckle.filters import Filters
-from tests.cogs.test_wording import ENTRY, HOOK, LARGEST, SUBSCRIPTION
-from tests.services.conftest import CLOUD, KESTREL, MAREN, STRUCTURE, TOWER, manager, place
+from tests.cogs.test_wording import HOOK, LARGEST, SUBSCRIPTION
+from tests.services.conftest import CLOUD, FACADE, KESTREL, MAREN, STRUCTURE, TOWER, manager, place
 
 MADE = replace(HOOK, webhook_id="51f7627c97", account_id=1)
 SETTINGS = f"{CLOUD}/projects/{TOWER}/settings/webhooks"
@@ -37,7 +38,7 @@ REQUEST = SubscribeRequest(KESTREL, manager(), place(), TOWER)
 def _subscribed(webhook: Kept | NotKept, change: Change = Change.NEW) -> str:
     waits = isinstance(webhook, NotKept)
     hook = replace(HOOK, state=HookState.WAITING) if waits else MADE
-    setup = set_up_of(hook, [Filters()], "https://bot.example") if waits else None
+    setup = set_up_of(hook, [Filters()], "https://bot.example", "x") if waits else None
     outcome = Subscribed(Entry(hook, SUBSCRIPTION), change, None, False, setup, (), webhook)
     reply = subscribed(outcome)
     assert (reply.embed is not None) is waits
@@ -94,13 +95,14 @@ def test_the_last_channel_says_what_became_of_the_webhook(gone: Gone) -> None:
 
 
 def test_a_made_webhook_has_nothing_to_set_up_and_says_by_whom_it_was_made() -> None:
-    text = wording.made_setup(MadeSetUp(MADE, MAREN, Kept(Done.NOTHING)), "**Harbour Tower**")
+    entry = Entry(MADE, SUBSCRIPTION)
+    text = wording.made_setup(MadeSetUp(entry, MAREN, Kept(Done.NOTHING)), "**Harbour Tower**")
     assert f"<@{MAREN}>" in text
     assert "nothing to set up" in text
-    renewed = wording.made_setup(MadeSetUp(MADE, MAREN, Kept(Done.NOTHING), True), "x")
-    assert "Speckle knows it" in renewed
+    renewed = wording.made_setup(MadeSetUp(entry, MAREN, Kept(Done.NOTHING), True), "x")
+    assert "the old one is void" in renewed
     late = NotKept(WhyNot.SPECKLE_AWAY, "no answer", made=True)
-    assert "24 hours" in wording.made_setup(MadeSetUp(MADE, None, late, True), "x")
+    assert "works on" in wording.made_setup(MadeSetUp(entry, None, late, True), "x")
 
 
 def test_only_what_somebody_did_at_speckle_is_told_in_the_channel() -> None:
@@ -116,24 +118,26 @@ def test_the_ways_to_go_on_are_named(why: WhyNot | None) -> None:
     assert "by hand" in text
     lost = wording.link_first(LinkFirst(REQUEST, CLOUD, why, "", paused=True))
     assert "by hand" not in lost
-    assert "access to the project was lost" in lost
+    assert "paused" in lost
 
 
 def test_everyone_is_named_as_everyone() -> None:
-    assert "**Everyone in this server** (214 members)" in wording.audience_text(
+    assert "**Everyone in this server** (214 members)" in question_wording.audience_text(
         Audience(True, (1,), (2,), people=214), STRUCTURE
     )
-    assert "<#5>" in wording.audience_text(Audience(True, parent_id=5), STRUCTURE)
+    assert "<#5>" in question_wording.audience_text(Audience(True, parent_id=5), STRUCTURE)
 
 
 def test_roles_members_and_threads_are_named() -> None:
-    text = wording.audience_text(Audience(False, (11, 12), (21,)), STRUCTURE)
+    text = question_wording.audience_text(Audience(False, (11, 12), (21,)), STRUCTURE)
     assert "<@&11> and <@&12>" in text
     assert "<@21>" in text
-    thread = wording.audience_text(Audience(False, (11,), parent_id=5, in_thread=True), STRUCTURE)
+    thread = question_wording.audience_text(
+        Audience(False, (11,), parent_id=5, in_thread=True), STRUCTURE
+    )
     assert "private thread" in thread
     assert "*Manage Threads* in <#5>" in thread
-    assert f"<#{STRUCTURE}>" in wording.audience_text(None, STRUCTURE)
+    assert f"<#{STRUCTURE}>" in question_wording.audience_text(None, STRUCTURE)
 
 
 @settings(max_examples=40, deadline=None)
@@ -142,9 +146,11 @@ def test_every_answer_fits_discord(name: str, many: int) -> None:
     everyone = tuple(range(10**18, 10**18 + many))
     here = replace(place(), audience=Audience(False, everyone, everyone, 10**18, people=10**6))
     request = replace(REQUEST, place=here)
-    embed = wording.show_first(ShowFirst(request, CLOUD, TOWER, name))
-    assert len(embed) <= 6000
-    assert all(1 <= _units(field.value) <= 1024 for field in embed.fields)
+    also = {10**18 + n: Audience(False, everyone) for n in range(min(many, 25))}
+    for known in (name, None):
+        embed = question_wording.show_first(ShowFirst(request, CLOUD, TOWER, known, also, many))
+        assert len(embed) <= 6000
+        assert all(1 <= _units(field.value) <= 1024 for field in embed.fields)
     entry = Entry(replace(HOOK, project_name=name), replace(SUBSCRIPTION, filters=LARGEST))
     reached = Reached(Unreachable.NOT_THIS_BOT, name)
     for why in WhyNot:
@@ -157,14 +163,27 @@ def _units(text: str | None) -> int:
     return len((text or "").encode("utf-16-le")) // 2
 
 
-def test_lost_access_is_told_with_who_lost_it() -> None:
-    paused = replace(
-        SUBSCRIPTION,
-        state=SubscriptionState.PAUSED,
-        pause_reason=PauseReason.ACCESS_LOST,
-        pause_detail=f"<@{MAREN}> unlinked the Speckle account that it hung on",
+def test_the_question_names_each_channel_that_will_see_it_and_counts_the_others() -> None:
+    also = {FACADE: Audience(True), FACADE + 1: Audience(False, (11,))}
+    request = replace(REQUEST, left_out=frozenset({FACADE + 1}))
+    embed = question_wording.show_first(ShowFirst(request, CLOUD, TOWER, "Harbour Tower", also, 2))
+    fields = {field.name: field.value or "" for field in embed.fields}
+    assert f"<#{FACADE}>: everyone in this server" in fields["These channels will see it, too"]
+    assert f"<#{FACADE + 1}>" not in str(fields)
+    assert fields["Left out"].startswith("2 more channels")
+
+
+def test_the_question_to_who_has_no_account_holds_no_name() -> None:
+    text = question_wording.show_first(ShowFirst(REQUEST, CLOUD, TOWER, None)).description or ""
+    assert "As far as the bot can tell" in text
+    assert "*Manage Webhooks* in the whole server" in text
+
+
+def test_events_that_a_made_webhook_does_not_send_are_named_with_who_can_add_them() -> None:
+    lacking = (EventKind.COMMENT_CREATED, EventKind.MODEL_CREATED)
+    outcome = Subscribed(
+        Entry(MADE, SUBSCRIPTION), Change.NEW, None, False, None, (), lacking=lacking
     )
-    embed: discord.Embed = entry_embed(replace(ENTRY, subscription=paused))
-    state = next(field.value or "" for field in embed.fields if field.name == "State")
-    assert f"<@{MAREN}> unlinked" in state
-    assert "/link" in state
+    text = subscribed(outcome).content or ""
+    assert "comment created, model created" in text
+    assert "an owner of the project" in text

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bot.cogs import wording
 from bot.cogs.panel import PAGE_SIZE
 from bot.db.rows import (
+    NOBODY,
     Hook,
     HookKind,
     HookState,
@@ -18,8 +19,9 @@ from bot.db.rows import (
     Subscription,
     SubscriptionState,
 )
+from bot.model import Consent, PauseWhy, Standing
 from bot.services.outcomes import Change, Entry, NothingThere, Removed, Subscribed
-from bot.services.setup import set_up_of
+from bot.services.setup import SetUp, set_up_of
 from bot.speckle.filters import MAX_ENTRIES, MAX_ENTRY_LENGTH, Filters
 from tests.services.conftest import CLOUD, FACADE, KESTREL, MAREN, STRUCTURE, TOWER
 
@@ -77,6 +79,25 @@ def _entry(name: str | None = "Harbour Tower", **changes: object) -> Entry:
     return Entry(replace(HOOK, project_name=name), replace(SUBSCRIPTION, **changes))  # type: ignore[arg-type]  # by name
 
 
+def _set_up(
+    hook: Hook,
+    filters: Filters | None = None,
+    public_url: str | None = None,
+    *,
+    label: str = "Harbour Tower",
+    renewed: bool = False,
+    old_secret_until: datetime | None = None,
+) -> SetUp:
+    return set_up_of(
+        hook,
+        [filters or Filters()],
+        public_url,
+        label,
+        renewed=renewed,
+        old_secret_until=old_secret_until,
+    )
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=600))
 def test_every_answer_fits_discord_whatever_the_project_is_called(name: str) -> None:
@@ -84,7 +105,7 @@ def test_every_answer_fits_discord_whatever_the_project_is_called(name: str) -> 
     waiting = Entry(replace(entry.hook, state=HookState.WAITING), entry.subscription)
     _check(wording.list_embed([entry] * PAGE_SIZE, 0, 3, 30))
     _check(wording.entry_embed(entry, wording.filters_changed(entry, Filters())))
-    _check(wording.setup_embed(set_up_of(waiting.hook, [Filters()], None, NOW)))
+    _check(wording.setup_embed(_set_up(waiting.hook, label=name)))
     for text in (
         wording.public_line(waiting),
         wording.removed(Removed(entry, True, CLOUD)),
@@ -126,7 +147,7 @@ def test_the_public_line_holds_neither_key_nor_secret() -> None:
 def test_the_set_up_has_all_that_is_to_be_entered_in_order() -> None:
     waiting = replace(HOOK, state=HookState.WAITING)
     embed = wording.setup_embed(
-        set_up_of(waiting, [Filters(events=("versions",))], "https://bot.kestrel.example")
+        _set_up(waiting, Filters(events=("versions",)), "https://bot.kestrel.example")
     )
     assert [field.name for field in embed.fields] == [
         "URL",
@@ -154,7 +175,7 @@ def test_the_set_up_has_all_that_is_to_be_entered_in_order() -> None:
 
 
 def test_a_missing_public_url_is_said_with_who_has_to_do_what() -> None:
-    embed = wording.setup_embed(set_up_of(HOOK, [Filters()], None))
+    embed = wording.setup_embed(_set_up(HOOK))
     url = embed.fields[0].value or ""
     assert f"/webhooks/{HOOK.key}" in url
     assert "PUBLIC_URL" in url
@@ -163,8 +184,39 @@ def test_a_missing_public_url_is_said_with_who_has_to_do_what() -> None:
 
 def test_a_new_secret_says_until_when_the_old_one_works() -> None:
     until = NOW + timedelta(hours=24)
-    embed = wording.setup_embed(set_up_of(HOOK, [Filters()], None, until))
+    embed = wording.setup_embed(_set_up(HOOK, renewed=True, old_secret_until=until))
     assert f"<t:{int(until.timestamp())}:R>" in (embed.description or "")
+    ended = wording.setup_embed(_set_up(HOOK, renewed=True))
+    assert "old secret has ended" in (ended.description or "")
+
+
+def test_each_reason_of_a_right_is_told_with_who_answered_and_what_to_do() -> None:
+    consent = Consent(MAREN, NOW, Standing.READER, Filters())
+    told = set()
+    for why in PauseWhy:
+        entry = _entry(
+            state=SubscriptionState.PAUSED,
+            pause_reason=PauseReason.ASK_AGAIN,
+            pause_detail=why.value,
+            consent=consent,
+        )
+        state = next(f.value for f in wording.entry_embed(entry).fields if f.name == "State") or ""
+        assert "*Resume*" in state
+        assert "{" not in state
+        told.add(state)
+    assert len(told) == len(PauseWhy)
+    assert sum(f"<@{MAREN}>" in state for state in told) >= 8
+
+
+def test_whoever_had_their_traces_erased_is_somebody() -> None:
+    consent = Consent(NOBODY, NOW, Standing.READER, Filters())
+    entry = _entry(
+        state=SubscriptionState.PAUSED,
+        pause_reason=PauseReason.ACCESS_LOST,
+        pause_detail=PauseWhy.FORBIDDEN.value,
+        consent=consent,
+    )
+    assert "the Speckle account of somebody" in wording.state_text(entry)
 
 
 @pytest.mark.parametrize("reason", PauseReason)

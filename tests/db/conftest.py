@@ -20,6 +20,7 @@ from bot.db.rows import (
     Ingested,
     NewInbox,
     NewOutbox,
+    Routed,
     Subscription,
     TraceLine,
 )
@@ -208,11 +209,11 @@ def queue(storage: Storage, clock: Clock, delivery: NewDelivery) -> Queue:
         *subscriptions: Subscription, title: str = "card", pictures: tuple[Picture, ...] = ()
     ) -> list[int]:
         receipt = await storage.inbox.put(delivery())
-        cards = [
-            NewOutbox(s.id, s.guild_id, s.channel_id, {"title": title}, pictures)
+        routed = [
+            Routed(s.id, NewOutbox(s.id, s.guild_id, s.channel_id, {"title": title}, pictures))
             for s in subscriptions
         ]
-        one = Ingested(subscriptions[0].hook_id, None, SERVER, clock(), cards)
+        one = Ingested(subscriptions[0].hook_id, clock(), True, routed=routed)
         trace = [TraceLine(clock(), "route", "Shown: it passes.")]
         return await storage.inbox.finish(
             receipt.id, trace, event_name="commit_create", ingested=[one]

@@ -120,7 +120,7 @@ async def test_a_row_that_is_moved_to_another_person_does_not_open(
     assert moved.id == account.id
     assert moved.tokens == Tokens("")
     assert moved.name is None
-    assert moved.refused_at is not None
+    assert moved.unopenable
 
 
 async def test_an_account_that_no_key_opens_can_be_seen_linked_anew_and_erased(
@@ -130,9 +130,9 @@ async def test_an_account_that_no_key_opens_can_be_seen_linked_anew_and_erased(
     async with Storage.open(database_url, Vault([Fernet.generate_key().decode()])) as stranger:
         shut = await stranger.accounts.get(account.id)
         assert shut is not None
-        assert (shut.tokens, shut.refused_at) == (Tokens(""), account.linked_at)
+        assert (shut.tokens, shut.name, shut.unopenable) == (Tokens(""), None, True)
         anew = await linked(stranger, "anew", tokens=Tokens("token-2"))
-        assert (anew.id, anew.refused_at) == (account.id, None)
+        assert (anew.id, anew.unopenable) == (account.id, False)
         assert await stranger.accounts.delete(account.id)
 
 

@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from bot.db import engine
+from bot.db.engine import parse_url
 from bot.db.failures import reason_of
+from bot.db.files import sqlite_path
+from bot.db.rows import Hook
 from bot.db.vault import Vault
 from bot.errors import StorageUnavailable
 from bot.storage import Storage, migrate, schema_version
@@ -54,7 +58,7 @@ async def test_a_folder_that_cannot_be_made(tmp_path: Path, vault: Vault) -> Non
     (tmp_path / "file").write_text("no folder")
     url = f"sqlite+aiosqlite:///{tmp_path / 'file' / 'data' / 'bot.db'}"
     reason = await refusal(url, vault)
-    assert reason == "the folder of the database cannot be made: not a directory"
+    assert reason == "the folder or file of the database cannot be made: not a directory"
     with pytest.raises(StorageUnavailable):
         await migrate(url)
 
@@ -174,3 +178,64 @@ async def test_a_read_only_server_is_told(
 
 async def test_no_reason_quotes_an_address_or_a_password(vault: Vault) -> None:
     assert "swordfish" not in await refusal(UNREACHABLE, vault)
+
+
+# ── somebody else's lock, for as long as it likes ─────────────────────────────────────────────
+
+SPECKLE_MAY_WAIT_S = 8.0  # of the 10 that it does
+
+
+@contextmanager
+def sqlite_lock(path: Path, how: str) -> Iterator[None]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute(how)
+        yield
+
+
+@contextmanager
+def table_lock(url: str, table: str) -> Iterator[None]:
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain) as other:
+        other.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+        yield
+
+
+@contextmanager
+def locked_by_another(kind: str, url: str, what: str) -> Iterator[None]:
+    lock = table_lock(url, what) if kind == "postgresql" else sqlite_lock(path_of(url), what)
+    with lock:
+        yield
+
+
+def path_of(url: str) -> Path:
+    return sqlite_path(parse_url(url))
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("sqlite", "BEGIN IMMEDIATE"),
+        ("sqlite", "BEGIN EXCLUSIVE"),
+        ("postgresql", "hooks"),
+        ("postgresql", "inbox"),
+        ("postgresql", "inbox, hooks, facts, outbox"),
+    ],
+    indirect=["kind"],
+)
+async def test_a_delivery_is_refused_in_time_while_another_program_holds_a_lock(
+    kind: str, what: str, storage: Storage, hook: Hook, delivery: NewDelivery, database_url: str
+) -> None:
+    async def deliver() -> None:
+        found = await storage.hooks.by_key(hook.key or "")
+        assert found is not None
+        await storage.inbox.put(delivery(hook_id=found.id, lane=f"hook:{found.id}"))
+
+    with locked_by_another(kind, database_url, what):
+        # Others of the bot's own parts want to write as well, and had their turn before.
+        others = [asyncio.create_task(storage.ping_write()) for _ in range(10)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(SPECKLE_MAY_WAIT_S):
+            results = await asyncio.gather(*(deliver() for _ in range(20)), return_exceptions=True)
+        assert {type(result) for result in results} == {StorageUnavailable}
+    await asyncio.gather(*others, return_exceptions=True)
+    await deliver()

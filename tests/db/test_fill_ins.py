@@ -19,9 +19,8 @@ from bot.db.rows import (
     NewInbox,
     NewOutbox,
     OutboxRow,
-    PauseReason,
+    Routed,
     Subscription,
-    SubscriptionState,
     TraceLine,
 )
 from bot.speckle.events import EventKind
@@ -71,14 +70,11 @@ def ingest(storage: Storage, delivery: NewDelivery, clock: Clock) -> "Ingest":
         """One event's cards, which lack these things."""
         new: NewInbox = delivery(hook_id=subscriptions[0].hook_id)
         receipt = await storage.inbox.put(new)
-        one = Ingested(
-            hook_id=subscriptions[0].hook_id,
-            project_name="Harbour Tower",
-            server_url=SERVER,
-            at=clock(),
-            outbox=[NewOutbox.of(s, card(clock, title, AVATAR)) for s in subscriptions],
-            fill_ins={kind: clock() + timedelta(seconds=5) for kind in kinds},
-        )
+        late = {kind: clock() + timedelta(seconds=5) for kind in kinds}
+        routed = [
+            Routed(s.id, NewOutbox.of(s, card(clock, title, AVATAR)), late) for s in subscriptions
+        ]
+        one = Ingested(subscriptions[0].hook_id, clock(), True, "Harbour Tower", routed=routed)
         return await storage.inbox.finish(
             receipt.id, (), event_name="commit_create", ingested=[one]
         )
@@ -183,26 +179,6 @@ async def test_a_card_that_may_be_out_is_edited_once_its_message_is_settled(
     assert await storage.edits.due_in() is None
 
 
-async def test_where_access_was_lost_nothing_is_added_to_what_is_out(
-    storage: Storage, subscription: Subscription, ingest: Ingest, clock: Clock
-) -> None:
-    await ingest(subscription, title="out")
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
-    assert opened is not None
-    await storage.outbox.settle_sent(opened[0].id, 77, clock())
-    kept = await ingest(subscription, title="kept")
-    await storage.subscriptions.set_state(
-        subscription.id, SubscriptionState.PAUSED, PauseReason.ACCESS_LOST, "gone"
-    )
-    clock.forward(seconds=5)
-    of_out, of_kept = await storage.fill_ins.due(LANE, 10)
-    assert not await storage.fill_ins.has_cards(of_out)
-    assert await storage.fill_ins.fill(of_out, with_picture, NOTE) == []
-    assert await storage.edits.due_in() is None
-    assert await storage.fill_ins.has_cards(of_kept)
-    assert await storage.fill_ins.fill(of_kept, with_picture, NOTE) == kept
-
-
 async def test_a_card_that_changes_while_it_is_edited_is_edited_again(
     storage: Storage, subscription: Subscription, ingest: Ingest, clock: Clock
 ) -> None:
@@ -250,13 +226,17 @@ async def test_a_message_whose_other_card_was_removed_is_left_as_it_is(
     assert edit.rows == ()
 
 
-async def test_each_channel_of_the_hook_gets_it(
+async def test_each_subscription_has_a_job_of_its_own_which_fills_its_own_card(
     storage: Storage, hook: Hook, subscription: Subscription, ingest: Ingest, clock: Clock
 ) -> None:
     _, facade = await storage.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
     ids = await ingest(subscription, facade)
     await send(storage, clock)
-    assert await storage.fill_ins.fill(await the_job(storage, clock), with_picture, NOTE) == ids
+    clock.forward(seconds=5)
+    jobs = await storage.fill_ins.due(LANE, 10)
+    assert [job.subscription_id for job in jobs] == [subscription.id, facade.id]
+    filled = [await storage.fill_ins.fill(job, with_picture, NOTE) for job in jobs]
+    assert filled == [[ids[0]], [ids[1]]]
     assert await storage.edits.due_channels(10) == [IN_STRUCTURE]
 
 

@@ -113,6 +113,7 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
         "link_requests": 0,
         "history_taken": 0,
         "fill_ins": 0,
+        "held_events": 0,
         "edits": 0,
         "webhook_removals": 0,
         "day_use": 0,

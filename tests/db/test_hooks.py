@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -22,6 +23,7 @@ from tests.db.conftest import (
     STUDIO_KESTREL,
     Clock,
 )
+from tests.db.test_accounts import linked
 
 
 async def shared(storage: Storage, guild_id: int, project_id: str = HARBOUR_TOWER) -> Hook:
@@ -58,22 +60,23 @@ async def test_many_look_ups_at_once_each_get_their_own_hook(storage: Storage) -
     assert found == [*made, None] * 20
 
 
-async def test_making_a_hook_again_gives_the_one_that_is_there(
+async def test_a_project_may_have_several_hooks_in_a_guild_each_with_its_own_key_and_secret(
     storage: Storage, hook: Hook
 ) -> None:
-    again = await asyncio.gather(
+    others = await asyncio.gather(
         *(
             storage.hooks.create(
                 STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, STRUCTURE
             )
-            for _ in range(5)
+            for _ in range(4)
         )
     )
-    assert again == [hook] * 5
-    assert await storage.hooks.find(STUDIO_KESTREL, SERVER, HARBOUR_TOWER) == hook
-    assert await storage.hooks.find(STUDIO_KESTREL, SERVER, "other") is None
-    assert await storage.hooks.of_guild(STUDIO_KESTREL) == [hook]
-    assert await storage.hooks.of_guild(1) == []
+    there = await storage.hooks.of_project(STUDIO_KESTREL, SERVER, HARBOUR_TOWER)
+    assert there == [hook, *sorted(others, key=lambda one: one.id)]
+    assert len({one.key for one in there}) == len({one.secrets for one in there}) == 5
+    assert await storage.hooks.of_project(STUDIO_KESTREL, SERVER, "other") == []
+    assert await storage.hooks.of_project(1, SERVER, HARBOUR_TOWER) == []
+    assert await storage.hooks.of_guild(STUDIO_KESTREL) == there
 
 
 async def test_secrets_are_sealed_in_the_database_and_bound_to_their_hook(
@@ -86,7 +89,7 @@ async def test_secrets_are_sealed_in_the_database_and_bound_to_their_hook(
         Vault([key]).open(row["secret_sealed"], "hook:1:other")
 
 
-async def test_a_secret_that_no_key_opens_is_counted_and_refused(
+async def test_a_secret_that_no_key_opens_is_counted_and_its_hook_is_there_without(
     storage: Storage, hook: Hook, database_url: str
 ) -> None:
     assert await storage.sealed.unopenable() == {}
@@ -95,13 +98,31 @@ async def test_a_secret_that_no_key_opens_is_counted_and_refused(
         mine = await stranger.hooks.create(
             STUDIO_KESTREL, SERVER, "mine", HookKind.OWN, MAREN_ODUYA, None
         )
-        results = await asyncio.gather(
-            stranger.hooks.by_key(hook.key or ""),
-            stranger.hooks.by_key(mine.key or ""),
-            return_exceptions=True,
+        shut, open_ = await asyncio.gather(
+            stranger.hooks.by_key(hook.key or ""), stranger.hooks.by_key(mine.key or "")
         )
-    assert isinstance(results[0], SealError)
-    assert results[1] == mine
+        assert shut == replace(hook, secrets=(), unopenable=True)
+        assert open_ == mine
+        assert await stranger.hooks.start_again(mine.id) == mine
+        again = await stranger.hooks.start_again(hook.id)
+        assert again is not None
+        assert (again.key, again.state, again.unopenable) == (hook.key, HookState.WAITING, False)
+        assert len(again.secrets) == 1
+        assert await stranger.sealed.unopenable() == {}
+
+
+async def test_a_former_secret_and_a_webhooks_id_that_no_key_opens_shut_nothing(
+    storage: Storage, hook: Hook, database_url: str, key: str, clock: Clock
+) -> None:
+    made = await storage.hooks.made(hook.id, (await linked(storage)).id, "webhook-1")
+    assert made is not None
+    new = Fernet.generate_key().decode()
+    async with Storage.open(database_url, Vault([new, key]), clock) as both:
+        renewed = await both.hooks.new_secret(hook.id, overlap=True)
+    async with Storage.open(database_url, Vault([new]), clock) as stranger:
+        there = await stranger.hooks.get(hook.id)
+    assert renewed is not None
+    assert there == replace(renewed, secrets=renewed.secrets[:1], webhook_id="")
 
 
 async def test_a_waiting_hook_turns_live_exactly_once(
@@ -125,7 +146,7 @@ async def test_a_waiting_hook_turns_live_exactly_once(
 async def test_the_secret_before_stays_valid_for_a_day(
     storage: Storage, hook: Hook, clock: Clock
 ) -> None:
-    renewed = await storage.hooks.new_secret(hook.id)
+    renewed = await storage.hooks.new_secret(hook.id, overlap=True)
     assert renewed is not None
     assert renewed.key == hook.key
     assert renewed.secrets[0] != hook.secrets[0]
@@ -138,10 +159,38 @@ async def test_the_secret_before_stays_valid_for_a_day(
     assert later.secrets == renewed.secrets[:1]
 
 
+async def test_a_secret_ends_with_the_next_one_and_so_do_those_that_were_to_work_on(
+    storage: Storage, hook: Hook
+) -> None:
+    renewed = await storage.hooks.new_secret(hook.id, overlap=True)
+    assert renewed is not None
+    now = await storage.hooks.new_secret(hook.id, overlap=False)
+    assert now is not None
+    assert len(now.secrets) == 1
+    assert not set(now.secrets) & set(renewed.secrets)
+    void = await storage.hooks.void_secrets(hook.id)
+    assert void is not None
+    assert len(void.secrets) == 1
+    assert void.secrets != now.secrets
+
+
+async def test_how_open_a_project_is_is_remembered_with_when_it_was_last_public(
+    storage: Storage, hook: Hook, clock: Clock
+) -> None:
+    seen = clock()
+    await storage.hooks.saw_visibility(hook.id, "unlisted")
+    clock.forward(hours=1)
+    await storage.hooks.saw_visibility(hook.id, "private")
+    now = await storage.hooks.get(hook.id)
+    assert now is not None
+    assert (now.visibility, now.public_at) == ("private", seen)
+
+
 async def test_only_own_hooks_that_are_there_get_new_secrets(storage: Storage) -> None:
     hook = await shared(storage, STUDIO_KESTREL)
-    assert await storage.hooks.new_secret(hook.id) is None
-    assert await storage.hooks.new_secret(999) is None
+    assert await storage.hooks.new_secret(hook.id, overlap=True) is None
+    assert await storage.hooks.new_secret(999, overlap=False) is None
+    assert await storage.hooks.void_secrets(hook.id) is None
 
 
 async def test_a_shared_hook_is_live_at_once_and_serves_the_named_guilds(
@@ -158,7 +207,7 @@ async def test_a_shared_hook_is_live_at_once_and_serves_the_named_guilds(
     assert await storage.hooks.shared_for(SERVER, HARBOUR_TOWER, guilds) == [two]
 
 
-async def test_a_converted_hook_starts_anew(storage: Storage, hook: Hook) -> None:
+async def test_a_converted_hook_starts_again(storage: Storage, hook: Hook) -> None:
     as_shared = await storage.hooks.convert(hook.id, HookKind.SHARED)
     assert as_shared is not None
     assert (as_shared.state, as_shared.key, as_shared.secrets) == (HookState.LIVE, None, ())
@@ -169,20 +218,6 @@ async def test_a_converted_hook_starts_anew(storage: Storage, hook: Hook) -> Non
     assert as_own.key not in (None, hook.key)
     assert await storage.hooks.convert(hook.id, HookKind.OWN) == as_own
     assert await storage.hooks.convert(999, HookKind.OWN) is None
-
-
-async def test_a_hook_follows_its_project_to_another_server_unless_one_is_there(
-    storage: Storage, hook: Hook
-) -> None:
-    assert await storage.hooks.repin(hook.id, "https://new.kestrel.example")
-    moved = await storage.hooks.get(hook.id)
-    assert moved is not None
-    assert moved.server_url == "https://new.kestrel.example"
-    await storage.hooks.create(
-        STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
-    )
-    assert not await storage.hooks.repin(hook.id, SERVER)
-    assert await storage.hooks.get(hook.id) == moved
 
 
 async def test_touching_keeps_the_name_unless_there_is_a_new_one(
@@ -205,7 +240,7 @@ async def test_a_deleted_hook_is_gone(storage: Storage, hook: Hook) -> None:
 async def test_what_is_changed_here_shows_at_the_next_look_up(storage: Storage, hook: Hook) -> None:
     key = hook.key or ""
     assert await storage.hooks.by_key(key) == hook
-    renewed = await storage.hooks.new_secret(hook.id)
+    renewed = await storage.hooks.new_secret(hook.id, overlap=True)
     assert await storage.hooks.by_key(key) == renewed
     await storage.guilds.leave(STUDIO_KESTREL)
     closed = await storage.hooks.by_key(key)

@@ -7,17 +7,18 @@ import pytest
 
 from bot.db.rows import (
     Hook,
-    HookKind,
     HookState,
     InboxState,
     Ingested,
     NewOutbox,
+    Paused,
     PauseReason,
+    Routed,
     Subscription,
     SubscriptionState,
     TraceLine,
 )
-from bot.errors import StorageUnavailable
+from bot.errors import HookGone
 from bot.speckle.filters import Filters
 from bot.storage import Storage
 from tests.db.conftest import (
@@ -99,8 +100,7 @@ async def test_one_delivery_that_cannot_be_kept_spoils_no_other(
         storage.inbox.put(delivery()),
         return_exceptions=True,
     )
-    assert isinstance(refused, StorageUnavailable)
-    assert refused.reason == "the hook has been removed meanwhile"
+    assert isinstance(refused, HookGone)  # which is no outage
     assert not [result for result in others if isinstance(result, BaseException)]
 
 
@@ -166,10 +166,13 @@ async def test_finishing_writes_everything_and_only_once(
     card = {"title": "A new version\0 \ud800"}
     one = Ingested(
         hook_id,
-        "Harbour Tower",
-        "https://new.kestrel.example",
         clock(),
-        [NewOutbox(s.id, s.guild_id, s.channel_id, card) for s in (subscription, second)],
+        True,
+        "Harbour Tower",
+        routed=[
+            Routed(s.id, NewOutbox(s.id, s.guild_id, s.channel_id, card))
+            for s in (subscription, second)
+        ],
     )
     line = TraceLine(clock(), "route", "Shown: it passes.", {"subscription_id": second.id})
     first = await storage.inbox.finish(
@@ -196,30 +199,24 @@ async def test_finishing_writes_everything_and_only_once(
     hook = await storage.hooks.get(hook_id)
     assert hook is not None
     assert (hook.state, hook.project_name) == (HookState.LIVE, "Harbour Tower")
-    assert (hook.server_url, hook.live_at, hook.last_event_at) == (
-        "https://new.kestrel.example",
-        clock(),
-        clock(),
-    )
+    # Whatever an event says: a hook stays with its server.
+    assert (hook.server_url, hook.live_at, hook.last_event_at) == (SERVER, clock(), clock())
     touched = await storage.subscriptions.get(second.id)
     assert touched is not None
     assert touched.last_event_at == clock()
     assert await storage.inbox.due_in() is None
 
 
-async def test_a_hook_is_not_moved_onto_another_of_its_guild(
+async def test_what_an_account_was_told_changes_nothing_of_the_hook(
     storage: Storage, subscription: Subscription, delivery: NewDelivery, clock: Clock
 ) -> None:
-    other = "https://new.kestrel.example"
-    await storage.hooks.create(
-        STUDIO_KESTREL, other, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
-    )
     receipt = await storage.inbox.put(delivery())
-    one = Ingested(subscription.hook_id, None, other, clock())
+    names = {"0123456789": "secret/roof"}
+    one = Ingested(subscription.hook_id, clock(), False, "Harbour Tower", names)
+    before = await storage.hooks.get(subscription.hook_id)
     await storage.inbox.finish(receipt.id, [], event_name="commit_create", ingested=[one])
-    hook = await storage.hooks.get(subscription.hook_id)
-    assert hook is not None
-    assert (hook.server_url, hook.last_event_at) == (SERVER, clock())
+    assert await storage.hooks.get(subscription.hook_id) == before
+    assert await storage.hooks.model_names(subscription.hook_id) == {}
 
 
 async def test_a_card_whose_subscription_was_removed_is_left_out(
@@ -240,7 +237,13 @@ async def test_a_deleted_project_pauses_what_shows_it_after_the_last_card(
     await storage.subscriptions.set_state(second.id, SubscriptionState.PAUSED, PauseReason.MEMBER)
     receipt = await storage.inbox.put(delivery())
     last = NewOutbox(subscription.id, STUDIO_KESTREL, subscription.channel_id, {"title": "last"})
-    one = Ingested(hook_id, None, SERVER, clock(), [last], PauseReason.PROJECT_DELETED)
+    deleted = Paused(PauseReason.PROJECT_DELETED)
+    one = Ingested(
+        hook_id,
+        clock(),
+        True,
+        routed=[Routed(subscription.id, last, pause=deleted), Routed(second.id, pause=deleted)],
+    )
     await storage.inbox.finish(receipt.id, [], event_name="stream_delete", ingested=[one])
     reasons = [s.pause_reason for s in await storage.subscriptions.of_hook(hook_id)]
     assert reasons == [PauseReason.PROJECT_DELETED, PauseReason.MEMBER]

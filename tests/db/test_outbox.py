@@ -386,7 +386,7 @@ async def test_no_more_pictures_are_read_than_one_message_may_have(
         await queue(subscription, pictures=pictures)
     assert await storage.outbox.next_bytes(STRUCTURE, 10) == 1_600
     assert await storage.outbox.next_bytes(FACADE, 10) == 0
-    opened = await storage.outbox.open_batch(STRUCTURE, 10, None, 1_000)
+    opened = await storage.outbox.open_batch(STRUCTURE, 10, max_bytes=1_000)
     assert opened is not None
     assert [row.pictures for row in opened[1]] == [(large[0],), (large[0],), (large[1],)]
 
@@ -396,6 +396,6 @@ async def test_a_card_whose_pictures_alone_are_too_large_is_read_all_the_same(
 ) -> None:
     await queue(subscription, pictures=PICTURES)
     await queue(subscription)
-    opened = await storage.outbox.open_batch(STRUCTURE, 10, None, 1)
+    opened = await storage.outbox.open_batch(STRUCTURE, 10, max_bytes=1)
     assert opened is not None
     assert [row.pictures for row in opened[1]] == [PICTURES]

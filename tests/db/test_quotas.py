@@ -33,7 +33,7 @@ def event(clock: Clock) -> Put:
     ) -> NewInbox:
         body = body or (b"%d" % next(numbers)).ljust(size)
         digest, lane = sha256(body).hexdigest(), f"hook:{hook.id}"
-        return NewInbox(hook.id, lane, hook.project_id, SERVER, digest, body, clock(), quota)
+        return NewInbox(hook.id, lane, hook.project_id, SERVER, digest, body, clock(), quota=quota)
 
     return make
 

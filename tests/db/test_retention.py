@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import Engine, Select, Update, event, func, select, update
 
 from bot.cards.card import Picture
-from bot.db.engine import Database, parse_url, sqlite_path
+from bot.db.engine import Database, parse_url
+from bot.db.files import sqlite_path
 from bot.db.retention import STEP_BYTES, STEP_ROWS, Keep, portions, rules
 from bot.db.rows import (
     Hook,
@@ -22,6 +23,7 @@ from bot.db.rows import (
     NewOutbox,
     OutboxState,
     PauseReason,
+    Routed,
     Subscription,
 )
 from bot.db.tables import batches, inbox, notices, outbox, outbox_pictures, pictures
@@ -88,6 +90,7 @@ async def test_the_body_of_a_finished_event_goes_after_its_days_and_the_event_st
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     [card_id] = await queue(subscription)
+    await deliver(storage, clock)
     card = await storage.outbox.get(card_id)
     assert card is not None
     assert card.inbox_id is not None
@@ -151,16 +154,20 @@ async def test_an_undeliverable_card_stays_longer_and_keeps_its_event(
     assert not any((await rows(database)).values())
 
 
-async def test_a_waiting_card_is_kept_whole_for_ever(
+async def test_a_waiting_card_is_kept_whole_for_ever_and_so_is_its_event(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     [waiting] = await queue(subscription, pictures=(AVATAR,))
     clock.forward(days=4000)
-    assert await storage.retention.tidy(KEEP) == {"bodies": 1}
+    assert await storage.retention.tidy(KEEP) == {}
     card = await storage.outbox.get(waiting)
     assert card is not None
     assert (card.state, card.pictures) == (OutboxState.WAITING, (AVATAR,))
     assert card.inbox_id is not None
+    # It is rendered again if the right to be shown it is lost meanwhile.
+    event = await storage.inbox.get(card.inbox_id)
+    assert event is not None
+    assert event.body
 
 
 async def test_a_message_that_may_be_under_way_keeps_its_nonce_for_ever(
@@ -181,7 +188,7 @@ async def test_pictures_go_with_the_days_of_bodies_unless_another_card_shows_the
     [waiting] = await queue(subscription, pictures=(AVATAR,))
     clock.forward(days=8)
     gone = await storage.retention.tidy(KEEP)
-    assert gone == {"bodies": 2, "shown_pictures": 2, "pictures": 1}
+    assert gone == {"bodies": 1, "shown_pictures": 2, "pictures": 1}
     card = await storage.outbox.get(waiting)
     assert card is not None
     assert card.pictures == (AVATAR,)
@@ -386,7 +393,7 @@ async def test_no_statement_of_a_busy_minute_reads_through_200_000_old_rows(
     )
     _, follows = await busy.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
     card = NewOutbox(follows.id, STUDIO_KESTREL, STRUCTURE, {"title": "card"}, (AVATAR,))
-    one = Ingested(hook.id, None, SERVER, clock(), [card])
+    one = Ingested(hook.id, clock(), True, routed=[Routed(follows.id, card)])
     first = await busy.inbox.put(delivery())
     await busy.inbox.fail(first.id, [])
     with recorded_statements() as statements:

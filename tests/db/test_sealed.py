@@ -39,7 +39,7 @@ async def furnish(storage: Storage, projects: int = 3) -> tuple[list[Hook], Acco
         hook = await storage.hooks.create(
             STUDIO_KESTREL, SERVER, f"project{number:03}", HookKind.OWN, MAREN_ODUYA, None
         )
-        await storage.hooks.new_secret(hook.id)
+        await storage.hooks.new_secret(hook.id, overlap=True)
     await storage.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails("maren.o"))
     await storage.link_requests.add("open", MAREN_ODUYA + 1, SERVER, LinkDetails("tobias"))
     tokens = Tokens("token-1", "refresh-1")
@@ -93,7 +93,7 @@ async def test_a_bot_that_knows_both_keys_goes_on_meanwhile(
             while not stop.is_set():
                 hook = before[rounds % len(before)]
                 assert await bot.hooks.by_key(hook.key or "") is not None
-                renewed = await bot.hooks.new_secret(hook.id)
+                renewed = await bot.hooks.new_secret(hook.id, overlap=True)
                 assert renewed is not None
                 there = await bot.accounts.get(account.id)
                 assert there is not None
@@ -126,7 +126,7 @@ async def test_a_value_that_is_changed_between_reading_and_writing_is_not_put_ba
 
     async def later(kind: object, changes: object) -> int:
         if not renewed:
-            made = await rotating.hooks.new_secret(hook.id)
+            made = await rotating.hooks.new_secret(hook.id, overlap=True)
             assert made is not None
             renewed.append(made)
         return await write(kind, changes)  # type: ignore[arg-type]  # handed through

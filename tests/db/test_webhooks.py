@@ -1,13 +1,16 @@
 """What the storage keeps of webhooks at Speckle, and what hangs on an account."""
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import select
 
 from bot.db.engine import Database, parse_url
 from bot.db.rows import (
+    NOBODY,
     Account,
     Hook,
     HookKind,
@@ -19,6 +22,7 @@ from bot.db.rows import (
 )
 from bot.db.tables import hooks, notices
 from bot.db.vault import Vault
+from bot.model import Audience, Consent, PauseWhy, Standing
 from bot.speckle.answers import SCOPES, Tokens
 from bot.speckle.filters import Filters
 from bot.storage import Storage
@@ -34,6 +38,15 @@ from tests.db.conftest import (
 
 TOBIAS = MAREN_ODUYA + 1
 WEBHOOK = "51f7627c97"
+CONSENT = Consent(
+    MAREN_ODUYA,
+    datetime(2026, 3, 2, 9, 0, tzinfo=UTC),
+    Standing.OWNER,
+    Filters(("versions",), ("struct/**",), ("Bob",)),
+    "private",
+    Audience(False, (11, 12), (21,), in_thread=True, announcement=True),
+    "Harbour Tower",
+)
 
 
 async def linked(storage: Storage, user_id: int = MAREN_ODUYA, server: str = SERVER) -> Account:
@@ -73,26 +86,18 @@ async def test_a_hook_that_is_gone_or_shared_gets_no_webhook(
     assert await storage.hooks.made(999, account.id, WEBHOOK) is None
 
 
-async def test_a_hook_remembers_the_project_and_the_first_account_that_saw_it(
+async def test_a_webhooks_own_secret_voids_all_that_were_before(
     storage: Storage, hook: Hook, account: Account
 ) -> None:
-    other = await linked(storage, TOBIAS)
-    await storage.hooks.saw(hook.id, "Harbour Tower", "private", account.id)
-    seen = await storage.hooks.saw(hook.id, "Harbour Tower 2", "unlisted", other.id)
-    assert seen is not None
-    assert (seen.project_name, seen.visibility) == ("Harbour Tower 2", "unlisted")
-    assert seen.account_id == account.id
-    taken = await storage.hooks.saw(hook.id, "Harbour Tower", "private", other.id, replace=True)
-    assert taken is not None
-    assert taken.account_id == other.id
-    assert await storage.hooks.saw(999, "x", "public", account.id) is None
+    await storage.hooks.new_secret(hook.id, overlap=True)
+    made = await storage.hooks.made(hook.id, account.id, WEBHOOK, "a secret of its own")
+    assert made is not None
+    assert made.secrets == ("a secret of its own",)
 
 
 async def test_only_hooks_with_a_made_webhook_in_guilds_that_are_there_are_looked_after(
     storage: Storage, hook: Hook, account: Account
 ) -> None:
-    assert await storage.hooks.with_webhooks() == []
-    await storage.hooks.saw(hook.id, "Harbour Tower", "private", account.id)
     assert await storage.hooks.with_webhooks() == []
     made = await storage.hooks.made(hook.id, account.id, WEBHOOK)
     assert await storage.hooks.with_webhooks() == [made]
@@ -114,10 +119,56 @@ async def test_a_subscription_remembers_whose_account_proved_access(
     )
     assert (same.account_id, same.access_ok_at) == (account.id, new.access_ok_at)
     other = await linked(storage, TOBIAS)
-    await storage.subscriptions.set_account(new.id, other.id)
+    await storage.subscriptions.answered(new.id, CONSENT, account_id=other.id)
     now = await storage.subscriptions.get(new.id)
     assert now is not None
     assert (now.account_id, now.access_ok_at) == (other.id, clock())
+    assert now.consent == CONSENT
+
+
+async def test_an_answer_comes_back_as_it_was_given_and_stays_until_there_is_another(
+    storage: Storage, hook: Hook
+) -> None:
+    subscribe = partial(storage.subscriptions.upsert, hook.id, STRUCTURE)
+    _, new = await subscribe(Filters(), MAREN_ODUYA, consent=CONSENT)
+    assert new.consent == CONSENT
+    _, changed = await subscribe(Filters(events=("comments",)), TOBIAS)
+    assert changed.consent == CONSENT
+    bare = Consent(TOBIAS, CONSENT.at, Standing.MANAGER, Filters())
+    _, again = await subscribe(Filters(), TOBIAS, consent=bare)
+    assert again.consent == bare
+    _, by_hand = await storage.subscriptions.upsert(hook.id, FACADE, Filters(), TOBIAS)
+    assert by_hand.consent is None
+
+
+async def test_an_answer_can_let_a_subscription_follow_through_another_hook(
+    storage: Storage, hook: Hook, subscription: Subscription
+) -> None:
+    made = await storage.hooks.create(
+        STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+    )
+    await storage.subscriptions.answered(subscription.id, CONSENT, hook_id=made.id)
+    assert [one.id for one in await storage.subscriptions.of_hook(made.id)] == [subscription.id]
+    assert await storage.subscriptions.of_hook(hook.id) == []
+
+
+async def test_whose_traces_are_erased_is_not_named_in_answers_either(
+    storage: Storage, hook: Hook
+) -> None:
+    _, mine = await storage.subscriptions.upsert(
+        hook.id, STRUCTURE, Filters(), TOBIAS, consent=CONSENT
+    )
+    theirs = replace(CONSENT, by=TOBIAS)
+    _, other = await storage.subscriptions.upsert(
+        hook.id, FACADE, Filters(), TOBIAS, consent=theirs
+    )
+    await storage.accounts.erase_traces(MAREN_ODUYA)
+    now = await storage.subscriptions.get(mine.id)
+    assert now is not None
+    assert now.consent == replace(CONSENT, by=NOBODY)
+    kept = await storage.subscriptions.get(other.id)
+    assert kept is not None
+    assert kept.consent == theirs
 
 
 async def test_the_last_subscription_leaves_its_made_webhook_to_be_removed(
@@ -172,10 +223,9 @@ async def test_letting_an_account_go_pauses_what_hangs_on_it_and_tells_who_made_
         STUDIO_KESTREL, SERVER, "byhand", HookKind.OWN, TOBIAS, None
     )
     await storage.hooks.mark_live(by_hand.id, "Pavilion")
-    await storage.hooks.saw(by_hand.id, "Pavilion", "public", account.id)
     _, stays = await storage.subscriptions.upsert(by_hand.id, FACADE, Filters(), TOBIAS)
 
-    paused = await storage.hooks.let_go(account.id, "<@1> unlinked")
+    paused = await storage.hooks.let_go(account.id)
     assert paused == [mine.id, by_webhook.id]
     for subscription_id in paused:
         now = await storage.subscriptions.get(subscription_id)
@@ -184,11 +234,12 @@ async def test_letting_an_account_go_pauses_what_hangs_on_it_and_tells_who_made_
             SubscriptionState.PAUSED,
             PauseReason.ACCESS_LOST,
         )
-        assert (now.pause_detail, now.account_id) == ("<@1> unlinked", None)
+        assert (now.pause_detail, now.account_id) == (PauseWhy.UNLINKED, None)
     left = await storage.hooks.get(hook.id)
     assert left is not None
     assert (left.state, left.live_at) == (HookState.WAITING, None)
     assert (left.key, left.webhook_id, left.account_id) == (hook.key, None, None)
+    assert not set(left.secrets) & set(hook.secrets)
     other = await storage.hooks.get(by_hand.id)
     assert other is not None
     assert (other.state, other.account_id) == (HookState.LIVE, None)
@@ -196,7 +247,7 @@ async def test_letting_an_account_go_pauses_what_hangs_on_it_and_tells_who_made_
     async with Database.open(parse_url(database_url)) as database, database.reading() as c:
         rows = (await c.execute(select(notices.c.user_id, notices.c.channel_id))).all()
     assert sorted(rows) == [(MAREN_ODUYA, STRUCTURE), (TOBIAS, FACADE)]
-    assert await storage.hooks.let_go(account.id, "again") == []
+    assert await storage.hooks.let_go(account.id) == []
 
 
 async def test_a_fact_is_kept_once_for_all_processes(

@@ -23,7 +23,8 @@ from bot.config import Organisation, Settings
 from bot.db.rows import HookKind, LinkDetails
 from bot.db.vault import Vault
 from bot.speckle.answers import SCOPES
-from bot.storage import Storage, migrate
+from bot.storage import Storage, migrate, utc_now
+from bot.webhook_listener import WebhookListener
 
 TOKEN: Final = "MTE4MDAwMDAwMDAwMDAwMDAwMQ.GabcDe.kJ8sL0pQ2rT4vW6xY8zA1bC3dE5fG7hI9jK1lM"
 SPECKLE_TOKEN: Final = "5a" * 21
@@ -266,6 +267,47 @@ async def test_a_public_url_that_leads_here_is_good(
     assert row == Row(Mark.GOOD, "Public URL", f"{url} leads to this computer.")
 
 
+@pytest.mark.parametrize(
+    ("before", "does"), [("/speckle", "keeps"), ("", "strips"), ("/", "strips")]
+)
+@pytest.mark.parametrize("running", [False, True])
+async def test_what_the_reverse_proxy_does_with_a_path_is_said(
+    serve: Serve, http: ClientSession, before: str, does: str, running: bool, tmp_path: Path
+) -> None:
+    port = free_port()
+
+    async def forward(request: web.Request) -> web.Response:
+        path = before + request.path.removeprefix("/speckle")
+        async with (
+            ClientSession() as inner,
+            inner.get(f"http://127.0.0.1:{port}{path}") as answer,
+        ):
+            return web.Response(status=answer.status, body=await answer.read())
+
+    url = f"{await serve(forward)}/speckle"
+    settings = Settings(public_url=url, webhook_port=port)
+    async with AsyncExitStack() as stack:
+        if running:
+            vault = Vault([KEY])
+            database = f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}"
+            storage = await stack.enter_async_context(Storage.open(database, vault))
+            listener = WebhookListener(
+                storage,
+                shared_hook=None,
+                max_body_bytes=1_000,
+                stored=lambda: None,
+                missed=lambda: None,
+                problems=no_problems,
+                instance="0f0f",
+                now=utc_now,
+                public_url=url,
+            )
+            await stack.enter_async_context(listener.listening("127.0.0.1", port))
+        (row,) = await check_public_url(settings, http)
+    assert f"The reverse proxy {does} /speckle" in row.told
+    assert ("the bot that runs already" if running else "this computer") in row.told
+
+
 async def test_a_public_url_that_leads_elsewhere_is_said(serve: Serve, http: ClientSession) -> None:
     async def welcome(_request: web.Request) -> web.Response:
         return web.Response(text="Welcome to nginx!")
@@ -492,3 +534,7 @@ async def test_anything_bad_is_unhealthy(database: str) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     settings = Settings(database_url=database, speckle_servers=(url,))
     assert not await check_all(settings, rows.append)
+
+
+async def no_problems() -> list[str]:
+    return []

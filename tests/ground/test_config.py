@@ -13,6 +13,7 @@ from bot.speckle.answers import SpeckleApp
 
 TOKEN: Final = "MTE4MDAwMDAwMDAwMDAwMDAwMQ.GabcDe.kJ8sL0pQ2rT4vW6xY8zA1bC3dE5fG7hI9jK1lM"
 KEY: Final = Fernet.generate_key().decode()
+PLAIN_KEY: Final = f"{'A' * 43}="
 
 
 class Host:
@@ -296,6 +297,93 @@ def test_misspelt_names_in_an_env_file_are_noticed_and_others_let_be(host: Host)
         (".env, line 1", "Did you mean DISCORD_TOKEN?"),
         (".env, line 4", "Did you mean SPECKLE_SERVERS?"),
     ]
+
+
+# ── values that lost their shape on the way ──
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("DISCORD_TOKEN", f'"{TOKEN}"', "has a quotation mark around it"),
+        ("DISCORD_TOKEN", f"“{TOKEN}”", "has a quotation mark around it"),
+        ("DISCORD_TOKEN", f"'{TOKEN}", "has a quotation mark around it"),
+        ("DISCORD_TOKEN", f"{TOKEN} # the bot's", "has a comment (#) behind it"),
+        ("DISCORD_TOKEN", f"\ufeff{TOKEN}", "holds an invisible character (U+FEFF)"),
+        ("DISCORD_TOKEN", f"{TOKEN}\u200b", "holds an invisible character (U+200B)"),
+        ("DISCORD_TOKEN", f"DISCORD_TOKEN={TOKEN}", "begins with its own name"),
+        ("DISCORD_TOKEN", f"{TOKEN}\\n", "ends in a backslash and a letter"),
+        ("ENCRYPTION_KEYS", f'"{PLAIN_KEY}","{PLAIN_KEY}"', "has a quotation mark around it"),
+        ("ENCRYPTION_KEYS", f"{PLAIN_KEY}\n{PLAIN_KEY}", "holds an invisible character (U+000A)"),
+        ("SPECKLE_SERVERS", '["https://a.test"]', "is written as a list in brackets"),
+        ("PUBLIC_URL", "'https://a.test'", "has a quotation mark around it"),
+        ("PUBLIC_URL", "https://a.test\t# the tunnel", "has a comment (#) behind it"),
+        ("PUBLIC_URL", " # not yet", "has a comment (#) behind it"),
+        ("SPECKLE_WEBHOOK_SECRET", '"hush, hush"', "has a quotation mark around it"),
+        ("WEBHOOK_PORT", "8003 # as in the proxy", "has a comment (#) behind it"),
+        ("DATABASE_URL", '"sqlite+aiosqlite:///a.db"', "has a quotation mark around it"),
+    ],
+)
+def test_a_value_in_the_environment_that_lost_its_shape_is_named_with_what_to_change(
+    name: str, text: str, says: str, host: Host
+) -> None:
+    host.environ[name] = text
+    (problem,) = host.problems(*(["discord_token"] if name == "DISCORD_TOKEN" else []))
+    assert (problem.where, problem.what) == ("environment", f"{name} {says}.")
+    assert problem.mend
+    assert TOKEN not in str(problem)
+    assert PLAIN_KEY not in str(problem)
+    assert "hush" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (f"DISCORD_TOKEN=“{TOKEN}”", "has a quotation mark around it"),
+        (f"DISCORD_TOKEN='\"{TOKEN}\"'", "has a quotation mark around it"),
+        (f"DISCORD_TOKEN={TOKEN}\u2060", "holds an invisible character (U+2060)"),
+    ],
+)
+def test_a_value_in_an_env_file_that_lost_its_shape_is_named_with_its_line(
+    line: str, says: str, host: Host
+) -> None:
+    host.env.write_text(f"# mine\n{line}\n", encoding="utf-8")
+    problem = host.problem()
+    assert (problem.where, problem.what) == (".env, line 2", f"DISCORD_TOKEN {says}.")
+
+
+def test_what_an_env_file_may_have_is_taken_off_and_what_belongs_to_a_value_stays(
+    host: Host,
+) -> None:
+    host.env.write_bytes(
+        b"\xef\xbb\xbfexport PUBLIC_URL='https://a.test' # the tunnel\r\n"
+        b'SPECKLE_WEBHOOK_SECRET="hush # hush"\r\nWEBHOOK_PORT= # default\r\n'
+    )
+    host.environ |= {"DISCORD_TOKEN": f"  {TOKEN}\r\n", "ENCRYPTION_KEYS": f"{KEY} , {KEY}"}
+    settings = host.load()
+    assert settings.public_url == "https://a.test"
+    assert settings.speckle_webhook_secret == SecretStr("hush # hush")
+    assert settings.discord_token == SecretStr(TOKEN)
+    assert settings.encryption_keys == (SecretStr(KEY), SecretStr(KEY))
+    assert settings.webhook_port == 8003
+
+
+@pytest.mark.parametrize("name", ["\ufeffDISCORD_TOKEN", "export DISCORD_TOKEN", " DISCORD_TOKEN"])
+def test_a_name_in_the_environment_that_lost_its_shape_is_named(name: str, host: Host) -> None:
+    host.environ |= {name: TOKEN, "EXPORT": "1", "MY DISCORD_TOKEN": "2"}
+    (problem,) = host.problems("discord_token")
+    assert problem.what.endswith("is not DISCORD_TOKEN: something stands around the name.")
+    assert problem.mend == "Write DISCORD_TOKEN=... and no more."
+
+
+def test_curly_quotes_in_config_toml_are_named_as_that(host: Host) -> None:
+    host.config.write_text("webhook_port = 1\npublic_url = “https://a.test”\n", encoding="utf-8")
+    problem = host.problem()
+    assert problem.where == "config.toml, line 2"
+    assert "curly quotes" in problem.what
+
+
+# ── what is shown of them ──
 
 
 def test_settings_show_no_secret() -> None:

@@ -21,6 +21,7 @@ from bot.db.rows import (
     NewOutbox,
     OutboxState,
     PauseReason,
+    Routed,
     Subscription,
     TraceLine,
 )
@@ -71,7 +72,13 @@ class Bot:
         receipt = await storage.inbox.put(event)
         shown = TraceLine(utc_now(), "route", "Shown: it passes.", {"channel_id": CHANNEL})
         card = NewOutbox(follows.id, GUILD, CHANNEL, {"title": title})
-        one = Ingested(follows.hook_id, "Harbour\x1b[31m Tower", SERVER, utc_now(), [card])
+        one = Ingested(
+            follows.hook_id,
+            utc_now(),
+            told=True,
+            project_name="Harbour\x1b[31m Tower",
+            routed=[Routed(follows.id, card)],
+        )
         [card_id] = await storage.inbox.finish(
             receipt.id, [shown], event_name="commit_create", ingested=[one]
         )

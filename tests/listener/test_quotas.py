@@ -12,14 +12,14 @@ from structlog.testing import capture_logs
 
 from bot.db.rows import Hook, HookKind
 from bot.db.vault import Vault
-from bot.services.quotas import Limits, QuotaService
+from bot.services.quotas import GuildLimits, QuotaService
 from bot.speckle.signature import sign
 from bot.storage import Storage
 from bot.webhook_listener import REFUSED, WebhookListener
-from tests.listener.test_webhook_listener import PROJECT, SERVER, delivery
+from tests.listener.desk import PROJECT, SERVER, delivery
 
 GUILD, OPERATORS_GUILD = 1, 2
-LIMITS = Limits(events_a_day=4, bytes_a_day=1_000_000, hooks=9, subscriptions=9, model_names=9)
+LIMITS = GuildLimits(events_a_day=4, bytes_a_day=1_000_000, hooks=9, subscriptions=9, model_names=9)
 
 
 class Clock:
@@ -30,6 +30,10 @@ class Clock:
 
     def __call__(self) -> datetime:
         return self.time
+
+
+async def no_problems() -> list[str]:
+    return []
 
 
 @dataclass
@@ -75,7 +79,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
             max_body_bytes=1024 * 1024,
             stored=lambda: None,
             missed=lambda: missed.append(None),
-            gateway_silence_s=lambda: 1.0,
+            problems=no_problems,
             instance="0f0f",
             now=clock,
             quotas=QuotaService(storage, LIMITS, without=[OPERATORS_GUILD], now=clock),

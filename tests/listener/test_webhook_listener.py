@@ -1,100 +1,30 @@
-"""The listener over real sockets and a real SQLite file."""
+"""What the listener makes of deliveries, over real sockets and a real SQLite file."""
 
 import asyncio
-import io
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
-from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.db.rows import Hook, HookKind, InboxRow
-from bot.db.vault import Vault
 from bot.errors import StorageUnavailable
+from bot.http_server import BadAttempts
 from bot.speckle.signature import sign
-from bot.storage import Storage, utc_now
-from bot.webhook_listener import REFUSED, BadAttempts, SharedHook, WebhookListener
+from bot.webhook_listener import REFUSED
+from tests.listener.desk import (
+    MAX_BODY,
+    PROJECT,
+    SERVER,
+    SHARED_SECRET,
+    Desk,
+    delivery,
+    desk,
+    open_desk,
+)
 
-SERVER = "https://app.speckle.systems"
-PROJECT = "5f0c9a41b7"
-SHARED_SECRET = "shared-secret"
-MAX_BODY = 1024 * 1024
-
-
-@dataclass
-class Desk:
-    """A listening listener, a guild's hook on it, and a client."""
-
-    storage: Storage
-    hook: Hook
-    base: str
-    http: aiohttp.ClientSession
-    silence_s: list[float | None] = field(default_factory=lambda: [1.0])
-    missed: list[None] = field(default_factory=list)
-
-    async def post(
-        self, body: bytes, signature: str | None, path: str = "", **headers: str
-    ) -> tuple[int, str]:
-        head = {"Content-Type": "application/json", **headers}
-        if signature is not None:
-            head["X-WEBHOOK-SIGNATURE"] = signature
-        url = self.base + (path or f"/webhooks/{self.hook.key}")
-        async with self.http.post(url, data=io.BytesIO(body), headers=head) as answer:
-            return answer.status, await answer.text()
-
-    async def post_signed(self, body: bytes) -> int:
-        status, _ = await self.post(body, sign(body, self.hook.secrets[0]))
-        return status
-
-    async def rows(self) -> list[InboxRow]:
-        heads = await self.storage.inbox.next_per_lane()
-        rows = [await self.storage.inbox.get(head.id) for head in heads]
-        return [row for row in rows if row is not None]
-
-
-def delivery(project: str = PROJECT, server: str = SERVER, **more: Any) -> bytes:
-    payload = {
-        "streamId": project,
-        "event": {"event_name": "branch_create", "data": {"branch": {"id": "b1", "name": "frame"}}},
-        "server": {"canonicalUrl": server + "/"},
-        **more,
-    }
-    return json.dumps({"payload": payload}).encode()
-
-
-@asynccontextmanager
-async def open_desk(folder: Path) -> AsyncIterator[Desk]:
-    vault = Vault([Fernet.generate_key().decode()])
-    silence_s: list[float | None] = [1.0]
-    missed: list[None] = []
-    async with Storage.open(f"sqlite+aiosqlite:///{folder / 'bot.db'}", vault, utc_now) as storage:
-        await storage.guilds.join(1)
-        hook = await storage.hooks.create(1, SERVER, PROJECT, HookKind.OWN, 2, 3)
-        listener = WebhookListener(
-            storage,
-            shared_hook=SharedHook(SHARED_SECRET, frozenset({SERVER})),
-            max_body_bytes=MAX_BODY,
-            stored=lambda: None,
-            missed=lambda: missed.append(None),
-            gateway_silence_s=lambda: silence_s[0],
-            instance="0f0f",
-            now=utc_now,
-        )
-        async with listener.listening("127.0.0.1", 0) as port, aiohttp.ClientSession() as http:
-            yield Desk(storage, hook, f"http://127.0.0.1:{port}", http, silence_s, missed)
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with open_desk(tmp_path) as desk:
-        yield desk
+__all__ = ["desk"]
 
 
 async def test_it_says_which_bot_it_is(desk: Desk) -> None:
@@ -217,12 +147,15 @@ async def test_a_hook_that_its_guild_left_says_so_to_the_signer_only(desk: Desk)
     assert (await desk.post(body, "0" * 64))[0] == 401
 
 
-async def test_a_new_secret_leaves_the_old_one_valid_for_a_day(desk: Desk) -> None:
-    renewed = await desk.storage.hooks.new_secret(desk.hook.id)
+@pytest.mark.parametrize(("overlap", "status"), [(True, 202), (False, 401)])
+async def test_a_new_secret_leaves_the_old_one_valid_for_a_day_or_not_at_all(
+    desk: Desk, overlap: bool, status: int
+) -> None:
+    renewed = await desk.storage.hooks.new_secret(desk.hook.id, overlap=overlap)
     assert renewed is not None
-    for number, secret in enumerate((desk.hook.secrets[0], renewed.secrets[0])):
-        body = delivery(number=number)
-        assert (await desk.post(body, sign(body, secret)))[0] == 202
+    old, new = delivery(number=1), delivery(number=2)
+    assert (await desk.post(old, sign(old, desk.hook.secrets[0])))[0] == status
+    assert (await desk.post(new, sign(new, renewed.secrets[0])))[0] == 202
 
 
 async def test_storage_that_cannot_write_answers_503(
@@ -236,11 +169,13 @@ async def test_storage_that_cannot_write_answers_503(
     assert len(desk.missed) == 1  # so that it is fetched from Speckle later
 
 
-async def test_healthz_answers_and_readyz_goes_by_the_gateways_sign_of_life(desk: Desk) -> None:
-    for silence_s, status in ((1.0, 200), (None, 503), (500.0, 503)):
-        desk.silence_s[0] = silence_s
-        async with desk.http.get(f"{desk.base}/readyz") as answer:
-            assert answer.status == status
+async def test_healthz_answers_and_readyz_says_what_is_the_matter(desk: Desk) -> None:
+    async with desk.http.get(f"{desk.base}/readyz") as answer:
+        assert (answer.status, await answer.json()) == (200, {"ready": True, "problems": []})
+    desk.problems.append("Discord's gateway has been silent for 500 s.")
+    async with desk.http.get(f"{desk.base}/readyz") as answer:
+        assert answer.status == 503
+        assert await answer.json() == {"ready": False, "problems": desk.problems}
     async with desk.http.get(f"{desk.base}/healthz") as answer:
         assert answer.status == 200
 

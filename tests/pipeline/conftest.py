@@ -19,7 +19,7 @@ from cryptography.fernet import Fernet
 from discord.gateway import DiscordWebSocket
 
 from bot import discord_client
-from bot.app import App, running
+from bot.app import DEFAULT_WAITS, App, Waits, running
 from bot.config import Settings
 from bot.db.rows import Hook
 from bot.sandbox import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
@@ -31,6 +31,7 @@ from tests.speckle_server import SpeckleServer
 DELIVERIES = Path(__file__).parent.parent / "fixtures" / "deliveries"
 READY_WITHIN_S = 15.0
 BY_HAND = "Set it up by hand"  # what somebody without an account presses
+SHOW = "Show it there"  # what somebody presses who knows who will see it
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,9 @@ def start_bot(studio: Studio, tmp_path: Path, key: str) -> StartBot:
     """Starts the bot; each block is one run over the same database."""
 
     @asynccontextmanager
-    async def start(*, ready: bool = True, **more: Any) -> AsyncIterator[App]:
+    async def start(
+        *, ready: bool = True, waits: Waits = DEFAULT_WAITS, **more: Any
+    ) -> AsyncIterator[App]:
         values: dict[str, Any] = {
             "discord_token": studio.sandbox.token,
             "discord_api_url": studio.sandbox.api_url,
@@ -116,7 +119,7 @@ def start_bot(studio: Studio, tmp_path: Path, key: str) -> StartBot:
             "speckle_servers": ("https://app.speckle.systems", "http://127.0.0.1:3000"),
             "speckle": {"enrich_deadline_s": 0.0},
         }
-        async with running(Settings.model_validate(values | more)) as app:
+        async with running(Settings.model_validate(values | more), waits) as app:
             if ready:
                 async with aiohttp.ClientSession() as http:
                     await _ready(http, app)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from bot.app import App
 from bot.db.rows import Hook, PauseReason, Subscription
 from bot.sandbox import SandboxChannel
-from tests.pipeline.conftest import BY_HAND, Recorded, Studio, post, recorded
+from tests.pipeline.conftest import BY_HAND, SHOW, Recorded, Studio, post, recorded
 
 T = TypeVar("T")
 SERVER = "http://127.0.0.1:3000"
@@ -28,16 +28,22 @@ def numbered(number: int) -> Recorded:
     return replace(COMMIT, body=json.dumps({"payload": payload | {"event": event}}).encode())
 
 
-async def follow(app: App, studio: Studio, channel: SandboxChannel) -> Hook:
+async def subscribe(
+    studio: Studio, channel: SandboxChannel, project_id: str = PROJECT_ID, **options: str
+) -> None:
+    """Type /subscribe without an account, and go on by hand, or say yes to who will see it."""
+    link = f"{SERVER}/projects/{project_id}"
     answer = await studio.sandbox.command(
-        studio.guild,
-        channel,
-        studio.maren,
-        "subscribe",
-        stream_id=f"{SERVER}/projects/{PROJECT_ID}",
+        studio.guild, channel, studio.maren, "subscribe", stream_id=link, **options
     )
-    if answer.offers(BY_HAND):
-        await studio.sandbox.press(answer, BY_HAND)
+    await answer.settled()
+    for label in (BY_HAND, SHOW):
+        if answer.offers(label):
+            await (await studio.sandbox.press(answer, label)).settled()
+
+
+async def follow(app: App, studio: Studio, channel: SandboxChannel) -> Hook:
+    await subscribe(studio, channel)
     (hook,) = await app.storage.hooks.of_guild(studio.guild.id)
     return hook
 
@@ -54,7 +60,7 @@ def numbers_in(studio: Studio, channel: SandboxChannel) -> list[int]:
 
 
 async def wait_for_numbers(
-    studio: Studio, channel: SandboxChannel, numbers: range, timeout_s: float = 30.0
+    studio: Studio, channel: SandboxChannel, numbers: Iterable[int], timeout_s: float = 30.0
 ) -> None:
     """Wait until the channel shows just these, in this order."""
     wanted = list(numbers)

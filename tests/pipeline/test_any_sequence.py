@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bot.cards.card import MAX_TOTAL, Card
 from bot.db.rows import Batch, CardForm, OutboxState, SubscriptionState
 from bot.db.vault import Vault
-from bot.discord_out import BotClosed, ChannelClosed, Fault, Later, Outcome, Refused, Sent
+from bot.discord_outcomes import BotClosed, ChannelClosed, Fault, Later, Outcome, Refused, Sent
 from bot.pipeline.batching import MAX_EMBEDS
 from bot.storage import Storage
 from tests.pipeline.test_delivery_rules import CHANNEL, Clock, delivering, queue_card

@@ -1,6 +1,8 @@
 """Days on which something around the bot does not work, and the bot goes on all the same."""
 
 import asyncio
+import os
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,10 +12,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot import discord_client, living
-from bot.app import App
+from bot import living
+from bot.app import App, Waits
 from bot.db import engine
 from bot.db.rows import Hook
+from bot.discord_client import ConnectionWaits
+from bot.discord_gateway import GatewayWaits
 from bot.errors import PartFailed, StorageUnavailable
 from bot.pipeline.lanes import LaneRunner
 from tests.pipeline.conftest import StartBot, Studio, post
@@ -23,6 +27,14 @@ from tests.pipeline.deliveries import (
     send_numbers,
     until,
     wait_for_numbers,
+)
+
+IMPATIENT = Waits(
+    ConnectionWaits(
+        login_s=(0.2,),
+        token_s=0.5,
+        gateway=GatewayWaits(again_s=(0.0, 0.2), silence_s=1.0, dial_s=1.0),
+    )
 )
 
 
@@ -39,9 +51,8 @@ async def problems_told(app: App) -> list[str]:
 
 
 async def test_a_gateway_that_is_away_at_the_start_stops_no_card_and_is_told(
-    studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, start_bot: StartBot
 ) -> None:
-    monkeypatch.setattr(discord_client, "RETRY_S", 0.3)
     async with start_bot() as app:
         hook = await follow(app, studio, studio.structure)
     studio.sandbox.faults.refuse_gateway()
@@ -54,51 +65,44 @@ async def test_a_gateway_that_is_away_at_the_start_stops_no_card_and_is_told(
         assert await problems_told(app) == []
 
 
-async def test_a_silent_gateway_is_given_up_and_dialled_anew(
-    studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+async def test_a_silent_gateway_is_given_up_and_dialled_again(
+    studio: Studio, start_bot: StartBot
 ) -> None:
-    monkeypatch.setattr(discord_client, "SILENCE_LIMIT_S", 1.0)
-    monkeypatch.setattr(discord_client, "SILENCE_LOOK_S", 0.1)
-    async with start_bot() as app:
-        first = app.bot.ws.session_id
-        hang_up = app.bot._hang_up
+    async with start_bot(waits=IMPATIENT) as app:
+        gateway = studio.sandbox.gateway
+        dials = gateway.dials
 
-        async def healed(connected: asyncio.Task[None]) -> None:
-            studio.sandbox.faults.heal()
-            await hang_up(connected)
+        async def dialled() -> bool:
+            return gateway.dials > dials
 
-        async def another_session() -> bool:
-            return app.bot.ws is not None and app.bot.ws.session_id not in (first, None)
+        async def let_in() -> bool:
+            return gateway.resumes + gateway.identifies > 1
 
-        monkeypatch.setattr(app.bot, "_hang_up", healed)
         studio.sandbox.faults.silence_gateway()
-        await until(another_session)
+        await until(dialled)
+        studio.sandbox.faults.heal()
+        await until(let_in)
         hook = await follow(app, studio, studio.structure)
         await send_numbers(app, hook, range(2))
         await wait_for_numbers(studio, studio.structure, range(2))
 
 
 async def test_a_token_that_turns_void_keeps_everything_and_is_tried_again(
-    studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, start_bot: StartBot
 ) -> None:
-    monkeypatch.setattr(discord_client, "TOKEN_RETRY_S", 0.5)
-    monkeypatch.setattr(discord_client, "RETRY_S", 0.2)
-    async with start_bot() as app:
+    async with start_bot(waits=IMPATIENT) as app:
         hook = await follow(app, studio, studio.structure)
         studio.sandbox.faults.close(4004)
         await send_numbers(app, hook, range(3))
         await wait_for_numbers(studio, studio.structure, range(3))
 
 
-async def test_discord_away_at_the_start_is_waited_for(
-    studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(discord_client, "RETRY_S", 0.2)
+async def test_discord_away_at_the_start_is_waited_for(studio: Studio, start_bot: StartBot) -> None:
     async with start_bot() as app:
         hook = await follow(app, studio, studio.structure)
     studio.sandbox.faults.fail("GET /users/@me", 503, times=2)
     studio.sandbox.faults.reset_before("GET /users/@me", times=1)
-    async with start_bot(ready=False) as app:
+    async with start_bot(ready=False, waits=IMPATIENT) as app:
         await send_numbers(app, hook, range(2))
         await wait_for_numbers(studio, studio.structure, range(2))
 
@@ -159,6 +163,42 @@ async def refused_from(app: App, hook: Hook) -> int:
         if await post(app, hook, numbered(number)) == 503:
             return number
     raise AssertionError("the disk was never full")
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+async def test_a_database_that_was_replaced_takes_no_delivery_and_is_told(
+    in_place: bool,
+    studio: Studio,
+    start_bot: StartBot,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    path, backup = tmp_path / "bot.db", tmp_path / "backup.db"
+    async with start_bot() as app:
+        hook = await follow(app, studio, studio.structure)
+        await app.storage._database.copy_log()
+        shutil.copy(path, backup)
+        await send_numbers(app, hook, range(2))
+        await wait_for_numbers(studio, studio.structure, range(2))
+        await app.storage._database.copy_log()
+        if in_place:
+            shutil.copyfile(backup, path)
+        else:
+            shutil.copy(backup, tmp_path / "copy.db")
+            os.replace(tmp_path / "copy.db", path)
+        for number in range(2, 5):
+            assert await post(app, hook, numbered(number)) == 503
+        (problem,) = await problems_told(app)
+        assert "the bot has to be restarted" in problem
+        assert str(tmp_path) not in problem
+    for suffix in ("-wal", "-shm"):
+        path.with_name(f"bot.db{suffix}").unlink(missing_ok=True)
+    shutil.copyfile(backup, path)
+    capfd.readouterr()
+    async with start_bot() as app:
+        assert "storage.restored" in "".join(capfd.readouterr())
+        await send_numbers(app, hook, range(5, 6))
+        await wait_for_numbers(studio, studio.structure, (0, 1, 5))
 
 
 # ── the bot's own parts ───────────────────────────────────────────────────────────────────────

@@ -11,9 +11,18 @@ import pytest
 from cryptography.fernet import Fernet
 
 from bot.cards.card import Card
-from bot.db.rows import Batch, CardForm, HookKind, Ingested, NewInbox, NewOutbox, OutboxState
+from bot.db.rows import (
+    Batch,
+    CardForm,
+    HookKind,
+    Ingested,
+    NewInbox,
+    NewOutbox,
+    OutboxState,
+    Routed,
+)
 from bot.db.vault import Vault
-from bot.discord_out import Later, Outcome, Sent
+from bot.discord_outcomes import Later, Outcome, Sent
 from bot.discord_pace import Pace
 from bot.pipeline.delivery import Delivery, Send
 from bot.speckle.events import EventKind
@@ -46,6 +55,10 @@ class Discord:
         return self.answer or Sent(len(self.tried_at))
 
 
+async def everything_may_go(_channel_id: int) -> None:
+    pass
+
+
 async def unexplained(_guild_id: int, _channel_id: int) -> None:
     return None
 
@@ -75,6 +88,7 @@ async def delivering(storage: Storage, send: Send, clock: Clock) -> AsyncIterato
         storage,
         send,
         unexplained,
+        everything_may_go,
         Pace(45, pace_clock),
         channels_at_once=4,
         now=clock,
@@ -125,10 +139,9 @@ async def queue_card(storage: Storage, clock: Clock, number: int, text: str = ""
     )
     ingested = Ingested(
         hook_id=hook.id,
-        project_name=None,
-        server_url=hook.server_url,
         at=clock(),
-        outbox=[NewOutbox.of(subscription, card)],
+        told=True,
+        routed=[Routed(subscription.id, NewOutbox.of(subscription, card))],
     )
     (card_id,) = await storage.inbox.finish(receipt.id, (), event_name="x", ingested=[ingested])
     return card_id

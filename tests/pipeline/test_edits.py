@@ -52,7 +52,7 @@ async def change(app: App, number: int, how: Callable[[Card], Card]) -> None:
         row = next(row for row in rows if f"version no {number}" in str(row.card))
         job = {
             "inbox_id": row.inbox_id,
-            "hook_id": 1,
+            "subscription_id": 1,
             "kind": FillIn.PICTURE,
             "created_at": utc_now(),
             "next_try_at": utc_now(),
@@ -205,6 +205,25 @@ async def test_an_edit_that_cannot_be_is_given_up_quietly(
         await send_numbers(app, hook, range(1, 2))
         await wait_for_numbers(studio, studio.structure, range(2))
         assert len(edits_in(studio, studio.structure)) == 1
+
+
+@pytest.mark.parametrize("how", ["a void token", "a slower pace"])
+async def test_an_edit_is_not_given_up_for_what_is_no_fault_of_it(
+    studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(editing, "RETRY_S", (0.05,))
+    async with start_bot() as app:
+        hook = await follow(app, studio, studio.structure)
+        await send_numbers(app, hook, range(1))
+        await wait_for_numbers(studio, studio.structure, range(1))
+        if how == "a void token":
+            studio.sandbox.faults.fail("PATCH /channels/*", 401, times=9)
+        else:
+            studio.sandbox.faults.rate_limit("PATCH /channels/*", retry_after=0.05, times=9)
+        await change(app, 0, with_picture)
+        await wait_until_nothing_is_to_be_edited(app)
+        assert "image" in message_in(studio, studio.structure).embeds[0]
+        studio.sandbox.requests.clear()
 
 
 async def test_an_edit_waits_over_a_restart(studio: Studio, start_bot: StartBot) -> None:

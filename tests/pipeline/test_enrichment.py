@@ -10,15 +10,16 @@ import pytest
 
 from bot.app import App
 from bot.db.rows import Hook, HookKind
-from bot.pipeline import enrichment, fill_ins, ingest
+from bot.pipeline import enrichment, fill_ins, routing
 from bot.sandbox import SandboxChannel, SandboxMessage
 from bot.services.accounts import PasteToken
 from bot.speckle import breaker
 from bot.speckle.filters import Filters
 from tests.pipeline.conftest import StartBot, Studio
 from tests.pipeline.deliveries import until
+from tests.pipeline.tower import answer
 from tests.speckle_server import Project, SpeckleServer, User, Version
-from tests.speckle_server.world import commit_create_data
+from tests.speckle_server.world import Comment, commit_create_data
 
 TRIGGERS = (
     "commit_create",
@@ -37,7 +38,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     patience = {kind: fill_ins.Patience((0.1,), p.most) for kind, p in fill_ins.PATIENCE.items()}
     monkeypatch.setattr(fill_ins, "PATIENCE", patience)
     soon = dict.fromkeys(patience, timedelta(seconds=0.1))
-    monkeypatch.setattr(ingest, "FIRST_TRY_AFTER", soon)
+    monkeypatch.setattr(routing, "FIRST_TRY_AFTER", soon)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ class Site:
         entries = await self.server.fire(self.tower, trigger, data, user=self.ilse, message=message)
         assert [entry.status for entry in entries] == [2] * len(entries)
         assert entries
+
+    async def resolve(self, thread: Comment) -> None:
+        await self.fire("comment_archived", self.server.archive(thread, by=self.ilse))
 
     async def publish(self, version: Version) -> Version:
         await self.fire("commit_create", commit_create_data(version))
@@ -94,19 +98,33 @@ async def follow(
     hook = await app.storage.hooks.create(
         studio.guild.id, url, site.tower.id, HookKind.OWN, studio.maren.id, channel.id
     )
-    await app.storage.subscriptions.upsert(hook.id, channel.id, Filters(), studio.maren.id)
+    account_id = await link(app, studio, site) if linked else None
+    await app.storage.subscriptions.upsert(
+        hook.id,
+        channel.id,
+        Filters(),
+        studio.maren.id,
+        account_id,
+        answer(studio.maren.id, site.tower.name) if linked else None,
+    )
     site.server.add_webhook(
         site.tower,
         f"http://127.0.0.1:{app.port}/webhooks/{hook.key}",
         TRIGGERS,
         secret=hook.secrets[0],
     )
-    if linked:
-        request = await app.bot.accounts.start_link(studio.maren.id, url, {})
-        assert isinstance(request, PasteToken)
-        account = await app.bot.accounts.link_by_token(studio.maren.id, request.nonce, site.token)
-        await app.storage.hooks.saw(hook.id, site.tower.name, "private", account.id)
     return hook
+
+
+async def link(app: App, studio: Studio, site: Site) -> int:
+    """The owner's account, linked by Maren."""
+    there = await app.bot.accounts.of_user(studio.maren.id, site.server.url)
+    if there is not None:
+        return there.id
+    request = await app.bot.accounts.start_link(studio.maren.id, site.server.url, {})
+    assert isinstance(request, PasteToken)
+    account = await app.bot.accounts.link_by_token(studio.maren.id, request.nonce, site.token)
+    return account.id
 
 
 async def cards(studio: Studio, channel: SandboxChannel, count: int = 1) -> list[SandboxMessage]:
@@ -416,7 +434,7 @@ async def test_a_reply_and_a_resolved_thread_tell_which_thread_it_is(
             {"input": {"threadId": thread.id, "projectId": site.tower.id, "content": {"doc": {}}}},
             message=f"Comment reply #{reply.id} created",
         )
-        await site.fire("comment_archived", {"input": {"commentId": thread.id, "archived": True}})
+        await site.resolve(thread)
         await cards(studio, studio.structure, 3)
         embeds = [e for m in studio.sandbox.messages(studio.structure.id) for e in m.embeds]
         for embed in embeds[1:3]:
@@ -440,7 +458,7 @@ async def test_a_made_up_event_shows_nothing_of_a_version_from_long_ago(
         assert (message.embeds[0].get("image"), message.files) == (None, [])
         assert "Objects" not in fields(message.embeds[0])
         assert before.id not in str(message.embeds)
-        assert "not as new as the event says" in await trace_of(app)
+        assert "nothing like it that is as new as the event says" in await trace_of(app)
         assert await app.storage.fill_ins.due_in() is None
 
 

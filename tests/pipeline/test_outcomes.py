@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from bot.app import App
+from bot.app import App, Waits
 from bot.db.rows import OutboxRow, OutboxState, PauseReason
 from bot.db.tables import batches, outbox
-from bot.pipeline import delivery
+from bot.pipeline.standstill import Steps
 from bot.sandbox import SandboxChannel
 from bot.storage import utc_now
 from tests.pipeline.conftest import StartBot, Studio
@@ -190,10 +190,9 @@ async def test_a_locked_thread_pauses(studio: Studio, start_bot: StartBot) -> No
 
 
 async def test_a_refused_token_stops_all_keeps_all_and_is_tried_again(
-    studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, start_bot: StartBot
 ) -> None:
-    monkeypatch.setattr(delivery, "CLOSED_S", (0.5,))
-    async with start_bot() as app:
+    async with start_bot(waits=Waits(steps=Steps(token_s=(0.5,)))) as app:
         await follow(app, studio, studio.structure)
         hook = await follow(app, studio, studio.facade)
         studio.sandbox.faults.fail("POST /channels/{channel_id}/messages", 401, times=2)

@@ -112,7 +112,7 @@ async def test_notices_shows_how_much_is_used(studio: Studio, start_bot: StartBo
             studio.guild, studio.structure, studio.maren, "notices"
         )
         assert "2 of 1,234 events" in answer.content
-        assert "1 of 100 projects, 1 of 500 subscriptions" in answer.content
+        assert "1 of 100 webhooks, 1 of 500 subscriptions" in answer.content
 
 
 async def test_one_subscription_too_many_is_refused_at_the_command(

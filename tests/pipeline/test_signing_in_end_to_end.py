@@ -43,6 +43,7 @@ async def test_signing_in_completes_the_subscribe_that_waited_also_after_a_resta
             "webhook_port": port,
             "speckle_servers": (server.url,),
             "speckle_apps": (f"{registered.id}:{registered.secret}",),
+            "speckle": {"enrich_deadline_s": 3.0},
         }
         async with start_bot(**settings):
             answer = await studio.sandbox.command(

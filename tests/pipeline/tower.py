@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bot.db.rows import Account, Hook, HookKind, LinkDetails
+from bot.model import Audience, Consent, Standing
 from bot.speckle.answers import SCOPES, Tokens
 from bot.speckle.filters import Filters
-from bot.storage import Storage
+from bot.storage import Storage, utc_now
 from tests.speckle_server import (
     HistoryEntry,
     Model,
@@ -21,6 +22,18 @@ from tests.speckle_server import (
 if TYPE_CHECKING:
     from bot.sandbox import SandboxMember
     from tests.pipeline.conftest import Studio
+
+
+def answer(
+    by: int,
+    project_name: str | None = None,
+    *,
+    standing: Standing = Standing.OWNER,
+    filters: Filters = Filters(),  # noqa: B008
+    audience: Audience | None = None,
+) -> Consent:
+    """Somebody's answer to who will see a private project."""
+    return Consent(by, utc_now(), standing, filters, "private", audience, project_name)
 
 
 @dataclass
@@ -37,10 +50,15 @@ class Tower:
     hook: Hook | None = None
 
     async def link(
-        self, storage: Storage, member: "SandboxMember", user: User, token: str
+        self,
+        storage: Storage,
+        member: "SandboxMember",
+        user: User,
+        token: str,
+        nonce: str = "a nonce",
     ) -> Account:
         """A member's linked account."""
-        nonce = f"a nonce for {member.id}"
+        nonce = f"{nonce} for {member.id}"
         await storage.link_requests.add(nonce, member.id, self.server.url, LinkDetails())
         account = await storage.accounts.link(
             nonce, user.id, user.name, Tokens(token), frozenset(SCOPES), told=True
@@ -65,13 +83,17 @@ class Tower:
             self.project, url, triggers, secret=hook.secrets[0], description="speckle bot"
         )
         await storage.subscriptions.upsert(
-            hook.id, studio.structure.id, Filters(), studio.maren.id, account.id
+            hook.id,
+            studio.structure.id,
+            Filters(),
+            studio.maren.id,
+            account.id,
+            answer(studio.maren.id, self.project.name),
         )
         if made:
             await storage.hooks.made(hook.id, account.id, self.webhook.id)
         else:
             await storage.hooks.mark_live(hook.id, self.project.name)
-            await storage.hooks.saw(hook.id, self.project.name, "private", account.id)
         self.hook = await storage.hooks.get(hook.id)
         assert self.hook is not None
         return self.hook

@@ -11,16 +11,21 @@ import pytest
 from cryptography.fernet import Fernet
 
 from bot.db.vault import Vault
+from bot.model import Audience
 from bot.services.accounts import AccountService
 from bot.services.browsing import Browsing
-from bot.services.outcomes import Entry, Subscribed, SubscribeRequest
+from bot.services.consents import Looking
+from bot.services.outcomes import Entry, LinkFirst, ShowFirst, Subscribed, SubscribeRequest
 from bot.services.places import Caller, Permission, Place, PlaceKind
 from bot.services.reach import Reach
-from bot.services.subscribing import Subscribing
+from bot.services.subscribing import Outcome, Subscribing
 from bot.services.subscriptions import SubscriptionService
+from bot.services.visibility import UNKNOWN, ToEverybody, Visibility
 from bot.services.webhooks import WebhookService
 from bot.speckle.answers import SpeckleApp
+from bot.speckle.filters import Filters
 from bot.speckle.gateway import SpeckleGateway
+from bot.speckle.links import Links
 from bot.storage import Storage, migrate
 
 KESTREL = 710_000_000_000_000_001  # the guild "Studio Kestrel"
@@ -52,18 +57,68 @@ class Clock:
 
 def manager(user_id: int = MAREN) -> Caller:
     """A member with Manage Webhooks in the whole server."""
-    return Caller(user_id, True, lambda _channel_id: True)
+    return Caller(user_id, True, _everywhere, _everywhere)
+
+
+def _everywhere(_channel_id: int) -> bool:
+    return True
 
 
 def manager_of(channels: Iterable[int], user_id: int = TOBIAS) -> Caller:
-    """A member who manages webhooks in some channels only."""
+    """A member who sees some channels only, and manages webhooks there."""
     there = frozenset(channels)
-    return Caller(user_id, False, lambda channel_id: channel_id in there)
+    return Caller(
+        user_id,
+        False,
+        lambda channel_id: channel_id in there,
+        lambda channel_id: channel_id in there,
+    )
 
 
-def place(channel_id: int = STRUCTURE, kind: PlaceKind = PlaceKind.TEXT) -> Place:
+ENGINEERS = 740_000_000_000_000_001  # the role that sees the channels
+TEAM = Audience(False, (ENGINEERS,))
+ALL = Audience(True)
+
+
+def place(
+    channel_id: int = STRUCTURE, kind: PlaceKind = PlaceKind.TEXT, audience: Audience = TEAM
+) -> Place:
     """A channel where the bot may do everything."""
-    return Place(channel_id, kind, frozenset(Permission))
+    return Place(channel_id, kind, frozenset(Permission), audience=audience)
+
+
+class Told:
+    """What servers say without a token, where no server is asked: nothing, until a test says so."""
+
+    def __init__(self) -> None:
+        self.answer = UNKNOWN
+
+    async def of(self, _server_url: str, _project_id: str) -> ToEverybody:
+        return self.answer
+
+
+async def agreed(subscribing: Subscribing, request: SubscribeRequest) -> Outcome:
+    """How /subscribe ends if its caller says yes to who will see the project, if that is asked."""
+    outcome = await subscribing.subscribe(request)
+    if isinstance(outcome, ShowFirst):
+        return await subscribing.subscribe(replace(outcome.request, agreed=outcome.agreed))
+    return outcome
+
+
+def edit_request(
+    caller: Caller, entry: Entry, filters: Filters, where: Place | None = None
+) -> SubscribeRequest:
+    """What the form of the panel asks for."""
+    return SubscribeRequest(
+        guild_id=entry.subscription.guild_id,
+        caller=caller,
+        place=where or place(entry.subscription.channel_id),
+        project=Links(entry.hook.server_url).project(entry.hook.project_id),
+        events=", ".join(filters.events) or "all",
+        models=", ".join(filters.models) or "all",
+        ignore_authors=", ".join(filters.ignore_authors) or "all",
+        resume=False,
+    )
 
 
 @dataclass(frozen=True)
@@ -73,6 +128,7 @@ class Desk:
     service: SubscriptionService
     subscribing: Subscribing
     storage: Storage
+    told: Told
 
     async def subscribe(
         self,
@@ -87,7 +143,8 @@ class Desk:
         ignore_authors: str | None = None,
     ) -> Subscribed:
         """As somebody who has no account, and sets the webhook up by hand."""
-        outcome = await self.subscribing.subscribe(
+        outcome = await agreed(
+            self.subscribing,
             SubscribeRequest(
                 guild_id=guild_id,
                 caller=caller or manager(),
@@ -97,10 +154,16 @@ class Desk:
                 models=models,
                 ignore_authors=ignore_authors,
                 by_hand=True,
-            )
+            ),
         )
-        assert isinstance(outcome, Subscribed)
+        assert isinstance(outcome, Subscribed), outcome
         return outcome
+
+    async def edit(
+        self, caller: Caller, entry: Entry, filters: Filters
+    ) -> Subscribed | LinkFirst | ShowFirst:
+        """As the form of the panel does it."""
+        return await self.subscribing.subscribe(edit_request(caller, entry, filters))
 
     async def subscribed_live(self, project: str = TOWER, name: str = "Harbour Tower") -> Entry:
         """A subscription whose first event has come."""
@@ -155,6 +218,7 @@ def services_over(
     shared_hook_enabled: bool = True,
     oauth: Any = None,
     apps: Mapping[str, SpeckleApp] | None = None,
+    told: Told | None = None,
 ) -> Services:
     """The services, without anything of Discord."""
     gateway = SpeckleGateway(servers=speckle_servers, deadline_s=5.0)
@@ -180,7 +244,6 @@ def services_over(
     accounts.before_unlink = webhooks.let_go
     subscriptions = SubscriptionService(
         storage,
-        accounts,
         webhooks,
         Browsing(gateway, accounts),
         speckle_servers=speckle_servers,
@@ -189,7 +252,10 @@ def services_over(
         shared_hook_enabled=shared_hook_enabled,
         now=clock,
     )
-    subscribing = Subscribing(storage, accounts, subscriptions)
+    real = all(host.startswith("http://127.0.0.1") for host in speckle_servers)
+    visibility: Any = Visibility(gateway) if real and told is None else told or Told()
+    looking = Looking(accounts, webhooks, visibility)
+    subscribing = Subscribing(storage, subscriptions, looking, clock)
     return Services(gateway, accounts, webhooks, subscriptions, subscribing)
 
 
@@ -204,14 +270,16 @@ def make_desk(storage: Storage, clock: Clock) -> MakeDesk:
         served: frozenset[int] = frozenset(),
         shared: bool = True,
     ) -> Desk:
+        told = Told()
         services = services_over(
             storage,
             clock,
             public_url=public_url,
             served_guilds=served,
             shared_hook_enabled=shared,
+            told=told,
         )
-        return Desk(services.subscriptions, services.subscribing, storage)
+        return Desk(services.subscriptions, services.subscribing, storage, told)
 
     return make
 

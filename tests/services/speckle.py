@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from bot.db.rows import Account, Hook
+from bot.db.rows import Account, Hook, Subscription
+from bot.model import Audience
 from bot.services.outcomes import LinkFirst, ShowFirst, Subscribed, SubscribeRequest
 from bot.services.places import Caller
 from bot.services.webhooks import WebhookService
@@ -15,9 +16,11 @@ from tests.services.conftest import (
     KESTREL,
     MAREN,
     STRUCTURE,
+    TEAM,
     TOBIAS,
     Clock,
     Services,
+    agreed,
     manager,
     place,
     services_over,
@@ -81,18 +84,22 @@ class Office:
         events: str | None = None,
         by_hand: bool = False,
         shown: bool = True,
+        left_out: frozenset[int] = frozenset(),
+        audience: Audience = TEAM,
     ) -> Subscribed | LinkFirst | ShowFirst:
-        return await self.services.subscribing.subscribe(
-            SubscribeRequest(
-                guild_id=KESTREL,
-                caller=caller or manager(MAREN),
-                place=place(channel_id),
-                project=project or self.link,
-                events=events,
-                by_hand=by_hand,
-                shown=shown,
-            )
+        """Type it; `shown`: say yes to who will see the project, if that is asked."""
+        request = SubscribeRequest(
+            guild_id=KESTREL,
+            caller=caller or manager(MAREN),
+            place=place(channel_id, audience=audience),
+            project=project or self.link,
+            events=events,
+            by_hand=by_hand,
+            audience_of=lambda _channel_id: TEAM,
+            left_out=left_out,
         )
+        subscribing = self.services.subscribing
+        return await (agreed(subscribing, request) if shown else subscribing.subscribe(request))
 
     async def subscribe(
         self,
@@ -101,9 +108,16 @@ class Office:
         channel_id: int = STRUCTURE,
         events: str | None = None,
         by_hand: bool = False,
+        left_out: frozenset[int] = frozenset(),
+        audience: Audience = TEAM,
     ) -> Subscribed:
         outcome = await self.ask(
-            caller=caller, channel_id=channel_id, events=events, by_hand=by_hand
+            caller=caller,
+            channel_id=channel_id,
+            events=events,
+            by_hand=by_hand,
+            left_out=left_out,
+            audience=audience,
         )
         assert isinstance(outcome, Subscribed), outcome
         return outcome
@@ -111,6 +125,11 @@ class Office:
     async def hook(self) -> Hook:
         (hook,) = await self.storage.hooks.of_guild(KESTREL)
         return hook
+
+    async def at(self, channel_id: int) -> Subscription:
+        """The one subscription of a channel."""
+        (there,) = await self.storage.subscriptions.of_channel(channel_id)
+        return there
 
 
 @asynccontextmanager

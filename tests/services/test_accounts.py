@@ -13,6 +13,7 @@ from bot.errors import (
     SpeckleUnavailable,
     StorageUnavailable,
 )
+from bot.rights.passes import Pass
 from bot.services.accounts import (
     REFUSED_FOR,
     LinkFailed,
@@ -409,31 +410,36 @@ async def test_other_errors_of_the_question_come_through(office: Office) -> None
         await office.service.as_account(account.id, missing)
 
 
-async def test_a_hook_asks_with_its_own_account_else_the_operators_token_else_as_a_stranger(
+async def test_a_pass_asks_with_its_account_or_the_operators_token_or_as_a_stranger(
     office: Office,
 ) -> None:
-    hooks, url = office.storage.hooks, office.server.url
-    hook = await hooks.create(KESTREL, url, TOWER, HookKind.OWN, MAREN, place().channel_id)
+    url = office.server.url
 
     async def token(login: Login) -> str | None:
         assert login.server_url == url
         return login.token
 
-    assert await office.service.as_hook(hook, token) is None
-    served = office.service_like(operator_token="operators", served_guilds=(KESTREL,))
-    assert await served.as_hook(hook, token) == "operators"
-    others = office.service_like(operator_token="operators", served_guilds=(KESTREL + 1,))
-    assert await others.as_hook(hook, token) is None
-    second = office.service_like(
-        operator_token="operators",
-        served_guilds=(KESTREL,),
-        speckle_servers=("https://first.example", url),
-    )
-    assert await second.as_hook(hook, token) is None
     account = await office.linked()
-    with_account = await hooks.made(hook.id, account.id, "webhook001")
-    assert with_account is not None
-    assert await served.as_hook(with_account, token) == account.tokens.token
+    service = office.service_like(operator_token="operators")
+    assert await service.as_pass(Pass(1, url, TOWER), token) is None
+    assert await service.as_pass(Pass(1, url, TOWER, as_operator=True), token) == "operators"
+    mine = Pass(1, url, TOWER, account_id=account.id)
+    assert await service.as_pass(mine, token) == account.tokens.token
+
+
+async def test_the_operators_token_is_for_the_first_server_and_the_operators_guilds_alone(
+    office: Office,
+) -> None:
+    hooks, url = office.storage.hooks, office.server.url
+    hook = await hooks.create(KESTREL, url, TOWER, HookKind.OWN, MAREN, place().channel_id)
+    served: dict[str, Any] = {"operator_token": "operators", "served_guilds": (KESTREL,)}
+    assert office.service_like(**served).serves_as_operator(hook)
+    for other in (
+        {"operator_token": None},
+        {"served_guilds": (KESTREL + 1,)},
+        {"speckle_servers": ("https://first.example", url)},
+    ):
+        assert not office.service_like(**served | other).serves_as_operator(hook)
 
 
 # ── forgetting ────────────────────────────────────────────────────────────────────────────────

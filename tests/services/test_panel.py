@@ -6,7 +6,7 @@ import pytest
 
 from bot.db.rows import HookKind, PauseReason, SubscriptionState
 from bot.services.errors import CommandRefused
-from bot.services.outcomes import NothingThere, Removed, SharedSetUp
+from bot.services.outcomes import Entry, NothingThere, Removed, SharedSetUp, Subscribed
 from bot.services.places import Place, PlaceKind
 from bot.services.setup import SetUp
 from bot.speckle.filters import Filters
@@ -29,6 +29,11 @@ from tests.services.conftest import (
     place,
 )
 
+
+def nobody_sees(_channel_id: int) -> None:
+    return None
+
+
 # ── /unsubscribe ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -42,7 +47,7 @@ async def test_the_last_channel_of_a_project_takes_the_hook_along(desk: Desk) ->
 
 
 async def test_the_hook_stays_while_another_channel_follows(desk: Desk) -> None:
-    hook = (await desk.subscribe()).entry.hook
+    hook = (await desk.subscribed_live()).hook
     await desk.subscribe(channel_id=FACADE)
     outcome = await desk.service.unsubscribe(KESTREL, manager(), TOWER, STRUCTURE)
     assert isinstance(outcome, Removed)
@@ -109,11 +114,10 @@ async def test_another_guilds_subscription_reads_like_one_that_is_gone(desk: Des
         for work in (
             service.entry(KESTREL, caller, subscription_id),
             service.pause(KESTREL, caller, subscription_id),
-            service.resume(KESTREL, caller, subscription_id, place()),
-            service.edit(KESTREL, caller, subscription_id, Filters()),
+            desk.subscribing.resume(KESTREL, caller, subscription_id, place(), nobody_sees),
             service.remove(KESTREL, caller, subscription_id),
             service.show_setup(KESTREL, caller, subscription_id),
-            service.new_secret(KESTREL, caller, subscription_id),
+            service.new_secret(KESTREL, caller, subscription_id, overlap=True),
         ):
             with pytest.raises(CommandRefused) as refused:
                 await work
@@ -128,11 +132,10 @@ async def test_each_button_needs_manage_webhooks_in_the_subscriptions_channel(de
     for work in (
         service.entry(KESTREL, caller, ours),
         service.pause(KESTREL, caller, ours),
-        service.resume(KESTREL, caller, ours, place()),
-        service.edit(KESTREL, caller, ours, Filters()),
+        desk.subscribing.resume(KESTREL, caller, ours, place(), nobody_sees),
         service.remove(KESTREL, caller, ours),
         service.show_setup(KESTREL, caller, ours),
-        service.new_secret(KESTREL, caller, ours),
+        service.new_secret(KESTREL, caller, ours, overlap=True),
     ):
         with pytest.raises(CommandRefused, match="Manage Webhooks"):
             await work
@@ -170,12 +173,20 @@ async def test_resuming_looks_at_the_channel_first(desk: Desk) -> None:
 
 
 async def test_editing_replaces_the_filters_and_gives_the_old_ones(desk: Desk) -> None:
-    subscription_id = (await desk.subscribe(events="versions")).entry.subscription.id
+    there = (await desk.subscribe(events="versions")).entry
     new = Filters(models=("struct/**",))
-    edited = await desk.service.edit(KESTREL, manager(), subscription_id, new)
-    old, entry = edited.old, edited.entry
-    assert old == Filters(events=("versions",))
-    assert entry.subscription.filters == new
+    edited = await desk.edit(manager(), there, new)
+    assert isinstance(edited, Subscribed)
+    assert edited.old_filters == Filters(events=("versions",))
+    assert edited.entry.subscription.filters == new
+
+
+async def test_editing_does_not_resume_what_is_paused(desk: Desk) -> None:
+    there = (await desk.subscribe(events="versions")).entry
+    await desk.service.pause(KESTREL, manager(), there.subscription.id)
+    edited = await desk.edit(manager(), there, Filters())
+    assert isinstance(edited, Subscribed)
+    assert edited.entry.subscription.state is SubscriptionState.PAUSED
 
 
 async def test_removing_by_button_is_the_same_as_unsubscribing(desk: Desk) -> None:
@@ -187,6 +198,7 @@ async def test_removing_by_button_is_the_same_as_unsubscribing(desk: Desk) -> No
 
 async def test_the_set_up_can_be_shown_again_and_covers_all_channels(desk: Desk) -> None:
     first = await desk.subscribe(events="versions")
+    await desk.storage.hooks.mark_live(first.entry.hook.id, "Harbour Tower")
     await desk.subscribe(channel_id=FACADE, events="models")
     setup = await desk.service.show_setup(KESTREL, manager(), first.entry.subscription.id)
     assert isinstance(setup, SetUp)
@@ -195,30 +207,51 @@ async def test_the_set_up_can_be_shown_again_and_covers_all_channels(desk: Desk)
     assert "comment_created" not in setup.triggers
 
 
-async def test_the_old_secret_works_for_24_hours_more(desk: Desk, clock: Clock) -> None:
+async def test_the_old_secret_works_for_24_hours_more_or_ends_now_as_one_likes(
+    desk: Desk, clock: Clock
+) -> None:
     first = (await desk.subscribe()).entry
     old = first.hook.secrets[0]
-    setup = await desk.service.new_secret(KESTREL, manager(), first.subscription.id)
+    renew = desk.service.new_secret
+    setup = await renew(KESTREL, manager(), first.subscription.id, overlap=True)
     assert isinstance(setup, SetUp)
+    assert setup.renewed
     assert setup.secret != old
     assert setup.old_secret_until == clock() + timedelta(hours=24)
-    clock.time = setup.old_secret_until - timedelta(seconds=1)
-    hook = await desk.storage.hooks.get(first.hook.id)
-    assert hook is not None
-    assert hook.secrets == (setup.secret, old)
+    assert await secrets_of(desk, first) == (setup.secret, old)
     clock.time = setup.old_secret_until + timedelta(seconds=1)
-    hook = await desk.storage.hooks.get(first.hook.id)
+    assert await secrets_of(desk, first) == (setup.secret,)
+    now = await renew(KESTREL, manager(), first.subscription.id, overlap=False)
+    assert isinstance(now, SetUp)
+    assert (now.renewed, now.old_secret_until) == (True, None)
+    assert await secrets_of(desk, first) == (now.secret,)
+
+
+async def test_a_secret_that_ends_now_takes_along_one_that_was_to_work_on(desk: Desk) -> None:
+    first = (await desk.subscribe()).entry
+    await desk.service.new_secret(KESTREL, manager(), first.subscription.id, overlap=True)
+    now = await desk.service.new_secret(KESTREL, manager(), first.subscription.id, overlap=False)
+    assert isinstance(now, SetUp)
+    assert await secrets_of(desk, first) == (now.secret,)
+
+
+async def secrets_of(desk: Desk, entry: Entry) -> tuple[str, ...]:
+    hook = await desk.storage.hooks.get(entry.hook.id)
     assert hook is not None
-    assert hook.secrets == (setup.secret,)
+    return hook.secrets
 
 
 async def test_a_shared_hook_has_no_secret_to_show_or_renew(make_desk: MakeDesk) -> None:
     desk = make_desk(served=frozenset({KESTREL}))
     subscription_id = (await desk.subscribe()).entry.subscription.id
-    for work in (desk.service.show_setup, desk.service.new_secret):
-        shown = await work(KESTREL, manager(), subscription_id)
+    service, caller = desk.service, manager()
+    for work in (
+        service.show_setup(KESTREL, caller, subscription_id),
+        service.new_secret(KESTREL, caller, subscription_id, overlap=False),
+    ):
+        shown = await work
         assert isinstance(shown, SharedSetUp)
-        assert shown.hook.kind is HookKind.SHARED
+        assert shown.entry.hook.kind is HookKind.SHARED
 
 
 # ── autocomplete ──────────────────────────────────────────────────────────────────────────────

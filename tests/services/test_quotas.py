@@ -5,7 +5,7 @@ import pytest
 from bot.db.rows import DayQuota
 from bot.services.errors import CommandRefused
 from bot.services.guilds import GuildService
-from bot.services.quotas import Limits, QuotaService
+from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.subscribing import Subscribing
 from tests.services.conftest import (
     FACADE,
@@ -21,7 +21,7 @@ from tests.services.conftest import (
     manager_of,
 )
 
-LIMITS = Limits(events_a_day=10, bytes_a_day=1000, hooks=1, subscriptions=2, model_names=5)
+LIMITS = GuildLimits(events_a_day=10, bytes_a_day=1000, hooks=1, subscriptions=2, model_names=5)
 
 
 @pytest.fixture
@@ -30,11 +30,11 @@ def quotas(desk: Desk, clock: Clock) -> QuotaService:
 
 
 @pytest.fixture
-def limited(desk: Desk, quotas: QuotaService) -> Desk:
+def limited(desk: Desk, quotas: QuotaService, clock: Clock) -> Desk:
     """A desk where each guild may follow one project in two channels."""
-    accounts = desk.subscribing._accounts
-    subscribing = Subscribing(desk.storage, accounts, desk.service, quotas)
-    return Desk(desk.service, subscribing, desk.storage)
+    looking = desk.subscribing._looking
+    subscribing = Subscribing(desk.storage, desk.service, looking, clock, quotas)
+    return Desk(desk.service, subscribing, desk.storage, desk.told)
 
 
 async def test_one_project_too_many_is_refused_with_what_to_do(limited: Desk) -> None:
@@ -42,7 +42,7 @@ async def test_one_project_too_many_is_refused_with_what_to_do(limited: Desk) ->
     with pytest.raises(CommandRefused) as refused:
         await limited.subscribe(PAVILION)
     for part in (
-        "cannot follow another project: it has 1 of 1",
+        "cannot have another webhook: it has 1 of 1",
         "Nothing was changed",
         "`/subscriptions`",
         "the person who runs this bot",

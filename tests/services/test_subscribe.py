@@ -9,6 +9,7 @@ from bot.db.rows import HookKind, HookState, PauseReason, SubscriptionState
 from bot.services.errors import CommandRefused
 from bot.services.outcomes import Change
 from bot.services.places import Permission, PlaceKind
+from bot.services.setup import SetUp
 from bot.speckle.events import LISTED_TRIGGERS
 from bot.speckle.filters import Filters
 from tests.services.conftest import (
@@ -22,7 +23,6 @@ from tests.services.conftest import (
     PAVILION,
     PUBLIC_URL,
     STRUCTURE,
-    TOBIAS,
     TOWER,
     Clock,
     Desk,
@@ -123,7 +123,9 @@ async def test_a_live_hook_of_a_guild_stays_when_the_operator_starts_to_serve_it
 # ── further channels, the same channel ────────────────────────────────────────────────────────
 
 
-async def test_a_further_channel_hangs_on_the_same_hook_and_is_live_at_once(desk: Desk) -> None:
+async def test_a_further_channel_follows_through_the_same_hook_and_is_live_at_once(
+    desk: Desk,
+) -> None:
     first = await desk.subscribed_live()
     further = await desk.subscribe(channel_id=FACADE)
     assert further.change is Change.NEW
@@ -133,7 +135,8 @@ async def test_a_further_channel_hangs_on_the_same_hook_and_is_live_at_once(desk
 
 
 async def test_a_further_channel_says_which_triggers_it_needs_besides(desk: Desk) -> None:
-    await desk.subscribe(events="versions")
+    first = await desk.subscribe(events="versions")
+    await desk.storage.hooks.mark_live(first.entry.hook.id, "Harbour Tower")
     outcome = await desk.subscribe(channel_id=FACADE, events="model_created, version_created")
     assert outcome.new_triggers == ("branch_create",)
 
@@ -172,12 +175,20 @@ async def test_subscribing_again_resumes_what_was_paused(desk: Desk) -> None:
     assert outcome.entry.subscription.pause_reason is None
 
 
-async def test_two_people_at_once_make_one_hook(desk: Desk) -> None:
+async def test_each_who_sets_a_project_up_by_hand_gets_an_address_and_a_secret_of_their_own(
+    desk: Desk,
+) -> None:
     outcomes = await asyncio.gather(
         *(desk.subscribe(channel_id=STRUCTURE + n, caller=manager(MAREN + n)) for n in range(6))
     )
-    assert len({outcome.entry.hook.id for outcome in outcomes}) == 1
+    assert len({outcome.entry.hook.key for outcome in outcomes}) == 6
+    assert len({outcome.entry.hook.secrets for outcome in outcomes}) == 6
+
+
+async def test_two_at_once_in_one_channel_make_one_subscription(desk: Desk) -> None:
+    await asyncio.gather(*(desk.subscribe() for _ in range(6)))
     assert len(await desk.storage.hooks.of_guild(KESTREL)) == 1
+    assert len(await desk.storage.subscriptions.of_channel(STRUCTURE)) == 1
 
 
 async def test_two_guilds_that_follow_one_project_have_two_hooks(desk: Desk) -> None:
@@ -299,19 +310,24 @@ async def test_closed_threads_are_refused_with_the_way_out(desk: Desk) -> None:
             await desk.subscribe(where=where)
 
 
-async def test_the_secret_is_shown_only_to_who_made_the_hook_and_to_managers_of_the_server(
+async def test_a_secret_is_shown_to_who_manages_all_its_channels_or_the_whole_server(
     desk: Desk,
 ) -> None:
-    await desk.subscribe(caller=manager())
-    here_only = await desk.subscribe(channel_id=FACADE, caller=manager_of([FACADE], TOBIAS))
-    assert here_only.setup is None
-    assert here_only.entry.hook.state is HookState.WAITING
-    with pytest.raises(CommandRefused, match=f"<@{MAREN}>"):
-        await desk.service.show_setup(
-            KESTREL, manager_of([FACADE], TOBIAS), here_only.entry.subscription.id
-        )
-    mine = await desk.subscribe(PAVILION, channel_id=FACADE, caller=manager_of([FACADE], TOBIAS))
-    assert mine.setup is not None
+    """Whoever began the set-up has no more rights by that."""
+    here_only, there_only = manager_of([STRUCTURE]), manager_of([FACADE], MAREN)
+    entry = (await desk.subscribe(caller=here_only)).entry
+    show = desk.service.show_setup
+    assert isinstance(await show(KESTREL, here_only, entry.subscription.id), SetUp)
+    await desk.storage.hooks.mark_live(entry.hook.id, "Harbour Tower")
+    further = (await desk.subscribe(channel_id=FACADE, caller=manager())).entry
+    assert further.hook.id == entry.hook.id
+    for caller, one in ((here_only, entry), (there_only, further)):
+        with pytest.raises(CommandRefused, match="other channels"):
+            await show(KESTREL, caller, one.subscription.id)
+        with pytest.raises(CommandRefused, match="other channels"):
+            await desk.service.new_secret(KESTREL, caller, one.subscription.id, overlap=False)
+    for caller in (manager(), manager_of([STRUCTURE, FACADE])):
+        assert isinstance(await show(KESTREL, caller, entry.subscription.id), SetUp)
 
 
 async def test_a_project_that_was_deleted_can_be_resumed_by_hand(desk: Desk, clock: Clock) -> None:

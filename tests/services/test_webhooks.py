@@ -7,26 +7,44 @@ from typing import Any
 
 import pytest
 
-from bot.db.rows import HookState, PauseReason, SubscriptionState
+from bot.db.rows import HookState, Paused, PauseReason, SubscriptionState
 from bot.errors import SpeckleUnavailable
+from bot.model import Consent, PauseWhy, Standing
 from bot.services.errors import CommandRefused
-from bot.services.outcomes import LinkFirst, MadeSetUp, NothingThere, ShowFirst
+from bot.services.outcomes import (
+    Entry,
+    LinkFirst,
+    MadeSetUp,
+    NothingThere,
+    Resumed,
+    ShowFirst,
+    Subscribed,
+)
+from bot.services.places import Caller
 from bot.services.reach import Unreachable
-from bot.services.setup import SetUp
+from bot.services.triggers import ISSUE_TRIGGERS, triggers_of
 from bot.services.webhooks import (
-    ISSUE_TRIGGERS,
     MOST_WEBHOOKS,
     Done,
     Gone,
     Kept,
     NotKept,
     WhyNot,
-    triggers_of,
 )
 from bot.speckle.events import TRIGGERS
 from bot.speckle.filters import Filters
 from bot.storage import Storage
-from tests.services.conftest import FACADE, KESTREL, STRUCTURE, Clock, manager, place
+from tests.services.conftest import (
+    FACADE,
+    KESTREL,
+    STRUCTURE,
+    TEAM,
+    Clock,
+    edit_request,
+    manager,
+    manager_of,
+    place,
+)
 from tests.services.speckle import MAREN, TOBIAS, Office, answering, open_office
 
 OWN = ("streams:read", "profile:read")
@@ -57,13 +75,12 @@ async def test_an_owners_subscribe_makes_the_webhook_and_leaves_nothing_to_do(
         ISSUE_TRIGGERS
     )
     assert (hook.webhook_id, hook.account_id) == (made.id, account.id)
-    assert (hook.state, hook.project_name, hook.visibility) == (
-        HookState.LIVE,
-        "Kestrel Tower",
-        "private",
-    )
+    assert (hook.state, hook.project_name, hook.visibility) == (HookState.LIVE, None, "private")
     subscription = outcome.entry.subscription
     assert (subscription.account_id, subscription.access_ok_at) == (account.id, office.clock())
+    assert subscription.consent == Consent(
+        MAREN, office.clock(), Standing.OWNER, Filters(), "private", TEAM, "Kestrel Tower"
+    )
 
 
 def test_a_filter_asks_for_its_triggers_alone_the_unlisted_ones_too() -> None:
@@ -83,9 +100,11 @@ async def test_the_webhook_follows_what_all_channels_want(office: Office) -> Non
     await office.subscribe(channel_id=FACADE, events="model_created")
     assert set(office.made[0].triggers) == {"commit_create", "branch_create"}
     first, second = await office.storage.subscriptions.of_guild(KESTREL)
-    edited = await office.services.subscriptions.edit(
-        KESTREL, manager(), first.id, Filters(events=("comment_created",))
+    entry = Entry(await office.hook(), first)
+    edited = await office.services.subscribing.subscribe(
+        edit_request(manager(), entry, Filters(events=("comment_created",)))
     )
+    assert isinstance(edited, Subscribed)
     assert edited.webhook == Kept(Done.CHANGED)
     assert set(office.made[0].triggers) == {"comment_created", "branch_create"}
     removed = await office.services.subscriptions.remove(KESTREL, manager(), second.id)
@@ -103,22 +122,10 @@ async def test_the_same_again_asks_speckle_to_change_nothing(office: Office) -> 
     assert not any("Update" in name or "Create" in name for name in asked), asked
 
 
-async def test_somebody_without_an_account_adds_a_channel_to_a_made_webhook(
-    office: Office,
-) -> None:
-    await office.linked(MAREN, office.ilse)
-    await office.subscribe(events="versions")
-    outcome = await office.subscribe(caller=manager(TOBIAS), channel_id=FACADE, events="models")
-    assert outcome.webhook == Kept(Done.CHANGED)
-    assert outcome.entry.subscription.account_id is None
-    assert "branch_create" in office.made[0].triggers
-
-
 async def test_after_a_crash_the_webhook_is_found_by_its_address(office: Office) -> None:
     """Killed between Speckle's answer and our write: nobody has written its id down."""
     account = await office.linked(MAREN, office.ilse)
-    outcome = await office.subscribe(by_hand=True)
-    hook = outcome.entry.hook
+    hook = (await office.subscribe(by_hand=True)).entry.hook
     there = office.server.add_webhook(
         office.tower,
         url=f"https://before.example/webhooks/{hook.key}",
@@ -130,9 +137,11 @@ async def test_after_a_crash_the_webhook_is_found_by_its_address(office: Office)
     assert kept.done is Done.FOUND
     (made,) = office.made
     assert made.id == there.id
-    assert made.secret == hook.secrets[0]
     assert made.url == f"{office.public_url}/webhooks/{hook.key}"
-    assert (await office.hook()).webhook_id == there.id
+    adopted = await office.hook()
+    assert adopted.webhook_id == there.id
+    assert adopted.secrets == (made.secret,)
+    assert made.secret not in ("another", *hook.secrets)
 
 
 async def test_what_an_owner_made_by_hand_is_looked_after_once_they_have_an_account(
@@ -229,8 +238,7 @@ async def test_without_an_account_nothing_is_done_until_a_way_is_chosen(office: 
     by_hand = await office.subscribe(by_hand=True)
     assert by_hand.setup is not None
     assert by_hand.webhook is None
-    # Once it is by hand, further channels are not asked.
-    assert (await office.subscribe(channel_id=FACADE)).setup is not None
+    assert by_hand.entry.subscription.consent is None
     assert office.made == []
 
 
@@ -267,43 +275,8 @@ async def test_a_private_project_is_shown_only_after_a_yes_and_asked_once_a_chan
     changed = await office.ask(shown=False, events="comments")
     assert not isinstance(changed, ShowFirst)
     assert isinstance(await office.ask(shown=False, channel_id=FACADE), ShowFirst)
-    unlinked = await office.ask(caller=manager(TOBIAS), shown=False, channel_id=FACADE)
-    assert isinstance(unlinked, ShowFirst)
-
-
-async def test_channels_that_wait_already_are_named_before_an_owner_agrees_and_after(
-    office: Office,
-) -> None:
-    await office.linked(TOBIAS, office.bob)
-    await office.subscribe(caller=manager(TOBIAS), channel_id=FACADE, by_hand=True)
-    await office.linked(MAREN, office.ilse)
-    asked = await office.ask(shown=False)
-    assert isinstance(asked, ShowFirst)
-    assert asked.also == (FACADE,)
-    outcome = await office.subscribe()
-    assert outcome.also == (FACADE,)
-    assert (await office.subscribe()).also == ()
-
-
-async def test_an_owner_is_asked_where_somebody_elses_subscription_waits(office: Office) -> None:
-    await office.linked(TOBIAS, office.bob)
-    await office.subscribe(caller=manager(TOBIAS), by_hand=True)
-    await office.linked(MAREN, office.ilse)
-    assert isinstance(await office.ask(shown=False), ShowFirst)
-
-
-async def test_the_secret_that_was_shown_for_the_way_by_hand_is_void_once_a_webhook_is_made(
-    office: Office,
-) -> None:
-    await office.linked(TOBIAS, office.bob)
-    shown = await office.subscribe(caller=manager(TOBIAS), by_hand=True)
-    assert shown.setup is not None
-    await office.linked(MAREN, office.ilse)
-    await office.subscribe()
-    hook = await office.hook()
-    assert shown.setup.secret not in hook.secrets
-    assert office.made[0].secret == hook.secrets[0]
-    assert len(hook.secrets) == 1
+    # Who has no account is not told that the project is followed here.
+    assert isinstance(await office.ask(caller=manager(TOBIAS), channel_id=FACADE), LinkFirst)
 
 
 async def test_a_command_that_waits_is_taken_up_once_however_often_it_is_pressed(
@@ -311,16 +284,26 @@ async def test_a_command_that_waits_is_taken_up_once_however_often_it_is_pressed
 ) -> None:
     subscribing = office.services.subscribing
     token = await subscribing.put_aside(MAREN, {"project": office.link})
-    presses = (subscribing.take_up(MAREN, token) for _ in range(3))
-    done = await asyncio.gather(*presses, return_exceptions=True)
+
+    async def press() -> None:
+        async with subscribing.taken_up(MAREN, token):
+            await asyncio.sleep(0)
+
+    done = await asyncio.gather(*(press() for _ in range(3)), return_exceptions=True)
     assert sum(not isinstance(one, Exception) for one in done) == 1
     assert sum(isinstance(one, CommandRefused) for one in done) == 2
 
 
-async def test_a_public_project_is_not_asked_about(office: Office) -> None:
+async def test_a_public_project_is_not_asked_about_and_the_answer_says_that_it_was(
+    office: Office,
+) -> None:
     await office.linked(MAREN, office.ilse)
     office.tower.visibility = "PUBLIC"
-    assert not isinstance(await office.ask(shown=False), ShowFirst)
+    outcome = await office.ask(shown=False)
+    assert isinstance(outcome, Subscribed)
+    consent = outcome.entry.subscription.consent
+    assert consent is not None
+    assert (consent.standing, consent.visibility) == (Standing.OWNER, "public")
 
 
 # ── PUBLIC_URL ────────────────────────────────────────────────────────────────────────────────
@@ -426,7 +409,9 @@ async def test_nothing_is_repaired_while_speckle_is_away(office: Office) -> None
 # ── the panel ─────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_made_webhook_has_no_set_up_unless_it_is_wanted_by_hand(office: Office) -> None:
+async def test_a_made_webhook_has_no_set_up_and_nobody_is_shown_its_secret(
+    office: Office,
+) -> None:
     await office.linked(MAREN, office.ilse)
     subscription_id = (await office.subscribe()).entry.subscription.id
     service = office.services.subscriptions
@@ -434,35 +419,42 @@ async def test_a_made_webhook_has_no_set_up_unless_it_is_wanted_by_hand(office: 
     assert isinstance(shown, MadeSetUp)
     assert shown.made_by == MAREN
     assert shown.webhook == Kept(Done.NOTHING)
-    by_hand = await service.show_setup(KESTREL, manager(), subscription_id, by_hand=True)
-    assert isinstance(by_hand, SetUp)
-    assert by_hand.secret == (await office.hook()).secrets[0]
+    secret = (await office.hook()).secrets[0]
+    assert secret not in repr(shown)
 
 
-async def test_a_new_secret_is_set_at_speckle_itself(office: Office) -> None:
+async def test_a_new_secret_is_set_at_speckle_itself_and_the_old_one_is_void_at_once(
+    office: Office,
+) -> None:
     await office.linked(MAREN, office.ilse)
     subscription_id = (await office.subscribe()).entry.subscription.id
     before = office.made[0].secret
-    renewed = await office.services.subscriptions.new_secret(KESTREL, manager(), subscription_id)
-    assert isinstance(renewed, MadeSetUp)
-    assert renewed.renewed
-    assert isinstance(renewed.webhook, Kept)
-    assert office.made[0].secret == (await office.hook()).secrets[0] != before
+    for overlap in (
+        True,
+        False,
+    ):  # no transition is needed, whatever a button of today or before says
+        renewed = await office.services.subscriptions.new_secret(
+            KESTREL, manager(), subscription_id, overlap=overlap
+        )
+        assert isinstance(renewed, MadeSetUp)
+        assert renewed.renewed
+        assert isinstance(renewed.webhook, Kept)
+        assert (await office.hook()).secrets == (office.made[0].secret,)
+        assert office.made[0].secret != before
 
 
-async def test_a_new_secret_that_speckle_could_not_hear_of_gets_there_later(
+async def test_without_speckle_there_is_no_new_secret_and_the_old_one_works_on(
     office: Office,
 ) -> None:
     await office.linked(MAREN, office.ilse)
     subscription_id = (await office.subscribe()).entry.subscription.id
     office.server.faults.status = 502
-    renewed = await office.services.subscriptions.new_secret(KESTREL, manager(), subscription_id)
+    renewed = await office.services.subscriptions.new_secret(
+        KESTREL, manager(), subscription_id, overlap=False
+    )
     assert isinstance(renewed, MadeSetUp)
     assert isinstance(renewed.webhook, NotKept)
-    office.server.faults.clear()
-    fresh = office.with_public_url(office.public_url)  # past the breaker
-    assert [kept async for _, kept in fresh.webhooks.look_at_all()] == []
-    assert office.made[0].secret == (await office.hook()).secrets[0]
+    assert (await office.hook()).secrets == (office.made[0].secret,)
 
 
 # ── removed ───────────────────────────────────────────────────────────────────────────────────
@@ -513,60 +505,96 @@ async def test_who_is_no_owner_any_more_leaves_the_webhook_to_be_removed_by_hand
 async def test_unlinking_removes_the_webhook_and_another_owner_takes_over(office: Office) -> None:
     account = await office.linked(MAREN, office.ilse)
     await office.subscribe()
-    key = (await office.hook()).key
+    before = await office.hook()
     assert await office.services.accounts.unlink(account)
     assert office.made == []
-    (paused,) = await office.storage.subscriptions.of_guild(KESTREL)
+    paused = await office.at(STRUCTURE)
     assert paused.pause_reason is PauseReason.ACCESS_LOST
-    assert f"<@{MAREN}>" in (paused.pause_detail or "")
+    assert paused.pause_detail == PauseWhy.UNLINKED
 
     office.server.set_role(office.tower, office.bob, "stream:owner")
     taker = await office.linked(TOBIAS, office.bob)
-    service = office.services.subscriptions
-    (entry,) = (await service.take_over_channel(KESTREL, manager(TOBIAS), place())).entries
-    assert entry.subscription.state is SubscriptionState.ACTIVE
-    assert entry.subscription.account_id == taker.id
-    assert (entry.hook.key, entry.hook.account_id) == (key, taker.id)
-    assert [one.url for one in office.made] == [f"{office.public_url}/webhooks/{key}"]
+    asked = await taken_over(office, manager(TOBIAS))
+    assert isinstance(asked, ShowFirst)
+    outcome = await office.services.subscribing.subscribe(
+        replace(asked.request, agreed=asked.agreed)
+    )
+    assert isinstance(outcome, Subscribed)
+    assert outcome.resumed
+    there, hook = await office.at(STRUCTURE), await office.hook()
+    assert there.state is SubscriptionState.ACTIVE
+    assert there.account_id == taker.id
+    assert there.consent is not None
+    assert there.consent.by == TOBIAS
+    assert (hook.key, hook.account_id) == (before.key, taker.id)
+    assert hook.secrets != before.secrets
+    assert [one.url for one in office.made] == [f"{office.public_url}/webhooks/{hook.key}"]
+
+
+async def taken_over(office: Office, caller: Caller) -> Resumed | LinkFirst | ShowFirst:
+    """Press the button of the notice."""
+    return await office.services.subscribing.take_over(
+        KESTREL, caller, place(), lambda _channel_id: TEAM
+    )
 
 
 async def test_taking_over_needs_an_account_with_access(office: Office) -> None:
     account = await office.linked(MAREN, office.ilse)
-    subscription_id = (await office.subscribe()).entry.subscription.id
+    await office.subscribe()
+    await office.subscribe(channel_id=FACADE)
     await office.services.accounts.unlink(account)
-    service = office.services.subscriptions
-    with pytest.raises(CommandRefused, match="/link"):
-        await service.resume(KESTREL, manager(TOBIAS), subscription_id, place())
+    await office.linked(MAREN + 7, office.ilse)  # somebody else shows it elsewhere again
+    left_out = frozenset({STRUCTURE})
+    await office.subscribe(caller=manager(MAREN + 7), channel_id=FACADE, left_out=left_out)
+    asked = await taken_over(office, manager(TOBIAS))
+    assert isinstance(asked, LinkFirst)
+    assert asked.paused
     await office.linked(TOBIAS, office.nadia)
     with pytest.raises(CommandRefused, match="no such project"):
-        await service.resume(KESTREL, manager(TOBIAS), subscription_id, place())
-    again = await office.storage.subscriptions.get(subscription_id)
-    assert again is not None
-    assert again.state is SubscriptionState.PAUSED
+        await taken_over(office, manager(TOBIAS))
+    assert (await office.at(STRUCTURE)).state is SubscriptionState.PAUSED
+
+
+async def test_where_nobody_linked_a_member_with_manage_webhooks_everywhere_may_answer(
+    office: Office,
+) -> None:
+    account = await office.linked(MAREN, office.ilse)
+    await office.subscribe()
+    await office.services.accounts.unlink(account)
+    asked = await taken_over(office, manager_of([STRUCTURE]))
+    assert isinstance(asked, LinkFirst)
+    asked = await taken_over(office, manager(TOBIAS))
+    assert isinstance(asked, ShowFirst)
+    assert asked.project_name is None
 
 
 async def test_a_member_takes_over_and_the_owners_webhook_stays_as_it_is(office: Office) -> None:
     await office.linked(MAREN, office.ilse)
     await office.subscribe()
-    taker = await office.linked(TOBIAS, office.bob)
-    (mine,) = await office.storage.subscriptions.of_guild(KESTREL)
-    await office.storage.subscriptions.set_state(
-        mine.id, SubscriptionState.PAUSED, PauseReason.ACCESS_LOST, "x"
-    )
+    await lose_access(office, STRUCTURE)
     office.server.set_role(office.tower, office.ilse, None)
-    mine = replace(mine, pause_reason=PauseReason.ACCESS_LOST)
-    taken = await office.webhooks.take_over(await office.hook(), taker, [mine])
-    assert taken.webhook is None
-    assert [one.state for one in taken.subscriptions] == [SubscriptionState.ACTIVE]
-    assert (await office.hook()).account_id == taker.id
+    taker = await office.linked(TOBIAS, office.bob)
+    outcome = await office.subscribe(caller=manager(TOBIAS))
+    assert outcome.resumed
+    there = await office.at(STRUCTURE)
+    assert (there.state, there.account_id) == (SubscriptionState.ACTIVE, taker.id)
+    assert (await office.hook()).account_id != taker.id
     assert len(office.made) == 1
+
+
+async def lose_access(office: Office, channel_id: int) -> None:
+    """As the pipeline writes it down."""
+    there = await office.at(channel_id)
+    await office.storage.held.withdraw(
+        there.id, office.clock(), Paused(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN)
+    )
 
 
 async def test_subscribing_again_where_access_was_lost_needs_an_account(office: Office) -> None:
     account = await office.linked(MAREN, office.ilse)
     await office.subscribe()
     await office.services.accounts.unlink(account)
-    outcome = await office.ask(by_hand=True)
+    outcome = await office.ask(caller=manager_of([STRUCTURE]), by_hand=True)
     assert isinstance(outcome, LinkFirst)
     assert outcome.paused
     await office.linked(MAREN, office.ilse)

@@ -298,6 +298,9 @@ async def test_a_version_s_facts_come_in_one_round_trip(studio: Studio) -> None:
         application="revit",
         author=Person(studio.ilse.id, "Ilse Brandt"),
         model=ModelRef(studio.model.id, "structure/level 1"),
+        message=studio.second.message,
+        object_id=studio.second.object_id,
+        parents=facts.parents,
     )
     assert [asked.operation for asked in studio.server.requests] == ["VersionFacts"]
 
@@ -352,12 +355,17 @@ async def test_a_reply_s_facts_are_its_thread_s(studio: Studio) -> None:
         studio.tower, [studio.second], author=studio.ilse, text="Beam clashes\nwith the duct"
     )
     reply = studio.server.add_reply(thread, author=studio.ilse, text="moved it")
-    expected = CommentFacts(
-        thread.id, "Beam clashes", (ResourceRef(studio.model.id, studio.second.id),)
-    )
     for comment in (thread, reply):
         facts = await studio.gateway.comment_facts(studio.login, studio.tower.id, comment.id)
-        assert facts == expected
+        assert facts == CommentFacts(
+            thread.id,
+            "Beam clashes",
+            (ResourceRef(studio.model.id, studio.second.id),),
+            is_reply=comment is reply,
+            made_at=comment.created_at,
+            author=Person(studio.ilse.id, "Ilse Brandt"),
+            models=(ModelRef(studio.model.id, "structure/level 1"),),
+        )
 
 
 async def test_a_thread_s_first_line_is_not_run_together_with_the_next(studio: Studio) -> None:

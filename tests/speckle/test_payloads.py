@@ -39,6 +39,7 @@ from bot.speckle.payloads import (
     read_envelope,
     server_url_of,
 )
+from bot.speckle.raw_json import MAX_DEPTH, MAX_VALUES, find_inner_text
 from bot.speckle.signature import is_signed, sign
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -113,23 +114,24 @@ def test_each_recorded_delivery_is_read_as_what_it_is(path: Path) -> None:
 def test_each_recorded_signature_is_right_and_a_changed_body_wrong(path: Path) -> None:
     recording = recorded(path.stem)
     body, secret = recording["body"], recording["secret"]
-    inner = read_envelope(body).inner_text
+    text = find_inner_text(body)
+    assert (text is not None) == (recording["signed_over"] == "text")
+    signed = [body] if text is None else list(text.parts())
     signature = recording["headers"]["X-WEBHOOK-SIGNATURE"].encode()
-    assert (inner is not None) == (recording["signed_over"] == "text")
-    assert is_signed(body, inner, signature, ["another", secret])
-    assert not is_signed(body, inner, signature, ["another"])
-    assert not is_signed(body + b" ", None, signature, [secret])
+    assert is_signed(signed, signature, ["another", secret])
+    assert not is_signed(signed, signature, ["another"])
+    assert not is_signed([*signed, b" "], signature, [secret])
 
 
 def test_an_empty_secret_signs_nothing() -> None:
-    assert not is_signed(b"{}", None, sign(b"{}", "").encode(), [""])
-    assert not is_signed(b"{}", None, sign(b"{}", "").encode(), [])
-    assert is_signed(b"{}", None, sign(b"{}", "a").encode(), ["", "a"])
+    assert not is_signed([b"{}"], sign(b"{}", "").encode(), [""])
+    assert not is_signed([b"{}"], sign(b"{}", "").encode(), [])
+    assert is_signed([b"{}"], sign(b"{}", "a").encode(), ["", "a"])
 
 
 @pytest.mark.parametrize("signature", [b"", b"\xff\xe9", b"0" * 64, "é".encode()])
 def test_any_signature_is_compared_without_an_error(signature: bytes) -> None:
-    assert not is_signed(b"{}", "inner \ud800", signature, ["secret"])
+    assert not is_signed([b"{}"], signature, ["secret", "half a pair \ud800"])
 
 
 def test_a_new_version_is_read_whole() -> None:
@@ -252,6 +254,10 @@ BODIES = {
     "deep nesting": b'{"payload": ' + b"[" * 100_000,
     "deep nesting of objects": b'{"payload": ' + b'{"a":' * 100_000,
     "deep nesting in text": b'{"payload": "' + b"[" * 100_000 + b'"}',
+    "nesting that a parser would take": b'{"payload": ' + b"[" * 101 + b"]" * 101 + b"}",
+    "more values than are parsed": b'{"payload": {"streamId": "a", "x": [' + b"[]," * 100_000,
+    "more values than are parsed, in text": b'{"payload": "[' + b"1," * 100_000 + b'1]"}',
+    "a text of half a pair": b'{"payload": "\\ud800"}',
     "no project": b'{"payload": {"event": {"event_name": "stream_delete"}}}',
     "a project that is no id": b'{"payload": {"streamId": "../x", "event": {"event_name": "a"}}}',
     "no event": b'{"payload": {"streamId": "a"}}',
@@ -275,6 +281,26 @@ def test_odd_values_are_survived() -> None:
     assert parse_delivery(read_envelope(body)).models == (
         ModelRef("b", "x\N{REPLACEMENT CHARACTER}y"),
     )
+
+
+def test_half_a_pair_of_a_cut_emoji_is_read_beside_whole_ones_and_backslashes() -> None:
+    name = r"\ud83d\ude00 \ude00\ud83d \\ud83d \\\ud83d"
+    body = (
+        '{"payload": {"streamId": "a", "event": {"event_name": "branch_create", "data": {"branch": '
+        f'{{"id": "b", "name": "{name}"}}}}}}}}}}'
+    )
+    half = "\N{REPLACEMENT CHARACTER}"
+    for form in (body, json.dumps({"payload": body[len('{"payload": ') : -1]})):
+        assert parse_delivery(read_envelope(form.encode())).models == (
+            ModelRef("b", f"\N{GRINNING FACE} {half}{half} \\ud83d \\{half}"),
+        )
+
+
+def test_as_much_as_may_be_is_read() -> None:
+    deep: Any = []
+    for _ in range(MAX_DEPTH - 5):
+        deep = [deep]
+    assert parsed("later", {"deep": deep, "wide": [0] * (MAX_VALUES - 200)}).event_name == "later"
 
 
 KEYS = st.text(max_size=3) | st.sampled_from(

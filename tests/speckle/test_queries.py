@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from bot.errors import SpeckleError
 from bot.speckle import queries, refused
+from bot.speckle.events import ModelRef, VersionCreated
 from tests.speckle.recorded import Recording
+
+CREATED = VersionCreated("v2", ModelRef("m1"), object_id="o1")
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 KEYS = st.sampled_from(["message", "extensions", "code", "scope", "path", "data"])
@@ -106,7 +109,7 @@ WHOLE: list[tuple[Callable[[Any], Any], Any]] = [
         },
     ),
     (
-        lambda data: queries.read_version_facts(data, "v2"),
+        lambda data: queries.read_version_facts(data, CREATED),
         {
             "project": {
                 "version": {

@@ -61,7 +61,7 @@ async def test_a_delivery_has_the_recorded_one_s_shape(studio: Studio, listener:
     (entry,) = await studio.server.fire(studio.tower, "commit_create", data, user=studio.ilse)
     ((body, signature),) = listener.came
     assert body == entry.body
-    assert is_signed(body, None, signature.encode(), ["s3cr3t"])
+    assert is_signed([body], signature.encode(), ["s3cr3t"])
     read = json.loads((DELIVERIES / "commit_create.json").read_text())
     recorded = json.loads(base64.b64decode(read["body_b64"]))
     sent = json.loads(body)

@@ -468,6 +468,21 @@ class World:
         )
         return reply
 
+    def archive(self, thread: Comment, *, by: User, archived: bool = True) -> dict[str, Any]:
+        """A thread is resolved, or opened again; gives the event's data."""
+        thread.archived = archived
+        data = {"input": {"commentId": thread.id, "archived": archived}}
+        self.add_activity(
+            thread.project,
+            "comment_archived",
+            thread.id,
+            "comment",
+            by,
+            data,
+            f"Comment #{thread.id} archived",
+        )
+        return data
+
     # ── lists ─────────────────────────────────────────────────────────────────────────────────
 
     def add_activity(

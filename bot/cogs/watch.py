@@ -1,0 +1,95 @@
+"""Who sees a channel, as Discord says: what the one rule asks of Discord while events come."""
+
+import time
+
+import aiohttp
+import discord
+
+from bot.cogs.places import audience_of, raw_permissions
+from bot.model import Audience
+from bot.rights.decide import Person
+
+KNOWN_S = 600.0  # a member who left, or lost the channel, is noticed as soon as lost access is
+MOST_KNOWN = 10_000
+NOBODY_SEES = Audience(everyone=False)
+
+Channel = discord.abc.GuildChannel | discord.Thread
+AWAY = (discord.DiscordException, aiohttp.ClientError, OSError)  # TimeoutError is an OSError
+
+
+class DiscordWatch:
+    """Answers from what the gateway tells, and asks Discord for what it does not tell: members."""
+
+    def __init__(self, client: discord.Client) -> None:
+        self._client = client
+        self._members: dict[tuple[int, int], tuple[float, discord.Member | None]] = {}
+
+    async def audience(self, guild_id: int, channel_id: int) -> Audience | None:
+        """Who can see a channel: nobody where it is gone, None if that cannot be found out now."""
+        guild = self._guild(guild_id)
+        if guild is None:
+            return None
+        try:
+            channel = await self._channel(guild, channel_id)
+        except AWAY:
+            return None
+        return NOBODY_SEES if channel is None else audience_of(channel, guild)
+
+    async def person(self, guild_id: int, channel_id: int, user_id: int) -> Person:
+        """Whether somebody is in the guild and sees the channel, as of the last ten minutes."""
+        guild = self._guild(guild_id)
+        if guild is None:
+            return Person.UNKNOWN
+        try:
+            member = await self._member(guild, user_id)
+            if member is None:
+                return Person.LEFT
+            channel = await self._channel(guild, channel_id)
+            # Where the channel is gone, sending finds out and says so.
+            sees = channel is None or await _sees(channel, member)
+        except AWAY:
+            return Person.UNKNOWN
+        return Person.SEES if sees else Person.BLIND
+
+    def _guild(self, guild_id: int) -> discord.Guild | None:
+        guild = self._client.get_guild(guild_id)
+        return None if guild is None or guild.unavailable else guild
+
+    async def _channel(self, guild: discord.Guild, channel_id: int) -> Channel | None:
+        """The channel; archived threads are not among those that the gateway tells of."""
+        found = guild.get_channel_or_thread(channel_id)
+        if found is not None:
+            return found
+        try:
+            fetched = await self._client.fetch_channel(channel_id)
+        except (discord.NotFound, discord.Forbidden, discord.InvalidData):
+            return None
+        return fetched if isinstance(fetched, Channel) else None
+
+    async def _member(self, guild: discord.Guild, user_id: int) -> discord.Member | None:
+        until, member = self._members.get((guild.id, user_id), (0.0, None))
+        if time.monotonic() < until:
+            return member
+        try:
+            member = await guild.fetch_member(user_id)
+        except discord.NotFound:
+            member = None
+        if len(self._members) >= MOST_KNOWN:
+            self._members.clear()
+        self._members[guild.id, user_id] = (time.monotonic() + KNOWN_S, member)
+        return member
+
+
+async def _sees(channel: Channel, member: discord.Member) -> bool:
+    permissions = raw_permissions(channel, member)
+    if not permissions.view_channel:
+        return False
+    hidden = isinstance(channel, discord.Thread) and channel.is_private()
+    if not hidden or permissions.manage_threads:
+        return True
+    assert isinstance(channel, discord.Thread), "only threads are hidden"  # noqa: S101
+    try:
+        await channel.fetch_member(member.id)
+    except discord.NotFound:
+        return False
+    return True

@@ -1,0 +1,156 @@
+"""Events that subscriptions are yet to be shown: held back until somebody may be asked, or answers.
+
+Events are held and no cards: what a card says depends on who may see what when it is shown.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db.access import pause_rights
+from bot.db.engine import Database
+from bot.db.ingested import hold, write_routed
+from bot.db.queues import first_of_each, lock
+from bot.db.rows import HeldEvent, Paused, Routed, SubscriptionState, TraceLine
+from bot.db.tables import IS_WAITING, held_events, outbox, subscriptions
+from bot.db.traces import add_lines
+
+IS_ACTIVE = subscriptions.c.state == SubscriptionState.ACTIVE
+
+
+class Held:
+    """Gives held events out in their order, one subscription at a time."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    async def due(self, limit: int, excluding: Collection[int] = ()) -> list[HeldEvent]:
+        """The oldest held event of each subscription that goes on, where that is due.
+
+        Of each guild at most `limit`, those that are due the longest.
+        """
+        due = _heads(excluding).where(held_events.c.next_try_at <= self._now())
+        statement = first_of_each(
+            due,
+            subscriptions.c.guild_id,
+            held_events.c.next_try_at,
+            held_events.c.inbox_id,
+            limit=limit,
+        )
+        async with self._database.reading() as connection:
+            rows = await connection.execute(statement)
+        return [HeldEvent(*row) for row in rows]
+
+    async def due_in(self, excluding: Collection[int] = ()) -> float | None:
+        """Seconds until an event is due, 0 if one is; None if none is held that may go on."""
+        heads = _heads(excluding).add_columns(held_events.c.next_try_at).subquery()
+        async with self._database.reading() as connection:
+            due_at: datetime | None = await connection.scalar(select(func.min(heads.c.next_try_at)))
+        return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
+
+    async def settle(
+        self, held: HeldEvent, at: datetime, routed: Routed, trace: Sequence[TraceLine]
+    ) -> Sequence[int]:
+        """Write what became of a held event: a card, nothing, or it goes on being held.
+
+        `at` is the event's own time. Gives the ids of new cards.
+        """
+        now = self._now()
+        async with self._database.writing() as connection:
+            gone = await connection.execute(delete(held_events).where(_this(held)))
+            if not gone.rowcount:
+                return ()
+            await add_lines(connection, held.inbox_id, trace)
+            if routed.held_until is not None:
+                await hold(
+                    self._database,
+                    connection,
+                    {held.subscription_id: routed.held_until},
+                    held.inbox_id,
+                    now,
+                    attempts=held.attempts + 1,
+                )
+            return await write_routed(
+                self._database, connection, held.inbox_id, [routed], at, now, replaying=True
+            )
+
+    async def count(self, subscription_ids: Collection[int]) -> int:
+        """How many events these subscriptions are yet to be shown."""
+        these = held_events.c.subscription_id.in_(subscription_ids)
+        statement = select(func.count()).select_from(held_events).where(these)
+        async with self._database.reading() as connection:
+            return await connection.scalar(statement) or 0
+
+    async def withdraw(
+        self,
+        subscription_id: int,
+        until: datetime,
+        pause: Paused | None = None,
+    ) -> int:
+        """Take back the cards that wait to be sent, and hold their events instead; how many.
+
+        Cards whose message may be out already stay: those of an open batch.
+        """
+        now = self._now()
+        async with self._database.writing() as connection:
+            channel_id = await connection.scalar(
+                select(subscriptions.c.channel_id)
+                .where(subscriptions.c.id == subscription_id)
+                .with_for_update()
+            )
+            if channel_id is None:
+                return 0
+            await lock(connection, channel_id)
+            waiting = and_(
+                outbox.c.subscription_id == subscription_id,
+                IS_WAITING,
+                outbox.c.batch_id.is_(None),
+                outbox.c.inbox_id.is_not(None),
+            )
+            rows = await connection.execute(
+                delete(outbox).where(waiting).returning(outbox.c.inbox_id)
+            )
+            inbox_ids = [row[0] for row in rows]
+            for inbox_id in inbox_ids:
+                await hold(self._database, connection, {subscription_id: until}, inbox_id, now)
+            if pause is not None:
+                this = subscriptions.c.id == subscription_id
+                await pause_rights(connection, this, pause, now)
+        return len(inbox_ids)
+
+
+async def make_held_due(
+    connection: AsyncConnection, condition: ColumnElement[bool], now: datetime
+) -> None:
+    """Let these subscriptions' held events be looked at now."""
+    these = held_events.c.subscription_id.in_(select(subscriptions.c.id).where(condition))
+    await connection.execute(update(held_events).where(these).values(next_try_at=now, attempts=0))
+
+
+def _this(held: HeldEvent) -> ColumnElement[bool]:
+    return and_(
+        held_events.c.subscription_id == held.subscription_id,
+        held_events.c.inbox_id == held.inbox_id,
+    )
+
+
+def _heads(excluding: Collection[int]) -> Select[Any]:
+    earlier = held_events.alias()
+    is_head = ~exists().where(
+        earlier.c.subscription_id == held_events.c.subscription_id,
+        earlier.c.inbox_id < held_events.c.inbox_id,
+    )
+    return (
+        select(
+            held_events.c.subscription_id,
+            held_events.c.inbox_id,
+            held_events.c.attempts,
+            subscriptions.c.guild_id,
+        )
+        .join(subscriptions, subscriptions.c.id == held_events.c.subscription_id)
+        .where(is_head, IS_ACTIVE, held_events.c.subscription_id.not_in(excluding))
+    )

@@ -1,0 +1,61 @@
+"""Whether a database is a restored or older copy of the one that the bot had last.
+
+What people took back since then, such as an account that they unlinked, is there again in it.
+"""
+
+import asyncio
+from contextlib import suppress
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from bot.db.engine import Database
+from bot.db.facts import Facts
+from bot.db.files import kept_mark, sqlite_path
+from bot.db.marks import MARK_FACT, Mark
+
+IDENTITY_FACT = "storage.identity"
+# A dump that is restored gives the table another oid, a restore to a moment another timeline.
+TABLES = text(
+    "SELECT oid, 'facts'::regclass::oid FROM pg_database WHERE datname = current_database()"
+)
+CLUSTER = text(
+    "SELECT system_identifier, timeline_id FROM pg_control_system(), pg_control_checkpoint()"
+)
+
+
+class Lineage:
+    """Tells a copy from the database that this bot had.
+
+    SQLite: a mark in the database, which only goes up, is kept in a file beside it as well; it is
+    raised some seconds after a write. PostgreSQL: the server's own names for what holds the tables.
+    """
+
+    def __init__(self, database: Database, facts: Facts) -> None:
+        self._database = database
+        self._facts = facts
+
+    async def is_restored(self) -> bool:
+        """Whether this may be a copy, or has come to another place; to be asked before `accept`."""
+        if not self._database.is_sqlite:
+            known = await self._facts.get(IDENTITY_FACT)
+            return known is not None and known != await self._identity()
+        mark = Mark.parse(await self._facts.get(MARK_FACT))
+        kept = await asyncio.to_thread(kept_mark, sqlite_path(self._database.url))
+        if mark is None:  # new, or of a release that knew no marks
+            return kept is not None
+        return kept is None or not kept.is_in(mark)
+
+    async def accept(self) -> None:
+        """Take the database as it is for the bot's own from now on."""
+        if self._database.is_sqlite:
+            await self._database.keep_marks()
+        else:
+            await self._facts.set(IDENTITY_FACT, await self._identity())
+
+    async def _identity(self) -> str:
+        async with self._database.reading() as connection:
+            found = [*(await connection.execute(TABLES)).one()]
+            with suppress(DBAPIError):  # a server that lets only its administrators ask
+                found += (await connection.execute(CLUSTER)).one()
+        return ":".join(map(str, found))

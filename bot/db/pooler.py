@@ -1,0 +1,73 @@
+"""Finds out whether a PostgreSQL address leads to a pooler that shares sessions between clients.
+
+In PgBouncer's transaction mode each transaction may get another session, so that locks and settings
+of a session are not ours: two processes would deliver at once, or none.
+"""
+
+from contextlib import AsyncExitStack
+
+from sqlalchemy import URL, NullPool, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from bot.db.failures import answered_within, unavailable_told
+from bot.errors import ConfigError, Problem, StorageUnavailable
+
+WITHIN_S = 10.0
+OTHERS = 4  # transactions held open, so that a pooler has to choose sessions for them
+NO_TRANSACTIONS = "statement pooling mode"  # PgBouncer's words in its strictest mode
+MY_SESSION = text("SELECT pg_backend_pid()")
+SHARED = Problem(
+    "DATABASE_URL",
+    "It leads to a pooler in transaction mode, such as PgBouncer with pool_mode = transaction, "
+    "which gives each transaction another session. The bot needs one that stays: a lock in it says "
+    "which process delivers.",
+    "Name the database server's own port, or a pool with pool_mode = session.",
+)
+
+
+async def refuse_shared_sessions(url: URL, connect_args: dict[str, object]) -> None:
+    """Pass if a connection of ours keeps its session.
+
+    Errors: ConfigError if it does not; StorageUnavailable.
+    """
+    engine = create_async_engine(
+        url, connect_args=connect_args, poolclass=NullPool, hide_parameters=True
+    )
+    try:
+        with unavailable_told():
+            async with answered_within(WITHIN_S):
+                shared = await _are_shared(engine)
+    except StorageUnavailable as error:
+        if NO_TRANSACTIONS not in str(error.__cause__):
+            raise
+        shared = True
+    finally:
+        await engine.dispose()
+    if shared:
+        raise ConfigError(SHARED)
+
+
+async def _are_shared(engine: AsyncEngine) -> bool:
+    async with AsyncExitStack() as stack:
+        mine = await stack.enter_async_context(_autocommitting(engine).connect())
+        session = await mine.scalar(MY_SESSION)
+        if session == await _session_told(mine):
+            return False  # the server itself told so when the connection was made
+        for _ in range(OTHERS):
+            other = await stack.enter_async_context(engine.connect())
+            if await other.scalar(MY_SESSION) == session:
+                return True
+        return bool(await mine.scalar(MY_SESSION) != session)
+
+
+def _autocommitting(engine: AsyncEngine) -> AsyncEngine:
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+async def _session_told(connection: AsyncConnection) -> int:
+    """Which session the other end named when the connection was made; a pooler makes that up."""
+    raw = await connection.get_raw_connection()
+    driver = raw.driver_connection
+    assert driver is not None, "it is open"  # noqa: S101
+    told: int = driver.info.backend_pid
+    return told

@@ -1,0 +1,36 @@
+"""Everything that waits for a time to come, in one place: for when this machine's clock is set."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import update
+
+from bot.db.engine import Database
+from bot.db.tables import channel_queues, edits, fill_ins, inbox, notices, removals
+
+DUE_TIMES = (
+    inbox.c.next_try_at,
+    channel_queues.c.due_at,
+    edits.c.next_try_at,
+    fill_ins.c.next_try_at,
+    notices.c.next_try_at,
+    removals.c.next_try_at,
+)
+
+
+class Waits:
+    """Changes when things are due."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    async def shorten(self, longest: timedelta) -> int:
+        """What is to wait longer than that is due now; how many they were."""
+        now = self._now()
+        changed = 0
+        async with self._database.writing() as connection:
+            for due_at in DUE_TIMES:
+                late = update(due_at.table).where(due_at > now + longest)
+                changed += (await connection.execute(late.values({due_at.name: now}))).rowcount
+        return changed

@@ -1,0 +1,90 @@
+"""Keeps the commands that Discord offers to people in step with those that the bot has."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import discord
+import structlog
+from discord import app_commands
+
+from bot.discord_outcomes import UNANSWERED, reason_of
+from bot.errors import StorageUnavailable
+from bot.storage import Storage
+
+log = structlog.get_logger()
+
+COMMANDS_FACT: Final = "commands.fingerprint"
+RETRY_S: Final = (60.0, 300.0, 900.0, 3600.0)  # then hourly
+
+
+class CommandSync:
+    """Registers the commands if they are not the ones registered last time.
+
+    Cards need none of it: while Discord does not take the commands, the rest goes on.
+    """
+
+    def __init__(
+        self,
+        tree: app_commands.CommandTree[Any],
+        storage: Storage,
+        retry_s: Sequence[float] = RETRY_S,
+    ) -> None:
+        self._tree = tree
+        self._storage = storage
+        self._retry_s = retry_s
+
+    async def run(self) -> None:
+        """Try until they are in step."""
+        tries = 0
+        while True:
+            step_s = self._retry_s[min(tries, len(self._retry_s) - 1)]
+            try:
+                return await self._sync()
+            except UNANSWERED as error:
+                wait_s = _told(error, step_s)
+            except StorageUnavailable as error:
+                wait_s = step_s
+                log.error("commands.database_unavailable", reason=error.reason, retry_in_s=wait_s)
+            except Exception:  # the top: a fault of ours is no reason to stop trying
+                wait_s = step_s
+                log.exception("commands.failed", retry_in_s=wait_s)
+            tries += 1
+            await asyncio.sleep(wait_s)
+
+    async def _sync(self) -> None:
+        payload = [command.to_dict(self._tree) for command in self._tree.get_commands()]
+        application_id = self._tree.client.application_id
+        fingerprint = _fingerprint({"application": application_id, "commands": payload})
+        if await self._storage.facts.get(COMMANDS_FACT) == fingerprint:
+            return
+        synced = await self._tree.sync()
+        await self._storage.facts.set(COMMANDS_FACT, fingerprint)
+        log.info("commands.synced", count=len(synced))
+
+
+def _told(error: Exception, step_s: float) -> float:
+    """Say why it failed, with status and reason; gives how long to wait, by Discord's own word."""
+    status: int | None = None
+    reason, wait_s = type(error).__name__, step_s
+    match error:
+        case discord.RateLimited():
+            status, wait_s = 429, error.retry_after
+            reason = "Discord asked for a slower pace"
+        case discord.HTTPException():
+            status, reason = error.status, reason_of(error)
+    log.error(
+        "commands.not_synced",
+        status=status,
+        reason=reason,
+        retry_in_s=round(wait_s, 1),
+        what_it_means="People see the commands of before, or none. Cards are sent all the same.",
+    )
+    return wait_s
+
+
+def _fingerprint(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,165 @@
+"""What became of something that was sent to Discord, as a value."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, assert_never
+
+import aiohttp
+import discord
+
+from bot.discord_codes import Meaning, meaning_of
+from bot.network import why_not_reached
+
+MAX_REASON: Final = 300  # characters of Discord's own words that are kept
+TURNED_AWAY_S: Final = 60.0  # after a 429 that does not come from Discord itself
+# What a request of discord.py's can raise: a lost line comes up as it is, and over an answer that
+# is not Discord's it stumbles with whatever error Python has for that.
+UNANSWERED: Final = (
+    discord.DiscordException,
+    aiohttp.ClientError,
+    OSError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+class Fault(StrEnum):
+    """Why nothing at all can go to a channel, and so what has to change first."""
+
+    CHANNEL_GONE = "channel_gone"
+    NO_PERMISSION = "no_permission"
+    THREAD_CLOSED = "thread_closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The message is there."""
+
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Discord could not take it now; `retry_in_s` is Discord's own word, None leaves it to us.
+
+    `refusal` names a refusal that does not speak of this channel or message, such as "403 40006":
+    whoever else gets the same one has the same trouble.
+    """
+
+    reason: str
+    retry_in_s: float | None = None
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Discord will not take what was sent, however often it is tried; `because` of what it is."""
+
+    reason: str
+    because: Meaning = Meaning.CARD
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelClosed:
+    """Nothing can go to this channel until a person changes something."""
+
+    fault: Fault
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BotClosed:
+    """Discord does not know this bot any more: nothing can be sent to anybody."""
+
+    reason: str
+
+
+Trouble = Later | Refused | ChannelClosed | BotClosed
+Outcome = Sent | Trouble
+
+TOKEN_REFUSED: Final = BotClosed("Discord does not accept the bot's token")
+
+
+def outcome_of(error: Exception, refused_by: Collection[Meaning] = ()) -> Trouble:
+    """Say what an exception of a request means.
+
+    A code of CARD refuses what was sent; `refused_by` are the other meanings that do so here: an
+    edit is refused by what speaks of its MESSAGE, a direct message by what speaks of the PERSON.
+    """
+    match error:
+        case discord.RateLimited():
+            return Later("Discord asked for a slower pace", error.retry_after)
+        case discord.LoginFailure():
+            return TOKEN_REFUSED
+        case discord.HTTPException():
+            return _of_answer(error, refused_by)
+        case aiohttp.ClientSSLError():
+            return Later(f"Discord could not be reached: {why_not_reached(error)}")
+        case OSError() | aiohttp.ClientError() | discord.DiscordException():
+            return Later(f"Discord could not be reached ({type(error).__name__})")
+        case _:
+            return Later(f"Discord's answer could not be read ({type(error).__name__})")
+
+
+def _of_answer(error: discord.HTTPException, refused_by: Collection[Meaning]) -> Trouble:
+    if error.status >= 500:
+        return Later(f"Discord answered {error.status}")
+    if error.status == 429:
+        return Later("Discord turns this machine's address away", TURNED_AWAY_S)
+    if not _is_discords(error):
+        return _of_page(error)
+    return _of_code(error, refused_by)
+
+
+def _is_discords(error: discord.HTTPException) -> bool:
+    """Whether it is Discord's JSON, and not the page of a proxy or a firewall on the way."""
+    return error.response.headers.get("Content-Type", "").startswith("application/json")
+
+
+def _of_page(error: discord.HTTPException) -> Trouble:
+    reason = f"Something between the bot and Discord answered {error.status}, and not Discord"
+    if error.status == 413:  # by its definition it speaks of what was sent alone: RFC 9110
+        return Refused(reason)
+    return Later(reason, refusal=f"{error.status} page")
+
+
+def _of_code(error: discord.HTTPException, refused_by: Collection[Meaning]) -> Trouble:
+    reason = reason_of(error)
+    meaning = meaning_of(error.code)
+    match meaning:
+        case Meaning.CHANNEL_GONE:
+            return ChannelClosed(Fault.CHANNEL_GONE, reason)
+        case Meaning.NO_PERMISSION:
+            return ChannelClosed(Fault.NO_PERMISSION, reason)
+        case Meaning.THREAD_CLOSED:
+            return ChannelClosed(Fault.THREAD_CLOSED, reason)
+        case Meaning.CARD:
+            return Refused(reason)
+        case Meaning.TOKEN:
+            return TOKEN_REFUSED
+        case Meaning.SLOWER:
+            return Later(reason)
+        case Meaning.OTHER if error.status == 401 and error.code == 0:
+            return TOKEN_REFUSED
+        case Meaning.OTHER if error.status == 413:
+            return Refused(reason)
+        case Meaning.MESSAGE | Meaning.PERSON | Meaning.INTERACTION if meaning in refused_by:
+            return Refused(reason, meaning)
+        case (
+            Meaning.MESSAGE | Meaning.PERSON | Meaning.INTERACTION | Meaning.SERVICE | Meaning.OTHER
+        ):
+            return Later(reason, refusal=f"{error.status} {error.code}")
+        case _:
+            assert_never(meaning)
+
+
+def reason_of(error: discord.HTTPException) -> str:
+    """Discord's answer in one line."""
+    if not _is_discords(error):
+        return f"Discord answered {error.status}"
+    said = " ".join(error.text.split())[:MAX_REASON]
+    return f"Discord answered {error.status} ({error.code}): {said}"

@@ -1,0 +1,255 @@
+"""The connections that are open: each within its time, all of them within their number.
+
+aiohttp gives a connection that sends nothing, or half a head, an hour, reads on after its answer,
+and writes what malformed requests held into the log. So its protocol is watched and told otherwise.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Any, cast
+
+import structlog
+from aiohttp import web
+from aiohttp.streams import StreamReader
+
+from bot.http_server.limits import Limits
+
+log = structlog.get_logger()
+
+MALFORMED = "This is not the HTTP that this server speaks."
+LONG_HEAD = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+)
+
+
+class State(Enum):
+    """What a connection does."""
+
+    SILENT = auto()  # no whole head has come since it was opened or answered
+    ANSWERING = auto()  # from a whole head to its answer
+    CLOSING = auto()  # the answer is on its way out
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's protocol, which tells `connections` what it does.
+
+    Uses three of its private attributes: `_request_count`, `_messages`, and what `close` sets.
+    """
+
+    __slots__ = ("_connections", "_loose_bytes", "_wire", "content", "since", "state")
+
+    def __init__(self, server: web.Server, connections: "Connections", **options: Any) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **options)
+        self._connections = connections
+        self._loose_bytes = 0  # of half a head, or behind an answer
+        self._wire: asyncio.Transport | None = None
+        self.content: StreamReader | None = None
+        self.state = State.SILENT
+        self.since = connections.clock()
+
+    # ── what asyncio tells ──
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._wire = cast(asyncio.Transport, transport)
+        super().connection_made(cast(asyncio.Transport, _Closing(self, self._wire)))
+        self._connections.add(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._connections.remove(self)
+        self._wire = None
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.state is State.CLOSING:
+            self._drop_unread(data)
+            return
+        before = self._request_count
+        try:
+            super().data_received(data)
+        except Exception as error:  # a fault of the parser's: asyncio would log it with the bytes
+            log.warning("http.malformed", why=type(error).__name__)
+            self.abort()
+            return
+        if self._request_count != before:
+            self._begun()
+        elif self.state is State.SILENT and data:
+            self._half_a_head(len(data))
+
+    def _begun(self) -> None:
+        """A whole head came, or something that is none; `content` is what follows the last one."""
+        if self.content is not None and not self.content.is_eof():
+            # Only what breaks the framing of a body can come before the body's end.
+            self.content.set_exception(web.RequestPayloadError())
+        self.content = self._messages[-1][1]
+        self.answering()
+
+    def _half_a_head(self, size: int) -> None:
+        if self._loose_bytes == 0 and self._request_count:
+            self.since = self._connections.clock()  # until now it was idle
+        self._loose_bytes += size
+        if self._loose_bytes > self._connections.limits.head_bytes and self._wire is not None:
+            log.warning("http.malformed", why="the head is too long")
+            self._wire.write(LONG_HEAD)
+            self.end(unread=True)
+
+    # ── what the server tells ──
+
+    def answering(self) -> None:
+        """A request is being answered."""
+        if self.state is State.SILENT:
+            self._change(State.ANSWERING)
+
+    def answered(self) -> None:
+        """The answer is there, and is going out."""
+        if self.state is State.ANSWERING:
+            self._change(State.SILENT)
+
+    def _change(self, state: State) -> None:
+        self.state = state
+        self._loose_bytes = 0
+        self.since = self._connections.clock()
+
+    # ── how it ends ──
+
+    def end(self, *, unread: bool) -> None:
+        """Close it when the answer is out; with `unread`, once the caller has had time to read it.
+
+        A socket that is closed with bytes in it takes the answer back (RFC 9112, 9.6), and many
+        callers read nothing while they send. So what comes is dropped, until they are quiet.
+        """
+        if self._wire is None or self.state is State.CLOSING:
+            return
+        self._change(State.CLOSING)
+        if unread:
+            self._wire.resume_reading()
+            self._end_when_quiet(-1)
+        else:
+            self._wire.close()
+
+    def _end_when_quiet(self, before: int) -> None:
+        if self._wire is None:
+            return
+        if self._loose_bytes == before:
+            with suppress(OSError):  # the caller is gone
+                self._wire.write_eof()
+            return
+        quiet_s = self._connections.limits.quiet_s
+        self._loop.call_later(quiet_s, self._end_when_quiet, self._loose_bytes)
+
+    def ends_unread(self) -> bool:
+        """Whether more of a request may still come."""
+        return self.content is not None and not self.content.is_eof()
+
+    def _drop_unread(self, data: bytes) -> None:
+        self._loose_bytes += len(data)
+        if self._loose_bytes > self._connections.limits.closing_bytes:
+            self.abort()
+
+    def abort(self) -> None:
+        """End it at once, whatever is on its way."""
+        if self._wire is not None:
+            self._wire.abort()
+
+    def overdue(self, now: float) -> bool:
+        """Whether what it does takes longer than it may."""
+        limits = self._connections.limits
+        match self.state:
+            case State.CLOSING:
+                allowed = limits.closing_s
+            case State.ANSWERING:
+                if not self.ends_unread():
+                    return False  # we are the slow ones
+                allowed = limits.body_s + limits.closing_s  # whoever reads the body comes first
+            case State.SILENT:
+                idle = self._request_count and not self._loose_bytes and not self.writing_paused
+                allowed = limits.idle_s if idle else limits.head_s
+        return now - self.since > allowed
+
+    # ── what goes wrong ──
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no HTTP; one line in the log, and nothing of it there or in the answer."""
+        log.warning("http.malformed", why=type(exc).__name__)
+        response = web.Response(status=HTTPStatus.BAD_REQUEST, text=MALFORMED)
+        response.force_close()
+        return response
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """In one line, as an error's text may hold what the request held."""
+        log.error("http.failed", error=type(kw.get("exc_info")).__name__)
+
+
+class _Closing:
+    """A transport whose `close` lets the caller read the answer first."""
+
+    def __init__(self, connection: Connection, wire: asyncio.Transport) -> None:
+        self._connection = connection
+        self._wire = wire
+        # Asked for with each request, and so not by way of __getattr__.
+        self.write, self.writelines = wire.write, wire.writelines
+        self.is_closing, self.get_extra_info = wire.is_closing, wire.get_extra_info
+        self.resume_reading = wire.resume_reading
+
+    def close(self) -> None:
+        self._connection.end(unread=self._connection.ends_unread())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wire, name)
+
+
+class Connections:
+    """All that are open; drops what is overdue, and makes room for new ones.
+
+    `drop_slow_body` ends the slowest request that is slow enough for it, and says if there is one.
+    """
+
+    def __init__(
+        self, limits: Limits, clock: Callable[[], float], drop_slow_body: Callable[[], bool]
+    ) -> None:
+        self.limits = limits
+        self.clock = clock
+        self._drop_slow_body = drop_slow_body
+        self._open: set[Connection] = set()
+
+    def add(self, connection: Connection) -> None:
+        """Take a new one in; if there are too many, the one that has been silent longest goes."""
+        self._open.add(connection)
+        if len(self._open) <= self.limits.connections:
+            return
+        if not (self.drop_silent(connection) or self._drop_slow_body()):
+            connection.abort()
+
+    def remove(self, connection: Connection) -> None:
+        """Forget one that is closed."""
+        self._open.discard(connection)
+
+    def drop_silent(self, newest: Connection | None = None) -> bool:
+        """Drop the one that has said nothing for longest; False if none is silent."""
+        silent = [c for c in self._open if c is not newest and c.state is not State.ANSWERING]
+        if not silent:
+            return False
+        oldest = min(silent, key=lambda c: (c.state is not State.CLOSING, c.since))
+        self._open.discard(oldest)  # it is closed only in a moment
+        oldest.abort()
+        return True
+
+    def drop_all(self) -> None:
+        """Drop what is still there when the server stops."""
+        for connection in list(self._open):
+            connection.abort()
+
+    def drop_overdue(self) -> None:
+        """Drop those that take longer than they may."""
+        now = self.clock()
+        for connection in [c for c in self._open if c.overdue(now)]:
+            connection.abort()

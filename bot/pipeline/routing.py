@@ -1,0 +1,349 @@
+"""Which channels of a hook are shown an event, who may ask Speckle about it, and how it looks."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bot.cards.card import Card
+from bot.cards.pictures import with_image
+from bot.cards.render import RenderContext, render
+from bot.db.history import NOTE, STAGE
+from bot.db.rows import (
+    KEEPING_PAUSES,
+    RIGHTS_PAUSES,
+    FillIn,
+    Hook,
+    HookState,
+    InboxRow,
+    InboxSource,
+    NewOutbox,
+    Paused,
+    PauseReason,
+    Routed,
+    Subscription,
+    SubscriptionState,
+    TraceLine,
+)
+from bot.model import PauseWhy
+from bot.pipeline.access import AccessCheck, Verdicts, wait_s
+from bot.pipeline.avatars import Avatars
+from bot.pipeline.enrichment import Added, Enrichment
+from bot.rights.decide import Decision, Pause, Show, Wait
+from bot.speckle.confirmed import touched_models
+from bot.speckle.events import (
+    Delivery,
+    Facts,
+    ProjectDeleted,
+    ProjectUpdated,
+    UnknownEvent,
+)
+from bot.speckle.filters import matches
+
+if TYPE_CHECKING:
+    from bot.rights.passes import Pass
+
+log = structlog.get_logger()
+
+LARGE_BODY_BYTES = 256 * 1024
+FETCHED = frozenset({InboxSource.HISTORY, InboxSource.ACTIVITY})
+DELAYED = {
+    InboxSource.HISTORY: "Delayed: Speckle could not deliver this when it happened, on ",
+    InboxSource.ACTIVITY: "Delayed: no webhook told of this when it happened, on ",
+}
+# When what a card lacks is asked for again; a picture takes some seconds at least to be made.
+FIRST_TRY_AFTER = {
+    FillIn.FACTS: timedelta(seconds=1),
+    FillIn.PICTURE: timedelta(seconds=5),
+}
+WHY_PAUSED: Mapping[PauseWhy, str] = {
+    PauseWhy.TOKEN_REFUSED: "Speckle no longer takes the token of the account that shows it here",
+    PauseWhy.SCOPE_MISSING: "the token of the account that shows it here lacks a scope",
+    PauseWhy.FORBIDDEN: "the account that shows it here may not see the project any more",
+    PauseWhy.NOT_FOUND: "Speckle has no such project any more, or hides it from the account",
+    PauseWhy.UNLINKED: "the account that showed it here was unlinked",
+    PauseWhy.UNCONFIRMED: "the account that shows it here has to be confirmed by its person",
+    PauseWhy.PERSON_LEFT: "the person whose account shows it here has left the server",
+    PauseWhy.PERSON_BLIND: "the person whose account shows it here does not see the channel",
+    PauseWhy.NOT_ANSWERED: "nobody who may see the project has agreed to showing it here",
+    PauseWhy.FILTERS_WIDER: "the filters let through more than was agreed to",
+    PauseWhy.AUDIENCE_WIDER: "more people see the channel than was agreed to",
+    PauseWhy.TURNED_PRIVATE: "the project is no longer open to everybody, as it was when agreed to",
+}
+
+
+class Trace:
+    """The lines that later answer why an event was shown in a channel or not.
+
+    An earlier try left its lines in the row; only how the event came is still true.
+    """
+
+    def __init__(self, now: Callable[[], datetime], row: InboxRow) -> None:
+        self._now = now
+        self.lines = [line for line in row.trace if line.stage == STAGE]
+
+    def add(self, stage: str, text: str, **facts: int | str) -> None:
+        """Add a line about this moment."""
+        self.lines.append(TraceLine(at=self._now(), stage=stage, text=text, facts=facts))
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """One event on its way through one hook, with the names that the hook's own events told."""
+
+    hook: Hook
+    row: InboxRow
+    delivery: Delivery
+    model_names: Mapping[str, str]
+    trace: Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What became of an event in each subscription, and what a question without a token found."""
+
+    routed: Sequence[Routed] = ()
+    visibility: str | None = None
+
+
+class Routing:
+    """Decides, asks and renders, for some subscriptions of one hook."""
+
+    def __init__(
+        self,
+        enrichment: Enrichment,
+        access: AccessCheck,
+        avatars: Avatars,
+        *,
+        speckle_servers: Sequence[str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._enrichment = enrichment
+        self._access = access
+        self._avatars = avatars
+        self._servers = frozenset(speckle_servers)
+        self._now = now
+
+    async def route(
+        self, occasion: Occasion, subscriptions: Sequence[Subscription], *, attempts: int = 0
+    ) -> Way:
+        """What the event leads to; `attempts` is how often it has waited for an answer."""
+        wanting = [one for one in subscriptions if self._wants(occasion, one)]
+        held = [one for one in wanting if one.pause_reason in RIGHTS_PAUSES]
+        asked = [one for one in wanting if one not in held]
+        for one in held:
+            occasion.trace.add("access", "Kept until somebody answers for it.", **_where(one))
+        # An event may say what this depends on, and anybody with the secret may have made it up.
+        afresh = isinstance(occasion.delivery.event, ProjectDeleted | ProjectUpdated)
+        verdicts = await self._access.look(occasion.hook, asked, occasion.row.source, afresh=afresh)
+        if verdicts.silence is not None:
+            text = "Speckle could not be asked who may still see the project"
+            then = f"{text} ({verdicts.silence}): the last yes counts for an hour."
+            occasion.trace.add("access", then, guild_id=occasion.hook.guild_id)
+        now = self._now()
+        routed = [Routed(one.id, held_until=now) for one in held]
+        routed += self._kept(occasion, asked, verdicts, attempts)
+        if len(routed) < len(wanting):
+            small = await self._avatars.made_small(occasion.delivery)
+            routed += await self._shown(replace(occasion, delivery=small), asked, verdicts)
+        seen = verdicts.seen
+        return Way(
+            [replace(one, access_ok=one.subscription_id in seen) for one in routed],
+            verdicts.visibility,
+        )
+
+    # ── who wants it ──────────────────────────────────────────────────────────────────────────
+
+    def _wants(self, occasion: Occasion, subscription: Subscription) -> bool:
+        where, trace, row = _where(subscription), occasion.trace, occasion.row
+        paused = subscription.state is SubscriptionState.PAUSED
+        if paused and subscription.pause_reason not in KEEPING_PAUSES:
+            trace.add("route", "Not shown: the subscription is paused.", **where)
+            return False
+        if row.source in FETCHED and row.event_at < subscription.created_at:
+            trace.add("route", "Not shown: it happened before the channel followed this.", **where)
+            return False
+        verdict = matches(subscription.filters, occasion.delivery, occasion.model_names)
+        if not verdict.passes:
+            trace.add("route", f"Not shown: {verdict.why}", **where)
+            return False
+        trace.add("route", f"Wanted: {verdict.why}", **where)
+        return True
+
+    # ── who may see it ────────────────────────────────────────────────────────────────────────
+
+    def _kept(
+        self,
+        occasion: Occasion,
+        subscriptions: Sequence[Subscription],
+        verdicts: Verdicts,
+        attempts: int,
+    ) -> list[Routed]:
+        """Subscriptions that may not be shown it now, but will be if somebody answers for them."""
+        kept: list[Routed] = []
+        now = self._now()
+        for one in subscriptions:
+            match verdicts.decisions[one.id]:
+                case Wait():
+                    text = "Speckle or Discord could not be asked who may see it: the event waits."
+                    occasion.trace.add("access", text, **_where(one))
+                    until = now + timedelta(seconds=wait_s(attempts))
+                    kept.append(Routed(one.id, held_until=until))
+                case Pause(reason, why) as decision:
+                    if _is_gone(occasion.delivery, decision):
+                        continue
+                    text = f"Paused, and the event is kept: {WHY_PAUSED[why]}."
+                    occasion.trace.add("access", text, **_where(one))
+                    kept.append(Routed(one.id, held_until=now, pause=Paused(reason, why)))
+                case Show():
+                    pass
+        return kept
+
+    async def _shown(
+        self, occasion: Occasion, subscriptions: Sequence[Subscription], verdicts: Verdicts
+    ) -> list[Routed]:
+        """The cards of subscriptions that may be shown it, asked for once for each reader."""
+        by_reader: defaultdict[object, list[tuple[Subscription, Pass | None]]] = defaultdict(list)
+        gone: list[Routed] = []
+        for one in subscriptions:
+            decision = verdicts.decisions[one.id]
+            if isinstance(decision, Show):
+                leave = decision.leave
+                by_reader[leave and leave.reader].append((one, leave))
+            elif isinstance(decision, Pause) and _is_gone(occasion.delivery, decision):
+                paused = Paused(PauseReason.PROJECT_DELETED)
+                gone += [replace(each, pause=paused) for each in self._cards(occasion, [one], None)]
+        groups = await asyncio.gather(
+            *(self._for_reader(occasion, group) for group in by_reader.values())
+        )
+        return [*gone, *(routed for group in groups for routed in group)]
+
+    async def _for_reader(
+        self, occasion: Occasion, group: "Sequence[tuple[Subscription, Pass | None]]"
+    ) -> Sequence[Routed]:
+        (_, leave), *_ = group
+        added = await self._added(occasion, leave)
+        cards = partial(self._cards, occasion, [one for one, _ in group], added)
+        # In a thread, as a large event may carry a picture of megabytes to be looked at.
+        large = len(occasion.row.body) > LARGE_BODY_BYTES
+        return await asyncio.to_thread(cards) if large else cards()
+
+    async def _added(self, occasion: Occasion, leave: "Pass | None") -> Added:
+        """What Speckle adds for one reader; a fault of ours gives a plainer card."""
+        delivery, row = occasion.delivery, occasion.row
+        if leave is None:
+            return Added(delivery)
+        waited_s = (self._now() - row.received_at).total_seconds()
+        try:
+            added = await self._enrichment.at_once(
+                leave, occasion.hook, delivery, row.event_at, waited_s
+            )
+        except Exception:
+            log.exception("ingest.enrichment_failed", kind=delivery.event.kind.value)
+            return Added(delivery)
+        for line in added.lines:
+            occasion.trace.add("enrich", line, guild_id=occasion.hook.guild_id)
+        return added
+
+    # ── how it looks ──────────────────────────────────────────────────────────────────────────
+
+    def _cards(
+        self, occasion: Occasion, subscriptions: Sequence[Subscription], added: Added | None
+    ) -> list[Routed]:
+        """The cards, where the filters let through the event as Speckle tells it as well."""
+        added = added or Added(occasion.delivery)
+        names = names_of(occasion.model_names, added.facts)
+        passing = [one for one in subscriptions if _passes(one, occasion, added, names)]
+        if not passing:
+            return []
+        context = context_of(occasion.hook, occasion.row, names, added.facts, self._notes(occasion))
+        card = _render(added.delivery, context)
+        if card is None:
+            guild_id = occasion.hook.guild_id
+            occasion.trace.add("render", "Not shown: nothing changed.", guild_id=guild_id)
+            return []
+        if added.image is not None:
+            card = with_image(card, added.image)
+        now = self._now()
+        late = {kind: now + FIRST_TRY_AFTER[kind] for kind in added.missing}
+        return [Routed(one.id, NewOutbox.of(one, card), late) for one in passing]
+
+    def _notes(self, occasion: Occasion) -> tuple[str, ...]:
+        hook, notes = occasion.hook, []
+        if hook.state is HookState.WAITING and occasion.row.source is not InboxSource.ACTIVITY:
+            notes.append("This is the first event of the project here: the set-up works.")
+        named = occasion.delivery.server_url
+        if named != hook.server_url and named in self._servers:
+            # Only said: whoever knows the secret may have made it up.
+            notes.append(f"The event says that the project's server is now {named}.")
+        return tuple(notes)
+
+
+def names_of(known: Mapping[str, str], facts: Facts | None) -> Mapping[str, str]:
+    """Models' names by their ids: those that the hook's events told, and this reader's answer."""
+    told = {one.id: one.name for one in touched_models(facts) if one.id and one.name}
+    return {**known, **told}
+
+
+def context_of(
+    hook: Hook,
+    row: InboxRow,
+    model_names: Mapping[str, str],
+    facts: Facts | None,
+    notes: Sequence[str] = (),
+) -> RenderContext:
+    """What the card of an event shows besides it, for one reader."""
+    return RenderContext(
+        server_url=hook.server_url,
+        received_at=row.event_at,
+        facts=facts,
+        notes=(*_delay_notes(row), *notes),
+        project_name=hook.project_name,
+        model_names=model_names,
+    )
+
+
+def _delay_notes(row: InboxRow) -> tuple[str, ...]:
+    """What is to be known of an event that was fetched after its time."""
+    if row.source not in FETCHED:
+        return ()
+    short = (str(line.facts[NOTE]) for line in row.trace if NOTE in line.facts)
+    return (f"{DELAYED[row.source]}{row.event_at:%Y-%m-%d at %H:%M} UTC.", *short)
+
+
+def _is_gone(delivery: Delivery, decision: Decision) -> bool:
+    """Whether the account confirms an event that says that the project was deleted."""
+    deleted = isinstance(delivery.event, ProjectDeleted)
+    return deleted and isinstance(decision, Pause) and decision.why is PauseWhy.NOT_FOUND
+
+
+def _passes(
+    subscription: Subscription, occasion: Occasion, added: Added, names: Mapping[str, str]
+) -> bool:
+    """Whether the filters let through the event as Speckle tells it, not only as it came."""
+    if added.facts is None:
+        return True
+    touched = touched_models(added.facts)
+    verdict = matches(subscription.filters, added.delivery, names, touched)
+    if not verdict.passes:
+        text = f"Not shown: as Speckle tells it, {verdict.why}"
+        occasion.trace.add("route", text, **_where(subscription))
+    return verdict.passes
+
+
+def _render(delivery: Delivery, context: RenderContext) -> Card | None:
+    """The event's card; a fault in its renderer gives the plain card, never a lost event."""
+    try:
+        return render(delivery, context)
+    except Exception:
+        log.exception("ingest.renderer_failed", kind=delivery.event.kind.value)
+        return render(replace(delivery, event=UnknownEvent()), context)
+
+
+def _where(subscription: Subscription) -> dict[str, int | str]:
+    return {"subscription_id": subscription.id, "channel_id": subscription.channel_id}

@@ -1,0 +1,107 @@
+"""When Discord refuses the bot as a whole: nothing is sent to anybody, and one channel tries."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from bot.discord_pace import Pace
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """How long the bot as a whole waits, time after time; the last one again and again.
+
+    `several` channels that get the same refusal `within_s` make it the bot's own trouble.
+    """
+
+    token_s: Sequence[float] = (60.0, 300.0, 900.0)
+    # Short, as some channel may be well all the same, and is held up by it.
+    refusal_s: Sequence[float] = (1.0, 5.0, 15.0, 60.0)
+    several: int = 2
+    within_s: float = 60.0
+
+
+@dataclass(slots=True)
+class Standstill:
+    """Counts steps: what was under way when it last closed is not another one.
+
+    Note `round` before each send and hand it back with what became of it.
+    """
+
+    pace: Pace
+    steps: Steps = field(default_factory=Steps)
+    clock: Callable[[], float] = time.monotonic
+    round: int = 0
+    _why: str | None = None
+    _waits_s: Sequence[float] = ()  # those of the present kind of trouble
+    _taken: int = 0  # how many of them
+    _seen: dict[str, dict[int, float]] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing has gone through since Discord refused the bot as a whole."""
+        return self._why is not None
+
+    def problems(self) -> Sequence[str]:
+        """What `GET /readyz` says of it."""
+        if self._why is None:
+            return []
+        return [f"Discord takes no card from the bot, for any channel: {self._why}."]
+
+    def token_refused(self, reason: str, of_round: int) -> None:
+        """Discord does not know the bot: each step is told, as only a person can end that."""
+        if not self._is_step(of_round):
+            return
+        wait_s = self._close(reason, self.steps.token_s)
+        log.critical(
+            "delivery.token_refused",
+            reason=reason,
+            retry_in_s=wait_s,
+            what_to_do="Put a valid DISCORD_TOKEN into .env and start the bot again. "
+            "Everything is kept until then.",
+        )
+
+    def refused(self, refusal: str, reason: str, channel_id: int, of_round: int) -> bool:
+        """Note what one channel got; whether it is the trouble of all, and told as that, once."""
+        if self._why is None and self._count(refusal, channel_id) < self.steps.several:
+            return False
+        if self._is_step(of_round):
+            wait_s = self._close(reason, self.steps.refusal_s)
+            if self._taken == 1:
+                log.error(
+                    "delivery.refused_for_all",
+                    reason=reason,
+                    retry_in_s=wait_s,
+                    what_it_means="Several channels get the same answer, so it is no channel's "
+                    "fault: none is paused, everything is kept and tried again.",
+                )
+        return True
+
+    def worked(self, of_round: int) -> None:
+        """Discord dealt with what one channel was sent."""
+        self._seen.clear()
+        if self._why is not None and self._is_step(of_round):
+            log.info("delivery.works_again", after=self._why)
+            self._why = None
+
+    def _is_step(self, of_round: int) -> bool:
+        return of_round == self.round
+
+    def _count(self, refusal: str, channel_id: int) -> int:
+        now = self.clock()
+        seen = self._seen.setdefault(refusal, {})
+        seen[channel_id] = now
+        return sum(now - at <= self.steps.within_s for at in seen.values())
+
+    def _close(self, reason: str, waits_s: Sequence[float]) -> float:
+        if self._why is None or waits_s is not self._waits_s:
+            self._waits_s, self._taken = waits_s, 0
+        wait_s = waits_s[min(self._taken, len(waits_s) - 1)]
+        self._why, self._taken, self.round = reason, self._taken + 1, self.round + 1
+        self._seen.clear()
+        self.pace.hold(wait_s)
+        return wait_s

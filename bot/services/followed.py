@@ -1,0 +1,108 @@
+"""All that a guild has of one project: its hooks, and which channels follow it through them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bot.db.rows import Hook, HookKind, HookState, Subscription
+from bot.rights.decide import is_by_hand
+from bot.services.outcomes import Entry
+from bot.services.places import Caller
+from bot.storage import Storage
+
+Fits: TypeAlias = Callable[[Hook], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The entries, oldest first; a channel has at most one."""
+
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def made(self) -> Hook | None:
+        """The hook whose webhook the bot made."""
+        return self._first(lambda hook: hook.webhook_id is not None)
+
+    @property
+    def shared(self) -> Hook | None:
+        """The hook that takes the project's events from the operator's webhook."""
+        return self._first(lambda hook: hook.kind is HookKind.SHARED)
+
+    @property
+    def live_by_hand(self) -> Hook | None:
+        """A hook that somebody set up by hand and that works."""
+        return self._first(lambda hook: is_by_hand(hook) and hook.state is HookState.LIVE)
+
+    def begun_by(self, caller: Caller) -> Hook | None:
+        """A hook by hand that waits, and that this person began: one webhook is to be made for it.
+
+        Nobody else's: whoever was shown its secret could make events up in all of its channels.
+        """
+        return self._first(
+            lambda hook: (
+                is_by_hand(hook)
+                and hook.state is HookState.WAITING
+                and hook.created_by == caller.id
+                and self.is_known(hook, caller)
+            )
+        )
+
+    def unfinished(self, account_id: int) -> Hook | None:
+        """A hook that waits, and that serves channels of one person's account alone."""
+        return self._first(
+            lambda hook: (
+                is_by_hand(hook)
+                and hook.state is HookState.WAITING
+                and all(one.account_id == account_id for one in self.through(hook))
+            )
+        )
+
+    def is_known(self, hook: Hook, caller: Caller) -> bool:
+        """Whether somebody manages all channels of a hook, and so is told of it anyway."""
+        return all(caller.manages(one.channel_id) for one in self.through(hook))
+
+    def nobody_linked(self, hook: Hook, caller: Caller) -> bool:
+        """Whether no account shows the project in the guild, as its managers ask for one hook.
+
+        Of a hook that they know of anyway, what channels show that they do not see makes no
+        difference, so that it cannot be told from the answer.
+        """
+        known = self.is_known(hook, caller)
+        return all(
+            one.subscription.account_id is None and one.hook.account_id is None
+            for one in self.entries
+            if not known or caller.sees(one.subscription.channel_id)
+        )
+
+    def open_to_manager(self, caller: Caller) -> Hook | None:
+        """The hook by hand that somebody may join who manages the server and has no account."""
+        return self._first(
+            lambda hook: (
+                is_by_hand(hook)
+                and hook.state is HookState.LIVE
+                and self.nobody_linked(hook, caller)
+            )
+        )
+
+    def through(self, hook: Hook) -> list[Subscription]:
+        """The subscriptions of a hook."""
+        return [one.subscription for one in self.entries if one.hook.id == hook.id]
+
+    def at(self, channel_id: int) -> Entry | None:
+        """What a channel has of the project."""
+        return next((o for o in self.entries if o.subscription.channel_id == channel_id), None)
+
+    def _first(self, fits: Fits) -> Hook | None:
+        return next((one.hook for one in self.entries if fits(one.hook)), None)
+
+
+async def followed(storage: Storage, guild_id: int, server_url: str, project_id: str) -> Followed:
+    """What a guild has of a project now."""
+    hooks = await storage.hooks.of_project(guild_id, server_url, project_id)
+    entries = [
+        Entry(hook, subscription)
+        for hook in hooks
+        for subscription in await storage.subscriptions.of_hook(hook.id)
+    ]
+    return Followed(tuple(entries))

@@ -1,0 +1,49 @@
+"""Which events a webhook of the bot's making is to send."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from bot.db.rows import Subscription
+from bot.model import Standing
+from bot.services.setup import kinds_wanted
+from bot.speckle.events import TRIGGERS, EventKind
+from bot.speckle.filters import Filters, is_wider
+
+# Newer public servers document these; their data is not known, so they arrive as unknown events.
+ISSUE_TRIGGERS = ("issue_created", "issue_updated", "issue_reply_created", "issue_deleted")
+
+
+def triggers_for(subscriptions: Sequence[Subscription], there: Collection[str]) -> tuple[str, ...]:
+    """What a webhook is to send: what owners of the project agreed to for their channels.
+
+    What it sends already (`there`) and some other channel wants stays; nothing is added for those.
+    """
+    agreed = triggers_of(filter(None, map(_owners_filters, subscriptions)))
+    wanted = triggers_of(subscription.filters for subscription in subscriptions)
+    return tuple(name for name in wanted if name in agreed or name in there)
+
+
+def _owners_filters(subscription: Subscription) -> Filters | None:
+    """What the answer of somebody who owns the project covers, of what the channel wants."""
+    consent = subscription.consent
+    if consent is None or consent.standing is not Standing.OWNER:
+        return None
+    beyond = is_wider(subscription.filters, consent.filters)
+    return consent.filters if beyond else subscription.filters
+
+
+def events_lacking(filters: Filters, triggers: Collection[str]) -> tuple[EventKind, ...]:
+    """The events that these filters want and a webhook with these triggers does not send."""
+    return tuple(
+        kind
+        for kind in kinds_wanted([filters])
+        if TRIGGERS.get(kind) and not set(TRIGGERS[kind]) & set(triggers)
+    )
+
+
+def triggers_of(filters: Iterable[Filters]) -> tuple[str, ...]:
+    """Speckle's names of all events that at least one of the filters lets through."""
+    kinds = kinds_wanted(filters)
+    names = [name for kind in kinds for name in TRIGGERS[kind]]
+    if EventKind.UNKNOWN in kinds:
+        names += ISSUE_TRIGGERS
+    return tuple(dict.fromkeys(names))

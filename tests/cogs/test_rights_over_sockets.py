@@ -1,0 +1,391 @@
+"""Who may see what, as people meet it: questions, answers and pauses in the sandbox Discord."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+from bot.cogs.telling import Teller
+from bot.db.rows import Hook, Paused, PauseReason, Subscription, SubscriptionState
+from bot.discord_client import SpeckleBot
+from bot.model import PauseWhy, Standing
+from bot.sandbox import Answer, SandboxChannel, SandboxMember
+from bot.services.notices import NoticeService
+from bot.speckle.answers import Login
+from bot.speckle.gateway import SpeckleGateway
+from bot.storage import Storage
+from tests.cogs.conftest import BY_HAND, SHOW, RunClient, Studio, labels_of, options_of, text_of
+from tests.services.conftest import Clock
+from tests.services.speckle import INSTANCE, answering
+from tests.speckle_server import Project, SpeckleServer, User
+
+NAME = "Kestrel Tower"
+
+
+@dataclass(frozen=True)
+class House:
+    """Maren owns Kestrel Tower at Speckle and manages the server; Tobias manages #facade alone."""
+
+    studio: Studio
+    server: SpeckleServer
+    storage: Storage
+    tower: Project
+    owner: User
+    reader: User
+    public_url: str
+    run_client: RunClient
+    clock: Clock
+
+    @property
+    def link(self) -> str:
+        return f"{self.server.url}/projects/{self.tower.id}"
+
+    def running(self) -> AbstractAsyncContextManager[SpeckleBot]:
+        return self.run_client(
+            speckle_servers=(self.server.url,), public_url=self.public_url, instance=INSTANCE
+        )
+
+    async def linked(self, bot: SpeckleBot, member: SandboxMember, user: User) -> None:
+        way = await bot.accounts.start_link(member.id, self.server.url, {})
+        await bot.accounts.link_by_token(member.id, way.nonce, self.server.token(user))
+
+    async def set_up_by_hand(self, where: SandboxChannel) -> tuple[Answer, Hook]:
+        """Tobias does it, and an event that he made up makes the subscription live."""
+        studio = self.studio
+        answer = await studio.type("subscribe", where=where, who=studio.tobias, stream_id=self.link)
+        there = await self.at(where)
+        await self.storage.hooks.mark_live(there.hook_id, "Made up")
+        hook = await self.storage.hooks.get(there.hook_id)
+        assert hook is not None
+        return answer, hook
+
+    async def ask(self) -> Answer:
+        """Maren types /subscribe: up to the first question."""
+        asked = await self.studio.type("subscribe", by_hand=False, stream_id=self.link)
+        return await asked.settled()
+
+    async def at(self, channel: SandboxChannel) -> Subscription:
+        (there,) = await self.storage.subscriptions.of_channel(channel.id)
+        return there
+
+
+@pytest.fixture
+async def house(
+    studio: Studio, storage: Storage, run_client: RunClient, clock: Clock
+) -> AsyncIterator[House]:
+    for command in ("subscribe", "unsubscribe", "subscriptions"):
+        studio.guild.allow_command(command, studio.tobias)
+    studio.facade.allow(studio.tobias, "manage_webhooks")
+    async with SpeckleServer.start() as server, answering(INSTANCE) as public_url:
+        owner, reader = server.add_user("Ilse Brandt"), server.add_user("Bob Castellan")
+        tower = server.add_project(NAME, owner=owner, visibility="PRIVATE")
+        server.set_role(tower, reader, "stream:contributor")
+        await load_library(server, owner)
+        yield House(studio, server, storage, tower, owner, reader, public_url, run_client, clock)
+
+
+async def load_library(server: SpeckleServer, user: User) -> None:
+    """Asking the first question of all takes longer than Discord waits: the library is loaded."""
+    gateway = SpeckleGateway(servers=(server.url,), deadline_s=30.0)
+    await gateway.me(Login(server.url, server.token(user)))
+    gateway.close()
+
+
+# ── the question ──────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_question_names_the_channel_by_hand_and_a_yes_covers_it(house: House) -> None:
+    studio = house.studio
+    async with house.running() as bot:
+        _, forged = await house.set_up_by_hand(studio.facade)
+        await house.linked(bot, studio.maren, house.owner)
+        asked = await house.ask()
+        assert NAME in text_of(asked)
+        assert f"<#{studio.facade.id}>: everyone in this server" in text_of(asked)
+        assert list(options_of(asked)) == ["#facade"]
+        assert await house.storage.subscriptions.of_channel(studio.structure.id) == []
+        await studio.press(asked, SHOW)
+        assert f"show the project now, too: <#{studio.facade.id}>" in text_of(asked)
+    structure, facade = await house.at(studio.structure), await house.at(studio.facade)
+    assert structure.hook_id == facade.hook_id != forged.id
+    assert facade.consent is not None
+    assert (facade.consent.by, facade.consent.standing) == (studio.maren.id, Standing.OWNER)
+    assert facade.consent.audience is not None
+    assert facade.consent.audience.everyone
+
+
+async def test_a_channel_is_left_out_in_the_select_which_outlives_restarts(house: House) -> None:
+    studio, sandbox = house.studio, house.studio.sandbox
+    roof = studio.guild.add_channel("roof")
+    roof.allow(studio.tobias, "manage_webhooks")
+    async with house.running() as bot:
+        await house.set_up_by_hand(studio.facade)
+        await house.set_up_by_hand(roof)
+        await house.linked(bot, studio.maren, house.owner)
+        asked = await house.ask()
+    async with house.running():
+        stranger = await sandbox.select(asked, "", ["#roof"], studio.tobias)
+        assert "Only the person who typed the command" in text_of(stranger)
+        await sandbox.select(asked, "", ["#roof"], studio.maren)
+        assert f"<#{studio.facade.id}>" not in text_of(asked)
+        assert f"<#{roof.id}>" in text_of(asked)
+        assert chosen_in(asked) == ["#roof"]
+    before = await house.at(studio.facade)
+    async with house.running():
+        await sandbox.select(asked, "", [], studio.maren)
+        assert chosen_in(asked) == []
+        await sandbox.select(asked, "", ["#roof"], studio.maren)
+    async with house.running():
+        await studio.press(asked, SHOW)
+        assert f"<#{roof.id}>" in text_of(asked)
+    assert await house.at(studio.facade) == before
+    assert (await house.at(roof)).consent is not None
+
+
+def chosen_in(answer: Answer) -> list[str]:
+    components = [part for row in answer.components for part in row["components"]]
+    options = [option for part in components for option in part.get("options", ())]
+    return [option["label"] for option in options if option.get("default")]
+
+
+async def test_a_channel_that_the_owner_does_not_see_is_counted_only(house: House) -> None:
+    studio = house.studio
+    board = studio.guild.add_channel("board")
+    board.allow(studio.tobias, "manage_webhooks")
+    async with house.running() as bot:
+        await house.set_up_by_hand(board)
+        await house.linked(bot, studio.maren, house.owner)
+        board.deny(studio.maren, "view_channel")
+        asked = await house.ask()
+        assert str(board.id) not in text_of(asked)
+        assert "board" not in str(asked.components)
+        assert "1 more channel that follows it" in text_of(asked)
+        await studio.press(asked, SHOW)
+    assert (await house.at(board)).consent is None
+
+
+async def test_cancel_changes_nothing(house: House) -> None:
+    studio = house.studio
+    async with house.running() as bot:
+        await house.set_up_by_hand(studio.facade)
+        before = await house.at(studio.facade)
+        await house.linked(bot, studio.maren, house.owner)
+        asked = await house.ask()
+        await studio.press(asked, "Cancel")
+        assert "Nothing was changed" in text_of(asked)
+    assert await house.at(studio.facade) == before
+    assert house.server.webhooks(house.tower) == []
+
+
+# ── what a stranger is told ───────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("whole_server", [True, False])
+async def test_a_stranger_reads_the_same_of_a_followed_project_as_of_any_other(
+    house: House, whole_server: bool
+) -> None:
+    studio, server = house.studio, house.server
+    studio.structure.deny(studio.tobias, "view_channel")
+    if whole_server:
+        studio.tobias.set_permissions("manage_webhooks")
+    other = server.add_project("Heron Bridge", owner=house.owner, visibility="PRIVATE")
+    async with house.running() as bot:
+        await house.linked(bot, studio.maren, house.owner)
+        await studio.type("subscribe", stream_id=house.link)
+        hook_id = (await house.at(studio.structure)).hook_id
+        await house.storage.hooks.touch(hook_id, NAME, house.clock())
+        told = [await probed(house, project_id) for project_id in (house.tower.id, other.id)]
+    assert told[0] == told[1]
+    assert NAME not in str(told[0])
+
+
+async def probed(house: House, project_id: str) -> list[object]:
+    """What Tobias reads of a project in each way that there is, but for its id and new secrets."""
+    studio, tobias = house.studio, house.studio.tobias
+    link = f"{house.server.url}/projects/{project_id}"
+    where = studio.guild.add_channel("probe")
+    where.allow(tobias, "manage_webhooks")
+    told: list[object] = []
+    for project in (link, project_id):
+        asked = await studio.type(
+            "subscribe", where=where, who=tobias, by_hand=False, stream_id=project
+        )
+        await asked.settled()
+        told += [text_of(asked), labels_of(asked)]
+        complete = partial(studio.sandbox.autocomplete, studio.guild, where, tobias, "subscribe")
+        told.append(await complete("stream_id", project_id))
+        told.append(await complete("stream_id", "kestrel"))
+        told.append(await complete("models", "", stream_id=project))
+        gone = await studio.type("unsubscribe", where=where, who=tobias, project=project)
+        told.append(text_of(gone))
+    await studio.press(asked, BY_HAND, tobias)
+    (there,) = await house.storage.subscriptions.of_channel(where.id)
+    hook = await house.storage.hooks.get(there.hook_id)
+    assert hook is not None
+    listed = await studio.type("subscriptions", where=where, who=tobias, channel=where)
+    told += [text_of(asked), text_of(listed)]
+    told.append([message.content for message in studio.sandbox.messages(where)])
+    own = {hook.key: "KEY", hook.secrets[0]: "SECRET", project_id: "PROJECT", str(where.id): "C"}
+    words = str(told)
+    for text, name in own.items():
+        words = words.replace(str(text), name)
+    return [words]
+
+
+# ── paused: one message, one button, one question ─────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("why", PauseWhy)
+async def test_each_pause_for_a_right_is_told_alike_and_ends_with_one_answer(
+    house: House, why: PauseWhy
+) -> None:
+    studio, sandbox = house.studio, house.studio.sandbox
+    async with house.running() as bot:
+        await house.linked(bot, studio.maren, house.owner)
+        await studio.type("subscribe", stream_id=house.link)
+        there = await house.at(studio.structure)
+        reason = PauseReason.ASK_AGAIN if "wider" in why else PauseReason.ACCESS_LOST
+        await house.storage.held.withdraw(there.id, house.clock(), Paused(reason, why))
+        await Teller(bot, NoticeService(house.storage, house.clock), lambda: 0.0).tell_due()
+        channel = sandbox.world.private_channel(studio.maren.id)
+        (notice,) = sandbox.messages(channel)
+        shown = str(notice.embeds)
+        assert "Somebody has to answer for the channel again" in shown
+        assert f"[**{NAME}**]" in shown
+        assert "{" not in notice.embeds[0]["fields"][0]["value"]
+    async with house.running():
+        asked = await sandbox.press(notice, "Take over", studio.maren)
+        assert asked.ephemeral
+        assert "Who will see it" in text_of(asked)
+        await sandbox.press(asked, SHOW, studio.maren)
+        assert "was paused and goes on now" in text_of(asked)
+        await sandbox.press(notice, "Resume", studio.maren)
+        assert "Nothing is paused there any more" in str(notice.embeds)
+    assert (await house.at(studio.structure)).state is SubscriptionState.ACTIVE
+
+
+async def test_resume_in_the_panel_asks_the_same_question(house: House) -> None:
+    studio = house.studio
+    async with house.running() as bot:
+        await house.linked(bot, studio.maren, house.owner)
+        await studio.type("subscribe", stream_id=house.link)
+        there = await house.at(studio.structure)
+        pause = Paused(PauseReason.ASK_AGAIN, PauseWhy.AUDIENCE_WIDER)
+        await house.storage.held.withdraw(there.id, house.clock(), pause)
+        panel = await studio.open_entry(NAME)
+        assert f"than when <@{studio.maren.id}> agreed to it" in text_of(panel)
+        await studio.press(panel, "Resume")
+        assert "Who will see it" in text_of(panel)
+        await studio.press(panel, SHOW)
+    assert (await house.at(studio.structure)).state is SubscriptionState.ACTIVE
+
+
+async def test_who_has_no_account_is_led_to_link_one_and_a_stranger_goes_away_empty(
+    house: House,
+) -> None:
+    studio, sandbox = house.studio, house.studio.sandbox
+    async with house.running() as bot:
+        await house.linked(bot, studio.maren, house.owner)
+        await studio.type("subscribe", stream_id=house.link, channel=studio.facade)
+        there = await house.at(studio.facade)
+        pause = Paused(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN)
+        await house.storage.held.withdraw(there.id, house.clock(), pause)
+        panel = await sandbox.command(studio.guild, studio.facade, studio.tobias, "subscriptions")
+        await sandbox.select(panel, "", [NAME], studio.tobias)
+        await sandbox.press(panel, "Resume", studio.tobias)
+        assert labels_of(panel) == ["Link my account"]
+        nadia = house.server.add_user("Nadia Voss")
+        await house.linked(bot, studio.tobias, nadia)
+        panel = await sandbox.command(studio.guild, studio.facade, studio.tobias, "subscriptions")
+        await sandbox.select(panel, "", [NAME], studio.tobias)
+        refused = await sandbox.press(panel, "Resume", studio.tobias)
+        assert "no such project" in text_of(refused)
+    assert (await house.at(studio.facade)).state is SubscriptionState.PAUSED
+
+
+async def test_a_form_that_asks_for_more_than_was_agreed_to_pauses_and_says_so(
+    house: House,
+) -> None:
+    studio, sandbox = house.studio, house.studio.sandbox
+    async with house.running() as bot:
+        await house.linked(bot, studio.maren, house.owner)
+        await studio.type(
+            "subscribe", stream_id=house.link, channel=studio.facade, events="versions"
+        )
+        panel = await sandbox.command(studio.guild, studio.facade, studio.tobias, "subscriptions")
+        await sandbox.select(panel, "", [NAME], studio.tobias)
+        form = await sandbox.press(panel, "Edit", studio.tobias)
+        changed = await sandbox.submit_modal(form, {"Events": ""}, studio.tobias)
+        assert "It is paused now" in text_of(changed)
+        assert f"its filters let more through than <@{studio.maren.id}> agreed to" in text_of(
+            changed
+        )
+    assert (await house.at(studio.facade)).pause_detail == PauseWhy.FILTERS_WIDER
+
+
+async def test_a_form_of_somebody_with_access_leads_to_the_question(house: House) -> None:
+    studio, sandbox = house.studio, house.studio.sandbox
+    async with house.running() as bot:
+        await house.linked(bot, studio.maren, house.owner)
+        await house.linked(bot, studio.tobias, house.reader)
+        await studio.type(
+            "subscribe", stream_id=house.link, channel=studio.facade, events="versions"
+        )
+        panel = await sandbox.command(studio.guild, studio.facade, studio.tobias, "subscriptions")
+        await sandbox.select(panel, "", [NAME], studio.tobias)
+        form = await sandbox.press(panel, "Edit", studio.tobias)
+        asked = await sandbox.submit_modal(form, {"Events": "versions, comments"}, studio.tobias)
+        assert "Who will see it" in text_of(asked)
+        await sandbox.press(asked, SHOW, studio.tobias)
+        assert "comments" in text_of(asked)
+    there = await house.at(studio.facade)
+    assert there.consent is not None
+    assert there.consent.by == studio.tobias.id
+
+
+# ── secrets ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_new_secret_by_hand_lets_one_choose_what_becomes_of_the_old_one(
+    house: House,
+) -> None:
+    studio = house.studio
+    async with house.running():
+        _, hook = await house.set_up_by_hand(studio.facade)
+        panel = await studio.type("subscriptions")
+        await studio.choose(panel, "Made up")
+        await studio.press(panel, "New secret")
+        assert labels_of(panel)[:2] == ["The old one works 24 h more", "The old one ends now"]
+        await studio.press(panel, "The old one ends now")
+        assert "The old secret has ended" in text_of(panel)
+    now = await house.storage.hooks.get(hook.id)
+    assert now is not None
+    assert len(now.secrets) == 1
+    assert now.secrets != hook.secrets
+    assert now.secrets[0] in text_of(panel)
+
+
+async def test_no_answer_shows_a_made_webhooks_secret(house: House) -> None:
+    studio = house.studio
+    seen = ""
+    async with house.running() as bot:
+        await house.linked(bot, studio.maren, house.owner)
+        answer = await studio.type("subscribe", stream_id=house.link)
+        seen += text_of(answer)
+        panel = await studio.open_entry(NAME)
+        shown = await studio.press(panel, "Show set-up")
+        assert labels_of(shown) == []
+        seen += text_of(shown) + text_of(panel)
+        (made,) = house.server.webhooks(house.tower)
+        before = made.secret
+        await studio.press(panel, "New secret")
+        assert labels_of(panel) == ["The old one ends now", "Cancel"]
+        await studio.press(panel, "The old one ends now")
+        assert "the old one is void" in text_of(panel)
+        seen += text_of(panel)
+    assert made.secret != before
+    for secret in (before, made.secret):
+        assert secret is not None
+        assert secret not in seen

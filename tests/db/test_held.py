@@ -1,0 +1,194 @@
+"""Events that subscriptions are yet to be shown, on both databases."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+import pytest
+
+from bot.db.retention import Keep
+from bot.db.rows import (
+    HeldEvent,
+    Ingested,
+    NewOutbox,
+    Paused,
+    PauseReason,
+    Routed,
+    Subscription,
+    SubscriptionState,
+    TraceLine,
+)
+from bot.model import PauseWhy
+from bot.speckle.filters import Filters
+from bot.storage import Storage
+from tests.db.conftest import (
+    FACADE,
+    MAREN_ODUYA,
+    STRUCTURE,
+    STUDIO_KESTREL,
+    Clock,
+    NewDelivery,
+    Queue,
+)
+
+ASK = Paused(PauseReason.ASK_AGAIN, PauseWhy.FILTERS_WIDER)
+Take = Callable[..., Awaitable[int]]
+
+
+@pytest.fixture
+def take(storage: Storage, delivery: NewDelivery, clock: Clock) -> Take:
+    """An event comes, and leads to this; gives its id."""
+
+    async def came(*routed: Routed, hook_id: int = 1) -> int:
+        receipt = await storage.inbox.put(delivery())
+        one = Ingested(hook_id, clock(), True, routed=routed)
+        await storage.inbox.finish(receipt.id, [], event_name="commit_create", ingested=[one])
+        return receipt.id
+
+    return came
+
+
+def card_for(subscription: Subscription, title: str = "card") -> NewOutbox:
+    return NewOutbox(
+        subscription.id, subscription.guild_id, subscription.channel_id, {"title": title}
+    )
+
+
+async def due(storage: Storage) -> list[tuple[int, int]]:
+    return [(one.subscription_id, one.inbox_id) for one in await storage.held.due(10)]
+
+
+async def waiting(storage: Storage, channel_id: int = STRUCTURE) -> Sequence[object]:
+    opened = await storage.outbox.open_batch(channel_id, 10)
+    return [] if opened is None else [row.card["title"] for row in opened[1]]
+
+
+async def pause(storage: Storage, subscription: Subscription, paused: Paused = ASK) -> None:
+    await storage.held.withdraw(subscription.id, storage.held._now(), paused)
+
+
+async def test_a_held_event_is_due_at_its_time_the_first_of_each_subscription_alone(
+    storage: Storage, subscription: Subscription, take: Take, clock: Clock
+) -> None:
+    later = clock() + timedelta(seconds=15)
+    first = await take(Routed(subscription.id, held_until=later))
+    await take(Routed(subscription.id, held_until=clock()))
+    assert await due(storage) == []
+    assert await storage.held.due_in() == 15
+    clock.forward(seconds=15)
+    assert await due(storage) == [(subscription.id, first)]
+    assert await storage.held.due_in({subscription.id}) is None
+    assert await storage.held.count([subscription.id]) == 2
+
+
+async def test_what_comes_after_a_held_event_queues_up_behind_it(
+    storage: Storage, subscription: Subscription, take: Take, clock: Clock
+) -> None:
+    _, other = await storage.subscriptions.upsert(
+        subscription.hook_id, FACADE, Filters(), MAREN_ODUYA
+    )
+    first = await take(Routed(subscription.id, held_until=clock()))
+    second = await take(
+        Routed(subscription.id, card_for(subscription, "second")),
+        Routed(other.id, card_for(other, "other")),
+    )
+    assert await waiting(storage) == []
+    assert await waiting(storage, FACADE) == ["other"]  # nobody else waits for it
+    [held] = await storage.held.due(10)
+    assert held.inbox_id == first
+    made = Routed(subscription.id, card_for(subscription, "first"))
+    assert len(await storage.held.settle(held, clock(), made, [])) == 1
+    assert await due(storage) == [(subscription.id, second)]
+
+
+async def test_a_held_event_is_settled_once(
+    storage: Storage, subscription: Subscription, take: Take, clock: Clock
+) -> None:
+    event = await take(Routed(subscription.id, held_until=clock()))
+    [held] = await storage.held.due(10)
+    line = TraceLine(clock(), "route", "Shown: somebody answered.")
+    made = Routed(subscription.id, card_for(subscription))
+    assert len(await storage.held.settle(held, clock(), made, [line])) == 1
+    assert await storage.held.settle(held, clock(), made, [line]) == ()
+    row = await storage.inbox.get(event)
+    assert row is not None
+    assert row.trace == (line,)
+
+
+async def test_an_event_that_may_still_not_be_shown_waits_on_with_one_more_try(
+    storage: Storage, subscription: Subscription, take: Take, clock: Clock
+) -> None:
+    event = await take(Routed(subscription.id, held_until=clock()))
+    [held] = await storage.held.due(10)
+    again = Routed(subscription.id, held_until=clock() + timedelta(minutes=1))
+    await storage.held.settle(held, clock(), again, [])
+    clock.forward(minutes=1)
+    assert await storage.held.due(10) == [HeldEvent(subscription.id, event, 1, STUDIO_KESTREL)]
+
+
+async def test_while_paused_for_a_right_events_are_kept_and_come_once_somebody_answers(
+    storage: Storage, subscription: Subscription, take: Take, clock: Clock
+) -> None:
+    await pause(storage, subscription)
+    paused = await storage.subscriptions.get(subscription.id)
+    assert paused is not None
+    assert (paused.pause_reason, paused.pause_detail) == (ASK.reason, ASK.why)
+    # Decided before the pause, written after it: it is held all the same.
+    event = await take(Routed(subscription.id, card_for(subscription)))
+    assert await waiting(storage) == []
+    assert await due(storage) == []
+    await storage.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
+    assert await due(storage) == [(subscription.id, event)]
+
+
+async def test_cards_that_wait_are_taken_back_as_events_and_those_that_may_be_out_are_not(
+    storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
+) -> None:
+    await queue(subscription, title="out")
+    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert opened is not None
+    await queue(subscription, title="waits")
+    assert await storage.held.withdraw(subscription.id, clock(), ASK) == 1
+    assert await storage.held.count([subscription.id]) == 1
+    assert await storage.outbox.waiting_count() == 1
+    await storage.outbox.settle_sent(opened[0].id, 1, clock())
+    assert await waiting(storage) == []
+    assert [one.reason for one in await storage.notices.due(9)] == [PauseReason.ASK_AGAIN]
+
+
+async def test_one_that_a_member_paused_is_not_paused_again(
+    storage: Storage, subscription: Subscription
+) -> None:
+    await storage.subscriptions.set_state(
+        subscription.id, SubscriptionState.PAUSED, PauseReason.MEMBER, "1"
+    )
+    await pause(storage, subscription)
+    now = await storage.subscriptions.get(subscription.id)
+    assert now is not None
+    assert now.pause_reason is PauseReason.MEMBER
+    assert await storage.notices.due(9) == []
+
+
+async def test_held_events_go_with_their_subscription(
+    storage: Storage, subscription: Subscription, take: Take, clock: Clock
+) -> None:
+    await take(Routed(subscription.id, held_until=clock()))
+    await storage.subscriptions.delete(subscription.id)
+    assert await storage.held.due_in() is None
+
+
+async def test_an_events_text_is_kept_while_somebody_is_yet_to_be_shown_it(
+    storage: Storage, subscription: Subscription, take: Take, clock: Clock
+) -> None:
+    event = await take(Routed(subscription.id, held_until=clock()))
+    clock.forward(days=40)
+    keep = Keep(timedelta(days=7), timedelta(days=30), timedelta(days=90))
+    await storage.retention.tidy(keep)
+    row = await storage.inbox.get(event)
+    assert row is not None
+    assert row.body
+    clock.forward(days=60)
+    await storage.retention.tidy(keep)
+    assert await storage.held.count([subscription.id]) == 0
+    clock.forward(hours=2)
+    await storage.retention.tidy(keep)
+    assert await storage.inbox.get(event) is None
