@@ -21,7 +21,6 @@ from bot.cogs.watch import DiscordWatch
 from bot.config import Retention, Settings
 from bot.database_wait import opened
 from bot.db.retention import Keep
-from bot.db.rows import Hook
 from bot.db.vault import Vault
 from bot.discord_client import ConnectionWaits, SpeckleBot, use_api
 from bot.discord_out import edit, send
@@ -128,13 +127,7 @@ async def _at_work(
     breakers = Breakers()
     network = settings.network()
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
-        if await storage.lineage.is_restored():
-            log.warning(
-                "storage.restored",
-                told="The database is a restored or older copy: what people took back since it was "
-                "made, such as an account that they unlinked, is there again.",
-            )
-        await storage.lineage.accept()
+        await _distrust_a_copy(storage)
         await storage.facts.set(FIRST_KEY_FACT, vault.first_key_id)
         instance = await storage.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
         quotas = _quotas(settings, storage)
@@ -199,6 +192,23 @@ async def _tell_unopenable(readiness: Readiness) -> None:
         )
 
 
+async def _distrust_a_copy(storage: Storage) -> None:
+    """Use no account of a restored database before its person confirms it.
+
+    Before it is accepted, so that a kill in between loses nothing.
+    """
+    if await storage.lineage.is_restored():
+        count = await storage.accounts.unconfirm_all()
+        log.critical(
+            "storage.restored",
+            told="The database is a restored or older copy: what people took back since it was "
+            "made, such as an account that they unlinked, is there again. So no linked account is "
+            "used before its person confirms it with /account or /link.",
+            accounts=count,
+        )
+    await storage.lineage.accept()
+
+
 # ── Speckle's side ────────────────────────────────────────────────────────────────────────────
 
 
@@ -238,15 +248,6 @@ def _with_speckle(
         keep=_keep(settings.retention),
     )
     return _WithSpeckle(gateway, Previews(http), accounts)
-
-
-def _may_ask(settings: Settings, hook: Hook) -> bool:
-    """Whether a hook can be asked for with an account, or with the operator's token."""
-    if hook.account_id is not None:
-        return True
-    first = hook.server_url == settings.speckle_servers[0]
-    served = hook.guild_id in settings.organisation.guilds
-    return settings.speckle_token is not None and first and served
 
 
 # ── Discord's side ────────────────────────────────────────────────────────────────────────────
@@ -378,7 +379,7 @@ def _pipeline(
         speckle.gateway,
         speckle.accounts,
         stored=ingest.wake,
-        may_ask=partial(_may_ask, settings),
+        decide=access.decide,
         quota=quotas.day_of_fetched,
         max_body_bytes=settings.webhook.max_body_mib * MIB,
         reach=timedelta(days=settings.retention.delivered_days),

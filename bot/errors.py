@@ -12,6 +12,7 @@ BotError
 ├── SpeckleError           what a Speckle server answers instead of what was asked
 │   ├── SpeckleUnavailable   no usable answer in time: down, hanging, busy; trying later may help
 │   ├── AccountUnopenable    the account's token is sealed, and the bot's keys do not open it
+│   ├── AccountUnconfirmed   its person has yet to say that it may be used: a restored backup
 │   ├── SpeckleTokenRefused  the token is not valid (any more)
 │   ├── SpeckleScopeMissing  the token lacks a scope
 │   ├── SpeckleForbidden     the account may not do that, or may not see the project
@@ -120,6 +121,16 @@ class AccountUnopenable(SpeckleError):
 
     def __init__(self, server_url: str) -> None:
         super().__init__(server_url, "the bot's encryption keys do not open the account's token")
+
+
+class AccountUnconfirmed(SpeckleError):
+    """The database was restored from a copy, and the account's person has yet to confirm it.
+
+    So the server was not asked.
+    """
+
+    def __init__(self, server_url: str) -> None:
+        super().__init__(server_url, "its person has yet to confirm the account after a restore")
 
 
 class SpeckleTokenRefused(SpeckleError):

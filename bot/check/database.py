@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 
 from bot.check.asking import TIMEOUT_S
-from bot.check.rows import Mark, Row
+from bot.check.rows import Mark, Row, counted
 from bot.config import SECRET_MENDS, Settings
 from bot.db.engine import parse_url
 from bot.db.files import sqlite_path
@@ -50,10 +50,29 @@ async def _database_rows(settings: Settings) -> Sequence[Row]:
     vault = Vault(keys or [Fernet.generate_key().decode()])
     async with Storage.open(settings.database_url, vault) as storage:  # writes once, to try
         told = f"{kind}, can be written, version {found} as wanted."
-        good = Row(Mark.GOOD, "Database", told)
+        rows = [Row(Mark.GOOD, "Database", told), *await _copy_rows(storage)]
         if not keys:
-            return [good, _keys_skipped(settings)]
-        return [good, _keys_row(await storage.sealed.unopenable())]
+            return [*rows, _keys_skipped(settings)]
+        return [*rows, _keys_row(await storage.sealed.unopenable())]
+
+
+async def _copy_rows(storage: Storage) -> Sequence[Row]:
+    """Whether it is a restored copy, and whose accounts are not used because it was one."""
+    if await storage.lineage.is_restored():
+        told = (
+            "it is a restored or older copy, or came here without the .mark file beside it. From "
+            "its next start on, the bot uses no linked account before its person confirms it with "
+            "/account."
+        )
+        return [Row(Mark.WARNED, "Restored", told)]
+    count = await storage.accounts.unconfirmed()
+    if not count:
+        return []
+    told = (
+        f"{counted(count, 'linked account')} not used, as the database was restored from a copy. "
+        "Ask its person to confirm it with /account in Discord."
+    )
+    return [Row(Mark.WARNED, "Restored", told)]
 
 
 def _closed_folder(database_url: str) -> Path | None:

@@ -214,6 +214,8 @@ STANDINGS: Mapping[Standing, str] = {
     Standing.REFUSED: "🔴 Speckle no longer takes it: `/link` it again",
     Standing.UNOPENABLE: "🔴 The bot's encryption keys no longer open it: `/link` it again, and "
     "tell the person who runs the bot, who may still have the old key",
+    Standing.UNCONFIRMED: "⏸️ Not used: the bot's database was restored from a copy, and what you "
+    "changed since is not in it. Press *Use this account again*, or `/unlink` it",
     Standing.UNKNOWN: "⏳ Speckle does not answer at the moment",
 }
 
@@ -243,6 +245,15 @@ def _how(account: Account) -> str:
     if account.unopenable:
         return ""
     return ", by signing in" if account.tokens.refresh_token else ", with a token"
+
+
+def confirmed(account: Account) -> str:
+    """What a person reads once an account may be used again."""
+    return (
+        f"The bot uses {name_of(account)} on {host_of(account.server_url)} again, as before the "
+        "restore. Channels that stopped for want of it go on, with what came meanwhile. "
+        "`/subscriptions` shows in each server what is followed; `/unlink` stops it."
+    )
 
 
 def privacy_embed(stored: Stored, keep: Keep | None, servers: Collection[str]) -> discord.Embed:

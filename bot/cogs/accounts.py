@@ -18,7 +18,7 @@ from bot.cogs.answers import Interaction, Reply, in_time, redraw, redraw_with, r
 from bot.cogs.buttons import link_button, view_of, with_address
 from bot.cogs.later import answer_to
 from bot.db.rows import Account
-from bot.services.accounts import AccountService, LinkFailed, PasteToken, SignIn
+from bot.services.accounts import AccountService, LinkFailed, PasteToken, SignIn, Standing
 from bot.services.errors import CommandRefused
 
 if TYPE_CHECKING:
@@ -242,7 +242,13 @@ async def _account_page(interaction: Interaction) -> Reply:
     if not accounts:
         return Reply(wording.NOTHING_LINKED)
     shown = [(one, await service.standing(one), await service.hangs_on(one)) for one in accounts]
-    return Reply(embed=wording.accounts_embed(shown, _guild_name(interaction)))
+    again = [
+        AccountButton(Action.CONFIRM, one.id)
+        for one, standing, _ in shown
+        if standing is Standing.UNCONFIRMED
+    ]
+    view = view_of(*again[:MAX_CHOICES]) if again else None
+    return Reply(embed=wording.accounts_embed(shown, _guild_name(interaction)), view=view)
 
 
 async def _privacy_page(interaction: Interaction) -> Reply:
@@ -268,6 +274,7 @@ class Action(StrEnum):
     ERASE = "erase"
     ERASE_SURE = "erase-sure"
     KEEP = "keep"
+    CONFIRM = "confirm"
 
 
 LABELS: Mapping[Action, tuple[str, discord.ButtonStyle]] = {
@@ -275,6 +282,7 @@ LABELS: Mapping[Action, tuple[str, discord.ButtonStyle]] = {
     Action.ERASE: ("Erase it", discord.ButtonStyle.danger),
     Action.ERASE_SURE: ("Yes, erase it", discord.ButtonStyle.danger),
     Action.KEEP: ("Cancel", discord.ButtonStyle.secondary),
+    Action.CONFIRM: ("Use this account again", discord.ButtonStyle.primary),
 }
 
 
@@ -338,6 +346,12 @@ async def _on_erase_sure(interaction: Interaction, _account_id: int) -> Reply:
     return Reply(wording.ERASED if tidy else wording.ERASED_BUT_WEBHOOKS)
 
 
+async def _on_confirm(interaction: Interaction, account_id: int) -> Reply:
+    account = await _own(interaction, account_id)
+    await interaction.client.accounts.confirm(account)
+    return Reply(wording.confirmed(account))
+
+
 async def _on_keep(_interaction: Interaction, _account_id: int) -> Reply:
     return Reply(wording.KEPT)
 
@@ -348,6 +362,7 @@ HANDLERS: Mapping[Action, Handler] = {
     Action.ERASE: _on_erase,
     Action.ERASE_SURE: _on_erase_sure,
     Action.KEEP: _on_keep,
+    Action.CONFIRM: _on_confirm,
 }
 
 ACCOUNT_ITEMS = (PasteButton, AccountButton)

@@ -109,6 +109,12 @@ def not_kept(hook: Hook, webhook: NotKept) -> str:
                 f"{start}: {hook.server_url} no longer takes the linked account's token. Whoever "
                 "linked it types `/link` again, then `/subscribe`."
             )
+        case WhyNot.UNCONFIRMED:
+            return (
+                f"{start}: the bot's database was restored from a copy, and whoever linked the "
+                "account has yet to confirm it. They type `/account` and press *Use this account "
+                "again*; then `/subscribe` again."
+            )
         case WhyNot.UNOPENABLE:
             return (
                 f"{start}: the bot's encryption keys no longer open the linked account. Whoever "
@@ -210,6 +216,13 @@ def gone_text(gone: Gone, hook: Hook) -> str:
                 "the webhook there is removed later, as soon as it does; its events are refused "
                 "from now on."
             )
+        case Gone.UNCONFIRMED:
+            return (
+                "It was the last channel of this server, and the bot now refuses the project's "
+                "events. Its database was restored from a copy, so the webhook stays in Speckle "
+                "until whoever made it confirms their account with `/account`, within two weeks. "
+                f"Or an owner deletes it in the project's {_settings(hook)}."
+            )
         case Gone.UNOPENABLE:
             return (
                 "It was the last channel of this server, and the bot now refuses the project's "
@@ -299,6 +312,12 @@ def _why_link(outcome: LinkFirst) -> str:
             return (
                 f"{server} no longer takes the token of your linked account: it has to be linked "
                 "again."
+            )
+        case WhyNot.UNCONFIRMED:
+            return (
+                "The bot's database was restored from a copy, so your linked account is not used "
+                "before you confirm it: type `/account` and press *Use this account again*, or "
+                "link it again."
             )
         case WhyNot.UNOPENABLE:
             return (

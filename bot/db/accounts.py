@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.db.confirming import confirm, count_unconfirmed, unconfirm_all
 from bot.db.engine import Database
 from bot.db.erasing import erase_from_texts
 from bot.db.rows import (
@@ -146,6 +147,21 @@ class Accounts:
                 this = accounts.c.id == account.id
                 await connection.execute(update(accounts).where(this).values(refused_at=None))
 
+    async def unconfirm_all(self) -> int:
+        """Use no account before its person confirms it; how many there are."""
+        async with self._database.writing() as connection:
+            return await unconfirm_all(connection, self._now())
+
+    async def unconfirmed(self) -> int:
+        """How many accounts wait for their person to confirm them."""
+        async with self._database.reading() as connection:
+            return await count_unconfirmed(connection)
+
+    async def confirm(self, account_id: int) -> bool:
+        """Let an account be used again, and what waited for that go on; False if it could be."""
+        async with self._database.writing() as connection:
+            return await confirm(connection, account_id, self._now())
+
     async def hangs_on(self, account_id: int) -> HangsOn:
         """What the account holds up."""
         mine = and_(hooks.c.account_id == account_id, hooks.c.webhook_sealed.is_not(None))
@@ -244,7 +260,8 @@ class Accounts:
         # What the former account was seen to have access to says nothing of this one.
         hanging = update(subscriptions).where(subscriptions.c.account_id == row["id"])
         await connection.execute(hanging.values(access_ok_at=None))
-        return self._account(row)
+        await confirm(connection, row["id"], self._now())
+        return replace(self._account(row), unconfirmed_at=None)
 
     async def _hand_out(self, connection: AsyncConnection, account: Account, digest: str) -> None:
         """Give the account to the request and to whatever else the person has waiting for one."""

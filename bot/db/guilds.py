@@ -9,7 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.db.engine import Database
 from bot.db.removals import write_removals
 from bot.db.rows import Guild, HookState
-from bot.db.tables import IS_OPEN, batches, channel_queues, guilds, hooks
+from bot.db.tables import (
+    IS_OPEN,
+    batches,
+    channel_queues,
+    guilds,
+    hooks,
+    subscriptions,
+)
 
 
 class Guilds:
@@ -36,6 +43,9 @@ class Guilds:
             )
             # Catch-up goes back a day from here: nobody asked for the weeks that the bot was away.
             again = {"state": reopened, "caught_up_at": self._now()}
+            reopening = select(hooks.c.id).where(*closed)
+            followers = update(subscriptions).where(subscriptions.c.hook_id.in_(reopening))
+            await connection.execute(followers.values(caught_up_at=self._now()))
             await connection.execute(update(hooks).where(*closed).values(again))
         self._forget_hooks()
 

@@ -7,15 +7,26 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, or_, select, update
 
 from bot.db.engine import Database
 from bot.db.inbox import lock_keys
+from bot.db.listed import Fetched, follower, kinds_had, listed_before, partners_of
 from bot.db.quotas import Quotas, lock_names
-from bot.db.rows import DayQuota, HookKind, HookState, InboxSource, InboxState, TraceLine
-from bot.db.tables import HAS_KEY, IS_NEW, history_taken, hooks, inbox
+from bot.db.rows import (
+    DayQuota,
+    Hook,
+    HookKind,
+    HookState,
+    InboxSource,
+    InboxState,
+    Subscription,
+    TraceLine,
+)
+from bot.db.tables import IS_NEW, history_taken, hooks, inbox, subscriptions
 
 AT_ONCE = 200  # keys in one statement, and locks of PostgreSQL in one transaction
+BY_WEBHOOK = inbox.c.source != InboxSource.ACTIVITY
 STAGE = "catch_up"
 NOTE = "note"  # a fact of a trace line that the card says too
 
@@ -59,16 +70,6 @@ class TakenIn:
     full: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """An event of a project's activity list, its body in the wire's form."""
-
-    at: datetime
-    event_name: str
-    event_key: str
-    body: bytes = field(repr=False)
-
-
 class History:
     """Puts into the inbox what is missing there, each in one transaction."""
 
@@ -78,8 +79,21 @@ class History:
         self._now = now
 
     async def hook_ids(self) -> list[int]:
-        """The hooks that may have missed something, oldest first."""
-        statement = select(hooks.c.id).where(hooks.c.state != HookState.CLOSED)
+        """The hooks that may have missed something which somebody can be asked for, oldest first.
+
+        That is whoever made its webhook or, once there was an event, who follows it with an answer.
+        """
+        answered = exists().where(
+            subscriptions.c.hook_id == hooks.c.id,
+            or_(subscriptions.c.account_id.is_not(None), subscriptions.c.consent.is_not(None)),
+        )
+        statement = select(hooks.c.id).where(
+            hooks.c.state != HookState.CLOSED,
+            or_(
+                and_(hooks.c.webhook_sealed.is_not(None), hooks.c.account_id.is_not(None)),
+                and_(hooks.c.last_event_at.is_not(None), answered),
+            ),
+        )
         async with self._database.reading() as connection:
             return [*await connection.scalars(statement.order_by(hooks.c.id))]
 
@@ -129,26 +143,30 @@ class History:
 
     async def fill_in(
         self,
-        *,
-        hook_id: int | None,
+        hook: Hook,
+        subscription: Subscription,
         lane: str,
-        project_id: str,
-        server_url: str,
         fetched: Sequence[Fetched],
         note: str | None = None,
         quota: DayQuota | None = None,
     ) -> TakenIn | None:
-        """Put events of an activity list into the inbox, in order, unless they are there.
+        """Put what an activity list tells into the inbox, in order, for one subscription.
 
-        Only kinds that the lane has had before: what its webhook is not set to send was not
-        missed. None while events of the lane wait to be looked at, as nobody knows yet what
-        those are.
+        What a webhook told it already is kept without a body, as the webhook's partner. Only kinds
+        that the lane has had before: what its webhook is not set to send was not missed. None
+        while events of the lane wait to be looked at, as nobody knows yet what those are.
         """
         return await self._database.write_at_once(
             lambda connection: self._fill_in(
-                connection, hook_id, lane, project_id, server_url, fetched, note, quota
+                connection, hook, subscription, lane, fetched, note, quota
             )
         )
+
+    async def read_for(self, subscription_ids: Collection[int], at: datetime) -> None:
+        """Note until when the activity list was read for subscriptions, or is not to be."""
+        these = subscriptions.c.id.in_(subscription_ids)
+        async with self._database.writing() as connection:
+            await connection.execute(update(subscriptions).where(these).values(caught_up_at=at))
 
     # ── within a transaction ──────────────────────────────────────────────────────────────────
 
@@ -236,54 +254,68 @@ class History:
     def _fill_in(
         self,
         connection: Connection,
-        hook_id: int | None,
+        hook: Hook,
+        subscription: Subscription,
         lane: str,
-        project_id: str,
-        server_url: str,
         fetched: Sequence[Fetched],
         note: str | None,
         quota: DayQuota | None,
     ) -> TakenIn | None:
         if not self._database.is_sqlite:
             lock_keys(connection, lock_names([quota]) | {lane})
-        if hook_id is not None and connection.execute(_hook(hook_id)).one_or_none() is None:
+        if connection.execute(follower(hook.id, subscription.id)).one_or_none() is None:
             return TakenIn()
-        unread = and_(IS_NEW, inbox.c.lane == lane, inbox.c.source != InboxSource.ACTIVITY)
+        theirs = or_(BY_WEBHOOK, inbox.c.subscription_id == subscription.id)
+        unread = and_(IS_NEW, inbox.c.lane == lane, theirs)
         if connection.scalar(select(inbox.c.id).where(unread).limit(1)) is not None:
             return None
-        names = _names(connection, lane, {one.event_name for one in fetched})
-        wanted = [one for one in fetched if one.event_name in names]
-        there = _keys(connection, lane, [one.event_key for one in wanted])
+        names = kinds_had(connection, lane, {one.event_name for one in fetched})
+        there = listed_before(connection, lane, subscription.id, [one.event_key for one in fetched])
+        fresh = {
+            (one.event_key, one.at): one
+            for one in fetched
+            if one.event_name in names and (one.event_key, one.at) not in there
+        }
+        new = list(fresh.values())
+        partners = partners_of(connection, subscription, lane, new)
         counting = self._quotas.counting(connection, [quota])
         rows: list[dict[str, Any]] = []
         full = False
-        for one in wanted:
-            if one.event_key in there:
-                continue
-            if full := not counting.take(quota, hook_id, len(one.body)):
+        for one in new:
+            if one not in partners and not counting.take(quota, hook.id, len(one.body)):
+                full = True
                 break
-            there.add(one.event_key)
-            text = "Fetched from the project's activity list: no webhook had brought it."
-            rows.append(
-                self._row(
-                    hook_id=hook_id,
-                    lane=lane,
-                    project_id=project_id,
-                    server_url=server_url,
-                    digest=sha256(one.body).hexdigest(),
-                    body=one.body,
-                    source=InboxSource.ACTIVITY,
-                    happened_at=one.at,
-                    trace=self._trace(text, None if rows else note),
-                    event_key=one.event_key,
-                )
-            )
+            row = {
+                "hook_id": hook.id if hook.kind is HookKind.OWN else None,
+                "lane": lane,
+                "project_id": hook.project_id,
+                "server_url": hook.server_url,
+                "digest": sha256(one.body).hexdigest(),
+                "source": InboxSource.ACTIVITY,
+                "happened_at": one.at,
+                "event_key": one.event_key,
+                "event_name": one.event_name,
+                "subscription_id": subscription.id,
+                "same_as": partners.get(one),
+            }
+            rows.append(self._known(row) if one in partners else self._missed(row, one.body, note))
+            note = note if one in partners else None
         ids = self._database.insert_in_order(connection, inbox, rows)
+        taken = [row_id for row_id, one in zip(ids, new, strict=False) if one not in partners]
         self._quotas.write(connection, counting)
-        return TakenIn(tuple(ids), len(wanted) - len(ids), full=full)
+        return TakenIn(tuple(taken), len(fetched) - len(taken), full=full)
+
+    def _missed(self, row: dict[str, Any], body: bytes, note: str | None) -> dict[str, Any]:
+        text = "Fetched from the project's activity list: no webhook had brought it."
+        return self._row(**row, body=body, finished_at=None, trace=self._trace(text, note))
+
+    def _known(self, row: dict[str, Any]) -> dict[str, Any]:
+        text = f"The activity list tells it too; a webhook had brought it, as {row['same_as']}."
+        done = {"body": None, "finished_at": self._now(), "trace": self._trace(text, None)}
+        return self._row(**row, **done, state=InboxState.DONE)
 
     def _row(self, **values: Any) -> dict[str, Any]:
-        return {"received_at": self._now(), "state": InboxState.NEW, **values}
+        return {"received_at": self._now(), "state": InboxState.NEW} | values
 
     def _trace(self, text: str, note: str | None) -> list[list[Any]]:
         facts = {} if note is None else {NOTE: note}
@@ -330,24 +362,3 @@ def _already(connection: Connection, hook_id: int, call_ids: Sequence[str]) -> s
         history_taken.c.hook_id == hook_id, history_taken.c.call_id.in_(call_ids)
     )
     return set(connection.scalars(statement))
-
-
-def _names(connection: Connection, lane: str, names: Collection[str]) -> set[str]:
-    """Those of these kinds that the lane has had an event of; their keys begin with the name."""
-
-    def had(name: str) -> bool:
-        begins = (inbox.c.event_key >= f"{name}:", inbox.c.event_key < f"{name};")
-        statement = select(inbox.c.id).where(HAS_KEY, inbox.c.lane == lane, *begins).limit(1)
-        return connection.scalar(statement) is not None
-
-    return {name for name in names if had(name)}
-
-
-def _keys(connection: Connection, lane: str, keys: Sequence[str]) -> set[str]:
-    found: set[str] = set()
-    for start in range(0, len(keys), AT_ONCE):
-        some = inbox.c.event_key.in_(keys[start : start + AT_ONCE])
-        found |= set(
-            connection.scalars(select(inbox.c.event_key).where(HAS_KEY, inbox.c.lane == lane, some))
-        )
-    return found

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, text, update
+from sqlalchemy import Connection, Select, bindparam, func, or_, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,9 +25,11 @@ from bot.db.rows import (
     InboxState,
     Ingested,
     NewInbox,
+    Subscription,
     TraceLine,
 )
-from bot.db.tables import HAS_KEY, IS_NEW, hooks, inbox
+from bot.db.tables import IS_NEW, hooks, inbox
+from bot.db.twins import pair, twins
 from bot.errors import HookGone
 
 # A Speckle server with several replicas sends one event several times within seconds.
@@ -149,8 +151,8 @@ class Inbox:
     ) -> list[int]:
         """Write all that an event led to, in one transaction; the ids of its new cards.
 
-        `event_key` tells the event from all others of its project. A row that is finished already
-        writes nothing and gives none.
+        `event_key` is the same for events that say the same. A row that is finished already writes
+        nothing and gives none.
         """
         now = self._now()
         async with self._database.writing() as connection:
@@ -158,19 +160,22 @@ class Inbox:
                 connection, row_id, InboxState.DONE, trace, event_name, event_key
             ):
                 return []
+            await pair(
+                connection, row_id, {row for one in ingested for row in one.already.values()}
+            )
             return await write_ingested(self._database, connection, row_id, ingested, now)
 
     async def shown_already(
-        self, row: InboxRow, event_key: str, subscription_ids: Collection[int]
-    ) -> set[int]:
-        """The subscriptions that were shown the same event already, which came another way."""
-        other = and_(HAS_KEY, inbox.c.lane == row.lane, inbox.c.event_key == event_key)
-        if row.source is not InboxSource.ACTIVITY:
-            other = and_(other, inbox.c.source == InboxSource.ACTIVITY)
-        done = and_(other, inbox.c.id != row.id, inbox.c.state == InboxState.DONE)
-        async with self._database.reading() as connection:
-            found = await connection.scalar(select(inbox.c.id).where(done).limit(1))
-        return set() if found is None else set(subscription_ids)
+        self, row: InboxRow, event_key: str, subscriptions: Sequence[Subscription]
+    ) -> Mapping[int, int]:
+        """The subscriptions that were shown the same event another way already, and by which row.
+
+        Each row counts against one: equal events are shown as often as they happened. `finish`
+        keeps it.
+        """
+        return await self._database.read_at_once(
+            lambda connection: twins(connection, row, event_key, subscriptions)
+        )
 
     async def postpone(
         self, row_id: int, trace: Sequence[TraceLine], next_try_at: datetime

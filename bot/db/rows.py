@@ -165,7 +165,8 @@ class Subscription:
 
     `account_id` is the linked account of the person who subscribed the channel, and reads for this
     channel alone; `access_ok_at` is when it was last seen to have access. `consent` is the answer
-    to who will see the project here, None where nobody was asked.
+    to who will see the project here, None where nobody was asked. `moved_at` is when it came to its
+    hook from another one, `caught_up_at` until when the activity list was read for it.
     """
 
     id: int
@@ -183,6 +184,21 @@ class Subscription:
     account_id: int | None = None
     access_ok_at: datetime | None = None
     consent: Consent | None = None
+    moved_at: datetime | None = None
+    caught_up_at: datetime | None = None
+
+    @property
+    def shows_since(self) -> datetime:
+        """Since when its hook's events concern it: nothing from before is fetched for it."""
+        return self.moved_at or self.created_at
+
+    def came_after(self, row: "InboxRow") -> bool:
+        """Whether it happened before the subscription was there, or came to the hook it is of.
+
+        What an earlier hook told, and is held back since, is the subscription's all the same.
+        """
+        of_this_hook = row.hook_id == self.hook_id
+        return row.event_at < (self.shows_since if of_this_hook else self.created_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,7 +461,8 @@ class Ingested:
     Where the hook's own webhook brought it (`told`), the hook turns live if it waited, takes the
     project's name, and remembers `at` and the models' names by their ids, because some events name
     a model by id only, and forgets others. What an account was told changes nothing of the hook.
-    `public_at` and `visibility` are what a question without a token found.
+    `visibility` is what a question without a token found. `already` are the rows by which
+    subscriptions were shown the same event another way.
     """
 
     hook_id: int
@@ -456,6 +473,7 @@ class Ingested:
     forgotten_models: Sequence[str] = ()
     routed: Sequence[Routed] = ()
     visibility: str | None = None
+    already: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, or_, select, update
+from sqlalchemy import and_, case, delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
@@ -147,7 +147,8 @@ class Subscriptions:
 
         With `account_id`, the account of who answered, which has just been seen to have access,
         reads for the subscription from now on; else the one that did goes on. With `hook_id` the
-        subscription follows the project through that hook of its guild from now on.
+        subscription follows the project through that hook of its guild from now on, and is shown
+        nothing that the hook's webhook had to tell before.
         """
         now = self._now()
         values: dict[str, Any] = {"consent": consent.to_json(), "updated_at": now}
@@ -155,6 +156,8 @@ class Subscriptions:
             values |= {"account_id": account_id, "access_ok_at": now}
         if hook_id is not None:
             values["hook_id"] = hook_id
+            moves = subscriptions.c.hook_id != hook_id
+            values["moved_at"] = case((moves, now), else_=subscriptions.c.moved_at)
         this = subscriptions.c.id == subscription_id
         async with self._database.writing() as connection:
             await connection.execute(update(subscriptions).where(this).values(values))
@@ -234,4 +237,6 @@ def _subscription(row: Row) -> Subscription:
         account_id=row["account_id"],
         access_ok_at=row["access_ok_at"],
         consent=None if row["consent"] is None else Consent.from_json(row["consent"]),
+        moved_at=row["moved_at"],
+        caught_up_at=row["caught_up_at"],
     )

@@ -236,6 +236,8 @@ subscriptions = Table(
     _ref("account_id", "accounts.id", None, nullable=True),
     _time("access_ok_at", nullable=True),  # when that account was last seen to have access
     Column("consent", JSON(none_as_null=True), nullable=True),
+    _time("moved_at", nullable=True),  # when it came to its hook, if that was not at first
+    _time("caught_up_at", nullable=True),  # until when the activity list was read for it
     UniqueConstraint("hook_id", "channel_id"),
     sqlite_autoincrement=True,
 )
@@ -260,6 +262,9 @@ inbox = Table(
     _time("happened_at", nullable=True),  # the event's own time, of one that was fetched later
     _text("event_key", nullable=True),
     _ref("subscription_id", "subscriptions.id", nullable=True),  # the only one that it is for
+    # Of the activity list: the row by which a webhook told its subscription the same. No foreign
+    # key, as it goes on counting once that row is erased.
+    Column("same_as", BigInteger(), nullable=True),
     # Last, as SQLite reads through a long value to get at what stands behind it.
     Column("body", LargeBinary(), nullable=True),
     sqlite_autoincrement=True,

@@ -16,6 +16,7 @@ import structlog
 
 from bot.db.rows import Hook, InboxSource, Subscription
 from bot.errors import (
+    AccountUnconfirmed,
     AccountUnopenable,
     SpeckleError,
     SpeckleForbidden,
@@ -294,6 +295,8 @@ def _word(answer: Answer, yes_at: datetime | None) -> Word:
     match answer:
         case ProjectRights():
             return Word(Sight.YES, yes_at)
+        case AccountUnconfirmed():
+            return Word(Sight.NO, yes_at, PauseWhy.UNCONFIRMED)
         case SpeckleTokenRefused():
             return Word(Sight.NO, yes_at, PauseWhy.TOKEN_REFUSED)
         case SpeckleScopeMissing():

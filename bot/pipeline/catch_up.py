@@ -7,7 +7,7 @@ changes nothing.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -21,7 +21,7 @@ from bot.errors import (
     SpeckleUnavailable,
     StorageUnavailable,
 )
-from bot.pipeline.catch_up_activity import FromActivity, lane_of, missed_since
+from bot.pipeline.catch_up_activity import Decide, FromActivity
 from bot.pipeline.catch_up_history import FromHistory
 from bot.services.accounts import AccountService
 from bot.speckle.gateway import SpeckleGateway
@@ -35,7 +35,7 @@ FOLLOW_UP_S = 330.0
 SOONEST_S = 2.0  # between two looks
 RETRY_S = (60.0, 300.0, 900.0)  # for what could not be done; then hourly like the rest
 WRITABLE_POLL_S = 2.0
-PACE_S = 0.2  # between two hooks of a server, which takes some 200 questions a minute from a person
+PACE_S = 0.2  # between two hooks or projects: a server takes some 200 questions a minute
 LONGEST_WAIT_S = 60.0  # that a server may ask for before the rest of its hooks wait for the retry
 
 
@@ -52,19 +52,18 @@ class CatchUp:
         gateway: SpeckleGateway,
         accounts: AccountService,
         *,
+        decide: Decide,
         stored: Callable[[], None],
-        may_ask: Callable[[Hook], bool],
         max_body_bytes: int,
         reach: timedelta,
         now: Callable[[], datetime],
         quota: Callable[[int], DayQuota | None] = lambda _guild_id: None,
     ) -> None:
-        """`may_ask` says whether a hook can be asked for other than as a stranger. Larger bodies
-        than the listener takes do not come in this way either. `quota` is how much of a guild's
-        day may be used up before nothing more is fetched for it, None for no such limit.
+        """`decide` says who may read a project's list for a subscription. Larger bodies than the
+        listener takes do not come in this way either. `quota` is how much of a guild's day may be
+        used up before nothing more is fetched for it, None for no such limit.
         """
         self._storage = storage
-        self._may_ask = may_ask
         self._quota = quota
         self._now = now
         self._history = FromHistory(
@@ -78,7 +77,7 @@ class CatchUp:
             quota=quota,
         )
         self._activity = FromActivity(
-            storage, gateway, accounts, stored=stored, reach=reach, now=now, quota=quota
+            storage, gateway, accounts, decide, stored=stored, reach=reach, now=now, quota=quota
         )
         self._missed = asyncio.Event()
 
@@ -137,56 +136,82 @@ class CatchUp:
         said was not settled.
         """
         ids = await self._storage.history.hook_ids() if hook_ids is None else hook_ids
-        by_server: defaultdict[str, list[int]] = defaultdict(list)
-        lanes: set[str] = set()
-        for hook_id in ids:
-            hook = await self._storage.hooks.get(hook_id)
-            if hook is not None and (lane := lane_of(hook)) not in lanes and self._concerns(hook):
-                lanes.add(lane)
-                by_server[hook.server_url].append(hook_id)
-        left = await asyncio.gather(*(self._server(ids) for ids in by_server.values()))
+        by_server: defaultdict[str, list[Hook]] = defaultdict(list)
+        for hook in await self._hooks(ids):
+            if await self._has_room(hook):
+                by_server[hook.server_url].append(hook)
+        left = await asyncio.gather(*(self._server(hooks) for hooks in by_server.values()))
         return [hook_id for some in left for hook_id in some]
 
-    def _concerns(self, hook: Hook) -> bool:
-        made = hook.account_id is not None and bool(hook.webhook_id)
-        return made or (missed_since(hook) is not None and self._may_ask(hook))
+    async def _has_room(self, hook: Hook) -> bool:
+        """Whether today has room for anything of a hook; the next hour asks again."""
+        quota = self._quota(hook.guild_id)
+        if quota is None or await self._storage.quotas.has_room_now(quota, hook.id):
+            return True
+        log.info("catch_up.no_room_today", hook_id=hook.id)
+        return False
 
-    async def _server(self, hook_ids: Sequence[int]) -> Sequence[int]:
-        """One server's hooks, one after the other; those where something is left."""
+    async def _hooks(self, hook_ids: Sequence[int]) -> Sequence[Hook]:
+        """Those that are still there."""
+        found = [await self._storage.hooks.get(hook_id) for hook_id in hook_ids]
+        return [hook for hook in found if hook is not None]
+
+    async def _server(self, hooks: Sequence[Hook]) -> Sequence[int]:
+        """One server's hooks: histories, then for the others each project's activity list."""
+        by_project: defaultdict[str, list[int]] = defaultdict(list)
+        with_history = []
+        for hook in hooks:
+            if hook.account_id is not None and hook.webhook_id:
+                with_history.append([hook.id])
+            else:
+                by_project[hook.project_id].append(hook.id)
+
+        async def by_history(some: Sequence[Hook]) -> Collection[int]:
+            settled = [one for one in some if await self._by_history(one, by_project)]
+            return {one.id for one in some if one not in settled}
+
+        left, away = await self._in_turn(with_history, by_history)
+        lists = list(by_project.values())
+        if away:
+            return [*left, *(hook_id for some in lists for hook_id in some)]
+        more, _ = await self._in_turn(lists, self._activity.take)
+        return [*left, *more]
+
+    async def _by_history(self, hook: Hook, lists: defaultdict[str, list[int]]) -> bool:
+        """Whether a hook is dealt with for an hour; one without a history is left to the lists."""
+        if hook.account_id is None or not hook.webhook_id:
+            return True
+        try:
+            return await self._history.take(hook, hook.account_id, hook.webhook_id)
+        except (SpeckleForbidden, SpeckleScopeMissing, SpeckleNotFound) as error:
+            log.warning("catch_up.no_history", hook_id=hook.id, reason=error.reason)
+            lists[hook.project_id].append(hook.id)
+            return True
+
+    async def _in_turn(
+        self,
+        groups: Sequence[Sequence[int]],
+        work: Callable[[Sequence[Hook]], Awaitable[Collection[int]]],
+    ) -> tuple[Sequence[int], bool]:
+        """Do it for one group of a server's hooks after the other.
+
+        Gives those where something is left, and whether the server is not to be asked any more.
+        """
         left: list[int] = []
-        for position, hook_id in enumerate(hook_ids):
-            hook = await self._storage.hooks.get(hook_id)
-            if hook is None:
-                continue
+        for position, group in enumerate(groups):
             try:
-                if not await self._one(hook):
-                    left.append(hook_id)
+                left += await work(await self._hooks(group))
             except SpeckleUnavailable as error:
                 log.warning("catch_up.later", server=error.server_url, reason=error.reason)
-                left.append(hook_id)
+                left += group
                 if error.retry_in_s is None or error.retry_in_s > LONGEST_WAIT_S:
-                    return [*left, *hook_ids[position + 1 :]]
+                    return [*left, *(one for some in groups[position + 1 :] for one in some)], True
                 await asyncio.sleep(error.retry_in_s)
             except SpeckleError as error:
-                log.warning("catch_up.refused", hook_id=hook_id, reason=error.reason)
+                log.warning("catch_up.refused", hook_ids=list(group), reason=error.reason)
             except StorageUnavailable:
                 raise
             except Exception:  # a fault of ours over one hook must not keep the others waiting
-                log.exception("catch_up.failed", hook_id=hook_id)
+                log.exception("catch_up.failed", hook_ids=list(group))
             await asyncio.sleep(PACE_S)
-        return left
-
-    async def _one(self, hook: Hook) -> bool:
-        """Whether the hook is dealt with, until the next hour: what today has no room for waits."""
-        quota = self._quota(hook.guild_id)
-        if quota is not None and not await self._storage.quotas.has_room_now(quota, hook.id):
-            log.info("catch_up.no_room_today", hook_id=hook.id)
-            return True
-        if hook.account_id is not None and hook.webhook_id:
-            try:
-                return await self._history.take(hook, hook.account_id, hook.webhook_id)
-            except (SpeckleForbidden, SpeckleScopeMissing, SpeckleNotFound) as error:
-                log.warning("catch_up.no_history", hook_id=hook.id, reason=error.reason)
-        if missed_since(hook) is None or not self._may_ask(hook):
-            return True
-        return await self._activity.take(hook)
+        return left, False

@@ -1,32 +1,62 @@
 """What a project's activity list tells of and the inbox lacks, where no history can be read.
 
-The list tells what happened, not what was delivered; so only events with an unmistakable key are
-taken from it, of kinds that the webhook has brought before, and only what neither was taken in nor
-waits to be looked at.
+The list tells what happened, not what was delivered; so only kinds are taken from it that the
+webhook has brought before, and only what neither was taken in nor waits to be looked at. It is read
+for a subscription with that subscription's account, and shown there alone.
 """
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
-from bot.db.history import Fetched
-from bot.db.rows import DayQuota, Hook, HookKind
-from bot.errors import NotADelivery
+from bot.db.listed import Fetched
+from bot.db.rows import (
+    KEEPING_PAUSES,
+    DayQuota,
+    Hook,
+    HookKind,
+    InboxSource,
+    Subscription,
+    SubscriptionState,
+)
+from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable
+from bot.rights.decide import Decision, Show, Wait, may_read_lists
 from bot.services.accounts import AccountService
-from bot.speckle.activity import KEYED, body_of, event_key
+from bot.speckle.activity import body_of, event_key
 from bot.speckle.answers import Activity
 from bot.speckle.gateway import SpeckleGateway
-from bot.speckle.payloads import parse_delivery, read_envelope
+from bot.speckle.payloads import event_name_of, read_envelope
 from bot.storage import Storage
+
+if TYPE_CHECKING:
+    from bot.rights.passes import Pass
 
 log = structlog.get_logger()
 
 ASK_WITHIN_S = 30.0
-KEYS_SINCE = "catch_up.keys_since"
+KEYS_SINCE = "catch_up.content_keys_since"
 LISTED = 500
 OVERLAP = timedelta(minutes=15)
 SETTLED = timedelta(minutes=2)  # until then its webhook may still come
+
+Decide: TypeAlias = Callable[
+    [Hook, Sequence[Subscription], InboxSource], Awaitable[Mapping[int, Decision]]
+]
+"""What the rule says of some subscriptions of a hook, by their ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A subscription that the list is read for, with leave, from a moment on."""
+
+    hook: Hook
+    subscription: Subscription
+    leave: "Pass"
+    after: datetime
 
 
 class FromActivity:
@@ -37,6 +67,7 @@ class FromActivity:
         storage: Storage,
         gateway: SpeckleGateway,
         accounts: AccountService,
+        decide: Decide,
         *,
         stored: Callable[[], None],
         reach: timedelta,
@@ -47,63 +78,120 @@ class FromActivity:
         self._storage = storage
         self._gateway = gateway
         self._accounts = accounts
+        self._decide = decide
         self._stored = stored
         self._reach = reach
         self._now = now
 
-    async def take(self, hook: Hook) -> bool:
-        """Take in what is missing for a hook that has had an event; False if it is not settled.
+    async def take(self, hooks: Sequence[Hook]) -> set[int]:
+        """Take in what is missing, for hooks of one project; those where it is not settled.
 
-        Errors:
-            SpeckleError: the list cannot be read.
+        Each reader is asked for once. Errors:
+            SpeckleUnavailable: the server cannot be asked.
             StorageUnavailable: the database does not answer.
         """
-        since = missed_since(hook)
-        assert since is not None, "only hooks that have had an event"  # noqa: S101
         at = self._now()
-        after = max(since - OVERLAP, at - self._reach, await self.keys_since(at))
-        entries = await self._accounts.as_hook(
-            hook,
-            lambda login: self._gateway.activity(
-                login,
-                hook.project_id,
-                after=after,
-                limit=LISTED,
-                within_s=ASK_WITHIN_S,
-            ),
-        )
+        left: set[int] = set()
+        by_reader: defaultdict[object, list[_Reading]] = defaultdict(list)
+        for hook in hooks:
+            decisions = await self._decisions(hook, at)
+            if any(isinstance(decision, Wait) for _, decision in decisions):
+                left.add(hook.id)
+            for subscription, decision in decisions:
+                if isinstance(decision, Show) and decision.leave is not None:
+                    after = await self._after(subscription, at)
+                    reading = _Reading(hook, subscription, decision.leave, after)
+                    by_reader[decision.leave.reader].append(reading)
+        for readings in by_reader.values():
+            left |= await self._read(readings, at)
+        for hook in hooks:
+            if hook.id not in left:
+                await self._storage.history.looked(hook.id, at)
+        return left
+
+    async def _decisions(self, hook: Hook, at: datetime) -> Sequence[tuple[Subscription, Decision]]:
+        """What the rule says of the subscriptions that somebody can read the list for.
+
+        What happens while a member has paused one is not fetched afterwards; while it is paused
+        for another reason it is.
+        """
+        followers = await self._storage.subscriptions.of_hook(hook.id)
+        paused = [one for one in followers if one.state is SubscriptionState.PAUSED]
+        passed_by = [one.id for one in paused if one.pause_reason not in KEEPING_PAUSES]
+        if passed_by:
+            await self._storage.history.read_for(passed_by, at)
+        operator = self._accounts.serves_as_operator(hook)
+        asking = [
+            one for one in followers if one not in paused and may_read_lists(one, operator=operator)
+        ]
+        decisions = await self._decide(hook, asking, InboxSource.ACTIVITY)
+        return [(one, decisions[one.id]) for one in asking]
+
+    async def _after(self, subscription: Subscription, at: datetime) -> datetime:
+        moments = [subscription.shows_since, at - self._reach, await self.keys_since(at)]
+        if subscription.caught_up_at is not None:
+            moments.append(subscription.caught_up_at - OVERLAP)
+        return max(moments)
+
+    async def _read(self, readings: Sequence[_Reading], at: datetime) -> set[int]:
+        """Ask once for all of one reader; the hooks where it is not settled."""
+        leave, project_id = readings[0].leave, readings[0].hook.project_id
+        try:
+            entries = await self._accounts.as_pass(
+                leave,
+                lambda login: self._gateway.activity(
+                    login,
+                    project_id,
+                    after=min(one.after for one in readings),
+                    limit=LISTED,
+                    within_s=ASK_WITHIN_S,
+                ),
+            )
+        except SpeckleUnavailable:
+            raise
+        except SpeckleError as error:
+            log.warning("catch_up.refused", project_id=project_id, reason=error.reason)
+            return set()
+        settled = [entry for entry in entries if entry.at <= at - SETTLED]
+        whole_since = min(entry.at for entry in entries) if len(entries) >= LISTED else None
+        left = [one for one in readings if not await self._take_in(one, settled, whole_since, at)]
+        return {one.hook.id for one in left}
+
+    async def _take_in(
+        self,
+        reading: _Reading,
+        entries: Sequence[Activity],
+        whole_since: datetime | None,
+        at: datetime,
+    ) -> bool:
+        """Whether it is settled what one subscription lacks; `whole_since`: the list was cut."""
+        hook, subscription = reading.hook, reading.subscription
         fetched = [
             found
             for entry in sorted(entries, key=lambda entry: entry.at)
-            if entry.at <= at - SETTLED and (found := _fetched(hook, entry)) is not None
+            if entry.at >= reading.after and (found := _fetched(hook, entry)) is not None
         ]
         short = None
-        if len(entries) >= LISTED and min(entry.at for entry in entries) > since:
+        if whole_since is not None and whole_since > reading.after:
             short = "The project's activity list was too long to fetch all that had been missed."
             log.warning("catch_up.reach_too_short", hook_id=hook.id, why=short)
         done = await self._storage.history.fill_in(
-            hook_id=hook.id if hook.kind is HookKind.OWN else None,
-            lane=lane_of(hook),
-            project_id=hook.project_id,
-            server_url=hook.server_url,
-            fetched=fetched,
-            note=short,
-            quota=self._quota(hook.guild_id),
+            hook, subscription, lane_of(hook), fetched, short, self._quota(hook.guild_id)
         )
         if done is None:
-            log.info("catch_up.activity_later", hook_id=hook.id)
+            log.info("catch_up.activity_later", subscription_id=subscription.id)
             return False
         if done.rows:
             self._stored()
-            log.info("catch_up.activity", hook_id=hook.id, taken=len(done.rows))
+            log.info("catch_up.activity", subscription_id=subscription.id, taken=len(done.rows))
         if done.full:
             log.info("catch_up.no_room_today", hook_id=hook.id)
             return False
-        await self._storage.history.looked(hook.id, at)
+        await self._storage.history.read_for([subscription.id], at)
         return True
 
     async def keys_since(self, at: datetime) -> datetime:
-        """Since when rows of the inbox have keys; before, nobody knows what had come already."""
+        """Since when rows of the inbox have such keys; before, nobody knows what had come."""
         return datetime.fromisoformat(await self._storage.facts.keep(KEYS_SINCE, at.isoformat()))
 
 
@@ -114,15 +202,8 @@ def lane_of(hook: Hook) -> str:
     return f"shared:{hook.server_url}:{hook.project_id}"
 
 
-def missed_since(hook: Hook) -> datetime | None:
-    """Until when nothing can have been missed; None for a hook that has yet to have an event."""
-    return None if hook.last_event_at is None else hook.caught_up_at or hook.last_event_at
-
-
 def _fetched(hook: Hook, entry: Activity) -> Fetched | None:
-    """The entry as an event to take in; None where nothing tells it from others."""
-    if entry.action not in KEYED:
-        return None
+    """The entry as an event to take in; None for what is none."""
     body = body_of(
         entry,
         server_url=hook.server_url,
@@ -131,8 +212,7 @@ def _fetched(hook: Hook, entry: Activity) -> Fetched | None:
         visibility=hook.visibility,
     )
     try:
-        delivery = parse_delivery(read_envelope(body))
+        envelope = read_envelope(body)
+        return Fetched(entry.at, event_name_of(envelope), event_key(envelope), body)
     except NotADelivery:
         return None
-    key = event_key(delivery)
-    return None if key is None else Fetched(entry.at, delivery.event_name, key, body)

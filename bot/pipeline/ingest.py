@@ -109,13 +109,12 @@ class Ingest:
         """Deal with one event; everything it leads to is written in one transaction."""
         trace = Trace(self._now, row)
         try:
-            delivery = await _parsed(row.body)
+            delivery, key = await _read(row.body)
         except NotADelivery as error:
             trace.add("parse", f"The body is no Speckle delivery: {error.reason}.")
             await self._storage.inbox.fail(row.id, trace.lines)
             return
         trace.add("parse", f"Read as {delivery.event.kind.value}.")
-        key = event_key(delivery)
         audiences = await self._audiences(row, delivery, trace)
         if not audiences:
             trace.add("route", "No channel follows this project.")
@@ -183,14 +182,15 @@ class Ingest:
             return subscriptions
         return [one for one in subscriptions if one.id == row.subscription_id]
 
-    async def _for_hook(self, audience: Audience, key: str | None) -> Ingested:
+    async def _for_hook(self, audience: Audience, key: str) -> Ingested:
         """What the event changes for one hook: only its own webhook tells of the hook itself."""
         occasion, subscriptions = audience.occasion, audience.subscriptions
         hook, row, delivery = occasion.hook, occasion.row, occasion.delivery
         if not subscriptions:
             text = "No channel follows this project here."
             occasion.trace.add("route", text, guild_id=hook.guild_id)
-        subscriptions = await self._not_shown_yet(occasion, subscriptions, key)
+        already = await self._shown_already(occasion, subscriptions, key)
+        subscriptions = [one for one in subscriptions if one.id not in already]
         way = await self._routing.route(occasion, subscriptions)
         told = row.source is not InboxSource.ACTIVITY
         names, forgotten = new_names(
@@ -207,20 +207,20 @@ class Ingest:
             forgotten_models=forgotten,
             routed=way.routed,
             visibility=way.visibility,
+            already=already,
         )
 
-    async def _not_shown_yet(
-        self, occasion: Occasion, subscriptions: Sequence[Subscription], key: str | None
-    ) -> Sequence[Subscription]:
-        """Those that were not shown the same event already, which came another way."""
-        if key is None or not subscriptions:
-            return subscriptions
-        ids = [one.id for one in subscriptions]
-        already = await self._storage.inbox.shown_already(occasion.row, key, ids)
-        for one in already:
-            text = "Not shown again: it was fetched from Speckle's lists as well."
-            occasion.trace.add("route", text, subscription_id=one)
-        return [one for one in subscriptions if one.id not in already]
+    async def _shown_already(
+        self, occasion: Occasion, subscriptions: Sequence[Subscription], key: str
+    ) -> Mapping[int, int]:
+        """Those that were shown the same event already, which came another way, and by which."""
+        if not subscriptions:
+            return {}
+        already = await self._storage.inbox.shown_already(occasion.row, key, subscriptions)
+        for one, row_id in already.items():
+            text = "Not shown again: it came another way already."
+            occasion.trace.add("route", text, subscription_id=one, inbox_id=row_id)
+        return already
 
     # ── held back ─────────────────────────────────────────────────────────────────────────────
 
@@ -234,7 +234,7 @@ class Ingest:
         trace = Trace(self._now, row)
         trace.lines.clear()
         try:
-            delivery = await _parsed(row.body)
+            delivery, _ = await _read(row.body)
         except NotADelivery:  # its body has been erased
             trace.add("access", "Not shown: the event was kept too long, and has been erased.")
             routed = Routed(subscription.id)
@@ -268,11 +268,16 @@ def _tenant(head: InboxHead) -> int:
     return ORGANISATION if head.guild_id is None else head.guild_id
 
 
-async def _parsed(body: bytes) -> Delivery:
-    """What a body says; a large one is read in a thread, so that the event loop goes on."""
+async def _read(body: bytes) -> tuple[Delivery, str]:
+    """What a body says, and its key; a large one is read in a thread, so that the loop goes on."""
     if len(body) > LARGE_BODY_BYTES:
-        return await asyncio.to_thread(lambda: parse_delivery(read_envelope(body)))
-    return parse_delivery(read_envelope(body))
+        return await asyncio.to_thread(_read_at_once, body)
+    return _read_at_once(body)
+
+
+def _read_at_once(body: bytes) -> tuple[Delivery, str]:
+    envelope = read_envelope(body)
+    return parse_delivery(envelope), event_key(envelope)
 
 
 def _open(hook: Hook | None) -> Sequence[Hook]:

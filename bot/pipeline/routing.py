@@ -165,7 +165,7 @@ class Routing:
         if paused and subscription.pause_reason not in KEEPING_PAUSES:
             trace.add("route", "Not shown: the subscription is paused.", **where)
             return False
-        if row.source in FETCHED and row.event_at < subscription.created_at:
+        if row.source in FETCHED and subscription.came_after(row):
             trace.add("route", "Not shown: it happened before the channel followed this.", **where)
             return False
         verdict = matches(subscription.filters, occasion.delivery, occasion.model_names)

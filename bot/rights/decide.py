@@ -118,6 +118,20 @@ def is_by_hand(hook: Hook) -> bool:
     return hook.kind is HookKind.OWN and hook.webhook_id is None
 
 
+def may_read_lists(subscription: Subscription, *, operator: bool) -> bool:
+    """Whether there is anybody to read a project's lists as for a subscription.
+
+    `operator`: the operator's token may be used there.
+    """
+    return subscription.account_id is not None or _serves_operator(subscription, operator)
+
+
+def _serves_operator(subscription: Subscription, operator: bool) -> bool:
+    consent = subscription.consent
+    answered = consent is not None and consent.standing in QUALIFIED
+    return subscription.account_id is None and operator and answered
+
+
 def depends_on_openness(subscription: Subscription, hook: Hook) -> bool:
     """Whether it matters for a subscription that everybody may read the project."""
     consent = subscription.consent
@@ -152,16 +166,12 @@ def _leave(
     """
     account_id = subscription.account_id
     serves = person is Person.SEES and _holds(seen.account, now) is True
-    consent = subscription.consent
     return Pass(
         subscription.id,
         hook.server_url,
         hook.project_id,
         account_id=account_id if serves else None,
-        as_operator=account_id is None
-        and seen.operator
-        and consent is not None
-        and consent.standing in QUALIFIED,
+        as_operator=_serves_operator(subscription, seen.operator),
     )
 
 

@@ -18,6 +18,7 @@ from bot.db.accounts import is_claimed
 from bot.db.retention import Keep
 from bot.db.rows import Account, HangsOn, Hook, LinkDetails, LinkRequest
 from bot.errors import (
+    AccountUnconfirmed,
     AccountUnopenable,
     BotError,
     SpeckleError,
@@ -116,6 +117,7 @@ class Standing(Enum):
     TAKEN = auto()
     REFUSED = auto()
     UNOPENABLE = auto()  # the bot's keys do not open it
+    UNCONFIRMED = auto()  # the database was restored, and its person has yet to confirm it
     UNKNOWN = auto()  # it could not be asked
 
 
@@ -362,11 +364,18 @@ class AccountService:
             await self.as_account(account.id, self._gateway.me)
         except AccountUnopenable:
             return Standing.UNOPENABLE
+        except AccountUnconfirmed:
+            return Standing.UNCONFIRMED
         except SpeckleTokenRefused:
             return Standing.REFUSED
         except SpeckleError:
             return Standing.UNKNOWN
         return Standing.TAKEN
+
+    async def confirm(self, account: Account) -> None:
+        """Use an account again that its person confirms, after the database was restored."""
+        if await self._storage.accounts.confirm(account.id):
+            log.info("accounts.confirmed", account_id=account.id)
 
     async def hangs_on(self, account: Account) -> HangsOn:
         """What stops when the account is unlinked."""
@@ -411,13 +420,16 @@ class AccountService:
         """Ask with a linked account; a token that has run out is renewed once, where it can be.
 
         Errors: those of the question; SpeckleTokenRefused, with the account marked so, if the
-        server no longer takes the token or the account is gone; AccountUnopenable.
+        server no longer takes the token or the account is gone; AccountUnopenable;
+        AccountUnconfirmed.
         """
         account = await self._storage.accounts.get(account_id)
         if account is None:
             raise SpeckleTokenRefused("", "the account has been unlinked")
         if account.unopenable:
             raise AccountUnopenable(account.server_url)
+        if account.unconfirmed_at is not None:
+            raise AccountUnconfirmed(account.server_url)
         refused_at = account.refused_at
         if refused_at is not None and self._now() - refused_at < REFUSED_FOR:
             raise SpeckleTokenRefused(account.server_url, "the token was refused before")

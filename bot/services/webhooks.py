@@ -25,6 +25,7 @@ from bot.db.rows import (
     Removal,
 )
 from bot.errors import (
+    AccountUnconfirmed,
     AccountUnopenable,
     SpeckleError,
     SpeckleForbidden,
@@ -50,6 +51,7 @@ REMOVAL_RETRY_S = (300.0, 1800.0, 3600.0)  # then hourly
 MOST_REMOVAL_TRIES = 14 * 24
 PASSED_ON = (
     AccountUnopenable,
+    AccountUnconfirmed,
     SpeckleTokenRefused,
     SpeckleScopeMissing,
     SpeckleForbidden,
@@ -75,6 +77,7 @@ class WhyNot(StrEnum):
     NOT_OWNER = "not_owner"
     NO_SCOPE = "no_scope"
     UNOPENABLE = "unopenable"  # the bot's keys do not open the account's token
+    UNCONFIRMED = "unconfirmed"  # the database was restored, and its person has yet to confirm it
     TOKEN_REFUSED = "token_refused"  # noqa: S105
     UNREACHABLE = "unreachable"
     FULL = "full"
@@ -119,6 +122,7 @@ class Gone(StrEnum):
     REMOVED = "removed"
     LATER = "later"  # Speckle does not answer; it is tried again
     UNOPENABLE = "unopenable"  # the bot's keys do not open the account; it is tried again
+    UNCONFIRMED = "unconfirmed"  # the account's person has yet to confirm it; it is tried again
     BY_HAND = "by_hand"  # the account may not remove it any more
 
 
@@ -372,10 +376,9 @@ class WebhookService:
                 await self._delete_ours(removal.account_id, removal.project_id, removal.key)
             except SpeckleNotFound:
                 gone = Gone.REMOVED  # with its project
-            except (SpeckleUnavailable, AccountUnopenable) as error:
+            except (SpeckleUnavailable, AccountUnopenable, AccountUnconfirmed) as error:
                 if await self._postpone(removal):
-                    away = isinstance(error, SpeckleUnavailable)
-                    return Gone.LATER if away else Gone.UNOPENABLE
+                    return _why_later(error)
                 gone = Gone.BY_HAND
             except SpeckleError as error:
                 log.warning("webhooks.not_removed", project=removal.project_id, why=error.reason)
@@ -480,6 +483,16 @@ def _not_kept(error: SpeckleError, hook: Hook) -> NotKept:
     return NotKept(why_not(error), detail, made=hook.webhook_id is not None)
 
 
+def _why_later(error: SpeckleUnavailable | AccountUnopenable | AccountUnconfirmed) -> Gone:
+    match error:
+        case SpeckleUnavailable():
+            return Gone.LATER
+        case AccountUnopenable():
+            return Gone.UNOPENABLE
+        case AccountUnconfirmed():
+            return Gone.UNCONFIRMED
+
+
 def why_not(error: SpeckleError) -> WhyNot:
     """What a Speckle server's answer means for what was asked of it."""
     match error:
@@ -487,6 +500,8 @@ def why_not(error: SpeckleError) -> WhyNot:
             return WhyNot.SPECKLE_AWAY
         case AccountUnopenable():
             return WhyNot.UNOPENABLE
+        case AccountUnconfirmed():
+            return WhyNot.UNCONFIRMED
         case SpeckleTokenRefused():
             return WhyNot.TOKEN_REFUSED
         case SpeckleScopeMissing():

@@ -5,48 +5,42 @@ in the wire's own form and read like any other delivery.
 """
 
 import json
+from hashlib import sha256
 from typing import Any
 
+from bot.errors import NotADelivery
 from bot.speckle.answers import Activity
-from bot.speckle.events import (
-    CommentCreated,
-    CommentReplied,
-    Delivery,
-    ModelCreated,
-    ModelDeleted,
-    VersionCreated,
-    VersionDeleted,
-)
+from bot.speckle.payloads import Envelope, event_name_of, wire_actor_id, wire_message
 
-KEYED = frozenset(
-    {
-        "branch_create",
-        "branch_delete",
-        "comment_created",
-        "comment_replied",
-        "commit_create",
-        "commit_delete",
-    }
-)
-"""The wire's names of events that happen to a thing once in its life."""
+# Speckle cuts a message in the list at 255. One less, as the last place may hold half a character
+# that takes two; counted in UTF-16 as JavaScript does, which is never more than it keeps.
+SURE_UNITS = 254
+BYTES_A_UNIT = 2
 
 
-def event_key(delivery: Delivery) -> str | None:
-    """What tells an event from all others of its project, however it came, "commit_create:ID".
+def event_key(envelope: Envelope) -> str:
+    """What an event says, "commit_create:SHA-256", the same whichever way Speckle told it.
 
-    None where there is no such thing: a thread is resolved many times, and a webhook does not say
-    which version was received.
+    It covers all that a webhook and the activity list both tell: kind, person, data and message.
+    So two events have one key only if they say the same; such as a thread that is resolved, opened
+    and resolved again.
+
+    Errors: NotADelivery without an event's name, or nested too deeply to be written down.
     """
-    match delivery.event:
-        case VersionCreated(version_id=found) | VersionDeleted(version_id=found):
-            pass
-        case ModelCreated(model) | ModelDeleted(model):
-            found = model.id
-        case CommentCreated(thread_id=found) | CommentReplied(reply_id=found):
-            pass
-        case _:
-            found = None
-    return None if found is None else f"{delivery.event_name}:{found}"
+    name = event_name_of(envelope)
+    event = envelope.payload["event"]
+    said = [name, wire_actor_id(envelope), event.get("data"), _sure_part(wire_message(envelope))]
+    try:
+        text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    except RecursionError:
+        raise NotADelivery("it is nested too deeply") from None
+    return f"{name}:{sha256(text.encode()).hexdigest()}"
+
+
+def _sure_part(message: str) -> str:
+    """As much of a message as the list has kept of it in any case."""
+    units = message.encode("utf-16-le")[: SURE_UNITS * BYTES_A_UNIT]
+    return units.decode("utf-16-le", "replace")
 
 
 def body_of(

@@ -145,6 +145,17 @@ def event_name_of(envelope: Envelope) -> str:
     return name
 
 
+def wire_actor_id(envelope: Envelope) -> str | None:
+    """The id of the person who did it, also where the payload tells nothing else of them."""
+    user = _object(envelope.payload.get("user"))
+    return _id(user.get("id")) or _id(envelope.payload.get("userId"))
+
+
+def wire_message(envelope: Envelope) -> str:
+    """What the server says of the event, e-mail addresses included; "" for nothing."""
+    return _text(envelope.payload.get("activityMessage")) or ""
+
+
 def server_url_of(envelope: Envelope) -> str | None:
     """The origin of the server that the payload names, None where it names no usable one."""
     address = _name(_object(envelope.payload.get("server")).get("canonicalUrl"))
@@ -235,7 +246,7 @@ def _visibility(stream: JsonObject) -> str | None:
 
 def _person(payload: JsonObject) -> Person | None:
     user = _object(payload.get("user"))
-    person_id = _id(user.get("id")) or _id(payload.get("userId"))
+    person_id = wire_actor_id(Envelope(payload))
     if not user or person_id is None:
         return None
     return Person(person_id, _name(user.get("name")), _text(user.get("avatar"), MAX_AVATAR_URL))

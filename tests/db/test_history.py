@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-import pytest
 from sqlalchemy import select, update
 
-from bot.db.history import Fetched, Missed, TakenIn, Window
+from bot.db.history import Missed, TakenIn, Window
 from bot.db.retention import Keep
 from bot.db.rows import Hook, InboxRow, InboxSource
 from bot.db.tables import history_taken, hooks
 from bot.db.vault import Vault
 from bot.storage import Storage
-from tests.db.conftest import HARBOUR_TOWER, SERVER, STUDIO_KESTREL, Clock, NewDelivery
+from tests.db.conftest import STUDIO_KESTREL, Clock, NewDelivery
 
 MINUTE = timedelta(minutes=1)
 
@@ -218,83 +217,3 @@ async def test_retention_forgets_histories_of_webhooks_that_are_gone(
     async with storage._database.writing() as connection:
         await connection.execute(update(hooks).values(webhook_sealed=None))
     assert await storage.retention.tidy(keep) == {"history_taken": 2}
-
-
-# ── the activity list ─────────────────────────────────────────────────────────────────────────
-
-
-def fetched(key: str, at: datetime) -> Fetched:
-    return Fetched(at, key.split(":")[0], key, key.encode())
-
-
-async def fill_in(storage: Storage, hook: Hook, *some: Fetched) -> TakenIn | None:
-    return await storage.history.fill_in(
-        hook_id=hook.id,
-        lane=f"hook:{hook.id}",
-        project_id=HARBOUR_TOWER,
-        server_url=SERVER,
-        fetched=some,
-    )
-
-
-@pytest.fixture
-async def had(storage: Storage, hook: Hook, delivery: NewDelivery) -> None:
-    """The hook has had a new version."""
-    row = await storage.inbox.put(delivery(hook_id=hook.id, lane=f"hook:{hook.id}"))
-    await storage.inbox.finish(
-        row.id, [], event_name="commit_create", ingested=[], event_key="commit_create:v0"
-    )
-
-
-@pytest.mark.usefixtures("had")
-async def test_what_no_webhook_brought_is_filled_in_once(
-    storage: Storage, hook: Hook, clock: Clock
-) -> None:
-    some = [fetched(f"commit_create:v{n}", clock() + n * MINUTE) for n in range(4)]
-    done = await fill_in(storage, hook, *some, some[1])
-    assert done is not None
-    assert len(done.rows) == 3
-    assert await fill_in(storage, hook, *some) == TakenIn((), there=4)
-    last = await storage.inbox.get(done.rows[-1])
-    assert last is not None
-    assert (last.source, last.event_key) == (InboxSource.ACTIVITY, "commit_create:v3")
-
-
-@pytest.mark.usefixtures("had")
-async def test_kinds_that_the_webhook_never_brought_are_left_alone(
-    storage: Storage, hook: Hook, clock: Clock
-) -> None:
-    assert await fill_in(storage, hook, fetched("comment_created:c1", clock())) == TakenIn()
-
-
-@pytest.mark.usefixtures("had")
-async def test_while_events_wait_to_be_looked_at_nothing_is_filled_in(
-    storage: Storage, hook: Hook, clock: Clock, delivery: NewDelivery
-) -> None:
-    row = await storage.inbox.put(delivery(hook_id=hook.id, lane=f"hook:{hook.id}"))
-    assert await fill_in(storage, hook, fetched("commit_create:v1", clock())) is None
-    await storage.inbox.finish(
-        row.id, [], event_name="commit_create", ingested=[], event_key="commit_create:v1"
-    )
-    assert await fill_in(storage, hook, fetched("commit_create:v1", clock())) == TakenIn((), 1)
-
-
-@pytest.mark.usefixtures("had")
-async def test_an_event_that_came_both_ways_is_known_whichever_was_first(
-    storage: Storage, hook: Hook, clock: Clock, delivery: NewDelivery
-) -> None:
-    key = "commit_create:v1"
-    done = await fill_in(storage, hook, fetched(key, clock()))
-    assert done is not None
-    row = await storage.inbox.put(delivery(hook_id=hook.id, lane=f"hook:{hook.id}"))
-    by_webhook, by_list = await storage.inbox.get(row.id), await storage.inbox.get(done.rows[0])
-    assert by_webhook is not None
-    assert by_list is not None
-    # Neither is shown yet: whichever is looked at first will be.
-    assert await storage.inbox.shown_already(by_webhook, key, {1}) == set()
-    assert await storage.inbox.shown_already(by_list, key, {1}) == set()
-    await storage.inbox.finish(
-        by_list.id, [], event_name="commit_create", ingested=[], event_key=key
-    )
-    assert await storage.inbox.shown_already(by_webhook, key, {1}) == {1}
-    assert await storage.inbox.shown_already(by_list, key, {1}) == set()

@@ -7,18 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from bot.app import App
 from bot.config import environment_names
-from bot.db.rows import Hook, InboxSource, InboxState, TraceLine
+from bot.db.rows import (
+    Hook,
+    InboxSource,
+    InboxState,
+    PauseReason,
+    SubscriptionState,
+    TraceLine,
+)
+from bot.db.tables import inbox, subscriptions
 from bot.db.vault import Vault
 from bot.pipeline import catch_up, catch_up_activity, catch_up_history
 from bot.soak.bot_process import BotProcess
+from bot.speckle.filters import Filters
 from bot.storage import Storage, utc_now
 from tests.pipeline.conftest import Run, Studio
 from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers
-from tests.pipeline.tower import Tower
+from tests.pipeline.tower import Tower, answer
 
 KEYS_AGO = timedelta(days=2)
 
@@ -103,6 +112,7 @@ async def test_a_delayed_card_has_the_events_own_time(
 ) -> None:
     async with run() as app:
         await tower.follow(app.storage, studio)
+        await followed_since(app, utc_now() - timedelta(days=2))
         (entry,) = tower.fail(range(1))
         entry.last_update = utc_now().replace(microsecond=0) - timedelta(hours=30)
         await look(app)
@@ -154,6 +164,7 @@ async def test_what_is_stuck_in_the_middle_of_a_call_is_taken_and_what_waits_is_
 ) -> None:
     async with run() as app:
         await tower.follow(app.storage, studio)
+        await followed_since(app, utc_now() - timedelta(days=1))
         (stuck,) = tower.fail(range(1), status=1)
         stuck.last_update -= timedelta(minutes=10)
         tower.fail(range(1, 2), status=1)  # being called at this moment
@@ -294,19 +305,32 @@ async def test_a_server_that_is_down_at_the_start_is_asked_again(
 
 
 async def by_hand(app: App, studio: Studio, tower: Tower) -> Hook:
-    """Ilse is no owner; somebody else made the webhook by hand, and it has brought version 0."""
+    """Ilse is no owner; somebody else made the webhook by hand, and it has brought version 0.
+
+    That was an hour ago; the channel has followed the project since yesterday.
+    """
     hook = await tower.follow(app.storage, studio, made=False)
     tower.server.set_role(tower.project, tower.ilse, "stream:contributor")
     assert await tower.fire(range(1)) == [2]
     await wait_for_numbers(studio, studio.structure, range(1))
     await app.storage.facts.set(catch_up_activity.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat())
-    async with app.storage._database.writing() as connection:
-        ago = utc_now() - timedelta(hours=6)
-        await connection.execute(text("UPDATE hooks SET caught_up_at = NULL"))
-        await connection.execute(
-            text("UPDATE hooks SET last_event_at = :ago"), {"ago": f"{ago:%Y-%m-%d %H:%M:%S.%f}"}
-        )
+    await followed_since(app, utc_now() - timedelta(days=1))
     return hook
+
+
+async def followed_since(app: App, at: datetime) -> None:
+    async with app.storage._database.writing() as connection:
+        await connection.execute(update(subscriptions).values(created_at=at))
+
+
+async def facade_follows(
+    app: App, studio: Studio, tower: Tower, hook: Hook, account_id: int | None
+) -> None:
+    consent = answer(studio.maren.id) if account_id else None
+    await app.storage.subscriptions.upsert(
+        hook.id, studio.facade.id, Filters(), studio.maren.id, account_id, consent
+    )
+    await followed_since(app, utc_now() - timedelta(days=1))
 
 
 async def test_the_activity_list_fills_in_what_it_can(
@@ -325,6 +349,110 @@ async def test_the_activity_list_fills_in_what_it_can(
         assert "no webhook told of this" in cards(studio)[1]["description"]
 
 
+async def test_nothing_is_fetched_from_before_the_channel_followed(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await by_hand(app, studio, tower)
+        await followed_since(app, utc_now() - timedelta(hours=2))
+        tower.version(7, at=utc_now() - timedelta(hours=3))
+        tower.version(1, at=utc_now() - timedelta(hours=1))
+        await look(app)
+        await wait_for_numbers(studio, studio.structure, range(2))
+
+
+async def test_what_an_account_may_read_is_shown_in_its_own_channel_alone(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    """#facade was set up by hand, without an account: it sees what the webhook sends."""
+    async with run() as app:
+        hook = await by_hand(app, studio, tower)
+        await facade_follows(app, studio, tower, hook, None)
+        tower.version(1, at=utc_now() - timedelta(hours=1))
+        await look(app)
+        await wait_for_numbers(studio, studio.structure, range(2))
+        assert await tower.fire(range(2, 3)) == [2]
+        await wait_for_numbers(studio, studio.structure, range(3))
+        await wait_for_numbers(studio, studio.facade, range(2, 3))
+
+
+async def test_a_list_is_asked_for_once_for_all_channels_of_one_account(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        hook = await by_hand(app, studio, tower)
+        (first,) = await app.storage.subscriptions.of_hook(hook.id)
+        await facade_follows(app, studio, tower, hook, first.account_id)
+        tower.version(1, at=utc_now() - timedelta(hours=1))
+        before = len(tower.server.asked("Activity"))
+        assert await app.catch_up.look() == []
+        await wait_for_numbers(studio, studio.structure, range(2))
+        await wait_for_numbers(studio, studio.facade, range(1, 2))
+        assert len(tower.server.asked("Activity")) == before + 1
+
+
+async def test_with_an_account_alone_and_no_webhook_nothing_is_fetched(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    """A mere reader's account is no webhook: the owner never entered one."""
+    async with run() as app:
+        await by_hand(app, studio, tower)
+        async with app.storage._database.writing() as connection:
+            await connection.execute(text("DELETE FROM inbox"))
+        tower.version(1, at=utc_now() - timedelta(hours=1))
+        assert await app.catch_up.look() == []
+        assert await app.storage.history.last_id() == 0
+
+
+async def test_a_person_who_cannot_see_the_channel_does_not_fetch_for_it(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await by_hand(app, studio, tower)
+        last = await app.storage.history.last_id()
+        tower.version(1, at=utc_now() - timedelta(hours=1))
+        tower.server.set_role(tower.project, tower.ilse, None)
+        async with app.storage._database.writing() as connection:
+            await connection.execute(update(subscriptions).values(access_ok_at=None))
+        before = len(tower.server.asked("Activity"))
+        await app.catch_up.look()
+        assert await app.storage.history.last_id() == last
+        assert len(tower.server.asked("Activity")) == before
+
+
+async def test_while_a_member_paused_it_nothing_is_fetched_then_or_later(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        hook = await by_hand(app, studio, tower)
+        (one,) = await app.storage.subscriptions.of_hook(hook.id)
+        pause = SubscriptionState.PAUSED, PauseReason.MEMBER
+        await app.storage.subscriptions.set_state(one.id, *pause)
+        tower.version(7, at=utc_now() - timedelta(hours=1))
+        await look(app)
+        await app.storage.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
+        await look(app)
+        assert await tower.fire(range(1, 2)) == [2]
+        await wait_for_numbers(studio, studio.structure, range(2))
+
+
+async def test_what_happened_while_it_was_paused_for_a_right_is_fetched_after_the_answer(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        hook = await by_hand(app, studio, tower)
+        (one,) = await app.storage.subscriptions.of_hook(hook.id)
+        pause = SubscriptionState.PAUSED, PauseReason.ASK_AGAIN
+        await app.storage.subscriptions.set_state(one.id, *pause)
+        tower.version(1, at=utc_now() - timedelta(hours=1))
+        await look(app)
+        assert numbers_in(studio, studio.structure) == [0]
+        await app.storage.subscriptions.answered(one.id, answer(studio.maren.id))
+        await app.storage.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
+        await look(app)
+        await wait_for_numbers(studio, studio.structure, range(2))
+
+
 async def test_a_webhook_that_comes_after_all_is_not_shown_again(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -335,25 +463,78 @@ async def test_a_webhook_that_comes_after_all_is_not_shown_again(
         await wait_for_numbers(studio, studio.structure, range(2))
         await tower.server.fire(tower.project, "commit_create", data, user=tower.ilse)
         last = await app.storage.history.last_id()
-
-        async def trace() -> tuple[TraceLine, ...] | None:
-            row = await app.storage.inbox.get(last)
-            return row.trace if row is not None and row.state is InboxState.DONE else None
-
-        assert "Not shown again" in str(await until(trace))
+        assert "Not shown again" in str(await done_trace(app, last))
         assert await tower.fire(range(2, 3)) == [2]
         await wait_for_numbers(studio, studio.structure, range(3))
+
+
+async def test_a_made_up_event_of_the_same_version_hides_nothing(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    """Somebody who knows the secret tells of the version first, with another message."""
+    async with run() as app:
+        await by_hand(app, studio, tower)
+        data = tower.version(1, at=utc_now() - timedelta(hours=1))
+        forged = {"id": data["id"], "commit": {**data["commit"], "message": "version no 66"}}
+        await tower.server.fire(tower.project, "commit_create", forged, user=tower.ilse)
+        await done_trace(app, await app.storage.history.last_id())
+        await look(app)
+
+        async def shown() -> bool:
+            return 1 in numbers_in(studio, studio.structure)
+
+        await until(shown)
+
+
+async def test_equal_events_are_counted_on_both_ways(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    """Resolved three times; the webhook of the second one was missed."""
+    async with run() as app:
+        await by_hand(app, studio, tower)
+        version = tower.project.versions[0]
+        thread = tower.server.add_comment(tower.project, [version], author=tower.ilse, text="Why?")
+        for hours in (3, 2, 1):
+            data = tower.server.archive(thread, by=tower.ilse)
+            tower.project.activity[-1].time = utc_now() - timedelta(hours=hours)
+        resolved = len(cards(studio))
+        for _ in range(2):
+            await tower.server.fire(tower.project, "comment_archived", data, user=tower.ilse)
+            await done_trace(app, await app.storage.history.last_id())
+            async with app.storage._database.writing() as connection:
+                ago = utc_now() - timedelta(hours=2)
+                await connection.execute(update(inbox).values(received_at=ago))
+                app.storage.inbox._recent.clear()
+
+        async def three() -> bool:
+            return len(cards(studio)) == resolved + 3
+
+        await look(app)
+        await until(three)
+        await look(app)
+        assert await three()
+        assert await app.storage.outbox.waiting_count() == 0
 
 
 async def test_an_owner_who_is_one_no_longer_still_has_the_activity_list(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
     async with run() as app:
-        await by_hand(app, studio, tower)
-        assert tower.hook is not None
+        hook = await by_hand(app, studio, tower)
         assert tower.webhook is not None
-        assert tower.hook.account_id is not None
-        await app.storage.hooks.made(tower.hook.id, tower.hook.account_id, tower.webhook.id)
+        (one,) = await app.storage.subscriptions.of_hook(hook.id)
+        assert one.account_id is not None
+        await app.storage.hooks.made(hook.id, one.account_id, tower.webhook.id)
         tower.version(1, at=utc_now() - timedelta(hours=1))
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(2))
+
+
+async def done_trace(app: App, row_id: int) -> tuple[TraceLine, ...]:
+    """The trace of an event, once it was dealt with."""
+
+    async def trace() -> tuple[TraceLine, ...] | None:
+        row = await app.storage.inbox.get(row_id)
+        return row.trace if row is not None and row.state is InboxState.DONE else None
+
+    return await until(trace)

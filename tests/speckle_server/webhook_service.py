@@ -96,7 +96,7 @@ class WebhookService:
         payload: dict[str, Any] = {
             "streamId": project.id,
             "userId": None if user is None else user.id,
-            "activityMessage": message or event_name,
+            "activityMessage": message or listed_message(project, event_name, data),
             "event": {"event_name": event_name, "data": dict(data)},
             "server": {
                 "name": "My new Speckle Server",
@@ -155,3 +155,9 @@ class WebhookService:
 def signature(body: bytes, secret: str | None) -> str:
     """The header's value; without a secret the server signs with an empty key."""
     return hmac.new((secret or "").encode(), body, hashlib.sha256).hexdigest()
+
+
+def listed_message(project: Project, event_name: str, data: Mapping[str, Any]) -> str:
+    """What the activity list says of an event with these data; Speckle says the same in both."""
+    same = (one for one in project.activity if (one.action, one.info) == (event_name, data))
+    return next((one.message for one in same), event_name)

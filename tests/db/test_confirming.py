@@ -1,0 +1,118 @@
+"""After a restored backup no account is used before its person confirms it, on both databases."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from bot.app import _distrust_a_copy
+from bot.db.lineage import IDENTITY_FACT
+from bot.db.marks import MARK_FACT
+from bot.db.rows import (
+    Account,
+    Hook,
+    LinkDetails,
+    Paused,
+    PauseReason,
+    Subscription,
+    SubscriptionState,
+)
+from bot.model import PauseWhy
+from bot.speckle.answers import SCOPES, Tokens
+from bot.speckle.filters import Filters
+from bot.storage import Storage
+from tests.db.conftest import MAREN_ODUYA, SERVER, STRUCTURE, Clock, NewDelivery
+
+Linking = Callable[[], Awaitable[Account]]
+
+
+@pytest.fixture
+def link(storage: Storage) -> Linking:
+    async def linking() -> Account:
+        await storage.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
+        account = await storage.accounts.link(
+            "nonce", "0123456789", "Maren", Tokens("token"), frozenset(SCOPES), told=True
+        )
+        await storage.link_requests.delete((await storage.link_requests.linked())[0].nonce_digest)
+        assert account is not None
+        return account
+
+    return linking
+
+
+async def account_of(storage: Storage) -> Account:
+    found = await storage.accounts.of_user(MAREN_ODUYA, SERVER)
+    assert found is not None
+    return found
+
+
+async def paused(
+    storage: Storage, hook: Hook, delivery: NewDelivery, why: PauseWhy
+) -> Subscription:
+    """#structure, which an account shows its project, with an event that is held back."""
+    account = await account_of(storage)
+    _, one = await storage.subscriptions.upsert(
+        hook.id, STRUCTURE, Filters(), MAREN_ODUYA, account.id
+    )
+    await storage.held.withdraw(one.id, one.created_at, Paused(PauseReason.ACCESS_LOST, why))
+    return one
+
+
+async def test_of_a_copy_no_account_is_used_and_nothing_that_was_seen_counts(
+    storage: Storage, hook: Hook, link: Linking, clock: Clock
+) -> None:
+    account = await link()
+    _, one = await storage.subscriptions.upsert(
+        hook.id, STRUCTURE, Filters(), MAREN_ODUYA, account.id
+    )
+    assert one.access_ok_at is not None
+    assert await storage.accounts.unconfirm_all() == 1
+    assert (await account_of(storage)).unconfirmed_at == clock()
+    seen = await storage.subscriptions.get(one.id)
+    assert seen is not None
+    assert seen.access_ok_at is None
+    clock.forward(days=1)
+    assert await storage.accounts.unconfirm_all() == 1
+    assert (await account_of(storage)).unconfirmed_at != clock()
+
+
+@pytest.mark.parametrize("why", [PauseWhy.UNCONFIRMED, PauseWhy.FORBIDDEN])
+async def test_what_stopped_for_that_alone_goes_on_once_it_is_confirmed(
+    storage: Storage, hook: Hook, link: Linking, delivery: NewDelivery, why: PauseWhy
+) -> None:
+    account = await link()
+    one = await paused(storage, hook, delivery, why)
+    await storage.accounts.unconfirm_all()
+    assert await storage.accounts.confirm(account.id)
+    assert not await storage.accounts.confirm(account.id)
+    assert await storage.accounts.unconfirmed() == 0
+    after = await storage.subscriptions.get(one.id)
+    assert after is not None
+    goes_on = why is PauseWhy.UNCONFIRMED
+    assert after.state is (SubscriptionState.ACTIVE if goes_on else SubscriptionState.PAUSED)
+
+
+async def test_linking_again_confirms(
+    storage: Storage, hook: Hook, link: Linking, delivery: NewDelivery
+) -> None:
+    await link()
+    one = await paused(storage, hook, delivery, PauseWhy.UNCONFIRMED)
+    await storage.accounts.unconfirm_all()
+    assert (await link()).unconfirmed_at is None
+    assert (await account_of(storage)).unconfirmed_at is None
+    after = await storage.subscriptions.get(one.id)
+    assert after is not None
+    assert after.state is SubscriptionState.ACTIVE
+
+
+async def test_a_start_over_a_copy_asks_once(storage: Storage, link: Linking, kind: str) -> None:
+    """PostgreSQL names what holds the tables otherwise; SQLite's mark lies behind."""
+    account = await link()
+    await _distrust_a_copy(storage)
+    assert await storage.accounts.unconfirmed() == 0
+    older = {"sqlite": (MARK_FACT, "0:1"), "postgresql": (IDENTITY_FACT, "1:2")}
+    await storage.facts.set(*older[kind])
+    await _distrust_a_copy(storage)
+    assert await storage.accounts.unconfirmed() == 1
+    await storage.accounts.confirm(account.id)
+    await _distrust_a_copy(storage)
+    assert await storage.accounts.unconfirmed() == 0
