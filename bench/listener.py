@@ -3,7 +3,7 @@
 Both servers run as processes of their own, in turn, under the same load: 64 senders that each post
 signed deliveries of 6 kB, all different, over a new connection each, as a Speckle server does. The
 bare one reads the body, checks the signature and answers; the durable one also finds the hook,
-parses the delivery and commits it to disk.
+parses the delivery, counts it towards its guild's quota and commits it to disk.
 
     python -m bench.listener [--rounds 5] [--seconds 4]
 """
@@ -29,6 +29,7 @@ from cryptography.fernet import Fernet
 from bot.db.rows import HookKind
 from bot.db.vault import Vault
 from bot.living import tend_memory
+from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.readiness import Readiness
 from bot.storage import Storage, utc_now
 from bot.webhook_listener import WebhookListener
@@ -36,6 +37,9 @@ from bot.webhook_listener import WebhookListener
 SENDERS = 64
 BODY_BYTES = 6_000
 PROJECT_ID = "5f0c9a41b7"
+LIMITS = GuildLimits(
+    events_a_day=10**9, bytes_a_day=10**15, hooks=1, subscriptions=1, model_names=1
+)  # so that all is counted and nothing refused
 BARE_SECRET = "bare"  # noqa: S105  # no secret: the bare handler knows no hooks
 
 
@@ -73,6 +77,7 @@ async def _durable(reports: Connection) -> None:
                 problems=Readiness(storage).problems,
                 instance="0f0f",
                 now=utc_now,
+                quotas=QuotaService(storage, LIMITS, now=utc_now),
             )
             async with listener.listening("127.0.0.1", 0) as port:
                 reports.send((port, f"/webhooks/{hook.key}", hook.secrets[0]))

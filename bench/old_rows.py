@@ -59,7 +59,7 @@ class Way:
         body = os.urandom(3_000).hex().encode()
         new = NewInbox(1, "hook:1", "p", None, sha256(body).hexdigest(), body, utc_now())
         receipt = await self._timed("put", self._storage.inbox.put(new))
-        await self._timed("find the event", self._storage.inbox.next_per_lane(16))
+        await self._timed("find the event", self._storage.inbox.next_per_lane())
         card = NewOutbox(self._subscription.id, 1, CHANNEL_ID, {})
         ingested = Ingested(1, None, "https://app.speckle.systems", utc_now(), [card])
         finish = self._storage.inbox.finish(receipt.id, (), event_name="x", ingested=[ingested])

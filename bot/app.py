@@ -14,6 +14,7 @@ from bot.clock_watch import ClockWatch
 from bot.cogs.link_telling import LinkTeller
 from bot.cogs.mending import Mender, webhook_description
 from bot.cogs.places import why_refused
+from bot.cogs.quota_telling import QuotaTeller
 from bot.cogs.telling import Teller
 from bot.cogs.waiting import linked as go_on_with
 from bot.cogs.watch import DiscordWatch
@@ -46,6 +47,7 @@ from bot.services.copies import Copies
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.notices import NoticeService
+from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.reach import INSTANCE_FACT, Reach
 from bot.services.readiness import Readiness, unopenable_text
 from bot.services.subscribing import Subscribing
@@ -63,6 +65,7 @@ from bot.webhook_listener import SharedHook, WebhookListener
 log = structlog.get_logger()
 
 MIB = 1024 * 1024
+GB = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,19 +132,20 @@ async def _at_work(
         await copies.at_the_start()
         await storage.facts.set(FIRST_KEY_FACT, vault.first_key_id)
         instance = await storage.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
+        quotas = _quotas(settings, storage)
         pace = Pace(settings.delivery.requests_per_s, now=utc_now)
         with_speckle = _with_speckle(settings, storage, http, breakers, network)
         bot, webhooks = _discord_side(
-            settings, storage, with_speckle, instance, pace, network, waits
+            settings, storage, with_speckle, quotas, instance, pace, network, waits
         )
-        pipeline = _pipeline(settings, storage, with_speckle, bot, pace, waits)
+        pipeline = _pipeline(settings, storage, with_speckle, quotas, bot, pace, waits)
 
         def discord_problems() -> Sequence[str]:
             return [*bot.problems(), *pace.problems(), *pipeline.delivery.problems()]
 
         readiness = Readiness(storage, discord_problems)
         await _tell_unopenable(readiness)
-        listener = _listener(settings, storage, with_speckle, pipeline, readiness, instance)
+        listener = _listener(settings, storage, with_speckle, quotas, pipeline, readiness, instance)
         clock = ClockWatch(storage, pace.discord_time, utc_now)
         housekeeping = Housekeeping(
             storage,
@@ -157,6 +161,7 @@ async def _at_work(
             parts={
                 **pipeline.parts(bot),
                 "notices": Teller(bot, NoticeService(storage, utc_now), pace.closed_for_s).run,
+                "quotas": QuotaTeller(bot, quotas, pace.closed_for_s).run,
                 "links": LinkTeller(bot).run,
                 "webhooks": Mender(bot, webhooks).run,
                 "discord": partial(bot.stay_connected, token),
@@ -240,6 +245,7 @@ def _discord_side(
     settings: Settings,
     storage: Storage,
     speckle: _WithSpeckle,
+    quotas: QuotaService,
     instance: str,
     pace: Pace,
     network: Network,
@@ -264,11 +270,11 @@ def _discord_side(
         shared_hook_enabled=settings.speckle_webhook_secret is not None,
         now=utc_now,
     )
-    guilds = GuildService(storage, utc_now)
+    guilds = GuildService(storage, utc_now, quotas)
     asks = settings.speckle.enrich_deadline_s > 0
     visibility = Visibility(speckle.gateway, asks=asks)
     looking = Looking(speckle.accounts, webhooks, visibility)
-    subscribing = Subscribing(storage, subscriptions, looking, utc_now)
+    subscribing = Subscribing(storage, subscriptions, looking, utc_now, quotas)
     bot = SpeckleBot(
         storage,
         subscribing,
@@ -314,6 +320,7 @@ def _pipeline(
     settings: Settings,
     storage: Storage,
     speckle: _WithSpeckle,
+    quotas: QuotaService,
     bot: SpeckleBot,
     pace: Pace,
     waits: Waits,
@@ -352,6 +359,7 @@ def _pipeline(
         served_guilds=frozenset(settings.organisation.guilds),
         queued=delivery.wake,
         lacking=fill_ins.wake,
+        most_model_names=quotas.model_names,
         now=utc_now,
     )
     catch_up = CatchUp(
@@ -360,6 +368,7 @@ def _pipeline(
         speckle.accounts,
         stored=ingest.wake,
         decide=access.decide,
+        quota=quotas.day_of_fetched,
         max_body_bytes=settings.webhook.max_body_mib * MIB,
         reach=timedelta(days=settings.retention.delivered_days),
         now=utc_now,
@@ -376,6 +385,7 @@ def _listener(
     settings: Settings,
     storage: Storage,
     speckle: _WithSpeckle,
+    quotas: QuotaService,
     pipeline: _Pipeline,
     readiness: Readiness,
     instance: str,
@@ -390,6 +400,7 @@ def _listener(
         instance=instance,
         now=utc_now,
         public_url=settings.public_url,
+        quotas=quotas,
     )
     if settings.public_url is not None:
         LinkPages(speckle.accounts, settings.public_url).add_to(listener.app)
@@ -420,6 +431,17 @@ def _required(settings: Settings) -> str:
     if problems or settings.discord_token is None:
         raise ConfigError(*problems)
     return settings.discord_token.get_secret_value()
+
+
+def _quotas(settings: Settings, storage: Storage) -> QuotaService:
+    limits = GuildLimits(
+        events_a_day=settings.quotas.events_a_day,
+        bytes_a_day=round(settings.quotas.gigabytes_a_day * GB),
+        hooks=settings.quotas.hooks,
+        subscriptions=settings.quotas.subscriptions,
+        model_names=settings.quotas.model_names,
+    )
+    return QuotaService(storage, limits, without=settings.organisation.guilds, now=utc_now)
 
 
 def _vault(settings: Settings) -> Vault:

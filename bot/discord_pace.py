@@ -22,6 +22,7 @@ from aiolimiter import AsyncLimiter
 from yarl import URL
 
 from bot.discord_time import DiscordTime
+from bot.turns import Door
 
 log = structlog.get_logger()
 
@@ -69,7 +70,7 @@ class Pace:
         # One at a time, because a burst of a whole second's requests could meet the next one's.
         self._limiter = AsyncLimiter(1, 1 / requests_per_s)
         self._clock = clock
-        self._delivery = asyncio.Lock()
+        self._delivery = Door(1)
         self._unhurried = asyncio.Lock()
         self._closed_until = 0.0
         self._refused: deque[float] = deque()
@@ -139,8 +140,11 @@ class Pace:
             await self._limiter.acquire()
             return
         # One at a time: whatever a command needs besides its answer waits for one delivery at most,
-        # and a new card waits for one edit at most.
-        async with self._unhurried if unhurried.get() else nullcontext(), self._delivery:
+        # and a new card waits for one edit at most. Guilds take turns.
+        async with (
+            self._unhurried if unhurried.get() else nullcontext(),
+            self._delivery.turn(),
+        ):
             await self._limiter.acquire()
 
     async def _answered(

@@ -29,6 +29,7 @@ from bot.db.lineage import Lineage
 from bot.db.notices import Notices
 from bot.db.outbox import Outbox
 from bot.db.pooler import refuse_shared_sessions
+from bot.db.quotas import Quotas
 from bot.db.removals import Removals
 from bot.db.retention import Retention
 from bot.db.schema import migrate
@@ -63,8 +64,9 @@ class Storage:
         self.link_requests = LinkRequests(database, vault, now)
         self.sealed = Sealed(database, vault, now)
         self.subscriptions = Subscriptions(database, now, self.hooks.forget)
-        self.inbox = Inbox(database, now)
-        self.history = History(database, now)
+        self.quotas = Quotas(database, now)
+        self.inbox = Inbox(database, self.quotas, now)
+        self.history = History(database, self.quotas, now)
         self.outbox = Outbox(database, now)
         self.held = Held(database, now)
         self.fill_ins = FillIns(database, now)

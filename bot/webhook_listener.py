@@ -7,6 +7,7 @@ else: what the event means is found out later (pipeline/ingest.py).
 
 import asyncio
 import hashlib
+import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -18,7 +19,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from bot.db.rows import NewInbox
+from bot.db.rows import Hook, NewInbox
 from bot.errors import (
     ConfigError,
     HookGone,
@@ -36,6 +37,7 @@ from bot.http_server import (
     bind,
     serving,
 )
+from bot.services.quotas import QuotaService
 from bot.services.reach import INSTANCE_PATH
 from bot.speckle.payloads import event_name_of, project_id_of, read_envelope, server_url_of
 from bot.speckle.raw_json import find_inner_text
@@ -54,7 +56,12 @@ UNOPENABLE = (
     "The bot's encryption keys no longer open this webhook's secret, so nothing can be taken. Ask "
     "the person who runs the bot, or press Set up again under /subscriptions in Discord."
 )
+OVER_QUOTA = (
+    "This webhook has sent as much as it may today (UTC). The person who runs the bot can allow "
+    "more. If you do not know what sends so much, make a new secret in Discord."
+)
 REFUSED = "The webhook's address or signature is wrong. Compare both with the bot's set-up message."
+NOT_READ: Final = Signed("", None, "")  # of a delivery that is refused whatever it says
 
 
 class WebhookListener:
@@ -63,7 +70,7 @@ class WebhookListener:
     `stored` is called after each commit, `missed` when the database could not take a delivery and
     Speckle was told so; `problems` tells what keeps the bot from its work. `instance` is answered
     to who asks which bot this is. `public_url` is what Speckle and browsers call; its path is known
-    with and without.
+    with and without. Without `quotas` no guild has any.
     """
 
     def __init__(
@@ -79,8 +86,10 @@ class WebhookListener:
         now: Callable[[], datetime],
         public_url: str | None = None,
         limits: Limits | None = None,
+        quotas: QuotaService | None = None,
     ) -> None:
         self._storage = storage
+        self._quotas = quotas or QuotaService(storage, None, now=now)
         self._max_body_bytes = max_body_bytes
         self._stored = stored
         self._problems = problems
@@ -164,13 +173,17 @@ class WebhookListener:
         async with self._bodies.body_of(request, self._max_body_bytes) as body:
             recipient = await self._found(find)
             wanted = self._nobodys_secrets if recipient is None else recipient.secrets
+            hook = None if recipient is None else recipient.hook
+            over = hook is not None and self._quotas.is_used_up(hook, len(body))
             async with self._turn(len(body)):
                 try:
-                    signed = await _signed(body, _signature(request), wanted)
+                    signed = await _signed(body, _signature(request), wanted, parse=not over)
                 except NotADelivery as error:
                     return _no_delivery(error, recipient)
                 if signed is None or recipient is None:
                     return None
+                if over and hook is not None:
+                    return await self._over_quota(hook)
                 return recipient.refusal(signed) or await self._commit(recipient, signed, body)
 
     async def _found(self, find: Find) -> Recipient | None:
@@ -205,6 +218,7 @@ class WebhookListener:
             body=body,
             received_at=self._now(),
             source=recipient.source,
+            quota=None if recipient.hook is None else self._quotas.day(recipient.hook.guild_id),
         )
         try:
             receipt = await self._storage.inbox.put(new)
@@ -213,11 +227,17 @@ class WebhookListener:
             raise
         except HookGone:
             return _answer(410, "This webhook was removed in Discord. Remove it in Speckle too.")
+        if recipient.hook is not None and receipt.over_quota:
+            return await self._over_quota(recipient.hook)
         if receipt.duplicate:
             log.info("webhook.duplicate", inbox_id=receipt.id)
             return _answer(202, "This delivery had arrived already.")
         self._stored()
         return _answer(202, "Taken.")
+
+    async def _over_quota(self, hook: Hook) -> web.Response:
+        wait_s = str(math.ceil((await self._quotas.refused(hook)).total_seconds()))
+        return web.Response(status=429, text=OVER_QUOTA, headers={"Retry-After": wait_s})
 
     async def _refused(self, request: web.Request) -> web.Response:
         log.warning("webhook.refused")
@@ -245,22 +265,26 @@ def _signature(request: web.Request) -> bytes:
     return request.headers.get("X-WEBHOOK-SIGNATURE", "").encode("utf-8", "surrogateescape")
 
 
-async def _signed(body: bytes, signature: bytes, secrets: Sequence[str]) -> Signed | None:
-    """What is in the body if one of the secrets signed it, else None.
+async def _signed(
+    body: bytes, signature: bytes, secrets: Sequence[str], *, parse: bool
+) -> Signed | None:
+    """What is in the body if one of the secrets signed it, else None; NOT_READ without `parse`.
 
     Errors: NotADelivery for a signed body that is no delivery.
     """
     if len(body) > LARGE_BODY_BYTES:
-        return await asyncio.to_thread(_read, body, signature, secrets)
-    return _read(body, signature, secrets)
+        return await asyncio.to_thread(_read, body, signature, secrets, parse)
+    return _read(body, signature, secrets, parse)
 
 
-def _read(body: bytes, signature: bytes, secrets: Sequence[str]) -> Signed | None:
+def _read(body: bytes, signature: bytes, secrets: Sequence[str], parse: bool) -> Signed | None:
     """The same at once. Nothing is parsed, nor does its size matter, before a signature holds."""
     if not is_signed((body,), signature, secrets):
         text = find_inner_text(body)
         if text is None or not is_signed(text.parts(), signature, secrets):
             return None
+    if not parse:
+        return NOT_READ
     envelope = read_envelope(body)
     event_name_of(envelope)  # a body without one is no delivery, and is refused while it can be
     return Signed(

@@ -34,6 +34,7 @@ class Recipient(ABC):
 
     secrets: Sequence[str]
     source: InboxSource
+    hook: Hook | None = None  # whose guild's quota it counts towards
     hook_id: int | None = None
 
     @abstractmethod
@@ -53,7 +54,7 @@ class OwnHook(Recipient):
     """A guild's own hook."""
 
     def __init__(self, hook: Hook) -> None:
-        self._hook = hook
+        self.hook = self._hook = hook
         self.secrets, self.hook_id, self.source = hook.secrets, hook.id, InboxSource.WEBHOOK
 
     def refusal(self, signed: Signed) -> web.Response | None:

@@ -8,7 +8,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.cogs import notice_wording
+from bot.cogs import notice_wording, quota_wording
 from bot.cogs.answers import Interaction, Reply, in_time, redraw, redraw_with, reply, report
 from bot.cogs.buttons import view_of
 from bot.cogs.notice_wording import Seen
@@ -58,7 +58,9 @@ class NoticesCog(commands.Cog, name="notices"):
     async def _do(self, interaction: Interaction, channel: Picked | None, off: bool) -> str:
         guild_id, caller = guild_id_of(interaction), caller_of(interaction, channel)
         if channel is None and not off:
-            return notice_wording.shown(await self._guilds.notice_channel(guild_id, caller))
+            shown = notice_wording.shown(await self._guilds.notice_channel(guild_id, caller))
+            usage = await self._guilds.usage(guild_id, caller)
+            return shown if usage is None else f"{shown}\n\n{quota_wording.in_all(usage)}"
         if channel is not None and off:
             raise CommandRefused("Give either `channel` or `off`, not both. Nothing was changed.")
         place = None if channel is None else await find_place(interaction, channel.id)

@@ -124,6 +124,49 @@ class Retention(_Section):
     )
 
 
+class Quotas(_Section):
+    """What one Discord server (guild) may use; those in `[organisation]` have no quotas."""
+
+    events_a_day: int = _setting(
+        20_000,
+        "Events that a guild's webhooks may send in a day (UTC). Half of them are for any of its "
+        "webhooks, the other half is divided among them, so that one cannot use up all. What is "
+        "over it is answered with 429 and fetched later where that can be done.",
+        "a whole number from 1 to 1000000000",
+        ge=1,
+        le=1_000_000_000,
+    )
+    gigabytes_a_day: float = _setting(
+        2.0,
+        "The same for the size of these events, in GB (1,000,000,000 bytes).",
+        "a number from 0.001 to 1000000",
+        ge=0.001,
+        le=1_000_000,
+    )
+    hooks: int = _setting(
+        100,
+        "Webhooks that a guild may have: one for each project, or more where people set it up by "
+        "hand.",
+        "a whole number from 1 to 1000000",
+        ge=1,
+        le=1_000_000,
+    )
+    subscriptions: int = _setting(
+        500,
+        "Subscriptions that a guild may have, one for each channel and project.",
+        "a whole number from 1 to 1000000",
+        ge=1,
+        le=1_000_000,
+    )
+    model_names: int = _setting(
+        5_000,
+        "Names of models that are kept for each project. A new one takes the place of another.",
+        "a whole number from 1 to 1000000",
+        ge=1,
+        le=1_000_000,
+    )
+
+
 class Settings(_Section):
     """Everything that a host can set. Immutable; made by `load_settings`."""
 
@@ -240,6 +283,7 @@ class Settings(_Section):
     speckle: Speckle = Speckle()
     delivery: Delivery = Delivery()
     retention: Retention = Retention()
+    quotas: Quotas = Quotas()
 
     def apps(self) -> Mapping[str, SpeckleApp]:
         """The applications for signing in, by the server that each is registered on."""

@@ -8,7 +8,8 @@ from sqlalchemy import Select, and_, delete, func, or_, select, update
 
 from bot.db.engine import Database
 from bot.db.outbox import read_rows
-from bot.db.rows import Edit, OutboxState
+from bot.db.queues import first_of_each
+from bot.db.rows import Edit, EditedChannel, OutboxState
 from bot.db.tables import IS_WAITING, batches, edits, outbox
 
 
@@ -19,20 +20,24 @@ class Edits:
         self._database = database
         self._now = now
 
-    async def due_channels(self, limit: int, excluding: Collection[int] = ()) -> list[int]:
-        """Channels with a message that is to be edited now, the longest due first.
+    async def due_channels(
+        self, limit: int, excluding: Collection[int] = ()
+    ) -> list[EditedChannel]:
+        """Channels with a message that is to be edited now, of each guild the `limit` longest due.
 
         A message whose own sending is not settled is not among them.
         """
-        statement = (
-            _settled(outbox.c.channel_id)
+        channel = (outbox.c.channel_id, outbox.c.guild_id)
+        due = (
+            _settled(*channel)
             .where(edits.c.next_try_at <= self._now(), outbox.c.channel_id.not_in(excluding))
-            .group_by(outbox.c.channel_id)
-            .order_by(func.min(edits.c.next_try_at))
-            .limit(limit)
+            .group_by(*channel)
+        )
+        statement = first_of_each(
+            due, outbox.c.guild_id, func.min(edits.c.next_try_at), limit=limit
         )
         async with self._database.reading() as connection:
-            return list(await connection.scalars(statement))
+            return [EditedChannel(*row) for row in await connection.execute(statement)]
 
     async def due_in(self, excluding: Collection[int] = ()) -> float | None:
         """Seconds until a message is to be edited, 0 if one is; None if none is."""

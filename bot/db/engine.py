@@ -29,6 +29,7 @@ from bot.db.failures import unavailable_told
 from bot.db.files import WatchedFile, make_place, sqlite_path, wal_size
 from bot.db.marks import raise_mark
 from bot.errors import ConfigError, Problem, StorageUnavailable
+from bot.turns import Door
 
 SQLITE = "sqlite+aiosqlite"
 POSTGRESQL = "postgresql+psycopg"
@@ -87,8 +88,8 @@ class Database:
     """The engines of one database: one that reads without transactions, one that writes, and a
     blocking one for what many wait for together.
 
-    On SQLite only one connection writes, one transaction at a time: a second writer could but wait
-    for the first, and would do so in a thread, blindly.
+    On SQLite only one connection writes, one transaction at a time, and guilds take turns: a
+    second writer could but wait for the first, and would do so in a thread, blindly.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class Database:
         self._writer = writer
         self._blocking = blocking
         self._thread = ThreadPoolExecutor(2, thread_name_prefix="database")
-        self._turn = asyncio.Lock()
+        self._turn = Door(1)
         self._file = WatchedFile(sqlite_path(url)) if self.is_sqlite else None
         self._checkpoint_after_s = checkpoint_after_s
         self._checkpoint: asyncio.Task[None] | None = None
@@ -207,7 +208,7 @@ class Database:
             async with self._copying:
                 with self._file.copying():
                     await self._in_thread(self._reading, _passive_checkpoint)
-                    async with self._turn:
+                    async with self._turn.turn():
                         mark = await self._in_thread(self._in_transaction, raise_mark)
                         whole = await self._in_thread(self._reading, _passive_checkpoint)
         except (SQLAlchemyError, StorageUnavailable):
@@ -279,7 +280,7 @@ class Database:
         if self._file is None:
             yield
             return
-        async with self._turn:
+        async with self._turn.turn():
             self._file.check()
             yield
 

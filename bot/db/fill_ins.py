@@ -7,15 +7,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy import Select, and_, delete, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.cards.card import Card
 from bot.db.engine import Database
 from bot.db.ingested import write_pictures
 from bot.db.outbox import read_rows
-from bot.db.queues import lock
-from bot.db.rows import FillIn, FillInJob, OutboxRow, OutboxState, TraceLine
+from bot.db.queues import first_of_each, lock
+from bot.db.rows import FillIn, FillInJob, FillInLane, OutboxRow, OutboxState, TraceLine
 from bot.db.tables import edits, fill_ins, hooks, outbox, outbox_pictures, subscriptions
 from bot.db.traces import add_lines
 
@@ -29,43 +29,37 @@ class FillIns:
         self._database = database
         self._now = now
 
-    async def due_servers(self, limit: int, excluding: Collection[str] = ()) -> list[str]:
-        """The servers that something is to be asked of now, the longest due first."""
-        first = func.min(fill_ins.c.next_try_at)
-        statement = (
-            select(hooks.c.server_url)
-            .join(subscriptions, subscriptions.c.hook_id == hooks.c.id)
-            .join(fill_ins, fill_ins.c.subscription_id == subscriptions.c.id)
-            .where(
-                fill_ins.c.next_try_at <= self._now(),
-                hooks.c.server_url.not_in(excluding),
-            )
-            .group_by(hooks.c.server_url)
-            .order_by(first)
-            .limit(limit)
+    async def due_lanes(
+        self, limit: int, excluding: Collection[FillInLane] = ()
+    ) -> list[FillInLane]:
+        """The guilds for which something is to be asked of a server now.
+
+        Of each server the `limit` that have been due the longest.
+        """
+        lane = (hooks.c.server_url, hooks.c.guild_id)
+        due = _in_other_lanes(select(*lane), excluding).where(fill_ins.c.next_try_at <= self._now())
+        statement = first_of_each(
+            due.group_by(*lane), hooks.c.server_url, func.min(fill_ins.c.next_try_at), limit=limit
         )
         async with self._database.reading() as connection:
-            return list(await connection.scalars(statement))
+            return [FillInLane(*row) for row in await connection.execute(statement)]
 
-    async def due_in(self, excluding: Collection[str] = ()) -> float | None:
+    async def due_in(self, excluding: Collection[FillInLane] = ()) -> float | None:
         """Seconds until a job is due, 0 if one is; None if there is none."""
-        statement = (
-            select(func.min(fill_ins.c.next_try_at))
-            .join(subscriptions, fill_ins.c.subscription_id == subscriptions.c.id)
-            .join(hooks, subscriptions.c.hook_id == hooks.c.id)
-            .where(hooks.c.server_url.not_in(excluding))
-        )
+        statement = _in_other_lanes(select(func.min(fill_ins.c.next_try_at)), excluding)
         async with self._database.reading() as connection:
             due_at: datetime | None = await connection.scalar(statement)
         return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
 
-    async def due(self, server_url: str, limit: int) -> list[FillInJob]:
-        """The jobs for a server that are due, the longest due first."""
+    async def due(self, lane: FillInLane, limit: int) -> list[FillInJob]:
+        """The jobs of a lane that are due, the longest due first."""
         statement = (
-            select(fill_ins)
-            .join(subscriptions, fill_ins.c.subscription_id == subscriptions.c.id)
-            .join(hooks, subscriptions.c.hook_id == hooks.c.id)
-            .where(fill_ins.c.next_try_at <= self._now(), hooks.c.server_url == server_url)
+            _of_hooks(select(fill_ins))
+            .where(
+                fill_ins.c.next_try_at <= self._now(),
+                hooks.c.server_url == lane.server_url,
+                hooks.c.guild_id == lane.guild_id,
+            )
             .order_by(fill_ins.c.next_try_at, fill_ins.c.id)
             .limit(limit)
         )
@@ -163,6 +157,19 @@ class FillIns:
             ),
             rows,
         )
+
+
+def _of_hooks(query: Select[Any]) -> Select[Any]:
+    jobs = query.select_from(fill_ins).join(
+        subscriptions, fill_ins.c.subscription_id == subscriptions.c.id
+    )
+    return jobs.join(hooks, subscriptions.c.hook_id == hooks.c.id)
+
+
+def _in_other_lanes(query: Select[Any], excluding: Collection[FillInLane]) -> Select[Any]:
+    lane = tuple_(hooks.c.server_url, hooks.c.guild_id)
+    busy = [(one.server_url, one.guild_id) for one in excluding]
+    return _of_hooks(query).where(lane.not_in(busy))
 
 
 def _cards_of(job: FillInJob) -> Any:

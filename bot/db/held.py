@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.db.access import pause_rights
 from bot.db.engine import Database
 from bot.db.ingested import hold, write_routed
-from bot.db.queues import lock
+from bot.db.queues import first_of_each, lock
 from bot.db.rows import HeldEvent, Paused, Routed, SubscriptionState, TraceLine
 from bot.db.tables import IS_WAITING, held_events, outbox, subscriptions
 from bot.db.traces import add_lines
@@ -29,12 +29,17 @@ class Held:
         self._now = now
 
     async def due(self, limit: int, excluding: Collection[int] = ()) -> list[HeldEvent]:
-        """The oldest held event of each subscription that goes on, where that is due."""
-        statement = (
-            _heads(excluding)
-            .where(held_events.c.next_try_at <= self._now())
-            .order_by(held_events.c.next_try_at, held_events.c.inbox_id)
-            .limit(limit)
+        """The oldest held event of each subscription that goes on, where that is due.
+
+        Of each guild at most `limit`, those that are due the longest.
+        """
+        due = _heads(excluding).where(held_events.c.next_try_at <= self._now())
+        statement = first_of_each(
+            due,
+            subscriptions.c.guild_id,
+            held_events.c.next_try_at,
+            held_events.c.inbox_id,
+            limit=limit,
         )
         async with self._database.reading() as connection:
             rows = await connection.execute(statement)
@@ -140,7 +145,12 @@ def _heads(excluding: Collection[int]) -> Select[Any]:
         earlier.c.inbox_id < held_events.c.inbox_id,
     )
     return (
-        select(held_events.c.subscription_id, held_events.c.inbox_id, held_events.c.attempts)
+        select(
+            held_events.c.subscription_id,
+            held_events.c.inbox_id,
+            held_events.c.attempts,
+            subscriptions.c.guild_id,
+        )
         .join(subscriptions, subscriptions.c.id == held_events.c.subscription_id)
         .where(is_head, IS_ACTIVE, held_events.c.subscription_id.not_in(excluding))
     )

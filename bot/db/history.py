@@ -12,7 +12,9 @@ from sqlalchemy import Connection, and_, delete, exists, func, or_, select, upda
 from bot.db.engine import Database
 from bot.db.inbox import lock_keys
 from bot.db.listed import Fetched, follower, kinds_had, listed_before, partners_of
+from bot.db.quotas import Quotas, lock_names
 from bot.db.rows import (
+    DayQuota,
     Hook,
     HookKind,
     HookState,
@@ -57,18 +59,23 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
-    """What became of missed entries: ids of new rows, how many were there, how many are unclear."""
+    """What became of missed entries: ids of new rows, how many were there, how many are unclear.
+
+    `full`: there was no room for the rest within today's quota.
+    """
 
     rows: tuple[int, ...] = ()
     there: int = 0
     unclear: int = 0
+    full: bool = False
 
 
 class History:
     """Puts into the inbox what is missing there, each in one transaction."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, quotas: Quotas, now: Callable[[], datetime]) -> None:
         self._database = database
+        self._quotas = quotas
         self._now = now
 
     async def hook_ids(self) -> list[int]:
@@ -108,16 +115,22 @@ class History:
         )
 
     async def take_in(
-        self, hook_id: int, missed: Sequence[Missed], window: Window, note: str | None = None
+        self,
+        hook_id: int,
+        missed: Sequence[Missed],
+        window: Window,
+        note: str | None = None,
+        quota: DayQuota | None = None,
     ) -> TakenIn:
         """Put into the inbox those entries, at most AT_ONCE and in order, that are not there.
 
-        Of a body that is missing k times, the first k entries are taken. An entry whose body has
-        come in since the history was asked is left for the next time: whether it is that very
-        event or another, only a later look into the history tells. `note` goes to the first row.
+        The first one that the quota has no room for ends it. Of a body that is missing k times, the
+        first k entries are taken. An entry whose body has come in since the history was asked is
+        left for the next time: whether it is that very event or another, only a later look into
+        the history tells. `note` goes to the first row.
         """
         return await self._database.write_at_once(
-            lambda connection: self._take_in(connection, hook_id, missed, window, note)
+            lambda connection: self._take_in(connection, hook_id, missed, window, note, quota)
         )
 
     async def looked(
@@ -135,6 +148,7 @@ class History:
         lane: str,
         fetched: Sequence[Fetched],
         note: str | None = None,
+        quota: DayQuota | None = None,
     ) -> TakenIn | None:
         """Put what an activity list tells into the inbox, in order, for one subscription.
 
@@ -143,7 +157,9 @@ class History:
         while events of the lane wait to be looked at, as nobody knows yet what those are.
         """
         return await self._database.write_at_once(
-            lambda connection: self._fill_in(connection, hook, subscription, lane, fetched, note)
+            lambda connection: self._fill_in(
+                connection, hook, subscription, lane, fetched, note, quota
+            )
         )
 
     async def read_for(self, subscription_ids: Collection[int], at: datetime) -> None:
@@ -161,26 +177,31 @@ class History:
         missed: Sequence[Missed],
         window: Window,
         note: str | None,
+        quota: DayQuota | None,
     ) -> TakenIn:
         digests = sorted({entry.digest for entry in missed})
         if not self._database.is_sqlite:
-            lock_keys(connection, digests)
+            lock_keys(connection, lock_names([quota]).union(digests))
         hook = connection.execute(_hook(hook_id)).one_or_none()
         if hook is None:
             return TakenIn()
         lane = f"hook:{hook_id}"
         there, since_then = _rows(connection, lane, digests, window)
         already = _already(connection, hook_id, [entry.call_id for entry in missed])
+        counting = self._quotas.counting(connection, [quota])
         rows: list[dict[str, Any]] = []
         found: list[str] = []
         taken: list[str] = []
         unclear = 0
+        full = False
         for entry in missed:
             if entry.call_id in already:
                 continue
             if entry.digest in since_then:
                 unclear += 1
             elif window.recorded.get(entry.digest, 0) > there[entry.digest]:
+                if full := not counting.take(quota, hook_id, len(entry.body)):
+                    break
                 there[entry.digest] += 1
                 taken.append(entry.call_id)
                 text = "Fetched from the webhook's history: Speckle had not got it through."
@@ -203,7 +224,8 @@ class History:
                 found.append(entry.call_id)
         ids = self._database.insert_in_order(connection, inbox, rows)
         self._note(connection, hook_id, taken + found)
-        return TakenIn(tuple(ids), len(found), unclear)
+        self._quotas.write(connection, counting)
+        return TakenIn(tuple(ids), len(found), unclear, full)
 
     def _note(self, connection: Connection, hook_id: int, call_ids: Sequence[str]) -> None:
         if not call_ids or connection.execute(_hook(hook_id)).one_or_none() is None:
@@ -237,9 +259,10 @@ class History:
         lane: str,
         fetched: Sequence[Fetched],
         note: str | None,
+        quota: DayQuota | None,
     ) -> TakenIn | None:
         if not self._database.is_sqlite:
-            lock_keys(connection, [lane])
+            lock_keys(connection, lock_names([quota]) | {lane})
         if connection.execute(follower(hook.id, subscription.id)).one_or_none() is None:
             return TakenIn()
         theirs = or_(BY_WEBHOOK, inbox.c.subscription_id == subscription.id)
@@ -255,8 +278,13 @@ class History:
         }
         new = list(fresh.values())
         partners = partners_of(connection, subscription, lane, new)
+        counting = self._quotas.counting(connection, [quota])
         rows: list[dict[str, Any]] = []
+        full = False
         for one in new:
+            if one not in partners and not counting.take(quota, hook.id, len(one.body)):
+                full = True
+                break
             row = {
                 "hook_id": hook.id if hook.kind is HookKind.OWN else None,
                 "lane": lane,
@@ -273,8 +301,9 @@ class History:
             rows.append(self._known(row) if one in partners else self._missed(row, one.body, note))
             note = note if one in partners else None
         ids = self._database.insert_in_order(connection, inbox, rows)
-        taken = [row_id for row_id, one in zip(ids, new, strict=True) if one not in partners]
-        return TakenIn(tuple(taken), len(fetched) - len(taken))
+        taken = [row_id for row_id, one in zip(ids, new, strict=False) if one not in partners]
+        self._quotas.write(connection, counting)
+        return TakenIn(tuple(taken), len(fetched) - len(taken), full=full)
 
     def _missed(self, row: dict[str, Any], body: bytes, note: str | None) -> dict[str, Any]:
         text = "Fetched from the project's activity list: no webhook had brought it."

@@ -16,7 +16,9 @@ from bot.db.batcher import Batcher
 from bot.db.engine import Database
 from bot.db.failures import answered_within
 from bot.db.ingested import write_ingested
+from bot.db.quotas import Counting, Quotas, lock_names
 from bot.db.rows import (
+    InboxHead,
     InboxReceipt,
     InboxRow,
     InboxSource,
@@ -26,13 +28,15 @@ from bot.db.rows import (
     Subscription,
     TraceLine,
 )
-from bot.db.tables import IS_NEW, inbox
+from bot.db.tables import IS_NEW, hooks, inbox
 from bot.db.twins import pair, twins
 from bot.errors import HookGone
 
 # A Speckle server with several replicas sends one event several times within seconds.
 DUPLICATE_WITHIN = timedelta(seconds=60)
 PUT_WITHIN_S = 4.5  # with the look-up before it, less than the 10 s that Speckle waits
+
+NO_ROOM = InboxReceipt(0, duplicate=False, over_quota=True)
 
 Row = Mapping[Any, Any]
 Body = tuple[str, str]  # digest and lane
@@ -62,10 +66,12 @@ class Inbox:
     def __init__(
         self,
         database: Database,
+        quotas: Quotas,
         now: Callable[[], datetime],
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
+        self._quotas = quotas
         self._now = now
         self._puts = Batcher[NewInbox, InboxReceipt | Exception]("inbox", self._put_together)
         # What came within the last minute, oldest first. On SQLite this spares each commit a
@@ -87,7 +93,7 @@ class Inbox:
 
         The same digest in the same lane within 60 s is a duplicate and is not kept again. After
         the machine's clock was set, one may be kept again, but nothing is taken for a duplicate of
-        what came long ago.
+        what came long ago. One that its hook has no room for today is not kept.
         Errors: StorageUnavailable, within PUT_WITHIN_S; if the write was under way by then, it may
         be kept all the same. HookGone.
         """
@@ -104,23 +110,21 @@ class Inbox:
             row = rows.mappings().one_or_none()
         return None if row is None else _inbox_row(row)
 
-    async def next_per_lane(
-        self, limit: int, excluding_lanes: Collection[str] = ()
-    ) -> list[InboxRow]:
-        """The oldest new row of each lane that is due, oldest first.
+    async def next_per_lane(self, excluding_lanes: Collection[str] = ()) -> list[InboxHead]:
+        """The oldest new row of each lane that is due, oldest first, without its body.
 
         A lane whose oldest row waits for another try gives none, so that order holds.
         """
         due = or_(inbox.c.next_try_at.is_(None), inbox.c.next_try_at <= self._now())
         statement = (
-            select(inbox)
+            select(inbox.c.id, inbox.c.lane, hooks.c.guild_id, func.length(inbox.c.body))
+            .join(hooks, inbox.c.hook_id == hooks.c.id, isouter=True)
             .where(inbox.c.id.in_(_lane_heads(excluding_lanes)), due)
             .order_by(inbox.c.id)
-            .limit(limit)
         )
         async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).mappings().all()
-        return [_inbox_row(row) for row in rows]
+            rows = await connection.execute(statement)
+        return [InboxHead(*row) for row in rows]
 
     async def due_in(self, excluding_lanes: Collection[str] = ()) -> float | None:
         """Seconds until a row is due, 0 if one is; None if nothing is new."""
@@ -223,22 +227,30 @@ class Inbox:
         return [(await self._put_together([item]))[0] for item in items]
 
     async def _commit(self, items: Sequence[NewInbox]) -> Sequence[InboxReceipt]:
-        places, fresh = await self._database.write_at_once(
+        places, fresh, counting = await self._database.write_at_once(
             lambda connection: self._keep(connection, items)
         )
         if fresh:
             self._commits.append((self._seconds(), max(place.id for place in fresh.values())))
         if self._database.is_sqlite:
             self._remember(fresh)
-        return [InboxReceipt(place.id, duplicate) for place, duplicate in places]
+        self._quotas.remember(counting)
+        return [
+            NO_ROOM if place is None else InboxReceipt(place.id, duplicate)
+            for place, duplicate in places
+        ]
 
     def _keep(
         self, connection: Connection, items: Sequence[NewInbox]
-    ) -> tuple[Sequence[tuple[_Kept, bool]], dict[Body, _Kept]]:
-        """Where each item stands and whether it stood there already; the places that are new."""
+    ) -> tuple[Sequence[tuple[_Kept | None, bool]], dict[Body, _Kept], Counting]:
+        """Where each item stands, and whether it stood there already; the places that are new.
+
+        An item that there is no room for stands nowhere.
+        """
         self._forget_old()
         kept = self._earlier(connection, items)
-        places: list[tuple[_Kept, bool]] = []
+        counting = self._quotas.counting(connection, (item.quota for item in items))
+        places: list[tuple[_Kept | None, bool]] = []
         fresh: dict[Body, _Kept] = {}
         rows: list[dict[str, Any]] = []
         for item in items:
@@ -247,14 +259,18 @@ class Inbox:
             if place is not None and self._is_recent(place, item):
                 places.append((place, True))
                 continue
+            if not counting.take(item.quota, item.hook_id, len(item.body)):
+                places.append((None, False))
+                continue
             place = fresh[body] = _Kept(item.received_at)
             rows.append(_values(item))
             places.append((place, False))
         ids = self._database.insert_in_order(connection, inbox, rows)
-        new = (place for place, duplicate in places if not duplicate)
+        new = (place for place, duplicate in places if place is not None and not duplicate)
         for place, row_id in zip(new, ids, strict=True):
             place.id = row_id
-        return places, fresh
+        self._quotas.write(connection, counting)
+        return places, fresh, counting
 
     def _earlier(self, connection: Connection, items: Sequence[NewInbox]) -> Mapping[Body, _Kept]:
         """The latest rows of the last minute, by body: those of these bodies at least."""
@@ -262,7 +278,8 @@ class Inbox:
         # On both sides: what came before the clock was set back has a time that is yet to come.
         window = {"since": min(times) - DUPLICATE_WITHIN, "until": max(times) + DUPLICATE_WITHIN}
         if not self._database.is_sqlite:
-            lock_keys(connection, {item.digest for item in items})
+            guilds = lock_names(item.quota for item in items)
+            lock_keys(connection, guilds | {item.digest for item in items})
             digests = list({item.digest for item in items})
             return _kept(connection.execute(RECENT_OF_THESE, {**window, "digests": digests}))
         if self._last_id is None:
@@ -293,7 +310,8 @@ class Inbox:
 def lock_keys(connection: Connection, texts: Collection[str]) -> None:
     """Make another process that has the same body wait until this commit can be seen.
 
-    PostgreSQL only: SQLite has one writer. `texts` are digests of bodies, or names of lanes.
+    PostgreSQL only: SQLite has one writer. `texts` are digests of bodies, or names of lanes and
+    quotas.
     """
     keys = {int.from_bytes(sha256(text.encode()).digest()[:8], signed=True) for text in texts}
     # Sorted, so that two processes never wait for each other.

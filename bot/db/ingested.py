@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import case, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.cards.card import Picture
@@ -165,6 +165,9 @@ async def _note_visibility(connection: AsyncConnection, one: Ingested, now: date
 
 
 async def _name_models(database: Database, connection: AsyncConnection, one: Ingested) -> None:
+    if one.forgotten_models:
+        gone = models.c.model_id.in_(one.forgotten_models)
+        await connection.execute(delete(models).where(models.c.hook_id == one.hook_id, gone))
     if not one.model_names:
         return
     statement = database.insert(models)

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.cards.card import Picture
 from bot.db.engine import Database
 from bot.db.notices import write_notices
-from bot.db.queues import HELD_BY_CHANNEL, MAY_GO, head_settled, lock
+from bot.db.picture_sizes import light_enough
+from bot.db.queues import HELD_BY_CHANNEL, MAY_GO, first_of_each, head_settled, lock
 from bot.db.rows import (
     Batch,
     BatchState,
@@ -50,15 +51,13 @@ class Outbox:
         self._now = now
 
     async def due_channels(self, limit: int, excluding: Collection[int] = ()) -> list[ChannelQueue]:
-        """Channels where something is to be done now, the longest due first."""
-        statement = (
-            select(channel_queues)
-            .where(
-                channel_queues.c.due_at <= self._now(),
-                channel_queues.c.channel_id.not_in(excluding),
-            )
-            .order_by(channel_queues.c.due_at, channel_queues.c.channel_id)
-            .limit(limit)
+        """Channels where something is to be done now, of each guild the `limit` longest due."""
+        queues = channel_queues.c
+        due = select(channel_queues).where(
+            queues.due_at <= self._now(), queues.channel_id.not_in(excluding)
+        )
+        statement = first_of_each(
+            due, queues.guild_id, queues.due_at, queues.channel_id, limit=limit
         )
         async with self._database.reading() as connection:
             rows = await connection.execute(statement)
@@ -72,6 +71,22 @@ class Outbox:
         async with self._database.reading() as connection:
             due_at: datetime | None = await connection.scalar(statement)
         return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
+
+    async def next_bytes(self, channel_id: int, max_cards: int) -> int:
+        """How large the pictures of a channel's next cards are together, in bytes."""
+        next_ones = (
+            select(outbox.c.id)
+            .where(outbox.c.channel_id == channel_id, IS_WAITING)
+            .order_by(outbox.c.id)
+            .limit(max_cards)
+        )
+        statement = (
+            select(func.sum(func.length(pictures.c.content)))
+            .join(outbox_pictures)
+            .where(outbox_pictures.c.outbox_id.in_(next_ones))
+        )
+        async with self._database.reading() as connection:
+            return int(await connection.scalar(statement) or 0)
 
     async def waiting_count(self) -> int:
         """How many cards wait, those of paused subscriptions included."""
@@ -114,20 +129,22 @@ class Outbox:
         max_cards: int,
         choose: Choose | None = None,
         at: datetime | None = None,
+        max_bytes: int | None = None,
     ) -> tuple[Batch, list[OutboxRow]] | None:
         """What goes to a channel next, in one message; None if nothing may go now.
 
         An open batch is given again, with its nonce and its rows, until it is settled: its message
         may have been sent. Else the oldest cards that may go make a new one, committed before it
         is given; `choose(rows)` says how many of these travel together, at least 1. `at` is the
-        time that a new one is given: Discord's, as its message is looked for by that.
+        time that a new one is given: Discord's, as its message is looked for by that. What is above
+        `max_bytes` of pictures is not even read for it.
         """
         async with self._database.writing() as connection:
             await lock(connection, channel_id)
             opened = await self._opened(connection, channel_id)
             if opened is None:
                 at = at or self._now()
-                opened = await self._new(connection, channel_id, max_cards, choose, at)
+                opened = await self._new(connection, channel_id, max_cards, choose, at, max_bytes)
             if opened is None or not opened[1]:
                 opened = None
                 # What was the matter last time stays readable while nothing may go.
@@ -265,9 +282,10 @@ class Outbox:
         max_cards: int,
         choose: Choose | None,
         at: datetime,
+        max_bytes: int | None,
     ) -> tuple[Batch, list[OutboxRow]] | None:
         oldest = and_(outbox.c.channel_id == channel_id, IS_WAITING, MAY_GO)
-        rows = await read_rows(connection, oldest, limit=max_cards)
+        rows = await read_rows(connection, oldest, limit=max_cards, max_bytes=max_bytes)
         if not rows:
             return None
         if choose is not None:
@@ -364,13 +382,22 @@ def _given_up(reason: str, now: datetime) -> dict[str, Any]:
 
 
 async def read_rows(
-    connection: AsyncConnection, condition: Any, *, limit: int | None = None
+    connection: AsyncConnection,
+    condition: Any,
+    *,
+    limit: int | None = None,
+    max_bytes: int | None = None,
 ) -> list[OutboxRow]:
-    """The cards that fulfil the condition, oldest first, with their pictures."""
+    """The cards that fulfil the condition, oldest first, with their pictures.
+
+    With `max_bytes` no more than have so many bytes of pictures together, but at least one.
+    """
     statement = (
         select(outbox).join(subscriptions).where(condition).order_by(outbox.c.id).limit(limit)
     )
     rows = (await connection.execute(statement)).mappings().all()
+    if max_bytes is not None:
+        rows = rows[: await light_enough(connection, [row["id"] for row in rows], max_bytes)]
     shown = await _pictures(connection, [row["id"] for row in rows])
     return [_outbox_row(row, shown.get(row["id"], ())) for row in rows]
 

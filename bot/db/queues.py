@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import and_, case, exists, func, or_, select, update
+from sqlalchemy import Select, and_, case, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
@@ -16,6 +17,14 @@ MAY_GO = or_(
     subscriptions.c.state == SubscriptionState.ACTIVE,
     subscriptions.c.pause_reason.in_((PauseReason.PROJECT_DELETED, PauseReason.SILENCED)),
 )
+
+
+def first_of_each(query: Select[Any], tenant: Any, *order_by: Any, limit: int) -> Select[Any]:
+    """The first `limit` rows of each tenant, in this order; of a query that has no order yet."""
+    place = func.row_number().over(partition_by=tenant, order_by=order_by).label("place")
+    found = query.add_columns(place).subquery()
+    columns = [column for column in found.c if column.name != "place"]
+    return select(*columns).where(found.c.place <= limit).order_by(found.c.place)
 
 
 HELD_BY_CHANNEL = subscriptions.c.pause_reason.in_(DELIVERY_PAUSES)

@@ -27,6 +27,7 @@ from bot.db.rows import BatchState, InboxState, OutboxState
 from bot.db.tables import (
     HAS_BODY,
     batches,
+    day_use,
     edits,
     fill_ins,
     held_events,
@@ -37,6 +38,7 @@ from bot.db.tables import (
     outbox,
     outbox_pictures,
     pictures,
+    quota_notices,
 )
 
 STEP_ROWS = 100
@@ -47,6 +49,8 @@ PAUSE_S = 0.05  # between two steps, many times what a step takes
 # Time for an event in hand to come to its end before what it is about to use counts as unused.
 UNUSED_FOR = timedelta(hours=1)
 FILLED_IN_WITHIN = timedelta(days=1)  # tries end after minutes, unless the bot was down
+
+QUOTA_KEPT_FOR = timedelta(days=2)
 
 NO_BYTES: ColumnElement[int] = literal_column("0")
 
@@ -94,7 +98,7 @@ def rules(keep: Keep, now: datetime) -> Sequence[Rule]:
     Waiting cards, open batches and deliveries that are not looked at yet are in none of them.
     """
     cards_and_events = (*_cards(keep, now), *_deliveries(keep, now))
-    return (*_speckle(now), *cards_and_events, *_what_is_left(keep, now))
+    return (*_speckle(now), *cards_and_events, *_what_is_left(keep, now), *_quotas(now))
 
 
 def _cards(keep: Keep, now: datetime) -> Iterator[Rule]:
@@ -218,6 +222,14 @@ def _what_is_left(keep: Keep, now: datetime) -> Iterator[Rule]:
         notices.c.created_at < now - keep.delivered,
         order_by=notices.c.id,
     )
+
+
+def _quotas(now: datetime) -> Iterator[Rule]:
+    """What was counted on days that are over; for a clock that is set back, yesterday's stays."""
+    for table in (day_use, quota_notices):
+        day = table.c.day
+        old = day < (now - QUOTA_KEPT_FOR).date()
+        yield Rule.of(table.name, delete(table), day, old, order_by=day)
 
 
 class Retention:

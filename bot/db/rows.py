@@ -1,8 +1,8 @@
 """What comes out of the database and goes into it, as frozen values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Self
 
@@ -313,8 +313,34 @@ class TraceLine:
 
 
 @dataclass(frozen=True, slots=True)
+class DayQuota:
+    """How many events a guild may send in a day (UTC), and how many bytes their bodies may have."""
+
+    guild_id: int
+    events: int
+    bytes: int
+
+    def halved(self) -> Self:
+        """Half of it."""
+        return replace(self, events=self.events // 2, bytes=self.bytes // 2)
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaNotice:
+    """A guild is to be told that a hook of it sent more than it may on a day."""
+
+    day: date
+    guild_id: int
+    hook_id: int
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewInbox:
-    """A verified delivery to keep; `digest` is the body's SHA-256 in hex."""
+    """A verified delivery to keep; `digest` is the body's SHA-256 in hex.
+
+    `quota` is what it counts towards; None for what no quota is for.
+    """
 
     hook_id: int | None
     lane: str
@@ -324,14 +350,19 @@ class NewInbox:
     body: bytes = field(repr=False)
     received_at: datetime
     source: InboxSource = InboxSource.WEBHOOK
+    quota: DayQuota | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InboxReceipt:
-    """Where a delivery is kept; a duplicate gives the first one's id."""
+    """Where a delivery is kept; a duplicate gives the first one's id.
+
+    `over_quota`: it is not kept, as its hook has sent as much as it may today.
+    """
 
     id: int
     duplicate: bool
+    over_quota: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +392,19 @@ class InboxRow:
     def event_at(self) -> datetime:
         """When the event happened, as well as that is known."""
         return self.happened_at or self.received_at
+
+
+@dataclass(frozen=True, slots=True)
+class InboxHead:
+    """The oldest delivery of a lane that is yet to be looked at; `size` is its body's, in bytes.
+
+    `guild_id` is None for one that came through the operator's shared hook.
+    """
+
+    id: int
+    lane: str
+    guild_id: int | None
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,9 +460,9 @@ class Ingested:
 
     Where the hook's own webhook brought it (`told`), the hook turns live if it waited, takes the
     project's name, and remembers `at` and the models' names by their ids, because some events name
-    a model by id only. What an account was told changes nothing of the hook. `visibility` is what a
-    question without a token found. `already` are the rows by which subscriptions were shown the
-    same event another way.
+    a model by id only, and forgets others. What an account was told changes nothing of the hook.
+    `visibility` is what a question without a token found. `already` are the rows by which
+    subscriptions were shown the same event another way.
     """
 
     hook_id: int
@@ -426,6 +470,7 @@ class Ingested:
     told: bool
     project_name: str | None = None
     model_names: Mapping[str, str] = field(default_factory=dict)
+    forgotten_models: Sequence[str] = ()
     routed: Sequence[Routed] = ()
     visibility: str | None = None
     already: Mapping[int, int] = field(default_factory=dict)
@@ -438,6 +483,7 @@ class HeldEvent:
     subscription_id: int
     inbox_id: int
     attempts: int
+    guild_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,6 +532,14 @@ class FillInJob:
 
 
 @dataclass(frozen=True, slots=True)
+class FillInLane:
+    """The jobs of one guild at one Speckle server."""
+
+    server_url: str
+    guild_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Edit:
     """A message to be brought up to date: `rows` are all of its cards, as they are to be now.
 
@@ -498,6 +552,14 @@ class Edit:
     rows: Sequence[OutboxRow]
     revisions: Mapping[int, int]
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class EditedChannel:
+    """A channel with messages to be brought up to date."""
+
+    channel_id: int
+    guild_id: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Index,
@@ -442,6 +443,27 @@ notices = Table(
     _count("attempts"),
     Column("next_try_at", UtcDateTime(), nullable=True, index=True),  # None: told, or given up
     sqlite_autoincrement=True,
+)
+
+# Without references: who removes a hook, or the bot, does not begin a new day by that.
+day_use = Table(
+    "day_use",
+    metadata,
+    Column("day", Date(), primary_key=True),  # UTC
+    Column("guild_id", BigInteger(), primary_key=True, autoincrement=False),
+    Column("hook_id", BigInteger(), primary_key=True, autoincrement=False),
+    Column("events", BigInteger(), nullable=False, server_default="0"),
+    Column("bytes", BigInteger(), nullable=False, server_default="0"),
+)
+
+quota_notices = Table(
+    "quota_notices",
+    metadata,
+    Column("day", Date(), primary_key=True),
+    Column("guild_id", BigInteger(), primary_key=True, autoincrement=False),
+    _snowflake("hook_id"),  # whose event was the first to be refused
+    _text("nonce"),
+    _time("told_at", nullable=True),  # told, or nobody could be
 )
 
 facts = Table(

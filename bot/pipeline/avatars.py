@@ -1,4 +1,4 @@
-"""Makes large pictures of authors small, in a thread, and each only once."""
+"""Makes large pictures of authors small, in threads, and each only once."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -9,17 +9,24 @@ import structlog
 
 from bot.cards.avatars import is_large, smaller
 from bot.speckle.events import Delivery
+from bot.turns import Door
 
 log = structlog.get_logger()
 
 MOST = 64  # kept, of about 10 kB each
+# Each unpacks up to 10 megapixels, some 100 MB with what is made of them.
+THREADS = 2
 
 
 class Avatars:
-    """Authors' pictures as cards carry them."""
+    """Authors' pictures as cards carry them.
+
+    One of a tenant is worked on at a time, so that another one finds a free thread.
+    """
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="avatars")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="avatars")
+        self._door = Door(THREADS)
         self._kept: dict[str, str | None] = {}
 
     async def made_small(self, delivery: Delivery) -> Delivery:
@@ -31,19 +38,25 @@ class Avatars:
         if digest in self._kept:
             small = self._kept[digest]
         else:
-            small = self._kept[digest] = await self._smaller(actor.avatar)
+            async with self._door.turn():
+                small = await self._smaller_once(digest, actor.avatar)
+        return replace(delivery, actor=replace(actor, avatar=small))
+
+    async def _smaller_once(self, digest: str, avatar: str) -> str | None:
+        if digest not in self._kept:  # nobody did it while this waited for its turn
+            self._kept[digest] = await self._smaller(avatar)
             while len(self._kept) > MOST:
                 del self._kept[next(iter(self._kept))]
-        return replace(delivery, actor=replace(actor, avatar=small))
+        return self._kept[digest]
 
     async def _smaller(self, avatar: str) -> str | None:
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, smaller, avatar)
+            return await loop.run_in_executor(self._threads, smaller, avatar)
         except Exception:  # whatever a stranger's picture does to Pillow: the event goes on
             log.exception("avatars.failed")
             return None
 
     def close(self) -> None:
         """Drop what waits."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bot.db.rows import Hook
+from bot.db.rows import DayQuota, Hook
 from bot.errors import (
     SpeckleError,
     SpeckleForbidden,
@@ -57,11 +57,14 @@ class CatchUp:
         max_body_bytes: int,
         reach: timedelta,
         now: Callable[[], datetime],
+        quota: Callable[[int], DayQuota | None] = lambda _guild_id: None,
     ) -> None:
         """`decide` says who may read a project's list for a subscription. Larger bodies than the
-        listener takes do not come in this way either.
+        listener takes do not come in this way either. `quota` is how much of a guild's day may be
+        used up before nothing more is fetched for it, None for no such limit.
         """
         self._storage = storage
+        self._quota = quota
         self._now = now
         self._history = FromHistory(
             storage,
@@ -71,9 +74,10 @@ class CatchUp:
             max_body_bytes=max_body_bytes,
             reach=reach,
             now=now,
+            quota=quota,
         )
         self._activity = FromActivity(
-            storage, gateway, accounts, decide, stored=stored, reach=reach, now=now
+            storage, gateway, accounts, decide, stored=stored, reach=reach, now=now, quota=quota
         )
         self._missed = asyncio.Event()
 
@@ -134,9 +138,18 @@ class CatchUp:
         ids = await self._storage.history.hook_ids() if hook_ids is None else hook_ids
         by_server: defaultdict[str, list[Hook]] = defaultdict(list)
         for hook in await self._hooks(ids):
-            by_server[hook.server_url].append(hook)
+            if await self._has_room(hook):
+                by_server[hook.server_url].append(hook)
         left = await asyncio.gather(*(self._server(hooks) for hooks in by_server.values()))
         return [hook_id for some in left for hook_id in some]
+
+    async def _has_room(self, hook: Hook) -> bool:
+        """Whether today has room for anything of a hook; the next hour asks again."""
+        quota = self._quota(hook.guild_id)
+        if quota is None or await self._storage.quotas.has_room_now(quota, hook.id):
+            return True
+        log.info("catch_up.no_room_today", hook_id=hook.id)
+        return False
 
     async def _hooks(self, hook_ids: Sequence[int]) -> Sequence[Hook]:
         """Those that are still there."""

@@ -16,6 +16,7 @@ import structlog
 from bot.db.listed import Fetched
 from bot.db.rows import (
     KEEPING_PAUSES,
+    DayQuota,
     Hook,
     HookKind,
     InboxSource,
@@ -71,7 +72,9 @@ class FromActivity:
         stored: Callable[[], None],
         reach: timedelta,
         now: Callable[[], datetime],
+        quota: Callable[[int], DayQuota | None],
     ) -> None:
+        self._quota = quota
         self._storage = storage
         self._gateway = gateway
         self._accounts = accounts
@@ -173,7 +176,7 @@ class FromActivity:
             short = "The project's activity list was too long to fetch all that had been missed."
             log.warning("catch_up.reach_too_short", hook_id=hook.id, why=short)
         done = await self._storage.history.fill_in(
-            hook, subscription, lane_of(hook), fetched, short
+            hook, subscription, lane_of(hook), fetched, short, self._quota(hook.guild_id)
         )
         if done is None:
             log.info("catch_up.activity_later", subscription_id=subscription.id)
@@ -181,6 +184,9 @@ class FromActivity:
         if done.rows:
             self._stored()
             log.info("catch_up.activity", subscription_id=subscription.id, taken=len(done.rows))
+        if done.full:
+            log.info("catch_up.no_room_today", hook_id=hook.id)
+            return False
         await self._storage.history.read_for([subscription.id], at)
         return True
 

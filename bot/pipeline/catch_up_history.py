@@ -32,7 +32,7 @@ import structlog
 
 from bot.db.history import AT_ONCE, Missed, TakenIn, Window
 from bot.db.inbox import DUPLICATE_WITHIN
-from bot.db.rows import Hook
+from bot.db.rows import DayQuota, Hook
 from bot.errors import NotADelivery
 from bot.services.accounts import AccountService
 from bot.speckle.answers import CallStatus, History, RecordedCall
@@ -81,7 +81,9 @@ class FromHistory:
         max_body_bytes: int,
         reach: timedelta,
         now: Callable[[], datetime],
+        quota: Callable[[int], DayQuota | None],
     ) -> None:
+        self._quota = quota
         self._storage = storage
         self._gateway = gateway
         self._accounts = accounts
@@ -180,7 +182,7 @@ class FromHistory:
         return is_of
 
     async def _take_in(self, hook: Hook, read: _Read, short: str | None) -> bool:
-        """Put into the inbox what is missing; False if some of it is not settled."""
+        """Put into the inbox what is missing; False if some is not settled, or has no room."""
         if read.foreign:
             log.warning("catch_up.foreign_bodies", hook_id=hook.id, count=len(read.foreign))
             await self._storage.history.set_aside(hook.id, read.foreign)
@@ -195,20 +197,27 @@ class FromHistory:
         total = TakenIn(unclear=len(read.missed) - len(clear))
         for portion in _portions(clear):
             note = None if total.rows else short
-            done = await self._storage.history.take_in(hook.id, portion, read.window, note)
+            quota = self._quota(hook.guild_id)
+            done = await self._storage.history.take_in(hook.id, portion, read.window, note, quota)
             total = TakenIn(
-                total.rows + done.rows, total.there + done.there, total.unclear + done.unclear
+                total.rows + done.rows,
+                total.there + done.there,
+                total.unclear + done.unclear,
+                done.full,
             )
             if done.rows:
                 self._stored()
+            if done.full:
+                break
         log.info(
             "catch_up.history",
             hook_id=hook.id,
             taken=len(total.rows),
             there_already=total.there,
             unclear=total.unclear,
+            full=total.full,
         )
-        return not total.unclear
+        return not total.unclear and not total.full
 
 
 def _did_not_get_through(call: RecordedCall, now: datetime) -> bool:

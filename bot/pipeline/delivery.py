@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 from typing import assert_never
@@ -13,11 +14,12 @@ from bot.cards.card import Card
 from bot.db.rows import Batch, CardForm, ChannelQueue, OutboxRow, PauseReason
 from bot.discord_outcomes import BotClosed, ChannelClosed, Fault, Later, Outcome, Refused, Sent
 from bot.discord_pace import Pace
-from bot.pipeline.batching import MAX_EMBEDS, card_of, together
+from bot.pipeline.batching import MAX_EMBEDS, MAX_FILES_BYTES, card_of, together
 from bot.pipeline.lanes import LaneRunner
 from bot.pipeline.standstill import Standstill, Steps
 from bot.services.places import Lacking, NothingLacking, silence_text
 from bot.storage import Storage
+from bot.turns import Door
 
 log = structlog.get_logger()
 
@@ -26,6 +28,11 @@ JITTER = 0.2
 GIVE_UP_AFTER = timedelta(hours=48)
 GIVE_UP_TRIES = 40  # of some 50 in 48 hours: a clock that is set ahead, or a stop, are no tries
 PASSES_WITHIN = 3  # tries; a refusal without a reason that lasts longer is told to people
+
+# Messages with large pictures, up to 24 MiB, are in memory while they are sent.
+LARGE_BYTES = 1024 * 1024
+LARGE_AT_ONCE = 8
+LARGE_OF_A_GUILD = 4
 
 PAUSES = {
     Fault.CHANNEL_GONE: PauseReason.CHANNEL_GONE,
@@ -69,12 +76,14 @@ class Delivery:
         self._now = now
         self._jitter = jitter
         self._standstill = Standstill(pace, steps or Steps())
+        self._large = Door(LARGE_AT_ONCE, each=LARGE_OF_A_GUILD)
         self._lanes = LaneRunner[ChannelQueue, int](
             "delivery",
             at_once=channels_at_once,
             find=self._due,
             due_in=self._due_in,
             lane_of=lambda queue: queue.channel_id,
+            tenant_of=lambda queue: queue.guild_id,
             work=self._deliver,
         )
         self.wake = self._lanes.wake
@@ -91,10 +100,10 @@ class Delivery:
     async def _due(self, limit: int, busy: Collection[int]) -> Sequence[ChannelQueue]:
         if self._pace.closed_for_s() > 0:
             return ()
+        if not self._standstill.holds:
+            return await self._storage.outbox.due_channels(limit, busy)
         # After that one channel tries for all.
-        if self._standstill.holds:
-            limit = 0 if busy else 1
-        return await self._storage.outbox.due_channels(limit, busy) if limit else ()
+        return () if busy else (await self._storage.outbox.due_channels(1))[:1]
 
     async def _due_in(self, busy: Collection[int]) -> float | None:
         closed_s = self._pace.closed_for_s()
@@ -103,11 +112,17 @@ class Delivery:
 
     async def _deliver(self, queue: ChannelQueue) -> None:
         await self._look(queue.channel_id)
+        size = await self._storage.outbox.next_bytes(queue.channel_id, MAX_EMBEDS)
+        async with self._large.turn() if size > LARGE_BYTES else nullcontext():
+            await self._send_next(queue)
+
+    async def _send_next(self, queue: ChannelQueue) -> None:
         opened = await self._storage.outbox.open_batch(
             queue.channel_id,
             MAX_EMBEDS,
             partial(together, suspects=queue.suspects),
             self._pace.discord_time.now(),
+            MAX_FILES_BYTES,
         )
         if opened is None:
             return

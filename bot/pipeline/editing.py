@@ -8,7 +8,7 @@ from typing import assert_never
 import structlog
 
 from bot.cards.card import Card
-from bot.db.rows import CardForm, Edit
+from bot.db.rows import CardForm, Edit, EditedChannel
 from bot.discord_outcomes import BotClosed, ChannelClosed, Later, Outcome, Refused, Sent
 from bot.discord_pace import Pace
 from bot.pipeline.batching import card_of
@@ -46,12 +46,13 @@ class Editing:
         self._may_see = may_see
         self._pace = pace
         self._now = now
-        self._lanes = LaneRunner[int, int](
+        self._lanes = LaneRunner[EditedChannel, int](
             "edits",
             at_once=CHANNELS_AT_ONCE,
             find=self._due,
             due_in=self._due_in,
-            lane_of=lambda channel_id: channel_id,
+            lane_of=lambda channel: channel.channel_id,
+            tenant_of=lambda channel: channel.guild_id,
             work=self._edit,
         )
         self.wake = self._lanes.wake
@@ -61,7 +62,7 @@ class Editing:
         await connected.wait()
         await self._lanes.run()
 
-    async def _due(self, limit: int, busy: Collection[int]) -> Sequence[int]:
+    async def _due(self, limit: int, busy: Collection[int]) -> Sequence[EditedChannel]:
         if self._pace.closed_for_s() > 0:
             return ()
         return await self._storage.edits.due_channels(limit, busy)
@@ -70,8 +71,8 @@ class Editing:
         due_in_s = await self._storage.edits.due_in(busy)
         return None if due_in_s is None else max(due_in_s, self._pace.closed_for_s())
 
-    async def _edit(self, channel_id: int) -> None:
-        edit = await self._storage.edits.next(channel_id)
+    async def _edit(self, channel: EditedChannel) -> None:
+        edit = await self._storage.edits.next(channel.channel_id)
         if edit is None:
             return
         if edit.message_id is None or not edit.rows:

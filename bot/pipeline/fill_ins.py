@@ -19,6 +19,7 @@ from bot.db.rows import (
     CardForm,
     FillIn,
     FillInJob,
+    FillInLane,
     Hook,
     HookState,
     InboxRow,
@@ -39,11 +40,12 @@ from bot.speckle.filters import matches
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.speckle.previews import NoPicture
 from bot.storage import Storage
+from bot.turns import tenant
 
 log = structlog.get_logger()
 
-SERVERS_AT_ONCE = 8
-JOBS_AT_ONCE = 4  # of one server
+LANES_AT_ONCE = 8  # one server gets up to half of them
+JOBS_AT_ONCE = 4  # of one guild at one server
 QUESTION_S = 10.0  # nobody waits for the answer
 
 NAMES = {FillIn.FACTS: "what Speckle adds", FillIn.PICTURE: "its picture"}
@@ -87,7 +89,9 @@ PATIENCE: Mapping[FillIn, Patience] = {
 
 
 class FillIns:
-    """Does the jobs that cards left, in a lane a server, so that a dead one delays no others.
+    """Does the jobs that cards left, a lane for each guild at each server.
+
+    Servers take turns, so that a dead one delays no others, and guilds at one server do.
 
     `changed` is called when messages are to be edited.
     """
@@ -106,28 +110,30 @@ class FillIns:
         self._access = access
         self._changed = changed
         self._now = now
-        self._lanes = LaneRunner[str, str](
+        self._lanes = LaneRunner[FillInLane, FillInLane](
             "fill_ins",
-            at_once=SERVERS_AT_ONCE,
+            at_once=LANES_AT_ONCE,
             find=self._due,
             due_in=self._due_in,
-            lane_of=lambda server_url: server_url,
-            work=self._of_server,
+            lane_of=lambda lane: lane,
+            tenant_of=lambda lane: lane.server_url,
+            work=self._of_lane,
         )
         self.wake = self._lanes.wake
         self.run = self._lanes.run
 
-    async def _due(self, limit: int, busy: Collection[str]) -> Sequence[str]:
+    async def _due(self, limit: int, busy: Collection[FillInLane]) -> Sequence[FillInLane]:
         if not self._enrichment.is_on:
             return ()
-        return await self._storage.fill_ins.due_servers(limit, busy)
+        return await self._storage.fill_ins.due_lanes(limit, busy)
 
-    async def _due_in(self, busy: Collection[str]) -> float | None:
+    async def _due_in(self, busy: Collection[FillInLane]) -> float | None:
         return await self._storage.fill_ins.due_in(busy) if self._enrichment.is_on else None
 
-    async def _of_server(self, server_url: str) -> None:
-        """Ask a server for what is due, several things side by side."""
-        jobs = await self._storage.fill_ins.due(server_url, JOBS_AT_ONCE)
+    async def _of_lane(self, lane: FillInLane) -> None:
+        """Ask a server for what is due in a guild, several things side by side."""
+        tenant.set(lane.guild_id)  # among those who ask the same server
+        jobs = await self._storage.fill_ins.due(lane, JOBS_AT_ONCE)
         done = await asyncio.gather(*map(self._one, jobs), return_exceptions=True)
         for error in done:
             if error is not None:

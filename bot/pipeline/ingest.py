@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 import structlog
 
@@ -11,6 +13,7 @@ from bot.db.rows import (
     HeldEvent,
     Hook,
     HookState,
+    InboxHead,
     InboxRow,
     InboxSource,
     Ingested,
@@ -19,16 +22,20 @@ from bot.db.rows import (
 )
 from bot.errors import NotADelivery
 from bot.pipeline.lanes import LaneRunner
-from bot.pipeline.routing import Occasion, Routing, Trace
+from bot.pipeline.routing import LARGE_BODY_BYTES, Occasion, Routing, Trace
 from bot.speckle.activity import event_key
 from bot.speckle.events import Delivery
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.storage import Storage
+from bot.turns import Door
 
 log = structlog.get_logger()
 
-PROJECTS_AT_ONCE = 16
+PROJECTS_AT_ONCE = 32  # one guild gets up to half of them
 HELD_AT_ONCE = 4
+# Large bodies are worked on a few at a time, one of a guild: each is in memory several times over.
+LARGE_AT_ONCE = 4
+ORGANISATION = 0  # no guild's id
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,7 @@ class Ingest:
     """Takes events out of the inbox, in order for each project, and leaves cards in the outbox.
 
     `queued` is called when cards wait for delivery, `lacking` when they lack something.
+    `most_model_names` says how many names a guild's projects may each have, None for any number.
     """
 
     def __init__(
@@ -54,6 +62,7 @@ class Ingest:
         queued: Callable[[], None],
         lacking: Callable[[], None],
         now: Callable[[], datetime],
+        most_model_names: Callable[[int], int | None] = lambda _guild_id: None,
     ) -> None:
         self._storage = storage
         self._routing = routing
@@ -61,13 +70,16 @@ class Ingest:
         self._queued = queued
         self._lacking = lacking
         self._now = now
-        self._lanes = LaneRunner[InboxRow, str](
+        self._most_model_names = most_model_names
+        self._large = Door(LARGE_AT_ONCE)
+        self._lanes = LaneRunner[InboxHead, str](
             "ingest",
             at_once=PROJECTS_AT_ONCE,
-            find=storage.inbox.next_per_lane,
+            find=lambda _limit, busy: storage.inbox.next_per_lane(busy),
             due_in=storage.inbox.due_in,
-            lane_of=lambda row: row.lane,
-            work=self._ingest,
+            lane_of=lambda head: head.lane,
+            tenant_of=_tenant,
+            work=self._next,
         )
         self._held = LaneRunner[HeldEvent, int](
             "held_events",
@@ -75,6 +87,7 @@ class Ingest:
             find=storage.held.due,
             due_in=storage.held.due_in,
             lane_of=lambda held: held.subscription_id,
+            tenant_of=lambda held: held.guild_id,
             work=self._replay,
         )
         self.wake = self._lanes.wake
@@ -82,12 +95,21 @@ class Ingest:
         self.wake_held = self._held.wake
         self.run_held = self._held.run
 
+    async def _next(self, head: InboxHead) -> None:
+        async with self._room_for(head.size):
+            row = await self._storage.inbox.get(head.id)
+            if row is not None:
+                await self._ingest(row)
+
+    def _room_for(self, size: int) -> AbstractAsyncContextManager[None]:
+        """Wait for the tenant's turn to have a large body in memory."""
+        return self._large.turn() if size > LARGE_BODY_BYTES else nullcontext()
+
     async def _ingest(self, row: InboxRow) -> None:
         """Deal with one event; everything it leads to is written in one transaction."""
         trace = Trace(self._now, row)
         try:
-            envelope = read_envelope(row.body)
-            delivery, key = parse_delivery(envelope), event_key(envelope)
+            delivery, key = await _read(row.body)
         except NotADelivery as error:
             trace.add("parse", f"The body is no Speckle delivery: {error.reason}.")
             await self._storage.inbox.fail(row.id, trace.lines)
@@ -171,12 +193,18 @@ class Ingest:
         subscriptions = [one for one in subscriptions if one.id not in already]
         way = await self._routing.route(occasion, subscriptions)
         told = row.source is not InboxSource.ACTIVITY
+        names, forgotten = new_names(
+            {m.id: m.name for m in reversed(delivery.models) if m.id and m.name},
+            occasion.model_names,
+            self._most_model_names(hook.guild_id),
+        )
         return Ingested(
             hook_id=hook.id,
             at=row.received_at,
             told=told,
             project_name=delivery.project.name,
-            model_names={m.id: m.name for m in reversed(delivery.models) if m.id and m.name},
+            model_names=names,
+            forgotten_models=forgotten,
             routed=way.routed,
             visibility=way.visibility,
             already=already,
@@ -206,7 +234,7 @@ class Ingest:
         trace = Trace(self._now, row)
         trace.lines.clear()
         try:
-            delivery = parse_delivery(read_envelope(row.body))
+            delivery, _ = await _read(row.body)
         except NotADelivery:  # its body has been erased
             trace.add("access", "Not shown: the event was kept too long, and has been erased.")
             routed = Routed(subscription.id)
@@ -217,6 +245,39 @@ class Ingest:
         cards = await self._storage.held.settle(held, row.received_at, routed, trace.lines)
         log.info("held_events.replayed", inbox_id=row.id, cards=len(cards))
         self._written([routed], cards)
+
+
+def new_names(
+    named: Mapping[str, str], known: Mapping[str, str], most: int | None
+) -> tuple[Mapping[str, str], Sequence[str]]:
+    """The names by model id that are to be kept besides those that are known.
+
+    Where there would be more than `most`, also the ids that are to be forgotten for them: any.
+    """
+    changed = {model_id: name for model_id, name in named.items() if known.get(model_id) != name}
+    kept = dict(islice(changed.items(), most))
+    over = 0 if most is None else max(0, len(known.keys() | kept.keys()) - most)
+    return kept, list(islice((one for one in known if one not in named), over))
+
+
+def _tenant(head: InboxHead) -> int:
+    """Whose turn an event takes: its guild's, or that of the operator's organisation as a whole.
+
+    An event of the shared hook is for several guilds at once, so it is nobody's alone.
+    """
+    return ORGANISATION if head.guild_id is None else head.guild_id
+
+
+async def _read(body: bytes) -> tuple[Delivery, str]:
+    """What a body says, and its key; a large one is read in a thread, so that the loop goes on."""
+    if len(body) > LARGE_BODY_BYTES:
+        return await asyncio.to_thread(_read_at_once, body)
+    return _read_at_once(body)
+
+
+def _read_at_once(body: bytes) -> tuple[Delivery, str]:
+    envelope = read_envelope(body)
+    return parse_delivery(envelope), event_key(envelope)
 
 
 def _open(hook: Hook | None) -> Sequence[Hook]:

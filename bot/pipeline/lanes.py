@@ -1,4 +1,4 @@
-"""Work that keeps its order within a lane and runs side by side across lanes."""
+"""Work that keeps its order within a lane and runs side by side across lanes, in turns."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from bot.errors import StorageUnavailable
+from bot.turns import Turns, tenant
 
 log = structlog.get_logger()
 
@@ -23,10 +24,10 @@ IDLE_POLL_S = 2.0  # other processes commit too, and cannot wake this one
 class LaneRunner(Generic[Item, Lane]):
     """Finds due items, at most one a lane at a time, and works on up to `at_once` of them.
 
-    `find(limit, busy)` gives due items of lanes not in `busy`, `due_in(busy)` the seconds until
-    there are some; `lane_of` names an item's lane;
-    `work` deals with one item and leaves its outcome in the database, so that a lane whose work
-    failed is simply found again.
+    `find(limit, busy)` gives due items of lanes not in `busy`, of each tenant at least its first
+    `limit`; `due_in(busy)` the seconds until there are some; `lane_of` names an item's lane,
+    `tenant_of` whom it is done for: tenants take turns. `work` deals with one item and leaves its
+    outcome in the database, so that a lane whose work failed is simply found again.
     """
 
     def __init__(
@@ -37,15 +38,16 @@ class LaneRunner(Generic[Item, Lane]):
         find: Callable[[int, Collection[Lane]], Awaitable[Sequence[Item]]],
         due_in: Callable[[Collection[Lane]], Awaitable[float | None]],
         lane_of: Callable[[Item], Lane],
+        tenant_of: Callable[[Item], Hashable],
         work: Callable[[Item], Awaitable[None]],
     ) -> None:
         self._name = name
-        self._at_once = at_once
         self._find = find
         self._due_in = due_in
         self._lane_of = lane_of
+        self._tenant_of = tenant_of
         self._work = work
-        self._busy: set[Lane] = set()
+        self._turns = Turns(at_once, key_of=lane_of, tenant_of=tenant_of)
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -59,10 +61,9 @@ class LaneRunner(Generic[Item, Lane]):
             while True:
                 self._wake.clear()
                 found = await self._due()
-                for item in found:
-                    lane = self._lane_of(item)
-                    self._busy.add(lane)
-                    task = asyncio.create_task(self._one(item, lane), name=f"{self._name} {lane}")
+                for item in self._turns.take(found):
+                    name = f"{self._name} {self._lane_of(item)}"
+                    task = asyncio.create_task(self._one(item), name=name)
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
                 await self._wait(IDLE_POLL_S if found else await self._pause_s())
@@ -70,11 +71,10 @@ class LaneRunner(Generic[Item, Lane]):
             await _drain(tasks)
 
     async def _due(self) -> Sequence[Item]:
-        free = self._at_once - len(self._busy)
-        if free <= 0:
+        if not self._turns.free:
             return ()
         try:
-            return await self._find(free, frozenset(self._busy))
+            return await self._find(self._turns.free, self._turns.busy)
         except StorageUnavailable as error:
             log.error("lanes.database_unavailable", lanes=self._name, reason=error.reason)
             await asyncio.sleep(RECOVERY_PAUSE_S)
@@ -82,10 +82,10 @@ class LaneRunner(Generic[Item, Lane]):
 
     async def _pause_s(self) -> float:
         """Seconds until something is due, as far as is known."""
-        if len(self._busy) >= self._at_once:
+        if not self._turns.free:
             return IDLE_POLL_S  # whoever is done first wakes it
         try:
-            due_in_s = await self._due_in(frozenset(self._busy))
+            due_in_s = await self._due_in(self._turns.busy)
         except StorageUnavailable:
             return IDLE_POLL_S
         return IDLE_POLL_S if due_in_s is None else min(IDLE_POLL_S, max(due_in_s, LEAST_PAUSE_S))
@@ -97,17 +97,18 @@ class LaneRunner(Generic[Item, Lane]):
         except TimeoutError:
             pass
 
-    async def _one(self, item: Item, lane: Lane) -> None:
+    async def _one(self, item: Item) -> None:
+        tenant.set(self._tenant_of(item))
         try:
             await self._work(item)
         except StorageUnavailable as error:
             log.error("lanes.database_unavailable", lanes=self._name, reason=error.reason)
             await asyncio.sleep(RECOVERY_PAUSE_S)
         except Exception:
-            log.exception("lanes.failed", lanes=self._name, lane=str(lane))
+            log.exception("lanes.failed", lanes=self._name, lane=str(self._lane_of(item)))
             await asyncio.sleep(RECOVERY_PAUSE_S)
         finally:
-            self._busy.discard(lane)
+            self._turns.give_back(item)
             self._wake.set()
 
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+LARGE_BODY_BYTES = 256 * 1024
 FETCHED = frozenset({InboxSource.HISTORY, InboxSource.ACTIVITY})
 DELAYED = {
     InboxSource.HISTORY: "Delayed: Speckle could not deliver this when it happened, on ",
@@ -226,7 +228,10 @@ class Routing:
     ) -> Sequence[Routed]:
         (_, leave), *_ = group
         added = await self._added(occasion, leave)
-        return self._cards(occasion, [one for one, _ in group], added)
+        cards = partial(self._cards, occasion, [one for one, _ in group], added)
+        # In a thread, as a large event may carry a picture of megabytes to be looked at.
+        large = len(occasion.row.body) > LARGE_BODY_BYTES
+        return await asyncio.to_thread(cards) if large else cards()
 
     async def _added(self, occasion: Occasion, leave: "Pass | None") -> Added:
         """What Speckle adds for one reader; a fault of ours gives a plainer card."""

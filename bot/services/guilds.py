@@ -4,15 +4,20 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from bot.services.places import Caller, Place, check_caller, check_guild_caller, check_place
+from bot.services.quotas import QuotaService, Usage
 from bot.storage import Storage
 
 
 class GuildService:
     """Keeps the list of guilds in step with Discord's."""
 
-    def __init__(self, storage: Storage, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, storage: Storage, now: Callable[[], datetime], quotas: QuotaService | None = None
+    ) -> None:
+        """Without `quotas` no guild has any."""
         self._storage = storage
         self._now = now
+        self._quotas = quotas or QuotaService(storage, None, now=now)
 
     async def joined(self, guild_id: int) -> None:
         """The bot was added: what the guild had before it left works again."""
@@ -41,6 +46,11 @@ class GuildService:
         check_guild_caller(caller)
         guild = await self._storage.guilds.get(guild_id)
         return None if guild is None else guild.notice_channel_id
+
+    async def usage(self, guild_id: int, caller: Caller) -> Usage | None:
+        """What the guild uses of its quotas; None if it has none."""
+        check_guild_caller(caller)
+        return await self._quotas.usage(guild_id)
 
     async def choose_notice_channel(
         self, guild_id: int, caller: Caller, place: Place | None

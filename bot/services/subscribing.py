@@ -38,6 +38,7 @@ from bot.services.outcomes import (
 )
 from bot.services.places import Caller, Place, check_caller, check_place
 from bot.services.plans import Plan, Planner
+from bot.services.quotas import QuotaService
 from bot.services.setup import SetUp, kinds_wanted, triggers_to_tick
 from bot.services.subscriptions import SubscriptionService, may_see_secret
 from bot.services.triggers import events_lacking
@@ -66,8 +67,11 @@ class Subscribing:
         subscriptions: SubscriptionService,
         looking: Looking,
         now: Callable[[], datetime],
+        quotas: QuotaService | None = None,
     ) -> None:
+        """Without `quotas` no guild has any."""
         self._storage = storage
+        self._quotas = quotas or QuotaService(storage, None, now=now)
         self._subscriptions = subscriptions
         self._webhooks = subscriptions.webhooks
         self._servers = subscriptions.servers
@@ -106,6 +110,8 @@ class Subscribing:
         here = there.at(request.place.channel_id)
         if here is not None and await self._subscriptions.right_kind(here.hook) != here.hook:
             return await self._planner(request, link, look)
+        # What else is refused for want of room is known when there is a plan.
+        await self._quotas.check_room(request.guild_id, subscription=here is None)
         return Planner(
             request,
             server_url,
@@ -125,6 +131,9 @@ class Subscribing:
     async def _do(self, planner: Planner, plan: Plan) -> Subscribed:
         request, here = planner.request, plan.here
         async with self._subscriptions.changing:
+            await self._quotas.check_room(
+                request.guild_id, subscription=here is None, hook=plan.hook is None
+            )
             hook = plan.hook or await self._new_hook(planner, plan.kind)
             before = await self._storage.subscriptions.of_hook(hook.id)
             if here is not None and here.hook.id != hook.id and plan.consent is not None:

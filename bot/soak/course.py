@@ -32,6 +32,15 @@ from bot.soak.tally import MODELS, Fate, Ledger, complaints, expected
 from bot.storage import Storage
 
 HOST: Final = "127.0.0.1"
+# The projects are invented: nobody could be asked about them. A few hundred kills are more events
+# than a guild may send in a day.
+CONFIG: Final = """\
+[speckle]
+enrich_deadline_s = 0.0
+[quotas]
+events_a_day = 1000000000
+gigabytes_a_day = 1000000
+"""
 # Below the ports that systems give to outgoing connections: while the bot is down its port would
 # else be taken by one of the senders', sooner or later.
 PORTS: Final = range(20_000, 30_000)
@@ -135,8 +144,7 @@ class _Run:
 
     def _new_bot(self, folder: Path) -> BotProcess:
         config = folder / "config.toml"
-        # The projects are invented: nobody could be asked about them.
-        config.write_text("[speckle]\nenrich_deadline_s = 0.0\n")
+        config.write_text(CONFIG)
         names = environment_names()
         port = _free_port()
         url = f"http://{HOST}:{port}"

@@ -7,7 +7,7 @@ daemons: nobody waits for them at the end, not even the interpreter.
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -48,6 +48,7 @@ from bot.speckle.events import (
     VersionFacts,
 )
 from bot.speckle.refused import check_token, missing_scope
+from bot.turns import Door
 
 THREADS_A_SERVER = 4
 PATIENCE_S = 10.0  # Speckle's own web application waits longer, a person at Discord does not
@@ -88,7 +89,7 @@ class SpeckleGateway:
         self.deadline_s = deadline_s
         self._breakers = breakers or Breakers()
         self._network = network or Network()
-        self._slots = {url: asyncio.Semaphore(THREADS_A_SERVER) for url in servers}
+        self._slots = {url: Door(THREADS_A_SERVER, each=THREADS_A_SERVER) for url in servers}
         self._closed = False
 
     # ── a person and their projects ───────────────────────────────────────────────────────────
@@ -469,7 +470,7 @@ class SpeckleGateway:
         self._breakers.check(server_url)
         try:
             async with asyncio.timeout(until - time.monotonic()):
-                await slots.acquire()
+                whose = await slots.enter()
         except TimeoutError:
             reason = "earlier questions keep it busy"
             raise SpeckleUnavailable(server_url, reason) from None
@@ -483,6 +484,7 @@ class SpeckleGateway:
             listens_until = max(until, now + breaker.SILENCE_S)
             answer = self._started(
                 server_url,
+                whose,
                 partial(
                     client.ask,
                     server_url,
@@ -494,7 +496,7 @@ class SpeckleGateway:
                 ),
             )
         except BaseException:
-            slots.release()
+            slots.leave(whose)
             raise
         try:
             async with asyncio.timeout(until - time.monotonic()):
@@ -503,7 +505,7 @@ class SpeckleGateway:
             # The thread keeps its slot until it ends; whatever it still brings is nobody's.
             raise NoAnswer(server_url, "it gave no answer in time") from None
 
-    def _may_ask(self, server_url: str) -> asyncio.Semaphore:
+    def _may_ask(self, server_url: str) -> Door:
         if self._closed:
             raise SpeckleUnavailable(server_url, "the bot is stopping")
         slots = self._slots.get(server_url)
@@ -511,7 +513,9 @@ class SpeckleGateway:
             raise SpeckleUnavailable(server_url, "it is not among the servers that may be asked")
         return slots
 
-    def _started(self, server_url: str, ask: Callable[[], Answer]) -> asyncio.Future[Answer]:
+    def _started(
+        self, server_url: str, whose: Hashable, ask: Callable[[], Answer]
+    ) -> asyncio.Future[Answer]:
         """The answer to come from a thread, which nobody waits for at the end: a daemon."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
@@ -523,15 +527,19 @@ class SpeckleGateway:
             except Exception as error:
                 outcome = error
             with suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(self._finished, server_url, answer, outcome)
+                loop.call_soon_threadsafe(self._finished, server_url, whose, answer, outcome)
 
         threading.Thread(target=run, name="speckle", daemon=True).start()
         return answer
 
     def _finished(
-        self, server_url: str, answer: asyncio.Future[Answer], outcome: Answer | Exception
+        self,
+        server_url: str,
+        whose: Hashable,
+        answer: asyncio.Future[Answer],
+        outcome: Answer | Exception,
     ) -> None:
-        self._slots[server_url].release()
+        self._slots[server_url].leave(whose)
         if isinstance(outcome, NoAnswer):
             self._breakers.failed(server_url, outcome.reason)
         elif isinstance(outcome, Answer | SpeckleError):

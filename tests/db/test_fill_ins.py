@@ -9,8 +9,10 @@ import pytest
 
 from bot.cards.card import Card, Picture
 from bot.db.rows import (
+    EditedChannel,
     FillIn,
     FillInJob,
+    FillInLane,
     Hook,
     HookKind,
     Ingested,
@@ -35,6 +37,8 @@ from tests.db.conftest import (
 )
 
 NOTE = TraceLine(datetime(2026, 3, 2, 9, 1, tzinfo=UTC), "fill in", "Its picture came late.")
+LANE = FillInLane(SERVER, STUDIO_KESTREL)
+IN_STRUCTURE = EditedChannel(STRUCTURE, STUDIO_KESTREL)
 PICTURE = Picture("preview-0123456789ab.png", "image/png", b"\x89PNG preview")
 AVATAR = Picture("avatar-0123456789ab.png", "image/png", b"\x89PNG avatar")
 
@@ -88,7 +92,7 @@ def with_picture(row: OutboxRow, _company: Sequence[OutboxRow]) -> Card:
 
 async def the_job(storage: Storage, clock: Clock) -> FillInJob:
     clock.forward(seconds=5)
-    [job] = await storage.fill_ins.due(SERVER, 10)
+    [job] = await storage.fill_ins.due(LANE, 10)
     return job
 
 
@@ -104,7 +108,7 @@ async def test_an_event_without_anything_missing_leaves_no_job(
 ) -> None:
     await ingest(subscription, kinds=())
     clock.forward(days=1)
-    assert await storage.fill_ins.due_servers(10) == []
+    assert await storage.fill_ins.due_lanes(10) == []
     assert await storage.fill_ins.due_in() is None
 
 
@@ -113,19 +117,19 @@ async def test_what_is_missing_is_due_by_its_server(
 ) -> None:
     await ingest(subscription, kinds=(FillIn.FACTS, FillIn.PICTURE))
     assert await storage.fill_ins.due_in() == 5
-    assert await storage.fill_ins.due_servers(10) == []
+    assert await storage.fill_ins.due_lanes(10) == []
     clock.forward(seconds=5)
-    assert await storage.fill_ins.due_servers(10) == [SERVER]
-    assert await storage.fill_ins.due_servers(10, {SERVER}) == []
-    assert await storage.fill_ins.due_in({SERVER}) is None
-    facts, picture = await storage.fill_ins.due(SERVER, 10)
+    assert await storage.fill_ins.due_lanes(10) == [LANE]
+    assert await storage.fill_ins.due_lanes(10, {LANE}) == []
+    assert await storage.fill_ins.due_in({LANE}) is None
+    facts, picture = await storage.fill_ins.due(LANE, 10)
     assert (facts.kind, picture.kind) == (FillIn.FACTS, FillIn.PICTURE)
     await storage.fill_ins.postpone(facts.id, clock() + timedelta(seconds=10))
-    assert [job.id for job in await storage.fill_ins.due(SERVER, 10)] == [picture.id]
+    assert [job.id for job in await storage.fill_ins.due(LANE, 10)] == [picture.id]
     await storage.fill_ins.drop(picture, NOTE)
     assert await storage.fill_ins.due_in() == 10
     clock.forward(seconds=10)
-    [again] = await storage.fill_ins.due(SERVER, 10)
+    [again] = await storage.fill_ins.due(LANE, 10)
     assert again.attempts == 1
 
 
@@ -161,7 +165,7 @@ async def test_a_card_that_may_be_out_is_edited_once_its_message_is_settled(
     assert seen == [second]
     assert await storage.edits.due_channels(10) == []
     await storage.outbox.settle_sent(opened[0].id, 77, clock())
-    assert await storage.edits.due_channels(10) == [STRUCTURE]
+    assert await storage.edits.due_channels(10) == [IN_STRUCTURE]
     assert await storage.edits.due_channels(10, {STRUCTURE}) == []
     edit = await storage.edits.next(STRUCTURE)
     assert edit is not None
@@ -181,7 +185,7 @@ async def test_a_card_that_changes_while_it_is_edited_is_edited_again(
     await ingest(subscription, kinds=(FillIn.FACTS, FillIn.PICTURE))
     await send(storage, clock)
     clock.forward(seconds=5)
-    facts, picture = await storage.fill_ins.due(SERVER, 10)
+    facts, picture = await storage.fill_ins.due(LANE, 10)
     await storage.fill_ins.fill(facts, lambda *_: card(clock, "with facts", AVATAR), NOTE)
     edit = await storage.edits.next(STRUCTURE)
     assert edit is not None
@@ -229,11 +233,11 @@ async def test_each_subscription_has_a_job_of_its_own_which_fills_its_own_card(
     ids = await ingest(subscription, facade)
     await send(storage, clock)
     clock.forward(seconds=5)
-    jobs = await storage.fill_ins.due(SERVER, 10)
+    jobs = await storage.fill_ins.due(LANE, 10)
     assert [job.subscription_id for job in jobs] == [subscription.id, facade.id]
     filled = [await storage.fill_ins.fill(job, with_picture, NOTE) for job in jobs]
     assert filled == [[ids[0]], [ids[1]]]
-    assert await storage.edits.due_channels(10) == [STRUCTURE]
+    assert await storage.edits.due_channels(10) == [IN_STRUCTURE]
 
 
 async def test_a_job_goes_with_its_subscriptions_cards(

@@ -116,6 +116,8 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
         "held_events": 0,
         "edits": 0,
         "webhook_removals": 0,
+        "day_use": 0,
+        "quota_notices": 0,
     }
     opened = await storage.outbox.open_batch(5, 10)
     assert opened is not None

@@ -20,7 +20,15 @@ from bot.db.rows import (
 from bot.model import PauseWhy
 from bot.speckle.filters import Filters
 from bot.storage import Storage
-from tests.db.conftest import FACADE, MAREN_ODUYA, STRUCTURE, Clock, NewDelivery, Queue
+from tests.db.conftest import (
+    FACADE,
+    MAREN_ODUYA,
+    STRUCTURE,
+    STUDIO_KESTREL,
+    Clock,
+    NewDelivery,
+    Queue,
+)
 
 ASK = Paused(PauseReason.ASK_AGAIN, PauseWhy.FILTERS_WIDER)
 Take = Callable[..., Awaitable[int]]
@@ -114,7 +122,7 @@ async def test_an_event_that_may_still_not_be_shown_waits_on_with_one_more_try(
     again = Routed(subscription.id, held_until=clock() + timedelta(minutes=1))
     await storage.held.settle(held, clock(), again, [])
     clock.forward(minutes=1)
-    assert await storage.held.due(10) == [HeldEvent(subscription.id, event, 1)]
+    assert await storage.held.due(10) == [HeldEvent(subscription.id, event, 1, STUDIO_KESTREL)]
 
 
 async def test_while_paused_for_a_right_events_are_kept_and_come_once_somebody_answers(

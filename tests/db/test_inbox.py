@@ -117,12 +117,23 @@ async def test_each_lane_gives_its_oldest_row(storage: Storage, delivery: NewDel
     lanes = ["b", "a", "b", "c", "a", "Z", "ä"]
     ids = [(await storage.inbox.put(delivery(lane=lane))).id for lane in lanes]
     heads = [ids[0], ids[1], ids[3], ids[5], ids[6]]
-    assert [row.id for row in await storage.inbox.next_per_lane(10)] == heads
-    assert [row.id for row in await storage.inbox.next_per_lane(2)] == heads[:2]
+    assert [row.id for row in await storage.inbox.next_per_lane()] == heads
     busy = frozenset({"b", "Z"})
-    assert [row.lane for row in await storage.inbox.next_per_lane(10, busy)] == ["a", "c", "ä"]
+    assert [row.lane for row in await storage.inbox.next_per_lane(busy)] == ["a", "c", "ä"]
     await storage.inbox.fail(ids[0], [])
-    assert (await storage.inbox.next_per_lane(10))[1].id == ids[2]
+    assert (await storage.inbox.next_per_lane())[1].id == ids[2]
+
+
+async def test_a_head_says_whose_turn_it_takes_and_how_large_it_is(
+    storage: Storage, hook: Hook, delivery: NewDelivery
+) -> None:
+    await storage.inbox.put(delivery(b"of the operator's hook", lane="shared"))
+    await storage.inbox.put(delivery(b"\xff" * 5_000, lane="own", hook_id=hook.id))
+    heads = await storage.inbox.next_per_lane()
+    assert [(head.lane, head.guild_id, head.size) for head in heads] == [
+        ("shared", None, 22),
+        ("own", STUDIO_KESTREL, 5_000),
+    ]
 
 
 async def test_a_postponed_row_holds_its_lane_until_it_is_due(
@@ -134,11 +145,13 @@ async def test_a_postponed_row_holds_its_lane_until_it_is_due(
     assert await storage.inbox.due_in() == 0
     line = TraceLine(clock(), "enrich", "Speckle did not answer.", {"attempt": 1})
     await storage.inbox.postpone(first.id, [line], clock() + timedelta(seconds=30))
-    assert await storage.inbox.next_per_lane(10) == []
+    assert await storage.inbox.next_per_lane() == []
     assert await storage.inbox.due_in() == 30
     assert await storage.inbox.due_in({"a"}) is None
     clock.forward(seconds=30)
-    [row] = await storage.inbox.next_per_lane(10)
+    [head] = await storage.inbox.next_per_lane()
+    row = await storage.inbox.get(head.id)
+    assert row is not None
     assert (row.id, row.attempts, row.trace) == (first.id, 1, (line,))
     assert await storage.inbox.due_in() == 0
 
@@ -248,7 +261,7 @@ async def test_a_failed_row_is_set_aside_with_its_trace(
     row = await storage.inbox.get(receipt.id)
     assert row is not None
     assert (row.state, row.trace, row.event_name) == (InboxState.FAILED, (line,), None)
-    assert await storage.inbox.next_per_lane(10) == []
+    assert await storage.inbox.next_per_lane() == []
 
 
 async def test_a_time_without_a_zone_is_refused(storage: Storage, hook: Hook, clock: Clock) -> None:

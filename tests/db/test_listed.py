@@ -104,8 +104,10 @@ class Lane:
     async def work(self, key_of: Callable[[InboxRow], str]) -> Counter[int]:
         """Deal with all that waits; how often each subscription was shown something."""
         shown: Counter[int] = Counter()
-        while heads := await self.storage.inbox.next_per_lane(1):
-            shown.update(await self.look_at(heads[0].id, heads[0].event_key or key_of(heads[0])))
+        while heads := await self.storage.inbox.next_per_lane():
+            row = await self.storage.inbox.get(heads[0].id)
+            assert row is not None
+            shown.update(await self.look_at(row.id, row.event_key or key_of(row)))
         return shown
 
 
@@ -323,7 +325,7 @@ async def _any_order(url: str, steps: Sequence[Step]) -> None:
                 case Step.READ_LIST:
                     await lane.fill_in(reads, *listed)
                 case Step.LOOK:
-                    if heads := await storage.inbox.next_per_lane(1):
+                    if heads := await storage.inbox.next_per_lane():
                         shown.update(await lane.look_at(heads[0].id, key))
                 case Step.RESTART:
                     await stack.aclose()

@@ -14,7 +14,16 @@ from bot.db.rows import (
 )
 from bot.speckle.filters import Filters
 from bot.storage import Storage
-from tests.db.conftest import FACADE, MAREN_ODUYA, SERVER, STRUCTURE, STUDIO_KESTREL, Clock, Queue
+from tests.db.conftest import (
+    FACADE,
+    HARBOUR_TOWER,
+    MAREN_ODUYA,
+    SERVER,
+    STRUCTURE,
+    STUDIO_KESTREL,
+    Clock,
+    Queue,
+)
 
 PICTURES = (
     Picture("avatar-b.png", "image/png", b"\x89PNG b"),
@@ -347,3 +356,46 @@ async def test_a_batch_that_its_channels_pause_holds_stays_as_it_was_until_all_i
     assert again is not None
     assert again[0] == opened[0]
     assert [row.id for row in again[1]] == ids
+
+
+async def test_of_each_guild_the_channels_that_are_due_the_longest_are_found(
+    storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
+) -> None:
+    theirs = await storage.hooks.create(1, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None)
+    for channel_id in (FACADE, FACADE + 1, FACADE + 2):
+        clock.forward(seconds=1)
+        _, mine = await storage.subscriptions.upsert(
+            subscription.hook_id, channel_id, Filters(), MAREN_ODUYA
+        )
+        await queue(mine)
+    clock.forward(seconds=1)
+    _, other = await storage.subscriptions.upsert(theirs.id, 5, Filters(), MAREN_ODUYA)
+    await queue(other)
+    due = await storage.outbox.due_channels(2)
+    assert {queue.channel_id for queue in due} == {FACADE, FACADE + 1, 5}
+    assert [queue.guild_id for queue in due].count(1) == 1
+    rest = await storage.outbox.due_channels(2, {FACADE, 5})
+    assert [queue.channel_id for queue in rest] == [FACADE + 1, FACADE + 2]
+
+
+async def test_no_more_pictures_are_read_than_one_message_may_have(
+    storage: Storage, subscription: Subscription, queue: Queue
+) -> None:
+    large = [Picture(f"{n}.png", "image/png", b"%d" % n * 400) for n in range(3)]
+    for pictures in ((large[0],), (large[0],), (large[1],), (large[2],)):
+        await queue(subscription, pictures=pictures)
+    assert await storage.outbox.next_bytes(STRUCTURE, 10) == 1_600
+    assert await storage.outbox.next_bytes(FACADE, 10) == 0
+    opened = await storage.outbox.open_batch(STRUCTURE, 10, max_bytes=1_000)
+    assert opened is not None
+    assert [row.pictures for row in opened[1]] == [(large[0],), (large[0],), (large[1],)]
+
+
+async def test_a_card_whose_pictures_alone_are_too_large_is_read_all_the_same(
+    storage: Storage, subscription: Subscription, queue: Queue
+) -> None:
+    await queue(subscription, pictures=PICTURES)
+    await queue(subscription)
+    opened = await storage.outbox.open_batch(STRUCTURE, 10, max_bytes=1)
+    assert opened is not None
+    assert [row.pictures for row in opened[1]] == [PICTURES]

@@ -94,7 +94,9 @@ class Desk:
         return status
 
     async def rows(self) -> list[InboxRow]:
-        return list(await self.storage.inbox.next_per_lane(100, frozenset()))
+        heads = await self.storage.inbox.next_per_lane()
+        rows = [await self.storage.inbox.get(head.id) for head in heads]
+        return [row for row in rows if row is not None]
 
     async def wire(self, data: bytes = b"") -> Wire:
         """A bare connection, over which this has been sent."""

@@ -166,7 +166,7 @@ def test_discords_time_goes_by_its_answers_and_by_counted_seconds() -> None:
 
 @asynccontextmanager
 async def _inbox(storage: Storage, clock: Clock, seconds: Seconds) -> AsyncIterator[Inbox]:
-    inbox = Inbox(storage._database, clock, seconds)
+    inbox = Inbox(storage._database, storage.quotas, clock, seconds)
     try:
         yield inbox
     finally:

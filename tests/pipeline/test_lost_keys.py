@@ -71,7 +71,7 @@ async def test_a_lost_key_is_said_in_one_sentence_and_the_webhook_can_be_set_up_
         assert await problems_told(app) == [f"{BAD} 1 webhook secret."]
 
         assert await post(app, hook, recorded()[0]) == 503
-        assert await app.storage.inbox.next_per_lane(9) == []
+        assert await app.storage.inbox.next_per_lane() == []
 
         panel = await entry(studio)
         assert "no longer open the webhook's secret" in text_of(panel)

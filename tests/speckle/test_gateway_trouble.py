@@ -23,6 +23,7 @@ from bot.speckle import breaker, queries
 from bot.speckle.answers import Login
 from bot.speckle.breaker import Breakers
 from bot.speckle.gateway import THREADS_A_SERVER, SpeckleGateway
+from bot.turns import tenant
 from tests.speckle.conftest import Studio, created
 from tests.speckle_server import SpeckleServer
 
@@ -161,6 +162,21 @@ async def test_more_questions_than_threads_are_answered_one_after_the_other(
     studio.server.faults.delay_s = 0.05
     answers = await asyncio.gather(*(facts(studio) for _ in range(THREADS_A_SERVER * 4)))
     assert {answer.number for answer in answers} == {2}
+
+
+async def test_those_who_ask_one_server_take_turns(studio: Studio) -> None:
+    studio.server.faults.delay_s = 0.05
+    answered: list[str] = []
+
+    async def ask(whose: str) -> None:
+        tenant.set(whose)
+        await facts(studio)
+        answered.append(whose)
+
+    busy = [asyncio.create_task(ask("busy")) for _ in range(THREADS_A_SERVER * 6)]
+    await asyncio.sleep(0)
+    await asyncio.gather(*busy, asyncio.create_task(ask("quiet")))
+    assert answered.index("quiet") < THREADS_A_SERVER * 3
 
 
 async def test_a_server_that_is_down_cannot_be_reached(studio: Studio) -> None:

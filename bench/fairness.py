@@ -1,0 +1,268 @@
+"""How long one guild's card takes while another guild is busy with large pictures.
+
+The bot runs as a process of its own against the sandbox Discord in this one. One guild sends 300
+comments, over several projects, each with a screenshot and its author's picture of several
+megapixels, no two alike, as base64 in the body. Another guild sends a new version when half of
+them are posted, and one when all are. Told is how long each of these two cards took from its post
+to Discord, and how many of the first guild's messages went out meanwhile.
+
+    python -m bench.fairness [--events 300] [--projects 30] [--grain 8]
+"""
+
+import argparse
+import asyncio
+import base64
+import io
+import json
+import os
+import re
+import struct
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from cryptography.fernet import Fernet
+from PIL import Image
+
+from bench.start import free_port, resident_mb, until_ready
+from bot.sandbox import Sandbox, SandboxChannel, SandboxGuild
+from bot.speckle.signature import sign
+
+AVATAR_SIDE = 3_100  # pixels: 9.6 megapixels, just below what the bot unpacks
+SCREENSHOT_SIZE = (2_560, 1_440)
+SENDERS = 8
+LOOK_S = 0.02
+GIVE_UP_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Where a project's events go, and what signs them."""
+
+    project_id: str
+    url: str
+    secret: str
+
+
+def _avatar() -> bytes:
+    """A PNG that is small as a file and large unpacked, as a drawing is."""
+    side = (AVATAR_SIDE, AVATAR_SIDE)
+    shades = [Image.linear_gradient("L").rotate(turn).resize(side) for turn in (0, 90, 180)]
+    out = io.BytesIO()
+    Image.merge("RGB", shades).save(out, "PNG")
+    return out.getvalue()
+
+
+def _screenshot(grain: int) -> bytes:
+    """A PNG of noise; the coarser its grain, the smaller the file."""
+    width, height = SCREENSHOT_SIZE
+    rough = Image.effect_noise((width // grain, height // grain), 60)
+    out = io.BytesIO()
+    rough.resize(SCREENSHOT_SIZE, Image.Resampling.NEAREST).convert("RGB").save(out, "PNG")
+    return out.getvalue()
+
+
+def _another(png: bytes, number: int) -> bytes:
+    """The same picture with a text of its own, so that no cache knows it."""
+    text = b"tEXtComment\0%d" % number
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+    return png[:33] + chunk + png[33:]  # behind the header chunk
+
+
+def _data_url(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _body(project_id: str, name: str, data: dict[str, Any], avatar: str | None) -> bytes:
+    payload = {
+        "streamId": project_id,
+        "event": {"event_name": name, "data": data},
+        "server": {"canonicalUrl": "https://app.speckle.systems"},
+        "stream": {"name": f"Project {project_id}", "visibility": "private"},
+        "user": {"id": "9a0e61f2c4", "name": "Maren Oduya", "avatar": avatar},
+    }
+    return json.dumps({"payload": payload}).encode()
+
+
+def _comment(project_id: str, number: int, avatar: bytes, screenshot: bytes) -> bytes:
+    text = {"type": "text", "text": f"Comment {number}"}
+    doc = {"type": "doc", "content": [{"type": "paragraph", "content": [text]}]}
+    comment = {
+        "projectId": project_id,
+        "content": {"doc": doc, "blobIds": []},
+        "resourceIdString": "193f26c0fa@303fecc468",
+        "screenshot": _data_url(_another(screenshot, number)),
+    }
+    avatar_url = _data_url(_another(avatar, number))
+    return _body(project_id, "comment_created", {"input": comment}, avatar_url)
+
+
+def _version(project_id: str, number: int, avatar: bytes) -> bytes:
+    commit = {"branchName": "structure/level 1", "branchId": "b7d3120c4e", "message": "Ready"}
+    data = {"id": f"{number:010x}", "commit": commit}
+    return _body(project_id, "commit_create", data, _data_url(_another(avatar, -number)))
+
+
+async def _post(http: aiohttp.ClientSession, hook: Hook, body: bytes) -> None:
+    headers = {
+        "Content-Type": "application/json",
+        "X-WEBHOOK-SIGNATURE": sign(body, hook.secret),
+    }
+    async with http.post(hook.url, data=io.BytesIO(body), headers=headers) as answer:
+        if answer.status != 202:
+            raise SystemExit(f"unexpected answer: {answer.status} {await answer.text()}")
+
+
+async def _follow(
+    sandbox: Sandbox, guild: SandboxGuild, channel: SandboxChannel, project_id: str
+) -> Hook:
+    member = guild.add_member("Maren Oduya", permissions="manage_webhooks")
+    answer = await sandbox.command(guild, channel, member, "subscribe", stream_id=project_id)
+    await sandbox.press(answer, "Set it up by hand")
+    told = str(answer.embeds)
+    url = re.findall(r"http://[\w.:/-]+/webhooks/[\w-]+", told)[0]
+    return Hook(project_id, url, re.findall(r"Secret.*?```\\n([\w-]+)\\n", told)[0])
+
+
+@asynccontextmanager
+async def _bot(sandbox: Sandbox) -> AsyncIterator[int]:
+    """The bot at work; gives its process id."""
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        config = Path(folder) / "config.toml"
+        config.write_text("[speckle]\nenrich_deadline_s = 0.0\n")
+        environment = os.environ | {
+            "DISCORD_TOKEN": sandbox.token,
+            "DISCORD_API_URL": sandbox.api_url,
+            "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+            "DATABASE_URL": f"sqlite+aiosqlite:///{Path(folder) / 'bot.db'}",
+            "WEBHOOK_PORT": str(port),
+            "PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "LOG_LEVEL": "error",
+        }
+        files = ("--config", str(config), "--env-file", os.devnull)
+        bot = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", *files, "run", env=environment
+        )
+        try:
+            await until_ready(port)
+            yield bot.pid
+        finally:
+            bot.terminate()
+            await bot.wait()
+
+
+def _cards(sandbox: Sandbox, channels: Sequence[SandboxChannel]) -> int:
+    return sum(len(m.embeds) for channel in channels for m in sandbox.messages(channel.id))
+
+
+def _messages(sandbox: Sandbox, channels: Sequence[SandboxChannel]) -> int:
+    return sum(bool(m.embeds) for channel in channels for m in sandbox.messages(channel.id))
+
+
+async def _until_shown(sandbox: Sandbox, channels: Sequence[SandboxChannel], cards: int) -> None:
+    async with asyncio.timeout(GIVE_UP_S):
+        while True:
+            if _cards(sandbox, channels) >= cards:
+                return
+            await asyncio.sleep(LOOK_S)
+
+
+async def _send(
+    http: aiohttp.ClientSession,
+    hooks: Sequence[Hook],
+    numbers: range,
+    pictures: tuple[bytes, bytes],
+) -> None:
+    """Post comments, several at a time."""
+    waiting = iter(numbers)
+
+    async def sender() -> None:
+        for number in waiting:
+            hook = hooks[number % len(hooks)]
+            await _post(http, hook, _comment(hook.project_id, number, *pictures))
+
+    await asyncio.gather(*(sender() for _ in range(SENDERS)))
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The busy guild's channels and projects, and the other guild's."""
+
+    sandbox: Sandbox
+    http: aiohttp.ClientSession
+    channels: Sequence[SandboxChannel]
+    hooks: Sequence[Hook]
+    lobby: SandboxChannel
+    other: Hook
+
+    async def other_card(self, when: str, number: int, avatar: bytes) -> None:
+        """Send one event of the other guild, and tell how its card fared."""
+        before, sent = _cards(self.sandbox, [self.lobby]), _messages(self.sandbox, self.channels)
+        started = time.perf_counter()
+        await _post(self.http, self.other, _version(self.other.project_id, number, avatar))
+        answered_s = time.perf_counter() - started
+        await _until_shown(self.sandbox, [self.lobby], before + 1)
+        sys.stdout.write(
+            f"{when}: the other guild's card was there after {time.perf_counter() - started:.2f} s "
+            f"(answered after {answered_s:.2f} s), behind "
+            f"{_messages(self.sandbox, self.channels) - sent} messages\n"
+        )
+
+
+@asynccontextmanager
+async def _stage(sandbox: Sandbox, projects: int) -> AsyncIterator[Stage]:
+    busy, quiet = sandbox.add_guild("Studio Kestrel"), sandbox.add_guild("Atelier Brandt")
+    channels = [busy.add_channel(f"project-{number}") for number in range(projects)]
+    lobby = quiet.add_channel("lobby")
+    async with aiohttp.ClientSession() as http:
+        hooks = [
+            await _follow(sandbox, busy, channel, f"{number:010x}")
+            for number, channel in enumerate(channels)
+        ]
+        other = await _follow(sandbox, quiet, lobby, "5f0c9a41b7")
+        yield Stage(sandbox, http, channels, hooks, lobby, other)
+
+
+async def _measure(events: int, projects: int, grain: int) -> None:
+    avatar, screenshot = _avatar(), _screenshot(grain)
+    sys.stdout.write(
+        f"{events} comments of {projects} projects, pictures of {len(avatar) / 1e6:.2f} and "
+        f"{len(screenshot) / 1e6:.2f} MB\n"
+    )
+    async with (
+        Sandbox.start(pace=False) as sandbox,
+        _bot(sandbox) as pid,
+        _stage(sandbox, projects) as stage,
+    ):
+        before = _cards(sandbox, stage.channels)
+        started = time.perf_counter()
+        half = events // 2
+        await _send(stage.http, stage.hooks, range(half), (avatar, screenshot))
+        rest = _send(stage.http, stage.hooks, range(half, events), (avatar, screenshot))
+        await asyncio.gather(rest, stage.other_card("amid the posts", 1, avatar))
+        sys.stdout.write(f"all were posted after {time.perf_counter() - started:.1f} s\n")
+        await stage.other_card("after the posts", 2, avatar)
+        waiting = before + events - _cards(sandbox, stage.channels)
+        sys.stdout.write(f"{waiting} cards still waited; {resident_mb(pid):.0f} MB\n")
+        await _until_shown(sandbox, stage.channels, before + events)
+        sys.stdout.write(
+            f"all cards were there after {time.perf_counter() - started:.1f} s; "
+            f"{resident_mb(pid):.0f} MB\n"
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=300)
+    parser.add_argument("--projects", type=int, default=30)
+    parser.add_argument("--grain", type=int, default=8, help="1: screenshots of 5 MB")
+    options = parser.parse_args()
+    asyncio.run(_measure(options.events, options.projects, options.grain))

@@ -1,0 +1,121 @@
+"""Tells a server, once a day, that its quota is used up."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aiohttp
+import discord
+import structlog
+
+from bot.cogs import quota_wording
+from bot.db.rows import NOBODY
+from bot.errors import StorageUnavailable
+from bot.services.quotas import OverQuota, QuotaService
+
+if TYPE_CHECKING:
+    from bot.discord_client import SpeckleBot
+
+log = structlog.get_logger()
+
+POLL_S = 5.0
+RETRY_S = 300.0  # after Discord could not be asked; with the day the notice goes too
+SEND_WITHIN_S = 60.0  # discord.py's own five tries take up to 25 s
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Somebody to tell: in this channel, else in a direct message."""
+
+    user_id: int
+    channel_id: int | None = None
+
+
+class QuotaTeller:
+    """Tells it in the guild's notice channel, else whoever set the webhook up, else the owner."""
+
+    def __init__(
+        self,
+        bot: "SpeckleBot",
+        quotas: QuotaService,
+        closed_for_s: Callable[[], float],
+        *,
+        poll_s: float = POLL_S,
+        retry_s: float = RETRY_S,
+    ) -> None:
+        """`closed_for_s` says for how long Discord wants nothing at all from the bot."""
+        self._bot = bot
+        self._quotas = quotas
+        self._closed_for_s = closed_for_s
+        self._poll_s = poll_s
+        self._retry_s = retry_s
+
+    async def run(self) -> None:
+        """Tell until cancelled, from the moment that the bot is logged in."""
+        await self._bot.logged_in.wait()
+        while True:
+            all_told = True
+            try:
+                all_told = await self.tell()
+            except StorageUnavailable as error:
+                log.error("quota.database_unavailable", reason=error.reason)
+            await asyncio.sleep(self._poll_s if all_told else self._retry_s)
+
+    async def tell(self) -> bool:
+        """Tell who is to be told now; False if some of them could not be."""
+        all_told = True
+        for notice in await self._quotas.to_tell():
+            if self._closed_for_s() > 0:
+                return False
+            over = await self._quotas.telling(notice)
+            if over is None or await self._tell(over):
+                await self._quotas.told(notice)
+            else:
+                all_told = False
+        return all_told
+
+    async def _tell(self, over: OverQuota) -> bool:
+        """Whether a guild is told, or nobody of it can be; False if Discord could not be asked."""
+        notice = over.notice
+        for recipient in self._recipients(over):
+            try:
+                async with asyncio.timeout(SEND_WITHIN_S):
+                    message_id = await self._send(over, recipient)
+            except (discord.Forbidden, discord.NotFound):
+                continue
+            except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+                log.warning(
+                    "quota.tell_later", guild_id=notice.guild_id, reason=type(error).__name__
+                )
+                return False
+            log.info("quota.told", guild_id=notice.guild_id, message_id=message_id)
+            return True
+        log.warning("quota.nobody_to_tell", guild_id=notice.guild_id)
+        return True
+
+    def _recipients(self, over: OverQuota) -> list[Recipient]:
+        guild = self._bot.get_guild(over.notice.guild_id)
+        maker = over.hook.created_by if over.hook else NOBODY
+        people = dict.fromkeys([maker, guild.owner_id if guild and guild.owner_id else NOBODY])
+        channel_id = over.guild.notice_channel_id
+        return [
+            *([Recipient(maker, channel_id)] if channel_id is not None else ()),
+            *(Recipient(person) for person in people if person != NOBODY),
+        ]
+
+    async def _send(self, over: OverQuota, to: Recipient) -> int:
+        guild = self._bot.get_guild(over.notice.guild_id)
+        channel_id = to.channel_id
+        if channel_id is None:
+            channel_id = (await self._bot.create_dm(discord.Object(to.user_id))).id
+        message = await self._bot.get_partial_messageable(channel_id).send(
+            quota_wording.lead(None if to.channel_id is None else to.user_id),
+            embed=quota_wording.embed(over, guild.name if guild else None),
+            # The row's own, so that a crash before it is noted shows nothing twice.
+            nonce=over.notice.nonce,
+            allowed_mentions=discord.AllowedMentions(
+                everyone=False, users=[discord.Object(to.user_id)], roles=False
+            ),
+        )
+        return message.id

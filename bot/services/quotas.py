@@ -1,0 +1,184 @@
+"""What one guild may use, so that a stranger's can fill neither the disk nor the day."""
+
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+import structlog
+
+from bot.db.quotas import Used
+from bot.db.rows import DayQuota, Guild, Hook, QuotaNotice
+from bot.errors import StorageUnavailable
+from bot.services.errors import CommandRefused
+from bot.storage import Storage
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class GuildLimits:
+    """What a guild may use: events and bytes in a day (UTC), hooks, subscriptions, model names.
+
+    Names are counted for each project.
+    """
+
+    events_a_day: int
+    bytes_a_day: int
+    hooks: int
+    subscriptions: int
+    model_names: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a guild uses of its limits."""
+
+    limits: GuildLimits
+    used: Used
+
+
+@dataclass(frozen=True, slots=True)
+class OverQuota:
+    """A guild that is to be told that a hook sent too much today.
+
+    `hook` is None if it is gone, `channels` are those that show its events; `ends_at` is when the
+    next day begins.
+    """
+
+    notice: QuotaNotice
+    guild: Guild
+    hook: Hook | None
+    channels: tuple[int, ...]
+    usage: Usage
+    ends_at: datetime
+
+
+class QuotaService:
+    """Knows the limits of each guild, and what it has used of them.
+
+    `limits` is None for nobody having any; the guilds in `without` have none in any case.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        limits: GuildLimits | None,
+        *,
+        without: Collection[int] = (),
+        now: Callable[[], datetime],
+    ) -> None:
+        self._storage = storage
+        self._limits = limits
+        self._without = frozenset(without)
+        self._now = now
+        self._refused: tuple[date, set[int]] = (now().date(), set())  # hooks, on that day
+
+    def of(self, guild_id: int) -> GuildLimits | None:
+        """A guild's limits; None if it has none."""
+        return None if guild_id in self._without else self._limits
+
+    def model_names(self, guild_id: int) -> int | None:
+        """How many names of models are kept of each of a guild's projects; None for all."""
+        limits = self.of(guild_id)
+        return None if limits is None else limits.model_names
+
+    def day(self, guild_id: int) -> DayQuota | None:
+        """What a guild's webhooks may send in a day."""
+        limits = self.of(guild_id)
+        if limits is None:
+            return None
+        return DayQuota(guild_id, limits.events_a_day, limits.bytes_a_day)
+
+    def day_of_fetched(self, guild_id: int) -> DayQuota | None:
+        """What may be fetched later in a day, together with what comes by itself: half of it.
+
+        So a day that was full is caught up with, and does not use up the next one.
+        """
+        day = self.day(guild_id)
+        return None if day is None else day.halved()
+
+    def is_used_up(self, hook: Hook, size: int) -> bool:
+        """Whether it is certain, without asking the database, that an event has no room."""
+        day = self.day(hook.guild_id)
+        return day is not None and not self._storage.quotas.has_room(day, hook.id, size)
+
+    async def refused(self, hook: Hook) -> timedelta:
+        """An event was refused: how long until there is room.
+
+        The first one of a hook's day is logged, and its guild is to be told.
+        """
+        now = self._now()
+        left = self._ends_at(now) - now
+        if self._refused[0] != now.date():
+            self._refused = now.date(), set()
+        hook_ids = self._refused[1]
+        if hook.id not in hook_ids:
+            hook_ids.add(hook.id)
+            log.warning(
+                "quota.used_up",
+                guild_id=hook.guild_id,
+                hook_id=hook.id,
+                for_s=round(left.total_seconds()),
+            )
+            with suppress(StorageUnavailable):  # the answer is the same
+                await self._storage.quotas.note(hook.guild_id, hook.id)
+        return left
+
+    async def usage(self, guild_id: int) -> Usage | None:
+        """What a guild uses; None if it has no limits."""
+        limits = self.of(guild_id)
+        if limits is None:
+            return None
+        return Usage(limits, await self._storage.quotas.used(guild_id))
+
+    async def check_room(
+        self, guild_id: int, *, subscription: bool = False, hook: bool = False
+    ) -> None:
+        """Refuse a new subscription, or a new hook, that would be one too many.
+
+        Errors: CommandRefused.
+        """
+        usage = await self.usage(guild_id) if subscription or hook else None
+        if usage is None:
+            return
+        limits, used = usage.limits, usage.used
+        if hook and used.hooks >= limits.hooks:
+            raise CommandRefused(
+                f"This server cannot have another webhook: it has {used.hooks} of "
+                f"{limits.hooks}. Nothing was changed. Remove one that nobody needs: "
+                "`/subscriptions` lists what is followed, and a webhook goes with its last "
+                "channel. Or ask the person who runs this bot to allow more (`hooks` in its "
+                "settings)."
+            )
+        if subscription and used.subscriptions >= limits.subscriptions:
+            raise CommandRefused(
+                f"This server cannot have another subscription: it has {used.subscriptions} of "
+                f"{limits.subscriptions}. Nothing was changed. Remove one that nobody needs with "
+                "`/unsubscribe` or in `/subscriptions`, or ask the person who runs this bot to "
+                "allow more (`subscriptions` in its settings)."
+            )
+
+    # ── telling ───────────────────────────────────────────────────────────────────────────────
+
+    async def to_tell(self) -> list[QuotaNotice]:
+        """The guilds that are to be told today."""
+        return await self._storage.quotas.to_tell()
+
+    async def telling(self, notice: QuotaNotice) -> OverQuota | None:
+        """What to tell; None if nobody is there any more to be told."""
+        guild = await self._storage.guilds.get(notice.guild_id)
+        usage = await self.usage(notice.guild_id)
+        if guild is None or guild.left_at is not None or usage is None:
+            return None
+        hook = await self._storage.hooks.get(notice.hook_id)
+        shown = await self._storage.subscriptions.of_hook(notice.hook_id)
+        channels = tuple(one.channel_id for one in shown)
+        return OverQuota(notice, guild, hook, channels, usage, self._ends_at(self._now()))
+
+    async def told(self, notice: QuotaNotice) -> None:
+        """A guild is told, or nobody of it can be."""
+        await self._storage.quotas.told(notice)
+
+    def _ends_at(self, now: datetime) -> datetime:
+        return datetime.combine(now.date() + timedelta(days=1), time(), now.tzinfo)
