@@ -22,7 +22,7 @@ from aiolimiter import AsyncLimiter
 from yarl import URL
 
 from bot.discord_time import DiscordTime
-from bot.turns import Door
+from bot.turns import Door, tenant
 
 log = structlog.get_logger()
 
@@ -136,11 +136,12 @@ class Pace:
         """Let a request wait for its turn: here, where discord.py has done its own waiting."""
         if _is_exempt(params.url):
             return
-        if in_hand.get() is None:
+        if in_hand.get() is None and tenant.get() is None:
             await self._limiter.acquire()
             return
         # One at a time: whatever a command needs besides its answer waits for one delivery at most,
-        # and a new card waits for one edit at most. Guilds take turns.
+        # and a new card waits for one edit at most. Guilds take turns, with what else is asked for
+        # their events too.
         async with (
             self._unhurried if unhurried.get() else nullcontext(),
             self._delivery.turn(),

@@ -1,8 +1,14 @@
 """The pace of the whole bot, and what the answers' heads say of it."""
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from yarl import URL
 
 from bot.discord_pace import MAX_REFUSED, Pace, TurnedAway, in_hand
+from bot.turns import tenant
 
 LIMITED = {"Via": "1.1 google", "X-RateLimit-Scope": "user", "X-RateLimit-Reset-After": "1.25"}
 
@@ -76,3 +82,24 @@ async def test_limits_that_others_share_and_missing_things_are_no_refusals() -> 
         pace.heard(429, LIMITED | {"X-RateLimit-Scope": "shared"})
         pace.heard(404, {})
     assert pace.closed_for_s() == 0
+
+
+@pytest.mark.parametrize("sends", [True, False])
+async def test_guilds_take_turns(sends: bool) -> None:
+    """Whether it is a message, or a question about who sees a channel."""
+    pace = Pace(1_000)
+    went: list[str] = []
+
+    async def ask(whose: str) -> None:
+        tenant.set(whose)
+        if sends:
+            in_hand.set(asyncio.get_running_loop().create_future())
+        params: Any = SimpleNamespace(url=URL("https://discord.com/api/v10/channels/1/messages"))
+        session: Any = None
+        await pace._starting(session, SimpleNamespace(), params)
+        went.append(whose)
+
+    busy = [asyncio.create_task(ask("busy")) for _ in range(30)]
+    await asyncio.sleep(0)
+    await asyncio.gather(*busy, asyncio.create_task(ask("quiet")))
+    assert went.index("quiet") <= 2
