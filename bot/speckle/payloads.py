@@ -50,6 +50,7 @@ from bot.speckle.raw_json import (
     check_bounds,
     find_inner_text,
     without_halves,
+    without_long_texts,
 )
 from bot.speckle.rich_text import RichText, read_rich_text
 
@@ -93,14 +94,13 @@ def read_envelope(body: bytes) -> Envelope:
     Errors: NotADelivery for anything but {"payload": {…}} or {"payload": "{…}"}, and for more
     JSON than is parsed.
     """
-    text = find_inner_text(body) if OLD_FORM.search(body) else None
-    if text is not None:
+    if OLD_FORM.search(body) and (text := find_inner_text(body)):
         payload = _read_json(b"".join(text.parts()))
     else:
         outer = _read_json(body)
         payload = outer.get("payload") if isinstance(outer, dict) else None
-        if isinstance(payload, str):  # which is spelled oddly, or has much beside it
-            payload = _read_json(payload.encode("utf-8", "surrogatepass"))
+        if isinstance(payload, str) and (text := find_inner_text(body)):  # its name has escapes
+            payload = _read_json(b"".join(text.parts()))
     if not isinstance(payload, dict):
         raise NotADelivery("there is no payload in it")
     return Envelope(payload)
@@ -111,6 +111,7 @@ def _read_json(text: bytes) -> Any:
         check_bounds(text)
     except TooMuchJson as error:
         raise NotADelivery(str(error)) from error
+    text = without_long_texts(text)
     try:
         return from_json(text)
     except ValueError as error:

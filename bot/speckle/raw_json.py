@@ -17,6 +17,7 @@ from pydantic_core import from_json
 WINDOW: Final = 64 * 1024  # bytes that one step looks at
 MAX_DEPTH: Final = 100  # recorded deliveries go down to 9, a list in a list in a comment to 30
 MAX_VALUES: Final = 100_000  # recorded deliveries hold about 100; these take some 30 MB parsed
+MAX_TEXT_BYTES: Final = 256 * 1024  # of a text; cards show 6,000 characters, recorded ones 13,000
 # What may stand beside the old form's text; a server sends nothing beside it.
 MAX_BESIDE_TEXT: Final = 1_000
 PAYLOAD: Final = b"payload"
@@ -43,6 +44,7 @@ WHOLE: Final = re.compile(
 HALF: Final = re.compile(rb"\\u[dD][89A-Fa-f]" + HEX + rb"{2}")
 MAX_HALVES: Final = 1_000  # a text is cut once
 STRING_PART: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+PLAIN: Final = re.compile(rb"[ -\[\]-~]*+")  # ASCII without an escape
 SPACE: Final = re.compile(rb"[ \t\r\n]*+")
 SCALAR: Final = re.compile(rb'[^\s",:\[\]{}]*+')
 NESTING: Final = re.compile(rb'[^"\[\]{}]*+(["\[\]{}])')
@@ -99,6 +101,24 @@ def without_halves(text: bytes) -> bytes:
             end = half.end()
         at = end
     return b"".join([*parts, text[at:]])
+
+
+def without_long_texts(text: bytes) -> bytes:
+    """The same JSON with "" for each text longer than any that is shown, so that it parses small.
+
+    One letter beyond ASCII makes Python hold a whole text in up to four times its bytes. What is
+    ASCII without escapes stays, as pictures are.
+    """
+    if len(text) <= MAX_TEXT_BYTES:
+        return text
+    parts: list[bytes] = []
+    kept = at = 0
+    while (start := text.find(b'"', at)) >= 0:
+        at = _end_of_string(text, start + 1)
+        if at - start > MAX_TEXT_BYTES and not PLAIN.fullmatch(text, start + 1, at - 1):
+            parts.append(text[kept:start] + b'""')
+            kept = at
+    return b"".join([*parts, text[kept:]]) if parts else text
 
 
 def _end_of_string(text: bytes, at: int) -> int:

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from bot.speckle.raw_json import (
     MAX_BESIDE_TEXT,
     MAX_DEPTH,
+    MAX_TEXT_BYTES,
     MAX_VALUES,
     WINDOW,
     TooMuchJson,
     check_bounds,
     find_inner_text,
+    without_halves,
+    without_long_texts,
 )
 
 ODD_TEXTS = st.sampled_from(["payload", '{"payload":"x"}', "\\", '"', '"}', "\ud800", "\ude00", ""])
@@ -102,6 +105,55 @@ def test_what_is_taken_for_the_text(body: bytes, text: bytes | None) -> None:
 def test_much_beside_the_text_is_not_walked_through() -> None:
     beside = b'"a":[' + b"[]," * MAX_BESIDE_TEXT + b"[]]"
     assert found(b'{"payload":"x",' + beside + b"}") is None
+
+
+def half(text: str) -> bytes:
+    return without_halves(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        (r'"\ud83d\ude00"', r'"\ud83d\ude00"'),
+        (r'"\ud83d"', r'"\ufffd"'),
+        (r'"\ude00\ud83d"', r'"\ufffd\ufffd"'),
+        (r'"\ud83d\ud83d\ude00"', r'"\ufffd\ud83d\ude00"'),
+        (r'"\\ud83d"', r'"\\ud83d"'),
+        (r'"\\\ud83d\\"', r'"\\\ufffd\\"'),
+        (r'"\ud83d\n\ude00"', r'"\ufffd\n\ufffd"'),
+        (r'"\ud83', r'"\ud83'),
+        ('"\\', '"\\'),
+    ],
+)
+def test_half_a_pair_becomes_a_replacement_character(text: str, whole: str) -> None:
+    assert half(text) == whole.encode()
+
+
+@given(st.integers(min_value=0, max_value=13))
+def test_pairs_are_not_torn_between_two_parts(shift: int) -> None:
+    text = '"' + "a" * (WINDOW - shift) + r"\ud83d\ude00\ud83d" + '"'
+    assert half(text) == text.replace(r"\ude00\ud83d", r"\ude00\ufffd").encode()
+
+
+@given(st.text(), st.booleans())
+def test_only_what_has_no_utf_8_form_is_changed(text: str, escaped: bool) -> None:
+    body = json.dumps(text, ensure_ascii=escaped).encode("utf-8", "surrogatepass")
+    assert without_halves(body) == body
+
+
+def test_long_texts_that_nobody_shows_are_left_out_and_pictures_are_not() -> None:
+    long = MAX_TEXT_BYTES + 1
+    kept = {"a": "é" * 1_000, "picture": "A" * long, "\\": ["\\"] * 3}
+    whole = {"x": "é" * long, **kept, "y": ["\\" * long, 1], "z": "a" * long + '"'}
+    left = {"x": "", **kept, "y": ["", 1], "z": ""}
+    for escaped in (True, False):
+        body = json.dumps(whole, ensure_ascii=escaped).encode()
+        assert json.loads(without_long_texts(body)) == left
+
+
+def test_short_json_stays_as_it_is() -> None:
+    body = '{"x":"é'.encode()
+    assert without_long_texts(body) is body
 
 
 LARGE = 2 * 1024 * 1024
