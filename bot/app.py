@@ -23,7 +23,7 @@ from bot.database_wait import opened
 from bot.db.retention import Keep
 from bot.db.vault import Vault
 from bot.discord_client import ConnectionWaits, SpeckleBot, use_api
-from bot.discord_out import edit, send
+from bot.discord_out import edit, find, send
 from bot.discord_pace import Pace
 from bot.errors import ConfigError, Problem
 from bot.link_pages import LinkPages
@@ -333,6 +333,7 @@ def _pipeline(
         partial(why_refused, bot),
         gate.look,
         pace,
+        find=partial(find, bot),
         channels_at_once=settings.delivery.concurrency,
         now=utc_now,
         steps=waits.steps,

@@ -82,7 +82,7 @@ async def send(
     `discord_now` is what time it is at Discord, by which the batch's age is told too.
     """
     if discord_now() - batch.created_at > NONCE_KNOWN:
-        there = await _found(client, batch, cards, form)
+        there = await find(client, batch, cards, form)
         if there is not None:
             return there
     message = message_of(cards, form, batch.nonce)
@@ -124,7 +124,7 @@ def _edit_of(cards: Sequence[Card], form: CardForm) -> dict[str, Any]:
     return {"view": None, **message, "attachments": files}
 
 
-async def _found(
+async def find(
     client: discord.Client, batch: Batch, cards: Sequence[Card], form: CardForm
 ) -> Sent | Later | None:
     """The batch's message if it is in the channel already; Later if that cannot be asked now.

@@ -22,7 +22,7 @@ class DiscordWatch:
 
     def __init__(self, client: discord.Client) -> None:
         self._client = client
-        self._members: dict[tuple[int, int], tuple[float, discord.Member | None]] = {}
+        self._members: dict[tuple[int, int], tuple[float, discord.Member]] = {}
 
     async def audience(self, guild_id: int, channel_id: int) -> Audience | None:
         """Who can see a channel: nobody where it is gone, None if that cannot be found out now."""
@@ -36,20 +36,24 @@ class DiscordWatch:
         return NOBODY_SEES if channel is None else audience_of(channel, guild)
 
     async def person(self, guild_id: int, channel_id: int, user_id: int) -> Person:
-        """Whether somebody is in the guild and sees the channel, as of the last ten minutes."""
+        """Whether somebody is in the guild and sees the channel, as of the last ten minutes.
+
+        A no is always as of now: they may just have come back, and answered.
+        """
         guild = self._guild(guild_id)
         if guild is None:
             return Person.UNKNOWN
         try:
+            channel = await self._channel(guild, channel_id)
+            known = self._known(guild, user_id)
+            if known is not None and await _may_watch(channel, known):
+                return Person.SEES
             member = await self._member(guild, user_id)
             if member is None:
                 return Person.LEFT
-            channel = await self._channel(guild, channel_id)
-            # Where the channel is gone, sending finds out and says so.
-            sees = channel is None or await _sees(channel, member)
+            return Person.SEES if await _may_watch(channel, member) else Person.BLIND
         except AWAY:
             return Person.UNKNOWN
-        return Person.SEES if sees else Person.BLIND
 
     def _guild(self, guild_id: int) -> discord.Guild | None:
         guild = self._client.get_guild(guild_id)
@@ -66,18 +70,25 @@ class DiscordWatch:
             return None
         return fetched if isinstance(fetched, Channel) else None
 
-    async def _member(self, guild: discord.Guild, user_id: int) -> discord.Member | None:
+    def _known(self, guild: discord.Guild, user_id: int) -> discord.Member | None:
         until, member = self._members.get((guild.id, user_id), (0.0, None))
-        if time.monotonic() < until:
-            return member
+        return member if time.monotonic() < until else None
+
+    async def _member(self, guild: discord.Guild, user_id: int) -> discord.Member | None:
         try:
             member = await guild.fetch_member(user_id)
         except discord.NotFound:
-            member = None
+            self._members.pop((guild.id, user_id), None)
+            return None
         if len(self._members) >= MOST_KNOWN:
             self._members.clear()
         self._members[guild.id, user_id] = (time.monotonic() + KNOWN_S, member)
         return member
+
+
+async def _may_watch(channel: Channel | None, member: discord.Member) -> bool:
+    # Where the channel is gone, sending finds out and says so.
+    return channel is None or await _sees(channel, member)
 
 
 async def _sees(channel: Channel, member: discord.Member) -> bool:

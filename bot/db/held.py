@@ -7,15 +7,15 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db.access import pause_rights
+from bot.db.access import pause_rights, take_back
 from bot.db.engine import Database
-from bot.db.ingested import hold, write_routed
+from bot.db.ingested import write_routed
 from bot.db.queues import first_of_each, lock
 from bot.db.rows import HeldEvent, Paused, Routed, SubscriptionState, TraceLine
-from bot.db.tables import IS_WAITING, held_events, outbox, subscriptions
+from bot.db.tables import IS_WAITING, held_events, inbox, outbox, subscriptions
 from bot.db.traces import add_lines
 
 IS_ACTIVE = subscriptions.c.state == SubscriptionState.ACTIVE
@@ -60,23 +60,19 @@ class Held:
         `at` is the event's own time. Gives the ids of new cards.
         """
         now = self._now()
+        tried = {"attempts": held.attempts + 1, "next_try_at": routed.held_until or now}
         async with self._database.writing() as connection:
-            gone = await connection.execute(delete(held_events).where(_this(held)))
-            if not gone.rowcount:
+            there = await connection.execute(update(held_events).where(_this(held)).values(tried))
+            if not there.rowcount:
                 return ()
             await add_lines(connection, held.inbox_id, trace)
-            if routed.held_until is not None:
-                await hold(
-                    self._database,
-                    connection,
-                    {held.subscription_id: routed.held_until},
-                    held.inbox_id,
-                    now,
-                    attempts=held.attempts + 1,
-                )
-            return await write_routed(
+            ids = await write_routed(
                 self._database, connection, held.inbox_id, [routed], at, now, replaying=True
             )
+            # A card that was made, but not written, is of a subscription that has just been paused.
+            if routed.held_until is None and (ids or routed.card is None):
+                await connection.execute(delete(held_events).where(_this(held)))
+        return ids
 
     async def count(self, subscription_ids: Collection[int]) -> int:
         """How many events these subscriptions are yet to be shown."""
@@ -96,31 +92,18 @@ class Held:
         Cards whose message may be out already stay: those of an open batch.
         """
         now = self._now()
+        this = subscriptions.c.id == subscription_id
         async with self._database.writing() as connection:
             channel_id = await connection.scalar(
-                select(subscriptions.c.channel_id)
-                .where(subscriptions.c.id == subscription_id)
-                .with_for_update()
+                select(subscriptions.c.channel_id).where(this).with_for_update()
             )
             if channel_id is None:
                 return 0
             await lock(connection, channel_id)
-            waiting = and_(
-                outbox.c.subscription_id == subscription_id,
-                IS_WAITING,
-                outbox.c.batch_id.is_(None),
-                outbox.c.inbox_id.is_not(None),
-            )
-            rows = await connection.execute(
-                delete(outbox).where(waiting).returning(outbox.c.inbox_id)
-            )
-            inbox_ids = [row[0] for row in rows]
-            for inbox_id in inbox_ids:
-                await hold(self._database, connection, {subscription_id: until}, inbox_id, now)
+            taken = await take_back(self._database, connection, [subscription_id], until, now)
             if pause is not None:
-                this = subscriptions.c.id == subscription_id
-                await pause_rights(connection, this, pause, now)
-        return len(inbox_ids)
+                await pause_rights(self._database, connection, this, pause, now)
+        return taken
 
 
 async def make_held_due(
@@ -131,6 +114,20 @@ async def make_held_due(
     await connection.execute(update(held_events).where(these).values(next_try_at=now, attempts=0))
 
 
+async def move_events(connection: AsyncConnection, subscription_id: int, hook_id: int) -> None:
+    """Let the events that a subscription is yet to be shown belong to the hook that it moved to.
+
+    Else they would go with the hook that it left.
+    """
+    held = select(held_events.c.inbox_id).where(held_events.c.subscription_id == subscription_id)
+    cards = select(outbox.c.inbox_id).where(
+        outbox.c.subscription_id == subscription_id, IS_WAITING, outbox.c.inbox_id.is_not(None)
+    )
+    these = or_(inbox.c.id.in_(held), inbox.c.id.in_(cards))
+    own = inbox.c.hook_id.is_not(None)
+    await connection.execute(update(inbox).where(these, own).values(hook_id=hook_id))
+
+
 def _this(held: HeldEvent) -> ColumnElement[bool]:
     return and_(
         held_events.c.subscription_id == held.subscription_id,
@@ -139,11 +136,21 @@ def _this(held: HeldEvent) -> ColumnElement[bool]:
 
 
 def _heads(excluding: Collection[int]) -> Select[Any]:
-    earlier = held_events.alias()
-    is_head = ~exists().where(
-        earlier.c.subscription_id == held_events.c.subscription_id,
-        earlier.c.inbox_id < held_events.c.inbox_id,
+    """The first event that each subscription holds which goes on.
+
+    Hops from subscription to subscription on the index: what a paused one holds is not read.
+    """
+    holding = select(func.min(held_events.c.subscription_id).label("id")).cte(
+        "holding", recursive=True
     )
+    following = select(func.min(held_events.c.subscription_id)).where(
+        held_events.c.subscription_id > holding.c.id
+    )
+    holding = holding.union_all(
+        select(following.correlate(holding).scalar_subquery()).where(holding.c.id.is_not(None))
+    )
+    each = held_events.alias()
+    first = select(func.min(each.c.inbox_id)).where(each.c.subscription_id == holding.c.id)
     return (
         select(
             held_events.c.subscription_id,
@@ -151,6 +158,14 @@ def _heads(excluding: Collection[int]) -> Select[Any]:
             held_events.c.attempts,
             subscriptions.c.guild_id,
         )
-        .join(subscriptions, subscriptions.c.id == held_events.c.subscription_id)
-        .where(is_head, IS_ACTIVE, held_events.c.subscription_id.not_in(excluding))
+        .select_from(holding)
+        .join(subscriptions, subscriptions.c.id == holding.c.id)
+        .join(
+            held_events,
+            and_(
+                held_events.c.subscription_id == holding.c.id,
+                held_events.c.inbox_id == first.correlate(holding).scalar_subquery(),
+            ),
+        )
+        .where(IS_ACTIVE, holding.c.id.not_in(excluding))
     )

@@ -83,6 +83,10 @@ class Hooks:
         """The hook with this id."""
         return next(iter(await self._where(hooks.c.id == hook_id)), None)
 
+    async def these(self, hook_ids: Collection[int]) -> list[Hook]:
+        """The hooks with these ids that are still there, oldest first."""
+        return await self._where(hooks.c.id.in_(hook_ids))
+
     async def of_project(self, guild_id: int, server_url: str, project_id: str) -> list[Hook]:
         """A guild's hooks for a project, oldest first: one of the bot's making, several by hand."""
         return await self._where(
@@ -235,7 +239,7 @@ class Hooks:
                 subscriptions.c.hook_id.in_([row["id"] for row in rows]),
             )
             unlinked = Paused(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED)
-            paused = await pause_rights(connection, depending, unlinked, now)
+            paused = await pause_rights(self._database, connection, depending, unlinked, now)
             await connection.execute(
                 update(subscriptions)
                 .where(subscriptions.c.account_id == account_id)

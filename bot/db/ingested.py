@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.cards.card import Picture
 from bot.db.access import pause_rights
 from bot.db.engine import Database
-from bot.db.queues import make_due
+from bot.db.queues import lock, make_due
 from bot.db.rows import (
     RIGHTS_PAUSES,
     HookState,
@@ -72,11 +72,15 @@ async def write_routed(
     decided, holds this one too: else it would come before those. `replaying` says that this is
     the one that it held first.
     """
+    # Locked first: cards that are taken back meanwhile would else come behind this one.
+    there = await _still_there(connection, {one.subscription_id for one in routed})
     behind = await _behind(connection, routed, replaying=replaying)
+    await _lock_channels(connection, routed)
     held = {one.subscription_id: one.held_until for one in routed if one.held_until is not None}
     held |= {card.subscription_id: now for card in _cards(routed) if card.subscription_id in behind}
-    await hold(database, connection, held, inbox_id, now)
-    there = await _still_there(connection, {card.subscription_id for card in _cards(routed)})
+    await _hold(
+        database, connection, {one: held[one] for one in there.intersection(held)}, inbox_id, now
+    )
     wanted = there.difference(behind)
     cards = [card for card in _cards(routed) if card.subscription_id in wanted]
     ids: list[int] = []
@@ -91,7 +95,7 @@ async def write_routed(
     await _note_access(connection, routed, now)
     for one in routed:
         if one.pause is not None:
-            await _pause(connection, one, now)
+            await _pause(database, connection, one, now)
     return ids
 
 
@@ -99,26 +103,37 @@ def _cards(routed: Sequence[Routed]) -> list[NewOutbox]:
     return [one.card for one in routed if one.card is not None]
 
 
-async def hold(
+async def _lock_channels(connection: AsyncConnection, routed: Sequence[Routed]) -> None:
+    """Lock the queues of all channels that lose or get cards, where any loses some.
+
+    In one go and sorted, so that two transactions never wait for each other.
+    """
+    pausing = [one.subscription_id for one in routed if one.pause is not None]
+    if not pausing:
+        return
+    losing = select(subscriptions.c.channel_id).where(subscriptions.c.id.in_(pausing))
+    getting = {card.channel_id for card in _cards(routed)}
+    for channel_id in sorted(getting.union(await connection.scalars(losing))):
+        await lock(connection, channel_id)
+
+
+async def _hold(
     database: Database,
     connection: AsyncConnection,
     until: Mapping[int, datetime],
     inbox_id: int,
     now: datetime,
-    *,
-    attempts: int = 0,
 ) -> None:
     """Hold an event back for these subscriptions, until these times at least."""
-    there = await _still_there(connection, set(until))
     rows = [
         {
             "subscription_id": subscription_id,
             "inbox_id": inbox_id,
             "held_at": now,
-            "attempts": attempts,
+            "attempts": 0,
             "next_try_at": until[subscription_id],
         }
-        for subscription_id in sorted(there)
+        for subscription_id in sorted(until)
     ]
     if rows:
         await connection.execute(database.insert(held_events).on_conflict_do_nothing(), rows)
@@ -298,11 +313,13 @@ async def _note_access(
         await connection.execute(update(subscriptions).where(good).values(access_ok_at=now))
 
 
-async def _pause(connection: AsyncConnection, one: Routed, now: datetime) -> None:
+async def _pause(
+    database: Database, connection: AsyncConnection, one: Routed, now: datetime
+) -> None:
     assert one.pause is not None, "called for those alone"  # noqa: S101
     this = subscriptions.c.id == one.subscription_id
     if one.pause.reason in RIGHTS_PAUSES:
-        await pause_rights(connection, this, one.pause, now)
+        await pause_rights(database, connection, this, one.pause, now)
         return
     await connection.execute(
         update(subscriptions)

@@ -6,15 +6,17 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.cards.card import Picture
+from bot.db.access import GOES_ON
 from bot.db.engine import Database
 from bot.db.notices import write_notices
 from bot.db.picture_sizes import light_enough
 from bot.db.queues import HELD_BY_CHANNEL, MAY_GO, first_of_each, head_settled, lock
 from bot.db.rows import (
+    RIGHTS_PAUSES,
     Batch,
     BatchState,
     CardForm,
@@ -24,6 +26,7 @@ from bot.db.rows import (
     OutboxState,
     PauseReason,
     SubscriptionState,
+    Waiting,
 )
 from bot.db.tables import (
     IS_OPEN,
@@ -38,6 +41,8 @@ from bot.db.tables import (
 )
 
 NONCE_BYTES = 12  # 24 characters in hex; Discord takes up to 25
+
+FOR_A_RIGHT = subscriptions.c.pause_reason.in_(RIGHTS_PAUSES)
 
 Row = Mapping[Any, Any]
 Choose = Callable[[Sequence[OutboxRow]], int]
@@ -100,28 +105,27 @@ class Outbox:
             rows = await read_rows(connection, outbox.c.id == outbox_id)
         return next(iter(rows), None)
 
-    async def waiting_for(self, channel_id: int) -> list[tuple[int, InboxSource]]:
-        """The subscriptions whose cards may go to a channel next, each with how their events came.
+    async def waiting_for(self, channel_id: int) -> list[Waiting]:
+        """Whose cards may be sent to a channel next, or were made before a right was lost.
 
-        Cards of an open batch are not among them: their message may be in the channel already.
+        Those of an open batch are among them.
         """
         statement = (
-            select(outbox.c.subscription_id, inbox.c.source)
+            select(
+                outbox.c.subscription_id,
+                func.coalesce(inbox.c.source, InboxSource.WEBHOOK),
+                func.min(outbox.c.created_at),
+            )
             .select_from(outbox)
             .join(subscriptions, subscriptions.c.id == outbox.c.subscription_id)
-            .join(inbox, inbox.c.id == outbox.c.inbox_id)
-            .where(
-                outbox.c.channel_id == channel_id,
-                IS_WAITING,
-                outbox.c.batch_id.is_(None),
-                subscriptions.c.state == SubscriptionState.ACTIVE,
-            )
-            .distinct()
+            .outerjoin(inbox, inbox.c.id == outbox.c.inbox_id)
+            .where(outbox.c.channel_id == channel_id, IS_WAITING, or_(GOES_ON, FOR_A_RIGHT))
+            .group_by(outbox.c.subscription_id, inbox.c.source)
             .order_by(outbox.c.subscription_id)
         )
         async with self._database.reading() as connection:
             rows = await connection.execute(statement)
-        return [(row[0], InboxSource(row[1])) for row in rows]
+        return [Waiting(id_, InboxSource(source), made_at) for id_, source, made_at in rows]
 
     async def open_batch(
         self,
@@ -167,6 +171,19 @@ class Outbox:
     async def settle_undeliverable(self, batch_id: int, reason: str) -> None:
         """Discord will never take a batch: keep its cards, with the reason, and go on."""
         await self._settle(batch_id, _given_up(reason, self._now()))
+
+    async def dissolve(self, batch_id: int) -> None:
+        """A batch's message is not in the channel: its cards wait again, in their place.
+
+        The channel is due, as somebody is to look at them by themselves.
+        """
+        found = select(batches.c.channel_id).where(batches.c.id == batch_id)
+        async with self._database.writing() as connection:
+            channel_id: int = (await connection.scalars(found)).one()
+            await lock(connection, channel_id)
+            await _close(connection, batch_id, {"batch_id": None})
+            this = channel_queues.c.channel_id == channel_id
+            await connection.execute(update(channel_queues).where(this).values(due_at=self._now()))
 
     async def settle_suspect(
         self, batch_id: int, suspects: int, form: CardForm, reason: str
@@ -259,8 +276,9 @@ class Outbox:
     ) -> tuple[Batch, list[OutboxRow]] | None:
         """The open batch, without rows while the channel's pause holds it.
 
-        Its message may be in the channel already, so it stays together until it is sent again. One
-        that a member's own pause holds is dissolved: else it would hold up the others' cards.
+        Its message may be in the channel already, so it stays together until it is sent again, or,
+        where a right was lost, looked for. One that a member's own pause holds is dissolved: else
+        it would hold up the others' cards.
         """
         statement = select(batches).where(batches.c.channel_id == channel_id, IS_OPEN)
         row = (await connection.execute(statement)).mappings().one_or_none()
@@ -268,7 +286,8 @@ class Outbox:
             return None
         members = and_(outbox.c.batch_id == row["id"], IS_WAITING)
         of_members = select(outbox.c.id).join(subscriptions).where(members)
-        if await connection.scalar(of_members.where(MAY_GO).limit(1)) is not None:
+        going = of_members.where(or_(MAY_GO, FOR_A_RIGHT)).limit(1)
+        if await connection.scalar(going) is not None:
             return _batch(row), await read_rows(connection, members)
         if await connection.scalar(of_members.where(HELD_BY_CHANNEL).limit(1)) is not None:
             return _batch(row), []

@@ -508,6 +508,18 @@ class OutboxRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """Cards of one subscription that wait for a channel, whose events came in one way.
+
+    `made_at` is when the oldest of them was made.
+    """
+
+    subscription_id: int
+    source: InboxSource
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Cards that travel in one message; its nonce was on disk before the first try."""
 

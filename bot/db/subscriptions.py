@@ -8,7 +8,7 @@ from sqlalchemy import and_, case, delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
-from bot.db.held import make_held_due
+from bot.db.held import make_held_due, move_events
 from bot.db.queues import HELD_BY_CHANNEL, make_due
 from bot.db.removals import write_removals
 from bot.db.rows import (
@@ -161,6 +161,8 @@ class Subscriptions:
         this = subscriptions.c.id == subscription_id
         async with self._database.writing() as connection:
             await connection.execute(update(subscriptions).where(this).values(values))
+            if hook_id is not None:
+                await move_events(connection, subscription_id, hook_id)
 
     async def saw_access(self, subscription_ids: Collection[int]) -> None:
         """Note that the accounts of these subscriptions have just been seen to have access."""

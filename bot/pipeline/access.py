@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -47,6 +47,8 @@ log = structlog.get_logger()
 
 ASK_AGAIN_AFTER = timedelta(minutes=10)
 ANSWER_WITHIN_S = 4.0  # renewing a token included; below the deadline of enrichment
+# Discord's library waits and tries again for half a minute by itself; events must not.
+DISCORD_WITHIN_S = 4.0
 # An answer that comes later is good for the next event, or for this one when it is tried again.
 LATE_WITHIN_S = 10.0
 LATE_FOR_S = 400.0
@@ -59,6 +61,7 @@ WAIT_S = (15.0, 60.0, 300.0)  # an event that waits is tried again after so long
 NOT_OPEN = "private"  # how a project counts that a question without a token could not read
 
 Answer = ProjectRights | SpeckleError
+Told = TypeVar("Told")
 
 
 class Watch(Protocol):
@@ -95,6 +98,8 @@ class AccessCheck:
         accounts: AccountService,
         watch: Watch,
         now: Callable[[], datetime],
+        *,
+        discord_within_s: float = DISCORD_WITHIN_S,
     ) -> None:
         self._storage = storage
         self._gateway = gateway
@@ -103,6 +108,8 @@ class AccessCheck:
         self._now = now
         self._late = Answers[Answer](most=MOST_LATE, keep_s=LATE_FOR_S)
         self._silent: dict[str, tuple[float, str]] = {}  # until time.monotonic(), and why
+        self._discord_within_s = discord_within_s
+        self._mute: dict[str, float] = {}  # what Discord is not asked about, until when
         self._people: dict[int, int] = {}  # Discord ids by account
 
     async def decide(
@@ -241,17 +248,32 @@ class AccessCheck:
         self, hook: Hook, subscriptions: Sequence[Subscription]
     ) -> Mapping[int, Person]:
         """Whether each account's person is still there, by subscription."""
-        found: dict[int, Person] = {}
-        for one in subscriptions:
-            if one.account_id is None:
-                continue
-            user_id = await self._person_of(one.account_id)
-            found[one.id] = (
-                Person.LEFT
-                if user_id is None
-                else await self._watch.person(hook.guild_id, one.channel_id, user_id)
-            )
-        return found
+        asked = [one for one in subscriptions if one.account_id is not None]
+        found = await asyncio.gather(*(self._person(hook, one) for one in asked))
+        return {one.id: person for one, person in zip(asked, found, strict=True)}
+
+    async def _person(self, hook: Hook, subscription: Subscription) -> Person:
+        user_id = await self._person_of(subscription.account_id or 0)
+        if user_id is None:
+            return Person.LEFT
+        told = await self._told(
+            f"people of {hook.guild_id}",
+            lambda: self._watch.person(hook.guild_id, subscription.channel_id, user_id),
+        )
+        return told or Person.UNKNOWN
+
+    async def _told(self, about: str, ask: Callable[[], Awaitable[Told]]) -> Told | None:
+        """What Discord tells in time; None if it does not, or lately did not about the same."""
+        if time.monotonic() < self._mute.get(about, 0.0):
+            return None
+        try:
+            async with asyncio.timeout(self._discord_within_s):
+                return await ask()
+        except TimeoutError:
+            if len(self._mute) >= MOST_KNOWN:
+                self._mute.clear()
+            self._mute[about] = time.monotonic() + SILENT_FOR_S
+            return None
 
     async def _person_of(self, account_id: int) -> int | None:
         known = self._people.get(account_id)
@@ -268,8 +290,14 @@ class AccessCheck:
     async def _audiences(
         self, hook: Hook, subscriptions: Iterable[Subscription]
     ) -> Mapping[int, Audience | None]:
-        channels = {one.channel_id for one in subscriptions if one.consent is not None}
-        return {one: await self._watch.audience(hook.guild_id, one) for one in channels}
+        channels = sorted({one.channel_id for one in subscriptions if one.consent is not None})
+        found = await asyncio.gather(*(self._audience(hook.guild_id, one) for one in channels))
+        return dict(zip(channels, found, strict=True))
+
+    async def _audience(self, guild_id: int, channel_id: int) -> Audience | None:
+        return await self._told(
+            f"channel {channel_id}", lambda: self._watch.audience(guild_id, channel_id)
+        )
 
 
 def wait_s(attempts: int) -> float:

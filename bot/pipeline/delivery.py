@@ -43,7 +43,8 @@ LESSER = {CardForm.FULL: CardForm.BARE, CardForm.BARE: CardForm.PLAIN}
 
 Send = Callable[[Batch, Sequence[Card], CardForm], Awaitable[Outcome]]
 Explain = Callable[[int, int], Awaitable[Lacking | NothingLacking | None]]
-Look = Callable[[int], Awaitable[None]]
+Look = Callable[[int], Awaitable[Collection[int]]]
+Find = Callable[[Batch, Sequence[Card], CardForm], Awaitable[Sent | Later | None]]
 
 
 class Delivery:
@@ -52,7 +53,8 @@ class Delivery:
     `send(batch, cards, form)` is one try. A batch and its nonce are in the database
     before the first, so that a crash repeats exactly that message and Discord drops the duplicate.
     `explain(guild_id, channel_id)` says what the bot lacks there, None if it cannot find out;
-    `look(channel_id)` takes back what may not be shown there any more.
+    `look(channel_id)` takes back what may not be shown there any more, and gives the subscriptions
+    that this concerns; `find(batch, cards, form)` looks for a batch's message in its channel.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Delivery:
         look: Look,
         pace: Pace,
         *,
+        find: Find,
         channels_at_once: int,
         now: Callable[[], datetime],
         steps: Steps | None = None,
@@ -72,6 +75,7 @@ class Delivery:
         self._send = send
         self._explain = explain
         self._look = look
+        self._find = find
         self._pace = pace
         self._now = now
         self._jitter = jitter
@@ -111,12 +115,12 @@ class Delivery:
         return None if due_in_s is None else max(due_in_s, closed_s)
 
     async def _deliver(self, queue: ChannelQueue) -> None:
-        await self._look(queue.channel_id)
+        withheld = await self._look(queue.channel_id)
         size = await self._storage.outbox.next_bytes(queue.channel_id, MAX_EMBEDS)
         async with self._large.turn() if size > LARGE_BYTES else nullcontext():
-            await self._send_next(queue)
+            await self._send_next(queue, withheld)
 
-    async def _send_next(self, queue: ChannelQueue) -> None:
+    async def _send_next(self, queue: ChannelQueue, withheld: Collection[int]) -> None:
         opened = await self._storage.outbox.open_batch(
             queue.channel_id,
             MAX_EMBEDS,
@@ -127,9 +131,29 @@ class Delivery:
         if opened is None:
             return
         batch, rows = opened
+        if any(row.subscription_id in withheld for row in rows):
+            await self._withhold(queue, batch, rows)
+            return
         begun_in = self._standstill.round
         outcome = await self._send(batch, [card_of(row) for row in rows], rows[0].form)
         await self._settle(queue, batch, rows, outcome, begun_in)
+
+    async def _withhold(self, queue: ChannelQueue, batch: Batch, rows: Sequence[OutboxRow]) -> None:
+        """Send a batch no more whose cards may not be shown by now; it may be there already."""
+        there = await self._find(batch, [card_of(row) for row in rows], rows[0].form)
+        match there:
+            case Sent(message_id):
+                await self._storage.outbox.settle_sent(batch.id, message_id, self._now())
+            case Later(reason, retry_in_s):
+                await self._later(queue, reason, retry_in_s)
+            case None:
+                await self._storage.outbox.dissolve(batch.id)
+        log.info(
+            "delivery.withheld",
+            channel_id=queue.channel_id,
+            outbox_ids=[row.id for row in rows],
+            outcome=type(there).__name__,
+        )
 
     async def _settle(
         self,

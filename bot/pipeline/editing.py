@@ -8,7 +8,7 @@ from typing import assert_never
 import structlog
 
 from bot.cards.card import Card
-from bot.db.rows import CardForm, Edit, EditedChannel
+from bot.db.rows import CardForm, Edit, EditedChannel, OutboxRow
 from bot.discord_outcomes import BotClosed, ChannelClosed, Later, Outcome, Refused, Sent
 from bot.discord_pace import Pace
 from bot.pipeline.batching import card_of
@@ -21,15 +21,15 @@ CHANNELS_AT_ONCE = 2  # edits are no hurry, and new cards need the way
 RETRY_S = (2.0, 10.0, 30.0, 120.0, 300.0, 600.0)  # then it is given up
 
 SendEdit = Callable[[int, int, Sequence[Card], CardForm], Awaitable[Outcome]]
-MaySee = Callable[[Collection[int]], Awaitable[bool]]
+MaySee = Callable[[Collection[OutboxRow]], Awaitable[bool | None]]
 
 
 class Editing:
     """Edits one message of a channel at a time, with all that has changed in it.
 
-    `edit(channel_id, message_id, cards, form)` is one try; `may_see(subscription_ids)` says whether
-    they may be shown what was added. A message that cannot be edited stays
-    as it is: nobody is told, as its card is there.
+    `edit(channel_id, message_id, cards, form)` is one try; `may_see(rows)` says whether all that a
+    message shows may be shown as it is by now, None if that is not known. A message that cannot be
+    edited stays as it is: nobody is told, as its card is there.
     """
 
     def __init__(
@@ -78,10 +78,16 @@ class Editing:
         if edit.message_id is None or not edit.rows:
             await self._give_up(edit, "a card of the message is no longer kept")
             return
-        changed = {row.subscription_id for row in edit.rows if row.id in edit.revisions}
-        if not await self._may_see(changed):
-            await self._give_up(edit, "the channel may not be shown more of the project")
-            return
+        # All of them: one that was changed, and not edited for that reason, would come along.
+        match await self._may_see(edit.rows):
+            case False:
+                await self._give_up(edit, "the channel may not be shown more of the project")
+                return
+            case None:
+                await self._later(edit, "nobody could be asked who may see the project")
+                return
+            case True:
+                pass
         await self._settle(edit, await self._try(edit, edit.message_id))
 
     async def _try(self, edit: Edit, message_id: int) -> Outcome:

@@ -31,6 +31,7 @@ from bot.services.accounts import AccountService
 from bot.speckle.answers import PUBLIC, Login
 from bot.speckle.confirmed import confirmed
 from bot.speckle.events import (
+    CommentCreated,
     CommentMentioned,
     CommentReopened,
     CommentReplied,
@@ -164,7 +165,7 @@ class Enrichment:
         facts = await self._accounts.as_pass(
             leave,
             lambda login: self._facts.get(
-                (login, delivery.project.id, key), lambda: _coroutine(ask(login, within_s))
+                (login, leave.project_id, key), lambda: _coroutine(ask(login, within_s))
             ),
         )
         if facts is None:
@@ -243,7 +244,7 @@ class Enrichment:
                 return ("received", user_id, at), lambda login, within_s: gateway.received_facts(
                     login, project_id, user_id, at, within_s=within_s
                 )
-            case CommentReplied(reply_id=comment_id):
+            case CommentReplied(reply_id=comment_id) | CommentCreated(thread_id=comment_id):
                 pass
             case CommentMentioned() as mention:
                 comment_id = mention.comment_id or mention.thread_id

@@ -31,6 +31,7 @@ from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable, StorageUn
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.batching import card_of, fit_together
 from bot.pipeline.enrichment import Enrichment, why
+from bot.pipeline.gate import is_outdated
 from bot.pipeline.lanes import LaneRunner
 from bot.pipeline.routing import context_of, names_of
 from bot.rights.decide import Show, Wait
@@ -202,7 +203,7 @@ class FillIns:
 
         Errors: SpeckleError of each kind; GivenUp.
         """
-        leave = await self._leave(lacking)
+        leave = await self._leave(job, lacking)
         if leave is None:
             return None
         row, delivery = lacking.row, lacking.delivery
@@ -226,12 +227,14 @@ class FillIns:
         context = context_of(lacking.hook, row, names, told.facts)
         return partial(_changed, shown=(told.delivery, context))
 
-    async def _leave(self, lacking: Lacking) -> "Pass | None":
+    async def _leave(self, job: FillInJob, lacking: Lacking) -> "Pass | None":
         """The pass to read with, decided now; None while somebody cannot be asked.
 
         Errors: GivenUp where the channel may not be shown more.
         """
         subscription = lacking.subscription
+        if is_outdated(subscription, job.created_at, self._now()):
+            raise GivenUp("nobody has agreed to showing more of the project since")
         decisions = await self._access.decide(lacking.hook, [subscription], lacking.row.source)
         match decisions[subscription.id]:
             case Show(leave) if leave is not None:

@@ -1,12 +1,20 @@
 """Asks the one rule again when something is about to be shown: waiting cards, late edits."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from bot.db.rows import Hook, InboxSource, Paused, Subscription
+from bot.db.rows import (
+    RIGHTS_PAUSES,
+    Hook,
+    InboxSource,
+    OutboxRow,
+    Paused,
+    Subscription,
+    Waiting,
+)
 from bot.pipeline.access import AccessCheck, wait_s
-from bot.rights.decide import Pause, Show, Wait
+from bot.rights.decide import Decision, Pause, Show, Wait
 from bot.storage import Storage
 
 
@@ -29,47 +37,102 @@ class Gate:
         self._held = held
         self._now = now
 
-    async def look(self, channel_id: int) -> None:
-        """Look at all that waits for a channel, before a new message of it is put together."""
+    async def look(self, channel_id: int) -> Collection[int]:
+        """Look at all that waits for a channel, before a message of it is sent.
+
+        Gives the subscriptions whose cards may not be sent as they are. Those of an open batch are
+        not taken back here: its message may be in the channel already.
+        """
         waiting = await self._storage.outbox.waiting_for(channel_id)
-        for hook, subscriptions, source in await self._by_hook(waiting):
-            decisions = await self._access.decide(hook, subscriptions, source)
-            for one in subscriptions:
-                await self._settle(one, decisions[one.id])
+        if not waiting:
+            return ()
+        there = await self._storage.subscriptions.of_channel(channel_id)
+        subscriptions = {one.id: one for one in there}
+        back: dict[int, Paused | timedelta] = {}
+        for one in waiting:
+            subscription = subscriptions.get(one.subscription_id)
+            if subscription is not None and self._is_outdated(subscription, one.made_at):
+                back[one.subscription_id] = timedelta(0)
+        paused = {id_ for id_, one in subscriptions.items() if one.pause_reason in RIGHTS_PAUSES}
+        going = [one for one in waiting if one.subscription_id in subscriptions.keys() - paused]
+        for source, hook, asked in await self._by_hook(going, subscriptions):
+            decisions = await self._access.decide(hook, asked, source)
+            back |= _to_take_back(decisions)
+        for subscription_id, why in back.items():
+            await self._take_back(subscription_id, why)
+        return back.keys()
 
-    async def may_see(self, subscription_ids: Collection[int]) -> bool:
-        """Whether all of these may still be shown what their cards have been changed to."""
-        pairs = [(one, InboxSource.WEBHOOK) for one in subscription_ids]
-        for hook, subscriptions, source in await self._by_hook(pairs):
-            decisions = await self._access.decide(hook, subscriptions, source)
-            if not all(isinstance(decision, Show) for decision in decisions.values()):
+    async def may_see(self, rows: Collection[OutboxRow]) -> bool | None:
+        """Whether all of these cards, as they are by now, may still be shown; None: not known."""
+        ids = {row.subscription_id for row in rows}
+        subscriptions = {}
+        for one in ids:
+            subscription = await self._storage.subscriptions.get(one)
+            if subscription is None:
                 return False
-        return True
+            subscriptions[one] = subscription
+        if any(
+            self._is_outdated(subscriptions[one.subscription_id], one.created_at) for one in rows
+        ):
+            return False
+        waiting = [Waiting(one, InboxSource.WEBHOOK, self._now()) for one in sorted(ids)]
+        found: list[Decision] = []
+        for source, hook, asked in await self._by_hook(waiting, subscriptions):
+            found += (await self._access.decide(hook, asked, source)).values()
+        if any(isinstance(one, Pause) for one in found):
+            return False
+        return True if all(isinstance(one, Show) for one in found) else None
 
-    async def _settle(self, subscription: Subscription, decision: object) -> None:
+    def _is_outdated(self, subscription: Subscription, made_at: datetime) -> bool:
+        return is_outdated(subscription, made_at, self._now())
+
+    async def _take_back(self, subscription_id: int, why: Paused | timedelta) -> None:
         now = self._now()
-        match decision:
-            case Pause(reason, why):
-                paused = Paused(reason, why)
-                await self._storage.held.withdraw(subscription.id, now, paused)
-            case Wait():
-                until = now + timedelta(seconds=wait_s(0))
-                await self._storage.held.withdraw(subscription.id, until)
-                self._held()
-            case _:
-                pass
+        if isinstance(why, Paused):
+            await self._storage.held.withdraw(subscription_id, now, why)
+        else:
+            await self._storage.held.withdraw(subscription_id, now + why)
+            self._held()
 
     async def _by_hook(
-        self, waiting: Sequence[tuple[int, InboxSource]]
-    ) -> list[tuple[Hook, list[Subscription], InboxSource]]:
+        self, waiting: Iterable[Waiting], subscriptions: Mapping[int, Subscription]
+    ) -> Sequence[tuple[InboxSource, Hook, Sequence[Subscription]]]:
+        """What the rule is asked about, each hook's together."""
         grouped: defaultdict[tuple[int, InboxSource], list[Subscription]] = defaultdict(list)
-        for subscription_id, source in waiting:
-            subscription = await self._storage.subscriptions.get(subscription_id)
-            if subscription is not None:
-                grouped[subscription.hook_id, source].append(subscription)
-        found = []
-        for (hook_id, source), subscriptions in grouped.items():
-            hook = await self._storage.hooks.get(hook_id)
-            if hook is not None:
-                found.append((hook, subscriptions, source))
-        return found
+        for one in waiting:
+            subscription = subscriptions[one.subscription_id]
+            grouped[subscription.hook_id, one.source].append(subscription)
+        hooks = {
+            one.id: one for one in await self._storage.hooks.these({id_ for id_, _ in grouped})
+        }
+        return [
+            (source, hooks[hook_id], some)
+            for (hook_id, source), some in grouped.items()
+            if hook_id in hooks
+        ]
+
+
+def is_outdated(subscription: Subscription, made_at: datetime, now: datetime) -> bool:
+    """Whether what was made at that time for a channel is not to be shown there as it is.
+
+    The subscription is paused for a right, or somebody else may have answered for it since, who
+    sees other things. An answer that is yet to come is one of before the clock was set back.
+    """
+    if subscription.pause_reason in RIGHTS_PAUSES:
+        return True
+    consent = subscription.consent
+    return consent is not None and made_at < consent.at <= now
+
+
+def _to_take_back(decisions: Mapping[int, Decision]) -> dict[int, Paused | timedelta]:
+    """The subscriptions whose cards are taken back: why, or for how long at least."""
+    found: dict[int, Paused | timedelta] = {}
+    for subscription_id, decision in decisions.items():
+        match decision:
+            case Pause(reason, why):
+                found[subscription_id] = Paused(reason, why)
+            case Wait():
+                found[subscription_id] = timedelta(seconds=wait_s(0))
+            case Show():
+                pass
+    return found

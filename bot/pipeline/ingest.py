@@ -12,6 +12,7 @@ import structlog
 from bot.db.rows import (
     HeldEvent,
     Hook,
+    HookKind,
     HookState,
     InboxHead,
     InboxRow,
@@ -233,18 +234,39 @@ class Ingest:
             return  # erased meanwhile, and what was held of it with it
         trace = Trace(self._now, row)
         trace.lines.clear()
+        routed = await self._again(held, row, hook, subscription, trace)
+        # Of an event that waits on, the trace says already that it waits.
+        lines = () if routed.held_until is not None and routed.pause is None else trace.lines
+        cards = await self._storage.held.settle(held, row.received_at, routed, lines)
+        log.info("held_events.replayed", inbox_id=row.id, cards=len(cards))
+        self._written([routed], cards)
+
+    async def _again(
+        self,
+        held: HeldEvent,
+        row: InboxRow,
+        hook: Hook,
+        subscription: Subscription,
+        trace: Trace,
+    ) -> Routed:
+        """What a held event leads to by now, in its subscription."""
+        if not self._may_speak(row, hook):
+            trace.add("access", "Not shown: its webhook no longer speaks for this server.")
+            return Routed(subscription.id)
         try:
             delivery, _ = await _read(row.body)
         except NotADelivery:  # its body has been erased
             trace.add("access", "Not shown: the event was kept too long, and has been erased.")
-            routed = Routed(subscription.id)
-        else:
-            occasion = await self._occasion(hook, row, delivery, trace)
-            way = await self._routing.route(occasion, [subscription], attempts=held.attempts + 1)
-            routed = next(iter(way.routed), Routed(subscription.id))
-        cards = await self._storage.held.settle(held, row.received_at, routed, trace.lines)
-        log.info("held_events.replayed", inbox_id=row.id, cards=len(cards))
-        self._written([routed], cards)
+            return Routed(subscription.id)
+        occasion = await self._occasion(hook, row, delivery, trace)
+        way = await self._routing.route(occasion, [subscription], attempts=held.attempts + 1)
+        return next(iter(way.routed), Routed(subscription.id))
+
+    def _may_speak(self, row: InboxRow, hook: Hook) -> bool:
+        """Whether an event that a subscription of the hook held may still come through it."""
+        if row.source is not InboxSource.OPERATOR:
+            return True
+        return hook.kind is HookKind.SHARED and hook.guild_id in self._served_guilds
 
 
 def new_names(

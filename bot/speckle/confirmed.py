@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.speckle.events import (
+    CommentCreated,
     CommentFacts,
     CommentMentioned,
     CommentReopened,
@@ -41,15 +42,15 @@ def confirmed(delivery: Delivery, facts: Facts, at: datetime, *, public: bool) -
             if not _is_new(facts.made_at, at, public=public):
                 return None
             author, event = facts.author, _version(event, facts)
-        case CommentReplied(), CommentFacts():
-            if not facts.is_reply or not _is_new(facts.made_at, at, public=public):
-                return None
-            author, event = facts.author, replace(event, thread_id=facts.thread_id)
-        case CommentMentioned(), CommentFacts():
+        case CommentCreated() | CommentReplied() | CommentMentioned(), CommentFacts():
             is_that = facts.thread_id == event.thread_id
+            if not isinstance(event, CommentMentioned):
+                is_that = is_that and facts.is_reply == isinstance(event, CommentReplied)
             if not is_that or not _is_new(facts.made_at, at, public=public):
                 return None
             author = facts.author
+            if isinstance(event, CommentCreated):
+                event = replace(event, resources=facts.resources or event.resources)
         case CommentResolved() | CommentReopened(), CommentFacts():
             resolved = isinstance(event, CommentResolved)
             if facts.thread_id != event.thread_id or facts.archived != resolved:

@@ -1,7 +1,7 @@
 """When a channel is tried again, and when its cards are given up: real SQLite, a clock of ours."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -55,8 +55,12 @@ class Discord:
         return self.answer or Sent(len(self.tried_at))
 
 
-async def everything_may_go(_channel_id: int) -> None:
-    pass
+async def everything_may_go(_channel_id: int) -> Collection[int]:
+    return ()
+
+
+async def nowhere(_batch: Batch, _cards: Sequence[Card], _form: CardForm) -> None:
+    return None
 
 
 async def unexplained(_guild_id: int, _channel_id: int) -> None:
@@ -90,6 +94,7 @@ async def delivering(storage: Storage, send: Send, clock: Clock) -> AsyncIterato
         unexplained,
         everything_may_go,
         Pace(45, pace_clock),
+        find=nowhere,
         channels_at_once=4,
         now=clock,
         jitter=lambda: 0.5,
