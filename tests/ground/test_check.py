@@ -20,9 +20,11 @@ from bot.check.on_speckle import check_server, check_sign_in, check_speckle_toke
 from bot.check.rows import Mark, Row
 from bot.check.way_in import check_public_url, check_shared_hook
 from bot.config import Organisation, Settings
+from bot.db.engine import parse_url
+from bot.db.files import beside, sqlite_path
 from bot.db.rows import HookKind, LinkDetails
 from bot.db.vault import Vault
-from bot.speckle.answers import SCOPES
+from bot.speckle.answers import SCOPES, Tokens
 from bot.storage import Storage, migrate, utc_now
 from bot.webhook_listener import WebhookListener
 
@@ -407,6 +409,26 @@ async def test_secrets_that_no_key_opens_are_said(database: str) -> None:
     _, bad = await check_database(with_key(database, Fernet.generate_key().decode()))
     assert bad.mark is Mark.BAD
     assert "opens 1 webhook secret, 1 request to link." in bad.told
+
+
+async def test_a_restored_copy_is_said_before_and_after_the_bot_has_seen_it(
+    database: str,
+) -> None:
+    async with Storage.open(database, Vault([KEY])) as storage:
+        await storage.lineage.accept()
+        await storage.link_requests.add("nonce", 1, "https://a.test", LinkDetails())
+        await storage.accounts.link(
+            "nonce", "0123456789", None, Tokens("token"), frozenset(SCOPES), told=True
+        )
+    beside(sqlite_path(parse_url(database)), ".mark").unlink()
+    _, before, _ = await check_database(with_key(database))
+    assert (before.mark, before.what) == (Mark.WARNED, "Restored")
+    async with Storage.open(database, Vault([KEY])) as storage:
+        await storage.accounts.unconfirm_all()
+        await storage.lineage.accept()
+    _, after, _ = await check_database(with_key(database))
+    assert (after.mark, after.what) == (Mark.WARNED, "Restored")
+    assert "1 linked account not used" in after.told
 
 
 async def test_no_key_at_all_is_said(database: str) -> None:

@@ -13,6 +13,7 @@ from bot.app import App
 from bot.config import environment_names
 from bot.db.rows import (
     Hook,
+    HookKind,
     InboxSource,
     InboxState,
     PauseReason,
@@ -21,6 +22,7 @@ from bot.db.rows import (
 )
 from bot.db.tables import inbox, subscriptions
 from bot.db.vault import Vault
+from bot.model import Standing
 from bot.pipeline import catch_up, catch_up_activity, catch_up_history
 from bot.soak.bot_process import BotProcess
 from bot.speckle.filters import Filters
@@ -533,6 +535,73 @@ async def test_an_owner_who_is_one_no_longer_still_has_the_activity_list(
         tower.version(1, at=utc_now() - timedelta(hours=1))
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(2))
+
+
+async def test_the_operators_token_reads_once_for_all_guilds_where_somebody_answered(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    """In a third channel nobody did: it sees what the operator's webhook sends."""
+    guilds = [studio.guild, studio.sandbox.add_guild("Studio Heron")]
+    channels = [studio.structure, guilds[1].add_channel("structure"), studio.facade]
+    tower.server.add_webhook(
+        tower.project, f"http://127.0.0.1:{tower.port}/webhook", ("commit_create",), secret="shared"
+    )
+    shared: dict[str, Any] = {
+        "speckle_token": tower.token,
+        "speckle_webhook_secret": "shared",
+        "organisation": {"guilds": [guild.id for guild in guilds]},
+    }
+    tower.project.visibility = "PUBLIC"
+    async with run(**shared) as app:
+        follow = app.storage.subscriptions.upsert
+        for guild, channel in zip(guilds, channels, strict=False):
+            hook = await app.storage.hooks.create(
+                guild.id, tower.server.url, tower.project.id, HookKind.SHARED, 1, None
+            )
+            consent = answer(studio.maren.id, standing=Standing.MANAGER)
+            await follow(hook.id, channel.id, Filters(), studio.maren.id, None, consent)
+        (first,) = await app.storage.hooks.of_guild(studio.guild.id)
+        await follow(first.id, studio.facade.id, Filters(), studio.maren.id)
+        assert await tower.fire(range(1)) == [2]
+        for channel in channels:
+            await wait_for_numbers(studio, channel, range(1))
+        await app.storage.facts.set(
+            catch_up_activity.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat()
+        )
+        await followed_since(app, utc_now() - timedelta(days=1))
+        tower.version(1, at=utc_now() - timedelta(hours=1))
+        before = len(tower.server.asked("Activity"))
+        assert await app.catch_up.look() == []
+        for channel in channels[:2]:
+            await wait_for_numbers(studio, channel, range(2))
+        assert len(tower.server.asked("Activity")) == before + 1
+        assert await tower.fire(range(2, 3)) == [2]
+        await wait_for_numbers(studio, studio.facade, range(0, 3, 2))
+
+
+async def test_a_channel_that_moved_to_a_webhook_sees_nothing_of_its_history_from_before(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        made = await tower.follow(app.storage, studio)
+        by_hand = await app.storage.hooks.create(
+            studio.guild.id, tower.server.url, tower.project.id, HookKind.OWN, 1, None
+        )
+        (one,) = await app.storage.subscriptions.of_hook(made.id)
+        _, moves = await app.storage.subscriptions.upsert(
+            by_hand.id, studio.facade.id, Filters(), studio.maren.id
+        )
+        await followed_since(app, utc_now() - timedelta(days=1))
+        (before,) = tower.fail(range(1))
+        before.last_update -= timedelta(hours=1)
+        assert one.account_id is not None
+        await app.storage.subscriptions.answered(
+            moves.id, answer(studio.maren.id), account_id=one.account_id, hook_id=made.id
+        )
+        tower.fail(range(1, 2))
+        assert await app.catch_up.look() == []
+        await wait_for_numbers(studio, studio.structure, range(2))
+        await wait_for_numbers(studio, studio.facade, range(1, 2))
 
 
 async def done_trace(app: App, row_id: int) -> tuple[TraceLine, ...]:
