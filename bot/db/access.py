@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.notices import write_notices
+from bot.db.queues import GOES_ON
 from bot.db.rows import RIGHTS_PAUSES, Paused, SubscriptionState
 from bot.db.tables import subscriptions
 
@@ -23,7 +24,7 @@ async def pause_rights(
     why = "" if paused.why is None else paused.why.value
     pause = (
         update(subscriptions)
-        .where(which, subscriptions.c.state == SubscriptionState.ACTIVE)
+        .where(which, GOES_ON)
         .values(
             state=SubscriptionState.PAUSED,
             pause_reason=paused.reason,

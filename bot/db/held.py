@@ -13,12 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.db.access import pause_rights
 from bot.db.engine import Database
 from bot.db.ingested import hold, write_routed
-from bot.db.queues import first_of_each, lock
-from bot.db.rows import HeldEvent, Paused, Routed, SubscriptionState, TraceLine
+from bot.db.queues import GOES_ON, first_of_each, lock
+from bot.db.rows import HeldEvent, Paused, Routed, TraceLine
 from bot.db.tables import IS_WAITING, held_events, outbox, subscriptions
 from bot.db.traces import add_lines
-
-IS_ACTIVE = subscriptions.c.state == SubscriptionState.ACTIVE
 
 
 class Held:
@@ -152,5 +150,5 @@ def _heads(excluding: Collection[int]) -> Select[Any]:
             subscriptions.c.guild_id,
         )
         .join(subscriptions, subscriptions.c.id == held_events.c.subscription_id)
-        .where(is_head, IS_ACTIVE, held_events.c.subscription_id.not_in(excluding))
+        .where(is_head, GOES_ON, held_events.c.subscription_id.not_in(excluding))
     )

@@ -13,7 +13,14 @@ from bot.cards.card import Picture
 from bot.db.engine import Database
 from bot.db.notices import write_notices
 from bot.db.picture_sizes import light_enough
-from bot.db.queues import HELD_BY_CHANNEL, MAY_GO, first_of_each, head_settled, lock
+from bot.db.queues import (
+    GOES_ON,
+    HELD_BY_CHANNEL,
+    MAY_GO,
+    first_of_each,
+    head_settled,
+    lock,
+)
 from bot.db.rows import (
     Batch,
     BatchState,
@@ -114,7 +121,7 @@ class Outbox:
                 outbox.c.channel_id == channel_id,
                 IS_WAITING,
                 outbox.c.batch_id.is_(None),
-                subscriptions.c.state == SubscriptionState.ACTIVE,
+                GOES_ON,
             )
             .distinct()
             .order_by(outbox.c.subscription_id)
