@@ -120,7 +120,7 @@ async def test_a_clock_that_is_set_back_swallows_no_event(
     storage: Storage, delivery: NewDelivery, clock: Clock, back: timedelta
 ) -> None:
     seconds = [0.0]
-    inbox = Inbox(storage._database, clock, lambda: seconds[0])
+    inbox = Inbox(storage._database, storage.quotas, clock, lambda: seconds[0])
     await inbox.put(delivery(b"the same"))
     clock.time -= back
     seconds[0] += 10
