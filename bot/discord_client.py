@@ -145,6 +145,10 @@ class SpeckleBot(commands.Bot):
         if self._syncing is not None:
             self._syncing.cancel()
             await asyncio.gather(self._syncing, return_exceptions=True)
+        # discord.py would go on waiting for guilds, and stumble over the closed client.
+        ready = self._connection._ready_task
+        if ready is not None:
+            ready.cancel()
         await super().close()
 
     async def stay_connected(self, token: str) -> None:

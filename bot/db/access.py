@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
 from bot.db.notices import write_notices
+<<<<<<< HEAD
 from bot.db.queues import lock
 from bot.db.rows import RIGHTS_PAUSES, Paused, PauseReason, SubscriptionState
 from bot.db.tables import (
@@ -26,6 +27,11 @@ GOES_ON = or_(
     subscriptions.c.state == SubscriptionState.ACTIVE,
     subscriptions.c.pause_reason == PauseReason.SILENCED,
 )
+=======
+from bot.db.queues import GOES_ON
+from bot.db.rows import RIGHTS_PAUSES, Paused, SubscriptionState
+from bot.db.tables import subscriptions
+>>>>>>> discord
 
 
 async def pause_rights(

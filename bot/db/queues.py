@@ -11,12 +11,14 @@ from bot.db.engine import Database
 from bot.db.rows import DELIVERY_PAUSES, PauseReason, SubscriptionState
 from bot.db.tables import IS_WAITING, channel_queues, outbox, subscriptions
 
-# Cards written before a pause wait for its end. But where the project was deleted, the last one
-# says just that, and so goes out; and where Discord refuses for a while, they are tried again.
-MAY_GO = or_(
+# Where Discord refuses for a while, cards are tried again by themselves: nobody has to resume.
+GOES_ON = or_(
     subscriptions.c.state == SubscriptionState.ACTIVE,
-    subscriptions.c.pause_reason.in_((PauseReason.PROJECT_DELETED, PauseReason.SILENCED)),
+    subscriptions.c.pause_reason == PauseReason.SILENCED,
 )
+# Cards written before another pause wait for its end. But where the project was deleted, the last
+# one says just that, and so goes out.
+MAY_GO = or_(GOES_ON, subscriptions.c.pause_reason == PauseReason.PROJECT_DELETED)
 
 
 def first_of_each(query: Select[Any], tenant: Any, *order_by: Any, limit: int) -> Select[Any]:

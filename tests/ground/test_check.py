@@ -408,7 +408,7 @@ async def test_secrets_that_no_key_opens_are_said(database: str) -> None:
     assert good.mark is Mark.GOOD
     _, bad = await check_database(with_key(database, Fernet.generate_key().decode()))
     assert bad.mark is Mark.BAD
-    assert "opens 1 webhook secret, 1 request to link." in bad.told
+    assert "opens 1 webhook secret." in bad.told
 
 
 async def test_a_restored_copy_is_said_before_and_after_the_bot_has_seen_it(

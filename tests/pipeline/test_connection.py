@@ -253,6 +253,7 @@ async def test_a_long_wait_that_discord_asks_for_is_kept_and_holds_up_no_card(
     studio.sandbox.faults.rate_limit(SYNC, retry_after=7200, times=None)
     with capture_logs() as logs:
         async with start_bot(waits=quick()) as app:
+            await app.bot.ready_once.wait()
             await takes_and_sends(app, studio, range(2))
     (refused,) = [line for line in logs if line["event"] == "commands.not_synced"]
     assert (refused["status"], refused["retry_in_s"]) == (429, 7200)
@@ -267,4 +268,5 @@ async def test_a_slow_answer_to_the_commands_does_not_hold_up_logging_in(
         await app.storage.facts.set("commands.fingerprint", "of another release")
     studio.sandbox.faults.slow(SYNC, 1000.0, times=1)
     async with start_bot(waits=quick(first_sync_s=0.2)) as app:
+        await app.bot.ready_once.wait()
         await takes_and_sends(app, studio, range(2))
