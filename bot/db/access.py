@@ -5,14 +5,13 @@ from collections.abc import Collection
 from datetime import datetime
 from itertools import chain
 
-from sqlalchemy import ColumnElement, delete, exists, or_, update
+from sqlalchemy import ColumnElement, delete, exists, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.engine import Database
 from bot.db.notices import write_notices
-<<<<<<< HEAD
-from bot.db.queues import lock
-from bot.db.rows import RIGHTS_PAUSES, Paused, PauseReason, SubscriptionState
+from bot.db.queues import GOES_ON, lock
+from bot.db.rows import RIGHTS_PAUSES, Paused, SubscriptionState
 from bot.db.tables import (
     IS_WAITING,
     channel_queues,
@@ -21,17 +20,6 @@ from bot.db.tables import (
     outbox,
     subscriptions,
 )
-
-# What Discord refuses for a while goes on by itself, and has to stop for a right all the same.
-GOES_ON = or_(
-    subscriptions.c.state == SubscriptionState.ACTIVE,
-    subscriptions.c.pause_reason == PauseReason.SILENCED,
-)
-=======
-from bot.db.queues import GOES_ON
-from bot.db.rows import RIGHTS_PAUSES, Paused, SubscriptionState
-from bot.db.tables import subscriptions
->>>>>>> discord
 
 
 async def pause_rights(

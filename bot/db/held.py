@@ -12,17 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.access import pause_rights, take_back
 from bot.db.engine import Database
-<<<<<<< HEAD
 from bot.db.ingested import write_routed
-from bot.db.queues import first_of_each, lock
-from bot.db.rows import HeldEvent, Paused, Routed, SubscriptionState, TraceLine
-from bot.db.tables import IS_WAITING, held_events, inbox, outbox, subscriptions
-=======
-from bot.db.ingested import hold, write_routed
 from bot.db.queues import GOES_ON, first_of_each, lock
 from bot.db.rows import HeldEvent, Paused, Routed, TraceLine
-from bot.db.tables import IS_WAITING, held_events, outbox, subscriptions
->>>>>>> discord
+from bot.db.tables import IS_WAITING, held_events, inbox, outbox, subscriptions
 from bot.db.traces import add_lines
 
 
@@ -163,7 +156,6 @@ def _heads(excluding: Collection[int]) -> Select[Any]:
             held_events.c.attempts,
             subscriptions.c.guild_id,
         )
-<<<<<<< HEAD
         .select_from(holding)
         .join(subscriptions, subscriptions.c.id == holding.c.id)
         .join(
@@ -173,9 +165,5 @@ def _heads(excluding: Collection[int]) -> Select[Any]:
                 held_events.c.inbox_id == first.correlate(holding).scalar_subquery(),
             ),
         )
-        .where(IS_ACTIVE, holding.c.id.not_in(excluding))
-=======
-        .join(subscriptions, subscriptions.c.id == held_events.c.subscription_id)
-        .where(is_head, GOES_ON, held_events.c.subscription_id.not_in(excluding))
->>>>>>> discord
+        .where(GOES_ON, holding.c.id.not_in(excluding))
     )

@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.cards.card import Picture
-from bot.db.access import GOES_ON
 from bot.db.engine import Database
 from bot.db.notices import write_notices
 from bot.db.picture_sizes import light_enough
@@ -125,20 +124,9 @@ class Outbox:
             )
             .select_from(outbox)
             .join(subscriptions, subscriptions.c.id == outbox.c.subscription_id)
-<<<<<<< HEAD
             .outerjoin(inbox, inbox.c.id == outbox.c.inbox_id)
             .where(outbox.c.channel_id == channel_id, IS_WAITING, or_(GOES_ON, FOR_A_RIGHT))
             .group_by(outbox.c.subscription_id, inbox.c.source)
-=======
-            .join(inbox, inbox.c.id == outbox.c.inbox_id)
-            .where(
-                outbox.c.channel_id == channel_id,
-                IS_WAITING,
-                outbox.c.batch_id.is_(None),
-                GOES_ON,
-            )
-            .distinct()
->>>>>>> discord
             .order_by(outbox.c.subscription_id)
         )
         async with self._database.reading() as connection:

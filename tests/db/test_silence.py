@@ -85,7 +85,7 @@ async def test_what_a_silenced_channel_may_no_longer_see_is_looked_at_and_taken_
     await queue(subscription)
     await storage.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK)
     waiting = await storage.outbox.waiting_for(STRUCTURE)
-    assert [subscription_id for subscription_id, _ in waiting] == [subscription.id]
+    assert [one.subscription_id for one in waiting] == [subscription.id]
     lost = Paused(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED)
     assert await storage.held.withdraw(subscription.id, clock(), lost) == 1
     assert await state_of(storage, subscription) == ("paused", "access_lost")
