@@ -141,7 +141,8 @@ class Routing:
         # An event may say what this depends on, and anybody with the secret may have made it up.
         afresh = isinstance(occasion.delivery.event, ProjectDeleted | ProjectUpdated)
         verdicts = await self._access.look(occasion.hook, asked, occasion.row.source, afresh=afresh)
-        if verdicts.silence is not None:
+        served = any(isinstance(one, Show) for one in verdicts.decisions.values())
+        if verdicts.silence is not None and served:
             text = "Speckle could not be asked who may still see the project"
             then = f"{text} ({verdicts.silence}): the last yes counts for an hour."
             occasion.trace.add("access", then, guild_id=occasion.hook.guild_id)
