@@ -1,0 +1,340 @@
+"""Who gets what: guild × channel × source × token × every kind of addition, against a real server.
+
+What is expected is written down a second time here, from the rule as people read it.
+"""
+
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import update
+
+from bot.db.rows import (
+    Hook,
+    HookKind,
+    HookState,
+    InboxRow,
+    InboxSource,
+    InboxState,
+    PauseReason,
+    Routed,
+    Subscription,
+    SubscriptionState,
+)
+from bot.db.tables import accounts as account_rows
+from bot.db.vault import Vault
+from bot.model import Audience, Consent, Standing
+from bot.pipeline import access
+from bot.pipeline.access import AccessCheck
+from bot.pipeline.avatars import Avatars
+from bot.pipeline.enrichment import Enrichment
+from bot.pipeline.routing import Occasion, Routing, Trace
+from bot.rights.decide import Person
+from bot.services.accounts import AccountService
+from bot.speckle.filters import Filters
+from bot.speckle.gateway import SpeckleGateway
+from bot.speckle.http import SpeckleHttp
+from bot.speckle.oauth import SpeckleOAuth
+from bot.speckle.payloads import parse_delivery, read_envelope
+from bot.speckle.previews import Previews
+from bot.storage import Storage, utc_now
+from tests.pipeline.tower import Tower
+from tests.speckle_server import Project, SpeckleServer, User, commit_create_data
+
+SERVED, STRANGE = 710_000_000_000_000_001, 710_000_000_000_000_002
+CHANNEL, MAREN, BEA = 730_000_000_000_000_001, 720_000_000_000_000_001, 720_000_000_000_000_002
+FEW = Audience(everyone=False, roles=(11,))
+
+GUILDS = {"served": SERVED, "strange": STRANGE}
+CHANNELS: Mapping[str, Audience | None] = {
+    "as agreed": FEW,
+    "wider": Audience(everyone=True),
+    "unknown": None,
+}
+SOURCES = ("by hand", "made", "reader", "owner", "operator", "operator, by anyone")
+TOKENS = ("works", "refused", "no access", "silent")
+ADDITIONS = ("facts", "picture", "first line", "received")
+
+
+@dataclass
+class Watch:
+    """What Discord says, as a test wants it."""
+
+    sees: Audience | None = FEW
+    is_there: Person = Person.SEES
+
+    async def audience(self, _guild_id: int, _channel_id: int) -> Audience | None:
+        return self.sees
+
+    async def person(self, _guild_id: int, _channel_id: int, _user_id: int) -> Person:
+        return self.is_there
+
+
+@dataclass
+class Bench:
+    """A Speckle server with one event of each kind, and two people's accounts in a real storage."""
+
+    server: SpeckleServer
+    storage: Storage
+    previews: Previews
+    project: Project
+    ilse: User
+    bea: User
+    tokens: Mapping[str, str]
+    accounts: Mapping[str, int]
+    watch: Watch = field(default_factory=Watch)
+
+    def routing(self) -> Routing:
+        """New each time, so that no earlier answer is remembered."""
+        gateway = SpeckleGateway(servers=(self.server.url,), deadline_s=5.0)
+        accounts = AccountService(
+            self.storage,
+            gateway,
+            SpeckleOAuth(self.previews._http),
+            speckle_servers=(self.server.url,),
+            apps={},
+            public_url=None,
+            operator_token=self.tokens["owner"],
+            served_guilds=(SERVED,),
+            now=utc_now,
+        )
+        enrichment = Enrichment(
+            gateway, self.previews, accounts, servers=(self.server.url,), deadline_s=5.0
+        )
+        access = AccessCheck(self.storage, gateway, accounts, self.watch, utc_now)
+        servers = (self.server.url,)
+        return Routing(enrichment, access, Avatars(), speckle_servers=servers, now=utc_now)
+
+    def hook(self, source: str, guild_id: int) -> Hook:
+        shared = source.startswith("operator")
+        return Hook(
+            id=1,
+            guild_id=guild_id,
+            server_url=self.server.url,
+            project_id=self.project.id,
+            project_name=None,
+            kind=HookKind.SHARED if shared else HookKind.OWN,
+            key=None if shared else "key",
+            secrets=(),
+            state=HookState.LIVE,
+            setup_channel_id=None,
+            created_by=MAREN,
+            created_at=utc_now(),
+            live_at=utc_now(),
+            last_event_at=None,
+            webhook_id="webhook001" if source in ("made", "reader", "owner") else None,
+        )
+
+    def subscription(self, source: str, guild_id: int, yes_at: datetime | None) -> Subscription:
+        standing = {
+            "made": Standing.OWNER,
+            "reader": Standing.READER,
+            "owner": Standing.OWNER,
+            "operator": Standing.MANAGER,
+            "operator, by anyone": Standing.ANYONE,
+        }.get(source)
+        now = utc_now() - timedelta(days=1)
+        consent = standing and Consent(MAREN, now, standing, Filters(), "private", FEW)
+        return Subscription(
+            id=1,
+            hook_id=1,
+            guild_id=guild_id,
+            channel_id=CHANNEL,
+            filters=Filters(),
+            state=SubscriptionState.ACTIVE,
+            pause_reason=None,
+            pause_detail=None,
+            created_by=MAREN,
+            created_at=now,
+            updated_at=now,
+            last_event_at=None,
+            account_id=self.accounts.get(source),
+            access_ok_at=yes_at,
+            consent=consent or None,
+        )
+
+    async def route(self, source: str, guild: str, body: bytes, *, silent: bool) -> Routed:
+        guild_id = GUILDS[guild]
+        hook = self.hook(source, guild_id)
+        shared = hook.kind is HookKind.SHARED
+        now = utc_now()
+        row = InboxRow(
+            id=1,
+            hook_id=None if shared else 1,
+            lane="a lane",
+            project_id=self.project.id,
+            server_url=self.server.url,
+            digest="",
+            body=body,
+            received_at=now,
+            state=InboxState.NEW,
+            attempts=0,
+            next_try_at=None,
+            finished_at=None,
+            event_name=None,
+            trace=(),
+            source=InboxSource.OPERATOR if shared else InboxSource.WEBHOOK,
+        )
+        delivery = parse_delivery(read_envelope(body))
+        occasion = Occasion(hook, row, delivery, {}, Trace(utc_now, row))
+        yes_at = now - timedelta(hours=2) if silent else None
+        way = await self.routing().route(occasion, [self.subscription(source, guild_id, yes_at)])
+        (routed,) = way.routed
+        return routed
+
+    async def set_token(self, source: str, token: str) -> None:
+        """Let the token that would read for this source be in this state."""
+        async with self.storage._database.writing() as connection:
+            await connection.execute(update(account_rows).values(refused_at=None))
+        name = source if source in self.accounts else "owner"
+        user = self.bea if name == "reader" else self.ilse
+        text = self.tokens[name]
+        self.server.tokens[text].revoked = token == "refused"
+        role = "stream:reviewer" if name == "reader" else "stream:owner"
+        self.server.set_role(self.project, user, None if token == "no access" else role)
+        self.server.faults.clear()
+        if token == "silent":
+            self.server.faults.status = 502
+            self.server.faults.when = lambda operation: operation == "Project"
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    vault = Vault([Fernet.generate_key().decode()])
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(SpeckleServer.start())
+        url = f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}"
+        storage = await stack.enter_async_context(Storage.open(url, vault))
+        http = await stack.enter_async_context(SpeckleHttp.open((server.url,)))
+        ilse, bea = server.add_user("Ilse Brandt"), server.add_user("Bea Halloran")
+        project = server.add_project("Kestrel Tower", owner=ilse)
+        model = server.add_model(project, "structure/level 1")
+        tower = Tower(server, ilse, server.token(ilse), project, model, 0)
+        tokens = {"owner": tower.token, "reader": server.token(bea)}
+        accounts = {}
+        for source, person, user in (("owner", MAREN, ilse), ("reader", BEA, bea)):
+            member: Any = SimpleNamespace(id=person)
+            linked = await tower.link(storage, member, user, tokens[source])
+            accounts[source] = linked.id
+        yield Bench(server, storage, Previews(http), project, ilse, bea, tokens, accounts)
+
+
+def event(bench: Bench, addition: str) -> tuple[bytes, str]:
+    """An event that lacks something, and how one knows on its card that it was added."""
+    server, project, ilse = bench.server, bench.project, bench.ilse
+    version = server.add_version(project, project.models[0], author=ilse, object_count=214)
+    trigger, data, message = "commit_create", commit_create_data(version), None
+    sign = '"214"'
+    match addition:
+        case "picture":
+            server.render(version)
+            sign = "attachment://"
+        case "first line":
+            thread = server.add_comment(project, [version], author=ilse, text="Clash at C4")
+            reply = server.add_reply(thread, author=ilse, text="Seen")
+            data = {"input": {"threadId": thread.id, "content": {"doc": {}}}}
+            trigger, message = "comment_replied", f"Comment reply #{reply.id} created"
+            sign = "Clash at C4"
+        case "received":
+            server.receive(version, user=ilse)
+            trigger, data = "commit_receive", {"sourceApplication": "Rhino", "message": None}
+            sign = version.id
+    hook = server.add_webhook(project, "http://127.0.0.1:9/", [trigger])
+    (entry,) = server.record(project, trigger, data, user=ilse, message=message)
+    project.webhooks.remove(hook)
+    return entry.body, sign
+
+
+# ── what is expected ──────────────────────────────────────────────────────────────────────────
+
+SHOWN, WAITS = "shown", "waits"
+
+
+def expected(guild: str, channel: str, source: str, token: str) -> tuple[str, bool]:
+    """What becomes of an event in a channel that follows a private project, and what is added."""
+    adds = False
+    match source:
+        case "by hand":  # what its webhook sends, to whoever sees the channel
+            return SHOWN, False
+        case "reader" | "owner":
+            if token == "silent":
+                return WAITS, False
+            if token != "works":
+                return PauseReason.ACCESS_LOST, False
+            adds = True
+        case "made" | "operator":  # somebody who may has answered, in the operator's own guild
+            adds = guild == "served" and token in ("works", "silent")  # nobody asks before
+    if channel == "wider":
+        return PauseReason.ASK_AGAIN, False
+    if channel == "unknown":
+        return WAITS, False
+    return SHOWN, adds
+
+
+def found(routed: Routed, sign: str) -> tuple[str, bool]:
+    if routed.card is None:
+        assert routed.held_until is not None
+        return (routed.pause.reason if routed.pause is not None else WAITS), False
+    return SHOWN, sign in str(routed.card.card).replace("'", '"')
+
+
+@pytest.mark.parametrize("addition", ADDITIONS)
+async def test_of_a_private_project_each_channel_is_shown_what_it_may_see_and_nothing_else(
+    bench: Bench, addition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body, sign = event(bench, addition)
+    wrong = []
+    for guild, channel, source, token in itertools.product(GUILDS, CHANNELS, SOURCES, TOKENS):
+        bench.watch.sees = CHANNELS[channel]
+        monkeypatch.setattr(access, "ANSWER_WITHIN_S", 0.1 if token == "silent" else 10.0)
+        await bench.set_token(source, token)
+        routed = await bench.route(source, guild, body, silent=token == "silent")
+        case = (guild, channel, source, token)
+        if found(routed, sign) != expected(*case):
+            wrong.append((case, found(routed, sign), expected(*case)))
+        await bench.set_token(source, "works")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("person", [Person.LEFT, Person.BLIND, Person.UNKNOWN])
+@pytest.mark.parametrize("source", ["reader", "owner"])
+async def test_an_account_whose_person_is_away_adds_nothing_and_shows_nothing(
+    bench: Bench, person: Person, source: str
+) -> None:
+    body, sign = event(bench, "facts")
+    bench.watch.is_there = person
+    routed = await bench.route(source, "served", body, silent=False)
+    outcome = WAITS if person is Person.UNKNOWN else PauseReason.ACCESS_LOST
+    assert found(routed, sign) == (outcome, False)
+
+
+async def test_what_everybody_may_read_is_added_everywhere(bench: Bench) -> None:
+    bench.project.visibility = "PUBLIC"
+    body, sign = event(bench, "facts")
+    for guild, source in itertools.product(GUILDS, SOURCES):
+        routed = await bench.route(source, guild, body, silent=False)
+        assert found(routed, sign) == (SHOWN, True), (guild, source)
+
+
+async def test_a_project_that_was_agreed_to_while_public_depends_on_that(bench: Bench) -> None:
+    body, _ = event(bench, "facts")
+    routing, agreed = bench.routing(), bench.subscription("made", SERVED, None)
+    assert agreed.consent is not None
+    public = replace(agreed, consent=replace(agreed.consent, visibility="public"))
+    lately = datetime.now(UTC) - timedelta(minutes=5)
+    for public_at, held in ((None, True), (lately, False)):
+        hook = replace(bench.hook("made", SERVED), public_at=public_at, visibility="public")
+        row = InboxRow(
+            1, 1, "", bench.project.id, bench.server.url, "", body, utc_now(),
+            InboxState.NEW, 0, None, None, None, (),
+        )  # fmt: skip
+        occasion = Occasion(hook, row, parse_delivery(read_envelope(body)), {}, Trace(utc_now, row))
+        (routed,) = (await routing.route(occasion, [public])).routed
+        assert (routed.held_until is not None) is held
