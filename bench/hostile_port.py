@@ -54,20 +54,22 @@ class Bot:
 @asynccontextmanager
 async def running_bot(sandbox: Sandbox, folder: Path) -> AsyncIterator[Bot]:
     """A bot whose database knows some hooks, under a limit of open files."""
-    guild = sandbox.add_guild("Studio Kestrel")
-    channel = guild.add_channel("structure")
     key, url = Fernet.generate_key().decode(), f"sqlite+aiosqlite:///{folder / 'bot.db'}"
+    hooks, guild_ids = [], []
     async with Storage.open(url, Vault([key]), utc_now) as storage:
-        await storage.guilds.join(guild.id)
-        hooks = [
-            await storage.hooks.create(guild.id, SPECKLE, project, HookKind.OWN, 2, channel.id)
-            for project in PROJECTS
-        ]
-        for hook in hooks:
-            await storage.subscriptions.upsert(hook.id, channel.id, Filters(), 2, None)
-    # The operator's own guild has no quotas, which these bodies would soon use up.
+        for number, project in enumerate(PROJECTS):  # a guild each, as guilds take turns
+            guild = sandbox.add_guild(f"Studio {number}")
+            channel = guild.add_channel("structure")
+            await storage.guilds.join(guild.id)
+            hook = await storage.hooks.create(
+                guild.id, SPECKLE, project, HookKind.OWN, 2, channel.id
+            )
+            await storage.subscriptions.upsert(hook.id, channel.id, Filters(), 2)
+            hooks.append(hook)
+            guild_ids.append(guild.id)
+    # The operator's own guilds have no quotas, which these bodies would soon use up.
     config = folder / "config.toml"
-    config.write_text(f"[organisation]\nguilds = [{guild.id}]\n", "utf-8")
+    config.write_text(f"[organisation]\nguilds = {guild_ids}\n", "utf-8")
     port = free_port()
     environment = os.environ | {
         "DISCORD_TOKEN": sandbox.token,
@@ -175,7 +177,8 @@ def hostile(bot: Bot, form: str, inside: bytes, size: int) -> list[bytes]:
 
 async def small_ones(bot: Bot, ended: asyncio.Event) -> list[float]:
     """Seconds that each of another hook's deliveries took, one after the other, until it ends."""
-    hook, took = bot.hooks[-1], []
+    hook = bot.hooks[-1]
+    took: list[float] = []
     while not ended.is_set() or not took:
         body = b'{"payload":' + payload(hook.project_id, time.monotonic_ns(), b'"x"') + b"}"
         started = time.perf_counter()
