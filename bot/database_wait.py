@@ -14,6 +14,7 @@ from aiohttp import web
 from bot.config import Settings
 from bot.db.vault import Vault
 from bot.errors import StorageUnavailable
+from bot.http_server import Limits, PublicPath, bind, serving
 from bot.storage import Storage, utc_now
 
 log = structlog.get_logger()
@@ -58,7 +59,7 @@ async def _waited_for(
     retry_s: float,
 ) -> Storage | None:
     tries, told, problems = 0, "", [""]
-    async with _answering(settings.webhook_host, settings.webhook_port, problems):
+    async with _answering(settings, problems):
         while not stopping.is_set():
             problems[0] = f"The database cannot be used: {reason}."
             if reason != told or tries % TELL_EVERY == 0:
@@ -82,25 +83,30 @@ async def _set_within(event: asyncio.Event, seconds: float) -> None:
 
 
 @asynccontextmanager
-async def _answering(host: str, port: int, problems: Sequence[str]) -> AsyncIterator[None]:
+async def _answering(settings: Settings, problems: Sequence[str]) -> AsyncIterator[None]:
     """Answer the port while the block waits; whether it can be listened on is told later."""
 
-    async def answer(request: web.Request) -> web.Response:
-        if request.path == "/healthz":
-            return web.Response(text="Alive.")
-        if request.path == "/readyz":
-            return web.json_response({"ready": False, "problems": list(problems)}, status=503)
+    async def alive(_request: web.Request) -> web.Response:
+        return web.Response(text="Alive.")
+
+    async def ready(_request: web.Request) -> web.Response:
+        return web.json_response({"ready": False, "problems": list(problems)}, status=503)
+
+    async def not_yet(_request: web.Request) -> web.Response:
         return web.Response(status=503, text="The bot's database cannot be used yet.")
 
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
+    app.router.add_get("/healthz", alive)
+    app.router.add_get("/readyz", ready)
+    app.router.add_route("*", "/{path:.*}", not_yet)
     try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            log.warning("app.port_not_answered", reason=error.strerror)
+        sockets = bind(settings.webhook_host, settings.webhook_port)
+    except OSError as error:
+        log.warning("app.port_not_answered", reason=error.strerror)
         yield
-    finally:
-        await runner.cleanup()
+        return
+    public_path = PublicPath(settings.public_url)
+    async with serving(
+        app, sockets, Limits(), public_path=public_path, drop_slow_body=lambda: False
+    ):
+        yield

@@ -199,14 +199,15 @@ class Settings(_Section):
     public_url: values.PublicUrl | None = _setting(
         None,
         "Address under which Speckle servers reach the bot's listener: your tunnel or reverse "
-        "proxy. `/subscribe` shows URLs that begin with it.",
+        "proxy. `/subscribe` shows URLs that begin with it. It may have a path, as in "
+        "`https://example.com/speckle-bot`, which the proxy may keep or strip.",
         "text, such as https://bot.example.com",
     )
     webhook_host: values.Host = _setting(
         "127.0.0.1",
         "Address that the listener binds. `127.0.0.1` suits a tunnel or reverse proxy on the same "
         "computer and keeps the plain-http port from everybody else. In a container, or with the "
-        "proxy on another machine, use `0.0.0.0`.",
+        "proxy on another machine, use `0.0.0.0`, or `::` for IPv4 and IPv6 alike.",
         "text, such as 127.0.0.1",
     )
     webhook_port: int = _setting(

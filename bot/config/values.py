@@ -240,7 +240,8 @@ def _check_host(host: str) -> str:
             return host
     raise _wrong(
         "is not an address that a computer can listen on.",
-        "Write 127.0.0.1 (this computer only) or 0.0.0.0 (every network of this computer); "
+        "Write 127.0.0.1 (this computer only), 0.0.0.0 (every network of this computer) or :: "
+        "(the same over IPv6 too); "
         "the port is WEBHOOK_PORT, the address for Speckle is PUBLIC_URL.",
     )
 

@@ -80,12 +80,11 @@ class Connection(web.RequestHandler):
             self._half_a_head(len(data))
 
     def _begun(self) -> None:
-        """A whole head came, or something that is none; `content` is what follows the last one."""
+        """A whole head came, or something that is none."""
         if self.content is not None and not self.content.is_eof():
             # Only what breaks the framing of a body can come before the body's end.
             self.content.set_exception(web.RequestPayloadError())
-        self.content = self._messages[-1][1]
-        self.answering()
+        self.answering(self._messages[-1][1])
 
     def _half_a_head(self, size: int) -> None:
         if self._loose_bytes == 0 and self._request_count:
@@ -98,8 +97,9 @@ class Connection(web.RequestHandler):
 
     # ── what the server tells ──
 
-    def answering(self) -> None:
-        """A request is being answered."""
+    def answering(self, content: StreamReader) -> None:
+        """A request with this body is being answered."""
+        self.content = content
         if self.state is State.SILENT:
             self._change(State.ANSWERING)
 

@@ -94,7 +94,7 @@ def _stand_in_front(server: web.Server, app: web.Application, public_path: Publi
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         connection = cast(Connection, request.protocol)
-        connection.answering()
+        connection.answering(request.content)
         try:
             response = _refused(request) or await route(request)
         except web.HTTPException as error:

@@ -47,8 +47,8 @@ STRING_PART: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 PLAIN: Final = re.compile(rb"[ -\[\]-~]*+")  # ASCII without an escape
 SPACE: Final = re.compile(rb"[ \t\r\n]*+")
 SCALAR: Final = re.compile(rb'[^\s",:\[\]{}]*+')
-NESTING: Final = re.compile(rb'[^"\[\]{}]*+(["\[\]{}])')
-STRUCTURE: Final = re.compile(rb'[^"\[\]{},]*+(["\[\]{},])')
+NESTING: Final = re.compile(rb'["\[\]{}]')
+STRUCTURE: Final = re.compile(rb'["\[\]{},]')
 
 
 class TooMuchJson(ValueError):
@@ -65,9 +65,9 @@ def check_bounds(text: bytes) -> None:
     if opened <= MAX_DEPTH and values < MAX_VALUES:
         return  # even if all of these marks stood outside of strings
     depth, values, at = 0, 1, 0
-    while found := STRUCTURE.match(text, at):
-        at = found.end()
-        mark = found[1]
+    while (at := _find(STRUCTURE, text, at)) < len(text):
+        mark = text[at : at + 1]
+        at += 1
         if mark == b'"':
             at = _end_of_string(text, at)
             continue
@@ -242,13 +242,14 @@ class _OuterObject:
 
     def _skip_nested(self) -> None:
         depth = 0
-        while found := NESTING.match(self._body, self._at):
+        while (at := _find(NESTING, self._body, self._at)) < len(self._body):
             self._spend()
-            self._at = found.end()
-            if found[1] == b'"':
+            self._at = at + 1
+            mark = self._body[at : self._at]
+            if mark == b'"':
                 self._at = _end_of_string(self._body, self._at)
                 continue
-            depth += 1 if found[1] in b"[{" else -1
+            depth += 1 if mark in b"[{" else -1
             if depth == 0:
                 return
         raise _NotTheOldForm
@@ -260,5 +261,16 @@ class _OuterObject:
 
 
 def _past(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:
-    found = pattern.match(text, at)
-    return at if found is None else found.end()
+    while (end := _end_of_part(pattern, text, at, len(text))) > at:
+        at = end
+    return at
+
+
+def _find(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:
+    """Where the next mark stands; the text's end if there is none."""
+    while at < len(text):
+        found = pattern.search(text, at, at + WINDOW)
+        if found is not None:
+            return found.start()
+        at += WINDOW
+    return len(text)

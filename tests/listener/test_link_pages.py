@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 from yarl import URL
 
 from bot.errors import StorageUnavailable
@@ -357,3 +358,30 @@ async def test_a_fault_of_our_own_is_a_page_as_well(
     assert page.status == 503
     assert "cannot do that at the moment" in page.read
     assert str(fault) not in page.text
+
+
+@pytest.mark.parametrize("odd", ["\udcff\udce9", "\udced\udca0\udc80", "é", "x y"])
+async def test_bytes_that_are_no_text_are_no_fault(desk: Desk, odd: str) -> None:
+    """In cookies, forms and addresses; what a header holds as bytes comes as lone surrogates."""
+    path = await desk.link()
+    raw = odd.encode("utf-8", "surrogateescape")
+    form = b"proof=" + raw
+    cookies = b"Cookie: speckle-link=" + raw + b"; speckle-link-form=" + raw + b"\r\n"
+    requests = [
+        b"GET /link/callback?denied=true HTTP/1.0\r\n" + cookies + b"\r\n",
+        b"GET /link/callback?access_code=%ff%00%ed%a0%80 HTTP/1.0\r\n" + cookies + b"\r\n",
+        b"POST %b HTTP/1.0\r\n%bContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (path.encode(), cookies, len(form), form),
+        b"POST %b HTTP/1.0\r\n%bContent-Type: multipart/form-data; boundary=x\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (path.encode(), cookies, len(form), form),
+        b"POST %b HTTP/1.0\r\n%bContent-Type: text/plain; charset=nonsense\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (path.encode(), cookies, len(form), form),
+    ]
+    with capture_logs() as logs:
+        for request in requests:
+            reader, writer = await asyncio.open_connection("127.0.0.1", URL(desk.url).port)
+            writer.write(request)
+            answer = await reader.read()
+            writer.close()
+            assert answer.split(b" ", 2)[1] == b"403", answer[:200]
+    assert [line for line in logs if line["log_level"] == "error"] == []

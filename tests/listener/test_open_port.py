@@ -283,6 +283,22 @@ async def test_half_a_body_that_nobody_reads_is_hung_up_on() -> None:
         wire.writer.close()
 
 
+async def test_a_body_behind_an_upgrade_that_is_not_made_has_its_time_too() -> None:
+    async def stuck(request: web.Request) -> web.Response:
+        return web.Response(text=await request.text())
+
+    app = web.Application()
+    app.router.add_post("/stuck", stuck)
+    async with served(app, SOON) as port:
+        wire = Wire(*await asyncio.open_connection("127.0.0.1", port))
+        upgrade = b"Host: bot\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        half = b"POST /stuck HTTP/1.1\r\nHost: bot\r\nContent-Length: 9\r\n\r\nhalf"
+        await wire.send(b"GET /nowhere HTTP/1.1\r\n" + upgrade + half)
+        assert status_of(await wire.head()) == 404
+        await wire.closed()
+        wire.writer.close()
+
+
 async def test_a_connection_that_is_kept_idles_longer_and_not_for_ever(soon: Desk) -> None:
     wire = await soon.wire(b"GET /healthz HTTP/1.1\r\nHost: bot\r\n\r\n")
     assert status_of(await wire.head()) == 200
