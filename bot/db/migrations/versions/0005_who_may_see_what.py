@@ -24,9 +24,6 @@ def upgrade() -> None:
     op.add_column("accounts", _time("unconfirmed_at", nullable=True))
     op.add_column("hooks", _time("public_at", nullable=True))
     op.add_column("subscriptions", sa.Column("consent", sa.JSON(), nullable=True))
-    op.add_column("subscriptions", _time("moved_at", nullable=True))
-    op.add_column("subscriptions", _time("caught_up_at", nullable=True))
-    op.add_column("inbox", sa.Column("same_as", sa.BigInteger(), nullable=True))
     op.execute(
         "ALTER TABLE inbox ADD COLUMN subscription_id BIGINT "
         "CONSTRAINT fk_inbox_subscription_id_subscriptions REFERENCES subscriptions (id) "
@@ -95,7 +92,9 @@ def upgrade() -> None:
 
 def _let_projects_have_several_hooks() -> None:
     name = "uq_hooks_guild_id_server_url_project_id"
-    with _copied_whole(), op.batch_alter_table("hooks") as hooks:
+    # Said again, as the copy would else give the id of a hook that is gone to the next one.
+    whole = {"sqlite_autoincrement": True}
+    with _copied_whole(), op.batch_alter_table("hooks", table_kwargs=whole) as hooks:
         hooks.drop_constraint(op.f(name), type_="unique")
     op.create_index("ix_hooks_guild_id_server_url_project_id", "hooks", PROJECT)
 
