@@ -24,6 +24,9 @@ def upgrade() -> None:
     op.add_column("accounts", _time("unconfirmed_at", nullable=True))
     op.add_column("hooks", _time("public_at", nullable=True))
     op.add_column("subscriptions", sa.Column("consent", sa.JSON(), nullable=True))
+    op.add_column("subscriptions", _time("moved_at", nullable=True))
+    op.add_column("subscriptions", _time("caught_up_at", nullable=True))
+    op.add_column("inbox", sa.Column("same_as", sa.BigInteger(), nullable=True))
     op.execute(
         "ALTER TABLE inbox ADD COLUMN subscription_id BIGINT "
         "CONSTRAINT fk_inbox_subscription_id_subscriptions REFERENCES subscriptions (id) "
