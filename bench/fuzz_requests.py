@@ -87,6 +87,8 @@ def _change_tree(random: Random, payload: dict[str, Any]) -> None:
     holder: Any = payload
     if random.random() < 0.6:
         holder = payload.get("event", payload)
+    if not isinstance(holder, dict | list):  # an earlier change has made a text of it
+        holder = payload
     while True:
         keys = list(holder) if isinstance(holder, dict) else range(len(holder))
         if not keys:

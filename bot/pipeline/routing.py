@@ -188,10 +188,12 @@ class Routing:
         """Subscriptions that may not be shown it now, but will be if somebody answers for them."""
         kept: list[Routed] = []
         now = self._now()
+        because = "" if verdicts.silence is None else f" ({verdicts.silence})"
         for one in subscriptions:
             match verdicts.decisions[one.id]:
                 case Wait():
-                    text = "Speckle or Discord could not be asked who may see it: the event waits."
+                    whom = f"Speckle or Discord could not be asked who may see it{because}"
+                    text = f"{whom}: the event waits."
                     occasion.trace.add("access", text, **_where(one))
                     until = now + timedelta(seconds=wait_s(attempts))
                     kept.append(Routed(one.id, held_until=until))

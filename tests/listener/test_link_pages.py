@@ -383,5 +383,6 @@ async def test_bytes_that_are_no_text_are_no_fault(desk: Desk, odd: str) -> None
             writer.write(request)
             answer = await reader.read()
             writer.close()
-            assert answer.split(b" ", 2)[1] == b"403", answer[:200]
+            # Another browser's, or nobody's where the cookie cannot be read at all.
+            assert answer.split(b" ", 2)[1] in (b"400", b"403", b"404"), answer[:200]
     assert [line for line in logs if line["log_level"] == "error"] == []
