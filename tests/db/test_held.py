@@ -192,6 +192,24 @@ async def test_cards_are_taken_back_with_what_they_lack_and_may_lack_it_again(
     assert len(await storage.held.settle(held, clock(), made, [])) == 1
 
 
+async def test_an_event_does_not_overtake_one_that_was_taken_back_while_it_was_rendered(
+    storage: Storage, subscription: Subscription, take: Take, clock: Clock
+) -> None:
+    first = await take(Routed(subscription.id, card_for(subscription, "first")))
+    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert opened is not None
+    second = await take(Routed(subscription.id, held_until=clock()))
+    [held] = await storage.held.due(10)
+    assert held.inbox_id == second
+    await storage.outbox.dissolve(opened[0].id)
+    await storage.held.withdraw(subscription.id, clock())
+    made = Routed(subscription.id, card_for(subscription, "second"))
+    assert await storage.held.settle(held, clock(), made, []) == []
+    assert await waiting(storage) == []
+    assert await due(storage) == [(subscription.id, first)]
+    assert await storage.held.count([subscription.id]) == 2
+
+
 async def test_a_pause_by_the_next_event_takes_the_earlier_cards_back(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:

@@ -18,6 +18,7 @@ from bot.db.access import take_back
 from bot.db.held import _heads
 from bot.db.rows import (
     RIGHTS_PAUSES,
+    HeldEvent,
     HookKind,
     Ingested,
     NewInbox,
@@ -46,7 +47,18 @@ from tests.db.conftest import (
 
 ASK = Paused(PauseReason.ASK_AGAIN, PauseWhy.AUDIENCE_WIDER)
 CHANNELS = count(740_000_000_000_000_001)
-OPS = ("show", "wait", "pause", "refuse", "resume", "replay", "still waits", "send", "lost answer")
+OPS = (
+    "show",
+    "wait",
+    "pause",
+    "refuse",
+    "resume",
+    "found",
+    "replay",
+    "still waits",
+    "send",
+    "lost answer",
+)
 Op = tuple[str, int]
 
 
@@ -61,6 +73,7 @@ class Play:
     shown: dict[int, list[int]] = field(default_factory=dict)
     sent: set[int] = field(default_factory=set)
     answered_at: dict[int, datetime] = field(default_factory=dict)
+    in_hand: list[HeldEvent] = field(default_factory=list)
 
     async def do(self, op: str, which: int) -> None:
         one = await self.now(self.subscriptions[which])
@@ -73,6 +86,8 @@ class Play:
             case "resume":
                 self.answered_at[one.id] = self.clock()
                 await self.storage.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
+            case "found":
+                await self.found()
             case "replay" | "still waits":
                 await self.replay(op == "replay")
             case _:
@@ -108,9 +123,15 @@ class Play:
     def card(self, one: Subscription, inbox_id: int) -> NewOutbox:
         return NewOutbox(one.id, one.guild_id, one.channel_id, {"title": inbox_id})
 
+    async def found(self) -> None:
+        """Due events are found now, and dealt with after whatever happens next."""
+        self.in_hand = await self.storage.held.due(100)
+
     async def replay(self, may: bool) -> bool:
         mine = {one.id: one for one in self.subscriptions}
-        due = [held for held in await self.storage.held.due(100) if held.subscription_id in mine]
+        found = self.in_hand or await self.storage.held.due(100)
+        self.in_hand = []
+        due = [held for held in found if held.subscription_id in mine]
         for held in due:
             one = mine[held.subscription_id]
             routed = Routed(one.id, self.card(one, held.inbox_id))

@@ -19,8 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="these are signa
 
 EVENTS = 12
 KILLS = 4
-import os
-SEED = int(os.environ.get('SEED', 9))
+SEED = 9
 
 
 async def test_events_that_are_held_outlive_kills_at_any_moment(
