@@ -193,8 +193,9 @@ class Routing:
         for one in subscriptions:
             match verdicts.decisions[one.id]:
                 case Wait():
-                    text = "Speckle or Discord could not be asked who may see it: the event waits."
-                    occasion.trace.add("access", text, **_where(one))
+                    silence = "" if verdicts.silence is None else f" ({verdicts.silence})"
+                    text = f"Speckle or Discord could not be asked who may see it{silence}"
+                    occasion.trace.add("access", f"{text}: the event waits.", **_where(one))
                     until = now + timedelta(seconds=wait_s(attempts))
                     kept.append(Routed(one.id, held_until=until))
                 case Pause(reason, why) as decision:
