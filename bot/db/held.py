@@ -67,7 +67,8 @@ class Held:
             ids = await write_routed(
                 self._database, connection, held.inbox_id, [routed], at, now, replaying=True
             )
-            # A card that was made, but not written, is of a subscription that has just been paused.
+            # A card that was made, but not written, is of a subscription that has just been paused,
+            # or that has got back earlier cards.
             if routed.held_until is None and (ids or routed.card is None):
                 await connection.execute(delete(held_events).where(_this(held)))
         return ids

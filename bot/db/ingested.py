@@ -70,11 +70,11 @@ async def write_routed(
 
     A subscription that still holds earlier events, or was paused for a right since this was
     decided, holds this one too: else it would come before those. `replaying` says that this is
-    the one that it held first.
+    one that it holds.
     """
     # Locked first: cards that are taken back meanwhile would else come behind this one.
     there = await _still_there(connection, {one.subscription_id for one in routed})
-    behind = await _behind(connection, routed, replaying=replaying)
+    behind = await _behind(connection, inbox_id, routed, replaying=replaying)
     await _lock_channels(connection, routed)
     held = {one.subscription_id: one.held_until for one in routed if one.held_until is not None}
     held |= {card.subscription_id: now for card in _cards(routed) if card.subscription_id in behind}
@@ -140,7 +140,7 @@ async def _hold(
 
 
 async def _behind(
-    connection: AsyncConnection, routed: Sequence[Routed], *, replaying: bool
+    connection: AsyncConnection, inbox_id: int, routed: Sequence[Routed], *, replaying: bool
 ) -> set[int]:
     """The subscriptions whose cards of now would come before what they are yet to be shown."""
     ids = {card.subscription_id for card in _cards(routed)}
@@ -149,13 +149,11 @@ async def _behind(
     paused = select(subscriptions.c.id).where(
         subscriptions.c.id.in_(ids), subscriptions.c.pause_reason.in_(RIGHTS_PAUSES)
     )
-    found = set(await connection.scalars(paused))
-    if not replaying:
-        holding = select(held_events.c.subscription_id).where(
-            held_events.c.subscription_id.in_(ids)
-        )
-        found |= set(await connection.scalars(holding.distinct()))
-    return found
+    holding = select(held_events.c.subscription_id).where(held_events.c.subscription_id.in_(ids))
+    if replaying:  # earlier ones may have been taken back while this was decided
+        holding = holding.where(held_events.c.inbox_id < inbox_id)
+    behind = set(await connection.scalars(paused))
+    return behind.union(await connection.scalars(holding.distinct()))
 
 
 async def _tell_hook(connection: AsyncConnection, one: Ingested, now: datetime) -> None:
@@ -225,7 +223,7 @@ async def _insert_cards(
             "channel_id": card.channel_id,
             "card": dict(card.card),
             "state": OutboxState.WAITING,
-            "created_at": now,
+            "created_at": card.made_at or now,
         }
         for card in cards
     ]
@@ -244,7 +242,7 @@ async def _insert_fill_ins(
             "inbox_id": inbox_id,
             "subscription_id": one.subscription_id,
             "kind": kind,
-            "created_at": now,
+            "created_at": one.card.made_at or now,
             "next_try_at": next_try_at,
         }
         for one in routed

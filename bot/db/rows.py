@@ -409,16 +409,20 @@ class InboxHead:
 
 @dataclass(frozen=True, slots=True)
 class NewOutbox:
-    """A card for one subscription's channel."""
+    """A card for one subscription's channel.
+
+    `made_at`: what it shows was decided by what was known then; None for when it is written.
+    """
 
     subscription_id: int
     guild_id: int
     channel_id: int
     card: Mapping[str, Any] = field(repr=False)
     pictures: tuple[Picture, ...] = field(default=(), repr=False)
+    made_at: datetime | None = None
 
     @classmethod
-    def of(cls, subscription: Subscription, card: Card) -> Self:
+    def of(cls, subscription: Subscription, card: Card, made_at: datetime | None = None) -> Self:
         """The card, addressed to the subscription's channel."""
         return cls(
             subscription.id,
@@ -426,6 +430,7 @@ class NewOutbox:
             subscription.channel_id,
             card.to_json(),
             card.pictures,
+            made_at,
         )
 
 

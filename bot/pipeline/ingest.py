@@ -228,12 +228,14 @@ class Ingest:
     async def _replay(self, held: HeldEvent) -> None:
         """Deal again with an event that a subscription could not be shown."""
         row = await self._storage.inbox.get(held.inbox_id)
-        subscription = await self._storage.subscriptions.get(held.subscription_id)
-        hook = None if subscription is None else await self._storage.hooks.get(subscription.hook_id)
-        if row is None or subscription is None or hook is None:
+        if row is None:
             return  # erased meanwhile, and what was held of it with it
         trace = Trace(self._now, row)
         trace.lines.clear()
+        subscription = await self._storage.subscriptions.get(held.subscription_id)
+        hook = None if subscription is None else await self._storage.hooks.get(subscription.hook_id)
+        if subscription is None or hook is None:
+            return
         routed = await self._again(held, row, hook, subscription, trace)
         # Of an event that waits on, the trace says already that it waits.
         lines = () if routed.held_until is not None and routed.pause is None else trace.lines

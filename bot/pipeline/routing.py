@@ -80,11 +80,13 @@ WHY_PAUSED: Mapping[PauseWhy, str] = {
 class Trace:
     """The lines that later answer why an event was shown in a channel or not.
 
-    An earlier try left its lines in the row; only how the event came is still true.
+    An earlier try left its lines in the row; only how the event came is still true. Begun before
+    subscriptions are read: what somebody answers for one after that is not known.
     """
 
     def __init__(self, now: Callable[[], datetime], row: InboxRow) -> None:
         self._now = now
+        self.begun_at = now()
         self.lines = [line for line in row.trace if line.stage == STAGE]
 
     def add(self, stage: str, text: str, **facts: int | str) -> None:
@@ -188,13 +190,12 @@ class Routing:
         """Subscriptions that may not be shown it now, but will be if somebody answers for them."""
         kept: list[Routed] = []
         now = self._now()
-        because = "" if verdicts.silence is None else f" ({verdicts.silence})"
         for one in subscriptions:
             match verdicts.decisions[one.id]:
                 case Wait():
-                    whom = f"Speckle or Discord could not be asked who may see it{because}"
-                    text = f"{whom}: the event waits."
-                    occasion.trace.add("access", text, **_where(one))
+                    silence = "" if verdicts.silence is None else f" ({verdicts.silence})"
+                    text = f"Speckle or Discord could not be asked who may see it{silence}"
+                    occasion.trace.add("access", f"{text}: the event waits.", **_where(one))
                     until = now + timedelta(seconds=wait_s(attempts))
                     kept.append(Routed(one.id, held_until=until))
                 case Pause(reason, why) as decision:
@@ -274,7 +275,8 @@ class Routing:
             card = with_image(card, added.image)
         now = self._now()
         late = {kind: now + FIRST_TRY_AFTER[kind] for kind in added.missing}
-        return [Routed(one.id, NewOutbox.of(one, card), late) for one in passing]
+        made = ((one, NewOutbox.of(one, card, occasion.trace.begun_at)) for one in passing)
+        return [Routed(one.id, new, late) for one, new in made]
 
     def _notes(self, occasion: Occasion) -> tuple[str, ...]:
         hook, notes = occasion.hook, []

@@ -7,7 +7,10 @@ import pytest
 
 from bot.db.retention import Keep
 from bot.db.rows import (
+    FillIn,
     HeldEvent,
+    Hook,
+    HookKind,
     Ingested,
     NewOutbox,
     Paused,
@@ -17,7 +20,7 @@ from bot.db.rows import (
     SubscriptionState,
     TraceLine,
 )
-from bot.model import PauseWhy
+from bot.model import Consent, PauseWhy, Standing
 from bot.speckle.filters import Filters
 from bot.storage import Storage
 from tests.db.conftest import (
@@ -166,6 +169,87 @@ async def test_one_that_a_member_paused_is_not_paused_again(
     assert now is not None
     assert now.pause_reason is PauseReason.MEMBER
     assert await storage.notices.due(9) == []
+
+
+async def test_what_discord_refuses_for_a_while_stops_for_a_right_all_the_same(
+    storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
+) -> None:
+    await queue(subscription)
+    await storage.outbox.silence(STRUCTURE, "a moderator's time-out", clock())
+    await pause(storage, subscription)
+    assert await waiting(storage) == []
+    assert await storage.held.count([subscription.id]) == 1
+
+
+async def test_cards_are_taken_back_with_what_they_lack_and_may_lack_it_again(
+    storage: Storage, subscription: Subscription, take: Take, clock: Clock
+) -> None:
+    late = {FillIn.PICTURE: clock()}
+    await take(Routed(subscription.id, card_for(subscription), late))
+    await storage.held.withdraw(subscription.id, clock())
+    [held] = await storage.held.due(10)
+    made = Routed(subscription.id, card_for(subscription), late)
+    assert len(await storage.held.settle(held, clock(), made, [])) == 1
+
+
+async def test_an_event_does_not_overtake_one_that_was_taken_back_while_it_was_rendered(
+    storage: Storage, subscription: Subscription, take: Take, clock: Clock
+) -> None:
+    first = await take(Routed(subscription.id, card_for(subscription, "first")))
+    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert opened is not None
+    second = await take(Routed(subscription.id, held_until=clock()))
+    [held] = await storage.held.due(10)
+    assert held.inbox_id == second
+    await storage.outbox.dissolve(opened[0].id)
+    await storage.held.withdraw(subscription.id, clock())
+    made = Routed(subscription.id, card_for(subscription, "second"))
+    assert await storage.held.settle(held, clock(), made, []) == []
+    assert await waiting(storage) == []
+    assert await due(storage) == [(subscription.id, first)]
+    assert await storage.held.count([subscription.id]) == 2
+
+
+async def test_a_pause_by_the_next_event_takes_the_earlier_cards_back(
+    storage: Storage, subscription: Subscription, take: Take, clock: Clock
+) -> None:
+    first = await take(Routed(subscription.id, card_for(subscription)))
+    second = await take(Routed(subscription.id, held_until=clock(), pause=ASK))
+    assert await storage.outbox.waiting_count() == 0
+    await storage.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
+    assert await due(storage) == [(subscription.id, first)]
+    assert second > first
+    assert await storage.held.count([subscription.id]) == 2
+
+
+async def test_a_subscription_that_moves_to_another_hook_takes_what_it_is_yet_to_be_shown_along(
+    storage: Storage, hook: Hook, subscription: Subscription, delivery: NewDelivery, clock: Clock
+) -> None:
+    receipt = await storage.inbox.put(delivery(lane=f"hook:{hook.id}", hook_id=hook.id))
+    one = Ingested(hook.id, clock(), True, routed=[Routed(subscription.id, held_until=clock())])
+    await storage.inbox.finish(receipt.id, [], event_name="commit_create", ingested=[one])
+    new = await storage.hooks.create(
+        hook.guild_id, hook.server_url, hook.project_id, HookKind.OWN, MAREN_ODUYA, None
+    )
+    consent = Consent(MAREN_ODUYA, clock(), Standing.OWNER, Filters(), "private")
+    await storage.subscriptions.answered(subscription.id, consent, hook_id=new.id)
+    await storage.hooks.delete(hook.id)
+    assert await due(storage) == [(subscription.id, receipt.id)]
+
+
+async def test_what_waits_for_ever_is_let_go_of_as_well(
+    storage: Storage, subscription: Subscription, take: Take, clock: Clock
+) -> None:
+    await take(Routed(subscription.id, held_until=clock()))
+    keep = Keep(timedelta(days=7), timedelta(days=30), timedelta(days=90))
+    for _ in range(100):
+        clock.forward(days=1)
+        for held in await storage.held.due(10):
+            await storage.held.settle(
+                held, clock(), Routed(subscription.id, held_until=clock()), []
+            )
+    await storage.retention.tidy(keep)
+    assert await storage.held.count([subscription.id]) == 0
 
 
 async def test_held_events_go_with_their_subscription(

@@ -52,6 +52,19 @@ def _is_unread(difference: Sequence[Any]) -> bool:
     return (constraint.table.name, constraint.column_keys) == ("inbox", ["subscription_id"])
 
 
+async def test_no_id_in_a_file_is_ever_given_twice(sqlite_url: str) -> None:
+    """Lanes and traces name hooks by their ids, which outlive them."""
+    counting = {
+        t.name for t in metadata.tables.values() if t.dialect_kwargs["sqlite_autoincrement"]
+    }
+
+    def found(connection: Connection) -> set[str]:
+        made = "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'"
+        return set(connection.scalars(text(made)))
+
+    assert await run_sync(sqlite_url, found) == counting
+
+
 async def test_an_event_for_one_subscription_goes_with_it_in_an_older_file_too(
     sqlite_url: str,
 ) -> None:

@@ -7,14 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import update
 
 from bot.app import App
+from bot.cogs import watch
 from bot.cogs.watch import DiscordWatch
 from bot.db.rows import Account, Hook, HookKind, InboxState, Subscription, SubscriptionState
 from bot.db.tables import hooks, inbox, subscriptions
-from bot.model import Audience, Consent, Standing
+from bot.model import Audience, Consent, PauseWhy, Standing
+from bot.pipeline import access, fill_ins, routing
 from bot.sandbox import SandboxChannel, SandboxMember
+from bot.speckle import breaker
 from bot.speckle.filters import Filters
 from tests.pipeline.conftest import Run, Studio
 from tests.pipeline.deliveries import until
@@ -261,8 +265,58 @@ class Stage:
         assert found is not None
         return found
 
+    async def paused(self, subscription: Subscription, why: PauseWhy) -> Subscription:
+        """The subscription, as soon as it is paused for this."""
+
+        async def found() -> Subscription | None:
+            now = await self.again(subscription)
+            return now if now.state is SubscriptionState.PAUSED else None
+
+        now = await until(found, 20.0)
+        assert now.pause_detail == why
+        return now
+
+    def ilse_is_out(self) -> None:
+        """She may not see the project any more, which somebody else owns by now."""
+        server, tower = self.tower.server, self.tower
+        server.set_role(tower.project, server.add_user("Ada Okafor"), "stream:owner")
+        server.set_role(tower.project, tower.ilse, None)
+
 
 OpenStage = Callable[..., AbstractAsyncContextManager[Stage]]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits that are long on purpose are short in here."""
+    monkeypatch.setattr(breaker, "REST_S", 0.3)
+    monkeypatch.setattr(breaker, "FAILURES", 1_000)
+    monkeypatch.setattr(access, "SILENT_FOR_S", 0.2)
+    monkeypatch.setattr(access, "WAIT_S", (0.3,))
+    monkeypatch.setattr(watch, "KNOWN_S", 0.0)
+    monkeypatch.setattr(fill_ins, "QUESTION_S", 2.0)
+    patience = {kind: fill_ins.Patience((0.1,), p.most) for kind, p in fill_ins.PATIENCE.items()}
+    monkeypatch.setattr(fill_ins, "PATIENCE", patience)
+    soon = dict.fromkeys(patience, timedelta(seconds=0.1))
+    monkeypatch.setattr(routing, "FIRST_TRY_AFTER", soon)
+
+
+@pytest.fixture
+def kind() -> str:
+    """The kind of database; a test of both has it as a parameter."""
+    return "sqlite"
+
+
+@pytest.fixture
+def stage(
+    run: Run, studio: Studio, tower: Tower, kind: str, request: pytest.FixtureRequest
+) -> OpenStage:
+    """Opens the stage; each block is one run of the bot, over the same database and hook."""
+    opened = stage_of(run, studio, tower)
+    if kind == "sqlite":
+        return opened
+    url = request.getfixturevalue("postgres_url")
+    return lambda **more: opened(database_url=url, **more)
 
 
 def stage_of(run: Run, studio: Studio, tower: Tower) -> OpenStage:

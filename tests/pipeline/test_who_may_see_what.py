@@ -6,30 +6,22 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.model import Standing
-from bot.pipeline import fill_ins, routing
-from bot.speckle import breaker
-from tests.pipeline.conftest import Run, Studio
-from tests.pipeline.stage import PUBLIC_ONLY, SECRET, OpenStage, Stage, stage_of
+from tests.pipeline.conftest import Studio
+from tests.pipeline.stage import (
+    PUBLIC_ONLY,
+    SECRET,
+    OpenStage,
+    Stage,
+    impatient,
+    kind,
+    stage,
+)
 from tests.pipeline.tower import Tower, answer
+
+__all__ = ["impatient", "kind", "stage"]
 
 Forge = Callable[[Stage], Awaitable[None]]
 YEARS = timedelta(days=1200)
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(breaker, "REST_S", 0.3)
-    monkeypatch.setattr(breaker, "FAILURES", 1_000)
-    monkeypatch.setattr(fill_ins, "QUESTION_S", 2.0)
-    patience = {kind: fill_ins.Patience((0.1,), p.most) for kind, p in fill_ins.PATIENCE.items()}
-    monkeypatch.setattr(fill_ins, "PATIENCE", patience)
-    soon = dict.fromkeys(patience, timedelta(seconds=0.1))
-    monkeypatch.setattr(routing, "FIRST_TRY_AFTER", soon)
-
-
-@pytest.fixture
-def stage(run: Run, studio: Studio, tower: Tower) -> OpenStage:
-    return stage_of(run, studio, tower)
 
 
 # ── a secret model, in a channel that follows the public ones ─────────────────────────────────
