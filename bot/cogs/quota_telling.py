@@ -55,11 +55,13 @@ class QuotaTeller:
         """Tell until cancelled, from the moment that the bot is logged in."""
         await self._bot.logged_in.wait()
         while True:
-            all_told = True
+            all_told = False
             try:
                 all_told = await self.tell()
             except StorageUnavailable as error:
                 log.error("quota.database_unavailable", reason=error.reason)
+            except Exception:  # a fault of ours here is no reason to stop the bot
+                log.exception("quota.telling_failed")
             await asyncio.sleep(self._poll_s if all_told else self._retry_s)
 
     async def tell(self) -> bool:
