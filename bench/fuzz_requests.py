@@ -64,10 +64,10 @@ class Maker:
         for _ in range(random.choice((0, 0, 1, 1, 2, 5))):
             _change_tree(random, payload)
         body, signed = _written(random, payload)
-        for _ in range(random.choice((0, 0, 0, 0, 1, 3))):
+        for _ in range(random.choice((0,) * 10 + (1, 3))):
             body = _change_bytes(random, body)
         data = _framed(random, target, body, _signature(random, target, body, signed))
-        if random.random() < 0.05:
+        if random.random() < 0.03:
             data = _change_bytes(random, data)
         return _sent(random, data)
 
@@ -149,7 +149,7 @@ def _written(random: Random, payload: dict[str, Any]) -> tuple[bytes, bytes]:
         indent=random.choice((None, None, None, 1)),
         separators=random.choice((None, (",", ":"))),
     )
-    match random.choice(("new",) * 6 + ("old",) * 3 + ("odd",)):
+    match random.choice(("new",) * 12 + ("old",) * 6 + ("odd",)):
         case "new":
             body = f'{{"payload":{inner}}}'
         case "old":
@@ -198,13 +198,13 @@ def _signature(random: Random, target: Target, body: bytes, signed: bytes) -> by
         *(b"", b"0" * 64, b"\xff\xfe", right.upper(), right[:-1], right + b"0", b"sha256=" + right),
         *(sign(body, "").encode(), sign(body, "another").encode(), "ä".encode()),
     )
-    return right if random.random() < 0.6 else random.choice(wrong)
+    return right if random.random() < 0.8 else random.choice(wrong)
 
 
 # ── how it travels ────────────────────────────────────────────────────────────────────────────
 
-METHODS = (b"POST",) * 40 + (b"GET", b"PUT", b"HEAD", b"OPTIONS", b"post", b"CONNECT", b"PRI", b"")
-TYPES = (b"application/json",) * 20 + (
+METHODS = (b"POST",) * 150 + (b"GET", b"PUT", b"HEAD", b"OPTIONS", b"post", b"CONNECT", b"PRI", b"")
+TYPES = (b"application/json",) * 150 + (
     *(b"application/json; charset=utf-8", b"application/json;charset=\xff", b"text/plain", b""),
     *(b"APPLICATION/JSON", b"application/json, text/html", b"multipart/form-data", b"\0"),
 )
@@ -233,7 +233,7 @@ def _framed(random: Random, target: Target, body: bytes, signature: bytes) -> by
     ]
     if random.random() < 0.9:
         head.append(b"Connection: close")
-    match random.choice(("length",) * 12 + ("chunks", "chunks", "short", "long", "none", "odd")):
+    match random.choice(("length",) * 60 + ("chunks",) * 8 + ("short", "long", "none", "odd")):
         case "length":
             head.append(b"Content-Length: %d" % len(body))
         case "short":
@@ -245,19 +245,19 @@ def _framed(random: Random, target: Target, body: bytes, signature: bytes) -> by
         case "chunks":
             head.append(b"Transfer-Encoding: " + random.choice((b"chunked", b"Chunked")))
             body = _in_chunks(random, body)
-    for _ in range(random.choice((0, 0, 0, 0, 0, 1, 1, 3))):
+    for _ in range(random.choice((0,) * 16 + (1, 1, 1, 3))):
         head.insert(random.randrange(1, len(head) + 1), random.choice(MORE_HEADERS))
-    end = b"\r\n" if random.random() < 0.98 else b"\n"
+    end = b"\r\n" if random.random() < 0.99 else b"\n"
     data = end.join([*head, b"", b""]) + body
     return data * random.choice((1,) * 30 + (3,))  # three in a row
 
 
-VERSIONS = (b"HTTP/1.1",) * 30 + (b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b"http/1.1", b"")
+VERSIONS = (b"HTTP/1.1",) * 150 + (b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b"http/1.1", b"")
 
 
 def _path(random: Random, target: Target) -> bytes:
     path = target.path.encode()
-    if random.random() < 0.9:
+    if random.random() < 0.95:
         return path
     spelled = (path + b"/", b"/" + path, path + b"?x=1", path.upper(), path[:-1], path + b"%00")
     return random.choice((*spelled, b"http://bot" + path, *OTHER_PATHS))

@@ -37,15 +37,16 @@ class State(Enum):
 class Connection(web.RequestHandler):
     """aiohttp's protocol, which tells `connections` what it does.
 
-    Uses three of its private attributes: `_request_count`, `_messages`, and what `close` sets.
+    Reads two of its private attributes, `_request_count` and `_messages`.
     """
 
-    __slots__ = ("_connections", "_loose_bytes", "_wire", "content", "since", "state")
+    __slots__ = ("_connections", "_loose_bytes", "_malformed", "_wire", "content", "since", "state")
 
     def __init__(self, server: web.Server, connections: "Connections", **options: Any) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._connections = connections
         self._loose_bytes = 0  # of half a head, or behind an answer
+        self._malformed = False
         self._wire: asyncio.Transport | None = None
         self.content: StreamReader | None = None
         self.state = State.SILENT
@@ -142,7 +143,7 @@ class Connection(web.RequestHandler):
 
     def ends_unread(self) -> bool:
         """Whether more of a request may still come."""
-        return self.content is not None and not self.content.is_eof()
+        return self._malformed or (self.content is not None and not self.content.is_eof())
 
     def _drop_unread(self, data: bytes) -> None:
         self._loose_bytes += len(data)
@@ -180,6 +181,7 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer what is no HTTP; one line in the log, and nothing of it there or in the answer."""
         log.warning("http.malformed", why=type(exc).__name__)
+        self._malformed = True
         response = web.Response(status=HTTPStatus.BAD_REQUEST, text=MALFORMED)
         response.force_close()
         return response

@@ -33,12 +33,12 @@ from bot.pipeline.batching import card_of, fit_together
 from bot.pipeline.enrichment import Enrichment, why
 from bot.pipeline.gate import is_outdated
 from bot.pipeline.lanes import LaneRunner
+from bot.pipeline.reading import read
 from bot.pipeline.routing import context_of, names_of
 from bot.rights.decide import Show, Wait
 from bot.speckle.confirmed import touched_models
 from bot.speckle.events import Delivery
 from bot.speckle.filters import matches
-from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.speckle.previews import NoPicture
 from bot.storage import Storage
 from bot.turns import tenant
@@ -193,7 +193,7 @@ class FillIns:
         if not await self._storage.fill_ins.has_cards(job):
             return None
         try:
-            delivery = parse_delivery(read_envelope(row.body))
+            delivery, _ = await read(row.body)
         except NotADelivery:  # its body has been erased
             return None
         return Lacking(row, hook, subscription, delivery)

@@ -23,10 +23,9 @@ from bot.db.rows import (
 )
 from bot.errors import NotADelivery
 from bot.pipeline.lanes import LaneRunner
-from bot.pipeline.routing import LARGE_BODY_BYTES, Occasion, Routing, Trace
-from bot.speckle.activity import event_key
+from bot.pipeline.reading import LARGE_BODY_BYTES, read
+from bot.pipeline.routing import Occasion, Routing, Trace
 from bot.speckle.events import Delivery
-from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.storage import Storage
 from bot.turns import Door
 
@@ -110,7 +109,7 @@ class Ingest:
         """Deal with one event; everything it leads to is written in one transaction."""
         trace = Trace(self._now, row)
         try:
-            delivery, key = await _read(row.body)
+            delivery, key = await read(row.body)
         except NotADelivery as error:
             trace.add("parse", f"The body is no Speckle delivery: {error.reason}.")
             await self._storage.inbox.fail(row.id, trace.lines)
@@ -256,7 +255,7 @@ class Ingest:
             trace.add("access", "Not shown: its webhook no longer speaks for this server.")
             return Routed(subscription.id)
         try:
-            delivery, _ = await _read(row.body)
+            delivery, _ = await read(row.body)
         except NotADelivery:  # its body has been erased
             trace.add("access", "Not shown: the event was kept too long, and has been erased.")
             return Routed(subscription.id)
@@ -290,18 +289,6 @@ def _tenant(head: InboxHead) -> int:
     An event of the shared hook is for several guilds at once, so it is nobody's alone.
     """
     return ORGANISATION if head.guild_id is None else head.guild_id
-
-
-async def _read(body: bytes) -> tuple[Delivery, str]:
-    """What a body says, and its key; a large one is read in a thread, so that the loop goes on."""
-    if len(body) > LARGE_BODY_BYTES:
-        return await asyncio.to_thread(_read_at_once, body)
-    return _read_at_once(body)
-
-
-def _read_at_once(body: bytes) -> tuple[Delivery, str]:
-    envelope = read_envelope(body)
-    return parse_delivery(envelope), event_key(envelope)
 
 
 def _open(hook: Hook | None) -> Sequence[Hook]:

@@ -34,6 +34,7 @@ from bot.model import PauseWhy
 from bot.pipeline.access import AccessCheck, Verdicts, wait_s
 from bot.pipeline.avatars import Avatars
 from bot.pipeline.enrichment import Added, Enrichment
+from bot.pipeline.reading import LARGE_BODY_BYTES
 from bot.rights.decide import Decision, Pause, Show, Wait
 from bot.speckle.confirmed import touched_models
 from bot.speckle.events import (
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-LARGE_BODY_BYTES = 256 * 1024
 FETCHED = frozenset({InboxSource.HISTORY, InboxSource.ACTIVITY})
 DELAYED = {
     InboxSource.HISTORY: "Delayed: Speckle could not deliver this when it happened, on ",

@@ -46,11 +46,12 @@ from bot.speckle.events import (
 )
 from bot.speckle.links import normalise_server_url
 from bot.speckle.raw_json import (
+    MAX_PICTURE_BYTES,
     TooMuchJson,
     check_bounds,
     find_inner_text,
+    shortened,
     without_halves,
-    without_long_texts,
 )
 from bot.speckle.rich_text import RichText, read_rich_text
 
@@ -68,12 +69,11 @@ SURROGATE = re.compile(r"[\ud800-\udfff]")
 MAX_TEXT = 20_000  # characters; recorded descriptions have 13,000
 MAX_NAME = 1_000  # characters; recorded names have 512
 MAX_AVATAR_URL = 2_000_000  # characters of a data: URL; recorded avatars have up to 400,000
-MAX_SCREENSHOT_URL = 12_000_000  # of 8 MiB, more than which no card carries
+MAX_SCREENSHOT_URL = MAX_PICTURE_BYTES
 MAX_RESOURCES = 50
 MAX_PARENTS = 20
 
-# The old form, or something that looks like it: its text is not to be in memory twice.
-OLD_FORM = re.compile(rb'"payload"\s*:\s*"')
+NEW_FORM = re.compile(rb'\s*\{\s*"payload"\s*:\s*\{')
 LONG_NUMBER = "number out of range"  # what the reader says to more than 4,300 digits
 
 VISIBILITIES = frozenset({"public", "unlisted", "private", "workspace"})
@@ -88,30 +88,33 @@ class Envelope:
     payload: JsonObject = field(repr=False)
 
 
-def read_envelope(body: bytes) -> Envelope:
-    """Read the outer shape of a delivery's body.
+def read_envelope(body: bytes, *, pictures: bool = True) -> Envelope:
+    """Read the outer shape of a delivery's body; without `pictures`, long texts are left out.
 
     Errors: NotADelivery for anything but {"payload": {…}} or {"payload": "{…}"}, and for more
     JSON than is parsed.
     """
-    if OLD_FORM.search(body) and (text := find_inner_text(body)):
-        payload = _read_json(b"".join(text.parts()))
-    else:
-        outer = _read_json(body)
+    # The new form, as good as always; looking for the other one takes longer.
+    text = None if NEW_FORM.match(body) else find_inner_text(body)
+    payload: Any = None
+    if text is None:
+        outer = _read_json(body, pictures=pictures)
         payload = outer.get("payload") if isinstance(outer, dict) else None
-        if isinstance(payload, str) and (text := find_inner_text(body)):  # its name has escapes
-            payload = _read_json(b"".join(text.parts()))
+    if isinstance(payload, str):  # there are two of that name
+        text = find_inner_text(body)
+    if text is not None:
+        payload = _read_json(b"".join(text.parts()), pictures=pictures)
     if not isinstance(payload, dict):
         raise NotADelivery("there is no payload in it")
     return Envelope(payload)
 
 
-def _read_json(text: bytes) -> Any:
+def _read_json(text: bytes, *, pictures: bool) -> Any:
     try:
+        text = shortened(text, pictures=pictures)
         check_bounds(text)
     except TooMuchJson as error:
         raise NotADelivery(str(error)) from error
-    text = without_long_texts(text)
     try:
         return from_json(text)
     except ValueError as error:

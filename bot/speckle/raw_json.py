@@ -17,7 +17,9 @@ from pydantic_core import from_json
 WINDOW: Final = 64 * 1024  # bytes that one step looks at
 MAX_DEPTH: Final = 100  # recorded deliveries go down to 9, a list in a list in a comment to 30
 MAX_VALUES: Final = 100_000  # recorded deliveries hold about 100; these take some 30 MB parsed
-MAX_TEXT_BYTES: Final = 256 * 1024  # of a text; cards show 6,000 characters, recorded ones 13,000
+MAX_TEXT_BYTES: Final = 256 * 1024  # cards show up to 6,000 characters, recorded texts have 13,000
+MAX_PICTURE_BYTES: Final = 12_000_000  # as base64; no card carries more than 8 MiB
+MAX_REST_BYTES: Final = 4 * 1024 * 1024  # besides long texts; recorded deliveries have 6 kB
 # What may stand beside the old form's text; a server sends nothing beside it.
 MAX_BESIDE_TEXT: Final = 1_000
 PAYLOAD: Final = b"payload"
@@ -103,29 +105,44 @@ def without_halves(text: bytes) -> bytes:
     return b"".join([*parts, text[at:]])
 
 
-def without_long_texts(text: bytes) -> bytes:
-    """The same JSON with "" for each text longer than any that is shown, so that it parses small.
+def shortened(text: bytes, *, pictures: bool) -> bytes:
+    """The same JSON with "" for each long text, so that it parses fast and into little.
 
-    One letter beyond ASCII makes Python hold a whole text in up to four times its bytes. What is
-    ASCII without escapes stays, as pictures are.
+    One letter beyond ASCII makes Python hold a whole text in up to four times its bytes. With
+    `pictures`, what may be one stays: ASCII without escapes, and not too long for any card.
+    Errors: TooMuchJson for what is large without long texts.
     """
     if len(text) <= MAX_TEXT_BYTES:
         return text
     parts: list[bytes] = []
-    kept = at = 0
+    kept = at = long = texts = 0
     while (start := text.find(b'"', at)) >= 0:
         at = _end_of_string(text, start + 1)
-        if at - start > MAX_TEXT_BYTES and not PLAIN.fullmatch(text, start + 1, at - 1):
-            parts.append(text[kept:start] + b'""')
-            kept = at
-    return b"".join([*parts, text[kept:]]) if parts else text
+        texts += 1
+        if at - start > MAX_TEXT_BYTES:
+            long += at - start
+            if not (pictures and _may_be_a_picture(text, start + 1, at - 1)):
+                parts.append(text[kept:start] + b'""')
+                kept = at
+        _check_rest(at - long, texts)
+    _check_rest(len(text) - long, texts)
+    return b"".join([*parts, text[kept:]])
+
+
+def _check_rest(size: int, texts: int) -> None:
+    if size > MAX_REST_BYTES:
+        raise TooMuchJson(f"besides pictures it is larger than {MAX_REST_BYTES // 1024**2} MiB")
+    if texts > 2 * MAX_VALUES:  # each value has one name
+        raise TooMuchJson(f"it holds more than {MAX_VALUES:,} values")
+
+
+def _may_be_a_picture(text: bytes, start: int, end: int) -> bool:
+    return end - start <= MAX_PICTURE_BYTES and _past(PLAIN, text, start, end) == end
 
 
 def _end_of_string(text: bytes, at: int) -> int:
     """Behind the quote that ends the string whose inside begins at `at`, or the text's end."""
-    while (end := _end_of_part(STRING_PART, text, at, len(text))) > at:
-        at = end
-    return min(at + 1, len(text))
+    return min(_past(STRING_PART, text, at, len(text)) + 1, len(text))
 
 
 def _end_of_part(pattern: re.Pattern[bytes], text: bytes, at: int, end: int) -> int:
@@ -208,7 +225,7 @@ class _OuterObject:
 
     def _next(self) -> bytes:
         """The next byte that is no space; empty at the end."""
-        self._at = _past(SPACE, self._body, self._at)
+        self._at = _past(SPACE, self._body, self._at, len(self._body))
         return self._body[self._at : self._at + 1]
 
     def _take(self, mark: bytes) -> None:
@@ -235,7 +252,7 @@ class _OuterObject:
 
     def _skip_scalar(self) -> None:
         self._spend()
-        end = _past(SCALAR, self._body, self._at)
+        end = _past(SCALAR, self._body, self._at, len(self._body))
         if end == self._at:
             raise _NotTheOldForm
         self._at = end
@@ -260,9 +277,9 @@ class _OuterObject:
             raise _NotTheOldForm
 
 
-def _past(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:
-    while (end := _end_of_part(pattern, text, at, len(text))) > at:
-        at = end
+def _past(pattern: re.Pattern[bytes], text: bytes, at: int, end: int) -> int:
+    while (past := _end_of_part(pattern, text, at, end)) > at:
+        at = past
     return at
 
 

@@ -298,6 +298,30 @@ def test_half_a_pair_of_a_cut_emoji_is_read_beside_whole_ones_and_backslashes() 
         )
 
 
+@pytest.mark.parametrize(
+    "form",
+    ['{"payload":%}', '{"x":[1],"payload":%}', '{"payload":{},"payload":%}', ' { "payload" : % }'],
+)
+@pytest.mark.parametrize("old", [False, True])
+def test_both_forms_are_read_however_they_are_spelled(form: str, old: bool) -> None:
+    payload = {"streamId": "a", "event": {"event_name": "later"}, "note": "payload"}
+    written = json.dumps(payload)
+    body = form.replace("%", json.dumps(written) if old else written)
+    assert read_envelope(body.encode()).payload == payload
+
+
+def test_a_screenshot_is_read_and_left_out_where_it_is_not_wanted() -> None:
+    url = "data:image/png;base64," + "A" * 2_000_000
+    data = {"input": {"screenshot": url, "content": {}}}
+    whole = {"streamId": "a", "event": {"event_name": "comment_created", "data": data}}
+    for body in ({"payload": whole}, {"payload": json.dumps(whole)}):
+        raw = json.dumps(body).encode()
+        event = parse_delivery(read_envelope(raw)).event
+        assert isinstance(event, CommentCreated)
+        assert event.screenshot == url
+        assert len(str(read_envelope(raw, pictures=False).payload)) < 1_000
+
+
 def test_as_much_as_may_be_is_read() -> None:
     deep: Any = []
     for _ in range(MAX_DEPTH - 5):

@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from bot.speckle.raw_json import (
     MAX_BESIDE_TEXT,
     MAX_DEPTH,
+    MAX_PICTURE_BYTES,
+    MAX_REST_BYTES,
     MAX_TEXT_BYTES,
     MAX_VALUES,
     WINDOW,
     TooMuchJson,
     check_bounds,
     find_inner_text,
+    shortened,
     without_halves,
-    without_long_texts,
 )
 
 ODD_TEXTS = st.sampled_from(["payload", '{"payload":"x"}', "\\", '"', '"}', "\ud800", "\ude00", ""])
@@ -141,19 +143,50 @@ def test_only_what_has_no_utf_8_form_is_changed(text: str, escaped: bool) -> Non
     assert without_halves(body) == body
 
 
-def test_long_texts_that_nobody_shows_are_left_out_and_pictures_are_not() -> None:
+def test_long_texts_are_left_out_and_pictures_where_they_are_not_wanted() -> None:
     long = MAX_TEXT_BYTES + 1
-    kept = {"a": "é" * 1_000, "picture": "A" * long, "\\": ["\\"] * 3}
-    whole = {"x": "é" * long, **kept, "y": ["\\" * long, 1], "z": "a" * long + '"'}
-    left = {"x": "", **kept, "y": ["", 1], "z": ""}
+    kept = {"a": "é" * 1_000, "\\": ["\\"] * 3}
+    picture = {"picture": "A" * long}
+    whole = {"x": "é" * long, **kept, **picture, "y": ["\\" * long, 1], "z": "a" * long + '"'}
+    left = {"x": "", **kept, "picture": "", "y": ["", 1], "z": ""}
     for escaped in (True, False):
         body = json.dumps(whole, ensure_ascii=escaped).encode()
-        assert json.loads(without_long_texts(body)) == left
+        assert json.loads(shortened(body, pictures=True)) == left | picture
+        assert json.loads(shortened(body, pictures=False)) == left
+
+
+def test_a_picture_that_no_card_carries_is_left_out() -> None:
+    body = json.dumps(["A" * (MAX_PICTURE_BYTES + 1), "B" * MAX_PICTURE_BYTES]).encode()
+    assert json.loads(shortened(body, pictures=True)) == ["", "B" * MAX_PICTURE_BYTES]
 
 
 def test_short_json_stays_as_it_is() -> None:
     body = '{"x":"é'.encode()
-    assert without_long_texts(body) is body
+    assert shortened(body, pictures=False) is body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b"9" * MAX_REST_BYTES + b"]",
+        b"[" + b" " * MAX_REST_BYTES + b"]",
+        b'["x",' + b"[]," * MAX_REST_BYTES,
+        b"[" + b'"",' * (2 * MAX_VALUES + 1),
+    ],
+)
+def test_what_is_large_without_long_texts_is_not_parsed(body: bytes) -> None:
+    with pytest.raises(TooMuchJson):
+        shortened(body, pictures=True)
+
+
+@given(JSON, st.booleans())
+def test_shortening_leaves_what_is_short(value: Any, escaped: bool) -> None:
+    body = json.dumps([value, "x" * MAX_TEXT_BYTES], ensure_ascii=escaped)
+    raw = body.encode("utf-8", "surrogatepass")
+    assert json.loads(shortened(raw, pictures=False).decode("utf-8", "surrogatepass")) == [
+        value,
+        "",
+    ]
 
 
 LARGE = 2 * 1024 * 1024
