@@ -27,12 +27,11 @@ from tests.services.conftest import (
     TOWER,
     Clock,
     clock,
-    migrated_file,
     services_over,
     storage,
 )
 
-__all__ = ["clock", "migrated_file", "storage"]
+__all__ = ["clock", "storage"]
 
 READY_WITHIN_S = 15.0
 BY_HAND = "Set it up by hand"

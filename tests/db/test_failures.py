@@ -19,7 +19,8 @@ from bot.db.rows import Hook
 from bot.db.vault import Vault
 from bot.errors import StorageUnavailable
 from bot.storage import Storage, migrate, schema_version
-from tests.db.conftest import NewDelivery, PostgresServer
+from tests.conftest import PostgresServer
+from tests.db.conftest import NewDelivery
 
 UNREACHABLE = "postgresql+psycopg://maren:swordfish@127.0.0.1:1/bot"
 

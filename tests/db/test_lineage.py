@@ -9,7 +9,7 @@ from bot.db.engine import parse_url
 from bot.db.files import beside, sqlite_path
 from bot.db.vault import Vault
 from bot.storage import Storage
-from tests.db.conftest import PostgresServer
+from tests.conftest import PostgresServer
 
 
 async def is_restored(url: str, vault: Vault) -> bool:

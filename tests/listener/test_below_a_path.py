@@ -22,9 +22,9 @@ from bot.webhook_listener import WebhookListener
 from tests.listener.desk import PROJECT, SERVER, delivery
 from tests.listener.test_link_pages import Browser
 from tests.services.accounts_setup import Office, open_office
-from tests.services.conftest import MAREN, Clock, clock, migrated_file, storage
+from tests.services.conftest import MAREN, Clock, clock, storage
 
-__all__ = ["clock", "migrated_file", "storage"]
+__all__ = ["clock", "storage"]
 
 
 @dataclass

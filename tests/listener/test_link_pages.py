@@ -21,9 +21,9 @@ from bot.services.accounts import SignIn
 from bot.speckle.answers import Scope
 from bot.storage import Storage
 from tests.services.accounts_setup import Office, open_office
-from tests.services.conftest import MAREN, TOBIAS, Clock, clock, migrated_file, storage
+from tests.services.conftest import MAREN, TOBIAS, Clock, clock, storage
 
-__all__ = ["clock", "migrated_file", "storage"]
+__all__ = ["clock", "storage"]
 
 
 @dataclass

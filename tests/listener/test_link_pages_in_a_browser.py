@@ -7,9 +7,9 @@ import pytest
 from bot.storage import Storage
 from tests.listener.chromium import PROGRAM, chromium
 from tests.listener.test_link_pages import open_desk
-from tests.services.conftest import MAREN, Clock, clock, migrated_file, storage
+from tests.services.conftest import MAREN, Clock, clock, storage
 
-__all__ = ["clock", "migrated_file", "storage"]
+__all__ = ["clock", "storage"]
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium on this machine")
 

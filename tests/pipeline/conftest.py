@@ -102,7 +102,7 @@ def key() -> str:
 
 
 @pytest.fixture
-def start_bot(studio: Studio, tmp_path: Path, key: str) -> StartBot:
+def start_bot(studio: Studio, database_url: str, key: str) -> StartBot:
     """Starts the bot; each block is one run over the same database."""
 
     @asynccontextmanager
@@ -113,7 +113,7 @@ def start_bot(studio: Studio, tmp_path: Path, key: str) -> StartBot:
             "discord_token": studio.sandbox.token,
             "discord_api_url": studio.sandbox.api_url,
             "encryption_keys": (key,),
-            "database_url": f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}",
+            "database_url": database_url,
             "public_url": "https://bot.studio-kestrel.example",
             "webhook_port": 0,
             "speckle_servers": ("https://app.speckle.systems", "http://127.0.0.1:3000"),

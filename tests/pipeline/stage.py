@@ -37,6 +37,7 @@ TRIGGERS = (
     "stream_delete",
 )
 PUBLIC_ONLY = Filters(models=("public/**",))
+OBJECTS = '"214"'  # the facts of a version, as they stand in an embed
 SECRET = "nobody in this channel is to read this"
 QUIET_S = 3.0
 
@@ -302,21 +303,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def kind() -> str:
-    """The kind of database; a test of both has it as a parameter."""
-    return "sqlite"
-
-
-@pytest.fixture
-def stage(
-    run: Run, studio: Studio, tower: Tower, kind: str, request: pytest.FixtureRequest
-) -> OpenStage:
-    """Opens the stage; each block is one run of the bot, over the same database and hook."""
-    opened = stage_of(run, studio, tower)
-    if kind == "sqlite":
-        return opened
-    url = request.getfixturevalue("postgres_url")
-    return lambda **more: opened(database_url=url, **more)
+def stage(run: Run, studio: Studio, tower: Tower) -> OpenStage:
+    return stage_of(run, studio, tower)
 
 
 def stage_of(run: Run, studio: Studio, tower: Tower) -> OpenStage:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.pipeline.conftest import Run, Studio
 from tests.pipeline.deliveries import route_to, until
-from tests.pipeline.stage import stage_of
+from tests.pipeline.stage import OBJECTS, stage_of
 from tests.pipeline.test_stopping import process
 from tests.pipeline.tower import Tower
 
@@ -60,4 +60,4 @@ async def test_events_that_are_held_outlive_kills_at_any_moment(
         await at.taken_over(there, studio.maren, None)
         await at.shows(studio.structure, wanted[-1])
         assert at.quotes(studio.structure) == wanted
-        assert "214" not in at.shown(studio.structure)
+        assert OBJECTS not in at.shown(studio.structure)

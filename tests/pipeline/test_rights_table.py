@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -206,12 +205,11 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+async def bench(database_url: str) -> AsyncIterator[Bench]:
     vault = Vault([Fernet.generate_key().decode()])
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(SpeckleServer.start())
-        url = f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}"
-        storage = await stack.enter_async_context(Storage.open(url, vault))
+        storage = await stack.enter_async_context(Storage.open(database_url, vault))
         http = await stack.enter_async_context(SpeckleHttp.open((server.url,)))
         ilse, bea = server.add_user("Ilse Brandt"), server.add_user("Bea Halloran")
         project = server.add_project("Kestrel Tower", owner=ilse)

@@ -8,17 +8,17 @@ import pytest
 from bot.model import Standing
 from tests.pipeline.conftest import Studio
 from tests.pipeline.stage import (
+    OBJECTS,
     PUBLIC_ONLY,
     SECRET,
     OpenStage,
     Stage,
     impatient,
-    kind,
     stage,
 )
 from tests.pipeline.tower import Tower, answer
 
-__all__ = ["impatient", "kind", "stage"]
+__all__ = ["impatient", "stage"]
 
 Forge = Callable[[Stage], Awaitable[None]]
 YEARS = timedelta(days=1200)
@@ -89,7 +89,7 @@ async def test_where_speckle_is_slow_nothing_secret_comes_later_either(
         told = at.shown(studio.structure)
         assert message.files == []
         assert [r for r in studio.sandbox.requests if r.method == "PATCH"] == []
-        for secret in (SECRET, "secret/x", "214", "image"):
+        for secret in (SECRET, "secret/x", OBJECTS, "image"):
             assert secret not in told
 
 
@@ -234,7 +234,7 @@ async def everything_that_an_account_adds(stage: Stage) -> None:
     await stage.fire("commit_create", data)
 
 
-ADDED = ("214", "image", "Clash at C4", "public/y", "secret/x")
+ADDED = (OBJECTS, "image", "Clash at C4", "public/y", "secret/x")
 
 
 @pytest.mark.parametrize("made", [True, False])

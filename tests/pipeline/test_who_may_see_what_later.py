@@ -5,13 +5,12 @@ from datetime import timedelta
 import pytest
 
 from bot.model import PauseWhy
-from tests.db.conftest import migrated_database, postgres, postgres_url
 from tests.pipeline.conftest import Studio
 from tests.pipeline.deliveries import route_to, until
-from tests.pipeline.stage import OpenStage, impatient, kind, stage
+from tests.pipeline.stage import OBJECTS, OpenStage, impatient, stage
 from tests.pipeline.tower import Tower
 
-__all__ = ["impatient", "kind", "migrated_database", "postgres", "postgres_url", "stage"]
+__all__ = ["impatient", "stage"]
 
 BOTH = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 
@@ -40,7 +39,7 @@ async def test_cards_that_wait_are_taken_back_and_come_as_who_takes_over_may_see
         await at.taken_over(there, studio.guild.add_member("Tobias Lindqvist"), None)
         await at.shows(studio.structure, "version no 3")
         assert at.quotes(studio.structure) == [f"version no {n}" for n in range(4)]
-        assert "214" not in at.shown(studio.structure)
+        assert OBJECTS not in at.shown(studio.structure)
 
 
 async def test_a_message_that_got_through_without_our_hearing_of_it_is_not_shown_once_more(
@@ -84,7 +83,7 @@ async def test_a_batch_of_two_projects_goes_on_for_the_one_that_may_be_shown(
         await at.shows(studio.structure, "version no 0")
         await at.paused(there, PauseWhy.FORBIDDEN)
         await at.holds(there, 1)
-        assert "214" not in at.shown(studio.structure)
+        assert OBJECTS not in at.shown(studio.structure)
         assert at.quotes(studio.structure) == ["version no 0"]
 
 
@@ -110,7 +109,7 @@ async def test_what_waits_over_a_restart_is_looked_at_again(
     async with stage() as at:
         await at.taken_over(there, studio.guild.add_member("Tobias Lindqvist"), None)
         await at.shows(studio.structure, "version no 0")
-        assert "214" not in at.shown(studio.structure)
+        assert OBJECTS not in at.shown(studio.structure)
 
 
 @pytest.mark.parametrize("unlinked", [True, False])
@@ -135,7 +134,7 @@ async def test_cards_of_an_account_are_not_sent_once_somebody_without_it_answers
         studio.sandbox.faults.heal()
         await at.shows(studio.structure, "version no 1")
         assert at.quotes(studio.structure) == ["version no 0", "version no 1"]
-        assert "214" not in at.shown(studio.structure)
+        assert OBJECTS not in at.shown(studio.structure)
 
 
 @pytest.mark.parametrize("answered", [True, False])
@@ -145,7 +144,7 @@ async def test_what_comes_late_is_not_added_for_who_lost_access_meanwhile(
     async with stage() as at:
         there = await at.follow(studio.structure, await at.link())
         version = await at.publish("version no 0")
-        await at.shows(studio.structure, "214")
+        await at.shows(studio.structure, OBJECTS)
         if answered:
             await at.taken_over(there, studio.guild.add_member("Tobias Lindqvist"), None)
         else:
@@ -198,5 +197,5 @@ async def test_an_answer_that_is_given_while_a_card_is_made_counts_for_that_card
         await until(asked)
         await at.taken_over(there, studio.guild.add_member("Tobias Lindqvist"), None)
         await at.shows(studio.structure, "version no 0")
-        assert "214" not in at.shown(studio.structure)
+        assert OBJECTS not in at.shown(studio.structure)
         assert at.quotes(studio.structure) == ["version no 0"]

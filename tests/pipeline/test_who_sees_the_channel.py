@@ -14,10 +14,10 @@ from bot.sandbox import SandboxChannel
 from bot.sandbox.model import Kind
 from tests.pipeline.conftest import Studio, post
 from tests.pipeline.deliveries import COMMIT, route_to, tries_in, until
-from tests.pipeline.stage import OpenStage, Stage, impatient, kind, stage
+from tests.pipeline.stage import OBJECTS, OpenStage, Stage, impatient, stage
 from tests.pipeline.tower import Tower, answer
 
-__all__ = ["impatient", "kind", "stage"]
+__all__ = ["impatient", "stage"]
 
 
 @pytest.mark.parametrize("back", [True, False])
@@ -40,7 +40,7 @@ async def test_an_account_serves_only_while_its_person_is_in_the_server_and_sees
         studio.guild.members[studio.maren.id] = studio.maren
         studio.structure.clear_overwrites()
         await at.taken_over(there, studio.maren, await at.link())
-        await at.shows(studio.structure, "version no 1", "214")
+        await at.shows(studio.structure, "version no 1", OBJECTS)
 
 
 async def test_who_comes_back_and_answers_is_not_taken_for_away_by_an_old_answer(
@@ -166,7 +166,7 @@ async def test_a_project_that_turns_private_is_shown_only_once_somebody_agrees(
     async with stage() as at:
         there = await agreed_to_while_public(at)
         await at.publish("version no 0")
-        await at.shows(studio.structure, "version no 0", "214")
+        await at.shows(studio.structure, "version no 0", OBJECTS)
         tower.project.visibility = "PRIVATE"
         await at.the_last_yes_was(timedelta(minutes=11))
         await at.publish("version no 1")

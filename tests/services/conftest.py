@@ -1,10 +1,8 @@
 """The services over a real SQLite file, and the people and places of an invented guild."""
 
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +24,7 @@ from bot.speckle.answers import SpeckleApp
 from bot.speckle.filters import Filters
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.links import Links
-from bot.storage import Storage, migrate
+from bot.storage import Storage
 
 KESTREL = 710_000_000_000_000_001  # the guild "Studio Kestrel"
 HERON = 710_000_000_000_000_002  # the guild "Heron Engineers"
@@ -174,25 +172,15 @@ class Desk:
         return replace(outcome.entry, hook=hook)
 
 
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import asyncio
-
-    path = tmp_path_factory.mktemp("migrated") / "bot.db"
-    asyncio.run(migrate(f"sqlite+aiosqlite:///{path}"))
-    return path
-
-
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture
-async def storage(migrated_file: Path, tmp_path: Path, clock: Clock) -> AsyncIterator[Storage]:
-    shutil.copy(migrated_file, tmp_path / "bot.db")
+async def storage(database_url: str, clock: Clock) -> AsyncIterator[Storage]:
     vault = Vault([Fernet.generate_key().decode()])
-    async with Storage.open(f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}", vault, clock) as opened:
+    async with Storage.open(database_url, vault, clock) as opened:
         yield opened
 
 

@@ -4,7 +4,7 @@ The long form is `python3 run.py soak`. A run that fails says how to do it again
 """
 
 from bot.soak import Plan, soak
-from tests.db.conftest import PostgresServer
+from tests.conftest import PostgresServer
 
 RATE = 300.0
 SEED = 20  # any would do; a fixed one makes the runs alike

