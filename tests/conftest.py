@@ -100,6 +100,14 @@ def postgres_url(postgres: PostgresServer, migrated_database: str) -> Iterator[s
 
 
 @pytest.fixture
+def database_file(kind: str, sqlite_url: str) -> Path:
+    """The file of an SQLite database; there is none to harm over PostgreSQL."""
+    if kind != "sqlite":
+        pytest.skip("This is about the file of an SQLite database.")
+    return Path(sqlite_url.removeprefix("sqlite+aiosqlite:///"))
+
+
+@pytest.fixture
 def database_url(kind: str, request: pytest.FixtureRequest) -> str:
     """A database with today's tables."""
     return str(request.getfixturevalue("sqlite_url" if kind == "sqlite" else "postgres_url"))

@@ -222,9 +222,9 @@ async def test_an_interaction_that_is_over_is_one_quiet_line(
 async def test_work_that_takes_long_is_done_although_discord_did_not_take_the_word_of_it(
     run_client: RunClient, studio: Studio, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.cogs.answers.PATIENCE_S", 0.1)
     async with run_client() as bot:
         question = await asked(studio)
+        monkeypatch.setattr("bot.cogs.answers.PATIENCE_S", 0.1)
         subscribe = bot.subscribing.subscribe
 
         async def slowly(request: object) -> object:

@@ -123,14 +123,14 @@ async def locked(path: Path) -> AsyncIterator[None]:
 
 
 async def test_a_locked_database_answers_503_and_works_again_without_a_restart(
-    studio: Studio, start_bot: StartBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, start_bot: StartBot, database_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 200)
     async with start_bot() as app:
         hook = await follow(app, studio, studio.structure)
         await send_numbers(app, hook, range(1))
         await wait_for_numbers(studio, studio.structure, range(1))
-        async with locked(tmp_path / "bot.db"):
+        async with locked(database_file):
             assert await post(app, hook, numbered(99)) == 503
             assert any("locked" in problem for problem in await problems_told(app))
         await send_numbers(app, hook, range(1, 3))
@@ -138,7 +138,7 @@ async def test_a_locked_database_answers_503_and_works_again_without_a_restart(
 
 
 async def test_a_full_disk_answers_503_and_works_again_when_there_is_room(
-    studio: Studio, start_bot: StartBot
+    studio: Studio, start_bot: StartBot, database_file: Path
 ) -> None:
     async with start_bot() as app:
         hook = await follow(app, studio, studio.structure)
@@ -170,10 +170,11 @@ async def test_a_database_that_was_replaced_takes_no_delivery_and_is_told(
     in_place: bool,
     studio: Studio,
     start_bot: StartBot,
+    database_file: Path,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    path, backup = tmp_path / "bot.db", tmp_path / "backup.db"
+    path, backup = database_file, tmp_path / "backup.db"
     async with start_bot() as app:
         hook = await follow(app, studio, studio.structure)
         await app.storage._database.copy_log()

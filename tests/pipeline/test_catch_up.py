@@ -66,11 +66,10 @@ def cards(studio: Studio) -> list[dict[str, Any]]:
 
 
 async def test_fifty_events_that_failed_while_the_bot_was_dead_arrive_once_and_in_order(
-    studio: Studio, tower: Tower, tmp_path: Path, key: str
+    studio: Studio, tower: Tower, database_url: str, tmp_path: Path, key: str
 ) -> None:
     """With a bot that is a process of its own, and SIGKILL, twice."""
-    database = f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}"
-    async with Storage.open(database, Vault([key])) as storage:
+    async with Storage.open(database_url, Vault([key])) as storage:
         await storage.guilds.join(studio.guild.id)
         await tower.follow(storage, studio)
     config = tmp_path / "config.toml"
@@ -82,7 +81,7 @@ async def test_fifty_events_that_failed_while_the_bot_was_dead_arrive_once_and_i
         "DISCORD_TOKEN": studio.sandbox.token,
         "DISCORD_API_URL": studio.sandbox.api_url,
         "ENCRYPTION_KEYS": key,
-        "DATABASE_URL": database,
+        "DATABASE_URL": database_url,
         "WEBHOOK_HOST": "127.0.0.1",
         "WEBHOOK_PORT": str(tower.port),
     }
@@ -216,7 +215,7 @@ async def test_events_that_arrive_while_it_catches_up_are_shown_once(
 
 
 async def test_after_a_full_disk_what_was_refused_comes_at_once(
-    studio: Studio, tower: Tower, run: Run
+    studio: Studio, tower: Tower, run: Run, database_file: Path
 ) -> None:
     async with run() as app:
         await tower.follow(app.storage, studio)

@@ -5,7 +5,6 @@ import random
 import signal
 import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -26,7 +25,7 @@ async def test_events_that_are_held_outlive_kills_at_any_moment(
     studio: Studio,
     run: Run,
     tower: Tower,
-    tmp_path: Path,
+    database_url: str,
     key: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -50,7 +49,7 @@ async def test_events_that_are_held_outlive_kills_at_any_moment(
         # The account has no access, then it has, and so on: cards are taken back and made again.
         role = None if kill % 2 == 0 else "stream:reviewer"
         tower.server.set_role(tower.project, tower.ilse, role)
-        async with process(studio.sandbox, tmp_path, key) as bot:
+        async with process(studio.sandbox, database_url, key) as bot:
             await asyncio.sleep(when.uniform(0.0, 1.5))
             bot.send_signal(signal.SIGKILL)
             await bot.wait()

@@ -43,9 +43,9 @@ async def follower(storage: Storage, studio: Studio) -> Subscription:
 
 
 async def test_after_a_backup_was_put_back_each_person_confirms_their_account(
-    studio: Studio, tower: Tower, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    studio: Studio, tower: Tower, run: Run, database_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    database, backup = tmp_path / "bot.db", tmp_path / "backup.db"
+    database, backup = database_file, database_file.with_name("backup.db")
     async with run() as app:
         await tower.follow(app.storage, studio)
         assert await tower.fire(range(1)) == [2]

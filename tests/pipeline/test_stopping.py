@@ -38,14 +38,14 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def process(sandbox: Sandbox, folder: Path, key: str) -> AsyncIterator[Process]:
+async def process(sandbox: Sandbox, database_url: str, key: str) -> AsyncIterator[Process]:
     """`python -m bot run` over the same database as `start_bot`, logged in."""
     port = free_port()
     environment = os.environ | {
         "DISCORD_TOKEN": sandbox.token,
         "DISCORD_API_URL": sandbox.api_url,
         "ENCRYPTION_KEYS": key,
-        "DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'bot.db'}",
+        "DATABASE_URL": database_url,
         "WEBHOOK_PORT": str(port),
         "LOG_LEVEL": "info",
     }
@@ -96,10 +96,10 @@ async def being_sent(studio: Studio) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_stop_signal_ends_what_is_in_flight_and_then_the_bot_with_0(
-    studio: Studio, start_bot: StartBot, tmp_path: Path, key: str, number: int
+    studio: Studio, start_bot: StartBot, database_url: str, key: str, number: int
 ) -> None:
     await in_flight(studio, start_bot, SLOW_S)
-    async with process(studio.sandbox, tmp_path, key) as bot:
+    async with process(studio.sandbox, database_url, key) as bot:
         await until(partial(being_sent, studio), 30)
         bot.send_signal(number)
         _, told = await asyncio.wait_for(bot.communicate(), 15)
@@ -110,10 +110,10 @@ async def test_a_stop_signal_ends_what_is_in_flight_and_then_the_bot_with_0(
 
 
 async def test_a_second_signal_ends_the_bot_at_once_and_the_card_comes_once_all_the_same(
-    studio: Studio, start_bot: StartBot, tmp_path: Path, key: str
+    studio: Studio, start_bot: StartBot, database_url: str, key: str
 ) -> None:
     await in_flight(studio, start_bot, 60.0)
-    async with process(studio.sandbox, tmp_path, key) as bot:
+    async with process(studio.sandbox, database_url, key) as bot:
         await until(partial(being_sent, studio), 30)
         bot.terminate()
         bot.terminate()  # an echo of the first

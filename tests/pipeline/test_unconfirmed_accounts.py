@@ -24,17 +24,17 @@ def put_back(folder: Path) -> None:
 
 
 @pytest.fixture
-async def restored(studio: Studio, tower: Tower, run: Run, tmp_path: Path) -> Tower:
+async def restored(studio: Studio, tower: Tower, run: Run, database_file: Path) -> Tower:
     """#structure follows the project with Maren's account, over a copy from before."""
     async with run() as app:
         await tower.follow(app.storage, studio)
         assert await tower.fire(range(1)) == [2]
         await wait_for_numbers(studio, studio.structure, range(1))
-    shutil.copy(tmp_path / "bot.db", tmp_path / "backup.db")
+    shutil.copy(database_file, database_file.with_name("backup.db"))
     asked = len(tower.server.requests)
     async with run():  # what is written here is lost
         await until(lambda: looked_at_the_webhook(tower, asked))
-    put_back(tmp_path)
+    put_back(database_file.parent)
     return tower
 
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
@@ -34,19 +33,19 @@ async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
 
 
 @pytest.fixture
-async def shut(office: Office, tmp_path: Path, clock: Clock) -> AsyncIterator[Office]:
+async def shut(office: Office, database_url: str, clock: Clock) -> AsyncIterator[Office]:
     """The same office after its key was lost: Maren's account had made the webhook."""
     await office.linked(MAREN, office.ilse)
     await office.subscribe()
-    async with reopened(office, tmp_path, clock) as shut:
+    async with reopened(office, database_url, clock) as shut:
         yield shut
 
 
 @asynccontextmanager
-async def reopened(office: Office, tmp_path: Path, clock: Clock) -> AsyncIterator[Office]:
+async def reopened(office: Office, database_url: str, clock: Clock) -> AsyncIterator[Office]:
     """The same office with another key."""
     vault = Vault([Fernet.generate_key().decode()])
-    async with Storage.open(f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}", vault, clock) as storage:
+    async with Storage.open(database_url, vault, clock) as storage:
         services = services_over(
             storage,
             clock,
@@ -130,10 +129,10 @@ async def test_set_up_again_is_the_bots_own_work_where_it_can_and_by_hand_where_
 
 
 async def test_a_secret_by_hand_that_no_key_opens_is_neither_shown_nor_renewed_for_a_day(
-    office: Office, tmp_path: Path, clock: Clock
+    office: Office, database_url: str, clock: Clock
 ) -> None:
     await office.subscribe(by_hand=True)
-    async with reopened(office, tmp_path, clock) as shut:
+    async with reopened(office, database_url, clock) as shut:
         subscriptions, this = shut.services.subscriptions, await only_subscription(shut)
         for work in (
             subscriptions.show_setup(KESTREL, manager(MAREN), this),
