@@ -306,7 +306,11 @@ async def test_a_refusal_without_a_reason_that_stays_is_told_and_tried_again(
         await studio.sandbox.wait_for_messages(maren, 1, 15)
         studio.sandbox.faults.heal()
         await wait_for_numbers(studio, studio.structure, range(2))
-        assert await paused_in(app, [studio.structure]) == [None]
+
+        async def goes_on() -> bool:
+            return await paused_in(app, [studio.structure]) == [None]
+
+        await until(goes_on)
         studio.sandbox.requests.clear()
 
 
