@@ -28,7 +28,7 @@ from cryptography.fernet import Fernet
 
 from bot.db.rows import HookKind
 from bot.db.vault import Vault
-from bot.living import tend_memory
+from bot.living import tune_interpreter
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.readiness import Readiness
 from bot.storage import Storage, utc_now
@@ -85,7 +85,7 @@ async def _durable(reports: Connection) -> None:
 
 
 def _serve(kind: str, reports: Connection) -> None:
-    tend_memory()
+    tune_interpreter()
     asyncio.run(_bare(reports) if kind == "bare" else _durable(reports))
 
 

@@ -27,7 +27,7 @@ from bot.discord_out import edit, find, send
 from bot.discord_pace import Pace
 from bot.errors import ConfigError, Problem
 from bot.link_pages import LinkPages
-from bot.living import Part, background, lead, stop_signals, tend_memory
+from bot.living import Part, background, lead, stop_signals, tune_interpreter
 from bot.network import Network
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.avatars import Avatars
@@ -98,7 +98,7 @@ async def run(settings: Settings) -> None:
             if storage is None:
                 return
             async with _at_work(settings, storage, vault):
-                tend_memory()
+                tune_interpreter()
                 await stopping.wait()
                 log.info("app.stopping")
 

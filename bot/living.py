@@ -20,6 +20,7 @@ LEAD_RETRY_S = 5.0
 ECHO_S = 1.0
 M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 LARGE_BLOCK_BYTES = 1024 * 1024
+SWITCH_S = 0.001  # Python's own is 0.005
 GC_THRESHOLD = 20_000  # new objects between two looks; each delivery in hand holds some hundred
 
 Part = Callable[[], Coroutine[None, None, None]]
@@ -104,15 +105,18 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-def tend_memory() -> None:
+def tune_interpreter() -> None:
     """Have Python look for garbage in what comes and goes, not in all that was loaded at start.
 
-    And have glibc give large blocks back to the system when they are freed: left alone, it keeps
-    ever larger ones for later, and some 300 MB of them after a few bodies of 25 MiB.
+    Have a thread that reads a large body give way to the event loop soon: a small delivery needs
+    Python's lock some thirty times. And have glibc give large blocks back to the system when they
+    are freed: left alone, it keeps ever larger ones for later, and some 300 MB of them after a few
+    bodies of 25 MiB.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
+    sys.setswitchinterval(SWITCH_S)
     with suppress(OSError, AttributeError, TypeError):  # another C library, or another system
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar, cast
 from sqlalchemy import (
     URL,
     Connection,
+    CursorResult,
     Dialect,
     Engine,
     Table,
@@ -248,12 +249,21 @@ class Database:
             statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
             return list(connection.scalars(statement, rows))
         ids: list[int] = []
-        for start in range(0, len(rows), SQLITE_ROWS_A_STATEMENT):
-            some = rows[start : start + SQLITE_ROWS_A_STATEMENT]
-            result = connection.exec_driver_sql(*_sqlite_insert(connection.dialect, table, some))
+        for some, result in _sqlite_inserts(connection, table, rows):
             # AUTOINCREMENT counts up by one, as nobody else writes while the transaction lasts.
             ids += range(result.lastrowid - len(some) + 1, result.lastrowid + 1)
         return ids
+
+    def insert_all(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Insert rows that bring their keys along, the same way."""
+        if not self.is_sqlite:
+            if rows:
+                connection.execute(insert(table), rows)
+            return
+        for _ in _sqlite_inserts(connection, table, rows):
+            pass
 
     @asynccontextmanager
     async def own_connection(self) -> AsyncIterator[AsyncConnection]:
@@ -283,6 +293,16 @@ class Database:
         async with self._turn.turn():
             self._file.check()
             yield
+
+
+def _sqlite_inserts(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[Sequence[Mapping[str, Any]], CursorResult[Any]]]:
+    """Insert rows, as many a statement as SQLite takes; those and what came of them."""
+    for start in range(0, len(rows), SQLITE_ROWS_A_STATEMENT):
+        some = rows[start : start + SQLITE_ROWS_A_STATEMENT]
+        statement = _sqlite_insert(connection.dialect, table, some)
+        yield some, connection.exec_driver_sql(*statement)
 
 
 def _sqlite_insert(

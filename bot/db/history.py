@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, exists, func, or_, select, update
 
 from bot.db.engine import Database
-from bot.db.inbox import lock_keys
+from bot.db.inbox import insert_events, lock_keys
 from bot.db.listed import Fetched, follower, kinds_had, listed_before, partners_of
 from bot.db.quotas import Quotas, lock_names
 from bot.db.rows import (
@@ -222,7 +222,7 @@ class History:
                 )
             else:
                 found.append(entry.call_id)
-        ids = self._database.insert_in_order(connection, inbox, rows)
+        ids = insert_events(self._database, connection, rows)
         self._note(connection, hook_id, taken + found)
         self._quotas.write(connection, counting)
         return TakenIn(tuple(ids), len(found), unclear, full)
@@ -300,7 +300,7 @@ class History:
             }
             rows.append(self._known(row) if one in partners else self._missed(row, one.body, note))
             note = note if one in partners else None
-        ids = self._database.insert_in_order(connection, inbox, rows)
+        ids = insert_events(self._database, connection, rows)
         taken = [row_id for row_id, one in zip(ids, new, strict=False) if one not in partners]
         self._quotas.write(connection, counting)
         return TakenIn(tuple(taken), len(fetched) - len(taken), full=full)

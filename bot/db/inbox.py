@@ -28,7 +28,7 @@ from bot.db.rows import (
     Subscription,
     TraceLine,
 )
-from bot.db.tables import IS_NEW, hooks, inbox
+from bot.db.tables import IS_NEW, bodies, hooks, inbox
 from bot.db.twins import pair, twins
 from bot.errors import HookGone
 
@@ -41,6 +41,7 @@ NO_ROOM = InboxReceipt(0, duplicate=False, over_quota=True)
 Row = Mapping[Any, Any]
 Body = tuple[str, str]  # digest and lane
 
+WITH_BODY = select(inbox, bodies.c.body).join(bodies, isouter=True)
 # By id, so that the latest of several twins is the one that is kept below.
 BODIES = select(inbox.c.digest, inbox.c.lane, inbox.c.received_at, inbox.c.id)
 # "+ 0", as SQLite would else read all rows in the order of their ids, to be spared the sorting.
@@ -106,7 +107,7 @@ class Inbox:
     async def get(self, row_id: int) -> InboxRow | None:
         """The row with this id."""
         async with self._database.reading() as connection:
-            rows = await connection.execute(select(inbox).where(inbox.c.id == row_id))
+            rows = await connection.execute(WITH_BODY.where(inbox.c.id == row_id))
             row = rows.mappings().one_or_none()
         return None if row is None else _inbox_row(row)
 
@@ -117,7 +118,7 @@ class Inbox:
         """
         due = or_(inbox.c.next_try_at.is_(None), inbox.c.next_try_at <= self._now())
         statement = (
-            select(inbox.c.id, inbox.c.lane, hooks.c.guild_id, func.length(inbox.c.body))
+            select(inbox.c.id, inbox.c.lane, hooks.c.guild_id, inbox.c.body_bytes)
             .join(hooks, inbox.c.hook_id == hooks.c.id, isouter=True)
             .where(inbox.c.id.in_(_lane_heads(excluding_lanes)), due)
             .order_by(inbox.c.id)
@@ -265,7 +266,7 @@ class Inbox:
             place = fresh[body] = _Kept(item.received_at)
             rows.append(_values(item))
             places.append((place, False))
-        ids = self._database.insert_in_order(connection, inbox, rows)
+        ids = insert_events(self._database, connection, rows)
         new = (place for place, duplicate in places if place is not None and not duplicate)
         for place, row_id in zip(new, ids, strict=True):
             place.id = row_id
@@ -305,6 +306,27 @@ class Inbox:
         recent = self._recent
         while recent and recent[body := next(iter(recent))].id <= self._old_id:
             del recent[body]
+
+
+def insert_events(
+    database: Database, connection: Connection, events: Sequence[Mapping[str, Any]]
+) -> list[int]:
+    """Insert events, each with its `body` or none, within `write_at_once`; their ids, in order."""
+    rows = [_without_body(event) for event in events]
+    ids = database.insert_in_order(connection, inbox, rows)
+    new = [
+        {"inbox_id": row_id, "body": event["body"]}
+        for row_id, event in zip(ids, events, strict=True)
+        if event["body"] is not None
+    ]
+    database.insert_all(connection, bodies, new)
+    return ids
+
+
+def _without_body(event: Mapping[str, Any]) -> dict[str, Any]:
+    row = dict(event)
+    body = row.pop("body")
+    return row | {"body_bytes": None if body is None else len(body)}
 
 
 def lock_keys(connection: Connection, texts: Collection[str]) -> None:

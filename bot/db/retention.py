@@ -27,6 +27,7 @@ from bot.db.rows import BatchState, InboxState, OutboxState
 from bot.db.tables import (
     HAS_BODY,
     batches,
+    bodies,
     day_use,
     edits,
     fill_ins,
@@ -68,13 +69,17 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which rows something is done to; `find` gives their keys and bytes, the oldest first."""
+    """Which rows something is done to; `find` gives their keys and bytes, the oldest first.
+
+    `of_each` refers to the key: rows of another table that are deleted along with that.
+    """
 
     what: str
     key: Column[Any]
     old: ColumnElement[bool]
     find: Select[Any]
     change: Update | Delete
+    of_each: Column[Any] | None = None
 
     @classmethod
     def of(
@@ -85,11 +90,12 @@ class Rule:
         *old: ColumnElement[bool],
         order_by: Column[Any],
         size: ColumnElement[int] = NO_BYTES,
+        of_each: Column[Any] | None = None,
     ) -> "Rule":
         """`change` whatever is `old`; an index on `order_by` finds it."""
         condition = and_(*old)
         find = select(key, size).where(condition).order_by(order_by).limit(FOUND_AT_ONCE)
-        return cls(what, key, condition, find, change)
+        return cls(what, key, condition, find, change, of_each)
 
 
 def rules(keep: Keep, now: datetime) -> Sequence[Rule]:
@@ -144,9 +150,7 @@ def _deliveries(keep: Keep, now: datetime) -> Iterator[Rule]:
     unheld = ~exists().where(held_events.c.inbox_id == inbox.c.id)
     yield Rule.of(
         "bodies",
-        # With its id, so that SQLite writes the row anew: one that shrinks in its place leaves the
-        # page, which a body of 6 kB nearly fills, to itself.
-        update(inbox).values(body=None, id=inbox.c.id),
+        update(inbox).values(body_bytes=None),
         inbox.c.id,
         finished,
         HAS_BODY,
@@ -155,7 +159,8 @@ def _deliveries(keep: Keep, now: datetime) -> Iterator[Rule]:
         # One whose right to be shown is lost meanwhile is taken back, and rendered again later.
         ~exists().where(outbox.c.inbox_id == inbox.c.id, outbox.c.state == OutboxState.WAITING),
         order_by=inbox.c.finished_at,
-        size=func.length(inbox.c.body),
+        size=inbox.c.body_bytes,
+        of_each=bodies.c.inbox_id,
     )
     yield Rule.of(
         "events",
@@ -306,7 +311,11 @@ def _step(connection: Connection, rule: Rule, keys: Sequence[int | str]) -> int:
         .with_for_update(skip_locked=True)
     )
     ours = list(connection.scalars(unheld))
-    return connection.execute(rule.change.where(rule.key.in_(ours), rule.old)).rowcount
+    these = and_(rule.key.in_(ours), rule.old)
+    if rule.of_each is not None:
+        along = rule.of_each.in_(select(rule.key).where(these))
+        connection.execute(delete(rule.of_each.table).where(along))
+    return connection.execute(rule.change.where(these)).rowcount
 
 
 def _free_pages(connection: Connection) -> int:

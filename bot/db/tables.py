@@ -265,9 +265,22 @@ inbox = Table(
     # Of the activity list: the row by which a webhook told its subscription the same. No foreign
     # key, as it goes on counting once that row is erased.
     Column("same_as", BigInteger(), nullable=True),
-    # Last, as SQLite reads through a long value to get at what stands behind it.
-    Column("body", LargeBinary(), nullable=True),
+    Column("body_bytes", BigInteger(), nullable=True),  # none once the body is let go of
     sqlite_autoincrement=True,
+)
+
+# What was delivered. Apart, as SQLite writes a whole row again whenever something in it changes.
+bodies = Table(
+    "bodies",
+    metadata,
+    Column(
+        "inbox_id",
+        BigInteger(),
+        ForeignKey("inbox.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("body", LargeBinary(), nullable=False),
 )
 
 # Written out rather than bound: both databases use a partial index only for a condition that they
@@ -275,7 +288,7 @@ inbox = Table(
 IS_NEW = inbox.c.state == literal_column("'new'")
 Index("ix_inbox_new", inbox.c.lane, inbox.c.id, sqlite_where=IS_NEW, postgresql_where=IS_NEW)
 # By time first, so that rows are added at its end and a look-up reads the last minute alone.
-HAS_BODY = inbox.c.body.is_not(None)
+HAS_BODY = inbox.c.body_bytes.is_not(None)
 Index("ix_inbox_finished", inbox.c.finished_at, sqlite_where=HAS_BODY, postgresql_where=HAS_BODY)
 Index("ix_inbox_received_at_digest", inbox.c.received_at, inbox.c.digest)
 

@@ -6,8 +6,10 @@ expressions, and what is signed is measured before it is parsed. Each step looks
 bytes, so that Python's lock is free again within a millisecond or two.
 """
 
+import codecs
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
@@ -46,7 +48,7 @@ WHOLE: Final = re.compile(
 HALF: Final = re.compile(rb"\\u[dD][89A-Fa-f]" + HEX + rb"{2}")
 MAX_HALVES: Final = 1_000  # a text is cut once
 STRING_PART: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-PLAIN: Final = re.compile(rb"[ -\[\]-~]*+")  # ASCII without an escape
+CONTROLS: Final = bytes(range(0x20))  # which no string may hold unescaped
 SPACE: Final = re.compile(rb"[ \t\r\n]*+")
 SCALAR: Final = re.compile(rb'[^\s",:\[\]{}]*+')
 NESTING: Final = re.compile(rb'["\[\]{}]')
@@ -137,12 +139,30 @@ def _check_rest(size: int, texts: int) -> None:
 
 
 def _may_be_a_picture(text: bytes, start: int, end: int) -> bool:
-    return end - start <= MAX_PICTURE_BYTES and _past(PLAIN, text, start, end) == end
+    size = end - start
+    return (
+        size <= MAX_PICTURE_BYTES and text.find(b"\\", start, end) < 0 and _ascii(text, start, end)
+    )
+
+
+def _ascii(text: bytes, start: int, end: int) -> bool:
+    return all(text[at : min(at + WINDOW, end)].isascii() for at in range(start, end, WINDOW))
 
 
 def _end_of_string(text: bytes, at: int) -> int:
     """Behind the quote that ends the string whose inside begins at `at`, or the text's end."""
-    return min(_past(STRING_PART, text, at, len(text)) + 1, len(text))
+    while at < len(text):
+        end = min(at + WINDOW, len(text))
+        quote = text.find(b'"', at, end)
+        if text.find(b"\\", at, end if quote < 0 else quote) < 0:  # the usual case, and fast
+            if quote >= 0:
+                return quote + 1
+            at = end
+        elif (past := _end_of_part(STRING_PART, text, at, len(text))) > at:
+            at = past
+        else:
+            return len(text)  # a backslash is the last byte
+    return len(text)
 
 
 def _end_of_part(pattern: re.Pattern[bytes], text: bytes, at: int, end: int) -> int:
@@ -184,9 +204,19 @@ def find_inner_text(body: bytes) -> InnerText | None:
 
 def _in_parts(body: bytes, start: int, end: int) -> InnerText | None:
     cuts = [start]
-    while (cut := _end_of_part(CHARACTERS, body, cuts[-1], end)) > cuts[-1]:
+    while (cut := _end_of_characters(body, cuts[-1], end)) > cuts[-1]:
         cuts.append(cut)
     return InnerText(body, cuts) if cuts[-1] == end else None
+
+
+def _end_of_characters(body: bytes, at: int, end: int) -> int:
+    """How far the inside of a string goes on as UTF-8 without control characters."""
+    part = body[at : min(at + WINDOW, end)]
+    if b"\\" not in part and len(part.translate(None, CONTROLS)) == len(part):
+        with suppress(UnicodeDecodeError):
+            _, size = codecs.utf_8_decode(part, "strict", False)  # may be cut
+            return at + size
+    return _end_of_part(CHARACTERS, body, at, end)
 
 
 class _NotTheOldForm(Exception):  # never leaves this file

@@ -105,6 +105,7 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
         "pictures": 1,
         "batches": 1,
         "channel_queues": 1,
+        "bodies": 1,
         "inbox": 1,  # what the other guild's card shows
         "facts": 1,
         "models": 0,

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.db.engine import Database, parse_url
-from bot.db.tables import inbox
+from bot.db.tables import bodies, inbox
 from bot.db.vault import Vault
 from bot.storage import Storage
 from tests.db.conftest import Clock
@@ -50,7 +50,7 @@ async def test_every_acknowledged_delivery_outlives_a_kill(database_url: str, va
         acknowledged |= {digest for digest, _ in taken(output)}
     assert len(acknowledged) >= 300
     async with Database.open(parse_url(database_url)) as database, database.reading() as connection:
-        rows = (await connection.execute(select(inbox.c.digest, inbox.c.body))).all()
+        rows = (await connection.execute(select(inbox.c.digest, bodies.c.body).join(bodies))).all()
     assert all(sha256(body).hexdigest() == digest for digest, body in rows)
     assert acknowledged <= {digest for digest, _ in rows}
 

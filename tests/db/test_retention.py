@@ -26,7 +26,7 @@ from bot.db.rows import (
     Routed,
     Subscription,
 )
-from bot.db.tables import batches, inbox, notices, outbox, outbox_pictures, pictures
+from bot.db.tables import batches, bodies, inbox, notices, outbox, outbox_pictures, pictures
 from bot.db.vault import Vault
 from bot.speckle.filters import Filters
 from bot.storage import Storage
@@ -250,12 +250,12 @@ async def test_a_delivery_is_taken_between_two_steps_of_a_large_clean_up(
     await change(database, update(inbox).values(state="done", finished_at=clock()))
     clock.forward(days=31)
     tidying = asyncio.create_task(storage.retention.tidy(KEEP))
-    bodies = select(func.count(inbox.c.body))
-    while await count(database, bodies) == 2000:
+    there = select(func.count()).select_from(bodies)
+    while await count(database, there) == 2000:
         assert not tidying.done()
     receipt = await storage.inbox.put(delivery())
     assert receipt.id == receipts[-1].id + 1
-    assert await count(database, bodies) > 1
+    assert await count(database, there) > 1
     assert not tidying.done()
     assert await tidying == {"bodies": 2000, "events": 2000}
     assert await count(database, select(func.count()).select_from(inbox)) == 1

@@ -15,12 +15,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, LargeBinary, column, func, insert, select, table, text
 
 from bot.db.engine import Database, parse_url
 from bot.db.files import make_place
 from bot.db.schema import MIGRATIONS, REVISIONS, _one_migrator
-from bot.db.tables import guilds, hooks, inbox, metadata, subscriptions
+from bot.db.tables import bodies, guilds, hooks, inbox, metadata, subscriptions
 from bot.db.vault import Vault
 from bot.errors import ConfigError, SchemaTooNew
 from bot.model import Consent, Standing
@@ -105,8 +105,8 @@ async def test_what_an_older_release_kept_survives(empty_url: str, vault: Vault)
     channel |= {"events": [], "models": [], "ignore_authors": [], "updated_at": by["created_at"]}
 
     def fill(connection: Connection) -> None:
-        for table, row in ((guilds, guild), (hooks, hook), (subscriptions, channel)):
-            connection.execute(insert(table), row)
+        for into, row in ((guilds, guild), (hooks, hook), (subscriptions, channel)):
+            connection.execute(insert(into), row)
 
     await run_sync(empty_url, fill)
     async with Storage.open(empty_url, vault) as storage:
@@ -203,9 +203,11 @@ async def test_all_that_a_bot_of_the_release_before_had_is_there_and_answers_are
 
     def fill(connection: Connection) -> None:
         for name, rows in BEFORE.items():
+            now = metadata.tables[name].c
             for row in rows:
-                values = {metadata.tables[name].c[key]: value for key, value in row.items()}
-                connection.execute(insert(metadata.tables[name]).values(values))
+                types = {key: now[key].type if key in now else LargeBinary() for key in row}
+                then = table(name, *(column(key, type_) for key, type_ in types.items()))
+                connection.execute(insert(then), row)
 
     await run_sync(empty_url, fill)
     await migrate(empty_url)
@@ -223,6 +225,11 @@ async def test_all_that_a_bot_of_the_release_before_had_is_there_and_answers_are
         sources = connection.execute(select(inbox.c.id, inbox.c.source)).all()
         return {row[0]: row[1] for row in makers}, {row[0]: row[1] for row in sources}
 
+    def delivered(connection: Connection) -> Any:
+        each = select(bodies.c.inbox_id, bodies.c.body, inbox.c.body_bytes).join(inbox)
+        return [tuple(row) for row in connection.execute(each.order_by(inbox.c.id))]
+
+    assert await run_sync(empty_url, delivered) == [(id_, b"{}", 2) for id_ in (1, 2, 4, 5)]
     makers, sources = await run_sync(empty_url, columns)
     assert makers == {1: 1, 2: None}  # who only looked at a project made no webhook
     assert sources == {1: "webhook", 2: "operator", 4: "activity", 5: "history"}
