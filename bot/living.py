@@ -20,7 +20,7 @@ LEAD_RETRY_S = 5.0
 ECHO_S = 1.0
 M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 LARGE_BLOCK_BYTES = 1024 * 1024
-SWITCH_S = 0.001  # Python's own is 0.005
+SWITCH_S = 0.0003  # Python's own is 0.005
 GC_THRESHOLD = 20_000  # new objects between two looks; each delivery in hand holds some hundred
 
 Part = Callable[[], Coroutine[None, None, None]]
