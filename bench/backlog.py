@@ -80,7 +80,7 @@ async def _measure(cards: int) -> None:
                 "DISCORD_TOKEN": sandbox.token,
                 "DISCORD_API_URL": sandbox.api_url,
                 "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
-                "DATABASE_URL": f"sqlite+aiosqlite:///{Path(folder) / 'bot.db'}",
+                "DATABASE_URL": f"sqlite:///{Path(folder) / 'bot.db'}",
                 "WEBHOOK_PORT": str(port),
                 "PUBLIC_URL": f"http://127.0.0.1:{port}",
                 "LOG_LEVEL": "error",

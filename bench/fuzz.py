@@ -66,7 +66,7 @@ class Stage:
 @asynccontextmanager
 async def stage(folder: Path) -> AsyncIterator[Stage]:
     """The bot at work in a guild that follows the recorded projects, with a shared hook besides."""
-    key, url = Fernet.generate_key().decode(), f"sqlite+aiosqlite:///{folder / 'bot.db'}"
+    key, url = Fernet.generate_key().decode(), f"sqlite:///{folder / 'bot.db'}"
     log, config, port = folder / "bot.log", folder / "config.toml", free_port()
     async with (
         Sandbox.start(pace=False) as sandbox,
@@ -77,13 +77,15 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
         config.write_text(
             f"[organisation]\nguilds = [{guild.id}]\n[speckle]\nenrich_deadline_s = 0.0\n", "utf-8"
         )
-        await storage.guilds.join(guild.id)
+        await storage.write(lambda tx: tx.guilds.join(guild.id))
         targets = {}
         for project in PROJECTS:
-            hook = await storage.hooks.create(
-                guild.id, SERVER, project, HookKind.OWN, 2, channel.id
+            hook = await storage.write(
+                lambda tx: tx.hooks.create(guild.id, SERVER, project, HookKind.OWN, 2, channel.id)
             )
-            await storage.subscriptions.upsert(hook.id, channel.id, Filters(), 2)
+            await storage.write(
+                lambda tx: tx.subscriptions.upsert(hook.id, channel.id, Filters(), 2)
+            )
             targets[project] = Target(f"/webhooks/{hook.key}", hook.secrets[0])
         environment = os.environ | {
             "DISCORD_TOKEN": sandbox.token,
@@ -167,7 +169,7 @@ async def look(stage: Stage, findings: Findings) -> None:
     """Whether all that was taken is dealt with, the bot is ready, and its log is quiet."""
     try:
         async with asyncio.timeout(SETTLES_WITHIN_S):
-            while await stage.storage.inbox.due_in() is not None:  # noqa: ASYNC110  # elsewhere
+            while await stage.storage.read(lambda tx: tx.inbox.due_in()) is not None:  # noqa: ASYNC110  # elsewhere
                 await asyncio.sleep(0.2)
     except TimeoutError:
         findings.wrong.append(f"rows are stuck in the inbox after {SETTLES_WITHIN_S:g} s")

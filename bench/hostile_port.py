@@ -54,17 +54,19 @@ class Bot:
 @asynccontextmanager
 async def running_bot(sandbox: Sandbox, folder: Path) -> AsyncIterator[Bot]:
     """A bot whose database knows some hooks, under a limit of open files."""
-    key, url = Fernet.generate_key().decode(), f"sqlite+aiosqlite:///{folder / 'bot.db'}"
+    key, url = Fernet.generate_key().decode(), f"sqlite:///{folder / 'bot.db'}"
     hooks, guild_ids = [], []
     async with Storage.open(url, Vault([key]), utc_now) as storage:
         for number, project in enumerate(PROJECTS):  # a guild each, as guilds take turns
             guild = sandbox.add_guild(f"Studio {number}")
             channel = guild.add_channel("structure")
-            await storage.guilds.join(guild.id)
-            hook = await storage.hooks.create(
-                guild.id, SPECKLE, project, HookKind.OWN, 2, channel.id
+            await storage.write(lambda tx: tx.guilds.join(guild.id))
+            hook = await storage.write(
+                lambda tx: tx.hooks.create(guild.id, SPECKLE, project, HookKind.OWN, 2, channel.id)
             )
-            await storage.subscriptions.upsert(hook.id, channel.id, Filters(), 2)
+            await storage.write(
+                lambda tx: tx.subscriptions.upsert(hook.id, channel.id, Filters(), 2)
+            )
             hooks.append(hook)
             guild_ids.append(guild.id)
     # The operator's own guilds have no quotas, which these bodies would soon use up.

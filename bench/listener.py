@@ -62,11 +62,13 @@ async def _bare(reports: Connection) -> None:
 async def _durable(reports: Connection) -> None:
     with tempfile.TemporaryDirectory() as folder:
         vault = Vault([Fernet.generate_key().decode()])
-        url = f"sqlite+aiosqlite:///{Path(folder) / 'bench.db'}"
+        url = f"sqlite:///{Path(folder) / 'bench.db'}"
         async with Storage.open(url, vault, utc_now) as storage:
-            await storage.guilds.join(1)
-            hook = await storage.hooks.create(
-                1, "https://app.speckle.systems", PROJECT_ID, HookKind.OWN, 2, 3
+            await storage.write(lambda tx: tx.guilds.join(1))
+            hook = await storage.write(
+                lambda tx: tx.hooks.create(
+                    1, "https://app.speckle.systems", PROJECT_ID, HookKind.OWN, 2, 3
+                )
             )
             listener = WebhookListener(
                 storage,

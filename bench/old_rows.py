@@ -58,16 +58,22 @@ class Way:
         """Take one delivery from the listener to the settled card."""
         body = os.urandom(3_000).hex().encode()
         new = NewInbox(1, "hook:1", "p", None, sha256(body).hexdigest(), body, utc_now())
-        receipt = await self._timed("put", self._storage.inbox.put(new))
-        await self._timed("find the event", self._storage.inbox.next_per_lane())
+        receipt = await self._timed("put", self._storage.intake.put(new))
+        await self._timed("find the event", self._storage.read(lambda tx: tx.inbox.next_per_lane()))
         card = NewOutbox(self._subscription.id, 1, CHANNEL_ID, {})
         ingested = Ingested(1, None, "https://app.speckle.systems", utc_now(), [card])
-        finish = self._storage.inbox.finish(receipt.id, (), event_name="x", ingested=[ingested])
+        finish = self._storage.write(
+            lambda tx: tx.inbox.finish(receipt.id, (), event_name="x", ingested=[ingested])
+        )
         await self._timed("write the card", finish)
-        await self._timed("find the channel", self._storage.outbox.due_channels(64))
-        opened = await self._timed("open a batch", self._storage.outbox.open_batch(CHANNEL_ID, 10))
+        await self._timed(
+            "find the channel", self._storage.read(lambda tx: tx.outbox.due_channels(64))
+        )
+        opened = await self._timed(
+            "open a batch", self._storage.write(lambda tx: tx.outbox.open_batch(CHANNEL_ID, 10))
+        )
         assert opened is not None  # noqa: S101
-        settle = self._storage.outbox.settle_sent(opened[0].id, 1, utc_now())
+        settle = self._storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 1, utc_now()))
         await self._timed("settle it", settle)
 
     async def _timed(self, step: str, work: Awaitable[T]) -> T:
@@ -78,17 +84,21 @@ class Way:
 
 
 async def _prepared(storage: Storage, rows: int) -> Way:
-    await storage.guilds.join(1)
-    hook = await storage.hooks.create(
-        1, "https://app.speckle.systems", "p", HookKind.OWN, 2, CHANNEL_ID
+    await storage.write(lambda tx: tx.guilds.join(1))
+    hook = await storage.write(
+        lambda tx: tx.hooks.create(
+            1, "https://app.speckle.systems", "p", HookKind.OWN, 2, CHANNEL_ID
+        )
     )
-    _, subscription = await storage.subscriptions.upsert(hook.id, CHANNEL_ID, Filters(), 2)
+    _, subscription = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, CHANNEL_ID, Filters(), 2)
+    )
     values = {"rows": rows, "at": f"{utc_now() - timedelta(days=3):%Y-%m-%d %H:%M:%S.%f}"}
     if rows:
-        async with storage._database.writing() as connection:
+        with storage._database.writing() as connection:
             for statement in OLD_ROWS:
                 into, select = statement.split("SELECT", 1)
-                await connection.execute(text(f"{into} {COUNTED} SELECT {select}"), values)
+                connection.execute(text(f"{into} {COUNTED} SELECT {select}"), values)
     return Way(storage, subscription)
 
 
@@ -101,16 +111,16 @@ async def _take_in(storage: Storage) -> float:
     ]
     recorded = {entry.digest: 1 for entry in missed}
     month_ago = utc_now() - timedelta(days=30)
-    window = Window(recorded, month_ago, await storage.history.last_id())
+    window = Window(recorded, month_ago, await storage.read(lambda tx: tx.history.last_id()))
     started = time.perf_counter()
-    await storage.history.take_in(1, missed, window)
+    await storage.write(lambda tx: tx.history.take_in(1, missed, window))
     return time.perf_counter() - started
 
 
 async def _measure(rows: int, rounds: int) -> None:
     vault = Vault([Fernet.generate_key().decode()])
     with tempfile.TemporaryDirectory() as folder:
-        urls = [f"sqlite+aiosqlite:///{Path(folder) / name}" for name in ("old.db", "new.db")]
+        urls = [f"sqlite:///{Path(folder) / name}" for name in ("old.db", "new.db")]
         async with Storage.open(urls[0], vault) as first, Storage.open(urls[1], vault) as second:
             old, new = await _prepared(first, rows), await _prepared(second, 0)
             for _ in range(rounds):

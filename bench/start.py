@@ -60,7 +60,7 @@ async def _one_run(sandbox: Sandbox, folder: Path, key: str) -> tuple[float, flo
         "DISCORD_TOKEN": sandbox.token,
         "DISCORD_API_URL": sandbox.api_url,
         "ENCRYPTION_KEYS": key,
-        "DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'bot.db'}",
+        "DATABASE_URL": f"sqlite:///{folder / 'bot.db'}",
         "WEBHOOK_PORT": str(port),
         "LOG_LEVEL": "error",
     }

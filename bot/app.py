@@ -130,8 +130,10 @@ async def _at_work(
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
         copies = Copies(storage)
         await copies.at_the_start()
-        await storage.facts.set(FIRST_KEY_FACT, vault.first_key_id)
-        instance = await storage.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
+        await storage.write(lambda tx: tx.facts.set(FIRST_KEY_FACT, vault.first_key_id))
+        instance = await storage.write(
+            lambda tx: tx.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
+        )
         quotas = _quotas(settings, storage)
         pace = Pace(settings.delivery.requests_per_s, now=utc_now)
         with_speckle = _with_speckle(settings, storage, http, breakers, network)

@@ -73,7 +73,7 @@ class ClockWatch:
     async def _shorten(self) -> None:
         """Have nothing wait for a time that the clock reaches only in days."""
         try:
-            shortened = await self._storage.waits.shorten(LONGEST_WAIT)
+            shortened = await self._storage.write(lambda tx: tx.waits.shorten(LONGEST_WAIT))
         except StorageUnavailable as error:  # the next look tries again
             log.error("clock.database_unavailable", reason=error.reason)
             return

@@ -7,20 +7,21 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from cryptography.fernet import Fernet
 
 from bot.cards.text import one_line, seen, shorten_plain
 from bot.config import Settings
-from bot.db.deliveries import CardStatus, Done, Wanted
+from bot.db.deliveries import CardStatus, Done, Wanted, lots
 from bot.db.rows import InboxRow, OutboxState, PauseReason, TraceLine
 from bot.db.schema import needs_migration
 from bot.db.vault import Vault
 from bot.errors import ConfigError, Problem
 from bot.log import Redactor
 from bot.speckle.payloads import EMAIL, MASKED_EMAIL
-from bot.storage import Storage, schema_version, utc_now
+from bot.storage import Storage, Transaction, schema_version, utc_now
 
 MAX_NAME: Final = 28
 MAX_TITLE: Final = 44
@@ -47,8 +48,7 @@ class Deliveries:
     """What a host reads and does; `say` prints a line. Each says whether it found anything."""
 
     def __init__(self, storage: Storage, settings: Settings, say: Say) -> None:
-        self._deliveries = storage.deliveries
-        self._inbox = storage.inbox
+        self._storage = storage
         self._safe = Safe(settings)
         self._say = say
 
@@ -71,7 +71,7 @@ class Deliveries:
 
     async def list(self, wanted: Wanted, limit: int, *, as_json: bool) -> bool:
         """The newest cards, a line each."""
-        cards = await self._deliveries.newest(wanted, limit)
+        cards = await self._storage.read(lambda tx: tx.deliveries.newest(wanted, limit))
         if as_json:
             self._say(json.dumps([self._safe.facts(card) for card in cards], indent=2))
             return bool(cards)
@@ -81,7 +81,7 @@ class Deliveries:
         now = utc_now()
         for line in table(HEADS, [self._safe.cells(card, now) for card in cards]):
             self._say(line)
-        total = await self._deliveries.count(wanted)
+        total = await self._storage.read(lambda tx: tx.deliveries.count(wanted))
         more = f"{len(cards):,} of {total:,} cards, the newest first; --limit shows more. "
         self._say("")
         self._say(f"{more if total > len(cards) else ''}All of one: {RUN} show ID")
@@ -89,11 +89,14 @@ class Deliveries:
 
     async def show(self, card_id: int, *, as_json: bool) -> bool:
         """All that is known of one card, with the way of its event."""
-        card = next(iter(await self._deliveries.get([card_id])), None)
+        found = await self._storage.read(lambda tx: tx.deliveries.get([card_id]))
+        card = next(iter(found), None)
         if card is None:
             self._say("null" if as_json else _no_card([card_id]))
             return False
-        event = None if card.inbox_id is None else await self._inbox.get(card.inbox_id)
+        event = None
+        if (inbox_id := card.inbox_id) is not None:
+            event = await self._storage.read(lambda tx: tx.inbox.get(inbox_id))
         if as_json:
             facts = self._safe.facts(card) | {"event": self._safe.event_facts(event)}
             self._say(json.dumps(facts, indent=2))
@@ -104,7 +107,9 @@ class Deliveries:
 
     async def retry(self, cards: Sequence[int]) -> bool:
         """Have cards tried again now, in their old place."""
-        done = await self._deliveries.retry(cards)
+        done: dict[int, Done] = {}
+        for lot in lots(cards):
+            done |= await self._storage.write(partial(_retry, ids=lot))
         again = of(done, Done.REQUEUED)
         sooner = of(done, Done.HASTENED)
         if again:
@@ -112,7 +117,7 @@ class Deliveries:
         if sooner:
             self._say(f"✔ Waiting already; their channels are tried now: {listed(sooner)}.")
         waiting = [*again, *sooner, *of(done, Done.HELD)]
-        held = [card for card in await self._deliveries.get(waiting) if card.held]
+        held = [card for card in await self._get(waiting) if card.held]
         for why, some in by_reason(held, utc_now()):
             ids = listed([card.id for card in some])
             self._say(f"– Kept for now, as {why}: {ids}. {remedy(some[0])}")
@@ -123,9 +128,8 @@ class Deliveries:
 
     async def all_undeliverable(self, channel_id: int | None) -> Sequence[int]:
         """The ids of what Discord did not take."""
-        ids = await self._deliveries.ids(
-            Wanted(states=(OutboxState.UNDELIVERABLE,), channel_id=channel_id)
-        )
+        wanted = Wanted(states=(OutboxState.UNDELIVERABLE,), channel_id=channel_id)
+        ids = await self._storage.read(lambda tx: tx.deliveries.ids(wanted))
         if not ids:
             self._say("No card is undeliverable there. Nothing was changed.")
         return ids
@@ -133,7 +137,7 @@ class Deliveries:
     async def about_to_drop(self, ids: Sequence[int]) -> bool:
         """Show what would be dropped; whether there is any of it."""
         now = utc_now()
-        cards = await self._deliveries.get(ids)
+        cards = await self._get(ids)
         going = [card for card in cards if card.state is not OutboxState.SENT]
         for line in table(HEADS, [self._safe.cells(card, now) for card in going]):
             self._say(line)
@@ -143,12 +147,17 @@ class Deliveries:
 
     async def drop(self, ids: Sequence[int]) -> bool:
         """Delete cards for good."""
-        done = await self._deliveries.drop(ids)
+        done: dict[int, Done] = {}
+        for lot in lots(ids):
+            done |= await self._storage.write(partial(_drop, ids=lot))
         dropped = of(done, Done.DROPPED)
         if dropped:
             self._say(f"✔ Dropped for good: {listed(dropped)}.")
         self._not_done(done)
         return bool(dropped)
+
+    async def _get(self, ids: Sequence[int]) -> Sequence[CardStatus]:
+        return await self._storage.read(lambda tx: tx.deliveries.get(ids))
 
     def _not_done(self, done: Mapping[int, Done]) -> None:
         if flying := of(done, Done.IN_FLIGHT):
@@ -160,6 +169,14 @@ class Deliveries:
             self._say(f"✘ Left alone, as it was sent: {listed(sent)}. Delete it in Discord.")
         if absent := of(done, Done.ABSENT):
             self._say(_no_card(absent))
+
+
+def _retry(tx: Transaction, ids: Sequence[int]) -> Mapping[int, Done]:
+    return tx.deliveries.retry(ids)
+
+
+def _drop(tx: Transaction, ids: Sequence[int]) -> Mapping[int, Done]:
+    return tx.deliveries.drop(ids)
 
 
 def _no_card(ids: Sequence[int]) -> str:

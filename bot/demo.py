@@ -100,7 +100,7 @@ def _settings(sandbox: Sandbox, folder: Path, port: int) -> Settings:
             "discord_token": sandbox.token,
             "discord_api_url": sandbox.api_url,
             "encryption_keys": (Fernet.generate_key().decode(),),
-            "database_url": f"sqlite+aiosqlite:///{folder / 'demo.db'}",
+            "database_url": f"sqlite:///{folder / 'demo.db'}",
             "public_url": f"http://127.0.0.1:{port}",
             "webhook_port": port,
             "speckle": {"enrich_deadline_s": 0.0},  # the project is invented: nobody to ask
@@ -145,7 +145,7 @@ async def _play(stage: Stage, app: App, folder: Path) -> None:
             if answer.offers(label):
                 await (await stage.sandbox.press(answer, label)).settled()
         _say(_indented(_answer_text(stage, answer, whole=number == 0)))
-    hook = (await app.storage.hooks.of_guild(stage.guild.id))[0]
+    hook = (await app.storage.read(lambda tx: tx.hooks.of_guild(stage.guild.id)))[0]
     url = f"http://127.0.0.1:{app.port}/webhooks/{hook.key}"
     _say("\nNow the project's day arrives, signed and sent as a Speckle server does it:")
     bodies = [_body(payload) for payload in json.loads(SAMPLES.read_text("utf-8"))]

@@ -204,7 +204,9 @@ class SpeckleBot(commands.Bot):
         while True:
             try:
                 await self.login(token)
-                await self.storage.facts.set(LOGGED_IN_FACT, str(self.application_id))
+                await self.storage.write(
+                    lambda tx: tx.facts.set(LOGGED_IN_FACT, str(self.application_id))
+                )
             except discord.LoginFailure as error:
                 wait_s = await self._token_refused(error)
             except StorageUnavailable as error:
@@ -223,7 +225,7 @@ class SpeckleBot(commands.Bot):
         that have to be taken, so it is waited for.
         """
         with contextlib.suppress(StorageUnavailable):
-            if await self.storage.facts.get(LOGGED_IN_FACT) is None:
+            if await self.storage.read(lambda tx: tx.facts.get(LOGGED_IN_FACT)) is None:
                 raise ConfigError(
                     Problem(
                         "DISCORD_TOKEN",

@@ -58,10 +58,10 @@ class CommandSync:
         payload = [command.to_dict(self._tree) for command in self._tree.get_commands()]
         application_id = self._tree.client.application_id
         fingerprint = _fingerprint({"application": application_id, "commands": payload})
-        if await self._storage.facts.get(COMMANDS_FACT) == fingerprint:
+        if await self._storage.read(lambda tx: tx.facts.get(COMMANDS_FACT)) == fingerprint:
             return
         synced = await self._tree.sync()
-        await self._storage.facts.set(COMMANDS_FACT, fingerprint)
+        await self._storage.write(lambda tx: tx.facts.set(COMMANDS_FACT, fingerprint))
         log.info("commands.synced", count=len(synced))
 
 

@@ -50,7 +50,7 @@ async def _runs_with_other_keys(settings: Settings, vault: Vault) -> bool:
     async with Storage.open(settings.database_url, vault, utc_now) as storage:
         if await storage.lead():
             return False
-        return await storage.facts.get(FIRST_KEY_FACT) != vault.first_key_id
+        return await storage.read(lambda tx: tx.facts.get(FIRST_KEY_FACT)) != vault.first_key_id
 
 
 def _report(rotated: Sequence[Rotated], keys: int, say: Say) -> bool:

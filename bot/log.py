@@ -39,7 +39,6 @@ QUIET: Final = {
     "alembic": logging.WARNING,
     "asyncio": logging.WARNING,
     "sqlalchemy": logging.WARNING,
-    "aiosqlite": logging.WARNING,
     "gql": logging.WARNING,
     "urllib3": logging.WARNING,
 }

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Self
+from functools import cached_property
+from typing import Self, TypeVar
 
 from bot.db import schema
 from bot.db.accounts import Accounts, LinkRequests
@@ -16,29 +17,33 @@ from bot.db.engine import (
     Database,
     parse_url,
 )
+from bot.db.erasing import erase_from_texts
 from bot.db.facts import Facts
 from bot.db.files import sqlite_path
 from bot.db.fill_ins import FillIns
 from bot.db.guilds import Guilds
 from bot.db.held import Held
 from bot.db.history import History
+from bot.db.hook_lookup import HookLookup
 from bot.db.hooks import Hooks
 from bot.db.inbox import Inbox
+from bot.db.intake import Intake
 from bot.db.leader import Leader
 from bot.db.lineage import Lineage
 from bot.db.notices import Notices
 from bot.db.outbox import Outbox
 from bot.db.pooler import refuse_shared_sessions
-from bot.db.quotas import Quotas
+from bot.db.quotas import Quotas, UseOfToday
 from bot.db.removals import Removals
 from bot.db.retention import Retention
 from bot.db.schema import migrate
 from bot.db.sealed import Sealed
+from bot.db.session import Session
 from bot.db.subscriptions import Subscriptions
 from bot.db.vault import Vault
 from bot.db.waits import Waits
 
-__all__ = ["Storage", "migrate", "schema_version"]
+__all__ = ["Storage", "Transaction", "migrate", "schema_version"]
 
 LAST_PING = "storage.last_ping"
 FIRST_KEY_FACT = "keys.first"  # of the bot that was started last
@@ -49,36 +54,123 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Storage:
-    """Everything that the bot keeps. Each method is one transaction.
+class Transaction:
+    """One transaction, with a repository for each subject. It is used in one thread."""
 
-    Errors, of each method: StorageUnavailable when the database cannot read or write now.
+    def __init__(self, session: Session, vault: Vault, forget_hooks: Callable[[], None]) -> None:
+        self.session = session
+        self._vault = vault
+        self._forget_hooks = forget_hooks
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Linked Speckle accounts."""
+        return Accounts(self.session, self._vault, self._forget_hooks)
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """Cards, as whoever runs the bot asks for them."""
+        return Deliveries(self.session)
+
+    @cached_property
+    def edits(self) -> Edits:
+        """Messages to bring up to date."""
+        return Edits(self.session)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What one process leaves for the next."""
+        return Facts(self.session)
+
+    @cached_property
+    def fill_ins(self) -> FillIns:
+        """What cards still lack."""
+        return FillIns(self.session)
+
+    @cached_property
+    def guilds(self) -> Guilds:
+        """Discord servers that the bot is or was in."""
+        return Guilds(self.session, self._forget_hooks)
+
+    @cached_property
+    def held(self) -> Held:
+        """Events that are kept until somebody may be shown them."""
+        return Held(self.session)
+
+    @cached_property
+    def history(self) -> History:
+        """What is fetched from Speckle after its time."""
+        return History(self.session)
+
+    @cached_property
+    def hooks(self) -> Hooks:
+        """What ties a guild to a project."""
+        return Hooks(self.session, self._vault, self._forget_hooks)
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        """Events, from the 202 to the cards."""
+        return Inbox(self.session)
+
+    @cached_property
+    def link_requests(self) -> LinkRequests:
+        """Requests to link an account."""
+        return LinkRequests(self.session, self._vault)
+
+    @cached_property
+    def notices(self) -> Notices:
+        """Who is to be told of a pause."""
+        return Notices(self.session)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Cards, from the event to the message."""
+        return Outbox(self.session)
+
+    @cached_property
+    def quotas(self) -> Quotas:
+        """What guilds use."""
+        return Quotas(self.session)
+
+    @cached_property
+    def removals(self) -> Removals:
+        """Webhooks to remove at Speckle."""
+        return Removals(self.session)
+
+    @cached_property
+    def subscriptions(self) -> Subscriptions:
+        """Which channel follows what."""
+        return Subscriptions(self.session, self._forget_hooks)
+
+    @cached_property
+    def waits(self) -> Waits:
+        """When things are due."""
+        return Waits(self.session)
+
+
+T = TypeVar("T")
+Work = Callable[[Transaction], T]
+
+
+class Storage:
+    """Everything that the bot keeps.
+
+    `read` and `write` do a plain function in one transaction, in a thread. What takes many
+    transactions, or waits for company, has a method or an object of its own here.
+    Errors, of all of them: StorageUnavailable when the database cannot read or write now.
     """
 
     def __init__(self, database: Database, vault: Vault, now: Callable[[], datetime]) -> None:
         self._database = database
+        self._vault = vault
         self._now = now
         self._leader = Leader(database)
-        self.hooks = Hooks(database, vault, now)
-        self.accounts = Accounts(database, vault, now, self.hooks.forget)
-        self.link_requests = LinkRequests(database, vault, now)
+        self.hook_lookup = HookLookup(database, vault)
+        self.use_of_today = UseOfToday(now)
+        self.intake = Intake(database, self.use_of_today, now)
         self.sealed = Sealed(database, vault, now)
-        self.subscriptions = Subscriptions(database, now, self.hooks.forget)
-        self.quotas = Quotas(database, now)
-        self.inbox = Inbox(database, self.quotas, now)
-        self.history = History(database, self.quotas, now)
-        self.outbox = Outbox(database, now)
-        self.held = Held(database, now)
-        self.fill_ins = FillIns(database, now)
-        self.edits = Edits(database, now)
-        self.guilds = Guilds(database, now, self.hooks.forget)
-        self.notices = Notices(database, now)
-        self.facts = Facts(database)
-        self.lineage = Lineage(database, self.facts)
-        self.removals = Removals(database, now)
+        self.lineage = Lineage(database)
         self.retention = Retention(database, now)
-        self.waits = Waits(database, now)
-        self.deliveries = Deliveries(database, now)
 
     @classmethod
     @asynccontextmanager
@@ -95,7 +187,7 @@ class Storage:
         Errors: StorageUnavailable if it cannot be read and written, SchemaTooNew if a newer
         release has changed its tables, ConfigError for an address of no known kind.
         """
-        async with _opened(database_url, checkpoint_after_s) as database:
+        async with _opened(database_url, now, checkpoint_after_s) as database:
             if schema.needs_migration(await schema.found_version(database)):
                 await migrate(database_url)
             storage = cls(database, vault, now)
@@ -105,12 +197,28 @@ class Storage:
             finally:
                 await storage._close()
 
+    async def read(self, work: Work[T]) -> T:
+        """Do `work`, which only reads; each statement sees what was committed before it."""
+        return await self._database.read(lambda session: work(self._transaction(session)))
+
+    async def write(self, work: Work[T]) -> T:
+        """Do `work` in one transaction; it is committed and synced when this returns."""
+        return await self._database.write(lambda session: work(self._transaction(session)))
+
+    def _transaction(self, session: Session) -> Transaction:
+        return Transaction(session, self._vault, self.hook_lookup.forget)
+
     async def ping_write(self) -> None:
         """Write something, really.
 
         Errors: StorageUnavailable if that cannot be done.
         """
-        await self.facts.set(LAST_PING, self._now().isoformat())
+        await self.write(lambda tx: tx.facts.set(LAST_PING, self._now().isoformat()))
+
+    async def erase_traces(self, discord_user_id: int) -> None:
+        """Erase where else than in accounts a person is named, in texts too."""
+        await erase_from_texts(self._database, discord_user_id)
+        await self.write(lambda tx: tx.accounts.erase_traces(discord_user_id))
 
     async def schema_version(self) -> tuple[str | None, str]:
         """The version of the tables that are there, and of those that this release wants."""
@@ -125,8 +233,8 @@ class Storage:
         return await self._leader.lead()
 
     async def _close(self) -> None:
-        await self.hooks.close()
-        await self.inbox.close()
+        await self.hook_lookup.close()
+        await self.intake.close()
         await self._leader.close()
 
 
@@ -144,10 +252,12 @@ async def schema_version(database_url: str) -> tuple[str | None, str]:
 
 @asynccontextmanager
 async def _opened(
-    database_url: str, checkpoint_after_s: float = CHECKPOINT_AFTER_S
+    database_url: str,
+    now: Callable[[], datetime] = utc_now,
+    checkpoint_after_s: float = CHECKPOINT_AFTER_S,
 ) -> AsyncIterator[Database]:
     url = parse_url(database_url)
     if url.drivername != SQLITE:
         await refuse_shared_sessions(url, dict(POSTGRESQL_CONNECT_ARGS))
-    async with Database.open(url, checkpoint_after_s) as database:
+    async with Database.open(url, now, checkpoint_after_s) as database:
         yield database

@@ -142,7 +142,7 @@ class WebhookListener:
 
     async def _of_key(self, key: str) -> Recipient | None:
         is_text = key.isascii() and key.isprintable()  # what a database takes, and ours is
-        hook = await self._storage.hooks.by_key(key) if is_text else None
+        hook = await self._storage.hook_lookup.by_key(key) if is_text else None
         if hook is not None and hook.unopenable:
             raise SealError("no key opens the hook's secret")
         return None if hook is None else OwnHook(hook)
@@ -221,7 +221,7 @@ class WebhookListener:
             quota=None if recipient.hook is None else self._quotas.day(recipient.hook.guild_id),
         )
         try:
-            receipt = await self._storage.inbox.put(new)
+            receipt = await self._storage.intake.put(new)
         except StorageUnavailable:
             self._missed()
             raise

@@ -69,7 +69,7 @@ def postgres() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("migrated") / "bot.db"
-    asyncio.run(migrate(f"sqlite+aiosqlite:///{path}"))
+    asyncio.run(migrate(f"sqlite:///{path}"))
     return path
 
 
@@ -89,7 +89,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
     shutil.copy(migrated_file, tmp_path / "bot.db")
-    return f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}"
+    return f"sqlite:///{tmp_path / 'bot.db'}"
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def database_file(kind: str, sqlite_url: str) -> Path:
     """The file of an SQLite database; there is none to harm over PostgreSQL."""
     if kind != "sqlite":
         pytest.skip("This is about the file of an SQLite database.")
-    return Path(sqlite_url.removeprefix("sqlite+aiosqlite:///"))
+    return Path(sqlite_url.removeprefix("sqlite:///"))
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ async def _copy_rows(storage: Storage) -> Sequence[Row]:
             "/account."
         )
         return [Row(Mark.WARNED, "Restored", told)]
-    count = await storage.accounts.unconfirmed()
+    count = await storage.read(lambda tx: tx.accounts.unconfirmed())
     if not count:
         return []
     told = (

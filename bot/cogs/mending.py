@@ -48,7 +48,7 @@ class Mender:
 
     async def _tell(self, hook: Hook, kept: Kept) -> None:
         """One line in the channel where the project was first set up, else in another of its."""
-        there = await self._bot.storage.subscriptions.of_hook(hook.id)
+        there = await self._bot.storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         active = [Entry(hook, one) for one in there if one.state is SubscriptionState.ACTIVE]
         active.sort(key=lambda entry: entry.subscription.channel_id != hook.setup_channel_id)
         if not active:

@@ -190,11 +190,11 @@ class Settings(_Section):
     )
 
     database_url: values.DatabaseUrl = _setting(
-        "sqlite+aiosqlite:///data/bot.db",
-        "Where the bot keeps its data, as SQLAlchemy writes it: `sqlite+aiosqlite:///file` "
+        "sqlite:///data/bot.db",
+        "Where the bot keeps its data, as SQLAlchemy writes it: `sqlite:///file` "
         "(relative to the folder that the bot runs in) or "
         "`postgresql+psycopg://user:password@host/name`.",
-        "text, such as sqlite+aiosqlite:///data/bot.db",
+        "text, such as sqlite:///data/bot.db",
     )
     public_url: values.PublicUrl | None = _setting(
         None,

@@ -24,9 +24,9 @@ MAX_WEBHOOK_SECRET: Final = 255  # a longer one fails in Speckle's webhookCreate
 APP_SHAPE: Final = re.compile(r"([\w-]+):([^\s:@]+)(?:@(https?://\S+))?", re.ASCII | re.IGNORECASE)
 MAX_DISCORD_ID: Final = 2**63 - 1
 DISCORD_API_PATH: Final = "/api/v10"
-DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+psycopg")
+DRIVERS: Final = ("sqlite", "postgresql+psycopg")
+FORMER_DRIVER: Final = "sqlite+aiosqlite"  # still taken, and means the first
 DRIVER_MENDS: Final[Mapping[str, str]] = {
-    "sqlite": DRIVERS[0],
     "sqlite+pysqlite": DRIVERS[0],
     "postgres": DRIVERS[1],
     "postgresql": DRIVERS[1],
@@ -191,8 +191,10 @@ def _check_webhook_secret(secret: SecretStr) -> SecretStr:
 
 def _check_database_url(url: str) -> str:
     scheme, separator, rest = url.partition("://")
+    if scheme == FORMER_DRIVER:
+        scheme = DRIVERS[0]
     if separator and scheme in DRIVERS and rest.strip("/"):
-        return url
+        return f"{scheme}://{rest}"
     if separator and scheme in DRIVER_MENDS:
         raise _wrong(
             f"begins with {scheme}://, which names no driver that the bot has.",

@@ -6,12 +6,11 @@ from datetime import datetime
 from itertools import chain
 
 from sqlalchemy import ColumnElement, delete, exists, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db.engine import Database
 from bot.db.notices import write_notices
 from bot.db.queues import GOES_ON, lock
 from bot.db.rows import RIGHTS_PAUSES, Paused, SubscriptionState
+from bot.db.session import Session
 from bot.db.tables import (
     IS_WAITING,
     channel_queues,
@@ -22,9 +21,8 @@ from bot.db.tables import (
 )
 
 
-async def pause_rights(
-    database: Database,
-    connection: AsyncConnection,
+def pause_rights(
+    session: Session,
     which: ColumnElement[bool],
     paused: Paused,
     now: datetime,
@@ -48,19 +46,18 @@ async def pause_rights(
         .returning(subscriptions.c.id, subscriptions.c.channel_id)
     )
     by_channel: defaultdict[int, list[int]] = defaultdict(list)
-    for subscription_id, channel_id in await connection.execute(pause):
+    for subscription_id, channel_id in session.execute(pause):
         by_channel[channel_id].append(subscription_id)
     for channel_id, ids in sorted(by_channel.items()):
-        await lock(connection, channel_id)
-        await take_back(database, connection, ids, now, now)
-        await _look_for_batch(connection, channel_id, ids, now)
-        await write_notices(connection, channel_id, ids, paused.reason, why, now)
+        lock(session, channel_id)
+        take_back(session, ids, now, now)
+        _look_for_batch(session, channel_id, ids, now)
+        write_notices(session, channel_id, ids, paused.reason, why, now)
     return sorted(chain.from_iterable(by_channel.values()))
 
 
-async def take_back(
-    database: Database,
-    connection: AsyncConnection,
+def take_back(
+    session: Session,
     subscription_ids: Collection[int],
     until: datetime,
     now: datetime,
@@ -81,22 +78,22 @@ async def take_back(
             "attempts": 0,
             "next_try_at": until,
         }
-        for subscription_id, inbox_id in await connection.execute(taken.returning(*columns))
+        for subscription_id, inbox_id in session.execute(taken.returning(*columns))
     ]
     if not rows:
         return 0
-    await connection.execute(database.insert(held_events).on_conflict_do_nothing(), rows)
+    session.execute(session.insert(held_events).on_conflict_do_nothing(), rows)
     card = exists().where(
         outbox.c.subscription_id == fill_ins.c.subscription_id,
         outbox.c.inbox_id == fill_ins.c.inbox_id,
     )
     pointless = (fill_ins.c.subscription_id.in_(subscription_ids), ~card)
-    await connection.execute(delete(fill_ins).where(*pointless))
+    session.execute(delete(fill_ins).where(*pointless))
     return len(rows)
 
 
-async def _look_for_batch(
-    connection: AsyncConnection, channel_id: int, subscription_ids: Collection[int], now: datetime
+def _look_for_batch(
+    session: Session, channel_id: int, subscription_ids: Collection[int], now: datetime
 ) -> None:
     """Make the channel due if cards of these travel in its open batch: its message is looked for.
 
@@ -109,4 +106,4 @@ async def _look_for_batch(
         IS_WAITING,
     )
     this = channel_queues.c.channel_id == channel_id
-    await connection.execute(update(channel_queues).where(this, travels).values(due_at=now))
+    session.execute(update(channel_queues).where(this, travels).values(due_at=now))

@@ -9,11 +9,8 @@ from typing import Any
 
 import structlog
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.confirming import confirm, count_unconfirmed, unconfirm_all
-from bot.db.engine import Database
-from bot.db.erasing import erase_from_texts
 from bot.db.rows import (
     NOBODY,
     Account,
@@ -22,6 +19,7 @@ from bot.db.rows import (
     LinkRequest,
     PauseReason,
 )
+from bot.db.session import Session
 from bot.db.tables import accounts, hooks, link_requests, notices, subscriptions
 from bot.db.vault import Vault
 from bot.errors import SealError
@@ -42,34 +40,28 @@ Row = Mapping[Any, Any]
 class Accounts:
     """Reads and writes accounts; `forget_hooks` is called when hooks lost theirs."""
 
-    def __init__(
-        self,
-        database: Database,
-        vault: Vault,
-        now: Callable[[], datetime],
-        forget_hooks: Callable[[], None],
-    ) -> None:
-        self._database = database
+    def __init__(self, session: Session, vault: Vault, forget_hooks: Callable[[], None]) -> None:
+        self._session = session
         self._vault = vault
-        self._now = now
+        self._now = session.now
         self._forget_hooks = forget_hooks
 
-    async def get(self, account_id: int) -> Account | None:
+    def get(self, account_id: int) -> Account | None:
         """The account with this id."""
-        return next(iter(await self._where(accounts.c.id == account_id)), None)
+        return next(iter(self._where(accounts.c.id == account_id)), None)
 
-    async def of_user(self, discord_user_id: int, server_url: str) -> Account | None:
+    def of_user(self, discord_user_id: int, server_url: str) -> Account | None:
         """The account that a person linked on a server."""
-        found = await self._where(
+        found = self._where(
             accounts.c.discord_user_id == discord_user_id, accounts.c.server_url == server_url
         )
         return next(iter(found), None)
 
-    async def all_of_user(self, discord_user_id: int) -> list[Account]:
+    def all_of_user(self, discord_user_id: int) -> list[Account]:
         """All accounts that a person linked, oldest first."""
-        return await self._where(accounts.c.discord_user_id == discord_user_id)
+        return self._where(accounts.c.discord_user_id == discord_user_id)
 
-    async def link(
+    def link(
         self,
         nonce: str,
         speckle_user_id: str,
@@ -85,84 +77,76 @@ class Accounts:
         request has run out, or has brought an account already.
         """
         digest = _digest(nonce)
-        async with self._database.writing() as connection:
-            request = await _locked_request(connection, digest)
-            if request is None or not _is_open(request, self._now()):
-                return None
-            account = await self._put(
-                connection,
-                discord_user_id=request["discord_user_id"],
-                server_url=request["server_url"],
-                speckle_user_id=speckle_user_id,
-                scopes=sorted(scopes),
-                sealed=lambda context: self._seal(context, name, tokens),
-            )
-            details = _opened(self._vault, request)
-            left = replace(details, told=told, challenge=None, cookie_digest=None, tokens=None)
-            sealed = _sealed(self._vault, request, left)
-            await _change(connection, request, sealed=sealed, used_at=self._now())
-            await self._hand_out(connection, account, digest)
+        request = _locked_request(self._session, digest)
+        if request is None or not _is_open(request, self._now()):
+            return None
+        account = self._put(
+            discord_user_id=request["discord_user_id"],
+            server_url=request["server_url"],
+            speckle_user_id=speckle_user_id,
+            scopes=sorted(scopes),
+            sealed=lambda context: self._seal(context, name, tokens),
+        )
+        details = _opened(self._vault, request)
+        left = replace(details, told=told, challenge=None, cookie_digest=None, tokens=None)
+        sealed = _sealed(self._vault, request, left)
+        _change(self._session, request, sealed=sealed, used_at=self._now())
+        self._hand_out(account, digest)
         return account
 
-    async def replace_tokens(self, account: Account, tokens: Tokens) -> Account | None:
+    def replace_tokens(self, account: Account, tokens: Tokens) -> Account | None:
         """Keep renewed tokens if the account still has those that they were got with.
 
         Gives the account as it is then, which another process may have renewed; None if it is gone.
         """
-        async with self._database.writing() as connection:
-            row = await self._locked(connection, account.id)
-            if row is None:
-                return None
-            there = self._account(row)
-            if there.tokens != account.tokens:
-                return there
-            values = {
-                "tokens_sealed": self._seal(_context(row), there.name, tokens),
-                "refused_at": None,
-            }
-            change = update(accounts).where(accounts.c.id == account.id).values(values)
-            row = (await connection.execute(change.returning(accounts))).mappings().one()
+        row = self._locked(account.id)
+        if row is None:
+            return None
+        there = self._account(row)
+        if there.tokens != account.tokens:
+            return there
+        values = {
+            "tokens_sealed": self._seal(_context(row), there.name, tokens),
+            "refused_at": None,
+        }
+        change = update(accounts).where(accounts.c.id == account.id).values(values)
+        row = (self._session.execute(change.returning(accounts))).mappings().one()
         return self._account(row)
 
-    async def mark_refused(self, account: Account) -> bool:
+    def mark_refused(self, account: Account) -> bool:
         """Note that the server no longer takes the account's tokens, unless it has others by now.
 
         True for the one caller who noted it first.
         """
-        async with self._database.writing() as connection:
-            row = await self._locked(connection, account.id)
-            if row is None or self._account(row).tokens != account.tokens:
-                return False
-            change = update(accounts).where(
-                accounts.c.id == account.id, accounts.c.refused_at.is_(None)
-            )
-            result = await connection.execute(change.values(refused_at=self._now()))
+        row = self._locked(account.id)
+        if row is None or self._account(row).tokens != account.tokens:
+            return False
+        change = update(accounts).where(
+            accounts.c.id == account.id, accounts.c.refused_at.is_(None)
+        )
+        result = self._session.execute(change.values(refused_at=self._now()))
         return result.rowcount == 1
 
-    async def mark_taken(self, account: Account) -> None:
+    def mark_taken(self, account: Account) -> None:
         """Note that the server takes the account's tokens after all."""
-        async with self._database.writing() as connection:
-            row = await self._locked(connection, account.id)
-            if row is not None and self._account(row).tokens == account.tokens:
-                this = accounts.c.id == account.id
-                await connection.execute(update(accounts).where(this).values(refused_at=None))
+        row = self._locked(account.id)
+        if row is not None and self._account(row).tokens == account.tokens:
+            this = accounts.c.id == account.id
+            self._session.execute(update(accounts).where(this).values(refused_at=None))
 
-    async def unconfirm_all(self) -> int:
+    def unconfirm_all(self) -> int:
         """Use no account before its person confirms it; how many there are."""
-        async with self._database.writing() as connection:
-            return await unconfirm_all(connection, self._now())
+        return unconfirm_all(self._session, self._now())
 
-    async def unconfirmed(self) -> int:
+    def unconfirmed(self) -> int:
         """How many accounts wait for their person to confirm them."""
-        async with self._database.reading() as connection:
-            return await count_unconfirmed(connection)
+        return count_unconfirmed(self._session)
 
-    async def confirm(self, account_id: int) -> bool:
+    def confirm(self, account_id: int) -> bool:
         """Let an account be used again, and what waited for that go on; False if it could be."""
-        async with self._database.writing() as connection:
-            return await confirm(connection, account_id, self._now())
+        return confirm(self._session, account_id, self._now())
 
-    async def hangs_on(self, account_id: int) -> HangsOn:
+    def hangs_on(self, account_id: int) -> HangsOn:
         """What the account holds up."""
         mine = and_(hooks.c.account_id == account_id, hooks.c.webhook_sealed.is_not(None))
         followed = or_(
@@ -176,68 +160,61 @@ class Accounts:
             .order_by(subscriptions.c.guild_id)
         )
         webhooks = select(func.count()).select_from(hooks).where(mine)
-        async with self._database.reading() as connection:
-            by_guild = {row[0]: row[1] for row in await connection.execute(channels)}
-            return HangsOn(by_guild, await connection.scalar(webhooks) or 0)
+        by_guild = {row[0]: row[1] for row in self._session.execute(channels)}
+        return HangsOn(by_guild, self._session.scalar(webhooks) or 0)
 
-    async def delete(self, account_id: int) -> bool:
+    def delete(self, account_id: int) -> bool:
         """Erase an account and take it off whatever hangs on it; False if it was gone already."""
-        async with self._database.writing() as connection:
-            for table in (hooks, subscriptions):
-                hanging = update(table).where(table.c.account_id == account_id)
-                await connection.execute(hanging.values(account_id=None))
-            gone = await connection.execute(delete(accounts).where(accounts.c.id == account_id))
-        self._forget_hooks()
+        for table in (hooks, subscriptions):
+            hanging = update(table).where(table.c.account_id == account_id)
+            self._session.execute(hanging.values(account_id=None))
+        gone = self._session.execute(delete(accounts).where(accounts.c.id == account_id))
+        self._session.at_end(self._forget_hooks)
         return gone.rowcount == 1
 
-    async def erase_traces(self, discord_user_id: int) -> None:
-        """Erase where else a person is named: requests to link, notices to them, who made what,
-        what was written down of events, and answers to who sees a project.
+    def erase_traces(self, discord_user_id: int) -> None:
+        """Erase where else a person is named: requests to link, notices to them, who made what.
 
         Their subscriptions and hooks stay, and so do answers that they gave; nobody in particular
         made and gave them then.
         """
-        await erase_from_texts(self._database, discord_user_id)
         theirs = subscriptions.c.pause_detail == str(discord_user_id)
         mention = f"<@{discord_user_id}>"
-        async with self._database.writing() as connection:
-            for table, column in (
-                (link_requests, link_requests.c.discord_user_id),
-                (notices, notices.c.user_id),
-            ):
-                await connection.execute(delete(table).where(column == discord_user_id))
-            for made in (hooks, subscriptions):
-                change = update(made).where(made.c.created_by == discord_user_id)
-                await connection.execute(change.values(created_by=NOBODY))
-            await connection.execute(
-                update(subscriptions)
-                .where(subscriptions.c.pause_reason == PauseReason.MEMBER, theirs)
-                .values(pause_detail=None)
-            )
-            for detail in (subscriptions.c.pause_detail, notices.c.detail):
-                unnamed = {detail.name: func.replace(detail, mention, "somebody")}
-                named = update(detail.table).where(detail.contains(mention, autoescape=True))
-                await connection.execute(named.values(unnamed))
-        self._forget_hooks()
+        for table, column in (
+            (link_requests, link_requests.c.discord_user_id),
+            (notices, notices.c.user_id),
+        ):
+            self._session.execute(delete(table).where(column == discord_user_id))
+        for made in (hooks, subscriptions):
+            change = update(made).where(made.c.created_by == discord_user_id)
+            self._session.execute(change.values(created_by=NOBODY))
+        self._session.execute(
+            update(subscriptions)
+            .where(subscriptions.c.pause_reason == PauseReason.MEMBER, theirs)
+            .values(pause_detail=None)
+        )
+        for detail in (subscriptions.c.pause_detail, notices.c.detail):
+            unnamed = {detail.name: func.replace(detail, mention, "somebody")}
+            named = update(detail.table).where(detail.contains(mention, autoescape=True))
+            self._session.execute(named.values(unnamed))
+        self._session.at_end(self._forget_hooks)
 
-    async def traces(self, discord_user_id: int) -> Mapping[str, int]:
+    def traces(self, discord_user_id: int) -> Mapping[str, int]:
         """How many rows name a person, by table, besides accounts."""
         counted: dict[str, int] = {}
-        async with self._database.reading() as connection:
-            for column in (
-                link_requests.c.discord_user_id,
-                notices.c.user_id,
-                hooks.c.created_by,
-                subscriptions.c.created_by,
-            ):
-                table = column.table
-                rows = select(func.count()).select_from(table).where(column == discord_user_id)
-                counted[table.name] = await connection.scalar(rows) or 0
+        for column in (
+            link_requests.c.discord_user_id,
+            notices.c.user_id,
+            hooks.c.created_by,
+            subscriptions.c.created_by,
+        ):
+            table = column.table
+            rows = select(func.count()).select_from(table).where(column == discord_user_id)
+            counted[table.name] = self._session.scalar(rows) or 0
         return counted
 
-    async def _put(
+    def _put(
         self,
-        connection: AsyncConnection,
         *,
         discord_user_id: int,
         server_url: str,
@@ -253,20 +230,20 @@ class Accounts:
             "linked_at": self._now(),
             "refused_at": None,
         }
-        statement = self._database.insert(accounts).values(**key, **values)
+        statement = self._session.insert(accounts).values(**key, **values)
         unique = [accounts.c.discord_user_id, accounts.c.server_url]
         change = statement.on_conflict_do_update(index_elements=unique, set_=values)
-        row = (await connection.execute(change.returning(accounts))).mappings().one()
+        row = (self._session.execute(change.returning(accounts))).mappings().one()
         # What the former account was seen to have access to says nothing of this one.
         hanging = update(subscriptions).where(subscriptions.c.account_id == row["id"])
-        await connection.execute(hanging.values(access_ok_at=None))
-        await confirm(connection, row["id"], self._now())
+        self._session.execute(hanging.values(access_ok_at=None))
+        confirm(self._session, row["id"], self._now())
         return replace(self._account(row), unconfirmed_at=None)
 
-    async def _hand_out(self, connection: AsyncConnection, account: Account, digest: str) -> None:
+    def _hand_out(self, account: Account, digest: str) -> None:
         """Give the account to the request and to whatever else the person has waiting for one."""
         now = self._now()
-        await connection.execute(
+        self._session.execute(
             update(link_requests)
             .where(
                 link_requests.c.discord_user_id == account.discord_user_id,
@@ -278,14 +255,13 @@ class Accounts:
             .values(account_id=account.id, expires_at=now + TOLD_WITHIN)
         )
 
-    async def _locked(self, connection: AsyncConnection, account_id: int) -> Row | None:
+    def _locked(self, account_id: int) -> Row | None:
         statement = select(accounts).where(accounts.c.id == account_id).with_for_update()
-        return (await connection.execute(statement)).mappings().one_or_none()
+        return (self._session.execute(statement)).mappings().one_or_none()
 
-    async def _where(self, *conditions: Any) -> list[Account]:
+    def _where(self, *conditions: Any) -> list[Account]:
         statement = select(accounts).where(*conditions).order_by(accounts.c.id)
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).mappings().all()
+        rows = (self._session.execute(statement)).mappings().all()
         return [self._account(row) for row in rows]
 
     def _seal(self, context: str, name: str | None, tokens: Tokens) -> str:
@@ -322,14 +298,12 @@ class Accounts:
 class LinkRequests:
     """Requests to link an account: found by a nonce that only its digest is kept of."""
 
-    def __init__(self, database: Database, vault: Vault, now: Callable[[], datetime]) -> None:
-        self._database = database
+    def __init__(self, session: Session, vault: Vault) -> None:
+        self._session = session
         self._vault = vault
-        self._now = now
+        self._now = session.now
 
-    async def add(
-        self, nonce: str, discord_user_id: int, server_url: str, details: LinkDetails
-    ) -> None:
+    def add(self, nonce: str, discord_user_id: int, server_url: str, details: LinkDetails) -> None:
         """Keep a request for 15 minutes."""
         row = {
             "nonce_digest": _digest(nonce),
@@ -340,34 +314,32 @@ class LinkRequests:
             "sealed": _sealed(self._vault, row, details),
             "expires_at": self._now() + LINK_VALID,
         }
-        async with self._database.writing() as connection:
-            await connection.execute(link_requests.insert().values(values))
+        self._session.execute(link_requests.insert().values(values))
 
-    async def get(self, nonce: str) -> LinkRequest | None:
+    def get(self, nonce: str) -> LinkRequest | None:
         """The request with this nonce, used ones too; None once it has run out."""
-        found = await self._where(
+        found = self._where(
             link_requests.c.nonce_digest == _digest(nonce),
             link_requests.c.expires_at > self._now(),
         )
         return next(iter(found), None)
 
-    async def begin(self, nonce: str, challenge: str, cookie_digest: str) -> bool:
+    def begin(self, nonce: str, challenge: str, cookie_digest: str) -> bool:
         """Note the sign-in that starts now, in place of one before; False if it may not start."""
-        async with self._database.writing() as connection:
-            row = await _locked_request(connection, _digest(nonce))
-            now = self._now()
-            if row is None or is_claimed(row["used_at"], now) or not _is_open(row, now):
-                return False
-            details = replace(
-                _opened(self._vault, row),
-                challenge=challenge,
-                cookie_digest=cookie_digest,
-                tokens=None,
-            )
-            await _change(connection, row, sealed=_sealed(self._vault, row, details))
+        row = _locked_request(self._session, _digest(nonce))
+        now = self._now()
+        if row is None or is_claimed(row["used_at"], now) or not _is_open(row, now):
+            return False
+        details = replace(
+            _opened(self._vault, row),
+            challenge=challenge,
+            cookie_digest=cookie_digest,
+            tokens=None,
+        )
+        _change(self._session, row, sealed=_sealed(self._vault, row, details))
         return True
 
-    async def claim(self, nonce: str) -> bool:
+    def claim(self, nonce: str) -> bool:
         """Take the request for its one use; True for exactly one caller."""
         change = update(link_requests).where(
             link_requests.c.nonce_digest == _digest(nonce),
@@ -375,56 +347,49 @@ class LinkRequests:
             link_requests.c.account_id.is_(None),
             link_requests.c.expires_at > self._now(),
         )
-        async with self._database.writing() as connection:
-            result = await connection.execute(change.values(used_at=self._now()))
+        result = self._session.execute(change.values(used_at=self._now()))
         return result.rowcount == 1
 
-    async def set_used(self, nonce: str, *, used: bool) -> None:
+    def set_used(self, nonce: str, *, used: bool) -> None:
         """Note that what waited in a request is done; not `used`: it may be done once more."""
         values = {"used_at": self._now() if used else None}
         this = link_requests.c.nonce_digest == _digest(nonce)
-        async with self._database.writing() as connection:
-            await connection.execute(update(link_requests).where(this).values(values))
+        self._session.execute(update(link_requests).where(this).values(values))
 
-    async def got(self, nonce: str, tokens: Tokens) -> None:
+    def got(self, nonce: str, tokens: Tokens) -> None:
         """Note what the request's code, which works once, was exchanged for."""
-        async with self._database.writing() as connection:
-            row = await _locked_request(connection, _digest(nonce))
-            if row is None or row["account_id"] is not None:
-                return
-            details = replace(_opened(self._vault, row), tokens=tokens)
-            await _change(connection, row, sealed=_sealed(self._vault, row, details))
+        row = _locked_request(self._session, _digest(nonce))
+        if row is None or row["account_id"] is not None:
+            return
+        details = replace(_opened(self._vault, row), tokens=tokens)
+        _change(self._session, row, sealed=_sealed(self._vault, row, details))
 
-    async def release(self, nonce: str, tokens: Tokens | None = None) -> None:
+    def release(self, nonce: str, tokens: Tokens | None = None) -> None:
         """Give back a claim that led to nothing; `tokens` are what came of it so far."""
-        async with self._database.writing() as connection:
-            row = await _locked_request(connection, _digest(nonce))
-            if row is None or row["account_id"] is not None:
-                return
-            details = replace(_opened(self._vault, row), tokens=tokens)
-            await _change(connection, row, used_at=None, sealed=_sealed(self._vault, row, details))
+        row = _locked_request(self._session, _digest(nonce))
+        if row is None or row["account_id"] is not None:
+            return
+        details = replace(_opened(self._vault, row), tokens=tokens)
+        _change(self._session, row, used_at=None, sealed=_sealed(self._vault, row, details))
 
-    async def linked(self) -> list[LinkRequest]:
+    def linked(self) -> list[LinkRequest]:
         """Requests that have an account and are not done with yet, the first to run out first."""
-        return await self._where(link_requests.c.account_id.is_not(None))
+        return self._where(link_requests.c.account_id.is_not(None))
 
-    async def delete(self, nonce_digest: str) -> bool:
+    def delete(self, nonce_digest: str) -> bool:
         """Erase a request that is done with; False if somebody else was quicker."""
         this = link_requests.c.nonce_digest == nonce_digest
-        async with self._database.writing() as connection:
-            gone = await connection.execute(delete(link_requests).where(this))
+        gone = self._session.execute(delete(link_requests).where(this))
         return gone.rowcount == 1
 
-    async def erase_expired(self) -> int:
+    def erase_expired(self) -> int:
         """Erase the requests that have run out; how many they were."""
         over = link_requests.c.expires_at <= self._now()
-        async with self._database.writing() as connection:
-            return (await connection.execute(delete(link_requests).where(over))).rowcount
+        return (self._session.execute(delete(link_requests).where(over))).rowcount
 
-    async def _where(self, *conditions: ColumnElement[bool]) -> list[LinkRequest]:
+    def _where(self, *conditions: ColumnElement[bool]) -> list[LinkRequest]:
         statement = select(link_requests).where(*conditions).order_by(link_requests.c.expires_at)
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).mappings().all()
+        rows = (self._session.execute(statement)).mappings().all()
         return [request for row in rows if (request := self._request(row)) is not None]
 
     def _request(self, row: Row) -> LinkRequest | None:
@@ -445,15 +410,15 @@ class LinkRequests:
         )
 
 
-async def _locked_request(connection: AsyncConnection, digest: str) -> Row | None:
+def _locked_request(session: Session, digest: str) -> Row | None:
     this = link_requests.c.nonce_digest == digest
     statement = select(link_requests).where(this).with_for_update()
-    return (await connection.execute(statement)).mappings().one_or_none()
+    return (session.execute(statement)).mappings().one_or_none()
 
 
-async def _change(connection: AsyncConnection, row: Row, **values: Any) -> None:
+def _change(session: Session, row: Row, **values: Any) -> None:
     this = link_requests.c.nonce_digest == row["nonce_digest"]
-    await connection.execute(update(link_requests).where(this).values(values))
+    session.execute(update(link_requests).where(this).values(values))
 
 
 def is_claimed(used_at: datetime | None, now: datetime) -> bool:

@@ -1,17 +1,16 @@
 """Deliveries as whoever runs the bot asks for them: where each card stands, once more, or away."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db.engine import Database
 from bot.db.queues import make_due
 from bot.db.rows import CardForm, OutboxState, PauseReason
+from bot.db.session import Session
 from bot.db.tables import IS_OPEN, batches, channel_queues, guilds, hooks, outbox, subscriptions
 
 CARDS_A_TRANSACTION = 200
@@ -89,61 +88,38 @@ class Done(StrEnum):
 class Deliveries:
     """Reads where cards stand and changes it, beside a bot that is at work."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
-        self._database = database
-        self._now = now
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._now = session.now
 
-    async def newest(self, wanted: Wanted, limit: int) -> Sequence[CardStatus]:
+    def newest(self, wanted: Wanted, limit: int) -> Sequence[CardStatus]:
         """The newest of these cards."""
-        return await self._read(and_(*wanted.conditions()), limit)
+        return self._read(and_(*wanted.conditions()), limit)
 
-    async def count(self, wanted: Wanted) -> int:
+    def count(self, wanted: Wanted) -> int:
         """How many such cards there are."""
         statement = select(func.count()).select_from(outbox).where(*wanted.conditions())
-        async with self._database.reading() as connection:
-            return await connection.scalar(statement) or 0
+        return self._session.scalar(statement) or 0
 
-    async def ids(self, wanted: Wanted) -> Sequence[int]:
+    def ids(self, wanted: Wanted) -> Sequence[int]:
         """The ids of all these cards, the oldest first."""
         statement = select(outbox.c.id).where(*wanted.conditions()).order_by(outbox.c.id)
-        async with self._database.reading() as connection:
-            return [*await connection.scalars(statement)]
+        return [*self._session.scalars(statement)]
 
-    async def get(self, ids: Sequence[int]) -> Sequence[CardStatus]:
+    def get(self, ids: Sequence[int]) -> Sequence[CardStatus]:
         """Those of these cards that are there, the newest first."""
-        lots = [await self._read(outbox.c.id.in_(some)) for some in _lots(ids)]
-        return sorted((card for lot in lots for card in lot), key=lambda card: -card.id)
+        read = [self._read(outbox.c.id.in_(some)) for some in lots(ids)]
+        return sorted((card for lot in read for card in lot), key=lambda card: -card.id)
 
-    async def retry(self, ids: Sequence[int]) -> Mapping[int, Done]:
+    def retry(self, ids: Sequence[int]) -> Mapping[int, Done]:
         """Let undeliverable cards wait again, whole, in their old place; try waiting ones now.
 
         A waiting card that is held stays as it is, and so does the batch that it may be in.
         """
-        done: dict[int, Done] = {}
-        for some in _lots(ids):
-            async with self._database.writing() as connection:
-                done |= await self._retry(connection, some)
-        return done
-
-    async def drop(self, ids: Sequence[int]) -> Mapping[int, Done]:
-        """Delete cards that are not sent, and whose message is not on its way either."""
-        done: dict[int, Done] = {}
-        for some in _lots(ids):
-            async with self._database.writing() as connection:
-                done |= await _drop(connection, some)
-        return done
-
-    async def _read(
-        self, condition: ColumnElement[bool], limit: int | None = None
-    ) -> list[CardStatus]:
-        async with self._database.reading() as connection:
-            return await _statuses(connection, condition, limit)
-
-    async def _retry(self, connection: AsyncConnection, ids: Sequence[int]) -> dict[int, Done]:
-        cards = await _held(connection, ids)
+        cards = _held(self._session, ids)
         given_up = [card for card in cards if card.state is OutboxState.UNDELIVERABLE]
         waiting = [card for card in cards if card.state is OutboxState.WAITING]
-        await connection.execute(
+        self._session.execute(
             update(outbox)
             .where(outbox.c.id.in_([card.id for card in given_up]))
             .values(
@@ -154,10 +130,17 @@ class Deliveries:
                 last_error=None,
             )
         )
-        await _forget_suspects(connection, given_up)
+        _forget_suspects(self._session, given_up)
         guild_of = {c.channel_id: c.guild_id for c in (*given_up, *waiting) if not c.held}
-        await make_due(self._database, connection, guild_of, self._now(), at_once=True)
+        make_due(self._session, guild_of, self._now(), at_once=True)
         return _absent(ids) | {card.id: _retried(card) for card in cards}
+
+    def drop(self, ids: Sequence[int]) -> Mapping[int, Done]:
+        """Delete cards that are not sent, and whose message is not on its way either."""
+        return _drop(self._session, ids)
+
+    def _read(self, condition: ColumnElement[bool], limit: int | None = None) -> list[CardStatus]:
+        return _statuses(self._session, condition, limit)
 
 
 def _retried(card: CardStatus) -> Done:
@@ -170,10 +153,10 @@ def _retried(card: CardStatus) -> Done:
             return Done.SENT
 
 
-async def _drop(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, Done]:
+def _drop(session: Session, ids: Sequence[int]) -> dict[int, Done]:
     done = _absent(ids)
     droppable = []
-    for card in await _held(connection, ids):
+    for card in _held(session, ids):
         if card.state is OutboxState.SENT:
             done[card.id] = Done.SENT
         elif card.in_flight:
@@ -181,34 +164,34 @@ async def _drop(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, Do
         else:
             done[card.id] = Done.DROPPED
             droppable.append(card)
-    await connection.execute(delete(outbox).where(outbox.c.id.in_([c.id for c in droppable])))
-    await _forget_suspects(connection, droppable)
+    session.execute(delete(outbox).where(outbox.c.id.in_([c.id for c in droppable])))
+    _forget_suspects(session, droppable)
     return done
 
 
-async def _held(connection: AsyncConnection, ids: Sequence[int]) -> list[CardStatus]:
+def _held(session: Session, ids: Sequence[int]) -> list[CardStatus]:
     """The cards as they are once nobody else may change their queues any more."""
     channels = select(outbox.c.channel_id).where(outbox.c.id.in_(ids))
-    await connection.execute(
+    session.execute(
         select(channel_queues.c.channel_id)
         .where(channel_queues.c.channel_id.in_(channels))
         .order_by(channel_queues.c.channel_id)  # so that two transactions never wait for each other
         .with_for_update()
     )
-    return await _statuses(connection, outbox.c.id.in_(ids), None)
+    return _statuses(session, outbox.c.id.in_(ids), None)
 
 
-async def _forget_suspects(connection: AsyncConnection, cards: Sequence[CardStatus]) -> None:
+def _forget_suspects(session: Session, cards: Sequence[CardStatus]) -> None:
     """The head of these queues is another now: which card there is at fault is to be found anew."""
     changed = channel_queues.c.channel_id.in_({card.channel_id for card in cards})
-    await connection.execute(update(channel_queues).where(changed).values(suspects=0))
+    session.execute(update(channel_queues).where(changed).values(suspects=0))
 
 
-async def _statuses(
-    connection: AsyncConnection, condition: ColumnElement[bool], limit: int | None
+def _statuses(
+    session: Session, condition: ColumnElement[bool], limit: int | None
 ) -> list[CardStatus]:
     statement = _status().where(condition).order_by(outbox.c.id.desc()).limit(limit)
-    return [_card_status(row) for row in (await connection.execute(statement)).mappings()]
+    return [_card_status(row) for row in (session.execute(statement)).mappings()]
 
 
 def _status() -> Select[Any]:
@@ -268,6 +251,7 @@ def _absent(ids: Sequence[int]) -> dict[int, Done]:
     return dict.fromkeys(ids, Done.ABSENT)
 
 
-def _lots(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+def lots(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """The cards in lots of one transaction each."""
     for start in range(0, len(ids), CARDS_A_TRANSACTION):
         yield ids[start : start + CARDS_A_TRANSACTION]

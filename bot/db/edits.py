@@ -1,28 +1,26 @@
 """Messages that are to be brought up to date, because a card in them has changed since."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, and_, delete, func, or_, select, update
 
-from bot.db.engine import Database
 from bot.db.outbox import read_rows
 from bot.db.queues import first_of_each
 from bot.db.rows import Edit, EditedChannel, OutboxState
+from bot.db.session import Session
 from bot.db.tables import IS_WAITING, batches, edits, outbox
 
 
 class Edits:
     """Gives out one message at a time that is to be edited, and notes what became of it."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
-        self._database = database
-        self._now = now
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._now = session.now
 
-    async def due_channels(
-        self, limit: int, excluding: Collection[int] = ()
-    ) -> list[EditedChannel]:
+    def due_channels(self, limit: int, excluding: Collection[int] = ()) -> list[EditedChannel]:
         """Channels with a message that is to be edited now, of each guild the `limit` longest due.
 
         A message whose own sending is not settled is not among them.
@@ -36,19 +34,17 @@ class Edits:
         statement = first_of_each(
             due, outbox.c.guild_id, func.min(edits.c.next_try_at), limit=limit
         )
-        async with self._database.reading() as connection:
-            return [EditedChannel(*row) for row in await connection.execute(statement)]
+        return [EditedChannel(*row) for row in self._session.execute(statement)]
 
-    async def due_in(self, excluding: Collection[int] = ()) -> float | None:
+    def due_in(self, excluding: Collection[int] = ()) -> float | None:
         """Seconds until a message is to be edited, 0 if one is; None if none is."""
         statement = _settled(func.min(edits.c.next_try_at)).where(
             outbox.c.channel_id.not_in(excluding)
         )
-        async with self._database.reading() as connection:
-            due_at: datetime | None = await connection.scalar(statement)
+        due_at: datetime | None = self._session.scalar(statement)
         return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
 
-    async def next(self, channel_id: int) -> Edit | None:
+    def next(self, channel_id: int) -> Edit | None:
         """The message of a channel that has been due for an edit the longest; None if none is."""
         due = (
             _settled(outbox.c.id, outbox.c.batch_id, outbox.c.message_id)
@@ -56,23 +52,22 @@ class Edits:
             .order_by(edits.c.next_try_at, outbox.c.id)
             .limit(1)
         )
-        async with self._database.reading() as connection:
-            found = (await connection.execute(due)).one_or_none()
-            if found is None:
-                return None
-            outbox_id, batch_id, message_id = found
-            if message_id is None:
-                mates = outbox.c.id == outbox_id
-            else:
-                mates = and_(outbox.c.batch_id == batch_id, outbox.c.message_id == message_id)
-            changed = _settled(outbox.c.id, edits.c.revision, edits.c.attempts).where(mates)
-            todo = (await connection.execute(changed)).all()
-            if not todo:
-                return None
-            rows = []
-            if message_id is not None:
-                rows = await read_rows(connection, and_(mates, outbox.c.state == OutboxState.SENT))
-            count = await connection.scalar(select(batches.c.cards).where(batches.c.id == batch_id))
+        found = (self._session.execute(due)).one_or_none()
+        if found is None:
+            return None
+        outbox_id, batch_id, message_id = found
+        if message_id is None:
+            mates = outbox.c.id == outbox_id
+        else:
+            mates = and_(outbox.c.batch_id == batch_id, outbox.c.message_id == message_id)
+        changed = _settled(outbox.c.id, edits.c.revision, edits.c.attempts).where(mates)
+        todo = (self._session.execute(changed)).all()
+        if not todo:
+            return None
+        rows = []
+        if message_id is not None:
+            rows = read_rows(self._session, and_(mates, outbox.c.state == OutboxState.SENT))
+        count = self._session.scalar(select(batches.c.cards).where(batches.c.id == batch_id))
         return Edit(
             channel_id=channel_id,
             message_id=message_id,
@@ -81,20 +76,18 @@ class Edits:
             attempts=max((attempts for _, _, attempts in todo), default=0),
         )
 
-    async def done(self, edit: Edit) -> None:
+    def done(self, edit: Edit) -> None:
         """The message shows its cards as they were in `edit`, or never will.
 
         A card that has changed meanwhile stays to be edited.
         """
-        async with self._database.writing() as connection:
-            await connection.execute(delete(edits).where(_of(edit)))
+        self._session.execute(delete(edits).where(_of(edit)))
 
-    async def postpone(self, edit: Edit, until: datetime, *, counted: bool = True) -> None:
+    def postpone(self, edit: Edit, until: datetime, *, counted: bool = True) -> None:
         """Try a message again later; `counted`: this try was one in vain."""
         attempts = edits.c.attempts + (1 if counted else 0)
         statement = update(edits).where(_of(edit)).values(attempts=attempts, next_try_at=until)
-        async with self._database.writing() as connection:
-            await connection.execute(statement)
+        self._session.execute(statement)
 
 
 def _settled(*columns: Any) -> Select[Any]:

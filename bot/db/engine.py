@@ -3,44 +3,36 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Protocol, TypeVar, cast
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
-from sqlalchemy import (
-    URL,
-    Connection,
-    CursorResult,
-    Dialect,
-    Engine,
-    Table,
-    create_engine,
-    event,
-    insert,
-    make_url,
-)
-from sqlalchemy.dialects.sqlite import Insert
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from bot.db.failures import unavailable_told
 from bot.db.files import WatchedFile, make_place, sqlite_path, wal_size
 from bot.db.marks import raise_mark
+from bot.db.session import Session
 from bot.errors import ConfigError, Problem, StorageUnavailable
 from bot.turns import Door
 
-SQLITE = "sqlite+aiosqlite"
+SQLITE = "sqlite"
 POSTGRESQL = "postgresql+psycopg"
+FORMERLY = "sqlite+aiosqlite"  # how addresses of SQLite were written once; they still work
 
 # How long a statement waits for another program's lock. A delivery needs two of them, and Speckle
 # gives up after 10 s.
 BUSY_TIMEOUT_MS = 2500
 POOL_TIMEOUT_S = 10.0
-SQLITE_READERS = 3  # each is a thread
-POSTGRESQL_CONNECTIONS = 8
+# Threads, each with a connection. What answers a Speckle server has its own, as others may wait
+# behind a large read.
+AT_ONCE_SQLITE = 4
+AT_ONCE_POSTGRESQL = 8
+AT_ONCE_URGENT = 2
 # The write-ahead log is copied into the file so long after a write, for those who copy the file
 # alone, and at once when it has grown to this size; beside the commits and not in one of them.
 # SQLite's own copying, which a commit waits for, is for when that cannot be.
@@ -72,42 +64,28 @@ POSTGRESQL_SESSION = (
        WHERE current_setting('synchronous_commit') = 'off'""",
 )
 
-SQLITE_ROWS_A_STATEMENT = 1_000  # SQLite takes 32,766 values in one
-
-
 T = TypeVar("T")
-W = TypeVar("W")
-
-
-class InsertOf(Protocol):
-    """SQLite's and PostgreSQL's `insert`, which agree on ON CONFLICT."""
-
-    def __call__(self, table: Table) -> Insert: ...
+Work = Callable[[Session], T]
 
 
 class Database:
-    """The engines of one database: one that reads without transactions, one that writes, and a
-    blocking one for what many wait for together.
+    """The engine of one database, and the threads that use it.
 
-    On SQLite only one connection writes, one transaction at a time, and guilds take turns: a
-    second writer could but wait for the first, and would do so in a thread, blindly.
+    On SQLite one transaction writes at a time, and guilds take turns: a second writer could but
+    wait for the first, and would do so in a thread, blindly.
     """
 
     def __init__(
-        self,
-        url: URL,
-        reader: AsyncEngine,
-        writer: AsyncEngine,
-        blocking: Engine,
-        checkpoint_after_s: float,
+        self, url: URL, engine: Engine, now: Callable[[], datetime], checkpoint_after_s: float
     ) -> None:
         self.url = url
         self.is_sqlite = url.drivername == SQLITE
-        self.insert = _insert_of(url)
-        self._reader = reader
-        self._writer = writer
-        self._blocking = blocking
-        self._thread = ThreadPoolExecutor(2, thread_name_prefix="database")
+        self._engine = engine
+        self._reader = engine if self.is_sqlite else _autocommitting(engine)
+        self._now = now
+        at_once = AT_ONCE_SQLITE if self.is_sqlite else AT_ONCE_POSTGRESQL
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="database")
+        self._urgent = ThreadPoolExecutor(AT_ONCE_URGENT, thread_name_prefix="database, urgent")
         self._turn = Door(1)
         self._file = WatchedFile(sqlite_path(url)) if self.is_sqlite else None
         self._checkpoint_after_s = checkpoint_after_s
@@ -118,67 +96,99 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, url: URL, checkpoint_after_s: float = CHECKPOINT_AFTER_S
+        cls,
+        url: URL,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        checkpoint_after_s: float = CHECKPOINT_AFTER_S,
     ) -> AsyncIterator["Database"]:
         """The database at `url`; nothing is connected before it is used.
 
         Errors: StorageUnavailable if an SQLite file or its folder cannot be made.
         """
-        make = _sqlite_engines if url.drivername == SQLITE else _pg_engines
-        reader, writer, blocking = make(url)
+        engine = _sqlite_engine(url) if url.drivername == SQLITE else _postgresql_engine(url)
+        database = cls(url, engine, now, checkpoint_after_s)
         try:
-            yield (database := cls(url, reader, writer, blocking, checkpoint_after_s))
+            yield database
         finally:
-            if database._checkpoint_timer is not None:
-                database._checkpoint_timer.cancel()
-            if database._checkpoint is not None:
-                await database._checkpoint
-            database._thread.shutdown()
-            blocking.dispose()
-            await reader.dispose()
-            await writer.dispose()
+            await database._close()
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for reads; each statement sees what was committed before it."""
-        with unavailable_told():
-            async with self._reader.connect() as connection:
-                yield connection
+    async def _close(self) -> None:
+        if self._checkpoint_timer is not None:
+            self._checkpoint_timer.cancel()
+        if self._checkpoint is not None:
+            await self._checkpoint
+        for threads in (self._threads, self._urgent):
+            await asyncio.to_thread(threads.shutdown)
+        self._engine.dispose()
 
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A connection in a transaction that is committed and synced when the block ends."""
-        with unavailable_told():
-            async with self._my_turn(), self._writer.begin() as connection:
-                yield connection
-        self._wrote()
+    # ── work in threads ───────────────────────────────────────────────────────────────────────
 
-    async def write_at_once(self, work: Callable[[Connection], T]) -> T:
-        """Do `work` in one transaction and one thread; committed and synced when this returns.
+    async def read(self, work: Work[T], *, urgent: bool = False) -> T:
+        """Do `work`, which reads, in a thread; each statement sees what was committed before it."""
+        return await self._in_thread(self._urgent if urgent else self._threads, self._read, work)
 
-        The event loop, which serves those who wait for it, is not asked between two statements.
+    async def write(self, work: Work[T], *, urgent: bool = False) -> T:
+        """Do `work` in one transaction, in a thread; committed and synced when this returns.
+
+        Whoever is cancelled meanwhile does not undo it: the transaction ends as it would.
+        Errors: StorageUnavailable, also if an SQLite file is no longer the one that was opened.
         """
-        with unavailable_told():
-            async with self._my_turn():
-                done = await self._in_thread(self._in_transaction, work)
-        self._wrote()
-        if self._file is not None:
-            self._file.check()  # a delivery is answered next: what was replaced meanwhile is lost
-        return done
-
-    async def read_at_once(self, work: Callable[[Connection], T]) -> T:
-        """Do `work`, which reads, in one thread."""
-        with unavailable_told():
-            return await self._in_thread(self._reading, work)
-
-    async def _in_thread(self, do: Callable[[W], T], work: W) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, do, work)
-
-    def _wrote(self) -> None:
-        """See to SQLite's write-ahead log after a commit."""
+        threads = self._urgent if urgent else self._threads
         if self._file is None:
-            return
-        self._file.remember()
+            return await self._in_thread(threads, self._write, work)
+        whose = await self._turn.enter()
+        return await self._in_thread(
+            threads, self._write, work, then=lambda: self._wrote_in_turn(whose)
+        )
+
+    async def _in_thread(
+        self,
+        threads: Executor,
+        do: Callable[[Work[T]], T],
+        work: Work[T],
+        then: Callable[[], None] | None = None,
+    ) -> T:
+        done = asyncio.get_running_loop().run_in_executor(threads, do, work)
+        done.add_done_callback(lambda ended: _over(ended, then))
+        return await asyncio.shield(done)
+
+    def _read(self, work: Work[T]) -> T:
+        with self.reading() as session:
+            return work(session)
+
+    def _write(self, work: Work[T]) -> T:
+        with self.writing() as session:
+            return work(session)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session for reads, in this thread."""
+        with unavailable_told(), self._reader.connect() as connection:
+            yield Session(connection, self._now)
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session in a transaction, in this thread, that is committed when the block ends."""
+        if self._file is not None:
+            self._file.check()
+        session: Session | None = None
+        try:
+            with unavailable_told(), self._engine.begin() as connection:
+                if self.is_sqlite:
+                    begin_immediate(connection)
+                session = Session(connection, self._now)
+                yield session
+        finally:
+            if session is not None:
+                session.ended()
+        if self._file is not None:
+            self._file.remember()
+            self._file.check()  # what was replaced meanwhile has lost what was written
+
+    # ── SQLite's write-ahead log ──────────────────────────────────────────────────────────────
+
+    def _wrote_in_turn(self, whose: Hashable) -> None:
+        self._turn.leave(whose)
         if wal_size(self.url) > CHECKPOINT_BYTES:
             self._begin_copying()
         else:
@@ -208,10 +218,10 @@ class Database:
         try:
             async with self._copying:
                 with self._file.copying():
-                    await self._in_thread(self._reading, _passive_checkpoint)
+                    await self.read(_passive_checkpoint)
                     async with self._turn.turn():
-                        mark = await self._in_thread(self._in_transaction, raise_mark)
-                        whole = await self._in_thread(self._reading, _passive_checkpoint)
+                        mark = await self._in_thread(self._threads, self._write, raise_mark)
+                        whole = await self.read(_passive_checkpoint)
         except (SQLAlchemyError, StorageUnavailable):
             return  # such as a full disk: the commits say so, and the next one asks again
         if whole:
@@ -225,104 +235,28 @@ class Database:
         self._file.keep_marks()
         await self.copy_log()
 
-    def _in_transaction(self, work: Callable[[Connection], T]) -> T:
-        with self._blocking.begin() as connection:
-            if self.is_sqlite:
-                begin_immediate(connection)
-            return work(connection)
-
-    def _reading(self, work: Callable[[Connection], T]) -> T:
-        with self._blocking.connect() as connection:
-            return work(connection)
-
-    def insert_in_order(
-        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
-    ) -> list[int]:
-        """Insert rows at once, within `write_at_once`; their ids, ascending in their order.
-
-        On SQLite all rows go in one statement: each gives Python's lock away several times, and a
-        busy event loop does not soon give it back.
-        """
-        if not rows:
-            return []
-        if not self.is_sqlite:
-            statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
-            return list(connection.scalars(statement, rows))
-        ids: list[int] = []
-        for some, result in _sqlite_inserts(connection, table, rows):
-            # AUTOINCREMENT counts up by one, as nobody else writes while the transaction lasts.
-            ids += range(result.lastrowid - len(some) + 1, result.lastrowid + 1)
-        return ids
-
-    def insert_all(
-        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
-    ) -> None:
-        """Insert rows that bring their keys along, the same way."""
-        if not self.is_sqlite:
-            if rows:
-                connection.execute(insert(table), rows)
-            return
-        for _ in _sqlite_inserts(connection, table, rows):
-            pass
-
-    @asynccontextmanager
-    async def own_connection(self) -> AsyncIterator[AsyncConnection]:
-        """A connection outside the pools, without transactions, for as long as the block lasts."""
-        engine = create_async_engine(
+    @contextmanager
+    def own_connection(self) -> Iterator[Connection]:
+        """A connection outside the pool, without transactions, for as long as the block lasts."""
+        engine = create_engine(
             self.url,
             connect_args=dict(POSTGRESQL_CONNECT_ARGS),
             isolation_level="AUTOCOMMIT",
             pool_size=1,
         )
         try:
-            with unavailable_told():
-                async with engine.connect() as connection:
-                    yield connection
+            with unavailable_told(), engine.connect() as connection:
+                yield connection
         finally:
-            await engine.dispose()
-
-    @asynccontextmanager
-    async def _my_turn(self) -> AsyncIterator[None]:
-        """Wait until nobody else writes to the SQLite file, which must still be there.
-
-        Errors: StorageUnavailable if the file is no longer the one that was opened.
-        """
-        if self._file is None:
-            yield
-            return
-        async with self._turn.turn():
-            self._file.check()
-            yield
+            engine.dispose()
 
 
-def _sqlite_inserts(
-    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[Sequence[Mapping[str, Any]], CursorResult[Any]]]:
-    """Insert rows, as many a statement as SQLite takes; those and what came of them."""
-    for start in range(0, len(rows), SQLITE_ROWS_A_STATEMENT):
-        some = rows[start : start + SQLITE_ROWS_A_STATEMENT]
-        statement = _sqlite_insert(connection.dialect, table, some)
-        yield some, connection.exec_driver_sql(*statement)
-
-
-def _sqlite_insert(
-    dialect: Dialect, table: Table, rows: Sequence[Mapping[str, Any]]
-) -> tuple[str, tuple[Any, ...]]:
-    """One INSERT of many rows, all with the same columns, and its parameters.
-
-    SQLAlchemy's own takes longer to write down than SQLite to carry out.
-    """
-    names = list(rows[0])
-    places = f"({', '.join('?' * len(names))})"
-    statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES "  # noqa: S608
-    types = [table.c[name].type.dialect_impl(dialect) for name in names]
-    processors = [one.bind_processor(dialect) for one in types]
-    values = tuple(
-        value if process is None else process(value)
-        for row in rows
-        for process, value in zip(processors, row.values(), strict=True)
-    )
-    return statement + ", ".join([places] * len(rows)), values
+def _over(ended: "asyncio.Future[Any]", then: Callable[[], None] | None) -> None:
+    """The thread is done, whether anybody still waits for it or not."""
+    if not ended.cancelled():
+        ended.exception()  # told to who waits, if anybody does
+    if then is not None:
+        then()
 
 
 def parse_url(database_url: str) -> URL:
@@ -335,6 +269,8 @@ def parse_url(database_url: str) -> URL:
         url = make_url(database_url)
     except ArgumentError:
         raise ConfigError(Problem("DATABASE_URL", "It is not a database URL.", mend)) from None
+    if url.drivername == FORMERLY:
+        url = url.set(drivername=SQLITE)
     if url.drivername not in (SQLITE, POSTGRESQL):
         raise ConfigError(Problem("DATABASE_URL", "It names another kind of database.", mend))
     if url.drivername == SQLITE and url.database in (None, "", ":memory:"):
@@ -342,9 +278,9 @@ def parse_url(database_url: str) -> URL:
     return url
 
 
-def _passive_checkpoint(connection: Connection) -> bool:
+def _passive_checkpoint(session: Session) -> bool:
     """Copy what no reader holds back; whether the file holds all of the log then."""
-    row = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
+    row = session.connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
     _busy, frames, copied = row
     return bool(frames == copied)
 
@@ -407,69 +343,36 @@ def _closed_if_unusable(connection: DBAPIConnection) -> Iterator[None]:
         raise
 
 
-def _sqlite_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine, Engine]:
+def _sqlite_engine(url: URL) -> Engine:
     make_place(url)
-    blocking = create_engine(
-        url.set(drivername="sqlite+pysqlite"),
+    engine = create_engine(
+        url,
+        # The driver's own BEGIN comes late and is not IMMEDIATE; without it, each statement stands
+        # alone until we begin.
         connect_args={"isolation_level": None, "check_same_thread": False},
-        pool_size=2,
+        pool_size=AT_ONCE_SQLITE + AT_ONCE_URGENT,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
         hide_parameters=True,
     )
-    event.listen(blocking, "connect", set_up_sqlite)
-    event.listen(blocking, "connect", use_wal)
-
-    def engine(connections: int) -> AsyncEngine:
-        made = create_async_engine(
-            url,
-            # The driver's own BEGIN comes late and is not IMMEDIATE; without it, each statement
-            # stands alone until we begin.
-            connect_args={"isolation_level": None},
-            poolclass=AsyncAdaptedQueuePool,
-            pool_size=connections,
-            max_overflow=0,
-            pool_timeout=POOL_TIMEOUT_S,
-            hide_parameters=True,
-        )
-        event.listen(made.sync_engine, "connect", set_up_sqlite)
-        return made
-
-    writer = engine(1)
-    event.listen(writer.sync_engine, "begin", begin_immediate)
-    return engine(SQLITE_READERS), writer, blocking
+    event.listen(engine, "connect", set_up_sqlite)
+    event.listen(engine, "connect", use_wal)
+    return engine
 
 
-def _pg_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine, Engine]:
-    engine = create_async_engine(
+def _postgresql_engine(url: URL) -> Engine:
+    engine = create_engine(
         url,
         connect_args=dict(POSTGRESQL_CONNECT_ARGS),
-        pool_size=POSTGRESQL_CONNECTIONS,
+        pool_size=AT_ONCE_POSTGRESQL + AT_ONCE_URGENT,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
         pool_pre_ping=True,  # a restart of the server costs no event
         hide_parameters=True,
     )
-    event.listen(engine.sync_engine, "connect", _set_up_postgresql)
-    blocking = create_engine(
-        url,
-        connect_args=dict(POSTGRESQL_CONNECT_ARGS),
-        pool_size=2,
-        max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_S,
-        pool_pre_ping=True,
-        hide_parameters=True,
-    )
-    event.listen(blocking, "connect", _set_up_postgresql)
-    reader = engine.execution_options(isolation_level="AUTOCOMMIT")
-    return reader, engine, blocking
+    event.listen(engine, "connect", _set_up_postgresql)
+    return engine
 
 
-def _insert_of(url: URL) -> InsertOf:
-    if url.drivername == SQLITE:
-        from sqlalchemy.dialects import sqlite
-
-        return sqlite.insert
-    from sqlalchemy.dialects import postgresql
-
-    return cast(InsertOf, postgresql.insert)
+def _autocommitting(engine: Engine) -> Engine:
+    return engine.execution_options(isolation_level="AUTOCOMMIT")

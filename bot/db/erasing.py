@@ -2,14 +2,16 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import JSON, Column, String, cast, func, select, update
 
 from bot.db.engine import Database
 from bot.db.rows import NOBODY
+from bot.db.session import Session
 from bot.db.tables import channel_queues, inbox, outbox, subscriptions
 
 PORTION_ROWS = 5_000  # read at once, beside the writers
@@ -42,47 +44,54 @@ async def erase_from_texts(
     Errors: StorageUnavailable.
     """
     for place in PLACES:
-        async for rows in _naming(database, place, str(discord_user_id), portion_rows):
-            for start in range(0, len(rows), STEP_ROWS):
-                await _change(database, place, rows[start : start + STEP_ROWS], discord_user_id)
-
-
-async def _naming(
-    database: Database, place: Place, name: str, portion_rows: int
-) -> AsyncIterator[Sequence[tuple[Any, str]]]:
-    """The rows that hold the name, from a portion of all rows at a time: (key, text)."""
-    text, low = cast(place.text, String), None
-    while True:
-        after = select(place.key.label("key")).order_by(place.key).limit(portion_rows)
-        portion = (after if low is None else after.where(place.key > low)).subquery()
-        async with database.reading() as connection:
-            first, last = (
-                await connection.execute(select(func.min(portion.c.key), func.max(portion.c.key)))
-            ).one()
-            if last is None:
-                return
-            named = select(place.key, text).where(
-                place.key.between(first, last), text.contains(name)
+        low: Any = None
+        while True:
+            low, rows = await database.read(
+                partial(
+                    _naming,
+                    place=place,
+                    name=str(discord_user_id),
+                    after=low,
+                    portion_rows=portion_rows,
+                )
             )
-            rows = [(row[0], row[1]) for row in await connection.execute(named)]
-        low = last
-        if rows:
-            yield rows
+            if low is None:
+                break
+            for start in range(0, len(rows), STEP_ROWS):
+                some = rows[start : start + STEP_ROWS]
+                await database.write(
+                    partial(_change, place=place, rows=some, discord_user_id=discord_user_id)
+                )
 
 
-async def _change(
-    database: Database, place: Place, rows: Sequence[tuple[Any, str]], discord_user_id: int
+def _naming(
+    session: Session, place: Place, name: str, after: Any, portion_rows: int
+) -> tuple[Any, Sequence[tuple[Any, str]]]:
+    """The last key of the next portion of all rows, and the rows in it that hold the name.
+
+    The key is None where there are no more.
+    """
+    text = cast(place.text, String)
+    next_ones = select(place.key.label("key")).order_by(place.key).limit(portion_rows)
+    portion = (next_ones if after is None else next_ones.where(place.key > after)).subquery()
+    ends = select(func.min(portion.c.key), func.max(portion.c.key))
+    first, last = session.execute(ends).one()
+    if last is None:
+        return None, ()
+    named = select(place.key, text).where(place.key.between(first, last), text.contains(name))
+    return last, [(row[0], row[1]) for row in session.execute(named)]
+
+
+def _change(
+    session: Session, place: Place, rows: Sequence[tuple[Any, str]], discord_user_id: int
 ) -> None:
     is_json = isinstance(place.text.type, JSON)
-    async with database.writing() as connection:
-        for key, text in rows:
-            without = unnamed(text, discord_user_id)
-            value = json.loads(without) if is_json else without
-            # Unless it was changed meanwhile: what is written now no longer names the person.
-            same = (place.key == key, cast(place.text, String) == text)
-            await connection.execute(
-                update(place.text.table).where(*same).values({place.text: value})
-            )
+    for key, text in rows:
+        without = unnamed(text, discord_user_id)
+        value = json.loads(without) if is_json else without
+        # Unless it was changed meanwhile: what is written now no longer names the person.
+        same = (place.key == key, cast(place.text, String) == text)
+        session.execute(update(place.text.table).where(*same).values({place.text: value}))
 
 
 def unnamed(text: str, discord_user_id: int) -> str:

@@ -8,14 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, and_, delete, func, select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.cards.card import Card
-from bot.db.engine import Database
 from bot.db.ingested import write_pictures
 from bot.db.outbox import read_rows
 from bot.db.queues import first_of_each, lock
 from bot.db.rows import FillIn, FillInJob, FillInLane, OutboxRow, OutboxState, TraceLine
+from bot.db.session import Session
 from bot.db.tables import edits, fill_ins, hooks, outbox, outbox_pictures, subscriptions
 from bot.db.traces import add_lines
 
@@ -25,13 +24,11 @@ Change = Callable[[OutboxRow, Sequence[OutboxRow]], Card | None]
 class FillIns:
     """Jobs that ask a Speckle server again."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
-        self._database = database
-        self._now = now
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._now = session.now
 
-    async def due_lanes(
-        self, limit: int, excluding: Collection[FillInLane] = ()
-    ) -> list[FillInLane]:
+    def due_lanes(self, limit: int, excluding: Collection[FillInLane] = ()) -> list[FillInLane]:
         """The guilds for which something is to be asked of a server now.
 
         Of each server the `limit` that have been due the longest.
@@ -41,17 +38,15 @@ class FillIns:
         statement = first_of_each(
             due.group_by(*lane), hooks.c.server_url, func.min(fill_ins.c.next_try_at), limit=limit
         )
-        async with self._database.reading() as connection:
-            return [FillInLane(*row) for row in await connection.execute(statement)]
+        return [FillInLane(*row) for row in self._session.execute(statement)]
 
-    async def due_in(self, excluding: Collection[FillInLane] = ()) -> float | None:
+    def due_in(self, excluding: Collection[FillInLane] = ()) -> float | None:
         """Seconds until a job is due, 0 if one is; None if there is none."""
         statement = _in_other_lanes(select(func.min(fill_ins.c.next_try_at)), excluding)
-        async with self._database.reading() as connection:
-            due_at: datetime | None = await connection.scalar(statement)
+        due_at: datetime | None = self._session.scalar(statement)
         return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
 
-    async def due(self, lane: FillInLane, limit: int) -> list[FillInJob]:
+    def due(self, lane: FillInLane, limit: int) -> list[FillInJob]:
         """The jobs of a lane that are due, the longest due first."""
         statement = (
             _of_hooks(select(fill_ins))
@@ -63,34 +58,30 @@ class FillIns:
             .order_by(fill_ins.c.next_try_at, fill_ins.c.id)
             .limit(limit)
         )
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).mappings().all()
+        rows = (self._session.execute(statement)).mappings().all()
         return [_job(row) for row in rows]
 
-    async def postpone(self, job_id: int, until: datetime) -> None:
+    def postpone(self, job_id: int, until: datetime) -> None:
         """Ask again later."""
         statement = (
             update(fill_ins)
             .where(fill_ins.c.id == job_id)
             .values(attempts=fill_ins.c.attempts + 1, next_try_at=until)
         )
-        async with self._database.writing() as connection:
-            await connection.execute(statement)
+        self._session.execute(statement)
 
-    async def drop(self, job: FillInJob, note: TraceLine | None = None) -> None:
+    def drop(self, job: FillInJob, note: TraceLine | None = None) -> None:
         """Ask no more; the cards stay as they are. The event's trace gets the note."""
-        async with self._database.writing() as connection:
-            await connection.execute(delete(fill_ins).where(fill_ins.c.id == job.id))
-            if note is not None:
-                await add_lines(connection, job.inbox_id, [note])
+        self._session.execute(delete(fill_ins).where(fill_ins.c.id == job.id))
+        if note is not None:
+            add_lines(self._session, job.inbox_id, [note])
 
-    async def has_cards(self, job: FillInJob) -> bool:
+    def has_cards(self, job: FillInJob) -> bool:
         """Whether any of the cards that lack something is still kept."""
         statement = select(outbox.c.id).join(subscriptions).where(_cards_of(job)).limit(1)
-        async with self._database.reading() as connection:
-            return (await connection.scalar(statement)) is not None
+        return (self._session.scalar(statement)) is not None
 
-    async def fill(self, job: FillInJob, change: Change, note: TraceLine) -> list[int]:
+    def fill(self, job: FillInJob, change: Change, note: TraceLine) -> list[int]:
         """Change the job's cards and end it, in one transaction; the ids of the changed cards.
 
         If any of them changes, the event's trace gets the note.
@@ -100,53 +91,46 @@ class FillIns:
         be out already are to be edited.
         """
         now = self._now()
-        async with self._database.writing() as connection:
-            ended = await connection.execute(delete(fill_ins).where(fill_ins.c.id == job.id))
-            if not ended.rowcount:
-                return []
-            channels = select(outbox.c.channel_id).join(subscriptions).where(_cards_of(job))
-            # Locked, and in this order, as a batch is: a card is either read into a message before
-            # it is changed, which is seen here, or after.
-            for channel_id in sorted(await connection.scalars(channels)):
-                await lock(connection, channel_id)
-            changed = []
-            for row in await read_rows(connection, _cards_of(job)):
-                card = change(row, await _company(connection, row))
-                if card is not None:
-                    await self._rewrite(connection, row, card, now)
-                    changed.append(row)
-            await self._to_be_edited(connection, changed, now)
-            if changed:
-                await add_lines(connection, job.inbox_id, [note])
+        ended = self._session.execute(delete(fill_ins).where(fill_ins.c.id == job.id))
+        if not ended.rowcount:
+            return []
+        channels = select(outbox.c.channel_id).join(subscriptions).where(_cards_of(job))
+        # Locked, and in this order, as a batch is: a card is either read into a message before
+        # it is changed, which is seen here, or after.
+        for channel_id in sorted(self._session.scalars(channels)):
+            lock(self._session, channel_id)
+        changed = []
+        for row in read_rows(self._session, _cards_of(job)):
+            card = change(row, _company(self._session, row))
+            if card is not None:
+                self._rewrite(row, card, now)
+                changed.append(row)
+        self._to_be_edited(changed, now)
+        if changed:
+            add_lines(self._session, job.inbox_id, [note])
         return [row.id for row in changed]
 
-    async def _rewrite(
-        self, connection: AsyncConnection, row: OutboxRow, card: Card, now: datetime
-    ) -> None:
+    def _rewrite(self, row: OutboxRow, card: Card, now: datetime) -> None:
         statement = update(outbox).where(outbox.c.id == row.id).values(card=card.to_json())
-        await connection.execute(statement)
+        self._session.execute(statement)
         names = {picture.name for picture in card.pictures}
         gone = [picture.name for picture in row.pictures if picture.name not in names]
         if gone:
-            await connection.execute(
+            self._session.execute(
                 delete(outbox_pictures).where(
                     outbox_pictures.c.outbox_id == row.id, outbox_pictures.c.name.in_(gone)
                 )
             )
         there = {picture.name for picture in row.pictures}
         new = [picture for picture in card.pictures if picture.name not in there]
-        await write_pictures(
-            self._database, connection, [(row.id, new)], now, first_position=len(row.pictures)
-        )
+        write_pictures(self._session, [(row.id, new)], now, first_position=len(row.pictures))
 
-    async def _to_be_edited(
-        self, connection: AsyncConnection, changed: Sequence[OutboxRow], now: datetime
-    ) -> None:
+    def _to_be_edited(self, changed: Sequence[OutboxRow], now: datetime) -> None:
         rows = [{"outbox_id": row.id, "next_try_at": now} for row in changed if _may_be_out(row)]
         if not rows:
             return
-        new = self._database.insert(edits)
-        await connection.execute(
+        new = self._session.insert(edits)
+        self._session.execute(
             new.values(revision=0, attempts=0).on_conflict_do_update(
                 index_elements=[edits.c.outbox_id],
                 set_={
@@ -181,12 +165,10 @@ def _may_be_out(row: OutboxRow) -> bool:
     return row.batch_id is not None and row.state is not OutboxState.UNDELIVERABLE
 
 
-async def _company(connection: AsyncConnection, row: OutboxRow) -> Sequence[OutboxRow]:
+def _company(session: Session, row: OutboxRow) -> Sequence[OutboxRow]:
     if not _may_be_out(row):
         return ()
-    return await read_rows(
-        connection, and_(outbox.c.batch_id == row.batch_id, outbox.c.id != row.id)
-    )
+    return read_rows(session, and_(outbox.c.batch_id == row.batch_id, outbox.c.id != row.id))
 
 
 def _job(row: Mapping[Any, Any]) -> FillInJob:

@@ -3,18 +3,17 @@
 Events are held and no cards: what a card says depends on who may see what when it is shown.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.access import pause_rights, take_back
-from bot.db.engine import Database
 from bot.db.ingested import write_routed
 from bot.db.queues import GOES_ON, first_of_each, lock
 from bot.db.rows import HeldEvent, Paused, Routed, TraceLine
+from bot.db.session import Session
 from bot.db.tables import IS_WAITING, held_events, inbox, outbox, subscriptions
 from bot.db.traces import add_lines
 
@@ -22,11 +21,11 @@ from bot.db.traces import add_lines
 class Held:
     """Gives held events out in their order, one subscription at a time."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
-        self._database = database
-        self._now = now
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._now = session.now
 
-    async def due(self, limit: int, excluding: Collection[int] = ()) -> list[HeldEvent]:
+    def due(self, limit: int, excluding: Collection[int] = ()) -> list[HeldEvent]:
         """The oldest held event of each subscription that goes on, where that is due.
 
         Of each guild at most `limit`, those that are due the longest.
@@ -39,18 +38,16 @@ class Held:
             held_events.c.inbox_id,
             limit=limit,
         )
-        async with self._database.reading() as connection:
-            rows = await connection.execute(statement)
+        rows = self._session.execute(statement)
         return [HeldEvent(*row) for row in rows]
 
-    async def due_in(self, excluding: Collection[int] = ()) -> float | None:
+    def due_in(self, excluding: Collection[int] = ()) -> float | None:
         """Seconds until an event is due, 0 if one is; None if none is held that may go on."""
         heads = _heads(excluding).add_columns(held_events.c.next_try_at).subquery()
-        async with self._database.reading() as connection:
-            due_at: datetime | None = await connection.scalar(select(func.min(heads.c.next_try_at)))
+        due_at: datetime | None = self._session.scalar(select(func.min(heads.c.next_try_at)))
         return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
 
-    async def settle(
+    def settle(
         self, held: HeldEvent, at: datetime, routed: Routed, trace: Sequence[TraceLine]
     ) -> Sequence[int]:
         """Write what became of a held event: a card, nothing, or it goes on being held.
@@ -59,28 +56,24 @@ class Held:
         """
         now = self._now()
         tried = {"attempts": held.attempts + 1, "next_try_at": routed.held_until or now}
-        async with self._database.writing() as connection:
-            there = await connection.execute(update(held_events).where(_this(held)).values(tried))
-            if not there.rowcount:
-                return ()
-            await add_lines(connection, held.inbox_id, trace)
-            ids = await write_routed(
-                self._database, connection, held.inbox_id, [routed], at, now, replaying=True
-            )
-            # A card that was made, but not written, is of a subscription that has just been paused,
-            # or that has got back earlier cards.
-            if routed.held_until is None and (ids or routed.card is None):
-                await connection.execute(delete(held_events).where(_this(held)))
+        there = self._session.execute(update(held_events).where(_this(held)).values(tried))
+        if not there.rowcount:
+            return ()
+        add_lines(self._session, held.inbox_id, trace)
+        ids = write_routed(self._session, held.inbox_id, [routed], at, now, replaying=True)
+        # A card that was made, but not written, is of a subscription that has just been paused,
+        # or that has got back earlier cards.
+        if routed.held_until is None and (ids or routed.card is None):
+            self._session.execute(delete(held_events).where(_this(held)))
         return ids
 
-    async def count(self, subscription_ids: Collection[int]) -> int:
+    def count(self, subscription_ids: Collection[int]) -> int:
         """How many events these subscriptions are yet to be shown."""
         these = held_events.c.subscription_id.in_(subscription_ids)
         statement = select(func.count()).select_from(held_events).where(these)
-        async with self._database.reading() as connection:
-            return await connection.scalar(statement) or 0
+        return self._session.scalar(statement) or 0
 
-    async def withdraw(
+    def withdraw(
         self,
         subscription_id: int,
         until: datetime,
@@ -92,28 +85,25 @@ class Held:
         """
         now = self._now()
         this = subscriptions.c.id == subscription_id
-        async with self._database.writing() as connection:
-            channel_id = await connection.scalar(
-                select(subscriptions.c.channel_id).where(this).with_for_update()
-            )
-            if channel_id is None:
-                return 0
-            await lock(connection, channel_id)
-            taken = await take_back(self._database, connection, [subscription_id], until, now)
-            if pause is not None:
-                await pause_rights(self._database, connection, this, pause, now)
+        channel_id = self._session.scalar(
+            select(subscriptions.c.channel_id).where(this).with_for_update()
+        )
+        if channel_id is None:
+            return 0
+        lock(self._session, channel_id)
+        taken = take_back(self._session, [subscription_id], until, now)
+        if pause is not None:
+            pause_rights(self._session, this, pause, now)
         return taken
 
 
-async def make_held_due(
-    connection: AsyncConnection, condition: ColumnElement[bool], now: datetime
-) -> None:
+def make_held_due(session: Session, condition: ColumnElement[bool], now: datetime) -> None:
     """Let these subscriptions' held events be looked at now."""
     these = held_events.c.subscription_id.in_(select(subscriptions.c.id).where(condition))
-    await connection.execute(update(held_events).where(these).values(next_try_at=now, attempts=0))
+    session.execute(update(held_events).where(these).values(next_try_at=now, attempts=0))
 
 
-async def move_events(connection: AsyncConnection, subscription_id: int, hook_id: int) -> None:
+def move_events(session: Session, subscription_id: int, hook_id: int) -> None:
     """Let the events that a subscription is yet to be shown belong to the hook that it moved to.
 
     Else they would go with the hook that it left.
@@ -124,7 +114,7 @@ async def move_events(connection: AsyncConnection, subscription_id: int, hook_id
     )
     these = or_(inbox.c.id.in_(held), inbox.c.id.in_(cards))
     own = inbox.c.hook_id.is_not(None)
-    await connection.execute(update(inbox).where(these, own).values(hook_id=hook_id))
+    session.execute(update(inbox).where(these, own).values(hook_id=hook_id))
 
 
 def _this(held: HeldEvent) -> ColumnElement[bool]:

@@ -1,18 +1,17 @@
 """What Speckle's own lists know and the inbox lacks: taken in once, however often one looks."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, exists, func, or_, select, update
+from sqlalchemy import and_, delete, exists, func, or_, select, update
 
-from bot.db.engine import Database
 from bot.db.inbox import insert_events, lock_keys
 from bot.db.listed import Fetched, follower, kinds_had, listed_before, partners_of
-from bot.db.quotas import Quotas, lock_names
+from bot.db.quotas import counting_for, lock_names, write_counting
 from bot.db.rows import (
     DayQuota,
     Hook,
@@ -23,6 +22,7 @@ from bot.db.rows import (
     Subscription,
     TraceLine,
 )
+from bot.db.session import Session
 from bot.db.tables import IS_NEW, history_taken, hooks, inbox, subscriptions
 
 AT_ONCE = 200  # keys in one statement, and locks of PostgreSQL in one transaction
@@ -73,12 +73,11 @@ class TakenIn:
 class History:
     """Puts into the inbox what is missing there, each in one transaction."""
 
-    def __init__(self, database: Database, quotas: Quotas, now: Callable[[], datetime]) -> None:
-        self._database = database
-        self._quotas = quotas
-        self._now = now
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._now = session.now
 
-    async def hook_ids(self) -> list[int]:
+    def hook_ids(self) -> list[int]:
         """The hooks that may have missed something which somebody can be asked for, oldest first.
 
         That is whoever made its webhook or, once there was an event, who follows it with an answer.
@@ -94,27 +93,22 @@ class History:
                 and_(hooks.c.last_event_at.is_not(None), answered),
             ),
         )
-        async with self._database.reading() as connection:
-            return [*await connection.scalars(statement.order_by(hooks.c.id))]
+        return [*self._session.scalars(statement.order_by(hooks.c.id))]
 
-    async def last_id(self) -> int:
+    def last_id(self) -> int:
         """The id of the last row of the inbox, 0 if it is empty."""
-        async with self._database.reading() as connection:
-            return await connection.scalar(select(func.max(inbox.c.id))) or 0
+        return self._session.scalar(select(func.max(inbox.c.id))) or 0
 
-    async def dealt_with(self, hook_id: int) -> frozenset[str]:
+    def dealt_with(self, hook_id: int) -> frozenset[str]:
         """The entries of a hook's history that were taken in, or found to be there."""
         statement = select(history_taken.c.call_id).where(history_taken.c.hook_id == hook_id)
-        async with self._database.reading() as connection:
-            return frozenset(await connection.scalars(statement))
+        return frozenset(self._session.scalars(statement))
 
-    async def set_aside(self, hook_id: int, call_ids: Sequence[str]) -> None:
+    def set_aside(self, hook_id: int, call_ids: Sequence[str]) -> None:
         """Deal with entries that are no deliveries of the hook's project: they never come in."""
-        await self._database.write_at_once(
-            lambda connection: self._note(connection, hook_id, call_ids)
-        )
+        self._note(hook_id, call_ids)
 
-    async def take_in(
+    def take_in(
         self,
         hook_id: int,
         missed: Sequence[Missed],
@@ -129,66 +123,16 @@ class History:
         left for the next time: whether it is that very event or another, only a later look into
         the history tells. `note` goes to the first row.
         """
-        return await self._database.write_at_once(
-            lambda connection: self._take_in(connection, hook_id, missed, window, note, quota)
-        )
-
-    async def looked(
-        self, hook_id: int, at: datetime, visible: Collection[str] | None = None
-    ) -> None:
-        """Note when a list was last looked at to the end; entries not in it are forgotten."""
-        await self._database.write_at_once(
-            lambda connection: self._looked(connection, hook_id, at, visible)
-        )
-
-    async def fill_in(
-        self,
-        hook: Hook,
-        subscription: Subscription,
-        lane: str,
-        fetched: Sequence[Fetched],
-        note: str | None = None,
-        quota: DayQuota | None = None,
-    ) -> TakenIn | None:
-        """Put what an activity list tells into the inbox, in order, for one subscription.
-
-        What a webhook told it already is kept without a body, as the webhook's partner. Only kinds
-        that the lane has had before: what its webhook is not set to send was not missed. None
-        while events of the lane wait to be looked at, as nobody knows yet what those are.
-        """
-        return await self._database.write_at_once(
-            lambda connection: self._fill_in(
-                connection, hook, subscription, lane, fetched, note, quota
-            )
-        )
-
-    async def read_for(self, subscription_ids: Collection[int], at: datetime) -> None:
-        """Note until when the activity list was read for subscriptions, or is not to be."""
-        these = subscriptions.c.id.in_(subscription_ids)
-        async with self._database.writing() as connection:
-            await connection.execute(update(subscriptions).where(these).values(caught_up_at=at))
-
-    # ── within a transaction ──────────────────────────────────────────────────────────────────
-
-    def _take_in(
-        self,
-        connection: Connection,
-        hook_id: int,
-        missed: Sequence[Missed],
-        window: Window,
-        note: str | None,
-        quota: DayQuota | None,
-    ) -> TakenIn:
         digests = sorted({entry.digest for entry in missed})
-        if not self._database.is_sqlite:
-            lock_keys(connection, lock_names([quota]).union(digests))
-        hook = connection.execute(_hook(hook_id)).one_or_none()
+        if not self._session.is_sqlite:
+            lock_keys(self._session, lock_names([quota]).union(digests))
+        hook = self._session.execute(_hook(hook_id)).one_or_none()
         if hook is None:
             return TakenIn()
         lane = f"hook:{hook_id}"
-        there, since_then = _rows(connection, lane, digests, window)
-        already = _already(connection, hook_id, [entry.call_id for entry in missed])
-        counting = self._quotas.counting(connection, [quota])
+        there, since_then = _rows(self._session, lane, digests, window)
+        already = _already(self._session, hook_id, [entry.call_id for entry in missed])
+        counting = counting_for(self._session, [quota])
         rows: list[dict[str, Any]] = []
         found: list[str] = []
         taken: list[str] = []
@@ -222,63 +166,58 @@ class History:
                 )
             else:
                 found.append(entry.call_id)
-        ids = insert_events(self._database, connection, rows)
-        self._note(connection, hook_id, taken + found)
-        self._quotas.write(connection, counting)
+        ids = insert_events(self._session, rows)
+        self._note(hook_id, taken + found)
+        write_counting(self._session, counting)
         return TakenIn(tuple(ids), len(found), unclear, full)
 
-    def _note(self, connection: Connection, hook_id: int, call_ids: Sequence[str]) -> None:
-        if not call_ids or connection.execute(_hook(hook_id)).one_or_none() is None:
-            return
-        statement = self._database.insert(history_taken).on_conflict_do_nothing()
-        values = [{"hook_id": hook_id, "call_id": call_id} for call_id in sorted(set(call_ids))]
-        connection.execute(statement, values)
-
-    def _looked(
-        self,
-        connection: Connection,
-        hook_id: int,
-        at: datetime,
-        visible: Collection[str] | None,
-    ) -> None:
-        connection.execute(update(hooks).where(hooks.c.id == hook_id).values(caught_up_at=at))
+    def looked(self, hook_id: int, at: datetime, visible: Collection[str] | None = None) -> None:
+        """Note when a list was last looked at to the end; entries not in it are forgotten."""
+        self._session.execute(update(hooks).where(hooks.c.id == hook_id).values(caught_up_at=at))
         if visible is None:
             return
         mine = history_taken.c.hook_id == hook_id
-        there = set(connection.scalars(select(history_taken.c.call_id).where(mine)))
+        there = set(self._session.scalars(select(history_taken.c.call_id).where(mine)))
         gone = sorted(there.difference(visible))
         for start in range(0, len(gone), AT_ONCE):
             these = history_taken.c.call_id.in_(gone[start : start + AT_ONCE])
-            connection.execute(delete(history_taken).where(mine, these))
+            self._session.execute(delete(history_taken).where(mine, these))
 
-    def _fill_in(
+    def fill_in(
         self,
-        connection: Connection,
         hook: Hook,
         subscription: Subscription,
         lane: str,
         fetched: Sequence[Fetched],
-        note: str | None,
-        quota: DayQuota | None,
+        note: str | None = None,
+        quota: DayQuota | None = None,
     ) -> TakenIn | None:
-        if not self._database.is_sqlite:
-            lock_keys(connection, lock_names([quota]) | {lane})
-        if connection.execute(follower(hook.id, subscription.id)).one_or_none() is None:
+        """Put what an activity list tells into the inbox, in order, for one subscription.
+
+        What a webhook told it already is kept without a body, as the webhook's partner. Only kinds
+        that the lane has had before: what its webhook is not set to send was not missed. None
+        while events of the lane wait to be looked at, as nobody knows yet what those are.
+        """
+        if not self._session.is_sqlite:
+            lock_keys(self._session, lock_names([quota]) | {lane})
+        if self._session.execute(follower(hook.id, subscription.id)).one_or_none() is None:
             return TakenIn()
         theirs = or_(BY_WEBHOOK, inbox.c.subscription_id == subscription.id)
         unread = and_(IS_NEW, inbox.c.lane == lane, theirs)
-        if connection.scalar(select(inbox.c.id).where(unread).limit(1)) is not None:
+        if self._session.scalar(select(inbox.c.id).where(unread).limit(1)) is not None:
             return None
-        names = kinds_had(connection, lane, {one.event_name for one in fetched})
-        there = listed_before(connection, lane, subscription.id, [one.event_key for one in fetched])
+        names = kinds_had(self._session, lane, {one.event_name for one in fetched})
+        there = listed_before(
+            self._session, lane, subscription.id, [one.event_key for one in fetched]
+        )
         fresh = {
             (one.event_key, one.at): one
             for one in fetched
             if one.event_name in names and (one.event_key, one.at) not in there
         }
         new = list(fresh.values())
-        partners = partners_of(connection, subscription, lane, new)
-        counting = self._quotas.counting(connection, [quota])
+        partners = partners_of(self._session, subscription, lane, new)
+        counting = counting_for(self._session, [quota])
         rows: list[dict[str, Any]] = []
         full = False
         for one in new:
@@ -300,10 +239,22 @@ class History:
             }
             rows.append(self._known(row) if one in partners else self._missed(row, one.body, note))
             note = note if one in partners else None
-        ids = insert_events(self._database, connection, rows)
+        ids = insert_events(self._session, rows)
         taken = [row_id for row_id, one in zip(ids, new, strict=False) if one not in partners]
-        self._quotas.write(connection, counting)
+        write_counting(self._session, counting)
         return TakenIn(tuple(taken), len(fetched) - len(taken), full=full)
+
+    def read_for(self, subscription_ids: Collection[int], at: datetime) -> None:
+        """Note until when the activity list was read for subscriptions, or is not to be."""
+        these = subscriptions.c.id.in_(subscription_ids)
+        self._session.execute(update(subscriptions).where(these).values(caught_up_at=at))
+
+    def _note(self, hook_id: int, call_ids: Sequence[str]) -> None:
+        if not call_ids or self._session.execute(_hook(hook_id)).one_or_none() is None:
+            return
+        statement = self._session.insert(history_taken).on_conflict_do_nothing()
+        values = [{"hook_id": hook_id, "call_id": call_id} for call_id in sorted(set(call_ids))]
+        self._session.execute(statement, values)
 
     def _missed(self, row: dict[str, Any], body: bytes, note: str | None) -> dict[str, Any]:
         text = "Fetched from the project's activity list: no webhook had brought it."
@@ -336,7 +287,7 @@ def _hook(hook_id: int) -> Any:
 
 
 def _rows(
-    connection: Connection, lane: str, digests: Sequence[str], window: Window
+    session: Session, lane: str, digests: Sequence[str], window: Window
 ) -> tuple[Counter[str], set[str]]:
     """How often each body is in the inbox; the bodies that came in after the history was asked.
 
@@ -349,7 +300,7 @@ def _rows(
     )
     there: Counter[str] = Counter()
     since_then: set[str] = set()
-    for digest, row_id, source in connection.execute(statement):
+    for digest, row_id, source in session.execute(statement):
         if row_id <= window.last_id or source == InboxSource.HISTORY:
             there[digest] += 1
         else:
@@ -357,8 +308,8 @@ def _rows(
     return there, since_then
 
 
-def _already(connection: Connection, hook_id: int, call_ids: Sequence[str]) -> set[str]:
+def _already(session: Session, hook_id: int, call_ids: Sequence[str]) -> set[str]:
     statement = select(history_taken.c.call_id).where(
         history_taken.c.hook_id == hook_id, history_taken.c.call_id.in_(call_ids)
     )
-    return set(connection.scalars(statement))
+    return set(session.scalars(statement))

@@ -6,11 +6,9 @@ from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import case, delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.cards.card import Picture
 from bot.db.access import pause_rights
-from bot.db.engine import Database
 from bot.db.queues import lock, make_due
 from bot.db.rows import (
     RIGHTS_PAUSES,
@@ -21,6 +19,7 @@ from bot.db.rows import (
     Routed,
     SubscriptionState,
 )
+from bot.db.session import Session
 from bot.db.tables import (
     fill_ins,
     held_events,
@@ -37,28 +36,26 @@ from bot.speckle.answers import PUBLIC
 PICTURE_RENEWED_AFTER = timedelta(minutes=30)
 
 
-async def write_ingested(
-    database: Database,
-    connection: AsyncConnection,
+def write_ingested(
+    session: Session,
     inbox_id: int,
     ingested: Sequence[Ingested],
     now: datetime,
 ) -> list[int]:
-    """Write it in the transaction of `connection`; gives the ids of the new cards, in order."""
+    """Write it in the transaction of `session`; gives the ids of the new cards, in order."""
     for one in ingested:
         if one.told:
-            await _tell_hook(connection, one, now)
-            await _name_models(database, connection, one)
+            _tell_hook(session, one, now)
+            _name_models(session, one)
         if one.visibility is not None:
-            await _note_visibility(connection, one, now)
+            _note_visibility(session, one, now)
     routed = [each for one in ingested for each in one.routed]
     at = max((one.at for one in ingested), default=now)
-    return await write_routed(database, connection, inbox_id, routed, at, now)
+    return write_routed(session, inbox_id, routed, at, now)
 
 
-async def write_routed(
-    database: Database,
-    connection: AsyncConnection,
+def write_routed(
+    session: Session,
     inbox_id: int,
     routed: Sequence[Routed],
     at: datetime,
@@ -73,29 +70,27 @@ async def write_routed(
     one that it holds.
     """
     # Locked first: cards that are taken back meanwhile would else come behind this one.
-    there = await _still_there(connection, {one.subscription_id for one in routed})
-    behind = await _behind(connection, inbox_id, routed, replaying=replaying)
-    await _lock_channels(connection, routed)
+    there = _still_there(session, {one.subscription_id for one in routed})
+    behind = _behind(session, inbox_id, routed, replaying=replaying)
+    _lock_channels(session, routed)
     held = {one.subscription_id: one.held_until for one in routed if one.held_until is not None}
     held |= {card.subscription_id: now for card in _cards(routed) if card.subscription_id in behind}
-    await _hold(
-        database, connection, {one: held[one] for one in there.intersection(held)}, inbox_id, now
-    )
+    _hold(session, {one: held[one] for one in there.intersection(held)}, inbox_id, now)
     wanted = there.difference(behind)
     cards = [card for card in _cards(routed) if card.subscription_id in wanted]
     ids: list[int] = []
     if cards:
-        ids = await _insert_cards(database, connection, inbox_id, cards, now)
+        ids = _insert_cards(session, inbox_id, cards, now)
         shown = [(row_id, card.pictures) for row_id, card in zip(ids, cards, strict=True)]
-        await write_pictures(database, connection, shown, now)
-        await _touch(connection, cards, at)
+        write_pictures(session, shown, now)
+        _touch(session, cards, at)
         guild_of = {card.channel_id: card.guild_id for card in cards}
-        await make_due(database, connection, guild_of, now)
-        await _insert_fill_ins(connection, inbox_id, routed, wanted, now)
-    await _note_access(connection, routed, now)
+        make_due(session, guild_of, now)
+        _insert_fill_ins(session, inbox_id, routed, wanted, now)
+    _note_access(session, routed, now)
     for one in routed:
         if one.pause is not None:
-            await _pause(database, connection, one, now)
+            _pause(session, one, now)
     return ids
 
 
@@ -103,7 +98,7 @@ def _cards(routed: Sequence[Routed]) -> list[NewOutbox]:
     return [one.card for one in routed if one.card is not None]
 
 
-async def _lock_channels(connection: AsyncConnection, routed: Sequence[Routed]) -> None:
+def _lock_channels(session: Session, routed: Sequence[Routed]) -> None:
     """Lock the queues of all channels that lose or get cards, where any loses some.
 
     In one go and sorted, so that two transactions never wait for each other.
@@ -113,13 +108,12 @@ async def _lock_channels(connection: AsyncConnection, routed: Sequence[Routed]) 
         return
     losing = select(subscriptions.c.channel_id).where(subscriptions.c.id.in_(pausing))
     getting = {card.channel_id for card in _cards(routed)}
-    for channel_id in sorted(getting.union(await connection.scalars(losing))):
-        await lock(connection, channel_id)
+    for channel_id in sorted(getting.union(session.scalars(losing))):
+        lock(session, channel_id)
 
 
-async def _hold(
-    database: Database,
-    connection: AsyncConnection,
+def _hold(
+    session: Session,
     until: Mapping[int, datetime],
     inbox_id: int,
     now: datetime,
@@ -136,11 +130,11 @@ async def _hold(
         for subscription_id in sorted(until)
     ]
     if rows:
-        await connection.execute(database.insert(held_events).on_conflict_do_nothing(), rows)
+        session.execute(session.insert(held_events).on_conflict_do_nothing(), rows)
 
 
-async def _behind(
-    connection: AsyncConnection, inbox_id: int, routed: Sequence[Routed], *, replaying: bool
+def _behind(
+    session: Session, inbox_id: int, routed: Sequence[Routed], *, replaying: bool
 ) -> set[int]:
     """The subscriptions whose cards of now would come before what they are yet to be shown."""
     ids = {card.subscription_id for card in _cards(routed)}
@@ -152,13 +146,13 @@ async def _behind(
     holding = select(held_events.c.subscription_id).where(held_events.c.subscription_id.in_(ids))
     if replaying:  # earlier ones may have been taken back while this was decided
         holding = holding.where(held_events.c.inbox_id < inbox_id)
-    behind = set(await connection.scalars(paused))
-    return behind.union(await connection.scalars(holding.distinct()))
+    behind = set(session.scalars(paused))
+    return behind.union(session.scalars(holding.distinct()))
 
 
-async def _tell_hook(connection: AsyncConnection, one: Ingested, now: datetime) -> None:
+def _tell_hook(session: Session, one: Ingested, now: datetime) -> None:
     waiting = hooks.c.state == HookState.WAITING
-    await connection.execute(
+    session.execute(
         update(hooks)
         .where(hooks.c.id == one.hook_id)
         .values(
@@ -170,20 +164,20 @@ async def _tell_hook(connection: AsyncConnection, one: Ingested, now: datetime) 
     )
 
 
-async def _note_visibility(connection: AsyncConnection, one: Ingested, now: datetime) -> None:
+def _note_visibility(session: Session, one: Ingested, now: datetime) -> None:
     values: dict[str, Any] = {"visibility": one.visibility}
     if one.visibility in PUBLIC:
         values["public_at"] = now
-    await connection.execute(update(hooks).where(hooks.c.id == one.hook_id).values(values))
+    session.execute(update(hooks).where(hooks.c.id == one.hook_id).values(values))
 
 
-async def _name_models(database: Database, connection: AsyncConnection, one: Ingested) -> None:
+def _name_models(session: Session, one: Ingested) -> None:
     if one.forgotten_models:
         gone = models.c.model_id.in_(one.forgotten_models)
-        await connection.execute(delete(models).where(models.c.hook_id == one.hook_id, gone))
+        session.execute(delete(models).where(models.c.hook_id == one.hook_id, gone))
     if not one.model_names:
         return
-    statement = database.insert(models)
+    statement = session.insert(models)
     named = statement.on_conflict_do_update(
         index_elements=[models.c.hook_id, models.c.model_id],
         set_={"name": statement.excluded.name},
@@ -192,10 +186,10 @@ async def _name_models(database: Database, connection: AsyncConnection, one: Ing
         {"hook_id": one.hook_id, "model_id": model_id, "name": name}
         for model_id, name in one.model_names.items()
     ]
-    await connection.execute(named, rows)
+    session.execute(named, rows)
 
 
-async def _still_there(connection: AsyncConnection, ids: Collection[int]) -> set[int]:
+def _still_there(session: Session, ids: Collection[int]) -> set[int]:
     """Those subscriptions that have not been removed since they were read, kept until the end."""
     if not ids:
         return set()
@@ -205,12 +199,11 @@ async def _still_there(connection: AsyncConnection, ids: Collection[int]) -> set
         .order_by(subscriptions.c.id)
         .with_for_update(read=True, key_share=True)
     )
-    return set(await connection.scalars(statement))
+    return set(session.scalars(statement))
 
 
-async def _insert_cards(
-    database: Database,
-    connection: AsyncConnection,
+def _insert_cards(
+    session: Session,
     inbox_id: int,
     cards: Sequence[NewOutbox],
     now: datetime,
@@ -227,11 +220,11 @@ async def _insert_cards(
         }
         for card in cards
     ]
-    return await connection.run_sync(database.insert_in_order, outbox, rows)
+    return session.insert_in_order(outbox, rows)
 
 
-async def _insert_fill_ins(
-    connection: AsyncConnection,
+def _insert_fill_ins(
+    session: Session,
     inbox_id: int,
     routed: Sequence[Routed],
     wanted: Collection[int],
@@ -250,18 +243,17 @@ async def _insert_fill_ins(
         for kind, next_try_at in one.late.items()
     ]
     if rows:
-        await connection.execute(insert(fill_ins), rows)
+        session.execute(insert(fill_ins), rows)
 
 
-async def write_pictures(
-    database: Database,
-    connection: AsyncConnection,
+def write_pictures(
+    session: Session,
     cards: Sequence[tuple[int, Sequence[Picture]]],
     now: datetime,
     *,
     first_position: int = 0,
 ) -> None:
-    """Give cards, named by their ids, these pictures in this order, in the connection's
+    """Give cards, named by their ids, these pictures in this order, in the session's
     transaction.
     """
     contents: dict[str, dict[str, Any]] = {}
@@ -285,7 +277,7 @@ async def write_pictures(
             )
     if not names:
         return
-    new = database.insert(pictures)
+    new = session.insert(pictures)
     # One that is there already counts as new again, and on PostgreSQL is locked until the commit:
     # else retention could erase it, as nobody can see yet that a card names it.
     renewed = new.on_conflict_do_update(
@@ -293,33 +285,29 @@ async def write_pictures(
         set_={"created_at": new.excluded.created_at},
         where=pictures.c.created_at < now - PICTURE_RENEWED_AFTER,
     )
-    await connection.execute(renewed, [contents[digest] for digest in sorted(contents)])
-    await connection.execute(insert(outbox_pictures), names)
+    session.execute(renewed, [contents[digest] for digest in sorted(contents)])
+    session.execute(insert(outbox_pictures), names)
 
 
-async def _touch(connection: AsyncConnection, cards: Sequence[NewOutbox], at: datetime) -> None:
+def _touch(session: Session, cards: Sequence[NewOutbox], at: datetime) -> None:
     shown = subscriptions.c.id.in_({card.subscription_id for card in cards})
-    await connection.execute(update(subscriptions).where(shown).values(last_event_at=at))
+    session.execute(update(subscriptions).where(shown).values(last_event_at=at))
 
 
-async def _note_access(
-    connection: AsyncConnection, routed: Sequence[Routed], now: datetime
-) -> None:
+def _note_access(session: Session, routed: Sequence[Routed], now: datetime) -> None:
     seen = [one.subscription_id for one in routed if one.access_ok]
     if seen:
         good = subscriptions.c.id.in_(seen)
-        await connection.execute(update(subscriptions).where(good).values(access_ok_at=now))
+        session.execute(update(subscriptions).where(good).values(access_ok_at=now))
 
 
-async def _pause(
-    database: Database, connection: AsyncConnection, one: Routed, now: datetime
-) -> None:
+def _pause(session: Session, one: Routed, now: datetime) -> None:
     assert one.pause is not None, "called for those alone"  # noqa: S101
     this = subscriptions.c.id == one.subscription_id
     if one.pause.reason in RIGHTS_PAUSES:
-        await pause_rights(database, connection, this, one.pause, now)
+        pause_rights(session, this, one.pause, now)
         return
-    await connection.execute(
+    session.execute(
         update(subscriptions)
         .where(this, subscriptions.c.state == SubscriptionState.ACTIVE)
         .values(

@@ -1,12 +1,12 @@
 """One process at a time ingests and delivers: who it is."""
 
+import asyncio
 import os
 import sys
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from pathlib import Path
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, text
 
 from bot.db.engine import Database
 from bot.db.files import PRIVATE_FILE, beside, sqlite_path
@@ -25,22 +25,21 @@ class Leader:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock_file: int | None = None
-        self._session: AsyncConnection | None = None
-        self._stack = AsyncExitStack()
+        self._session: Connection | None = None
+        self._stack = ExitStack()
 
     async def lead(self) -> bool:
         """Whether this process leads; takes the lead if it is free. Asking again checks it."""
         if self._database.is_sqlite:
             return self._lead_by_file()
-        return await self._lead_by_session()
+        return await asyncio.to_thread(self._lead_by_session)
 
     async def close(self) -> None:
         """Give the lead back."""
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None
-        self._session = None
-        await self._stack.aclose()
+        await asyncio.to_thread(self._end_session)
 
     def _lead_by_file(self) -> bool:
         if self._lock_file is None:
@@ -48,22 +47,26 @@ class Leader:
             self._lock_file = _locked(beside(path, ".lock"))
         return self._lock_file is not None
 
-    async def _lead_by_session(self) -> bool:
+    def _lead_by_session(self) -> bool:
         if self._session is not None:
             try:
-                await self._session.execute(text("SELECT 1"))
+                self._session.execute(text("SELECT 1"))
             except Exception:
-                await self.close()  # the lock went with the connection
+                self._end_session()  # the lock went with the connection
             else:
                 return True
-        async with AsyncExitStack() as stack:
-            session = await stack.enter_async_context(self._database.own_connection())
+        with ExitStack() as stack:
+            session = stack.enter_context(self._database.own_connection())
             statement = text("SELECT pg_try_advisory_lock(:lock)")
-            if not await session.scalar(statement, {"lock": LEADER_LOCK}):
+            if not session.scalar(statement, {"lock": LEADER_LOCK}):
                 return False
             self._session = session
             self._stack = stack.pop_all()
         return True
+
+    def _end_session(self) -> None:
+        self._session = None
+        self._stack.close()
 
 
 def _locked(path: Path) -> int | None:

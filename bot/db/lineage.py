@@ -13,6 +13,7 @@ from bot.db.engine import Database
 from bot.db.facts import Facts
 from bot.db.files import kept_mark, sqlite_path
 from bot.db.marks import MARK_FACT, Mark
+from bot.db.session import Session
 
 IDENTITY_FACT = "storage.identity"
 # A dump that is restored gives the table another oid, a restore to a moment another timeline.
@@ -31,16 +32,17 @@ class Lineage:
     raised some seconds after a write. PostgreSQL: the server's own names for what holds the tables.
     """
 
-    def __init__(self, database: Database, facts: Facts) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._facts = facts
 
     async def is_restored(self) -> bool:
         """Whether this may be a copy, or has come to another place; to be asked before `accept`."""
         if not self._database.is_sqlite:
-            known = await self._facts.get(IDENTITY_FACT)
-            return known is not None and known != await self._identity()
-        mark = Mark.parse(await self._facts.get(MARK_FACT))
+            known, identity = await self._database.read(
+                lambda session: (Facts(session).get(IDENTITY_FACT), _identity(session))
+            )
+            return known is not None and known != identity
+        mark = Mark.parse(await self._database.read(lambda s: Facts(s).get(MARK_FACT)))
         kept = await asyncio.to_thread(kept_mark, sqlite_path(self._database.url))
         if mark is None:  # new, or of a release that knew no marks
             return kept is not None
@@ -51,11 +53,12 @@ class Lineage:
         if self._database.is_sqlite:
             await self._database.keep_marks()
         else:
-            await self._facts.set(IDENTITY_FACT, await self._identity())
+            identity = await self._database.read(_identity)
+            await self._database.write(lambda session: Facts(session).set(IDENTITY_FACT, identity))
 
-    async def _identity(self) -> str:
-        async with self._database.reading() as connection:
-            found = [*(await connection.execute(TABLES)).one()]
-            with suppress(DBAPIError):  # a server that lets only its administrators ask
-                found += (await connection.execute(CLUSTER)).one()
-        return ":".join(map(str, found))
+
+def _identity(session: Session) -> str:
+    found = [*session.execute(TABLES).one()]
+    with suppress(DBAPIError):  # a server that lets only its administrators ask
+        found += session.execute(CLUSTER).one()
+    return ":".join(map(str, found))

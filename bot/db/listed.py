@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from bot.db.rows import HookState, Subscription
+from bot.db.session import Session
 from bot.db.tables import HAS_KEY, hooks, inbox, subscriptions
 from bot.db.twins import AT_ONCE, WITHIN, by_webhook, take_partner
 
@@ -24,13 +25,13 @@ class Fetched:
     body: bytes = field(repr=False)
 
 
-def kinds_had(connection: Connection, lane: str, names: Collection[str]) -> set[str]:
+def kinds_had(session: Session, lane: str, names: Collection[str]) -> set[str]:
     """Those of these kinds that the lane has had an event of; their keys begin with the name."""
 
     def had(name: str) -> bool:
         begins = (inbox.c.event_key >= f"{name}:", inbox.c.event_key < f"{name};")
         statement = select(inbox.c.id).where(HAS_KEY, inbox.c.lane == lane, *begins).limit(1)
-        return connection.scalar(statement) is not None
+        return session.scalar(statement) is not None
 
     return {name for name in names if had(name)}
 
@@ -53,7 +54,7 @@ def follower(hook_id: int, subscription_id: int) -> Any:
 
 
 def listed_before(
-    connection: Connection, lane: str, subscription_id: int, keys: Sequence[str]
+    session: Session, lane: str, subscription_id: int, keys: Sequence[str]
 ) -> set[tuple[str, datetime]]:
     """Which entries with these keys the list told the subscription before: of one time each."""
     found: set[tuple[str, datetime]] = set()
@@ -64,19 +65,19 @@ def listed_before(
             inbox.c.event_key.in_(keys[start : start + AT_ONCE]),
             inbox.c.subscription_id == subscription_id,
         )
-        found |= {(key, at) for key, at in connection.execute(statement)}
+        found |= {(key, at) for key, at in session.execute(statement)}
     return found
 
 
 def partners_of(
-    connection: Connection, subscription: Subscription, lane: str, new: Sequence[Fetched]
+    session: Session, subscription: Subscription, lane: str, new: Sequence[Fetched]
 ) -> dict[Fetched, int]:
     """The entries that a webhook has told of, with its rows; what is close in time goes first."""
     if not new:
         return {}
     since = max(subscription.shows_since, min(one.at for one in new) - WITHIN)
     keys = {one.event_key for one in new}
-    told = by_webhook(connection, lane, keys, subscription.id, since)
+    told = by_webhook(session, lane, keys, subscription.id, since)
     found: dict[Fetched, int] = {}
     for within in (AT_THE_TIME, WITHIN):
         for one in new:

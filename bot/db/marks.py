@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import select
 
+from bot.db.session import Session
 from bot.db.tables import facts
 
 MARK_FACT = "storage.mark"
@@ -42,14 +42,14 @@ class Mark:
         return other is not None and other.line == self.line and other.number >= self.number
 
 
-def raise_mark(connection: Connection) -> Mark:
+def raise_mark(session: Session) -> Mark:
     """Write the next mark, within a transaction that holds the write lock."""
-    found = connection.scalar(select(facts.c.value).where(facts.c.name == MARK_FACT))
+    found = session.scalar(select(facts.c.value).where(facts.c.name == MARK_FACT))
     before = Mark.parse(found) or Mark(secrets.token_hex(8), 0)
     mark = before.next()
     values = {"name": MARK_FACT, "value": str(mark)}
-    change = insert(facts).values(values)
-    connection.execute(
+    change = session.insert(facts).values(values)
+    session.execute(
         change.on_conflict_do_update(
             index_elements=[facts.c.name], set_={"value": change.excluded.value}
         )

@@ -1,14 +1,13 @@
 """Notices: who is still to be told that the bot paused what they set up, and why."""
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db.engine import Database
 from bot.db.rows import DELIVERY_PAUSES, Notice, PauseReason
+from bot.db.session import Session
 from bot.db.tables import IS_WAITING, notices, outbox, subscriptions
 
 NONCE_BYTES = 12  # 24 characters in hex; Discord takes up to 25
@@ -17,11 +16,11 @@ NONCE_BYTES = 12  # 24 characters in hex; Discord takes up to 25
 class Notices:
     """Gives out notices until each is settled: told, or given up."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
-        self._database = database
-        self._now = now
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._now = session.now
 
-    async def due(self, limit: int) -> list[Notice]:
+    def due(self, limit: int) -> list[Notice]:
         """Notices to tell now, the longest due first."""
         statement = (
             select(notices)
@@ -29,24 +28,21 @@ class Notices:
             .order_by(notices.c.next_try_at, notices.c.id)
             .limit(limit)
         )
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).mappings().all()
+        rows = (self._session.execute(statement)).mappings().all()
         return [Notice(**{**row, "reason": PauseReason(row["reason"])}) for row in rows]
 
-    async def settle(self, *notice_ids: int) -> None:
+    def settle(self, *notice_ids: int) -> None:
         """Notices are told, or given up: they never come again."""
         statement = update(notices).where(notices.c.id.in_(notice_ids)).values(next_try_at=None)
-        async with self._database.writing() as connection:
-            await connection.execute(statement)
+        self._session.execute(statement)
 
-    async def postpone(self, notice_id: int, until: datetime) -> None:
+    def postpone(self, notice_id: int, until: datetime) -> None:
         """A try failed; the notice is due again at `until`, unless it was settled meanwhile."""
         pending = (notices.c.id == notice_id, notices.c.next_try_at.is_not(None))
         values = {"attempts": notices.c.attempts + 1, "next_try_at": until}
-        async with self._database.writing() as connection:
-            await connection.execute(update(notices).where(*pending).values(values))
+        self._session.execute(update(notices).where(*pending).values(values))
 
-    async def cards_kept(self, channel_id: int) -> int:
+    def cards_kept(self, channel_id: int) -> int:
         """How many cards wait for a channel that Discord closed, and for nothing else."""
         reason = subscriptions.c.pause_reason
         held = or_(reason.is_(None), reason.in_(DELIVERY_PAUSES))
@@ -55,12 +51,11 @@ class Notices:
             .select_from(outbox.join(subscriptions))
             .where(outbox.c.channel_id == channel_id, IS_WAITING, held)
         )
-        async with self._database.reading() as connection:
-            return (await connection.scalar(statement)) or 0
+        return (self._session.scalar(statement)) or 0
 
 
-async def write_notices(
-    connection: AsyncConnection,
+def write_notices(
+    session: Session,
     channel_id: int,
     subscription_ids: Collection[int],
     reason: PauseReason,
@@ -86,7 +81,7 @@ async def write_notices(
             "attempts": 0,
             "next_try_at": now,
         }
-        for guild_id, user_id in await connection.execute(makers)
+        for guild_id, user_id in session.execute(makers)
     ]
     if rows:
-        await connection.execute(insert(notices), rows)
+        session.execute(insert(notices), rows)

@@ -7,10 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.cards.card import Picture
-from bot.db.engine import Database
 from bot.db.notices import write_notices
 from bot.db.picture_sizes import light_enough
 from bot.db.queues import (
@@ -34,6 +32,7 @@ from bot.db.rows import (
     SubscriptionState,
     Waiting,
 )
+from bot.db.session import Session
 from bot.db.tables import (
     IS_OPEN,
     IS_WAITING,
@@ -57,11 +56,11 @@ Choose = Callable[[Sequence[OutboxRow]], int]
 class Outbox:
     """Gives cards out in order, channel by channel, and notes what became of them."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
-        self._database = database
-        self._now = now
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._now = session.now
 
-    async def due_channels(self, limit: int, excluding: Collection[int] = ()) -> list[ChannelQueue]:
+    def due_channels(self, limit: int, excluding: Collection[int] = ()) -> list[ChannelQueue]:
         """Channels where something is to be done now, of each guild the `limit` longest due."""
         queues = channel_queues.c
         due = select(channel_queues).where(
@@ -70,20 +69,18 @@ class Outbox:
         statement = first_of_each(
             due, queues.guild_id, queues.due_at, queues.channel_id, limit=limit
         )
-        async with self._database.reading() as connection:
-            rows = await connection.execute(statement)
+        rows = self._session.execute(statement)
         return [ChannelQueue(*row) for row in rows]
 
-    async def due_in(self, excluding: Collection[int] = ()) -> float | None:
+    def due_in(self, excluding: Collection[int] = ()) -> float | None:
         """Seconds until a channel is due, 0 if one is; None if nothing is to be done."""
         statement = select(func.min(channel_queues.c.due_at)).where(
             channel_queues.c.channel_id.not_in(excluding)
         )
-        async with self._database.reading() as connection:
-            due_at: datetime | None = await connection.scalar(statement)
+        due_at: datetime | None = self._session.scalar(statement)
         return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
 
-    async def next_bytes(self, channel_id: int, max_cards: int) -> int:
+    def next_bytes(self, channel_id: int, max_cards: int) -> int:
         """How large the pictures of a channel's next cards are together, in bytes."""
         next_ones = (
             select(outbox.c.id)
@@ -96,22 +93,19 @@ class Outbox:
             .join(outbox_pictures)
             .where(outbox_pictures.c.outbox_id.in_(next_ones))
         )
-        async with self._database.reading() as connection:
-            return int(await connection.scalar(statement) or 0)
+        return int(self._session.scalar(statement) or 0)
 
-    async def waiting_count(self) -> int:
+    def waiting_count(self) -> int:
         """How many cards wait, those of paused subscriptions included."""
         statement = select(func.count()).select_from(outbox).where(IS_WAITING)
-        async with self._database.reading() as connection:
-            return (await connection.scalar(statement)) or 0
+        return (self._session.scalar(statement)) or 0
 
-    async def get(self, outbox_id: int) -> OutboxRow | None:
+    def get(self, outbox_id: int) -> OutboxRow | None:
         """The card with this id."""
-        async with self._database.reading() as connection:
-            rows = await read_rows(connection, outbox.c.id == outbox_id)
+        rows = read_rows(self._session, outbox.c.id == outbox_id)
         return next(iter(rows), None)
 
-    async def waiting_for(self, channel_id: int) -> list[Waiting]:
+    def waiting_for(self, channel_id: int) -> list[Waiting]:
         """Whose cards may be sent to a channel next, or were made before a right was lost.
 
         Those of an open batch are among them.
@@ -129,11 +123,10 @@ class Outbox:
             .group_by(outbox.c.subscription_id, inbox.c.source)
             .order_by(outbox.c.subscription_id)
         )
-        async with self._database.reading() as connection:
-            rows = await connection.execute(statement)
+        rows = self._session.execute(statement)
         return [Waiting(id_, InboxSource(source), made_at) for id_, source, made_at in rows]
 
-    async def open_batch(
+    def open_batch(
         self,
         channel_id: int,
         max_cards: int,
@@ -149,59 +142,53 @@ class Outbox:
         time that a new one is given: Discord's, as its message is looked for by that. What is above
         `max_bytes` of pictures is not even read for it.
         """
-        async with self._database.writing() as connection:
-            await lock(connection, channel_id)
-            opened = await self._opened(connection, channel_id)
-            if opened is None:
-                at = at or self._now()
-                opened = await self._new(connection, channel_id, max_cards, choose, at, max_bytes)
-            if opened is None or not opened[1]:
-                opened = None
-                # What was the matter last time stays readable while nothing may go.
-                await connection.execute(
-                    update(channel_queues)
-                    .where(channel_queues.c.channel_id == channel_id)
-                    .values(due_at=None)
-                )
+        lock(self._session, channel_id)
+        opened = self._opened(channel_id)
+        if opened is None:
+            at = at or self._now()
+            opened = self._new(channel_id, max_cards, choose, at, max_bytes)
+        if opened is None or not opened[1]:
+            opened = None
+            # What was the matter last time stays readable while nothing may go.
+            self._session.execute(
+                update(channel_queues)
+                .where(channel_queues.c.channel_id == channel_id)
+                .values(due_at=None)
+            )
         return opened
 
-    async def settle_sent(self, batch_id: int, message_id: int, at: datetime) -> None:
+    def settle_sent(self, batch_id: int, message_id: int, at: datetime) -> None:
         """A batch's message is in the channel. Saying so twice changes nothing.
 
         What was paused because Discord refused for a while goes on.
         """
-        await self._settle(
-            batch_id, {"state": OutboxState.SENT, "message_id": message_id, "sent_at": at}
-        )
+        self._settle(batch_id, {"state": OutboxState.SENT, "message_id": message_id, "sent_at": at})
 
-    async def settle_undeliverable(self, batch_id: int, reason: str) -> None:
+    def settle_undeliverable(self, batch_id: int, reason: str) -> None:
         """Discord will never take a batch: keep its cards, with the reason, and go on."""
-        await self._settle(batch_id, _given_up(reason, self._now()))
+        self._settle(batch_id, _given_up(reason, self._now()))
 
-    async def dissolve(self, batch_id: int) -> None:
+    def dissolve(self, batch_id: int) -> None:
         """A batch's message is not in the channel: its cards wait again, in their place.
 
         The channel is due, as somebody is to look at them by themselves.
         """
         found = select(batches.c.channel_id).where(batches.c.id == batch_id)
-        async with self._database.writing() as connection:
-            channel_id: int = (await connection.scalars(found)).one()
-            await lock(connection, channel_id)
-            await _close(connection, batch_id, {"batch_id": None})
-            this = channel_queues.c.channel_id == channel_id
-            await connection.execute(update(channel_queues).where(this).values(due_at=self._now()))
+        channel_id: int = (self._session.scalars(found)).one()
+        lock(self._session, channel_id)
+        _close(self._session, batch_id, {"batch_id": None})
+        this = channel_queues.c.channel_id == channel_id
+        self._session.execute(update(channel_queues).where(this).values(due_at=self._now()))
 
-    async def settle_suspect(
-        self, batch_id: int, suspects: int, form: CardForm, reason: str
-    ) -> None:
+    def settle_suspect(self, batch_id: int, suspects: int, form: CardForm, reason: str) -> None:
         """One of these cards is at fault: dissolve the batch; they wait again, in their place.
 
         The next batch is to be made of fewer than `suspects` cards, or of the one in this form.
         """
         values = {"batch_id": None, "form": form, "last_error": reason}
-        await self._settle(batch_id, values, suspects=suspects)
+        self._settle(batch_id, values, suspects=suspects)
 
-    async def give_up(self, channel_id: int, before: datetime, reason: str) -> int:
+    def give_up(self, channel_id: int, before: datetime, reason: str) -> int:
         """Keep what has waited for a channel since `before`, in vain, as undeliverable: how many.
 
         Cards of paused subscriptions go on waiting: nobody has tried those.
@@ -213,13 +200,12 @@ class Outbox:
             outbox.c.created_at < before,
             outbox.c.subscription_id.in_(tried),
         )
-        async with self._database.writing() as connection:
-            await lock(connection, channel_id)
-            await _dissolve(connection, channel_id)
-            values = _given_up(reason, self._now())
-            return (await connection.execute(update(outbox).where(old).values(values))).rowcount
+        lock(self._session, channel_id)
+        _dissolve(self._session, channel_id)
+        values = _given_up(reason, self._now())
+        return (self._session.execute(update(outbox).where(old).values(values))).rowcount
 
-    async def postpone(self, channel_id: int, until: datetime, error: str | None) -> None:
+    def postpone(self, channel_id: int, until: datetime, error: str | None) -> None:
         """Try a channel again later; with an error it counts as a failed attempt."""
         values: dict[str, Any] = {"due_at": until}
         if error is not None:
@@ -229,17 +215,15 @@ class Outbox:
                 "last_error": error,
             }
         statement = update(channel_queues).where(channel_queues.c.channel_id == channel_id)
-        async with self._database.writing() as connection:
-            await connection.execute(statement.values(values))
+        self._session.execute(statement.values(values))
 
-    async def hold(self, channel_id: int, at: datetime) -> None:
+    def hold(self, channel_id: int, at: datetime) -> None:
         """A try failed, and not because of the channel: due again at `at`, as if never tried."""
         values = {"due_at": at, "attempts": 0, "first_failed_at": None}
         statement = update(channel_queues).where(channel_queues.c.channel_id == channel_id)
-        async with self._database.writing() as connection:
-            await connection.execute(statement.values(values))
+        self._session.execute(statement.values(values))
 
-    async def block(self, channel_id: int, reason: PauseReason, detail: str) -> list[int]:
+    def block(self, channel_id: int, reason: PauseReason, detail: str) -> list[int]:
         """Nothing can go to a channel: pause its subscriptions, keep their cards.
 
         A batch stays open, as an earlier try may have brought it there without our hearing of it.
@@ -248,15 +232,14 @@ class Outbox:
         Those that a member paused stay as they are.
         """
         now = self._now()
-        async with self._database.writing() as connection:
-            # In this order, as an event's cards are written: else each could wait for the other.
-            paused = await _pause(connection, channel_id, MAY_GO, reason, detail, now)
-            await lock(connection, channel_id)
-            await head_settled(connection, channel_id, now, error=detail)
-            await write_notices(connection, channel_id, paused, reason, detail, now)
+        # In this order, as an event's cards are written: else each could wait for the other.
+        paused = _pause(self._session, channel_id, MAY_GO, reason, detail, now)
+        lock(self._session, channel_id)
+        head_settled(self._session, channel_id, now, error=detail)
+        write_notices(self._session, channel_id, paused, reason, detail, now)
         return paused
 
-    async def silence(self, channel_id: int, detail: str, until: datetime) -> list[int]:
+    def silence(self, channel_id: int, detail: str, until: datetime) -> list[int]:
         """Discord refuses a channel for a while: as `block`, but it is tried again at `until`.
 
         The first message that gets through ends the pause.
@@ -271,15 +254,12 @@ class Outbox:
             "last_error": detail,
         }
         queue = update(channel_queues).where(channel_queues.c.channel_id == channel_id)
-        async with self._database.writing() as connection:
-            paused = await _pause(connection, channel_id, active, reason, detail, now)
-            await connection.execute(queue.values(waits))
-            await write_notices(connection, channel_id, paused, reason, detail, now)
+        paused = _pause(self._session, channel_id, active, reason, detail, now)
+        self._session.execute(queue.values(waits))
+        write_notices(self._session, channel_id, paused, reason, detail, now)
         return paused
 
-    async def _opened(
-        self, connection: AsyncConnection, channel_id: int
-    ) -> tuple[Batch, list[OutboxRow]] | None:
+    def _opened(self, channel_id: int) -> tuple[Batch, list[OutboxRow]] | None:
         """The open batch, without rows while the channel's pause holds it.
 
         Its message may be in the channel already, so it stays together until it is sent again, or,
@@ -287,22 +267,21 @@ class Outbox:
         it would hold up the others' cards.
         """
         statement = select(batches).where(batches.c.channel_id == channel_id, IS_OPEN)
-        row = (await connection.execute(statement)).mappings().one_or_none()
+        row = (self._session.execute(statement)).mappings().one_or_none()
         if row is None:
             return None
         members = and_(outbox.c.batch_id == row["id"], IS_WAITING)
         of_members = select(outbox.c.id).join(subscriptions).where(members)
         going = of_members.where(or_(MAY_GO, FOR_A_RIGHT)).limit(1)
-        if await connection.scalar(going) is not None:
-            return _batch(row), await read_rows(connection, members)
-        if await connection.scalar(of_members.where(HELD_BY_CHANNEL).limit(1)) is not None:
+        if self._session.scalar(going) is not None:
+            return _batch(row), read_rows(self._session, members)
+        if self._session.scalar(of_members.where(HELD_BY_CHANNEL).limit(1)) is not None:
             return _batch(row), []
-        await _close(connection, row["id"], {"batch_id": None})
+        _close(self._session, row["id"], {"batch_id": None})
         return None
 
-    async def _new(
+    def _new(
         self,
-        connection: AsyncConnection,
         channel_id: int,
         max_cards: int,
         choose: Choose | None,
@@ -310,7 +289,7 @@ class Outbox:
         max_bytes: int | None,
     ) -> tuple[Batch, list[OutboxRow]] | None:
         oldest = and_(outbox.c.channel_id == channel_id, IS_WAITING, MAY_GO)
-        rows = await read_rows(connection, oldest, limit=max_cards, max_bytes=max_bytes)
+        rows = read_rows(self._session, oldest, limit=max_cards, max_bytes=max_bytes)
         if not rows:
             return None
         if choose is not None:
@@ -322,32 +301,29 @@ class Outbox:
             state=BatchState.OPEN,
             cards=len(rows),
         )
-        batch = _batch((await connection.execute(made.returning(batches))).mappings().one())
+        batch = _batch((self._session.execute(made.returning(batches))).mappings().one())
         members = outbox.c.id.in_([row.id for row in rows])
-        await connection.execute(update(outbox).where(members).values(batch_id=batch.id))
+        self._session.execute(update(outbox).where(members).values(batch_id=batch.id))
         return batch, [replace(row, batch_id=batch.id) for row in rows]
 
-    async def _settle(
+    def _settle(
         self, batch_id: int, values: Mapping[str, Any], *, suspects: int | None = None
     ) -> None:
-        async with self._database.writing() as connection:
-            channel_id = await connection.scalar(
-                select(batches.c.channel_id).where(batches.c.id == batch_id, IS_OPEN)
-            )
-            if channel_id is None:
-                return
-            await lock(connection, channel_id)
-            closed = await _close(connection, batch_id, values)
-            if closed and values.get("state") is OutboxState.SENT:
-                await _end_silence(connection, channel_id, self._now())
-            if closed:
-                await head_settled(
-                    connection, channel_id, self._now(), settled=closed, suspects=suspects
-                )
+        channel_id = self._session.scalar(
+            select(batches.c.channel_id).where(batches.c.id == batch_id, IS_OPEN)
+        )
+        if channel_id is None:
+            return
+        lock(self._session, channel_id)
+        closed = _close(self._session, batch_id, values)
+        if closed and values.get("state") is OutboxState.SENT:
+            _end_silence(self._session, channel_id, self._now())
+        if closed:
+            head_settled(self._session, channel_id, self._now(), settled=closed, suspects=suspects)
 
 
-async def _pause(
-    connection: AsyncConnection,
+def _pause(
+    session: Session,
     channel_id: int,
     those: ColumnElement[bool],
     reason: PauseReason,
@@ -366,10 +342,10 @@ async def _pause(
         )
         .returning(subscriptions.c.id)
     )
-    return sorted(await connection.scalars(pause))
+    return sorted(session.scalars(pause))
 
 
-async def _end_silence(connection: AsyncConnection, channel_id: int, now: datetime) -> None:
+def _end_silence(session: Session, channel_id: int, now: datetime) -> None:
     silenced = and_(
         subscriptions.c.channel_id == channel_id,
         subscriptions.c.pause_reason == PauseReason.SILENCED,
@@ -380,34 +356,34 @@ async def _end_silence(connection: AsyncConnection, channel_id: int, now: dateti
         "pause_detail": None,
         "updated_at": now,
     }
-    await connection.execute(update(subscriptions).where(silenced).values(going_on))
+    session.execute(update(subscriptions).where(silenced).values(going_on))
 
 
-async def _dissolve(connection: AsyncConnection, channel_id: int) -> None:
+def _dissolve(session: Session, channel_id: int) -> None:
     """Let the cards of a channel's open batch wait again."""
     open_batch = select(batches.c.id).where(batches.c.channel_id == channel_id, IS_OPEN)
-    batch_id = await connection.scalar(open_batch)
+    batch_id = session.scalar(open_batch)
     if batch_id is not None:
-        await _close(connection, batch_id, {"batch_id": None})
+        _close(session, batch_id, {"batch_id": None})
 
 
-async def _close(connection: AsyncConnection, batch_id: int, values: Mapping[str, Any]) -> int:
+def _close(session: Session, batch_id: int, values: Mapping[str, Any]) -> int:
     """Close a batch, once, and note on its cards what became of them; gives how many."""
-    closed = await connection.execute(
+    closed = session.execute(
         update(batches).where(batches.c.id == batch_id, IS_OPEN).values(state=BatchState.CLOSED)
     )
     if not closed.rowcount:
         return 0
     members = and_(outbox.c.batch_id == batch_id, IS_WAITING)
-    return (await connection.execute(update(outbox).where(members).values(values))).rowcount
+    return (session.execute(update(outbox).where(members).values(values))).rowcount
 
 
 def _given_up(reason: str, now: datetime) -> dict[str, Any]:
     return {"state": OutboxState.UNDELIVERABLE, "last_error": reason, "gave_up_at": now}
 
 
-async def read_rows(
-    connection: AsyncConnection,
+def read_rows(
+    session: Session,
     condition: Any,
     *,
     limit: int | None = None,
@@ -420,16 +396,14 @@ async def read_rows(
     statement = (
         select(outbox).join(subscriptions).where(condition).order_by(outbox.c.id).limit(limit)
     )
-    rows = (await connection.execute(statement)).mappings().all()
+    rows = (session.execute(statement)).mappings().all()
     if max_bytes is not None:
-        rows = rows[: await light_enough(connection, [row["id"] for row in rows], max_bytes)]
-    shown = await _pictures(connection, [row["id"] for row in rows])
+        rows = rows[: light_enough(session, [row["id"] for row in rows], max_bytes)]
+    shown = _pictures(session, [row["id"] for row in rows])
     return [_outbox_row(row, shown.get(row["id"], ())) for row in rows]
 
 
-async def _pictures(
-    connection: AsyncConnection, outbox_ids: Sequence[int]
-) -> Mapping[int, tuple[Picture, ...]]:
+def _pictures(session: Session, outbox_ids: Sequence[int]) -> Mapping[int, tuple[Picture, ...]]:
     statement = (
         select(
             outbox_pictures.c.outbox_id,
@@ -442,7 +416,7 @@ async def _pictures(
         .order_by(outbox_pictures.c.outbox_id, outbox_pictures.c.position)
     )
     found: dict[int, tuple[Picture, ...]] = {}
-    for outbox_id, name, media_type, content in await connection.execute(statement):
+    for outbox_id, name, media_type, content in session.execute(statement):
         found[outbox_id] = (*found.get(outbox_id, ()), Picture(name, media_type, content))
     return found
 

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.db.session import Session
 from bot.db.tables import outbox_pictures, pictures
 
 
-async def light_enough(
-    connection: AsyncConnection, outbox_ids: Sequence[int], max_bytes: int
-) -> int:
+def light_enough(session: Session, outbox_ids: Sequence[int], max_bytes: int) -> int:
     """How many of these cards, the first ones, may be read together; a picture counts once."""
     statement = (
         select(outbox_pictures.c.outbox_id, pictures.c.digest, func.length(pictures.c.content))
@@ -18,7 +16,7 @@ async def light_enough(
         .where(outbox_pictures.c.outbox_id.in_(outbox_ids))
     )
     sizes: dict[int, dict[str, int]] = {}
-    for outbox_id, digest, size in await connection.execute(statement):
+    for outbox_id, digest, size in session.execute(statement):
         sizes.setdefault(outbox_id, {})[digest] = size
     together: dict[str, int] = {}
     for count, outbox_id in enumerate(outbox_ids):

@@ -4,10 +4,10 @@ In PgBouncer's transaction mode each transaction may get another session, so tha
 of a session are not ours: two processes would deliver at once, or none.
 """
 
-from contextlib import AsyncExitStack
+import asyncio
+from contextlib import ExitStack
 
-from sqlalchemy import URL, NullPool, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, text
 
 from bot.db.failures import answered_within, unavailable_told
 from bot.errors import ConfigError, Problem, StorageUnavailable
@@ -30,44 +30,41 @@ async def refuse_shared_sessions(url: URL, connect_args: dict[str, object]) -> N
 
     Errors: ConfigError if it does not; StorageUnavailable.
     """
-    engine = create_async_engine(
-        url, connect_args=connect_args, poolclass=NullPool, hide_parameters=True
-    )
+    engine = create_engine(url, connect_args=connect_args, poolclass=NullPool, hide_parameters=True)
     try:
         with unavailable_told():
             async with answered_within(WITHIN_S):
-                shared = await _are_shared(engine)
+                shared = await asyncio.to_thread(_are_shared, engine)
     except StorageUnavailable as error:
         if NO_TRANSACTIONS not in str(error.__cause__):
             raise
         shared = True
     finally:
-        await engine.dispose()
+        engine.dispose()
     if shared:
         raise ConfigError(SHARED)
 
 
-async def _are_shared(engine: AsyncEngine) -> bool:
-    async with AsyncExitStack() as stack:
-        mine = await stack.enter_async_context(_autocommitting(engine).connect())
-        session = await mine.scalar(MY_SESSION)
-        if session == await _session_told(mine):
+def _are_shared(engine: Engine) -> bool:
+    with ExitStack() as stack:
+        mine = stack.enter_context(_autocommitting(engine).connect())
+        session = mine.scalar(MY_SESSION)
+        if session == _session_told(mine):
             return False  # the server itself told so when the connection was made
         for _ in range(OTHERS):
-            other = await stack.enter_async_context(engine.connect())
-            if await other.scalar(MY_SESSION) == session:
+            other = stack.enter_context(engine.connect())
+            if other.scalar(MY_SESSION) == session:
                 return True
-        return bool(await mine.scalar(MY_SESSION) != session)
+        return bool(mine.scalar(MY_SESSION) != session)
 
 
-def _autocommitting(engine: AsyncEngine) -> AsyncEngine:
+def _autocommitting(engine: Engine) -> Engine:
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
-async def _session_told(connection: AsyncConnection) -> int:
+def _session_told(connection: Connection) -> int:
     """Which session the other end named when the connection was made; a pooler makes that up."""
-    raw = await connection.get_raw_connection()
-    driver = raw.driver_connection
+    driver = connection.connection.driver_connection
     assert driver is not None, "it is open"  # noqa: S101
     told: int = driver.info.backend_pid
     return told

@@ -5,10 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, and_, case, exists, func, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db.engine import Database
 from bot.db.rows import DELIVERY_PAUSES, PauseReason, SubscriptionState
+from bot.db.session import Session
 from bot.db.tables import IS_WAITING, channel_queues, outbox, subscriptions
 
 # Where Discord refuses for a while, cards are tried again by themselves: nobody has to resume.
@@ -32,9 +31,8 @@ def first_of_each(query: Select[Any], tenant: Any, *order_by: Any, limit: int) -
 HELD_BY_CHANNEL = subscriptions.c.pause_reason.in_(DELIVERY_PAUSES)
 
 
-async def make_due(
-    database: Database,
-    connection: AsyncConnection,
+def make_due(
+    session: Session,
     guild_of: Mapping[int, int],
     now: datetime,
     *,
@@ -46,7 +44,7 @@ async def make_due(
     """
     if not guild_of:
         return
-    new = database.insert(channel_queues)
+    new = session.insert(channel_queues)
     due_at = new.excluded.due_at
     change = (
         {"due_at": due_at, "attempts": 0, "first_failed_at": None, "last_error": None}
@@ -58,7 +56,7 @@ async def make_due(
         {"channel_id": channel_id, "guild_id": guild_of[channel_id], "due_at": now}
         for channel_id in sorted(guild_of)
     ]
-    await connection.execute(
+    session.execute(
         new.values(attempts=0).on_conflict_do_update(
             index_elements=[channel_queues.c.channel_id], set_=change
         ),
@@ -66,17 +64,17 @@ async def make_due(
     )
 
 
-async def lock(connection: AsyncConnection, channel_id: int) -> None:
+def lock(session: Session, channel_id: int) -> None:
     """Keep others from changing the queue's state until the transaction ends."""
-    await connection.execute(
+    session.execute(
         select(channel_queues.c.channel_id)
         .where(channel_queues.c.channel_id == channel_id)
         .with_for_update()
     )
 
 
-async def head_settled(
-    connection: AsyncConnection,
+def head_settled(
+    session: Session,
     channel_id: int,
     now: datetime,
     *,
@@ -88,7 +86,7 @@ async def head_settled(
 
     `settled` cards are no longer suspects, unless so many `suspects` are found now.
     """
-    more = await connection.scalar(
+    more = session.scalar(
         select(
             exists().where(
                 and_(
@@ -101,7 +99,7 @@ async def head_settled(
         )
     )
     left = channel_queues.c.suspects - settled
-    await connection.execute(
+    session.execute(
         update(channel_queues)
         .where(channel_queues.c.channel_id == channel_id)
         .values(

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import func, select, update
 
-from bot.db.engine import Database
 from bot.db.rows import DayQuota, QuotaNotice
+from bot.db.session import Session
 from bot.db.tables import day_use, hooks, quota_notices, subscriptions
 
 NONCE_BYTES = 12  # 24 characters in hex; Discord takes up to 25
@@ -103,11 +103,10 @@ class Counting:
         return True
 
 
-class Quotas:
-    """Counts what guilds send, and remembers whom to tell that it was too much."""
+class UseOfToday:
+    """What the last minute has shown of how much guilds sent today, without a query."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
-        self._database = database
+    def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._seen: dict[int, tuple[datetime, DayUse]] = {}
 
@@ -119,7 +118,21 @@ class Quotas:
             return True
         return use.has_room(quota, hook_id, size)
 
-    async def used(self, guild_id: int) -> Used:
+    def remember(self, counting: Counting) -> None:
+        """The transaction is committed."""
+        now = self._now()
+        for guild_id, use in counting.uses.items():
+            self._seen[guild_id] = (now, use)
+
+
+class Quotas:
+    """Reads what guilds use, and remembers whom to tell that it was too much."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._now = session.now
+
+    def used(self, guild_id: int) -> Used:
         """What a guild uses now."""
         today = (day_use.c.day == self._now().date(), day_use.c.guild_id == guild_id)
         parts = (
@@ -131,72 +144,60 @@ class Quotas:
             .where(subscriptions.c.guild_id == guild_id),
         )
         statement = select(*(part.scalar_subquery() for part in parts))
-        async with self._database.reading() as connection:
-            row = (await connection.execute(statement)).one()
+        row = (self._session.execute(statement)).one()
         return Used(*map(int, row))
 
-    async def has_room_now(self, quota: DayQuota, hook_id: int) -> bool:
+    def has_room_now(self, quota: DayQuota, hook_id: int) -> bool:
         """Whether there is room for one more event of a hook, as the database has it."""
-        counting = await self._database.read_at_once(
-            lambda connection: self.counting(connection, [quota])
-        )
+        counting = counting_for(self._session, [quota])
         return counting.uses[quota.guild_id].has_room(quota, hook_id, 1)
-
-    # ── within the transaction that takes events in ───────────────────────────────────────────
-
-    def counting(self, connection: Connection, quotas: Iterable[DayQuota | None]) -> Counting:
-        """Begin to count for these guilds, whose locks are held where there are any."""
-        day = self._now().date()
-        guild_ids = {quota.guild_id for quota in quotas if quota is not None}
-        return Counting(day, _uses(connection, day, guild_ids) if guild_ids else {})
-
-    def write(self, connection: Connection, counting: Counting) -> None:
-        """Write what was counted."""
-        if not counting.more:
-            return
-        new = self._database.insert(day_use)
-        statement = new.on_conflict_do_update(
-            index_elements=[day_use.c.day, day_use.c.guild_id, day_use.c.hook_id],
-            set_={
-                "events": day_use.c.events + new.excluded.events,
-                "bytes": day_use.c.bytes + new.excluded.bytes,
-            },
-        )
-        connection.execute(statement, _rows(counting))
-
-    def remember(self, counting: Counting) -> None:
-        """The transaction is committed."""
-        now = self._now()
-        for guild_id, use in counting.uses.items():
-            self._seen[guild_id] = (now, use)
 
     # ── telling ───────────────────────────────────────────────────────────────────────────────
 
-    async def note(self, guild_id: int, hook_id: int) -> None:
+    def note(self, guild_id: int, hook_id: int) -> None:
         """A guild is to be told, once today, that a hook of it sent too much."""
-        new = self._database.insert(quota_notices).values(
+        new = self._session.insert(quota_notices).values(
             day=self._now().date(),
             guild_id=guild_id,
             hook_id=hook_id,
             nonce=secrets.token_hex(NONCE_BYTES),
         )
-        async with self._database.writing() as connection:
-            await connection.execute(new.on_conflict_do_nothing())
+        self._session.execute(new.on_conflict_do_nothing())
 
-    async def to_tell(self) -> list[QuotaNotice]:
+    def to_tell(self) -> list[QuotaNotice]:
         """Who is yet to be told of today."""
         columns = [quota_notices.c[name] for name in ("day", "guild_id", "hook_id", "nonce")]
         today = quota_notices.c.day == self._now().date()
         statement = select(*columns).where(today, quota_notices.c.told_at.is_(None))
-        async with self._database.reading() as connection:
-            rows = await connection.execute(statement.order_by(quota_notices.c.guild_id))
+        rows = self._session.execute(statement.order_by(quota_notices.c.guild_id))
         return [QuotaNotice(*row) for row in rows]
 
-    async def told(self, notice: QuotaNotice) -> None:
+    def told(self, notice: QuotaNotice) -> None:
         """A guild is told, or nobody of it can be."""
         this = (quota_notices.c.day == notice.day, quota_notices.c.guild_id == notice.guild_id)
-        async with self._database.writing() as connection:
-            await connection.execute(update(quota_notices).where(*this).values(told_at=self._now()))
+        self._session.execute(update(quota_notices).where(*this).values(told_at=self._now()))
+
+
+def counting_for(session: Session, quotas: Iterable[DayQuota | None]) -> Counting:
+    """Begin to count for these guilds, whose locks are held where there are any."""
+    day = session.now().date()
+    guild_ids = {quota.guild_id for quota in quotas if quota is not None}
+    return Counting(day, _uses(session, day, guild_ids) if guild_ids else {})
+
+
+def write_counting(session: Session, counting: Counting) -> None:
+    """Write what was counted."""
+    if not counting.more:
+        return
+    new = session.insert(day_use)
+    statement = new.on_conflict_do_update(
+        index_elements=[day_use.c.day, day_use.c.guild_id, day_use.c.hook_id],
+        set_={
+            "events": day_use.c.events + new.excluded.events,
+            "bytes": day_use.c.bytes + new.excluded.bytes,
+        },
+    )
+    session.execute(statement, _rows(counting))
 
 
 def lock_names(quotas: Iterable[DayQuota | None]) -> set[str]:
@@ -204,15 +205,15 @@ def lock_names(quotas: Iterable[DayQuota | None]) -> set[str]:
     return {f"quota of guild {quota.guild_id}" for quota in quotas if quota is not None}
 
 
-def _uses(connection: Connection, day: date, guild_ids: Collection[int]) -> dict[int, DayUse]:
+def _uses(session: Session, day: date, guild_ids: Collection[int]) -> dict[int, DayUse]:
     there: dict[int, set[int]] = {guild_id: set() for guild_id in guild_ids}
     own = select(hooks.c.guild_id, hooks.c.id).where(hooks.c.guild_id.in_(guild_ids))
-    for guild_id, hook_id in connection.execute(own):
+    for guild_id, hook_id in session.execute(own):
         there[guild_id].add(hook_id)
     uses = {guild_id: DayUse(frozenset(ids)) for guild_id, ids in there.items()}
     columns = (day_use.c.guild_id, day_use.c.hook_id, day_use.c.events, day_use.c.bytes)
     today = (day_use.c.day == day, day_use.c.guild_id.in_(guild_ids))
-    for guild_id, hook_id, events, size in connection.execute(select(*columns).where(*today)):
+    for guild_id, hook_id, events, size in session.execute(select(*columns).where(*today)):
         uses[guild_id].add(hook_id, events, size)
     return uses
 

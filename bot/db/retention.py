@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 from sqlalchemy import (
     Column,
     ColumnElement,
-    Connection,
     Delete,
     Select,
     Update,
@@ -24,6 +23,7 @@ from sqlalchemy import (
 
 from bot.db.engine import Database
 from bot.db.rows import BatchState, InboxState, OutboxState
+from bot.db.session import Session
 from bot.db.tables import (
     HAS_BODY,
     batches,
@@ -256,7 +256,7 @@ class Retention:
 
     async def step(self, rule: Rule, keys: Sequence[int | str]) -> int:
         """Apply a rule to these rows, as far as it still holds for them, in one transaction."""
-        return await self._database.write_at_once(lambda connection: _step(connection, rule, keys))
+        return await self._database.write(lambda session: _step(session, rule, keys))
 
     async def _apply(self, rule: Rule) -> int:
         total = 0
@@ -271,14 +271,15 @@ class Retention:
         return total
 
     async def _find(self, rule: Rule) -> Sequence[Found]:
-        async with self._database.reading() as connection:
-            return [(key, size) for key, size in await connection.execute(rule.find)]
+        return await self._database.read(
+            lambda session: [(key, size) for key, size in session.execute(rule.find)]
+        )
 
     async def _give_space_back(self) -> None:
         """Cut the free pages off SQLite's file. PostgreSQL's server sees to its own files."""
-        free, left = None, await self._database.read_at_once(_free_pages)
+        free, left = None, await self._database.read(_free_pages)
         while left and left != free:  # a file that was laid out otherwise keeps them
-            free, left = left, await self._database.write_at_once(_cut_pages)
+            free, left = left, await self._database.write(_cut_pages)
             await asyncio.sleep(PAUSE_S)
         if free is not None:
             await self._database.copy_log()
@@ -298,7 +299,7 @@ def portions(found: Iterable[Found]) -> Iterator[Sequence[int | str]]:
         yield list(keys)
 
 
-def _step(connection: Connection, rule: Rule, keys: Sequence[int | str]) -> int:
+def _step(session: Session, rule: Rule, keys: Sequence[int | str]) -> int:
     """On PostgreSQL, rows that somebody else holds are left for the next time.
 
     A card that is being written holds the pictures that it names. Once a row is locked here nobody
@@ -310,21 +311,21 @@ def _step(connection: Connection, rule: Rule, keys: Sequence[int | str]) -> int:
         .order_by(rule.key)
         .with_for_update(skip_locked=True)
     )
-    ours = list(connection.scalars(unheld))
+    ours = list(session.scalars(unheld))
     these = and_(rule.key.in_(ours), rule.old)
     if rule.of_each is not None:
         along = rule.of_each.in_(select(rule.key).where(these))
-        connection.execute(delete(rule.of_each.table).where(along))
-    return connection.execute(rule.change.where(these)).rowcount
+        session.execute(delete(rule.of_each.table).where(along))
+    return session.execute(rule.change.where(these)).rowcount
 
 
-def _free_pages(connection: Connection) -> int:
-    return int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
+def _free_pages(session: Session) -> int:
+    return int(session.connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
 
 
-def _cut_pages(connection: Connection) -> int:
+def _cut_pages(session: Session) -> int:
     """Cut some free pages off; how many are left."""
-    for _ in range(min(STEP_PAGES, _free_pages(connection))):
+    for _ in range(min(STEP_PAGES, _free_pages(session))):
         # One by one: whatever number it is given, Python's driver runs this for one page alone.
-        connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
-    return _free_pages(connection)
+        session.connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
+    return _free_pages(session)

@@ -31,8 +31,7 @@ MIGRATION_LOCK = 0x53504B4D  # "SPKM", see leader.py
 
 async def found_version(database: Database) -> str | None:
     """The version of the tables that are there; None for an empty database."""
-    # First of all, and not through aiosqlite: its thread outlives a file that does not open.
-    return await database.read_at_once(_version)
+    return await database.read(lambda session: _version(session.connection))
 
 
 def _version(connection: Connection) -> str | None:
@@ -103,9 +102,7 @@ def _postgresql_engine(url: URL) -> Engine:
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    engine = create_engine(
-        url.set(drivername="sqlite"), connect_args={"isolation_level": None}, hide_parameters=True
-    )
+    engine = create_engine(url, connect_args={"isolation_level": None}, hide_parameters=True)
     event.listen(engine, "connect", _lay_out)
     event.listen(engine, "connect", set_up_sqlite)
     event.listen(engine, "connect", _without_foreign_keys)

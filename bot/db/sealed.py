@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, select, update
+from sqlalchemy import Column, ColumnElement, Select, select, update
 
 from bot.db.engine import Database
+from bot.db.session import Session
 from bot.db.tables import accounts, hooks, link_requests
 from bot.db.vault import Vault
 from bot.errors import SealError
@@ -134,13 +136,16 @@ class Sealed:
         """Put the new values in the place of the old ones; how many still stood there."""
         if not changes:
             return 0
-        done = 0
-        async with self._database.writing() as connection:
+
+        def write(session: Session) -> int:
+            done = 0
             for key, old, new in changes:
                 there = (kind.key == key, kind.sealed == old)
                 change = update(kind.sealed.table).where(*there).values({kind.sealed: new})
-                done += (await connection.execute(change)).rowcount
-        return done
+                done += session.execute(change).rowcount
+            return done
+
+        return await self._database.write(write)
 
     async def _steps(self, kind: Kind) -> AsyncIterator[list[tuple[Any, str]]]:
         """All rows with a value of this kind, some at a time: (key, sealed)."""
@@ -152,9 +157,12 @@ class Sealed:
         )
         page = statement
         while True:
-            async with self._database.reading() as connection:
-                rows = [(row[0], row[1]) for row in await connection.execute(page)]
+            rows = await self._database.read(partial(_rows, page=page))
             if not rows:
                 return
             yield rows
             page = statement.where(kind.key > rows[-1][0])
+
+
+def _rows(session: Session, page: Select[Any]) -> list[tuple[Any, str]]:
+    return [(row[0], row[1]) for row in session.execute(page)]

@@ -1,13 +1,10 @@
 """Subscriptions: which channel follows which hook, and what it wants to see."""
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, case, delete, exists, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db.engine import Database
 from bot.db.held import make_held_due, move_events
 from bot.db.queues import HELD_BY_CHANNEL, make_due
 from bot.db.removals import write_removals
@@ -18,6 +15,7 @@ from bot.db.rows import (
     Subscription,
     SubscriptionState,
 )
+from bot.db.session import Session
 from bot.db.tables import hooks, subscriptions
 from bot.errors import StorageError
 from bot.model import Consent
@@ -29,33 +27,32 @@ Row = Mapping[Any, Any]
 class Subscriptions:
     """Reads and writes subscriptions; `forget_hooks` is called when a hook went with its last."""
 
-    def __init__(
-        self,
-        database: Database,
-        now: Callable[[], datetime],
-        forget_hooks: Callable[[], None],
-    ) -> None:
-        self._database = database
-        self._now = now
+    def __init__(self, session: Session, forget_hooks: Callable[[], None]) -> None:
+        self._session = session
+        self._now = session.now
         self._forget_hooks = forget_hooks
 
-    async def get(self, subscription_id: int) -> Subscription | None:
+    def get(self, subscription_id: int) -> Subscription | None:
         """The subscription with this id."""
-        return next(iter(await self._where(subscriptions.c.id == subscription_id)), None)
+        return next(iter(self._where(subscriptions.c.id == subscription_id)), None)
 
-    async def of_hook(self, hook_id: int) -> list[Subscription]:
+    def these(self, subscription_ids: Collection[int]) -> list[Subscription]:
+        """The subscriptions with these ids that are still there, oldest first."""
+        return self._where(subscriptions.c.id.in_(subscription_ids))
+
+    def of_hook(self, hook_id: int) -> list[Subscription]:
         """All subscriptions of a hook, oldest first."""
-        return await self._where(subscriptions.c.hook_id == hook_id)
+        return self._where(subscriptions.c.hook_id == hook_id)
 
-    async def of_guild(self, guild_id: int) -> list[Subscription]:
+    def of_guild(self, guild_id: int) -> list[Subscription]:
         """All subscriptions of a guild, oldest first."""
-        return await self._where(subscriptions.c.guild_id == guild_id)
+        return self._where(subscriptions.c.guild_id == guild_id)
 
-    async def of_channel(self, channel_id: int) -> list[Subscription]:
+    def of_channel(self, channel_id: int) -> list[Subscription]:
         """All subscriptions of a channel, oldest first."""
-        return await self._where(subscriptions.c.channel_id == channel_id)
+        return self._where(subscriptions.c.channel_id == channel_id)
 
-    async def upsert(
+    def upsert(
         self,
         hook_id: int,
         channel_id: int,
@@ -81,31 +78,30 @@ class Subscriptions:
             wanted |= {"account_id": account_id, "access_ok_at": now}
         if consent is not None:
             wanted["consent"] = consent.to_json()
-        async with self._database.writing() as connection:
-            guild_id = await _lock_hook(connection, hook_id)
-            if guild_id is None:
-                raise StorageError("the hook has been removed")
-            there = (
-                subscriptions.c.hook_id == hook_id,
-                subscriptions.c.channel_id == channel_id,
-            )
-            before = await _first(connection, select(subscriptions).where(*there))
-            if before is not None:
-                change = update(subscriptions).where(*there).values(wanted)
-                after = await _one(connection, change.returning(subscriptions))
-                return before, after
-            new = subscriptions.insert().values(
-                hook_id=hook_id,
-                guild_id=guild_id,
-                channel_id=channel_id,
-                state=SubscriptionState.ACTIVE,
-                created_by=by,
-                created_at=now,
-                **wanted,
-            )
-            return None, await _one(connection, new.returning(subscriptions))
+        guild_id = _lock_hook(self._session, hook_id)
+        if guild_id is None:
+            raise StorageError("the hook has been removed")
+        there = (
+            subscriptions.c.hook_id == hook_id,
+            subscriptions.c.channel_id == channel_id,
+        )
+        before = _first(self._session, select(subscriptions).where(*there))
+        if before is not None:
+            change = update(subscriptions).where(*there).values(wanted)
+            after = _one(self._session, change.returning(subscriptions))
+            return before, after
+        new = subscriptions.insert().values(
+            hook_id=hook_id,
+            guild_id=guild_id,
+            channel_id=channel_id,
+            state=SubscriptionState.ACTIVE,
+            created_by=by,
+            created_at=now,
+            **wanted,
+        )
+        return None, _one(self._session, new.returning(subscriptions))
 
-    async def set_state(
+    def set_state(
         self,
         subscription_id: int,
         state: SubscriptionState,
@@ -119,23 +115,22 @@ class Subscriptions:
         """
         values = {"pause_reason": reason, "pause_detail": detail, "updated_at": self._now()}
         this = subscriptions.c.id == subscription_id
-        async with self._database.writing() as connection:
-            before = await _first(connection, select(subscriptions).where(this).with_for_update())
-            if before is None:
-                return None
-            changing = this
-            if state is SubscriptionState.ACTIVE and before.pause_reason in DELIVERY_PAUSES:
-                others = and_(subscriptions.c.channel_id == before.channel_id, HELD_BY_CHANNEL)
-                changing = or_(this, others)
-            change = update(subscriptions).where(changing).values(state=state, **values)
-            await connection.execute(change)
-            if state is SubscriptionState.ACTIVE:
-                await make_held_due(connection, changing, self._now())
-                guild_of = {before.channel_id: before.guild_id}
-                await make_due(self._database, connection, guild_of, self._now(), at_once=True)
-            return await _first(connection, select(subscriptions).where(this))
+        before = _first(self._session, select(subscriptions).where(this).with_for_update())
+        if before is None:
+            return None
+        changing = this
+        if state is SubscriptionState.ACTIVE and before.pause_reason in DELIVERY_PAUSES:
+            others = and_(subscriptions.c.channel_id == before.channel_id, HELD_BY_CHANNEL)
+            changing = or_(this, others)
+        change = update(subscriptions).where(changing).values(state=state, **values)
+        self._session.execute(change)
+        if state is SubscriptionState.ACTIVE:
+            make_held_due(self._session, changing, self._now())
+            guild_of = {before.channel_id: before.guild_id}
+            make_due(self._session, guild_of, self._now(), at_once=True)
+        return _first(self._session, select(subscriptions).where(this))
 
-    async def answered(
+    def answered(
         self,
         subscription_id: int,
         consent: Consent,
@@ -159,62 +154,56 @@ class Subscriptions:
             moves = subscriptions.c.hook_id != hook_id
             values["moved_at"] = case((moves, now), else_=subscriptions.c.moved_at)
         this = subscriptions.c.id == subscription_id
-        async with self._database.writing() as connection:
-            await connection.execute(update(subscriptions).where(this).values(values))
-            if hook_id is not None:
-                await move_events(connection, subscription_id, hook_id)
+        self._session.execute(update(subscriptions).where(this).values(values))
+        if hook_id is not None:
+            move_events(self._session, subscription_id, hook_id)
 
-    async def saw_access(self, subscription_ids: Collection[int]) -> None:
+    def saw_access(self, subscription_ids: Collection[int]) -> None:
         """Note that the accounts of these subscriptions have just been seen to have access."""
         these = subscriptions.c.id.in_(subscription_ids)
-        async with self._database.writing() as connection:
-            await connection.execute(
-                update(subscriptions).where(these).values(access_ok_at=self._now())
-            )
+        self._session.execute(update(subscriptions).where(these).values(access_ok_at=self._now()))
 
-    async def delete(self, subscription_id: int) -> Deleted | None:
+    def delete(self, subscription_id: int) -> Deleted | None:
         """Remove a subscription with its cards, and its hook with the last one.
 
         A webhook that the bot made for that hook is noted as yet to be removed at Speckle.
         None if it was gone already.
         """
-        async with self._database.writing() as connection:
-            wanted = subscriptions.c.id == subscription_id
-            found = await _first(connection, select(subscriptions).where(wanted))
-            if found is None:
-                return None
-            await _lock_hook(connection, found.hook_id)
-            removed = await connection.execute(delete(subscriptions).where(wanted))
-            if not removed.rowcount:
-                return None
-            used = exists().where(subscriptions.c.hook_id == found.hook_id)
-            unused = and_(hooks.c.id == found.hook_id, ~used)
-            webhooks = await write_removals(connection, unused, self._now())
-            removed = await connection.execute(delete(hooks).where(unused))
-        self._forget_hooks()
+        wanted = subscriptions.c.id == subscription_id
+        found = _first(self._session, select(subscriptions).where(wanted))
+        if found is None:
+            return None
+        _lock_hook(self._session, found.hook_id)
+        removed = self._session.execute(delete(subscriptions).where(wanted))
+        if not removed.rowcount:
+            return None
+        used = exists().where(subscriptions.c.hook_id == found.hook_id)
+        unused = and_(hooks.c.id == found.hook_id, ~used)
+        webhooks = write_removals(self._session, unused, self._now())
+        removed = self._session.execute(delete(hooks).where(unused))
+        self._session.at_end(self._forget_hooks)
         return Deleted(found, removed.rowcount == 1, next(iter(webhooks), None))
 
-    async def _where(self, condition: Any) -> list[Subscription]:
+    def _where(self, condition: Any) -> list[Subscription]:
         statement = select(subscriptions).where(condition).order_by(subscriptions.c.id)
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).mappings().all()
+        rows = (self._session.execute(statement)).mappings().all()
         return [_subscription(row) for row in rows]
 
 
-async def _lock_hook(connection: AsyncConnection, hook_id: int) -> int | None:
+def _lock_hook(session: Session, hook_id: int) -> int | None:
     """Keep others from removing the hook or its subscriptions; gives its guild."""
     statement = select(hooks.c.guild_id).where(hooks.c.id == hook_id).with_for_update()
-    guild_id: int | None = await connection.scalar(statement)
+    guild_id: int | None = session.scalar(statement)
     return guild_id
 
 
-async def _first(connection: AsyncConnection, statement: Any) -> Subscription | None:
-    row = (await connection.execute(statement)).mappings().one_or_none()
+def _first(session: Session, statement: Any) -> Subscription | None:
+    row = (session.execute(statement)).mappings().one_or_none()
     return None if row is None else _subscription(row)
 
 
-async def _one(connection: AsyncConnection, statement: Any) -> Subscription:
-    return _subscription((await connection.execute(statement)).mappings().one())
+def _one(session: Session, statement: Any) -> Subscription:
+    return _subscription((session.execute(statement)).mappings().one())
 
 
 def _subscription(row: Row) -> Subscription:

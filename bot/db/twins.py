@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, exists, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import and_, exists, func, select, update
 
 from bot.db.rows import InboxRow, InboxSource, InboxState, Subscription
+from bot.db.session import Session
 from bot.db.tables import HAS_KEY, inbox
 
 # A webhook is called once, within seconds; one that Speckle could only send later than that is
@@ -30,16 +30,16 @@ Told = list[tuple[int, datetime]]
 
 
 def twins(
-    connection: Connection, row: InboxRow, event_key: str, subscriptions: Sequence[Subscription]
+    session: Session, row: InboxRow, event_key: str, subscriptions: Sequence[Subscription]
 ) -> dict[int, int]:
     """The rows by which these subscriptions were shown the same event another way, by their ids."""
     at = row.event_at
     if row.source is not InboxSource.ACTIVITY:
-        return _by_list(connection, row, event_key, [one.id for one in subscriptions])
+        return _by_list(session, row, event_key, [one.id for one in subscriptions])
     found: dict[int, int] = {}
     for one in subscriptions:
         since = max(one.shows_since, at - WITHIN)
-        told = by_webhook(connection, row.lane, [event_key], one.id, since)[event_key]
+        told = by_webhook(session, row.lane, [event_key], one.id, since)[event_key]
         partner = take_partner(told, at, WITHIN)
         if partner is not None:
             found[one.id] = partner
@@ -47,7 +47,7 @@ def twins(
 
 
 def by_webhook(
-    connection: Connection,
+    session: Session,
     lane: str,
     keys: Collection[str],
     subscription_id: int,
@@ -78,7 +78,7 @@ def by_webhook(
             )
             .order_by(inbox.c.id)
         )
-        for key, row_id, at in connection.execute(statement):
+        for key, row_id, at in session.execute(statement):
             found[key].append((row_id, at))
     return found
 
@@ -93,7 +93,7 @@ def take_partner(told: Told, at: datetime, within: timedelta) -> int | None:
 
 
 def _by_list(
-    connection: Connection, row: InboxRow, event_key: str, subscription_ids: Collection[int]
+    session: Session, row: InboxRow, event_key: str, subscription_ids: Collection[int]
 ) -> dict[int, int]:
     statement = (
         select(inbox.c.subscription_id, func.min(inbox.c.id).label("row_id"))
@@ -109,13 +109,13 @@ def _by_list(
         )
         .group_by(inbox.c.subscription_id)
     )
-    return {one.subscription_id: one.row_id for one in connection.execute(statement)}
+    return {one.subscription_id: one.row_id for one in session.execute(statement)}
 
 
-async def pair(connection: AsyncConnection, row_id: int, partners: Collection[int]) -> None:
+def pair(session: Session, row_id: int, partners: Collection[int]) -> None:
     """Keep that a row and these tell the same event; one of the two sides is the list's."""
     for partner in partners:
         this = and_(BY_LIST, inbox.c.id == row_id)
         other = and_(BY_LIST, inbox.c.id == partner)
-        await connection.execute(update(inbox).where(this).values(same_as=partner))
-        await connection.execute(update(inbox).where(other).values(same_as=row_id))
+        session.execute(update(inbox).where(this).values(same_as=partner))
+        session.execute(update(inbox).where(other).values(same_as=row_id))

@@ -1,11 +1,10 @@
 """Everything that waits for a time to come, in one place: for when this machine's clock is set."""
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import update
 
-from bot.db.engine import Database
+from bot.db.session import Session
 from bot.db.tables import channel_queues, edits, fill_ins, inbox, notices, removals
 
 DUE_TIMES = (
@@ -21,16 +20,15 @@ DUE_TIMES = (
 class Waits:
     """Changes when things are due."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
-        self._database = database
-        self._now = now
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._now = session.now
 
-    async def shorten(self, longest: timedelta) -> int:
+    def shorten(self, longest: timedelta) -> int:
         """What is to wait longer than that is due now; how many they were."""
         now = self._now()
         changed = 0
-        async with self._database.writing() as connection:
-            for due_at in DUE_TIMES:
-                late = update(due_at.table).where(due_at > now + longest)
-                changed += (await connection.execute(late.values({due_at.name: now}))).rowcount
+        for due_at in DUE_TIMES:
+            late = update(due_at.table).where(due_at > now + longest)
+            changed += (self._session.execute(late.values({due_at.name: now}))).rowcount
         return changed

@@ -118,9 +118,9 @@ class AccessCheck:
         """What the rule says of a hook's subscriptions, by their ids; what is learned is kept."""
         found = await self.look(hook, subscriptions, source)
         if found.seen:
-            await self._storage.subscriptions.saw_access(found.seen)
-        if found.visibility is not None:
-            await self._storage.hooks.saw_visibility(hook.id, found.visibility)
+            await self._storage.write(lambda tx: tx.subscriptions.saw_access(found.seen))
+        if (visibility := found.visibility) is not None:
+            await self._storage.write(lambda tx: tx.hooks.saw_visibility(hook.id, visibility))
         return found.decisions
 
     async def look(
@@ -279,7 +279,7 @@ class AccessCheck:
         known = self._people.get(account_id)
         if known is not None:
             return known
-        account = await self._storage.accounts.get(account_id)
+        account = await self._storage.read(lambda tx: tx.accounts.get(account_id))
         if account is None:
             return None
         if len(self._people) >= MOST_KNOWN:

@@ -135,7 +135,11 @@ class CatchUp:
         Gives the ids of those where something is left: the server could not be asked, or what it
         said was not settled.
         """
-        ids = await self._storage.history.hook_ids() if hook_ids is None else hook_ids
+        ids = (
+            await self._storage.read(lambda tx: tx.history.hook_ids())
+            if hook_ids is None
+            else hook_ids
+        )
         by_server: defaultdict[str, list[Hook]] = defaultdict(list)
         for hook in await self._hooks(ids):
             if await self._has_room(hook):
@@ -146,15 +150,16 @@ class CatchUp:
     async def _has_room(self, hook: Hook) -> bool:
         """Whether today has room for anything of a hook; the next hour asks again."""
         quota = self._quota(hook.guild_id)
-        if quota is None or await self._storage.quotas.has_room_now(quota, hook.id):
+        if quota is None or await self._storage.read(
+            lambda tx: tx.quotas.has_room_now(quota, hook.id)
+        ):
             return True
         log.info("catch_up.no_room_today", hook_id=hook.id)
         return False
 
     async def _hooks(self, hook_ids: Sequence[int]) -> Sequence[Hook]:
         """Those that are still there."""
-        found = [await self._storage.hooks.get(hook_id) for hook_id in hook_ids]
-        return [hook for hook in found if hook is not None]
+        return await self._storage.read(lambda tx: tx.hooks.these(hook_ids))
 
     async def _server(self, hooks: Sequence[Hook]) -> Sequence[int]:
         """One server's hooks: histories, then for the others each project's activity list."""

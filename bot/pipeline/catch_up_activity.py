@@ -30,7 +30,7 @@ from bot.speckle.activity import body_of, event_key
 from bot.speckle.answers import Activity
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.payloads import event_name_of, read_envelope
-from bot.storage import Storage
+from bot.storage import Storage, Transaction
 
 if TYPE_CHECKING:
     from bot.rights.passes import Pass
@@ -104,9 +104,13 @@ class FromActivity:
                     by_reader[decision.leave.reader].append(reading)
         for readings in by_reader.values():
             left |= await self._read(readings, at)
-        for hook in hooks:
-            if hook.id not in left:
-                await self._storage.history.looked(hook.id, at)
+        looked = [hook.id for hook in hooks if hook.id not in left]
+
+        def note(tx: Transaction) -> None:
+            for hook_id in looked:
+                tx.history.looked(hook_id, at)
+
+        await self._storage.write(note)
         return left
 
     async def _decisions(self, hook: Hook, at: datetime) -> Sequence[tuple[Subscription, Decision]]:
@@ -115,11 +119,11 @@ class FromActivity:
         What happens while a member has paused one is not fetched afterwards; while it is paused
         for another reason it is.
         """
-        followers = await self._storage.subscriptions.of_hook(hook.id)
+        followers = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         paused = [one for one in followers if one.state is SubscriptionState.PAUSED]
         passed_by = [one.id for one in paused if one.pause_reason not in KEEPING_PAUSES]
         if passed_by:
-            await self._storage.history.read_for(passed_by, at)
+            await self._storage.write(lambda tx: tx.history.read_for(passed_by, at))
         operator = self._accounts.serves_as_operator(hook)
         asking = [
             one for one in followers if one not in paused and may_read_lists(one, operator=operator)
@@ -175,8 +179,10 @@ class FromActivity:
         if whole_since is not None and whole_since > reading.after:
             short = "The project's activity list was too long to fetch all that had been missed."
             log.warning("catch_up.reach_too_short", hook_id=hook.id, why=short)
-        done = await self._storage.history.fill_in(
-            hook, subscription, lane_of(hook), fetched, short, self._quota(hook.guild_id)
+        done = await self._storage.write(
+            lambda tx: tx.history.fill_in(
+                hook, subscription, lane_of(hook), fetched, short, self._quota(hook.guild_id)
+            )
         )
         if done is None:
             log.info("catch_up.activity_later", subscription_id=subscription.id)
@@ -187,12 +193,14 @@ class FromActivity:
         if done.full:
             log.info("catch_up.no_room_today", hook_id=hook.id)
             return False
-        await self._storage.history.read_for([subscription.id], at)
+        await self._storage.write(lambda tx: tx.history.read_for([subscription.id], at))
         return True
 
     async def keys_since(self, at: datetime) -> datetime:
         """Since when rows of the inbox have such keys; before, nobody knows what had come."""
-        return datetime.fromisoformat(await self._storage.facts.keep(KEYS_SINCE, at.isoformat()))
+        return datetime.fromisoformat(
+            await self._storage.write(lambda tx: tx.facts.keep(KEYS_SINCE, at.isoformat()))
+        )
 
 
 def lane_of(hook: Hook) -> str:

@@ -26,19 +26,20 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 
 import structlog
 
 from bot.db.history import AT_ONCE, Missed, TakenIn, Window
-from bot.db.inbox import DUPLICATE_WITHIN
+from bot.db.intake import DUPLICATE_WITHIN
 from bot.db.rows import DayQuota, Hook
 from bot.errors import NotADelivery
 from bot.services.accounts import AccountService
 from bot.speckle.answers import CallStatus, History, RecordedCall
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.payloads import event_name_of, project_id_of, read_envelope
-from bot.storage import Storage
+from bot.storage import Storage, Transaction
 
 log = structlog.get_logger()
 
@@ -119,7 +120,7 @@ class FromHistory:
         horizon = at - self._reach
         if hook.caught_up_at is not None:
             horizon = max(horizon, hook.caught_up_at - LOOK_BACK)
-        dealt_with = await self._storage.history.dealt_with(hook.id)
+        dealt_with = await self._storage.read(lambda tx: tx.history.dealt_with(hook.id))
 
         def is_missed(call: RecordedCall) -> bool:
             wanted = call.at >= horizon and call.id not in dealt_with
@@ -134,7 +135,9 @@ class FromHistory:
             read = await self._read(hook, ask, wanted, since, is_missed, at)
             settled = await self._take_in(hook, read, short)
         if settled:
-            await self._storage.history.looked(hook.id, at, {call.id for call in listed.calls})
+            await self._storage.write(
+                lambda tx: tx.history.looked(hook.id, at, {call.id for call in listed.calls})
+            )
         return settled
 
     async def _listed(self, hook: Hook, ask: Callable[..., Awaitable[History]]) -> History:
@@ -156,7 +159,7 @@ class FromHistory:
         """Read these entries with bodies, in steps, as far as memory allows."""
         following: int | None = min(len(wanted), FIRST_STEP)
         while following is not None:
-            limit, last_id = following, await self._storage.history.last_id()
+            limit, last_id = following, await self._storage.read(lambda tx: tx.history.last_id())
             history: History = await ask(limit, bodies=True)
             unreached = len(set(wanted).difference(call.id for call in history.calls))
             following = _next_step(limit, history, unreached)
@@ -185,7 +188,7 @@ class FromHistory:
         """Put into the inbox what is missing; False if some is not settled, or has no room."""
         if read.foreign:
             log.warning("catch_up.foreign_bodies", hook_id=hook.id, count=len(read.foreign))
-            await self._storage.history.set_aside(hook.id, read.foreign)
+            await self._storage.write(lambda tx: tx.history.set_aside(hook.id, read.foreign))
         if read.out_of_reach:
             short = (
                 f"{read.out_of_reach} older entries of the webhook's history were too large to "
@@ -198,7 +201,9 @@ class FromHistory:
         for portion in _portions(clear):
             note = None if total.rows else short
             quota = self._quota(hook.guild_id)
-            done = await self._storage.history.take_in(hook.id, portion, read.window, note, quota)
+            done = await self._storage.write(
+                partial(_take_in, hook.id, portion, read.window, note, quota)
+            )
             total = TakenIn(
                 total.rows + done.rows,
                 total.there + done.there,
@@ -323,3 +328,14 @@ def _portions(missed: Sequence[Missed]) -> Iterator[Sequence[Missed]]:
         size += len(entry.body)
     if some:
         yield some
+
+
+def _take_in(
+    hook_id: int,
+    portion: Sequence[Missed],
+    window: Window,
+    note: str | None,
+    quota: DayQuota | None,
+    tx: Transaction,
+) -> TakenIn:
+    return tx.history.take_in(hook_id, portion, window, note, quota)

@@ -105,28 +105,32 @@ class Delivery:
         if self._pace.closed_for_s() > 0:
             return ()
         if not self._standstill.holds:
-            return await self._storage.outbox.due_channels(limit, busy)
+            return await self._storage.read(lambda tx: tx.outbox.due_channels(limit, busy))
         # After that one channel tries for all.
-        return () if busy else (await self._storage.outbox.due_channels(1))[:1]
+        return () if busy else (await self._storage.read(lambda tx: tx.outbox.due_channels(1)))[:1]
 
     async def _due_in(self, busy: Collection[int]) -> float | None:
         closed_s = self._pace.closed_for_s()
-        due_in_s = await self._storage.outbox.due_in(busy)
+        due_in_s = await self._storage.read(lambda tx: tx.outbox.due_in(busy))
         return None if due_in_s is None else max(due_in_s, closed_s)
 
     async def _deliver(self, queue: ChannelQueue) -> None:
         withheld = await self._look(queue.channel_id)
-        size = await self._storage.outbox.next_bytes(queue.channel_id, MAX_EMBEDS)
+        size = await self._storage.read(
+            lambda tx: tx.outbox.next_bytes(queue.channel_id, MAX_EMBEDS)
+        )
         async with self._large.turn() if size > LARGE_BYTES else nullcontext():
             await self._send_next(queue, withheld)
 
     async def _send_next(self, queue: ChannelQueue, withheld: Collection[int]) -> None:
-        opened = await self._storage.outbox.open_batch(
-            queue.channel_id,
-            MAX_EMBEDS,
-            partial(together, suspects=queue.suspects),
-            self._pace.discord_time.now(),
-            MAX_FILES_BYTES,
+        opened = await self._storage.write(
+            lambda tx: tx.outbox.open_batch(
+                queue.channel_id,
+                MAX_EMBEDS,
+                partial(together, suspects=queue.suspects),
+                self._pace.discord_time.now(),
+                MAX_FILES_BYTES,
+            )
         )
         if opened is None:
             return
@@ -143,11 +147,13 @@ class Delivery:
         there = await self._find(batch, [card_of(row) for row in rows], rows[0].form)
         match there:
             case Sent(message_id):
-                await self._storage.outbox.settle_sent(batch.id, message_id, self._now())
+                await self._storage.write(
+                    lambda tx: tx.outbox.settle_sent(batch.id, message_id, self._now())
+                )
             case Later(reason, retry_in_s):
                 await self._later(queue, reason, retry_in_s)
             case None:
-                await self._storage.outbox.dissolve(batch.id)
+                await self._storage.write(lambda tx: tx.outbox.dissolve(batch.id))
         log.info(
             "delivery.withheld",
             channel_id=queue.channel_id,
@@ -168,7 +174,9 @@ class Delivery:
             self._standstill.worked(begun_in)
         match outcome:
             case Sent(message_id):
-                await self._storage.outbox.settle_sent(batch.id, message_id, self._now())
+                await self._storage.write(
+                    lambda tx: tx.outbox.settle_sent(batch.id, message_id, self._now())
+                )
                 log.info(
                     "delivery.sent",
                     channel_id=queue.channel_id,
@@ -178,7 +186,7 @@ class Delivery:
             case Later(reason, _, str(refusal)) if self._standstill.refused(
                 refusal, reason, queue.channel_id, begun_in
             ):
-                await self._storage.outbox.hold(queue.channel_id, self._now())
+                await self._storage.write(lambda tx: tx.outbox.hold(queue.channel_id, self._now()))
             case Later(reason, retry_in_s):
                 await self._later(queue, reason, retry_in_s)
             case Refused(reason):
@@ -187,7 +195,7 @@ class Delivery:
                 await self._channel_closed(queue, fault, reason)
             case BotClosed(reason):
                 self._standstill.token_refused(reason, begun_in)
-                await self._storage.outbox.hold(queue.channel_id, self._now())
+                await self._storage.write(lambda tx: tx.outbox.hold(queue.channel_id, self._now()))
             case _:
                 assert_never(outcome)
 
@@ -199,8 +207,10 @@ class Delivery:
         long_ago = since is not None and self._now() - since >= GIVE_UP_AFTER
         if long_ago and queue.attempts >= GIVE_UP_TRIES:
             before = self._now() - GIVE_UP_AFTER
-            given_up = await self._storage.outbox.give_up(
-                queue.channel_id, before, f"Tried for 48 hours without success. {reason}."
+            given_up = await self._storage.write(
+                lambda tx: tx.outbox.give_up(
+                    queue.channel_id, before, f"Tried for 48 hours without success. {reason}."
+                )
             )
             log.error("delivery.given_up", channel_id=queue.channel_id, cards=given_up)
         await self._postpone(queue, self._wait_s(queue.attempts), reason, reason)
@@ -216,7 +226,7 @@ class Delivery:
             reason=reason,
         )
         until = self._now() + timedelta(seconds=wait_s)
-        await self._storage.outbox.postpone(queue.channel_id, until, error)
+        await self._storage.write(lambda tx: tx.outbox.postpone(queue.channel_id, until, error))
 
     def _wait_s(self, attempts: int) -> float:
         step = RETRY_S[min(attempts, len(RETRY_S) - 1)]
@@ -224,16 +234,19 @@ class Delivery:
 
     async def _refused(self, batch: Batch, rows: Sequence[OutboxRow], reason: str) -> None:
         """Look for the card at fault; alone, it is tried with less and less, then kept."""
-        outbox = self._storage.outbox
-        lesser = LESSER.get(rows[0].form)
+        storage = self._storage
+        form = rows[0].form
+        lesser = LESSER.get(form)
         if len(rows) > 1:
-            await outbox.settle_suspect(batch.id, len(rows), rows[0].form, reason)
+            await storage.write(
+                lambda tx: tx.outbox.settle_suspect(batch.id, len(rows), form, reason)
+            )
             log.warning("delivery.batch_refused", cards=len(rows), reason=reason)
         elif lesser is not None:
-            await outbox.settle_suspect(batch.id, 1, lesser, reason)
+            await storage.write(lambda tx: tx.outbox.settle_suspect(batch.id, 1, lesser, reason))
             log.warning("delivery.refused", outbox_id=rows[0].id, next=lesser.value, reason=reason)
         else:
-            await outbox.settle_undeliverable(batch.id, reason)
+            await storage.write(lambda tx: tx.outbox.settle_undeliverable(batch.id, reason))
             log.error("delivery.undeliverable", outbox_id=rows[0].id, reason=reason)
 
     async def _silenced(self, queue: ChannelQueue, until: datetime | None, reason: str) -> None:
@@ -249,7 +262,9 @@ class Delivery:
         else:
             wait_s, until = self._wait_s(queue.attempts), None
         due_at = self._now() + timedelta(seconds=wait_s)
-        await self._storage.outbox.silence(queue.channel_id, silence_text(until), due_at)
+        await self._storage.write(
+            lambda tx: tx.outbox.silence(queue.channel_id, silence_text(until), due_at)
+        )
         log.warning(
             "delivery.silenced",
             channel_id=queue.channel_id,
@@ -266,7 +281,9 @@ class Delivery:
                 case NothingLacking(silenced_until):
                     await self._silenced(queue, silenced_until, reason)
                     return
-        await self._storage.outbox.block(queue.channel_id, PAUSES[fault], reason)
+        await self._storage.write(
+            lambda tx: tx.outbox.block(queue.channel_id, PAUSES[fault], reason)
+        )
         log.warning(
             "delivery.paused", channel_id=queue.channel_id, fault=fault.value, reason=reason
         )

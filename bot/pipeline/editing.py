@@ -65,14 +65,14 @@ class Editing:
     async def _due(self, limit: int, busy: Collection[int]) -> Sequence[EditedChannel]:
         if self._pace.closed_for_s() > 0:
             return ()
-        return await self._storage.edits.due_channels(limit, busy)
+        return await self._storage.read(lambda tx: tx.edits.due_channels(limit, busy))
 
     async def _due_in(self, busy: Collection[int]) -> float | None:
-        due_in_s = await self._storage.edits.due_in(busy)
+        due_in_s = await self._storage.read(lambda tx: tx.edits.due_in(busy))
         return None if due_in_s is None else max(due_in_s, self._pace.closed_for_s())
 
     async def _edit(self, channel: EditedChannel) -> None:
-        edit = await self._storage.edits.next(channel.channel_id)
+        edit = await self._storage.read(lambda tx: tx.edits.next(channel.channel_id))
         if edit is None:
             return
         if edit.message_id is None or not edit.rows:
@@ -101,7 +101,7 @@ class Editing:
     async def _settle(self, edit: Edit, outcome: Outcome) -> None:
         match outcome:
             case Sent():
-                await self._storage.edits.done(edit)
+                await self._storage.write(lambda tx: tx.edits.done(edit))
                 log.info("edits.done", channel_id=edit.channel_id, message_id=edit.message_id)
             case Later(_, retry_in_s) if retry_in_s is not None:  # nothing has failed
                 await self._postpone(edit, retry_in_s, counted=False)
@@ -122,10 +122,10 @@ class Editing:
 
     async def _postpone(self, edit: Edit, wait_s: float, *, counted: bool) -> None:
         until = self._now() + timedelta(seconds=wait_s)
-        await self._storage.edits.postpone(edit, until, counted=counted)
+        await self._storage.write(lambda tx: tx.edits.postpone(edit, until, counted=counted))
 
     async def _give_up(self, edit: Edit, reason: str) -> None:
-        await self._storage.edits.done(edit)
+        await self._storage.write(lambda tx: tx.edits.done(edit))
         log.info(
             "edits.given_up",
             channel_id=edit.channel_id,

@@ -126,15 +126,19 @@ class FillIns:
     async def _due(self, limit: int, busy: Collection[FillInLane]) -> Sequence[FillInLane]:
         if not self._enrichment.is_on:
             return ()
-        return await self._storage.fill_ins.due_lanes(limit, busy)
+        return await self._storage.read(lambda tx: tx.fill_ins.due_lanes(limit, busy))
 
     async def _due_in(self, busy: Collection[FillInLane]) -> float | None:
-        return await self._storage.fill_ins.due_in(busy) if self._enrichment.is_on else None
+        return (
+            await self._storage.read(lambda tx: tx.fill_ins.due_in(busy))
+            if self._enrichment.is_on
+            else None
+        )
 
     async def _of_lane(self, lane: FillInLane) -> None:
         """Ask a server for what is due in a guild, several things side by side."""
         tenant.set(lane.guild_id)  # among those who ask the same server
-        jobs = await self._storage.fill_ins.due(lane, JOBS_AT_ONCE)
+        jobs = await self._storage.read(lambda tx: tx.fill_ins.due(lane, JOBS_AT_ONCE))
         done = await asyncio.gather(*map(self._one, jobs), return_exceptions=True)
         for error in done:
             if error is not None:
@@ -143,7 +147,7 @@ class FillIns:
     async def _one(self, job: FillInJob) -> None:
         lacking = await self._found(job)
         if lacking is None:
-            await self._storage.fill_ins.drop(job)
+            await self._storage.write(lambda tx: tx.fill_ins.drop(job))
             return
         try:
             # The questions keep their time; this is for what is around them.
@@ -168,7 +172,7 @@ class FillIns:
     async def _fill(self, job: FillInJob, change: Change) -> None:
         after_s = (self._now() - job.created_at).total_seconds()
         note = self._note(f"Filled in {NAMES[job.kind]} {after_s:.0f} s after the card was made.")
-        changed = await self._storage.fill_ins.fill(job, change, note)
+        changed = await self._storage.write(lambda tx: tx.fill_ins.fill(job, change, note))
         log.info("fill_ins.done", kind=job.kind, outbox_ids=changed)
         if changed:
             self._changed()
@@ -176,21 +180,23 @@ class FillIns:
     async def _give_up(self, job: FillInJob, reason: str) -> None:
         log.info("fill_ins.given_up", job_id=job.id, kind=job.kind, reason=reason)
         note = self._note(f"The card stays without {NAMES[job.kind]}: {reason}.")
-        await self._storage.fill_ins.drop(job, note)
+        await self._storage.write(lambda tx: tx.fill_ins.drop(job, note))
 
     def _note(self, text: str) -> TraceLine:
         return TraceLine(self._now(), "fill in", text)
 
     async def _found(self, job: FillInJob) -> Lacking | None:
         """The event, while it and the card of it are still kept."""
-        row = await self._storage.inbox.get(job.inbox_id)
-        subscription = await self._storage.subscriptions.get(job.subscription_id)
+        row = await self._storage.read(lambda tx: tx.inbox.get(job.inbox_id))
+        subscription = await self._storage.read(
+            lambda tx: tx.subscriptions.get(job.subscription_id)
+        )
         if row is None or subscription is None:
             return None
-        hook = await self._storage.hooks.get(subscription.hook_id)
+        hook = await self._storage.read(lambda tx: tx.hooks.get(subscription.hook_id))
         if hook is None or hook.state is HookState.CLOSED:
             return None
-        if not await self._storage.fill_ins.has_cards(job):
+        if not await self._storage.read(lambda tx: tx.fill_ins.has_cards(job)):
             return None
         try:
             delivery, _ = await read(row.body)
@@ -210,7 +216,9 @@ class FillIns:
         told = await self._enrichment.told(leave, delivery, row.event_at, QUESTION_S)
         if told is None:
             raise GivenUp("Speckle knew no more")
-        names = names_of(await self._storage.hooks.model_names(lacking.hook.id), told.facts)
+        names = names_of(
+            await self._storage.read(lambda tx: tx.hooks.model_names(lacking.hook.id)), told.facts
+        )
         if not _says_the_same(told.delivery, delivery):
             raise GivenUp("Speckle says otherwise than the event")
         touched = touched_models(told.facts)
@@ -252,7 +260,7 @@ class FillIns:
         if until - job.created_at > patience.most:
             await self._give_up(job, f"it did not come within {patience.most}")
         else:
-            await self._storage.fill_ins.postpone(job.id, until)
+            await self._storage.write(lambda tx: tx.fill_ins.postpone(job.id, until))
 
 
 def _says_the_same(told: Delivery, came: Delivery) -> bool:

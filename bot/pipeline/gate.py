@@ -43,10 +43,10 @@ class Gate:
         Gives the subscriptions whose cards may not be sent as they are. Those of an open batch are
         not taken back here: its message may be in the channel already.
         """
-        waiting = await self._storage.outbox.waiting_for(channel_id)
+        waiting = await self._storage.read(lambda tx: tx.outbox.waiting_for(channel_id))
         if not waiting:
             return ()
-        there = await self._storage.subscriptions.of_channel(channel_id)
+        there = await self._storage.read(lambda tx: tx.subscriptions.of_channel(channel_id))
         subscriptions = {one.id: one for one in there}
         back: dict[int, Paused | timedelta] = {}
         for one in waiting:
@@ -65,12 +65,10 @@ class Gate:
     async def may_see(self, rows: Collection[OutboxRow]) -> bool | None:
         """Whether all of these cards, as they are by now, may still be shown; None: not known."""
         ids = {row.subscription_id for row in rows}
-        subscriptions = {}
-        for one in ids:
-            subscription = await self._storage.subscriptions.get(one)
-            if subscription is None:
-                return False
-            subscriptions[one] = subscription
+        there = await self._storage.read(lambda tx: tx.subscriptions.these(ids))
+        if len(there) < len(ids):
+            return False
+        subscriptions = {one.id: one for one in there}
         if any(
             self._is_outdated(subscriptions[one.subscription_id], one.created_at) for one in rows
         ):
@@ -89,9 +87,9 @@ class Gate:
     async def _take_back(self, subscription_id: int, why: Paused | timedelta) -> None:
         now = self._now()
         if isinstance(why, Paused):
-            await self._storage.held.withdraw(subscription_id, now, why)
+            await self._storage.write(lambda tx: tx.held.withdraw(subscription_id, now, why))
         else:
-            await self._storage.held.withdraw(subscription_id, now + why)
+            await self._storage.write(lambda tx: tx.held.withdraw(subscription_id, now + why))
             self._held()
 
     async def _by_hook(
@@ -103,7 +101,10 @@ class Gate:
             subscription = subscriptions[one.subscription_id]
             grouped[subscription.hook_id, one.source].append(subscription)
         hooks = {
-            one.id: one for one in await self._storage.hooks.these({id_ for id_, _ in grouped})
+            one.id: one
+            for one in await self._storage.read(
+                lambda tx: tx.hooks.these({id_ for id_, _ in grouped})
+            )
         }
         return [
             (source, hooks[hook_id], some)

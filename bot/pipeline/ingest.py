@@ -75,8 +75,8 @@ class Ingest:
         self._lanes = LaneRunner[InboxHead, str](
             "ingest",
             at_once=PROJECTS_AT_ONCE,
-            find=lambda _limit, busy: storage.inbox.next_per_lane(busy),
-            due_in=storage.inbox.due_in,
+            find=lambda _limit, busy: storage.read(lambda tx: tx.inbox.next_per_lane(busy)),
+            due_in=lambda busy: storage.read(lambda tx: tx.inbox.due_in(busy)),
             lane_of=lambda head: head.lane,
             tenant_of=_tenant,
             work=self._next,
@@ -84,8 +84,8 @@ class Ingest:
         self._held = LaneRunner[HeldEvent, int](
             "held_events",
             at_once=HELD_AT_ONCE,
-            find=storage.held.due,
-            due_in=storage.held.due_in,
+            find=lambda limit, busy: storage.read(lambda tx: tx.held.due(limit, busy)),
+            due_in=lambda busy: storage.read(lambda tx: tx.held.due_in(busy)),
             lane_of=lambda held: held.subscription_id,
             tenant_of=lambda held: held.guild_id,
             work=self._replay,
@@ -97,7 +97,7 @@ class Ingest:
 
     async def _next(self, head: InboxHead) -> None:
         async with self._room_for(head.size):
-            row = await self._storage.inbox.get(head.id)
+            row = await self._storage.read(lambda tx: tx.inbox.get(head.id))
             if row is not None:
                 await self._ingest(row)
 
@@ -112,19 +112,21 @@ class Ingest:
             delivery, key = await read(row.body)
         except NotADelivery as error:
             trace.add("parse", f"The body is no Speckle delivery: {error.reason}.")
-            await self._storage.inbox.fail(row.id, trace.lines)
+            await self._storage.write(lambda tx: tx.inbox.fail(row.id, trace.lines))
             return
         trace.add("parse", f"Read as {delivery.event.kind.value}.")
         audiences = await self._audiences(row, delivery, trace)
         if not audiences:
             trace.add("route", "No channel follows this project.")
         ingested = await asyncio.gather(*(self._for_hook(one, key) for one in audiences))
-        cards = await self._storage.inbox.finish(
-            row.id,
-            trace.lines,
-            event_name=delivery.event_name,
-            ingested=ingested,
-            event_key=key,
+        cards = await self._storage.write(
+            lambda tx: tx.inbox.finish(
+                row.id,
+                trace.lines,
+                event_name=delivery.event_name,
+                ingested=ingested,
+                event_key=key,
+            )
         )
         log.info("ingest.done", inbox_id=row.id, kind=delivery.event.kind.value, cards=len(cards))
         self._written([routed for one in ingested for routed in one.routed], cards)
@@ -153,7 +155,7 @@ class Ingest:
     async def _occasion(
         self, hook: Hook, row: InboxRow, delivery: Delivery, trace: Trace
     ) -> Occasion:
-        names = await self._storage.hooks.model_names(hook.id)
+        names = await self._storage.read(lambda tx: tx.hooks.model_names(hook.id))
         return Occasion(hook, row, delivery, names, trace)
 
     async def _hooks(self, row: InboxRow, delivery: Delivery) -> Sequence[Hook]:
@@ -162,22 +164,26 @@ class Ingest:
             case InboxSource.ACTIVITY:
                 return await self._hook_of(row.subscription_id)
             case InboxSource.OPERATOR:
-                if row.server_url is None:
+                if (server_url := row.server_url) is None:
                     return []
-                return await self._storage.hooks.shared_for(
-                    row.server_url, delivery.project.id, self._served_guilds
+                return await self._storage.read(
+                    lambda tx: tx.hooks.shared_for(
+                        server_url, delivery.project.id, self._served_guilds
+                    )
                 )
             case InboxSource.WEBHOOK | InboxSource.HISTORY:
-                return _open(await self._storage.hooks.get(row.hook_id or 0))
+                return _open(await self._storage.read(lambda tx: tx.hooks.get(row.hook_id or 0)))
 
     async def _hook_of(self, subscription_id: int | None) -> Sequence[Hook]:
-        subscription = await self._storage.subscriptions.get(subscription_id or 0)
+        subscription = await self._storage.read(
+            lambda tx: tx.subscriptions.get(subscription_id or 0)
+        )
         if subscription is None:
             return []
-        return _open(await self._storage.hooks.get(subscription.hook_id))
+        return _open(await self._storage.read(lambda tx: tx.hooks.get(subscription.hook_id)))
 
     async def _addressed(self, hook: Hook, row: InboxRow) -> Sequence[Subscription]:
-        subscriptions = await self._storage.subscriptions.of_hook(hook.id)
+        subscriptions = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         if row.source is not InboxSource.ACTIVITY:
             return subscriptions
         return [one for one in subscriptions if one.id == row.subscription_id]
@@ -216,7 +222,9 @@ class Ingest:
         """Those that were shown the same event already, which came another way, and by which."""
         if not subscriptions:
             return {}
-        already = await self._storage.inbox.shown_already(occasion.row, key, subscriptions)
+        already = await self._storage.read(
+            lambda tx: tx.inbox.shown_already(occasion.row, key, subscriptions)
+        )
         for one, row_id in already.items():
             text = "Not shown again: it came another way already."
             occasion.trace.add("route", text, subscription_id=one, inbox_id=row_id)
@@ -226,19 +234,27 @@ class Ingest:
 
     async def _replay(self, held: HeldEvent) -> None:
         """Deal again with an event that a subscription could not be shown."""
-        row = await self._storage.inbox.get(held.inbox_id)
+        row = await self._storage.read(lambda tx: tx.inbox.get(held.inbox_id))
         if row is None:
             return  # erased meanwhile, and what was held of it with it
         trace = Trace(self._now, row)
         trace.lines.clear()
-        subscription = await self._storage.subscriptions.get(held.subscription_id)
-        hook = None if subscription is None else await self._storage.hooks.get(subscription.hook_id)
+        subscription = await self._storage.read(
+            lambda tx: tx.subscriptions.get(held.subscription_id)
+        )
+        hook = (
+            None
+            if subscription is None
+            else await self._storage.read(lambda tx: tx.hooks.get(subscription.hook_id))
+        )
         if subscription is None or hook is None:
             return
         routed = await self._again(held, row, hook, subscription, trace)
         # Of an event that waits on, the trace says already that it waits.
         lines = () if routed.held_until is not None and routed.pause is None else trace.lines
-        cards = await self._storage.held.settle(held, row.received_at, routed, lines)
+        cards = await self._storage.write(
+            lambda tx: tx.held.settle(held, row.received_at, routed, lines)
+        )
         log.info("held_events.replayed", inbox_id=row.id, cards=len(cards))
         self._written([routed], cards)
 

@@ -31,7 +31,7 @@ from bot.speckle.answers import Login, Scope, SpeckleApp, Tokens
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.links import Links
 from bot.speckle.oauth import SpeckleOAuth, sign_in_url
-from bot.storage import Storage
+from bot.storage import Storage, Transaction
 
 if TYPE_CHECKING:
     from bot.rights.passes import Pass
@@ -206,7 +206,9 @@ class AccountService:
         """
         nonce = secrets.token_urlsafe(NONCE_BYTES)
         details = LinkDetails(person=person, waiting=waiting, answer_to=answer_to)
-        await self._storage.link_requests.add(nonce, discord_user_id, server_url, details)
+        await self._storage.write(
+            lambda tx: tx.link_requests.add(nonce, discord_user_id, server_url, details)
+        )
         if server_url in self._apps and self._public_url is not None:
             return SignIn(server_url, f"{self._public_url}{LINK_PATH}{nonce}", nonce)
         return PasteToken(server_url, Links(server_url).token_settings(), nonce)
@@ -216,7 +218,7 @@ class AccountService:
 
         Errors: LinkFailed.
         """
-        request = await self._storage.link_requests.get(nonce)
+        request = await self._storage.read(lambda tx: tx.link_requests.get(nonce))
         if request is None or request.server_url not in self.servers:
             raise LinkFailed(WhyNotLinked.EXPIRED)
         if is_claimed(request.used_at, self._now()) or request.account_id is not None:
@@ -231,7 +233,9 @@ class AccountService:
         request = await self.request(nonce)
         app = self._app(request.server_url)
         challenge, secret = secrets.token_urlsafe(NONCE_BYTES), secrets.token_urlsafe(NONCE_BYTES)
-        if not await self._storage.link_requests.begin(nonce, challenge, _digest(secret)):
+        if not await self._storage.write(
+            lambda tx: tx.link_requests.begin(nonce, challenge, _digest(secret))
+        ):
             raise LinkFailed(WhyNotLinked.USED, request.server_url)
         return Leaving(sign_in_url(app, challenge), f"{nonce}.{secret}")
 
@@ -256,17 +260,19 @@ class AccountService:
         """
         nonce, request = await self.signing_in(cookie)
         app, challenge = self._app(request.server_url), request.details.challenge or ""
-        if not await self._storage.link_requests.claim(nonce):
+        if not await self._storage.write(lambda tx: tx.link_requests.claim(nonce)):
             raise LinkFailed(WhyNotLinked.USED, request.server_url)
         tokens = request.details.tokens
         try:
             if tokens is None:
                 tokens = await self._exchanged(app, code, challenge)
-                await self._storage.link_requests.got(nonce, tokens)
+                await self._storage.write(lambda tx: tx.link_requests.got(nonce, tokens))
             account = await self._keep(nonce, request, tokens, told=False)
         except LinkFailed as failed:
             away = failed.why is WhyNotLinked.SERVER_AWAY
-            await self._storage.link_requests.release(nonce, tokens if away else None)
+            await self._storage.write(
+                lambda tx: tx.link_requests.release(nonce, tokens if away else None)
+            )
             raise
         return account
 
@@ -305,8 +311,8 @@ class AccountService:
             me = await self._gateway.me(login)
         except SpeckleError as error:
             raise _failed(error) from error
-        account = await self._storage.accounts.link(
-            nonce, me.user_id, me.name, tokens, scopes, told=told
+        account = await self._storage.write(
+            lambda tx: tx.accounts.link(nonce, me.user_id, me.name, tokens, scopes, told=told)
         )
         if account is None:
             raise LinkFailed(WhyNotLinked.USED, server_url)
@@ -322,12 +328,14 @@ class AccountService:
 
     async def done_links(self) -> list[tuple[LinkRequest, Account]]:
         """Requests that have an account, and are yet to be told and gone on with."""
-        found = []
-        for request in await self._storage.link_requests.linked():
-            account = await self._storage.accounts.get(request.account_id or 0)
-            if account is not None:
-                found.append((request, account))
-        return found
+
+        def read(tx: Transaction) -> list[tuple[LinkRequest, Account]]:
+            linked = [
+                (one, tx.accounts.get(one.account_id or 0)) for one in tx.link_requests.linked()
+            ]
+            return [(one, account) for one, account in linked if account is not None]
+
+        return await self._storage.read(read)
 
     async def go_on(self, request: LinkRequest, account: Account) -> None:
         """Let what waited go on, and be done with the request.
@@ -346,17 +354,17 @@ class AccountService:
                 raise
             except Exception:  # whoever waits tells of what they expect themselves
                 log.exception("accounts.waiting_failed", account_id=account.id)
-        await self._storage.link_requests.delete(request.nonce_digest)
+        await self._storage.write(lambda tx: tx.link_requests.delete(request.nonce_digest))
 
     # ── what is linked, and forgetting it ─────────────────────────────────────────────────────
 
     async def of_user(self, discord_user_id: int, server_url: str) -> Account | None:
         """The account that a person linked on a server."""
-        return await self._storage.accounts.of_user(discord_user_id, server_url)
+        return await self._storage.read(lambda tx: tx.accounts.of_user(discord_user_id, server_url))
 
     async def all_of_user(self, discord_user_id: int) -> list[Account]:
         """All accounts of a person, oldest first."""
-        return await self._storage.accounts.all_of_user(discord_user_id)
+        return await self._storage.read(lambda tx: tx.accounts.all_of_user(discord_user_id))
 
     async def standing(self, account: Account) -> Standing:
         """Ask the server whether it takes the account's token."""
@@ -374,12 +382,12 @@ class AccountService:
 
     async def confirm(self, account: Account) -> None:
         """Use an account again that its person confirms, after the database was restored."""
-        if await self._storage.accounts.confirm(account.id):
+        if await self._storage.write(lambda tx: tx.accounts.confirm(account.id)):
             log.info("accounts.confirmed", account_id=account.id)
 
     async def hangs_on(self, account: Account) -> HangsOn:
         """What stops when the account is unlinked."""
-        return await self._storage.accounts.hangs_on(account.id)
+        return await self._storage.read(lambda tx: tx.accounts.hangs_on(account.id))
 
     async def unlink(self, account: Account) -> bool:
         """Forget an account, after what hangs on it is seen to; False if that did not go well.
@@ -392,14 +400,14 @@ class AccountService:
         except SpeckleError as error:
             log.warning("accounts.left_behind", account_id=account.id, reason=str(error))
             tidy = False
-        await self._storage.accounts.delete(account.id)
+        await self._storage.write(lambda tx: tx.accounts.delete(account.id))
         log.info("accounts.unlinked", account_id=account.id)
         return tidy
 
     async def stored(self, discord_user_id: int) -> Stored:
         """What is stored about a person."""
         accounts = await self.all_of_user(discord_user_id)
-        traces = await self._storage.accounts.traces(discord_user_id)
+        traces = await self._storage.read(lambda tx: tx.accounts.traces(discord_user_id))
         return Stored(
             accounts=tuple([(account, await self.hangs_on(account)) for account in accounts]),
             link_requests=traces["link_requests"],
@@ -411,7 +419,7 @@ class AccountService:
     async def erase(self, discord_user_id: int) -> bool:
         """Forget all that is stored about a person; False as for `unlink`."""
         tidy = [await self.unlink(one) for one in await self.all_of_user(discord_user_id)]
-        await self._storage.accounts.erase_traces(discord_user_id)
+        await self._storage.erase_traces(discord_user_id)
         return all(tidy)
 
     # ── asking with them ──────────────────────────────────────────────────────────────────────
@@ -423,7 +431,7 @@ class AccountService:
         server no longer takes the token or the account is gone; AccountUnopenable;
         AccountUnconfirmed.
         """
-        account = await self._storage.accounts.get(account_id)
+        account = await self._storage.read(lambda tx: tx.accounts.get(account_id))
         if account is None:
             raise SpeckleTokenRefused("", "the account has been unlinked")
         if account.unopenable:
@@ -439,7 +447,7 @@ class AccountService:
             account = await self._renewed(account)
             answer = await self._once_more(account, question)
         if account.refused_at is not None:
-            await self._storage.accounts.mark_taken(account)
+            await self._storage.write(lambda tx: tx.accounts.mark_taken(account))
         return answer
 
     def serves_as_operator(self, hook: Hook) -> bool:
@@ -474,7 +482,7 @@ class AccountService:
         """
         lock = self._renewing.setdefault(account.id, asyncio.Lock())
         async with lock:
-            there = await self._storage.accounts.get(account.id)
+            there = await self._storage.read(lambda tx: tx.accounts.get(account.id))
             if there is None:
                 raise SpeckleTokenRefused(account.server_url, "the account has been unlinked")
             if there.tokens != account.tokens:  # somebody else has renewed them
@@ -485,9 +493,11 @@ class AccountService:
                 if await self._mark_refused(there):
                     raise
                 # It was linked anew meanwhile, or is gone.
-                renewed = await self._storage.accounts.get(account.id)
+                renewed = await self._storage.read(lambda tx: tx.accounts.get(account.id))
             else:
-                renewed = await self._storage.accounts.replace_tokens(there, tokens)
+                renewed = await self._storage.write(
+                    lambda tx: tx.accounts.replace_tokens(there, tokens)
+                )
         if renewed is None:
             raise SpeckleTokenRefused(account.server_url, "the account has been unlinked")
         log.info("accounts.renewed", account_id=account.id)
@@ -506,9 +516,9 @@ class AccountService:
 
     async def _mark_refused(self, account: Account) -> bool:
         """Mark it unless it has other tokens by now; whether it is refused, as far as known."""
-        if await self._storage.accounts.mark_refused(account):
+        if await self._storage.write(lambda tx: tx.accounts.mark_refused(account)):
             log.warning("accounts.refused", account_id=account.id, server_url=account.server_url)
-        now = await self._storage.accounts.get(account.id)
+        now = await self._storage.read(lambda tx: tx.accounts.get(account.id))
         return now is not None and now.tokens == account.tokens
 
 

@@ -30,7 +30,7 @@ class Copies:
     async def _distrust_a_copy(self) -> None:
         if not await self._storage.lineage.is_restored():
             return
-        waiting = await self._storage.accounts.unconfirm_all()
+        waiting = await self._storage.write(lambda tx: tx.accounts.unconfirm_all())
         await self._storage.lineage.accept()
         log.critical(
             "storage.restored",

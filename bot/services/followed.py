@@ -8,7 +8,7 @@ from bot.db.rows import Hook, HookKind, HookState, Subscription
 from bot.rights.decide import is_by_hand
 from bot.services.outcomes import Entry
 from bot.services.places import Caller
-from bot.storage import Storage
+from bot.storage import Storage, Transaction
 
 Fits: TypeAlias = Callable[[Hook], bool]
 
@@ -99,10 +99,12 @@ class Followed:
 
 async def followed(storage: Storage, guild_id: int, server_url: str, project_id: str) -> Followed:
     """What a guild has of a project now."""
-    hooks = await storage.hooks.of_project(guild_id, server_url, project_id)
-    entries = [
-        Entry(hook, subscription)
-        for hook in hooks
-        for subscription in await storage.subscriptions.of_hook(hook.id)
-    ]
-    return Followed(tuple(entries))
+
+    def read(tx: Transaction) -> list[Entry]:
+        return [
+            Entry(hook, subscription)
+            for hook in tx.hooks.of_project(guild_id, server_url, project_id)
+            for subscription in tx.subscriptions.of_hook(hook.id)
+        ]
+
+    return Followed(tuple(await storage.read(read)))

@@ -21,11 +21,11 @@ class GuildService:
 
     async def joined(self, guild_id: int) -> None:
         """The bot was added: what the guild had before it left works again."""
-        await self._storage.guilds.join(guild_id)
+        await self._storage.write(lambda tx: tx.guilds.join(guild_id))
 
     async def left(self, guild_id: int) -> None:
         """The bot was removed: its hooks close now, its data stays for the time of grace."""
-        await self._storage.guilds.leave(guild_id)
+        await self._storage.write(lambda tx: tx.guilds.leave(guild_id))
 
     async def reconcile(self, current_ids: Iterable[int]) -> None:
         """Catch up with what happened while the bot was off.
@@ -33,7 +33,9 @@ class GuildService:
         `current_ids` are all guilds of the bot, those that have an outage included.
         """
         current = frozenset(current_ids)
-        known = {guild.guild_id: guild for guild in await self._storage.guilds.all()}
+        known = {
+            guild.guild_id: guild for guild in await self._storage.read(lambda tx: tx.guilds.all())
+        }
         for guild_id in current:
             if guild_id not in known or known[guild_id].left_at is not None:
                 await self.joined(guild_id)
@@ -44,7 +46,7 @@ class GuildService:
     async def notice_channel(self, guild_id: int, caller: Caller) -> int | None:
         """Where the bot tells of what it paused; None if it does so in direct messages."""
         check_guild_caller(caller)
-        guild = await self._storage.guilds.get(guild_id)
+        guild = await self._storage.read(lambda tx: tx.guilds.get(guild_id))
         return None if guild is None else guild.notice_channel_id
 
     async def usage(self, guild_id: int, caller: Caller) -> Usage | None:
@@ -61,8 +63,8 @@ class GuildService:
             check_caller(caller, place.channel_id)
             check_place(place, "use `/notices` again")
         channel_id = None if place is None else place.channel_id
-        await self._storage.guilds.set_notice_channel(guild_id, channel_id)
+        await self._storage.write(lambda tx: tx.guilds.set_notice_channel(guild_id, channel_id))
 
     async def erase_left(self, keep: timedelta) -> int:
         """Erase all of the guilds that the bot left longer than `keep` ago; how many they were."""
-        return await self._storage.guilds.erase_left_before(self._now() - keep)
+        return await self._storage.write(lambda tx: tx.guilds.erase_left_before(self._now() - keep))

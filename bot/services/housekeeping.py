@@ -47,7 +47,7 @@ class Housekeeping:
             await asyncio.sleep(EVERY_S if agrees else CLOCK_LOOK_S)
 
     async def _erase(self) -> None:
-        await self._storage.link_requests.erase_expired()
+        await self._storage.write(lambda tx: tx.link_requests.erase_expired())
         erased = await self._guilds.erase_left(self._left_guilds_for)
         if erased:
             log.info("housekeeping.guilds_erased", count=erased)

@@ -50,38 +50,37 @@ class NoticeService:
 
     async def due(self) -> list[Notice]:
         """Notices to tell now, the longest due first."""
-        return await self._storage.notices.due(AT_ONCE)
+        return await self._storage.read(lambda tx: tx.notices.due(AT_ONCE))
 
     async def telling(self, notice: Notice) -> Telling | None:
         """What to say; None if it is not worth saying any more.
 
         That is so when all went on meanwhile, was removed, or the bot left the guild.
         """
-        guild = await self._storage.guilds.get(notice.guild_id)
+        guild = await self._storage.read(lambda tx: tx.guilds.get(notice.guild_id))
         paused = await self._paused(notice)
-        hooks = [await self._storage.hooks.get(one.hook_id) for one in paused]
+        ids = {one.hook_id for one in paused}
+        hooks = {hook.id: hook for hook in await self._storage.read(lambda tx: tx.hooks.these(ids))}
         if guild is None or guild.left_at is not None or not paused:
             return None
         cards = await self._kept(notice, paused)
-        there = tuple(
-            Entry(hook, one) for hook, one in zip(hooks, paused, strict=True) if hook is not None
-        )
+        there = tuple(Entry(hooks[one.hook_id], one) for one in paused if one.hook_id in hooks)
         return Telling(notice, there, cards, guild.notice_channel_id)
 
     async def _kept(self, notice: Notice, paused: Sequence[Subscription]) -> int:
         if notice.reason in RIGHTS_PAUSES:
-            return await self._storage.held.count([one.id for one in paused])
-        return await self._storage.notices.cards_kept(notice.channel_id)
+            return await self._storage.read(lambda tx: tx.held.count([one.id for one in paused]))
+        return await self._storage.read(lambda tx: tx.notices.cards_kept(notice.channel_id))
 
     async def _paused(self, notice: Notice) -> list[Subscription]:
         """What this member made the channel follow, and is still paused for such a reason."""
-        there = await self._storage.subscriptions.of_channel(notice.channel_id)
+        there = await self._storage.read(lambda tx: tx.subscriptions.of_channel(notice.channel_id))
         is_paused = is_paused_for_rights if notice.reason in RIGHTS_PAUSES else is_blocked
         return [one for one in there if one.created_by == notice.user_id and is_paused(one)]
 
     async def settle(self, notices: Sequence[Notice]) -> None:
         """They are told, or nobody can be told: they do not come again."""
-        await self._storage.notices.settle(*(one.id for one in notices))
+        await self._storage.write(lambda tx: tx.notices.settle(*(one.id for one in notices)))
 
     async def failed(self, notice: Notice) -> float | None:
         """It could not be told now: seconds until the next try, None if this was the last."""
@@ -89,5 +88,7 @@ class NoticeService:
             await self.settle([notice])
             return None
         wait_s = RETRY_S[min(notice.attempts, len(RETRY_S) - 1)]
-        await self._storage.notices.postpone(notice.id, self._now() + timedelta(seconds=wait_s))
+        await self._storage.write(
+            lambda tx: tx.notices.postpone(notice.id, self._now() + timedelta(seconds=wait_s))
+        )
         return wait_s

@@ -101,7 +101,7 @@ class QuotaService:
     def is_used_up(self, hook: Hook, size: int) -> bool:
         """Whether it is certain, without asking the database, that an event has no room."""
         day = self.day(hook.guild_id)
-        return day is not None and not self._storage.quotas.has_room(day, hook.id, size)
+        return day is not None and not self._storage.use_of_today.has_room(day, hook.id, size)
 
     async def refused(self, hook: Hook) -> timedelta:
         """An event was refused: how long until there is room.
@@ -122,7 +122,7 @@ class QuotaService:
                 for_s=round(left.total_seconds()),
             )
             with suppress(StorageUnavailable):  # the answer is the same
-                await self._storage.quotas.note(hook.guild_id, hook.id)
+                await self._storage.write(lambda tx: tx.quotas.note(hook.guild_id, hook.id))
         return left
 
     async def usage(self, guild_id: int) -> Usage | None:
@@ -130,7 +130,7 @@ class QuotaService:
         limits = self.of(guild_id)
         if limits is None:
             return None
-        return Usage(limits, await self._storage.quotas.used(guild_id))
+        return Usage(limits, await self._storage.read(lambda tx: tx.quotas.used(guild_id)))
 
     async def check_room(
         self, guild_id: int, *, subscription: bool = False, hook: bool = False
@@ -163,22 +163,22 @@ class QuotaService:
 
     async def to_tell(self) -> list[QuotaNotice]:
         """The guilds that are to be told today."""
-        return await self._storage.quotas.to_tell()
+        return await self._storage.read(lambda tx: tx.quotas.to_tell())
 
     async def telling(self, notice: QuotaNotice) -> OverQuota | None:
         """What to tell; None if nobody is there any more to be told."""
-        guild = await self._storage.guilds.get(notice.guild_id)
+        guild = await self._storage.read(lambda tx: tx.guilds.get(notice.guild_id))
         usage = await self.usage(notice.guild_id)
         if guild is None or guild.left_at is not None or usage is None:
             return None
-        hook = await self._storage.hooks.get(notice.hook_id)
-        shown = await self._storage.subscriptions.of_hook(notice.hook_id)
+        hook = await self._storage.read(lambda tx: tx.hooks.get(notice.hook_id))
+        shown = await self._storage.read(lambda tx: tx.subscriptions.of_hook(notice.hook_id))
         channels = tuple(one.channel_id for one in shown)
         return OverQuota(notice, guild, hook, channels, usage, self._ends_at(self._now()))
 
     async def told(self, notice: QuotaNotice) -> None:
         """A guild is told, or nobody of it can be."""
-        await self._storage.quotas.told(notice)
+        await self._storage.write(lambda tx: tx.quotas.told(notice))
 
     def _ends_at(self, now: datetime) -> datetime:
         return datetime.combine(now.date() + timedelta(days=1), time(), now.tzinfo)

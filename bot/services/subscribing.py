@@ -47,7 +47,7 @@ from bot.services.webhooks import Kept, NotKept
 from bot.speckle.events import EventKind
 from bot.speckle.filters import Filters
 from bot.speckle.links import Links, SpeckleLink
-from bot.storage import Storage
+from bot.storage import Storage, Transaction
 
 TOKEN_BYTES = 16
 NO_SERVER = ""  # of a request that no link of an account belongs to
@@ -135,22 +135,26 @@ class Subscribing:
                 request.guild_id, subscription=here is None, hook=plan.hook is None
             )
             hook = plan.hook or await self._new_hook(planner, plan.kind)
-            before = await self._storage.subscriptions.of_hook(hook.id)
-            if here is not None and here.hook.id != hook.id and plan.consent is not None:
-                await self._storage.subscriptions.answered(
-                    here.subscription.id, plan.consent, hook_id=hook.id
+            before = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
+            consent = plan.consent
+            if here is not None and here.hook.id != hook.id and consent is not None:
+                moved = here.subscription.id
+                await self._storage.write(
+                    lambda tx: tx.subscriptions.answered(moved, consent, hook_id=hook.id)
                 )
             new = await self._keep_subscription(hook, request, plan)
-        if planner.look.everyone.visibility is not None:
-            await self._storage.hooks.saw_visibility(hook.id, planner.look.everyone.visibility)
+        if (visibility := planner.look.everyone.visibility) is not None:
+            await self._storage.write(lambda tx: tx.hooks.saw_visibility(hook.id, visibility))
         kept = 0
         resumed = False
         if plan.pause is not None:
             await self._pause(new.id, plan.pause)
         elif new.state is SubscriptionState.PAUSED and request.resume:
-            kept = await self._storage.held.count([new.id])
+            kept = await self._storage.read(lambda tx: tx.held.count([new.id]))
             resumed = True
-            await self._storage.subscriptions.set_state(new.id, SubscriptionState.ACTIVE)
+            await self._storage.write(
+                lambda tx: tx.subscriptions.set_state(new.id, SubscriptionState.ACTIVE)
+            )
         webhook = await self._see_to_webhook(hook, planner, plan)
         also, unanswered = await self._answer_others(hook, planner, plan, webhook)
         if also:
@@ -175,32 +179,36 @@ class Subscribing:
 
     async def _new_hook(self, planner: Planner, kind: HookKind) -> Hook:
         request = planner.request
-        return await self._storage.hooks.create(
-            guild_id=request.guild_id,
-            server_url=planner.server_url,
-            project_id=planner.project_id,
-            kind=kind,
-            created_by=request.caller.id,
-            setup_channel_id=request.place.channel_id,
+        return await self._storage.write(
+            lambda tx: tx.hooks.create(
+                guild_id=request.guild_id,
+                server_url=planner.server_url,
+                project_id=planner.project_id,
+                kind=kind,
+                created_by=request.caller.id,
+                setup_channel_id=request.place.channel_id,
+            )
         )
 
     async def _keep_subscription(
         self, hook: Hook, request: SubscribeRequest, plan: Plan
     ) -> Subscription:
-        _, new = await self._storage.subscriptions.upsert(
-            hook.id,
-            request.place.channel_id,
-            plan.filters,
-            request.caller.id,
-            plan.account_id,
-            plan.consent,
+        _, new = await self._storage.write(
+            lambda tx: tx.subscriptions.upsert(
+                hook.id,
+                request.place.channel_id,
+                plan.filters,
+                request.caller.id,
+                plan.account_id,
+                plan.consent,
+            )
         )
         return new
 
     async def _pause(self, subscription_id: int, why: PauseWhy) -> None:
         """Stop it, with a notice to whoever made it; what waits to be sent is kept as events."""
         pause = Paused(PauseReason.ASK_AGAIN, why)
-        await self._storage.held.withdraw(subscription_id, self._now(), pause)
+        await self._storage.write(lambda tx: tx.held.withdraw(subscription_id, self._now(), pause))
 
     async def _see_to_webhook(
         self, hook: Hook, planner: Planner, plan: Plan
@@ -229,11 +237,15 @@ class Subscribing:
         if account is None or not isinstance(webhook, Kept):
             return (), 0
         agreed = planner.request.agreed or {}
-        for one in plan.answers:
-            consent = planner.consent(Standing.OWNER, one.filters, agreed.get(one.channel_id))
-            await self._storage.subscriptions.answered(one.id, consent, hook_id=hook.id)
-            if is_paused_for_rights(one):
-                await self._storage.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
+
+        def note(tx: Transaction) -> None:
+            for one in plan.answers:
+                consent = planner.consent(Standing.OWNER, one.filters, agreed.get(one.channel_id))
+                tx.subscriptions.answered(one.id, consent, hook_id=hook.id)
+                if is_paused_for_rights(one):
+                    tx.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
+
+        await self._storage.write(note)
         unanswered = [one for one in plan.unanswered if one.hook_id == hook.id]
         for one in unanswered:
             await self._pause(one.id, PauseWhy.NOT_ANSWERED)
@@ -244,10 +256,8 @@ class Subscribing:
         left = {one.hook_id for one in plan.answers}
         left |= set() if plan.here is None else {plan.here.hook.id}
         account = planner.look.account
-        for hook_id in left - {hook.id}:
-            emptied = await self._storage.hooks.get(hook_id)
-            if emptied is not None:
-                await self._webhooks.clear_away(emptied, None if account is None else account.id)
+        for emptied in await self._storage.read(lambda tx: tx.hooks.these(left - {hook.id})):
+            await self._webhooks.clear_away(emptied, None if account is None else account.id)
 
     async def _setup_for(self, entry: Entry, caller: Caller) -> tuple[Entry, SetUp | None]:
         """What is left to do by hand, if the caller may see it; the entry as it is by then.
@@ -258,7 +268,7 @@ class Subscribing:
         waits = entry.hook.state is HookState.WAITING or unopenable
         if not is_by_hand(entry.hook) or not waits:
             return entry, None
-        on_it = await self._storage.subscriptions.of_hook(entry.hook.id)
+        on_it = await self._storage.read(lambda tx: tx.subscriptions.of_hook(entry.hook.id))
         if not may_see_secret(entry.hook, on_it, caller):
             return entry, None
         if unopenable:
@@ -299,7 +309,7 @@ class Subscribing:
         """
         check_caller(caller, place.channel_id)
         check_place(place, "press the button again")
-        there = await self._storage.subscriptions.of_channel(place.channel_id)
+        there = await self._storage.read(lambda tx: tx.subscriptions.of_channel(place.channel_id))
         done: list[Subscribed] = []
         refused: CommandRefused | None = None
         for one in there:
@@ -325,7 +335,9 @@ class Subscribing:
         """Keep a command for 15 minutes, sealed, while its caller decides; gives its token."""
         token = secrets.token_urlsafe(TOKEN_BYTES)
         details = LinkDetails(waiting=command)
-        await self._storage.link_requests.add(token, user_id, NO_SERVER, details)
+        await self._storage.write(
+            lambda tx: tx.link_requests.add(token, user_id, NO_SERVER, details)
+        )
         return token
 
     async def look_up(self, user_id: int, token: str) -> LinkRequest:
@@ -333,7 +345,7 @@ class Subscribing:
 
         Errors: CommandRefused for what is over, or another person's.
         """
-        request = await self._storage.link_requests.get(token)
+        request = await self._storage.read(lambda tx: tx.link_requests.get(token))
         if request is None or request.server_url != NO_SERVER or request.used_at is not None:
             raise _over()
         if request.discord_user_id != user_id:
@@ -356,13 +368,13 @@ class Subscribing:
         try:
             request = await self.look_up(user_id, token)
             yield request.details.waiting
-            await self._storage.link_requests.set_used(token, used=True)
+            await self._storage.write(lambda tx: tx.link_requests.set_used(token, used=True))
         finally:
             self._in_hand.discard(token)
 
     async def put_back(self, token: str) -> None:
         """Let a command be taken up once more: its caller was not shown what came of it."""
-        await self._storage.link_requests.set_used(token, used=False)
+        await self._storage.write(lambda tx: tx.link_requests.set_used(token, used=False))
 
 
 def _over() -> CommandRefused:

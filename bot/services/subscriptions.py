@@ -69,7 +69,7 @@ class SubscriptionService:
         """A shared hook of a guild that the operator no longer serves becomes one of its own."""
         if hook.kind is HookKind.OWN or hook.guild_id in self.served_guilds:
             return hook
-        return await self._storage.hooks.convert(hook.id, HookKind.OWN) or hook
+        return await self._storage.write(lambda tx: tx.hooks.convert(hook.id, HookKind.OWN)) or hook
 
     # ── /unsubscribe ──────────────────────────────────────────────────────────────────────────
 
@@ -106,7 +106,9 @@ class SubscriptionService:
 
     async def _delete(self, entry: Entry) -> Removed:
         async with self.changing:
-            deleted = await self._storage.subscriptions.delete(entry.subscription.id)
+            deleted = await self._storage.write(
+                lambda tx: tx.subscriptions.delete(entry.subscription.id)
+            )
         hook = entry.hook
         last = deleted is not None and deleted.last_of_hook
         gone = None
@@ -122,10 +124,15 @@ class SubscriptionService:
         self, guild_id: int, caller: Caller, channel_id: int | None = None
     ) -> list[Entry]:
         """Subscriptions of the guild, or of one channel, that the caller may manage."""
-        hooks = {hook.id: hook for hook in await self._storage.hooks.of_guild(guild_id)}
+        hooks = {
+            hook.id: hook
+            for hook in await self._storage.read(lambda tx: tx.hooks.of_guild(guild_id))
+        }
         entries = [
             Entry(hooks[subscription.hook_id], subscription)
-            for subscription in await self._storage.subscriptions.of_guild(guild_id)
+            for subscription in await self._storage.read(
+                lambda tx: tx.subscriptions.of_guild(guild_id)
+            )
             if channel_id in (None, subscription.channel_id)
             and subscription.hook_id in hooks
             and caller.manages(subscription.channel_id)
@@ -140,8 +147,12 @@ class SubscriptionService:
         return entry
 
     async def entry_of(self, subscription_id: int, guild_id: int) -> Entry:
-        subscription = await self._storage.subscriptions.get(subscription_id)
-        hook = None if subscription is None else await self._storage.hooks.get(subscription.hook_id)
+        subscription = await self._storage.read(lambda tx: tx.subscriptions.get(subscription_id))
+        hook = (
+            None
+            if subscription is None
+            else await self._storage.read(lambda tx: tx.hooks.get(subscription.hook_id))
+        )
         # Another guild's subscription gets the very answer that a removed one gets.
         if subscription is None or hook is None or subscription.guild_id != guild_id:
             raise CommandRefused(
@@ -154,8 +165,10 @@ class SubscriptionService:
         """Stop showing events in the channel until somebody resumes."""
         entry = await self.entry(guild_id, caller, subscription_id)
         if entry.subscription.state is SubscriptionState.ACTIVE:
-            await self._storage.subscriptions.set_state(
-                subscription_id, SubscriptionState.PAUSED, PauseReason.MEMBER, str(caller.id)
+            await self._storage.write(
+                lambda tx: tx.subscriptions.set_state(
+                    subscription_id, SubscriptionState.PAUSED, PauseReason.MEMBER, str(caller.id)
+                )
             )
         return await self.entry_of(subscription_id, guild_id)
 
@@ -169,20 +182,22 @@ class SubscriptionService:
         entry = await self.entry(guild_id, caller, subscription_id)
         check_place(place, "press *Resume* again")
         assert not is_paused_for_rights(entry.subscription), "nobody has answered"  # noqa: S101
-        await self._storage.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE)
+        await self._storage.write(
+            lambda tx: tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE)
+        )
         return await self.entry_of(subscription_id, guild_id)
 
     async def guild_of(self, channel_id: int) -> int | None:
         """The guild of a channel that follows something."""
-        subscriptions = await self._storage.subscriptions.of_channel(channel_id)
+        subscriptions = await self._storage.read(lambda tx: tx.subscriptions.of_channel(channel_id))
         return next((subscription.guild_id for subscription in subscriptions), None)
 
     async def resume_channel(self, guild_id: int, caller: Caller, place: Place) -> Resumed:
         """Resume all that the bot paused in a channel because it could not post there."""
         check_caller(caller, place.channel_id)
-        there = await self._storage.subscriptions.of_channel(place.channel_id)
+        there = await self._storage.read(lambda tx: tx.subscriptions.of_channel(place.channel_id))
         paused = [one for one in there if one.guild_id == guild_id and is_blocked(one)]
-        cards = await self._storage.notices.cards_kept(place.channel_id)
+        cards = await self._storage.read(lambda tx: tx.notices.cards_kept(place.channel_id))
         entries = [await self.resume(guild_id, caller, one.id, place) for one in paused]
         return Resumed(place.channel_id, tuple(entries), cards if entries else 0)
 
@@ -232,7 +247,7 @@ class SubscriptionService:
     async def started_again(self, entry: Entry) -> Entry:
         """The entry, its hook by hand and with a secret that opens."""
         async with self.changing:
-            hook = await self._storage.hooks.start_again(entry.hook.id)
+            hook = await self._storage.write(lambda tx: tx.hooks.start_again(entry.hook.id))
         return replace(entry, hook=hook or entry.hook)
 
     async def new_secret(
@@ -254,17 +269,21 @@ class SubscriptionService:
             if entry.hook.unopenable:
                 raise _unopenable()
             until = self._now() + PREVIOUS_SECRET_VALID if overlap else None
-            hook = await self._storage.hooks.new_secret(entry.hook.id, overlap=overlap)
+            hook = await self._storage.write(
+                lambda tx: tx.hooks.new_secret(entry.hook.id, overlap=overlap)
+            )
         return await self.set_up(replace(entry, hook=hook or entry.hook), until, renewed=True)
 
     async def _made_by(self, hook: Hook) -> int | None:
-        if hook.account_id is None:
+        if (account_id := hook.account_id) is None:
             return None
-        account = await self._storage.accounts.get(hook.account_id)
+        account = await self._storage.read(lambda tx: tx.accounts.get(account_id))
         return None if account is None else account.discord_user_id
 
     async def _check_secret(self, hook: Hook, caller: Caller) -> None:
-        if not may_see_secret(hook, await self._storage.subscriptions.of_hook(hook.id), caller):
+        if not may_see_secret(
+            hook, await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id)), caller
+        ):
             raise CommandRefused(
                 "This webhook serves other channels, too, so its secret is shown only to members "
                 "who have *Manage Webhooks* in all of them, or in the whole server. Ask one of "
@@ -275,7 +294,7 @@ class SubscriptionService:
         self, entry: Entry, old_secret_until: datetime | None = None, *, renewed: bool = False
     ) -> SetUp:
         """The set-up of a hook by hand. Whether somebody may see it is not asked here."""
-        subscriptions = await self._storage.subscriptions.of_hook(entry.hook.id)
+        subscriptions = await self._storage.read(lambda tx: tx.subscriptions.of_hook(entry.hook.id))
         return set_up_of(
             entry.hook,
             [subscription.filters for subscription in subscriptions],

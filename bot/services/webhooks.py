@@ -197,11 +197,11 @@ class WebhookService:
         soon as Speckle has it. `looking`: nothing was changed on this side, so what differs was
         done there.
         """
-        hook = await self._storage.hooks.get(hook_id)
+        hook = await self._storage.read(lambda tx: tx.hooks.get(hook_id))
         if hook is None or hook.key is None:
             return None
         async with self._locked(hook.key):
-            hook = await self._storage.hooks.get(hook_id)
+            hook = await self._storage.read(lambda tx: tx.hooks.get(hook_id))
             if hook is None or hook.kind is not HookKind.OWN or hook.state is HookState.CLOSED:
                 return None
             made_with = hook.account_id if hook.webhook_id is not None else None
@@ -227,7 +227,7 @@ class WebhookService:
     async def _keep(
         self, hook: Hook, account_id: int, new_secret: bool, looking: bool
     ) -> Kept | NotKept | None:
-        subscriptions = await self._storage.subscriptions.of_hook(hook.id)
+        subscriptions = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         if not subscriptions:
             return None
         found = await self._ask(account_id, self._list(hook.project_id))
@@ -287,7 +287,12 @@ class WebhookService:
             )
 
         webhook_id = await self._ask(account_id, create)
-        if await self._storage.hooks.made(hook.id, account_id, webhook_id, secret) is None:
+        if (
+            await self._storage.write(
+                lambda tx: tx.hooks.made(hook.id, account_id, webhook_id, secret)
+            )
+            is None
+        ):
             # The hook went while Speckle was asked, and nobody else knows of this webhook.
             await self._ask(account_id, self._delete(hook.project_id, webhook_id))
             return None
@@ -352,13 +357,15 @@ class WebhookService:
         known = (hook.webhook_id, hook.account_id, hook.state)
         is_new = secret is not None and secret not in hook.secrets[:1]
         if is_new or known != (webhook_id, account_id, HookState.LIVE):
-            await self._storage.hooks.made(hook.id, account_id, webhook_id, secret)
+            await self._storage.write(
+                lambda tx: tx.hooks.made(hook.id, account_id, webhook_id, secret)
+            )
 
     async def look_at_all(self) -> AsyncIterator[tuple[Hook, Kept | NotKept]]:
         """Look at each webhook that the bot made; gives those where something was found."""
-        for removal in await self._storage.removals.due():
+        for removal in await self._storage.read(lambda tx: tx.removals.due()):
             await self._remove(removal)
-        for hook in await self._storage.hooks.with_webhooks():
+        for hook in await self._storage.read(lambda tx: tx.hooks.with_webhooks()):
             kept = await self.keep(hook.id, looking=True)
             if kept is not None and kept != Kept(Done.NOTHING):
                 yield hook, kept
@@ -367,7 +374,7 @@ class WebhookService:
 
     async def remove(self, removal_id: int) -> Gone:
         """Remove the webhook of a hook that is gone; if Speckle is away it is tried again."""
-        removal = await self._storage.removals.get(removal_id)
+        removal = await self._storage.read(lambda tx: tx.removals.get(removal_id))
         return Gone.REMOVED if removal is None else await self._remove(removal)
 
     async def _remove(self, removal: Removal) -> Gone:
@@ -385,7 +392,7 @@ class WebhookService:
                 gone = Gone.BY_HAND
             else:
                 gone = Gone.REMOVED
-            await self._storage.removals.done(removal.id)
+            await self._storage.write(lambda tx: tx.removals.done(removal.id))
         log.info("webhooks.removal", project=removal.project_id, outcome=gone.value)
         return gone
 
@@ -394,7 +401,9 @@ class WebhookService:
         if removal.attempts >= MOST_REMOVAL_TRIES:
             return False
         wait_s = REMOVAL_RETRY_S[min(removal.attempts, len(REMOVAL_RETRY_S) - 1)]
-        await self._storage.removals.postpone(removal.id, self._now() + timedelta(seconds=wait_s))
+        await self._storage.write(
+            lambda tx: tx.removals.postpone(removal.id, self._now() + timedelta(seconds=wait_s))
+        )
         return True
 
     async def _delete_ours(self, account_id: int, project_id: str, key: str) -> None:
@@ -412,10 +421,10 @@ class WebhookService:
         """
         made = [
             (hook.project_id, hook.key)
-            for hook in await self._storage.hooks.of_account(account.id)
+            for hook in await self._storage.read(lambda tx: tx.hooks.of_account(account.id))
             if hook.webhook_id is not None and hook.key is not None
         ]
-        removals = await self._storage.removals.of_account(account.id)
+        removals = await self._storage.read(lambda tx: tx.removals.of_account(account.id))
         left = [(removal.project_id, removal.key) for removal in removals]
         failed: SpeckleError | None = None
         for project_id, key in [*made, *left]:
@@ -428,7 +437,7 @@ class WebhookService:
                 failed = failed or error
                 if isinstance(error, SpeckleUnavailable):
                     break  # nor will it answer for the others
-        paused = await self._storage.hooks.let_go(account.id)
+        paused = await self._storage.write(lambda tx: tx.hooks.let_go(account.id))
         log.info("webhooks.let_go", account_id=account.id, paused=len(paused))
         if failed is not None:
             raise failed
@@ -438,9 +447,9 @@ class WebhookService:
 
         What this account may not remove there calls in vain from now on.
         """
-        if await self._storage.subscriptions.of_hook(hook.id):
+        if await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id)):
             return
-        await self._storage.hooks.delete(hook.id)
+        await self._storage.write(lambda tx: tx.hooks.delete(hook.id))
         if account_id is None:
             return
         try:

@@ -133,7 +133,7 @@ class _Run:
         self._report = report
         self._stage = stage
         self._say = say
-        self._url = plan.database_url or f"sqlite+aiosqlite:///{folder / 'bot.db'}"
+        self._url = plan.database_url or f"sqlite:///{folder / 'bot.db'}"
         self._key = Fernet.generate_key().decode()
         self._ledger = Ledger(stage.follows)
         self._chaos = Chaos(stage, plan.seed)
@@ -273,8 +273,8 @@ class _Run:
 
     async def _look_into_the_database(self) -> None:
         async with Storage.open(self._url, Vault([self._key])) as storage:
-            waiting = await storage.outbox.waiting_count()
-            due_in_s = await storage.inbox.due_in()
+            waiting = await storage.read(lambda tx: tx.outbox.waiting_count())
+            due_in_s = await storage.read(lambda tx: tx.inbox.due_in())
         if waiting:
             self._report.broken.append(f"{waiting} cards still wait in the outbox.")
         if due_in_s is not None:

@@ -49,7 +49,7 @@ async def link_by_token(studio: Studio, token: str) -> Answer:
 
 
 async def account_of_tobias(storage: Storage, studio: Studio, speckle: SpeckleServer) -> Account:
-    account = await storage.accounts.of_user(studio.tobias.id, speckle.url)
+    account = await storage.read(lambda tx: tx.accounts.of_user(studio.tobias.id, speckle.url))
     assert account is not None
     return account
 
@@ -102,7 +102,7 @@ async def test_a_wrong_token_is_said_and_the_form_can_be_opened_again(
         [told] = await away.wait_for_followups()
         assert told.ephemeral
         assert "nothing is lost" in told.content
-    assert await storage.accounts.all_of_user(studio.tobias.id) == []
+    assert await storage.read(lambda tx: tx.accounts.all_of_user(studio.tobias.id)) == []
 
 
 async def test_a_token_that_may_not_write_is_taken_with_a_word_on_what_then_does_not_work(
@@ -129,8 +129,8 @@ async def test_one_persons_button_does_nothing_for_another(
         question = await studio.type("unlink", who=studio.tobias)
         refused = await studio.press(question, "Yes, unlink it", studio.maren)
         assert "not linked any more" in text_of(refused)
-    assert await storage.accounts.all_of_user(studio.maren.id) == []
-    assert len(await storage.accounts.all_of_user(studio.tobias.id)) == 1
+    assert await storage.read(lambda tx: tx.accounts.all_of_user(studio.maren.id)) == []
+    assert len(await storage.read(lambda tx: tx.accounts.all_of_user(studio.tobias.id))) == 1
 
 
 async def test_with_an_app_one_signs_in_and_is_told_in_discord(
@@ -147,7 +147,7 @@ async def test_with_an_app_one_signs_in_and_is_told_in_discord(
     url = url_of(answer, "Sign in with Speckle")
     assert url.startswith(f"{PUBLIC_URL}/link/")
     nonce = url.rpartition("/")[2]
-    request = await storage.link_requests.get(nonce)
+    request = await storage.read(lambda tx: tx.link_requests.get(nonce))
     assert request is not None
     assert request.details.person == f"{studio.tobias.name} (@{studio.tobias.user.name})"
     async with run_client(**settings) as bot, telling(bot):  # after a restart
@@ -165,7 +165,7 @@ async def test_with_an_app_one_signs_in_and_is_told_in_discord(
 
 async def settled(storage: Storage) -> None:
     for _ in range(250):
-        if not await storage.link_requests.linked():
+        if not await storage.read(lambda tx: tx.link_requests.linked()):
             return
         await asyncio.sleep(0.02)
     raise AssertionError("the request was never done with")
@@ -199,13 +199,17 @@ async def test_unlinking_says_what_stops_and_asks_first(
         assert "nothing to unlink" in text_of(nothing)
         await link_by_token(studio, token)
         account = await account_of_tobias(storage, studio, speckle)
-        hook = await storage.hooks.create(
-            studio.guild.id, speckle.url, TOWER, HookKind.OWN, studio.tobias.id, None
+        hook = await storage.write(
+            lambda tx: tx.hooks.create(
+                studio.guild.id, speckle.url, TOWER, HookKind.OWN, studio.tobias.id, None
+            )
         )
-        await storage.subscriptions.upsert(
-            hook.id, studio.structure.id, Filters(), studio.tobias.id
+        await storage.write(
+            lambda tx: tx.subscriptions.upsert(
+                hook.id, studio.structure.id, Filters(), studio.tobias.id
+            )
         )
-        await storage.hooks.made(hook.id, account.id, "webhook001")
+        await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, "webhook001"))
         question = await studio.type("unlink", who=studio.tobias)
         assert "1 channel of **Studio Kestrel**" in text_of(question)
         assert "1 webhook that the bot made" in text_of(question)
@@ -217,7 +221,7 @@ async def test_unlinking_says_what_stops_and_asks_first(
         await question.settled()
     assert "is unlinked" in text_of(question)
     assert f"{speckle.url}/settings/user/developer" in text_of(question)
-    assert await storage.accounts.all_of_user(studio.tobias.id) == []
+    assert await storage.read(lambda tx: tx.accounts.all_of_user(studio.tobias.id)) == []
 
 
 async def test_an_account_is_shown_with_its_rights_and_whether_speckle_still_takes_it(
@@ -246,11 +250,15 @@ async def test_everything_about_oneself_is_shown_and_erased_after_a_question(
         assert "does not know you" in text_of(unknown)
         assert labels_of(unknown) == []
         await link_by_token(studio, token)
-        hook = await storage.hooks.create(
-            studio.guild.id, speckle.url, TOWER, HookKind.OWN, studio.tobias.id, None
+        hook = await storage.write(
+            lambda tx: tx.hooks.create(
+                studio.guild.id, speckle.url, TOWER, HookKind.OWN, studio.tobias.id, None
+            )
         )
-        _, subscription = await storage.subscriptions.upsert(
-            hook.id, studio.structure.id, Filters(), studio.tobias.id
+        _, subscription = await storage.write(
+            lambda tx: tx.subscriptions.upsert(
+                hook.id, studio.structure.id, Filters(), studio.tobias.id
+            )
         )
         page = await studio.type("privacy", who=studio.tobias)
         assert page.ephemeral
@@ -265,7 +273,7 @@ async def test_everything_about_oneself_is_shown_and_erased_after_a_question(
         listed = await studio.type("subscriptions", who=studio.maren)
         assert TOWER in text_of(listed)
         assert "<@0>" not in text_of(listed)
-    kept = await storage.subscriptions.get(subscription.id)
+    kept = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
     assert kept is not None
     assert kept.created_by == 0
 

@@ -45,17 +45,19 @@ def pause(storage: Storage, clock: Clock, studio: Studio) -> Pause:
     async def refused(
         cards: int = 0, reason: PauseReason = PauseReason.NO_PERMISSION, detail: str = DETAIL
     ) -> None:
-        first = (await storage.subscriptions.of_channel(studio.structure.id))[0]
-        await storage.hooks.mark_live(first.hook_id, "Harbour *Tower*")
+        first = (await storage.read(lambda tx: tx.subscriptions.of_channel(studio.structure.id)))[0]
+        await storage.write(lambda tx: tx.hooks.mark_live(first.hook_id, "Harbour *Tower*"))
         for number in range(cards):
             body = b"event %d" % number
-            kept = await storage.inbox.put(
+            kept = await storage.intake.put(
                 NewInbox(None, "shared", TOWER, CLOUD, sha256(body).hexdigest(), body, clock())
             )
             card = NewOutbox(first.id, first.guild_id, first.channel_id, {"title": "card"})
             one = Ingested(first.hook_id, clock(), True, routed=[Routed(first.id, card)])
-            await storage.inbox.finish(kept.id, [], event_name="commit_create", ingested=[one])
-        await storage.outbox.block(studio.structure.id, reason, detail)
+            await storage.write(
+                lambda tx: tx.inbox.finish(kept.id, [], event_name="commit_create", ingested=[one])
+            )
+        await storage.write(lambda tx: tx.outbox.block(studio.structure.id, reason, detail))
 
     return refused
 
@@ -75,7 +77,7 @@ def words(message: SandboxMessage) -> str:
 
 
 async def states(storage: Storage, studio: Studio) -> list[SubscriptionState]:
-    there = await storage.subscriptions.of_channel(studio.structure.id)
+    there = await storage.read(lambda tx: tx.subscriptions.of_channel(studio.structure.id))
     return [subscription.state for subscription in there]
 
 
@@ -83,7 +85,7 @@ async def leave(studio: Studio, storage: Storage) -> None:
     """The bot is removed from the server, and has noted it."""
     studio.sandbox.remove_guild(studio.guild)
     async with asyncio.timeout(5):
-        while (await storage.guilds.all())[0].left_at is None:  # noqa: ASYNC110  # it tells nobody
+        while (await storage.read(lambda tx: tx.guilds.all()))[0].left_at is None:  # noqa: ASYNC110  # it tells nobody
             await asyncio.sleep(0.01)
 
 
@@ -203,7 +205,7 @@ async def test_who_lets_no_messages_in_is_not_told_and_nothing_breaks(
         await pause()
         await teller(bot).tell_due()
         clock.forward(days=1)
-        assert await storage.notices.due(10) == []
+        assert await storage.read(lambda tx: tx.notices.due(10)) == []
         shown = await studio.open_entry(r"Harbour *Tower*")
     assert private(studio) == []
     assert "paused" in text_of(shown)
@@ -217,7 +219,7 @@ async def test_what_went_on_meanwhile_is_not_told_any_more(
         await pause()
         await studio.press(await studio.open_entry("Harbour *Tower*"), "Resume")
         await teller(bot).tell_due()
-        assert await storage.notices.due(10) == []
+        assert await storage.read(lambda tx: tx.notices.due(10)) == []
     assert private(studio) == []
 
 
@@ -251,13 +253,13 @@ async def test_while_discord_is_away_it_is_tried_less_and_less_often_and_given_u
         for minutes in (1, 5, 30, 60, 60):
             await teller(bot).tell_due()
             clock.forward(minutes=minutes, seconds=-1)
-            assert await storage.notices.due(10) == []
+            assert await storage.read(lambda tx: tx.notices.due(10)) == []
             clock.forward(seconds=1)
-            assert len(await storage.notices.due(10)) == 1
+            assert len(await storage.read(lambda tx: tx.notices.due(10))) == 1
         clock.forward(seconds=GIVE_UP_AFTER.total_seconds())
         await teller(bot).tell_due()
         clock.forward(days=9)
-        assert await storage.notices.due(10) == []
+        assert await storage.read(lambda tx: tx.notices.due(10)) == []
 
 
 async def test_opening_private_messages_too_fast_is_no_refusal(
@@ -314,7 +316,7 @@ async def test_nothing_is_told_while_discord_wants_nothing_from_the_bot(
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
         await Teller(bot, NoticeService(storage, clock), lambda: 30.0).tell_due()
-        assert len(await storage.notices.due(10)) == 1
+        assert len(await storage.read(lambda tx: tx.notices.due(10))) == 1
     assert private(studio) == []
 
 
@@ -335,7 +337,7 @@ async def test_resume_in_the_direct_message_goes_on_where_it_stopped(
     assert "2 cards were kept, and come now" in words(message)
     assert f"Resumed by <@{studio.maren.id}>" in words(message)
     assert message.components == []
-    assert await storage.outbox.open_batch(studio.structure.id, 10) is not None
+    assert await storage.write(lambda tx: tx.outbox.open_batch(studio.structure.id, 10)) is not None
 
 
 async def test_resume_works_after_a_restart(
@@ -462,7 +464,7 @@ async def test_of_a_server_without_the_bot_nobody_is_told(
         await leave(studio, storage)
         await teller(bot).tell_due()
     assert private(studio) == []
-    assert await storage.notices.due(10) == []
+    assert await storage.read(lambda tx: tx.notices.due(10)) == []
 
 
 async def test_a_direct_message_is_for_whom_it_was_sent_to(
@@ -483,7 +485,7 @@ async def test_the_notice_channel_is_shown_chosen_and_taken_off(
     run_client: RunClient, studio: Studio, storage: Storage
 ) -> None:
     async def chosen() -> int | None:
-        guild = await storage.guilds.get(studio.guild.id)
+        guild = await storage.read(lambda tx: tx.guilds.get(studio.guild.id))
         return None if guild is None else guild.notice_channel_id
 
     async with run_client():
@@ -507,7 +509,7 @@ async def test_a_channel_where_the_bot_may_not_post_is_refused(
     async with run_client():
         answer = await studio.type("notices", channel=studio.facade)
     assert "- Send Messages\n" in text_of(answer)
-    guild = await storage.guilds.get(studio.guild.id)
+    guild = await storage.read(lambda tx: tx.guilds.get(studio.guild.id))
     assert guild is not None
     assert guild.notice_channel_id is None
 

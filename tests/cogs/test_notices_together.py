@@ -41,7 +41,7 @@ def words(message: SandboxMessage) -> str:
 
 
 async def state_of(storage: Storage, channel: SandboxChannel) -> SubscriptionState:
-    (subscription,) = await storage.subscriptions.of_channel(channel.id)
+    (subscription,) = await storage.read(lambda tx: tx.subscriptions.of_channel(channel.id))
     return subscription.state
 
 
@@ -57,7 +57,7 @@ async def test_several_channels_are_told_in_one_message(
         channels[2].deny(studio.guild.bot, "embed_links")
         reasons = [PauseReason.CHANNEL_GONE, PauseReason.THREAD_CLOSED, PauseReason.NO_PERMISSION]
         for channel, reason in zip(channels, reasons, strict=True):
-            await storage.outbox.block(channel.id, reason, "Discord answered")
+            await storage.write(lambda tx: tx.outbox.block(channel.id, reason, "Discord answered"))
         await tell(bot)
         await tell(bot)
     (message,) = studio.sandbox.messages(ops) if notice_channel else private(studio)
@@ -77,7 +77,9 @@ async def test_a_button_of_one_channel_leaves_the_others_as_they_are(
     async with run_client() as bot:
         channels = await follow_in(studio, 3)
         for channel in channels:
-            await storage.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+            await storage.write(
+                lambda tx: tx.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+            )
         await tell(bot)
     (message,) = private(studio)
     async with run_client():  # after a restart
@@ -109,7 +111,9 @@ async def test_each_person_has_a_message_of_their_own(
         channels = await follow_in(studio, 2)
         await studio.type("subscribe", stream_id=TOWER, where=his, who=studio.tobias)
         for channel in (*channels, his):
-            await storage.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+            await storage.write(
+                lambda tx: tx.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+            )
         await tell(bot)
     (hers,) = private(studio)
     (one,) = private(studio, studio.tobias)
@@ -125,7 +129,9 @@ async def test_more_channels_than_a_message_holds_go_in_several(
         channels = await follow_in(studio, 12)
         for channel in channels:
             channel.deny(studio.guild.bot, "embed_links attach_files send_messages")
-            await storage.outbox.block(channel.id, PauseReason.NO_PERMISSION, "x" * 2000)
+            await storage.write(
+                lambda tx: tx.outbox.block(channel.id, PauseReason.NO_PERMISSION, "x" * 2000)
+            )
         await tell(bot)
     assert [len(message.embeds) for message in private(studio)] == [10, 2]
 
@@ -136,12 +142,14 @@ async def test_a_lost_answer_shows_the_message_once(
     dm = studio.sandbox.world.private_channel(studio.maren.id)
     async with run_client() as bot:
         for channel in await follow_in(studio, 2):
-            await storage.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+            await storage.write(
+                lambda tx: tx.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+            )
         studio.sandbox.faults.reset_after(f"POST /channels/{dm.id}/messages")
         await tell(bot)
         clock.forward(minutes=1)
         await tell(bot)
-        assert await storage.notices.due(10) == []
+        assert await storage.read(lambda tx: tx.notices.due(10)) == []
     assert len(private(studio)) == 1
 
 
@@ -151,10 +159,12 @@ async def test_a_message_that_discord_refuses_is_told_channel_by_channel(
     dm = studio.sandbox.world.private_channel(studio.maren.id)
     async with run_client() as bot:
         for channel in await follow_in(studio, 3):
-            await storage.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+            await storage.write(
+                lambda tx: tx.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+            )
         studio.sandbox.faults.fail(f"POST /channels/{dm.id}/messages", 400, code=50035)
         await tell(bot)
-        assert await storage.notices.due(10) == []
+        assert await storage.read(lambda tx: tx.notices.due(10)) == []
         studio.sandbox.requests.clear()
     assert [len(message.embeds) for message in private(studio)] == [1, 1, 1]
 
@@ -165,11 +175,13 @@ async def test_who_lets_no_messages_in_costs_one_try_and_the_panel_tells(
     studio.maren.user.takes_messages = False
     async with run_client() as bot:
         for channel in await follow_in(studio, 3):
-            await storage.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+            await storage.write(
+                lambda tx: tx.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+            )
         await tell(bot)
         refused = [request for request in studio.sandbox.requests if request.status == 403]
         assert len(refused) == 1
-        assert await storage.notices.due(10) == []
+        assert await storage.read(lambda tx: tx.notices.due(10)) == []
         assert text_of(await studio.type("subscriptions")).count("paused") == 3
 
 
@@ -181,7 +193,9 @@ async def test_channels_that_close_one_after_the_other_are_gathered(
         bot.logged_in.set()
         loop = asyncio.create_task(Teller(bot, NoticeService(storage, clock), lambda: 0.0).run())
         for channel in channels:
-            await storage.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+            await storage.write(
+                lambda tx: tx.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+            )
             await asyncio.sleep(telling.GATHER_S / 4)
         dm = studio.sandbox.world.private_channel(studio.maren.id)
         (message,) = await studio.sandbox.wait_for_messages(dm, 1, 15)

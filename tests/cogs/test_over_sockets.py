@@ -28,7 +28,7 @@ async def test_subscribe_shows_the_set_up_to_the_caller_and_one_line_to_the_chan
     async with run_client():
         answer = await studio.type("subscribe", stream_id=LINK, events="comments")
         public = await studio.sandbox.wait_for_messages(studio.structure.id, 1, 5)
-    hook = (await storage.hooks.of_guild(studio.guild.id))[0]
+    hook = (await storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)))[0]
     assert answer.ephemeral
     assert hook.key is not None
     assert f"/webhooks/{hook.key}" in text_of(answer)
@@ -48,8 +48,8 @@ async def test_a_further_channel_is_live_at_once_and_the_same_channel_again_tell
 ) -> None:
     async with run_client():
         await studio.type("subscribe", stream_id=LINK, events="versions")
-        hook = (await storage.hooks.of_guild(studio.guild.id))[0]
-        await storage.hooks.mark_live(hook.id, "Harbour *Tower*")
+        hook = (await storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)))[0]
+        await storage.write(lambda tx: tx.hooks.mark_live(hook.id, "Harbour *Tower*"))
         further = await studio.type("subscribe", stream_id=LINK, channel=studio.facade)
         again = await studio.type("subscribe", stream_id=LINK, events="comments")
         same = await studio.type("subscribe", stream_id=LINK, events="comments")
@@ -91,7 +91,7 @@ async def test_a_refusal_is_ephemeral_and_changes_nothing(
     assert answer.ephemeral
     assert "Speckle link" in text_of(answer)
     assert CLOUD in text_of(elsewhere)
-    assert await storage.hooks.of_guild(studio.guild.id) == []
+    assert await storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)) == []
 
 
 async def test_what_takes_long_is_deferred_and_still_answered(
@@ -158,17 +158,19 @@ async def test_the_panel_works_after_a_restart(
         ]  # fmt: skip
         await studio.press(panel, "Pause")
         assert f"paused by <@{studio.maren.id}>" in text_of(panel)
-        subscription = (await storage.subscriptions.of_guild(studio.guild.id))[0]
+        subscription = (await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id)))[
+            0
+        ]
         assert subscription.pause_reason is PauseReason.MEMBER
         await studio.press(panel, "Resume")
         assert "Pause" in labels_of(panel)
     async with run_client():
         setup = await studio.press(panel, "Show set-up")
-        hook = (await storage.hooks.of_guild(studio.guild.id))[0]
+        hook = (await storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)))[0]
         assert setup.ephemeral
         assert hook.secrets[0] in text_of(setup)
         await studio.press(panel, "New secret")
-        assert (await storage.hooks.get(hook.id)) == hook
+        assert (await storage.read(lambda tx: tx.hooks.get(hook.id))) == hook
         await studio.press(panel, "The old one works 24 h more")
         assert hook.secrets[0] not in text_of(panel)
         assert "old secret works" in text_of(panel)
@@ -185,10 +187,10 @@ async def test_removing_asks_once_more_and_old_panels_then_say_that_it_is_gone(
         await studio.press(panel, "Remove")
         await studio.press(panel, "Cancel")
         await studio.press(panel, "Remove")
-        assert await storage.subscriptions.of_guild(studio.guild.id) != []
+        assert await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id)) != []
         await studio.press(panel, "Yes, remove it")
         assert "no longer follows" in text_of(panel)
-        assert await storage.subscriptions.of_guild(studio.guild.id) == []
+        assert await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id)) == []
         gone = await studio.press(older, "Pause")
         assert gone.ephemeral
         assert "not there any more" in text_of(gone)
@@ -206,7 +208,7 @@ async def test_edit_opens_a_form_with_the_filters_and_tells_the_change(
         form = await studio.press(await studio.open_entry(), "Edit")
         wrong = await studio.fill(form, events="verisons", models="", ignore_authors="")
         assert "Did you mean `versions`" in text_of(wrong)
-    subscription = (await storage.subscriptions.of_guild(studio.guild.id))[0]
+    subscription = (await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id)))[0]
     assert subscription.filters.events == ("comments",)
     assert subscription.filters.models == ("struct/**",)
 
@@ -238,7 +240,7 @@ async def test_a_member_who_lost_the_permission_presses_in_vain(
             refused = await studio.press(entry, label, studio.tobias)
             assert refused.ephemeral
             assert "Manage Webhooks" in text_of(refused)
-    subscription = (await storage.subscriptions.of_guild(studio.guild.id))[0]
+    subscription = (await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id)))[0]
     assert subscription.state is SubscriptionState.ACTIVE
 
 
@@ -249,8 +251,8 @@ async def test_a_button_of_one_guild_does_nothing_to_anothers_subscription(
     async with run_client():
         await kestrel.type("subscribe", stream_id=TOWER)
         await heron.type("subscribe", stream_id=PAVILION)
-        ours = (await storage.subscriptions.of_guild(kestrel.guild.id))[0]
-        theirs = (await storage.subscriptions.of_guild(heron.guild.id))[0]
+        ours = (await storage.read(lambda tx: tx.subscriptions.of_guild(kestrel.guild.id)))[0]
+        theirs = (await storage.read(lambda tx: tx.subscriptions.of_guild(heron.guild.id)))[0]
         entry = await heron.open_entry(PAVILION)
         for row in entry.components:
             for component in row["components"]:
@@ -260,14 +262,16 @@ async def test_a_button_of_one_guild_does_nothing_to_anothers_subscription(
         assert "not there any more" in text_of(refused)
         refused = await heron.press(entry, "Pause")
         assert "not there any more" in text_of(refused)
-    assert (await storage.subscriptions.get(ours.id)) == ours
+    assert (await storage.read(lambda tx: tx.subscriptions.get(ours.id))) == ours
 
 
 async def test_a_guild_that_removes_the_bot_closes_its_hooks_until_it_returns(
     run_client: RunClient, studio: Studio, storage: Storage
 ) -> None:
     async def states() -> list[HookState]:
-        return [hook.state for hook in await storage.hooks.of_guild(studio.guild.id)]
+        return [
+            hook.state for hook in await storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
+        ]
 
     async with run_client():
         await studio.type("subscribe", stream_id=TOWER)

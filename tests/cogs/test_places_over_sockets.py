@@ -71,7 +71,7 @@ async def test_permissions_that_the_bot_lacks_are_named(
     assert "- Send Messages\n" in text_of(there)
     assert "Embed Links" not in text_of(there)
     assert "now follows" in text_of(mended)
-    subscriptions = await storage.subscriptions.of_guild(studio.guild.id)
+    subscriptions = await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id))
     assert [s.channel_id for s in subscriptions] == [studio.facade.id]
 
 
@@ -132,7 +132,7 @@ async def test_a_line_that_cannot_be_posted_leaves_the_subscription_standing(
         told = text_of(answer)
     assert "Secret" in text_of(answer)
     assert "The subscription stands" in told
-    assert len(await storage.subscriptions.of_guild(studio.guild.id)) == 1
+    assert len(await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id))) == 1
 
 
 async def test_a_deleted_channel_can_still_be_tidied_up(
@@ -147,4 +147,4 @@ async def test_a_deleted_channel_can_still_be_tidied_up(
         sure = await studio.press(entry, "Remove")
         removed = await studio.press(sure, "Yes, remove it")
     assert "no longer follows" in text_of(removed)
-    assert await storage.subscriptions.of_guild(studio.guild.id) == []
+    assert await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id)) == []

@@ -23,7 +23,7 @@ FORM_REFUSED: dict[str, Any] = {"status": 400, "code": 50035, "message": "Invali
 
 
 async def secret_of(storage: Storage, studio: Studio) -> str:
-    (hook,) = await storage.hooks.of_guild(studio.guild.id)
+    (hook,) = await storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
     return hook.secrets[0]
 
 
@@ -33,7 +33,7 @@ async def asked(studio: Studio) -> Answer:
 
 
 async def subscribed(storage: Storage, studio: Studio) -> int:
-    return len(await storage.subscriptions.of_guild(studio.guild.id))
+    return len(await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id)))
 
 
 # ── the answer is refused ─────────────────────────────────────────────────────────────────────
@@ -253,7 +253,7 @@ async def test_a_form_that_was_opened_before_a_restart_is_taken_after_it(
         assert "Now: comments" in text_of(changed)
         wrong = await studio.fill(form, events="cheese")
         assert "cheese" in text_of(wrong)
-    (subscription,) = await storage.subscriptions.of_guild(studio.guild.id)
+    (subscription,) = await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id))
     assert subscription.filters.events == ("comments",)
 
 

@@ -56,8 +56,8 @@ class House:
         studio = self.studio
         answer = await studio.type("subscribe", where=where, who=studio.tobias, stream_id=self.link)
         there = await self.at(where)
-        await self.storage.hooks.mark_live(there.hook_id, "Made up")
-        hook = await self.storage.hooks.get(there.hook_id)
+        await self.storage.write(lambda tx: tx.hooks.mark_live(there.hook_id, "Made up"))
+        hook = await self.storage.read(lambda tx: tx.hooks.get(there.hook_id))
         assert hook is not None
         return answer, hook
 
@@ -67,7 +67,7 @@ class House:
         return await asked.settled()
 
     async def at(self, channel: SandboxChannel) -> Subscription:
-        (there,) = await self.storage.subscriptions.of_channel(channel.id)
+        (there,) = await self.storage.read(lambda tx: tx.subscriptions.of_channel(channel.id))
         return there
 
 
@@ -105,7 +105,10 @@ async def test_the_question_names_the_channel_by_hand_and_a_yes_covers_it(house:
         assert NAME in text_of(asked)
         assert f"<#{studio.facade.id}>: everyone in this server" in text_of(asked)
         assert list(options_of(asked)) == ["#facade"]
-        assert await house.storage.subscriptions.of_channel(studio.structure.id) == []
+        assert (
+            await house.storage.read(lambda tx: tx.subscriptions.of_channel(studio.structure.id))
+            == []
+        )
         await studio.press(asked, SHOW)
         assert f"show the project now, too: <#{studio.facade.id}>" in text_of(asked)
     structure, facade = await house.at(studio.structure), await house.at(studio.facade)
@@ -195,7 +198,7 @@ async def test_a_stranger_reads_the_same_of_a_followed_project_as_of_any_other(
         await house.linked(bot, studio.maren, house.owner)
         await studio.type("subscribe", stream_id=house.link)
         hook_id = (await house.at(studio.structure)).hook_id
-        await house.storage.hooks.touch(hook_id, NAME, house.clock())
+        await house.storage.write(lambda tx: tx.hooks.touch(hook_id, NAME, house.clock()))
         told = [await probed(house, project_id) for project_id in (house.tower.id, other.id)]
     assert told[0] == told[1]
     assert NAME not in str(told[0])
@@ -221,8 +224,8 @@ async def probed(house: House, project_id: str) -> list[object]:
         gone = await studio.type("unsubscribe", where=where, who=tobias, project=project)
         told.append(text_of(gone))
     await studio.press(asked, BY_HAND, tobias)
-    (there,) = await house.storage.subscriptions.of_channel(where.id)
-    hook = await house.storage.hooks.get(there.hook_id)
+    (there,) = await house.storage.read(lambda tx: tx.subscriptions.of_channel(where.id))
+    hook = await house.storage.read(lambda tx: tx.hooks.get(there.hook_id))
     assert hook is not None
     listed = await studio.type("subscriptions", where=where, who=tobias, channel=where)
     told += [text_of(asked), text_of(listed)]
@@ -249,7 +252,9 @@ async def test_each_pause_for_a_right_is_told_alike_and_ends_with_one_answer(
         await studio.type("subscribe", stream_id=house.link)
         there = await house.at(studio.structure)
         reason = PauseReason.ASK_AGAIN if "wider" in why else PauseReason.ACCESS_LOST
-        await house.storage.held.withdraw(there.id, house.clock(), Paused(reason, why))
+        await house.storage.write(
+            lambda tx: tx.held.withdraw(there.id, house.clock(), Paused(reason, why))
+        )
         await Teller(bot, NoticeService(house.storage, house.clock), lambda: 0.0).tell_due()
         channel = sandbox.world.private_channel(studio.maren.id)
         (notice,) = sandbox.messages(channel)
@@ -275,7 +280,7 @@ async def test_resume_in_the_panel_asks_the_same_question(house: House) -> None:
         await studio.type("subscribe", stream_id=house.link)
         there = await house.at(studio.structure)
         pause = Paused(PauseReason.ASK_AGAIN, PauseWhy.AUDIENCE_WIDER)
-        await house.storage.held.withdraw(there.id, house.clock(), pause)
+        await house.storage.write(lambda tx: tx.held.withdraw(there.id, house.clock(), pause))
         panel = await studio.open_entry(NAME)
         assert f"than when <@{studio.maren.id}> agreed to it" in text_of(panel)
         await studio.press(panel, "Resume")
@@ -293,7 +298,7 @@ async def test_who_has_no_account_is_led_to_link_one_and_a_stranger_goes_away_em
         await studio.type("subscribe", stream_id=house.link, channel=studio.facade)
         there = await house.at(studio.facade)
         pause = Paused(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN)
-        await house.storage.held.withdraw(there.id, house.clock(), pause)
+        await house.storage.write(lambda tx: tx.held.withdraw(there.id, house.clock(), pause))
         panel = await sandbox.command(studio.guild, studio.facade, studio.tobias, "subscriptions")
         await sandbox.select(panel, "", [NAME], studio.tobias)
         await sandbox.press(panel, "Resume", studio.tobias)
@@ -362,7 +367,7 @@ async def test_a_new_secret_by_hand_lets_one_choose_what_becomes_of_the_old_one(
         assert labels_of(panel)[:2] == ["The old one works 24 h more", "The old one ends now"]
         await studio.press(panel, "The old one ends now")
         assert "The old secret has ended" in text_of(panel)
-    now = await house.storage.hooks.get(hook.id)
+    now = await house.storage.read(lambda tx: tx.hooks.get(hook.id))
     assert now is not None
     assert len(now.secrets) == 1
     assert now.secrets != hook.secrets

@@ -57,7 +57,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 def empty_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database without tables."""
     if kind == "sqlite":
-        yield f"sqlite+aiosqlite:///{tmp_path / 'data' / 'bot.db'}"
+        yield f"sqlite:///{tmp_path / 'data' / 'bot.db'}"
         return
     postgres: PostgresServer = request.getfixturevalue("postgres")
     name = postgres.new_database()
@@ -89,15 +89,19 @@ async def storage(database_url: str, vault: Vault, clock: Clock) -> AsyncIterato
 @pytest.fixture
 async def hook(storage: Storage) -> Hook:
     """Studio Kestrel's own hook for Harbour Tower, waiting."""
-    return await storage.hooks.create(
-        STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, STRUCTURE
+    return await storage.write(
+        lambda tx: tx.hooks.create(
+            STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, STRUCTURE
+        )
     )
 
 
 @pytest.fixture
 async def subscription(storage: Storage, hook: Hook) -> Subscription:
     """#structure follows Harbour Tower."""
-    _, new = await storage.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+    _, new = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+    )
     return new
 
 
@@ -131,15 +135,17 @@ def queue(storage: Storage, clock: Clock, delivery: NewDelivery) -> Queue:
     async def write(
         *subscriptions: Subscription, title: str = "card", pictures: tuple[Picture, ...] = ()
     ) -> list[int]:
-        receipt = await storage.inbox.put(delivery())
+        receipt = await storage.intake.put(delivery())
         routed = [
             Routed(s.id, NewOutbox(s.id, s.guild_id, s.channel_id, {"title": title}, pictures))
             for s in subscriptions
         ]
         one = Ingested(subscriptions[0].hook_id, clock(), True, routed=routed)
         trace = [TraceLine(clock(), "route", "Shown: it passes.")]
-        return await storage.inbox.finish(
-            receipt.id, trace, event_name="commit_create", ingested=[one]
+        return await storage.write(
+            lambda tx: tx.inbox.finish(
+                receipt.id, trace, event_name="commit_create", ingested=[one]
+            )
         )
 
     return write

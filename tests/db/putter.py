@@ -28,7 +28,7 @@ async def main(database_url: str, how_many: int, first: int) -> None:
                 body = b"event %d " % number * 300
                 digest = sha256(body).hexdigest()
                 new = NewInbox(None, "lane", "project", None, digest, body, datetime.now(UTC))
-                receipt = await storage.inbox.put(new)
+                receipt = await storage.intake.put(new)
                 print(digest, "twice" if receipt.duplicate else "once", flush=True)  # noqa: T201
 
         await asyncio.gather(*(put() for _ in range(TASKS)))

@@ -40,19 +40,22 @@ async def linked(
     tokens: Tokens = FIRST,
     server: str = SERVER,
 ) -> Account:
-    await storage.link_requests.add(nonce, who, server, LinkDetails())
-    account = await storage.accounts.link(nonce, speckle_id, "Maren Oduya", tokens, ALL, told=False)
+    await storage.write(lambda tx: tx.link_requests.add(nonce, who, server, LinkDetails()))
+    account = await storage.write(
+        lambda tx: tx.accounts.link(nonce, speckle_id, "Maren Oduya", tokens, ALL, told=False)
+    )
     assert account is not None
     return account
 
 
 async def everything_in(database_url: str) -> str:
-    async with Database.open(parse_url(database_url)) as database, database.reading() as reading:
-        rows = [
-            dict(row)
-            for table in (accounts, link_requests)
-            for row in (await reading.execute(select(table))).mappings()
-        ]
+    async with Database.open(parse_url(database_url)) as database:
+        with database.reading() as reading:
+            rows = [
+                dict(row)
+                for table in (accounts, link_requests)
+                for row in (reading.execute(select(table))).mappings()
+            ]
     return json.dumps(rows, default=str)
 
 
@@ -60,22 +63,32 @@ async def test_an_account_is_found_by_its_person_and_server_alone(storage: Stora
     account = await linked(storage)
     assert account.tokens == Tokens("token-1", "refresh-1")
     assert (account.name, account.scopes, account.refused_at) == ("Maren Oduya", ALL, None)
-    assert await storage.accounts.get(account.id) == account
-    assert await storage.accounts.of_user(MAREN_ODUYA, SERVER) == account
-    assert await storage.accounts.of_user(MAREN_ODUYA, OTHER_SERVER) is None
-    assert await storage.accounts.of_user(TOBIAS_LINDQVIST, SERVER) is None
+    assert await storage.read(lambda tx: tx.accounts.get(account.id)) == account
+    assert await storage.read(lambda tx: tx.accounts.of_user(MAREN_ODUYA, SERVER)) == account
+    assert await storage.read(lambda tx: tx.accounts.of_user(MAREN_ODUYA, OTHER_SERVER)) is None
+    assert await storage.read(lambda tx: tx.accounts.of_user(TOBIAS_LINDQVIST, SERVER)) is None
     elsewhere = await linked(storage, "other", server=OTHER_SERVER)
-    assert await storage.accounts.all_of_user(MAREN_ODUYA) == [account, elsewhere]
+    assert await storage.read(lambda tx: tx.accounts.all_of_user(MAREN_ODUYA)) == [
+        account,
+        elsewhere,
+    ]
 
 
 async def test_neither_tokens_nor_names_nor_nonces_stand_in_the_database(
     storage: Storage, database_url: str
 ) -> None:
     await linked(storage, "the-nonce")
-    await storage.link_requests.add(
-        "another-nonce", MAREN_ODUYA, SERVER, LinkDetails("maren.o", {"project": "Harbour Tower"})
+    await storage.write(
+        lambda tx: tx.link_requests.add(
+            "another-nonce",
+            MAREN_ODUYA,
+            SERVER,
+            LinkDetails("maren.o", {"project": "Harbour Tower"}),
+        )
     )
-    await storage.link_requests.begin("another-nonce", "the-challenge", "cookie")
+    await storage.write(
+        lambda tx: tx.link_requests.begin("another-nonce", "the-challenge", "cookie")
+    )
     stored = await everything_in(database_url)
     for secret in ("token-1", "refresh-1", "Maren", "maren.o", "the-nonce", "another-nonce",
                    "the-challenge", "Harbour"):  # fmt: skip
@@ -92,7 +105,7 @@ async def test_linking_anew_keeps_the_id_and_what_hangs_on_it_and_has_access_ask
     assert (after.id, after.speckle_user_id) == (before.id, "office0001")
     assert after.tokens == Tokens("token-2")
     assert after.linked_at == clock()
-    kept = await storage.subscriptions.get(subscription.id)
+    kept = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
     assert kept is not None
     assert (kept.account_id, kept.access_ok_at) == (before.id, None)
 
@@ -101,21 +114,23 @@ async def hang(
     database_url: str, subscription: Subscription, account: Account, clock: Clock
 ) -> None:
     """Have the account hold a subscription up."""
-    async with Database.open(parse_url(database_url)) as database, database.writing() as writing:
-        await writing.execute(
-            update(subscriptions)
-            .where(subscriptions.c.id == subscription.id)
-            .values(account_id=account.id, access_ok_at=clock())
-        )
+    async with Database.open(parse_url(database_url)) as database:
+        with database.writing() as writing:
+            writing.execute(
+                update(subscriptions)
+                .where(subscriptions.c.id == subscription.id)
+                .values(account_id=account.id, access_ok_at=clock())
+            )
 
 
 async def test_a_row_that_is_moved_to_another_person_does_not_open(
     storage: Storage, database_url: str
 ) -> None:
     account = await linked(storage)
-    async with Database.open(parse_url(database_url)) as database, database.writing() as writing:
-        await writing.execute(update(accounts).values(discord_user_id=TOBIAS_LINDQVIST))
-    moved = await storage.accounts.of_user(TOBIAS_LINDQVIST, SERVER)
+    async with Database.open(parse_url(database_url)) as database:
+        with database.writing() as writing:
+            writing.execute(update(accounts).values(discord_user_id=TOBIAS_LINDQVIST))
+    moved = await storage.read(lambda tx: tx.accounts.of_user(TOBIAS_LINDQVIST, SERVER))
     assert moved is not None
     assert moved.id == account.id
     assert moved.tokens == Tokens("")
@@ -140,31 +155,38 @@ async def test_of_two_renewals_one_is_kept_and_both_get_it(storage: Storage) -> 
     account = await linked(storage)
     renewed = [Tokens("token-2", "refresh-2"), Tokens("token-3", "refresh-3")]
     both = await asyncio.gather(
-        *(storage.accounts.replace_tokens(account, tokens) for tokens in renewed)
+        *(
+            storage.write(lambda tx: tx.accounts.replace_tokens(account, tokens))
+            for tokens in renewed
+        )
     )
     assert both[0] is not None
-    assert both[0] == both[1] == await storage.accounts.get(account.id)
+    assert both[0] == both[1] == await storage.read(lambda tx: tx.accounts.get(account.id))
     assert both[0].tokens in renewed
 
 
 async def test_a_refusal_of_old_tokens_does_not_count_against_new_ones(storage: Storage) -> None:
     account = await linked(storage)
-    renewed = await storage.accounts.replace_tokens(account, Tokens("token-2", "refresh-2"))
+    renewed = await storage.write(
+        lambda tx: tx.accounts.replace_tokens(account, Tokens("token-2", "refresh-2"))
+    )
     assert renewed is not None
-    assert not await storage.accounts.mark_refused(account)
-    assert await storage.accounts.mark_refused(renewed)
-    assert not await storage.accounts.mark_refused(renewed)
-    refused = await storage.accounts.get(account.id)
+    assert not await storage.write(lambda tx: tx.accounts.mark_refused(account))
+    assert await storage.write(lambda tx: tx.accounts.mark_refused(renewed))
+    assert not await storage.write(lambda tx: tx.accounts.mark_refused(renewed))
+    refused = await storage.read(lambda tx: tx.accounts.get(account.id))
     assert refused is not None
     assert refused.refused_at is not None
-    await storage.accounts.mark_taken(refused)
-    taken = await storage.accounts.get(account.id)
+    await storage.write(lambda tx: tx.accounts.mark_taken(refused))
+    taken = await storage.read(lambda tx: tx.accounts.get(account.id))
     assert taken is not None
     assert taken.refused_at is None
-    anew = await storage.accounts.replace_tokens(taken, Tokens("token-3"))
+    anew = await storage.write(lambda tx: tx.accounts.replace_tokens(taken, Tokens("token-3")))
     assert anew is not None
-    assert await storage.accounts.delete(account.id)
-    assert await storage.accounts.replace_tokens(anew, Tokens("token-4")) is None
+    assert await storage.write(lambda tx: tx.accounts.delete(account.id))
+    assert (
+        await storage.write(lambda tx: tx.accounts.replace_tokens(anew, Tokens("token-4"))) is None
+    )
 
 
 async def test_deleting_an_account_takes_it_off_what_hangs_on_it(
@@ -172,15 +194,15 @@ async def test_deleting_an_account_takes_it_off_what_hangs_on_it(
 ) -> None:
     account = await linked(storage)
     await hang(database_url, subscription, account, clock)
-    await storage.hooks.made(hook.id, account.id, "webhook001")
-    hanging = await storage.accounts.hangs_on(account.id)
+    await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, "webhook001"))
+    hanging = await storage.read(lambda tx: tx.accounts.hangs_on(account.id))
     assert hanging.channels == {STUDIO_KESTREL: 1}
     assert hanging.webhooks == 1
-    assert await storage.accounts.delete(account.id)
-    assert not await storage.accounts.delete(account.id)
-    assert await storage.accounts.all_of_user(MAREN_ODUYA) == []
-    kept_hook = await storage.hooks.get(hook.id)
-    kept = await storage.subscriptions.get(subscription.id)
+    assert await storage.write(lambda tx: tx.accounts.delete(account.id))
+    assert not await storage.write(lambda tx: tx.accounts.delete(account.id))
+    assert await storage.read(lambda tx: tx.accounts.all_of_user(MAREN_ODUYA)) == []
+    kept_hook = await storage.read(lambda tx: tx.hooks.get(hook.id))
+    kept = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
     assert kept_hook is not None
     assert kept is not None
     assert (kept_hook.account_id, kept.account_id) == (None, None)
@@ -189,23 +211,28 @@ async def test_deleting_an_account_takes_it_off_what_hangs_on_it(
 async def test_erasing_a_persons_traces_leaves_the_subscriptions_of_the_guild(
     storage: Storage, database_url: str, hook: Hook, subscription: Subscription, clock: Clock
 ) -> None:
-    await storage.subscriptions.set_state(
-        subscription.id, SubscriptionState.PAUSED, PauseReason.MEMBER, str(MAREN_ODUYA)
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(
+            subscription.id, SubscriptionState.PAUSED, PauseReason.MEMBER, str(MAREN_ODUYA)
+        )
     )
-    await storage.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
-    async with Database.open(parse_url(database_url)) as database, database.writing() as writing:
-        await writing.execute(
-            notices.insert().values(
-                guild_id=STUDIO_KESTREL, channel_id=STRUCTURE, user_id=MAREN_ODUYA,
-                reason="no_permission", detail="", nonce="n", created_at=clock(), attempts=0,
-            )
-        )  # fmt: skip
-    before = await storage.accounts.traces(MAREN_ODUYA)
+    await storage.write(
+        lambda tx: tx.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
+    )
+    async with Database.open(parse_url(database_url)) as database:
+        with database.writing() as writing:
+            writing.execute(
+                notices.insert().values(
+                    guild_id=STUDIO_KESTREL, channel_id=STRUCTURE, user_id=MAREN_ODUYA,
+                    reason="no_permission", detail="", nonce="n", created_at=clock(), attempts=0,
+                )
+            )  # fmt: skip
+    before = await storage.read(lambda tx: tx.accounts.traces(MAREN_ODUYA))
     assert before == {"link_requests": 1, "notices": 1, "hooks": 1, "subscriptions": 1}
-    await storage.accounts.erase_traces(MAREN_ODUYA)
-    assert set((await storage.accounts.traces(MAREN_ODUYA)).values()) == {0}
-    kept = await storage.subscriptions.get(subscription.id)
-    kept_hook = await storage.hooks.get(hook.id)
+    await storage.erase_traces(MAREN_ODUYA)
+    assert set((await storage.read(lambda tx: tx.accounts.traces(MAREN_ODUYA))).values()) == {0}
+    kept = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
+    kept_hook = await storage.read(lambda tx: tx.hooks.get(hook.id))
     assert kept is not None
     assert kept_hook is not None
     assert (kept.created_by, kept.pause_detail, kept_hook.created_by) == (NOBODY, None, NOBODY)
@@ -218,43 +245,55 @@ async def test_erasing_a_persons_traces_leaves_the_subscriptions_of_the_guild(
 async def test_a_request_runs_out_after_a_quarter_of_an_hour_and_is_erased(
     storage: Storage, clock: Clock
 ) -> None:
-    await storage.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails("maren.o"))
+    await storage.write(
+        lambda tx: tx.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails("maren.o"))
+    )
     clock.forward(seconds=LINK_VALID.total_seconds() - 1)
-    request = await storage.link_requests.get("nonce")
+    request = await storage.read(lambda tx: tx.link_requests.get("nonce"))
     assert request is not None
     assert request.details.person == "maren.o"
-    assert await storage.link_requests.erase_expired() == 0
+    assert await storage.write(lambda tx: tx.link_requests.erase_expired()) == 0
     clock.forward(seconds=1)
-    assert await storage.link_requests.get("nonce") is None
-    assert not await storage.link_requests.begin("nonce", "c", "d")
-    assert not await storage.link_requests.claim("nonce")
-    late = await storage.accounts.link("nonce", "m", "Maren", Tokens("t"), READ, told=False)
+    assert await storage.read(lambda tx: tx.link_requests.get("nonce")) is None
+    assert not await storage.write(lambda tx: tx.link_requests.begin("nonce", "c", "d"))
+    assert not await storage.write(lambda tx: tx.link_requests.claim("nonce"))
+    late = await storage.write(
+        lambda tx: tx.accounts.link("nonce", "m", "Maren", Tokens("t"), READ, told=False)
+    )
     assert late is None
-    assert await storage.link_requests.erase_expired() == 1
-    assert await storage.accounts.all_of_user(MAREN_ODUYA) == []
+    assert await storage.write(lambda tx: tx.link_requests.erase_expired()) == 1
+    assert await storage.read(lambda tx: tx.accounts.all_of_user(MAREN_ODUYA)) == []
 
 
 async def test_a_request_is_claimed_by_exactly_one(storage: Storage) -> None:
-    await storage.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
-    claims = await asyncio.gather(*(storage.link_requests.claim("nonce") for _ in range(8)))
+    await storage.write(
+        lambda tx: tx.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
+    )
+    claims = await asyncio.gather(
+        *(storage.write(lambda tx: tx.link_requests.claim("nonce")) for _ in range(8))
+    )
     assert sorted(claims) == [False] * 7 + [True]
-    assert not await storage.link_requests.begin("nonce", "c", "d")
+    assert not await storage.write(lambda tx: tx.link_requests.begin("nonce", "c", "d"))
 
 
 async def test_a_claim_that_led_to_nothing_can_be_made_again(storage: Storage) -> None:
-    await storage.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
-    assert await storage.link_requests.begin("nonce", "challenge", "digest")
-    assert await storage.link_requests.claim("nonce")
-    await storage.link_requests.release("nonce", Tokens("t", "r"))
-    request = await storage.link_requests.get("nonce")
+    await storage.write(
+        lambda tx: tx.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
+    )
+    assert await storage.write(lambda tx: tx.link_requests.begin("nonce", "challenge", "digest"))
+    assert await storage.write(lambda tx: tx.link_requests.claim("nonce"))
+    await storage.write(lambda tx: tx.link_requests.release("nonce", Tokens("t", "r")))
+    request = await storage.read(lambda tx: tx.link_requests.get("nonce"))
     assert request is not None
     assert (request.used_at, request.details.tokens) == (None, Tokens("t", "r"))
     assert request.details.challenge == "challenge"
-    assert await storage.link_requests.begin("nonce", "challenge 2", "digest 2")
-    again = await storage.link_requests.get("nonce")
+    assert await storage.write(
+        lambda tx: tx.link_requests.begin("nonce", "challenge 2", "digest 2")
+    )
+    again = await storage.read(lambda tx: tx.link_requests.get("nonce"))
     assert again is not None
     assert (again.details.tokens, again.details.cookie_digest) == (None, "digest 2")
-    assert await storage.link_requests.claim("nonce")
+    assert await storage.write(lambda tx: tx.link_requests.claim("nonce"))
 
 
 async def test_a_request_brings_one_account_and_whatever_else_waits_gets_it_too(
@@ -266,32 +305,40 @@ async def test_a_request_brings_one_account_and_whatever_else_waits_gets_it_too(
         ("elsewhere", MAREN_ODUYA, OTHER_SERVER),
         ("another's", TOBIAS_LINDQVIST, SERVER),
     ):
-        await storage.link_requests.add(nonce, who, server, LinkDetails(waiting={"for": nonce}))
-    await storage.link_requests.begin("used", "challenge", "digest")
+        await storage.write(
+            lambda tx: tx.link_requests.add(nonce, who, server, LinkDetails(waiting={"for": nonce}))
+        )
+    await storage.write(lambda tx: tx.link_requests.begin("used", "challenge", "digest"))
     link = storage.accounts.link
     account = await link("used", "maren00001", "Maren", Tokens("t"), READ, told=True)
     assert account is not None
     assert await link("used", "maren00001", "Maren", Tokens("t2"), READ, told=True) is None
-    done = {str(r.details.waiting["for"]): r for r in await storage.link_requests.linked()}
+    done = {
+        str(r.details.waiting["for"]): r
+        for r in await storage.read(lambda tx: tx.link_requests.linked())
+    }
     assert set(done) == {"used", "waits too"}
     assert {request.account_id for request in done.values()} == {account.id}
     assert (done["used"].used_at, done["waits too"].used_at) == (clock(), None)
     assert done["used"].details == LinkDetails(waiting={"for": "used"}, told=True)
     clock.forward(minutes=16)  # a Discord that is away does not cost what waits
-    assert await storage.link_requests.erase_expired() == 2
-    assert len(await storage.link_requests.linked()) == 2
-    await storage.link_requests.delete(done["used"].nonce_digest)
+    assert await storage.write(lambda tx: tx.link_requests.erase_expired()) == 2
+    assert len(await storage.read(lambda tx: tx.link_requests.linked())) == 2
+    await storage.write(lambda tx: tx.link_requests.delete(done["used"].nonce_digest))
     clock.forward(seconds=TOLD_WITHIN.total_seconds())
-    assert await storage.link_requests.erase_expired() == 1
+    assert await storage.write(lambda tx: tx.link_requests.erase_expired()) == 1
 
 
 async def test_a_request_whose_row_is_changed_to_another_person_is_none(
     storage: Storage, database_url: str
 ) -> None:
-    await storage.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
-    async with Database.open(parse_url(database_url)) as database, database.writing() as writing:
-        await writing.execute(update(link_requests).values(discord_user_id=TOBIAS_LINDQVIST))
-    assert await storage.link_requests.get("nonce") is None
+    await storage.write(
+        lambda tx: tx.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
+    )
+    async with Database.open(parse_url(database_url)) as database:
+        with database.writing() as writing:
+            writing.execute(update(link_requests).values(discord_user_id=TOBIAS_LINDQVIST))
+    assert await storage.read(lambda tx: tx.link_requests.get("nonce")) is None
 
 
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
@@ -305,15 +352,17 @@ async def test_erasing_a_person_takes_them_out_of_what_others_are_told(
     storage: Storage, database_url: str, subscription: Subscription, clock: Clock
 ) -> None:
     detail = f"<@{TOBIAS_LINDQVIST}> unlinked the account that it hung on"
-    await storage.subscriptions.set_state(
-        subscription.id, SubscriptionState.PAUSED, PauseReason.ACCESS_LOST, detail
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(
+            subscription.id, SubscriptionState.PAUSED, PauseReason.ACCESS_LOST, detail
+        )
     )
-    await storage.accounts.erase_traces(MAREN_ODUYA)
-    kept = await storage.subscriptions.get(subscription.id)
+    await storage.erase_traces(MAREN_ODUYA)
+    kept = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
     assert kept is not None
     assert kept.pause_detail == detail
-    await storage.accounts.erase_traces(TOBIAS_LINDQVIST)
-    kept = await storage.subscriptions.get(subscription.id)
+    await storage.erase_traces(TOBIAS_LINDQVIST)
+    kept = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
     assert kept is not None
     assert kept.pause_detail == "somebody unlinked the account that it hung on"
 

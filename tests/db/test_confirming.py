@@ -28,11 +28,17 @@ Linking = Callable[[], Awaitable[Account]]
 @pytest.fixture
 def link(storage: Storage) -> Linking:
     async def linking() -> Account:
-        await storage.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
-        account = await storage.accounts.link(
-            "nonce", "0123456789", "Maren", Tokens("token"), frozenset(SCOPES), told=True
+        await storage.write(
+            lambda tx: tx.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
         )
-        await storage.link_requests.delete((await storage.link_requests.linked())[0].nonce_digest)
+        account = await storage.write(
+            lambda tx: tx.accounts.link(
+                "nonce", "0123456789", "Maren", Tokens("token"), frozenset(SCOPES), told=True
+            )
+        )
+        await storage.link_requests.delete(
+            (await storage.read(lambda tx: tx.link_requests.linked()))[0].nonce_digest
+        )
         assert account is not None
         return account
 
@@ -40,7 +46,7 @@ def link(storage: Storage) -> Linking:
 
 
 async def account_of(storage: Storage) -> Account:
-    found = await storage.accounts.of_user(MAREN_ODUYA, SERVER)
+    found = await storage.read(lambda tx: tx.accounts.of_user(MAREN_ODUYA, SERVER))
     assert found is not None
     return found
 
@@ -50,10 +56,12 @@ async def paused(
 ) -> Subscription:
     """#structure, which an account shows its project, with an event that is held back."""
     account = await account_of(storage)
-    _, one = await storage.subscriptions.upsert(
-        hook.id, STRUCTURE, Filters(), MAREN_ODUYA, account.id
+    _, one = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA, account.id)
     )
-    await storage.held.withdraw(one.id, one.created_at, Paused(PauseReason.ACCESS_LOST, why))
+    await storage.write(
+        lambda tx: tx.held.withdraw(one.id, one.created_at, Paused(PauseReason.ACCESS_LOST, why))
+    )
     return one
 
 
@@ -61,17 +69,17 @@ async def test_of_a_copy_no_account_is_used_and_nothing_that_was_seen_counts(
     storage: Storage, hook: Hook, link: Linking, clock: Clock
 ) -> None:
     account = await link()
-    _, one = await storage.subscriptions.upsert(
-        hook.id, STRUCTURE, Filters(), MAREN_ODUYA, account.id
+    _, one = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA, account.id)
     )
     assert one.access_ok_at is not None
-    assert await storage.accounts.unconfirm_all() == 1
+    assert await storage.write(lambda tx: tx.accounts.unconfirm_all()) == 1
     assert (await account_of(storage)).unconfirmed_at == clock()
-    seen = await storage.subscriptions.get(one.id)
+    seen = await storage.read(lambda tx: tx.subscriptions.get(one.id))
     assert seen is not None
     assert seen.access_ok_at is None
     clock.forward(days=1)
-    assert await storage.accounts.unconfirm_all() == 1
+    assert await storage.write(lambda tx: tx.accounts.unconfirm_all()) == 1
     assert (await account_of(storage)).unconfirmed_at != clock()
 
 
@@ -81,11 +89,11 @@ async def test_what_stopped_for_that_alone_goes_on_once_it_is_confirmed(
 ) -> None:
     account = await link()
     one = await paused(storage, hook, delivery, why)
-    await storage.accounts.unconfirm_all()
-    assert await storage.accounts.confirm(account.id)
-    assert not await storage.accounts.confirm(account.id)
-    assert await storage.accounts.unconfirmed() == 0
-    after = await storage.subscriptions.get(one.id)
+    await storage.write(lambda tx: tx.accounts.unconfirm_all())
+    assert await storage.write(lambda tx: tx.accounts.confirm(account.id))
+    assert not await storage.write(lambda tx: tx.accounts.confirm(account.id))
+    assert await storage.read(lambda tx: tx.accounts.unconfirmed()) == 0
+    after = await storage.read(lambda tx: tx.subscriptions.get(one.id))
     assert after is not None
     goes_on = why is PauseWhy.UNCONFIRMED
     assert after.state is (SubscriptionState.ACTIVE if goes_on else SubscriptionState.PAUSED)
@@ -96,10 +104,10 @@ async def test_linking_again_confirms(
 ) -> None:
     await link()
     one = await paused(storage, hook, delivery, PauseWhy.UNCONFIRMED)
-    await storage.accounts.unconfirm_all()
+    await storage.write(lambda tx: tx.accounts.unconfirm_all())
     assert (await link()).unconfirmed_at is None
     assert (await account_of(storage)).unconfirmed_at is None
-    after = await storage.subscriptions.get(one.id)
+    after = await storage.read(lambda tx: tx.subscriptions.get(one.id))
     assert after is not None
     assert after.state is SubscriptionState.ACTIVE
 
@@ -108,11 +116,11 @@ async def test_a_start_over_a_copy_asks_once(storage: Storage, link: Linking, ki
     """PostgreSQL names what holds the tables otherwise; SQLite's mark lies behind."""
     account = await link()
     await Copies(storage).at_the_start()
-    assert await storage.accounts.unconfirmed() == 0
+    assert await storage.read(lambda tx: tx.accounts.unconfirmed()) == 0
     older = {"sqlite": (MARK_FACT, "0:1"), "postgresql": (IDENTITY_FACT, "1:2")}
-    await storage.facts.set(*older[kind])
+    await storage.write(lambda tx: tx.facts.set(*older[kind]))
     await Copies(storage).at_the_start()
-    assert await storage.accounts.unconfirmed() == 1
-    await storage.accounts.confirm(account.id)
+    assert await storage.read(lambda tx: tx.accounts.unconfirmed()) == 1
+    await storage.write(lambda tx: tx.accounts.confirm(account.id))
     await Copies(storage).at_the_start()
-    assert await storage.accounts.unconfirmed() == 0
+    assert await storage.read(lambda tx: tx.accounts.unconfirmed()) == 0

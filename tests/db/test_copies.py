@@ -16,17 +16,17 @@ async def test_a_dump_that_is_put_back_at_work_is_noticed(postgres_url: str, vau
         await linked(storage)
         copies = Copies(storage, every_s=0.01)
         await copies.at_the_start()
-        assert await storage.accounts.unconfirmed() == 0
+        assert await storage.read(lambda tx: tx.accounts.unconfirmed()) == 0
         running = asyncio.create_task(copies.run())
         try:
-            await storage.facts.set(IDENTITY_FACT, EARLIER)
+            await storage.write(lambda tx: tx.facts.set(IDENTITY_FACT, EARLIER))
             async with asyncio.timeout(10):
                 while await storage.lineage.is_restored():  # noqa: ASYNC110  its word in SQL
                     await asyncio.sleep(0.01)
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-        assert await storage.accounts.unconfirmed() == 1
+        assert await storage.read(lambda tx: tx.accounts.unconfirmed()) == 1
 
 
 async def test_a_restored_dump_is_found_at_the_start_and_asked_for_once(
@@ -35,12 +35,12 @@ async def test_a_restored_dump_is_found_at_the_start_and_asked_for_once(
     async with Storage.open(postgres_url, vault) as storage:
         account = await linked(storage)
         await Copies(storage).at_the_start()
-        await storage.facts.set(IDENTITY_FACT, EARLIER)
+        await storage.write(lambda tx: tx.facts.set(IDENTITY_FACT, EARLIER))
     async with Storage.open(postgres_url, vault) as storage:
         await Copies(storage).at_the_start()
-        assert await storage.accounts.unconfirmed() == 1
-        await storage.accounts.confirm(account.id)
+        assert await storage.read(lambda tx: tx.accounts.unconfirmed()) == 1
+        await storage.write(lambda tx: tx.accounts.confirm(account.id))
     for _ in range(2):  # a container whose files are new at each start
         async with Storage.open(postgres_url, vault) as storage:
             await Copies(storage).at_the_start()
-            assert await storage.accounts.unconfirmed() == 0
+            assert await storage.read(lambda tx: tx.accounts.unconfirmed()) == 0

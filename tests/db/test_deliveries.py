@@ -19,13 +19,13 @@ SENT = Wanted(states=(OutboxState.SENT,))
 
 async def refuse(storage: Storage, channel_id: int = STRUCTURE, cards: int = 1) -> None:
     """Discord does not take the oldest of what waits."""
-    opened = await storage.outbox.open_batch(channel_id, cards)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(channel_id, cards))
     assert opened is not None
-    await storage.outbox.settle_undeliverable(opened[0].id, REFUSED)
+    await storage.write(lambda tx: tx.outbox.settle_undeliverable(opened[0].id, REFUSED))
 
 
 async def state_of(storage: Storage, card_id: int) -> OutboxState | None:
-    card = await storage.outbox.get(card_id)
+    card = await storage.read(lambda tx: tx.outbox.get(card_id))
     return None if card is None else card.state
 
 
@@ -36,15 +36,17 @@ async def test_cards_that_wait_or_were_refused_are_listed_the_newest_first(
     queued_at = clock()
     clock.forward(minutes=1)
     await refuse(storage)
-    cards = await storage.deliveries.newest(Wanted(), 50)
+    cards = await storage.read(lambda tx: tx.deliveries.newest(Wanted(), 50))
     assert [card.id for card in cards] == ids[::-1]
     assert [card.title for card in cards] == ["card 2", "card 1", "card 0"]
     assert [card.since for card in cards] == [queued_at, queued_at, clock()]
     refused = cards[-1]
     assert (refused.state, refused.error) == (OutboxState.UNDELIVERABLE, REFUSED)
     assert (refused.project_id, refused.channel_id) == (HARBOUR_TOWER, STRUCTURE)
-    assert [card.id for card in await storage.deliveries.newest(Wanted(), 1)] == ids[2:]
-    assert await storage.deliveries.count(Wanted()) == 3
+    assert [
+        card.id for card in await storage.read(lambda tx: tx.deliveries.newest(Wanted(), 1))
+    ] == ids[2:]
+    assert await storage.read(lambda tx: tx.deliveries.count(Wanted())) == 3
 
 
 async def test_a_list_may_be_of_one_state_guild_or_channel(
@@ -53,16 +55,16 @@ async def test_a_list_may_be_of_one_state_guild_or_channel(
     [first] = await queue(subscription)
     [second] = await queue(subscription)
     await refuse(storage)
-    opened = await storage.outbox.open_batch(STRUCTURE, 1)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1))
     assert opened is not None
-    await storage.outbox.settle_sent(opened[0].id, 4242, clock())
-    assert list(await storage.deliveries.ids(UNDELIVERABLE)) == [first]
-    [sent] = await storage.deliveries.newest(SENT, 50)
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 4242, clock()))
+    assert list(await storage.read(lambda tx: tx.deliveries.ids(UNDELIVERABLE))) == [first]
+    [sent] = await storage.read(lambda tx: tx.deliveries.newest(SENT, 50))
     assert (sent.id, sent.message_id, sent.since) == (second, 4242, clock())
-    assert await storage.deliveries.count(Wanted(channel_id=FACADE)) == 0
-    assert await storage.deliveries.count(Wanted(guild_id=1)) == 0
+    assert await storage.read(lambda tx: tx.deliveries.count(Wanted(channel_id=FACADE))) == 0
+    assert await storage.read(lambda tx: tx.deliveries.count(Wanted(guild_id=1))) == 0
     here = Wanted(guild_id=subscription.guild_id, channel_id=STRUCTURE)
-    assert await storage.deliveries.count(here) == 1
+    assert await storage.read(lambda tx: tx.deliveries.count(here)) == 1
 
 
 async def test_a_waiting_card_says_what_keeps_it(
@@ -70,15 +72,15 @@ async def test_a_waiting_card_says_what_keeps_it(
 ) -> None:
     [card_id] = await queue(subscription)
     until = clock() + timedelta(minutes=5)
-    await storage.outbox.postpone(STRUCTURE, until, "Discord has trouble")
-    [card] = await storage.deliveries.get([card_id])
+    await storage.write(lambda tx: tx.outbox.postpone(STRUCTURE, until, "Discord has trouble"))
+    [card] = await storage.read(lambda tx: tx.deliveries.get([card_id]))
     assert (card.due_at, card.attempts, card.channel_error) == (until, 1, "Discord has trouble")
     assert (card.in_flight, card.bot_left, card.pause) == (False, False, None)
-    await storage.outbox.open_batch(STRUCTURE, 1)
-    assert (await storage.deliveries.get([card_id]))[0].in_flight
-    await storage.outbox.block(STRUCTURE, PauseReason.THREAD_CLOSED, "160005")
-    await storage.guilds.leave(subscription.guild_id)
-    [card] = await storage.deliveries.get([card_id, 999])
+    await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1))
+    assert (await storage.read(lambda tx: tx.deliveries.get([card_id])))[0].in_flight
+    await storage.write(lambda tx: tx.outbox.block(STRUCTURE, PauseReason.THREAD_CLOSED, "160005"))
+    await storage.write(lambda tx: tx.guilds.leave(subscription.guild_id))
+    [card] = await storage.read(lambda tx: tx.deliveries.get([card_id, 999]))
     assert (card.pause, card.bot_left, card.held) == (PauseReason.THREAD_CLOSED, True, True)
 
 
@@ -86,10 +88,14 @@ async def test_the_last_card_of_a_deleted_project_is_not_held_by_the_pause(
     storage: Storage, subscription: Subscription, queue: Queue
 ) -> None:
     [card_id] = await queue(subscription)
-    await storage.subscriptions.set_state(
-        subscription.id, SubscriptionState.PAUSED, PauseReason.PROJECT_DELETED
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(
+            subscription.id, SubscriptionState.PAUSED, PauseReason.PROJECT_DELETED
+        )
     )
-    assert [card.pause for card in await storage.deliveries.get([card_id])] == [None]
+    assert [card.pause for card in await storage.read(lambda tx: tx.deliveries.get([card_id]))] == [
+        None
+    ]
 
 
 async def test_a_refused_card_waits_again_whole_and_in_its_old_place(
@@ -98,19 +104,24 @@ async def test_a_refused_card_waits_again_whole_and_in_its_old_place(
     [first] = await queue(subscription)
     [second] = await queue(subscription)
     await refuse(storage)
-    async with Database.open(parse_url(database_url)) as database, database.writing() as c:
-        await c.execute(update(outbox).values(form=CardForm.PLAIN))
-        await c.execute(update(channel_queues).values(suspects=3))
+    async with Database.open(parse_url(database_url)) as database:
+        with database.writing() as c:
+            c.execute(update(outbox).values(form=CardForm.PLAIN))
+            c.execute(update(channel_queues).values(suspects=3))
     clock.forward(days=1)
-    await storage.outbox.postpone(STRUCTURE, clock() + timedelta(hours=1), "Discord has trouble")
-    assert await storage.deliveries.retry([first]) == {first: Done.REQUEUED}
-    card = await storage.outbox.get(first)
+    await storage.write(
+        lambda tx: tx.outbox.postpone(
+            STRUCTURE, clock() + timedelta(hours=1), "Discord has trouble"
+        )
+    )
+    assert await storage.write(lambda tx: tx.deliveries.retry([first])) == {first: Done.REQUEUED}
+    card = await storage.read(lambda tx: tx.outbox.get(first))
     assert card is not None
     assert (card.state, card.form) == (OutboxState.WAITING, CardForm.FULL)
     assert (card.gave_up_at, card.last_error, card.batch_id) == (None, None, None)
-    [due] = await storage.outbox.due_channels(10)
+    [due] = await storage.read(lambda tx: tx.outbox.due_channels(10))
     assert (due.channel_id, due.attempts, due.suspects) == (STRUCTURE, 0, 0)
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
     assert [row.id for row in opened[1]] == [first, second]
 
@@ -119,15 +130,24 @@ async def test_a_waiting_card_is_tried_now_and_others_are_told_as_they_are(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     [sent] = await queue(subscription)
-    opened = await storage.outbox.open_batch(STRUCTURE, 1)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1))
     assert opened is not None
-    await storage.outbox.settle_sent(opened[0].id, 4242, clock())
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 4242, clock()))
     [waiting] = await queue(subscription)
-    await storage.outbox.postpone(STRUCTURE, clock() + timedelta(hours=1), None)
-    assert await storage.deliveries.retry([999, sent]) == {999: Done.ABSENT, sent: Done.SENT}
-    assert await storage.outbox.due_channels(10) == []
-    assert await storage.deliveries.retry([waiting]) == {waiting: Done.HASTENED}
-    assert [due.channel_id for due in await storage.outbox.due_channels(10)] == [STRUCTURE]
+    await storage.write(
+        lambda tx: tx.outbox.postpone(STRUCTURE, clock() + timedelta(hours=1), None)
+    )
+    assert await storage.write(lambda tx: tx.deliveries.retry([999, sent])) == {
+        999: Done.ABSENT,
+        sent: Done.SENT,
+    }
+    assert await storage.read(lambda tx: tx.outbox.due_channels(10)) == []
+    assert await storage.write(lambda tx: tx.deliveries.retry([waiting])) == {
+        waiting: Done.HASTENED
+    }
+    assert [
+        due.channel_id for due in await storage.read(lambda tx: tx.outbox.due_channels(10))
+    ] == [STRUCTURE]
 
 
 async def test_a_held_card_does_not_make_its_channel_due_before_somebody_resumes_it(
@@ -136,13 +156,15 @@ async def test_a_held_card_does_not_make_its_channel_due_before_somebody_resumes
     [refused] = await queue(subscription)
     await refuse(storage)
     [waiting] = await queue(subscription)
-    await storage.outbox.block(STRUCTURE, PauseReason.NO_PERMISSION, "50013")
-    done = await storage.deliveries.retry([refused, waiting])
+    await storage.write(lambda tx: tx.outbox.block(STRUCTURE, PauseReason.NO_PERMISSION, "50013"))
+    done = await storage.write(lambda tx: tx.deliveries.retry([refused, waiting]))
     assert done == {refused: Done.REQUEUED, waiting: Done.HELD}
-    assert await storage.outbox.due_in() is None
+    assert await storage.read(lambda tx: tx.outbox.due_in()) is None
     assert await state_of(storage, refused) is OutboxState.WAITING
-    await storage.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE, None)
-    assert await storage.outbox.due_in() == 0
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE, None)
+    )
+    assert await storage.read(lambda tx: tx.outbox.due_in()) == 0
 
 
 async def test_very_many_cards_wait_again_in_their_order(
@@ -151,11 +173,13 @@ async def test_very_many_cards_wait_again_in_their_order(
     number = CARDS_A_TRANSACTION + 1
     ids = [(await queue(subscription))[0] for _ in range(number)]
     await refuse(storage, cards=number)
-    chosen = await storage.deliveries.ids(UNDELIVERABLE)
+    chosen = await storage.read(lambda tx: tx.deliveries.ids(UNDELIVERABLE))
     assert list(chosen) == ids
-    assert set((await storage.deliveries.retry(chosen)).values()) == {Done.REQUEUED}
-    assert await storage.outbox.waiting_count() == number
-    assert [card.id for card in await storage.deliveries.get(ids)] == ids[::-1]
+    assert set((await storage.write(lambda tx: tx.deliveries.retry(chosen))).values()) == {
+        Done.REQUEUED
+    }
+    assert await storage.read(lambda tx: tx.outbox.waiting_count()) == number
+    assert [card.id for card in await storage.read(lambda tx: tx.deliveries.get(ids))] == ids[::-1]
 
 
 async def test_dropped_cards_are_gone_and_the_next_ones_go_out(
@@ -165,10 +189,10 @@ async def test_dropped_cards_are_gone_and_the_next_ones_go_out(
     [waiting] = await queue(subscription)
     [next_one] = await queue(subscription)
     await refuse(storage)
-    done = await storage.deliveries.drop([refused, waiting, 999])
+    done = await storage.write(lambda tx: tx.deliveries.drop([refused, waiting, 999]))
     assert done == {refused: Done.DROPPED, waiting: Done.DROPPED, 999: Done.ABSENT}
     assert [await state_of(storage, card_id) for card_id in (refused, waiting)] == [None, None]
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
     assert [row.id for row in opened[1]] == [next_one]
 
@@ -177,12 +201,14 @@ async def test_a_card_whose_message_may_be_at_discord_is_not_dropped(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     [card_id] = await queue(subscription)
-    opened = await storage.outbox.open_batch(STRUCTURE, 1)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1))
     assert opened is not None
-    assert await storage.deliveries.drop([card_id]) == {card_id: Done.IN_FLIGHT}
-    assert await storage.outbox.open_batch(STRUCTURE, 1) == opened
-    await storage.outbox.settle_sent(opened[0].id, 4242, clock())
-    assert await storage.deliveries.drop([card_id]) == {card_id: Done.SENT}
+    assert await storage.write(lambda tx: tx.deliveries.drop([card_id])) == {
+        card_id: Done.IN_FLIGHT
+    }
+    assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1)) == opened
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 4242, clock()))
+    assert await storage.write(lambda tx: tx.deliveries.drop([card_id])) == {card_id: Done.SENT}
     assert await state_of(storage, card_id) is OutboxState.SENT
 
 
@@ -190,22 +216,23 @@ async def test_when_the_last_waiting_card_is_dropped_its_channel_comes_to_rest(
     storage: Storage, subscription: Subscription, queue: Queue, database_url: str
 ) -> None:
     [card_id] = await queue(subscription)
-    await storage.deliveries.drop([card_id])
-    assert await storage.outbox.open_batch(STRUCTURE, 1) is None
-    assert await storage.outbox.due_in() is None
-    async with Database.open(parse_url(database_url)) as database, database.reading() as c:
-        assert (await c.scalars(select(outbox.c.id))).all() == []
+    await storage.write(lambda tx: tx.deliveries.drop([card_id]))
+    assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1)) is None
+    assert await storage.read(lambda tx: tx.outbox.due_in()) is None
+    async with Database.open(parse_url(database_url)) as database:
+        with database.reading() as c:
+            assert (c.scalars(select(outbox.c.id))).all() == []
 
 
 async def test_cards_of_two_channels_are_tried_in_both(
     storage: Storage, subscription: Subscription, queue: Queue
 ) -> None:
-    _, other = await storage.subscriptions.upsert(
-        subscription.hook_id, FACADE, Filters(), MAREN_ODUYA
+    _, other = await storage.write(
+        lambda tx: tx.subscriptions.upsert(subscription.hook_id, FACADE, Filters(), MAREN_ODUYA)
     )
     ids = await queue(subscription, other)
     for channel_id in (STRUCTURE, FACADE):
         await refuse(storage, channel_id)
-    await storage.deliveries.retry(ids)
-    due = await storage.outbox.due_channels(10)
+    await storage.write(lambda tx: tx.deliveries.retry(ids))
+    due = await storage.read(lambda tx: tx.outbox.due_channels(10))
     assert {queue.channel_id for queue in due} == {STRUCTURE, FACADE}

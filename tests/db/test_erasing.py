@@ -38,12 +38,13 @@ NOTE = "the Speckle token of <@{}> lacks the scope `streams:read`"
 
 async def everything_in(database_url: str) -> str:
     """All rows of all tables, as text."""
-    async with Database.open(parse_url(database_url)) as database, database.reading() as reading:
-        rows = [
-            dict(row)
-            for table in metadata.sorted_tables
-            for row in (await reading.execute(select(table))).mappings()
-        ]
+    async with Database.open(parse_url(database_url)) as database:
+        with database.reading() as reading:
+            rows = [
+                dict(row)
+                for table in metadata.sorted_tables
+                for row in (reading.execute(select(table))).mappings()
+            ]
     return str(rows)
 
 
@@ -51,11 +52,13 @@ async def write_down(
     storage: Storage, subscription: Subscription, delivery: NewDelivery, clock: Clock, text: str
 ) -> int:
     """An event whose trace says so; gives the id of its row."""
-    receipt = await storage.inbox.put(delivery())
+    receipt = await storage.intake.put(delivery())
     card = NewOutbox(subscription.id, STUDIO_KESTREL, STRUCTURE, {"title": "card"})
     one = Ingested(subscription.hook_id, clock(), True, routed=[Routed(subscription.id, card)])
     trace = [TraceLine(clock(), "access", text, {"channel_id": STRUCTURE, "by": MAREN_ODUYA})]
-    await storage.inbox.finish(receipt.id, trace, event_name="commit_create", ingested=[one])
+    await storage.write(
+        lambda tx: tx.inbox.finish(receipt.id, trace, event_name="commit_create", ingested=[one])
+    )
     return receipt.id
 
 
@@ -73,29 +76,35 @@ async def test_nothing_that_is_kept_names_a_person_who_was_erased(
         for who in (MAREN_ODUYA, TOBIAS, LONGER, MAREN_ODUYA)
     ]
     database = storage._database
-    async with database.writing() as connection:
-        await connection.execute(update(outbox).values(last_error=f"<@!{MAREN_ODUYA}> left"))
+    with database.writing() as connection:
+        connection.execute(update(outbox).values(last_error=f"<@!{MAREN_ODUYA}> left"))
         waiting = update(channel_queues).where(channel_queues.c.channel_id == STRUCTURE)
-        await connection.execute(waiting.values(last_error=f"no answer to {MAREN_ODUYA}"))
+        connection.execute(waiting.values(last_error=f"no answer to {MAREN_ODUYA}"))
     paused = NOTE.format(MAREN_ODUYA)
-    await storage.subscriptions.set_state(
-        subscription.id, SubscriptionState.PAUSED, PauseReason.ACCESS_LOST, paused
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(
+            subscription.id, SubscriptionState.PAUSED, PauseReason.ACCESS_LOST, paused
+        )
     )
-    _, other = await storage.subscriptions.upsert(hook.id, FACADE, subscription.filters, TOBIAS)
-    await storage.subscriptions.set_state(
-        other.id, SubscriptionState.PAUSED, PauseReason.MEMBER, str(MAREN_ODUYA)
+    _, other = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, subscription.filters, TOBIAS)
+    )
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(
+            other.id, SubscriptionState.PAUSED, PauseReason.MEMBER, str(MAREN_ODUYA)
+        )
     )
     sees = Audience(False, (), (MAREN_ODUYA, TOBIAS))
     answer = Consent(MAREN_ODUYA, clock(), Standing.MANAGER, subscription.filters, "private", sees)
-    await storage.subscriptions.answered(other.id, answer)
-    await storage.hooks.let_go(account.id)
-    await storage.accounts.delete(account.id)
+    await storage.write(lambda tx: tx.subscriptions.answered(other.id, answer))
+    await storage.write(lambda tx: tx.hooks.let_go(account.id))
+    await storage.write(lambda tx: tx.accounts.delete(account.id))
 
-    await storage.accounts.erase_traces(MAREN_ODUYA)
+    await storage.erase_traces(MAREN_ODUYA)
 
     left = await everything_in(database_url)
     assert str(MAREN_ODUYA) not in left.replace(str(LONGER), "")
-    rows = [await storage.inbox.get(row_id) for row_id in ids]
+    rows = [await storage.read(lambda tx: tx.inbox.get(row_id)) for row_id in ids]
     lines = [row.trace[0] for row in rows if row is not None]
     assert [line.text for line in lines] == [
         NOTE.replace("<@{}>", "somebody"),
@@ -104,7 +113,7 @@ async def test_nothing_that_is_kept_names_a_person_who_was_erased(
         NOTE.replace("<@{}>", "somebody"),
     ]
     assert {line.facts["channel_id"] for line in lines} == {STRUCTURE}
-    answered = await storage.subscriptions.get(other.id)
+    answered = await storage.read(lambda tx: tx.subscriptions.get(other.id))
     assert answered is not None
     assert answered.consent == replace(
         answer, by=NOBODY, audience=replace(sees, members=(NOBODY, TOBIAS))

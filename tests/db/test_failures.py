@@ -42,7 +42,7 @@ async def put_until_full(storage: Storage, delivery: NewDelivery) -> list[int]:
     taken: list[int] = []
     for n in range(100):
         try:
-            taken.append((await storage.inbox.put(delivery(b"%d" % n * 4000))).id)
+            taken.append((await storage.intake.put(delivery(b"%d" % n * 4000))).id)
         except StorageUnavailable:
             return taken
     raise AssertionError("the disk never filled up")
@@ -57,7 +57,7 @@ async def refusal(url: str, vault: Vault) -> str:
 
 async def test_a_folder_that_cannot_be_made(tmp_path: Path, vault: Vault) -> None:
     (tmp_path / "file").write_text("no folder")
-    url = f"sqlite+aiosqlite:///{tmp_path / 'file' / 'data' / 'bot.db'}"
+    url = f"sqlite:///{tmp_path / 'file' / 'data' / 'bot.db'}"
     reason = await refusal(url, vault)
     assert reason == "the folder or file of the database cannot be made: not a directory"
     with pytest.raises(StorageUnavailable):
@@ -65,13 +65,13 @@ async def test_a_folder_that_cannot_be_made(tmp_path: Path, vault: Vault) -> Non
 
 
 async def test_a_path_that_is_a_folder(tmp_path: Path, vault: Vault) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path}"
+    url = f"sqlite:///{tmp_path}"
     assert await refusal(url, vault) == "the database file cannot be opened"
 
 
 async def test_a_file_that_is_no_database(tmp_path: Path, vault: Vault) -> None:
     (tmp_path / "bot.db").write_bytes(b"Harbour Tower, level 1\n" * 500)
-    reason = await refusal(f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}", vault)
+    reason = await refusal(f"sqlite:///{tmp_path / 'bot.db'}", vault)
     assert reason == "the database file is damaged or is no SQLite database"
 
 
@@ -97,12 +97,12 @@ async def test_a_locked_database_is_refused_and_then_works_again(
     impatient: None, storage: Storage, tmp_path: Path, delivery: NewDelivery
 ) -> None:
     with locked(tmp_path / "bot.db"):
-        for wait in (storage.inbox.put(delivery()), storage.ping_write()):
+        for wait in (storage.intake.put(delivery()), storage.ping_write()):
             with pytest.raises(StorageUnavailable) as caught:
                 await wait
             assert caught.value.reason == "the database is locked by another program"
-        assert await storage.inbox.due_in() is None
-    assert not (await storage.inbox.put(delivery())).duplicate
+        assert await storage.read(lambda tx: tx.inbox.due_in()) is None
+    assert not (await storage.intake.put(delivery())).duplicate
     await storage.ping_write()
 
 
@@ -123,18 +123,18 @@ async def test_a_full_disk_is_refused_and_loses_nothing_that_was_taken(
 
     await storage._database.write_at_once(fill)
     results = await asyncio.gather(
-        *(storage.inbox.put(delivery(b"%d" % n * 4000)) for n in range(300)),
+        *(storage.intake.put(delivery(b"%d" % n * 4000)) for n in range(300)),
         return_exceptions=True,
     )
     assert {str(result) for result in results} == {"the disk is full"}
     taken = await put_until_full(storage, delivery)
     assert taken
-    async with storage._database.reading() as connection:
-        ids = list(await connection.scalars(text("SELECT id FROM inbox ORDER BY id")))
+    with storage._database.reading() as connection:
+        ids = list(connection.scalars(text("SELECT id FROM inbox ORDER BY id")))
     assert ids == taken
-    async with storage._database.writing() as connection:
-        await connection.execute(text("PRAGMA max_page_count=1000000"))
-    assert not (await storage.inbox.put(delivery())).duplicate
+    with storage._database.writing() as connection:
+        connection.execute(text("PRAGMA max_page_count=1000000"))
+    assert not (await storage.intake.put(delivery())).duplicate
 
 
 async def test_a_server_that_cannot_be_reached(vault: Vault) -> None:
@@ -154,13 +154,13 @@ async def test_a_server_that_was_restarted_costs_no_event(
     storage: Storage, postgres: PostgresServer, delivery: NewDelivery
 ) -> None:
     assert await storage.lead()
-    await storage.inbox.put(delivery())
+    await storage.intake.put(delivery())
     postgres.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE application_name = 'speckle-discord-bot'"
     )
-    assert not (await storage.inbox.put(delivery())).duplicate
-    assert await storage.inbox.due_in() == 0
+    assert not (await storage.intake.put(delivery())).duplicate
+    assert await storage.read(lambda tx: tx.inbox.due_in()) == 0
     assert await storage.lead()
 
 
@@ -173,7 +173,7 @@ async def test_a_read_only_server_is_told(
 
     await storage._database.write_at_once(close_for_writing)
     with pytest.raises(StorageUnavailable) as caught:
-        await storage.inbox.put(delivery())
+        await storage.intake.put(delivery())
     assert caught.value.reason == "the database is read-only"
 
 
@@ -227,9 +227,9 @@ async def test_a_delivery_is_refused_in_time_while_another_program_holds_a_lock(
     kind: str, what: str, storage: Storage, hook: Hook, delivery: NewDelivery, database_url: str
 ) -> None:
     async def deliver() -> None:
-        found = await storage.hooks.by_key(hook.key or "")
+        found = await storage.hook_lookup.by_key(hook.key or "")
         assert found is not None
-        await storage.inbox.put(delivery(hook_id=found.id, lane=f"hook:{found.id}"))
+        await storage.intake.put(delivery(hook_id=found.id, lane=f"hook:{found.id}"))
 
     with locked_by_another(kind, database_url, what):
         # Others of the bot's own parts want to write as well, and had their turn before.

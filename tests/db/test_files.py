@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def url(path: Path) -> str:
-    return f"sqlite+aiosqlite:///{path}"
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077])
@@ -48,7 +48,7 @@ async def test_the_files_are_for_their_owner_alone_whatever_the_umask(
 ) -> None:
     async with Storage.open(url, vault) as storage:
         assert await storage.lead()
-        await storage.inbox.put(delivery())
+        await storage.intake.put(delivery())
         files = sorted(path.parent.iterdir())
         assert [file.name for file in files] == [
             "bot.db",
@@ -96,7 +96,7 @@ async def test_a_copy_of_the_file_alone_holds_everything_once_it_is_quiet(
 ) -> None:
     async with Storage.open(url, vault, checkpoint_after_s=0.05) as storage:
         for _ in range(50):
-            await storage.inbox.put(delivery())
+            await storage.intake.put(delivery())
         await raised(path, mark_in_file(path))
         shutil.copy(path, tmp_path / "copy.db")
         assert events_in(tmp_path / "copy.db") == 50
@@ -109,20 +109,20 @@ async def test_writes_that_never_pause_are_copied_too(
         before = mark_in_file(path)
         async with asyncio.timeout(10):
             while mark_in_file(path) == before:
-                await storage.inbox.put(delivery())
+                await storage.intake.put(delivery())
 
 
 async def test_what_a_reader_held_back_is_copied_once_it_has_gone(
     path: Path, url: str, vault: Vault, delivery: NewDelivery, tmp_path: Path
 ) -> None:
     async with Storage.open(url, vault, checkpoint_after_s=0.05) as storage:
-        await storage.inbox.put(delivery())
+        await storage.intake.put(delivery())
         await storage._database.copy_log()
         mark = mark_in_file(path)
         with closing(sqlite3.connect(path, isolation_level=None)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM inbox").fetchone()
-            await storage.inbox.put(delivery())
+            await storage.intake.put(delivery())
             await storage._database.copy_log()
             assert mark_in_file(path) == mark
         await raised(path, mark)
@@ -198,14 +198,14 @@ async def test_nothing_is_written_to_a_file_that_is_no_longer_the_one_the_path_n
 ) -> None:
     older = tmp_path / "older.db"
     async with Storage.open(url, vault) as storage:
-        await storage.inbox.put(delivery())
+        await storage.intake.put(delivery())
         await storage._database.copy_log()
         shutil.copy(path, older)
         await storage._database.copy_log()
         if not quiet:
-            await storage.inbox.put(delivery())
+            await storage.intake.put(delivery())
         done(path, older)
-        for wait in (storage.inbox.put(delivery()), storage.ping_write()):
+        for wait in (storage.intake.put(delivery()), storage.ping_write()):
             with pytest.raises(StorageUnavailable, match="while the bot runs"):
                 await wait
         there = content_of(path)
@@ -219,9 +219,9 @@ async def test_a_file_that_is_put_back_is_written_again(
     async with Storage.open(url, vault) as storage:
         os.replace(path, path.with_name("aside"))
         with pytest.raises(StorageUnavailable):
-            await storage.inbox.put(delivery())
+            await storage.intake.put(delivery())
         os.replace(path.with_name("aside"), path)
-        assert not (await storage.inbox.put(delivery())).duplicate
+        assert not (await storage.intake.put(delivery())).duplicate
 
 
 CHECKPOINT = """
@@ -236,12 +236,12 @@ async def test_another_program_that_copies_the_log_does_no_harm(
     async with Storage.open(url, vault) as storage:
         await storage._database.copy_log()
         for _ in range(3):
-            await storage.inbox.put(delivery())
+            await storage.intake.put(delivery())
             await asyncio.to_thread(
                 subprocess.run, [sys.executable, "-c", CHECKPOINT, str(path)], check=True
             )
             os.utime(path)
-        assert not (await storage.inbox.put(delivery())).duplicate
+        assert not (await storage.intake.put(delivery())).duplicate
 
 
 async def test_two_databases_over_one_file_take_each_other_for_no_stranger(
@@ -250,7 +250,7 @@ async def test_two_databases_over_one_file_take_each_other_for_no_stranger(
     async with Storage.open(url, vault) as first:
         async with Database.open(parse_url(url)) as second:
             for _ in range(3):
-                await first.inbox.put(delivery())
+                await first.intake.put(delivery())
                 await second.copy_log()
                 await first._database.copy_log()
-        assert not (await first.inbox.put(delivery())).duplicate
+        assert not (await first.intake.put(delivery())).duplicate

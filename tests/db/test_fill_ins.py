@@ -69,14 +69,14 @@ def ingest(storage: Storage, delivery: NewDelivery, clock: Clock) -> "Ingest":
     ) -> list[int]:
         """One event's cards, which lack these things."""
         new: NewInbox = delivery(hook_id=subscriptions[0].hook_id)
-        receipt = await storage.inbox.put(new)
+        receipt = await storage.intake.put(new)
         late = {kind: clock() + timedelta(seconds=5) for kind in kinds}
         routed = [
             Routed(s.id, NewOutbox.of(s, card(clock, title, AVATAR)), late) for s in subscriptions
         ]
         one = Ingested(subscriptions[0].hook_id, clock(), True, "Harbour Tower", routed=routed)
-        return await storage.inbox.finish(
-            receipt.id, (), event_name="commit_create", ingested=[one]
+        return await storage.write(
+            lambda tx: tx.inbox.finish(receipt.id, (), event_name="commit_create", ingested=[one])
         )
 
     return done
@@ -92,14 +92,14 @@ def with_picture(row: OutboxRow, _company: Sequence[OutboxRow]) -> Card:
 
 async def the_job(storage: Storage, clock: Clock) -> FillInJob:
     clock.forward(seconds=5)
-    [job] = await storage.fill_ins.due(LANE, 10)
+    [job] = await storage.read(lambda tx: tx.fill_ins.due(LANE, 10))
     return job
 
 
 async def send(storage: Storage, clock: Clock, message_id: int = 1) -> list[int]:
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
-    await storage.outbox.settle_sent(opened[0].id, message_id, clock())
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, message_id, clock()))
     return [row.id for row in opened[1]]
 
 
@@ -108,28 +108,30 @@ async def test_an_event_without_anything_missing_leaves_no_job(
 ) -> None:
     await ingest(subscription, kinds=())
     clock.forward(days=1)
-    assert await storage.fill_ins.due_lanes(10) == []
-    assert await storage.fill_ins.due_in() is None
+    assert await storage.read(lambda tx: tx.fill_ins.due_lanes(10)) == []
+    assert await storage.read(lambda tx: tx.fill_ins.due_in()) is None
 
 
 async def test_what_is_missing_is_due_by_its_server(
     storage: Storage, subscription: Subscription, ingest: Ingest, clock: Clock
 ) -> None:
     await ingest(subscription, kinds=(FillIn.FACTS, FillIn.PICTURE))
-    assert await storage.fill_ins.due_in() == 5
-    assert await storage.fill_ins.due_lanes(10) == []
+    assert await storage.read(lambda tx: tx.fill_ins.due_in()) == 5
+    assert await storage.read(lambda tx: tx.fill_ins.due_lanes(10)) == []
     clock.forward(seconds=5)
-    assert await storage.fill_ins.due_lanes(10) == [LANE]
-    assert await storage.fill_ins.due_lanes(10, {LANE}) == []
-    assert await storage.fill_ins.due_in({LANE}) is None
-    facts, picture = await storage.fill_ins.due(LANE, 10)
+    assert await storage.read(lambda tx: tx.fill_ins.due_lanes(10)) == [LANE]
+    assert await storage.read(lambda tx: tx.fill_ins.due_lanes(10, {LANE})) == []
+    assert await storage.read(lambda tx: tx.fill_ins.due_in({LANE})) is None
+    facts, picture = await storage.read(lambda tx: tx.fill_ins.due(LANE, 10))
     assert (facts.kind, picture.kind) == (FillIn.FACTS, FillIn.PICTURE)
-    await storage.fill_ins.postpone(facts.id, clock() + timedelta(seconds=10))
-    assert [job.id for job in await storage.fill_ins.due(LANE, 10)] == [picture.id]
-    await storage.fill_ins.drop(picture, NOTE)
-    assert await storage.fill_ins.due_in() == 10
+    await storage.write(lambda tx: tx.fill_ins.postpone(facts.id, clock() + timedelta(seconds=10)))
+    assert [job.id for job in await storage.read(lambda tx: tx.fill_ins.due(LANE, 10))] == [
+        picture.id
+    ]
+    await storage.write(lambda tx: tx.fill_ins.drop(picture, NOTE))
+    assert await storage.read(lambda tx: tx.fill_ins.due_in()) == 10
     clock.forward(seconds=10)
-    [again] = await storage.fill_ins.due(LANE, 10)
+    [again] = await storage.read(lambda tx: tx.fill_ins.due(LANE, 10))
     assert again.attempts == 1
 
 
@@ -140,12 +142,12 @@ async def test_a_card_that_waits_just_changes(
     assert await storage.fill_ins.fill(await the_job(storage, clock), with_picture, NOTE) == [
         card_id
     ]
-    row = await storage.outbox.get(card_id)
+    row = await storage.read(lambda tx: tx.outbox.get(card_id))
     assert row is not None
     assert row.card["image"] == f"attachment://{PICTURE.name}"
     assert row.pictures == (AVATAR, PICTURE)
-    assert await storage.edits.due_in() is None
-    assert await storage.fill_ins.due_in() is None
+    assert await storage.read(lambda tx: tx.edits.due_in()) is None
+    assert await storage.read(lambda tx: tx.fill_ins.due_in()) is None
 
 
 async def test_a_card_that_may_be_out_is_edited_once_its_message_is_settled(
@@ -153,7 +155,7 @@ async def test_a_card_that_may_be_out_is_edited_once_its_message_is_settled(
 ) -> None:
     first = await ingest(subscription, title="one")
     second = await ingest(subscription, title="two", kinds=())
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
     seen: list[list[int]] = []
 
@@ -163,20 +165,20 @@ async def test_a_card_that_may_be_out_is_edited_once_its_message_is_settled(
 
     assert await storage.fill_ins.fill(await the_job(storage, clock), change, NOTE) == first
     assert seen == [second]
-    assert await storage.edits.due_channels(10) == []
-    await storage.outbox.settle_sent(opened[0].id, 77, clock())
-    assert await storage.edits.due_channels(10) == [IN_STRUCTURE]
-    assert await storage.edits.due_channels(10, {STRUCTURE}) == []
-    edit = await storage.edits.next(STRUCTURE)
+    assert await storage.read(lambda tx: tx.edits.due_channels(10)) == []
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 77, clock()))
+    assert await storage.read(lambda tx: tx.edits.due_channels(10)) == [IN_STRUCTURE]
+    assert await storage.read(lambda tx: tx.edits.due_channels(10, {STRUCTURE})) == []
+    edit = await storage.read(lambda tx: tx.edits.next(STRUCTURE))
     assert edit is not None
     assert edit.message_id == 77
     assert [row.id for row in edit.rows] == [*first, *second]
     assert list(edit.revisions) == first
-    await storage.edits.postpone(edit, clock() + timedelta(seconds=30))
-    assert await storage.edits.next(STRUCTURE) is None
-    assert await storage.edits.due_in() == 30
-    await storage.edits.done(edit)
-    assert await storage.edits.due_in() is None
+    await storage.write(lambda tx: tx.edits.postpone(edit, clock() + timedelta(seconds=30)))
+    assert await storage.read(lambda tx: tx.edits.next(STRUCTURE)) is None
+    assert await storage.read(lambda tx: tx.edits.due_in()) == 30
+    await storage.write(lambda tx: tx.edits.done(edit))
+    assert await storage.read(lambda tx: tx.edits.due_in()) is None
 
 
 async def test_a_card_that_changes_while_it_is_edited_is_edited_again(
@@ -185,13 +187,15 @@ async def test_a_card_that_changes_while_it_is_edited_is_edited_again(
     await ingest(subscription, kinds=(FillIn.FACTS, FillIn.PICTURE))
     await send(storage, clock)
     clock.forward(seconds=5)
-    facts, picture = await storage.fill_ins.due(LANE, 10)
-    await storage.fill_ins.fill(facts, lambda *_: card(clock, "with facts", AVATAR), NOTE)
-    edit = await storage.edits.next(STRUCTURE)
+    facts, picture = await storage.read(lambda tx: tx.fill_ins.due(LANE, 10))
+    await storage.write(
+        lambda tx: tx.fill_ins.fill(facts, lambda *_: card(clock, "with facts", AVATAR), NOTE)
+    )
+    edit = await storage.read(lambda tx: tx.edits.next(STRUCTURE))
     assert edit is not None
-    await storage.fill_ins.fill(picture, with_picture, NOTE)
-    await storage.edits.done(edit)
-    again = await storage.edits.next(STRUCTURE)
+    await storage.write(lambda tx: tx.fill_ins.fill(picture, with_picture, NOTE))
+    await storage.write(lambda tx: tx.edits.done(edit))
+    again = await storage.read(lambda tx: tx.edits.next(STRUCTURE))
     assert again is not None
     [row] = again.rows
     assert row.card["title"] == "with facts"
@@ -204,24 +208,28 @@ async def test_a_job_is_ended_once(
     await ingest(subscription)
     await send(storage, clock)
     job = await the_job(storage, clock)
-    assert await storage.fill_ins.fill(job, lambda *_: None, NOTE) == []
-    assert await storage.fill_ins.fill(job, with_picture, NOTE) == []
-    assert await storage.edits.due_in() is None
+    assert await storage.write(lambda tx: tx.fill_ins.fill(job, lambda *_: None, NOTE)) == []
+    assert await storage.write(lambda tx: tx.fill_ins.fill(job, with_picture, NOTE)) == []
+    assert await storage.read(lambda tx: tx.edits.due_in()) is None
 
 
 async def test_a_message_whose_other_card_was_removed_is_left_as_it_is(
     storage: Storage, hook: Hook, subscription: Subscription, ingest: Ingest, clock: Clock
 ) -> None:
-    other_hook = await storage.hooks.create(
-        STUDIO_KESTREL, SERVER, "f00dcafe00", HookKind.OWN, MAREN_ODUYA, None
+    other_hook = await storage.write(
+        lambda tx: tx.hooks.create(
+            STUDIO_KESTREL, SERVER, "f00dcafe00", HookKind.OWN, MAREN_ODUYA, None
+        )
     )
-    _, other = await storage.subscriptions.upsert(other_hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+    _, other = await storage.write(
+        lambda tx: tx.subscriptions.upsert(other_hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+    )
     await ingest(subscription)
     await ingest(other, kinds=())
     await send(storage, clock)
-    await storage.subscriptions.delete(other.id)
+    await storage.write(lambda tx: tx.subscriptions.delete(other.id))
     await storage.fill_ins.fill(await the_job(storage, clock), with_picture, NOTE)
-    edit = await storage.edits.next(STRUCTURE)
+    edit = await storage.read(lambda tx: tx.edits.next(STRUCTURE))
     assert edit is not None
     assert edit.rows == ()
 
@@ -229,15 +237,19 @@ async def test_a_message_whose_other_card_was_removed_is_left_as_it_is(
 async def test_each_subscription_has_a_job_of_its_own_which_fills_its_own_card(
     storage: Storage, hook: Hook, subscription: Subscription, ingest: Ingest, clock: Clock
 ) -> None:
-    _, facade = await storage.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
+    _, facade = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
+    )
     ids = await ingest(subscription, facade)
     await send(storage, clock)
     clock.forward(seconds=5)
-    jobs = await storage.fill_ins.due(LANE, 10)
+    jobs = await storage.read(lambda tx: tx.fill_ins.due(LANE, 10))
     assert [job.subscription_id for job in jobs] == [subscription.id, facade.id]
-    filled = [await storage.fill_ins.fill(job, with_picture, NOTE) for job in jobs]
+    filled = [
+        await storage.write(lambda tx: tx.fill_ins.fill(job, with_picture, NOTE)) for job in jobs
+    ]
     assert filled == [[ids[0]], [ids[1]]]
-    assert await storage.edits.due_channels(10) == [IN_STRUCTURE]
+    assert await storage.read(lambda tx: tx.edits.due_channels(10)) == [IN_STRUCTURE]
 
 
 async def test_a_job_goes_with_its_subscriptions_cards(
@@ -245,10 +257,12 @@ async def test_a_job_goes_with_its_subscriptions_cards(
 ) -> None:
     await ingest(subscription)
     job = await the_job(storage, clock)
-    assert await storage.fill_ins.has_cards(job)
-    await storage.subscriptions.delete(subscription.id)
-    assert not await storage.fill_ins.has_cards(job)
-    assert await storage.fill_ins.due_in() is None  # the hook is gone, and its jobs with it
+    assert await storage.read(lambda tx: tx.fill_ins.has_cards(job))
+    await storage.write(lambda tx: tx.subscriptions.delete(subscription.id))
+    assert not await storage.read(lambda tx: tx.fill_ins.has_cards(job))
+    assert (
+        await storage.read(lambda tx: tx.fill_ins.due_in()) is None
+    )  # the hook is gone, and its jobs with it
 
 
 async def test_a_card_is_never_sent_old_without_an_edit(
@@ -258,13 +272,14 @@ async def test_a_card_is_never_sent_old_without_an_edit(
         await ingest(subscription, title=f"card {number}")
         job = await the_job(storage, clock)
         opened, changed = await asyncio.gather(
-            storage.outbox.open_batch(STRUCTURE, 10), storage.fill_ins.fill(job, with_picture, NOTE)
+            storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10)),
+            storage.write(lambda tx: tx.fill_ins.fill(job, with_picture, NOTE)),
         )
         assert opened is not None
-        await storage.outbox.settle_sent(opened[0].id, number + 1, clock())
+        await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, number + 1, clock()))
         [row] = opened[1]
-        edit = await storage.edits.next(STRUCTURE)
+        edit = await storage.read(lambda tx: tx.edits.next(STRUCTURE))
         assert changed == [row.id]
         assert row.card["image"] is not None or edit is not None
         if edit is not None:
-            await storage.edits.done(edit)
+            await storage.write(lambda tx: tx.edits.done(edit))

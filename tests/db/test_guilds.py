@@ -28,14 +28,15 @@ KEEP = Keep(timedelta(days=7), timedelta(days=30), timedelta(days=90))
 
 async def counts(database_url: str) -> dict[str, int]:
     found = {}
-    async with Database.open(parse_url(database_url)) as database, database.reading() as c:
-        for table in metadata.sorted_tables:
-            found[table.name] = await c.scalar(select(func.count()).select_from(table)) or 0
+    async with Database.open(parse_url(database_url)) as database:
+        with database.reading() as c:
+            for table in metadata.sorted_tables:
+                found[table.name] = c.scalar(select(func.count()).select_from(table)) or 0
     return found
 
 
 async def state(storage: Storage, hook: Hook) -> HookState:
-    found = await storage.hooks.get(hook.id)
+    found = await storage.read(lambda tx: tx.hooks.get(hook.id))
     assert found is not None
     return found.state
 
@@ -45,9 +46,9 @@ async def test_a_guild_is_known_from_its_first_join_or_hook(
 ) -> None:
     joined_at = clock()
     clock.forward(days=1)
-    await storage.guilds.join(1)
-    await storage.guilds.join(STUDIO_KESTREL)
-    assert await storage.guilds.all() == [
+    await storage.write(lambda tx: tx.guilds.join(1))
+    await storage.write(lambda tx: tx.guilds.join(STUDIO_KESTREL))
+    assert await storage.read(lambda tx: tx.guilds.all()) == [
         Guild(1, clock(), None, None),
         Guild(STUDIO_KESTREL, joined_at, None, None),
     ]
@@ -56,20 +57,20 @@ async def test_a_guild_is_known_from_its_first_join_or_hook(
 async def test_hooks_close_with_the_guild_and_open_again_as_they_were(
     storage: Storage, hook: Hook, clock: Clock
 ) -> None:
-    live = await storage.hooks.create(
-        STUDIO_KESTREL, SERVER, "0ther", HookKind.OWN, MAREN_ODUYA, None
+    live = await storage.write(
+        lambda tx: tx.hooks.create(STUDIO_KESTREL, SERVER, "0ther", HookKind.OWN, MAREN_ODUYA, None)
     )
-    await storage.hooks.mark_live(live.id, None)
-    await storage.guilds.leave(STUDIO_KESTREL)
+    await storage.write(lambda tx: tx.hooks.mark_live(live.id, None))
+    await storage.write(lambda tx: tx.guilds.leave(STUDIO_KESTREL))
     assert [await state(storage, h) for h in (hook, live)] == [HookState.CLOSED] * 2
-    assert not await storage.hooks.mark_live(hook.id, None)
+    assert not await storage.write(lambda tx: tx.hooks.mark_live(hook.id, None))
     left_at = clock()
     clock.forward(days=1)
-    await storage.guilds.leave(STUDIO_KESTREL)
-    assert [guild.left_at for guild in await storage.guilds.all()] == [left_at]
-    await storage.guilds.join(STUDIO_KESTREL)
+    await storage.write(lambda tx: tx.guilds.leave(STUDIO_KESTREL))
+    assert [guild.left_at for guild in await storage.read(lambda tx: tx.guilds.all())] == [left_at]
+    await storage.write(lambda tx: tx.guilds.join(STUDIO_KESTREL))
     assert [await state(storage, h) for h in (hook, live)] == [HookState.WAITING, HookState.LIVE]
-    assert [guild.left_at for guild in await storage.guilds.all()] == [None]
+    assert [guild.left_at for guild in await storage.read(lambda tx: tx.guilds.all())] == [None]
 
 
 async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
@@ -81,19 +82,29 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
     database_url: str,
 ) -> None:
     own = subscription.hook_id
-    await storage.inbox.put(delivery(hook_id=own, lane=f"hook:{own}"))
+    await storage.intake.put(delivery(hook_id=own, lane=f"hook:{own}"))
     await queue(subscription, pictures=(PICTURE,))
-    await storage.outbox.open_batch(STRUCTURE, 10)
-    stays = await storage.hooks.create(1, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None)
-    _, other = await storage.subscriptions.upsert(stays.id, 5, Filters(), MAREN_ODUYA)
+    await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
+    stays = await storage.write(
+        lambda tx: tx.hooks.create(1, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None)
+    )
+    _, other = await storage.write(
+        lambda tx: tx.subscriptions.upsert(stays.id, 5, Filters(), MAREN_ODUYA)
+    )
     kept = Picture("other.png", "image/png", b"\x89PNG other")
     await queue(other, pictures=(kept,))
-    await storage.outbox.open_batch(5, 10)
+    await storage.write(lambda tx: tx.outbox.open_batch(5, 10))
 
-    await storage.guilds.leave(STUDIO_KESTREL)
-    assert await storage.guilds.erase_left_before(clock() - timedelta(days=30)) == 0
+    await storage.write(lambda tx: tx.guilds.leave(STUDIO_KESTREL))
+    assert (
+        await storage.write(lambda tx: tx.guilds.erase_left_before(clock() - timedelta(days=30)))
+        == 0
+    )
     clock.forward(days=31)
-    assert await storage.guilds.erase_left_before(clock() - timedelta(days=30)) == 1
+    assert (
+        await storage.write(lambda tx: tx.guilds.erase_left_before(clock() - timedelta(days=30)))
+        == 1
+    )
     await storage.retention.tidy(KEEP)
 
     assert await counts(database_url) == {
@@ -120,7 +131,7 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
         "day_use": 0,
         "quota_notices": 0,
     }
-    opened = await storage.outbox.open_batch(5, 10)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(5, 10))
     assert opened is not None
     assert opened[1][0].pictures == (kept,)
 
@@ -134,13 +145,13 @@ async def test_pictures_that_no_card_needs_any_more_are_erased(
     clock.forward(hours=2)
     await storage.retention.tidy(KEEP)
     assert (await counts(database_url))["pictures"] == 1
-    await storage.subscriptions.delete(subscription.id)
+    await storage.write(lambda tx: tx.subscriptions.delete(subscription.id))
     await storage.retention.tidy(KEEP)
     assert (await counts(database_url))["pictures"] == 0
 
 
 async def test_facts_are_kept_and_replaced(storage: Storage) -> None:
-    assert await storage.facts.get("commands") is None
-    await storage.facts.set("commands", "one")
-    await storage.facts.set("commands", "two")
-    assert await storage.facts.get("commands") == "two"
+    assert await storage.read(lambda tx: tx.facts.get("commands")) is None
+    await storage.write(lambda tx: tx.facts.set("commands", "one"))
+    await storage.write(lambda tx: tx.facts.set("commands", "two"))
+    assert await storage.read(lambda tx: tx.facts.get("commands")) == "two"

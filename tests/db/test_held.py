@@ -42,9 +42,11 @@ def take(storage: Storage, delivery: NewDelivery, clock: Clock) -> Take:
     """An event comes, and leads to this; gives its id."""
 
     async def came(*routed: Routed, hook_id: int = 1) -> int:
-        receipt = await storage.inbox.put(delivery())
+        receipt = await storage.intake.put(delivery())
         one = Ingested(hook_id, clock(), True, routed=routed)
-        await storage.inbox.finish(receipt.id, [], event_name="commit_create", ingested=[one])
+        await storage.write(
+            lambda tx: tx.inbox.finish(receipt.id, [], event_name="commit_create", ingested=[one])
+        )
         return receipt.id
 
     return came
@@ -57,16 +59,19 @@ def card_for(subscription: Subscription, title: str = "card") -> NewOutbox:
 
 
 async def due(storage: Storage) -> list[tuple[int, int]]:
-    return [(one.subscription_id, one.inbox_id) for one in await storage.held.due(10)]
+    return [
+        (one.subscription_id, one.inbox_id)
+        for one in await storage.read(lambda tx: tx.held.due(10))
+    ]
 
 
 async def waiting(storage: Storage, channel_id: int = STRUCTURE) -> Sequence[object]:
-    opened = await storage.outbox.open_batch(channel_id, 10)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(channel_id, 10))
     return [] if opened is None else [row.card["title"] for row in opened[1]]
 
 
 async def pause(storage: Storage, subscription: Subscription, paused: Paused = ASK) -> None:
-    await storage.held.withdraw(subscription.id, storage.held._now(), paused)
+    await storage.write(lambda tx: tx.held.withdraw(subscription.id, storage.held._now(), paused))
 
 
 async def test_a_held_event_is_due_at_its_time_the_first_of_each_subscription_alone(
@@ -76,18 +81,18 @@ async def test_a_held_event_is_due_at_its_time_the_first_of_each_subscription_al
     first = await take(Routed(subscription.id, held_until=later))
     await take(Routed(subscription.id, held_until=clock()))
     assert await due(storage) == []
-    assert await storage.held.due_in() == 15
+    assert await storage.read(lambda tx: tx.held.due_in()) == 15
     clock.forward(seconds=15)
     assert await due(storage) == [(subscription.id, first)]
-    assert await storage.held.due_in({subscription.id}) is None
-    assert await storage.held.count([subscription.id]) == 2
+    assert await storage.read(lambda tx: tx.held.due_in({subscription.id})) is None
+    assert await storage.read(lambda tx: tx.held.count([subscription.id])) == 2
 
 
 async def test_what_comes_after_a_held_event_queues_up_behind_it(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
-    _, other = await storage.subscriptions.upsert(
-        subscription.hook_id, FACADE, Filters(), MAREN_ODUYA
+    _, other = await storage.write(
+        lambda tx: tx.subscriptions.upsert(subscription.hook_id, FACADE, Filters(), MAREN_ODUYA)
     )
     first = await take(Routed(subscription.id, held_until=clock()))
     second = await take(
@@ -96,10 +101,10 @@ async def test_what_comes_after_a_held_event_queues_up_behind_it(
     )
     assert await waiting(storage) == []
     assert await waiting(storage, FACADE) == ["other"]  # nobody else waits for it
-    [held] = await storage.held.due(10)
+    [held] = await storage.read(lambda tx: tx.held.due(10))
     assert held.inbox_id == first
     made = Routed(subscription.id, card_for(subscription, "first"))
-    assert len(await storage.held.settle(held, clock(), made, [])) == 1
+    assert len(await storage.write(lambda tx: tx.held.settle(held, clock(), made, []))) == 1
     assert await due(storage) == [(subscription.id, second)]
 
 
@@ -107,12 +112,12 @@ async def test_a_held_event_is_settled_once(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
     event = await take(Routed(subscription.id, held_until=clock()))
-    [held] = await storage.held.due(10)
+    [held] = await storage.read(lambda tx: tx.held.due(10))
     line = TraceLine(clock(), "route", "Shown: somebody answered.")
     made = Routed(subscription.id, card_for(subscription))
-    assert len(await storage.held.settle(held, clock(), made, [line])) == 1
-    assert await storage.held.settle(held, clock(), made, [line]) == ()
-    row = await storage.inbox.get(event)
+    assert len(await storage.write(lambda tx: tx.held.settle(held, clock(), made, [line]))) == 1
+    assert await storage.write(lambda tx: tx.held.settle(held, clock(), made, [line])) == ()
+    row = await storage.read(lambda tx: tx.inbox.get(event))
     assert row is not None
     assert row.trace == (line,)
 
@@ -121,25 +126,29 @@ async def test_an_event_that_may_still_not_be_shown_waits_on_with_one_more_try(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
     event = await take(Routed(subscription.id, held_until=clock()))
-    [held] = await storage.held.due(10)
+    [held] = await storage.read(lambda tx: tx.held.due(10))
     again = Routed(subscription.id, held_until=clock() + timedelta(minutes=1))
-    await storage.held.settle(held, clock(), again, [])
+    await storage.write(lambda tx: tx.held.settle(held, clock(), again, []))
     clock.forward(minutes=1)
-    assert await storage.held.due(10) == [HeldEvent(subscription.id, event, 1, STUDIO_KESTREL)]
+    assert await storage.read(lambda tx: tx.held.due(10)) == [
+        HeldEvent(subscription.id, event, 1, STUDIO_KESTREL)
+    ]
 
 
 async def test_while_paused_for_a_right_events_are_kept_and_come_once_somebody_answers(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
     await pause(storage, subscription)
-    paused = await storage.subscriptions.get(subscription.id)
+    paused = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
     assert paused is not None
     assert (paused.pause_reason, paused.pause_detail) == (ASK.reason, ASK.why)
     # Decided before the pause, written after it: it is held all the same.
     event = await take(Routed(subscription.id, card_for(subscription)))
     assert await waiting(storage) == []
     assert await due(storage) == []
-    await storage.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
+    )
     assert await due(storage) == [(subscription.id, event)]
 
 
@@ -147,38 +156,42 @@ async def test_cards_that_wait_are_taken_back_as_events_and_those_that_may_be_ou
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     await queue(subscription, title="out")
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
     await queue(subscription, title="waits")
-    assert await storage.held.withdraw(subscription.id, clock(), ASK) == 1
-    assert await storage.held.count([subscription.id]) == 1
-    assert await storage.outbox.waiting_count() == 1
-    await storage.outbox.settle_sent(opened[0].id, 1, clock())
+    assert await storage.write(lambda tx: tx.held.withdraw(subscription.id, clock(), ASK)) == 1
+    assert await storage.read(lambda tx: tx.held.count([subscription.id])) == 1
+    assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 1
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 1, clock()))
     assert await waiting(storage) == []
-    assert [one.reason for one in await storage.notices.due(9)] == [PauseReason.ASK_AGAIN]
+    assert [one.reason for one in await storage.read(lambda tx: tx.notices.due(9))] == [
+        PauseReason.ASK_AGAIN
+    ]
 
 
 async def test_one_that_a_member_paused_is_not_paused_again(
     storage: Storage, subscription: Subscription
 ) -> None:
-    await storage.subscriptions.set_state(
-        subscription.id, SubscriptionState.PAUSED, PauseReason.MEMBER, "1"
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(
+            subscription.id, SubscriptionState.PAUSED, PauseReason.MEMBER, "1"
+        )
     )
     await pause(storage, subscription)
-    now = await storage.subscriptions.get(subscription.id)
+    now = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
     assert now is not None
     assert now.pause_reason is PauseReason.MEMBER
-    assert await storage.notices.due(9) == []
+    assert await storage.read(lambda tx: tx.notices.due(9)) == []
 
 
 async def test_what_discord_refuses_for_a_while_stops_for_a_right_all_the_same(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     await queue(subscription)
-    await storage.outbox.silence(STRUCTURE, "a moderator's time-out", clock())
+    await storage.write(lambda tx: tx.outbox.silence(STRUCTURE, "a moderator's time-out", clock()))
     await pause(storage, subscription)
     assert await waiting(storage) == []
-    assert await storage.held.count([subscription.id]) == 1
+    assert await storage.read(lambda tx: tx.held.count([subscription.id])) == 1
 
 
 async def test_cards_are_taken_back_with_what_they_lack_and_may_lack_it_again(
@@ -186,28 +199,28 @@ async def test_cards_are_taken_back_with_what_they_lack_and_may_lack_it_again(
 ) -> None:
     late = {FillIn.PICTURE: clock()}
     await take(Routed(subscription.id, card_for(subscription), late))
-    await storage.held.withdraw(subscription.id, clock())
-    [held] = await storage.held.due(10)
+    await storage.write(lambda tx: tx.held.withdraw(subscription.id, clock()))
+    [held] = await storage.read(lambda tx: tx.held.due(10))
     made = Routed(subscription.id, card_for(subscription), late)
-    assert len(await storage.held.settle(held, clock(), made, [])) == 1
+    assert len(await storage.write(lambda tx: tx.held.settle(held, clock(), made, []))) == 1
 
 
 async def test_an_event_does_not_overtake_one_that_was_taken_back_while_it_was_rendered(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
     first = await take(Routed(subscription.id, card_for(subscription, "first")))
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
     second = await take(Routed(subscription.id, held_until=clock()))
-    [held] = await storage.held.due(10)
+    [held] = await storage.read(lambda tx: tx.held.due(10))
     assert held.inbox_id == second
-    await storage.outbox.dissolve(opened[0].id)
-    await storage.held.withdraw(subscription.id, clock())
+    await storage.write(lambda tx: tx.outbox.dissolve(opened[0].id))
+    await storage.write(lambda tx: tx.held.withdraw(subscription.id, clock()))
     made = Routed(subscription.id, card_for(subscription, "second"))
-    assert await storage.held.settle(held, clock(), made, []) == []
+    assert await storage.write(lambda tx: tx.held.settle(held, clock(), made, [])) == []
     assert await waiting(storage) == []
     assert await due(storage) == [(subscription.id, first)]
-    assert await storage.held.count([subscription.id]) == 2
+    assert await storage.read(lambda tx: tx.held.count([subscription.id])) == 2
 
 
 async def test_a_pause_by_the_next_event_takes_the_earlier_cards_back(
@@ -215,25 +228,33 @@ async def test_a_pause_by_the_next_event_takes_the_earlier_cards_back(
 ) -> None:
     first = await take(Routed(subscription.id, card_for(subscription)))
     second = await take(Routed(subscription.id, held_until=clock(), pause=ASK))
-    assert await storage.outbox.waiting_count() == 0
-    await storage.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
+    assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 0
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
+    )
     assert await due(storage) == [(subscription.id, first)]
     assert second > first
-    assert await storage.held.count([subscription.id]) == 2
+    assert await storage.read(lambda tx: tx.held.count([subscription.id])) == 2
 
 
 async def test_a_subscription_that_moves_to_another_hook_takes_what_it_is_yet_to_be_shown_along(
     storage: Storage, hook: Hook, subscription: Subscription, delivery: NewDelivery, clock: Clock
 ) -> None:
-    receipt = await storage.inbox.put(delivery(lane=f"hook:{hook.id}", hook_id=hook.id))
+    receipt = await storage.intake.put(delivery(lane=f"hook:{hook.id}", hook_id=hook.id))
     one = Ingested(hook.id, clock(), True, routed=[Routed(subscription.id, held_until=clock())])
-    await storage.inbox.finish(receipt.id, [], event_name="commit_create", ingested=[one])
-    new = await storage.hooks.create(
-        hook.guild_id, hook.server_url, hook.project_id, HookKind.OWN, MAREN_ODUYA, None
+    await storage.write(
+        lambda tx: tx.inbox.finish(receipt.id, [], event_name="commit_create", ingested=[one])
+    )
+    new = await storage.write(
+        lambda tx: tx.hooks.create(
+            hook.guild_id, hook.server_url, hook.project_id, HookKind.OWN, MAREN_ODUYA, None
+        )
     )
     consent = Consent(MAREN_ODUYA, clock(), Standing.OWNER, Filters(), "private")
-    await storage.subscriptions.answered(subscription.id, consent, hook_id=new.id)
-    await storage.hooks.delete(hook.id)
+    await storage.write(
+        lambda tx: tx.subscriptions.answered(subscription.id, consent, hook_id=new.id)
+    )
+    await storage.write(lambda tx: tx.hooks.delete(hook.id))
     assert await due(storage) == [(subscription.id, receipt.id)]
 
 
@@ -244,20 +265,22 @@ async def test_what_waits_for_ever_is_let_go_of_as_well(
     keep = Keep(timedelta(days=7), timedelta(days=30), timedelta(days=90))
     for _ in range(100):
         clock.forward(days=1)
-        for held in await storage.held.due(10):
-            await storage.held.settle(
-                held, clock(), Routed(subscription.id, held_until=clock()), []
+        for held in await storage.read(lambda tx: tx.held.due(10)):
+            await storage.write(
+                lambda tx: tx.held.settle(
+                    held, clock(), Routed(subscription.id, held_until=clock()), []
+                )
             )
     await storage.retention.tidy(keep)
-    assert await storage.held.count([subscription.id]) == 0
+    assert await storage.read(lambda tx: tx.held.count([subscription.id])) == 0
 
 
 async def test_held_events_go_with_their_subscription(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
     await take(Routed(subscription.id, held_until=clock()))
-    await storage.subscriptions.delete(subscription.id)
-    assert await storage.held.due_in() is None
+    await storage.write(lambda tx: tx.subscriptions.delete(subscription.id))
+    assert await storage.read(lambda tx: tx.held.due_in()) is None
 
 
 async def test_an_events_text_is_kept_while_somebody_is_yet_to_be_shown_it(
@@ -267,12 +290,12 @@ async def test_an_events_text_is_kept_while_somebody_is_yet_to_be_shown_it(
     clock.forward(days=40)
     keep = Keep(timedelta(days=7), timedelta(days=30), timedelta(days=90))
     await storage.retention.tidy(keep)
-    row = await storage.inbox.get(event)
+    row = await storage.read(lambda tx: tx.inbox.get(event))
     assert row is not None
     assert row.body
     clock.forward(days=60)
     await storage.retention.tidy(keep)
-    assert await storage.held.count([subscription.id]) == 0
+    assert await storage.read(lambda tx: tx.held.count([subscription.id])) == 0
     clock.forward(hours=2)
     await storage.retention.tidy(keep)
-    assert await storage.inbox.get(event) is None
+    assert await storage.read(lambda tx: tx.inbox.get(event)) is None

@@ -82,10 +82,12 @@ class Play:
             case "show" | "wait" | "pause":
                 await self.event(op, one.id)
             case "refuse":
-                await self.storage.held.withdraw(one.id, self.clock(), ASK)
+                await self.storage.write(lambda tx: tx.held.withdraw(one.id, self.clock(), ASK))
             case "resume":
                 self.answered_at[one.id] = self.clock()
-                await self.storage.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
+                await self.storage.write(
+                    lambda tx: tx.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
+                )
             case "found":
                 await self.found()
             case "replay" | "still waits":
@@ -94,7 +96,7 @@ class Play:
                 await self.send(one.channel_id, answered=op == "send")
 
     async def now(self, subscription: Subscription) -> Subscription:
-        found = await self.storage.subscriptions.get(subscription.id)
+        found = await self.storage.read(lambda tx: tx.subscriptions.get(subscription.id))
         assert found is not None
         return found
 
@@ -105,7 +107,7 @@ class Play:
         body = f"{hook_id} {number}"
         lane = f"hook:{hook_id}"
         new = NewInbox(hook_id, lane, HARBOUR_TOWER, SERVER, body, body.encode(), self.clock())
-        receipt = await self.storage.inbox.put(new)
+        receipt = await self.storage.intake.put(new)
         self.came.append(receipt.id)
         routed = []
         for each in self.subscriptions:
@@ -118,18 +120,20 @@ class Play:
             else:
                 routed.append(Routed(one.id, self.card(one, receipt.id)))
         ingested = Ingested(hook_id, self.clock(), True, routed=routed)
-        await self.storage.inbox.finish(receipt.id, [], event_name="e", ingested=[ingested])
+        await self.storage.write(
+            lambda tx: tx.inbox.finish(receipt.id, [], event_name="e", ingested=[ingested])
+        )
 
     def card(self, one: Subscription, inbox_id: int) -> NewOutbox:
         return NewOutbox(one.id, one.guild_id, one.channel_id, {"title": inbox_id})
 
     async def found(self) -> None:
         """Due events are found now, and dealt with after whatever happens next."""
-        self.in_hand = await self.storage.held.due(100)
+        self.in_hand = await self.storage.read(lambda tx: tx.held.due(100))
 
     async def replay(self, may: bool) -> bool:
         mine = {one.id: one for one in self.subscriptions}
-        found = self.in_hand or await self.storage.held.due(100)
+        found = self.in_hand or await self.storage.read(lambda tx: tx.held.due(100))
         self.in_hand = []
         due = [held for held in found if held.subscription_id in mine]
         for held in due:
@@ -137,43 +141,47 @@ class Play:
             routed = Routed(one.id, self.card(one, held.inbox_id))
             if not may:
                 routed = Routed(one.id, held_until=self.clock() + timedelta(seconds=1))
-            await self.storage.held.settle(held, self.clock(), routed, [])
+            await self.storage.write(lambda tx: tx.held.settle(held, self.clock(), routed, []))
         return bool(due)
 
     async def send(self, channel_id: int, *, answered: bool) -> bool:
         """One pass of the sender; without an answer the message is there all the same."""
         withheld = await self.look(channel_id)
-        opened = await self.storage.outbox.open_batch(channel_id, 3)
+        opened = await self.storage.write(lambda tx: tx.outbox.open_batch(channel_id, 3))
         if opened is None:
             return False
         batch, rows = opened
         there = batch.id in self.sent
         if not there and withheld & {row.subscription_id for row in rows}:
-            await self.storage.outbox.dissolve(batch.id)
+            await self.storage.write(lambda tx: tx.outbox.dissolve(batch.id))
             return True
         if not there:
             self.sent.add(batch.id)
             for row in rows:
                 self.shown.setdefault(row.subscription_id, []).append(row.card["title"])
         if answered or there:
-            await self.storage.outbox.settle_sent(batch.id, batch.id, self.clock())
+            await self.storage.write(
+                lambda tx: tx.outbox.settle_sent(batch.id, batch.id, self.clock())
+            )
         return True
 
     async def look(self, channel_id: int) -> set[int]:
         """What `bot.pipeline.gate` does, where all may be shown that is not paused."""
         withheld = set()
-        for waiting in await self.storage.outbox.waiting_for(channel_id):
+        for waiting in await self.storage.read(lambda tx: tx.outbox.waiting_for(channel_id)):
             (one,) = (each for each in self.subscriptions if each.id == waiting.subscription_id)
             paused = (await self.now(one)).pause_reason in RIGHTS_PAUSES
             if paused or waiting.made_at < self.answered_at.get(one.id, waiting.made_at):
-                await self.storage.held.withdraw(one.id, self.clock())
+                await self.storage.write(lambda tx: tx.held.withdraw(one.id, self.clock()))
                 withheld.add(one.id)
         return withheld
 
     async def end(self) -> None:
         """Somebody answers for all of them, and everything is shown."""
         for one in self.subscriptions:
-            await self.storage.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
+            await self.storage.write(
+                lambda tx: tx.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
+            )
         more = True
         while more:
             self.clock.forward(seconds=2)
@@ -184,18 +192,26 @@ class Play:
 
 
 async def play(storage: Storage, clock: Clock, ops: Sequence[Op]) -> None:
-    hook = await storage.hooks.create(
-        STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+    hook = await storage.write(
+        lambda tx: tx.hooks.create(
+            STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+        )
     )
-    other = await storage.hooks.create(
-        STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+    other = await storage.write(
+        lambda tx: tx.hooks.create(
+            STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+        )
     )
     channel, apart = next(CHANNELS), next(CHANNELS)
     made = []
     for channel_id in (channel, apart):
-        _, new = await storage.subscriptions.upsert(hook.id, channel_id, Filters(), MAREN_ODUYA)
+        _, new = await storage.write(
+            lambda tx: tx.subscriptions.upsert(hook.id, channel_id, Filters(), MAREN_ODUYA)
+        )
         made.append(new)
-    _, beside = await storage.subscriptions.upsert(other.id, channel, Filters(), MAREN_ODUYA)
+    _, beside = await storage.write(
+        lambda tx: tx.subscriptions.upsert(other.id, channel, Filters(), MAREN_ODUYA)
+    )
     acting = Play(storage, clock, [*made, beside])
     for op, which in ops:
         await acting.do(op, which)
@@ -203,7 +219,7 @@ async def play(storage: Storage, clock: Clock, ops: Sequence[Op]) -> None:
     for one in acting.subscriptions:
         assert acting.shown.get(one.id, []) == acting.came
     for one in acting.subscriptions:
-        await storage.subscriptions.delete(one.id)
+        await storage.write(lambda tx: tx.subscriptions.delete(one.id))
 
 
 @contextmanager
@@ -242,23 +258,25 @@ async def test_a_card_does_not_overtake_one_that_is_being_taken_back(
         pytest.skip("SQLite has one writer")
 
     async def event() -> int:
-        receipt = await storage.inbox.put(delivery())
+        receipt = await storage.intake.put(delivery())
         card = NewOutbox(subscription.id, subscription.guild_id, STRUCTURE, {"title": receipt.id})
         routed = [Routed(subscription.id, card)]
         one = Ingested(subscription.hook_id, clock(), True, routed=routed)
-        await storage.inbox.finish(receipt.id, [], event_name="e", ingested=[one])
+        await storage.write(
+            lambda tx: tx.inbox.finish(receipt.id, [], event_name="e", ingested=[one])
+        )
         return receipt.id
 
     first = await event()
-    async with storage._database.writing() as connection:
+    with storage._database.writing() as connection:
         locked = select(subscriptions).where(subscriptions.c.id == subscription.id)
-        await connection.execute(locked.with_for_update())
+        connection.execute(locked.with_for_update())
         await take_back(storage._database, connection, [subscription.id], clock(), clock())
         coming = asyncio.create_task(event())
         await asyncio.wait([coming], timeout=0.5)
     second = await coming
-    assert await storage.held.count([subscription.id]) == 2
-    assert [held.inbox_id for held in await storage.held.due(9)] == [first]
+    assert await storage.read(lambda tx: tx.held.count([subscription.id])) == 2
+    assert [held.inbox_id for held in await storage.read(lambda tx: tx.held.due(9))] == [first]
     assert second > first
 
 
@@ -276,10 +294,12 @@ def steps(path: str, statement: object) -> int:
 async def test_what_a_paused_subscription_holds_costs_the_others_nothing(
     sqlite_url: str, vault: Vault, clock: Clock
 ) -> None:
-    path = sqlite_url.removeprefix("sqlite+aiosqlite:///")
+    path = sqlite_url.removeprefix("sqlite:///")
     async with Storage.open(sqlite_url, vault, clock) as storage:
-        hook = await storage.hooks.create(
-            STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+        hook = await storage.write(
+            lambda tx: tx.hooks.create(
+                STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+            )
         )
         upsert = storage.subscriptions.upsert
         _, stopped = await upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
@@ -287,7 +307,7 @@ async def test_what_a_paused_subscription_holds_costs_the_others_nothing(
         ids = []
         for number in range(3_000):
             new = NewInbox(hook.id, "l", HARBOUR_TOWER, SERVER, str(number), b"x", clock())
-            ids.append(storage.inbox.put(new))
+            ids.append(storage.intake.put(new))
         receipts = await asyncio.gather(*ids)
         rows = [
             {
@@ -300,11 +320,13 @@ async def test_what_a_paused_subscription_holds_costs_the_others_nothing(
             for receipt in receipts
         ]
         last = rows.pop() | {"subscription_id": going.id}
-        async with storage._database.writing() as connection:
-            await connection.execute(insert(held_events), [rows[0], last])
-        await storage.held.withdraw(stopped.id, clock(), ASK)
+        with storage._database.writing() as connection:
+            connection.execute(insert(held_events), [rows[0], last])
+        await storage.write(lambda tx: tx.held.withdraw(stopped.id, clock(), ASK))
         few = steps(path, _heads(()))
-        async with storage._database.writing() as connection:
-            await connection.execute(insert(held_events), rows[1:])
-        assert [one.subscription_id for one in await storage.held.due(9)] == [going.id]
+        with storage._database.writing() as connection:
+            connection.execute(insert(held_events), rows[1:])
+        assert [one.subscription_id for one in await storage.read(lambda tx: tx.held.due(9))] == [
+            going.id
+        ]
         assert steps(path, _heads(())) <= few + 1

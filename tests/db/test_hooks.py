@@ -27,8 +27,8 @@ from tests.db.test_accounts import linked
 
 
 async def shared(storage: Storage, guild_id: int, project_id: str = HARBOUR_TOWER) -> Hook:
-    return await storage.hooks.create(
-        guild_id, SERVER, project_id, HookKind.SHARED, MAREN_ODUYA, None
+    return await storage.write(
+        lambda tx: tx.hooks.create(guild_id, SERVER, project_id, HookKind.SHARED, MAREN_ODUYA, None)
     )
 
 
@@ -43,20 +43,22 @@ async def test_a_new_own_hook_waits_with_a_key_and_a_secret_that_do_not_print(ho
 
 async def test_a_hook_is_found_by_its_key_and_by_nothing_else(storage: Storage, hook: Hook) -> None:
     assert hook.key is not None
-    assert await storage.hooks.by_key(hook.key) == hook
+    assert await storage.hook_lookup.by_key(hook.key) == hook
     for wrong in ("", hook.key[:-1], hook.key + "x", "k" * 5000, "nul\0", "lone \ud800", "%"):
-        assert await storage.hooks.by_key(wrong) is None
+        assert await storage.hook_lookup.by_key(wrong) is None
 
 
 async def test_many_look_ups_at_once_each_get_their_own_hook(storage: Storage) -> None:
     made = [
-        await storage.hooks.create(
-            STUDIO_KESTREL, SERVER, f"project{n}", HookKind.OWN, MAREN_ODUYA, None
+        await storage.write(
+            lambda tx: tx.hooks.create(
+                STUDIO_KESTREL, SERVER, f"project{n}", HookKind.OWN, MAREN_ODUYA, None
+            )
         )
         for n in range(5)
     ]
     keys = [hook.key or "" for hook in made] + ["unknown"]
-    found = await asyncio.gather(*(storage.hooks.by_key(key) for key in keys * 20))
+    found = await asyncio.gather(*(storage.hook_lookup.by_key(key) for key in keys * 20))
     assert found == [*made, None] * 20
 
 
@@ -65,25 +67,30 @@ async def test_a_project_may_have_several_hooks_in_a_guild_each_with_its_own_key
 ) -> None:
     others = await asyncio.gather(
         *(
-            storage.hooks.create(
-                STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, STRUCTURE
+            storage.write(
+                lambda tx: tx.hooks.create(
+                    STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, STRUCTURE
+                )
             )
             for _ in range(4)
         )
     )
-    there = await storage.hooks.of_project(STUDIO_KESTREL, SERVER, HARBOUR_TOWER)
+    there = await storage.read(
+        lambda tx: tx.hooks.of_project(STUDIO_KESTREL, SERVER, HARBOUR_TOWER)
+    )
     assert there == [hook, *sorted(others, key=lambda one: one.id)]
     assert len({one.key for one in there}) == len({one.secrets for one in there}) == 5
-    assert await storage.hooks.of_project(STUDIO_KESTREL, SERVER, "other") == []
-    assert await storage.hooks.of_project(1, SERVER, HARBOUR_TOWER) == []
-    assert await storage.hooks.of_guild(STUDIO_KESTREL) == there
+    assert await storage.read(lambda tx: tx.hooks.of_project(STUDIO_KESTREL, SERVER, "other")) == []
+    assert await storage.read(lambda tx: tx.hooks.of_project(1, SERVER, HARBOUR_TOWER)) == []
+    assert await storage.read(lambda tx: tx.hooks.of_guild(STUDIO_KESTREL)) == there
 
 
 async def test_secrets_are_sealed_in_the_database_and_bound_to_their_hook(
     storage: Storage, hook: Hook, database_url: str, key: str
 ) -> None:
-    async with Database.open(parse_url(database_url)) as database, database.reading() as c:
-        row = (await c.execute(select(hooks))).mappings().one()
+    async with Database.open(parse_url(database_url)) as database:
+        with database.reading() as c:
+            row = (c.execute(select(hooks))).mappings().one()
     assert hook.secrets[0] not in str(dict(row))
     with pytest.raises(SealError):
         Vault([key]).open(row["secret_sealed"], "hook:1:other")
@@ -130,31 +137,31 @@ async def test_a_waiting_hook_turns_live_exactly_once(
 ) -> None:
     clock.forward(minutes=5)
     answers = await asyncio.gather(
-        *(storage.hooks.mark_live(hook.id, "Harbour Tower") for _ in range(5))
+        *(storage.write(lambda tx: tx.hooks.mark_live(hook.id, "Harbour Tower")) for _ in range(5))
     )
     assert sorted(answers) == [False] * 4 + [True]
-    live = await storage.hooks.get(hook.id)
+    live = await storage.read(lambda tx: tx.hooks.get(hook.id))
     assert live is not None
     assert (live.state, live.live_at, live.project_name) == (
         HookState.LIVE,
         clock(),
         "Harbour Tower",
     )
-    assert not await storage.hooks.mark_live(999, None)
+    assert not await storage.write(lambda tx: tx.hooks.mark_live(999, None))
 
 
 async def test_the_secret_before_stays_valid_for_a_day(
     storage: Storage, hook: Hook, clock: Clock
 ) -> None:
-    renewed = await storage.hooks.new_secret(hook.id, overlap=True)
+    renewed = await storage.write(lambda tx: tx.hooks.new_secret(hook.id, overlap=True))
     assert renewed is not None
     assert renewed.key == hook.key
     assert renewed.secrets[0] != hook.secrets[0]
     assert renewed.secrets[1:] == hook.secrets
     clock.forward(hours=23, minutes=59)
-    assert (await storage.hooks.get(hook.id)) == renewed
+    assert (await storage.read(lambda tx: tx.hooks.get(hook.id))) == renewed
     clock.forward(minutes=2)
-    later = await storage.hooks.get(hook.id)
+    later = await storage.read(lambda tx: tx.hooks.get(hook.id))
     assert later is not None
     assert later.secrets == renewed.secrets[:1]
 
@@ -162,13 +169,13 @@ async def test_the_secret_before_stays_valid_for_a_day(
 async def test_a_secret_ends_with_the_next_one_and_so_do_those_that_were_to_work_on(
     storage: Storage, hook: Hook
 ) -> None:
-    renewed = await storage.hooks.new_secret(hook.id, overlap=True)
+    renewed = await storage.write(lambda tx: tx.hooks.new_secret(hook.id, overlap=True))
     assert renewed is not None
-    now = await storage.hooks.new_secret(hook.id, overlap=False)
+    now = await storage.write(lambda tx: tx.hooks.new_secret(hook.id, overlap=False))
     assert now is not None
     assert len(now.secrets) == 1
     assert not set(now.secrets) & set(renewed.secrets)
-    void = await storage.hooks.void_secrets(hook.id)
+    void = await storage.write(lambda tx: tx.hooks.void_secrets(hook.id))
     assert void is not None
     assert len(void.secrets) == 1
     assert void.secrets != now.secrets
@@ -178,19 +185,19 @@ async def test_how_open_a_project_is_is_remembered_with_when_it_was_last_public(
     storage: Storage, hook: Hook, clock: Clock
 ) -> None:
     seen = clock()
-    await storage.hooks.saw_visibility(hook.id, "unlisted")
+    await storage.write(lambda tx: tx.hooks.saw_visibility(hook.id, "unlisted"))
     clock.forward(hours=1)
-    await storage.hooks.saw_visibility(hook.id, "private")
-    now = await storage.hooks.get(hook.id)
+    await storage.write(lambda tx: tx.hooks.saw_visibility(hook.id, "private"))
+    now = await storage.read(lambda tx: tx.hooks.get(hook.id))
     assert now is not None
     assert (now.visibility, now.public_at) == ("private", seen)
 
 
 async def test_only_own_hooks_that_are_there_get_new_secrets(storage: Storage) -> None:
     hook = await shared(storage, STUDIO_KESTREL)
-    assert await storage.hooks.new_secret(hook.id, overlap=True) is None
-    assert await storage.hooks.new_secret(999, overlap=False) is None
-    assert await storage.hooks.void_secrets(hook.id) is None
+    assert await storage.write(lambda tx: tx.hooks.new_secret(hook.id, overlap=True)) is None
+    assert await storage.write(lambda tx: tx.hooks.new_secret(999, overlap=False)) is None
+    assert await storage.write(lambda tx: tx.hooks.void_secrets(hook.id)) is None
 
 
 async def test_a_shared_hook_is_live_at_once_and_serves_the_named_guilds(
@@ -200,75 +207,80 @@ async def test_a_shared_hook_is_live_at_once_and_serves_the_named_guilds(
     await shared(storage, 3, project_id="other")
     assert (one.state, one.key, one.secrets) == (HookState.LIVE, None, ())
     guilds = frozenset({1, 2, 3, STUDIO_KESTREL})
-    assert await storage.hooks.shared_for(SERVER, HARBOUR_TOWER, guilds) == [one, two]
-    assert await storage.hooks.shared_for(SERVER, HARBOUR_TOWER, {2}) == [two]
-    assert await storage.hooks.shared_for(SERVER, HARBOUR_TOWER, ()) == []
-    await storage.guilds.leave(1)
-    assert await storage.hooks.shared_for(SERVER, HARBOUR_TOWER, guilds) == [two]
+    assert await storage.read(lambda tx: tx.hooks.shared_for(SERVER, HARBOUR_TOWER, guilds)) == [
+        one,
+        two,
+    ]
+    assert await storage.read(lambda tx: tx.hooks.shared_for(SERVER, HARBOUR_TOWER, {2})) == [two]
+    assert await storage.read(lambda tx: tx.hooks.shared_for(SERVER, HARBOUR_TOWER, ())) == []
+    await storage.write(lambda tx: tx.guilds.leave(1))
+    assert await storage.read(lambda tx: tx.hooks.shared_for(SERVER, HARBOUR_TOWER, guilds)) == [
+        two
+    ]
 
 
 async def test_a_converted_hook_starts_again(storage: Storage, hook: Hook) -> None:
-    as_shared = await storage.hooks.convert(hook.id, HookKind.SHARED)
+    as_shared = await storage.write(lambda tx: tx.hooks.convert(hook.id, HookKind.SHARED))
     assert as_shared is not None
     assert (as_shared.state, as_shared.key, as_shared.secrets) == (HookState.LIVE, None, ())
-    assert await storage.hooks.by_key(hook.key or "") is None
-    as_own = await storage.hooks.convert(hook.id, HookKind.OWN)
+    assert await storage.hook_lookup.by_key(hook.key or "") is None
+    as_own = await storage.write(lambda tx: tx.hooks.convert(hook.id, HookKind.OWN))
     assert as_own is not None
     assert (as_own.state, as_own.live_at) == (HookState.WAITING, None)
     assert as_own.key not in (None, hook.key)
-    assert await storage.hooks.convert(hook.id, HookKind.OWN) == as_own
-    assert await storage.hooks.convert(999, HookKind.OWN) is None
+    assert await storage.write(lambda tx: tx.hooks.convert(hook.id, HookKind.OWN)) == as_own
+    assert await storage.write(lambda tx: tx.hooks.convert(999, HookKind.OWN)) is None
 
 
 async def test_touching_keeps_the_name_unless_there_is_a_new_one(
     storage: Storage, hook: Hook, clock: Clock
 ) -> None:
-    await storage.hooks.touch(hook.id, "Harbour\0 Tower 🏗", clock())
-    await storage.hooks.touch(hook.id, None, clock() + timedelta(minutes=1))
-    touched = await storage.hooks.get(hook.id)
+    await storage.write(lambda tx: tx.hooks.touch(hook.id, "Harbour\0 Tower 🏗", clock()))
+    await storage.write(lambda tx: tx.hooks.touch(hook.id, None, clock() + timedelta(minutes=1)))
+    touched = await storage.read(lambda tx: tx.hooks.get(hook.id))
     assert touched is not None
     assert touched.project_name == "Harbour\N{REPLACEMENT CHARACTER} Tower 🏗"
     assert touched.last_event_at == clock() + timedelta(minutes=1)
 
 
 async def test_a_deleted_hook_is_gone(storage: Storage, hook: Hook) -> None:
-    assert await storage.hooks.delete(hook.id)
-    assert not await storage.hooks.delete(hook.id)
-    assert await storage.hooks.get(hook.id) is None
+    assert await storage.write(lambda tx: tx.hooks.delete(hook.id))
+    assert not await storage.write(lambda tx: tx.hooks.delete(hook.id))
+    assert await storage.read(lambda tx: tx.hooks.get(hook.id)) is None
 
 
 async def test_what_is_changed_here_shows_at_the_next_look_up(storage: Storage, hook: Hook) -> None:
     key = hook.key or ""
-    assert await storage.hooks.by_key(key) == hook
-    renewed = await storage.hooks.new_secret(hook.id, overlap=True)
-    assert await storage.hooks.by_key(key) == renewed
-    await storage.guilds.leave(STUDIO_KESTREL)
-    closed = await storage.hooks.by_key(key)
+    assert await storage.hook_lookup.by_key(key) == hook
+    renewed = await storage.write(lambda tx: tx.hooks.new_secret(hook.id, overlap=True))
+    assert await storage.hook_lookup.by_key(key) == renewed
+    await storage.write(lambda tx: tx.guilds.leave(STUDIO_KESTREL))
+    closed = await storage.hook_lookup.by_key(key)
     assert closed is not None
     assert closed.state is HookState.CLOSED
-    await storage.guilds.join(STUDIO_KESTREL)
-    opened = await storage.hooks.by_key(key)
+    await storage.write(lambda tx: tx.guilds.join(STUDIO_KESTREL))
+    opened = await storage.hook_lookup.by_key(key)
     assert opened is not None
     assert opened.state is HookState.WAITING
-    await storage.hooks.delete(hook.id)
-    assert await storage.hooks.by_key(key) is None
+    await storage.write(lambda tx: tx.hooks.delete(hook.id))
+    assert await storage.hook_lookup.by_key(key) is None
 
 
 async def test_a_hook_that_went_with_its_last_subscription_is_not_found(
     storage: Storage, subscription: Subscription, hook: Hook
 ) -> None:
-    assert await storage.hooks.by_key(hook.key or "") == hook
-    await storage.subscriptions.delete(subscription.id)
-    assert await storage.hooks.by_key(hook.key or "") is None
+    assert await storage.hook_lookup.by_key(hook.key or "") == hook
+    await storage.write(lambda tx: tx.subscriptions.delete(subscription.id))
+    assert await storage.hook_lookup.by_key(hook.key or "") is None
 
 
 async def test_what_another_process_changes_shows_within_a_second(
     storage: Storage, hook: Hook, database_url: str, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = hook.key or ""
-    assert await storage.hooks.by_key(key) == hook
+    assert await storage.hook_lookup.by_key(key) == hook
     async with Storage.open(database_url, vault) as other:
-        await other.hooks.delete(hook.id)
+        await other.write(lambda tx: tx.hooks.delete(hook.id))
     later = time.monotonic() + 1.1
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    assert await storage.hooks.by_key(key) is None
+    assert await storage.hook_lookup.by_key(key) is None

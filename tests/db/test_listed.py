@@ -56,7 +56,7 @@ def an_answer(at: datetime) -> Consent:
 
 
 async def rows(storage: Storage) -> list[InboxRow]:
-    found = [await storage.inbox.get(row_id) for row_id in range(1, 50)]
+    found = [await storage.read(lambda tx: tx.inbox.get(row_id)) for row_id in range(1, 50)]
     return [row for row in found if row is not None]
 
 
@@ -78,34 +78,38 @@ class Lane:
         return f"hook:{self.hook.id}"
 
     async def fill_in(self, subscription: Subscription, *some: Fetched) -> TakenIn | None:
-        there = await self.storage.subscriptions.get(subscription.id)
+        there = await self.storage.read(lambda tx: tx.subscriptions.get(subscription.id))
         assert there is not None
-        return await self.storage.history.fill_in(self.hook, there, self.name, some)
+        return await self.storage.write(
+            lambda tx: tx.history.fill_in(self.hook, there, self.name, some)
+        )
 
     async def webhook(self) -> int:
         """A webhook that is taken, and not yet looked at."""
         new = self.delivery(hook_id=self.hook.id, lane=self.name)
-        return (await self.storage.inbox.put(new)).id
+        return (await self.storage.intake.put(new)).id
 
     async def look_at(self, row_id: int, key: str) -> set[int]:
         """Deal with a row; the subscriptions that it is shown to."""
-        row = await self.storage.inbox.get(row_id)
+        row = await self.storage.read(lambda tx: tx.inbox.get(row_id))
         assert row is not None
-        followers = await self.storage.subscriptions.of_hook(self.hook.id)
+        followers = await self.storage.read(lambda tx: tx.subscriptions.of_hook(self.hook.id))
         if row.source is InboxSource.ACTIVITY:
             followers = [one for one in followers if one.id == row.subscription_id]
-        already = await self.storage.inbox.shown_already(row, key, followers)
+        already = await self.storage.read(lambda tx: tx.inbox.shown_already(row, key, followers))
         ingested = Ingested(self.hook.id, row.received_at, told=False, already=already)
-        await self.storage.inbox.finish(
-            row.id, [], event_name=NAME, ingested=[ingested], event_key=key
+        await self.storage.write(
+            lambda tx: tx.inbox.finish(
+                row.id, [], event_name=NAME, ingested=[ingested], event_key=key
+            )
         )
         return {one.id for one in followers if one.id not in already}
 
     async def work(self, key_of: Callable[[InboxRow], str]) -> Counter[int]:
         """Deal with all that waits; how often each subscription was shown something."""
         shown: Counter[int] = Counter()
-        while heads := await self.storage.inbox.next_per_lane():
-            row = await self.storage.inbox.get(heads[0].id)
+        while heads := await self.storage.read(lambda tx: tx.inbox.next_per_lane()):
+            row = await self.storage.read(lambda tx: tx.inbox.get(heads[0].id))
             assert row is not None
             shown.update(await self.look_at(row.id, row.event_key or key_of(row)))
         return shown
@@ -122,13 +126,17 @@ async def lane(storage: Storage, hook: Hook, clock: Clock, delivery: NewDelivery
 
 @pytest.fixture
 async def one(storage: Storage, hook: Hook) -> Subscription:
-    _, one = await storage.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+    _, one = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+    )
     return one
 
 
 @pytest.fixture
 async def other(storage: Storage, hook: Hook) -> Subscription:
-    _, other = await storage.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
+    _, other = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
+    )
     return other
 
 
@@ -141,7 +149,7 @@ async def test_what_no_webhook_brought_is_filled_in_once_for_one_subscription(
     assert len(done.rows) == 4
     await lane.work(lambda row: "")
     assert await lane.fill_in(one, *some) == TakenIn((), there=4)
-    last = await lane.storage.inbox.get(done.rows[-1])
+    last = await lane.storage.read(lambda tx: tx.inbox.get(done.rows[-1]))
     assert last is not None
     assert (last.source, last.event_key) == (InboxSource.ACTIVITY, f"{NAME}:v4")
     assert (last.subscription_id, last.lane) == (one.id, lane.name)
@@ -187,12 +195,19 @@ async def test_nothing_is_filled_in_for_a_subscription_that_is_gone_or_has_moved
     one: Subscription, other: Subscription, lane: Lane, clock: Clock
 ) -> None:
     storage, entry = lane.storage, fetched(f"{NAME}:v1", clock())
-    await storage.subscriptions.delete(one.id)
-    assert await storage.history.fill_in(lane.hook, one, lane.name, [entry]) == TakenIn()
-    made = await storage.hooks.create(
-        STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+    await storage.write(lambda tx: tx.subscriptions.delete(one.id))
+    assert (
+        await storage.write(lambda tx: tx.history.fill_in(lane.hook, one, lane.name, [entry]))
+        == TakenIn()
     )
-    await storage.subscriptions.answered(other.id, an_answer(clock()), hook_id=made.id)
+    made = await storage.write(
+        lambda tx: tx.hooks.create(
+            STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+        )
+    )
+    await storage.write(
+        lambda tx: tx.subscriptions.answered(other.id, an_answer(clock()), hook_id=made.id)
+    )
     assert await lane.fill_in(other, entry) == TakenIn()
 
 
@@ -203,9 +218,9 @@ async def test_what_an_earlier_hook_told_does_not_count_for_who_came_later(
     key = f"{NAME}:again"
     await lane.look_at(await lane.webhook(), key)
     clock.forward(minutes=1)
-    async with lane.storage._database.writing() as connection:
+    with lane.storage._database.writing() as connection:
         moved = update(subscriptions).where(subscriptions.c.id == one.id)
-        await connection.execute(moved.values(moved_at=clock()))
+        connection.execute(moved.values(moved_at=clock()))
     clock.forward(minutes=1)
     assert len((await lane.fill_in(one, fetched(key, clock())) or TakenIn()).rows) == 1
 
@@ -214,18 +229,24 @@ async def test_a_channel_that_moves_is_shown_nothing_from_before(
     one: Subscription, lane: Lane, clock: Clock
 ) -> None:
     storage = lane.storage
-    made = await storage.hooks.create(
-        STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+    made = await storage.write(
+        lambda tx: tx.hooks.create(
+            STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+        )
     )
     assert one.shows_since == one.created_at
     clock.forward(hours=1)
-    await storage.subscriptions.answered(one.id, an_answer(clock()), hook_id=made.id)
-    moved = await storage.subscriptions.get(one.id)
+    await storage.write(
+        lambda tx: tx.subscriptions.answered(one.id, an_answer(clock()), hook_id=made.id)
+    )
+    moved = await storage.read(lambda tx: tx.subscriptions.get(one.id))
     assert moved is not None
     assert moved.shows_since == clock()
     clock.forward(hours=1)
-    await storage.subscriptions.answered(one.id, an_answer(clock()), hook_id=made.id)
-    assert await storage.subscriptions.get(one.id) == replace(
+    await storage.write(
+        lambda tx: tx.subscriptions.answered(one.id, an_answer(clock()), hook_id=made.id)
+    )
+    assert await storage.read(lambda tx: tx.subscriptions.get(one.id)) == replace(
         moved, consent=an_answer(clock()), updated_at=clock()
     )
 
@@ -252,7 +273,7 @@ async def test_of_equal_events_that_one_is_fetched_which_no_webhook_is_near(
     done = await lane.fill_in(one, *(fetched(key, at) for at in times))
     assert done is not None
     (missed,) = done.rows
-    row = await lane.storage.inbox.get(missed)
+    row = await lane.storage.read(lambda tx: tx.inbox.get(missed))
     assert row is not None
     assert row.happened_at == times[1]
 
@@ -282,7 +303,7 @@ def test_of_equal_events_as_many_are_shown_as_the_larger_number_that_either_way_
     path = tmp_path / f"{secrets.token_hex(8)}.db"
     shutil.copy(migrated_file, path)
     try:
-        asyncio.run(_any_order(f"sqlite+aiosqlite:///{path}", steps))
+        asyncio.run(_any_order(f"sqlite:///{path}", steps))
     finally:
         for file in tmp_path.glob(f"{path.name}*"):
             file.unlink()
@@ -306,12 +327,18 @@ async def _any_order(url: str, steps: Sequence[Step]) -> None:
     came, listed = 0, list[Fetched]()
     async with AsyncExitStack() as stack:
         storage = await stack.enter_async_context(Storage.open(url, vault, clock))
-        await storage.guilds.join(STUDIO_KESTREL)
-        hook = await storage.hooks.create(
-            STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+        await storage.write(lambda tx: tx.guilds.join(STUDIO_KESTREL))
+        hook = await storage.write(
+            lambda tx: tx.hooks.create(
+                STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+            )
         )
-        _, reads = await storage.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
-        _, without = await storage.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
+        _, reads = await storage.write(
+            lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+        )
+        _, without = await storage.write(
+            lambda tx: tx.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
+        )
         lane = Lane(storage, hook, clock, new_deliveries(clock))
         await lane.look_at(await lane.webhook(), f"{NAME}:another")
         for step in steps:
@@ -325,7 +352,7 @@ async def _any_order(url: str, steps: Sequence[Step]) -> None:
                 case Step.READ_LIST:
                     await lane.fill_in(reads, *listed)
                 case Step.LOOK:
-                    if heads := await storage.inbox.next_per_lane():
+                    if heads := await storage.read(lambda tx: tx.inbox.next_per_lane()):
                         shown.update(await lane.look_at(heads[0].id, key))
                 case Step.RESTART:
                     await stack.aclose()

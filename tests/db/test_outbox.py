@@ -33,30 +33,38 @@ PICTURES = (
 
 async def another(storage: Storage, subscription: Subscription) -> Subscription:
     """A second subscription in the same channel, of another project."""
-    hook = await storage.hooks.create(
-        STUDIO_KESTREL, SERVER, "f00dcafe00", HookKind.OWN, MAREN_ODUYA, None
+    hook = await storage.write(
+        lambda tx: tx.hooks.create(
+            STUDIO_KESTREL, SERVER, "f00dcafe00", HookKind.OWN, MAREN_ODUYA, None
+        )
     )
     channel_id = subscription.channel_id
-    return (await storage.subscriptions.upsert(hook.id, channel_id, Filters(), MAREN_ODUYA))[1]
+    return (
+        await storage.write(
+            lambda tx: tx.subscriptions.upsert(hook.id, channel_id, Filters(), MAREN_ODUYA)
+        )
+    )[1]
 
 
 async def pause(storage: Storage, subscription: Subscription) -> None:
-    await storage.subscriptions.set_state(
-        subscription.id, SubscriptionState.PAUSED, PauseReason.MEMBER
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(
+            subscription.id, SubscriptionState.PAUSED, PauseReason.MEMBER
+        )
     )
 
 
 async def test_a_card_makes_its_channel_due(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
-    assert await storage.outbox.due_in() is None
+    assert await storage.read(lambda tx: tx.outbox.due_in()) is None
     await queue(subscription)
-    [due] = await storage.outbox.due_channels(10)
+    [due] = await storage.read(lambda tx: tx.outbox.due_channels(10))
     assert (due.channel_id, due.guild_id, due.due_at) == (STRUCTURE, STUDIO_KESTREL, clock())
-    assert await storage.outbox.due_channels(10, frozenset({STRUCTURE})) == []
-    assert await storage.outbox.due_in() == 0
-    assert await storage.outbox.due_in({STRUCTURE}) is None
-    assert await storage.outbox.waiting_count() == 1
+    assert await storage.read(lambda tx: tx.outbox.due_channels(10, frozenset({STRUCTURE}))) == []
+    assert await storage.read(lambda tx: tx.outbox.due_in()) == 0
+    assert await storage.read(lambda tx: tx.outbox.due_in({STRUCTURE})) is None
+    assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 1
 
 
 async def test_a_batch_holds_the_oldest_cards_in_order_with_their_pictures(
@@ -66,7 +74,7 @@ async def test_a_batch_holds_the_oldest_cards_in_order_with_their_pictures(
         (await queue(subscription, title=f"card {n}", pictures=PICTURES[: n % 3]))[0]
         for n in range(5)
     ]
-    opened = await storage.outbox.open_batch(STRUCTURE, 3)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 3))
     assert opened is not None
     batch, rows = opened
     assert [row.id for row in rows] == ids[:3]
@@ -80,9 +88,9 @@ async def test_an_open_batch_comes_again_just_as_it_was(
     storage: Storage, subscription: Subscription, queue: Queue, database_url: str
 ) -> None:
     await queue(subscription)
-    first = await storage.outbox.open_batch(STRUCTURE, 10)
+    first = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     await queue(subscription)
-    assert await storage.outbox.open_batch(STRUCTURE, 10) == first
+    assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10)) == first
 
 
 async def test_the_caller_may_choose_fewer_cards(
@@ -90,12 +98,17 @@ async def test_the_caller_may_choose_fewer_cards(
 ) -> None:
     for _ in range(4):
         await queue(subscription)
-    opened = await storage.outbox.open_batch(STRUCTURE, 10, lambda rows: len(rows) // 2)
+    opened = await storage.write(
+        lambda tx: tx.outbox.open_batch(STRUCTURE, 10, lambda rows: len(rows) // 2)
+    )
     assert opened is not None
     assert len(opened[1]) == 2
-    assert await storage.outbox.open_batch(STRUCTURE, 10, lambda rows: 0) == opened
-    await storage.outbox.settle_sent(opened[0].id, 1, opened[0].created_at)
-    rest = await storage.outbox.open_batch(STRUCTURE, 10, lambda rows: 0)
+    assert (
+        await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10, lambda rows: 0))
+        == opened
+    )
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 1, opened[0].created_at))
+    rest = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10, lambda rows: 0))
     assert rest is not None
     assert len(rest[1]) == 1
 
@@ -104,15 +117,17 @@ async def test_a_sent_batch_is_settled_once_and_the_rest_is_due(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     ids = [(await queue(subscription))[0] for _ in range(3)]
-    opened = await storage.outbox.open_batch(STRUCTURE, 2)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 2))
     assert opened is not None
     sent_at = clock()
     clock.forward(seconds=1)
-    await storage.outbox.settle_sent(opened[0].id, 4242, sent_at)
-    await storage.outbox.settle_sent(opened[0].id, 9999, clock())
-    await storage.outbox.settle_undeliverable(opened[0].id, "too late")
-    await storage.outbox.settle_suspect(opened[0].id, 2, CardForm.BARE, "too late")
-    row = await storage.outbox.get(ids[1])
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 4242, sent_at))
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 9999, clock()))
+    await storage.write(lambda tx: tx.outbox.settle_undeliverable(opened[0].id, "too late"))
+    await storage.write(
+        lambda tx: tx.outbox.settle_suspect(opened[0].id, 2, CardForm.BARE, "too late")
+    )
+    row = await storage.read(lambda tx: tx.outbox.get(ids[1]))
     assert row is not None
     assert (row.state, row.message_id, row.sent_at, row.last_error) == (
         OutboxState.SENT,
@@ -120,28 +135,30 @@ async def test_a_sent_batch_is_settled_once_and_the_rest_is_due(
         sent_at,
         None,
     )
-    [due] = await storage.outbox.due_channels(10)
+    [due] = await storage.read(lambda tx: tx.outbox.due_channels(10))
     assert due.due_at == clock()
-    rest = await storage.outbox.open_batch(STRUCTURE, 2)
+    rest = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 2))
     assert rest is not None
     assert [row.id for row in rest[1]] == ids[2:]
     assert rest[0].nonce != opened[0].nonce
-    await storage.outbox.settle_sent(rest[0].id, 4243, clock())
-    assert await storage.outbox.due_in() is None
-    assert await storage.outbox.open_batch(STRUCTURE, 2) is None
+    await storage.write(lambda tx: tx.outbox.settle_sent(rest[0].id, 4243, clock()))
+    assert await storage.read(lambda tx: tx.outbox.due_in()) is None
+    assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 2)) is None
 
 
 async def test_an_undeliverable_batch_keeps_its_reason_and_lets_the_next_go(
     storage: Storage, subscription: Subscription, queue: Queue
 ) -> None:
     ids = [(await queue(subscription))[0] for _ in range(2)]
-    opened = await storage.outbox.open_batch(STRUCTURE, 1)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1))
     assert opened is not None
-    await storage.outbox.settle_undeliverable(opened[0].id, "50035: Invalid Form Body")
-    row = await storage.outbox.get(ids[0])
+    await storage.write(
+        lambda tx: tx.outbox.settle_undeliverable(opened[0].id, "50035: Invalid Form Body")
+    )
+    row = await storage.read(lambda tx: tx.outbox.get(ids[0]))
     assert row is not None
     assert (row.state, row.last_error) == (OutboxState.UNDELIVERABLE, "50035: Invalid Form Body")
-    rest = await storage.outbox.open_batch(STRUCTURE, 1)
+    rest = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1))
     assert rest is not None
     assert rest[1][0].id == ids[1]
 
@@ -150,14 +167,16 @@ async def test_the_cards_of_a_refused_batch_go_back_to_their_place_as_suspects(
     storage: Storage, subscription: Subscription, queue: Queue
 ) -> None:
     ids = [(await queue(subscription))[0] for _ in range(3)]
-    opened = await storage.outbox.open_batch(STRUCTURE, 2)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 2))
     assert opened is not None
-    await storage.outbox.settle_suspect(opened[0].id, 2, CardForm.FULL, "50035")
-    again = await storage.outbox.open_batch(STRUCTURE, 3)
+    await storage.write(
+        lambda tx: tx.outbox.settle_suspect(opened[0].id, 2, CardForm.FULL, "50035")
+    )
+    again = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 3))
     assert again is not None
     assert [row.id for row in again[1]] == ids
     assert again[0].nonce != opened[0].nonce
-    [due] = await storage.outbox.due_channels(10)
+    [due] = await storage.read(lambda tx: tx.outbox.due_channels(10))
     assert due.suspects == 2
 
 
@@ -169,17 +188,19 @@ async def test_suspects_are_cleared_one_after_the_other(
     sizes = [(5, "refused"), (2, "sent"), (1, "sent"), (1, "refused"), (1, "gone")]
     left = []
     for count, outcome in sizes:
-        opened = await storage.outbox.open_batch(STRUCTURE, count)
+        opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, count))
         assert opened is not None
         if outcome == "refused":
             form = CardForm.FULL if count > 1 else CardForm.BARE
-            await storage.outbox.settle_suspect(opened[0].id, count, form, "50035")
+            await storage.write(
+                lambda tx: tx.outbox.settle_suspect(opened[0].id, count, form, "50035")
+            )
         elif outcome == "sent":
-            await storage.outbox.settle_sent(opened[0].id, 1, clock())
+            await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 1, clock()))
         else:
             assert opened[1][0].form is CardForm.BARE
-            await storage.outbox.settle_undeliverable(opened[0].id, "50035")
-        [due] = await storage.outbox.due_channels(10)
+            await storage.write(lambda tx: tx.outbox.settle_undeliverable(opened[0].id, "50035"))
+        [due] = await storage.read(lambda tx: tx.outbox.due_channels(10))
         left.append(due.suspects)
     assert left == [5, 3, 2, 1, 0]
 
@@ -188,15 +209,17 @@ async def test_what_was_tried_in_vain_for_too_long_is_given_up_and_the_rest_goes
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     old = [(await queue(subscription))[0] for _ in range(2)]
-    assert await storage.outbox.open_batch(STRUCTURE, 10) is not None
+    assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10)) is not None
     clock.forward(hours=49)
     [young] = await queue(subscription)
-    given_up = await storage.outbox.give_up(STRUCTURE, clock() - timedelta(hours=48), "tried")
+    given_up = await storage.write(
+        lambda tx: tx.outbox.give_up(STRUCTURE, clock() - timedelta(hours=48), "tried")
+    )
     assert given_up == 2
-    rows = [await storage.outbox.get(outbox_id) for outbox_id in (*old, young)]
+    rows = [await storage.read(lambda tx: tx.outbox.get(outbox_id)) for outbox_id in (*old, young)]
     states = [(row.state, row.gave_up_at) for row in rows if row is not None]
     assert states == [(OutboxState.UNDELIVERABLE, clock())] * 2 + [(OutboxState.WAITING, None)]
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
     assert [row.id for row in opened[1]] == [young]
 
@@ -206,20 +229,24 @@ async def test_a_postponed_channel_waits_whatever_comes_after(
 ) -> None:
     await queue(subscription)
     failed_at = clock()
-    await storage.outbox.postpone(STRUCTURE, clock() + timedelta(seconds=5), "503")
+    await storage.write(
+        lambda tx: tx.outbox.postpone(STRUCTURE, clock() + timedelta(seconds=5), "503")
+    )
     clock.forward(seconds=1)
     await queue(subscription)
-    assert await storage.outbox.due_channels(10) == []
-    assert await storage.outbox.due_in() == 4
+    assert await storage.read(lambda tx: tx.outbox.due_channels(10)) == []
+    assert await storage.read(lambda tx: tx.outbox.due_in()) == 4
     clock.forward(seconds=4)
-    await storage.outbox.postpone(STRUCTURE, clock() + timedelta(seconds=30), "timed out")
-    await storage.outbox.postpone(STRUCTURE, clock(), None)
-    [due] = await storage.outbox.due_channels(10)
+    await storage.write(
+        lambda tx: tx.outbox.postpone(STRUCTURE, clock() + timedelta(seconds=30), "timed out")
+    )
+    await storage.write(lambda tx: tx.outbox.postpone(STRUCTURE, clock(), None))
+    [due] = await storage.read(lambda tx: tx.outbox.due_channels(10))
     assert (due.attempts, due.first_failed_at, due.last_error) == (2, failed_at, "timed out")
-    opened = await storage.outbox.open_batch(STRUCTURE, 1)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1))
     assert opened is not None
-    await storage.outbox.settle_sent(opened[0].id, 1, clock())
-    [due] = await storage.outbox.due_channels(10)
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 1, clock()))
+    [due] = await storage.read(lambda tx: tx.outbox.due_channels(10))
     assert (due.attempts, due.first_failed_at, due.last_error) == (0, None, None)
 
 
@@ -230,14 +257,16 @@ async def test_cards_of_a_paused_subscription_wait_and_hold_nobody_up(
     [held] = await queue(subscription)
     [free] = await queue(second)
     await pause(storage, subscription)
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
     assert [row.id for row in opened[1]] == [free]
-    await storage.outbox.settle_sent(opened[0].id, 1, opened[0].created_at)
-    assert await storage.outbox.due_in() is None
-    await storage.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
-    assert len(await storage.outbox.due_channels(10)) == 1
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 1, opened[0].created_at))
+    assert await storage.read(lambda tx: tx.outbox.due_in()) is None
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
+    )
+    assert len(await storage.read(lambda tx: tx.outbox.due_channels(10))) == 1
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
     assert [row.id for row in opened[1]] == [held]
 
@@ -248,14 +277,14 @@ async def test_an_open_batch_is_dissolved_only_when_all_of_it_is_paused(
     second = await another(storage, subscription)
     await queue(subscription)
     await queue(second)
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     await pause(storage, subscription)
-    assert await storage.outbox.open_batch(STRUCTURE, 10) == opened
+    assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10)) == opened
     await pause(storage, second)
-    assert await storage.outbox.open_batch(STRUCTURE, 10) is None
-    assert await storage.outbox.due_in() is None
-    await storage.subscriptions.set_state(second.id, SubscriptionState.ACTIVE)
-    again = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10)) is None
+    assert await storage.read(lambda tx: tx.outbox.due_in()) is None
+    await storage.write(lambda tx: tx.subscriptions.set_state(second.id, SubscriptionState.ACTIVE))
+    again = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
     assert again is not None
     assert [row.subscription_id for row in again[1]] == [second.id]
@@ -268,15 +297,15 @@ async def test_an_open_batch_outlives_the_subscription_of_one_of_its_cards(
     second = await another(storage, subscription)
     await queue(subscription)
     [left] = await queue(second)
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
-    await storage.subscriptions.delete(subscription.id)
-    again = await storage.outbox.open_batch(STRUCTURE, 10)
+    await storage.write(lambda tx: tx.subscriptions.delete(subscription.id))
+    again = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert again is not None
     assert again[0] == opened[0]
     assert [row.id for row in again[1]] == [left]
-    await storage.subscriptions.delete(second.id)
-    assert await storage.outbox.open_batch(STRUCTURE, 10) is None
+    await storage.write(lambda tx: tx.subscriptions.delete(second.id))
+    assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10)) is None
 
 
 async def test_a_blocked_channel_pauses_its_subscriptions_and_keeps_its_cards(
@@ -285,18 +314,30 @@ async def test_a_blocked_channel_pauses_its_subscriptions_and_keeps_its_cards(
     second = await another(storage, subscription)
     await pause(storage, second)
     [card] = await queue(subscription)
-    await storage.outbox.open_batch(STRUCTURE, 10)
-    paused = await storage.outbox.block(STRUCTURE, PauseReason.CHANNEL_GONE, "Unknown Channel")
+    await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
+    paused = await storage.write(
+        lambda tx: tx.outbox.block(STRUCTURE, PauseReason.CHANNEL_GONE, "Unknown Channel")
+    )
     assert paused == [subscription.id]
-    reasons = [s.pause_reason for s in await storage.subscriptions.of_channel(STRUCTURE)]
+    reasons = [
+        s.pause_reason
+        for s in await storage.read(lambda tx: tx.subscriptions.of_channel(STRUCTURE))
+    ]
     assert reasons == [PauseReason.CHANNEL_GONE, PauseReason.MEMBER]
-    assert await storage.outbox.due_in() is None
+    assert await storage.read(lambda tx: tx.outbox.due_in()) is None
     await queue(subscription)
-    assert await storage.outbox.open_batch(STRUCTURE, 10) is None
-    assert await storage.outbox.waiting_count() == 2
-    assert await storage.outbox.block(STRUCTURE, PauseReason.CHANNEL_GONE, "again") == []
-    await storage.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10)) is None
+    assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 2
+    assert (
+        await storage.write(
+            lambda tx: tx.outbox.block(STRUCTURE, PauseReason.CHANNEL_GONE, "again")
+        )
+        == []
+    )
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
+    )
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
     assert opened[1][0].id == card
 
@@ -304,16 +345,22 @@ async def test_a_blocked_channel_pauses_its_subscriptions_and_keeps_its_cards(
 async def test_channels_do_not_wait_for_each_other(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
-    _, facade = await storage.subscriptions.upsert(
-        subscription.hook_id, FACADE, Filters(), MAREN_ODUYA
+    _, facade = await storage.write(
+        lambda tx: tx.subscriptions.upsert(subscription.hook_id, FACADE, Filters(), MAREN_ODUYA)
     )
     await queue(subscription)
     clock.forward(seconds=1)
     await queue(subscription, facade)
-    assert [q.channel_id for q in await storage.outbox.due_channels(10)] == [STRUCTURE, FACADE]
-    assert [q.channel_id for q in await storage.outbox.due_channels(1)] == [STRUCTURE]
+    assert [q.channel_id for q in await storage.read(lambda tx: tx.outbox.due_channels(10))] == [
+        STRUCTURE,
+        FACADE,
+    ]
+    assert [q.channel_id for q in await storage.read(lambda tx: tx.outbox.due_channels(1))] == [
+        STRUCTURE
+    ]
     both = await asyncio.gather(
-        storage.outbox.open_batch(STRUCTURE, 10), storage.outbox.open_batch(FACADE, 10)
+        storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10)),
+        storage.write(lambda tx: tx.outbox.open_batch(FACADE, 10)),
     )
     assert [len(opened[1]) for opened in both if opened is not None] == [2, 1]
 
@@ -327,12 +374,15 @@ async def test_no_card_is_forgotten_when_one_is_written_while_another_is_settled
         asyncio.create_task(queue(subscription)) for _ in range(20)
     ]
     while sent < 21:
-        for due in await storage.outbox.due_channels(10):
-            opened = await storage.outbox.open_batch(due.channel_id, 2)
+        for due in await storage.read(lambda tx: tx.outbox.due_channels(10)):
+            opened = await storage.write(lambda tx: tx.outbox.open_batch(due.channel_id, 2))
             if opened is not None:
                 sent += len(opened[1])
-                await storage.outbox.settle_sent(opened[0].id, 1, clock())
-        if all(writer.done() for writer in writers) and await storage.outbox.due_in() is None:
+                await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 1, clock()))
+        if (
+            all(writer.done() for writer in writers)
+            and await storage.read(lambda tx: tx.outbox.due_in()) is None
+        ):
             break
     await asyncio.gather(*writers)
     assert sent == 21
@@ -343,16 +393,16 @@ async def test_a_batch_that_its_channels_pause_holds_stays_as_it_was_until_all_i
 ) -> None:
     beside = await another(storage, subscription)
     ids = [*await queue(subscription), *await queue(beside)]
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
-    await storage.outbox.block(STRUCTURE, PauseReason.NO_PERMISSION, "403")
+    await storage.write(lambda tx: tx.outbox.block(STRUCTURE, PauseReason.NO_PERMISSION, "403"))
     await queue(subscription)  # a new event makes the channel due
-    assert await storage.outbox.open_batch(STRUCTURE, 10) is None
-    await storage.subscriptions.set_state(beside.id, SubscriptionState.ACTIVE)
-    resumed = await storage.subscriptions.get(subscription.id)
+    assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10)) is None
+    await storage.write(lambda tx: tx.subscriptions.set_state(beside.id, SubscriptionState.ACTIVE))
+    resumed = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
     assert resumed is not None
     assert resumed.state is SubscriptionState.ACTIVE
-    again = await storage.outbox.open_batch(STRUCTURE, 10)
+    again = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert again is not None
     assert again[0] == opened[0]
     assert [row.id for row in again[1]] == ids
@@ -361,20 +411,26 @@ async def test_a_batch_that_its_channels_pause_holds_stays_as_it_was_until_all_i
 async def test_of_each_guild_the_channels_that_are_due_the_longest_are_found(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
-    theirs = await storage.hooks.create(1, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None)
+    theirs = await storage.write(
+        lambda tx: tx.hooks.create(1, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None)
+    )
     for channel_id in (FACADE, FACADE + 1, FACADE + 2):
         clock.forward(seconds=1)
-        _, mine = await storage.subscriptions.upsert(
-            subscription.hook_id, channel_id, Filters(), MAREN_ODUYA
+        _, mine = await storage.write(
+            lambda tx: tx.subscriptions.upsert(
+                subscription.hook_id, channel_id, Filters(), MAREN_ODUYA
+            )
         )
         await queue(mine)
     clock.forward(seconds=1)
-    _, other = await storage.subscriptions.upsert(theirs.id, 5, Filters(), MAREN_ODUYA)
+    _, other = await storage.write(
+        lambda tx: tx.subscriptions.upsert(theirs.id, 5, Filters(), MAREN_ODUYA)
+    )
     await queue(other)
-    due = await storage.outbox.due_channels(2)
+    due = await storage.read(lambda tx: tx.outbox.due_channels(2))
     assert {queue.channel_id for queue in due} == {FACADE, FACADE + 1, 5}
     assert [queue.guild_id for queue in due].count(1) == 1
-    rest = await storage.outbox.due_channels(2, {FACADE, 5})
+    rest = await storage.read(lambda tx: tx.outbox.due_channels(2, {FACADE, 5}))
     assert [queue.channel_id for queue in rest] == [FACADE + 1, FACADE + 2]
 
 
@@ -384,9 +440,9 @@ async def test_no_more_pictures_are_read_than_one_message_may_have(
     large = [Picture(f"{n}.png", "image/png", b"%d" % n * 400) for n in range(3)]
     for pictures in ((large[0],), (large[0],), (large[1],), (large[2],)):
         await queue(subscription, pictures=pictures)
-    assert await storage.outbox.next_bytes(STRUCTURE, 10) == 1_600
-    assert await storage.outbox.next_bytes(FACADE, 10) == 0
-    opened = await storage.outbox.open_batch(STRUCTURE, 10, max_bytes=1_000)
+    assert await storage.read(lambda tx: tx.outbox.next_bytes(STRUCTURE, 10)) == 1_600
+    assert await storage.read(lambda tx: tx.outbox.next_bytes(FACADE, 10)) == 0
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10, max_bytes=1_000))
     assert opened is not None
     assert [row.pictures for row in opened[1]] == [(large[0],), (large[0],), (large[1],)]
 
@@ -396,6 +452,6 @@ async def test_a_card_whose_pictures_alone_are_too_large_is_read_all_the_same(
 ) -> None:
     await queue(subscription, pictures=PICTURES)
     await queue(subscription)
-    opened = await storage.outbox.open_batch(STRUCTURE, 10, max_bytes=1)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10, max_bytes=1))
     assert opened is not None
     assert [row.pictures for row in opened[1]] == [PICTURES]

@@ -102,7 +102,9 @@ async def test_in_session_mode_the_bot_works(pool: Pool, vault: Vault) -> None:
     async with Storage.open(url, vault) as storage, Storage.open(url, vault) as other:
         assert await storage.lead()
         assert not await other.lead()
-        await storage.guilds.join(1)
-        hook = await storage.hooks.create(1, "https://s.example", "p", HookKind.OWN, 2, None)
-        assert await other.hooks.by_key(hook.key or "") == hook
+        await storage.write(lambda tx: tx.guilds.join(1))
+        hook = await storage.write(
+            lambda tx: tx.hooks.create(1, "https://s.example", "p", HookKind.OWN, 2, None)
+        )
+        assert await other.hook_lookup.by_key(hook.key or "") == hook
         assert await storage.lead()

@@ -39,12 +39,14 @@ def event(clock: Clock) -> Put:
 
 
 async def hook_for(storage: Storage, project_id: str, guild_id: int = STUDIO_KESTREL) -> Hook:
-    return await storage.hooks.create(guild_id, SERVER, project_id, HookKind.OWN, MAREN_ODUYA, None)
+    return await storage.write(
+        lambda tx: tx.hooks.create(guild_id, SERVER, project_id, HookKind.OWN, MAREN_ODUYA, None)
+    )
 
 
 async def taken(storage: Storage, *events: NewInbox) -> int:
     """How many of these are taken, which come at the same time."""
-    receipts = await asyncio.gather(*(storage.inbox.put(one) for one in events))
+    receipts = await asyncio.gather(*(storage.intake.put(one) for one in events))
     assert all(receipt.id > 0 for receipt in receipts if not receipt.over_quota)
     return sum(not receipt.over_quota for receipt in receipts)
 
@@ -106,9 +108,9 @@ async def test_what_is_over_a_days_events_is_not_kept(
     storage: Storage, hook: Hook, event: Put
 ) -> None:
     assert await taken(storage, *(event(hook) for _ in range(25))) == 20
-    used = await storage.quotas.used(STUDIO_KESTREL)
+    used = await storage.read(lambda tx: tx.quotas.used(STUDIO_KESTREL))
     assert (used.events, used.bytes, used.hooks, used.subscriptions) == (20, 200, 1, 0)
-    refused = await storage.inbox.put(event(hook))
+    refused = await storage.intake.put(event(hook))
     assert refused == InboxReceipt(0, duplicate=False, over_quota=True)
 
 
@@ -116,7 +118,7 @@ async def test_what_is_over_a_days_bytes_is_not_kept_and_a_smaller_one_is(
     storage: Storage, hook: Hook, event: Put
 ) -> None:
     assert await taken(storage, event(hook, 6_000), event(hook, 6_000), event(hook, 3_000)) == 2
-    assert (await storage.quotas.used(STUDIO_KESTREL)).bytes == 9_000
+    assert (await storage.read(lambda tx: tx.quotas.used(STUDIO_KESTREL))).bytes == 9_000
 
 
 async def test_one_hook_cannot_use_up_what_the_others_need(
@@ -143,7 +145,7 @@ async def test_a_duplicate_does_not_count(storage: Storage, hook: Hook, event: P
     body = b"the same from each replica"
     for _ in range(3):
         await taken(storage, *(event(hook, body=body) for _ in range(10)))
-    assert (await storage.quotas.used(STUDIO_KESTREL)).events == 1
+    assert (await storage.read(lambda tx: tx.quotas.used(STUDIO_KESTREL))).events == 1
 
 
 async def test_the_count_survives_a_restart(
@@ -170,7 +172,7 @@ async def test_a_hook_that_is_removed_and_made_again_begins_no_new_day(
     storage: Storage, hook: Hook, event: Put
 ) -> None:
     await taken(storage, *(event(hook) for _ in range(25)))
-    await storage.hooks.delete(hook.id)
+    await storage.write(lambda tx: tx.hooks.delete(hook.id))
     again = await hook_for(storage, hook.project_id)
     assert await taken(storage, *(event(again) for _ in range(5))) == 0
 
@@ -179,8 +181,11 @@ async def test_a_guild_that_is_erased_and_comes_back_begins_no_new_day(
     storage: Storage, hook: Hook, event: Put, clock: Clock
 ) -> None:
     await taken(storage, *(event(hook) for _ in range(25)))
-    await storage.guilds.leave(STUDIO_KESTREL)
-    assert await storage.guilds.erase_left_before(clock() + timedelta(seconds=1)) == 1
+    await storage.write(lambda tx: tx.guilds.leave(STUDIO_KESTREL))
+    assert (
+        await storage.write(lambda tx: tx.guilds.erase_left_before(clock() + timedelta(seconds=1)))
+        == 1
+    )
     again = await hook_for(storage, hook.project_id)
     assert await taken(storage, event(again)) == 0
 
@@ -200,7 +205,7 @@ async def test_two_processes_together_take_no_more_than_a_day(
             )
         )
     assert sum(counts) == 20
-    assert (await storage.quotas.used(STUDIO_KESTREL)).events == 20
+    assert (await storage.read(lambda tx: tx.quotas.used(STUDIO_KESTREL))).events == 20
 
 
 # ── what memory knows ─────────────────────────────────────────────────────────────────────────
@@ -242,39 +247,43 @@ async def test_what_was_missed_fills_half_a_day_and_goes_on_the_next(
     half = QUOTA.halved()
     entries, window = missed(range(25), clock)
     await taken(storage, *(event(hook) for _ in range(4)))
-    first = await storage.history.take_in(hook.id, entries, window, quota=half)
+    first = await storage.write(lambda tx: tx.history.take_in(hook.id, entries, window, quota=half))
     assert (len(first.rows), first.full) == (6, True)
-    assert not await storage.quotas.has_room_now(half, hook.id)
-    again = await storage.history.take_in(hook.id, entries, window, quota=half)
+    assert not await storage.read(lambda tx: tx.quotas.has_room_now(half, hook.id))
+    again = await storage.write(lambda tx: tx.history.take_in(hook.id, entries, window, quota=half))
     assert (again.rows, again.full) == ((), True)
     assert await taken(storage, *(event(hook) for _ in range(12))) == 10  # the other half
     for rows, full in ((10, True), (9, False)):
         clock.forward(days=1)
-        assert await storage.quotas.has_room_now(half, hook.id)
-        more = await storage.history.take_in(hook.id, entries, window, quota=half)
+        assert await storage.read(lambda tx: tx.quotas.has_room_now(half, hook.id))
+        more = await storage.write(
+            lambda tx: tx.history.take_in(hook.id, entries, window, quota=half)
+        )
         assert (len(more.rows), more.full) == (rows, full)
-    assert await storage.history.dealt_with(hook.id) == {entry.call_id for entry in entries}
+    assert await storage.read(lambda tx: tx.history.dealt_with(hook.id)) == {
+        entry.call_id for entry in entries
+    }
 
 
 # ── telling, and forgetting ───────────────────────────────────────────────────────────────────
 
 
 async def test_a_guild_is_told_once_a_day(storage: Storage, hook: Hook, clock: Clock) -> None:
-    assert await storage.quotas.to_tell() == []
-    await storage.quotas.note(STUDIO_KESTREL, hook.id)
-    await storage.quotas.note(STUDIO_KESTREL, hook.id + 1)
-    [notice] = await storage.quotas.to_tell()
+    assert await storage.read(lambda tx: tx.quotas.to_tell()) == []
+    await storage.write(lambda tx: tx.quotas.note(STUDIO_KESTREL, hook.id))
+    await storage.write(lambda tx: tx.quotas.note(STUDIO_KESTREL, hook.id + 1))
+    [notice] = await storage.read(lambda tx: tx.quotas.to_tell())
     assert (notice.guild_id, notice.hook_id, notice.day) == (
         STUDIO_KESTREL,
         hook.id,
         clock().date(),
     )
-    await storage.quotas.told(notice)
-    await storage.quotas.note(STUDIO_KESTREL, hook.id)
-    assert await storage.quotas.to_tell() == []
+    await storage.write(lambda tx: tx.quotas.told(notice))
+    await storage.write(lambda tx: tx.quotas.note(STUDIO_KESTREL, hook.id))
+    assert await storage.read(lambda tx: tx.quotas.to_tell()) == []
     clock.forward(days=1)
-    await storage.quotas.note(STUDIO_KESTREL, hook.id)
-    [tomorrows] = await storage.quotas.to_tell()
+    await storage.write(lambda tx: tx.quotas.note(STUDIO_KESTREL, hook.id))
+    [tomorrows] = await storage.read(lambda tx: tx.quotas.to_tell())
     assert tomorrows.nonce != notice.nonce
 
 
@@ -282,11 +291,11 @@ async def test_the_counts_of_days_that_are_over_are_erased(
     storage: Storage, hook: Hook, event: Put, clock: Clock
 ) -> None:
     await taken(storage, *(event(hook) for _ in range(25)))
-    await storage.quotas.note(STUDIO_KESTREL, hook.id)
+    await storage.write(lambda tx: tx.quotas.note(STUDIO_KESTREL, hook.id))
     clock.forward(days=1)
     await taken(storage, event(hook))
     assert "day_use" not in await storage.retention.tidy(KEEP)
     clock.forward(days=2)
     gone = await storage.retention.tidy(KEEP)
     assert (gone["day_use"], gone["quota_notices"]) == (1, 1)
-    assert (await storage.quotas.used(STUDIO_KESTREL)).events == 0
+    assert (await storage.read(lambda tx: tx.quotas.used(STUDIO_KESTREL))).events == 0

@@ -57,8 +57,8 @@ async def database(storage: Storage, database_url: str) -> AsyncIterator[Databas
 
 
 async def count(database: Database, statement: Select[int]) -> int:
-    async with database.reading() as connection:
-        return await connection.scalar(statement) or 0
+    with database.reading() as connection:
+        return connection.scalar(statement) or 0
 
 
 async def rows(database: Database) -> dict[str, int]:
@@ -67,20 +67,26 @@ async def rows(database: Database) -> dict[str, int]:
 
 
 async def change(database: Database, statement: Update) -> None:
-    async with database.writing() as connection:
-        await connection.execute(statement)
+    with database.writing() as connection:
+        connection.execute(statement)
 
 
 async def deliver(storage: Storage, clock: Clock) -> None:
     """Everything that waits in #structure goes out."""
-    while (opened := await storage.outbox.open_batch(STRUCTURE, 10)) is not None:
-        await storage.outbox.settle_sent(opened[0].id, 4242, clock())
+    while (
+        opened := await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
+    ) is not None:
+        await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 4242, clock()))
 
 
 async def give_up(storage: Storage) -> None:
     """Discord takes nothing of what waits in #structure."""
-    while (opened := await storage.outbox.open_batch(STRUCTURE, 10)) is not None:
-        await storage.outbox.settle_undeliverable(opened[0].id, "50035: Invalid Form Body")
+    while (
+        opened := await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
+    ) is not None:
+        await storage.write(
+            lambda tx: tx.outbox.settle_undeliverable(opened[0].id, "50035: Invalid Form Body")
+        )
 
 
 # ── what goes, and when ───────────────────────────────────────────────────────────────────────
@@ -91,14 +97,14 @@ async def test_the_body_of_a_finished_event_goes_after_its_days_and_the_event_st
 ) -> None:
     [card_id] = await queue(subscription)
     await deliver(storage, clock)
-    card = await storage.outbox.get(card_id)
+    card = await storage.read(lambda tx: tx.outbox.get(card_id))
     assert card is not None
     assert card.inbox_id is not None
     clock.forward(days=6, hours=23)
     assert await storage.retention.tidy(KEEP) == {}
     clock.forward(hours=2)
     assert await storage.retention.tidy(KEEP) == {"bodies": 1}
-    event = await storage.inbox.get(card.inbox_id)
+    event = await storage.read(lambda tx: tx.inbox.get(card.inbox_id))
     assert event is not None
     assert (event.body, len(event.trace)) == (b"", 1)
     assert await storage.retention.tidy(KEEP) == {}
@@ -107,10 +113,10 @@ async def test_the_body_of_a_finished_event_goes_after_its_days_and_the_event_st
 async def test_an_event_that_nobody_has_looked_at_is_kept_whole_for_ever(
     storage: Storage, delivery: NewDelivery, clock: Clock
 ) -> None:
-    receipt = await storage.inbox.put(delivery(b"still to do"))
+    receipt = await storage.intake.put(delivery(b"still to do"))
     clock.forward(days=4000)
     assert await storage.retention.tidy(KEEP) == {}
-    event = await storage.inbox.get(receipt.id)
+    event = await storage.read(lambda tx: tx.inbox.get(receipt.id))
     assert event is not None
     assert event.body == b"still to do"
 
@@ -118,10 +124,12 @@ async def test_an_event_that_nobody_has_looked_at_is_kept_whole_for_ever(
 async def test_an_event_that_became_no_card_goes_with_its_trace_after_its_days(
     storage: Storage, hook: Hook, delivery: NewDelivery, clock: Clock
 ) -> None:
-    shown_to_nobody = await storage.inbox.put(delivery())
-    await storage.inbox.finish(shown_to_nobody.id, [], event_name="x", ingested=[])
-    no_delivery = await storage.inbox.put(delivery())
-    await storage.inbox.fail(no_delivery.id, [])
+    shown_to_nobody = await storage.intake.put(delivery())
+    await storage.write(
+        lambda tx: tx.inbox.finish(shown_to_nobody.id, [], event_name="x", ingested=[])
+    )
+    no_delivery = await storage.intake.put(delivery())
+    await storage.write(lambda tx: tx.inbox.fail(no_delivery.id, []))
     clock.forward(days=29)
     assert await storage.retention.tidy(KEEP) == {"bodies": 2}
     clock.forward(days=2)
@@ -160,12 +168,12 @@ async def test_a_waiting_card_is_kept_whole_for_ever_and_so_is_its_event(
     [waiting] = await queue(subscription, pictures=(AVATAR,))
     clock.forward(days=4000)
     assert await storage.retention.tidy(KEEP) == {}
-    card = await storage.outbox.get(waiting)
+    card = await storage.read(lambda tx: tx.outbox.get(waiting))
     assert card is not None
     assert (card.state, card.pictures) == (OutboxState.WAITING, (AVATAR,))
     assert card.inbox_id is not None
     # It is rendered again if the right to be shown it is lost meanwhile.
-    event = await storage.inbox.get(card.inbox_id)
+    event = await storage.read(lambda tx: tx.inbox.get(card.inbox_id))
     assert event is not None
     assert event.body
 
@@ -174,10 +182,10 @@ async def test_a_message_that_may_be_under_way_keeps_its_nonce_for_ever(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     await queue(subscription)
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     clock.forward(days=4000)
     await storage.retention.tidy(KEEP)
-    assert await storage.outbox.open_batch(STRUCTURE, 10) == opened
+    assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10)) == opened
 
 
 async def test_pictures_go_with_the_days_of_bodies_unless_another_card_shows_them(
@@ -189,7 +197,7 @@ async def test_pictures_go_with_the_days_of_bodies_unless_another_card_shows_the
     clock.forward(days=8)
     gone = await storage.retention.tidy(KEEP)
     assert gone == {"bodies": 1, "shown_pictures": 2, "pictures": 1}
-    card = await storage.outbox.get(waiting)
+    card = await storage.read(lambda tx: tx.outbox.get(waiting))
     assert card is not None
     assert card.pictures == (AVATAR,)
     assert (await rows(database))["outbox"] == 2
@@ -201,7 +209,7 @@ async def test_a_picture_that_is_shown_again_counts_as_new(
     await queue(subscription, pictures=(AVATAR,))
     clock.forward(days=1)
     await queue(subscription, pictures=(AVATAR,))
-    await storage.subscriptions.delete(subscription.id)
+    await storage.write(lambda tx: tx.subscriptions.delete(subscription.id))
     clock.forward(minutes=59)
     assert "pictures" not in await storage.retention.tidy(KEEP)
     clock.forward(minutes=2)
@@ -221,8 +229,8 @@ async def test_a_notice_that_was_told_goes_and_one_that_is_still_to_be_told_stay
         "created_at": clock(),
         "next_try_at": None,
     }
-    async with database.writing() as connection:
-        await connection.execute(notices.insert(), [told, {**told, "next_try_at": clock()}])
+    with database.writing() as connection:
+        connection.execute(notices.insert(), [told, {**told, "next_try_at": clock()}])
     clock.forward(days=29)
     assert await storage.retention.tidy(KEEP) == {}
     clock.forward(days=2)
@@ -246,14 +254,14 @@ async def test_a_delivery_is_taken_between_two_steps_of_a_large_clean_up(
     storage: Storage, delivery: NewDelivery, clock: Clock, database: Database
 ) -> None:
     for _ in range(20):
-        receipts = await asyncio.gather(*(storage.inbox.put(delivery()) for _ in range(100)))
+        receipts = await asyncio.gather(*(storage.intake.put(delivery()) for _ in range(100)))
     await change(database, update(inbox).values(state="done", finished_at=clock()))
     clock.forward(days=31)
     tidying = asyncio.create_task(storage.retention.tidy(KEEP))
     there = select(func.count()).select_from(bodies)
     while await count(database, there) == 2000:
         assert not tidying.done()
-    receipt = await storage.inbox.put(delivery())
+    receipt = await storage.intake.put(delivery())
     assert receipt.id == receipts[-1].id + 1
     assert await count(database, there) > 1
     assert not tidying.done()
@@ -270,7 +278,7 @@ async def test_a_row_that_changed_since_it_was_found_is_left_alone(
     [rule] = [rule for rule in rules(KEEP, clock()) if rule.what == "undeliverable"]
     await change(database, update(outbox).values(state="waiting", gave_up_at=None))
     assert await storage.retention.step(rule, [card_id]) == 0
-    assert await storage.outbox.get(card_id) is not None
+    assert await storage.read(lambda tx: tx.outbox.get(card_id)) is not None
 
 
 async def test_a_picture_that_a_card_is_about_to_name_is_left_alone_on_postgresql(
@@ -283,16 +291,16 @@ async def test_a_picture_that_a_card_is_about_to_name_is_left_alone_on_postgresq
     ):
         values = {"media_type": "image/png", "content": b"x", "created_at": clock()}
         old = [{"digest": digest, **values} for digest in ("named", "unused")]
-        async with database.writing() as connection:
-            await connection.execute(pictures.insert(), old)
+        with database.writing() as connection:
+            connection.execute(pictures.insert(), old)
         clock.forward(hours=2)
-        async with database.writing() as connection:
+        with database.writing() as connection:
             new = database.insert(pictures).values({**old[0], "created_at": clock()})
             renewed = new.on_conflict_do_update(
                 index_elements=[pictures.c.digest],
                 set_={"created_at": new.excluded.created_at},
             )
-            await connection.execute(renewed)
+            connection.execute(renewed)
             assert await storage.retention.tidy(KEEP) == {"pictures": 1}
         assert await storage.retention.tidy(KEEP) == {}
         assert await count(database, select(func.count()).select_from(pictures)) == 1
@@ -313,7 +321,7 @@ async def test_the_file_gives_space_back_while_it_is_open(
     path = sqlite_path(parse_url(sqlite_url))
     async with Storage.open(sqlite_url, vault, clock) as storage:
         bodies = [b"%09d" % n * (body_bytes // 9) for n in range(deliveries)]
-        await asyncio.gather(*(storage.inbox.put(delivery(body)) for body in bodies))
+        await asyncio.gather(*(storage.intake.put(delivery(body)) for body in bodies))
         async with Database.open(parse_url(sqlite_url)) as database:
             await change(database, update(inbox).values(state="failed", finished_at=clock()))
             await database.copy_log()

@@ -31,8 +31,9 @@ ROOT = Path(__file__).parents[2]
 
 
 async def run_sync(url: str, work: Callable[[Connection], Any]) -> Any:
-    async with Database.open(parse_url(url)) as database, database.writing() as connection:
-        return await connection.run_sync(work)
+    async with Database.open(parse_url(url)) as database:
+        with database.writing() as connection:
+            return work(connection.connection)
 
 
 async def test_migrations_and_tables_agree(database_url: str) -> None:
@@ -89,9 +90,9 @@ async def test_opening_makes_folder_and_tables(empty_url: str, vault: Vault) -> 
     assert await schema_version(empty_url) == (None, REVISIONS[-1])
     async with Storage.open(empty_url, vault) as storage:
         assert await storage.schema_version() == (REVISIONS[-1], REVISIONS[-1])
-        await storage.facts.set("commands", "1")
+        await storage.write(lambda tx: tx.facts.set("commands", "1"))
     async with Storage.open(empty_url, vault) as storage:
-        assert await storage.facts.get("commands") == "1"
+        assert await storage.read(lambda tx: tx.facts.get("commands")) == "1"
     assert await schema_version(empty_url) == (REVISIONS[-1], REVISIONS[-1])
 
 
@@ -110,8 +111,8 @@ async def test_what_an_older_release_kept_survives(empty_url: str, vault: Vault)
 
     await run_sync(empty_url, fill)
     async with Storage.open(empty_url, vault) as storage:
-        (subscription,) = await storage.subscriptions.of_channel(3)
-        assert (await storage.hooks.get(subscription.hook_id)) is not None
+        (subscription,) = await storage.read(lambda tx: tx.subscriptions.of_channel(3))
+        assert (await storage.read(lambda tx: tx.hooks.get(subscription.hook_id))) is not None
 
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -234,7 +235,9 @@ async def test_all_that_a_bot_of_the_release_before_had_is_there_and_answers_are
     assert makers == {1: 1, 2: None}  # who only looked at a project made no webhook
     assert sources == {1: "webhook", 2: "operator", 4: "activity", 5: "history"}
     async with Storage.open(empty_url, vault) as storage:
-        follows = [await storage.subscriptions.get(number) for number in (1, 2, 3, 4)]
+        follows = [
+            await storage.read(lambda tx: tx.subscriptions.get(number)) for number in (1, 2, 3, 4)
+        ]
     owner = Consent(
         2,
         AT,
@@ -282,7 +285,7 @@ async def test_tables_of_a_newer_release_are_left_alone(database_url: str, vault
 
 
 @pytest.mark.parametrize(
-    "url", ["", "harbour", "mysql://a:swordfish@b/c", "sqlite:///a.db", "sqlite+aiosqlite://"]
+    "url", ["", "harbour", "mysql://a:swordfish@b/c", "sqlite:///a.db", "sqlite://"]
 )
 async def test_an_address_of_no_known_kind_is_refused_without_showing_it(
     url: str, vault: Vault
@@ -294,18 +297,19 @@ async def test_an_address_of_no_known_kind_is_refused_without_showing_it(
 
 
 async def test_sqlite_waits_for_the_disk_and_guards_references(sqlite_url: str) -> None:
-    async with Database.open(parse_url(sqlite_url)) as database, database.writing() as connection:
-        found = [
-            await connection.scalar(text(f"PRAGMA {name}"))
-            for name in (
-                "journal_mode",
-                "synchronous",
-                "foreign_keys",
-                "busy_timeout",
-                "auto_vacuum",
-                "page_size",
-            )
-        ]
+    async with Database.open(parse_url(sqlite_url)) as database:
+        with database.writing() as connection:
+            found = [
+                connection.scalar(text(f"PRAGMA {name}"))
+                for name in (
+                    "journal_mode",
+                    "synchronous",
+                    "foreign_keys",
+                    "busy_timeout",
+                    "auto_vacuum",
+                    "page_size",
+                )
+            ]
     assert found == ["wal", 2, 1, 2500, 2, 8192]
 
 

@@ -36,18 +36,26 @@ async def rotating(
 async def furnish(storage: Storage, projects: int = 3) -> tuple[list[Hook], Account]:
     """One of each kind that is sealed, and some hooks more."""
     for number in range(projects):
-        hook = await storage.hooks.create(
-            STUDIO_KESTREL, SERVER, f"project{number:03}", HookKind.OWN, MAREN_ODUYA, None
+        hook = await storage.write(
+            lambda tx: tx.hooks.create(
+                STUDIO_KESTREL, SERVER, f"project{number:03}", HookKind.OWN, MAREN_ODUYA, None
+            )
         )
-        await storage.hooks.new_secret(hook.id, overlap=True)
-    await storage.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails("maren.o"))
-    await storage.link_requests.add("open", MAREN_ODUYA + 1, SERVER, LinkDetails("tobias"))
+        await storage.write(lambda tx: tx.hooks.new_secret(hook.id, overlap=True))
+    await storage.write(
+        lambda tx: tx.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails("maren.o"))
+    )
+    await storage.write(
+        lambda tx: tx.link_requests.add("open", MAREN_ODUYA + 1, SERVER, LinkDetails("tobias"))
+    )
     tokens = Tokens("token-1", "refresh-1")
-    account = await storage.accounts.link("nonce", "m1", "Maren", tokens, ALL, told=False)
+    account = await storage.write(
+        lambda tx: tx.accounts.link("nonce", "m1", "Maren", tokens, ALL, told=False)
+    )
     assert account is not None
-    [first, *_] = await storage.hooks.of_guild(STUDIO_KESTREL)
-    await storage.hooks.made(first.id, account.id, "webhook001")
-    return await storage.hooks.of_guild(STUDIO_KESTREL), account
+    [first, *_] = await storage.read(lambda tx: tx.hooks.of_guild(STUDIO_KESTREL))
+    await storage.write(lambda tx: tx.hooks.made(first.id, account.id, "webhook001"))
+    return await storage.read(lambda tx: tx.hooks.of_guild(STUDIO_KESTREL)), account
 
 
 def by_name(rotated: object) -> dict[str, Rotated]:
@@ -143,17 +151,21 @@ async def test_what_no_key_opens_is_counted_by_kind_and_left(
 ) -> None:
     await furnish(storage)
     foreign = Vault([Fernet.generate_key().decode()]).seal("x", "somewhere")
-    async with Database.open(parse_url(database_url)) as database, database.writing() as writing:
-        await writing.execute(update(accounts).values(tokens_sealed=foreign))
-        await writing.execute(
-            update(hooks).where(hooks.c.project_id == "project001").values(secret_sealed="nonsense")
-        )
+    async with Database.open(parse_url(database_url)) as database:
+        with database.writing() as writing:
+            writing.execute(update(accounts).values(tokens_sealed=foreign))
+            writing.execute(
+                update(hooks)
+                .where(hooks.c.project_id == "project001")
+                .values(secret_sealed="nonsense")
+            )
     assert await rotating.sealed.unopenable() == {"webhook secret": 1, "linked account": 1}
     rotated = by_name(await rotating.sealed.rotate())
     assert (rotated["webhook secret"].resealed, rotated["webhook secret"].unopenable) == (2, 1)
     assert (rotated["linked account"].resealed, rotated["linked account"].unopenable) == (0, 1)
-    async with Database.open(parse_url(database_url)) as database, database.reading() as reading:
-        assert await reading.scalar(select(accounts.c.tokens_sealed)) == foreign
+    async with Database.open(parse_url(database_url)) as database:
+        with database.reading() as reading:
+            assert reading.scalar(select(accounts.c.tokens_sealed)) == foreign
 
 
 async def test_a_former_secret_that_is_over_counts_no_more(

@@ -15,7 +15,7 @@ DETAIL = "A moderator put the bot in time-out."
 
 
 async def state_of(storage: Storage, subscription: Subscription) -> tuple[str, str | None]:
-    now = await storage.subscriptions.get(subscription.id)
+    now = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
     assert now is not None
     return now.state, now.pause_reason
 
@@ -24,38 +24,44 @@ async def test_a_silenced_channel_is_told_once_and_tried_again_by_itself(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     [card] = await queue(subscription)
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
-    assert await storage.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK) == [subscription.id]
-    assert await storage.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK) == []
-    [notice] = await storage.notices.due(10)
+    assert await storage.write(lambda tx: tx.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK)) == [
+        subscription.id
+    ]
+    assert (
+        await storage.write(lambda tx: tx.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK)) == []
+    )
+    [notice] = await storage.read(lambda tx: tx.notices.due(10))
     assert (notice.user_id, notice.reason) == (MAREN_ODUYA, PauseReason.SILENCED)
     await queue(subscription)
-    assert await storage.outbox.due_in() == WEEK.total_seconds()
+    assert await storage.read(lambda tx: tx.outbox.due_in()) == WEEK.total_seconds()
     clock.forward(days=7)
-    [due] = await storage.outbox.due_channels(10)
+    [due] = await storage.read(lambda tx: tx.outbox.due_channels(10))
     assert (due.first_failed_at, due.last_error) == (None, DETAIL)
-    again = await storage.outbox.open_batch(STRUCTURE, 10)
+    again = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert again is not None
     assert again[0] == opened[0]
     assert [row.id for row in again[1]] == [card]
     assert await state_of(storage, subscription) == ("paused", "silenced")
-    await storage.outbox.settle_sent(again[0].id, 1, clock())
+    await storage.write(lambda tx: tx.outbox.settle_sent(again[0].id, 1, clock()))
     assert await state_of(storage, subscription) == ("active", None)
-    assert await storage.outbox.due_in() == 0
+    assert await storage.read(lambda tx: tx.outbox.due_in()) == 0
 
 
 async def test_whoever_paused_it_themselves_is_not_resumed_by_a_message_that_gets_through(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     await queue(subscription)
-    opened = await storage.outbox.open_batch(STRUCTURE, 10)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
-    await storage.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK)
-    await storage.subscriptions.set_state(
-        subscription.id, SubscriptionState.PAUSED, PauseReason.MEMBER, "1"
+    await storage.write(lambda tx: tx.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK))
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(
+            subscription.id, SubscriptionState.PAUSED, PauseReason.MEMBER, "1"
+        )
     )
-    await storage.outbox.settle_sent(opened[0].id, 1, clock())
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 1, clock()))
     assert await state_of(storage, subscription) == ("paused", "member")
 
 
@@ -63,42 +69,49 @@ async def test_resume_tries_a_silenced_channel_at_once(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     await queue(subscription)
-    await storage.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK)
-    await storage.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
-    assert await storage.outbox.due_in() == 0
+    await storage.write(lambda tx: tx.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK))
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
+    )
+    assert await storage.read(lambda tx: tx.outbox.due_in()) == 0
 
 
 async def test_a_channel_that_goes_away_while_it_is_silenced_is_paused_for_that(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     await queue(subscription)
-    await storage.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK)
-    blocked = await storage.outbox.block(STRUCTURE, PauseReason.CHANNEL_GONE, "Unknown Channel")
+    await storage.write(lambda tx: tx.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK))
+    blocked = await storage.write(
+        lambda tx: tx.outbox.block(STRUCTURE, PauseReason.CHANNEL_GONE, "Unknown Channel")
+    )
     assert blocked == [subscription.id]
-    assert await storage.outbox.due_in() is None
-    assert [one.reason for one in await storage.notices.due(10)] == ["silenced", "channel_gone"]
+    assert await storage.read(lambda tx: tx.outbox.due_in()) is None
+    assert [one.reason for one in await storage.read(lambda tx: tx.notices.due(10))] == [
+        "silenced",
+        "channel_gone",
+    ]
 
 
 async def test_what_a_silenced_channel_may_no_longer_see_is_looked_at_and_taken_back(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     await queue(subscription)
-    await storage.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK)
-    waiting = await storage.outbox.waiting_for(STRUCTURE)
+    await storage.write(lambda tx: tx.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK))
+    waiting = await storage.read(lambda tx: tx.outbox.waiting_for(STRUCTURE))
     assert [one.subscription_id for one in waiting] == [subscription.id]
     lost = Paused(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED)
-    assert await storage.held.withdraw(subscription.id, clock(), lost) == 1
+    assert await storage.write(lambda tx: tx.held.withdraw(subscription.id, clock(), lost)) == 1
     assert await state_of(storage, subscription) == ("paused", "access_lost")
-    assert await storage.outbox.open_batch(STRUCTURE, 10) is None
+    assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10)) is None
 
 
 async def test_a_try_that_was_no_fault_of_the_channel_is_as_if_never_made(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     await queue(subscription)
-    await storage.outbox.postpone(STRUCTURE, clock(), "Discord answered 403")
-    await storage.outbox.hold(STRUCTURE, clock())
-    [due] = await storage.outbox.due_channels(10)
+    await storage.write(lambda tx: tx.outbox.postpone(STRUCTURE, clock(), "Discord answered 403"))
+    await storage.write(lambda tx: tx.outbox.hold(STRUCTURE, clock()))
+    [due] = await storage.read(lambda tx: tx.outbox.due_channels(10))
     assert (due.attempts, due.first_failed_at) == (0, None)
 
 
@@ -106,13 +119,15 @@ async def test_what_waits_longer_than_anything_may_is_due_now(
     storage: Storage, subscription: Subscription, queue: Queue, delivery: NewDelivery, clock: Clock
 ) -> None:
     await queue(subscription)
-    receipt = await storage.inbox.put(delivery())
+    receipt = await storage.intake.put(delivery())
     for wait, shortened in ((timedelta(hours=1), 0), (timedelta(days=1), 2)):
-        await storage.outbox.postpone(STRUCTURE, clock() + wait, "Discord answered 503")
-        await storage.inbox.postpone(receipt.id, [], clock() + wait)
-        assert await storage.waits.shorten(timedelta(minutes=75)) == shortened
-    assert await storage.outbox.due_in() == 0
-    assert await storage.inbox.due_in() == 0
+        await storage.write(
+            lambda tx: tx.outbox.postpone(STRUCTURE, clock() + wait, "Discord answered 503")
+        )
+        await storage.write(lambda tx: tx.inbox.postpone(receipt.id, [], clock() + wait))
+        assert await storage.write(lambda tx: tx.waits.shorten(timedelta(minutes=75))) == shortened
+    assert await storage.read(lambda tx: tx.outbox.due_in()) == 0
+    assert await storage.read(lambda tx: tx.inbox.due_in()) == 0
 
 
 @pytest.mark.parametrize("back", [timedelta(minutes=2), timedelta(hours=1), timedelta(days=1)])

@@ -51,9 +51,11 @@ CONSENT = Consent(
 
 async def linked(storage: Storage, user_id: int = MAREN_ODUYA, server: str = SERVER) -> Account:
     nonce = f"nonce-{user_id}-{server}"
-    await storage.link_requests.add(nonce, user_id, server, LinkDetails())
-    account = await storage.accounts.link(
-        nonce, f"speckle{user_id}", "Somebody", Tokens("token"), frozenset(SCOPES), told=True
+    await storage.write(lambda tx: tx.link_requests.add(nonce, user_id, server, LinkDetails()))
+    account = await storage.write(
+        lambda tx: tx.accounts.link(
+            nonce, f"speckle{user_id}", "Somebody", Tokens("token"), frozenset(SCOPES), told=True
+        )
     )
     assert account is not None
     return account
@@ -67,30 +69,35 @@ async def account(storage: Storage) -> Account:
 async def test_a_made_webhook_is_sealed_and_turns_its_hook_live(
     storage: Storage, hook: Hook, account: Account, clock: Clock, database_url: str
 ) -> None:
-    made = await storage.hooks.made(hook.id, account.id, WEBHOOK)
+    made = await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, WEBHOOK))
     assert made is not None
     assert (made.webhook_id, made.account_id) == (WEBHOOK, account.id)
     assert (made.state, made.live_at) == (HookState.LIVE, clock())
-    assert await storage.hooks.by_key(hook.key or "") == made
+    assert await storage.hook_lookup.by_key(hook.key or "") == made
     assert WEBHOOK not in repr(made)
-    async with Database.open(parse_url(database_url)) as database, database.reading() as c:
-        row = (await c.execute(select(hooks))).mappings().one()
+    async with Database.open(parse_url(database_url)) as database:
+        with database.reading() as c:
+            row = (c.execute(select(hooks))).mappings().one()
     assert WEBHOOK not in str(dict(row))
 
 
 async def test_a_hook_that_is_gone_or_shared_gets_no_webhook(
     storage: Storage, account: Account
 ) -> None:
-    shared = await storage.hooks.create(1, SERVER, "other", HookKind.SHARED, MAREN_ODUYA, None)
-    assert await storage.hooks.made(shared.id, account.id, WEBHOOK) is None
-    assert await storage.hooks.made(999, account.id, WEBHOOK) is None
+    shared = await storage.write(
+        lambda tx: tx.hooks.create(1, SERVER, "other", HookKind.SHARED, MAREN_ODUYA, None)
+    )
+    assert await storage.write(lambda tx: tx.hooks.made(shared.id, account.id, WEBHOOK)) is None
+    assert await storage.write(lambda tx: tx.hooks.made(999, account.id, WEBHOOK)) is None
 
 
 async def test_a_webhooks_own_secret_voids_all_that_were_before(
     storage: Storage, hook: Hook, account: Account
 ) -> None:
-    await storage.hooks.new_secret(hook.id, overlap=True)
-    made = await storage.hooks.made(hook.id, account.id, WEBHOOK, "a secret of its own")
+    await storage.write(lambda tx: tx.hooks.new_secret(hook.id, overlap=True))
+    made = await storage.write(
+        lambda tx: tx.hooks.made(hook.id, account.id, WEBHOOK, "a secret of its own")
+    )
     assert made is not None
     assert made.secrets == ("a secret of its own",)
 
@@ -98,29 +105,31 @@ async def test_a_webhooks_own_secret_voids_all_that_were_before(
 async def test_only_hooks_with_a_made_webhook_in_guilds_that_are_there_are_looked_after(
     storage: Storage, hook: Hook, account: Account
 ) -> None:
-    assert await storage.hooks.with_webhooks() == []
-    made = await storage.hooks.made(hook.id, account.id, WEBHOOK)
-    assert await storage.hooks.with_webhooks() == [made]
-    assert await storage.hooks.of_account(account.id) == [made]
-    await storage.guilds.leave(STUDIO_KESTREL)
-    assert await storage.hooks.with_webhooks() == []
+    assert await storage.read(lambda tx: tx.hooks.with_webhooks()) == []
+    made = await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, WEBHOOK))
+    assert await storage.read(lambda tx: tx.hooks.with_webhooks()) == [made]
+    assert await storage.read(lambda tx: tx.hooks.of_account(account.id)) == [made]
+    await storage.write(lambda tx: tx.guilds.leave(STUDIO_KESTREL))
+    assert await storage.read(lambda tx: tx.hooks.with_webhooks()) == []
 
 
 async def test_a_subscription_remembers_whose_account_proved_access(
     storage: Storage, hook: Hook, account: Account, clock: Clock
 ) -> None:
-    _, new = await storage.subscriptions.upsert(
-        hook.id, STRUCTURE, Filters(), MAREN_ODUYA, account.id
+    _, new = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA, account.id)
     )
     assert (new.account_id, new.access_ok_at) == (account.id, clock())
     clock.forward(hours=1)
-    _, same = await storage.subscriptions.upsert(
-        hook.id, STRUCTURE, Filters(events=("comments",)), TOBIAS
+    _, same = await storage.write(
+        lambda tx: tx.subscriptions.upsert(
+            hook.id, STRUCTURE, Filters(events=("comments",)), TOBIAS
+        )
     )
     assert (same.account_id, same.access_ok_at) == (account.id, new.access_ok_at)
     other = await linked(storage, TOBIAS)
-    await storage.subscriptions.answered(new.id, CONSENT, account_id=other.id)
-    now = await storage.subscriptions.get(new.id)
+    await storage.write(lambda tx: tx.subscriptions.answered(new.id, CONSENT, account_id=other.id))
+    now = await storage.read(lambda tx: tx.subscriptions.get(new.id))
     assert now is not None
     assert (now.account_id, now.access_ok_at) == (other.id, clock())
     assert now.consent == CONSENT
@@ -137,36 +146,44 @@ async def test_an_answer_comes_back_as_it_was_given_and_stays_until_there_is_ano
     bare = Consent(TOBIAS, CONSENT.at, Standing.MANAGER, Filters())
     _, again = await subscribe(Filters(), TOBIAS, consent=bare)
     assert again.consent == bare
-    _, by_hand = await storage.subscriptions.upsert(hook.id, FACADE, Filters(), TOBIAS)
+    _, by_hand = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, Filters(), TOBIAS)
+    )
     assert by_hand.consent is None
 
 
 async def test_an_answer_can_let_a_subscription_follow_through_another_hook(
     storage: Storage, hook: Hook, subscription: Subscription
 ) -> None:
-    made = await storage.hooks.create(
-        STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+    made = await storage.write(
+        lambda tx: tx.hooks.create(
+            STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
+        )
     )
-    await storage.subscriptions.answered(subscription.id, CONSENT, hook_id=made.id)
-    assert [one.id for one in await storage.subscriptions.of_hook(made.id)] == [subscription.id]
-    assert await storage.subscriptions.of_hook(hook.id) == []
+    await storage.write(
+        lambda tx: tx.subscriptions.answered(subscription.id, CONSENT, hook_id=made.id)
+    )
+    assert [one.id for one in await storage.read(lambda tx: tx.subscriptions.of_hook(made.id))] == [
+        subscription.id
+    ]
+    assert await storage.read(lambda tx: tx.subscriptions.of_hook(hook.id)) == []
 
 
 async def test_whose_traces_are_erased_is_not_named_in_answers_either(
     storage: Storage, hook: Hook
 ) -> None:
-    _, mine = await storage.subscriptions.upsert(
-        hook.id, STRUCTURE, Filters(), TOBIAS, consent=CONSENT
+    _, mine = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), TOBIAS, consent=CONSENT)
     )
     theirs = replace(CONSENT, by=TOBIAS)
-    _, other = await storage.subscriptions.upsert(
-        hook.id, FACADE, Filters(), TOBIAS, consent=theirs
+    _, other = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, Filters(), TOBIAS, consent=theirs)
     )
-    await storage.accounts.erase_traces(MAREN_ODUYA)
-    now = await storage.subscriptions.get(mine.id)
+    await storage.erase_traces(MAREN_ODUYA)
+    now = await storage.read(lambda tx: tx.subscriptions.get(mine.id))
     assert now is not None
     assert now.consent == replace(CONSENT, by=NOBODY)
-    kept = await storage.subscriptions.get(other.id)
+    kept = await storage.read(lambda tx: tx.subscriptions.get(other.id))
     assert kept is not None
     assert kept.consent == theirs
 
@@ -174,29 +191,31 @@ async def test_whose_traces_are_erased_is_not_named_in_answers_either(
 async def test_the_last_subscription_leaves_its_made_webhook_to_be_removed(
     storage: Storage, hook: Hook, subscription: Subscription, account: Account, clock: Clock
 ) -> None:
-    await storage.hooks.made(hook.id, account.id, WEBHOOK)
-    _, second = await storage.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
-    first = await storage.subscriptions.delete(second.id)
+    await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, WEBHOOK))
+    _, second = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
+    )
+    first = await storage.write(lambda tx: tx.subscriptions.delete(second.id))
     assert first is not None
     assert (first.last_of_hook, first.removal_id) == (False, None)
-    last = await storage.subscriptions.delete(subscription.id)
+    last = await storage.write(lambda tx: tx.subscriptions.delete(subscription.id))
     assert last is not None
     assert last.removal_id is not None
-    (due,) = await storage.removals.due()
-    assert due == await storage.removals.get(last.removal_id)
+    (due,) = await storage.read(lambda tx: tx.removals.due())
+    assert due == await storage.read(lambda tx: tx.removals.get(last.removal_id))
     assert (due.account_id, due.project_id, due.key) == (account.id, HARBOUR_TOWER, hook.key)
-    await storage.removals.postpone(due.id, clock() + timedelta(hours=1))
-    assert await storage.removals.due() == []
+    await storage.write(lambda tx: tx.removals.postpone(due.id, clock() + timedelta(hours=1)))
+    assert await storage.read(lambda tx: tx.removals.due()) == []
     clock.forward(hours=2)
-    assert [one.attempts for one in await storage.removals.due()] == [1]
-    await storage.removals.done(due.id)
-    assert await storage.removals.get(due.id) is None
+    assert [one.attempts for one in await storage.read(lambda tx: tx.removals.due())] == [1]
+    await storage.write(lambda tx: tx.removals.done(due.id))
+    assert await storage.read(lambda tx: tx.removals.get(due.id)) is None
 
 
 async def test_a_webhook_that_was_made_by_hand_leaves_nothing_to_remove(
     storage: Storage, subscription: Subscription
 ) -> None:
-    deleted = await storage.subscriptions.delete(subscription.id)
+    deleted = await storage.write(lambda tx: tx.subscriptions.delete(subscription.id))
     assert deleted is not None
     assert (deleted.last_of_hook, deleted.removal_id) == (True, None)
 
@@ -204,50 +223,55 @@ async def test_a_webhook_that_was_made_by_hand_leaves_nothing_to_remove(
 async def test_an_erased_guilds_made_webhooks_are_to_be_removed(
     storage: Storage, hook: Hook, subscription: Subscription, account: Account, clock: Clock
 ) -> None:
-    await storage.hooks.made(hook.id, account.id, WEBHOOK)
-    await storage.guilds.leave(STUDIO_KESTREL)
+    await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, WEBHOOK))
+    await storage.write(lambda tx: tx.guilds.leave(STUDIO_KESTREL))
     clock.forward(days=31)
-    await storage.guilds.erase_left_before(clock() - timedelta(days=30))
-    assert [one.key for one in await storage.removals.due()] == [hook.key]
+    await storage.write(lambda tx: tx.guilds.erase_left_before(clock() - timedelta(days=30)))
+    assert [one.key for one in await storage.read(lambda tx: tx.removals.due())] == [hook.key]
 
 
 async def test_letting_an_account_go_pauses_what_hangs_on_it_and_tells_who_made_it(
     storage: Storage, hook: Hook, account: Account, database_url: str
 ) -> None:
-    _, mine = await storage.subscriptions.upsert(
-        hook.id, STRUCTURE, Filters(), MAREN_ODUYA, account.id
+    _, mine = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA, account.id)
     )
-    _, by_webhook = await storage.subscriptions.upsert(hook.id, FACADE, Filters(), TOBIAS)
-    await storage.hooks.made(hook.id, account.id, WEBHOOK)
-    by_hand = await storage.hooks.create(
-        STUDIO_KESTREL, SERVER, "byhand", HookKind.OWN, TOBIAS, None
+    _, by_webhook = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, Filters(), TOBIAS)
     )
-    await storage.hooks.mark_live(by_hand.id, "Pavilion")
-    _, stays = await storage.subscriptions.upsert(by_hand.id, FACADE, Filters(), TOBIAS)
+    await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, WEBHOOK))
+    by_hand = await storage.write(
+        lambda tx: tx.hooks.create(STUDIO_KESTREL, SERVER, "byhand", HookKind.OWN, TOBIAS, None)
+    )
+    await storage.write(lambda tx: tx.hooks.mark_live(by_hand.id, "Pavilion"))
+    _, stays = await storage.write(
+        lambda tx: tx.subscriptions.upsert(by_hand.id, FACADE, Filters(), TOBIAS)
+    )
 
-    paused = await storage.hooks.let_go(account.id)
+    paused = await storage.write(lambda tx: tx.hooks.let_go(account.id))
     assert paused == [mine.id, by_webhook.id]
     for subscription_id in paused:
-        now = await storage.subscriptions.get(subscription_id)
+        now = await storage.read(lambda tx: tx.subscriptions.get(subscription_id))
         assert now is not None
         assert (now.state, now.pause_reason) == (
             SubscriptionState.PAUSED,
             PauseReason.ACCESS_LOST,
         )
         assert (now.pause_detail, now.account_id) == (PauseWhy.UNLINKED, None)
-    left = await storage.hooks.get(hook.id)
+    left = await storage.read(lambda tx: tx.hooks.get(hook.id))
     assert left is not None
     assert (left.state, left.live_at) == (HookState.WAITING, None)
     assert (left.key, left.webhook_id, left.account_id) == (hook.key, None, None)
     assert not set(left.secrets) & set(hook.secrets)
-    other = await storage.hooks.get(by_hand.id)
+    other = await storage.read(lambda tx: tx.hooks.get(by_hand.id))
     assert other is not None
     assert (other.state, other.account_id) == (HookState.LIVE, None)
-    assert (await storage.subscriptions.get(stays.id)) == stays
-    async with Database.open(parse_url(database_url)) as database, database.reading() as c:
-        rows = (await c.execute(select(notices.c.user_id, notices.c.channel_id))).all()
+    assert (await storage.read(lambda tx: tx.subscriptions.get(stays.id))) == stays
+    async with Database.open(parse_url(database_url)) as database:
+        with database.reading() as c:
+            rows = (c.execute(select(notices.c.user_id, notices.c.channel_id))).all()
     assert sorted(rows) == [(MAREN_ODUYA, STRUCTURE), (TOBIAS, FACADE)]
-    assert await storage.hooks.let_go(account.id) == []
+    assert await storage.write(lambda tx: tx.hooks.let_go(account.id)) == []
 
 
 async def test_a_fact_is_kept_once_for_all_processes(
@@ -255,7 +279,8 @@ async def test_a_fact_is_kept_once_for_all_processes(
 ) -> None:
     async with Storage.open(database_url, vault) as other:
         ids = await asyncio.gather(
-            storage.facts.keep("instance.id", "one"), other.facts.keep("instance.id", "two")
+            storage.write(lambda tx: tx.facts.keep("instance.id", "one")),
+            other.write(lambda tx: tx.facts.keep("instance.id", "two")),
         )
         assert len(set(ids)) == 1
-        assert await other.facts.keep("instance.id", "three") == ids[0]
+        assert await other.write(lambda tx: tx.facts.keep("instance.id", "three")) == ids[0]

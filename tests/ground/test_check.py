@@ -291,7 +291,7 @@ async def test_what_the_reverse_proxy_does_with_a_path_is_said(
     async with AsyncExitStack() as stack:
         if running:
             vault = Vault([KEY])
-            database = f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}"
+            database = f"sqlite:///{tmp_path / 'bot.db'}"
             storage = await stack.enter_async_context(Storage.open(database, vault))
             listener = WebhookListener(
                 storage,
@@ -373,7 +373,7 @@ async def test_the_shared_hook_needs_both_halves(
 
 @pytest.fixture
 def database(tmp_path: Path) -> str:
-    return f"sqlite+aiosqlite:///{tmp_path / 'data' / 'bot.db'}"
+    return f"sqlite:///{tmp_path / 'data' / 'bot.db'}"
 
 
 def with_key(database: str, key: str = KEY) -> Settings:
@@ -399,11 +399,15 @@ async def test_a_good_database_and_its_keys_are_good(database: str) -> None:
 
 async def test_secrets_that_no_key_opens_are_said(database: str) -> None:
     async with Storage.open(database, Vault([KEY])) as storage:
-        await storage.guilds.join(710_000_000_000_000_001)
-        await storage.hooks.create(
-            710_000_000_000_000_001, "https://a.test", "a1b2c3d4e5", HookKind.OWN, 1, None
+        await storage.write(lambda tx: tx.guilds.join(710_000_000_000_000_001))
+        await storage.write(
+            lambda tx: tx.hooks.create(
+                710_000_000_000_000_001, "https://a.test", "a1b2c3d4e5", HookKind.OWN, 1, None
+            )
         )
-        await storage.link_requests.add("nonce", 1, "https://a.test", LinkDetails())
+        await storage.write(
+            lambda tx: tx.link_requests.add("nonce", 1, "https://a.test", LinkDetails())
+        )
     _, good = await check_database(with_key(database))
     assert good.mark is Mark.GOOD
     _, bad = await check_database(with_key(database, Fernet.generate_key().decode()))
@@ -416,15 +420,19 @@ async def test_a_restored_copy_is_said_before_and_after_the_bot_has_seen_it(
 ) -> None:
     async with Storage.open(database, Vault([KEY])) as storage:
         await storage.lineage.accept()
-        await storage.link_requests.add("nonce", 1, "https://a.test", LinkDetails())
-        await storage.accounts.link(
-            "nonce", "0123456789", None, Tokens("token"), frozenset(SCOPES), told=True
+        await storage.write(
+            lambda tx: tx.link_requests.add("nonce", 1, "https://a.test", LinkDetails())
+        )
+        await storage.write(
+            lambda tx: tx.accounts.link(
+                "nonce", "0123456789", None, Tokens("token"), frozenset(SCOPES), told=True
+            )
         )
     beside(sqlite_path(parse_url(database)), ".mark").unlink()
     _, before, _ = await check_database(with_key(database))
     assert (before.mark, before.what) == (Mark.WARNED, "Restored")
     async with Storage.open(database, Vault([KEY])) as storage:
-        await storage.accounts.unconfirm_all()
+        await storage.write(lambda tx: tx.accounts.unconfirm_all())
         await storage.lineage.accept()
     _, after, _ = await check_database(with_key(database))
     assert (after.mark, after.what) == (Mark.WARNED, "Restored")
@@ -447,7 +455,7 @@ async def test_a_database_that_is_away_is_said() -> None:
 
 async def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     (tmp_path / "bot.db").write_text("words, not tables " * 100)
-    url = f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}"
+    url = f"sqlite:///{tmp_path / 'bot.db'}"
     bad, _ = await check_database(with_key(url))
     assert bad.mark is Mark.BAD
 

@@ -20,7 +20,7 @@ def file(path: Path, mode: int, text: str = "") -> Path:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(database_url=f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}")
+    return Settings(database_url=f"sqlite:///{tmp_path / 'bot.db'}")
 
 
 def test_nothing_is_said_where_this_user_alone_can_read_them(

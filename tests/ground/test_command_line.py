@@ -85,7 +85,7 @@ def test_a_newer_database_is_told_in_a_sentence(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "bot.db")) as database:
         database.execute("CREATE TABLE alembic_version AS SELECT '9999' AS version_num")
         database.commit()
-    done = bot(tmp_path, "migrate", DATABASE_URL="sqlite+aiosqlite:///bot.db")
+    done = bot(tmp_path, "migrate", DATABASE_URL="sqlite:///bot.db")
     assert done.returncode == 1
     assert "newer release" in done.stderr
     assert "Traceback" not in done.stderr

@@ -41,7 +41,7 @@ class Bot:
     """A host's folder with a database, and the command line over it."""
 
     def __init__(self, folder: Path) -> None:
-        self.url = f"sqlite+aiosqlite:///{folder / 'bot.db'}"
+        self.url = f"sqlite:///{folder / 'bot.db'}"
         self._empty = str(folder / "none")
         self._numbers = count(1)
 
@@ -69,7 +69,7 @@ class Bot:
         body = b"event %d" % next(self._numbers)
         digest = sha256(body).hexdigest()
         event = NewInbox(None, "lane", "a1b2c3d4e5", SERVER, digest, body, utc_now())
-        receipt = await storage.inbox.put(event)
+        receipt = await storage.intake.put(event)
         shown = TraceLine(utc_now(), "route", "Shown: it passes.", {"channel_id": CHANNEL})
         card = NewOutbox(follows.id, GUILD, CHANNEL, {"title": title})
         one = Ingested(
@@ -79,8 +79,10 @@ class Bot:
             project_name="Harbour\x1b[31m Tower",
             routed=[Routed(follows.id, card)],
         )
-        [card_id] = await storage.inbox.finish(
-            receipt.id, [shown], event_name="commit_create", ingested=[one]
+        [card_id] = await storage.write(
+            lambda tx: tx.inbox.finish(
+                receipt.id, [shown], event_name="commit_create", ingested=[one]
+            )
         )
         return card_id
 
@@ -88,23 +90,27 @@ class Bot:
         """Discord does not take what is next in the channel."""
 
         async def settle(storage: Storage) -> None:
-            opened = await storage.outbox.open_batch(CHANNEL, 1)
+            opened = await storage.write(lambda tx: tx.outbox.open_batch(CHANNEL, 1))
             assert opened is not None
-            await storage.outbox.settle_undeliverable(opened[0].id, reason)
+            await storage.write(lambda tx: tx.outbox.settle_undeliverable(opened[0].id, reason))
 
         self.stored(settle)
 
     def state(self, card_id: int) -> OutboxState | None:
-        card = self.stored(lambda storage: storage.outbox.get(card_id))
+        card = self.stored(lambda storage: storage.read(lambda tx: tx.outbox.get(card_id)))
         return None if card is None else card.state
 
 
 async def subscription(storage: Storage) -> Subscription:
-    found = await storage.subscriptions.of_channel(CHANNEL)
+    found = await storage.read(lambda tx: tx.subscriptions.of_channel(CHANNEL))
     if found:
         return found[0]
-    hook = await storage.hooks.create(GUILD, SERVER, "a1b2c3d4e5", HookKind.OWN, MAREN, CHANNEL)
-    _, new = await storage.subscriptions.upsert(hook.id, CHANNEL, Filters(), MAREN)
+    hook = await storage.write(
+        lambda tx: tx.hooks.create(GUILD, SERVER, "a1b2c3d4e5", HookKind.OWN, MAREN, CHANNEL)
+    )
+    _, new = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, CHANNEL, Filters(), MAREN)
+    )
     return new
 
 
@@ -189,7 +195,11 @@ def test_programs_get_json(bot: Bot) -> None:
 def test_one_card_is_shown_with_the_way_of_its_event_and_what_to_do(bot: Bot) -> None:
     card_id = bot.card()
     until = utc_now() + timedelta(minutes=5, seconds=30)
-    bot.stored(lambda storage: storage.outbox.postpone(CHANNEL, until, "Discord has trouble"))
+    bot.stored(
+        lambda storage: storage.write(
+            lambda tx: tx.outbox.postpone(CHANNEL, until, "Discord has trouble")
+        )
+    )
     done = bot("show", str(card_id))
     assert done.exit_code == 0
     assert f"Card {card_id}: Version of level 1\n" in done.stdout
@@ -204,7 +214,9 @@ def test_one_card_is_shown_with_the_way_of_its_event_and_what_to_do(bot: Bot) ->
 def test_a_paused_card_says_why_and_how_to_resume(bot: Bot) -> None:
     card_id = bot.card()
     bot.stored(
-        lambda storage: storage.outbox.block(CHANNEL, PauseReason.NO_PERMISSION, "Embed Links")
+        lambda storage: storage.write(
+            lambda tx: tx.outbox.block(CHANNEL, PauseReason.NO_PERMISSION, "Embed Links")
+        )
     )
     assert "paused, because the bot may not post in the channel" in bot("list").stdout
     assert "`/subscriptions` in that Discord server" in bot("show", str(card_id)).stdout
@@ -213,7 +225,7 @@ def test_a_paused_card_says_why_and_how_to_resume(bot: Bot) -> None:
     assert "– Kept for now, as paused, because the bot may not post in the channel" in done.stdout
     assert "Waiting" not in done.stdout
     assert "within seconds" not in done.stdout
-    bot.stored(lambda storage: storage.guilds.leave(GUILD))
+    bot.stored(lambda storage: storage.write(lambda tx: tx.guilds.leave(GUILD)))
     assert "What waits is sent once the bot is invited" in bot("retry", str(card_id)).stdout
 
 
@@ -248,7 +260,7 @@ def test_cards_are_dropped_only_after_a_yes(bot: Bot) -> None:
 
 def test_a_card_whose_message_may_be_at_discord_is_left_alone_and_that_is_said(bot: Bot) -> None:
     flying, waiting = bot.card(), bot.card()
-    bot.stored(lambda storage: storage.outbox.open_batch(CHANNEL, 1))
+    bot.stored(lambda storage: storage.write(lambda tx: tx.outbox.open_batch(CHANNEL, 1)))
     assert "its message is on its way" in bot("list").stdout
     done = bot("drop", str(flying), str(waiting), "--yes")
     assert done.exit_code == 0
@@ -261,9 +273,9 @@ def test_a_sent_card_is_not_dropped(bot: Bot) -> None:
     card_id = bot.card()
 
     async def send(storage: Storage) -> None:
-        opened = await storage.outbox.open_batch(CHANNEL, 1)
+        opened = await storage.write(lambda tx: tx.outbox.open_batch(CHANNEL, 1))
         assert opened is not None
-        await storage.outbox.settle_sent(opened[0].id, 4242, utc_now())
+        await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 4242, utc_now()))
 
     bot.stored(send)
     assert "  message  4242\n" in bot("show", str(card_id)).stdout
@@ -277,7 +289,7 @@ def test_it_works_beside_a_bot_that_has_the_database_open(bot: Bot) -> None:
         assert await storage.lead()
         done = await asyncio.to_thread(bot, "retry", str(card_id))
         assert done.exit_code == 0
-        [due] = await storage.outbox.due_channels(1)
+        [due] = await storage.read(lambda tx: tx.outbox.due_channels(1))
         assert due.channel_id == CHANNEL
 
     card_id = bot.card()

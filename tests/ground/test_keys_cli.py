@@ -28,7 +28,7 @@ class Host:
     """A host's folder with a database, and the command line over it."""
 
     def __init__(self, folder: Path) -> None:
-        self.url = f"sqlite+aiosqlite:///{folder / 'bot.db'}"
+        self.url = f"sqlite:///{folder / 'bot.db'}"
         self._empty = str(folder / "none")
 
     def rotate(self, *keys: str) -> Result:
@@ -52,12 +52,14 @@ def host(tmp_path: Path) -> Host:
 
 
 async def one_hook(storage: Storage) -> str:
-    hook = await storage.hooks.create(GUILD, SERVER, "a1b2c3d4e5", HookKind.OWN, MAREN, None)
+    hook = await storage.write(
+        lambda tx: tx.hooks.create(GUILD, SERVER, "a1b2c3d4e5", HookKind.OWN, MAREN, None)
+    )
     return hook.secrets[0]
 
 
 async def its_secret(storage: Storage) -> str:
-    return (await storage.hooks.of_guild(GUILD))[0].secrets[0]
+    return (await storage.read(lambda tx: tx.hooks.of_guild(GUILD)))[0].secrets[0]
 
 
 def test_all_is_sealed_anew_and_old_keys_may_go(host: Host) -> None:

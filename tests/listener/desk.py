@@ -94,8 +94,8 @@ class Desk:
         return status
 
     async def rows(self) -> list[InboxRow]:
-        heads = await self.storage.inbox.next_per_lane()
-        rows = [await self.storage.inbox.get(head.id) for head in heads]
+        heads = await self.storage.read(lambda tx: tx.inbox.next_per_lane())
+        rows = [await self.storage.read(lambda tx: tx.inbox.get(head.id)) for head in heads]
         return [row for row in rows if row is not None]
 
     async def wire(self, data: bytes = b"") -> Wire:
@@ -150,9 +150,11 @@ async def open_desk(
     vault = Vault([Fernet.generate_key().decode()])
     problems: list[str] = []
     missed: list[None] = []
-    async with Storage.open(f"sqlite+aiosqlite:///{folder / 'bot.db'}", vault, utc_now) as storage:
-        await storage.guilds.join(1)
-        hook = await storage.hooks.create(1, SERVER, PROJECT, HookKind.OWN, 2, 3)
+    async with Storage.open(f"sqlite:///{folder / 'bot.db'}", vault, utc_now) as storage:
+        await storage.write(lambda tx: tx.guilds.join(1))
+        hook = await storage.write(
+            lambda tx: tx.hooks.create(1, SERVER, PROJECT, HookKind.OWN, 2, 3)
+        )
         listener = WebhookListener(
             storage,
             shared_hook=SharedHook(SHARED_SECRET, frozenset({SERVER})),

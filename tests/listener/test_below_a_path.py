@@ -115,7 +115,7 @@ async def test_a_person_signs_in(behind: Behind) -> None:
 async def test_a_delivery_arrives_under_the_address_that_people_are_shown(
     behind: Behind, storage: Storage
 ) -> None:
-    hook = await storage.hooks.create(5, SERVER, PROJECT, HookKind.OWN, 2, 3)
+    hook = await storage.write(lambda tx: tx.hooks.create(5, SERVER, PROJECT, HookKind.OWN, 2, 3))
     shown = set_up_of(hook, [Filters()], behind.url, "Harbour Tower").url
     assert shown is not None
     body = delivery()

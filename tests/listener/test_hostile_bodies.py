@@ -127,7 +127,7 @@ async def test_a_wrong_address_and_a_wrong_signature_are_answered_alike(
 
 
 async def test_a_closed_hook_and_another_project_are_told_to_signers_only(desk: Desk) -> None:
-    await desk.storage.guilds.leave(1)
+    await desk.storage.write(lambda tx: tx.guilds.leave(1))
     for body in (delivery(), delivery(project="0123456789")):
         assert await desk.post(body, "0" * 64) == (401, REFUSED)
         assert await desk.post_signed(body) in (403, 410)
@@ -200,7 +200,7 @@ async def test_the_old_form_is_taken_in_any_order_and_spelling(desk: Desk) -> No
         )
     ):
         assert (await desk.post(body.encode(), signature))[0] == 202
-        assert await desk.storage.inbox.get(number + 1) is not None
+        assert await desk.storage.read(lambda tx: tx.inbox.get(number + 1)) is not None
 
 
 async def test_a_decoy_below_the_text_is_not_what_was_signed(desk: Desk) -> None:
@@ -260,7 +260,7 @@ async def test_a_hook_that_was_removed_a_moment_ago_is_no_outage(
 
     async def removed_right_behind(key: str) -> Hook | None:
         found = await look_up(key)
-        await desk.storage.hooks.delete(desk.hook.id)
+        await desk.storage.write(lambda tx: tx.hooks.delete(desk.hook.id))
         return found
 
     monkeypatch.setattr(desk.storage.hooks, "by_key", removed_right_behind)

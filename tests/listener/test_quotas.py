@@ -48,7 +48,9 @@ class Desk:
     sent: int = 0
 
     async def hook(self, guild_id: int = GUILD, project_id: str = PROJECT) -> Hook:
-        return await self.storage.hooks.create(guild_id, SERVER, project_id, HookKind.OWN, 2, 3)
+        return await self.storage.write(
+            lambda tx: tx.hooks.create(guild_id, SERVER, project_id, HookKind.OWN, 2, 3)
+        )
 
     async def post(self, hook: Hook, signature: str | None = None) -> tuple[int, str, str | None]:
         """One more event: status, text and Retry-After."""
@@ -72,7 +74,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
     clock = Clock()
     missed: list[None] = []
-    async with Storage.open(f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}", vault, clock) as storage:
+    async with Storage.open(f"sqlite:///{tmp_path / 'bot.db'}", vault, clock) as storage:
         listener = WebhookListener(
             storage,
             shared_hook=None,

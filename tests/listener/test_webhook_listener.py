@@ -125,7 +125,7 @@ async def test_many_at_once_are_all_kept(desk: Desk) -> None:
         *(desk.post_signed(delivery(number=number)) for number in range(200))
     )
     assert answers == [202] * 200
-    kept = [await desk.storage.inbox.get(number) for number in range(1, 202)]
+    kept = [await desk.storage.read(lambda tx: tx.inbox.get(number)) for number in range(1, 202)]
     assert sum(row is not None for row in kept) == 200
 
 
@@ -141,7 +141,7 @@ async def test_a_secret_of_one_hook_opens_no_other(desk: Desk) -> None:
 
 
 async def test_a_hook_that_its_guild_left_says_so_to_the_signer_only(desk: Desk) -> None:
-    await desk.storage.guilds.leave(1)
+    await desk.storage.write(lambda tx: tx.guilds.leave(1))
     body = delivery()
     assert await desk.post_signed(body) == 410
     assert (await desk.post(body, "0" * 64))[0] == 401
@@ -151,7 +151,9 @@ async def test_a_hook_that_its_guild_left_says_so_to_the_signer_only(desk: Desk)
 async def test_a_new_secret_leaves_the_old_one_valid_for_a_day_or_not_at_all(
     desk: Desk, overlap: bool, status: int
 ) -> None:
-    renewed = await desk.storage.hooks.new_secret(desk.hook.id, overlap=overlap)
+    renewed = await desk.storage.write(
+        lambda tx: tx.hooks.new_secret(desk.hook.id, overlap=overlap)
+    )
     assert renewed is not None
     old, new = delivery(number=1), delivery(number=2)
     assert (await desk.post(old, sign(old, desk.hook.secrets[0])))[0] == status

@@ -346,7 +346,7 @@ async def test_discords_api_and_gateway_go_the_same_way(
                 "discord_token": sandbox.token,
                 "discord_api_url": sandbox.api_url,
                 "encryption_keys": ("A" * 43 + "=",),
-                "database_url": f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}",
+                "database_url": f"sqlite:///{tmp_path / 'bot.db'}",
                 "webhook_port": 0,
                 "ssl_cert_file": str(authority.file),
                 "https_proxy": there.url,

@@ -44,7 +44,7 @@ async def subscribe(
 
 async def follow(app: App, studio: Studio, channel: SandboxChannel) -> Hook:
     await subscribe(studio, channel)
-    (hook,) = await app.storage.hooks.of_guild(studio.guild.id)
+    (hook,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
     return hook
 
 
@@ -75,7 +75,7 @@ async def wait_for_numbers(
 
 async def wait_until_paused(app: App, channel: SandboxChannel, reason: PauseReason) -> Subscription:
     async def found() -> Subscription | None:
-        (subscription,) = await app.storage.subscriptions.of_channel(channel.id)
+        (subscription,) = await app.storage.read(lambda tx: tx.subscriptions.of_channel(channel.id))
         return subscription if subscription.pause_reason is reason else None
 
     return await until(found)

@@ -83,13 +83,15 @@ class Stage:
         by = self.studio.maren.id if account is None else account.discord_user_id
         if consent is None and (account is not None or hook is None):
             consent = answer(by, filters=filters, audience=await self.audience(channel))
-        _, new = await self.app.storage.subscriptions.upsert(
-            (hook or self.hook).id,
-            channel.id,
-            filters,
-            by,
-            None if account is None else account.id,
-            consent,
+        _, new = await self.app.storage.write(
+            lambda tx: tx.subscriptions.upsert(
+                (hook or self.hook).id,
+                channel.id,
+                filters,
+                by,
+                None if account is None else account.id,
+                consent,
+            )
         )
         return new
 
@@ -104,26 +106,30 @@ class Stage:
         """Somebody else answers for a channel, as the question's button does it."""
         storage = self.app.storage
         standing = Standing.MANAGER if account is None else Standing.READER
-        await storage.subscriptions.answered(
-            subscription.id,
-            answer(by.id, standing=standing, filters=subscription.filters),
-            account_id=None if account is None else account.id,
+        await storage.write(
+            lambda tx: tx.subscriptions.answered(
+                subscription.id,
+                answer(by.id, standing=standing, filters=subscription.filters),
+                account_id=None if account is None else account.id,
+            )
         )
         if account is None:
-            async with storage._database.writing() as connection:
+            with storage._database.writing() as connection:
                 values = {"account_id": None, "access_ok_at": None}
                 this = subscriptions.c.id == subscription.id
-                await connection.execute(update(subscriptions).where(this).values(values))
-        await storage.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
+                connection.execute(update(subscriptions).where(this).values(values))
+        await storage.write(
+            lambda tx: tx.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
+        )
 
     async def the_last_yes_was(self, ago: timedelta) -> None:
         """Of each account, and of who has no token."""
         at = datetime.now(UTC) - ago
-        async with self.app.storage._database.writing() as connection:
+        with self.app.storage._database.writing() as connection:
             seen = subscriptions.c.access_ok_at.is_not(None)
-            await connection.execute(update(subscriptions).where(seen).values(access_ok_at=at))
+            connection.execute(update(subscriptions).where(seen).values(access_ok_at=at))
             seen = hooks.c.public_at.is_not(None)
-            await connection.execute(update(hooks).where(seen).values(public_at=at))
+            connection.execute(update(hooks).where(seen).values(public_at=at))
 
     # ── what happens ──────────────────────────────────────────────────────────────────────────
 
@@ -196,13 +202,15 @@ class Stage:
         return made.id
 
     async def _hook(self) -> Hook:
-        return await self.app.storage.hooks.create(
-            self.studio.guild.id,
-            self.tower.server.url,
-            self.tower.project.id,
-            HookKind.OWN,
-            self.studio.maren.id,
-            self.studio.structure.id,
+        return await self.app.storage.write(
+            lambda tx: tx.hooks.create(
+                self.studio.guild.id,
+                self.tower.server.url,
+                self.tower.project.id,
+                HookKind.OWN,
+                self.studio.maren.id,
+                self.studio.structure.id,
+            )
         )
 
     # ── what is seen ──────────────────────────────────────────────────────────────────────────
@@ -237,12 +245,15 @@ class Stage:
         storage = self.app.storage
 
         async def done() -> bool:
-            async with storage._database.reading() as connection:
+            with storage._database.reading() as connection:
                 new = inbox.select().where(inbox.c.state == InboxState.NEW).limit(1)
-                waits = (await connection.execute(new)).one_or_none()
-            if waits is not None or await storage.fill_ins.due_in() is not None:
+                waits = (connection.execute(new)).one_or_none()
+            if waits is not None or await storage.read(lambda tx: tx.fill_ins.due_in()) is not None:
                 return False
-            return await storage.edits.due_in() is None and await storage.outbox.due_in() is None
+            return (
+                await storage.read(lambda tx: tx.edits.due_in()) is None
+                and await storage.read(lambda tx: tx.outbox.due_in()) is None
+            )
 
         await until(done, 30.0)
 
@@ -251,18 +262,21 @@ class Stage:
         storage = self.app.storage
 
         async def held() -> bool:
-            waiting = await storage.outbox.waiting_count()
-            return (await storage.held.count([subscription.id]), waiting) == (count, 0)
+            waiting = await storage.read(lambda tx: tx.outbox.waiting_count())
+            return (await storage.read(lambda tx: tx.held.count([subscription.id])), waiting) == (
+                count,
+                0,
+            )
 
         try:
             await until(held, 20.0)
         except TimeoutError:
-            found = await storage.held.count([subscription.id])
-            waiting = await storage.outbox.waiting_count()
+            found = await storage.read(lambda tx: tx.held.count([subscription.id]))
+            waiting = await storage.read(lambda tx: tx.outbox.waiting_count())
             raise AssertionError(f"{found} held, {waiting} wait") from None
 
     async def again(self, subscription: Subscription) -> Subscription:
-        found = await self.app.storage.subscriptions.get(subscription.id)
+        found = await self.app.storage.read(lambda tx: tx.subscriptions.get(subscription.id))
         assert found is not None
         return found
 
@@ -321,10 +335,12 @@ def stage_of(run: Run, studio: Studio, tower: Tower) -> OpenStage:
                 webhook_id = stage.add_webhook(stage.hook)
                 if made:
                     maker = await stage.link()
-                    await app.storage.hooks.made(stage.hook.id, maker.id, webhook_id)
+                    await app.storage.write(
+                        lambda tx: tx.hooks.made(stage.hook.id, maker.id, webhook_id)
+                    )
                 else:
-                    await app.storage.hooks.mark_live(stage.hook.id, None)
-            there = await app.storage.hooks.get(stage.hook.id)
+                    await app.storage.write(lambda tx: tx.hooks.mark_live(stage.hook.id, None))
+            there = await app.storage.read(lambda tx: tx.hooks.get(stage.hook.id))
             assert there is not None
             tower.hook = stage.hook = replace(there)
             yield stage

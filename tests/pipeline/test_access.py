@@ -41,15 +41,15 @@ async def following(app: App, studio: Studio, tower: Tower) -> Hook:
 
 async def the_last_yes_was(app: App, ago: timedelta) -> None:
     at = datetime.now(UTC) - ago
-    async with app.storage._database.writing() as connection:
-        await connection.execute(
+    with app.storage._database.writing() as connection:
+        connection.execute(
             text("UPDATE subscriptions SET access_ok_at = :at"),
             {"at": f"{at:%Y-%m-%d %H:%M:%S.%f}"},
         )
 
 
 async def subscription(app: App, studio: Studio) -> Subscription:
-    (one,) = await app.storage.subscriptions.of_channel(studio.structure.id)
+    (one,) = await app.storage.read(lambda tx: tx.subscriptions.of_channel(studio.structure.id))
     return one
 
 
@@ -60,11 +60,16 @@ async def told(studio: Studio) -> SandboxMessage:
 
 async def all_kept(app: App, studio: Studio, count: int) -> None:
     """So many events are held for #structure, and no card of them is there."""
-    ids = [one.id for one in await app.storage.subscriptions.of_channel(studio.structure.id)]
+    ids = [
+        one.id
+        for one in await app.storage.read(
+            lambda tx: tx.subscriptions.of_channel(studio.structure.id)
+        )
+    ]
 
     async def kept() -> bool:
-        cards = await app.storage.outbox.waiting_count()
-        return (await app.storage.held.count(ids), cards) == (count, 0)
+        cards = await app.storage.read(lambda tx: tx.outbox.waiting_count())
+        return (await app.storage.read(lambda tx: tx.held.count(ids)), cards) == (count, 0)
 
     await until(kept)
 
@@ -117,7 +122,9 @@ async def test_another_member_with_access_takes_over(
     notices = studio.guild.add_channel("bot-news")
     async with run() as app:
         await following(app, studio, tower)
-        await app.storage.guilds.set_notice_channel(studio.guild.id, notices.id)
+        await app.storage.write(
+            lambda tx: tx.guilds.set_notice_channel(studio.guild.id, notices.id)
+        )
         bea = tower.server.add_user("Bea Halloran")
         tower.server.set_role(tower.project, bea, "stream:owner")
         tower.server.revoke(tower.token)
@@ -147,7 +154,7 @@ async def test_who_cannot_be_asked_within_the_hour_gets_cards_all_the_same(
         await tower.fire(range(1, 2))
         await wait_for_numbers(studio, studio.structure, range(2))
         assert asyncio.get_running_loop().time() - started < 6
-        row = await app.storage.inbox.get(2)
+        row = await app.storage.read(lambda tx: tx.inbox.get(2))
         assert row is not None
         assert "the last yes counts for an hour" in str(row.trace)
 
@@ -162,7 +169,7 @@ async def test_after_an_hour_without_an_answer_events_wait_until_there_is_one(
         await tower.fire(range(1, 3))
 
         async def waits() -> bool:
-            row = await app.storage.inbox.get(2)
+            row = await app.storage.read(lambda tx: tx.inbox.get(2))
             return row is not None and "the event waits" in str(row.trace)
 
         await until(waits)
@@ -211,15 +218,15 @@ async def test_an_account_that_no_key_opens_makes_events_wait_and_pauses_nothing
     async with run() as app:
         await following(app, studio, tower)
         await the_last_yes_was(app, timedelta(hours=2))
-        async with app.storage._database.writing() as connection:
-            await connection.execute(
+        with app.storage._database.writing() as connection:
+            connection.execute(
                 text("UPDATE accounts SET tokens_sealed = :other"),
                 {"other": Vault([Fernet.generate_key().decode()]).seal("{}", "account")},
             )
         assert await tower.fire(range(1, 2)) == [2]
 
         async def waits() -> bool:
-            row = await app.storage.inbox.get(2)
+            row = await app.storage.read(lambda tx: tx.inbox.get(2))
             return row is not None and "encryption keys do not open" in str(row.trace)
 
         await until(waits)

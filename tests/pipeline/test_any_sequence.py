@@ -70,15 +70,19 @@ class Channel:
 async def drain(storage: Storage, channel: Channel, clock: Clock, lengths: Sequence[int]) -> None:
     ids = [await queue_card(storage, clock, n, "x" * length) for n, length in enumerate(lengths)]
     async with delivering(storage, channel.send, clock) as work, asyncio.timeout(30):
-        while await storage.outbox.waiting_count():
-            for subscription in await storage.subscriptions.of_channel(CHANNEL):
+        while await storage.read(lambda tx: tx.outbox.waiting_count()):
+            for subscription in await storage.read(lambda tx: tx.subscriptions.of_channel(CHANNEL)):
                 if subscription.state is SubscriptionState.PAUSED:
-                    await storage.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
-            clock.time += timedelta(seconds=await storage.outbox.due_in() or 0)
+                    await storage.write(
+                        lambda tx: tx.subscriptions.set_state(
+                            subscription.id, SubscriptionState.ACTIVE
+                        )
+                    )
+            clock.time += timedelta(seconds=await storage.read(lambda tx: tx.outbox.due_in()) or 0)
             work.pace_clock.now_s += 1000
             work.delivery.wake()
             await asyncio.sleep(0.002)
-    rows = [await storage.outbox.get(card_id) for card_id in ids]
+    rows = [await storage.read(lambda tx: tx.outbox.get(card_id)) for card_id in ids]
     kept = {
         f"card {number}"
         for number, row in enumerate(rows)
@@ -102,7 +106,7 @@ def test_every_card_is_shown_once_and_in_order_or_kept_with_a_reason(
         clock = Clock()
         vault = Vault([Fernet.generate_key().decode()])
         with tempfile.TemporaryDirectory() as folder:
-            url = f"sqlite+aiosqlite:///{Path(folder) / 'bot.db'}"
+            url = f"sqlite:///{Path(folder) / 'bot.db'}"
             async with Storage.open(url, vault, clock) as storage:
                 await drain(storage, Channel(answers), clock, lengths)
 

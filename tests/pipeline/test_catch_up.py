@@ -47,7 +47,9 @@ async def caught_up(app: App, since: datetime) -> Hook:
     """The hook, as soon as it was looked at to the end."""
 
     async def found() -> Hook | None:
-        (hook,) = await app.storage.hooks.of_guild((await app.storage.guilds.all())[0].guild_id)
+        (hook,) = await app.storage.hooks.of_guild(
+            (await app.storage.read(lambda tx: tx.guilds.all()))[0].guild_id
+        )
         return hook if hook.caught_up_at is not None and hook.caught_up_at >= since else None
 
     return await until(found)
@@ -70,7 +72,7 @@ async def test_fifty_events_that_failed_while_the_bot_was_dead_arrive_once_and_i
 ) -> None:
     """With a bot that is a process of its own, and SIGKILL, twice."""
     async with Storage.open(database_url, Vault([key])) as storage:
-        await storage.guilds.join(studio.guild.id)
+        await storage.write(lambda tx: tx.guilds.join(studio.guild.id))
         await tower.follow(storage, studio)
     config = tmp_path / "config.toml"
     config.write_text(
@@ -122,7 +124,7 @@ async def test_a_delayed_card_has_the_events_own_time(
         (card,) = cards(studio)
         assert datetime.fromisoformat(card["timestamp"]) == entry.last_update
         assert f"{entry.last_update:%Y-%m-%d at %H:%M} UTC" in card["description"]
-        row = await app.storage.inbox.get(1)
+        row = await app.storage.read(lambda tx: tx.inbox.get(1))
         assert row is not None
         assert (row.source, row.trace[0].stage) == (InboxSource.HISTORY, "catch_up")
 
@@ -158,7 +160,7 @@ async def test_equal_bodies_are_two_events(studio: Studio, tower: Tower, run: Ru
         await until(three)
         await look(app)
         assert len(cards(studio)) == 3
-        assert await app.storage.outbox.waiting_count() == 0
+        assert await app.storage.read(lambda tx: tx.outbox.waiting_count()) == 0
 
 
 async def test_what_is_stuck_in_the_middle_of_a_call_is_taken_and_what_waits_is_left(
@@ -173,7 +175,7 @@ async def test_what_is_stuck_in_the_middle_of_a_call_is_taken_and_what_waits_is_
         tower.fail(range(2, 3), status=0)  # will still come
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(1))
-        assert await app.storage.history.last_id() == 1
+        assert await app.storage.read(lambda tx: tx.history.last_id()) == 1
 
 
 async def test_an_equal_body_that_is_under_way_makes_a_failed_one_wait(
@@ -185,7 +187,7 @@ async def test_an_equal_body_that_is_under_way_makes_a_failed_one_wait(
         waiting = tower.resolve("c0ffee", status=0)
         app.catch_up.missed()
         await asyncio.sleep(0.5)
-        assert await app.storage.history.last_id() == 0
+        assert await app.storage.read(lambda tx: tx.history.last_id()) == 0
         waiting.status = 3
         await look(app)
 
@@ -245,8 +247,8 @@ async def test_a_body_of_another_project_is_not_taken(
         assert good.status == 3
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(2, 3))
-        assert await app.storage.history.last_id() == 1
-        assert await app.storage.history.dealt_with(hook.id) == {
+        assert await app.storage.read(lambda tx: tx.history.last_id()) == 1
+        assert await app.storage.read(lambda tx: tx.history.dealt_with(hook.id)) == {
             foreign.id,
             malformed.id,
             good.id,
@@ -258,7 +260,9 @@ async def test_a_history_that_begins_after_the_last_known_event_is_said_to_be_to
 ) -> None:
     async with run() as app:
         hook = await tower.follow(app.storage, studio)
-        await app.storage.hooks.touch(hook.id, None, utc_now() - timedelta(days=3))
+        await app.storage.write(
+            lambda tx: tx.hooks.touch(hook.id, None, utc_now() - timedelta(days=3))
+        )
         tower.fail(range(2))
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(2))
@@ -302,7 +306,7 @@ async def test_a_server_that_is_down_at_the_start_is_asked_again(
     tower.server.faults.status = 502
     async with run() as app:
         await asyncio.sleep(0.5)
-        assert await app.storage.history.last_id() == 0
+        assert await app.storage.read(lambda tx: tx.history.last_id()) == 0
         tower.server.faults.clear()
         await wait_for_numbers(studio, studio.structure, range(3))
 
@@ -319,22 +323,26 @@ async def by_hand(app: App, studio: Studio, tower: Tower) -> Hook:
     tower.server.set_role(tower.project, tower.ilse, "stream:contributor")
     assert await tower.fire(range(1)) == [2]
     await wait_for_numbers(studio, studio.structure, range(1))
-    await app.storage.facts.set(catch_up_activity.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat())
+    await app.storage.write(
+        lambda tx: tx.facts.set(catch_up_activity.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat())
+    )
     await followed_since(app, utc_now() - timedelta(days=1))
     return hook
 
 
 async def followed_since(app: App, at: datetime) -> None:
-    async with app.storage._database.writing() as connection:
-        await connection.execute(update(subscriptions).values(created_at=at))
+    with app.storage._database.writing() as connection:
+        connection.execute(update(subscriptions).values(created_at=at))
 
 
 async def facade_follows(
     app: App, studio: Studio, tower: Tower, hook: Hook, account_id: int | None
 ) -> None:
     consent = answer(studio.maren.id) if account_id else None
-    await app.storage.subscriptions.upsert(
-        hook.id, studio.facade.id, Filters(), studio.maren.id, account_id, consent
+    await app.storage.write(
+        lambda tx: tx.subscriptions.upsert(
+            hook.id, studio.facade.id, Filters(), studio.maren.id, account_id, consent
+        )
     )
     await followed_since(app, utc_now() - timedelta(days=1))
 
@@ -387,7 +395,7 @@ async def test_a_list_is_asked_for_once_for_all_channels_of_one_account(
 ) -> None:
     async with run() as app:
         hook = await by_hand(app, studio, tower)
-        (first,) = await app.storage.subscriptions.of_hook(hook.id)
+        (first,) = await app.storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         await facade_follows(app, studio, tower, hook, first.account_id)
         tower.version(1, at=utc_now() - timedelta(hours=1))
         before = len(tower.server.asked("Activity"))
@@ -403,11 +411,11 @@ async def test_with_an_account_alone_and_no_webhook_nothing_is_fetched(
     """A mere reader's account is no webhook: the owner never entered one."""
     async with run() as app:
         await by_hand(app, studio, tower)
-        async with app.storage._database.writing() as connection:
-            await connection.execute(text("DELETE FROM inbox"))
+        with app.storage._database.writing() as connection:
+            connection.execute(text("DELETE FROM inbox"))
         tower.version(1, at=utc_now() - timedelta(hours=1))
         assert await app.catch_up.look() == []
-        assert await app.storage.history.last_id() == 0
+        assert await app.storage.read(lambda tx: tx.history.last_id()) == 0
 
 
 async def test_a_person_who_cannot_see_the_channel_does_not_fetch_for_it(
@@ -415,14 +423,14 @@ async def test_a_person_who_cannot_see_the_channel_does_not_fetch_for_it(
 ) -> None:
     async with run() as app:
         await by_hand(app, studio, tower)
-        last = await app.storage.history.last_id()
+        last = await app.storage.read(lambda tx: tx.history.last_id())
         tower.version(1, at=utc_now() - timedelta(hours=1))
         tower.server.set_role(tower.project, tower.ilse, None)
-        async with app.storage._database.writing() as connection:
-            await connection.execute(update(subscriptions).values(access_ok_at=None))
+        with app.storage._database.writing() as connection:
+            connection.execute(update(subscriptions).values(access_ok_at=None))
         before = len(tower.server.asked("Activity"))
         await app.catch_up.look()
-        assert await app.storage.history.last_id() == last
+        assert await app.storage.read(lambda tx: tx.history.last_id()) == last
         assert len(tower.server.asked("Activity")) == before
 
 
@@ -431,12 +439,14 @@ async def test_while_a_member_paused_it_nothing_is_fetched_then_or_later(
 ) -> None:
     async with run() as app:
         hook = await by_hand(app, studio, tower)
-        (one,) = await app.storage.subscriptions.of_hook(hook.id)
+        (one,) = await app.storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         pause = SubscriptionState.PAUSED, PauseReason.MEMBER
-        await app.storage.subscriptions.set_state(one.id, *pause)
+        await app.storage.write(lambda tx: tx.subscriptions.set_state(one.id, *pause))
         tower.version(7, at=utc_now() - timedelta(hours=1))
         await look(app)
-        await app.storage.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
+        await app.storage.write(
+            lambda tx: tx.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
+        )
         await look(app)
         assert await tower.fire(range(1, 2)) == [2]
         await wait_for_numbers(studio, studio.structure, range(2))
@@ -447,14 +457,18 @@ async def test_what_happened_while_it_was_paused_for_a_right_is_fetched_after_th
 ) -> None:
     async with run() as app:
         hook = await by_hand(app, studio, tower)
-        (one,) = await app.storage.subscriptions.of_hook(hook.id)
+        (one,) = await app.storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         pause = SubscriptionState.PAUSED, PauseReason.ASK_AGAIN
-        await app.storage.subscriptions.set_state(one.id, *pause)
+        await app.storage.write(lambda tx: tx.subscriptions.set_state(one.id, *pause))
         tower.version(1, at=utc_now() - timedelta(hours=1))
         await look(app)
         assert numbers_in(studio, studio.structure) == [0]
-        await app.storage.subscriptions.answered(one.id, answer(studio.maren.id))
-        await app.storage.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
+        await app.storage.write(
+            lambda tx: tx.subscriptions.answered(one.id, answer(studio.maren.id))
+        )
+        await app.storage.write(
+            lambda tx: tx.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
+        )
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(2))
 
@@ -468,7 +482,7 @@ async def test_a_webhook_that_comes_after_all_is_not_shown_again(
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(2))
         await tower.server.fire(tower.project, "commit_create", data, user=tower.ilse)
-        last = await app.storage.history.last_id()
+        last = await app.storage.read(lambda tx: tx.history.last_id())
         assert "Not shown again" in str(await done_trace(app, last))
         assert await tower.fire(range(2, 3)) == [2]
         await wait_for_numbers(studio, studio.structure, range(3))
@@ -483,7 +497,7 @@ async def test_a_made_up_event_of_the_same_version_hides_nothing(
         data = tower.version(1, at=utc_now() - timedelta(hours=1))
         forged = {"id": data["id"], "commit": {**data["commit"], "message": "version no 66"}}
         await tower.server.fire(tower.project, "commit_create", forged, user=tower.ilse)
-        await done_trace(app, await app.storage.history.last_id())
+        await done_trace(app, await app.storage.read(lambda tx: tx.history.last_id()))
         await look(app)
 
         async def shown() -> bool:
@@ -506,10 +520,10 @@ async def test_equal_events_are_counted_on_both_ways(
         resolved = len(cards(studio))
         for _ in range(2):
             await tower.server.fire(tower.project, "comment_archived", data, user=tower.ilse)
-            await done_trace(app, await app.storage.history.last_id())
-            async with app.storage._database.writing() as connection:
+            await done_trace(app, await app.storage.read(lambda tx: tx.history.last_id()))
+            with app.storage._database.writing() as connection:
                 ago = utc_now() - timedelta(hours=2)
-                await connection.execute(update(inbox).values(received_at=ago))
+                connection.execute(update(inbox).values(received_at=ago))
                 app.storage.inbox._recent.clear()
 
         async def three() -> bool:
@@ -519,7 +533,7 @@ async def test_equal_events_are_counted_on_both_ways(
         await until(three)
         await look(app)
         assert await three()
-        assert await app.storage.outbox.waiting_count() == 0
+        assert await app.storage.read(lambda tx: tx.outbox.waiting_count()) == 0
 
 
 async def test_an_owner_who_is_one_no_longer_still_has_the_activity_list(
@@ -528,9 +542,9 @@ async def test_an_owner_who_is_one_no_longer_still_has_the_activity_list(
     async with run() as app:
         hook = await by_hand(app, studio, tower)
         assert tower.webhook is not None
-        (one,) = await app.storage.subscriptions.of_hook(hook.id)
+        (one,) = await app.storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         assert one.account_id is not None
-        await app.storage.hooks.made(hook.id, one.account_id, tower.webhook.id)
+        await app.storage.write(lambda tx: tx.hooks.made(hook.id, one.account_id, tower.webhook.id))
         tower.version(1, at=utc_now() - timedelta(hours=1))
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(2))
@@ -554,18 +568,22 @@ async def test_the_operators_token_reads_once_for_all_guilds_where_somebody_answ
     async with run(**shared) as app:
         follow = app.storage.subscriptions.upsert
         for guild, channel in zip(guilds, channels, strict=False):
-            hook = await app.storage.hooks.create(
-                guild.id, tower.server.url, tower.project.id, HookKind.SHARED, 1, None
+            hook = await app.storage.write(
+                lambda tx: tx.hooks.create(
+                    guild.id, tower.server.url, tower.project.id, HookKind.SHARED, 1, None
+                )
             )
             consent = answer(studio.maren.id, standing=Standing.MANAGER)
             await follow(hook.id, channel.id, Filters(), studio.maren.id, None, consent)
-        (first,) = await app.storage.hooks.of_guild(studio.guild.id)
+        (first,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
         await follow(first.id, studio.facade.id, Filters(), studio.maren.id)
         assert await tower.fire(range(1)) == [2]
         for channel in channels:
             await wait_for_numbers(studio, channel, range(1))
-        await app.storage.facts.set(
-            catch_up_activity.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat()
+        await app.storage.write(
+            lambda tx: tx.facts.set(
+                catch_up_activity.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat()
+            )
         )
         await followed_since(app, utc_now() - timedelta(days=1))
         tower.version(1, at=utc_now() - timedelta(hours=1))
@@ -583,19 +601,25 @@ async def test_a_channel_that_moved_to_a_webhook_sees_nothing_of_its_history_fro
 ) -> None:
     async with run() as app:
         made = await tower.follow(app.storage, studio)
-        by_hand = await app.storage.hooks.create(
-            studio.guild.id, tower.server.url, tower.project.id, HookKind.OWN, 1, None
+        by_hand = await app.storage.write(
+            lambda tx: tx.hooks.create(
+                studio.guild.id, tower.server.url, tower.project.id, HookKind.OWN, 1, None
+            )
         )
-        (one,) = await app.storage.subscriptions.of_hook(made.id)
-        _, moves = await app.storage.subscriptions.upsert(
-            by_hand.id, studio.facade.id, Filters(), studio.maren.id
+        (one,) = await app.storage.read(lambda tx: tx.subscriptions.of_hook(made.id))
+        _, moves = await app.storage.write(
+            lambda tx: tx.subscriptions.upsert(
+                by_hand.id, studio.facade.id, Filters(), studio.maren.id
+            )
         )
         await followed_since(app, utc_now() - timedelta(days=1))
         (before,) = tower.fail(range(1))
         before.last_update -= timedelta(hours=1)
         assert one.account_id is not None
-        await app.storage.subscriptions.answered(
-            moves.id, answer(studio.maren.id), account_id=one.account_id, hook_id=made.id
+        await app.storage.write(
+            lambda tx: tx.subscriptions.answered(
+                moves.id, answer(studio.maren.id), account_id=one.account_id, hook_id=made.id
+            )
         )
         tower.fail(range(1, 2))
         assert await app.catch_up.look() == []
@@ -607,7 +631,7 @@ async def done_trace(app: App, row_id: int) -> tuple[TraceLine, ...]:
     """The trace of an event, once it was dealt with."""
 
     async def trace() -> tuple[TraceLine, ...] | None:
-        row = await app.storage.inbox.get(row_id)
+        row = await app.storage.read(lambda tx: tx.inbox.get(row_id))
         return row.trace if row is not None and row.state is InboxState.DONE else None
 
     return await until(trace)

@@ -94,17 +94,17 @@ async def test_a_message_whose_nonce_is_forgotten_is_found_whatever_this_machine
         await until(taken)
     async with start_bot() as app:
         studio.sandbox.world._nonces.clear()  # some minutes have passed
-        async with app.storage._database.writing() as connection:
-            (made_at,) = (await connection.execute(select(batches.c.created_at))).scalars()
+        with app.storage._database.writing() as connection:
+            (made_at,) = (connection.execute(select(batches.c.created_at))).scalars()
             there = app.bot._pace.discord_time.now()
             assert abs(made_at - there) < timedelta(seconds=30), "by Discord's time"
             earlier = made_at - timedelta(minutes=5)
-            await connection.execute(update(batches).values(created_at=earlier))
+            connection.execute(update(batches).values(created_at=earlier))
         studio.sandbox.faults.heal()
-        await app.storage.outbox.postpone(studio.structure.id, utc_now(), None)
+        await app.storage.write(lambda tx: tx.outbox.postpone(studio.structure.id, utc_now(), None))
 
         async def settled() -> bool:
-            return await app.storage.outbox.waiting_count() == 0
+            return await app.storage.read(lambda tx: tx.outbox.waiting_count()) == 0
 
         await until(settled)
         assert numbers_in(studio, studio.structure) == [0]
@@ -127,20 +127,22 @@ async def test_the_clock_is_set_between_two_tries_and_the_message_is_found(
         await until(taken)
         shift[0] = -timedelta(hours=3)
         studio.sandbox.world._nonces.clear()
-        async with app.storage._database.writing() as connection:
+        with app.storage._database.writing() as connection:
             earlier = batches.c.created_at.desc()
             (made_at,) = (
-                await connection.execute(select(batches.c.created_at).order_by(earlier))
+                connection.execute(select(batches.c.created_at).order_by(earlier))
             ).scalars()
             assert abs(made_at - utc_now()) < timedelta(seconds=30)
             moved = {"created_at": made_at - timedelta(minutes=5)}
-            await connection.execute(update(batches).values(moved))
-            await connection.execute(update(outbox).values(state="waiting"))
-            await connection.execute(update(batches).values(state="open"))
-        await app.storage.outbox.postpone(studio.structure.id, utc_now() + shift[0], None)
+            connection.execute(update(batches).values(moved))
+            connection.execute(update(outbox).values(state="waiting"))
+            connection.execute(update(batches).values(state="open"))
+        await app.storage.write(
+            lambda tx: tx.outbox.postpone(studio.structure.id, utc_now() + shift[0], None)
+        )
 
         async def settled() -> bool:
-            return await app.storage.outbox.waiting_count() == 0
+            return await app.storage.read(lambda tx: tx.outbox.waiting_count()) == 0
 
         await until(settled)
         assert numbers_in(studio, studio.structure) == [0]
@@ -227,8 +229,8 @@ async def test_a_replica_that_sends_the_same_within_seconds_is_still_known(
 
 
 async def due_at(storage: Storage) -> datetime | None:
-    async with storage._database.reading() as connection:
-        found: datetime | None = await connection.scalar(
+    with storage._database.reading() as connection:
+        found: datetime | None = connection.scalar(
             select(channel_queues.c.due_at).where(channel_queues.c.channel_id == CHANNEL)
         )
     return found
@@ -243,14 +245,16 @@ async def test_a_clock_that_is_set_back_by_a_day_stalls_nothing_for_a_day(
     watch = ClockWatch(storage, there, clock, seconds)
     await watch.look()
     await queue_card(storage, clock, 1)
-    await storage.outbox.postpone(CHANNEL, clock() + timedelta(hours=1), "Discord answered 503")
+    await storage.write(
+        lambda tx: tx.outbox.postpone(CHANNEL, clock() + timedelta(hours=1), "Discord answered 503")
+    )
     clock.time -= timedelta(days=1)
     if not running:
         watch = ClockWatch(storage, there, clock, seconds)
     seconds.now_s += 20
     await watch.look()
     assert await due_at(storage) == clock()
-    assert await storage.outbox.due_in() == 0
+    assert await storage.read(lambda tx: tx.outbox.due_in()) == 0
 
 
 async def test_a_clock_that_runs_well_or_is_set_ahead_leaves_what_waits_alone(
@@ -261,7 +265,7 @@ async def test_a_clock_that_runs_well_or_is_set_ahead_leaves_what_waits_alone(
     await watch.look()
     await queue_card(storage, clock, 1)
     far = clock() + timedelta(days=20)  # such as a moderator's time-out
-    await storage.outbox.postpone(CHANNEL, far, None)
+    await storage.write(lambda tx: tx.outbox.postpone(CHANNEL, far, None))
     for ahead in (0, 0, 3600, 0):
         clock.time += timedelta(seconds=20 + ahead)
         seconds.now_s += 20
@@ -273,7 +277,7 @@ async def test_a_wait_of_the_bots_own_is_never_shortened(storage: Storage, clock
     await queue_card(storage, clock, 1)
     hourly = clock() + timedelta(hours=1.2)
     assert hourly - clock() < LONGEST_WAIT
-    await storage.outbox.postpone(CHANNEL, hourly, "Discord answered 503")
+    await storage.write(lambda tx: tx.outbox.postpone(CHANNEL, hourly, "Discord answered 503"))
     await ClockWatch(storage, DiscordTime(clock), clock).look()
     assert await due_at(storage) == hourly
 
@@ -290,10 +294,10 @@ async def test_a_clock_that_is_set_ahead_by_days_gives_no_card_up(
         clock.time += timedelta(days=5)
         for _ in range(3):
             await next_try(storage, discord_there, clock, work)
-        assert await storage.outbox.waiting_count() == 1
+        assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 1
         discord_there.answer = None
         await next_try(storage, discord_there, clock, work)
-    assert await storage.outbox.waiting_count() == 0
+    assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 0
 
 
 async def test_nothing_is_erased_by_a_clock_that_is_not_known_to_be_right(

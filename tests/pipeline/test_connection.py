@@ -32,7 +32,7 @@ async def settled(app: App, studio: Studio) -> None:
 
 async def takes_and_sends(app: App, studio: Studio, numbers: range) -> None:
     """Deliveries are answered 202, and their cards stand in the channel."""
-    (hook,) = await app.storage.hooks.of_guild(studio.guild.id)
+    (hook,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
     await send_numbers(app, hook, numbers)
     await wait_for_numbers(studio, studio.structure, range(numbers.stop))
 
@@ -134,7 +134,7 @@ async def test_a_void_token_at_the_gateway_is_told_and_deliveries_are_kept(
 ) -> None:
     async with start_bot(waits=quick()) as app:
         await settled(app, studio)
-        (hook,) = await app.storage.hooks.of_guild(studio.guild.id)
+        (hook,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
         studio.sandbox.faults.fail("GET /oauth2/applications/@me", 401, times=3)
         studio.sandbox.faults.close(4004)
         await until_told(app, "4004")
@@ -189,7 +189,7 @@ async def test_a_token_that_worked_once_is_waited_for_and_deliveries_are_taken(
     studio.sandbox.faults.fail("*", 401, times=None)
     async with start_bot(waits=quick(), ready=False) as app:
         await until_told(app, "does not accept DISCORD_TOKEN")
-        (hook,) = await app.storage.hooks.of_guild(studio.guild.id)
+        (hook,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
         await send_numbers(app, hook, range(3))
         studio.sandbox.faults.heal()
         await wait_for_numbers(studio, studio.structure, range(3))
@@ -248,7 +248,9 @@ async def test_a_long_wait_that_discord_asks_for_is_kept_and_holds_up_no_card(
 ) -> None:
     async with start_bot() as app:
         await settled(app, studio)
-        await app.storage.facts.set("commands.fingerprint", "of another release")
+        await app.storage.write(
+            lambda tx: tx.facts.set("commands.fingerprint", "of another release")
+        )
     studio.sandbox.requests.clear()
     studio.sandbox.faults.rate_limit(SYNC, retry_after=7200, times=None)
     with capture_logs() as logs:
@@ -265,7 +267,9 @@ async def test_a_slow_answer_to_the_commands_does_not_hold_up_logging_in(
 ) -> None:
     async with start_bot() as app:
         await settled(app, studio)
-        await app.storage.facts.set("commands.fingerprint", "of another release")
+        await app.storage.write(
+            lambda tx: tx.facts.set("commands.fingerprint", "of another release")
+        )
     studio.sandbox.faults.slow(SYNC, 1000.0, times=1)
     async with start_bot(waits=quick(first_sync_s=0.2)) as app:
         await app.bot.ready_once.wait()

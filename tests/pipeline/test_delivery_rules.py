@@ -117,16 +117,20 @@ def clock() -> Clock:
 @pytest.fixture
 async def storage(tmp_path: Path, clock: Clock) -> AsyncIterator[Storage]:
     vault = Vault([Fernet.generate_key().decode()])
-    async with Storage.open(f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}", vault, clock) as opened:
+    async with Storage.open(f"sqlite:///{tmp_path / 'bot.db'}", vault, clock) as opened:
         yield opened
 
 
 async def queue_card(storage: Storage, clock: Clock, number: int, text: str = "") -> int:
-    hook = await storage.hooks.create(
-        1, "https://speckle.kestrel.example", "a1b2c3d4e5", HookKind.SHARED, 2, None
+    hook = await storage.write(
+        lambda tx: tx.hooks.create(
+            1, "https://speckle.kestrel.example", "a1b2c3d4e5", HookKind.SHARED, 2, None
+        )
     )
-    _, subscription = await storage.subscriptions.upsert(hook.id, CHANNEL, Filters(), 2)
-    receipt = await storage.inbox.put(
+    _, subscription = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, CHANNEL, Filters(), 2)
+    )
+    receipt = await storage.intake.put(
         NewInbox(hook.id, "lane", "a1b2c3d4e5", None, f"{number}", b"{}", clock())
     )
     card = Card(
@@ -148,7 +152,9 @@ async def queue_card(storage: Storage, clock: Clock, number: int, text: str = ""
         told=True,
         routed=[Routed(subscription.id, NewOutbox.of(subscription, card))],
     )
-    (card_id,) = await storage.inbox.finish(receipt.id, (), event_name="x", ingested=[ingested])
+    (card_id,) = await storage.write(
+        lambda tx: tx.inbox.finish(receipt.id, (), event_name="x", ingested=[ingested])
+    )
     return card_id
 
 
@@ -156,12 +162,14 @@ async def next_try(storage: Storage, discord: Discord, clock: Clock, work: Work)
     """Go to the moment of the next try, have it made, and say how long that was from the last."""
     before = clock()
     tried = len(discord.tried_at)
-    due_in = await storage.outbox.due_in()
+    due_in = await storage.read(lambda tx: tx.outbox.due_in())
     assert due_in is not None
     clock.time += timedelta(seconds=due_in)
     work.delivery.wake()
     async with asyncio.timeout(5):
-        while len(discord.tried_at) == tried or await storage.outbox.due_in() == 0:  # noqa: ASYNC110
+        while (
+            len(discord.tried_at) == tried or await storage.read(lambda tx: tx.outbox.due_in()) == 0
+        ):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     return clock() - before
 
@@ -192,14 +200,17 @@ async def test_after_48_hours_the_old_are_given_up_and_the_young_are_still_tried
             await next_try(storage, discord, clock, work)
             if not young and clock() - started > timedelta(hours=30):
                 young = await queue_card(storage, clock, 2)
-        row, after = await storage.outbox.get(old), await storage.outbox.get(young)
+        row, after = (
+            await storage.read(lambda tx: tx.outbox.get(old)),
+            await storage.read(lambda tx: tx.outbox.get(young)),
+        )
         assert row is not None
         assert after is not None
         assert (row.state, after.state) == (OutboxState.UNDELIVERABLE, OutboxState.WAITING)
         assert "48 hours" in (row.last_error or "")
         discord.answer = None
         await next_try(storage, discord, clock, work)
-    after = await storage.outbox.get(young)
+    after = await storage.read(lambda tx: tx.outbox.get(young))
     assert after is not None
     assert after.state is OutboxState.SENT
 

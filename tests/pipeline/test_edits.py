@@ -38,17 +38,21 @@ PICTURE = Picture("preview-0123456789ab.png", "image/png", photograph(20))
 
 
 async def follow(app: App, studio: Studio, channel: SandboxChannel) -> Hook:
-    hook = await app.storage.hooks.create(
-        studio.guild.id, SERVER, PROJECT_ID, HookKind.OWN, studio.maren.id, channel.id
+    hook = await app.storage.write(
+        lambda tx: tx.hooks.create(
+            studio.guild.id, SERVER, PROJECT_ID, HookKind.OWN, studio.maren.id, channel.id
+        )
     )
-    await app.storage.subscriptions.upsert(hook.id, channel.id, Filters(), studio.maren.id)
+    await app.storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, channel.id, Filters(), studio.maren.id)
+    )
     return hook
 
 
 async def change(app: App, number: int, how: Callable[[Card], Card]) -> None:
     """Change the card of this number as a fill-in does."""
-    async with app.storage._database.writing() as connection:
-        rows = (await connection.execute(select(outbox))).all()
+    with app.storage._database.writing() as connection:
+        rows = (connection.execute(select(outbox))).all()
         row = next(row for row in rows if f"version no {number}" in str(row.card))
         job = {
             "inbox_id": row.inbox_id,
@@ -58,12 +62,14 @@ async def change(app: App, number: int, how: Callable[[Card], Card]) -> None:
             "next_try_at": utc_now(),
         }
         made = insert(fill_ins).values(job).returning(fill_ins.c.id)
-        job_id = await connection.scalar(made)
+        job_id = connection.scalar(made)
         assert job_id is not None
-    changed = await app.storage.fill_ins.fill(
-        FillInJob(id=job_id, attempts=0, **job),
-        lambda row, _company: how(card_of(row)),
-        TraceLine(utc_now(), "fill in", "It came late."),
+    changed = await app.storage.write(
+        lambda tx: tx.fill_ins.fill(
+            FillInJob(id=job_id, attempts=0, **job),
+            lambda row, _company: how(card_of(row)),
+            TraceLine(utc_now(), "fill in", "It came late."),
+        )
     )
     assert len(changed) == 1
 
@@ -91,8 +97,8 @@ async def wait_for_edits(studio: Studio, channel: SandboxChannel, count: int) ->
 
 async def wait_until_nothing_is_to_be_edited(app: App) -> None:
     async def none() -> bool:
-        async with app.storage._database.reading() as connection:
-            return (await connection.scalar(select(edits.c.outbox_id).limit(1))) is None
+        with app.storage._database.reading() as connection:
+            return (connection.scalar(select(edits.c.outbox_id).limit(1))) is None
 
     await until(none)
 
@@ -200,7 +206,7 @@ async def test_an_edit_that_cannot_be_is_given_up_quietly(
         studio.sandbox.faults.fail("PATCH /channels/*", status, code=code)
         await change(app, 0, with_picture)
         await wait_until_nothing_is_to_be_edited(app)
-        (subscription,) = await app.storage.subscriptions.of_hook(hook.id)
+        (subscription,) = await app.storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         assert subscription.pause_reason is None
         await send_numbers(app, hook, range(1, 2))
         await wait_for_numbers(studio, studio.structure, range(2))
@@ -248,7 +254,7 @@ async def test_a_card_that_changes_before_it_is_sent_is_sent_changed(
         await send_numbers(app, hook, range(1))
 
         async def written() -> OutboxRow | None:
-            return await app.storage.outbox.get(1)
+            return await app.storage.read(lambda tx: tx.outbox.get(1))
 
         await until(written)
         await change(app, 0, with_picture)
@@ -280,7 +286,7 @@ async def test_a_message_of_lesser_form_keeps_it(studio: Studio, start_bot: Star
         studio.sandbox.faults.fail(route_to(studio.structure), 400, code=50035, times=1)
         await send_numbers(app, hook, range(1))
         await wait_for_numbers(studio, studio.structure, range(1))
-        row = await app.storage.outbox.get(1)
+        row = await app.storage.read(lambda tx: tx.outbox.get(1))
         assert row is not None
         assert row.form is CardForm.BARE
         await change(

@@ -27,7 +27,7 @@ async def subscribe(
     app: App, studio: Studio, project_id: str, channel: SandboxChannel, **options: Any
 ) -> Hook:
     await type_subscribe(studio, channel, project_id, **options)
-    hooks = await app.storage.hooks.of_guild(studio.guild.id)
+    hooks = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
     return next(hook for hook in hooks if hook.project_id == project_id)
 
 
@@ -77,7 +77,7 @@ async def test_each_recorded_delivery_arrives_as_its_card(
             assert await post(app, hooks[project_id], delivery) == 202, delivery.name
             arrived += 1
             card = (await wait_for_cards(studio, studio.structure, arrived))[-1]
-            names = await app.storage.hooks.model_names(hooks[project_id].id)
+            names = await app.storage.read(lambda tx: tx.hooks.model_names(hooks[project_id].id))
             assert_shows(card, delivery, names)
         assert arrived == 34
 
@@ -108,7 +108,7 @@ async def test_the_first_signed_event_turns_the_subscription_live_and_says_so(
         await post(app, hook, delivery)
         (first,) = await wait_for_cards(studio, studio.structure, 1)
         assert "first event" in str(first.embeds)
-        found = await app.storage.hooks.get(hook.id)
+        found = await app.storage.read(lambda tx: tx.hooks.get(hook.id))
         assert found is not None
         assert found.state is HookState.LIVE
 
@@ -142,7 +142,7 @@ async def test_order_holds_and_nothing_is_lost_over_a_restart(
             assert await post(app, hook, changed(delivery, number=number)) == 202
         await wait_for_embeds(studio, studio.structure, 6)
     async with start_bot() as app:  # it was stopped with all in hand settled
-        rows = [await app.storage.outbox.get(number) for number in range(1, 7)]
+        rows = [await app.storage.read(lambda tx: tx.outbox.get(number)) for number in range(1, 7)]
     sent = [row.message_id for row in rows if row is not None]
     assert sent == [m.id for m in cards_in(studio, studio.structure) for _ in m.embeds]
 
@@ -156,7 +156,7 @@ async def test_a_deleted_project_is_said_and_pauses_nothing_while_nobody_confirm
         await post(app, hook, delivery)
         (card,) = await wait_for_cards(studio, studio.structure, 1)
         assert "deleted" in card.embeds[0]["title"].lower()
-        (subscription,) = await app.storage.subscriptions.of_hook(hook.id)
+        (subscription,) = await app.storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         assert subscription.pause_reason is None
 
 
@@ -191,7 +191,8 @@ async def test_a_channel_that_is_gone_pauses_its_subscription_and_holds_up_no_ot
         await post(app, hook, changed(delivery, number=2))
         await wait_for_cards(studio, studio.facade, 2)
         states = {
-            s.channel_id: s.pause_reason for s in await app.storage.subscriptions.of_hook(hook.id)
+            s.channel_id: s.pause_reason
+            for s in await app.storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         }
         assert states == {studio.structure.id: "channel_gone", studio.facade.id: None}
 

@@ -95,17 +95,21 @@ async def follow(
 ) -> Hook:
     """A hook with its webhook, and with the owner's account unless it is for a stranger."""
     url = site.server.url
-    hook = await app.storage.hooks.create(
-        studio.guild.id, url, site.tower.id, HookKind.OWN, studio.maren.id, channel.id
+    hook = await app.storage.write(
+        lambda tx: tx.hooks.create(
+            studio.guild.id, url, site.tower.id, HookKind.OWN, studio.maren.id, channel.id
+        )
     )
     account_id = await link(app, studio, site) if linked else None
-    await app.storage.subscriptions.upsert(
-        hook.id,
-        channel.id,
-        Filters(),
-        studio.maren.id,
-        account_id,
-        answer(studio.maren.id, site.tower.name) if linked else None,
+    await app.storage.write(
+        lambda tx: tx.subscriptions.upsert(
+            hook.id,
+            channel.id,
+            Filters(),
+            studio.maren.id,
+            account_id,
+            answer(studio.maren.id, site.tower.name) if linked else None,
+        )
     )
     site.server.add_webhook(
         site.tower,
@@ -151,7 +155,7 @@ def fields(embed: Mapping[str, Any]) -> dict[str, str]:
 
 
 async def trace_of(app: App, inbox_id: int = 1) -> str:
-    row = await app.storage.inbox.get(inbox_id)
+    row = await app.storage.read(lambda tx: tx.inbox.get(inbox_id))
     assert row is not None
     return "\n".join(line.text for line in row.trace)
 
@@ -266,7 +270,7 @@ async def test_a_picture_that_never_comes_is_given_up_and_the_trace_says_so(
             return "stays without its picture" in await trace_of(app)
 
         await until(given_up)
-        assert await app.storage.fill_ins.due_in() is None
+        assert await app.storage.read(lambda tx: tx.fill_ins.due_in()) is None
         assert patches(studio) == []
 
 
@@ -341,7 +345,7 @@ async def test_a_token_that_is_refused_gives_a_plain_card_and_says_so(
         trace = await trace_of(app)
         assert "no longer takes the token" in trace
         assert site.token not in trace
-        assert await app.storage.fill_ins.due_in() is None
+        assert await app.storage.read(lambda tx: tx.fill_ins.due_in()) is None
 
 
 async def test_a_stranger_gets_nothing_of_a_private_project(
@@ -404,13 +408,19 @@ async def test_one_question_serves_all_channels_and_hooks_that_may_see_the_same(
     lobby = elsewhere.add_channel("lobby")
     async with start() as app:
         hook = await follow(app, studio, site, studio.structure, linked=False)
-        await app.storage.subscriptions.upsert(
-            hook.id, studio.facade.id, Filters(), studio.maren.id
+        await app.storage.write(
+            lambda tx: tx.subscriptions.upsert(
+                hook.id, studio.facade.id, Filters(), studio.maren.id
+            )
         )
-        other = await app.storage.hooks.create(
-            elsewhere.id, site.server.url, site.tower.id, HookKind.OWN, 1, lobby.id
+        other = await app.storage.write(
+            lambda tx: tx.hooks.create(
+                elsewhere.id, site.server.url, site.tower.id, HookKind.OWN, 1, lobby.id
+            )
         )
-        await app.storage.subscriptions.upsert(other.id, lobby.id, Filters(), 1)
+        await app.storage.write(
+            lambda tx: tx.subscriptions.upsert(other.id, lobby.id, Filters(), 1)
+        )
         url = f"http://127.0.0.1:{app.port}/webhooks/{other.key}"
         site.server.add_webhook(site.tower, url, TRIGGERS, secret=other.secrets[0])
         await site.publish(site.version())
@@ -459,7 +469,7 @@ async def test_a_made_up_event_shows_nothing_of_a_version_from_long_ago(
         assert "Objects" not in fields(message.embeds[0])
         assert before.id not in str(message.embeds)
         assert "nothing like it that is as new as the event says" in await trace_of(app)
-        assert await app.storage.fill_ins.due_in() is None
+        assert await app.storage.read(lambda tx: tx.fill_ins.due_in()) is None
 
 
 async def test_that_nobody_received_something_tells_not_what_others_received(
@@ -494,4 +504,4 @@ async def test_nobody_is_asked_where_that_is_switched_off(
         await site.publish(site.version())
         await cards(studio, studio.structure)
         assert len(site.server.requests) == asked
-        assert await app.storage.fill_ins.due_in() is None
+        assert await app.storage.read(lambda tx: tx.fill_ins.due_in()) is None

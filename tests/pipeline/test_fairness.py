@@ -78,8 +78,10 @@ class Tenants:
         hooks = self.app.storage.hooks
         hook = await hooks.create(guild.id, server_url, project_id, kind, maker, channels[0].id)
         for channel in channels:
-            await self.app.storage.subscriptions.upsert(
-                hook.id, channel.id, Filters(), maker, account_id
+            await self.app.storage.write(
+                lambda tx: tx.subscriptions.upsert(
+                    hook.id, channel.id, Filters(), maker, account_id
+                )
             )
         return hook
 
@@ -117,8 +119,8 @@ class Tenants:
 
     async def waits_still(self) -> bool:
         """Whether the busy guild has more to come: else nothing was shown."""
-        heads = await self.app.storage.inbox.next_per_lane()
-        return bool(heads) or await self.app.storage.outbox.waiting_count() > 0
+        heads = await self.app.storage.read(lambda tx: tx.inbox.next_per_lane())
+        return bool(heads) or await self.app.storage.read(lambda tx: tx.outbox.waiting_count()) > 0
 
 
 @pytest.fixture

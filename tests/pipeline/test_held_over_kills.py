@@ -39,7 +39,7 @@ async def test_events_that_are_held_outlive_kills_at_any_moment(
             await at.publish(f"version no {number:02}")
 
         async def all_wait() -> bool:
-            return await at.app.storage.outbox.waiting_count() == EVENTS
+            return await at.app.storage.read(lambda tx: tx.outbox.waiting_count()) == EVENTS
 
         await until(all_wait)
         await at.the_last_yes_was(timedelta(minutes=11))

@@ -32,12 +32,12 @@ def other_key() -> str:
 async def subscribed(app: App, studio: Studio) -> Hook:
     """#structure follows a project whose webhook was entered by hand."""
     hook = await follow(app, studio, studio.structure)
-    await app.storage.hooks.mark_live(hook.id, "Harbour Tower")
+    await app.storage.write(lambda tx: tx.hooks.mark_live(hook.id, "Harbour Tower"))
     return await again(app.storage, hook)
 
 
 async def again(storage: Storage, hook: Hook) -> Hook:
-    there = await storage.hooks.get(hook.id)
+    there = await storage.read(lambda tx: tx.hooks.get(hook.id))
     assert there is not None
     return there
 
@@ -71,7 +71,7 @@ async def test_a_lost_key_is_said_in_one_sentence_and_the_webhook_can_be_set_up_
         assert await problems_told(app) == [f"{BAD} 1 webhook secret."]
 
         assert await post(app, hook, recorded()[0]) == 503
-        assert await app.storage.inbox.next_per_lane() == []
+        assert await app.storage.read(lambda tx: tx.inbox.next_per_lane()) == []
 
         panel = await entry(studio)
         assert "no longer open the webhook's secret" in text_of(panel)
@@ -132,7 +132,7 @@ async def test_listing_and_unsubscribing_work_and_what_needs_no_key_too(
             studio.guild, studio.structure, studio.maren, "unsubscribe", project="Harbour Tower"
         )
         assert "no longer follows" in text_of(gone)
-        assert await app.storage.hooks.of_guild(studio.guild.id) == []
+        assert await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)) == []
         hook = await follow(app, studio, studio.structure)
         await send_numbers(app, hook, range(2))
         await wait_for_numbers(studio, studio.structure, range(2))
@@ -180,7 +180,7 @@ async def test_once_the_account_is_linked_again_a_webhook_of_the_bots_sets_itsel
     async with run(ready=False, encryption_keys=(other_key(),)) as app:
         await app.bot.ready_once.wait()
         assert set(await tower.fire(range(1))) == {3}
-        await app.storage.link_requests.erase_expired()
+        await app.storage.write(lambda tx: tx.link_requests.erase_expired())
         await tower.link(app.storage, studio.maren, tower.ilse, tower.token, nonce="again")
         panel = await entry(studio)
         await studio.sandbox.press(panel, "Set up again", studio.maren)

@@ -75,14 +75,14 @@ async def test_an_event_that_waits_for_long_does_not_fill_its_trace(
         await speckle_is_away(studio, tower)
         await at.publish("version no 0")
         await at.holds(there, 1)
-        before = await at.app.storage.inbox.get(1)
+        before = await at.app.storage.read(lambda tx: tx.inbox.get(1))
 
         async def tried() -> bool:
-            held = await at.app.storage.held.due(1)
+            held = await at.app.storage.read(lambda tx: tx.held.due(1))
             return bool(held) and held[0].attempts > 1
 
         await until(tried, 20.0)
-        row = await at.app.storage.inbox.get(1)
+        row = await at.app.storage.read(lambda tx: tx.inbox.get(1))
         assert row is not None
         assert before is not None
         assert row.trace == before.trace
@@ -131,8 +131,10 @@ def shared(studio: Studio, tower: Tower, *guilds: int) -> dict[str, object]:
 
 async def shared_hook(at: Stage, guild_id: int) -> Hook:
     tower = at.tower
-    return await at.app.storage.hooks.create(
-        guild_id, tower.server.url, tower.project.id, HookKind.SHARED, at.studio.maren.id, None
+    return await at.app.storage.write(
+        lambda tx: tx.hooks.create(
+            guild_id, tower.server.url, tower.project.id, HookKind.SHARED, at.studio.maren.id, None
+        )
     )
 
 
@@ -185,8 +187,10 @@ async def test_another_guild_never_gets_what_the_shared_hook_brings(
         await at.paused(there, PauseWhy.NOT_ANSWERED)
         await at.holds(there, 1)
     async with stage(**shared(studio, tower, studio.guild.id)) as at:
-        await at.app.storage.subscriptions.answered(there.id, consent)
-        await at.app.storage.subscriptions.set_state(there.id, SubscriptionState.ACTIVE)
+        await at.app.storage.write(lambda tx: tx.subscriptions.answered(there.id, consent))
+        await at.app.storage.write(
+            lambda tx: tx.subscriptions.set_state(there.id, SubscriptionState.ACTIVE)
+        )
         await shared_event(at, "version no 1")
         await at.shows(studio.facade, "version no 1")
         await at.holds(there, 0)

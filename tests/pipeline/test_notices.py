@@ -40,7 +40,7 @@ async def test_a_permission_that_went_and_came_back_costs_no_card(
         studio.structure.clear_overwrites()
 
         async def all_kept() -> bool:
-            return await app.storage.outbox.waiting_count() == 3
+            return await app.storage.read(lambda tx: tx.outbox.waiting_count()) == 3
 
         await until(all_kept)
         await studio.sandbox.press(notice, "Resume", studio.maren)
@@ -56,7 +56,7 @@ async def test_a_notice_that_was_written_before_a_stop_is_told_after_the_start(
         hook = await follow(app, studio, studio.structure)
         studio.guild.remove_channel(studio.structure)
         await send_numbers(app, hook, range(1))
-        (waiting,) = await until(lambda: app.storage.notices.due(10))
+        (waiting,) = await until(lambda: app.storage.read(lambda tx: tx.notices.due(10)))
         assert waiting.user_id == studio.maren.id
     async with start_bot():
         notice = await told(studio)

@@ -32,18 +32,18 @@ async def pile_up(app: App, studio: Studio, channel: SandboxChannel, count: int)
     await send_numbers(app, hook, range(count))
 
     async def all_wait() -> bool:
-        return await app.storage.outbox.waiting_count() >= count
+        return await app.storage.read(lambda tx: tx.outbox.waiting_count()) >= count
 
     await until(all_wait)
 
 
 async def spoil(app: App, number: int, **parts: Any) -> None:
     """Put something into the card of this number that Discord refuses."""
-    async with app.storage._database.writing() as connection:
-        rows = (await connection.execute(select(outbox.c.id, outbox.c.card))).all()
+    with app.storage._database.writing() as connection:
+        rows = (connection.execute(select(outbox.c.id, outbox.c.card))).all()
         row_id, card = next(row for row in rows if f"version no {number}" in str(row.card))
         change = update(outbox).where(outbox.c.id == row_id).values(card=card | parts)
-        await connection.execute(change)
+        connection.execute(change)
 
 
 async def test_what_waits_goes_together_in_order_in_as_few_messages_as_can_be(
@@ -146,7 +146,7 @@ async def test_what_discord_takes_in_no_form_is_kept_with_its_reason_and_the_res
         await send_numbers(app, hook, range(1))
 
         async def given_up() -> OutboxRow | None:
-            row = await app.storage.outbox.get(1)
+            row = await app.storage.read(lambda tx: tx.outbox.get(1))
             return row if row is not None and row.gave_up_at is not None else None
 
         row = await until(given_up)
@@ -247,16 +247,16 @@ async def test_a_message_whose_nonce_discord_has_forgotten_is_found_and_not_sent
     async with start_bot() as app:
         await wait_for_numbers(studio, studio.structure, range(1))
         studio.structure.messages.popitem()
-        async with app.storage._database.writing() as connection:
-            await connection.execute(update(outbox).values(form=form, state="waiting"))
-            await connection.execute(update(batches).values(state="open", created_at=long_ago))
+        with app.storage._database.writing() as connection:
+            connection.execute(update(outbox).values(form=form, state="waiting"))
+            connection.execute(update(batches).values(state="open", created_at=long_ago))
         studio.sandbox.faults.reset_after(route_to(studio.structure), times=1)
         studio.sandbox.world._nonces.clear()
-        await app.storage.outbox.postpone(studio.structure.id, utc_now(), None)
+        await app.storage.write(lambda tx: tx.outbox.postpone(studio.structure.id, utc_now(), None))
 
         async def settled() -> bool:
             studio.sandbox.world._nonces.clear()
-            return await app.storage.outbox.waiting_count() == 0
+            return await app.storage.read(lambda tx: tx.outbox.waiting_count()) == 0
 
         await until(settled)
         assert numbers_in(studio, studio.structure) == [0]

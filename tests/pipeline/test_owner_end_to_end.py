@@ -123,7 +123,7 @@ async def test_with_an_owners_token_pasted_once_subscribe_needs_one_line_and_no_
         gone = await house.type("unsubscribe", project=choice["value"])
         assert "removed" in text_of(gone)
         assert server.webhooks(house.tower) == []
-        assert await app.storage.hooks.of_guild(studio.guild.id) == []
+        assert await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)) == []
 
 
 async def test_a_subscribe_that_waited_for_the_link_completes_itself(house: House) -> None:
@@ -132,12 +132,12 @@ async def test_a_subscribe_that_waited_for_the_link_completes_itself(house: Hous
         link = f"{server.url}/projects/{house.tower.id}"
         answer = await house.type("subscribe", stream_id=link, events="versions")
         assert "no account" in text_of(answer)
-        assert await app.storage.hooks.of_guild(studio.guild.id) == []
+        assert await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)) == []
         await studio.sandbox.press(answer, "Link my account", studio.maren)
         await house.paste(answer, server.token(house.ilse))
         await until(lambda: server.webhooks(house.tower))
         await until(lambda: "now follows" in house.shown(studio.structure))
-        (hook,) = await app.storage.hooks.of_guild(studio.guild.id)
+        (hook,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
         assert hook.state is HookState.LIVE
         await house.new_version("roof closed")
         await until(lambda: "roof closed" in house.shown(studio.structure))
@@ -170,7 +170,7 @@ async def test_who_lost_the_right_meanwhile_does_not_complete_it(house: House) -
         await house.paste(offer, server.token(house.ilse))
         await until(lambda: "Manage Webhooks" in told(studio, offer, answer))
         assert server.webhooks(house.tower) == []
-        assert await app.storage.hooks.of_guild(studio.guild.id) == []
+        assert await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)) == []
 
 
 def told(studio: Studio, *answers: Answer) -> str:
@@ -195,8 +195,8 @@ async def test_a_private_project_says_who_will_see_it_and_the_buttons_outlive_a_
         cancelled = await house.type("subscribe", where=studio.facade, stream_id=link)
         await studio.sandbox.press(cancelled, "Cancel", studio.maren)
         await until(lambda: "Nothing was changed" in text_of(cancelled))
-        hook_id = (await app.storage.hooks.of_guild(studio.guild.id))[0].id
-        assert len(await app.storage.subscriptions.of_hook(hook_id)) == 1
+        hook_id = (await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)))[0].id
+        assert len(await app.storage.read(lambda tx: tx.subscriptions.of_hook(hook_id))) == 1
 
 
 async def test_a_webhook_deleted_at_speckle_is_made_again_at_the_start_and_told_there(

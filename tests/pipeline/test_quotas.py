@@ -34,10 +34,14 @@ async def told(studio: Studio, channel_id: int, count: int = 1) -> list[SandboxM
 
 
 async def other_hook(app: App, studio: Studio, channel: SandboxChannel) -> Hook:
-    hook = await app.storage.hooks.create(
-        studio.guild.id, SERVER, "0000000001", HookKind.OWN, studio.maren.id, channel.id
+    hook = await app.storage.write(
+        lambda tx: tx.hooks.create(
+            studio.guild.id, SERVER, "0000000001", HookKind.OWN, studio.maren.id, channel.id
+        )
     )
-    await app.storage.subscriptions.upsert(hook.id, channel.id, Filters(), studio.maren.id)
+    await app.storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, channel.id, Filters(), studio.maren.id)
+    )
     return hook
 
 
@@ -73,7 +77,7 @@ async def test_the_maker_of_the_webhook_is_told_once_a_day_also_after_a_restart(
         assert "*New secret*" in embed["fields"][1]["value"]
     async with start_bot(quotas={"events_a_day": 3}) as app:
         assert await statuses(app, hook, range(6, 9)) == [429] * 3
-        assert await app.storage.quotas.to_tell() == []
+        assert await app.storage.read(lambda tx: tx.quotas.to_tell()) == []
         assert len(studio.sandbox.messages(private.id)) == 1
 
 
@@ -82,7 +86,9 @@ async def test_it_is_told_in_the_notice_channel_if_there_is_one(
 ) -> None:
     async with start_bot(quotas={"events_a_day": 3}) as app:
         hook = await follow(app, studio, studio.structure)
-        await app.storage.guilds.set_notice_channel(studio.guild.id, studio.facade.id)
+        await app.storage.write(
+            lambda tx: tx.guilds.set_notice_channel(studio.guild.id, studio.facade.id)
+        )
         await statuses(app, hook, range(6))
         [notice] = await told(studio, studio.facade.id)
         assert notice.content.startswith(f"<@{studio.maren.id}> Speckle events are refused")
@@ -99,7 +105,7 @@ async def test_the_servers_owner_is_told_where_nobody_else_can_be(
         await told(studio, owner.id)
 
         async def settled() -> bool:
-            return not await app.storage.quotas.to_tell()
+            return not await app.storage.read(lambda tx: tx.quotas.to_tell())
 
         await until(settled)
 
@@ -124,7 +130,7 @@ async def test_one_subscription_too_many_is_refused_at_the_command(
             studio.guild, studio.facade, studio.maren, "subscribe", stream_id="0000000001"
         )
         assert "cannot have another subscription: it has 1 of 1" in answer.content
-        assert len(await app.storage.hooks.of_guild(studio.guild.id)) == 1
+        assert len(await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))) == 1
 
 
 async def test_what_was_refused_is_fetched_when_there_is_room_again(
@@ -154,7 +160,7 @@ async def test_a_project_has_no_more_names_of_models_than_it_may(
             assert await post(app, hook, model(number)) == 202
 
         async def named() -> Any:
-            names = await app.storage.hooks.model_names(hook.id)
+            names = await app.storage.read(lambda tx: tx.hooks.model_names(hook.id))
             return names if "model 5" in names.values() else None
 
         names = await until(named)

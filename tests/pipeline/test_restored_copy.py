@@ -38,7 +38,7 @@ async def account_page(studio: Studio) -> Answer:
 
 
 async def follower(storage: Storage, studio: Studio) -> Subscription:
-    (one,) = await storage.subscriptions.of_channel(studio.structure.id)
+    (one,) = await storage.read(lambda tx: tx.subscriptions.of_channel(studio.structure.id))
     return one
 
 
@@ -75,4 +75,4 @@ async def test_after_a_backup_was_put_back_each_person_confirms_their_account(
     async with run() as app:
         assert await tower.fire(range(4, 5)) == [2]
         await wait_for_numbers(studio, studio.structure, range(5))
-        assert await app.storage.accounts.unconfirmed() == 0
+        assert await app.storage.read(lambda tx: tx.accounts.unconfirmed()) == 0

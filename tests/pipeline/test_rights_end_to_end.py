@@ -41,13 +41,13 @@ class Street:
         asked = await self.ask(studio.facade, self.tobias)
         await studio.sandbox.press(asked, BY_HAND, self.tobias)
         await until(lambda: "Secret" in str(asked.embeds))
-        (there,) = await app.storage.subscriptions.of_channel(studio.facade.id)
-        hook = await app.storage.hooks.get(there.hook_id)
+        (there,) = await app.storage.read(lambda tx: tx.subscriptions.of_channel(studio.facade.id))
+        hook = await app.storage.read(lambda tx: tx.hooks.get(there.hook_id))
         assert hook is not None
         assert hook.secrets[0] in str(asked.embeds)
         assert await post(app, hook, self.made_up()) == 202
         await until(lambda: MADE_UP in self.house.shown(studio.facade))
-        live = await app.storage.hooks.get(hook.id)
+        live = await app.storage.read(lambda tx: tx.hooks.get(hook.id))
         assert live is not None
         assert live.state is HookState.LIVE
         return live
@@ -108,7 +108,7 @@ async def test_a_secret_that_was_shown_by_hand_is_worthless_once_the_owners_answ
         await house.paste(await house.type("link"), house.server.token(house.ilse))
         await street.answer(await street.ask(studio.structure, studio.maren), "#facade")
         assert await post(app, forged, street.made_up()) == 401
-        (made,) = await app.storage.hooks.of_guild(studio.guild.id)
+        (made,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
         stolen = replace(made, secrets=forged.secrets)
         assert await post(app, stolen, street.made_up()) == 401
 

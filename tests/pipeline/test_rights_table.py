@@ -190,8 +190,8 @@ class Bench:
 
     async def set_token(self, source: str, token: str) -> None:
         """Let the token that would read for this source be in this state."""
-        async with self.storage._database.writing() as connection:
-            await connection.execute(update(account_rows).values(refused_at=None))
+        with self.storage._database.writing() as connection:
+            connection.execute(update(account_rows).values(refused_at=None))
         name = source if source in self.accounts else "owner"
         user = self.bea if name == "reader" else self.ilse
         text = self.tokens[name]

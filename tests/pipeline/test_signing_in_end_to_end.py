@@ -60,15 +60,17 @@ async def test_signing_in_completes_the_subscribe_that_waited_also_after_a_resta
                 assert "It worked" in await page.text()
             await until(lambda: server.webhooks(tower))
             await until(lambda: "now follows" in str(studio.sandbox.messages(studio.structure.id)))
-            (hook,) = await app.storage.hooks.of_guild(studio.guild.id)
+            (hook,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
             assert hook.state is HookState.LIVE
-            account = await app.storage.accounts.of_user(studio.maren.id, server.url)
+            account = await app.storage.read(
+                lambda tx: tx.accounts.of_user(studio.maren.id, server.url)
+            )
             assert account is not None
             assert hook.account_id == account.id
             for _ in range(100):
-                if not await app.storage.link_requests.linked():
+                if not await app.storage.read(lambda tx: tx.link_requests.linked()):
                     break
                 await asyncio.sleep(0.05)
-            assert await app.storage.link_requests.linked() == []
+            assert await app.storage.read(lambda tx: tx.link_requests.linked()) == []
             async with browser.get(f"{public_url}/link/{'n' * 43}") as page:
                 assert page.status == 404

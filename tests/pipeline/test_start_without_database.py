@@ -94,7 +94,7 @@ async def run(studio: Studio, key: str, database: Path) -> AsyncIterator[Bot]:
         "DISCORD_TOKEN": studio.sandbox.token,
         "DISCORD_API_URL": studio.sandbox.api_url,
         "ENCRYPTION_KEYS": key,
-        "DATABASE_URL": f"sqlite+aiosqlite:///{database}",
+        "DATABASE_URL": f"sqlite:///{database}",
         "WEBHOOK_PORT": str(port),
     }
     words = ("-m", "bot", "--config", os.devnull, "--env-file", os.devnull, "run")
@@ -138,7 +138,7 @@ async def test_a_disk_that_is_read_only_is_waited_for(
 ) -> None:
     path = disk.path / "bot.db"
     if used_before:
-        await migrate(f"sqlite+aiosqlite:///{path}")
+        await migrate(f"sqlite:///{path}")
     disk.remount("ro")
     async with run(studio, key, path) as bot:
         await bot.says(503, "read-only")
@@ -157,7 +157,7 @@ def locked(path: Path) -> Iterator[None]:
 async def test_a_lock_of_another_program_is_waited_for(
     studio: Studio, key: str, tmp_path: Path
 ) -> None:
-    await migrate(f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}")
+    await migrate(f"sqlite:///{tmp_path / 'bot.db'}")
     with ExitStack() as held:
         held.enter_context(locked(tmp_path / "bot.db"))
         async with run(studio, key, tmp_path / "bot.db") as bot:
@@ -169,7 +169,7 @@ async def test_a_lock_of_another_program_is_waited_for(
 async def test_a_stop_signal_ends_the_waiting_with_0(
     studio: Studio, key: str, tmp_path: Path
 ) -> None:
-    await migrate(f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}")
+    await migrate(f"sqlite:///{tmp_path / 'bot.db'}")
     with locked(tmp_path / "bot.db"):
         async with run(studio, key, tmp_path / "bot.db") as bot:
             await bot.says(503, "locked by another program")

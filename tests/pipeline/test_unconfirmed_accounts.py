@@ -45,8 +45,8 @@ async def looked_at_the_webhook(tower: Tower, since: int) -> bool:
 
 async def only_subscription(app: App) -> Subscription:
     ((subscription,),) = [
-        await app.storage.subscriptions.of_guild(guild.guild_id)
-        for guild in await app.storage.guilds.all()
+        await app.storage.read(lambda tx: tx.subscriptions.of_guild(guild.guild_id))
+        for guild in await app.storage.read(lambda tx: tx.guilds.all())
     ]
     return subscription
 
@@ -73,10 +73,10 @@ async def test_a_restart_neither_confirms_nor_asks_again(
     async with run():
         pass
     async with run() as app:
-        assert await app.storage.accounts.unconfirmed() == 1
+        assert await app.storage.read(lambda tx: tx.accounts.unconfirmed()) == 1
         await studio.sandbox.press(await account_page(studio), USE_AGAIN, studio.maren)
     async with run() as app:
-        assert await app.storage.accounts.unconfirmed() == 0
+        assert await app.storage.read(lambda tx: tx.accounts.unconfirmed()) == 0
         assert await restored.fire(range(1, 2)) == [2]
         await wait_for_numbers(studio, studio.structure, range(2))
 
@@ -99,7 +99,7 @@ async def test_somebody_else_cannot_confirm_for_them(
         other = studio.guild.add_member("Tobias Lindqvist")
         refused = await studio.sandbox.press(page, USE_AGAIN, other)
         assert "not linked any more" in (refused.content or "")
-        assert await app.storage.accounts.unconfirmed() == 1
+        assert await app.storage.read(lambda tx: tx.accounts.unconfirmed()) == 1
 
 
 async def test_subscribing_with_an_account_in_doubt_says_what_to_do_first(

@@ -26,7 +26,7 @@ async def test_cards_that_wait_are_taken_back_and_come_as_who_takes_over_may_see
             await at.publish(f"version no {number}")
 
         async def all_wait() -> bool:
-            return await at.app.storage.outbox.waiting_count() == 3
+            return await at.app.storage.read(lambda tx: tx.outbox.waiting_count()) == 3
 
         await until(all_wait)
         at.ilse_is_out()
@@ -73,7 +73,7 @@ async def test_a_batch_of_two_projects_goes_on_for_the_one_that_may_be_shown(
         await at.publish("version no 0")
 
         async def both_wait() -> bool:
-            return await at.app.storage.outbox.waiting_count() == 2
+            return await at.app.storage.read(lambda tx: tx.outbox.waiting_count()) == 2
 
         await until(both_wait)
         await studio.sandbox.world.wait_until(lambda: None, 1.5)  # tried once, in one message
@@ -96,7 +96,7 @@ async def test_what_waits_over_a_restart_is_looked_at_again(
         await at.publish("version no 0")
 
         async def waits() -> bool:
-            return await at.app.storage.outbox.waiting_count() == 1
+            return await at.app.storage.read(lambda tx: tx.outbox.waiting_count()) == 1
 
         await until(waits)
         at.ilse_is_out()
@@ -125,11 +125,11 @@ async def test_cards_of_an_account_are_not_sent_once_somebody_without_it_answers
             await at.publish(f"version no {number}")
 
         async def both_wait() -> bool:
-            return await at.app.storage.outbox.waiting_count() == 2
+            return await at.app.storage.read(lambda tx: tx.outbox.waiting_count()) == 2
 
         await until(both_wait)
         if unlinked:
-            await at.app.storage.hooks.let_go(account.id)
+            await at.app.storage.write(lambda tx: tx.hooks.let_go(account.id))
         await at.taken_over(there, studio.guild.add_member("Tobias Lindqvist"), None)
         studio.sandbox.faults.heal()
         await at.shows(studio.structure, "version no 1")

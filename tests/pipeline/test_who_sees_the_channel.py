@@ -123,8 +123,10 @@ async def test_a_channel_that_more_people_see_is_shown_nothing_before_somebody_a
         await at.holds(there, 1)
         assert at.quotes(place) == ["version no 0"]
         consent = answer(studio.maren.id, audience=await at.audience(place))
-        await at.app.storage.subscriptions.answered(there.id, consent)
-        await at.app.storage.subscriptions.set_state(there.id, SubscriptionState.ACTIVE)
+        await at.app.storage.write(lambda tx: tx.subscriptions.answered(there.id, consent))
+        await at.app.storage.write(
+            lambda tx: tx.subscriptions.set_state(there.id, SubscriptionState.ACTIVE)
+        )
         await at.shows(place, "version no 1")
 
 
@@ -143,7 +145,7 @@ async def test_cards_that_wait_are_not_shown_to_more_people_than_was_agreed_to(
 
         await until(tried)
         narrower = replace(consent, audience=nobody)
-        await at.app.storage.subscriptions.answered(there.id, narrower)
+        await at.app.storage.write(lambda tx: tx.subscriptions.answered(there.id, narrower))
         studio.sandbox.faults.heal()
         await at.paused(there, PauseWhy.AUDIENCE_WIDER)
         await at.holds(there, 1)
@@ -188,7 +190,7 @@ async def test_an_event_that_says_made_public_loosens_nothing_and_asks_at_once(
         await at.fire("stream_update", data)
         await at.paused(there, PauseWhy.TURNED_PRIVATE)
         await at.holds(there, 1)
-        hook = await at.app.storage.hooks.get(at.hook.id)
+        hook = await at.app.storage.read(lambda tx: tx.hooks.get(at.hook.id))
         assert hook is not None
         assert hook.visibility == "private"
 
@@ -230,6 +232,6 @@ async def test_another_servers_address_in_an_event_changes_no_link(
         assert await post(at.app, at.hook, replace(COMMIT, body=body)) == 202
         await studio.sandbox.wait_for_messages(studio.structure.id, 1, 20)
         assert "evil.example" not in at.shown(studio.structure)
-        there = await at.app.storage.hooks.get(at.hook.id)
+        there = await at.app.storage.read(lambda tx: tx.hooks.get(at.hook.id))
         assert there is not None
         assert there.server_url == tower.server.url

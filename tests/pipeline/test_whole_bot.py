@@ -65,7 +65,10 @@ async def until_ready(app: App) -> None:
 
 
 async def paused_in(app: App, channels: Sequence[SandboxChannel]) -> list[PauseReason | None]:
-    there = [await app.storage.subscriptions.of_channel(channel.id) for channel in channels]
+    there = [
+        await app.storage.read(lambda tx: tx.subscriptions.of_channel(channel.id))
+        for channel in channels
+    ]
     return [one.pause_reason for subscriptions in there for one in subscriptions]
 
 
@@ -97,7 +100,7 @@ async def test_a_refusal_that_speaks_of_no_channel_pauses_none_and_is_told_once(
             studio.sandbox.faults.heal()
             for channel in channels:
                 await wait_for_numbers(studio, channel, range(2))
-        assert await app.storage.notices.due(10) == []
+        assert await app.storage.read(lambda tx: tx.notices.due(10)) == []
         events = [line["event"] for line in logs]
         assert events.count("delivery.refused_for_all") == 1
         assert events.count("delivery.works_again") == 1
@@ -252,7 +255,9 @@ async def test_a_time_out_is_told_as_that_and_ends_by_itself(
         still = await studio.sandbox.press(notice, "Resume", studio.maren)
         assert "put the bot in time-out" in still.content
         await wait_for_numbers(studio, studio.structure, range(3))
-        (subscription,) = await app.storage.subscriptions.of_channel(studio.structure.id)
+        (subscription,) = await app.storage.read(
+            lambda tx: tx.subscriptions.of_channel(studio.structure.id)
+        )
         assert subscription.state is SubscriptionState.ACTIVE
         studio.sandbox.requests.clear()
 
@@ -287,7 +292,7 @@ async def test_a_refusal_without_a_reason_that_passes_is_told_to_nobody(
         await send_numbers(app, hook, range(2))
         await wait_for_numbers(studio, studio.structure, range(2))
         assert await paused_in(app, [studio.structure]) == [None]
-        assert await app.storage.notices.due(10) == []
+        assert await app.storage.read(lambda tx: tx.notices.due(10)) == []
         studio.sandbox.requests.clear()
 
 

@@ -59,9 +59,13 @@ class Tower:
     ) -> Account:
         """A member's linked account."""
         nonce = f"{nonce} for {member.id}"
-        await storage.link_requests.add(nonce, member.id, self.server.url, LinkDetails())
-        account = await storage.accounts.link(
-            nonce, user.id, user.name, Tokens(token), frozenset(SCOPES), told=True
+        await storage.write(
+            lambda tx: tx.link_requests.add(nonce, member.id, self.server.url, LinkDetails())
+        )
+        account = await storage.write(
+            lambda tx: tx.accounts.link(
+                nonce, user.id, user.name, Tokens(token), frozenset(SCOPES), told=True
+            )
         )
         assert account is not None
         return account
@@ -69,32 +73,36 @@ class Tower:
     async def follow(self, storage: Storage, studio: "Studio", *, made: bool = True) -> Hook:
         """#structure follows the project; `made`: with a webhook that the bot made."""
         account = await self.link(storage, studio.maren, self.ilse, self.token)
-        hook = await storage.hooks.create(
-            studio.guild.id,
-            self.server.url,
-            self.project.id,
-            HookKind.OWN,
-            studio.maren.id,
-            studio.structure.id,
+        hook = await storage.write(
+            lambda tx: tx.hooks.create(
+                studio.guild.id,
+                self.server.url,
+                self.project.id,
+                HookKind.OWN,
+                studio.maren.id,
+                studio.structure.id,
+            )
         )
         triggers = ("commit_create", "comment_archived")
         url = f"http://127.0.0.1:{self.port}/webhooks/{hook.key}"
         self.webhook = self.server.add_webhook(
             self.project, url, triggers, secret=hook.secrets[0], description="speckle bot"
         )
-        await storage.subscriptions.upsert(
-            hook.id,
-            studio.structure.id,
-            Filters(),
-            studio.maren.id,
-            account.id,
-            answer(studio.maren.id, self.project.name),
+        await storage.write(
+            lambda tx: tx.subscriptions.upsert(
+                hook.id,
+                studio.structure.id,
+                Filters(),
+                studio.maren.id,
+                account.id,
+                answer(studio.maren.id, self.project.name),
+            )
         )
         if made:
-            await storage.hooks.made(hook.id, account.id, self.webhook.id)
+            await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, self.webhook.id))
         else:
-            await storage.hooks.mark_live(hook.id, self.project.name)
-        self.hook = await storage.hooks.get(hook.id)
+            await storage.write(lambda tx: tx.hooks.mark_live(hook.id, self.project.name))
+        self.hook = await storage.read(lambda tx: tx.hooks.get(hook.id))
         assert self.hook is not None
         return self.hook
 

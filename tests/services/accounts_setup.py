@@ -56,7 +56,7 @@ class Office:
 
     async def again(self, account: Account) -> Account:
         """The account as it stands now."""
-        there = await self.storage.accounts.get(account.id)
+        there = await self.storage.read(lambda tx: tx.accounts.get(account.id))
         assert there is not None
         return there
 

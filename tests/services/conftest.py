@@ -166,8 +166,8 @@ class Desk:
     async def subscribed_live(self, project: str = TOWER, name: str = "Harbour Tower") -> Entry:
         """A subscription whose first event has come."""
         outcome = await self.subscribe(project)
-        await self.storage.hooks.mark_live(outcome.entry.hook.id, name)
-        hook = await self.storage.hooks.get(outcome.entry.hook.id)
+        await self.storage.write(lambda tx: tx.hooks.mark_live(outcome.entry.hook.id, name))
+        hook = await self.storage.read(lambda tx: tx.hooks.get(outcome.entry.hook.id))
         assert hook is not None
         return replace(outcome.entry, hook=hook)
 

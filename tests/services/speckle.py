@@ -123,12 +123,12 @@ class Office:
         return outcome
 
     async def hook(self) -> Hook:
-        (hook,) = await self.storage.hooks.of_guild(KESTREL)
+        (hook,) = await self.storage.read(lambda tx: tx.hooks.of_guild(KESTREL))
         return hook
 
     async def at(self, channel_id: int) -> Subscription:
         """The one subscription of a channel."""
-        (there,) = await self.storage.subscriptions.of_channel(channel_id)
+        (there,) = await self.storage.read(lambda tx: tx.subscriptions.of_channel(channel_id))
         return there
 
 

@@ -386,7 +386,7 @@ async def test_a_server_that_is_down_marks_nothing(office: Office) -> None:
 async def test_linking_anew_after_a_refusal_mends_it(office: Office) -> None:
     account = await office.linked()
     office.server.revoke(account.tokens.token)
-    await office.storage.accounts.mark_refused(account)
+    await office.storage.write(lambda tx: tx.accounts.mark_refused(account))
     anew = await office.linked()
     assert (anew.id, anew.refused_at) == (account.id, None)
     assert await who(office, account) == "Ilse Brandt"
@@ -475,8 +475,10 @@ async def test_what_is_stored_about_a_person_is_shown_and_erased(office: Office)
     assert (await office.service.stored(MAREN)).is_nothing
     account = await office.linked()
     await office.start()
-    hook = await office.storage.hooks.create(
-        KESTREL, office.server.url, TOWER, HookKind.OWN, MAREN, place().channel_id
+    hook = await office.storage.write(
+        lambda tx: tx.hooks.create(
+            KESTREL, office.server.url, TOWER, HookKind.OWN, MAREN, place().channel_id
+        )
     )
     stored = await office.service.stored(MAREN)
     assert [one.id for one, _ in stored.accounts] == [account.id]
@@ -484,4 +486,4 @@ async def test_what_is_stored_about_a_person_is_shown_and_erased(office: Office)
     assert (await office.service.stored(TOBIAS)).is_nothing
     assert await office.service.erase(MAREN)
     assert (await office.service.stored(MAREN)).is_nothing
-    assert await office.storage.hooks.get(hook.id) is not None
+    assert await office.storage.read(lambda tx: tx.hooks.get(hook.id)) is not None

@@ -9,7 +9,11 @@ from tests.services.conftest import HERON, HERON_LOG, KESTREL, Clock, Desk
 
 
 async def _left(storage: Storage) -> set[int]:
-    return {guild.guild_id for guild in await storage.guilds.all() if guild.left_at is not None}
+    return {
+        guild.guild_id
+        for guild in await storage.read(lambda tx: tx.guilds.all())
+        if guild.left_at is not None
+    }
 
 
 async def test_what_happened_while_the_bot_was_off_is_caught_up_with(
@@ -23,8 +27,8 @@ async def test_what_happened_while_the_bot_was_off_is_caught_up_with(
     await guilds.reconcile(iter([HERON, 99]))
     assert await _left(desk.storage) == {KESTREL}
     closed, reopened = (
-        await desk.storage.hooks.get(ours.id),
-        await desk.storage.hooks.get(theirs.id),
+        await desk.storage.read(lambda tx: tx.hooks.get(ours.id)),
+        await desk.storage.read(lambda tx: tx.hooks.get(theirs.id)),
     )
     assert closed is not None
     assert reopened is not None
@@ -40,7 +44,7 @@ async def test_a_guild_that_returns_in_time_finds_everything_again(
     clock.forward(days=29)
     assert await guilds.erase_left(timedelta(days=30)) == 0
     await guilds.joined(KESTREL)
-    hook = await desk.storage.hooks.get(entry.hook.id)
+    hook = await desk.storage.read(lambda tx: tx.hooks.get(entry.hook.id))
     assert hook is not None
     assert (hook.state, hook.key, hook.secrets) == (
         HookState.LIVE,
@@ -55,4 +59,4 @@ async def test_after_the_time_of_grace_nothing_is_left(desk: Desk, clock: Clock)
     await guilds.left(KESTREL)
     clock.forward(days=31)
     assert await guilds.erase_left(timedelta(days=30)) == 1
-    assert await desk.storage.hooks.of_guild(KESTREL) == []
+    assert await desk.storage.read(lambda tx: tx.hooks.of_guild(KESTREL)) == []

@@ -58,7 +58,7 @@ async def reopened(office: Office, database_url: str, clock: Clock) -> AsyncIter
 
 
 async def only_subscription(office: Office) -> int:
-    (subscription,) = await office.storage.subscriptions.of_guild(KESTREL)
+    (subscription,) = await office.storage.read(lambda tx: tx.subscriptions.of_guild(KESTREL))
     return subscription.id
 
 

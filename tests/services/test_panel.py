@@ -43,7 +43,7 @@ async def test_the_last_channel_of_a_project_takes_the_hook_along(desk: Desk) ->
     assert isinstance(outcome, Removed)
     assert outcome.last
     assert outcome.settings_url == f"{CLOUD}/projects/{TOWER}/settings/webhooks"
-    assert await desk.storage.hooks.get(hook.id) is None
+    assert await desk.storage.read(lambda tx: tx.hooks.get(hook.id)) is None
 
 
 async def test_the_hook_stays_while_another_channel_follows(desk: Desk) -> None:
@@ -52,7 +52,7 @@ async def test_the_hook_stays_while_another_channel_follows(desk: Desk) -> None:
     outcome = await desk.service.unsubscribe(KESTREL, manager(), TOWER, STRUCTURE)
     assert isinstance(outcome, Removed)
     assert not outcome.last
-    assert await desk.storage.hooks.get(hook.id) is not None
+    assert await desk.storage.read(lambda tx: tx.hooks.get(hook.id)) is not None
 
 
 @pytest.mark.parametrize("text", [TOWER, "Harbour Tower", f"{CLOUD}/projects/{TOWER}/models/all"])
@@ -123,7 +123,7 @@ async def test_another_guilds_subscription_reads_like_one_that_is_gone(desk: Des
                 await work
             messages.add(refused.value.message)
     assert len(messages) == 1
-    assert (await desk.storage.subscriptions.get(theirs)) is not None
+    assert (await desk.storage.read(lambda tx: tx.subscriptions.get(theirs))) is not None
 
 
 async def test_each_button_needs_manage_webhooks_in_the_subscriptions_channel(desk: Desk) -> None:
@@ -155,8 +155,10 @@ async def test_pausing_remembers_who_did_it_and_resuming_forgets_it(desk: Desk) 
 
 async def test_a_pause_of_the_bot_keeps_its_reason(desk: Desk) -> None:
     subscription_id = (await desk.subscribe()).entry.subscription.id
-    await desk.storage.subscriptions.set_state(
-        subscription_id, SubscriptionState.PAUSED, PauseReason.NO_PERMISSION
+    await desk.storage.write(
+        lambda tx: tx.subscriptions.set_state(
+            subscription_id, SubscriptionState.PAUSED, PauseReason.NO_PERMISSION
+        )
     )
     entry = await desk.service.pause(KESTREL, manager(), subscription_id)
     assert entry.subscription.pause_reason is PauseReason.NO_PERMISSION
@@ -198,7 +200,7 @@ async def test_removing_by_button_is_the_same_as_unsubscribing(desk: Desk) -> No
 
 async def test_the_set_up_can_be_shown_again_and_covers_all_channels(desk: Desk) -> None:
     first = await desk.subscribe(events="versions")
-    await desk.storage.hooks.mark_live(first.entry.hook.id, "Harbour Tower")
+    await desk.storage.write(lambda tx: tx.hooks.mark_live(first.entry.hook.id, "Harbour Tower"))
     await desk.subscribe(channel_id=FACADE, events="models")
     setup = await desk.service.show_setup(KESTREL, manager(), first.entry.subscription.id)
     assert isinstance(setup, SetUp)
@@ -236,7 +238,7 @@ async def test_a_secret_that_ends_now_takes_along_one_that_was_to_work_on(desk: 
 
 
 async def secrets_of(desk: Desk, entry: Entry) -> tuple[str, ...]:
-    hook = await desk.storage.hooks.get(entry.hook.id)
+    hook = await desk.storage.read(lambda tx: tx.hooks.get(entry.hook.id))
     assert hook is not None
     return hook.secrets
 

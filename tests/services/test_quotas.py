@@ -48,7 +48,7 @@ async def test_one_project_too_many_is_refused_with_what_to_do(limited: Desk) ->
         "the person who runs this bot",
     ):
         assert part in refused.value.message
-    assert len(await limited.storage.hooks.of_guild(KESTREL)) == 1
+    assert len(await limited.storage.read(lambda tx: tx.hooks.of_guild(KESTREL))) == 1
 
 
 async def test_one_subscription_too_many_is_refused_and_those_that_are_there_can_change(

@@ -60,7 +60,7 @@ async def by_hand(
         caller=caller, channel_id=channel_id, by_hand=True, events=events
     )
     if live:
-        await office.storage.hooks.mark_live(outcome.entry.hook.id, "Made up")
+        await office.storage.write(lambda tx: tx.hooks.mark_live(outcome.entry.hook.id, "Made up"))
     return await office.services.subscriptions.entry(KESTREL, caller, outcome.entry.subscription.id)
 
 
@@ -68,7 +68,7 @@ async def edited(
     office: Office, caller: Caller, channel_id: int, filters: Filters, audience: Audience = TEAM
 ) -> Subscribed | LinkFirst | ShowFirst:
     there = await office.at(channel_id)
-    hook = await office.storage.hooks.get(there.hook_id)
+    hook = await office.storage.read(lambda tx: tx.hooks.get(there.hook_id))
     assert hook is not None
     where = place(channel_id, audience=audience)
     return await office.services.subscribing.subscribe(
@@ -95,7 +95,7 @@ async def test_the_owners_question_names_a_channel_by_hand_whatever_state_its_ho
     assert there.consent is not None
     assert (there.consent.by, there.consent.standing) == (MAREN, Standing.OWNER)
     assert (there.account_id, there.consent.audience) == (None, TEAM)
-    assert await office.storage.hooks.get(theirs.hook.id) is None
+    assert await office.storage.read(lambda tx: tx.hooks.get(theirs.hook.id)) is None
 
 
 async def test_a_channel_that_the_owner_leaves_out_stays_with_what_its_own_webhook_sends(
@@ -107,7 +107,7 @@ async def test_a_channel_that_the_owner_leaves_out_stays_with_what_its_own_webho
     assert (outcome.also, outcome.unanswered) == ((), 0)
     assert outcome.entry.hook.id != theirs.hook.id
     assert await office.at(FACADE) == theirs.subscription
-    assert await office.storage.hooks.get(theirs.hook.id) == theirs.hook
+    assert await office.storage.read(lambda tx: tx.hooks.get(theirs.hook.id)) == theirs.hook
 
 
 async def test_a_channel_that_the_owner_does_not_see_is_counted_and_not_named(
@@ -142,7 +142,7 @@ async def test_a_channel_that_shares_the_adopted_webhook_and_is_left_out_pauses_
     office: Office,
 ) -> None:
     mine = (await office.subscribe(by_hand=True)).entry
-    await office.storage.hooks.mark_live(mine.hook.id, "Kestrel Tower")
+    await office.storage.write(lambda tx: tx.hooks.mark_live(mine.hook.id, "Kestrel Tower"))
     await office.subscribe(channel_id=FACADE)  # as a member who manages the whole server
     await office.linked(MAREN, office.ilse)
     outcome = await office.subscribe(channel_id=FACADE, left_out=frozenset({STRUCTURE}))
@@ -153,7 +153,9 @@ async def test_a_channel_that_shares_the_adopted_webhook_and_is_left_out_pauses_
         PauseReason.ASK_AGAIN,
         PauseWhy.NOT_ANSWERED,
     )
-    assert [one.channel_id for one in await office.storage.notices.due(9)] == [STRUCTURE]
+    assert [one.channel_id for one in await office.storage.read(lambda tx: tx.notices.due(9))] == [
+        STRUCTURE
+    ]
 
 
 async def test_nothing_changes_for_others_while_the_owners_webhook_could_not_be_made(
@@ -180,11 +182,11 @@ async def test_an_owner_whose_webhook_could_not_be_made_at_first_is_asked_again_
     await office.linked(MAREN, office.ilse)
     waits = await office.with_public_url(None).subscribe()
     assert waits.setup is not None
-    await office.storage.hooks.mark_live(waits.entry.hook.id, None)
+    await office.storage.write(lambda tx: tx.hooks.mark_live(waits.entry.hook.id, None))
     await office.linked(TOBIAS, office.bob)
     await office.subscribe(caller=manager(TOBIAS), channel_id=ROOF)
-    _, joined = await office.storage.subscriptions.upsert(
-        waits.entry.hook.id, FACADE, Filters(), TOBIAS
+    _, joined = await office.storage.write(
+        lambda tx: tx.subscriptions.upsert(waits.entry.hook.id, FACADE, Filters(), TOBIAS)
     )
     asked = await office.ask(shown=False)
     assert isinstance(asked, ShowFirst)
@@ -236,7 +238,7 @@ async def test_a_mere_reader_joins_a_live_webhook_by_hand_and_gets_an_own_one_el
     again = await office.subscribe(caller=manager(TOBIAS), channel_id=ROOF)
     assert again.entry.hook.id == own.entry.hook.id
     await office.linked(MAREN + 9, office.bob)
-    await office.storage.hooks.mark_live(waits.hook.id, None)
+    await office.storage.write(lambda tx: tx.hooks.mark_live(waits.hook.id, None))
     joined = await office.subscribe(caller=manager(MAREN + 9), channel_id=ROOF + 1)
     assert joined.entry.hook.id == waits.hook.id
 
@@ -246,8 +248,12 @@ async def test_after_access_was_lost_a_member_without_an_account_reads_on_nowher
 ) -> None:
     await office.linked(MAREN, office.ilse)
     made = (await office.subscribe()).entry
-    await office.storage.held.withdraw(
-        made.subscription.id, office.clock(), Paused(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN)
+    await office.storage.write(
+        lambda tx: tx.held.withdraw(
+            made.subscription.id,
+            office.clock(),
+            Paused(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN),
+        )
     )
     for caller in (manager(TOBIAS), manager_of([FACADE], TOBIAS)):
         assert isinstance(await office.ask(caller=caller, channel_id=FACADE), LinkFirst)
@@ -305,17 +311,17 @@ async def probed(office: Office, caller: Caller, project: str) -> list[object]:
     told.append([one.name for one in await subscriptions.projects(KESTREL, caller, "kestrel")])
     told.append(await subscriptions.models(caller.id, project, ""))
     # And once more with a webhook of their own that works, as they can make that up.
-    for one in await office.storage.subscriptions.of_channel(FACADE):
-        await office.storage.hooks.mark_live(one.hook_id, "Made up")
+    for one in await office.storage.read(lambda tx: tx.subscriptions.of_channel(FACADE)):
+        await office.storage.write(lambda tx: tx.hooks.mark_live(one.hook_id, "Made up"))
     try:
         outcome = await office.ask(caller=caller, channel_id=ROOF + 1, project=project, shown=False)
         told.append(_without_its_own(outcome, project))
     except CommandRefused as refused:
         told.append(refused.message)
-    for one in await office.storage.subscriptions.of_channel(FACADE):
-        await office.storage.subscriptions.delete(one.id)
-    for one in await office.storage.subscriptions.of_channel(ROOF):
-        await office.storage.subscriptions.delete(one.id)
+    for one in await office.storage.read(lambda tx: tx.subscriptions.of_channel(FACADE)):
+        await office.storage.write(lambda tx: tx.subscriptions.delete(one.id))
+    for one in await office.storage.read(lambda tx: tx.subscriptions.of_channel(ROOF)):
+        await office.storage.write(lambda tx: tx.subscriptions.delete(one.id))
     return told
 
 
@@ -367,7 +373,7 @@ async def test_where_somebody_linked_an_account_a_manager_without_one_joins_noth
     assert isinstance(outcome, LinkFirst)
     hand = await office.subscribe(caller=manager(TOBIAS), channel_id=ROOF, by_hand=True)
     assert hand.setup is not None
-    assert len(await office.storage.hooks.of_guild(KESTREL)) == 3
+    assert len(await office.storage.read(lambda tx: tx.hooks.of_guild(KESTREL))) == 3
 
 
 async def test_a_manager_who_sets_up_by_hand_gets_one_address_for_all_channels_that_wait(
@@ -397,7 +403,7 @@ async def test_a_project_of_the_same_name_that_one_may_not_see_is_not_in_the_way
     await desk.subscribed_live(name="Harbour Tower")
     stranger = manager_of([FACADE])
     mine = await desk.subscribe("f6a7b8c9d0", channel_id=FACADE, caller=stranger)
-    await desk.storage.hooks.mark_live(mine.entry.hook.id, "Harbour Tower")
+    await desk.storage.write(lambda tx: tx.hooks.mark_live(mine.entry.hook.id, "Harbour Tower"))
     removed = await desk.service.unsubscribe(KESTREL, stranger, "Harbour Tower", FACADE)
     assert not isinstance(removed, NothingThere)
 
@@ -406,11 +412,13 @@ async def test_a_channel_that_was_left_out_does_not_learn_the_name_from_the_owne
     office: Office,
 ) -> None:
     mine = (await office.subscribe(by_hand=True)).entry
-    await office.storage.hooks.mark_live(mine.hook.id, "Made up")
+    await office.storage.write(lambda tx: tx.hooks.mark_live(mine.hook.id, "Made up"))
     await office.subscribe(channel_id=FACADE)
     await office.linked(MAREN, office.ilse)
     await office.subscribe(channel_id=FACADE, left_out=frozenset({STRUCTURE}))
-    await office.storage.hooks.touch(mine.hook.id, "Kestrel Tower, secret", office.clock())
+    await office.storage.write(
+        lambda tx: tx.hooks.touch(mine.hook.id, "Kestrel Tower, secret", office.clock())
+    )
     service = office.services.subscriptions
     labels = {
         one.subscription.channel_id: one.label for one in await service.listing(KESTREL, manager())
@@ -423,13 +431,21 @@ async def test_a_channel_that_was_left_out_does_not_learn_the_name_from_the_owne
 async def test_whose_channel_lost_access_reads_the_name_that_was_agreed_to(office: Office) -> None:
     await office.linked(MAREN, office.ilse)
     made = (await office.subscribe()).entry
-    await office.storage.hooks.touch(made.hook.id, "Kestrel Tower, renamed", office.clock())
+    await office.storage.write(
+        lambda tx: tx.hooks.touch(made.hook.id, "Kestrel Tower, renamed", office.clock())
+    )
     entry = await office.services.subscriptions.entry_of(made.subscription.id, KESTREL)
     assert entry.label == "Kestrel Tower, renamed"
-    await office.storage.held.withdraw(
-        made.subscription.id, office.clock(), Paused(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN)
+    await office.storage.write(
+        lambda tx: tx.held.withdraw(
+            made.subscription.id,
+            office.clock(),
+            Paused(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN),
+        )
     )
-    await office.storage.hooks.touch(made.hook.id, "Kestrel Tower, secret", office.clock())
+    await office.storage.write(
+        lambda tx: tx.hooks.touch(made.hook.id, "Kestrel Tower, secret", office.clock())
+    )
     entry = await office.services.subscriptions.entry_of(made.subscription.id, KESTREL)
     assert entry.label == "Kestrel Tower"
 
@@ -448,7 +464,9 @@ async def test_no_path_shows_a_secret_of_a_webhook_that_the_bot_made_or_took_ove
         triggers=("commit_create",),
         secret=by_hand_first.setup.secret,
     )
-    await office.storage.hooks.mark_live(by_hand_first.entry.hook.id, "Kestrel Tower")
+    await office.storage.write(
+        lambda tx: tx.hooks.mark_live(by_hand_first.entry.hook.id, "Kestrel Tower")
+    )
     account = await office.linked(MAREN, office.ilse)
     adopted = await office.subscribe()
     assert adopted.webhook == Kept(Done.FOUND)
@@ -543,7 +561,9 @@ async def test_more_events_by_anybody_else_pause_the_channel_and_ask(
         PauseReason.ASK_AGAIN,
         PauseWhy.FILTERS_WIDER,
     )
-    assert [one.user_id for one in await office.storage.notices.due(9)] == [MAREN]
+    assert [one.user_id for one in await office.storage.read(lambda tx: tx.notices.due(9))] == [
+        MAREN
+    ]
     # One answer helps, as in all such cases.
     again = await office.subscribe()
     assert again.resumed

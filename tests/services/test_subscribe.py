@@ -136,7 +136,7 @@ async def test_a_further_channel_follows_through_the_same_hook_and_is_live_at_on
 
 async def test_a_further_channel_says_which_triggers_it_needs_besides(desk: Desk) -> None:
     first = await desk.subscribe(events="versions")
-    await desk.storage.hooks.mark_live(first.entry.hook.id, "Harbour Tower")
+    await desk.storage.write(lambda tx: tx.hooks.mark_live(first.entry.hook.id, "Harbour Tower"))
     outcome = await desk.subscribe(channel_id=FACADE, events="model_created, version_created")
     assert outcome.new_triggers == ("branch_create",)
 
@@ -187,8 +187,8 @@ async def test_each_who_sets_a_project_up_by_hand_gets_an_address_and_a_secret_o
 
 async def test_two_at_once_in_one_channel_make_one_subscription(desk: Desk) -> None:
     await asyncio.gather(*(desk.subscribe() for _ in range(6)))
-    assert len(await desk.storage.hooks.of_guild(KESTREL)) == 1
-    assert len(await desk.storage.subscriptions.of_channel(STRUCTURE)) == 1
+    assert len(await desk.storage.read(lambda tx: tx.hooks.of_guild(KESTREL))) == 1
+    assert len(await desk.storage.read(lambda tx: tx.subscriptions.of_channel(STRUCTURE))) == 1
 
 
 async def test_two_guilds_that_follow_one_project_have_two_hooks(desk: Desk) -> None:
@@ -215,7 +215,7 @@ async def test_a_link_to_a_server_that_is_not_allowed_names_those_that_are(desk:
         await desk.subscribe(f"https://elsewhere.example/projects/{TOWER}")
     for named in ("https://elsewhere.example", CLOUD, OWN_SERVER, "SPECKLE_SERVERS"):
         assert named in refused.value.message
-    assert await desk.storage.hooks.of_guild(KESTREL) == []
+    assert await desk.storage.read(lambda tx: tx.hooks.of_guild(KESTREL)) == []
 
 
 async def test_what_is_no_link_says_what_to_paste(desk: Desk) -> None:
@@ -240,7 +240,7 @@ async def test_models_that_were_typed_win_over_the_links(desk: Desk) -> None:
 async def test_an_event_that_does_not_exist_leaves_nothing_behind(desk: Desk) -> None:
     with pytest.raises(CommandRefused, match="versions"):
         await desk.subscribe(events="verisons")
-    assert await desk.storage.hooks.of_guild(KESTREL) == []
+    assert await desk.storage.read(lambda tx: tx.hooks.of_guild(KESTREL)) == []
 
 
 # ── who and where ─────────────────────────────────────────────────────────────────────────────
@@ -249,7 +249,7 @@ async def test_an_event_that_does_not_exist_leaves_nothing_behind(desk: Desk) ->
 async def test_a_caller_who_may_not_manage_webhooks_there_is_refused(desk: Desk) -> None:
     with pytest.raises(CommandRefused, match="Manage Webhooks"):
         await desk.subscribe(caller=manager_of([FACADE]))
-    assert await desk.storage.hooks.of_guild(KESTREL) == []
+    assert await desk.storage.read(lambda tx: tx.hooks.of_guild(KESTREL)) == []
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ async def test_a_secret_is_shown_to_who_manages_all_its_channels_or_the_whole_se
     entry = (await desk.subscribe(caller=here_only)).entry
     show = desk.service.show_setup
     assert isinstance(await show(KESTREL, here_only, entry.subscription.id), SetUp)
-    await desk.storage.hooks.mark_live(entry.hook.id, "Harbour Tower")
+    await desk.storage.write(lambda tx: tx.hooks.mark_live(entry.hook.id, "Harbour Tower"))
     further = (await desk.subscribe(channel_id=FACADE, caller=manager())).entry
     assert further.hook.id == entry.hook.id
     for caller, one in ((here_only, entry), (there_only, further)):
@@ -332,8 +332,10 @@ async def test_a_secret_is_shown_to_who_manages_all_its_channels_or_the_whole_se
 
 async def test_a_project_that_was_deleted_can_be_resumed_by_hand(desk: Desk, clock: Clock) -> None:
     first = await desk.subscribe()
-    await desk.storage.subscriptions.set_state(
-        first.entry.subscription.id, SubscriptionState.PAUSED, PauseReason.PROJECT_DELETED
+    await desk.storage.write(
+        lambda tx: tx.subscriptions.set_state(
+            first.entry.subscription.id, SubscriptionState.PAUSED, PauseReason.PROJECT_DELETED
+        )
     )
     clock.forward(minutes=1)
     assert (await desk.subscribe()).resumed

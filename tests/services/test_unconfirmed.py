@@ -20,7 +20,7 @@ async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
     async with open_office(storage, clock) as opened:
         await opened.linked(MAREN, opened.ilse)
         await opened.subscribe()
-        await storage.accounts.unconfirm_all()
+        await storage.write(lambda tx: tx.accounts.unconfirm_all())
         yield opened
 
 
@@ -53,7 +53,7 @@ async def test_the_hourly_look_leaves_the_webhook_alone_until_then(office: Offic
 async def test_a_webhook_that_is_no_longer_needed_is_removed_once_that_is_said(
     office: Office, clock: Clock
 ) -> None:
-    (subscription,) = await office.storage.subscriptions.of_guild(KESTREL)
+    (subscription,) = await office.storage.read(lambda tx: tx.subscriptions.of_guild(KESTREL))
     removed = await office.services.subscriptions.remove(KESTREL, manager(MAREN), subscription.id)
     assert (removed.last, removed.gone) == (True, Gone.UNCONFIRMED)
     assert len(office.made) == 1

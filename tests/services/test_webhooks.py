@@ -99,7 +99,7 @@ async def test_the_webhook_follows_what_all_channels_want(office: Office) -> Non
     await office.subscribe(events="version_created")
     await office.subscribe(channel_id=FACADE, events="model_created")
     assert set(office.made[0].triggers) == {"commit_create", "branch_create"}
-    first, second = await office.storage.subscriptions.of_guild(KESTREL)
+    first, second = await office.storage.read(lambda tx: tx.subscriptions.of_guild(KESTREL))
     entry = Entry(await office.hook(), first)
     edited = await office.services.subscribing.subscribe(
         edit_request(manager(), entry, Filters(events=("comment_created",)))
@@ -227,14 +227,14 @@ async def test_a_project_that_one_may_not_see_reads_like_one_that_does_not_exist
             await office.ask(project=project, by_hand=True)
         messages |= {refused.value.message, by_hand.value.message}
     assert len(messages) == 1
-    assert await office.storage.hooks.of_guild(KESTREL) == []
+    assert await office.storage.read(lambda tx: tx.hooks.of_guild(KESTREL)) == []
 
 
 async def test_without_an_account_nothing_is_done_until_a_way_is_chosen(office: Office) -> None:
     outcome = await office.ask()
     assert isinstance(outcome, LinkFirst)
     assert (outcome.why, outcome.server_url) == (None, office.server.url)
-    assert await office.storage.hooks.of_guild(KESTREL) == []
+    assert await office.storage.read(lambda tx: tx.hooks.of_guild(KESTREL)) == []
     by_hand = await office.subscribe(by_hand=True)
     assert by_hand.setup is not None
     assert by_hand.webhook is None
@@ -269,7 +269,7 @@ async def test_a_private_project_is_shown_only_after_a_yes_and_asked_once_a_chan
     first = await office.ask(shown=False)
     assert isinstance(first, ShowFirst)
     assert first.project_name == "Kestrel Tower"
-    assert await office.storage.hooks.of_guild(KESTREL) == []
+    assert await office.storage.read(lambda tx: tx.hooks.of_guild(KESTREL)) == []
     assert office.made == []
     await office.subscribe()
     changed = await office.ask(shown=False, events="comments")
@@ -469,7 +469,7 @@ async def test_the_last_subscription_takes_the_webhook_along(office: Office) -> 
     assert not isinstance(removed, NothingThere)
     assert removed.gone is Gone.REMOVED
     assert office.made == []
-    assert await office.storage.removals.due() == []
+    assert await office.storage.read(lambda tx: tx.removals.due()) == []
 
 
 async def test_a_webhook_that_could_not_be_removed_goes_later_even_after_a_restart(
@@ -496,7 +496,7 @@ async def test_who_is_no_owner_any_more_leaves_the_webhook_to_be_removed_by_hand
     removed = await office.services.subscriptions.remove(KESTREL, manager(), subscription_id)
     assert removed.gone is Gone.BY_HAND
     office.clock.forward(days=1)
-    assert await office.storage.removals.due() == []
+    assert await office.storage.read(lambda tx: tx.removals.due()) == []
 
 
 # ── unlinking, taking over ────────────────────────────────────────────────────────────────────
@@ -585,8 +585,10 @@ async def test_a_member_takes_over_and_the_owners_webhook_stays_as_it_is(office:
 async def lose_access(office: Office, channel_id: int) -> None:
     """As the pipeline writes it down."""
     there = await office.at(channel_id)
-    await office.storage.held.withdraw(
-        there.id, office.clock(), Paused(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN)
+    await office.storage.write(
+        lambda tx: tx.held.withdraw(
+            there.id, office.clock(), Paused(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN)
+        )
     )
 
 
@@ -612,7 +614,7 @@ async def test_unlinking_while_speckle_is_away_pauses_all_the_same_and_says_so(
     office.server.faults.status = 502
     with pytest.raises(SpeckleUnavailable):
         await office.webhooks.let_go(account)
-    (paused,) = await office.storage.subscriptions.of_guild(KESTREL)
+    (paused,) = await office.storage.read(lambda tx: tx.subscriptions.of_guild(KESTREL))
     assert paused.pause_reason is PauseReason.ACCESS_LOST
 
 

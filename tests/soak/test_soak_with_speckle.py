@@ -96,7 +96,7 @@ async def open_site(folder: Path) -> AsyncIterator[Site]:
             "DISCORD_TOKEN": sandbox.token,
             "DISCORD_API_URL": sandbox.api_url,
             "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
-            "DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'bot.db'}",
+            "DATABASE_URL": f"sqlite:///{folder / 'bot.db'}",
             "PUBLIC_URL": f"http://127.0.0.1:{port}",
             "WEBHOOK_PORT": str(port),
             "SPECKLE_SERVERS": speckle.url,

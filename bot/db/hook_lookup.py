@@ -1,0 +1,67 @@
+"""Which hook an address leads to: each delivery asks, so the answer is kept for a moment."""
+
+import time
+from collections.abc import Sequence
+
+from bot.db.batcher import Batcher
+from bot.db.engine import Database
+from bot.db.failures import answered_within
+from bot.db.hooks import Hooks
+from bot.db.rows import Hook
+from bot.db.session import Session
+from bot.db.vault import Vault
+
+LONGEST_KEY = 64  # our keys have 43 characters; longer ones need no look-up
+# A look-up costs more than all else that a delivery needs. So a hook that was found is taken as
+# found for this long: what another process changes shows so much later, what this one does at once.
+KNOWN_S = 1.0
+MOST_KNOWN = 10_000
+LOOK_UP_WITHIN_S = 3.0  # with the write after it, less than the 10 s that Speckle waits
+
+
+class HookLookup:
+    """Finds hooks by their keys; those who ask at the same time share a query."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+        self._vault = vault
+        self._known: dict[str, tuple[float, Hook]] = {}  # by key, with the time.monotonic() it ends
+        self._asked = Batcher[str, Hook | None]("hook look-ups", self._look_up)
+
+    async def by_key(self, key: str) -> Hook | None:
+        """The hook whose address ends in `key`.
+
+        Errors: StorageUnavailable, within LOOK_UP_WITHIN_S.
+        """
+        until, hook = self._known.get(key, (0.0, None))
+        if hook is not None and time.monotonic() < until:
+            return hook
+        if len(key) > LONGEST_KEY:
+            return None
+        known = self._known
+        async with answered_within(LOOK_UP_WITHIN_S):
+            hook = await self._asked.submit(key)
+        if hook is None:
+            return None
+        if len(known) >= MOST_KNOWN:
+            known.clear()
+        known[key] = (time.monotonic() + KNOWN_S, hook)
+        return hook
+
+    def forget(self) -> None:
+        """Look every hook up again: something about hooks was changed.
+
+        A new dictionary, as look-ups under way, which may have read the old state, end in theirs.
+        """
+        self._known = {}
+
+    async def close(self) -> None:
+        """Wait for the look-ups under way."""
+        await self._asked.close()
+
+    async def _look_up(self, keys: Sequence[str]) -> Sequence[Hook | None]:
+        def read(session: Session) -> Sequence[Hook | None]:
+            found = Hooks(session, self._vault, self.forget).by_keys(set(keys))
+            return [found.get(key) for key in keys]
+
+        return await self._database.read(read, urgent=True)

@@ -1,0 +1,208 @@
+"""Takes verified deliveries into the inbox: committed before anybody is told that they were."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from bot.db.batcher import Batcher
+from bot.db.engine import Database
+from bot.db.failures import answered_within
+from bot.db.inbox import insert_events, lock_keys
+from bot.db.quotas import Counting, UseOfToday, counting_for, lock_names, write_counting
+from bot.db.rows import (
+    InboxReceipt,
+    InboxState,
+    NewInbox,
+)
+from bot.db.session import Session
+from bot.db.tables import inbox
+from bot.errors import HookGone
+
+# A Speckle server with several replicas sends one event several times within seconds.
+DUPLICATE_WITHIN = timedelta(seconds=60)
+PUT_WITHIN_S = 4.5  # with the look-up before it, less than the 10 s that Speckle waits
+
+NO_ROOM = InboxReceipt(0, duplicate=False, over_quota=True)
+
+Row = Mapping[Any, Any]
+Body = tuple[str, str]  # digest and lane
+
+# By id, so that the latest of several twins is the one that is kept below.
+BODIES = select(inbox.c.digest, inbox.c.lane, inbox.c.received_at, inbox.c.id)
+# "+ 0", as SQLite would else read all rows in the order of their ids, to be spared the sorting.
+RECENT = BODIES.where(
+    inbox.c.received_at > bindparam("since"), inbox.c.received_at < bindparam("until")
+).order_by(inbox.c.id + 0)
+RECENT_OF_THESE = RECENT.where(inbox.c.digest.in_(bindparam("digests", expanding=True)))
+AFTER = BODIES.where(inbox.c.id > bindparam("last_id")).order_by(inbox.c.id)
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Where a body stands, or is about to: its id is known after the insert."""
+
+    received_at: datetime
+    id: int = 0
+
+
+class Intake:
+    """Takes deliveries in, many in one commit."""
+
+    def __init__(
+        self,
+        database: Database,
+        use: UseOfToday,
+        now: Callable[[], datetime],
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._use = use
+        self._now = now
+        self._puts = Batcher[NewInbox, InboxReceipt | Exception]("inbox", self._put_together)
+        # What came within the last minute, oldest first. On SQLite this spares each commit a
+        # look-up in an index: what another process put there has a higher id than all of these.
+        self._recent: dict[Body, _Kept] = {}
+        self._last_id: int | None = None
+        # When commits were made, by a clock that nobody sets, and the last id of each. Rows up to
+        # `_old_id` came more than a minute ago, whatever their times say.
+        self._seconds = seconds
+        self._commits: deque[tuple[float, int]] = deque()
+        self._old_id = 0
+
+    async def close(self) -> None:
+        """Wait until all that was put is committed."""
+        await self._puts.close()
+
+    async def put(self, new: NewInbox) -> InboxReceipt:
+        """Keep a delivery; returns after it is committed and synced.
+
+        The same digest in the same lane within 60 s is a duplicate and is not kept again. After
+        the machine's clock was set, one may be kept again, but nothing is taken for a duplicate of
+        what came long ago. One that its hook has no room for today is not kept.
+        Errors: StorageUnavailable, within PUT_WITHIN_S; if the write was under way by then, it may
+        be kept all the same. HookGone.
+        """
+        async with answered_within(PUT_WITHIN_S):
+            receipt = await self._puts.submit(new)
+        if isinstance(receipt, Exception):
+            raise receipt
+        return receipt
+
+    async def _put_together(self, items: Sequence[NewInbox]) -> Sequence[InboxReceipt | Exception]:
+        """One commit for all; if one of them cannot be kept, one for each, to spare the others."""
+        try:
+            return await self._commit(items)
+        except DBAPIError as error:
+            if len(items) == 1:
+                return [_not_kept(error)]
+        return [(await self._put_together([item]))[0] for item in items]
+
+    async def _commit(self, items: Sequence[NewInbox]) -> Sequence[InboxReceipt]:
+        places, fresh, counting = await self._database.write(
+            lambda session: self._keep(session, items), urgent=True
+        )
+        if fresh:
+            self._commits.append((self._seconds(), max(place.id for place in fresh.values())))
+        if self._database.is_sqlite:
+            self._remember(fresh)
+        self._use.remember(counting)
+        return [
+            NO_ROOM if place is None else InboxReceipt(place.id, duplicate)
+            for place, duplicate in places
+        ]
+
+    def _keep(
+        self, session: Session, items: Sequence[NewInbox]
+    ) -> tuple[Sequence[tuple[_Kept | None, bool]], dict[Body, _Kept], Counting]:
+        """Where each item stands, and whether it stood there already; the places that are new.
+
+        An item that there is no room for stands nowhere.
+        """
+        self._forget_old()
+        kept = self._earlier(session, items)
+        counting = counting_for(session, (item.quota for item in items))
+        places: list[tuple[_Kept | None, bool]] = []
+        fresh: dict[Body, _Kept] = {}
+        rows: list[dict[str, Any]] = []
+        for item in items:
+            body = (item.digest, item.lane)
+            place = fresh.get(body) or kept.get(body)
+            if place is not None and self._is_recent(place, item):
+                places.append((place, True))
+                continue
+            if not counting.take(item.quota, item.hook_id, len(item.body)):
+                places.append((None, False))
+                continue
+            place = fresh[body] = _Kept(item.received_at)
+            rows.append(_values(item))
+            places.append((place, False))
+        ids = insert_events(session, rows)
+        new = (place for place, duplicate in places if place is not None and not duplicate)
+        for place, row_id in zip(new, ids, strict=True):
+            place.id = row_id
+        write_counting(session, counting)
+        return places, fresh, counting
+
+    def _earlier(self, session: Session, items: Sequence[NewInbox]) -> Mapping[Body, _Kept]:
+        """The latest rows of the last minute, by body: those of these bodies at least."""
+        times = [item.received_at for item in items]
+        # On both sides: what came before the clock was set back has a time that is yet to come.
+        window = {"since": min(times) - DUPLICATE_WITHIN, "until": max(times) + DUPLICATE_WITHIN}
+        if not session.is_sqlite:
+            guilds = lock_names(item.quota for item in items)
+            lock_keys(session, guilds | {item.digest for item in items})
+            digests = list({item.digest for item in items})
+            return _kept(session.execute(RECENT_OF_THESE, {**window, "digests": digests}))
+        if self._last_id is None:
+            self._remember(_kept(session.execute(RECENT, window)))
+        else:
+            self._remember(_kept(session.execute(AFTER, {"last_id": self._last_id})))
+        return self._recent
+
+    def _is_recent(self, place: _Kept, item: NewInbox) -> bool:
+        """Whether what was kept came within the last minute; a place that is new has no id yet."""
+        apart = abs(item.received_at - place.received_at)
+        return apart < DUPLICATE_WITHIN and not 0 < place.id <= self._old_id
+
+    def _remember(self, kept: dict[Body, _Kept]) -> None:
+        if kept:
+            self._recent.update(kept)
+            self._last_id = next(reversed(kept.values())).id
+
+    def _forget_old(self) -> None:
+        oldest = self._seconds() - DUPLICATE_WITHIN.total_seconds()
+        while self._commits and self._commits[0][0] <= oldest:
+            self._old_id = self._commits.popleft()[1]
+        recent = self._recent
+        while recent and recent[body := next(iter(recent))].id <= self._old_id:
+            del recent[body]
+
+
+def _kept(rows: Iterable[Any]) -> dict[Body, _Kept]:
+    return {(digest, lane): _Kept(at, row_id) for digest, lane, at, row_id in rows}
+
+
+def _values(item: NewInbox) -> dict[str, Any]:
+    return {
+        "hook_id": item.hook_id,
+        "lane": item.lane,
+        "project_id": item.project_id,
+        "server_url": item.server_url,
+        "digest": item.digest,
+        "body": item.body,
+        "received_at": item.received_at,
+        "state": InboxState.NEW,
+        "trace": [],
+        "source": item.source,
+    }
+
+
+def _not_kept(error: DBAPIError) -> Exception:
+    """Neither is an outage: the database works, and takes other deliveries."""
+    return HookGone() if isinstance(error, IntegrityError) else error

@@ -1,0 +1,116 @@
+"""One transaction: its connection, and what is written the same way whichever database it is."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Dialect,
+    Executable,
+    Result,
+    ScalarResult,
+    Table,
+    insert,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.sqlite import Insert
+
+SQLITE_ROWS_A_STATEMENT = 1_000  # SQLite takes 32,766 values in one
+
+Row = Mapping[str, Any]
+
+
+class Session:
+    """Runs statements in one transaction, in the thread that it belongs to."""
+
+    def __init__(self, connection: Connection, now: Callable[[], datetime]) -> None:
+        self.connection = connection
+        self.now = now
+        self.is_sqlite = connection.dialect.name == "sqlite"
+        self._at_end: list[Callable[[], None]] = []
+
+    def execute(self, statement: Executable, rows: Any = None) -> CursorResult[*tuple[Any, ...]]:
+        """Run a statement, once or for each of some rows."""
+        result: Result[Any] = self.connection.execute(statement, rows)
+        assert isinstance(result, CursorResult), "Core gives no other"  # noqa: S101
+        return result
+
+    def scalar(self, statement: Executable, values: Any = None) -> Any:
+        """The first column of the first row; None if there is no row."""
+        return self.connection.scalar(statement, values)
+
+    def scalars(self, statement: Executable, values: Any = None) -> ScalarResult[Any]:
+        """The first column of each row."""
+        return self.connection.scalars(statement, values)
+
+    def insert(self, table: Table) -> Insert:
+        """An INSERT that knows ON CONFLICT, which SQLite and PostgreSQL agree on."""
+        if self.is_sqlite:
+            return sqlite.insert(table)
+        return postgresql.insert(table)  # type: ignore[return-value]  # the same methods
+
+    def insert_in_order(self, table: Table, rows: Sequence[Row]) -> list[int]:
+        """Insert rows at once; their ids, ascending in their order.
+
+        On SQLite all rows go in one statement: each gives Python's lock away several times, and a
+        busy event loop does not soon give it back.
+        """
+        if not rows:
+            return []
+        if not self.is_sqlite:
+            statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
+            return list(self.connection.scalars(statement, rows))
+        ids: list[int] = []
+        for some, result in self._sqlite_inserts(table, rows):
+            # AUTOINCREMENT counts up by one, as nobody else writes while the transaction lasts.
+            ids += range(result.lastrowid - len(some) + 1, result.lastrowid + 1)
+        return ids
+
+    def insert_all(self, table: Table, rows: Sequence[Row]) -> None:
+        """Insert rows that bring their keys along, the same way."""
+        if not self.is_sqlite:
+            if rows:
+                self.connection.execute(insert(table), rows)
+            return
+        for _ in self._sqlite_inserts(table, rows):
+            pass
+
+    def at_end(self, do: Callable[[], None]) -> None:
+        """Have this done once the transaction is over, committed or not."""
+        self._at_end.append(do)
+
+    def ended(self) -> None:
+        """The transaction is over."""
+        for do in self._at_end:
+            do()
+
+    def _sqlite_inserts(
+        self, table: Table, rows: Sequence[Row]
+    ) -> Iterator[tuple[Sequence[Row], CursorResult[*tuple[Any, ...]]]]:
+        """Insert rows, as many a statement as SQLite takes; those and what came of them."""
+        for start in range(0, len(rows), SQLITE_ROWS_A_STATEMENT):
+            some = rows[start : start + SQLITE_ROWS_A_STATEMENT]
+            statement = _sqlite_insert(self.connection.dialect, table, some)
+            yield some, self.connection.exec_driver_sql(*statement)
+
+
+def _sqlite_insert(
+    dialect: Dialect, table: Table, rows: Sequence[Row]
+) -> tuple[str, tuple[Any, ...]]:
+    """One INSERT of many rows, all with the same columns, and its parameters.
+
+    SQLAlchemy's own takes longer to write down than SQLite to carry out.
+    """
+    names = list(rows[0])
+    places = f"({', '.join('?' * len(names))})"
+    statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES "  # noqa: S608
+    types = [table.c[name].type.dialect_impl(dialect) for name in names]
+    processors = [one.bind_processor(dialect) for one in types]
+    values = tuple(
+        value if process is None else process(value)
+        for row in rows
+        for process, value in zip(processors, row.values(), strict=True)
+    )
+    return statement + ", ".join([places] * len(rows)), values
