@@ -7,12 +7,14 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import QueuePool, make_url
 
+from bot.db.engine import Database
 from bot.storage import migrate
 
 
@@ -111,3 +113,14 @@ def database_file(kind: str, sqlite_url: str) -> Path:
 def database_url(kind: str, request: pytest.FixtureRequest) -> str:
     """A database with today's tables."""
     return str(request.getfixturevalue("sqlite_url" if kind == "sqlite" else "postgres_url"))
+
+
+def on_every_connection(database: Database, statement: str) -> None:
+    """Run a statement on each connection that the database's pool has or will have."""
+    pool = database._engine.pool
+    assert isinstance(pool, QueuePool)
+    with ExitStack() as stack:
+        for _ in range(pool.size()):
+            connection = stack.enter_context(database._engine.connect())
+            connection.exec_driver_sql(statement)
+            connection.commit()

@@ -143,12 +143,12 @@ async def test_an_account_that_no_key_opens_can_be_seen_linked_anew_and_erased(
 ) -> None:
     account = await linked(storage)
     async with Storage.open(database_url, Vault([Fernet.generate_key().decode()])) as stranger:
-        shut = await stranger.accounts.get(account.id)
+        shut = await stranger.read(lambda tx: tx.accounts.get(account.id))
         assert shut is not None
         assert (shut.tokens, shut.name, shut.unopenable) == (Tokens(""), None, True)
         anew = await linked(stranger, "anew", tokens=Tokens("token-2"))
         assert (anew.id, anew.unopenable) == (account.id, False)
-        assert await stranger.accounts.delete(account.id)
+        assert await stranger.write(lambda tx: tx.accounts.delete(account.id))
 
 
 async def test_of_two_renewals_one_is_kept_and_both_get_it(storage: Storage) -> None:
@@ -309,10 +309,14 @@ async def test_a_request_brings_one_account_and_whatever_else_waits_gets_it_too(
             lambda tx: tx.link_requests.add(nonce, who, server, LinkDetails(waiting={"for": nonce}))
         )
     await storage.write(lambda tx: tx.link_requests.begin("used", "challenge", "digest"))
-    link = storage.accounts.link
-    account = await link("used", "maren00001", "Maren", Tokens("t"), READ, told=True)
+    account, again = await storage.write(
+        lambda tx: [
+            tx.accounts.link("used", "maren00001", "Maren", Tokens(token), READ, told=True)
+            for token in ("t", "t2")
+        ]
+    )
     assert account is not None
-    assert await link("used", "maren00001", "Maren", Tokens("t2"), READ, told=True) is None
+    assert again is None
     done = {
         str(r.details.waiting["for"]): r
         for r in await storage.read(lambda tx: tx.link_requests.linked())

@@ -36,9 +36,8 @@ def link(storage: Storage) -> Linking:
                 "nonce", "0123456789", "Maren", Tokens("token"), frozenset(SCOPES), told=True
             )
         )
-        await storage.link_requests.delete(
-            (await storage.read(lambda tx: tx.link_requests.linked()))[0].nonce_digest
-        )
+        (linked,) = await storage.read(lambda tx: tx.link_requests.linked())
+        await storage.write(lambda tx: tx.link_requests.delete(linked.nonce_digest))
         assert account is not None
         return account
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from bot.db import engine
@@ -19,7 +19,7 @@ from bot.db.rows import Hook
 from bot.db.vault import Vault
 from bot.errors import StorageUnavailable
 from bot.storage import Storage, migrate, schema_version
-from tests.conftest import PostgresServer
+from tests.conftest import PostgresServer, on_every_connection
 from tests.db.conftest import NewDelivery
 
 UNREACHABLE = "postgresql+psycopg://maren:swordfish@127.0.0.1:1/bot"
@@ -117,11 +117,8 @@ async def test_a_database_locked_at_the_start(
 async def test_a_full_disk_is_refused_and_loses_nothing_that_was_taken(
     storage: Storage, delivery: NewDelivery
 ) -> None:
-    def fill(connection: Connection) -> None:
-        pages = connection.scalar(text("PRAGMA page_count")) or 0
-        connection.execute(text(f"PRAGMA max_page_count={pages + 20}"))
-
-    await storage._database.write_at_once(fill)
+    pages = await storage.read(lambda tx: tx.session.scalar(text("PRAGMA page_count")))
+    on_every_connection(storage._database, f"PRAGMA max_page_count={pages + 20}")
     results = await asyncio.gather(
         *(storage.intake.put(delivery(b"%d" % n * 4000)) for n in range(300)),
         return_exceptions=True,
@@ -132,8 +129,7 @@ async def test_a_full_disk_is_refused_and_loses_nothing_that_was_taken(
     with storage._database.reading() as connection:
         ids = list(connection.scalars(text("SELECT id FROM inbox ORDER BY id")))
     assert ids == taken
-    with storage._database.writing() as connection:
-        connection.execute(text("PRAGMA max_page_count=1000000"))
+    on_every_connection(storage._database, "PRAGMA max_page_count=1000000")
     assert not (await storage.intake.put(delivery())).duplicate
 
 
@@ -168,10 +164,7 @@ async def test_a_server_that_was_restarted_costs_no_event(
 async def test_a_read_only_server_is_told(
     storage: Storage, delivery: NewDelivery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def close_for_writing(connection: Connection) -> None:
-        connection.execute(text("SET default_transaction_read_only = on"))
-
-    await storage._database.write_at_once(close_for_writing)
+    on_every_connection(storage._database, "SET default_transaction_read_only = on")
     with pytest.raises(StorageUnavailable) as caught:
         await storage.intake.put(delivery())
     assert caught.value.reason == "the database is read-only"

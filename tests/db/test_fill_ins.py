@@ -139,9 +139,8 @@ async def test_a_card_that_waits_just_changes(
     storage: Storage, subscription: Subscription, ingest: Ingest, clock: Clock
 ) -> None:
     [card_id] = await ingest(subscription)
-    assert await storage.fill_ins.fill(await the_job(storage, clock), with_picture, NOTE) == [
-        card_id
-    ]
+    job = await the_job(storage, clock)
+    assert await storage.write(lambda tx: tx.fill_ins.fill(job, with_picture, NOTE)) == [card_id]
     row = await storage.read(lambda tx: tx.outbox.get(card_id))
     assert row is not None
     assert row.card["image"] == f"attachment://{PICTURE.name}"
@@ -163,7 +162,9 @@ async def test_a_card_that_may_be_out_is_edited_once_its_message_is_settled(
         seen.append([one.id for one in company])
         return with_picture(row, company)
 
-    assert await storage.fill_ins.fill(await the_job(storage, clock), change, NOTE) == first
+    job = await the_job(storage, clock)
+
+    assert await storage.write(lambda tx: tx.fill_ins.fill(job, change, NOTE)) == first
     assert seen == [second]
     assert await storage.read(lambda tx: tx.edits.due_channels(10)) == []
     await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 77, clock()))
@@ -228,7 +229,8 @@ async def test_a_message_whose_other_card_was_removed_is_left_as_it_is(
     await ingest(other, kinds=())
     await send(storage, clock)
     await storage.write(lambda tx: tx.subscriptions.delete(other.id))
-    await storage.fill_ins.fill(await the_job(storage, clock), with_picture, NOTE)
+    job = await the_job(storage, clock)
+    await storage.write(lambda tx: tx.fill_ins.fill(job, with_picture, NOTE))
     edit = await storage.read(lambda tx: tx.edits.next(STRUCTURE))
     assert edit is not None
     assert edit.rows == ()

@@ -71,7 +71,7 @@ async def waiting(storage: Storage, channel_id: int = STRUCTURE) -> Sequence[obj
 
 
 async def pause(storage: Storage, subscription: Subscription, paused: Paused = ASK) -> None:
-    await storage.write(lambda tx: tx.held.withdraw(subscription.id, storage.held._now(), paused))
+    await storage.write(lambda tx: tx.held.withdraw(subscription.id, tx.session.now(), paused))
 
 
 async def test_a_held_event_is_due_at_its_time_the_first_of_each_subscription_alone(

@@ -271,7 +271,7 @@ async def test_a_card_does_not_overtake_one_that_is_being_taken_back(
     with storage._database.writing() as connection:
         locked = select(subscriptions).where(subscriptions.c.id == subscription.id)
         connection.execute(locked.with_for_update())
-        await take_back(storage._database, connection, [subscription.id], clock(), clock())
+        take_back(connection, [subscription.id], clock(), clock())
         coming = asyncio.create_task(event())
         await asyncio.wait([coming], timeout=0.5)
     second = await coming
@@ -301,9 +301,12 @@ async def test_what_a_paused_subscription_holds_costs_the_others_nothing(
                 STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
             )
         )
-        upsert = storage.subscriptions.upsert
-        _, stopped = await upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
-        _, going = await upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
+        (_, stopped), (_, going) = await storage.write(
+            lambda tx: [
+                tx.subscriptions.upsert(hook.id, channel_id, Filters(), MAREN_ODUYA)
+                for channel_id in (STRUCTURE, FACADE)
+            ]
+        )
         ids = []
         for number in range(3_000):
             new = NewInbox(hook.id, "l", HARBOUR_TOWER, SERVER, str(number), b"x", clock())

@@ -64,9 +64,8 @@ async def test_what_failed_at_speckle_and_is_in_the_inbox_is_not_taken_again(
 ) -> None:
     await storage.intake.put(delivery(b"answer lost", hook_id=hook.id, lane=f"hook:{hook.id}"))
     lost = entry("lost", clock(), b"answer lost")
-    done = await storage.history.take_in(
-        hook.id, [lost], await window(storage, clock() - MINUTE, [lost])
-    )
+    seen = await window(storage, clock() - MINUTE, [lost])
+    done = await storage.write(lambda tx: tx.history.take_in(hook.id, [lost], seen))
     assert done == TakenIn((), there=1)
     assert await taken_calls(storage) == {"lost"}
 
@@ -103,9 +102,8 @@ async def test_another_hooks_rows_do_not_count(
 ) -> None:
     await storage.intake.put(delivery(b"same", lane="shared:elsewhere"))
     one = entry("one", clock(), b"same")
-    done = await storage.history.take_in(
-        hook.id, [one], await window(storage, clock() - MINUTE, [one])
-    )
+    seen = await window(storage, clock() - MINUTE, [one])
+    done = await storage.write(lambda tx: tx.history.take_in(hook.id, [one], seen))
     assert len(done.rows) == 1
 
 

@@ -102,16 +102,18 @@ async def test_a_secret_that_no_key_opens_is_counted_and_its_hook_is_there_witho
     assert await storage.sealed.unopenable() == {}
     async with Storage.open(database_url, Vault([Fernet.generate_key().decode()])) as stranger:
         assert await stranger.sealed.unopenable() == {"webhook secret": 1}
-        mine = await stranger.hooks.create(
-            STUDIO_KESTREL, SERVER, "mine", HookKind.OWN, MAREN_ODUYA, None
+        mine = await stranger.write(
+            lambda tx: tx.hooks.create(
+                STUDIO_KESTREL, SERVER, "mine", HookKind.OWN, MAREN_ODUYA, None
+            )
         )
         shut, open_ = await asyncio.gather(
-            stranger.hooks.by_key(hook.key or ""), stranger.hooks.by_key(mine.key or "")
+            stranger.hook_lookup.by_key(hook.key or ""), stranger.hook_lookup.by_key(mine.key or "")
         )
         assert shut == replace(hook, secrets=(), unopenable=True)
         assert open_ == mine
-        assert await stranger.hooks.start_again(mine.id) == mine
-        again = await stranger.hooks.start_again(hook.id)
+        assert await stranger.write(lambda tx: tx.hooks.start_again(mine.id)) == mine
+        again = await stranger.write(lambda tx: tx.hooks.start_again(hook.id))
         assert again is not None
         assert (again.key, again.state, again.unopenable) == (hook.key, HookState.WAITING, False)
         assert len(again.secrets) == 1
@@ -121,13 +123,14 @@ async def test_a_secret_that_no_key_opens_is_counted_and_its_hook_is_there_witho
 async def test_a_former_secret_and_a_webhooks_id_that_no_key_opens_shut_nothing(
     storage: Storage, hook: Hook, database_url: str, key: str, clock: Clock
 ) -> None:
-    made = await storage.hooks.made(hook.id, (await linked(storage)).id, "webhook-1")
+    account = await linked(storage)
+    made = await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, "webhook-1"))
     assert made is not None
     new = Fernet.generate_key().decode()
     async with Storage.open(database_url, Vault([new, key]), clock) as both:
-        renewed = await both.hooks.new_secret(hook.id, overlap=True)
+        renewed = await both.write(lambda tx: tx.hooks.new_secret(hook.id, overlap=True))
     async with Storage.open(database_url, Vault([new]), clock) as stranger:
-        there = await stranger.hooks.get(hook.id)
+        there = await stranger.read(lambda tx: tx.hooks.get(hook.id))
     assert renewed is not None
     assert there == replace(renewed, secrets=renewed.secrets[:1], webhook_id="")
 

@@ -24,9 +24,7 @@ DETAIL = "Discord answered 403 (50013): Missing Permissions"
 async def write(database_url: str, clock: Clock, *ids: int, channel_id: int = STRUCTURE) -> None:
     async with Database.open(parse_url(database_url)) as database:
         with database.writing() as connection:
-            await write_notices(
-                connection, channel_id, ids, PauseReason.NO_PERMISSION, DETAIL, clock()
-            )
+            write_notices(connection, channel_id, ids, PauseReason.NO_PERMISSION, DETAIL, clock())
 
 
 async def follow(storage: Storage, project_id: str, by: int) -> Subscription:

@@ -259,8 +259,9 @@ async def test_cards_of_a_paused_subscription_wait_and_hold_nobody_up(
     await pause(storage, subscription)
     opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
-    assert [row.id for row in opened[1]] == [free]
-    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 1, opened[0].created_at))
+    batch, rows = opened
+    assert [row.id for row in rows] == [free]
+    await storage.write(lambda tx: tx.outbox.settle_sent(batch.id, 1, batch.created_at))
     assert await storage.read(lambda tx: tx.outbox.due_in()) is None
     await storage.write(
         lambda tx: tx.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)

@@ -214,7 +214,7 @@ async def test_two_processes_together_take_no_more_than_a_day(
 async def test_what_is_certainly_over_is_known_without_the_database(
     storage: Storage, hook: Hook, event: Put, clock: Clock
 ) -> None:
-    quotas = storage.quotas
+    quotas = storage.use_of_today
     assert quotas.has_room(QUOTA, hook.id, 10)  # nothing is known yet
     await taken(storage, *(event(hook) for _ in range(19)))
     assert quotas.has_room(QUOTA, hook.id, 10)

@@ -57,8 +57,7 @@ async def database(storage: Storage, database_url: str) -> AsyncIterator[Databas
 
 
 async def count(database: Database, statement: Select[int]) -> int:
-    with database.reading() as connection:
-        return connection.scalar(statement) or 0
+    return await database.read(lambda session: session.scalar(statement)) or 0
 
 
 async def rows(database: Database) -> dict[str, int]:
@@ -99,12 +98,13 @@ async def test_the_body_of_a_finished_event_goes_after_its_days_and_the_event_st
     await deliver(storage, clock)
     card = await storage.read(lambda tx: tx.outbox.get(card_id))
     assert card is not None
-    assert card.inbox_id is not None
+    inbox_id = card.inbox_id
+    assert inbox_id is not None
     clock.forward(days=6, hours=23)
     assert await storage.retention.tidy(KEEP) == {}
     clock.forward(hours=2)
     assert await storage.retention.tidy(KEEP) == {"bodies": 1}
-    event = await storage.read(lambda tx: tx.inbox.get(card.inbox_id))
+    event = await storage.read(lambda tx: tx.inbox.get(inbox_id))
     assert event is not None
     assert (event.body, len(event.trace)) == (b"", 1)
     assert await storage.retention.tidy(KEEP) == {}
@@ -171,9 +171,10 @@ async def test_a_waiting_card_is_kept_whole_for_ever_and_so_is_its_event(
     card = await storage.read(lambda tx: tx.outbox.get(waiting))
     assert card is not None
     assert (card.state, card.pictures) == (OutboxState.WAITING, (AVATAR,))
-    assert card.inbox_id is not None
+    inbox_id = card.inbox_id
+    assert inbox_id is not None
     # It is rendered again if the right to be shown it is lost meanwhile.
-    event = await storage.read(lambda tx: tx.inbox.get(card.inbox_id))
+    event = await storage.read(lambda tx: tx.inbox.get(inbox_id))
     assert event is not None
     assert event.body
 
@@ -295,7 +296,7 @@ async def test_a_picture_that_a_card_is_about_to_name_is_left_alone_on_postgresq
             connection.execute(pictures.insert(), old)
         clock.forward(hours=2)
         with database.writing() as connection:
-            new = database.insert(pictures).values({**old[0], "created_at": clock()})
+            new = connection.insert(pictures).values({**old[0], "created_at": clock()})
             renewed = new.on_conflict_do_update(
                 index_elements=[pictures.c.digest],
                 set_={"created_at": new.excluded.created_at},
@@ -396,26 +397,34 @@ async def busy(sqlite_url: str, vault: Vault, clock: Clock) -> AsyncIterator[Sto
 async def test_no_statement_of_a_busy_minute_reads_through_200_000_old_rows(
     busy: Storage, clock: Clock, delivery: NewDelivery, sqlite_url: str
 ) -> None:
-    hook = await busy.hooks.create(
-        STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, STRUCTURE
+    hook = await busy.write(
+        lambda tx: tx.hooks.create(
+            STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, STRUCTURE
+        )
     )
-    _, follows = await busy.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+    _, follows = await busy.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+    )
     card = NewOutbox(follows.id, STUDIO_KESTREL, STRUCTURE, {"title": "card"}, (AVATAR,))
     one = Ingested(hook.id, clock(), True, routed=[Routed(follows.id, card)])
-    first = await busy.inbox.put(delivery())
-    await busy.inbox.fail(first.id, [])
+    first = await busy.intake.put(delivery())
+    await busy.write(lambda tx: tx.inbox.fail(first.id, []))
     with recorded_statements() as statements:
         for _ in range(3):
-            receipt = await busy.inbox.put(delivery(hook_id=hook.id, lane="hook:1"))
-            assert [row.id for row in await busy.inbox.next_per_lane()] == [receipt.id]
-            assert await busy.inbox.due_in() == 0
-            await busy.inbox.finish(receipt.id, [], event_name="x", ingested=[one])
-            assert len(await busy.outbox.due_channels(8)) == 1
-            assert await busy.outbox.due_in() == 0
-            assert await busy.outbox.waiting_count() == 1
+            receipt = await busy.intake.put(delivery(hook_id=hook.id, lane="hook:1"))
+            assert [row.id for row in await busy.read(lambda tx: tx.inbox.next_per_lane())] == [
+                receipt.id
+            ]
+            assert await busy.read(lambda tx: tx.inbox.due_in()) == 0
+            await busy.write(
+                lambda tx: tx.inbox.finish(receipt.id, [], event_name="x", ingested=[one])
+            )
+            assert len(await busy.read(lambda tx: tx.outbox.due_channels(8))) == 1
+            assert await busy.read(lambda tx: tx.outbox.due_in()) == 0
+            assert await busy.read(lambda tx: tx.outbox.waiting_count()) == 1
             await deliver(busy, clock)
-        await busy.outbox.postpone(STRUCTURE, clock(), "50001")
-        await busy.outbox.block(STRUCTURE, PauseReason.NO_PERMISSION, "50001")
+        await busy.write(lambda tx: tx.outbox.postpone(STRUCTURE, clock(), "50001"))
+        await busy.write(lambda tx: tx.outbox.block(STRUCTURE, PauseReason.NO_PERMISSION, "50001"))
         assert await busy.retention.tidy(KEEP) == {}
         for rule in rules(KEEP, clock()):
             await busy.retention.step(rule, ["no such row"])
@@ -427,5 +436,5 @@ async def test_the_first_delivery_after_a_start_reads_through_no_old_rows(
     busy: Storage, delivery: NewDelivery, sqlite_url: str
 ) -> None:
     with recorded_statements() as statements:
-        await busy.inbox.put(delivery())
+        await busy.intake.put(delivery())
     assert reads_through(sqlite_path(parse_url(sqlite_url)), statements) == []

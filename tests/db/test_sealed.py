@@ -78,9 +78,9 @@ async def test_all_that_is_sealed_gets_the_first_key_and_means_what_it_meant(
     assert all(one.already == one.resealed for one in rotated.values())
     assert not any(one.unopenable or one.left for one in rotated.values())
     async with Storage.open(database_url, Vault([new_key]), clock) as later:
-        assert await later.hooks.of_guild(STUDIO_KESTREL) == before
-        assert await later.accounts.get(account.id) == account
-        request = await later.link_requests.get("open")
+        assert await later.read(lambda tx: tx.hooks.of_guild(STUDIO_KESTREL)) == before
+        assert await later.read(lambda tx: tx.accounts.get(account.id)) == account
+        request = await later.read(lambda tx: tx.link_requests.get("open"))
         assert request is not None
         assert request.details == LinkDetails("tobias")
     again = by_name(await rotating.sealed.rotate())
@@ -92,21 +92,23 @@ async def test_a_bot_that_knows_both_keys_goes_on_meanwhile(
 ) -> None:
     before, account = await furnish(storage, 60)
     async with Storage.open(database_url, Vault([new_key, key]), clock) as bot:
-        assert await bot.hooks.of_guild(STUDIO_KESTREL) == before  # opened, and so kept in memory
-        assert await bot.accounts.get(account.id) == account
+        assert (
+            await bot.read(lambda tx: tx.hooks.of_guild(STUDIO_KESTREL)) == before
+        )  # opened, and so kept in memory
+        assert await bot.read(lambda tx: tx.accounts.get(account.id)) == account
         stop = asyncio.Event()
 
         async def work() -> int:
             rounds = 0
             while not stop.is_set():
                 hook = before[rounds % len(before)]
-                assert await bot.hooks.by_key(hook.key or "") is not None
-                renewed = await bot.hooks.new_secret(hook.id, overlap=True)
+                assert await bot.hook_lookup.by_key(hook.key or "") is not None
+                renewed = await bot.write(lambda tx: tx.hooks.new_secret(hook.id, overlap=True))
                 assert renewed is not None
-                there = await bot.accounts.get(account.id)
+                there = await bot.read(lambda tx: tx.accounts.get(account.id))
                 assert there is not None
                 tokens = Tokens(f"token-{rounds}", "refresh")
-                kept = await bot.accounts.replace_tokens(there, tokens)
+                kept = await bot.write(lambda tx: tx.accounts.replace_tokens(there, tokens))
                 assert kept is not None
                 assert kept.tokens == tokens
                 rounds += 1
@@ -118,10 +120,10 @@ async def test_a_bot_that_knows_both_keys_goes_on_meanwhile(
         stop.set()
         assert await working > 0
         assert not any(one.unopenable or one.left for one in rotated.values())
-        now = await bot.hooks.of_guild(STUDIO_KESTREL)
+        now = await bot.read(lambda tx: tx.hooks.of_guild(STUDIO_KESTREL))
     async with Storage.open(database_url, Vault([new_key]), clock) as later:
         assert await later.sealed.unopenable() == {}
-        assert await later.hooks.of_guild(STUDIO_KESTREL) == now
+        assert await later.read(lambda tx: tx.hooks.of_guild(STUDIO_KESTREL)) == now
 
 
 async def test_a_value_that_is_changed_between_reading_and_writing_is_not_put_back(
@@ -134,7 +136,7 @@ async def test_a_value_that_is_changed_between_reading_and_writing_is_not_put_ba
 
     async def later(kind: object, changes: object) -> int:
         if not renewed:
-            made = await rotating.hooks.new_secret(hook.id, overlap=True)
+            made = await rotating.write(lambda tx: tx.hooks.new_secret(hook.id, overlap=True))
             assert made is not None
             renewed.append(made)
         return await write(kind, changes)  # type: ignore[arg-type]  # handed through
@@ -142,7 +144,7 @@ async def test_a_value_that_is_changed_between_reading_and_writing_is_not_put_ba
     monkeypatch.setattr(rotating.sealed, "_write", later)
     rotated = by_name(await rotating.sealed.rotate())
     assert not any(one.left for one in rotated.values())
-    [after] = await rotating.hooks.of_guild(STUDIO_KESTREL)
+    [after] = await rotating.read(lambda tx: tx.hooks.of_guild(STUDIO_KESTREL))
     assert after.secrets == renewed[0].secrets
 
 

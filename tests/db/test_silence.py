@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.db.inbox import Inbox
+from bot.db.intake import Intake
 from bot.db.rows import Paused, PauseReason, Subscription, SubscriptionState
 from bot.model import PauseWhy
 from bot.storage import Storage
@@ -135,14 +135,14 @@ async def test_a_clock_that_is_set_back_swallows_no_event(
     storage: Storage, delivery: NewDelivery, clock: Clock, back: timedelta
 ) -> None:
     seconds = [0.0]
-    inbox = Inbox(storage._database, storage.quotas, clock, lambda: seconds[0])
-    await inbox.put(delivery(b"the same"))
+    intake = Intake(storage._database, storage.use_of_today, clock, lambda: seconds[0])
+    await intake.put(delivery(b"the same"))
     clock.time -= back
     seconds[0] += 10
-    assert not (await inbox.put(delivery(b"the same"))).duplicate
+    assert not (await intake.put(delivery(b"the same"))).duplicate
     # And when the clock has come to where the first stood.
     clock.time += back
     seconds[0] += back.total_seconds()
-    assert not (await inbox.put(delivery(b"the same"))).duplicate
-    assert (await inbox.put(delivery(b"the same"))).duplicate
-    await inbox.close()
+    assert not (await intake.put(delivery(b"the same"))).duplicate
+    assert (await intake.put(delivery(b"the same"))).duplicate
+    await intake.close()

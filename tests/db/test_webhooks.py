@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import pytest
 from sqlalchemy import select
@@ -138,7 +137,13 @@ async def test_a_subscription_remembers_whose_account_proved_access(
 async def test_an_answer_comes_back_as_it_was_given_and_stays_until_there_is_another(
     storage: Storage, hook: Hook
 ) -> None:
-    subscribe = partial(storage.subscriptions.upsert, hook.id, STRUCTURE)
+    async def subscribe(
+        filters: Filters, by: int, *, consent: Consent | None = None
+    ) -> tuple[Subscription | None, Subscription]:
+        return await storage.write(
+            lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, filters, by, consent=consent)
+        )
+
     _, new = await subscribe(Filters(), MAREN_ODUYA, consent=CONSENT)
     assert new.consent == CONSENT
     _, changed = await subscribe(Filters(events=("comments",)), TOBIAS)
@@ -200,9 +205,10 @@ async def test_the_last_subscription_leaves_its_made_webhook_to_be_removed(
     assert (first.last_of_hook, first.removal_id) == (False, None)
     last = await storage.write(lambda tx: tx.subscriptions.delete(subscription.id))
     assert last is not None
-    assert last.removal_id is not None
+    removal_id = last.removal_id
+    assert removal_id is not None
     (due,) = await storage.read(lambda tx: tx.removals.due())
-    assert due == await storage.read(lambda tx: tx.removals.get(last.removal_id))
+    assert due == await storage.read(lambda tx: tx.removals.get(removal_id))
     assert (due.account_id, due.project_id, due.key) == (account.id, HARBOUR_TOWER, hook.key)
     await storage.write(lambda tx: tx.removals.postpone(due.id, clock() + timedelta(hours=1)))
     assert await storage.read(lambda tx: tx.removals.due()) == []

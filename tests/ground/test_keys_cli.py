@@ -92,7 +92,8 @@ def test_a_bot_that_runs_without_the_new_key_is_not_locked_out(host: Host) -> No
 
     async def beside_a_bot(bot: Storage, bots_first_key: str) -> Result:
         assert await bot.lead()
-        await bot.facts.set(FIRST_KEY_FACT, Vault([bots_first_key]).first_key_id)
+        first = Vault([bots_first_key]).first_key_id
+        await bot.write(lambda tx: tx.facts.set(FIRST_KEY_FACT, first))
         return await asyncio.to_thread(host.rotate, new, old)
 
     refused = host.stored(lambda bot: beside_a_bot(bot, old), old)
@@ -107,7 +108,8 @@ def test_a_bot_that_runs_without_the_new_key_is_not_locked_out(host: Host) -> No
 def test_a_bot_that_is_stopped_may_have_had_any_keys(host: Host) -> None:
     old, new = a_key(), a_key()
     host.stored(one_hook, old)
-    host.stored(lambda bot: bot.facts.set(FIRST_KEY_FACT, Vault([old]).first_key_id), old)
+    first = Vault([old]).first_key_id
+    host.stored(lambda bot: bot.write(lambda tx: tx.facts.set(FIRST_KEY_FACT, first)), old)
     assert host.rotate(new, old).exit_code == 0
 
 

@@ -226,7 +226,7 @@ async def test_a_fault_of_ours_is_a_500_with_one_line_that_quotes_nothing(
     async def fails(_new: object) -> None:
         raise RuntimeError("it quotes the message")
 
-    monkeypatch.setattr(desk.storage.inbox, "put", fails)
+    monkeypatch.setattr(desk.storage.intake, "put", fails)
     with capture_logs() as logs:
         assert await desk.post_signed(delivery()) == 500
     (line,) = logs
@@ -245,7 +245,7 @@ async def test_a_look_up_that_fails_starts_nothing_while_the_database_can_write(
     async def full() -> None:
         raise StorageUnavailable("the disk is full")
 
-    monkeypatch.setattr(desk.storage.hooks, "by_key", busy)
+    monkeypatch.setattr(desk.storage.hook_lookup, "by_key", busy)
     assert (await desk.post(delivery(), "0" * 64))[0] == 503
     assert desk.missed == []
     monkeypatch.setattr(desk.storage, "ping_write", full)
@@ -256,14 +256,14 @@ async def test_a_look_up_that_fails_starts_nothing_while_the_database_can_write(
 async def test_a_hook_that_was_removed_a_moment_ago_is_no_outage(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look_up = desk.storage.hooks.by_key
+    look_up = desk.storage.hook_lookup.by_key
 
     async def removed_right_behind(key: str) -> Hook | None:
         found = await look_up(key)
         await desk.storage.write(lambda tx: tx.hooks.delete(desk.hook.id))
         return found
 
-    monkeypatch.setattr(desk.storage.hooks, "by_key", removed_right_behind)
+    monkeypatch.setattr(desk.storage.hook_lookup, "by_key", removed_right_behind)
     assert await desk.post_signed(delivery()) == 410
     assert desk.missed == []
 

@@ -119,7 +119,7 @@ async def test_a_wrong_signature_learns_nothing_of_the_quota(desk: Desk) -> None
 async def test_what_is_refused_costs_no_transaction_and_starts_no_catch_up(desk: Desk) -> None:
     hook = await desk.hook()
     assert await desk.statuses(hook, 5) == [*[202] * 4, 429]
-    async with desk.storage._database.writing():  # nobody else can write now
+    with desk.storage._database.writing():  # nobody else can write now
         assert await desk.statuses(hook, 30) == [429] * 30
     assert desk.missed == []
 

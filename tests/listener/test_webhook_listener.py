@@ -166,7 +166,7 @@ async def test_storage_that_cannot_write_answers_503(
     async def full(_new: object) -> None:
         raise StorageUnavailable("the disk is full")
 
-    monkeypatch.setattr(desk.storage.inbox, "put", full)
+    monkeypatch.setattr(desk.storage.intake, "put", full)
     assert await desk.post_signed(delivery()) == 503
     assert len(desk.missed) == 1  # so that it is fetched from Speckle later
 

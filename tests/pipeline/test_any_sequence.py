@@ -78,7 +78,8 @@ async def drain(storage: Storage, channel: Channel, clock: Clock, lengths: Seque
                             subscription.id, SubscriptionState.ACTIVE
                         )
                     )
-            clock.time += timedelta(seconds=await storage.read(lambda tx: tx.outbox.due_in()) or 0)
+            due_in_s = await storage.read(lambda tx: tx.outbox.due_in())
+            clock.time += timedelta(seconds=due_in_s or 0)
             work.pace_clock.now_s += 1000
             work.delivery.wake()
             await asyncio.sleep(0.002)

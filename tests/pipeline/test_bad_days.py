@@ -20,6 +20,7 @@ from bot.discord_client import ConnectionWaits
 from bot.discord_gateway import GatewayWaits
 from bot.errors import PartFailed, StorageUnavailable
 from bot.pipeline.lanes import LaneRunner
+from tests.conftest import on_every_connection
 from tests.pipeline.conftest import StartBot, Studio, post
 from tests.pipeline.deliveries import (
     follow,
@@ -151,10 +152,7 @@ async def test_a_full_disk_answers_503_and_works_again_when_there_is_room(
 
 def limit_pages(app: App, pages: int) -> None:
     """Let SQLite's file grow no further: the true error of a full disk, on a disk that is not."""
-    pool = app.storage._database._blocking
-    with pool.connect() as first, pool.connect() as second:
-        for connection in (first, second):
-            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    on_every_connection(app.storage._database, f"PRAGMA max_page_count={pages}")
 
 
 async def refused_from(app: App, hook: Hook) -> int:

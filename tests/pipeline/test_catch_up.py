@@ -47,9 +47,7 @@ async def caught_up(app: App, since: datetime) -> Hook:
     """The hook, as soon as it was looked at to the end."""
 
     async def found() -> Hook | None:
-        (hook,) = await app.storage.hooks.of_guild(
-            (await app.storage.read(lambda tx: tx.guilds.all()))[0].guild_id
-        )
+        (hook,) = await app.storage.read(lambda tx: tx.hooks.of_guild(tx.guilds.all()[0].guild_id))
         return hook if hook.caught_up_at is not None and hook.caught_up_at >= since else None
 
     return await until(found)
@@ -524,7 +522,7 @@ async def test_equal_events_are_counted_on_both_ways(
             with app.storage._database.writing() as connection:
                 ago = utc_now() - timedelta(hours=2)
                 connection.execute(update(inbox).values(received_at=ago))
-                app.storage.inbox._recent.clear()
+                app.storage.intake._recent.clear()
 
         async def three() -> bool:
             return len(cards(studio)) == resolved + 3
@@ -542,9 +540,11 @@ async def test_an_owner_who_is_one_no_longer_still_has_the_activity_list(
     async with run() as app:
         hook = await by_hand(app, studio, tower)
         assert tower.webhook is not None
+        webhook_id = tower.webhook.id
         (one,) = await app.storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
-        assert one.account_id is not None
-        await app.storage.write(lambda tx: tx.hooks.made(hook.id, one.account_id, tower.webhook.id))
+        account_id = one.account_id
+        assert account_id is not None
+        await app.storage.write(lambda tx: tx.hooks.made(hook.id, account_id, webhook_id))
         tower.version(1, at=utc_now() - timedelta(hours=1))
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(2))
@@ -566,7 +566,6 @@ async def test_the_operators_token_reads_once_for_all_guilds_where_somebody_answ
     }
     tower.project.visibility = "PUBLIC"
     async with run(**shared) as app:
-        follow = app.storage.subscriptions.upsert
         for guild, channel in zip(guilds, channels, strict=False):
             hook = await app.storage.write(
                 lambda tx: tx.hooks.create(
@@ -574,9 +573,17 @@ async def test_the_operators_token_reads_once_for_all_guilds_where_somebody_answ
                 )
             )
             consent = answer(studio.maren.id, standing=Standing.MANAGER)
-            await follow(hook.id, channel.id, Filters(), studio.maren.id, None, consent)
+            await app.storage.write(
+                lambda tx: tx.subscriptions.upsert(
+                    hook.id, channel.id, Filters(), studio.maren.id, None, consent
+                )
+            )
         (first,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
-        await follow(first.id, studio.facade.id, Filters(), studio.maren.id)
+        await app.storage.write(
+            lambda tx: tx.subscriptions.upsert(
+                first.id, studio.facade.id, Filters(), studio.maren.id
+            )
+        )
         assert await tower.fire(range(1)) == [2]
         for channel in channels:
             await wait_for_numbers(studio, channel, range(1))

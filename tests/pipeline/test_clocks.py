@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from bot import app as app_module
 from bot import discord_client
 from bot.clock_watch import LONGEST_WAIT, ClockWatch
-from bot.db.inbox import Inbox
+from bot.db.intake import Intake
 from bot.db.rows import NewInbox
 from bot.db.tables import batches, channel_queues, outbox
 from bot.discord_outcomes import Later
@@ -167,8 +167,8 @@ def test_discords_time_goes_by_its_answers_and_by_counted_seconds() -> None:
 
 
 @asynccontextmanager
-async def _inbox(storage: Storage, clock: Clock, seconds: Seconds) -> AsyncIterator[Inbox]:
-    inbox = Inbox(storage._database, storage.quotas, clock, seconds)
+async def _inbox(storage: Storage, clock: Clock, seconds: Seconds) -> AsyncIterator[Intake]:
+    inbox = Intake(storage._database, storage.use_of_today, clock, seconds)
     try:
         yield inbox
     finally:

@@ -28,6 +28,7 @@ from bot.pipeline.delivery import Delivery, Send
 from bot.speckle.events import EventKind
 from bot.speckle.filters import Filters
 from bot.storage import Storage
+from tests.pipeline.deliveries import until
 
 CHANNEL = 730_000_000_000_000_001
 
@@ -166,11 +167,12 @@ async def next_try(storage: Storage, discord: Discord, clock: Clock, work: Work)
     assert due_in is not None
     clock.time += timedelta(seconds=due_in)
     work.delivery.wake()
-    async with asyncio.timeout(5):
-        while (
-            len(discord.tried_at) == tried or await storage.read(lambda tx: tx.outbox.due_in()) == 0
-        ):  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+
+    async def settled() -> bool:
+        due_in_s = await storage.read(lambda tx: tx.outbox.due_in())
+        return len(discord.tried_at) > tried and due_in_s != 0
+
+    await until(settled, 5)
     return clock() - before
 
 

@@ -20,6 +20,7 @@ from bot.sandbox import SandboxChannel, SandboxGuild
 from bot.services.accounts import PasteToken
 from bot.speckle.filters import Filters
 from bot.speckle.signature import sign
+from bot.storage import Transaction
 from tests.pipeline.conftest import Recorded, StartBot, Studio, post
 from tests.pipeline.deliveries import SERVER, numbered, until
 from tests.speckle_server import SpeckleServer
@@ -75,15 +76,14 @@ class Tenants:
         account_id: int | None = None,
     ) -> Hook:
         maker = self.studio.maren.id
-        hooks = self.app.storage.hooks
-        hook = await hooks.create(guild.id, server_url, project_id, kind, maker, channels[0].id)
-        for channel in channels:
-            await self.app.storage.write(
-                lambda tx: tx.subscriptions.upsert(
-                    hook.id, channel.id, Filters(), maker, account_id
-                )
-            )
-        return hook
+
+        def write(tx: Transaction) -> Hook:
+            hook = tx.hooks.create(guild.id, server_url, project_id, kind, maker, channels[0].id)
+            for channel in channels:
+                tx.subscriptions.upsert(hook.id, channel.id, Filters(), maker, account_id)
+            return hook
+
+        return await self.app.storage.write(write)
 
     async def follow_many(self, count: int, **more: Any) -> list[Hook]:
         """Projects of Studio Kestrel, each with a channel of its own."""

@@ -99,7 +99,8 @@ class Tower:
             )
         )
         if made:
-            await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, self.webhook.id))
+            webhook_id = self.webhook.id
+            await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, webhook_id))
         else:
             await storage.write(lambda tx: tx.hooks.mark_live(hook.id, self.project.name))
         self.hook = await storage.read(lambda tx: tx.hooks.get(hook.id))

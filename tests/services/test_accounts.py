@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bot.db.accounts import Accounts
 from bot.db.rows import Account, HookKind
 from bot.errors import (
     SpeckleNotFound,
@@ -190,14 +191,17 @@ async def test_a_sign_in_that_was_killed_on_its_way_can_be_gone_on_with(
     async def killed(*_: Any, **__: Any) -> Any:
         raise StorageUnavailable("the disk is full")
 
-    where: dict[str, tuple[Any, str]] = {
-        "begin": (office.service, "_exchanged"),
-        "exchange": (office.service, "_keep"),
-        "keep": (office.storage.accounts, "link"),
+    def full(*_: Any, **__: Any) -> Any:
+        raise StorageUnavailable("the disk is full")
+
+    where: dict[str, tuple[Any, str, Any]] = {
+        "begin": (office.service, "_exchanged", killed),
+        "exchange": (office.service, "_keep", killed),
+        "keep": (Accounts, "link", full),
     }
     cookie, code = await office.sign_in(project=TOWER)
     with monkeypatch.context() as patched:
-        patched.setattr(*where[at], killed)
+        patched.setattr(*where[at])
         with pytest.raises(StorageUnavailable):
             await office.service.link_by_code(cookie, code)
     clock.forward(minutes=1)
@@ -430,8 +434,10 @@ async def test_a_pass_asks_with_its_account_or_the_operators_token_or_as_a_stran
 async def test_the_operators_token_is_for_the_first_server_and_the_operators_guilds_alone(
     office: Office,
 ) -> None:
-    hooks, url = office.storage.hooks, office.server.url
-    hook = await hooks.create(KESTREL, url, TOWER, HookKind.OWN, MAREN, place().channel_id)
+    url = office.server.url
+    hook = await office.storage.write(
+        lambda tx: tx.hooks.create(KESTREL, url, TOWER, HookKind.OWN, MAREN, place().channel_id)
+    )
     served: dict[str, Any] = {"operator_token": "operators", "served_guilds": (KESTREL,)}
     assert office.service_like(**served).serves_as_operator(hook)
     for other in (

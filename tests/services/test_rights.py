@@ -349,7 +349,8 @@ async def test_a_stranger_is_told_the_same_of_a_followed_project_as_of_any_other
 ) -> None:
     await office.linked(MAREN, office.ilse)
     await office.subscribe()
-    await office.storage.hooks.touch((await office.hook()).id, "Kestrel Tower", office.clock())
+    hook = await office.hook()
+    await office.storage.write(lambda tx: tx.hooks.touch(hook.id, "Kestrel Tower", office.clock()))
     if account:
         await office.linked(TOBIAS, office.nadia)
     # The channel that follows it is not one that they see.
