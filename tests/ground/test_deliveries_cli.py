@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -42,7 +43,7 @@ class Bot:
 
     def __init__(self, folder: Path) -> None:
         self.url = f"sqlite+aiosqlite:///{folder / 'bot.db'}"
-        self._empty = str(folder / "none")
+        self._empty = os.devnull
         self._numbers = count(1)
 
     def __call__(self, *arguments: str, typed: str = "") -> Result:
