@@ -145,9 +145,10 @@ class Teller:
         mentions: discord.AllowedMentions | None,
     ) -> int:
         """Send the message, mentioning the maker where others read it; gives its id."""
-        seen = [await self._seen(telling) for telling in tellings]
+        by_others = mentions is not None
+        seen = [await self._seen(telling, read_by_others=by_others) for telling in tellings]
         message = await self._bot.get_partial_messageable(channel_id).send(
-            notice_wording.lead(seen, mention=mentions is not None),
+            notice_wording.lead(seen, mention=by_others),
             embeds=notice_wording.embeds(seen),
             view=view_of(*buttons(seen)),
             # The rows' own, so that a crash before they are settled shows nothing twice.
@@ -156,7 +157,7 @@ class Teller:
         )
         return message.id
 
-    async def _seen(self, telling: Telling) -> Seen:
+    async def _seen(self, telling: Telling, *, read_by_others: bool) -> Seen:
         guild_id, channel_id = telling.notice.guild_id, telling.notice.channel_id
         guild = self._bot.get_guild(guild_id)
         channel = guild and guild.get_channel_or_thread(channel_id)
@@ -166,6 +167,7 @@ class Teller:
             channel.name if channel else None,
             guild.name if guild else None,
             None if place is None else missing_in(place),
+            read_by_others,
         )
 
     async def _note(self, notices: Sequence[Notice], outcome: Outcome) -> None:
