@@ -285,7 +285,7 @@ async def test_tables_of_a_newer_release_are_left_alone(database_url: str, vault
 
 
 @pytest.mark.parametrize(
-    "url", ["", "harbour", "mysql://a:swordfish@b/c", "sqlite:///a.db", "sqlite://"]
+    "url", ["", "harbour", "mysql://a:swordfish@b/c", "sqlite+pysqlite:///a.db", "sqlite://"]
 )
 async def test_an_address_of_no_known_kind_is_refused_without_showing_it(
     url: str, vault: Vault

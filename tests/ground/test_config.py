@@ -42,10 +42,16 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
+def test_an_address_of_sqlite_as_it_was_written_once_is_taken(host: Host) -> None:
+    host.environ["DATABASE_URL"] = "sqlite+aiosqlite:///data/bot.db"
+    settings = host.load()
+    assert settings.database_url == "sqlite:///data/bot.db"
+
+
 def test_with_nothing_set_the_defaults_hold(host: Host) -> None:
     settings = host.load()
     assert settings == Settings()
-    assert settings.database_url == "sqlite+aiosqlite:///data/bot.db"
+    assert settings.database_url == "sqlite:///data/bot.db"
     assert settings.webhook_port == 8003
     assert settings.speckle_servers == ("https://app.speckle.systems",)
 
@@ -244,10 +250,10 @@ def test_an_encryption_key_that_is_none_is_said_and_never_shown(keys: str, host:
     [
         ("postgresql://bot:hush@db/bot", "postgresql+psycopg://"),
         ("postgres://bot:hush@db/bot", "postgresql+psycopg://"),
-        ("sqlite:///hush.db", "sqlite+aiosqlite://"),
-        ("mysql://bot:hush@db/bot", "sqlite+aiosqlite:///data/bot.db"),
-        ("sqlite+aiosqlite://", "sqlite+aiosqlite:///data/bot.db"),
-        ("hush.db", "sqlite+aiosqlite:///data/bot.db"),
+        ("sqlite+pysqlite:///hush.db", "sqlite://"),
+        ("mysql://bot:hush@db/bot", "sqlite:///data/bot.db"),
+        ("sqlite://", "sqlite:///data/bot.db"),
+        ("hush.db", "sqlite:///data/bot.db"),
     ],
 )
 def test_a_database_without_a_known_driver_gets_the_mend(url: str, mend: str, host: Host) -> None:
@@ -321,7 +327,7 @@ def test_misspelt_names_in_an_env_file_are_noticed_and_others_let_be(host: Host)
         ("PUBLIC_URL", " # not yet", "has a comment (#) behind it"),
         ("SPECKLE_WEBHOOK_SECRET", '"hush, hush"', "has a quotation mark around it"),
         ("WEBHOOK_PORT", "8003 # as in the proxy", "has a comment (#) behind it"),
-        ("DATABASE_URL", '"sqlite+aiosqlite:///a.db"', "has a quotation mark around it"),
+        ("DATABASE_URL", '"sqlite:///a.db"', "has a quotation mark around it"),
     ],
 )
 def test_a_value_in_the_environment_that_lost_its_shape_is_named_with_what_to_change(
