@@ -102,7 +102,7 @@ class Hooks:
     def convert(self, hook_id: int, kind: HookKind) -> Hook | None:
         """Make a shared hook an own one or back; None if there is no such hook.
 
-        An own one starts anew, waiting, with a new key; a closed one stays closed.
+        An own one starts from the beginning, waiting, with a new key; a closed one stays closed.
         """
         self._session.at_end(self._forget)
         row = self._locked(hook_id)

@@ -136,7 +136,7 @@ class Inbox:
 
 
 def insert_events(session: Session, events: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Insert events, each with its `body` or none, within `write_at_once`; their ids, in order."""
+    """Insert events, each with its `body` or none, in a transaction; their ids, in order."""
     rows = [_without_body(event) for event in events]
     ids = session.insert_in_order(inbox, rows)
     new = [

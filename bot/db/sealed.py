@@ -16,7 +16,7 @@ from bot.db.tables import accounts, hooks, link_requests
 from bot.db.vault import Vault
 from bot.errors import SealError
 
-STEP_ROWS = 100  # sealed anew in one transaction: some milliseconds, which no webhook notices
+STEP_ROWS = 100  # sealed again in one transaction: some milliseconds, which no webhook notices
 PASSES = 3  # over what a running bot sealed meanwhile
 
 
@@ -54,7 +54,7 @@ KINDS = (
 class Rotated:
     """What became of the values of one kind.
 
-    `resealed` were sealed anew; then `already` have the first key, no key opens `unopenable`, and
+    `resealed` were sealed again; then `already` have the first key, no key opens `unopenable`, and
     `left` may have an old key still.
     """
 
