@@ -182,7 +182,7 @@ def _held(session: Session, ids: Sequence[int]) -> list[CardStatus]:
 
 
 def _forget_suspects(session: Session, cards: Sequence[CardStatus]) -> None:
-    """The head of these queues is another now: which card there is at fault is to be found again."""
+    """Another card is the head of these queues now, so the one at fault is to be found again."""
     changed = channel_queues.c.channel_id.in_({card.channel_id for card in cards})
     session.execute(update(channel_queues).where(changed).values(suspects=0))
 
