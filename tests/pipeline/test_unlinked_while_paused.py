@@ -1,4 +1,4 @@
-"""An account that is unlinked while its channel was paused for another reason: nobody inherits it."""
+"""An account that is unlinked while its channel is paused for another reason."""
 
 import pytest
 
