@@ -153,7 +153,9 @@ def _caller(guild: discord.Guild, member: discord.Member) -> Caller:
 
     def sees(channel_id: int) -> bool:
         channel = guild.get_channel_or_thread(channel_id)
-        return channel is not None and _sees(channel, member)
+        if channel is None:  # it may be gone, or an archived thread
+            return member.guild_permissions.administrator
+        return _sees(channel, member)
 
     return Caller(member.id, in_guild, manages, sees)
 

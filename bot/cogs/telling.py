@@ -145,6 +145,8 @@ class Teller:
         mentions: discord.AllowedMentions | None,
     ) -> int:
         """Send the message, mentioning the maker where others read it; gives its id."""
+        if mentions is not None:
+            tellings = [telling.for_others() for telling in tellings]
         seen = [await self._seen(telling) for telling in tellings]
         message = await self._bot.get_partial_messageable(channel_id).send(
             notice_wording.lead(seen, mention=mentions is not None),

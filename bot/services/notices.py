@@ -1,7 +1,7 @@
 """Whom the bot has yet to tell that it paused what they set up, and for how long it tries."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bot.db.rows import RIGHTS_PAUSES, Notice, Subscription
@@ -28,6 +28,10 @@ class Telling:
     entries: tuple[Entry, ...]
     cards: int
     notice_channel_id: int | None
+
+    def for_others(self) -> "Telling":
+        """The same for people who may not see the channel that it is about."""
+        return replace(self, entries=tuple(one.for_others() for one in self.entries))
 
 
 def together(notices: Iterable[Notice]) -> list[list[Notice]]:

@@ -1,0 +1,76 @@
+"""The name of a private project is for those who are shown it, wherever the bot speaks of it."""
+
+from dataclasses import replace
+
+import pytest
+
+from bot.db.rows import PauseReason, Subscription
+from bot.sandbox import Answer, SandboxChannel, SandboxMember
+from tests.pipeline.conftest import Studio
+from tests.pipeline.deliveries import route_to
+from tests.pipeline.stage import OpenStage, Stage, impatient, stage
+from tests.pipeline.tower import answer
+
+__all__ = ["impatient", "stage"]
+
+NAME = "Kestrel Tower"
+
+
+async def closed_thread(at: Stage, *, private: bool) -> tuple[SandboxChannel, Subscription]:
+    """A thread of a closed channel that Maren alone sees, and that follows the project."""
+    closed, maren = at.studio.facade, at.studio.maren
+    closed.deny(None, "view_channel")
+    closed.allow(at.studio.guild.bot, "view_channel")
+    closed.allow(maren, "view_channel")
+    thread = closed.add_thread("fees", private=private, bot_joined=True)
+    consent = replace(answer(maren.id, NAME), audience=None)
+    return thread, await at.follow(thread, consent=consent)
+
+
+async def listing(at: Stage, who: SandboxMember) -> Answer:
+    studio = at.studio
+    listed = await studio.sandbox.command(studio.guild, studio.structure, who, "subscriptions")
+    return await listed.settled()
+
+
+@pytest.mark.parametrize("private", [True, False])
+async def test_an_archived_thread_tells_nothing_to_those_who_do_not_see_its_channel(
+    stage: OpenStage, studio: Studio, private: bool
+) -> None:
+    tobias = studio.guild.add_member("Tobias Lindqvist", permissions="manage_webhooks")
+    async with stage() as at:
+        thread, _ = await closed_thread(at, private=private)
+        await at.publish("version no 0")
+        await at.shows(thread, "version no 0")
+        before = str((await listing(at, tobias)).embeds)
+        assert NAME not in before
+        thread.archive()
+        await studio.sandbox.world.wait_until(lambda: None, 1.0)
+        after = await listing(at, tobias)
+        assert NAME not in f"{after.content} {after.embeds}"
+        offered = await studio.sandbox.autocomplete(
+            studio.guild, studio.structure, tobias, "unsubscribe", "project", ""
+        )
+        assert NAME not in str(offered)
+
+
+@pytest.mark.parametrize("reason", [PauseReason.NO_PERMISSION, PauseReason.ACCESS_LOST])
+async def test_a_notice_in_a_channel_does_not_name_a_private_project(
+    stage: OpenStage, studio: Studio, reason: PauseReason
+) -> None:
+    notices = studio.guild.add_channel("bot-news")
+    async with stage() as at:
+        await at.app.storage.guilds.set_notice_channel(studio.guild.id, notices.id)
+        consent = replace(answer(studio.maren.id, NAME), audience=None)
+        await at.follow(studio.facade, await at.link(), consent=consent)
+        await at.publish("version no 0")
+        await at.shows(studio.facade, "version no 0")
+        if reason is PauseReason.NO_PERMISSION:
+            studio.sandbox.faults.fail(route_to(studio.facade), 403, times=None, code=50001)
+            studio.facade.deny(studio.guild.bot, "view_channel")
+        else:
+            studio.guild.members.pop(studio.maren.id)
+        await at.publish("version no 1")
+        (notice,) = await studio.sandbox.wait_for_messages(notices.id, 1, 20)
+        assert NAME not in f"{notice.content} {notice.embeds}"
+        assert at.tower.project.id in str(notice.embeds)
