@@ -88,10 +88,11 @@ class DiscordWatch:
 
 async def _may_watch(channel: Channel | None, member: discord.Member) -> bool:
     # Where the channel is gone, sending finds out and says so.
-    return channel is None or await _sees(channel, member)
+    return channel is None or await sees(channel, member)
 
 
-async def _sees(channel: Channel, member: discord.Member) -> bool:
+async def sees(channel: Channel, member: discord.Member) -> bool:
+    """Whether a member sees a channel; of a private thread Discord is asked."""
     permissions = raw_permissions(channel, member)
     if not permissions.view_channel:
         return False

@@ -22,12 +22,14 @@ class Telling:
 
     `entries` are what no longer comes through; `cards` are kept for the channel, or events that
     become cards. `notice_channel_id` is where the guild wants it told, None for a direct message.
+    `channel_named`: whoever is told may know what the channel is called.
     """
 
     notice: Notice
     entries: tuple[Entry, ...]
     cards: int
     notice_channel_id: int | None
+    channel_named: bool = True
 
     def for_others(self) -> "Telling":
         """The same for people who may not see the channel that it is about."""

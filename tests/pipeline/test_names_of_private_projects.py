@@ -1,13 +1,16 @@
 """The name of a private project is for those who are shown it, wherever the bot speaks of it."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from bot.db.rows import PauseReason, Subscription
+from bot.model import PauseWhy
 from bot.sandbox import Answer, SandboxChannel, SandboxMember
+from bot.speckle.filters import Filters
 from tests.pipeline.conftest import Studio
-from tests.pipeline.deliveries import route_to
+from tests.pipeline.deliveries import route_to, until
 from tests.pipeline.stage import OpenStage, Stage, impatient, stage
 from tests.pipeline.tower import answer
 
@@ -74,3 +77,35 @@ async def test_a_notice_in_a_channel_does_not_name_a_private_project(
         (notice,) = await studio.sandbox.wait_for_messages(notices.id, 1, 20)
         assert NAME not in f"{notice.content} {notice.embeds}"
         assert at.tower.project.id in str(notice.embeds)
+
+
+@pytest.mark.parametrize("left", [True, False])
+async def test_who_set_a_channel_up_and_sees_it_no_more_is_not_told_what_its_project_is_called(
+    stage: OpenStage, studio: Studio, left: bool
+) -> None:
+    tobias = studio.guild.add_member("Tobias Lindqvist", permissions="manage_webhooks")
+    async with stage(made=False) as at:
+        storage, account = at.app.storage, await at.link()
+        _, there = await storage.subscriptions.upsert(
+            at.hook.id, studio.facade.id, Filters(), tobias.id
+        )
+        consent = replace(answer(studio.maren.id, NAME), audience=None)
+        await storage.subscriptions.answered(there.id, consent, account_id=account.id)
+        if left:
+            studio.guild.members.pop(tobias.id)
+        else:
+            studio.facade.deny(tobias, "view_channel")
+        at.ilse_is_out()
+        await at.the_last_yes_was(timedelta(minutes=11))
+        await at.publish("version no 0")
+        await at.paused(there, PauseWhy.FORBIDDEN)
+
+        async def told() -> bool:
+            return not await storage.notices.due(5)
+
+        await until(told, 30.0)
+        theirs = studio.sandbox.world.private_channel(tobias.id)
+        private = str([(m.content, m.embeds) for m in studio.sandbox.messages(theirs)])
+        assert NAME not in private
+        assert "#facade" not in private
+        assert (private == "[]") is left
