@@ -14,7 +14,7 @@ from bot.cogs.buttons import view_of
 from bot.cogs.notice_wording import Seen
 from bot.cogs.notices import buttons
 from bot.cogs.places import ask_place
-from bot.cogs.watch import sees
+from bot.cogs.watch import says_nobody, sees
 from bot.db.rows import NOBODY, Notice
 from bot.discord_codes import Meaning
 from bot.discord_outcomes import (
@@ -138,9 +138,9 @@ class Teller:
             async with asyncio.timeout(SEND_WITHIN_S):
                 maker = None if guild is None else await guild.fetch_member(user_id)
                 told = [await _as_seen(telling, maker) for telling in tellings]
-        except discord.NotFound:
-            return Refused("whoever made it left the server", Meaning.PERSON)
         except UNANSWERED as error:
+            if isinstance(error, discord.NotFound) and says_nobody(error):
+                return Refused("whoever made it left the server", Meaning.PERSON)
             return outcome_of(error, {Meaning.PERSON})
 
         async def send() -> int:
