@@ -6,7 +6,7 @@ import pytest
 
 from bot.db.rows import SubscriptionState
 from tests.pipeline.conftest import Studio
-from tests.pipeline.deliveries import until
+from tests.pipeline.deliveries import route_to, until
 from tests.pipeline.stage import OpenStage, impatient, stage
 from tests.pipeline.tower import answer
 
@@ -59,3 +59,23 @@ async def test_an_archived_thread_that_cannot_be_asked_about_is_shown_nothing_me
         assert at.messages(thread) == []
         studio.sandbox.faults.heal()
         await at.shows(thread, "version no 0")
+
+
+@UNCLEAR
+async def test_why_a_message_was_refused_is_not_made_up_where_the_channel_cannot_be_asked_about(
+    stage: OpenStage, studio: Studio, unclear: dict[str, Any]
+) -> None:
+    channel = studio.structure
+    async with stage() as at:
+        there = await at.follow(channel, await at.link())
+        studio.sandbox.faults.fail(route_to(channel), 403, times=None, code=50013)
+        studio.sandbox.faults.fail(f"GET /channels/{channel.id}", times=None, **unclear)
+        await at.publish("version no 0")
+
+        async def is_paused() -> str | None:
+            return (await at.again(there)).pause_detail
+
+        detail = await until(is_paused)
+        assert "50013" in detail
+        assert "gone" not in detail
+        assert "View Channel" not in detail
