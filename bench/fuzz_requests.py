@@ -6,6 +6,7 @@ Each comes from a recorded delivery and from one seed, so that it can be made ag
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -105,7 +106,7 @@ def _change_tree(random: Random, payload: dict[str, Any]) -> None:
 
 
 def _replace(random: Random, holder: Any, key: Any) -> None:
-    holder[key] = random.choice([*ODD_TEXTS, *ODD_VALUES])
+    holder[key] = deepcopy(random.choice([*ODD_TEXTS, *ODD_VALUES]))
 
 
 def _remove(_random: Random, holder: Any, key: Any) -> None:
@@ -114,9 +115,12 @@ def _remove(_random: Random, holder: Any, key: Any) -> None:
 
 def _repeat(random: Random, holder: Any, key: Any) -> None:
     if isinstance(holder, list):
-        holder.extend([holder[key]] * random.choice((1, 60)))
+        value = holder[key]
+        holder.extend(deepcopy(value) for _ in range(random.choice((1, 60))))
     else:
-        holder[random.choice([str(key).upper(), f"{key} ", "__proto__", ""])] = holder[key]
+        holder[random.choice([str(key).upper(), f"{key} ", "__proto__", ""])] = deepcopy(
+            holder[key]
+        )
 
 
 def _swap(random: Random, holder: Any, key: Any) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from bot.errors import (
     BotError,
@@ -60,6 +61,10 @@ class Files:
 @click.pass_context
 def cli(context: click.Context, config: Path, env_file: Path) -> None:
     """Brings a Speckle server's project events into Discord channels."""
+    for name, path in (("config", config), ("env_file", env_file)):
+        named = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if named and not path.exists():  # the usual ones may be missing; a mistyped one may not
+            raise click.UsageError(f"There is no file {path}. Look at --{name.replace('_', '-')}.")
     context.obj = Files(config, env_file)
 
 

@@ -76,7 +76,7 @@ class Deliveries:
             self._say(json.dumps([self._safe.facts(card) for card in cards], indent=2))
             return bool(cards)
         if not cards:
-            self._say("No such card. " + _what_was_looked_for(wanted))
+            self._say(_what_was_looked_for(wanted))
             return False
         now = utc_now()
         for line in table(HEADS, [self._safe.cells(card, now) for card in cards]):

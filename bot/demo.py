@@ -15,6 +15,7 @@ import textwrap
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ from bot.sandbox import (
     SandboxMember,
     SandboxMessage,
 )
+from bot.sandbox.component_rules import walk
 from bot.speckle.signature import sign
 
 SAMPLES: Final = Path(__file__).parent / "sandbox" / "sample_events.json"
@@ -185,9 +187,9 @@ def _invitation(url: str, hook: Hook, body: bytes, folder: Path) -> str:
             -H 'X-WEBHOOK-SIGNATURE: {sign(body, hook.secrets[0])}' \\
             --data-binary @{sample} \\
             {url}
-        Or type a command as Maren would, then Enter, and paste what it says into a Speckle
-        server on this machine:
-          /subscribe stream_id:<your project's address>      /subscriptions
+        Or type a command as Maren would, then Enter. Where an answer has buttons or a list,
+        type the name of one:
+          /subscriptions        /unsubscribe project:5f0c9a41b7        /notices
         Ctrl-C ends the demo.
         """)
 
@@ -211,54 +213,100 @@ async def _read_commands(stage: Stage) -> None:
         return
     lines: asyncio.Queue[str] = asyncio.Queue()
     loop.add_reader(sys.stdin, lambda: lines.put_nowait(sys.stdin.readline()))
+    answer: Answer | None = None
     try:
         while line := await lines.get():
-            await _type(stage, line)
+            answer = await do_typed(stage, line.strip(), answer) or answer
     finally:
         loop.remove_reader(sys.stdin)
 
 
-async def _type(stage: Stage, line: str) -> None:
-    if not line.strip():
-        return
+async def do_typed(stage: Stage, line: str, last: Answer | None) -> Answer | None:
+    """Do what was typed, a command or a name on the last answer; None where that did not work."""
+    if not line:
+        return None
     try:
-        name, *words = shlex.split(line.strip().removeprefix("/"))
-        options = dict(word.split(":", 1) for word in words)
-        answer = await stage.sandbox.command(
-            stage.guild, stage.channels[0], stage.member, name, **options
-        )
-        await answer.settled()
+        answer = await (await _asked(stage, line, last)).settled()
     except (ValueError, SandboxError) as error:
-        _say(f"  That did not work: {error}. Write /name option:value option:value.")
-        return
+        _say(f"  That did not work: {error}. Commands are written /name option:value option:value.")
+        return None
+    if answer.modal is not None:
+        _say("  A form opens here in Discord. The demo cannot fill it in.")
+        return None
     _say(_indented(_answer_text(stage, answer, whole=True)))
+    return answer
+
+
+async def _asked(stage: Stage, line: str, last: Answer | None) -> Answer:
+    used = None if last is None else await _used(stage, line, last)
+    if used is not None:
+        return used
+    name, *words = shlex.split(line.removeprefix("/"))
+    if lone := [word for word in words if ":" not in word]:
+        raise ValueError(f'{lone[0]!r} belongs to no option; put "quotes" around a value of words')
+    options = dict(word.split(":", 1) for word in words)
+    return await stage.sandbox.command(
+        stage.guild, stage.channels[0], stage.member, name, **options
+    )
+
+
+async def _used(stage: Stage, name: str, last: Answer) -> Answer | None:
+    """Press the button or choose the option of this name; None if there is none."""
+    for component in walk(last.components):
+        if component.get("label") == name:
+            return await stage.sandbox.press(last, name, stage.member)
+        if (value := _options_of(component).get(name)) is not None:
+            return await stage.sandbox.select(last, component["custom_id"], [value], stage.member)
+    return None
+
+
+def _options_of(component: Mapping[str, Any]) -> Mapping[str, str]:
+    """What a list offers; several may have one label, and are told apart by what stands below."""
+    return {
+        " ".join(filter(None, (option["label"], option.get("description")))): option["value"]
+        for option in component.get("options") or ()
+    }
 
 
 def _answer_text(stage: Stage, answer: Answer, *, whole: bool) -> str:
     who = "only Maren sees this" if answer.ephemeral else "everybody sees this"
     lines = [f"({who})", *_wrapped(_named(stage, answer.content))]
-    embeds = [_embed_text(embed) for embed in answer.embeds]
+    embeds = [_embed_text(stage, embed) for embed in answer.embeds]
     if embeds and not whole:
         embeds = ["(the set-up again, as above)"]
-    return "\n".join(line for line in [*lines, *embeds] if line)
+    offered = [
+        f"[{name}]"
+        for one in walk(answer.components)
+        for name in (one.get("label"), *_options_of(one))
+        if name
+    ]
+    return "\n".join(line for line in [*lines, *embeds, *_wrapped(" ".join(offered))] if line)
 
 
 def _named(stage: Stage, text: str) -> str:
-    """Mentions as Discord shows them."""
+    """Mentions and times as Discord shows them."""
     for channel in stage.channels:
         text = text.replace(f"<#{channel.id}>", f"#{channel.name}")
-    return _plain(text.replace(f"<@{stage.member.id}>", f"@{stage.member.name}"))
+    return _plain(_with_times(text.replace(f"<@{stage.member.id}>", f"@{stage.member.name}")))
+
+
+def _with_times(text: str) -> str:
+    return re.sub(
+        r"<t:(\d+)(?::\w)?>",
+        lambda found: f"{datetime.fromtimestamp(int(found[1]), UTC):%Y-%m-%d %H:%M} UTC",
+        text,
+    )
 
 
 def _message_text(stage: Stage, channel: SandboxChannel, message: SandboxMessage) -> str:
     head = f"\n┌─ #{channel.name} " + "─" * (WIDTH - len(channel.name) - 5)
     content = "\n".join(_wrapped(_named(stage, message.content)))
-    parts = [content, *(_embed_text(embed) for embed in message.embeds)]
+    parts = [content, *(_embed_text(stage, embed) for embed in message.embeds)]
     text = "\n".join(part for part in parts if part)
     return "\n".join([head, *(f"│ {line}" for line in text.splitlines()), "└" + "─" * (WIDTH - 1)])
 
 
-def _embed_text(embed: Mapping[str, Any]) -> str:
+def _embed_text(stage: Stage, embed: Mapping[str, Any]) -> str:
     """An embed as a terminal can show it, top to bottom as Discord does."""
     author = embed.get("author", {}).get("name")
     picture = embed.get("image", {}).get("url", "").rpartition("/")[2]
@@ -266,9 +314,9 @@ def _embed_text(embed: Mapping[str, Any]) -> str:
         f"● {author}" if author else "",
         _plain(embed.get("title", "")),
         embed.get("url", ""),
-        _plain(embed.get("description", "")),
+        _named(stage, embed.get("description", "")),
         *(
-            f"{_plain(field['name'])}: {_plain(field['value'])}".replace("\n", "\n  ")
+            f"{_plain(field['name'])}: {_named(stage, field['value'])}".replace("\n", "\n  ")
             for field in embed.get("fields", ())
         ),
         f"[picture {picture}]" if picture else "",

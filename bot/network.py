@@ -138,8 +138,8 @@ def _trust(context: ssl.SSLContext, path: Path, name: str) -> None:
         if path.is_dir():
             context.load_verify_locations(capath=path)
     except OSError as error:  # ssl.SSLError is one
-        why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
-        what = f"{path} cannot be read as certificates ({str(why or error).lower()})."
+        why = "it holds none" if isinstance(error, ssl.SSLError) else error.strerror or "no reason"
+        what = f"{path} cannot be read as certificates ({why.lower()})."
         mend = "Name a file or folder of certificates in PEM (-----BEGIN CERTIFICATE-----)."
         raise ConfigError(Problem(name, what, mend)) from error
 

@@ -36,6 +36,7 @@ from bot.http_server import (
     PublicPath,
     bind,
     serving,
+    why_not_bound,
 )
 from bot.services.quotas import QuotaService
 from bot.services.reach import INSTANCE_PATH
@@ -123,8 +124,8 @@ class WebhookListener:
             raise ConfigError(
                 Problem(
                     "WEBHOOK_HOST, WEBHOOK_PORT",
-                    f"{host} port {port} cannot be listened on ({error.strerror}).",
-                    "End the program that uses it, or choose another port.",
+                    f"{host} port {port} cannot be listened on:",
+                    why_not_bound(error),
                 )
             ) from error
         in_use: int = sockets[0].getsockname()[1]

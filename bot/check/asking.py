@@ -73,6 +73,12 @@ def why(error: Exception) -> str:
             return "its answer makes no sense"
 
 
+def where_to_look(error: Exception, otherwise: str) -> str:
+    """What whoever runs the bot looks at: the proxy, if the way ended there."""
+    at_proxy = (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError)
+    return f"Look at {'HTTPS_PROXY and NO_PROXY' if isinstance(error, at_proxy) else otherwise}."
+
+
 def origin(location: str) -> str:
     """Where an answer sends on to, without what may be secret."""
     try:

@@ -10,7 +10,7 @@ from cryptography.fernet import Fernet
 from bot.check.asking import TIMEOUT_S
 from bot.check.rows import Mark, Row, counted
 from bot.config import SECRET_MENDS, Settings
-from bot.db.engine import parse_url
+from bot.db.engine import SQLITE, parse_url
 from bot.db.files import sqlite_path
 from bot.db.schema import needs_migration
 from bot.db.vault import Vault
@@ -29,7 +29,7 @@ async def check_database(settings: Settings) -> Sequence[Row]:
     except SchemaTooNew as error:
         told = f"version {error.found} is from a newer release of the bot. Update the bot."
     except StorageUnavailable as error:
-        told = f"{error.reason}. Look at DATABASE_URL, and whether the database runs."
+        told = f"{error.reason}. {_where_to_look(settings.database_url)}"
     except TimeoutError:
         told = f"no answer within {TIMEOUT_S:.0f} s. Look at DATABASE_URL and the network."
     return [Row(Mark.BAD, "Database", told), _keys_skipped(settings)]
@@ -44,7 +44,8 @@ async def _database_rows(settings: Settings) -> Sequence[Row]:
     if needs_migration(found):
         state = f"version {found}" if found else "no tables yet"
         told = f"{kind}, {state}. The bot brings it to version {wanted} when it starts."
-        return [Row(Mark.GOOD, "Database", told), _keys_skipped(settings)]
+        untried = "not tried before the tables are there." if found is None else NOT_TRIED
+        return [Row(Mark.GOOD, "Database", told), _keys_skipped(settings, untried)]
     # A key of the moment where none is set: nothing is opened with it.
     keys = [key.get_secret_value() for key in settings.encryption_keys]
     vault = Vault(keys or [Fernet.generate_key().decode()])
@@ -75,10 +76,16 @@ async def _copy_rows(storage: Storage) -> Sequence[Row]:
     return [Row(Mark.WARNED, "Restored", told)]
 
 
+def _where_to_look(database_url: str) -> str:
+    if parse_url(database_url).drivername == SQLITE:
+        return "Look at the file that DATABASE_URL names, and at its folder and disk."
+    return "Look at DATABASE_URL, and whether the database runs."
+
+
 def _closed_folder(database_url: str) -> Path | None:
     """The folder that an SQLite file yet to be made would go to, if nothing can be made there."""
     url = parse_url(database_url)
-    if not url.drivername.startswith("sqlite"):
+    if url.drivername != SQLITE:
         return None
     above = next(folder for folder in sqlite_path(url).absolute().parents if folder.exists())
     return None if os.access(above, os.W_OK | os.X_OK) else above
@@ -94,8 +101,11 @@ def _keys_row(unopenable: Mapping[str, int]) -> Row:
     return Row(Mark.BAD, "Encryption keys", told)
 
 
-def _keys_skipped(settings: Settings) -> Row:
+NOT_TRIED = "not tried, as the tables cannot be read."
+
+
+def _keys_skipped(settings: Settings, untried: str = NOT_TRIED) -> Row:
     if not settings.encryption_keys:
         mend = SECRET_MENDS["encryption_keys"]
         return Row(Mark.BAD, "Encryption keys", f"ENCRYPTION_KEYS is not set. {mend}")
-    return Row(Mark.SKIPPED, "Encryption keys", "nothing to open, as the tables cannot be read.")
+    return Row(Mark.SKIPPED, "Encryption keys", untried)

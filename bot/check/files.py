@@ -13,7 +13,8 @@ from bot.db.engine import SQLITE, parse_url
 from bot.db.files import PRIVATE_FILE, sqlite_path
 from bot.errors import ConfigError
 
-PASSWORD = re.compile(r"://[^/\s:@]*:[^/\s@]+@")  # in an address, such as DATABASE_URL
+# In an address, such as DATABASE_URL; the example in a comment is no secret.
+PASSWORD = re.compile(r"^[^#\n]*://[^/\s:@]*:[^/\s@]+@", re.MULTILINE)
 
 
 def check_files(settings: Settings, files: Iterable[Path]) -> Sequence[Row]:

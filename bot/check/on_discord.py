@@ -6,7 +6,7 @@ from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
-from bot.check.asking import Answer, get, why
+from bot.check.asking import Answer, get, where_to_look, why
 from bot.check.rows import Mark, Row, counted, one_line
 from bot.config import SECRET_MENDS, Settings
 
@@ -36,7 +36,8 @@ async def check_discord(settings: Settings, http: aiohttp.ClientSession) -> Sequ
         gateway = await get(http, f"{api}/gateway/bot", headers)
     except (aiohttp.ClientError, TimeoutError) as error:
         host = urlsplit(api).netloc
-        told = f"{host} cannot be reached: {why(error)}. Look at the network."
+        look = where_to_look(error, "the network")
+        told = f"{host} cannot be reached: {why(error)}. {look}"
         return [Row(Mark.BAD, "Discord token", told)]
     told = f"it is {one_line(me.at('username'))}, {_guild_count(guilds)}."
     return [Row(Mark.GOOD, "Discord token", told), *_invite_rows(app), _gateway_row(gateway)]

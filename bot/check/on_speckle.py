@@ -6,7 +6,7 @@ from typing import Final
 import aiohttp
 from pydantic import SecretStr
 
-from bot.check.asking import Answer, origin, read, why
+from bot.check.asking import Answer, origin, read, where_to_look, why
 from bot.check.rows import Mark, Row, one_line
 from bot.config import SECRET_MENDS, Settings
 from bot.speckle.answers import SCOPES, SpeckleApp
@@ -26,7 +26,8 @@ async def check_server(http: aiohttp.ClientSession, server: str) -> Sequence[Row
     try:
         answer = await _ask_speckle(http, server, SERVER_QUERY, None)
     except (aiohttp.ClientError, TimeoutError) as error:
-        told = f"cannot be reached: {why(error)}. Look at SPECKLE_SERVERS and the network."
+        look = where_to_look(error, "SPECKLE_SERVERS and the network")
+        told = f"cannot be reached: {why(error)}. {look}"
         return [Row(Mark.BAD, what, told)]
     if 300 <= answer.status < 400:
         told = f"sends on to {origin(answer.location)}. Name that address in SPECKLE_SERVERS."

@@ -2,7 +2,6 @@
 
 import errno
 import ipaddress
-import os
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,10 +11,10 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp import web
 
-from bot.check.asking import get, origin, why
+from bot.check.asking import get, origin, where_to_look, why
 from bot.check.rows import Mark, Row, counted
 from bot.config import Settings
-from bot.http_server import BELOW_PUBLIC_PATH, Limits, PublicPath, bind, serving
+from bot.http_server import BELOW_PUBLIC_PATH, Limits, PublicPath, bind, serving, why_not_bound
 
 
 async def check_public_url(settings: Settings, http: aiohttp.ClientSession) -> Sequence[Row]:
@@ -32,18 +31,23 @@ async def check_public_url(settings: Settings, http: aiohttp.ClientSession) -> S
     try:
         async with _answering(settings.webhook_host, settings.webhook_port, url) as probe:
             return [await _reached(http, url, probe)]
-    except _CannotListen as error:
+    except _CannotListen as cannot:
+        error = cannot.reason
         if error.errno == errno.EADDRINUSE:
             return [await _reached(http, url, None)]
         told = (
-            f"{settings.webhook_host} port {settings.webhook_port} cannot be listened on "
-            f"({os.strerror(error.errno or 0)}). Look at WEBHOOK_HOST and WEBHOOK_PORT."
+            f"{settings.webhook_host} port {settings.webhook_port} cannot be listened on: "
+            f"{why_not_bound(error)}"
         )
         return [Row(Mark.BAD, what, told)]
 
 
-class _CannotListen(OSError):
+class _CannotListen(Exception):
     """The listener's address cannot be bound."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ async def _answering(host: str, port: int, public_url: str) -> AsyncIterator[_Pr
     try:
         sockets = bind(host, port)
     except OSError as error:
-        raise _CannotListen(error.errno, error.strerror) from error
+        raise _CannotListen(error) from error
     async with serving(
         app, sockets, Limits(), public_path=public_path, drop_slow_body=lambda: False
     ):
@@ -82,7 +86,8 @@ async def _reached(http: aiohttp.ClientSession, url: str, probe: _Probe | None) 
     try:
         answer = await get(http, url + (probe.path if probe else "/healthz"), {})
     except (aiohttp.ClientError, TimeoutError) as error:
-        told = f"{url} cannot be reached: {why(error)}. Look at the tunnel or reverse proxy."
+        look = where_to_look(error, "the tunnel or reverse proxy")
+        told = f"{url} cannot be reached: {why(error)}. {look}"
         return Row(Mark.BAD, what, told)
     if 300 <= answer.status < 400:
         told = f"it sends on to {origin(answer.location)}, and a webhook's body gets lost there. "

@@ -78,13 +78,16 @@ FOOTER = (
 class Seen:
     """A notice with what the bot sees of its channel now; names are None where it does not know.
 
-    `missing` is what the bot lacks there; None where it cannot tell.
+    `missing` is what the bot lacks there; None where it cannot tell. `read_by_others`: it is told
+    in a channel, whose readers nobody answered for, or to somebody who lost the channel, so it does
+    not name the projects.
     """
 
     telling: Telling
     channel: str | None
     guild: str | None
     missing: Sequence[Permission] | None
+    read_by_others: bool
 
 
 def lead(seen: Sequence[Seen], mention: bool) -> str:
@@ -135,7 +138,7 @@ def _notice_embed(seen: Seen) -> discord.Embed:
 
 def _one_of_several(seen: Seen) -> discord.Embed:
     notice = seen.telling.notice
-    followed = projects(seen.telling.entries, MAX_PROJECTS_OF_SEVERAL)
+    followed = projects(seen.telling.entries, seen.read_by_others, MAX_PROJECTS_OF_SEVERAL)
     kept = f"<#{notice.channel_id}>: {_kept(seen.telling.cards)}, of {followed}."
     return discord.Embed(
         title=_title(seen),
@@ -178,7 +181,7 @@ def _what_happened(seen: Seen) -> str:
     telling = seen.telling
     stopped = STOPPED if telling.notice.reason in RIGHTS_PAUSES else PAUSED_BY
     place = f"<#{telling.notice.channel_id}>{_of(seen.guild)}"
-    happened = stopped.format(projects=projects(telling.entries), place=place)
+    happened = stopped.format(projects=projects(telling.entries, seen.read_by_others), place=place)
     return (
         f"{happened} Nothing is lost: {_kept(telling.cards)}, and new ones are kept too until it "
         "goes on."
@@ -198,8 +201,10 @@ def _is(cards: int) -> str:
     return "is" if cards == 1 else "are"
 
 
-def projects(entries: Sequence[Entry], most: int = MAX_PROJECTS) -> str:
-    """The projects by name, each with a link."""
+def projects(entries: Sequence[Entry], read_by_others: bool, most: int = MAX_PROJECTS) -> str:
+    """The projects by name, each with a link; where others read it, how many they are."""
+    if read_by_others:
+        return "a project" if len(entries) == 1 else f"{len(entries)} projects"
     names = [project_name(entry, MAX_LISTED_NAME) for entry in entries[:most]]
     more = len(entries) - len(names)
     if more:
@@ -207,7 +212,9 @@ def projects(entries: Sequence[Entry], most: int = MAX_PROJECTS) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def resumed_embed(resumed: Resumed, user_id: int, at: datetime) -> discord.Embed:
+def resumed_embed(
+    resumed: Resumed, user_id: int, at: datetime, *, read_by_others: bool
+) -> discord.Embed:
     """What stands in place of the notice after *Resume* was pressed."""
     when = discord.utils.format_dt(at, "f")
     if not resumed.entries:
@@ -216,7 +223,7 @@ def resumed_embed(resumed: Resumed, user_id: int, at: datetime) -> discord.Embed
             description=f"Somebody resumed or removed what <#{resumed.channel_id}> followed.",
             colour=COLOUR,
         )
-    followed = projects(resumed.entries)
+    followed = projects(resumed.entries, read_by_others)
     come = f"{count(resumed.cards)} {_was(resumed.cards)} kept, and come now."
     return discord.Embed(
         title="It goes on",
@@ -227,15 +234,17 @@ def resumed_embed(resumed: Resumed, user_id: int, at: datetime) -> discord.Embed
     )
 
 
-def answered_embed(resumed: Resumed, user_id: int, at: datetime) -> discord.Embed:
+def answered_embed(
+    resumed: Resumed, user_id: int, at: datetime, *, read_by_others: bool
+) -> discord.Embed:
     """What stands in place of the notice after *Resume* or *Take over* was pressed on it."""
-    embed = resumed_embed(resumed, user_id, at)
+    embed = resumed_embed(resumed, user_id, at, read_by_others=read_by_others)
     waiting = [one for one in resumed.entries if one.hook.state is HookState.WAITING]
     if waiting:
         embed.description = (
-            f"{embed.description}\nThe webhook of {projects(waiting)} in Speckle is gone, and only "
-            "an owner's account makes it again: `/subscriptions`, then *Show set-up*, has what an "
-            "owner enters by hand."
+            f"{embed.description}\nThe webhook of {projects(waiting, read_by_others)} in Speckle "
+            "is gone, and only an owner's account makes it again: `/subscriptions`, then *Show "
+            "set-up*, has what an owner enters by hand."
         )
     return embed
 

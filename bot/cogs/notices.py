@@ -105,7 +105,9 @@ class ResumeButton(
             guild, caller, place = found
             resumed = await interaction.client.subscriptions.resume_channel(guild.id, caller, place)
         user_id, at = interaction.user.id, interaction.created_at
-        embed = notice_wording.resumed_embed(_as_read(interaction, resumed), user_id, at)
+        embed = notice_wording.resumed_embed(
+            resumed, user_id, at, read_by_others=interaction.guild_id is not None
+        )
         return _in_its_place(interaction, embed, resumed)
 
 
@@ -145,8 +147,9 @@ class AccessButton(
             outcome = await in_time(interaction, self._go_on(interaction), new=False)
             if isinstance(outcome, Resumed):
                 user_id, at = interaction.user.id, interaction.created_at
-                shown = _as_read(interaction, outcome)
-                embed = notice_wording.answered_embed(shown, user_id, at)
+                embed = notice_wording.answered_embed(
+                    outcome, user_id, at, read_by_others=interaction.guild_id is not None
+                )
                 await redraw(interaction, _in_its_place(interaction, embed, outcome))
             else:  # others may read the notice, and the question names the project
                 await reply(interaction, await answer(interaction.client, outcome))
@@ -173,11 +176,6 @@ async def _there(
     guild = guild_of(interaction.client, guild_id)
     caller = await caller_in(interaction, guild)
     return guild, caller, await fresh_place(interaction.client, guild, channel_id)
-
-
-def _as_read(interaction: Interaction, resumed: Resumed) -> Resumed:
-    """What went on, as those may read it who read the notice: in a channel, anybody there."""
-    return resumed if interaction.guild_id is None else resumed.for_others()
 
 
 def _in_its_place(interaction: Interaction, embed: discord.Embed, resumed: Resumed) -> Reply:

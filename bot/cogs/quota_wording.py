@@ -48,7 +48,8 @@ def _whose(over: OverQuota) -> str:
         return "of a project that is no longer followed"
     named = [f"<#{channel_id}>" for channel_id in over.channels[:MAX_CHANNELS]]
     more = len(over.channels) - len(named)
-    return f"that {', '.join(named)}{f' and {more} more channels' if more else ''} depend on"
+    verb = "depends" if len(over.channels) == 1 else "depend"
+    return f"that {', '.join(named)}{f' and {more} more channels' if more else ''} {verb} on"
 
 
 def today(usage: Usage) -> str:

@@ -10,7 +10,7 @@ WHY = {
     PauseWhy.SCOPE_MISSING: "the Speckle token of {who} lacks a scope",
     PauseWhy.FORBIDDEN: "the Speckle account of {who} may not see the project any more",
     PauseWhy.NOT_FOUND: "the Speckle account of {who} does not find the project any more",
-    PauseWhy.UNLINKED: "the Speckle account that showed it here was unlinked",
+    PauseWhy.UNLINKED: "the Speckle account that showed it here, or made its webhook, was unlinked",
     PauseWhy.UNCONFIRMED: (
         "the bot's database was restored from a copy, and {who} has yet to confirm with "
         "`/account` that their Speckle account may be used"

@@ -156,11 +156,10 @@ class Teller:
         mentions: discord.AllowedMentions | None,
     ) -> int:
         """Send the message, mentioning the maker where others read it; gives its id."""
-        if mentions is not None:
-            tellings = [telling.for_others() for telling in tellings]
-        seen = [await self._seen(telling) for telling in tellings]
+        by_others = mentions is not None
+        seen = [await self._seen(telling, read_by_others=by_others) for telling in tellings]
         message = await self._bot.get_partial_messageable(channel_id).send(
-            notice_wording.lead(seen, mention=mentions is not None),
+            notice_wording.lead(seen, mention=by_others),
             embeds=notice_wording.embeds(seen),
             view=view_of(*buttons(seen)),
             # The rows' own, so that a crash before they are settled shows nothing twice.
@@ -169,16 +168,17 @@ class Teller:
         )
         return message.id
 
-    async def _seen(self, telling: Telling) -> Seen:
+    async def _seen(self, telling: Telling, *, read_by_others: bool) -> Seen:
         guild_id, channel_id = telling.notice.guild_id, telling.notice.channel_id
         guild = self._bot.get_guild(guild_id)
         channel = guild and guild.get_channel_or_thread(channel_id)
         place = await ask_place(self._bot, guild_id, channel_id)
         return Seen(
             telling,
-            channel.name if channel and telling.channel_named else None,
+            channel.name if channel and telling.channel_seen else None,
             guild.name if guild else None,
             None if place is None else missing_in(place),
+            read_by_others or not telling.channel_seen,
         )
 
     async def _note(self, notices: Sequence[Notice], outcome: Outcome) -> None:
@@ -205,7 +205,7 @@ async def _as_seen(telling: Telling, maker: discord.Member | None) -> Telling:
         # One that is gone or archived they see no less than when they set it up.
         if channel is None or await sees(channel, maker):
             return telling
-    return replace(telling.for_others(), channel_named=False)
+    return replace(telling, channel_seen=False)
 
 
 def _nonce(tellings: Sequence[Telling]) -> str:

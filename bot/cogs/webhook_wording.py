@@ -209,24 +209,24 @@ def gone_text(gone: Gone, hook: Hook) -> str:
     """What became of the webhook after the last channel."""
     match gone:
         case Gone.REMOVED:
-            return "It was the last channel of this server, so its webhook in Speckle was removed."
+            return "It was the last channel of its webhook, which was removed from Speckle."
         case Gone.LATER:
             return (
-                "It was the last channel of this server. Speckle does not answer at the moment, so "
+                "It was the last channel of its webhook. Speckle does not answer at the moment, so "
                 "the webhook there is removed later, as soon as it does; its events are refused "
                 "from now on."
             )
         case Gone.UNCONFIRMED:
             return (
-                "It was the last channel of this server, and the bot now refuses the project's "
-                "events. Its database was restored from a copy, so the webhook stays in Speckle "
+                "It was the last channel of its webhook, and the bot now refuses what that sends. "
+                "The bot's database was restored from a copy, so the webhook stays in Speckle "
                 "until whoever made it confirms their account with `/account`, within two weeks. "
                 f"Or an owner deletes it in the project's {_settings(hook)}."
             )
         case Gone.UNOPENABLE:
             return (
-                "It was the last channel of this server, and the bot now refuses the project's "
-                "events. Its encryption keys no longer open the account that made the webhook in "
+                "It was the last channel of its webhook, and the bot now refuses what that sends. "
+                "The bot's encryption keys no longer open the account that made the webhook in "
                 "Speckle, so the webhook stays there for now: the bot removes it once whoever "
                 "linked that account types `/link` again, within two weeks. Or an owner deletes it "
                 f"in the project's {_settings(hook)}: its URL ends in "
@@ -234,8 +234,8 @@ def gone_text(gone: Gone, hook: Hook) -> str:
             )
         case Gone.BY_HAND:
             return (
-                "It was the last channel of this server, and the bot now refuses the project's "
-                "events. It may not remove the webhook in Speckle any more: open the project's "
+                "It was the last channel of its webhook, and the bot now refuses what that sends. "
+                "It may not remove the webhook in Speckle any more: open the project's "
                 f"{_settings(hook)} and delete the one whose URL ends in "
                 f"`/webhooks/{(hook.key or '')[:6]}…`."
             )

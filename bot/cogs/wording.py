@@ -97,7 +97,8 @@ def subscribed(outcome: Subscribed) -> Reply:
     """What the caller of /subscribe reads."""
     hook, subscription = outcome.entry.hook, outcome.entry.subscription
     told = webhook_text(hook, outcome.webhook)
-    lines = [_what_changed(outcome), *_besides(outcome, told)]
+    besides = _besides(outcome, told)
+    lines = [_what_changed(outcome, nothing_else=not besides), *besides]
     if outcome.setup is not None:
         lines.append("The way by hand:" if told else OR_LINK)
         return Reply("\n".join(lines), embed=setup_embed(outcome.setup))
@@ -159,14 +160,14 @@ OR_LINK = (
 )
 
 
-def _what_changed(outcome: Subscribed) -> str:
+def _what_changed(outcome: Subscribed, *, nothing_else: bool) -> str:
     subscription = outcome.entry.subscription
     where, new = f"<#{subscription.channel_id}>", filters_text(subscription.filters)
     match outcome.change:
         case Change.NEW:
             return f"{where} now follows {project_name(outcome.entry)}: {new}."
         case Change.UNCHANGED:
-            again = "" if outcome.resumed else "Nothing changed: "
+            again = "Nothing changed: " if nothing_else else ""
             return f"{again}{where} follows {project_name(outcome.entry)} already: {new}."
         case Change.CHANGED:
             return filters_changed(outcome.entry, outcome.old_filters or Filters())
@@ -177,7 +178,7 @@ def filters_changed(entry: Entry, old: Filters) -> str:
     subscription = entry.subscription
     where = f"<#{subscription.channel_id}>"
     if old == subscription.filters:
-        return f"Nothing changed for {project_name(entry)} in {where}."
+        return f"{where} shows the same of {project_name(entry)} as before."
     return (
         f"Changed what {where} shows of {project_name(entry)}.\n"
         f"Before: {filters_text(old)}.\nNow: {filters_text(subscription.filters)}."
@@ -305,11 +306,18 @@ def removed(outcome: Removed) -> str:
         return f"{text} {gone_text(outcome.gone, hook)}"
     if hook.kind is HookKind.SHARED:
         return f"{text} No other channel of this server does either."
+    settings = f"[webhook settings](<{outcome.settings_url}>)"
+    ends_in = f"`/webhooks/{(hook.key or '')[:6]}…`"
+    if hook.state is HookState.WAITING:
+        return (
+            f"{text} It was the last channel of its webhook, which has not sent anything yet. If "
+            f"Speckle has that webhook already, delete it in the project's {settings}: its URL "
+            f"ends in {ends_in}."
+        )
     return (
-        f"{text} It was the last channel of this server that did, so the bot now refuses the "
-        f"project's events. Tidy up in Speckle: open its [webhook settings]"
-        f"(<{outcome.settings_url}>) and delete the webhook whose URL ends in "
-        f"`/webhooks/{(hook.key or '')[:6]}…`."
+        f"{text} It was the last channel of its webhook, so the bot now refuses what that sends. "
+        f"Tidy up in Speckle: open the project's {settings} and delete the webhook whose URL ends "
+        f"in {ends_in}."
     )
 
 

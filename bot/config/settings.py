@@ -160,7 +160,7 @@ class Quotas(_Section):
     )
     model_names: int = _setting(
         5_000,
-        "Names of models that are kept for each project. A new one takes the place of another.",
+        "Names of models that are kept for each webhook. A new one takes the place of another.",
         "a whole number from 1 to 1000000",
         ge=1,
         le=1_000_000,

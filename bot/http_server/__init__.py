@@ -9,6 +9,15 @@ from bot.http_server.bodies import Bodies
 from bot.http_server.limits import Limits
 from bot.http_server.paths import BELOW_PUBLIC_PATH, PublicPath
 from bot.http_server.server import serving
-from bot.http_server.sockets import bind
+from bot.http_server.sockets import bind, why_not_bound
 
-__all__ = ["BELOW_PUBLIC_PATH", "BadAttempts", "Bodies", "Limits", "PublicPath", "bind", "serving"]
+__all__ = [
+    "BELOW_PUBLIC_PATH",
+    "BadAttempts",
+    "Bodies",
+    "Limits",
+    "PublicPath",
+    "bind",
+    "serving",
+    "why_not_bound",
+]

@@ -1,12 +1,16 @@
 """The sockets that are listened on."""
 
 import errno
+import os
 import socket
 from collections.abc import Sequence
 from typing import Final
 
 BACKLOG: Final = 128  # connections that the system keeps until they are accepted
 EVERYWHERE: Final = {"::": "0.0.0.0"}  # noqa: S104  # what the host asked for
+NO_ADDRESS: Final = (
+    "WEBHOOK_HOST is no address of this computer. Use 127.0.0.1, or 0.0.0.0 for every network."
+)
 NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
@@ -43,6 +47,22 @@ def bind(host: str, port: int) -> Sequence[socket.socket]:
         close(bound)
         raise
     return bound
+
+
+def why_not_bound(error: OSError) -> str:
+    """Why a port cannot be listened on, and what to do about it."""
+    if isinstance(error, socket.gaierror):
+        return NO_ADDRESS
+    match error.errno:
+        case errno.EADDRINUSE:
+            return "another program uses it. End that program, or choose another WEBHOOK_PORT."
+        case errno.EACCES:
+            return "the bot's user may not use it. Choose a WEBHOOK_PORT above 1023."
+        case errno.EADDRNOTAVAIL:
+            return NO_ADDRESS
+        case _:
+            said = os.strerror(error.errno or 0)
+            return f"the system says {said!r}. Look at WEBHOOK_HOST and WEBHOOK_PORT."
 
 
 def close(sockets: Sequence[socket.socket]) -> None:

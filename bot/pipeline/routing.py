@@ -66,7 +66,7 @@ WHY_PAUSED: Mapping[PauseWhy, str] = {
     PauseWhy.SCOPE_MISSING: "the token of the account that shows it here lacks a scope",
     PauseWhy.FORBIDDEN: "the account that shows it here may not see the project any more",
     PauseWhy.NOT_FOUND: "Speckle has no such project any more, or hides it from the account",
-    PauseWhy.UNLINKED: "the account that showed it here was unlinked",
+    PauseWhy.UNLINKED: "the account that showed it here, or made its webhook, was unlinked",
     PauseWhy.UNCONFIRMED: "the account that shows it here has to be confirmed by its person",
     PauseWhy.PERSON_LEFT: "the person whose account shows it here has left the server",
     PauseWhy.PERSON_BLIND: "the person whose account shows it here does not see the channel",

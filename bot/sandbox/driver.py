@@ -212,11 +212,13 @@ def _component(
 def _chosen(select: JSON, values: Sequence[str]) -> list[str]:
     wanted = [values] if isinstance(values, str) else list(values)
     if select["type"] == STRING_SELECT:
-        offers = {one["label"]: one["value"] for one in select.get("options") or ()}
+        options = select.get("options") or ()
+        offers = {one["label"]: one["value"] for one in options}
+        values_there = {one["value"] for one in options}  # several may have one label
         for value in wanted:
-            if value not in offers.values() and value not in offers:
+            if value not in values_there and value not in offers:
                 raise NotOffered(f"the select offers no {value!r}, only: {', '.join(offers)}")
-        wanted = [one if one in offers.values() else offers[one] for one in wanted]
+        wanted = [one if one in values_there else offers[one] for one in wanted]
     least, most = select.get("min_values", 1), select.get("max_values", 1)
     if not least <= len(wanted) <= most:
         raise WrongOption(f"the select takes {least} to {most} options")

@@ -1,7 +1,7 @@
 """Whom the bot has yet to tell that it paused what they set up, and for how long it tries."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.db.rows import RIGHTS_PAUSES, Notice, Subscription
@@ -22,18 +22,14 @@ class Telling:
 
     `entries` are what no longer comes through; `cards` are kept for the channel, or events that
     become cards. `notice_channel_id` is where the guild wants it told, None for a direct message.
-    `channel_named`: whoever is told may know what the channel is called.
+    `channel_seen`: whoever is told can still look into the channel.
     """
 
     notice: Notice
     entries: tuple[Entry, ...]
     cards: int
     notice_channel_id: int | None
-    channel_named: bool = True
-
-    def for_others(self) -> "Telling":
-        """The same for people who may not see the channel that it is about."""
-        return replace(self, entries=tuple(one.for_others() for one in self.entries))
+    channel_seen: bool = True
 
 
 def together(notices: Iterable[Notice]) -> list[list[Notice]]:

@@ -202,7 +202,3 @@ class Resumed:
     channel_id: int
     entries: tuple[Entry, ...] = ()
     cards: int = 0
-
-    def for_others(self) -> "Resumed":
-        """The same for people who may not see the channel."""
-        return replace(self, entries=tuple(one.for_others() for one in self.entries))

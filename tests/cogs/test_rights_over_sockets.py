@@ -391,3 +391,28 @@ async def test_no_answer_shows_a_made_webhooks_secret(house: House) -> None:
     for secret in (before, made.secret):
         assert secret is not None
         assert secret not in seen
+
+
+async def test_a_notice_that_others_read_names_no_project_before_or_after_it_is_resumed(
+    house: House,
+) -> None:
+    studio, sandbox = house.studio, house.studio.sandbox
+    hall = studio.guild.add_channel("hall")
+    async with house.running() as bot:
+        await house.linked(bot, studio.maren, house.owner)
+        await studio.type("subscribe", stream_id=house.link)
+        await studio.type("notices", channel=hall)
+        for why in (PauseWhy.FORBIDDEN, PauseWhy.AUDIENCE_WIDER):
+            there = await house.at(studio.structure)
+            pause = Paused(PauseReason.ACCESS_LOST, why)
+            await house.storage.held.withdraw(there.id, house.clock(), pause)
+            await Teller(bot, NoticeService(house.storage, house.clock), lambda: 0.0).tell_due()
+            notice = sandbox.messages(hall)[-1]
+            assert f"events of a project in <#{studio.structure.id}>" in str(notice.embeds)
+            asked = await sandbox.press(notice, "Take over", studio.maren)
+            assert (asked.ephemeral, NAME in text_of(asked)) == (True, True)
+            await sandbox.press(asked, SHOW, studio.maren)
+            await sandbox.press(notice, "Resume", studio.maren)
+    shown = str([(message.content, message.embeds) for message in sandbox.messages(hall)])
+    assert NAME not in shown
+    assert house.tower.id not in shown

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import discord
 import pytest
@@ -22,6 +23,7 @@ from bot.db.rows import (
 from bot.model import Consent, PauseWhy, Standing
 from bot.services.outcomes import Change, Entry, NothingThere, Removed, Subscribed
 from bot.services.setup import SetUp, set_up_of
+from bot.services.webhooks import Done, Kept
 from bot.speckle.filters import MAX_ENTRIES, MAX_ENTRY_LENGTH, Filters
 from tests.services.conftest import CLOUD, FACADE, KESTREL, MAREN, STRUCTURE, TOWER
 
@@ -242,6 +244,17 @@ def test_nothing_changed_is_said() -> None:
     assert (wording.subscribed(outcome).content or "").startswith("Nothing changed")
 
 
+@pytest.mark.parametrize(
+    "besides",
+    [{"webhook": Kept(Done.MADE)}, {"resumed": True}, {"also": (FACADE,)}, {"unanswered": 1}],
+)
+def test_nothing_changed_is_not_said_where_something_else_did(besides: dict[str, Any]) -> None:
+    outcome = Subscribed(ENTRY, Change.UNCHANGED, SUBSCRIPTION.filters, False, None, ())
+    outcome = replace(outcome, **besides)
+    assert "Nothing changed" not in (wording.subscribed(outcome).content or "")
+    assert "Nothing changed" not in wording.edited(outcome)
+
+
 def test_the_last_one_says_what_to_remove_in_speckle() -> None:
     settings_url = f"{CLOUD}/projects/{TOWER}/settings/webhooks"
     text = wording.removed(Removed(ENTRY, True, settings_url))
@@ -249,6 +262,20 @@ def test_the_last_one_says_what_to_remove_in_speckle() -> None:
     assert "delete the webhook" in text
     assert (HOOK.key or "") not in text
     assert "delete" not in wording.removed(Removed(ENTRY, False, settings_url))
+
+
+def test_the_last_one_of_a_webhook_that_sent_nothing_does_not_say_that_speckle_has_it() -> None:
+    entry = replace(ENTRY, hook=replace(HOOK, state=HookState.WAITING))
+    text = wording.removed(Removed(entry, True, CLOUD))
+    assert "If Speckle has that webhook already, delete it" in text
+
+
+@pytest.mark.parametrize("state", HookState)
+def test_the_last_one_of_a_webhook_says_nothing_of_other_webhooks(state: HookState) -> None:
+    entry = replace(ENTRY, hook=replace(HOOK, state=state))
+    text = wording.removed(Removed(entry, True, CLOUD))
+    assert "the last channel of its webhook" in text
+    assert "this server" not in text
 
 
 def test_nothing_to_unsubscribe_names_the_channels_that_do_follow() -> None:

@@ -24,6 +24,8 @@ from bot.db.engine import parse_url
 from bot.db.files import beside, sqlite_path
 from bot.db.rows import HookKind, LinkDetails
 from bot.db.vault import Vault
+from bot.http_server import bind, why_not_bound
+from bot.network import Network
 from bot.speckle.answers import SCOPES, Tokens
 from bot.storage import Storage, migrate, utc_now
 from bot.webhook_listener import WebhookListener
@@ -348,7 +350,33 @@ async def test_a_listener_address_of_another_computer_is_said(http: ClientSessio
     settings = Settings(public_url="https://bot.example.com", webhook_host="192.0.2.1")
     (row,) = await check_public_url(settings, http)
     assert row.mark is Mark.BAD
-    assert "cannot be listened on" in row.told
+    assert "cannot be listened on: WEBHOOK_HOST is no address of this computer" in row.told
+
+
+async def test_a_port_of_another_program_is_said_in_words_of_ours() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match="in use") as caught:
+            bind("127.0.0.1", port)
+    assert why_not_bound(caught.value).startswith("another program uses it. End that program")
+
+
+async def test_a_name_that_is_no_host_is_said_as_that() -> None:
+    with pytest.raises(socket.gaierror) as caught:
+        bind("no-such-host.invalid", 0)
+    assert why_not_bound(caught.value).startswith("WEBHOOK_HOST is no address")
+
+
+async def test_a_proxy_that_is_away_is_what_to_look_at() -> None:
+    settings = Settings(discord_token=SecretStr(TOKEN))
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    network = Network(https_proxy=f"http://127.0.0.1:{port}")
+    async with ClientSession(connector=network.connector()) as http:
+        (row,) = await check_discord(settings, http)
+        (server,) = await check_server(http, "https://speckle.example.com")
+    for told in (row.told, server.told):
+        assert told.endswith("the proxy cannot be reached. Look at HTTPS_PROXY and NO_PROXY.")
 
 
 @pytest.mark.parametrize(
@@ -386,7 +414,7 @@ async def test_a_database_yet_to_be_made_is_good_and_stays_unmade(
     good, keys = await check_database(with_key(database))
     assert good.mark is Mark.GOOD
     assert "no tables yet" in good.told
-    assert keys.mark is Mark.SKIPPED
+    assert (keys.mark, keys.told) == (Mark.SKIPPED, "not tried before the tables are there.")
     assert os.listdir(tmp_path) == []
 
 

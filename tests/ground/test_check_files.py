@@ -50,6 +50,7 @@ def test_wide_files_are_named_with_what_to_type(settings: Settings, tmp_path: Pa
         ("webhook_port = 1\n", False),
         ('database_url = "postgresql+psycopg://a:hush@b/c"\n', True),
         ('database_url = "postgresql+psycopg://a@b/c"\n', False),
+        ('# "postgresql+psycopg://user:password@host/name"\nwebhook_port = 1\n', False),
     ],
 )
 def test_config_toml_may_be_read_unless_it_holds_a_password(

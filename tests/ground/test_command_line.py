@@ -51,6 +51,13 @@ def test_unusable_settings_end_with_2_and_no_traceback(command: str, tmp_path: P
     assert "hello" not in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--config", "--env-file"])
+def test_a_settings_file_that_is_named_and_missing_is_said(option: str, tmp_path: Path) -> None:
+    done = bot(tmp_path, option, "typo.toml", "check")
+    assert done.returncode == 2
+    assert f"There is no file typo.toml. Look at {option}." in done.stderr
+
+
 def test_a_database_that_is_away_ends_with_1_and_a_sentence(tmp_path: Path) -> None:
     done = bot(tmp_path, "migrate", DATABASE_URL="postgresql+psycopg://a:hush@127.0.0.1:9/b")
     assert done.returncode == 1

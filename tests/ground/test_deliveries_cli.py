@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -42,7 +43,7 @@ class Bot:
 
     def __init__(self, folder: Path) -> None:
         self.url = f"sqlite+aiosqlite:///{folder / 'bot.db'}"
-        self._empty = str(folder / "none")
+        self._empty = os.devnull
         self._numbers = count(1)
 
     def __call__(self, *arguments: str, typed: str = "") -> Result:
@@ -117,7 +118,7 @@ def test_nothing_there_is_said_and_ends_with_1(bot: Bot) -> None:
     bot.stored(lambda storage: storage.ping_write())
     done = bot("list", "--channel", "73")
     assert done.exit_code == 1
-    assert done.stdout == "No such card. Nothing is waiting or undeliverable in channel 73.\n"
+    assert done.stdout == "Nothing is waiting or undeliverable in channel 73.\n"
     for command in (["show", "9"], ["retry", "9"], ["drop", "9", "--yes"], ["drop", "9"]):
         done = bot(*command)
         assert done.exit_code == 1

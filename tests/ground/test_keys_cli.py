@@ -1,6 +1,7 @@
 """`python -m bot keys rotate`: what a host reads, and when it refuses."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -29,7 +30,7 @@ class Host:
 
     def __init__(self, folder: Path) -> None:
         self.url = f"sqlite+aiosqlite:///{folder / 'bot.db'}"
-        self._empty = str(folder / "none")
+        self._empty = os.devnull
 
     def rotate(self, *keys: str) -> Result:
         files = ["--config", self._empty, "--env-file", self._empty]

@@ -4,6 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 from pydantic import BaseModel
 
 from bot.config import (
@@ -15,6 +16,15 @@ from bot.config import (
 )
 from bot.config.page import settings_page
 from bot.db.tables import metadata
+from bot.discord_out import LOOK_BACK, NONCE_KNOWN
+from bot.discord_pace import MAX_REFUSED
+from bot.http_server import Limits
+from bot.http_server.limits import KIB, MIB, MOST_CONNECTIONS
+from bot.pipeline.access import ASK_AGAIN_AFTER, DISCORD_WITHIN_S
+from bot.pipeline.batching import MAX_FILES_BYTES
+from bot.pipeline.catch_up_history import BODIES_AT_ONCE_BYTES, LISTED_AT_MOST
+from bot.pipeline.ingest import PROJECTS_AT_ONCE
+from bot.speckle.raw_json import MAX_DEPTH, MAX_TEXT_BYTES, MAX_VALUES, WINDOW
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = (ROOT / "config.toml").read_text(encoding="utf-8")
@@ -63,3 +73,32 @@ def test_every_table_is_in_the_list_of_what_is_stored() -> None:
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, re.MULTILINE)
     named = [name for row in rows for name in re.findall(r"\w+", row)]
     assert sorted(named) == sorted(metadata.tables)
+
+
+@pytest.mark.parametrize(
+    ("page", "phrase"),
+    [
+        ("security", f"in steps of {WINDOW // KIB} KiB"),
+        ("security", f"{MAX_DEPTH} levels and {MAX_VALUES:,} values"),
+        ("security", f"Texts of more than {MAX_TEXT_BYTES // KIB} KiB"),
+        ("security", f"At most {MOST_CONNECTIONS} connections"),
+        (
+            "security",
+            f"{Limits().head_s:.0f} s for a whole head, {Limits().body_s:.0f} s for a body",
+        ),
+        ("security", f"{Limits().idle_s:.0f} s between two requests"),
+        ("security", f"Bodies share {Limits().body_bytes // MIB} MiB"),
+        ("speckle", f"at most every {'ten' if ASK_AGAIN_AFTER.seconds == 600 else '?'} minutes"),
+        ("reliability", f"after {NONCE_KNOWN.seconds} seconds the bot first looks"),
+        ("reliability", f"{LOOK_BACK} messages came after it"),
+        ("reliability", f"After {MAX_REFUSED:,} refused requests"),
+        ("reliability", f"at most {LISTED_AT_MOST:,} entries"),
+        ("reliability", f"reads at most {BODIES_AT_ONCE_BYTES // MIB} MiB of bodies"),
+        ("reliability", f"ten pictures and {MAX_FILES_BYTES // MIB} MiB together"),
+        ("reliability", f"| {PROJECTS_AT_ONCE}, so up to {PROJECTS_AT_ONCE // 2} for one server |"),
+        ("reliability", f"who is there, within {DISCORD_WITHIN_S:.0f} s"),
+    ],
+)
+def test_numbers_in_the_docs_are_those_of_the_code(page: str, phrase: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    assert phrase in " ".join(text.split())

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from bot.db.rows import PauseReason, Subscription
+from bot.db.rows import Subscription
 from bot.model import PauseWhy
 from bot.sandbox import Answer, SandboxChannel, SandboxMember
 from bot.speckle.filters import Filters
 from tests.pipeline.conftest import Studio
-from tests.pipeline.deliveries import route_to, until
+from tests.pipeline.deliveries import until
 from tests.pipeline.stage import OpenStage, Stage, impatient, stage
 from tests.pipeline.tower import answer
 
@@ -55,28 +55,6 @@ async def test_an_archived_thread_tells_nothing_to_those_who_do_not_see_its_chan
             studio.guild, studio.structure, tobias, "unsubscribe", "project", ""
         )
         assert NAME not in str(offered)
-
-
-@pytest.mark.parametrize("reason", [PauseReason.NO_PERMISSION, PauseReason.ACCESS_LOST])
-async def test_a_notice_in_a_channel_does_not_name_a_private_project(
-    stage: OpenStage, studio: Studio, reason: PauseReason
-) -> None:
-    notices = studio.guild.add_channel("bot-news")
-    async with stage() as at:
-        await at.app.storage.guilds.set_notice_channel(studio.guild.id, notices.id)
-        consent = replace(answer(studio.maren.id, NAME), audience=None)
-        await at.follow(studio.facade, await at.link(), consent=consent)
-        await at.publish("version no 0")
-        await at.shows(studio.facade, "version no 0")
-        if reason is PauseReason.NO_PERMISSION:
-            studio.sandbox.faults.fail(route_to(studio.facade), 403, times=None, code=50001)
-            studio.facade.deny(studio.guild.bot, "view_channel")
-        else:
-            studio.guild.members.pop(studio.maren.id)
-        await at.publish("version no 1")
-        (notice,) = await studio.sandbox.wait_for_messages(notices.id, 1, 20)
-        assert NAME not in f"{notice.content} {notice.embeds}"
-        assert at.tower.project.id in str(notice.embeds)
 
 
 @pytest.mark.parametrize("left", [True, False])

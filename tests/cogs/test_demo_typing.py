@@ -1,0 +1,43 @@
+"""What one types into the demo's terminal, and what the terminal shows of the answers."""
+
+import pytest
+
+from bot.demo import Stage, do_typed
+from bot.sandbox import Answer
+from tests.cogs.conftest import RunClient, Studio
+from tests.services.conftest import TOWER
+
+
+async def test_a_way_to_go_on_is_shown_and_can_be_typed(
+    run_client: RunClient, studio: Studio, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = Stage(studio.sandbox, studio.guild, studio.maren, [studio.structure, studio.facade])
+    answer: Answer | None = None
+    async with run_client():
+        for line in (
+            f"/subscribe stream_id:{TOWER}",
+            "Set it up by hand",
+            f"/subscribe stream_id:{TOWER} channel:#facade",
+            "Set it up by hand",
+            "/subscriptions",
+            f"{TOWER} #structure",
+            "Pause",
+        ):
+            answer = await do_typed(stage, line, answer)
+            assert answer is not None
+    shown = capsys.readouterr().out
+    assert "[Link my account] [Set it up by hand]" in shown
+    assert "Channel: #structure" in shown
+    assert "paused by @Maren Oduya" in shown
+
+
+@pytest.mark.parametrize("line", ["/subscribe stream_id:not a project", "bogus", '/subscribe "'])
+async def test_what_cannot_be_done_is_told_in_words(
+    line: str, run_client: RunClient, studio: Studio, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = Stage(studio.sandbox, studio.guild, studio.maren, [studio.structure])
+    async with run_client():
+        assert await do_typed(stage, line, None) is None
+    shown = capsys.readouterr().out
+    assert "That did not work" in shown
+    assert "dictionary" not in shown
