@@ -77,6 +77,8 @@ class Consent:
     `by` is their Discord id. It covers events within `filters`, in a channel that nobody beyond
     `audience` can see (None: not looked at), of a project as open as `visibility` says (None: not
     known, which counts as private). `project_name` is what the person's account called it.
+    `unlinked`: the account that it was given with was unlinked since, so that it no longer covers
+    a private project.
     """
 
     by: int
@@ -86,6 +88,7 @@ class Consent:
     visibility: str | None = None
     audience: Audience | None = None
     project_name: str | None = None
+    unlinked: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As the database keeps it."""
@@ -99,6 +102,7 @@ class Consent:
             "visibility": self.visibility,
             "audience": None if self.audience is None else self.audience.to_json(),
             "project_name": self.project_name,
+            "unlinked": self.unlinked,
         }
 
     @classmethod
@@ -113,6 +117,7 @@ class Consent:
             visibility=data["visibility"],
             audience=None if audience is None else Audience.from_json(audience),
             project_name=data["project_name"],
+            unlinked=data.get("unlinked", False),  # an answer of before 2026-11-26 does not say
         )
 
 

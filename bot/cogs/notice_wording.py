@@ -79,7 +79,8 @@ class Seen:
     """A notice with what the bot sees of its channel now; names are None where it does not know.
 
     `missing` is what the bot lacks there; None where it cannot tell. `read_by_others`: it is told
-    in a channel, whose readers nobody answered for, so it does not name the projects.
+    in a channel, whose readers nobody answered for, or to somebody who lost the channel, so it does
+    not name the projects.
     """
 
     telling: Telling

@@ -11,6 +11,7 @@ import discord
 from discord import app_commands
 
 from bot.cogs.answers import Interaction
+from bot.discord_codes import Meaning, meaning_of
 from bot.discord_outcomes import UNANSWERED
 from bot.model import Audience
 from bot.services.errors import CommandRefused
@@ -153,7 +154,9 @@ def _caller(guild: discord.Guild, member: discord.Member) -> Caller:
 
     def sees(channel_id: int) -> bool:
         channel = guild.get_channel_or_thread(channel_id)
-        return channel is not None and _sees(channel, member)
+        if channel is None:  # it may be gone, or an archived thread
+            return member.guild_permissions.administrator
+        return _sees(channel, member)
 
     return Caller(member.id, in_guild, manages, sees)
 
@@ -201,10 +204,15 @@ async def fresh_place(client: discord.Client, guild: discord.Guild, channel_id: 
         if isinstance(channel, discord.Thread):
             parent = await client.fetch_channel(channel.parent_id)
             settings = parent if isinstance(parent, discord.abc.GuildChannel) else channel
-    except discord.Forbidden:
-        return _hidden(guild, channel_id)
-    except (discord.NotFound, discord.InvalidData):
+    except discord.InvalidData:
         return _gone(channel_id)
+    except discord.HTTPException as error:
+        match meaning_of(error.code):
+            case Meaning.NO_PERMISSION:
+                return _hidden(guild, channel_id)
+            case Meaning.CHANNEL_GONE:
+                return _gone(channel_id)
+        raise  # something on the way refused it, or for a reason that says nothing of the channel
     return _place(channel, guild, settings)
 
 

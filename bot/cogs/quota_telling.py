@@ -110,6 +110,8 @@ class QuotaTeller:
         guild = self._bot.get_guild(over.notice.guild_id)
         channel_id = to.channel_id
         if channel_id is None:
+            if guild is not None:
+                await guild.fetch_member(to.user_id)  # who left is not told
             channel_id = (await self._bot.create_dm(discord.Object(to.user_id))).id
         message = await self._bot.get_partial_messageable(channel_id).send(
             quota_wording.lead(None if to.channel_id is None else to.user_id),

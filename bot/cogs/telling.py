@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
@@ -13,6 +14,7 @@ from bot.cogs.buttons import view_of
 from bot.cogs.notice_wording import Seen
 from bot.cogs.notices import buttons
 from bot.cogs.places import ask_place
+from bot.cogs.watch import says_nobody, sees
 from bot.db.rows import NOBODY, Notice
 from bot.discord_codes import Meaning
 from bot.discord_outcomes import (
@@ -127,14 +129,23 @@ class Teller:
         return await _outcome(self._send(channel_id, tellings, mentions))
 
     async def _to_maker(self, tellings: Sequence[Telling]) -> Outcome:
-        """Tell it whoever made the subscriptions, and nobody else."""
+        """Tell it whoever made the subscriptions, unless they left; and nobody else."""
         user_id = tellings[0].notice.user_id
         if user_id == NOBODY:
             return Refused("whoever made it had themselves forgotten", Meaning.PERSON)
+        guild = self._bot.get_guild(tellings[0].notice.guild_id)
+        try:
+            async with asyncio.timeout(SEND_WITHIN_S):
+                maker = None if guild is None else await guild.fetch_member(user_id)
+                told = [await _as_seen(telling, maker) for telling in tellings]
+        except UNANSWERED as error:
+            if isinstance(error, discord.NotFound) and says_nobody(error):
+                return Refused("whoever made it left the server", Meaning.PERSON)
+            return outcome_of(error, {Meaning.PERSON})
 
         async def send() -> int:
             private = await self._bot.create_dm(discord.Object(user_id))
-            return await self._send(private.id, tellings, None)
+            return await self._send(private.id, told, None)
 
         return await _outcome(send())
 
@@ -164,10 +175,10 @@ class Teller:
         place = await ask_place(self._bot, guild_id, channel_id)
         return Seen(
             telling,
-            channel.name if channel else None,
+            channel.name if channel and telling.channel_seen else None,
             guild.name if guild else None,
             None if place is None else missing_in(place),
-            read_by_others,
+            read_by_others or not telling.channel_seen,
         )
 
     async def _note(self, notices: Sequence[Notice], outcome: Outcome) -> None:
@@ -185,6 +196,16 @@ class Teller:
                 log.warning(event, notice_ids=ids, reason=outcome.reason, retry_in_s=waits_s[0])
             case _:
                 assert_never(outcome)
+
+
+async def _as_seen(telling: Telling, maker: discord.Member | None) -> Telling:
+    """What somebody may be told who may have lost the channel that they set up."""
+    if maker is not None:
+        channel = maker.guild.get_channel_or_thread(telling.notice.channel_id)
+        # One that is gone or archived they see no less than when they set it up.
+        if channel is None or await sees(channel, maker):
+            return telling
+    return replace(telling, channel_seen=False)
 
 
 def _nonce(tellings: Sequence[Telling]) -> str:

@@ -6,6 +6,7 @@ import aiohttp
 import discord
 
 from bot.cogs.places import audience_of, raw_permissions
+from bot.discord_codes import Meaning, meaning_of
 from bot.model import Audience
 from bot.rights.decide import Person
 
@@ -14,6 +15,8 @@ MOST_KNOWN = 10_000
 NOBODY_SEES = Audience(everyone=False)
 
 Channel = discord.abc.GuildChannel | discord.Thread
+CLOSED = frozenset({Meaning.CHANNEL_GONE, Meaning.NO_PERMISSION})
+NOBODY_CODES = frozenset({10007, 10013})  # Unknown member, Unknown user
 AWAY = (discord.DiscordException, aiohttp.ClientError, OSError)  # TimeoutError is an OSError
 
 
@@ -66,7 +69,11 @@ class DiscordWatch:
             return found
         try:
             fetched = await self._client.fetch_channel(channel_id)
-        except (discord.NotFound, discord.Forbidden, discord.InvalidData):
+        except discord.InvalidData:
+            return None
+        except discord.HTTPException as error:
+            if meaning_of(error.code) not in CLOSED:
+                raise
             return None
         return fetched if isinstance(fetched, Channel) else None
 
@@ -77,7 +84,9 @@ class DiscordWatch:
     async def _member(self, guild: discord.Guild, user_id: int) -> discord.Member | None:
         try:
             member = await guild.fetch_member(user_id)
-        except discord.NotFound:
+        except discord.NotFound as error:
+            if not says_nobody(error):
+                raise
             self._members.pop((guild.id, user_id), None)
             return None
         if len(self._members) >= MOST_KNOWN:
@@ -86,12 +95,18 @@ class DiscordWatch:
         return member
 
 
+def says_nobody(error: discord.NotFound) -> bool:
+    """Whether Discord says that there is no such member, and not something on the way there."""
+    return error.code in NOBODY_CODES
+
+
 async def _may_watch(channel: Channel | None, member: discord.Member) -> bool:
     # Where the channel is gone, sending finds out and says so.
-    return channel is None or await _sees(channel, member)
+    return channel is None or await sees(channel, member)
 
 
-async def _sees(channel: Channel, member: discord.Member) -> bool:
+async def sees(channel: Channel, member: discord.Member) -> bool:
+    """Whether a member sees a channel; of a private thread Discord is asked."""
     permissions = raw_permissions(channel, member)
     if not permissions.view_channel:
         return False
@@ -101,6 +116,8 @@ async def _sees(channel: Channel, member: discord.Member) -> bool:
     assert isinstance(channel, discord.Thread), "only threads are hidden"  # noqa: S101
     try:
         await channel.fetch_member(member.id)
-    except discord.NotFound:
+    except discord.NotFound as error:
+        if not says_nobody(error):
+            raise
         return False
     return True

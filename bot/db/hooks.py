@@ -2,19 +2,20 @@
 
 import secrets
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 
 from bot.db.access import pause_rights
 from bot.db.guilds import add_guild
 from bot.db.rows import Hook, HookKind, HookState, Paused, PauseReason
 from bot.db.session import Session
-from bot.db.tables import hooks, models, subscriptions
+from bot.db.tables import accounts, hooks, models, subscriptions
 from bot.db.vault import Vault
 from bot.errors import SealError
-from bot.model import PauseWhy
+from bot.model import Consent, PauseWhy, Standing
 from bot.speckle.answers import PUBLIC
 
 SECRET_BYTES = 32
@@ -181,8 +182,10 @@ class Hooks:
         """Take an account off all that depends on it, before it is forgotten.
 
         Its subscriptions, and all of hooks whose webhook it made, are paused for lost access, with
-        notices to those who made them; such hooks wait again, under the address that they have and
-        with a secret that nobody knows. Gives the ids of the subscriptions that were paused.
+        notices to those who made them. What is paused for another reason stays so, and resuming it
+        is no answer: those that were given with the account are void. The hooks wait again, under
+        the address that they have and with a secret that nobody knows. Gives the ids of the
+        subscriptions that were paused.
         """
         self._session.at_end(self._forget)
         now = self._now()
@@ -194,6 +197,7 @@ class Hooks:
         )
         unlinked = Paused(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED)
         paused = pause_rights(self._session, depending, unlinked, now)
+        _void_answers(self._session, account_id, depending)
         self._session.execute(
             update(subscriptions)
             .where(subscriptions.c.account_id == account_id)
@@ -351,6 +355,20 @@ class Hooks:
             caught_up_at=row["caught_up_at"],
             unopenable=row["secret_sealed"] is not None and not opened,
         )
+
+
+def _void_answers(session: Session, account_id: int, depending: ColumnElement[bool]) -> None:
+    """Mark the answers that the account's person gave with it, for these subscriptions."""
+    mine = select(accounts.c.discord_user_id).where(accounts.c.id == account_id)
+    person = session.scalar(mine)
+    these = select(subscriptions).where(depending, subscriptions.c.consent.is_not(None))
+    for row in session.execute(these).mappings().all():
+        consent = Consent.from_json(row["consent"])
+        owner = consent.by == person and consent.standing is Standing.OWNER
+        if row["account_id"] == account_id or owner:
+            void = replace(consent, unlinked=True).to_json()
+            this = subscriptions.c.id == row["id"]
+            session.execute(update(subscriptions).where(this).values(consent=void))
 
 
 def fresh_secret() -> str:

@@ -249,8 +249,11 @@ class Enrichment:
             case CommentMentioned() as mention:
                 comment_id = mention.comment_id or mention.thread_id
             case CommentResolved() | CommentReopened() as archiving:
-                key = (archiving, at, leave.is_stranger)
-                return key, partial(self._archived, leave, archiving, at)
+                by = None if delivery.actor is None else delivery.actor.id
+                if by is None and not leave.is_stranger:  # as with what was received
+                    return None
+                key = (archiving, by, at, leave.is_stranger)
+                return key, partial(self._archived, leave, archiving, by, at)
             case _:
                 return None
         if comment_id is None:
@@ -263,11 +266,12 @@ class Enrichment:
         self,
         leave: "Pass",
         event: CommentResolved | CommentReopened,
+        by: str | None,
         at: datetime,
         login: Login,
         within_s: float,
     ) -> Facts | None:
-        """The thread; with somebody's rights only if the project's list tells of that moment."""
+        """The thread; with somebody's rights only if the list says that this person did it then."""
         project_id, thread_id = leave.project_id, event.thread_id
         if not leave.is_stranger and not await self._gateway.was_archived(
             login,
@@ -275,6 +279,7 @@ class Enrichment:
             thread_id,
             at,
             archived=isinstance(event, CommentResolved),
+            user_id=by,
             within_s=within_s,
         ):
             return None

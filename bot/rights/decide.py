@@ -7,7 +7,7 @@ who subscribed that channel may see.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from bot.db.rows import Hook, HookKind, InboxSource, PauseReason, Subscription
 from bot.model import Audience, Consent, PauseWhy, Standing
@@ -128,7 +128,7 @@ def may_read_lists(subscription: Subscription, *, operator: bool) -> bool:
 
 def _serves_operator(subscription: Subscription, operator: bool) -> bool:
     consent = subscription.consent
-    answered = consent is not None and consent.standing in QUALIFIED
+    answered = _stands(consent) and consent.standing in QUALIFIED
     return subscription.account_id is None and operator and answered
 
 
@@ -137,7 +137,7 @@ def depends_on_openness(subscription: Subscription, hook: Hook) -> bool:
     consent = subscription.consent
     if consent is None:
         return not is_by_hand(hook)
-    return not is_private(consent.visibility)
+    return consent.unlinked or not is_private(consent.visibility)
 
 
 def is_private(visibility: str | None) -> bool:
@@ -197,7 +197,7 @@ def _of_consent(
 ) -> Wait | Pause | None:
     """None where the answer that was given covers what the channel is about to see."""
     consent = subscription.consent
-    if consent is not None and is_private(consent.visibility):
+    if _stands(consent) and is_private(consent.visibility):
         return _of_private(consent, subscription.filters, audience)
     # Nobody agreed to showing it while it is private, so all depends on whether it is.
     public = _holds(seen.everyone, now)
@@ -205,8 +205,16 @@ def _of_consent(
         return Wait()
     if public:
         return None
-    why = PauseWhy.NOT_ANSWERED if consent is None else PauseWhy.TURNED_PRIVATE
-    return _ask_again(why)
+    if consent is None:
+        return _ask_again(PauseWhy.NOT_ANSWERED)
+    if consent.unlinked:
+        return Pause(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED)
+    return _ask_again(PauseWhy.TURNED_PRIVATE)
+
+
+def _stands(consent: Consent | None) -> TypeGuard[Consent]:
+    """Whether there is an answer, and the account that it was given with is still linked."""
+    return consent is not None and not consent.unlinked
 
 
 def _of_private(

@@ -22,12 +22,14 @@ class Telling:
 
     `entries` are what no longer comes through; `cards` are kept for the channel, or events that
     become cards. `notice_channel_id` is where the guild wants it told, None for a direct message.
+    `channel_seen`: whoever is told can still look into the channel.
     """
 
     notice: Notice
     entries: tuple[Entry, ...]
     cards: int
     notice_channel_id: int | None
+    channel_seen: bool = True
 
 
 def together(notices: Iterable[Notice]) -> list[list[Notice]]:

@@ -1,12 +1,13 @@
 """What commands are asked and how they end, as values; the cogs put them into words."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeAlias
 
 from bot.db.rows import Hook, Subscription
 from bot.model import Audience, PauseWhy
+from bot.rights.decide import is_private
 from bot.services.names import project_label
 from bot.services.places import Caller, Place
 from bot.services.setup import SetUp
@@ -58,15 +59,25 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A subscription with the hook that it gets its events through."""
+    """A subscription with the hook that it gets its events through.
+
+    `named`: whoever reads of it may know what the channel calls the project.
+    """
 
     hook: Hook
     subscription: Subscription
+    named: bool = True
 
     @property
     def label(self) -> str:
         """The project's name as the channel may know it, else its id; not escaped."""
+        if not self.named:
+            return self.hook.project_id
         return project_label(self.hook, self.subscription)
+
+    def for_others(self) -> "Entry":
+        """The same for people who may not see the channel: a private project has no name there."""
+        return replace(self, named=not is_private(self.hook.visibility))
 
 
 @dataclass(frozen=True, slots=True)

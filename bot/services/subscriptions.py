@@ -129,7 +129,7 @@ class SubscriptionService:
             for hook in await self._storage.read(lambda tx: tx.hooks.of_guild(guild_id))
         }
         entries = [
-            Entry(hooks[subscription.hook_id], subscription)
+            _as_seen(Entry(hooks[subscription.hook_id], subscription), caller)
             for subscription in await self._storage.read(
                 lambda tx: tx.subscriptions.of_guild(guild_id)
             )
@@ -144,7 +144,7 @@ class SubscriptionService:
         """One subscription of this guild that the caller may manage."""
         entry = await self.entry_of(subscription_id, guild_id)
         check_caller(caller, entry.subscription.channel_id)
-        return entry
+        return _as_seen(entry, caller)
 
     async def entry_of(self, subscription_id: int, guild_id: int) -> Entry:
         subscription = await self._storage.read(lambda tx: tx.subscriptions.get(subscription_id))
@@ -170,7 +170,7 @@ class SubscriptionService:
                     subscription_id, SubscriptionState.PAUSED, PauseReason.MEMBER, str(caller.id)
                 )
             )
-        return await self.entry_of(subscription_id, guild_id)
+        return await self.entry(guild_id, caller, subscription_id)
 
     async def resume(
         self, guild_id: int, caller: Caller, subscription_id: int, place: Place
@@ -185,7 +185,7 @@ class SubscriptionService:
         await self._storage.write(
             lambda tx: tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE)
         )
-        return await self.entry_of(subscription_id, guild_id)
+        return await self.entry(guild_id, caller, subscription_id)
 
     async def guild_of(self, channel_id: int) -> int | None:
         """The guild of a channel that follows something."""
@@ -330,6 +330,11 @@ class SubscriptionService:
             return []
         server_url = link.server_url or self.servers[0]
         return await self._browsing.models(user_id, server_url, link.project_id, typed)
+
+
+def _as_seen(entry: Entry, caller: Caller) -> Entry:
+    """The entry as the caller may read it: the bot may not know whether they see the channel."""
+    return entry if caller.sees(entry.subscription.channel_id) else entry.for_others()
 
 
 def _unopenable() -> CommandRefused:

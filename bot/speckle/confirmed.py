@@ -85,10 +85,12 @@ def _version(event: VersionCreated, facts: VersionFacts) -> VersionCreated:
 
 
 def _told(delivery: Delivery, event: Event, author: Person | None) -> Delivery:
-    """The delivery with what is confirmed; its own word for a person who is the same."""
-    said = delivery.actor
-    if author is None or (said is not None and said.id == author.id):
+    """The delivery with what is confirmed: of the person, its own word for the picture alone."""
+    if author is None:
         return replace(delivery, event=event)
+    said = delivery.actor
+    if said is not None and said.id == author.id:
+        author = replace(author, avatar=said.avatar)
     return replace(delivery, event=event, actor=author)
 
 

@@ -353,16 +353,18 @@ class SpeckleGateway:
         at: datetime,
         *,
         archived: bool,
+        user_id: str | None,
         within_s: float | None = None,
     ) -> bool:
-        """Whether a thread was resolved, or re-opened, at about that time: it does not say itself.
+        """Whether this person resolved a thread, or re-opened it, at about that time.
 
-        The list needs an account, on public projects as well.
+        The thread does not say it itself. The list needs an account, on public projects as well.
         """
         lines = await self._activity_about(login, project_id, at, self._until(within_s))
         return any(
             line.action == "comment_archived"
             and line.resource_id == thread_id
+            and line.user_id == user_id
             and queries.child(line.info, "input", "archived") is archived
             for line in lines
         )

@@ -110,6 +110,19 @@ async def test_the_servers_owner_is_told_where_nobody_else_can_be(
         await until(settled)
 
 
+async def test_who_left_the_server_is_not_told_of_its_quota(
+    studio: Studio, start_bot: StartBot
+) -> None:
+    async with start_bot(quotas={"events_a_day": 3}) as app:
+        hook = await follow(app, studio, studio.structure)
+        studio.guild.members.pop(studio.maren.id)
+        await statuses(app, hook, range(6))
+        owner = studio.sandbox.world.private_channel(studio.guild.owner.id)
+        await told(studio, owner.id)
+        theirs = studio.sandbox.world.private_channel(studio.maren.id)
+        assert studio.sandbox.messages(theirs.id) == []
+
+
 async def test_notices_shows_how_much_is_used(studio: Studio, start_bot: StartBot) -> None:
     async with start_bot(quotas={"events_a_day": 1234}) as app:
         hook = await follow(app, studio, studio.structure)

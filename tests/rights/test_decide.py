@@ -348,3 +348,16 @@ def test_consent_and_audience_come_back_from_the_database_as_they_went() -> None
     answer = consent(filters=parse_filters("versions", "a/**, !b", "ci"))
     assert Consent.from_json(answer.to_json()) == answer
     assert Consent.from_json(replace(answer, audience=None).to_json()).audience is None
+
+
+@pytest.mark.parametrize("hook", HOOKS.values(), ids=HOOKS)
+@pytest.mark.parametrize("everyone", [YES, NO, SILENT_LONG])
+def test_an_answer_goes_with_the_account_that_it_was_given_with(hook: Hook, everyone: Word) -> None:
+    void = subscription(account_id=None, answer=replace(consent(), unlinked=True))
+    decision = rule(void, hook, everyone=everyone, operator=True)
+    told = {
+        Sight.YES: "stranger",
+        Sight.NO: Pause(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED),
+        Sight.SILENT: Wait(),
+    }
+    assert told[everyone.sight] in (decision, as_whom(decision))

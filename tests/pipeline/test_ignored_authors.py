@@ -1,0 +1,71 @@
+"""Whom a channel ignores: by who did it as Speckle tells it, whatever the event calls them."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from bot.speckle.filters import Filters
+from tests.pipeline.conftest import Studio
+from tests.pipeline.stage import SECRET, OpenStage, Stage, impatient, stage
+from tests.speckle_server import User, commit_create_data
+
+__all__ = ["impatient", "stage"]
+
+Forge = Callable[[Stage, User], Awaitable[None]]
+
+
+async def version(stage: Stage, claimed: User) -> None:
+    made = stage.version(message=SECRET)
+    await stage.fire("commit_create", commit_create_data(made), user=claimed)
+
+
+async def reply(stage: Stage, claimed: User) -> None:
+    thread = stage.thread(stage.public)
+    content = {"doc": {"type": "doc", "content": []}}
+    data = {"threadId": thread.id, "projectId": stage.tower.project.id, "content": content}
+    message = f"Comment reply #{stage.reply(thread).id} created"
+    await stage.fire("comment_replied", {"input": data}, message, user=claimed)
+
+
+async def resolving(stage: Stage, claimed: User) -> None:
+    thread = stage.thread(stage.public)
+    stage.tower.server.archive(thread, by=stage.tower.ilse)
+    data = {"commentId": thread.id, "archived": True, "projectId": stage.tower.project.id}
+    await stage.fire("comment_archived", {"input": data}, user=claimed)
+
+
+async def receiving(stage: Stage, claimed: User) -> None:
+    received = stage.version(message=SECRET)
+    stage.tower.server.receive(received, user=stage.tower.ilse)
+    data = {"sourceApplication": "Rhino", "message": None}
+    await stage.fire("commit_receive", data, user=claimed)
+
+
+@pytest.mark.parametrize(
+    ("forge", "same_id"),
+    [
+        (version, True),
+        (version, False),
+        (reply, True),
+        (reply, False),
+        (resolving, False),
+        (receiving, False),
+    ],
+)
+async def test_a_made_up_name_of_an_ignored_author_lets_nothing_of_theirs_through(
+    stage: OpenStage, studio: Studio, forge: Forge, same_id: bool
+) -> None:
+    async with stage(made=False) as at:
+        ilse = at.tower.ilse
+        ignoring = Filters(ignore_authors=("Ilse Brandt",))
+        await at.follow(studio.structure, await at.link(), filters=ignoring)
+        await at.follow(studio.facade, hook=at.hook)
+        other = at.tower.server.add_user("Bea Halloran")
+        await forge(at, replace(ilse, name="Nobody You Know") if same_id else other)
+        await at.publish("the slab")
+        await at.shows(studio.facade, "the slab")
+        await at.settled()
+        assert SECRET not in at.shown(studio.structure)
+        assert at.public.name not in at.shown(studio.structure)
+        assert "hread:" not in at.shown(studio.structure)
