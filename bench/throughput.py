@@ -1,0 +1,218 @@
+"""How many events a second go through the bot, beside a checkout of before.
+
+The bot runs as a process of its own over an SQLite file, against the sandbox Discord in this one,
+without its pace. Versions of eight projects are posted for eight channels: once all the way into
+the channels, and once with Discord asking for patience, so that they only get into the outbox.
+Each round does both, with this checkout and then, if one is named, with the other one.
+
+    python -m bench.throughput [--events 800] [--rounds 5] [--before ../checkout]
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+from cryptography.fernet import Fernet
+
+from bench.start import free_port, until_ready
+from bot.sandbox import Sandbox, SandboxChannel
+from bot.speckle.signature import sign
+
+HERE = Path(__file__).resolve().parent.parent
+PROJECTS = [f"{number:010x}" for number in range(1, 9)]
+SENDERS = 8  # a Speckle server sends one after the other for each of its processes
+PATIENCE_S = 600.0
+LOOK_S = 0.02
+
+
+@dataclass(frozen=True)
+class Way:
+    """One project's webhook and the channel that it leads to."""
+
+    project_id: str
+    channel: SandboxChannel
+    url: str
+    secret: str
+
+
+@dataclass
+class Found:
+    """Events a second, round by round."""
+
+    into_channels: list[float] = field(default_factory=list)
+    into_outbox: list[float] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def running(checkout: Path, sandbox: Sandbox, folder: Path) -> AsyncIterator[list[Way]]:
+    """A bot of this checkout that follows all projects."""
+    port = free_port()
+    config = folder / "config.toml"
+    config.write_text("[speckle]\nenrich_deadline_s = 0.0\n")
+    environment = os.environ | {
+        "DISCORD_TOKEN": sandbox.token,
+        "DISCORD_API_URL": sandbox.api_url,
+        "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+        "DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'bot.db'}",  # both checkouts know this
+        "WEBHOOK_PORT": str(port),
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "LOG_LEVEL": "error",
+    }
+    files = ("--config", str(config), "--env-file", os.devnull)
+    bot = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bot", *files, "run", env=environment, cwd=checkout
+    )
+    try:
+        await until_ready(port)
+        yield await follow(sandbox)
+    finally:
+        bot.terminate()
+        await bot.wait()
+
+
+async def follow(sandbox: Sandbox) -> list[Way]:
+    """Subscribe a channel of its own to each project, by hand."""
+    guild = sandbox.add_guild("Studio Kestrel")
+    member = guild.add_member("Maren Oduya", permissions="manage_webhooks")
+    ways = []
+    for project_id in PROJECTS:
+        channel = guild.add_channel(f"p{project_id}")
+        answer = await sandbox.command(guild, channel, member, "subscribe", stream_id=project_id)
+        shown = await sandbox.press(answer, "Set it up by hand")
+        told = str((shown or answer).embeds) + str(answer.embeds)
+        url = re.findall(r"http://[\w.:/-]+/webhooks/[\w-]+", told)[0]
+        secret = re.findall(r"Secret.*?```\\n([\w-]+)\\n", told)[0]
+        ways.append(Way(project_id, channel, url, secret))
+    return ways
+
+
+def body(project_id: str, number: int) -> bytes:
+    """A new version, as a Speckle server tells it."""
+    commit = {"branchName": "structure/level 1", "branchId": "b7d3120c4e", "message": f"#{number}"}
+    event = {"event_name": "commit_create", "data": {"id": f"{number:010x}", "commit": commit}}
+    payload = {
+        "streamId": project_id,
+        "event": event,
+        "server": {"canonicalUrl": "https://app.speckle.systems"},
+        "stream": {"name": "Harbour Tower", "visibility": "private"},
+        "user": {"id": "9a0e61f2c4", "name": "Maren Oduya"},
+    }
+    return json.dumps({"payload": payload}).encode()
+
+
+async def send(ways: Sequence[Way], numbers: range) -> None:
+    """Post the events of all projects, each project's in order."""
+
+    async def one(http: aiohttp.ClientSession, way: Way) -> None:
+        for number in numbers:
+            data = body(way.project_id, number)
+            headers = {
+                "Content-Type": "application/json",
+                "X-WEBHOOK-SIGNATURE": sign(data, way.secret),
+            }
+            async with http.post(way.url, data=data, headers=headers) as answer:
+                if answer.status != 202:
+                    raise SystemExit(f"unexpected answer: {answer.status} {await answer.text()}")
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=SENDERS)) as http:
+        await asyncio.gather(*(one(http, way) for way in ways))
+
+
+def shown(sandbox: Sandbox, ways: Sequence[Way]) -> int:
+    """How many cards stand in the channels."""
+    return sum(len(message.embeds) for way in ways for message in sandbox.messages(way.channel.id))
+
+
+async def until(found: Callable[[], Awaitable[bool]]) -> None:
+    """Look until it is so."""
+    while not await found():
+        await asyncio.sleep(LOOK_S)
+
+
+async def into_channels(sandbox: Sandbox, ways: Sequence[Way], each: int) -> float:
+    """Events a second from the first delivery to the last card."""
+    before = shown(sandbox, ways)
+    started = time.perf_counter()
+    sending = asyncio.create_task(send(ways, range(each)))
+
+    async def all_shown() -> bool:
+        return shown(sandbox, ways) - before >= each * len(ways)
+
+    await until(all_shown)
+    took_s = time.perf_counter() - started
+    await sending
+    return each * len(ways) / took_s
+
+
+async def into_outbox(sandbox: Sandbox, ways: Sequence[Way], each: int, folder: Path) -> float:
+    """The same to the last card that waits, while no message is sent."""
+    for way in ways:
+        route = f"POST /channels/{way.channel.id}/messages"
+        sandbox.faults.rate_limit(route, retry_after=PATIENCE_S, times=None)
+    started = time.perf_counter()
+    sending = asyncio.create_task(send(ways, range(each, 2 * each)))
+    with closing(sqlite3.connect(folder / "bot.db")) as database:
+        waiting = "SELECT count(*) FROM outbox WHERE state = 'waiting'"
+
+        async def all_wait() -> bool:
+            return bool(database.execute(waiting).fetchone()[0] >= each * len(ways))
+
+        await until(all_wait)
+    took_s = time.perf_counter() - started
+    await sending
+    return each * len(ways) / took_s
+
+
+async def measure(checkout: Path, each: int, found: Found) -> None:
+    async with Sandbox.start(pace=False) as sandbox:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            async with running(checkout, sandbox, folder) as ways:
+                found.into_channels.append(await into_channels(sandbox, ways, each))
+                found.into_outbox.append(await into_outbox(sandbox, ways, each, folder))
+
+
+def told(name: str, rates: Sequence[float]) -> str:
+    """The median and the spread."""
+    median = statistics.median(rates)
+    return f"{name}: {median:.0f} events a second ({min(rates):.0f} to {max(rates):.0f})"
+
+
+async def main(events: int, rounds: int, before: Path | None) -> None:
+    """Measure in turns and print medians."""
+    each = events // len(PROJECTS)
+    here, there = Found(), Found()
+    for number in range(rounds):
+        await measure(HERE, each, here)
+        if before is not None:
+            await measure(before, each, there)
+        sys.stdout.write(f"round {number + 1} done\n")
+    for name, now, then in (
+        ("into the channels", here.into_channels, there.into_channels),
+        ("into the outbox", here.into_outbox, there.into_outbox),
+    ):
+        sys.stdout.write(f"{told(name, now)}\n")
+        if then:
+            ratio = statistics.median(now) / statistics.median(then)
+            sys.stdout.write(f"  {told('before', then)}; {ratio:.1f} times\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=800)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--before", type=lambda path: Path(path).resolve())
+    arguments = parser.parse_args()
+    asyncio.run(main(arguments.events, arguments.rounds, arguments.before))
