@@ -23,6 +23,7 @@ from bot.services.notices import GIVE_UP_AFTER, NoticeService
 from bot.services.places import Lacking
 from bot.storage import Storage
 from tests.cogs.conftest import MakeStudio, RunClient, Studio, text_of
+from tests.pipeline.deliveries import until
 from tests.services.conftest import CLOUD, PAVILION, TOWER, Clock
 
 DETAIL = "The bot lacks there:\n- Embed Links\n- Attach Files"
@@ -299,7 +300,11 @@ async def test_the_loop_tells_by_itself_and_survives_what_goes_wrong(
         await pause()
         loop = asyncio.create_task(Teller(bot, notices, lambda: 0.0).run())
         bot.logged_in.set()
-        await asyncio.sleep(0.1)
+
+        async def put_off() -> bool:
+            return not wrong and not await storage.read(lambda tx: tx.notices.due(10))
+
+        await until(put_off)
         clock.forward(minutes=1)
         channel = studio.sandbox.world.private_channel(studio.maren.id)
         await studio.sandbox.wait_for_messages(channel, 1, 5)
