@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from bot.db.rows import (
     RIGHTS_PAUSES,
@@ -15,7 +16,7 @@ from bot.db.rows import (
 )
 from bot.pipeline.access import AccessCheck, wait_s
 from bot.rights.decide import Decision, Pause, Show, Wait
-from bot.storage import Storage
+from bot.storage import Storage, Transaction
 
 
 class Gate:
@@ -43,11 +44,9 @@ class Gate:
         Gives the subscriptions whose cards may not be sent as they are. Those of an open batch are
         not taken back here: its message may be in the channel already.
         """
-        waiting = await self._storage.read(lambda tx: tx.outbox.waiting_for(channel_id))
+        waiting, subscriptions, hooks = await self._storage.read(partial(_waiting, channel_id))
         if not waiting:
             return ()
-        there = await self._storage.read(lambda tx: tx.subscriptions.of_channel(channel_id))
-        subscriptions = {one.id: one for one in there}
         back: dict[int, Paused | timedelta] = {}
         for one in waiting:
             subscription = subscriptions.get(one.subscription_id)
@@ -55,7 +54,7 @@ class Gate:
                 back[one.subscription_id] = timedelta(0)
         paused = {id_ for id_, one in subscriptions.items() if one.pause_reason in RIGHTS_PAUSES}
         going = [one for one in waiting if one.subscription_id in subscriptions.keys() - paused]
-        for source, hook, asked in await self._by_hook(going, subscriptions):
+        for source, hook, asked in _by_hook(going, subscriptions, hooks):
             decisions = await self._access.decide(hook, asked, source)
             back |= _to_take_back(decisions)
         for subscription_id, why in back.items():
@@ -65,17 +64,18 @@ class Gate:
     async def may_see(self, rows: Collection[OutboxRow]) -> bool | None:
         """Whether all of these cards, as they are by now, may still be shown; None: not known."""
         ids = {row.subscription_id for row in rows}
-        there = await self._storage.read(lambda tx: tx.subscriptions.these(ids))
-        if len(there) < len(ids):
+        subscriptions, hooks = await self._storage.read(
+            lambda tx: _with_hooks(tx, tx.subscriptions.these(ids))
+        )
+        if len(subscriptions) < len(ids):
             return False
-        subscriptions = {one.id: one for one in there}
         if any(
             self._is_outdated(subscriptions[one.subscription_id], one.created_at) for one in rows
         ):
             return False
         waiting = [Waiting(one, InboxSource.WEBHOOK, self._now()) for one in sorted(ids)]
         found: list[Decision] = []
-        for source, hook, asked in await self._by_hook(waiting, subscriptions):
+        for source, hook, asked in _by_hook(waiting, subscriptions, hooks):
             found += (await self._access.decide(hook, asked, source)).values()
         if any(isinstance(one, Pause) for one in found):
             return False
@@ -92,25 +92,38 @@ class Gate:
             await self._storage.write(lambda tx: tx.held.withdraw(subscription_id, now + why))
             self._held()
 
-    async def _by_hook(
-        self, waiting: Iterable[Waiting], subscriptions: Mapping[int, Subscription]
-    ) -> Sequence[tuple[InboxSource, Hook, Sequence[Subscription]]]:
-        """What the rule is asked about, each hook's together."""
-        grouped: defaultdict[tuple[int, InboxSource], list[Subscription]] = defaultdict(list)
-        for one in waiting:
-            subscription = subscriptions[one.subscription_id]
-            grouped[subscription.hook_id, one.source].append(subscription)
-        hooks = {
-            one.id: one
-            for one in await self._storage.read(
-                lambda tx: tx.hooks.these({id_ for id_, _ in grouped})
-            )
-        }
-        return [
-            (source, hooks[hook_id], some)
-            for (hook_id, source), some in grouped.items()
-            if hook_id in hooks
-        ]
+
+Known = tuple[Mapping[int, Subscription], Mapping[int, Hook]]  # each by id
+
+
+def _waiting(channel_id: int, tx: Transaction) -> tuple[Sequence[Waiting], *Known]:
+    """Whose cards wait for a channel, its subscriptions, and their hooks."""
+    waiting = tx.outbox.waiting_for(channel_id)
+    if not waiting:
+        return (), {}, {}
+    return waiting, *_with_hooks(tx, tx.subscriptions.of_channel(channel_id))
+
+
+def _with_hooks(tx: Transaction, subscriptions: Sequence[Subscription]) -> Known:
+    hooks = tx.hooks.these({one.hook_id for one in subscriptions})
+    return {one.id: one for one in subscriptions}, {one.id: one for one in hooks}
+
+
+def _by_hook(
+    waiting: Iterable[Waiting],
+    subscriptions: Mapping[int, Subscription],
+    hooks: Mapping[int, Hook],
+) -> Sequence[tuple[InboxSource, Hook, Sequence[Subscription]]]:
+    """What the rule is asked about, each hook's together."""
+    grouped: defaultdict[tuple[int, InboxSource], list[Subscription]] = defaultdict(list)
+    for one in waiting:
+        subscription = subscriptions[one.subscription_id]
+        grouped[subscription.hook_id, one.source].append(subscription)
+    return [
+        (source, hooks[hook_id], some)
+        for (hook_id, source), some in grouped.items()
+        if hook_id in hooks
+    ]
 
 
 def is_outdated(subscription: Subscription, made_at: datetime, now: datetime) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import islice
 
 import structlog
@@ -26,7 +27,7 @@ from bot.pipeline.lanes import LaneRunner
 from bot.pipeline.reading import LARGE_BODY_BYTES, read
 from bot.pipeline.routing import Occasion, Routing, Trace
 from bot.speckle.events import Delivery
-from bot.storage import Storage
+from bot.storage import Storage, Transaction
 from bot.turns import Door
 
 log = structlog.get_logger()
@@ -40,10 +41,14 @@ ORGANISATION = 0  # no guild's id
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """One hook that an event came through, with the subscriptions that it may concern."""
+    """One hook that an event came through, with the subscriptions that it may concern.
+
+    `already`: those that were shown the same event another way, and by which row.
+    """
 
     occasion: Occasion
     subscriptions: Sequence[Subscription]
+    already: Mapping[int, int]
 
 
 class Ingest:
@@ -115,10 +120,10 @@ class Ingest:
             await self._storage.write(lambda tx: tx.inbox.fail(row.id, trace.lines))
             return
         trace.add("parse", f"Read as {delivery.event.kind.value}.")
-        audiences = await self._audiences(row, delivery, trace)
+        audiences = await self._audiences(row, delivery, key, trace)
         if not audiences:
             trace.add("route", "No channel follows this project.")
-        ingested = await asyncio.gather(*(self._for_hook(one, key) for one in audiences))
+        ingested = await asyncio.gather(*(self._for_hook(one) for one in audiences))
         cards = await self._storage.write(
             lambda tx: tx.inbox.finish(
                 row.id,
@@ -142,61 +147,57 @@ class Ingest:
     # ── whom it may concern ───────────────────────────────────────────────────────────────────
 
     async def _audiences(
-        self, row: InboxRow, delivery: Delivery, trace: Trace
+        self, row: InboxRow, delivery: Delivery, key: str, trace: Trace
     ) -> Sequence[Audience]:
+        project_id = delivery.project.id
+        found = await self._storage.read(
+            lambda tx: [
+                (hook, tx.hooks.model_names(hook.id), *self._addressed(tx, hook, row, key))
+                for hook in self._hooks(tx, row, project_id)
+            ]
+        )
         return [
-            Audience(
-                await self._occasion(hook, row, delivery, trace),
-                await self._addressed(hook, row),
-            )
-            for hook in await self._hooks(row, delivery)
+            Audience(Occasion(hook, row, delivery, names, trace), subscriptions, already)
+            for hook, names, subscriptions, already in found
         ]
 
-    async def _occasion(
-        self, hook: Hook, row: InboxRow, delivery: Delivery, trace: Trace
-    ) -> Occasion:
-        names = await self._storage.read(lambda tx: tx.hooks.model_names(hook.id))
-        return Occasion(hook, row, delivery, names, trace)
-
-    async def _hooks(self, row: InboxRow, delivery: Delivery) -> Sequence[Hook]:
+    def _hooks(self, tx: Transaction, row: InboxRow, project_id: str) -> Sequence[Hook]:
         """The hooks that the row's source may speak for, and no other."""
         match row.source:
             case InboxSource.ACTIVITY:
-                return await self._hook_of(row.subscription_id)
+                subscription = tx.subscriptions.get(row.subscription_id or 0)
+                return [] if subscription is None else _open(tx.hooks.get(subscription.hook_id))
             case InboxSource.OPERATOR:
-                if (server_url := row.server_url) is None:
+                if row.server_url is None:
                     return []
-                return await self._storage.read(
-                    lambda tx: tx.hooks.shared_for(
-                        server_url, delivery.project.id, self._served_guilds
-                    )
-                )
+                return tx.hooks.shared_for(row.server_url, project_id, self._served_guilds)
             case InboxSource.WEBHOOK | InboxSource.HISTORY:
-                return _open(await self._storage.read(lambda tx: tx.hooks.get(row.hook_id or 0)))
+                return _open(tx.hooks.get(row.hook_id or 0))
 
-    async def _hook_of(self, subscription_id: int | None) -> Sequence[Hook]:
-        subscription = await self._storage.read(
-            lambda tx: tx.subscriptions.get(subscription_id or 0)
-        )
-        if subscription is None:
-            return []
-        return _open(await self._storage.read(lambda tx: tx.hooks.get(subscription.hook_id)))
+    def _addressed(
+        self, tx: Transaction, hook: Hook, row: InboxRow, key: str
+    ) -> tuple[Sequence[Subscription], Mapping[int, int]]:
+        """The subscriptions that the row is for, and those that were shown the same event already.
 
-    async def _addressed(self, hook: Hook, row: InboxRow) -> Sequence[Subscription]:
-        subscriptions = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
-        if row.source is not InboxSource.ACTIVITY:
-            return subscriptions
-        return [one for one in subscriptions if one.id == row.subscription_id]
+        The latter came another way; each is given with its row.
+        """
+        subscriptions = tx.subscriptions.of_hook(hook.id)
+        if row.source is InboxSource.ACTIVITY:
+            subscriptions = [one for one in subscriptions if one.id == row.subscription_id]
+        already = tx.inbox.shown_already(row, key, subscriptions) if subscriptions else {}
+        return subscriptions, already
 
-    async def _for_hook(self, audience: Audience, key: str) -> Ingested:
+    async def _for_hook(self, audience: Audience) -> Ingested:
         """What the event changes for one hook: only its own webhook tells of the hook itself."""
         occasion, subscriptions = audience.occasion, audience.subscriptions
         hook, row, delivery = occasion.hook, occasion.row, occasion.delivery
         if not subscriptions:
             text = "No channel follows this project here."
             occasion.trace.add("route", text, guild_id=hook.guild_id)
-        already = await self._shown_already(occasion, subscriptions, key)
-        subscriptions = [one for one in subscriptions if one.id not in already]
+        for one, row_id in audience.already.items():
+            text = "Not shown again: it came another way already."
+            occasion.trace.add("route", text, subscription_id=one, inbox_id=row_id)
+        subscriptions = [one for one in subscriptions if one.id not in audience.already]
         way = await self._routing.route(occasion, subscriptions)
         told = row.source is not InboxSource.ACTIVITY
         names, forgotten = new_names(
@@ -213,43 +214,20 @@ class Ingest:
             forgotten_models=forgotten,
             routed=way.routed,
             visibility=way.visibility,
-            already=already,
+            already=audience.already,
         )
-
-    async def _shown_already(
-        self, occasion: Occasion, subscriptions: Sequence[Subscription], key: str
-    ) -> Mapping[int, int]:
-        """Those that were shown the same event already, which came another way, and by which."""
-        if not subscriptions:
-            return {}
-        already = await self._storage.read(
-            lambda tx: tx.inbox.shown_already(occasion.row, key, subscriptions)
-        )
-        for one, row_id in already.items():
-            text = "Not shown again: it came another way already."
-            occasion.trace.add("route", text, subscription_id=one, inbox_id=row_id)
-        return already
 
     # ── held back ─────────────────────────────────────────────────────────────────────────────
 
     async def _replay(self, held: HeldEvent) -> None:
         """Deal again with an event that a subscription could not be shown."""
-        row = await self._storage.read(lambda tx: tx.inbox.get(held.inbox_id))
-        if row is None:
-            return  # erased meanwhile, and what was held of it with it
+        found = await self._storage.read(partial(_held, held=held))
+        if found is None:
+            return  # removed meanwhile, and what was held with it
+        row, subscription, hook, names = found
         trace = Trace(self._now, row)
         trace.lines.clear()
-        subscription = await self._storage.read(
-            lambda tx: tx.subscriptions.get(held.subscription_id)
-        )
-        hook = (
-            None
-            if subscription is None
-            else await self._storage.read(lambda tx: tx.hooks.get(subscription.hook_id))
-        )
-        if subscription is None or hook is None:
-            return
-        routed = await self._again(held, row, hook, subscription, trace)
+        routed = await self._again(held, row, hook, subscription, names, trace)
         # Of an event that waits on, the trace says already that it waits.
         lines = () if routed.held_until is not None and routed.pause is None else trace.lines
         cards = await self._storage.write(
@@ -264,6 +242,7 @@ class Ingest:
         row: InboxRow,
         hook: Hook,
         subscription: Subscription,
+        names: Mapping[str, str],
         trace: Trace,
     ) -> Routed:
         """What a held event leads to by now, in its subscription."""
@@ -275,7 +254,7 @@ class Ingest:
         except NotADelivery:  # its body has been erased
             trace.add("access", "Not shown: the event was kept too long, and has been erased.")
             return Routed(subscription.id)
-        occasion = await self._occasion(hook, row, delivery, trace)
+        occasion = Occasion(hook, row, delivery, names, trace)
         way = await self._routing.route(occasion, [subscription], attempts=held.attempts + 1)
         return next(iter(way.routed), Routed(subscription.id))
 
@@ -284,6 +263,18 @@ class Ingest:
         if row.source is not InboxSource.OPERATOR:
             return True
         return hook.kind is HookKind.SHARED and hook.guild_id in self._served_guilds
+
+
+def _held(
+    tx: Transaction, held: HeldEvent
+) -> tuple[InboxRow, Subscription, Hook, Mapping[str, str]] | None:
+    """A held event, whom it is for, through which hook, and the names of its models."""
+    row = tx.inbox.get(held.inbox_id)
+    subscription = tx.subscriptions.get(held.subscription_id)
+    hook = None if subscription is None else tx.hooks.get(subscription.hook_id)
+    if row is None or subscription is None or hook is None:
+        return None
+    return row, subscription, hook, tx.hooks.model_names(hook.id)
 
 
 def new_names(
