@@ -75,8 +75,12 @@ async def test_a_batch_of_two_projects_goes_on_for_the_one_that_may_be_shown(
         async def both_wait() -> bool:
             return await at.app.storage.read(lambda tx: tx.outbox.waiting_count()) == 2
 
+        async def tried_once() -> bool:
+            paths = [one.path for one in studio.sandbox.requests if one.method == "POST"]
+            return any(path.endswith(f"/channels/{studio.structure.id}/messages") for path in paths)
+
         await until(both_wait)
-        await studio.sandbox.world.wait_until(lambda: None, 1.5)  # tried once, in one message
+        await until(tried_once)
         at.ilse_is_out()
         await at.the_last_yes_was(timedelta(minutes=11))
         studio.sandbox.faults.heal()
