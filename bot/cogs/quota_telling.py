@@ -5,12 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import aiohttp
 import discord
 import structlog
 
 from bot.cogs import quota_wording
+from bot.cogs.watch import says_nobody
 from bot.db.rows import NOBODY
+from bot.discord_codes import Meaning
+from bot.discord_outcomes import UNANSWERED, ChannelClosed, Refused, outcome_of
 from bot.errors import StorageUnavailable
 from bot.services.quotas import OverQuota, QuotaService
 
@@ -33,7 +35,7 @@ class Recipient:
 
 
 class QuotaTeller:
-    """Tells it in the guild's notice channel, else whoever set the webhook up, else the owner."""
+    """Tells it in the guild's notice channel, else the webhook's maker, else the owner."""
 
     def __init__(
         self,
@@ -60,7 +62,7 @@ class QuotaTeller:
                 all_told = await self.tell()
             except StorageUnavailable as error:
                 log.error("quota.database_unavailable", reason=error.reason)
-            except Exception:  # a fault of ours here is no reason to stop the bot
+            except Exception:  # the top of the loop: the next try may go well
                 log.exception("quota.telling_failed")
             await asyncio.sleep(self._poll_s if all_told else self._retry_s)
 
@@ -84,9 +86,9 @@ class QuotaTeller:
             try:
                 async with asyncio.timeout(SEND_WITHIN_S):
                     message_id = await self._send(over, recipient)
-            except (discord.Forbidden, discord.NotFound):
-                continue
-            except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+            except UNANSWERED as error:
+                if _cannot_be_told(error):
+                    continue
                 log.warning(
                     "quota.tell_later", guild_id=notice.guild_id, reason=type(error).__name__
                 )
@@ -123,3 +125,13 @@ class QuotaTeller:
             ),
         )
         return message.id
+
+
+def _cannot_be_told(error: Exception) -> bool:
+    """Whether Discord says that this person or channel cannot be written to.
+
+    Something on the way that refuses the request says nothing of them.
+    """
+    if isinstance(error, discord.NotFound) and says_nobody(error):
+        return True
+    return isinstance(outcome_of(error, {Meaning.PERSON}), ChannelClosed | Refused)

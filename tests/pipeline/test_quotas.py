@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.app import App
 from bot.db.rows import Hook, HookKind
@@ -121,6 +122,26 @@ async def test_who_left_the_server_is_not_told_of_its_quota(
         await told(studio, owner.id)
         theirs = studio.sandbox.world.private_channel(studio.maren.id)
         assert studio.sandbox.messages(theirs.id) == []
+
+
+@pytest.mark.parametrize(
+    "unclear", [{"status": 404, "page": "<html>nothing here</html>"}, {"status": 403, "code": 1}]
+)
+async def test_a_refusal_that_says_nothing_of_the_person_does_not_count_as_told(
+    studio: Studio, start_bot: StartBot, unclear: dict[str, Any]
+) -> None:
+    async with start_bot(quotas={"events_a_day": 3}) as app:
+        hook = await follow(app, studio, studio.structure)
+        studio.sandbox.faults.fail("POST /users/@me/channels", times=None, **unclear)
+        with capture_logs() as logs:
+            await statuses(app, hook, range(6))
+
+            async def tried() -> bool:
+                return any(line["event"] == "quota.tell_later" for line in logs)
+
+            await until(tried)
+        (notice,) = await app.storage.read(lambda tx: tx.quotas.to_tell())
+        assert notice.guild_id == studio.guild.id
 
 
 async def test_notices_shows_how_much_is_used(studio: Studio, start_bot: StartBot) -> None:
