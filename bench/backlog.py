@@ -10,9 +10,7 @@ many a second.
 
 import argparse
 import asyncio
-import json
 import os
-import re
 import sys
 import tempfile
 import time
@@ -21,37 +19,15 @@ from pathlib import Path
 import aiohttp
 from cryptography.fernet import Fernet
 
+from bench.project import Project, follow
 from bench.start import free_port, resident_mb, until_ready
 from bot.sandbox import Sandbox, SandboxChannel
-from bot.speckle.signature import sign
 
 PROJECT_ID = "5f0c9a41b7"
 FEW = 200
 SETTLE_S = 3.0
 LOOK_S = 0.1
 PATIENCE_S = 2.0
-
-
-def _body(number: int) -> bytes:
-    commit = {"branchName": "structure/level 1", "branchId": "b7d3120c4e", "message": f"#{number}"}
-    event = {"event_name": "commit_create", "data": {"id": f"{number:010x}", "commit": commit}}
-    payload = {
-        "streamId": PROJECT_ID,
-        "event": event,
-        "server": {"canonicalUrl": "https://app.speckle.systems"},
-        "stream": {"name": "Harbour Tower", "visibility": "private"},
-        "user": {"id": "9a0e61f2c4", "name": "Maren Oduya"},
-    }
-    return json.dumps({"payload": payload}).encode()
-
-
-async def _send(http: aiohttp.ClientSession, url: str, secret: str, numbers: range) -> None:
-    for number in numbers:
-        body = _body(number)
-        headers = {"Content-Type": "application/json", "X-WEBHOOK-SIGNATURE": sign(body, secret)}
-        async with http.post(url, data=body, headers=headers) as answer:
-            if answer.status != 202:
-                raise SystemExit(f"unexpected answer: {answer.status} {await answer.text()}")
 
 
 def _cards(sandbox: Sandbox, channel: SandboxChannel) -> tuple[int, int]:
@@ -91,30 +67,23 @@ async def _measure(cards: int) -> None:
             )
             try:
                 await until_ready(port)
-                answer = await sandbox.command(
-                    guild, channel, member, "subscribe", stream_id=PROJECT_ID
-                )
-                await sandbox.press(answer, "Set it up by hand")
-                told = str(answer.embeds)
-                url = re.findall(r"http://[\w.:/-]+/webhooks/[\w-]+", told)[0]
-                secret = re.findall(r"Secret.*?```\\n([\w-]+)\\n", told)[0]
-                await _one_queue(sandbox, channel, bot.pid, url, secret, cards)
+                project = await follow(sandbox, guild, channel, member, PROJECT_ID)
+                await _one_queue(sandbox, project, bot.pid, cards)
             finally:
                 bot.terminate()
                 await bot.wait()
 
 
-async def _one_queue(
-    sandbox: Sandbox, channel: SandboxChannel, pid: int, url: str, secret: str, cards: int
-) -> None:
+async def _one_queue(sandbox: Sandbox, project: Project, pid: int, cards: int) -> None:
+    channel = project.channel
     route = f"POST /channels/{channel.id}/messages"
     sandbox.faults.rate_limit(route, retry_after=PATIENCE_S, times=None)
     async with aiohttp.ClientSession() as http:
-        await _send(http, url, secret, range(FEW))
+        await project.post(http, range(FEW))
         await asyncio.sleep(SETTLE_S)
         few_mb = resident_mb(pid)
         started = time.perf_counter()
-        await _send(http, url, secret, range(FEW, cards))
+        await project.post(http, range(FEW, cards))
         taken_s = time.perf_counter() - started
         await asyncio.sleep(SETTLE_S)
         many_mb = resident_mb(pid)

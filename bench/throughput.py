@@ -10,9 +10,7 @@ Each round does both, with this checkout and then, if one is named, with the oth
 
 import argparse
 import asyncio
-import json
 import os
-import re
 import sqlite3
 import statistics
 import sys
@@ -26,25 +24,15 @@ from pathlib import Path
 import aiohttp
 from cryptography.fernet import Fernet
 
+from bench.project import Project, follow
 from bench.start import free_port, until_ready
-from bot.sandbox import Sandbox, SandboxChannel
-from bot.speckle.signature import sign
+from bot.sandbox import Sandbox
 
 HERE = Path(__file__).resolve().parent.parent
-PROJECTS = [f"{number:010x}" for number in range(1, 9)]
+PROJECT_IDS = [f"{number:010x}" for number in range(1, 9)]
 SENDERS = 8  # a Speckle server sends one after the other for each of its processes
 PATIENCE_S = 600.0
 LOOK_S = 0.02
-
-
-@dataclass(frozen=True)
-class Way:
-    """One project's webhook and the channel that it leads to."""
-
-    project_id: str
-    channel: SandboxChannel
-    url: str
-    secret: str
 
 
 @dataclass
@@ -56,7 +44,7 @@ class Found:
 
 
 @asynccontextmanager
-async def running(checkout: Path, sandbox: Sandbox, folder: Path) -> AsyncIterator[list[Way]]:
+async def running(checkout: Path, sandbox: Sandbox, folder: Path) -> AsyncIterator[list[Project]]:
     """A bot of this checkout that follows all projects."""
     port = free_port()
     config = folder / "config.toml"
@@ -76,112 +64,86 @@ async def running(checkout: Path, sandbox: Sandbox, folder: Path) -> AsyncIterat
     )
     try:
         await until_ready(port)
-        yield await follow(sandbox)
+        yield await follow_all(sandbox)
     finally:
         bot.terminate()
         await bot.wait()
 
 
-async def follow(sandbox: Sandbox) -> list[Way]:
-    """Subscribe a channel of its own to each project, by hand."""
+async def follow_all(sandbox: Sandbox) -> list[Project]:
+    """A channel of its own for each project."""
     guild = sandbox.add_guild("Studio Kestrel")
     member = guild.add_member("Maren Oduya", permissions="manage_webhooks")
-    ways = []
-    for project_id in PROJECTS:
-        channel = guild.add_channel(f"p{project_id}")
-        answer = await sandbox.command(guild, channel, member, "subscribe", stream_id=project_id)
-        shown = await sandbox.press(answer, "Set it up by hand")
-        told = str((shown or answer).embeds) + str(answer.embeds)
-        url = re.findall(r"http://[\w.:/-]+/webhooks/[\w-]+", told)[0]
-        secret = re.findall(r"Secret.*?```\\n([\w-]+)\\n", told)[0]
-        ways.append(Way(project_id, channel, url, secret))
-    return ways
+    return [
+        await follow(sandbox, guild, guild.add_channel(f"p{project_id}"), member, project_id)
+        for project_id in PROJECT_IDS
+    ]
 
 
-def body(project_id: str, number: int) -> bytes:
-    """A new version, as a Speckle server tells it."""
-    commit = {"branchName": "structure/level 1", "branchId": "b7d3120c4e", "message": f"#{number}"}
-    event = {"event_name": "commit_create", "data": {"id": f"{number:010x}", "commit": commit}}
-    payload = {
-        "streamId": project_id,
-        "event": event,
-        "server": {"canonicalUrl": "https://app.speckle.systems"},
-        "stream": {"name": "Harbour Tower", "visibility": "private"},
-        "user": {"id": "9a0e61f2c4", "name": "Maren Oduya"},
-    }
-    return json.dumps({"payload": payload}).encode()
-
-
-async def send(ways: Sequence[Way], numbers: range) -> None:
+async def post_all(projects: Sequence[Project], numbers: range) -> None:
     """Post the events of all projects, each project's in order."""
-
-    async def one(http: aiohttp.ClientSession, way: Way) -> None:
-        for number in numbers:
-            data = body(way.project_id, number)
-            headers = {
-                "Content-Type": "application/json",
-                "X-WEBHOOK-SIGNATURE": sign(data, way.secret),
-            }
-            async with http.post(way.url, data=data, headers=headers) as answer:
-                if answer.status != 202:
-                    raise SystemExit(f"unexpected answer: {answer.status} {await answer.text()}")
-
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=SENDERS)) as http:
-        await asyncio.gather(*(one(http, way) for way in ways))
+        await asyncio.gather(*(project.post(http, numbers) for project in projects))
 
 
-def shown(sandbox: Sandbox, ways: Sequence[Way]) -> int:
+def shown(sandbox: Sandbox, projects: Sequence[Project]) -> int:
     """How many cards stand in the channels."""
-    return sum(len(message.embeds) for way in ways for message in sandbox.messages(way.channel.id))
+    return sum(
+        len(message.embeds)
+        for project in projects
+        for message in sandbox.messages(project.channel.id)
+    )
 
 
 async def until(found: Callable[[], Awaitable[bool]]) -> None:
     """Look until it is so."""
-    while not await found():  # noqa: ASYNC110  # in a database, and in another process
+    while not await found():  # noqa: ASYNC110  # another process changes it, and sets no event
         await asyncio.sleep(LOOK_S)
 
 
-async def into_channels(sandbox: Sandbox, ways: Sequence[Way], each: int) -> float:
+async def into_channels(sandbox: Sandbox, projects: Sequence[Project], each: int) -> float:
     """Events a second from the first delivery to the last card."""
-    before = shown(sandbox, ways)
+    before = shown(sandbox, projects)
     started = time.perf_counter()
-    sending = asyncio.create_task(send(ways, range(each)))
+    sending = asyncio.create_task(post_all(projects, range(each)))
 
     async def all_shown() -> bool:
-        return shown(sandbox, ways) - before >= each * len(ways)
+        return shown(sandbox, projects) - before >= each * len(projects)
 
     await until(all_shown)
     took_s = time.perf_counter() - started
     await sending
-    return each * len(ways) / took_s
+    return each * len(projects) / took_s
 
 
-async def into_outbox(sandbox: Sandbox, ways: Sequence[Way], each: int, folder: Path) -> float:
+async def into_outbox(
+    sandbox: Sandbox, projects: Sequence[Project], each: int, folder: Path
+) -> float:
     """The same to the last card that waits, while no message is sent."""
-    for way in ways:
-        route = f"POST /channels/{way.channel.id}/messages"
+    for project in projects:
+        route = f"POST /channels/{project.channel.id}/messages"
         sandbox.faults.rate_limit(route, retry_after=PATIENCE_S, times=None)
     started = time.perf_counter()
-    sending = asyncio.create_task(send(ways, range(each, 2 * each)))
+    sending = asyncio.create_task(post_all(projects, range(each, 2 * each)))
     with closing(sqlite3.connect(folder / "bot.db")) as database:
         waiting = "SELECT count(*) FROM outbox WHERE state = 'waiting'"
 
         async def all_wait() -> bool:
-            return bool(database.execute(waiting).fetchone()[0] >= each * len(ways))
+            return bool(database.execute(waiting).fetchone()[0] >= each * len(projects))
 
         await until(all_wait)
     took_s = time.perf_counter() - started
     await sending
-    return each * len(ways) / took_s
+    return each * len(projects) / took_s
 
 
 async def measure(checkout: Path, each: int, found: Found) -> None:
     async with Sandbox.start(pace=False) as sandbox:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            async with running(checkout, sandbox, folder) as ways:
-                found.into_channels.append(await into_channels(sandbox, ways, each))
-                found.into_outbox.append(await into_outbox(sandbox, ways, each, folder))
+            async with running(checkout, sandbox, folder) as projects:
+                found.into_channels.append(await into_channels(sandbox, projects, each))
+                found.into_outbox.append(await into_outbox(sandbox, projects, each, folder))
 
 
 def told(name: str, rates: Sequence[float]) -> str:
@@ -192,7 +154,7 @@ def told(name: str, rates: Sequence[float]) -> str:
 
 async def main(events: int, rounds: int, before: Path | None) -> None:
     """Measure in turns and print medians."""
-    each = events // len(PROJECTS)
+    each = events // len(PROJECT_IDS)
     here, there = Found(), Found()
     for number in range(rounds):
         await measure(HERE, each, here)

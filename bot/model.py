@@ -117,7 +117,7 @@ class Consent:
             visibility=data["visibility"],
             audience=None if audience is None else Audience.from_json(audience),
             project_name=data["project_name"],
-            unlinked=data.get("unlinked", False),  # an answer of before 2026-11-26 does not say
+            unlinked=data.get("unlinked", False),  # older answers do not say
         )
 
 

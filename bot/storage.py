@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Self, TypeVar
 
 from bot.db import schema
@@ -59,93 +58,23 @@ class Transaction:
 
     def __init__(self, session: Session, vault: Vault, forget_hooks: Callable[[], None]) -> None:
         self.session = session
-        self._vault = vault
-        self._forget_hooks = forget_hooks
-
-    @cached_property
-    def accounts(self) -> Accounts:
-        """Linked Speckle accounts."""
-        return Accounts(self.session, self._vault, self._forget_hooks)
-
-    @cached_property
-    def deliveries(self) -> Deliveries:
-        """Cards, as whoever runs the bot asks for them."""
-        return Deliveries(self.session)
-
-    @cached_property
-    def edits(self) -> Edits:
-        """Messages to bring up to date."""
-        return Edits(self.session)
-
-    @cached_property
-    def facts(self) -> Facts:
-        """What one process leaves for the next."""
-        return Facts(self.session)
-
-    @cached_property
-    def fill_ins(self) -> FillIns:
-        """What cards still lack."""
-        return FillIns(self.session)
-
-    @cached_property
-    def guilds(self) -> Guilds:
-        """Discord servers that the bot is or was in."""
-        return Guilds(self.session, self._forget_hooks)
-
-    @cached_property
-    def held(self) -> Held:
-        """Events that are kept until somebody may be shown them."""
-        return Held(self.session)
-
-    @cached_property
-    def history(self) -> History:
-        """What is fetched from Speckle after its time."""
-        return History(self.session)
-
-    @cached_property
-    def hooks(self) -> Hooks:
-        """What ties a guild to a project."""
-        return Hooks(self.session, self._vault, self._forget_hooks)
-
-    @cached_property
-    def inbox(self) -> Inbox:
-        """Events, from the 202 to the cards."""
-        return Inbox(self.session)
-
-    @cached_property
-    def link_requests(self) -> LinkRequests:
-        """Requests to link an account."""
-        return LinkRequests(self.session, self._vault)
-
-    @cached_property
-    def notices(self) -> Notices:
-        """Who is to be told of a pause."""
-        return Notices(self.session)
-
-    @cached_property
-    def outbox(self) -> Outbox:
-        """Cards, from the event to the message."""
-        return Outbox(self.session)
-
-    @cached_property
-    def quotas(self) -> Quotas:
-        """What guilds use."""
-        return Quotas(self.session)
-
-    @cached_property
-    def removals(self) -> Removals:
-        """Webhooks to remove at Speckle."""
-        return Removals(self.session)
-
-    @cached_property
-    def subscriptions(self) -> Subscriptions:
-        """Which channel follows what."""
-        return Subscriptions(self.session, self._forget_hooks)
-
-    @cached_property
-    def waits(self) -> Waits:
-        """When things are due."""
-        return Waits(self.session)
+        self.accounts = Accounts(session, vault, forget_hooks)
+        self.deliveries = Deliveries(session)
+        self.edits = Edits(session)
+        self.facts = Facts(session)
+        self.fill_ins = FillIns(session)
+        self.guilds = Guilds(session, forget_hooks)
+        self.held = Held(session)
+        self.history = History(session)
+        self.hooks = Hooks(session, vault, forget_hooks)
+        self.inbox = Inbox(session)
+        self.link_requests = LinkRequests(session, vault)
+        self.notices = Notices(session)
+        self.outbox = Outbox(session)
+        self.quotas = Quotas(session)
+        self.removals = Removals(session)
+        self.subscriptions = Subscriptions(session, forget_hooks)
+        self.waits = Waits(session)
 
 
 T = TypeVar("T")

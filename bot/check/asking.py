@@ -74,7 +74,7 @@ def why(error: Exception) -> str:
 
 
 def where_to_look(error: Exception, otherwise: str) -> str:
-    """What whoever runs the bot looks at: the proxy, if the way ended there."""
+    """What the host is to look at: the proxy, if the request ended there."""
     at_proxy = (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError)
     return f"Look at {'HTTPS_PROXY and NO_PROXY' if isinstance(error, at_proxy) else otherwise}."
 

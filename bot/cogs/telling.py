@@ -129,7 +129,7 @@ class Teller:
         return await _outcome(self._send(channel_id, tellings, mentions))
 
     async def _to_maker(self, tellings: Sequence[Telling]) -> Outcome:
-        """Tell it whoever made the subscriptions, unless they left; and nobody else."""
+        """Tell the person who made the subscriptions, unless they left; and nobody else."""
         user_id = tellings[0].notice.user_id
         if user_id == NOBODY:
             return Refused("whoever made it had themselves forgotten", Meaning.PERSON)
@@ -140,7 +140,7 @@ class Teller:
                 told = [await _as_seen(telling, maker) for telling in tellings]
         except UNANSWERED as error:
             if isinstance(error, discord.NotFound) and says_nobody(error):
-                return Refused("whoever made it left the server", Meaning.PERSON)
+                return Refused("the person who made it left the server", Meaning.PERSON)
             return outcome_of(error, {Meaning.PERSON})
 
         async def send() -> int:

@@ -27,9 +27,8 @@ FORMERLY = "sqlite+aiosqlite"  # how addresses of SQLite were written once; they
 # How long a statement waits for another program's lock. A delivery needs two of them, and Speckle
 # gives up after 10 s.
 BUSY_TIMEOUT_MS = 2500
-POOL_TIMEOUT_S = 10.0
-# Threads, each with a connection. What answers a Speckle server has its own, as others may wait
-# behind a large read.
+# Threads, each with a connection, so that none waits for one. What answers a Speckle server has
+# its own, as others may wait behind a large read; on SQLite the one write at a time does, too.
 AT_ONCE_SQLITE = 4
 AT_ONCE_POSTGRESQL = 8
 AT_ONCE_URGENT = 2
@@ -130,15 +129,16 @@ class Database:
     async def write(self, work: Work[T], *, urgent: bool = False) -> T:
         """Do `work` in one transaction, in a thread; committed and synced when this returns.
 
-        Whoever is cancelled meanwhile does not undo it: the transaction ends as it would.
+        A caller that is cancelled meanwhile does not undo it: the transaction ends as it would.
         Errors: StorageUnavailable, also if an SQLite file is no longer the one that was opened.
         """
-        threads = self._urgent if urgent else self._threads
         if self._file is None:
+            threads = self._urgent if urgent else self._threads
             return await self._in_thread(threads, self._write, work)
         whose = await self._turn.enter()
+        # Not behind reads: a write that waits for a thread holds its turn, and so all others up.
         return await self._in_thread(
-            threads, self._write, work, then=lambda: self._wrote_in_turn(whose)
+            self._urgent, self._write, work, then=lambda: self._wrote_in_turn(whose)
         )
 
     async def _in_thread(
@@ -220,8 +220,8 @@ class Database:
                 with self._file.copying():
                     await self.read(_passive_checkpoint)
                     async with self._turn.turn():
-                        mark = await self._in_thread(self._threads, self._write, raise_mark)
-                        whole = await self.read(_passive_checkpoint)
+                        mark = await self._in_thread(self._urgent, self._write, raise_mark)
+                        whole = await self.read(_passive_checkpoint, urgent=True)
         except (SQLAlchemyError, StorageUnavailable):
             return  # such as a full disk: the commits say so, and the next one asks again
         if whole:
@@ -335,7 +335,7 @@ def _set_up(connection: DBAPIConnection, statements: Sequence[str]) -> None:
 
 @contextmanager
 def _closed_if_unusable(connection: DBAPIConnection) -> Iterator[None]:
-    """The pool forgets a connection that fails in its set-up; one of SQLite's leaves its thread."""
+    """Close a connection that fails in its set-up: the pool forgets it, and leaves it open."""
     try:
         yield
     except BaseException:
@@ -352,7 +352,6 @@ def _sqlite_engine(url: URL) -> Engine:
         connect_args={"isolation_level": None, "check_same_thread": False},
         pool_size=AT_ONCE_SQLITE + AT_ONCE_URGENT,
         max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_S,
         hide_parameters=True,
     )
     event.listen(engine, "connect", set_up_sqlite)
@@ -366,7 +365,6 @@ def _postgresql_engine(url: URL) -> Engine:
         connect_args=dict(POSTGRESQL_CONNECT_ARGS),
         pool_size=AT_ONCE_POSTGRESQL + AT_ONCE_URGENT,
         max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_S,
         pool_pre_ping=True,  # a restart of the server costs no event
         hide_parameters=True,
     )

@@ -9,17 +9,16 @@ from sqlalchemy import (
     CursorResult,
     Dialect,
     Executable,
-    Result,
     ScalarResult,
     Table,
     insert,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.sqlite import Insert
 
 SQLITE_ROWS_A_STATEMENT = 1_000  # SQLite takes 32,766 values in one
 
 Row = Mapping[str, Any]
+Insert = sqlite.Insert | postgresql.Insert
 
 
 class Session:
@@ -33,9 +32,7 @@ class Session:
 
     def execute(self, statement: Executable, rows: Any = None) -> CursorResult[*tuple[Any, ...]]:
         """Run a statement, once or for each of some rows."""
-        result: Result[Any] = self.connection.execute(statement, rows)
-        assert isinstance(result, CursorResult), "Core gives no other"  # noqa: S101
-        return result
+        return self.connection.execute(statement, rows)
 
     def scalar(self, statement: Executable, values: Any = None) -> Any:
         """The first column of the first row; None if there is no row."""
@@ -47,9 +44,7 @@ class Session:
 
     def insert(self, table: Table) -> Insert:
         """An INSERT that knows ON CONFLICT, which SQLite and PostgreSQL agree on."""
-        if self.is_sqlite:
-            return sqlite.insert(table)
-        return postgresql.insert(table)  # type: ignore[return-value]  # the same methods
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     def insert_in_order(self, table: Table, rows: Sequence[Row]) -> list[int]:
         """Insert rows at once; their ids, ascending in their order.
@@ -105,6 +100,7 @@ def _sqlite_insert(
     """
     names = list(rows[0])
     places = f"({', '.join('?' * len(names))})"
+    # The names are those of our own tables and columns; what comes from outside is a parameter.
     statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES "  # noqa: S608
     types = [table.c[name].type.dialect_impl(dialect) for name in names]
     processors = [one.bind_processor(dialect) for one in types]

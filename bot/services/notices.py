@@ -22,7 +22,7 @@ class Telling:
 
     `entries` are what no longer comes through; `cards` are kept for the channel, or events that
     become cards. `notice_channel_id` is where the guild wants it told, None for a direct message.
-    `channel_seen`: whoever is told can still look into the channel.
+    `channel_seen`: the person who is told can still see the channel.
     """
 
     notice: Notice

@@ -61,7 +61,7 @@ class Change(StrEnum):
 class Entry:
     """A subscription with the hook that it gets its events through.
 
-    `named`: whoever reads of it may know what the channel calls the project.
+    `named`: the reader may know what the channel calls the project.
     """
 
     hook: Hook

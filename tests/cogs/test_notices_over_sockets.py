@@ -85,9 +85,12 @@ async def states(storage: Storage, studio: Studio) -> list[SubscriptionState]:
 async def leave(studio: Studio, storage: Storage) -> None:
     """The bot is removed from the server, and has noted it."""
     studio.sandbox.remove_guild(studio.guild)
-    async with asyncio.timeout(5):
-        while (await storage.read(lambda tx: tx.guilds.all()))[0].left_at is None:  # noqa: ASYNC110  # it tells nobody
-            await asyncio.sleep(0.01)
+
+    async def noted() -> bool:
+        (guild,) = await storage.read(lambda tx: tx.guilds.all())
+        return guild.left_at is not None
+
+    await until(noted, 5)
 
 
 # ── telling ───────────────────────────────────────────────────────────────────────────────────

@@ -138,7 +138,7 @@ async def test_a_row_that_is_moved_to_another_person_does_not_open(
     assert moved.unopenable
 
 
-async def test_an_account_that_no_key_opens_can_be_seen_linked_anew_and_erased(
+async def test_an_account_that_no_key_opens_can_be_seen_linked_again_and_erased(
     storage: Storage, database_url: str
 ) -> None:
     account = await linked(storage)
@@ -146,8 +146,8 @@ async def test_an_account_that_no_key_opens_can_be_seen_linked_anew_and_erased(
         shut = await stranger.read(lambda tx: tx.accounts.get(account.id))
         assert shut is not None
         assert (shut.tokens, shut.name, shut.unopenable) == (Tokens(""), None, True)
-        anew = await linked(stranger, "anew", tokens=Tokens("token-2"))
-        assert (anew.id, anew.unopenable) == (account.id, False)
+        again = await linked(stranger, "again", tokens=Tokens("token-2"))
+        assert (again.id, again.unopenable) == (account.id, False)
         assert await stranger.write(lambda tx: tx.accounts.delete(account.id))
 
 
@@ -181,11 +181,11 @@ async def test_a_refusal_of_old_tokens_does_not_count_against_new_ones(storage: 
     taken = await storage.read(lambda tx: tx.accounts.get(account.id))
     assert taken is not None
     assert taken.refused_at is None
-    anew = await storage.write(lambda tx: tx.accounts.replace_tokens(taken, Tokens("token-3")))
-    assert anew is not None
+    third = await storage.write(lambda tx: tx.accounts.replace_tokens(taken, Tokens("token-3")))
+    assert third is not None
     assert await storage.write(lambda tx: tx.accounts.delete(account.id))
     assert (
-        await storage.write(lambda tx: tx.accounts.replace_tokens(anew, Tokens("token-4"))) is None
+        await storage.write(lambda tx: tx.accounts.replace_tokens(third, Tokens("token-4"))) is None
     )
 
 

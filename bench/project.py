@@ -1,0 +1,67 @@
+"""A project that a channel follows by hand, and its new versions as a Speckle server posts them."""
+
+import json
+import re
+from dataclasses import dataclass
+
+import aiohttp
+
+from bot.sandbox import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
+from bot.speckle.signature import sign
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project, the channel that follows it, and where its events are posted."""
+
+    id: str
+    channel: SandboxChannel
+    url: str
+    secret: str
+
+    async def post(self, http: aiohttp.ClientSession, numbers: range) -> None:
+        """Post new versions, one after the other; ends the bench if one is not taken."""
+        for number in numbers:
+            body = self._version(number)
+            headers = {
+                "Content-Type": "application/json",
+                "X-WEBHOOK-SIGNATURE": sign(body, self.secret),
+            }
+            async with http.post(self.url, data=body, headers=headers) as answer:
+                if answer.status != 202:
+                    raise SystemExit(f"unexpected answer: {answer.status} {await answer.text()}")
+
+    def _version(self, number: int) -> bytes:
+        commit = {
+            "branchName": "structure/level 1",
+            "branchId": "b7d3120c4e",
+            "message": f"#{number}",
+        }
+        event = {
+            "event_name": "commit_create",
+            "data": {"id": f"{number:010x}", "commit": commit},
+        }
+        payload = {
+            "streamId": self.id,
+            "event": event,
+            "server": {"canonicalUrl": "https://app.speckle.systems"},
+            "stream": {"name": "Harbour Tower", "visibility": "private"},
+            "user": {"id": "9a0e61f2c4", "name": "Maren Oduya"},
+        }
+        return json.dumps({"payload": payload}).encode()
+
+
+async def follow(
+    sandbox: Sandbox,
+    guild: SandboxGuild,
+    channel: SandboxChannel,
+    member: SandboxMember,
+    project_id: str,
+) -> Project:
+    """Subscribe a channel by hand, as a member types and presses it."""
+    answer = await sandbox.command(guild, channel, member, "subscribe", stream_id=project_id)
+    await sandbox.press(answer, "Set it up by hand")
+    told = str(answer.embeds)
+    url = re.findall(r"http://[\w.:/-]+/webhooks/[\w-]+", told)[0]
+    secret = re.findall(r"Secret.*?```\\n([\w-]+)\\n", told)[0]
+    return Project(project_id, channel, url, secret)
