@@ -108,8 +108,8 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 def tune_interpreter() -> None:
     """Have Python look for garbage in what comes and goes, not in all that was loaded at start.
 
-    Have a thread that reads a large body give way to the event loop soon: a small delivery needs
-    Python's lock some thirty times. And have glibc give large blocks back to the system when they
+    Have a thread that reads a large body give way to the event loop soon, as a small delivery needs
+    Python's lock again and again. And have glibc give large blocks back to the system when they
     are freed: left alone, it keeps ever larger ones for later, and some 300 MB of them after a few
     bodies of 25 MiB.
     """

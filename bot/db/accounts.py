@@ -110,7 +110,7 @@ class Accounts:
             "refused_at": None,
         }
         change = update(accounts).where(accounts.c.id == account.id).values(values)
-        row = (self._session.execute(change.returning(accounts))).mappings().one()
+        row = self._session.execute(change.returning(accounts)).mappings().one()
         return self._account(row)
 
     def mark_refused(self, account: Account) -> bool:
@@ -233,7 +233,7 @@ class Accounts:
         statement = self._session.insert(accounts).values(**key, **values)
         unique = [accounts.c.discord_user_id, accounts.c.server_url]
         change = statement.on_conflict_do_update(index_elements=unique, set_=values)
-        row = (self._session.execute(change.returning(accounts))).mappings().one()
+        row = self._session.execute(change.returning(accounts)).mappings().one()
         # What the former account was seen to have access to says nothing of this one.
         hanging = update(subscriptions).where(subscriptions.c.account_id == row["id"])
         self._session.execute(hanging.values(access_ok_at=None))
@@ -257,11 +257,11 @@ class Accounts:
 
     def _locked(self, account_id: int) -> Row | None:
         statement = select(accounts).where(accounts.c.id == account_id).with_for_update()
-        return (self._session.execute(statement)).mappings().one_or_none()
+        return self._session.execute(statement).mappings().one_or_none()
 
     def _where(self, *conditions: Any) -> list[Account]:
         statement = select(accounts).where(*conditions).order_by(accounts.c.id)
-        rows = (self._session.execute(statement)).mappings().all()
+        rows = self._session.execute(statement).mappings().all()
         return [self._account(row) for row in rows]
 
     def _seal(self, context: str, name: str | None, tokens: Tokens) -> str:
@@ -385,11 +385,11 @@ class LinkRequests:
     def erase_expired(self) -> int:
         """Erase the requests that have run out; how many they were."""
         over = link_requests.c.expires_at <= self._now()
-        return (self._session.execute(delete(link_requests).where(over))).rowcount
+        return self._session.execute(delete(link_requests).where(over)).rowcount
 
     def _where(self, *conditions: ColumnElement[bool]) -> list[LinkRequest]:
         statement = select(link_requests).where(*conditions).order_by(link_requests.c.expires_at)
-        rows = (self._session.execute(statement)).mappings().all()
+        rows = self._session.execute(statement).mappings().all()
         return [request for row in rows if (request := self._request(row)) is not None]
 
     def _request(self, row: Row) -> LinkRequest | None:
@@ -413,7 +413,7 @@ class LinkRequests:
 def _locked_request(session: Session, digest: str) -> Row | None:
     this = link_requests.c.nonce_digest == digest
     statement = select(link_requests).where(this).with_for_update()
-    return (session.execute(statement)).mappings().one_or_none()
+    return session.execute(statement).mappings().one_or_none()
 
 
 def _change(session: Session, row: Row, **values: Any) -> None:

@@ -191,7 +191,7 @@ def _statuses(
     session: Session, condition: ColumnElement[bool], limit: int | None
 ) -> list[CardStatus]:
     statement = _status().where(condition).order_by(outbox.c.id.desc()).limit(limit)
-    return [_card_status(row) for row in (session.execute(statement)).mappings()]
+    return [_card_status(row) for row in session.execute(statement).mappings()]
 
 
 def _status() -> Select[Any]:

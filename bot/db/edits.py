@@ -52,7 +52,7 @@ class Edits:
             .order_by(edits.c.next_try_at, outbox.c.id)
             .limit(1)
         )
-        found = (self._session.execute(due)).one_or_none()
+        found = self._session.execute(due).one_or_none()
         if found is None:
             return None
         outbox_id, batch_id, message_id = found
@@ -61,7 +61,7 @@ class Edits:
         else:
             mates = and_(outbox.c.batch_id == batch_id, outbox.c.message_id == message_id)
         changed = _settled(outbox.c.id, edits.c.revision, edits.c.attempts).where(mates)
-        todo = (self._session.execute(changed)).all()
+        todo = self._session.execute(changed).all()
         if not todo:
             return None
         rows = []

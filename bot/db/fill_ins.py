@@ -58,7 +58,7 @@ class FillIns:
             .order_by(fill_ins.c.next_try_at, fill_ins.c.id)
             .limit(limit)
         )
-        rows = (self._session.execute(statement)).mappings().all()
+        rows = self._session.execute(statement).mappings().all()
         return [_job(row) for row in rows]
 
     def postpone(self, job_id: int, until: datetime) -> None:

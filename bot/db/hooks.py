@@ -97,7 +97,7 @@ class Hooks:
             created_at=now,
             **self._fresh(guild_id, kind, now),
         )
-        row = (self._session.execute(made.returning(hooks))).mappings().one()
+        row = self._session.execute(made.returning(hooks)).mappings().one()
         return self._hook(row)
 
     def convert(self, hook_id: int, kind: HookKind) -> Hook | None:
@@ -190,7 +190,7 @@ class Hooks:
         self._session.at_end(self._forget)
         now = self._now()
         mine = select(hooks).where(hooks.c.account_id == account_id).order_by(hooks.c.id)
-        rows = (self._session.execute(mine.with_for_update())).mappings().all()
+        rows = self._session.execute(mine.with_for_update()).mappings().all()
         depending = or_(
             subscriptions.c.account_id == account_id,
             subscriptions.c.hook_id.in_([row["id"] for row in rows]),
@@ -268,16 +268,16 @@ class Hooks:
 
     def _where(self, *conditions: Any) -> list[Hook]:
         statement = select(hooks).where(*conditions).order_by(hooks.c.id)
-        rows = (self._session.execute(statement)).mappings().all()
+        rows = self._session.execute(statement).mappings().all()
         return [self._hook(row) for row in rows]
 
     def _locked(self, hook_id: int) -> Row | None:
         statement = select(hooks).where(hooks.c.id == hook_id).with_for_update()
-        return (self._session.execute(statement)).mappings().one_or_none()
+        return self._session.execute(statement).mappings().one_or_none()
 
     def _changed(self, hook_id: int, values: Mapping[str, Any]) -> Hook:
         statement = update(hooks).where(hooks.c.id == hook_id).values(values).returning(hooks)
-        return self._hook((self._session.execute(statement)).mappings().one())
+        return self._hook(self._session.execute(statement).mappings().one())
 
     def _fresh(self, guild_id: int, kind: HookKind, now: datetime) -> dict[str, Any]:
         """The columns that a new hook of this kind starts with."""

@@ -61,7 +61,7 @@ class Inbox:
         statement = select(
             func.count(), func.count(inbox.c.next_try_at), func.min(inbox.c.next_try_at)
         ).where(inbox.c.id.in_(_lane_heads(excluding_lanes)))
-        lanes, postponed, earliest = (self._session.execute(statement)).one()
+        lanes, postponed, earliest = self._session.execute(statement).one()
         if not lanes:
             return None
         if postponed < lanes:
@@ -132,7 +132,7 @@ class Inbox:
                 next_try_at=None,
             )
         )
-        return (self._session.execute(statement)).rowcount == 1
+        return self._session.execute(statement).rowcount == 1
 
 
 def insert_events(session: Session, events: Sequence[Mapping[str, Any]]) -> list[int]:

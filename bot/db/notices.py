@@ -28,7 +28,7 @@ class Notices:
             .order_by(notices.c.next_try_at, notices.c.id)
             .limit(limit)
         )
-        rows = (self._session.execute(statement)).mappings().all()
+        rows = self._session.execute(statement).mappings().all()
         return [Notice(**{**row, "reason": PauseReason(row["reason"])}) for row in rows]
 
     def settle(self, *notice_ids: int) -> None:

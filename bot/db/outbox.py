@@ -174,7 +174,7 @@ class Outbox:
         The channel is due, as somebody is to look at them by themselves.
         """
         found = select(batches.c.channel_id).where(batches.c.id == batch_id)
-        channel_id: int = (self._session.scalars(found)).one()
+        channel_id: int = self._session.scalars(found).one()
         lock(self._session, channel_id)
         _close(self._session, batch_id, {"batch_id": None})
         this = channel_queues.c.channel_id == channel_id
@@ -203,7 +203,7 @@ class Outbox:
         lock(self._session, channel_id)
         _dissolve(self._session, channel_id)
         values = _given_up(reason, self._now())
-        return (self._session.execute(update(outbox).where(old).values(values))).rowcount
+        return self._session.execute(update(outbox).where(old).values(values)).rowcount
 
     def postpone(self, channel_id: int, until: datetime, error: str | None) -> None:
         """Try a channel again later; with an error it counts as a failed attempt."""
@@ -267,7 +267,7 @@ class Outbox:
         it would hold up the others' cards.
         """
         statement = select(batches).where(batches.c.channel_id == channel_id, IS_OPEN)
-        row = (self._session.execute(statement)).mappings().one_or_none()
+        row = self._session.execute(statement).mappings().one_or_none()
         if row is None:
             return None
         members = and_(outbox.c.batch_id == row["id"], IS_WAITING)
@@ -301,7 +301,7 @@ class Outbox:
             state=BatchState.OPEN,
             cards=len(rows),
         )
-        batch = _batch((self._session.execute(made.returning(batches))).mappings().one())
+        batch = _batch(self._session.execute(made.returning(batches)).mappings().one())
         members = outbox.c.id.in_([row.id for row in rows])
         self._session.execute(update(outbox).where(members).values(batch_id=batch.id))
         return batch, [replace(row, batch_id=batch.id) for row in rows]
@@ -375,7 +375,7 @@ def _close(session: Session, batch_id: int, values: Mapping[str, Any]) -> int:
     if not closed.rowcount:
         return 0
     members = and_(outbox.c.batch_id == batch_id, IS_WAITING)
-    return (session.execute(update(outbox).where(members).values(values))).rowcount
+    return session.execute(update(outbox).where(members).values(values)).rowcount
 
 
 def _given_up(reason: str, now: datetime) -> dict[str, Any]:
@@ -396,7 +396,7 @@ def read_rows(
     statement = (
         select(outbox).join(subscriptions).where(condition).order_by(outbox.c.id).limit(limit)
     )
-    rows = (session.execute(statement)).mappings().all()
+    rows = session.execute(statement).mappings().all()
     if max_bytes is not None:
         rows = rows[: light_enough(session, [row["id"] for row in rows], max_bytes)]
     shown = _pictures(session, [row["id"] for row in rows])

@@ -144,7 +144,7 @@ class Quotas:
             .where(subscriptions.c.guild_id == guild_id),
         )
         statement = select(*(part.scalar_subquery() for part in parts))
-        row = (self._session.execute(statement)).one()
+        row = self._session.execute(statement).one()
         return Used(*map(int, row))
 
     def has_room_now(self, quota: DayQuota, hook_id: int) -> bool:

@@ -41,7 +41,7 @@ class Removals:
     def _where(self, condition: ColumnElement[bool]) -> list[Removal]:
         statement = select(removals).where(condition)
         statement = statement.order_by(removals.c.next_try_at, removals.c.id)
-        rows = (self._session.execute(statement)).mappings().all()
+        rows = self._session.execute(statement).mappings().all()
         return [Removal(**row) for row in rows]
 
 
@@ -51,7 +51,7 @@ def write_removals(session: Session, condition: ColumnElement[bool], now: dateti
         condition, hooks.c.webhook_sealed.is_not(None), hooks.c.account_id.is_not(None)
     )
     ids: list[int] = []
-    for row in (session.execute(made)).mappings().all():
+    for row in session.execute(made).mappings().all():
         values: dict[str, Any] = {**row, "attempts": 0, "next_try_at": now}
         added = session.execute(insert(removals).values(values).returning(removals.c.id))
         ids.append(added.scalar_one())

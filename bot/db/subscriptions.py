@@ -186,7 +186,7 @@ class Subscriptions:
 
     def _where(self, condition: Any) -> list[Subscription]:
         statement = select(subscriptions).where(condition).order_by(subscriptions.c.id)
-        rows = (self._session.execute(statement)).mappings().all()
+        rows = self._session.execute(statement).mappings().all()
         return [_subscription(row) for row in rows]
 
 
@@ -198,12 +198,12 @@ def _lock_hook(session: Session, hook_id: int) -> int | None:
 
 
 def _first(session: Session, statement: Any) -> Subscription | None:
-    row = (session.execute(statement)).mappings().one_or_none()
+    row = session.execute(statement).mappings().one_or_none()
     return None if row is None else _subscription(row)
 
 
 def _one(session: Session, statement: Any) -> Subscription:
-    return _subscription((session.execute(statement)).mappings().one())
+    return _subscription(session.execute(statement).mappings().one())
 
 
 def _subscription(row: Row) -> Subscription:

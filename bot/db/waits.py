@@ -30,5 +30,5 @@ class Waits:
         changed = 0
         for due_at in DUE_TIMES:
             late = update(due_at.table).where(due_at > now + longest)
-            changed += (self._session.execute(late.values({due_at.name: now}))).rowcount
+            changed += self._session.execute(late.values({due_at.name: now})).rowcount
         return changed

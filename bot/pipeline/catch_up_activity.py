@@ -110,7 +110,8 @@ class FromActivity:
             for hook_id in looked:
                 tx.history.looked(hook_id, at)
 
-        await self._storage.write(note)
+        if looked:
+            await self._storage.write(note)
         return left
 
     async def _decisions(self, hook: Hook, at: datetime) -> Sequence[tuple[Subscription, Decision]]:

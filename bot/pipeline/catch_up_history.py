@@ -26,7 +26,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from hashlib import sha256
 
 import structlog
@@ -39,7 +38,7 @@ from bot.services.accounts import AccountService
 from bot.speckle.answers import CallStatus, History, RecordedCall
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.payloads import event_name_of, project_id_of, read_envelope
-from bot.storage import Storage, Transaction
+from bot.storage import Storage
 
 log = structlog.get_logger()
 
@@ -200,10 +199,7 @@ class FromHistory:
         total = TakenIn(unclear=len(read.missed) - len(clear))
         for portion in _portions(clear):
             note = None if total.rows else short
-            quota = self._quota(hook.guild_id)
-            done = await self._storage.write(
-                partial(_take_in, hook.id, portion, read.window, note, quota)
-            )
+            done = await self._take_portion(hook, portion, read.window, note)
             total = TakenIn(
                 total.rows + done.rows,
                 total.there + done.there,
@@ -223,6 +219,14 @@ class FromHistory:
             full=total.full,
         )
         return not total.unclear and not total.full
+
+    async def _take_portion(
+        self, hook: Hook, portion: Sequence[Missed], window: Window, note: str | None
+    ) -> TakenIn:
+        quota = self._quota(hook.guild_id)
+        return await self._storage.write(
+            lambda tx: tx.history.take_in(hook.id, portion, window, note, quota)
+        )
 
 
 def _did_not_get_through(call: RecordedCall, now: datetime) -> bool:
@@ -328,14 +332,3 @@ def _portions(missed: Sequence[Missed]) -> Iterator[Sequence[Missed]]:
         size += len(entry.body)
     if some:
         yield some
-
-
-def _take_in(
-    hook_id: int,
-    portion: Sequence[Missed],
-    window: Window,
-    note: str | None,
-    quota: DayQuota | None,
-    tx: Transaction,
-) -> TakenIn:
-    return tx.history.take_in(hook_id, portion, window, note, quota)

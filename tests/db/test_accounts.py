@@ -54,7 +54,7 @@ async def everything_in(database_url: str) -> str:
             rows = [
                 dict(row)
                 for table in (accounts, link_requests)
-                for row in (reading.execute(select(table))).mappings()
+                for row in reading.execute(select(table)).mappings()
             ]
     return json.dumps(rows, default=str)
 

@@ -221,7 +221,7 @@ async def test_when_the_last_waiting_card_is_dropped_its_channel_comes_to_rest(
     assert await storage.read(lambda tx: tx.outbox.due_in()) is None
     async with Database.open(parse_url(database_url)) as database:
         with database.reading() as c:
-            assert (c.scalars(select(outbox.c.id))).all() == []
+            assert c.scalars(select(outbox.c.id)).all() == []
 
 
 async def test_cards_of_two_channels_are_tried_in_both(

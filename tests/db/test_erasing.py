@@ -43,7 +43,7 @@ async def everything_in(database_url: str) -> str:
             rows = [
                 dict(row)
                 for table in metadata.sorted_tables
-                for row in (reading.execute(select(table))).mappings()
+                for row in reading.execute(select(table)).mappings()
             ]
     return str(rows)
 

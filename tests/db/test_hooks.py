@@ -90,7 +90,7 @@ async def test_secrets_are_sealed_in_the_database_and_bound_to_their_hook(
 ) -> None:
     async with Database.open(parse_url(database_url)) as database:
         with database.reading() as c:
-            row = (c.execute(select(hooks))).mappings().one()
+            row = c.execute(select(hooks)).mappings().one()
     assert hook.secrets[0] not in str(dict(row))
     with pytest.raises(SealError):
         Vault([key]).open(row["secret_sealed"], "hook:1:other")

@@ -51,7 +51,7 @@ async def test_every_acknowledged_delivery_outlives_a_kill(database_url: str, va
     assert len(acknowledged) >= 300
     async with Database.open(parse_url(database_url)) as database:
         with database.reading() as connection:
-            rows = (connection.execute(select(inbox.c.digest, bodies.c.body).join(bodies))).all()
+            rows = connection.execute(select(inbox.c.digest, bodies.c.body).join(bodies)).all()
     assert all(sha256(body).hexdigest() == digest for digest, body in rows)
     assert acknowledged <= {digest for digest, _ in rows}
 

@@ -76,7 +76,7 @@ async def test_a_made_webhook_is_sealed_and_turns_its_hook_live(
     assert WEBHOOK not in repr(made)
     async with Database.open(parse_url(database_url)) as database:
         with database.reading() as c:
-            row = (c.execute(select(hooks))).mappings().one()
+            row = c.execute(select(hooks)).mappings().one()
     assert WEBHOOK not in str(dict(row))
 
 
@@ -275,7 +275,7 @@ async def test_letting_an_account_go_pauses_what_hangs_on_it_and_tells_who_made_
     assert (await storage.read(lambda tx: tx.subscriptions.get(stays.id))) == stays
     async with Database.open(parse_url(database_url)) as database:
         with database.reading() as c:
-            rows = (c.execute(select(notices.c.user_id, notices.c.channel_id))).all()
+            rows = c.execute(select(notices.c.user_id, notices.c.channel_id)).all()
     assert sorted(rows) == [(MAREN_ODUYA, STRUCTURE), (TOBIAS, FACADE)]
     assert await storage.write(lambda tx: tx.hooks.let_go(account.id)) == []
 

@@ -247,7 +247,7 @@ class Stage:
         async def done() -> bool:
             with storage._database.reading() as connection:
                 new = inbox.select().where(inbox.c.state == InboxState.NEW).limit(1)
-                waits = (connection.execute(new)).one_or_none()
+                waits = connection.execute(new).one_or_none()
             if waits is not None or await storage.read(lambda tx: tx.fill_ins.due_in()) is not None:
                 return False
             return (

@@ -95,7 +95,7 @@ async def test_a_message_whose_nonce_is_forgotten_is_found_whatever_this_machine
     async with start_bot() as app:
         studio.sandbox.world._nonces.clear()  # some minutes have passed
         with app.storage._database.writing() as connection:
-            (made_at,) = (connection.execute(select(batches.c.created_at))).scalars()
+            (made_at,) = connection.execute(select(batches.c.created_at)).scalars()
             there = app.bot._pace.discord_time.now()
             assert abs(made_at - there) < timedelta(seconds=30), "by Discord's time"
             earlier = made_at - timedelta(minutes=5)
@@ -129,8 +129,8 @@ async def test_the_clock_is_set_between_two_tries_and_the_message_is_found(
         studio.sandbox.world._nonces.clear()
         with app.storage._database.writing() as connection:
             earlier = batches.c.created_at.desc()
-            (made_at,) = (
-                connection.execute(select(batches.c.created_at).order_by(earlier))
+            (made_at,) = connection.execute(
+                select(batches.c.created_at).order_by(earlier)
             ).scalars()
             assert abs(made_at - utc_now()) < timedelta(seconds=30)
             moved = {"created_at": made_at - timedelta(minutes=5)}

@@ -52,7 +52,7 @@ async def follow(app: App, studio: Studio, channel: SandboxChannel) -> Hook:
 async def change(app: App, number: int, how: Callable[[Card], Card]) -> None:
     """Change the card of this number as a fill-in does."""
     with app.storage._database.writing() as connection:
-        rows = (connection.execute(select(outbox))).all()
+        rows = connection.execute(select(outbox)).all()
         row = next(row for row in rows if f"version no {number}" in str(row.card))
         job = {
             "inbox_id": row.inbox_id,

@@ -40,7 +40,7 @@ async def pile_up(app: App, studio: Studio, channel: SandboxChannel, count: int)
 async def spoil(app: App, number: int, **parts: Any) -> None:
     """Put something into the card of this number that Discord refuses."""
     with app.storage._database.writing() as connection:
-        rows = (connection.execute(select(outbox.c.id, outbox.c.card))).all()
+        rows = connection.execute(select(outbox.c.id, outbox.c.card)).all()
         row_id, card = next(row for row in rows if f"version no {number}" in str(row.card))
         change = update(outbox).where(outbox.c.id == row_id).values(card=card | parts)
         connection.execute(change)
