@@ -22,7 +22,6 @@ from bot.turns import Door
 
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql+psycopg"
-FORMERLY = "sqlite+aiosqlite"  # how addresses of SQLite were written once; they still work
 
 # How long a statement waits for another program's lock. A delivery needs two of them, and Speckle
 # gives up after 10 s.
@@ -269,8 +268,6 @@ def parse_url(database_url: str) -> URL:
         url = make_url(database_url)
     except ArgumentError:
         raise ConfigError(Problem("DATABASE_URL", "It is not a database URL.", mend)) from None
-    if url.drivername == FORMERLY:
-        url = url.set(drivername=SQLITE)
     if url.drivername not in (SQLITE, POSTGRESQL):
         raise ConfigError(Problem("DATABASE_URL", "It names another kind of database.", mend))
     if url.drivername == SQLITE and url.database in (None, "", ":memory:"):
