@@ -37,7 +37,7 @@ TRIGGERS = (
     "stream_delete",
 )
 PUBLIC_ONLY = Filters(models=("public/**",))
-OBJECTS = '"214"'  # the facts of a version, as they stand in an embed
+OBJECTS = "214,365"  # a version's facts, as cards say them; with the comma, no id is like it
 SECRET = "nobody in this channel is to read this"
 QUIET_S = 3.0
 
@@ -134,7 +134,7 @@ class Stage:
     # ── what happens ──────────────────────────────────────────────────────────────────────────
 
     def version(self, model: Model | None = None, message: str = "slab", **more: Any) -> Version:
-        facts: dict[str, Any] = {"object_count": 214, **more}
+        facts: dict[str, Any] = {"object_count": 214_365, **more}
         return self.tower.server.add_version(
             self.tower.project,
             model or self.public,
