@@ -167,11 +167,10 @@ async def send_all(
 
 async def is_stuck(storage: Storage) -> bool:
     """Wait until the inbox is dealt with; True if nothing changes in it any more before that."""
-    heads, since = None, time.monotonic()
-    while await storage.read(lambda tx: tx.inbox.due_in()) is not None:
-        now_there = await storage.read(lambda tx: tx.inbox.next_per_lane())
-        if now_there != heads:
-            heads, since = now_there, time.monotonic()
+    before, since = None, time.monotonic()
+    while new := await storage.read(lambda tx: tx.inbox.new_count()):
+        if new != before:
+            before, since = new, time.monotonic()
         elif time.monotonic() - since > STUCK_AFTER_S:
             return True
         await asyncio.sleep(0.2)

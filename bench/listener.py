@@ -74,7 +74,7 @@ async def _durable(reports: Connection) -> None:
                 storage,
                 shared_hook=None,
                 max_body_bytes=25 * 1024 * 1024,
-                stored=lambda: None,
+                stored=lambda _lane: None,
                 missed=lambda: None,
                 problems=Readiness(storage).problems,
                 instance="0f0f",

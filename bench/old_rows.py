@@ -24,7 +24,15 @@ from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from bot.db.history import AT_ONCE, Missed, Window
-from bot.db.rows import HookKind, Ingested, NewInbox, NewOutbox, Subscription
+from bot.db.rows import (
+    EventResult,
+    HookKind,
+    HookResult,
+    NewInbox,
+    NewOutbox,
+    Subscription,
+    SubscriptionResult,
+)
 from bot.db.vault import Vault
 from bot.speckle.filters import Filters
 from bot.storage import Storage, utc_now
@@ -61,9 +69,11 @@ class Way:
         receipt = await self._timed("put", self._storage.intake.put(new))
         await self._timed("find the event", self._storage.read(lambda tx: tx.inbox.next_per_lane()))
         card = NewOutbox(self._subscription.id, 1, CHANNEL_ID, {})
-        ingested = Ingested(1, None, "https://app.speckle.systems", utc_now(), [card])
+        ingested = HookResult(
+            1, utc_now(), told=True, routed=[SubscriptionResult(self._subscription.id, card)]
+        )
         finish = self._storage.write(
-            lambda tx: tx.inbox.finish(receipt.id, (), event_name="x", ingested=[ingested])
+            lambda tx: tx.inbox.finish([EventResult(receipt.id, (), "x", of_hooks=[ingested])])
         )
         await self._timed("write the card", finish)
         await self._timed(
@@ -73,7 +83,7 @@ class Way:
             "open a batch", self._storage.write(lambda tx: tx.outbox.open_batch(CHANNEL_ID, 10))
         )
         assert opened is not None  # noqa: S101
-        settle = self._storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 1, utc_now()))
+        settle = self._storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 1, utc_now()))
         await self._timed("settle it", settle)
 
     async def _timed(self, step: str, work: Awaitable[T]) -> T:

@@ -1,13 +1,19 @@
 """A project that a channel follows by hand, and its new versions as a Speckle server posts them."""
 
+import base64
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 
 from bot.sandbox import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from bot.speckle.signature import sign
+
+DELIVERIES = Path(__file__).resolve().parent.parent / "tests" / "fixtures" / "deliveries"
+# A recorded delivery, with its author's picture.
+RECORDED = base64.b64decode(json.loads((DELIVERIES / "commit_create.json").read_text())["body_b64"])
 
 
 @dataclass(frozen=True)
@@ -32,23 +38,13 @@ class Project:
                     raise SystemExit(f"unexpected answer: {answer.status} {await answer.text()}")
 
     def _version(self, number: int) -> bytes:
-        commit = {
-            "branchName": "structure/level 1",
-            "branchId": "b7d3120c4e",
-            "message": f"#{number}",
-        }
-        event = {
-            "event_name": "commit_create",
-            "data": {"id": f"{number:010x}", "commit": commit},
-        }
-        payload = {
-            "streamId": self.id,
-            "event": event,
-            "server": {"canonicalUrl": "https://app.speckle.systems"},
-            "stream": {"name": "Harbour Tower", "visibility": "private"},
-            "user": {"id": "9a0e61f2c4", "name": "Maren Oduya"},
-        }
-        return json.dumps({"payload": payload}).encode()
+        body = json.loads(RECORDED)
+        payload = body["payload"]
+        payload["streamId"] = payload["stream"]["id"] = self.id
+        data = payload["event"]["data"]
+        data["id"] = f"{number:010x}"
+        data["commit"]["message"] = f"#{number}"
+        return json.dumps(body).encode()
 
 
 async def follow(

@@ -1,9 +1,10 @@
 """How many events a second go through the bot, beside a checkout of before.
 
 The bot runs as a process of its own over an SQLite file, against the sandbox Discord in this one,
-without its pace. Versions of eight projects are posted for eight channels: once all the way into
-the channels, and once with Discord asking for patience, so that they only get into the outbox.
-Each round does both, with this checkout and then, if one is named, with the other one.
+without its pace. Recorded versions of eight projects are posted for eight channels: once all the
+way into the channels, and once with Discord asking for patience, so that they only get into the
+outbox. Then the bot is started again over an inbox that is full, to see what ingest does alone.
+Each round does all three, with this checkout and then, if one is named, with the other one.
 
     python -m bench.throughput [--events 800] [--rounds 5] [--before ../checkout]
 """
@@ -32,6 +33,8 @@ HERE = Path(__file__).resolve().parent.parent
 PROJECT_IDS = [f"{number:010x}" for number in range(1, 9)]
 SENDERS = 8  # a Speckle server sends one after the other for each of its processes
 PATIENCE_S = 600.0
+FULL = 4_000  # events in the full inbox
+FROM, TO = 0.1, 0.9  # of these are timed, so that the start does not count
 LOOK_S = 0.02
 
 
@@ -41,33 +44,48 @@ class Found:
 
     into_channels: list[float] = field(default_factory=list)
     into_outbox: list[float] = field(default_factory=list)
+    ingest_alone: list[float] = field(default_factory=list)
 
 
-@asynccontextmanager
-async def running(checkout: Path, sandbox: Sandbox, folder: Path) -> AsyncIterator[list[Project]]:
-    """A bot of this checkout that follows all projects."""
-    port = free_port()
-    config = folder / "config.toml"
-    config.write_text("[speckle]\nenrich_deadline_s = 0.0\n")
-    environment = os.environ | {
-        "DISCORD_TOKEN": sandbox.token,
-        "DISCORD_API_URL": sandbox.api_url,
-        "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
-        "DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'bot.db'}",  # both checkouts know this
-        "WEBHOOK_PORT": str(port),
-        "PUBLIC_URL": f"http://127.0.0.1:{port}",
-        "LOG_LEVEL": "error",
-    }
-    files = ("--config", str(config), "--env-file", os.devnull)
-    bot = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bot", *files, "run", env=environment, cwd=checkout
-    )
-    try:
-        await until_ready(port)
-        yield await follow_all(sandbox)
-    finally:
-        bot.terminate()
-        await bot.wait()
+@dataclass(frozen=True)
+class Bot:
+    """A bot of a checkout, with its database and its keys in a folder."""
+
+    checkout: Path
+    sandbox: Sandbox
+    folder: Path
+    key: str = field(default_factory=lambda: Fernet.generate_key().decode())
+
+    @property
+    def database(self) -> Path:
+        """Its database file."""
+        return self.folder / "bot.db"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The bot at work, as a process of its own."""
+        port = free_port()
+        config = self.folder / "config.toml"
+        config.write_text("[speckle]\nenrich_deadline_s = 0.0\n")
+        environment = os.environ | {
+            "DISCORD_TOKEN": self.sandbox.token,
+            "DISCORD_API_URL": self.sandbox.api_url,
+            "ENCRYPTION_KEYS": self.key,
+            "DATABASE_URL": f"sqlite+aiosqlite:///{self.database}",  # both checkouts know this
+            "WEBHOOK_PORT": str(port),
+            "PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "LOG_LEVEL": "error",
+        }
+        files = ("--config", str(config), "--env-file", os.devnull)
+        bot = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", *files, "run", env=environment, cwd=self.checkout
+        )
+        try:
+            await until_ready(port)
+            yield
+        finally:
+            bot.terminate()
+            await bot.wait()
 
 
 async def follow_all(sandbox: Sandbox) -> list[Project]:
@@ -116,34 +134,76 @@ async def into_channels(sandbox: Sandbox, projects: Sequence[Project], each: int
     return each * len(projects) / took_s
 
 
-async def into_outbox(
-    sandbox: Sandbox, projects: Sequence[Project], each: int, folder: Path
-) -> float:
+async def into_outbox(bot: Bot, projects: Sequence[Project], each: int) -> float:
     """The same to the last card that waits, while no message is sent."""
     for project in projects:
         route = f"POST /channels/{project.channel.id}/messages"
-        sandbox.faults.rate_limit(route, retry_after=PATIENCE_S, times=None)
+        bot.sandbox.faults.rate_limit(route, retry_after=PATIENCE_S, times=None)
     started = time.perf_counter()
     sending = asyncio.create_task(post_all(projects, range(each, 2 * each)))
-    with closing(sqlite3.connect(folder / "bot.db")) as database:
-        waiting = "SELECT count(*) FROM outbox WHERE state = 'waiting'"
-
-        async def all_wait() -> bool:
-            return bool(database.execute(waiting).fetchone()[0] >= each * len(projects))
-
-        await until(all_wait)
+    await until_waiting(bot, each * len(projects))
     took_s = time.perf_counter() - started
     await sending
     return each * len(projects) / took_s
 
 
+async def until_waiting(bot: Bot, cards: int) -> None:
+    """Look until so many cards wait in the outbox."""
+    with closing(sqlite3.connect(bot.database)) as database:
+
+        async def enough() -> bool:
+            waiting = "SELECT count(*) FROM outbox WHERE state = 'waiting'"
+            return bool(database.execute(waiting).fetchone()[0] >= cards)
+
+        await until(enough)
+
+
+def fill_inbox(bot: Bot) -> None:
+    """Make what the bot has dealt with new again, until so much is new as is wanted."""
+    with closing(sqlite3.connect(bot.database)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        columns = [row[1] for row in database.execute("PRAGMA table_info(inbox)") if row[1] != "id"]
+        names = ", ".join(columns)
+        database.execute("DELETE FROM outbox")
+        database.execute("UPDATE channel_queues SET due_at = NULL")
+        (ids,) = database.execute("SELECT group_concat(id) FROM inbox").fetchone()
+        originals = [int(one) for one in ids.split(",")]
+        for number in range(FULL - len(originals)):
+            original = originals[number % len(originals)]
+            copied = database.execute(
+                f"INSERT INTO inbox ({names}) SELECT {names} FROM inbox WHERE id = ?",  # noqa: S608
+                (original,),
+            )
+            if "bodies" in tables:
+                database.execute(
+                    "INSERT INTO bodies SELECT ?, body FROM bodies WHERE inbox_id = ?",
+                    (copied.lastrowid, original),
+                )
+        database.execute(
+            "UPDATE inbox SET state = 'new', finished_at = NULL, trace = '[]', event_key = NULL"
+        )
+        database.commit()
+
+
+async def ingest_alone(bot: Bot) -> float:
+    """Events a second from the full inbox to cards that wait."""
+    fill_inbox(bot)
+    async with bot.running():
+        await until_waiting(bot, round(FROM * FULL))
+        started = time.perf_counter()
+        await until_waiting(bot, round(TO * FULL))
+        return (TO - FROM) * FULL / (time.perf_counter() - started)
+
+
 async def measure(checkout: Path, each: int, found: Found) -> None:
     async with Sandbox.start(pace=False) as sandbox:
         with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            async with running(checkout, sandbox, folder) as projects:
+            bot = Bot(checkout, sandbox, Path(name))
+            async with bot.running():
+                projects = await follow_all(sandbox)
                 found.into_channels.append(await into_channels(sandbox, projects, each))
-                found.into_outbox.append(await into_outbox(sandbox, projects, each, folder))
+                found.into_outbox.append(await into_outbox(bot, projects, each))
+            found.ingest_alone.append(await ingest_alone(bot))
 
 
 def told(name: str, rates: Sequence[float]) -> str:
@@ -164,6 +224,7 @@ async def main(events: int, rounds: int, before: Path | None) -> None:
     for name, now, then in (
         ("into the channels", here.into_channels, there.into_channels),
         ("into the outbox", here.into_outbox, there.into_outbox),
+        ("ingest alone", here.ingest_alone, there.ingest_alone),
     ):
         sys.stdout.write(f"{told(name, now)}\n")
         if then:

@@ -6,6 +6,7 @@ BotError
 │   ├── StorageUnavailable   the database cannot read or write now
 │   ├── SchemaTooNew         the database was made by a newer bot
 │   ├── HookGone             the hook that a delivery came through has been removed meanwhile
+│   ├── AlreadyFinished      another process has dealt with the same events
 │   └── SealError            a sealed value does not open
 ├── NotADelivery           a request body that is no Speckle delivery
 ├── NotASpeckleLink        text that is neither a project id nor a Speckle link
@@ -70,6 +71,10 @@ class SchemaTooNew(StorageError):
     def __init__(self, found: str) -> None:
         super().__init__(f"unknown schema version {found}")
         self.found = found
+
+
+class AlreadyFinished(StorageError):
+    """Another process has dealt with the same events: nothing was written."""
 
 
 class HookGone(StorageError):

@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from bot.db.rows import Hook, NewInbox
+from bot.db.rows import Hook, InboxLane, NewInbox
 from bot.errors import (
     ConfigError,
     HookGone,
@@ -68,10 +68,11 @@ NOT_READ: Final = Signed("", None, "")  # of a delivery that is refused whatever
 class WebhookListener:
     """Takes deliveries into the inbox and answers only after they are on disk.
 
-    `stored` is called after each commit, `missed` when the database could not take a delivery and
-    Speckle was told so; `problems` tells what keeps the bot from its work. `instance` is answered
-    to who asks which bot this is. `public_url` is what Speckle and browsers call; its path is known
-    with and without. Without `quotas` no guild has any.
+    `stored` is called after each commit with the lane where something is new, `missed` when the
+    database could not take a delivery and Speckle was told so; `problems` tells what keeps the bot
+    from its work. `instance` is answered to who asks which bot this is. `public_url` is what
+    Speckle and browsers call; its path is known with and without. Without `quotas` no guild has
+    any.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class WebhookListener:
         *,
         shared_hook: SharedHook | None,
         max_body_bytes: int,
-        stored: Callable[[], None],
+        stored: Callable[[InboxLane], None],
         missed: Callable[[], None],
         problems: Callable[[], Awaitable[Sequence[str]]],
         instance: str,
@@ -233,7 +234,7 @@ class WebhookListener:
         if receipt.duplicate:
             log.info("webhook.duplicate", inbox_id=receipt.id)
             return _answer(202, "This delivery had arrived already.")
-        self._stored()
+        self._stored(InboxLane(new.lane, recipient.guild_id))
         return _answer(202, "Taken.")
 
     async def _over_quota(self, hook: Hook) -> web.Response:

@@ -37,6 +37,11 @@ class Recipient(ABC):
     hook: Hook | None = None  # whose guild's quota it counts towards
     hook_id: int | None = None
 
+    @property
+    def guild_id(self) -> int | None:
+        """Whose it is; None for the operator's, which serves several guilds."""
+        return None if self.hook is None else self.hook.guild_id
+
     @abstractmethod
     def refusal(self, signed: Signed) -> web.Response | None:
         """The answer to a signed delivery that is not taken, None for one that is."""

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Select, and_, delete, func, select, tuple_, update
 
 from bot.cards.card import Card
-from bot.db.ingested import write_pictures
+from bot.db.event_results import write_pictures
 from bot.db.outbox import read_rows
 from bot.db.queues import first_of_each, lock
 from bot.db.rows import FillIn, FillInJob, FillInLane, OutboxRow, OutboxState, TraceLine
@@ -111,8 +111,9 @@ class FillIns:
         return [row.id for row in changed]
 
     def _rewrite(self, row: OutboxRow, card: Card, now: datetime) -> None:
-        statement = update(outbox).where(outbox.c.id == row.id).values(card=card.to_json())
-        self._session.execute(statement)
+        size = sum(len(picture.content) for picture in card.pictures)
+        change = {"card": card.to_json(), "picture_bytes": size}
+        self._session.execute(update(outbox).where(outbox.c.id == row.id).values(change))
         names = {picture.name for picture in card.pictures}
         gone = [picture.name for picture in row.pictures if picture.name not in names]
         if gone:

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 
 from bot.db.access import pause_rights, take_back
-from bot.db.ingested import write_routed
+from bot.db.event_results import write_subscription_result
 from bot.db.queues import GOES_ON, first_of_each, lock
-from bot.db.rows import HeldEvent, Paused, Routed, TraceLine
+from bot.db.rows import HeldEvent, Paused, SubscriptionResult, TraceLine
 from bot.db.session import Session
 from bot.db.tables import IS_WAITING, held_events, inbox, outbox, subscriptions
 from bot.db.traces import add_lines
@@ -48,7 +48,7 @@ class Held:
         return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
 
     def settle(
-        self, held: HeldEvent, at: datetime, routed: Routed, trace: Sequence[TraceLine]
+        self, held: HeldEvent, at: datetime, routed: SubscriptionResult, trace: Sequence[TraceLine]
     ) -> Sequence[int]:
         """Write what became of a held event: a card, nothing, or it goes on being held.
 
@@ -60,7 +60,7 @@ class Held:
         if not there.rowcount:
             return ()
         add_lines(self._session, held.inbox_id, trace)
-        ids = write_routed(self._session, held.inbox_id, [routed], at, now, replaying=True)
+        ids = write_subscription_result(self._session, held.inbox_id, routed, at, now)
         # A card that was made, but not written, is of a subscription that has just been paused,
         # or that has got back earlier cards.
         if routed.held_until is None and (ids or routed.card is None):

@@ -1,6 +1,7 @@
 """Hooks: what ties a guild to a project, with the key and the secret of its webhook."""
 
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,8 +11,17 @@ from sqlalchemy import ColumnElement, or_, select, update
 
 from bot.db.access import pause_rights
 from bot.db.guilds import add_guild
-from bot.db.rows import Hook, HookKind, HookState, Paused, PauseReason
+from bot.db.rows import (
+    Hook,
+    HookFollowers,
+    HookKind,
+    HookState,
+    Paused,
+    PauseReason,
+    Subscription,
+)
 from bot.db.session import Session
+from bot.db.subscriptions import subscription_of
 from bot.db.tables import accounts, hooks, models, subscriptions
 from bot.db.vault import Vault
 from bot.errors import SealError
@@ -20,6 +30,8 @@ from bot.speckle.answers import PUBLIC
 
 SECRET_BYTES = 32
 PREVIOUS_SECRET_VALID = timedelta(hours=24)  # promised by the button that makes a new secret
+
+IS_NOT_CLOSED = hooks.c.state != HookState.CLOSED
 
 Row = Mapping[Any, Any]
 
@@ -56,22 +68,37 @@ class Hooks:
         """All hooks of a guild, oldest first."""
         return self._where(hooks.c.guild_id == guild_id)
 
+    def followed(self, hook_id: int) -> list[HookFollowers]:
+        """A hook that takes events, with its subscriptions; nothing if it is closed or gone."""
+        return self._followed(hooks.c.id == hook_id, IS_NOT_CLOSED)
+
+    def followed_by(self, subscription_ids: Collection[int]) -> list[HookFollowers]:
+        """The hooks that these subscriptions follow, with these alone."""
+        return self._followed(subscriptions.c.id.in_(subscription_ids))
+
     def shared_for(
         self, server_url: str, project_id: str, guild_ids: Collection[int]
-    ) -> list[Hook]:
+    ) -> list[HookFollowers]:
         """The hooks of these guilds that take a project's events from the operator's webhook."""
-        return self._where(
+        return self._followed(
             hooks.c.project_id == project_id,
             hooks.c.server_url == server_url,
             hooks.c.guild_id.in_(guild_ids),
             hooks.c.kind == HookKind.SHARED,
-            hooks.c.state != HookState.CLOSED,
+            IS_NOT_CLOSED,
         )
 
     def model_names(self, hook_id: int) -> Mapping[str, str]:
-        """The names of a hook's models by their ids, as far as its events have told them."""
-        statement = select(models.c.model_id, models.c.name).where(models.c.hook_id == hook_id)
-        return {row.model_id: row.name for row in self._session.execute(statement)}
+        """The names of a hook's models by their ids, where its events have told them."""
+        return self.model_names_of([hook_id])[hook_id]
+
+    def model_names_of(self, hook_ids: Collection[int]) -> Mapping[int, Mapping[str, str]]:
+        """The same for several hooks, by their ids."""
+        names: dict[int, dict[str, str]] = {hook_id: {} for hook_id in hook_ids}
+        statement = select(models).where(models.c.hook_id.in_(hook_ids))
+        for hook_id, model_id, name in self._session.execute(statement):
+            names[hook_id][model_id] = name
+        return names
 
     def create(
         self,
@@ -278,6 +305,24 @@ class Hooks:
     def _changed(self, hook_id: int, values: Mapping[str, Any]) -> Hook:
         statement = update(hooks).where(hooks.c.id == hook_id).values(values).returning(hooks)
         return self._hook(self._session.execute(statement).mappings().one())
+
+    def _followed(self, *conditions: ColumnElement[bool]) -> list[HookFollowers]:
+        statement = (
+            select(hooks, subscriptions)
+            .join(subscriptions, subscriptions.c.hook_id == hooks.c.id, isouter=True)
+            .where(*conditions)
+            .order_by(hooks.c.id, subscriptions.c.id)
+        )
+        found: dict[int, Hook] = {}
+        followers: defaultdict[int, list[Subscription]] = defaultdict(list)
+        for row in self._session.execute(statement).mappings():
+            hook_id = row[hooks.c.id]
+            if hook_id not in found:
+                found[hook_id] = self._hook({column.name: row[column] for column in hooks.c})
+            if row[subscriptions.c.id] is not None:
+                values = {column.name: row[column] for column in subscriptions.c}
+                followers[hook_id].append(subscription_of(values))
+        return [HookFollowers(hook, followers[hook_id]) for hook_id, hook in found.items()]
 
     def _fresh(self, guild_id: int, kind: HookKind, now: datetime) -> dict[str, Any]:
         """The columns that a new hook of this kind starts with."""

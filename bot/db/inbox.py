@@ -1,29 +1,33 @@
 """The inbox: every verified delivery, from the 202 to the cards that it became."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
+from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select, text, update
+from sqlalchemy import Select, and_, bindparam, func, select, text, update
 
-from bot.db.ingested import write_ingested
+from bot.db.event_results import write_event_results
 from bot.db.rows import (
-    InboxHead,
+    EventResult,
+    InboxLane,
     InboxRow,
     InboxSource,
     InboxState,
-    Ingested,
     Subscription,
+    Taken,
     TraceLine,
 )
 from bot.db.session import Session
 from bot.db.tables import IS_NEW, bodies, hooks, inbox
-from bot.db.twins import pair, twins
+from bot.db.twins import Twins, pair
+from bot.errors import AlreadyFinished
 
 Row = Mapping[Any, Any]
 Body = tuple[str, str]  # digest and lane
 
+ENDED = ("state", "trace", "event_name", "event_key", "finished_at")
 WITH_BODY = select(inbox, bodies.c.body).join(bodies, isouter=True)
 LOCK_DIGESTS = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
 
@@ -41,98 +45,88 @@ class Inbox:
         row = rows.mappings().one_or_none()
         return None if row is None else _inbox_row(row)
 
-    def next_per_lane(self, excluding_lanes: Collection[str] = ()) -> list[InboxHead]:
-        """The oldest new row of each lane that is due, oldest first, without its body.
-
-        A lane whose oldest row waits for another try gives none, so that order holds.
-        """
-        due = or_(inbox.c.next_try_at.is_(None), inbox.c.next_try_at <= self._now())
+    def next_per_lane(self, excluding_lanes: Collection[str] = ()) -> list[InboxLane]:
+        """The lanes where something is new, the one that has waited longest first."""
         statement = (
-            select(inbox.c.id, inbox.c.lane, hooks.c.guild_id, inbox.c.body_bytes)
+            select(inbox.c.lane, hooks.c.guild_id)
             .join(hooks, inbox.c.hook_id == hooks.c.id, isouter=True)
-            .where(inbox.c.id.in_(_lane_heads(excluding_lanes)), due)
+            .where(inbox.c.id.in_(_lane_heads(excluding_lanes)))
             .order_by(inbox.c.id)
         )
-        rows = self._session.execute(statement)
-        return [InboxHead(*row) for row in rows]
+        return [InboxLane(*row) for row in self._session.execute(statement)]
 
-    def due_in(self, excluding_lanes: Collection[str] = ()) -> float | None:
-        """Seconds until a row is due, 0 if one is; None if nothing is new."""
-        statement = select(
-            func.count(), func.count(inbox.c.next_try_at), func.min(inbox.c.next_try_at)
-        ).where(inbox.c.id.in_(_lane_heads(excluding_lanes)))
-        lanes, postponed, earliest = self._session.execute(statement).one()
-        if not lanes:
-            return None
-        if postponed < lanes:
-            return 0.0
-        wait: timedelta = earliest - self._now()
-        return max(0.0, wait.total_seconds())
+    def new_count(self) -> int:
+        """How many rows wait to be dealt with."""
+        return self._session.scalar(select(func.count()).select_from(inbox).where(IS_NEW)) or 0
 
-    def finish(
-        self,
-        row_id: int,
-        trace: Sequence[TraceLine],
-        *,
-        event_name: str,
-        ingested: Sequence[Ingested],
-        event_key: str | None = None,
-    ) -> list[int]:
-        """Write all that an event led to, in one transaction; the ids of its new cards.
+    def take(self, lane: str, most: int, max_bytes: int) -> Taken:
+        """The oldest new rows of a lane that may be dealt with together, with their bodies.
 
-        `event_key` is the same for events that say the same. A row that is finished already writes
-        nothing and gives none.
+        They came in the same way, and have at most `max_bytes` together.
+        """
+        oldest = (
+            select(
+                inbox.c.id,
+                func.sum(inbox.c.body_bytes).over(order_by=inbox.c.id).label("bytes"),
+            )
+            .where(IS_NEW, inbox.c.lane == lane)
+            .order_by(inbox.c.id)
+            .limit(most)
+            .subquery()
+        )
+        fits = oldest.c.bytes <= max_bytes
+        statement = (
+            select(inbox, bodies.c.body, fits.label("fits"))
+            .join(oldest, oldest.c.id == inbox.c.id)
+            .join(bodies, and_(bodies.c.inbox_id == inbox.c.id, fits), isouter=True)
+            .order_by(inbox.c.id)
+        )
+        found = self._session.execute(statement).mappings().all()
+        same = takewhile(lambda row: row["source"] == found[0]["source"], found)
+        rows = [_inbox_row(row) for row in same if row["fits"]]
+        too_large = found[0]["id"] if found and not rows else None
+        return Taken(rows, too_large, more=len(found) > len(rows) or len(found) == most)
+
+    def finish(self, results: Sequence[EventResult]) -> list[int]:
+        """Write all that events led to, in one transaction; the ids of the new cards, in order.
+
+        Errors: AlreadyFinished if one of them was dealt with meanwhile; then nothing is written.
         """
         now = self._now()
-        if not self._end(row_id, InboxState.DONE, trace, event_name, event_key):
-            return []
-        pair(self._session, row_id, {row for one in ingested for row in one.already.values()})
-        return write_ingested(self._session, row_id, ingested, now)
+        self._end(results, now)
+        for result in results:
+            partners = {row for one in result.of_hooks for row in one.already.values()}
+            pair(self._session, result.inbox_id, partners)
+        return write_event_results(self._session, results, now)
 
-    def shown_already(
-        self, row: InboxRow, event_key: str, subscriptions: Sequence[Subscription]
-    ) -> Mapping[int, int]:
-        """The subscriptions that were shown the same event another way already, and by which row.
+    def twins(
+        self, events: Sequence[tuple[InboxRow, str]], subscriptions: Sequence[Subscription]
+    ) -> Twins:
+        """By which rows subscriptions were shown these events, each with its key, another way.
 
-        Each row counts against one: equal events are shown as often as they happened. `finish`
-        keeps it.
+        `finish` keeps it.
         """
-        return twins(self._session, row, event_key, subscriptions)
+        return Twins.of(self._session, events, subscriptions)
 
-    def postpone(self, row_id: int, trace: Sequence[TraceLine], next_try_at: datetime) -> None:
-        """Leave a row, and its lane behind it, for later."""
+    def _end(self, results: Sequence[EventResult], now: datetime) -> None:
         statement = (
             update(inbox)
-            .where(inbox.c.id == row_id, IS_NEW)
-            .values(attempts=inbox.c.attempts + 1, next_try_at=next_try_at, trace=_json(trace))
+            .where(inbox.c.id == bindparam("row_id"), IS_NEW)
+            .values({name: bindparam(f"new_{name}") for name in ENDED})
         )
-        self._session.execute(statement)
-
-    def fail(self, row_id: int, trace: Sequence[TraceLine]) -> None:
-        """Set a row aside for good: it is no delivery that can be understood."""
-        self._end(row_id, InboxState.FAILED, trace, None)
-
-    def _end(
-        self,
-        row_id: int,
-        state: InboxState,
-        trace: Sequence[TraceLine],
-        event_name: str | None,
-        event_key: str | None = None,
-    ) -> bool:
-        statement = (
-            update(inbox)
-            .where(inbox.c.id == row_id, IS_NEW)
-            .values(
-                state=state,
-                trace=_json(trace),
-                event_name=event_name,
-                event_key=event_key,
-                finished_at=self._now(),
-                next_try_at=None,
-            )
-        )
-        return self._session.execute(statement).rowcount == 1
+        rows = [
+            {
+                "row_id": result.inbox_id,
+                "new_state": InboxState.FAILED if result.event_name is None else InboxState.DONE,
+                "new_trace": [line.to_json() for line in result.trace],
+                "new_event_name": result.event_name,
+                "new_event_key": result.event_key,
+                "new_finished_at": now,
+            }
+            for result in results
+        ]
+        if self._session.execute(statement, rows).rowcount != len(rows):
+            raise AlreadyFinished
 
 
 def insert_events(session: Session, events: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -182,10 +176,6 @@ def _lane_heads(excluding_lanes: Collection[str]) -> Select[tuple[int]]:
     )
 
 
-def _json(trace: Sequence[TraceLine]) -> list[list[Any]]:
-    return [line.to_json() for line in trace]
-
-
 def _inbox_row(row: Row) -> InboxRow:
     return InboxRow(
         id=row["id"],
@@ -197,8 +187,6 @@ def _inbox_row(row: Row) -> InboxRow:
         body=row["body"] or b"",
         received_at=row["received_at"],
         state=InboxState(row["state"]),
-        attempts=row["attempts"],
-        next_try_at=row["next_try_at"],
         finished_at=row["finished_at"],
         event_name=row["event_name"],
         trace=tuple(TraceLine.from_json(line) for line in row["trace"]),

@@ -4,13 +4,13 @@ import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 
 from bot.cards.card import Picture
 from bot.db.notices import write_notices
-from bot.db.picture_sizes import light_enough
 from bot.db.queues import (
     GOES_ON,
     HELD_BY_CHANNEL,
@@ -80,21 +80,6 @@ class Outbox:
         due_at: datetime | None = self._session.scalar(statement)
         return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
 
-    def next_bytes(self, channel_id: int, max_cards: int) -> int:
-        """How large the pictures of a channel's next cards are together, in bytes."""
-        next_ones = (
-            select(outbox.c.id)
-            .where(outbox.c.channel_id == channel_id, IS_WAITING)
-            .order_by(outbox.c.id)
-            .limit(max_cards)
-        )
-        statement = (
-            select(func.sum(func.length(pictures.c.content)))
-            .join(outbox_pictures)
-            .where(outbox_pictures.c.outbox_id.in_(next_ones))
-        )
-        return int(self._session.scalar(statement) or 0)
-
     def waiting_count(self) -> int:
         """How many cards wait, those of paused subscriptions included."""
         statement = select(func.count()).select_from(outbox).where(IS_WAITING)
@@ -104,6 +89,25 @@ class Outbox:
         """The card with this id."""
         rows = read_rows(self._session, outbox.c.id == outbox_id)
         return next(iter(rows), None)
+
+    def next_bytes(self, channel_id: int, max_cards: int) -> int:
+        """How large the pictures of a channel's next cards are together, in bytes."""
+        next_ones = (
+            select(outbox.c.picture_bytes)
+            .where(outbox.c.channel_id == channel_id, IS_WAITING)
+            .order_by(outbox.c.id)
+            .limit(max_cards)
+            .subquery()
+        )
+        return int(self._session.scalar(select(func.sum(next_ones.c.picture_bytes))) or 0)
+
+    def queue(self, channel_id: int) -> ChannelQueue | None:
+        """Where the delivery to a channel stands, if something is to be done there now."""
+        due = select(channel_queues).where(
+            channel_queues.c.channel_id == channel_id, channel_queues.c.due_at <= self._now()
+        )
+        row = self._session.execute(due).one_or_none()
+        return None if row is None else ChannelQueue(*row)
 
     def waiting_for(self, channel_id: int) -> list[Waiting]:
         """Whose cards may be sent to a channel next, or were made before a right was lost.
@@ -115,6 +119,7 @@ class Outbox:
                 outbox.c.subscription_id,
                 func.coalesce(inbox.c.source, InboxSource.WEBHOOK),
                 func.min(outbox.c.created_at),
+                func.sum(outbox.c.picture_bytes),
             )
             .select_from(outbox)
             .join(subscriptions, subscriptions.c.id == outbox.c.subscription_id)
@@ -124,7 +129,10 @@ class Outbox:
             .order_by(outbox.c.subscription_id)
         )
         rows = self._session.execute(statement)
-        return [Waiting(id_, InboxSource(source), made_at) for id_, source, made_at in rows]
+        return [
+            Waiting(id_, InboxSource(source), made_at, int(size))
+            for id_, source, made_at, size in rows
+        ]
 
     def open_batch(
         self,
@@ -157,36 +165,49 @@ class Outbox:
             )
         return opened
 
-    def settle_sent(self, batch_id: int, message_id: int, at: datetime) -> None:
+    def settle_sent(self, batch: Batch, message_id: int, at: datetime) -> bool:
         """A batch's message is in the channel. Saying so twice changes nothing.
 
-        What was paused because Discord refused for a while goes on.
+        Says whether more waits for the channel.
         """
-        self._settle(batch_id, {"state": OutboxState.SENT, "message_id": message_id, "sent_at": at})
+        values = {"state": OutboxState.SENT, "message_id": message_id, "sent_at": at}
+        return self._settle(batch, values)
 
-    def settle_undeliverable(self, batch_id: int, reason: str) -> None:
+    def end_silence(self, channel_id: int) -> None:
+        """Discord takes messages for a channel again: what was paused for that goes on."""
+        silenced = and_(
+            subscriptions.c.channel_id == channel_id,
+            subscriptions.c.pause_reason == PauseReason.SILENCED,
+        )
+        going_on = {
+            "state": SubscriptionState.ACTIVE,
+            "pause_reason": None,
+            "pause_detail": None,
+            "updated_at": self._now(),
+        }
+        self._session.execute(update(subscriptions).where(silenced).values(going_on))
+
+    def settle_undeliverable(self, batch: Batch, reason: str) -> bool:
         """Discord will never take a batch: keep its cards, with the reason, and go on."""
-        self._settle(batch_id, _given_up(reason, self._now()))
+        return self._settle(batch, _given_up(reason, self._now()))
 
-    def dissolve(self, batch_id: int) -> None:
+    def dissolve(self, batch: Batch) -> None:
         """A batch's message is not in the channel: its cards wait again, in their place.
 
         The channel is due, as somebody is to look at them by themselves.
         """
-        found = select(batches.c.channel_id).where(batches.c.id == batch_id)
-        channel_id: int = self._session.scalars(found).one()
-        lock(self._session, channel_id)
-        _close(self._session, batch_id, {"batch_id": None})
-        this = channel_queues.c.channel_id == channel_id
+        lock(self._session, batch.channel_id)
+        _close(self._session, batch.id, {"batch_id": None})
+        this = channel_queues.c.channel_id == batch.channel_id
         self._session.execute(update(channel_queues).where(this).values(due_at=self._now()))
 
-    def settle_suspect(self, batch_id: int, suspects: int, form: CardForm, reason: str) -> None:
+    def settle_suspect(self, batch: Batch, suspects: int, form: CardForm, reason: str) -> bool:
         """One of these cards is at fault: dissolve the batch; they wait again, in their place.
 
         The next batch is to be made of fewer than `suspects` cards, or of the one in this form.
         """
         values = {"batch_id": None, "form": form, "last_error": reason}
-        self._settle(batch_id, values, suspects=suspects)
+        return self._settle(batch, values, suspects=suspects)
 
     def give_up(self, channel_id: int, before: datetime, reason: str) -> int:
         """Keep what has waited for a channel since `before`, in vain, as undeliverable: how many.
@@ -307,19 +328,15 @@ class Outbox:
         return batch, [replace(row, batch_id=batch.id) for row in rows]
 
     def _settle(
-        self, batch_id: int, values: Mapping[str, Any], *, suspects: int | None = None
-    ) -> None:
-        channel_id = self._session.scalar(
-            select(batches.c.channel_id).where(batches.c.id == batch_id, IS_OPEN)
-        )
-        if channel_id is None:
-            return
-        lock(self._session, channel_id)
-        closed = _close(self._session, batch_id, values)
-        if closed and values.get("state") is OutboxState.SENT:
-            _end_silence(self._session, channel_id, self._now())
-        if closed:
-            head_settled(self._session, channel_id, self._now(), settled=closed, suspects=suspects)
+        self, batch: Batch, values: Mapping[str, Any], *, suspects: int | None = None
+    ) -> bool:
+        """Close a batch and note what became of its cards; whether more waits behind them."""
+        lock(self._session, batch.channel_id)
+        closed = _close(self._session, batch.id, values)
+        if not closed:
+            return False
+        now = self._now()
+        return head_settled(self._session, batch.channel_id, now, settled=closed, suspects=suspects)
 
 
 def _pause(
@@ -343,20 +360,6 @@ def _pause(
         .returning(subscriptions.c.id)
     )
     return sorted(session.scalars(pause))
-
-
-def _end_silence(session: Session, channel_id: int, now: datetime) -> None:
-    silenced = and_(
-        subscriptions.c.channel_id == channel_id,
-        subscriptions.c.pause_reason == PauseReason.SILENCED,
-    )
-    going_on = {
-        "state": SubscriptionState.ACTIVE,
-        "pause_reason": None,
-        "pause_detail": None,
-        "updated_at": now,
-    }
-    session.execute(update(subscriptions).where(silenced).values(going_on))
 
 
 def _dissolve(session: Session, channel_id: int) -> None:
@@ -398,12 +401,15 @@ def read_rows(
     )
     rows = session.execute(statement).mappings().all()
     if max_bytes is not None:
-        rows = rows[: light_enough(session, [row["id"] for row in rows], max_bytes)]
-    shown = _pictures(session, [row["id"] for row in rows])
+        sizes = accumulate(row["picture_bytes"] for row in rows)
+        rows = rows[: max(1, sum(size <= max_bytes for size in sizes))]
+    shown = _pictures(session, [row["id"] for row in rows if row["picture_bytes"]])
     return [_outbox_row(row, shown.get(row["id"], ())) for row in rows]
 
 
 def _pictures(session: Session, outbox_ids: Sequence[int]) -> Mapping[int, tuple[Picture, ...]]:
+    if not outbox_ids:
+        return {}
     statement = (
         select(
             outbox_pictures.c.outbox_id,

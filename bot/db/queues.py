@@ -65,7 +65,12 @@ def make_due(
 
 
 def lock(session: Session, channel_id: int) -> None:
-    """Keep others from changing the queue's state until the transaction ends."""
+    """Keep others from changing the queue's state until the transaction ends.
+
+    On SQLite nobody else writes until then.
+    """
+    if session.is_sqlite:
+        return
     session.execute(
         select(channel_queues.c.channel_id)
         .where(channel_queues.c.channel_id == channel_id)
@@ -81,32 +86,31 @@ def head_settled(
     error: str | None = None,
     settled: int = 0,
     suspects: int | None = None,
-) -> None:
+) -> bool:
     """The head of the queue is out of the way: due at once if more waits, else not at all.
 
-    `settled` cards are no longer suspects, unless so many `suspects` are found now.
+    `settled` cards are no longer suspects, unless so many `suspects` are found now. Says whether
+    more waits.
     """
-    more = session.scalar(
-        select(
-            exists().where(
-                and_(
-                    outbox.c.channel_id == channel_id,
-                    IS_WAITING,
-                    outbox.c.subscription_id == subscriptions.c.id,
-                    MAY_GO,
-                )
-            )
+    more = exists().where(
+        and_(
+            outbox.c.channel_id == channel_id,
+            IS_WAITING,
+            outbox.c.subscription_id == subscriptions.c.id,
+            MAY_GO,
         )
     )
     left = channel_queues.c.suspects - settled
-    session.execute(
+    changed = (
         update(channel_queues)
         .where(channel_queues.c.channel_id == channel_id)
         .values(
-            due_at=now if more else None,
+            due_at=case((more, now), else_=None),
             attempts=0,
             first_failed_at=None,
             last_error=error,
             suspects=case((left > 0, left), else_=0) if suspects is None else suspects,
         )
+        .returning(channel_queues.c.due_at)
     )
+    return session.scalar(changed) is not None

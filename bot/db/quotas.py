@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, literal, select, union_all, update
 
 from bot.db.rows import DayQuota, QuotaNotice
 from bot.db.session import Session
@@ -206,15 +206,22 @@ def lock_names(quotas: Iterable[DayQuota | None]) -> set[str]:
 
 
 def _uses(session: Session, day: date, guild_ids: Collection[int]) -> dict[int, DayUse]:
+    """The hooks that are there, and what those and others have sent."""
+    own = select(hooks.c.guild_id, hooks.c.id, literal(0), literal(0), literal(True)).where(
+        hooks.c.guild_id.in_(guild_ids)
+    )
+    sent = select(
+        day_use.c.guild_id, day_use.c.hook_id, day_use.c.events, day_use.c.bytes, literal(False)
+    ).where(day_use.c.day == day, day_use.c.guild_id.in_(guild_ids))
     there: dict[int, set[int]] = {guild_id: set() for guild_id in guild_ids}
-    own = select(hooks.c.guild_id, hooks.c.id).where(hooks.c.guild_id.in_(guild_ids))
-    for guild_id, hook_id in session.execute(own):
-        there[guild_id].add(hook_id)
+    found = session.execute(union_all(own, sent)).all()
+    for guild_id, hook_id, _, _, is_there in found:
+        if is_there:
+            there[guild_id].add(hook_id)
     uses = {guild_id: DayUse(frozenset(ids)) for guild_id, ids in there.items()}
-    columns = (day_use.c.guild_id, day_use.c.hook_id, day_use.c.events, day_use.c.bytes)
-    today = (day_use.c.day == day, day_use.c.guild_id.in_(guild_ids))
-    for guild_id, hook_id, events, size in session.execute(select(*columns).where(*today)):
-        uses[guild_id].add(hook_id, events, size)
+    for guild_id, hook_id, events, size, is_there in found:
+        if not is_there:
+            uses[guild_id].add(hook_id, events, size)
     return uses
 
 

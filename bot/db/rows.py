@@ -202,6 +202,14 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
+class HookFollowers:
+    """A hook, and subscriptions that follow it."""
+
+    hook: Hook
+    subscriptions: Sequence[Subscription]
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """One person's account on one Speckle server, linked to their Discord account.
 
@@ -378,8 +386,6 @@ class InboxRow:
     body: bytes = field(repr=False)
     received_at: datetime
     state: InboxState
-    attempts: int
-    next_try_at: datetime | None
     finished_at: datetime | None
     event_name: str | None
     trace: tuple[TraceLine, ...]
@@ -395,16 +401,26 @@ class InboxRow:
 
 
 @dataclass(frozen=True, slots=True)
-class InboxHead:
-    """The oldest delivery of a lane that is yet to be looked at; `size` is its body's, in bytes.
+class InboxLane:
+    """A lane of the inbox where something may be new.
 
-    `guild_id` is None for one that came through the operator's shared hook.
+    `guild_id` is None for the operator's shared hook.
     """
 
-    id: int
     lane: str
     guild_id: int | None
-    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """New rows of one lane, in order; `more`: something else is new there.
+
+    `too_large`: the first one alone is more than was asked for, and so was left out.
+    """
+
+    rows: Sequence["InboxRow"]
+    too_large: int | None
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,7 +459,7 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
-class Routed:
+class SubscriptionResult:
     """What one event leads to in one subscription.
 
     A `card` to send, or the event is held until `held_until` at least, or neither. `late` is what
@@ -460,8 +476,8 @@ class Routed:
 
 
 @dataclass(frozen=True, slots=True)
-class Ingested:
-    """What one event changes for one hook.
+class HookResult:
+    """What one event changes for one hook, and leads to in the hook's subscriptions (`routed`).
 
     Where the hook's own webhook brought it (`told`), the hook turns live if it waited, takes the
     project's name, and remembers `at` and the models' names by their ids, because some events name
@@ -476,9 +492,23 @@ class Ingested:
     project_name: str | None = None
     model_names: Mapping[str, str] = field(default_factory=dict)
     forgotten_models: Sequence[str] = ()
-    routed: Sequence[Routed] = ()
+    routed: Sequence[SubscriptionResult] = ()
     visibility: str | None = None
     already: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EventResult:
+    """What became of one event of the inbox; without a name it is one that nobody understands.
+
+    `event_key` is the same for events that say the same.
+    """
+
+    inbox_id: int
+    trace: Sequence[TraceLine] = ()
+    event_name: str | None = None
+    event_key: str | None = None
+    of_hooks: Sequence[HookResult] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -516,12 +546,13 @@ class OutboxRow:
 class Waiting:
     """Cards of one subscription that wait for a channel, whose events came in one way.
 
-    `made_at` is when the oldest of them was made.
+    `made_at` is when the oldest of them was made, `picture_bytes` how large their pictures are.
     """
 
     subscription_id: int
     source: InboxSource
     made_at: datetime
+    picture_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,7 @@ class Subscriptions:
     def _where(self, condition: Any) -> list[Subscription]:
         statement = select(subscriptions).where(condition).order_by(subscriptions.c.id)
         rows = self._session.execute(statement).mappings().all()
-        return [_subscription(row) for row in rows]
+        return [subscription_of(row) for row in rows]
 
 
 def _lock_hook(session: Session, hook_id: int) -> int | None:
@@ -199,14 +199,15 @@ def _lock_hook(session: Session, hook_id: int) -> int | None:
 
 def _first(session: Session, statement: Any) -> Subscription | None:
     row = session.execute(statement).mappings().one_or_none()
-    return None if row is None else _subscription(row)
+    return None if row is None else subscription_of(row)
 
 
 def _one(session: Session, statement: Any) -> Subscription:
-    return _subscription(session.execute(statement).mappings().one())
+    return subscription_of(session.execute(statement).mappings().one())
 
 
-def _subscription(row: Row) -> Subscription:
+def subscription_of(row: Row) -> Subscription:
+    """A row of the table as a value."""
     reason = row["pause_reason"]
     return Subscription(
         id=row["id"],

@@ -253,8 +253,6 @@ inbox = Table(
     _text("digest"),
     _time("received_at"),
     _text("state"),
-    _count("attempts"),
-    _time("next_try_at", nullable=True),
     Column("finished_at", UtcDateTime(), nullable=True, index=True),
     _text("event_name", nullable=True),
     _json("trace"),
@@ -378,6 +376,8 @@ outbox = Table(
     _text("last_error", nullable=True),
     Column("form", CleanText(), nullable=False, server_default="full"),
     Column("gave_up_at", UtcDateTime(), nullable=True, index=True),
+    # Of its pictures, together: what is large is sent in turns, which is known before it is read.
+    Column("picture_bytes", BigInteger(), nullable=False, server_default="0"),
     UniqueConstraint("inbox_id", "subscription_id"),
     sqlite_autoincrement=True,
 )

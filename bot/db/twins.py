@@ -29,21 +29,49 @@ BY_LIST = inbox.c.source == InboxSource.ACTIVITY
 Told = list[tuple[int, datetime]]
 
 
-def twins(
-    session: Session, row: InboxRow, event_key: str, subscriptions: Sequence[Subscription]
-) -> dict[int, int]:
-    """The rows by which these subscriptions were shown the same event another way, by their ids."""
-    at = row.event_at
-    if row.source is not InboxSource.ACTIVITY:
-        return _by_list(session, row, event_key, [one.id for one in subscriptions])
-    found: dict[int, int] = {}
-    for one in subscriptions:
-        since = max(one.shows_since, at - WITHIN)
-        told = by_webhook(session, row.lane, [event_key], one.id, since)[event_key]
-        partner = take_partner(told, at, WITHIN)
-        if partner is not None:
-            found[one.id] = partner
-    return found
+class Twins:
+    """The rows by which subscriptions were shown the same events another way.
+
+    Each row is given out once: equal events are shown as often as they happened.
+    """
+
+    def __init__(self, told: Mapping[tuple[str, int], Told]) -> None:
+        self._told = told  # by event key and subscription
+
+    @classmethod
+    def of(
+        cls,
+        session: Session,
+        events: Sequence[tuple[InboxRow, str]],
+        subscriptions: Sequence[Subscription],
+    ) -> "Twins":
+        """Those of some rows of one lane and one source, each with its event's key."""
+        rows = [row for row, _ in events]
+        keys = {key for _, key in events}
+        if not rows or not subscriptions:
+            return cls({})
+        if rows[0].source is not InboxSource.ACTIVITY:
+            return cls(_by_list(session, rows, keys, [one.id for one in subscriptions]))
+        told: dict[tuple[str, int], Told] = {}
+        first_at = min(row.event_at for row in rows)
+        for one in subscriptions:
+            since = max(one.shows_since, first_at - WITHIN)
+            for key, found in by_webhook(session, rows[0].lane, keys, one.id, since).items():
+                told[key, one.id] = found
+        return cls(told)
+
+    def take(
+        self, row: InboxRow, event_key: str, subscriptions: Sequence[Subscription]
+    ) -> dict[int, int]:
+        """The rows that showed an event to these subscriptions, by the subscriptions' ids."""
+        choose = take_partner if row.source is InboxSource.ACTIVITY else _take_first
+        found: dict[int, int] = {}
+        for one in subscriptions:
+            told = self._told.get((event_key, one.id), [])
+            partner = choose(told, row.event_at, WITHIN)
+            if partner is not None:
+                found[one.id] = partner
+        return found
 
 
 def by_webhook(
@@ -92,24 +120,40 @@ def take_partner(told: Told, at: datetime, within: timedelta) -> int | None:
     return nearest[0]
 
 
+def _take_first(told: Told, at: datetime, within: timedelta) -> int | None:
+    """Take the oldest row that is near enough in time out of these."""
+    first = next((one for one in told if abs(one[1] - at) <= within), None)
+    if first is None:
+        return None
+    told.remove(first)
+    return first[0]
+
+
 def _by_list(
-    session: Session, row: InboxRow, event_key: str, subscription_ids: Collection[int]
-) -> dict[int, int]:
+    session: Session,
+    rows: Sequence[InboxRow],
+    keys: Collection[str],
+    subscription_ids: Collection[int],
+) -> Mapping[tuple[str, int], Told]:
+    times = [row.event_at for row in rows]
     statement = (
-        select(inbox.c.subscription_id, func.min(inbox.c.id).label("row_id"))
+        select(inbox.c.event_key, inbox.c.subscription_id, inbox.c.id, TOLD_AT)
         .where(
             HAS_KEY,
-            inbox.c.lane == row.lane,
-            inbox.c.event_key == event_key,
+            inbox.c.lane == rows[0].lane,
+            inbox.c.event_key.in_(keys),
             IS_DONE,
             BY_LIST,
             inbox.c.subscription_id.in_(subscription_ids),
             inbox.c.same_as.is_(None),
-            TOLD_AT.between(row.event_at - WITHIN, row.event_at + WITHIN),
+            TOLD_AT.between(min(times) - WITHIN, max(times) + WITHIN),
         )
-        .group_by(inbox.c.subscription_id)
+        .order_by(inbox.c.id)
     )
-    return {one.subscription_id: one.row_id for one in session.execute(statement)}
+    found: defaultdict[tuple[str, int], Told] = defaultdict(list)
+    for key, subscription_id, row_id, at in session.execute(statement):
+        found[key, subscription_id].append((row_id, at))
+    return found
 
 
 def pair(session: Session, row_id: int, partners: Collection[int]) -> None:

@@ -5,10 +5,9 @@ from datetime import timedelta
 from sqlalchemy import update
 
 from bot.db.session import Session
-from bot.db.tables import channel_queues, edits, fill_ins, inbox, notices, removals
+from bot.db.tables import channel_queues, edits, fill_ins, notices, removals
 
 DUE_TIMES = (
-    inbox.c.next_try_at,
     channel_queues.c.due_at,
     edits.c.next_try_at,
     fill_ins.c.next_try_at,

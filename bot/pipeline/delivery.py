@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import assert_never
@@ -12,13 +13,23 @@ import structlog
 
 from bot.cards.card import Card
 from bot.db.rows import Batch, CardForm, ChannelQueue, OutboxRow, PauseReason
-from bot.discord_outcomes import BotClosed, ChannelClosed, Fault, Later, Outcome, Refused, Sent
+from bot.discord_outcomes import (
+    BotClosed,
+    ChannelClosed,
+    Fault,
+    Later,
+    Outcome,
+    Refused,
+    Sent,
+    Trouble,
+)
 from bot.discord_pace import Pace
 from bot.pipeline.batching import MAX_EMBEDS, MAX_FILES_BYTES, card_of, together
+from bot.pipeline.gate import ChannelState
 from bot.pipeline.lanes import LaneRunner
 from bot.pipeline.standstill import Standstill, Steps
 from bot.services.places import Lacking, NothingLacking, silence_text
-from bot.storage import Storage
+from bot.storage import Storage, Transaction
 from bot.turns import Door
 
 log = structlog.get_logger()
@@ -43,8 +54,17 @@ LESSER = {CardForm.FULL: CardForm.BARE, CardForm.BARE: CardForm.PLAIN}
 
 Send = Callable[[Batch, Sequence[Card], CardForm], Awaitable[Outcome]]
 Explain = Callable[[int, int], Awaitable[Lacking | NothingLacking | None]]
-Look = Callable[[int], Awaitable[Collection[int]]]
+TakeBack = Callable[[ChannelState], Awaitable[Collection[int]]]
 Find = Callable[[Batch, Sequence[Card], CardForm], Awaitable[Sent | Later | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class DueChannel:
+    """A channel where something is to be sent; `found` is where it was looked up."""
+
+    channel_id: int
+    guild_id: int
+    found: bool = False
 
 
 class Delivery:
@@ -53,8 +73,9 @@ class Delivery:
     `send(batch, cards, form)` is one try. A batch and its nonce are in the database
     before the first, so that a crash repeats exactly that message and Discord drops the duplicate.
     `explain(guild_id, channel_id)` says what the bot lacks there, None if it cannot find out;
-    `look(channel_id)` takes back what may not be shown there any more, and gives the subscriptions
-    that this concerns; `find(batch, cards, form)` looks for a batch's message in its channel.
+    `take_back(channel)` takes back what may not be shown there any more, and gives the
+    subscriptions that this concerns; `find(batch, cards, form)` looks for a batch's message in its
+    channel.
     """
 
     def __init__(
@@ -62,7 +83,7 @@ class Delivery:
         storage: Storage,
         send: Send,
         explain: Explain,
-        look: Look,
+        take_back: TakeBack,
         pace: Pace,
         *,
         find: Find,
@@ -74,23 +95,26 @@ class Delivery:
         self._storage = storage
         self._send = send
         self._explain = explain
-        self._look = look
+        self._take_back = take_back
         self._find = find
         self._pace = pace
         self._now = now
         self._jitter = jitter
         self._standstill = Standstill(pace, steps or Steps())
         self._large = Door(LARGE_AT_ONCE, each=LARGE_OF_A_GUILD)
-        self._lanes = LaneRunner[ChannelQueue, int](
+        self._lanes = LaneRunner[DueChannel, int](
             "delivery",
             at_once=channels_at_once,
             find=self._due,
             due_in=self._due_in,
-            lane_of=lambda queue: queue.channel_id,
-            tenant_of=lambda queue: queue.guild_id,
+            lane_of=lambda due: due.channel_id,
+            tenant_of=lambda due: due.guild_id,
             work=self._deliver,
         )
-        self.wake = self._lanes.wake
+
+    def wake(self, channels: Iterable[tuple[int, int]] = ()) -> None:
+        """Say that cards wait, in these channels, by the ids of channel and guild."""
+        self._lanes.wake(*(DueChannel(*one) for one in channels))
 
     async def run(self, connected: asyncio.Event) -> None:
         """Deliver until cancelled, from the moment that the bot is logged in."""
@@ -101,28 +125,42 @@ class Delivery:
         """Why no card goes out at all, if that is so."""
         return self._standstill.problems()
 
-    async def _due(self, limit: int, busy: Collection[int]) -> Sequence[ChannelQueue]:
+    async def _due(self, limit: int, busy: Collection[int]) -> Sequence[DueChannel]:
         if self._pace.closed_for_s() > 0:
             return ()
-        if not self._standstill.holds:
-            return await self._storage.read(lambda tx: tx.outbox.due_channels(limit, busy))
-        # After that one channel tries for all.
-        return () if busy else (await self._storage.read(lambda tx: tx.outbox.due_channels(1)))[:1]
+        alone = self._standstill.holds  # then one channel tries for all
+        if alone and busy:
+            return ()
+        most = 1 if alone else limit
+        queues = await self._storage.read(lambda tx: tx.outbox.due_channels(most, busy))
+        queues = queues[:1] if alone else queues
+        return [DueChannel(queue.channel_id, queue.guild_id, found=True) for queue in queues]
 
     async def _due_in(self, busy: Collection[int]) -> float | None:
         closed_s = self._pace.closed_for_s()
         due_in_s = await self._storage.read(lambda tx: tx.outbox.due_in(busy))
         return None if due_in_s is None else max(due_in_s, closed_s)
 
-    async def _deliver(self, queue: ChannelQueue) -> None:
-        withheld = await self._look(queue.channel_id)
-        size = await self._storage.read(
-            lambda tx: tx.outbox.next_bytes(queue.channel_id, MAX_EMBEDS)
-        )
-        async with self._large.turn() if size > LARGE_BYTES else nullcontext():
-            await self._send_next(queue, withheld)
+    async def _deliver(self, due: DueChannel) -> bool | None:
+        if not due.found and (self._pace.closed_for_s() > 0 or self._standstill.holds):
+            return None
+        channel = await self._storage.read(lambda tx: ChannelState.of(tx, due.channel_id))
+        if channel is None:
+            return None
+        withheld = await self._take_back(channel)
+        async with self._large.turn() if await self._is_large(channel) else nullcontext():
+            return await self._send_next(channel, withheld)
 
-    async def _send_next(self, queue: ChannelQueue, withheld: Collection[int]) -> None:
+    async def _is_large(self, channel: ChannelState) -> bool:
+        """Whether the next message has large pictures; asked only where all that waits has."""
+        if channel.picture_bytes <= LARGE_BYTES:
+            return False
+        channel_id = channel.queue.channel_id
+        size = await self._storage.read(lambda tx: tx.outbox.next_bytes(channel_id, MAX_EMBEDS))
+        return size > LARGE_BYTES
+
+    async def _send_next(self, channel: ChannelState, withheld: Collection[int]) -> bool | None:
+        queue = channel.queue
         opened = await self._storage.write(
             lambda tx: tx.outbox.open_batch(
                 queue.channel_id,
@@ -133,14 +171,38 @@ class Delivery:
             )
         )
         if opened is None:
-            return
+            return False
         batch, rows = opened
         if any(row.subscription_id in withheld for row in rows):
             await self._withhold(queue, batch, rows)
-            return
+            return None
         begun_in = self._standstill.round
         outcome = await self._send(batch, [card_of(row) for row in rows], rows[0].form)
+        if not isinstance(outcome, BotClosed | Later):
+            self._standstill.worked(begun_in)
+        if isinstance(outcome, Sent):
+            return await self._sent(channel, batch, rows, outcome.message_id)
         await self._settle(queue, batch, rows, outcome, begun_in)
+        return None
+
+    async def _sent(
+        self, channel: ChannelState, batch: Batch, rows: Sequence[OutboxRow], message_id: int
+    ) -> bool:
+        """Note it; whether more waits for the channel."""
+
+        def note(tx: Transaction) -> bool:
+            if channel.may_be_silenced:
+                tx.outbox.end_silence(batch.channel_id)
+            return tx.outbox.settle_sent(batch, message_id, self._now())
+
+        more = await self._storage.write(note)
+        log.info(
+            "delivery.sent",
+            channel_id=batch.channel_id,
+            outbox_ids=[row.id for row in rows],
+            message_id=message_id,
+        )
+        return more
 
     async def _withhold(self, queue: ChannelQueue, batch: Batch, rows: Sequence[OutboxRow]) -> None:
         """Send a batch no more whose cards may not be shown by now; it may be there already."""
@@ -148,12 +210,12 @@ class Delivery:
         match there:
             case Sent(message_id):
                 await self._storage.write(
-                    lambda tx: tx.outbox.settle_sent(batch.id, message_id, self._now())
+                    lambda tx: tx.outbox.settle_sent(batch, message_id, self._now())
                 )
             case Later(reason, retry_in_s):
                 await self._later(queue, reason, retry_in_s)
             case None:
-                await self._storage.write(lambda tx: tx.outbox.dissolve(batch.id))
+                await self._storage.write(lambda tx: tx.outbox.dissolve(batch))
         log.info(
             "delivery.withheld",
             channel_id=queue.channel_id,
@@ -166,23 +228,11 @@ class Delivery:
         queue: ChannelQueue,
         batch: Batch,
         rows: Sequence[OutboxRow],
-        outcome: Outcome,
+        outcome: Trouble,
         begun_in: int,
     ) -> None:
-        """Note what became of a batch; `begun_in` is the standstill's round when it was sent."""
-        if not isinstance(outcome, BotClosed | Later):
-            self._standstill.worked(begun_in)
+        """Note why a batch was not sent; `begun_in` is the standstill's round when it was tried."""
         match outcome:
-            case Sent(message_id):
-                await self._storage.write(
-                    lambda tx: tx.outbox.settle_sent(batch.id, message_id, self._now())
-                )
-                log.info(
-                    "delivery.sent",
-                    channel_id=queue.channel_id,
-                    outbox_ids=[row.id for row in rows],
-                    message_id=message_id,
-                )
             case Later(reason, _, str(refusal)) if self._standstill.refused(
                 refusal, reason, queue.channel_id, begun_in
             ):
@@ -238,15 +288,13 @@ class Delivery:
         form = rows[0].form
         lesser = LESSER.get(form)
         if len(rows) > 1:
-            await storage.write(
-                lambda tx: tx.outbox.settle_suspect(batch.id, len(rows), form, reason)
-            )
+            await storage.write(lambda tx: tx.outbox.settle_suspect(batch, len(rows), form, reason))
             log.warning("delivery.batch_refused", cards=len(rows), reason=reason)
         elif lesser is not None:
-            await storage.write(lambda tx: tx.outbox.settle_suspect(batch.id, 1, lesser, reason))
+            await storage.write(lambda tx: tx.outbox.settle_suspect(batch, 1, lesser, reason))
             log.warning("delivery.refused", outbox_id=rows[0].id, next=lesser.value, reason=reason)
         else:
-            await storage.write(lambda tx: tx.outbox.settle_undeliverable(batch.id, reason))
+            await storage.write(lambda tx: tx.outbox.settle_undeliverable(batch, reason))
             log.error("delivery.undeliverable", outbox_id=rows[0].id, reason=reason)
 
     async def _silenced(self, queue: ChannelQueue, until: datetime | None, reason: str) -> None:

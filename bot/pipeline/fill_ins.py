@@ -216,9 +216,9 @@ class FillIns:
         told = await self._enrichment.told(leave, delivery, row.event_at, QUESTION_S)
         if told is None:
             raise GivenUp("Speckle knew no more")
-        names = names_of(
-            await self._storage.read(lambda tx: tx.hooks.model_names(lacking.hook.id)), told.facts
-        )
+        hook_id = lacking.hook.id
+        known = await self._storage.read(lambda tx: tx.hooks.model_names(hook_id))
+        names = names_of(known, told.facts)
         if not _says_the_same(told.delivery, delivery):
             raise GivenUp("Speckle says otherwise than the event")
         touched = touched_models(told.facts)

@@ -2,21 +2,59 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from typing import Self
 
 from bot.db.rows import (
     RIGHTS_PAUSES,
+    ChannelQueue,
     Hook,
     InboxSource,
     OutboxRow,
     Paused,
+    PauseReason,
     Subscription,
     Waiting,
 )
 from bot.pipeline.access import AccessCheck, wait_s
 from bot.rights.decide import Decision, Pause, Show, Wait
 from bot.storage import Storage, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelState:
+    """A channel where something is to be sent: whose cards wait, and for whom."""
+
+    queue: ChannelQueue
+    waiting: Sequence[Waiting]
+    subscriptions: Mapping[int, Subscription]
+    hooks: Mapping[int, Hook]
+
+    @classmethod
+    def of(cls, tx: Transaction, channel_id: int) -> Self | None:
+        """The channel as it is now; None where nothing is to be done."""
+        queue = tx.outbox.queue(channel_id)
+        if queue is None:
+            return None
+        waiting = tx.outbox.waiting_for(channel_id)
+        return cls(queue, waiting, *_by_id(tx, {one.subscription_id for one in waiting}))
+
+    @property
+    def picture_bytes(self) -> int:
+        """How large the pictures of all that waits are together."""
+        return sum(one.picture_bytes for one in self.waiting)
+
+    @property
+    def may_be_silenced(self) -> bool:
+        """Whether subscriptions may be paused because Discord refused the channel for a while.
+
+        The queue says so for those whose cards do not wait, the subscriptions where somebody has
+        asked for another try since.
+        """
+        silenced = PauseReason.SILENCED
+        paused = any(one.pause_reason is silenced for one in self.subscriptions.values())
+        return paused or self.queue.last_error is not None
 
 
 class Gate:
@@ -38,22 +76,20 @@ class Gate:
         self._held = held
         self._now = now
 
-    async def look(self, channel_id: int) -> Collection[int]:
+    async def look(self, at: ChannelState) -> Collection[int]:
         """Look at all that waits for a channel, before a message of it is sent.
 
         Gives the subscriptions whose cards may not be sent as they are. Those of an open batch are
         not taken back here: its message may be in the channel already.
         """
-        waiting, subscriptions, hooks = await self._storage.read(partial(_waiting, channel_id))
-        if not waiting:
-            return ()
+        subscriptions, hooks = at.subscriptions, at.hooks
         back: dict[int, Paused | timedelta] = {}
-        for one in waiting:
+        for one in at.waiting:
             subscription = subscriptions.get(one.subscription_id)
             if subscription is not None and self._is_outdated(subscription, one.made_at):
                 back[one.subscription_id] = timedelta(0)
         paused = {id_ for id_, one in subscriptions.items() if one.pause_reason in RIGHTS_PAUSES}
-        going = [one for one in waiting if one.subscription_id in subscriptions.keys() - paused]
+        going = [one for one in at.waiting if one.subscription_id in subscriptions.keys() - paused]
         for source, hook, asked in _by_hook(going, subscriptions, hooks):
             decisions = await self._access.decide(hook, asked, source)
             back |= _to_take_back(decisions)
@@ -64,9 +100,7 @@ class Gate:
     async def may_see(self, rows: Collection[OutboxRow]) -> bool | None:
         """Whether all of these cards, as they are by now, may still be shown; None: not known."""
         ids = {row.subscription_id for row in rows}
-        subscriptions, hooks = await self._storage.read(
-            lambda tx: _with_hooks(tx, tx.subscriptions.these(ids))
-        )
+        subscriptions, hooks = await self._storage.read(lambda tx: _by_id(tx, ids))
         if len(subscriptions) < len(ids):
             return False
         if any(
@@ -93,20 +127,13 @@ class Gate:
             self._held()
 
 
-Known = tuple[Mapping[int, Subscription], Mapping[int, Hook]]  # each by id
-
-
-def _waiting(channel_id: int, tx: Transaction) -> tuple[Sequence[Waiting], *Known]:
-    """Whose cards wait for a channel, its subscriptions, and their hooks."""
-    waiting = tx.outbox.waiting_for(channel_id)
-    if not waiting:
-        return (), {}, {}
-    return waiting, *_with_hooks(tx, tx.subscriptions.of_channel(channel_id))
-
-
-def _with_hooks(tx: Transaction, subscriptions: Sequence[Subscription]) -> Known:
-    hooks = tx.hooks.these({one.hook_id for one in subscriptions})
-    return {one.id: one for one in subscriptions}, {one.id: one for one in hooks}
+def _by_id(
+    tx: Transaction, subscription_ids: Collection[int]
+) -> tuple[Mapping[int, Subscription], Mapping[int, Hook]]:
+    """These subscriptions that are still there, and the hooks that they follow, each by id."""
+    followed = tx.hooks.followed_by(subscription_ids)
+    subscriptions = {one.id: one for of_hook in followed for one in of_hook.subscriptions}
+    return subscriptions, {of_hook.hook.id: of_hook.hook for of_hook in followed}
 
 
 def _by_hook(

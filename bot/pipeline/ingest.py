@@ -1,9 +1,8 @@
 """From the inbox to the outbox: what an event means, who gets it, and how it looks there."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -11,21 +10,24 @@ from itertools import islice
 import structlog
 
 from bot.db.rows import (
+    EventResult,
     HeldEvent,
     Hook,
+    HookFollowers,
     HookKind,
+    HookResult,
     HookState,
-    InboxHead,
+    InboxLane,
     InboxRow,
     InboxSource,
-    Ingested,
-    Routed,
     Subscription,
+    SubscriptionResult,
 )
-from bot.errors import NotADelivery
+from bot.db.twins import Twins
+from bot.errors import AlreadyFinished, NotADelivery, StorageUnavailable
 from bot.pipeline.lanes import LaneRunner
 from bot.pipeline.reading import LARGE_BODY_BYTES, read
-from bot.pipeline.routing import Occasion, Routing, Trace
+from bot.pipeline.routing import Occasion, Routing, Trace, Way, says_who_sees
 from bot.speckle.events import Delivery
 from bot.storage import Storage, Transaction
 from bot.turns import Door
@@ -33,6 +35,8 @@ from bot.turns import Door
 log = structlog.get_logger()
 
 PROJECTS_AT_ONCE = 32  # one guild gets up to half of them
+# Of one project, in one transaction: as many of its events, of so many bytes.
+EVENTS_TOGETHER = 32
 HELD_AT_ONCE = 4
 # Large bodies are worked on a few at a time, one of a guild: each is in memory several times over.
 LARGE_AT_ONCE = 4
@@ -40,21 +44,33 @@ ORGANISATION = 0  # no guild's id
 
 
 @dataclass(frozen=True, slots=True)
-class Audience:
-    """One hook that an event came through, with the subscriptions that it may concern.
+class ReadEvent:
+    """An event of the inbox that was understood; `key` is the same for those that say the same."""
 
-    `already`: those that were shown the same event another way, and by which row.
+    row: InboxRow
+    delivery: Delivery
+    key: str
+    trace: Trace
+
+
+@dataclass(frozen=True, slots=True)
+class HookEvent:
+    """An event for one hook, and what it tells of the hook's models.
+
+    `already`: the subscriptions that were shown it another way, and by which row.
     """
 
     occasion: Occasion
     subscriptions: Sequence[Subscription]
     already: Mapping[int, int]
+    new_names: Mapping[str, str]
+    forgotten_models: Sequence[str]
 
 
 class Ingest:
     """Takes events out of the inbox, in order for each project, and leaves cards in the outbox.
 
-    `queued` is called when cards wait for delivery, `lacking` when they lack something.
+    `queued` is called with the channels where cards wait, `lacking` when cards lack something.
     `most_model_names` says how many names a guild's projects may each have, None for any number.
     """
 
@@ -64,7 +80,7 @@ class Ingest:
         routing: Routing,
         *,
         served_guilds: frozenset[int],
-        queued: Callable[[], None],
+        queued: Callable[[Iterable[tuple[int, int]]], None],
         lacking: Callable[[], None],
         now: Callable[[], datetime],
         most_model_names: Callable[[int], int | None] = lambda _guild_id: None,
@@ -77,12 +93,12 @@ class Ingest:
         self._now = now
         self._most_model_names = most_model_names
         self._large = Door(LARGE_AT_ONCE)
-        self._lanes = LaneRunner[InboxHead, str](
+        self._lanes = LaneRunner[InboxLane, str](
             "ingest",
             at_once=PROJECTS_AT_ONCE,
             find=lambda _limit, busy: storage.read(lambda tx: tx.inbox.next_per_lane(busy)),
-            due_in=lambda busy: storage.read(lambda tx: tx.inbox.due_in(busy)),
-            lane_of=lambda head: head.lane,
+            due_in=_never,
+            lane_of=lambda lane: lane.lane,
             tenant_of=_tenant,
             work=self._next,
         )
@@ -100,45 +116,77 @@ class Ingest:
         self.wake_held = self._held.wake
         self.run_held = self._held.run
 
-    async def _next(self, head: InboxHead) -> None:
-        async with self._room_for(head.size):
-            row = await self._storage.read(lambda tx: tx.inbox.get(head.id))
-            if row is not None:
-                await self._ingest(row)
-
-    def _room_for(self, size: int) -> AbstractAsyncContextManager[None]:
-        """Wait for the tenant's turn to have a large body in memory."""
-        return self._large.turn() if size > LARGE_BODY_BYTES else nullcontext()
-
-    async def _ingest(self, row: InboxRow) -> None:
-        """Deal with one event; everything it leads to is written in one transaction."""
-        trace = Trace(self._now, row)
-        try:
-            delivery, key = await read(row.body)
-        except NotADelivery as error:
-            trace.add("parse", f"The body is no Speckle delivery: {error.reason}.")
-            await self._storage.write(lambda tx: tx.inbox.fail(row.id, trace.lines))
-            return
-        trace.add("parse", f"Read as {delivery.event.kind.value}.")
-        audiences = await self._audiences(row, delivery, key, trace)
-        if not audiences:
-            trace.add("route", "No channel follows this project.")
-        ingested = await asyncio.gather(*(self._for_hook(one) for one in audiences))
-        cards = await self._storage.write(
-            lambda tx: tx.inbox.finish(
-                row.id,
-                trace.lines,
-                event_name=delivery.event_name,
-                ingested=ingested,
-                event_key=key,
-            )
+    async def _next(self, lane: InboxLane) -> bool:
+        """Deal with what is new in a lane, together; whether there is more."""
+        taken = await self._storage.read(
+            lambda tx: tx.inbox.take(lane.lane, EVENTS_TOGETHER, LARGE_BODY_BYTES)
         )
-        log.info("ingest.done", inbox_id=row.id, kind=delivery.event.kind.value, cards=len(cards))
-        self._written([routed for one in ingested for routed in one.routed], cards)
+        if taken.too_large is not None:
+            await self._large_one(taken.too_large)
+            return True
+        rows = taken.rows
+        if not rows:
+            return False
+        try:
+            dealt_with = await self._ingest(rows)
+        except StorageUnavailable:
+            raise
+        except Exception:
+            if len(rows) == 1:
+                raise
+            # One by one, so that what is wrong with one of them holds up none before it.
+            for row in rows:
+                await self._ingest([row])
+            return True
+        return taken.more or dealt_with < len(rows)
 
-    def _written(self, routed: Sequence[Routed], cards: Sequence[int]) -> None:
+    async def _large_one(self, row_id: int) -> None:
+        """Deal with an event whose body is large, when it is the tenant's turn to have one."""
+        async with self._large.turn():
+            row = await self._storage.read(lambda tx: tx.inbox.get(row_id))
+            if row is not None:
+                await self._ingest([row])
+
+    async def _ingest(self, rows: Sequence[InboxRow]) -> int:
+        """Deal with events of one lane, as many as may go together: how many.
+
+        Everything that they lead to is written in one transaction.
+        """
+        results: list[EventResult] = []
+        events: list[ReadEvent] = []
+        for row in rows:
+            trace = Trace(self._now, row)
+            try:
+                delivery, key = await read(row.body)
+            except NotADelivery as error:
+                trace.add("parse", f"The body is no Speckle delivery: {error.reason}.")
+                results.append(EventResult(row.id, trace.lines))
+                continue
+            # What follows such an event, or goes before it, is decided by itself.
+            if events and (says_who_sees(delivery) or says_who_sees(events[-1].delivery)):
+                break
+            trace.add("parse", f"Read as {delivery.event.kind.value}.")
+            events.append(ReadEvent(row, delivery, key, trace))
+        of_hooks = await self._of_hooks(events)
+        for event in events:
+            trace = event.trace
+            name, mine = event.delivery.event_name, of_hooks[event.row.id]
+            results.append(EventResult(event.row.id, trace.lines, name, event.key, mine))
+        results.sort(key=lambda result: result.inbox_id)
+        try:
+            cards = await self._storage.write(lambda tx: tx.inbox.finish(results))
+        except AlreadyFinished:
+            return len(results)
+        for event in events:
+            log.info("ingest.done", inbox_id=event.row.id, kind=event.delivery.event.kind.value)
+        routed = [each for found in of_hooks.values() for one in found for each in one.routed]
+        self._written(routed, cards)
+        return len(results)
+
+    def _written(self, routed: Sequence[SubscriptionResult], cards: Sequence[int]) -> None:
         if cards:
-            self._queued()
+            new = [one.card for one in routed if one.card is not None]
+            self._queued({(card.channel_id, card.guild_id) for card in new})
         if any(one.late for one in routed):
             self._lacking()
         if any(one.held_until is not None for one in routed):
@@ -146,76 +194,87 @@ class Ingest:
 
     # ── whom it may concern ───────────────────────────────────────────────────────────────────
 
-    async def _audiences(
-        self, row: InboxRow, delivery: Delivery, key: str, trace: Trace
-    ) -> Sequence[Audience]:
-        project_id = delivery.project.id
-        found = await self._storage.read(
-            lambda tx: [
-                (hook, tx.hooks.model_names(hook.id), *self._addressed(tx, hook, row, key))
-                for hook in self._hooks(tx, row, project_id)
-            ]
-        )
-        return [
-            Audience(Occasion(hook, row, delivery, names, trace), subscriptions, already)
-            for hook, names, subscriptions, already in found
-        ]
+    async def _of_hooks(self, events: Sequence[ReadEvent]) -> Mapping[int, list[HookResult]]:
+        """What events of one lane, in order, lead to in each hook; by the ids of their rows."""
+        results: dict[int, list[HookResult]] = {event.row.id: [] for event in events}
+        if not events:
+            return results
+        found = await self._storage.read(lambda tx: self._followers(tx, events))
+        if not found:
+            for event in events:
+                event.trace.add("route", "No channel follows this project.")
+        for of_hook in await asyncio.gather(*map(self._for_hook, found)):
+            for row_id, result in of_hook.items():
+                results[row_id].append(result)
+        return results
 
-    def _hooks(self, tx: Transaction, row: InboxRow, project_id: str) -> Sequence[Hook]:
-        """The hooks that the row's source may speak for, and no other."""
+    def _followers(
+        self, tx: Transaction, events: Sequence[ReadEvent]
+    ) -> Sequence[Sequence[HookEvent]]:
+        """What each hook that the events' source may speak for, and no other, is to be told."""
+        first = events[0]
+        hooks = self._hooks(tx, first.row, first.delivery.project.id)
+        keys = [(event.row, event.key) for event in events]
+        followers = [one for of_hook in hooks for one in of_hook.subscriptions]
+        twins = tx.inbox.twins(keys, followers)
+        names = tx.hooks.model_names_of([of_hook.hook.id for of_hook in hooks])
+        return [self._one_by_one(one, events, names[one.hook.id], twins) for one in hooks]
+
+    def _hooks(self, tx: Transaction, row: InboxRow, project_id: str) -> Sequence[HookFollowers]:
         match row.source:
             case InboxSource.ACTIVITY:
-                subscription = tx.subscriptions.get(row.subscription_id or 0)
-                return [] if subscription is None else _open(tx.hooks.get(subscription.hook_id))
+                followed = tx.hooks.followed_by([row.subscription_id or 0])
+                return [one for one in followed if one.hook.state is not HookState.CLOSED]
             case InboxSource.OPERATOR:
                 if row.server_url is None:
                     return []
                 return tx.hooks.shared_for(row.server_url, project_id, self._served_guilds)
             case InboxSource.WEBHOOK | InboxSource.HISTORY:
-                return _open(tx.hooks.get(row.hook_id or 0))
+                return tx.hooks.followed(row.hook_id or 0)
 
-    def _addressed(
-        self, tx: Transaction, hook: Hook, row: InboxRow, key: str
-    ) -> tuple[Sequence[Subscription], Mapping[int, int]]:
-        """The subscriptions that the row is for, and those that were shown the same event already.
+    def _one_by_one(
+        self,
+        of_hook: HookFollowers,
+        events: Sequence[ReadEvent],
+        names: Mapping[str, str],
+        twins: Twins,
+    ) -> Sequence[HookEvent]:
+        """A hook's events, each with the hook and the names as those before it leave them."""
+        hook, most = of_hook.hook, self._most_model_names(of_hook.hook.guild_id)
+        found: list[HookEvent] = []
+        for event in events:
+            row, delivery = event.row, event.delivery
+            named = {m.id: m.name for m in reversed(delivery.models) if m.id and m.name}
+            new, forgotten = new_names(named, names, most)
+            already = twins.take(row, event.key, of_hook.subscriptions)
+            occasion = Occasion(hook, row, delivery, names, event.trace)
+            found.append(HookEvent(occasion, of_hook.subscriptions, already, new, forgotten))
+            if row.source is not InboxSource.ACTIVITY:
+                live = HookState.LIVE if hook.state is HookState.WAITING else hook.state
+                name = delivery.project.name or hook.project_name
+                hook = replace(hook, state=live, project_name=name)
+                kept = {id_: name for id_, name in names.items() if id_ not in forgotten}
+                names = {**kept, **new}
+        return found
 
-        The latter came another way; each is given with its row.
-        """
-        subscriptions = tx.subscriptions.of_hook(hook.id)
-        if row.source is InboxSource.ACTIVITY:
-            subscriptions = [one for one in subscriptions if one.id == row.subscription_id]
-        already = tx.inbox.shown_already(row, key, subscriptions) if subscriptions else {}
-        return subscriptions, already
-
-    async def _for_hook(self, audience: Audience) -> Ingested:
-        """What the event changes for one hook: only its own webhook tells of the hook itself."""
-        occasion, subscriptions = audience.occasion, audience.subscriptions
-        hook, row, delivery = occasion.hook, occasion.row, occasion.delivery
-        if not subscriptions:
-            text = "No channel follows this project here."
-            occasion.trace.add("route", text, guild_id=hook.guild_id)
-        for one, row_id in audience.already.items():
-            text = "Not shown again: it came another way already."
-            occasion.trace.add("route", text, subscription_id=one, inbox_id=row_id)
-        subscriptions = [one for one in subscriptions if one.id not in audience.already]
-        way = await self._routing.route(occasion, subscriptions)
-        told = row.source is not InboxSource.ACTIVITY
-        names, forgotten = new_names(
-            {m.id: m.name for m in reversed(delivery.models) if m.id and m.name},
-            occasion.model_names,
-            self._most_model_names(hook.guild_id),
-        )
-        return Ingested(
-            hook_id=hook.id,
-            at=row.received_at,
-            told=told,
-            project_name=delivery.project.name,
-            model_names=names,
-            forgotten_models=forgotten,
-            routed=way.routed,
-            visibility=way.visibility,
-            already=audience.already,
-        )
+    async def _for_hook(self, events: Sequence[HookEvent]) -> Mapping[int, HookResult]:
+        """What events change for one hook: only its own webhook tells of the hook itself."""
+        wanted = []
+        for event in events:
+            occasion = event.occasion
+            if not event.subscriptions:
+                text = "No channel follows this project here."
+                occasion.trace.add("route", text, guild_id=occasion.hook.guild_id)
+            for one, row_id in event.already.items():
+                text = "Not shown again: it came another way already."
+                occasion.trace.add("route", text, subscription_id=one, inbox_id=row_id)
+            those = [one for one in event.subscriptions if one.id not in event.already]
+            wanted.append((occasion, those))
+        ways = await self._routing.route(wanted)
+        return {
+            event.occasion.row.id: _hook_result(event, way)
+            for event, way in zip(events, ways, strict=True)
+        }
 
     # ── held back ─────────────────────────────────────────────────────────────────────────────
 
@@ -244,19 +303,20 @@ class Ingest:
         subscription: Subscription,
         names: Mapping[str, str],
         trace: Trace,
-    ) -> Routed:
+    ) -> SubscriptionResult:
         """What a held event leads to by now, in its subscription."""
         if not self._may_speak(row, hook):
             trace.add("access", "Not shown: its webhook no longer speaks for this server.")
-            return Routed(subscription.id)
+            return SubscriptionResult(subscription.id)
         try:
             delivery, _ = await read(row.body)
         except NotADelivery:  # its body has been erased
             trace.add("access", "Not shown: the event was kept too long, and has been erased.")
-            return Routed(subscription.id)
+            return SubscriptionResult(subscription.id)
         occasion = Occasion(hook, row, delivery, names, trace)
-        way = await self._routing.route(occasion, [subscription], attempts=held.attempts + 1)
-        return next(iter(way.routed), Routed(subscription.id))
+        events = [(occasion, [subscription])]
+        (way,) = await self._routing.route(events, attempts=held.attempts + 1)
+        return next(iter(way.routed), SubscriptionResult(subscription.id))
 
     def _may_speak(self, row: InboxRow, hook: Hook) -> bool:
         """Whether an event that a subscription of the hook held may still come through it."""
@@ -290,13 +350,28 @@ def new_names(
     return kept, list(islice((one for one in known if one not in named), over))
 
 
-def _tenant(head: InboxHead) -> int:
+def _hook_result(event: HookEvent, way: Way) -> HookResult:
+    row, delivery = event.occasion.row, event.occasion.delivery
+    return HookResult(
+        hook_id=event.occasion.hook.id,
+        at=row.received_at,
+        told=row.source is not InboxSource.ACTIVITY,
+        project_name=delivery.project.name,
+        model_names=event.new_names,
+        forgotten_models=event.forgotten_models,
+        routed=way.routed,
+        visibility=way.visibility,
+        already=event.already,
+    )
+
+
+def _tenant(lane: InboxLane) -> int:
     """Whose turn an event takes: its guild's, or that of the operator's organisation as a whole.
 
     An event of the shared hook is for several guilds at once, so it is nobody's alone.
     """
-    return ORGANISATION if head.guild_id is None else head.guild_id
+    return ORGANISATION if lane.guild_id is None else lane.guild_id
 
 
-def _open(hook: Hook | None) -> Sequence[Hook]:
-    return [] if hook is None or hook.state is HookState.CLOSED else [hook]
+async def _never(_busy: Collection[str]) -> None:
+    """Nothing in the inbox waits for a time to come."""

@@ -25,8 +25,8 @@ from bot.db.rows import (
     NewOutbox,
     Paused,
     PauseReason,
-    Routed,
     Subscription,
+    SubscriptionResult,
     SubscriptionState,
     TraceLine,
 )
@@ -109,7 +109,7 @@ class Occasion:
 class Way:
     """What became of an event in each subscription, and what a question without a token found."""
 
-    routed: Sequence[Routed] = ()
+    routed: Sequence[SubscriptionResult] = ()
     visibility: str | None = None
 
 
@@ -132,24 +132,51 @@ class Routing:
         self._now = now
 
     async def route(
-        self, occasion: Occasion, subscriptions: Sequence[Subscription], *, attempts: int = 0
+        self,
+        events: Sequence[tuple[Occasion, Sequence[Subscription]]],
+        *,
+        attempts: int = 0,
+    ) -> Sequence[Way]:
+        """What events of one hook, in order, lead to in these subscriptions.
+
+        Who may see them is asked once for all. `attempts` is how often they have waited for an
+        answer.
+        """
+        wanting = [[one for one in those if self._wants(at, one)] for at, those in events]
+        asked = {one.id: one for those in wanting for one in those if not _is_held(one)}
+        first, _ = events[0]
+        verdicts = await self._access.look(
+            first.hook,
+            list(asked.values()),
+            first.row.source,
+            # An event may say what this depends on, and anybody with the secret may have made it.
+            afresh=says_who_sees(first.delivery),
+        )
+        ways = (
+            self._way(occasion, those, verdicts, attempts)
+            for (occasion, _), those in zip(events, wanting, strict=True)
+        )
+        return await asyncio.gather(*ways)
+
+    async def _way(
+        self,
+        occasion: Occasion,
+        wanting: Sequence[Subscription],
+        verdicts: Verdicts,
+        attempts: int,
     ) -> Way:
-        """What the event leads to; `attempts` is how often it has waited for an answer."""
-        wanting = [one for one in subscriptions if self._wants(occasion, one)]
-        held = [one for one in wanting if one.pause_reason in RIGHTS_PAUSES]
-        asked = [one for one in wanting if one not in held]
+        """What one event leads to in the subscriptions that want it."""
+        held = [one for one in wanting if _is_held(one)]
+        asked = [one for one in wanting if not _is_held(one)]
         for one in held:
             occasion.trace.add("access", "Kept until somebody answers for it.", **_where(one))
-        # An event may say what this depends on, and anybody with the secret may have made it up.
-        afresh = isinstance(occasion.delivery.event, ProjectDeleted | ProjectUpdated)
-        verdicts = await self._access.look(occasion.hook, asked, occasion.row.source, afresh=afresh)
-        served = any(isinstance(one, Show) for one in verdicts.decisions.values())
+        served = any(isinstance(verdicts.decisions[one.id], Show) for one in asked)
         if verdicts.silence is not None and served:
             text = "Speckle could not be asked who may still see the project"
             then = f"{text} ({verdicts.silence}): the last yes counts for an hour."
             occasion.trace.add("access", then, guild_id=occasion.hook.guild_id)
         now = self._now()
-        routed = [Routed(one.id, held_until=now) for one in held]
+        routed = [SubscriptionResult(one.id, held_until=now) for one in held]
         routed += self._kept(occasion, asked, verdicts, attempts)
         if len(routed) < len(wanting):
             small = await self._avatars.made_small(occasion.delivery)
@@ -186,9 +213,9 @@ class Routing:
         subscriptions: Sequence[Subscription],
         verdicts: Verdicts,
         attempts: int,
-    ) -> list[Routed]:
+    ) -> list[SubscriptionResult]:
         """Subscriptions that may not be shown it now, but will be if somebody answers for them."""
-        kept: list[Routed] = []
+        kept: list[SubscriptionResult] = []
         now = self._now()
         for one in subscriptions:
             match verdicts.decisions[one.id]:
@@ -197,23 +224,25 @@ class Routing:
                     text = f"Speckle or Discord could not be asked who may see it{silence}"
                     occasion.trace.add("access", f"{text}: the event waits.", **_where(one))
                     until = now + timedelta(seconds=wait_s(attempts))
-                    kept.append(Routed(one.id, held_until=until))
+                    kept.append(SubscriptionResult(one.id, held_until=until))
                 case Pause(reason, why) as decision:
                     if _is_gone(occasion.delivery, decision):
                         continue
                     text = f"Paused, and the event is kept: {WHY_PAUSED[why]}."
                     occasion.trace.add("access", text, **_where(one))
-                    kept.append(Routed(one.id, held_until=now, pause=Paused(reason, why)))
+                    kept.append(
+                        SubscriptionResult(one.id, held_until=now, pause=Paused(reason, why))
+                    )
                 case Show():
                     pass
         return kept
 
     async def _shown(
         self, occasion: Occasion, subscriptions: Sequence[Subscription], verdicts: Verdicts
-    ) -> list[Routed]:
+    ) -> list[SubscriptionResult]:
         """The cards of subscriptions that may be shown it, asked for once for each reader."""
         by_reader: defaultdict[object, list[tuple[Subscription, Pass | None]]] = defaultdict(list)
-        gone: list[Routed] = []
+        gone: list[SubscriptionResult] = []
         for one in subscriptions:
             decision = verdicts.decisions[one.id]
             if isinstance(decision, Show):
@@ -229,7 +258,7 @@ class Routing:
 
     async def _for_reader(
         self, occasion: Occasion, group: "Sequence[tuple[Subscription, Pass | None]]"
-    ) -> Sequence[Routed]:
+    ) -> Sequence[SubscriptionResult]:
         (_, leave), *_ = group
         added = await self._added(occasion, leave)
         cards = partial(self._cards, occasion, [one for one, _ in group], added)
@@ -258,7 +287,7 @@ class Routing:
 
     def _cards(
         self, occasion: Occasion, subscriptions: Sequence[Subscription], added: Added | None
-    ) -> list[Routed]:
+    ) -> list[SubscriptionResult]:
         """The cards, where the filters let through the event as Speckle tells it as well."""
         added = added or Added(occasion.delivery)
         names = names_of(occasion.model_names, added.facts)
@@ -276,7 +305,7 @@ class Routing:
         now = self._now()
         late = {kind: now + FIRST_TRY_AFTER[kind] for kind in added.missing}
         made = ((one, NewOutbox.of(one, card, occasion.trace.begun_at)) for one in passing)
-        return [Routed(one.id, new, late) for one, new in made]
+        return [SubscriptionResult(one.id, new, late) for one, new in made]
 
     def _notes(self, occasion: Occasion) -> tuple[str, ...]:
         hook, notes = occasion.hook, []
@@ -287,6 +316,15 @@ class Routing:
             # Only said: whoever knows the secret may have made it up.
             notes.append(f"The event says that the project's server is now {named}.")
         return tuple(notes)
+
+
+def says_who_sees(delivery: Delivery) -> bool:
+    """Whether an event changes who may see its project."""
+    return isinstance(delivery.event, ProjectDeleted | ProjectUpdated)
+
+
+def _is_held(subscription: Subscription) -> bool:
+    return subscription.pause_reason in RIGHTS_PAUSES
 
 
 def names_of(known: Mapping[str, str], facts: Facts | None) -> Mapping[str, str]:

@@ -274,11 +274,11 @@ class _Run:
     async def _look_into_the_database(self) -> None:
         async with Storage.open(self._url, Vault([self._key])) as storage:
             waiting = await storage.read(lambda tx: tx.outbox.waiting_count())
-            due_in_s = await storage.read(lambda tx: tx.inbox.due_in())
+            new = await storage.read(lambda tx: tx.inbox.new_count())
         if waiting:
             self._report.broken.append(f"{waiting} cards still wait in the outbox.")
-        if due_in_s is not None:
-            self._report.broken.append("Deliveries still wait in the inbox.")
+        if new:
+            self._report.broken.append(f"{new} deliveries still wait in the inbox.")
 
     def count(self) -> None:
         """Write down what was sent and shown, and what is wrong with it."""

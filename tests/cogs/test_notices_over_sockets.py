@@ -10,11 +10,12 @@ from bot.cogs import telling
 from bot.cogs.places import why_refused
 from bot.cogs.telling import Teller
 from bot.db.rows import (
-    Ingested,
+    EventResult,
+    HookResult,
     NewInbox,
     NewOutbox,
     PauseReason,
-    Routed,
+    SubscriptionResult,
     SubscriptionState,
 )
 from bot.discord_client import SpeckleBot
@@ -54,9 +55,13 @@ def pause(storage: Storage, clock: Clock, studio: Studio) -> Pause:
                 NewInbox(None, "shared", TOWER, CLOUD, sha256(body).hexdigest(), body, clock())
             )
             card = NewOutbox(first.id, first.guild_id, first.channel_id, {"title": "card"})
-            one = Ingested(first.hook_id, clock(), True, routed=[Routed(first.id, card)])
+            one = HookResult(
+                first.hook_id, clock(), True, routed=[SubscriptionResult(first.id, card)]
+            )
             await storage.write(
-                lambda tx: tx.inbox.finish(kept.id, [], event_name="commit_create", ingested=[one])
+                lambda tx: tx.inbox.finish(
+                    [EventResult(kept.id, [], "commit_create", of_hooks=[one])]
+                )
             )
         await storage.write(lambda tx: tx.outbox.block(studio.structure.id, reason, detail))
 

@@ -11,13 +11,14 @@ from cryptography.fernet import Fernet
 
 from bot.cards.card import Picture
 from bot.db.rows import (
+    EventResult,
     Hook,
     HookKind,
-    Ingested,
+    HookResult,
     NewInbox,
     NewOutbox,
-    Routed,
     Subscription,
+    SubscriptionResult,
     TraceLine,
 )
 from bot.db.vault import Vault
@@ -137,14 +138,16 @@ def queue(storage: Storage, clock: Clock, delivery: NewDelivery) -> Queue:
     ) -> list[int]:
         receipt = await storage.intake.put(delivery())
         routed = [
-            Routed(s.id, NewOutbox(s.id, s.guild_id, s.channel_id, {"title": title}, pictures))
+            SubscriptionResult(
+                s.id, NewOutbox(s.id, s.guild_id, s.channel_id, {"title": title}, pictures)
+            )
             for s in subscriptions
         ]
-        one = Ingested(subscriptions[0].hook_id, clock(), True, routed=routed)
+        one = HookResult(subscriptions[0].hook_id, clock(), True, routed=routed)
         trace = [TraceLine(clock(), "route", "Shown: it passes.")]
         return await storage.write(
             lambda tx: tx.inbox.finish(
-                receipt.id, trace, event_name="commit_create", ingested=[one]
+                [EventResult(receipt.id, trace, "commit_create", of_hooks=[one])]
             )
         )
 

@@ -21,7 +21,7 @@ async def refuse(storage: Storage, channel_id: int = STRUCTURE, cards: int = 1) 
     """Discord does not take the oldest of what waits."""
     opened = await storage.write(lambda tx: tx.outbox.open_batch(channel_id, cards))
     assert opened is not None
-    await storage.write(lambda tx: tx.outbox.settle_undeliverable(opened[0].id, REFUSED))
+    await storage.write(lambda tx: tx.outbox.settle_undeliverable(opened[0], REFUSED))
 
 
 async def state_of(storage: Storage, card_id: int) -> OutboxState | None:
@@ -57,7 +57,7 @@ async def test_a_list_may_be_of_one_state_guild_or_channel(
     await refuse(storage)
     opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1))
     assert opened is not None
-    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 4242, clock()))
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 4242, clock()))
     assert list(await storage.read(lambda tx: tx.deliveries.ids(UNDELIVERABLE))) == [first]
     [sent] = await storage.read(lambda tx: tx.deliveries.newest(SENT, 50))
     assert (sent.id, sent.message_id, sent.since) == (second, 4242, clock())
@@ -132,7 +132,7 @@ async def test_a_waiting_card_is_tried_now_and_others_are_told_as_they_are(
     [sent] = await queue(subscription)
     opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1))
     assert opened is not None
-    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 4242, clock()))
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 4242, clock()))
     [waiting] = await queue(subscription)
     await storage.write(
         lambda tx: tx.outbox.postpone(STRUCTURE, clock() + timedelta(hours=1), None)
@@ -207,7 +207,7 @@ async def test_a_card_whose_message_may_be_at_discord_is_not_dropped(
         card_id: Done.IN_FLIGHT
     }
     assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1)) == opened
-    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 4242, clock()))
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 4242, clock()))
     assert await storage.write(lambda tx: tx.deliveries.drop([card_id])) == {card_id: Done.SENT}
     assert await state_of(storage, card_id) is OutboxState.SENT
 

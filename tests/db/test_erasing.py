@@ -9,12 +9,13 @@ from bot.db.engine import Database, parse_url
 from bot.db.erasing import erase_from_texts, unnamed
 from bot.db.rows import (
     NOBODY,
+    EventResult,
     Hook,
-    Ingested,
+    HookResult,
     NewOutbox,
     PauseReason,
-    Routed,
     Subscription,
+    SubscriptionResult,
     SubscriptionState,
     TraceLine,
 )
@@ -54,10 +55,14 @@ async def write_down(
     """An event whose trace says so; gives the id of its row."""
     receipt = await storage.intake.put(delivery())
     card = NewOutbox(subscription.id, STUDIO_KESTREL, STRUCTURE, {"title": "card"})
-    one = Ingested(subscription.hook_id, clock(), True, routed=[Routed(subscription.id, card)])
+    one = HookResult(
+        subscription.hook_id, clock(), True, routed=[SubscriptionResult(subscription.id, card)]
+    )
     trace = [TraceLine(clock(), "access", text, {"channel_id": STRUCTURE, "by": MAREN_ODUYA})]
     await storage.write(
-        lambda tx: tx.inbox.finish(receipt.id, trace, event_name="commit_create", ingested=[one])
+        lambda tx: tx.inbox.finish(
+            [EventResult(receipt.id, trace, "commit_create", of_hooks=[one])]
+        )
     )
     return receipt.id
 

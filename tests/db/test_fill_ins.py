@@ -10,17 +10,18 @@ import pytest
 from bot.cards.card import Card, Picture
 from bot.db.rows import (
     EditedChannel,
+    EventResult,
     FillIn,
     FillInJob,
     FillInLane,
     Hook,
     HookKind,
-    Ingested,
+    HookResult,
     NewInbox,
     NewOutbox,
     OutboxRow,
-    Routed,
     Subscription,
+    SubscriptionResult,
     TraceLine,
 )
 from bot.speckle.events import EventKind
@@ -72,11 +73,14 @@ def ingest(storage: Storage, delivery: NewDelivery, clock: Clock) -> "Ingest":
         receipt = await storage.intake.put(new)
         late = {kind: clock() + timedelta(seconds=5) for kind in kinds}
         routed = [
-            Routed(s.id, NewOutbox.of(s, card(clock, title, AVATAR)), late) for s in subscriptions
+            SubscriptionResult(s.id, NewOutbox.of(s, card(clock, title, AVATAR)), late)
+            for s in subscriptions
         ]
-        one = Ingested(subscriptions[0].hook_id, clock(), True, "Harbour Tower", routed=routed)
+        one = HookResult(subscriptions[0].hook_id, clock(), True, "Harbour Tower", routed=routed)
         return await storage.write(
-            lambda tx: tx.inbox.finish(receipt.id, (), event_name="commit_create", ingested=[one])
+            lambda tx: tx.inbox.finish(
+                [EventResult(receipt.id, (), "commit_create", of_hooks=[one])]
+            )
         )
 
     return done
@@ -99,7 +103,7 @@ async def the_job(storage: Storage, clock: Clock) -> FillInJob:
 async def send(storage: Storage, clock: Clock, message_id: int = 1) -> list[int]:
     opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
-    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, message_id, clock()))
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], message_id, clock()))
     return [row.id for row in opened[1]]
 
 
@@ -167,7 +171,7 @@ async def test_a_card_that_may_be_out_is_edited_once_its_message_is_settled(
     assert await storage.write(lambda tx: tx.fill_ins.fill(job, change, NOTE)) == first
     assert seen == [second]
     assert await storage.read(lambda tx: tx.edits.due_channels(10)) == []
-    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 77, clock()))
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 77, clock()))
     assert await storage.read(lambda tx: tx.edits.due_channels(10)) == [IN_STRUCTURE]
     assert await storage.read(lambda tx: tx.edits.due_channels(10, {STRUCTURE})) == []
     edit = await storage.read(lambda tx: tx.edits.next(STRUCTURE))
@@ -278,7 +282,7 @@ async def test_a_card_is_never_sent_old_without_an_edit(
             storage.write(lambda tx: tx.fill_ins.fill(job, with_picture, NOTE)),
         )
         assert opened is not None
-        await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, number + 1, clock()))
+        await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], number + 1, clock()))
         [row] = opened[1]
         edit = await storage.read(lambda tx: tx.edits.next(STRUCTURE))
         assert changed == [row.id]

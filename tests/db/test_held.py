@@ -7,16 +7,17 @@ import pytest
 
 from bot.db.retention import Keep
 from bot.db.rows import (
+    EventResult,
     FillIn,
     HeldEvent,
     Hook,
     HookKind,
-    Ingested,
+    HookResult,
     NewOutbox,
     Paused,
     PauseReason,
-    Routed,
     Subscription,
+    SubscriptionResult,
     SubscriptionState,
     TraceLine,
 )
@@ -41,11 +42,13 @@ Take = Callable[..., Awaitable[int]]
 def take(storage: Storage, delivery: NewDelivery, clock: Clock) -> Take:
     """An event comes, and leads to this; gives its id."""
 
-    async def came(*routed: Routed, hook_id: int = 1) -> int:
+    async def came(*routed: SubscriptionResult, hook_id: int = 1) -> int:
         receipt = await storage.intake.put(delivery())
-        one = Ingested(hook_id, clock(), True, routed=routed)
+        one = HookResult(hook_id, clock(), True, routed=routed)
         await storage.write(
-            lambda tx: tx.inbox.finish(receipt.id, [], event_name="commit_create", ingested=[one])
+            lambda tx: tx.inbox.finish(
+                [EventResult(receipt.id, [], "commit_create", of_hooks=[one])]
+            )
         )
         return receipt.id
 
@@ -78,8 +81,8 @@ async def test_a_held_event_is_due_at_its_time_the_first_of_each_subscription_al
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
     later = clock() + timedelta(seconds=15)
-    first = await take(Routed(subscription.id, held_until=later))
-    await take(Routed(subscription.id, held_until=clock()))
+    first = await take(SubscriptionResult(subscription.id, held_until=later))
+    await take(SubscriptionResult(subscription.id, held_until=clock()))
     assert await due(storage) == []
     assert await storage.read(lambda tx: tx.held.due_in()) == 15
     clock.forward(seconds=15)
@@ -94,16 +97,16 @@ async def test_what_comes_after_a_held_event_queues_up_behind_it(
     _, other = await storage.write(
         lambda tx: tx.subscriptions.upsert(subscription.hook_id, FACADE, Filters(), MAREN_ODUYA)
     )
-    first = await take(Routed(subscription.id, held_until=clock()))
+    first = await take(SubscriptionResult(subscription.id, held_until=clock()))
     second = await take(
-        Routed(subscription.id, card_for(subscription, "second")),
-        Routed(other.id, card_for(other, "other")),
+        SubscriptionResult(subscription.id, card_for(subscription, "second")),
+        SubscriptionResult(other.id, card_for(other, "other")),
     )
     assert await waiting(storage) == []
     assert await waiting(storage, FACADE) == ["other"]  # nobody else waits for it
     [held] = await storage.read(lambda tx: tx.held.due(10))
     assert held.inbox_id == first
-    made = Routed(subscription.id, card_for(subscription, "first"))
+    made = SubscriptionResult(subscription.id, card_for(subscription, "first"))
     assert len(await storage.write(lambda tx: tx.held.settle(held, clock(), made, []))) == 1
     assert await due(storage) == [(subscription.id, second)]
 
@@ -111,10 +114,10 @@ async def test_what_comes_after_a_held_event_queues_up_behind_it(
 async def test_a_held_event_is_settled_once(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
-    event = await take(Routed(subscription.id, held_until=clock()))
+    event = await take(SubscriptionResult(subscription.id, held_until=clock()))
     [held] = await storage.read(lambda tx: tx.held.due(10))
     line = TraceLine(clock(), "route", "Shown: somebody answered.")
-    made = Routed(subscription.id, card_for(subscription))
+    made = SubscriptionResult(subscription.id, card_for(subscription))
     assert len(await storage.write(lambda tx: tx.held.settle(held, clock(), made, [line]))) == 1
     assert await storage.write(lambda tx: tx.held.settle(held, clock(), made, [line])) == ()
     row = await storage.read(lambda tx: tx.inbox.get(event))
@@ -125,9 +128,9 @@ async def test_a_held_event_is_settled_once(
 async def test_an_event_that_may_still_not_be_shown_waits_on_with_one_more_try(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
-    event = await take(Routed(subscription.id, held_until=clock()))
+    event = await take(SubscriptionResult(subscription.id, held_until=clock()))
     [held] = await storage.read(lambda tx: tx.held.due(10))
-    again = Routed(subscription.id, held_until=clock() + timedelta(minutes=1))
+    again = SubscriptionResult(subscription.id, held_until=clock() + timedelta(minutes=1))
     await storage.write(lambda tx: tx.held.settle(held, clock(), again, []))
     clock.forward(minutes=1)
     assert await storage.read(lambda tx: tx.held.due(10)) == [
@@ -143,7 +146,7 @@ async def test_while_paused_for_a_right_events_are_kept_and_come_once_somebody_a
     assert paused is not None
     assert (paused.pause_reason, paused.pause_detail) == (ASK.reason, ASK.why)
     # Decided before the pause, written after it: it is held all the same.
-    event = await take(Routed(subscription.id, card_for(subscription)))
+    event = await take(SubscriptionResult(subscription.id, card_for(subscription)))
     assert await waiting(storage) == []
     assert await due(storage) == []
     await storage.write(
@@ -162,7 +165,7 @@ async def test_cards_that_wait_are_taken_back_as_events_and_those_that_may_be_ou
     assert await storage.write(lambda tx: tx.held.withdraw(subscription.id, clock(), ASK)) == 1
     assert await storage.read(lambda tx: tx.held.count([subscription.id])) == 1
     assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 1
-    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 1, clock()))
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 1, clock()))
     assert await waiting(storage) == []
     assert [one.reason for one in await storage.read(lambda tx: tx.notices.due(9))] == [
         PauseReason.ASK_AGAIN
@@ -198,25 +201,25 @@ async def test_cards_are_taken_back_with_what_they_lack_and_may_lack_it_again(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
     late = {FillIn.PICTURE: clock()}
-    await take(Routed(subscription.id, card_for(subscription), late))
+    await take(SubscriptionResult(subscription.id, card_for(subscription), late))
     await storage.write(lambda tx: tx.held.withdraw(subscription.id, clock()))
     [held] = await storage.read(lambda tx: tx.held.due(10))
-    made = Routed(subscription.id, card_for(subscription), late)
+    made = SubscriptionResult(subscription.id, card_for(subscription), late)
     assert len(await storage.write(lambda tx: tx.held.settle(held, clock(), made, []))) == 1
 
 
 async def test_an_event_does_not_overtake_one_that_was_taken_back_while_it_was_rendered(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
-    first = await take(Routed(subscription.id, card_for(subscription, "first")))
+    first = await take(SubscriptionResult(subscription.id, card_for(subscription, "first")))
     opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
-    second = await take(Routed(subscription.id, held_until=clock()))
+    second = await take(SubscriptionResult(subscription.id, held_until=clock()))
     [held] = await storage.read(lambda tx: tx.held.due(10))
     assert held.inbox_id == second
-    await storage.write(lambda tx: tx.outbox.dissolve(opened[0].id))
+    await storage.write(lambda tx: tx.outbox.dissolve(opened[0]))
     await storage.write(lambda tx: tx.held.withdraw(subscription.id, clock()))
-    made = Routed(subscription.id, card_for(subscription, "second"))
+    made = SubscriptionResult(subscription.id, card_for(subscription, "second"))
     assert await storage.write(lambda tx: tx.held.settle(held, clock(), made, [])) == []
     assert await waiting(storage) == []
     assert await due(storage) == [(subscription.id, first)]
@@ -226,8 +229,8 @@ async def test_an_event_does_not_overtake_one_that_was_taken_back_while_it_was_r
 async def test_a_pause_by_the_next_event_takes_the_earlier_cards_back(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
-    first = await take(Routed(subscription.id, card_for(subscription)))
-    second = await take(Routed(subscription.id, held_until=clock(), pause=ASK))
+    first = await take(SubscriptionResult(subscription.id, card_for(subscription)))
+    second = await take(SubscriptionResult(subscription.id, held_until=clock(), pause=ASK))
     assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 0
     await storage.write(
         lambda tx: tx.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
@@ -241,9 +244,11 @@ async def test_a_subscription_that_moves_to_another_hook_takes_what_it_is_yet_to
     storage: Storage, hook: Hook, subscription: Subscription, delivery: NewDelivery, clock: Clock
 ) -> None:
     receipt = await storage.intake.put(delivery(lane=f"hook:{hook.id}", hook_id=hook.id))
-    one = Ingested(hook.id, clock(), True, routed=[Routed(subscription.id, held_until=clock())])
+    one = HookResult(
+        hook.id, clock(), True, routed=[SubscriptionResult(subscription.id, held_until=clock())]
+    )
     await storage.write(
-        lambda tx: tx.inbox.finish(receipt.id, [], event_name="commit_create", ingested=[one])
+        lambda tx: tx.inbox.finish([EventResult(receipt.id, [], "commit_create", of_hooks=[one])])
     )
     new = await storage.write(
         lambda tx: tx.hooks.create(
@@ -261,14 +266,14 @@ async def test_a_subscription_that_moves_to_another_hook_takes_what_it_is_yet_to
 async def test_what_waits_for_ever_is_let_go_of_as_well(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
-    await take(Routed(subscription.id, held_until=clock()))
+    await take(SubscriptionResult(subscription.id, held_until=clock()))
     keep = Keep(timedelta(days=7), timedelta(days=30), timedelta(days=90))
     for _ in range(100):
         clock.forward(days=1)
         for held in await storage.read(lambda tx: tx.held.due(10)):
             await storage.write(
                 lambda tx: tx.held.settle(
-                    held, clock(), Routed(subscription.id, held_until=clock()), []
+                    held, clock(), SubscriptionResult(subscription.id, held_until=clock()), []
                 )
             )
     await storage.retention.tidy(keep)
@@ -278,7 +283,7 @@ async def test_what_waits_for_ever_is_let_go_of_as_well(
 async def test_held_events_go_with_their_subscription(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
-    await take(Routed(subscription.id, held_until=clock()))
+    await take(SubscriptionResult(subscription.id, held_until=clock()))
     await storage.write(lambda tx: tx.subscriptions.delete(subscription.id))
     assert await storage.read(lambda tx: tx.held.due_in()) is None
 
@@ -286,7 +291,7 @@ async def test_held_events_go_with_their_subscription(
 async def test_an_events_text_is_kept_while_somebody_is_yet_to_be_shown_it(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
-    event = await take(Routed(subscription.id, held_until=clock()))
+    event = await take(SubscriptionResult(subscription.id, held_until=clock()))
     clock.forward(days=40)
     keep = Keep(timedelta(days=7), timedelta(days=30), timedelta(days=90))
     await storage.retention.tidy(keep)

@@ -18,15 +18,16 @@ from bot.db.access import take_back
 from bot.db.held import _heads
 from bot.db.rows import (
     RIGHTS_PAUSES,
+    EventResult,
     HeldEvent,
     HookKind,
-    Ingested,
+    HookResult,
     NewInbox,
     NewOutbox,
     Paused,
     PauseReason,
-    Routed,
     Subscription,
+    SubscriptionResult,
     SubscriptionState,
 )
 from bot.db.tables import held_events, subscriptions
@@ -113,15 +114,15 @@ class Play:
         for each in self.subscriptions:
             one = await self.now(each)
             if one.pause_reason in RIGHTS_PAUSES:
-                routed.append(Routed(one.id, held_until=self.clock()))
+                routed.append(SubscriptionResult(one.id, held_until=self.clock()))
             elif one.id == subscription_id and op != "show":
                 pause = ASK if op == "pause" else None
-                routed.append(Routed(one.id, held_until=self.clock(), pause=pause))
+                routed.append(SubscriptionResult(one.id, held_until=self.clock(), pause=pause))
             else:
-                routed.append(Routed(one.id, self.card(one, receipt.id)))
-        ingested = Ingested(hook_id, self.clock(), True, routed=routed)
+                routed.append(SubscriptionResult(one.id, self.card(one, receipt.id)))
+        ingested = HookResult(hook_id, self.clock(), True, routed=routed)
         await self.storage.write(
-            lambda tx: tx.inbox.finish(receipt.id, [], event_name="e", ingested=[ingested])
+            lambda tx: tx.inbox.finish([EventResult(receipt.id, [], "e", of_hooks=[ingested])])
         )
 
     def card(self, one: Subscription, inbox_id: int) -> NewOutbox:
@@ -138,9 +139,9 @@ class Play:
         due = [held for held in found if held.subscription_id in mine]
         for held in due:
             one = mine[held.subscription_id]
-            routed = Routed(one.id, self.card(one, held.inbox_id))
+            routed = SubscriptionResult(one.id, self.card(one, held.inbox_id))
             if not may:
-                routed = Routed(one.id, held_until=self.clock() + timedelta(seconds=1))
+                routed = SubscriptionResult(one.id, held_until=self.clock() + timedelta(seconds=1))
             await self.storage.write(lambda tx: tx.held.settle(held, self.clock(), routed, []))
         return bool(due)
 
@@ -153,7 +154,7 @@ class Play:
         batch, rows = opened
         there = batch.id in self.sent
         if not there and withheld & {row.subscription_id for row in rows}:
-            await self.storage.write(lambda tx: tx.outbox.dissolve(batch.id))
+            await self.storage.write(lambda tx: tx.outbox.dissolve(batch))
             return True
         if not there:
             self.sent.add(batch.id)
@@ -161,7 +162,7 @@ class Play:
                 self.shown.setdefault(row.subscription_id, []).append(row.card["title"])
         if answered or there:
             await self.storage.write(
-                lambda tx: tx.outbox.settle_sent(batch.id, batch.id, self.clock())
+                lambda tx: tx.outbox.settle_sent(batch, batch.id, self.clock())
             )
         return True
 
@@ -260,10 +261,10 @@ async def test_a_card_does_not_overtake_one_that_is_being_taken_back(
     async def event() -> int:
         receipt = await storage.intake.put(delivery())
         card = NewOutbox(subscription.id, subscription.guild_id, STRUCTURE, {"title": receipt.id})
-        routed = [Routed(subscription.id, card)]
-        one = Ingested(subscription.hook_id, clock(), True, routed=routed)
+        routed = [SubscriptionResult(subscription.id, card)]
+        one = HookResult(subscription.hook_id, clock(), True, routed=routed)
         await storage.write(
-            lambda tx: tx.inbox.finish(receipt.id, [], event_name="e", ingested=[one])
+            lambda tx: tx.inbox.finish([EventResult(receipt.id, [], "e", of_hooks=[one])])
         )
         return receipt.id
 

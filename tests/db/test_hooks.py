@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 
@@ -203,6 +204,11 @@ async def test_only_own_hooks_that_are_there_get_new_secrets(storage: Storage) -
     assert await storage.write(lambda tx: tx.hooks.void_secrets(hook.id)) is None
 
 
+async def served(storage: Storage, guilds: Collection[int]) -> list[Hook]:
+    found = await storage.read(lambda tx: tx.hooks.shared_for(SERVER, HARBOUR_TOWER, guilds))
+    return [one.hook for one in found]
+
+
 async def test_a_shared_hook_is_live_at_once_and_serves_the_named_guilds(
     storage: Storage, hook: Hook
 ) -> None:
@@ -210,16 +216,11 @@ async def test_a_shared_hook_is_live_at_once_and_serves_the_named_guilds(
     await shared(storage, 3, project_id="other")
     assert (one.state, one.key, one.secrets) == (HookState.LIVE, None, ())
     guilds = frozenset({1, 2, 3, STUDIO_KESTREL})
-    assert await storage.read(lambda tx: tx.hooks.shared_for(SERVER, HARBOUR_TOWER, guilds)) == [
-        one,
-        two,
-    ]
-    assert await storage.read(lambda tx: tx.hooks.shared_for(SERVER, HARBOUR_TOWER, {2})) == [two]
-    assert await storage.read(lambda tx: tx.hooks.shared_for(SERVER, HARBOUR_TOWER, ())) == []
+    assert await served(storage, guilds) == [one, two]
+    assert await served(storage, {2}) == [two]
+    assert await served(storage, ()) == []
     await storage.write(lambda tx: tx.guilds.leave(1))
-    assert await storage.read(lambda tx: tx.hooks.shared_for(SERVER, HARBOUR_TOWER, guilds)) == [
-        two
-    ]
+    assert await served(storage, guilds) == [two]
 
 
 async def test_a_converted_hook_starts_again(storage: Storage, hook: Hook) -> None:

@@ -1,24 +1,27 @@
 """The inbox, on both databases."""
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
 
 import pytest
 
 from bot.db.rows import (
+    EventResult,
     Hook,
+    HookResult,
     HookState,
+    InboxLane,
+    InboxSource,
     InboxState,
-    Ingested,
     NewOutbox,
     Paused,
     PauseReason,
-    Routed,
     Subscription,
+    SubscriptionResult,
     SubscriptionState,
     TraceLine,
 )
-from bot.errors import HookGone
+from bot.errors import AlreadyFinished, HookGone
 from bot.speckle.filters import Filters
 from bot.storage import Storage
 from tests.db.conftest import (
@@ -42,7 +45,7 @@ async def test_a_delivery_is_kept_as_it_came(
     assert row is not None
     assert not receipt.duplicate
     assert (row.body, row.hook_id, row.lane) == (body, hook.id, f"hook:{hook.id}")
-    assert (row.state, row.attempts, row.trace) == (InboxState.NEW, 0, ())
+    assert (row.state, row.trace) == (InboxState.NEW, ())
     assert (row.project_id, row.server_url, row.received_at) == (HARBOUR_TOWER, SERVER, clock())
     assert await storage.read(lambda tx: tx.inbox.get(999)) is None
 
@@ -86,9 +89,7 @@ async def test_a_finished_row_still_counts_as_the_first_of_its_doubles(
     storage: Storage, delivery: NewDelivery
 ) -> None:
     first = await storage.intake.put(delivery(b"double"))
-    await storage.write(
-        lambda tx: tx.inbox.finish(first.id, [], event_name="commit_create", ingested=[])
-    )
+    await storage.write(lambda tx: tx.inbox.finish([EventResult(first.id, [], "commit_create")]))
     assert (await storage.intake.put(delivery(b"double"))).duplicate
 
 
@@ -115,53 +116,85 @@ async def test_a_cancelled_request_harms_no_other(storage: Storage, delivery: Ne
     assert not [result for result in results[1::2] if isinstance(result, BaseException)]
 
 
-async def test_each_lane_gives_its_oldest_row(storage: Storage, delivery: NewDelivery) -> None:
+async def waiting_lanes(storage: Storage, busy: frozenset[str] = frozenset()) -> list[str]:
+    return [one.lane for one in await storage.read(lambda tx: tx.inbox.next_per_lane(busy))]
+
+
+async def test_lanes_are_given_in_the_order_of_their_oldest_rows(
+    storage: Storage, delivery: NewDelivery
+) -> None:
+    assert await storage.read(lambda tx: tx.inbox.next_per_lane()) == []
     lanes = ["b", "a", "b", "c", "a", "Z", "ä"]
     ids = [(await storage.intake.put(delivery(lane=lane))).id for lane in lanes]
-    heads = [ids[0], ids[1], ids[3], ids[5], ids[6]]
-    assert [row.id for row in await storage.read(lambda tx: tx.inbox.next_per_lane())] == heads
-    busy = frozenset({"b", "Z"})
-    assert [row.lane for row in await storage.read(lambda tx: tx.inbox.next_per_lane(busy))] == [
-        "a",
-        "c",
-        "ä",
-    ]
-    await storage.write(lambda tx: tx.inbox.fail(ids[0], []))
-    assert (await storage.read(lambda tx: tx.inbox.next_per_lane()))[1].id == ids[2]
+    assert await waiting_lanes(storage) == ["b", "a", "c", "Z", "ä"]
+    assert await waiting_lanes(storage, frozenset({"b", "Z"})) == ["a", "c", "ä"]
+    await storage.write(lambda tx: tx.inbox.finish([EventResult(ids[0], [])]))
+    assert await waiting_lanes(storage) == ["a", "b", "c", "Z", "ä"]
 
 
-async def test_a_head_says_whose_turn_it_takes_and_how_large_it_is(
+async def test_a_lane_says_whose_turn_it_takes(
     storage: Storage, hook: Hook, delivery: NewDelivery
 ) -> None:
-    await storage.intake.put(delivery(b"of the operator's hook", lane="shared"))
-    await storage.intake.put(delivery(b"\xff" * 5_000, lane="own", hook_id=hook.id))
-    heads = await storage.read(lambda tx: tx.inbox.next_per_lane())
-    assert [(head.lane, head.guild_id, head.size) for head in heads] == [
-        ("shared", None, 22),
-        ("own", STUDIO_KESTREL, 5_000),
+    await storage.intake.put(delivery(lane="shared"))
+    await storage.intake.put(delivery(lane="own", hook_id=hook.id))
+    assert await storage.read(lambda tx: tx.inbox.next_per_lane()) == [
+        InboxLane("shared", None),
+        InboxLane("own", STUDIO_KESTREL),
     ]
 
 
-async def test_a_postponed_row_holds_its_lane_until_it_is_due(
-    storage: Storage, delivery: NewDelivery, clock: Clock
+@pytest.mark.parametrize(
+    ("sizes", "most", "taken", "more"),
+    [
+        ([], 3, 0, False),
+        ([10], 3, 1, False),
+        ([10, 10], 3, 2, False),
+        ([10, 10, 10, 10], 3, 3, True),
+        ([50, 50, 1], 3, 2, True),  # no more bytes than that
+        ([50, 51, 1], 3, 1, True),  # none goes before another
+    ],
+)
+async def test_what_waits_in_a_lane_is_taken_together(
+    storage: Storage, delivery: NewDelivery, sizes: list[int], most: int, taken: int, more: bool
 ) -> None:
-    assert await storage.read(lambda tx: tx.inbox.due_in()) is None
-    first = await storage.intake.put(delivery(lane="a"))
+    await storage.intake.put(delivery(lane="b"))
+    ids = [
+        (await storage.intake.put(delivery(bytes([number]) * size, lane="a"))).id
+        for number, size in enumerate(sizes)
+    ]
+    found = await storage.read(lambda tx: tx.inbox.take("a", most, 100))
+    assert [row.id for row in found.rows] == ids[:taken]
+    assert [len(row.body) for row in found.rows] == sizes[:taken]
+    assert (found.too_large, found.more) == (None, more)
+
+
+async def test_a_large_first_row_is_named_and_not_read(
+    storage: Storage, delivery: NewDelivery
+) -> None:
+    large = await storage.intake.put(delivery(bytes(101), lane="a"))
     await storage.intake.put(delivery(lane="a"))
-    assert await storage.read(lambda tx: tx.inbox.due_in()) == 0
-    line = TraceLine(clock(), "enrich", "Speckle did not answer.", {"attempt": 1})
-    await storage.write(
-        lambda tx: tx.inbox.postpone(first.id, [line], clock() + timedelta(seconds=30))
-    )
-    assert await storage.read(lambda tx: tx.inbox.next_per_lane()) == []
-    assert await storage.read(lambda tx: tx.inbox.due_in()) == 30
-    assert await storage.read(lambda tx: tx.inbox.due_in({"a"})) is None
-    clock.forward(seconds=30)
-    [head] = await storage.read(lambda tx: tx.inbox.next_per_lane())
-    row = await storage.read(lambda tx: tx.inbox.get(head.id))
-    assert row is not None
-    assert (row.id, row.attempts, row.trace) == (first.id, 1, (line,))
-    assert await storage.read(lambda tx: tx.inbox.due_in()) == 0
+    found = await storage.read(lambda tx: tx.inbox.take("a", 3, 100))
+    assert (found.rows, found.too_large, found.more) == ([], large.id, True)
+
+
+async def test_what_came_in_another_way_is_taken_by_itself(
+    storage: Storage, delivery: NewDelivery
+) -> None:
+    sources = [InboxSource.HISTORY, InboxSource.HISTORY, InboxSource.WEBHOOK, InboxSource.HISTORY]
+    for source in sources:
+        await storage.intake.put(replace(delivery(lane="a"), source=source))
+    found = await storage.read(lambda tx: tx.inbox.take("a", 10, 10_000))
+    assert ([row.source for row in found.rows], found.more) == (sources[:2], True)
+
+
+async def test_of_events_that_another_process_finished_nothing_is_written(
+    storage: Storage, delivery: NewDelivery
+) -> None:
+    ids = [(await storage.intake.put(delivery(lane="a"))).id for _ in range(3)]
+    await storage.write(lambda tx: tx.inbox.finish([EventResult(ids[1], [])]))
+    with pytest.raises(AlreadyFinished):
+        await storage.write(lambda tx: tx.inbox.finish([EventResult(one) for one in ids]))
+    assert await storage.read(lambda tx: tx.inbox.new_count()) == 2
 
 
 async def test_finishing_writes_everything_and_only_once(
@@ -174,24 +207,27 @@ async def test_finishing_writes_everything_and_only_once(
     receipt = await storage.intake.put(delivery())
     clock.forward(seconds=2)
     card = {"title": "A new version\0 \ud800"}
-    one = Ingested(
+    one = HookResult(
         hook_id,
         clock(),
         True,
         "Harbour Tower",
         routed=[
-            Routed(s.id, NewOutbox(s.id, s.guild_id, s.channel_id, card))
+            SubscriptionResult(s.id, NewOutbox(s.id, s.guild_id, s.channel_id, card))
             for s in (subscription, second)
         ],
     )
     line = TraceLine(clock(), "route", "Shown: it passes.", {"subscription_id": second.id})
     first = await storage.write(
-        lambda tx: tx.inbox.finish(receipt.id, [line], event_name="commit_create", ingested=[one])
+        lambda tx: tx.inbox.finish(
+            [EventResult(receipt.id, [line], "commit_create", of_hooks=[one])]
+        )
     )
-    again = await storage.write(
-        lambda tx: tx.inbox.finish(receipt.id, [], event_name="other", ingested=[one])
-    )
-    assert (len(first), again) == (2, [])
+    with pytest.raises(AlreadyFinished):
+        await storage.write(
+            lambda tx: tx.inbox.finish([EventResult(receipt.id, [], "other", of_hooks=[one])])
+        )
+    assert len(first) == 2
     assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 2
     row = await storage.read(lambda tx: tx.inbox.get(receipt.id))
     assert row is not None
@@ -216,7 +252,7 @@ async def test_finishing_writes_everything_and_only_once(
     touched = await storage.read(lambda tx: tx.subscriptions.get(second.id))
     assert touched is not None
     assert touched.last_event_at == clock()
-    assert await storage.read(lambda tx: tx.inbox.due_in()) is None
+    assert await storage.read(lambda tx: tx.inbox.new_count()) == 0
 
 
 async def test_what_an_account_was_told_changes_nothing_of_the_hook(
@@ -224,10 +260,10 @@ async def test_what_an_account_was_told_changes_nothing_of_the_hook(
 ) -> None:
     receipt = await storage.intake.put(delivery())
     names = {"0123456789": "secret/roof"}
-    one = Ingested(subscription.hook_id, clock(), False, "Harbour Tower", names)
+    one = HookResult(subscription.hook_id, clock(), False, "Harbour Tower", names)
     before = await storage.read(lambda tx: tx.hooks.get(subscription.hook_id))
     await storage.write(
-        lambda tx: tx.inbox.finish(receipt.id, [], event_name="commit_create", ingested=[one])
+        lambda tx: tx.inbox.finish([EventResult(receipt.id, [], "commit_create", of_hooks=[one])])
     )
     assert await storage.read(lambda tx: tx.hooks.get(subscription.hook_id)) == before
     assert await storage.read(lambda tx: tx.hooks.model_names(subscription.hook_id)) == {}
@@ -258,14 +294,17 @@ async def test_a_deleted_project_pauses_what_shows_it_after_the_last_card(
     receipt = await storage.intake.put(delivery())
     last = NewOutbox(subscription.id, STUDIO_KESTREL, subscription.channel_id, {"title": "last"})
     deleted = Paused(PauseReason.PROJECT_DELETED)
-    one = Ingested(
+    one = HookResult(
         hook_id,
         clock(),
         True,
-        routed=[Routed(subscription.id, last, pause=deleted), Routed(second.id, pause=deleted)],
+        routed=[
+            SubscriptionResult(subscription.id, last, pause=deleted),
+            SubscriptionResult(second.id, pause=deleted),
+        ],
     )
     await storage.write(
-        lambda tx: tx.inbox.finish(receipt.id, [], event_name="stream_delete", ingested=[one])
+        lambda tx: tx.inbox.finish([EventResult(receipt.id, [], "stream_delete", of_hooks=[one])])
     )
     reasons = [
         s.pause_reason for s in await storage.read(lambda tx: tx.subscriptions.of_hook(hook_id))
@@ -281,7 +320,7 @@ async def test_a_failed_row_is_set_aside_with_its_trace(
 ) -> None:
     receipt = await storage.intake.put(delivery())
     line = TraceLine(clock(), "parse", "The body is no Speckle delivery.")
-    await storage.write(lambda tx: tx.inbox.fail(receipt.id, [line]))
+    await storage.write(lambda tx: tx.inbox.finish([EventResult(receipt.id, [line])]))
     row = await storage.read(lambda tx: tx.inbox.get(receipt.id))
     assert row is not None
     assert (row.state, row.trace, row.event_name) == (InboxState.FAILED, (line,), None)

@@ -22,12 +22,13 @@ from sqlalchemy import update
 from bot.db.history import TakenIn
 from bot.db.listed import Fetched
 from bot.db.rows import (
+    EventResult,
     Hook,
     HookKind,
+    HookResult,
     InboxRow,
     InboxSource,
     InboxState,
-    Ingested,
     NewInbox,
     Subscription,
 )
@@ -96,11 +97,12 @@ class Lane:
         followers = await self.storage.read(lambda tx: tx.subscriptions.of_hook(self.hook.id))
         if row.source is InboxSource.ACTIVITY:
             followers = [one for one in followers if one.id == row.subscription_id]
-        already = await self.storage.read(lambda tx: tx.inbox.shown_already(row, key, followers))
-        ingested = Ingested(self.hook.id, row.received_at, told=False, already=already)
+        twins = await self.storage.read(lambda tx: tx.inbox.twins([(row, key)], followers))
+        already = twins.take(row, key, followers)
+        ingested = HookResult(self.hook.id, row.received_at, told=False, already=already)
         await self.storage.write(
             lambda tx: tx.inbox.finish(
-                row.id, [], event_name=NAME, ingested=[ingested], event_key=key
+                [EventResult(row.id, [], NAME, event_key=key, of_hooks=[ingested])]
             )
         )
         return {one.id for one in followers if one.id not in already}
@@ -108,11 +110,16 @@ class Lane:
     async def work(self, key_of: Callable[[InboxRow], str]) -> Counter[int]:
         """Deal with all that waits; how often each subscription was shown something."""
         shown: Counter[int] = Counter()
-        while heads := await self.storage.read(lambda tx: tx.inbox.next_per_lane()):
-            row = await self.storage.read(lambda tx: tx.inbox.get(heads[0].id))
-            assert row is not None
+        while (row := await self.next()) is not None:
             shown.update(await self.look_at(row.id, row.event_key or key_of(row)))
         return shown
+
+    async def next(self) -> InboxRow | None:
+        """What waits the longest."""
+        for lane in await self.storage.read(lambda tx: tx.inbox.next_per_lane()):
+            taken = await self.storage.read(lambda tx: tx.inbox.take(lane.lane, 1, 1_000_000))
+            return taken.rows[0]
+        return None
 
 
 @pytest.fixture
@@ -352,8 +359,8 @@ async def _any_order(url: str, steps: Sequence[Step]) -> None:
                 case Step.READ_LIST:
                     await lane.fill_in(reads, *listed)
                 case Step.LOOK:
-                    if heads := await storage.read(lambda tx: tx.inbox.next_per_lane()):
-                        shown.update(await lane.look_at(heads[0].id, key))
+                    if (row := await lane.next()) is not None:
+                        shown.update(await lane.look_at(row.id, key))
                 case Step.RESTART:
                     await stack.aclose()
                     storage = await stack.enter_async_context(Storage.open(url, vault, clock))

@@ -119,7 +119,7 @@ async def test_kept_cards_are_counted_without_those_that_a_member_holds_back(
     assert await storage.read(lambda tx: tx.notices.cards_kept(FACADE)) == 1
     opened = await storage.write(lambda tx: tx.outbox.open_batch(FACADE, 10))
     assert opened is not None
-    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 1, clock()))
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 1, clock()))
     assert await storage.read(lambda tx: tx.notices.cards_kept(FACADE)) == 0
 
 

@@ -107,7 +107,7 @@ async def test_the_caller_may_choose_fewer_cards(
         await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10, lambda rows: 0))
         == opened
     )
-    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 1, opened[0].created_at))
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 1, opened[0].created_at))
     rest = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10, lambda rows: 0))
     assert rest is not None
     assert len(rest[1]) == 1
@@ -121,11 +121,11 @@ async def test_a_sent_batch_is_settled_once_and_the_rest_is_due(
     assert opened is not None
     sent_at = clock()
     clock.forward(seconds=1)
-    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 4242, sent_at))
-    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 9999, clock()))
-    await storage.write(lambda tx: tx.outbox.settle_undeliverable(opened[0].id, "too late"))
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 4242, sent_at))
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 9999, clock()))
+    await storage.write(lambda tx: tx.outbox.settle_undeliverable(opened[0], "too late"))
     await storage.write(
-        lambda tx: tx.outbox.settle_suspect(opened[0].id, 2, CardForm.BARE, "too late")
+        lambda tx: tx.outbox.settle_suspect(opened[0], 2, CardForm.BARE, "too late")
     )
     row = await storage.read(lambda tx: tx.outbox.get(ids[1]))
     assert row is not None
@@ -141,7 +141,7 @@ async def test_a_sent_batch_is_settled_once_and_the_rest_is_due(
     assert rest is not None
     assert [row.id for row in rest[1]] == ids[2:]
     assert rest[0].nonce != opened[0].nonce
-    await storage.write(lambda tx: tx.outbox.settle_sent(rest[0].id, 4243, clock()))
+    await storage.write(lambda tx: tx.outbox.settle_sent(rest[0], 4243, clock()))
     assert await storage.read(lambda tx: tx.outbox.due_in()) is None
     assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 2)) is None
 
@@ -153,7 +153,7 @@ async def test_an_undeliverable_batch_keeps_its_reason_and_lets_the_next_go(
     opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1))
     assert opened is not None
     await storage.write(
-        lambda tx: tx.outbox.settle_undeliverable(opened[0].id, "50035: Invalid Form Body")
+        lambda tx: tx.outbox.settle_undeliverable(opened[0], "50035: Invalid Form Body")
     )
     row = await storage.read(lambda tx: tx.outbox.get(ids[0]))
     assert row is not None
@@ -169,9 +169,7 @@ async def test_the_cards_of_a_refused_batch_go_back_to_their_place_as_suspects(
     ids = [(await queue(subscription))[0] for _ in range(3)]
     opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 2))
     assert opened is not None
-    await storage.write(
-        lambda tx: tx.outbox.settle_suspect(opened[0].id, 2, CardForm.FULL, "50035")
-    )
+    await storage.write(lambda tx: tx.outbox.settle_suspect(opened[0], 2, CardForm.FULL, "50035"))
     again = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 3))
     assert again is not None
     assert [row.id for row in again[1]] == ids
@@ -193,13 +191,13 @@ async def test_suspects_are_cleared_one_after_the_other(
         if outcome == "refused":
             form = CardForm.FULL if count > 1 else CardForm.BARE
             await storage.write(
-                lambda tx: tx.outbox.settle_suspect(opened[0].id, count, form, "50035")
+                lambda tx: tx.outbox.settle_suspect(opened[0], count, form, "50035")
             )
         elif outcome == "sent":
-            await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 1, clock()))
+            await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 1, clock()))
         else:
             assert opened[1][0].form is CardForm.BARE
-            await storage.write(lambda tx: tx.outbox.settle_undeliverable(opened[0].id, "50035"))
+            await storage.write(lambda tx: tx.outbox.settle_undeliverable(opened[0], "50035"))
         [due] = await storage.read(lambda tx: tx.outbox.due_channels(10))
         left.append(due.suspects)
     assert left == [5, 3, 2, 1, 0]
@@ -245,7 +243,7 @@ async def test_a_postponed_channel_waits_whatever_comes_after(
     assert (due.attempts, due.first_failed_at, due.last_error) == (2, failed_at, "timed out")
     opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1))
     assert opened is not None
-    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 1, clock()))
+    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 1, clock()))
     [due] = await storage.read(lambda tx: tx.outbox.due_channels(10))
     assert (due.attempts, due.first_failed_at, due.last_error) == (0, None, None)
 
@@ -261,7 +259,7 @@ async def test_cards_of_a_paused_subscription_wait_and_hold_nobody_up(
     assert opened is not None
     batch, rows = opened
     assert [row.id for row in rows] == [free]
-    await storage.write(lambda tx: tx.outbox.settle_sent(batch.id, 1, batch.created_at))
+    await storage.write(lambda tx: tx.outbox.settle_sent(batch, 1, batch.created_at))
     assert await storage.read(lambda tx: tx.outbox.due_in()) is None
     await storage.write(
         lambda tx: tx.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
@@ -379,7 +377,7 @@ async def test_no_card_is_forgotten_when_one_is_written_while_another_is_settled
             opened = await storage.write(lambda tx: tx.outbox.open_batch(due.channel_id, 2))
             if opened is not None:
                 sent += len(opened[1])
-                await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 1, clock()))
+                await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 1, clock()))
         if (
             all(writer.done() for writer in writers)
             and await storage.read(lambda tx: tx.outbox.due_in()) is None
@@ -439,13 +437,13 @@ async def test_no_more_pictures_are_read_than_one_message_may_have(
     storage: Storage, subscription: Subscription, queue: Queue
 ) -> None:
     large = [Picture(f"{n}.png", "image/png", b"%d" % n * 400) for n in range(3)]
-    for pictures in ((large[0],), (large[0],), (large[1],), (large[2],)):
-        await queue(subscription, pictures=pictures)
-    assert await storage.read(lambda tx: tx.outbox.next_bytes(STRUCTURE, 10)) == 1_600
+    for picture in large:
+        await queue(subscription, pictures=(picture,))
+    assert await storage.read(lambda tx: tx.outbox.next_bytes(STRUCTURE, 10)) == 1_200
     assert await storage.read(lambda tx: tx.outbox.next_bytes(FACADE, 10)) == 0
     opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10, max_bytes=1_000))
     assert opened is not None
-    assert [row.pictures for row in opened[1]] == [(large[0],), (large[0],), (large[1],)]
+    assert [row.pictures for row in opened[1]] == [(large[0],), (large[1],)]
 
 
 async def test_a_card_whose_pictures_alone_are_too_large_is_read_all_the_same(

@@ -17,14 +17,15 @@ from bot.db.engine import Database, parse_url
 from bot.db.files import sqlite_path
 from bot.db.retention import STEP_BYTES, STEP_ROWS, Keep, portions, rules
 from bot.db.rows import (
+    EventResult,
     Hook,
     HookKind,
-    Ingested,
+    HookResult,
     NewOutbox,
     OutboxState,
     PauseReason,
-    Routed,
     Subscription,
+    SubscriptionResult,
 )
 from bot.db.tables import batches, bodies, inbox, notices, outbox, outbox_pictures, pictures
 from bot.db.vault import Vault
@@ -75,7 +76,7 @@ async def deliver(storage: Storage, clock: Clock) -> None:
     while (
         opened := await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     ) is not None:
-        await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 4242, clock()))
+        await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 4242, clock()))
 
 
 async def give_up(storage: Storage) -> None:
@@ -84,7 +85,7 @@ async def give_up(storage: Storage) -> None:
         opened := await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     ) is not None:
         await storage.write(
-            lambda tx: tx.outbox.settle_undeliverable(opened[0].id, "50035: Invalid Form Body")
+            lambda tx: tx.outbox.settle_undeliverable(opened[0], "50035: Invalid Form Body")
         )
 
 
@@ -125,11 +126,9 @@ async def test_an_event_that_became_no_card_goes_with_its_trace_after_its_days(
     storage: Storage, hook: Hook, delivery: NewDelivery, clock: Clock
 ) -> None:
     shown_to_nobody = await storage.intake.put(delivery())
-    await storage.write(
-        lambda tx: tx.inbox.finish(shown_to_nobody.id, [], event_name="x", ingested=[])
-    )
+    await storage.write(lambda tx: tx.inbox.finish([EventResult(shown_to_nobody.id, [], "x")]))
     no_delivery = await storage.intake.put(delivery())
-    await storage.write(lambda tx: tx.inbox.fail(no_delivery.id, []))
+    await storage.write(lambda tx: tx.inbox.finish([EventResult(no_delivery.id, [])]))
     clock.forward(days=29)
     assert await storage.retention.tidy(KEEP) == {"bodies": 2}
     clock.forward(days=2)
@@ -406,18 +405,17 @@ async def test_no_statement_of_a_busy_minute_reads_through_200_000_old_rows(
         lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
     )
     card = NewOutbox(follows.id, STUDIO_KESTREL, STRUCTURE, {"title": "card"}, (AVATAR,))
-    one = Ingested(hook.id, clock(), True, routed=[Routed(follows.id, card)])
+    one = HookResult(hook.id, clock(), True, routed=[SubscriptionResult(follows.id, card)])
     first = await busy.intake.put(delivery())
-    await busy.write(lambda tx: tx.inbox.fail(first.id, []))
+    await busy.write(lambda tx: tx.inbox.finish([EventResult(first.id, [])]))
     with recorded_statements() as statements:
         for _ in range(3):
             receipt = await busy.intake.put(delivery(hook_id=hook.id, lane="hook:1"))
-            assert [row.id for row in await busy.read(lambda tx: tx.inbox.next_per_lane())] == [
-                receipt.id
-            ]
-            assert await busy.read(lambda tx: tx.inbox.due_in()) == 0
+            assert len(await busy.read(lambda tx: tx.inbox.next_per_lane())) == 1
+            taken = await busy.read(lambda tx: tx.inbox.take("hook:1", 8, 1_000_000))
+            assert [row.id for row in taken.rows] == [receipt.id]
             await busy.write(
-                lambda tx: tx.inbox.finish(receipt.id, [], event_name="x", ingested=[one])
+                lambda tx: tx.inbox.finish([EventResult(receipt.id, [], "x", of_hooks=[one])])
             )
             assert len(await busy.read(lambda tx: tx.outbox.due_channels(8))) == 1
             assert await busy.read(lambda tx: tx.outbox.due_in()) == 0

@@ -299,7 +299,7 @@ async def test_what_the_reverse_proxy_does_with_a_path_is_said(
                 storage,
                 shared_hook=None,
                 max_body_bytes=1_000,
-                stored=lambda: None,
+                stored=lambda _lane: None,
                 missed=lambda: None,
                 problems=no_problems,
                 instance="0f0f",

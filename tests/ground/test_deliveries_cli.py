@@ -16,14 +16,15 @@ from cryptography.fernet import Fernet
 
 from bot.__main__ import cli
 from bot.db.rows import (
+    EventResult,
     HookKind,
-    Ingested,
+    HookResult,
     NewInbox,
     NewOutbox,
     OutboxState,
     PauseReason,
-    Routed,
     Subscription,
+    SubscriptionResult,
     TraceLine,
 )
 from bot.db.vault import Vault
@@ -73,16 +74,16 @@ class Bot:
         receipt = await storage.intake.put(event)
         shown = TraceLine(utc_now(), "route", "Shown: it passes.", {"channel_id": CHANNEL})
         card = NewOutbox(follows.id, GUILD, CHANNEL, {"title": title})
-        one = Ingested(
+        one = HookResult(
             follows.hook_id,
             utc_now(),
             told=True,
             project_name="Harbour\x1b[31m Tower",
-            routed=[Routed(follows.id, card)],
+            routed=[SubscriptionResult(follows.id, card)],
         )
         [card_id] = await storage.write(
             lambda tx: tx.inbox.finish(
-                receipt.id, [shown], event_name="commit_create", ingested=[one]
+                [EventResult(receipt.id, [shown], "commit_create", of_hooks=[one])]
             )
         )
         return card_id
@@ -93,7 +94,7 @@ class Bot:
         async def settle(storage: Storage) -> None:
             opened = await storage.write(lambda tx: tx.outbox.open_batch(CHANNEL, 1))
             assert opened is not None
-            await storage.write(lambda tx: tx.outbox.settle_undeliverable(opened[0].id, reason))
+            await storage.write(lambda tx: tx.outbox.settle_undeliverable(opened[0], reason))
 
         self.stored(settle)
 
@@ -276,7 +277,7 @@ def test_a_sent_card_is_not_dropped(bot: Bot) -> None:
     async def send(storage: Storage) -> None:
         opened = await storage.write(lambda tx: tx.outbox.open_batch(CHANNEL, 1))
         assert opened is not None
-        await storage.write(lambda tx: tx.outbox.settle_sent(opened[0].id, 4242, utc_now()))
+        await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 4242, utc_now()))
 
     bot.stored(send)
     assert "  message  4242\n" in bot("show", str(card_id)).stdout

@@ -94,9 +94,12 @@ class Desk:
         return status
 
     async def rows(self) -> list[InboxRow]:
-        heads = await self.storage.read(lambda tx: tx.inbox.next_per_lane())
-        rows = [await self.storage.read(lambda tx: tx.inbox.get(head.id)) for head in heads]
-        return [row for row in rows if row is not None]
+        lanes = await self.storage.read(lambda tx: tx.inbox.next_per_lane())
+        rows: list[InboxRow] = []
+        for lane in lanes:
+            taken = await self.storage.read(lambda tx: tx.inbox.take(lane.lane, 1, 100_000_000))
+            rows += taken.rows
+        return rows
 
     async def wire(self, data: bytes = b"") -> Wire:
         """A bare connection, over which this has been sent."""
@@ -159,7 +162,7 @@ async def open_desk(
             storage,
             shared_hook=SharedHook(SHARED_SECRET, frozenset({SERVER})),
             max_body_bytes=max_body_bytes,
-            stored=lambda: None,
+            stored=lambda _lane: None,
             missed=lambda: missed.append(None),
             problems=Readiness(storage, lambda: problems).problems,
             instance="0f0f",

@@ -81,7 +81,7 @@ async def behind(
             storage,
             shared_hook=None,
             max_body_bytes=1_000_000,
-            stored=lambda: None,
+            stored=lambda _lane: None,
             missed=lambda: None,
             problems=no_problems,
             instance="0f0f",

@@ -79,7 +79,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
             storage,
             shared_hook=None,
             max_body_bytes=1024 * 1024,
-            stored=lambda: None,
+            stored=lambda _lane: None,
             missed=lambda: missed.append(None),
             problems=no_problems,
             instance="0f0f",

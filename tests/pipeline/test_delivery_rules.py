@@ -14,17 +14,19 @@ from bot.cards.card import Card
 from bot.db.rows import (
     Batch,
     CardForm,
+    EventResult,
     HookKind,
-    Ingested,
+    HookResult,
     NewInbox,
     NewOutbox,
     OutboxState,
-    Routed,
+    SubscriptionResult,
 )
 from bot.db.vault import Vault
 from bot.discord_outcomes import Later, Outcome, Sent
 from bot.discord_pace import Pace
 from bot.pipeline.delivery import Delivery, Send
+from bot.pipeline.gate import ChannelState
 from bot.speckle.events import EventKind
 from bot.speckle.filters import Filters
 from bot.storage import Storage
@@ -56,7 +58,7 @@ class Discord:
         return self.answer or Sent(len(self.tried_at))
 
 
-async def everything_may_go(_channel_id: int) -> Collection[int]:
+async def everything_may_go(_channel: ChannelState) -> Collection[int]:
     return ()
 
 
@@ -147,14 +149,14 @@ async def queue_card(storage: Storage, clock: Clock, number: int, text: str = ""
         footer="",
         timestamp=clock(),
     )
-    ingested = Ingested(
+    ingested = HookResult(
         hook_id=hook.id,
         at=clock(),
         told=True,
-        routed=[Routed(subscription.id, NewOutbox.of(subscription, card))],
+        routed=[SubscriptionResult(subscription.id, NewOutbox.of(subscription, card))],
     )
     (card_id,) = await storage.write(
-        lambda tx: tx.inbox.finish(receipt.id, (), event_name="x", ingested=[ingested])
+        lambda tx: tx.inbox.finish([EventResult(receipt.id, (), "x", of_hooks=[ingested])])
     )
     return card_id
 

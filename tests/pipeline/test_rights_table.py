@@ -23,8 +23,8 @@ from bot.db.rows import (
     InboxSource,
     InboxState,
     PauseReason,
-    Routed,
     Subscription,
+    SubscriptionResult,
     SubscriptionState,
 )
 from bot.db.tables import accounts as account_rows
@@ -159,7 +159,9 @@ class Bench:
             consent=consent or None,
         )
 
-    async def route(self, source: str, guild: str, body: bytes, *, silent: bool) -> Routed:
+    async def route(
+        self, source: str, guild: str, body: bytes, *, silent: bool
+    ) -> SubscriptionResult:
         guild_id = GUILDS[guild]
         hook = self.hook(source, guild_id)
         shared = hook.kind is HookKind.SHARED
@@ -174,8 +176,6 @@ class Bench:
             body=body,
             received_at=now,
             state=InboxState.NEW,
-            attempts=0,
-            next_try_at=None,
             finished_at=None,
             event_name=None,
             trace=(),
@@ -184,7 +184,8 @@ class Bench:
         delivery = parse_delivery(read_envelope(body))
         occasion = Occasion(hook, row, delivery, {}, Trace(utc_now, row))
         yes_at = now - timedelta(hours=2) if silent else None
-        way = await self.routing().route(occasion, [self.subscription(source, guild_id, yes_at)])
+        subscriptions = [self.subscription(source, guild_id, yes_at)]
+        (way,) = await self.routing().route([(occasion, subscriptions)])
         (routed,) = way.routed
         return routed
 
@@ -276,7 +277,7 @@ def expected(guild: str, channel: str, source: str, token: str) -> tuple[str, bo
     return SHOWN, adds
 
 
-def found(routed: Routed, sign: str) -> tuple[str, bool]:
+def found(routed: SubscriptionResult, sign: str) -> tuple[str, bool]:
     if routed.card is None:
         assert routed.held_until is not None
         return (routed.pause.reason if routed.pause is not None else WAITS), False
@@ -331,8 +332,9 @@ async def test_a_project_that_was_agreed_to_while_public_depends_on_that(bench: 
         hook = replace(bench.hook("made", SERVED), public_at=public_at, visibility="public")
         row = InboxRow(
             1, 1, "", bench.project.id, bench.server.url, "", body, utc_now(),
-            InboxState.NEW, 0, None, None, None, (),
+            InboxState.NEW, None, None, (),
         )  # fmt: skip
         occasion = Occasion(hook, row, parse_delivery(read_envelope(body)), {}, Trace(utc_now, row))
-        (routed,) = (await routing.route(occasion, [public])).routed
+        (way,) = await routing.route([(occasion, [public])])
+        (routed,) = way.routed
         assert (routed.held_until is not None) is held

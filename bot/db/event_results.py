@@ -1,0 +1,366 @@
+"""Writes what events led to: cards, pictures, what the hook learned, what is held back."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import (
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from bot.cards.card import Picture
+from bot.db.access import pause_rights
+from bot.db.queues import lock, make_due
+from bot.db.rows import (
+    RIGHTS_PAUSES,
+    EventResult,
+    HookResult,
+    HookState,
+    NewOutbox,
+    OutboxState,
+    Paused,
+    SubscriptionResult,
+    SubscriptionState,
+)
+from bot.db.session import Session
+from bot.db.tables import (
+    fill_ins,
+    held_events,
+    hooks,
+    models,
+    outbox,
+    outbox_pictures,
+    pictures,
+    subscriptions,
+)
+from bot.speckle.answers import PUBLIC
+
+# So that a picture of every card is not written for every card; well below retention's hour.
+PICTURE_RENEWED_AFTER = timedelta(minutes=30)
+
+
+def write_event_results(
+    session: Session, results: Sequence[EventResult], now: datetime
+) -> list[int]:
+    """Write what events led to, in their order, in the transaction of `session`.
+
+    Gives the ids of the new cards, in order.
+    """
+    of_hooks = [one for result in results for one in result.of_hooks]
+    _note_hooks(session, [one for one in of_hooks if one.told], now)
+    _name_models(session, [one for one in of_hooks if one.told])
+    _note_visibility(session, of_hooks, now)
+    routed = [
+        _Routed(result.inbox_id, one.at, each)
+        for result in results
+        for one in result.of_hooks
+        for each in one.routed
+    ]
+    return _write(session, routed, now)
+
+
+def write_subscription_result(
+    session: Session, inbox_id: int, result: SubscriptionResult, at: datetime, now: datetime
+) -> list[int]:
+    """Write what a held event of the time `at` leads to by now; ids of the new cards."""
+    return _write(session, [_Routed(inbox_id, at, result)], now, replaying=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Routed:
+    """What an event of the time `at` leads to in one subscription."""
+
+    inbox_id: int
+    at: datetime
+    result: SubscriptionResult
+
+    @property
+    def subscription_id(self) -> int:
+        return self.result.subscription_id
+
+    @property
+    def card(self) -> NewOutbox | None:
+        return self.result.card
+
+
+def _write(
+    session: Session, routed: Sequence[_Routed], now: datetime, *, replaying: bool = False
+) -> list[int]:
+    """Write it; a subscription that still holds earlier events, or was paused for a right since
+    this was decided, holds this one too: else it would come before those.
+
+    `replaying` says that it is one event, which its subscription holds.
+    """
+    if not routed:
+        return []
+    # Locked first: cards that are taken back meanwhile would else come behind these.
+    there = _still_there(session, routed, replaying=replaying)
+    routed = [one for one in routed if one.subscription_id in there]
+    _lock_channels(session, routed)
+    held, shown = _divided(routed, {id_ for id_, behind in there.items() if behind}, now)
+    _hold(session, held, now)
+    ids = _write_cards(session, shown, now)
+    _note_access(session, routed, now)
+    pauses = {one.subscription_id: one.result.pause for one in reversed(routed)}
+    for subscription_id, pause in pauses.items():
+        if pause is not None:
+            _pause(session, subscription_id, pause, now)
+    return ids
+
+
+def _still_there(
+    session: Session, routed: Sequence[_Routed], *, replaying: bool
+) -> Mapping[int, bool]:
+    """Those subscriptions that have not been removed since they were read, kept until the end.
+
+    Each with whether it has to be shown something else first.
+    """
+    these = subscriptions.c.id.in_({one.subscription_id for one in routed})
+    if not session.is_sqlite:
+        # By itself: what is asked together with a lock is answered as it was before the wait.
+        locked = select(subscriptions.c.id).where(these).order_by(subscriptions.c.id)
+        session.execute(locked.with_for_update(read=True, key_share=True))
+    holding = held_events.c.subscription_id == subscriptions.c.id
+    if replaying:  # earlier ones may have been taken back while this was decided
+        holding = and_(holding, held_events.c.inbox_id < routed[0].inbox_id)
+    paused = func.coalesce(subscriptions.c.pause_reason.in_(RIGHTS_PAUSES), false())
+    statement = select(subscriptions.c.id, or_(paused, exists().where(holding))).where(these)
+    return {id_: bool(behind) for id_, behind in session.execute(statement)}
+
+
+def _divided(
+    routed: Sequence[_Routed], behind: Collection[int], now: datetime
+) -> tuple[Mapping[tuple[int, int], datetime], Sequence[_Routed]]:
+    """What is held, by subscription and event, until when at least; and whose cards are written."""
+    waits = set(behind)
+    held: dict[tuple[int, int], datetime] = {}
+    shown: list[_Routed] = []
+    for one in routed:
+        until = one.result.held_until
+        if until is None and one.card is not None and one.subscription_id in waits:
+            until = now
+        if until is not None:
+            held[one.subscription_id, one.inbox_id] = until
+            waits.add(one.subscription_id)
+        elif one.card is not None:
+            shown.append(one)
+    return held, shown
+
+
+def _write_cards(session: Session, shown: Sequence[_Routed], now: datetime) -> list[int]:
+    if not shown:
+        return []
+    ids = _insert_cards(session, shown, now)
+    cards = [one.card for one in shown if one.card is not None]
+    pictured = [(row_id, card.pictures) for row_id, card in zip(ids, cards, strict=True)]
+    write_pictures(session, pictured, now)
+    _touch(session, shown)
+    make_due(session, {card.channel_id: card.guild_id for card in cards}, now)
+    _insert_fill_ins(session, shown, now)
+    return ids
+
+
+def _lock_channels(session: Session, routed: Sequence[_Routed]) -> None:
+    """Lock the queues of all channels that lose or get cards, where any loses some.
+
+    In one go and sorted, so that two transactions never wait for each other.
+    """
+    pausing = {one.subscription_id for one in routed if one.result.pause is not None}
+    if not pausing:
+        return
+    losing = select(subscriptions.c.channel_id).where(subscriptions.c.id.in_(pausing))
+    getting = {one.card.channel_id for one in routed if one.card is not None}
+    for channel_id in sorted(getting.union(session.scalars(losing))):
+        lock(session, channel_id)
+
+
+def _hold(session: Session, until: Mapping[tuple[int, int], datetime], now: datetime) -> None:
+    """Hold events back for subscriptions, until these times at least."""
+    rows = [
+        {
+            "subscription_id": subscription_id,
+            "inbox_id": inbox_id,
+            "held_at": now,
+            "attempts": 0,
+            "next_try_at": until[subscription_id, inbox_id],
+        }
+        for subscription_id, inbox_id in sorted(until)
+    ]
+    if rows:
+        session.execute(session.insert(held_events).on_conflict_do_nothing(), rows)
+
+
+def _note_hooks(session: Session, results: Sequence[HookResult], now: datetime) -> None:
+    """What the hooks' own webhooks told of them, the last word of each."""
+    last = {one.hook_id: one for one in results}
+    names = {one.hook_id: one.project_name for one in results if one.project_name is not None}
+    waiting = hooks.c.state == HookState.WAITING
+    for hook_id in sorted(last):
+        session.execute(
+            update(hooks)
+            .where(hooks.c.id == hook_id)
+            .values(
+                last_event_at=last[hook_id].at,
+                project_name=func.coalesce(names.get(hook_id), hooks.c.project_name),
+                state=case((waiting, HookState.LIVE), else_=hooks.c.state),
+                live_at=case((waiting, now), else_=hooks.c.live_at),
+            )
+        )
+
+
+def _note_visibility(session: Session, results: Sequence[HookResult], now: datetime) -> None:
+    found = {one.hook_id: one.visibility for one in results if one.visibility is not None}
+    for hook_id, visibility in sorted(found.items()):
+        values: dict[str, Any] = {"visibility": visibility}
+        if visibility in PUBLIC:
+            values["public_at"] = now
+        session.execute(update(hooks).where(hooks.c.id == hook_id).values(values))
+
+
+def _name_models(session: Session, results: Sequence[HookResult]) -> None:
+    named: dict[tuple[int, str], str] = {}
+    forgotten: dict[tuple[int, str], None] = {}
+    for one in results:
+        for model_id in one.forgotten_models:
+            named.pop((one.hook_id, model_id), None)
+            forgotten[one.hook_id, model_id] = None
+        named |= {(one.hook_id, model_id): name for model_id, name in one.model_names.items()}
+    for hook_id, model_id in forgotten:
+        this = (models.c.hook_id == hook_id, models.c.model_id == model_id)
+        session.execute(delete(models).where(*this))
+    if not named:
+        return
+    statement = session.insert(models)
+    rows = [
+        {"hook_id": hook_id, "model_id": model_id, "name": name}
+        for (hook_id, model_id), name in named.items()
+    ]
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[models.c.hook_id, models.c.model_id],
+            set_={"name": statement.excluded.name},
+        ),
+        rows,
+    )
+
+
+def _insert_cards(session: Session, shown: Sequence[_Routed], now: datetime) -> list[int]:
+    rows = [
+        {
+            "inbox_id": one.inbox_id,
+            "subscription_id": card.subscription_id,
+            "guild_id": card.guild_id,
+            "channel_id": card.channel_id,
+            "card": dict(card.card),
+            "state": OutboxState.WAITING,
+            "created_at": card.made_at or now,
+            "picture_bytes": sum(len(picture.content) for picture in card.pictures),
+        }
+        for one in shown
+        if (card := one.card) is not None
+    ]
+    return session.insert_in_order(outbox, rows)
+
+
+def _insert_fill_ins(session: Session, shown: Sequence[_Routed], now: datetime) -> None:
+    rows = [
+        {
+            "inbox_id": one.inbox_id,
+            "subscription_id": one.subscription_id,
+            "kind": kind,
+            "created_at": (one.card and one.card.made_at) or now,
+            "next_try_at": next_try_at,
+        }
+        for one in shown
+        for kind, next_try_at in one.result.late.items()
+    ]
+    if rows:
+        session.execute(insert(fill_ins), rows)
+
+
+def write_pictures(
+    session: Session,
+    cards: Sequence[tuple[int, Sequence[Picture]]],
+    now: datetime,
+    *,
+    first_position: int = 0,
+) -> None:
+    """Give cards, named by their ids, these pictures in this order, in the session's
+    transaction.
+    """
+    contents: dict[str, dict[str, Any]] = {}
+    names: list[dict[str, Any]] = []
+    for outbox_id, shown in cards:
+        for position, picture in enumerate(shown, first_position):
+            digest = sha256(picture.content).hexdigest()
+            contents[digest] = {
+                "digest": digest,
+                "media_type": picture.media_type,
+                "content": picture.content,
+                "created_at": now,
+            }
+            names.append(
+                {
+                    "outbox_id": outbox_id,
+                    "name": picture.name,
+                    "position": position,
+                    "digest": digest,
+                }
+            )
+    if not names:
+        return
+    new = session.insert(pictures)
+    # One that is there already counts as new again, and on PostgreSQL is locked until the commit:
+    # else retention could erase it, as nobody can see yet that a card names it.
+    renewed = new.on_conflict_do_update(
+        index_elements=[pictures.c.digest],
+        set_={"created_at": new.excluded.created_at},
+        where=pictures.c.created_at < now - PICTURE_RENEWED_AFTER,
+    )
+    session.execute(renewed, [contents[digest] for digest in sorted(contents)])
+    session.execute(insert(outbox_pictures), names)
+
+
+def _touch(session: Session, shown: Sequence[_Routed]) -> None:
+    """Note when each subscription was last shown something."""
+    last = {one.subscription_id: one.at for one in shown}
+    this = subscriptions.c.id == bindparam("shown_id")
+    statement = update(subscriptions).where(this).values(last_event_at=bindparam("shown_at"))
+    rows = [{"shown_id": id_, "shown_at": last[id_]} for id_ in sorted(last)]
+    session.execute(statement, rows)
+
+
+def _note_access(session: Session, routed: Sequence[_Routed], now: datetime) -> None:
+    seen = {one.subscription_id for one in routed if one.result.access_ok}
+    if seen:
+        good = subscriptions.c.id.in_(seen)
+        session.execute(update(subscriptions).where(good).values(access_ok_at=now))
+
+
+def _pause(session: Session, subscription_id: int, pause: Paused, now: datetime) -> None:
+    this = subscriptions.c.id == subscription_id
+    if pause.reason in RIGHTS_PAUSES:
+        pause_rights(session, this, pause, now)
+        return
+    session.execute(
+        update(subscriptions)
+        .where(this, subscriptions.c.state == SubscriptionState.ACTIVE)
+        .values(
+            state=SubscriptionState.PAUSED,
+            pause_reason=pause.reason,
+            pause_detail=None,
+            updated_at=now,
+        )
+    )
