@@ -1,6 +1,6 @@
 """One row an event: its card, and what docs/events.md says of it.
 
-All else of the event is its row in bot/speckle/event_table.py.
+Everything else about the event is its row in bot/speckle/event_table.py.
 """
 
 from collections.abc import Callable, Mapping

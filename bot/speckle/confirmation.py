@@ -37,7 +37,7 @@ class Claim:
     """What a signed event says; `at` is the event's own time.
 
     `public` is a question that anybody may ask. What is not public has to be as new as the event:
-    whoever knows a webhook's secret can name any version and any thread.
+    anybody who knows a webhook's secret can name any version and any thread.
     """
 
     delivery: Delivery
@@ -68,7 +68,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class VersionQuestion:
-    """What else is there of this version; all of the event is part of the question."""
+    """What else is known of this version; the whole event is part of the question."""
 
     version: VersionCreated
 
@@ -92,7 +92,7 @@ class CommentQuestion:
 class ArchivedQuestion:
     """Which thread did this person resolve, or open again, at that time.
 
-    By its id alone, without the person and the time, only a `public` thread is asked for.
+    A `public` thread is asked for only by its id.
     """
 
     thread_id: str
@@ -139,7 +139,7 @@ def _confirm_version(event: VersionCreated, facts: VersionFacts, claim: Claim) -
 
 
 def _ask_received(_event: VersionReceived, claim: Claim) -> Question | None:
-    """Without a person, anybody's would do, also for whoever made the event up."""
+    """Not without a person: any person's version would confirm an event that was made up."""
     return None if claim.actor_id is None else ReceivedQuestion(claim.actor_id, claim.at)
 
 
@@ -182,7 +182,7 @@ def _confirm_comment(
 
 
 def _ask_archived(event: CommentResolved | CommentReopened, claim: Claim) -> Question | None:
-    """As with what was received, a person is needed where not everybody may ask."""
+    """Not without a person, as with received versions, unless everybody may ask."""
     if claim.actor_id is None and not claim.public:
         return None
     return ArchivedQuestion(

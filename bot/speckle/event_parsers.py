@@ -63,7 +63,7 @@ class UnknownShape(Exception):
 
 
 def version_created(data: JsonObject, _message: str) -> VersionCreated:
-    """`commit` is the version; its id is beside it."""
+    """`commit` is the version; its id is next to it."""
     commit = object_of(data.get("commit"))
     return VersionCreated(
         version_id=_required(id_of(data.get("id")) or id_of(commit.get("versionId"))),

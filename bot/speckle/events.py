@@ -102,7 +102,7 @@ class PreviousVersion:
 
 @dataclass(frozen=True, slots=True)
 class VersionFacts:
-    """What only the Speckle server can tell about a new version; None is what it did not tell.
+    """What only the Speckle server knows of a new version; None is what it did not say.
 
     `number` counts the model's versions up to this one, `open_threads` those on the model;
     `made_at` is when the server first had the version. `message`, `object_id` and `parents` are
@@ -303,7 +303,7 @@ class CommentReopened(Event):
 
 @dataclass(frozen=True, slots=True)
 class CommentMentioned(Event):
-    """Somebody was mentioned in a comment; it comes beside the comment's own event."""
+    """Somebody was mentioned in a comment; the comment has an event of its own."""
 
     kind = EventKind.COMMENT_MENTIONED
     thread_id: str
