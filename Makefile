@@ -6,12 +6,13 @@ COMPILE = $(UV) pip compile --universal --python-version 3.11 --no-header --quie
 
 .PHONY: pins pages
 
-# Pin everything anew: what pyproject.toml names, and what that needs. Keeps pins that still fit;
+# Pin everything again: what pyproject.toml names, and what that needs. Keeps pins that still fit;
 # `make pins COMPILE_ARGS=--upgrade` takes the newest.
 pins:
 	$(COMPILE) $(COMPILE_ARGS) pyproject.toml --output-file requirements.txt
 	$(COMPILE) $(COMPILE_ARGS) --group test --constraints requirements.txt --output-file tests/requirements.txt
 
-# Write docs/configuration.md anew out of the settings.
+# Write docs/configuration.md from the settings, and the tables of docs/events.md from the events.
 pages:
 	.venv/bin/python -m bot settings-page > docs/configuration.md
+	.venv/bin/python -m bot events-page docs/events.md

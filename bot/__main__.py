@@ -268,6 +268,15 @@ def settings_page() -> None:
     click.echo(settings_page(), nl=False)
 
 
+@cli.command(hidden=True)
+@click.argument("page", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def events_page(page: Path) -> None:
+    """Bring the tables of docs/events.md up to date."""
+    from bot.cards.page import with_event_tables
+
+    page.write_text(with_event_tables(page.read_text("utf-8")), "utf-8")
+
+
 def _print(line: str) -> None:
     """Print a line; a reader that has gone (`check | head`) ends the printing, not the check."""
     try:

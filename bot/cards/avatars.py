@@ -41,7 +41,7 @@ def smaller(data_url: str) -> str | None:
     try:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "GIF", "WEBP")) as image:
             if image.size != found[1]:
-                return None  # another header was meant for us than for whoever unpacks it
+                return None  # made to look smaller to us than to the unpacker
             image.draft("RGB", (SIDE, SIDE))
             see_through = image.has_transparency_data
             small = image.convert("RGBA" if see_through else "RGB")

@@ -164,5 +164,5 @@ def _is_public_host(host: str) -> bool:
         pass
     if not _HOST.fullmatch(host) or host.endswith(_PRIVATE_SUFFIXES):
         return False
-    # "127.1" and "0x7f.1" are addresses too, for whoever resolves them.
+    # "127.1" and "0x7f.1" are addresses too, for programs that resolve them.
     return not re.fullmatch(r"\d+|0x[0-9a-f]*", host.rpartition(".")[2])

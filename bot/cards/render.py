@@ -1,86 +1,24 @@
-"""Events → cards: one renderer an event, in one table."""
+"""Events → cards."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
-from bot.cards import render_comments as comments
-from bot.cards import render_people as people
-from bot.cards import render_project as project
-from bot.cards import render_versions as versions
 from bot.cards.card import Card, Picture, fit
-from bot.cards.colours import COLOURS
+from bot.cards.event_table import CARDS
 from bot.cards.pictures import MAX_AVATAR_BYTES, is_public_url, picture_of
 from bot.cards.scene import Draft, RenderContext, Scene, long_text
 from bot.cards.text import one_line
-from bot.speckle.events import (
-    AccessDeclined,
-    AccessRequested,
-    CommentCreated,
-    CommentMentioned,
-    CommentReopened,
-    CommentReplied,
-    CommentResolved,
-    Delivery,
-    Event,
-    InvitationAccepted,
-    InvitationDeclined,
-    InvitationSent,
-    ModelCreated,
-    ModelDeleted,
-    ModelUpdated,
-    PermissionGranted,
-    PermissionRevoked,
-    Person,
-    ProjectDeleted,
-    ProjectUpdated,
-    UnknownEvent,
-    VersionCreated,
-    VersionDeleted,
-    VersionFacts,
-    VersionMoved,
-    VersionReceived,
-    VersionUpdated,
-)
+from bot.speckle.events import Delivery, Person
 
-__all__ = ["RENDERERS", "RenderContext", "Renderer", "VersionFacts", "fill_in", "render"]
+__all__ = ["RenderContext", "fill_in", "render"]
 
 MAX_NOTE = 300  # UTF-16 units
-
-# Any stands for the event that the table's key names.
-Renderer = Callable[[Scene, Any], Draft | None]
-
-RENDERERS: Mapping[type[Event], Renderer] = {
-    VersionCreated: versions.version_created,
-    VersionUpdated: versions.version_updated,
-    VersionReceived: versions.version_received,
-    VersionDeleted: versions.version_deleted,
-    VersionMoved: versions.version_moved,
-    ModelCreated: versions.model_created,
-    ModelUpdated: versions.model_updated,
-    ModelDeleted: versions.model_deleted,
-    CommentCreated: comments.comment_created,
-    CommentReplied: comments.comment_replied,
-    CommentResolved: comments.comment_resolved,
-    CommentReopened: comments.comment_reopened,
-    CommentMentioned: comments.comment_mentioned,
-    PermissionGranted: people.permission_granted,
-    PermissionRevoked: people.permission_revoked,
-    InvitationSent: people.invitation_sent,
-    InvitationAccepted: people.invitation_accepted,
-    InvitationDeclined: people.invitation_declined,
-    AccessRequested: people.access_requested,
-    AccessDeclined: people.access_declined,
-    ProjectUpdated: project.project_updated,
-    ProjectDeleted: project.project_deleted,
-    UnknownEvent: project.unknown_event,
-}
 
 
 def render(delivery: Delivery, context: RenderContext) -> Card | None:
     """The event's card, within Discord's limits; None where nothing changed, so post nothing."""
     scene = Scene(delivery, context)
-    draft = RENDERERS[type(delivery.event)](scene, delivery.event)
+    row = CARDS[delivery.event.kind]
+    draft = row.render(scene, delivery.event)
     if draft is None:
         return None
     icon, avatar = _avatar(scene.actor)
@@ -91,7 +29,7 @@ def render(delivery: Delivery, context: RenderContext) -> Card | None:
             title=draft.title,
             url=draft.url,
             description=_description(draft, context),
-            colour=COLOURS[delivery.event.kind] if draft.colour is None else draft.colour,
+            colour=row.colour if draft.colour is None else draft.colour,
             author_name=_author_name(scene.actor),
             author_icon=icon,
             author_url=_author_url(scene),
@@ -106,10 +44,10 @@ def render(delivery: Delivery, context: RenderContext) -> Card | None:
 
 
 def fill_in(card: Card, delivery: Delivery, context: RenderContext) -> Card:
-    """The event's card as it stands, with what the context's facts add to it.
+    """The card that was sent, with what the context's facts add to it.
 
-    Title and time stay: by them a message is known again in its channel. So do its pictures and
-    the notes that it was given.
+    Title and time stay, because a message is recognised by them in its channel. So do its pictures
+    and its notes.
     """
     actor = delivery.actor and replace(delivery.actor, avatar=None)
     delivery, context = replace(delivery, actor=actor), replace(context, notes=())

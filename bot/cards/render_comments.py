@@ -1,5 +1,7 @@
 """Cards for threads: new comments, replies, resolved and re-opened ones, mentions."""
 
+from dataclasses import replace
+
 from bot.cards.card import Field, LinkButton
 from bot.cards.pictures import MAX_SCREENSHOT_BYTES, picture_of
 from bot.cards.rich_text import to_markdown
@@ -39,7 +41,7 @@ def comment_created(scene: Scene, event: CommentCreated) -> Draft:
         quote=_quote(event.text),
         fields=_resource_fields(scene, event.resources),
         image=screenshot,
-        buttons=_buttons(url, event.thread_id),
+        buttons=() if event.thread_id is None else (_open_thread(url),),
     )
 
 
@@ -84,59 +86,41 @@ def _resource_fields(scene: Scene, resources: tuple[ResourceRef, ...]) -> tuple[
 
 def comment_replied(scene: Scene, event: CommentReplied) -> Draft:
     """The reply's text, and the thread's first line."""
-    thread_id = _thread_id(scene, event.thread_id)
-    url = _thread_url(scene, thread_id)
-    return Draft(
-        title="Reply in a thread",
-        url=url,
-        sentence=f"{scene.who} replied in a thread{_on(scene)}:",
-        quote=_quote(event.text),
-        small=_first_line(scene),
-        buttons=_buttons(url, thread_id),
-    )
+    sentence = f"{scene.who} replied in a thread{_on(scene)}:"
+    return _thread(scene, event.thread_id, "Reply in a thread", sentence, _quote(event.text))
 
 
 def comment_resolved(scene: Scene, event: CommentResolved) -> Draft:
-    """Which thread, by its link and its first line: the wire has only its id."""
-    url = _thread_url(scene, event.thread_id)
-    return Draft(
-        title="Thread resolved",
-        url=url,
-        sentence=f"{scene.who} resolved a thread{_on(scene)}.",
-        small=_first_line(scene),
-        buttons=_buttons(url, event.thread_id),
-    )
+    """Which thread, by its link and its first line: the event has only its id."""
+    sentence = f"{scene.who} resolved a thread{_on(scene)}."
+    return _thread(scene, event.thread_id, "Thread resolved", sentence)
 
 
 def comment_reopened(scene: Scene, event: CommentReopened) -> Draft:
     """Which thread, by its link and its first line."""
-    url = _thread_url(scene, event.thread_id)
-    return Draft(
-        title="Thread re-opened",
-        url=url,
-        sentence=f"{scene.who} re-opened a thread{_on(scene)} that was resolved.",
-        small=_first_line(scene),
-        buttons=_buttons(url, event.thread_id),
-    )
+    sentence = f"{scene.who} re-opened a thread{_on(scene)} that was resolved."
+    return _thread(scene, event.thread_id, "Thread re-opened", sentence)
 
 
 def comment_mentioned(scene: Scene, event: CommentMentioned) -> Draft:
     """Who was mentioned; the text comes with the comment's own event."""
-    url = _thread_url(scene, event.thread_id)
     target = scene.person(event.target_id, "somebody")
+    sentence = f"{scene.who} mentioned {target} in a comment{_on(scene)}."
+    draft = _thread(scene, event.thread_id, "Mention in a comment", sentence)
+    return replace(draft, fields=scene.person_field("Speckle user", event.target_id))
+
+
+def _thread(scene: Scene, thread_id: str, title: str, sentence: str, quote: str = "") -> Draft:
+    """The card of something that happened in an older thread: its link and its first line."""
+    url = scene.links.thread(scene.project_id, thread_id)
     return Draft(
-        title="Mention in a comment",
+        title=title,
         url=url,
-        sentence=f"{scene.who} mentioned {target} in a comment{_on(scene)}.",
+        sentence=sentence,
+        quote=quote,
         small=_first_line(scene),
-        fields=scene.person_field("Speckle user", event.target_id),
-        buttons=_buttons(url, event.thread_id),
+        buttons=(_open_thread(url),),
     )
-
-
-def _thread_id(scene: Scene, thread_id: str | None) -> str | None:
-    facts = scene.comment_facts
-    return facts.thread_id if thread_id is None and facts is not None else thread_id
 
 
 def _on(scene: Scene) -> str:
@@ -154,15 +138,9 @@ def _first_line(scene: Scene) -> str:
     return f"Thread: {shown}" if shown else ""
 
 
-def _thread_url(scene: Scene, thread_id: str | None) -> str:
-    if thread_id is None:
-        return scene.project_url
-    return scene.links.thread(scene.project_id, thread_id)
-
-
 def _quote(text: RichText) -> str:
     return shown_part(to_markdown(text), MAX_COMMENT) or NO_TEXT
 
 
-def _buttons(url: str, thread_id: str | None) -> tuple[LinkButton, ...]:
-    return (LinkButton("Open thread", url),) if thread_id is not None else ()
+def _open_thread(url: str) -> LinkButton:
+    return LinkButton("Open thread", url)

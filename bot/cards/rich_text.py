@@ -13,7 +13,7 @@ from bot.cards.text import (
 )
 from bot.speckle.rich_text import RichNode, RichText
 
-MAX_LINK_URL = 400  # longer ones are shown by their text alone: they would crowd out the comment
+MAX_LINK_URL = 400  # longer ones are shown by their text only: they would take the comment's room
 
 _INLINE = frozenset({"text", "mention", "hardBreak", "emoji"})
 _MARKS = (

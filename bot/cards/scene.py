@@ -1,4 +1,4 @@
-"""What each renderer works with: the event's surroundings, and the parts that cards share."""
+"""What each renderer works with: the event in its context, and the parts that cards share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ MAX_NAME = 100
 MAX_MESSAGE = 1_000
 MAX_COMMENT = 2_000
 MAX_BEFORE_AFTER = 400
-MAX_LINES = 30  # a text of line breaks alone would fill the channel
+MAX_LINES = 30  # a text of only line breaks would fill the channel
 
 AGE_UNITS = (
     ("year", 365 * 86_400),
@@ -50,7 +50,7 @@ SOMEONE = "Someone"
 
 @dataclass(frozen=True, slots=True)
 class RenderContext:
-    """What a card shows besides the event itself.
+    """What a card shows in addition to the event itself.
 
     `server_url` is the hook's pinned server, the root of every link. `notes` are plain sentences
     that the pipeline adds. The names are those that the caller knows by id: the wire often has
@@ -152,7 +152,7 @@ class Scene:
         return f"{shown} · {urlsplit(self.context.server_url).netloc}"
 
     def person(self, person_id: str | None, unknown: str = "a person") -> str:
-        """Somebody that an event names by id alone."""
+        """Somebody that an event names only by id."""
         actor = self.actor
         name = self.context.person_names.get(person_id or "")
         if actor is not None and person_id == actor.id:
@@ -160,7 +160,7 @@ class Scene:
         return unknown if name is None else f"**{name_text(name)}**"
 
     def person_field(self, name: str, person_id: str | None) -> tuple[Field, ...]:
-        """The id of somebody whose name is not known, for whoever wants to look them up."""
+        """The id of somebody whose name is not known, to look them up by."""
         known = person_id == self.actor_id or person_id in self.context.person_names
         if person_id is None or known:
             return ()
@@ -177,7 +177,7 @@ class Scene:
         return unknown if name is None else f"**{name}**"
 
     def model_link(self, model: ModelRef, version_id: str | None = None) -> str:
-        """The model by its name, else by its id, linked; with a version to that version."""
+        """A link to the model, or to a version of it, by its name or else by its id."""
         label = self.model_name(model)
         if label is None:
             label = f"model {model.id}" if model.id else f"version {version_id}"

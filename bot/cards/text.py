@@ -34,7 +34,7 @@ _MARKS = r"\\`*_~|<\[\]@"
 _ESCAPED = re.compile(f"[{_MARKS}]")
 _LINE_START = re.compile(r"(?m)^([^\S\n]*)(#{1,3}(?=\s|$)|-(?=[\s#]|$)|>|\+(?=\s|$))")
 _LIST_NUMBER = re.compile(r"(?m)^([^\S\n]*\d+)\.(?=\s|$)")
-# An address stays clickable if nothing in it is escaped, so only such are left as they are.
+# An address stays clickable only if nothing in it is escaped.
 _PLAIN_URL = re.compile(
     r"(?<![^\s(])https?://[A-Za-z0-9][A-Za-z0-9._/?&=%#+,:;~-]{0,400}(?![^\s)])"
 )

@@ -5,11 +5,10 @@ Nothing is asked without a pass, and all that an event depends on is taken from 
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import structlog
 
@@ -29,18 +28,16 @@ from bot.errors import (
 from bot.pipeline.answers import Answers
 from bot.services.accounts import AccountService
 from bot.speckle.answers import PUBLIC, Login
-from bot.speckle.confirmed import confirmed
-from bot.speckle.events import (
-    CommentCreated,
-    CommentMentioned,
-    CommentReopened,
-    CommentReplied,
-    CommentResolved,
-    Delivery,
-    Facts,
-    VersionCreated,
-    VersionReceived,
+from bot.speckle.confirmation import (
+    ArchivedQuestion,
+    Claim,
+    CommentQuestion,
+    Question,
+    ReceivedQuestion,
+    VersionQuestion,
 )
+from bot.speckle.event_table import BY_KIND
+from bot.speckle.events import Delivery, Facts
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.previews import NoPicture, Previews, Rendered, preview_url
 
@@ -57,8 +54,6 @@ MOST_PICTURES = 16  # of up to 4 MiB
 # others of its project waits no longer than that either.
 CROWD = 8
 MOMENT_S = 1.0
-
-Ask = Callable[[Login, float], Awaitable[Facts | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +124,19 @@ class Enrichment:
         """What the server adds within the deadline, the two questions side by side.
 
         `at` is the event's own time, `waited_s` how long it has waited here since it came. The
-        picture is shown only where the server has told of the version, too.
+        picture is shown only where the server knows of the version too.
         """
         if not self.is_on or hook.server_url not in self._servers:
             return Added(delivery)
-        if self._question(leave, delivery, at) is None:
+        question = _question(leave, delivery, at)
+        if question is None:
             return Added(delivery)
         within_s = self._patience_s(hook.server_url, waited_s)
         tasks: dict[FillIn, asyncio.Task[object]] = {
             FillIn.FACTS: asyncio.create_task(self.told(leave, delivery, at, within_s))
         }
-        if isinstance(delivery.event, VersionCreated):
-            image = self._image(leave, hook, delivery.event.version_id, within_s)
+        if isinstance(question, VersionQuestion):
+            image = self._image(leave, hook, question.version.version_id, within_s)
             tasks[FillIn.PICTURE] = asyncio.create_task(image)
         self._waiting[hook.server_url] += 1
         try:
@@ -158,19 +154,20 @@ class Enrichment:
 
         Errors: SpeckleError of each kind; SpeckleUnconfirmed where it knows of nothing like it.
         """
-        question = self._question(leave, delivery, at)
-        if question is None:
+        check, claim = BY_KIND[delivery.event.kind].check, Claim(delivery, at, leave.is_stranger)
+        question = _question(leave, delivery, at)
+        if check is None or question is None:
             return None
-        key, ask = question
         facts = await self._accounts.as_pass(
             leave,
             lambda login: self._facts.get(
-                (login, leave.project_id, key), lambda: _coroutine(ask(login, within_s))
+                (login, leave.project_id, question),
+                lambda: self._ask(leave.project_id, question, login, within_s),
             ),
         )
         if facts is None:
             return None
-        true = confirmed(delivery, facts, at, public=leave.is_stranger)
+        true = check.confirm(delivery.event, facts, claim)
         if true is None:
             raise SpeckleUnconfirmed(leave.server_url, "it knows of nothing like the event")
         return Told(true, facts)
@@ -183,11 +180,11 @@ class Enrichment:
         Errors: SpeckleError of each kind; SpeckleUnconfirmed where the server knows of no such
         version that is as new as the event.
         """
-        event = delivery.event
-        if not isinstance(event, VersionCreated):
+        question = _question(leave, delivery, at)
+        if not isinstance(question, VersionQuestion):
             return NoPicture.MISSING
         await self.told(leave, delivery, at, within_s)
-        return await self._image(leave, hook, event.version_id, within_s)
+        return await self._image(leave, hook, question.version.version_id, within_s)
 
     async def _image(
         self, leave: "Pass", hook: Hook, version_id: str, within_s: float
@@ -223,67 +220,41 @@ class Enrichment:
             self._pictures.forget(key)
         return answer
 
-    def _question(
-        self, leave: "Pass", delivery: Delivery, at: datetime
-    ) -> tuple[object, Ask] | None:
-        """What is asked about an event, and what makes that question another one.
-
-        The whole event is part of it where it says what to ask for: it is only as true as
-        whoever signed it.
-        """
-        gateway, project_id = self._gateway, leave.project_id
-        match delivery.event:
-            case VersionCreated() as version:
-                return version, lambda login, within_s: gateway.version_facts(
-                    login, project_id, version, within_s=within_s
-                )
-            case VersionReceived():
-                if delivery.actor is None:  # anybody's would do, also for who made the event up
-                    return None
-                user_id = delivery.actor.id
-                return ("received", user_id, at), lambda login, within_s: gateway.received_facts(
+    async def _ask(
+        self, project_id: str, question: Question, login: Login, within_s: float
+    ) -> Facts | None:
+        gateway = self._gateway
+        match question:
+            case VersionQuestion(version):
+                return await gateway.version_facts(login, project_id, version, within_s=within_s)
+            case ReceivedQuestion(user_id, at):
+                return await gateway.received_facts(
                     login, project_id, user_id, at, within_s=within_s
                 )
-            case CommentReplied(reply_id=comment_id) | CommentCreated(thread_id=comment_id):
-                pass
-            case CommentMentioned() as mention:
-                comment_id = mention.comment_id or mention.thread_id
-            case CommentResolved() | CommentReopened() as archiving:
-                by = None if delivery.actor is None else delivery.actor.id
-                if by is None and not leave.is_stranger:  # as with what was received
-                    return None
-                key = (archiving, by, at, leave.is_stranger)
-                return key, partial(self._archived, leave, archiving, by, at)
+            case CommentQuestion(comment_id):
+                return await gateway.comment_facts(login, project_id, comment_id, within_s=within_s)
+            case ArchivedQuestion():
+                return await self._archived(project_id, question, login, within_s)
             case _:
-                return None
-        if comment_id is None:
-            return None
-        return ("comment", comment_id), lambda login, within_s: gateway.comment_facts(
-            login, project_id, comment_id, within_s=within_s
-        )
+                assert_never(question)
 
     async def _archived(
-        self,
-        leave: "Pass",
-        event: CommentResolved | CommentReopened,
-        by: str | None,
-        at: datetime,
-        login: Login,
-        within_s: float,
+        self, project_id: str, question: ArchivedQuestion, login: Login, within_s: float
     ) -> Facts | None:
         """The thread; with somebody's rights only if the list says that this person did it then."""
-        project_id, thread_id = leave.project_id, event.thread_id
-        if not leave.is_stranger and not await self._gateway.was_archived(
+        if not question.public and not await self._gateway.was_archived(
             login,
             project_id,
-            thread_id,
-            at,
-            archived=isinstance(event, CommentResolved),
-            user_id=by,
+            question.thread_id,
+            question.at,
+            archived=question.archived,
+            user_id=question.user_id,
             within_s=within_s,
         ):
             return None
-        return await self._gateway.comment_facts(login, project_id, thread_id, within_s=within_s)
+        return await self._gateway.comment_facts(
+            login, project_id, question.thread_id, within_s=within_s
+        )
 
     def _patience_s(self, server_url: str, waited_s: float) -> float:
         crowded = self._waiting[server_url] >= CROWD
@@ -291,8 +262,12 @@ class Enrichment:
         return min(self._deadline_s, left_s)
 
 
-async def _coroutine(asked: Awaitable[Facts | None]) -> Facts | None:
-    return await asked
+def _question(leave: "Pass", delivery: Delivery, at: datetime) -> Question | None:
+    """What is asked about an event, None for nothing."""
+    check = BY_KIND[delivery.event.kind].check
+    if check is None:
+        return None
+    return check.question(delivery.event, Claim(delivery, at, leave.is_stranger))
 
 
 def _outcome(task: asyncio.Task[object], hook: Hook) -> object:

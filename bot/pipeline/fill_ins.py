@@ -36,7 +36,7 @@ from bot.pipeline.lanes import LaneRunner
 from bot.pipeline.reading import read
 from bot.pipeline.routing import context_of, names_of
 from bot.rights.decide import Show, Wait
-from bot.speckle.confirmed import touched_models
+from bot.speckle.confirmation import touched_models
 from bot.speckle.events import Delivery
 from bot.speckle.filters import matches
 from bot.speckle.previews import NoPicture

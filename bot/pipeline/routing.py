@@ -36,7 +36,7 @@ from bot.pipeline.avatars import Avatars
 from bot.pipeline.enrichment import Added, Enrichment
 from bot.pipeline.reading import LARGE_BODY_BYTES
 from bot.rights.decide import Decision, Pause, Show, Wait
-from bot.speckle.confirmed import touched_models
+from bot.speckle.confirmation import touched_models
 from bot.speckle.events import (
     Delivery,
     Facts,

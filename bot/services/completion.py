@@ -5,17 +5,13 @@ from dataclasses import dataclass
 
 from bot.cards.text import one_line, shorten_plain, units
 from bot.speckle.answers import ProjectChoice
-from bot.speckle.events import KINDS_OF, EventGroup, EventKind
+from bot.speckle.event_table import kinds_of
+from bot.speckle.events import EventGroup, EventKind
 from bot.speckle.links import Links
 
 MAX_CHOICES = 25  # Discord's limit for autocomplete
 MAX_CHOICE_LENGTH = 100  # of a choice's name and of its value
 ALL = "all"
-
-_GROUP_HINTS: Mapping[EventGroup, str] = {
-    group: ", ".join(kind.value.split("_", 1)[-1].replace("_", " ") for kind in kinds)
-    for group, kinds in KINDS_OF.items()
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +45,11 @@ def _last_part(typed: str) -> tuple[list[str], str]:
 def _event_label(name: str, text: str) -> str:
     if name == ALL:
         return "all: every event of the project"
-    hint = _GROUP_HINTS.get(EventGroup(name)) if name in set(EventGroup) else None
-    return f"{text} ({hint})" if hint else text
+    if name not in set(EventGroup):
+        return text
+    kinds = kinds_of(EventGroup(name))
+    hint = ", ".join(kind.split("_", 1)[-1].replace("_", " ") for kind in kinds)
+    return f"{text} ({hint})"
 
 
 def complete_projects(named: Mapping[tuple[str, str], str], typed: str) -> list[Choice]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bot.db.rows import Hook, HookState
-from bot.speckle.events import LISTED_TRIGGERS, TRIGGERS, EventKind
+from bot.speckle.event_table import BY_KIND
+from bot.speckle.events import EventKind
 from bot.speckle.filters import Filters, wanted_kinds
 from bot.speckle.links import Links
 
@@ -57,7 +58,7 @@ def set_up_of(
         path=path,
         secret=hook.secrets[0],
         triggers=triggers_to_tick(kinds),
-        unlisted=tuple(kind for kind in kinds if TRIGGERS.get(kind) and not _listed(kind)),
+        unlisted=_unlisted(kinds),
         renewed=renewed,
         old_secret_until=old_secret_until,
     )
@@ -71,8 +72,12 @@ def kinds_wanted(filters: Iterable[Filters]) -> tuple[EventKind, ...]:
 
 def triggers_to_tick(kinds: Iterable[EventKind]) -> tuple[str, ...]:
     """The triggers on Speckle's settings page that bring these events."""
-    return tuple(dict.fromkeys(trigger for kind in kinds for trigger in _listed(kind)))
+    rows = [BY_KIND[kind] for kind in kinds]
+    return tuple(dict.fromkeys(name for row in rows if row.listed for name in row.triggers))
 
 
-def _listed(kind: EventKind) -> tuple[str, ...]:
-    return tuple(name for name in TRIGGERS.get(kind, ()) if name in LISTED_TRIGGERS)
+def _unlisted(kinds: Iterable[EventKind]) -> tuple[EventKind, ...]:
+    """Without the unknown event: nobody can say what is missing with it."""
+    return tuple(
+        kind for kind in kinds if kind is not EventKind.UNKNOWN and not BY_KIND[kind].listed
+    )

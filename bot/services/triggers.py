@@ -5,11 +5,9 @@ from collections.abc import Collection, Iterable, Sequence
 from bot.db.rows import Subscription
 from bot.model import Standing
 from bot.services.setup import kinds_wanted
-from bot.speckle.events import TRIGGERS, EventKind
+from bot.speckle.event_table import BY_KIND
+from bot.speckle.events import EventKind
 from bot.speckle.filters import Filters, is_wider
-
-# Newer public servers document these; their data is not known, so they arrive as unknown events.
-ISSUE_TRIGGERS = ("issue_created", "issue_updated", "issue_reply_created", "issue_deleted")
 
 
 def triggers_for(subscriptions: Sequence[Subscription], there: Collection[str]) -> tuple[str, ...]:
@@ -32,18 +30,18 @@ def _owners_filters(subscription: Subscription) -> Filters | None:
 
 
 def events_lacking(filters: Filters, triggers: Collection[str]) -> tuple[EventKind, ...]:
-    """The events that these filters want and a webhook with these triggers does not send."""
+    """The events that these filters want and a webhook with these triggers does not send.
+
+    Without the unknown event: nobody can say what is missing with it.
+    """
     return tuple(
         kind
         for kind in kinds_wanted([filters])
-        if TRIGGERS.get(kind) and not set(TRIGGERS[kind]) & set(triggers)
+        if kind is not EventKind.UNKNOWN and not set(BY_KIND[kind].triggers) & set(triggers)
     )
 
 
 def triggers_of(filters: Iterable[Filters]) -> tuple[str, ...]:
     """Speckle's names of all events that at least one of the filters lets through."""
-    kinds = kinds_wanted(filters)
-    names = [name for kind in kinds for name in TRIGGERS[kind]]
-    if EventKind.UNKNOWN in kinds:
-        names += ISSUE_TRIGGERS
+    names = (name for kind in kinds_wanted(filters) for name in BY_KIND[kind].triggers)
     return tuple(dict.fromkeys(names))

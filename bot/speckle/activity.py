@@ -19,10 +19,10 @@ BYTES_A_UNIT = 2
 
 
 def event_key(envelope: Envelope) -> str:
-    """What an event says, "commit_create:SHA-256", the same whichever way Speckle told it.
+    """What an event says, "commit_create:SHA-256", the same whichever way it came.
 
-    It covers all that a webhook and the activity list both tell: kind, person, data and message.
-    So two events have one key only if they say the same; such as a thread that is resolved, opened
+    It covers all that a webhook and the activity list both have: kind, person, data and message.
+    So two events have one key only if they say the same, such as when a thread is resolved, opened
     and resolved again.
 
     Errors: NotADelivery without an event's name, or nested too deeply to be written down.

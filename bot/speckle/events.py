@@ -1,10 +1,9 @@
-"""What can happen in a Speckle project, as values. No I/O, and nothing of the wire but its names.
+"""What can happen in a Speckle project, as values. No I/O, and nothing of the wire.
 
-Source for triggers: a Speckle Server 2.31 and the list `WebhookTriggers` of its web application.
+What each event needs besides its value is its row in bot/speckle/event_table.py.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
@@ -41,7 +40,7 @@ class EventKind(StrEnum):
 
 
 class EventGroup(StrEnum):
-    """What a person picks who does not want to pick single events."""
+    """Several events under one name, so that nobody has to pick single ones."""
 
     VERSIONS = "versions"
     MODELS = "models"
@@ -49,92 +48,6 @@ class EventGroup(StrEnum):
     PROJECT = "project"
     PEOPLE = "people"
     OTHER = "other"
-
-
-KINDS_OF: Mapping[EventGroup, tuple[EventKind, ...]] = {
-    EventGroup.VERSIONS: (
-        EventKind.VERSION_CREATED,
-        EventKind.VERSION_UPDATED,
-        EventKind.VERSION_RECEIVED,
-        EventKind.VERSION_DELETED,
-        EventKind.VERSION_MOVED,
-    ),
-    EventGroup.MODELS: (
-        EventKind.MODEL_CREATED,
-        EventKind.MODEL_UPDATED,
-        EventKind.MODEL_DELETED,
-    ),
-    EventGroup.COMMENTS: (
-        EventKind.COMMENT_CREATED,
-        EventKind.COMMENT_REPLIED,
-        EventKind.COMMENT_RESOLVED,
-        EventKind.COMMENT_REOPENED,
-        EventKind.COMMENT_MENTIONED,
-    ),
-    EventGroup.PROJECT: (EventKind.PROJECT_UPDATED, EventKind.PROJECT_DELETED),
-    EventGroup.PEOPLE: (
-        EventKind.PERMISSION_GRANTED,
-        EventKind.PERMISSION_REVOKED,
-        EventKind.INVITATION_SENT,
-        EventKind.INVITATION_ACCEPTED,
-        EventKind.INVITATION_DECLINED,
-        EventKind.ACCESS_REQUESTED,
-        EventKind.ACCESS_DECLINED,
-    ),
-    EventGroup.OTHER: (EventKind.UNKNOWN,),
-}
-
-TRIGGERS: Mapping[EventKind, tuple[str, ...]] = {
-    EventKind.VERSION_CREATED: ("commit_create",),
-    EventKind.VERSION_UPDATED: ("commit_update",),
-    EventKind.VERSION_RECEIVED: ("commit_receive",),
-    EventKind.VERSION_DELETED: ("commit_delete",),
-    EventKind.VERSION_MOVED: ("commit_move",),
-    EventKind.MODEL_CREATED: ("branch_create",),
-    EventKind.MODEL_UPDATED: ("branch_update",),
-    EventKind.MODEL_DELETED: ("branch_delete",),
-    EventKind.COMMENT_CREATED: ("comment_created",),
-    EventKind.COMMENT_REPLIED: ("comment_replied",),
-    EventKind.COMMENT_RESOLVED: ("comment_archived",),
-    EventKind.COMMENT_REOPENED: ("comment_archived",),
-    EventKind.COMMENT_MENTIONED: ("comment_mention",),
-    EventKind.PROJECT_UPDATED: ("stream_update",),
-    EventKind.PROJECT_DELETED: ("stream_delete",),
-    EventKind.PERMISSION_GRANTED: ("stream_permissions_add",),
-    EventKind.PERMISSION_REVOKED: ("stream_permissions_remove",),
-    EventKind.INVITATION_SENT: ("stream_invite_sent",),
-    EventKind.INVITATION_ACCEPTED: ("stream_permissions_invite_accepted",),
-    EventKind.INVITATION_DECLINED: ("stream_invite_declined",),
-    EventKind.ACCESS_REQUESTED: ("stream_access_request_sent",),
-    EventKind.ACCESS_DECLINED: ("stream_access_request_declined",),
-    EventKind.UNKNOWN: (),
-}
-"""The wire's trigger names that deliver an event."""
-
-LISTED_TRIGGERS: frozenset[str] = frozenset(
-    {
-        "stream_update",
-        "stream_delete",
-        "branch_create",
-        "branch_update",
-        "branch_delete",
-        "commit_create",
-        "commit_update",
-        "commit_receive",
-        "commit_delete",
-        "comment_created",
-        "comment_archived",
-        "comment_replied",
-        "stream_permissions_add",
-        "stream_permissions_remove",
-    }
-)
-"""The triggers that Speckle's settings page offers; the others need its API."""
-
-
-def group_of(kind: EventKind) -> EventGroup:
-    """The group that an event belongs to."""
-    return next(group for group, kinds in KINDS_OF.items() if kind in kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +61,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """A model, as far as an event names it."""
+    """A model with what an event says of it: its id, its name, both or neither."""
 
     id: str | None = None
     name: str | None = None
@@ -189,7 +102,7 @@ class PreviousVersion:
 
 @dataclass(frozen=True, slots=True)
 class VersionFacts:
-    """What only the Speckle server can tell about a new version; None is what it did not tell.
+    """What only the Speckle server knows of a new version; None is what it did not say.
 
     `number` counts the model's versions up to this one, `open_threads` those on the model;
     `made_at` is when the server first had the version. `message`, `object_id` and `parents` are
@@ -230,7 +143,7 @@ class CommentFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedFacts:
-    """Which version was received, from the activity list; the wire does not say."""
+    """Which version was received, from the activity list; the event does not say."""
 
     version_id: str
     model: ModelRef = ModelRef()
@@ -242,10 +155,23 @@ Facts = VersionFacts | CommentFacts | ReceivedFacts
 
 
 @dataclass(frozen=True, slots=True)
-class VersionCreated:
+class Event:
+    """What happened in a project."""
+
+    kind: ClassVar[EventKind]
+
+    @property
+    def models(self) -> tuple[ModelRef, ...]:
+        """The models that the event touches; one that it does not name is an empty `ModelRef`."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return tuple(value for value in values if isinstance(value, ModelRef))
+
+
+@dataclass(frozen=True, slots=True)
+class VersionCreated(Event):
     """A new version of a model was published."""
 
-    kind: ClassVar[EventKind] = EventKind.VERSION_CREATED
+    kind = EventKind.VERSION_CREATED
     version_id: str
     model: ModelRef = ModelRef()
     message: str | None = None
@@ -255,30 +181,35 @@ class VersionCreated:
 
 
 @dataclass(frozen=True, slots=True)
-class VersionUpdated:
+class VersionUpdated(Event):
     """A version's message was edited; servers before 2.25 also move versions this way."""
 
-    kind: ClassVar[EventKind] = EventKind.VERSION_UPDATED
+    kind = EventKind.VERSION_UPDATED
     version_id: str
     model: ModelRef = ModelRef()
     message: Change | None = None
     new_model_name: str | None = None
 
+    @property
+    def models(self) -> tuple[ModelRef, ...]:
+        """The model that it is in, and the one that it went to."""
+        return (self.model, ModelRef(name=self.new_model_name))
+
 
 @dataclass(frozen=True, slots=True)
-class VersionReceived:
+class VersionReceived(Event):
     """Somebody loaded a version into an application; which version, the wire does not say."""
 
-    kind: ClassVar[EventKind] = EventKind.VERSION_RECEIVED
+    kind = EventKind.VERSION_RECEIVED
     application: str | None = None
     message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class VersionDeleted:
+class VersionDeleted(Event):
     """A version is gone."""
 
-    kind: ClassVar[EventKind] = EventKind.VERSION_DELETED
+    kind = EventKind.VERSION_DELETED
     version_id: str
     model: ModelRef = ModelRef()
     message: str | None = None
@@ -286,154 +217,165 @@ class VersionDeleted:
 
 
 @dataclass(frozen=True, slots=True)
-class VersionMoved:
+class VersionMoved(Event):
     """A version went from one model to another; the wire has the models' ids only."""
 
-    kind: ClassVar[EventKind] = EventKind.VERSION_MOVED
+    kind = EventKind.VERSION_MOVED
     version_id: str | None = None
     old_model: ModelRef = ModelRef()
     new_model: ModelRef = ModelRef()
 
 
 @dataclass(frozen=True, slots=True)
-class ModelCreated:
+class ModelCreated(Event):
     """A new, empty model."""
 
-    kind: ClassVar[EventKind] = EventKind.MODEL_CREATED
+    kind = EventKind.MODEL_CREATED
     model: ModelRef = ModelRef()
     description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ModelUpdated:
+class ModelUpdated(Event):
     """A model's name or description changed; `model` has the new name."""
 
-    kind: ClassVar[EventKind] = EventKind.MODEL_UPDATED
+    kind = EventKind.MODEL_UPDATED
     model: ModelRef = ModelRef()
     name: Change | None = None
     description: Change | None = None
 
+    @property
+    def models(self) -> tuple[ModelRef, ...]:
+        """The model by its new name and by its old one."""
+        old = ModelRef() if self.name is None else ModelRef(self.model.id, self.name.old)
+        return (self.model, old)
+
 
 @dataclass(frozen=True, slots=True)
-class ModelDeleted:
+class ModelDeleted(Event):
     """A model is gone, and its versions with it."""
 
-    kind: ClassVar[EventKind] = EventKind.MODEL_DELETED
+    kind = EventKind.MODEL_DELETED
     model: ModelRef = ModelRef()
 
 
 @dataclass(frozen=True, slots=True)
-class CommentCreated:
+class CommentCreated(Event):
     """A new thread; `screenshot` is a data: URL as it was sent."""
 
-    kind: ClassVar[EventKind] = EventKind.COMMENT_CREATED
+    kind = EventKind.COMMENT_CREATED
     thread_id: str | None = None
     resources: tuple[ResourceRef, ...] = ()
     text: RichText = NO_TEXT
     screenshot: str | None = None
 
+    @property
+    def models(self) -> tuple[ModelRef, ...]:
+        """The models that it is on, by their ids."""
+        return tuple(ModelRef(resource.model_id) for resource in self.resources)
+
 
 @dataclass(frozen=True, slots=True)
-class CommentReplied:
+class CommentReplied(Event):
     """A reply in a thread."""
 
-    kind: ClassVar[EventKind] = EventKind.COMMENT_REPLIED
-    thread_id: str | None = None
+    kind = EventKind.COMMENT_REPLIED
+    thread_id: str
     reply_id: str | None = None
     text: RichText = NO_TEXT
 
 
 @dataclass(frozen=True, slots=True)
-class CommentResolved:
+class CommentResolved(Event):
     """A thread was resolved."""
 
-    kind: ClassVar[EventKind] = EventKind.COMMENT_RESOLVED
+    kind = EventKind.COMMENT_RESOLVED
     thread_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class CommentReopened:
+class CommentReopened(Event):
     """A resolved thread was opened again."""
 
-    kind: ClassVar[EventKind] = EventKind.COMMENT_REOPENED
+    kind = EventKind.COMMENT_REOPENED
     thread_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class CommentMentioned:
-    """Somebody was mentioned in a comment; it comes beside the comment's own event."""
+class CommentMentioned(Event):
+    """Somebody was mentioned in a comment; the comment has an event of its own."""
 
-    kind: ClassVar[EventKind] = EventKind.COMMENT_MENTIONED
+    kind = EventKind.COMMENT_MENTIONED
     thread_id: str
     comment_id: str | None = None
     target_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class PermissionGranted:
+class PermissionGranted(Event):
     """Somebody got a role in the project; `role` as on the wire ("stream:owner")."""
 
-    kind: ClassVar[EventKind] = EventKind.PERMISSION_GRANTED
+    kind = EventKind.PERMISSION_GRANTED
     user_id: str | None = None
     role: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class PermissionRevoked:
+class PermissionRevoked(Event):
     """Somebody is no longer in the project."""
 
-    kind: ClassVar[EventKind] = EventKind.PERMISSION_REVOKED
+    kind = EventKind.PERMISSION_REVOKED
     user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class InvitationSent:
+class InvitationSent(Event):
     """Somebody was invited; without an id it was by e-mail, and the address stays on the wire."""
 
-    kind: ClassVar[EventKind] = EventKind.INVITATION_SENT
+    kind = EventKind.INVITATION_SENT
     target_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class InvitationAccepted:
+class InvitationAccepted(Event):
     """Somebody accepted an invitation and is now in the project."""
 
-    kind: ClassVar[EventKind] = EventKind.INVITATION_ACCEPTED
+    kind = EventKind.INVITATION_ACCEPTED
     user_id: str | None = None
     role: str | None = None
     inviter_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class InvitationDeclined:
+class InvitationDeclined(Event):
     """Somebody declined an invitation."""
 
-    kind: ClassVar[EventKind] = EventKind.INVITATION_DECLINED
+    kind = EventKind.INVITATION_DECLINED
     user_id: str | None = None
     inviter_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class AccessRequested:
+class AccessRequested(Event):
     """Somebody asks to be let into the project."""
 
-    kind: ClassVar[EventKind] = EventKind.ACCESS_REQUESTED
+    kind = EventKind.ACCESS_REQUESTED
     requester_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class AccessDeclined:
+class AccessDeclined(Event):
     """A request to be let in was turned down."""
 
-    kind: ClassVar[EventKind] = EventKind.ACCESS_DECLINED
+    kind = EventKind.ACCESS_DECLINED
     requester_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectUpdated:
+class ProjectUpdated(Event):
     """The project's name, description or openness changed; None is what did not change."""
 
-    kind: ClassVar[EventKind] = EventKind.PROJECT_UPDATED
+    kind = EventKind.PROJECT_UPDATED
     name: Change | None = None
     description: Change | None = None
     visibility: Change | None = None
@@ -441,44 +383,17 @@ class ProjectUpdated:
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectDeleted:
+class ProjectDeleted(Event):
     """The project is gone, with everything in it; nothing will come after this."""
 
-    kind: ClassVar[EventKind] = EventKind.PROJECT_DELETED
+    kind = EventKind.PROJECT_DELETED
 
 
 @dataclass(frozen=True, slots=True)
-class UnknownEvent:
+class UnknownEvent(Event):
     """An event that no table knows, or a known one in a shape that nobody has seen yet."""
 
-    kind: ClassVar[EventKind] = EventKind.UNKNOWN
-
-
-Event = (
-    VersionCreated
-    | VersionUpdated
-    | VersionReceived
-    | VersionDeleted
-    | VersionMoved
-    | ModelCreated
-    | ModelUpdated
-    | ModelDeleted
-    | CommentCreated
-    | CommentReplied
-    | CommentResolved
-    | CommentReopened
-    | CommentMentioned
-    | PermissionGranted
-    | PermissionRevoked
-    | InvitationSent
-    | InvitationAccepted
-    | InvitationDeclined
-    | AccessRequested
-    | AccessDeclined
-    | ProjectUpdated
-    | ProjectDeleted
-    | UnknownEvent
-)
+    kind = EventKind.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,30 +416,4 @@ class Delivery:
     @property
     def models(self) -> tuple[ModelRef, ...]:
         """Each model that the event touches, once; () where it touches none or names none."""
-        found: tuple[ModelRef, ...] = ()
-        match self.event:
-            case VersionUpdated() as event if event.new_model_name is not None:
-                found = (event.model, ModelRef(name=event.new_model_name))
-            case VersionCreated() | VersionUpdated() | VersionDeleted() as event:
-                found = (event.model,)
-            case VersionMoved() as event:
-                found = (event.old_model, event.new_model)
-            case ModelUpdated() as event if event.name is not None:
-                found = (event.model, ModelRef(event.model.id, event.name.old))
-            case ModelCreated() | ModelUpdated() | ModelDeleted() as event:
-                found = (event.model,)
-            case CommentCreated() as event:
-                found = tuple(ModelRef(resource.model_id) for resource in event.resources)
-            case _:
-                pass
-        return tuple(dict.fromkeys(m for m in found if m != ModelRef()))
-
-    @property
-    def model_names(self) -> tuple[str, ...]:
-        """The names of the models that the event touches, where it has them."""
-        return tuple(dict.fromkeys(m.name for m in self.models if m.name is not None))
-
-    @property
-    def model_ids(self) -> tuple[str, ...]:
-        """The ids of the models that the event touches, where it has them."""
-        return tuple(dict.fromkeys(m.id for m in self.models if m.id is not None))
+        return tuple(dict.fromkeys(m for m in self.event.models if m != ModelRef()))

@@ -8,7 +8,8 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from bot.errors import BotError
-from bot.speckle.events import Delivery, EventGroup, EventKind, ModelRef, group_of
+from bot.speckle.event_table import EVENTS
+from bot.speckle.events import Delivery, EventGroup, EventKind, ModelRef
 
 MAX_ENTRIES = 25  # of one filter: more do not fit into a message that shows them
 MAX_ENTRY_LENGTH = 100  # characters
@@ -116,9 +117,7 @@ def wanted_kinds(filters: Filters) -> frozenset[EventKind]:
     if not filters.events:
         return frozenset(EventKind)
     return frozenset(
-        kind
-        for kind in EventKind
-        if kind.value in filters.events or group_of(kind).value in filters.events
+        row.kind for row in EVENTS if row.kind in filters.events or row.group in filters.events
     )
 
 

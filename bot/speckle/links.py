@@ -171,7 +171,7 @@ class Links:
         return model if self.legacy or model_id is None else f"{model}/versions"
 
     def thread(self, project_id: str, thread_id: str, version_id: str | None = None) -> str:
-        """The thread, opened; old servers can do that only beside a version it is on."""
+        """The thread, opened; old servers can do that only together with a version it is on."""
         if not self.legacy:
             return f"{self.project(project_id)}/threads/{_quoted(thread_id)}"
         if version_id is None:

@@ -115,7 +115,6 @@ query Activity(
 }
 """
 
-NEWEST_VERSIONS = 50
 # One trip. The count fields are wrong for some senders; `__closure` has a key for each object.
 VERSION_FACTS: Final = """
 query VersionFacts(

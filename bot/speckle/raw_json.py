@@ -1,6 +1,6 @@
 """What can be said about JSON without parsing it, in linear time and without building its values.
 
-Whoever may not have signed a body must not make us parse it: 25 MiB of `[[[[]]]],` parse for
+Somebody who may not have signed a body must not make us parse it: 25 MiB of `[[[[]]]],` parse for
 seconds into a gigabyte. So the text that servers before 2.12.0 sign is found by regular
 expressions, and what is signed is measured before it is parsed. Each step looks at `WINDOW`
 bytes, so that Python's lock is free again within half a millisecond.
@@ -21,9 +21,9 @@ MAX_DEPTH: Final = 100  # recorded deliveries go down to 9, a list in a list in 
 MAX_VALUES: Final = 100_000  # recorded deliveries hold about 100; these take some 30 MB parsed
 MAX_TEXT_BYTES: Final = 256 * 1024  # cards show up to 6,000 characters, recorded texts have 13,000
 MAX_PICTURE_BYTES: Final = 12_000_000  # as base64; no card carries more than 8 MiB
-MAX_REST_BYTES: Final = 4 * 1024 * 1024  # besides long texts; recorded deliveries have 6 kB
-# What may stand beside the old form's text; a server sends nothing beside it.
-MAX_BESIDE_TEXT: Final = 1_000
+MAX_REST_BYTES: Final = 4 * 1024 * 1024  # without long texts; recorded deliveries have 6 kB
+# What may be around the old form's text; a server sends nothing around it.
+MAX_AROUND_TEXT: Final = 1_000
 PAYLOAD: Final = b"payload"
 LONGEST_NAME: Final = 6 * len(PAYLOAD)  # with each of its letters written as \u0070
 
@@ -133,7 +133,7 @@ def shortened(text: bytes, *, pictures: bool) -> bytes:
 
 def _check_rest(size: int, texts: int) -> None:
     if size > MAX_REST_BYTES:
-        raise TooMuchJson(f"besides pictures it is larger than {MAX_REST_BYTES // 1024**2} MiB")
+        raise TooMuchJson(f"without pictures it is larger than {MAX_REST_BYTES // 1024**2} MiB")
     if texts > 2 * MAX_VALUES:  # each value has one name
         raise TooMuchJson(f"it holds more than {MAX_VALUES:,} values")
 
@@ -172,7 +172,7 @@ def _end_of_part(pattern: re.Pattern[bytes], text: bytes, at: int, end: int) -> 
 
 @dataclass(frozen=True, slots=True)
 class InnerText:
-    """A text that stands as a string in JSON; `cuts` are where its parts begin and end."""
+    """A text that is a string in JSON; `cuts` are where its parts begin and end."""
 
     body: bytes = field(repr=False)
     cuts: Sequence[int] = field(repr=False)
@@ -192,7 +192,7 @@ def _unescaped(part: bytes) -> bytes:
 def find_inner_text(body: bytes) -> InnerText | None:
     """The string that a parser would give for the outermost `payload`; None if it is no string.
 
-    None too where much else stands beside it, and for a string that has no UTF-8 form: no server
+    None too where there is much else around it, and for a string that has no UTF-8 form: no server
     signs either. What else is in the body need not be valid.
     """
     try:
@@ -210,7 +210,7 @@ def _in_parts(body: bytes, start: int, end: int) -> InnerText | None:
 
 
 def _end_of_characters(body: bytes, at: int, end: int) -> int:
-    """How far the inside of a string goes on as UTF-8 without control characters."""
+    """Up to where the inside of a string is UTF-8 without control characters."""
     part = body[at : min(at + WINDOW, end)]
     if b"\\" not in part and len(part.translate(None, CONTROLS)) == len(part):
         with suppress(UnicodeDecodeError):
@@ -220,7 +220,7 @@ def _end_of_characters(body: bytes, at: int, end: int) -> int:
 
 
 class _NotTheOldForm(Exception):  # never leaves this file
-    """The body is something else than an object with a text and little beside it."""
+    """The body is something else than an object with a text and little around it."""
 
 
 class _OuterObject:
@@ -229,7 +229,7 @@ class _OuterObject:
     def __init__(self, body: bytes) -> None:
         self._body = body
         self._at = 0
-        self._left = MAX_BESIDE_TEXT
+        self._left = MAX_AROUND_TEXT
 
     def payload(self) -> tuple[int, int] | None:
         """From where to where the inside of the last `payload` goes, None if it is no string."""
@@ -264,7 +264,7 @@ class _OuterObject:
         self._at += 1
 
     def _value(self) -> tuple[int, int] | None:
-        """Go past a value, and give where it stands if it is a string."""
+        """Go past a value, and give its place if it is a string."""
         first = self._next()
         if first == b'"':
             return self._string()
@@ -314,7 +314,7 @@ def _past(pattern: re.Pattern[bytes], text: bytes, at: int, end: int) -> int:
 
 
 def _find(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:
-    """Where the next mark stands; the text's end if there is none."""
+    """The place of the next mark; the text's end if there is none."""
     while at < len(text):
         found = pattern.search(text, at, at + WINDOW)
         if found is not None:

@@ -1,6 +1,6 @@
 """A comment's text: ProseMirror JSON as Speckle's editor writes it, read into a small tree.
 
-Any JSON gives a tree. It is bounded in depth, nodes and characters, so that whoever walks it may
+Any JSON gives a tree. It is bounded in depth, nodes and characters, so that walking it may
 recurse. Node names: https://tiptap.dev/docs/editor/extensions/nodes (Speckle's editor is tiptap).
 """
 

@@ -24,8 +24,9 @@ from bot.cards.card import (
     LinkButton,
     fit,
 )
-from bot.cards.render import RENDERERS, RenderContext, render
+from bot.cards.render import RenderContext, render
 from bot.cards.text import is_blank, units
+from bot.speckle.event_table import EVENTS
 from bot.speckle.events import (
     Change,
     Delivery,
@@ -128,7 +129,7 @@ def _event(kind: type[Event]) -> st.SearchStrategy[Event]:
 
 deliveries = st.builds(
     Delivery,
-    event=st.one_of([_event(kind) for kind in RENDERERS]),
+    event=st.one_of([_event(row.value) for row in EVENTS]),
     event_name=st.just("some_event"),
     project=st.builds(Project, st.just("7e14d973e6"), maybe),
     actor=st.none() | st.builds(Person, ids, maybe, maybe),

@@ -13,7 +13,7 @@ import pytest
 
 from bot.cards.card import Card
 from bot.cards.pictures import with_image
-from bot.cards.render import RenderContext, VersionFacts, fill_in, render
+from bot.cards.render import RenderContext, fill_in, render
 from bot.cards.scene import age_text
 from bot.speckle.events import (
     CommentFacts,
@@ -22,6 +22,7 @@ from bot.speckle.events import (
     PreviousVersion,
     ReceivedFacts,
     ResourceRef,
+    VersionFacts,
 )
 
 NOTHING = "(no card: nothing changed)\n"

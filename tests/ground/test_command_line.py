@@ -1,6 +1,7 @@
 """`python -m bot`: what a host sees and which exit code a supervisor gets."""
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -122,3 +123,11 @@ def test_a_wrong_command_line_ends_with_2(arguments: list[str], tmp_path: Path) 
 def test_the_page_of_settings_can_be_made(tmp_path: Path) -> None:
     done = bot(tmp_path, "settings-page")
     assert done.stdout == (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+
+
+def test_the_tables_of_events_can_be_made(tmp_path: Path) -> None:
+    whole = (ROOT / "docs/events.md").read_text(encoding="utf-8")
+    page = tmp_path / "events.md"
+    page.write_text(re.sub(r"(?m)^\| `version_.*\n", "", whole), encoding="utf-8")
+    assert bot(tmp_path, "events-page", str(page)).returncode == 0
+    assert page.read_text(encoding="utf-8") == whole

@@ -10,7 +10,7 @@ from bot.services.errors import CommandRefused
 from bot.services.outcomes import Change
 from bot.services.places import Permission, PlaceKind
 from bot.services.setup import SetUp
-from bot.speckle.events import LISTED_TRIGGERS
+from bot.speckle.event_table import EVENTS
 from bot.speckle.filters import Filters
 from tests.services.conftest import (
     CLOUD,
@@ -45,7 +45,7 @@ async def test_the_first_subscription_of_a_project_waits_and_shows_its_set_up(de
     assert setup.url == f"{PUBLIC_URL}/webhooks/{hook.key}"
     assert setup.secret == hook.secrets[0]
     assert setup.settings_url == f"{CLOUD}/projects/{TOWER}/settings/webhooks"
-    assert set(setup.triggers) == LISTED_TRIGGERS
+    assert set(setup.triggers) == {name for row in EVENTS if row.listed for name in row.triggers}
 
 
 async def test_the_set_up_names_only_the_triggers_that_the_filters_need(desk: Desk) -> None:

@@ -22,7 +22,7 @@ from bot.services.outcomes import (
 )
 from bot.services.places import Caller
 from bot.services.reach import Unreachable
-from bot.services.triggers import ISSUE_TRIGGERS, triggers_of
+from bot.services.triggers import triggers_of
 from bot.services.webhooks import (
     MOST_WEBHOOKS,
     Done,
@@ -31,7 +31,7 @@ from bot.services.webhooks import (
     NotKept,
     WhyNot,
 )
-from bot.speckle.events import TRIGGERS
+from bot.speckle.event_table import EVENTS, ISSUES
 from bot.speckle.filters import Filters
 from bot.storage import Storage
 from tests.services.conftest import (
@@ -71,9 +71,7 @@ async def test_an_owners_subscribe_makes_the_webhook_and_leaves_nothing_to_do(
     assert made.secret == hook.secrets[0]
     assert made.enabled
     assert made.description == f"Events for {KESTREL}"
-    assert set(made.triggers) == {t for names in TRIGGERS.values() for t in names} | set(
-        ISSUE_TRIGGERS
-    )
+    assert set(made.triggers) == {name for row in EVENTS for name in row.triggers}
     assert (hook.webhook_id, hook.account_id) == (made.id, account.id)
     assert (hook.state, hook.project_name, hook.visibility) == (HookState.LIVE, None, "private")
     subscription = outcome.entry.subscription
@@ -91,7 +89,7 @@ def test_a_filter_asks_for_its_triggers_alone_the_unlisted_ones_too() -> None:
         "comment_archived",
         "comment_mention",
     )
-    assert triggers_of([Filters(events=("other",))]) == ISSUE_TRIGGERS
+    assert triggers_of([Filters(events=("other",))]) == ISSUES
 
 
 async def test_the_webhook_follows_what_all_channels_want(office: Office) -> None:

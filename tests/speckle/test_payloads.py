@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import NotADelivery
+from bot.speckle.event_table import PARSERS
 from bot.speckle.events import (
     Change,
     CommentCreated,
@@ -33,7 +34,6 @@ from bot.speckle.events import (
     VersionUpdated,
 )
 from bot.speckle.payloads import (
-    READERS,
     parse_delivery,
     project_id_of,
     read_envelope,
@@ -231,12 +231,12 @@ def test_the_servers_address_is_normalised() -> None:
     assert project_id_of(envelope) == "a"
 
 
-@pytest.mark.parametrize("event_name", sorted(READERS))
+@pytest.mark.parametrize("event_name", sorted(PARSERS))
 @pytest.mark.parametrize("data", [None, 1, [], {"input": 1, "commit": [], "old": "x"}, {"id": {}}])
 def test_a_known_event_of_another_shape_is_an_unknown_event(event_name: str, data: Any) -> None:
     event = parsed(event_name, data).event
     bare = {"stream_delete", "commit_receive", "stream_invite_sent"} | {
-        name for name in READERS if "_invite_" in name or "_access_request_" in name
+        name for name in PARSERS if "_invite_" in name or "_access_request_" in name
     }
     assert isinstance(event, UnknownEvent) or event_name in bare
 
@@ -355,7 +355,7 @@ def test_any_bytes_are_a_delivery_or_none(body: bytes) -> None:
 
 
 @given(
-    st.sampled_from(sorted(READERS)),
+    st.sampled_from(sorted(PARSERS)),
     st.dictionaries(KEYS, json_values, max_size=6),
     st.dictionaries(
         st.sampled_from(["stream", "user", "server", "activityMessage", "userId"]), json_values
@@ -382,6 +382,6 @@ def _texts_in(delivery: Delivery) -> Iterator[str]:
     yield delivery.activity_message or ""
     yield delivery.server_name or ""
     yield delivery.project.name or ""
-    yield from delivery.model_names
+    yield from (model.name or "" for model in delivery.models)
     if delivery.actor is not None:
         yield delivery.actor.name or ""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.speckle.raw_json import (
-    MAX_BESIDE_TEXT,
+    MAX_AROUND_TEXT,
     MAX_DEPTH,
     MAX_PICTURE_BYTES,
     MAX_REST_BYTES,
@@ -105,7 +105,7 @@ def test_what_is_taken_for_the_text(body: bytes, text: bytes | None) -> None:
 
 
 def test_much_beside_the_text_is_not_walked_through() -> None:
-    beside = b'"a":[' + b"[]," * MAX_BESIDE_TEXT + b"[]]"
+    beside = b'"a":[' + b"[]," * MAX_AROUND_TEXT + b"[]]"
     assert found(b'{"payload":"x",' + beside + b"}") is None
 
 

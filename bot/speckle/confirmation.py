@@ -1,0 +1,225 @@
+"""What a server is asked about a signed event, and what of the event its answer confirms. No I/O.
+
+A signature proves that somebody knows a webhook's secret, and nothing about the project. So of an
+event only the id of what happened is believed where the server can be asked about it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.speckle.events import (
+    CommentCreated,
+    CommentFacts,
+    CommentMentioned,
+    CommentReopened,
+    CommentReplied,
+    CommentResolved,
+    Delivery,
+    Event,
+    Facts,
+    ModelRef,
+    Person,
+    ReceivedFacts,
+    VersionCreated,
+    VersionFacts,
+    VersionReceived,
+)
+
+# What is shown with somebody's account is as new as the event. Clocks differ, and Speckle's own
+# queue may have been held up.
+NEW_FOR = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a signed event says; `at` is the event's own time.
+
+    `public` is a question that anybody may ask. What is not public has to be as new as the event:
+    anybody who knows a webhook's secret can name any version and any thread.
+    """
+
+    delivery: Delivery
+    at: datetime
+    public: bool
+
+    @property
+    def actor_id(self) -> str | None:
+        """The Speckle id of the person who did it, as the event says."""
+        return None if self.delivery.actor is None else self.delivery.actor.id
+
+    def is_as_new(self, made_at: datetime | None) -> bool:
+        """Whether what the server knows can be what the event says, by its time."""
+        return self.public or (made_at is not None and abs(self.at - made_at) <= NEW_FOR)
+
+    def confirmed(self, event: Event, author: Person | None = None) -> Delivery:
+        """The delivery as the server knows it; of the person, the event adds the picture only."""
+        said = self.delivery.actor
+        if author is None:
+            return replace(self.delivery, event=event)
+        if said is not None and said.id == author.id:
+            author = replace(author, avatar=said.avatar)
+        return replace(self.delivery, event=event, actor=author)
+
+
+# ── Questions: equal ones have one answer ─────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class VersionQuestion:
+    """What else is known of this version; the whole event is part of the question."""
+
+    version: VersionCreated
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedQuestion:
+    """Which version did this person receive at that time."""
+
+    user_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CommentQuestion:
+    """Which thread is this comment in."""
+
+    comment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedQuestion:
+    """Which thread did this person resolve, or open again, at that time.
+
+    A `public` thread is asked for only by its id.
+    """
+
+    thread_id: str
+    archived: bool
+    user_id: str | None
+    at: datetime
+    public: bool
+
+
+Question = VersionQuestion | ReceivedQuestion | CommentQuestion | ArchivedQuestion
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCheck:
+    """The question about one kind of event, and how the answer is held against the event.
+
+    `question` gives None where nothing can be asked, `confirm` where the server knows of nothing
+    like the event. Any stands for that event, and for the facts that answer its question.
+    """
+
+    question: Callable[[Any, Claim], Question | None]
+    confirm: Callable[[Any, Any, Claim], Delivery | None]
+
+
+# ── Versions ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _ask_version(event: VersionCreated, _claim: Claim) -> Question:
+    return VersionQuestion(event)
+
+
+def _confirm_version(event: VersionCreated, facts: VersionFacts, claim: Claim) -> Delivery | None:
+    if not claim.is_as_new(facts.made_at):
+        return None
+    version = VersionCreated(
+        version_id=event.version_id,
+        model=facts.model,
+        message=facts.message,
+        application=event.application or facts.application,
+        object_id=facts.object_id,
+        parents=facts.parents,
+    )
+    return claim.confirmed(version, facts.author)
+
+
+def _ask_received(_event: VersionReceived, claim: Claim) -> Question | None:
+    """Not without a person: any person's version would confirm an event that was made up."""
+    return None if claim.actor_id is None else ReceivedQuestion(claim.actor_id, claim.at)
+
+
+def _confirm_received(event: VersionReceived, _facts: ReceivedFacts, claim: Claim) -> Delivery:
+    return claim.confirmed(event)  # the question was for this person and this time
+
+
+# ── Comments ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _ask_created(event: CommentCreated, _claim: Claim) -> Question | None:
+    return None if event.thread_id is None else CommentQuestion(event.thread_id)
+
+
+def _confirm_created(event: CommentCreated, facts: CommentFacts, claim: Claim) -> Delivery | None:
+    if facts.is_reply:
+        return None
+    on = replace(event, resources=facts.resources or event.resources)
+    return _confirm_comment(on, facts, claim)
+
+
+def _ask_replied(event: CommentReplied, _claim: Claim) -> Question | None:
+    return None if event.reply_id is None else CommentQuestion(event.reply_id)
+
+
+def _confirm_replied(event: CommentReplied, facts: CommentFacts, claim: Claim) -> Delivery | None:
+    return _confirm_comment(event, facts, claim) if facts.is_reply else None
+
+
+def _ask_mentioned(event: CommentMentioned, _claim: Claim) -> Question:
+    return CommentQuestion(event.comment_id or event.thread_id)
+
+
+def _confirm_comment(
+    event: CommentCreated | CommentReplied | CommentMentioned, facts: CommentFacts, claim: Claim
+) -> Delivery | None:
+    if facts.thread_id != event.thread_id or not claim.is_as_new(facts.made_at):
+        return None
+    return claim.confirmed(event, facts.author)
+
+
+def _ask_archived(event: CommentResolved | CommentReopened, claim: Claim) -> Question | None:
+    """Not without a person, as with received versions, unless everybody may ask."""
+    if claim.actor_id is None and not claim.public:
+        return None
+    return ArchivedQuestion(
+        event.thread_id, _is_archived(event), claim.actor_id, claim.at, claim.public
+    )
+
+
+def _confirm_archived(
+    event: CommentResolved | CommentReopened, facts: CommentFacts, claim: Claim
+) -> Delivery | None:
+    is_that = facts.thread_id == event.thread_id and facts.archived == _is_archived(event)
+    return claim.confirmed(event) if is_that else None
+
+
+def _is_archived(event: CommentResolved | CommentReopened) -> bool:
+    return isinstance(event, CommentResolved)
+
+
+NEW_VERSION = ServerCheck(_ask_version, _confirm_version)
+RECEIVED = ServerCheck(_ask_received, _confirm_received)
+NEW_THREAD = ServerCheck(_ask_created, _confirm_created)
+REPLY = ServerCheck(_ask_replied, _confirm_replied)
+MENTION = ServerCheck(_ask_mentioned, _confirm_comment)
+ARCHIVED = ServerCheck(_ask_archived, _confirm_archived)
+
+
+# ── Models ────────────────────────────────────────────────────────────────────────────────────
+
+
+def touched_models(facts: Facts | None) -> tuple[ModelRef, ...]:
+    """The models that an event touches without naming them, which the server names."""
+    match facts:
+        case CommentFacts(models=models, resources=resources):
+            names = {model.id: model for model in models}
+            ids = dict.fromkeys(one.model_id for one in resources if one.model_id is not None)
+            return tuple(names.get(model_id, ModelRef(model_id)) for model_id in ids)
+        case ReceivedFacts(model=model) if model != ModelRef():
+            return (model,)
+        case _:
+            return ()
