@@ -36,6 +36,8 @@ from bot.db.rows import (
 )
 from bot.db.session import Session
 from bot.db.tables import (
+    CleanText,
+    UtcDateTime,
     fill_ins,
     held_events,
     hooks,
@@ -76,6 +78,41 @@ def write_subscription_result(
 ) -> list[int]:
     """Write what a held event of the time `at` leads to by now; ids of the new cards."""
     return _write(session, [_Routed(inbox_id, at, result)], now, replaying=True)
+
+
+# What each event needs is built once: that takes longer than to carry it out.
+IS_PAUSED = func.coalesce(subscriptions.c.pause_reason.in_(RIGHTS_PAUSES), false())
+HOLDS = held_events.c.subscription_id == subscriptions.c.id
+THESE = subscriptions.c.id.in_(bindparam("ids", expanding=True))
+LOCK_THERE = (
+    select(subscriptions.c.id)
+    .where(THESE)
+    .order_by(subscriptions.c.id)
+    .with_for_update(read=True, key_share=True)
+)
+THERE = select(subscriptions.c.id, or_(IS_PAUSED, exists().where(HOLDS))).where(THESE)
+HOLDS_EARLIER = and_(HOLDS, held_events.c.inbox_id < bindparam("inbox_id"))
+THERE_BEFORE = select(subscriptions.c.id, or_(IS_PAUSED, exists().where(HOLDS_EARLIER))).where(
+    THESE
+)
+IS_WAITING_FOR_FIRST = hooks.c.state == HookState.WAITING
+NOTE_HOOK = (
+    update(hooks)
+    .where(hooks.c.id == bindparam("hook_id"))
+    .values(
+        last_event_at=bindparam("at"),
+        project_name=func.coalesce(bindparam("name", type_=CleanText()), hooks.c.project_name),
+        state=case((IS_WAITING_FOR_FIRST, HookState.LIVE), else_=hooks.c.state),
+        live_at=case(
+            (IS_WAITING_FOR_FIRST, bindparam("now", type_=UtcDateTime())), else_=hooks.c.live_at
+        ),
+    )
+)
+TOUCH = (
+    update(subscriptions)
+    .where(subscriptions.c.id == bindparam("shown_id"))
+    .values(last_event_at=bindparam("shown_at"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +164,15 @@ def _still_there(
 
     Each with whether it has to be shown something else first.
     """
-    these = subscriptions.c.id.in_({one.subscription_id for one in routed})
+    values: dict[str, Any] = {"ids": sorted({one.subscription_id for one in routed})}
     if not session.is_sqlite:
         # By itself: what is asked together with a lock is answered as it was before the wait.
-        locked = select(subscriptions.c.id).where(these).order_by(subscriptions.c.id)
-        session.execute(locked.with_for_update(read=True, key_share=True))
-    holding = held_events.c.subscription_id == subscriptions.c.id
+        session.execute(LOCK_THERE, values)
     if replaying:  # earlier ones may have been taken back while this was decided
-        holding = and_(holding, held_events.c.inbox_id < routed[0].inbox_id)
-    paused = func.coalesce(subscriptions.c.pause_reason.in_(RIGHTS_PAUSES), false())
-    statement = select(subscriptions.c.id, or_(paused, exists().where(holding))).where(these)
-    return {id_: bool(behind) for id_, behind in session.execute(statement)}
+        found = session.execute(THERE_BEFORE, values | {"inbox_id": routed[0].inbox_id})
+    else:
+        found = session.execute(THERE, values)
+    return {id_: bool(behind) for id_, behind in found}
 
 
 def _divided(
@@ -206,18 +241,17 @@ def _note_hooks(session: Session, results: Sequence[HookResult], now: datetime) 
     """What the hooks' own webhooks told of them, the last word of each."""
     last = {one.hook_id: one for one in results}
     names = {one.hook_id: one.project_name for one in results if one.project_name is not None}
-    waiting = hooks.c.state == HookState.WAITING
-    for hook_id in sorted(last):
-        session.execute(
-            update(hooks)
-            .where(hooks.c.id == hook_id)
-            .values(
-                last_event_at=last[hook_id].at,
-                project_name=func.coalesce(names.get(hook_id), hooks.c.project_name),
-                state=case((waiting, HookState.LIVE), else_=hooks.c.state),
-                live_at=case((waiting, now), else_=hooks.c.live_at),
-            )
-        )
+    rows = [
+        {
+            "hook_id": hook_id,
+            "at": last[hook_id].at,
+            "name": names.get(hook_id),
+            "now": now,
+        }
+        for hook_id in sorted(last)
+    ]
+    if rows:
+        session.execute(NOTE_HOOK, rows)
 
 
 def _note_visibility(session: Session, results: Sequence[HookResult], now: datetime) -> None:
@@ -336,10 +370,8 @@ def write_pictures(
 def _touch(session: Session, shown: Sequence[_Routed]) -> None:
     """Note when each subscription was last shown something."""
     last = {one.subscription_id: one.at for one in shown}
-    this = subscriptions.c.id == bindparam("shown_id")
-    statement = update(subscriptions).where(this).values(last_event_at=bindparam("shown_at"))
     rows = [{"shown_id": id_, "shown_at": last[id_]} for id_ in sorted(last)]
-    session.execute(statement, rows)
+    session.execute(TOUCH, rows)
 
 
 def _note_access(session: Session, routed: Sequence[_Routed], now: datetime) -> None:

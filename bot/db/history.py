@@ -240,9 +240,16 @@ class History:
             rows.append(self._known(row) if one in partners else self._missed(row, one.body, note))
             note = note if one in partners else None
         ids = insert_events(self._session, rows)
+        if rows:
+            self._has_list_rows(subscription, new[len(rows) - 1].at)
         taken = [row_id for row_id, one in zip(ids, new, strict=False) if one not in partners]
         write_counting(self._session, counting)
         return TakenIn(tuple(taken), len(fetched) - len(taken), full=full)
+
+    def _has_list_rows(self, subscription: Subscription, at: datetime) -> None:
+        """Note it in the same transaction: who deals with a webhook's events asks by that."""
+        first = and_(subscriptions.c.id == subscription.id, subscriptions.c.caught_up_at.is_(None))
+        self._session.execute(update(subscriptions).where(first).values(caught_up_at=at))
 
     def read_for(self, subscription_ids: Collection[int], at: datetime) -> None:
         """Note until when the activity list was read for subscriptions, or is not to be."""

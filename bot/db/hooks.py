@@ -2,12 +2,12 @@
 
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select, update
 
 from bot.db.access import pause_rights
 from bot.db.guilds import add_guild
@@ -32,6 +32,24 @@ SECRET_BYTES = 32
 PREVIOUS_SECRET_VALID = timedelta(hours=24)  # promised by the button that makes a new secret
 
 IS_NOT_CLOSED = hooks.c.state != HookState.CLOSED
+WITH_FOLLOWERS = (
+    select(hooks, subscriptions)
+    .join(subscriptions, subscriptions.c.hook_id == hooks.c.id, isouter=True)
+    .order_by(hooks.c.id, subscriptions.c.id)
+)
+# Built once, as each event needs them: that takes longer than to carry them out.
+FOLLOWED = WITH_FOLLOWERS.where(hooks.c.id == bindparam("hook_id"), IS_NOT_CLOSED)
+FOLLOWED_BY = WITH_FOLLOWERS.where(
+    subscriptions.c.id.in_(bindparam("subscription_ids", expanding=True))
+)
+SHARED_FOR = WITH_FOLLOWERS.where(
+    hooks.c.project_id == bindparam("project_id"),
+    hooks.c.server_url == bindparam("server_url"),
+    hooks.c.guild_id.in_(bindparam("guild_ids", expanding=True)),
+    hooks.c.kind == HookKind.SHARED,
+    IS_NOT_CLOSED,
+)
+NAMES_OF = select(models).where(models.c.hook_id.in_(bindparam("hook_ids", expanding=True)))
 
 Row = Mapping[Any, Any]
 
@@ -70,33 +88,28 @@ class Hooks:
 
     def followed(self, hook_id: int) -> list[HookFollowers]:
         """A hook that takes events, with its subscriptions; nothing if it is closed or gone."""
-        return self._followed(hooks.c.id == hook_id, IS_NOT_CLOSED)
+        return self._followed(FOLLOWED, hook_id=hook_id)
 
     def followed_by(self, subscription_ids: Collection[int]) -> list[HookFollowers]:
         """The hooks that these subscriptions follow, with these alone."""
-        return self._followed(subscriptions.c.id.in_(subscription_ids))
+        return self._followed(FOLLOWED_BY, subscription_ids=list(subscription_ids))
 
     def shared_for(
         self, server_url: str, project_id: str, guild_ids: Collection[int]
     ) -> list[HookFollowers]:
         """The hooks of these guilds that take a project's events from the operator's webhook."""
         return self._followed(
-            hooks.c.project_id == project_id,
-            hooks.c.server_url == server_url,
-            hooks.c.guild_id.in_(guild_ids),
-            hooks.c.kind == HookKind.SHARED,
-            IS_NOT_CLOSED,
+            SHARED_FOR, server_url=server_url, project_id=project_id, guild_ids=list(guild_ids)
         )
 
     def model_names(self, hook_id: int) -> Mapping[str, str]:
         """The names of a hook's models by their ids, where its events have told them."""
         return self.model_names_of([hook_id])[hook_id]
 
-    def model_names_of(self, hook_ids: Collection[int]) -> Mapping[int, Mapping[str, str]]:
+    def model_names_of(self, hook_ids: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
         """The same for several hooks, by their ids."""
         names: dict[int, dict[str, str]] = {hook_id: {} for hook_id in hook_ids}
-        statement = select(models).where(models.c.hook_id.in_(hook_ids))
-        for hook_id, model_id, name in self._session.execute(statement):
+        for hook_id, model_id, name in self._session.execute(NAMES_OF, {"hook_ids": hook_ids}):
             names[hook_id][model_id] = name
         return names
 
@@ -306,16 +319,10 @@ class Hooks:
         statement = update(hooks).where(hooks.c.id == hook_id).values(values).returning(hooks)
         return self._hook(self._session.execute(statement).mappings().one())
 
-    def _followed(self, *conditions: ColumnElement[bool]) -> list[HookFollowers]:
-        statement = (
-            select(hooks, subscriptions)
-            .join(subscriptions, subscriptions.c.hook_id == hooks.c.id, isouter=True)
-            .where(*conditions)
-            .order_by(hooks.c.id, subscriptions.c.id)
-        )
+    def _followed(self, statement: Select[Any], **values: Any) -> list[HookFollowers]:
         found: dict[int, Hook] = {}
         followers: defaultdict[int, list[Subscription]] = defaultdict(list)
-        for row in self._session.execute(statement).mappings():
+        for row in self._session.execute(statement, values).mappings():
             hook_id = row[hooks.c.id]
             if hook_id not in found:
                 found[hook_id] = self._hook({column.name: row[column] for column in hooks.c})

@@ -29,6 +29,26 @@ Body = tuple[str, str]  # digest and lane
 
 ENDED = ("state", "trace", "event_name", "event_key", "finished_at")
 WITH_BODY = select(inbox, bodies.c.body).join(bodies, isouter=True)
+# What each event needs is built once: that takes longer than to carry it out.
+OLDEST = (
+    select(inbox.c.id, func.sum(inbox.c.body_bytes).over(order_by=inbox.c.id).label("bytes"))
+    .where(IS_NEW, inbox.c.lane == bindparam("lane"))
+    .order_by(inbox.c.id)
+    .limit(bindparam("most"))
+    .subquery()
+)
+FITS = OLDEST.c.bytes <= bindparam("max_bytes")
+TAKE = (
+    select(inbox, bodies.c.body, FITS.label("fits"))
+    .join(OLDEST, OLDEST.c.id == inbox.c.id)
+    .join(bodies, and_(bodies.c.inbox_id == inbox.c.id, FITS), isouter=True)
+    .order_by(inbox.c.id)
+)
+END = (
+    update(inbox)
+    .where(inbox.c.id == bindparam("row_id"), IS_NEW)
+    .values({name: bindparam(f"new_{name}") for name in ENDED})
+)
 LOCK_DIGESTS = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
 
 
@@ -64,24 +84,8 @@ class Inbox:
 
         They came in the same way, and have at most `max_bytes` together.
         """
-        oldest = (
-            select(
-                inbox.c.id,
-                func.sum(inbox.c.body_bytes).over(order_by=inbox.c.id).label("bytes"),
-            )
-            .where(IS_NEW, inbox.c.lane == lane)
-            .order_by(inbox.c.id)
-            .limit(most)
-            .subquery()
-        )
-        fits = oldest.c.bytes <= max_bytes
-        statement = (
-            select(inbox, bodies.c.body, fits.label("fits"))
-            .join(oldest, oldest.c.id == inbox.c.id)
-            .join(bodies, and_(bodies.c.inbox_id == inbox.c.id, fits), isouter=True)
-            .order_by(inbox.c.id)
-        )
-        found = self._session.execute(statement).mappings().all()
+        values = {"lane": lane, "most": most, "max_bytes": max_bytes}
+        found = self._session.execute(TAKE, values).mappings().all()
         same = takewhile(lambda row: row["source"] == found[0]["source"], found)
         rows = [_inbox_row(row) for row in same if row["fits"]]
         too_large = found[0]["id"] if found and not rows else None
@@ -109,11 +113,6 @@ class Inbox:
         return Twins.of(self._session, events, subscriptions)
 
     def _end(self, results: Sequence[EventResult], now: datetime) -> None:
-        statement = (
-            update(inbox)
-            .where(inbox.c.id == bindparam("row_id"), IS_NEW)
-            .values({name: bindparam(f"new_{name}") for name in ENDED})
-        )
         rows = [
             {
                 "row_id": result.inbox_id,
@@ -125,7 +124,7 @@ class Inbox:
             }
             for result in results
         ]
-        if self._session.execute(statement, rows).rowcount != len(rows):
+        if self._session.execute(END, rows).rowcount != len(rows):
             raise AlreadyFinished
 
 

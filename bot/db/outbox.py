@@ -4,10 +4,22 @@ import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from bot.cards.card import Picture
 from bot.db.notices import write_notices
@@ -48,6 +60,65 @@ from bot.db.tables import (
 NONCE_BYTES = 12  # 24 characters in hex; Discord takes up to 25
 
 FOR_A_RIGHT = subscriptions.c.pause_reason.in_(RIGHTS_PAUSES)
+
+# What each message needs is built once: that takes longer than to carry it out.
+CARDS = select(outbox).join(subscriptions).order_by(outbox.c.id)
+NEXT_CARDS = CARDS.where(outbox.c.channel_id == bindparam("channel_id"), IS_WAITING, MAY_GO).limit(
+    bindparam("most")
+)
+PICTURES = (
+    select(
+        outbox_pictures.c.outbox_id,
+        outbox_pictures.c.name,
+        pictures.c.media_type,
+        pictures.c.content,
+    )
+    .join(pictures)
+    .where(outbox_pictures.c.outbox_id.in_(bindparam("ids", expanding=True)))
+    .order_by(outbox_pictures.c.outbox_id, outbox_pictures.c.position)
+)
+WAITING = (
+    select(
+        outbox.c.channel_id,
+        outbox.c.subscription_id,
+        func.coalesce(inbox.c.source, InboxSource.WEBHOOK).label("source"),
+        func.min(outbox.c.created_at).label("made_at"),
+        func.sum(outbox.c.picture_bytes).label("picture_bytes"),
+    )
+    .select_from(outbox)
+    .join(subscriptions, subscriptions.c.id == outbox.c.subscription_id)
+    .outerjoin(inbox, inbox.c.id == outbox.c.inbox_id)
+    .where(outbox.c.channel_id == bindparam("channel_id"), IS_WAITING, or_(GOES_ON, FOR_A_RIGHT))
+    .group_by(outbox.c.channel_id, outbox.c.subscription_id, inbox.c.source)
+    .subquery()
+)
+QUEUE_AND_WAITING = (
+    select(
+        channel_queues,
+        WAITING.c.subscription_id,
+        WAITING.c.source,
+        WAITING.c.made_at,
+        WAITING.c.picture_bytes,
+    )
+    .join(WAITING, WAITING.c.channel_id == channel_queues.c.channel_id, isouter=True)
+    .where(
+        channel_queues.c.channel_id == bindparam("channel_id"),
+        channel_queues.c.due_at <= bindparam("now"),
+    )
+    .order_by(WAITING.c.subscription_id)
+)
+OPENED = select(batches).where(batches.c.channel_id == bindparam("channel_id"), IS_OPEN)
+NEW_BATCH = insert(batches).returning(batches)
+JOIN_BATCH = (
+    update(outbox)
+    .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
+    .values(batch_id=bindparam("joined"))
+)
+CLOSE = (
+    update(batches)
+    .where(batches.c.id == bindparam("closed_id"), IS_OPEN)
+    .values(state=BatchState.CLOSED)
+)
 
 Row = Mapping[Any, Any]
 Choose = Callable[[Sequence[OutboxRow]], int]
@@ -101,38 +172,23 @@ class Outbox:
         )
         return int(self._session.scalar(select(func.sum(next_ones.c.picture_bytes))) or 0)
 
-    def queue(self, channel_id: int) -> ChannelQueue | None:
-        """Where the delivery to a channel stands, if something is to be done there now."""
-        due = select(channel_queues).where(
-            channel_queues.c.channel_id == channel_id, channel_queues.c.due_at <= self._now()
-        )
-        row = self._session.execute(due).one_or_none()
-        return None if row is None else ChannelQueue(*row)
+    def look_into(self, channel_id: int) -> tuple[ChannelQueue, Sequence[Waiting]] | None:
+        """Where the delivery to a channel stands, and whose cards wait; None if nothing is due.
 
-    def waiting_for(self, channel_id: int) -> list[Waiting]:
-        """Whose cards may be sent to a channel next, or were made before a right was lost.
-
-        Those of an open batch are among them.
+        Those that may be sent next, or were made before a right was lost; those of an open batch
+        are among them.
         """
-        statement = (
-            select(
-                outbox.c.subscription_id,
-                func.coalesce(inbox.c.source, InboxSource.WEBHOOK),
-                func.min(outbox.c.created_at),
-                func.sum(outbox.c.picture_bytes),
-            )
-            .select_from(outbox)
-            .join(subscriptions, subscriptions.c.id == outbox.c.subscription_id)
-            .outerjoin(inbox, inbox.c.id == outbox.c.inbox_id)
-            .where(outbox.c.channel_id == channel_id, IS_WAITING, or_(GOES_ON, FOR_A_RIGHT))
-            .group_by(outbox.c.subscription_id, inbox.c.source)
-            .order_by(outbox.c.subscription_id)
-        )
-        rows = self._session.execute(statement)
-        return [
+        values = {"channel_id": channel_id, "now": self._now()}
+        rows = self._session.execute(QUEUE_AND_WAITING, values).all()
+        if not rows:
+            return None
+        *queue, _, _, _, _ = rows[0]
+        waiting = [
             Waiting(id_, InboxSource(source), made_at, int(size))
-            for id_, source, made_at, size in rows
+            for *_, id_, source, made_at, size in rows
+            if id_ is not None
         ]
+        return ChannelQueue(*queue), waiting
 
     def open_batch(
         self,
@@ -287,8 +343,7 @@ class Outbox:
         where a right was lost, looked for. One that a member's own pause holds is dissolved: else
         it would hold up the others' cards.
         """
-        statement = select(batches).where(batches.c.channel_id == channel_id, IS_OPEN)
-        row = self._session.execute(statement).mappings().one_or_none()
+        row = self._session.execute(OPENED, {"channel_id": channel_id}).mappings().one_or_none()
         if row is None:
             return None
         members = and_(outbox.c.batch_id == row["id"], IS_WAITING)
@@ -309,22 +364,22 @@ class Outbox:
         at: datetime,
         max_bytes: int | None,
     ) -> tuple[Batch, list[OutboxRow]] | None:
-        oldest = and_(outbox.c.channel_id == channel_id, IS_WAITING, MAY_GO)
-        rows = read_rows(self._session, oldest, limit=max_cards, max_bytes=max_bytes)
+        values = {"channel_id": channel_id, "most": max_cards}
+        rows = _read(self._session, NEXT_CARDS, values, max_bytes=max_bytes)
         if not rows:
             return None
         if choose is not None:
             rows = rows[: max(1, choose(rows))]
-        made = insert(batches).values(
-            channel_id=channel_id,
-            nonce=secrets.token_hex(NONCE_BYTES),
-            created_at=at,
-            state=BatchState.OPEN,
-            cards=len(rows),
-        )
-        batch = _batch(self._session.execute(made.returning(batches)).mappings().one())
-        members = outbox.c.id.in_([row.id for row in rows])
-        self._session.execute(update(outbox).where(members).values(batch_id=batch.id))
+        made = {
+            "channel_id": channel_id,
+            "nonce": secrets.token_hex(NONCE_BYTES),
+            "created_at": at,
+            "state": BatchState.OPEN,
+            "cards": len(rows),
+        }
+        batch = _batch(self._session.execute(NEW_BATCH, made).mappings().one())
+        joined = {"ids": [row.id for row in rows], "joined": batch.id}
+        self._session.execute(JOIN_BATCH, joined)
         return batch, [replace(row, batch_id=batch.id) for row in rows]
 
     def _settle(
@@ -372,34 +427,42 @@ def _dissolve(session: Session, channel_id: int) -> None:
 
 def _close(session: Session, batch_id: int, values: Mapping[str, Any]) -> int:
     """Close a batch, once, and note on its cards what became of them; gives how many."""
-    closed = session.execute(
-        update(batches).where(batches.c.id == batch_id, IS_OPEN).values(state=BatchState.CLOSED)
-    )
-    if not closed.rowcount:
+    if not session.execute(CLOSE, {"closed_id": batch_id}).rowcount:
         return 0
-    members = and_(outbox.c.batch_id == batch_id, IS_WAITING)
-    return session.execute(update(outbox).where(members).values(values)).rowcount
+    of_batch = {f"new_{name}": value for name, value in values.items()} | {"closed_id": batch_id}
+    return session.execute(_note_on_cards(tuple(values)), of_batch).rowcount
+
+
+@cache
+def _note_on_cards(names: tuple[str, ...]) -> Update:
+    return (
+        update(outbox)
+        .where(outbox.c.batch_id == bindparam("closed_id"), IS_WAITING)
+        .values({name: bindparam(f"new_{name}") for name in names})
+    )
 
 
 def _given_up(reason: str, now: datetime) -> dict[str, Any]:
     return {"state": OutboxState.UNDELIVERABLE, "last_error": reason, "gave_up_at": now}
 
 
-def read_rows(
+def read_rows(session: Session, condition: ColumnElement[bool]) -> list[OutboxRow]:
+    """The cards that fulfil the condition, oldest first, with their pictures."""
+    return _read(session, CARDS.where(condition), {})
+
+
+def _read(
     session: Session,
-    condition: Any,
+    statement: Select[Any],
+    values: Mapping[str, Any],
     *,
-    limit: int | None = None,
     max_bytes: int | None = None,
 ) -> list[OutboxRow]:
-    """The cards that fulfil the condition, oldest first, with their pictures.
+    """Cards with their pictures.
 
     With `max_bytes` no more than have so many bytes of pictures together, but at least one.
     """
-    statement = (
-        select(outbox).join(subscriptions).where(condition).order_by(outbox.c.id).limit(limit)
-    )
-    rows = session.execute(statement).mappings().all()
+    rows = session.execute(statement, values).mappings().all()
     if max_bytes is not None:
         sizes = accumulate(row["picture_bytes"] for row in rows)
         rows = rows[: max(1, sum(size <= max_bytes for size in sizes))]
@@ -410,19 +473,8 @@ def read_rows(
 def _pictures(session: Session, outbox_ids: Sequence[int]) -> Mapping[int, tuple[Picture, ...]]:
     if not outbox_ids:
         return {}
-    statement = (
-        select(
-            outbox_pictures.c.outbox_id,
-            outbox_pictures.c.name,
-            pictures.c.media_type,
-            pictures.c.content,
-        )
-        .join(pictures)
-        .where(outbox_pictures.c.outbox_id.in_(outbox_ids))
-        .order_by(outbox_pictures.c.outbox_id, outbox_pictures.c.position)
-    )
     found: dict[int, tuple[Picture, ...]] = {}
-    for outbox_id, name, media_type, content in session.execute(statement):
+    for outbox_id, name, media_type, content in session.execute(PICTURES, {"ids": outbox_ids}):
         found[outbox_id] = (*found.get(outbox_id, ()), Picture(name, media_type, content))
     return found
 

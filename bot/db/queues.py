@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, and_, case, exists, func, or_, select, update
+from sqlalchemy import Select, bindparam, case, exists, func, or_, select, update
 
 from bot.db.rows import DELIVERY_PAUSES, PauseReason, SubscriptionState
-from bot.db.session import Session
-from bot.db.tables import IS_WAITING, channel_queues, outbox, subscriptions
+from bot.db.session import Insert, NewInsert, Session
+from bot.db.tables import IS_WAITING, UtcDateTime, channel_queues, outbox, subscriptions
 
 # Where Discord refuses for a while, cards are tried again by themselves: nobody has to resume.
 GOES_ON = or_(
@@ -18,6 +19,29 @@ GOES_ON = or_(
 # Cards written before another pause wait for its end. But where the project was deleted, the last
 # one says just that, and so goes out.
 MAY_GO = or_(GOES_ON, subscriptions.c.pause_reason == PauseReason.PROJECT_DELETED)
+
+
+# What each message needs is built once: that takes longer than to carry it out.
+MORE = exists().where(
+    outbox.c.channel_id == channel_queues.c.channel_id,
+    IS_WAITING,
+    outbox.c.subscription_id == subscriptions.c.id,
+    MAY_GO,
+)
+LEFT = channel_queues.c.suspects - bindparam("settled")
+HEAD_SETTLED = (
+    update(channel_queues)
+    .where(channel_queues.c.channel_id == bindparam("channel"))
+    .values(
+        due_at=case((MORE, bindparam("now", type_=UtcDateTime())), else_=None),
+        attempts=0,
+        first_failed_at=None,
+        last_error=bindparam("error"),
+    )
+    .returning(channel_queues.c.due_at)
+)
+SETTLED = HEAD_SETTLED.values(suspects=case((LEFT > 0, LEFT), else_=0))
+SUSPECTED = HEAD_SETTLED.values(suspects=bindparam("suspected"))
 
 
 def first_of_each(query: Select[Any], tenant: Any, *order_by: Any, limit: int) -> Select[Any]:
@@ -44,23 +68,25 @@ def make_due(
     """
     if not guild_of:
         return
-    new = session.insert(channel_queues)
+    # Sorted, so that two transactions never wait for each other's rows.
+    rows = [
+        {"channel_id": channel_id, "guild_id": guild_of[channel_id], "due_at": now}
+        for channel_id in sorted(guild_of)
+    ]
+    session.execute(_make_due(session.insert, at_once=at_once), rows)
+
+
+@cache
+def _make_due(insert: NewInsert, *, at_once: bool) -> Insert:
+    new = insert(channel_queues)
     due_at = new.excluded.due_at
     change = (
         {"due_at": due_at, "attempts": 0, "first_failed_at": None, "last_error": None}
         if at_once
         else {"due_at": func.coalesce(channel_queues.c.due_at, due_at)}
     )
-    # Sorted, so that two transactions never wait for each other's rows.
-    rows = [
-        {"channel_id": channel_id, "guild_id": guild_of[channel_id], "due_at": now}
-        for channel_id in sorted(guild_of)
-    ]
-    session.execute(
-        new.values(attempts=0).on_conflict_do_update(
-            index_elements=[channel_queues.c.channel_id], set_=change
-        ),
-        rows,
+    return new.values(attempts=0).on_conflict_do_update(
+        index_elements=[channel_queues.c.channel_id], set_=change
     )
 
 
@@ -92,25 +118,7 @@ def head_settled(
     `settled` cards are no longer suspects, unless so many `suspects` are found now. Says whether
     more waits.
     """
-    more = exists().where(
-        and_(
-            outbox.c.channel_id == channel_id,
-            IS_WAITING,
-            outbox.c.subscription_id == subscriptions.c.id,
-            MAY_GO,
-        )
-    )
-    left = channel_queues.c.suspects - settled
-    changed = (
-        update(channel_queues)
-        .where(channel_queues.c.channel_id == channel_id)
-        .values(
-            due_at=case((more, now), else_=None),
-            attempts=0,
-            first_failed_at=None,
-            last_error=error,
-            suspects=case((left > 0, left), else_=0) if suspects is None else suspects,
-        )
-        .returning(channel_queues.c.due_at)
-    )
-    return session.scalar(changed) is not None
+    values = {"channel": channel_id, "now": now, "error": error}
+    if suspects is None:
+        return session.scalar(SETTLED, values | {"settled": settled}) is not None
+    return session.scalar(SUSPECTED, values | {"suspected": suspects}) is not None

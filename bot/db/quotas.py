@@ -10,18 +10,31 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, literal, select, union_all, update
+from sqlalchemy import BigInteger, bindparam, func, literal, select, union_all, update
 
 from bot.db.rows import DayQuota, QuotaNotice
-from bot.db.session import Session
+from bot.db.session import Insert, NewInsert, Session
 from bot.db.tables import day_use, hooks, quota_notices, subscriptions
 
 NONCE_BYTES = 12  # 24 characters in hex; Discord takes up to 25
 # What was seen in a transaction is enough to refuse more without one, for so long: a hook that was
 # removed meanwhile leaves its share to the others.
 SEEN_COUNTS_FOR = timedelta(seconds=60)
+
+
+# Built once, as each delivery counts: the hooks that are there, then what was sent.
+OF_GUILDS = bindparam("guild_ids", type_=BigInteger(), expanding=True)
+USES = union_all(
+    select(hooks.c.guild_id, hooks.c.id, literal(0), literal(0), literal(1)).where(
+        hooks.c.guild_id.in_(OF_GUILDS)
+    ),
+    select(
+        day_use.c.guild_id, day_use.c.hook_id, day_use.c.events, day_use.c.bytes, literal(0)
+    ).where(day_use.c.day == bindparam("day"), day_use.c.guild_id.in_(OF_GUILDS)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,17 +200,20 @@ def counting_for(session: Session, quotas: Iterable[DayQuota | None]) -> Countin
 
 def write_counting(session: Session, counting: Counting) -> None:
     """Write what was counted."""
-    if not counting.more:
-        return
-    new = session.insert(day_use)
-    statement = new.on_conflict_do_update(
+    if counting.more:
+        session.execute(_add_use(session.insert), _rows(counting))
+
+
+@cache
+def _add_use(insert: NewInsert) -> Insert:
+    new = insert(day_use)
+    return new.on_conflict_do_update(
         index_elements=[day_use.c.day, day_use.c.guild_id, day_use.c.hook_id],
         set_={
             "events": day_use.c.events + new.excluded.events,
             "bytes": day_use.c.bytes + new.excluded.bytes,
         },
     )
-    session.execute(statement, _rows(counting))
 
 
 def lock_names(quotas: Iterable[DayQuota | None]) -> set[str]:
@@ -207,14 +223,8 @@ def lock_names(quotas: Iterable[DayQuota | None]) -> set[str]:
 
 def _uses(session: Session, day: date, guild_ids: Collection[int]) -> dict[int, DayUse]:
     """The hooks that are there, and what those and others have sent."""
-    own = select(hooks.c.guild_id, hooks.c.id, literal(0), literal(0), literal(True)).where(
-        hooks.c.guild_id.in_(guild_ids)
-    )
-    sent = select(
-        day_use.c.guild_id, day_use.c.hook_id, day_use.c.events, day_use.c.bytes, literal(False)
-    ).where(day_use.c.day == day, day_use.c.guild_id.in_(guild_ids))
     there: dict[int, set[int]] = {guild_id: set() for guild_id in guild_ids}
-    found = session.execute(union_all(own, sent)).all()
+    found = session.execute(USES, {"day": day, "guild_ids": list(guild_ids)}).all()
     for guild_id, hook_id, _, _, is_there in found:
         if is_there:
             there[guild_id].add(hook_id)

@@ -19,6 +19,7 @@ SQLITE_ROWS_A_STATEMENT = 1_000  # SQLite takes 32,766 values in one
 
 Row = Mapping[str, Any]
 Insert = sqlite.Insert | postgresql.Insert
+NewInsert = Callable[[Table], Insert]
 
 
 class Session:
@@ -28,6 +29,8 @@ class Session:
         self.connection = connection
         self.now = now
         self.is_sqlite = connection.dialect.name == "sqlite"
+        # An INSERT that knows ON CONFLICT, which SQLite and PostgreSQL agree on.
+        self.insert: NewInsert = sqlite.insert if self.is_sqlite else postgresql.insert
         self._at_end: list[Callable[[], None]] = []
 
     def execute(self, statement: Executable, rows: Any = None) -> CursorResult[*tuple[Any, ...]]:
@@ -41,10 +44,6 @@ class Session:
     def scalars(self, statement: Executable, values: Any = None) -> ScalarResult[Any]:
         """The first column of each row."""
         return self.connection.scalars(statement, values)
-
-    def insert(self, table: Table) -> Insert:
-        """An INSERT that knows ON CONFLICT, which SQLite and PostgreSQL agree on."""
-        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     def insert_in_order(self, table: Table, rows: Sequence[Row]) -> list[int]:
         """Insert rows at once; their ids, ascending in their order.

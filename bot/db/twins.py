@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, exists, func, select, update
+from sqlalchemy import and_, bindparam, exists, func, select, update
 
 from bot.db.rows import InboxRow, InboxSource, InboxState, Subscription
 from bot.db.session import Session
@@ -25,6 +25,21 @@ AT_ONCE = 200  # keys in one statement
 TOLD_AT = func.coalesce(inbox.c.happened_at, inbox.c.received_at)
 IS_DONE = inbox.c.state == InboxState.DONE
 BY_LIST = inbox.c.source == InboxSource.ACTIVITY
+
+LISTED = (
+    select(inbox.c.event_key, inbox.c.subscription_id, inbox.c.id, TOLD_AT)
+    .where(
+        HAS_KEY,
+        inbox.c.lane == bindparam("lane"),
+        inbox.c.event_key.in_(bindparam("keys", expanding=True)),
+        IS_DONE,
+        BY_LIST,
+        inbox.c.subscription_id.in_(bindparam("subscription_ids", expanding=True)),
+        inbox.c.same_as.is_(None),
+        TOLD_AT.between(bindparam("since"), bindparam("until")),
+    )
+    .order_by(inbox.c.id)
+)
 
 Told = list[tuple[int, datetime]]
 
@@ -48,10 +63,11 @@ class Twins:
         """Those of some rows of one lane and one source, each with its event's key."""
         rows = [row for row, _ in events]
         keys = {key for _, key in events}
-        if not rows or not subscriptions:
+        if not rows:
             return cls({})
         if rows[0].source is not InboxSource.ACTIVITY:
-            return cls(_by_list(session, rows, keys, [one.id for one in subscriptions]))
+            listed = [one.id for one in subscriptions if one.caught_up_at is not None]
+            return cls(_by_list(session, rows, keys, listed) if listed else {})
         told: dict[tuple[str, int], Told] = {}
         first_at = min(row.event_at for row in rows)
         for one in subscriptions:
@@ -136,22 +152,15 @@ def _by_list(
     subscription_ids: Collection[int],
 ) -> Mapping[tuple[str, int], Told]:
     times = [row.event_at for row in rows]
-    statement = (
-        select(inbox.c.event_key, inbox.c.subscription_id, inbox.c.id, TOLD_AT)
-        .where(
-            HAS_KEY,
-            inbox.c.lane == rows[0].lane,
-            inbox.c.event_key.in_(keys),
-            IS_DONE,
-            BY_LIST,
-            inbox.c.subscription_id.in_(subscription_ids),
-            inbox.c.same_as.is_(None),
-            TOLD_AT.between(min(times) - WITHIN, max(times) + WITHIN),
-        )
-        .order_by(inbox.c.id)
-    )
+    values = {
+        "lane": rows[0].lane,
+        "keys": list(keys),
+        "subscription_ids": list(subscription_ids),
+        "since": min(times) - WITHIN,
+        "until": max(times) + WITHIN,
+    }
     found: defaultdict[tuple[str, int], Told] = defaultdict(list)
-    for key, subscription_id, row_id, at in session.execute(statement):
+    for key, subscription_id, row_id, at in session.execute(LISTED, values):
         found[key, subscription_id].append((row_id, at))
     return found
 

@@ -34,10 +34,10 @@ class ChannelState:
     @classmethod
     def of(cls, tx: Transaction, channel_id: int) -> Self | None:
         """The channel as it is now; None where nothing is to be done."""
-        queue = tx.outbox.queue(channel_id)
-        if queue is None:
+        found = tx.outbox.look_into(channel_id)
+        if found is None:
             return None
-        waiting = tx.outbox.waiting_for(channel_id)
+        queue, waiting = found
         return cls(queue, waiting, *_by_id(tx, {one.subscription_id for one in waiting}))
 
     @property

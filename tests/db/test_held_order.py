@@ -169,7 +169,9 @@ class Play:
     async def look(self, channel_id: int) -> set[int]:
         """What `bot.pipeline.gate` does, where all may be shown that is not paused."""
         withheld = set()
-        for waiting in await self.storage.read(lambda tx: tx.outbox.waiting_for(channel_id)):
+        found = await self.storage.read(lambda tx: tx.outbox.look_into(channel_id))
+        _, cards = found or (None, ())
+        for waiting in cards:
             (one,) = (each for each in self.subscriptions if each.id == waiting.subscription_id)
             paused = (await self.now(one)).pause_reason in RIGHTS_PAUSES
             if paused or waiting.made_at < self.answered_at.get(one.id, waiting.made_at):

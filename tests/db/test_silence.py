@@ -96,8 +96,10 @@ async def test_what_a_silenced_channel_may_no_longer_see_is_looked_at_and_taken_
 ) -> None:
     await queue(subscription)
     await storage.write(lambda tx: tx.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK))
-    waiting = await storage.read(lambda tx: tx.outbox.waiting_for(STRUCTURE))
-    assert [one.subscription_id for one in waiting] == [subscription.id]
+    clock.time += WEEK
+    found = await storage.read(lambda tx: tx.outbox.look_into(STRUCTURE))
+    assert found is not None
+    assert [one.subscription_id for one in found[1]] == [subscription.id]
     lost = Paused(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED)
     assert await storage.write(lambda tx: tx.held.withdraw(subscription.id, clock(), lost)) == 1
     assert await state_of(storage, subscription) == ("paused", "access_lost")
