@@ -26,7 +26,7 @@ from sqlalchemy import text
 from bot.db.history import AT_ONCE, Missed, Window
 from bot.db.rows import HookKind, Ingested, NewInbox, NewOutbox, Subscription
 from bot.db.vault import Vault
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, utc_now
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ async def _prepared(storage: Storage, rows: int) -> Way:
         )
     )
     _, subscription = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, CHANNEL_ID, Filters(), 2)
+        lambda tx: tx.subscriptions.upsert(hook.id, CHANNEL_ID, SubscriptionOptions(), 2)
     )
     values = {"rows": rows, "at": f"{utc_now() - timedelta(days=3):%Y-%m-%d %H:%M:%S.%f}"}
     if rows:

@@ -1,12 +1,12 @@
 """What storage keeps and all rooms speak of: who sees a channel, and what a person agreed to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Standing(StrEnum):
 class Consent:
     """A person's answer to "who will see this project here", kept with one subscription.
 
-    `by` is their Discord id. It covers events within `filters`, in a channel that nobody beyond
+    `by` is their Discord id. It covers events within `options`, in a channel that nobody beyond
     `audience` can see (None: not looked at), of a project as open as `visibility` says (None: not
     known, which counts as private). `project_name` is what the person's account called it.
     `unlinked`: the account that it was given with was unlinked since, so that it no longer covers
@@ -84,7 +84,7 @@ class Consent:
     by: int
     at: datetime
     standing: Standing
-    filters: Filters
+    options: SubscriptionOptions
     visibility: str | None = None
     audience: Audience | None = None
     project_name: str | None = None
@@ -96,9 +96,7 @@ class Consent:
             "by": self.by,
             "at": self.at.isoformat(),
             "standing": self.standing.value,
-            "events": list(self.filters.events),
-            "models": list(self.filters.models),
-            "ignore_authors": list(self.filters.ignore_authors),
+            **self.options.to_json(),
             "visibility": self.visibility,
             "audience": None if self.audience is None else self.audience.to_json(),
             "project_name": self.project_name,
@@ -113,16 +111,12 @@ class Consent:
             by=data["by"],
             at=datetime.fromisoformat(data["at"]),
             standing=Standing(data["standing"]),
-            filters=Filters(*(_texts(data[key]) for key in ("events", "models", "ignore_authors"))),
+            options=SubscriptionOptions.from_json(data),
             visibility=data["visibility"],
             audience=None if audience is None else Audience.from_json(audience),
             project_name=data["project_name"],
             unlinked=data.get("unlinked", False),  # older answers do not say
         )
-
-
-def _texts(items: Sequence[str]) -> tuple[str, ...]:
-    return tuple(items)
 
 
 class PauseWhy(StrEnum):

@@ -9,7 +9,7 @@ from typing import Any, Self
 from bot.cards.card import Card, Picture
 from bot.model import Consent, PauseWhy
 from bot.speckle.answers import Scope, Tokens
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 
 NOBODY = 0  # made something once, and had it forgotten who that was
 
@@ -173,7 +173,7 @@ class Subscription:
     hook_id: int
     guild_id: int
     channel_id: int
-    filters: Filters
+    options: SubscriptionOptions
     state: SubscriptionState
     pause_reason: PauseReason | None
     pause_detail: str | None

@@ -223,9 +223,7 @@ subscriptions = Table(
     _ref("hook_id", "hooks.id", index=False),  # the unique key below starts with it
     Column("guild_id", BigInteger(), nullable=False, index=True),
     Column("channel_id", BigInteger(), nullable=False, index=True),
-    _json("events"),
-    _json("models"),
-    _json("ignore_authors"),
+    _json("options"),
     _text("state"),
     _text("pause_reason", nullable=True),
     _text("pause_detail", nullable=True),

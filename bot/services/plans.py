@@ -13,7 +13,7 @@ from bot.services.followed import Followed
 from bot.services.names import is_paused_for_rights
 from bot.services.outcomes import Entry, LinkFirst, ShowFirst, SubscribeRequest
 from bot.services.webhooks import WhyNot
-from bot.speckle.filters import Filters, is_wider
+from bot.speckle.subscription_options import SubscriptionOptions
 
 MOST_NAMED = 25  # other channels in one question: Discord's limit for a select
 
@@ -29,7 +29,7 @@ class Plan:
     and that would see more, too.
     """
 
-    filters: Filters
+    options: SubscriptionOptions
     here: Entry | None
     hook: Hook | None
     kind: HookKind = HookKind.OWN
@@ -51,7 +51,7 @@ class Planner:
     request: SubscribeRequest
     server_url: str
     project_id: str
-    filters: Filters
+    options: SubscriptionOptions
     look: Look
     followed: Followed
     served: bool
@@ -76,7 +76,7 @@ class Planner:
             return self._link_first()
         caller = self.request.caller
         return Plan(
-            self.filters, None, self.followed.begun_by(caller) if caller.manages_guild else None
+            self.options, None, self.followed.begun_by(caller) if caller.manages_guild else None
         )
 
     def _to_join(self, standing: Standing | None) -> Hook | None:
@@ -103,12 +103,12 @@ class Planner:
         blocked = request.resume and is_paused_for_rights(subscription)
         if blocked:
             self._check_seen()
-        wanted = replace(subscription, filters=self.filters)
+        wanted = replace(subscription, options=self.options)
         why = self._beyond(wanted, here.hook)
         by_hand = is_by_hand(here.hook)
         more = request.resume and (self._adds_an_account(subscription) or self._gets_shared(here))
         makes_it = request.resume and by_hand and self._makes(here.hook)
-        plain = Plan(self.filters, here, here.hook, makes=not by_hand and self._makes(here.hook))
+        plain = Plan(self.options, here, here.hook, makes=not by_hand and self._makes(here.hook))
         renewed = None if blocked else self._renewed(here, why)
         if renewed is not None:
             return replace(plain, consent=renewed)
@@ -138,7 +138,7 @@ class Planner:
         return self.followed.shared if self._gets_shared(here) else here.hook
 
     def _renewed(self, here: Entry, why: PauseWhy | None) -> Consent | None:
-        """The answer with wider filters, if the caller gave it and may still; else None."""
+        """The answer with wider options, if the caller gave it and may still; else None."""
         subscription, consent = here.subscription, here.subscription.consent
         if why not in (None, PauseWhy.FILTERS_WIDER) or consent is None:
             return None
@@ -146,8 +146,8 @@ class Planner:
             return None
         if consent.by != self.request.caller.id or not self._may_still(subscription, consent):
             return None
-        wider = replace(consent, filters=self.filters)
-        wanted = replace(subscription, filters=self.filters, consent=wider)
+        wider = replace(consent, options=self.options)
+        wanted = replace(subscription, options=self.options, consent=wider)
         if self._beyond(wanted, here.hook) is not None:  # there is more to be agreed to
             return None
         return replace(
@@ -163,7 +163,7 @@ class Planner:
         By what its answers cover it is known which events a webhook of the bot's making sends.
         """
         consent = subscription.consent
-        return consent is None or is_wider(self.filters, consent.filters)
+        return consent is None or self.options.widens(consent.options)
 
     def _may_still(self, subscription: Subscription, consent: Consent) -> bool:
         if consent.standing in (Standing.OWNER, Standing.READER):
@@ -204,11 +204,11 @@ class Planner:
             return ShowFirst(self.request, self.server_url, self.project_id, name, named, others)
         answers = [one for one in uncovered if agreed is not None and one.channel_id in agreed]
         return Plan(
-            self.filters,
+            self.options,
             here,
             hook,
             kind,
-            self.consent(standing, self.filters, self._audience(agreed)),
+            self.consent(standing, self.options, self._audience(agreed)),
             None if self.look.account is None else self.look.account.id,
             makes=makes,
             answers=tuple(answers),
@@ -219,13 +219,15 @@ class Planner:
         place = self.request.place
         return place.audience if agreed is None else agreed.get(place.channel_id)
 
-    def consent(self, standing: Standing, filters: Filters, audience: Audience | None) -> Consent:
+    def consent(
+        self, standing: Standing, options: SubscriptionOptions, audience: Audience | None
+    ) -> Consent:
         """The caller's answer for one channel."""
         return Consent(
             self.request.caller.id,
             self.now,
             standing,
-            filters,
+            options,
             self.look.visibility,
             audience,
             None if self.look.project is None else self.look.project.name,

@@ -42,11 +42,11 @@ from bot.services.quotas import QuotaService
 from bot.services.setup import SetUp, kinds_wanted, triggers_to_tick
 from bot.services.subscriptions import SubscriptionService, may_see_secret
 from bot.services.triggers import events_lacking
-from bot.services.typed import filters_of, read_link
+from bot.services.typed import options_from, read_link
 from bot.services.webhooks import Kept, NotKept
 from bot.speckle.events import EventKind
-from bot.speckle.filters import Filters
 from bot.speckle.links import Links, SpeckleLink
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, Transaction
 
 TOKEN_BYTES = 16
@@ -91,7 +91,7 @@ class Subscribing:
         check_place(request.place, "use `/subscribe` again")
         link = read_link(request.project, self._servers)
         server_url = link.server_url or await self._server_of(request, link.project_id)
-        filters_of(request, link, Filters())  # what was mistyped is said before anybody is asked
+        options_from(request, link)  # what was mistyped is said before anybody is asked
         look = await self._looking.look(request.caller.id, server_url, link.project_id)
         async with self._one_at_a_time(request.guild_id, server_url, link.project_id):
             planner = await self._planner(request, replace(link, server_url=server_url), look)
@@ -116,7 +116,7 @@ class Subscribing:
             request,
             server_url,
             link.project_id,
-            filters_of(request, link, here.subscription.filters if here else Filters()),
+            options_from(request, link, None if here is None else here.subscription.options),
             look,
             there,
             request.guild_id in self._served_guilds,
@@ -164,11 +164,11 @@ class Subscribing:
         entry, setup = await self._setup_for(entry, request.caller)
         return Subscribed(
             entry=entry,
-            change=_change(here, plan.filters),
-            old_filters=here.subscription.filters if here else None,
+            change=_change(here, plan.options),
+            old_options=here.subscription.options if here else None,
             resumed=resumed,
             setup=setup,
-            new_triggers=_new_triggers(before, plan.filters),
+            new_triggers=_new_triggers(before, plan.options),
             webhook=webhook,
             also=also,
             unanswered=unanswered,
@@ -197,7 +197,7 @@ class Subscribing:
             lambda tx: tx.subscriptions.upsert(
                 hook.id,
                 request.place.channel_id,
-                plan.filters,
+                plan.options,
                 request.caller.id,
                 plan.account_id,
                 plan.consent,
@@ -240,7 +240,7 @@ class Subscribing:
 
         def note(tx: Transaction) -> None:
             for one in plan.answers:
-                consent = planner.consent(Standing.OWNER, one.filters, agreed.get(one.channel_id))
+                consent = planner.consent(Standing.OWNER, one.options, agreed.get(one.channel_id))
                 tx.subscriptions.answered(one.id, consent, hook_id=hook.id)
                 if is_paused_for_rights(one):
                     tx.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
@@ -403,16 +403,16 @@ def _with_more(
 def _lacking(entry: Entry, webhook: Kept | NotKept | None) -> tuple[EventKind, ...]:
     if not isinstance(webhook, Kept) or is_paused_for_rights(entry.subscription):
         return ()
-    return events_lacking(entry.subscription.filters, webhook.triggers)
+    return events_lacking(entry.subscription.options, webhook.triggers)
 
 
-def _new_triggers(before: Sequence[Subscription], filters: Filters) -> tuple[str, ...]:
-    """What has to be ticked on Speckle's page for these filters, besides what there was."""
-    had = triggers_to_tick(kinds_wanted(one.filters for one in before))
-    return tuple(name for name in triggers_to_tick(kinds_wanted([filters])) if name not in had)
+def _new_triggers(before: Sequence[Subscription], options: SubscriptionOptions) -> tuple[str, ...]:
+    """What has to be ticked on Speckle's page for these options, besides what there was."""
+    had = triggers_to_tick(kinds_wanted(one.options for one in before))
+    return tuple(name for name in triggers_to_tick(kinds_wanted([options])) if name not in had)
 
 
-def _change(here: Entry | None, filters: Filters) -> Change:
+def _change(here: Entry | None, options: SubscriptionOptions) -> Change:
     if here is None:
         return Change.NEW
-    return Change.UNCHANGED if here.subscription.filters == filters else Change.CHANGED
+    return Change.UNCHANGED if here.subscription.options == options else Change.CHANGED

@@ -297,7 +297,7 @@ class SubscriptionService:
         subscriptions = await self._storage.read(lambda tx: tx.subscriptions.of_hook(entry.hook.id))
         return set_up_of(
             entry.hook,
-            [subscription.filters for subscription in subscriptions],
+            [subscription.options for subscription in subscriptions],
             self._public_url,
             entry.label,
             renewed=renewed,

@@ -14,6 +14,7 @@ from bot.discord_pace import Pace
 from bot.services.guilds import GuildService
 from bot.services.places import NEEDED
 from bot.speckle.events import EventGroup
+from bot.speckle.subscription_options import OPTIONS
 from tests.services.conftest import Clock, services_over
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
@@ -51,6 +52,14 @@ async def test_each_command_and_each_option_is_on_the_page_and_nothing_else(
     for command in commands:
         documented = re.findall(r"(?m)^\| `(\w+)` \|", _section(command["name"]))
         assert documented == [option["name"] for option in command["options"]]
+
+
+async def test_subscribe_offers_each_option_of_a_subscription(
+    commands: list[dict[str, Any]],
+) -> None:
+    (subscribe,) = (command for command in commands if command["name"] == "subscribe")
+    offered = [(option["name"], option["description"]) for option in subscribe["options"]]
+    assert offered[1:-1] == [(option.name, option.description) for option in OPTIONS]
 
 
 async def test_what_is_about_channels_is_for_managers_in_servers_only(

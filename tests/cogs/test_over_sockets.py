@@ -209,8 +209,8 @@ async def test_edit_opens_a_form_with_the_filters_and_tells_the_change(
         wrong = await studio.fill(form, events="verisons", models="", ignore_authors="")
         assert "Did you mean `versions`" in text_of(wrong)
     subscription = (await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id)))[0]
-    assert subscription.filters.events == ("comments",)
-    assert subscription.filters.models == ("struct/**",)
+    assert subscription.options.events == ("comments",)
+    assert subscription.options.models == ("struct/**",)
 
 
 async def test_many_subscriptions_come_in_pages(

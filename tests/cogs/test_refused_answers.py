@@ -254,7 +254,7 @@ async def test_a_form_that_was_opened_before_a_restart_is_taken_after_it(
         wrong = await studio.fill(form, events="cheese")
         assert "cheese" in text_of(wrong)
     (subscription,) = await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id))
-    assert subscription.filters.events == ("comments",)
+    assert subscription.options.events == ("comments",)
 
 
 async def test_a_token_can_be_pasted_into_a_form_that_was_opened_before_a_restart(

@@ -21,9 +21,9 @@ from bot.services.subscriptions import SubscriptionService
 from bot.services.visibility import UNKNOWN, ToEverybody, Visibility
 from bot.services.webhooks import WebhookService
 from bot.speckle.answers import SpeckleApp
-from bot.speckle.filters import Filters
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.links import Links
+from bot.speckle.subscription_options import OPTIONS, SubscriptionOptions
 from bot.storage import Storage
 
 KESTREL = 710_000_000_000_000_001  # the guild "Studio Kestrel"
@@ -104,7 +104,7 @@ async def agreed(subscribing: Subscribing, request: SubscribeRequest) -> Outcome
 
 
 def edit_request(
-    caller: Caller, entry: Entry, filters: Filters, where: Place | None = None
+    caller: Caller, entry: Entry, options: SubscriptionOptions, where: Place | None = None
 ) -> SubscribeRequest:
     """What the form of the panel asks for."""
     return SubscribeRequest(
@@ -112,9 +112,7 @@ def edit_request(
         caller=caller,
         place=where or place(entry.subscription.channel_id),
         project=Links(entry.hook.server_url).project(entry.hook.project_id),
-        events=", ".join(filters.events) or "all",
-        models=", ".join(filters.models) or "all",
-        ignore_authors=", ".join(filters.ignore_authors) or "all",
+        options={option.name: ", ".join(option.of(options)) for option in OPTIONS},
         resume=False,
     )
 
@@ -136,9 +134,7 @@ class Desk:
         guild_id: int = KESTREL,
         caller: Caller | None = None,
         where: Place | None = None,
-        events: str | None = None,
-        models: str | None = None,
-        ignore_authors: str | None = None,
+        **options: str,
     ) -> Subscribed:
         """As somebody who has no account, and sets the webhook up by hand."""
         outcome = await agreed(
@@ -148,9 +144,7 @@ class Desk:
                 caller=caller or manager(),
                 place=where or place(channel_id),
                 project=project,
-                events=events,
-                models=models,
-                ignore_authors=ignore_authors,
+                options=options,
                 by_hand=True,
             ),
         )
@@ -158,10 +152,10 @@ class Desk:
         return outcome
 
     async def edit(
-        self, caller: Caller, entry: Entry, filters: Filters
+        self, caller: Caller, entry: Entry, options: SubscriptionOptions
     ) -> Subscribed | LinkFirst | ShowFirst:
         """As the form of the panel does it."""
-        return await self.subscribing.subscribe(edit_request(caller, entry, filters))
+        return await self.subscribing.subscribe(edit_request(caller, entry, options))
 
     async def subscribed_live(self, project: str = TOWER, name: str = "Harbour Tower") -> Entry:
         """A subscription whose first event has come."""

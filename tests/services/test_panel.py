@@ -9,7 +9,7 @@ from bot.services.errors import CommandRefused
 from bot.services.outcomes import Entry, NothingThere, Removed, SharedSetUp, Subscribed
 from bot.services.places import Place, PlaceKind
 from bot.services.setup import SetUp
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from tests.services.conftest import (
     CLOUD,
     FACADE,
@@ -176,17 +176,17 @@ async def test_resuming_looks_at_the_channel_first(desk: Desk) -> None:
 
 async def test_editing_replaces_the_filters_and_gives_the_old_ones(desk: Desk) -> None:
     there = (await desk.subscribe(events="versions")).entry
-    new = Filters(models=("struct/**",))
+    new = SubscriptionOptions(models=("struct/**",))
     edited = await desk.edit(manager(), there, new)
     assert isinstance(edited, Subscribed)
-    assert edited.old_filters == Filters(events=("versions",))
-    assert edited.entry.subscription.filters == new
+    assert edited.old_options == SubscriptionOptions(events=("versions",))
+    assert edited.entry.subscription.options == new
 
 
 async def test_editing_does_not_resume_what_is_paused(desk: Desk) -> None:
     there = (await desk.subscribe(events="versions")).entry
     await desk.service.pause(KESTREL, manager(), there.subscription.id)
-    edited = await desk.edit(manager(), there, Filters())
+    edited = await desk.edit(manager(), there, SubscriptionOptions())
     assert isinstance(edited, Subscribed)
     assert edited.entry.subscription.state is SubscriptionState.PAUSED
 

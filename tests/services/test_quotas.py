@@ -60,7 +60,7 @@ async def test_one_subscription_too_many_is_refused_and_those_that_are_there_can
         await limited.subscribe(TOWER, channel_id=HERON_LOG)
     assert "cannot have another subscription: it has 2 of 2" in refused.value.message
     changed = await limited.subscribe(TOWER, channel_id=FACADE, events="comments")
-    assert changed.old_filters is not None
+    assert changed.old_options is not None
 
 
 async def test_what_is_removed_makes_room(limited: Desk) -> None:

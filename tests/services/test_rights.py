@@ -23,7 +23,7 @@ from bot.services.setup import SetUp
 from bot.services.visibility import PRIVATE, ToEverybody
 from bot.services.webhooks import Done, Kept
 from bot.speckle.events import EventKind
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.services.conftest import (
     ALL,
@@ -52,7 +52,7 @@ async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
 
 
 async def by_hand(
-    office: Office, channel_id: int = FACADE, *, live: bool = True, events: str | None = None
+    office: Office, channel_id: int = FACADE, *, live: bool = True, events: str = "all"
 ) -> Entry:
     """A member who manages one channel sets the project up by hand, and forges an event."""
     caller = manager_of([channel_id])
@@ -65,14 +65,18 @@ async def by_hand(
 
 
 async def edited(
-    office: Office, caller: Caller, channel_id: int, filters: Filters, audience: Audience = TEAM
+    office: Office,
+    caller: Caller,
+    channel_id: int,
+    options: SubscriptionOptions,
+    audience: Audience = TEAM,
 ) -> Subscribed | LinkFirst | ShowFirst:
     there = await office.at(channel_id)
     hook = await office.storage.read(lambda tx: tx.hooks.get(there.hook_id))
     assert hook is not None
     where = place(channel_id, audience=audience)
     return await office.services.subscribing.subscribe(
-        edit_request(caller, Entry(hook, there), filters, where)
+        edit_request(caller, Entry(hook, there), options, where)
     )
 
 
@@ -186,7 +190,9 @@ async def test_an_owner_whose_webhook_could_not_be_made_at_first_is_asked_again_
     await office.linked(TOBIAS, office.bob)
     await office.subscribe(caller=manager(TOBIAS), channel_id=ROOF)
     _, joined = await office.storage.write(
-        lambda tx: tx.subscriptions.upsert(waits.entry.hook.id, FACADE, Filters(), TOBIAS)
+        lambda tx: tx.subscriptions.upsert(
+            waits.entry.hook.id, FACADE, SubscriptionOptions(), TOBIAS
+        )
     )
     asked = await office.ask(shown=False)
     assert isinstance(asked, ShowFirst)
@@ -276,7 +282,7 @@ async def test_whoever_changes_filters_in_an_answered_channel_does_not_become_it
     outcome = await office.ask(caller=manager(TOBIAS), events="versions", shown=False)
     assert isinstance(outcome, Subscribed)
     there = await office.at(STRUCTURE)
-    assert there.filters.events == ("versions",)
+    assert there.options.events == ("versions",)
     assert there.account_id == mine.id
     assert there.consent is not None
     assert there.consent.by == MAREN
@@ -503,15 +509,21 @@ async def secrets(office: Office) -> tuple[str, ...]:
 async def test_fewer_events_are_free_and_more_renew_the_givers_answer(office: Office) -> None:
     await office.linked(MAREN, office.ilse)
     await office.subscribe(events="versions, comments")
-    less = await edited(office, manager_of([STRUCTURE]), STRUCTURE, Filters(("versions",)))
+    less = await edited(
+        office, manager_of([STRUCTURE]), STRUCTURE, SubscriptionOptions(("versions",))
+    )
     assert isinstance(less, Subscribed)
     assert less.paused is None
     office.clock.forward(hours=1)
-    more = await edited(office, manager(MAREN), STRUCTURE, Filters())
+    more = await edited(office, manager(MAREN), STRUCTURE, SubscriptionOptions())
     assert isinstance(more, Subscribed)
     consent = (await office.at(STRUCTURE)).consent
     assert consent is not None
-    assert (consent.filters, consent.at, consent.audience) == (Filters(), office.clock(), TEAM)
+    assert (consent.options, consent.at, consent.audience) == (
+        SubscriptionOptions(),
+        office.clock(),
+        TEAM,
+    )
 
 
 async def test_the_giver_reads_the_question_again_where_more_people_see_the_channel_by_now(
@@ -519,9 +531,9 @@ async def test_the_giver_reads_the_question_again_where_more_people_see_the_chan
 ) -> None:
     await office.linked(MAREN, office.ilse)
     await office.subscribe(events="versions")
-    asked = await edited(office, manager(MAREN), STRUCTURE, Filters(), ALL)
+    asked = await edited(office, manager(MAREN), STRUCTURE, SubscriptionOptions(), ALL)
     assert isinstance(asked, ShowFirst)
-    assert (await office.at(STRUCTURE)).filters == Filters(("versions",))
+    assert (await office.at(STRUCTURE)).options == SubscriptionOptions(("versions",))
 
 
 async def test_more_events_by_somebody_else_with_access_are_theirs_to_answer_for(
@@ -530,9 +542,9 @@ async def test_more_events_by_somebody_else_with_access_are_theirs_to_answer_for
     await office.linked(MAREN, office.ilse)
     await office.subscribe(events="versions")
     reader = await office.linked(TOBIAS, office.bob)
-    asked = await edited(office, manager(TOBIAS), STRUCTURE, Filters())
+    asked = await edited(office, manager(TOBIAS), STRUCTURE, SubscriptionOptions())
     assert isinstance(asked, ShowFirst)
-    assert (await office.at(STRUCTURE)).filters == Filters(("versions",))
+    assert (await office.at(STRUCTURE)).options == SubscriptionOptions(("versions",))
     outcome = await office.services.subscribing.subscribe(
         replace(asked.request, agreed=asked.agreed)
     )
@@ -540,7 +552,7 @@ async def test_more_events_by_somebody_else_with_access_are_theirs_to_answer_for
     there = await office.at(STRUCTURE)
     assert there.consent is not None
     assert (there.consent.by, there.consent.standing) == (TOBIAS, Standing.READER)
-    assert (there.account_id, there.filters) == (reader.id, Filters())
+    assert (there.account_id, there.options) == (reader.id, SubscriptionOptions())
 
 
 @pytest.mark.parametrize("typed", [True, False])
@@ -553,11 +565,11 @@ async def test_more_events_by_anybody_else_pause_the_channel_and_ask(
     if typed:
         outcome = await office.ask(caller=stranger, events="all", by_hand=True)
     else:
-        outcome = await edited(office, stranger, STRUCTURE, Filters())
+        outcome = await edited(office, stranger, STRUCTURE, SubscriptionOptions())
     assert isinstance(outcome, Subscribed)
     assert outcome.paused is PauseWhy.FILTERS_WIDER
     there = await office.at(STRUCTURE)
-    assert (there.state, there.filters) == (SubscriptionState.PAUSED, Filters())
+    assert (there.state, there.options) == (SubscriptionState.PAUSED, SubscriptionOptions())
     assert (there.pause_reason, there.pause_detail) == (
         PauseReason.ASK_AGAIN,
         PauseWhy.FILTERS_WIDER,
@@ -573,7 +585,7 @@ async def test_more_events_by_anybody_else_pause_the_channel_and_ask(
 
 async def test_by_hand_filters_are_free(office: Office) -> None:
     await by_hand(office, events="versions")
-    outcome = await edited(office, manager_of([FACADE], TOBIAS + 1), FACADE, Filters())
+    outcome = await edited(office, manager_of([FACADE], TOBIAS + 1), FACADE, SubscriptionOptions())
     assert isinstance(outcome, Subscribed)
     assert outcome.paused is None
     assert (await office.at(FACADE)).consent is None
@@ -608,7 +620,9 @@ async def test_an_owner_adds_events_of_a_public_project_too(office: Office, give
     office.server.set_role(office.tower, office.bob, "stream:owner")
     await office.linked(TOBIAS, office.bob)
     caller = manager(MAREN if giver else TOBIAS)
-    outcome = await edited(office, caller, STRUCTURE, Filters(("version_created", "comments")))
+    outcome = await edited(
+        office, caller, STRUCTURE, SubscriptionOptions(("version_created", "comments"))
+    )
     assert isinstance(outcome, Subscribed)
     assert outcome.lacking == ()
     assert "comment_created" in office.made[0].triggers

@@ -11,7 +11,7 @@ from bot.services.outcomes import Change
 from bot.services.places import Permission, PlaceKind
 from bot.services.setup import SetUp
 from bot.speckle.event_table import EVENTS
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from tests.services.conftest import (
     CLOUD,
     FACADE,
@@ -147,8 +147,8 @@ async def test_the_same_channel_again_changes_the_filters_and_knows_the_old_ones
     await desk.subscribe(events="versions", models="struct/**")
     outcome = await desk.subscribe(events="comments")
     assert outcome.change is Change.CHANGED
-    assert outcome.old_filters == Filters(events=("versions",), models=("struct/**",))
-    assert outcome.entry.subscription.filters == Filters(
+    assert outcome.old_options == SubscriptionOptions(events=("versions",), models=("struct/**",))
+    assert outcome.entry.subscription.options == SubscriptionOptions(
         events=("comments",), models=("struct/**",)
     )
 
@@ -163,7 +163,7 @@ async def test_the_same_again_changes_nothing_and_says_so(desk: Desk) -> None:
 async def test_all_takes_a_filter_off(desk: Desk, nothing: str) -> None:
     await desk.subscribe(events="versions", models="struct/**", ignore_authors="Tobias Lindqvist")
     outcome = await desk.subscribe(events=nothing, models=nothing, ignore_authors=nothing)
-    assert outcome.entry.subscription.filters == Filters()
+    assert outcome.entry.subscription.options == SubscriptionOptions()
 
 
 async def test_subscribing_again_resumes_what_was_paused(desk: Desk) -> None:
@@ -225,16 +225,16 @@ async def test_what_is_no_link_says_what_to_paste(desk: Desk) -> None:
 
 async def test_a_link_to_a_model_presets_the_model_filter(desk: Desk) -> None:
     today = await desk.subscribe(f"{CLOUD}/projects/{TOWER}/models/0123456789@abcdefabcd")
-    assert today.entry.subscription.filters.models == ("0123456789",)
+    assert today.entry.subscription.options.models == ("0123456789",)
     old = await desk.subscribe(f"{CLOUD}/streams/{PAVILION}/branches/struct/level%201")
-    assert old.entry.subscription.filters.models == ("struct/level 1",)
+    assert old.entry.subscription.options.models == ("struct/level 1",)
 
 
 async def test_models_that_were_typed_win_over_the_links(desk: Desk) -> None:
     outcome = await desk.subscribe(
         f"{CLOUD}/projects/{TOWER}/models/0123456789", models="struct/**, !**/draft*"
     )
-    assert outcome.entry.subscription.filters.models == ("struct/**", "!**/draft*")
+    assert outcome.entry.subscription.options.models == ("struct/**", "!**/draft*")
 
 
 async def test_an_event_that_does_not_exist_leaves_nothing_behind(desk: Desk) -> None:

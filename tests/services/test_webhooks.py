@@ -32,7 +32,7 @@ from bot.services.webhooks import (
     WhyNot,
 )
 from bot.speckle.event_table import EVENTS, ISSUES
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.services.conftest import (
     FACADE,
@@ -77,19 +77,25 @@ async def test_an_owners_subscribe_makes_the_webhook_and_leaves_nothing_to_do(
     subscription = outcome.entry.subscription
     assert (subscription.account_id, subscription.access_ok_at) == (account.id, office.clock())
     assert subscription.consent == Consent(
-        MAREN, office.clock(), Standing.OWNER, Filters(), "private", TEAM, "Kestrel Tower"
+        MAREN,
+        office.clock(),
+        Standing.OWNER,
+        SubscriptionOptions(),
+        "private",
+        TEAM,
+        "Kestrel Tower",
     )
 
 
 def test_a_filter_asks_for_its_triggers_alone_the_unlisted_ones_too() -> None:
-    assert triggers_of([Filters(events=("version_moved", "comments"))]) == (
+    assert triggers_of([SubscriptionOptions(events=("version_moved", "comments"))]) == (
         "commit_move",
         "comment_created",
         "comment_replied",
         "comment_archived",
         "comment_mention",
     )
-    assert triggers_of([Filters(events=("other",))]) == ISSUES
+    assert triggers_of([SubscriptionOptions(events=("other",))]) == ISSUES
 
 
 async def test_the_webhook_follows_what_all_channels_want(office: Office) -> None:
@@ -100,7 +106,7 @@ async def test_the_webhook_follows_what_all_channels_want(office: Office) -> Non
     first, second = await office.storage.read(lambda tx: tx.subscriptions.of_guild(KESTREL))
     entry = Entry(await office.hook(), first)
     edited = await office.services.subscribing.subscribe(
-        edit_request(manager(), entry, Filters(events=("comment_created",)))
+        edit_request(manager(), entry, SubscriptionOptions(events=("comment_created",)))
     )
     assert isinstance(edited, Subscribed)
     assert edited.webhook == Kept(Done.CHANGED)
