@@ -47,6 +47,7 @@ from bot.services.copies import Copies
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.notices import NoticeService
+from bot.services.pending_commands import PendingCommandService
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.reach import INSTANCE_FACT, Reach
 from bot.services.readiness import Readiness, unopenable_text
@@ -281,6 +282,7 @@ def _discord_side(
         storage,
         subscribing,
         subscriptions,
+        PendingCommandService(storage),
         guilds,
         speckle.accounts,
         pace,

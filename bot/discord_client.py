@@ -24,6 +24,7 @@ from bot.network import Network
 from bot.services.accounts import AccountService
 from bot.services.errors import CommandRefused
 from bot.services.guilds import GuildService
+from bot.services.pending_commands import PendingCommandService
 from bot.services.subscribing import Subscribing
 from bot.services.subscriptions import SubscriptionService
 from bot.storage import Storage
@@ -63,6 +64,7 @@ class SpeckleBot(commands.Bot):
         storage: Storage,
         subscribing: Subscribing,
         subscriptions: SubscriptionService,
+        pending_commands: PendingCommandService,
         guild_service: GuildService,
         accounts: AccountService,
         pace: Pace,
@@ -89,6 +91,7 @@ class SpeckleBot(commands.Bot):
         self.storage = storage
         self.subscribing = subscribing
         self.subscriptions = subscriptions
+        self.pending_commands = pending_commands
         self.guild_service = guild_service
         self.accounts = accounts
         self.logged_in = asyncio.Event()  # from now on messages can be sent, gateway or not

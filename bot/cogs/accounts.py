@@ -48,9 +48,7 @@ class AccountsCog(commands.Cog, name="accounts"):
     async def link(self, interaction: Interaction, server: ServerText | None = None) -> None:
         """Show the way to link an account."""
         server_url = _server_of(server, self._bot.accounts.servers)
-        await reply(
-            interaction, await in_time(interaction, link_reply(interaction, server_url, {}))
-        )
+        await reply(interaction, await in_time(interaction, link_reply(interaction, server_url)))
 
     @app_commands.command(description="Have the bot forget your linked Speckle account")
     @app_commands.describe(server="Which Speckle server, if you linked accounts on several")
@@ -113,16 +111,16 @@ def _server_of(typed: str | None, servers: tuple[str, ...]) -> str:
 
 
 async def link_reply(
-    interaction: Interaction, server_url: str, waiting: Mapping[str, Any]
+    interaction: Interaction, server_url: str, pending: str | None = None
 ) -> Reply:
     """The way for the caller to link an account on a server, with its buttons.
 
-    `waiting` is handed to `AccountService.linked` once that is done.
+    `pending` is the token of a command that goes on once that is done.
     """
     accounts, user = interaction.client.accounts, interaction.user
     linked = await accounts.of_user(user.id, server_url)
     way = await accounts.start_link(
-        user.id, server_url, waiting, person=_person(user), answer_to=answer_to(interaction)
+        user.id, server_url, pending, person=_person(user), answer_to=answer_to(interaction)
     )
     shown = with_address(wording.link_lead(way, linked), _address(way))
     return Reply(shown.content, view=view_of(*_ways(way)))

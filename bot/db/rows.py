@@ -228,13 +228,13 @@ class LinkDetails:
     """What is sealed in a link request.
 
     `person` is the Discord name that the page shows, `answer_to` where the person is told how it
-    went, `waiting` what goes on once there is an account. `challenge` and `cookie_digest` are of
-    the sign-in under way; `tokens` came out of it, while it could not be asked whose they are.
-    `told`: the person knows already that the account is linked.
+    went, `pending` the token of a command that goes on once there is an account. `challenge` and
+    `cookie_digest` are of the sign-in under way; `tokens` came out of it, while it could not be
+    asked whose they are. `told`: the person knows already that the account is linked.
     """
 
     person: str = ""
-    waiting: Mapping[str, Any] = field(default_factory=dict)
+    pending: str | None = field(default=None, repr=False)
     answer_to: Mapping[str, str] | None = field(default=None, repr=False)
     challenge: str | None = field(default=None, repr=False)
     cookie_digest: str | None = field(default=None, repr=False)

@@ -153,10 +153,20 @@ link_requests = Table(
     Column("nonce_digest", CleanText(), primary_key=True),
     _snowflake("discord_user_id"),
     _text("server_url"),
-    _text("sealed"),  # challenge, cookie and the waiting command
+    _text("sealed"),  # challenge, cookie and the token of a pending command
     Column("expires_at", UtcDateTime(), nullable=False, index=True),
     _time("used_at", nullable=True),
     _ref("account_id", "accounts.id", nullable=True),  # once it is linked, until that is told
+)
+
+pending_commands = Table(
+    "pending_commands",
+    metadata,
+    Column("token_digest", CleanText(), primary_key=True),
+    _snowflake("discord_user_id"),
+    _text("sealed"),  # the command
+    Column("expires_at", UtcDateTime(), nullable=False, index=True),
+    _time("used_at", nullable=True),  # when it was done
 )
 
 hooks = Table(

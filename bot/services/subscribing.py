@@ -1,20 +1,16 @@
 """/subscribe: what has to be known and agreed before a channel follows a project, and doing it."""
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from weakref import WeakValueDictionary
 
 from bot.db.rows import (
     Hook,
     HookKind,
     HookState,
-    LinkDetails,
-    LinkRequest,
     Paused,
     PauseReason,
     Subscription,
@@ -49,14 +45,11 @@ from bot.speckle.links import Links, SpeckleLink
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, Transaction
 
-TOKEN_BYTES = 16
-NO_SERVER = ""  # of a request that no link of an account belongs to
-
 Outcome: TypeAlias = Subscribed | LinkFirst | ShowFirst
 
 
 class Subscribing:
-    """Lets a place follow a project; what waits for the caller's decision is kept meanwhile.
+    """Lets a place follow a project; or says what the caller is to decide before.
 
     Errors: CommandRefused, ready for the caller.
     """
@@ -78,7 +71,6 @@ class Subscribing:
         self._served_guilds = subscriptions.served_guilds
         self._looking = looking
         self._now = now
-        self._in_hand: set[str] = set()  # tokens of commands that are being done
         # Two owners at once are to make one webhook. Speckle is asked while one of these is held,
         # so each project of a guild has its own.
         self._projects: WeakValueDictionary[tuple[int, str, str], asyncio.Lock] = (
@@ -328,60 +320,6 @@ class Subscribing:
             raise refused
         entries = tuple(one.entry for one in done)
         return Resumed(place.channel_id, entries, sum(one.kept for one in done))
-
-    # ── what waits for a decision ─────────────────────────────────────────────────────────────
-
-    async def put_aside(self, user_id: int, command: Mapping[str, Any]) -> str:
-        """Keep a command for 15 minutes, sealed, while its caller decides; gives its token."""
-        token = secrets.token_urlsafe(TOKEN_BYTES)
-        details = LinkDetails(waiting=command)
-        await self._storage.write(
-            lambda tx: tx.link_requests.add(token, user_id, NO_SERVER, details)
-        )
-        return token
-
-    async def look_up(self, user_id: int, token: str) -> LinkRequest:
-        """What this person put aside, which stays there.
-
-        Errors: CommandRefused for what is over, or another person's.
-        """
-        request = await self._storage.read(lambda tx: tx.link_requests.get(token))
-        if request is None or request.server_url != NO_SERVER or request.used_at is not None:
-            raise _over()
-        if request.discord_user_id != user_id:
-            raise CommandRefused(
-                "Only the person who typed the command can go on with it. Type `/subscribe` "
-                "yourself."
-            )
-        return request
-
-    @asynccontextmanager
-    async def taken_up(self, user_id: int, token: str) -> AsyncIterator[Mapping[str, Any]]:
-        """The command that this person put aside; while the block runs, nobody else gets it.
-
-        It is done with once the block has ended well: what fails can be tried again.
-        Errors: CommandRefused for one that is over, in hand already, or another person's.
-        """
-        if token in self._in_hand:
-            raise CommandRefused("That is being done already. Wait for its answer.")
-        self._in_hand.add(token)
-        try:
-            request = await self.look_up(user_id, token)
-            yield request.details.waiting
-            await self._storage.write(lambda tx: tx.link_requests.set_used(token, used=True))
-        finally:
-            self._in_hand.discard(token)
-
-    async def put_back(self, token: str) -> None:
-        """Let a command be taken up once more: its caller was not shown what came of it."""
-        await self._storage.write(lambda tx: tx.link_requests.set_used(token, used=False))
-
-
-def _over() -> CommandRefused:
-    return CommandRefused(
-        "That was more than 15 minutes ago, or it is done already, so the bot no longer knows what "
-        "you had typed. Type `/subscribe` again."
-    )
 
 
 def _again(entry: Entry, caller: Caller, place: Place, audience_of: AudienceOf) -> SubscribeRequest:

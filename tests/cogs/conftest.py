@@ -17,6 +17,7 @@ from bot.discord_client import SpeckleBot, use_api
 from bot.discord_pace import Pace
 from bot.sandbox import Answer, Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from bot.services.guilds import GuildService
+from bot.services.pending_commands import PendingCommandService
 from bot.speckle.http import SpeckleHttp
 from bot.speckle.oauth import SpeckleOAuth
 from bot.storage import Storage
@@ -69,6 +70,7 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
                 storage,
                 services.subscribing,
                 services.subscriptions,
+                PendingCommandService(storage),
                 GuildService(storage, clock),
                 services.accounts,
                 Pace(45),

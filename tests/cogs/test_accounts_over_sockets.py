@@ -178,7 +178,7 @@ async def test_whoever_cannot_be_answered_any_more_gets_a_direct_message(
     apps = {speckle.url: SpeckleApp(speckle.url, app.id, app.secret)}
     async with run_client(speckle_servers=(speckle.url,), apps=apps) as bot, telling(bot):
         void = {"application": str(bot.application_id), "token": "of-yesterday"}
-        way = await bot.accounts.start_link(studio.tobias.id, speckle.url, {}, answer_to=void)
+        way = await bot.accounts.start_link(studio.tobias.id, speckle.url, answer_to=void)
         leaving = await bot.accounts.begin_sign_in(way.nonce)
         challenge = leaving.url.rpartition("/")[2]
         code = speckle.approve(speckle.add_user("Ilse Brandt"), app, challenge)

@@ -12,6 +12,7 @@ from bot.cogs.panel import LOOKS, Action
 from bot.discord_client import SpeckleBot
 from bot.discord_pace import Pace
 from bot.services.guilds import GuildService
+from bot.services.pending_commands import PendingCommandService
 from bot.services.places import NEEDED
 from bot.speckle.events import EventGroup
 from bot.speckle.subscription_options import OPTIONS
@@ -32,6 +33,7 @@ async def commands() -> list[dict[str, Any]]:
         storage,
         services.subscribing,
         services.subscriptions,
+        PendingCommandService(storage),
         guilds,
         services.accounts,
         Pace(45),

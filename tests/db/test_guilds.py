@@ -123,6 +123,7 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
         "notices": 0,
         "accounts": 0,
         "link_requests": 0,
+        "pending_commands": 0,
         "history_taken": 0,
         "fill_ins": 0,
         "held_events": 0,

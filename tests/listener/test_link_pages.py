@@ -75,9 +75,9 @@ class Desk:
     url: str
     browser: Callable[[], Browser]
 
-    async def link(self, who: int = MAREN, **waiting: Any) -> str:
+    async def link(self, who: int = MAREN) -> str:
         """The path of a person's link, as it stands under the button in Discord."""
-        way = await self.office.start(who, **waiting)
+        way = await self.office.start(who)
         assert isinstance(way, SignIn)
         return way.url.removeprefix(self.url)
 
@@ -122,7 +122,7 @@ async def open_desk(storage: Storage, clock: Clock) -> AsyncIterator[Desk]:
 
 async def test_the_way_from_the_link_to_the_linked_account(desk: Desk) -> None:
     browser = desk.browser()
-    path = await desk.link(project="a1b2c3d4e5")
+    path = await desk.link()
     start = await browser.open(path)
     assert start.status == 200
     assert "Maren Oduya (@maren.o)" in start.read
@@ -189,7 +189,7 @@ async def test_names_are_shown_as_text(desk: Desk) -> None:
     office, browser = desk.office, desk.browser()
     rude = '<img src=x onerror=alert(1)>"&'
     turned = "Maren\N{RIGHT-TO-LEFT OVERRIDE}\n Oduya"
-    way = await office.service.start_link(MAREN, office.server.url, {}, person=rude)
+    way = await office.service.start_link(MAREN, office.server.url, person=rude)
     office.ilse.name = "<script>alert(2)</script>"
     path = f"/link/{way.nonce}"
     start = await browser.open(path)
@@ -198,7 +198,7 @@ async def test_names_are_shown_as_text(desk: Desk) -> None:
         assert "<img" not in page.text
         assert "<script" not in page.text
     assert rude in start.read
-    way = await office.service.start_link(MAREN, office.server.url, {}, person=turned)
+    way = await office.service.start_link(MAREN, office.server.url, person=turned)
     assert "Maren Oduya" in (await browser.open(f"/link/{way.nonce}")).read
     assert "<script>alert(2)</script>" in done.read
 

@@ -72,7 +72,7 @@ class Office:
     ) -> Account:
         token = self.server.token(user, scopes=scopes)
         accounts = self.services.accounts
-        way = await accounts.start_link(discord_user_id, self.server.url, {})
+        way = await accounts.start_link(discord_user_id, self.server.url)
         return await accounts.link_by_token(discord_user_id, way.nonce, token)
 
     async def ask(

@@ -249,7 +249,7 @@ async def test_without_an_account_nothing_is_done_until_a_way_is_chosen(office: 
 async def test_a_revoked_token_asks_for_a_new_link(office: Office) -> None:
     token = office.server.token(office.ilse)
     accounts = office.services.accounts
-    way = await accounts.start_link(MAREN, office.server.url, {})
+    way = await accounts.start_link(MAREN, office.server.url)
     await accounts.link_by_token(MAREN, way.nonce, token)
     office.server.revoke(token)
     outcome = await office.ask()
@@ -281,21 +281,6 @@ async def test_a_private_project_is_shown_only_after_a_yes_and_asked_once_a_chan
     assert isinstance(await office.ask(shown=False, channel_id=FACADE), ShowFirst)
     # Who has no account is not told that the project is followed here.
     assert isinstance(await office.ask(caller=manager(TOBIAS), channel_id=FACADE), LinkFirst)
-
-
-async def test_a_command_that_waits_is_taken_up_once_however_often_it_is_pressed(
-    office: Office,
-) -> None:
-    subscribing = office.services.subscribing
-    token = await subscribing.put_aside(MAREN, {"project": office.link})
-
-    async def press() -> None:
-        async with subscribing.taken_up(MAREN, token):
-            await asyncio.sleep(0)
-
-    done = await asyncio.gather(*(press() for _ in range(3)), return_exceptions=True)
-    assert sum(not isinstance(one, Exception) for one in done) == 1
-    assert sum(isinstance(one, CommandRefused) for one in done) == 2
 
 
 async def test_a_public_project_is_not_asked_about_and_the_answer_says_that_it_was(

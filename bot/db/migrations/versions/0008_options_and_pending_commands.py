@@ -1,4 +1,4 @@
-"""All options of a subscription in one column."""
+"""All options of a subscription in one column, and commands that wait in a table of their own."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,11 @@ COUNTED = {"sqlite_autoincrement": True}
 
 
 def upgrade() -> None:
-    """Put what were three columns into one."""
+    """Put what were three columns into one, and add a table.
+
+    Requests to link, which live for minutes, held the commands that wait: they have to be made
+    again.
+    """
     op.add_column("subscriptions", sa.Column("options", sa.JSON(), nullable=True))
     _fill()
     # SQLite copies the table for this; what refers to it stays, as bot/db/schema.py has switched
@@ -25,6 +29,21 @@ def upgrade() -> None:
         for name in OPTIONS:
             table.drop_column(name)
         table.alter_column("options", existing_type=sa.JSON(), nullable=False)
+    _add_pending_commands()
+
+
+def _add_pending_commands() -> None:
+    op.execute("DELETE FROM link_requests")
+    op.create_table(
+        "pending_commands",
+        sa.Column("token_digest", sa.String(), nullable=False),
+        sa.Column("discord_user_id", sa.BigInteger(), nullable=False),
+        sa.Column("sealed", sa.String(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("token_digest", name=op.f("pk_pending_commands")),
+    )
+    op.create_index("ix_pending_commands_expires_at", "pending_commands", ["expires_at"])
 
 
 @contextmanager
