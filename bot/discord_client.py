@@ -14,7 +14,8 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.cogs import COGS, DYNAMIC_ITEMS
-from bot.cogs.answers import Unshown, is_over, quiet_if_over, tell, tell_over
+from bot.cogs.answers import Unshown, UserError, is_over, quiet_if_over, tell, tell_over
+from bot.cogs.refusal_wording import refusal_text
 from bot.discord_commands import RETRY_S, CommandSync
 from bot.discord_gateway import Gateway, GatewayWaits
 from bot.discord_outcomes import UNANSWERED, BotClosed, Later, Trouble, outcome_of
@@ -22,11 +23,10 @@ from bot.discord_pace import Pace
 from bot.errors import ConfigError, Problem, SealError, SpeckleError, StorageUnavailable
 from bot.network import Network
 from bot.services.accounts import AccountService
-from bot.services.errors import CommandRefused
 from bot.services.guilds import GuildService
+from bot.services.managing import SubscriptionService
 from bot.services.pending_commands import PendingCommandService
-from bot.services.subscribing import Subscribing
-from bot.services.subscriptions import SubscriptionService
+from bot.services.refusals import CommandRefused
 from bot.storage import Storage
 
 log = structlog.get_logger()
@@ -62,7 +62,6 @@ class SpeckleBot(commands.Bot):
     def __init__(
         self,
         storage: Storage,
-        subscribing: Subscribing,
         subscriptions: SubscriptionService,
         pending_commands: PendingCommandService,
         guild_service: GuildService,
@@ -89,7 +88,6 @@ class SpeckleBot(commands.Bot):
         self._pace = pace
         self._network = network or Network()
         self.storage = storage
-        self.subscribing = subscribing
         self.subscriptions = subscriptions
         self.pending_commands = pending_commands
         self.guild_service = guild_service
@@ -291,6 +289,8 @@ async def answer_error(interaction: discord.Interaction[Any], error: Exception) 
 def _sentence(cause: Exception) -> str | None:
     match cause:
         case CommandRefused():
+            return refusal_text(cause.refusal)
+        case UserError():
             return cause.message
         case Unshown():
             return (

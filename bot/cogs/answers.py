@@ -57,6 +57,17 @@ class Reply:
         return [*self.embeds] if self.embed is None else [self.embed, *self.embeds]
 
 
+class UserError(Exception):
+    """A command cannot do what was asked; `message` is what its caller reads.
+
+    It says what happened, why, and what to do next. Nothing was changed.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
 class Unshown(Exception):
     """What was asked for is done, and Discord did not take the answer; `reason` is its word."""
 

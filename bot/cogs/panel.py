@@ -261,7 +261,7 @@ async def _on_resume(interaction: Interaction, subscription_id: int, scope: Scop
     async def work() -> Reply:
         entry = await bot.subscriptions.entry(guild.id, caller, subscription_id)
         place = await find_place(interaction, entry.subscription.channel_id)
-        outcome = await bot.subscribing.resume(
+        outcome = await bot.subscriptions.resume(
             guild.id, caller, subscription_id, place, audiences_in(guild)
         )
         if isinstance(outcome, Entry):
@@ -299,7 +299,7 @@ async def _on_filters(
             resume=False,
             audience_of=audiences_in(guild),
         )
-        outcome = await bot.subscribing.subscribe(request)
+        outcome = await bot.subscriptions.subscribe(request)
         if not isinstance(outcome, Subscribed):
             return await answer(bot, outcome)
         return entry_page(outcome.entry, Scope.of(match), wording.edited(outcome))

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import discord
 from discord import app_commands
 
-from bot.cogs.answers import Interaction
+from bot.cogs.answers import Interaction, UserError
+from bot.cogs.refusal_wording import cannot_post_text
 from bot.discord_codes import Meaning, meaning_of
 from bot.discord_outcomes import UNANSWERED
 from bot.model import Audience
-from bot.services.errors import CommandRefused
 from bot.services.outcomes import AudienceOf
 from bot.services.places import (
     Caller,
@@ -23,8 +23,8 @@ from bot.services.places import (
     Permission,
     Place,
     PlaceKind,
-    check_place,
 )
+from bot.services.requirements import what_blocks
 
 Picked = app_commands.AppCommandChannel | app_commands.AppCommandThread
 """A channel option's value; it names the caller's permissions there."""
@@ -83,10 +83,10 @@ def here_of(interaction: Interaction) -> discord.Guild:
 
 
 def guild_of(client: discord.Client, guild_id: int) -> discord.Guild:
-    """The guild. Errors: CommandRefused where the bot does not reach it."""
+    """The guild. Errors: UserError where the bot does not reach it."""
     guild = client.get_guild(guild_id)
     if guild is None or guild.unavailable:
-        raise CommandRefused(
+        raise UserError(
             "The bot does not reach that server at the moment, so nothing was changed. If it was "
             "removed from there, invite it again; else try again in a minute."
         )
@@ -235,10 +235,9 @@ async def why_refused(
     place = await ask_place(client, guild_id, channel_id)
     if place is None:
         return None
-    try:
-        check_place(replace(place, silenced_until=None), "press *Resume*")
-    except CommandRefused as refused:
-        return Lacking(refused.message)
+    found = what_blocks(replace(place, silenced_until=None))
+    if found is not None:
+        return Lacking(cannot_post_text(found))
     return NothingLacking(place.silenced_until or await _ask_silence(client, guild_id))
 
 

@@ -35,7 +35,6 @@ class SubscribeCog(commands.Cog, name="subscribe"):
     """Ties channels to projects and unties them."""
 
     def __init__(self, bot: "SpeckleBot") -> None:
-        self._subscribing = bot.subscribing
         self._subscriptions = bot.subscriptions
 
     @app_commands.command(description="Show a Speckle project's events in a channel")
@@ -65,7 +64,7 @@ class SubscribeCog(commands.Cog, name="subscribe"):
                 options=_typed(events=events, models=models, ignore_authors=ignore_authors),
                 audience_of=audiences_in(here_of(interaction)),
             )
-            outcome = await self._subscribing.subscribe(request)
+            outcome = await self._subscriptions.subscribe(request)
             return await answer(interaction.client, outcome)
 
         await reply(interaction, await in_time(interaction, work()))

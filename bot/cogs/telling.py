@@ -29,7 +29,7 @@ from bot.discord_outcomes import (
 )
 from bot.errors import StorageUnavailable
 from bot.services.notices import NoticeService, Telling, together
-from bot.services.places import missing_in
+from bot.services.requirements import missing_in
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot

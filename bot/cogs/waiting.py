@@ -15,17 +15,18 @@ import structlog
 
 from bot.cogs import question_wording, webhook_wording, wording
 from bot.cogs.accounts import link_reply
-from bot.cogs.answers import Interaction, Reply, redraw_with
+from bot.cogs.answers import Interaction, Reply, UserError, redraw_with
 from bot.cogs.buttons import view_of
 from bot.cogs.later import tell_later
 from bot.cogs.places import audiences_in, caller_in, fresh_place, guild_of, member_caller
+from bot.cogs.refusal_wording import refusal_text
 from bot.db.rows import Account
 from bot.discord_outcomes import UNANSWERED, outcome_of
 from bot.model import Audience, PendingSubscribe
 from bot.services.accounts import AnswerTo
-from bot.services.errors import CommandRefused
 from bot.services.outcomes import Change, LinkFirst, ShowFirst, Subscribed, SubscribeRequest
 from bot.services.places import Caller
+from bot.services.refusals import CommandRefused
 from bot.services.subscribing import Outcome
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ async def carry_out(
         agreed=agreed,
         left_out=command.excluded,
     )
-    return await answer(bot, await bot.subscribing.subscribe(request))
+    return await answer(bot, await bot.subscriptions.subscribe(request))
 
 
 async def answer(bot: "SpeckleBot", outcome: Outcome) -> Reply:
@@ -247,7 +248,9 @@ async def linked(bot: "SpeckleBot", account: Account, token: str, where: AnswerT
             caller = await member_caller(guild, account.discord_user_id)
             said = await carry_out(bot, caller, command)
     except CommandRefused as refused:
-        said = Reply(refused.message)
+        said = Reply(refusal_text(refused.refusal))
+    except UserError as error:
+        said = Reply(error.message)
     except Exception:  # the account is linked all the same
         log.exception("waiting.failed", account_id=account.id)
         said = Reply(webhook_wording.NOT_COMPLETED)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from bot.db.accounts import LINK_VALID, TOLD_WITHIN
 from bot.model import PendingSubscribe
-from bot.services.errors import CommandRefused
+from bot.services.refusals import CommandRefused, RefusalReason
 from bot.storage import Storage
 
 TOKEN_BYTES = 16
@@ -43,7 +43,7 @@ class PendingCommandService:
         Errors: CommandRefused for one that is over, in hand already, or another person's.
         """
         if token in self._claimed:
-            raise CommandRefused("That is being done already. Wait for its answer.")
+            raise CommandRefused(RefusalReason.COMMAND_CLAIMED)
         self._claimed.add(token)
         try:
             yield await self._get(user_id, token)
@@ -58,13 +58,7 @@ class PendingCommandService:
     async def _get(self, user_id: int, token: str) -> PendingSubscribe:
         command = await self._storage.read(lambda tx: tx.pending_commands.get(token))
         if command is None:
-            raise CommandRefused(
-                "That was more than 15 minutes ago, or it is done already, so the bot no longer "
-                "knows what you had typed. Type `/subscribe` again."
-            )
+            raise CommandRefused(RefusalReason.COMMAND_OVER)
         if command.user_id != user_id:
-            raise CommandRefused(
-                "Only the person who typed the command can go on with it. Type `/subscribe` "
-                "yourself."
-            )
+            raise CommandRefused(RefusalReason.COMMAND_OF_ANOTHER)
         return command

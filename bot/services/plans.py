@@ -8,10 +8,10 @@ from bot.db.rows import Hook, HookKind, HookState, Subscription
 from bot.model import Audience, Consent, PauseWhy, Standing
 from bot.rights.decide import is_by_hand
 from bot.services.consents import Look, beyond, needs_an_answer
-from bot.services.errors import CommandRefused
 from bot.services.followed import Followed
 from bot.services.names import is_paused_for_rights
 from bot.services.outcomes import Entry, LinkFirst, ShowFirst, SubscribeRequest
+from bot.services.refusals import CommandRefused, ProjectNotPublic, ProjectNotSeen
 from bot.services.webhooks import WhyNot
 from bot.speckle.subscription_options import SubscriptionOptions
 
@@ -71,7 +71,7 @@ class Planner:
         if hook is not None or self.look.sees or (self.served and standing is not None):
             return self._answer(standing, None, hook)
         if self.served:
-            raise not_served(self.server_url)
+            raise CommandRefused(ProjectNotPublic(self.server_url))
         if not self.request.by_hand:
             return self._link_first()
         caller = self.request.caller
@@ -269,26 +269,7 @@ class Planner:
         """Refuse who linked an account that may not see the project, whoever follows it here."""
         manages = self.served and self.request.caller.manages_guild
         if self.look.why is WhyNot.NOT_OWNER and self.look.is_private and not manages:
-            raise no_such_project(self.server_url)
+            raise CommandRefused(ProjectNotSeen(self.server_url))
 
     def _link_first(self) -> LinkFirst:
         return LinkFirst(self.request, self.server_url, self.look.why, self.look.detail)
-
-
-def no_such_project(server_url: str) -> CommandRefused:
-    """The same words whether there is none or the account may not see it."""
-    return CommandRefused(
-        f"There is no such project on {server_url}, or your linked account may not see it. Compare "
-        "the address with the one in your browser; if it is right, ask an owner of the project to "
-        "invite you, then try again. `/account` shows which account is linked."
-    )
-
-
-def not_served(server_url: str) -> CommandRefused:
-    """The same words whether there is such a project or not, and whether it is followed or not."""
-    return CommandRefused(
-        f"As far as the bot can tell, that project is not public on {server_url}, so it takes "
-        "somebody who may see it to show it here. Type `/link` to link your Speckle account and "
-        "then `/subscribe` again, or ask a member with *Manage Webhooks* in the whole server to "
-        "use `/subscribe`. Nothing was changed."
-    )

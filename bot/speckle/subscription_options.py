@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Any, Self, TypeAlias
 
 from bot.errors import BotError
@@ -26,13 +27,35 @@ TypedOptions: TypeAlias = Mapping[str, str]
 """What was typed, by the option's name; an option that was left out is not in it."""
 
 
-class OptionError(BotError):
-    """An option as typed cannot be used; `what` is wrong, and `hint` says what to type instead."""
+class OptionFault(Enum):
+    """What is wrong with an option as typed."""
 
-    def __init__(self, what: str, hint: str) -> None:
-        super().__init__(f"{what} {hint}")
-        self.what = what
-        self.hint = hint
+    TOO_MANY_ENTRIES = auto()
+    ENTRY_TOO_LONG = auto()
+    NO_SUCH_EVENT = auto()
+    EMPTY_PATTERN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class OptionProblem:
+    """Why an option cannot be used: how many entries it has, or how many characters one has.
+
+    `entry` is the one that is wrong, `near` an event of nearly that name.
+    """
+
+    option: str
+    fault: OptionFault
+    size: int = 0
+    entry: str = ""
+    near: str | None = None
+
+
+class OptionError(BotError):
+    """An option as typed cannot be used."""
+
+    def __init__(self, problem: OptionProblem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +133,12 @@ class Option:
         stripped = (" ".join(piece.split()) for piece in SEPARATOR.split(text))
         entries = tuple(dict.fromkeys(entry for entry in stripped if entry))
         if len(entries) > MAX_ENTRIES:
-            raise OptionError(
-                f"`{self.name}` has {len(entries)} entries; there is room for {MAX_ENTRIES}.",
-                "Use fewer, or patterns that cover several, such as `structure/**`.",
-            )
+            fault = OptionFault.TOO_MANY_ENTRIES
+            raise OptionError(OptionProblem(self.name, fault, len(entries)))
         for entry in entries:
             if len(entry) > MAX_ENTRY_LENGTH:
-                raise OptionError(
-                    f"An entry of `{self.name}` has {len(entry)} characters; "
-                    f"there is room for {MAX_ENTRY_LENGTH}.",
-                    "Separate entries with commas, or shorten it.",
-                )
+                fault = OptionFault.ENTRY_TOO_LONG
+                raise OptionError(OptionProblem(self.name, fault, len(entry), entry))
         return entries
 
 
@@ -147,11 +165,8 @@ def _event(name: str) -> str:
     known = [*EventGroup, *EventKind]
     if name in known:
         return name
-    shown = name.replace("`", "'")[:MAX_ENTRY_LENGTH]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    groups = ", ".join(f"`{group}`" for group in EventGroup)
-    hint = f"Did you mean `{near[0]}`?" if near else f"The groups are {groups}."
-    raise OptionError(f"There is no event `{shown}`.", hint)
+    near = next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.6)), None)
+    raise OptionError(OptionProblem("events", OptionFault.NO_SUCH_EVENT, entry=name, near=near))
 
 
 def _events_widen(entries: Entries, agreed: Entries) -> bool:
@@ -170,9 +185,7 @@ def _models(entries: Entries) -> Entries:
     for entry in entries:
         excluding, name = entry.startswith("!"), entry.lstrip("! ").strip("/")
         if not name:
-            raise OptionError(
-                "A model pattern is empty.", "Write a model's name, `structure/**` or `!**/draft*`."
-            )
+            raise OptionError(OptionProblem("models", OptionFault.EMPTY_PATTERN, entry=entry))
         patterns.append(f"!{name}" if excluding else name)
     return tuple(dict.fromkeys(patterns))
 

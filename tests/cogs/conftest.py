@@ -30,6 +30,7 @@ from tests.services.conftest import (
     clock,
     services_over,
     storage,
+    without_quotas,
 )
 
 __all__ = ["clock", "storage"]
@@ -68,10 +69,9 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
             stack.callback(services.gateway.close)
             bot = SpeckleBot(
                 storage,
-                services.subscribing,
                 services.subscriptions,
                 PendingCommandService(storage),
-                GuildService(storage, clock),
+                GuildService(storage, clock, without_quotas(storage, clock)),
                 services.accounts,
                 Pace(45),
             )

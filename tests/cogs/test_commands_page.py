@@ -16,7 +16,7 @@ from bot.services.pending_commands import PendingCommandService
 from bot.services.places import NEEDED
 from bot.speckle.events import EventGroup
 from bot.speckle.subscription_options import OPTIONS
-from tests.services.conftest import Clock, services_over
+from tests.services.conftest import Clock, services_over, without_quotas
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 MANAGE_WEBHOOKS = 1 << 29
@@ -28,10 +28,9 @@ async def commands() -> list[dict[str, Any]]:
     """The commands as they are sent to Discord."""
     storage: Any = None  # nothing is asked of it
     services = services_over(storage, Clock())
-    guilds = GuildService(storage, Clock())
+    guilds = GuildService(storage, Clock(), without_quotas(storage, Clock()))
     bot = SpeckleBot(
         storage,
-        services.subscribing,
         services.subscriptions,
         PendingCommandService(storage),
         guilds,

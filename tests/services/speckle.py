@@ -98,8 +98,8 @@ class Office:
             audience_of=lambda _channel_id: TEAM,
             left_out=left_out,
         )
-        subscribing = self.services.subscribing
-        return await (agreed(subscribing, request) if shown else subscribing.subscribe(request))
+        service = self.services.subscriptions
+        return await (agreed(service, request) if shown else service.subscribe(request))
 
     async def subscribe(
         self,

@@ -6,8 +6,8 @@ import pytest
 
 from bot.db.accounts import LINK_VALID, TOLD_WITHIN
 from bot.model import PendingSubscribe
-from bot.services.errors import CommandRefused
 from bot.services.pending_commands import PendingCommandService
+from bot.services.refusals import CommandRefused
 from bot.storage import Storage
 from tests.services.conftest import CLOUD, KESTREL, MAREN, STRUCTURE, TOBIAS, TOWER, Clock
 

@@ -8,7 +8,7 @@ import pytest
 from bot.db.rows import HookKind, HookState, Paused, PauseReason, SubscriptionState
 from bot.model import Audience, PauseWhy, Standing
 from bot.rights.decide import Sight
-from bot.services.errors import CommandRefused
+from bot.services.followed import entry_of
 from bot.services.outcomes import (
     Entry,
     LinkFirst,
@@ -19,6 +19,7 @@ from bot.services.outcomes import (
     SubscribeRequest,
 )
 from bot.services.places import Caller
+from bot.services.refusals import CommandRefused, ProjectNotPublic
 from bot.services.setup import SetUp
 from bot.services.visibility import PRIVATE, ToEverybody
 from bot.services.webhooks import Done, Kept
@@ -27,6 +28,7 @@ from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.services.conftest import (
     ALL,
+    CLOUD,
     FACADE,
     KESTREL,
     STRUCTURE,
@@ -75,7 +77,7 @@ async def edited(
     hook = await office.storage.read(lambda tx: tx.hooks.get(there.hook_id))
     assert hook is not None
     where = place(channel_id, audience=audience)
-    return await office.services.subscribing.subscribe(
+    return await office.services.subscriptions.subscribe(
         edit_request(caller, Entry(hook, there), options, where)
     )
 
@@ -172,7 +174,7 @@ async def test_nothing_changes_for_others_while_the_owners_webhook_could_not_be_
     for number in range(100):
         url = f"https://elsewhere.example/{number}"
         office.server.add_webhook(office.tower, url=url, triggers=("commit_create",), secret="x")
-    outcome = await office.services.subscribing.subscribe(
+    outcome = await office.services.subscriptions.subscribe(
         replace(asked.request, agreed=asked.agreed)
     )
     assert isinstance(outcome, Subscribed)
@@ -211,7 +213,7 @@ async def test_an_answer_covers_what_was_read_and_not_what_came_meanwhile(office
     assert isinstance(asked, ShowFirst)
     later = await by_hand(office, ROOF)
     wider = replace(asked.request, agreed=asked.agreed, place=place(audience=ALL))
-    outcome = await office.services.subscribing.subscribe(wider)
+    outcome = await office.services.subscriptions.subscribe(wider)
     assert isinstance(outcome, Subscribed)
     assert outcome.also == (FACADE,)
     assert await office.at(ROOF) == later.subscription
@@ -301,14 +303,14 @@ async def probed(office: Office, caller: Caller, project: str) -> list[object]:
                 caller=caller, channel_id=channel_id, project=project, by_hand=hand, shown=False
             )
         except CommandRefused as refused:
-            told.append(refused.message)
+            told.append(refused.refusal)
             continue
         told.append(_without_its_own(outcome, project))
     for text in (project, "Kestrel Tower"):
         try:
             gone = await subscriptions.unsubscribe(KESTREL, caller, text, ROOF + 1)
         except CommandRefused as refused:
-            told.append(refused.message)
+            told.append(refused.refusal)
         else:
             assert isinstance(gone, NothingThere)
             told.append(len(gone.elsewhere))
@@ -323,7 +325,7 @@ async def probed(office: Office, caller: Caller, project: str) -> list[object]:
         outcome = await office.ask(caller=caller, channel_id=ROOF + 1, project=project, shown=False)
         told.append(_without_its_own(outcome, project))
     except CommandRefused as refused:
-        told.append(refused.message)
+        told.append(refused.refusal)
     for one in await office.storage.read(lambda tx: tx.subscriptions.of_channel(FACADE)):
         await office.storage.write(lambda tx: tx.subscriptions.delete(one.id))
     for one in await office.storage.read(lambda tx: tx.subscriptions.of_channel(ROOF)):
@@ -441,7 +443,7 @@ async def test_whose_channel_lost_access_reads_the_name_that_was_agreed_to(offic
     await office.storage.write(
         lambda tx: tx.hooks.touch(made.hook.id, "Kestrel Tower, renamed", office.clock())
     )
-    entry = await office.services.subscriptions.entry_of(made.subscription.id, KESTREL)
+    entry = await entry_of(office.storage, KESTREL, made.subscription.id)
     assert entry.label == "Kestrel Tower, renamed"
     await office.storage.write(
         lambda tx: tx.held.withdraw(
@@ -453,7 +455,7 @@ async def test_whose_channel_lost_access_reads_the_name_that_was_agreed_to(offic
     await office.storage.write(
         lambda tx: tx.hooks.touch(made.hook.id, "Kestrel Tower, secret", office.clock())
     )
-    entry = await office.services.subscriptions.entry_of(made.subscription.id, KESTREL)
+    entry = await entry_of(office.storage, KESTREL, made.subscription.id)
     assert entry.label == "Kestrel Tower"
 
 
@@ -545,7 +547,7 @@ async def test_more_events_by_somebody_else_with_access_are_theirs_to_answer_for
     asked = await edited(office, manager(TOBIAS), STRUCTURE, SubscriptionOptions())
     assert isinstance(asked, ShowFirst)
     assert (await office.at(STRUCTURE)).options == SubscriptionOptions(("versions",))
-    outcome = await office.services.subscribing.subscribe(
+    outcome = await office.services.subscriptions.subscribe(
         replace(asked.request, agreed=asked.agreed)
     )
     assert isinstance(outcome, Subscribed)
@@ -672,23 +674,22 @@ async def test_in_the_operators_servers_a_private_project_takes_somebody_who_may
     refusals = set()
     for _ in ("unfollowed", "followed"):
         with pytest.raises(CommandRefused) as refused:
-            await desk.subscribing.subscribe(asking(manager_of([FACADE]), FACADE))
+            await desk.service.subscribe(asking(manager_of([FACADE]), FACADE))
         by_hand = replace(asking(manager_of([FACADE]), FACADE), by_hand=True)
         with pytest.raises(CommandRefused) as hand:
-            await desk.subscribing.subscribe(by_hand)
-        refusals |= {refused.value.message, hand.value.message}
-        asked = await desk.subscribing.subscribe(asking(manager()))
+            await desk.service.subscribe(by_hand)
+        refusals |= {refused.value.refusal, hand.value.refusal}
+        asked = await desk.service.subscribe(asking(manager()))
         if isinstance(asked, ShowFirst):
-            await desk.subscribing.subscribe(replace(asked.request, agreed=asked.agreed))
-    assert len(refusals) == 1
-    assert "in the whole server" in refusals.pop()
+            await desk.service.subscribe(replace(asked.request, agreed=asked.agreed))
+    assert refusals == {ProjectNotPublic(CLOUD)}
 
 
 async def test_in_the_operators_servers_the_question_is_asked_too_and_the_answer_kept(
     make_desk: MakeDesk,
 ) -> None:
     desk = make_desk(served=frozenset({KESTREL}))
-    asked = await desk.subscribing.subscribe(asking(manager()))
+    asked = await desk.service.subscribe(asking(manager()))
     assert isinstance(asked, ShowFirst)  # nobody could tell whether it is public
     outcome = await desk.subscribe()
     consent = outcome.entry.subscription.consent
@@ -706,7 +707,7 @@ async def test_in_the_operators_servers_a_public_project_is_for_everybody(
 ) -> None:
     desk = make_desk(served=frozenset({KESTREL}))
     desk.told.answer = PUBLIC
-    outcome = await desk.subscribing.subscribe(asking(manager_of([STRUCTURE])))
+    outcome = await desk.service.subscribe(asking(manager_of([STRUCTURE])))
     assert isinstance(outcome, Subscribed)
     consent = outcome.entry.subscription.consent
     assert consent is not None

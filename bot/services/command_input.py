@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from bot.errors import NotASpeckleLink
-from bot.services.errors import CommandRefused
-from bot.services.outcomes import SubscribeRequest
+from bot.services.refusals import CommandRefused, NotAProject, ServerNotAllowed
 from bot.speckle.links import SpeckleLink, parse_link
-from bot.speckle.subscription_options import OptionError, SubscriptionOptions
+from bot.speckle.subscription_options import OptionError, SubscriptionOptions, TypedOptions
 
 
 def read_link(text: str, servers: Sequence[str]) -> SpeckleLink:
@@ -17,22 +16,14 @@ def read_link(text: str, servers: Sequence[str]) -> SpeckleLink:
     try:
         link = parse_link(text)
     except NotASpeckleLink as error:
-        raise CommandRefused(
-            f"That is neither a project's id nor a Speckle link: {error.why}\nOpen the project "
-            "in Speckle, copy the address from the browser and paste it as `stream_id`."
-        ) from error
+        raise CommandRefused(NotAProject(error.why)) from error
     if link.server_url is not None and link.server_url not in servers:
-        allowed = ", ".join(servers)
-        raise CommandRefused(
-            f"That link leads to {link.server_url}, and this bot deals only with {allowed}. "
-            "Use a link to a project there, or ask the person who runs the bot to add the "
-            "server to `SPECKLE_SERVERS`."
-        )
+        raise CommandRefused(ServerNotAllowed(link.server_url, tuple(servers)))
     return link
 
 
 def options_from(
-    request: SubscribeRequest, link: SpeckleLink, current: SubscriptionOptions | None = None
+    typed: TypedOptions, link: SpeckleLink, current: SubscriptionOptions
 ) -> SubscriptionOptions:
     """The options to have: a link to a model sets the models unless they were typed.
 
@@ -41,6 +32,6 @@ def options_from(
     model = link.model_name if link.model_name is not None else link.model_id
     linked = {} if model is None else {"models": model}
     try:
-        return (current or SubscriptionOptions()).changed_by({**linked, **request.options})
+        return current.changed_by({**linked, **typed})
     except OptionError as error:
-        raise CommandRefused(str(error)) from error
+        raise CommandRefused(error.problem) from error
