@@ -1,9 +1,8 @@
 """Who sees a channel, as Discord says: what the one rule asks of Discord while events come."""
 
-import time
-
 import aiohttp
 import discord
+from cachetools import TTLCache
 
 from bot.cogs.places import audience_of, raw_permissions
 from bot.discord_codes import Meaning, meaning_of
@@ -25,7 +24,8 @@ class DiscordWatch:
 
     def __init__(self, client: discord.Client) -> None:
         self._client = client
-        self._members: dict[tuple[int, int], tuple[float, discord.Member]] = {}
+        # By the ids of guild and member.
+        self._members = TTLCache[tuple[int, int], discord.Member](MOST_KNOWN, KNOWN_S)
 
     async def audience(self, guild_id: int, channel_id: int) -> Audience | None:
         """Who can see a channel: nobody where it is gone, None if that cannot be found out now."""
@@ -48,7 +48,7 @@ class DiscordWatch:
             return Person.UNKNOWN
         try:
             channel = await self._channel(guild, channel_id)
-            known = self._known(guild, user_id)
+            known = self._members.get((guild.id, user_id))
             if known is not None and await _may_watch(channel, known):
                 return Person.SEES
             member = await self._member(guild, user_id)
@@ -77,10 +77,6 @@ class DiscordWatch:
             return None
         return fetched if isinstance(fetched, Channel) else None
 
-    def _known(self, guild: discord.Guild, user_id: int) -> discord.Member | None:
-        until, member = self._members.get((guild.id, user_id), (0.0, None))
-        return member if time.monotonic() < until else None
-
     async def _member(self, guild: discord.Guild, user_id: int) -> discord.Member | None:
         try:
             member = await guild.fetch_member(user_id)
@@ -89,9 +85,7 @@ class DiscordWatch:
                 raise
             self._members.pop((guild.id, user_id), None)
             return None
-        if len(self._members) >= MOST_KNOWN:
-            self._members.clear()
-        self._members[guild.id, user_id] = (time.monotonic() + KNOWN_S, member)
+        self._members[guild.id, user_id] = member
         return member
 
 
