@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from bot.cards.card import MAX_URL, Card, Picture
+from bot.hosts import is_private_host
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -55,8 +56,6 @@ _PILLOW_ERRORS: Final = (
     zlib.error,
 )
 
-# Names that exist on private networks only: RFC 6761, RFC 6762, RFC 8375 and common habit.
-_PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".intranet")
 _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 _URL = re.compile(r"[!-~]+")
 
@@ -162,11 +161,12 @@ def is_public_url(url: str) -> bool:
 
 
 def _is_public_host(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_global
-    except ValueError:
-        pass
-    if not _HOST.fullmatch(host) or host.endswith(_PRIVATE_SUFFIXES):
+    if is_private_host(host):
         return False
-    # "127.1" and "0x7f.1" are addresses too, for programs that resolve them.
-    return not re.fullmatch(r"\d+|0x[0-9a-f]*", host.rpartition(".")[2])
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        # "127.1" and "0x7f.1" are addresses too, for programs that resolve them.
+        is_number = re.fullmatch(r"\d+|0x[0-9a-f]*", host.rpartition(".")[2])
+        return bool(_HOST.fullmatch(host)) and not is_number
+    return True
