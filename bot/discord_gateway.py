@@ -18,7 +18,7 @@ import structlog
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 from yarl import URL
 
-from bot.discord_outcomes import UNANSWERED
+from bot.discord_outcomes import DISCORD_ERRORS
 
 log = structlog.get_logger()
 
@@ -151,7 +151,7 @@ class Gateway:
             return self._closed(closed, bot)
         except ReconnectWebSocket as lost:
             return self._lost(self._close_code(), resume=lost.resume, bot=bot)
-        except UNANSWERED as error:  # a time-out is an OSError
+        except DISCORD_ERRORS as error:  # a time-out is an OSError
             return self._lost(type(error).__name__, resume=True, bot=bot)
         except Exception as error:  # the top: a fault of discord.py's or ours ends one connection
             log.exception("discord.gateway_failed")
@@ -191,7 +191,7 @@ class Gateway:
         """
         try:
             _, address, limit = await bot.http.get_bot_gateway()
-        except UNANSWERED:
+        except DISCORD_ERRORS:
             if not self._sessions_left:
                 raise
             return 0.0
@@ -252,7 +252,7 @@ class Gateway:
         """End a connection for good; with 4000 its session can still be resumed."""
         socket = self._socket
         if socket is not None and socket.open:
-            with contextlib.suppress(*UNANSWERED):  # whatever is wrong with it: it is given up
+            with contextlib.suppress(*DISCORD_ERRORS):  # whatever is wrong with it: it is given up
                 async with asyncio.timeout(self._waits.close_s):
                     await socket.close(4000)
 
