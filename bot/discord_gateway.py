@@ -23,7 +23,6 @@ from bot.discord_outcomes import DISCORD_ERRORS
 log = structlog.get_logger()
 
 JITTER: Final = 0.2
-SILENCE_TOLD_S: Final = 120.0  # Discord asks for a heartbeat about every 41 s and answers each
 FLAPPING: Final = 3  # connections in a row that did not last: then it is told
 RESUMES: Final = 2  # tries in vain, after which a session is given up: its address may be dead
 TOKEN_VOID: Final = 4004
@@ -57,7 +56,8 @@ class GatewayWaits:
     lasts_s: float = 60.0  # a connection that lived so long begins the row again
     refused_s: float = 900.0  # after one of REFUSALS
     dial_s: float = 60.0
-    silence_s: float = 100.0  # two heartbeats have gone unanswered by then
+    # Discord asks for a heartbeat about every 41 s and answers each: two went unanswered by then.
+    silence_s: float = 100.0
     close_s: float = 2.0  # for a goodbye that nobody may answer
 
 
@@ -120,7 +120,7 @@ class Gateway:
             )
             return [told]
         silence_s = self._clock() - self._heard_at
-        if silence_s > SILENCE_TOLD_S:
+        if silence_s > self._waits.silence_s:
             return [f"Discord's gateway has been silent for {silence_s:.0f} s."]
         return []
 
