@@ -18,7 +18,7 @@ from bot.cogs.answers import Unshown, UserError, is_over, quiet_if_over, tell, t
 from bot.cogs.refusal_wording import refusal_text
 from bot.discord_commands import RETRY_S, CommandSync
 from bot.discord_gateway import Gateway, GatewayWaits
-from bot.discord_outcomes import UNANSWERED, BotClosed, Later, Trouble, outcome_of
+from bot.discord_outcomes import DISCORD_ERRORS, BotClosed, Later, Trouble, outcome_of
 from bot.discord_pace import Pace
 from bot.errors import ConfigError, Problem, SealError, SpeckleError, StorageUnavailable
 from bot.network import Network
@@ -185,7 +185,7 @@ class SpeckleBot(commands.Bot):
             await asyncio.sleep(self._waits.token_s)
             try:
                 await self.application_info()
-            except UNANSWERED as error:
+            except DISCORD_ERRORS as error:
                 if isinstance(outcome_of(error), BotClosed):
                     continue
             return
@@ -205,21 +205,25 @@ class SpeckleBot(commands.Bot):
         while True:
             try:
                 await self.login(token)
-                await self.storage.write(
-                    lambda tx: tx.facts.set(LOGGED_IN_FACT, str(self.application_id))
-                )
             except discord.LoginFailure as error:
                 wait_s = await self._token_refused(error)
-            except StorageUnavailable as error:
-                wait_s = self._away(f"the database is away: {error.reason}", tries)
-            except UNANSWERED as error:
+            except DISCORD_ERRORS as error:
                 wait_s = self._away_for(outcome_of(error), tries)
             else:
-                self.logged_in.set()
-                return
+                try:
+                    await self._note_login()
+                except StorageUnavailable as error:
+                    wait_s = self._away(f"the database is away: {error.reason}", tries)
+                else:
+                    self.logged_in.set()
+                    return
             tries += 1
             await self._close_http()
             await asyncio.sleep(wait_s)
+
+    async def _note_login(self) -> None:
+        application_id = str(self.application_id)
+        await self.storage.write(lambda tx: tx.facts.set(LOGGED_IN_FACT, application_id))
 
     async def _token_refused(self, error: discord.LoginFailure) -> float:
         """At the very first start it is a setting that cannot be right. Later on deliveries come

@@ -13,7 +13,7 @@ from discord import app_commands
 from bot.cogs.answers import Interaction, UserError
 from bot.cogs.refusal_wording import cannot_post_text
 from bot.discord_codes import Meaning, meaning_of
-from bot.discord_outcomes import UNANSWERED
+from bot.discord_outcomes import DISCORD_ERRORS
 from bot.model import Audience
 from bot.services.outcomes import AudienceOf
 from bot.services.places import (
@@ -54,6 +54,9 @@ _FLAGS: Mapping[Permission, discord.Permissions] = {
 }
 NOWHERE = 0  # the id of no channel
 ASK_WITHIN_S = 10.0  # how long a delivery that was refused waits to hear why
+
+# A channel, and the one that its permissions are of: for a thread, its parent.
+_Fetched = tuple[object, object]
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 
@@ -196,24 +199,36 @@ async def fresh_place(client: discord.Client, guild: discord.Guild, channel_id: 
 
     It also finds archived threads, and threads that the bot is not in.
     """
+    return _place_of(guild, channel_id, await _fetch(client, channel_id))
+
+
+async def _fetch(client: discord.Client, channel_id: int) -> _Fetched | Meaning:
+    """The channel, or why Discord does not give it."""
     try:
         channel = await client.fetch_channel(channel_id)
-        if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
-            return _gone(channel_id)
-        settings = channel
-        if isinstance(channel, discord.Thread):
-            parent = await client.fetch_channel(channel.parent_id)
-            settings = parent if isinstance(parent, discord.abc.GuildChannel) else channel
+        if not isinstance(channel, discord.Thread):
+            return channel, channel
+        return channel, await client.fetch_channel(channel.parent_id)
     except discord.InvalidData:
-        return _gone(channel_id)
+        return Meaning.CHANNEL_GONE
     except discord.HTTPException as error:
-        match meaning_of(error.code):
-            case Meaning.NO_PERMISSION:
-                return _hidden(guild, channel_id)
-            case Meaning.CHANNEL_GONE:
-                return _gone(channel_id)
+        meaning = meaning_of(error.code)
+        if meaning in (Meaning.NO_PERMISSION, Meaning.CHANNEL_GONE):
+            return meaning
         raise  # something on the way refused it, or for a reason that says nothing of the channel
-    return _place(channel, guild, settings)
+
+
+def _place_of(guild: discord.Guild, channel_id: int, fetched: _Fetched | Meaning) -> Place:
+    if fetched is Meaning.NO_PERMISSION:
+        return _hidden(guild, channel_id)
+    if isinstance(fetched, Meaning):
+        return _gone(channel_id)
+    channel, parent = fetched
+    if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+        return _gone(channel_id)
+    return _place(
+        channel, guild, parent if isinstance(parent, discord.abc.GuildChannel) else channel
+    )
 
 
 async def ask_place(client: discord.Client, guild_id: int, channel_id: int) -> Place | None:
@@ -223,9 +238,10 @@ async def ask_place(client: discord.Client, guild_id: int, channel_id: int) -> P
         return None
     try:
         async with asyncio.timeout(ASK_WITHIN_S):
-            return await fresh_place(client, guild, channel_id)
-    except UNANSWERED:
+            fetched = await _fetch(client, channel_id)
+    except DISCORD_ERRORS:
         return None
+    return _place_of(guild, channel_id, fetched)
 
 
 async def why_refused(
@@ -248,9 +264,10 @@ async def _ask_silence(client: discord.Client, guild_id: int) -> datetime | None
         return None
     try:
         async with asyncio.timeout(ASK_WITHIN_S):
-            return _silenced_until(await guild.fetch_member(client.user.id))
-    except UNANSWERED:
+            me = await guild.fetch_member(client.user.id)
+    except DISCORD_ERRORS:
         return None
+    return _silenced_until(me)
 
 
 def _silenced_until(me: discord.Member) -> datetime | None:

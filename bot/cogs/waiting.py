@@ -21,7 +21,7 @@ from bot.cogs.later import tell_later
 from bot.cogs.places import audiences_in, caller_in, fresh_place, guild_of, member_caller
 from bot.cogs.refusal_wording import refusal_text
 from bot.db.rows import Account
-from bot.discord_outcomes import UNANSWERED, outcome_of
+from bot.discord_outcomes import DISCORD_ERRORS, outcome_of
 from bot.model import Audience, PendingSubscribe
 from bot.services.accounts import AnswerTo
 from bot.services.outcomes import Change, LinkFirst, ShowFirst, Subscribed, SubscribeRequest
@@ -231,11 +231,10 @@ async def _announce(bot: "SpeckleBot", outcome: Subscribed) -> str | None:
     """Tell the channel's members; if Discord refuses, the subscription stands all the same."""
     channel_id = outcome.entry.subscription.channel_id
     channel = bot.get_partial_messageable(channel_id)
+    line = wording.public_line(outcome.entry)
     try:
-        await channel.send(
-            wording.public_line(outcome.entry), allowed_mentions=discord.AllowedMentions.none()
-        )
-    except UNANSWERED as error:
+        await channel.send(line, allowed_mentions=discord.AllowedMentions.none())
+    except DISCORD_ERRORS as error:
         return wording.not_announced(channel_id, outcome_of(error))
     return None
 

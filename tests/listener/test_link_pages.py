@@ -1,6 +1,8 @@
 """The pages of signing in, as browsers that keep their cookies walk through them."""
 
 import asyncio
+import base64
+import hashlib
 import re
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +19,8 @@ from yarl import URL
 
 from bot.errors import StorageUnavailable
 from bot.link_pages import LinkPages
-from bot.services.accounts import SignIn
+from bot.link_pages.pages import failed
+from bot.services.accounts import LinkFailed, SignIn, WhyNotLinked
 from bot.speckle.answers import Scope
 from bot.storage import Storage
 from tests.services.accounts_setup import Office, open_office
@@ -167,6 +170,9 @@ async def test_every_page_keeps_to_itself(desk: Desk) -> None:
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         assert not re.search(r"<script|<img|<link| src=| href=", page.text)
+        for style in re.findall(r"(?s)<style>(.*?)</style>", page.text):
+            digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+            assert f"style-src 'sha256-{digest}';" in policy
     to = f"form-action 'self' {desk.office.server.url};"
     assert to in start.headers["Content-Security-Policy"]
     [cookie] = leaving.headers.getall("Set-Cookie")
@@ -344,6 +350,13 @@ async def test_an_app_that_may_not_write_is_linked_with_what_that_means(desk: De
     page = await browser.open(await desk.approved(browser, await desk.link()))
     assert "It worked" in page.read
     assert "cannot make webhooks" in page.read
+
+
+@pytest.mark.parametrize("why", WhyNotLinked)
+def test_each_reason_has_a_page_without_a_gap(why: WhyNotLinked) -> None:
+    message = failed(LinkFailed(why, "https://{speckle}.example", (Scope.PROFILE_READ,)))
+    assert message.status >= 400
+    assert "{" not in message.text.replace("{speckle}", "")
 
 
 @pytest.mark.parametrize("fault", [StorageUnavailable("the disk is full"), RuntimeError("oops")])
