@@ -33,7 +33,7 @@ from bot.db.rows import HookKind
 from bot.db.vault import Vault
 from bot.sandbox import Sandbox
 from bot.soak.bot_process import BotProcess
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, utc_now
 
 SERVER = "http://127.0.0.1:3000"  # of the recordings
@@ -84,7 +84,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
                 lambda tx: tx.hooks.create(guild.id, SERVER, project, HookKind.OWN, 2, channel.id)
             )
             await storage.write(
-                lambda tx: tx.subscriptions.upsert(hook.id, channel.id, Filters(), 2)
+                lambda tx: tx.subscriptions.upsert(hook.id, channel.id, SubscriptionOptions(), 2)
             )
             targets[project] = Target(f"/webhooks/{hook.key}", hook.secrets[0])
         environment = os.environ | {

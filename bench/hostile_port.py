@@ -29,8 +29,8 @@ from bench.start import free_port, resident_mb, until_ready
 from bot.db.rows import Hook, HookKind
 from bot.db.vault import Vault
 from bot.sandbox import Sandbox
-from bot.speckle.filters import Filters
 from bot.speckle.signature import sign
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, utc_now
 
 MIB = 1024 * 1024
@@ -65,7 +65,7 @@ async def running_bot(sandbox: Sandbox, folder: Path) -> AsyncIterator[Bot]:
                 lambda tx: tx.hooks.create(guild.id, SPECKLE, project, HookKind.OWN, 2, channel.id)
             )
             await storage.write(
-                lambda tx: tx.subscriptions.upsert(hook.id, channel.id, Filters(), 2)
+                lambda tx: tx.subscriptions.upsert(hook.id, channel.id, SubscriptionOptions(), 2)
             )
             hooks.append(hook)
             guild_ids.append(guild.id)

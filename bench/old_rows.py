@@ -34,7 +34,7 @@ from bot.db.rows import (
     SubscriptionResult,
 )
 from bot.db.vault import Vault
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, utc_now
 
 T = TypeVar("T")
@@ -101,7 +101,7 @@ async def _prepared(storage: Storage, rows: int) -> Way:
         )
     )
     _, subscription = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, CHANNEL_ID, Filters(), 2)
+        lambda tx: tx.subscriptions.upsert(hook.id, CHANNEL_ID, SubscriptionOptions(), 2)
     )
     values = {"rows": rows, "at": f"{utc_now() - timedelta(days=3):%Y-%m-%d %H:%M:%S.%f}"}
     if rows:

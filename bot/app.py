@@ -46,12 +46,13 @@ from bot.services.consents import Looking
 from bot.services.copies import Copies
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
+from bot.services.managing import SubscriptionService
 from bot.services.notices import NoticeService
+from bot.services.pending_commands import PendingCommandService
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.reach import INSTANCE_FACT, Reach
 from bot.services.readiness import Readiness, unopenable_text
 from bot.services.subscribing import Subscribing
-from bot.services.subscriptions import SubscriptionService
 from bot.services.visibility import Visibility
 from bot.services.webhooks import WebhookService
 from bot.speckle.breaker import Breakers
@@ -262,25 +263,11 @@ def _discord_side(
         description=lambda guild_id: webhook_description(bot, guild_id),
         now=utc_now,
     )
-    subscriptions = SubscriptionService(
-        storage,
-        webhooks,
-        Browsing(speckle.gateway, speckle.accounts),
-        speckle_servers=settings.speckle_servers,
-        public_url=settings.public_url,
-        served_guilds=frozenset(settings.organisation.guilds),
-        shared_hook_enabled=settings.speckle_webhook_secret is not None,
-        now=utc_now,
-    )
     guilds = GuildService(storage, utc_now, quotas)
-    asks = settings.speckle.enrich_deadline_s > 0
-    visibility = Visibility(speckle.gateway, asks=asks)
-    looking = Looking(speckle.accounts, webhooks, visibility)
-    subscribing = Subscribing(storage, subscriptions, looking, utc_now, quotas)
     bot = SpeckleBot(
         storage,
-        subscribing,
-        subscriptions,
+        _subscriptions(settings, storage, speckle, quotas, webhooks),
+        PendingCommandService(storage),
         guilds,
         speckle.accounts,
         pace,
@@ -290,6 +277,40 @@ def _discord_side(
     speckle.accounts.linked = partial(go_on_with, bot)
     speckle.accounts.before_unlink = webhooks.let_go
     return bot, webhooks
+
+
+def _subscriptions(
+    settings: Settings,
+    storage: Storage,
+    speckle: _WithSpeckle,
+    quotas: QuotaService,
+    webhooks: WebhookService,
+) -> SubscriptionService:
+    shared = _shared_hook(settings) is not None
+    served = frozenset(settings.organisation.guilds) if shared else frozenset[int]()
+    visibility = Visibility(speckle.gateway, asks=settings.speckle.enrich_deadline_s > 0)
+    looking = Looking(speckle.accounts, webhooks, visibility)
+    changing = asyncio.Lock()
+    subscribing = Subscribing(
+        storage,
+        webhooks,
+        looking,
+        quotas,
+        changing=changing,
+        served_guilds=served,
+        now=utc_now,
+    )
+    return SubscriptionService(
+        storage,
+        webhooks,
+        Browsing(speckle.gateway, speckle.accounts),
+        subscribing,
+        changing=changing,
+        speckle_servers=settings.speckle_servers,
+        public_url=settings.public_url,
+        served_guilds=served,
+        now=utc_now,
+    )
 
 
 # ── the way of an event ───────────────────────────────────────────────────────────────────────

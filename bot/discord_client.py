@@ -14,18 +14,19 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.cogs import COGS, DYNAMIC_ITEMS
-from bot.cogs.answers import Unshown, is_over, quiet_if_over, tell, tell_over
+from bot.cogs.answers import Unshown, UserError, is_over, quiet_if_over, tell, tell_over
+from bot.cogs.refusal_wording import refusal_text
 from bot.discord_commands import RETRY_S, CommandSync
 from bot.discord_gateway import Gateway, GatewayWaits
-from bot.discord_outcomes import UNANSWERED, BotClosed, Later, Trouble, outcome_of
+from bot.discord_outcomes import DISCORD_ERRORS, BotClosed, Later, Trouble, outcome_of
 from bot.discord_pace import Pace
 from bot.errors import ConfigError, Problem, SealError, SpeckleError, StorageUnavailable
 from bot.network import Network
 from bot.services.accounts import AccountService
-from bot.services.errors import CommandRefused
 from bot.services.guilds import GuildService
-from bot.services.subscribing import Subscribing
-from bot.services.subscriptions import SubscriptionService
+from bot.services.managing import SubscriptionService
+from bot.services.pending_commands import PendingCommandService
+from bot.services.refusals import CommandRefused
 from bot.storage import Storage
 
 log = structlog.get_logger()
@@ -61,8 +62,8 @@ class SpeckleBot(commands.Bot):
     def __init__(
         self,
         storage: Storage,
-        subscribing: Subscribing,
         subscriptions: SubscriptionService,
+        pending_commands: PendingCommandService,
         guild_service: GuildService,
         accounts: AccountService,
         pace: Pace,
@@ -87,8 +88,8 @@ class SpeckleBot(commands.Bot):
         self._pace = pace
         self._network = network or Network()
         self.storage = storage
-        self.subscribing = subscribing
         self.subscriptions = subscriptions
+        self.pending_commands = pending_commands
         self.guild_service = guild_service
         self.accounts = accounts
         self.logged_in = asyncio.Event()  # from now on messages can be sent, gateway or not
@@ -184,7 +185,7 @@ class SpeckleBot(commands.Bot):
             await asyncio.sleep(self._waits.token_s)
             try:
                 await self.application_info()
-            except UNANSWERED as error:
+            except DISCORD_ERRORS as error:
                 if isinstance(outcome_of(error), BotClosed):
                     continue
             return
@@ -204,21 +205,25 @@ class SpeckleBot(commands.Bot):
         while True:
             try:
                 await self.login(token)
-                await self.storage.write(
-                    lambda tx: tx.facts.set(LOGGED_IN_FACT, str(self.application_id))
-                )
             except discord.LoginFailure as error:
                 wait_s = await self._token_refused(error)
-            except StorageUnavailable as error:
-                wait_s = self._away(f"the database is away: {error.reason}", tries)
-            except UNANSWERED as error:
+            except DISCORD_ERRORS as error:
                 wait_s = self._away_for(outcome_of(error), tries)
             else:
-                self.logged_in.set()
-                return
+                try:
+                    await self._note_login()
+                except StorageUnavailable as error:
+                    wait_s = self._away(f"the database is away: {error.reason}", tries)
+                else:
+                    self.logged_in.set()
+                    return
             tries += 1
             await self._close_http()
             await asyncio.sleep(wait_s)
+
+    async def _note_login(self) -> None:
+        application_id = str(self.application_id)
+        await self.storage.write(lambda tx: tx.facts.set(LOGGED_IN_FACT, application_id))
 
     async def _token_refused(self, error: discord.LoginFailure) -> float:
         """At the very first start it is a setting that cannot be right. Later on deliveries come
@@ -288,6 +293,8 @@ async def answer_error(interaction: discord.Interaction[Any], error: Exception) 
 def _sentence(cause: Exception) -> str | None:
     match cause:
         case CommandRefused():
+            return refusal_text(cause.refusal)
+        case UserError():
             return cause.message
         case Unshown():
             return (

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any, Final
@@ -10,7 +11,7 @@ import discord
 import structlog
 from discord import app_commands
 
-from bot.discord_outcomes import UNANSWERED, reason_of
+from bot.discord_outcomes import DISCORD_ERRORS, error_text
 from bot.errors import StorageUnavailable
 from bot.storage import Storage
 
@@ -38,43 +39,47 @@ class CommandSync:
 
     async def run(self) -> None:
         """Try until they are in step."""
-        tries = 0
-        while True:
+        wait_s: float | None
+        for tries in itertools.count():
             step_s = self._retry_s[min(tries, len(self._retry_s) - 1)]
             try:
-                return await self._sync()
-            except UNANSWERED as error:
-                wait_s = _told(error, step_s)
+                wait_s = await self._sync(step_s)
             except StorageUnavailable as error:
                 wait_s = step_s
                 log.error("commands.database_unavailable", reason=error.reason, retry_in_s=wait_s)
             except Exception:  # the top: a fault of ours is no reason to stop trying
                 wait_s = step_s
                 log.exception("commands.failed", retry_in_s=wait_s)
-            tries += 1
+            if wait_s is None:
+                return
             await asyncio.sleep(wait_s)
 
-    async def _sync(self) -> None:
+    async def _sync(self, step_s: float) -> float | None:
+        """None once they are in step; else for how long to wait."""
         payload = [command.to_dict(self._tree) for command in self._tree.get_commands()]
         application_id = self._tree.client.application_id
         fingerprint = _fingerprint({"application": application_id, "commands": payload})
         if await self._storage.read(lambda tx: tx.facts.get(COMMANDS_FACT)) == fingerprint:
-            return
-        synced = await self._tree.sync()
+            return None
+        try:
+            synced = await self._tree.sync()
+        except DISCORD_ERRORS as error:
+            return _told(error, step_s)
         await self._storage.write(lambda tx: tx.facts.set(COMMANDS_FACT, fingerprint))
         log.info("commands.synced", count=len(synced))
+        return None
 
 
 def _told(error: Exception, step_s: float) -> float:
     """Say why it failed, with status and reason; gives how long to wait, by Discord's own word."""
     status: int | None = None
-    reason, wait_s = type(error).__name__, step_s
+    reason, wait_s = error_text(error), step_s
     match error:
         case discord.RateLimited():
             status, wait_s = 429, error.retry_after
             reason = "Discord asked for a slower pace"
         case discord.HTTPException():
-            status, reason = error.status, reason_of(error)
+            status = error.status
     log.error(
         "commands.not_synced",
         status=status,

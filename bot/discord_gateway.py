@@ -18,12 +18,11 @@ import structlog
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 from yarl import URL
 
-from bot.discord_outcomes import UNANSWERED
+from bot.discord_outcomes import DISCORD_ERRORS
 
 log = structlog.get_logger()
 
 JITTER: Final = 0.2
-SILENCE_TOLD_S: Final = 120.0  # Discord asks for a heartbeat about every 41 s and answers each
 FLAPPING: Final = 3  # connections in a row that did not last: then it is told
 RESUMES: Final = 2  # tries in vain, after which a session is given up: its address may be dead
 TOKEN_VOID: Final = 4004
@@ -57,7 +56,8 @@ class GatewayWaits:
     lasts_s: float = 60.0  # a connection that lived so long begins the row again
     refused_s: float = 900.0  # after one of REFUSALS
     dial_s: float = 60.0
-    silence_s: float = 100.0  # two heartbeats have gone unanswered by then
+    # Discord asks for a heartbeat about every 41 s and answers each: two went unanswered by then.
+    silence_s: float = 100.0
     close_s: float = 2.0  # for a goodbye that nobody may answer
 
 
@@ -120,7 +120,7 @@ class Gateway:
             )
             return [told]
         silence_s = self._clock() - self._heard_at
-        if silence_s > SILENCE_TOLD_S:
+        if silence_s > self._waits.silence_s:
             return [f"Discord's gateway has been silent for {silence_s:.0f} s."]
         return []
 
@@ -151,7 +151,7 @@ class Gateway:
             return self._closed(closed, bot)
         except ReconnectWebSocket as lost:
             return self._lost(self._close_code(), resume=lost.resume, bot=bot)
-        except UNANSWERED as error:  # a time-out is an OSError
+        except DISCORD_ERRORS as error:  # a time-out is an OSError
             return self._lost(type(error).__name__, resume=True, bot=bot)
         except Exception as error:  # the top: a fault of discord.py's or ours ends one connection
             log.exception("discord.gateway_failed")
@@ -191,7 +191,7 @@ class Gateway:
         """
         try:
             _, address, limit = await bot.http.get_bot_gateway()
-        except UNANSWERED:
+        except DISCORD_ERRORS:
             if not self._sessions_left:
                 raise
             return 0.0
@@ -252,7 +252,7 @@ class Gateway:
         """End a connection for good; with 4000 its session can still be resumed."""
         socket = self._socket
         if socket is not None and socket.open:
-            with contextlib.suppress(*UNANSWERED):  # whatever is wrong with it: it is given up
+            with contextlib.suppress(*DISCORD_ERRORS):  # whatever is wrong with it: it is given up
                 async with asyncio.timeout(self._waits.close_s):
                     await socket.close(4000)
 

@@ -14,7 +14,7 @@ from bot.cards.lesser import bare, plain
 from bot.db.rows import Batch, CardForm
 from bot.discord_codes import Meaning
 from bot.discord_outcomes import (
-    UNANSWERED,
+    DISCORD_ERRORS,
     ChannelClosed,
     Fault,
     Later,
@@ -142,7 +142,7 @@ async def find(
                     if mark == wanted:
                         log.info("delivery.found", batch_id=batch.id, message_id=message.id)
                         return Sent(message.id)
-    except UNANSWERED as error:
+    except DISCORD_ERRORS as error:
         outcome = outcome_of(error)
         # Else the try itself says what is the matter.
         return outcome if isinstance(outcome, Later) else None
@@ -212,7 +212,7 @@ def _outcome_of_task(
 ) -> Outcome:
     try:
         return Sent(sending.result().id)
-    except UNANSWERED as error:
+    except DISCORD_ERRORS as error:
         return outcome_of(error, refused_by)
 
 
@@ -233,7 +233,7 @@ async def _reopened(
                 return closed
             if thread.archived:
                 await thread.edit(archived=False)
-    except UNANSWERED as error:
+    except DISCORD_ERRORS as error:
         outcome = outcome_of(error)
         return outcome if isinstance(outcome, Later) else closed
     log.info("delivery.thread_reopened", channel_id=channel_id)

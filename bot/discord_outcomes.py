@@ -14,8 +14,9 @@ from bot.network import why_not_reached
 MAX_REASON: Final = 300  # characters of Discord's own words that are kept
 TURNED_AWAY_S: Final = 60.0  # after a 429 that does not come from Discord itself
 # What a request of discord.py's can raise: a lost line comes up as it is, and over an answer that
-# is not Discord's it stumbles with whatever error Python has for that.
-UNANSWERED: Final = (
+# is not Discord's it stumbles with whatever error Python has for that. A `try` with these holds the
+# one call alone: a fault of ours in it would be taken for Discord's.
+DISCORD_ERRORS: Final = (
     discord.DiscordException,
     aiohttp.ClientError,
     OSError,
@@ -128,7 +129,7 @@ def _of_page(error: discord.HTTPException) -> Trouble:
 
 
 def _of_code(error: discord.HTTPException, refused_by: Collection[Meaning]) -> Trouble:
-    reason = reason_of(error)
+    reason = error_text(error)
     meaning = meaning_of(error.code)
     match meaning:
         case Meaning.CHANNEL_GONE:
@@ -157,8 +158,10 @@ def _of_code(error: discord.HTTPException, refused_by: Collection[Meaning]) -> T
             assert_never(meaning)
 
 
-def reason_of(error: discord.HTTPException) -> str:
-    """Discord's answer in one line."""
+def error_text(error: Exception) -> str:
+    """Discord's answer in one line; where there is none, the kind of error."""
+    if not isinstance(error, discord.HTTPException):
+        return type(error).__name__
     if not _is_discords(error):
         return f"Discord answered {error.status}"
     said = " ".join(error.text.split())[:MAX_REASON]

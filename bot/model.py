@@ -1,12 +1,12 @@
 """What storage keeps and all rooms speak of: who sees a channel, and what a person agreed to."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions, TypedOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Standing(StrEnum):
 class Consent:
     """A person's answer to "who will see this project here", kept with one subscription.
 
-    `by` is their Discord id. It covers events within `filters`, in a channel that nobody beyond
+    `by` is their Discord id. It covers events within `options`, in a channel that nobody beyond
     `audience` can see (None: not looked at), of a project as open as `visibility` says (None: not
     known, which counts as private). `project_name` is what the person's account called it.
     `unlinked`: the account that it was given with was unlinked since, so that it no longer covers
@@ -84,7 +84,7 @@ class Consent:
     by: int
     at: datetime
     standing: Standing
-    filters: Filters
+    options: SubscriptionOptions
     visibility: str | None = None
     audience: Audience | None = None
     project_name: str | None = None
@@ -96,9 +96,7 @@ class Consent:
             "by": self.by,
             "at": self.at.isoformat(),
             "standing": self.standing.value,
-            "events": list(self.filters.events),
-            "models": list(self.filters.models),
-            "ignore_authors": list(self.filters.ignore_authors),
+            **self.options.to_json(),
             "visibility": self.visibility,
             "audience": None if self.audience is None else self.audience.to_json(),
             "project_name": self.project_name,
@@ -113,16 +111,12 @@ class Consent:
             by=data["by"],
             at=datetime.fromisoformat(data["at"]),
             standing=Standing(data["standing"]),
-            filters=Filters(*(_texts(data[key]) for key in ("events", "models", "ignore_authors"))),
+            options=SubscriptionOptions.from_json(data),
             visibility=data["visibility"],
             audience=None if audience is None else Audience.from_json(audience),
             project_name=data["project_name"],
             unlinked=data.get("unlinked", False),  # older answers do not say
         )
-
-
-def _texts(items: Sequence[str]) -> tuple[str, ...]:
-    return tuple(items)
 
 
 class PauseWhy(StrEnum):
@@ -143,3 +137,69 @@ class PauseWhy(StrEnum):
     FILTERS_WIDER = "filters_wider"
     AUDIENCE_WIDER = "audience_wider"
     TURNED_PRIVATE = "turned_private"
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSubscribe:
+    """A /subscribe that waits: for an account to be linked, or for a yes to who will see it.
+
+    `options` are as typed. `audiences` are the channels that the question named, with who could
+    see each of them when it was asked; `excluded` are those that the answer is not to cover.
+    """
+
+    user_id: int
+    guild_id: int
+    channel_id: int
+    server_url: str
+    project: str
+    options: TypedOptions
+    by_hand: bool = False
+    resume: bool = True
+    excluded: frozenset[int] = frozenset()
+    audiences: Mapping[int, Audience | None] = field(default_factory=dict)
+
+    @property
+    def others(self) -> frozenset[int]:
+        """The other channels that the question named."""
+        return frozenset(self.audiences) - {self.channel_id}
+
+    @property
+    def agreed(self) -> Mapping[int, Audience | None]:
+        """What a yes means: the channels, with who could see them when it was asked."""
+        return {one: seen for one, seen in self.audiences.items() if one not in self.excluded}
+
+    def to_json(self) -> dict[str, Any]:
+        """As the database keeps it, but for whose it is."""
+        return {
+            "guild": self.guild_id,
+            "channel": self.channel_id,
+            "server": self.server_url,
+            "project": self.project,
+            "options": dict(self.options),
+            "by_hand": self.by_hand,
+            "resume": self.resume,
+            "excluded": sorted(self.excluded),
+            "audiences": {
+                str(channel_id): None if seen is None else seen.to_json()
+                for channel_id, seen in self.audiences.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, user_id: int, data: Mapping[str, Any]) -> Self:
+        """Back from the database."""
+        return cls(
+            user_id=user_id,
+            guild_id=data["guild"],
+            channel_id=data["channel"],
+            server_url=data["server"],
+            project=data["project"],
+            options=data["options"],
+            by_hand=data["by_hand"],
+            resume=data["resume"],
+            excluded=frozenset(data["excluded"]),
+            audiences={
+                int(channel_id): None if seen is None else Audience.from_json(seen)
+                for channel_id, seen in data["audiences"].items()
+            },
+        )

@@ -31,6 +31,7 @@ from bot.db.leader import Leader
 from bot.db.lineage import Lineage
 from bot.db.notices import Notices
 from bot.db.outbox import Outbox
+from bot.db.pending_commands import PendingCommands
 from bot.db.pooler import refuse_shared_sessions
 from bot.db.quotas import Quotas, UseOfToday
 from bot.db.removals import Removals
@@ -71,6 +72,7 @@ class Transaction:
         self.link_requests = LinkRequests(session, vault)
         self.notices = Notices(session)
         self.outbox = Outbox(session)
+        self.pending_commands = PendingCommands(session, vault)
         self.quotas = Quotas(session)
         self.removals = Removals(session)
         self.subscriptions = Subscriptions(session, forget_hooks)

@@ -1,14 +1,9 @@
-"""Authors' pictures, made small: a person may carry one of a megabyte in each event.
-
-Pillow is slow to load, so that only the first large picture loads it.
-"""
+"""Authors' pictures, made small: a person may carry one of a megabyte in each event."""
 
 import base64
 import io
-import struct
-import zlib
 
-from bot.cards.pictures import content_of, look_at
+from bot.cards.pictures import NotAPicture, content_of, look_at, open_picture
 
 MAX_GIVEN_BYTES = 2 * 1024 * 1024
 MAX_PIXELS = 10_000_000  # 40 MB unpacked; more is a bomb, a small file of gigabytes
@@ -35,20 +30,16 @@ def smaller(data_url: str) -> str | None:
     found = None if content is None else look_at(content)
     if content is None or found is None or found[1][0] * found[1][1] > MAX_PIXELS:
         return None
-    from PIL import Image
-
     out = io.BytesIO()
     try:
-        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "GIF", "WEBP")) as image:
-            if image.size != found[1]:
-                return None  # made to look smaller to us than to the unpacker
+        with open_picture(content) as image:
             image.draft("RGB", (SIDE, SIDE))
             see_through = image.has_transparency_data
             small = image.convert("RGBA" if see_through else "RGB")
             small.thumbnail((SIDE, SIDE))
             form = "PNG" if see_through else "JPEG"
             small.save(out, form, quality=JPEG_QUALITY, optimize=True)
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error):
+    except NotAPicture:
         return None
     encoded = base64.b64encode(out.getvalue()).decode()
     return f"data:image/{form.lower()};base64,{encoded}"

@@ -3,27 +3,65 @@
 import base64
 import binascii
 import hashlib
+import io
 import ipaddress
 import re
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from bot.cards.card import MAX_URL, Card, Picture
+from bot.hosts import is_private_host
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MAX_AVATAR_BYTES = 256 * 1024
 MAX_PREVIEW_BYTES = 4 * 1024 * 1024
 MAX_SCREENSHOT_BYTES = 8 * 1024 * 1024  # Discord takes 10 MiB a file from a bot
 MAX_SIDE = 16_384  # pixels
+# What comes before the picture itself; the worst that can be packed into it (colour profiles that
+# unpack to a thousand times as much) keeps Pillow busy for half a second.
+MAX_HEADER_BYTES: Final = 128 * 1024
+MAX_TEXT_BYTES: Final = 4 * 1024 * 1024  # of a PNG's compressed texts, when unpacked
 
 _DATA_URL = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,", re.IGNORECASE)
 _EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/gif": "gif", "image/webp": "webp"}
+_FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP")
+_MEDIA_TYPES: Final = {
+    "PNG": "image/png",
+    "JPEG": "image/jpeg",
+    "MPO": "image/jpeg",  # several pictures in one JPEG, of which phones write some
+    "GIF": "image/gif",
+    "WEBP": "image/webp",
+}
+# What Pillow raises over bytes that only look like a picture: its readers trust a file's numbers,
+# and stumble with whatever error Python has for that. Warnings, where they count as errors.
+_PILLOW_ERRORS: Final = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    Warning,
+    struct.error,
+    zlib.error,
+)
 
-# Names that exist on private networks only: RFC 6761, RFC 6762, RFC 8375 and common habit.
-_PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".intranet")
 _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 _URL = re.compile(r"[!-~]+")
+
+
+class NotAPicture(Exception):
+    """The bytes are no picture of a format that Discord shows, or a broken one."""
 
 
 def picture_of(data_url: str, stem: str, max_bytes: int) -> Picture | None:
@@ -77,68 +115,33 @@ def media_type_of(content: bytes) -> str | None:
 
 def look_at(content: bytes) -> tuple[str, tuple[int, int]] | None:
     """Media type, and width and height in pixels, as the header has them."""
-    for media_type, read_size in _READERS.items():
-        size = read_size(content)
-        if size is not None:
-            return (media_type, size) if all(0 < side <= MAX_SIDE for side in size) else None
-    return None
-
-
-def _png_size(content: bytes) -> tuple[int, int] | None:
-    """PNG: https://www.w3.org/TR/png-3/#11IHDR, the header chunk with its check sum."""
-    if len(content) < 33 or content[:16] != b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR":
+    # Pillow reads a WebP picture in one go, and the others piece by piece.
+    head = content if content.startswith(b"RIFF") else content[:MAX_HEADER_BYTES]
+    try:
+        with open_picture(head) as image:
+            fits = all(0 < side <= MAX_SIDE for side in image.size)
+            return (_MEDIA_TYPES[image.format or ""], image.size) if fits else None
+    except NotAPicture:
         return None
-    width, height, checksum = struct.unpack(">II5xI", content[16:33])
-    return (width, height) if zlib.crc32(content[12:29]) == checksum else None
 
 
-def _gif_size(content: bytes) -> tuple[int, int] | None:
-    if len(content) < 14 or content[:6] not in (b"GIF87a", b"GIF89a"):
-        return None
-    width, height = struct.unpack("<HH", content[6:10])
-    return width, height
+@contextmanager
+def open_picture(content: bytes) -> Iterator["Image.Image"]:
+    """A PNG, JPEG, GIF or WebP picture, with its header read and nothing unpacked yet.
 
+    Errors: NotAPicture, also for what goes wrong while the caller unpacks it.
+    """
+    # Slow to load, so only the first picture does it; WebP is named, as Pillow would else load all
+    # the formats that it knows to find that one.
+    from PIL import Image, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
-def _webp_size(content: bytes) -> tuple[int, int] | None:
-    """WebP: https://developers.google.com/speed/webp/docs/riff_container, its three forms."""
-    if len(content) < 30 or content[:4] != b"RIFF" or content[8:12] != b"WEBP":
-        return None
-    form, data = content[12:16], content[20:30]
-    if form == b"VP8X":
-        width = int.from_bytes(data[4:7], "little") + 1
-        return width, int.from_bytes(data[7:10], "little") + 1
-    if form == b"VP8L" and data[0] == 0x2F:
-        bits = int.from_bytes(data[1:5], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if form == b"VP8 " and data[3:6] == b"\x9d\x01\x2a":
-        width, height = struct.unpack("<HH", data[6:10])
-        return width & 0x3FFF, height & 0x3FFF
-    return None
-
-
-def _jpeg_size(content: bytes) -> tuple[int, int] | None:
-    """JPEG: walk the segments to the frame header (ITU T.81, B.2.2), which has the size."""
-    if content[:3] != b"\xff\xd8\xff":
-        return None
-    at = 2
-    while at + 9 <= len(content) and content[at] == 0xFF:
-        marker = content[at + 1]
-        if marker == 0xFF:  # a fill byte
-            at += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">HH", content[at + 5 : at + 9])
-            return width, height
-        else:
-            at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    return None
-
-
-_READERS = {
-    "image/png": _png_size,
-    "image/jpeg": _jpeg_size,
-    "image/gif": _gif_size,
-    "image/webp": _webp_size,
-}
+    Image.MAX_IMAGE_PIXELS = MAX_SIDE**2
+    PngImagePlugin.MAX_TEXT_MEMORY = MAX_TEXT_BYTES
+    try:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            yield image
+    except (*_PILLOW_ERRORS, Image.DecompressionBombError) as error:
+        raise NotAPicture from error
 
 
 def is_public_url(url: str) -> bool:
@@ -158,11 +161,12 @@ def is_public_url(url: str) -> bool:
 
 
 def _is_public_host(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_global
-    except ValueError:
-        pass
-    if not _HOST.fullmatch(host) or host.endswith(_PRIVATE_SUFFIXES):
+    if is_private_host(host):
         return False
-    # "127.1" and "0x7f.1" are addresses too, for programs that resolve them.
-    return not re.fullmatch(r"\d+|0x[0-9a-f]*", host.rpartition(".")[2])
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        # "127.1" and "0x7f.1" are addresses too, for programs that resolve them.
+        is_number = re.fullmatch(r"\d+|0x[0-9a-f]*", host.rpartition(".")[2])
+        return bool(_HOST.fullmatch(host)) and not is_number
+    return True

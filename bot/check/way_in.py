@@ -1,7 +1,6 @@
 """The way in: whether events reach the bot from outside, and whom the shared hook serves."""
 
 import errno
-import ipaddress
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from aiohttp import web
 from bot.check.asking import get, origin, where_to_look, why
 from bot.check.rows import Mark, Row, counted
 from bot.config import Settings
+from bot.hosts import is_private_host
 from bot.http_server import BELOW_PUBLIC_PATH, Limits, PublicPath, bind, serving, why_not_bound
 
 
@@ -98,7 +98,7 @@ async def _reached(http: aiohttp.ClientSession, url: str, probe: _Probe | None) 
             "the tunnel or reverse proxy pass everything on to WEBHOOK_HOST and WEBHOOK_PORT."
         )
         return Row(Mark.BAD, what, told)
-    if _is_private(url):
+    if is_private_host(urlsplit(url).hostname or ""):
         told = (
             f"{url} leads to {aim}, but it is a private address, which Speckle servers refuse "
             "unless their webhook-service has ALLOW_LOCAL_NETWORK=true."
@@ -114,14 +114,6 @@ def _of_the_path(url: str, answered: str) -> str:
         return ""
     does = "keeps" if answered.endswith(BELOW_PUBLIC_PATH) else "strips"
     return f" The reverse proxy {does} {path}, which is fine."
-
-
-def _is_private(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return host == "localhost" or "." not in host
 
 
 async def check_shared_hook(settings: Settings) -> Sequence[Row]:

@@ -264,7 +264,7 @@ def privacy_embed(stored: Stored, keep: Keep | None, servers: Collection[str]) -
         "name and tokens; name and tokens are sealed. Until you unlink it."
         for account, _ in stored.accounts
     ]
-    if stored.link_requests:
+    if stored.unfinished:
         lines.append(
             "- What you began and have not finished, such as linking an account, sealed. For two "
             "hours at most."

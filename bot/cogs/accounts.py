@@ -14,12 +14,20 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.cogs import account_wording as wording
-from bot.cogs.answers import Interaction, Reply, in_time, redraw, redraw_with, reply, report
+from bot.cogs.answers import (
+    Interaction,
+    Reply,
+    UserError,
+    in_time,
+    redraw,
+    redraw_with,
+    reply,
+    report,
+)
 from bot.cogs.buttons import link_button, view_of, with_address
 from bot.cogs.later import answer_to
 from bot.db.rows import Account
 from bot.services.accounts import AccountService, LinkFailed, PasteToken, SignIn, Standing
-from bot.services.errors import CommandRefused
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
@@ -48,9 +56,7 @@ class AccountsCog(commands.Cog, name="accounts"):
     async def link(self, interaction: Interaction, server: ServerText | None = None) -> None:
         """Show the way to link an account."""
         server_url = _server_of(server, self._bot.accounts.servers)
-        await reply(
-            interaction, await in_time(interaction, link_reply(interaction, server_url, {}))
-        )
+        await reply(interaction, await in_time(interaction, link_reply(interaction, server_url)))
 
     @app_commands.command(description="Have the bot forget your linked Speckle account")
     @app_commands.describe(server="Which Speckle server, if you linked accounts on several")
@@ -103,7 +109,7 @@ def _server_of(typed: str | None, servers: tuple[str, ...]) -> str:
         if wanted in (server.lower(), wording.host_of(server).lower()):
             return server
     known = ", ".join(f"`{wording.host_of(server)}`" for server in servers)
-    raise CommandRefused(
+    raise UserError(
         f"The bot does not deal with that Speckle server, only with {known}. Whoever runs the bot "
         "can add one to `SPECKLE_SERVERS`."
     )
@@ -113,16 +119,16 @@ def _server_of(typed: str | None, servers: tuple[str, ...]) -> str:
 
 
 async def link_reply(
-    interaction: Interaction, server_url: str, waiting: Mapping[str, Any]
+    interaction: Interaction, server_url: str, pending: str | None = None
 ) -> Reply:
     """The way for the caller to link an account on a server, with its buttons.
 
-    `waiting` is handed to `AccountService.linked` once that is done.
+    `pending` is the token of a command that goes on once that is done.
     """
     accounts, user = interaction.client.accounts, interaction.user
     linked = await accounts.of_user(user.id, server_url)
     way = await accounts.start_link(
-        user.id, server_url, waiting, person=_person(user), answer_to=answer_to(interaction)
+        user.id, server_url, pending, person=_person(user), answer_to=answer_to(interaction)
     )
     shown = with_address(wording.link_lead(way, linked), _address(way))
     return Reply(shown.content, view=view_of(*_ways(way)))
@@ -214,7 +220,7 @@ async def _or_refused(interaction: Interaction, work: Awaitable[Any]) -> Any:
         return await work
     except LinkFailed as failed:
         servers = interaction.client.accounts.servers
-        raise CommandRefused(wording.not_linked(failed, servers)) from failed
+        raise UserError(wording.not_linked(failed, servers)) from failed
 
 
 # ── what is linked and stored, and forgetting it ──────────────────────────────────────────────
@@ -226,10 +232,10 @@ async def _unlink_page(interaction: Interaction, server: str | None) -> Reply:
         server_url = _server_of(server, tuple(one.server_url for one in accounts) or ("",))
         accounts = [one for one in accounts if one.server_url == server_url]
     if not accounts:
-        raise CommandRefused(wording.NOTHING_TO_UNLINK)
+        raise UserError(wording.NOTHING_TO_UNLINK)
     if len(accounts) > 1:
         hosts = ", ".join(f"`{wording.host_of(one.server_url)}`" for one in accounts)
-        raise CommandRefused(f"You linked accounts on {hosts}. Name one with the option `server`.")
+        raise UserError(f"You linked accounts on {hosts}. Name one with the option `server`.")
     account = accounts[0]
     hangs_on = await interaction.client.accounts.hangs_on(account)
     text = wording.sure_to_unlink(account, hangs_on, _guild_name(interaction))
@@ -323,7 +329,7 @@ async def _own(interaction: Interaction, account_id: int) -> Account:
     accounts = await interaction.client.accounts.all_of_user(interaction.user.id)
     account = next((one for one in accounts if one.id == account_id), None)
     if account is None:
-        raise CommandRefused(wording.GONE)
+        raise UserError(wording.GONE)
     return account
 
 

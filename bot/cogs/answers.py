@@ -10,7 +10,7 @@ import discord
 import structlog
 
 from bot.discord_codes import Meaning, meaning_of
-from bot.discord_outcomes import UNANSWERED, Later, outcome_of, reason_of
+from bot.discord_outcomes import DISCORD_ERRORS, Later, error_text, outcome_of
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
@@ -57,6 +57,17 @@ class Reply:
         return [*self.embeds] if self.embed is None else [self.embed, *self.embeds]
 
 
+class UserError(Exception):
+    """A command cannot do what was asked; `message` is what its caller reads.
+
+    It says what happened, why, and what to do next. Nothing was changed.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
 class Unshown(Exception):
     """What was asked for is done, and Discord did not take the answer; `reason` is its word."""
 
@@ -76,8 +87,8 @@ async def in_time(interaction: Interaction, work: Coroutine[Any, Any, T], *, new
         interaction.extras[THINKING] = new
         try:
             await interaction.response.defer(ephemeral=True, thinking=new)
-        except UNANSWERED as error:  # the work goes on; whether it can be shown turns out then
-            log.info("interaction.not_deferred", reason=_reason(error))
+        except DISCORD_ERRORS as error:  # the work goes on; whether it can be shown turns out then
+            log.info("interaction.not_deferred", reason=error_text(error))
     return await task
 
 
@@ -155,7 +166,7 @@ def is_over(error: BaseException | None) -> bool:
 def tell_over(interaction: Interaction, error: Exception) -> None:
     """One quiet line: people press old buttons, and a busy moment makes an answer late."""
     command = interaction.command.qualified_name if interaction.command else None
-    log.info("interaction.over", command=command, reason=_reason(error))
+    log.info("interaction.over", command=command, reason=error_text(error))
 
 
 async def tell(interaction: Interaction, text: str) -> None:
@@ -169,11 +180,11 @@ async def tell(interaction: Interaction, text: str) -> None:
             if error.code != ALREADY_ANSWERED:
                 raise
         await interaction.followup.send(text, ephemeral=True)
-    except UNANSWERED as error:
+    except DISCORD_ERRORS as error:
         if is_over(error):
             tell_over(interaction, error)
             return
-        log.warning("interaction.unanswered", reason=_reason(error))
+        log.warning("interaction.unanswered", reason=error_text(error))
 
 
 def quiet_if_over(record: logging.LogRecord) -> bool:
@@ -181,7 +192,7 @@ def quiet_if_over(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     if not isinstance(error, discord.HTTPException) or not is_over(error):
         return True
-    log.info("interaction.over", command=None, reason=reason_of(error))
+    log.info("interaction.over", command=None, reason=error_text(error))
     return False
 
 
@@ -206,7 +217,7 @@ async def _show(
     while True:
         try:
             await (then if answered else first)(shown)
-        except UNANSWERED as error:
+        except DISCORD_ERRORS as error:
             outcome = outcome_of(error)
             if getattr(error, "code", None) == ALREADY_ANSWERED and not answered:
                 answered = True  # its confirmation was lost
@@ -220,10 +231,6 @@ async def _show(
                 log.warning("interaction.answer_refused", reason=outcome.reason)
                 shown = answer.as_text()
             else:
-                raise Unshown(_reason(error)) from error
+                raise Unshown(error_text(error)) from error
         else:
             return True
-
-
-def _reason(error: Exception) -> str:
-    return reason_of(error) if isinstance(error, discord.HTTPException) else type(error).__name__

@@ -7,7 +7,7 @@ import discord
 import structlog
 
 from bot.cogs.answers import Interaction, Reply
-from bot.discord_outcomes import UNANSWERED, reason_of
+from bot.discord_outcomes import DISCORD_ERRORS, error_text
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
@@ -29,11 +29,12 @@ async def tell_later(
     """
     if where is not None and await _followed_up(bot, where, answer):
         return True
+    parts = answer.parts()
     try:
         private = await bot.create_dm(discord.Object(user_id))
-        await private.send(**answer.parts())
-    except UNANSWERED as error:  # such as a person who lets no messages in
-        log.warning("later.untold", reason=_reason(error))
+        await private.send(**parts)
+    except DISCORD_ERRORS as error:  # such as a person who lets no messages in
+        log.warning("later.untold", reason=error_text(error))
         return False
     return True
 
@@ -42,13 +43,10 @@ async def _followed_up(bot: "SpeckleBot", where: Mapping[str, str], answer: Repl
     webhook = discord.Webhook.partial(int(where["application"]), where["token"], client=bot)
     # What `partial` cannot know, and what only such a webhook may send: for one person's eyes.
     webhook.type = discord.WebhookType.application
+    parts = answer.parts()
     try:
-        await webhook.send(**answer.parts(), ephemeral=True)
-    except UNANSWERED as error:
-        log.info("later.too_late", reason=_reason(error))
+        await webhook.send(**parts, ephemeral=True)
+    except DISCORD_ERRORS as error:
+        log.info("later.too_late", reason=error_text(error))
         return False
     return True
-
-
-def _reason(error: Exception) -> str:
-    return reason_of(error) if isinstance(error, discord.HTTPException) else type(error).__name__

@@ -8,7 +8,7 @@ import structlog
 
 from bot.cogs import webhook_wording, wording
 from bot.db.rows import Hook, SubscriptionState
-from bot.discord_outcomes import UNANSWERED
+from bot.discord_outcomes import DISCORD_ERRORS, error_text
 from bot.errors import StorageUnavailable
 from bot.services.outcomes import Entry
 from bot.services.webhooks import Kept, WebhookService
@@ -61,8 +61,8 @@ class Mender:
             await self._bot.get_partial_messageable(channel_id).send(
                 line, allowed_mentions=discord.AllowedMentions.none()
             )
-        except UNANSWERED as error:
-            log.warning("mending.untold", hook_id=hook.id, error=type(error).__name__)
+        except DISCORD_ERRORS as error:
+            log.warning("mending.untold", hook_id=hook.id, error=error_text(error))
 
 
 def webhook_description(bot: discord.Client, guild_id: int) -> str:

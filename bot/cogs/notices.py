@@ -9,7 +9,16 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.cogs import notice_wording, quota_wording
-from bot.cogs.answers import Interaction, Reply, in_time, redraw, redraw_with, reply, report
+from bot.cogs.answers import (
+    Interaction,
+    Reply,
+    UserError,
+    in_time,
+    redraw,
+    redraw_with,
+    reply,
+    report,
+)
 from bot.cogs.buttons import view_of
 from bot.cogs.notice_wording import Seen
 from bot.cogs.places import (
@@ -25,7 +34,6 @@ from bot.cogs.places import (
 )
 from bot.cogs.waiting import answer
 from bot.db.rows import RIGHTS_PAUSES
-from bot.services.errors import CommandRefused
 from bot.services.outcomes import LinkFirst, Resumed, ShowFirst
 from bot.services.places import Caller, Place
 
@@ -62,7 +70,7 @@ class NoticesCog(commands.Cog, name="notices"):
             usage = await self._guilds.usage(guild_id, caller)
             return shown if usage is None else f"{shown}\n\n{quota_wording.in_all(usage)}"
         if channel is not None and off:
-            raise CommandRefused("Give either `channel` or `off`, not both. Nothing was changed.")
+            raise UserError("Give either `channel` or `off`, not both. Nothing was changed.")
         place = None if channel is None else await find_place(interaction, channel.id)
         await self._guilds.choose_notice_channel(guild_id, caller, place)
         return notice_wording.chosen(None if place is None else place.channel_id)
@@ -161,7 +169,7 @@ class AccessButton(
         if found is None:
             return Resumed(self.channel_id)
         guild, caller, place = found
-        return await interaction.client.subscribing.take_over(
+        return await interaction.client.subscriptions.take_over(
             guild.id, caller, place, audiences_in(guild)
         )
 

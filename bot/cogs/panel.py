@@ -20,7 +20,6 @@ from bot.cogs.places import audiences_in, caller_of, find_place, guild_id_of, he
 from bot.cogs.waiting import answer
 from bot.db.rows import SubscriptionState
 from bot.rights.decide import is_by_hand
-from bot.services.completion import ALL
 from bot.services.outcomes import Entry, MadeSetUp, SharedSetUp, Subscribed, SubscribeRequest
 from bot.services.places import Caller
 from bot.services.setup import SetUp
@@ -262,7 +261,7 @@ async def _on_resume(interaction: Interaction, subscription_id: int, scope: Scop
     async def work() -> Reply:
         entry = await bot.subscriptions.entry(guild.id, caller, subscription_id)
         place = await find_place(interaction, entry.subscription.channel_id)
-        outcome = await bot.subscribing.resume(
+        outcome = await bot.subscriptions.resume(
             guild.id, caller, subscription_id, place, audiences_in(guild)
         )
         if isinstance(outcome, Entry):
@@ -286,7 +285,7 @@ async def _on_edit(interaction: Interaction, subscription_id: int, scope: Scope)
 async def _on_filters(
     interaction: Interaction, match: re.Match[str], typed: Mapping[str, str]
 ) -> None:
-    """The form of *Edit* was sent off: change the filters and show the subscription as it is."""
+    """The form of *Edit* was sent off: change the options and show the subscription as it is."""
     bot, guild, caller = interaction.client, here_of(interaction), caller_of(interaction)
 
     async def work() -> Reply:
@@ -296,13 +295,11 @@ async def _on_filters(
             caller=caller,
             place=await find_place(interaction, entry.subscription.channel_id),
             project=Links(entry.hook.server_url).project(entry.hook.project_id),
-            events=typed["events"] or ALL,
-            models=typed["models"] or ALL,
-            ignore_authors=typed["ignore_authors"] or ALL,
+            options=typed,
             resume=False,
             audience_of=audiences_in(guild),
         )
-        outcome = await bot.subscribing.subscribe(request)
+        outcome = await bot.subscriptions.subscribe(request)
         if not isinstance(outcome, Subscribed):
             return await answer(bot, outcome)
         return entry_page(outcome.entry, Scope.of(match), wording.edited(outcome))

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import discord
 from discord import app_commands
 
-from bot.cogs.answers import Interaction
+from bot.cogs.answers import Interaction, UserError
+from bot.cogs.refusal_wording import cannot_post_text
 from bot.discord_codes import Meaning, meaning_of
-from bot.discord_outcomes import UNANSWERED
+from bot.discord_outcomes import DISCORD_ERRORS
 from bot.model import Audience
-from bot.services.errors import CommandRefused
 from bot.services.outcomes import AudienceOf
 from bot.services.places import (
     Caller,
@@ -23,8 +23,8 @@ from bot.services.places import (
     Permission,
     Place,
     PlaceKind,
-    check_place,
 )
+from bot.services.requirements import what_blocks
 
 Picked = app_commands.AppCommandChannel | app_commands.AppCommandThread
 """A channel option's value; it names the caller's permissions there."""
@@ -55,6 +55,9 @@ _FLAGS: Mapping[Permission, discord.Permissions] = {
 NOWHERE = 0  # the id of no channel
 ASK_WITHIN_S = 10.0  # how long a delivery that was refused waits to hear why
 
+# A channel, and the one that its permissions are of: for a thread, its parent.
+_Fetched = tuple[object, object]
+
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 
 
@@ -83,10 +86,10 @@ def here_of(interaction: Interaction) -> discord.Guild:
 
 
 def guild_of(client: discord.Client, guild_id: int) -> discord.Guild:
-    """The guild. Errors: CommandRefused where the bot does not reach it."""
+    """The guild. Errors: UserError where the bot does not reach it."""
     guild = client.get_guild(guild_id)
     if guild is None or guild.unavailable:
-        raise CommandRefused(
+        raise UserError(
             "The bot does not reach that server at the moment, so nothing was changed. If it was "
             "removed from there, invite it again; else try again in a minute."
         )
@@ -196,24 +199,36 @@ async def fresh_place(client: discord.Client, guild: discord.Guild, channel_id: 
 
     It also finds archived threads, and threads that the bot is not in.
     """
+    return _place_of(guild, channel_id, await _fetch(client, channel_id))
+
+
+async def _fetch(client: discord.Client, channel_id: int) -> _Fetched | Meaning:
+    """The channel, or why Discord does not give it."""
     try:
         channel = await client.fetch_channel(channel_id)
-        if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
-            return _gone(channel_id)
-        settings = channel
-        if isinstance(channel, discord.Thread):
-            parent = await client.fetch_channel(channel.parent_id)
-            settings = parent if isinstance(parent, discord.abc.GuildChannel) else channel
+        if not isinstance(channel, discord.Thread):
+            return channel, channel
+        return channel, await client.fetch_channel(channel.parent_id)
     except discord.InvalidData:
-        return _gone(channel_id)
+        return Meaning.CHANNEL_GONE
     except discord.HTTPException as error:
-        match meaning_of(error.code):
-            case Meaning.NO_PERMISSION:
-                return _hidden(guild, channel_id)
-            case Meaning.CHANNEL_GONE:
-                return _gone(channel_id)
+        meaning = meaning_of(error.code)
+        if meaning in (Meaning.NO_PERMISSION, Meaning.CHANNEL_GONE):
+            return meaning
         raise  # something on the way refused it, or for a reason that says nothing of the channel
-    return _place(channel, guild, settings)
+
+
+def _place_of(guild: discord.Guild, channel_id: int, fetched: _Fetched | Meaning) -> Place:
+    if fetched is Meaning.NO_PERMISSION:
+        return _hidden(guild, channel_id)
+    if isinstance(fetched, Meaning):
+        return _gone(channel_id)
+    channel, parent = fetched
+    if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+        return _gone(channel_id)
+    return _place(
+        channel, guild, parent if isinstance(parent, discord.abc.GuildChannel) else channel
+    )
 
 
 async def ask_place(client: discord.Client, guild_id: int, channel_id: int) -> Place | None:
@@ -223,9 +238,10 @@ async def ask_place(client: discord.Client, guild_id: int, channel_id: int) -> P
         return None
     try:
         async with asyncio.timeout(ASK_WITHIN_S):
-            return await fresh_place(client, guild, channel_id)
-    except UNANSWERED:
+            fetched = await _fetch(client, channel_id)
+    except DISCORD_ERRORS:
         return None
+    return _place_of(guild, channel_id, fetched)
 
 
 async def why_refused(
@@ -235,10 +251,9 @@ async def why_refused(
     place = await ask_place(client, guild_id, channel_id)
     if place is None:
         return None
-    try:
-        check_place(replace(place, silenced_until=None), "press *Resume*")
-    except CommandRefused as refused:
-        return Lacking(refused.message)
+    found = what_blocks(replace(place, silenced_until=None))
+    if found is not None:
+        return Lacking(cannot_post_text(found))
     return NothingLacking(place.silenced_until or await _ask_silence(client, guild_id))
 
 
@@ -249,9 +264,10 @@ async def _ask_silence(client: discord.Client, guild_id: int) -> datetime | None
         return None
     try:
         async with asyncio.timeout(ASK_WITHIN_S):
-            return _silenced_until(await guild.fetch_member(client.user.id))
-    except UNANSWERED:
+            me = await guild.fetch_member(client.user.id)
+    except DISCORD_ERRORS:
         return None
+    return _silenced_until(me)
 
 
 def _silenced_until(me: discord.Member) -> datetime | None:

@@ -1,9 +1,9 @@
 """Tells a server, once a day, that its quota is used up."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import discord
 import structlog
@@ -12,7 +12,7 @@ from bot.cogs import quota_wording
 from bot.cogs.watch import says_nobody
 from bot.db.rows import NOBODY
 from bot.discord_codes import Meaning
-from bot.discord_outcomes import UNANSWERED, ChannelClosed, Refused, outcome_of
+from bot.discord_outcomes import DISCORD_ERRORS, ChannelClosed, Refused, error_text, outcome_of
 from bot.errors import StorageUnavailable
 from bot.services.quotas import OverQuota, QuotaService
 
@@ -83,17 +83,16 @@ class QuotaTeller:
         """Whether a guild is told, or nobody of it can be; False if Discord could not be asked."""
         notice = over.notice
         for recipient in self._recipients(over):
+            message = self._message(over, recipient)
             try:
                 async with asyncio.timeout(SEND_WITHIN_S):
-                    message_id = await self._send(over, recipient)
-            except UNANSWERED as error:
+                    sent = await self._send(notice.guild_id, recipient, message)
+            except DISCORD_ERRORS as error:
                 if _cannot_be_told(error):
                     continue
-                log.warning(
-                    "quota.tell_later", guild_id=notice.guild_id, reason=type(error).__name__
-                )
+                log.warning("quota.tell_later", guild_id=notice.guild_id, reason=error_text(error))
                 return False
-            log.info("quota.told", guild_id=notice.guild_id, message_id=message_id)
+            log.info("quota.told", guild_id=notice.guild_id, message_id=sent.id)
             return True
         log.warning("quota.nobody_to_tell", guild_id=notice.guild_id)
         return True
@@ -108,23 +107,29 @@ class QuotaTeller:
             *(Recipient(person) for person in people if person != NOBODY),
         ]
 
-    async def _send(self, over: OverQuota, to: Recipient) -> int:
+    def _message(self, over: OverQuota, to: Recipient) -> dict[str, Any]:
+        """The keyword arguments of `send`."""
         guild = self._bot.get_guild(over.notice.guild_id)
+        return {
+            "content": quota_wording.lead(None if to.channel_id is None else to.user_id),
+            "embed": quota_wording.embed(over, guild.name if guild else None),
+            # The row's own, so that a crash before it is noted shows nothing twice.
+            "nonce": over.notice.nonce,
+            "allowed_mentions": discord.AllowedMentions(
+                everyone=False, users=[discord.Object(to.user_id)], roles=False
+            ),
+        }
+
+    async def _send(
+        self, guild_id: int, to: Recipient, message: Mapping[str, Any]
+    ) -> discord.Message:
         channel_id = to.channel_id
         if channel_id is None:
+            guild = self._bot.get_guild(guild_id)
             if guild is not None:
                 await guild.fetch_member(to.user_id)  # who left is not told
             channel_id = (await self._bot.create_dm(discord.Object(to.user_id))).id
-        message = await self._bot.get_partial_messageable(channel_id).send(
-            quota_wording.lead(None if to.channel_id is None else to.user_id),
-            embed=quota_wording.embed(over, guild.name if guild else None),
-            # The row's own, so that a crash before it is noted shows nothing twice.
-            nonce=over.notice.nonce,
-            allowed_mentions=discord.AllowedMentions(
-                everyone=False, users=[discord.Object(to.user_id)], roles=False
-            ),
-        )
-        return message.id
+        return await self._bot.get_partial_messageable(channel_id).send(**message)
 
 
 def _cannot_be_told(error: Exception) -> bool:
@@ -132,6 +137,6 @@ def _cannot_be_told(error: Exception) -> bool:
 
     Something on the way that refuses the request says nothing of them.
     """
-    if isinstance(error, discord.NotFound) and says_nobody(error):
-        return True
-    return isinstance(outcome_of(error, {Meaning.PERSON}), ChannelClosed | Refused)
+    return says_nobody(error) or isinstance(
+        outcome_of(error, {Meaning.PERSON}), ChannelClosed | Refused
+    )

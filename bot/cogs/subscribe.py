@@ -20,14 +20,14 @@ from bot.cogs.places import (
 from bot.cogs.waiting import answer
 from bot.services.completion import Choice, complete_events
 from bot.services.outcomes import NothingThere, SubscribeRequest
+from bot.speckle.subscription_options import MAX_TYPED, OPTIONS, TypedOptions
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
 
-LONGEST_FILTER = 1000  # characters; far more than a channel needs, far less than hurts
 LONGEST_LINK = 2000
 
-FilterText = app_commands.Range[str, 1, LONGEST_FILTER]
+OptionText = app_commands.Range[str, 1, MAX_TYPED]
 ProjectText = app_commands.Range[str, 1, LONGEST_LINK]
 
 
@@ -35,25 +35,22 @@ class SubscribeCog(commands.Cog, name="subscribe"):
     """Ties channels to projects and unties them."""
 
     def __init__(self, bot: "SpeckleBot") -> None:
-        self._subscribing = bot.subscribing
         self._subscriptions = bot.subscriptions
 
     @app_commands.command(description="Show a Speckle project's events in a channel")
     @app_commands.describe(
         stream_id="The project: its id, or any link into it, as copied from the browser",
-        events="Which events, for example: versions, comment_created. All, unless you say",
-        models="Which models, for example: struct/**, !**/draft*. All, unless you say",
-        ignore_authors="Whose events to leave out, with commas between. Nobody's, unless you say",
-        channel="Where to show them: a channel, thread or forum post. Here, unless you say",
+        channel="Where to show them: a channel, thread or forum post. Default: here",
+        **{option.name: option.description for option in OPTIONS},
     )
     @for_managers
     async def subscribe(
         self,
         interaction: Interaction,
         stream_id: ProjectText,
-        events: FilterText | None = None,
-        models: FilterText | None = None,
-        ignore_authors: FilterText | None = None,
+        events: OptionText | None = None,
+        models: OptionText | None = None,
+        ignore_authors: OptionText | None = None,
         channel: Picked | None = None,
     ) -> None:
         """Let a channel follow a project, or change what it follows of it."""
@@ -64,12 +61,10 @@ class SubscribeCog(commands.Cog, name="subscribe"):
                 caller=caller_of(interaction, channel),
                 place=await find_place(interaction, channel_id_of(interaction, channel)),
                 project=stream_id,
-                events=events,
-                models=models,
-                ignore_authors=ignore_authors,
+                options=_typed(events=events, models=models, ignore_authors=ignore_authors),
                 audience_of=audiences_in(here_of(interaction)),
             )
-            outcome = await self._subscribing.subscribe(request)
+            outcome = await self._subscriptions.subscribe(request)
             return await answer(interaction.client, outcome)
 
         await reply(interaction, await in_time(interaction, work()))
@@ -77,7 +72,7 @@ class SubscribeCog(commands.Cog, name="subscribe"):
     @app_commands.command(description="Stop showing a Speckle project's events in a channel")
     @app_commands.describe(
         project="The project: choose one, or paste its id or a link",
-        channel="Which channel shall stop. This one, unless you say",
+        channel="Which channel is to stop. Default: this one",
     )
     @for_managers
     async def unsubscribe(
@@ -127,6 +122,10 @@ class SubscribeCog(commands.Cog, name="subscribe"):
             guild_id_of(interaction), caller_of(interaction), typed
         )
         return _choices(followed)
+
+
+def _typed(**options: str | None) -> TypedOptions:
+    return {name: text for name, text in options.items() if text is not None}
 
 
 def _choices(offered: list[Choice]) -> list[app_commands.Choice[str]]:

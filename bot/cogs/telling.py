@@ -14,11 +14,11 @@ from bot.cogs.buttons import view_of
 from bot.cogs.notice_wording import Seen
 from bot.cogs.notices import buttons
 from bot.cogs.places import ask_place
-from bot.cogs.watch import says_nobody, sees
+from bot.cogs.watch import Unanswered, fetch_member, sees
 from bot.db.rows import NOBODY, Notice
 from bot.discord_codes import Meaning
 from bot.discord_outcomes import (
-    UNANSWERED,
+    DISCORD_ERRORS,
     BotClosed,
     ChannelClosed,
     Later,
@@ -29,7 +29,7 @@ from bot.discord_outcomes import (
 )
 from bot.errors import StorageUnavailable
 from bot.services.notices import NoticeService, Telling, together
-from bot.services.places import missing_in
+from bot.services.requirements import missing_in
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
@@ -126,7 +126,8 @@ class Teller:
         mentions = discord.AllowedMentions(
             everyone=False, users=[maker], roles=False, replied_user=False
         )
-        return await _outcome(self._send(channel_id, tellings, mentions))
+        message = await self._message(tellings, mentions)
+        return await _outcome(self._bot.get_partial_messageable(channel_id).send(**message))
 
     async def _to_maker(self, tellings: Sequence[Telling]) -> Outcome:
         """Tell the person who made the subscriptions, unless they left; and nobody else."""
@@ -136,37 +137,36 @@ class Teller:
         guild = self._bot.get_guild(tellings[0].notice.guild_id)
         try:
             async with asyncio.timeout(SEND_WITHIN_S):
-                maker = None if guild is None else await guild.fetch_member(user_id)
+                maker = None if guild is None else await fetch_member(guild, user_id)
                 told = [await _as_seen(telling, maker) for telling in tellings]
-        except UNANSWERED as error:
-            if isinstance(error, discord.NotFound) and says_nobody(error):
-                return Refused("the person who made it left the server", Meaning.PERSON)
-            return outcome_of(error, {Meaning.PERSON})
+        except Unanswered as unanswered:
+            return outcome_of(unanswered.error, {Meaning.PERSON})
+        except TimeoutError as error:
+            return outcome_of(error)
+        if guild is not None and maker is None:
+            return Refused("the person who made it left the server", Meaning.PERSON)
+        message = await self._message(told, None)
 
-        async def send() -> int:
+        async def send() -> discord.Message:
             private = await self._bot.create_dm(discord.Object(user_id))
-            return await self._send(private.id, told, None)
+            return await self._bot.get_partial_messageable(private.id).send(**message)
 
         return await _outcome(send())
 
-    async def _send(
-        self,
-        channel_id: int,
-        tellings: Sequence[Telling],
-        mentions: discord.AllowedMentions | None,
-    ) -> int:
-        """Send the message, mentioning the maker where others read it; gives its id."""
+    async def _message(
+        self, tellings: Sequence[Telling], mentions: discord.AllowedMentions | None
+    ) -> dict[str, Any]:
+        """The keyword arguments of `send`; the maker is mentioned where others read it."""
         by_others = mentions is not None
         seen = [await self._seen(telling, read_by_others=by_others) for telling in tellings]
-        message = await self._bot.get_partial_messageable(channel_id).send(
-            notice_wording.lead(seen, mention=by_others),
-            embeds=notice_wording.embeds(seen),
-            view=view_of(*buttons(seen)),
+        return {
+            "content": notice_wording.lead(seen, mention=by_others),
+            "embeds": notice_wording.embeds(seen),
+            "view": view_of(*buttons(seen)),
             # The rows' own, so that a crash before they are settled shows nothing twice.
-            nonce=_nonce(tellings),
-            allowed_mentions=mentions or discord.AllowedMentions.none(),
-        )
-        return message.id
+            "nonce": _nonce(tellings),
+            "allowed_mentions": mentions or discord.AllowedMentions.none(),
+        }
 
     async def _seen(self, telling: Telling, *, read_by_others: bool) -> Seen:
         guild_id, channel_id = telling.notice.guild_id, telling.notice.channel_id
@@ -216,12 +216,12 @@ def _nonce(tellings: Sequence[Telling]) -> str:
     return sha256(" ".join(nonces).encode()).hexdigest()[:NONCE_LENGTH]
 
 
-async def _outcome(sending: Coroutine[Any, Any, int]) -> Outcome:
+async def _outcome(sending: Coroutine[Any, Any, discord.Message]) -> Outcome:
     """One try, and what became of it."""
     try:
         async with asyncio.timeout(SEND_WITHIN_S):
-            return Sent(await sending)
-    except UNANSWERED as error:
+            return Sent((await sending).id)
+    except DISCORD_ERRORS as error:
         return outcome_of(error, {Meaning.PERSON})
 
 

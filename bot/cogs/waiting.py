@@ -1,12 +1,12 @@
 """A /subscribe that waits: for an account to be linked, or for a yes to who will see a project.
 
-What was typed is kept sealed in the database for 15 minutes, with what the person was shown;
-buttons and the select carry its token, so they work after a restart. Who may do what is asked again
-when it goes on.
+What was typed is kept as a pending command, with what the person was shown; buttons and the select
+carry its token, so they work after a restart. Who may do what is asked again when it goes on.
 """
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,16 +15,18 @@ import structlog
 
 from bot.cogs import question_wording, webhook_wording, wording
 from bot.cogs.accounts import link_reply
-from bot.cogs.answers import Interaction, Reply, redraw_with
+from bot.cogs.answers import Interaction, Reply, UserError, redraw_with
 from bot.cogs.buttons import view_of
-from bot.cogs.later import answer_to, tell_later
+from bot.cogs.later import tell_later
 from bot.cogs.places import audiences_in, caller_in, fresh_place, guild_of, member_caller
+from bot.cogs.refusal_wording import refusal_text
 from bot.db.rows import Account
-from bot.discord_outcomes import UNANSWERED, outcome_of
-from bot.model import Audience
-from bot.services.errors import CommandRefused
+from bot.discord_outcomes import DISCORD_ERRORS, outcome_of
+from bot.model import Audience, PendingSubscribe
+from bot.services.accounts import AnswerTo
 from bot.services.outcomes import Change, LinkFirst, ShowFirst, Subscribed, SubscribeRequest
 from bot.services.places import Caller
+from bot.services.refusals import CommandRefused
 from bot.services.subscribing import Outcome
 
 if TYPE_CHECKING:
@@ -80,18 +82,17 @@ class WayButton(
         """Go on, and show what came of it in place of the question."""
         await _once(interaction, self.token, self._go_on)
 
-    async def _go_on(self, interaction: Interaction, command: Mapping[str, Any]) -> Reply:
+    async def _go_on(self, interaction: Interaction, command: PendingSubscribe) -> Reply:
         bot = interaction.client
         if self.way is Way.CANCEL:
             return Reply(webhook_wording.NOT_SHOWN)
         if self.way is Way.LINK:
-            waiting = {**command, "answer_to": answer_to(interaction)}
-            return await link_reply(interaction, command["server"], waiting)
-        guild = guild_of(bot, command["guild"])
-        caller = await caller_in(interaction, guild)
+            pending = await bot.pending_commands.add(command, until_linked=True)
+            return await link_reply(interaction, command.server_url, pending)
+        caller = await caller_in(interaction, guild_of(bot, command.guild_id))
         if self.way is Way.BY_HAND:
-            return await carry_out(bot, caller, {**command, "by_hand": True})
-        return await carry_out(bot, caller, command, agreed=_agreed(command))
+            return await carry_out(bot, caller, replace(command, by_hand=True))
+        return await carry_out(bot, caller, command, agreed=command.agreed)
 
 
 class LeaveOutSelect(
@@ -126,68 +127,49 @@ class LeaveOutSelect(
         """Ask again, with the channels that are chosen now."""
         await _once(interaction, self.token, self._ask_again)
 
-    async def _ask_again(self, interaction: Interaction, command: Mapping[str, Any]) -> Reply:
+    async def _ask_again(self, interaction: Interaction, command: PendingSubscribe) -> Reply:
         bot = interaction.client
-        caller = await caller_in(interaction, guild_of(bot, command["guild"]))
-        chosen = {int(value) for value in self.item.values}
-        left_out = [channel for channel in _named(command) if channel not in chosen]
-        return await carry_out(bot, caller, {**command, "left_out": left_out})
+        caller = await caller_in(interaction, guild_of(bot, command.guild_id))
+        excluded = command.others - {int(value) for value in self.item.values}
+        return await carry_out(bot, caller, replace(command, excluded=excluded))
 
 
 async def _once(
     interaction: Interaction,
     token: str,
-    go_on: Callable[[Interaction, Mapping[str, Any]], Awaitable[Reply]],
+    go_on: Callable[[Interaction, PendingSubscribe], Awaitable[Reply]],
 ) -> None:
-    """Go on with a command that was put aside, which is done with once that is done and shown."""
-    subscribing = interaction.client.subscribing
+    """Go on with a pending command, which is done with once that is done and shown."""
+    pending = interaction.client.pending_commands
 
     async def work() -> Reply:
-        async with subscribing.taken_up(interaction.user.id, token) as command:
+        async with pending.claim(interaction.user.id, token) as command:
             return await go_on(interaction, command)
 
-    await redraw_with(interaction, work(), lambda: subscribing.put_back(token))
-
-
-def _named(command: Mapping[str, Any]) -> list[int]:
-    """The other channels that the question named."""
-    asked = [int(channel_id) for channel_id in command.get("audiences", {})]
-    return [channel_id for channel_id in asked if channel_id != command["channel"]]
-
-
-def _agreed(command: Mapping[str, Any]) -> dict[int, Audience | None]:
-    """What a yes to the question means: the channels, with who could see them when it was asked."""
-    audiences = {
-        int(channel_id): None if seen is None else Audience.from_json(seen)
-        for channel_id, seen in command.get("audiences", {}).items()
-    }
-    left_out = command.get("left_out", ())
-    return {channel: seen for channel, seen in audiences.items() if channel not in left_out}
+    await redraw_with(interaction, work(), lambda: pending.release(token))
 
 
 async def carry_out(
     bot: "SpeckleBot",
     caller: Caller,
-    command: Mapping[str, Any],
+    command: PendingSubscribe,
     agreed: Mapping[int, Audience | None] | None = None,
 ) -> Reply:
-    """Do a command that was put aside, as if it were typed now."""
-    guild = guild_of(bot, command["guild"])
+    """Do a pending command, as if it were typed now."""
+    guild = guild_of(bot, command.guild_id)
     request = SubscribeRequest(
         guild_id=guild.id,
         caller=caller,
-        place=await fresh_place(bot, guild, command["channel"]),
-        project=command["project"],
-        events=command["events"],
-        models=command["models"],
-        ignore_authors=command["ignore_authors"],
-        by_hand=command.get("by_hand", False),
-        resume=command.get("resume", True),
+        place=await fresh_place(bot, guild, command.channel_id),
+        project=command.project,
+        options=command.options,
+        by_hand=command.by_hand,
+        resume=command.resume,
         audience_of=audiences_in(guild),
         agreed=agreed,
-        left_out=frozenset(command.get("left_out", ())),
+        left_out=command.excluded,
     )
-    return await answer(bot, await bot.subscribing.subscribe(request))
+    return await answer(bot, await bot.subscriptions.subscribe(request))
 
 
 async def answer(bot: "SpeckleBot", outcome: Outcome) -> Reply:
@@ -199,7 +181,7 @@ async def answer(bot: "SpeckleBot", outcome: Outcome) -> Reply:
         trouble = await _announce(bot, outcome)
         content = "\n".join(filter(None, (said.content, trouble)))
         return Reply(content, said.embed, said.view)
-    token = await bot.subscribing.put_aside(outcome.request.caller.id, _command(outcome))
+    token = await bot.pending_commands.add(_command(outcome))
     view = view_of(*(WayButton(way, token) for way in _ways(outcome)))
     if isinstance(outcome, LinkFirst):
         return Reply(webhook_wording.link_first(outcome), view=view)
@@ -208,28 +190,23 @@ async def answer(bot: "SpeckleBot", outcome: Outcome) -> Reply:
     return Reply(embed=question_wording.show_first(outcome), view=view)
 
 
-def _command(outcome: LinkFirst | ShowFirst) -> dict[str, Any]:
+def _command(outcome: LinkFirst | ShowFirst) -> PendingSubscribe:
     request = outcome.request
-    command: dict[str, Any] = {
-        "guild": request.guild_id,
-        "channel": request.place.channel_id,
-        "server": outcome.server_url,
-        "project": request.project,
-        "events": request.events,
-        "models": request.models,
-        "ignore_authors": request.ignore_authors,
-        "by_hand": request.by_hand,
-        "resume": request.resume,
-        "left_out": sorted(request.left_out),
-    }
+    audiences: Mapping[int, Audience | None] = {}
     if isinstance(outcome, ShowFirst):
-        place = request.place
-        seen: dict[int, Audience | None] = {place.channel_id: place.audience, **outcome.also}
-        command["audiences"] = {
-            str(channel_id): None if audience is None else audience.to_json()
-            for channel_id, audience in seen.items()
-        }
-    return command
+        audiences = {request.place.channel_id: request.place.audience, **outcome.also}
+    return PendingSubscribe(
+        user_id=request.caller.id,
+        guild_id=request.guild_id,
+        channel_id=request.place.channel_id,
+        server_url=outcome.server_url,
+        project=request.project,
+        options=request.options,
+        by_hand=request.by_hand,
+        resume=request.resume,
+        excluded=request.left_out,
+        audiences=audiences,
+    )
 
 
 def _options(bot: "SpeckleBot", outcome: ShowFirst) -> list[discord.SelectOption]:
@@ -254,26 +231,26 @@ async def _announce(bot: "SpeckleBot", outcome: Subscribed) -> str | None:
     """Tell the channel's members; if Discord refuses, the subscription stands all the same."""
     channel_id = outcome.entry.subscription.channel_id
     channel = bot.get_partial_messageable(channel_id)
+    line = wording.public_line(outcome.entry)
     try:
-        await channel.send(
-            wording.public_line(outcome.entry), allowed_mentions=discord.AllowedMentions.none()
-        )
-    except UNANSWERED as error:
+        await channel.send(line, allowed_mentions=discord.AllowedMentions.none())
+    except DISCORD_ERRORS as error:
         return wording.not_announced(channel_id, outcome_of(error))
     return None
 
 
-async def linked(bot: "SpeckleBot", account: Account, command: Mapping[str, Any]) -> None:
-    """Go on with what waited for this account, and tell its person how that went."""
-    if not command:
-        return
+async def linked(bot: "SpeckleBot", account: Account, token: str, where: AnswerTo) -> None:
+    """Go on with a command that waited for this account, and say how that went."""
     try:
-        guild = guild_of(bot, command["guild"])
-        caller = await member_caller(guild, account.discord_user_id)
-        said = await carry_out(bot, caller, command)
+        async with bot.pending_commands.claim(account.discord_user_id, token) as command:
+            guild = guild_of(bot, command.guild_id)
+            caller = await member_caller(guild, account.discord_user_id)
+            said = await carry_out(bot, caller, command)
     except CommandRefused as refused:
-        said = Reply(refused.message)
+        said = Reply(refusal_text(refused.refusal))
+    except UserError as error:
+        said = Reply(error.message)
     except Exception:  # the account is linked all the same
         log.exception("waiting.failed", account_id=account.id)
         said = Reply(webhook_wording.NOT_COMPLETED)
-    await tell_later(bot, command.get("answer_to"), account.discord_user_id, said)
+    await tell_later(bot, where, account.discord_user_id, said)

@@ -1,12 +1,11 @@
 """Who sees a channel, as Discord says: what the one rule asks of Discord while events come."""
 
-import time
-
-import aiohttp
 import discord
+from cachetools import TTLCache
 
 from bot.cogs.places import audience_of, raw_permissions
 from bot.discord_codes import Meaning, meaning_of
+from bot.discord_outcomes import DISCORD_ERRORS, error_text
 from bot.model import Audience
 from bot.rights.decide import Person
 
@@ -17,7 +16,14 @@ NOBODY_SEES = Audience(everyone=False)
 Channel = discord.abc.GuildChannel | discord.Thread
 CLOSED = frozenset({Meaning.CHANNEL_GONE, Meaning.NO_PERMISSION})
 NOBODY_CODES = frozenset({10007, 10013})  # Unknown member, Unknown user
-AWAY = (discord.DiscordException, aiohttp.ClientError, OSError)  # TimeoutError is an OSError
+
+
+class Unanswered(Exception):
+    """Discord could not be asked; `error` is why."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error_text(error))
+        self.error = error
 
 
 class DiscordWatch:
@@ -25,7 +31,8 @@ class DiscordWatch:
 
     def __init__(self, client: discord.Client) -> None:
         self._client = client
-        self._members: dict[tuple[int, int], tuple[float, discord.Member]] = {}
+        # By the ids of guild and member.
+        self._members = TTLCache[tuple[int, int], discord.Member](MOST_KNOWN, KNOWN_S)
 
     async def audience(self, guild_id: int, channel_id: int) -> Audience | None:
         """Who can see a channel: nobody where it is gone, None if that cannot be found out now."""
@@ -34,7 +41,7 @@ class DiscordWatch:
             return None
         try:
             channel = await self._channel(guild, channel_id)
-        except AWAY:
+        except Unanswered:
             return None
         return NOBODY_SEES if channel is None else audience_of(channel, guild)
 
@@ -48,14 +55,14 @@ class DiscordWatch:
             return Person.UNKNOWN
         try:
             channel = await self._channel(guild, channel_id)
-            known = self._known(guild, user_id)
+            known = self._members.get((guild.id, user_id))
             if known is not None and await _may_watch(channel, known):
                 return Person.SEES
             member = await self._member(guild, user_id)
             if member is None:
                 return Person.LEFT
             return Person.SEES if await _may_watch(channel, member) else Person.BLIND
-        except AWAY:
+        except Unanswered:
             return Person.UNKNOWN
 
     def _guild(self, guild_id: int) -> discord.Guild | None:
@@ -63,7 +70,10 @@ class DiscordWatch:
         return None if guild is None or guild.unavailable else guild
 
     async def _channel(self, guild: discord.Guild, channel_id: int) -> Channel | None:
-        """The channel; archived threads are not among those that the gateway tells of."""
+        """The channel; archived threads are not among those that the gateway tells of.
+
+        Errors: Unanswered.
+        """
         found = guild.get_channel_or_thread(channel_id)
         if found is not None:
             return found
@@ -71,33 +81,37 @@ class DiscordWatch:
             fetched = await self._client.fetch_channel(channel_id)
         except discord.InvalidData:
             return None
-        except discord.HTTPException as error:
-            if meaning_of(error.code) not in CLOSED:
-                raise
-            return None
+        except DISCORD_ERRORS as error:
+            if isinstance(error, discord.HTTPException) and meaning_of(error.code) in CLOSED:
+                return None
+            raise Unanswered(error) from error
         return fetched if isinstance(fetched, Channel) else None
 
-    def _known(self, guild: discord.Guild, user_id: int) -> discord.Member | None:
-        until, member = self._members.get((guild.id, user_id), (0.0, None))
-        return member if time.monotonic() < until else None
-
     async def _member(self, guild: discord.Guild, user_id: int) -> discord.Member | None:
-        try:
-            member = await guild.fetch_member(user_id)
-        except discord.NotFound as error:
-            if not says_nobody(error):
-                raise
+        member = await fetch_member(guild, user_id)
+        if member is None:
             self._members.pop((guild.id, user_id), None)
-            return None
-        if len(self._members) >= MOST_KNOWN:
-            self._members.clear()
-        self._members[guild.id, user_id] = (time.monotonic() + KNOWN_S, member)
+        else:
+            self._members[guild.id, user_id] = member
         return member
 
 
-def says_nobody(error: discord.NotFound) -> bool:
+async def fetch_member(guild: discord.Guild, user_id: int) -> discord.Member | None:
+    """The member as Discord has them at this moment; None for nobody.
+
+    Errors: Unanswered.
+    """
+    try:
+        return await guild.fetch_member(user_id)
+    except DISCORD_ERRORS as error:
+        if says_nobody(error):
+            return None
+        raise Unanswered(error) from error
+
+
+def says_nobody(error: Exception) -> bool:
     """Whether Discord says that there is no such member, and not something on the way there."""
-    return error.code in NOBODY_CODES
+    return isinstance(error, discord.NotFound) and error.code in NOBODY_CODES
 
 
 async def _may_watch(channel: Channel | None, member: discord.Member) -> bool:
@@ -106,7 +120,10 @@ async def _may_watch(channel: Channel | None, member: discord.Member) -> bool:
 
 
 async def sees(channel: Channel, member: discord.Member) -> bool:
-    """Whether a member sees a channel; of a private thread Discord is asked."""
+    """Whether a member sees a channel; of a private thread Discord is asked.
+
+    Errors: Unanswered.
+    """
     permissions = raw_permissions(channel, member)
     if not permissions.view_channel:
         return False
@@ -116,8 +133,8 @@ async def sees(channel: Channel, member: discord.Member) -> bool:
     assert isinstance(channel, discord.Thread), "only threads are hidden"  # noqa: S101
     try:
         await channel.fetch_member(member.id)
-    except discord.NotFound as error:
-        if not says_nobody(error):
-            raise
-        return False
+    except DISCORD_ERRORS as error:
+        if says_nobody(error):
+            return False
+        raise Unanswered(error) from error
     return True

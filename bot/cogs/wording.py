@@ -28,13 +28,13 @@ from bot.services.outcomes import (
     Subscribed,
 )
 from bot.services.setup import SetUp
-from bot.speckle.filters import Filters, describe
 from bot.speckle.links import Links
+from bot.speckle.subscription_options import SubscriptionOptions
 
-MAX_FILTERS = 300
+MAX_OPTIONS = 300
 # In a list, so that a page of entries fits into one embed's 4,096 characters.
 MAX_LISTED_NAME = 60
-MAX_LISTED_FILTERS = 100
+MAX_LISTED_OPTIONS = 100
 MAX_DESCRIPTION = 4096
 MAX_REASON = 200
 
@@ -74,9 +74,9 @@ def _named(hook: Hook, label: str, limit: int = MAX_NAME) -> str:
     return f"[**{text}**](<{Links(hook.server_url).project(hook.project_id)}>)"
 
 
-def filters_text(filters: Filters, limit: int = MAX_FILTERS) -> str:
+def options_text(options: SubscriptionOptions, limit: int = MAX_OPTIONS) -> str:
     """What a channel wants to see, in words; typed text stands in code quotes."""
-    return shorten(describe(filters), limit)
+    return shorten(options.describe(), limit)
 
 
 def public_line(entry: Entry) -> str:
@@ -89,7 +89,7 @@ def public_line(entry: Entry) -> str:
     )
     return (
         f"This channel now follows {project_name(entry)} on Speckle: "
-        f"{filters_text(subscription.filters)}. Set up by <@{subscription.created_by}>.{waiting}"
+        f"{options_text(subscription.options)}. Set up by <@{subscription.created_by}>.{waiting}"
     )
 
 
@@ -162,7 +162,7 @@ OR_LINK = (
 
 def _what_changed(outcome: Subscribed, *, nothing_else: bool) -> str:
     subscription = outcome.entry.subscription
-    where, new = f"<#{subscription.channel_id}>", filters_text(subscription.filters)
+    where, new = f"<#{subscription.channel_id}>", options_text(subscription.options)
     match outcome.change:
         case Change.NEW:
             return f"{where} now follows {project_name(outcome.entry)}: {new}."
@@ -170,25 +170,25 @@ def _what_changed(outcome: Subscribed, *, nothing_else: bool) -> str:
             again = "Nothing changed: " if nothing_else else ""
             return f"{again}{where} follows {project_name(outcome.entry)} already: {new}."
         case Change.CHANGED:
-            return filters_changed(outcome.entry, outcome.old_filters or Filters())
+            return options_changed(outcome.entry, outcome.old_options or SubscriptionOptions())
 
 
-def filters_changed(entry: Entry, old: Filters) -> str:
-    """From what to what the filters went."""
+def options_changed(entry: Entry, old: SubscriptionOptions) -> str:
+    """From what to what the options went."""
     subscription = entry.subscription
     where = f"<#{subscription.channel_id}>"
-    if old == subscription.filters:
+    if old == subscription.options:
         return f"{where} shows the same of {project_name(entry)} as before."
     return (
         f"Changed what {where} shows of {project_name(entry)}.\n"
-        f"Before: {filters_text(old)}.\nNow: {filters_text(subscription.filters)}."
+        f"Before: {options_text(old)}.\nNow: {options_text(subscription.options)}."
     )
 
 
 def edited(outcome: Subscribed) -> str:
     """What the caller reads above the panel, after the form or *Resume*."""
     told = webhook_text(outcome.entry.hook, outcome.webhook)
-    changed = filters_changed(outcome.entry, outcome.old_filters or Filters())
+    changed = options_changed(outcome.entry, outcome.old_options or SubscriptionOptions())
     first = [] if outcome.resumed and outcome.change is Change.UNCHANGED else [changed]
     return "\n".join([*first, *_besides(outcome, told)])
 
@@ -376,7 +376,7 @@ def list_embed(entries: Sequence[Entry], page: int, pages: int, total: int) -> d
     blocks = [
         f"{project_name(entry, MAX_LISTED_NAME)} in <#{entry.subscription.channel_id}>\n"
         f"{state_text(entry)} · {last_event_text(entry.subscription)}\n"
-        f"{filters_text(entry.subscription.filters, MAX_LISTED_FILTERS)}"
+        f"{options_text(entry.subscription.options, MAX_LISTED_OPTIONS)}"
         for entry in entries
     ]
     description = shorten("\n\n".join(blocks), MAX_DESCRIPTION)
@@ -401,7 +401,7 @@ def entry_embed(entry: Entry, note: str | None = None) -> discord.Embed:
     at = subscription.last_event_at
     embed.add_field(name="Last event", value="None yet" if at is None else _ago(at))
     embed.add_field(name="State", value=state_text(entry) + _remedy(entry), inline=False)
-    embed.add_field(name="Shows", value=filters_text(subscription.filters, 800), inline=False)
+    embed.add_field(name="Shows", value=options_text(subscription.options, 800), inline=False)
     embed.set_footer(text=f"On {hook.server_url}, project {hook.project_id}")
     return embed
 

@@ -20,7 +20,7 @@ from bot.db.rows import (
     PauseReason,
 )
 from bot.db.session import Session
-from bot.db.tables import accounts, hooks, link_requests, notices, subscriptions
+from bot.db.tables import accounts, hooks, link_requests, notices, pending_commands, subscriptions
 from bot.db.vault import Vault
 from bot.errors import SealError
 from bot.speckle.answers import Scope, Tokens
@@ -173,7 +173,7 @@ class Accounts:
         return gone.rowcount == 1
 
     def erase_traces(self, discord_user_id: int) -> None:
-        """Erase where else a person is named: requests to link, notices to them, who made what.
+        """Erase where else a person is named: what they have begun, notices to them, who made what.
 
         Their subscriptions and hooks stay, and so do answers that they gave; nobody in particular
         made and gave them then.
@@ -182,6 +182,7 @@ class Accounts:
         mention = f"<@{discord_user_id}>"
         for table, column in (
             (link_requests, link_requests.c.discord_user_id),
+            (pending_commands, pending_commands.c.discord_user_id),
             (notices, notices.c.user_id),
         ):
             self._session.execute(delete(table).where(column == discord_user_id))
@@ -204,6 +205,7 @@ class Accounts:
         counted: dict[str, int] = {}
         for column in (
             link_requests.c.discord_user_id,
+            pending_commands.c.discord_user_id,
             notices.c.user_id,
             hooks.c.created_by,
             subscriptions.c.created_by,
@@ -350,12 +352,6 @@ class LinkRequests:
         result = self._session.execute(change.values(used_at=self._now()))
         return result.rowcount == 1
 
-    def set_used(self, nonce: str, *, used: bool) -> None:
-        """Note that what waited in a request is done; not `used`: it may be done once more."""
-        values = {"used_at": self._now() if used else None}
-        this = link_requests.c.nonce_digest == _digest(nonce)
-        self._session.execute(update(link_requests).where(this).values(values))
-
     def got(self, nonce: str, tokens: Tokens) -> None:
         """Note what the request's code, which works once, was exchanged for."""
         row = _locked_request(self._session, _digest(nonce))
@@ -451,7 +447,7 @@ def _sealed(vault: Vault, row: Row, details: LinkDetails) -> str:
     tokens = details.tokens
     content = {
         "person": details.person,
-        "waiting": dict(details.waiting),
+        "pending": details.pending,
         "answer_to": None if details.answer_to is None else dict(details.answer_to),
         "challenge": details.challenge,
         "cookie_digest": details.cookie_digest,

@@ -1,7 +1,9 @@
 """Which hook an address leads to: each delivery asks, so the answer is kept for a moment."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from cachetools import TTLCache
 
 from bot.db.batcher import Batcher
 from bot.db.engine import Database
@@ -22,10 +24,13 @@ LOOK_UP_WITHIN_S = 3.0  # with the write after it, less than the 10 s that Speck
 class HookLookup:
     """Finds hooks by their keys; those who ask at the same time share a query."""
 
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(
+        self, database: Database, vault: Vault, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._database = database
         self._vault = vault
-        self._known: dict[str, tuple[float, Hook]] = {}  # by key, with the time.monotonic() it ends
+        self._clock = clock
+        self._known = self._nothing_known()
         self._asked = Batcher[str, Hook | None]("hook look-ups", self._look_up)
 
     async def by_key(self, key: str) -> Hook | None:
@@ -33,27 +38,27 @@ class HookLookup:
 
         Errors: StorageUnavailable, within LOOK_UP_WITHIN_S.
         """
-        until, hook = self._known.get(key, (0.0, None))
-        if hook is not None and time.monotonic() < until:
+        hook = self._known.get(key)
+        if hook is not None:
             return hook
         if len(key) > LONGEST_KEY:
             return None
         known = self._known
         async with answered_within(LOOK_UP_WITHIN_S):
             hook = await self._asked.submit(key)
-        if hook is None:
-            return None
-        if len(known) >= MOST_KNOWN:
-            known.clear()
-        known[key] = (time.monotonic() + KNOWN_S, hook)
+        if hook is not None:
+            known[key] = hook
         return hook
 
     def forget(self) -> None:
         """Look every hook up again: something about hooks was changed.
 
-        A new dictionary, as look-ups under way, which may have read the old state, end in theirs.
+        A new cache, as look-ups under way, which may have read the old state, end in theirs.
         """
-        self._known = {}
+        self._known = self._nothing_known()
+
+    def _nothing_known(self) -> TTLCache[str, Hook]:
+        return TTLCache(MOST_KNOWN, KNOWN_S, self._clock)
 
     async def close(self) -> None:
         """Wait for the look-ups under way."""

@@ -9,7 +9,7 @@ from typing import Any, Self
 from bot.cards.card import Card, Picture
 from bot.model import Consent, PauseWhy
 from bot.speckle.answers import Scope, Tokens
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 
 NOBODY = 0  # made something once, and had it forgotten who that was
 
@@ -173,7 +173,7 @@ class Subscription:
     hook_id: int
     guild_id: int
     channel_id: int
-    filters: Filters
+    options: SubscriptionOptions
     state: SubscriptionState
     pause_reason: PauseReason | None
     pause_detail: str | None
@@ -236,13 +236,13 @@ class LinkDetails:
     """What is sealed in a link request.
 
     `person` is the Discord name that the page shows, `answer_to` where the person is told how it
-    went, `waiting` what goes on once there is an account. `challenge` and `cookie_digest` are of
-    the sign-in under way; `tokens` came out of it, while it could not be asked whose they are.
-    `told`: the person knows already that the account is linked.
+    went, `pending` the token of a command that goes on once there is an account. `challenge` and
+    `cookie_digest` are of the sign-in under way; `tokens` came out of it, while it could not be
+    asked whose they are. `told`: the person knows already that the account is linked.
     """
 
     person: str = ""
-    waiting: Mapping[str, Any] = field(default_factory=dict)
+    pending: str | None = field(default=None, repr=False)
     answer_to: Mapping[str, str] | None = field(default=None, repr=False)
     challenge: str | None = field(default=None, repr=False)
     cookie_digest: str | None = field(default=None, repr=False)

@@ -12,7 +12,7 @@ from sqlalchemy import Column, ColumnElement, Select, select, update
 
 from bot.db.engine import Database
 from bot.db.session import Session
-from bot.db.tables import accounts, hooks, link_requests
+from bot.db.tables import accounts, hooks, link_requests, pending_commands
 from bot.db.vault import Vault
 from bot.errors import SealError
 
@@ -35,7 +35,10 @@ class Kind:
         return condition if self.until is None else condition & (self.until > now)
 
 
-REQUEST = Kind("request to link", link_requests.c.nonce_digest, link_requests.c.sealed)
+SHORT_LIVED = (
+    Kind("request to link", link_requests.c.nonce_digest, link_requests.c.sealed),
+    Kind("pending command", pending_commands.c.token_digest, pending_commands.c.sealed),
+)
 KINDS = (
     Kind("webhook secret", hooks.c.id, hooks.c.secret_sealed),
     Kind(
@@ -46,7 +49,7 @@ KINDS = (
     ),
     Kind("webhook id", hooks.c.id, hooks.c.webhook_sealed),
     Kind("linked account", accounts.c.id, accounts.c.tokens_sealed),
-    REQUEST,
+    *SHORT_LIVED,
 )
 
 
@@ -81,11 +84,11 @@ class Sealed:
     async def unopenable(self) -> Mapping[str, int]:
         """How many values no key opens, by kind; kinds without any are left out.
 
-        Requests to link do not count: they run out within minutes, and nothing depends on them.
+        Those that run out within minutes do not count: nothing depends on them.
         """
         shut: dict[str, int] = {}
         for kind in KINDS:
-            if kind is REQUEST:
+            if kind in SHORT_LIVED:
                 continue
             async for rows in self._steps(kind):
                 tries = await asyncio.to_thread(self._resealed, rows)

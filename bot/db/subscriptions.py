@@ -19,7 +19,7 @@ from bot.db.session import Session
 from bot.db.tables import hooks, subscriptions
 from bot.errors import StorageError
 from bot.model import Consent
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 
 Row = Mapping[Any, Any]
 
@@ -56,12 +56,12 @@ class Subscriptions:
         self,
         hook_id: int,
         channel_id: int,
-        filters: Filters,
+        options: SubscriptionOptions,
         by: int,
         account_id: int | None = None,
         consent: Consent | None = None,
     ) -> tuple[Subscription | None, Subscription]:
-        """Subscribe a channel, or change the filters of its subscription: (before, after).
+        """Subscribe a channel, or change the options of its subscription: (before, after).
 
         `account_id`: the account of `by`, which has just been seen to have access. `consent`: what
         `by` has just answered; one that was given before stays without it.
@@ -69,9 +69,7 @@ class Subscriptions:
         """
         now = self._now()
         wanted: dict[str, Any] = {
-            "events": list(filters.events),
-            "models": list(filters.models),
-            "ignore_authors": list(filters.ignore_authors),
+            "options": options.to_json(),
             "updated_at": now,
         }
         if account_id is not None:
@@ -214,11 +212,7 @@ def subscription_of(row: Row) -> Subscription:
         hook_id=row["hook_id"],
         guild_id=row["guild_id"],
         channel_id=row["channel_id"],
-        filters=Filters(
-            events=tuple(row["events"]),
-            models=tuple(row["models"]),
-            ignore_authors=tuple(row["ignore_authors"]),
-        ),
+        options=SubscriptionOptions.from_json(row["options"]),
         state=SubscriptionState(row["state"]),
         pause_reason=None if reason is None else PauseReason(reason),
         pause_detail=row["pause_detail"],

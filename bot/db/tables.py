@@ -153,10 +153,20 @@ link_requests = Table(
     Column("nonce_digest", CleanText(), primary_key=True),
     _snowflake("discord_user_id"),
     _text("server_url"),
-    _text("sealed"),  # challenge, cookie and the waiting command
+    _text("sealed"),  # challenge, cookie and the token of a pending command
     Column("expires_at", UtcDateTime(), nullable=False, index=True),
     _time("used_at", nullable=True),
     _ref("account_id", "accounts.id", nullable=True),  # once it is linked, until that is told
+)
+
+pending_commands = Table(
+    "pending_commands",
+    metadata,
+    Column("token_digest", CleanText(), primary_key=True),
+    _snowflake("discord_user_id"),
+    _text("sealed"),  # the command
+    Column("expires_at", UtcDateTime(), nullable=False, index=True),
+    _time("used_at", nullable=True),  # when it was done
 )
 
 hooks = Table(
@@ -223,9 +233,7 @@ subscriptions = Table(
     _ref("hook_id", "hooks.id", index=False),  # the unique key below starts with it
     Column("guild_id", BigInteger(), nullable=False, index=True),
     Column("channel_id", BigInteger(), nullable=False, index=True),
-    _json("events"),
-    _json("models"),
-    _json("ignore_authors"),
+    _json("options"),
     _text("state"),
     _text("pause_reason", nullable=True),
     _text("pause_detail", nullable=True),

@@ -2,10 +2,11 @@
 
 import asyncio
 import ipaddress
-import time
-from collections import OrderedDict
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
+
+from cachetools import TTLCache
 
 IPV6_NETWORK_BITS: Final = 64  # of these addresses one caller has all
 
@@ -22,19 +23,16 @@ class BadAttempts:
     delay_s: float = 1.0
     waiting_at_once: int = 32
     addresses: int = 10_000
-    _seen: OrderedDict[str, tuple[int, float]] = field(default_factory=OrderedDict)
-    _waiting: int = 0
+    _seen: TTLCache[str, "count[int]"] = field(init=False)
+    _waiting: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._seen = TTLCache(self.addresses, self.window_s)
 
     async def slow_down(self, address: str) -> bool:
         """Count one refusal and wait if there were too many; False if too many wait already."""
-        now, address = time.monotonic(), _network(address)
-        count, since = self._seen.pop(address, (0, now))
-        if now - since > self.window_s:
-            count, since = 0, now
-        self._seen[address] = (count + 1, since)
-        if len(self._seen) > self.addresses:
-            self._seen.popitem(last=False)
-        if count < self.free:
+        refused_before = next(self._seen.setdefault(_network(address), count()))
+        if refused_before < self.free:
             return True
         if self._waiting >= self.waiting_at_once:
             return False

@@ -5,14 +5,14 @@ answer makes events wait an hour after its last yes, as the rule says.
 """
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol, TypeVar
 
 import structlog
+from cachetools import LRUCache, TTLCache
 
 from bot.db.rows import Hook, InboxSource, Subscription
 from bot.errors import (
@@ -26,7 +26,6 @@ from bot.errors import (
     SpeckleUnavailable,
 )
 from bot.model import Audience, PauseWhy
-from bot.pipeline.answers import Answers
 from bot.rights.decide import (
     NO_WORD,
     Decision,
@@ -39,6 +38,7 @@ from bot.rights.decide import (
     depends_on_openness,
 )
 from bot.services.accounts import AccountService
+from bot.single_flight import SingleFlightCache
 from bot.speckle.answers import Login, ProjectRights
 from bot.speckle.gateway import SpeckleGateway
 from bot.storage import Storage
@@ -106,11 +106,11 @@ class AccessCheck:
         self._accounts = accounts
         self._watch = watch
         self._now = now
-        self._late = Answers[Answer](most=MOST_LATE, keep_s=LATE_FOR_S)
-        self._silent: dict[str, tuple[float, str]] = {}  # until time.monotonic(), and why
+        self._late = SingleFlightCache[Answer](max_values=MOST_LATE, ttl_s=LATE_FOR_S)
+        self._silent = TTLCache[str, str](MOST_KNOWN, SILENT_FOR_S)  # why, by server
         self._discord_within_s = discord_within_s
-        self._mute: dict[str, float] = {}  # what Discord is not asked about, until when
-        self._people: dict[int, int] = {}  # Discord ids by account
+        self._mute = TTLCache[Hashable, bool](MOST_KNOWN, SILENT_FOR_S)
+        self._people = LRUCache[int, int](MOST_KNOWN)  # Discord ids by account
 
     async def decide(
         self, hook: Hook, subscriptions: Sequence[Subscription], source: InboxSource
@@ -217,19 +217,14 @@ class AccessCheck:
             error: SpeckleError = SpeckleUnavailable(server_url, "no answer in time")
         except SpeckleError as told:
             error = told
-        if isinstance(error, SpeckleUnavailable) and self._silence(server_url) is None:
-            self._silent[server_url] = (time.monotonic() + SILENT_FOR_S, error.reason)
+        if isinstance(error, SpeckleUnavailable) and server_url not in self._silent:
+            self._silent[server_url] = error.reason
         return error
-
-    def _silence(self, server_url: str) -> str | None:
-        """Why a server is not asked at the moment; None if it is."""
-        until, reason = self._silent.get(server_url, (0.0, ""))
-        return reason if time.monotonic() < until else None
 
     async def _answer(self, project_id: str, login: Login) -> Answer:
         """What the server says, or has said since nobody waited for it any more; used once."""
         key = (login, project_id)
-        silence = self._silence(login.server_url)
+        silence = self._silent.get(login.server_url)
         if silence is not None and not self._late.has(key):
             raise SpeckleUnavailable(login.server_url, silence)
         answer = await self._late.get(key, partial(self._project, project_id, login))
@@ -257,22 +252,20 @@ class AccessCheck:
         if user_id is None:
             return Person.LEFT
         told = await self._told(
-            f"people of {hook.guild_id}",
+            ("people", hook.guild_id),
             lambda: self._watch.person(hook.guild_id, subscription.channel_id, user_id),
         )
         return told or Person.UNKNOWN
 
-    async def _told(self, about: str, ask: Callable[[], Awaitable[Told]]) -> Told | None:
-        """What Discord tells in time; None if it does not, or lately did not about the same."""
-        if time.monotonic() < self._mute.get(about, 0.0):
+    async def _told(self, about: Hashable, ask: Callable[[], Awaitable[Told]]) -> Told | None:
+        """What Discord says in time; None if it does not, or just did not about the same."""
+        if about in self._mute:
             return None
         try:
             async with asyncio.timeout(self._discord_within_s):
                 return await ask()
         except TimeoutError:
-            if len(self._mute) >= MOST_KNOWN:
-                self._mute.clear()
-            self._mute[about] = time.monotonic() + SILENT_FOR_S
+            self._mute[about] = True
             return None
 
     async def _person_of(self, account_id: int) -> int | None:
@@ -282,8 +275,6 @@ class AccessCheck:
         account = await self._storage.read(lambda tx: tx.accounts.get(account_id))
         if account is None:
             return None
-        if len(self._people) >= MOST_KNOWN:
-            self._people.clear()
         self._people[account_id] = account.discord_user_id
         return account.discord_user_id
 
@@ -296,7 +287,7 @@ class AccessCheck:
 
     async def _audience(self, guild_id: int, channel_id: int) -> Audience | None:
         return await self._told(
-            f"channel {channel_id}", lambda: self._watch.audience(guild_id, channel_id)
+            ("channel", channel_id), lambda: self._watch.audience(guild_id, channel_id)
         )
 
 

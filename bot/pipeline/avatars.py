@@ -6,6 +6,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 import structlog
+from cachetools import LRUCache
 
 from bot.cards.avatars import is_large, smaller
 from bot.speckle.events import Delivery
@@ -27,7 +28,7 @@ class Avatars:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="avatars")
         self._door = Door(THREADS)
-        self._kept: dict[str, str | None] = {}
+        self._kept = LRUCache[str, str | None](MOST)
 
     async def made_small(self, delivery: Delivery) -> Delivery:
         """The delivery with a small picture of its author, or none where it is no picture."""
@@ -45,8 +46,6 @@ class Avatars:
     async def _smaller_once(self, digest: str, avatar: str) -> str | None:
         if digest not in self._kept:  # nobody did it while this waited for its turn
             self._kept[digest] = await self._smaller(avatar)
-            while len(self._kept) > MOST:
-                del self._kept[next(iter(self._kept))]
         return self._kept[digest]
 
     async def _smaller(self, avatar: str) -> str | None:

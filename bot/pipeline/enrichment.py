@@ -25,8 +25,8 @@ from bot.errors import (
     SpeckleUnavailable,
     SpeckleUnconfirmed,
 )
-from bot.pipeline.answers import Answers
 from bot.services.accounts import AccountService
+from bot.single_flight import SingleFlightCache
 from bot.speckle.answers import PUBLIC, Login
 from bot.speckle.confirmation import (
     ArchivedQuestion,
@@ -99,8 +99,10 @@ class Enrichment:
         self._previews = previews
         self._accounts = accounts
         self._deadline_s = deadline_s
-        self._facts = Answers[Facts | None](most=MOST_FACTS, keep_s=KEEP_S)
-        self._pictures = Answers[Picture | NoPicture](most=MOST_PICTURES, keep_s=KEEP_S)
+        self._facts = SingleFlightCache[Facts | None](max_values=MOST_FACTS, ttl_s=KEEP_S)
+        self._pictures = SingleFlightCache[Picture | NoPicture](
+            max_values=MOST_PICTURES, ttl_s=KEEP_S
+        )
         self._waiting = Counter[str]()
 
     @property

@@ -222,7 +222,7 @@ class FillIns:
         if not _says_the_same(told.delivery, delivery):
             raise GivenUp("Speckle says otherwise than the event")
         touched = touched_models(told.facts)
-        verdict = matches(lacking.subscription.filters, told.delivery, names, touched)
+        verdict = matches(lacking.subscription.options, told.delivery, names, touched)
         if not verdict.passes:
             raise GivenUp(f"as Speckle tells it, {verdict.why.rstrip('.')}")
         if job.kind is FillIn.PICTURE:

@@ -23,7 +23,6 @@ from bot.db.rows import (
     Subscription,
     SubscriptionResult,
 )
-from bot.db.twins import Twins
 from bot.errors import AlreadyFinished, NotADelivery, StorageUnavailable
 from bot.pipeline.lanes import LaneRunner
 from bot.pipeline.reading import LARGE_BODY_BYTES, read
@@ -41,6 +40,10 @@ HELD_AT_ONCE = 4
 # Large bodies are worked on a few at a time, one of a guild: each is in memory several times over.
 LARGE_AT_ONCE = 4
 ORGANISATION = 0  # no guild's id
+
+
+ShownBefore = Callable[[InboxRow, str, Sequence[Subscription]], Mapping[int, int]]
+"""Says by which rows subscriptions were shown an event another way; each row is given once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +219,9 @@ class Ingest:
         hooks = self._hooks(tx, first.row, first.delivery.project.id)
         keys = [(event.row, event.key) for event in events]
         followers = [one for of_hook in hooks for one in of_hook.subscriptions]
-        twins = tx.inbox.twins(keys, followers)
+        shown_before = tx.inbox.twins(keys, followers).take
         names = tx.hooks.model_names_of([of_hook.hook.id for of_hook in hooks])
-        return [self._one_by_one(one, events, names[one.hook.id], twins) for one in hooks]
+        return [self._one_by_one(one, events, names[one.hook.id], shown_before) for one in hooks]
 
     def _hooks(self, tx: Transaction, row: InboxRow, project_id: str) -> Sequence[HookFollowers]:
         match row.source:
@@ -237,7 +240,7 @@ class Ingest:
         of_hook: HookFollowers,
         events: Sequence[ReadEvent],
         names: Mapping[str, str],
-        twins: Twins,
+        shown_before: ShownBefore,
     ) -> Sequence[HookEvent]:
         """A hook's events, each with the hook and the names as those before it leave them."""
         hook, most = of_hook.hook, self._most_model_names(of_hook.hook.guild_id)
@@ -246,7 +249,7 @@ class Ingest:
             row, delivery = event.row, event.delivery
             named = {m.id: m.name for m in reversed(delivery.models) if m.id and m.name}
             new, forgotten = new_names(named, names, most)
-            already = twins.take(row, event.key, of_hook.subscriptions)
+            already = shown_before(row, event.key, of_hook.subscriptions)
             occasion = Occasion(hook, row, delivery, names, event.trace)
             found.append(HookEvent(occasion, of_hook.subscriptions, already, new, forgotten))
             if row.source is not InboxSource.ACTIVITY:

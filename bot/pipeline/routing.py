@@ -198,7 +198,7 @@ class Routing:
         if row.source in FETCHED and subscription.came_after(row):
             trace.add("route", "Not shown: it happened before the channel followed this.", **where)
             return False
-        verdict = matches(subscription.filters, occasion.delivery, occasion.model_names)
+        verdict = matches(subscription.options, occasion.delivery, occasion.model_names)
         if not verdict.passes:
             trace.add("route", f"Not shown: {verdict.why}", **where)
             return False
@@ -372,7 +372,7 @@ def _passes(
     if added.facts is None:
         return True
     touched = touched_models(added.facts)
-    verdict = matches(subscription.filters, added.delivery, names, touched)
+    verdict = matches(subscription.options, added.delivery, names, touched)
     if not verdict.passes:
         text = f"Not shown: as Speckle tells it, {verdict.why}"
         occasion.trace.add("route", text, **_where(subscription))

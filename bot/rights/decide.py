@@ -13,7 +13,7 @@ from bot.db.rows import Hook, HookKind, InboxSource, PauseReason, Subscription
 from bot.model import Audience, Consent, PauseWhy, Standing
 from bot.rights.passes import Pass
 from bot.speckle.answers import PUBLIC
-from bot.speckle.filters import Filters, is_wider
+from bot.speckle.subscription_options import SubscriptionOptions
 
 A_YES_COUNTS = timedelta(hours=1)  # while the server does not answer
 
@@ -198,7 +198,7 @@ def _of_consent(
     """None where the answer that was given covers what the channel is about to see."""
     consent = subscription.consent
     if _stands(consent) and is_private(consent.visibility):
-        return _of_private(consent, subscription.filters, audience)
+        return _of_private(consent, subscription.options, audience)
     # Nobody agreed to showing it while it is private, so all depends on whether it is.
     public = _holds(seen.everyone, now)
     if public is None:
@@ -218,9 +218,9 @@ def _stands(consent: Consent | None) -> TypeGuard[Consent]:
 
 
 def _of_private(
-    consent: Consent, filters: Filters, audience: Audience | None
+    consent: Consent, options: SubscriptionOptions, audience: Audience | None
 ) -> Wait | Pause | None:
-    if is_wider(filters, consent.filters):
+    if options.widens(consent.options):
         return _ask_again(PauseWhy.FILTERS_WIDER)
     if consent.audience is None:
         return None

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -48,9 +48,8 @@ REFUSED_FOR: Final = timedelta(minutes=10)
 LINK_PATH: Final = "/link/"
 
 Question = Callable[[Login], Awaitable[T]]
-Waiting: TypeAlias = Mapping[str, Any]
-"""JSON of whoever waits for an account; nothing here looks into it."""
-Linked = Callable[[Account, Waiting], Awaitable[None]]
+AnswerTo: TypeAlias = Mapping[str, str] | None
+Linked = Callable[[Account, str, AnswerTo], Awaitable[None]]
 BeforeUnlink = Callable[[Account], Awaitable[None]]
 
 
@@ -123,10 +122,13 @@ class Standing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is stored about a person: their accounts with what hangs on them, and other traces."""
+    """What is stored about a person: their accounts with what hangs on them, and other traces.
+
+    `unfinished` counts requests to link and commands that wait.
+    """
 
     accounts: tuple[tuple[Account, HangsOn], ...]
-    link_requests: int
+    unfinished: int
     notices: int
     hooks: int
     subscriptions: int
@@ -134,11 +136,11 @@ class Stored:
     @property
     def is_nothing(self) -> bool:
         """Whether nothing at all is stored."""
-        traces = self.link_requests + self.notices + self.hooks + self.subscriptions
+        traces = self.unfinished + self.notices + self.hooks + self.subscriptions
         return not self.accounts and not traces
 
 
-async def _nothing_waits(_account: Account, _waiting: Waiting) -> None:
+async def _nothing_waits(_account: Account, _pending: str, _answer_to: AnswerTo) -> None:
     return None
 
 
@@ -149,11 +151,10 @@ async def _nothing_hangs(_account: Account) -> None:
 class AccountService:
     """Links and unlinks accounts, and lends them out for questions.
 
-    `linked` is called after each link, in the process that Discord is connected to: with the
-    account and what waited for it, which may be empty; once for each command that waited.
-    `before_unlink` is called before an account's rows go, to remove what it made at Speckle and
-    pause what hangs on it. app.py sets both. Whoever waits passes `waiting` to `start_link` and
-    gets it back in `linked`, with the `answer_to` of then added to it.
+    `linked` is called for each command that waited for an account, in the process that Discord is
+    connected to: with the account, the token that was passed to `start_link` as `pending`, and
+    where its person is told how it went. `before_unlink` is called before an account's rows go, to
+    remove what it made at Speckle and pause what depends on it. app.py sets both.
     """
 
     linked: Linked
@@ -194,10 +195,10 @@ class AccountService:
         self,
         discord_user_id: int,
         server_url: str,
-        waiting: Waiting,
+        pending: str | None = None,
         *,
         person: str = "",
-        answer_to: Mapping[str, str] | None = None,
+        answer_to: AnswerTo = None,
     ) -> SignIn | PasteToken:
         """Begin to link; `bot.cogs.accounts.link_reply` shows what comes back.
 
@@ -205,7 +206,7 @@ class AccountService:
         how it went (`bot.cogs.later.answer_to(interaction)`), else it is a direct message.
         """
         nonce = secrets.token_urlsafe(NONCE_BYTES)
-        details = LinkDetails(person=person, waiting=waiting, answer_to=answer_to)
+        details = LinkDetails(person=person, pending=pending, answer_to=answer_to)
         await self._storage.write(
             lambda tx: tx.link_requests.add(nonce, discord_user_id, server_url, details)
         )
@@ -340,16 +341,11 @@ class AccountService:
     async def go_on(self, request: LinkRequest, account: Account) -> None:
         """Let what waited go on, and be done with the request.
 
-        What used the account's link goes on in any case: it may have been refused before.
-
         Errors: StorageUnavailable, with the request as it was; call it again later.
         """
-        if request.used_at is not None or request.details.waiting:
-            waiting = dict(request.details.waiting)
-            if waiting:
-                waiting["answer_to"] = request.details.answer_to
+        if (pending := request.details.pending) is not None:
             try:
-                await self.linked(account, waiting)
+                await self.linked(account, pending, request.details.answer_to)
             except StorageUnavailable:
                 raise
             except Exception:  # whoever waits tells of what they expect themselves
@@ -410,7 +406,7 @@ class AccountService:
         traces = await self._storage.read(lambda tx: tx.accounts.traces(discord_user_id))
         return Stored(
             accounts=tuple([(account, await self.hangs_on(account)) for account in accounts]),
-            link_requests=traces["link_requests"],
+            unfinished=traces["link_requests"] + traces["pending_commands"],
             notices=traces["notices"],
             hooks=traces["hooks"],
             subscriptions=traces["subscriptions"],

@@ -1,10 +1,10 @@
 """What a person's own account finds at Speckle while they type; nobody waits long for it."""
 
 import asyncio
-import time
-from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import TypeVar
+
+from cachetools import TTLCache
 
 from bot.db.rows import Account
 from bot.errors import SpeckleError
@@ -20,7 +20,7 @@ from bot.speckle.answers import ModelChoice, ProjectChoice
 from bot.speckle.gateway import SpeckleGateway
 
 WITHIN_S = 2.0  # of the 3 s that Discord waits for what is offered
-FRESH_S = 10.0  # Discord asks anew at each key, and often for the same text
+FRESH_S = 10.0  # Discord asks again at each key, and often for the same text
 MOST_KEPT = 512  # texts, of all people together
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class Browsing:
     def __init__(self, gateway: SpeckleGateway, accounts: AccountService) -> None:
         self._gateway = gateway
         self._accounts = accounts
-        self._found: OrderedDict[Hashable, tuple[float, Sequence[object]]] = OrderedDict()
+        self._found = TTLCache[Hashable, Sequence[object]](MOST_KEPT, FRESH_S)
 
     async def projects(self, user_id: int, typed: str) -> list[Choice]:
         """The person's own projects whose name holds the text, on all servers they linked."""
@@ -76,16 +76,14 @@ class Browsing:
     async def _once(
         self, key: Hashable, account: Account, question: Question[list[T]]
     ) -> Sequence[T]:
-        """Ask, unless the same was asked a moment ago."""
-        until, kept = self._found.get(key, (0.0, ()))
-        if time.monotonic() < until:
+        """Ask, unless the same has just been asked."""
+        kept = self._found.get(key)
+        if kept is not None:
             return kept  # type: ignore[return-value]  # a key is of one kind of question
         try:
             async with asyncio.timeout(WITHIN_S):
                 found = await self._accounts.as_account(account.id, question)
         except (SpeckleError, TimeoutError):
             return ()
-        self._found[key] = (time.monotonic() + FRESH_S, found)
-        while len(self._found) > MOST_KEPT:
-            self._found.popitem(last=False)
+        self._found[key] = found
         return found

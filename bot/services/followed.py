@@ -8,6 +8,7 @@ from bot.db.rows import Hook, HookKind, HookState, Subscription
 from bot.rights.decide import is_by_hand
 from bot.services.outcomes import Entry
 from bot.services.places import Caller
+from bot.services.refusals import CommandRefused, RefusalReason
 from bot.storage import Storage, Transaction
 
 Fits: TypeAlias = Callable[[Hook], bool]
@@ -108,3 +109,29 @@ async def followed(storage: Storage, guild_id: int, server_url: str, project_id:
         ]
 
     return Followed(tuple(await storage.read(read)))
+
+
+async def right_kind(storage: Storage, hook: Hook, served_guilds: frozenset[int]) -> Hook:
+    """A shared hook of a guild that the operator no longer serves becomes one of its own."""
+    if hook.kind is HookKind.OWN or hook.guild_id in served_guilds:
+        return hook
+    return await storage.write(lambda tx: tx.hooks.convert(hook.id, HookKind.OWN)) or hook
+
+
+async def entry_of(storage: Storage, guild_id: int, subscription_id: int) -> Entry:
+    """A subscription with its hook.
+
+    Errors: CommandRefused, the very same for another guild's subscription as for a removed one.
+    """
+
+    def read(tx: Transaction) -> Entry | None:
+        subscription = tx.subscriptions.get(subscription_id)
+        if subscription is None or subscription.guild_id != guild_id:
+            return None
+        hook = tx.hooks.get(subscription.hook_id)
+        return None if hook is None else Entry(hook, subscription)
+
+    entry = await storage.read(read)
+    if entry is None:
+        raise CommandRefused(RefusalReason.SUBSCRIPTION_GONE)
+    return entry

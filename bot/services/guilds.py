@@ -3,21 +3,20 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from bot.services.places import Caller, Place, check_caller, check_guild_caller, check_place
+from bot.services.places import Caller, Place
 from bot.services.quotas import QuotaService, Usage
+from bot.services.refusals import Retry
+from bot.services.requirements import check_caller, check_guild_caller, check_place
 from bot.storage import Storage
 
 
 class GuildService:
     """Keeps the list of guilds in step with Discord's."""
 
-    def __init__(
-        self, storage: Storage, now: Callable[[], datetime], quotas: QuotaService | None = None
-    ) -> None:
-        """Without `quotas` no guild has any."""
+    def __init__(self, storage: Storage, now: Callable[[], datetime], quotas: QuotaService) -> None:
         self._storage = storage
         self._now = now
-        self._quotas = quotas or QuotaService(storage, None, now=now)
+        self._quotas = quotas
 
     async def joined(self, guild_id: int) -> None:
         """The bot was added: what the guild had before it left works again."""
@@ -61,7 +60,7 @@ class GuildService:
         check_guild_caller(caller)
         if place is not None:
             check_caller(caller, place.channel_id)
-            check_place(place, "use `/notices` again")
+            check_place(place, Retry.NOTICES)
         channel_id = None if place is None else place.channel_id
         await self._storage.write(lambda tx: tx.guilds.set_notice_channel(guild_id, channel_id))
 

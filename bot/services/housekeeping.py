@@ -48,6 +48,7 @@ class Housekeeping:
 
     async def _erase(self) -> None:
         await self._storage.write(lambda tx: tx.link_requests.erase_expired())
+        await self._storage.write(lambda tx: tx.pending_commands.erase_expired())
         erased = await self._guilds.erase_left(self._left_guilds_for)
         if erased:
             log.info("housekeeping.guilds_erased", count=erased)

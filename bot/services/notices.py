@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.db.rows import RIGHTS_PAUSES, Notice, Subscription
+from bot.services.managing import is_blocked
 from bot.services.names import is_paused_for_rights
 from bot.services.outcomes import Entry
-from bot.services.subscriptions import is_blocked
 from bot.storage import Storage
 
 AT_ONCE = 50  # notices a look; more wait for the next

@@ -13,7 +13,7 @@ from bot.services.places import Caller, Place
 from bot.services.setup import SetUp
 from bot.services.webhooks import Gone, Kept, NotKept, WhyNot
 from bot.speckle.events import EventKind
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions, TypedOptions
 
 AudienceOf: TypeAlias = Callable[[int], Audience | None]
 
@@ -24,7 +24,7 @@ def _not_known(_channel_id: int) -> Audience | None:
 
 @dataclass(frozen=True, slots=True)
 class SubscribeRequest:
-    """What was typed into /subscribe; None is an option left out.
+    """What was typed into /subscribe.
 
     `by_hand`: the caller wants to set the webhook up in Speckle themselves. `resume`: a channel
     that is paused is to go on. `audience_of(channel_id)` gives who can see another channel of the
@@ -39,9 +39,7 @@ class SubscribeRequest:
     caller: Caller
     place: Place
     project: str
-    events: str | None = None
-    models: str | None = None
-    ignore_authors: str | None = None
+    options: TypedOptions = field(default_factory=dict)
     by_hand: bool = False
     resume: bool = True
     audience_of: AudienceOf = _not_known
@@ -95,7 +93,7 @@ class Subscribed:
 
     entry: Entry
     change: Change
-    old_filters: Filters | None
+    old_options: SubscriptionOptions | None
     resumed: bool
     setup: SetUp | None
     new_triggers: tuple[str, ...]

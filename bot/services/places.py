@@ -1,4 +1,4 @@
-"""Where a subscription may post, and who may decide that. No Discord in here: values only."""
+"""Where a subscription may post, and who decides that: values, without anything of Discord."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from datetime import datetime
 from enum import StrEnum
 
 from bot.model import Audience
-from bot.services.errors import CommandRefused
 
 
 class Permission(StrEnum):
@@ -109,58 +108,6 @@ NEEDED = {
 }
 """What the bot needs to post cards with pictures, by kind of channel."""
 
-_POSTS = "holds posts rather than messages. Pick a post in it"
-_WRONG_KIND = {
-    PlaceKind.FORUM: f"is a forum, which {_POSTS}",
-    PlaceKind.MEDIA: f"is a media channel, which {_POSTS}",
-    PlaceKind.CATEGORY: "is a category, which holds only channels. Pick a channel in it",
-    PlaceKind.OTHER: "is a kind of channel that the bot cannot post in. Pick a text channel, a "
-    "thread or a forum post",
-    PlaceKind.GONE: "is gone, or the bot cannot see it. Give the bot *View Channel* there, or pick "
-    "another channel",
-}
-
-
-def check_caller(caller: Caller, channel_id: int) -> None:
-    """Refuse a caller who could not have made a webhook for that channel by hand."""
-    if not caller.manages(channel_id):
-        raise CommandRefused(
-            f"You need the permissions *{Permission.VIEW_CHANNEL}* and "
-            f"*{Permission.MANAGE_WEBHOOKS}* in <#{channel_id}> for this. Ask someone who manages "
-            "this server."
-        )
-
-
-def check_guild_caller(caller: Caller) -> None:
-    """Refuse a caller who may not decide for the whole server."""
-    if not caller.manages_guild:
-        raise CommandRefused(
-            f"You need the permission *{Permission.MANAGE_WEBHOOKS}* in the whole server for this. "
-            "Ask someone who manages this server."
-        )
-
-
-def check_place(place: Place, again: str) -> None:
-    """Refuse a place where the bot could not show a card; `again` says what to do afterwards."""
-    where = f"<#{place.channel_id}>"
-    if place.kind in _WRONG_KIND:
-        raise CommandRefused(f"{where} {_WRONG_KIND[place.kind]}, then {again}.")
-    missing = missing_in(place)
-    if missing:
-        raise CommandRefused(_missing_text(where, place.kind, missing, again))
-    if not place.bot_in_thread and Permission.MANAGE_THREADS not in place.bot_can:
-        raise CommandRefused(
-            f"{where} is a private thread and the bot is not in it. Mention the bot there, which "
-            f"adds it, then {again}."
-        )
-    _check_open(place, where, again)
-    if place.silenced_until is not None:
-        raise CommandRefused(
-            f"A moderator put the bot in time-out until {_moment(place.silenced_until)}, so it "
-            f"cannot post in {where}. Ask somebody who may moderate members to end that, or wait, "
-            f"then {again}."
-        )
-
 
 def silence_text(until: datetime | None) -> str:
     """Why Discord refuses a bot that has all it needs, and what ends that."""
@@ -179,28 +126,3 @@ def silence_text(until: datetime | None) -> str:
 def _moment(at: datetime) -> str:
     """A time that each reader's Discord shows in their own zone."""
     return f"<t:{int(at.timestamp())}:f>"
-
-
-def missing_in(place: Place) -> list[Permission]:
-    """What the bot needs there and has not; nothing for a kind that it cannot post in anyway."""
-    return [needed for needed in NEEDED.get(place.kind, ()) if needed not in place.bot_can]
-
-
-def _check_open(place: Place, where: str, again: str) -> None:
-    if place.locked:
-        raise CommandRefused(f"The thread {where} is locked. Unlock it first, then {again}.")
-    if place.archived:
-        raise CommandRefused(
-            f"The thread {where} is archived. Open it again by writing something in it, "
-            f"then {again}."
-        )
-
-
-def _missing_text(where: str, kind: PlaceKind, missing: list[Permission], again: str) -> str:
-    names = "\n".join(f"- {permission}" for permission in missing)
-    settings = "its parent channel" if kind is PlaceKind.THREAD else "the channel"
-    return (
-        f"The bot could not show events in {where}, because it lacks there:\n{names}\n"
-        f"Open the settings of {settings} (*Edit Channel → Permissions*), add the bot's role and "
-        f"allow these, then {again}."
-    )

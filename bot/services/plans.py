@@ -8,12 +8,12 @@ from bot.db.rows import Hook, HookKind, HookState, Subscription
 from bot.model import Audience, Consent, PauseWhy, Standing
 from bot.rights.decide import is_by_hand
 from bot.services.consents import Look, beyond, needs_an_answer
-from bot.services.errors import CommandRefused
 from bot.services.followed import Followed
 from bot.services.names import is_paused_for_rights
 from bot.services.outcomes import Entry, LinkFirst, ShowFirst, SubscribeRequest
+from bot.services.refusals import CommandRefused, ProjectNotPublic, ProjectNotSeen
 from bot.services.webhooks import WhyNot
-from bot.speckle.filters import Filters, is_wider
+from bot.speckle.subscription_options import SubscriptionOptions
 
 MOST_NAMED = 25  # other channels in one question: Discord's limit for a select
 
@@ -29,7 +29,7 @@ class Plan:
     and that would see more, too.
     """
 
-    filters: Filters
+    options: SubscriptionOptions
     here: Entry | None
     hook: Hook | None
     kind: HookKind = HookKind.OWN
@@ -51,7 +51,7 @@ class Planner:
     request: SubscribeRequest
     server_url: str
     project_id: str
-    filters: Filters
+    options: SubscriptionOptions
     look: Look
     followed: Followed
     served: bool
@@ -71,12 +71,12 @@ class Planner:
         if hook is not None or self.look.sees or (self.served and standing is not None):
             return self._answer(standing, None, hook)
         if self.served:
-            raise not_served(self.server_url)
+            raise CommandRefused(ProjectNotPublic(self.server_url))
         if not self.request.by_hand:
             return self._link_first()
         caller = self.request.caller
         return Plan(
-            self.filters, None, self.followed.begun_by(caller) if caller.manages_guild else None
+            self.options, None, self.followed.begun_by(caller) if caller.manages_guild else None
         )
 
     def _to_join(self, standing: Standing | None) -> Hook | None:
@@ -103,12 +103,12 @@ class Planner:
         blocked = request.resume and is_paused_for_rights(subscription)
         if blocked:
             self._check_seen()
-        wanted = replace(subscription, filters=self.filters)
+        wanted = replace(subscription, options=self.options)
         why = self._beyond(wanted, here.hook)
         by_hand = is_by_hand(here.hook)
         more = request.resume and (self._adds_an_account(subscription) or self._gets_shared(here))
         makes_it = request.resume and by_hand and self._makes(here.hook)
-        plain = Plan(self.filters, here, here.hook, makes=not by_hand and self._makes(here.hook))
+        plain = Plan(self.options, here, here.hook, makes=not by_hand and self._makes(here.hook))
         renewed = None if blocked else self._renewed(here, why)
         if renewed is not None:
             return replace(plain, consent=renewed)
@@ -138,7 +138,7 @@ class Planner:
         return self.followed.shared if self._gets_shared(here) else here.hook
 
     def _renewed(self, here: Entry, why: PauseWhy | None) -> Consent | None:
-        """The answer with wider filters, if the caller gave it and may still; else None."""
+        """The answer with wider options, if the caller gave it and may still; else None."""
         subscription, consent = here.subscription, here.subscription.consent
         if why not in (None, PauseWhy.FILTERS_WIDER) or consent is None:
             return None
@@ -146,8 +146,8 @@ class Planner:
             return None
         if consent.by != self.request.caller.id or not self._may_still(subscription, consent):
             return None
-        wider = replace(consent, filters=self.filters)
-        wanted = replace(subscription, filters=self.filters, consent=wider)
+        wider = replace(consent, options=self.options)
+        wanted = replace(subscription, options=self.options, consent=wider)
         if self._beyond(wanted, here.hook) is not None:  # there is more to be agreed to
             return None
         return replace(
@@ -163,7 +163,7 @@ class Planner:
         By what its answers cover it is known which events a webhook of the bot's making sends.
         """
         consent = subscription.consent
-        return consent is None or is_wider(self.filters, consent.filters)
+        return consent is None or self.options.widens(consent.options)
 
     def _may_still(self, subscription: Subscription, consent: Consent) -> bool:
         if consent.standing in (Standing.OWNER, Standing.READER):
@@ -204,11 +204,11 @@ class Planner:
             return ShowFirst(self.request, self.server_url, self.project_id, name, named, others)
         answers = [one for one in uncovered if agreed is not None and one.channel_id in agreed]
         return Plan(
-            self.filters,
+            self.options,
             here,
             hook,
             kind,
-            self.consent(standing, self.filters, self._audience(agreed)),
+            self.consent(standing, self.options, self._audience(agreed)),
             None if self.look.account is None else self.look.account.id,
             makes=makes,
             answers=tuple(answers),
@@ -219,13 +219,15 @@ class Planner:
         place = self.request.place
         return place.audience if agreed is None else agreed.get(place.channel_id)
 
-    def consent(self, standing: Standing, filters: Filters, audience: Audience | None) -> Consent:
+    def consent(
+        self, standing: Standing, options: SubscriptionOptions, audience: Audience | None
+    ) -> Consent:
         """The caller's answer for one channel."""
         return Consent(
             self.request.caller.id,
             self.now,
             standing,
-            filters,
+            options,
             self.look.visibility,
             audience,
             None if self.look.project is None else self.look.project.name,
@@ -267,26 +269,7 @@ class Planner:
         """Refuse who linked an account that may not see the project, whoever follows it here."""
         manages = self.served and self.request.caller.manages_guild
         if self.look.why is WhyNot.NOT_OWNER and self.look.is_private and not manages:
-            raise no_such_project(self.server_url)
+            raise CommandRefused(ProjectNotSeen(self.server_url))
 
     def _link_first(self) -> LinkFirst:
         return LinkFirst(self.request, self.server_url, self.look.why, self.look.detail)
-
-
-def no_such_project(server_url: str) -> CommandRefused:
-    """The same words whether there is none or the account may not see it."""
-    return CommandRefused(
-        f"There is no such project on {server_url}, or your linked account may not see it. Compare "
-        "the address with the one in your browser; if it is right, ask an owner of the project to "
-        "invite you, then try again. `/account` shows which account is linked."
-    )
-
-
-def not_served(server_url: str) -> CommandRefused:
-    """The same words whether there is such a project or not, and whether it is followed or not."""
-    return CommandRefused(
-        f"As far as the bot can tell, that project is not public on {server_url}, so it takes "
-        "somebody who may see it to show it here. Type `/link` to link your Speckle account and "
-        "then `/subscribe` again, or ask a member with *Manage Webhooks* in the whole server to "
-        "use `/subscribe`. Nothing was changed."
-    )

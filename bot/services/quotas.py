@@ -10,7 +10,7 @@ import structlog
 from bot.db.quotas import Used
 from bot.db.rows import DayQuota, Guild, Hook, QuotaNotice
 from bot.errors import StorageUnavailable
-from bot.services.errors import CommandRefused
+from bot.services.refusals import CommandRefused, Limited, NoRoom
 from bot.storage import Storage
 
 log = structlog.get_logger()
@@ -144,19 +144,10 @@ class QuotaService:
             return
         limits, used = usage.limits, usage.used
         if hook and used.hooks >= limits.hooks:
-            raise CommandRefused(
-                f"This server cannot have another webhook: it has {used.hooks} of "
-                f"{limits.hooks}. Nothing was changed. Remove one that nobody needs: "
-                "`/subscriptions` lists what is followed, and a webhook goes with its last "
-                "channel. Or ask the person who runs this bot to allow more (`hooks` in its "
-                "settings)."
-            )
+            raise CommandRefused(NoRoom(Limited.HOOKS, used.hooks, limits.hooks))
         if subscription and used.subscriptions >= limits.subscriptions:
             raise CommandRefused(
-                f"This server cannot have another subscription: it has {used.subscriptions} of "
-                f"{limits.subscriptions}. Nothing was changed. Remove one that nobody needs with "
-                "`/unsubscribe` or in `/subscriptions`, or ask the person who runs this bot to "
-                "allow more (`subscriptions` in its settings)."
+                NoRoom(Limited.SUBSCRIPTIONS, used.subscriptions, limits.subscriptions)
             )
 
     # ── telling ───────────────────────────────────────────────────────────────────────────────

@@ -1,7 +1,6 @@
 """Whether a Speckle server's webhooks would reach this very bot under its PUBLIC_URL."""
 
 import asyncio
-import ipaddress
 import socket
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from bot.hosts import is_private_host
 from bot.network import Network, why_not_reached
 
 INSTANCE_PATH = "/instance"  # answered by bot/webhook_listener.py
@@ -16,8 +16,6 @@ INSTANCE_FACT = "instance.id"
 WITHIN_S = 5.0
 LOOK_UP_WITHIN_S = 2.0
 MOST_BYTES = 256  # of an answer; the id has 32
-# https://www.iana.org/assignments/special-use-domain-names, and what home routers hand out
-PRIVATE_ENDINGS = (".localhost", ".local", ".internal", ".lan", ".home", ".home.arpa", ".test")
 
 
 class Unreachable(StrEnum):
@@ -69,7 +67,7 @@ class Reach:
             _is_private(urlsplit(server_url).hostname or ""), _is_private(host)
         )
         # A name that only resolves to private addresses here may well be public elsewhere.
-        if not local_speckle and _is_private_by_name(host):
+        if not local_speckle and is_private_host(host):
             return Reached(Unreachable.PRIVATE, host, local_speckle, local_bot)
         if not local_speckle and urlsplit(url).scheme != "https":
             return Reached(Unreachable.NOT_HTTPS, "", local_speckle, local_bot)
@@ -104,7 +102,7 @@ def _reason(error: Exception) -> str:
 
 async def _is_private(host: str) -> bool:
     """Whether the host is private by its name, or resolves to nothing but private addresses."""
-    if _is_private_by_name(host):
+    if is_private_host(host):
         return True
     try:
         async with asyncio.timeout(LOOK_UP_WITHIN_S):
@@ -113,12 +111,4 @@ async def _is_private(host: str) -> bool:
     except (OSError, UnicodeError):  # TimeoutError is an OSError
         return False
     addresses = [str(address[4][0]) for address in found]
-    return bool(addresses) and all(_is_private_by_name(address) for address in addresses)
-
-
-def _is_private_by_name(host: str) -> bool:
-    host = host.rstrip(".").lower()
-    try:
-        return not ipaddress.ip_address(host.partition("%")[0]).is_global
-    except ValueError:
-        return "." not in host or f".{host}".endswith(PRIVATE_ENDINGS)
+    return bool(addresses) and all(is_private_host(address) for address in addresses)

@@ -7,8 +7,8 @@ from datetime import datetime
 from bot.db.rows import Hook, HookState
 from bot.speckle.event_table import BY_KIND
 from bot.speckle.events import EventKind
-from bot.speckle.filters import Filters, wanted_kinds
 from bot.speckle.links import Links
+from bot.speckle.subscription_options import SubscriptionOptions, wanted_kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class SetUp:
 
 def set_up_of(
     hook: Hook,
-    filters: Sequence[Filters],
+    options: Sequence[SubscriptionOptions],
     public_url: str | None,
     label: str,
     *,
@@ -49,7 +49,7 @@ def set_up_of(
 ) -> SetUp:
     """The set-up of a guild's own hook for everything that its channels want."""
     path = f"/webhooks/{hook.key}"
-    kinds = kinds_wanted(filters)
+    kinds = kinds_wanted(options)
     return SetUp(
         hook=hook,
         label=label,
@@ -64,9 +64,9 @@ def set_up_of(
     )
 
 
-def kinds_wanted(filters: Iterable[Filters]) -> tuple[EventKind, ...]:
+def kinds_wanted(options: Iterable[SubscriptionOptions]) -> tuple[EventKind, ...]:
     """The kinds of events that at least one of the filters lets through, in their usual order."""
-    wanted = {kind for each in filters for kind in wanted_kinds(each)}
+    wanted = {kind for each in options for kind in wanted_kinds(each)}
     return tuple(kind for kind in EventKind if kind in wanted)
 
 

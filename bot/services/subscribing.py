@@ -1,20 +1,16 @@
 """/subscribe: what has to be known and agreed before a channel follows a project, and doing it."""
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from weakref import WeakValueDictionary
 
 from bot.db.rows import (
     Hook,
     HookKind,
     HookState,
-    LinkDetails,
-    LinkRequest,
     Paused,
     PauseReason,
     Subscription,
@@ -22,153 +18,125 @@ from bot.db.rows import (
 )
 from bot.model import PauseWhy, Standing
 from bot.rights.decide import is_by_hand
+from bot.services.command_input import options_from
 from bot.services.consents import Look, Looking
-from bot.services.errors import CommandRefused
-from bot.services.followed import followed
+from bot.services.followed import entry_of, followed, right_kind
 from bot.services.names import is_paused_for_rights
 from bot.services.outcomes import (
-    AudienceOf,
     Change,
     Entry,
     LinkFirst,
-    Resumed,
     ShowFirst,
     Subscribed,
     SubscribeRequest,
 )
-from bot.services.places import Caller, Place, check_caller, check_place
 from bot.services.plans import Plan, Planner
 from bot.services.quotas import QuotaService
-from bot.services.setup import SetUp, kinds_wanted, triggers_to_tick
-from bot.services.subscriptions import SubscriptionService, may_see_secret
+from bot.services.setup import kinds_wanted, triggers_to_tick
 from bot.services.triggers import events_lacking
-from bot.services.typed import filters_of, read_link
-from bot.services.webhooks import Kept, NotKept
+from bot.services.webhooks import Kept, NotKept, WebhookService
 from bot.speckle.events import EventKind
-from bot.speckle.filters import Filters
-from bot.speckle.links import Links, SpeckleLink
+from bot.speckle.links import SpeckleLink
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, Transaction
-
-TOKEN_BYTES = 16
-NO_SERVER = ""  # of a request that no link of an account belongs to
 
 Outcome: TypeAlias = Subscribed | LinkFirst | ShowFirst
 
 
 class Subscribing:
-    """Lets a place follow a project; what waits for the caller's decision is kept meanwhile.
+    """Lets a channel follow a project, or says what the caller is to decide before.
 
-    Errors: CommandRefused, ready for the caller.
+    Two people may subscribe or remove the same project at once, and one process answers all:
+    `changing` is held while something is changed, and never while Speckle is asked.
+    Errors: CommandRefused.
     """
 
     def __init__(
         self,
         storage: Storage,
-        subscriptions: SubscriptionService,
+        webhooks: WebhookService,
         looking: Looking,
+        quotas: QuotaService,
+        *,
+        changing: asyncio.Lock,
+        served_guilds: frozenset[int],
         now: Callable[[], datetime],
-        quotas: QuotaService | None = None,
     ) -> None:
-        """Without `quotas` no guild has any."""
         self._storage = storage
-        self._quotas = quotas or QuotaService(storage, None, now=now)
-        self._subscriptions = subscriptions
-        self._webhooks = subscriptions.webhooks
-        self._servers = subscriptions.servers
-        self._served_guilds = subscriptions.served_guilds
+        self._webhooks = webhooks
         self._looking = looking
+        self._quotas = quotas
+        self._changing = changing
+        self._served_guilds = served_guilds
         self._now = now
-        self._in_hand: set[str] = set()  # tokens of commands that are being done
         # Two owners at once are to make one webhook. Speckle is asked while one of these is held,
         # so each project of a guild has its own.
         self._projects: WeakValueDictionary[tuple[int, str, str], asyncio.Lock] = (
             WeakValueDictionary()
         )
 
-    async def subscribe(self, request: SubscribeRequest) -> Outcome:
-        """Let the place follow the project, or change what it follows of it."""
-        check_caller(request.caller, request.place.channel_id)
-        check_place(request.place, "use `/subscribe` again")
-        link = read_link(request.project, self._servers)
-        server_url = link.server_url or await self._server_of(request, link.project_id)
-        filters_of(request, link, Filters())  # what was mistyped is said before anybody is asked
+    async def subscribe(
+        self, request: SubscribeRequest, server_url: str, link: SpeckleLink
+    ) -> Outcome:
+        """Let the place follow the project of that server, or change what it follows of it."""
+        # What was mistyped is said before anybody is asked.
+        options_from(request.options, link, SubscriptionOptions())
         look = await self._looking.look(request.caller.id, server_url, link.project_id)
         async with self._one_at_a_time(request.guild_id, server_url, link.project_id):
-            planner = await self._planner(request, replace(link, server_url=server_url), look)
+            planner = await self._planner(request, server_url, link, look)
             plan = planner.plan()
             return await self._do(planner, plan) if isinstance(plan, Plan) else plan
 
-    async def _server_of(self, request: SubscribeRequest, project_id: str) -> str:
-        """The server that a bare id means: where the caller's channels follow it, or the first."""
-        listed = await self._subscriptions.listing(request.guild_id, request.caller)
-        there = {one.hook.server_url for one in listed if one.hook.project_id == project_id}
-        return there.pop() if len(there) == 1 else self._servers[0]
+    def _one_at_a_time(self, guild_id: int, server_url: str, project_id: str) -> asyncio.Lock:
+        return self._projects.setdefault((guild_id, server_url, project_id), asyncio.Lock())
 
-    async def _planner(self, request: SubscribeRequest, link: SpeckleLink, look: Look) -> Planner:
-        server_url = link.server_url or self._servers[0]
+    async def _planner(
+        self, request: SubscribeRequest, server_url: str, link: SpeckleLink, look: Look
+    ) -> Planner:
         there = await followed(self._storage, request.guild_id, server_url, link.project_id)
         here = there.at(request.place.channel_id)
-        if here is not None and await self._subscriptions.right_kind(here.hook) != here.hook:
-            return await self._planner(request, link, look)
+        if here is not None:
+            hook = await right_kind(self._storage, here.hook, self._served_guilds)
+            if hook != here.hook:
+                return await self._planner(request, server_url, link, look)
         # What else is refused for want of room is known when there is a plan.
         await self._quotas.check_room(request.guild_id, subscription=here is None)
+        current = SubscriptionOptions() if here is None else here.subscription.options
         return Planner(
             request,
             server_url,
             link.project_id,
-            filters_of(request, link, here.subscription.filters if here else Filters()),
+            options_from(request.options, link, current),
             look,
             there,
             request.guild_id in self._served_guilds,
             self._now(),
         )
 
-    def _one_at_a_time(self, guild_id: int, server_url: str, project_id: str) -> asyncio.Lock:
-        return self._projects.setdefault((guild_id, server_url, project_id), asyncio.Lock())
-
     # ── doing it ──────────────────────────────────────────────────────────────────────────────
 
     async def _do(self, planner: Planner, plan: Plan) -> Subscribed:
         request, here = planner.request, plan.here
-        async with self._subscriptions.changing:
-            await self._quotas.check_room(
-                request.guild_id, subscription=here is None, hook=plan.hook is None
-            )
-            hook = plan.hook or await self._new_hook(planner, plan.kind)
-            before = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
-            consent = plan.consent
-            if here is not None and here.hook.id != hook.id and consent is not None:
-                moved = here.subscription.id
-                await self._storage.write(
-                    lambda tx: tx.subscriptions.answered(moved, consent, hook_id=hook.id)
-                )
-            new = await self._keep_subscription(hook, request, plan)
+        hook, before, new = await self._write(planner, plan)
         if (visibility := planner.look.everyone.visibility) is not None:
             await self._storage.write(lambda tx: tx.hooks.saw_visibility(hook.id, visibility))
-        kept = 0
-        resumed = False
+        resumes = plan.pause is None and new.state is SubscriptionState.PAUSED and request.resume
         if plan.pause is not None:
             await self._pause(new.id, plan.pause)
-        elif new.state is SubscriptionState.PAUSED and request.resume:
-            kept = await self._storage.read(lambda tx: tx.held.count([new.id]))
-            resumed = True
-            await self._storage.write(
-                lambda tx: tx.subscriptions.set_state(new.id, SubscriptionState.ACTIVE)
-            )
+        kept = await self._resume(new.id) if resumes else 0
         webhook = await self._see_to_webhook(hook, planner, plan)
         also, unanswered = await self._answer_others(hook, planner, plan, webhook)
         if also:
             webhook = _with_more(webhook, await self._webhooks.keep(hook.id))
         await self._clear_away(hook, planner, plan)
-        entry = await self._subscriptions.entry_of(new.id, request.guild_id)
-        entry, setup = await self._setup_for(entry, request.caller)
+        entry = await entry_of(self._storage, request.guild_id, new.id)
         return Subscribed(
             entry=entry,
-            change=_change(here, plan.filters),
-            old_filters=here.subscription.filters if here else None,
-            resumed=resumed,
-            setup=setup,
-            new_triggers=_new_triggers(before, plan.filters),
+            change=_change(here, plan.options),
+            old_options=here.subscription.options if here else None,
+            resumed=resumes,
+            setup=None,
+            new_triggers=_new_triggers(before, plan.options),
             webhook=webhook,
             also=also,
             unanswered=unanswered,
@@ -176,6 +144,32 @@ class Subscribing:
             paused=plan.pause if is_paused_for_rights(entry.subscription) else None,
             kept=kept,
         )
+
+    async def _write(
+        self, planner: Planner, plan: Plan
+    ) -> tuple[Hook, Sequence[Subscription], Subscription]:
+        """Write the subscription: its hook, what that had before, and the subscription as it is."""
+        request, here, consent = planner.request, plan.here, plan.consent
+        async with self._changing:
+            await self._quotas.check_room(
+                request.guild_id, subscription=here is None, hook=plan.hook is None
+            )
+            hook = plan.hook or await self._new_hook(planner, plan.kind)
+            before = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
+            if here is not None and here.hook.id != hook.id and consent is not None:
+                moved = here.subscription.id
+                await self._storage.write(
+                    lambda tx: tx.subscriptions.answered(moved, consent, hook_id=hook.id)
+                )
+            return hook, before, await self._keep_subscription(hook, request, plan)
+
+    async def _resume(self, subscription_id: int) -> int:
+        """Let it go on; how many events were kept."""
+        kept = await self._storage.read(lambda tx: tx.held.count([subscription_id]))
+        await self._storage.write(
+            lambda tx: tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE)
+        )
+        return kept
 
     async def _new_hook(self, planner: Planner, kind: HookKind) -> Hook:
         request = planner.request
@@ -197,7 +191,7 @@ class Subscribing:
             lambda tx: tx.subscriptions.upsert(
                 hook.id,
                 request.place.channel_id,
-                plan.filters,
+                plan.options,
                 request.caller.id,
                 plan.account_id,
                 plan.consent,
@@ -240,7 +234,7 @@ class Subscribing:
 
         def note(tx: Transaction) -> None:
             for one in plan.answers:
-                consent = planner.consent(Standing.OWNER, one.filters, agreed.get(one.channel_id))
+                consent = planner.consent(Standing.OWNER, one.options, agreed.get(one.channel_id))
                 tx.subscriptions.answered(one.id, consent, hook_id=hook.id)
                 if is_paused_for_rights(one):
                     tx.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
@@ -259,137 +253,6 @@ class Subscribing:
         for emptied in await self._storage.read(lambda tx: tx.hooks.these(left - {hook.id})):
             await self._webhooks.clear_away(emptied, None if account is None else account.id)
 
-    async def _setup_for(self, entry: Entry, caller: Caller) -> tuple[Entry, SetUp | None]:
-        """What is left to do by hand, if the caller may see it; the entry as it is by then.
-
-        A secret that no key opens makes way for a new one.
-        """
-        unopenable = entry.hook.unopenable
-        waits = entry.hook.state is HookState.WAITING or unopenable
-        if not is_by_hand(entry.hook) or not waits:
-            return entry, None
-        on_it = await self._storage.read(lambda tx: tx.subscriptions.of_hook(entry.hook.id))
-        if not may_see_secret(entry.hook, on_it, caller):
-            return entry, None
-        if unopenable:
-            entry = await self._subscriptions.started_again(entry)
-        return entry, await self._subscriptions.set_up(entry, renewed=unopenable)
-
-    # ── a channel that is paused because of who may see the project ───────────────────────────
-
-    async def resume(
-        self,
-        guild_id: int,
-        caller: Caller,
-        subscription_id: int,
-        place: Place,
-        audience_of: AudienceOf,
-    ) -> Outcome | Entry:
-        """Show events again; the bot's permissions in the channel are looked at first.
-
-        Where it was paused for who may see the project, the caller answers for that.
-        """
-        entry = await self._subscriptions.entry(guild_id, caller, subscription_id)
-        check_place(place, "press *Resume* again")
-        if not is_paused_for_rights(entry.subscription):
-            return await self._subscriptions.resume(guild_id, caller, subscription_id, place)
-        return await self.subscribe(_again(entry, caller, place, audience_of))
-
-    async def take_over(
-        self,
-        guild_id: int,
-        caller: Caller,
-        place: Place,
-        audience_of: AudienceOf,
-    ) -> Resumed | LinkFirst | ShowFirst:
-        """Let a channel go on wherever it was paused for who may see a project.
-
-        Gives the first question that is to be answered before, if there is one. What the caller
-        may not see stays paused. Errors: CommandRefused if that is all.
-        """
-        check_caller(caller, place.channel_id)
-        check_place(place, "press the button again")
-        there = await self._storage.read(lambda tx: tx.subscriptions.of_channel(place.channel_id))
-        done: list[Subscribed] = []
-        refused: CommandRefused | None = None
-        for one in there:
-            if one.guild_id != guild_id or not is_paused_for_rights(one):
-                continue
-            entry = await self._subscriptions.entry_of(one.id, guild_id)
-            try:
-                outcome = await self.subscribe(_again(entry, caller, place, audience_of))
-            except CommandRefused as error:
-                refused = error
-                continue
-            if not isinstance(outcome, Subscribed):
-                return outcome
-            done.append(outcome)
-        if refused is not None and not done:
-            raise refused
-        entries = tuple(one.entry for one in done)
-        return Resumed(place.channel_id, entries, sum(one.kept for one in done))
-
-    # ── what waits for a decision ─────────────────────────────────────────────────────────────
-
-    async def put_aside(self, user_id: int, command: Mapping[str, Any]) -> str:
-        """Keep a command for 15 minutes, sealed, while its caller decides; gives its token."""
-        token = secrets.token_urlsafe(TOKEN_BYTES)
-        details = LinkDetails(waiting=command)
-        await self._storage.write(
-            lambda tx: tx.link_requests.add(token, user_id, NO_SERVER, details)
-        )
-        return token
-
-    async def look_up(self, user_id: int, token: str) -> LinkRequest:
-        """What this person put aside, which stays there.
-
-        Errors: CommandRefused for what is over, or another person's.
-        """
-        request = await self._storage.read(lambda tx: tx.link_requests.get(token))
-        if request is None or request.server_url != NO_SERVER or request.used_at is not None:
-            raise _over()
-        if request.discord_user_id != user_id:
-            raise CommandRefused(
-                "Only the person who typed the command can go on with it. Type `/subscribe` "
-                "yourself."
-            )
-        return request
-
-    @asynccontextmanager
-    async def taken_up(self, user_id: int, token: str) -> AsyncIterator[Mapping[str, Any]]:
-        """The command that this person put aside; while the block runs, nobody else gets it.
-
-        It is done with once the block has ended well: what fails can be tried again.
-        Errors: CommandRefused for one that is over, in hand already, or another person's.
-        """
-        if token in self._in_hand:
-            raise CommandRefused("That is being done already. Wait for its answer.")
-        self._in_hand.add(token)
-        try:
-            request = await self.look_up(user_id, token)
-            yield request.details.waiting
-            await self._storage.write(lambda tx: tx.link_requests.set_used(token, used=True))
-        finally:
-            self._in_hand.discard(token)
-
-    async def put_back(self, token: str) -> None:
-        """Let a command be taken up once more: its caller was not shown what came of it."""
-        await self._storage.write(lambda tx: tx.link_requests.set_used(token, used=False))
-
-
-def _over() -> CommandRefused:
-    return CommandRefused(
-        "That was more than 15 minutes ago, or it is done already, so the bot no longer knows what "
-        "you had typed. Type `/subscribe` again."
-    )
-
-
-def _again(entry: Entry, caller: Caller, place: Place, audience_of: AudienceOf) -> SubscribeRequest:
-    """The same that the channel follows already, to be answered for."""
-    project = Links(entry.hook.server_url).project(entry.hook.project_id)
-    guild_id = entry.subscription.guild_id
-    return SubscribeRequest(guild_id, caller, place, project, audience_of=audience_of)
-
 
 def _with_more(
     webhook: Kept | NotKept | None, again: Kept | NotKept | None
@@ -403,16 +266,16 @@ def _with_more(
 def _lacking(entry: Entry, webhook: Kept | NotKept | None) -> tuple[EventKind, ...]:
     if not isinstance(webhook, Kept) or is_paused_for_rights(entry.subscription):
         return ()
-    return events_lacking(entry.subscription.filters, webhook.triggers)
+    return events_lacking(entry.subscription.options, webhook.triggers)
 
 
-def _new_triggers(before: Sequence[Subscription], filters: Filters) -> tuple[str, ...]:
-    """What has to be ticked on Speckle's page for these filters, besides what there was."""
-    had = triggers_to_tick(kinds_wanted(one.filters for one in before))
-    return tuple(name for name in triggers_to_tick(kinds_wanted([filters])) if name not in had)
+def _new_triggers(before: Sequence[Subscription], options: SubscriptionOptions) -> tuple[str, ...]:
+    """What has to be ticked on Speckle's page for these options, besides what there was."""
+    had = triggers_to_tick(kinds_wanted(one.options for one in before))
+    return tuple(name for name in triggers_to_tick(kinds_wanted([options])) if name not in had)
 
 
-def _change(here: Entry | None, filters: Filters) -> Change:
+def _change(here: Entry | None, options: SubscriptionOptions) -> Change:
     if here is None:
         return Change.NEW
-    return Change.UNCHANGED if here.subscription.filters == filters else Change.CHANGED
+    return Change.UNCHANGED if here.subscription.options == options else Change.CHANGED

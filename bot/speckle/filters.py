@@ -1,32 +1,13 @@
-"""Which events a channel wants: read from what was typed, applied, and told in plain words."""
+"""Whether an event goes to a channel, by what the channel wants."""
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-from bot.errors import BotError
-from bot.speckle.event_table import EVENTS
-from bot.speckle.events import Delivery, EventGroup, EventKind, ModelRef
-
-MAX_ENTRIES = 25  # of one filter: more do not fit into a message that shows them
-MAX_ENTRY_LENGTH = 100  # characters
-SEPARATOR = re.compile(r"[,\n]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """What a channel wants; an empty part lets everything through.
-
-    `events` holds names of groups and of kinds; `models` globs over model names, or ids, those
-    with `!` in front exclude; `ignore_authors` names or Speckle ids.
-    """
-
-    events: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    ignore_authors: tuple[str, ...] = ()
+from bot.speckle.events import Delivery, ModelRef
+from bot.speckle.subscription_options import SubscriptionOptions, wanted_kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,92 +18,8 @@ class Verdict:
     why: str
 
 
-class FilterError(BotError):
-    """A filter as typed cannot be used; `what` is wrong and `mend` says what to type instead."""
-
-    def __init__(self, what: str, mend: str) -> None:
-        super().__init__(f"{what} {mend}")
-        self.what = what
-        self.mend = mend
-
-
-# ── As typed ──────────────────────────────────────────────────────────────────────────────────
-
-
-def parse_filters(
-    events: str | None = None, models: str | None = None, ignore_authors: str | None = None
-) -> Filters:
-    """Read filters as typed into Discord, entries separated by commas.
-
-    Errors: FilterError for an event that does not exist, too many entries or too long ones.
-    """
-    return Filters(
-        events=_events(_entries(events, "events")),
-        models=_models(_entries(models, "models")),
-        ignore_authors=_entries(ignore_authors, "ignore_authors"),
-    )
-
-
-def _entries(text: str | None, option: str) -> tuple[str, ...]:
-    stripped = (" ".join(piece.split()) for piece in SEPARATOR.split(text or ""))
-    entries = tuple(dict.fromkeys(entry for entry in stripped if entry))
-    if len(entries) > MAX_ENTRIES:
-        raise FilterError(
-            f"`{option}` has {len(entries)} entries; there is room for {MAX_ENTRIES}.",
-            "Use fewer, or patterns that cover several, such as `structure/**`.",
-        )
-    for entry in entries:
-        if len(entry) > MAX_ENTRY_LENGTH:
-            raise FilterError(
-                f"An entry of `{option}` has {len(entry)} characters; "
-                f"there is room for {MAX_ENTRY_LENGTH}.",
-                "Separate entries with commas, or shorten it.",
-            )
-    return entries
-
-
-def _events(entries: Iterable[str]) -> tuple[str, ...]:
-    names = (entry.lower().replace(" ", "_").replace("-", "_") for entry in entries)
-    return tuple(dict.fromkeys(_event(name) for name in names))
-
-
-def _event(name: str) -> str:
-    known = [*EventGroup, *EventKind]
-    if name in known:
-        return name
-    shown = name.replace("`", "'")[:MAX_ENTRY_LENGTH]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    groups = ", ".join(f"`{group}`" for group in EventGroup)
-    mend = f"Did you mean `{near[0]}`?" if near else f"The groups are {groups}."
-    raise FilterError(f"There is no event `{shown}`.", mend)
-
-
-def _models(entries: Iterable[str]) -> tuple[str, ...]:
-    patterns = []
-    for entry in entries:
-        excluding, name = entry.startswith("!"), entry.lstrip("! ").strip("/")
-        if not name:
-            raise FilterError(
-                "A model pattern is empty.", "Write a model's name, `structure/**` or `!**/draft*`."
-            )
-        patterns.append(f"!{name}" if excluding else name)
-    return tuple(dict.fromkeys(patterns))
-
-
-# ── Applied ───────────────────────────────────────────────────────────────────────────────────
-
-
-def wanted_kinds(filters: Filters) -> frozenset[EventKind]:
-    """The events that the filter lets through."""
-    if not filters.events:
-        return frozenset(EventKind)
-    return frozenset(
-        row.kind for row in EVENTS if row.kind in filters.events or row.group in filters.events
-    )
-
-
 def matches(
-    filters: Filters,
+    options: SubscriptionOptions,
     delivery: Delivery,
     known_models: Mapping[str, str] = MappingProxyType({}),
     touched: Sequence[ModelRef] = (),
@@ -133,52 +30,53 @@ def matches(
     `touched` are the models of an event that names none itself.
     """
     return (
-        _event_verdict(filters, delivery)
-        or _author_verdict(filters, delivery)
-        or _model_verdict(filters, delivery.models or touched, known_models)
+        _event_verdict(options, delivery)
+        or _author_verdict(options, delivery)
+        or _model_verdict(options, delivery.models or touched, known_models)
         or Verdict(
-            True, "it passes the filters." if filters != Filters() else "there is no filter."
+            True,
+            "it passes the filters." if options != SubscriptionOptions() else "there is no filter.",
         )
     )
 
 
-def _event_verdict(filters: Filters, delivery: Delivery) -> Verdict | None:
+def _event_verdict(options: SubscriptionOptions, delivery: Delivery) -> Verdict | None:
     """None where the event is wanted."""
-    if delivery.event.kind in wanted_kinds(filters):
+    if delivery.event.kind in wanted_kinds(options):
         return None
-    wanted = ", ".join(filters.events)
+    wanted = ", ".join(options.events)
     return Verdict(False, f"the channel follows {wanted}, and this is {delivery.event.kind.value}.")
 
 
-def _author_verdict(filters: Filters, delivery: Delivery) -> Verdict | None:
+def _author_verdict(options: SubscriptionOptions, delivery: Delivery) -> Verdict | None:
     """None where nobody who is ignored did it."""
     actor = delivery.actor
     if actor is None:
         return None
     name = " ".join((actor.name or "").split()).casefold()
-    for ignored in filters.ignore_authors:
+    for ignored in options.ignore_authors:
         if ignored == actor.id or ignored.casefold() == name:
             return Verdict(False, f"the channel ignores what {ignored} does.")
     return None
 
 
 def _model_verdict(
-    filters: Filters, models: Sequence[ModelRef], known_models: Mapping[str, str]
+    options: SubscriptionOptions, models: Sequence[ModelRef], known_models: Mapping[str, str]
 ) -> Verdict | None:
     """None where the model filter has nothing to say.
 
     An event that touches several models passes if one of them does.
     """
-    if not filters.models or not models:
+    if not options.models or not models:
         return None
     nameless = 0
     refused = ""
     for model in models:
         name = model.name or known_models.get(model.id or "")
-        if name is None and model.id not in filters.models:
+        if name is None and model.id not in options.models:
             nameless += 1
             continue
-        pattern = _deciding_pattern(filters.models, name or "", model.id)
+        pattern = _deciding_pattern(options.models, name or "", model.id)
         shown = name or model.id
         if pattern is None:
             refused = f"no model pattern of the channel fits {shown}."
@@ -274,59 +172,3 @@ _STEPS: Mapping[str, Callable[[str, set[int]], set[int]]] = {
     "/**/": lambda name, positions: _levels(name, _after_slash(name, positions)),
     "/**": _rest,
 }
-
-
-def is_wider(filters: Filters, agreed: Filters) -> bool:
-    """Whether these may let through what the others did not; in doubt, they may.
-
-    Model patterns are compared as texts: of two globs nobody can say in general which is wider.
-    """
-    return (
-        not wanted_kinds(filters) <= wanted_kinds(agreed)
-        or _models_wider(filters.models, agreed.models)
-        or not set(agreed.ignore_authors) <= set(filters.ignore_authors)
-    )
-
-
-def _models_wider(patterns: tuple[str, ...], agreed: tuple[str, ...]) -> bool:
-    included, excluded = _split(patterns)
-    agreed_to, kept_out = _split(agreed)
-    if not kept_out <= excluded:
-        return True
-    return bool(agreed_to) and (not included or not included <= agreed_to)
-
-
-def _split(patterns: Iterable[str]) -> tuple[set[str], set[str]]:
-    """The patterns that let models in, and those that keep them out."""
-    excluded = {pattern for pattern in patterns if pattern.startswith("!")}
-    return {pattern for pattern in patterns if pattern not in excluded}, excluded
-
-
-# ── Told ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def describe(filters: Filters) -> str:
-    """The filters in plain words, for example "versions, comments · only models `a/**`".
-
-    Typed texts stand in code quotes; a sentence's full stop is left to the caller.
-    """
-    parts = [
-        ", ".join(name.replace("_", " ") for name in filters.events) or "all events",
-        *_describe_models(filters.models),
-    ]
-    if filters.ignore_authors:
-        parts.append(f"not by {_listed(filters.ignore_authors)}")
-    return " · ".join(parts)
-
-
-def _describe_models(patterns: Iterable[str]) -> Iterable[str]:
-    including = [pattern for pattern in patterns if not pattern.startswith("!")]
-    excluding = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
-    if including:
-        yield f"only models {_listed(including)}"
-    if excluding:
-        yield f"without models {_listed(excluding)}"
-
-
-def _listed(texts: Iterable[str]) -> str:
-    return ", ".join("`" + text.replace("`", "ˋ") + "`" for text in texts)

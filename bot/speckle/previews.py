@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from urllib.parse import quote
 
+from bot.cards.pictures import media_type_of
 from bot.errors import SpeckleUnavailable
 from bot.speckle.answers import Login
 from bot.speckle.http import HttpAnswer, SpeckleHttp
 from bot.speckle.refused import from_status
 
 MAX_PICTURE_BYTES = 8 * 1024 * 1024
-PNG = b"\x89PNG\r\n\x1a\n"
 # The drawn "401", 12,062 bytes; apart from it only "no such version" has these headers.
 NO_ACCESS_SHA256 = "19e5f136"
 
@@ -61,7 +61,7 @@ class Previews:
                 answer.headers.get("Retry-After"),
                 with_token=login.token is not None,
             )
-        if not answer.body.startswith(PNG):
+        if media_type_of(answer.body) != "image/png":
             raise SpeckleUnavailable(login.server_url, "what it sent is no picture")
         return _told_apart(answer)
 

@@ -3,7 +3,6 @@
 import base64
 import io
 import random
-import struct
 import subprocess
 import sys
 import zlib
@@ -15,6 +14,7 @@ from PIL import Image
 
 from bot.cards.avatars import LARGE_BYTES, MAX_GIVEN_BYTES, SIDE, is_large, smaller
 from bot.cards.pictures import MAX_AVATAR_BYTES, look_at, picture_of
+from tests.cards.test_pictures import chunk, png_head
 
 
 def photograph(side: int, form: str = "PNG", mode: str = "RGB") -> bytes:
@@ -77,12 +77,7 @@ def test_an_oblong_keeps_its_shape() -> None:
 
 
 def png(width: int, height: int, body: bytes) -> bytes:
-    def chunk(name: bytes, data: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(name + data))
-        return struct.pack(">I", len(data)) + name + data + checksum
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    return png_head(width, height) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked() -> None:

@@ -1,35 +1,62 @@
 """Which pictures a card may carry, and which addresses Discord could fetch one from."""
 
 import base64
+import io
 import struct
+import time
+import tracemalloc
 import zlib
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from bot.cards.card import Picture
 from bot.cards.pictures import is_public_url, media_type_of, picture_of
 from bot.cards.render import RenderContext, render
 from bot.speckle.events import Delivery
 
-IHDR = b"IHDR" + struct.pack(">IIBBBBB", 4, 3, 8, 2, 0, 0, 0)
-PNG = b"\x89PNG\r\n\x1a\n\0\0\0\r" + IHDR + struct.pack(">I", zlib.crc32(IHDR)) + b"IDAT"
-GIF = b"GIF89a" + struct.pack("<HH", 4, 3) + b"\0\0\0;"
-JPEG = (
-    b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
-    b"\xff\xc0\0\x11\x08" + struct.pack(">HH", 3, 4) + b"\3\1\x22\0"
-)
-WEBP_LOSSY = b"RIFF\0\0\0\0WEBPVP8 \0\0\0\0\0\0\0\x9d\x01\x2a" + struct.pack("<HH", 4, 3)
-WEBP_LOSSLESS = b"RIFF\0\0\0\0WEBPVP8L\0\0\0\0\x2f\3\x80\0\0\0\0\0\0\0"
-WEBP_EXTENDED = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\3\0\0\2\0\0"
+
+def picture(form: str, size: tuple[int, int] = (4, 3), **options: Any) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size).save(out, form, **options)
+    return out.getvalue()
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    """One chunk of a PNG."""
+    checksum = struct.pack(">I", zlib.crc32(name + data))
+    return struct.pack(">I", len(data)) + name + data + checksum
+
+
+def png_head(width: int, height: int) -> bytes:
+    ihdr = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", ihdr)
+
+
+PNG = picture("PNG")
+JPEG = picture("JPEG")
 PICTURES = {
     "png": (PNG, "image/png"),
-    "gif": (GIF, "image/gif"),
+    "png, animated": (
+        picture("PNG", save_all=True, append_images=[Image.new("RGB", (4, 3), "red")]),
+        "image/png",
+    ),
+    "gif": (picture("GIF"), "image/gif"),
     "jpg": (JPEG, "image/jpeg"),
-    "webp, lossy": (WEBP_LOSSY, "image/webp"),
-    "webp, lossless": (WEBP_LOSSLESS, "image/webp"),
-    "webp, extended": (WEBP_EXTENDED, "image/webp"),
+    "jpg, progressive": (picture("JPEG", progressive=True), "image/jpeg"),
+    "jpg, several in one": (
+        picture("MPO", save_all=True, append_images=[Image.new("RGB", (4, 3))]),
+        "image/jpeg",
+    ),
+    "webp, lossy": (picture("WEBP"), "image/webp"),
+    "webp, lossless": (picture("WEBP", lossless=True), "image/webp"),
+    "webp, animated": (
+        picture("WEBP", save_all=True, append_images=[Image.new("RGB", (4, 3), "red")]),
+        "image/webp",
+    ),
 }
 
 
@@ -40,19 +67,23 @@ def data_url(content: bytes, media_type: str = "image/png") -> str:
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_picture_is_known_by_its_bytes(name: str) -> None:
     content, media_type = PICTURES[name]
-    picture = picture_of(data_url(content), "avatar", 1_000)
-    assert picture is not None
-    assert (picture.media_type, picture.content) == (media_type, content)
-    assert picture.name.startswith("avatar-")
-    assert picture.name.endswith("." + name.split(",")[0])
+    found = picture_of(data_url(content), "avatar", 2_000)
+    assert found is not None
+    assert (found.media_type, found.content) == (media_type, content)
+    assert found.name.startswith("avatar-")
+    assert found.name.endswith("." + name.split(",")[0])
 
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_header_that_is_cut_off_is_no_picture(name: str) -> None:
     content, _media_type = PICTURES[name]
-    header = 30 if name.startswith("webp") else len(content) - 4 if name == "png" else 13
-    for length in range(min(header, len(content))):
+    for length in range(24):
         assert media_type_of(content[:length]) is None
+
+
+@pytest.mark.parametrize("form", ["BMP", "ICO", "TIFF", "PDF", "EPS", "PPM", "TGA"])
+def test_other_formats_that_pillow_knows_are_no_pictures_here(form: str) -> None:
+    assert media_type_of(picture(form)) is None
 
 
 @pytest.mark.parametrize(
@@ -62,6 +93,7 @@ def test_a_header_that_is_cut_off_is_no_picture(name: str) -> None:
         data_url(PNG[:11] + b"\x0e" + PNG[12:]),
         data_url(PNG[:20] + b"\xff" + PNG[21:]),
         data_url(b"GIF89a\0\0\0\0\0\0\0;"),
+        data_url(png_head(16_385, 1) + chunk(b"IDAT", b"")),
         data_url(PNG) + "!",
         data_url(PNG).replace("base64,", "base64,\n"),
         data_url(PNG).replace(";base64", ""),
@@ -77,6 +109,44 @@ def test_what_is_no_picture_is_refused(url: str) -> None:
 
 def test_a_picture_over_the_limit_is_refused() -> None:
     assert picture_of(data_url(PNG + b"x" * 1_000), "avatar", 1_000) is None
+
+
+BLANK_TEXT = b"k\0\0" + zlib.compress(bytes(2**20 - 1))
+CANVAS = b"VP8X" + struct.pack("<I", 10) + b"\2\0\0\0" + b"\xff" * 6  # 2^24 pixels to a side
+WEBP_LOSSY_FRAME = picture("WEBP")[12:]
+HOSTILE = {
+    "chunks that nobody knows": png_head(4, 3) + chunk(b"abCd", b"") * 600_000,
+    "texts that unpack to much": png_head(4, 3) + chunk(b"zTXt", BLANK_TEXT) * 6_000,
+    "colour profiles that unpack to much": png_head(4, 3) + chunk(b"iCCP", BLANK_TEXT) * 6_000,
+    "fill bytes": b"\xff\xd8" + b"\xff" * 8_000_000,
+    "fill bytes in what seems to be WebP": b"\xff\xd8"
+    + b"\xff" * 6
+    + b"WEBP"
+    + b"\xff" * 8_000_000,
+    "comments without end": b"\xff\xd8" + b"\xff\xfe\0\2" * 2_000_000,
+    "blocks without an image": PICTURES["gif"][0][:13] + b"!\xfe\1a\0" * 1_600_000,
+    "a frame beyond its screen": PICTURES["gif"][0][:13] + b"," + b"\0" * 4 + b"\xff" * 4 + b"\0",
+    "a canvas of 2^48 pixels": b"RIFF"
+    + struct.pack("<I", len(CANVAS + WEBP_LOSSY_FRAME) + 4)
+    + b"WEBP"
+    + CANVAS
+    + WEBP_LOSSY_FRAME,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_header_is_refused_soon_and_in_little_memory(name: str) -> None:
+    content = HOSTILE[name]
+    media_type_of(PNG)  # loads Pillow
+    tracemalloc.start()
+    started = time.process_time()
+    try:
+        assert media_type_of(content) is None
+        _now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert time.process_time() - started < 3.0  # some would take half a minute, read to their end
+    assert most < 10_000_000
 
 
 @given(st.binary(max_size=100) | st.binary(max_size=40).map(lambda tail: JPEG[:4] + tail))

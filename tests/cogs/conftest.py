@@ -17,6 +17,7 @@ from bot.discord_client import SpeckleBot, use_api
 from bot.discord_pace import Pace
 from bot.sandbox import Answer, Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from bot.services.guilds import GuildService
+from bot.services.pending_commands import PendingCommandService
 from bot.speckle.http import SpeckleHttp
 from bot.speckle.oauth import SpeckleOAuth
 from bot.storage import Storage
@@ -29,6 +30,7 @@ from tests.services.conftest import (
     clock,
     services_over,
     storage,
+    without_quotas,
 )
 
 __all__ = ["clock", "storage"]
@@ -67,9 +69,9 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
             stack.callback(services.gateway.close)
             bot = SpeckleBot(
                 storage,
-                services.subscribing,
                 services.subscriptions,
-                GuildService(storage, clock),
+                PendingCommandService(storage),
+                GuildService(storage, clock, without_quotas(storage, clock)),
                 services.accounts,
                 Pace(45),
             )

@@ -11,7 +11,7 @@ from bot.db.rows import Account, HookKind
 from bot.discord_client import SpeckleBot
 from bot.sandbox import Answer
 from bot.speckle.answers import SpeckleApp
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.cogs.conftest import RunClient, Studio, labels_of, text_of
 from tests.services.conftest import PUBLIC_URL, TOWER
@@ -178,7 +178,7 @@ async def test_whoever_cannot_be_answered_any_more_gets_a_direct_message(
     apps = {speckle.url: SpeckleApp(speckle.url, app.id, app.secret)}
     async with run_client(speckle_servers=(speckle.url,), apps=apps) as bot, telling(bot):
         void = {"application": str(bot.application_id), "token": "of-yesterday"}
-        way = await bot.accounts.start_link(studio.tobias.id, speckle.url, {}, answer_to=void)
+        way = await bot.accounts.start_link(studio.tobias.id, speckle.url, answer_to=void)
         leaving = await bot.accounts.begin_sign_in(way.nonce)
         challenge = leaving.url.rpartition("/")[2]
         code = speckle.approve(speckle.add_user("Ilse Brandt"), app, challenge)
@@ -206,7 +206,7 @@ async def test_unlinking_says_what_stops_and_asks_first(
         )
         await storage.write(
             lambda tx: tx.subscriptions.upsert(
-                hook.id, studio.structure.id, Filters(), studio.tobias.id
+                hook.id, studio.structure.id, SubscriptionOptions(), studio.tobias.id
             )
         )
         await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, "webhook001"))
@@ -257,7 +257,7 @@ async def test_everything_about_oneself_is_shown_and_erased_after_a_question(
         )
         _, subscription = await storage.write(
             lambda tx: tx.subscriptions.upsert(
-                hook.id, studio.structure.id, Filters(), studio.tobias.id
+                hook.id, studio.structure.id, SubscriptionOptions(), studio.tobias.id
             )
         )
         page = await studio.type("privacy", who=studio.tobias)

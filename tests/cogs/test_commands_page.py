@@ -12,9 +12,11 @@ from bot.cogs.panel import LOOKS, Action
 from bot.discord_client import SpeckleBot
 from bot.discord_pace import Pace
 from bot.services.guilds import GuildService
+from bot.services.pending_commands import PendingCommandService
 from bot.services.places import NEEDED
 from bot.speckle.events import EventGroup
-from tests.services.conftest import Clock, services_over
+from bot.speckle.subscription_options import OPTIONS
+from tests.services.conftest import Clock, services_over, without_quotas
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 MANAGE_WEBHOOKS = 1 << 29
@@ -26,11 +28,11 @@ async def commands() -> list[dict[str, Any]]:
     """The commands as they are sent to Discord."""
     storage: Any = None  # nothing is asked of it
     services = services_over(storage, Clock())
-    guilds = GuildService(storage, Clock())
+    guilds = GuildService(storage, Clock(), without_quotas(storage, Clock()))
     bot = SpeckleBot(
         storage,
-        services.subscribing,
         services.subscriptions,
+        PendingCommandService(storage),
         guilds,
         services.accounts,
         Pace(45),
@@ -51,6 +53,14 @@ async def test_each_command_and_each_option_is_on_the_page_and_nothing_else(
     for command in commands:
         documented = re.findall(r"(?m)^\| `(\w+)` \|", _section(command["name"]))
         assert documented == [option["name"] for option in command["options"]]
+
+
+async def test_subscribe_offers_each_option_of_a_subscription(
+    commands: list[dict[str, Any]],
+) -> None:
+    (subscribe,) = (command for command in commands if command["name"] == "subscribe")
+    offered = [(option["name"], option["description"]) for option in subscribe["options"]]
+    assert offered[1:-1] == [(option.name, option.description) for option in OPTIONS]
 
 
 async def test_what_is_about_channels_is_for_managers_in_servers_only(

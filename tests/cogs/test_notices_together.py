@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from structlog.testing import capture_logs
 
-from bot.cogs import telling
+from bot.cogs import notice_wording, telling
 from bot.cogs.telling import Teller
 from bot.db.rows import PauseReason, SubscriptionState
 from bot.discord_client import SpeckleBot
@@ -167,6 +168,24 @@ async def test_a_message_that_discord_refuses_is_told_channel_by_channel(
         assert await storage.read(lambda tx: tx.notices.due(10)) == []
         studio.sandbox.requests.clear()
     assert [len(message.embeds) for message in private(studio)] == [1, 1, 1]
+
+
+async def test_a_fault_of_ours_in_a_notice_is_logged_as_ours_and_tried_again(
+    run_client: RunClient, studio: Studio, storage: Storage, clock: Clock, tell: Tell
+) -> None:
+    async with run_client() as bot:
+        (channel,) = await follow_in(studio, 1)
+        await storage.write(
+            lambda tx: tx.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+        )
+        with pytest.MonkeyPatch.context() as patch, capture_logs() as logs:
+            patch.setattr(notice_wording, "lead", None)  # calling it is a TypeError
+            await tell(bot)
+        assert [line["event"] for line in logs if "notice_ids" in line] == ["notices.failed"]
+        clock.forward(hours=1)
+        await tell(bot)
+        assert await storage.read(lambda tx: tx.notices.due(10)) == []
+    assert len(private(studio)) == 1
 
 
 async def test_who_lets_no_messages_in_costs_one_try_and_the_panel_tells(

@@ -98,13 +98,13 @@ async def test_what_takes_long_is_deferred_and_still_answered(
     run_client: RunClient, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with run_client() as bot:
-        subscribe = bot.subscribing.subscribe
+        subscribe = bot.subscriptions.subscribe
 
         async def slowly(request: object) -> object:
             await asyncio.sleep(PATIENCE_S + 0.5)
             return await subscribe(request)  # type: ignore[arg-type]  # handed through
 
-        monkeypatch.setattr(bot.subscribing, "subscribe", slowly)
+        monkeypatch.setattr(bot.subscriptions, "subscribe", slowly)
         answer = await studio.type("subscribe", stream_id=LINK, by_hand=False)
         assert answer.deferred
         await answer.settled()
@@ -209,8 +209,8 @@ async def test_edit_opens_a_form_with_the_filters_and_tells_the_change(
         wrong = await studio.fill(form, events="verisons", models="", ignore_authors="")
         assert "Did you mean `versions`" in text_of(wrong)
     subscription = (await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id)))[0]
-    assert subscription.filters.events == ("comments",)
-    assert subscription.filters.models == ("struct/**",)
+    assert subscription.options.events == ("comments",)
+    assert subscription.options.models == ("struct/**",)
 
 
 async def test_many_subscriptions_come_in_pages(

@@ -8,9 +8,10 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
+from bot.cogs.answers import UserError
 from bot.errors import StorageUnavailable
 from bot.sandbox import Answer, NoAnswer
-from bot.services.errors import CommandRefused
+from bot.services.refusals import CommandRefused, RefusalReason
 from bot.storage import Storage
 from tests.cogs.conftest import BY_HAND, RunClient, Studio, labels_of, text_of
 from tests.services.conftest import CLOUD, TOWER
@@ -127,12 +128,13 @@ async def test_a_press_whose_work_fails_can_be_pressed_again(
         question = await asked(studio)
         for trouble, said in (
             (StorageUnavailable("locked"), "could not be completed"),
-            (CommandRefused("You may not."), "You may not."),
+            (UserError("You may not."), "You may not."),
+            (CommandRefused(RefusalReason.SECRET_OF_OTHERS), "serves other channels"),
             (aiohttp.ServerDisconnectedError(), "Discord did not answer"),
             (RuntimeError("a fault of ours"), "may not be done"),
         ):
             with monkeypatch.context() as broken:
-                broken.setattr(bot.subscribing, "subscribe", _raising(trouble))
+                broken.setattr(bot.subscriptions, "subscribe", _raising(trouble))
                 told = await studio.press(question, BY_HAND)
                 assert said in text_of(told)
                 assert "nothing was changed" not in text_of(told).lower()
@@ -163,7 +165,7 @@ async def test_what_is_done_and_shown_cannot_be_pressed_again_nor_while_it_is_be
     run_client: RunClient, studio: Studio, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with run_client() as bot:
-        first, subscribe = asyncio.Event(), bot.subscribing.subscribe
+        first, subscribe = asyncio.Event(), bot.subscriptions.subscribe
 
         async def waits(request: object) -> object:
             await first.wait()
@@ -171,7 +173,7 @@ async def test_what_is_done_and_shown_cannot_be_pressed_again_nor_while_it_is_be
 
         question = await asked(studio)
         other = question.shown()
-        monkeypatch.setattr(bot.subscribing, "subscribe", waits)
+        monkeypatch.setattr(bot.subscriptions, "subscribe", waits)
         pressing = asyncio.create_task(studio.press(question, BY_HAND))
         await asyncio.sleep(0.2)
         refused = await studio.sandbox.press(other, BY_HAND, studio.maren)
@@ -225,13 +227,13 @@ async def test_work_that_takes_long_is_done_although_discord_did_not_take_the_wo
     async with run_client() as bot:
         question = await asked(studio)
         monkeypatch.setattr("bot.cogs.answers.PATIENCE_S", 0.1)
-        subscribe = bot.subscribing.subscribe
+        subscribe = bot.subscriptions.subscribe
 
         async def slowly(request: object) -> object:
             await asyncio.sleep(0.5)
             return await subscribe(request)  # type: ignore[arg-type]  # handed through
 
-        monkeypatch.setattr(bot.subscribing, "subscribe", slowly)
+        monkeypatch.setattr(bot.subscriptions, "subscribe", slowly)
         studio.sandbox.faults.fail(CALLBACK, 403, code=40006)
         shown = await studio.press(question, BY_HAND)
         studio.sandbox.requests.clear()
@@ -254,7 +256,7 @@ async def test_a_form_that_was_opened_before_a_restart_is_taken_after_it(
         wrong = await studio.fill(form, events="cheese")
         assert "cheese" in text_of(wrong)
     (subscription,) = await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id))
-    assert subscription.filters.events == ("comments",)
+    assert subscription.options.events == ("comments",)
 
 
 async def test_a_token_can_be_pasted_into_a_form_that_was_opened_before_a_restart(

@@ -48,7 +48,7 @@ class House:
         )
 
     async def linked(self, bot: SpeckleBot, member: SandboxMember, user: User) -> None:
-        way = await bot.accounts.start_link(member.id, self.server.url, {})
+        way = await bot.accounts.start_link(member.id, self.server.url)
         await bot.accounts.link_by_token(member.id, way.nonce, self.server.token(user))
 
     async def set_up_by_hand(self, where: SandboxChannel) -> tuple[Answer, Hook]:

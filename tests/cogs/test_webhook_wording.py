@@ -25,7 +25,7 @@ from bot.services.reach import Reached, Unreachable
 from bot.services.setup import set_up_of
 from bot.services.webhooks import Done, Gone, Kept, NotKept, WhyNot
 from bot.speckle.events import EventKind
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from tests.cogs.test_wording import HOOK, LARGEST, SUBSCRIPTION
 from tests.services.conftest import CLOUD, FACADE, KESTREL, MAREN, STRUCTURE, TOWER, manager, place
 
@@ -38,7 +38,7 @@ REQUEST = SubscribeRequest(KESTREL, manager(), place(), TOWER)
 def _subscribed(webhook: Kept | NotKept, change: Change = Change.NEW) -> str:
     waits = isinstance(webhook, NotKept)
     hook = replace(HOOK, state=HookState.WAITING) if waits else MADE
-    setup = set_up_of(hook, [Filters()], "https://bot.example", "x") if waits else None
+    setup = set_up_of(hook, [SubscriptionOptions()], "https://bot.example", "x") if waits else None
     outcome = Subscribed(Entry(hook, SUBSCRIPTION), change, None, False, setup, (), webhook)
     reply = subscribed(outcome)
     assert (reply.embed is not None) is waits
@@ -151,7 +151,7 @@ def test_every_answer_fits_discord(name: str, many: int) -> None:
         embed = question_wording.show_first(ShowFirst(request, CLOUD, TOWER, known, also, many))
         assert len(embed) <= 6000
         assert all(1 <= _units(field.value) <= 1024 for field in embed.fields)
-    entry = Entry(replace(HOOK, project_name=name), replace(SUBSCRIPTION, filters=LARGEST))
+    entry = Entry(replace(HOOK, project_name=name), replace(SUBSCRIPTION, options=LARGEST))
     reached = Reached(Unreachable.NOT_THIS_BOT, name)
     for why in WhyNot:
         webhook = NotKept(why, name, (name,) * 20, reached)

@@ -24,7 +24,7 @@ from bot.model import Consent, PauseWhy, Standing
 from bot.services.outcomes import Change, Entry, NothingThere, Removed, Subscribed
 from bot.services.setup import SetUp, set_up_of
 from bot.services.webhooks import Done, Kept
-from bot.speckle.filters import MAX_ENTRIES, MAX_ENTRY_LENGTH, Filters
+from bot.speckle.subscription_options import MAX_ENTRIES, MAX_ENTRY_LENGTH, SubscriptionOptions
 from tests.services.conftest import CLOUD, FACADE, KESTREL, MAREN, STRUCTURE, TOWER
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -49,7 +49,7 @@ SUBSCRIPTION = Subscription(
     hook_id=1,
     guild_id=KESTREL,
     channel_id=STRUCTURE,
-    filters=Filters(),
+    options=SubscriptionOptions(),
     state=SubscriptionState.ACTIVE,
     pause_reason=None,
     pause_detail=None,
@@ -59,7 +59,7 @@ SUBSCRIPTION = Subscription(
     last_event_at=None,
 )
 ENTRY = Entry(HOOK, SUBSCRIPTION)
-LARGEST = Filters(
+LARGEST = SubscriptionOptions(
     models=tuple(f"{n:02}" + "*" * (MAX_ENTRY_LENGTH - 2) for n in range(MAX_ENTRIES))
 )
 
@@ -83,7 +83,7 @@ def _entry(name: str | None = "Harbour Tower", **changes: object) -> Entry:
 
 def _set_up(
     hook: Hook,
-    filters: Filters | None = None,
+    options: SubscriptionOptions | None = None,
     public_url: str | None = None,
     *,
     label: str = "Harbour Tower",
@@ -92,7 +92,7 @@ def _set_up(
 ) -> SetUp:
     return set_up_of(
         hook,
-        [filters or Filters()],
+        [options or SubscriptionOptions()],
         public_url,
         label,
         renewed=renewed,
@@ -103,16 +103,16 @@ def _set_up(
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=600))
 def test_every_answer_fits_discord_whatever_the_project_is_called(name: str) -> None:
-    entry = _entry(name, filters=LARGEST, state=SubscriptionState.PAUSED)
+    entry = _entry(name, options=LARGEST, state=SubscriptionState.PAUSED)
     waiting = Entry(replace(entry.hook, state=HookState.WAITING), entry.subscription)
     _check(wording.list_embed([entry] * PAGE_SIZE, 0, 3, 30))
-    _check(wording.entry_embed(entry, wording.filters_changed(entry, Filters())))
+    _check(wording.entry_embed(entry, wording.options_changed(entry, SubscriptionOptions())))
     _check(wording.setup_embed(_set_up(waiting.hook, label=name)))
     for text in (
         wording.public_line(waiting),
         wording.removed(Removed(entry, True, CLOUD)),
         wording.nothing_there(NothingThere(name, tuple(range(10**17, 10**17 + 200))), STRUCTURE),
-        wording.filters_changed(entry, Filters()),
+        wording.options_changed(entry, SubscriptionOptions()),
     ):
         assert _units(text) <= 2000
     assert 1 <= _units(wording.option_label(entry, 100)) <= 100
@@ -128,7 +128,7 @@ def test_names_from_speckle_can_neither_mention_nor_format_nor_link() -> None:
 
 
 def test_the_public_line_says_what_is_followed_by_whom_and_whether_it_waits() -> None:
-    entry = _entry(filters=Filters(events=("comments",), models=("struct/**",)))
+    entry = _entry(options=SubscriptionOptions(events=("comments",), models=("struct/**",)))
     line = wording.public_line(entry)
     for part in ("**Harbour Tower**", f"{CLOUD}/projects/{TOWER}", "comments", "struct/**"):
         assert part in line
@@ -149,7 +149,7 @@ def test_the_public_line_holds_neither_key_nor_secret() -> None:
 def test_the_set_up_has_all_that_is_to_be_entered_in_order() -> None:
     waiting = replace(HOOK, state=HookState.WAITING)
     embed = wording.setup_embed(
-        _set_up(waiting, Filters(events=("versions",)), "https://bot.kestrel.example")
+        _set_up(waiting, SubscriptionOptions(events=("versions",)), "https://bot.kestrel.example")
     )
     assert [field.name for field in embed.fields] == [
         "URL",
@@ -193,7 +193,7 @@ def test_a_new_secret_says_until_when_the_old_one_works() -> None:
 
 
 def test_each_reason_of_a_right_is_told_with_who_answered_and_what_to_do() -> None:
-    consent = Consent(MAREN, NOW, Standing.READER, Filters())
+    consent = Consent(MAREN, NOW, Standing.READER, SubscriptionOptions())
     told = set()
     for why in PauseWhy:
         entry = _entry(
@@ -211,7 +211,7 @@ def test_each_reason_of_a_right_is_told_with_who_answered_and_what_to_do() -> No
 
 
 def test_whoever_had_their_traces_erased_is_somebody() -> None:
-    consent = Consent(NOBODY, NOW, Standing.READER, Filters())
+    consent = Consent(NOBODY, NOW, Standing.READER, SubscriptionOptions())
     entry = _entry(
         state=SubscriptionState.PAUSED,
         pause_reason=PauseReason.ACCESS_LOST,
@@ -230,8 +230,8 @@ def test_each_pause_says_why_and_what_to_do(reason: PauseReason) -> None:
 
 
 def test_a_changed_filter_is_told_from_what_to_what() -> None:
-    entry = _entry(filters=Filters(events=("comments",)))
-    old = Filters(events=("versions",), models=("struct/**",))
+    entry = _entry(options=SubscriptionOptions(events=("comments",)))
+    old = SubscriptionOptions(events=("versions",), models=("struct/**",))
     outcome = Subscribed(entry, Change.CHANGED, old, False, None, ())
     text = wording.subscribed(outcome).content or ""
     before, now = text.index("Before: versions"), text.index("Now: comments")
@@ -240,7 +240,7 @@ def test_a_changed_filter_is_told_from_what_to_what() -> None:
 
 
 def test_nothing_changed_is_said() -> None:
-    outcome = Subscribed(ENTRY, Change.UNCHANGED, SUBSCRIPTION.filters, False, None, ())
+    outcome = Subscribed(ENTRY, Change.UNCHANGED, SUBSCRIPTION.options, False, None, ())
     assert (wording.subscribed(outcome).content or "").startswith("Nothing changed")
 
 
@@ -249,7 +249,7 @@ def test_nothing_changed_is_said() -> None:
     [{"webhook": Kept(Done.MADE)}, {"resumed": True}, {"also": (FACADE,)}, {"unanswered": 1}],
 )
 def test_nothing_changed_is_not_said_where_something_else_did(besides: dict[str, Any]) -> None:
-    outcome = Subscribed(ENTRY, Change.UNCHANGED, SUBSCRIPTION.filters, False, None, ())
+    outcome = Subscribed(ENTRY, Change.UNCHANGED, SUBSCRIPTION.options, False, None, ())
     outcome = replace(outcome, **besides)
     assert "Nothing changed" not in (wording.subscribed(outcome).content or "")
     assert "Nothing changed" not in wording.edited(outcome)

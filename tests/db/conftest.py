@@ -22,7 +22,7 @@ from bot.db.rows import (
     TraceLine,
 )
 from bot.db.vault import Vault
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.conftest import PostgresServer
 
@@ -101,7 +101,7 @@ async def hook(storage: Storage) -> Hook:
 async def subscription(storage: Storage, hook: Hook) -> Subscription:
     """#structure follows Harbour Tower."""
     _, new = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA)
     )
     return new
 

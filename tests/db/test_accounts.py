@@ -20,6 +20,7 @@ from bot.db.rows import (
 )
 from bot.db.tables import accounts, link_requests, notices, subscriptions
 from bot.db.vault import Vault
+from bot.model import PendingSubscribe
 from bot.speckle.answers import Scope, Tokens
 from bot.storage import Storage
 from tests.db.conftest import MAREN_ODUYA, SERVER, STRUCTURE, STUDIO_KESTREL, Clock
@@ -83,7 +84,7 @@ async def test_neither_tokens_nor_names_nor_nonces_stand_in_the_database(
             "another-nonce",
             MAREN_ODUYA,
             SERVER,
-            LinkDetails("maren.o", {"project": "Harbour Tower"}),
+            LinkDetails("maren.o", "the-token"),
         )
     )
     await storage.write(
@@ -91,7 +92,7 @@ async def test_neither_tokens_nor_names_nor_nonces_stand_in_the_database(
     )
     stored = await everything_in(database_url)
     for secret in ("token-1", "refresh-1", "Maren", "maren.o", "the-nonce", "another-nonce",
-                   "the-challenge", "Harbour"):  # fmt: skip
+                   "the-challenge", "the-token"):  # fmt: skip
         assert secret not in stored
 
 
@@ -227,8 +228,16 @@ async def test_erasing_a_persons_traces_leaves_the_subscriptions_of_the_guild(
                     reason="no_permission", detail="", nonce="n", created_at=clock(), attempts=0,
                 )
             )  # fmt: skip
+    command = PendingSubscribe(MAREN_ODUYA, STUDIO_KESTREL, STRUCTURE, SERVER, "a1b2c3d4e5", {})
+    await storage.write(lambda tx: tx.pending_commands.add("token", command, LINK_VALID))
     before = await storage.read(lambda tx: tx.accounts.traces(MAREN_ODUYA))
-    assert before == {"link_requests": 1, "notices": 1, "hooks": 1, "subscriptions": 1}
+    assert before == {
+        "link_requests": 1,
+        "pending_commands": 1,
+        "notices": 1,
+        "hooks": 1,
+        "subscriptions": 1,
+    }
     await storage.erase_traces(MAREN_ODUYA)
     assert set((await storage.read(lambda tx: tx.accounts.traces(MAREN_ODUYA))).values()) == {0}
     kept = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
@@ -306,7 +315,7 @@ async def test_a_request_brings_one_account_and_whatever_else_waits_gets_it_too(
         ("another's", TOBIAS_LINDQVIST, SERVER),
     ):
         await storage.write(
-            lambda tx: tx.link_requests.add(nonce, who, server, LinkDetails(waiting={"for": nonce}))
+            lambda tx: tx.link_requests.add(nonce, who, server, LinkDetails(pending=nonce))
         )
     await storage.write(lambda tx: tx.link_requests.begin("used", "challenge", "digest"))
     account, again = await storage.write(
@@ -317,14 +326,11 @@ async def test_a_request_brings_one_account_and_whatever_else_waits_gets_it_too(
     )
     assert account is not None
     assert again is None
-    done = {
-        str(r.details.waiting["for"]): r
-        for r in await storage.read(lambda tx: tx.link_requests.linked())
-    }
+    done = {r.details.pending: r for r in await storage.read(lambda tx: tx.link_requests.linked())}
     assert set(done) == {"used", "waits too"}
     assert {request.account_id for request in done.values()} == {account.id}
     assert (done["used"].used_at, done["waits too"].used_at) == (clock(), None)
-    assert done["used"].details == LinkDetails(waiting={"for": "used"}, told=True)
+    assert done["used"].details == LinkDetails(pending="used", told=True)
     clock.forward(minutes=16)  # a Discord that is away does not cost what waits
     assert await storage.write(lambda tx: tx.link_requests.erase_expired()) == 2
     assert len(await storage.read(lambda tx: tx.link_requests.linked())) == 2

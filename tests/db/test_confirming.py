@@ -18,7 +18,7 @@ from bot.db.rows import (
 from bot.model import PauseWhy
 from bot.services.copies import Copies
 from bot.speckle.answers import SCOPES, Tokens
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import MAREN_ODUYA, SERVER, STRUCTURE, Clock, NewDelivery
 
@@ -56,7 +56,9 @@ async def paused(
     """#structure, which an account shows its project, with an event that is held back."""
     account = await account_of(storage)
     _, one = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA, account.id)
+        lambda tx: tx.subscriptions.upsert(
+            hook.id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA, account.id
+        )
     )
     await storage.write(
         lambda tx: tx.held.withdraw(one.id, one.created_at, Paused(PauseReason.ACCESS_LOST, why))
@@ -69,7 +71,9 @@ async def test_of_a_copy_no_account_is_used_and_nothing_that_was_seen_counts(
 ) -> None:
     account = await link()
     _, one = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA, account.id)
+        lambda tx: tx.subscriptions.upsert(
+            hook.id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA, account.id
+        )
     )
     assert one.access_ok_at is not None
     assert await storage.write(lambda tx: tx.accounts.unconfirm_all()) == 1

@@ -8,7 +8,7 @@ from bot.db.deliveries import CARDS_A_TRANSACTION, Done, Wanted
 from bot.db.engine import Database, parse_url
 from bot.db.rows import CardForm, OutboxState, PauseReason, Subscription, SubscriptionState
 from bot.db.tables import channel_queues, outbox
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import FACADE, HARBOUR_TOWER, MAREN_ODUYA, STRUCTURE, Clock, Queue
 
@@ -228,7 +228,9 @@ async def test_cards_of_two_channels_are_tried_in_both(
     storage: Storage, subscription: Subscription, queue: Queue
 ) -> None:
     _, other = await storage.write(
-        lambda tx: tx.subscriptions.upsert(subscription.hook_id, FACADE, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(
+            subscription.hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA
+        )
     )
     ids = await queue(subscription, other)
     for channel_id in (STRUCTURE, FACADE):

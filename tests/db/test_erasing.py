@@ -92,7 +92,7 @@ async def test_nothing_that_is_kept_names_a_person_who_was_erased(
         )
     )
     _, other = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, subscription.filters, TOBIAS)
+        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, subscription.options, TOBIAS)
     )
     await storage.write(
         lambda tx: tx.subscriptions.set_state(
@@ -100,7 +100,7 @@ async def test_nothing_that_is_kept_names_a_person_who_was_erased(
         )
     )
     sees = Audience(False, (), (MAREN_ODUYA, TOBIAS))
-    answer = Consent(MAREN_ODUYA, clock(), Standing.MANAGER, subscription.filters, "private", sees)
+    answer = Consent(MAREN_ODUYA, clock(), Standing.MANAGER, subscription.options, "private", sees)
     await storage.write(lambda tx: tx.subscriptions.answered(other.id, answer))
     await storage.write(lambda tx: tx.hooks.let_go(account.id))
     await storage.write(lambda tx: tx.accounts.delete(account.id))

@@ -25,7 +25,7 @@ from bot.db.rows import (
     TraceLine,
 )
 from bot.speckle.events import EventKind
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import (
     FACADE,
@@ -227,7 +227,9 @@ async def test_a_message_whose_other_card_was_removed_is_left_as_it_is(
         )
     )
     _, other = await storage.write(
-        lambda tx: tx.subscriptions.upsert(other_hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(
+            other_hook.id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA
+        )
     )
     await ingest(subscription)
     await ingest(other, kinds=())
@@ -244,7 +246,7 @@ async def test_each_subscription_has_a_job_of_its_own_which_fills_its_own_card(
     storage: Storage, hook: Hook, subscription: Subscription, ingest: Ingest, clock: Clock
 ) -> None:
     _, facade = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
     )
     ids = await ingest(subscription, facade)
     await send(storage, clock)

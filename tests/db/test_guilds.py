@@ -9,7 +9,7 @@ from bot.db.engine import Database, parse_url
 from bot.db.retention import Keep
 from bot.db.rows import Guild, Hook, HookKind, HookState, Subscription
 from bot.db.tables import metadata
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import (
     HARBOUR_TOWER,
@@ -89,7 +89,7 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
         lambda tx: tx.hooks.create(1, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None)
     )
     _, other = await storage.write(
-        lambda tx: tx.subscriptions.upsert(stays.id, 5, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(stays.id, 5, SubscriptionOptions(), MAREN_ODUYA)
     )
     kept = Picture("other.png", "image/png", b"\x89PNG other")
     await queue(other, pictures=(kept,))
@@ -123,6 +123,7 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
         "notices": 0,
         "accounts": 0,
         "link_requests": 0,
+        "pending_commands": 0,
         "history_taken": 0,
         "fill_ins": 0,
         "held_events": 0,

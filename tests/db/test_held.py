@@ -22,7 +22,7 @@ from bot.db.rows import (
     TraceLine,
 )
 from bot.model import Consent, PauseWhy, Standing
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import (
     FACADE,
@@ -95,7 +95,9 @@ async def test_what_comes_after_a_held_event_queues_up_behind_it(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
     _, other = await storage.write(
-        lambda tx: tx.subscriptions.upsert(subscription.hook_id, FACADE, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(
+            subscription.hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA
+        )
     )
     first = await take(SubscriptionResult(subscription.id, held_until=clock()))
     second = await take(
@@ -255,7 +257,7 @@ async def test_a_subscription_that_moves_to_another_hook_takes_what_it_is_yet_to
             hook.guild_id, hook.server_url, hook.project_id, HookKind.OWN, MAREN_ODUYA, None
         )
     )
-    consent = Consent(MAREN_ODUYA, clock(), Standing.OWNER, Filters(), "private")
+    consent = Consent(MAREN_ODUYA, clock(), Standing.OWNER, SubscriptionOptions(), "private")
     await storage.write(
         lambda tx: tx.subscriptions.answered(subscription.id, consent, hook_id=new.id)
     )

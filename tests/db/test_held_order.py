@@ -33,7 +33,7 @@ from bot.db.rows import (
 from bot.db.tables import held_events, subscriptions
 from bot.db.vault import Vault
 from bot.model import PauseWhy
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import (
     FACADE,
@@ -209,11 +209,13 @@ async def play(storage: Storage, clock: Clock, ops: Sequence[Op]) -> None:
     made = []
     for channel_id in (channel, apart):
         _, new = await storage.write(
-            lambda tx: tx.subscriptions.upsert(hook.id, channel_id, Filters(), MAREN_ODUYA)
+            lambda tx: tx.subscriptions.upsert(
+                hook.id, channel_id, SubscriptionOptions(), MAREN_ODUYA
+            )
         )
         made.append(new)
     _, beside = await storage.write(
-        lambda tx: tx.subscriptions.upsert(other.id, channel, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(other.id, channel, SubscriptionOptions(), MAREN_ODUYA)
     )
     acting = Play(storage, clock, [*made, beside])
     for op, which in ops:
@@ -306,7 +308,7 @@ async def test_what_a_paused_subscription_holds_costs_the_others_nothing(
         )
         (_, stopped), (_, going) = await storage.write(
             lambda tx: [
-                tx.subscriptions.upsert(hook.id, channel_id, Filters(), MAREN_ODUYA)
+                tx.subscriptions.upsert(hook.id, channel_id, SubscriptionOptions(), MAREN_ODUYA)
                 for channel_id in (STRUCTURE, FACADE)
             ]
         )

@@ -22,7 +22,7 @@ from bot.db.rows import (
     TraceLine,
 )
 from bot.errors import AlreadyFinished, HookGone
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import (
     FACADE,
@@ -202,7 +202,7 @@ async def test_finishing_writes_everything_and_only_once(
 ) -> None:
     hook_id = subscription.hook_id
     _, second = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook_id, FACADE, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
     )
     receipt = await storage.intake.put(delivery())
     clock.forward(seconds=2)
@@ -273,7 +273,9 @@ async def test_a_card_whose_subscription_was_removed_is_left_out(
     storage: Storage, subscription: Subscription, queue: Queue
 ) -> None:
     _, second = await storage.write(
-        lambda tx: tx.subscriptions.upsert(subscription.hook_id, FACADE, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(
+            subscription.hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA
+        )
     )
     await storage.write(lambda tx: tx.subscriptions.delete(second.id))
     assert len(await queue(second, subscription)) == 1
@@ -284,7 +286,7 @@ async def test_a_deleted_project_pauses_what_shows_it_after_the_last_card(
 ) -> None:
     hook_id = subscription.hook_id
     _, second = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook_id, FACADE, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
     )
     await storage.write(
         lambda tx: tx.subscriptions.set_state(

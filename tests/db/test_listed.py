@@ -35,7 +35,7 @@ from bot.db.rows import (
 from bot.db.tables import subscriptions
 from bot.db.vault import Vault
 from bot.model import Consent, Standing
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import (
     FACADE,
@@ -53,7 +53,7 @@ NAME = "commit_create"
 
 
 def an_answer(at: datetime) -> Consent:
-    return Consent(MAREN_ODUYA, at, Standing.OWNER, Filters(), "private")
+    return Consent(MAREN_ODUYA, at, Standing.OWNER, SubscriptionOptions(), "private")
 
 
 async def rows(storage: Storage) -> list[InboxRow]:
@@ -134,7 +134,7 @@ async def lane(storage: Storage, hook: Hook, clock: Clock, delivery: NewDelivery
 @pytest.fixture
 async def one(storage: Storage, hook: Hook) -> Subscription:
     _, one = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA)
     )
     return one
 
@@ -142,7 +142,7 @@ async def one(storage: Storage, hook: Hook) -> Subscription:
 @pytest.fixture
 async def other(storage: Storage, hook: Hook) -> Subscription:
     _, other = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
     )
     return other
 
@@ -341,10 +341,12 @@ async def _any_order(url: str, steps: Sequence[Step]) -> None:
             )
         )
         _, reads = await storage.write(
-            lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+            lambda tx: tx.subscriptions.upsert(
+                hook.id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA
+            )
         )
         _, without = await storage.write(
-            lambda tx: tx.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
+            lambda tx: tx.subscriptions.upsert(hook.id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
         )
         lane = Lane(storage, hook, clock, new_deliveries(clock))
         await lane.look_at(await lane.webhook(), f"{NAME}:another")

@@ -5,7 +5,7 @@ from datetime import timedelta
 from bot.db.engine import Database, parse_url
 from bot.db.notices import write_notices
 from bot.db.rows import Hook, HookKind, PauseReason, Subscription, SubscriptionState
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import (
     FACADE,
@@ -33,7 +33,7 @@ async def follow(storage: Storage, project_id: str, by: int) -> Subscription:
         lambda tx: tx.hooks.create(STUDIO_KESTREL, SERVER, project_id, HookKind.OWN, by, STRUCTURE)
     )
     _, new = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), by)
+        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, SubscriptionOptions(), by)
     )
     return new
 
@@ -100,7 +100,7 @@ async def test_kept_cards_are_counted_without_those_that_a_member_holds_back(
     storage: Storage, hook: Hook, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     _, elsewhere = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
     )
     held = await follow(storage, "0ther", TOBIAS)
     await queue(subscription)

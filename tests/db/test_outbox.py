@@ -12,7 +12,7 @@ from bot.db.rows import (
     Subscription,
     SubscriptionState,
 )
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import (
     FACADE,
@@ -41,7 +41,9 @@ async def another(storage: Storage, subscription: Subscription) -> Subscription:
     channel_id = subscription.channel_id
     return (
         await storage.write(
-            lambda tx: tx.subscriptions.upsert(hook.id, channel_id, Filters(), MAREN_ODUYA)
+            lambda tx: tx.subscriptions.upsert(
+                hook.id, channel_id, SubscriptionOptions(), MAREN_ODUYA
+            )
         )
     )[1]
 
@@ -345,7 +347,9 @@ async def test_channels_do_not_wait_for_each_other(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     _, facade = await storage.write(
-        lambda tx: tx.subscriptions.upsert(subscription.hook_id, FACADE, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(
+            subscription.hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA
+        )
     )
     await queue(subscription)
     clock.forward(seconds=1)
@@ -417,13 +421,13 @@ async def test_of_each_guild_the_channels_that_are_due_the_longest_are_found(
         clock.forward(seconds=1)
         _, mine = await storage.write(
             lambda tx: tx.subscriptions.upsert(
-                subscription.hook_id, channel_id, Filters(), MAREN_ODUYA
+                subscription.hook_id, channel_id, SubscriptionOptions(), MAREN_ODUYA
             )
         )
         await queue(mine)
     clock.forward(seconds=1)
     _, other = await storage.write(
-        lambda tx: tx.subscriptions.upsert(theirs.id, 5, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(theirs.id, 5, SubscriptionOptions(), MAREN_ODUYA)
     )
     await queue(other)
     due = await storage.read(lambda tx: tx.outbox.due_channels(2))

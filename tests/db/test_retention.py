@@ -29,7 +29,7 @@ from bot.db.rows import (
 )
 from bot.db.tables import batches, bodies, inbox, notices, outbox, outbox_pictures, pictures
 from bot.db.vault import Vault
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import (
     FACADE,
@@ -402,7 +402,7 @@ async def test_no_statement_of_a_busy_minute_reads_through_200_000_old_rows(
         )
     )
     _, follows = await busy.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA)
     )
     card = NewOutbox(follows.id, STUDIO_KESTREL, STRUCTURE, {"title": "card"}, (AVATAR,))
     one = HookResult(hook.id, clock(), True, routed=[SubscriptionResult(follows.id, card)])

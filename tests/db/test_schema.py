@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,16 +15,28 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, LargeBinary, column, func, insert, select, table, text
+from sqlalchemy import (
+    JSON,
+    Connection,
+    LargeBinary,
+    TableClause,
+    column,
+    delete,
+    func,
+    insert,
+    select,
+    table,
+    text,
+)
 
 from bot.db.engine import Database, parse_url
 from bot.db.files import make_place
 from bot.db.schema import MIGRATIONS, REVISIONS, _one_migrator
-from bot.db.tables import bodies, guilds, hooks, inbox, metadata, subscriptions
+from bot.db.tables import bodies, hooks, inbox, metadata, subscriptions
 from bot.db.vault import Vault
 from bot.errors import ConfigError, SchemaTooNew
 from bot.model import Consent, Standing
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, migrate, schema_version
 
 ROOT = Path(__file__).parents[2]
@@ -103,16 +115,39 @@ async def test_what_an_older_release_kept_survives(empty_url: str, vault: Vault)
     hook = by | {"guild_id": 1, "server_url": "https://s.example", "project_id": "a1b2c3d4e5"}
     hook |= {"kind": "shared", "state": "live"}
     channel = by | {"hook_id": 1, "guild_id": 1, "channel_id": 3, "state": "active"}
-    channel |= {"events": [], "models": [], "ignore_authors": [], "updated_at": by["created_at"]}
+    channel |= {"events": ["versions"], "models": [], "ignore_authors": ["ci"]}
+    channel |= {"updated_at": by["created_at"]}
 
     def fill(connection: Connection) -> None:
-        for into, row in ((guilds, guild), (hooks, hook), (subscriptions, channel)):
-            connection.execute(insert(into), row)
+        for into, row in (("guilds", guild), ("hooks", hook), ("subscriptions", channel)):
+            connection.execute(insert(as_it_was(into, row)), row)
+        connection.execute(insert(as_it_was("subscriptions", channel)), channel | {"channel_id": 4})
+        connection.execute(delete(subscriptions).where(subscriptions.c.channel_id == 4))
 
     await run_sync(empty_url, fill)
     async with Storage.open(empty_url, vault) as storage:
         (subscription,) = await storage.read(lambda tx: tx.subscriptions.of_channel(3))
+        _, newer = await storage.write(
+            lambda tx: tx.subscriptions.upsert(1, 5, SubscriptionOptions(), 2)
+        )
+        assert (subscription.id, newer.id) == (1, 3)  # no id is given twice
         assert (await storage.read(lambda tx: tx.hooks.get(subscription.hook_id))) is not None
+    assert subscription.options == SubscriptionOptions(("versions",), (), ("ci",))
+
+
+def as_it_was(name: str, row: Mapping[str, Any]) -> TableClause:
+    """A table with the columns that it had then, as far as a row has them."""
+    now = metadata.tables[name].c
+    then: dict[str, Any] = {key: now[key].type if key in now else THEN[key] for key in row}
+    return table(name, *(column(key, type_) for key, type_ in then.items()))
+
+
+THEN: dict[str, Any] = {
+    "body": LargeBinary(),
+    "events": JSON(),
+    "models": JSON(),
+    "ignore_authors": JSON(),
+}
 
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -204,11 +239,8 @@ async def test_all_that_a_bot_of_the_release_before_had_is_there_and_answers_are
 
     def fill(connection: Connection) -> None:
         for name, rows in BEFORE.items():
-            now = metadata.tables[name].c
             for row in rows:
-                types = {key: now[key].type if key in now else LargeBinary() for key in row}
-                then = table(name, *(column(key, type_) for key, type_ in types.items()))
-                connection.execute(insert(then), row)
+                connection.execute(insert(as_it_was(name, row)), row)
 
     await run_sync(empty_url, fill)
     await migrate(empty_url)
@@ -242,7 +274,7 @@ async def test_all_that_a_bot_of_the_release_before_had_is_there_and_answers_are
         2,
         AT,
         Standing.OWNER,
-        Filters(("versions",), ("struct/**",)),
+        SubscriptionOptions(("versions",), ("struct/**",)),
         "private",
         None,
         "Harbour Tower",
@@ -253,6 +285,7 @@ async def test_all_that_a_bot_of_the_release_before_had_is_there_and_answers_are
         None,
         None,
     ]
+    assert [one and one.options for one in follows] == [owner.options] * 4
 
 
 def upgrade_to(url: str, revision: str) -> None:

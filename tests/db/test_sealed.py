@@ -74,6 +74,7 @@ async def test_all_that_is_sealed_gets_the_first_key_and_means_what_it_meant(
         "webhook id": 1,
         "linked account": 1,
         "request to link": 2,
+        "pending command": 0,
     }
     assert all(one.already == one.resealed for one in rotated.values())
     assert not any(one.unopenable or one.left for one in rotated.values())

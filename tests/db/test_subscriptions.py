@@ -6,11 +6,11 @@ import pytest
 
 from bot.db.rows import Hook, PauseReason, Subscription, SubscriptionState
 from bot.errors import StorageError
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import FACADE, MAREN_ODUYA, STRUCTURE, STUDIO_KESTREL, Clock, Queue
 
-FILTERS = Filters(
+FILTERS = SubscriptionOptions(
     events=("version_created", "comments"),
     models=("struct/**", "!**/draft*"),
     ignore_authors=("é",),
@@ -23,7 +23,7 @@ async def test_a_first_subscription_has_no_before(storage: Storage, hook: Hook) 
     )
     assert before is None
     assert (after.guild_id, after.channel_id) == (STUDIO_KESTREL, STRUCTURE)
-    assert (after.state, after.filters, after.created_by) == (
+    assert (after.state, after.options, after.created_by) == (
         SubscriptionState.ACTIVE,
         FILTERS,
         MAREN_ODUYA,
@@ -44,8 +44,8 @@ async def test_the_same_channel_again_changes_the_filters_only(
         lambda tx: tx.subscriptions.upsert(subscription.hook_id, STRUCTURE, FILTERS, by=2)
     )
     assert before is not None
-    assert (before.id, before.filters) == (subscription.id, Filters())
-    assert (after.id, after.filters, after.updated_at) == (subscription.id, FILTERS, clock())
+    assert (before.id, before.options) == (subscription.id, SubscriptionOptions())
+    assert (after.id, after.options, after.updated_at) == (subscription.id, FILTERS, clock())
     assert (after.state, after.created_by) == (SubscriptionState.PAUSED, MAREN_ODUYA)
 
 
@@ -68,7 +68,9 @@ async def test_a_subscription_needs_its_hook(storage: Storage, hook: Hook) -> No
     await storage.write(lambda tx: tx.hooks.delete(hook.id))
     with pytest.raises(StorageError, match="removed"):
         await storage.write(
-            lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA)
+            lambda tx: tx.subscriptions.upsert(
+                hook.id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA
+            )
         )
 
 
@@ -77,7 +79,7 @@ async def test_subscriptions_are_listed_by_hook_guild_and_channel(
 ) -> None:
     hook_id = subscription.hook_id
     _, second = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook_id, FACADE, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
     )
     both = [subscription, second]
     assert await storage.read(lambda tx: tx.subscriptions.of_hook(hook_id)) == both
@@ -140,7 +142,7 @@ async def test_deleting_removes_the_cards_and_the_last_one_the_hook(
 ) -> None:
     hook_id = subscription.hook_id
     _, second = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook_id, FACADE, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
     )
     await queue(subscription, second)
     first_gone = await storage.write(lambda tx: tx.subscriptions.delete(subscription.id))

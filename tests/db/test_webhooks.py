@@ -23,7 +23,7 @@ from bot.db.tables import hooks, notices
 from bot.db.vault import Vault
 from bot.model import Audience, Consent, PauseWhy, Standing
 from bot.speckle.answers import SCOPES, Tokens
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import (
     FACADE,
@@ -41,7 +41,7 @@ CONSENT = Consent(
     MAREN_ODUYA,
     datetime(2026, 3, 2, 9, 0, tzinfo=UTC),
     Standing.OWNER,
-    Filters(("versions",), ("struct/**",), ("Bob",)),
+    SubscriptionOptions(("versions",), ("struct/**",), ("Bob",)),
     "private",
     Audience(False, (11, 12), (21,), in_thread=True, announcement=True),
     "Harbour Tower",
@@ -116,13 +116,15 @@ async def test_a_subscription_remembers_whose_account_proved_access(
     storage: Storage, hook: Hook, account: Account, clock: Clock
 ) -> None:
     _, new = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA, account.id)
+        lambda tx: tx.subscriptions.upsert(
+            hook.id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA, account.id
+        )
     )
     assert (new.account_id, new.access_ok_at) == (account.id, clock())
     clock.forward(hours=1)
     _, same = await storage.write(
         lambda tx: tx.subscriptions.upsert(
-            hook.id, STRUCTURE, Filters(events=("comments",)), TOBIAS
+            hook.id, STRUCTURE, SubscriptionOptions(events=("comments",)), TOBIAS
         )
     )
     assert (same.account_id, same.access_ok_at) == (account.id, new.access_ok_at)
@@ -138,21 +140,21 @@ async def test_an_answer_comes_back_as_it_was_given_and_stays_until_there_is_ano
     storage: Storage, hook: Hook
 ) -> None:
     async def subscribe(
-        filters: Filters, by: int, *, consent: Consent | None = None
+        options: SubscriptionOptions, by: int, *, consent: Consent | None = None
     ) -> tuple[Subscription | None, Subscription]:
         return await storage.write(
-            lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, filters, by, consent=consent)
+            lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, options, by, consent=consent)
         )
 
-    _, new = await subscribe(Filters(), MAREN_ODUYA, consent=CONSENT)
+    _, new = await subscribe(SubscriptionOptions(), MAREN_ODUYA, consent=CONSENT)
     assert new.consent == CONSENT
-    _, changed = await subscribe(Filters(events=("comments",)), TOBIAS)
+    _, changed = await subscribe(SubscriptionOptions(events=("comments",)), TOBIAS)
     assert changed.consent == CONSENT
-    bare = Consent(TOBIAS, CONSENT.at, Standing.MANAGER, Filters())
-    _, again = await subscribe(Filters(), TOBIAS, consent=bare)
+    bare = Consent(TOBIAS, CONSENT.at, Standing.MANAGER, SubscriptionOptions())
+    _, again = await subscribe(SubscriptionOptions(), TOBIAS, consent=bare)
     assert again.consent == bare
     _, by_hand = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, Filters(), TOBIAS)
+        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, SubscriptionOptions(), TOBIAS)
     )
     assert by_hand.consent is None
 
@@ -178,11 +180,15 @@ async def test_whose_traces_are_erased_is_not_named_in_answers_either(
     storage: Storage, hook: Hook
 ) -> None:
     _, mine = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), TOBIAS, consent=CONSENT)
+        lambda tx: tx.subscriptions.upsert(
+            hook.id, STRUCTURE, SubscriptionOptions(), TOBIAS, consent=CONSENT
+        )
     )
     theirs = replace(CONSENT, by=TOBIAS)
     _, other = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, Filters(), TOBIAS, consent=theirs)
+        lambda tx: tx.subscriptions.upsert(
+            hook.id, FACADE, SubscriptionOptions(), TOBIAS, consent=theirs
+        )
     )
     await storage.erase_traces(MAREN_ODUYA)
     now = await storage.read(lambda tx: tx.subscriptions.get(mine.id))
@@ -198,7 +204,7 @@ async def test_the_last_subscription_leaves_its_made_webhook_to_be_removed(
 ) -> None:
     await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, WEBHOOK))
     _, second = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, Filters(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
     )
     first = await storage.write(lambda tx: tx.subscriptions.delete(second.id))
     assert first is not None
@@ -240,10 +246,12 @@ async def test_letting_an_account_go_pauses_what_hangs_on_it_and_tells_who_made_
     storage: Storage, hook: Hook, account: Account, database_url: str
 ) -> None:
     _, mine = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, Filters(), MAREN_ODUYA, account.id)
+        lambda tx: tx.subscriptions.upsert(
+            hook.id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA, account.id
+        )
     )
     _, by_webhook = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, Filters(), TOBIAS)
+        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, SubscriptionOptions(), TOBIAS)
     )
     await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, WEBHOOK))
     by_hand = await storage.write(
@@ -251,7 +259,7 @@ async def test_letting_an_account_go_pauses_what_hangs_on_it_and_tells_who_made_
     )
     await storage.write(lambda tx: tx.hooks.mark_live(by_hand.id, "Pavilion"))
     _, stays = await storage.write(
-        lambda tx: tx.subscriptions.upsert(by_hand.id, FACADE, Filters(), TOBIAS)
+        lambda tx: tx.subscriptions.upsert(by_hand.id, FACADE, SubscriptionOptions(), TOBIAS)
     )
 
     paused = await storage.write(lambda tx: tx.hooks.let_go(account.id))

@@ -266,7 +266,7 @@ async def test_a_public_url_that_leads_here_is_good(
     assert row.mark is Mark.SKIPPED  # a private address: Speckle would refuse to call it
     assert "leads to this computer, but it is a private address" in row.told
 
-    monkeypatch.setattr(way_in, "_is_private", lambda _url: False)
+    monkeypatch.setattr(way_in, "is_private_host", lambda _host: False)
     (row,) = await check_public_url(settings, http)
     assert row == Row(Mark.GOOD, "Public URL", f"{url} leads to this computer.")
 
@@ -556,7 +556,7 @@ async def test_everything_good_is_healthy(
     serve: Serve, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await migrate(database)
-    monkeypatch.setattr(way_in, "_is_private", lambda _url: False)
+    monkeypatch.setattr(way_in, "is_private_host", lambda _host: False)
     port = free_port()
     settings = Settings(
         discord_token=SecretStr(TOKEN),

@@ -30,7 +30,7 @@ from bot.db.rows import (
 from bot.db.vault import Vault
 from bot.deliveries import PAUSES, span, table
 from bot.errors import ConfigError
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, utc_now
 
 GUILD, CHANNEL, MAREN = 71, 73, 72
@@ -111,7 +111,7 @@ async def subscription(storage: Storage) -> Subscription:
         lambda tx: tx.hooks.create(GUILD, SERVER, "a1b2c3d4e5", HookKind.OWN, MAREN, CHANNEL)
     )
     _, new = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, CHANNEL, Filters(), MAREN)
+        lambda tx: tx.subscriptions.upsert(hook.id, CHANNEL, SubscriptionOptions(), MAREN)
     )
     return new
 

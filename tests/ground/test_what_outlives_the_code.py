@@ -21,7 +21,7 @@ from bot.db.vault import Vault
 from bot.model import Audience, Consent, Standing
 from bot.pipeline.catch_up_activity import lane_of
 from bot.speckle import answers, events
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.webhook_recipients import OperatorsHook, OwnHook, SharedHook, Signed
 
 BUTTONS = {
@@ -155,7 +155,7 @@ def test_an_answer_that_is_stored_is_still_read() -> None:
         2,
         datetime(2026, 3, 2, 9, 0, tzinfo=UTC),
         Standing.OWNER,
-        Filters(("versions",), ("structure/**",), ("ci",)),
+        SubscriptionOptions(("versions",), ("structure/**",), ("ci",)),
         "private",
         Audience(everyone=False, roles=(3,), members=(4,), in_thread=False, announcement=False),
         "Harbour Tower",

@@ -15,8 +15,8 @@ from bot.link_pages import LinkPages
 from bot.services.accounts import SignIn
 from bot.services.reach import Reach, Reached
 from bot.services.setup import set_up_of
-from bot.speckle.filters import Filters
 from bot.speckle.signature import sign
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, utc_now
 from bot.webhook_listener import WebhookListener
 from tests.listener.desk import PROJECT, SERVER, delivery
@@ -116,7 +116,7 @@ async def test_a_delivery_arrives_under_the_address_that_people_are_shown(
     behind: Behind, storage: Storage
 ) -> None:
     hook = await storage.write(lambda tx: tx.hooks.create(5, SERVER, PROJECT, HookKind.OWN, 2, 3))
-    shown = set_up_of(hook, [Filters()], behind.url, "Harbour Tower").url
+    shown = set_up_of(hook, [SubscriptionOptions()], behind.url, "Harbour Tower").url
     assert shown is not None
     body = delivery()
     headers = {

@@ -1,6 +1,8 @@
 """The pages of signing in, as browsers that keep their cookies walk through them."""
 
 import asyncio
+import base64
+import hashlib
 import re
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +19,8 @@ from yarl import URL
 
 from bot.errors import StorageUnavailable
 from bot.link_pages import LinkPages
-from bot.services.accounts import SignIn
+from bot.link_pages.pages import failed
+from bot.services.accounts import LinkFailed, SignIn, WhyNotLinked
 from bot.speckle.answers import Scope
 from bot.storage import Storage
 from tests.services.accounts_setup import Office, open_office
@@ -75,9 +78,9 @@ class Desk:
     url: str
     browser: Callable[[], Browser]
 
-    async def link(self, who: int = MAREN, **waiting: Any) -> str:
+    async def link(self, who: int = MAREN) -> str:
         """The path of a person's link, as it stands under the button in Discord."""
-        way = await self.office.start(who, **waiting)
+        way = await self.office.start(who)
         assert isinstance(way, SignIn)
         return way.url.removeprefix(self.url)
 
@@ -122,7 +125,7 @@ async def open_desk(storage: Storage, clock: Clock) -> AsyncIterator[Desk]:
 
 async def test_the_way_from_the_link_to_the_linked_account(desk: Desk) -> None:
     browser = desk.browser()
-    path = await desk.link(project="a1b2c3d4e5")
+    path = await desk.link()
     start = await browser.open(path)
     assert start.status == 200
     assert "Maren Oduya (@maren.o)" in start.read
@@ -167,6 +170,9 @@ async def test_every_page_keeps_to_itself(desk: Desk) -> None:
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         assert not re.search(r"<script|<img|<link| src=| href=", page.text)
+        for style in re.findall(r"(?s)<style>(.*?)</style>", page.text):
+            digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+            assert f"style-src 'sha256-{digest}';" in policy
     to = f"form-action 'self' {desk.office.server.url};"
     assert to in start.headers["Content-Security-Policy"]
     [cookie] = leaving.headers.getall("Set-Cookie")
@@ -189,7 +195,7 @@ async def test_names_are_shown_as_text(desk: Desk) -> None:
     office, browser = desk.office, desk.browser()
     rude = '<img src=x onerror=alert(1)>"&'
     turned = "Maren\N{RIGHT-TO-LEFT OVERRIDE}\n Oduya"
-    way = await office.service.start_link(MAREN, office.server.url, {}, person=rude)
+    way = await office.service.start_link(MAREN, office.server.url, person=rude)
     office.ilse.name = "<script>alert(2)</script>"
     path = f"/link/{way.nonce}"
     start = await browser.open(path)
@@ -198,7 +204,7 @@ async def test_names_are_shown_as_text(desk: Desk) -> None:
         assert "<img" not in page.text
         assert "<script" not in page.text
     assert rude in start.read
-    way = await office.service.start_link(MAREN, office.server.url, {}, person=turned)
+    way = await office.service.start_link(MAREN, office.server.url, person=turned)
     assert "Maren Oduya" in (await browser.open(f"/link/{way.nonce}")).read
     assert "<script>alert(2)</script>" in done.read
 
@@ -344,6 +350,13 @@ async def test_an_app_that_may_not_write_is_linked_with_what_that_means(desk: De
     page = await browser.open(await desk.approved(browser, await desk.link()))
     assert "It worked" in page.read
     assert "cannot make webhooks" in page.read
+
+
+@pytest.mark.parametrize("why", WhyNotLinked)
+def test_each_reason_has_a_page_without_a_gap(why: WhyNotLinked) -> None:
+    message = failed(LinkFailed(why, "https://{speckle}.example", (Scope.PROFILE_READ,)))
+    assert message.status >= 400
+    assert "{" not in message.text.replace("{speckle}", "")
 
 
 @pytest.mark.parametrize("fault", [StorageUnavailable("the disk is full"), RuntimeError("oops")])

@@ -193,6 +193,14 @@ async def test_refusals_slow_down_for_one_address_and_for_nobody_else() -> None:
     assert await slowed
 
 
+async def test_refusals_of_the_window_before_and_of_the_oldest_address_are_forgotten() -> None:
+    brief = BadAttempts(free=1, window_s=0.0, waiting_at_once=0)
+    assert [await brief.slow_down("192.0.2.1") for _ in range(2)] == [True, True]
+    small = BadAttempts(free=1, addresses=1, waiting_at_once=0)
+    callers = ["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.1"]
+    assert [await small.slow_down(one) for one in callers] == [True, False, True, True]
+
+
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

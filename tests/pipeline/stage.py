@@ -19,7 +19,7 @@ from bot.model import Audience, Consent, PauseWhy, Standing
 from bot.pipeline import access, fill_ins, routing
 from bot.sandbox import SandboxChannel, SandboxMember
 from bot.speckle import breaker
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from tests.pipeline.conftest import Run, Studio
 from tests.pipeline.deliveries import until
 from tests.pipeline.tower import Tower, answer
@@ -36,7 +36,7 @@ TRIGGERS = (
     "stream_update",
     "stream_delete",
 )
-PUBLIC_ONLY = Filters(models=("public/**",))
+PUBLIC_ONLY = SubscriptionOptions(models=("public/**",))
 OBJECTS = "214,365"  # a version's facts, as cards say them; with the comma, no id is like it
 SECRET = "nobody in this channel is to read this"
 QUIET_S = 3.0
@@ -75,19 +75,19 @@ class Stage:
         channel: SandboxChannel,
         account: Account | None = None,
         *,
-        filters: Filters = Filters(),  # noqa: B008
+        options: SubscriptionOptions = SubscriptionOptions(),  # noqa: B008
         consent: Consent | None = None,
         hook: Hook | None = None,
     ) -> Subscription:
         """A channel that follows the project; by default its account's person agreed to it."""
         by = self.studio.maren.id if account is None else account.discord_user_id
         if consent is None and (account is not None or hook is None):
-            consent = answer(by, filters=filters, audience=await self.audience(channel))
+            consent = answer(by, options=options, audience=await self.audience(channel))
         _, new = await self.app.storage.write(
             lambda tx: tx.subscriptions.upsert(
                 (hook or self.hook).id,
                 channel.id,
-                filters,
+                options,
                 by,
                 None if account is None else account.id,
                 consent,
@@ -109,7 +109,7 @@ class Stage:
         await storage.write(
             lambda tx: tx.subscriptions.answered(
                 subscription.id,
-                answer(by.id, standing=standing, filters=subscription.filters),
+                answer(by.id, standing=standing, options=subscription.options),
                 account_id=None if account is None else account.id,
             )
         )

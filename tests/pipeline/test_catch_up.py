@@ -25,7 +25,7 @@ from bot.db.vault import Vault
 from bot.model import Standing
 from bot.pipeline import catch_up, catch_up_activity, catch_up_history
 from bot.soak.bot_process import BotProcess
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, utc_now
 from tests.pipeline.conftest import Run, Studio
 from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers
@@ -339,7 +339,7 @@ async def facade_follows(
     consent = answer(studio.maren.id) if account_id else None
     await app.storage.write(
         lambda tx: tx.subscriptions.upsert(
-            hook.id, studio.facade.id, Filters(), studio.maren.id, account_id, consent
+            hook.id, studio.facade.id, SubscriptionOptions(), studio.maren.id, account_id, consent
         )
     )
     await followed_since(app, utc_now() - timedelta(days=1))
@@ -575,13 +575,13 @@ async def test_the_operators_token_reads_once_for_all_guilds_where_somebody_answ
             consent = answer(studio.maren.id, standing=Standing.MANAGER)
             await app.storage.write(
                 lambda tx: tx.subscriptions.upsert(
-                    hook.id, channel.id, Filters(), studio.maren.id, None, consent
+                    hook.id, channel.id, SubscriptionOptions(), studio.maren.id, None, consent
                 )
             )
         (first,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
         await app.storage.write(
             lambda tx: tx.subscriptions.upsert(
-                first.id, studio.facade.id, Filters(), studio.maren.id
+                first.id, studio.facade.id, SubscriptionOptions(), studio.maren.id
             )
         )
         assert await tower.fire(range(1)) == [2]
@@ -616,7 +616,7 @@ async def test_a_channel_that_moved_to_a_webhook_sees_nothing_of_its_history_fro
         (one,) = await app.storage.read(lambda tx: tx.subscriptions.of_hook(made.id))
         _, moves = await app.storage.write(
             lambda tx: tx.subscriptions.upsert(
-                by_hand.id, studio.facade.id, Filters(), studio.maren.id
+                by_hand.id, studio.facade.id, SubscriptionOptions(), studio.maren.id
             )
         )
         await followed_since(app, utc_now() - timedelta(days=1))

@@ -20,6 +20,7 @@ from bot.discord_outcomes import (
     Outcome,
     Refused,
     Sent,
+    error_text,
     outcome_of,
 )
 from bot.discord_pace import Pace
@@ -181,6 +182,30 @@ async def test_an_edit_is_given_up_by_what_speaks_of_its_message(
         outcome = await edit(client, channel.id, there.message_id, [CARD], CardForm.FULL)
         ends = ENDS | {Meaning.MESSAGE: Refused}
         assert type(outcome) is ends.get(meaning_of(code), Later), (code, name, outcome)
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        (None, "Discord answered 403 (50001): Missing Access"),
+        (PAGE, "Discord answered 403"),
+    ],
+)
+async def test_an_answer_reads_as_one_line_without_a_proxys_page(
+    sandbox: Sandbox, client: discord.Client, page: str | None, text: str
+) -> None:
+    route = "POST /users/@me/channels"
+    if page is None:
+        sandbox.faults.fail(route, 403, code=50001, message="Missing\n Access")
+    else:
+        sandbox.faults.fail(route, 403, page=page)
+    with pytest.raises(discord.HTTPException) as refused:
+        await client.create_dm(discord.Object(1))
+    assert error_text(refused.value) == text
+
+
+def test_no_answer_reads_as_the_kind_of_error_without_what_it_says() -> None:
+    assert error_text(OSError("at 10.0.0.5")) == "OSError"
 
 
 async def test_a_direct_message_is_given_up_by_what_speaks_of_the_person(

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from bot.app import App, Waits
 from bot.discord_client import ConnectionWaits
-from bot.discord_gateway import GatewayWaits
+from bot.discord_gateway import Gateway, GatewayWaits
 from bot.errors import ConfigError
 from tests.pipeline.conftest import StartBot, Studio
 from tests.pipeline.deliveries import follow, send_numbers, until, wait_for_numbers
@@ -38,6 +38,16 @@ async def takes_and_sends(app: App, studio: Studio, numbers: range) -> None:
 
 
 # ── the gateway ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_gateway_is_silent_for_readyz_when_it_is_dialled_again_for_it() -> None:
+    now_s, waits = 0.0, GatewayWaits()
+    gateway = Gateway(waits, lambda: now_s)
+    gateway.heard()
+    now_s = waits.silence_s
+    assert gateway.problems() == []
+    now_s += 1
+    assert gateway.problems() == ["Discord's gateway has been silent for 101 s."]
 
 
 @pytest.mark.parametrize("welcome", [False, True])

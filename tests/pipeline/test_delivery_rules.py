@@ -28,7 +28,7 @@ from bot.discord_pace import Pace
 from bot.pipeline.delivery import Delivery, Send
 from bot.pipeline.gate import ChannelState
 from bot.speckle.events import EventKind
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.pipeline.deliveries import until
 
@@ -131,7 +131,7 @@ async def queue_card(storage: Storage, clock: Clock, number: int, text: str = ""
         )
     )
     _, subscription = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, CHANNEL, Filters(), 2)
+        lambda tx: tx.subscriptions.upsert(hook.id, CHANNEL, SubscriptionOptions(), 2)
     )
     receipt = await storage.intake.put(
         NewInbox(hook.id, "lane", "a1b2c3d4e5", None, f"{number}", b"{}", clock())

@@ -20,7 +20,7 @@ from bot.discord_pace import Pace, in_hand, unhurried
 from bot.pipeline import editing
 from bot.pipeline.batching import card_of
 from bot.sandbox import SandboxChannel, SandboxMessage
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import utc_now
 from tests.cards.test_avatars import data_url, photograph
 from tests.pipeline.conftest import StartBot, Studio, post
@@ -44,7 +44,9 @@ async def follow(app: App, studio: Studio, channel: SandboxChannel) -> Hook:
         )
     )
     await app.storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, channel.id, Filters(), studio.maren.id)
+        lambda tx: tx.subscriptions.upsert(
+            hook.id, channel.id, SubscriptionOptions(), studio.maren.id
+        )
     )
     return hook
 

@@ -14,7 +14,7 @@ from bot.pipeline import enrichment, fill_ins, routing
 from bot.sandbox import SandboxChannel, SandboxMessage
 from bot.services.accounts import PasteToken
 from bot.speckle import breaker
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from tests.pipeline.conftest import StartBot, Studio
 from tests.pipeline.deliveries import until
 from tests.pipeline.tower import answer
@@ -105,7 +105,7 @@ async def follow(
         lambda tx: tx.subscriptions.upsert(
             hook.id,
             channel.id,
-            Filters(),
+            SubscriptionOptions(),
             studio.maren.id,
             account_id,
             answer(studio.maren.id, site.tower.name) if linked else None,
@@ -125,7 +125,7 @@ async def link(app: App, studio: Studio, site: Site) -> int:
     there = await app.bot.accounts.of_user(studio.maren.id, site.server.url)
     if there is not None:
         return there.id
-    request = await app.bot.accounts.start_link(studio.maren.id, site.server.url, {})
+    request = await app.bot.accounts.start_link(studio.maren.id, site.server.url)
     assert isinstance(request, PasteToken)
     account = await app.bot.accounts.link_by_token(studio.maren.id, request.nonce, site.token)
     return account.id
@@ -410,7 +410,7 @@ async def test_one_question_serves_all_channels_and_hooks_that_may_see_the_same(
         hook = await follow(app, studio, site, studio.structure, linked=False)
         await app.storage.write(
             lambda tx: tx.subscriptions.upsert(
-                hook.id, studio.facade.id, Filters(), studio.maren.id
+                hook.id, studio.facade.id, SubscriptionOptions(), studio.maren.id
             )
         )
         other = await app.storage.write(
@@ -419,7 +419,7 @@ async def test_one_question_serves_all_channels_and_hooks_that_may_see_the_same(
             )
         )
         await app.storage.write(
-            lambda tx: tx.subscriptions.upsert(other.id, lobby.id, Filters(), 1)
+            lambda tx: tx.subscriptions.upsert(other.id, lobby.id, SubscriptionOptions(), 1)
         )
         url = f"http://127.0.0.1:{app.port}/webhooks/{other.key}"
         site.server.add_webhook(site.tower, url, TRIGGERS, secret=other.secrets[0])

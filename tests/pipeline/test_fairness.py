@@ -18,8 +18,8 @@ from bot.app import App
 from bot.db.rows import Hook, HookKind
 from bot.sandbox import SandboxChannel, SandboxGuild
 from bot.services.accounts import PasteToken
-from bot.speckle.filters import Filters
 from bot.speckle.signature import sign
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Transaction
 from tests.pipeline.conftest import Recorded, StartBot, Studio, post
 from tests.pipeline.deliveries import SERVER, numbered, until
@@ -80,7 +80,9 @@ class Tenants:
         def write(tx: Transaction) -> Hook:
             hook = tx.hooks.create(guild.id, server_url, project_id, kind, maker, channels[0].id)
             for channel in channels:
-                tx.subscriptions.upsert(hook.id, channel.id, Filters(), maker, account_id)
+                tx.subscriptions.upsert(
+                    hook.id, channel.id, SubscriptionOptions(), maker, account_id
+                )
             return hook
 
         return await self.app.storage.write(write)
@@ -131,7 +133,7 @@ async def tenants(studio: Studio, start_bot: StartBot) -> AsyncIterator[Tenants]
 
 
 async def linked(app: App, studio: Studio, server: SpeckleServer, token: str) -> int:
-    request = await app.bot.accounts.start_link(studio.maren.id, server.url, {})
+    request = await app.bot.accounts.start_link(studio.maren.id, server.url)
     assert isinstance(request, PasteToken)
     account = await app.bot.accounts.link_by_token(studio.maren.id, request.nonce, token)
     return account.id

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from tests.pipeline.conftest import Studio
 from tests.pipeline.stage import SECRET, OpenStage, Stage, impatient, stage
 from tests.speckle_server import User, commit_create_data
@@ -58,8 +58,8 @@ async def test_a_made_up_name_of_an_ignored_author_lets_nothing_of_theirs_throug
 ) -> None:
     async with stage(made=False) as at:
         ilse = at.tower.ilse
-        ignoring = Filters(ignore_authors=("Ilse Brandt",))
-        await at.follow(studio.structure, await at.link(), filters=ignoring)
+        ignoring = SubscriptionOptions(ignore_authors=("Ilse Brandt",))
+        await at.follow(studio.structure, await at.link(), options=ignoring)
         await at.follow(studio.facade, hook=at.hook)
         other = at.tower.server.add_user("Bea Halloran")
         await forge(at, replace(ilse, name="Nobody You Know") if same_id else other)

@@ -8,7 +8,7 @@ import pytest
 from bot.db.rows import Subscription
 from bot.model import PauseWhy
 from bot.sandbox import Answer, SandboxChannel, SandboxMember
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from tests.pipeline.conftest import Studio
 from tests.pipeline.deliveries import until
 from tests.pipeline.stage import OpenStage, Stage, impatient, stage
@@ -65,7 +65,9 @@ async def test_who_set_a_channel_up_and_sees_it_no_more_is_not_told_what_its_pro
     async with stage(made=False) as at:
         storage, account = at.app.storage, await at.link()
         _, there = await storage.write(
-            lambda tx: tx.subscriptions.upsert(at.hook.id, studio.facade.id, Filters(), tobias.id)
+            lambda tx: tx.subscriptions.upsert(
+                at.hook.id, studio.facade.id, SubscriptionOptions(), tobias.id
+            )
         )
         consent = replace(answer(studio.maren.id, NAME), audience=None)
         await storage.write(

@@ -11,7 +11,7 @@ from bot.app import App
 from bot.db.rows import Hook, HookKind
 from bot.pipeline import catch_up
 from bot.sandbox import SandboxChannel, SandboxMessage
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from tests.pipeline.conftest import Recorded, Run, StartBot, Studio, post
 from tests.pipeline.deliveries import (
     SERVER,
@@ -41,7 +41,9 @@ async def other_hook(app: App, studio: Studio, channel: SandboxChannel) -> Hook:
         )
     )
     await app.storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, channel.id, Filters(), studio.maren.id)
+        lambda tx: tx.subscriptions.upsert(
+            hook.id, channel.id, SubscriptionOptions(), studio.maren.id
+        )
     )
     return hook
 

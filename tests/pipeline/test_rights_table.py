@@ -37,12 +37,12 @@ from bot.pipeline.enrichment import Enrichment
 from bot.pipeline.routing import Occasion, Routing, Trace
 from bot.rights.decide import Person
 from bot.services.accounts import AccountService
-from bot.speckle.filters import Filters
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.http import SpeckleHttp
 from bot.speckle.oauth import SpeckleOAuth
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.speckle.previews import Previews
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, utc_now
 from tests.pipeline.tower import Tower
 from tests.speckle_server import Project, SpeckleServer, User, commit_create_data
@@ -140,13 +140,13 @@ class Bench:
             "operator, by anyone": Standing.ANYONE,
         }.get(source)
         now = utc_now() - timedelta(days=1)
-        consent = standing and Consent(MAREN, now, standing, Filters(), "private", FEW)
+        consent = standing and Consent(MAREN, now, standing, SubscriptionOptions(), "private", FEW)
         return Subscription(
             id=1,
             hook_id=1,
             guild_id=guild_id,
             channel_id=CHANNEL,
-            filters=Filters(),
+            options=SubscriptionOptions(),
             state=SubscriptionState.ACTIVE,
             pause_reason=None,
             pause_detail=None,

@@ -86,7 +86,7 @@ async def test_linking_again_confirms_too(studio: Studio, restored: Tower, run: 
         assert await restored.fire(range(1, 2)) == [2]
         await paused(app)
         service = app.bot.accounts
-        way = await service.start_link(studio.maren.id, restored.server.url, {}, person="Maren")
+        way = await service.start_link(studio.maren.id, restored.server.url, person="Maren")
         await service.link_by_token(studio.maren.id, way.nonce, restored.token)
         await wait_for_numbers(studio, studio.structure, range(2))
 

@@ -65,7 +65,7 @@ async def test_what_is_about_a_secret_model_is_shown_nowhere_whatever_the_event_
     stage: OpenStage, studio: Studio, forge: Forge
 ) -> None:
     async with stage() as at:
-        await at.follow(studio.structure, await at.link(), filters=PUBLIC_ONLY)
+        await at.follow(studio.structure, await at.link(), options=PUBLIC_ONLY)
         await forge(at)
         await at.publish("the slab")
         await at.shows(studio.structure, "the slab")
@@ -78,7 +78,7 @@ async def test_where_speckle_is_slow_nothing_secret_comes_later_either(
 ) -> None:
     facts = {"VersionFacts", "CommentFacts", "Activity"}
     async with stage(speckle={"enrich_deadline_s": 0.3}) as at:
-        await at.follow(studio.structure, await at.link(), filters=PUBLIC_ONLY)
+        await at.follow(studio.structure, await at.link(), options=PUBLIC_ONLY)
         tower.server.faults.when = lambda operation: operation in facts  # not the picture
         tower.server.faults.hang = True
         await forge(at)
@@ -97,7 +97,7 @@ async def test_a_name_that_an_event_made_up_for_a_model_lets_nothing_of_it_throu
     stage: OpenStage, studio: Studio
 ) -> None:
     async with stage() as at:
-        await at.follow(studio.structure, await at.link(), filters=PUBLIC_ONLY)
+        await at.follow(studio.structure, await at.link(), options=PUBLIC_ONLY)
         secret = at.version(at.secret, SECRET)
         claimed = {"branch": {"id": at.secret.id, "name": "public/renamed"}}
         await at.fire("branch_create", claimed)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bot.db.rows import Account, Hook, HookKind, LinkDetails
 from bot.model import Audience, Consent, Standing
 from bot.speckle.answers import SCOPES, Tokens
-from bot.speckle.filters import Filters
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, utc_now
 from tests.speckle_server import (
     HistoryEntry,
@@ -29,11 +29,11 @@ def answer(
     project_name: str | None = None,
     *,
     standing: Standing = Standing.OWNER,
-    filters: Filters = Filters(),  # noqa: B008
+    options: SubscriptionOptions = SubscriptionOptions(),  # noqa: B008
     audience: Audience | None = None,
 ) -> Consent:
     """Somebody's answer to who will see a private project."""
-    return Consent(by, utc_now(), standing, filters, "private", audience, project_name)
+    return Consent(by, utc_now(), standing, options, "private", audience, project_name)
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Tower:
             lambda tx: tx.subscriptions.upsert(
                 hook.id,
                 studio.structure.id,
-                Filters(),
+                SubscriptionOptions(),
                 studio.maren.id,
                 account.id,
                 answer(studio.maren.id, self.project.name),

@@ -30,7 +30,7 @@ from bot.rights.decide import (
     Word,
     decide,
 )
-from bot.speckle.filters import Filters, is_wider, parse_filters
+from bot.speckle.subscription_options import SubscriptionOptions
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 SERVER = "https://speckle.studio-kestrel.example"
@@ -69,25 +69,25 @@ WORDS = (YES, NO, SILENT_LATELY, SILENT_LONG)
 def consent(
     standing: Standing = Standing.READER,
     *,
-    filters: Filters = Filters(),  # noqa: B008
+    options: SubscriptionOptions = SubscriptionOptions(),  # noqa: B008
     visibility: str | None = "private",
     audience: Audience | None = FEW,
 ) -> Consent:
-    return Consent(MAREN, NOW - timedelta(days=1), standing, filters, visibility, audience)
+    return Consent(MAREN, NOW - timedelta(days=1), standing, options, visibility, audience)
 
 
 def subscription(
     *,
     account_id: int | None = THEIRS,
     answer: Consent | None = None,
-    filters: Filters = Filters(),  # noqa: B008
+    options: SubscriptionOptions = SubscriptionOptions(),  # noqa: B008
 ) -> Subscription:
     return Subscription(
         id=3,
         hook_id=1,
         guild_id=5,
         channel_id=55,
-        filters=filters,
+        options=options,
         state=SubscriptionState.ACTIVE,
         pause_reason=None,
         pause_detail=None,
@@ -313,39 +313,20 @@ def test_a_project_that_turns_private_asks_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("events", "models", "authors", "wider"),
+    ("options", "wider"),
     [
-        ("versions", "structure/**", "ci", False),
-        ("version_created", "structure/**", "ci", False),
-        ("versions, comments", "structure/**", "ci", True),
-        (None, "structure/**", "ci", True),
-        ("versions", None, "ci", True),
-        ("versions", "structure/**, facade", "ci", True),
-        ("versions", "structure/**, !structure/draft", "ci", False),
-        ("versions", "!structure/draft", "ci", True),
-        ("versions", "structure/**", None, True),
-        ("versions", "structure/**", "ci, bot", False),
+        (SubscriptionOptions(("version_created",), ("structure/**",), ("ci", "bot")), False),
+        (SubscriptionOptions(("versions",), ("structure/**",)), True),
     ],
 )
-def test_wider_filters_ask_again(
-    events: str | None, models: str | None, authors: str | None, wider: bool
-) -> None:
-    agreed = parse_filters("versions", "structure/**", "ci")
-    filters = parse_filters(events, models, authors)
-    one = subscription(answer=consent(filters=agreed), filters=filters)
-    assert is_wider(filters, agreed) is wider
+def test_wider_options_ask_again(options: SubscriptionOptions, wider: bool) -> None:
+    agreed = SubscriptionOptions(("versions",), ("structure/**",), ("ci",))
+    one = subscription(answer=consent(options=agreed), options=options)
     assert as_whom(rule(one)) == (PauseWhy.FILTERS_WIDER if wider else THEIRS)
 
 
-def test_an_exclusion_that_is_taken_off_is_wider() -> None:
-    agreed = parse_filters(None, "!secret/**")
-    assert is_wider(Filters(), agreed)
-    assert is_wider(parse_filters(None, "structure/**"), agreed)
-    assert not is_wider(parse_filters(None, "structure/**, !secret/**"), agreed)
-
-
 def test_consent_and_audience_come_back_from_the_database_as_they_went() -> None:
-    answer = consent(filters=parse_filters("versions", "a/**, !b", "ci"))
+    answer = consent(options=SubscriptionOptions(("versions",), ("a/**", "!b"), ("ci",)))
     assert Consent.from_json(answer.to_json()) == answer
     assert Consent.from_json(replace(answer, audience=None).to_json()).audience is None
 

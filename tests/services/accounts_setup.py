@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.db.rows import Account
-from bot.services.accounts import AccountService, PasteToken, SignIn
+from bot.services.accounts import AccountService, AnswerTo, PasteToken, SignIn
 from bot.speckle.answers import SpeckleApp
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.http import SpeckleHttp
@@ -28,17 +28,17 @@ class Office:
     gateway: SpeckleGateway
     app: App
     ilse: User
-    went_on: list[tuple[Account, dict[str, Any]]] = field(default_factory=list)
+    went_on: list[tuple[Account, str]] = field(default_factory=list)
 
-    async def start(self, who: int = MAREN, **waiting: Any) -> SignIn | PasteToken:
+    async def start(self, who: int = MAREN, pending: str | None = None) -> SignIn | PasteToken:
         """/link."""
         return await self.service.start_link(
-            who, self.server.url, waiting, person="Maren Oduya (@maren.o)"
+            who, self.server.url, pending, person="Maren Oduya (@maren.o)"
         )
 
-    async def sign_in(self, who: int = MAREN, **waiting: Any) -> tuple[str, str]:
+    async def sign_in(self, who: int = MAREN, pending: str | None = None) -> tuple[str, str]:
         """/link, and the yes on Speckle: the cookie and the code."""
-        way = await self.start(who, **waiting)
+        way = await self.start(who, pending)
         leaving = await self.service.begin_sign_in(way.nonce)
         return leaving.cookie, self.approve(leaving.url)
 
@@ -97,8 +97,8 @@ async def open_office(
         )
         office = Office(storage, server, service, gateway, app, server.add_user("Ilse Brandt"))
 
-        async def went_on(account: Account, waiting: Any) -> None:
-            office.went_on.append((account, dict(waiting)))
+        async def went_on(account: Account, pending: str, _answer_to: AnswerTo) -> None:
+            office.went_on.append((account, pending))
 
         service.linked = went_on
         try:

@@ -1,5 +1,6 @@
 """The services over a real SQLite file, and the people and places of an invented guild."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,17 +14,18 @@ from bot.model import Audience
 from bot.services.accounts import AccountService
 from bot.services.browsing import Browsing
 from bot.services.consents import Looking
+from bot.services.managing import SubscriptionService
 from bot.services.outcomes import Entry, LinkFirst, ShowFirst, Subscribed, SubscribeRequest
 from bot.services.places import Caller, Permission, Place, PlaceKind
+from bot.services.quotas import QuotaService
 from bot.services.reach import Reach
 from bot.services.subscribing import Outcome, Subscribing
-from bot.services.subscriptions import SubscriptionService
 from bot.services.visibility import UNKNOWN, ToEverybody, Visibility
 from bot.services.webhooks import WebhookService
 from bot.speckle.answers import SpeckleApp
-from bot.speckle.filters import Filters
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.links import Links
+from bot.speckle.subscription_options import OPTIONS, SubscriptionOptions
 from bot.storage import Storage
 
 KESTREL = 710_000_000_000_000_001  # the guild "Studio Kestrel"
@@ -95,16 +97,16 @@ class Told:
         return self.answer
 
 
-async def agreed(subscribing: Subscribing, request: SubscribeRequest) -> Outcome:
+async def agreed(service: SubscriptionService, request: SubscribeRequest) -> Outcome:
     """How /subscribe ends if its caller says yes to who will see the project, if that is asked."""
-    outcome = await subscribing.subscribe(request)
+    outcome = await service.subscribe(request)
     if isinstance(outcome, ShowFirst):
-        return await subscribing.subscribe(replace(outcome.request, agreed=outcome.agreed))
+        return await service.subscribe(replace(outcome.request, agreed=outcome.agreed))
     return outcome
 
 
 def edit_request(
-    caller: Caller, entry: Entry, filters: Filters, where: Place | None = None
+    caller: Caller, entry: Entry, options: SubscriptionOptions, where: Place | None = None
 ) -> SubscribeRequest:
     """What the form of the panel asks for."""
     return SubscribeRequest(
@@ -112,9 +114,7 @@ def edit_request(
         caller=caller,
         place=where or place(entry.subscription.channel_id),
         project=Links(entry.hook.server_url).project(entry.hook.project_id),
-        events=", ".join(filters.events) or "all",
-        models=", ".join(filters.models) or "all",
-        ignore_authors=", ".join(filters.ignore_authors) or "all",
+        options={option.name: ", ".join(option.of(options)) for option in OPTIONS},
         resume=False,
     )
 
@@ -124,7 +124,6 @@ class Desk:
     """The service, with the shortest way to say what a test is about."""
 
     service: SubscriptionService
-    subscribing: Subscribing
     storage: Storage
     told: Told
 
@@ -136,21 +135,17 @@ class Desk:
         guild_id: int = KESTREL,
         caller: Caller | None = None,
         where: Place | None = None,
-        events: str | None = None,
-        models: str | None = None,
-        ignore_authors: str | None = None,
+        **options: str,
     ) -> Subscribed:
         """As somebody who has no account, and sets the webhook up by hand."""
         outcome = await agreed(
-            self.subscribing,
+            self.service,
             SubscribeRequest(
                 guild_id=guild_id,
                 caller=caller or manager(),
                 place=where or place(channel_id),
                 project=project,
-                events=events,
-                models=models,
-                ignore_authors=ignore_authors,
+                options=options,
                 by_hand=True,
             ),
         )
@@ -158,10 +153,10 @@ class Desk:
         return outcome
 
     async def edit(
-        self, caller: Caller, entry: Entry, filters: Filters
+        self, caller: Caller, entry: Entry, options: SubscriptionOptions
     ) -> Subscribed | LinkFirst | ShowFirst:
         """As the form of the panel does it."""
-        return await self.subscribing.subscribe(edit_request(caller, entry, filters))
+        return await self.service.subscribe(edit_request(caller, entry, options))
 
     async def subscribed_live(self, project: str = TOWER, name: str = "Harbour Tower") -> Entry:
         """A subscription whose first event has come."""
@@ -192,7 +187,6 @@ class Services:
     accounts: AccountService
     webhooks: WebhookService
     subscriptions: SubscriptionService
-    subscribing: Subscribing
 
 
 def services_over(
@@ -203,10 +197,10 @@ def services_over(
     public_url: str | None = PUBLIC_URL,
     instance: str = "0f0f",
     served_guilds: frozenset[int] = frozenset(),
-    shared_hook_enabled: bool = True,
     oauth: Any = None,
     apps: Mapping[str, SpeckleApp] | None = None,
     told: Told | None = None,
+    quotas: QuotaService | None = None,
 ) -> Services:
     """The services, without anything of Discord."""
     gateway = SpeckleGateway(servers=speckle_servers, deadline_s=5.0)
@@ -230,21 +224,34 @@ def services_over(
         now=clock,
     )
     accounts.before_unlink = webhooks.let_go
+    real = all(host.startswith("http://127.0.0.1") for host in speckle_servers)
+    visibility: Any = Visibility(gateway) if real and told is None else told or Told()
+    changing = asyncio.Lock()
+    subscribing = Subscribing(
+        storage,
+        webhooks,
+        Looking(accounts, webhooks, visibility),
+        quotas or without_quotas(storage, clock),
+        changing=changing,
+        served_guilds=served_guilds,
+        now=clock,
+    )
     subscriptions = SubscriptionService(
         storage,
         webhooks,
         Browsing(gateway, accounts),
+        subscribing,
+        changing=changing,
         speckle_servers=speckle_servers,
         public_url=public_url,
         served_guilds=served_guilds,
-        shared_hook_enabled=shared_hook_enabled,
         now=clock,
     )
-    real = all(host.startswith("http://127.0.0.1") for host in speckle_servers)
-    visibility: Any = Visibility(gateway) if real and told is None else told or Told()
-    looking = Looking(accounts, webhooks, visibility)
-    subscribing = Subscribing(storage, subscriptions, looking, clock)
-    return Services(gateway, accounts, webhooks, subscriptions, subscribing)
+    return Services(gateway, accounts, webhooks, subscriptions)
+
+
+def without_quotas(storage: Storage, clock: Clock) -> QuotaService:
+    return QuotaService(storage, None, now=clock)
 
 
 MakeDesk = Callable[..., Desk]
@@ -256,7 +263,7 @@ def make_desk(storage: Storage, clock: Clock) -> MakeDesk:
         *,
         public_url: str | None = PUBLIC_URL,
         served: frozenset[int] = frozenset(),
-        shared: bool = True,
+        quotas: QuotaService | None = None,
     ) -> Desk:
         told = Told()
         services = services_over(
@@ -264,10 +271,10 @@ def make_desk(storage: Storage, clock: Clock) -> MakeDesk:
             clock,
             public_url=public_url,
             served_guilds=served,
-            shared_hook_enabled=shared,
             told=told,
+            quotas=quotas,
         )
-        return Desk(services.subscriptions, services.subscribing, storage, told)
+        return Desk(services.subscriptions, storage, told)
 
     return make
 

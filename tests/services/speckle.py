@@ -72,7 +72,7 @@ class Office:
     ) -> Account:
         token = self.server.token(user, scopes=scopes)
         accounts = self.services.accounts
-        way = await accounts.start_link(discord_user_id, self.server.url, {})
+        way = await accounts.start_link(discord_user_id, self.server.url)
         return await accounts.link_by_token(discord_user_id, way.nonce, token)
 
     async def ask(
@@ -81,11 +81,11 @@ class Office:
         caller: Caller | None = None,
         channel_id: int = STRUCTURE,
         project: str | None = None,
-        events: str | None = None,
         by_hand: bool = False,
         shown: bool = True,
         left_out: frozenset[int] = frozenset(),
         audience: Audience = TEAM,
+        **options: str,
     ) -> Subscribed | LinkFirst | ShowFirst:
         """Type it; `shown`: say yes to who will see the project, if that is asked."""
         request = SubscribeRequest(
@@ -93,31 +93,32 @@ class Office:
             caller=caller or manager(MAREN),
             place=place(channel_id, audience=audience),
             project=project or self.link,
-            events=events,
+            options=options,
             by_hand=by_hand,
             audience_of=lambda _channel_id: TEAM,
             left_out=left_out,
         )
-        subscribing = self.services.subscribing
-        return await (agreed(subscribing, request) if shown else subscribing.subscribe(request))
+        service = self.services.subscriptions
+        return await (agreed(service, request) if shown else service.subscribe(request))
 
     async def subscribe(
         self,
         *,
         caller: Caller | None = None,
         channel_id: int = STRUCTURE,
-        events: str | None = None,
         by_hand: bool = False,
         left_out: frozenset[int] = frozenset(),
         audience: Audience = TEAM,
+        **options: str,
     ) -> Subscribed:
         outcome = await self.ask(
             caller=caller,
             channel_id=channel_id,
-            events=events,
             by_hand=by_hand,
             left_out=left_out,
             audience=audience,
+            shown=True,
+            **options,
         )
         assert isinstance(outcome, Subscribed), outcome
         return outcome

@@ -8,7 +8,7 @@ from bot.services.completion import (
     offer_models,
 )
 from bot.speckle.events import EventGroup, EventKind
-from bot.speckle.filters import parse_filters
+from bot.speckle.subscription_options import SubscriptionOptions
 
 
 def test_an_empty_field_offers_all_then_the_groups() -> None:
@@ -39,7 +39,8 @@ def test_every_offer_fits_discord_and_is_understood() -> None:
     assert {choice.value for choice in offers} >= {k for k in EventKind if k != EventKind.UNKNOWN}
     for choice in offers:
         assert 1 <= len(choice.name) <= MAX_CHOICE_LENGTH
-        assert choice.value == "all" or parse_filters(choice.value).events == (choice.value,)
+        read = SubscriptionOptions().changed_by({"events": choice.value})
+        assert read.events == (() if choice.value == "all" else (choice.value,))
 
 
 def test_a_list_too_long_for_a_choice_offers_nothing() -> None:

@@ -10,8 +10,8 @@ from cryptography.fernet import Fernet
 from bot.db.vault import Vault
 from bot.errors import AccountUnopenable
 from bot.services.accounts import Standing
-from bot.services.errors import CommandRefused
 from bot.services.outcomes import LinkFirst, MadeSetUp
+from bot.services.refusals import CommandRefused
 from bot.services.setup import SetUp
 from bot.services.webhooks import Done, Gone, Kept, NotKept, WhyNot
 from bot.storage import Storage
@@ -117,7 +117,7 @@ async def test_set_up_again_is_the_bots_own_work_where_it_can_and_by_hand_where_
     shut: Office,
 ) -> None:
     subscriptions, this = shut.services.subscriptions, await only_subscription(shut)
-    with pytest.raises(CommandRefused, match="Manage Webhooks"):
+    with pytest.raises(CommandRefused, match="NotManager"):
         await subscriptions.set_up_again(KESTREL, manager_of([FACADE]), this)
     by_hand = await subscriptions.set_up_again(KESTREL, manager(MAREN), this)
     assert isinstance(by_hand, SetUp)
@@ -138,7 +138,7 @@ async def test_a_secret_by_hand_that_no_key_opens_is_neither_shown_nor_renewed_f
             subscriptions.show_setup(KESTREL, manager(MAREN), this),
             subscriptions.new_secret(KESTREL, manager(MAREN), this, overlap=True),
         ):
-            with pytest.raises(CommandRefused, match="Set up again"):
+            with pytest.raises(CommandRefused, match="SECRET_UNOPENABLE"):
                 await work
         assert isinstance(await subscriptions.set_up_again(KESTREL, manager(MAREN), this), SetUp)
         assert isinstance(await subscriptions.show_setup(KESTREL, manager(MAREN), this), SetUp)

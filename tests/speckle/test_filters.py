@@ -7,12 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.errors import BotError
 from bot.speckle.events import (
     CommentCreated,
     Delivery,
-    EventGroup,
-    EventKind,
     ModelRef,
     Person,
     Project,
@@ -21,15 +18,8 @@ from bot.speckle.events import (
     VersionCreated,
     VersionMoved,
 )
-from bot.speckle.filters import (
-    FilterError,
-    Filters,
-    describe,
-    fits,
-    matches,
-    parse_filters,
-    wanted_kinds,
-)
+from bot.speckle.filters import fits, matches
+from bot.speckle.subscription_options import SubscriptionOptions
 
 PROJECT = Project("7e14d973e6", "Harbour Tower")
 MAREN = Person("a1f47c02d9", "Maren  Oduya")
@@ -88,34 +78,34 @@ def test_any_pattern_can_be_asked(pattern: str, name: str) -> None:
 
 
 def test_excluding_patterns_win_and_alone_let_all_else_through() -> None:
-    both = Filters(models=("structure/**", "!**/draft*"))
+    both = SubscriptionOptions(models=("structure/**", "!**/draft*"))
     assert matches(both, version_of("structure/level 1")).passes
     assert not matches(both, version_of("structure/draft 2")).passes
     assert not matches(both, version_of("facade")).passes
-    without = Filters(models=("!**/draft*",))
+    without = SubscriptionOptions(models=("!**/draft*",))
     assert matches(without, version_of("facade")).passes
     assert not matches(without, version_of("draft")).passes
 
 
 def test_a_model_can_be_named_by_its_id() -> None:
-    by_id = Filters(models=("193f26c0fa",))
+    by_id = SubscriptionOptions(models=("193f26c0fa",))
     assert matches(by_id, version_of("structure")).passes
     assert matches(by_id, COMMENT).passes
-    assert not matches(Filters(models=("!193f26c0fa",)), version_of("structure")).passes
+    assert not matches(SubscriptionOptions(models=("!193f26c0fa",)), version_of("structure")).passes
 
 
 def test_events_that_touch_no_model_are_not_filtered_by_models() -> None:
     deleted = replace(version_of("x"), event=ProjectDeleted())
-    assert matches(Filters(models=("structure/**",)), deleted).passes
+    assert matches(SubscriptionOptions(models=("structure/**",)), deleted).passes
 
 
 def test_a_comment_passes_unless_its_models_names_are_known() -> None:
-    filters = Filters(models=("structure/**",))
-    verdict = matches(filters, COMMENT)
+    options = SubscriptionOptions(models=("structure/**",))
+    verdict = matches(options, COMMENT)
     assert verdict.passes
     assert "by id alone" in verdict.why
-    assert not matches(filters, COMMENT, {"193f26c0fa": "facade"}).passes
-    assert matches(filters, COMMENT, {"193f26c0fa": "structure/a"}).passes
+    assert not matches(options, COMMENT, {"193f26c0fa": "facade"}).passes
+    assert matches(options, COMMENT, {"193f26c0fa": "structure/a"}).passes
 
 
 def test_a_moved_version_passes_for_either_model() -> None:
@@ -123,70 +113,23 @@ def test_a_moved_version_passes_for_either_model() -> None:
         COMMENT, event=VersionMoved("303fecc468", ModelRef("193f26c0fa"), ModelRef("b604a445ef"))
     )
     names = {"193f26c0fa": "facade", "b604a445ef": "structure"}
-    assert matches(Filters(models=("structure",)), moved, names).passes
-    assert matches(Filters(models=("facade",)), moved, names).passes
-    assert not matches(Filters(models=("mep",)), moved, names).passes
+    assert matches(SubscriptionOptions(models=("structure",)), moved, names).passes
+    assert matches(SubscriptionOptions(models=("facade",)), moved, names).passes
+    assert not matches(SubscriptionOptions(models=("mep",)), moved, names).passes
 
 
 @pytest.mark.parametrize("ignored", ["a1f47c02d9", "maren oduya", "MAREN ODUYA"])
 def test_authors_are_ignored_by_id_or_name(ignored: str) -> None:
-    verdict = matches(Filters(ignore_authors=(ignored,)), version_of("x"))
+    verdict = matches(SubscriptionOptions(ignore_authors=(ignored,)), version_of("x"))
     assert verdict == type(verdict)(False, f"the channel ignores what {ignored} does.")
     nobody = replace(version_of("x"), actor=None)
-    assert matches(Filters(ignore_authors=(ignored,)), nobody).passes
+    assert matches(SubscriptionOptions(ignore_authors=(ignored,)), nobody).passes
 
 
 def test_events_are_picked_by_kind_or_group() -> None:
-    assert matches(Filters(events=("versions",)), version_of("x")).passes
-    assert matches(Filters(events=("version_created",)), version_of("x")).passes
-    refused = matches(Filters(events=("comments", "model_created")), version_of("x"))
+    assert matches(SubscriptionOptions(events=("versions",)), version_of("x")).passes
+    assert matches(SubscriptionOptions(events=("version_created",)), version_of("x")).passes
+    refused = matches(SubscriptionOptions(events=("comments", "model_created")), version_of("x"))
     assert refused.why == (
         "the channel follows comments, model_created, and this is version_created."
-    )
-    assert wanted_kinds(Filters()) == set(EventKind)
-    assert wanted_kinds(Filters(events=("project",))) == {
-        EventKind.PROJECT_UPDATED,
-        EventKind.PROJECT_DELETED,
-    }
-
-
-def test_filters_are_read_as_typed() -> None:
-    assert parse_filters(
-        " Versions, comment-created,versions,", "structure/** , ! **/draft*", "Maren Oduya, bot"
-    ) == Filters(
-        ("versions", "comment_created"), ("structure/**", "!**/draft*"), ("Maren Oduya", "bot")
-    )
-    assert parse_filters() == parse_filters("", " , ", None) == Filters()
-
-
-def test_a_misspelt_event_gets_the_nearest_name() -> None:
-    with pytest.raises(FilterError) as error:
-        parse_filters("version_craeted")
-    assert isinstance(error.value, BotError)
-    assert str(error.value) == (
-        "There is no event `version_craeted`. Did you mean `version_created`?"
-    )
-
-
-def test_an_event_like_no_other_gets_the_groups() -> None:
-    with pytest.raises(FilterError) as error:
-        parse_filters("xyzzy")
-    assert all(f"`{group}`" in error.value.mend for group in EventGroup)
-
-
-@pytest.mark.parametrize("models", [",".join(f"m{n}" for n in range(26)), "x" * 101, "!", "a,! /"])
-def test_too_many_too_long_and_empty_patterns_are_refused(models: str) -> None:
-    with pytest.raises(FilterError) as error:
-        parse_filters(models=models)
-    assert error.value.what
-    assert error.value.mend
-
-
-def test_filters_are_told_in_plain_words() -> None:
-    assert describe(Filters()) == "all events"
-    assert describe(
-        Filters(("versions", "comment_created"), ("a/**", "!b`"), ("Maren Oduya",))
-    ) == (
-        "versions, comment created · only models `a/**` · without models `bˋ` · "
-        "not by `Maren Oduya`"
     )

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
+from bot.cards.pictures import media_type_of
 from bot.errors import SpeckleTokenRefused, SpeckleUnavailable
-from bot.speckle import breaker, previews
+from bot.speckle import breaker
 from bot.speckle.answers import Login, Me, SpeckleApp
 from bot.speckle.breaker import Breakers
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.http import SpeckleHttp
 from bot.speckle.oauth import SpeckleOAuth, sign_in_url
 from bot.speckle.previews import NoPicture, Previews, Rendered, preview_url
+from tests.cards.test_avatars import photograph
 from tests.speckle.conftest import Studio
 from tests.speckle_server import SpeckleServer
 
@@ -173,7 +175,7 @@ async def test_a_picture_is_told_from_what_stands_in_for_it(
     studio.server.render(studio.second)
     picture = await seen(studio.login, studio.second.id)
     assert isinstance(picture, Rendered)
-    assert picture.content.startswith(previews.PNG)
+    assert media_type_of(picture.content) == "image/png"
     with pytest.raises(SpeckleTokenRefused):
         await seen(Login(studio.server.url, "5a" * 21), studio.second.id)
 
@@ -210,12 +212,9 @@ async def test_a_busy_server_says_when_to_come_back(studio: Studio, http: Speckl
     assert busy.value.retry_in_s == 0.866
 
 
-async def test_a_picture_that_is_too_large_is_not_read(
-    studio: Studio, http: SpeckleHttp, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(previews, "MAX_PICTURE_BYTES", 1_000)
+async def test_a_picture_that_is_too_large_is_not_read(studio: Studio, http: SpeckleHttp) -> None:
     studio.server.faults.status = 200
-    studio.server.faults.body = previews.PNG + b"\0" * 50_000_000
+    studio.server.faults.body = photograph(10) + bytes(50_000_000)
     with pytest.raises(SpeckleUnavailable):
         await Previews(http).of_version(studio.login, "a", "b", within_s=5.0)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.pipeline.answers import Answers
+from bot.single_flight import SingleFlightCache
 from bot.speckle.answers import Login
 
 ILSE = Login("https://speckle.kestrel.example", "token-of-ilse")
@@ -42,7 +42,7 @@ class Server:
 
 
 async def test_a_question_in_flight_serves_all_who_wait() -> None:
-    answers, server = Answers[int](most=10, keep_s=60), Server()
+    answers, server = SingleFlightCache[int](max_values=10, ttl_s=60), Server()
     waiting = [asyncio.create_task(answers.get((ILSE, "v"), server.ask)) for _ in range(3)]
     await asyncio.sleep(0)
     server.open.set()
@@ -50,7 +50,7 @@ async def test_a_question_in_flight_serves_all_who_wait() -> None:
 
 
 async def test_who_stops_waiting_does_not_end_it_for_the_others() -> None:
-    answers, server = Answers[int](most=10, keep_s=60), Server()
+    answers, server = SingleFlightCache[int](max_values=10, ttl_s=60), Server()
     first = asyncio.create_task(answers.get("v", server.ask))
     second = asyncio.create_task(answers.get("v", server.ask))
     await asyncio.sleep(0)
@@ -61,7 +61,7 @@ async def test_who_stops_waiting_does_not_end_it_for_the_others() -> None:
 
 
 async def test_another_login_asks_for_itself() -> None:
-    answers, server = Answers[int](most=10, keep_s=60), Server()
+    answers, server = SingleFlightCache[int](max_values=10, ttl_s=60), Server()
     server.open.set()
     assert await answers.get((ILSE, "v"), server.ask) == 1
     assert await answers.get((STRANGER, "v"), server.ask) == 2
@@ -70,7 +70,7 @@ async def test_another_login_asks_for_itself() -> None:
 
 async def test_an_answer_is_kept_for_a_while_and_an_error_not_at_all() -> None:
     clock = Clock()
-    answers, server = Answers[int](most=10, keep_s=60, clock=clock), Server()
+    answers, server = SingleFlightCache[int](max_values=10, ttl_s=60, clock=clock), Server()
     server.open.set()
     server.error = ValueError("none")
     for _ in range(2):
@@ -87,7 +87,7 @@ async def test_an_answer_is_kept_for_a_while_and_an_error_not_at_all() -> None:
 
 
 async def test_only_so_many_are_kept_and_the_oldest_goes() -> None:
-    answers, server = Answers[int](most=2, keep_s=60), Server()
+    answers, server = SingleFlightCache[int](max_values=2, ttl_s=60), Server()
     server.open.set()
     for key in "abc":
         await answers.get(key, server.ask)
@@ -95,7 +95,7 @@ async def test_only_so_many_are_kept_and_the_oldest_goes() -> None:
 
 
 async def test_what_is_still_asked_ends_with_the_bot() -> None:
-    answers, server = Answers[int](most=2, keep_s=60), Server()
+    answers, server = SingleFlightCache[int](max_values=2, ttl_s=60), Server()
     waiting = asyncio.create_task(answers.get("v", server.ask))
     await asyncio.sleep(0)
     answers.close()

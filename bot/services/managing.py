@@ -10,6 +10,7 @@ from bot.db.rows import (
     DELIVERY_PAUSES,
     Hook,
     HookKind,
+    HookState,
     PauseReason,
     Subscription,
     SubscriptionState,
@@ -17,19 +18,28 @@ from bot.db.rows import (
 from bot.errors import NotASpeckleLink
 from bot.rights.decide import is_by_hand
 from bot.services.browsing import Browsing
+from bot.services.command_input import read_link
 from bot.services.completion import Choice, complete_projects, merged
-from bot.services.errors import CommandRefused
+from bot.services.followed import entry_of, right_kind
 from bot.services.names import is_paused_for_rights
 from bot.services.outcomes import (
+    AudienceOf,
     Entry,
+    LinkFirst,
     MadeSetUp,
     NothingThere,
     Removed,
     Resumed,
     SharedSetUp,
+    ShowFirst,
+    Subscribed,
+    SubscribeRequest,
 )
-from bot.services.places import Caller, Place, check_caller, check_place
+from bot.services.places import Caller, Place
+from bot.services.refusals import CommandRefused, RefusalReason, Retry
+from bot.services.requirements import check_caller, check_place
 from bot.services.setup import SetUp, set_up_of
+from bot.services.subscribing import Outcome, Subscribing
 from bot.services.webhooks import Kept, WebhookService
 from bot.speckle.links import Links, parse_link
 from bot.storage import Storage
@@ -39,7 +49,8 @@ class SubscriptionService:
     """Makes, changes, lists and ends subscriptions.
 
     `speckle_servers` are origins, the first is the default. `served_guilds` get the operator's
-    shared hook while `shared_hook_enabled`. Errors: CommandRefused, ready for the caller.
+    shared hook. `changing` is held while something is changed, as in Subscribing.
+    Errors: CommandRefused.
     """
 
     def __init__(
@@ -47,29 +58,58 @@ class SubscriptionService:
         storage: Storage,
         webhooks: WebhookService,
         browsing: Browsing,
+        subscribing: Subscribing,
         *,
+        changing: asyncio.Lock,
         speckle_servers: Sequence[str],
         public_url: str | None,
         served_guilds: frozenset[int],
-        shared_hook_enabled: bool,
         now: Callable[[], datetime],
     ) -> None:
         self._storage = storage
-        self.webhooks = webhooks
+        self._webhooks = webhooks
         self._browsing = browsing
-        self.servers = tuple(speckle_servers)
+        self._subscribing = subscribing
+        self._changing = changing
+        self._servers = tuple(speckle_servers)
         self._public_url = public_url
-        self.served_guilds = served_guilds if shared_hook_enabled else frozenset()
+        self._served_guilds = served_guilds
         self._now = now
-        # Two people may subscribe or remove the same project at once; one process answers all.
-        # Nobody holds it while Speckle is asked.
-        self.changing = asyncio.Lock()
 
-    async def right_kind(self, hook: Hook) -> Hook:
-        """A shared hook of a guild that the operator no longer serves becomes one of its own."""
-        if hook.kind is HookKind.OWN or hook.guild_id in self.served_guilds:
-            return hook
-        return await self._storage.write(lambda tx: tx.hooks.convert(hook.id, HookKind.OWN)) or hook
+    # ── /subscribe ────────────────────────────────────────────────────────────────────────────
+
+    async def subscribe(self, request: SubscribeRequest) -> Outcome:
+        """Let the place follow the project, or change what it follows of it."""
+        check_caller(request.caller, request.place.channel_id)
+        check_place(request.place, Retry.SUBSCRIBE)
+        link = read_link(request.project, self._servers)
+        server_url = link.server_url or await self._server_of(request, link.project_id)
+        outcome = await self._subscribing.subscribe(request, server_url, link)
+        if not isinstance(outcome, Subscribed):
+            return outcome
+        entry, setup = await self._setup_for(outcome.entry, request.caller)
+        return replace(outcome, entry=entry, setup=setup)
+
+    async def _server_of(self, request: SubscribeRequest, project_id: str) -> str:
+        """The server that a bare id means: where the caller's channels follow it, or the first."""
+        listed = await self.listing(request.guild_id, request.caller)
+        there = {one.hook.server_url for one in listed if one.hook.project_id == project_id}
+        return there.pop() if len(there) == 1 else self._servers[0]
+
+    async def _setup_for(self, entry: Entry, caller: Caller) -> tuple[Entry, SetUp | None]:
+        """What is left to do by hand, if the caller may see it; the entry as it is by then.
+
+        A secret that no key opens makes way for a new one.
+        """
+        unopenable = entry.hook.unopenable
+        waits = entry.hook.state is HookState.WAITING or unopenable
+        if not is_by_hand(entry.hook) or not waits:
+            return entry, None
+        if not await self._may_see_secret(entry.hook, caller):
+            return entry, None
+        if unopenable:
+            entry = await self._started_again(entry)
+        return entry, await self._set_up(entry, renewed=unopenable)
 
     # ── /unsubscribe ──────────────────────────────────────────────────────────────────────────
 
@@ -101,11 +141,11 @@ class SubscriptionService:
         servers = {entry.hook.server_url for entry in there}
         server_url = link.server_url
         if server_url is None:
-            server_url = servers.pop() if len(servers) == 1 else self.servers[0]
+            server_url = servers.pop() if len(servers) == 1 else self._servers[0]
         return [entry for entry in there if entry.hook.server_url == server_url]
 
     async def _delete(self, entry: Entry) -> Removed:
-        async with self.changing:
+        async with self._changing:
             deleted = await self._storage.write(
                 lambda tx: tx.subscriptions.delete(entry.subscription.id)
             )
@@ -113,8 +153,8 @@ class SubscriptionService:
         last = deleted is not None and deleted.last_of_hook
         gone = None
         if deleted is not None and deleted.removal_id is not None:
-            gone = await self.webhooks.remove(deleted.removal_id)
-        webhook = None if last else await self.webhooks.keep(hook.id)
+            gone = await self._webhooks.remove(deleted.removal_id)
+        webhook = None if last else await self._webhooks.keep(hook.id)
         settings_url = Links(hook.server_url).webhook_settings(hook.project_id)
         return Removed(entry, last, settings_url, gone, webhook)
 
@@ -142,24 +182,9 @@ class SubscriptionService:
 
     async def entry(self, guild_id: int, caller: Caller, subscription_id: int) -> Entry:
         """One subscription of this guild that the caller may manage."""
-        entry = await self.entry_of(subscription_id, guild_id)
+        entry = await entry_of(self._storage, guild_id, subscription_id)
         check_caller(caller, entry.subscription.channel_id)
         return _as_seen(entry, caller)
-
-    async def entry_of(self, subscription_id: int, guild_id: int) -> Entry:
-        subscription = await self._storage.read(lambda tx: tx.subscriptions.get(subscription_id))
-        hook = (
-            None
-            if subscription is None
-            else await self._storage.read(lambda tx: tx.hooks.get(subscription.hook_id))
-        )
-        # Another guild's subscription gets the very answer that a removed one gets.
-        if subscription is None or hook is None or subscription.guild_id != guild_id:
-            raise CommandRefused(
-                "That subscription is not there any more: somebody removed it meanwhile. "
-                "`/subscriptions` shows what is there now."
-            )
-        return Entry(hook, subscription)
 
     async def pause(self, guild_id: int, caller: Caller, subscription_id: int) -> Entry:
         """Stop showing events in the channel until somebody resumes."""
@@ -173,15 +198,24 @@ class SubscriptionService:
         return await self.entry(guild_id, caller, subscription_id)
 
     async def resume(
-        self, guild_id: int, caller: Caller, subscription_id: int, place: Place
-    ) -> Entry:
+        self,
+        guild_id: int,
+        caller: Caller,
+        subscription_id: int,
+        place: Place,
+        audience_of: AudienceOf,
+    ) -> Outcome | Entry:
         """Show events again; the bot's permissions in the channel are looked at first.
 
-        Not for what is paused because of who may see the project: `Subscribing` resumes that.
+        Where it was paused for who may see the project, the caller answers for that.
         """
         entry = await self.entry(guild_id, caller, subscription_id)
-        check_place(place, "press *Resume* again")
-        assert not is_paused_for_rights(entry.subscription), "nobody has answered"  # noqa: S101
+        check_place(place, Retry.RESUME)
+        if is_paused_for_rights(entry.subscription):
+            return await self.subscribe(_again(entry, caller, place, audience_of))
+        return await self._resumed(guild_id, caller, subscription_id)
+
+    async def _resumed(self, guild_id: int, caller: Caller, subscription_id: int) -> Entry:
         await self._storage.write(
             lambda tx: tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE)
         )
@@ -197,9 +231,41 @@ class SubscriptionService:
         check_caller(caller, place.channel_id)
         there = await self._storage.read(lambda tx: tx.subscriptions.of_channel(place.channel_id))
         paused = [one for one in there if one.guild_id == guild_id and is_blocked(one)]
+        if paused:
+            check_place(place, Retry.RESUME)
         cards = await self._storage.read(lambda tx: tx.notices.cards_kept(place.channel_id))
-        entries = [await self.resume(guild_id, caller, one.id, place) for one in paused]
+        entries = [await self._resumed(guild_id, caller, one.id) for one in paused]
         return Resumed(place.channel_id, tuple(entries), cards if entries else 0)
+
+    async def take_over(
+        self, guild_id: int, caller: Caller, place: Place, audience_of: AudienceOf
+    ) -> Resumed | LinkFirst | ShowFirst:
+        """Let a channel go on wherever it was paused for who may see a project.
+
+        Gives the first question that is to be answered before, if there is one. What the caller
+        may not see stays paused. Errors: CommandRefused if that is all.
+        """
+        check_caller(caller, place.channel_id)
+        check_place(place, Retry.BUTTON)
+        there = await self._storage.read(lambda tx: tx.subscriptions.of_channel(place.channel_id))
+        done: list[Subscribed] = []
+        refused: CommandRefused | None = None
+        for one in there:
+            if one.guild_id != guild_id or not is_paused_for_rights(one):
+                continue
+            entry = await entry_of(self._storage, guild_id, one.id)
+            try:
+                outcome = await self.subscribe(_again(entry, caller, place, audience_of))
+            except CommandRefused as error:
+                refused = error
+                continue
+            if not isinstance(outcome, Subscribed):
+                return outcome
+            done.append(outcome)
+        if refused is not None and not done:
+            raise refused
+        entries = tuple(one.entry for one in done)
+        return Resumed(place.channel_id, entries, sum(one.kept for one in done))
 
     async def remove(self, guild_id: int, caller: Caller, subscription_id: int) -> Removed:
         """End a subscription for good."""
@@ -214,18 +280,19 @@ class SubscriptionService:
 
         Where the bot made the webhook that is nothing, and nobody is shown its secret.
         """
-        async with self.changing:
+        async with self._changing:
             entry = await self.entry(guild_id, caller, subscription_id)
-            entry = replace(entry, hook=await self.right_kind(entry.hook))
+            hook = await right_kind(self._storage, entry.hook, self._served_guilds)
+            entry = replace(entry, hook=hook)
         if entry.hook.kind is HookKind.SHARED:
             return SharedSetUp(entry)
         if not is_by_hand(entry.hook):
-            webhook = await self.webhooks.keep(entry.hook.id, looking=True)
+            webhook = await self._webhooks.keep(entry.hook.id, looking=True)
             return MadeSetUp(entry, await self._made_by(entry.hook), webhook)
         await self._check_secret(entry.hook, caller)
         if entry.hook.unopenable:
-            raise _unopenable()
-        return await self.set_up(entry)
+            raise CommandRefused(RefusalReason.SECRET_UNOPENABLE)
+        return await self._set_up(entry)
 
     async def set_up_again(
         self, guild_id: int, caller: Caller, subscription_id: int
@@ -239,14 +306,14 @@ class SubscriptionService:
         hook = entry.hook
         if not hook.unopenable:
             return await self.show_setup(guild_id, caller, subscription_id)
-        if isinstance(webhook := await self.webhooks.keep(hook.id), Kept):
+        if isinstance(webhook := await self._webhooks.keep(hook.id), Kept):
             return MadeSetUp(entry, await self._made_by(hook), webhook, renewed=True)
         await self._check_secret(replace(hook, webhook_id=None), caller)
-        return await self.set_up(await self.started_again(entry), renewed=True)
+        return await self._set_up(await self._started_again(entry), renewed=True)
 
-    async def started_again(self, entry: Entry) -> Entry:
+    async def _started_again(self, entry: Entry) -> Entry:
         """The entry, its hook by hand and with a secret that opens."""
-        async with self.changing:
+        async with self._changing:
             hook = await self._storage.write(lambda tx: tx.hooks.start_again(entry.hook.id))
         return replace(entry, hook=hook or entry.hook)
 
@@ -262,17 +329,17 @@ class SubscriptionService:
         if entry.hook.kind is HookKind.SHARED:
             return SharedSetUp(entry)
         if not is_by_hand(entry.hook):
-            webhook = await self.webhooks.keep(entry.hook.id, new_secret=True)
+            webhook = await self._webhooks.keep(entry.hook.id, new_secret=True)
             return MadeSetUp(entry, await self._made_by(entry.hook), webhook, renewed=True)
-        async with self.changing:
+        async with self._changing:
             await self._check_secret(entry.hook, caller)
             if entry.hook.unopenable:
-                raise _unopenable()
+                raise CommandRefused(RefusalReason.SECRET_UNOPENABLE)
             until = self._now() + PREVIOUS_SECRET_VALID if overlap else None
             hook = await self._storage.write(
                 lambda tx: tx.hooks.new_secret(entry.hook.id, overlap=overlap)
             )
-        return await self.set_up(replace(entry, hook=hook or entry.hook), until, renewed=True)
+        return await self._set_up(replace(entry, hook=hook or entry.hook), until, renewed=True)
 
     async def _made_by(self, hook: Hook) -> int | None:
         if (account_id := hook.account_id) is None:
@@ -281,23 +348,21 @@ class SubscriptionService:
         return None if account is None else account.discord_user_id
 
     async def _check_secret(self, hook: Hook, caller: Caller) -> None:
-        if not may_see_secret(
-            hook, await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id)), caller
-        ):
-            raise CommandRefused(
-                "This webhook serves other channels, too, so its secret is shown only to members "
-                "who have *Manage Webhooks* in all of them, or in the whole server. Ask one of "
-                "them."
-            )
+        if not await self._may_see_secret(hook, caller):
+            raise CommandRefused(RefusalReason.SECRET_OF_OTHERS)
 
-    async def set_up(
+    async def _may_see_secret(self, hook: Hook, caller: Caller) -> bool:
+        on_it = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
+        return may_see_secret(hook, on_it, caller)
+
+    async def _set_up(
         self, entry: Entry, old_secret_until: datetime | None = None, *, renewed: bool = False
     ) -> SetUp:
         """The set-up of a hook by hand. Whether somebody may see it is not asked here."""
         subscriptions = await self._storage.read(lambda tx: tx.subscriptions.of_hook(entry.hook.id))
         return set_up_of(
             entry.hook,
-            [subscription.filters for subscription in subscriptions],
+            [subscription.options for subscription in subscriptions],
             self._public_url,
             entry.label,
             renewed=renewed,
@@ -328,21 +393,13 @@ class SubscriptionService:
             link = parse_link(project)
         except NotASpeckleLink:
             return []
-        server_url = link.server_url or self.servers[0]
+        server_url = link.server_url or self._servers[0]
         return await self._browsing.models(user_id, server_url, link.project_id, typed)
 
 
 def _as_seen(entry: Entry, caller: Caller) -> Entry:
     """The entry as the caller may read it: the bot may not know whether they see the channel."""
     return entry if caller.sees(entry.subscription.channel_id) else entry.for_others()
-
-
-def _unopenable() -> CommandRefused:
-    return CommandRefused(
-        "The secret of this project's webhook cannot be used: the bot's encryption keys no longer "
-        "open it. Ask the person who runs the bot whether they still have the old key; if not, "
-        "press *Set up again* under `/subscriptions`."
-    )
 
 
 def is_blocked(subscription: Subscription) -> bool:
@@ -362,3 +419,10 @@ def may_see_secret(hook: Hook, on_it: Iterable[Subscription], caller: Caller) ->
 
 def _project_of(entry: Entry) -> tuple[str, str]:
     return entry.hook.server_url, entry.hook.project_id
+
+
+def _again(entry: Entry, caller: Caller, place: Place, audience_of: AudienceOf) -> SubscribeRequest:
+    """The same that the channel follows already, to be answered for."""
+    project = Links(entry.hook.server_url).project(entry.hook.project_id)
+    guild_id = entry.subscription.guild_id
+    return SubscribeRequest(guild_id, caller, place, project, audience_of=audience_of)

@@ -1,0 +1,64 @@
+"""Commands that wait until their caller has decided something, or has linked an account."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from bot.db.accounts import LINK_VALID, TOLD_WITHIN
+from bot.model import PendingSubscribe
+from bot.services.refusals import CommandRefused, RefusalReason
+from bot.storage import Storage
+
+TOKEN_BYTES = 16
+VALID_FOR = timedelta(minutes=15)
+
+
+class PendingCommandService:
+    """Keeps commands, and hands each to one at a time.
+
+    One process answers Discord, so it is in memory that a command is being done; that it is done
+    is in the database. Errors: CommandRefused.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._claimed: set[str] = set()  # tokens
+
+    async def add(self, command: PendingSubscribe, *, until_linked: bool = False) -> str:
+        """Keep a command for 15 minutes; gives its token.
+
+        `until_linked`: for as long as a request to link an account may be gone on with.
+        """
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        valid_for = LINK_VALID + TOLD_WITHIN if until_linked else VALID_FOR
+        await self._storage.write(lambda tx: tx.pending_commands.add(token, command, valid_for))
+        return token
+
+    @asynccontextmanager
+    async def claim(self, user_id: int, token: str) -> AsyncIterator[PendingSubscribe]:
+        """The command that this person left; while the block runs, nobody else gets it.
+
+        It is done once the block has ended well: what fails can be tried again.
+        Errors: CommandRefused for one that is over, in hand already, or another person's.
+        """
+        if token in self._claimed:
+            raise CommandRefused(RefusalReason.COMMAND_CLAIMED)
+        self._claimed.add(token)
+        try:
+            yield await self._get(user_id, token)
+            await self._storage.write(lambda tx: tx.pending_commands.set_used(token, used=True))
+        finally:
+            self._claimed.discard(token)
+
+    async def release(self, token: str) -> None:
+        """Let a command be claimed once more: its caller was not shown what came of it."""
+        await self._storage.write(lambda tx: tx.pending_commands.set_used(token, used=False))
+
+    async def _get(self, user_id: int, token: str) -> PendingSubscribe:
+        command = await self._storage.read(lambda tx: tx.pending_commands.get(token))
+        if command is None:
+            raise CommandRefused(RefusalReason.COMMAND_OVER)
+        if command.user_id != user_id:
+            raise CommandRefused(RefusalReason.COMMAND_OF_ANOTHER)
+        return command

@@ -1,0 +1,131 @@
+"""What a command refuses, as values: the cogs make the sentences."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from typing import TypeAlias
+
+from bot.errors import BotError
+from bot.services.places import Permission, PlaceKind
+from bot.speckle.subscription_options import OptionProblem
+
+
+class RefusalReason(Enum):
+    """Refusals that say all by themselves."""
+
+    NOT_GUILD_MANAGER = auto()  # no Manage Webhooks in the whole server
+    SUBSCRIPTION_GONE = auto()
+    SECRET_OF_OTHERS = auto()  # the webhook serves channels, too, that the caller does not manage
+    SECRET_UNOPENABLE = auto()  # no encryption key opens it
+    COMMAND_CLAIMED = auto()  # it is being done
+    COMMAND_OVER = auto()  # it has run out, or is done
+    COMMAND_OF_ANOTHER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class NotManager:
+    """The caller could not make a webhook for that channel by hand."""
+
+    channel_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotAProject:
+    """What was typed leads to no project; `why` is what the reader of links says."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerNotAllowed:
+    """The bot deals only with the `allowed` servers."""
+
+    server_url: str
+    allowed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectNotSeen:
+    """There is no such project, or the caller's account may not see it: the same answer."""
+
+    server_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectNotPublic:
+    """It takes somebody who may see the project, whether there is one or not: the same answer."""
+
+    server_url: str
+
+
+class Limited(Enum):
+    """Of what a guild may have only so many."""
+
+    HOOKS = auto()
+    SUBSCRIPTIONS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """One more would be over the guild's quota."""
+
+    of: Limited
+    used: int
+    limit: int
+
+
+class Obstacle(Enum):
+    """What keeps the bot from posting in a channel."""
+
+    WRONG_KIND = auto()
+    PERMISSIONS = auto()
+    NOT_IN_THREAD = auto()
+    LOCKED = auto()
+    ARCHIVED = auto()
+    TIME_OUT = auto()
+
+
+class Retry(Enum):
+    """What to do again once an obstacle is out of the way."""
+
+    SUBSCRIBE = auto()
+    NOTICES = auto()
+    RESUME = auto()
+    BUTTON = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class CannotPost:
+    """The bot could not show a card there.
+
+    `missing` are the permissions that it needs, `until` is the end of a moderator's time-out;
+    `retry` is None where nobody has asked for anything.
+    """
+
+    channel_id: int
+    kind: PlaceKind
+    obstacle: Obstacle
+    missing: tuple[Permission, ...] = ()
+    until: datetime | None = None
+    retry: Retry | None = None
+
+
+Refusal: TypeAlias = (
+    RefusalReason
+    | NotManager
+    | NotAProject
+    | ServerNotAllowed
+    | OptionProblem
+    | ProjectNotSeen
+    | ProjectNotPublic
+    | NoRoom
+    | CannotPost
+)
+
+
+class CommandRefused(BotError):
+    """A command cannot do what was asked; nothing was changed."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal

@@ -1,0 +1,140 @@
+"""What a channel wants: as typed, compared with what was agreed to, kept and said."""
+
+from dataclasses import fields
+
+import pytest
+
+from bot.speckle.events import EventKind
+from bot.speckle.subscription_options import (
+    OPTIONS,
+    OptionError,
+    OptionFault,
+    OptionProblem,
+    SubscriptionOptions,
+    wanted_kinds,
+)
+
+TOO_MANY = OptionFault.TOO_MANY_ENTRIES
+SOME = SubscriptionOptions(
+    ("versions", "comment_created"), ("structure/**", "!**/draft*"), ("Maren Oduya", "bot")
+)
+
+
+def typed(**options: str) -> SubscriptionOptions:
+    return SubscriptionOptions().changed_by(options)
+
+
+def test_each_option_has_its_row() -> None:
+    assert [field.name for field in fields(SubscriptionOptions)] == [one.name for one in OPTIONS]
+
+
+def test_a_form_has_room_for_all_of_them() -> None:
+    assert len(OPTIONS) <= 5  # Discord's limit
+    for option in OPTIONS:
+        assert len(option.label) <= 45
+        assert max(len(option.description), len(option.hint), len(option.placeholder)) <= 100
+
+
+def test_nothing_set_lets_every_event_through() -> None:
+    assert wanted_kinds(SubscriptionOptions()) == set(EventKind)
+    assert wanted_kinds(SubscriptionOptions(events=("project",))) == {
+        EventKind.PROJECT_UPDATED,
+        EventKind.PROJECT_DELETED,
+    }
+
+
+def test_options_are_read_as_typed() -> None:
+    assert (
+        typed(
+            events=" Versions, comment-created,versions,",
+            models="structure/** , ! **/draft*",
+            ignore_authors="Maren Oduya, bot",
+        )
+        == SOME
+    )
+    assert typed(events="", models=" , ") == SubscriptionOptions()
+
+
+def test_what_was_left_out_stays() -> None:
+    changed = SOME.changed_by({"events": "comments"})
+    assert changed == SubscriptionOptions(("comments",), SOME.models, SOME.ignore_authors)
+
+
+@pytest.mark.parametrize("word", ["all", " None", "NOBODY ", ""])
+def test_a_word_for_nothing_brings_the_default_back(word: str) -> None:
+    everything = {option.name: word for option in OPTIONS}
+    assert SOME.changed_by(everything) == SubscriptionOptions()
+
+
+def test_a_misspelt_event_gets_the_nearest_name() -> None:
+    with pytest.raises(OptionError) as error:
+        typed(events="version_craeted")
+    assert error.value.problem.near == "version_created"
+
+
+def test_an_event_like_no_other_gets_none() -> None:
+    with pytest.raises(OptionError) as error:
+        typed(events="xyzzy")
+    assert error.value.problem == OptionProblem("events", OptionFault.NO_SUCH_EVENT, entry="xyzzy")
+
+
+@pytest.mark.parametrize(
+    ("models", "problem"),
+    [
+        (",".join(f"m{n}" for n in range(26)), OptionProblem("models", TOO_MANY, 26)),
+        ("x" * 101, OptionProblem("models", OptionFault.ENTRY_TOO_LONG, 101, "x" * 101)),
+        ("!", OptionProblem("models", OptionFault.EMPTY_PATTERN, entry="!")),
+        ("a,! /", OptionProblem("models", OptionFault.EMPTY_PATTERN, entry="! /")),
+    ],
+)
+def test_too_many_too_long_and_empty_patterns_are_refused(
+    models: str, problem: OptionProblem
+) -> None:
+    with pytest.raises(OptionError) as error:
+        typed(models=models)
+    assert error.value.problem == problem
+
+
+@pytest.mark.parametrize(
+    ("events", "models", "authors", "wider"),
+    [
+        ("versions", "structure/**", "ci", False),
+        ("version_created", "structure/**", "ci", False),
+        ("versions, comments", "structure/**", "ci", True),
+        ("all", "structure/**", "ci", True),
+        ("versions", "all", "ci", True),
+        ("versions", "structure/**, facade", "ci", True),
+        ("versions", "structure/**, !structure/draft", "ci", False),
+        ("versions", "!structure/draft", "ci", True),
+        ("versions", "structure/**", "nobody", True),
+        ("versions", "structure/**", "ci, bot", False),
+    ],
+)
+def test_what_lets_more_through_is_wider(
+    events: str, models: str, authors: str, wider: bool
+) -> None:
+    agreed = typed(events="versions", models="structure/**", ignore_authors="ci")
+    assert typed(events=events, models=models, ignore_authors=authors).widens(agreed) is wider
+
+
+def test_an_exclusion_that_is_taken_off_is_wider() -> None:
+    agreed = typed(models="!secret/**")
+    assert SubscriptionOptions().widens(agreed)
+    assert typed(models="structure/**").widens(agreed)
+    assert not typed(models="structure/**, !secret/**").widens(agreed)
+
+
+def test_options_come_back_from_the_database_as_they_went() -> None:
+    assert SubscriptionOptions.from_json(SOME.to_json()) == SOME
+    assert SubscriptionOptions.from_json({}) == SubscriptionOptions()
+
+
+def test_options_are_described_in_plain_words() -> None:
+    assert SubscriptionOptions().describe() == "all events"
+    options = SubscriptionOptions(
+        ("versions", "comment_created"), ("a/**", "!b`"), ("Maren Oduya",)
+    )
+    assert options.describe() == (
+        "versions, comment created · only models `a/**` · without models `bˋ` · "
+        "not by `Maren Oduya`"
+    )
