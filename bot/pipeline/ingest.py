@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
+from typing import Protocol
 
 import structlog
 
@@ -26,7 +27,7 @@ from bot.db.rows import (
 from bot.errors import AlreadyFinished, NotADelivery, StorageUnavailable
 from bot.pipeline.lanes import LaneRunner
 from bot.pipeline.reading import LARGE_BODY_BYTES, read
-from bot.pipeline.routing import Occasion, Routing, Trace, Way, says_who_sees
+from bot.pipeline.routing import Occasion, Trace, Way, says_who_sees
 from bot.speckle.events import Delivery
 from bot.storage import Storage, Transaction
 from bot.turns import Door
@@ -70,6 +71,18 @@ class HookEvent:
     forgotten_models: Sequence[str]
 
 
+class Routes(Protocol):
+    """Decides what events lead to; see `Routing`."""
+
+    async def route(
+        self,
+        events: Sequence[tuple[Occasion, Sequence[Subscription]]],
+        *,
+        attempts: int = 0,
+    ) -> Sequence[Way]:
+        """What events of one hook, in order, lead to in these subscriptions."""
+
+
 class Ingest:
     """Takes events out of the inbox, in order for each project, and leaves cards in the outbox.
 
@@ -80,7 +93,7 @@ class Ingest:
     def __init__(
         self,
         storage: Storage,
-        routing: Routing,
+        routing: Routes,
         *,
         served_guilds: frozenset[int],
         queued: Callable[[Iterable[tuple[int, int]]], None],
