@@ -38,6 +38,7 @@ from bot.pipeline.enrichment import Enrichment
 from bot.pipeline.fill_ins import FillIns
 from bot.pipeline.gate import Gate
 from bot.pipeline.ingest import Ingest
+from bot.pipeline.replay import Replay
 from bot.pipeline.routing import Routing
 from bot.pipeline.standstill import Steps
 from bot.services.accounts import AccountService
@@ -322,6 +323,7 @@ class _Pipeline:
 
     catch_up: CatchUp
     ingest: Ingest
+    replay: Replay
     delivery: Delivery
     fill_ins: FillIns
     editing: Editing
@@ -332,7 +334,7 @@ class _Pipeline:
         return {
             "catch_up": self.catch_up.run,  # first: what was missed is older than what comes now
             "ingest": self.ingest.run,
-            "held_events": self.ingest.run_held,
+            "held_events": self.replay.run,
             "delivery": partial(self.delivery.run, bot.logged_in),
             "fill_ins": self.fill_ins.run,
             "edits": partial(self.editing.run, bot.logged_in),
@@ -349,7 +351,7 @@ def _pipeline(
     waits: Waits,
 ) -> _Pipeline:
     access = AccessCheck(storage, speckle.gateway, speckle.accounts, DiscordWatch(bot), utc_now)
-    gate = Gate(storage, access, held=lambda: ingest.wake_held(), now=utc_now)
+    gate = Gate(storage, access, held=lambda: replay.wake(), now=utc_now)
     delivery = Delivery(
         storage,
         partial(send, bot, discord_now=pace.discord_time.now),
@@ -371,18 +373,27 @@ def _pipeline(
     )
     fill_ins = FillIns(storage, enrichment, access, changed=editing.wake, now=utc_now)
     avatars = Avatars()
+    routing = Routing(
+        enrichment,
+        access,
+        avatars,
+        speckle_servers=settings.speckle_servers,
+        now=utc_now,
+    )
+    served = frozenset(settings.organisation.guilds)
+    replay = Replay(
+        storage,
+        routing,
+        served_guilds=served,
+        on_cards=delivery.wake,
+        on_incomplete=fill_ins.wake,
+        now=utc_now,
+    )
     ingest = Ingest(
         storage,
-        Routing(
-            enrichment,
-            access,
-            avatars,
-            speckle_servers=settings.speckle_servers,
-            now=utc_now,
-        ),
-        served_guilds=frozenset(settings.organisation.guilds),
-        queued=delivery.wake,
-        lacking=fill_ins.wake,
+        routing,
+        served_guilds=served,
+        outlets=replay.outlets,
         most_model_names=quotas.model_names,
         now=utc_now,
     )
@@ -402,7 +413,7 @@ def _pipeline(
         enrichment.close()
         avatars.close()
 
-    return _Pipeline(catch_up, ingest, delivery, fill_ins, editing, close)
+    return _Pipeline(catch_up, ingest, replay, delivery, fill_ins, editing, close)
 
 
 def _listener(

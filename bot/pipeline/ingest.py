@@ -1,32 +1,27 @@
 """From the inbox to the outbox: what an event means, who gets it, and how it looks there."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from itertools import islice
-from typing import Protocol
 
 import structlog
 
 from bot.db.rows import (
     EventResult,
-    HeldEvent,
-    Hook,
     HookFollowers,
-    HookKind,
     HookResult,
     HookState,
     InboxLane,
     InboxRow,
     InboxSource,
     Subscription,
-    SubscriptionResult,
 )
 from bot.errors import AlreadyFinished, NotADelivery, StorageUnavailable
 from bot.pipeline.lanes import LaneRunner
 from bot.pipeline.reading import LARGE_BODY_BYTES, read
+from bot.pipeline.replay import Outlets, Routes
 from bot.pipeline.routing import Occasion, Trace, Way, says_who_sees
 from bot.speckle.events import Delivery
 from bot.storage import Storage, Transaction
@@ -37,7 +32,6 @@ log = structlog.get_logger()
 PROJECTS_AT_ONCE = 32  # one guild gets up to half of them
 # Of one project, in one transaction: as many of its events, of so many bytes.
 EVENTS_TOGETHER = 32
-HELD_AT_ONCE = 4
 # Large bodies are worked on a few at a time, one of a guild: each is in memory several times over.
 LARGE_AT_ONCE = 4
 ORGANISATION = 0  # no guild's id
@@ -71,23 +65,11 @@ class HookEvent:
     forgotten_models: Sequence[str]
 
 
-class Routes(Protocol):
-    """Decides what events lead to; see `Routing`."""
-
-    async def route(
-        self,
-        events: Sequence[tuple[Occasion, Sequence[Subscription]]],
-        *,
-        attempts: int = 0,
-    ) -> Sequence[Way]:
-        """What events of one hook, in order, lead to in these subscriptions."""
-
-
 class Ingest:
     """Takes events out of the inbox, in order for each project, and leaves cards in the outbox.
 
-    `queued` is called with the channels where cards wait, `lacking` when cards lack something.
-    `most_model_names` says how many names a guild's projects may each have, None for any number.
+    `outlets` are woken for what events led to; `most_model_names` says how many names a guild's
+    projects may each have, None for any number.
     """
 
     def __init__(
@@ -96,16 +78,14 @@ class Ingest:
         routing: Routes,
         *,
         served_guilds: frozenset[int],
-        queued: Callable[[Iterable[tuple[int, int]]], None],
-        lacking: Callable[[], None],
+        outlets: Outlets,
         now: Callable[[], datetime],
         most_model_names: Callable[[int], int | None] = lambda _guild_id: None,
     ) -> None:
         self._storage = storage
         self._routing = routing
         self._served_guilds = served_guilds
-        self._queued = queued
-        self._lacking = lacking
+        self._outlets = outlets
         self._now = now
         self._most_model_names = most_model_names
         self._large = Door(LARGE_AT_ONCE)
@@ -118,19 +98,8 @@ class Ingest:
             tenant_of=_tenant,
             work=self._next,
         )
-        self._held = LaneRunner[HeldEvent, int](
-            "held_events",
-            at_once=HELD_AT_ONCE,
-            find=lambda limit, busy: storage.read(lambda tx: tx.held.due(limit, busy)),
-            due_in=lambda busy: storage.read(lambda tx: tx.held.due_in(busy)),
-            lane_of=lambda held: held.subscription_id,
-            tenant_of=lambda held: held.guild_id,
-            work=self._replay,
-        )
         self.wake = self._lanes.wake
         self.run = self._lanes.run
-        self.wake_held = self._held.wake
-        self.run_held = self._held.run
 
     async def _next(self, lane: InboxLane) -> bool:
         """Deal with what is new in a lane, together; whether there is more."""
@@ -168,26 +137,9 @@ class Ingest:
 
         Everything that they lead to is written in one transaction.
         """
-        results: list[EventResult] = []
-        events: list[ReadEvent] = []
-        for row in rows:
-            trace = Trace(self._now, row)
-            try:
-                delivery, key = await read(row.body)
-            except NotADelivery as error:
-                trace.add("parse", f"The body is no Speckle delivery: {error.reason}.")
-                results.append(EventResult(row.id, trace.lines))
-                continue
-            # What follows such an event, or goes before it, is decided by itself.
-            if events and (says_who_sees(delivery) or says_who_sees(events[-1].delivery)):
-                break
-            trace.add("parse", f"Read as {delivery.event.kind.value}.")
-            events.append(ReadEvent(row, delivery, key, trace))
+        events, failed = await self._understood(rows)
         of_hooks = await self._of_hooks(events)
-        for event in events:
-            trace = event.trace
-            name, mine = event.delivery.event_name, of_hooks[event.row.id]
-            results.append(EventResult(event.row.id, trace.lines, name, event.key, mine))
+        results = [*failed, *(_event_result(one, of_hooks[one.row.id]) for one in events)]
         results.sort(key=lambda result: result.inbox_id)
         try:
             cards = await self._storage.write(lambda tx: tx.inbox.finish(results))
@@ -196,17 +148,29 @@ class Ingest:
         for event in events:
             log.info("ingest.done", inbox_id=event.row.id, kind=event.delivery.event.kind.value)
         routed = [each for found in of_hooks.values() for one in found for each in one.routed]
-        self._written(routed, cards)
+        self._outlets.wake(routed, cards)
         return len(results)
 
-    def _written(self, routed: Sequence[SubscriptionResult], cards: Sequence[int]) -> None:
-        if cards:
-            new = [one.card for one in routed if one.card is not None]
-            self._queued({(card.channel_id, card.guild_id) for card in new})
-        if any(one.late for one in routed):
-            self._lacking()
-        if any(one.held_until is not None for one in routed):
-            self._held.wake()
+    async def _understood(
+        self, rows: Sequence[InboxRow]
+    ) -> tuple[Sequence[ReadEvent], Sequence[EventResult]]:
+        """The first of these that may be decided together, and what nobody understands of them."""
+        events: list[ReadEvent] = []
+        failed: list[EventResult] = []
+        for row in rows:
+            trace = Trace(self._now, row)
+            try:
+                delivery, key = await read(row.body)
+            except NotADelivery as error:
+                trace.add("parse", f"The body is no Speckle delivery: {error.reason}.")
+                failed.append(EventResult(row.id, trace.lines))
+                continue
+            # Such an event is decided by itself: what comes before and behind it may differ.
+            if events and (says_who_sees(delivery) or says_who_sees(events[-1].delivery)):
+                break
+            trace.add("parse", f"Read as {delivery.event.kind.value}.")
+            events.append(ReadEvent(row, delivery, key, trace))
+        return events, failed
 
     # ── whom it may concern ───────────────────────────────────────────────────────────────────
 
@@ -292,66 +256,6 @@ class Ingest:
             for event, way in zip(events, ways, strict=True)
         }
 
-    # ── held back ─────────────────────────────────────────────────────────────────────────────
-
-    async def _replay(self, held: HeldEvent) -> None:
-        """Deal again with an event that a subscription could not be shown."""
-        found = await self._storage.read(partial(_held, held=held))
-        if found is None:
-            return  # removed meanwhile, and what was held with it
-        row, subscription, hook, names = found
-        trace = Trace(self._now, row)
-        trace.lines.clear()
-        routed = await self._again(held, row, hook, subscription, names, trace)
-        # Of an event that waits on, the trace says already that it waits.
-        lines = () if routed.held_until is not None and routed.pause is None else trace.lines
-        cards = await self._storage.write(
-            lambda tx: tx.held.settle(held, row.received_at, routed, lines)
-        )
-        log.info("held_events.replayed", inbox_id=row.id, cards=len(cards))
-        self._written([routed], cards)
-
-    async def _again(
-        self,
-        held: HeldEvent,
-        row: InboxRow,
-        hook: Hook,
-        subscription: Subscription,
-        names: Mapping[str, str],
-        trace: Trace,
-    ) -> SubscriptionResult:
-        """What a held event leads to by now, in its subscription."""
-        if not self._may_speak(row, hook):
-            trace.add("access", "Not shown: its webhook no longer speaks for this server.")
-            return SubscriptionResult(subscription.id)
-        try:
-            delivery, _ = await read(row.body)
-        except NotADelivery:  # its body has been erased
-            trace.add("access", "Not shown: the event was kept too long, and has been erased.")
-            return SubscriptionResult(subscription.id)
-        occasion = Occasion(hook, row, delivery, names, trace)
-        events = [(occasion, [subscription])]
-        (way,) = await self._routing.route(events, attempts=held.attempts + 1)
-        return next(iter(way.routed), SubscriptionResult(subscription.id))
-
-    def _may_speak(self, row: InboxRow, hook: Hook) -> bool:
-        """Whether an event that a subscription of the hook held may still come through it."""
-        if row.source is not InboxSource.OPERATOR:
-            return True
-        return hook.kind is HookKind.SHARED and hook.guild_id in self._served_guilds
-
-
-def _held(
-    tx: Transaction, held: HeldEvent
-) -> tuple[InboxRow, Subscription, Hook, Mapping[str, str]] | None:
-    """A held event, whom it is for, through which hook, and the names of its models."""
-    row = tx.inbox.get(held.inbox_id)
-    subscription = tx.subscriptions.get(held.subscription_id)
-    hook = None if subscription is None else tx.hooks.get(subscription.hook_id)
-    if row is None or subscription is None or hook is None:
-        return None
-    return row, subscription, hook, tx.hooks.model_names(hook.id)
-
 
 def new_names(
     named: Mapping[str, str], known: Mapping[str, str], most: int | None
@@ -364,6 +268,11 @@ def new_names(
     kept = dict(islice(changed.items(), most))
     over = 0 if most is None else max(0, len(known.keys() | kept.keys()) - most)
     return kept, list(islice((one for one in known if one not in named), over))
+
+
+def _event_result(event: ReadEvent, of_hooks: Sequence[HookResult]) -> EventResult:
+    name, lines = event.delivery.event_name, event.trace.lines
+    return EventResult(event.row.id, lines, name, event.key, of_hooks)
 
 
 def _hook_result(event: HookEvent, way: Way) -> HookResult:

@@ -24,6 +24,7 @@ from bot.db.rows import (
 from bot.db.vault import Vault
 from bot.pipeline import lanes
 from bot.pipeline.ingest import Ingest
+from bot.pipeline.replay import Outlets
 from bot.pipeline.routing import Occasion, Way
 from bot.sandbox import SandboxChannel
 from bot.speckle.events import VersionCreated
@@ -155,8 +156,7 @@ class Bench:
             self.storage,
             self.decided,
             served_guilds=frozenset(),
-            queued=self.queued.extend,
-            lacking=lambda: None,
+            outlets=Outlets(self.queued.extend, lambda: None, lambda: None),
             now=utc_now,
         )
         running = asyncio.create_task(ingest.run())

@@ -1,0 +1,155 @@
+"""Events that were held back are dealt with again, in order for each subscription."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from bot.db.rows import (
+    HeldEvent,
+    Hook,
+    HookKind,
+    InboxRow,
+    InboxSource,
+    Subscription,
+    SubscriptionResult,
+)
+from bot.errors import NotADelivery
+from bot.pipeline.lanes import LaneRunner
+from bot.pipeline.reading import read
+from bot.pipeline.routing import Occasion, Trace, Way
+from bot.storage import Storage, Transaction
+
+log = structlog.get_logger()
+
+HELD_AT_ONCE = 4
+
+
+class Routes(Protocol):
+    """Decides what events lead to; see `Routing`."""
+
+    async def route(
+        self,
+        events: Sequence[tuple[Occasion, Sequence[Subscription]]],
+        *,
+        attempts: int = 0,
+    ) -> Sequence[Way]:
+        """What events of one hook, in order, lead to in these subscriptions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """Who goes on with what events led to.
+
+    `on_cards` is called with the channels where cards wait, by the ids of channel and guild;
+    `on_incomplete` when cards lack something, `on_held` when events are held.
+    """
+
+    on_cards: Callable[[Iterable[tuple[int, int]]], None]
+    on_incomplete: Callable[[], None]
+    on_held: Callable[[], None]
+
+    def wake(self, results: Sequence[SubscriptionResult], cards: Sequence[int]) -> None:
+        """Call those that these results concern; `cards` are the ids of new ones."""
+        if cards:
+            new = [one.card for one in results if one.card is not None]
+            self.on_cards({(card.channel_id, card.guild_id) for card in new})
+        if any(one.late for one in results):
+            self.on_incomplete()
+        if any(one.held_until is not None for one in results):
+            self.on_held()
+
+
+class Replay:
+    """Deals again with events that a subscription could not be shown, when it may be."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        routing: Routes,
+        *,
+        served_guilds: frozenset[int],
+        on_cards: Callable[[Iterable[tuple[int, int]]], None],
+        on_incomplete: Callable[[], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._storage = storage
+        self._routing = routing
+        self._served_guilds = served_guilds
+        self._now = now
+        self._lanes = LaneRunner[HeldEvent, int](
+            "held_events",
+            at_once=HELD_AT_ONCE,
+            find=lambda limit, busy: storage.read(lambda tx: tx.held.due(limit, busy)),
+            due_in=lambda busy: storage.read(lambda tx: tx.held.due_in(busy)),
+            lane_of=lambda held: held.subscription_id,
+            tenant_of=lambda held: held.guild_id,
+            work=self._replay,
+        )
+        self.run = self._lanes.run
+        self.outlets = Outlets(on_cards, on_incomplete, self.wake)
+
+    def wake(self) -> None:
+        """Say that an event may be dealt with again now."""
+        self._lanes.wake()
+
+    async def _replay(self, held: HeldEvent) -> None:
+        """Deal again with an event that a subscription could not be shown."""
+        found = await self._storage.read(partial(_held, held=held))
+        if found is None:
+            return  # removed meanwhile, and what was held with it
+        row, subscription, hook, names = found
+        trace = Trace(self._now, row)
+        trace.lines.clear()
+        routed = await self._again(held, row, hook, subscription, names, trace)
+        # Of an event that waits on, the trace says already that it waits.
+        lines = () if routed.held_until is not None and routed.pause is None else trace.lines
+        cards = await self._storage.write(
+            lambda tx: tx.held.settle(held, row.received_at, routed, lines)
+        )
+        log.info("held_events.replayed", inbox_id=row.id, cards=len(cards))
+        self.outlets.wake([routed], cards)
+
+    async def _again(
+        self,
+        held: HeldEvent,
+        row: InboxRow,
+        hook: Hook,
+        subscription: Subscription,
+        names: Mapping[str, str],
+        trace: Trace,
+    ) -> SubscriptionResult:
+        """What a held event leads to by now, in its subscription."""
+        if not self._may_speak(row, hook):
+            trace.add("access", "Not shown: its webhook no longer speaks for this server.")
+            return SubscriptionResult(subscription.id)
+        try:
+            delivery, _ = await read(row.body)
+        except NotADelivery:  # its body has been erased
+            trace.add("access", "Not shown: the event was kept too long, and has been erased.")
+            return SubscriptionResult(subscription.id)
+        occasion = Occasion(hook, row, delivery, names, trace)
+        events = [(occasion, [subscription])]
+        (way,) = await self._routing.route(events, attempts=held.attempts + 1)
+        return next(iter(way.routed), SubscriptionResult(subscription.id))
+
+    def _may_speak(self, row: InboxRow, hook: Hook) -> bool:
+        """Whether an event that a subscription of the hook held may still come through it."""
+        if row.source is not InboxSource.OPERATOR:
+            return True
+        return hook.kind is HookKind.SHARED and hook.guild_id in self._served_guilds
+
+
+def _held(
+    tx: Transaction, held: HeldEvent
+) -> tuple[InboxRow, Subscription, Hook, Mapping[str, str]] | None:
+    """A held event, whom it is for, through which hook, and the names of its models."""
+    row = tx.inbox.get(held.inbox_id)
+    subscription = tx.subscriptions.get(held.subscription_id)
+    hook = None if subscription is None else tx.hooks.get(subscription.hook_id)
+    if row is None or subscription is None or hook is None:
+        return None
+    return row, subscription, hook, tx.hooks.model_names(hook.id)
