@@ -82,11 +82,11 @@ class Inbox:
     def take(self, lane: str, most: int, max_bytes: int) -> Taken:
         """The oldest new rows of a lane that may be dealt with together, with their bodies.
 
-        They came in the same way, and have at most `max_bytes` together.
+        They came in the same way for the same subscriptions, and have at most `max_bytes` together.
         """
         values = {"lane": lane, "most": most, "max_bytes": max_bytes}
         found = self._session.execute(TAKE, values).mappings().all()
-        same = takewhile(lambda row: row["source"] == found[0]["source"], found)
+        same = takewhile(lambda row: _way(row) == _way(found[0]), found)
         rows = [_inbox_row(row) for row in same if row["fits"]]
         too_large = found[0]["id"] if found and not rows else None
         return Taken(rows, too_large, more=len(found) > len(rows) or len(found) == most)
@@ -173,6 +173,11 @@ def _lane_heads(excluding_lanes: Collection[str]) -> Select[tuple[int]]:
     return select(head.correlate(lanes).scalar_subquery()).where(
         lanes.c.lane.is_not(None), lanes.c.lane.not_in(excluding_lanes)
     )
+
+
+def _way(row: Row) -> tuple[Any, ...]:
+    """How a row came, and for whom."""
+    return row["source"], row["hook_id"], row["subscription_id"]
 
 
 def _inbox_row(row: Row) -> InboxRow:

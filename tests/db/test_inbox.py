@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import update
 
 from bot.db.rows import (
     EventResult,
@@ -21,6 +22,7 @@ from bot.db.rows import (
     SubscriptionState,
     TraceLine,
 )
+from bot.db.tables import inbox
 from bot.errors import AlreadyFinished, HookGone
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
@@ -185,6 +187,20 @@ async def test_what_came_in_another_way_is_taken_by_itself(
         await storage.intake.put(replace(delivery(lane="a"), source=source))
     found = await storage.read(lambda tx: tx.inbox.take("a", 10, 10_000))
     assert ([row.source for row in found.rows], found.more) == (sources[:2], True)
+
+
+async def test_what_is_for_one_subscription_alone_is_not_taken_with_what_is_for_another(
+    storage: Storage, subscription: Subscription, delivery: NewDelivery
+) -> None:
+    for _ in range(2):
+        await storage.intake.put(replace(delivery(lane="a"), source=InboxSource.ACTIVITY))
+    await storage.write(
+        lambda tx: tx.session.execute(
+            update(inbox).where(inbox.c.id == 2).values(subscription_id=subscription.id)
+        )
+    )
+    found = await storage.read(lambda tx: tx.inbox.take("a", 10, 10_000))
+    assert [row.subscription_id for row in found.rows] == [None]
 
 
 async def test_of_events_that_another_process_finished_nothing_is_written(
