@@ -62,8 +62,8 @@ class Deliveries:
         found, _ = await schema_version(settings.database_url)
         if needs_migration(found):
             what = f"The database has version {found}." if found else "There is no database yet."
-            mend = "Start the bot once, or `python3 run.py migrate`; look at DATABASE_URL too."
-            raise ConfigError(Problem("DATABASE_URL", what, mend))
+            hint = "Start the bot once, or `python3 run.py migrate`; look at DATABASE_URL too."
+            raise ConfigError(Problem("DATABASE_URL", what, hint))
         # A key of the moment: nothing is opened with it.
         vault = Vault([Fernet.generate_key().decode()])
         async with Storage.open(settings.database_url, vault, utc_now) as storage:

@@ -31,14 +31,14 @@ class BotError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One unusable setting: where it stands, what is wrong and how to mend it."""
+    """One unusable setting: where it stands, what is wrong and what to do about it."""
 
     where: str
     what: str
-    mend: str
+    hint: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what} {self.mend}"
+        return f"{self.where}: {self.what} {self.hint}"
 
 
 class ConfigError(BotError):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from bot.config import SECRET_MENDS, Settings
+from bot.config import SECRET_HINTS, Settings
 from bot.db.schema import needs_migration
 from bot.db.sealed import Rotated
 from bot.db.vault import Vault
@@ -22,13 +22,13 @@ async def rotate(settings: Settings, say: Say) -> bool:
     """
     keys = [key.get_secret_value() for key in settings.encryption_keys]
     if not keys:
-        mend = SECRET_MENDS["encryption_keys"]
-        raise ConfigError(Problem("ENCRYPTION_KEYS", "It is not set.", mend))
+        hint = SECRET_HINTS["encryption_keys"]
+        raise ConfigError(Problem("ENCRYPTION_KEYS", "It is not set.", hint))
     found, _ = await schema_version(settings.database_url)
     if needs_migration(found):
         what = f"The database has version {found}." if found else "There is no database yet."
-        mend = f"Start the bot once, or `{RUN} migrate`; look at DATABASE_URL too."
-        raise ConfigError(Problem("DATABASE_URL", what, mend))
+        hint = f"Start the bot once, or `{RUN} migrate`; look at DATABASE_URL too."
+        raise ConfigError(Problem("DATABASE_URL", what, hint))
     vault = Vault(keys)
     if await _runs_with_other_keys(settings, vault):
         say(

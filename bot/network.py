@@ -140,8 +140,8 @@ def _trust(context: ssl.SSLContext, path: Path, name: str) -> None:
     except OSError as error:  # ssl.SSLError is one
         why = "it holds none" if isinstance(error, ssl.SSLError) else error.strerror or "no reason"
         what = f"{path} cannot be read as certificates ({why.lower()})."
-        mend = "Name a file or folder of certificates in PEM (-----BEGIN CERTIFICATE-----)."
-        raise ConfigError(Problem(name, what, mend)) from error
+        hint = "Name a file or folder of certificates in PEM (-----BEGIN CERTIFICATE-----)."
+        raise ConfigError(Problem(name, what, hint)) from error
 
 
 def _files_in(folder: Path) -> Iterable[Path]:

@@ -9,7 +9,7 @@ from cryptography.fernet import Fernet
 
 from bot.check.asking import TIMEOUT_S
 from bot.check.rows import Mark, Row, counted
-from bot.config import SECRET_MENDS, Settings
+from bot.config import SECRET_HINTS, Settings
 from bot.db.engine import SQLITE, parse_url
 from bot.db.files import sqlite_path
 from bot.db.schema import needs_migration
@@ -106,6 +106,6 @@ NOT_TRIED = "not tried, as the tables cannot be read."
 
 def _keys_skipped(settings: Settings, untried: str = NOT_TRIED) -> Row:
     if not settings.encryption_keys:
-        mend = SECRET_MENDS["encryption_keys"]
-        return Row(Mark.BAD, "Encryption keys", f"ENCRYPTION_KEYS is not set. {mend}")
+        hint = SECRET_HINTS["encryption_keys"]
+        return Row(Mark.BAD, "Encryption keys", f"ENCRYPTION_KEYS is not set. {hint}")
     return Row(Mark.SKIPPED, "Encryption keys", untried)

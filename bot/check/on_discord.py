@@ -8,7 +8,7 @@ import aiohttp
 
 from bot.check.asking import Answer, get, where_to_look, why
 from bot.check.rows import Mark, Row, counted, one_line
-from bot.config import SECRET_MENDS, Settings
+from bot.config import SECRET_HINTS, Settings
 
 DISCORD_API: Final = "https://discord.com/api/v10"
 # View Channel, Send Messages, Embed Links, Attach Files, Read Message History, Create Public
@@ -22,8 +22,8 @@ async def check_discord(settings: Settings, http: aiohttp.ClientSession) -> Sequ
     """Whether the token works, how the bot is invited, and whether the gateway lets it in."""
     token = settings.discord_token
     if token is None:
-        mend = SECRET_MENDS["discord_token"]
-        return [Row(Mark.BAD, "Discord token", f"DISCORD_TOKEN is not set. {mend}")]
+        hint = SECRET_HINTS["discord_token"]
+        return [Row(Mark.BAD, "Discord token", f"DISCORD_TOKEN is not set. {hint}")]
     api = settings.discord_api_url or DISCORD_API
     headers = {"Authorization": f"Bot {token.get_secret_value()}"}
     try:
@@ -48,7 +48,7 @@ def _token_row(me: Answer) -> Row:
         case 401:
             told = (
                 "Discord does not accept DISCORD_TOKEN; it was reset, or belongs to something "
-                f"else. {SECRET_MENDS['discord_token']}"
+                f"else. {SECRET_HINTS['discord_token']}"
             )
         case 403 | 429:
             told = f"Discord refuses this computer for now (HTTP {me.status}). Wait an hour."

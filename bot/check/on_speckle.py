@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from bot.check.asking import Answer, origin, read, where_to_look, why
 from bot.check.rows import Mark, Row, one_line
-from bot.config import SECRET_MENDS, Settings
+from bot.config import SECRET_HINTS, Settings
 from bot.speckle.answers import SCOPES, SpeckleApp
 
 SERVER_QUERY: Final = "query { serverInfo { name version } }"
@@ -50,10 +50,10 @@ async def check_speckle_token(settings: Settings, http: aiohttp.ClientSession) -
     except (aiohttp.ClientError, TimeoutError) as error:
         return [Row(Mark.SKIPPED, what, f"not tried, {server} cannot be reached: {why(error)}.")]
     if answer.status in (401, 403):
-        told = f"{server} does not accept it. {SECRET_MENDS['speckle_token']}"
+        told = f"{server} does not accept it. {SECRET_HINTS['speckle_token']}"
         return [Row(Mark.BAD, what, told)]
     if scope := _missing_scope(answer):
-        told = f"it lacks the scope {one_line(scope)}. {SECRET_MENDS['speckle_token']}"
+        told = f"it lacks the scope {one_line(scope)}. {SECRET_HINTS['speckle_token']}"
         return [Row(Mark.BAD, what, told)]
     if answer.status != 200 or not isinstance(answer.data, dict):
         return [Row(Mark.SKIPPED, what, f"not tried, {server} answers HTTP {answer.status}.")]
@@ -67,9 +67,9 @@ async def check_sign_in(settings: Settings, http: aiohttp.ClientSession) -> Sequ
     """Whether each application of SPECKLE_APPS is registered as people's signing in needs it."""
     redirect = settings.redirect_url()
     if not settings.speckle_apps:
-        mend = "" if redirect is None else f" An application for it has the redirect URL {redirect}"
+        hint = "" if redirect is None else f" An application for it has the redirect URL {redirect}"
         told = "SPECKLE_APPS is not set; people link accounts with tokens that they make."
-        return [Row(Mark.SKIPPED, "Signing in", told + mend)]
+        return [Row(Mark.SKIPPED, "Signing in", told + hint)]
     if redirect is None:
         told = "SPECKLE_APPS needs PUBLIC_URL, where people come back to. Until then they paste."
         return [Row(Mark.BAD, "Signing in", told)]
@@ -92,7 +92,7 @@ async def _app_row(http: aiohttp.ClientSession, app: SpeckleApp, redirect: str) 
     if answer.status != 200 or not isinstance(data, dict):
         return Row(Mark.SKIPPED, what, f"not tried, it answers HTTP {answer.status}.")
     if answer.at("data", "app") is None:
-        told = f"it knows no application with this id. {SECRET_MENDS['speckle_apps']}"
+        told = f"it knows no application with this id. {SECRET_HINTS['speckle_apps']}"
         return Row(Mark.BAD, what, told)
     registered = answer.at("data", "app", "redirectUrl")
     if registered != redirect:

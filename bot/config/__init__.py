@@ -2,10 +2,10 @@
 
 from bot.config.loading import load_settings, misspelt_names
 from bot.config.settings import Organisation, Retention, Settings, environment_names, sections
-from bot.config.values import SECRET_MENDS
+from bot.config.values import SECRET_HINTS
 
 __all__ = [
-    "SECRET_MENDS",
+    "SECRET_HINTS",
     "Organisation",
     "Retention",
     "Settings",

@@ -1,11 +1,12 @@
 """Settings are read: config.toml, below .env, below the environment. Checked once, all at once.
 
-Every problem that was found is told together: where it is, what is wrong and what to do.
+Every problem that was found is said together: where it is, what is wrong and what to do.
 """
 
 import difflib
 import re
-from collections.abc import Collection, Mapping
+from collections import ChainMap
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,19 +14,17 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from bot.config.layers import (
+from bot.config.settings import OTHER_NAMES, Settings, environment_names, expects, sections
+from bot.config.sources import (
+    DotenvSource,
+    EnvironmentSource,
     Key,
-    Layers,
-    Place,
-    read_env_file,
-    read_env_layer,
-    read_environment,
-    read_toml,
-    toml_example,
+    Origin,
+    Source,
+    TomlSource,
     toml_text,
 )
-from bot.config.settings import OTHER_NAMES, Settings, environment_names, sections
-from bot.config.values import SECRET_MENDS
+from bot.config.values import SECRET_HINTS
 from bot.errors import ConfigError, Problem
 
 MAX_SHOWN: Final = 40  # characters of a wrong value that an error message repeats
@@ -37,7 +36,7 @@ def load_settings(
     environ: Mapping[str, str],
     required: Collection[str] = (),
 ) -> Settings:
-    """The settings: config.toml below .env below the environment; a missing file says nothing.
+    """The settings: config.toml below .env below the environment; a missing file sets nothing.
 
     Args:
         required: field names that must be set, such as "discord_token".
@@ -45,39 +44,41 @@ def load_settings(
     Errors:
         ConfigError: holds every problem that was found, not only the first.
     """
-    layers = Layers()
-    for path, read in ((config_path, read_toml), (env_file, read_env_layer)):
-        try:
-            read(path, layers)
-        except ConfigError as error:
-            layers.problems.extend(error.problems)
-    read_environment(environ, layers)
-    settings = _validate(layers)
-    layers.problems.extend(
-        Problem(env_file.name, f"{field.upper()} is not set.", _mend_missing(field))
+    # pydantic-settings lets the first source win.
+    sources = (EnvironmentSource(environ), DotenvSource(env_file), TomlSource(config_path))
+    problems = [problem for source in sources for problem in source.problems]
+    problems += _missing(required, sources, env_file.name)
+    try:
+        # mypy knows a model's fields, and not the arguments that pydantic-settings adds.
+        settings = Settings(_build_sources=(sources, {}))  # type: ignore[call-arg]
+    except ValidationError as error:
+        origins = ChainMap(*(source.origins for source in sources))
+        details = error.errors(include_url=False)
+        problems += [_problem(detail, origins) for detail in details]
+    else:
+        if not problems:
+            return settings
+    raise ConfigError(*sorted(problems, key=_reading_order))
+
+
+def _missing(required: Collection[str], sources: Sequence[Source], env_file: str) -> list[Problem]:
+    found = {name for source in sources for name in (*source.values, *source.misshapen)}
+    return [
+        Problem(env_file, f"{field.upper()} is not set.", _missing_hint(field))
         for field in required
-        if field not in layers.values and field not in layers.misshapen
-    )
-    if settings is None or layers.problems:
-        raise ConfigError(*sorted(layers.problems, key=_reading_order))
-    return settings
+        if field not in found
+    ]
 
 
 def misspelt_names(env_file: Path) -> tuple[Problem, ...]:
-    """Variables in .env that look like one of ours misspelt. Others belong to other programs.
-
-    Errors:
-        ConfigError: the file cannot be read.
-    """
-    names = environment_names()
-    found = []
-    for line, binding in read_env_file(env_file):
-        if not binding.key or binding.key in names or binding.key in OTHER_NAMES:
+    """Variables in .env that look like one of ours misspelt. Others belong to other programs."""
+    ours, found = environment_names(), []
+    for variable in DotenvSource(env_file).variables:
+        if variable.name in ours or variable.name in OTHER_NAMES:
             continue
-        near = difflib.get_close_matches(binding.key.upper(), names, n=1, cutoff=0.8)
-        if near:
-            where = f"{env_file.name}, line {line}"
-            what = f"{binding.key} is no setting that the bot knows."
+        if near := difflib.get_close_matches(variable.name.upper(), ours, n=1, cutoff=0.8):
+            where = f"{env_file.name}, line {variable.line}"
+            what = f"{variable.name} is no setting that the bot knows."
             found.append(Problem(where, what, f"Did you mean {near[0]}?"))
     return tuple(found)
 
@@ -88,66 +89,48 @@ def _reading_order(problem: Problem) -> tuple[str, int]:
     return file, int(line or 0)
 
 
-def _mend_missing(field: str) -> str:
-    return SECRET_MENDS.get(field, f"Put it in .env as {field.upper()}=...")
+def _missing_hint(field: str) -> str:
+    return SECRET_HINTS.get(field, f"Put it in .env as {field.upper()}=...")
 
 
-def _validate(layers: Layers) -> Settings | None:
-    try:
-        return Settings.model_validate(layers.values)
-    except ValidationError as error:
-        details = error.errors(include_url=False)
-        layers.problems.extend(_problem(detail, layers) for detail in details)
-        return None
+# ── what is said to a person ──────────────────────────────────────────────────────────────────
 
 
-# ── what a person is told ─────────────────────────────────────────────────────────────────────
-
-
-def _problem(detail: ErrorDetails, layers: Layers) -> Problem:
+def _problem(detail: ErrorDetails, origins: Mapping[Key, Origin]) -> Problem:
     key = tuple(part for part in detail["loc"] if isinstance(part, str))
-    place = next(
-        (layers.places[key[:n]] for n in range(len(key), 0, -1) if key[:n] in layers.places),
-        Place("settings", ".".join(key), toml_example(key[-1])),
-    )
+    origin = next(origins[key[:n]] for n in range(len(key), 0, -1) if key[:n] in origins)
+    what, hint = _words(detail, key, origin)
+    return Problem(origin.where, f"{origin.name} {what}", hint)
+
+
+def _words(detail: ErrorDetails, key: Key, origin: Origin) -> tuple[str, str]:
+    """What is wrong with the value at a key, and what to do."""
     if detail["type"] == "extra_forbidden":
-        return _unknown(key, place)
+        return "is no setting that the bot knows.", _nearest(key)
     if detail["type"] == "setting":
-        context = detail["ctx"]
-        return Problem(place.where, f"{place.name} {context['what']}", context["mend"])
+        return detail["ctx"]["what"], detail["ctx"]["hint"]
     field = _field(key)
     if field is None:
-        return Problem(
-            place.where,
-            f"{place.name} is a section, not a value.",
-            f"Write [{key[0]}] on a line of its own, and its settings below.",
-        )
-    extra = field.json_schema_extra
-    expects = extra["expects"] if isinstance(extra, dict) else ""
-    shown = "" if key[-1] in SECRET_MENDS else _shown(detail["input"])
+        hint = f"Write [{key[0]}] on a line of its own, and its settings below."
+        return "is a section, not a value.", hint
     example = _example(field)
-    return Problem(
-        place.where,
-        f"{place.name}{shown} is not {expects or 'usable text'}.",
-        f"For example: {place.example(example)}" if example else _mend_missing(key[0]),
-    )
+    hint = f"For example: {origin.assign(example)}" if example else _missing_hint(key[0])
+    shown = "" if key[-1] in SECRET_HINTS else _shown(detail["input"])
+    return f"{shown}is not {expects(field) or 'usable text'}.", hint
 
 
 def _shown(value: object) -> str:
     """The wrong value, if it is short enough to be no secret and no address with a password."""
     if isinstance(value, str) and (len(value) > MAX_SHOWN or re.search(r"[@.]", value)):
         return ""
-    text = toml_text(value) if isinstance(value, str | int | float) else ""
-    return f" ({text})" if text else ""
+    return f"({toml_text(value)}) " if isinstance(value, str | int | float) else ""
 
 
 def _example(field: FieldInfo) -> object:
     """A value that would do: the default, else what the field's own words name."""
     if field.default not in (None, ()):
         return field.default
-    extra = field.json_schema_extra
-    expects = str(extra["expects"]) if isinstance(extra, dict) else ""
-    example = expects.partition("such as ")[2]
+    example = expects(field).partition("such as ")[2]
     return [int(i) for i in re.findall(r"\d+", example)] if example.startswith("[") else example
 
 
@@ -158,13 +141,8 @@ def _field(key: Key) -> FieldInfo | None:
     return sections()[key[0]].model_fields[key[1]]
 
 
-def _unknown(key: Key, place: Place) -> Problem:
-    what = f"{place.name} is no setting that the bot knows."
-    return Problem(place.where, what, _nearest(key))
-
-
 def _nearest(key: Key) -> str:
-    homes = {name: "" for name in environment_names().values() if name not in SECRET_MENDS}
+    homes = {name: "" for name in environment_names().values() if name not in SECRET_HINTS}
     homes |= {name: name for name in sections()}
     for section, model in sections().items():
         homes |= dict.fromkeys(model.model_fields, section)

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from pydantic.fields import FieldInfo
 
-from bot.config.settings import Settings, environment_names, sections
-from bot.config.values import SECRET_MENDS
+from bot.config.settings import Settings, environment_names, expects, sections
+from bot.config.values import SECRET_HINTS
 
 HEAD = """# Configuration
 
@@ -34,8 +34,8 @@ SECTIONS_HEAD = """## Sections of config.toml
 def settings_page() -> str:
     """The whole page, as markdown."""
     fields = Settings.model_fields
-    plain = {env: f for env, f in environment_names().items() if f not in SECRET_MENDS}
-    parts = [HEAD, SECRETS_HEAD, _table({n.upper(): fields[n] for n in SECRET_MENDS}, False)]
+    plain = {env: f for env, f in environment_names().items() if f not in SECRET_HINTS}
+    parts = [HEAD, SECRETS_HEAD, _table({n.upper(): fields[n] for n in SECRET_HINTS}, False)]
     parts += [NAMES_HEAD, _table({env: fields[name] for env, name in plain.items()}, True)]
     parts += [SECTIONS_HEAD]
     for name, model in sections().items():
@@ -63,6 +63,5 @@ def _default(value: object) -> str:
 
 
 def _range(field: FieldInfo) -> str:
-    extra = field.json_schema_extra
-    expects = str(extra["expects"]) if isinstance(extra, dict) else ""
-    return f" ({expects[0].upper()}{expects[1:]}.)" if " from " in expects else ""
+    words = expects(field)
+    return f" ({words[0].upper()}{words[1:]}.)" if " from " in words else ""

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 from pydantic.config import JsonDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.config import values
 from bot.network import Network
@@ -26,11 +28,20 @@ def _setting(default: Any, description: str, expects: str = "", **limits: Any) -
     return Field(default=default, description=description, json_schema_extra=extra, **limits)
 
 
+def expects(field: FieldInfo) -> str:
+    """What a field's value must be, in words; "" where its checks say so themselves."""
+    extra = field.json_schema_extra
+    return str(extra["expects"]) if isinstance(extra, dict) else ""
+
+
+# hide_input: a validation error that somebody prints must not hold a secret.
+STRICT: Final = SettingsConfigDict(
+    frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
+)
+
+
 class _Section(BaseModel):
-    # hide_input: a validation error that somebody prints must not hold a secret.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
-    )
+    model_config = STRICT
 
 
 class Organisation(_Section):
@@ -167,8 +178,21 @@ class Quotas(_Section):
     )
 
 
-class Settings(_Section):
+class Settings(BaseSettings):
     """Everything that a host can set. Immutable; made by `load_settings`."""
+
+    model_config = STRICT
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is handed in: pydantic-settings would read the environment unasked."""
+        return (init_settings,)
 
     discord_token: values.DiscordToken | None = _setting(
         None, "The bot's token from Discord's developer portal. `run` needs it."

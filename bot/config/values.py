@@ -1,6 +1,6 @@
 """What the value of a setting must be, where its type alone does not say it.
 
-Each check says what is wrong with a value and how to mend it; `loading` makes that a problem.
+Each check says what is wrong with a value and what to do about it; `loading` makes that a problem.
 """
 
 import base64
@@ -26,7 +26,7 @@ MAX_DISCORD_ID: Final = 2**63 - 1
 DISCORD_API_PATH: Final = "/api/v10"
 DRIVERS: Final = ("sqlite", "postgresql+psycopg")
 FORMER_DRIVER: Final = "sqlite+aiosqlite"  # still taken, and means the first
-DRIVER_MENDS: Final[Mapping[str, str]] = {
+DRIVER_HINTS: Final[Mapping[str, str]] = {
     "sqlite+pysqlite": DRIVERS[0],
     "postgres": DRIVERS[1],
     "postgresql": DRIVERS[1],
@@ -37,7 +37,7 @@ DRIVER_MENDS: Final[Mapping[str, str]] = {
 # Three base64url parts: the bot's id, a time, an HMAC. Discord made them longer over the years.
 TOKEN_SHAPE: Final = re.compile(r"[\w-]{18,}\.[\w-]{5,}\.[\w-]{25,}", re.ASCII)
 
-SECRET_MENDS: Final[Mapping[str, str]] = {
+SECRET_HINTS: Final[Mapping[str, str]] = {
     "discord_token": (
         "Copy the token from https://discord.com/developers/applications, your application, "
         "Bot, Reset Token, and put it in .env as DISCORD_TOKEN=..."
@@ -58,8 +58,8 @@ SECRET_MENDS: Final[Mapping[str, str]] = {
 """The secrets, by field name, and how a host comes by each."""
 
 
-def _wrong(what: str, mend: str) -> PydanticCustomError:
-    return PydanticCustomError("setting", "{what}", {"what": what, "mend": mend})
+def _wrong(what: str, hint: str) -> PydanticCustomError:
+    return PydanticCustomError("setting", "{what}", {"what": what, "hint": hint})
 
 
 def _as_tuple(value: object) -> object:
@@ -83,18 +83,18 @@ def _split_url(url: str, example: str) -> SplitResult:
     Errors:
         PydanticCustomError: not http(s), no host, a bad port, a name or password, `?` or `#`.
     """
-    mend = f"Write it like {example}"
+    hint = f"Write it like {example}"
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  reading it is what checks it
     except ValueError:
-        raise _wrong("is not a web address.", mend) from None
+        raise _wrong("is not a web address.", hint) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", url):
-        raise _wrong("is not an http:// or https:// address.", mend)
+        raise _wrong("is not an http:// or https:// address.", hint)
     if "@" in parts.netloc:
-        raise _wrong("holds a user name or password.", mend)
+        raise _wrong("holds a user name or password.", hint)
     if "?" in url or "#" in url:
-        raise _wrong("has a ? or # in it; only an address and perhaps a path fit.", mend)
+        raise _wrong("has a ? or # in it; only an address and perhaps a path fit.", hint)
     return parts
 
 
@@ -105,14 +105,14 @@ def _check_discord_token(token: SecretStr) -> SecretStr:
     if text.lower().startswith(("bot ", "bearer ")):
         raise _wrong("has a word before the token.", "Leave the word out, keep the token.")
     if text.isdigit():
-        raise _wrong("is an application id, not a token.", SECRET_MENDS["discord_token"])
+        raise _wrong("is an application id, not a token.", SECRET_HINTS["discord_token"])
     if re.fullmatch(r"[0-9a-f]{64}", text):
-        raise _wrong("is a public key, not a token.", SECRET_MENDS["discord_token"])
+        raise _wrong("is a public key, not a token.", SECRET_HINTS["discord_token"])
     if re.fullmatch(r"[\w-]{32}", text):
-        raise _wrong("looks like a client secret, not a bot token.", SECRET_MENDS["discord_token"])
+        raise _wrong("looks like a client secret, not a bot token.", SECRET_HINTS["discord_token"])
     raise _wrong(
         "is not a bot token, which has three parts with dots between.",
-        SECRET_MENDS["discord_token"],
+        SECRET_HINTS["discord_token"],
     )
 
 
@@ -126,7 +126,7 @@ def _check_encryption_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]
             raise _wrong(
                 f"holds no valid key in place {number} of {len(keys)}.",
                 "A key is 44 characters, the last one =; commas stand between keys. "
-                + SECRET_MENDS["encryption_keys"],
+                + SECRET_HINTS["encryption_keys"],
             )
     return keys
 
@@ -169,15 +169,15 @@ def read_app(app: SecretStr, place: str, first_server: str) -> SpeckleApp:
     Errors:
         PydanticCustomError: it is no application, or names no server.
     """
-    mend = "Write id:secret, or id:secret@https://speckle.example.com; commas stand between."
+    hint = "Write id:secret, or id:secret@https://speckle.example.com; commas stand between."
     found = APP_SHAPE.fullmatch(app.get_secret_value())
     if found is None:
-        raise _wrong(f"holds no application {place}.", mend)
+        raise _wrong(f"holds no application {place}.", hint)
     app_id, secret, server = found.groups()
     try:
         return SpeckleApp(normalise_server_url(server) if server else first_server, app_id, secret)
     except NotASpeckleLink:
-        raise _wrong(f"names no Speckle server {place}.", mend) from None
+        raise _wrong(f"names no Speckle server {place}.", hint) from None
 
 
 def _check_webhook_secret(secret: SecretStr) -> SecretStr:
@@ -195,10 +195,10 @@ def _check_database_url(url: str) -> str:
         scheme = DRIVERS[0]
     if separator and scheme in DRIVERS and rest.strip("/"):
         return f"{scheme}://{rest}"
-    if separator and scheme in DRIVER_MENDS:
+    if separator and scheme in DRIVER_HINTS:
         raise _wrong(
             f"begins with {scheme}://, which names no driver that the bot has.",
-            f"Begin it with {DRIVER_MENDS[scheme]}:// and keep the rest.",
+            f"Begin it with {DRIVER_HINTS[scheme]}:// and keep the rest.",
         )
     raise _wrong(
         "is not a database address that the bot knows.",
@@ -220,17 +220,17 @@ def _check_discord_api_url(url: str) -> str:
 def _check_proxy(proxy: str) -> str:
     """A proxy's address; it may hold a name and password."""
     url = proxy if "://" in proxy else f"http://{proxy}"
-    mend = "Write it like http://proxy.example.com:3128 or http://name:password@proxy:3128"
+    hint = "Write it like http://proxy.example.com:3128 or http://name:password@proxy:3128"
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  reading it is what checks it
     except ValueError:
-        raise _wrong("is not the address of a proxy.", mend) from None
+        raise _wrong("is not the address of a proxy.", hint) from None
     if parts.scheme != "http":
         what = f"names a proxy of the kind {parts.scheme[:10]}://, which the bot does not speak."
-        raise _wrong(what, mend)
+        raise _wrong(what, hint)
     if not parts.hostname or re.search(r"\s", url) or parts.path.strip("/"):
-        raise _wrong("is not the address of a proxy.", mend)
+        raise _wrong("is not the address of a proxy.", hint)
     return f"http://{parts.netloc}"
 
 

@@ -263,15 +263,15 @@ def parse_url(database_url: str) -> URL:
 
     Errors: ConfigError for any other.
     """
-    mend = f"Write {SQLITE}:///path/to/file.db or {POSTGRESQL}://user:password@host/name."
+    hint = f"Write {SQLITE}:///path/to/file.db or {POSTGRESQL}://user:password@host/name."
     try:
         url = make_url(database_url)
     except ArgumentError:
-        raise ConfigError(Problem("DATABASE_URL", "It is not a database URL.", mend)) from None
+        raise ConfigError(Problem("DATABASE_URL", "It is not a database URL.", hint)) from None
     if url.drivername not in (SQLITE, POSTGRESQL):
-        raise ConfigError(Problem("DATABASE_URL", "It names another kind of database.", mend))
+        raise ConfigError(Problem("DATABASE_URL", "It names another kind of database.", hint))
     if url.drivername == SQLITE and url.database in (None, "", ":memory:"):
-        raise ConfigError(Problem("DATABASE_URL", "It names no file.", mend))
+        raise ConfigError(Problem("DATABASE_URL", "It names no file.", hint))
     return url
 
 

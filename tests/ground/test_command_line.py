@@ -31,7 +31,7 @@ def bot(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedPr
     )
 
 
-def test_run_without_its_secrets_names_each_and_its_mend(tmp_path: Path) -> None:
+def test_run_without_its_secrets_names_each_and_what_to_do(tmp_path: Path) -> None:
     done = bot(tmp_path, "run")
     assert done.returncode == 2
     lines = done.stderr.splitlines()

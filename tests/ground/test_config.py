@@ -66,6 +66,14 @@ def test_env_file_wins_over_config_and_environment_over_both(host: Host) -> None
     assert settings.public_url == "https://a.test"
 
 
+def test_our_own_name_wins_over_the_name_that_other_programs_use(host: Host) -> None:
+    host.env.write_text("REQUESTS_CA_BUNDLE=/theirs.pem\nSSL_CERT_FILE=/ours.pem\n")
+    host.environ |= {"http_proxy": "theirs:1", "HTTP_PROXY": "ours:1", "no_proxy": "a.test"}
+    settings = host.load()
+    assert settings.ssl_cert_file == "/ours.pem"
+    assert (settings.http_proxy, settings.no_proxy) == ("http://ours:1", ("a.test",))
+
+
 def test_an_empty_value_counts_as_unset(host: Host) -> None:
     host.config.write_text('public_url = ""\ndiscord_api_url = ""\nlog_level = "error"\n')
     host.env.write_text("WEBHOOK_PORT=\nDISCORD_TOKEN=''\nLOG_LEVEL\n")
@@ -150,11 +158,11 @@ def test_a_misspelt_key_is_named_with_its_line_and_the_nearest_key(
     problem = host.problem()
     assert problem.where == f"config.toml, line {line}"
     assert "is no setting that the bot knows" in problem.what
-    assert says in problem.mend
+    assert says in problem.hint
 
 
 @pytest.mark.parametrize(
-    ("toml", "line", "what", "mend"),
+    ("toml", "line", "what", "hint"),
     [
         ('log_level = "loud"', 1, '("loud") is not one of debug, info', 'log_level = "info"'),
         ('#\nwebhook_port = "x"', 2, '("x") is not a whole number from 0', "webhook_port = 8003"),
@@ -172,13 +180,13 @@ def test_a_misspelt_key_is_named_with_its_line_and_the_nearest_key(
     ],
 )
 def test_an_unknown_value_is_named_with_its_line_and_one_that_would_do(
-    toml: str, line: int, what: str, mend: str, host: Host
+    toml: str, line: int, what: str, hint: str, host: Host
 ) -> None:
     host.config.write_text(toml)
     problem = host.problem()
     assert problem.where == f"config.toml, line {line}"
     assert what in problem.what
-    assert mend in problem.mend
+    assert hint in problem.hint
 
 
 @pytest.mark.parametrize(
@@ -209,7 +217,7 @@ def test_what_is_no_line_of_an_env_file_is_named_with_its_line(host: Host) -> No
 def test_secrets_are_refused_in_config_toml(name: str, place: str, host: Host) -> None:
     host.config.write_text(place.format(f'{name} = "{TOKEN}"'))
     problem = host.problems()[0] if "whatever" not in place else host.problems()[1]
-    assert f"put it in .env as {name.upper()}=" in problem.mend
+    assert f"put it in .env as {name.upper()}=" in problem.hint
     assert TOKEN not in str(problem)
 
 
@@ -241,12 +249,12 @@ def test_an_encryption_key_that_is_none_is_said_and_never_shown(keys: str, host:
     host.environ["ENCRYPTION_KEYS"] = keys
     problem = host.problem()
     assert "no valid key in place" in problem.what
-    assert "python3 run.py key" in problem.mend
+    assert "python3 run.py key" in problem.hint
     assert KEY[:10] not in str(problem)
 
 
 @pytest.mark.parametrize(
-    ("url", "mend"),
+    ("url", "hint"),
     [
         ("postgresql://bot:hush@db/bot", "postgresql+psycopg://"),
         ("postgres://bot:hush@db/bot", "postgresql+psycopg://"),
@@ -256,10 +264,10 @@ def test_an_encryption_key_that_is_none_is_said_and_never_shown(keys: str, host:
         ("hush.db", "sqlite:///data/bot.db"),
     ],
 )
-def test_a_database_without_a_known_driver_gets_the_mend(url: str, mend: str, host: Host) -> None:
+def test_a_database_without_a_known_driver_gets_the_hint(url: str, hint: str, host: Host) -> None:
     host.environ["DATABASE_URL"] = url
     problem = host.problem()
-    assert mend in problem.mend
+    assert hint in problem.hint
     assert "hush" not in str(problem)
 
 
@@ -274,10 +282,10 @@ def test_a_public_url_is_an_address_and_perhaps_a_path(url: str, host: Host) -> 
 @pytest.mark.parametrize("listen", ["http://0.0.0.0", "0.0.0.0:8003", "two words", "1.2.3"])
 def test_a_webhook_host_is_something_to_listen_on(listen: str, host: Host) -> None:
     host.environ["WEBHOOK_HOST"] = listen
-    assert "127.0.0.1" in host.problem().mend
+    assert "127.0.0.1" in host.problem().hint
 
 
-def test_every_problem_is_told_at_once_in_the_order_of_the_files(host: Host) -> None:
+def test_every_problem_is_said_at_once_in_the_order_of_the_files(host: Host) -> None:
     host.config.write_text("webhook_prt = 1\n[delivery]\nconcurrency = 0\n")
     host.env.write_text("LOG_LEVEL=loud\n")
     host.environ["DATABASE_URL"] = "mysql://x/y"
@@ -298,7 +306,7 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_files(host: Host) -> 
 def test_misspelt_names_in_an_env_file_are_noticed_and_others_let_be(host: Host) -> None:
     host.env.write_text("DISCORD_TOKN=1\nPATH=/bin\n\nspeckle_server=x\nCOMPOSE_FILE=y\n")
     assert host.load() == Settings()
-    found = [(problem.where, problem.mend) for problem in misspelt_names(host.env)]
+    found = [(problem.where, problem.hint) for problem in misspelt_names(host.env)]
     assert found == [
         (".env, line 1", "Did you mean DISCORD_TOKEN?"),
         (".env, line 4", "Did you mean SPECKLE_SERVERS?"),
@@ -336,7 +344,7 @@ def test_a_value_in_the_environment_that_lost_its_shape_is_named_with_what_to_ch
     host.environ[name] = text
     (problem,) = host.problems(*(["discord_token"] if name == "DISCORD_TOKEN" else []))
     assert (problem.where, problem.what) == ("environment", f"{name} {says}.")
-    assert problem.mend
+    assert problem.hint
     assert TOKEN not in str(problem)
     assert PLAIN_KEY not in str(problem)
     assert "hush" not in str(problem)
@@ -379,7 +387,7 @@ def test_a_name_in_the_environment_that_lost_its_shape_is_named(name: str, host:
     host.environ |= {name: TOKEN, "EXPORT": "1", "MY DISCORD_TOKEN": "2"}
     (problem,) = host.problems("discord_token")
     assert problem.what.endswith("is not DISCORD_TOKEN: something stands around the name.")
-    assert problem.mend == "Write DISCORD_TOKEN=... and no more."
+    assert problem.hint == "Write DISCORD_TOKEN=... and no more."
 
 
 def test_curly_quotes_in_config_toml_are_named_as_that(host: Host) -> None:
@@ -444,7 +452,7 @@ def test_a_bad_application_is_named_by_its_place_and_its_secret_never_shown(
     assert problem.where == ".env, line 1"
     assert what in problem.what
     assert "swordfish" not in str(problem)
-    assert problem.mend
+    assert problem.hint
 
 
 def test_applications_say_nothing_while_the_servers_are_wrong(host: Host) -> None:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from bot.config import (
-    SECRET_MENDS,
+    SECRET_HINTS,
     Settings,
     environment_names,
     load_settings,
@@ -36,7 +36,7 @@ def test_config_toml_holds_every_default(tmp_path: Path) -> None:
 
 def test_config_toml_is_complete() -> None:
     said = tomllib.loads(CONFIG)
-    plain = {name for name in environment_names().values() if name not in SECRET_MENDS}
+    plain = {name for name in environment_names().values() if name not in SECRET_HINTS}
     assert said.keys() == plain | sections().keys()
     for name, model in sections().items():
         assert said[name].keys() == model.model_fields.keys()
