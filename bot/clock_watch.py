@@ -1,6 +1,5 @@
 """Notices that this machine's clock is set or wrong, and keeps that from stalling anything."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -9,8 +8,8 @@ from typing import Final
 import structlog
 
 from bot.discord_time import DiscordTime
-from bot.errors import StorageUnavailable
 from bot.storage import Storage
+from bot.timing import periodic
 
 log = structlog.get_logger()
 
@@ -48,9 +47,7 @@ class ClockWatch:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        while True:
-            await self.look()
-            await asyncio.sleep(LOOK_EVERY_S)
+        await periodic("clock", self.look, every_s=LOOK_EVERY_S)
 
     async def look(self) -> None:
         """Look once."""
@@ -72,11 +69,7 @@ class ClockWatch:
 
     async def _shorten(self) -> None:
         """Have nothing wait for a time that the clock reaches only in days."""
-        try:
-            shortened = await self._storage.write(lambda tx: tx.waits.shorten(LONGEST_WAIT))
-        except StorageUnavailable as error:  # the next look tries again
-            log.error("clock.database_unavailable", reason=error.reason)
-            return
+        shortened = await self._storage.write(lambda tx: tx.waits.shorten(LONGEST_WAIT))
         self._set_back = False
         if shortened:
             log.info("clock.waits_shortened", count=shortened)

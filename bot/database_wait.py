@@ -16,6 +16,7 @@ from bot.db.vault import Vault
 from bot.errors import StorageUnavailable
 from bot.http_server import Limits, PublicPath, bind, serving
 from bot.storage import Storage, utc_now
+from bot.timing import set_within
 
 log = structlog.get_logger()
 
@@ -65,21 +66,13 @@ async def _waited_for(
             if reason != told or tries % TELL_EVERY == 0:
                 log.error("app.waits_for_database", reason=reason, retry_in_s=retry_s)
             tries, told = tries + 1, reason
-            await _set_within(stopping, retry_s)
+            await set_within(stopping, retry_s)
             found = await _tried(stack, settings, vault)
             if isinstance(found, Storage):
                 log.info("app.database_usable")
                 return found
             reason = found
     return None
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """Goes on where an account was linked: tells its person, and lets what waited for it go on."""
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
@@ -9,7 +8,7 @@ from bot.cogs import account_wording as wording
 from bot.cogs.answers import Reply
 from bot.cogs.later import tell_later
 from bot.db.rows import Account, LinkRequest
-from bot.errors import StorageUnavailable
+from bot.timing import periodic
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
@@ -31,18 +30,11 @@ class LinkTeller:
     async def run(self) -> None:
         """Go on with links until cancelled, from the moment that Discord is there."""
         await self._bot.ready_once.wait()
-        while True:
-            self._accounts.link_done.clear()
-            try:
-                for request, account in await self._accounts.done_links():
-                    await self._go_on(request, account)
-            except StorageUnavailable as error:
-                log.error("links.database_unavailable", reason=error.reason)
-            try:
-                async with asyncio.timeout(POLL_S):
-                    await self._accounts.link_done.wait()
-            except TimeoutError:
-                continue
+        await periodic("links", self._round, every_s=POLL_S, wake=self._accounts.link_done)
+
+    async def _round(self) -> None:
+        for request, account in await self._accounts.done_links():
+            await self._go_on(request, account)
 
     async def _go_on(self, request: LinkRequest, account: Account) -> None:
         digest, details = request.nonce_digest, request.details

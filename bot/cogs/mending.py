@@ -1,6 +1,5 @@
 """Looks hourly after the webhooks that the bot made, and says what it had to mend."""
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import discord
@@ -9,9 +8,9 @@ import structlog
 from bot.cogs import webhook_wording, wording
 from bot.db.rows import Hook, SubscriptionState
 from bot.discord_outcomes import DISCORD_ERRORS, error_text
-from bot.errors import StorageUnavailable
 from bot.services.outcomes import Entry
 from bot.services.webhooks import Kept, WebhookService
+from bot.timing import periodic
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
@@ -31,14 +30,7 @@ class Mender:
     async def run(self) -> None:
         """Look until cancelled, from the moment that the guilds' names are known."""
         await self._bot.ready_once.wait()
-        while True:
-            try:
-                await self.look()
-            except StorageUnavailable as error:
-                log.error("mending.database_unavailable", reason=error.reason)
-            except Exception:  # the next look may go better
-                log.exception("mending.failed")
-            await asyncio.sleep(LOOK_EVERY_S)
+        await periodic("webhooks", self.look, every_s=LOOK_EVERY_S)
 
     async def look(self) -> None:
         """Look once."""

@@ -13,8 +13,8 @@ from bot.cogs.watch import says_nobody
 from bot.db.rows import NOBODY
 from bot.discord_codes import Meaning
 from bot.discord_outcomes import DISCORD_ERRORS, ChannelClosed, Refused, error_text, outcome_of
-from bot.errors import StorageUnavailable
 from bot.services.quotas import OverQuota, QuotaService
+from bot.timing import periodic
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
@@ -56,15 +56,10 @@ class QuotaTeller:
     async def run(self) -> None:
         """Tell until cancelled, from the moment that the bot is logged in."""
         await self._bot.logged_in.wait()
-        while True:
-            all_told = False
-            try:
-                all_told = await self.tell()
-            except StorageUnavailable as error:
-                log.error("quota.database_unavailable", reason=error.reason)
-            except Exception:  # the top of the loop: the next try may go well
-                log.exception("quota.telling_failed")
-            await asyncio.sleep(self._poll_s if all_told else self._retry_s)
+        await periodic("quotas", self._round, every_s=self._retry_s)
+
+    async def _round(self) -> float | None:
+        return self._poll_s if await self.tell() else None
 
     async def tell(self) -> bool:
         """Tell who is to be told now; False if some of them could not be."""

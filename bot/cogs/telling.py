@@ -30,6 +30,7 @@ from bot.discord_outcomes import (
 from bot.errors import StorageUnavailable
 from bot.services.notices import NoticeService, Telling, together
 from bot.services.requirements import missing_in
+from bot.timing import periodic
 
 if TYPE_CHECKING:
     from bot.discord_client import SpeckleBot
@@ -62,13 +63,11 @@ class Teller:
     async def run(self) -> None:
         """Tell until cancelled, from the moment that the bot is logged in."""
         await self._bot.logged_in.wait()
-        while True:
-            try:
-                if await self._gathered():
-                    await self.tell_due()
-            except StorageUnavailable as error:
-                log.error("notices.database_unavailable", reason=error.reason)
-            await asyncio.sleep(POLL_S)
+        await periodic("notices", self._round, every_s=POLL_S)
+
+    async def _round(self) -> None:
+        if await self._gathered():
+            await self.tell_due()
 
     async def _gathered(self) -> int:
         """How many are due, once no more join them: channels mostly close several at a time."""

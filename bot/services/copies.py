@@ -1,11 +1,9 @@
 """What is done about a database that was restored from a copy."""
 
-import asyncio
-
 import structlog
 
-from bot.errors import StorageUnavailable
 from bot.storage import Storage
+from bot.timing import periodic
 
 log = structlog.get_logger()
 
@@ -42,9 +40,4 @@ class Copies:
 
     async def run(self) -> None:
         """Look again and again: PostgreSQL takes a dump while the bot runs. It never ends."""
-        while True:
-            await asyncio.sleep(self._every_s)
-            try:
-                await self._distrust_a_copy()
-            except StorageUnavailable as error:
-                log.error("copies.database_unavailable", reason=error.reason)
+        await periodic("copies", self._distrust_a_copy, every_s=self._every_s)

@@ -1,15 +1,14 @@
 """Erases, hour by hour, what is old enough to go."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
 
 from bot.db.retention import Keep
-from bot.errors import StorageUnavailable
 from bot.services.guilds import GuildService
 from bot.storage import Storage
+from bot.timing import periodic
 
 log = structlog.get_logger()
 
@@ -37,16 +36,11 @@ class Housekeeping:
 
     async def run(self) -> None:
         """Erase until cancelled; while the database is away nothing is, and the next hour does."""
-        while True:
-            agrees = self._clock_agrees()
-            try:
-                if agrees:
-                    await self._erase()
-            except StorageUnavailable as error:
-                log.error("housekeeping.database_unavailable", reason=error.reason)
-            await asyncio.sleep(EVERY_S if agrees else CLOCK_LOOK_S)
+        await periodic("housekeeping", self._erase, every_s=EVERY_S)
 
-    async def _erase(self) -> None:
+    async def _erase(self) -> float | None:
+        if not self._clock_agrees():
+            return CLOCK_LOOK_S
         await self._storage.write(lambda tx: tx.link_requests.erase_expired())
         await self._storage.write(lambda tx: tx.pending_commands.erase_expired())
         erased = await self._guilds.erase_left(self._left_guilds_for)
@@ -55,3 +49,4 @@ class Housekeeping:
         gone = await self._storage.retention.tidy(self._keep)
         if gone:
             log.info("housekeeping.old_rows_erased", **gone)
+        return None
