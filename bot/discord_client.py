@@ -16,7 +16,7 @@ from discord.ext import commands
 from bot.cogs import COGS, DYNAMIC_ITEMS
 from bot.cogs.answers import Unshown, UserError, is_over, quiet_if_over, tell, tell_over
 from bot.cogs.refusal_wording import refusal_text
-from bot.discord_commands import RETRY_S, CommandSync
+from bot.discord_commands import RETRY, CommandSync
 from bot.discord_gateway import Gateway, GatewayWaits
 from bot.discord_outcomes import DISCORD_ERRORS, BotClosed, Later, Trouble, outcome_of
 from bot.discord_pace import Pace
@@ -28,6 +28,7 @@ from bot.services.managing import SubscriptionService
 from bot.services.pending_commands import PendingCommandService
 from bot.services.refusals import CommandRefused
 from bot.storage import Storage
+from bot.timing import Backoff
 
 log = structlog.get_logger()
 
@@ -46,10 +47,10 @@ def use_api(api_url: str) -> None:
 class ConnectionWaits:
     """Seconds: before the n-th try to log in, and for a token that Discord calls void."""
 
-    login_s: Sequence[float] = (5.0, 15.0, 60.0, 300.0)
+    login: Backoff = Backoff((5.0, 15.0, 60.0, 300.0))
     token_s: float = 300.0
     first_sync_s: float = 3.0  # that logging in waits for the commands; the rest is done beside it
-    commands_s: Sequence[float] = RETRY_S
+    commands: Backoff = RETRY
     gateway: GatewayWaits = field(default_factory=GatewayWaits)
 
 
@@ -130,7 +131,7 @@ class SpeckleBot(commands.Bot):
                 await self.add_cog(cog(self))
         self.add_dynamic_items(*DYNAMIC_ITEMS)
         if self._syncing is None:
-            sync = CommandSync(self.tree, self.storage, self._waits.commands_s)
+            sync = CommandSync(self.tree, self.storage, self._waits.commands)
             self._syncing = asyncio.create_task(sync.run(), name="commands")
         await asyncio.wait({self._syncing}, timeout=self._waits.first_sync_s)
 
@@ -250,7 +251,7 @@ class SpeckleBot(commands.Bot):
         return self._away(trouble.reason, tries, asked_for_s or 0.0)
 
     def _away(self, reason: str, tries: int, least_s: float = 0.0) -> float:
-        step_s = self._waits.login_s[min(tries, len(self._waits.login_s) - 1)]
+        step_s = self._waits.login.delay_s(tries)
         # Asking on and on would only lengthen a ban.
         wait_s = max(step_s, least_s, self._pace.closed_for_s())
         self._not_logged_in = f"{reason}. It is tried again by itself."

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import itertools
 import json
-from collections.abc import Sequence
 from typing import Any, Final
 
 import discord
@@ -14,11 +13,12 @@ from discord import app_commands
 from bot.discord_outcomes import DISCORD_ERRORS, error_text
 from bot.errors import StorageUnavailable
 from bot.storage import Storage
+from bot.timing import Backoff
 
 log = structlog.get_logger()
 
 COMMANDS_FACT: Final = "commands.fingerprint"
-RETRY_S: Final = (60.0, 300.0, 900.0, 3600.0)  # then hourly
+RETRY: Final = Backoff((60.0, 300.0, 900.0, 3600.0))
 
 
 class CommandSync:
@@ -31,17 +31,17 @@ class CommandSync:
         self,
         tree: app_commands.CommandTree[Any],
         storage: Storage,
-        retry_s: Sequence[float] = RETRY_S,
+        retry: Backoff = RETRY,
     ) -> None:
         self._tree = tree
         self._storage = storage
-        self._retry_s = retry_s
+        self._retry = retry
 
     async def run(self) -> None:
         """Try until they are in step."""
         wait_s: float | None
         for tries in itertools.count():
-            step_s = self._retry_s[min(tries, len(self._retry_s) - 1)]
+            step_s = self._retry.delay_s(tries)
             try:
                 wait_s = await self._sync(step_s)
             except StorageUnavailable as error:

@@ -19,10 +19,10 @@ from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 from yarl import URL
 
 from bot.discord_outcomes import DISCORD_ERRORS
+from bot.timing import Backoff
 
 log = structlog.get_logger()
 
-JITTER: Final = 0.2
 FLAPPING: Final = 3  # connections in a row that did not last: then it is told
 RESUMES: Final = 2  # tries in vain, after which a session is given up: its address may be dead
 TOKEN_VOID: Final = 4004
@@ -46,12 +46,12 @@ REFUSALS: Final[Mapping[int, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class GatewayWaits:
-    """Seconds. `again_s`: before the n-th dial in a row whose connection did not last.
+    """Seconds. `again`: before the n-th dial in a row whose connection did not last.
 
     The longest keeps a day's dials below the 1,000 sessions that Discord lets a bot begin in one.
     """
 
-    again_s: Sequence[float] = (0.0, 1.0, 2.0, 5.0, 15.0, 60.0, 120.0)
+    again: Backoff = Backoff((0.0, 1.0, 2.0, 5.0, 15.0, 60.0, 120.0), jitter=0.2)
     identifies_s: float = 5.0  # from one new session to the next, Discord's own limit
     lasts_s: float = 60.0  # a connection that lived so long begins the row again
     refused_s: float = 900.0  # after one of REFUSALS
@@ -77,11 +77,11 @@ class Gateway:
         self,
         waits: GatewayWaits,
         clock: Callable[[], float] = time.monotonic,
-        jitter: Callable[[], float] = random.random,
+        rand: Callable[[], float] = random.random,
     ) -> None:
         self._waits = waits
         self._clock = clock
-        self._jitter = jitter
+        self._rand = rand
         self._socket: DiscordWebSocket | None = None  # of the present connection
         self._kind = _kind_of_socket(self._has_socket)
         self._session: _Session | None = None
@@ -237,8 +237,7 @@ class Gateway:
         self._session = self._resumable() if resume and self._vain_resumes < RESUMES else None
         if self._session is None:
             self._vain_resumes = 0
-        step_s = self._waits.again_s[min(self._failures, len(self._waits.again_s) - 1)]
-        wait_s = step_s * (1 + JITTER * (2 * self._jitter() - 1))
+        wait_s = self._waits.again.delay_s(self._failures, self._rand)
         (log.warning if self._failures else log.info)(
             "discord.gateway_lost",
             how=how,

@@ -42,6 +42,7 @@ from bot.single_flight import SingleFlightCache
 from bot.speckle.answers import Login, ProjectRights
 from bot.speckle.gateway import SpeckleGateway
 from bot.storage import Storage
+from bot.timing import Backoff
 
 log = structlog.get_logger()
 
@@ -56,7 +57,7 @@ MOST_LATE = 1000
 MOST_KNOWN = 10_000
 # A server that did not answer is not asked for so long: each event would wait for it.
 SILENT_FOR_S = 15.0
-WAIT_S = (15.0, 60.0, 300.0)  # an event that waits is tried again after so long, then every 5 min
+RETRY = Backoff((15.0, 60.0, 300.0))  # of an event that waits
 
 NOT_OPEN = "private"  # how a project counts that a question without a token could not read
 
@@ -293,7 +294,7 @@ class AccessCheck:
 
 def wait_s(attempts: int) -> float:
     """Seconds until an event that waits is tried again."""
-    return WAIT_S[min(attempts, len(WAIT_S) - 1)]
+    return RETRY.delay_s(attempts)
 
 
 def _is_fresh(yes_at: datetime | None, now: datetime) -> bool:

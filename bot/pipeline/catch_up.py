@@ -26,6 +26,7 @@ from bot.pipeline.catch_up_history import FromHistory
 from bot.services.accounts import AccountService
 from bot.speckle.gateway import SpeckleGateway
 from bot.storage import Storage
+from bot.timing import Backoff
 
 log = structlog.get_logger()
 
@@ -33,7 +34,7 @@ EVERY_S = 3600.0
 # After an outage; by then what was under way at Speckle has failed, or is stuck.
 FOLLOW_UP_S = 330.0
 SOONEST_S = 2.0  # between two looks
-RETRY_S = (60.0, 300.0, 900.0)  # for what could not be done; then hourly like the rest
+RETRY = Backoff((60.0, 300.0, 900.0))  # for what could not be done; then hourly like the rest
 WRITABLE_POLL_S = 2.0
 PACE_S = 0.2  # between two hooks or projects: a server takes some 200 questions a minute
 LONGEST_WAIT_S = 60.0  # that a server may ask for before the rest of its hooks wait for the retry
@@ -92,8 +93,8 @@ class CatchUp:
         while True:
             left = await self._look(todo)
             tries = tries + 1 if left else 0
-            if 0 < tries <= len(RETRY_S):
-                todo, pause_s = left, RETRY_S[tries - 1]
+            if 0 < tries <= len(RETRY.delays_s):
+                todo, pause_s = left, RETRY.delay_s(tries - 1)
             else:
                 todo, pause_s = None, FOLLOW_UP_S if soon_again else EVERY_S
                 soon_again = False

@@ -14,11 +14,12 @@ from bot.discord_pace import Pace
 from bot.pipeline.batching import card_of
 from bot.pipeline.lanes import LaneRunner
 from bot.storage import Storage
+from bot.timing import Backoff
 
 log = structlog.get_logger()
 
 CHANNELS_AT_ONCE = 2  # edits are no hurry, and new cards need the way
-RETRY_S = (2.0, 10.0, 30.0, 120.0, 300.0, 600.0)  # then it is given up
+RETRY = Backoff((2.0, 10.0, 30.0, 120.0, 300.0, 600.0))  # then it is given up
 
 SendEdit = Callable[[int, int, Sequence[Card], CardForm], Awaitable[Outcome]]
 MaySee = Callable[[Collection[OutboxRow]], Awaitable[bool | None]]
@@ -108,17 +109,17 @@ class Editing:
             case Later(reason):
                 await self._later(edit, reason)
             case BotClosed():  # the next new card finds that out, and says so
-                await self._postpone(edit, RETRY_S[-1], counted=False)
+                await self._postpone(edit, RETRY.delays_s[-1], counted=False)
             case Refused(reason) | ChannelClosed(_, reason):
                 await self._give_up(edit, reason)
             case _:
                 assert_never(outcome)
 
     async def _later(self, edit: Edit, reason: str) -> None:
-        if edit.attempts >= len(RETRY_S):
+        if edit.attempts >= len(RETRY.delays_s):
             await self._give_up(edit, reason)
-            return
-        await self._postpone(edit, RETRY_S[edit.attempts], counted=True)
+        else:
+            await self._postpone(edit, RETRY.delay_s(edit.attempts), counted=True)
 
     async def _postpone(self, edit: Edit, wait_s: float, *, counted: bool) -> None:
         until = self._now() + timedelta(seconds=wait_s)

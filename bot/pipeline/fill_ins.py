@@ -41,6 +41,7 @@ from bot.speckle.events import Delivery
 from bot.speckle.filters import matches
 from bot.speckle.previews import NoPicture
 from bot.storage import Storage
+from bot.timing import Backoff
 from bot.turns import tenant
 
 log = structlog.get_logger()
@@ -72,20 +73,16 @@ class GivenUp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long something is asked for, and the waits between two tries; the last one repeats."""
+    """For how long something is asked for, and the waits between two tries."""
 
-    waits_s: Sequence[float]
+    retry: Backoff
     most: timedelta
-
-    def wait_s(self, attempts: int) -> float:
-        """Seconds to the next try."""
-        return self.waits_s[min(attempts, len(self.waits_s) - 1)]
 
 
 # Facts that come late surprise more than they tell; a picture takes its time at every server.
 PATIENCE: Mapping[FillIn, Patience] = {
-    FillIn.FACTS: Patience((2.0, 5.0, 10.0), timedelta(minutes=1)),
-    FillIn.PICTURE: Patience((5.0, 10.0, 20.0, 40.0, 60.0, 120.0), timedelta(minutes=15)),
+    FillIn.FACTS: Patience(Backoff((2.0, 5.0, 10.0)), timedelta(minutes=1)),
+    FillIn.PICTURE: Patience(Backoff((5.0, 10.0, 20.0, 40.0, 60.0, 120.0)), timedelta(minutes=15)),
 }
 
 
@@ -254,9 +251,8 @@ class FillIns:
 
     async def _later(self, job: FillInJob, retry_in_s: float | None) -> None:
         patience = PATIENCE[job.kind]
-        until = self._now() + timedelta(
-            seconds=max(patience.wait_s(job.attempts), retry_in_s or 0.0)
-        )
+        wait_s = max(patience.retry.delay_s(job.attempts), retry_in_s or 0.0)
+        until = self._now() + timedelta(seconds=wait_s)
         if until - job.created_at > patience.most:
             await self._give_up(job, f"it did not come within {patience.most}")
         else:

@@ -7,20 +7,21 @@ from dataclasses import dataclass, field
 import structlog
 
 from bot.discord_pace import Pace
+from bot.timing import Backoff
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """How long the bot as a whole waits, time after time; the last one again and again.
+    """How long the bot as a whole waits, time after time.
 
     `several` channels that get the same refusal `within_s` make it the bot's own trouble.
     """
 
-    token_s: Sequence[float] = (60.0, 300.0, 900.0)
+    token: Backoff = Backoff((60.0, 300.0, 900.0))
     # Short, as some channel may be well all the same, and is held up by it.
-    refusal_s: Sequence[float] = (1.0, 5.0, 15.0, 60.0)
+    refusal: Backoff = Backoff((1.0, 5.0, 15.0, 60.0))
     several: int = 2
     within_s: float = 60.0
 
@@ -37,7 +38,7 @@ class Standstill:
     clock: Callable[[], float] = time.monotonic
     round: int = 0
     _why: str | None = None
-    _waits_s: Sequence[float] = ()  # those of the present kind of trouble
+    _backoff: Backoff | None = None  # of the present kind of trouble
     _taken: int = 0  # how many of them
     _seen: dict[str, dict[int, float]] = field(default_factory=dict)
 
@@ -56,7 +57,7 @@ class Standstill:
         """Discord does not know the bot: each step is told, as only a person can end that."""
         if not self._is_step(of_round):
             return
-        wait_s = self._close(reason, self.steps.token_s)
+        wait_s = self._close(reason, self.steps.token)
         log.critical(
             "delivery.token_refused",
             reason=reason,
@@ -70,7 +71,7 @@ class Standstill:
         if self._why is None and self._count(refusal, channel_id) < self.steps.several:
             return False
         if self._is_step(of_round):
-            wait_s = self._close(reason, self.steps.refusal_s)
+            wait_s = self._close(reason, self.steps.refusal)
             if self._taken == 1:
                 log.error(
                     "delivery.refused_for_all",
@@ -97,10 +98,10 @@ class Standstill:
         seen[channel_id] = now
         return sum(now - at <= self.steps.within_s for at in seen.values())
 
-    def _close(self, reason: str, waits_s: Sequence[float]) -> float:
-        if self._why is None or waits_s is not self._waits_s:
-            self._waits_s, self._taken = waits_s, 0
-        wait_s = waits_s[min(self._taken, len(waits_s) - 1)]
+    def _close(self, reason: str, backoff: Backoff) -> float:
+        if self._why is None or backoff is not self._backoff:
+            self._backoff, self._taken = backoff, 0
+        wait_s = backoff.delay_s(self._taken)
         self._why, self._taken, self.round = reason, self._taken + 1, self.round + 1
         self._seen.clear()
         self.pace.hold(wait_s)

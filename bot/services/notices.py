@@ -9,10 +9,11 @@ from bot.services.managing import is_blocked
 from bot.services.names import is_paused_for_rights
 from bot.services.outcomes import Entry
 from bot.storage import Storage
+from bot.timing import Backoff
 
 AT_ONCE = 50  # notices a look; more wait for the next
 IN_ONE_MESSAGE = 10  # as many as Discord takes embeds
-RETRY_S = (60.0, 300.0, 1800.0, 3600.0)  # then hourly
+RETRY = Backoff((60.0, 300.0, 1800.0, 3600.0))
 GIVE_UP_AFTER = timedelta(hours=48)  # by then `/subscriptions` has told whoever missed the cards
 
 
@@ -89,7 +90,7 @@ class NoticeService:
         if self._now() - notice.created_at >= GIVE_UP_AFTER:
             await self.settle([notice])
             return None
-        wait_s = RETRY_S[min(notice.attempts, len(RETRY_S) - 1)]
+        wait_s = RETRY.delay_s(notice.attempts)
         await self._storage.write(
             lambda tx: tx.notices.postpone(notice.id, self._now() + timedelta(seconds=wait_s))
         )

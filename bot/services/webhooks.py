@@ -40,6 +40,7 @@ from bot.services.triggers import triggers_for
 from bot.speckle.answers import CallStatus, Login, ProjectRights, Scope, SpeckleWebhook
 from bot.speckle.gateway import SpeckleGateway
 from bot.storage import Storage
+from bot.timing import Backoff
 
 log = structlog.get_logger()
 
@@ -47,7 +48,7 @@ T = TypeVar("T")
 
 MOST_WEBHOOKS = 100  # of one project; a Speckle Server 2.31 refuses the next
 READ_WITHIN_S = 6.0
-REMOVAL_RETRY_S = (300.0, 1800.0, 3600.0)  # then hourly
+REMOVAL_RETRY = Backoff((300.0, 1800.0, 3600.0))
 MOST_REMOVAL_TRIES = 14 * 24
 PASSED_ON = (
     AccountUnopenable,
@@ -400,7 +401,7 @@ class WebhookService:
         """Try it again later; False if it was tried often enough."""
         if removal.attempts >= MOST_REMOVAL_TRIES:
             return False
-        wait_s = REMOVAL_RETRY_S[min(removal.attempts, len(REMOVAL_RETRY_S) - 1)]
+        wait_s = REMOVAL_RETRY.delay_s(removal.attempts)
         await self._storage.write(
             lambda tx: tx.removals.postpone(removal.id, self._now() + timedelta(seconds=wait_s))
         )

@@ -20,6 +20,7 @@ from bot.pipeline import access, fill_ins, routing
 from bot.sandbox import SandboxChannel, SandboxMember
 from bot.speckle import breaker
 from bot.speckle.subscription_options import SubscriptionOptions
+from bot.timing import Backoff
 from tests.pipeline.conftest import Run, Studio
 from tests.pipeline.deliveries import until
 from tests.pipeline.tower import Tower, answer
@@ -307,10 +308,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(breaker, "REST_S", 0.3)
     monkeypatch.setattr(breaker, "FAILURES", 1_000)
     monkeypatch.setattr(access, "SILENT_FOR_S", 0.2)
-    monkeypatch.setattr(access, "WAIT_S", (0.3,))
+    monkeypatch.setattr(access, "RETRY", Backoff((0.3,)))
     monkeypatch.setattr(watch, "KNOWN_S", 0.0)
     monkeypatch.setattr(fill_ins, "QUESTION_S", 2.0)
-    patience = {kind: fill_ins.Patience((0.1,), p.most) for kind, p in fill_ins.PATIENCE.items()}
+    patience = {
+        kind: fill_ins.Patience(Backoff((0.1,)), p.most) for kind, p in fill_ins.PATIENCE.items()
+    }
     monkeypatch.setattr(fill_ins, "PATIENCE", patience)
     soon = dict.fromkeys(patience, timedelta(seconds=0.1))
     monkeypatch.setattr(routing, "FIRST_TRY_AFTER", soon)

@@ -14,6 +14,7 @@ from bot.db.vault import Vault
 from bot.model import PauseWhy
 from bot.pipeline import access
 from bot.sandbox import SandboxMessage
+from bot.timing import Backoff
 from tests.pipeline.conftest import SHOW, Run, Studio
 from tests.pipeline.deliveries import (
     numbers_in,
@@ -28,7 +29,7 @@ from tests.pipeline.tower import Tower
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(telling, "POLL_S", 0.05)
     monkeypatch.setattr(access, "SILENT_FOR_S", 0.2)
-    monkeypatch.setattr(access, "WAIT_S", (0.3,))
+    monkeypatch.setattr(access, "RETRY", Backoff((0.3,)))
 
 
 async def following(app: App, studio: Studio, tower: Tower) -> Hook:

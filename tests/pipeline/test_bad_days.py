@@ -20,6 +20,7 @@ from bot.discord_client import ConnectionWaits
 from bot.discord_gateway import GatewayWaits
 from bot.errors import PartFailed, StorageUnavailable
 from bot.pipeline.lanes import LaneRunner
+from bot.timing import Backoff
 from tests.conftest import on_every_connection
 from tests.pipeline.conftest import StartBot, Studio, post
 from tests.pipeline.deliveries import (
@@ -32,9 +33,9 @@ from tests.pipeline.deliveries import (
 
 IMPATIENT = Waits(
     ConnectionWaits(
-        login_s=(0.2,),
+        login=Backoff((0.2,)),
         token_s=0.5,
-        gateway=GatewayWaits(again_s=(0.0, 0.2), silence_s=1.0, dial_s=1.0),
+        gateway=GatewayWaits(again=Backoff((0.0, 0.2)), silence_s=1.0, dial_s=1.0),
     )
 )
 

@@ -27,6 +27,7 @@ from bot.pipeline import catch_up, catch_up_activity, catch_up_history
 from bot.soak.bot_process import BotProcess
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, utc_now
+from bot.timing import Backoff
 from tests.pipeline.conftest import Run, Studio
 from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers
 from tests.pipeline.test_bad_days import limit_pages
@@ -40,7 +41,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catch_up, "SOONEST_S", 0.05)
     monkeypatch.setattr(catch_up, "WRITABLE_POLL_S", 0.05)
     monkeypatch.setattr(catch_up, "PACE_S", 0.0)
-    monkeypatch.setattr(catch_up, "RETRY_S", (0.3, 0.3, 0.3))
+    monkeypatch.setattr(catch_up, "RETRY", Backoff((0.3, 0.3, 0.3)))
 
 
 async def caught_up(app: App, since: datetime) -> Hook:

@@ -1,7 +1,6 @@
 """Logging in, the gateway and the commands, on days when Discord lets the bot in only so far."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from bot.app import App, Waits
 from bot.discord_client import ConnectionWaits
 from bot.discord_gateway import Gateway, GatewayWaits
 from bot.errors import ConfigError
+from bot.timing import Backoff
 from tests.pipeline.conftest import StartBot, Studio
 from tests.pipeline.deliveries import follow, send_numbers, until, wait_for_numbers
 from tests.pipeline.test_whole_bot import PAGE, told, until_ready, until_told
@@ -18,10 +18,17 @@ from tests.pipeline.test_whole_bot import PAGE, told, until_ready, until_told
 SYNC = "PUT /applications/{application_id}/commands"
 
 
-def quick(again_s: Sequence[float] = (0.0, 0.1), **more: Any) -> Waits:
-    gateway = GatewayWaits(again_s=again_s, refused_s=0.5, dial_s=2.0, identifies_s=0.1)
+def quick(*again_s: float, **more: Any) -> Waits:
+    again = Backoff(again_s or (0.0, 0.1))
+    gateway = GatewayWaits(again=again, refused_s=0.5, dial_s=2.0, identifies_s=0.1)
     return Waits(
-        ConnectionWaits(login_s=(0.1,), token_s=0.4, commands_s=(1.0,), gateway=gateway, **more)
+        ConnectionWaits(
+            login=Backoff((0.1,)),
+            token_s=0.4,
+            commands=Backoff((1.0,)),
+            gateway=gateway,
+            **more,
+        )
     )
 
 
@@ -54,7 +61,7 @@ def test_a_gateway_is_silent_for_readyz_when_it_is_dialled_again_for_it() -> Non
 async def test_connections_that_do_not_last_are_dialled_more_and_more_slowly_and_told(
     studio: Studio, start_bot: StartBot, welcome: bool
 ) -> None:
-    async with start_bot(waits=quick((0.0, 0.05, 0.1, 0.2, 1000.0))) as app:
+    async with start_bot(waits=quick(0.0, 0.05, 0.1, 0.2, 1000.0)) as app:
         await settled(app, studio)
         gateway = studio.sandbox.gateway
         with capture_logs() as logs:
@@ -74,7 +81,7 @@ async def test_connections_that_do_not_last_are_dialled_more_and_more_slowly_and
 async def test_a_connection_that_lasted_is_dialled_again_at_once_and_resumed(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    waits = Waits(ConnectionWaits(gateway=GatewayWaits((0.0, 1000.0), lasts_s=0.0)))
+    waits = Waits(ConnectionWaits(gateway=GatewayWaits(Backoff((0.0, 1000.0)), lasts_s=0.0)))
     async with start_bot(waits=waits) as app:
         for number in range(3):
             studio.sandbox.faults.op7()

@@ -22,6 +22,7 @@ from bot.pipeline.batching import card_of
 from bot.sandbox import SandboxChannel, SandboxMessage
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import utc_now
+from bot.timing import Backoff
 from tests.cards.test_avatars import data_url, photograph
 from tests.pipeline.conftest import StartBot, Studio, post
 from tests.pipeline.deliveries import (
@@ -180,7 +181,7 @@ async def test_cards_of_one_author_share_one_small_file(
 async def test_an_edit_is_tried_again_until_discord_takes_it(
     studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(editing, "RETRY_S", (0.05,) * 6)
+    monkeypatch.setattr(editing, "RETRY", Backoff((0.05,) * 6))
     async with start_bot() as app:
         hook = await follow(app, studio, studio.structure)
         await send_numbers(app, hook, range(1))
@@ -219,7 +220,7 @@ async def test_an_edit_that_cannot_be_is_given_up_quietly(
 async def test_an_edit_is_not_given_up_for_what_is_no_fault_of_it(
     studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(editing, "RETRY_S", (0.05,))
+    monkeypatch.setattr(editing, "RETRY", Backoff((0.05,)))
     async with start_bot() as app:
         hook = await follow(app, studio, studio.structure)
         await send_numbers(app, hook, range(1))

@@ -15,6 +15,7 @@ from bot.sandbox import SandboxChannel, SandboxMessage
 from bot.services.accounts import PasteToken
 from bot.speckle import breaker
 from bot.speckle.subscription_options import SubscriptionOptions
+from bot.timing import Backoff
 from tests.pipeline.conftest import StartBot, Studio
 from tests.pipeline.deliveries import until
 from tests.pipeline.tower import answer
@@ -35,7 +36,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits that are long on purpose are short in here."""
     monkeypatch.setattr(breaker, "REST_S", 0.3)
     monkeypatch.setattr(fill_ins, "QUESTION_S", 2.0)
-    patience = {kind: fill_ins.Patience((0.1,), p.most) for kind, p in fill_ins.PATIENCE.items()}
+    patience = {
+        kind: fill_ins.Patience(Backoff((0.1,)), p.most) for kind, p in fill_ins.PATIENCE.items()
+    }
     monkeypatch.setattr(fill_ins, "PATIENCE", patience)
     soon = dict.fromkeys(patience, timedelta(seconds=0.1))
     monkeypatch.setattr(routing, "FIRST_TRY_AFTER", soon)
@@ -259,7 +262,7 @@ async def test_a_hanging_server_gives_a_plain_card_that_is_filled_in_when_it_ans
 async def test_a_picture_that_never_comes_is_given_up_and_the_trace_says_so(
     studio: Studio, start: StartBot, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    soon = fill_ins.Patience((0.1,), timedelta(seconds=1))
+    soon = fill_ins.Patience(Backoff((0.1,)), timedelta(seconds=1))
     monkeypatch.setattr(fill_ins, "PATIENCE", dict.fromkeys(fill_ins.PATIENCE, soon))
     async with start() as app:
         await follow(app, studio, site, studio.structure)

@@ -12,6 +12,7 @@ from bot.db.tables import batches, outbox
 from bot.pipeline.standstill import Steps
 from bot.sandbox import SandboxChannel
 from bot.storage import utc_now
+from bot.timing import Backoff
 from tests.pipeline.conftest import StartBot, Studio
 from tests.pipeline.deliveries import (
     follow,
@@ -192,7 +193,7 @@ async def test_a_locked_thread_pauses(studio: Studio, start_bot: StartBot) -> No
 async def test_a_refused_token_stops_all_keeps_all_and_is_tried_again(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    async with start_bot(waits=Waits(steps=Steps(token_s=(0.5,)))) as app:
+    async with start_bot(waits=Waits(steps=Steps(token=Backoff((0.5,))))) as app:
         await follow(app, studio, studio.structure)
         hook = await follow(app, studio, studio.facade)
         studio.sandbox.faults.fail("POST /channels/{channel_id}/messages", 401, times=2)

@@ -17,6 +17,7 @@ from bot.pipeline import delivery
 from bot.pipeline.standstill import Standstill, Steps
 from bot.sandbox import SandboxChannel
 from bot.storage import utc_now
+from bot.timing import Backoff
 from tests.pipeline.conftest import StartBot, Studio
 from tests.pipeline.deliveries import (
     follow,
@@ -29,7 +30,7 @@ from tests.pipeline.deliveries import (
 )
 
 EVERY_POST = "POST /channels/{channel_id}/messages"
-QUICK = Waits(steps=Steps(token_s=(0.4,), refusal_s=(0.4,)))
+QUICK = Waits(steps=Steps(token=Backoff((0.4,)), refusal=Backoff((0.4,))))
 PAGE = "<html><title>Access denied | Cloudflare</title></html>"
 
 
@@ -111,7 +112,7 @@ async def test_a_refusal_that_speaks_of_no_channel_pauses_none_and_is_told_once(
 async def test_while_the_bot_waits_one_channel_tries_for_all(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    async with start_bot(waits=Waits(steps=Steps(refusal_s=(0.3, 0.3, 0.3, 60.0)))) as app:
+    async with start_bot(waits=Waits(steps=Steps(refusal=Backoff((0.3, 0.3, 0.3, 60.0))))) as app:
         hook, channels = await follow_all(app, studio, 8)
         studio.sandbox.requests.clear()
         studio.sandbox.faults.fail(EVERY_POST, 403, times=None, code=40006)
@@ -185,7 +186,7 @@ def test_refusals_far_apart_or_unlike_or_with_good_answers_between_are_each_chan
 async def test_a_refused_token_with_many_sends_in_flight_is_one_step(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    async with start_bot(waits=Waits(steps=Steps(token_s=(6.0, 1000.0)))) as app:
+    async with start_bot(waits=Waits(steps=Steps(token=Backoff((6.0, 1000.0))))) as app:
         hook, channels = await follow_all(app, studio, 12)
         studio.sandbox.requests.clear()
         studio.sandbox.faults.slow(EVERY_POST, 1.0)
