@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -15,32 +15,33 @@ from bot.cogs.link_telling import LinkTeller
 from bot.cogs.mending import Mender, webhook_description
 from bot.cogs.places import why_refused
 from bot.cogs.quota_telling import QuotaTeller
-from bot.cogs.telling import Teller
+from bot.cogs.telling import NotifierTimings, Teller
 from bot.cogs.waiting import linked as go_on_with
 from bot.cogs.watch import DiscordWatch
 from bot.config import Retention, Settings
 from bot.database_wait import opened
+from bot.db.engine import StorageTimings
 from bot.db.retention import Keep
 from bot.db.vault import Vault
-from bot.discord_client import ConnectionWaits, SpeckleBot, use_api
+from bot.discord_client import ConnectionTimings, SpeckleBot, use_api
 from bot.discord_out import edit, find, send
 from bot.discord_pace import Pace
 from bot.errors import ConfigError, Problem
 from bot.link_pages import LinkPages
 from bot.living import Part, background, lead, stop_signals, tune_interpreter
 from bot.network import Network
-from bot.pipeline.access import AccessCheck
+from bot.pipeline.access import AccessCheck, AccessTimings
 from bot.pipeline.avatars import Avatars
 from bot.pipeline.catch_up import CatchUp
-from bot.pipeline.delivery import Delivery
-from bot.pipeline.editing import Editing
-from bot.pipeline.enrichment import Enrichment
+from bot.pipeline.catch_up_history import CatchUpLimits
+from bot.pipeline.delivery import Delivery, SenderTimings
+from bot.pipeline.editing import EDIT_RETRY, Editing
+from bot.pipeline.enrichment import Enrichment, EnrichmentTimings
 from bot.pipeline.fill_ins import FillIns
 from bot.pipeline.gate import Gate
 from bot.pipeline.ingest import Ingest
 from bot.pipeline.replay import Replay
 from bot.pipeline.routing import Routing
-from bot.pipeline.standstill import Steps
 from bot.services.accounts import AccountService
 from bot.services.browsing import Browsing
 from bot.services.consents import Looking
@@ -56,12 +57,13 @@ from bot.services.readiness import Readiness, unopenable_text
 from bot.services.subscribing import Subscribing
 from bot.services.visibility import Visibility
 from bot.services.webhooks import WebhookService
-from bot.speckle.breaker import Breakers
+from bot.speckle.breaker import BreakerLimits, Breakers
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.http import SpeckleHttp
 from bot.speckle.oauth import SpeckleOAuth
 from bot.speckle.previews import Previews
 from bot.storage import FIRST_KEY_FACT, Storage, utc_now
+from bot.timing import Backoff
 from bot.webhook_listener import SharedHook, WebhookListener
 
 log = structlog.get_logger()
@@ -81,14 +83,18 @@ class App:
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
-    """How long the bot waits for Discord; tests hand in shorter times."""
+class Timings:
+    """How long each part waits, and what a few take at a time; tests hand in others."""
 
-    connection: ConnectionWaits = field(default_factory=ConnectionWaits)
-    steps: Steps = field(default_factory=Steps)
-
-
-DEFAULT_WAITS = Waits()
+    storage: StorageTimings = StorageTimings()
+    speckle: BreakerLimits = BreakerLimits()
+    connection: ConnectionTimings = ConnectionTimings()
+    access: AccessTimings = AccessTimings()
+    enrichment: EnrichmentTimings = EnrichmentTimings()
+    sender: SenderTimings = SenderTimings()
+    editor_retry: Backoff = EDIT_RETRY
+    catch_up: CatchUpLimits = CatchUpLimits()
+    notifier: NotifierTimings = NotifierTimings()
 
 
 async def run(settings: Settings) -> None:
@@ -106,7 +112,7 @@ async def run(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def running(settings: Settings, waits: Waits = DEFAULT_WAITS) -> AsyncIterator[App]:
+async def running(settings: Settings, timings: Timings = Timings()) -> AsyncIterator[App]:
     """The bot at work for as long as the block runs: listener, ingest, delivery, Discord.
 
     Errors: ConfigError for settings that do not work out, StorageUnavailable; an error of any part
@@ -114,20 +120,20 @@ async def running(settings: Settings, waits: Waits = DEFAULT_WAITS) -> AsyncIter
     """
     vault = _vault(settings)
     async with (
-        Storage.open(settings.database_url, vault, utc_now) as storage,
-        _at_work(settings, storage, vault, waits) as app,
+        Storage.open(settings.database_url, vault, utc_now, timings=timings.storage) as storage,
+        _at_work(settings, storage, vault, timings) as app,
     ):
         yield app
 
 
 @asynccontextmanager
 async def _at_work(
-    settings: Settings, storage: Storage, vault: Vault, waits: Waits = DEFAULT_WAITS
+    settings: Settings, storage: Storage, vault: Vault, timings: Timings = Timings()
 ) -> AsyncIterator[App]:
     token = _required(settings)
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
-    breakers = Breakers()
+    breakers = Breakers(timings.speckle)
     network = settings.network()
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
         copies = Copies(storage)
@@ -137,12 +143,16 @@ async def _at_work(
             lambda tx: tx.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
         )
         quotas = _quotas(settings, storage)
-        pace = Pace(settings.delivery.requests_per_s, now=utc_now)
+        pace = Pace(
+            settings.delivery.requests_per_s,
+            now=utc_now,
+            banned_s=timings.connection.banned_s,
+        )
         with_speckle = _with_speckle(settings, storage, http, breakers, network)
         bot, webhooks = _discord_side(
-            settings, storage, with_speckle, quotas, instance, pace, network, waits
+            settings, storage, with_speckle, quotas, instance, pace, network, timings
         )
-        pipeline = _pipeline(settings, storage, with_speckle, quotas, bot, pace, waits)
+        pipeline = _pipeline(settings, storage, with_speckle, quotas, bot, pace, timings)
 
         def discord_problems() -> Sequence[str]:
             return [*bot.problems(), *pace.problems(), *pipeline.delivery.problems()]
@@ -150,29 +160,17 @@ async def _at_work(
         readiness = Readiness(storage, discord_problems)
         await _tell_unopenable(readiness)
         listener = _listener(settings, storage, with_speckle, quotas, pipeline, readiness, instance)
-        clock = ClockWatch(storage, pace.discord_time, utc_now)
-        housekeeping = Housekeeping(
-            storage,
-            bot.guild_service,
-            _keep(settings.retention),
-            timedelta(days=settings.retention.left_guild_days),
-            clock.agrees,
-        )
         on_sqlite = settings.database_url.startswith("sqlite")
         leading = lead(
             storage,
             alone=on_sqlite,
             parts={
                 **pipeline.parts(bot),
-                "notices": Teller(bot, NoticeService(storage, utc_now), pace.closed_for_s).run,
-                "quotas": QuotaTeller(bot, quotas, pace.closed_for_s).run,
-                "links": LinkTeller(bot).run,
-                "webhooks": Mender(bot, webhooks).run,
+                **_tellers(bot, webhooks, quotas, pace, timings.notifier),
                 "discord": partial(bot.stay_connected, token),
-                "housekeeping": housekeeping.run,
+                **_keepers(settings, storage, bot, pace),
                 # SQLite's file is not written to any more once it is replaced, until a restart.
                 **({} if on_sqlite else {"copies": copies.run}),
-                "clock": clock.run,
             },
         )
         try:
@@ -188,6 +186,38 @@ async def _at_work(
         finally:
             pipeline.close()
             with_speckle.gateway.close()
+
+
+def _tellers(
+    bot: SpeckleBot,
+    webhooks: WebhookService,
+    quotas: QuotaService,
+    pace: Pace,
+    timings: NotifierTimings,
+) -> Mapping[str, Part]:
+    """What tells people something that they did not ask for, by name."""
+    notices = NoticeService(bot.storage, utc_now)
+    return {
+        "notices": Teller(bot, notices, pace.closed_for_s, timings).run,
+        "quotas": QuotaTeller(bot, quotas, pace.closed_for_s).run,
+        "links": LinkTeller(bot).run,
+        "webhooks": Mender(bot, webhooks).run,
+    }
+
+
+def _keepers(
+    settings: Settings, storage: Storage, bot: SpeckleBot, pace: Pace
+) -> Mapping[str, Part]:
+    """What looks after the database, by name."""
+    clock = ClockWatch(storage, pace.discord_time, utc_now)
+    housekeeping = Housekeeping(
+        storage,
+        bot.guild_service,
+        _keep(settings.retention),
+        timedelta(days=settings.retention.left_guild_days),
+        clock.agrees,
+    )
+    return {"housekeeping": housekeeping.run, "clock": clock.run}
 
 
 async def _tell_unopenable(readiness: Readiness) -> None:
@@ -253,7 +283,7 @@ def _discord_side(
     instance: str,
     pace: Pace,
     network: Network,
-    waits: Waits,
+    timings: Timings,
 ) -> tuple[SpeckleBot, WebhookService]:
     """The client with its services; what happens to a linked account is tied to it."""
     webhooks = WebhookService(
@@ -272,7 +302,7 @@ def _discord_side(
         guilds,
         speckle.accounts,
         pace,
-        waits.connection,
+        timings.connection,
         network,
     )
     speckle.accounts.linked = partial(go_on_with, bot)
@@ -348,9 +378,10 @@ def _pipeline(
     quotas: QuotaService,
     bot: SpeckleBot,
     pace: Pace,
-    waits: Waits,
+    timings: Timings,
 ) -> _Pipeline:
-    access = AccessCheck(storage, speckle.gateway, speckle.accounts, DiscordWatch(bot), utc_now)
+    watch = DiscordWatch(bot, timings.access.member_known_s)
+    access = AccessCheck(storage, speckle.gateway, speckle.accounts, watch, utc_now, timings.access)
     gate = Gate(storage, access, held=lambda: replay.wake(), now=utc_now)
     delivery = Delivery(
         storage,
@@ -361,17 +392,12 @@ def _pipeline(
         find=partial(find, bot),
         channels_at_once=settings.delivery.concurrency,
         now=utc_now,
-        steps=waits.steps,
+        timings=timings.sender,
     )
-    editing = Editing(storage, partial(edit, bot), gate.may_see, pace, now=utc_now)
-    enrichment = Enrichment(
-        speckle.gateway,
-        speckle.previews,
-        speckle.accounts,
-        servers=settings.speckle_servers,
-        deadline_s=settings.speckle.enrich_deadline_s,
-    )
-    fill_ins = FillIns(storage, enrichment, access, changed=editing.wake, now=utc_now)
+    retry, change = timings.editor_retry, partial(edit, bot)
+    editor = Editing(storage, change, gate.may_see, pace, now=utc_now, retry=retry)
+    enrichment = _enrichment(settings, speckle, timings.enrichment)
+    fill_ins = FillIns(storage, enrichment, access, changed=editor.wake, now=utc_now)
     avatars = Avatars()
     routing = Routing(
         enrichment,
@@ -397,23 +423,49 @@ def _pipeline(
         most_model_names=quotas.model_names,
         now=utc_now,
     )
-    catch_up = CatchUp(
-        storage,
-        speckle.gateway,
-        speckle.accounts,
-        stored=ingest.wake,
-        decide=access.decide,
-        quota=quotas.day_of_fetched,
-        max_body_bytes=settings.webhook.max_body_mib * MIB,
-        reach=timedelta(days=settings.retention.delivered_days),
-        now=utc_now,
-    )
+    catch_up = _catch_up(settings, storage, speckle, quotas, access, ingest.wake, timings.catch_up)
 
     def close() -> None:
         enrichment.close()
         avatars.close()
 
-    return _Pipeline(catch_up, ingest, replay, delivery, fill_ins, editing, close)
+    return _Pipeline(catch_up, ingest, replay, delivery, fill_ins, editor, close)
+
+
+def _enrichment(
+    settings: Settings, speckle: _WithSpeckle, timings: EnrichmentTimings
+) -> Enrichment:
+    return Enrichment(
+        speckle.gateway,
+        speckle.previews,
+        speckle.accounts,
+        servers=settings.speckle_servers,
+        deadline_s=settings.speckle.enrich_deadline_s,
+        timings=timings,
+    )
+
+
+def _catch_up(
+    settings: Settings,
+    storage: Storage,
+    speckle: _WithSpeckle,
+    quotas: QuotaService,
+    access: AccessCheck,
+    stored: Callable[[], None],
+    limits: CatchUpLimits,
+) -> CatchUp:
+    return CatchUp(
+        storage,
+        speckle.gateway,
+        speckle.accounts,
+        stored=stored,
+        decide=access.decide,
+        quota=quotas.day_of_fetched,
+        max_body_bytes=settings.webhook.max_body_mib * MIB,
+        reach=timedelta(days=settings.retention.delivered_days),
+        now=utc_now,
+        limits=limits,
+    )
 
 
 def _listener(

@@ -26,7 +26,7 @@ TELL_EVERY = 12  # tries, while the reason stays the same: once a minute
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, vault: Vault, stopping: asyncio.Event, retry_s: float = RETRY_S
+    settings: Settings, vault: Vault, stopping: asyncio.Event
 ) -> AsyncIterator[Storage | None]:
     """The storage, as soon as it can be opened; None if `stopping` is set before.
 
@@ -37,7 +37,7 @@ async def opened(
         if isinstance(found, Storage):
             yield found
         else:
-            yield await _waited_for(found, stack, settings, vault, stopping, retry_s)
+            yield await _waited_for(found, stack, settings, vault, stopping)
 
 
 async def _tried(stack: AsyncExitStack, settings: Settings, vault: Vault) -> Storage | str:
@@ -57,16 +57,15 @@ async def _waited_for(
     settings: Settings,
     vault: Vault,
     stopping: asyncio.Event,
-    retry_s: float,
 ) -> Storage | None:
     tries, told, problems = 0, "", [""]
     async with _answering(settings, problems):
         while not stopping.is_set():
             problems[0] = f"The database cannot be used: {reason}."
             if reason != told or tries % TELL_EVERY == 0:
-                log.error("app.waits_for_database", reason=reason, retry_in_s=retry_s)
+                log.error("app.waits_for_database", reason=reason, retry_in_s=RETRY_S)
             tries, told = tries + 1, reason
-            await set_within(stopping, retry_s)
+            await set_within(stopping, RETRY_S)
             found = await _tried(stack, settings, vault)
             if isinstance(found, Storage):
                 log.info("app.database_usable")

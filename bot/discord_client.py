@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -17,7 +17,7 @@ from bot.cogs import COGS, DYNAMIC_ITEMS
 from bot.cogs.answers import Unshown, UserError, is_over, quiet_if_over, tell, tell_over
 from bot.cogs.refusal_wording import refusal_text
 from bot.discord_commands import RETRY, CommandSync
-from bot.discord_gateway import Gateway, GatewayWaits
+from bot.discord_gateway import Gateway, GatewayTimings
 from bot.discord_outcomes import DISCORD_ERRORS, BotClosed, Later, Trouble, outcome_of
 from bot.discord_pace import Pace
 from bot.errors import ConfigError, Problem, SealError, SpeckleError, StorageUnavailable
@@ -32,7 +32,6 @@ from bot.timing import Backoff
 
 log = structlog.get_logger()
 
-GUILDS_APART_S = 2.0  # at the start Discord sends one after the other; then there are no more
 CLOSE_S = 2.0  # for a goodbye that nobody may answer
 LOGGED_IN_FACT = "discord.logged_in"  # as which application, so it has a token that worked once
 MAX_RATELIMIT_WAIT_S = 30.0  # the least that discord.py accepts; longer waits come back as Later
@@ -44,17 +43,18 @@ def use_api(api_url: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionWaits:
+class ConnectionTimings:
     """Seconds: before the n-th try to log in, and for a token that Discord calls void."""
 
     login: Backoff = Backoff((5.0, 15.0, 60.0, 300.0))
     token_s: float = 300.0
     first_sync_s: float = 3.0  # that logging in waits for the commands; the rest is done beside it
     commands: Backoff = RETRY
-    gateway: GatewayWaits = field(default_factory=GatewayWaits)
-
-
-DEFAULT_WAITS = ConnectionWaits()
+    # At the start Discord sends guilds one after the other; so long after one there are no more.
+    guilds_apart_s: float = 2.0
+    # For a ban's answer, which comes from Cloudflare and names no time that could be trusted.
+    banned_s: float = 60.0
+    gateway: GatewayTimings = GatewayTimings()
 
 
 class SpeckleBot(commands.Bot):
@@ -68,7 +68,7 @@ class SpeckleBot(commands.Bot):
         guild_service: GuildService,
         accounts: AccountService,
         pace: Pace,
-        waits: ConnectionWaits = DEFAULT_WAITS,
+        timings: ConnectionTimings = ConnectionTimings(),
         network: Network | None = None,
     ) -> None:
         # The bot has no voice: that the libraries for it are missing is worth no warning.
@@ -82,7 +82,7 @@ class SpeckleBot(commands.Bot):
             max_messages=None,
             max_ratelimit_timeout=MAX_RATELIMIT_WAIT_S,
             http_trace=pace.tracing(),
-            guild_ready_timeout=GUILDS_APART_S,
+            guild_ready_timeout=timings.guilds_apart_s,
             enable_debug_events=True,  # on_socket_raw_receive, for the gateway's sign of life
         )
         logging.getLogger("discord.app_commands.tree").addFilter(quiet_if_over)
@@ -95,8 +95,8 @@ class SpeckleBot(commands.Bot):
         self.accounts = accounts
         self.logged_in = asyncio.Event()  # from now on messages can be sent, gateway or not
         self.ready_once = asyncio.Event()
-        self.gateway = Gateway(waits.gateway)
-        self._waits = waits
+        self.gateway = Gateway(timings.gateway)
+        self._timings = timings
         self._syncing: asyncio.Task[None] | None = None
         self._not_logged_in: str | None = None
         self.tree.on_error = self._on_command_error  # type: ignore[method-assign]  # documented way
@@ -131,9 +131,9 @@ class SpeckleBot(commands.Bot):
                 await self.add_cog(cog(self))
         self.add_dynamic_items(*DYNAMIC_ITEMS)
         if self._syncing is None:
-            sync = CommandSync(self.tree, self.storage, self._waits.commands)
+            sync = CommandSync(self.tree, self.storage, self._timings.commands)
             self._syncing = asyncio.create_task(sync.run(), name="commands")
-        await asyncio.wait({self._syncing}, timeout=self._waits.first_sync_s)
+        await asyncio.wait({self._syncing}, timeout=self._timings.first_sync_s)
 
     async def connect(self, *, reconnect: bool = True) -> None:
         """Stay connected to the gateway until the client is closed, in place of discord.py's loop.
@@ -182,8 +182,8 @@ class SpeckleBot(commands.Bot):
         """
         while True:
             self._tell_void()
-            self._pace.close_for(self._waits.token_s, "Discord calls the bot's token void")
-            await asyncio.sleep(self._waits.token_s)
+            self._pace.close_for(self._timings.token_s, "Discord calls the bot's token void")
+            await asyncio.sleep(self._timings.token_s)
             try:
                 await self.application_info()
             except DISCORD_ERRORS as error:
@@ -196,7 +196,7 @@ class SpeckleBot(commands.Bot):
             "discord.token_void",
             what_to_do="Put a valid DISCORD_TOKEN into .env and start the bot again. "
             "Everything is kept until then.",
-            retry_in_s=self._waits.token_s,
+            retry_in_s=self._timings.token_s,
         )
 
     # ── logging in ────────────────────────────────────────────────────────────────────────────
@@ -244,14 +244,14 @@ class SpeckleBot(commands.Bot):
             "it does not accept DISCORD_TOKEN. Copy it again from the application's Bot page into "
             ".env and start the bot again; everything is kept until then."
         )
-        return self._waits.token_s
+        return self._timings.token_s
 
     def _away_for(self, trouble: Trouble, tries: int) -> float:
         asked_for_s = trouble.retry_in_s if isinstance(trouble, Later) else None
         return self._away(trouble.reason, tries, asked_for_s or 0.0)
 
     def _away(self, reason: str, tries: int, least_s: float = 0.0) -> float:
-        step_s = self._waits.login.delay_s(tries)
+        step_s = self._timings.login.delay_s(tries)
         # Asking on and on would only lengthen a ban.
         wait_s = max(step_s, least_s, self._pace.closed_for_s())
         self._not_logged_in = f"{reason}. It is tried again by itself."

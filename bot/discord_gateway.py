@@ -45,7 +45,7 @@ REFUSALS: Final[Mapping[int, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayWaits:
+class GatewayTimings:
     """Seconds. `again`: before the n-th dial in a row whose connection did not last.
 
     The longest keeps a day's dials below the 1,000 sessions that Discord lets a bot begin in one.
@@ -75,18 +75,18 @@ class Gateway:
 
     def __init__(
         self,
-        waits: GatewayWaits,
+        timings: GatewayTimings,
         clock: Callable[[], float] = time.monotonic,
         rand: Callable[[], float] = random.random,
     ) -> None:
-        self._waits = waits
+        self._timings = timings
         self._clock = clock
         self._rand = rand
         self._socket: DiscordWebSocket | None = None  # of the present connection
         self._kind = _kind_of_socket(self._has_socket)
         self._session: _Session | None = None
         self._sessions_left: int | None = None  # None until Discord has told
-        self._identified_at = -waits.identifies_s
+        self._identified_at = -timings.identifies_s
         self._begun_at: float | None = None  # since when the present connection works
         self._heard_at: float | None = None
         self._failures = 0  # connections in a row that did not last
@@ -120,13 +120,13 @@ class Gateway:
             )
             return [told]
         silence_s = self._clock() - self._heard_at
-        if silence_s > self._waits.silence_s:
+        if silence_s > self._timings.silence_s:
             return [f"Discord's gateway has been silent for {silence_s:.0f} s."]
         return []
 
     def _lasts(self) -> bool:
         begun_at = self._begun_at
-        return begun_at is not None and self._clock() - begun_at >= self._waits.lasts_s
+        return begun_at is not None and self._clock() - begun_at >= self._timings.lasts_s
 
     # ── keeping it ────────────────────────────────────────────────────────────────────────────
 
@@ -171,14 +171,14 @@ class Gateway:
             }
             self._vain_resumes += 1
         else:
-            await asyncio.sleep(self._identified_at + self._waits.identifies_s - self._clock())
+            await asyncio.sleep(self._identified_at + self._timings.identifies_s - self._clock())
             self._identified_at = self._clock()
             self._sessions_left = (self._sessions_left or 1) - 1
         # Not `initial` would have discord.py do that waiting again.
         dialling = self._kind.from_client(bot, initial=True, **more)
-        bot.ws = socket = await asyncio.wait_for(dialling, self._waits.dial_s)
+        bot.ws = socket = await asyncio.wait_for(dialling, self._timings.dial_s)
         while True:
-            async with asyncio.timeout(self._waits.silence_s):
+            async with asyncio.timeout(self._timings.silence_s):
                 await socket.poll_event()
 
     def _has_socket(self, socket: DiscordWebSocket) -> None:
@@ -224,9 +224,9 @@ class Gateway:
             code=closed.code,
             what_to_do=self._trouble,
             goes_on="Deliveries are taken and cards are sent; commands and buttons do not work.",
-            retry_in_s=self._waits.refused_s,
+            retry_in_s=self._timings.refused_s,
         )
-        return self._waits.refused_s
+        return self._timings.refused_s
 
     def _lost(self, how: str, *, resume: bool, bot: discord.Client) -> float:
         if bot.is_closed():
@@ -237,7 +237,7 @@ class Gateway:
         self._session = self._resumable() if resume and self._vain_resumes < RESUMES else None
         if self._session is None:
             self._vain_resumes = 0
-        wait_s = self._waits.again.delay_s(self._failures, self._rand)
+        wait_s = self._timings.again.delay_s(self._failures, self._rand)
         (log.warning if self._failures else log.info)(
             "discord.gateway_lost",
             how=how,
@@ -252,7 +252,7 @@ class Gateway:
         socket = self._socket
         if socket is not None and socket.open:
             with contextlib.suppress(*DISCORD_ERRORS):  # whatever is wrong with it: it is given up
-                async with asyncio.timeout(self._waits.close_s):
+                async with asyncio.timeout(self._timings.close_s):
                     await socket.close(4000)
 
     def _close_code(self) -> str:

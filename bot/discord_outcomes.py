@@ -12,7 +12,6 @@ from bot.discord_codes import Meaning, meaning_of
 from bot.network import why_not_reached
 
 MAX_REASON: Final = 300  # characters of Discord's own words that are kept
-TURNED_AWAY_S: Final = 60.0  # after a 429 that does not come from Discord itself
 # What a request of discord.py's can raise: a lost line comes up as it is, and over an answer that
 # is not Discord's it stumbles with whatever error Python has for that. A `try` with these holds the
 # one call alone: a fault of ours in it would be taken for Discord's.
@@ -110,7 +109,8 @@ def _of_answer(error: discord.HTTPException, refused_by: Collection[Meaning]) ->
     if error.status >= 500:
         return Later(f"Discord answered {error.status}")
     if error.status == 429:
-        return Later("Discord turns this machine's address away", TURNED_AWAY_S)
+        # Not from Discord itself: nothing has failed, and the pace knows for how long it is closed.
+        return Later("Discord turns this machine's address away", 0.0)
     if not _is_discords(error):
         return _of_page(error)
     return _of_code(error, refused_by)

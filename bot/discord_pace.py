@@ -28,7 +28,6 @@ log = structlog.get_logger()
 
 MAX_REFUSED = 5_000  # half of the 10,000 in 10 minutes after which Discord bans the address
 REFUSED_WINDOW_S = 600.0
-BANNED_WAIT_S = 60.0  # a ban's answer comes from Cloudflare and names no time that could be trusted
 EXEMPT = ("/interactions/", "/webhooks/")  # answers to commands, and what follows upon them
 UNKNOWN_WAIT_S = 5.0  # a 429 that names no time at all
 IN_FLIGHT_S = 2.0  # answers that close for all and come within that say the same thing
@@ -66,10 +65,13 @@ class Pace:
         requests_per_s: float,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        banned_s: float = 60.0,
     ) -> None:
         # One at a time, because a burst of a whole second's requests could meet the next one's.
         self._limiter = AsyncLimiter(1, 1 / requests_per_s)
         self._clock = clock
+        self._banned_s = banned_s
         self._delivery = Door(1)
         self._unhurried = asyncio.Lock()
         self._closed_until = 0.0
@@ -175,7 +177,7 @@ class Pace:
 
     def _limited(self, headers: Mapping[str, str], *, for_all: bool) -> None:
         if "Via" not in headers:  # not Discord's own: discord.py raises at once
-            self.close_for(BANNED_WAIT_S, "Discord's front door turns this address away")
+            self.close_for(self._banned_s, "Discord's front door turns this address away")
             return
         retry_in_s = _seconds(headers, "X-RateLimit-Reset-After", "Retry-After")
         if for_all:

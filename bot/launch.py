@@ -265,11 +265,13 @@ CHECKS: Final[Mapping[str, Sequence[str]]] = {
 }
 
 
-def run_tests(python: Path, arguments: Sequence[str]) -> int:
+def run_tests(
+    python: Path, arguments: Sequence[str], checks: Mapping[str, Sequence[str]] = CHECKS
+) -> int:
     """Every check up to the first that fails; with arguments, pytest alone with those."""
     if arguments:
-        return call([str(python), *CHECKS["pytest"], *arguments])
-    for name, command in CHECKS.items():
+        return call([str(python), *checks["pytest"], *arguments])
+    for name, command in checks.items():
         _say(f"── {name}")
         side_by_side = ("-n", WORKERS) if name == "pytest" else ()
         code = call([str(python), *command, *side_by_side])

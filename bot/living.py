@@ -46,7 +46,8 @@ async def lead(storage: Storage, *, alone: bool, parts: Mapping[str, Part]) -> N
     async with asyncio.TaskGroup() as tasks:
         for name, part in parts.items():
             tasks.create_task(_vital(name, part()), name=name)
-        tasks.create_task(_vital("leadership", _keep_leading(storage)), name="leadership")
+        leading = _keep_leading(storage, LEAD_RETRY_S)
+        tasks.create_task(_vital("leadership", leading), name="leadership")
 
 
 async def _vital(name: str, work: Coroutine[None, None, None]) -> None:
@@ -65,14 +66,14 @@ async def _vital(name: str, work: Coroutine[None, None, None]) -> None:
     raise PartFailed(name)
 
 
-async def _keep_leading(storage: Storage) -> None:
+async def _keep_leading(storage: Storage, every_s: float) -> None:
     """Look again and again whether this process still leads; it stops if another one does.
 
     On PostgreSQL the lead goes with the connection that holds it. While the database is away
     nobody can take the lead, and this process can do nothing with it.
     """
     while True:
-        await asyncio.sleep(LEAD_RETRY_S)
+        await asyncio.sleep(every_s)
         try:
             leads = await storage.lead()
         except StorageUnavailable as error:

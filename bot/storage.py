@@ -10,10 +10,10 @@ from bot.db.accounts import Accounts, LinkRequests
 from bot.db.deliveries import Deliveries
 from bot.db.edits import Edits
 from bot.db.engine import (
-    CHECKPOINT_AFTER_S,
     POSTGRESQL_CONNECT_ARGS,
     SQLITE,
     Database,
+    StorageTimings,
     parse_url,
 )
 from bot.db.erasing import erase_from_texts
@@ -111,14 +111,14 @@ class Storage:
         vault: Vault,
         now: Callable[[], datetime] = utc_now,
         *,
-        checkpoint_after_s: float = CHECKPOINT_AFTER_S,
+        timings: StorageTimings = StorageTimings(),
     ) -> AsyncIterator[Self]:
         """The storage at `database_url`, its tables made or brought up to date first.
 
         Errors: StorageUnavailable if it cannot be read and written, SchemaTooNew if a newer
         release has changed its tables, ConfigError for an address of no known kind.
         """
-        async with _opened(database_url, now, checkpoint_after_s) as database:
+        async with _opened(database_url, now, timings) as database:
             if schema.needs_migration(await schema.found_version(database)):
                 await migrate(database_url)
             storage = cls(database, vault, now)
@@ -185,10 +185,10 @@ async def schema_version(database_url: str) -> tuple[str | None, str]:
 async def _opened(
     database_url: str,
     now: Callable[[], datetime] = utc_now,
-    checkpoint_after_s: float = CHECKPOINT_AFTER_S,
+    timings: StorageTimings = StorageTimings(),
 ) -> AsyncIterator[Database]:
     url = parse_url(database_url)
     if url.drivername != SQLITE:
         await refuse_shared_sessions(url, dict(POSTGRESQL_CONNECT_ARGS))
-    async with Database.open(url, now, checkpoint_after_s) as database:
+    async with Database.open(url, now, timings) as database:
         yield database

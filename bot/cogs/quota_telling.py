@@ -42,24 +42,19 @@ class QuotaTeller:
         bot: "SpeckleBot",
         quotas: QuotaService,
         closed_for_s: Callable[[], float],
-        *,
-        poll_s: float = POLL_S,
-        retry_s: float = RETRY_S,
     ) -> None:
         """`closed_for_s` says for how long Discord wants nothing at all from the bot."""
         self._bot = bot
         self._quotas = quotas
         self._closed_for_s = closed_for_s
-        self._poll_s = poll_s
-        self._retry_s = retry_s
 
     async def run(self) -> None:
         """Tell until cancelled, from the moment that the bot is logged in."""
         await self._bot.logged_in.wait()
-        await periodic("quotas", self._round, every_s=self._retry_s)
+        await periodic("quotas", self._round, every_s=RETRY_S)
 
     async def _round(self) -> float | None:
-        return self._poll_s if await self.tell() else None
+        return POLL_S if await self.tell() else None
 
     async def tell(self) -> bool:
         """Tell who is to be told now; False if some of them could not be."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
@@ -39,11 +39,17 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-POLL_S = 5.0  # a person who is told within seconds of a pause is told soon enough
-GATHER_S = 2.0  # in which channels that close together are all found closed
 SEND_WITHIN_S = 60.0  # discord.py's own five tries take up to 25 s
 DRAIN_S = 5.0  # below the 10 s that service managers commonly give before they kill
 NONCE_LENGTH = 24  # Discord takes up to 25
+
+
+@dataclass(frozen=True, slots=True)
+class NotifierTimings:
+    """Seconds between two looks, and in which channels that close together are all found closed."""
+
+    poll_s: float = 5.0  # a person who is told within seconds of a pause is told soon enough
+    gather_s: float = 2.0
 
 
 class Teller:
@@ -53,17 +59,22 @@ class Teller:
     """
 
     def __init__(
-        self, bot: "SpeckleBot", notices: NoticeService, closed_for_s: Callable[[], float]
+        self,
+        bot: "SpeckleBot",
+        notices: NoticeService,
+        closed_for_s: Callable[[], float],
+        timings: NotifierTimings = NotifierTimings(),
     ) -> None:
         """`closed_for_s` says for how long Discord wants nothing at all from the bot."""
         self._bot = bot
         self._notices = notices
         self._closed_for_s = closed_for_s
+        self._timings = timings
 
     async def run(self) -> None:
         """Tell until cancelled, from the moment that the bot is logged in."""
         await self._bot.logged_in.wait()
-        await periodic("notices", self._round, every_s=POLL_S)
+        await periodic("notices", self._round, every_s=self._timings.poll_s)
 
     async def _round(self) -> None:
         if await self._gathered():
@@ -73,7 +84,7 @@ class Teller:
         """How many are due, once no more join them: channels mostly close several at a time."""
         count, before = len(await self._notices.due()), 0
         while count > before:
-            await asyncio.sleep(min(GATHER_S, POLL_S))
+            await asyncio.sleep(self._timings.gather_s)
             before, count = count, len(await self._notices.due())
         return count
 

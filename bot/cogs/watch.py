@@ -9,7 +9,6 @@ from bot.discord_outcomes import DISCORD_ERRORS, error_text
 from bot.model import Audience
 from bot.rights.decide import Person
 
-KNOWN_S = 600.0  # a member who left, or lost the channel, is noticed as soon as lost access is
 MOST_KNOWN = 10_000
 NOBODY_SEES = Audience(everyone=False)
 
@@ -29,10 +28,11 @@ class Unanswered(Exception):
 class DiscordWatch:
     """Answers from what the gateway tells, and asks Discord for what it does not tell: members."""
 
-    def __init__(self, client: discord.Client) -> None:
+    def __init__(self, client: discord.Client, known_s: float) -> None:
+        """`known_s`: a member who left, or lost the channel, is noticed so long after at most."""
         self._client = client
         # By the ids of guild and member.
-        self._members = TTLCache[tuple[int, int], discord.Member](MOST_KNOWN, KNOWN_S)
+        self._members = TTLCache[tuple[int, int], discord.Member](MOST_KNOWN, known_s)
 
     async def audience(self, guild_id: int, channel_id: int) -> Audience | None:
         """Who can see a channel: nobody where it is gone, None if that cannot be found out now."""

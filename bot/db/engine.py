@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -23,18 +24,14 @@ from bot.turns import Door
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql+psycopg"
 
-# How long a statement waits for another program's lock. A delivery needs two of them, and Speckle
-# gives up after 10 s.
-BUSY_TIMEOUT_MS = 2500
 # Threads, each with a connection, so that none waits for one. What answers a Speckle server has
 # its own, as others may wait behind a large read; on SQLite the one write at a time does, too.
 AT_ONCE_SQLITE = 4
 AT_ONCE_POSTGRESQL = 8
 AT_ONCE_URGENT = 2
-# The write-ahead log is copied into the file so long after a write, for those who copy the file
-# alone, and at once when it has grown to this size; beside the commits and not in one of them.
-# SQLite's own copying, which a commit waits for, is for when that cannot be.
-CHECKPOINT_AFTER_S = 20.0
+# The write-ahead log is copied into the file at once when it has grown to this size, beside the
+# commits and not in one of them. SQLite's own copying, which a commit waits for, is for when that
+# cannot be.
 CHECKPOINT_BYTES = 64 * 1024 * 1024
 LAST_RESORT_PAGES = 20_000  # of 8 KiB
 
@@ -55,7 +52,6 @@ POSTGRESQL_CONNECT_ARGS: Mapping[str, Any] = {
 }
 POSTGRESQL_SESSION = (
     "SET statement_timeout = '15s'",
-    f"SET lock_timeout = '{BUSY_TIMEOUT_MS}ms'",
     "SET idle_in_transaction_session_timeout = '60s'",
     # A server may be set to answer before it has synced; a 202 promises more.
     """SELECT set_config('synchronous_commit', 'on', false)
@@ -66,6 +62,23 @@ T = TypeVar("T")
 Work = Callable[[Session], T]
 
 
+@dataclass(frozen=True, slots=True)
+class StorageTimings:
+    """Seconds: for another program's lock, and from a write to its copy in SQLite's file itself.
+
+    A delivery needs two locks, and Speckle gives up after 10 s. The copy is for those who copy the
+    file alone.
+    """
+
+    lock_s: float = 2.5
+    checkpoint_after_s: float = 20.0
+
+    @property
+    def lock_ms(self) -> int:
+        """What the databases count the wait for a lock in."""
+        return round(self.lock_s * 1000)
+
+
 class Database:
     """The engine of one database, and the threads that use it.
 
@@ -74,7 +87,7 @@ class Database:
     """
 
     def __init__(
-        self, url: URL, engine: Engine, now: Callable[[], datetime], checkpoint_after_s: float
+        self, url: URL, engine: Engine, now: Callable[[], datetime], timings: StorageTimings
     ) -> None:
         self.url = url
         self.is_sqlite = url.drivername == SQLITE
@@ -86,7 +99,7 @@ class Database:
         self._urgent = ThreadPoolExecutor(AT_ONCE_URGENT, thread_name_prefix="database, urgent")
         self._turn = Door(1)
         self._file = WatchedFile(sqlite_path(url)) if self.is_sqlite else None
-        self._checkpoint_after_s = checkpoint_after_s
+        self._checkpoint_after_s = timings.checkpoint_after_s
         self._checkpoint: asyncio.Task[None] | None = None
         self._checkpoint_timer: asyncio.TimerHandle | None = None
         self._copying = asyncio.Lock()
@@ -97,14 +110,14 @@ class Database:
         cls,
         url: URL,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        checkpoint_after_s: float = CHECKPOINT_AFTER_S,
+        timings: StorageTimings = StorageTimings(),
     ) -> AsyncIterator["Database"]:
         """The database at `url`; nothing is connected before it is used.
 
         Errors: StorageUnavailable if an SQLite file or its folder cannot be made.
         """
-        engine = _sqlite_engine(url) if url.drivername == SQLITE else _postgresql_engine(url)
-        database = cls(url, engine, now, checkpoint_after_s)
+        make = _sqlite_engine if url.drivername == SQLITE else _postgresql_engine
+        database = cls(url, make(url, timings), now, timings)
         try:
             yield database
         finally:
@@ -282,18 +295,17 @@ def _passive_checkpoint(session: Session) -> bool:
     return bool(frames == copied)
 
 
-def set_up_sqlite(connection: DBAPIConnection, _record: object) -> None:
+def set_up_sqlite(connection: DBAPIConnection, timings: StorageTimings) -> None:
     """Set what SQLite keeps for a connection only."""
-    busy_timeout = f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}"
-    _set_up(connection, (busy_timeout, *SQLITE_PRAGMAS))
+    _set_up(connection, (f"PRAGMA busy_timeout={timings.lock_ms}", *SQLITE_PRAGMAS))
 
 
-def use_wal(connection: DBAPIConnection, _record: object) -> None:
+def use_wal(connection: DBAPIConnection, timings: StorageTimings) -> None:
     """Switch the file to a write-ahead log, which it then stays with; blocks while it is locked.
 
     SQLite does not wait by itself for another connection that is switching too.
     """
-    patience = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    patience = time.monotonic() + timings.lock_s
     with _closed_if_unusable(connection):
         while not _uses_wal(connection, last_try=time.monotonic() > patience):
             time.sleep(0.02)
@@ -317,8 +329,8 @@ def begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _set_up_postgresql(connection: DBAPIConnection, _record: object) -> None:
-    _set_up(connection, POSTGRESQL_SESSION)
+def _set_up_postgresql(connection: DBAPIConnection, timings: StorageTimings) -> None:
+    _set_up(connection, (f"SET lock_timeout = '{timings.lock_ms}ms'", *POSTGRESQL_SESSION))
     connection.commit()
 
 
@@ -340,7 +352,7 @@ def _closed_if_unusable(connection: DBAPIConnection) -> Iterator[None]:
         raise
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def _sqlite_engine(url: URL, timings: StorageTimings) -> Engine:
     make_place(url)
     engine = create_engine(
         url,
@@ -351,12 +363,12 @@ def _sqlite_engine(url: URL) -> Engine:
         max_overflow=0,
         hide_parameters=True,
     )
-    event.listen(engine, "connect", set_up_sqlite)
-    event.listen(engine, "connect", use_wal)
+    event.listen(engine, "connect", lambda one, _record: set_up_sqlite(one, timings))
+    event.listen(engine, "connect", lambda one, _record: use_wal(one, timings))
     return engine
 
 
-def _postgresql_engine(url: URL) -> Engine:
+def _postgresql_engine(url: URL, timings: StorageTimings) -> Engine:
     engine = create_engine(
         url,
         connect_args=dict(POSTGRESQL_CONNECT_ARGS),
@@ -365,7 +377,7 @@ def _postgresql_engine(url: URL) -> Engine:
         pool_pre_ping=True,  # a restart of the server costs no event
         hide_parameters=True,
     )
-    event.listen(engine, "connect", _set_up_postgresql)
+    event.listen(engine, "connect", lambda one, _record: _set_up_postgresql(one, timings))
     return engine
 
 

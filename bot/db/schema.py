@@ -12,6 +12,7 @@ from bot.db.engine import (
     POSTGRESQL_CONNECT_ARGS,
     SQLITE,
     Database,
+    StorageTimings,
     begin_immediate,
     parse_url,
     set_up_sqlite,
@@ -102,11 +103,12 @@ def _postgresql_engine(url: URL) -> Engine:
 
 
 def _sqlite_engine(url: URL) -> Engine:
+    timings = StorageTimings()
     engine = create_engine(url, connect_args={"isolation_level": None}, hide_parameters=True)
     event.listen(engine, "connect", _lay_out)
-    event.listen(engine, "connect", set_up_sqlite)
+    event.listen(engine, "connect", lambda one, _record: set_up_sqlite(one, timings))
     event.listen(engine, "connect", _without_foreign_keys)
-    event.listen(engine, "connect", use_wal)
+    event.listen(engine, "connect", lambda one, _record: use_wal(one, timings))
     event.listen(engine, "begin", begin_immediate)
     return engine
 

@@ -47,22 +47,29 @@ from bot.timing import Backoff
 log = structlog.get_logger()
 
 ASK_AGAIN_AFTER = timedelta(minutes=10)
-ANSWER_WITHIN_S = 4.0  # renewing a token included; below the deadline of enrichment
-# Discord's library waits and tries again for half a minute by itself; events must not.
-DISCORD_WITHIN_S = 4.0
 # An answer that comes later is good for the next event, or for this one when it is tried again.
 LATE_WITHIN_S = 10.0
 LATE_FOR_S = 400.0
 MOST_LATE = 1000
 MOST_KNOWN = 10_000
-# A server that did not answer is not asked for so long: each event would wait for it.
-SILENT_FOR_S = 15.0
-RETRY = Backoff((15.0, 60.0, 300.0))  # of an event that waits
 
 NOT_OPEN = "private"  # how a project counts that a question without a token could not read
 
 Answer = ProjectRights | SpeckleError
 Told = TypeVar("Told")
+
+
+@dataclass(frozen=True, slots=True)
+class AccessTimings:
+    """How long an answer may take, and how long one counts."""
+
+    answer_within_s: float = 4.0  # renewing a token included; below the deadline of enrichment
+    # Discord's library waits and tries again for half a minute by itself; events must not.
+    discord_within_s: float = 4.0
+    # Who did not answer is not asked for so long: each event would wait for it.
+    silent_for_s: float = 15.0
+    member_known_s: float = 600.0  # who left is noticed as soon as lost access is
+    retry: Backoff = Backoff((15.0, 60.0, 300.0))  # of an event that waits
 
 
 class Watch(Protocol):
@@ -99,8 +106,7 @@ class AccessCheck:
         accounts: AccountService,
         watch: Watch,
         now: Callable[[], datetime],
-        *,
-        discord_within_s: float = DISCORD_WITHIN_S,
+        timings: AccessTimings = AccessTimings(),
     ) -> None:
         self._storage = storage
         self._gateway = gateway
@@ -108,9 +114,9 @@ class AccessCheck:
         self._watch = watch
         self._now = now
         self._late = SingleFlightCache[Answer](max_values=MOST_LATE, ttl_s=LATE_FOR_S)
-        self._silent = TTLCache[str, str](MOST_KNOWN, SILENT_FOR_S)  # why, by server
-        self._discord_within_s = discord_within_s
-        self._mute = TTLCache[Hashable, bool](MOST_KNOWN, SILENT_FOR_S)
+        self._silent = TTLCache[str, str](MOST_KNOWN, timings.silent_for_s)  # why, by server
+        self._timings = timings
+        self._mute = TTLCache[Hashable, bool](MOST_KNOWN, timings.silent_for_s)
         self._people = LRUCache[int, int](MOST_KNOWN)  # Discord ids by account
 
     async def decide(
@@ -163,6 +169,10 @@ class AccessCheck:
         silent = (one.reason for one in answers.values() if isinstance(one, silences))
         return Verdicts(decisions, seen, visibility, next(silent, None))
 
+    def wait_s(self, attempts: int) -> float:
+        """Seconds until an event that waits is tried again."""
+        return self._timings.retry.delay_s(attempts)
+
     # ── Speckle ───────────────────────────────────────────────────────────────────────────────
 
     async def _answers(
@@ -212,7 +222,7 @@ class AccessCheck:
 
     async def _in_time(self, server_url: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
+            async with asyncio.timeout(self._timings.answer_within_s):
                 return await ask()
         except TimeoutError:
             error: SpeckleError = SpeckleUnavailable(server_url, "no answer in time")
@@ -263,7 +273,7 @@ class AccessCheck:
         if about in self._mute:
             return None
         try:
-            async with asyncio.timeout(self._discord_within_s):
+            async with asyncio.timeout(self._timings.discord_within_s):
                 return await ask()
         except TimeoutError:
             self._mute[about] = True
@@ -290,11 +300,6 @@ class AccessCheck:
         return await self._told(
             ("channel", channel_id), lambda: self._watch.audience(guild_id, channel_id)
         )
-
-
-def wait_s(attempts: int) -> float:
-    """Seconds until an event that waits is tried again."""
-    return RETRY.delay_s(attempts)
 
 
 def _is_fresh(yes_at: datetime | None, now: datetime) -> bool:

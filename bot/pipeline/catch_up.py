@@ -22,21 +22,16 @@ from bot.errors import (
     StorageUnavailable,
 )
 from bot.pipeline.catch_up_activity import Decide, FromActivity
-from bot.pipeline.catch_up_history import FromHistory
+from bot.pipeline.catch_up_history import CatchUpLimits, FromHistory
 from bot.services.accounts import AccountService
 from bot.speckle.gateway import SpeckleGateway
 from bot.storage import Storage
-from bot.timing import Backoff
 
 log = structlog.get_logger()
 
 EVERY_S = 3600.0
 # After an outage; by then what was under way at Speckle has failed, or is stuck.
 FOLLOW_UP_S = 330.0
-SOONEST_S = 2.0  # between two looks
-RETRY = Backoff((60.0, 300.0, 900.0))  # for what could not be done; then hourly like the rest
-WRITABLE_POLL_S = 2.0
-PACE_S = 0.2  # between two hooks or projects: a server takes some 200 questions a minute
 LONGEST_WAIT_S = 60.0  # that a server may ask for before the rest of its hooks wait for the retry
 
 
@@ -58,7 +53,8 @@ class CatchUp:
         max_body_bytes: int,
         reach: timedelta,
         now: Callable[[], datetime],
-        quota: Callable[[int], DayQuota | None] = lambda _guild_id: None,
+        quota: Callable[[int], DayQuota | None],
+        limits: CatchUpLimits = CatchUpLimits(),
     ) -> None:
         """`decide` says who may read a project's list for a subscription. Larger bodies than the
         listener takes do not come in this way either. `quota` is how much of a guild's day may be
@@ -66,6 +62,7 @@ class CatchUp:
         """
         self._storage = storage
         self._quota = quota
+        self._limits = limits
         self._now = now
         self._history = FromHistory(
             storage,
@@ -76,6 +73,7 @@ class CatchUp:
             reach=reach,
             now=now,
             quota=quota,
+            limits=limits,
         )
         self._activity = FromActivity(
             storage, gateway, accounts, decide, stored=stored, reach=reach, now=now, quota=quota
@@ -89,12 +87,12 @@ class CatchUp:
     async def run(self) -> None:
         """Look again and again, until cancelled."""
         todo: Sequence[int] | None = None
-        tries, soon_again = 0, True
+        tries, soon_again, retry = 0, True, self._limits.retry
         while True:
             left = await self._look(todo)
             tries = tries + 1 if left else 0
-            if 0 < tries <= len(RETRY.delays_s):
-                todo, pause_s = left, RETRY.delay_s(tries - 1)
+            if 0 < tries <= len(retry.delays_s):
+                todo, pause_s = left, retry.delay_s(tries - 1)
             else:
                 todo, pause_s = None, FOLLOW_UP_S if soon_again else EVERY_S
                 soon_again = False
@@ -105,7 +103,7 @@ class CatchUp:
         """Wait; True if deliveries were missed meanwhile and the database can write again."""
         try:
             async with asyncio.timeout(pause_s):
-                await asyncio.sleep(min(pause_s, SOONEST_S))
+                await asyncio.sleep(min(pause_s, self._limits.soonest_s))
                 await self._missed.wait()
         except TimeoutError:
             return False
@@ -118,7 +116,7 @@ class CatchUp:
             else:
                 if not self._missed.is_set():
                     return True
-            await asyncio.sleep(WRITABLE_POLL_S)
+            await asyncio.sleep(self._limits.writable_poll_s)
 
     async def _look(self, hook_ids: Sequence[int] | None) -> Sequence[int]:
         """Look at these hooks, else at all; those where something is left to do."""
@@ -219,5 +217,5 @@ class CatchUp:
                 raise
             except Exception:  # a fault of ours over one hook must not keep the others waiting
                 log.exception("catch_up.failed", hook_ids=list(group))
-            await asyncio.sleep(PACE_S)
+            await asyncio.sleep(self._limits.pace_s)
         return left, False

@@ -39,6 +39,7 @@ from bot.speckle.answers import CallStatus, History, RecordedCall
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.payloads import event_name_of, project_id_of, read_envelope
 from bot.storage import Storage
+from bot.timing import Backoff
 
 log = structlog.get_logger()
 
@@ -47,14 +48,26 @@ STUCK_AFTER = timedelta(minutes=5)  # Speckle gives a webhook 10 s
 # Without bodies: an entry is about 120 bytes.
 LISTED = 500
 LISTED_AT_MOST = 5_000
-# With bodies, which can be 2 MB each: in steps, as Speckle's list has no pages.
-FIRST_STEP = 25
-BODIES_AT_ONCE_BYTES = 32 * 1024 * 1024
 PORTION_BYTES = 4 * 1024 * 1024  # of one transaction: webhooks wait for it
 # Clocks of two machines, and the time from the inbox's commit to Speckle's noting it.
 APART = timedelta(minutes=10)
 # What was looked at is looked at once more for so long, as a clock may be wrong by hours.
 LOOK_BACK = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUpLimits:
+    """How soon lists are looked at, and how much of a history is read at a time.
+
+    With bodies, which can be 2 MB each, it is read in steps, as Speckle's list has no pages.
+    """
+
+    soonest_s: float = 2.0  # between two looks
+    retry: Backoff = Backoff((60.0, 300.0, 900.0))  # for what could not be done; then hourly
+    writable_poll_s: float = 2.0
+    pace_s: float = 0.2  # between two hooks: a server takes some 200 questions a minute
+    first_step: int = 25
+    bodies_at_once_bytes: int = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +95,10 @@ class FromHistory:
         reach: timedelta,
         now: Callable[[], datetime],
         quota: Callable[[int], DayQuota | None],
+        limits: CatchUpLimits,
     ) -> None:
         self._quota = quota
+        self._limits = limits
         self._storage = storage
         self._gateway = gateway
         self._accounts = accounts
@@ -156,12 +171,12 @@ class FromHistory:
         at: datetime,
     ) -> _Read:
         """Read these entries with bodies, in steps, as far as memory allows."""
-        following: int | None = min(len(wanted), FIRST_STEP)
+        following: int | None = min(len(wanted), self._limits.first_step)
         while following is not None:
             limit, last_id = following, await self._storage.read(lambda tx: tx.history.last_id())
             history: History = await ask(limit, bodies=True)
             unreached = len(set(wanted).difference(call.id for call in history.calls))
-            following = _next_step(limit, history, unreached)
+            following = _next_step(limit, history, unreached, self._limits.bodies_at_once_bytes)
         window = Window({}, since, last_id)
         read = await asyncio.to_thread(
             _examined, history.calls, window, is_missed, self._is_of(hook), at
@@ -260,7 +275,7 @@ def _too_short(hook: Hook, listed: History) -> str | None:
     )
 
 
-def _next_step(limit: int, history: History, unreached: int) -> int | None:
+def _next_step(limit: int, history: History, unreached: int, most_bytes: int) -> int | None:
     """How many entries to ask for next; None if that was all, or more would be too much.
 
     New entries push the old ones down meanwhile, so what is left is counted anew each time.
@@ -269,7 +284,7 @@ def _next_step(limit: int, history: History, unreached: int) -> int | None:
     if not unreached or got < limit:
         return None
     a_body = max(1, sum(len(call.body or b"") for call in history.calls) // got)
-    following = min(got + unreached, 4 * limit, BODIES_AT_ONCE_BYTES // a_body)
+    following = min(got + unreached, 4 * limit, most_bytes // a_body)
     return following if following > limit else None
 
 

@@ -30,12 +30,11 @@ from bot.pipeline.lanes import LaneRunner
 from bot.pipeline.standstill import Standstill, Steps
 from bot.services.places import Lacking, NothingLacking, silence_text
 from bot.storage import Storage, Transaction
+from bot.timing import Backoff
 from bot.turns import Door
 
 log = structlog.get_logger()
 
-RETRY_S = (1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)  # then hourly
-JITTER = 0.2
 GIVE_UP_AFTER = timedelta(hours=48)
 GIVE_UP_TRIES = 40  # of some 50 in 48 hours: a clock that is set ahead, or a stop, are no tries
 PASSES_WITHIN = 3  # tries; a refusal without a reason that lasts longer is told to people
@@ -67,6 +66,14 @@ class DueChannel:
     found: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SenderTimings:
+    """The waits before a channel is tried again, and those of the bot as a whole."""
+
+    retry: Backoff = Backoff((1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0), jitter=0.2)
+    steps: Steps = Steps()
+
+
 class Delivery:
     """Sends what waits in the outbox, one batch of one channel at a time.
 
@@ -89,8 +96,8 @@ class Delivery:
         find: Find,
         channels_at_once: int,
         now: Callable[[], datetime],
-        steps: Steps | None = None,
-        jitter: Callable[[], float] = random.random,
+        timings: SenderTimings = SenderTimings(),
+        rand: Callable[[], float] = random.random,
     ) -> None:
         self._storage = storage
         self._send = send
@@ -99,8 +106,9 @@ class Delivery:
         self._find = find
         self._pace = pace
         self._now = now
-        self._jitter = jitter
-        self._standstill = Standstill(pace, steps or Steps())
+        self._retry = timings.retry
+        self._rand = rand
+        self._standstill = Standstill(pace, timings.steps)
         self._large = Door(LARGE_AT_ONCE, each=LARGE_OF_A_GUILD)
         self._lanes = LaneRunner[DueChannel, int](
             "delivery",
@@ -279,8 +287,7 @@ class Delivery:
         await self._storage.write(lambda tx: tx.outbox.postpone(queue.channel_id, until, error))
 
     def _wait_s(self, attempts: int) -> float:
-        step = RETRY_S[min(attempts, len(RETRY_S) - 1)]
-        return step * (1 + JITTER * (2 * self._jitter() - 1))
+        return self._retry.delay_s(attempts, self._rand)
 
     async def _refused(self, batch: Batch, rows: Sequence[OutboxRow], reason: str) -> None:
         """Look for the card at fault; alone, it is tried with less and less, then kept."""

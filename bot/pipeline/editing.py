@@ -19,7 +19,7 @@ from bot.timing import Backoff
 log = structlog.get_logger()
 
 CHANNELS_AT_ONCE = 2  # edits are no hurry, and new cards need the way
-RETRY = Backoff((2.0, 10.0, 30.0, 120.0, 300.0, 600.0))  # then it is given up
+EDIT_RETRY = Backoff((2.0, 10.0, 30.0, 120.0, 300.0, 600.0))
 
 SendEdit = Callable[[int, int, Sequence[Card], CardForm], Awaitable[Outcome]]
 MaySee = Callable[[Collection[OutboxRow]], Awaitable[bool | None]]
@@ -41,12 +41,15 @@ class Editing:
         pace: Pace,
         *,
         now: Callable[[], datetime],
+        retry: Backoff = EDIT_RETRY,
     ) -> None:
+        """After the last wait of `retry` an edit is given up."""
         self._storage = storage
         self._send = edit
         self._may_see = may_see
         self._pace = pace
         self._now = now
+        self._retry = retry
         self._lanes = LaneRunner[EditedChannel, int](
             "edits",
             at_once=CHANNELS_AT_ONCE,
@@ -109,17 +112,17 @@ class Editing:
             case Later(reason):
                 await self._later(edit, reason)
             case BotClosed():  # the next new card finds that out, and says so
-                await self._postpone(edit, RETRY.delays_s[-1], counted=False)
+                await self._postpone(edit, self._retry.delays_s[-1], counted=False)
             case Refused(reason) | ChannelClosed(_, reason):
                 await self._give_up(edit, reason)
             case _:
                 assert_never(outcome)
 
     async def _later(self, edit: Edit, reason: str) -> None:
-        if edit.attempts >= len(RETRY.delays_s):
+        if edit.attempts >= len(self._retry.delays_s):
             await self._give_up(edit, reason)
         else:
-            await self._postpone(edit, RETRY.delay_s(edit.attempts), counted=True)
+            await self._postpone(edit, self._retry.delay_s(edit.attempts), counted=True)
 
     async def _postpone(self, edit: Edit, wait_s: float, *, counted: bool) -> None:
         until = self._now() + timedelta(seconds=wait_s)

@@ -7,7 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, assert_never
 
 import structlog
@@ -40,6 +40,7 @@ from bot.speckle.event_table import BY_KIND
 from bot.speckle.events import Delivery, Facts
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.previews import NoPicture, Previews, Rendered, preview_url
+from bot.timing import Backoff
 
 if TYPE_CHECKING:
     from bot.rights.passes import Pass
@@ -53,7 +54,37 @@ MOST_PICTURES = 16  # of up to 4 MiB
 # moment, so that a server that hangs leaves lanes for the others. An event that has waited behind
 # others of its project waits no longer than that either.
 CROWD = 8
-MOMENT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """When what a card lacks is asked for first, the waits between tries, and for how long."""
+
+    first: timedelta
+    retry: Backoff
+    most: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class EnrichmentTimings:
+    """How long a card waits where many do, and how what it lacks then is asked for."""
+
+    moment_s: float = 1.0
+    question_s: float = 10.0  # nobody waits for the answer
+    # Facts that come late surprise more than they tell.
+    facts: Patience = Patience(
+        timedelta(seconds=1), Backoff((2.0, 5.0, 10.0)), timedelta(minutes=1)
+    )
+    # A picture takes its time at every server, some seconds at least.
+    picture: Patience = Patience(
+        timedelta(seconds=5),
+        Backoff((5.0, 10.0, 20.0, 40.0, 60.0, 120.0)),
+        timedelta(minutes=15),
+    )
+
+    def of(self, kind: FillIn) -> Patience:
+        """The patience with one of the things that a card may lack."""
+        return self.facts if kind is FillIn.FACTS else self.picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +124,9 @@ class Enrichment:
         *,
         servers: Collection[str],
         deadline_s: float,
+        timings: EnrichmentTimings = EnrichmentTimings(),
     ) -> None:
+        self.timings = timings
         self._gateway = gateway
         self._servers = frozenset(servers)
         self._previews = previews
@@ -260,7 +293,8 @@ class Enrichment:
 
     def _patience_s(self, server_url: str, waited_s: float) -> float:
         crowded = self._waiting[server_url] >= CROWD
-        left_s = MOMENT_S if crowded else max(MOMENT_S, self._deadline_s - waited_s)
+        moment_s = self.timings.moment_s
+        left_s = moment_s if crowded else max(moment_s, self._deadline_s - waited_s)
         return min(self._deadline_s, left_s)
 
 

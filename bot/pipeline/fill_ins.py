@@ -4,7 +4,7 @@ Who may see it is decided again each time: access may have been lost since the c
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -41,14 +41,12 @@ from bot.speckle.events import Delivery
 from bot.speckle.filters import matches
 from bot.speckle.previews import NoPicture
 from bot.storage import Storage
-from bot.timing import Backoff
 from bot.turns import tenant
 
 log = structlog.get_logger()
 
 LANES_AT_ONCE = 8  # one server gets up to half of them
 JOBS_AT_ONCE = 4  # of one guild at one server
-QUESTION_S = 10.0  # nobody waits for the answer
 
 NAMES = {FillIn.FACTS: "what Speckle adds", FillIn.PICTURE: "its picture"}
 Change = Callable[[OutboxRow, Sequence[OutboxRow]], Card | None]
@@ -71,21 +69,6 @@ class GivenUp(Exception):
     """What a card lacks never comes; the text says why, as the end of a sentence for people."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """For how long something is asked for, and the waits between two tries."""
-
-    retry: Backoff
-    most: timedelta
-
-
-# Facts that come late surprise more than they tell; a picture takes its time at every server.
-PATIENCE: Mapping[FillIn, Patience] = {
-    FillIn.FACTS: Patience(Backoff((2.0, 5.0, 10.0)), timedelta(minutes=1)),
-    FillIn.PICTURE: Patience(Backoff((5.0, 10.0, 20.0, 40.0, 60.0, 120.0)), timedelta(minutes=15)),
-}
-
-
 class FillIns:
     """Does the jobs that cards left, a lane for each guild at each server.
 
@@ -105,6 +88,7 @@ class FillIns:
     ) -> None:
         self._storage = storage
         self._enrichment = enrichment
+        self._timings = enrichment.timings
         self._access = access
         self._changed = changed
         self._now = now
@@ -148,7 +132,7 @@ class FillIns:
             return
         try:
             # The questions keep their time; this is for what is around them.
-            async with asyncio.timeout(2 * QUESTION_S):
+            async with asyncio.timeout(2 * self._timings.question_s):
                 change = await self._answer(job, lacking)
             if change is None:
                 await self._later(job, None)
@@ -210,7 +194,7 @@ class FillIns:
         if leave is None:
             return None
         row, delivery = lacking.row, lacking.delivery
-        told = await self._enrichment.told(leave, delivery, row.event_at, QUESTION_S)
+        told = await self._enrichment.told(leave, delivery, row.event_at, self._timings.question_s)
         if told is None:
             raise GivenUp("Speckle knew no more")
         hook_id = lacking.hook.id
@@ -224,7 +208,7 @@ class FillIns:
             raise GivenUp(f"as Speckle tells it, {verdict.why.rstrip('.')}")
         if job.kind is FillIn.PICTURE:
             image = await self._enrichment.image(
-                leave, lacking.hook, delivery, row.event_at, QUESTION_S
+                leave, lacking.hook, delivery, row.event_at, self._timings.question_s
             )
             if image is NoPicture.NOT_YET:
                 return None
@@ -250,7 +234,7 @@ class FillIns:
                 raise GivenUp("the channel may not be shown more of the project at the moment")
 
     async def _later(self, job: FillInJob, retry_in_s: float | None) -> None:
-        patience = PATIENCE[job.kind]
+        patience = self._timings.of(job.kind)
         wait_s = max(patience.retry.delay_s(job.attempts), retry_in_s or 0.0)
         until = self._now() + timedelta(seconds=wait_s)
         if until - job.created_at > patience.most:

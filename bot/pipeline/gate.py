@@ -17,7 +17,7 @@ from bot.db.rows import (
     Subscription,
     Waiting,
 )
-from bot.pipeline.access import AccessCheck, wait_s
+from bot.pipeline.access import AccessCheck
 from bot.rights.decide import Decision, Pause, Show, Wait
 from bot.storage import Storage, Transaction
 
@@ -92,7 +92,7 @@ class Gate:
         going = [one for one in at.waiting if one.subscription_id in subscriptions.keys() - paused]
         for source, hook, asked in _by_hook(going, subscriptions, hooks):
             decisions = await self._access.decide(hook, asked, source)
-            back |= _to_take_back(decisions)
+            back |= _to_take_back(decisions, self._access.wait_s(0))
         for subscription_id, why in back.items():
             await self._take_back(subscription_id, why)
         return back.keys()
@@ -165,7 +165,9 @@ def is_outdated(subscription: Subscription, made_at: datetime, now: datetime) ->
     return consent is not None and made_at < consent.at <= now
 
 
-def _to_take_back(decisions: Mapping[int, Decision]) -> dict[int, Paused | timedelta]:
+def _to_take_back(
+    decisions: Mapping[int, Decision], wait_s: float
+) -> dict[int, Paused | timedelta]:
     """The subscriptions whose cards are taken back: why, or for how long at least."""
     found: dict[int, Paused | timedelta] = {}
     for subscription_id, decision in decisions.items():
@@ -173,7 +175,7 @@ def _to_take_back(decisions: Mapping[int, Decision]) -> dict[int, Paused | timed
             case Pause(reason, why):
                 found[subscription_id] = Paused(reason, why)
             case Wait():
-                found[subscription_id] = timedelta(seconds=wait_s(0))
+                found[subscription_id] = timedelta(seconds=wait_s)
             case Show():
                 pass
     return found

@@ -17,7 +17,6 @@ from bot.db.history import NOTE, STAGE
 from bot.db.rows import (
     KEEPING_PAUSES,
     RIGHTS_PAUSES,
-    FillIn,
     Hook,
     HookState,
     InboxRow,
@@ -31,7 +30,7 @@ from bot.db.rows import (
     TraceLine,
 )
 from bot.model import PauseWhy
-from bot.pipeline.access import AccessCheck, Verdicts, wait_s
+from bot.pipeline.access import AccessCheck, Verdicts
 from bot.pipeline.avatars import Avatars
 from bot.pipeline.enrichment import Added, Enrichment
 from bot.pipeline.reading import LARGE_BODY_BYTES
@@ -55,11 +54,6 @@ FETCHED = frozenset({InboxSource.HISTORY, InboxSource.ACTIVITY})
 DELAYED = {
     InboxSource.HISTORY: "Delayed: Speckle could not deliver this when it happened, on ",
     InboxSource.ACTIVITY: "Delayed: no webhook told of this when it happened, on ",
-}
-# When what a card lacks is asked for again; a picture takes some seconds at least to be made.
-FIRST_TRY_AFTER = {
-    FillIn.FACTS: timedelta(seconds=1),
-    FillIn.PICTURE: timedelta(seconds=5),
 }
 WHY_PAUSED: Mapping[PauseWhy, str] = {
     PauseWhy.TOKEN_REFUSED: "Speckle no longer takes the token of the account that shows it here",
@@ -223,7 +217,7 @@ class Routing:
                     silence = "" if verdicts.silence is None else f" ({verdicts.silence})"
                     text = f"Speckle or Discord could not be asked who may see it{silence}"
                     occasion.trace.add("access", f"{text}: the event waits.", **_where(one))
-                    until = now + timedelta(seconds=wait_s(attempts))
+                    until = now + timedelta(seconds=self._access.wait_s(attempts))
                     kept.append(SubscriptionResult(one.id, held_until=until))
                 case Pause(reason, why) as decision:
                     if _is_gone(occasion.delivery, decision):
@@ -303,7 +297,7 @@ class Routing:
         if added.image is not None:
             card = with_image(card, added.image)
         now = self._now()
-        late = {kind: now + FIRST_TRY_AFTER[kind] for kind in added.missing}
+        late = {kind: now + self._enrichment.timings.of(kind).first for kind in added.missing}
         made = ((one, NewOutbox.of(one, card, occasion.trace.begun_at)) for one in passing)
         return [SubscriptionResult(one.id, new, late) for one, new in made]
 

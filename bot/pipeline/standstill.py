@@ -34,7 +34,7 @@ class Standstill:
     """
 
     pace: Pace
-    steps: Steps = field(default_factory=Steps)
+    steps: Steps = Steps()
     clock: Callable[[], float] = time.monotonic
     round: int = 0
     _why: str | None = None

@@ -24,7 +24,6 @@ IN_PRIVATE_MAY = (
     | Permission.MENTION_EVERYONE
     | Permission.USE_EXTERNAL_EMOJIS
 )
-WAIT_S = FIRST_ANSWER_S
 
 
 class Driver:
@@ -126,10 +125,10 @@ class Driver:
         """Send the interaction and wait for the first answer; raises NoAnswer."""
         asked = self._world.open_interaction(kind, channel, member, source)
         self._world.emit("INTERACTION_CREATE", self._event(asked, data), channel.guild)
-        await self._world.wait_until(lambda: asked.callback, WAIT_S)
+        await self._world.wait_until(lambda: asked.callback, FIRST_ANSWER_S)
         if asked.callback is None:
             where = "" if self._connected() else ": it is not connected to the gateway"
-            raise NoAnswer(f"the application did not respond within {WAIT_S:g} s{where}")
+            raise NoAnswer(f"the application did not respond within {FIRST_ANSWER_S:g} s{where}")
         return Answer(self._world, asked)
 
     def _event(self, asked: Interaction, data: JSON) -> JSON:

@@ -14,9 +14,14 @@ from bot.errors import SpeckleUnavailable
 
 log = structlog.get_logger()
 
-FAILURES = 3  # in a row; one slow answer is no dead server
-SILENCE_S = 2.0  # without an answer; whoever waited less long cannot tell a slow server from a dead
-REST_S = 15.0
+
+@dataclass(frozen=True, slots=True)
+class BreakerLimits:
+    """When a server counts as silent, and for how long it is left alone then."""
+
+    failures: int = 3  # in a row; one slow answer is no dead server
+    silence_s: float = 2.0  # who waited less long cannot tell a slow server from a dead one
+    rest_s: float = 15.0
 
 
 @dataclass(slots=True)
@@ -29,19 +34,24 @@ class _Server:
 class Breakers:
     """For each server, whether asking it makes sense now.
 
-    After FAILURES questions in a row without any answer in SILENCE_S or more, questions fail at
-    once for REST_S. Then one goes through: its answer ends the rest, its failure begins another.
+    After `failures` questions in a row without any answer in `silence_s` or more, questions fail at
+    once for `rest_s`. Then one goes through: its answer ends the rest, its failure begins another.
     Any answer counts, a refusal too.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limits: BreakerLimits = BreakerLimits(),
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limits = limits
         self._now = now
         self._servers: dict[str, _Server] = {}
 
     def check(self, server_url: str) -> None:
         """Pass, or raise SpeckleUnavailable with the time until a question may pass again."""
         server = self._servers.get(server_url)
-        if server is None or server.failures < FAILURES:
+        if server is None or server.failures < self.limits.failures:
             return
         left_s = server.rests_until - self._now()
         if left_s > 0:
@@ -51,14 +61,14 @@ class Breakers:
         """As `check`, for a question that is asked now: after a rest it is the trial."""
         self.check(server_url)
         server = self._servers.get(server_url)
-        if server is not None and server.failures >= FAILURES:
+        if server is not None and server.failures >= self.limits.failures:
             # Should nobody ever say what came of this one, the next trial is after another rest.
-            server.rests_until = self._now() + REST_S
+            server.rests_until = self._now() + self.limits.rest_s
 
     def answered(self, server_url: str) -> None:
         """The server is there."""
         server = self._servers.pop(server_url, None)
-        if server is not None and server.failures >= FAILURES:
+        if server is not None and server.failures >= self.limits.failures:
             log.info("speckle.server_answers_again", server=server_url)
 
     def failed(self, server_url: str, reason: str = "it gave no answer of late") -> None:
@@ -66,6 +76,7 @@ class Breakers:
         server = self._servers.setdefault(server_url, _Server())
         server.failures += 1
         server.reason = reason
-        if server.failures == FAILURES:
-            log.warning("speckle.server_silent", server=server_url, why=reason, rest_s=REST_S)
-        server.rests_until = self._now() + REST_S
+        rest_s = self.limits.rest_s
+        if server.failures == self.limits.failures:
+            log.warning("speckle.server_silent", server=server_url, why=reason, rest_s=rest_s)
+        server.rests_until = self._now() + rest_s

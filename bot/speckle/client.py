@@ -30,7 +30,7 @@ SHORTEST_TIMEOUT_S = 0.05
 
 
 class AnswerTooLarge(SpeckleRejected):
-    """The answer is larger than MAX_ANSWER_BYTES; a smaller question may be answered."""
+    """The answer is larger than may be read; a smaller question may be answered."""
 
 
 class NoAnswer(SpeckleUnavailable):
@@ -70,6 +70,7 @@ def ask(
     variables: Mapping[str, Any],
     until: float,
     network: Network,
+    max_bytes: int,
 ) -> Answer:
     """Ask in this thread, which is held up until `time.monotonic()` is `until` at most.
 
@@ -87,7 +88,7 @@ def ask(
         "auth": _signed_with(token),
         "allow_redirects": False,  # a token must not travel
         "stream": True,
-        "hooks": {"response": _reader(seen, until)},
+        "hooks": {"response": _reader(seen, until, max_bytes)},
     }
     try:
         data = client.httpclient.execute(request, timeout=timeout_s, extra_args=settings)
@@ -189,7 +190,7 @@ def _signed_with(token: str | None) -> Callable[["PreparedRequest"], "PreparedRe
     return sign
 
 
-def _reader(seen: _Seen, until: float) -> Callable[..., "Response"]:
+def _reader(seen: _Seen, until: float, max_bytes: int) -> Callable[..., "Response"]:
     """What reads an answer's body: up to its limit, and no longer than there is time."""
 
     def read(response: "Response", **_: Any) -> "Response":
@@ -198,7 +199,7 @@ def _reader(seen: _Seen, until: float) -> Callable[..., "Response"]:
         body = bytearray()
         for chunk in response.iter_content(CHUNK_BYTES):
             body += chunk
-            if len(body) > MAX_ANSWER_BYTES:
+            if len(body) > max_bytes:
                 response.close()
                 raise _TooLarge
             if time.monotonic() > until:

@@ -25,7 +25,7 @@ from bot.errors import (
     SpeckleUnavailable,
 )
 from bot.network import Network
-from bot.speckle import breaker, client, queries
+from bot.speckle import client, queries
 from bot.speckle.answers import (
     SCOPES,
     Activity,
@@ -83,12 +83,14 @@ class SpeckleGateway:
         deadline_s: float,
         breakers: Breakers | None = None,
         network: Network | None = None,
+        max_answer_bytes: int = client.MAX_ANSWER_BYTES,
     ) -> None:
         # A try that is repeated in time is worth no warning; whoever asked tells of the last one.
         stamina.instrumentation.set_on_retry_hooks(())
         self.deadline_s = deadline_s
         self._breakers = breakers or Breakers()
         self._network = network or Network()
+        self._max_answer_bytes = max_answer_bytes
         self._slots = {url: Door(THREADS_A_SERVER, each=THREADS_A_SERVER) for url in servers}
         self._closed = False
 
@@ -483,7 +485,7 @@ class SpeckleGateway:
                 raise SpeckleUnavailable(server_url, "there was no time left to ask it")
             self._breakers.begin(server_url)
             # The thread listens on for a while, so that a slow server is not taken for a dead one.
-            listens_until = max(until, now + breaker.SILENCE_S)
+            listens_until = max(until, now + self._breakers.limits.silence_s)
             answer = self._started(
                 server_url,
                 whose,
@@ -495,6 +497,7 @@ class SpeckleGateway:
                     variables,
                     listens_until,
                     self._network,
+                    self._max_answer_bytes,
                 ),
             )
         except BaseException:

@@ -11,7 +11,6 @@ import aiohttp
 
 from bot.errors import SpeckleUnavailable
 from bot.network import Network, why_not_reached
-from bot.speckle import breaker
 from bot.speckle.answers import Login
 from bot.speckle.breaker import Breakers
 from bot.speckle.refused import check_token
@@ -119,7 +118,7 @@ class SpeckleHttp:
                 self._breakers.answered(server_url)
                 content = await _content(server_url, answer, max_bytes)
         except TimeoutError:
-            if within_s >= breaker.SILENCE_S:
+            if within_s >= self._breakers.limits.silence_s:
                 self._breakers.failed(server_url)
             raise SpeckleUnavailable(server_url, "it gave no answer in time") from None
         except aiohttp.ClientError as error:

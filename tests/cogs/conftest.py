@@ -11,9 +11,8 @@ import discord
 import pytest
 from discord.gateway import DiscordWebSocket
 
-from bot import discord_client
 from bot.cogs.waiting import linked
-from bot.discord_client import SpeckleBot, use_api
+from bot.discord_client import ConnectionTimings, SpeckleBot, use_api
 from bot.discord_pace import Pace
 from bot.sandbox import Answer, Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from bot.services.guilds import GuildService
@@ -45,7 +44,6 @@ BUTTON, SELECT = 2, 3  # component types
 async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
     monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
-    monkeypatch.setattr(discord_client, "GUILDS_APART_S", 0.1)
     async with Sandbox.start() as running:
         yield running
         if available():
@@ -74,6 +72,7 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
                 GuildService(storage, clock, without_quotas(storage, clock)),
                 services.accounts,
                 Pace(45),
+                ConnectionTimings(guilds_apart_s=0.1),
             )
             services.accounts.linked = partial(linked, bot)
             await stack.enter_async_context(bot)

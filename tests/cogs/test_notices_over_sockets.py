@@ -6,9 +6,8 @@ from hashlib import sha256
 
 import pytest
 
-from bot.cogs import telling
 from bot.cogs.places import why_refused
-from bot.cogs.telling import Teller
+from bot.cogs.telling import NotifierTimings, Teller
 from bot.db.rows import (
     EventResult,
     HookResult,
@@ -293,7 +292,6 @@ async def test_the_loop_tells_by_itself_and_survives_what_goes_wrong(
     clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(telling, "POLL_S", 0.01)
     notices, wrong = NoticeService(storage, clock), [RuntimeError("a fault of ours")]
     tell = notices.telling
 
@@ -306,7 +304,8 @@ async def test_the_loop_tells_by_itself_and_survives_what_goes_wrong(
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
-        loop = asyncio.create_task(Teller(bot, notices, lambda: 0.0).run())
+        timings = NotifierTimings(poll_s=0.01, gather_s=0.01)
+        loop = asyncio.create_task(Teller(bot, notices, lambda: 0.0, timings).run())
         bot.logged_in.set()
 
         async def put_off() -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from structlog.testing import capture_logs
 
-from bot.cogs import notice_wording, telling
-from bot.cogs.telling import Teller
+from bot.cogs import notice_wording
+from bot.cogs.telling import NotifierTimings, Teller
 from bot.db.rows import PauseReason, SubscriptionState
 from bot.discord_client import SpeckleBot
 from bot.sandbox import SandboxChannel, SandboxMessage
@@ -210,12 +210,14 @@ async def test_channels_that_close_one_after_the_other_are_gathered(
     async with run_client() as bot:
         channels = await follow_in(studio, 4)
         bot.logged_in.set()
-        loop = asyncio.create_task(Teller(bot, NoticeService(storage, clock), lambda: 0.0).run())
+        timings = NotifierTimings()
+        teller = Teller(bot, NoticeService(storage, clock), lambda: 0.0, timings)
+        loop = asyncio.create_task(teller.run())
         for channel in channels:
             await storage.write(
                 lambda tx: tx.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
             )
-            await asyncio.sleep(telling.GATHER_S / 4)
+            await asyncio.sleep(timings.gather_s / 4)
         dm = studio.sandbox.world.private_channel(studio.maren.id)
         (message,) = await studio.sandbox.wait_for_messages(dm, 1, 15)
         loop.cancel()

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from bot.cogs.answers import UserError
+from bot.cogs.answers import PATIENCE_S, UserError
 from bot.errors import StorageUnavailable
 from bot.sandbox import Answer, NoAnswer
 from bot.services.refusals import CommandRefused, RefusalReason
@@ -226,11 +226,10 @@ async def test_work_that_takes_long_is_done_although_discord_did_not_take_the_wo
 ) -> None:
     async with run_client() as bot:
         question = await asked(studio)
-        monkeypatch.setattr("bot.cogs.answers.PATIENCE_S", 0.1)
         subscribe = bot.subscriptions.subscribe
 
         async def slowly(request: object) -> object:
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(PATIENCE_S + 0.5)
             return await subscribe(request)  # type: ignore[arg-type]  # handed through
 
         monkeypatch.setattr(bot.subscriptions, "subscribe", slowly)

@@ -11,8 +11,7 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from bot.db import engine
-from bot.db.engine import parse_url
+from bot.db.engine import StorageTimings, parse_url
 from bot.db.failures import reason_of
 from bot.db.files import sqlite_path
 from bot.db.rows import Hook
@@ -22,12 +21,8 @@ from bot.storage import Storage, migrate, schema_version
 from tests.conftest import PostgresServer, on_every_connection
 from tests.db.conftest import NewDelivery
 
+IMPATIENT = StorageTimings(lock_s=0.05)
 UNREACHABLE = "postgresql+psycopg://maren:swordfish@127.0.0.1:1/bot"
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 50)
 
 
 @contextmanager
@@ -50,7 +45,7 @@ async def put_until_full(storage: Storage, delivery: NewDelivery) -> list[int]:
 
 async def refusal(url: str, vault: Vault) -> str:
     with pytest.raises(StorageUnavailable) as caught:
-        async with Storage.open(url, vault):
+        async with Storage.open(url, vault, timings=IMPATIENT):
             pass
     return caught.value.reason
 
@@ -92,22 +87,22 @@ def test_a_read_only_database(sqlite_url: str, tmp_path: Path) -> None:
     assert reason_of(error) == "the database is read-only"
 
 
-@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 async def test_a_locked_database_is_refused_and_then_works_again(
-    impatient: None, storage: Storage, tmp_path: Path, delivery: NewDelivery
+    sqlite_url: str, vault: Vault, tmp_path: Path, delivery: NewDelivery
 ) -> None:
-    with locked(tmp_path / "bot.db"):
-        for wait in (storage.intake.put(delivery()), storage.ping_write()):
-            with pytest.raises(StorageUnavailable) as caught:
-                await wait
-            assert caught.value.reason == "the database is locked by another program"
-        assert await storage.read(lambda tx: tx.inbox.new_count()) == 0
-    assert not (await storage.intake.put(delivery())).duplicate
-    await storage.ping_write()
+    async with Storage.open(sqlite_url, vault, timings=IMPATIENT) as storage:
+        with locked(tmp_path / "bot.db"):
+            for wait in (storage.intake.put(delivery()), storage.ping_write()):
+                with pytest.raises(StorageUnavailable) as caught:
+                    await wait
+                assert caught.value.reason == "the database is locked by another program"
+            assert await storage.read(lambda tx: tx.inbox.new_count()) == 0
+        assert not (await storage.intake.put(delivery())).duplicate
+        await storage.ping_write()
 
 
 async def test_a_database_locked_at_the_start(
-    impatient: None, sqlite_url: str, tmp_path: Path, vault: Vault
+    sqlite_url: str, tmp_path: Path, vault: Vault
 ) -> None:
     with locked(tmp_path / "bot.db"):
         assert await refusal(sqlite_url, vault) == "the database is locked by another program"

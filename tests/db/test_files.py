@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.db.engine import Database, parse_url
+from bot.db.engine import Database, StorageTimings, parse_url
 from bot.db.marks import Mark, mark_in_file
 from bot.db.vault import Vault
 from bot.errors import StorageUnavailable
@@ -94,7 +94,7 @@ async def raised(path: Path, mark: Mark | None) -> None:
 async def test_a_copy_of_the_file_alone_holds_everything_once_it_is_quiet(
     path: Path, url: str, vault: Vault, delivery: NewDelivery, tmp_path: Path
 ) -> None:
-    async with Storage.open(url, vault, checkpoint_after_s=0.05) as storage:
+    async with Storage.open(url, vault, timings=StorageTimings(checkpoint_after_s=0.05)) as storage:
         for _ in range(50):
             await storage.intake.put(delivery())
         await raised(path, mark_in_file(path))
@@ -105,7 +105,7 @@ async def test_a_copy_of_the_file_alone_holds_everything_once_it_is_quiet(
 async def test_writes_that_never_pause_are_copied_too(
     path: Path, url: str, vault: Vault, delivery: NewDelivery, tmp_path: Path
 ) -> None:
-    async with Storage.open(url, vault, checkpoint_after_s=0.05) as storage:
+    async with Storage.open(url, vault, timings=StorageTimings(checkpoint_after_s=0.05)) as storage:
         before = mark_in_file(path)
         async with asyncio.timeout(10):
             while mark_in_file(path) == before:
@@ -115,7 +115,7 @@ async def test_writes_that_never_pause_are_copied_too(
 async def test_what_a_reader_held_back_is_copied_once_it_has_gone(
     path: Path, url: str, vault: Vault, delivery: NewDelivery, tmp_path: Path
 ) -> None:
-    async with Storage.open(url, vault, checkpoint_after_s=0.05) as storage:
+    async with Storage.open(url, vault, timings=StorageTimings(checkpoint_after_s=0.05)) as storage:
         await storage.intake.put(delivery())
         await storage._database.copy_log()
         mark = mark_in_file(path)

@@ -220,27 +220,24 @@ def test_a_command_that_a_signal_ended_has_the_shells_exit_code() -> None:
 
 
 def test_the_tests_stop_at_the_first_check_that_fails(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     checks = {"one": ("-c", "print(1)"), "two": ("-c", "raise SystemExit(5)"), "three": ("-c", "")}
-    monkeypatch.setattr(launch, "CHECKS", checks)
-    assert launch.run_tests(Path(sys.executable), []) == 5
+    assert launch.run_tests(Path(sys.executable), [], checks) == 5
     assert capfd.readouterr().err == "── one\n── two\ntwo failed.\n"
 
 
 @pytest.mark.parametrize(("alone", "outcome"), [(0, 0), (1, 1)])
-def test_tests_that_fail_beside_others_are_tried_once_more_alone(
-    monkeypatch: pytest.MonkeyPatch, alone: int, outcome: int
-) -> None:
+def test_tests_that_fail_beside_others_are_tried_once_more_alone(alone: int, outcome: int) -> None:
     failing = f"import sys; raise SystemExit({alone} if '--last-failed' in sys.argv else 1)"
-    monkeypatch.setattr(launch, "CHECKS", {"pytest": ("-c", failing)})
-    assert launch.run_tests(Path(sys.executable), []) == outcome
+    checks = {"pytest": ("-c", failing)}
+    assert launch.run_tests(Path(sys.executable), [], checks) == outcome
 
 
-def test_words_after_test_go_to_pytest_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_after_test_go_to_pytest_alone() -> None:
     pytest_alone = ("-c", "import sys; raise SystemExit(len(sys.argv))")
-    monkeypatch.setattr(launch, "CHECKS", {"ruff": ("-c", "1/0"), "pytest": pytest_alone})
-    assert launch.run_tests(Path(sys.executable), ["-k", "card"]) == 3
+    checks = {"ruff": ("-c", "1/0"), "pytest": pytest_alone}
+    assert launch.run_tests(Path(sys.executable), ["-k", "card"], checks) == 3
 
 
 def test_ci_runs_the_tests_as_a_person_does() -> None:

@@ -20,12 +20,13 @@ from bot.discord_out import LOOK_BACK, NONCE_KNOWN
 from bot.discord_pace import MAX_REFUSED
 from bot.http_server import Limits
 from bot.http_server.limits import KIB, MIB, MOST_CONNECTIONS
-from bot.pipeline.access import ASK_AGAIN_AFTER, DISCORD_WITHIN_S
+from bot.pipeline.access import ASK_AGAIN_AFTER, AccessTimings
 from bot.pipeline.batching import MAX_FILES_BYTES
-from bot.pipeline.catch_up_history import BODIES_AT_ONCE_BYTES, LISTED_AT_MOST
+from bot.pipeline.catch_up_history import LISTED_AT_MOST, CatchUpLimits
 from bot.pipeline.ingest import PROJECTS_AT_ONCE
 from bot.speckle.raw_json import MAX_DEPTH, MAX_TEXT_BYTES, MAX_VALUES, WINDOW
 
+AT_ONCE_BYTES = CatchUpLimits().bodies_at_once_bytes
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = (ROOT / "config.toml").read_text(encoding="utf-8")
 
@@ -93,10 +94,10 @@ def test_every_table_is_in_the_list_of_what_is_stored() -> None:
         ("reliability", f"{LOOK_BACK} messages came after it"),
         ("reliability", f"After {MAX_REFUSED:,} refused requests"),
         ("reliability", f"at most {LISTED_AT_MOST:,} entries"),
-        ("reliability", f"reads at most {BODIES_AT_ONCE_BYTES // MIB} MiB of bodies"),
+        ("reliability", f"reads at most {AT_ONCE_BYTES // MIB} MiB of bodies"),
         ("reliability", f"ten pictures and {MAX_FILES_BYTES // MIB} MiB together"),
         ("reliability", f"| {PROJECTS_AT_ONCE}, so up to {PROJECTS_AT_ONCE // 2} for one server |"),
-        ("reliability", f"who is there, within {DISCORD_WITHIN_S:.0f} s"),
+        ("reliability", f"who is there, within {AccessTimings().discord_within_s:.0f} s"),
     ],
 )
 def test_numbers_in_the_docs_are_those_of_the_code(page: str, phrase: str) -> None:

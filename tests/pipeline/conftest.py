@@ -18,10 +18,11 @@ import pytest
 from cryptography.fernet import Fernet
 from discord.gateway import DiscordWebSocket
 
-from bot import discord_client
-from bot.app import DEFAULT_WAITS, App, Waits, running
+from bot.app import App, Timings, running
+from bot.cogs.telling import NotifierTimings
 from bot.config import Settings
 from bot.db.rows import Hook
+from bot.discord_client import ConnectionTimings
 from bot.sandbox import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from bot.speckle.signature import sign
 from tests.openapi_contract import available, complaints
@@ -79,7 +80,6 @@ class Studio:
 async def studio(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Studio]:
     monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
-    monkeypatch.setattr(discord_client, "GUILDS_APART_S", 0.1)
     async with Sandbox.start(pace=False, heartbeat_s=0.3) as sandbox:
         guild = sandbox.add_guild("Studio Kestrel")
         yield Studio(
@@ -96,18 +96,29 @@ async def studio(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Studio]:
 StartBot = Callable[..., AbstractAsyncContextManager[App]]
 
 
+quick_connection = partial(ConnectionTimings, guilds_apart_s=0.1)
+TIMINGS = Timings(connection=quick_connection())
+QUICK_NOTICES = NotifierTimings(poll_s=0.05, gather_s=0.05)
+
+
+@pytest.fixture
+def timings() -> Timings:
+    """How long the bot waits; what is long on purpose is short where a file has its own."""
+    return TIMINGS
+
+
 @pytest.fixture
 def key() -> str:
     return Fernet.generate_key().decode()
 
 
 @pytest.fixture
-def start_bot(studio: Studio, database_url: str, key: str) -> StartBot:
+def start_bot(studio: Studio, database_url: str, key: str, timings: Timings) -> StartBot:
     """Starts the bot; each block is one run over the same database."""
 
     @asynccontextmanager
     async def start(
-        *, ready: bool = True, waits: Waits = DEFAULT_WAITS, **more: Any
+        *, ready: bool = True, timings: Timings = timings, **more: Any
     ) -> AsyncIterator[App]:
         values: dict[str, Any] = {
             "discord_token": studio.sandbox.token,
@@ -119,7 +130,7 @@ def start_bot(studio: Studio, database_url: str, key: str) -> StartBot:
             "speckle_servers": ("https://app.speckle.systems", "http://127.0.0.1:3000"),
             "speckle": {"enrich_deadline_s": 0.0},
         }
-        async with running(Settings.model_validate(values | more), waits) as app:
+        async with running(Settings.model_validate(values | more), timings) as app:
             if ready:
                 async with aiohttp.ClientSession() as http:
                     await _ready(http, app)

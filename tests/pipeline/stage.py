@@ -5,23 +5,24 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from bot.app import App
-from bot.cogs import watch
+from bot.app import App, Timings
 from bot.cogs.watch import DiscordWatch
 from bot.db.rows import Account, Hook, HookKind, InboxState, Subscription, SubscriptionState
 from bot.db.tables import hooks, inbox, subscriptions
 from bot.model import Audience, Consent, PauseWhy, Standing
-from bot.pipeline import access, fill_ins, routing
+from bot.pipeline.access import AccessTimings
+from bot.pipeline.enrichment import EnrichmentTimings, Patience
 from bot.sandbox import SandboxChannel, SandboxMember
-from bot.speckle import breaker
+from bot.speckle.breaker import BreakerLimits
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.timing import Backoff
-from tests.pipeline.conftest import Run, Studio
+from tests.pipeline.conftest import TIMINGS, Run, Studio
 from tests.pipeline.deliveries import until
 from tests.pipeline.tower import Tower, answer
 from tests.speckle_server import Model, Version, commit_create_data
@@ -97,7 +98,7 @@ class Stage:
         return new
 
     async def audience(self, channel: SandboxChannel) -> Audience:
-        found = await DiscordWatch(self.app.bot).audience(self.studio.guild.id, channel.id)
+        found = await DiscordWatch(self.app.bot, 0.0).audience(self.studio.guild.id, channel.id)
         assert found is not None
         return found
 
@@ -302,21 +303,18 @@ class Stage:
 OpenStage = Callable[..., AbstractAsyncContextManager[Stage]]
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def timings() -> Timings:
     """Waits that are long on purpose are short in here."""
-    monkeypatch.setattr(breaker, "REST_S", 0.3)
-    monkeypatch.setattr(breaker, "FAILURES", 1_000)
-    monkeypatch.setattr(access, "SILENT_FOR_S", 0.2)
-    monkeypatch.setattr(access, "RETRY", Backoff((0.3,)))
-    monkeypatch.setattr(watch, "KNOWN_S", 0.0)
-    monkeypatch.setattr(fill_ins, "QUESTION_S", 2.0)
-    patience = {
-        kind: fill_ins.Patience(Backoff((0.1,)), p.most) for kind, p in fill_ins.PATIENCE.items()
-    }
-    monkeypatch.setattr(fill_ins, "PATIENCE", patience)
-    soon = dict.fromkeys(patience, timedelta(seconds=0.1))
-    monkeypatch.setattr(routing, "FIRST_TRY_AFTER", soon)
+    soon = partial(Patience, timedelta(seconds=0.1), Backoff((0.1,)))
+    return replace(
+        TIMINGS,
+        speckle=BreakerLimits(failures=1_000, rest_s=0.3),
+        access=AccessTimings(silent_for_s=0.2, member_known_s=0.0, retry=Backoff((0.3,))),
+        enrichment=EnrichmentTimings(
+            question_s=2.0, facts=soon(timedelta(minutes=1)), picture=soon(timedelta(minutes=15))
+        ),
+    )
 
 
 @pytest.fixture

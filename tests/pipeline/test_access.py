@@ -1,21 +1,21 @@
 """Access to a project that is lost, cannot be asked for, and comes back: the whole bot."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import text
 
-from bot.app import App
-from bot.cogs import telling
+from bot.app import App, Timings
 from bot.db.rows import Hook, PauseReason, Subscription, SubscriptionState
 from bot.db.vault import Vault
 from bot.model import PauseWhy
-from bot.pipeline import access
+from bot.pipeline.access import AccessTimings
 from bot.sandbox import SandboxMessage
 from bot.timing import Backoff
-from tests.pipeline.conftest import SHOW, Run, Studio
+from tests.pipeline.conftest import QUICK_NOTICES, SHOW, TIMINGS, Run, Studio
 from tests.pipeline.deliveries import (
     numbers_in,
     until,
@@ -25,11 +25,10 @@ from tests.pipeline.deliveries import (
 from tests.pipeline.tower import Tower
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "POLL_S", 0.05)
-    monkeypatch.setattr(access, "SILENT_FOR_S", 0.2)
-    monkeypatch.setattr(access, "RETRY", Backoff((0.3,)))
+@pytest.fixture
+def timings() -> Timings:
+    access = AccessTimings(silent_for_s=0.2, retry=Backoff((0.3,)))
+    return replace(TIMINGS, notifier=QUICK_NOTICES, access=access)
 
 
 async def following(app: App, studio: Studio, tower: Tower) -> Hook:
@@ -195,10 +194,10 @@ async def test_a_deletion_that_the_account_confirms_is_told_and_ends_what_depend
 
 
 async def test_a_server_that_is_always_a_little_too_slow_is_heard_all_the_same(
-    studio: Studio, tower: Tower, run: Run, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, tower: Tower, run: Run, timings: Timings
 ) -> None:
-    monkeypatch.setattr(access, "ANSWER_WITHIN_S", 0.5)
-    async with run() as app:
+    access = replace(timings.access, answer_within_s=0.5)
+    async with run(timings=replace(timings, access=access)) as app:
         await following(app, studio, tower)
         await the_last_yes_was(app, timedelta(minutes=61))
         tower.server.faults.delay_s = 0.7

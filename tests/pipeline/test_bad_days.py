@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,15 @@ import aiohttp
 import pytest
 
 from bot import living
-from bot.app import App, Waits
-from bot.db import engine
+from bot.app import App, Timings
+from bot.db.engine import StorageTimings
 from bot.db.rows import Hook
-from bot.discord_client import ConnectionWaits
-from bot.discord_gateway import GatewayWaits
+from bot.discord_gateway import GatewayTimings
 from bot.errors import PartFailed, StorageUnavailable
 from bot.pipeline.lanes import LaneRunner
 from bot.timing import Backoff
 from tests.conftest import on_every_connection
-from tests.pipeline.conftest import StartBot, Studio, post
+from tests.pipeline.conftest import TIMINGS, StartBot, Studio, post, quick_connection
 from tests.pipeline.deliveries import (
     follow,
     numbered,
@@ -31,11 +31,11 @@ from tests.pipeline.deliveries import (
     wait_for_numbers,
 )
 
-IMPATIENT = Waits(
-    ConnectionWaits(
+IMPATIENT = Timings(
+    connection=quick_connection(
         login=Backoff((0.2,)),
         token_s=0.5,
-        gateway=GatewayWaits(again=Backoff((0.0, 0.2)), silence_s=1.0, dial_s=1.0),
+        gateway=GatewayTimings(again=Backoff((0.0, 0.2)), silence_s=1.0, dial_s=1.0),
     )
 )
 
@@ -70,7 +70,7 @@ async def test_a_gateway_that_is_away_at_the_start_stops_no_card_and_is_told(
 async def test_a_silent_gateway_is_given_up_and_dialled_again(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    async with start_bot(waits=IMPATIENT) as app:
+    async with start_bot(timings=IMPATIENT) as app:
         gateway = studio.sandbox.gateway
         dials = gateway.dials
 
@@ -92,7 +92,7 @@ async def test_a_silent_gateway_is_given_up_and_dialled_again(
 async def test_a_token_that_turns_void_keeps_everything_and_is_tried_again(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    async with start_bot(waits=IMPATIENT) as app:
+    async with start_bot(timings=IMPATIENT) as app:
         hook = await follow(app, studio, studio.structure)
         studio.sandbox.faults.close(4004)
         await send_numbers(app, hook, range(3))
@@ -104,7 +104,7 @@ async def test_discord_away_at_the_start_is_waited_for(studio: Studio, start_bot
         hook = await follow(app, studio, studio.structure)
     studio.sandbox.faults.fail("GET /users/@me", 503, times=2)
     studio.sandbox.faults.reset_before("GET /users/@me", times=1)
-    async with start_bot(ready=False, waits=IMPATIENT) as app:
+    async with start_bot(ready=False, timings=IMPATIENT) as app:
         await send_numbers(app, hook, range(2))
         await wait_for_numbers(studio, studio.structure, range(2))
 
@@ -125,10 +125,10 @@ async def locked(path: Path) -> AsyncIterator[None]:
 
 
 async def test_a_locked_database_answers_503_and_works_again_without_a_restart(
-    studio: Studio, start_bot: StartBot, database_file: Path, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, start_bot: StartBot, database_file: Path
 ) -> None:
-    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 200)
-    async with start_bot() as app:
+    timings = replace(TIMINGS, storage=StorageTimings(lock_s=0.2))
+    async with start_bot(timings=timings) as app:
         hook = await follow(app, studio, studio.structure)
         await send_numbers(app, hook, range(1))
         await wait_for_numbers(studio, studio.structure, range(1))
@@ -237,8 +237,7 @@ async def test_a_process_that_has_lost_the_lead_ends_and_one_that_cannot_ask_goe
                 raise answer
             return answer
 
-    monkeypatch.setattr(living, "LEAD_RETRY_S", 0.01)
     storage: Any = Leads()
     with pytest.raises(PartFailed, match="leadership"):
-        await living._keep_leading(storage)
+        await living._keep_leading(storage, every_s=0.01)
     assert storage.answers == []

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
-from bot.app import App
+from bot.app import App, Timings
 from bot.config import environment_names
 from bot.db.rows import (
     Hook,
@@ -23,12 +24,13 @@ from bot.db.rows import (
 from bot.db.tables import inbox, subscriptions
 from bot.db.vault import Vault
 from bot.model import Standing
-from bot.pipeline import catch_up, catch_up_activity, catch_up_history
+from bot.pipeline import catch_up_activity
+from bot.pipeline.catch_up_history import CatchUpLimits
 from bot.soak.bot_process import BotProcess
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, utc_now
 from bot.timing import Backoff
-from tests.pipeline.conftest import Run, Studio
+from tests.pipeline.conftest import TIMINGS, Run, Studio
 from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers
 from tests.pipeline.test_bad_days import limit_pages
 from tests.pipeline.tower import Tower, answer
@@ -36,12 +38,12 @@ from tests.pipeline.tower import Tower, answer
 KEYS_AGO = timedelta(days=2)
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catch_up, "SOONEST_S", 0.05)
-    monkeypatch.setattr(catch_up, "WRITABLE_POLL_S", 0.05)
-    monkeypatch.setattr(catch_up, "PACE_S", 0.0)
-    monkeypatch.setattr(catch_up, "RETRY", Backoff((0.3, 0.3, 0.3)))
+@pytest.fixture
+def timings() -> Timings:
+    limits = CatchUpLimits(
+        soonest_s=0.05, retry=Backoff((0.3, 0.3, 0.3)), writable_poll_s=0.05, pace_s=0.0
+    )
+    return replace(TIMINGS, catch_up=limits)
 
 
 async def caught_up(app: App, since: datetime) -> Hook:
@@ -271,10 +273,10 @@ async def test_a_history_that_begins_after_the_last_known_event_is_said_to_be_to
 
 
 async def test_a_long_history_of_large_bodies_is_read_in_steps(
-    studio: Studio, tower: Tower, run: Run, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, tower: Tower, run: Run, timings: Timings
 ) -> None:
-    monkeypatch.setattr(catch_up_history, "FIRST_STEP", 4)
-    async with run() as app:
+    limits = replace(timings.catch_up, first_step=4)
+    async with run(timings=replace(timings, catch_up=limits)) as app:
         await tower.follow(app.storage, studio)
         tower.fail(range(30))
         await look(app)
@@ -284,11 +286,10 @@ async def test_a_long_history_of_large_bodies_is_read_in_steps(
 
 
 async def test_what_is_too_much_to_fetch_is_said(
-    studio: Studio, tower: Tower, run: Run, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, tower: Tower, run: Run, timings: Timings
 ) -> None:
-    monkeypatch.setattr(catch_up_history, "FIRST_STEP", 3)
-    monkeypatch.setattr(catch_up_history, "BODIES_AT_ONCE_BYTES", 1)
-    async with run() as app:
+    limits = replace(timings.catch_up, first_step=3, bodies_at_once_bytes=1)
+    async with run(timings=replace(timings, catch_up=limits)) as app:
         await tower.follow(app.storage, studio)
         tower.fail(range(9))
         await look(app)

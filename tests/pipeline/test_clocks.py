@@ -12,7 +12,6 @@ from discord.gateway import DiscordWebSocket
 from sqlalchemy import select, update
 
 from bot import app as app_module
-from bot import discord_client
 from bot.clock_watch import LONGEST_WAIT, ClockWatch
 from bot.db.intake import Intake
 from bot.db.rows import NewInbox
@@ -62,7 +61,6 @@ async def studio(
     wrong: timedelta = getattr(request, "param", timedelta())
     monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
-    monkeypatch.setattr(discord_client, "GUILDS_APART_S", 0.1)
     async with Sandbox.start(
         pace=False, heartbeat_s=0.3, wall_clock=lambda: time.time() - wrong.total_seconds()
     ) as sandbox:

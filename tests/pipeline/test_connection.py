@@ -6,30 +6,24 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bot.app import App, Waits
-from bot.discord_client import ConnectionWaits
-from bot.discord_gateway import Gateway, GatewayWaits
+from bot.app import App, Timings
+from bot.discord_gateway import Gateway, GatewayTimings
 from bot.errors import ConfigError
 from bot.timing import Backoff
-from tests.pipeline.conftest import StartBot, Studio
+from tests.pipeline.conftest import StartBot, Studio, quick_connection
 from tests.pipeline.deliveries import follow, send_numbers, until, wait_for_numbers
 from tests.pipeline.test_whole_bot import PAGE, told, until_ready, until_told
 
 SYNC = "PUT /applications/{application_id}/commands"
 
 
-def quick(*again_s: float, **more: Any) -> Waits:
+def quick(*again_s: float, **more: Any) -> Timings:
     again = Backoff(again_s or (0.0, 0.1))
-    gateway = GatewayWaits(again=again, refused_s=0.5, dial_s=2.0, identifies_s=0.1)
-    return Waits(
-        ConnectionWaits(
-            login=Backoff((0.1,)),
-            token_s=0.4,
-            commands=Backoff((1.0,)),
-            gateway=gateway,
-            **more,
-        )
+    gateway = GatewayTimings(again=again, refused_s=0.5, dial_s=2.0, identifies_s=0.1)
+    connection = quick_connection(
+        login=Backoff((0.1,)), token_s=0.4, commands=Backoff((1.0,)), gateway=gateway, **more
     )
+    return Timings(connection=connection)
 
 
 async def settled(app: App, studio: Studio) -> None:
@@ -48,10 +42,10 @@ async def takes_and_sends(app: App, studio: Studio, numbers: range) -> None:
 
 
 def test_a_gateway_is_silent_for_readyz_when_it_is_dialled_again_for_it() -> None:
-    now_s, waits = 0.0, GatewayWaits()
-    gateway = Gateway(waits, lambda: now_s)
+    now_s, timings = 0.0, GatewayTimings()
+    gateway = Gateway(timings, lambda: now_s)
     gateway.heard()
-    now_s = waits.silence_s
+    now_s = timings.silence_s
     assert gateway.problems() == []
     now_s += 1
     assert gateway.problems() == ["Discord's gateway has been silent for 101 s."]
@@ -61,7 +55,7 @@ def test_a_gateway_is_silent_for_readyz_when_it_is_dialled_again_for_it() -> Non
 async def test_connections_that_do_not_last_are_dialled_more_and_more_slowly_and_told(
     studio: Studio, start_bot: StartBot, welcome: bool
 ) -> None:
-    async with start_bot(waits=quick(0.0, 0.05, 0.1, 0.2, 1000.0)) as app:
+    async with start_bot(timings=quick(0.0, 0.05, 0.1, 0.2, 1000.0)) as app:
         await settled(app, studio)
         gateway = studio.sandbox.gateway
         with capture_logs() as logs:
@@ -81,8 +75,8 @@ async def test_connections_that_do_not_last_are_dialled_more_and_more_slowly_and
 async def test_a_connection_that_lasted_is_dialled_again_at_once_and_resumed(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    waits = Waits(ConnectionWaits(gateway=GatewayWaits(Backoff((0.0, 1000.0)), lasts_s=0.0)))
-    async with start_bot(waits=waits) as app:
+    gateway = GatewayTimings(Backoff((0.0, 1000.0)), lasts_s=0.0)
+    async with start_bot(timings=Timings(connection=quick_connection(gateway=gateway))) as app:
         for number in range(3):
             studio.sandbox.faults.op7()
 
@@ -98,7 +92,7 @@ async def test_a_dead_address_for_resuming_is_given_up_for_a_new_session(
     studio: Studio, start_bot: StartBot
 ) -> None:
     studio.sandbox.gateway.resume_url = "ws://127.0.0.1:9/"
-    async with start_bot(waits=quick()) as app:
+    async with start_bot(timings=quick()) as app:
         studio.sandbox.faults.drop_gateway()
 
         async def identified() -> bool:
@@ -136,7 +130,7 @@ async def test_a_close_code_that_only_a_person_can_deal_with_says_so_and_the_res
         await settled(app, studio)
     studio.sandbox.faults.close_each(code, times=3)
     with capture_logs() as logs:
-        async with start_bot(waits=quick(), ready=False) as app:
+        async with start_bot(timings=quick(), ready=False) as app:
             await until_told(app, what_to_do)
             await takes_and_sends(app, studio, range(2))
             await app.bot.ready_once.wait()
@@ -149,7 +143,7 @@ async def test_a_close_code_that_only_a_person_can_deal_with_says_so_and_the_res
 async def test_a_void_token_at_the_gateway_is_told_and_deliveries_are_kept(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    async with start_bot(waits=quick()) as app:
+    async with start_bot(timings=quick()) as app:
         await settled(app, studio)
         (hook,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
         studio.sandbox.faults.fail("GET /oauth2/applications/@me", 401, times=3)
@@ -167,7 +161,7 @@ async def test_no_session_is_begun_beyond_discords_limit(
         await settled(app, studio)
     identifies = studio.sandbox.gateway.identifies
     studio.sandbox.faults.limit_sessions(0, reset_after_s=3.0)
-    async with start_bot(waits=quick(), ready=False) as app:
+    async with start_bot(timings=quick(), ready=False) as app:
         await until_told(app, "sessions that Discord allows")
         await takes_and_sends(app, studio, range(2))
         assert studio.sandbox.gateway.identifies == identifies
@@ -181,7 +175,7 @@ async def test_the_gateways_address_cannot_be_asked_and_cards_go_out_all_the_sam
     async with start_bot() as app:
         await settled(app, studio)
     studio.sandbox.faults.fail("GET /gateway/bot", 403, times=4, page=PAGE)
-    async with start_bot(waits=quick(), ready=False) as app:
+    async with start_bot(timings=quick(), ready=False) as app:
         await takes_and_sends(app, studio, range(2))
         await app.bot.ready_once.wait()
 
@@ -204,7 +198,7 @@ async def test_a_token_that_worked_once_is_waited_for_and_deliveries_are_taken(
     async with start_bot() as app:
         await settled(app, studio)
     studio.sandbox.faults.fail("*", 401, times=None)
-    async with start_bot(waits=quick(), ready=False) as app:
+    async with start_bot(timings=quick(), ready=False) as app:
         await until_told(app, "does not accept DISCORD_TOKEN")
         (hook,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
         await send_numbers(app, hook, range(3))
@@ -222,7 +216,7 @@ async def test_discord_that_lets_nobody_in_is_told_with_its_answer(
     async with start_bot() as app:
         await settled(app, studio)
     studio.sandbox.faults.fail("*", status, times=None, **answer)
-    async with start_bot(waits=quick(), ready=False) as app:
+    async with start_bot(timings=quick(), ready=False) as app:
         await until_told(app, f"answered {status}")
         studio.sandbox.faults.heal()
         await takes_and_sends(app, studio, range(2))
@@ -247,7 +241,7 @@ async def test_commands_that_discord_does_not_take_keep_nothing_else_from_workin
 ) -> None:
     studio.sandbox.faults.fail(SYNC, status, times=2, code=code, message=message)
     with capture_logs() as logs:
-        async with start_bot(waits=quick(first_sync_s=0.1)):
+        async with start_bot(timings=quick(first_sync_s=0.1)):
 
             async def registered() -> bool:
                 return "commands.synced" in [line["event"] for line in logs]
@@ -271,7 +265,7 @@ async def test_a_long_wait_that_discord_asks_for_is_kept_and_holds_up_no_card(
     studio.sandbox.requests.clear()
     studio.sandbox.faults.rate_limit(SYNC, retry_after=7200, times=None)
     with capture_logs() as logs:
-        async with start_bot(waits=quick()) as app:
+        async with start_bot(timings=quick()) as app:
             await app.bot.ready_once.wait()
             await takes_and_sends(app, studio, range(2))
     (refused,) = [line for line in logs if line["event"] == "commands.not_synced"]
@@ -288,6 +282,6 @@ async def test_a_slow_answer_to_the_commands_does_not_hold_up_logging_in(
             lambda tx: tx.facts.set("commands.fingerprint", "of another release")
         )
     studio.sandbox.faults.slow(SYNC, 1000.0, times=1)
-    async with start_bot(waits=quick(first_sync_s=0.2)) as app:
+    async with start_bot(timings=quick(first_sync_s=0.2)) as app:
         await app.bot.ready_once.wait()
         await takes_and_sends(app, studio, range(2))

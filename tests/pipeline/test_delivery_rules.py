@@ -100,7 +100,7 @@ async def delivering(storage: Storage, send: Send, clock: Clock) -> AsyncIterato
         find=nowhere,
         channels_at_once=4,
         now=clock,
-        jitter=lambda: 0.5,
+        rand=lambda: 0.5,
     )
     connected = asyncio.Event()
     connected.set()

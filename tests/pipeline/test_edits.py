@@ -17,14 +17,13 @@ from bot.cards.pictures import with_image
 from bot.db.rows import CardForm, FillIn, FillInJob, Hook, HookKind, OutboxRow, TraceLine
 from bot.db.tables import edits, fill_ins, outbox
 from bot.discord_pace import Pace, in_hand, unhurried
-from bot.pipeline import editing
 from bot.pipeline.batching import card_of
 from bot.sandbox import SandboxChannel, SandboxMessage
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import utc_now
 from bot.timing import Backoff
 from tests.cards.test_avatars import data_url, photograph
-from tests.pipeline.conftest import StartBot, Studio, post
+from tests.pipeline.conftest import TIMINGS, StartBot, Studio, post
 from tests.pipeline.deliveries import (
     PROJECT_ID,
     SERVER,
@@ -179,10 +178,10 @@ async def test_cards_of_one_author_share_one_small_file(
 
 
 async def test_an_edit_is_tried_again_until_discord_takes_it(
-    studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, start_bot: StartBot
 ) -> None:
-    monkeypatch.setattr(editing, "RETRY", Backoff((0.05,) * 6))
-    async with start_bot() as app:
+    soon = replace(TIMINGS, editor_retry=Backoff((0.05,) * 6))
+    async with start_bot(timings=soon) as app:
         hook = await follow(app, studio, studio.structure)
         await send_numbers(app, hook, range(1))
         await wait_for_numbers(studio, studio.structure, range(1))
@@ -218,10 +217,10 @@ async def test_an_edit_that_cannot_be_is_given_up_quietly(
 
 @pytest.mark.parametrize("how", ["a void token", "a slower pace"])
 async def test_an_edit_is_not_given_up_for_what_is_no_fault_of_it(
-    studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch, how: str
+    studio: Studio, start_bot: StartBot, how: str
 ) -> None:
-    monkeypatch.setattr(editing, "RETRY", Backoff((0.05,)))
-    async with start_bot() as app:
+    once = replace(TIMINGS, editor_retry=Backoff((0.05,)))
+    async with start_bot(timings=once) as app:
         hook = await follow(app, studio, studio.structure)
         await send_numbers(app, hook, range(1))
         await wait_for_numbers(studio, studio.structure, range(1))

@@ -2,21 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from bot.app import App
+from bot.app import App, Timings
 from bot.db.rows import Hook, HookKind
-from bot.pipeline import enrichment, fill_ins, routing
+from bot.pipeline import enrichment
+from bot.pipeline.enrichment import EnrichmentTimings, Patience
 from bot.sandbox import SandboxChannel, SandboxMessage
 from bot.services.accounts import PasteToken
-from bot.speckle import breaker
+from bot.speckle.breaker import BreakerLimits
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.timing import Backoff
-from tests.pipeline.conftest import StartBot, Studio
+from tests.pipeline.conftest import TIMINGS, StartBot, Studio
 from tests.pipeline.deliveries import until
 from tests.pipeline.tower import answer
 from tests.speckle_server import Project, SpeckleServer, User, Version
@@ -31,17 +32,17 @@ TRIGGERS = (
 )
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def soon(most: timedelta) -> Patience:
+    return Patience(timedelta(seconds=0.1), Backoff((0.1,)), most)
+
+
+@pytest.fixture
+def timings() -> Timings:
     """Waits that are long on purpose are short in here."""
-    monkeypatch.setattr(breaker, "REST_S", 0.3)
-    monkeypatch.setattr(fill_ins, "QUESTION_S", 2.0)
-    patience = {
-        kind: fill_ins.Patience(Backoff((0.1,)), p.most) for kind, p in fill_ins.PATIENCE.items()
-    }
-    monkeypatch.setattr(fill_ins, "PATIENCE", patience)
-    soon = dict.fromkeys(patience, timedelta(seconds=0.1))
-    monkeypatch.setattr(routing, "FIRST_TRY_AFTER", soon)
+    late = EnrichmentTimings(
+        question_s=2.0, facts=soon(timedelta(minutes=1)), picture=soon(timedelta(minutes=15))
+    )
+    return replace(TIMINGS, speckle=BreakerLimits(rest_s=0.3), enrichment=late)
 
 
 @dataclass(frozen=True)
@@ -260,11 +261,10 @@ async def test_a_hanging_server_gives_a_plain_card_that_is_filled_in_when_it_ans
 
 
 async def test_a_picture_that_never_comes_is_given_up_and_the_trace_says_so(
-    studio: Studio, start: StartBot, site: Site, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, start: StartBot, site: Site, timings: Timings
 ) -> None:
-    soon = fill_ins.Patience(Backoff((0.1,)), timedelta(seconds=1))
-    monkeypatch.setattr(fill_ins, "PATIENCE", dict.fromkeys(fill_ins.PATIENCE, soon))
-    async with start() as app:
+    late = replace(timings.enrichment, picture=soon(timedelta(seconds=1)))
+    async with start(timings=replace(timings, enrichment=late)) as app:
         await follow(app, studio, site, studio.structure)
         await site.publish(site.version())
         await cards(studio, studio.structure)
@@ -293,11 +293,14 @@ async def test_what_is_missing_is_filled_in_after_a_restart(
 
 
 async def test_events_of_one_project_wait_for_a_hanging_server_once_and_not_each(
-    studio: Studio, start: StartBot, site: Site, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, start: StartBot, site: Site, timings: Timings
 ) -> None:
-    monkeypatch.setattr(enrichment, "MOMENT_S", 0.1)
-    monkeypatch.setattr(breaker, "FAILURES", 1_000)  # what holds without it, too
-    async with start(speckle={"enrich_deadline_s": 4.0}) as app:
+    hurried = replace(
+        timings,
+        enrichment=replace(timings.enrichment, moment_s=0.1),
+        speckle=BreakerLimits(failures=1_000),  # what holds without it, too
+    )
+    async with start(timings=hurried, speckle={"enrich_deadline_s": 4.0}) as app:
         await follow(app, studio, site, studio.structure, linked=False)
         site.server.faults.hang = True
         for number in range(4):
@@ -307,16 +310,18 @@ async def test_events_of_one_project_wait_for_a_hanging_server_once_and_not_each
 
 
 async def test_a_hanging_server_delays_no_other_servers_events_and_no_stop(
-    studio: Studio, start: StartBot, site: Site, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, start: StartBot, site: Site, timings: Timings
 ) -> None:
-    monkeypatch.setattr(enrichment, "MOMENT_S", 0.2)
+    hurried = replace(timings, enrichment=replace(timings.enrichment, moment_s=0.2))
     async with SpeckleServer.start() as other:
         nadia = other.add_user("Nadia Voss")
         pier = other.add_project("Harbour Pier", owner=nadia, visibility="PUBLIC")
         other.add_model(pier, "pier")
         quick = Site(other, nadia, other.token(nadia), pier)
         servers = (site.server.url, other.url)
-        async with start(speckle_servers=servers, speckle={"enrich_deadline_s": 20.0}) as app:
+        async with start(
+            timings=hurried, speckle_servers=servers, speckle={"enrich_deadline_s": 20.0}
+        ) as app:
             sites = []
             for number in range(20):
                 tower = site.server.add_project(f"Tower {number}", owner=site.ilse)

@@ -7,10 +7,10 @@ import pytest
 
 from bot.speckle.subscription_options import SubscriptionOptions
 from tests.pipeline.conftest import Studio
-from tests.pipeline.stage import SECRET, OpenStage, Stage, impatient, stage
+from tests.pipeline.stage import SECRET, OpenStage, Stage, stage, timings
 from tests.speckle_server import User, commit_create_data
 
-__all__ = ["impatient", "stage"]
+__all__ = ["stage", "timings"]
 
 Forge = Callable[[Stage, User], Awaitable[None]]
 

@@ -11,10 +11,10 @@ from bot.sandbox import Answer, SandboxChannel, SandboxMember
 from bot.speckle.subscription_options import SubscriptionOptions
 from tests.pipeline.conftest import Studio
 from tests.pipeline.deliveries import until
-from tests.pipeline.stage import OpenStage, Stage, impatient, stage
+from tests.pipeline.stage import OpenStage, Stage, stage, timings
 from tests.pipeline.tower import answer
 
-__all__ = ["impatient", "stage"]
+__all__ = ["stage", "timings"]
 
 NAME = "Kestrel Tower"
 

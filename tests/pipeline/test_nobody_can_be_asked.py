@@ -2,22 +2,23 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import aiohttp
 import pytest
 
+from bot.app import Timings
 from bot.db.rows import Hook, HookKind, SubscriptionState
 from bot.model import PauseWhy, Standing
-from bot.pipeline import access
 from bot.speckle.signature import sign
 from tests.pipeline.conftest import Studio
 from tests.pipeline.deliveries import until
-from tests.pipeline.stage import OBJECTS, OpenStage, Stage, impatient, stage
+from tests.pipeline.stage import OBJECTS, OpenStage, Stage, stage, timings
 from tests.pipeline.tower import Tower, answer
 from tests.speckle_server import commit_create_data
 
-__all__ = ["impatient", "stage"]
+__all__ = ["stage", "timings"]
 
 LONG_AGO = timedelta(hours=2)
 
@@ -42,10 +43,10 @@ async def discord_hangs(studio: Studio, tower: Tower) -> None:
 
 @pytest.mark.parametrize("broken", [speckle_is_away, discord_knows_nobody, discord_hangs])
 async def test_where_nobody_can_be_asked_one_channel_waits_and_the_others_go_on(
-    stage: OpenStage, studio: Studio, tower: Tower, broken: Break, monkeypatch: pytest.MonkeyPatch
+    stage: OpenStage, studio: Studio, tower: Tower, broken: Break, timings: Timings
 ) -> None:
-    monkeypatch.setattr(access.AccessCheck.__init__, "__kwdefaults__", {"discord_within_s": 1.0})
-    async with stage() as at:
+    access = replace(timings.access, discord_within_s=1.0)
+    async with stage(timings=replace(timings, access=access)) as at:
         there = await at.follow(studio.structure, await at.link())
         covered = answer(studio.maren.id, audience=await at.audience(studio.facade))
         await at.follow(studio.facade, hook=at.hook, consent=covered)

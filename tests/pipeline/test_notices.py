@@ -1,16 +1,19 @@
 """From a refusal to a notice, and from its button to the cards: through every part of the bot."""
 
+from dataclasses import replace
+
 import pytest
 
-from bot.cogs import telling
+from bot.app import Timings
+from bot.cogs.telling import NotifierTimings
 from bot.sandbox import SandboxMessage
-from tests.pipeline.conftest import StartBot, Studio
+from tests.pipeline.conftest import QUICK_NOTICES, TIMINGS, StartBot, Studio
 from tests.pipeline.deliveries import follow, send_numbers, until, wait_for_numbers
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "POLL_S", 0.05)
+@pytest.fixture
+def timings() -> Timings:
+    return replace(TIMINGS, notifier=QUICK_NOTICES)
 
 
 def text_of(message: SandboxMessage) -> str:
@@ -49,10 +52,10 @@ async def test_a_permission_that_went_and_came_back_costs_no_card(
 
 
 async def test_a_notice_that_was_written_before_a_stop_is_told_after_the_start(
-    studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, start_bot: StartBot, timings: Timings
 ) -> None:
-    monkeypatch.setattr(telling, "POLL_S", 60.0)
-    async with start_bot() as app:
+    patient = replace(timings, notifier=NotifierTimings(poll_s=60.0))
+    async with start_bot(timings=patient) as app:
         hook = await follow(app, studio, studio.structure)
         studio.guild.remove_channel(studio.structure)
         await send_numbers(app, hook, range(1))

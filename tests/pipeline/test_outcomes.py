@@ -1,19 +1,21 @@
 """What the bot does about each of Discord's answers, through real sockets."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
-from bot.app import App, Waits
+from bot.app import App
 from bot.db.rows import OutboxRow, OutboxState, PauseReason
 from bot.db.tables import batches, outbox
+from bot.pipeline.delivery import SenderTimings
 from bot.pipeline.standstill import Steps
 from bot.sandbox import SandboxChannel
 from bot.storage import utc_now
 from bot.timing import Backoff
-from tests.pipeline.conftest import StartBot, Studio
+from tests.pipeline.conftest import TIMINGS, StartBot, Studio
 from tests.pipeline.deliveries import (
     follow,
     numbers_in,
@@ -193,7 +195,8 @@ async def test_a_locked_thread_pauses(studio: Studio, start_bot: StartBot) -> No
 async def test_a_refused_token_stops_all_keeps_all_and_is_tried_again(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    async with start_bot(waits=Waits(steps=Steps(token=Backoff((0.5,))))) as app:
+    soon = SenderTimings(steps=Steps(token=Backoff((0.5,))))
+    async with start_bot(timings=replace(TIMINGS, sender=soon)) as app:
         await follow(app, studio, studio.structure)
         hook = await follow(app, studio, studio.facade)
         studio.sandbox.faults.fail("POST /channels/{channel_id}/messages", 401, times=2)

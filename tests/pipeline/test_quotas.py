@@ -9,10 +9,10 @@ from structlog.testing import capture_logs
 
 from bot.app import App
 from bot.db.rows import Hook, HookKind
-from bot.pipeline import catch_up
+from bot.pipeline.catch_up_history import CatchUpLimits
 from bot.sandbox import SandboxChannel, SandboxMessage
 from bot.speckle.subscription_options import SubscriptionOptions
-from tests.pipeline.conftest import Recorded, Run, StartBot, Studio, post
+from tests.pipeline.conftest import TIMINGS, Recorded, Run, StartBot, Studio, post
 from tests.pipeline.deliveries import (
     SERVER,
     follow,
@@ -170,16 +170,16 @@ async def test_one_subscription_too_many_is_refused_at_the_command(
 
 
 async def test_what_was_refused_is_fetched_when_there_is_room_again(
-    studio: Studio, tower: Tower, run: Run, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, tower: Tower, run: Run
 ) -> None:
-    monkeypatch.setattr(catch_up, "SOONEST_S", 0.05)
-    async with run(quotas={"events_a_day": 6}) as app:
+    soon = replace(TIMINGS, catch_up=CatchUpLimits(soonest_s=0.05))
+    async with run(timings=soon, quotas={"events_a_day": 6}) as app:
         await tower.follow(app.storage, studio)
         assert await tower.fire(range(10)) == [*[2] * 6, *[3] * 4]
         await wait_for_numbers(studio, studio.structure, range(6))
         assert await app.catch_up.look() == []  # today is full: it is left for later
         assert numbers_in(studio, studio.structure) == [*range(6)]
-    async with run(quotas={"events_a_day": 16}):  # half of which may be fetched
+    async with run(timings=soon, quotas={"events_a_day": 16}):  # half of which may be fetched
         await wait_for_numbers(studio, studio.structure, range(8))
     async with run(quotas={"events_a_day": 30}):
         await wait_for_numbers(studio, studio.structure, range(10))

@@ -2,25 +2,26 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bot.cogs import telling
+from bot.app import Timings
 from bot.db.rows import PauseReason, Subscription
 from bot.model import PauseWhy
 from bot.sandbox import Answer
 from bot.storage import Storage
-from tests.pipeline.conftest import Run, Studio
+from tests.pipeline.conftest import QUICK_NOTICES, TIMINGS, Run, Studio
 from tests.pipeline.deliveries import wait_for_numbers, wait_until_paused
 from tests.pipeline.tower import Tower
 
 AGAIN = "Use this account again"
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "POLL_S", 0.05)
+@pytest.fixture
+def timings() -> Timings:
+    return replace(TIMINGS, notifier=QUICK_NOTICES)
 
 
 def put_back(backup: Path, database: Path) -> None:

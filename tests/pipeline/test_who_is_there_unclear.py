@@ -7,10 +7,10 @@ import pytest
 from bot.db.rows import SubscriptionState
 from tests.pipeline.conftest import Studio
 from tests.pipeline.deliveries import route_to, until
-from tests.pipeline.stage import OpenStage, impatient, stage
+from tests.pipeline.stage import OpenStage, stage, timings
 from tests.pipeline.tower import answer
 
-__all__ = ["impatient", "stage"]
+__all__ = ["stage", "timings"]
 
 UNCLEAR = pytest.mark.parametrize(
     "unclear",

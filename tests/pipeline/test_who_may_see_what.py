@@ -13,12 +13,12 @@ from tests.pipeline.stage import (
     SECRET,
     OpenStage,
     Stage,
-    impatient,
     stage,
+    timings,
 )
 from tests.pipeline.tower import Tower, answer
 
-__all__ = ["impatient", "stage"]
+__all__ = ["stage", "timings"]
 
 Forge = Callable[[Stage], Awaitable[None]]
 YEARS = timedelta(days=1200)

@@ -7,10 +7,10 @@ import pytest
 from bot.model import PauseWhy
 from tests.pipeline.conftest import Studio
 from tests.pipeline.deliveries import route_to, until
-from tests.pipeline.stage import OBJECTS, OpenStage, impatient, stage
+from tests.pipeline.stage import OBJECTS, OpenStage, stage, timings
 from tests.pipeline.tower import Tower
 
-__all__ = ["impatient", "stage"]
+__all__ = ["stage", "timings"]
 
 BOTH = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 

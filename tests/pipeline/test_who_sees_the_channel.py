@@ -7,17 +7,17 @@ from datetime import timedelta
 
 import pytest
 
-from bot.cogs import watch
+from bot.app import Timings
 from bot.db.rows import PauseReason, Subscription, SubscriptionState
 from bot.model import Audience, PauseWhy, Standing
 from bot.sandbox import SandboxChannel
 from bot.sandbox.model import Kind
 from tests.pipeline.conftest import Studio, post
 from tests.pipeline.deliveries import COMMIT, route_to, tries_in, until
-from tests.pipeline.stage import OBJECTS, OpenStage, Stage, impatient, stage
+from tests.pipeline.stage import OBJECTS, OpenStage, Stage, stage, timings
 from tests.pipeline.tower import Tower, answer
 
-__all__ = ["impatient", "stage"]
+__all__ = ["stage", "timings"]
 
 
 @pytest.mark.parametrize("back", [True, False])
@@ -44,10 +44,10 @@ async def test_an_account_serves_only_while_its_person_is_in_the_server_and_sees
 
 
 async def test_who_comes_back_and_answers_is_not_taken_for_away_by_an_old_answer(
-    stage: OpenStage, studio: Studio, monkeypatch: pytest.MonkeyPatch
+    stage: OpenStage, studio: Studio, timings: Timings
 ) -> None:
-    monkeypatch.setattr(watch, "KNOWN_S", 600.0)
-    async with stage() as at:
+    access = replace(timings.access, member_known_s=600.0)
+    async with stage(timings=replace(timings, access=access)) as at:
         there = await at.follow(studio.structure, await at.link())
         studio.guild.members.pop(studio.maren.id)
         await at.publish("version no 0")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,16 +10,15 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from bot.app import App, Waits
-from bot.cogs import telling
+from bot.app import App, Timings
 from bot.db.rows import Hook, PauseReason, SubscriptionState
 from bot.discord_pace import Pace
-from bot.pipeline import delivery
+from bot.pipeline.delivery import SenderTimings
 from bot.pipeline.standstill import Standstill, Steps
 from bot.sandbox import SandboxChannel
 from bot.storage import utc_now
 from bot.timing import Backoff
-from tests.pipeline.conftest import StartBot, Studio
+from tests.pipeline.conftest import QUICK_NOTICES, TIMINGS, StartBot, Studio, quick_connection
 from tests.pipeline.deliveries import (
     follow,
     numbers_in,
@@ -30,7 +30,19 @@ from tests.pipeline.deliveries import (
 )
 
 EVERY_POST = "POST /channels/{channel_id}/messages"
-QUICK = Waits(steps=Steps(token=Backoff((0.4,)), refusal=Backoff((0.4,))))
+
+
+def stepping(steps: Steps) -> Timings:
+    return replace(TIMINGS, sender=SenderTimings(steps=steps))
+
+
+QUICK = stepping(Steps(token=Backoff((0.4,)), refusal=Backoff((0.4,))))
+IMPATIENT = replace(
+    TIMINGS,
+    notifier=QUICK_NOTICES,
+    sender=SenderTimings(retry=Backoff((0.05, 0.05, 0.05, 1.5))),
+)
+
 PAGE = "<html><title>Access denied | Cloudflare</title></html>"
 
 
@@ -91,7 +103,7 @@ async def paused_in(app: App, channels: Sequence[SandboxChannel]) -> list[PauseR
 async def test_a_refusal_that_speaks_of_no_channel_pauses_none_and_is_told_once(
     studio: Studio, start_bot: StartBot, status: int, answer: dict[str, Any]
 ) -> None:
-    async with start_bot(waits=QUICK) as app:
+    async with start_bot(timings=QUICK) as app:
         hook, channels = await follow_all(app, studio, 6)
         with capture_logs() as logs:
             studio.sandbox.faults.fail(EVERY_POST, status, times=None, **answer)
@@ -112,7 +124,7 @@ async def test_a_refusal_that_speaks_of_no_channel_pauses_none_and_is_told_once(
 async def test_while_the_bot_waits_one_channel_tries_for_all(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    async with start_bot(waits=Waits(steps=Steps(refusal=Backoff((0.3, 0.3, 0.3, 60.0))))) as app:
+    async with start_bot(timings=stepping(Steps(refusal=Backoff((0.3, 0.3, 0.3, 60.0))))) as app:
         hook, channels = await follow_all(app, studio, 8)
         studio.sandbox.requests.clear()
         studio.sandbox.faults.fail(EVERY_POST, 403, times=None, code=40006)
@@ -186,7 +198,7 @@ def test_refusals_far_apart_or_unlike_or_with_good_answers_between_are_each_chan
 async def test_a_refused_token_with_many_sends_in_flight_is_one_step(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    async with start_bot(waits=Waits(steps=Steps(token=Backoff((6.0, 1000.0))))) as app:
+    async with start_bot(timings=stepping(Steps(token=Backoff((6.0, 1000.0))))) as app:
         hook, channels = await follow_all(app, studio, 12)
         studio.sandbox.requests.clear()
         studio.sandbox.faults.slow(EVERY_POST, 1.0)
@@ -211,11 +223,10 @@ async def test_a_refused_token_with_many_sends_in_flight_is_one_step(
 
 
 async def test_a_ban_is_told_and_what_was_kept_goes_out_after_it(
-    studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, start_bot: StartBot
 ) -> None:
-    monkeypatch.setattr("bot.discord_pace.BANNED_WAIT_S", 1.0)
-    monkeypatch.setattr("bot.discord_outcomes.TURNED_AWAY_S", 1.0)
-    async with start_bot() as app:
+    timings = replace(TIMINGS, connection=quick_connection(banned_s=1.0))
+    async with start_bot(timings=timings) as app:
         hook, channels = await follow_all(app, studio, 4)
         studio.sandbox.faults.rate_limit(EVERY_POST, 3600, times=4, via=False)
         with capture_logs() as logs:
@@ -230,17 +241,10 @@ async def test_a_ban_is_told_and_what_was_kept_goes_out_after_it(
 # ── a refusal although every permission is there ──────────────────────────────────────────────
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "POLL_S", 0.05)
-    monkeypatch.setattr(delivery, "RETRY_S", (0.05, 0.05, 0.05, 1.5))
-
-
-@pytest.mark.usefixtures("impatient")
 async def test_a_time_out_is_told_as_that_and_ends_by_itself(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    async with start_bot() as app:
+    async with start_bot(timings=IMPATIENT) as app:
         hook = await follow(app, studio, studio.structure)
         until_when = utc_now() + timedelta(seconds=4)
         studio.guild.bot.time_out(until_when)
@@ -263,11 +267,10 @@ async def test_a_time_out_is_told_as_that_and_ends_by_itself(
         studio.sandbox.requests.clear()
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_a_time_out_that_a_moderator_ends_is_over_with_resume(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    async with start_bot() as app:
+    async with start_bot(timings=IMPATIENT) as app:
         hook = await follow(app, studio, studio.structure)
         studio.guild.bot.time_out(utc_now() + timedelta(days=7))
         await send_numbers(app, hook, range(2))
@@ -282,12 +285,11 @@ async def test_a_time_out_that_a_moderator_ends_is_over_with_resume(
         studio.sandbox.requests.clear()
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("code", [50013, 50001])
 async def test_a_refusal_without_a_reason_that_passes_is_told_to_nobody(
     studio: Studio, start_bot: StartBot, code: int
 ) -> None:
-    async with start_bot() as app:
+    async with start_bot(timings=IMPATIENT) as app:
         hook = await follow(app, studio, studio.structure)
         studio.sandbox.faults.fail(route_to(studio.structure), 403, times=2, code=code)
         await send_numbers(app, hook, range(2))
@@ -297,11 +299,10 @@ async def test_a_refusal_without_a_reason_that_passes_is_told_to_nobody(
         studio.sandbox.requests.clear()
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_a_refusal_without_a_reason_that_stays_is_told_and_tried_again(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    async with start_bot() as app:
+    async with start_bot(timings=IMPATIENT) as app:
         hook = await follow(app, studio, studio.structure)
         studio.sandbox.faults.fail(route_to(studio.structure), 403, times=None, code=50013)
         await send_numbers(app, hook, range(2))
@@ -320,11 +321,10 @@ async def test_a_refusal_without_a_reason_that_stays_is_told_and_tried_again(
         studio.sandbox.requests.clear()
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_a_channel_that_goes_away_while_the_bot_is_silenced_is_told_as_gone(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    async with start_bot() as app:
+    async with start_bot(timings=IMPATIENT) as app:
         hook = await follow(app, studio, studio.structure)
         studio.sandbox.faults.fail(route_to(studio.structure), 403, times=None, code=50013)
         await send_numbers(app, hook, range(1))

@@ -293,9 +293,8 @@ async def test_a_second_first_answer_is_refused(desk: Desk, bot: Client, connect
 
 
 async def test_an_answer_after_three_seconds_finds_no_interaction(
-    desk: Desk, bot: Client, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, bot: Client, connect: Connect
 ) -> None:
-    monkeypatch.setattr("bot.sandbox.driver.WAIT_S", 0.5)
     async with connect(bot):
         with pytest.raises(NoAnswer):
             await desk.type("late")

@@ -71,9 +71,7 @@ async def test_a_bot_that_is_not_connected_does_not_answer(
     channel: SandboxChannel,
     maren: SandboxMember,
     bot: Client,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bot.sandbox.driver.WAIT_S", 0.05)
     async with bot:
         await bot.login(sandbox.token)
         await bot.tree.sync()

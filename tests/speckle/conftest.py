@@ -7,6 +7,8 @@ import pytest
 from hypothesis import settings
 
 from bot.speckle.answers import Login
+from bot.speckle.breaker import BreakerLimits, Breakers
+from bot.speckle.client import MAX_ANSWER_BYTES
 from bot.speckle.events import ModelRef, VersionCreated
 from bot.speckle.gateway import SpeckleGateway
 from tests.speckle_server import SpeckleServer, Version
@@ -42,6 +44,20 @@ class Studio:
         )
         self.login = Login(server.url, server.token(self.ilse))
         self.strangers = Login(server.url, server.token(self.bruno))
+
+    def limit(
+        self,
+        limits: BreakerLimits = BreakerLimits(),
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
+    ) -> None:
+        """Have a gateway with other limits in place of the one so far."""
+        self.gateway.close()
+        self.gateway = SpeckleGateway(
+            servers=[self.server.url],
+            deadline_s=5.0,
+            breakers=Breakers(limits),
+            max_answer_bytes=max_answer_bytes,
+        )
 
     def limited(self, *scopes: str) -> Login:
         """A token of Ilse's with these scopes alone."""

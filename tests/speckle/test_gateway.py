@@ -227,10 +227,8 @@ async def test_the_history_of_a_webhook_that_is_gone_is_not_found(studio: Studio
         await studio.gateway.history(studio.login, studio.tower.id, "ffffffffff", 10, bodies=False)
 
 
-async def test_bodies_that_are_too_large_together_come_in_a_shorter_history(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.speckle.client.MAX_ANSWER_BYTES", 100_000)
+async def test_bodies_that_are_too_large_together_come_in_a_shorter_history(studio: Studio) -> None:
+    studio.limit(max_answer_bytes=100_000)
     hook = studio.server.add_webhook(studio.tower, "http://x/", ["comment_created"])
     for _ in range(20):
         studio.server.record(studio.tower, "comment_created", {"screenshot": "A" * 15_000})
@@ -334,10 +332,8 @@ async def test_a_root_object_that_is_not_there_leaves_its_count_out(studio: Stud
     assert (facts.object_count, facts.number) == (None, 2)
 
 
-async def test_a_closure_that_is_too_large_leaves_its_count_out(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.speckle.client.MAX_ANSWER_BYTES", 5_000)
+async def test_a_closure_that_is_too_large_leaves_its_count_out(studio: Studio) -> None:
+    studio.limit(max_answer_bytes=5_000)
     facts = await studio.gateway.version_facts(
         studio.login, studio.tower.id, created(studio.second)
     )

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from graphql import GraphQLObjectType
 
 from bot.errors import (
     SpeckleError,
@@ -19,9 +21,8 @@ from bot.errors import (
     SpeckleTokenRefused,
     SpeckleUnavailable,
 )
-from bot.speckle import breaker, queries
 from bot.speckle.answers import Login
-from bot.speckle.breaker import Breakers
+from bot.speckle.breaker import BreakerLimits, Breakers
 from bot.speckle.gateway import THREADS_A_SERVER, SpeckleGateway
 from bot.turns import tenant
 from tests.speckle.conftest import Studio, created
@@ -30,9 +31,13 @@ from tests.speckle_server import SpeckleServer
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(autouse=True)
-def short_silences(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(breaker, "SILENCE_S", 0.1)
+LIMITS = BreakerLimits(silence_s=0.1)
+
+
+@pytest.fixture
+def studio(studio: Studio) -> Studio:
+    studio.limit(LIMITS)
+    return studio
 
 
 async def took_s(question: Any) -> tuple[Any, float]:
@@ -90,27 +95,23 @@ async def test_after_three_silences_a_server_is_left_alone_for_a_while(studio: S
     outcome, seconds = await took_s(facts(studio))
     assert isinstance(outcome, SpeckleUnavailable)
     assert outcome.retry_in_s is not None
-    assert 10 < outcome.retry_in_s <= breaker.REST_S
+    assert 10 < outcome.retry_in_s <= LIMITS.rest_s
     assert seconds < 0.1
     assert len(studio.server.requests) == asked
 
 
-async def test_a_slow_server_is_no_dead_one(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(breaker, "SILENCE_S", 1.0)
+async def test_a_slow_server_is_no_dead_one(studio: Studio) -> None:
+    studio.limit(BreakerLimits(silence_s=1.0))
     studio.server.faults.delay_s = 0.3
-    for _ in range(breaker.FAILURES + 1):
+    for _ in range(LIMITS.failures + 1):
         outcome, _ = await took_s(facts(studio, within_s=0.1))
         assert isinstance(outcome, SpeckleUnavailable)
         await asyncio.sleep(0.3)
     assert (await facts(studio)).number == 2
 
 
-async def test_after_the_rest_one_answer_makes_all_well(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(breaker, "REST_S", 0.4)
+async def test_after_the_rest_one_answer_makes_all_well(studio: Studio) -> None:
+    studio.limit(replace(LIMITS, rest_s=0.4))
     studio.server.faults.hang = True
     await three_silences(studio)
     studio.server.faults.clear()
@@ -120,10 +121,8 @@ async def test_after_the_rest_one_answer_makes_all_well(
     assert (await facts(studio)).number == 2
 
 
-async def test_a_read_outlasts_the_rest_if_it_has_the_time(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(breaker, "REST_S", 0.3)
+async def test_a_read_outlasts_the_rest_if_it_has_the_time(studio: Studio) -> None:
+    studio.limit(replace(LIMITS, rest_s=0.3))
     studio.server.faults.hang = True
     await three_silences(studio)
     studio.server.faults.clear()
@@ -324,30 +323,33 @@ async def test_a_refused_token_is_told_from_a_firewall_s_403(studio: Studio) -> 
     assert isinstance(outcome, SpeckleTokenRefused)
 
 
-async def test_an_endless_answer_is_not_read_to_its_end(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.speckle.client.MAX_ANSWER_BYTES", 1_000_000)
+async def test_an_endless_answer_is_not_read_to_its_end(studio: Studio) -> None:
+    studio.limit(LIMITS, max_answer_bytes=1_000_000)
     studio.server.faults.status = 200
     studio.server.faults.body = '{"data": {"x": "' + "A" * 20_000_000 + '"}}'
     with pytest.raises(SpeckleRejected):
         await studio.gateway.me(studio.login)
 
 
-async def test_a_server_of_another_release_rejects_the_question(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(queries, "ME", "query Me { activeUser { id name shoeSize } }")
+def fields_of(studio: Studio, kind: str) -> dict[str, Any]:
+    """The fields that the server's release knows of a type."""
+    found = studio.server.schema.type_map[kind]
+    assert isinstance(found, GraphQLObjectType)
+    fields: dict[str, Any] = found.fields
+    return fields
+
+
+async def test_a_server_of_another_release_rejects_the_question(studio: Studio) -> None:
+    del fields_of(studio, "User")["name"]
     with pytest.raises(SpeckleRejected):
         await studio.gateway.me(studio.login)
     assert len(studio.server.requests) == 1
 
 
 async def test_a_server_without_the_probing_questions_gives_the_benefit_of_the_doubt(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
+    studio: Studio,
 ) -> None:
-    gone = "query ReadScopeAnywhere { gone }"
-    monkeypatch.setattr(queries, "READ_SCOPE_ANYWHERE", gone)
+    del fields_of(studio, "Query")["streams"]
     scopes = await studio.gateway.scopes(studio.limited("streams:read"))
     assert "streams:write" not in scopes
     assert "streams:read" in scopes
@@ -487,15 +489,15 @@ def test_breakers_rest_and_try_again() -> None:
     breakers.failed("a")
     with pytest.raises(SpeckleUnavailable) as resting:
         breakers.begin("a")
-    assert resting.value.retry_in_s == breaker.REST_S
+    assert resting.value.retry_in_s == breakers.limits.rest_s
     breakers.begin("b")
-    clock[0] = breaker.REST_S
+    clock[0] = breakers.limits.rest_s
     breakers.check("a")
     breakers.begin("a")  # the trial
     with pytest.raises(SpeckleUnavailable):
         breakers.begin("a")
     breakers.failed("a")
-    clock[0] += breaker.REST_S
+    clock[0] += breakers.limits.rest_s
     breakers.begin("a")
     breakers.answered("a")
     for _ in range(5):

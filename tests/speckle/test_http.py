@@ -11,9 +11,8 @@ import pytest
 
 from bot.cards.pictures import media_type_of
 from bot.errors import SpeckleTokenRefused, SpeckleUnavailable
-from bot.speckle import breaker
 from bot.speckle.answers import Login, Me, SpeckleApp
-from bot.speckle.breaker import Breakers
+from bot.speckle.breaker import BreakerLimits, Breakers
 from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.http import SpeckleHttp
 from bot.speckle.oauth import SpeckleOAuth, sign_in_url
@@ -268,16 +267,13 @@ async def test_a_token_that_cannot_be_one_asks_nobody(studio: Studio, http: Spec
     assert studio.server.requests == []
 
 
-async def test_one_breaker_serves_questions_and_pictures(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(breaker, "SILENCE_S", 0.1)
-    breakers = Breakers()
+async def test_one_breaker_serves_questions_and_pictures(studio: Studio) -> None:
+    breakers = Breakers(BreakerLimits(silence_s=0.1))
     server_url = studio.server.url
     gateway = SpeckleGateway(servers=[server_url], deadline_s=5.0, breakers=breakers)
     async with SpeckleHttp.open([server_url], breakers) as http:
         studio.server.faults.hang = True
-        for _ in range(breaker.FAILURES):
+        for _ in range(breakers.limits.failures):
             with pytest.raises(SpeckleUnavailable):
                 await asked(http, studio.login, within_s=0.1)
         with pytest.raises(SpeckleUnavailable) as resting:
@@ -290,7 +286,7 @@ async def test_a_question_that_nobody_waits_for_any_more_is_no_silence(
     studio: Studio, http: SpeckleHttp
 ) -> None:
     studio.server.faults.hang = True
-    for _ in range(breaker.FAILURES + 1):
+    for _ in range(BreakerLimits().failures + 1):
         task = asyncio.create_task(asked(http, studio.login))
         await asyncio.sleep(0.02)
         task.cancel()
