@@ -30,12 +30,12 @@ from sqlalchemy import (
 )
 
 from bot.db.engine import Database, parse_url
-from bot.db.files import make_place
 from bot.db.schema import MIGRATIONS, REVISIONS, _one_migrator
+from bot.db.sqlite_file import make_place
 from bot.db.tables import bodies, hooks, inbox, metadata, subscriptions
 from bot.db.vault import Vault
 from bot.errors import ConfigError, SchemaTooNew
-from bot.model import Consent, Standing
+from bot.model import Consent, Entitlement
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, migrate, schema_version
 
@@ -102,9 +102,9 @@ async def test_opening_makes_folder_and_tables(empty_url: str, vault: Vault) -> 
     assert await schema_version(empty_url) == (None, REVISIONS[-1])
     async with Storage.open(empty_url, vault) as storage:
         assert await storage.schema_version() == (REVISIONS[-1], REVISIONS[-1])
-        await storage.write(lambda tx: tx.facts.set("commands", "1"))
+        await storage.write(lambda tx: tx.key_values.set("commands", "1"))
     async with Storage.open(empty_url, vault) as storage:
-        assert await storage.read(lambda tx: tx.facts.get("commands")) == "1"
+        assert await storage.read(lambda tx: tx.key_values.get("commands")) == "1"
     assert await schema_version(empty_url) == (REVISIONS[-1], REVISIONS[-1])
 
 
@@ -273,7 +273,7 @@ async def test_all_that_a_bot_of_the_release_before_had_is_there_and_answers_are
     owner = Consent(
         2,
         AT,
-        Standing.OWNER,
+        Entitlement.OWNER,
         SubscriptionOptions(("versions",), ("struct/**",)),
         "private",
         None,
@@ -281,7 +281,7 @@ async def test_all_that_a_bot_of_the_release_before_had_is_there_and_answers_are
     )
     assert [None if one is None else one.consent for one in follows] == [
         owner,
-        replace(owner, standing=Standing.READER),
+        replace(owner, entitlement=Entitlement.READER),
         None,
         None,
     ]
