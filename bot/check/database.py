@@ -14,7 +14,7 @@ from bot.db.engine import SQLITE, parse_url
 from bot.db.files import sqlite_path
 from bot.db.schema import needs_migration
 from bot.db.vault import Vault
-from bot.errors import ConfigError, SchemaTooNew, StorageUnavailable
+from bot.errors import ConfigError, SchemaTooNew, SchemaTooOld, StorageUnavailable
 from bot.services.readiness import unopenable_text
 from bot.storage import Storage, schema_version
 
@@ -28,6 +28,11 @@ async def check_database(settings: Settings) -> Sequence[Row]:
         told = " ".join(str(problem) for problem in error.problems)
     except SchemaTooNew as error:
         told = f"version {error.found} is from a newer release of the bot. Update the bot."
+    except SchemaTooOld as error:
+        told = (
+            f"version {error.found} was made before the first release. Start the bot's commit "
+            f"{error.commit} with it once, or begin with a new database."
+        )
     except StorageUnavailable as error:
         told = f"{error.reason}. {_where_to_look(settings.database_url)}"
     except TimeoutError:
