@@ -21,7 +21,7 @@ from cryptography.fernet import Fernet
 
 from bench.project import Project, follow
 from bench.start import free_port, resident_mb, until_ready
-from bot.sandbox import Sandbox, SandboxChannel
+from sandbox.discord import Sandbox, SandboxChannel
 
 PROJECT_ID = "5f0c9a41b7"
 FEW = 200

@@ -32,8 +32,8 @@ from cryptography.fernet import Fernet
 from PIL import Image
 
 from bench.start import free_port, resident_mb, until_ready
-from bot.sandbox import Sandbox, SandboxChannel, SandboxGuild
 from bot.speckle.signature import sign
+from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild
 
 AVATAR_SIDE = 3_100  # pixels: 9.6 megapixels, just below what the bot unpacks
 SCREENSHOT_SIZE = (2_560, 1_440)

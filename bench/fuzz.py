@@ -29,12 +29,12 @@ from cryptography.fernet import Fernet
 
 from bench.fuzz_requests import Maker, Request, Target
 from bench.start import free_port, until_ready
-from bot.db.rows import HookKind
 from bot.db.vault import Vault
-from bot.sandbox import Sandbox
-from bot.soak.bot_process import BotProcess
+from bot.model import HookKind
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, utc_now
+from sandbox.discord import Sandbox
+from sandbox.soak.bot_process import BotProcess
 
 SERVER = "http://127.0.0.1:3000"  # of the recordings
 PROJECTS = ("7e14d973e6", "23da278a28", "d3c5eba51b")

@@ -26,12 +26,12 @@ from pathlib import Path
 from aiohttp import web
 from cryptography.fernet import Fernet
 
-from bot.db.rows import HookKind
 from bot.db.vault import Vault
-from bot.living import tune_interpreter
+from bot.model import HookKind
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.readiness import Readiness
 from bot.storage import Storage, utc_now
+from bot.supervisor import tune_interpreter
 from bot.webhook_listener import WebhookListener
 
 SENDERS = 64
@@ -74,8 +74,8 @@ async def _durable(reports: Connection) -> None:
                 storage,
                 shared_hook=None,
                 max_body_bytes=25 * 1024 * 1024,
-                stored=lambda _lane: None,
-                missed=lambda: None,
+                on_stored=lambda _key: None,
+                on_missed=lambda: None,
                 problems=Readiness(storage).problems,
                 instance="0f0f",
                 now=utc_now,

@@ -23,19 +23,20 @@ from typing import TypeVar
 from cryptography.fernet import Fernet
 from sqlalchemy import text
 
-from bot.db.history import AT_ONCE, Missed, Window
-from bot.db.rows import (
-    EventResult,
-    HookKind,
-    HookResult,
-    NewInbox,
-    NewOutbox,
-    Subscription,
-    SubscriptionResult,
-)
+from bot.db.missed_events import MISSED_AT_ONCE
 from bot.db.vault import Vault
+from bot.model import HookKind, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, utc_now
+from bot.work import (
+    CountingWindow,
+    EventResult,
+    HookResult,
+    MissedEntry,
+    NewCard,
+    NewInboxEvent,
+    SubscriptionResult,
+)
 
 T = TypeVar("T")
 
@@ -65,12 +66,12 @@ class Way:
     async def go(self) -> None:
         """Take one delivery from the listener to the settled card."""
         body = os.urandom(3_000).hex().encode()
-        new = NewInbox(1, "hook:1", "p", None, sha256(body).hexdigest(), body, utc_now())
-        receipt = await self._timed("put", self._storage.intake.put(new))
-        await self._timed("find the event", self._storage.read(lambda tx: tx.inbox.next_per_lane()))
-        card = NewOutbox(self._subscription.id, 1, CHANNEL_ID, {})
+        event = NewInboxEvent(1, "hook:1", "p", None, sha256(body).hexdigest(), body, utc_now())
+        receipt = await self._timed("put", self._storage.intake.accept(event))
+        await self._timed("find the event", self._storage.read(lambda tx: tx.inbox.due_keys()))
+        card = NewCard(self._subscription.id, 1, CHANNEL_ID, {})
         ingested = HookResult(
-            1, utc_now(), told=True, routed=[SubscriptionResult(self._subscription.id, card)]
+            1, utc_now(), by_webhook=True, results=[SubscriptionResult(self._subscription.id, card)]
         )
         finish = self._storage.write(
             lambda tx: tx.inbox.finish([EventResult(receipt.id, (), "x", of_hooks=[ingested])])
@@ -83,7 +84,7 @@ class Way:
             "open a batch", self._storage.write(lambda tx: tx.outbox.open_batch(CHANNEL_ID, 10))
         )
         assert opened is not None  # noqa: S101
-        settle = self._storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 1, utc_now()))
+        settle = self._storage.write(lambda tx: tx.outbox.mark_sent(opened[0], 1, utc_now()))
         await self._timed("settle it", settle)
 
     async def _timed(self, step: str, work: Awaitable[T]) -> T:
@@ -114,16 +115,18 @@ async def _prepared(storage: Storage, rows: int) -> Way:
 
 async def _take_in(storage: Storage) -> float:
     """Seconds to take in what a history of a month holds, with every row in the window."""
-    bodies = [os.urandom(3_000).hex().encode() for _ in range(AT_ONCE)]
+    bodies = [os.urandom(3_000).hex().encode() for _ in range(MISSED_AT_ONCE)]
     missed = [
-        Missed(str(number), utc_now(), sha256(body).hexdigest(), body)
+        MissedEntry(str(number), utc_now(), sha256(body).hexdigest(), body)
         for number, body in enumerate(bodies)
     ]
     recorded = {entry.digest: 1 for entry in missed}
     month_ago = utc_now() - timedelta(days=30)
-    window = Window(recorded, month_ago, await storage.read(lambda tx: tx.history.last_id()))
+    window = CountingWindow(
+        recorded, month_ago, await storage.read(lambda tx: tx.missed_events.last_id())
+    )
     started = time.perf_counter()
-    await storage.write(lambda tx: tx.history.take_in(1, missed, window))
+    await storage.write(lambda tx: tx.missed_events.add_from_history(1, missed, window))
     return time.perf_counter() - started
 
 
@@ -143,7 +146,9 @@ async def _measure(rows: int, rounds: int) -> None:
             f"{step}: {of_old * 1e3:.2f} ms beside {of_new * 1e3:.2f} ms, "
             f"ratio {of_old / of_new:.2f}\n"
         )
-    sys.stdout.write(f"take in {AT_ONCE} that were missed, among all the rows: {took_s:.2f} s\n")
+    sys.stdout.write(
+        f"take in {MISSED_AT_ONCE} that were missed, among all the rows: {took_s:.2f} s\n"
+    )
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import aiohttp
 
-from bot.sandbox import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from bot.speckle.signature import sign
+from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 
 DELIVERIES = Path(__file__).resolve().parent.parent / "tests" / "fixtures" / "deliveries"
 # A recorded delivery, with its author's picture.

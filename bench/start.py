@@ -20,7 +20,7 @@ from pathlib import Path
 import aiohttp
 from cryptography.fernet import Fernet
 
-from bot.sandbox import Sandbox
+from sandbox.discord import Sandbox
 
 IDLE_S = 5.0
 GIVE_UP_S = 30.0

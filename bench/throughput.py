@@ -27,7 +27,7 @@ from cryptography.fernet import Fernet
 
 from bench.project import Project, follow
 from bench.start import free_port, until_ready
-from bot.sandbox import Sandbox
+from sandbox.discord import Sandbox
 
 HERE = Path(__file__).resolve().parent.parent
 PROJECT_IDS = [f"{number:010x}" for number in range(1, 9)]

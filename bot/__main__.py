@@ -1,4 +1,4 @@
-"""The command line: `python -m bot run | demo | check | migrate | key | keys | deliveries | soak`.
+"""The command line: `python -m bot run | demo | check | migrate | key | keys | outbox | soak`.
 
 What a command needs is imported when it runs, so that each starts fast.
 """
@@ -11,7 +11,9 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
@@ -20,16 +22,16 @@ from click.core import ParameterSource
 from bot.errors import (
     BotError,
     ConfigError,
-    PartFailed,
     SchemaTooNew,
     SchemaTooOld,
     SealError,
     StorageUnavailable,
+    WorkerFailed,
 )
 
 if TYPE_CHECKING:
-    from bot.config import Settings
-    from bot.deliveries import Deliveries
+    from bot.cli.outbox import OutboxCommand
+    from bot.settings import Settings
 
 FAILED: Final = 1
 UNUSABLE_SETTINGS: Final = 2
@@ -48,7 +50,7 @@ class Files:
 
         Errors: ConfigError.
         """
-        from bot.config import load_settings, misspelt_names
+        from bot.settings import load_settings, misspelt_names
 
         settings = load_settings(self.config, self.env, os.environ, required)
         for problem in misspelt_names(self.env):
@@ -56,7 +58,18 @@ class Files:
         return settings
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """The commands, with the name that one of them had in the release before."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """`outbox` was called `deliveries`."""
+        if cmd_name == "deliveries":
+            click.echo("`deliveries` is called `outbox` now. The old name will go.", err=True)
+            cmd_name = "outbox"
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--config", type=click.Path(path_type=Path), default="config.toml", show_default=True)
 @click.option("--env-file", type=click.Path(path_type=Path), default=".env", show_default=True)
 @click.pass_context
@@ -86,9 +99,8 @@ def run(files: Files) -> None:
 @click.pass_context
 def demo(context: click.Context, port: int | None) -> None:
     """Try it out: a Discord on this computer, sample deliveries, no account needed."""
-    from bot.demo import run_demo
-
-    context.exit(_until_stopped(run_demo(port)) or 0)
+    demo = _of_the_sandbox("demo")
+    context.exit(_until_stopped(demo.run_demo(port)) or 0)
 
 
 @cli.command()
@@ -107,10 +119,10 @@ def soak(
     folder: Path | None,
 ) -> None:
     """Kill the bot again and again amid faults; see that no event is lost or shown twice."""
-    from bot.soak import Plan, soak
-
     seed = secrets.randbelow(1_000_000) if seed is None else seed
-    report = _until_stopped(soak(Plan(kills, seed, rate, database_url, folder), click.echo))
+    soaking = _of_the_sandbox("soak")
+    plan = soaking.SoakPlan(kills, seed, rate, database_url, folder)
+    report = _until_stopped(soaking.soak(plan, click.echo))
     if report is None:
         context.exit(FAILED)
     click.echo(str(report))
@@ -124,7 +136,7 @@ def check(context: click.Context) -> None:
     files: Files = context.obj
     settings = files.load()
 
-    from bot.check import check_all
+    from bot.cli.check import check_all
 
     checks = check_all(settings, lambda row: _print(str(row)), (files.env, files.config))
     healthy = asyncio.run(checks)
@@ -167,17 +179,17 @@ def rotate_keys(context: click.Context) -> None:
     """
     settings = context.obj.load()
 
-    from bot.keys import rotate
+    from bot.cli.keys import rotate
 
     context.exit(0 if asyncio.run(rotate(settings, _print)) else FAILED)
 
 
 @cli.group()
-def deliveries() -> None:
+def outbox() -> None:
     """List the cards that wait or were refused, and why; try them again or drop them."""
 
 
-@deliveries.command("list")
+@outbox.command("list")
 @click.option("--state", type=click.Choice(["waiting", "undeliverable", "sent"]))
 @click.option("--guild", type=int, help="Only of this Discord server.")
 @click.option("--channel", type=int, help="Only for this channel.")
@@ -193,24 +205,24 @@ def list_cards(
     as_json: bool,
 ) -> None:
     """The newest cards that wait or were refused, or those of one state."""
-    from bot.db.deliveries import Wanted
-    from bot.db.rows import OutboxState
+    from bot.storage import CardFilter
+    from bot.work import OutboxState
 
-    states = (OutboxState(state),) if state else Wanted().states
-    wanted = Wanted(states, guild, channel)
-    _with_deliveries(context, lambda cards: cards.list(wanted, limit, as_json=as_json))
+    states = (OutboxState(state),) if state else CardFilter().states
+    wanted = CardFilter(states, guild, channel)
+    _with_outbox(context, lambda cards: cards.list(wanted, limit, as_json=as_json))
 
 
-@deliveries.command("show")
+@outbox.command("show")
 @click.argument("card_id", metavar="ID", type=int)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
 def show_card(context: click.Context, card_id: int, as_json: bool) -> None:
     """All of one card: its state and why, its event's way here, when it is tried next."""
-    _with_deliveries(context, lambda cards: cards.show(card_id, as_json=as_json))
+    _with_outbox(context, lambda cards: cards.show(card_id, as_json=as_json))
 
 
-@deliveries.command("retry")
+@outbox.command("retry")
 @click.argument("ids", metavar="ID...", type=int, nargs=-1)
 @click.option("--all-undeliverable", is_flag=True, help="All that Discord did not take.")
 @click.option("--channel", type=int, help="With --all-undeliverable: only for this channel.")
@@ -224,38 +236,38 @@ def retry_cards(
     if channel is not None and not all_undeliverable:
         raise click.UsageError("--channel goes with --all-undeliverable.")
 
-    async def retry(cards: "Deliveries") -> bool:
+    async def retry(cards: "OutboxCommand") -> bool:
         chosen = await cards.all_undeliverable(channel) if all_undeliverable else ids
         return bool(chosen) and await cards.retry(chosen)
 
-    _with_deliveries(context, retry)
+    _with_outbox(context, retry)
 
 
-@deliveries.command("drop")
+@outbox.command("drop")
 @click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_context
 def drop_cards(context: click.Context, ids: tuple[int, ...], yes: bool) -> None:
     """Delete cards that wait or were refused, for good. Asks first."""
 
-    async def drop(cards: "Deliveries") -> bool:
+    async def drop(cards: "OutboxCommand") -> bool:
         if not yes:
             if not await cards.about_to_drop(ids):
                 return False
             click.confirm("Drop these cards for good?", abort=True)
         return await cards.drop(ids)
 
-    _with_deliveries(context, drop)
+    _with_outbox(context, drop)
 
 
-def _with_deliveries(context: click.Context, do: "Callable[[Deliveries], Awaitable[bool]]") -> None:
+def _with_outbox(context: click.Context, do: "Callable[[OutboxCommand], Awaitable[bool]]") -> None:
     """Do it on the database of the settings; ends with 1 if that found nothing."""
     settings = context.obj.load()
 
-    from bot.deliveries import Deliveries
+    from bot.cli.outbox import OutboxCommand
 
     async def work() -> bool:
-        async with Deliveries.open(settings, _print) as cards:
+        async with OutboxCommand.open(settings, _print) as cards:
             return await do(cards)
 
     context.exit(0 if asyncio.run(work()) else FAILED)
@@ -264,7 +276,7 @@ def _with_deliveries(context: click.Context, do: "Callable[[Deliveries], Awaitab
 @cli.command(hidden=True)
 def settings_page() -> None:
     """Print docs/configuration.md."""
-    from bot.config.page import settings_page
+    from bot.settings.docs_page import settings_page
 
     click.echo(settings_page(), nl=False)
 
@@ -273,9 +285,24 @@ def settings_page() -> None:
 @click.argument("page", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def events_page(page: Path) -> None:
     """Bring the tables of docs/events.md up to date."""
-    from bot.cards.page import with_event_tables
+    from bot.cards.docs_page import with_event_tables
 
     page.write_text(with_event_tables(page.read_text("utf-8")), "utf-8")
+
+
+def _of_the_sandbox(name: str) -> ModuleType:
+    """A part of the sandbox, which a checkout has and an installed bot has not.
+
+    Errors: click.ClickException.
+    """
+    try:
+        return import_module(f"sandbox.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != "sandbox":
+            raise
+        raise click.ClickException(
+            "This command needs a checkout of the bot's repository: run it there."
+        ) from error
 
 
 def _print(line: str) -> None:
@@ -314,9 +341,9 @@ def in_words(error: BotError) -> str:
                 "release, and this release cannot bring them up to date. Start the bot's commit "
                 f"{error.commit} with it once, then this release, or begin with a new database."
             )
-        case PartFailed():
+        case WorkerFailed():
             return (
-                f"✘ The bot stopped, because its part “{error.part}” failed; the log above says "
+                f"✘ The bot stopped, because its part “{error.worker}” failed; the log above says "
                 "how. Nothing that was taken in is lost: start the bot again. If it happens again, "
                 "please report it with those log lines."
             )

@@ -10,59 +10,56 @@ from functools import partial
 
 import structlog
 
-from bot.clock_watch import ClockWatch
-from bot.cogs.link_telling import LinkTeller
-from bot.cogs.mending import Mender, webhook_description
-from bot.cogs.places import why_refused
-from bot.cogs.quota_telling import QuotaTeller
-from bot.cogs.telling import NotifierTimings, Teller
-from bot.cogs.waiting import linked as go_on_with
-from bot.cogs.watch import DiscordWatch
-from bot.config import Retention, Settings
-from bot.database_wait import opened
-from bot.db.engine import StorageTimings
-from bot.db.retention import Keep
-from bot.db.vault import Vault
-from bot.discord_client import ConnectionTimings, SpeckleBot, use_api
-from bot.discord_out import edit, find, send
-from bot.discord_pace import Pace
+from bot.cogs.interaction import why_posting_failed
+from bot.cogs.subscriptions.pending import resume_after_link as go_on_with
+from bot.discord_api.channel_audience import DiscordChannelAudience
+from bot.discord_api.client import ConnectionTimings, SpeckleBot, use_api
+from bot.discord_api.rate_limits import RateLimiter
+from bot.discord_api.send import edit, find_sent, send
 from bot.errors import ConfigError, Problem
 from bot.link_pages import LinkPages
-from bot.living import Part, background, lead, stop_signals, tune_interpreter
+from bot.model import RetentionPolicy
 from bot.network import Network
+from bot.notifiers.link_followups import LinkFollowUps
+from bot.notifiers.pause_notifier import NotifierTimings, PauseNotifier
+from bot.notifiers.quota_notifier import QuotaNotifier
+from bot.notifiers.webhook_reconciler import WebhookReconciler, describe_webhook
 from bot.pipeline.access import AccessCheck, AccessTimings
-from bot.pipeline.avatars import Avatars
-from bot.pipeline.catch_up import CatchUp
-from bot.pipeline.catch_up_history import CatchUpLimits
-from bot.pipeline.delivery import Delivery, SenderTimings
-from bot.pipeline.editing import EDIT_RETRY, Editing
+from bot.pipeline.access_gate import AccessGate
+from bot.pipeline.avatar_resizer import AvatarResizer
+from bot.pipeline.catch_up.from_history import CatchUpLimits
+from bot.pipeline.catch_up.worker import CatchUp
+from bot.pipeline.clock_watch import ClockWatch
+from bot.pipeline.editor import EDIT_RETRY, Editor
 from bot.pipeline.enrichment import Enrichment, EnrichmentTimings
-from bot.pipeline.fill_ins import FillIns
-from bot.pipeline.gate import Gate
 from bot.pipeline.ingest import Ingest
+from bot.pipeline.late_enrichment import LateEnrichment
 from bot.pipeline.replay import Replay
 from bot.pipeline.routing import Routing
+from bot.pipeline.sender import Sender, SenderTimings
 from bot.services.accounts import AccountService
-from bot.services.browsing import Browsing
-from bot.services.consents import Looking
-from bot.services.copies import Copies
-from bot.services.guilds import GuildService
+from bot.services.consent_check import ConsentCheck
+from bot.services.guild_membership import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.managing import SubscriptionService
-from bot.services.notices import NoticeService
+from bot.services.pause_notices import PauseNoticeService
 from bot.services.pending_commands import PendingCommandService
+from bot.services.public_access import PublicAccess
+from bot.services.public_url import INSTANCE_ID_KEY, PublicUrlProbe
 from bot.services.quotas import GuildLimits, QuotaService
-from bot.services.reach import INSTANCE_FACT, Reach
 from bot.services.readiness import Readiness, unopenable_text
+from bot.services.restored_copy import RestoredCopyCheck
+from bot.services.search import Search
 from bot.services.subscribing import Subscribing
-from bot.services.visibility import Visibility
 from bot.services.webhooks import WebhookService
-from bot.speckle.breaker import BreakerLimits, Breakers
-from bot.speckle.gateway import SpeckleGateway
-from bot.speckle.http import SpeckleHttp
-from bot.speckle.oauth import SpeckleOAuth
-from bot.speckle.previews import Previews
-from bot.storage import FIRST_KEY_FACT, Storage, utc_now
+from bot.settings import RetentionSettings, Settings
+from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
+from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.http import SpeckleHttp
+from bot.speckle_api.previews import Previews
+from bot.speckle_api.sign_in import SpeckleSignIn
+from bot.storage import FIRST_KEY, Storage, StorageTimings, Vault, utc_now
+from bot.supervisor import Worker, background, lead, open_when_ready, stop_signals, tune_interpreter
 from bot.timing import Backoff
 from bot.webhook_listener import SharedHook, WebhookListener
 
@@ -102,7 +99,7 @@ async def run(settings: Settings) -> None:
     stopping = asyncio.Event()
     vault = _vault(settings)
     with stop_signals(stopping):
-        async with opened(settings, vault, stopping) as storage:
+        async with open_when_ready(settings, vault, stopping) as storage:
             if storage is None:
                 return
             async with _at_work(settings, storage, vault):
@@ -133,29 +130,29 @@ async def _at_work(
     token = _required(settings)
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
-    breakers = Breakers(timings.speckle)
+    breakers = CircuitBreakers(timings.speckle)
     network = settings.network()
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
-        copies = Copies(storage)
-        await copies.at_the_start()
-        await storage.write(lambda tx: tx.facts.set(FIRST_KEY_FACT, vault.first_key_id))
+        restored_copy_check = RestoredCopyCheck(storage)
+        await restored_copy_check.check_at_start()
+        await storage.write(lambda tx: tx.key_values.set(FIRST_KEY, vault.first_key_id))
         instance = await storage.write(
-            lambda tx: tx.facts.keep(INSTANCE_FACT, secrets.token_hex(16))
+            lambda tx: tx.key_values.set_once(INSTANCE_ID_KEY, secrets.token_hex(16))
         )
         quotas = _quotas(settings, storage)
-        pace = Pace(
+        rate_limiter = RateLimiter(
             settings.delivery.requests_per_s,
             now=utc_now,
             banned_s=timings.connection.banned_s,
         )
         with_speckle = _with_speckle(settings, storage, http, breakers, network)
         bot, webhooks = _discord_side(
-            settings, storage, with_speckle, quotas, instance, pace, network, timings
+            settings, storage, with_speckle, quotas, instance, rate_limiter, network, timings
         )
-        pipeline = _pipeline(settings, storage, with_speckle, quotas, bot, pace, timings)
+        pipeline = _pipeline(settings, storage, with_speckle, quotas, bot, rate_limiter, timings)
 
         def discord_problems() -> Sequence[str]:
-            return [*bot.problems(), *pace.problems(), *pipeline.delivery.problems()]
+            return [*bot.problems(), *rate_limiter.problems(), *pipeline.sender.problems()]
 
         readiness = Readiness(storage, discord_problems)
         await _tell_unopenable(readiness)
@@ -164,13 +161,13 @@ async def _at_work(
         leading = lead(
             storage,
             alone=on_sqlite,
-            parts={
-                **pipeline.parts(bot),
-                **_tellers(bot, webhooks, quotas, pace, timings.notifier),
+            workers={
+                **pipeline.workers(bot),
+                **_tellers(bot, webhooks, quotas, rate_limiter, timings.notifier),
                 "discord": partial(bot.stay_connected, token),
-                **_keepers(settings, storage, bot, pace),
+                **_keepers(settings, storage, bot, rate_limiter),
                 # SQLite's file is not written to any more once it is replaced, until a restart.
-                **({} if on_sqlite else {"copies": copies.run}),
+                **({} if on_sqlite else {"restored_copy": restored_copy_check.run}),
             },
         )
         try:
@@ -185,35 +182,35 @@ async def _at_work(
                 yield App(storage, bot, pipeline.catch_up, port)
         finally:
             pipeline.close()
-            with_speckle.gateway.close()
+            with_speckle.client.close()
 
 
 def _tellers(
     bot: SpeckleBot,
     webhooks: WebhookService,
     quotas: QuotaService,
-    pace: Pace,
+    rate_limiter: RateLimiter,
     timings: NotifierTimings,
-) -> Mapping[str, Part]:
+) -> Mapping[str, Worker]:
     """What tells people something that they did not ask for, by name."""
-    notices = NoticeService(bot.storage, utc_now)
+    notices = PauseNoticeService(bot.storage, utc_now)
     return {
-        "notices": Teller(bot, notices, pace.closed_for_s, timings).run,
-        "quotas": QuotaTeller(bot, quotas, pace.closed_for_s).run,
-        "links": LinkTeller(bot).run,
-        "webhooks": Mender(bot, webhooks).run,
+        "pause_notifier": PauseNotifier(bot, notices, rate_limiter.blocked_for_s, timings).run,
+        "quota_notifier": QuotaNotifier(bot, quotas, rate_limiter.blocked_for_s).run,
+        "link_followups": LinkFollowUps(bot).run,
+        "webhook_reconciler": WebhookReconciler(bot, webhooks).run,
     }
 
 
 def _keepers(
-    settings: Settings, storage: Storage, bot: SpeckleBot, pace: Pace
-) -> Mapping[str, Part]:
+    settings: Settings, storage: Storage, bot: SpeckleBot, rate_limiter: RateLimiter
+) -> Mapping[str, Worker]:
     """What looks after the database, by name."""
-    clock = ClockWatch(storage, pace.discord_time, utc_now)
+    clock = ClockWatch(storage, rate_limiter.discord_time, utc_now)
     housekeeping = Housekeeping(
         storage,
         bot.guild_service,
-        _keep(settings.retention),
+        _retention_policy(settings.retention),
         timedelta(days=settings.retention.left_guild_days),
         clock.agrees,
     )
@@ -224,8 +221,8 @@ async def _tell_unopenable(readiness: Readiness) -> None:
     """Say it loudly if the keys are not those that sealed what is stored; all else goes on."""
     if unopenable := await readiness.unopenable():
         log.critical(
-            "keys.do_not_open",
-            told=f"{unopenable_text(unopenable)}: put the key that sealed them behind the others, "
+            "keys.cannot_decrypt",
+            hint=f"{unopenable_text(unopenable)}: put the key that sealed them behind the others, "
             "after a comma, and restart the bot, or, if it is lost, have people press Set up again "
             "under /subscriptions and type /link again; what needs no key goes on meanwhile.",
         )
@@ -238,7 +235,7 @@ async def _tell_unopenable(readiness: Readiness) -> None:
 class _WithSpeckle:
     """What asks Speckle servers."""
 
-    gateway: SpeckleGateway
+    client: SpeckleClient
     previews: Previews
     accounts: AccountService
 
@@ -247,10 +244,10 @@ def _with_speckle(
     settings: Settings,
     storage: Storage,
     http: SpeckleHttp,
-    breakers: Breakers,
+    breakers: CircuitBreakers,
     network: Network,
 ) -> _WithSpeckle:
-    gateway = SpeckleGateway(
+    client = SpeckleClient(
         servers=settings.speckle_servers,
         deadline_s=settings.speckle.enrich_deadline_s,
         breakers=breakers,
@@ -259,17 +256,17 @@ def _with_speckle(
     token = settings.speckle_token
     accounts = AccountService(
         storage,
-        gateway,
-        SpeckleOAuth(http),
+        client,
+        SpeckleSignIn(http),
         speckle_servers=settings.speckle_servers,
         apps=settings.apps(),
         public_url=settings.public_url,
         operator_token=None if token is None else token.get_secret_value(),
         served_guilds=settings.organisation.guilds,
         now=utc_now,
-        keep=_keep(settings.retention),
+        retention=_retention_policy(settings.retention),
     )
-    return _WithSpeckle(gateway, Previews(http), accounts)
+    return _WithSpeckle(client, Previews(http), accounts)
 
 
 # ── Discord's side ────────────────────────────────────────────────────────────────────────────
@@ -281,17 +278,17 @@ def _discord_side(
     speckle: _WithSpeckle,
     quotas: QuotaService,
     instance: str,
-    pace: Pace,
+    rate_limiter: RateLimiter,
     network: Network,
     timings: Timings,
 ) -> tuple[SpeckleBot, WebhookService]:
     """The client with its services; what happens to a linked account is tied to it."""
     webhooks = WebhookService(
         storage,
-        speckle.gateway,
+        speckle.client,
         speckle.accounts,
-        Reach(settings.public_url, instance, network),
-        description=lambda guild_id: webhook_description(bot, guild_id),
+        PublicUrlProbe(settings.public_url, instance, network),
+        describe_webhook=lambda guild_id: describe_webhook(bot, guild_id),
         now=utc_now,
     )
     guilds = GuildService(storage, utc_now, quotas)
@@ -301,12 +298,12 @@ def _discord_side(
         PendingCommandService(storage),
         guilds,
         speckle.accounts,
-        pace,
+        rate_limiter,
         timings.connection,
         network,
     )
-    speckle.accounts.linked = partial(go_on_with, bot)
-    speckle.accounts.before_unlink = webhooks.let_go
+    speckle.accounts.on_linked = partial(go_on_with, bot)
+    speckle.accounts.on_before_unlink = webhooks.detach_account
     return bot, webhooks
 
 
@@ -319,13 +316,13 @@ def _subscriptions(
 ) -> SubscriptionService:
     shared = _shared_hook(settings) is not None
     served = frozenset(settings.organisation.guilds) if shared else frozenset[int]()
-    visibility = Visibility(speckle.gateway, asks=settings.speckle.enrich_deadline_s > 0)
-    looking = Looking(speckle.accounts, webhooks, visibility)
+    public_access = PublicAccess(speckle.client, asks=settings.speckle.enrich_deadline_s > 0)
+    consent_check = ConsentCheck(speckle.accounts, webhooks, public_access)
     changing = asyncio.Lock()
     subscribing = Subscribing(
         storage,
         webhooks,
-        looking,
+        consent_check,
         quotas,
         changing=changing,
         served_guilds=served,
@@ -334,7 +331,7 @@ def _subscriptions(
     return SubscriptionService(
         storage,
         webhooks,
-        Browsing(speckle.gateway, speckle.accounts),
+        Search(speckle.client, speckle.accounts),
         subscribing,
         changing=changing,
         speckle_servers=settings.speckle_servers,
@@ -354,20 +351,20 @@ class _Pipeline:
     catch_up: CatchUp
     ingest: Ingest
     replay: Replay
-    delivery: Delivery
-    fill_ins: FillIns
-    editing: Editing
+    sender: Sender
+    late_enrichment: LateEnrichment
+    editor: Editor
     close: Callable[[], None]
 
-    def parts(self, bot: SpeckleBot) -> Mapping[str, Part]:
+    def workers(self, bot: SpeckleBot) -> Mapping[str, Worker]:
         """What is to run, by name."""
         return {
             "catch_up": self.catch_up.run,  # first: what was missed is older than what comes now
             "ingest": self.ingest.run,
             "held_events": self.replay.run,
-            "delivery": partial(self.delivery.run, bot.logged_in),
-            "fill_ins": self.fill_ins.run,
-            "edits": partial(self.editing.run, bot.logged_in),
+            "sender": partial(self.sender.run, bot.logged_in),
+            "late_enrichment": self.late_enrichment.run,
+            "editor": partial(self.editor.run, bot.logged_in),
         }
 
 
@@ -377,32 +374,34 @@ def _pipeline(
     speckle: _WithSpeckle,
     quotas: QuotaService,
     bot: SpeckleBot,
-    pace: Pace,
+    rate_limiter: RateLimiter,
     timings: Timings,
 ) -> _Pipeline:
-    watch = DiscordWatch(bot, timings.access.member_known_s)
-    access = AccessCheck(storage, speckle.gateway, speckle.accounts, watch, utc_now, timings.access)
-    gate = Gate(storage, access, held=lambda: replay.wake(), now=utc_now)
-    delivery = Delivery(
+    watch = DiscordChannelAudience(bot, timings.access.member_known_s)
+    access = AccessCheck(storage, speckle.client, speckle.accounts, watch, utc_now, timings.access)
+    access_gate = AccessGate(storage, access, on_held=lambda: replay.wake(), now=utc_now)
+    sender = Sender(
         storage,
-        partial(send, bot, discord_now=pace.discord_time.now),
-        partial(why_refused, bot),
-        gate.look,
-        pace,
-        find=partial(find, bot),
+        partial(send, bot, discord_now=rate_limiter.discord_time.now),
+        partial(why_posting_failed, bot),
+        access_gate.hold_back_forbidden,
+        rate_limiter,
+        find_sent=partial(find_sent, bot),
         channels_at_once=settings.delivery.concurrency,
         now=utc_now,
         timings=timings.sender,
     )
     retry, change = timings.editor_retry, partial(edit, bot)
-    editor = Editing(storage, change, gate.may_see, pace, now=utc_now, retry=retry)
+    editor = Editor(storage, change, access_gate.may_edit, rate_limiter, now=utc_now, retry=retry)
     enrichment = _enrichment(settings, speckle, timings.enrichment)
-    fill_ins = FillIns(storage, enrichment, access, changed=editor.wake, now=utc_now)
-    avatars = Avatars()
+    late_enrichment = LateEnrichment(
+        storage, enrichment, access, on_changed=editor.wake, now=utc_now
+    )
+    avatar_resizer = AvatarResizer()
     routing = Routing(
         enrichment,
         access,
-        avatars,
+        avatar_resizer,
         speckle_servers=settings.speckle_servers,
         now=utc_now,
     )
@@ -411,8 +410,8 @@ def _pipeline(
         storage,
         routing,
         served_guilds=served,
-        on_cards=delivery.wake,
-        on_incomplete=fill_ins.wake,
+        on_cards=sender.wake,
+        on_incomplete=late_enrichment.wake,
         now=utc_now,
     )
     ingest = Ingest(
@@ -427,16 +426,16 @@ def _pipeline(
 
     def close() -> None:
         enrichment.close()
-        avatars.close()
+        avatar_resizer.close()
 
-    return _Pipeline(catch_up, ingest, replay, delivery, fill_ins, editor, close)
+    return _Pipeline(catch_up, ingest, replay, sender, late_enrichment, editor, close)
 
 
 def _enrichment(
     settings: Settings, speckle: _WithSpeckle, timings: EnrichmentTimings
 ) -> Enrichment:
     return Enrichment(
-        speckle.gateway,
+        speckle.client,
         speckle.previews,
         speckle.accounts,
         servers=settings.speckle_servers,
@@ -456,10 +455,10 @@ def _catch_up(
 ) -> CatchUp:
     return CatchUp(
         storage,
-        speckle.gateway,
+        speckle.client,
         speckle.accounts,
-        stored=stored,
-        decide=access.decide,
+        on_stored=stored,
+        decide=access.decide_and_record,
         quota=quotas.day_of_fetched,
         max_body_bytes=settings.webhook.max_body_mib * MIB,
         reach=timedelta(days=settings.retention.delivered_days),
@@ -481,8 +480,8 @@ def _listener(
         storage,
         shared_hook=_shared_hook(settings),
         max_body_bytes=settings.webhook.max_body_mib * MIB,
-        stored=pipeline.ingest.wake,
-        missed=pipeline.catch_up.missed,
+        on_stored=pipeline.ingest.wake,
+        on_missed=pipeline.catch_up.missed,
         problems=readiness.problems,
         instance=instance,
         now=utc_now,
@@ -537,8 +536,8 @@ def _vault(settings: Settings) -> Vault:
     return Vault([key.get_secret_value() for key in settings.encryption_keys])
 
 
-def _keep(retention: Retention) -> Keep:
-    return Keep(
+def _retention_policy(retention: RetentionSettings) -> RetentionPolicy:
+    return RetentionPolicy(
         timedelta(days=retention.body_days),
         timedelta(days=retention.delivered_days),
         timedelta(days=retention.undeliverable_days),

@@ -176,9 +176,9 @@ class SpeckleUnconfirmed(SpeckleError):
     """The server knows of nothing like the event that is as new as the event says."""
 
 
-class PartFailed(BotError):
+class WorkerFailed(BotError):
     """A part of the bot ended although it must not; the log has told why."""
 
-    def __init__(self, part: str) -> None:
-        super().__init__(part)
-        self.part = part
+    def __init__(self, worker: str) -> None:
+        super().__init__(worker)
+        self.worker = worker

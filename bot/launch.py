@@ -26,9 +26,10 @@ COMMANDS: Final[Mapping[str, str]] = {
     "migrate": "bring the database's tables up to date (run does that too)",
     "key": "print a new key for ENCRYPTION_KEYS",
     "keys": "keys rotate: seal all secrets anew under the first key, while the bot runs",
-    "deliveries": "list the cards that wait or were refused; try them again or drop them",
+    "outbox": "list the cards that wait or were refused; try them again or drop them",
     "soak": "kill the bot again and again amid faults; see that it loses and doubles nothing",
 }
+FORMER_COMMAND: Final = "deliveries"  # `outbox` in the release before
 SOME_FAILED: Final = 1  # pytest's exit code
 STOPPED: Final = 130  # what a shell says of a program that Ctrl-C ended
 # How pip's output tells that no registry answered, rather than that a package is wrong.
@@ -53,7 +54,7 @@ class CannotStart(Exception):
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; returns the exit code unless another process takes over."""
     command, *rest = arguments or ["--help"]
-    if command not in COMMANDS:
+    if command not in {*COMMANDS, FORMER_COMMAND}:
         _say(usage())
         return 0 if command in ("-h", "--help", "help") and arguments else 2
     os.chdir(ROOT)

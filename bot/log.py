@@ -13,7 +13,7 @@ from typing import Final, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from bot.config import Settings
+from bot.settings import Settings
 
 HANDLER_NAME: Final = "bot"
 HIDDEN: Final = "[hidden]"

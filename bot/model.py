@@ -1,12 +1,13 @@
 """What storage keeps and all rooms speak of: who sees a channel, and what a person agreed to."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from enum import Enum, StrEnum, auto
 from typing import Any, Self
 
 from bot.speckle.subscription_options import SubscriptionOptions, TypedOptions
+from bot.speckle.tokens import Tokens, TokenScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Audience:
         )
 
 
-class Standing(StrEnum):
+class Entitlement(StrEnum):
     """What entitled a person to answer for a project."""
 
     OWNER = "owner"  # their linked account may manage the project's webhooks
@@ -83,7 +84,7 @@ class Consent:
 
     by: int
     at: datetime
-    standing: Standing
+    entitlement: Entitlement
     options: SubscriptionOptions
     visibility: str | None = None
     audience: Audience | None = None
@@ -95,7 +96,7 @@ class Consent:
         return {
             "by": self.by,
             "at": self.at.isoformat(),
-            "standing": self.standing.value,
+            "standing": self.entitlement.value,
             **self.options.to_json(),
             "visibility": self.visibility,
             "audience": None if self.audience is None else self.audience.to_json(),
@@ -110,7 +111,7 @@ class Consent:
         return cls(
             by=data["by"],
             at=datetime.fromisoformat(data["at"]),
-            standing=Standing(data["standing"]),
+            entitlement=Entitlement(data["standing"]),
             options=SubscriptionOptions.from_json(data),
             visibility=data["visibility"],
             audience=None if audience is None else Audience.from_json(audience),
@@ -203,3 +204,427 @@ class PendingSubscribe:
                 for channel_id, seen in data["audiences"].items()
             },
         )
+
+
+LINK_VALID = timedelta(minutes=15)
+# Whoever claimed a request and was killed, or lost the database, holds it up no longer than that.
+# All that is asked of Speckle meanwhile has less time.
+CLAIM_HOLDS = timedelta(minutes=1)
+# For what is left to do once the account is there: telling the person, and the waiting command.
+TOLD_WITHIN = timedelta(hours=1)
+
+
+def is_claimed(used_at: datetime | None, now: datetime) -> bool:
+    """Whether somebody is about to bring a request to its end, or has done so."""
+    return used_at is not None and used_at > now - CLAIM_HOLDS
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaUse:
+    """What a guild has sent today, and how many hooks and subscriptions it has."""
+
+    events: int
+    bytes: int
+    hooks: int
+    subscriptions: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionPolicy:
+    """How long things are kept: what finished events brought, cards sent, and cards given up."""
+
+    bodies: timedelta
+    delivered: timedelta
+    undeliverable: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class RotationReport:
+    """What became of the values of one kind.
+
+    `resealed` were sealed again; then `already` have the first key, no key opens `unopenable`, and
+    `left` may have an old key still.
+    """
+
+    name: str
+    resealed: int
+    already: int
+    unopenable: int
+    left: int
+
+
+NOBODY = 0  # made something once, and had it forgotten who that was
+
+
+class HookKind(StrEnum):
+    """Whose webhook brings the events: the guild's own one, or the operator's shared one."""
+
+    OWN = "own"
+    SHARED = "shared"
+
+
+class HookState(StrEnum):
+    """Waiting for the first signed event, live, or closed because the bot left the guild."""
+
+    WAITING = "waiting"
+    LIVE = "live"
+    CLOSED = "closed"
+
+
+class SubscriptionState(StrEnum):
+    """Whether a subscription shows events now."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+
+
+class PauseReason(StrEnum):
+    """Why a subscription is paused."""
+
+    MEMBER = "member"
+    PROJECT_DELETED = "project_deleted"
+    CHANNEL_GONE = "channel_gone"
+    NO_PERMISSION = "no_permission"
+    THREAD_CLOSED = "thread_closed"
+    SILENCED = "silenced"  # Discord refuses although every permission is there; ends by itself
+    ACCESS_LOST = "access_lost"
+    ASK_AGAIN = "ask_again"  # something is wider than the answer that was given
+
+
+# Paused because Discord did not take the cards: they are kept, new ones too, until it is resumed.
+DELIVERY_PAUSES = frozenset(
+    {
+        PauseReason.CHANNEL_GONE,
+        PauseReason.NO_PERMISSION,
+        PauseReason.THREAD_CLOSED,
+        PauseReason.SILENCED,
+    }
+)
+
+
+# Paused because of who may see the project: the events are kept, not their cards. They are
+# rendered again for whoever answers for the channel next.
+RIGHTS_PAUSES = frozenset({PauseReason.ACCESS_LOST, PauseReason.ASK_AGAIN})
+# What happens during these pauses is kept, and shown once somebody resumes.
+KEEPING_PAUSES = DELIVERY_PAUSES | RIGHTS_PAUSES
+
+
+class InboxSource(StrEnum):
+    """How an event came, which says whom it is for."""
+
+    WEBHOOK = "webhook"  # of one guild's own hook
+    OPERATOR = "operator"  # by the operator's shared webhook, for the operator's own guilds
+    HISTORY = "history"  # of a webhook: the very body that could not be delivered
+    ACTIVITY = "activity"  # read with one account: a body made from what the list says
+
+
+@dataclass(frozen=True, slots=True)
+class Guild:
+    """A Discord server that the bot is in, or was in until `left_at`."""
+
+    guild_id: int
+    joined_at: datetime
+    left_at: datetime | None
+    notice_channel_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One guild's tie to one project.
+
+    `key` is the last part of the webhook's address; `secrets` are opened, the current one first,
+    then the previous one while it is valid. Both are None or empty for a shared hook.
+    `webhook_id` is the webhook at Speckle and `account_id` the account that made it, if the bot
+    did; by hand both are None. The account serves the webhook alone, no channel. `visibility` as
+    a question without a token last found it, `public_at` when that last could read the project.
+    `unopenable`: no key opens the current secret, so there are none and nothing can be verified;
+    a `webhook_id` that no key opens is "", and the webhook is found by its address.
+    """
+
+    id: int
+    guild_id: int
+    server_url: str
+    project_id: str
+    project_name: str | None
+    kind: HookKind
+    key: str | None = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    state: HookState
+    setup_channel_id: int | None
+    created_by: int
+    created_at: datetime
+    live_at: datetime | None
+    last_event_at: datetime | None
+    account_id: int | None = None
+    webhook_id: str | None = field(default=None, repr=False)
+    visibility: str | None = None
+    public_at: datetime | None = None
+    caught_up_at: datetime | None = None
+    unopenable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One channel that follows a hook's project, and which events it wants.
+
+    `account_id` is the linked account of the person who subscribed the channel, and reads for this
+    channel alone; `access_ok_at` is when it was last seen to have access. `consent` is the answer
+    to who will see the project here, None where nobody was asked. `moved_at` is when it came to its
+    hook from another one, `caught_up_at` until when the activity list was read for it.
+    """
+
+    id: int
+    hook_id: int
+    guild_id: int
+    channel_id: int
+    options: SubscriptionOptions
+    state: SubscriptionState
+    pause_reason: PauseReason | None
+    pause_detail: str | None
+    created_by: int
+    created_at: datetime
+    updated_at: datetime
+    last_event_at: datetime | None
+    account_id: int | None = None
+    access_ok_at: datetime | None = None
+    consent: Consent | None = None
+    moved_at: datetime | None = None
+    caught_up_at: datetime | None = None
+
+    @property
+    def shows_since(self) -> datetime:
+        """Since when its hook's events concern it: nothing from before is fetched for it."""
+        return self.moved_at or self.created_at
+
+    def came_after(self, hook_id: int | None, event_at: datetime) -> bool:
+        """Whether it happened before the subscription was there, or came to the hook it is of.
+
+        What an earlier hook told, and is held back since, is the subscription's all the same.
+        """
+        of_this_hook = hook_id == self.hook_id
+        return event_at < (self.shows_since if of_this_hook else self.created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One person's account on one Speckle server, linked to their Discord account.
+
+    `refused_at` is since when the server no longer takes the token. `unconfirmed_at` is since when
+    its person is to say that it may be used: the database was restored from a copy.
+    `unopenable`: no key opens what is sealed, so there is no name and the token is "".
+    """
+
+    id: int
+    discord_user_id: int
+    server_url: str
+    speckle_user_id: str
+    name: str | None
+    tokens: Tokens = field(repr=False)
+    scopes: frozenset[TokenScope]
+    linked_at: datetime
+    refused_at: datetime | None
+    unconfirmed_at: datetime | None = None
+    unopenable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDetails:
+    """What is sealed in a link request.
+
+    `person` is the Discord name that the page shows, `answer_to` where the person is told how it
+    went, `pending` the token of a command that goes on once there is an account. `challenge` and
+    `cookie_digest` are of the sign-in under way; `tokens` came out of it, while it could not be
+    asked whose they are. `told`: the person knows already that the account is linked.
+    """
+
+    person: str = ""
+    pending: str | None = field(default=None, repr=False)
+    answer_to: Mapping[str, str] | None = field(default=None, repr=False)
+    challenge: str | None = field(default=None, repr=False)
+    cookie_digest: str | None = field(default=None, repr=False)
+    tokens: Tokens | None = field(default=None, repr=False)
+    told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRequest:
+    """One person's wish to link an account on one server.
+
+    `used_at` is set while a sign-in comes to its end (for a minute), and for good if it did;
+    `account_id` once there is an account, until that is told and done with.
+    """
+
+    nonce_digest: str
+    discord_user_id: int
+    server_url: str
+    details: LinkDetails = field(repr=False)
+    expires_at: datetime
+    used_at: datetime | None
+    account_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dependents:
+    """What an account holds up: channels by their guild, and webhooks that the bot made with it."""
+
+    channels: Mapping[int, int]
+    webhooks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A subscription that is no more; with the last one of its hook the hook went too.
+
+    `removal_id`: the hook's webhook was made with an account, and is yet to be removed.
+    """
+
+    subscription: Subscription
+    last_of_hook: bool
+    removal_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRemoval:
+    """A webhook at Speckle whose hook is gone, and the account that is to remove it."""
+
+    id: int
+    account_id: int
+    server_url: str
+    project_id: str
+    key: str = field(repr=False)
+    attempts: int
+    next_try_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DayQuota:
+    """How many events a guild may send in a day (UTC), and how many bytes their bodies may have."""
+
+    guild_id: int
+    events: int
+    bytes: int
+
+    def halved(self) -> Self:
+        """Half of it."""
+        return replace(self, events=self.events // 2, bytes=self.bytes // 2)
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaNotice:
+    """A guild is to be told that a hook of it sent more than it may on a day."""
+
+    day: date
+    guild_id: int
+    hook_id: int
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPause:
+    """Why a subscription stops here; what it depends on is told, if anything needs to be."""
+
+    reason: PauseReason
+    why: PauseWhy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseNotice:
+    """What one member is to be told of a channel that the bot paused.
+
+    `detail` is what Discord answered, or which permissions are missing. `next_try_at` is None once
+    it is told or given up.
+    """
+
+    id: int
+    guild_id: int
+    channel_id: int
+    user_id: int
+    reason: PauseReason
+    detail: str
+    nonce: str
+    created_at: datetime
+    attempts: int
+    next_try_at: datetime | None
+
+
+class ChannelPermission(StrEnum):
+    """Permissions that matter here, in the words of Discord's own settings."""
+
+    VIEW_CHANNEL = "View Channel"
+    SEND_MESSAGES = "Send Messages"
+    SEND_IN_THREADS = "Send Messages in Threads"
+    EMBED_LINKS = "Embed Links"
+    ATTACH_FILES = "Attach Files"
+    READ_HISTORY = "Read Message History"
+    CONNECT = "Connect"
+    MANAGE_THREADS = "Manage Threads"
+    MANAGE_WEBHOOKS = "Manage Webhooks"
+
+
+class ChannelKind(StrEnum):
+    """What a person picked as the channel."""
+
+    TEXT = "text channel"
+    ANNOUNCEMENT = "announcement channel"
+    VOICE = "voice channel"
+    STAGE = "stage channel"
+    THREAD = "thread"
+    FORUM = "forum"
+    MEDIA = "media channel"
+    CATEGORY = "category"
+    OTHER = "channel of another kind"
+    GONE = "channel that is gone"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetChannel:
+    """A channel or thread, with what the bot may do there.
+
+    `bot_in_thread` is False for a private thread that the bot is not a member of.
+    """
+
+    channel_id: int
+    kind: ChannelKind
+    bot_can: frozenset[ChannelPermission]
+    archived: bool = False
+    locked: bool = False
+    bot_in_thread: bool = True
+    audience: Audience | None = None
+    silenced_until: datetime | None = None  # by a moderator's time-out; the rest is as without it
+
+
+@dataclass(frozen=True, slots=True)
+class PostingBlocked:
+    """What keeps the bot from posting somewhere and how to change that, as text for people."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostingAllowed:
+    """The bot may post there, as far as permissions say; `silenced_until` if it is in time-out."""
+
+    silenced_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who runs a command, which channels they see, and where they may manage webhooks.
+
+    `manages(channel_id)`: they see that channel and have Manage Webhooks in it.
+    `manages_guild`: they have Manage Webhooks in the whole server.
+    """
+
+    id: int
+    manages_guild: bool
+    manages: Callable[[int], bool]
+    sees: Callable[[int], bool]
+
+
+class MemberPresence(Enum):
+    """Whether the person of the account is still there, as Discord says."""
+
+    SEES = auto()
+    BLIND = auto()  # in the server, but does not see the channel
+    LEFT = auto()
+    UNKNOWN = auto()  # Discord could not be asked

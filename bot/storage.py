@@ -7,46 +7,57 @@ from typing import Self, TypeVar
 
 from bot.db import schema
 from bot.db.accounts import Accounts, LinkRequests
-from bot.db.deliveries import Deliveries
+from bot.db.day_use import DayUseRepository, UseOfToday
+from bot.db.due_times import DueTimes
 from bot.db.edits import Edits
-from bot.db.engine import (
-    POSTGRESQL_CONNECT_ARGS,
-    SQLITE,
-    Database,
-    StorageTimings,
-    parse_url,
-)
-from bot.db.erasing import erase_from_texts
-from bot.db.facts import Facts
-from bot.db.files import sqlite_path
-from bot.db.fill_ins import FillIns
+from bot.db.engine import POSTGRESQL_CONNECT_ARGS, SQLITE, Database, StorageTimings, parse_url
 from bot.db.guilds import Guilds
-from bot.db.held import Held
-from bot.db.history import History
+from bot.db.held_events import HeldEvents
 from bot.db.hook_lookup import HookLookup
-from bot.db.hooks import Hooks
+from bot.db.hooks import PREVIOUS_SECRET_VALID, Hooks, fresh_secret
 from bot.db.inbox import Inbox
 from bot.db.intake import Intake
+from bot.db.key_values import KeyValues
+from bot.db.late_enrichment import LateEnrichmentJobs
 from bot.db.leader import Leader
-from bot.db.lineage import Lineage
-from bot.db.notices import Notices
+from bot.db.missed_events import MISSED_AT_ONCE, MissedEvents
 from bot.db.outbox import Outbox
+from bot.db.outbox_admin import CardFilter, OutboxAdmin, lots
+from bot.db.pause_notices import PauseNotices
 from bot.db.pending_commands import PendingCommands
+from bot.db.personal_data import erase_from_texts
 from bot.db.pooler import refuse_shared_sessions
-from bot.db.quotas import Quotas, UseOfToday
-from bot.db.removals import Removals
+from bot.db.restored_copy import RestoredCopy
 from bot.db.retention import Retention
-from bot.db.schema import migrate
-from bot.db.sealed import Sealed
+from bot.db.schema import migrate, needs_migration
+from bot.db.sealed_values import SealedValues
 from bot.db.session import Session
+from bot.db.sqlite_file import PRIVATE_FILE, sqlite_path
 from bot.db.subscriptions import Subscriptions
 from bot.db.vault import Vault
-from bot.db.waits import Waits
+from bot.db.webhook_removals import WebhookRemovals
 
-__all__ = ["Storage", "Transaction", "migrate", "schema_version"]
+__all__ = [
+    "MISSED_AT_ONCE",
+    "PREVIOUS_SECRET_VALID",
+    "PRIVATE_FILE",
+    "SQLITE",
+    "CardFilter",
+    "Storage",
+    "StorageTimings",
+    "Transaction",
+    "Vault",
+    "fresh_secret",
+    "lots",
+    "migrate",
+    "needs_migration",
+    "parse_url",
+    "schema_version",
+    "sqlite_path",
+]
 
 LAST_PING = "storage.last_ping"
-FIRST_KEY_FACT = "keys.first"  # of the bot that was started last
+FIRST_KEY = "keys.first"  # of the bot that was started last
 
 
 def utc_now() -> datetime:
@@ -60,23 +71,23 @@ class Transaction:
     def __init__(self, session: Session, vault: Vault, forget_hooks: Callable[[], None]) -> None:
         self.session = session
         self.accounts = Accounts(session, vault, forget_hooks)
-        self.deliveries = Deliveries(session)
+        self.outbox_admin = OutboxAdmin(session)
         self.edits = Edits(session)
-        self.facts = Facts(session)
-        self.fill_ins = FillIns(session)
+        self.key_values = KeyValues(session)
+        self.late_enrichment = LateEnrichmentJobs(session)
         self.guilds = Guilds(session, forget_hooks)
-        self.held = Held(session)
-        self.history = History(session)
+        self.held_events = HeldEvents(session)
+        self.missed_events = MissedEvents(session)
         self.hooks = Hooks(session, vault, forget_hooks)
         self.inbox = Inbox(session)
         self.link_requests = LinkRequests(session, vault)
-        self.notices = Notices(session)
+        self.pause_notices = PauseNotices(session)
         self.outbox = Outbox(session)
         self.pending_commands = PendingCommands(session, vault)
-        self.quotas = Quotas(session)
-        self.removals = Removals(session)
+        self.day_use = DayUseRepository(session)
+        self.webhook_removals = WebhookRemovals(session)
         self.subscriptions = Subscriptions(session, forget_hooks)
-        self.waits = Waits(session)
+        self.due_times = DueTimes(session)
 
 
 T = TypeVar("T")
@@ -99,8 +110,8 @@ class Storage:
         self.hook_lookup = HookLookup(database, vault)
         self.use_of_today = UseOfToday(now)
         self.intake = Intake(database, self.use_of_today, now)
-        self.sealed = Sealed(database, vault, now)
-        self.lineage = Lineage(database)
+        self.sealed = SealedValues(database, vault, now)
+        self.lineage = RestoredCopy(database)
         self.retention = Retention(database, now)
 
     @classmethod
@@ -145,7 +156,7 @@ class Storage:
 
         Errors: StorageUnavailable if that cannot be done.
         """
-        await self.write(lambda tx: tx.facts.set(LAST_PING, self._now().isoformat()))
+        await self.write(lambda tx: tx.key_values.set(LAST_PING, self._now().isoformat()))
 
     async def erase_traces(self, discord_user_id: int) -> None:
         """Erase where else than in accounts a person is named, in texts too."""

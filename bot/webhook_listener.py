@@ -10,8 +10,10 @@ import hashlib
 import math
 import secrets
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -19,15 +21,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from bot.db.rows import Hook, InboxLane, NewInbox
-from bot.errors import (
-    ConfigError,
-    HookGone,
-    NotADelivery,
-    Problem,
-    SealError,
-    StorageUnavailable,
-)
+from bot.errors import ConfigError, HookGone, NotADelivery, Problem, SealError, StorageUnavailable
 from bot.http_server import (
     BELOW_PUBLIC_PATH,
     BadAttempts,
@@ -38,17 +32,110 @@ from bot.http_server import (
     serving,
     why_not_bound,
 )
+from bot.model import Hook, HookState, InboxSource
+from bot.services.public_url import INSTANCE_PATH
 from bot.services.quotas import QuotaService
-from bot.services.reach import INSTANCE_PATH
 from bot.speckle.payloads import event_name_of, project_id_of, read_envelope, server_url_of
 from bot.speckle.raw_json import find_inner_text
 from bot.speckle.signature import is_signed
 from bot.storage import Storage
-from bot.webhook_recipients import Find, OperatorsHook, OwnHook, Recipient, SharedHook, Signed
+from bot.work import InboxKey, NewInboxEvent
 
 __all__ = ["REFUSED", "SharedHook", "WebhookListener"]
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class SharedHook:
+    """The operator's own hook at `POST /webhook`, for the guilds of one organisation."""
+
+    secret: str = field(repr=False)
+    servers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What the listener has to know of a delivery whose signature holds."""
+
+    project_id: str
+    server_url: str | None
+    digest: str
+
+
+class WebhookEndpoint(ABC):
+    """Whose secrets sign a delivery, and what is asked of one that they signed."""
+
+    secrets: Sequence[str]
+    source: InboxSource
+    hook: Hook | None = None  # whose guild's quota it counts towards
+    hook_id: int | None = None
+
+    @property
+    def guild_id(self) -> int | None:
+        """Whose it is; None for the operator's, which serves several guilds."""
+        return None if self.hook is None else self.hook.guild_id
+
+    @abstractmethod
+    def refusal(self, signed: Signed) -> web.Response | None:
+        """The answer to a signed delivery that is not taken, None for one that is."""
+
+    @abstractmethod
+    def ordering_key(self, signed: Signed) -> str:
+        """The ordering key in which its events keep their order."""
+
+
+Find = Callable[[], Awaitable[WebhookEndpoint | None]]
+"""Looks a recipient up; None if nobody has that address."""
+
+
+class OwnHook(WebhookEndpoint):
+    """A guild's own hook."""
+
+    def __init__(self, hook: Hook) -> None:
+        self.hook = self._hook = hook
+        self.secrets, self.hook_id, self.source = hook.secrets, hook.id, InboxSource.WEBHOOK
+
+    def refusal(self, signed: Signed) -> web.Response | None:
+        """Another project's events, and a guild that the bot has left."""
+        if signed.project_id != self._hook.project_id:
+            log.warning("webhook.other_project", hook_id=self.hook_id)
+            told = "This webhook belongs to another project. Make one for this one."
+            return web.Response(status=403, text=told)
+        if self._hook.state is HookState.CLOSED:
+            log.info("webhook.closed", hook_id=self.hook_id)
+            told = "The bot has left the Discord server of this webhook. Remove it, or come back."
+            return web.Response(status=410, text=told)
+        return None
+
+    def ordering_key(self, signed: Signed) -> str:
+        """One for each hook."""
+        return f"hook:{self.hook_id}"
+
+
+class OperatorsHook(WebhookEndpoint):
+    """The operator's own hook."""
+
+    def __init__(self, shared: SharedHook) -> None:
+        self.secrets, self._servers = (shared.secret,), shared.servers
+        self.source = InboxSource.OPERATOR
+
+    async def found(self) -> WebhookEndpoint:
+        """Itself: there is nothing to look up."""
+        return self
+
+    def refusal(self, signed: Signed) -> web.Response | None:
+        """Servers that the operator did not name."""
+        if signed.server_url in self._servers:
+            return None
+        log.warning("webhook.server_not_allowed")
+        told = "This Speckle server is not among the bot's SPECKLE_SERVERS."
+        return web.Response(status=403, text=told)
+
+    def ordering_key(self, signed: Signed) -> str:
+        """One for each project."""
+        return f"shared:{signed.server_url}:{signed.project_id}"
+
 
 LARGE_BODY_BYTES: Final = 64 * 1024  # from here on, hashing and parsing leave the event loop
 HUGE_BODY_BYTES: Final = 4 * 1024 * 1024  # recorded bodies with a screenshot have 2 MB
@@ -68,11 +155,11 @@ NOT_READ: Final = Signed("", None, "")  # of a delivery that is refused whatever
 class WebhookListener:
     """Takes deliveries into the inbox and answers only after they are on disk.
 
-    `stored` is called after each commit with the lane where something is new, `missed` when the
-    database could not take a delivery and Speckle was told so; `problems` tells what keeps the bot
-    from its work. `instance` is answered to who asks which bot this is. `public_url` is what
-    Speckle and browsers call; its path is known with and without. Without `quotas` no guild has
-    any.
+    `on_stored` is called after each commit with the ordering key where something is new,
+    `on_missed` when the database could not take a delivery and Speckle was told so; `problems`
+    tells what keeps the bot from its work. `instance` is answered to who asks which bot this is.
+    `public_url` is what Speckle and browsers call; its path is known with and without. Without
+    `quotas` no guild has any.
     """
 
     def __init__(
@@ -81,8 +168,8 @@ class WebhookListener:
         *,
         shared_hook: SharedHook | None,
         max_body_bytes: int,
-        stored: Callable[[InboxLane], None],
-        missed: Callable[[], None],
+        on_stored: Callable[[InboxKey], None],
+        on_missed: Callable[[], None],
         problems: Callable[[], Awaitable[Sequence[str]]],
         instance: str,
         now: Callable[[], datetime],
@@ -93,9 +180,9 @@ class WebhookListener:
         self._storage = storage
         self._quotas = quotas or QuotaService(storage, None, now=now)
         self._max_body_bytes = max_body_bytes
-        self._stored = stored
+        self._on_stored = on_stored
         self._problems = problems
-        self._missed = missed
+        self._on_missed = on_missed
         self._instance = instance
         self._now = now
         self._limits = limits or Limits()
@@ -135,14 +222,14 @@ class WebhookListener:
             sockets,
             self._limits,
             public_path=self._public_path,
-            drop_slow_body=self._bodies.drop_slowest,
+            on_memory_full=self._bodies.drop_slowest,
         ):
             yield in_use
 
     async def _own_hook(self, request: web.Request) -> web.StreamResponse:
         return await self._deliver(partial(self._of_key, request.match_info["key"]), request)
 
-    async def _of_key(self, key: str) -> Recipient | None:
+    async def _of_key(self, key: str) -> WebhookEndpoint | None:
         is_text = key.isascii() and key.isprintable()  # what a database takes, and ours is
         hook = await self._storage.hook_lookup.by_key(key) if is_text else None
         if hook is not None and hook.unopenable:
@@ -173,22 +260,22 @@ class WebhookListener:
         The body is let go of before anybody is made to wait.
         """
         async with self._bodies.body_of(request, self._max_body_bytes) as body:
-            recipient = await self._found(find)
-            wanted = self._nobodys_secrets if recipient is None else recipient.secrets
-            hook = None if recipient is None else recipient.hook
+            endpoint = await self._found(find)
+            wanted = self._nobodys_secrets if endpoint is None else endpoint.secrets
+            hook = None if endpoint is None else endpoint.hook
             over = hook is not None and self._quotas.is_used_up(hook, len(body))
             async with self._turn(len(body)):
                 try:
                     signed = await _signed(body, _signature(request), wanted, parse=not over)
                 except NotADelivery as error:
-                    return _no_delivery(error, recipient)
-                if signed is None or recipient is None:
+                    return _not_a_delivery(error, endpoint)
+                if signed is None or endpoint is None:
                     return None
                 if over and hook is not None:
                     return await self._over_quota(hook)
-                return recipient.refusal(signed) or await self._commit(recipient, signed, body)
+                return endpoint.refusal(signed) or await self._commit(endpoint, signed, body)
 
-    async def _found(self, find: Find) -> Recipient | None:
+    async def _found(self, find: Find) -> WebhookEndpoint | None:
         try:
             return await find()
         except StorageUnavailable:
@@ -203,42 +290,42 @@ class WebhookListener:
             try:
                 await self._storage.ping_write()
             except StorageUnavailable:
-                self._missed()
+                self._on_missed()
 
     def _turn(self, size: int) -> AbstractAsyncContextManager[None]:
         if size <= LARGE_BODY_BYTES:
             return nullcontext()
         return self._huge if size > HUGE_BODY_BYTES else self._large
 
-    async def _commit(self, recipient: Recipient, signed: Signed, body: bytes) -> web.Response:
-        new = NewInbox(
-            hook_id=recipient.hook_id,
-            lane=recipient.lane(signed),
+    async def _commit(self, endpoint: WebhookEndpoint, signed: Signed, body: bytes) -> web.Response:
+        event = NewInboxEvent(
+            hook_id=endpoint.hook_id,
+            ordering_key=endpoint.ordering_key(signed),
             project_id=signed.project_id,
             server_url=signed.server_url,
             digest=signed.digest,
             body=body,
             received_at=self._now(),
-            source=recipient.source,
-            quota=None if recipient.hook is None else self._quotas.day(recipient.hook.guild_id),
+            source=endpoint.source,
+            quota=None if endpoint.hook is None else self._quotas.day(endpoint.hook.guild_id),
         )
         try:
-            receipt = await self._storage.intake.put(new)
+            receipt = await self._storage.intake.accept(event)
         except StorageUnavailable:
-            self._missed()
+            self._on_missed()
             raise
         except HookGone:
             return _answer(410, "This webhook was removed in Discord. Remove it in Speckle too.")
-        if recipient.hook is not None and receipt.over_quota:
-            return await self._over_quota(recipient.hook)
+        if endpoint.hook is not None and receipt.over_quota:
+            return await self._over_quota(endpoint.hook)
         if receipt.duplicate:
             log.info("webhook.duplicate", inbox_id=receipt.id)
             return _answer(202, "This delivery had arrived already.")
-        self._stored(InboxLane(new.lane, recipient.guild_id))
+        self._on_stored(InboxKey(event.ordering_key, endpoint.guild_id))
         return _answer(202, "Taken.")
 
     async def _over_quota(self, hook: Hook) -> web.Response:
-        wait_s = str(math.ceil((await self._quotas.refused(hook)).total_seconds()))
+        wait_s = str(math.ceil((await self._quotas.note_refused(hook)).total_seconds()))
         return web.Response(status=429, text=OVER_QUOTA, headers={"Retry-After": wait_s})
 
     async def _refused(self, request: web.Request) -> web.Response:
@@ -294,9 +381,9 @@ def _read(body: bytes, signature: bytes, secrets: Sequence[str], parse: bool) ->
     )
 
 
-def _no_delivery(error: NotADelivery, recipient: Recipient | None) -> web.Response:
-    hook_id = None if recipient is None else recipient.hook_id
-    log.warning("webhook.no_delivery", hook_id=hook_id, reason=error.reason)
+def _not_a_delivery(error: NotADelivery, endpoint: WebhookEndpoint | None) -> web.Response:
+    hook_id = None if endpoint is None else endpoint.hook_id
+    log.warning("webhook.not_a_delivery", hook_id=hook_id, reason=error.reason)
     return _answer(400, f"This is not a Speckle webhook delivery: {error.reason}.")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from bot.sandbox import RecordedRequest
+from sandbox.discord import RecordedRequest
 
 JSON = dict[str, Any]
 

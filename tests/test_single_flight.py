@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.single_flight import SingleFlightCache
-from bot.speckle.answers import Login
+from bot.speckle_api.types import Login
 
 ILSE = Login("https://speckle.kestrel.example", "token-of-ilse")
 STRANGER = Login("https://speckle.kestrel.example")

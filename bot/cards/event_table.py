@@ -11,12 +11,12 @@ from bot.cards import render_comments as comments
 from bot.cards import render_people as people
 from bot.cards import render_project as project
 from bot.cards import render_versions as versions
+from bot.cards.card_context import CardContext, CardParts
 from bot.cards.colours import DANGER, INFO, PRIMARY, SUCCESS, VIOLET, WARNING
-from bot.cards.scene import Draft, Scene
 from bot.speckle.events import EventKind
 
 # Any stands for the event that the table's key names.
-Renderer = Callable[[Scene, Any], Draft | None]
+Renderer = Callable[[CardContext, Any], CardParts | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from bot.cards.card import Card, Picture, fit
+from bot.cards.card_context import CardContext, CardParts, RenderContext, long_text
 from bot.cards.event_table import CARDS
 from bot.cards.pictures import MAX_AVATAR_BYTES, is_public_url, picture_of
-from bot.cards.scene import Draft, RenderContext, Scene, long_text
 from bot.cards.text import one_line
-from bot.speckle.events import Delivery, Person
+from bot.speckle.events import Delivery, SpeckleUser
 
 __all__ = ["RenderContext", "fill_in", "render"]
 
@@ -16,28 +16,28 @@ MAX_NOTE = 300  # UTF-16 units
 
 def render(delivery: Delivery, context: RenderContext) -> Card | None:
     """The event's card, within Discord's limits; None where nothing changed, so post nothing."""
-    scene = Scene(delivery, context)
+    scene = CardContext(delivery, context)
     row = CARDS[delivery.event.kind]
-    draft = row.render(scene, delivery.event)
-    if draft is None:
+    parts = row.render(scene, delivery.event)
+    if parts is None:
         return None
     icon, avatar = _avatar(scene.actor)
-    pictures = [picture for picture in (avatar, draft.image) if picture is not None]
+    pictures = [picture for picture in (avatar, parts.image) if picture is not None]
     return fit(
         Card(
             kind=delivery.event.kind,
-            title=draft.title,
-            url=draft.url,
-            description=_description(draft, context),
-            colour=row.colour if draft.colour is None else draft.colour,
+            title=parts.title,
+            url=parts.url,
+            description=_description(parts, context),
+            colour=row.colour if parts.colour is None else parts.colour,
             author_name=_author_name(scene.actor),
             author_icon=icon,
             author_url=_author_url(scene),
-            fields=draft.fields,
+            fields=parts.fields,
             footer=scene.footer,
             timestamp=context.received_at,
-            image=None if draft.image is None else _attached(draft.image),
-            buttons=draft.buttons,
+            image=None if parts.image is None else _attached(parts.image),
+            buttons=parts.buttons,
             pictures=tuple({picture.name: picture for picture in pictures}.values()),
         )
     )
@@ -69,26 +69,26 @@ def fill_in(card: Card, delivery: Delivery, context: RenderContext) -> Card:
     )
 
 
-def _description(draft: Draft, context: RenderContext) -> str:
-    quote = "\n".join(f"> {line}" for line in draft.quote.split("\n")) if draft.quote else ""
-    small = f"-# {draft.small}" if draft.small else ""
-    event = "\n".join(part for part in (draft.sentence, quote, small) if part)
+def _description(parts: CardParts, context: RenderContext) -> str:
+    quote = "\n".join(f"> {line}" for line in parts.quote.split("\n")) if parts.quote else ""
+    small = f"-# {parts.small}" if parts.small else ""
+    event = "\n".join(part for part in (parts.sentence, quote, small) if part)
     notes = "\n".join(long_text(note, MAX_NOTE) for note in context.notes)
     return "\n\n".join(part for part in (event, notes) if part)
 
 
-def _author_name(actor: Person | None) -> str | None:
+def _author_name(actor: SpeckleUser | None) -> str | None:
     return None if actor is None else one_line(actor.name)
 
 
-def _author_url(scene: Scene) -> str | None:
+def _author_url(context: CardContext) -> str | None:
     """Only old servers have a public page for a person."""
-    if scene.actor_id is None or not scene.links.legacy:
+    if context.actor_id is None or not context.links.legacy:
         return None
-    return f"{scene.context.server_url}/profile/{scene.actor_id}"
+    return f"{context.context.server_url}/profile/{context.actor_id}"
 
 
-def _avatar(actor: Person | None) -> tuple[str | None, Picture | None]:
+def _avatar(actor: SpeckleUser | None) -> tuple[str | None, Picture | None]:
     """The address of the author's picture, and the picture if it has to be attached."""
     if actor is None or actor.avatar is None:
         return None, None

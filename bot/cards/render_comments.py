@@ -3,9 +3,16 @@
 from dataclasses import replace
 
 from bot.cards.card import Field, LinkButton
+from bot.cards.card_context import (
+    MAX_COMMENT,
+    CardContext,
+    CardParts,
+    joined,
+    long_text,
+    shown_part,
+)
 from bot.cards.pictures import MAX_SCREENSHOT_BYTES, picture_of
-from bot.cards.rich_text import to_markdown
-from bot.cards.scene import MAX_COMMENT, Draft, Scene, joined, long_text, shown_part
+from bot.cards.rich_text_markdown import to_markdown
 from bot.cards.text import one_line
 from bot.speckle.events import (
     CommentCreated,
@@ -25,37 +32,37 @@ NO_TEXT = "*(no text)*"
 NO_WHERE = "in the project"
 
 
-def comment_created(scene: Scene, event: CommentCreated) -> Draft:
+def comment_created(context: CardContext, event: CommentCreated) -> CardParts:
     """The text, what it is on, and the screenshot."""
     version_id = next((r.version_id for r in event.resources if r.version_id), None)
-    url = scene.project_url
+    url = context.project_url
     if event.thread_id is not None:
-        url = scene.links.thread(scene.project_id, event.thread_id, version_id)
+        url = context.links.thread(context.project_id, event.thread_id, version_id)
     screenshot = None
     if event.screenshot is not None:
         screenshot = picture_of(event.screenshot, "screenshot", MAX_SCREENSHOT_BYTES)
-    return Draft(
-        title=_title(scene, event.resources),
+    return CardParts(
+        title=_title(context, event.resources),
         url=url,
-        sentence=f"{scene.who} commented {_where(scene, event.resources)}:",
+        sentence=f"{context.who} commented {_where(context, event.resources)}:",
         quote=_quote(event.text),
-        fields=_resource_fields(scene, event.resources),
+        fields=_resource_fields(context, event.resources),
         image=screenshot,
         buttons=() if event.thread_id is None else (_open_thread(url),),
     )
 
 
-def _title(scene: Scene, resources: tuple[ResourceRef, ...]) -> str:
+def _title(context: CardContext, resources: tuple[ResourceRef, ...]) -> str:
     models = _models(resources)
     if len(models) > 1:
         return f"New comment on {len(models)} models"
-    name = scene.model_name(models[0]) if models else None
+    name = context.model_name(models[0]) if models else None
     return f"New comment on {name}" if name else "New comment"
 
 
-def _where(scene: Scene, resources: tuple[ResourceRef, ...]) -> str:
+def _where(context: CardContext, resources: tuple[ResourceRef, ...]) -> str:
     models = _models(resources)
-    names = [scene.model_name(model) for model in models]
+    names = [context.model_name(model) for model in models]
     known = [f"**{name}**" for name in names if name is not None]
     if len(models) > MAX_MODELS_IN_SENTENCE or len(known) < len(models):
         return f"on {len(models)} models" if len(models) > 1 else "on a model"
@@ -69,11 +76,11 @@ def _models(resources: tuple[ResourceRef, ...]) -> list[ModelRef]:
     return [ModelRef(model_id) for model_id in ids]
 
 
-def _resource_fields(scene: Scene, resources: tuple[ResourceRef, ...]) -> tuple[Field, ...]:
+def _resource_fields(context: CardContext, resources: tuple[ResourceRef, ...]) -> tuple[Field, ...]:
     """Each model or version it is on, linked; whole links only, then how many more."""
     lines: list[str] = []
     for index, resource in enumerate(resources):
-        line = scene.model_link(ModelRef(resource.model_id), resource.version_id)
+        line = context.model_link(ModelRef(resource.model_id), resource.version_id)
         more = f"and {len(resources) - index} more"
         if len("\n".join([*lines, line, more])) > MAX_LIST:
             lines.append(more)
@@ -84,56 +91,58 @@ def _resource_fields(scene: Scene, resources: tuple[ResourceRef, ...]) -> tuple[
     return (Field("On", "\n".join(lines), inline=False),)
 
 
-def comment_replied(scene: Scene, event: CommentReplied) -> Draft:
+def comment_replied(context: CardContext, event: CommentReplied) -> CardParts:
     """The reply's text, and the thread's first line."""
-    sentence = f"{scene.who} replied in a thread{_on(scene)}:"
-    return _thread(scene, event.thread_id, "Reply in a thread", sentence, _quote(event.text))
+    sentence = f"{context.who} replied in a thread{_on(context)}:"
+    return _thread(context, event.thread_id, "Reply in a thread", sentence, _quote(event.text))
 
 
-def comment_resolved(scene: Scene, event: CommentResolved) -> Draft:
+def comment_resolved(context: CardContext, event: CommentResolved) -> CardParts:
     """Which thread, by its link and its first line: the event has only its id."""
-    sentence = f"{scene.who} resolved a thread{_on(scene)}."
-    return _thread(scene, event.thread_id, "Thread resolved", sentence)
+    sentence = f"{context.who} resolved a thread{_on(context)}."
+    return _thread(context, event.thread_id, "Thread resolved", sentence)
 
 
-def comment_reopened(scene: Scene, event: CommentReopened) -> Draft:
+def comment_reopened(context: CardContext, event: CommentReopened) -> CardParts:
     """Which thread, by its link and its first line."""
-    sentence = f"{scene.who} re-opened a thread{_on(scene)} that was resolved."
-    return _thread(scene, event.thread_id, "Thread re-opened", sentence)
+    sentence = f"{context.who} re-opened a thread{_on(context)} that was resolved."
+    return _thread(context, event.thread_id, "Thread re-opened", sentence)
 
 
-def comment_mentioned(scene: Scene, event: CommentMentioned) -> Draft:
+def comment_mentioned(context: CardContext, event: CommentMentioned) -> CardParts:
     """Who was mentioned; the text comes with the comment's own event."""
-    target = scene.person(event.target_id, "somebody")
-    sentence = f"{scene.who} mentioned {target} in a comment{_on(scene)}."
-    draft = _thread(scene, event.thread_id, "Mention in a comment", sentence)
-    return replace(draft, fields=scene.person_field("Speckle user", event.target_id))
+    target = context.person(event.target_id, "somebody")
+    sentence = f"{context.who} mentioned {target} in a comment{_on(context)}."
+    parts = _thread(context, event.thread_id, "Mention in a comment", sentence)
+    return replace(parts, fields=context.person_field("Speckle user", event.target_id))
 
 
-def _thread(scene: Scene, thread_id: str, title: str, sentence: str, quote: str = "") -> Draft:
+def _thread(
+    context: CardContext, thread_id: str, title: str, sentence: str, quote: str = ""
+) -> CardParts:
     """The card of something that happened in an older thread: its link and its first line."""
-    url = scene.links.thread(scene.project_id, thread_id)
-    return Draft(
+    url = context.links.thread(context.project_id, thread_id)
+    return CardParts(
         title=title,
         url=url,
         sentence=sentence,
         quote=quote,
-        small=_first_line(scene),
+        small=_first_line(context),
         buttons=(_open_thread(url),),
     )
 
 
-def _on(scene: Scene) -> str:
+def _on(context: CardContext) -> str:
     """What the thread is on, if all of it has names."""
-    models = _models(scene.comment_facts.resources) if scene.comment_facts else []
-    names = [name for model in models if (name := scene.model_name(model)) is not None]
+    models = _models(context.comment_facts.resources) if context.comment_facts else []
+    names = [name for model in models if (name := context.model_name(model)) is not None]
     if not names or len(names) < len(models) or len(names) > MAX_MODELS_IN_SENTENCE:
         return ""
     return f" on {joined([f'**{name}**' for name in names])}"
 
 
-def _first_line(scene: Scene) -> str:
-    line = scene.comment_facts and scene.comment_facts.first_line
+def _first_line(context: CardContext) -> str:
+    line = context.comment_facts and context.comment_facts.first_line
     shown = long_text(one_line(line, ""), MAX_FIRST_LINE) if line else ""
     return f"Thread: {shown}" if shown else ""
 

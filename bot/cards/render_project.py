@@ -1,17 +1,17 @@
 """Cards for the project itself, and for what nobody knows."""
 
 from bot.cards.card import Field
-from bot.cards.colours import WARNING
-from bot.cards.scene import (
+from bot.cards.card_context import (
     MAX_MESSAGE,
-    Draft,
-    Scene,
+    CardContext,
+    CardParts,
     before_after,
     joined,
     long_text,
     name_text,
 )
-from bot.speckle.events import Change, ProjectDeleted, ProjectUpdated, UnknownEvent
+from bot.cards.colours import WARNING
+from bot.speckle.events import ProjectDeleted, ProjectUpdated, TextChange, UnknownEvent
 
 # How many people can see a project; more than before is what has to be said loudly.
 OPENNESS = {"private": 0, "workspace": 1, "unlisted": 2, "public": 2}
@@ -23,26 +23,26 @@ VISIBILITY_WORDS = {
 }
 
 
-def project_updated(scene: Scene, event: ProjectUpdated) -> Draft | None:
+def project_updated(context: CardContext, event: ProjectUpdated) -> CardParts | None:
     """Only what changed; nothing at all gives no card."""
     changed = _changed(event)
     if not changed:
         return None
     opened = event.visibility is not None and _is_opened(event.visibility)
-    sentence = f"{scene.who} changed the project's {joined(changed)}."
+    sentence = f"{context.who} changed the project's {joined(changed)}."
     if changed == ["name"]:
-        sentence = f"{scene.who} renamed the project."
+        sentence = f"{context.who} renamed the project."
     if event.visibility is not None and changed == ["visibility"]:
         words = VISIBILITY_WORDS[event.visibility.new or "private"]
-        sentence = f"{scene.who} made the project {words}."
+        sentence = f"{context.who} made the project {words}."
     if opened:
         sentence = (
             "⚠️ **Everyone who has its link can see this project now**, even without an account.\n"
             f"{sentence}"
         )
-    return Draft(
+    return CardParts(
         title="⚠️ The project is public now" if opened else _title(changed),
-        url=scene.project_url,
+        url=context.project_url,
         sentence=sentence,
         fields=(
             *_name_field(event.name),
@@ -64,7 +64,7 @@ def _changed(event: ProjectUpdated) -> list[str]:
     return [name for name, change in changes.items() if change is not None]
 
 
-def _is_opened(visibility: Change) -> bool:
+def _is_opened(visibility: TextChange) -> bool:
     before = OPENNESS.get(visibility.old or "", 0)
     return OPENNESS.get(visibility.new or "", 0) == OPENNESS["public"] > before
 
@@ -73,14 +73,14 @@ def _title(changed: list[str]) -> str:
     return "Project renamed" if changed == ["name"] else "Project edited"
 
 
-def _name_field(name: Change | None) -> tuple[Field, ...]:
+def _name_field(name: TextChange | None) -> tuple[Field, ...]:
     if name is None:
         return ()
     value = f"{name_text(name.old)} → **{name_text(name.new)}**"
     return (Field("Name", value, inline=False),)
 
 
-def _visibility_field(visibility: Change | None) -> tuple[Field, ...]:
+def _visibility_field(visibility: TextChange | None) -> tuple[Field, ...]:
     if visibility is None:
         return ()
     before = VISIBILITY_WORDS.get(visibility.old or "")
@@ -96,26 +96,26 @@ def _comments_field(allowed: bool | None) -> tuple[Field, ...]:
     return (Field("Comments", value, inline=False),)
 
 
-def project_deleted(scene: Scene, _event: ProjectDeleted) -> Draft:
+def project_deleted(context: CardContext, _event: ProjectDeleted) -> CardParts:
     """The last that is ever heard of a project; its page is gone, so there is no link."""
-    name = scene.delivery.project.name or scene.context.project_name
+    name = context.delivery.project.name or context.context.project_name
     subject = f"the project **{name_text(name)}**" if name else "this project"
-    return Draft(
+    return CardParts(
         title=f"Project deleted: {name_text(name)}" if name else "Project deleted",
         url=None,
-        sentence=f"{scene.who} deleted {subject}, with all its models and versions. Nothing more "
+        sentence=f"{context.who} deleted {subject}, with all its models and versions. Nothing more "
         "can come from it, so its subscriptions are paused.",
     )
 
 
-def unknown_event(scene: Scene, _event: UnknownEvent) -> Draft:
+def unknown_event(context: CardContext, _event: UnknownEvent) -> CardParts:
     """The event's name, and what Speckle says about it."""
-    event_name = scene.delivery.event_name
-    message = long_text(scene.delivery.activity_message, MAX_MESSAGE)
+    event_name = context.delivery.event_name
+    message = long_text(context.delivery.activity_message, MAX_MESSAGE)
     words = event_name.replace("_", " ").replace(".", " ").strip() or event_name
-    return Draft(
+    return CardParts(
         title=name_text(words[:1].upper() + words[1:]),
-        url=scene.project_url,
+        url=context.project_url,
         sentence="Speckle sent an event that this bot does not know" + (":" if message else "."),
         quote=message,
         fields=(Field("Event", f"`{event_name}`"),),

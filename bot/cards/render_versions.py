@@ -1,10 +1,10 @@
 """Cards for versions and models."""
 
 from bot.cards.card import Field
-from bot.cards.scene import (
+from bot.cards.card_context import (
     MAX_MESSAGE,
-    Draft,
-    Scene,
+    CardContext,
+    CardParts,
     age_text,
     application_text,
     before_after,
@@ -27,25 +27,25 @@ from bot.speckle.events import (
 )
 
 
-def version_created(scene: Scene, event: VersionCreated) -> Draft:
+def version_created(context: CardContext, event: VersionCreated) -> CardParts:
     """Model, message, application; what the server adds: which version of the model it is, its
     objects, the version before, the threads that are open.
     """
-    facts = scene.version_facts
+    facts = context.version_facts
     application = application_text(event.application or facts.application)
     origin = f" from {application}" if application else ""
     model = _either(event.model, facts.model)
-    name = scene.model_name(model)
+    name = context.model_name(model)
     which = "a new version" if facts.number is None else f"version {facts.number:,}"
-    return Draft(
+    return CardParts(
         title=f"New version of {name}" if name else "New version",
-        url=scene.version_url(model, event.version_id),
-        sentence=f"{scene.who} published {which} of {scene.model_bold(model)}{origin}.",
+        url=context.version_url(model, event.version_id),
+        sentence=f"{context.who} published {which} of {context.model_bold(model)}{origin}.",
         quote=long_text(event.message, MAX_MESSAGE),
         fields=(
-            *_model_field(scene, model),
+            *_model_field(context, model),
             *_application_field(application),
-            *_facts_fields(scene, event, model),
+            *_facts_fields(context, event, model),
         ),
     )
 
@@ -55,8 +55,10 @@ def _either(model: ModelRef, otherwise: ModelRef) -> ModelRef:
     return ModelRef(model.id or otherwise.id, model.name or otherwise.name)
 
 
-def _facts_fields(scene: Scene, event: VersionCreated, model: ModelRef) -> tuple[Field, ...]:
-    facts = scene.version_facts
+def _facts_fields(
+    context: CardContext, event: VersionCreated, model: ModelRef
+) -> tuple[Field, ...]:
+    facts = context.version_facts
     fields = []
     if facts.object_count is not None:
         fields.append(Field("Objects", f"{facts.object_count:,}"))
@@ -65,138 +67,138 @@ def _facts_fields(scene: Scene, event: VersionCreated, model: ModelRef) -> tuple
     if event.parents and (previous is None or event.parents[0] != previous.id):
         previous = PreviousVersion(event.parents[0])
     if previous is not None:
-        shown = link(name_text(previous.id), scene.version_url(model, previous.id))
+        shown = link(name_text(previous.id), context.version_url(model, previous.id))
         if previous.created_at is not None:
-            shown += f", {age_text(previous.created_at, scene.context.received_at)}"
+            shown += f", {age_text(previous.created_at, context.context.received_at)}"
         fields.append(Field("Version before", shown))
     if facts.open_threads:
         fields.append(Field("Open threads", f"{facts.open_threads:,}"))
     return tuple(fields)
 
 
-def version_updated(scene: Scene, event: VersionUpdated) -> Draft | None:
+def version_updated(context: CardContext, event: VersionUpdated) -> CardParts | None:
     """The message before and after; old servers move versions this way too."""
     if event.message is None and event.new_model_name is None:
         return None
-    model = scene.model_bold(event.model)
+    model = context.model_bold(event.model)
     sentences = []
     if event.message is not None:
-        sentences.append(f"{scene.who} edited the message of a version of {model}.")
+        sentences.append(f"{context.who} edited the message of a version of {model}.")
     if event.new_model_name is not None:
         target = name_text(event.new_model_name)
-        sentences.append(f"{scene.who} moved a version of {model} to **{target}**.")
-    name = scene.model_name(event.model)
+        sentences.append(f"{context.who} moved a version of {model} to **{target}**.")
+    name = context.model_name(event.model)
     done = "moved" if event.message is None else "edited"
-    return Draft(
+    return CardParts(
         title=f"Version of {name} {done}" if name else f"Version {done}",
-        url=scene.version_url(event.model, event.version_id),
+        url=context.version_url(event.model, event.version_id),
         sentence=" ".join(sentences),
         fields=before_after("Message", event.message),
     )
 
 
-def version_received(scene: Scene, event: VersionReceived) -> Draft:
+def version_received(context: CardContext, event: VersionReceived) -> CardParts:
     """By whom and where; which version, the server's activity list says and the event does not."""
     application = application_text(event.application)
     place = f" in {application}" if application else ""
-    facts = scene.received_facts
+    facts = context.received_facts
     if facts is None:
-        return Draft(
+        return CardParts(
             title="Version received",
-            url=scene.project_url,
-            sentence=f"{scene.who} loaded a version from this project{place}.",
+            url=context.project_url,
+            sentence=f"{context.who} loaded a version from this project{place}.",
             quote=long_text(event.message, MAX_MESSAGE),
             fields=_application_field(application),
         )
-    url = scene.version_url(facts.model, facts.version_id)
-    return Draft(
+    url = context.version_url(facts.model, facts.version_id)
+    return CardParts(
         title="Version received",
         url=url,
-        sentence=f"{scene.who} loaded a version of {scene.model_bold(facts.model)}{place}.",
+        sentence=f"{context.who} loaded a version of {context.model_bold(facts.model)}{place}.",
         quote=long_text(event.message or facts.message, MAX_MESSAGE),
         fields=(
-            *_model_field(scene, facts.model),
+            *_model_field(context, facts.model),
             *_application_field(application),
             Field("Version", link(name_text(facts.version_id), url)),
         ),
     )
 
 
-def version_deleted(scene: Scene, event: VersionDeleted) -> Draft:
+def version_deleted(context: CardContext, event: VersionDeleted) -> CardParts:
     """What is known of the version that is gone."""
-    name = scene.model_name(event.model)
-    return Draft(
+    name = context.model_name(event.model)
+    return CardParts(
         title=f"Version of {name} deleted" if name else "Version deleted",
-        url=scene.model_url(event.model),
-        sentence=f"{scene.who} deleted a version of {scene.model_bold(event.model)}.",
+        url=context.model_url(event.model),
+        sentence=f"{context.who} deleted a version of {context.model_bold(event.model)}.",
         quote=long_text(event.message, MAX_MESSAGE),
         fields=(
-            *_model_field(scene, event.model),
+            *_model_field(context, event.model),
             *_application_field(application_text(event.application)),
             Field("Version", f"`{event.version_id}`"),
         ),
     )
 
 
-def version_moved(scene: Scene, event: VersionMoved) -> Draft:
+def version_moved(context: CardContext, event: VersionMoved) -> CardParts:
     """From which model to which; both have only ids on the wire."""
     old, new = event.old_model, event.new_model
     version_id = event.version_id
-    url = scene.model_url(new) if version_id is None else scene.version_url(new, version_id)
-    return Draft(
+    url = context.model_url(new) if version_id is None else context.version_url(new, version_id)
+    return CardParts(
         title="Version moved",
         url=url,
-        sentence=f"{scene.who} moved a version from {scene.model_bold(old, 'one model')} to "
-        f"{scene.model_bold(new, 'another')}.",
-        fields=(Field("From", scene.model_link(old)), Field("To", scene.model_link(new))),
+        sentence=f"{context.who} moved a version from {context.model_bold(old, 'one model')} to "
+        f"{context.model_bold(new, 'another')}.",
+        fields=(Field("From", context.model_link(old)), Field("To", context.model_link(new))),
     )
 
 
-def model_created(scene: Scene, event: ModelCreated) -> Draft:
+def model_created(context: CardContext, event: ModelCreated) -> CardParts:
     """The model's name and description."""
-    return Draft(
-        title=f"New model: {scene.model_name(event.model) or 'without a name'}",
-        url=scene.model_url(event.model),
-        sentence=f"{scene.who} created the model {scene.model_bold(event.model, '(no name)')}.",
+    return CardParts(
+        title=f"New model: {context.model_name(event.model) or 'without a name'}",
+        url=context.model_url(event.model),
+        sentence=f"{context.who} created the model {context.model_bold(event.model, '(no name)')}.",
         fields=text_field("Description", event.description),
     )
 
 
-def model_updated(scene: Scene, event: ModelUpdated) -> Draft | None:
+def model_updated(context: CardContext, event: ModelUpdated) -> CardParts | None:
     """Name and description, before and after."""
     if event.name is None and event.description is None:
         return None
-    name = scene.model_name(event.model) or "without a name"
+    name = context.model_name(event.model) or "without a name"
     if event.name is None:
         title = f"Model edited: {name}"
-        sentence = f"{scene.who} changed the description of the model **{name}**."
+        sentence = f"{context.who} changed the description of the model **{name}**."
     else:
         title = f"Model renamed: {name}"
         also = " and changed its description" if event.description is not None else ""
         sentence = (
-            f"{scene.who} renamed the model **{name_text(event.name.old)}** to **{name}**{also}."
+            f"{context.who} renamed the model **{name_text(event.name.old)}** to **{name}**{also}."
         )
-    return Draft(
+    return CardParts(
         title=title,
-        url=scene.model_url(event.model),
+        url=context.model_url(event.model),
         sentence=sentence,
         fields=before_after("Description", event.description),
     )
 
 
-def model_deleted(scene: Scene, event: ModelDeleted) -> Draft:
+def model_deleted(context: CardContext, event: ModelDeleted) -> CardParts:
     """The model's name; its versions are gone too, without an event of their own."""
-    name = scene.model_name(event.model)
-    return Draft(
+    name = context.model_name(event.model)
+    return CardParts(
         title=f"Model deleted: {name}" if name else "Model deleted",
-        url=scene.project_url,
-        sentence=f"{scene.who} deleted the model {scene.model_bold(event.model, '(no name)')} "
+        url=context.project_url,
+        sentence=f"{context.who} deleted the model {context.model_bold(event.model, '(no name)')} "
         "and all its versions.",
     )
 
 
-def _model_field(scene: Scene, model: ModelRef) -> tuple[Field, ...]:
-    return () if model == ModelRef() else (Field("Model", scene.model_link(model)),)
+def _model_field(context: CardContext, model: ModelRef) -> tuple[Field, ...]:
+    return () if model == ModelRef() else (Field("Model", context.model_link(model)),)
 
 
 def _application_field(application: str | None) -> tuple[Field, ...]:

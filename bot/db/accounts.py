@@ -4,35 +4,32 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 
 from bot.db.confirming import confirm, count_unconfirmed, unconfirm_all
-from bot.db.rows import (
-    NOBODY,
-    Account,
-    HangsOn,
-    LinkDetails,
-    LinkRequest,
-    PauseReason,
-)
 from bot.db.session import Session
 from bot.db.tables import accounts, hooks, link_requests, notices, pending_commands, subscriptions
 from bot.db.vault import Vault
 from bot.errors import SealError
-from bot.speckle.answers import Scope, Tokens
+from bot.model import (
+    CLAIM_HOLDS,
+    LINK_VALID,
+    NOBODY,
+    TOLD_WITHIN,
+    Account,
+    Dependents,
+    LinkDetails,
+    LinkRequest,
+    PauseReason,
+    is_claimed,
+)
+from bot.speckle.tokens import Tokens, TokenScope
 
 log = structlog.get_logger()
-
-LINK_VALID = timedelta(minutes=15)
-# Whoever claimed a request and was killed, or lost the database, holds it up no longer than that.
-# All that is asked of Speckle meanwhile has less time.
-CLAIM_HOLDS = timedelta(minutes=1)
-# For what is left to do once the account is there: telling the person, and the waiting command.
-TOLD_WITHIN = timedelta(hours=1)
 
 Row = Mapping[Any, Any]
 
@@ -67,7 +64,7 @@ class Accounts:
         speckle_user_id: str,
         name: str | None,
         tokens: Tokens,
-        scopes: frozenset[Scope],
+        scopes: frozenset[TokenScope],
         *,
         told: bool,
     ) -> Account | None:
@@ -146,7 +143,7 @@ class Accounts:
         """Let an account be used again, and what waited for that go on; False if it could be."""
         return confirm(self._session, account_id, self._now())
 
-    def hangs_on(self, account_id: int) -> HangsOn:
+    def dependents(self, account_id: int) -> Dependents:
         """What the account holds up."""
         mine = and_(hooks.c.account_id == account_id, hooks.c.webhook_sealed.is_not(None))
         followed = or_(
@@ -161,7 +158,7 @@ class Accounts:
         )
         webhooks = select(func.count()).select_from(hooks).where(mine)
         by_guild = {row[0]: row[1] for row in self._session.execute(channels)}
-        return HangsOn(by_guild, self._session.scalar(webhooks) or 0)
+        return Dependents(by_guild, self._session.scalar(webhooks) or 0)
 
     def delete(self, account_id: int) -> bool:
         """Erase an account and take it off whatever hangs on it; False if it was gone already."""
@@ -221,7 +218,7 @@ class Accounts:
         discord_user_id: int,
         server_url: str,
         speckle_user_id: str,
-        scopes: list[Scope],
+        scopes: list[TokenScope],
         sealed: Callable[[str], str],
     ) -> Account:
         key = {"discord_user_id": discord_user_id, "server_url": server_url}
@@ -289,7 +286,7 @@ class Accounts:
             speckle_user_id=row["speckle_user_id"],
             name=content["name"],
             tokens=Tokens(content["token"], content["refresh_token"]),
-            scopes=frozenset(map(Scope, row["scopes"])),
+            scopes=frozenset(map(TokenScope, row["scopes"])),
             linked_at=row["linked_at"],
             refused_at=row["refused_at"],
             unconfirmed_at=row["unconfirmed_at"],
@@ -415,11 +412,6 @@ def _locked_request(session: Session, digest: str) -> Row | None:
 def _change(session: Session, row: Row, **values: Any) -> None:
     this = link_requests.c.nonce_digest == row["nonce_digest"]
     session.execute(update(link_requests).where(this).values(values))
-
-
-def is_claimed(used_at: datetime | None, now: datetime) -> bool:
-    """Whether somebody is about to bring a request to its end, or has done so."""
-    return used_at is not None and used_at > now - CLAIM_HOLDS
 
 
 def _is_unclaimed(now: datetime) -> ColumnElement[bool]:

@@ -7,11 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import and_, func, select, update
 
-from bot.db.held import make_held_due
-from bot.db.rows import PauseReason, SubscriptionState
+from bot.db.held_events import make_held_due
 from bot.db.session import Session
 from bot.db.tables import accounts, subscriptions
-from bot.model import PauseWhy
+from bot.model import PauseReason, PauseWhy, SubscriptionState
 
 IS_UNCONFIRMED = accounts.c.unconfirmed_at.is_not(None)
 

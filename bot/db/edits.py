@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Select, and_, delete, func, or_, select, update
 
+from bot.db.channel_queues import first_of_each
 from bot.db.outbox import read_rows
-from bot.db.queues import first_of_each
-from bot.db.rows import Edit, EditedChannel, OutboxState
 from bot.db.session import Session
 from bot.db.tables import IS_WAITING, batches, edits, outbox
+from bot.work import Edit, EditedChannel, OutboxState
 
 
 class Edits:

@@ -15,11 +15,11 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from bot.db.failures import unavailable_told
-from bot.db.files import WatchedFile, make_place, sqlite_path, wal_size
-from bot.db.marks import raise_mark
 from bot.db.session import Session
+from bot.db.sqlite_file import WatchedFile, make_place, sqlite_path, wal_size
+from bot.db.sqlite_marks import raise_mark
 from bot.errors import ConfigError, Problem, StorageUnavailable
-from bot.turns import Door
+from bot.fairness import FairSemaphore
 
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql+psycopg"
@@ -97,7 +97,7 @@ class Database:
         at_once = AT_ONCE_SQLITE if self.is_sqlite else AT_ONCE_POSTGRESQL
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="database")
         self._urgent = ThreadPoolExecutor(AT_ONCE_URGENT, thread_name_prefix="database, urgent")
-        self._turn = Door(1)
+        self._turn = FairSemaphore(1)
         self._file = WatchedFile(sqlite_path(url)) if self.is_sqlite else None
         self._checkpoint_after_s = timings.checkpoint_after_s
         self._checkpoint: asyncio.Task[None] | None = None
@@ -147,7 +147,7 @@ class Database:
         if self._file is None:
             threads = self._urgent if urgent else self._threads
             return await self._in_thread(threads, self._write, work)
-        whose = await self._turn.enter()
+        whose = await self._turn.acquire()
         # Not behind reads: a write that waits for a thread holds its turn, and so all others up.
         return await self._in_thread(
             self._urgent, self._write, work, then=lambda: self._wrote_in_turn(whose)
@@ -200,7 +200,7 @@ class Database:
     # ── SQLite's write-ahead log ──────────────────────────────────────────────────────────────
 
     def _wrote_in_turn(self, whose: Hashable) -> None:
-        self._turn.leave(whose)
+        self._turn.release(whose)
         if wal_size(self.url) > CHECKPOINT_BYTES:
             self._begin_copying()
         else:
@@ -231,7 +231,7 @@ class Database:
             async with self._copying:
                 with self._file.copying():
                     await self.read(_passive_checkpoint)
-                    async with self._turn.turn():
+                    async with self._turn.slot():
                         mark = await self._in_thread(self._urgent, self._write, raise_mark)
                         whole = await self.read(_passive_checkpoint, urgent=True)
         except (SQLAlchemyError, StorageUnavailable):

@@ -21,19 +21,8 @@ from sqlalchemy import (
 )
 
 from bot.cards.card import Picture
-from bot.db.access import pause_rights
-from bot.db.queues import lock, make_due
-from bot.db.rows import (
-    RIGHTS_PAUSES,
-    EventResult,
-    HookResult,
-    HookState,
-    NewOutbox,
-    OutboxState,
-    Paused,
-    SubscriptionResult,
-    SubscriptionState,
-)
+from bot.db.access_pauses import pause_rights
+from bot.db.channel_queues import lock, make_due
 from bot.db.session import Session
 from bot.db.tables import (
     CleanText,
@@ -47,7 +36,9 @@ from bot.db.tables import (
     pictures,
     subscriptions,
 )
-from bot.speckle.answers import PUBLIC
+from bot.model import RIGHTS_PAUSES, AccessPause, HookState, SubscriptionState
+from bot.speckle.visibility import PUBLIC
+from bot.work import EventResult, HookResult, NewCard, OutboxState, SubscriptionResult
 
 # So that a picture of every card is not written for every card; well below retention's hour.
 PICTURE_RENEWED_AFTER = timedelta(minutes=30)
@@ -61,14 +52,14 @@ def write_event_results(
     Gives the ids of the new cards, in order.
     """
     of_hooks = [one for result in results for one in result.of_hooks]
-    _note_hooks(session, [one for one in of_hooks if one.told], now)
-    _name_models(session, [one for one in of_hooks if one.told])
+    _note_hooks(session, [one for one in of_hooks if one.by_webhook], now)
+    _name_models(session, [one for one in of_hooks if one.by_webhook])
     _note_visibility(session, of_hooks, now)
     routed = [
-        _Routed(result.inbox_id, one.at, each)
+        _Result(result.inbox_id, one.at, each)
         for result in results
         for one in result.of_hooks
-        for each in one.routed
+        for each in one.results
     ]
     return _write(session, routed, now)
 
@@ -77,7 +68,7 @@ def write_subscription_result(
     session: Session, inbox_id: int, result: SubscriptionResult, at: datetime, now: datetime
 ) -> list[int]:
     """Write what a held event of the time `at` leads to by now; ids of the new cards."""
-    return _write(session, [_Routed(inbox_id, at, result)], now, replaying=True)
+    return _write(session, [_Result(inbox_id, at, result)], now, replaying=True)
 
 
 # What each event needs is built once: that takes longer than to carry it out.
@@ -116,7 +107,7 @@ TOUCH = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Routed:
+class _Result:
     """What an event of the time `at` leads to in one subscription."""
 
     inbox_id: int
@@ -128,12 +119,12 @@ class _Routed:
         return self.result.subscription_id
 
     @property
-    def card(self) -> NewOutbox | None:
+    def card(self) -> NewCard | None:
         return self.result.card
 
 
 def _write(
-    session: Session, routed: Sequence[_Routed], now: datetime, *, replaying: bool = False
+    session: Session, routed: Sequence[_Result], now: datetime, *, replaying: bool = False
 ) -> list[int]:
     """Write it; a subscription that still holds earlier events, or was paused for a right since
     this was decided, holds this one too: else it would come before those.
@@ -143,7 +134,7 @@ def _write(
     if not routed:
         return []
     # Locked first: cards that are taken back meanwhile would else come behind these.
-    there = _still_there(session, routed, replaying=replaying)
+    there = _lock_subscriptions(session, routed, replaying=replaying)
     routed = [one for one in routed if one.subscription_id in there]
     _lock_channels(session, routed)
     held, shown = _divided(routed, {id_ for id_, behind in there.items() if behind}, now)
@@ -157,8 +148,8 @@ def _write(
     return ids
 
 
-def _still_there(
-    session: Session, routed: Sequence[_Routed], *, replaying: bool
+def _lock_subscriptions(
+    session: Session, routed: Sequence[_Result], *, replaying: bool
 ) -> Mapping[int, bool]:
     """Those subscriptions that have not been removed since they were read, kept until the end.
 
@@ -176,12 +167,12 @@ def _still_there(
 
 
 def _divided(
-    routed: Sequence[_Routed], behind: Collection[int], now: datetime
-) -> tuple[Mapping[tuple[int, int], datetime], Sequence[_Routed]]:
+    routed: Sequence[_Result], behind: Collection[int], now: datetime
+) -> tuple[Mapping[tuple[int, int], datetime], Sequence[_Result]]:
     """What is held, by subscription and event, until when at least; and whose cards are written."""
     waits = set(behind)
     held: dict[tuple[int, int], datetime] = {}
-    shown: list[_Routed] = []
+    shown: list[_Result] = []
     for one in routed:
         until = one.result.held_until
         if until is None and one.card is not None and one.subscription_id in waits:
@@ -194,20 +185,20 @@ def _divided(
     return held, shown
 
 
-def _write_cards(session: Session, shown: Sequence[_Routed], now: datetime) -> list[int]:
+def _write_cards(session: Session, shown: Sequence[_Result], now: datetime) -> list[int]:
     if not shown:
         return []
     ids = _insert_cards(session, shown, now)
     cards = [one.card for one in shown if one.card is not None]
     pictured = [(row_id, card.pictures) for row_id, card in zip(ids, cards, strict=True)]
     write_pictures(session, pictured, now)
-    _touch(session, shown)
+    _note_last_event(session, shown)
     make_due(session, {card.channel_id: card.guild_id for card in cards}, now)
     _insert_fill_ins(session, shown, now)
     return ids
 
 
-def _lock_channels(session: Session, routed: Sequence[_Routed]) -> None:
+def _lock_channels(session: Session, routed: Sequence[_Result]) -> None:
     """Lock the queues of all channels that lose or get cards, where any loses some.
 
     In one go and sorted, so that two transactions never wait for each other.
@@ -290,7 +281,7 @@ def _name_models(session: Session, results: Sequence[HookResult]) -> None:
     )
 
 
-def _insert_cards(session: Session, shown: Sequence[_Routed], now: datetime) -> list[int]:
+def _insert_cards(session: Session, shown: Sequence[_Result], now: datetime) -> list[int]:
     rows = [
         {
             "inbox_id": one.inbox_id,
@@ -308,7 +299,7 @@ def _insert_cards(session: Session, shown: Sequence[_Routed], now: datetime) -> 
     return session.insert_in_order(outbox, rows)
 
 
-def _insert_fill_ins(session: Session, shown: Sequence[_Routed], now: datetime) -> None:
+def _insert_fill_ins(session: Session, shown: Sequence[_Result], now: datetime) -> None:
     rows = [
         {
             "inbox_id": one.inbox_id,
@@ -367,21 +358,21 @@ def write_pictures(
     session.execute(insert(outbox_pictures), names)
 
 
-def _touch(session: Session, shown: Sequence[_Routed]) -> None:
+def _note_last_event(session: Session, shown: Sequence[_Result]) -> None:
     """Note when each subscription was last shown something."""
     last = {one.subscription_id: one.at for one in shown}
     rows = [{"shown_id": id_, "shown_at": last[id_]} for id_ in sorted(last)]
     session.execute(TOUCH, rows)
 
 
-def _note_access(session: Session, routed: Sequence[_Routed], now: datetime) -> None:
+def _note_access(session: Session, routed: Sequence[_Result], now: datetime) -> None:
     seen = {one.subscription_id for one in routed if one.result.access_ok}
     if seen:
         good = subscriptions.c.id.in_(seen)
         session.execute(update(subscriptions).where(good).values(access_ok_at=now))
 
 
-def _pause(session: Session, subscription_id: int, pause: Paused, now: datetime) -> None:
+def _pause(session: Session, subscription_id: int, pause: AccessPause, now: datetime) -> None:
     this = subscriptions.c.id == subscription_id
     if pause.reason in RIGHTS_PAUSES:
         pause_rights(session, this, pause, now)

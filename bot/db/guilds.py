@@ -5,17 +5,10 @@ from datetime import datetime
 
 from sqlalchemy import case, delete, select, update
 
-from bot.db.removals import write_removals
-from bot.db.rows import Guild, HookState
 from bot.db.session import Session
-from bot.db.tables import (
-    IS_OPEN,
-    batches,
-    channel_queues,
-    guilds,
-    hooks,
-    subscriptions,
-)
+from bot.db.tables import IS_OPEN, batches, channel_queues, guilds, hooks, subscriptions
+from bot.db.webhook_removals import write_removals
+from bot.model import Guild, HookState
 
 
 class Guilds:

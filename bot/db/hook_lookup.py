@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 
 from cachetools import TTLCache
 
-from bot.db.batcher import Batcher
 from bot.db.engine import Database
 from bot.db.failures import answered_within
+from bot.db.group_commit import GroupCommit
 from bot.db.hooks import Hooks
-from bot.db.rows import Hook
 from bot.db.session import Session
 from bot.db.vault import Vault
+from bot.model import Hook
 
 LONGEST_KEY = 64  # our keys have 43 characters; longer ones need no look-up
 # A look-up costs more than all else that a delivery needs. So a hook that was found is taken as
@@ -31,7 +31,7 @@ class HookLookup:
         self._vault = vault
         self._clock = clock
         self._known = self._nothing_known()
-        self._asked = Batcher[str, Hook | None]("hook look-ups", self._look_up)
+        self._asked = GroupCommit[str, Hook | None]("hook look-ups", self._look_up)
 
     async def by_key(self, key: str) -> Hook | None:
         """The hook whose address ends in `key`.

@@ -9,24 +9,26 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, or_, select, update
 
-from bot.db.access import pause_rights
+from bot.db.access_pauses import pause_rights
 from bot.db.guilds import add_guild
-from bot.db.rows import (
-    Hook,
-    HookFollowers,
-    HookKind,
-    HookState,
-    Paused,
-    PauseReason,
-    Subscription,
-)
 from bot.db.session import Session
 from bot.db.subscriptions import subscription_of
 from bot.db.tables import accounts, hooks, models, subscriptions
 from bot.db.vault import Vault
 from bot.errors import SealError
-from bot.model import Consent, PauseWhy, Standing
-from bot.speckle.answers import PUBLIC
+from bot.model import (
+    AccessPause,
+    Consent,
+    Entitlement,
+    Hook,
+    HookKind,
+    HookState,
+    PauseReason,
+    PauseWhy,
+    Subscription,
+)
+from bot.speckle.visibility import PUBLIC
+from bot.work import HookFollowers
 
 SECRET_BYTES = 32
 PREVIOUS_SECRET_VALID = timedelta(hours=24)  # promised by the button that makes a new secret
@@ -164,7 +166,7 @@ class Hooks:
         result = self._session.execute(update(hooks).where(*waiting).values(values))
         return result.rowcount == 1
 
-    def made(
+    def record_webhook(
         self, hook_id: int, account_id: int, webhook_id: str, secret: str | None = None
     ) -> Hook | None:
         """Note the webhook that was made at Speckle with this account: the hook is live.
@@ -198,7 +200,7 @@ class Hooks:
         values = self._only_secret(row, fresh_secret())
         return self._changed(hook_id, values)
 
-    def saw_visibility(self, hook_id: int, visibility: str) -> None:
+    def record_project_visibility(self, hook_id: int, visibility: str) -> None:
         """Remember how open a question without a token found the project."""
         self._session.at_end(self._forget)
         values: dict[str, Any] = {"visibility": visibility}
@@ -218,7 +220,7 @@ class Hooks:
         """Hooks whose webhook this account made, oldest first."""
         return self._where(hooks.c.account_id == account_id)
 
-    def let_go(self, account_id: int) -> list[int]:
+    def detach_account(self, account_id: int) -> list[int]:
         """Take an account off all that depends on it, before it is forgotten.
 
         Its subscriptions, and all of hooks whose webhook it made, are paused for lost access, with
@@ -235,7 +237,7 @@ class Hooks:
             subscriptions.c.account_id == account_id,
             subscriptions.c.hook_id.in_([row["id"] for row in rows]),
         )
-        unlinked = Paused(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED)
+        unlinked = AccessPause(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED)
         paused = pause_rights(self._session, depending, unlinked, now)
         _void_answers(self._session, account_id, depending)
         self._session.execute(
@@ -279,7 +281,7 @@ class Hooks:
             }
         return self._changed(hook_id, values)
 
-    def start_again(self, hook_id: int) -> Hook | None:
+    def reset_webhook(self, hook_id: int) -> Hook | None:
         """Let an own hook whose secret no key opens wait again, by hand and with a new secret.
 
         Its address stays, so a webhook at Speckle has one field to change. One that opens, perhaps
@@ -416,7 +418,7 @@ def _void_answers(session: Session, account_id: int, depending: ColumnElement[bo
     these = select(subscriptions).where(depending, subscriptions.c.consent.is_not(None))
     for row in session.execute(these).mappings().all():
         consent = Consent.from_json(row["consent"])
-        owner = consent.by == person and consent.standing is Standing.OWNER
+        owner = consent.by == person and consent.entitlement is Entitlement.OWNER
         if row["account_id"] == account_id or owner:
             void = replace(consent, unlinked=True).to_json()
             this = subscriptions.c.id == row["id"]

@@ -8,24 +8,27 @@ from typing import Any
 
 from sqlalchemy import Select, and_, bindparam, func, select, text, update
 
+from bot.db.event_pairs import EventPartners, link_pair
 from bot.db.event_results import write_event_results
-from bot.db.rows import (
-    EventResult,
-    InboxLane,
-    InboxRow,
-    InboxSource,
-    InboxState,
-    Subscription,
-    Taken,
-    TraceLine,
-)
 from bot.db.session import Session
 from bot.db.tables import IS_NEW, bodies, hooks, inbox
-from bot.db.twins import Twins, pair
 from bot.errors import AlreadyFinished
+from bot.model import InboxSource, Subscription
+from bot.work import EventResult, InboxEvent, InboxKey, InboxState, TakenEvents, TraceLine
+
+
+def add_lines(session: Session, inbox_id: int, lines: Sequence[TraceLine]) -> None:
+    """Add lines to an event's trace, in the transaction of `session`."""
+    if not lines:
+        return
+    of_event = inbox.c.id == inbox_id
+    trace = session.scalar(select(inbox.c.trace).where(of_event).with_for_update())
+    new = [*(trace or ()), *(line.to_json() for line in lines)]
+    session.execute(update(inbox).where(of_event).values(trace=new))
+
 
 Row = Mapping[Any, Any]
-Body = tuple[str, str]  # digest and lane
+Body = tuple[str, str]  # digest and ordering key
 
 ENDED = ("state", "trace", "event_name", "event_key", "finished_at")
 WITH_BODY = select(inbox, bodies.c.body).join(bodies, isouter=True)
@@ -53,34 +56,35 @@ LOCK_DIGESTS = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS
 
 
 class Inbox:
-    """Gives deliveries out in order, one lane at a time, and notes what became of them."""
+    """Gives deliveries out in order, one ordering key at a time, and notes what became of them."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._now = session.now
 
-    def get(self, row_id: int) -> InboxRow | None:
+    def get(self, row_id: int) -> InboxEvent | None:
         """The row with this id."""
         rows = self._session.execute(WITH_BODY.where(inbox.c.id == row_id))
         row = rows.mappings().one_or_none()
         return None if row is None else _inbox_row(row)
 
-    def next_per_lane(self, excluding_lanes: Collection[str] = ()) -> list[InboxLane]:
-        """The lanes where something is new, the one that has waited longest first."""
+    def due_keys(self, excluding_keys: Collection[str] = ()) -> list[InboxKey]:
+        """The ordering keys where something is new, the one that has waited longest first."""
         statement = (
             select(inbox.c.lane, hooks.c.guild_id)
             .join(hooks, inbox.c.hook_id == hooks.c.id, isouter=True)
-            .where(inbox.c.id.in_(_lane_heads(excluding_lanes)))
+            .where(inbox.c.id.in_(_key_heads(excluding_keys)))
             .order_by(inbox.c.id)
         )
-        return [InboxLane(*row) for row in self._session.execute(statement)]
+        return [InboxKey(*row) for row in self._session.execute(statement)]
 
     def new_count(self) -> int:
         """How many rows wait to be dealt with."""
         return self._session.scalar(select(func.count()).select_from(inbox).where(IS_NEW)) or 0
 
-    def take(self, lane: str, most: int, max_bytes: int) -> Taken:
-        """The oldest new rows of a lane that may be dealt with together, with their bodies.
+    def take(self, lane: str, most: int, max_bytes: int) -> TakenEvents:
+        """The oldest new rows of an ordering key that may be dealt with together, with their
+        bodies.
 
         They came in the same way for the same subscriptions, and have at most `max_bytes` together.
         """
@@ -89,7 +93,7 @@ class Inbox:
         same = takewhile(lambda row: _way(row) == _way(found[0]), found)
         rows = [_inbox_row(row) for row in same if row["fits"]]
         too_large = found[0]["id"] if found and not rows else None
-        return Taken(rows, too_large, more=len(found) > len(rows) or len(found) == most)
+        return TakenEvents(rows, too_large, more=len(found) > len(rows) or len(found) == most)
 
     def finish(self, results: Sequence[EventResult]) -> list[int]:
         """Write all that events led to, in one transaction; the ids of the new cards, in order.
@@ -100,17 +104,17 @@ class Inbox:
         self._end(results, now)
         for result in results:
             partners = {row for one in result.of_hooks for row in one.already.values()}
-            pair(self._session, result.inbox_id, partners)
+            link_pair(self._session, result.inbox_id, partners)
         return write_event_results(self._session, results, now)
 
-    def twins(
-        self, events: Sequence[tuple[InboxRow, str]], subscriptions: Sequence[Subscription]
-    ) -> Twins:
+    def partners(
+        self, events: Sequence[tuple[InboxEvent, str]], subscriptions: Sequence[Subscription]
+    ) -> EventPartners:
         """By which rows subscriptions were shown these events, each with its key, another way.
 
         `finish` keeps it.
         """
-        return Twins.of(self._session, events, subscriptions)
+        return EventPartners.of(self._session, events, subscriptions)
 
     def _end(self, results: Sequence[EventResult], now: datetime) -> None:
         rows = [
@@ -147,21 +151,22 @@ def _without_body(event: Mapping[str, Any]) -> dict[str, Any]:
     return row | {"body_bytes": None if body is None else len(body)}
 
 
-def lock_keys(session: Session, texts: Collection[str]) -> None:
+def lock_texts(session: Session, texts: Collection[str]) -> None:
     """Make another process that has the same body wait until this commit can be seen.
 
-    PostgreSQL only: SQLite has one writer. `texts` are digests of bodies, or names of lanes and
-    quotas.
+    PostgreSQL only: SQLite has one writer. `texts` are digests of bodies, or names of ordering keys
+    and quotas.
     """
     keys = {int.from_bytes(sha256(text.encode()).digest()[:8], signed=True) for text in texts}
     # Sorted, so that two processes never wait for each other.
     session.execute(LOCK_DIGESTS, {"keys": sorted(keys)})
 
 
-def _lane_heads(excluding_lanes: Collection[str]) -> Select[tuple[int]]:
-    """The id of the oldest new row of each lane.
+def _key_heads(excluding_keys: Collection[str]) -> Select[tuple[int]]:
+    """The id of the oldest new row of each ordering key.
 
-    Hops from lane to lane on the index: a plain GROUP BY would read all that waits, each time.
+    Hops from ordering key to ordering key on the index: a plain GROUP BY would read all that waits,
+    each time.
     """
     first = select(func.min(inbox.c.lane).label("lane")).where(IS_NEW)
     lanes = first.cte("lanes", recursive=True)
@@ -171,7 +176,7 @@ def _lane_heads(excluding_lanes: Collection[str]) -> Select[tuple[int]]:
     )
     head = select(func.min(inbox.c.id)).where(IS_NEW, inbox.c.lane == lanes.c.lane)
     return select(head.correlate(lanes).scalar_subquery()).where(
-        lanes.c.lane.is_not(None), lanes.c.lane.not_in(excluding_lanes)
+        lanes.c.lane.is_not(None), lanes.c.lane.not_in(excluding_keys)
     )
 
 
@@ -180,11 +185,11 @@ def _way(row: Row) -> tuple[Any, ...]:
     return row["source"], row["hook_id"], row["subscription_id"]
 
 
-def _inbox_row(row: Row) -> InboxRow:
-    return InboxRow(
+def _inbox_row(row: Row) -> InboxEvent:
+    return InboxEvent(
         id=row["id"],
         hook_id=row["hook_id"],
-        lane=row["lane"],
+        ordering_key=row["lane"],
         project_id=row["project_id"],
         server_url=row["server_url"],
         digest=row["digest"],

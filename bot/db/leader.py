@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from bot.db.engine import Database
-from bot.db.files import PRIVATE_FILE, beside, sqlite_path
+from bot.db.sqlite_file import PRIVATE_FILE, beside, sqlite_path
 from bot.errors import StorageUnavailable
 
 LEADER_LOCK = 0x53504B42  # "SPKB"; advisory locks are numbers, one space a database

@@ -22,8 +22,7 @@ from sqlalchemy import (
 )
 
 from bot.cards.card import Picture
-from bot.db.notices import write_notices
-from bot.db.queues import (
+from bot.db.channel_queues import (
     GOES_ON,
     HELD_BY_CHANNEL,
     MAY_GO,
@@ -31,19 +30,7 @@ from bot.db.queues import (
     head_settled,
     lock,
 )
-from bot.db.rows import (
-    RIGHTS_PAUSES,
-    Batch,
-    BatchState,
-    CardForm,
-    ChannelQueue,
-    InboxSource,
-    OutboxRow,
-    OutboxState,
-    PauseReason,
-    SubscriptionState,
-    Waiting,
-)
+from bot.db.pause_notices import write_notices
 from bot.db.session import Session
 from bot.db.tables import (
     IS_OPEN,
@@ -56,10 +43,20 @@ from bot.db.tables import (
     pictures,
     subscriptions,
 )
+from bot.model import RIGHTS_PAUSES, InboxSource, PauseReason, SubscriptionState
+from bot.work import (
+    Batch,
+    BatchState,
+    ChannelQueue,
+    DueSubscription,
+    FallbackLevel,
+    OutboxCard,
+    OutboxState,
+)
 
 NONCE_BYTES = 12  # 24 characters in hex; Discord takes up to 25
 
-FOR_A_RIGHT = subscriptions.c.pause_reason.in_(RIGHTS_PAUSES)
+PAUSED_FOR_ACCESS = subscriptions.c.pause_reason.in_(RIGHTS_PAUSES)
 
 # What each message needs is built once: that takes longer than to carry it out.
 CARDS = select(outbox).join(subscriptions).order_by(outbox.c.id)
@@ -88,7 +85,9 @@ WAITING = (
     .select_from(outbox)
     .join(subscriptions, subscriptions.c.id == outbox.c.subscription_id)
     .outerjoin(inbox, inbox.c.id == outbox.c.inbox_id)
-    .where(outbox.c.channel_id == bindparam("channel_id"), IS_WAITING, or_(GOES_ON, FOR_A_RIGHT))
+    .where(
+        outbox.c.channel_id == bindparam("channel_id"), IS_WAITING, or_(GOES_ON, PAUSED_FOR_ACCESS)
+    )
     .group_by(outbox.c.channel_id, outbox.c.subscription_id, inbox.c.source)
     .subquery()
 )
@@ -121,7 +120,7 @@ CLOSE = (
 )
 
 Row = Mapping[Any, Any]
-Choose = Callable[[Sequence[OutboxRow]], int]
+Choose = Callable[[Sequence[OutboxCard]], int]
 
 
 class Outbox:
@@ -156,7 +155,7 @@ class Outbox:
         statement = select(func.count()).select_from(outbox).where(IS_WAITING)
         return (self._session.scalar(statement)) or 0
 
-    def get(self, outbox_id: int) -> OutboxRow | None:
+    def get(self, outbox_id: int) -> OutboxCard | None:
         """The card with this id."""
         rows = read_rows(self._session, outbox.c.id == outbox_id)
         return next(iter(rows), None)
@@ -172,7 +171,9 @@ class Outbox:
         )
         return int(self._session.scalar(select(func.sum(next_ones.c.picture_bytes))) or 0)
 
-    def look_into(self, channel_id: int) -> tuple[ChannelQueue, Sequence[Waiting]] | None:
+    def due_subscriptions(
+        self, channel_id: int
+    ) -> tuple[ChannelQueue, Sequence[DueSubscription]] | None:
         """Where the delivery to a channel stands, and whose cards wait; None if nothing is due.
 
         Those that may be sent next, or were made before a right was lost; those of an open batch
@@ -184,7 +185,7 @@ class Outbox:
             return None
         *queue, _, _, _, _ = rows[0]
         waiting = [
-            Waiting(id_, InboxSource(source), made_at, int(size))
+            DueSubscription(id_, InboxSource(source), made_at, int(size))
             for *_, id_, source, made_at, size in rows
             if id_ is not None
         ]
@@ -197,7 +198,7 @@ class Outbox:
         choose: Choose | None = None,
         at: datetime | None = None,
         max_bytes: int | None = None,
-    ) -> tuple[Batch, list[OutboxRow]] | None:
+    ) -> tuple[Batch, list[OutboxCard]] | None:
         """What goes to a channel next, in one message; None if nothing may go now.
 
         An open batch is given again, with its nonce and its rows, until it is settled: its message
@@ -221,7 +222,7 @@ class Outbox:
             )
         return opened
 
-    def settle_sent(self, batch: Batch, message_id: int, at: datetime) -> bool:
+    def mark_sent(self, batch: Batch, message_id: int, at: datetime) -> bool:
         """A batch's message is in the channel. Saying so twice changes nothing.
 
         Says whether more waits for the channel.
@@ -243,11 +244,11 @@ class Outbox:
         }
         self._session.execute(update(subscriptions).where(silenced).values(going_on))
 
-    def settle_undeliverable(self, batch: Batch, reason: str) -> bool:
+    def mark_undeliverable(self, batch: Batch, reason: str) -> bool:
         """Discord will never take a batch: keep its cards, with the reason, and go on."""
         return self._settle(batch, _given_up(reason, self._now()))
 
-    def dissolve(self, batch: Batch) -> None:
+    def reopen(self, batch: Batch) -> None:
         """A batch's message is not in the channel: its cards wait again, in their place.
 
         The channel is due, as somebody is to look at them by themselves.
@@ -257,12 +258,12 @@ class Outbox:
         this = channel_queues.c.channel_id == batch.channel_id
         self._session.execute(update(channel_queues).where(this).values(due_at=self._now()))
 
-    def settle_suspect(self, batch: Batch, suspects: int, form: CardForm, reason: str) -> bool:
+    def mark_suspect(self, batch: Batch, suspects: int, level: FallbackLevel, reason: str) -> bool:
         """One of these cards is at fault: dissolve the batch; they wait again, in their place.
 
         The next batch is to be made of fewer than `suspects` cards, or of the one in this form.
         """
-        values = {"batch_id": None, "form": form, "last_error": reason}
+        values = {"batch_id": None, "form": level, "last_error": reason}
         return self._settle(batch, values, suspects=suspects)
 
     def give_up(self, channel_id: int, before: datetime, reason: str) -> int:
@@ -278,7 +279,7 @@ class Outbox:
             outbox.c.subscription_id.in_(tried),
         )
         lock(self._session, channel_id)
-        _dissolve(self._session, channel_id)
+        _reopen(self._session, channel_id)
         values = _given_up(reason, self._now())
         return self._session.execute(update(outbox).where(old).values(values)).rowcount
 
@@ -294,13 +295,13 @@ class Outbox:
         statement = update(channel_queues).where(channel_queues.c.channel_id == channel_id)
         self._session.execute(statement.values(values))
 
-    def hold(self, channel_id: int, at: datetime) -> None:
+    def retry_at(self, channel_id: int, at: datetime) -> None:
         """A try failed, and not because of the channel: due again at `at`, as if never tried."""
         values = {"due_at": at, "attempts": 0, "first_failed_at": None}
         statement = update(channel_queues).where(channel_queues.c.channel_id == channel_id)
         self._session.execute(statement.values(values))
 
-    def block(self, channel_id: int, reason: PauseReason, detail: str) -> list[int]:
+    def pause_channel(self, channel_id: int, reason: PauseReason, detail: str) -> list[int]:
         """Nothing can go to a channel: pause its subscriptions, keep their cards.
 
         A batch stays open, as an earlier try may have brought it there without our hearing of it.
@@ -316,8 +317,9 @@ class Outbox:
         write_notices(self._session, channel_id, paused, reason, detail, now)
         return paused
 
-    def silence(self, channel_id: int, detail: str, until: datetime) -> list[int]:
-        """Discord refuses a channel for a while: as `block`, but it is tried again at `until`.
+    def pause_silenced(self, channel_id: int, detail: str, until: datetime) -> list[int]:
+        """Discord refuses a channel for a while: as `pause_channel`, but it is tried again at
+        `until`.
 
         The first message that gets through ends the pause.
         """
@@ -336,7 +338,7 @@ class Outbox:
         write_notices(self._session, channel_id, paused, reason, detail, now)
         return paused
 
-    def _opened(self, channel_id: int) -> tuple[Batch, list[OutboxRow]] | None:
+    def _opened(self, channel_id: int) -> tuple[Batch, list[OutboxCard]] | None:
         """The open batch, without rows while the channel's pause holds it.
 
         Its message may be in the channel already, so it stays together until it is sent again, or,
@@ -348,7 +350,7 @@ class Outbox:
             return None
         members = and_(outbox.c.batch_id == row["id"], IS_WAITING)
         of_members = select(outbox.c.id).join(subscriptions).where(members)
-        going = of_members.where(or_(MAY_GO, FOR_A_RIGHT)).limit(1)
+        going = of_members.where(or_(MAY_GO, PAUSED_FOR_ACCESS)).limit(1)
         if self._session.scalar(going) is not None:
             return _batch(row), read_rows(self._session, members)
         if self._session.scalar(of_members.where(HELD_BY_CHANNEL).limit(1)) is not None:
@@ -363,7 +365,7 @@ class Outbox:
         choose: Choose | None,
         at: datetime,
         max_bytes: int | None,
-    ) -> tuple[Batch, list[OutboxRow]] | None:
+    ) -> tuple[Batch, list[OutboxCard]] | None:
         values = {"channel_id": channel_id, "most": max_cards}
         rows = _read(self._session, NEXT_CARDS, values, max_bytes=max_bytes)
         if not rows:
@@ -417,7 +419,7 @@ def _pause(
     return sorted(session.scalars(pause))
 
 
-def _dissolve(session: Session, channel_id: int) -> None:
+def _reopen(session: Session, channel_id: int) -> None:
     """Let the cards of a channel's open batch wait again."""
     open_batch = select(batches.c.id).where(batches.c.channel_id == channel_id, IS_OPEN)
     batch_id = session.scalar(open_batch)
@@ -446,7 +448,7 @@ def _given_up(reason: str, now: datetime) -> dict[str, Any]:
     return {"state": OutboxState.UNDELIVERABLE, "last_error": reason, "gave_up_at": now}
 
 
-def read_rows(session: Session, condition: ColumnElement[bool]) -> list[OutboxRow]:
+def read_rows(session: Session, condition: ColumnElement[bool]) -> list[OutboxCard]:
     """The cards that fulfil the condition, oldest first, with their pictures."""
     return _read(session, CARDS.where(condition), {})
 
@@ -457,7 +459,7 @@ def _read(
     values: Mapping[str, Any],
     *,
     max_bytes: int | None = None,
-) -> list[OutboxRow]:
+) -> list[OutboxCard]:
     """Cards with their pictures.
 
     With `max_bytes` no more than have so many bytes of pictures together, but at least one.
@@ -489,8 +491,8 @@ def _batch(row: Row) -> Batch:
     )
 
 
-def _outbox_row(row: Row, shown: tuple[Picture, ...]) -> OutboxRow:
-    return OutboxRow(
+def _outbox_row(row: Row, shown: tuple[Picture, ...]) -> OutboxCard:
+    return OutboxCard(
         id=row["id"],
         inbox_id=row["inbox_id"],
         subscription_id=row["subscription_id"],
@@ -504,6 +506,6 @@ def _outbox_row(row: Row, shown: tuple[Picture, ...]) -> OutboxRow:
         created_at=row["created_at"],
         sent_at=row["sent_at"],
         last_error=row["last_error"],
-        form=CardForm(row["form"]),
+        level=FallbackLevel(row["form"]),
         gave_up_at=row["gave_up_at"],
     )

@@ -22,7 +22,6 @@ from sqlalchemy import (
 )
 
 from bot.db.engine import Database
-from bot.db.rows import BatchState, InboxState, OutboxState
 from bot.db.session import Session
 from bot.db.tables import (
     HAS_BODY,
@@ -41,6 +40,8 @@ from bot.db.tables import (
     pictures,
     quota_notices,
 )
+from bot.model import RetentionPolicy
+from bot.work import BatchState, InboxState, OutboxState
 
 STEP_ROWS = 100
 STEP_BYTES = 4 * 1024 * 1024  # long values are freed page by page
@@ -56,15 +57,6 @@ QUOTA_KEPT_FOR = timedelta(days=2)
 NO_BYTES: ColumnElement[int] = literal_column("0")
 
 Found: TypeAlias = tuple[int | str, int]  # a row's key, and the bytes that go with it
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """How long things are kept: what finished events brought, cards sent, and cards given up."""
-
-    bodies: timedelta
-    delivered: timedelta
-    undeliverable: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,23 +90,23 @@ class Rule:
         return cls(what, key, condition, find, change, of_each)
 
 
-def rules(keep: Keep, now: datetime) -> Sequence[Rule]:
+def rules(policy: RetentionPolicy, now: datetime) -> Sequence[Rule]:
     """Everything that goes at this moment. What refers to a thing goes before the thing.
 
     Waiting cards, open batches and deliveries that are not looked at yet are in none of them.
     """
-    cards_and_events = (*_cards(keep, now), *_deliveries(keep, now))
-    return (*_speckle(now), *cards_and_events, *_what_is_left(keep, now), *_quotas(now))
+    cards_and_events = (*_cards(policy, now), *_deliveries(policy, now))
+    return (*_speckle(now), *cards_and_events, *_what_is_left(policy, now), *_quotas(now))
 
 
-def _cards(keep: Keep, now: datetime) -> Iterator[Rule]:
+def _cards(policy: RetentionPolicy, now: datetime) -> Iterator[Rule]:
     sent = outbox.c.state == OutboxState.SENT
     yield Rule.of(
         "delivered",
         delete(outbox),
         outbox.c.id,
         sent,
-        outbox.c.sent_at < now - keep.delivered,
+        outbox.c.sent_at < now - policy.delivered,
         order_by=outbox.c.sent_at,
     )
     yield Rule.of(
@@ -122,7 +114,7 @@ def _cards(keep: Keep, now: datetime) -> Iterator[Rule]:
         delete(outbox),
         outbox.c.id,
         outbox.c.state == OutboxState.UNDELIVERABLE,
-        outbox.c.gave_up_at < now - keep.undeliverable,
+        outbox.c.gave_up_at < now - policy.undeliverable,
         order_by=outbox.c.gave_up_at,
     )
     yield Rule.of(
@@ -132,18 +124,18 @@ def _cards(keep: Keep, now: datetime) -> Iterator[Rule]:
         exists().where(
             outbox.c.id == outbox_pictures.c.outbox_id,
             sent,
-            outbox.c.sent_at < now - keep.bodies,
+            outbox.c.sent_at < now - policy.bodies,
         ),
         order_by=outbox_pictures.c.outbox_id,
     )
 
 
-def _deliveries(keep: Keep, now: datetime) -> Iterator[Rule]:
+def _deliveries(policy: RetentionPolicy, now: datetime) -> Iterator[Rule]:
     yield Rule.of(
         "held_events",
         delete(held_events),
         held_events.c.inbox_id,
-        held_events.c.held_at < now - keep.undeliverable,
+        held_events.c.held_at < now - policy.undeliverable,
         order_by=held_events.c.inbox_id,
     )
     finished = inbox.c.state.in_((InboxState.DONE, InboxState.FAILED))
@@ -154,7 +146,7 @@ def _deliveries(keep: Keep, now: datetime) -> Iterator[Rule]:
         inbox.c.id,
         finished,
         HAS_BODY,
-        inbox.c.finished_at < now - keep.bodies,
+        inbox.c.finished_at < now - policy.bodies,
         unheld,
         # One whose right to be shown is lost meanwhile is taken back, and rendered again later.
         ~exists().where(outbox.c.inbox_id == inbox.c.id, outbox.c.state == OutboxState.WAITING),
@@ -167,7 +159,7 @@ def _deliveries(keep: Keep, now: datetime) -> Iterator[Rule]:
         delete(inbox),
         inbox.c.id,
         finished,
-        inbox.c.finished_at < now - keep.delivered,
+        inbox.c.finished_at < now - policy.delivered,
         ~exists().where(outbox.c.inbox_id == inbox.c.id),
         unheld,
         order_by=inbox.c.finished_at,
@@ -200,7 +192,7 @@ def _speckle(now: datetime) -> Iterator[Rule]:
     )
 
 
-def _what_is_left(keep: Keep, now: datetime) -> Iterator[Rule]:
+def _what_is_left(policy: RetentionPolicy, now: datetime) -> Iterator[Rule]:
     yield Rule.of(
         "batches",
         delete(batches),
@@ -224,7 +216,7 @@ def _what_is_left(keep: Keep, now: datetime) -> Iterator[Rule]:
         delete(notices),
         notices.c.id,
         notices.c.next_try_at.is_(None),
-        notices.c.created_at < now - keep.delivered,
+        notices.c.created_at < now - policy.delivered,
         order_by=notices.c.id,
     )
 
@@ -244,12 +236,12 @@ class Retention:
         self._database = database
         self._now = now
 
-    async def tidy(self, keep: Keep) -> Mapping[str, int]:
+    async def tidy(self, policy: RetentionPolicy) -> Mapping[str, int]:
         """Let go of all that is older; how many rows of each kind that were.
 
         What is found is read beside the writers. They get their turn between two steps.
         """
-        gone = {rule.what: await self._apply(rule) for rule in rules(keep, self._now())}
+        gone = {rule.what: await self._apply(rule) for rule in rules(policy, self._now())}
         if self._database.is_sqlite:
             await self._give_space_back()
         return {what: rows for what, rows in gone.items() if rows}

@@ -19,7 +19,7 @@ from bot.db.engine import (
     use_wal,
 )
 from bot.db.failures import unavailable_told
-from bot.db.files import make_place
+from bot.db.sqlite_file import make_place
 from bot.errors import SchemaTooNew, SchemaTooOld
 
 # Every revision in migrations/versions, oldest first. Listed here so that a start with today's

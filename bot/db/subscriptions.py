@@ -5,20 +5,20 @@ from typing import Any
 
 from sqlalchemy import and_, case, delete, exists, or_, select, update
 
-from bot.db.held import make_held_due, move_events
-from bot.db.queues import HELD_BY_CHANNEL, make_due
-from bot.db.removals import write_removals
-from bot.db.rows import (
+from bot.db.channel_queues import HELD_BY_CHANNEL, make_due
+from bot.db.held_events import make_held_due, move_events
+from bot.db.session import Session
+from bot.db.tables import hooks, subscriptions
+from bot.db.webhook_removals import write_removals
+from bot.errors import StorageError
+from bot.model import (
     DELIVERY_PAUSES,
+    Consent,
     Deleted,
     PauseReason,
     Subscription,
     SubscriptionState,
 )
-from bot.db.session import Session
-from bot.db.tables import hooks, subscriptions
-from bot.errors import StorageError
-from bot.model import Consent
 from bot.speckle.subscription_options import SubscriptionOptions
 
 Row = Mapping[Any, Any]
@@ -156,7 +156,7 @@ class Subscriptions:
         if hook_id is not None:
             move_events(self._session, subscription_id, hook_id)
 
-    def saw_access(self, subscription_ids: Collection[int]) -> None:
+    def record_access(self, subscription_ids: Collection[int]) -> None:
         """Note that the accounts of these subscriptions have just been seen to have access."""
         these = subscriptions.c.id.in_(subscription_ids)
         self._session.execute(update(subscriptions).where(these).values(access_ok_at=self._now()))

@@ -26,7 +26,7 @@ class Bodies:
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self._limits = limits
         self.clock = clock
-        self._reading: dict[_Reading, None] = {}  # the oldest first
+        self._reading: dict[_IncomingBody, None] = {}  # the oldest first
         self._held = 0
         self._room = asyncio.Event()
 
@@ -39,7 +39,9 @@ class Bodies:
         """
         return Body(self, request, most_bytes)
 
-    async def read(self, reading: "_Reading", request: web.BaseRequest, most_bytes: int) -> bytes:
+    async def read(
+        self, reading: "_IncomingBody", request: web.BaseRequest, most_bytes: int
+    ) -> bytes:
         """Read a body while others are read."""
         if request.transport is None:
             raise ConnectionResetError
@@ -53,7 +55,7 @@ class Bodies:
         finally:
             del self._reading[reading]
 
-    def let_go(self, reading: "_Reading") -> None:
+    def release(self, reading: "_IncomingBody") -> None:
         """Give back the room of a body that is dealt with."""
         self._hold(reading, 0)
         self._room.set()
@@ -75,18 +77,20 @@ class Bodies:
         self._hold(slowest, 0)
         return True
 
-    def _hold(self, reading: "_Reading", held: int) -> None:
+    def _hold(self, reading: "_IncomingBody", held: int) -> None:
         self._held += held - reading.held
         reading.held = held
 
-    def _slowness(self, reading: "_Reading", now: float) -> float | None:
+    def _slowness(self, reading: "_IncomingBody", now: float) -> float | None:
         """Bytes a second of one that is to be dropped if room is needed, else None."""
         if reading.waits or reading.dropped:
             return None
         rate = reading.rate(now, self._limits.rate_s)
         return rate if rate is not None and rate < self._limits.least_bytes_per_s else None
 
-    async def _read(self, reading: "_Reading", request: web.BaseRequest, most_bytes: int) -> bytes:
+    async def _read(
+        self, reading: "_IncomingBody", request: web.BaseRequest, most_bytes: int
+    ) -> bytes:
         body = bytearray()
         async with asyncio.timeout(self._limits.body_s) as reading.deadline:
             while chunk := await request.content.readany():
@@ -95,7 +99,7 @@ class Bodies:
                 await self._grown(reading, len(body))
         return bytes(body)
 
-    async def _grown(self, reading: "_Reading", size: int) -> None:
+    async def _grown(self, reading: "_IncomingBody", size: int) -> None:
         """Account for what came; wait for room where there is none."""
         if reading.dropped:
             return
@@ -107,10 +111,10 @@ class Bodies:
             if reading.dropped:
                 return
 
-    def _has_room_for(self, reading: "_Reading") -> bool:
+    def _has_room_for(self, reading: "_IncomingBody") -> bool:
         return self._held <= self._limits.body_bytes or reading is self._oldest()
 
-    async def _wait_for_room(self, reading: "_Reading") -> None:
+    async def _wait_for_room(self, reading: "_IncomingBody") -> None:
         """Until somebody is done, or for long enough that somebody may have become slow."""
         self._room.clear()
         reading.waits = True
@@ -123,7 +127,7 @@ class Bodies:
             reading.waits = False
             reading.restart(self.clock())
 
-    def _oldest(self) -> "_Reading | None":
+    def _oldest(self) -> "_IncomingBody | None":
         return next((reading for reading in self._reading if not reading.dropped), None)
 
 
@@ -136,7 +140,7 @@ class Body:
         self._bodies = bodies
         self._request = request
         self._most_bytes = most_bytes
-        self._reading: _Reading | None = None
+        self._reading: _IncomingBody | None = None
 
     async def __aenter__(self) -> bytes:
         _check_size(self._request.content_length or 0, self._most_bytes)
@@ -144,16 +148,16 @@ class Body:
             body = self._request.content.read_nowait()
             _check_size(len(body), self._most_bytes)
             return body
-        self._reading = _Reading(self._bodies.clock())
+        self._reading = _IncomingBody(self._bodies.clock())
         try:
             return await self._bodies.read(self._reading, self._request, self._most_bytes)
         except BaseException:
-            self._bodies.let_go(self._reading)
+            self._bodies.release(self._reading)
             raise
 
     async def __aexit__(self, *_: object) -> None:
         if self._reading is not None:
-            self._bodies.let_go(self._reading)
+            self._bodies.release(self._reading)
 
 
 def _check_size(size: int, most_bytes: int) -> None:
@@ -162,7 +166,7 @@ def _check_size(size: int, most_bytes: int) -> None:
 
 
 @dataclass(slots=True, eq=False)
-class _Reading:
+class _IncomingBody:
     """One body on its way in, and how fast it comes."""
 
     began: float

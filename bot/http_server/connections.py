@@ -26,7 +26,7 @@ LONG_HEAD = (
 )
 
 
-class State(Enum):
+class ConnectionState(Enum):
     """What a connection does."""
 
     SILENT = auto()  # no whole head has come since it was opened or answered
@@ -34,7 +34,7 @@ class State(Enum):
     CLOSING = auto()  # the answer is on its way out
 
 
-class Connection(web.RequestHandler):
+class HttpConnection(web.RequestHandler):
     """aiohttp's protocol, which tells `connections` what it does.
 
     Reads two of its private attributes, `_request_count` and `_messages`.
@@ -49,7 +49,7 @@ class Connection(web.RequestHandler):
         self._malformed = False
         self._wire: asyncio.Transport | None = None
         self.content: StreamReader | None = None
-        self.state = State.SILENT
+        self.state = ConnectionState.SILENT
         self.since = connections.clock()
 
     # ── what asyncio tells ──
@@ -65,7 +65,7 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.state is State.CLOSING:
+        if self.state is ConnectionState.CLOSING:
             self._drop_unread(data)
             return
         before = self._request_count
@@ -77,7 +77,7 @@ class Connection(web.RequestHandler):
             return
         if self._request_count != before:
             self._begun()
-        elif self.state is State.SILENT and data:
+        elif self.state is ConnectionState.SILENT and data:
             self._half_a_head(len(data))
 
     def _begun(self) -> None:
@@ -101,15 +101,15 @@ class Connection(web.RequestHandler):
     def answering(self, content: StreamReader) -> None:
         """A request with this body is being answered."""
         self.content = content
-        if self.state is State.SILENT:
-            self._change(State.ANSWERING)
+        if self.state is ConnectionState.SILENT:
+            self._change(ConnectionState.ANSWERING)
 
     def answered(self) -> None:
         """The answer is there, and is going out."""
-        if self.state is State.ANSWERING:
-            self._change(State.SILENT)
+        if self.state is ConnectionState.ANSWERING:
+            self._change(ConnectionState.SILENT)
 
-    def _change(self, state: State) -> None:
+    def _change(self, state: ConnectionState) -> None:
         self.state = state
         self._loose_bytes = 0
         self.since = self._connections.clock()
@@ -122,9 +122,9 @@ class Connection(web.RequestHandler):
         A socket that is closed with bytes in it takes the answer back (RFC 9112, 9.6), and many
         callers read nothing while they send. So what comes is dropped, until they are quiet.
         """
-        if self._wire is None or self.state is State.CLOSING:
+        if self._wire is None or self.state is ConnectionState.CLOSING:
             return
-        self._change(State.CLOSING)
+        self._change(ConnectionState.CLOSING)
         if unread:
             self._wire.resume_reading()
             self._end_when_quiet(-1)
@@ -159,13 +159,13 @@ class Connection(web.RequestHandler):
         """Whether what it does takes longer than it may."""
         limits = self._connections.limits
         match self.state:
-            case State.CLOSING:
+            case ConnectionState.CLOSING:
                 allowed = limits.closing_s
-            case State.ANSWERING:
+            case ConnectionState.ANSWERING:
                 if not self.ends_unread():
                     return False  # we are the slow ones
                 allowed = limits.body_s + limits.closing_s  # whoever reads the body comes first
-            case State.SILENT:
+            case ConnectionState.SILENT:
                 idle = self._request_count and not self._loose_bytes and not self.writing_paused
                 allowed = limits.idle_s if idle else limits.head_s
         return now - self.since > allowed
@@ -194,7 +194,7 @@ class Connection(web.RequestHandler):
 class _Closing:
     """A transport whose `close` lets the caller read the answer first."""
 
-    def __init__(self, connection: Connection, wire: asyncio.Transport) -> None:
+    def __init__(self, connection: HttpConnection, wire: asyncio.Transport) -> None:
         self._connection = connection
         self._wire = wire
         # Asked for with each request, and so not by way of __getattr__.
@@ -212,35 +212,37 @@ class _Closing:
 class Connections:
     """All that are open; drops what is overdue, and makes room for new ones.
 
-    `drop_slow_body` ends the slowest request that is slow enough for it, and says if there is one.
+    `on_memory_full` ends the slowest request that is slow enough for it, and says if there is one.
     """
 
     def __init__(
-        self, limits: Limits, clock: Callable[[], float], drop_slow_body: Callable[[], bool]
+        self, limits: Limits, clock: Callable[[], float], on_memory_full: Callable[[], bool]
     ) -> None:
         self.limits = limits
         self.clock = clock
-        self._drop_slow_body = drop_slow_body
-        self._open: set[Connection] = set()
+        self._on_memory_full = on_memory_full
+        self._open: set[HttpConnection] = set()
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: HttpConnection) -> None:
         """Take a new one in; if there are too many, the one that has been silent longest goes."""
         self._open.add(connection)
         if len(self._open) <= self.limits.connections:
             return
-        if not (self.drop_silent(connection) or self._drop_slow_body()):
+        if not (self.drop_silent(connection) or self._on_memory_full()):
             connection.abort()
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: HttpConnection) -> None:
         """Forget one that is closed."""
         self._open.discard(connection)
 
-    def drop_silent(self, newest: Connection | None = None) -> bool:
+    def drop_silent(self, newest: HttpConnection | None = None) -> bool:
         """Drop the one that has said nothing for longest; False if none is silent."""
-        silent = [c for c in self._open if c is not newest and c.state is not State.ANSWERING]
+        silent = [
+            c for c in self._open if c is not newest and c.state is not ConnectionState.ANSWERING
+        ]
         if not silent:
             return False
-        oldest = min(silent, key=lambda c: (c.state is not State.CLOSING, c.since))
+        oldest = min(silent, key=lambda c: (c.state is not ConnectionState.CLOSING, c.since))
         self._open.discard(oldest)  # it is closed only in a moment
         oldest.abort()
         return True

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import structlog
 from aiohttp import hdrs, web
 
-from bot.http_server.connections import Connection, Connections
+from bot.http_server.connections import Connections, HttpConnection
 from bot.http_server.limits import Limits
 from bot.http_server.paths import PublicPath
 from bot.http_server.sockets import BACKLOG
@@ -36,7 +36,7 @@ async def serving(
     limits: Limits,
     *,
     public_path: PublicPath,
-    drop_slow_body: Callable[[], bool],
+    on_memory_full: Callable[[], bool],
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[None]:
     """Serve the application on these sockets until the block ends, and close them."""
@@ -44,11 +44,11 @@ async def serving(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     server = cast(web.Server, runner.server)
-    connections = Connections(limits, clock, drop_slow_body)
+    connections = Connections(limits, clock, on_memory_full)
     _stand_in_front(server, app, public_path)
 
-    def connection() -> Connection:
-        return Connection(
+    def connection() -> HttpConnection:
+        return HttpConnection(
             server,
             connections,
             access_log=None,
@@ -93,7 +93,7 @@ def _stand_in_front(server: web.Server, app: web.Application, public_path: Publi
         return make_request(public_path.routed(message), *rest)
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        connection = cast(Connection, request.protocol)
+        connection = cast(HttpConnection, request.protocol)
         connection.answering(request.content)
         try:
             response = _refused(request) or await route(request)
@@ -171,7 +171,7 @@ def _few_words_without_files(
             log.error(
                 "http.no_files_left",
                 why=f"{error.strerror}; new connections wait until others are closed",
-                what_to_do="Raise the limit of open files (ulimit -n, LimitNOFILE=) to 1024",
+                hint="Raise the limit of open files (ulimit -n, LimitNOFILE=) to 1024",
             )
 
     loop.set_exception_handler(handle)

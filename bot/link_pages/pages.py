@@ -10,18 +10,19 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bot.cards.text import one_line, shorten_plain
-from bot.db.rows import Account, LinkRequest
+from bot.model import Account, LinkRequest
 from bot.services.accounts import LinkFailed, WhyNotLinked
-from bot.speckle.answers import SCOPES, Scope
+from bot.speckle.tokens import SCOPES, TokenScope
 
 MAX_NAME: Final = 120  # characters
 
-PURPOSES: Final[Mapping[Scope, str]] = {
-    Scope.STREAMS_READ: "read the projects that you can see: their names, versions and comments, "
+PURPOSES: Final[Mapping[TokenScope, str]] = {
+    TokenScope.STREAMS_READ: "read the projects that you can see: their names, versions and "
+    "comments, "
     "to complete what it shows of projects that channels follow",
-    Scope.STREAMS_WRITE: "make webhooks in projects that you own, when you ask it to with "
+    TokenScope.STREAMS_WRITE: "make webhooks in projects that you own, when you ask it to with "
     "/subscribe, look after them, fetch what they could not deliver, and remove them again",
-    Scope.PROFILE_READ: "see who you are, and find your projects by name while you type",
+    TokenScope.PROFILE_READ: "see who you are, and find your projects by name while you type",
 }
 
 
@@ -64,8 +65,8 @@ class Pages:
             name=_one_name(account.name or account.speckle_user_id),
             server_url=account.server_url,
             person=_person(link),
-            write_scope=Scope.STREAMS_WRITE,
-            can_write=Scope.STREAMS_WRITE in account.scopes,
+            write_scope=TokenScope.STREAMS_WRITE,
+            can_write=TokenScope.STREAMS_WRITE in account.scopes,
         )
 
     def message(self, message: PageMessage) -> str:

@@ -10,7 +10,6 @@ from urllib.parse import parse_qs, urlsplit
 import structlog
 from aiohttp import web
 
-from bot.db.accounts import LINK_VALID
 from bot.errors import StorageError
 from bot.link_pages.pages import (
     NO_CODE,
@@ -22,6 +21,7 @@ from bot.link_pages.pages import (
     denied,
     failed,
 )
+from bot.model import LINK_VALID
 from bot.services.accounts import AccountService, LinkFailed
 
 log = structlog.get_logger()

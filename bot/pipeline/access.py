@@ -14,7 +14,6 @@ from typing import Protocol, TypeVar
 import structlog
 from cachetools import LRUCache, TTLCache
 
-from bot.db.rows import Hook, InboxSource, Subscription
 from bot.errors import (
     AccountUnconfirmed,
     AccountUnopenable,
@@ -25,22 +24,21 @@ from bot.errors import (
     SpeckleTokenRefused,
     SpeckleUnavailable,
 )
-from bot.model import Audience, PauseWhy
-from bot.rights.decide import (
-    NO_WORD,
+from bot.model import Audience, Hook, InboxSource, MemberPresence, PauseWhy, Subscription
+from bot.services.access_rules import (
+    NEVER_ANSWERED,
+    AccessAnswer,
+    AccessAnswers,
     Decision,
+    LastAnswer,
     Pause,
-    Person,
-    Seen,
-    Sight,
-    Word,
     decide,
     depends_on_openness,
 )
 from bot.services.accounts import AccountService
 from bot.single_flight import SingleFlightCache
-from bot.speckle.answers import Login, ProjectRights
-from bot.speckle.gateway import SpeckleGateway
+from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.types import Login, ProjectRights
 from bot.storage import Storage
 from bot.timing import Backoff
 
@@ -72,18 +70,18 @@ class AccessTimings:
     retry: Backoff = Backoff((15.0, 60.0, 300.0))  # of an event that waits
 
 
-class Watch(Protocol):
+class ChannelAudience(Protocol):
     """What Discord knows of who sees a channel; asked for cheaply, from what the bot has heard."""
 
     async def audience(self, guild_id: int, channel_id: int) -> Audience | None:
         """Who can see a channel: nobody where it is gone, None if that cannot be found out now."""
 
-    async def person(self, guild_id: int, channel_id: int, user_id: int) -> Person:
+    async def person(self, guild_id: int, channel_id: int, user_id: int) -> MemberPresence:
         """Whether somebody is in the guild and sees the channel."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdicts:
+class AccessDecisions:
     """What the rule says, by subscription, and what was learned on the way.
 
     `seen` are subscriptions whose account has just been told yes; `visibility` is what a question
@@ -102,16 +100,16 @@ class AccessCheck:
     def __init__(
         self,
         storage: Storage,
-        gateway: SpeckleGateway,
+        client: SpeckleClient,
         accounts: AccountService,
-        watch: Watch,
+        channel_audience: ChannelAudience,
         now: Callable[[], datetime],
         timings: AccessTimings = AccessTimings(),
     ) -> None:
         self._storage = storage
-        self._gateway = gateway
+        self._client = client
         self._accounts = accounts
-        self._watch = watch
+        self._channel_audience = channel_audience
         self._now = now
         self._late = SingleFlightCache[Answer](max_values=MOST_LATE, ttl_s=LATE_FOR_S)
         self._silent = TTLCache[str, str](MOST_KNOWN, timings.silent_for_s)  # why, by server
@@ -119,31 +117,33 @@ class AccessCheck:
         self._mute = TTLCache[Hashable, bool](MOST_KNOWN, timings.silent_for_s)
         self._people = LRUCache[int, int](MOST_KNOWN)  # Discord ids by account
 
-    async def decide(
+    async def decide_and_record(
         self, hook: Hook, subscriptions: Sequence[Subscription], source: InboxSource
     ) -> Mapping[int, Decision]:
         """What the rule says of a hook's subscriptions, by their ids; what is learned is kept."""
-        found = await self.look(hook, subscriptions, source)
+        found = await self.ask(hook, subscriptions, source)
         if found.seen:
-            await self._storage.write(lambda tx: tx.subscriptions.saw_access(found.seen))
+            await self._storage.write(lambda tx: tx.subscriptions.record_access(found.seen))
         if (visibility := found.visibility) is not None:
-            await self._storage.write(lambda tx: tx.hooks.saw_visibility(hook.id, visibility))
+            await self._storage.write(
+                lambda tx: tx.hooks.record_project_visibility(hook.id, visibility)
+            )
         return found.decisions
 
-    async def look(
+    async def ask(
         self,
         hook: Hook,
         subscriptions: Sequence[Subscription],
         source: InboxSource,
         *,
-        afresh: bool = False,
-    ) -> Verdicts:
-        """The same, for who writes down what is learned; `afresh` believes no last yes."""
+        fresh: bool = False,
+    ) -> AccessDecisions:
+        """The same, for who writes down what is learned; `fresh` believes no last yes."""
         if not subscriptions:
-            return Verdicts()
+            return AccessDecisions()
         answers, (everyone, visibility), people, audiences = await asyncio.gather(
-            self._answers(hook, subscriptions, afresh=afresh),
-            self._everyone(hook, subscriptions, afresh=afresh),
+            self._answers(hook, subscriptions, afresh=fresh),
+            self._everyone(hook, subscriptions, afresh=fresh),
             self._persons(hook, subscriptions),
             self._audiences(hook, subscriptions),
         )
@@ -152,22 +152,24 @@ class AccessCheck:
         now = self._now()
         decisions: dict[int, Decision] = {}
         for one in subscriptions:
-            word = words.get(one.account_id or 0, NO_WORD)
+            word = words.get(one.account_id or 0, NEVER_ANSWERED)
             decisions[one.id] = decide(
                 one,
                 hook,
                 source,
-                Seen(_fresh(one, word, afresh, now), everyone, operator),
-                people.get(one.id, Person.UNKNOWN),
+                AccessAnswers(_fresh(one, word, fresh, now), everyone, operator),
+                people.get(one.id, MemberPresence.UNKNOWN),
                 audiences.get(one.channel_id),
                 now,
             )
-        asked = {account_id for account_id, word in words.items() if word.sight is Sight.YES}
+        asked = {
+            account_id for account_id, word in words.items() if word.answer is AccessAnswer.YES
+        }
         seen = frozenset(one.id for one in subscriptions if one.account_id in asked)
         _log_pauses(hook, decisions)
         silences = (SpeckleUnavailable, AccountUnopenable)
         silent = (one.reason for one in answers.values() if isinstance(one, silences))
-        return Verdicts(decisions, seen, visibility, next(silent, None))
+        return AccessDecisions(decisions, seen, visibility, next(silent, None))
 
     def wait_s(self, attempts: int) -> float:
         """Seconds until an event that waits is tried again."""
@@ -199,26 +201,26 @@ class AccessCheck:
 
     async def _everyone(
         self, hook: Hook, subscriptions: Sequence[Subscription], *, afresh: bool
-    ) -> tuple[Word, str | None]:
+    ) -> tuple[LastAnswer, str | None]:
         """What the server says to who has no token, where a subscription depends on that."""
         if not any(depends_on_openness(one, hook) for one in subscriptions):
-            return NO_WORD, None
+            return NEVER_ANSWERED, None
         now = self._now()
         if not afresh and _is_fresh(hook.public_at, now):
-            return Word(Sight.YES, hook.public_at), None
+            return LastAnswer(AccessAnswer.YES, hook.public_at), None
         answer = await self._in_time(
             hook.server_url,
             lambda: self._answer(hook.project_id, Login(hook.server_url)),
         )
         word = _word(answer, hook.public_at)
-        match word.sight:
-            case Sight.SILENT:
+        match word.answer:
+            case AccessAnswer.NO_ANSWER:
                 return word, None
-            case Sight.NO:
+            case AccessAnswer.NO:
                 return word, NOT_OPEN
-            case Sight.YES:
+            case AccessAnswer.YES:
                 open_as = answer.visibility if isinstance(answer, ProjectRights) else None
-                return Word(Sight.YES, now), open_as
+                return LastAnswer(AccessAnswer.YES, now), open_as
 
     async def _in_time(self, server_url: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         try:
@@ -244,7 +246,7 @@ class AccessCheck:
 
     async def _project(self, project_id: str, login: Login) -> Answer:
         try:
-            return await self._gateway.project(login, project_id, within_s=LATE_WITHIN_S)
+            return await self._client.project(login, project_id, within_s=LATE_WITHIN_S)
         except (SpeckleForbidden, SpeckleNotFound, SpeckleScopeMissing) as no:
             return no  # an answer like another, which may come late, too
 
@@ -252,21 +254,21 @@ class AccessCheck:
 
     async def _persons(
         self, hook: Hook, subscriptions: Sequence[Subscription]
-    ) -> Mapping[int, Person]:
+    ) -> Mapping[int, MemberPresence]:
         """Whether each account's person is still there, by subscription."""
         asked = [one for one in subscriptions if one.account_id is not None]
         found = await asyncio.gather(*(self._person(hook, one) for one in asked))
-        return {one.id: person for one, person in zip(asked, found, strict=True)}
+        return {one.id: presence for one, presence in zip(asked, found, strict=True)}
 
-    async def _person(self, hook: Hook, subscription: Subscription) -> Person:
+    async def _person(self, hook: Hook, subscription: Subscription) -> MemberPresence:
         user_id = await self._person_of(subscription.account_id or 0)
         if user_id is None:
-            return Person.LEFT
+            return MemberPresence.LEFT
         told = await self._told(
             ("people", hook.guild_id),
-            lambda: self._watch.person(hook.guild_id, subscription.channel_id, user_id),
+            lambda: self._channel_audience.person(hook.guild_id, subscription.channel_id, user_id),
         )
-        return told or Person.UNKNOWN
+        return told or MemberPresence.UNKNOWN
 
     async def _told(self, about: Hashable, ask: Callable[[], Awaitable[Told]]) -> Told | None:
         """What Discord says in time; None if it does not, or just did not about the same."""
@@ -298,7 +300,7 @@ class AccessCheck:
 
     async def _audience(self, guild_id: int, channel_id: int) -> Audience | None:
         return await self._told(
-            ("channel", channel_id), lambda: self._watch.audience(guild_id, channel_id)
+            ("channel", channel_id), lambda: self._channel_audience.audience(guild_id, channel_id)
         )
 
 
@@ -306,32 +308,32 @@ def _is_fresh(yes_at: datetime | None, now: datetime) -> bool:
     return yes_at is not None and now - yes_at < ASK_AGAIN_AFTER
 
 
-def _fresh(subscription: Subscription, word: Word, afresh: bool, now: datetime) -> Word:
+def _fresh(subscription: Subscription, word: LastAnswer, fresh: bool, now: datetime) -> LastAnswer:
     """The word of the subscription's account: of now, else the last yes, which holds a while."""
     yes_at = subscription.access_ok_at
-    if word.sight is not Sight.SILENT:
+    if word.answer is not AccessAnswer.NO_ANSWER:
         return word
-    if not afresh and _is_fresh(yes_at, now):
-        return Word(Sight.YES, yes_at)
-    return Word(Sight.SILENT, yes_at)
+    if not fresh and _is_fresh(yes_at, now):
+        return LastAnswer(AccessAnswer.YES, yes_at)
+    return LastAnswer(AccessAnswer.NO_ANSWER, yes_at)
 
 
-def _word(answer: Answer, yes_at: datetime | None) -> Word:
+def _word(answer: Answer, yes_at: datetime | None) -> LastAnswer:
     match answer:
         case ProjectRights():
-            return Word(Sight.YES, yes_at)
+            return LastAnswer(AccessAnswer.YES, yes_at)
         case AccountUnconfirmed():
-            return Word(Sight.NO, yes_at, PauseWhy.UNCONFIRMED)
+            return LastAnswer(AccessAnswer.NO, yes_at, PauseWhy.UNCONFIRMED)
         case SpeckleTokenRefused():
-            return Word(Sight.NO, yes_at, PauseWhy.TOKEN_REFUSED)
+            return LastAnswer(AccessAnswer.NO, yes_at, PauseWhy.TOKEN_REFUSED)
         case SpeckleScopeMissing():
-            return Word(Sight.NO, yes_at, PauseWhy.SCOPE_MISSING)
+            return LastAnswer(AccessAnswer.NO, yes_at, PauseWhy.SCOPE_MISSING)
         case SpeckleForbidden():
-            return Word(Sight.NO, yes_at, PauseWhy.FORBIDDEN)
+            return LastAnswer(AccessAnswer.NO, yes_at, PauseWhy.FORBIDDEN)
         case SpeckleNotFound():
-            return Word(Sight.NO, yes_at, PauseWhy.NOT_FOUND)
+            return LastAnswer(AccessAnswer.NO, yes_at, PauseWhy.NOT_FOUND)
         case _:
-            return Word(Sight.SILENT, yes_at)
+            return LastAnswer(AccessAnswer.NO_ANSWER, yes_at)
 
 
 def _log_pauses(hook: Hook, decisions: Mapping[int, Decision]) -> None:

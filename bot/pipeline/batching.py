@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bot.cards.card import MAX_TOTAL, Card
-from bot.db.rows import CardForm, OutboxRow
+from bot.work import FallbackLevel, OutboxCard
 
 # https://discord.com/developers/docs/resources/message#create-message
 MAX_EMBEDS = 10
@@ -12,12 +12,12 @@ MAX_FILES = 10
 MAX_FILES_BYTES = 24 * 1024 * 1024  # Discord takes 25 MiB; the rest is for texts and seams
 
 
-def card_of(row: OutboxRow) -> Card:
+def card_of(row: OutboxCard) -> Card:
     """The card of a row, with its pictures."""
     return Card.from_json(dict(row.card), row.pictures)
 
 
-def together(rows: Sequence[OutboxRow], suspects: int) -> int:
+def together(rows: Sequence[OutboxCard], suspects: int) -> int:
     """How many of the oldest waiting rows, at least 1, make the next message.
 
     `suspects` of them were refused together: half of those go, until the one at fault is alone.
@@ -26,7 +26,7 @@ def together(rows: Sequence[OutboxRow], suspects: int) -> int:
     load = Load()
     for count, row in enumerate(rows[:most]):
         load.add(card_of(row))
-        if not load.fits or row.form is not CardForm.FULL:
+        if not load.fits or row.level is not FallbackLevel.FULL:
             return max(1, count)
     return min(len(rows), most)
 

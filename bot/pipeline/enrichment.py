@@ -14,7 +14,6 @@ import structlog
 
 from bot.cards.card import Picture
 from bot.cards.pictures import MAX_PREVIEW_BYTES, is_public_url, picture_from
-from bot.db.rows import FillIn, Hook
 from bot.errors import (
     SpeckleError,
     SpeckleForbidden,
@@ -25,9 +24,9 @@ from bot.errors import (
     SpeckleUnavailable,
     SpeckleUnconfirmed,
 )
+from bot.model import Hook
 from bot.services.accounts import AccountService
 from bot.single_flight import SingleFlightCache
-from bot.speckle.answers import PUBLIC, Login
 from bot.speckle.confirmation import (
     ArchivedQuestion,
     Claim,
@@ -38,26 +37,29 @@ from bot.speckle.confirmation import (
 )
 from bot.speckle.event_table import BY_KIND
 from bot.speckle.events import Delivery, Facts
-from bot.speckle.gateway import SpeckleGateway
-from bot.speckle.previews import NoPicture, Previews, Rendered, preview_url
+from bot.speckle.visibility import PUBLIC
+from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.previews import NoPicture, Previews, Rendered, preview_url
+from bot.speckle_api.types import Login
 from bot.timing import Backoff
+from bot.work import LateAddition
 
 if TYPE_CHECKING:
-    from bot.rights.passes import Pass
+    from bot.services.read_permit import ReadPermit
 
 log = structlog.get_logger()
 
 KEEP_S = 60.0
 MOST_FACTS = 500
 MOST_PICTURES = 16  # of up to 4 MiB
-# Events wait in ingest's lanes. If so many of one server's wait already, the next ones wait only a
-# moment, so that a server that hangs leaves lanes for the others. An event that has waited behind
-# others of its project waits no longer than that either.
+# Events wait for their turn in ingest. If so many of one server's wait already, the next ones wait
+# only a moment, so that a server that hangs leaves room for the others. An event that has waited
+# behind others of its project waits no longer than that either.
 CROWD = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPatience:
     """When what a card lacks is asked for first, the waits between tries, and for how long."""
 
     first: timedelta
@@ -72,23 +74,23 @@ class EnrichmentTimings:
     moment_s: float = 1.0
     question_s: float = 10.0  # nobody waits for the answer
     # Facts that come late surprise more than they tell.
-    facts: Patience = Patience(
+    facts: RetryPatience = RetryPatience(
         timedelta(seconds=1), Backoff((2.0, 5.0, 10.0)), timedelta(minutes=1)
     )
     # A picture takes its time at every server, some seconds at least.
-    picture: Patience = Patience(
+    picture: RetryPatience = RetryPatience(
         timedelta(seconds=5),
         Backoff((5.0, 10.0, 20.0, 40.0, 60.0, 120.0)),
         timedelta(minutes=15),
     )
 
-    def of(self, kind: FillIn) -> Patience:
+    def of(self, kind: LateAddition) -> RetryPatience:
         """The patience with one of the things that a card may lack."""
-        return self.facts if kind is FillIn.FACTS else self.picture
+        return self.facts if kind is LateAddition.FACTS else self.picture
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class AddedFacts:
     """What a server added to an event in time, for one reader.
 
     `delivery` is the event as the server tells it, or as it came where the server told nothing.
@@ -98,12 +100,12 @@ class Added:
     delivery: Delivery
     facts: Facts | None = None
     image: Picture | str | None = None
-    missing: frozenset[FillIn] = frozenset()
+    missing: frozenset[LateAddition] = frozenset()
     lines: tuple[str, ...] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ConfirmedEvent:
     """An event as its server tells it, with the facts that belong to it."""
 
     delivery: Delivery
@@ -118,7 +120,7 @@ class Enrichment:
 
     def __init__(
         self,
-        gateway: SpeckleGateway,
+        client: SpeckleClient,
         previews: Previews,
         accounts: AccountService,
         *,
@@ -127,7 +129,7 @@ class Enrichment:
         timings: EnrichmentTimings = EnrichmentTimings(),
     ) -> None:
         self.timings = timings
-        self._gateway = gateway
+        self._client = client
         self._servers = frozenset(servers)
         self._previews = previews
         self._accounts = accounts
@@ -148,31 +150,33 @@ class Enrichment:
         self._facts.close()
         self._pictures.close()
 
-    async def at_once(
+    async def within_deadline(
         self,
-        leave: "Pass",
+        permit: "ReadPermit",
         hook: Hook,
         delivery: Delivery,
         at: datetime,
         waited_s: float = 0.0,
-    ) -> Added:
+    ) -> AddedFacts:
         """What the server adds within the deadline, the two questions side by side.
 
         `at` is the event's own time, `waited_s` how long it has waited here since it came. The
         picture is shown only where the server knows of the version too.
         """
         if not self.is_on or hook.server_url not in self._servers:
-            return Added(delivery)
-        question = _question(leave, delivery, at)
+            return AddedFacts(delivery)
+        question = _question(permit, delivery, at)
         if question is None:
-            return Added(delivery)
+            return AddedFacts(delivery)
         within_s = self._patience_s(hook.server_url, waited_s)
-        tasks: dict[FillIn, asyncio.Task[object]] = {
-            FillIn.FACTS: asyncio.create_task(self.told(leave, delivery, at, within_s))
+        tasks: dict[LateAddition, asyncio.Task[object]] = {
+            LateAddition.FACTS: asyncio.create_task(
+                self.confirmed_event(permit, delivery, at, within_s)
+            )
         }
         if isinstance(question, VersionQuestion):
-            image = self._image(leave, hook, question.version.version_id, within_s)
-            tasks[FillIn.PICTURE] = asyncio.create_task(image)
+            image = self._image(permit, hook, question.version.version_id, within_s)
+            tasks[LateAddition.PICTURE] = asyncio.create_task(image)
         self._waiting[hook.server_url] += 1
         try:
             await asyncio.wait(tasks.values(), timeout=within_s)
@@ -182,59 +186,59 @@ class Enrichment:
                 task.cancel()
         return _added(delivery, {kind: _outcome(task, hook) for kind, task in tasks.items()})
 
-    async def told(
-        self, leave: "Pass", delivery: Delivery, at: datetime, within_s: float
-    ) -> Told | None:
+    async def confirmed_event(
+        self, permit: "ReadPermit", delivery: Delivery, at: datetime, within_s: float
+    ) -> ConfirmedEvent | None:
         """The event as its server tells it; None where the server has nothing to add.
 
         Errors: SpeckleError of each kind; SpeckleUnconfirmed where it knows of nothing like it.
         """
-        check, claim = BY_KIND[delivery.event.kind].check, Claim(delivery, at, leave.is_stranger)
-        question = _question(leave, delivery, at)
+        check, claim = BY_KIND[delivery.event.kind].check, Claim(delivery, at, permit.is_anonymous)
+        question = _question(permit, delivery, at)
         if check is None or question is None:
             return None
-        facts = await self._accounts.as_pass(
-            leave,
+        facts = await self._accounts.with_permit(
+            permit,
             lambda login: self._facts.get(
-                (login, leave.project_id, question),
-                lambda: self._ask(leave.project_id, question, login, within_s),
+                (login, permit.project_id, question),
+                lambda: self._ask(permit.project_id, question, login, within_s),
             ),
         )
         if facts is None:
             return None
         true = check.confirm(delivery.event, facts, claim)
         if true is None:
-            raise SpeckleUnconfirmed(leave.server_url, "it knows of nothing like the event")
-        return Told(true, facts)
+            raise SpeckleUnconfirmed(permit.server_url, "it knows of nothing like the event")
+        return ConfirmedEvent(true, facts)
 
     async def image(
-        self, leave: "Pass", hook: Hook, delivery: Delivery, at: datetime, within_s: float
+        self, permit: "ReadPermit", hook: Hook, delivery: Delivery, at: datetime, within_s: float
     ) -> Picture | str | NoPicture:
         """The picture of a new version: its address where Discord can fetch it, else itself.
 
         Errors: SpeckleError of each kind; SpeckleUnconfirmed where the server knows of no such
         version that is as new as the event.
         """
-        question = _question(leave, delivery, at)
+        question = _question(permit, delivery, at)
         if not isinstance(question, VersionQuestion):
             return NoPicture.MISSING
-        await self.told(leave, delivery, at, within_s)
-        return await self._image(leave, hook, question.version.version_id, within_s)
+        await self.confirmed_event(permit, delivery, at, within_s)
+        return await self._image(permit, hook, question.version.version_id, within_s)
 
     async def _image(
-        self, leave: "Pass", hook: Hook, version_id: str, within_s: float
+        self, permit: "ReadPermit", hook: Hook, version_id: str, within_s: float
     ) -> Picture | str | NoPicture:
-        if leave.is_stranger or hook.visibility in PUBLIC:
+        if permit.is_anonymous or hook.visibility in PUBLIC:
             # As a stranger: what they cannot see any more is not shown by its address.
-            stranger = Login(leave.server_url)
-            seen = await self._picture(stranger, leave.project_id, version_id, within_s)
-            url = preview_url(leave.server_url, leave.project_id, version_id)
+            stranger = Login(permit.server_url)
+            seen = await self._picture(stranger, permit.project_id, version_id, within_s)
+            url = preview_url(permit.server_url, permit.project_id, version_id)
             if isinstance(seen, Picture):
                 return url if is_public_url(url) else seen
-            if seen is NoPicture.NOT_YET or leave.is_stranger:
+            if seen is NoPicture.NOT_YET or permit.is_anonymous:
                 return seen
-        return await self._accounts.as_pass(
-            leave, lambda login: self._picture(login, leave.project_id, version_id, within_s)
+        return await self._accounts.with_permit(
+            permit, lambda login: self._picture(login, permit.project_id, version_id, within_s)
         )
 
     async def _picture(
@@ -258,16 +262,16 @@ class Enrichment:
     async def _ask(
         self, project_id: str, question: Question, login: Login, within_s: float
     ) -> Facts | None:
-        gateway = self._gateway
+        client = self._client
         match question:
             case VersionQuestion(version):
-                return await gateway.version_facts(login, project_id, version, within_s=within_s)
+                return await client.version_facts(login, project_id, version, within_s=within_s)
             case ReceivedQuestion(user_id, at):
-                return await gateway.received_facts(
+                return await client.received_facts(
                     login, project_id, user_id, at, within_s=within_s
                 )
             case CommentQuestion(comment_id):
-                return await gateway.comment_facts(login, project_id, comment_id, within_s=within_s)
+                return await client.comment_facts(login, project_id, comment_id, within_s=within_s)
             case ArchivedQuestion():
                 return await self._archived(project_id, question, login, within_s)
             case _:
@@ -277,7 +281,7 @@ class Enrichment:
         self, project_id: str, question: ArchivedQuestion, login: Login, within_s: float
     ) -> Facts | None:
         """The thread; with somebody's rights only if the list says that this person did it then."""
-        if not question.public and not await self._gateway.was_archived(
+        if not question.public and not await self._client.was_archived(
             login,
             project_id,
             question.thread_id,
@@ -287,7 +291,7 @@ class Enrichment:
             within_s=within_s,
         ):
             return None
-        return await self._gateway.comment_facts(
+        return await self._client.comment_facts(
             login, project_id, question.thread_id, within_s=within_s
         )
 
@@ -298,12 +302,12 @@ class Enrichment:
         return min(self._deadline_s, left_s)
 
 
-def _question(leave: "Pass", delivery: Delivery, at: datetime) -> Question | None:
+def _question(permit: "ReadPermit", delivery: Delivery, at: datetime) -> Question | None:
     """What is asked about an event, None for nothing."""
     check = BY_KIND[delivery.event.kind].check
     if check is None:
         return None
-    return check.question(delivery.event, Claim(delivery, at, leave.is_stranger))
+    return check.question(delivery.event, Claim(delivery, at, permit.is_anonymous))
 
 
 def _outcome(task: asyncio.Task[object], hook: Hook) -> object:
@@ -319,21 +323,21 @@ def _outcome(task: asyncio.Task[object], hook: Hook) -> object:
     return SpeckleRejected(hook.server_url, "the answer was not understood")
 
 
-def _added(delivery: Delivery, outcomes: Mapping[FillIn, object]) -> Added:
-    told, image = outcomes.get(FillIn.FACTS), outcomes.get(FillIn.PICTURE)
+def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> AddedFacts:
+    told, image = outcomes.get(LateAddition.FACTS), outcomes.get(LateAddition.PICTURE)
     lines = [_facts_line(told)]
-    if not isinstance(told, Told):
+    if not isinstance(told, ConfirmedEvent):
         # A picture alone would show what nobody has confirmed to belong to this event.
         away = isinstance(told, SpeckleUnavailable)
-        return Added(delivery, missing=frozenset(outcomes if away else ()), lines=(*lines,))
-    if FillIn.PICTURE in outcomes:
+        return AddedFacts(delivery, missing=frozenset(outcomes if away else ()), lines=(*lines,))
+    if LateAddition.PICTURE in outcomes:
         lines.append(_picture_line(image))
     late = image is NoPicture.NOT_YET or isinstance(image, SpeckleUnavailable)
-    return Added(
+    return AddedFacts(
         delivery=told.delivery,
         facts=told.facts,
         image=image if isinstance(image, Picture | str) else None,
-        missing=frozenset({FillIn.PICTURE} if late else ()),
+        missing=frozenset({LateAddition.PICTURE} if late else ()),
         lines=tuple(lines),
     )
 
@@ -346,7 +350,7 @@ def _facts_line(facts: object) -> str:
                 "rest is filled in if the answer comes within a minute."
             )
         case SpeckleError():
-            return f"A plain card, because {why(facts)}."
+            return f"A plain card, because {why_not_added(facts)}."
         case None:
             return "Asked Speckle for more, and it knew no more."
         case _:
@@ -362,12 +366,12 @@ def _picture_line(image: object) -> str:
         case SpeckleUnavailable():
             return f"No picture yet ({image.reason}). It is asked for again for up to 15 minutes."
         case SpeckleError():
-            return f"No picture, because {why(image)}."
+            return f"No picture, because {why_not_added(image)}."
         case _:
             return "With its picture."
 
 
-def why(error: SpeckleError) -> str:
+def why_not_added(error: SpeckleError) -> str:
     """Why there is no answer, as the end of a sentence for people."""
     match error:
         case SpeckleTokenRefused():

@@ -8,24 +8,17 @@ from itertools import islice
 
 import structlog
 
-from bot.db.rows import (
-    EventResult,
-    HookFollowers,
-    HookResult,
-    HookState,
-    InboxLane,
-    InboxRow,
-    InboxSource,
-    Subscription,
-)
 from bot.errors import AlreadyFinished, NotADelivery, StorageUnavailable
-from bot.pipeline.lanes import LaneRunner
+from bot.fairness import FairSemaphore
+from bot.model import HookState, InboxSource, Subscription
+from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.reading import LARGE_BODY_BYTES, read
 from bot.pipeline.replay import Outlets, Routes
-from bot.pipeline.routing import Occasion, Trace, Way, says_who_sees
+from bot.pipeline.routing import EventContext, RoutingResult, says_who_sees
+from bot.pipeline.trace import Trace
 from bot.speckle.events import Delivery
 from bot.storage import Storage, Transaction
-from bot.turns import Door
+from bot.work import EventResult, HookFollowers, HookResult, InboxEvent, InboxKey
 
 log = structlog.get_logger()
 
@@ -37,7 +30,7 @@ LARGE_AT_ONCE = 4
 ORGANISATION = 0  # no guild's id
 
 
-ShownBefore = Callable[[InboxRow, str, Sequence[Subscription]], Mapping[int, int]]
+ShownBefore = Callable[[InboxEvent, str, Sequence[Subscription]], Mapping[int, int]]
 """Says by which rows subscriptions were shown an event another way; each row is given once."""
 
 
@@ -45,7 +38,7 @@ ShownBefore = Callable[[InboxRow, str, Sequence[Subscription]], Mapping[int, int
 class ReadEvent:
     """An event of the inbox that was understood; `key` is the same for those that say the same."""
 
-    row: InboxRow
+    row: InboxEvent
     delivery: Delivery
     key: str
     trace: Trace
@@ -58,7 +51,7 @@ class HookEvent:
     `already`: the subscriptions that were shown it another way, and by which row.
     """
 
-    occasion: Occasion
+    event_context: EventContext
     subscriptions: Sequence[Subscription]
     already: Mapping[int, int]
     new_names: Mapping[str, str]
@@ -88,23 +81,23 @@ class Ingest:
         self._outlets = outlets
         self._now = now
         self._most_model_names = most_model_names
-        self._large = Door(LARGE_AT_ONCE)
-        self._lanes = LaneRunner[InboxLane, str](
+        self._large = FairSemaphore(LARGE_AT_ONCE)
+        self._worker = KeyedWorker[InboxKey, str](
             "ingest",
             at_once=PROJECTS_AT_ONCE,
-            find=lambda _limit, busy: storage.read(lambda tx: tx.inbox.next_per_lane(busy)),
+            find_due=lambda _limit, busy: storage.read(lambda tx: tx.inbox.due_keys(busy)),
             due_in=_never,
-            lane_of=lambda lane: lane.lane,
+            key_of=lambda key: key.ordering_key,
             tenant_of=_tenant,
-            work=self._next,
+            handle=self._next,
         )
-        self.wake = self._lanes.wake
-        self.run = self._lanes.run
+        self.wake = self._worker.wake
+        self.run = self._worker.run
 
-    async def _next(self, lane: InboxLane) -> bool:
-        """Deal with what is new in a lane, together; whether there is more."""
+    async def _next(self, key: InboxKey) -> bool:
+        """Deal with what is new in an ordering key, together; whether there is more."""
         taken = await self._storage.read(
-            lambda tx: tx.inbox.take(lane.lane, EVENTS_TOGETHER, LARGE_BODY_BYTES)
+            lambda tx: tx.inbox.take(key.ordering_key, EVENTS_TOGETHER, LARGE_BODY_BYTES)
         )
         if taken.too_large is not None:
             await self._large_one(taken.too_large)
@@ -127,13 +120,13 @@ class Ingest:
 
     async def _large_one(self, row_id: int) -> None:
         """Deal with an event whose body is large, when it is the tenant's turn to have one."""
-        async with self._large.turn():
+        async with self._large.slot():
             row = await self._storage.read(lambda tx: tx.inbox.get(row_id))
             if row is not None:
                 await self._ingest([row])
 
-    async def _ingest(self, rows: Sequence[InboxRow]) -> int:
-        """Deal with events of one lane, as many as may go together: how many.
+    async def _ingest(self, rows: Sequence[InboxEvent]) -> int:
+        """Deal with events of one ordering key, as many as may go together: how many.
 
         Everything that they lead to is written in one transaction.
         """
@@ -147,12 +140,12 @@ class Ingest:
             return len(results)
         for event in events:
             log.info("ingest.done", inbox_id=event.row.id, kind=event.delivery.event.kind.value)
-        routed = [each for found in of_hooks.values() for one in found for each in one.routed]
+        routed = [each for found in of_hooks.values() for one in found for each in one.results]
         self._outlets.wake(routed, cards)
         return len(results)
 
     async def _understood(
-        self, rows: Sequence[InboxRow]
+        self, rows: Sequence[InboxEvent]
     ) -> tuple[Sequence[ReadEvent], Sequence[EventResult]]:
         """The first of these that may be decided together, and what nobody understands of them."""
         events: list[ReadEvent] = []
@@ -175,7 +168,9 @@ class Ingest:
     # ── whom it may concern ───────────────────────────────────────────────────────────────────
 
     async def _of_hooks(self, events: Sequence[ReadEvent]) -> Mapping[int, list[HookResult]]:
-        """What events of one lane, in order, lead to in each hook; by the ids of their rows."""
+        """What events of one ordering key, in order, lead to in each hook; by the ids of their
+        rows.
+        """
         results: dict[int, list[HookResult]] = {event.row.id: [] for event in events}
         if not events:
             return results
@@ -196,11 +191,11 @@ class Ingest:
         hooks = self._hooks(tx, first.row, first.delivery.project.id)
         keys = [(event.row, event.key) for event in events]
         followers = [one for of_hook in hooks for one in of_hook.subscriptions]
-        shown_before = tx.inbox.twins(keys, followers).take
+        shown_before = tx.inbox.partners(keys, followers).take
         names = tx.hooks.model_names_of([of_hook.hook.id for of_hook in hooks])
         return [self._one_by_one(one, events, names[one.hook.id], shown_before) for one in hooks]
 
-    def _hooks(self, tx: Transaction, row: InboxRow, project_id: str) -> Sequence[HookFollowers]:
+    def _hooks(self, tx: Transaction, row: InboxEvent, project_id: str) -> Sequence[HookFollowers]:
         match row.source:
             case InboxSource.ACTIVITY:
                 followed = tx.hooks.followed_by([row.subscription_id or 0])
@@ -227,8 +222,8 @@ class Ingest:
             named = {m.id: m.name for m in reversed(delivery.models) if m.id and m.name}
             new, forgotten = new_names(named, names, most)
             already = shown_before(row, event.key, of_hook.subscriptions)
-            occasion = Occasion(hook, row, delivery, names, event.trace)
-            found.append(HookEvent(occasion, of_hook.subscriptions, already, new, forgotten))
+            event_context = EventContext(hook, row, delivery, names, event.trace)
+            found.append(HookEvent(event_context, of_hook.subscriptions, already, new, forgotten))
             if row.source is not InboxSource.ACTIVITY:
                 live = HookState.LIVE if hook.state is HookState.WAITING else hook.state
                 name = delivery.project.name or hook.project_name
@@ -241,18 +236,18 @@ class Ingest:
         """What events change for one hook: only its own webhook tells of the hook itself."""
         wanted = []
         for event in events:
-            occasion = event.occasion
+            event_context = event.event_context
             if not event.subscriptions:
                 text = "No channel follows this project here."
-                occasion.trace.add("route", text, guild_id=occasion.hook.guild_id)
+                event_context.trace.add("route", text, guild_id=event_context.hook.guild_id)
             for one, row_id in event.already.items():
                 text = "Not shown again: it came another way already."
-                occasion.trace.add("route", text, subscription_id=one, inbox_id=row_id)
+                event_context.trace.add("route", text, subscription_id=one, inbox_id=row_id)
             those = [one for one in event.subscriptions if one.id not in event.already]
-            wanted.append((occasion, those))
+            wanted.append((event_context, those))
         ways = await self._routing.route(wanted)
         return {
-            event.occasion.row.id: _hook_result(event, way)
+            event.event_context.row.id: _hook_result(event, way)
             for event, way in zip(events, ways, strict=True)
         }
 
@@ -275,27 +270,27 @@ def _event_result(event: ReadEvent, of_hooks: Sequence[HookResult]) -> EventResu
     return EventResult(event.row.id, lines, name, event.key, of_hooks)
 
 
-def _hook_result(event: HookEvent, way: Way) -> HookResult:
-    row, delivery = event.occasion.row, event.occasion.delivery
+def _hook_result(event: HookEvent, way: RoutingResult) -> HookResult:
+    row, delivery = event.event_context.row, event.event_context.delivery
     return HookResult(
-        hook_id=event.occasion.hook.id,
+        hook_id=event.event_context.hook.id,
         at=row.received_at,
-        told=row.source is not InboxSource.ACTIVITY,
+        by_webhook=row.source is not InboxSource.ACTIVITY,
         project_name=delivery.project.name,
         model_names=event.new_names,
         forgotten_models=event.forgotten_models,
-        routed=way.routed,
+        results=way.results,
         visibility=way.visibility,
         already=event.already,
     )
 
 
-def _tenant(lane: InboxLane) -> int:
+def _tenant(key: InboxKey) -> int:
     """Whose turn an event takes: its guild's, or that of the operator's organisation as a whole.
 
     An event of the shared hook is for several guilds at once, so it is nobody's alone.
     """
-    return ORGANISATION if lane.guild_id is None else lane.guild_id
+    return ORGANISATION if key.guild_id is None else key.guild_id
 
 
 async def _never(_busy: Collection[str]) -> None:

@@ -8,20 +8,14 @@ from typing import Protocol
 
 import structlog
 
-from bot.db.rows import (
-    HeldEvent,
-    Hook,
-    HookKind,
-    InboxRow,
-    InboxSource,
-    Subscription,
-    SubscriptionResult,
-)
 from bot.errors import NotADelivery
-from bot.pipeline.lanes import LaneRunner
+from bot.model import Hook, HookKind, InboxSource, Subscription
+from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.reading import read
-from bot.pipeline.routing import Occasion, Trace, Way
+from bot.pipeline.routing import EventContext, RoutingResult
+from bot.pipeline.trace import Trace
 from bot.storage import Storage, Transaction
+from bot.work import HeldEvent, InboxEvent, SubscriptionResult
 
 log = structlog.get_logger()
 
@@ -33,10 +27,10 @@ class Routes(Protocol):
 
     async def route(
         self,
-        events: Sequence[tuple[Occasion, Sequence[Subscription]]],
+        events: Sequence[tuple[EventContext, Sequence[Subscription]]],
         *,
         attempts: int = 0,
-    ) -> Sequence[Way]:
+    ) -> Sequence[RoutingResult]:
         """What events of one hook, in order, lead to in these subscriptions."""
 
 
@@ -80,14 +74,14 @@ class Replay:
         self._routing = routing
         self._served_guilds = served_guilds
         self._now = now
-        self._lanes = LaneRunner[HeldEvent, int](
+        self._lanes = KeyedWorker[HeldEvent, int](
             "held_events",
             at_once=HELD_AT_ONCE,
-            find=lambda limit, busy: storage.read(lambda tx: tx.held.due(limit, busy)),
-            due_in=lambda busy: storage.read(lambda tx: tx.held.due_in(busy)),
-            lane_of=lambda held: held.subscription_id,
+            find_due=lambda limit, busy: storage.read(lambda tx: tx.held_events.due(limit, busy)),
+            due_in=lambda busy: storage.read(lambda tx: tx.held_events.due_in(busy)),
+            key_of=lambda held: held.subscription_id,
             tenant_of=lambda held: held.guild_id,
-            work=self._replay,
+            handle=self._replay,
         )
         self.run = self._lanes.run
         self.outlets = Outlets(on_cards, on_incomplete, self.wake)
@@ -108,7 +102,7 @@ class Replay:
         # Of an event that waits on, the trace says already that it waits.
         lines = () if routed.held_until is not None and routed.pause is None else trace.lines
         cards = await self._storage.write(
-            lambda tx: tx.held.settle(held, row.received_at, routed, lines)
+            lambda tx: tx.held_events.settle(held, row.received_at, routed, lines)
         )
         log.info("held_events.replayed", inbox_id=row.id, cards=len(cards))
         self.outlets.wake([routed], cards)
@@ -116,7 +110,7 @@ class Replay:
     async def _again(
         self,
         held: HeldEvent,
-        row: InboxRow,
+        row: InboxEvent,
         hook: Hook,
         subscription: Subscription,
         names: Mapping[str, str],
@@ -131,12 +125,12 @@ class Replay:
         except NotADelivery:  # its body has been erased
             trace.add("access", "Not shown: the event was kept too long, and has been erased.")
             return SubscriptionResult(subscription.id)
-        occasion = Occasion(hook, row, delivery, names, trace)
-        events = [(occasion, [subscription])]
+        event_context = EventContext(hook, row, delivery, names, trace)
+        events = [(event_context, [subscription])]
         (way,) = await self._routing.route(events, attempts=held.attempts + 1)
-        return next(iter(way.routed), SubscriptionResult(subscription.id))
+        return next(iter(way.results), SubscriptionResult(subscription.id))
 
-    def _may_speak(self, row: InboxRow, hook: Hook) -> bool:
+    def _may_speak(self, row: InboxEvent, hook: Hook) -> bool:
         """Whether an event that a subscription of the hook held may still come through it."""
         if row.source is not InboxSource.OPERATOR:
             return True
@@ -145,7 +139,7 @@ class Replay:
 
 def _held(
     tx: Transaction, held: HeldEvent
-) -> tuple[InboxRow, Subscription, Hook, Mapping[str, str]] | None:
+) -> tuple[InboxEvent, Subscription, Hook, Mapping[str, str]] | None:
     """A held event, whom it is for, through which hook, and the names of its models."""
     row = tx.inbox.get(held.inbox_id)
     subscription = tx.subscriptions.get(held.subscription_id)

@@ -13,40 +13,31 @@ import structlog
 from bot.cards.card import Card
 from bot.cards.pictures import with_image
 from bot.cards.render import RenderContext, render
-from bot.db.history import NOTE, STAGE
-from bot.db.rows import (
+from bot.model import (
     KEEPING_PAUSES,
     RIGHTS_PAUSES,
+    AccessPause,
     Hook,
     HookState,
-    InboxRow,
     InboxSource,
-    NewOutbox,
-    Paused,
     PauseReason,
+    PauseWhy,
     Subscription,
-    SubscriptionResult,
     SubscriptionState,
-    TraceLine,
 )
-from bot.model import PauseWhy
-from bot.pipeline.access import AccessCheck, Verdicts
-from bot.pipeline.avatars import Avatars
-from bot.pipeline.enrichment import Added, Enrichment
+from bot.pipeline.access import AccessCheck, AccessDecisions
+from bot.pipeline.avatar_resizer import AvatarResizer
+from bot.pipeline.enrichment import AddedFacts, Enrichment
 from bot.pipeline.reading import LARGE_BODY_BYTES
-from bot.rights.decide import Decision, Pause, Show, Wait
+from bot.services.access_rules import Decision, Pause, Show, Wait
 from bot.speckle.confirmation import touched_models
-from bot.speckle.events import (
-    Delivery,
-    Facts,
-    ProjectDeleted,
-    ProjectUpdated,
-    UnknownEvent,
-)
+from bot.speckle.events import Delivery, Facts, ProjectDeleted, ProjectUpdated, UnknownEvent
 from bot.speckle.filters import matches
+from bot.work import NOTE_FACT, InboxEvent, NewCard, SubscriptionResult
 
 if TYPE_CHECKING:
-    from bot.rights.passes import Pass
+    from bot.services.read_permit import ReadPermit
+from bot.pipeline.trace import Trace
 
 log = structlog.get_logger()
 
@@ -71,39 +62,22 @@ WHY_PAUSED: Mapping[PauseWhy, str] = {
 }
 
 
-class Trace:
-    """The lines that later answer why an event was shown in a channel or not.
-
-    An earlier try left its lines in the row; only how the event came is still true. Begun before
-    subscriptions are read: what somebody answers for one after that is not known.
-    """
-
-    def __init__(self, now: Callable[[], datetime], row: InboxRow) -> None:
-        self._now = now
-        self.begun_at = now()
-        self.lines = [line for line in row.trace if line.stage == STAGE]
-
-    def add(self, stage: str, text: str, **facts: int | str) -> None:
-        """Add a line about this moment."""
-        self.lines.append(TraceLine(at=self._now(), stage=stage, text=text, facts=facts))
-
-
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class EventContext:
     """One event on its way through one hook, with the names that the hook's own events told."""
 
     hook: Hook
-    row: InboxRow
+    row: InboxEvent
     delivery: Delivery
     model_names: Mapping[str, str]
     trace: Trace
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class RoutingResult:
     """What became of an event in each subscription, and what a question without a token found."""
 
-    routed: Sequence[SubscriptionResult] = ()
+    results: Sequence[SubscriptionResult] = ()
     visibility: str | None = None
 
 
@@ -114,23 +88,23 @@ class Routing:
         self,
         enrichment: Enrichment,
         access: AccessCheck,
-        avatars: Avatars,
+        avatar_resizer: AvatarResizer,
         *,
         speckle_servers: Sequence[str],
         now: Callable[[], datetime],
     ) -> None:
         self._enrichment = enrichment
         self._access = access
-        self._avatars = avatars
+        self._avatar_resizer = avatar_resizer
         self._servers = frozenset(speckle_servers)
         self._now = now
 
     async def route(
         self,
-        events: Sequence[tuple[Occasion, Sequence[Subscription]]],
+        events: Sequence[tuple[EventContext, Sequence[Subscription]]],
         *,
         attempts: int = 0,
-    ) -> Sequence[Way]:
+    ) -> Sequence[RoutingResult]:
         """What events of one hook, in order, lead to in these subscriptions.
 
         Who may see them is asked once for all. `attempts` is how often they have waited for an
@@ -139,60 +113,60 @@ class Routing:
         wanting = [[one for one in those if self._wants(at, one)] for at, those in events]
         asked = {one.id: one for those in wanting for one in those if not _is_held(one)}
         first, _ = events[0]
-        verdicts = await self._access.look(
+        verdicts = await self._access.ask(
             first.hook,
             list(asked.values()),
             first.row.source,
             # An event may say what this depends on, and anybody with the secret may have made it.
-            afresh=says_who_sees(first.delivery),
+            fresh=says_who_sees(first.delivery),
         )
         ways = (
-            self._way(occasion, those, verdicts, attempts)
-            for (occasion, _), those in zip(events, wanting, strict=True)
+            self._way(event_context, those, verdicts, attempts)
+            for (event_context, _), those in zip(events, wanting, strict=True)
         )
         return await asyncio.gather(*ways)
 
     async def _way(
         self,
-        occasion: Occasion,
+        event_context: EventContext,
         wanting: Sequence[Subscription],
-        verdicts: Verdicts,
+        verdicts: AccessDecisions,
         attempts: int,
-    ) -> Way:
+    ) -> RoutingResult:
         """What one event leads to in the subscriptions that want it."""
         held = [one for one in wanting if _is_held(one)]
         asked = [one for one in wanting if not _is_held(one)]
         for one in held:
-            occasion.trace.add("access", "Kept until somebody answers for it.", **_where(one))
+            event_context.trace.add("access", "Kept until somebody answers for it.", **_where(one))
         served = any(isinstance(verdicts.decisions[one.id], Show) for one in asked)
         if verdicts.silence is not None and served:
             text = "Speckle could not be asked who may still see the project"
             then = f"{text} ({verdicts.silence}): the last yes counts for an hour."
-            occasion.trace.add("access", then, guild_id=occasion.hook.guild_id)
+            event_context.trace.add("access", then, guild_id=event_context.hook.guild_id)
         now = self._now()
         routed = [SubscriptionResult(one.id, held_until=now) for one in held]
-        routed += self._kept(occasion, asked, verdicts, attempts)
+        routed += self._held_back(event_context, asked, verdicts, attempts)
         if len(routed) < len(wanting):
-            small = await self._avatars.made_small(occasion.delivery)
-            routed += await self._shown(replace(occasion, delivery=small), asked, verdicts)
+            small = await self._avatar_resizer.shrink(event_context.delivery)
+            routed += await self._shown(replace(event_context, delivery=small), asked, verdicts)
         seen = verdicts.seen
-        return Way(
+        return RoutingResult(
             [replace(one, access_ok=one.subscription_id in seen) for one in routed],
             verdicts.visibility,
         )
 
     # ── who wants it ──────────────────────────────────────────────────────────────────────────
 
-    def _wants(self, occasion: Occasion, subscription: Subscription) -> bool:
-        where, trace, row = _where(subscription), occasion.trace, occasion.row
+    def _wants(self, event_context: EventContext, subscription: Subscription) -> bool:
+        where, trace, row = _where(subscription), event_context.trace, event_context.row
         paused = subscription.state is SubscriptionState.PAUSED
         if paused and subscription.pause_reason not in KEEPING_PAUSES:
             trace.add("route", "Not shown: the subscription is paused.", **where)
             return False
-        if row.source in FETCHED and subscription.came_after(row):
+        if row.source in FETCHED and subscription.came_after(row.hook_id, row.event_at):
             trace.add("route", "Not shown: it happened before the channel followed this.", **where)
             return False
-        verdict = matches(subscription.options, occasion.delivery, occasion.model_names)
+        verdict = matches(subscription.options, event_context.delivery, event_context.model_names)
         if not verdict.passes:
             trace.add("route", f"Not shown: {verdict.why}", **where)
             return False
@@ -201,11 +175,11 @@ class Routing:
 
     # ── who may see it ────────────────────────────────────────────────────────────────────────
 
-    def _kept(
+    def _held_back(
         self,
-        occasion: Occasion,
+        event_context: EventContext,
         subscriptions: Sequence[Subscription],
-        verdicts: Verdicts,
+        verdicts: AccessDecisions,
         attempts: int,
     ) -> list[SubscriptionResult]:
         """Subscriptions that may not be shown it now, but will be if somebody answers for them."""
@@ -216,96 +190,108 @@ class Routing:
                 case Wait():
                     silence = "" if verdicts.silence is None else f" ({verdicts.silence})"
                     text = f"Speckle or Discord could not be asked who may see it{silence}"
-                    occasion.trace.add("access", f"{text}: the event waits.", **_where(one))
+                    event_context.trace.add("access", f"{text}: the event waits.", **_where(one))
                     until = now + timedelta(seconds=self._access.wait_s(attempts))
                     kept.append(SubscriptionResult(one.id, held_until=until))
                 case Pause(reason, why) as decision:
-                    if _is_gone(occasion.delivery, decision):
+                    if _is_gone(event_context.delivery, decision):
                         continue
                     text = f"Paused, and the event is kept: {WHY_PAUSED[why]}."
-                    occasion.trace.add("access", text, **_where(one))
+                    event_context.trace.add("access", text, **_where(one))
                     kept.append(
-                        SubscriptionResult(one.id, held_until=now, pause=Paused(reason, why))
+                        SubscriptionResult(one.id, held_until=now, pause=AccessPause(reason, why))
                     )
                 case Show():
                     pass
         return kept
 
     async def _shown(
-        self, occasion: Occasion, subscriptions: Sequence[Subscription], verdicts: Verdicts
+        self,
+        event_context: EventContext,
+        subscriptions: Sequence[Subscription],
+        verdicts: AccessDecisions,
     ) -> list[SubscriptionResult]:
         """The cards of subscriptions that may be shown it, asked for once for each reader."""
-        by_reader: defaultdict[object, list[tuple[Subscription, Pass | None]]] = defaultdict(list)
+        by_reader: defaultdict[object, list[tuple[Subscription, ReadPermit | None]]] = defaultdict(
+            list
+        )
         gone: list[SubscriptionResult] = []
         for one in subscriptions:
             decision = verdicts.decisions[one.id]
             if isinstance(decision, Show):
-                leave = decision.leave
-                by_reader[leave and leave.reader].append((one, leave))
-            elif isinstance(decision, Pause) and _is_gone(occasion.delivery, decision):
-                paused = Paused(PauseReason.PROJECT_DELETED)
-                gone += [replace(each, pause=paused) for each in self._cards(occasion, [one], None)]
+                permit = decision.permit
+                by_reader[permit and permit.reader].append((one, permit))
+            elif isinstance(decision, Pause) and _is_gone(event_context.delivery, decision):
+                pause = AccessPause(PauseReason.PROJECT_DELETED)
+                gone += [
+                    replace(each, pause=pause) for each in self._cards(event_context, [one], None)
+                ]
         groups = await asyncio.gather(
-            *(self._for_reader(occasion, group) for group in by_reader.values())
+            *(self._for_reader(event_context, group) for group in by_reader.values())
         )
         return [*gone, *(routed for group in groups for routed in group)]
 
     async def _for_reader(
-        self, occasion: Occasion, group: "Sequence[tuple[Subscription, Pass | None]]"
+        self, event_context: EventContext, group: "Sequence[tuple[Subscription, ReadPermit | None]]"
     ) -> Sequence[SubscriptionResult]:
-        (_, leave), *_ = group
-        added = await self._added(occasion, leave)
-        cards = partial(self._cards, occasion, [one for one, _ in group], added)
+        (_, permit), *_ = group
+        added = await self._added(event_context, permit)
+        cards = partial(self._cards, event_context, [one for one, _ in group], added)
         # In a thread, as a large event may carry a picture of megabytes to be looked at.
-        large = len(occasion.row.body) > LARGE_BODY_BYTES
+        large = len(event_context.row.body) > LARGE_BODY_BYTES
         return await asyncio.to_thread(cards) if large else cards()
 
-    async def _added(self, occasion: Occasion, leave: "Pass | None") -> Added:
+    async def _added(self, event_context: EventContext, permit: "ReadPermit | None") -> AddedFacts:
         """What Speckle adds for one reader; a fault of ours gives a plainer card."""
-        delivery, row = occasion.delivery, occasion.row
-        if leave is None:
-            return Added(delivery)
+        delivery, row = event_context.delivery, event_context.row
+        if permit is None:
+            return AddedFacts(delivery)
         waited_s = (self._now() - row.received_at).total_seconds()
         try:
-            added = await self._enrichment.at_once(
-                leave, occasion.hook, delivery, row.event_at, waited_s
+            added = await self._enrichment.within_deadline(
+                permit, event_context.hook, delivery, row.event_at, waited_s
             )
         except Exception:
             log.exception("ingest.enrichment_failed", kind=delivery.event.kind.value)
-            return Added(delivery)
+            return AddedFacts(delivery)
         for line in added.lines:
-            occasion.trace.add("enrich", line, guild_id=occasion.hook.guild_id)
+            event_context.trace.add("enrich", line, guild_id=event_context.hook.guild_id)
         return added
 
     # ── how it looks ──────────────────────────────────────────────────────────────────────────
 
     def _cards(
-        self, occasion: Occasion, subscriptions: Sequence[Subscription], added: Added | None
+        self,
+        event_context: EventContext,
+        subscriptions: Sequence[Subscription],
+        added: AddedFacts | None,
     ) -> list[SubscriptionResult]:
         """The cards, where the filters let through the event as Speckle tells it as well."""
-        added = added or Added(occasion.delivery)
-        names = names_of(occasion.model_names, added.facts)
-        passing = [one for one in subscriptions if _passes(one, occasion, added, names)]
+        added = added or AddedFacts(event_context.delivery)
+        names = names_of(event_context.model_names, added.facts)
+        passing = [one for one in subscriptions if _passes(one, event_context, added, names)]
         if not passing:
             return []
-        context = context_of(occasion.hook, occasion.row, names, added.facts, self._notes(occasion))
+        context = context_of(
+            event_context.hook, event_context.row, names, added.facts, self._notes(event_context)
+        )
         card = _render(added.delivery, context)
         if card is None:
-            guild_id = occasion.hook.guild_id
-            occasion.trace.add("render", "Not shown: nothing changed.", guild_id=guild_id)
+            guild_id = event_context.hook.guild_id
+            event_context.trace.add("render", "Not shown: nothing changed.", guild_id=guild_id)
             return []
         if added.image is not None:
             card = with_image(card, added.image)
         now = self._now()
         late = {kind: now + self._enrichment.timings.of(kind).first for kind in added.missing}
-        made = ((one, NewOutbox.of(one, card, occasion.trace.begun_at)) for one in passing)
+        made = ((one, NewCard.of(one, card, event_context.trace.begun_at)) for one in passing)
         return [SubscriptionResult(one.id, new, late) for one, new in made]
 
-    def _notes(self, occasion: Occasion) -> tuple[str, ...]:
-        hook, notes = occasion.hook, []
-        if hook.state is HookState.WAITING and occasion.row.source is not InboxSource.ACTIVITY:
+    def _notes(self, event_context: EventContext) -> tuple[str, ...]:
+        hook, notes = event_context.hook, []
+        if hook.state is HookState.WAITING and event_context.row.source is not InboxSource.ACTIVITY:
             notes.append("This is the first event of the project here: the set-up works.")
-        named = occasion.delivery.server_url
+        named = event_context.delivery.server_url
         if named != hook.server_url and named in self._servers:
             # Only said: whoever knows the secret may have made it up.
             notes.append(f"The event says that the project's server is now {named}.")
@@ -329,7 +315,7 @@ def names_of(known: Mapping[str, str], facts: Facts | None) -> Mapping[str, str]
 
 def context_of(
     hook: Hook,
-    row: InboxRow,
+    row: InboxEvent,
     model_names: Mapping[str, str],
     facts: Facts | None,
     notes: Sequence[str] = (),
@@ -345,11 +331,11 @@ def context_of(
     )
 
 
-def _delay_notes(row: InboxRow) -> tuple[str, ...]:
+def _delay_notes(row: InboxEvent) -> tuple[str, ...]:
     """What is to be known of an event that was fetched after its time."""
     if row.source not in FETCHED:
         return ()
-    short = (str(line.facts[NOTE]) for line in row.trace if NOTE in line.facts)
+    short = (str(line.facts[NOTE_FACT]) for line in row.trace if NOTE_FACT in line.facts)
     return (f"{DELAYED[row.source]}{row.event_at:%Y-%m-%d at %H:%M} UTC.", *short)
 
 
@@ -360,7 +346,10 @@ def _is_gone(delivery: Delivery, decision: Decision) -> bool:
 
 
 def _passes(
-    subscription: Subscription, occasion: Occasion, added: Added, names: Mapping[str, str]
+    subscription: Subscription,
+    event_context: EventContext,
+    added: AddedFacts,
+    names: Mapping[str, str],
 ) -> bool:
     """Whether the filters let through the event as Speckle tells it, not only as it came."""
     if added.facts is None:
@@ -369,7 +358,7 @@ def _passes(
     verdict = matches(subscription.options, added.delivery, names, touched)
     if not verdict.passes:
         text = f"Not shown: as Speckle tells it, {verdict.why}"
-        occasion.trace.add("route", text, **_where(subscription))
+        event_context.trace.add("route", text, **_where(subscription))
     return verdict.passes
 
 

@@ -14,9 +14,6 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from bot.db.accounts import is_claimed
-from bot.db.retention import Keep
-from bot.db.rows import Account, HangsOn, Hook, LinkDetails, LinkRequest
 from bot.errors import (
     AccountUnconfirmed,
     AccountUnopenable,
@@ -27,14 +24,24 @@ from bot.errors import (
     SpeckleUnavailable,
     StorageUnavailable,
 )
-from bot.speckle.answers import Login, Scope, SpeckleApp, Tokens
-from bot.speckle.gateway import SpeckleGateway
+from bot.model import (
+    Account,
+    Dependents,
+    Hook,
+    LinkDetails,
+    LinkRequest,
+    RetentionPolicy,
+    is_claimed,
+)
 from bot.speckle.links import Links
-from bot.speckle.oauth import SpeckleOAuth, sign_in_url
+from bot.speckle.tokens import SpeckleApp, Tokens, TokenScope
+from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.sign_in import SpeckleSignIn, sign_in_url
+from bot.speckle_api.types import Login
 from bot.storage import Storage, Transaction
 
 if TYPE_CHECKING:
-    from bot.rights.passes import Pass
+    from bot.services.read_permit import ReadPermit
 
 log = structlog.get_logger()
 
@@ -42,7 +49,7 @@ T = TypeVar("T")
 
 NONCE_BYTES: Final = 32
 MAX_TOKEN: Final = 200  # characters; Speckle's have 42
-NEEDED: Final = frozenset({Scope.PROFILE_READ, Scope.STREAMS_READ})
+NEEDED: Final = frozenset({TokenScope.PROFILE_READ, TokenScope.STREAMS_READ})
 # A token that the server refused may only have met a bad hour there, so it is tried now and then.
 REFUSED_FOR: Final = timedelta(minutes=10)
 LINK_PATH: Final = "/link/"
@@ -75,7 +82,7 @@ class PasteToken:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class SignInRedirect:
     """The way to Speckle's sign-in, and the cookie that its end is known by."""
 
     url: str = field(repr=False)
@@ -102,7 +109,7 @@ class LinkFailed(BotError):
     """No account was linked; `scopes` are those that the token lacks."""
 
     def __init__(
-        self, why: WhyNotLinked, server_url: str = "", scopes: tuple[Scope, ...] = ()
+        self, why: WhyNotLinked, server_url: str = "", scopes: tuple[TokenScope, ...] = ()
     ) -> None:
         super().__init__(why)
         self.why = why
@@ -110,7 +117,7 @@ class LinkFailed(BotError):
         self.scopes = scopes
 
 
-class Standing(Enum):
+class TokenStatus(Enum):
     """Whether a server takes an account's token at this moment."""
 
     TAKEN = auto()
@@ -121,13 +128,13 @@ class Standing(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class PersonalData:
     """What is stored about a person: their accounts with what hangs on them, and other traces.
 
     `unfinished` counts requests to link and commands that wait.
     """
 
-    accounts: tuple[tuple[Account, HangsOn], ...]
+    accounts: tuple[tuple[Account, Dependents], ...]
     unfinished: int
     notices: int
     hooks: int
@@ -140,31 +147,31 @@ class Stored:
         return not self.accounts and not traces
 
 
-async def _nothing_waits(_account: Account, _pending: str, _answer_to: AnswerTo) -> None:
+async def _nothing_pending(_account: Account, _pending: str, _answer_to: AnswerTo) -> None:
     return None
 
 
-async def _nothing_hangs(_account: Account) -> None:
+async def _no_dependents(_account: Account) -> None:
     return None
 
 
 class AccountService:
     """Links and unlinks accounts, and lends them out for questions.
 
-    `linked` is called for each command that waited for an account, in the process that Discord is
-    connected to: with the account, the token that was passed to `start_link` as `pending`, and
-    where its person is told how it went. `before_unlink` is called before an account's rows go, to
-    remove what it made at Speckle and pause what depends on it. app.py sets both.
+    `on_linked` is called for each command that waited for an account, in the process that Discord
+    is connected to: with the account, the token that was passed to `start_link` as `pending`, and
+    where its person is told how it went. `on_before_unlink` is called before an account's rows go,
+    to remove what it made at Speckle and pause what depends on it. app.py sets both.
     """
 
-    linked: Linked
-    before_unlink: BeforeUnlink
+    on_linked: Linked
+    on_before_unlink: BeforeUnlink
 
     def __init__(
         self,
         storage: Storage,
-        gateway: SpeckleGateway,
-        oauth: SpeckleOAuth,
+        client: SpeckleClient,
+        sign_in: SpeckleSignIn,
         *,
         speckle_servers: tuple[str, ...],
         apps: Mapping[str, SpeckleApp],
@@ -172,22 +179,22 @@ class AccountService:
         operator_token: str | None,
         served_guilds: Collection[int],
         now: Callable[[], datetime],
-        keep: Keep | None = None,
+        retention: RetentionPolicy | None = None,
     ) -> None:
         self._storage = storage
-        self._gateway = gateway
-        self._oauth = oauth
+        self._client = client
+        self._sign_in = sign_in
         self.servers = speckle_servers
         self._apps = apps
         self._public_url = public_url
         self._operator_token = operator_token
         self._served_guilds = frozenset(served_guilds)
         self._now = now
-        self.keep = keep  # for what is said about retention
+        self.retention = retention  # for what is said about retention
         self._renewing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
-        self.linked = _nothing_waits
-        self.before_unlink = _nothing_hangs
-        self.link_done = asyncio.Event()  # something may be in `done_links`
+        self.on_linked = _nothing_pending
+        self.on_before_unlink = _no_dependents
+        self.link_completed = asyncio.Event()  # something may be in `completed_links`
 
     # ── linking ───────────────────────────────────────────────────────────────────────────────
 
@@ -200,10 +207,11 @@ class AccountService:
         person: str = "",
         answer_to: AnswerTo = None,
     ) -> SignIn | PasteToken:
-        """Begin to link; `bot.cogs.accounts.link_reply` shows what comes back.
+        """Begin to link; `bot.cogs.accounts.cog.link_response` shows what comes back.
 
         `person` is the Discord name that the page shows; `answer_to` is where the person is told
-        how it went (`bot.cogs.later.answer_to(interaction)`), else it is a direct message.
+        how it went (`bot.cogs.followups.followup_address(interaction)`), else it is a direct
+        message.
         """
         nonce = secrets.token_urlsafe(NONCE_BYTES)
         details = LinkDetails(person=person, pending=pending, answer_to=answer_to)
@@ -226,7 +234,7 @@ class AccountService:
             raise LinkFailed(WhyNotLinked.USED, request.server_url)
         return request
 
-    async def begin_sign_in(self, nonce: str) -> Leaving:
+    async def begin_sign_in(self, nonce: str) -> SignInRedirect:
         """Start a sign-in in one browser, which the cookie is for; one before is void.
 
         Errors: LinkFailed.
@@ -238,7 +246,7 @@ class AccountService:
             lambda tx: tx.link_requests.begin(nonce, challenge, _digest(secret))
         ):
             raise LinkFailed(WhyNotLinked.USED, request.server_url)
-        return Leaving(sign_in_url(app, challenge), f"{nonce}.{secret}")
+        return SignInRedirect(sign_in_url(app, challenge), f"{nonce}.{secret}")
 
     async def signing_in(self, cookie: str) -> tuple[str, LinkRequest]:
         """The nonce and the request of the sign-in that this cookie was made for.
@@ -268,7 +276,7 @@ class AccountService:
             if tokens is None:
                 tokens = await self._exchanged(app, code, challenge)
                 await self._storage.write(lambda tx: tx.link_requests.got(nonce, tokens))
-            account = await self._keep(nonce, request, tokens, told=False)
+            account = await self._store(nonce, request, tokens, told=False)
         except LinkFailed as failed:
             away = failed.why is WhyNotLinked.SERVER_AWAY
             await self._storage.write(
@@ -288,28 +296,28 @@ class AccountService:
         token = token.strip().removeprefix("Bearer ").strip()
         if not re.fullmatch(r"[!-~]+", token) or len(token) > MAX_TOKEN:
             raise LinkFailed(WhyNotLinked.NOT_A_TOKEN, request.server_url)
-        return await self._keep(nonce, request, Tokens(token), told=True)
+        return await self._store(nonce, request, Tokens(token), told=True)
 
     async def _exchanged(self, app: SpeckleApp, code: str, challenge: str) -> Tokens:
         try:
-            return await self._oauth.exchange(app, code, challenge)
+            return await self._sign_in.exchange(app, code, challenge)
         except SpeckleTokenRefused:
             raise LinkFailed(WhyNotLinked.CODE_REFUSED, app.server_url) from None
         except SpeckleError as error:
             raise _failed(error) from error
 
-    async def _keep(
+    async def _store(
         self, nonce: str, request: LinkRequest, tokens: Tokens, *, told: bool
     ) -> Account:
         """Ask whose tokens these are and what they allow, then keep them."""
         server_url = request.server_url
         login = Login(server_url, tokens.token)
         try:
-            scopes = await self._gateway.scopes(login)
+            scopes = await self._client.scopes(login)
             if lacking := NEEDED - scopes:
-                missing = tuple(scope for scope in Scope if scope in lacking)
+                missing = tuple(scope for scope in TokenScope if scope in lacking)
                 raise LinkFailed(WhyNotLinked.SCOPES_MISSING, server_url, missing)
-            me = await self._gateway.me(login)
+            me = await self._client.me(login)
         except SpeckleError as error:
             raise _failed(error) from error
         account = await self._storage.write(
@@ -318,7 +326,7 @@ class AccountService:
         if account is None:
             raise LinkFailed(WhyNotLinked.USED, server_url)
         log.info("accounts.linked", account_id=account.id, server_url=server_url)
-        self.link_done.set()
+        self.link_completed.set()
         return account
 
     def _app(self, server_url: str) -> SpeckleApp:
@@ -327,7 +335,7 @@ class AccountService:
             raise LinkFailed(WhyNotLinked.NO_APP, server_url)
         return app
 
-    async def done_links(self) -> list[tuple[LinkRequest, Account]]:
+    async def completed_links(self) -> list[tuple[LinkRequest, Account]]:
         """Requests that have an account, and are yet to be told and gone on with."""
 
         def read(tx: Transaction) -> list[tuple[LinkRequest, Account]]:
@@ -338,18 +346,18 @@ class AccountService:
 
         return await self._storage.read(read)
 
-    async def go_on(self, request: LinkRequest, account: Account) -> None:
+    async def resume_pending(self, request: LinkRequest, account: Account) -> None:
         """Let what waited go on, and be done with the request.
 
         Errors: StorageUnavailable, with the request as it was; call it again later.
         """
         if (pending := request.details.pending) is not None:
             try:
-                await self.linked(account, pending, request.details.answer_to)
+                await self.on_linked(account, pending, request.details.answer_to)
             except StorageUnavailable:
                 raise
             except Exception:  # whoever waits tells of what they expect themselves
-                log.exception("accounts.waiting_failed", account_id=account.id)
+                log.exception("pending_commands.failed", account_id=account.id)
         await self._storage.write(lambda tx: tx.link_requests.delete(request.nonce_digest))
 
     # ── what is linked, and forgetting it ─────────────────────────────────────────────────────
@@ -362,28 +370,28 @@ class AccountService:
         """All accounts of a person, oldest first."""
         return await self._storage.read(lambda tx: tx.accounts.all_of_user(discord_user_id))
 
-    async def standing(self, account: Account) -> Standing:
+    async def token_status(self, account: Account) -> TokenStatus:
         """Ask the server whether it takes the account's token."""
         try:
-            await self.as_account(account.id, self._gateway.me)
+            await self.as_account(account.id, self._client.me)
         except AccountUnopenable:
-            return Standing.UNOPENABLE
+            return TokenStatus.UNOPENABLE
         except AccountUnconfirmed:
-            return Standing.UNCONFIRMED
+            return TokenStatus.UNCONFIRMED
         except SpeckleTokenRefused:
-            return Standing.REFUSED
+            return TokenStatus.REFUSED
         except SpeckleError:
-            return Standing.UNKNOWN
-        return Standing.TAKEN
+            return TokenStatus.UNKNOWN
+        return TokenStatus.TAKEN
 
     async def confirm(self, account: Account) -> None:
         """Use an account again that its person confirms, after the database was restored."""
         if await self._storage.write(lambda tx: tx.accounts.confirm(account.id)):
             log.info("accounts.confirmed", account_id=account.id)
 
-    async def hangs_on(self, account: Account) -> HangsOn:
+    async def dependents(self, account: Account) -> Dependents:
         """What stops when the account is unlinked."""
-        return await self._storage.read(lambda tx: tx.accounts.hangs_on(account.id))
+        return await self._storage.read(lambda tx: tx.accounts.dependents(account.id))
 
     async def unlink(self, account: Account) -> bool:
         """Forget an account, after what hangs on it is seen to; False if that did not go well.
@@ -392,27 +400,27 @@ class AccountService:
         """
         tidy = True
         try:
-            await self.before_unlink(account)
+            await self.on_before_unlink(account)
         except SpeckleError as error:
-            log.warning("accounts.left_behind", account_id=account.id, reason=str(error))
+            log.warning("accounts.webhooks_left", account_id=account.id, reason=str(error))
             tidy = False
         await self._storage.write(lambda tx: tx.accounts.delete(account.id))
         log.info("accounts.unlinked", account_id=account.id)
         return tidy
 
-    async def stored(self, discord_user_id: int) -> Stored:
+    async def personal_data(self, discord_user_id: int) -> PersonalData:
         """What is stored about a person."""
         accounts = await self.all_of_user(discord_user_id)
         traces = await self._storage.read(lambda tx: tx.accounts.traces(discord_user_id))
-        return Stored(
-            accounts=tuple([(account, await self.hangs_on(account)) for account in accounts]),
+        return PersonalData(
+            accounts=tuple([(account, await self.dependents(account)) for account in accounts]),
             unfinished=traces["link_requests"] + traces["pending_commands"],
             notices=traces["notices"],
             hooks=traces["hooks"],
             subscriptions=traces["subscriptions"],
         )
 
-    async def erase(self, discord_user_id: int) -> bool:
+    async def erase_personal_data(self, discord_user_id: int) -> bool:
         """Forget all that is stored about a person; False as for `unlink`."""
         tidy = [await self.unlink(one) for one in await self.all_of_user(discord_user_id)]
         await self._storage.erase_traces(discord_user_id)
@@ -453,15 +461,15 @@ class AccountService:
         first = hook.server_url == self.servers[0]
         return self._operator_token is not None and first and hook.guild_id in self._served_guilds
 
-    async def as_pass(self, leave: "Pass", question: Question[T]) -> T:
+    async def with_permit(self, permit: "ReadPermit", question: Question[T]) -> T:
         """Ask as a pass allows: with its account, with the operator's token, or without a token.
 
         Errors: those of the question, and of `as_account`.
         """
-        if leave.account_id is not None:
-            return await self.as_account(leave.account_id, question)
+        if permit.account_id is not None:
+            return await self.as_account(permit.account_id, question)
         return await question(
-            Login(leave.server_url, self._operator_token if leave.as_operator else None)
+            Login(permit.server_url, self._operator_token if permit.as_operator else None)
         )
 
     async def _once_more(self, account: Account, question: Question[T]) -> T:
@@ -496,7 +504,7 @@ class AccountService:
                 )
         if renewed is None:
             raise SpeckleTokenRefused(account.server_url, "the account has been unlinked")
-        log.info("accounts.renewed", account_id=account.id)
+        log.info("accounts.token_renewed", account_id=account.id)
         return renewed
 
     async def _refreshed(self, account: Account) -> Tokens:
@@ -504,7 +512,7 @@ class AccountService:
         if app is None or refresh_token is None:
             raise SpeckleTokenRefused(account.server_url, "the token cannot be renewed")
         try:
-            return await self._oauth.refresh(app, refresh_token)
+            return await self._sign_in.refresh(app, refresh_token)
         except (SpeckleTokenRefused, SpeckleUnavailable):
             raise
         except SpeckleError as error:
@@ -513,7 +521,9 @@ class AccountService:
     async def _mark_refused(self, account: Account) -> bool:
         """Mark it unless it has other tokens by now; whether it is refused, as far as known."""
         if await self._storage.write(lambda tx: tx.accounts.mark_refused(account)):
-            log.warning("accounts.refused", account_id=account.id, server_url=account.server_url)
+            log.warning(
+                "accounts.token_refused", account_id=account.id, server_url=account.server_url
+            )
         now = await self._storage.read(lambda tx: tx.accounts.get(account.id))
         return now is not None and now.tokens == account.tokens
 
@@ -522,8 +532,8 @@ def _failed(error: SpeckleError) -> LinkFailed:
     match error:
         case SpeckleTokenRefused():
             return LinkFailed(WhyNotLinked.TOKEN_REFUSED, error.server_url)
-        case SpeckleScopeMissing() if error.scope in tuple(Scope):
-            scopes = (Scope(error.scope),)
+        case SpeckleScopeMissing() if error.scope in tuple(TokenScope):
+            scopes = (TokenScope(error.scope),)
             return LinkFailed(WhyNotLinked.SCOPES_MISSING, error.server_url, scopes)
         case SpeckleUnavailable():
             return LinkFailed(WhyNotLinked.SERVER_AWAY, error.server_url)

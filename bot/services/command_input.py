@@ -8,7 +8,7 @@ from bot.speckle.links import SpeckleLink, parse_link
 from bot.speckle.subscription_options import OptionError, SubscriptionOptions, TypedOptions
 
 
-def read_link(text: str, servers: Sequence[str]) -> SpeckleLink:
+def parse_project(text: str, servers: Sequence[str]) -> SpeckleLink:
     """Read a project's id or a link to it, on one of these servers.
 
     Errors: CommandRefused for anything else.

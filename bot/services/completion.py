@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bot.cards.text import one_line, shorten_plain, units
-from bot.speckle.answers import ProjectChoice
 from bot.speckle.event_table import kinds_of
 from bot.speckle.events import EventGroup, EventKind
 from bot.speckle.links import Links
+from bot.speckle_api.types import ProjectChoice
 
 MAX_CHOICES = 25  # Discord's limit for autocomplete
 MAX_CHOICE_LENGTH = 100  # of a choice's name and of its value

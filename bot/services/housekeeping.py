@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import structlog
 
-from bot.db.retention import Keep
-from bot.services.guilds import GuildService
+from bot.model import RetentionPolicy
+from bot.services.guild_membership import GuildService
 from bot.storage import Storage
 from bot.timing import periodic
 
@@ -23,14 +23,14 @@ class Housekeeping:
         self,
         storage: Storage,
         guilds: GuildService,
-        keep: Keep,
+        policy: RetentionPolicy,
         left_guilds_for: timedelta,
         clock_agrees: Callable[[], bool],
     ) -> None:
         """`clock_agrees`: whether this machine's clock is right enough to say what is old."""
         self._storage = storage
         self._guilds = guilds
-        self._keep = keep
+        self._policy = policy
         self._left_guilds_for = left_guilds_for
         self._clock_agrees = clock_agrees
 
@@ -46,7 +46,7 @@ class Housekeeping:
         erased = await self._guilds.erase_left(self._left_guilds_for)
         if erased:
             log.info("housekeeping.guilds_erased", count=erased)
-        gone = await self._storage.retention.tidy(self._keep)
+        gone = await self._storage.retention.tidy(self._policy)
         if gone:
             log.info("housekeeping.old_rows_erased", **gone)
         return None

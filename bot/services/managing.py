@@ -5,44 +5,44 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bot.db.hooks import PREVIOUS_SECRET_VALID
-from bot.db.rows import (
+from bot.errors import NotASpeckleLink
+from bot.model import (
     DELIVERY_PAUSES,
+    Actor,
     Hook,
     HookKind,
     HookState,
     PauseReason,
     Subscription,
     SubscriptionState,
+    TargetChannel,
 )
-from bot.errors import NotASpeckleLink
-from bot.rights.decide import is_by_hand
-from bot.services.browsing import Browsing
-from bot.services.command_input import read_link
+from bot.services.access_rules import is_by_hand
+from bot.services.channel_rules import require_manager, require_posting
+from bot.services.command_input import parse_project
 from bot.services.completion import Choice, complete_projects, merged
-from bot.services.followed import entry_of, right_kind
-from bot.services.names import is_paused_for_rights
-from bot.services.outcomes import (
+from bot.services.project_followers import entry_of, right_kind
+from bot.services.project_names import is_paused_for_rights
+from bot.services.refusals import CommandRefused, RefusalReason, Retry
+from bot.services.search import Search
+from bot.services.subscribe_results import (
     AudienceOf,
-    Entry,
-    LinkFirst,
+    Followed,
     MadeSetUp,
-    NothingThere,
-    Removed,
+    NeedsAccount,
+    NeedsConsent,
+    NotFollowed,
     Resumed,
     SharedSetUp,
-    ShowFirst,
     Subscribed,
     SubscribeRequest,
+    Unsubscribed,
 )
-from bot.services.places import Caller, Place
-from bot.services.refusals import CommandRefused, RefusalReason, Retry
-from bot.services.requirements import check_caller, check_place
-from bot.services.setup import SetUp, set_up_of
 from bot.services.subscribing import Outcome, Subscribing
-from bot.services.webhooks import Kept, WebhookService
+from bot.services.webhook_setup import WebhookSetup, webhook_setup
+from bot.services.webhooks import Ensured, WebhookService
 from bot.speckle.links import Links, parse_link
-from bot.storage import Storage
+from bot.storage import PREVIOUS_SECRET_VALID, Storage
 
 
 class SubscriptionService:
@@ -57,7 +57,7 @@ class SubscriptionService:
         self,
         storage: Storage,
         webhooks: WebhookService,
-        browsing: Browsing,
+        search: Search,
         subscribing: Subscribing,
         *,
         changing: asyncio.Lock,
@@ -68,7 +68,7 @@ class SubscriptionService:
     ) -> None:
         self._storage = storage
         self._webhooks = webhooks
-        self._browsing = browsing
+        self._search = search
         self._subscribing = subscribing
         self._changing = changing
         self._servers = tuple(speckle_servers)
@@ -80,23 +80,25 @@ class SubscriptionService:
 
     async def subscribe(self, request: SubscribeRequest) -> Outcome:
         """Let the place follow the project, or change what it follows of it."""
-        check_caller(request.caller, request.place.channel_id)
-        check_place(request.place, Retry.SUBSCRIBE)
-        link = read_link(request.project, self._servers)
+        require_manager(request.actor, request.channel.channel_id)
+        require_posting(request.channel, Retry.SUBSCRIBE)
+        link = parse_project(request.project, self._servers)
         server_url = link.server_url or await self._server_of(request, link.project_id)
         outcome = await self._subscribing.subscribe(request, server_url, link)
         if not isinstance(outcome, Subscribed):
             return outcome
-        entry, setup = await self._setup_for(outcome.entry, request.caller)
+        entry, setup = await self._setup_for(outcome.entry, request.actor)
         return replace(outcome, entry=entry, setup=setup)
 
     async def _server_of(self, request: SubscribeRequest, project_id: str) -> str:
         """The server that a bare id means: where the caller's channels follow it, or the first."""
-        listed = await self.listing(request.guild_id, request.caller)
+        listed = await self.listing(request.guild_id, request.actor)
         there = {one.hook.server_url for one in listed if one.hook.project_id == project_id}
         return there.pop() if len(there) == 1 else self._servers[0]
 
-    async def _setup_for(self, entry: Entry, caller: Caller) -> tuple[Entry, SetUp | None]:
+    async def _setup_for(
+        self, entry: Followed, actor: Actor
+    ) -> tuple[Followed, WebhookSetup | None]:
         """What is left to do by hand, if the caller may see it; the entry as it is by then.
 
         A secret that no key opens makes way for a new one.
@@ -105,7 +107,7 @@ class SubscriptionService:
         waits = entry.hook.state is HookState.WAITING or unopenable
         if not is_by_hand(entry.hook) or not waits:
             return entry, None
-        if not await self._may_see_secret(entry.hook, caller):
+        if not await self._may_see_secret(entry.hook, actor):
             return entry, None
         if unopenable:
             entry = await self._started_again(entry)
@@ -114,22 +116,22 @@ class SubscriptionService:
     # ── /unsubscribe ──────────────────────────────────────────────────────────────────────────
 
     async def unsubscribe(
-        self, guild_id: int, caller: Caller, project: str, channel_id: int
-    ) -> Removed | NothingThere:
+        self, guild_id: int, actor: Actor, project: str, channel_id: int
+    ) -> Unsubscribed | NotFollowed:
         """End what the channel follows of the project, if it does."""
-        check_caller(caller, channel_id)
-        meant = await self._meant(guild_id, caller, project)
+        require_manager(actor, channel_id)
+        meant = await self._meant(guild_id, actor, project)
         for entry in meant:
             if entry.subscription.channel_id == channel_id:
                 return await self._delete(entry)
-        return NothingThere(project, tuple(one.subscription.channel_id for one in meant))
+        return NotFollowed(project, tuple(one.subscription.channel_id for one in meant))
 
-    async def _meant(self, guild_id: int, caller: Caller, project: str) -> list[Entry]:
+    async def _meant(self, guild_id: int, actor: Actor, project: str) -> list[Followed]:
         """What a link, an id or a name means, out of what the caller manages.
 
         A name has to be that of one project alone.
         """
-        listed = await self.listing(guild_id, caller)
+        listed = await self.listing(guild_id, actor)
         named = [entry for entry in listed if entry.label == project.strip()]
         if named and len({_project_of(entry) for entry in named}) == 1:
             return named
@@ -144,110 +146,110 @@ class SubscriptionService:
             server_url = servers.pop() if len(servers) == 1 else self._servers[0]
         return [entry for entry in there if entry.hook.server_url == server_url]
 
-    async def _delete(self, entry: Entry) -> Removed:
+    async def _delete(self, entry: Followed) -> Unsubscribed:
         async with self._changing:
             deleted = await self._storage.write(
                 lambda tx: tx.subscriptions.delete(entry.subscription.id)
             )
         hook = entry.hook
         last = deleted is not None and deleted.last_of_hook
-        gone = None
+        removal = None
         if deleted is not None and deleted.removal_id is not None:
-            gone = await self._webhooks.remove(deleted.removal_id)
-        webhook = None if last else await self._webhooks.keep(hook.id)
+            removal = await self._webhooks.remove(deleted.removal_id)
+        webhook = None if last else await self._webhooks.ensure(hook.id)
         settings_url = Links(hook.server_url).webhook_settings(hook.project_id)
-        return Removed(entry, last, settings_url, gone, webhook)
+        return Unsubscribed(entry, last, settings_url, removal, webhook)
 
     # ── /subscriptions and its buttons ────────────────────────────────────────────────────────
 
     async def listing(
-        self, guild_id: int, caller: Caller, channel_id: int | None = None
-    ) -> list[Entry]:
+        self, guild_id: int, actor: Actor, channel_id: int | None = None
+    ) -> list[Followed]:
         """Subscriptions of the guild, or of one channel, that the caller may manage."""
         hooks = {
             hook.id: hook
             for hook in await self._storage.read(lambda tx: tx.hooks.of_guild(guild_id))
         }
         entries = [
-            _as_seen(Entry(hooks[subscription.hook_id], subscription), caller)
+            _as_seen(Followed(hooks[subscription.hook_id], subscription), actor)
             for subscription in await self._storage.read(
                 lambda tx: tx.subscriptions.of_guild(guild_id)
             )
             if channel_id in (None, subscription.channel_id)
             and subscription.hook_id in hooks
-            and caller.manages(subscription.channel_id)
+            and actor.manages(subscription.channel_id)
         ]
         entries.sort(key=lambda entry: (entry.label, entry.subscription.id))
         return entries
 
-    async def entry(self, guild_id: int, caller: Caller, subscription_id: int) -> Entry:
+    async def entry(self, guild_id: int, actor: Actor, subscription_id: int) -> Followed:
         """One subscription of this guild that the caller may manage."""
         entry = await entry_of(self._storage, guild_id, subscription_id)
-        check_caller(caller, entry.subscription.channel_id)
-        return _as_seen(entry, caller)
+        require_manager(actor, entry.subscription.channel_id)
+        return _as_seen(entry, actor)
 
-    async def pause(self, guild_id: int, caller: Caller, subscription_id: int) -> Entry:
+    async def pause(self, guild_id: int, actor: Actor, subscription_id: int) -> Followed:
         """Stop showing events in the channel until somebody resumes."""
-        entry = await self.entry(guild_id, caller, subscription_id)
+        entry = await self.entry(guild_id, actor, subscription_id)
         if entry.subscription.state is SubscriptionState.ACTIVE:
             await self._storage.write(
                 lambda tx: tx.subscriptions.set_state(
-                    subscription_id, SubscriptionState.PAUSED, PauseReason.MEMBER, str(caller.id)
+                    subscription_id, SubscriptionState.PAUSED, PauseReason.MEMBER, str(actor.id)
                 )
             )
-        return await self.entry(guild_id, caller, subscription_id)
+        return await self.entry(guild_id, actor, subscription_id)
 
     async def resume(
         self,
         guild_id: int,
-        caller: Caller,
+        actor: Actor,
         subscription_id: int,
-        place: Place,
+        target: TargetChannel,
         audience_of: AudienceOf,
-    ) -> Outcome | Entry:
+    ) -> Outcome | Followed:
         """Show events again; the bot's permissions in the channel are looked at first.
 
         Where it was paused for who may see the project, the caller answers for that.
         """
-        entry = await self.entry(guild_id, caller, subscription_id)
-        check_place(place, Retry.RESUME)
+        entry = await self.entry(guild_id, actor, subscription_id)
+        require_posting(target, Retry.RESUME)
         if is_paused_for_rights(entry.subscription):
-            return await self.subscribe(_again(entry, caller, place, audience_of))
-        return await self._resumed(guild_id, caller, subscription_id)
+            return await self.subscribe(_again(entry, actor, target, audience_of))
+        return await self._resumed(guild_id, actor, subscription_id)
 
-    async def _resumed(self, guild_id: int, caller: Caller, subscription_id: int) -> Entry:
+    async def _resumed(self, guild_id: int, actor: Actor, subscription_id: int) -> Followed:
         await self._storage.write(
             lambda tx: tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE)
         )
-        return await self.entry(guild_id, caller, subscription_id)
+        return await self.entry(guild_id, actor, subscription_id)
 
     async def guild_of(self, channel_id: int) -> int | None:
         """The guild of a channel that follows something."""
         subscriptions = await self._storage.read(lambda tx: tx.subscriptions.of_channel(channel_id))
         return next((subscription.guild_id for subscription in subscriptions), None)
 
-    async def resume_channel(self, guild_id: int, caller: Caller, place: Place) -> Resumed:
+    async def resume_channel(self, guild_id: int, actor: Actor, target: TargetChannel) -> Resumed:
         """Resume all that the bot paused in a channel because it could not post there."""
-        check_caller(caller, place.channel_id)
-        there = await self._storage.read(lambda tx: tx.subscriptions.of_channel(place.channel_id))
+        require_manager(actor, target.channel_id)
+        there = await self._storage.read(lambda tx: tx.subscriptions.of_channel(target.channel_id))
         paused = [one for one in there if one.guild_id == guild_id and is_blocked(one)]
         if paused:
-            check_place(place, Retry.RESUME)
-        cards = await self._storage.read(lambda tx: tx.notices.cards_kept(place.channel_id))
-        entries = [await self._resumed(guild_id, caller, one.id) for one in paused]
-        return Resumed(place.channel_id, tuple(entries), cards if entries else 0)
+            require_posting(target, Retry.RESUME)
+        cards = await self._storage.read(lambda tx: tx.pause_notices.cards_kept(target.channel_id))
+        entries = [await self._resumed(guild_id, actor, one.id) for one in paused]
+        return Resumed(target.channel_id, tuple(entries), cards if entries else 0)
 
     async def take_over(
-        self, guild_id: int, caller: Caller, place: Place, audience_of: AudienceOf
-    ) -> Resumed | LinkFirst | ShowFirst:
+        self, guild_id: int, actor: Actor, target: TargetChannel, audience_of: AudienceOf
+    ) -> Resumed | NeedsAccount | NeedsConsent:
         """Let a channel go on wherever it was paused for who may see a project.
 
         Gives the first question that is to be answered before, if there is one. What the caller
         may not see stays paused. Errors: CommandRefused if that is all.
         """
-        check_caller(caller, place.channel_id)
-        check_place(place, Retry.BUTTON)
-        there = await self._storage.read(lambda tx: tx.subscriptions.of_channel(place.channel_id))
+        require_manager(actor, target.channel_id)
+        require_posting(target, Retry.BUTTON)
+        there = await self._storage.read(lambda tx: tx.subscriptions.of_channel(target.channel_id))
         done: list[Subscribed] = []
         refused: CommandRefused | None = None
         for one in there:
@@ -255,7 +257,7 @@ class SubscriptionService:
                 continue
             entry = await entry_of(self._storage, guild_id, one.id)
             try:
-                outcome = await self.subscribe(_again(entry, caller, place, audience_of))
+                outcome = await self.subscribe(_again(entry, actor, target, audience_of))
             except CommandRefused as error:
                 refused = error
                 continue
@@ -265,74 +267,74 @@ class SubscriptionService:
         if refused is not None and not done:
             raise refused
         entries = tuple(one.entry for one in done)
-        return Resumed(place.channel_id, entries, sum(one.kept for one in done))
+        return Resumed(target.channel_id, entries, sum(one.kept for one in done))
 
-    async def remove(self, guild_id: int, caller: Caller, subscription_id: int) -> Removed:
+    async def remove(self, guild_id: int, actor: Actor, subscription_id: int) -> Unsubscribed:
         """End a subscription for good."""
-        return await self._delete(await self.entry(guild_id, caller, subscription_id))
+        return await self._delete(await self.entry(guild_id, actor, subscription_id))
 
     # ── the webhook on the Speckle side ───────────────────────────────────────────────────────
 
     async def show_setup(
-        self, guild_id: int, caller: Caller, subscription_id: int
-    ) -> SetUp | SharedSetUp | MadeSetUp:
+        self, guild_id: int, actor: Actor, subscription_id: int
+    ) -> WebhookSetup | SharedSetUp | MadeSetUp:
         """What to enter in Speckle for the subscription's project.
 
         Where the bot made the webhook that is nothing, and nobody is shown its secret.
         """
         async with self._changing:
-            entry = await self.entry(guild_id, caller, subscription_id)
+            entry = await self.entry(guild_id, actor, subscription_id)
             hook = await right_kind(self._storage, entry.hook, self._served_guilds)
             entry = replace(entry, hook=hook)
         if entry.hook.kind is HookKind.SHARED:
             return SharedSetUp(entry)
         if not is_by_hand(entry.hook):
-            webhook = await self._webhooks.keep(entry.hook.id, looking=True)
+            webhook = await self._webhooks.ensure(entry.hook.id, looking=True)
             return MadeSetUp(entry, await self._made_by(entry.hook), webhook)
-        await self._check_secret(entry.hook, caller)
+        await self._check_secret(entry.hook, actor)
         if entry.hook.unopenable:
             raise CommandRefused(RefusalReason.SECRET_UNOPENABLE)
         return await self._set_up(entry)
 
     async def set_up_again(
-        self, guild_id: int, caller: Caller, subscription_id: int
-    ) -> SetUp | SharedSetUp | MadeSetUp:
+        self, guild_id: int, actor: Actor, subscription_id: int
+    ) -> WebhookSetup | SharedSetUp | MadeSetUp:
         """Give the project's webhook a new secret where no key opens the one it has.
 
         A webhook that the bot made gets it at once, if the account can still be used; else it is
         one by hand from now on. A secret that opens stays.
         """
-        entry = await self.entry(guild_id, caller, subscription_id)
+        entry = await self.entry(guild_id, actor, subscription_id)
         hook = entry.hook
         if not hook.unopenable:
-            return await self.show_setup(guild_id, caller, subscription_id)
-        if isinstance(webhook := await self._webhooks.keep(hook.id), Kept):
+            return await self.show_setup(guild_id, actor, subscription_id)
+        if isinstance(webhook := await self._webhooks.ensure(hook.id), Ensured):
             return MadeSetUp(entry, await self._made_by(hook), webhook, renewed=True)
-        await self._check_secret(replace(hook, webhook_id=None), caller)
+        await self._check_secret(replace(hook, webhook_id=None), actor)
         return await self._set_up(await self._started_again(entry), renewed=True)
 
-    async def _started_again(self, entry: Entry) -> Entry:
+    async def _started_again(self, entry: Followed) -> Followed:
         """The entry, its hook by hand and with a secret that opens."""
         async with self._changing:
-            hook = await self._storage.write(lambda tx: tx.hooks.start_again(entry.hook.id))
+            hook = await self._storage.write(lambda tx: tx.hooks.reset_webhook(entry.hook.id))
         return replace(entry, hook=hook or entry.hook)
 
     async def new_secret(
-        self, guild_id: int, caller: Caller, subscription_id: int, *, overlap: bool
-    ) -> SetUp | SharedSetUp | MadeSetUp:
+        self, guild_id: int, actor: Actor, subscription_id: int, *, overlap: bool
+    ) -> WebhookSetup | SharedSetUp | MadeSetUp:
         """Make a new secret for the project's webhook.
 
         One by hand has to be entered in Speckle; with `overlap` the old one works for 24 hours
         more. A webhook that the bot made gets it at once, and the old one is void then.
         """
-        entry = await self.entry(guild_id, caller, subscription_id)
+        entry = await self.entry(guild_id, actor, subscription_id)
         if entry.hook.kind is HookKind.SHARED:
             return SharedSetUp(entry)
         if not is_by_hand(entry.hook):
-            webhook = await self._webhooks.keep(entry.hook.id, new_secret=True)
+            webhook = await self._webhooks.ensure(entry.hook.id, new_secret=True)
             return MadeSetUp(entry, await self._made_by(entry.hook), webhook, renewed=True)
         async with self._changing:
-            await self._check_secret(entry.hook, caller)
+            await self._check_secret(entry.hook, actor)
             if entry.hook.unopenable:
                 raise CommandRefused(RefusalReason.SECRET_UNOPENABLE)
             until = self._now() + PREVIOUS_SECRET_VALID if overlap else None
@@ -347,20 +349,20 @@ class SubscriptionService:
         account = await self._storage.read(lambda tx: tx.accounts.get(account_id))
         return None if account is None else account.discord_user_id
 
-    async def _check_secret(self, hook: Hook, caller: Caller) -> None:
-        if not await self._may_see_secret(hook, caller):
+    async def _check_secret(self, hook: Hook, actor: Actor) -> None:
+        if not await self._may_see_secret(hook, actor):
             raise CommandRefused(RefusalReason.SECRET_OF_OTHERS)
 
-    async def _may_see_secret(self, hook: Hook, caller: Caller) -> bool:
+    async def _may_see_secret(self, hook: Hook, actor: Actor) -> bool:
         on_it = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
-        return may_see_secret(hook, on_it, caller)
+        return may_see_secret(hook, on_it, actor)
 
     async def _set_up(
-        self, entry: Entry, old_secret_until: datetime | None = None, *, renewed: bool = False
-    ) -> SetUp:
+        self, entry: Followed, old_secret_until: datetime | None = None, *, renewed: bool = False
+    ) -> WebhookSetup:
         """The set-up of a hook by hand. Whether somebody may see it is not asked here."""
         subscriptions = await self._storage.read(lambda tx: tx.subscriptions.of_hook(entry.hook.id))
-        return set_up_of(
+        return webhook_setup(
             entry.hook,
             [subscription.options for subscription in subscriptions],
             self._public_url,
@@ -372,18 +374,18 @@ class SubscriptionService:
     # ── autocomplete ──────────────────────────────────────────────────────────────────────────
 
     async def followed_projects(
-        self, guild_id: int, caller: Caller, typed: str, channel_id: int | None = None
+        self, guild_id: int, actor: Actor, typed: str, channel_id: int | None = None
     ) -> list[Choice]:
         """Projects that the guild, or one channel of it, follows where the caller may manage."""
-        entries = await self.listing(guild_id, caller, channel_id)
+        entries = await self.listing(guild_id, actor, channel_id)
         named = {_project_of(entry): entry.label for entry in entries}
         return complete_projects(named, typed)
 
-    async def projects(self, guild_id: int, caller: Caller, typed: str) -> list[Choice]:
+    async def projects(self, guild_id: int, actor: Actor, typed: str) -> list[Choice]:
         """What is followed here, then the caller's own projects on the servers they linked."""
         followed, own = await asyncio.gather(
-            self.followed_projects(guild_id, caller, typed),
-            self._browsing.projects(caller.id, typed),
+            self.followed_projects(guild_id, actor, typed),
+            self._search.projects(actor.id, typed),
         )
         return merged(followed, own)
 
@@ -394,12 +396,12 @@ class SubscriptionService:
         except NotASpeckleLink:
             return []
         server_url = link.server_url or self._servers[0]
-        return await self._browsing.models(user_id, server_url, link.project_id, typed)
+        return await self._search.models(user_id, server_url, link.project_id, typed)
 
 
-def _as_seen(entry: Entry, caller: Caller) -> Entry:
+def _as_seen(entry: Followed, actor: Actor) -> Followed:
     """The entry as the caller may read it: the bot may not know whether they see the channel."""
-    return entry if caller.sees(entry.subscription.channel_id) else entry.for_others()
+    return entry if actor.sees(entry.subscription.channel_id) else entry.for_others()
 
 
 def is_blocked(subscription: Subscription) -> bool:
@@ -408,21 +410,23 @@ def is_blocked(subscription: Subscription) -> bool:
     return paused and subscription.pause_reason in DELIVERY_PAUSES
 
 
-def may_see_secret(hook: Hook, on_it: Iterable[Subscription], caller: Caller) -> bool:
+def may_see_secret(hook: Hook, on_it: Iterable[Subscription], actor: Actor) -> bool:
     """Whether somebody may see a hook's secret: whoever has it can make events up in all channels.
 
     Of a webhook that the bot made, nobody may.
     """
-    managed = caller.manages_guild or all(caller.manages(one.channel_id) for one in on_it)
+    managed = actor.manages_guild or all(actor.manages(one.channel_id) for one in on_it)
     return is_by_hand(hook) and managed
 
 
-def _project_of(entry: Entry) -> tuple[str, str]:
+def _project_of(entry: Followed) -> tuple[str, str]:
     return entry.hook.server_url, entry.hook.project_id
 
 
-def _again(entry: Entry, caller: Caller, place: Place, audience_of: AudienceOf) -> SubscribeRequest:
+def _again(
+    entry: Followed, actor: Actor, target: TargetChannel, audience_of: AudienceOf
+) -> SubscribeRequest:
     """The same that the channel follows already, to be answered for."""
     project = Links(entry.hook.server_url).project(entry.hook.project_id)
     guild_id = entry.subscription.guild_id
-    return SubscribeRequest(guild_id, caller, place, project, audience_of=audience_of)
+    return SubscribeRequest(guild_id, actor, target, project, audience_of=audience_of)

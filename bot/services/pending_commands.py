@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from bot.db.accounts import LINK_VALID, TOLD_WITHIN
-from bot.model import PendingSubscribe
+from bot.model import LINK_VALID, TOLD_WITHIN, PendingSubscribe
 from bot.services.refusals import CommandRefused, RefusalReason
 from bot.storage import Storage
 

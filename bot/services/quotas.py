@@ -7,9 +7,8 @@ from datetime import date, datetime, time, timedelta
 
 import structlog
 
-from bot.db.quotas import Used
-from bot.db.rows import DayQuota, Guild, Hook, QuotaNotice
 from bot.errors import StorageUnavailable
+from bot.model import DayQuota, Guild, Hook, QuotaNotice, QuotaUse
 from bot.services.refusals import CommandRefused, Limited, NoRoom
 from bot.storage import Storage
 
@@ -35,7 +34,7 @@ class Usage:
     """What a guild uses of its limits."""
 
     limits: GuildLimits
-    used: Used
+    used: QuotaUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class QuotaService:
         day = self.day(hook.guild_id)
         return day is not None and not self._storage.use_of_today.has_room(day, hook.id, size)
 
-    async def refused(self, hook: Hook) -> timedelta:
+    async def note_refused(self, hook: Hook) -> timedelta:
         """An event was refused: how long until there is room.
 
         The first one of a hook's day is logged, and its guild is to be told.
@@ -122,7 +121,7 @@ class QuotaService:
                 for_s=round(left.total_seconds()),
             )
             with suppress(StorageUnavailable):  # the answer is the same
-                await self._storage.write(lambda tx: tx.quotas.note(hook.guild_id, hook.id))
+                await self._storage.write(lambda tx: tx.day_use.note(hook.guild_id, hook.id))
         return left
 
     async def usage(self, guild_id: int) -> Usage | None:
@@ -130,7 +129,7 @@ class QuotaService:
         limits = self.of(guild_id)
         if limits is None:
             return None
-        return Usage(limits, await self._storage.read(lambda tx: tx.quotas.used(guild_id)))
+        return Usage(limits, await self._storage.read(lambda tx: tx.day_use.used(guild_id)))
 
     async def check_room(
         self, guild_id: int, *, subscription: bool = False, hook: bool = False
@@ -152,11 +151,11 @@ class QuotaService:
 
     # ── telling ───────────────────────────────────────────────────────────────────────────────
 
-    async def to_tell(self) -> list[QuotaNotice]:
+    async def due_notices(self) -> list[QuotaNotice]:
         """The guilds that are to be told today."""
-        return await self._storage.read(lambda tx: tx.quotas.to_tell())
+        return await self._storage.read(lambda tx: tx.day_use.due_notices())
 
-    async def telling(self, notice: QuotaNotice) -> OverQuota | None:
+    async def over_quota_of(self, notice: QuotaNotice) -> OverQuota | None:
         """What to tell; None if nobody is there any more to be told."""
         guild = await self._storage.read(lambda tx: tx.guilds.get(notice.guild_id))
         usage = await self.usage(notice.guild_id)
@@ -167,9 +166,9 @@ class QuotaService:
         channels = tuple(one.channel_id for one in shown)
         return OverQuota(notice, guild, hook, channels, usage, self._ends_at(self._now()))
 
-    async def told(self, notice: QuotaNotice) -> None:
+    async def mark_notified(self, notice: QuotaNotice) -> None:
         """A guild is told, or nobody of it can be."""
-        await self._storage.write(lambda tx: tx.quotas.told(notice))
+        await self._storage.write(lambda tx: tx.day_use.mark_notified(notice))
 
     def _ends_at(self, now: datetime) -> datetime:
         return datetime.combine(now.date() + timedelta(days=1), time(), now.tzinfo)

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 from bot.errors import BotError
-from bot.services.places import Permission, PlaceKind
+from bot.model import ChannelKind, ChannelPermission
 from bot.speckle.subscription_options import OptionProblem
 
 
@@ -103,9 +103,9 @@ class CannotPost:
     """
 
     channel_id: int
-    kind: PlaceKind
+    kind: ChannelKind
     obstacle: Obstacle
-    missing: tuple[Permission, ...] = ()
+    missing: tuple[ChannelPermission, ...] = ()
     until: datetime | None = None
     retry: Retry | None = None
 

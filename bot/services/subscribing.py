@@ -7,40 +7,41 @@ from datetime import datetime
 from typing import TypeAlias
 from weakref import WeakValueDictionary
 
-from bot.db.rows import (
+from bot.model import (
+    AccessPause,
+    Entitlement,
     Hook,
     HookKind,
     HookState,
-    Paused,
     PauseReason,
+    PauseWhy,
     Subscription,
     SubscriptionState,
 )
-from bot.model import PauseWhy, Standing
-from bot.rights.decide import is_by_hand
+from bot.services.access_rules import is_by_hand
 from bot.services.command_input import options_from
-from bot.services.consents import Look, Looking
-from bot.services.followed import entry_of, followed, right_kind
-from bot.services.names import is_paused_for_rights
-from bot.services.outcomes import (
-    Change,
-    Entry,
-    LinkFirst,
-    ShowFirst,
+from bot.services.consent_check import ConsentCheck, ProjectAccess
+from bot.services.project_followers import entry_of, followers_of, right_kind
+from bot.services.project_names import is_paused_for_rights
+from bot.services.quotas import QuotaService
+from bot.services.subscribe_plan import Planner, SubscribePlan
+from bot.services.subscribe_results import (
+    Followed,
+    NeedsAccount,
+    NeedsConsent,
+    SubscribeChange,
     Subscribed,
     SubscribeRequest,
 )
-from bot.services.plans import Plan, Planner
-from bot.services.quotas import QuotaService
-from bot.services.setup import kinds_wanted, triggers_to_tick
-from bot.services.triggers import events_lacking
-from bot.services.webhooks import Kept, NotKept, WebhookService
+from bot.services.webhook_setup import kinds_wanted, triggers_to_tick
+from bot.services.webhook_triggers import events_lacking
+from bot.services.webhooks import Ensured, EnsureFailed, WebhookService
 from bot.speckle.events import EventKind
 from bot.speckle.links import SpeckleLink
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, Transaction
 
-Outcome: TypeAlias = Subscribed | LinkFirst | ShowFirst
+Outcome: TypeAlias = Subscribed | NeedsAccount | NeedsConsent
 
 
 class Subscribing:
@@ -55,7 +56,7 @@ class Subscribing:
         self,
         storage: Storage,
         webhooks: WebhookService,
-        looking: Looking,
+        consent_check: ConsentCheck,
         quotas: QuotaService,
         *,
         changing: asyncio.Lock,
@@ -64,7 +65,7 @@ class Subscribing:
     ) -> None:
         self._storage = storage
         self._webhooks = webhooks
-        self._looking = looking
+        self._consent_check = consent_check
         self._quotas = quotas
         self._changing = changing
         self._served_guilds = served_guilds
@@ -81,24 +82,24 @@ class Subscribing:
         """Let the place follow the project of that server, or change what it follows of it."""
         # What was mistyped is said before anybody is asked.
         options_from(request.options, link, SubscriptionOptions())
-        look = await self._looking.look(request.caller.id, server_url, link.project_id)
+        access = await self._consent_check.look(request.actor.id, server_url, link.project_id)
         async with self._one_at_a_time(request.guild_id, server_url, link.project_id):
-            planner = await self._planner(request, server_url, link, look)
+            planner = await self._planner(request, server_url, link, access)
             plan = planner.plan()
-            return await self._do(planner, plan) if isinstance(plan, Plan) else plan
+            return await self._do(planner, plan) if isinstance(plan, SubscribePlan) else plan
 
     def _one_at_a_time(self, guild_id: int, server_url: str, project_id: str) -> asyncio.Lock:
         return self._projects.setdefault((guild_id, server_url, project_id), asyncio.Lock())
 
     async def _planner(
-        self, request: SubscribeRequest, server_url: str, link: SpeckleLink, look: Look
+        self, request: SubscribeRequest, server_url: str, link: SpeckleLink, access: ProjectAccess
     ) -> Planner:
-        there = await followed(self._storage, request.guild_id, server_url, link.project_id)
-        here = there.at(request.place.channel_id)
+        there = await followers_of(self._storage, request.guild_id, server_url, link.project_id)
+        here = there.at(request.channel.channel_id)
         if here is not None:
             hook = await right_kind(self._storage, here.hook, self._served_guilds)
             if hook != here.hook:
-                return await self._planner(request, server_url, link, look)
+                return await self._planner(request, server_url, link, access)
         # What else is refused for want of room is known when there is a plan.
         await self._quotas.check_room(request.guild_id, subscription=here is None)
         current = SubscriptionOptions() if here is None else here.subscription.options
@@ -107,7 +108,7 @@ class Subscribing:
             server_url,
             link.project_id,
             options_from(request.options, link, current),
-            look,
+            access,
             there,
             request.guild_id in self._served_guilds,
             self._now(),
@@ -115,20 +116,22 @@ class Subscribing:
 
     # ── doing it ──────────────────────────────────────────────────────────────────────────────
 
-    async def _do(self, planner: Planner, plan: Plan) -> Subscribed:
+    async def _do(self, planner: Planner, plan: SubscribePlan) -> Subscribed:
         request, here = planner.request, plan.here
         hook, before, new = await self._write(planner, plan)
-        if (visibility := planner.look.everyone.visibility) is not None:
-            await self._storage.write(lambda tx: tx.hooks.saw_visibility(hook.id, visibility))
+        if (visibility := planner.access.everyone.visibility) is not None:
+            await self._storage.write(
+                lambda tx: tx.hooks.record_project_visibility(hook.id, visibility)
+            )
         resumes = plan.pause is None and new.state is SubscriptionState.PAUSED and request.resume
         if plan.pause is not None:
             await self._pause(new.id, plan.pause)
         kept = await self._resume(new.id) if resumes else 0
-        webhook = await self._see_to_webhook(hook, planner, plan)
+        webhook = await self._ensure_webhook(hook, planner, plan)
         also, unanswered = await self._answer_others(hook, planner, plan, webhook)
         if also:
-            webhook = _with_more(webhook, await self._webhooks.keep(hook.id))
-        await self._clear_away(hook, planner, plan)
+            webhook = _with_more(webhook, await self._webhooks.ensure(hook.id))
+        await self._remove_unused_hook(hook, planner, plan)
         entry = await entry_of(self._storage, request.guild_id, new.id)
         return Subscribed(
             entry=entry,
@@ -146,7 +149,7 @@ class Subscribing:
         )
 
     async def _write(
-        self, planner: Planner, plan: Plan
+        self, planner: Planner, plan: SubscribePlan
     ) -> tuple[Hook, Sequence[Subscription], Subscription]:
         """Write the subscription: its hook, what that had before, and the subscription as it is."""
         request, here, consent = planner.request, plan.here, plan.consent
@@ -165,7 +168,7 @@ class Subscribing:
 
     async def _resume(self, subscription_id: int) -> int:
         """Let it go on; how many events were kept."""
-        kept = await self._storage.read(lambda tx: tx.held.count([subscription_id]))
+        kept = await self._storage.read(lambda tx: tx.held_events.count([subscription_id]))
         await self._storage.write(
             lambda tx: tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE)
         )
@@ -179,20 +182,20 @@ class Subscribing:
                 server_url=planner.server_url,
                 project_id=planner.project_id,
                 kind=kind,
-                created_by=request.caller.id,
-                setup_channel_id=request.place.channel_id,
+                created_by=request.actor.id,
+                setup_channel_id=request.channel.channel_id,
             )
         )
 
     async def _keep_subscription(
-        self, hook: Hook, request: SubscribeRequest, plan: Plan
+        self, hook: Hook, request: SubscribeRequest, plan: SubscribePlan
     ) -> Subscription:
         _, new = await self._storage.write(
             lambda tx: tx.subscriptions.upsert(
                 hook.id,
-                request.place.channel_id,
+                request.channel.channel_id,
                 plan.options,
-                request.caller.id,
+                request.actor.id,
                 plan.account_id,
                 plan.consent,
             )
@@ -201,40 +204,48 @@ class Subscribing:
 
     async def _pause(self, subscription_id: int, why: PauseWhy) -> None:
         """Stop it, with a notice to whoever made it; what waits to be sent is kept as events."""
-        pause = Paused(PauseReason.ASK_AGAIN, why)
-        await self._storage.write(lambda tx: tx.held.withdraw(subscription_id, self._now(), pause))
+        pause = AccessPause(PauseReason.ASK_AGAIN, why)
+        await self._storage.write(
+            lambda tx: tx.held_events.hold_back(subscription_id, self._now(), pause)
+        )
 
-    async def _see_to_webhook(
-        self, hook: Hook, planner: Planner, plan: Plan
-    ) -> Kept | NotKept | None:
+    async def _ensure_webhook(
+        self, hook: Hook, planner: Planner, plan: SubscribePlan
+    ) -> Ensured | EnsureFailed | None:
         """Have the webhook made, or follow what the channels want now, if it is the bot's."""
-        look = planner.look
+        access = planner.access
         if hook.kind is HookKind.SHARED:
             return None
-        if plan.makes and look.account is not None:
-            kept = await self._webhooks.keep(hook.id, look.account.id)
+        if plan.makes and access.account is not None:
+            ensured = await self._webhooks.ensure(hook.id, access.account.id)
             works_by_hand = is_by_hand(hook) and hook.state is HookState.LIVE
-            return None if works_by_hand and isinstance(kept, NotKept) else kept
+            return None if works_by_hand and isinstance(ensured, EnsureFailed) else ensured
         if not is_by_hand(hook):
-            return await self._webhooks.keep(hook.id)
+            return await self._webhooks.ensure(hook.id)
         waits = hook.state is HookState.WAITING
-        return look.cannot_make if waits and not planner.request.by_hand else None
+        return access.cannot_make if waits and not planner.request.by_hand else None
 
     async def _answer_others(
-        self, hook: Hook, planner: Planner, plan: Plan, webhook: Kept | NotKept | None
+        self,
+        hook: Hook,
+        planner: Planner,
+        plan: SubscribePlan,
+        webhook: Ensured | EnsureFailed | None,
     ) -> tuple[tuple[int, ...], int]:
         """Note the answer for the other channels that it covers, and stop those it does not.
 
         Gives the former, and how many the latter are. Without a webhook nothing changes for them.
         """
-        account = planner.look.account
-        if account is None or not isinstance(webhook, Kept):
+        account = planner.access.account
+        if account is None or not isinstance(webhook, Ensured):
             return (), 0
         agreed = planner.request.agreed or {}
 
         def note(tx: Transaction) -> None:
             for one in plan.answers:
-                consent = planner.consent(Standing.OWNER, one.options, agreed.get(one.channel_id))
+                consent = planner.consent(
+                    Entitlement.OWNER, one.options, agreed.get(one.channel_id)
+                )
                 tx.subscriptions.answered(one.id, consent, hook_id=hook.id)
                 if is_paused_for_rights(one):
                     tx.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
@@ -245,26 +256,26 @@ class Subscribing:
             await self._pause(one.id, PauseWhy.NOT_ANSWERED)
         return tuple(one.channel_id for one in plan.answers), len(unanswered)
 
-    async def _clear_away(self, hook: Hook, planner: Planner, plan: Plan) -> None:
+    async def _remove_unused_hook(self, hook: Hook, planner: Planner, plan: SubscribePlan) -> None:
         """Remove hooks by hand that this left without channels."""
         left = {one.hook_id for one in plan.answers}
         left |= set() if plan.here is None else {plan.here.hook.id}
-        account = planner.look.account
+        account = planner.access.account
         for emptied in await self._storage.read(lambda tx: tx.hooks.these(left - {hook.id})):
-            await self._webhooks.clear_away(emptied, None if account is None else account.id)
+            await self._webhooks.remove_unused(emptied, None if account is None else account.id)
 
 
 def _with_more(
-    webhook: Kept | NotKept | None, again: Kept | NotKept | None
-) -> Kept | NotKept | None:
+    webhook: Ensured | EnsureFailed | None, again: Ensured | EnsureFailed | None
+) -> Ensured | EnsureFailed | None:
     """What was done to a webhook, with what it sends since other channels joined."""
-    if isinstance(webhook, Kept) and isinstance(again, Kept):
+    if isinstance(webhook, Ensured) and isinstance(again, Ensured):
         return replace(webhook, triggers=again.triggers)
     return again or webhook
 
 
-def _lacking(entry: Entry, webhook: Kept | NotKept | None) -> tuple[EventKind, ...]:
-    if not isinstance(webhook, Kept) or is_paused_for_rights(entry.subscription):
+def _lacking(entry: Followed, webhook: Ensured | EnsureFailed | None) -> tuple[EventKind, ...]:
+    if not isinstance(webhook, Ensured) or is_paused_for_rights(entry.subscription):
         return ()
     return events_lacking(entry.subscription.options, webhook.triggers)
 
@@ -275,7 +286,11 @@ def _new_triggers(before: Sequence[Subscription], options: SubscriptionOptions) 
     return tuple(name for name in triggers_to_tick(kinds_wanted([options])) if name not in had)
 
 
-def _change(here: Entry | None, options: SubscriptionOptions) -> Change:
+def _change(here: Followed | None, options: SubscriptionOptions) -> SubscribeChange:
     if here is None:
-        return Change.NEW
-    return Change.UNCHANGED if here.subscription.options == options else Change.CHANGED
+        return SubscribeChange.NEW
+    return (
+        SubscribeChange.UNCHANGED
+        if here.subscription.options == options
+        else SubscribeChange.CHANGED
+    )

@@ -16,14 +16,6 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from bot.db.hooks import fresh_secret
-from bot.db.rows import (
-    Account,
-    Hook,
-    HookKind,
-    HookState,
-    Removal,
-)
 from bot.errors import (
     AccountUnconfirmed,
     AccountUnopenable,
@@ -34,12 +26,14 @@ from bot.errors import (
     SpeckleTokenRefused,
     SpeckleUnavailable,
 )
+from bot.model import Account, Hook, HookKind, HookState, WebhookRemoval
 from bot.services.accounts import AccountService, Question
-from bot.services.reach import Reach, Reached
-from bot.services.triggers import triggers_for
-from bot.speckle.answers import CallStatus, Login, ProjectRights, Scope, SpeckleWebhook
-from bot.speckle.gateway import SpeckleGateway
-from bot.storage import Storage
+from bot.services.public_url import ProbeResult, PublicUrlProbe
+from bot.services.webhook_triggers import triggers_for
+from bot.speckle.tokens import TokenScope
+from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.types import CallStatus, Login, ProjectRights, SpeckleWebhook
+from bot.storage import Storage, fresh_secret
 from bot.timing import Backoff
 
 log = structlog.get_logger()
@@ -61,7 +55,7 @@ PASSED_ON = (
 """What one account cannot do and another one perhaps can."""
 
 
-class Done(StrEnum):
+class WebhookChange(StrEnum):
     """What was done to a webhook at Speckle."""
 
     MADE = "made"
@@ -72,7 +66,7 @@ class Done(StrEnum):
     NOTHING = "nothing"
 
 
-class WhyNot(StrEnum):
+class EnsureProblem(StrEnum):
     """What keeps the bot from making or changing a webhook."""
 
     NOT_OWNER = "not_owner"
@@ -87,37 +81,37 @@ class WhyNot(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Ensured:
     """The webhook is as it should be; `switched_off`: but for somebody who switched it off.
 
-    `mended` names what was not right, `doubles` counts webhooks with the same address that were
-    removed. `local_network`: Speckle's webhook-service needs ALLOW_LOCAL_NETWORK=true for it.
+    `repaired` names what was not right, `duplicates` counts webhooks with the same address that
+    were removed. `local_network`: Speckle's webhook-service needs ALLOW_LOCAL_NETWORK=true for it.
     `triggers` are what it sends now.
     """
 
-    done: Done
+    change: WebhookChange
     switched_off: bool = False
-    mended: tuple[str, ...] = ()
-    doubles: int = 0
+    repaired: tuple[str, ...] = ()
+    duplicates: int = 0
     local_network: bool = False
     triggers: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class NotKept:
+class EnsureFailed:
     """The webhook could not be made or changed; `detail` is Speckle's word or a scope.
 
     `owners` are names whom to ask, as far as they are known; `made`: the bot has made one earlier.
     """
 
-    why: WhyNot
+    why: EnsureProblem
     detail: str = ""
     owners: tuple[str, ...] = ()
-    reached: Reached | None = None
+    result: ProbeResult | None = None
     made: bool = False
 
 
-class Gone(StrEnum):
+class RemovalResult(StrEnum):
     """What became of a webhook that is no longer wanted."""
 
     REMOVED = "removed"
@@ -130,24 +124,24 @@ class Gone(StrEnum):
 class WebhookService:
     """Makes, changes, repairs and removes webhooks at Speckle.
 
-    `description` gives what a webhook says of itself, by guild id.
+    `describe_webhook` gives what a webhook says of itself, by guild id.
     """
 
     def __init__(
         self,
         storage: Storage,
-        gateway: SpeckleGateway,
+        client: SpeckleClient,
         accounts: AccountService,
-        reach: Reach,
+        probe: PublicUrlProbe,
         *,
-        description: Callable[[int], str],
+        describe_webhook: Callable[[int], str],
         now: Callable[[], datetime],
     ) -> None:
         self._storage = storage
-        self._gateway = gateway
+        self._client = client
         self._accounts = accounts
-        self._reach = reach
-        self._description = description
+        self._probe = probe
+        self._describe_webhook = describe_webhook
         self._now = now
         # Only the process with Discord's connection gets here, so a lock of its own suffices.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -158,38 +152,42 @@ class WebhookService:
         """What a person may do in a project, asked now. Errors: those of the gateway."""
         return await self._accounts.as_account(
             account.id,
-            lambda login: self._gateway.project(login, project_id, within_s=READ_WITHIN_S),
+            lambda login: self._client.project(login, project_id, within_s=READ_WITHIN_S),
         )
 
-    async def why_not_made(self, account: Account, rights: ProjectRights) -> NotKept | None:
+    async def why_not_made(self, account: Account, rights: ProjectRights) -> EnsureFailed | None:
         """Why this account cannot make the project's webhook; None if it can."""
         if not rights.may_webhooks:
             owners = await self._owners(account, rights.id)
-            return NotKept(WhyNot.NOT_OWNER, rights.why_not or "", owners)
-        if Scope.STREAMS_WRITE not in account.scopes:
-            return NotKept(WhyNot.NO_SCOPE, Scope.STREAMS_WRITE)
-        reached = await self._reach.check(account.server_url)
-        return None if reached.problem is None else NotKept(WhyNot.UNREACHABLE, reached=reached)
+            return EnsureFailed(EnsureProblem.NOT_OWNER, rights.why_not or "", owners)
+        if TokenScope.STREAMS_WRITE not in account.scopes:
+            return EnsureFailed(EnsureProblem.NO_SCOPE, TokenScope.STREAMS_WRITE)
+        result = await self._probe.check(account.server_url)
+        return (
+            None
+            if result.problem is None
+            else EnsureFailed(EnsureProblem.UNREACHABLE, result=result)
+        )
 
     async def _owners(self, account: Account, project_id: str) -> tuple[str, ...]:
         try:
             return await self._accounts.as_account(
                 account.id,
-                lambda login: self._gateway.owners(login, project_id, within_s=READ_WITHIN_S),
+                lambda login: self._client.owners(login, project_id, within_s=READ_WITHIN_S),
             )
         except SpeckleError:
             return ()
 
     # ── make, change, repair ──────────────────────────────────────────────────────────────────
 
-    async def keep(
+    async def ensure(
         self,
         hook_id: int,
         account_id: int | None = None,
         *,
         new_secret: bool = False,
         looking: bool = False,
-    ) -> Kept | NotKept | None:
+    ) -> Ensured | EnsureFailed | None:
         """Have the hook's webhook as its channels want it now.
 
         With an account, one is made if there is none; without, only what the bot made before is
@@ -207,27 +205,27 @@ class WebhookService:
                 return None
             made_with = hook.account_id if hook.webhook_id is not None else None
             candidates = [one for one in dict.fromkeys((made_with, account_id)) if one is not None]
-            return await self._keep_with_one_of(candidates, hook, new_secret, looking)
+            return await self._ensure_with_any(candidates, hook, new_secret, looking)
 
-    async def _keep_with_one_of(
+    async def _ensure_with_any(
         self, account_ids: Sequence[int], hook: Hook, new_secret: bool, looking: bool
-    ) -> Kept | NotKept | None:
-        failed: NotKept | None = None
+    ) -> Ensured | EnsureFailed | None:
+        failed: EnsureFailed | None = None
         for account_id in account_ids:
             try:
-                return await self._keep(hook, account_id, new_secret, looking)
+                return await self._ensure(hook, account_id, new_secret, looking)
             except PASSED_ON as error:
-                failed = _not_kept(error, hook)
+                failed = _ensure_failed(error, hook)
             except SpeckleError as error:
-                failed = _not_kept(error, hook)
+                failed = _ensure_failed(error, hook)
                 break
         if failed is not None:
-            log.warning("webhooks.not_kept", hook_id=hook.id, why=failed.why.value)
+            log.warning("webhooks.not_ensured", hook_id=hook.id, why=failed.why.value)
         return failed
 
-    async def _keep(
+    async def _ensure(
         self, hook: Hook, account_id: int, new_secret: bool, looking: bool
-    ) -> Kept | NotKept | None:
+    ) -> Ensured | EnsureFailed | None:
         subscriptions = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         if not subscriptions:
             return None
@@ -236,7 +234,7 @@ class WebhookService:
         mine.sort(key=lambda one: one.id != hook.webhook_id)
         triggers = triggers_for(subscriptions, mine[0].triggers if mine else ())
         if not mine:
-            return await self._make(hook, account_id, triggers, len(found))
+            return await self._create(hook, account_id, triggers, len(found))
         there, *doubles = mine
         for double in doubles:
             await self._ask(account_id, self._delete(hook.project_id, double.id))
@@ -245,15 +243,15 @@ class WebhookService:
         secret = fresh_secret() if new_secret or adopted or hook.unopenable else None
         if secret is None and await self._speckle_lacks_it(hook, account_id, there, looking):
             secret = hook.secrets[0]
-        kept = await self._mend(hook, account_id, there, triggers, secret, looking)
-        if isinstance(kept, NotKept):
-            return kept
+        ensured = await self._repair(hook, account_id, there, triggers, secret, looking)
+        if isinstance(ensured, EnsureFailed):
+            return ensured
         await self._note(hook, account_id, there.id, secret)
         return replace(
-            kept,
-            done=Done.FOUND if adopted and hook.webhook_id is None else kept.done,
+            ensured,
+            change=WebhookChange.FOUND if adopted and hook.webhook_id is None else ensured.change,
             switched_off=not there.enabled,
-            doubles=len(doubles),
+            duplicates=len(doubles),
         )
 
     async def _speckle_lacks_it(
@@ -264,25 +262,25 @@ class WebhookService:
             return True
         return looking and await self._last_call_failed(hook, account_id, there.id)
 
-    async def _make(
+    async def _create(
         self, hook: Hook, account_id: int, triggers: Sequence[str], there: int
-    ) -> Kept | NotKept | None:
+    ) -> Ensured | EnsureFailed | None:
         made_before = hook.webhook_id is not None
         if not triggers:  # nobody who owns the project has answered for a channel any more
             return None
         if there >= MOST_WEBHOOKS:
-            return NotKept(WhyNot.FULL, str(there), made=made_before)
-        reached = await self._reach.check(hook.server_url)
-        if reached.problem is not None:
-            return NotKept(WhyNot.UNREACHABLE, reached=reached, made=made_before)
+            return EnsureFailed(EnsureProblem.FULL, str(there), made=made_before)
+        result = await self._probe.check(hook.server_url)
+        if result.problem is not None:
+            return EnsureFailed(EnsureProblem.UNREACHABLE, result=result, made=made_before)
         secret = fresh_secret()
 
         async def create(login: Login) -> str:
-            return await self._gateway.create_webhook(
+            return await self._client.create_webhook(
                 login,
                 hook.project_id,
                 url=self._url(hook),
-                description=self._description(hook.guild_id),
+                description=self._describe_webhook(hook.guild_id),
                 triggers=triggers,
                 secret=secret,
             )
@@ -290,19 +288,19 @@ class WebhookService:
         webhook_id = await self._ask(account_id, create)
         if (
             await self._storage.write(
-                lambda tx: tx.hooks.made(hook.id, account_id, webhook_id, secret)
+                lambda tx: tx.hooks.record_webhook(hook.id, account_id, webhook_id, secret)
             )
             is None
         ):
             # The hook went while Speckle was asked, and nobody else knows of this webhook.
             await self._ask(account_id, self._delete(hook.project_id, webhook_id))
             return None
-        log.info("webhooks.made", hook_id=hook.id, again=made_before)
-        done = Done.MADE_AGAIN if made_before else Done.MADE
-        local = reached.local_speckle and reached.local_bot
-        return Kept(done, local_network=local, triggers=tuple(triggers))
+        log.info("webhooks.created", hook_id=hook.id, again=made_before)
+        done = WebhookChange.MADE_AGAIN if made_before else WebhookChange.MADE
+        local = result.local_speckle and result.local_bot
+        return Ensured(done, local_network=local, triggers=tuple(triggers))
 
-    async def _mend(
+    async def _repair(
         self,
         hook: Hook,
         account_id: int,
@@ -310,14 +308,14 @@ class WebhookService:
         triggers: Sequence[str],
         secret: str | None,
         looking: bool,
-    ) -> Kept | NotKept:
+    ) -> Ensured | EnsureFailed:
         """Set right what differs, with this secret if any; whether it is switched on is left."""
-        url = self._url(hook) if self._reach.public_url is not None else there.url
+        url = self._url(hook) if self._probe.public_url is not None else there.url
         mended: list[str] = []
         if there.url != url:
-            reached = await self._reach.check(hook.server_url)
-            if reached.problem is not None:
-                return NotKept(WhyNot.UNREACHABLE, reached=reached, made=True)
+            result = await self._probe.check(hook.server_url)
+            if result.problem is not None:
+                return EnsureFailed(EnsureProblem.UNREACHABLE, result=result, made=True)
             mended.append("address")
         if not there.has_secret:
             mended.append("secret")
@@ -325,15 +323,15 @@ class WebhookService:
         if differs and looking:
             mended.append("events")
         if not (differs or mended or secret):
-            return Kept(Done.NOTHING, triggers=tuple(triggers))
+            return Ensured(WebhookChange.NOTHING, triggers=tuple(triggers))
 
         async def change(login: Login) -> None:
-            await self._gateway.update_webhook(
+            await self._client.update_webhook(
                 login,
                 hook.project_id,
                 there.id,
                 url=url,
-                description=there.description or self._description(hook.guild_id),
+                description=there.description or self._describe_webhook(hook.guild_id),
                 triggers=triggers,
                 secret=secret,
                 enabled=there.enabled,
@@ -341,14 +339,20 @@ class WebhookService:
 
         await self._ask(account_id, change)
         log.info("webhooks.changed", hook_id=hook.id, mended=mended)
-        done = Done.REPAIRED if mended else Done.CHANGED if differs else Done.NOTHING
-        return Kept(done, mended=tuple(mended), triggers=tuple(triggers))
+        done = (
+            WebhookChange.REPAIRED
+            if mended
+            else WebhookChange.CHANGED
+            if differs
+            else WebhookChange.NOTHING
+        )
+        return Ensured(done, repaired=tuple(mended), triggers=tuple(triggers))
 
     async def _last_call_failed(self, hook: Hook, account_id: int, webhook_id: str) -> bool:
         """Whether Speckle's last call failed, as all do while it has another secret than we."""
         history = await self._ask(
             account_id,
-            lambda login: self._gateway.history(
+            lambda login: self._client.history(
                 login, hook.project_id, webhook_id, 1, bodies=False, within_s=READ_WITHIN_S
             ),
         )
@@ -359,51 +363,53 @@ class WebhookService:
         is_new = secret is not None and secret not in hook.secrets[:1]
         if is_new or known != (webhook_id, account_id, HookState.LIVE):
             await self._storage.write(
-                lambda tx: tx.hooks.made(hook.id, account_id, webhook_id, secret)
+                lambda tx: tx.hooks.record_webhook(hook.id, account_id, webhook_id, secret)
             )
 
-    async def look_at_all(self) -> AsyncIterator[tuple[Hook, Kept | NotKept]]:
+    async def reconcile_all(self) -> AsyncIterator[tuple[Hook, Ensured | EnsureFailed]]:
         """Look at each webhook that the bot made; gives those where something was found."""
-        for removal in await self._storage.read(lambda tx: tx.removals.due()):
+        for removal in await self._storage.read(lambda tx: tx.webhook_removals.due()):
             await self._remove(removal)
         for hook in await self._storage.read(lambda tx: tx.hooks.with_webhooks()):
-            kept = await self.keep(hook.id, looking=True)
-            if kept is not None and kept != Kept(Done.NOTHING):
-                yield hook, kept
+            ensured = await self.ensure(hook.id, looking=True)
+            if ensured is not None and ensured != Ensured(WebhookChange.NOTHING):
+                yield hook, ensured
 
     # ── remove ────────────────────────────────────────────────────────────────────────────────
 
-    async def remove(self, removal_id: int) -> Gone:
+    async def remove(self, removal_id: int) -> RemovalResult:
         """Remove the webhook of a hook that is gone; if Speckle is away it is tried again."""
-        removal = await self._storage.read(lambda tx: tx.removals.get(removal_id))
-        return Gone.REMOVED if removal is None else await self._remove(removal)
+        removal = await self._storage.read(lambda tx: tx.webhook_removals.get(removal_id))
+        return RemovalResult.REMOVED if removal is None else await self._remove(removal)
 
-    async def _remove(self, removal: Removal) -> Gone:
+    async def _remove(self, removal: WebhookRemoval) -> RemovalResult:
         async with self._locked(removal.key):
             try:
                 await self._delete_ours(removal.account_id, removal.project_id, removal.key)
             except SpeckleNotFound:
-                gone = Gone.REMOVED  # with its project
+                gone = RemovalResult.REMOVED  # with its project
             except (SpeckleUnavailable, AccountUnopenable, AccountUnconfirmed) as error:
                 if await self._postpone(removal):
                     return _why_later(error)
-                gone = Gone.BY_HAND
+                gone = RemovalResult.BY_HAND
             except SpeckleError as error:
                 log.warning("webhooks.not_removed", project=removal.project_id, why=error.reason)
-                gone = Gone.BY_HAND
+                gone = RemovalResult.BY_HAND
             else:
-                gone = Gone.REMOVED
-            await self._storage.write(lambda tx: tx.removals.done(removal.id))
-        log.info("webhooks.removal", project=removal.project_id, outcome=gone.value)
+                gone = RemovalResult.REMOVED
+            await self._storage.write(lambda tx: tx.webhook_removals.done(removal.id))
+        log.info("webhooks.removed", project=removal.project_id, outcome=gone.value)
         return gone
 
-    async def _postpone(self, removal: Removal) -> bool:
+    async def _postpone(self, removal: WebhookRemoval) -> bool:
         """Try it again later; False if it was tried often enough."""
         if removal.attempts >= MOST_REMOVAL_TRIES:
             return False
         wait_s = REMOVAL_RETRY.delay_s(removal.attempts)
         await self._storage.write(
-            lambda tx: tx.removals.postpone(removal.id, self._now() + timedelta(seconds=wait_s))
+            lambda tx: tx.webhook_removals.postpone(
+                removal.id, self._now() + timedelta(seconds=wait_s)
+            )
         )
         return True
 
@@ -414,7 +420,7 @@ class WebhookService:
 
     # ── unlinking, taking over ────────────────────────────────────────────────────────────────
 
-    async def let_go(self, account: Account) -> None:
+    async def detach_account(self, account: Account) -> None:
         """Before an account is forgotten: remove its webhooks and pause what hangs on it.
 
         Hooks keep their addresses, so that another linked member can take over. Errors: the first
@@ -425,7 +431,7 @@ class WebhookService:
             for hook in await self._storage.read(lambda tx: tx.hooks.of_account(account.id))
             if hook.webhook_id is not None and hook.key is not None
         ]
-        removals = await self._storage.read(lambda tx: tx.removals.of_account(account.id))
+        removals = await self._storage.read(lambda tx: tx.webhook_removals.of_account(account.id))
         left = [(removal.project_id, removal.key) for removal in removals]
         failed: SpeckleError | None = None
         for project_id, key in [*made, *left]:
@@ -438,12 +444,12 @@ class WebhookService:
                 failed = failed or error
                 if isinstance(error, SpeckleUnavailable):
                     break  # nor will it answer for the others
-        paused = await self._storage.write(lambda tx: tx.hooks.let_go(account.id))
-        log.info("webhooks.let_go", account_id=account.id, paused=len(paused))
+        paused = await self._storage.write(lambda tx: tx.hooks.detach_account(account.id))
+        log.info("webhooks.detached", account_id=account.id, paused=len(paused))
         if failed is not None:
             raise failed
 
-    async def clear_away(self, hook: Hook, account_id: int | None) -> None:
+    async def remove_unused(self, hook: Hook, account_id: int | None) -> None:
         """Remove a hook that nothing goes through any more, and what leads to it at Speckle.
 
         What this account may not remove there calls in vain from now on.
@@ -461,16 +467,16 @@ class WebhookService:
     # ── asking ────────────────────────────────────────────────────────────────────────────────
 
     def _url(self, hook: Hook) -> str:
-        return f"{self._reach.public_url}/webhooks/{hook.key}"
+        return f"{self._probe.public_url}/webhooks/{hook.key}"
 
     async def _ask(self, account_id: int, question: Question[T]) -> T:
         return await self._accounts.as_account(account_id, question)
 
     def _list(self, project_id: str) -> Question[list[SpeckleWebhook]]:
-        return lambda login: self._gateway.webhooks(login, project_id, within_s=READ_WITHIN_S)
+        return lambda login: self._client.webhooks(login, project_id, within_s=READ_WITHIN_S)
 
     def _delete(self, project_id: str, webhook_id: str) -> Question[None]:
-        return lambda login: self._gateway.delete_webhook(login, project_id, webhook_id)
+        return lambda login: self._client.delete_webhook(login, project_id, webhook_id)
 
     def _locked(self, key: str) -> asyncio.Lock:
         lock = self._locks.get(key)
@@ -488,35 +494,35 @@ def _ends_in(url: str, key: str) -> bool:
     return urlsplit(url).path.endswith(f"/webhooks/{key}")
 
 
-def _not_kept(error: SpeckleError, hook: Hook) -> NotKept:
+def _ensure_failed(error: SpeckleError, hook: Hook) -> EnsureFailed:
     detail = error.scope if isinstance(error, SpeckleScopeMissing) else error.reason
-    return NotKept(why_not(error), detail, made=hook.webhook_id is not None)
+    return EnsureFailed(problem_of(error), detail, made=hook.webhook_id is not None)
 
 
-def _why_later(error: SpeckleUnavailable | AccountUnopenable | AccountUnconfirmed) -> Gone:
+def _why_later(error: SpeckleUnavailable | AccountUnopenable | AccountUnconfirmed) -> RemovalResult:
     match error:
         case SpeckleUnavailable():
-            return Gone.LATER
+            return RemovalResult.LATER
         case AccountUnopenable():
-            return Gone.UNOPENABLE
+            return RemovalResult.UNOPENABLE
         case AccountUnconfirmed():
-            return Gone.UNCONFIRMED
+            return RemovalResult.UNCONFIRMED
 
 
-def why_not(error: SpeckleError) -> WhyNot:
+def problem_of(error: SpeckleError) -> EnsureProblem:
     """What a Speckle server's answer means for what was asked of it."""
     match error:
         case SpeckleUnavailable():
-            return WhyNot.SPECKLE_AWAY
+            return EnsureProblem.SPECKLE_AWAY
         case AccountUnopenable():
-            return WhyNot.UNOPENABLE
+            return EnsureProblem.UNOPENABLE
         case AccountUnconfirmed():
-            return WhyNot.UNCONFIRMED
+            return EnsureProblem.UNCONFIRMED
         case SpeckleTokenRefused():
-            return WhyNot.TOKEN_REFUSED
+            return EnsureProblem.TOKEN_REFUSED
         case SpeckleScopeMissing():
-            return WhyNot.NO_SCOPE
+            return EnsureProblem.NO_SCOPE
         case SpeckleForbidden() | SpeckleNotFound():
-            return WhyNot.NOT_OWNER
+            return EnsureProblem.NOT_OWNER
         case _:
-            return WhyNot.REFUSED
+            return EnsureProblem.REFUSED

@@ -5,12 +5,31 @@ in the wire's own form and read like any other delivery.
 """
 
 import json
+from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
 from bot.errors import NotADelivery
-from bot.speckle.answers import Activity
 from bot.speckle.payloads import Envelope, event_name_of, wire_actor_id, wire_message
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One entry of a project's activity list; `info` is what a webhook's `event.data` would be.
+
+    `resource_id`: the version of commit_*, the comment of comment_* (of a reply its thread), the
+    model of branch_*. `message` is cut at 255 characters.
+    """
+
+    id: str
+    action: str
+    resource_id: str | None
+    user_id: str | None
+    at: datetime
+    message: str = field(repr=False)
+    info: object = field(repr=False)
+
 
 # Speckle cuts a message in the list at 255. One less, as the last place may hold half a character
 # that takes two; counted in UTF-16 as JavaScript does, which is never more than it keeps.

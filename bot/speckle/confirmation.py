@@ -20,8 +20,8 @@ from bot.speckle.events import (
     Event,
     Facts,
     ModelRef,
-    Person,
     ReceivedFacts,
+    SpeckleUser,
     VersionCreated,
     VersionFacts,
     VersionReceived,
@@ -53,7 +53,7 @@ class Claim:
         """Whether what the server knows can be what the event says, by its time."""
         return self.public or (made_at is not None and abs(self.at - made_at) <= NEW_FOR)
 
-    def confirmed(self, event: Event, author: Person | None = None) -> Delivery:
+    def confirmed(self, event: Event, author: SpeckleUser | None = None) -> Delivery:
         """The delivery as the server knows it; of the person, the event adds the picture only."""
         said = self.delivery.actor
         if author is None:

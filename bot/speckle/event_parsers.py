@@ -10,7 +10,6 @@ from typing import Any
 from bot.speckle.events import (
     AccessDeclined,
     AccessRequested,
-    Change,
     CommentCreated,
     CommentMentioned,
     CommentReopened,
@@ -28,6 +27,7 @@ from bot.speckle.events import (
     ProjectDeleted,
     ProjectUpdated,
     ResourceRef,
+    TextChange,
     UnknownEvent,
     VersionCreated,
     VersionDeleted,
@@ -129,7 +129,7 @@ def model_updated(data: JsonObject, _message: str) -> ModelUpdated:
     new_name = _model_name(new.get("name")) or model.name
     return ModelUpdated(
         model=ModelRef(model.id, new_name),
-        name=None if new_name == model.name else Change(model.name, new_name),
+        name=None if new_name == model.name else TextChange(model.name, new_name),
         description=_change(old, new, "description"),
     )
 
@@ -150,7 +150,7 @@ def project_updated(data: JsonObject, _message: str) -> ProjectUpdated:
     return ProjectUpdated(
         name=_change(old, new, "name") if new.get("name") else None,
         description=_change(old, new, "description"),
-        visibility=None if after in (None, before) else Change(before, after),
+        visibility=None if after in (None, before) else TextChange(before, after),
         public_comments=comments if comments_changed else None,
     )
 
@@ -262,12 +262,12 @@ def _found(pattern: re.Pattern[str], text: str) -> str | None:
     return match[1] if match else None
 
 
-def _change(old: JsonObject, new: JsonObject, key: str) -> Change | None:
+def _change(old: JsonObject, new: JsonObject, key: str) -> TextChange | None:
     """Before and after; None where the key was not sent or says the same as before."""
     if key not in new:
         return None
     before, after = text_of(old.get(key)), text_of(new.get(key))
-    return None if before == after else Change(before, after)
+    return None if before == after else TextChange(before, after)
 
 
 def _model_name(value: Any) -> str | None:

@@ -51,7 +51,7 @@ class EventGroup(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class SpeckleUser:
     """Somebody on a Speckle server; `avatar` is a http(s) URL or a data: URL, as it was sent."""
 
     id: str
@@ -85,7 +85,7 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class TextChange:
     """A text before and after; the two always differ, None is empty."""
 
     old: str | None
@@ -115,7 +115,7 @@ class VersionFacts:
     open_threads: int | None = None
     made_at: datetime | None = None
     application: str | None = None
-    author: Person | None = None
+    author: SpeckleUser | None = None
     model: ModelRef = ModelRef()
     message: str | None = None
     object_id: str | None = None
@@ -137,7 +137,7 @@ class CommentFacts:
     is_reply: bool = False
     archived: bool = False
     made_at: datetime | None = None
-    author: Person | None = None
+    author: SpeckleUser | None = None
     models: tuple[ModelRef, ...] = ()
 
 
@@ -187,7 +187,7 @@ class VersionUpdated(Event):
     kind = EventKind.VERSION_UPDATED
     version_id: str
     model: ModelRef = ModelRef()
-    message: Change | None = None
+    message: TextChange | None = None
     new_model_name: str | None = None
 
     @property
@@ -241,8 +241,8 @@ class ModelUpdated(Event):
 
     kind = EventKind.MODEL_UPDATED
     model: ModelRef = ModelRef()
-    name: Change | None = None
-    description: Change | None = None
+    name: TextChange | None = None
+    description: TextChange | None = None
 
     @property
     def models(self) -> tuple[ModelRef, ...]:
@@ -376,9 +376,9 @@ class ProjectUpdated(Event):
     """The project's name, description or openness changed; None is what did not change."""
 
     kind = EventKind.PROJECT_UPDATED
-    name: Change | None = None
-    description: Change | None = None
-    visibility: Change | None = None
+    name: TextChange | None = None
+    description: TextChange | None = None
+    visibility: TextChange | None = None
     public_comments: bool | None = None
 
 
@@ -407,7 +407,7 @@ class Delivery:
     event: Event
     event_name: str
     project: Project
-    actor: Person | None = None
+    actor: SpeckleUser | None = None
     server_url: str | None = None
     server_name: str | None = None
     activity_message: str | None = None

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from bot.errors import NotADelivery, NotASpeckleLink
 from bot.speckle.event_parsers import UnknownShape
 from bot.speckle.event_table import PARSERS
-from bot.speckle.events import Delivery, Event, Person, Project, UnknownEvent
+from bot.speckle.events import Delivery, Event, Project, SpeckleUser, UnknownEvent
 from bot.speckle.links import normalise_server_url
 from bot.speckle.raw_json import (
     TooMuchJson,
@@ -145,12 +145,14 @@ def _project(project_id: str, stream: JsonObject) -> Project:
     return Project(project_id, name_of(stream.get("name")), visibility_of(stream))
 
 
-def _person(payload: JsonObject) -> Person | None:
+def _person(payload: JsonObject) -> SpeckleUser | None:
     user = object_of(payload.get("user"))
     person_id = wire_actor_id(Envelope(payload))
     if not user or person_id is None:
         return None
-    return Person(person_id, name_of(user.get("name")), url_of(user.get("avatar"), MAX_AVATAR_URL))
+    return SpeckleUser(
+        person_id, name_of(user.get("name")), url_of(user.get("avatar"), MAX_AVATAR_URL)
+    )
 
 
 def _event(name: str, data: JsonObject, activity_message: str) -> Event:

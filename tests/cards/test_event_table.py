@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.cards.docs_page import with_event_tables
 from bot.cards.event_table import CARDS
-from bot.cards.page import with_event_tables
 from bot.cards.render import RenderContext, render
 from bot.speckle.event_table import EVENTS, PARSERS, EventRow, kinds_of
 from bot.speckle.events import Delivery, EventGroup, EventKind

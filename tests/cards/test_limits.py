@@ -28,14 +28,14 @@ from bot.cards.render import RenderContext, render
 from bot.cards.text import is_blank, units
 from bot.speckle.event_table import EVENTS
 from bot.speckle.events import (
-    Change,
     Delivery,
     Event,
     EventKind,
     ModelRef,
-    Person,
     Project,
     ResourceRef,
+    SpeckleUser,
+    TextChange,
     VersionFacts,
 )
 from bot.speckle.rich_text import RichNode, RichText
@@ -100,7 +100,7 @@ nodes = st.recursive(
 BY_TYPE: Mapping[Any, st.SearchStrategy[Any]] = {
     str | None: maybe,
     bool | None: st.none() | st.booleans(),
-    Change | None: st.none() | st.builds(Change, maybe, maybe),
+    TextChange | None: st.none() | st.builds(TextChange, maybe, maybe),
     ModelRef: models,
     tuple[str, ...]: st.lists(ids, max_size=3).map(tuple),
     tuple[ResourceRef, ...]: st.lists(
@@ -122,7 +122,7 @@ def _event(kind: type[Event]) -> st.SearchStrategy[Event]:
             strategy = ids if field.type is str else st.none() | ids
         if field.name == "visibility":
             places = st.sampled_from(["public", "unlisted", "private", "workspace"])
-            strategy = st.none() | st.builds(Change, st.none() | places, places)
+            strategy = st.none() | st.builds(TextChange, st.none() | places, places)
         values[field.name] = strategy
     return st.builds(kind, **values)
 
@@ -132,7 +132,7 @@ deliveries = st.builds(
     event=st.one_of([_event(row.value) for row in EVENTS]),
     event_name=st.just("some_event"),
     project=st.builds(Project, st.just("7e14d973e6"), maybe),
-    actor=st.none() | st.builds(Person, ids, maybe, maybe),
+    actor=st.none() | st.builds(SpeckleUser, ids, maybe, maybe),
     activity_message=maybe,
     legacy=st.booleans(),
 )

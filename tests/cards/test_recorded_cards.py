@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from bot.cards.card import Card
+from bot.cards.card_context import age_text
 from bot.cards.pictures import with_image
 from bot.cards.render import RenderContext, fill_in, render
-from bot.cards.scene import age_text
 from bot.speckle.events import (
     CommentFacts,
     Delivery,

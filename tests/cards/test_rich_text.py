@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bot.cards.rich_text import to_markdown
+from bot.cards.rich_text_markdown import to_markdown
 from bot.speckle.rich_text import read_rich_text
 
 

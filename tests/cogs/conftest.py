@@ -11,15 +11,15 @@ import discord
 import pytest
 from discord.gateway import DiscordWebSocket
 
-from bot.cogs.waiting import linked
-from bot.discord_client import ConnectionTimings, SpeckleBot, use_api
-from bot.discord_pace import Pace
-from bot.sandbox import Answer, Sandbox, SandboxChannel, SandboxGuild, SandboxMember
-from bot.services.guilds import GuildService
+from bot.cogs.subscriptions.pending import resume_after_link
+from bot.discord_api.client import ConnectionTimings, SpeckleBot, use_api
+from bot.discord_api.rate_limits import RateLimiter
+from bot.services.guild_membership import GuildService
 from bot.services.pending_commands import PendingCommandService
-from bot.speckle.http import SpeckleHttp
-from bot.speckle.oauth import SpeckleOAuth
+from bot.speckle_api.http import SpeckleHttp
+from bot.speckle_api.sign_in import SpeckleSignIn
 from bot.storage import Storage
+from sandbox.discord import InteractionView, Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from tests.openapi_contract import available, complaints
 from tests.services.conftest import (
     CLOUD,
@@ -63,7 +63,7 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
         async with AsyncExitStack() as stack:
             servers = settings.get("speckle_servers", (CLOUD, OWN_SERVER))
             http = await stack.enter_async_context(SpeckleHttp.open(servers))
-            services = services_over(storage, clock, oauth=SpeckleOAuth(http), **settings)
+            services = services_over(storage, clock, oauth=SpeckleSignIn(http), **settings)
             stack.callback(services.gateway.close)
             bot = SpeckleBot(
                 storage,
@@ -71,10 +71,10 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
                 PendingCommandService(storage),
                 GuildService(storage, clock, without_quotas(storage, clock)),
                 services.accounts,
-                Pace(45),
+                RateLimiter(45),
                 ConnectionTimings(guilds_apart_s=0.1),
             )
-            services.accounts.linked = partial(linked, bot)
+            services.accounts.on_linked = partial(resume_after_link, bot)
             await stack.enter_async_context(bot)
             await bot.login(sandbox.token)
             connection = asyncio.create_task(bot.connect(), name="gateway")
@@ -89,7 +89,7 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
     return running
 
 
-def text_of(answer: Answer) -> str:
+def text_of(answer: InteractionView) -> str:
     """Everything that an answer shows."""
     parts = [answer.content or ""]
     for embed in answer.embeds:
@@ -99,13 +99,13 @@ def text_of(answer: Answer) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def labels_of(answer: Answer) -> list[str]:
+def labels_of(answer: InteractionView) -> list[str]:
     """The buttons under an answer, in order."""
     components = [part for row in answer.components for part in row["components"]]
     return [part["label"] for part in components if part["type"] == BUTTON]
 
 
-def options_of(answer: Answer) -> dict[str, str]:
+def options_of(answer: InteractionView) -> dict[str, str]:
     """What the select under an answer offers: label → value."""
     components = [part for row in answer.components for part in row["components"]]
     return {o["label"]: o["value"] for c in components if c["type"] == SELECT for o in c["options"]}
@@ -130,7 +130,7 @@ class Studio:
         who: SandboxMember | None = None,
         by_hand: bool = True,
         **options: Any,
-    ) -> Answer:
+    ) -> InteractionView:
         """Type a command; `by_hand`: choose to set a webhook up by hand where that is asked, and
         say yes to who will see a project.
         """
@@ -152,19 +152,23 @@ class Studio:
         )
         return [choice["name"] for choice in choices]
 
-    async def press(self, answer: Answer, label: str, who: SandboxMember | None = None) -> Answer:
+    async def press(
+        self, answer: InteractionView, label: str, who: SandboxMember | None = None
+    ) -> InteractionView:
         return await self.sandbox.press(answer, label, who or self.maren)
 
-    async def choose(self, answer: Answer, label: str, who: SandboxMember | None = None) -> Answer:
+    async def choose(
+        self, answer: InteractionView, label: str, who: SandboxMember | None = None
+    ) -> InteractionView:
         return await self.sandbox.select(answer, "", [label], who or self.maren)
 
-    async def fill(self, form: Answer, **fields: str) -> Answer:
+    async def fill(self, form: InteractionView, **fields: str) -> InteractionView:
         """Submit the form with these filters."""
         labels = {"events": "Events", "models": "Models", "ignore_authors": "Ignored authors"}
         values = {labels[name]: text for name, text in fields.items()}
         return await self.sandbox.submit_modal(form, values, self.maren)
 
-    async def open_entry(self, label: str = TOWER) -> Answer:
+    async def open_entry(self, label: str = TOWER) -> InteractionView:
         """The panel of one subscription."""
         return await self.choose(await self.type("subscriptions"), label)
 

@@ -6,16 +6,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bot.cogs.link_telling import LinkTeller
-from bot.db.rows import Account, HookKind
-from bot.discord_client import SpeckleBot
-from bot.sandbox import Answer
-from bot.speckle.answers import SpeckleApp
+from bot.discord_api.client import SpeckleBot
+from bot.model import Account, HookKind
+from bot.notifiers.link_followups import LinkFollowUps
 from bot.speckle.subscription_options import SubscriptionOptions
+from bot.speckle.tokens import SpeckleApp
 from bot.storage import Storage
+from sandbox.discord import InteractionView
+from sandbox.speckle import BOT_SCOPES, SpeckleServer
 from tests.cogs.conftest import RunClient, Studio, labels_of, text_of
 from tests.services.conftest import PUBLIC_URL, TOWER
-from tests.speckle_server import BOT_SCOPES, SpeckleServer
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ async def speckle() -> AsyncIterator[SpeckleServer]:
         yield server
 
 
-def url_of(answer: Answer, label: str) -> str:
+def url_of(answer: InteractionView, label: str) -> str:
     components = [part for row in answer.components for part in row["components"]]
     return str(next(part["url"] for part in components if part["label"] == label))
 
@@ -32,7 +32,7 @@ def url_of(answer: Answer, label: str) -> str:
 @asynccontextmanager
 async def telling(bot: SpeckleBot) -> AsyncIterator[None]:
     """What tells of links is at work, as in the running bot."""
-    task = asyncio.create_task(LinkTeller(bot).run())
+    task = asyncio.create_task(LinkFollowUps(bot).run())
     try:
         yield
     finally:
@@ -40,7 +40,7 @@ async def telling(bot: SpeckleBot) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def link_by_token(studio: Studio, token: str) -> Answer:
+async def link_by_token(studio: Studio, token: str) -> InteractionView:
     """Tobias, who manages nothing, links an account with a token."""
     answer = await studio.type("link", who=studio.tobias)
     form = await studio.press(answer, "Paste it", studio.tobias)
@@ -209,7 +209,7 @@ async def test_unlinking_says_what_stops_and_asks_first(
                 hook.id, studio.structure.id, SubscriptionOptions(), studio.tobias.id
             )
         )
-        await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, "webhook001"))
+        await storage.write(lambda tx: tx.hooks.record_webhook(hook.id, account.id, "webhook001"))
         question = await studio.type("unlink", who=studio.tobias)
         assert "1 channel of **Studio Kestrel**" in text_of(question)
         assert "1 webhook that the bot made" in text_of(question)

@@ -1,9 +1,9 @@
 """Who can see a channel, as the bot says before it shows a private project there."""
 
-from bot.cogs.places import audience_of
-from bot.discord_client import SpeckleBot
+from bot.discord_api.channels import audience_of
+from bot.discord_api.client import SpeckleBot
 from bot.model import Audience
-from bot.sandbox import SandboxChannel
+from sandbox.discord import SandboxChannel
 from tests.cogs.conftest import RunClient, Studio
 
 

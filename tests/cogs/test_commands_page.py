@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from bot.cogs import COGS, DYNAMIC_ITEMS, waiting
-from bot.cogs import accounts as accounts_cog
-from bot.cogs.panel import LOOKS, Action
-from bot.discord_client import SpeckleBot
-from bot.discord_pace import Pace
-from bot.services.guilds import GuildService
+from bot.cogs import COGS, DYNAMIC_ITEMS
+from bot.cogs.accounts import cog as accounts_cog
+from bot.cogs.subscriptions import pending
+from bot.cogs.subscriptions.panel import LOOKS, PanelAction
+from bot.discord_api.client import SpeckleBot
+from bot.discord_api.rate_limits import RateLimiter
+from bot.services.channel_rules import NEEDED
+from bot.services.guild_membership import GuildService
 from bot.services.pending_commands import PendingCommandService
-from bot.services.places import NEEDED
 from bot.speckle.events import EventGroup
 from bot.speckle.subscription_options import OPTIONS
 from tests.services.conftest import Clock, services_over, without_quotas
@@ -35,7 +36,7 @@ async def commands() -> list[dict[str, Any]]:
         PendingCommandService(storage),
         guilds,
         services.accounts,
-        Pace(45),
+        RateLimiter(45),
     )
     for cog in COGS:
         await bot.add_cog(cog(bot))
@@ -115,17 +116,22 @@ def test_each_group_permission_and_button_is_on_the_page() -> None:
         for permission in needed:
             assert permission in " ".join(_section("subscribe").split())
     for action in (
-        Action.PAUSE, Action.RESUME, Action.EDIT, Action.REMOVE, Action.SETUP, Action.RENEW
-    ):  # fmt: skip
+        PanelAction.PAUSE,
+        PanelAction.RESUME,
+        PanelAction.EDIT,
+        PanelAction.REMOVE,
+        PanelAction.SETUP,
+        PanelAction.RENEW,
+    ):
         assert f"**{LOOKS[action].label}**" in _section("subscriptions")
-    for action in (Action.RENEW_SURE, Action.RENEW_NOW):
+    for action in (PanelAction.RENEW_SURE, PanelAction.RENEW_NOW):
         assert f"**{LOOKS[action].label}**" in " ".join(_section("subscriptions").split())
     for label, section in (
-        *((label, "subscribe") for label, _style in waiting.LABELS.values()),
+        *((label, "subscribe") for label, _style in pending.LABELS.values()),
         ("Sign in with Speckle", "link"),
         ("Paste it", "link"),
-        (accounts_cog.LABELS[accounts_cog.Action.UNLINK][0], "unlink"),
-        (accounts_cog.LABELS[accounts_cog.Action.ERASE][0], "privacy"),
+        (accounts_cog.LABELS[accounts_cog.AccountAction.UNLINK][0], "unlink"),
+        (accounts_cog.LABELS[accounts_cog.AccountAction.ERASE][0], "privacy"),
     ):
         assert f"**{label}**" in _section(section)
 
@@ -133,9 +139,9 @@ def test_each_group_permission_and_button_is_on_the_page() -> None:
 def test_no_custom_id_means_two_components() -> None:
     scope = "730000000000000001:0"
     ids = [f"subs:page:{scope}", f"subs:pick:{scope}", "notice:resume:730000000000000001"]
-    ids += [f"sub:{action}:7:{scope}" for action in Action]
-    ids += [f"account:{action}:7" for action in accounts_cog.Action]
-    ids += [f"wait:{way}:{'t' * 22}" for way in waiting.Way]
+    ids += [f"sub:{action}:7:{scope}" for action in PanelAction]
+    ids += [f"account:{action}:7" for action in accounts_cog.AccountAction]
+    ids += [f"wait:{way}:{'t' * 22}" for way in pending.PendingChoice]
     ids += [f"link:paste:{'n' * 43}"]
     for custom_id in ids:
         fitting = [

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.demo import Stage, do_typed
-from bot.sandbox import Answer
+from sandbox.demo import DemoGuild, do_typed
+from sandbox.discord import InteractionView
 from tests.cogs.conftest import RunClient, Studio
 from tests.services.conftest import TOWER
 
@@ -11,8 +11,8 @@ from tests.services.conftest import TOWER
 async def test_a_way_to_go_on_is_shown_and_can_be_typed(
     run_client: RunClient, studio: Studio, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stage = Stage(studio.sandbox, studio.guild, studio.maren, [studio.structure, studio.facade])
-    answer: Answer | None = None
+    stage = DemoGuild(studio.sandbox, studio.guild, studio.maren, [studio.structure, studio.facade])
+    answer: InteractionView | None = None
     async with run_client():
         for line in (
             f"/subscribe stream_id:{TOWER}",
@@ -35,7 +35,7 @@ async def test_a_way_to_go_on_is_shown_and_can_be_typed(
 async def test_what_cannot_be_done_is_told_in_words(
     line: str, run_client: RunClient, studio: Studio, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stage = Stage(studio.sandbox, studio.guild, studio.maren, [studio.structure])
+    stage = DemoGuild(studio.sandbox, studio.guild, studio.maren, [studio.structure])
     async with run_client():
         assert await do_typed(stage, line, None) is None
     shown = capsys.readouterr().out

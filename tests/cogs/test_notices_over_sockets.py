@@ -6,22 +6,14 @@ from hashlib import sha256
 
 import pytest
 
-from bot.cogs.places import why_refused
-from bot.cogs.telling import NotifierTimings, Teller
-from bot.db.rows import (
-    EventResult,
-    HookResult,
-    NewInbox,
-    NewOutbox,
-    PauseReason,
-    SubscriptionResult,
-    SubscriptionState,
-)
-from bot.discord_client import SpeckleBot
-from bot.sandbox import NotOffered, SandboxMember, SandboxMessage
-from bot.services.notices import GIVE_UP_AFTER, NoticeService
-from bot.services.places import Lacking
+from bot.cogs.interaction import why_posting_failed
+from bot.discord_api.client import SpeckleBot
+from bot.model import PauseReason, PostingBlocked, SubscriptionState
+from bot.notifiers.pause_notifier import NotifierTimings, PauseNotifier
+from bot.services.pause_notices import GIVE_UP_AFTER, PauseNoticeService
 from bot.storage import Storage
+from bot.work import EventResult, HookResult, NewCard, NewInboxEvent, SubscriptionResult
+from sandbox.discord import NotOffered, SandboxMember, SandboxMessage
 from tests.cogs.conftest import MakeStudio, RunClient, Studio, text_of
 from tests.pipeline.deliveries import until
 from tests.services.conftest import CLOUD, PAVILION, TOWER, Clock
@@ -31,11 +23,11 @@ OPEN_PRIVATE = "POST /users/@me/channels"
 
 
 @pytest.fixture
-def teller(storage: Storage, clock: Clock) -> Callable[[SpeckleBot], Teller]:
-    return lambda bot: Teller(bot, NoticeService(storage, clock), lambda: 0.0)
+def teller(storage: Storage, clock: Clock) -> Callable[[SpeckleBot], PauseNotifier]:
+    return lambda bot: PauseNotifier(bot, PauseNoticeService(storage, clock), lambda: 0.0)
 
 
-MakeTeller = Callable[[SpeckleBot], Teller]
+MakeTeller = Callable[[SpeckleBot], PauseNotifier]
 Pause = Callable[..., Awaitable[None]]
 
 
@@ -50,19 +42,19 @@ def pause(storage: Storage, clock: Clock, studio: Studio) -> Pause:
         await storage.write(lambda tx: tx.hooks.mark_live(first.hook_id, "Harbour *Tower*"))
         for number in range(cards):
             body = b"event %d" % number
-            kept = await storage.intake.put(
-                NewInbox(None, "shared", TOWER, CLOUD, sha256(body).hexdigest(), body, clock())
+            kept = await storage.intake.accept(
+                NewInboxEvent(None, "shared", TOWER, CLOUD, sha256(body).hexdigest(), body, clock())
             )
-            card = NewOutbox(first.id, first.guild_id, first.channel_id, {"title": "card"})
+            card = NewCard(first.id, first.guild_id, first.channel_id, {"title": "card"})
             one = HookResult(
-                first.hook_id, clock(), True, routed=[SubscriptionResult(first.id, card)]
+                first.hook_id, clock(), True, results=[SubscriptionResult(first.id, card)]
             )
             await storage.write(
                 lambda tx: tx.inbox.finish(
                     [EventResult(kept.id, [], "commit_create", of_hooks=[one])]
                 )
             )
-        await storage.write(lambda tx: tx.outbox.block(studio.structure.id, reason, detail))
+        await storage.write(lambda tx: tx.outbox.pause_channel(studio.structure.id, reason, detail))
 
     return refused
 
@@ -106,8 +98,8 @@ async def test_the_maker_is_told_once_in_a_direct_message_with_all_that_is_to_kn
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
         await pause(cards=3)
-        await teller(bot).tell_due()
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
+        await teller(bot).notify_due()
     [message] = private(studio)
     text = words(message)
     assert message.embeds[0]["title"] == "Paused: #structure"
@@ -127,7 +119,7 @@ async def test_what_is_missing_now_is_named_and_what_has_come_back_is_not(
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
         studio.structure.deny(studio.guild.bot, "attach_files")
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
     text = words(private(studio)[0])
     assert "It lacks there:\n- Attach Files\n" in text
     assert "- Embed Links" not in text
@@ -143,7 +135,7 @@ async def test_each_reason_has_its_own_remedy(
         await pause(reason=reason, detail="Discord answered")
         if reason is PauseReason.CHANNEL_GONE:
             studio.structure.delete()
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
     text = words(private(studio)[0])
     remedies = {
         PauseReason.CHANNEL_GONE: "`/subscribe` in another channel",
@@ -161,7 +153,7 @@ async def test_the_notice_channel_is_used_if_one_is_set_and_mentions_that_member
         await studio.type("subscribe", stream_id=TOWER)
         await studio.type("notices", channel=ops)
         await pause()
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
     [message] = studio.sandbox.messages(ops)
     assert f"<@{studio.maren.id}>" in message.content
     assert message.allowed_mentions is not None
@@ -179,7 +171,7 @@ async def test_a_notice_channel_that_refuses_is_passed_by(
         await studio.type("notices", channel=ops)
         await pause()
         ops.deny(studio.guild.bot, "view_channel")
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
     assert studio.sandbox.messages(ops) == []
     assert len(private(studio)) == 1
 
@@ -192,7 +184,7 @@ async def test_two_makers_are_told_each_of_their_own(
         await studio.type("subscribe", stream_id=TOWER)
         await studio.type("subscribe", stream_id=PAVILION, who=studio.tobias)
         await pause()
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
     assert r"Harbour \*Tower\*" in words(private(studio)[0])
     [his] = private(studio, studio.tobias)
     assert PAVILION in words(his)
@@ -211,9 +203,9 @@ async def test_who_lets_no_messages_in_is_not_told_and_nothing_breaks(
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
         clock.forward(days=1)
-        assert await storage.read(lambda tx: tx.notices.due(10)) == []
+        assert await storage.read(lambda tx: tx.pause_notices.due(10)) == []
         shown = await studio.open_entry(r"Harbour *Tower*")
     assert private(studio) == []
     assert "paused" in text_of(shown)
@@ -226,8 +218,8 @@ async def test_what_went_on_meanwhile_is_not_told_any_more(
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
         await studio.press(await studio.open_entry("Harbour *Tower*"), "Resume")
-        await teller(bot).tell_due()
-        assert await storage.read(lambda tx: tx.notices.due(10)) == []
+        await teller(bot).notify_due()
+        assert await storage.read(lambda tx: tx.pause_notices.due(10)) == []
     assert private(studio) == []
 
 
@@ -239,10 +231,10 @@ async def test_a_lost_answer_is_sent_again_and_shown_once(
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
         studio.sandbox.faults.reset_after(f"POST /channels/{channel.id}/messages")
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
         assert len(private(studio)) == 1
         clock.forward(minutes=1)
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
         assert len(private(studio)) == 1
 
 
@@ -259,15 +251,15 @@ async def test_while_discord_is_away_it_is_tried_less_and_less_often_and_given_u
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
         for minutes in (1, 5, 30, 60, 60):
-            await teller(bot).tell_due()
+            await teller(bot).notify_due()
             clock.forward(minutes=minutes, seconds=-1)
-            assert await storage.read(lambda tx: tx.notices.due(10)) == []
+            assert await storage.read(lambda tx: tx.pause_notices.due(10)) == []
             clock.forward(seconds=1)
-            assert len(await storage.read(lambda tx: tx.notices.due(10))) == 1
+            assert len(await storage.read(lambda tx: tx.pause_notices.due(10))) == 1
         clock.forward(seconds=GIVE_UP_AFTER.total_seconds())
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
         clock.forward(days=9)
-        assert await storage.read(lambda tx: tx.notices.due(10)) == []
+        assert await storage.read(lambda tx: tx.pause_notices.due(10)) == []
 
 
 async def test_opening_private_messages_too_fast_is_no_refusal(
@@ -277,10 +269,10 @@ async def test_opening_private_messages_too_fast_is_no_refusal(
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
         assert private(studio) == []
         clock.forward(minutes=1)
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
         assert len(private(studio)) == 1
 
 
@@ -292,24 +284,24 @@ async def test_the_loop_tells_by_itself_and_survives_what_goes_wrong(
     clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    notices, wrong = NoticeService(storage, clock), [RuntimeError("a fault of ours")]
-    tell = notices.telling
+    notices, wrong = PauseNoticeService(storage, clock), [RuntimeError("a fault of ours")]
+    tell = notices.group_for
 
     async def telling_with_a_fault(notice: object) -> object:
         if wrong:
             raise wrong.pop()
         return await tell(notice)  # type: ignore[arg-type]  # handed through
 
-    monkeypatch.setattr(notices, "telling", telling_with_a_fault)
+    monkeypatch.setattr(notices, "group_for", telling_with_a_fault)
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
         timings = NotifierTimings(poll_s=0.01, gather_s=0.01)
-        loop = asyncio.create_task(Teller(bot, notices, lambda: 0.0, timings).run())
+        loop = asyncio.create_task(PauseNotifier(bot, notices, lambda: 0.0, timings).run())
         bot.logged_in.set()
 
         async def put_off() -> bool:
-            return not wrong and not await storage.read(lambda tx: tx.notices.due(10))
+            return not wrong and not await storage.read(lambda tx: tx.pause_notices.due(10))
 
         await until(put_off)
         clock.forward(minutes=1)
@@ -327,8 +319,8 @@ async def test_nothing_is_told_while_discord_wants_nothing_from_the_bot(
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
-        await Teller(bot, NoticeService(storage, clock), lambda: 30.0).tell_due()
-        assert len(await storage.read(lambda tx: tx.notices.due(10))) == 1
+        await PauseNotifier(bot, PauseNoticeService(storage, clock), lambda: 30.0).notify_due()
+        assert len(await storage.read(lambda tx: tx.pause_notices.due(10))) == 1
     assert private(studio) == []
 
 
@@ -342,7 +334,7 @@ async def test_resume_in_the_direct_message_goes_on_where_it_stopped(
         await studio.type("subscribe", stream_id=TOWER)
         await studio.type("subscribe", stream_id=PAVILION)
         await pause(cards=2)
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
         message = private(studio)[0]
         await studio.sandbox.press(message, "Resume", studio.maren)
     assert await states(storage, studio) == [SubscriptionState.ACTIVE] * 2
@@ -358,7 +350,7 @@ async def test_resume_works_after_a_restart(
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
     async with run_client():
         message = private(studio)[0]
         await studio.sandbox.press(message, "Resume", studio.maren)
@@ -372,7 +364,7 @@ async def test_what_is_still_missing_is_named_and_the_button_stays(
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
         message = private(studio)[0]
         studio.structure.deny(studio.guild.bot, "embed_links")
         answer = await studio.sandbox.press(message, "Resume", studio.maren)
@@ -393,7 +385,7 @@ async def test_nobody_resumes_what_he_may_not_manage(
         await studio.type("subscribe", stream_id=TOWER)
         await studio.type("notices", channel=ops)
         await pause()
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
         [message] = studio.sandbox.messages(ops)
         answer = await studio.sandbox.press(message, "Resume", studio.tobias)
         assert answer.ephemeral
@@ -416,7 +408,7 @@ async def test_in_the_direct_message_it_counts_who_may_now(
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
         if lost == "the permission":
             studio.maren.set_permissions(0)
         else:
@@ -432,7 +424,7 @@ async def test_what_somebody_else_resumed_is_said_and_a_members_own_pause_stays(
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
         resumed = await studio.press(await studio.open_entry("Harbour *Tower*"), "Resume")
         await studio.press(resumed, "Pause")
         message = private(studio)[0]
@@ -448,7 +440,7 @@ async def test_what_was_removed_is_said_too(
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
         await studio.type("unsubscribe", project=TOWER)
         message = private(studio)[0]
         await studio.sandbox.press(message, "Resume", studio.maren)
@@ -461,7 +453,7 @@ async def test_from_a_server_without_the_bot_nothing_is_resumed(
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
         await leave(studio, storage)
         answer = await studio.sandbox.press(private(studio)[0], "Resume", studio.maren)
     assert "does not reach that server" in text_of(answer)
@@ -474,9 +466,9 @@ async def test_of_a_server_without_the_bot_nobody_is_told(
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
         await leave(studio, storage)
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
     assert private(studio) == []
-    assert await storage.read(lambda tx: tx.notices.due(10)) == []
+    assert await storage.read(lambda tx: tx.pause_notices.due(10)) == []
 
 
 async def test_a_direct_message_is_for_whom_it_was_sent_to(
@@ -485,7 +477,7 @@ async def test_a_direct_message_is_for_whom_it_was_sent_to(
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
         await pause()
-        await teller(bot).tell_due()
+        await teller(bot).notify_due()
         with pytest.raises(NotOffered):
             await studio.sandbox.press(private(studio)[0], "Resume", studio.tobias)
 
@@ -549,8 +541,8 @@ async def test_what_is_missing_is_asked_of_discord_and_not_of_the_cache(
     async with run_client() as bot:
 
         async def missing(channel_id: int) -> str | None:
-            why = await why_refused(bot, studio.guild.id, channel_id)
-            return why.text if isinstance(why, Lacking) else None
+            why = await why_posting_failed(bot, studio.guild.id, channel_id)
+            return why.text if isinstance(why, PostingBlocked) else None
 
         assert await missing(studio.structure.id) is None
         studio.sandbox.faults.silence_gateway()  # the cache hears nothing from here on
@@ -571,5 +563,5 @@ async def test_what_is_missing_is_asked_of_discord_and_not_of_the_cache(
 async def test_what_cannot_be_asked_is_not_made_up(run_client: RunClient, studio: Studio) -> None:
     async with run_client() as bot:
         studio.sandbox.faults.reset_before("GET /channels/{channel_id}", times=None)
-        assert await why_refused(bot, studio.guild.id, studio.structure.id) is None
-        assert await why_refused(bot, 12345, studio.structure.id) is None
+        assert await why_posting_failed(bot, studio.guild.id, studio.structure.id) is None
+        assert await why_posting_failed(bot, 12345, studio.structure.id) is None

@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 from structlog.testing import capture_logs
 
-from bot.cogs import notice_wording
-from bot.cogs.telling import NotifierTimings, Teller
-from bot.db.rows import PauseReason, SubscriptionState
-from bot.discord_client import SpeckleBot
-from bot.sandbox import SandboxChannel, SandboxMessage
-from bot.sandbox.component_rules import walk
-from bot.services.notices import NoticeService
+from bot.cogs.notices import texts as notice_texts
+from bot.discord_api.client import SpeckleBot
+from bot.model import PauseReason, SubscriptionState
+from bot.notifiers.pause_notifier import NotifierTimings, PauseNotifier
+from bot.services.pause_notices import PauseNoticeService
 from bot.storage import Storage
+from sandbox.discord import SandboxChannel, SandboxMessage
+from sandbox.discord.component_rules import walk
 from tests.cogs.conftest import RunClient, Studio, text_of
 from tests.cogs.test_notices_over_sockets import private
 from tests.services.conftest import TOWER, Clock
@@ -23,7 +23,9 @@ Tell = Callable[[SpeckleBot], Awaitable[None]]
 
 @pytest.fixture
 def tell(storage: Storage, clock: Clock) -> Tell:
-    return lambda bot: Teller(bot, NoticeService(storage, clock), lambda: 0.0).tell_due()
+    return lambda bot: PauseNotifier(
+        bot, PauseNoticeService(storage, clock), lambda: 0.0
+    ).notify_due()
 
 
 async def follow_in(studio: Studio, count: int) -> list[SandboxChannel]:
@@ -58,7 +60,9 @@ async def test_several_channels_are_told_in_one_message(
         channels[2].deny(studio.guild.bot, "embed_links")
         reasons = [PauseReason.CHANNEL_GONE, PauseReason.THREAD_CLOSED, PauseReason.NO_PERMISSION]
         for channel, reason in zip(channels, reasons, strict=True):
-            await storage.write(lambda tx: tx.outbox.block(channel.id, reason, "Discord answered"))
+            await storage.write(
+                lambda tx: tx.outbox.pause_channel(channel.id, reason, "Discord answered")
+            )
         await tell(bot)
         await tell(bot)
     (message,) = studio.sandbox.messages(ops) if notice_channel else private(studio)
@@ -79,7 +83,7 @@ async def test_a_button_of_one_channel_leaves_the_others_as_they_are(
         channels = await follow_in(studio, 3)
         for channel in channels:
             await storage.write(
-                lambda tx: tx.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+                lambda tx: tx.outbox.pause_channel(channel.id, PauseReason.THREAD_CLOSED, "locked")
             )
         await tell(bot)
     (message,) = private(studio)
@@ -113,7 +117,7 @@ async def test_each_person_has_a_message_of_their_own(
         await studio.type("subscribe", stream_id=TOWER, where=his, who=studio.tobias)
         for channel in (*channels, his):
             await storage.write(
-                lambda tx: tx.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+                lambda tx: tx.outbox.pause_channel(channel.id, PauseReason.THREAD_CLOSED, "locked")
             )
         await tell(bot)
     (hers,) = private(studio)
@@ -131,7 +135,9 @@ async def test_more_channels_than_a_message_holds_go_in_several(
         for channel in channels:
             channel.deny(studio.guild.bot, "embed_links attach_files send_messages")
             await storage.write(
-                lambda tx: tx.outbox.block(channel.id, PauseReason.NO_PERMISSION, "x" * 2000)
+                lambda tx: tx.outbox.pause_channel(
+                    channel.id, PauseReason.NO_PERMISSION, "x" * 2000
+                )
             )
         await tell(bot)
     assert [len(message.embeds) for message in private(studio)] == [10, 2]
@@ -144,13 +150,13 @@ async def test_a_lost_answer_shows_the_message_once(
     async with run_client() as bot:
         for channel in await follow_in(studio, 2):
             await storage.write(
-                lambda tx: tx.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+                lambda tx: tx.outbox.pause_channel(channel.id, PauseReason.THREAD_CLOSED, "locked")
             )
         studio.sandbox.faults.reset_after(f"POST /channels/{dm.id}/messages")
         await tell(bot)
         clock.forward(minutes=1)
         await tell(bot)
-        assert await storage.read(lambda tx: tx.notices.due(10)) == []
+        assert await storage.read(lambda tx: tx.pause_notices.due(10)) == []
     assert len(private(studio)) == 1
 
 
@@ -161,11 +167,11 @@ async def test_a_message_that_discord_refuses_is_told_channel_by_channel(
     async with run_client() as bot:
         for channel in await follow_in(studio, 3):
             await storage.write(
-                lambda tx: tx.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+                lambda tx: tx.outbox.pause_channel(channel.id, PauseReason.THREAD_CLOSED, "locked")
             )
         studio.sandbox.faults.fail(f"POST /channels/{dm.id}/messages", 400, code=50035)
         await tell(bot)
-        assert await storage.read(lambda tx: tx.notices.due(10)) == []
+        assert await storage.read(lambda tx: tx.pause_notices.due(10)) == []
         studio.sandbox.requests.clear()
     assert [len(message.embeds) for message in private(studio)] == [1, 1, 1]
 
@@ -176,15 +182,15 @@ async def test_a_fault_of_ours_in_a_notice_is_logged_as_ours_and_tried_again(
     async with run_client() as bot:
         (channel,) = await follow_in(studio, 1)
         await storage.write(
-            lambda tx: tx.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+            lambda tx: tx.outbox.pause_channel(channel.id, PauseReason.THREAD_CLOSED, "locked")
         )
         with pytest.MonkeyPatch.context() as patch, capture_logs() as logs:
-            patch.setattr(notice_wording, "lead", None)  # calling it is a TypeError
+            patch.setattr(notice_texts, "notice_lead", None)  # calling it is a TypeError
             await tell(bot)
-        assert [line["event"] for line in logs if "notice_ids" in line] == ["notices.failed"]
+        assert [line["event"] for line in logs if "notice_ids" in line] == ["pause_notifier.failed"]
         clock.forward(hours=1)
         await tell(bot)
-        assert await storage.read(lambda tx: tx.notices.due(10)) == []
+        assert await storage.read(lambda tx: tx.pause_notices.due(10)) == []
     assert len(private(studio)) == 1
 
 
@@ -195,12 +201,12 @@ async def test_who_lets_no_messages_in_costs_one_try_and_the_panel_tells(
     async with run_client() as bot:
         for channel in await follow_in(studio, 3):
             await storage.write(
-                lambda tx: tx.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+                lambda tx: tx.outbox.pause_channel(channel.id, PauseReason.THREAD_CLOSED, "locked")
             )
         await tell(bot)
         refused = [request for request in studio.sandbox.requests if request.status == 403]
         assert len(refused) == 1
-        assert await storage.read(lambda tx: tx.notices.due(10)) == []
+        assert await storage.read(lambda tx: tx.pause_notices.due(10)) == []
         assert text_of(await studio.type("subscriptions")).count("paused") == 3
 
 
@@ -211,11 +217,11 @@ async def test_channels_that_close_one_after_the_other_are_gathered(
         channels = await follow_in(studio, 4)
         bot.logged_in.set()
         timings = NotifierTimings()
-        teller = Teller(bot, NoticeService(storage, clock), lambda: 0.0, timings)
+        teller = PauseNotifier(bot, PauseNoticeService(storage, clock), lambda: 0.0, timings)
         loop = asyncio.create_task(teller.run())
         for channel in channels:
             await storage.write(
-                lambda tx: tx.outbox.block(channel.id, PauseReason.THREAD_CLOSED, "locked")
+                lambda tx: tx.outbox.pause_channel(channel.id, PauseReason.THREAD_CLOSED, "locked")
             )
             await asyncio.sleep(timings.gather_s / 4)
         dm = studio.sandbox.world.private_channel(studio.maren.id)

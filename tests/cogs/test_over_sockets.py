@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from bot.cogs.answers import PATIENCE_S
-from bot.db.rows import HookState, PauseReason, SubscriptionState
+from bot.cogs.responses import PATIENCE_S
+from bot.model import HookState, PauseReason, SubscriptionState
 from bot.storage import Storage
 from tests.cogs.conftest import (
     BY_HAND,

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.cogs.refusal_wording import REASONS, RETRIES, WRONG_KINDS, cannot_post_text, refusal_text
-from bot.services.places import NEEDED, Permission, PlaceKind
+from bot.cogs.refusal_texts import REASONS, RETRIES, WRONG_KINDS, cannot_post_text, refusal_text
+from bot.model import ChannelKind, ChannelPermission
+from bot.services.channel_rules import NEEDED
 from bot.services.refusals import (
     CannotPost,
     Limited,
@@ -31,7 +32,7 @@ MISSPELT = OptionProblem("events", OptionFault.NO_SUCH_EVENT, entry="verisons")
 def test_each_reason_and_each_retry_has_its_words() -> None:
     assert set(REASONS) == set(RefusalReason)
     assert set(RETRIES) == set(Retry)
-    assert set(WRONG_KINDS) == set(PlaceKind) - set(NEEDED)
+    assert set(WRONG_KINDS) == set(ChannelKind) - set(NEEDED)
 
 
 @pytest.mark.parametrize(
@@ -71,20 +72,20 @@ def test_an_option_is_refused_with_what_to_type_instead() -> None:
 @pytest.mark.parametrize(
     ("obstacle", "kind", "words"),
     [
-        (Obstacle.WRONG_KIND, PlaceKind.FORUM, "Pick a post in it, then use `/subscribe` again."),
-        (Obstacle.PERMISSIONS, PlaceKind.TEXT, "Open the settings of the channel (*Edit Channel"),
-        (Obstacle.PERMISSIONS, PlaceKind.THREAD, "Open the settings of its parent channel"),
-        (Obstacle.NOT_IN_THREAD, PlaceKind.THREAD, "Mention the bot there"),
-        (Obstacle.LOCKED, PlaceKind.THREAD, "Unlock it first, then use `/subscribe` again."),
-        (Obstacle.ARCHIVED, PlaceKind.THREAD, "by writing something in it"),
-        (Obstacle.TIME_OUT, PlaceKind.TEXT, "in time-out until <t:1772442000:f>"),
+        (Obstacle.WRONG_KIND, ChannelKind.FORUM, "Pick a post in it, then use `/subscribe` again."),
+        (Obstacle.PERMISSIONS, ChannelKind.TEXT, "Open the settings of the channel (*Edit Channel"),
+        (Obstacle.PERMISSIONS, ChannelKind.THREAD, "Open the settings of its parent channel"),
+        (Obstacle.NOT_IN_THREAD, ChannelKind.THREAD, "Mention the bot there"),
+        (Obstacle.LOCKED, ChannelKind.THREAD, "Unlock it first, then use `/subscribe` again."),
+        (Obstacle.ARCHIVED, ChannelKind.THREAD, "by writing something in it"),
+        (Obstacle.TIME_OUT, ChannelKind.TEXT, "in time-out until <t:1772442000:f>"),
     ],
 )
 def test_an_obstacle_comes_with_the_way_out(
-    obstacle: Obstacle, kind: PlaceKind, words: str
+    obstacle: Obstacle, kind: ChannelKind, words: str
 ) -> None:
     until = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-    missing = (Permission.EMBED_LINKS, Permission.ATTACH_FILES)
+    missing = (ChannelPermission.EMBED_LINKS, ChannelPermission.ATTACH_FILES)
     text = cannot_post_text(CannotPost(CHANNEL, kind, obstacle, missing, until, Retry.SUBSCRIBE))
     assert f"<#{CHANNEL}>" in text
     assert words in text
@@ -93,5 +94,5 @@ def test_an_obstacle_comes_with_the_way_out(
 
 
 def test_where_nobody_asked_for_anything_resume_is_what_to_press() -> None:
-    found = CannotPost(CHANNEL, PlaceKind.THREAD, Obstacle.LOCKED)
+    found = CannotPost(CHANNEL, ChannelKind.THREAD, Obstacle.LOCKED)
     assert cannot_post_text(found).endswith("Unlock it first, then press *Resume*.")

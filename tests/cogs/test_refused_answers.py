@@ -8,11 +8,11 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from bot.cogs.answers import PATIENCE_S, UserError
+from bot.cogs.responses import PATIENCE_S, UserError
 from bot.errors import StorageUnavailable
-from bot.sandbox import Answer, NoAnswer
 from bot.services.refusals import CommandRefused, RefusalReason
 from bot.storage import Storage
+from sandbox.discord import InteractionTimeout, InteractionView
 from tests.cogs.conftest import BY_HAND, RunClient, Studio, labels_of, text_of
 from tests.services.conftest import CLOUD, TOWER
 
@@ -28,7 +28,7 @@ async def secret_of(storage: Storage, studio: Studio) -> str:
     return hook.secrets[0]
 
 
-async def asked(studio: Studio) -> Answer:
+async def asked(studio: Studio) -> InteractionView:
     """The question that /subscribe ends in: link an account, or set it up by hand."""
     return await studio.type("subscribe", stream_id=LINK, by_hand=False)
 
@@ -212,12 +212,12 @@ async def test_an_interaction_that_is_over_is_one_quiet_line(
                 studio.sandbox.press(form, "Edit", studio.maren),
                 studio.complete("subscribe", "events", "vers"),
             ):
-                with pytest.raises(NoAnswer):
+                with pytest.raises(InteractionTimeout):
                     await press
         printed = "".join(capfd.readouterr())
         studio.sandbox.requests.clear()
     told = [(line["event"], line["log_level"]) for line in logs]
-    assert told == [("interaction.over", "info")] * 5
+    assert told == [("interaction.expired", "info")] * 5
     assert "Traceback" not in printed
 
 

@@ -7,19 +7,26 @@ from functools import partial
 
 import pytest
 
-from bot.cogs.telling import Teller
-from bot.db.rows import Hook, Paused, PauseReason, Subscription, SubscriptionState
-from bot.discord_client import SpeckleBot
-from bot.model import PauseWhy, Standing
-from bot.sandbox import Answer, SandboxChannel, SandboxMember
-from bot.services.notices import NoticeService
-from bot.speckle.answers import Login
-from bot.speckle.gateway import SpeckleGateway
+from bot.discord_api.client import SpeckleBot
+from bot.model import (
+    AccessPause,
+    Entitlement,
+    Hook,
+    PauseReason,
+    PauseWhy,
+    Subscription,
+    SubscriptionState,
+)
+from bot.notifiers.pause_notifier import PauseNotifier
+from bot.services.pause_notices import PauseNoticeService
+from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.types import Login
 from bot.storage import Storage
+from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
+from sandbox.speckle import ServerProject, SpeckleServer, User
 from tests.cogs.conftest import BY_HAND, SHOW, RunClient, Studio, labels_of, options_of, text_of
 from tests.services.conftest import Clock
 from tests.services.speckle import INSTANCE, answering
-from tests.speckle_server import Project, SpeckleServer, User
 
 NAME = "Kestrel Tower"
 
@@ -31,7 +38,7 @@ class House:
     studio: Studio
     server: SpeckleServer
     storage: Storage
-    tower: Project
+    tower: ServerProject
     owner: User
     reader: User
     public_url: str
@@ -51,7 +58,7 @@ class House:
         way = await bot.accounts.start_link(member.id, self.server.url)
         await bot.accounts.link_by_token(member.id, way.nonce, self.server.token(user))
 
-    async def set_up_by_hand(self, where: SandboxChannel) -> tuple[Answer, Hook]:
+    async def set_up_by_hand(self, where: SandboxChannel) -> tuple[InteractionView, Hook]:
         """Tobias does it, and an event that he made up makes the subscription live."""
         studio = self.studio
         answer = await studio.type("subscribe", where=where, who=studio.tobias, stream_id=self.link)
@@ -61,7 +68,7 @@ class House:
         assert hook is not None
         return answer, hook
 
-    async def ask(self) -> Answer:
+    async def ask(self) -> InteractionView:
         """Maren types /subscribe: up to the first question."""
         asked = await self.studio.type("subscribe", by_hand=False, stream_id=self.link)
         return await asked.settled()
@@ -88,7 +95,7 @@ async def house(
 
 async def load_library(server: SpeckleServer, user: User) -> None:
     """Asking the first question of all takes longer than Discord waits: the library is loaded."""
-    gateway = SpeckleGateway(servers=(server.url,), deadline_s=30.0)
+    gateway = SpeckleClient(servers=(server.url,), deadline_s=30.0)
     await gateway.me(Login(server.url, server.token(user)))
     gateway.close()
 
@@ -114,7 +121,7 @@ async def test_the_question_names_the_channel_by_hand_and_a_yes_covers_it(house:
     structure, facade = await house.at(studio.structure), await house.at(studio.facade)
     assert structure.hook_id == facade.hook_id != forged.id
     assert facade.consent is not None
-    assert (facade.consent.by, facade.consent.standing) == (studio.maren.id, Standing.OWNER)
+    assert (facade.consent.by, facade.consent.entitlement) == (studio.maren.id, Entitlement.OWNER)
     assert facade.consent.audience is not None
     assert facade.consent.audience.everyone
 
@@ -147,7 +154,7 @@ async def test_a_channel_is_left_out_in_the_select_which_outlives_restarts(house
     assert (await house.at(roof)).consent is not None
 
 
-def chosen_in(answer: Answer) -> list[str]:
+def chosen_in(answer: InteractionView) -> list[str]:
     components = [part for row in answer.components for part in row["components"]]
     options = [option for part in components for option in part.get("options", ())]
     return [option["label"] for option in options if option.get("default")]
@@ -253,9 +260,11 @@ async def test_each_pause_for_a_right_is_told_alike_and_ends_with_one_answer(
         there = await house.at(studio.structure)
         reason = PauseReason.ASK_AGAIN if "wider" in why else PauseReason.ACCESS_LOST
         await house.storage.write(
-            lambda tx: tx.held.withdraw(there.id, house.clock(), Paused(reason, why))
+            lambda tx: tx.held_events.hold_back(there.id, house.clock(), AccessPause(reason, why))
         )
-        await Teller(bot, NoticeService(house.storage, house.clock), lambda: 0.0).tell_due()
+        await PauseNotifier(
+            bot, PauseNoticeService(house.storage, house.clock), lambda: 0.0
+        ).notify_due()
         channel = sandbox.world.private_channel(studio.maren.id)
         (notice,) = sandbox.messages(channel)
         shown = str(notice.embeds)
@@ -279,8 +288,10 @@ async def test_resume_in_the_panel_asks_the_same_question(house: House) -> None:
         await house.linked(bot, studio.maren, house.owner)
         await studio.type("subscribe", stream_id=house.link)
         there = await house.at(studio.structure)
-        pause = Paused(PauseReason.ASK_AGAIN, PauseWhy.AUDIENCE_WIDER)
-        await house.storage.write(lambda tx: tx.held.withdraw(there.id, house.clock(), pause))
+        pause = AccessPause(PauseReason.ASK_AGAIN, PauseWhy.AUDIENCE_WIDER)
+        await house.storage.write(
+            lambda tx: tx.held_events.hold_back(there.id, house.clock(), pause)
+        )
         panel = await studio.open_entry(NAME)
         assert f"than when <@{studio.maren.id}> agreed to it" in text_of(panel)
         await studio.press(panel, "Resume")
@@ -297,8 +308,10 @@ async def test_who_has_no_account_is_led_to_link_one_and_a_stranger_goes_away_em
         await house.linked(bot, studio.maren, house.owner)
         await studio.type("subscribe", stream_id=house.link, channel=studio.facade)
         there = await house.at(studio.facade)
-        pause = Paused(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN)
-        await house.storage.write(lambda tx: tx.held.withdraw(there.id, house.clock(), pause))
+        pause = AccessPause(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN)
+        await house.storage.write(
+            lambda tx: tx.held_events.hold_back(there.id, house.clock(), pause)
+        )
         panel = await sandbox.command(studio.guild, studio.facade, studio.tobias, "subscriptions")
         await sandbox.select(panel, "", [NAME], studio.tobias)
         await sandbox.press(panel, "Resume", studio.tobias)
@@ -409,9 +422,13 @@ async def test_a_notice_that_others_read_names_no_project_before_or_after_it_is_
         await studio.type("notices", channel=hall)
         for why in (PauseWhy.FORBIDDEN, PauseWhy.AUDIENCE_WIDER):
             there = await house.at(studio.structure)
-            pause = Paused(PauseReason.ACCESS_LOST, why)
-            await house.storage.write(lambda tx: tx.held.withdraw(there.id, house.clock(), pause))
-            await Teller(bot, NoticeService(house.storage, house.clock), lambda: 0.0).tell_due()
+            pause = AccessPause(PauseReason.ACCESS_LOST, why)
+            await house.storage.write(
+                lambda tx: tx.held_events.hold_back(there.id, house.clock(), pause)
+            )
+            await PauseNotifier(
+                bot, PauseNoticeService(house.storage, house.clock), lambda: 0.0
+            ).notify_due()
             notice = sandbox.messages(hall)[-1]
             assert f"events of a project in <#{studio.structure.id}>" in str(notice.embeds)
             asked = await sandbox.press(notice, "Take over", studio.maren)

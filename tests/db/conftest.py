@@ -10,20 +10,11 @@ import pytest
 from cryptography.fernet import Fernet
 
 from bot.cards.card import Picture
-from bot.db.rows import (
-    EventResult,
-    Hook,
-    HookKind,
-    HookResult,
-    NewInbox,
-    NewOutbox,
-    Subscription,
-    SubscriptionResult,
-    TraceLine,
-)
 from bot.db.vault import Vault
+from bot.model import Hook, HookKind, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.work import EventResult, HookResult, NewCard, NewInboxEvent, SubscriptionResult, TraceLine
 from tests.conftest import PostgresServer
 
 STUDIO_KESTREL = 710_000_000_000_000_001
@@ -107,7 +98,7 @@ async def subscription(storage: Storage, hook: Hook) -> Subscription:
 
 
 @pytest.fixture
-def delivery(clock: Clock) -> Callable[..., NewInbox]:
+def delivery(clock: Clock) -> Callable[..., NewInboxEvent]:
     """Deliveries, by default of one shared lane; each body is another."""
     numbers = count(1)
 
@@ -117,15 +108,15 @@ def delivery(clock: Clock) -> Callable[..., NewInbox]:
         lane: str = "shared",
         hook_id: int | None = None,
         project_id: str = HARBOUR_TOWER,
-    ) -> NewInbox:
+    ) -> NewInboxEvent:
         body = body if body is not None else b"event %d" % next(numbers)
         digest = sha256(body).hexdigest()
-        return NewInbox(hook_id, lane, project_id, SERVER, digest, body, clock())
+        return NewInboxEvent(hook_id, lane, project_id, SERVER, digest, body, clock())
 
     return make
 
 
-NewDelivery = Callable[..., NewInbox]
+NewDelivery = Callable[..., NewInboxEvent]
 Queue = Callable[..., Coroutine[None, None, list[int]]]
 
 
@@ -136,14 +127,14 @@ def queue(storage: Storage, clock: Clock, delivery: NewDelivery) -> Queue:
     async def write(
         *subscriptions: Subscription, title: str = "card", pictures: tuple[Picture, ...] = ()
     ) -> list[int]:
-        receipt = await storage.intake.put(delivery())
+        receipt = await storage.intake.accept(delivery())
         routed = [
             SubscriptionResult(
-                s.id, NewOutbox(s.id, s.guild_id, s.channel_id, {"title": title}, pictures)
+                s.id, NewCard(s.id, s.guild_id, s.channel_id, {"title": title}, pictures)
             )
             for s in subscriptions
         ]
-        one = HookResult(subscriptions[0].hook_id, clock(), True, routed=routed)
+        one = HookResult(subscriptions[0].hook_id, clock(), True, results=routed)
         trace = [TraceLine(clock(), "route", "Shown: it passes.")]
         return await storage.write(
             lambda tx: tx.inbox.finish(

@@ -11,9 +11,9 @@ from itertools import islice
 
 from cryptography.fernet import Fernet
 
-from bot.db.rows import NewInbox
 from bot.db.vault import Vault
 from bot.storage import Storage
+from bot.work import NewInboxEvent
 
 TASKS = 16
 
@@ -27,8 +27,8 @@ async def main(database_url: str, how_many: int, first: int) -> None:
             for number in islice(numbers, None):
                 body = b"event %d " % number * 300
                 digest = sha256(body).hexdigest()
-                new = NewInbox(None, "lane", "project", None, digest, body, datetime.now(UTC))
-                receipt = await storage.intake.put(new)
+                new = NewInboxEvent(None, "lane", "project", None, digest, body, datetime.now(UTC))
+                receipt = await storage.intake.accept(new)
                 print(digest, "twice" if receipt.duplicate else "once", flush=True)  # noqa: T201
 
         await asyncio.gather(*(put() for _ in range(TASKS)))

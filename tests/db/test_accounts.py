@@ -7,27 +7,28 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import select, update
 
-from bot.db.accounts import LINK_VALID, TOLD_WITHIN
 from bot.db.engine import Database, parse_url
-from bot.db.rows import (
+from bot.db.tables import accounts, link_requests, notices, subscriptions
+from bot.db.vault import Vault
+from bot.model import (
+    LINK_VALID,
     NOBODY,
+    TOLD_WITHIN,
     Account,
     Hook,
     LinkDetails,
     PauseReason,
+    PendingSubscribe,
     Subscription,
     SubscriptionState,
 )
-from bot.db.tables import accounts, link_requests, notices, subscriptions
-from bot.db.vault import Vault
-from bot.model import PendingSubscribe
-from bot.speckle.answers import Scope, Tokens
+from bot.speckle.tokens import Tokens, TokenScope
 from bot.storage import Storage
 from tests.db.conftest import MAREN_ODUYA, SERVER, STRUCTURE, STUDIO_KESTREL, Clock
 
 TOBIAS_LINDQVIST = 720_000_000_000_000_099
-READ = frozenset({Scope.STREAMS_READ, Scope.PROFILE_READ})
-ALL = frozenset(Scope)
+READ = frozenset({TokenScope.STREAMS_READ, TokenScope.PROFILE_READ})
+ALL = frozenset(TokenScope)
 FIRST = Tokens("token-1", "refresh-1")
 OTHER_SERVER = "https://speckle.heron.example"
 
@@ -195,8 +196,8 @@ async def test_deleting_an_account_takes_it_off_what_hangs_on_it(
 ) -> None:
     account = await linked(storage)
     await hang(database_url, subscription, account, clock)
-    await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, "webhook001"))
-    hanging = await storage.read(lambda tx: tx.accounts.hangs_on(account.id))
+    await storage.write(lambda tx: tx.hooks.record_webhook(hook.id, account.id, "webhook001"))
+    hanging = await storage.read(lambda tx: tx.accounts.dependents(account.id))
     assert hanging.channels == {STUDIO_KESTREL: 1}
     assert hanging.webhooks == 1
     assert await storage.write(lambda tx: tx.accounts.delete(account.id))

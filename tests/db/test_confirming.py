@@ -4,21 +4,21 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from bot.db.lineage import IDENTITY_FACT
-from bot.db.marks import MARK_FACT
-from bot.db.rows import (
+from bot.db.restored_copy import IDENTITY_KEY
+from bot.db.sqlite_marks import MARK_KEY
+from bot.model import (
+    AccessPause,
     Account,
     Hook,
     LinkDetails,
-    Paused,
     PauseReason,
+    PauseWhy,
     Subscription,
     SubscriptionState,
 )
-from bot.model import PauseWhy
-from bot.services.copies import Copies
-from bot.speckle.answers import SCOPES, Tokens
+from bot.services.restored_copy import RestoredCopyCheck
 from bot.speckle.subscription_options import SubscriptionOptions
+from bot.speckle.tokens import SCOPES, Tokens
 from bot.storage import Storage
 from tests.db.conftest import MAREN_ODUYA, SERVER, STRUCTURE, Clock, NewDelivery
 
@@ -61,7 +61,9 @@ async def paused(
         )
     )
     await storage.write(
-        lambda tx: tx.held.withdraw(one.id, one.created_at, Paused(PauseReason.ACCESS_LOST, why))
+        lambda tx: tx.held_events.hold_back(
+            one.id, one.created_at, AccessPause(PauseReason.ACCESS_LOST, why)
+        )
     )
     return one
 
@@ -118,12 +120,12 @@ async def test_linking_again_confirms(
 async def test_a_start_over_a_copy_asks_once(storage: Storage, link: Linking, kind: str) -> None:
     """PostgreSQL names what holds the tables otherwise; SQLite's mark lies behind."""
     account = await link()
-    await Copies(storage).at_the_start()
+    await RestoredCopyCheck(storage).check_at_start()
     assert await storage.read(lambda tx: tx.accounts.unconfirmed()) == 0
-    older = {"sqlite": (MARK_FACT, "0:1"), "postgresql": (IDENTITY_FACT, "1:2")}
-    await storage.write(lambda tx: tx.facts.set(*older[kind]))
-    await Copies(storage).at_the_start()
+    older = {"sqlite": (MARK_KEY, "0:1"), "postgresql": (IDENTITY_KEY, "1:2")}
+    await storage.write(lambda tx: tx.key_values.set(*older[kind]))
+    await RestoredCopyCheck(storage).check_at_start()
     assert await storage.read(lambda tx: tx.accounts.unconfirmed()) == 1
     await storage.write(lambda tx: tx.accounts.confirm(account.id))
-    await Copies(storage).at_the_start()
+    await RestoredCopyCheck(storage).check_at_start()
     assert await storage.read(lambda tx: tx.accounts.unconfirmed()) == 0

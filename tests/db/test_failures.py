@@ -13,10 +13,10 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from bot.db.engine import StorageTimings, parse_url
 from bot.db.failures import reason_of
-from bot.db.files import sqlite_path
-from bot.db.rows import Hook
+from bot.db.sqlite_file import sqlite_path
 from bot.db.vault import Vault
 from bot.errors import StorageUnavailable
+from bot.model import Hook
 from bot.storage import Storage, migrate, schema_version
 from tests.conftest import PostgresServer, on_every_connection
 from tests.db.conftest import NewDelivery
@@ -37,7 +37,7 @@ async def put_until_full(storage: Storage, delivery: NewDelivery) -> list[int]:
     taken: list[int] = []
     for n in range(100):
         try:
-            taken.append((await storage.intake.put(delivery(b"%d" % n * 4000))).id)
+            taken.append((await storage.intake.accept(delivery(b"%d" % n * 4000))).id)
         except StorageUnavailable:
             return taken
     raise AssertionError("the disk never filled up")
@@ -92,12 +92,12 @@ async def test_a_locked_database_is_refused_and_then_works_again(
 ) -> None:
     async with Storage.open(sqlite_url, vault, timings=IMPATIENT) as storage:
         with locked(tmp_path / "bot.db"):
-            for wait in (storage.intake.put(delivery()), storage.ping_write()):
+            for wait in (storage.intake.accept(delivery()), storage.ping_write()):
                 with pytest.raises(StorageUnavailable) as caught:
                     await wait
                 assert caught.value.reason == "the database is locked by another program"
             assert await storage.read(lambda tx: tx.inbox.new_count()) == 0
-        assert not (await storage.intake.put(delivery())).duplicate
+        assert not (await storage.intake.accept(delivery())).duplicate
         await storage.ping_write()
 
 
@@ -115,7 +115,7 @@ async def test_a_full_disk_is_refused_and_loses_nothing_that_was_taken(
     pages = await storage.read(lambda tx: tx.session.scalar(text("PRAGMA page_count")))
     on_every_connection(storage._database, f"PRAGMA max_page_count={pages + 20}")
     results = await asyncio.gather(
-        *(storage.intake.put(delivery(b"%d" % n * 4000)) for n in range(300)),
+        *(storage.intake.accept(delivery(b"%d" % n * 4000)) for n in range(300)),
         return_exceptions=True,
     )
     assert {str(result) for result in results} == {"the disk is full"}
@@ -125,7 +125,7 @@ async def test_a_full_disk_is_refused_and_loses_nothing_that_was_taken(
         ids = list(connection.scalars(text("SELECT id FROM inbox ORDER BY id")))
     assert ids == taken
     on_every_connection(storage._database, "PRAGMA max_page_count=1000000")
-    assert not (await storage.intake.put(delivery())).duplicate
+    assert not (await storage.intake.accept(delivery())).duplicate
 
 
 async def test_a_server_that_cannot_be_reached(vault: Vault) -> None:
@@ -145,12 +145,12 @@ async def test_a_server_that_was_restarted_costs_no_event(
     storage: Storage, postgres: PostgresServer, delivery: NewDelivery
 ) -> None:
     assert await storage.lead()
-    await storage.intake.put(delivery())
+    await storage.intake.accept(delivery())
     postgres.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE application_name = 'speckle-discord-bot'"
     )
-    assert not (await storage.intake.put(delivery())).duplicate
+    assert not (await storage.intake.accept(delivery())).duplicate
     assert await storage.read(lambda tx: tx.inbox.new_count()) == 2
     assert await storage.lead()
 
@@ -161,7 +161,7 @@ async def test_a_read_only_server_is_told(
 ) -> None:
     on_every_connection(storage._database, "SET default_transaction_read_only = on")
     with pytest.raises(StorageUnavailable) as caught:
-        await storage.intake.put(delivery())
+        await storage.intake.accept(delivery())
     assert caught.value.reason == "the database is read-only"
 
 
@@ -217,7 +217,7 @@ async def test_a_delivery_is_refused_in_time_while_another_program_holds_a_lock(
     async def deliver() -> None:
         found = await storage.hook_lookup.by_key(hook.key or "")
         assert found is not None
-        await storage.intake.put(delivery(hook_id=found.id, lane=f"hook:{found.id}"))
+        await storage.intake.accept(delivery(hook_id=found.id, lane=f"hook:{found.id}"))
 
     with locked_by_another(kind, database_url, what):
         # Others of the bot's own parts want to write as well, and had their turn before.

@@ -6,9 +6,8 @@ from sqlalchemy import func, select
 
 from bot.cards.card import Picture
 from bot.db.engine import Database, parse_url
-from bot.db.retention import Keep
-from bot.db.rows import Guild, Hook, HookKind, HookState, Subscription
 from bot.db.tables import metadata
+from bot.model import Guild, Hook, HookKind, HookState, RetentionPolicy, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import (
@@ -23,7 +22,7 @@ from tests.db.conftest import (
 )
 
 PICTURE = Picture("avatar.png", "image/png", b"\x89PNG")
-KEEP = Keep(timedelta(days=7), timedelta(days=30), timedelta(days=90))
+KEEP = RetentionPolicy(timedelta(days=7), timedelta(days=30), timedelta(days=90))
 
 
 async def counts(database_url: str) -> dict[str, int]:
@@ -82,7 +81,7 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
     database_url: str,
 ) -> None:
     own = subscription.hook_id
-    await storage.intake.put(delivery(hook_id=own, lane=f"hook:{own}"))
+    await storage.intake.accept(delivery(hook_id=own, lane=f"hook:{own}"))
     await queue(subscription, pictures=(PICTURE,))
     await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     stays = await storage.write(
@@ -152,7 +151,7 @@ async def test_pictures_that_no_card_needs_any_more_are_erased(
 
 
 async def test_facts_are_kept_and_replaced(storage: Storage) -> None:
-    assert await storage.read(lambda tx: tx.facts.get("commands")) is None
-    await storage.write(lambda tx: tx.facts.set("commands", "one"))
-    await storage.write(lambda tx: tx.facts.set("commands", "two"))
-    assert await storage.read(lambda tx: tx.facts.get("commands")) == "two"
+    assert await storage.read(lambda tx: tx.key_values.get("commands")) is None
+    await storage.write(lambda tx: tx.key_values.set("commands", "one"))
+    await storage.write(lambda tx: tx.key_values.set("commands", "two"))
+    assert await storage.read(lambda tx: tx.key_values.get("commands")) == "two"

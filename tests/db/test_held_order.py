@@ -14,27 +14,22 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, select
 from sqlalchemy.dialects import sqlite
 
-from bot.db.access import take_back
-from bot.db.held import _heads
-from bot.db.rows import (
-    RIGHTS_PAUSES,
-    EventResult,
-    HeldEvent,
-    HookKind,
-    HookResult,
-    NewInbox,
-    NewOutbox,
-    Paused,
-    PauseReason,
-    Subscription,
-    SubscriptionResult,
-    SubscriptionState,
-)
+from bot.db.access_pauses import hold_back_cards
+from bot.db.held_events import _heads
 from bot.db.tables import held_events, subscriptions
 from bot.db.vault import Vault
-from bot.model import PauseWhy
+from bot.model import (
+    RIGHTS_PAUSES,
+    AccessPause,
+    HookKind,
+    PauseReason,
+    PauseWhy,
+    Subscription,
+    SubscriptionState,
+)
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.work import EventResult, HeldEvent, HookResult, NewCard, NewInboxEvent, SubscriptionResult
 from tests.db.conftest import (
     FACADE,
     HARBOUR_TOWER,
@@ -46,7 +41,7 @@ from tests.db.conftest import (
     NewDelivery,
 )
 
-ASK = Paused(PauseReason.ASK_AGAIN, PauseWhy.AUDIENCE_WIDER)
+ASK = AccessPause(PauseReason.ASK_AGAIN, PauseWhy.AUDIENCE_WIDER)
 CHANNELS = count(740_000_000_000_000_001)
 OPS = (
     "show",
@@ -83,7 +78,9 @@ class Play:
             case "show" | "wait" | "pause":
                 await self.event(op, one.id)
             case "refuse":
-                await self.storage.write(lambda tx: tx.held.withdraw(one.id, self.clock(), ASK))
+                await self.storage.write(
+                    lambda tx: tx.held_events.hold_back(one.id, self.clock(), ASK)
+                )
             case "resume":
                 self.answered_at[one.id] = self.clock()
                 await self.storage.write(
@@ -107,8 +104,8 @@ class Play:
         number = len(self.came)
         body = f"{hook_id} {number}"
         lane = f"hook:{hook_id}"
-        new = NewInbox(hook_id, lane, HARBOUR_TOWER, SERVER, body, body.encode(), self.clock())
-        receipt = await self.storage.intake.put(new)
+        new = NewInboxEvent(hook_id, lane, HARBOUR_TOWER, SERVER, body, body.encode(), self.clock())
+        receipt = await self.storage.intake.accept(new)
         self.came.append(receipt.id)
         routed = []
         for each in self.subscriptions:
@@ -120,21 +117,21 @@ class Play:
                 routed.append(SubscriptionResult(one.id, held_until=self.clock(), pause=pause))
             else:
                 routed.append(SubscriptionResult(one.id, self.card(one, receipt.id)))
-        ingested = HookResult(hook_id, self.clock(), True, routed=routed)
+        ingested = HookResult(hook_id, self.clock(), True, results=routed)
         await self.storage.write(
             lambda tx: tx.inbox.finish([EventResult(receipt.id, [], "e", of_hooks=[ingested])])
         )
 
-    def card(self, one: Subscription, inbox_id: int) -> NewOutbox:
-        return NewOutbox(one.id, one.guild_id, one.channel_id, {"title": inbox_id})
+    def card(self, one: Subscription, inbox_id: int) -> NewCard:
+        return NewCard(one.id, one.guild_id, one.channel_id, {"title": inbox_id})
 
     async def found(self) -> None:
         """Due events are found now, and dealt with after whatever happens next."""
-        self.in_hand = await self.storage.read(lambda tx: tx.held.due(100))
+        self.in_hand = await self.storage.read(lambda tx: tx.held_events.due(100))
 
     async def replay(self, may: bool) -> bool:
         mine = {one.id: one for one in self.subscriptions}
-        found = self.in_hand or await self.storage.read(lambda tx: tx.held.due(100))
+        found = self.in_hand or await self.storage.read(lambda tx: tx.held_events.due(100))
         self.in_hand = []
         due = [held for held in found if held.subscription_id in mine]
         for held in due:
@@ -142,7 +139,9 @@ class Play:
             routed = SubscriptionResult(one.id, self.card(one, held.inbox_id))
             if not may:
                 routed = SubscriptionResult(one.id, held_until=self.clock() + timedelta(seconds=1))
-            await self.storage.write(lambda tx: tx.held.settle(held, self.clock(), routed, []))
+            await self.storage.write(
+                lambda tx: tx.held_events.settle(held, self.clock(), routed, [])
+            )
         return bool(due)
 
     async def send(self, channel_id: int, *, answered: bool) -> bool:
@@ -154,28 +153,26 @@ class Play:
         batch, rows = opened
         there = batch.id in self.sent
         if not there and withheld & {row.subscription_id for row in rows}:
-            await self.storage.write(lambda tx: tx.outbox.dissolve(batch))
+            await self.storage.write(lambda tx: tx.outbox.reopen(batch))
             return True
         if not there:
             self.sent.add(batch.id)
             for row in rows:
                 self.shown.setdefault(row.subscription_id, []).append(row.card["title"])
         if answered or there:
-            await self.storage.write(
-                lambda tx: tx.outbox.settle_sent(batch, batch.id, self.clock())
-            )
+            await self.storage.write(lambda tx: tx.outbox.mark_sent(batch, batch.id, self.clock()))
         return True
 
     async def look(self, channel_id: int) -> set[int]:
-        """What `bot.pipeline.gate` does, where all may be shown that is not paused."""
+        """What `bot.pipeline.access_gate` does, where all may be shown that is not paused."""
         withheld = set()
-        found = await self.storage.read(lambda tx: tx.outbox.look_into(channel_id))
+        found = await self.storage.read(lambda tx: tx.outbox.due_subscriptions(channel_id))
         _, cards = found or (None, ())
         for waiting in cards:
             (one,) = (each for each in self.subscriptions if each.id == waiting.subscription_id)
             paused = (await self.now(one)).pause_reason in RIGHTS_PAUSES
             if paused or waiting.made_at < self.answered_at.get(one.id, waiting.made_at):
-                await self.storage.write(lambda tx: tx.held.withdraw(one.id, self.clock()))
+                await self.storage.write(lambda tx: tx.held_events.hold_back(one.id, self.clock()))
                 withheld.add(one.id)
         return withheld
 
@@ -263,10 +260,10 @@ async def test_a_card_does_not_overtake_one_that_is_being_taken_back(
         pytest.skip("SQLite has one writer")
 
     async def event() -> int:
-        receipt = await storage.intake.put(delivery())
-        card = NewOutbox(subscription.id, subscription.guild_id, STRUCTURE, {"title": receipt.id})
+        receipt = await storage.intake.accept(delivery())
+        card = NewCard(subscription.id, subscription.guild_id, STRUCTURE, {"title": receipt.id})
         routed = [SubscriptionResult(subscription.id, card)]
-        one = HookResult(subscription.hook_id, clock(), True, routed=routed)
+        one = HookResult(subscription.hook_id, clock(), True, results=routed)
         await storage.write(
             lambda tx: tx.inbox.finish([EventResult(receipt.id, [], "e", of_hooks=[one])])
         )
@@ -276,12 +273,14 @@ async def test_a_card_does_not_overtake_one_that_is_being_taken_back(
     with storage._database.writing() as connection:
         locked = select(subscriptions).where(subscriptions.c.id == subscription.id)
         connection.execute(locked.with_for_update())
-        take_back(connection, [subscription.id], clock(), clock())
+        hold_back_cards(connection, [subscription.id], clock(), clock())
         coming = asyncio.create_task(event())
         await asyncio.wait([coming], timeout=0.5)
     second = await coming
-    assert await storage.read(lambda tx: tx.held.count([subscription.id])) == 2
-    assert [held.inbox_id for held in await storage.read(lambda tx: tx.held.due(9))] == [first]
+    assert await storage.read(lambda tx: tx.held_events.count([subscription.id])) == 2
+    assert [held.inbox_id for held in await storage.read(lambda tx: tx.held_events.due(9))] == [
+        first
+    ]
     assert second > first
 
 
@@ -314,8 +313,8 @@ async def test_what_a_paused_subscription_holds_costs_the_others_nothing(
         )
         ids = []
         for number in range(3_000):
-            new = NewInbox(hook.id, "l", HARBOUR_TOWER, SERVER, str(number), b"x", clock())
-            ids.append(storage.intake.put(new))
+            new = NewInboxEvent(hook.id, "l", HARBOUR_TOWER, SERVER, str(number), b"x", clock())
+            ids.append(storage.intake.accept(new))
         receipts = await asyncio.gather(*ids)
         rows = [
             {
@@ -330,11 +329,11 @@ async def test_what_a_paused_subscription_holds_costs_the_others_nothing(
         last = rows.pop() | {"subscription_id": going.id}
         with storage._database.writing() as connection:
             connection.execute(insert(held_events), [rows[0], last])
-        await storage.write(lambda tx: tx.held.withdraw(stopped.id, clock(), ASK))
+        await storage.write(lambda tx: tx.held_events.hold_back(stopped.id, clock(), ASK))
         few = steps(path, _heads(()))
         with storage._database.writing() as connection:
             connection.execute(insert(held_events), rows[1:])
-        assert [one.subscription_id for one in await storage.read(lambda tx: tx.held.due(9))] == [
-            going.id
-        ]
+        assert [
+            one.subscription_id for one in await storage.read(lambda tx: tx.held_events.due(9))
+        ] == [going.id]
         assert steps(path, _heads(())) <= few + 1

@@ -11,19 +11,12 @@ from sqlalchemy import select
 
 from bot.db.engine import Database, parse_url
 from bot.db.hook_lookup import HookLookup
-from bot.db.rows import Hook, HookKind, HookState, Subscription
 from bot.db.tables import hooks
 from bot.db.vault import Vault
 from bot.errors import SealError
+from bot.model import Hook, HookKind, HookState, Subscription
 from bot.storage import Storage
-from tests.db.conftest import (
-    HARBOUR_TOWER,
-    MAREN_ODUYA,
-    SERVER,
-    STRUCTURE,
-    STUDIO_KESTREL,
-    Clock,
-)
+from tests.db.conftest import HARBOUR_TOWER, MAREN_ODUYA, SERVER, STRUCTURE, STUDIO_KESTREL, Clock
 from tests.db.test_accounts import linked
 
 
@@ -113,8 +106,8 @@ async def test_a_secret_that_no_key_opens_is_counted_and_its_hook_is_there_witho
         )
         assert shut == replace(hook, secrets=(), unopenable=True)
         assert open_ == mine
-        assert await stranger.write(lambda tx: tx.hooks.start_again(mine.id)) == mine
-        again = await stranger.write(lambda tx: tx.hooks.start_again(hook.id))
+        assert await stranger.write(lambda tx: tx.hooks.reset_webhook(mine.id)) == mine
+        again = await stranger.write(lambda tx: tx.hooks.reset_webhook(hook.id))
         assert again is not None
         assert (again.key, again.state, again.unopenable) == (hook.key, HookState.WAITING, False)
         assert len(again.secrets) == 1
@@ -125,7 +118,7 @@ async def test_a_former_secret_and_a_webhooks_id_that_no_key_opens_shut_nothing(
     storage: Storage, hook: Hook, database_url: str, key: str, clock: Clock
 ) -> None:
     account = await linked(storage)
-    made = await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, "webhook-1"))
+    made = await storage.write(lambda tx: tx.hooks.record_webhook(hook.id, account.id, "webhook-1"))
     assert made is not None
     new = Fernet.generate_key().decode()
     async with Storage.open(database_url, Vault([new, key]), clock) as both:
@@ -189,9 +182,9 @@ async def test_how_open_a_project_is_is_remembered_with_when_it_was_last_public(
     storage: Storage, hook: Hook, clock: Clock
 ) -> None:
     seen = clock()
-    await storage.write(lambda tx: tx.hooks.saw_visibility(hook.id, "unlisted"))
+    await storage.write(lambda tx: tx.hooks.record_project_visibility(hook.id, "unlisted"))
     clock.forward(hours=1)
-    await storage.write(lambda tx: tx.hooks.saw_visibility(hook.id, "private"))
+    await storage.write(lambda tx: tx.hooks.record_project_visibility(hook.id, "private"))
     now = await storage.read(lambda tx: tx.hooks.get(hook.id))
     assert now is not None
     assert (now.visibility, now.public_at) == ("private", seen)

@@ -6,26 +6,28 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import update
 
-from bot.db.rows import (
-    EventResult,
-    Hook,
-    HookResult,
-    HookState,
-    InboxLane,
-    InboxSource,
-    InboxState,
-    NewOutbox,
-    Paused,
-    PauseReason,
-    Subscription,
-    SubscriptionResult,
-    SubscriptionState,
-    TraceLine,
-)
 from bot.db.tables import inbox
 from bot.errors import AlreadyFinished, HookGone
+from bot.model import (
+    AccessPause,
+    Hook,
+    HookState,
+    InboxSource,
+    PauseReason,
+    Subscription,
+    SubscriptionState,
+)
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.work import (
+    EventResult,
+    HookResult,
+    InboxKey,
+    InboxState,
+    NewCard,
+    SubscriptionResult,
+    TraceLine,
+)
 from tests.db.conftest import (
     FACADE,
     HARBOUR_TOWER,
@@ -42,37 +44,37 @@ async def test_a_delivery_is_kept_as_it_came(
     storage: Storage, hook: Hook, delivery: NewDelivery, clock: Clock
 ) -> None:
     body = bytes(range(256)) * 20
-    receipt = await storage.intake.put(delivery(body, hook_id=hook.id, lane=f"hook:{hook.id}"))
+    receipt = await storage.intake.accept(delivery(body, hook_id=hook.id, lane=f"hook:{hook.id}"))
     row = await storage.read(lambda tx: tx.inbox.get(receipt.id))
     assert row is not None
     assert not receipt.duplicate
-    assert (row.body, row.hook_id, row.lane) == (body, hook.id, f"hook:{hook.id}")
+    assert (row.body, row.hook_id, row.ordering_key) == (body, hook.id, f"hook:{hook.id}")
     assert (row.state, row.trace) == (InboxState.NEW, ())
     assert (row.project_id, row.server_url, row.received_at) == (HARBOUR_TOWER, SERVER, clock())
     assert await storage.read(lambda tx: tx.inbox.get(999)) is None
 
 
 async def test_ids_follow_the_order_of_arrival(storage: Storage, delivery: NewDelivery) -> None:
-    receipts = await asyncio.gather(*(storage.intake.put(delivery()) for _ in range(600)))
+    receipts = await asyncio.gather(*(storage.intake.accept(delivery()) for _ in range(600)))
     ids = [receipt.id for receipt in receipts]
     assert ids == sorted(set(ids))
-    later = await storage.intake.put(delivery())
+    later = await storage.intake.accept(delivery())
     assert later.id > ids[-1]
 
 
 async def test_the_same_body_in_a_lane_is_taken_once_for_a_minute(
     storage: Storage, delivery: NewDelivery, clock: Clock
 ) -> None:
-    first = await storage.intake.put(delivery(b"double"))
+    first = await storage.intake.accept(delivery(b"double"))
     clock.forward(seconds=59)
-    again = await storage.intake.put(delivery(b"double"))
+    again = await storage.intake.accept(delivery(b"double"))
     assert (again.id, again.duplicate) == (first.id, True)
     clock.forward(seconds=2)
-    later = await storage.intake.put(delivery(b"double"))
+    later = await storage.intake.accept(delivery(b"double"))
     assert not later.duplicate
     assert later.id > first.id
     clock.forward(seconds=1)
-    assert (await storage.intake.put(delivery(b"double"))).id == later.id
+    assert (await storage.intake.accept(delivery(b"double"))).id == later.id
 
 
 async def test_doubles_in_one_commit_and_in_several_lanes_are_told_apart(
@@ -80,7 +82,7 @@ async def test_doubles_in_one_commit_and_in_several_lanes_are_told_apart(
 ) -> None:
     lanes = ["hook:1", "hook:2", "hook:1", "hook:2", "hook:1"]
     receipts = await asyncio.gather(
-        *(storage.intake.put(delivery(b"double", lane=lane)) for lane in lanes)
+        *(storage.intake.accept(delivery(b"double", lane=lane)) for lane in lanes)
     )
     assert [receipt.duplicate for receipt in receipts] == [False, False, True, True, True]
     assert receipts[0].id == receipts[2].id == receipts[4].id
@@ -90,19 +92,19 @@ async def test_doubles_in_one_commit_and_in_several_lanes_are_told_apart(
 async def test_a_finished_row_still_counts_as_the_first_of_its_doubles(
     storage: Storage, delivery: NewDelivery
 ) -> None:
-    first = await storage.intake.put(delivery(b"double"))
+    first = await storage.intake.accept(delivery(b"double"))
     await storage.write(lambda tx: tx.inbox.finish([EventResult(first.id, [], "commit_create")]))
-    assert (await storage.intake.put(delivery(b"double"))).duplicate
+    assert (await storage.intake.accept(delivery(b"double"))).duplicate
 
 
 async def test_one_delivery_that_cannot_be_kept_spoils_no_other(
     storage: Storage, delivery: NewDelivery
 ) -> None:
     _, refused, *others = await asyncio.gather(
-        storage.intake.put(delivery()),
-        storage.intake.put(delivery(hook_id=999)),
-        storage.intake.put(delivery(lane="nul\0 and \ud800", project_id="\udfff")),
-        storage.intake.put(delivery()),
+        storage.intake.accept(delivery()),
+        storage.intake.accept(delivery(hook_id=999)),
+        storage.intake.accept(delivery(lane="nul\0 and \ud800", project_id="\udfff")),
+        storage.intake.accept(delivery()),
         return_exceptions=True,
     )
     assert isinstance(refused, HookGone)  # which is no outage
@@ -110,7 +112,7 @@ async def test_one_delivery_that_cannot_be_kept_spoils_no_other(
 
 
 async def test_a_cancelled_request_harms_no_other(storage: Storage, delivery: NewDelivery) -> None:
-    tasks = [asyncio.create_task(storage.intake.put(delivery())) for _ in range(20)]
+    tasks = [asyncio.create_task(storage.intake.accept(delivery())) for _ in range(20)]
     await asyncio.sleep(0)
     for task in tasks[::2]:
         task.cancel()
@@ -119,15 +121,15 @@ async def test_a_cancelled_request_harms_no_other(storage: Storage, delivery: Ne
 
 
 async def waiting_lanes(storage: Storage, busy: frozenset[str] = frozenset()) -> list[str]:
-    return [one.lane for one in await storage.read(lambda tx: tx.inbox.next_per_lane(busy))]
+    return [one.ordering_key for one in await storage.read(lambda tx: tx.inbox.due_keys(busy))]
 
 
 async def test_lanes_are_given_in_the_order_of_their_oldest_rows(
     storage: Storage, delivery: NewDelivery
 ) -> None:
-    assert await storage.read(lambda tx: tx.inbox.next_per_lane()) == []
+    assert await storage.read(lambda tx: tx.inbox.due_keys()) == []
     lanes = ["b", "a", "b", "c", "a", "Z", "ä"]
-    ids = [(await storage.intake.put(delivery(lane=lane))).id for lane in lanes]
+    ids = [(await storage.intake.accept(delivery(lane=lane))).id for lane in lanes]
     assert await waiting_lanes(storage) == ["b", "a", "c", "Z", "ä"]
     assert await waiting_lanes(storage, frozenset({"b", "Z"})) == ["a", "c", "ä"]
     await storage.write(lambda tx: tx.inbox.finish([EventResult(ids[0], [])]))
@@ -137,11 +139,11 @@ async def test_lanes_are_given_in_the_order_of_their_oldest_rows(
 async def test_a_lane_says_whose_turn_it_takes(
     storage: Storage, hook: Hook, delivery: NewDelivery
 ) -> None:
-    await storage.intake.put(delivery(lane="shared"))
-    await storage.intake.put(delivery(lane="own", hook_id=hook.id))
-    assert await storage.read(lambda tx: tx.inbox.next_per_lane()) == [
-        InboxLane("shared", None),
-        InboxLane("own", STUDIO_KESTREL),
+    await storage.intake.accept(delivery(lane="shared"))
+    await storage.intake.accept(delivery(lane="own", hook_id=hook.id))
+    assert await storage.read(lambda tx: tx.inbox.due_keys()) == [
+        InboxKey("shared", None),
+        InboxKey("own", STUDIO_KESTREL),
     ]
 
 
@@ -159,9 +161,9 @@ async def test_a_lane_says_whose_turn_it_takes(
 async def test_what_waits_in_a_lane_is_taken_together(
     storage: Storage, delivery: NewDelivery, sizes: list[int], most: int, taken: int, more: bool
 ) -> None:
-    await storage.intake.put(delivery(lane="b"))
+    await storage.intake.accept(delivery(lane="b"))
     ids = [
-        (await storage.intake.put(delivery(bytes([number]) * size, lane="a"))).id
+        (await storage.intake.accept(delivery(bytes([number]) * size, lane="a"))).id
         for number, size in enumerate(sizes)
     ]
     found = await storage.read(lambda tx: tx.inbox.take("a", most, 100))
@@ -173,8 +175,8 @@ async def test_what_waits_in_a_lane_is_taken_together(
 async def test_a_large_first_row_is_named_and_not_read(
     storage: Storage, delivery: NewDelivery
 ) -> None:
-    large = await storage.intake.put(delivery(bytes(101), lane="a"))
-    await storage.intake.put(delivery(lane="a"))
+    large = await storage.intake.accept(delivery(bytes(101), lane="a"))
+    await storage.intake.accept(delivery(lane="a"))
     found = await storage.read(lambda tx: tx.inbox.take("a", 3, 100))
     assert (found.rows, found.too_large, found.more) == ([], large.id, True)
 
@@ -184,7 +186,7 @@ async def test_what_came_in_another_way_is_taken_by_itself(
 ) -> None:
     sources = [InboxSource.HISTORY, InboxSource.HISTORY, InboxSource.WEBHOOK, InboxSource.HISTORY]
     for source in sources:
-        await storage.intake.put(replace(delivery(lane="a"), source=source))
+        await storage.intake.accept(replace(delivery(lane="a"), source=source))
     found = await storage.read(lambda tx: tx.inbox.take("a", 10, 10_000))
     assert ([row.source for row in found.rows], found.more) == (sources[:2], True)
 
@@ -193,7 +195,7 @@ async def test_what_is_for_one_subscription_alone_is_not_taken_with_what_is_for_
     storage: Storage, subscription: Subscription, delivery: NewDelivery
 ) -> None:
     for _ in range(2):
-        await storage.intake.put(replace(delivery(lane="a"), source=InboxSource.ACTIVITY))
+        await storage.intake.accept(replace(delivery(lane="a"), source=InboxSource.ACTIVITY))
     await storage.write(
         lambda tx: tx.session.execute(
             update(inbox).where(inbox.c.id == 2).values(subscription_id=subscription.id)
@@ -206,7 +208,7 @@ async def test_what_is_for_one_subscription_alone_is_not_taken_with_what_is_for_
 async def test_of_events_that_another_process_finished_nothing_is_written(
     storage: Storage, delivery: NewDelivery
 ) -> None:
-    ids = [(await storage.intake.put(delivery(lane="a"))).id for _ in range(3)]
+    ids = [(await storage.intake.accept(delivery(lane="a"))).id for _ in range(3)]
     await storage.write(lambda tx: tx.inbox.finish([EventResult(ids[1], [])]))
     with pytest.raises(AlreadyFinished):
         await storage.write(lambda tx: tx.inbox.finish([EventResult(one) for one in ids]))
@@ -220,7 +222,7 @@ async def test_finishing_writes_everything_and_only_once(
     _, second = await storage.write(
         lambda tx: tx.subscriptions.upsert(hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
     )
-    receipt = await storage.intake.put(delivery())
+    receipt = await storage.intake.accept(delivery())
     clock.forward(seconds=2)
     card = {"title": "A new version\0 \ud800"}
     one = HookResult(
@@ -228,8 +230,8 @@ async def test_finishing_writes_everything_and_only_once(
         clock(),
         True,
         "Harbour Tower",
-        routed=[
-            SubscriptionResult(s.id, NewOutbox(s.id, s.guild_id, s.channel_id, card))
+        results=[
+            SubscriptionResult(s.id, NewCard(s.id, s.guild_id, s.channel_id, card))
             for s in (subscription, second)
         ],
     )
@@ -274,7 +276,7 @@ async def test_finishing_writes_everything_and_only_once(
 async def test_what_an_account_was_told_changes_nothing_of_the_hook(
     storage: Storage, subscription: Subscription, delivery: NewDelivery, clock: Clock
 ) -> None:
-    receipt = await storage.intake.put(delivery())
+    receipt = await storage.intake.accept(delivery())
     names = {"0123456789": "secret/roof"}
     one = HookResult(subscription.hook_id, clock(), False, "Harbour Tower", names)
     before = await storage.read(lambda tx: tx.hooks.get(subscription.hook_id))
@@ -309,14 +311,14 @@ async def test_a_deleted_project_pauses_what_shows_it_after_the_last_card(
             second.id, SubscriptionState.PAUSED, PauseReason.MEMBER
         )
     )
-    receipt = await storage.intake.put(delivery())
-    last = NewOutbox(subscription.id, STUDIO_KESTREL, subscription.channel_id, {"title": "last"})
-    deleted = Paused(PauseReason.PROJECT_DELETED)
+    receipt = await storage.intake.accept(delivery())
+    last = NewCard(subscription.id, STUDIO_KESTREL, subscription.channel_id, {"title": "last"})
+    deleted = AccessPause(PauseReason.PROJECT_DELETED)
     one = HookResult(
         hook_id,
         clock(),
         True,
-        routed=[
+        results=[
             SubscriptionResult(subscription.id, last, pause=deleted),
             SubscriptionResult(second.id, pause=deleted),
         ],
@@ -336,13 +338,13 @@ async def test_a_deleted_project_pauses_what_shows_it_after_the_last_card(
 async def test_a_failed_row_is_set_aside_with_its_trace(
     storage: Storage, delivery: NewDelivery, clock: Clock
 ) -> None:
-    receipt = await storage.intake.put(delivery())
+    receipt = await storage.intake.accept(delivery())
     line = TraceLine(clock(), "parse", "The body is no Speckle delivery.")
     await storage.write(lambda tx: tx.inbox.finish([EventResult(receipt.id, [line])]))
     row = await storage.read(lambda tx: tx.inbox.get(receipt.id))
     assert row is not None
     assert (row.state, row.trace, row.event_name) == (InboxState.FAILED, (line,), None)
-    assert await storage.read(lambda tx: tx.inbox.next_per_lane()) == []
+    assert await storage.read(lambda tx: tx.inbox.due_keys()) == []
 
 
 async def test_a_time_without_a_zone_is_refused(storage: Storage, hook: Hook, clock: Clock) -> None:

@@ -4,16 +4,10 @@ import asyncio
 from datetime import timedelta
 
 from bot.cards.card import Picture
-from bot.db.rows import (
-    CardForm,
-    HookKind,
-    OutboxState,
-    PauseReason,
-    Subscription,
-    SubscriptionState,
-)
+from bot.model import HookKind, PauseReason, Subscription, SubscriptionState
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.work import FallbackLevel, OutboxState
 from tests.db.conftest import (
     FACADE,
     HARBOUR_TOWER,
@@ -109,7 +103,7 @@ async def test_the_caller_may_choose_fewer_cards(
         await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10, lambda rows: 0))
         == opened
     )
-    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 1, opened[0].created_at))
+    await storage.write(lambda tx: tx.outbox.mark_sent(opened[0], 1, opened[0].created_at))
     rest = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10, lambda rows: 0))
     assert rest is not None
     assert len(rest[1]) == 1
@@ -123,11 +117,11 @@ async def test_a_sent_batch_is_settled_once_and_the_rest_is_due(
     assert opened is not None
     sent_at = clock()
     clock.forward(seconds=1)
-    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 4242, sent_at))
-    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 9999, clock()))
-    await storage.write(lambda tx: tx.outbox.settle_undeliverable(opened[0], "too late"))
+    await storage.write(lambda tx: tx.outbox.mark_sent(opened[0], 4242, sent_at))
+    await storage.write(lambda tx: tx.outbox.mark_sent(opened[0], 9999, clock()))
+    await storage.write(lambda tx: tx.outbox.mark_undeliverable(opened[0], "too late"))
     await storage.write(
-        lambda tx: tx.outbox.settle_suspect(opened[0], 2, CardForm.BARE, "too late")
+        lambda tx: tx.outbox.mark_suspect(opened[0], 2, FallbackLevel.NO_MEDIA, "too late")
     )
     row = await storage.read(lambda tx: tx.outbox.get(ids[1]))
     assert row is not None
@@ -143,7 +137,7 @@ async def test_a_sent_batch_is_settled_once_and_the_rest_is_due(
     assert rest is not None
     assert [row.id for row in rest[1]] == ids[2:]
     assert rest[0].nonce != opened[0].nonce
-    await storage.write(lambda tx: tx.outbox.settle_sent(rest[0], 4243, clock()))
+    await storage.write(lambda tx: tx.outbox.mark_sent(rest[0], 4243, clock()))
     assert await storage.read(lambda tx: tx.outbox.due_in()) is None
     assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 2)) is None
 
@@ -155,7 +149,7 @@ async def test_an_undeliverable_batch_keeps_its_reason_and_lets_the_next_go(
     opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1))
     assert opened is not None
     await storage.write(
-        lambda tx: tx.outbox.settle_undeliverable(opened[0], "50035: Invalid Form Body")
+        lambda tx: tx.outbox.mark_undeliverable(opened[0], "50035: Invalid Form Body")
     )
     row = await storage.read(lambda tx: tx.outbox.get(ids[0]))
     assert row is not None
@@ -171,7 +165,9 @@ async def test_the_cards_of_a_refused_batch_go_back_to_their_place_as_suspects(
     ids = [(await queue(subscription))[0] for _ in range(3)]
     opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 2))
     assert opened is not None
-    await storage.write(lambda tx: tx.outbox.settle_suspect(opened[0], 2, CardForm.FULL, "50035"))
+    await storage.write(
+        lambda tx: tx.outbox.mark_suspect(opened[0], 2, FallbackLevel.FULL, "50035")
+    )
     again = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 3))
     assert again is not None
     assert [row.id for row in again[1]] == ids
@@ -191,15 +187,13 @@ async def test_suspects_are_cleared_one_after_the_other(
         opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, count))
         assert opened is not None
         if outcome == "refused":
-            form = CardForm.FULL if count > 1 else CardForm.BARE
-            await storage.write(
-                lambda tx: tx.outbox.settle_suspect(opened[0], count, form, "50035")
-            )
+            form = FallbackLevel.FULL if count > 1 else FallbackLevel.NO_MEDIA
+            await storage.write(lambda tx: tx.outbox.mark_suspect(opened[0], count, form, "50035"))
         elif outcome == "sent":
-            await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 1, clock()))
+            await storage.write(lambda tx: tx.outbox.mark_sent(opened[0], 1, clock()))
         else:
-            assert opened[1][0].form is CardForm.BARE
-            await storage.write(lambda tx: tx.outbox.settle_undeliverable(opened[0], "50035"))
+            assert opened[1][0].level is FallbackLevel.NO_MEDIA
+            await storage.write(lambda tx: tx.outbox.mark_undeliverable(opened[0], "50035"))
         [due] = await storage.read(lambda tx: tx.outbox.due_channels(10))
         left.append(due.suspects)
     assert left == [5, 3, 2, 1, 0]
@@ -245,7 +239,7 @@ async def test_a_postponed_channel_waits_whatever_comes_after(
     assert (due.attempts, due.first_failed_at, due.last_error) == (2, failed_at, "timed out")
     opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1))
     assert opened is not None
-    await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 1, clock()))
+    await storage.write(lambda tx: tx.outbox.mark_sent(opened[0], 1, clock()))
     [due] = await storage.read(lambda tx: tx.outbox.due_channels(10))
     assert (due.attempts, due.first_failed_at, due.last_error) == (0, None, None)
 
@@ -261,7 +255,7 @@ async def test_cards_of_a_paused_subscription_wait_and_hold_nobody_up(
     assert opened is not None
     batch, rows = opened
     assert [row.id for row in rows] == [free]
-    await storage.write(lambda tx: tx.outbox.settle_sent(batch, 1, batch.created_at))
+    await storage.write(lambda tx: tx.outbox.mark_sent(batch, 1, batch.created_at))
     assert await storage.read(lambda tx: tx.outbox.due_in()) is None
     await storage.write(
         lambda tx: tx.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
@@ -317,7 +311,7 @@ async def test_a_blocked_channel_pauses_its_subscriptions_and_keeps_its_cards(
     [card] = await queue(subscription)
     await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     paused = await storage.write(
-        lambda tx: tx.outbox.block(STRUCTURE, PauseReason.CHANNEL_GONE, "Unknown Channel")
+        lambda tx: tx.outbox.pause_channel(STRUCTURE, PauseReason.CHANNEL_GONE, "Unknown Channel")
     )
     assert paused == [subscription.id]
     reasons = [
@@ -331,7 +325,7 @@ async def test_a_blocked_channel_pauses_its_subscriptions_and_keeps_its_cards(
     assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 2
     assert (
         await storage.write(
-            lambda tx: tx.outbox.block(STRUCTURE, PauseReason.CHANNEL_GONE, "again")
+            lambda tx: tx.outbox.pause_channel(STRUCTURE, PauseReason.CHANNEL_GONE, "again")
         )
         == []
     )
@@ -381,7 +375,7 @@ async def test_no_card_is_forgotten_when_one_is_written_while_another_is_settled
             opened = await storage.write(lambda tx: tx.outbox.open_batch(due.channel_id, 2))
             if opened is not None:
                 sent += len(opened[1])
-                await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 1, clock()))
+                await storage.write(lambda tx: tx.outbox.mark_sent(opened[0], 1, clock()))
         if (
             all(writer.done() for writer in writers)
             and await storage.read(lambda tx: tx.outbox.due_in()) is None
@@ -398,7 +392,9 @@ async def test_a_batch_that_its_channels_pause_holds_stays_as_it_was_until_all_i
     ids = [*await queue(subscription), *await queue(beside)]
     opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
-    await storage.write(lambda tx: tx.outbox.block(STRUCTURE, PauseReason.NO_PERMISSION, "403"))
+    await storage.write(
+        lambda tx: tx.outbox.pause_channel(STRUCTURE, PauseReason.NO_PERMISSION, "403")
+    )
     await queue(subscription)  # a new event makes the channel due
     assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10)) is None
     await storage.write(lambda tx: tx.subscriptions.set_state(beside.id, SubscriptionState.ACTIVE))

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from bot.check.database import check_database
-from bot.check.rows import Mark
-from bot.config import Settings
-from bot.db.rows import HookKind
+from bot.cli.check.database import check_database
+from bot.cli.check.report import CheckMark
 from bot.db.vault import Vault
 from bot.errors import ConfigError
+from bot.model import HookKind
+from bot.settings import Settings
 from bot.storage import Storage, schema_version
 
 PGBOUNCER = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
@@ -93,8 +93,8 @@ async def test_a_pooler_that_shares_sessions_is_refused_with_the_reason(
 
 async def test_check_says_so(pool: Pool) -> None:
     rows = await check_database(Settings(database_url=pool("transaction")))
-    assert rows[0].mark is Mark.BAD
-    assert "a pooler in transaction mode" in rows[0].told
+    assert rows[0].mark is CheckMark.BAD
+    assert "a pooler in transaction mode" in rows[0].text
 
 
 async def test_in_session_mode_the_bot_works(pool: Pool, vault: Vault) -> None:

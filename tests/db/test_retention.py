@@ -14,23 +14,14 @@ from sqlalchemy import Engine, Select, Update, event, func, select, update
 
 from bot.cards.card import Picture
 from bot.db.engine import Database, parse_url
-from bot.db.files import sqlite_path
-from bot.db.retention import STEP_BYTES, STEP_ROWS, Keep, portions, rules
-from bot.db.rows import (
-    EventResult,
-    Hook,
-    HookKind,
-    HookResult,
-    NewOutbox,
-    OutboxState,
-    PauseReason,
-    Subscription,
-    SubscriptionResult,
-)
+from bot.db.retention import STEP_BYTES, STEP_ROWS, portions, rules
+from bot.db.sqlite_file import sqlite_path
 from bot.db.tables import batches, bodies, inbox, notices, outbox, outbox_pictures, pictures
 from bot.db.vault import Vault
+from bot.model import Hook, HookKind, PauseReason, RetentionPolicy, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.work import EventResult, HookResult, NewCard, OutboxState, SubscriptionResult
 from tests.db.conftest import (
     FACADE,
     HARBOUR_TOWER,
@@ -43,7 +34,7 @@ from tests.db.conftest import (
     Queue,
 )
 
-KEEP = Keep(timedelta(days=7), timedelta(days=30), timedelta(days=90))
+KEEP = RetentionPolicy(timedelta(days=7), timedelta(days=30), timedelta(days=90))
 AVATAR = Picture("avatar.png", "image/png", b"\x89PNG avatar")
 PREVIEW = Picture("preview.png", "image/png", b"\x89PNG preview")
 OLD_ROWS = 200_000
@@ -76,7 +67,7 @@ async def deliver(storage: Storage, clock: Clock) -> None:
     while (
         opened := await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     ) is not None:
-        await storage.write(lambda tx: tx.outbox.settle_sent(opened[0], 4242, clock()))
+        await storage.write(lambda tx: tx.outbox.mark_sent(opened[0], 4242, clock()))
 
 
 async def give_up(storage: Storage) -> None:
@@ -85,7 +76,7 @@ async def give_up(storage: Storage) -> None:
         opened := await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     ) is not None:
         await storage.write(
-            lambda tx: tx.outbox.settle_undeliverable(opened[0], "50035: Invalid Form Body")
+            lambda tx: tx.outbox.mark_undeliverable(opened[0], "50035: Invalid Form Body")
         )
 
 
@@ -114,7 +105,7 @@ async def test_the_body_of_a_finished_event_goes_after_its_days_and_the_event_st
 async def test_an_event_that_nobody_has_looked_at_is_kept_whole_for_ever(
     storage: Storage, delivery: NewDelivery, clock: Clock
 ) -> None:
-    receipt = await storage.intake.put(delivery(b"still to do"))
+    receipt = await storage.intake.accept(delivery(b"still to do"))
     clock.forward(days=4000)
     assert await storage.retention.tidy(KEEP) == {}
     event = await storage.read(lambda tx: tx.inbox.get(receipt.id))
@@ -125,9 +116,9 @@ async def test_an_event_that_nobody_has_looked_at_is_kept_whole_for_ever(
 async def test_an_event_that_became_no_card_goes_with_its_trace_after_its_days(
     storage: Storage, hook: Hook, delivery: NewDelivery, clock: Clock
 ) -> None:
-    shown_to_nobody = await storage.intake.put(delivery())
+    shown_to_nobody = await storage.intake.accept(delivery())
     await storage.write(lambda tx: tx.inbox.finish([EventResult(shown_to_nobody.id, [], "x")]))
-    no_delivery = await storage.intake.put(delivery())
+    no_delivery = await storage.intake.accept(delivery())
     await storage.write(lambda tx: tx.inbox.finish([EventResult(no_delivery.id, [])]))
     clock.forward(days=29)
     assert await storage.retention.tidy(KEEP) == {"bodies": 2}
@@ -254,14 +245,14 @@ async def test_a_delivery_is_taken_between_two_steps_of_a_large_clean_up(
     storage: Storage, delivery: NewDelivery, clock: Clock, database: Database
 ) -> None:
     for _ in range(20):
-        receipts = await asyncio.gather(*(storage.intake.put(delivery()) for _ in range(100)))
+        receipts = await asyncio.gather(*(storage.intake.accept(delivery()) for _ in range(100)))
     await change(database, update(inbox).values(state="done", finished_at=clock()))
     clock.forward(days=31)
     tidying = asyncio.create_task(storage.retention.tidy(KEEP))
     there = select(func.count()).select_from(bodies)
     while await count(database, there) == 2000:
         assert not tidying.done()
-    receipt = await storage.intake.put(delivery())
+    receipt = await storage.intake.accept(delivery())
     assert receipt.id == receipts[-1].id + 1
     assert await count(database, there) > 1
     assert not tidying.done()
@@ -321,7 +312,7 @@ async def test_the_file_gives_space_back_while_it_is_open(
     path = sqlite_path(parse_url(sqlite_url))
     async with Storage.open(sqlite_url, vault, clock) as storage:
         bodies = [b"%09d" % n * (body_bytes // 9) for n in range(deliveries)]
-        await asyncio.gather(*(storage.intake.put(delivery(body)) for body in bodies))
+        await asyncio.gather(*(storage.intake.accept(delivery(body)) for body in bodies))
         async with Database.open(parse_url(sqlite_url)) as database:
             await change(database, update(inbox).values(state="failed", finished_at=clock()))
             await database.copy_log()
@@ -404,14 +395,14 @@ async def test_no_statement_of_a_busy_minute_reads_through_200_000_old_rows(
     _, follows = await busy.write(
         lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA)
     )
-    card = NewOutbox(follows.id, STUDIO_KESTREL, STRUCTURE, {"title": "card"}, (AVATAR,))
-    one = HookResult(hook.id, clock(), True, routed=[SubscriptionResult(follows.id, card)])
-    first = await busy.intake.put(delivery())
+    card = NewCard(follows.id, STUDIO_KESTREL, STRUCTURE, {"title": "card"}, (AVATAR,))
+    one = HookResult(hook.id, clock(), True, results=[SubscriptionResult(follows.id, card)])
+    first = await busy.intake.accept(delivery())
     await busy.write(lambda tx: tx.inbox.finish([EventResult(first.id, [])]))
     with recorded_statements() as statements:
         for _ in range(3):
-            receipt = await busy.intake.put(delivery(hook_id=hook.id, lane="hook:1"))
-            assert len(await busy.read(lambda tx: tx.inbox.next_per_lane())) == 1
+            receipt = await busy.intake.accept(delivery(hook_id=hook.id, lane="hook:1"))
+            assert len(await busy.read(lambda tx: tx.inbox.due_keys())) == 1
             taken = await busy.read(lambda tx: tx.inbox.take("hook:1", 8, 1_000_000))
             assert [row.id for row in taken.rows] == [receipt.id]
             await busy.write(
@@ -422,7 +413,9 @@ async def test_no_statement_of_a_busy_minute_reads_through_200_000_old_rows(
             assert await busy.read(lambda tx: tx.outbox.waiting_count()) == 1
             await deliver(busy, clock)
         await busy.write(lambda tx: tx.outbox.postpone(STRUCTURE, clock(), "50001"))
-        await busy.write(lambda tx: tx.outbox.block(STRUCTURE, PauseReason.NO_PERMISSION, "50001"))
+        await busy.write(
+            lambda tx: tx.outbox.pause_channel(STRUCTURE, PauseReason.NO_PERMISSION, "50001")
+        )
         assert await busy.retention.tidy(KEEP) == {}
         for rule in rules(KEEP, clock()):
             await busy.retention.step(rule, ["no such row"])
@@ -434,5 +427,5 @@ async def test_the_first_delivery_after_a_start_reads_through_no_old_rows(
     busy: Storage, delivery: NewDelivery, sqlite_url: str
 ) -> None:
     with recorded_statements() as statements:
-        await busy.intake.put(delivery())
+        await busy.intake.accept(delivery())
     assert reads_through(sqlite_path(parse_url(sqlite_url)), statements) == []

@@ -24,7 +24,7 @@ from bot.db.schema import MIGRATIONS, REVISIONS, TOO_OLD, WANTED
 from bot.db.tables import bodies, inbox, metadata, outbox
 from bot.db.vault import Vault
 from bot.errors import ConfigError, SchemaTooNew, SchemaTooOld
-from bot.model import Consent, Standing
+from bot.model import Consent, Entitlement
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, migrate, schema_version
 
@@ -78,9 +78,9 @@ async def test_opening_makes_folder_and_tables(empty_url: str, vault: Vault) -> 
     assert await schema_version(empty_url) == (None, WANTED)
     async with Storage.open(empty_url, vault) as storage:
         assert await storage.schema_version() == (WANTED, WANTED)
-        await storage.write(lambda tx: tx.facts.set("commands", "1"))
+        await storage.write(lambda tx: tx.key_values.set("commands", "1"))
     async with Storage.open(empty_url, vault) as storage:
-        assert await storage.read(lambda tx: tx.facts.get("commands")) == "1"
+        assert await storage.read(lambda tx: tx.key_values.get("commands")) == "1"
     assert await schema_version(empty_url) == (WANTED, WANTED)
 
 
@@ -239,13 +239,13 @@ async def test_the_storage_reads_what_is_kept_otherwise_than_before(
     owner = Consent(
         720_000_000_000_000_001,
         datetime(2026, 3, 2, 9, 0, tzinfo=UTC),
-        Standing.OWNER,
+        Entitlement.OWNER,
         SubscriptionOptions(("versions",), ("struct/**",), ("ci",)),
         "private",
         None,
         "Harbour Tower",
     )
-    reader = replace(owner, by=720_000_000_000_000_002, standing=Standing.READER)
+    reader = replace(owner, by=720_000_000_000_000_002, entitlement=Entitlement.READER)
     assert [one and one.consent for one in found] == [owner, reader, None, None]
 
     def moved(connection: Connection) -> Any:

@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 
 from bot.db.intake import Intake
-from bot.db.rows import Paused, PauseReason, Subscription, SubscriptionState
-from bot.model import PauseWhy
+from bot.model import AccessPause, PauseReason, PauseWhy, Subscription, SubscriptionState
 from bot.storage import Storage
 from tests.db.conftest import MAREN_ODUYA, STRUCTURE, Clock, NewDelivery, Queue
 
@@ -26,13 +25,14 @@ async def test_a_silenced_channel_is_told_once_and_tried_again_by_itself(
     [card] = await queue(subscription)
     opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
     assert opened is not None
-    assert await storage.write(lambda tx: tx.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK)) == [
-        subscription.id
-    ]
+    assert await storage.write(
+        lambda tx: tx.outbox.pause_silenced(STRUCTURE, DETAIL, clock() + WEEK)
+    ) == [subscription.id]
     assert (
-        await storage.write(lambda tx: tx.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK)) == []
+        await storage.write(lambda tx: tx.outbox.pause_silenced(STRUCTURE, DETAIL, clock() + WEEK))
+        == []
     )
-    [notice] = await storage.read(lambda tx: tx.notices.due(10))
+    [notice] = await storage.read(lambda tx: tx.pause_notices.due(10))
     assert (notice.user_id, notice.reason) == (MAREN_ODUYA, PauseReason.SILENCED)
     await queue(subscription)
     assert await storage.read(lambda tx: tx.outbox.due_in()) == WEEK.total_seconds()
@@ -44,7 +44,7 @@ async def test_a_silenced_channel_is_told_once_and_tried_again_by_itself(
     assert again[0] == opened[0]
     assert [row.id for row in again[1]] == [card]
     assert await state_of(storage, subscription) == ("paused", "silenced")
-    await storage.write(lambda tx: tx.outbox.settle_sent(again[0], 1, clock()))
+    await storage.write(lambda tx: tx.outbox.mark_sent(again[0], 1, clock()))
     await storage.write(lambda tx: tx.outbox.end_silence(STRUCTURE))
     assert await state_of(storage, subscription) == ("active", None)
     assert await storage.read(lambda tx: tx.outbox.due_in()) == 0
@@ -54,7 +54,7 @@ async def test_whoever_paused_it_themselves_is_not_resumed_by_a_message_that_get
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     await queue(subscription)
-    await storage.write(lambda tx: tx.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK))
+    await storage.write(lambda tx: tx.outbox.pause_silenced(STRUCTURE, DETAIL, clock() + WEEK))
     await storage.write(
         lambda tx: tx.subscriptions.set_state(
             subscription.id, SubscriptionState.PAUSED, PauseReason.MEMBER, "1"
@@ -68,7 +68,7 @@ async def test_resume_tries_a_silenced_channel_at_once(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     await queue(subscription)
-    await storage.write(lambda tx: tx.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK))
+    await storage.write(lambda tx: tx.outbox.pause_silenced(STRUCTURE, DETAIL, clock() + WEEK))
     await storage.write(
         lambda tx: tx.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
     )
@@ -79,13 +79,13 @@ async def test_a_channel_that_goes_away_while_it_is_silenced_is_paused_for_that(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     await queue(subscription)
-    await storage.write(lambda tx: tx.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK))
+    await storage.write(lambda tx: tx.outbox.pause_silenced(STRUCTURE, DETAIL, clock() + WEEK))
     blocked = await storage.write(
-        lambda tx: tx.outbox.block(STRUCTURE, PauseReason.CHANNEL_GONE, "Unknown Channel")
+        lambda tx: tx.outbox.pause_channel(STRUCTURE, PauseReason.CHANNEL_GONE, "Unknown Channel")
     )
     assert blocked == [subscription.id]
     assert await storage.read(lambda tx: tx.outbox.due_in()) is None
-    assert [one.reason for one in await storage.read(lambda tx: tx.notices.due(10))] == [
+    assert [one.reason for one in await storage.read(lambda tx: tx.pause_notices.due(10))] == [
         "silenced",
         "channel_gone",
     ]
@@ -95,13 +95,16 @@ async def test_what_a_silenced_channel_may_no_longer_see_is_looked_at_and_taken_
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
     await queue(subscription)
-    await storage.write(lambda tx: tx.outbox.silence(STRUCTURE, DETAIL, clock() + WEEK))
+    await storage.write(lambda tx: tx.outbox.pause_silenced(STRUCTURE, DETAIL, clock() + WEEK))
     clock.time += WEEK
-    found = await storage.read(lambda tx: tx.outbox.look_into(STRUCTURE))
+    found = await storage.read(lambda tx: tx.outbox.due_subscriptions(STRUCTURE))
     assert found is not None
     assert [one.subscription_id for one in found[1]] == [subscription.id]
-    lost = Paused(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED)
-    assert await storage.write(lambda tx: tx.held.withdraw(subscription.id, clock(), lost)) == 1
+    lost = AccessPause(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED)
+    assert (
+        await storage.write(lambda tx: tx.held_events.hold_back(subscription.id, clock(), lost))
+        == 1
+    )
     assert await state_of(storage, subscription) == ("paused", "access_lost")
     assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10)) is None
 
@@ -111,7 +114,7 @@ async def test_a_try_that_was_no_fault_of_the_channel_is_as_if_never_made(
 ) -> None:
     await queue(subscription)
     await storage.write(lambda tx: tx.outbox.postpone(STRUCTURE, clock(), "Discord answered 403"))
-    await storage.write(lambda tx: tx.outbox.hold(STRUCTURE, clock()))
+    await storage.write(lambda tx: tx.outbox.retry_at(STRUCTURE, clock()))
     [due] = await storage.read(lambda tx: tx.outbox.due_channels(10))
     assert (due.attempts, due.first_failed_at) == (0, None)
 
@@ -124,7 +127,9 @@ async def test_what_waits_longer_than_anything_may_is_due_now(
         await storage.write(
             lambda tx: tx.outbox.postpone(STRUCTURE, clock() + wait, "Discord answered 503")
         )
-        assert await storage.write(lambda tx: tx.waits.shorten(timedelta(minutes=75))) == shortened
+        assert (
+            await storage.write(lambda tx: tx.due_times.shorten(timedelta(minutes=75))) == shortened
+        )
     assert await storage.read(lambda tx: tx.outbox.due_in()) == 0
 
 
@@ -134,13 +139,13 @@ async def test_a_clock_that_is_set_back_swallows_no_event(
 ) -> None:
     seconds = [0.0]
     intake = Intake(storage._database, storage.use_of_today, clock, lambda: seconds[0])
-    await intake.put(delivery(b"the same"))
+    await intake.accept(delivery(b"the same"))
     clock.time -= back
     seconds[0] += 10
-    assert not (await intake.put(delivery(b"the same"))).duplicate
+    assert not (await intake.accept(delivery(b"the same"))).duplicate
     # And when the clock has come to where the first stood.
     clock.time += back
     seconds[0] += back.total_seconds()
-    assert not (await intake.put(delivery(b"the same"))).duplicate
-    assert (await intake.put(delivery(b"the same"))).duplicate
+    assert not (await intake.accept(delivery(b"the same"))).duplicate
+    assert (await intake.accept(delivery(b"the same"))).duplicate
     await intake.close()

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from bot.db.rows import Hook, PauseReason, Subscription, SubscriptionState
 from bot.errors import StorageError
+from bot.model import Hook, PauseReason, Subscription, SubscriptionState
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import FACADE, MAREN_ODUYA, STRUCTURE, STUDIO_KESTREL, Clock, Queue
@@ -124,7 +124,7 @@ async def test_resuming_makes_what_waits_due_at_once(
 ) -> None:
     await queue(subscription)
     await storage.write(
-        lambda tx: tx.outbox.block(
+        lambda tx: tx.outbox.pause_channel(
             STRUCTURE, PauseReason.NO_PERMISSION, "Send Messages is missing."
         )
     )

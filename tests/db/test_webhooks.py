@@ -8,22 +8,25 @@ import pytest
 from sqlalchemy import select
 
 from bot.db.engine import Database, parse_url
-from bot.db.rows import (
+from bot.db.tables import hooks, notices
+from bot.db.vault import Vault
+from bot.model import (
     NOBODY,
     Account,
+    Audience,
+    Consent,
+    Entitlement,
     Hook,
     HookKind,
     HookState,
     LinkDetails,
     PauseReason,
+    PauseWhy,
     Subscription,
     SubscriptionState,
 )
-from bot.db.tables import hooks, notices
-from bot.db.vault import Vault
-from bot.model import Audience, Consent, PauseWhy, Standing
-from bot.speckle.answers import SCOPES, Tokens
 from bot.speckle.subscription_options import SubscriptionOptions
+from bot.speckle.tokens import SCOPES, Tokens
 from bot.storage import Storage
 from tests.db.conftest import (
     FACADE,
@@ -40,7 +43,7 @@ WEBHOOK = "51f7627c97"
 CONSENT = Consent(
     MAREN_ODUYA,
     datetime(2026, 3, 2, 9, 0, tzinfo=UTC),
-    Standing.OWNER,
+    Entitlement.OWNER,
     SubscriptionOptions(("versions",), ("struct/**",), ("Bob",)),
     "private",
     Audience(False, (11, 12), (21,), in_thread=True, announcement=True),
@@ -68,7 +71,7 @@ async def account(storage: Storage) -> Account:
 async def test_a_made_webhook_is_sealed_and_turns_its_hook_live(
     storage: Storage, hook: Hook, account: Account, clock: Clock, database_url: str
 ) -> None:
-    made = await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, WEBHOOK))
+    made = await storage.write(lambda tx: tx.hooks.record_webhook(hook.id, account.id, WEBHOOK))
     assert made is not None
     assert (made.webhook_id, made.account_id) == (WEBHOOK, account.id)
     assert (made.state, made.live_at) == (HookState.LIVE, clock())
@@ -86,8 +89,11 @@ async def test_a_hook_that_is_gone_or_shared_gets_no_webhook(
     shared = await storage.write(
         lambda tx: tx.hooks.create(1, SERVER, "other", HookKind.SHARED, MAREN_ODUYA, None)
     )
-    assert await storage.write(lambda tx: tx.hooks.made(shared.id, account.id, WEBHOOK)) is None
-    assert await storage.write(lambda tx: tx.hooks.made(999, account.id, WEBHOOK)) is None
+    assert (
+        await storage.write(lambda tx: tx.hooks.record_webhook(shared.id, account.id, WEBHOOK))
+        is None
+    )
+    assert await storage.write(lambda tx: tx.hooks.record_webhook(999, account.id, WEBHOOK)) is None
 
 
 async def test_a_webhooks_own_secret_voids_all_that_were_before(
@@ -95,7 +101,7 @@ async def test_a_webhooks_own_secret_voids_all_that_were_before(
 ) -> None:
     await storage.write(lambda tx: tx.hooks.new_secret(hook.id, overlap=True))
     made = await storage.write(
-        lambda tx: tx.hooks.made(hook.id, account.id, WEBHOOK, "a secret of its own")
+        lambda tx: tx.hooks.record_webhook(hook.id, account.id, WEBHOOK, "a secret of its own")
     )
     assert made is not None
     assert made.secrets == ("a secret of its own",)
@@ -105,7 +111,7 @@ async def test_only_hooks_with_a_made_webhook_in_guilds_that_are_there_are_looke
     storage: Storage, hook: Hook, account: Account
 ) -> None:
     assert await storage.read(lambda tx: tx.hooks.with_webhooks()) == []
-    made = await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, WEBHOOK))
+    made = await storage.write(lambda tx: tx.hooks.record_webhook(hook.id, account.id, WEBHOOK))
     assert await storage.read(lambda tx: tx.hooks.with_webhooks()) == [made]
     assert await storage.read(lambda tx: tx.hooks.of_account(account.id)) == [made]
     await storage.write(lambda tx: tx.guilds.leave(STUDIO_KESTREL))
@@ -150,7 +156,7 @@ async def test_an_answer_comes_back_as_it_was_given_and_stays_until_there_is_ano
     assert new.consent == CONSENT
     _, changed = await subscribe(SubscriptionOptions(events=("comments",)), TOBIAS)
     assert changed.consent == CONSENT
-    bare = Consent(TOBIAS, CONSENT.at, Standing.MANAGER, SubscriptionOptions())
+    bare = Consent(TOBIAS, CONSENT.at, Entitlement.MANAGER, SubscriptionOptions())
     _, again = await subscribe(SubscriptionOptions(), TOBIAS, consent=bare)
     assert again.consent == bare
     _, by_hand = await storage.write(
@@ -202,7 +208,7 @@ async def test_whose_traces_are_erased_is_not_named_in_answers_either(
 async def test_the_last_subscription_leaves_its_made_webhook_to_be_removed(
     storage: Storage, hook: Hook, subscription: Subscription, account: Account, clock: Clock
 ) -> None:
-    await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, WEBHOOK))
+    await storage.write(lambda tx: tx.hooks.record_webhook(hook.id, account.id, WEBHOOK))
     _, second = await storage.write(
         lambda tx: tx.subscriptions.upsert(hook.id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
     )
@@ -213,15 +219,17 @@ async def test_the_last_subscription_leaves_its_made_webhook_to_be_removed(
     assert last is not None
     removal_id = last.removal_id
     assert removal_id is not None
-    (due,) = await storage.read(lambda tx: tx.removals.due())
-    assert due == await storage.read(lambda tx: tx.removals.get(removal_id))
+    (due,) = await storage.read(lambda tx: tx.webhook_removals.due())
+    assert due == await storage.read(lambda tx: tx.webhook_removals.get(removal_id))
     assert (due.account_id, due.project_id, due.key) == (account.id, HARBOUR_TOWER, hook.key)
-    await storage.write(lambda tx: tx.removals.postpone(due.id, clock() + timedelta(hours=1)))
-    assert await storage.read(lambda tx: tx.removals.due()) == []
+    await storage.write(
+        lambda tx: tx.webhook_removals.postpone(due.id, clock() + timedelta(hours=1))
+    )
+    assert await storage.read(lambda tx: tx.webhook_removals.due()) == []
     clock.forward(hours=2)
-    assert [one.attempts for one in await storage.read(lambda tx: tx.removals.due())] == [1]
-    await storage.write(lambda tx: tx.removals.done(due.id))
-    assert await storage.read(lambda tx: tx.removals.get(due.id)) is None
+    assert [one.attempts for one in await storage.read(lambda tx: tx.webhook_removals.due())] == [1]
+    await storage.write(lambda tx: tx.webhook_removals.done(due.id))
+    assert await storage.read(lambda tx: tx.webhook_removals.get(due.id)) is None
 
 
 async def test_a_webhook_that_was_made_by_hand_leaves_nothing_to_remove(
@@ -235,11 +243,13 @@ async def test_a_webhook_that_was_made_by_hand_leaves_nothing_to_remove(
 async def test_an_erased_guilds_made_webhooks_are_to_be_removed(
     storage: Storage, hook: Hook, subscription: Subscription, account: Account, clock: Clock
 ) -> None:
-    await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, WEBHOOK))
+    await storage.write(lambda tx: tx.hooks.record_webhook(hook.id, account.id, WEBHOOK))
     await storage.write(lambda tx: tx.guilds.leave(STUDIO_KESTREL))
     clock.forward(days=31)
     await storage.write(lambda tx: tx.guilds.erase_left_before(clock() - timedelta(days=30)))
-    assert [one.key for one in await storage.read(lambda tx: tx.removals.due())] == [hook.key]
+    assert [one.key for one in await storage.read(lambda tx: tx.webhook_removals.due())] == [
+        hook.key
+    ]
 
 
 async def test_letting_an_account_go_pauses_what_hangs_on_it_and_tells_who_made_it(
@@ -253,7 +263,7 @@ async def test_letting_an_account_go_pauses_what_hangs_on_it_and_tells_who_made_
     _, by_webhook = await storage.write(
         lambda tx: tx.subscriptions.upsert(hook.id, FACADE, SubscriptionOptions(), TOBIAS)
     )
-    await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, WEBHOOK))
+    await storage.write(lambda tx: tx.hooks.record_webhook(hook.id, account.id, WEBHOOK))
     by_hand = await storage.write(
         lambda tx: tx.hooks.create(STUDIO_KESTREL, SERVER, "byhand", HookKind.OWN, TOBIAS, None)
     )
@@ -262,7 +272,7 @@ async def test_letting_an_account_go_pauses_what_hangs_on_it_and_tells_who_made_
         lambda tx: tx.subscriptions.upsert(by_hand.id, FACADE, SubscriptionOptions(), TOBIAS)
     )
 
-    paused = await storage.write(lambda tx: tx.hooks.let_go(account.id))
+    paused = await storage.write(lambda tx: tx.hooks.detach_account(account.id))
     assert paused == [mine.id, by_webhook.id]
     for subscription_id in paused:
         now = await storage.read(lambda tx: tx.subscriptions.get(subscription_id))
@@ -285,7 +295,7 @@ async def test_letting_an_account_go_pauses_what_hangs_on_it_and_tells_who_made_
         with database.reading() as c:
             rows = c.execute(select(notices.c.user_id, notices.c.channel_id)).all()
     assert sorted(rows) == [(MAREN_ODUYA, STRUCTURE), (TOBIAS, FACADE)]
-    assert await storage.write(lambda tx: tx.hooks.let_go(account.id)) == []
+    assert await storage.write(lambda tx: tx.hooks.detach_account(account.id)) == []
 
 
 async def test_a_fact_is_kept_once_for_all_processes(
@@ -293,8 +303,10 @@ async def test_a_fact_is_kept_once_for_all_processes(
 ) -> None:
     async with Storage.open(database_url, vault) as other:
         ids = await asyncio.gather(
-            storage.write(lambda tx: tx.facts.keep("instance.id", "one")),
-            other.write(lambda tx: tx.facts.keep("instance.id", "two")),
+            storage.write(lambda tx: tx.key_values.set_once("instance.id", "one")),
+            other.write(lambda tx: tx.key_values.set_once("instance.id", "two")),
         )
         assert len(set(ids)) == 1
-        assert await other.write(lambda tx: tx.facts.keep("instance.id", "three")) == ids[0]
+        assert (
+            await other.write(lambda tx: tx.key_values.set_once("instance.id", "three")) == ids[0]
+        )

@@ -19,15 +19,15 @@ from cryptography.fernet import Fernet
 from discord.gateway import DiscordWebSocket
 
 from bot.app import App, Timings, running
-from bot.cogs.telling import NotifierTimings
-from bot.config import Settings
-from bot.db.rows import Hook
-from bot.discord_client import ConnectionTimings
-from bot.sandbox import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
+from bot.discord_api.client import ConnectionTimings
+from bot.model import Hook
+from bot.notifiers.pause_notifier import NotifierTimings
+from bot.settings import Settings
 from bot.speckle.signature import sign
+from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
+from sandbox.speckle import SpeckleServer
 from tests.openapi_contract import available, complaints
 from tests.pipeline.tower import Tower
-from tests.speckle_server import SpeckleServer
 
 DELIVERIES = Path(__file__).parent.parent / "fixtures" / "deliveries"
 READY_WITHIN_S = 15.0

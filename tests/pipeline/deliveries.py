@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from bot.app import App
-from bot.db.rows import Hook, PauseReason, Subscription
-from bot.sandbox import SandboxChannel
+from bot.model import Hook, PauseReason, Subscription
+from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import BY_HAND, SHOW, Recorded, Studio, post, recorded
 
 T = TypeVar("T")

@@ -11,12 +11,21 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bot.cards.card import MAX_TOTAL, Card
-from bot.db.rows import Batch, CardForm, OutboxState, SubscriptionState
 from bot.db.vault import Vault
-from bot.discord_outcomes import BotClosed, ChannelClosed, Fault, Later, Outcome, Refused, Sent
+from bot.discord_api.outcomes import (
+    BotUnavailable,
+    ChannelUnavailable,
+    Fault,
+    Outcome,
+    Rejected,
+    RetryLater,
+    Sent,
+)
+from bot.model import SubscriptionState
 from bot.pipeline.batching import MAX_EMBEDS
 from bot.storage import Storage
-from tests.pipeline.test_delivery_rules import CHANNEL, Clock, delivering, queue_card
+from bot.work import Batch, FallbackLevel, OutboxState
+from tests.pipeline.test_sender_rules import CHANNEL, Clock, delivering, queue_card
 
 ANSWERS = ("taken", "taken, answer lost", "error", "slower", "refused", "closed", "token")
 LONGEST_TEXT = 3_000
@@ -31,10 +40,10 @@ class Channel:
         self.refused: set[str] = set()
         self.tried_at: list[object] = []
 
-    async def send(self, batch: Batch, cards: Sequence[Card], form: CardForm) -> Outcome:
+    async def send(self, batch: Batch, cards: Sequence[Card], form: FallbackLevel) -> Outcome:
         nonce = batch.nonce
         titles = [card.title for card in cards]
-        assert len(cards) <= (MAX_EMBEDS if form is CardForm.FULL else 1)
+        assert len(cards) <= (MAX_EMBEDS if form is FallbackLevel.FULL else 1)
         assert len(cards) == 1 or sum(card.length for card in cards) <= MAX_TOTAL
         answer = next(self._answers, "taken")
         if nonce in self.by_nonce and answer == "refused":
@@ -44,19 +53,19 @@ class Channel:
                 return self._take(nonce, titles)
             case "taken, answer lost":
                 self._take(nonce, titles)
-                return Later("no answer")
+                return RetryLater("no answer")
             case "error":
-                return Later("Discord answered 503")
+                return RetryLater("Discord answered 503")
             case "slower":
-                return Later("slower", retry_in_s=2.5)
+                return RetryLater("slower", retry_in_s=2.5)
             case "refused":
-                if form is CardForm.PLAIN:
+                if form is FallbackLevel.TEXT:
                     self.refused |= set(titles)
-                return Refused("Discord answered 400")
+                return Rejected("Discord answered 400")
             case "closed":
-                return ChannelClosed(Fault.NO_PERMISSION, "Discord answered 403")
+                return ChannelUnavailable(Fault.NO_PERMISSION, "Discord answered 403")
             case _:
-                return BotClosed("Discord does not accept the bot's token")
+                return BotUnavailable("Discord does not accept the bot's token")
 
     def _take(self, nonce: str, titles: list[str]) -> Sent:
         assert self.by_nonce.setdefault(nonce, titles) == titles, "another message under one nonce"

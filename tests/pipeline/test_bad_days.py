@@ -13,23 +13,17 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot import living
+from bot import supervisor
 from bot.app import App, Timings
 from bot.db.engine import StorageTimings
-from bot.db.rows import Hook
-from bot.discord_gateway import GatewayTimings
-from bot.errors import PartFailed, StorageUnavailable
-from bot.pipeline.lanes import LaneRunner
+from bot.discord_api.gateway import GatewayTimings
+from bot.errors import StorageUnavailable, WorkerFailed
+from bot.model import Hook
+from bot.pipeline.keyed_worker import KeyedWorker
 from bot.timing import Backoff
 from tests.conftest import on_every_connection
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio, post, quick_connection
-from tests.pipeline.deliveries import (
-    follow,
-    numbered,
-    send_numbers,
-    until,
-    wait_for_numbers,
-)
+from tests.pipeline.deliveries import follow, numbered, send_numbers, until, wait_for_numbers
 
 IMPATIENT = Timings(
     connection=quick_connection(
@@ -210,11 +204,11 @@ async def test_a_part_that_dies_takes_the_bot_down_with_a_clear_line(
     async def dies(self: object) -> None:
         raise RuntimeError("out of ideas")
 
-    monkeypatch.setattr(LaneRunner, "run", dies)
-    with pytest.raises(PartFailed, match=r"ingest|delivery"):
+    monkeypatch.setattr(KeyedWorker, "run", dies)
+    with pytest.raises(WorkerFailed, match=r"ingest|delivery"):
         async with start_bot(ready=False):
             await asyncio.sleep(10)
-    assert "app.part_failed" in "".join(capfd.readouterr())
+    assert "supervisor.worker_failed" in "".join(capfd.readouterr())
 
 
 async def test_a_process_that_has_lost_the_lead_ends_and_one_that_cannot_ask_goes_on(
@@ -238,6 +232,6 @@ async def test_a_process_that_has_lost_the_lead_ends_and_one_that_cannot_ask_goe
             return answer
 
     storage: Any = Leads()
-    with pytest.raises(PartFailed, match="leadership"):
-        await living._keep_leading(storage, every_s=0.01)
+    with pytest.raises(WorkerFailed, match="leadership"):
+        await supervisor._keep_leading(storage, every_s=0.01)
     assert storage.answers == []

@@ -11,25 +11,17 @@ import pytest
 from sqlalchemy import text, update
 
 from bot.app import App, Timings
-from bot.config import environment_names
-from bot.db.rows import (
-    Hook,
-    HookKind,
-    InboxSource,
-    InboxState,
-    PauseReason,
-    SubscriptionState,
-    TraceLine,
-)
 from bot.db.tables import inbox, subscriptions
 from bot.db.vault import Vault
-from bot.model import Standing
-from bot.pipeline import catch_up_activity
-from bot.pipeline.catch_up_history import CatchUpLimits
-from bot.soak.bot_process import BotProcess
+from bot.model import Entitlement, Hook, HookKind, InboxSource, PauseReason, SubscriptionState
+from bot.pipeline.catch_up import from_activity
+from bot.pipeline.catch_up.from_history import CatchUpLimits
+from bot.settings import environment_names
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, utc_now
 from bot.timing import Backoff
+from bot.work import InboxState, TraceLine
+from sandbox.soak.bot_process import BotProcess
 from tests.pipeline.conftest import TIMINGS, Run, Studio
 from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers
 from tests.pipeline.test_bad_days import limit_pages
@@ -176,7 +168,7 @@ async def test_what_is_stuck_in_the_middle_of_a_call_is_taken_and_what_waits_is_
         tower.fail(range(2, 3), status=0)  # will still come
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(1))
-        assert await app.storage.read(lambda tx: tx.history.last_id()) == 1
+        assert await app.storage.read(lambda tx: tx.missed_events.last_id()) == 1
 
 
 async def test_an_equal_body_that_is_under_way_makes_a_failed_one_wait(
@@ -188,7 +180,7 @@ async def test_an_equal_body_that_is_under_way_makes_a_failed_one_wait(
         waiting = tower.resolve("c0ffee", status=0)
         app.catch_up.missed()
         await asyncio.sleep(0.5)
-        assert await app.storage.read(lambda tx: tx.history.last_id()) == 0
+        assert await app.storage.read(lambda tx: tx.missed_events.last_id()) == 0
         waiting.status = 3
         await look(app)
 
@@ -248,8 +240,8 @@ async def test_a_body_of_another_project_is_not_taken(
         assert good.status == 3
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(2, 3))
-        assert await app.storage.read(lambda tx: tx.history.last_id()) == 1
-        assert await app.storage.read(lambda tx: tx.history.dealt_with(hook.id)) == {
+        assert await app.storage.read(lambda tx: tx.missed_events.last_id()) == 1
+        assert await app.storage.read(lambda tx: tx.missed_events.handled(hook.id)) == {
             foreign.id,
             malformed.id,
             good.id,
@@ -306,7 +298,7 @@ async def test_a_server_that_is_down_at_the_start_is_asked_again(
     tower.server.faults.status = 502
     async with run() as app:
         await asyncio.sleep(0.5)
-        assert await app.storage.read(lambda tx: tx.history.last_id()) == 0
+        assert await app.storage.read(lambda tx: tx.missed_events.last_id()) == 0
         tower.server.faults.clear()
         await wait_for_numbers(studio, studio.structure, range(3))
 
@@ -324,7 +316,7 @@ async def by_hand(app: App, studio: Studio, tower: Tower) -> Hook:
     assert await tower.fire(range(1)) == [2]
     await wait_for_numbers(studio, studio.structure, range(1))
     await app.storage.write(
-        lambda tx: tx.facts.set(catch_up_activity.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat())
+        lambda tx: tx.key_values.set(from_activity.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat())
     )
     await followed_since(app, utc_now() - timedelta(days=1))
     return hook
@@ -399,7 +391,7 @@ async def test_a_list_is_asked_for_once_for_all_channels_of_one_account(
         await facade_follows(app, studio, tower, hook, first.account_id)
         tower.version(1, at=utc_now() - timedelta(hours=1))
         before = len(tower.server.asked("Activity"))
-        assert await app.catch_up.look() == []
+        assert await app.catch_up.check_hooks() == []
         await wait_for_numbers(studio, studio.structure, range(2))
         await wait_for_numbers(studio, studio.facade, range(1, 2))
         assert len(tower.server.asked("Activity")) == before + 1
@@ -414,8 +406,8 @@ async def test_with_an_account_alone_and_no_webhook_nothing_is_fetched(
         with app.storage._database.writing() as connection:
             connection.execute(text("DELETE FROM inbox"))
         tower.version(1, at=utc_now() - timedelta(hours=1))
-        assert await app.catch_up.look() == []
-        assert await app.storage.read(lambda tx: tx.history.last_id()) == 0
+        assert await app.catch_up.check_hooks() == []
+        assert await app.storage.read(lambda tx: tx.missed_events.last_id()) == 0
 
 
 async def test_a_person_who_cannot_see_the_channel_does_not_fetch_for_it(
@@ -423,14 +415,14 @@ async def test_a_person_who_cannot_see_the_channel_does_not_fetch_for_it(
 ) -> None:
     async with run() as app:
         await by_hand(app, studio, tower)
-        last = await app.storage.read(lambda tx: tx.history.last_id())
+        last = await app.storage.read(lambda tx: tx.missed_events.last_id())
         tower.version(1, at=utc_now() - timedelta(hours=1))
         tower.server.set_role(tower.project, tower.ilse, None)
         with app.storage._database.writing() as connection:
             connection.execute(update(subscriptions).values(access_ok_at=None))
         before = len(tower.server.asked("Activity"))
-        await app.catch_up.look()
-        assert await app.storage.read(lambda tx: tx.history.last_id()) == last
+        await app.catch_up.check_hooks()
+        assert await app.storage.read(lambda tx: tx.missed_events.last_id()) == last
         assert len(tower.server.asked("Activity")) == before
 
 
@@ -482,7 +474,7 @@ async def test_a_webhook_that_comes_after_all_is_not_shown_again(
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(2))
         await tower.server.fire(tower.project, "commit_create", data, user=tower.ilse)
-        last = await app.storage.read(lambda tx: tx.history.last_id())
+        last = await app.storage.read(lambda tx: tx.missed_events.last_id())
         assert "Not shown again" in str(await done_trace(app, last))
         assert await tower.fire(range(2, 3)) == [2]
         await wait_for_numbers(studio, studio.structure, range(3))
@@ -497,7 +489,7 @@ async def test_a_made_up_event_of_the_same_version_hides_nothing(
         data = tower.version(1, at=utc_now() - timedelta(hours=1))
         forged = {"id": data["id"], "commit": {**data["commit"], "message": "version no 66"}}
         await tower.server.fire(tower.project, "commit_create", forged, user=tower.ilse)
-        await done_trace(app, await app.storage.read(lambda tx: tx.history.last_id()))
+        await done_trace(app, await app.storage.read(lambda tx: tx.missed_events.last_id()))
         await look(app)
 
         async def shown() -> bool:
@@ -520,7 +512,7 @@ async def test_equal_events_are_counted_on_both_ways(
         resolved = len(cards(studio))
         for _ in range(2):
             await tower.server.fire(tower.project, "comment_archived", data, user=tower.ilse)
-            await done_trace(app, await app.storage.read(lambda tx: tx.history.last_id()))
+            await done_trace(app, await app.storage.read(lambda tx: tx.missed_events.last_id()))
             with app.storage._database.writing() as connection:
                 ago = utc_now() - timedelta(hours=2)
                 connection.execute(update(inbox).values(received_at=ago))
@@ -546,7 +538,7 @@ async def test_an_owner_who_is_one_no_longer_still_has_the_activity_list(
         (one,) = await app.storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         account_id = one.account_id
         assert account_id is not None
-        await app.storage.write(lambda tx: tx.hooks.made(hook.id, account_id, webhook_id))
+        await app.storage.write(lambda tx: tx.hooks.record_webhook(hook.id, account_id, webhook_id))
         tower.version(1, at=utc_now() - timedelta(hours=1))
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(2))
@@ -574,7 +566,7 @@ async def test_the_operators_token_reads_once_for_all_guilds_where_somebody_answ
                     guild.id, tower.server.url, tower.project.id, HookKind.SHARED, 1, None
                 )
             )
-            consent = answer(studio.maren.id, standing=Standing.MANAGER)
+            consent = answer(studio.maren.id, standing=Entitlement.MANAGER)
             await app.storage.write(
                 lambda tx: tx.subscriptions.upsert(
                     hook.id, channel.id, SubscriptionOptions(), studio.maren.id, None, consent
@@ -590,14 +582,14 @@ async def test_the_operators_token_reads_once_for_all_guilds_where_somebody_answ
         for channel in channels:
             await wait_for_numbers(studio, channel, range(1))
         await app.storage.write(
-            lambda tx: tx.facts.set(
-                catch_up_activity.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat()
+            lambda tx: tx.key_values.set(
+                from_activity.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat()
             )
         )
         await followed_since(app, utc_now() - timedelta(days=1))
         tower.version(1, at=utc_now() - timedelta(hours=1))
         before = len(tower.server.asked("Activity"))
-        assert await app.catch_up.look() == []
+        assert await app.catch_up.check_hooks() == []
         for channel in channels[:2]:
             await wait_for_numbers(studio, channel, range(2))
         assert len(tower.server.asked("Activity")) == before + 1
@@ -631,7 +623,7 @@ async def test_a_channel_that_moved_to_a_webhook_sees_nothing_of_its_history_fro
             )
         )
         tower.fail(range(1, 2))
-        assert await app.catch_up.look() == []
+        assert await app.catch_up.check_hooks() == []
         await wait_for_numbers(studio, studio.structure, range(2))
         await wait_for_numbers(studio, studio.facade, range(1, 2))
 

@@ -12,14 +12,14 @@ from discord.gateway import DiscordWebSocket
 from sqlalchemy import select, update
 
 from bot import app as app_module
-from bot.clock_watch import LONGEST_WAIT, ClockWatch
 from bot.db.intake import Intake
-from bot.db.rows import NewInbox
 from bot.db.tables import batches, channel_queues, outbox
-from bot.discord_outcomes import Later
-from bot.discord_time import DiscordTime
-from bot.sandbox import Sandbox
+from bot.discord_api.outcomes import RetryLater
+from bot.discord_api.server_time import DiscordTime
+from bot.pipeline.clock_watch import LONGEST_WAIT, ClockWatch
 from bot.storage import Storage, utc_now
+from bot.work import NewInboxEvent
+from sandbox.discord import Sandbox
 from tests.pipeline.conftest import StartBot, Studio
 from tests.pipeline.deliveries import (
     follow,
@@ -29,7 +29,7 @@ from tests.pipeline.deliveries import (
     until,
     wait_for_numbers,
 )
-from tests.pipeline.test_delivery_rules import (
+from tests.pipeline.test_sender_rules import (
     CHANNEL,
     Clock,
     Discord,
@@ -94,7 +94,7 @@ async def test_a_message_whose_nonce_is_forgotten_is_found_whatever_this_machine
         studio.sandbox.world._nonces.clear()  # some minutes have passed
         with app.storage._database.writing() as connection:
             (made_at,) = connection.execute(select(batches.c.created_at)).scalars()
-            there = app.bot._pace.discord_time.now()
+            there = app.bot._rate_limiter.discord_time.now()
             assert abs(made_at - there) < timedelta(seconds=30), "by Discord's time"
             earlier = made_at - timedelta(minutes=5)
             connection.execute(update(batches).values(created_at=earlier))
@@ -173,8 +173,8 @@ async def _inbox(storage: Storage, clock: Clock, seconds: Seconds) -> AsyncItera
         await inbox.close()
 
 
-def delivered(clock: Clock, body: bytes = b"the same") -> NewInbox:
-    return NewInbox(None, "lane", "a1b2c3d4e5", None, body.hex(), body, clock())
+def delivered(clock: Clock, body: bytes = b"the same") -> NewInboxEvent:
+    return NewInboxEvent(None, "lane", "a1b2c3d4e5", None, body.hex(), body, clock())
 
 
 @pytest.mark.parametrize(
@@ -185,14 +185,14 @@ async def test_a_clock_that_is_set_back_swallows_no_event(
 ) -> None:
     seconds = Seconds()
     async with _inbox(storage, clock, seconds) as inbox:
-        await inbox.put(delivered(clock))
+        await inbox.accept(delivered(clock))
         for apart_s in (59 * 60, 61):
             clock.time += timedelta(seconds=apart_s) - back
             seconds.now_s += apart_s
-            assert not (await inbox.put(delivered(clock))).duplicate
+            assert not (await inbox.accept(delivered(clock))).duplicate
     async with _inbox(storage, clock, seconds) as restarted:
         clock.time -= back
-        assert not (await restarted.put(delivered(clock))).duplicate
+        assert not (await restarted.accept(delivered(clock))).duplicate
 
 
 async def test_a_clock_that_is_set_back_by_just_what_has_passed_swallows_no_event(
@@ -200,12 +200,12 @@ async def test_a_clock_that_is_set_back_by_just_what_has_passed_swallows_no_even
 ) -> None:
     seconds = Seconds()
     async with _inbox(storage, clock, seconds) as inbox:
-        await inbox.put(delivered(clock))
+        await inbox.accept(delivered(clock))
         for number in range(5):
             seconds.now_s += 20
-            await inbox.put(delivered(clock, b"another %d" % number))
-        assert not (await inbox.put(delivered(clock))).duplicate
-        assert (await inbox.put(delivered(clock))).duplicate
+            await inbox.accept(delivered(clock, b"another %d" % number))
+        assert not (await inbox.accept(delivered(clock))).duplicate
+        assert (await inbox.accept(delivered(clock))).duplicate
 
 
 async def test_a_replica_that_sends_the_same_within_seconds_is_still_known(
@@ -213,13 +213,13 @@ async def test_a_replica_that_sends_the_same_within_seconds_is_still_known(
 ) -> None:
     seconds = Seconds()
     async with _inbox(storage, clock, seconds) as inbox:
-        first = await inbox.put(delivered(clock))
+        first = await inbox.accept(delivered(clock))
         clock.time -= timedelta(seconds=20)
         seconds.now_s += 5
-        again = await inbox.put(delivered(clock))
+        again = await inbox.accept(delivered(clock))
         assert (again.id, again.duplicate) == (first.id, True)
     async with _inbox(storage, clock, seconds) as restarted:
-        again = await restarted.put(delivered(clock))
+        again = await restarted.accept(delivered(clock))
         assert (again.id, again.duplicate) == (first.id, True)
 
 
@@ -284,7 +284,7 @@ async def test_a_clock_that_is_set_ahead_by_days_gives_no_card_up(
     storage: Storage, clock: Clock
 ) -> None:
     discord_there = Discord(clock)
-    discord_there.answer = Later("Discord answered 503")
+    discord_there.answer = RetryLater("Discord answered 503")
     await queue_card(storage, clock, 1)
     async with delivering(storage, discord_there.send, clock) as work:
         for _ in range(3):

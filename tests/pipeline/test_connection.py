@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.app import App, Timings
-from bot.discord_gateway import Gateway, GatewayTimings
+from bot.discord_api.gateway import GatewayConnection, GatewayTimings
 from bot.errors import ConfigError
 from bot.timing import Backoff
 from tests.pipeline.conftest import StartBot, Studio, quick_connection
@@ -43,7 +43,7 @@ async def takes_and_sends(app: App, studio: Studio, numbers: range) -> None:
 
 def test_a_gateway_is_silent_for_readyz_when_it_is_dialled_again_for_it() -> None:
     now_s, timings = 0.0, GatewayTimings()
-    gateway = Gateway(timings, lambda: now_s)
+    gateway = GatewayConnection(timings, lambda: now_s)
     gateway.heard()
     now_s = timings.silence_s
     assert gateway.problems() == []
@@ -260,7 +260,7 @@ async def test_a_long_wait_that_discord_asks_for_is_kept_and_holds_up_no_card(
     async with start_bot() as app:
         await settled(app, studio)
         await app.storage.write(
-            lambda tx: tx.facts.set("commands.fingerprint", "of another release")
+            lambda tx: tx.key_values.set("commands.fingerprint", "of another release")
         )
     studio.sandbox.requests.clear()
     studio.sandbox.faults.rate_limit(SYNC, retry_after=7200, times=None)
@@ -279,7 +279,7 @@ async def test_a_slow_answer_to_the_commands_does_not_hold_up_logging_in(
     async with start_bot() as app:
         await settled(app, studio)
         await app.storage.write(
-            lambda tx: tx.facts.set("commands.fingerprint", "of another release")
+            lambda tx: tx.key_values.set("commands.fingerprint", "of another release")
         )
     studio.sandbox.faults.slow(SYNC, 1000.0, times=1)
     async with start_bot(timings=quick(first_sync_s=0.2)) as app:

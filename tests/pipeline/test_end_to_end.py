@@ -13,10 +13,10 @@ import pytest
 
 from bot.app import App
 from bot.cards.render import RenderContext, render
-from bot.db.rows import Hook, HookState
-from bot.discord_out import to_embed
-from bot.sandbox import SandboxChannel, SandboxMessage
+from bot.discord_api.send import to_embed
+from bot.model import Hook, HookState
 from bot.speckle.payloads import parse_delivery, read_envelope
+from sandbox.discord import SandboxChannel, SandboxMessage
 from tests.pipeline.conftest import SHOW, Recorded, StartBot, Studio, post, recorded
 from tests.pipeline.deliveries import subscribe as type_subscribe
 

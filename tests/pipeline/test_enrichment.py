@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 
 from bot.app import App, Timings
-from bot.db.rows import Hook, HookKind
+from bot.model import Hook, HookKind
 from bot.pipeline import enrichment
-from bot.pipeline.enrichment import EnrichmentTimings, Patience
-from bot.sandbox import SandboxChannel, SandboxMessage
+from bot.pipeline.enrichment import EnrichmentTimings, RetryPatience
 from bot.services.accounts import PasteToken
-from bot.speckle.breaker import BreakerLimits
 from bot.speckle.subscription_options import SubscriptionOptions
+from bot.speckle_api.circuit_breaker import BreakerLimits
 from bot.timing import Backoff
+from sandbox.discord import SandboxChannel, SandboxMessage
+from sandbox.speckle import ServerProject, SpeckleServer, User, Version
+from sandbox.speckle.speckle_world import Comment, commit_create_data
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio
 from tests.pipeline.deliveries import until
 from tests.pipeline.tower import answer
-from tests.speckle_server import Project, SpeckleServer, User, Version
-from tests.speckle_server.world import Comment, commit_create_data
 
 TRIGGERS = (
     "commit_create",
@@ -32,8 +32,8 @@ TRIGGERS = (
 )
 
 
-def soon(most: timedelta) -> Patience:
-    return Patience(timedelta(seconds=0.1), Backoff((0.1,)), most)
+def soon(most: timedelta) -> RetryPatience:
+    return RetryPatience(timedelta(seconds=0.1), Backoff((0.1,)), most)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ class Site:
     server: SpeckleServer
     ilse: User
     token: str
-    tower: Project
+    tower: ServerProject
 
     def version(self, message: str = "Ground floor", **more: Any) -> Version:
         model = self.tower.models[0]
@@ -225,7 +225,7 @@ async def test_pictures_of_cards_that_share_a_message_come_one_by_one(
 ) -> None:
     async with start() as app:
         await follow(app, studio, site, studio.structure)
-        app.bot._pace.close_for(1.0, "a test wants all in one message")
+        app.bot._rate_limiter.block_for(1.0, "a test wants all in one message")
         versions = [await site.publish(site.version(f"number {n}")) for n in range(3)]
         (message,) = await cards(studio, studio.structure, 3)
         for shown, version in enumerate(reversed(versions), 1):
@@ -273,7 +273,7 @@ async def test_a_picture_that_never_comes_is_given_up_and_the_trace_says_so(
             return "stays without its picture" in await trace_of(app)
 
         await until(given_up)
-        assert await app.storage.read(lambda tx: tx.fill_ins.due_in()) is None
+        assert await app.storage.read(lambda tx: tx.late_enrichment.due_in()) is None
         assert patches(studio) == []
 
 
@@ -353,7 +353,7 @@ async def test_a_token_that_is_refused_gives_a_plain_card_and_says_so(
         trace = await trace_of(app)
         assert "no longer takes the token" in trace
         assert site.token not in trace
-        assert await app.storage.read(lambda tx: tx.fill_ins.due_in()) is None
+        assert await app.storage.read(lambda tx: tx.late_enrichment.due_in()) is None
 
 
 async def test_a_stranger_gets_nothing_of_a_private_project(
@@ -477,7 +477,7 @@ async def test_a_made_up_event_shows_nothing_of_a_version_from_long_ago(
         assert "Objects" not in fields(message.embeds[0])
         assert before.id not in str(message.embeds)
         assert "nothing like it that is as new as the event says" in await trace_of(app)
-        assert await app.storage.read(lambda tx: tx.fill_ins.due_in()) is None
+        assert await app.storage.read(lambda tx: tx.late_enrichment.due_in()) is None
 
 
 async def test_that_nobody_received_something_tells_not_what_others_received(
@@ -512,4 +512,4 @@ async def test_nobody_is_asked_where_that_is_switched_off(
         await site.publish(site.version())
         await cards(studio, studio.structure)
         assert len(site.server.requests) == asked
-        assert await app.storage.read(lambda tx: tx.fill_ins.due_in()) is None
+        assert await app.storage.read(lambda tx: tx.late_enrichment.due_in()) is None

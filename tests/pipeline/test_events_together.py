@@ -12,24 +12,17 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from bot.db.rows import (
-    Hook,
-    HookKind,
-    HookState,
-    NewInbox,
-    NewOutbox,
-    Subscription,
-    SubscriptionResult,
-)
 from bot.db.vault import Vault
+from bot.model import Hook, HookKind, HookState, Subscription
 from bot.pipeline.ingest import Ingest
-from bot.pipeline.lanes import RECOVERY_PAUSE_S
+from bot.pipeline.keyed_worker import RECOVERY_PAUSE_S
 from bot.pipeline.replay import Outlets
-from bot.pipeline.routing import Occasion, Way
-from bot.sandbox import SandboxChannel
+from bot.pipeline.routing import EventContext, RoutingResult
 from bot.speckle.events import VersionCreated
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, Transaction, utc_now
+from bot.work import NewCard, NewInboxEvent, SubscriptionResult
+from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import Recorded, StartBot, Studio, post, recorded
 from tests.pipeline.deliveries import subscribe, until
 
@@ -38,9 +31,9 @@ PROJECT = "a1b2c3d4e5"
 FAULTY = "a version that no renderer expects"
 
 
-def row_of(hook: Hook, body: bytes) -> NewInbox:
+def row_of(hook: Hook, body: bytes) -> NewInboxEvent:
     digest = hashlib.sha256(body).hexdigest()
-    return NewInbox(
+    return NewInboxEvent(
         hook.id, f"hook:{hook.id}", hook.project_id, None, digest, body, datetime.now(UTC)
     )
 
@@ -87,7 +80,7 @@ async def test_what_waited_together_is_shown_as_if_it_had_come_one_by_one(
             await dealt_with(app.storage)
         together = await app.storage.write(lambda tx: follow_by_hand(tx, alone, studio.facade.id))
         for delivery in deliveries:
-            await app.storage.intake.put(row_of(together, delivery.body))
+            await app.storage.intake.accept(row_of(together, delivery.body))
         await dealt_with(app.storage)
     assert len(deliveries) > 10
     assert cards(studio, studio.facade) == cards(studio, studio.structure)
@@ -101,28 +94,29 @@ class Decided:
     """Shows everything that it is asked about, but for a fault, and remembers what that was."""
 
     together: list[list[str]] = field(default_factory=list)
-    seen: list[Occasion] = field(default_factory=list)
+    seen: list[EventContext] = field(default_factory=list)
 
     async def route(
-        self, events: Sequence[tuple[Occasion, Sequence[Subscription]]], *, attempts: int = 0
-    ) -> Sequence[Way]:
+        self, events: Sequence[tuple[EventContext, Sequence[Subscription]]], *, attempts: int = 0
+    ) -> Sequence[RoutingResult]:
         names = [one.delivery.event_name for one, _ in events]
         if any(_message(one) == FAULTY for one, _ in events):
             raise RuntimeError("a fault")
         self.together.append(names)
         self.seen += [one for one, _ in events]
         return [
-            Way([SubscriptionResult(one.id, _card(one)) for one in those]) for _, those in events
+            RoutingResult([SubscriptionResult(one.id, _card(one)) for one in those])
+            for _, those in events
         ]
 
 
-def _message(occasion: Occasion) -> str | None:
+def _message(occasion: EventContext) -> str | None:
     event = occasion.delivery.event
     return event.message if isinstance(event, VersionCreated) else None
 
 
-def _card(subscription: Subscription) -> NewOutbox:
-    return NewOutbox(subscription.id, subscription.guild_id, subscription.channel_id, {})
+def _card(subscription: Subscription) -> NewCard:
+    return NewCard(subscription.id, subscription.guild_id, subscription.channel_id, {})
 
 
 @dataclass
@@ -148,7 +142,9 @@ class Bench:
             "stream": {"name": f"Harbour Tower, {message}"},
             "activityMessage": str(len(self.decided.seen)) + message,
         }
-        await self.storage.intake.put(row_of(self.hook, json.dumps({"payload": payload}).encode()))
+        await self.storage.intake.accept(
+            row_of(self.hook, json.dumps({"payload": payload}).encode())
+        )
 
     async def work(self) -> None:
         """Deal with all that waits."""
@@ -237,7 +233,7 @@ async def rows(bench: Bench) -> list[int]:
 
 async def test_a_body_that_nobody_understands_holds_up_none(bench: Bench) -> None:
     await bench.put("commit_create", message="before")
-    await bench.storage.intake.put(row_of(bench.hook, b"no delivery"))
+    await bench.storage.intake.accept(row_of(bench.hook, b"no delivery"))
     await bench.put("commit_create", message="after")
     await bench.work()
     assert [_message(one) for one in bench.decided.seen] == ["before", "after"]

@@ -15,15 +15,15 @@ import pytest
 from PIL import Image
 
 from bot.app import App
-from bot.db.rows import Hook, HookKind
-from bot.sandbox import SandboxChannel, SandboxGuild
+from bot.model import Hook, HookKind
 from bot.services.accounts import PasteToken
 from bot.speckle.signature import sign
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Transaction
+from sandbox.discord import SandboxChannel, SandboxGuild
+from sandbox.speckle import SpeckleServer
 from tests.pipeline.conftest import Recorded, StartBot, Studio, post
 from tests.pipeline.deliveries import SERVER, numbered, until
-from tests.speckle_server import SpeckleServer
 
 SOON = 20  # sends after which another guild's card must be there
 SIDE = 3_100  # pixels; 9.6 megapixels, just below what the bot unpacks
@@ -121,7 +121,7 @@ class Tenants:
 
     async def waits_still(self) -> bool:
         """Whether the busy guild has more to come: else nothing was shown."""
-        heads = await self.app.storage.read(lambda tx: tx.inbox.next_per_lane())
+        heads = await self.app.storage.read(lambda tx: tx.inbox.due_keys())
         return bool(heads) or await self.app.storage.read(lambda tx: tx.outbox.waiting_count()) > 0
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from tests.pipeline.conftest import Run, Studio
 from tests.pipeline.deliveries import route_to, until
-from tests.pipeline.stage import OBJECTS, stage_of
 from tests.pipeline.test_stopping import process
 from tests.pipeline.tower import Tower
+from tests.pipeline.world import OBJECTS, stage_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="these are signals of Unix")
 

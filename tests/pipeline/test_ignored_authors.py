@@ -6,21 +6,21 @@ from dataclasses import replace
 import pytest
 
 from bot.speckle.subscription_options import SubscriptionOptions
+from sandbox.speckle import User, commit_create_data
 from tests.pipeline.conftest import Studio
-from tests.pipeline.stage import SECRET, OpenStage, Stage, stage, timings
-from tests.speckle_server import User, commit_create_data
+from tests.pipeline.world import SECRET, BotWorld, OpenStage, stage, timings
 
 __all__ = ["stage", "timings"]
 
-Forge = Callable[[Stage, User], Awaitable[None]]
+Forge = Callable[[BotWorld, User], Awaitable[None]]
 
 
-async def version(stage: Stage, claimed: User) -> None:
+async def version(stage: BotWorld, claimed: User) -> None:
     made = stage.version(message=SECRET)
     await stage.fire("commit_create", commit_create_data(made), user=claimed)
 
 
-async def reply(stage: Stage, claimed: User) -> None:
+async def reply(stage: BotWorld, claimed: User) -> None:
     thread = stage.thread(stage.public)
     content = {"doc": {"type": "doc", "content": []}}
     data = {"threadId": thread.id, "projectId": stage.tower.project.id, "content": content}
@@ -28,14 +28,14 @@ async def reply(stage: Stage, claimed: User) -> None:
     await stage.fire("comment_replied", {"input": data}, message, user=claimed)
 
 
-async def resolving(stage: Stage, claimed: User) -> None:
+async def resolving(stage: BotWorld, claimed: User) -> None:
     thread = stage.thread(stage.public)
     stage.tower.server.archive(thread, by=stage.tower.ilse)
     data = {"commentId": thread.id, "archived": True, "projectId": stage.tower.project.id}
     await stage.fire("comment_archived", {"input": data}, user=claimed)
 
 
-async def receiving(stage: Stage, claimed: User) -> None:
+async def receiving(stage: BotWorld, claimed: User) -> None:
     received = stage.version(message=SECRET)
     stage.tower.server.receive(received, user=stage.tower.ilse)
     data = {"sourceApplication": "Rhino", "message": None}

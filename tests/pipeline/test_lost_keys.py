@@ -6,17 +6,11 @@ import pytest
 from cryptography.fernet import Fernet
 
 from bot.app import App
-from bot.db.rows import Hook, HookState
-from bot.sandbox import Answer
+from bot.model import Hook, HookState
 from bot.storage import Storage
+from sandbox.discord import InteractionView
 from tests.pipeline.conftest import Run, StartBot, Studio, post, recorded
-from tests.pipeline.deliveries import (
-    PROJECT_ID,
-    SERVER,
-    follow,
-    send_numbers,
-    wait_for_numbers,
-)
+from tests.pipeline.deliveries import PROJECT_ID, SERVER, follow, send_numbers, wait_for_numbers
 from tests.pipeline.test_bad_days import problems_told
 from tests.pipeline.tower import Tower
 
@@ -42,13 +36,13 @@ async def again(storage: Storage, hook: Hook) -> Hook:
     return there
 
 
-def text_of(answer: Answer) -> str:
+def text_of(answer: InteractionView) -> str:
     text = f"{answer.content}\n{json.dumps(answer.embeds, ensure_ascii=False)}"
     assert not any(word in text for word in INTERNAL), text
     return text
 
 
-async def entry(studio: Studio) -> Answer:
+async def entry(studio: Studio) -> InteractionView:
     """The panel of the one subscription that there is."""
     answer = await studio.sandbox.command(
         studio.guild, studio.structure, studio.maren, "subscriptions"
@@ -71,7 +65,7 @@ async def test_a_lost_key_is_said_in_one_sentence_and_the_webhook_can_be_set_up_
         assert await problems_told(app) == [f"{BAD} 1 webhook secret."]
 
         assert await post(app, hook, recorded()[0]) == 503
-        assert await app.storage.read(lambda tx: tx.inbox.next_per_lane()) == []
+        assert await app.storage.read(lambda tx: tx.inbox.due_keys()) == []
 
         panel = await entry(studio)
         assert "no longer open the webhook's secret" in text_of(panel)

@@ -5,21 +5,20 @@ from datetime import timedelta
 
 import pytest
 
-from bot.db.rows import Subscription
-from bot.model import PauseWhy
-from bot.sandbox import Answer, SandboxChannel, SandboxMember
+from bot.model import PauseWhy, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
+from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
 from tests.pipeline.conftest import Studio
 from tests.pipeline.deliveries import until
-from tests.pipeline.stage import OpenStage, Stage, stage, timings
 from tests.pipeline.tower import answer
+from tests.pipeline.world import BotWorld, OpenStage, stage, timings
 
 __all__ = ["stage", "timings"]
 
 NAME = "Kestrel Tower"
 
 
-async def closed_thread(at: Stage, *, private: bool) -> tuple[SandboxChannel, Subscription]:
+async def closed_thread(at: BotWorld, *, private: bool) -> tuple[SandboxChannel, Subscription]:
     """A thread of a closed channel that Maren alone sees, and that follows the project."""
     closed, maren = at.studio.facade, at.studio.maren
     closed.deny(None, "view_channel")
@@ -30,7 +29,7 @@ async def closed_thread(at: Stage, *, private: bool) -> tuple[SandboxChannel, Su
     return thread, await at.follow(thread, consent=consent)
 
 
-async def listing(at: Stage, who: SandboxMember) -> Answer:
+async def listing(at: BotWorld, who: SandboxMember) -> InteractionView:
     studio = at.studio
     listed = await studio.sandbox.command(studio.guild, studio.structure, who, "subscriptions")
     return await listed.settled()
@@ -83,7 +82,7 @@ async def test_who_set_a_channel_up_and_sees_it_no_more_is_not_told_what_its_pro
         await at.paused(there, PauseWhy.FORBIDDEN)
 
         async def told() -> bool:
-            return not await storage.read(lambda tx: tx.notices.due(5))
+            return not await storage.read(lambda tx: tx.pause_notices.due(5))
 
         await until(told, 30.0)
         theirs = studio.sandbox.world.private_channel(tobias.id)

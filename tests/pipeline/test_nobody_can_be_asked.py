@@ -9,14 +9,13 @@ import aiohttp
 import pytest
 
 from bot.app import Timings
-from bot.db.rows import Hook, HookKind, SubscriptionState
-from bot.model import PauseWhy, Standing
+from bot.model import Entitlement, Hook, HookKind, PauseWhy, SubscriptionState
 from bot.speckle.signature import sign
+from sandbox.speckle import commit_create_data
 from tests.pipeline.conftest import Studio
 from tests.pipeline.deliveries import until
-from tests.pipeline.stage import OBJECTS, OpenStage, Stage, stage, timings
 from tests.pipeline.tower import Tower, answer
-from tests.speckle_server import commit_create_data
+from tests.pipeline.world import OBJECTS, BotWorld, OpenStage, stage, timings
 
 __all__ = ["stage", "timings"]
 
@@ -79,7 +78,7 @@ async def test_an_event_that_waits_for_long_does_not_fill_its_trace(
         before = await at.app.storage.read(lambda tx: tx.inbox.get(1))
 
         async def tried() -> bool:
-            held = await at.app.storage.read(lambda tx: tx.held.due(1))
+            held = await at.app.storage.read(lambda tx: tx.held_events.due(1))
             return bool(held) and held[0].attempts > 1
 
         await until(tried, 20.0)
@@ -96,7 +95,7 @@ async def test_an_event_that_waits_for_long_does_not_fill_its_trace(
 SHARED_SECRET = "shared between the operator and the server"
 
 
-async def shared_event(at: Stage, message: str) -> None:
+async def shared_event(at: BotWorld, message: str) -> None:
     version = at.version(message=message)
     body = json.dumps(
         {
@@ -130,7 +129,7 @@ def shared(studio: Studio, tower: Tower, *guilds: int) -> dict[str, object]:
     }
 
 
-async def shared_hook(at: Stage, guild_id: int) -> Hook:
+async def shared_hook(at: BotWorld, guild_id: int) -> Hook:
     tower = at.tower
     return await at.app.storage.write(
         lambda tx: tx.hooks.create(
@@ -142,14 +141,14 @@ async def shared_hook(at: Stage, guild_id: int) -> Hook:
 @pytest.mark.parametrize(
     ("standing", "adds"),
     [
-        (Standing.MANAGER, True),
-        (Standing.OWNER, True),
-        (Standing.READER, True),
-        (Standing.ANYONE, False),
+        (Entitlement.MANAGER, True),
+        (Entitlement.OWNER, True),
+        (Entitlement.READER, True),
+        (Entitlement.ANYONE, False),
     ],
 )
 async def test_the_operators_token_adds_only_where_somebody_who_may_has_answered(
-    stage: OpenStage, studio: Studio, tower: Tower, standing: Standing, adds: bool
+    stage: OpenStage, studio: Studio, tower: Tower, standing: Entitlement, adds: bool
 ) -> None:
     async with stage(**shared(studio, tower, studio.guild.id)) as at:
         hook = await shared_hook(at, studio.guild.id)
@@ -178,7 +177,7 @@ async def test_another_guild_never_gets_what_the_shared_hook_brings(
 ) -> None:
     elsewhere = studio.sandbox.add_guild("Elsewhere")
     lobby = elsewhere.add_channel("lobby")
-    consent = answer(studio.maren.id, standing=Standing.MANAGER)
+    consent = answer(studio.maren.id, standing=Entitlement.MANAGER)
     async with stage(**shared(studio, tower, studio.guild.id, elsewhere.id)) as at:
         mine = await shared_hook(at, studio.guild.id)
         await at.follow(studio.facade, hook=mine, consent=consent)

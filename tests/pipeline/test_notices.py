@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from bot.app import Timings
-from bot.cogs.telling import NotifierTimings
-from bot.sandbox import SandboxMessage
+from bot.notifiers.pause_notifier import NotifierTimings
+from sandbox.discord import SandboxMessage
 from tests.pipeline.conftest import QUICK_NOTICES, TIMINGS, StartBot, Studio
 from tests.pipeline.deliveries import follow, send_numbers, until, wait_for_numbers
 
@@ -59,7 +59,7 @@ async def test_a_notice_that_was_written_before_a_stop_is_told_after_the_start(
         hook = await follow(app, studio, studio.structure)
         studio.guild.remove_channel(studio.structure)
         await send_numbers(app, hook, range(1))
-        (waiting,) = await until(lambda: app.storage.read(lambda tx: tx.notices.due(10)))
+        (waiting,) = await until(lambda: app.storage.read(lambda tx: tx.pause_notices.due(10)))
         assert waiting.user_id == studio.maren.id
     async with start_bot():
         notice = await told(studio)

@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import select, update
 
 from bot.app import App
-from bot.db.rows import OutboxRow, OutboxState, PauseReason
 from bot.db.tables import batches, outbox
-from bot.pipeline.delivery import SenderTimings
-from bot.pipeline.standstill import Steps
-from bot.sandbox import SandboxChannel
+from bot.model import PauseReason
+from bot.pipeline.global_hold import HoldSteps
+from bot.pipeline.sender import SenderTimings
 from bot.storage import utc_now
 from bot.timing import Backoff
+from bot.work import OutboxCard, OutboxState
+from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio
 from tests.pipeline.deliveries import (
     follow,
@@ -148,7 +149,7 @@ async def test_what_discord_takes_in_no_form_is_kept_with_its_reason_and_the_res
         studio.sandbox.faults.fail(route, 400, times=3, code=200000, message="Blocked by AutoMod")
         await send_numbers(app, hook, range(1))
 
-        async def given_up() -> OutboxRow | None:
+        async def given_up() -> OutboxCard | None:
             row = await app.storage.read(lambda tx: tx.outbox.get(1))
             return row if row is not None and row.gave_up_at is not None else None
 
@@ -195,7 +196,7 @@ async def test_a_locked_thread_pauses(studio: Studio, start_bot: StartBot) -> No
 async def test_a_refused_token_stops_all_keeps_all_and_is_tried_again(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    soon = SenderTimings(steps=Steps(token=Backoff((0.5,))))
+    soon = SenderTimings(hold_steps=HoldSteps(token=Backoff((0.5,))))
     async with start_bot(timings=replace(TIMINGS, sender=soon)) as app:
         await follow(app, studio, studio.structure)
         hook = await follow(app, studio, studio.facade)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pytest
 
 from bot.app import App
-from bot.db.rows import HookState
-from bot.sandbox import Answer, SandboxChannel, SandboxMessage
+from bot.model import HookState
+from sandbox.discord import InteractionView, SandboxChannel, SandboxMessage
+from sandbox.speckle import ServerProject, SpeckleServer, User, commit_create_data
 from tests.pipeline.conftest import StartBot, Studio
-from tests.speckle_server import Project, SpeckleServer, User, commit_create_data
 
 WITHIN_S = 20.0
 
@@ -32,7 +32,7 @@ async def until(seen: Callable[[], object]) -> None:
             await asyncio.sleep(0.05)
 
 
-def text_of(answer: Answer | SandboxMessage) -> str:
+def text_of(answer: InteractionView | SandboxMessage) -> str:
     return f"{answer.content}\n{answer.embeds}"
 
 
@@ -43,19 +43,19 @@ class House:
     studio: Studio
     server: SpeckleServer
     ilse: User
-    tower: Project
+    tower: ServerProject
     start: Callable[[], AbstractAsyncContextManager[App]]
 
     async def type(
         self, name: str, *, where: SandboxChannel | None = None, **options: object
-    ) -> Answer:
+    ) -> InteractionView:
         studio = self.studio
         answer = await studio.sandbox.command(
             studio.guild, where or studio.structure, studio.maren, name, **options
         )
         return await answer.settled()
 
-    async def paste(self, offer: Answer, token: str) -> Answer:
+    async def paste(self, offer: InteractionView, token: str) -> InteractionView:
         form = await self.studio.sandbox.press(offer, "Paste it", self.studio.maren)
         return await self.studio.sandbox.submit_modal(form, {"Token": token}, self.studio.maren)
 
@@ -173,7 +173,7 @@ async def test_who_lost_the_right_meanwhile_does_not_complete_it(house: House) -
         assert await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)) == []
 
 
-def told(studio: Studio, *answers: Answer) -> str:
+def told(studio: Studio, *answers: InteractionView) -> str:
     return str([m.content for answer in answers for m in answer.followups])
 
 

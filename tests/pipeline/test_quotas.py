@@ -8,19 +8,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.app import App
-from bot.db.rows import Hook, HookKind
-from bot.pipeline.catch_up_history import CatchUpLimits
-from bot.sandbox import SandboxChannel, SandboxMessage
+from bot.model import Hook, HookKind
+from bot.pipeline.catch_up.from_history import CatchUpLimits
 from bot.speckle.subscription_options import SubscriptionOptions
+from sandbox.discord import SandboxChannel, SandboxMessage
 from tests.pipeline.conftest import TIMINGS, Recorded, Run, StartBot, Studio, post
-from tests.pipeline.deliveries import (
-    SERVER,
-    follow,
-    numbered,
-    numbers_in,
-    until,
-    wait_for_numbers,
-)
+from tests.pipeline.deliveries import SERVER, follow, numbered, numbers_in, until, wait_for_numbers
 from tests.pipeline.tower import Tower
 
 
@@ -80,7 +73,7 @@ async def test_the_maker_of_the_webhook_is_told_once_a_day_also_after_a_restart(
         assert "*New secret*" in embed["fields"][1]["value"]
     async with start_bot(quotas={"events_a_day": 3}) as app:
         assert await statuses(app, hook, range(6, 9)) == [429] * 3
-        assert await app.storage.read(lambda tx: tx.quotas.to_tell()) == []
+        assert await app.storage.read(lambda tx: tx.day_use.due_notices()) == []
         assert len(studio.sandbox.messages(private.id)) == 1
 
 
@@ -108,7 +101,7 @@ async def test_the_servers_owner_is_told_where_nobody_else_can_be(
         await told(studio, owner.id)
 
         async def settled() -> bool:
-            return not await app.storage.read(lambda tx: tx.quotas.to_tell())
+            return not await app.storage.read(lambda tx: tx.day_use.due_notices())
 
         await until(settled)
 
@@ -139,10 +132,10 @@ async def test_a_refusal_that_says_nothing_of_the_person_does_not_count_as_told(
             await statuses(app, hook, range(6))
 
             async def tried() -> bool:
-                return any(line["event"] == "quota.tell_later" for line in logs)
+                return any(line["event"] == "quota_notifier.retry_later" for line in logs)
 
             await until(tried)
-        (notice,) = await app.storage.read(lambda tx: tx.quotas.to_tell())
+        (notice,) = await app.storage.read(lambda tx: tx.day_use.due_notices())
         assert notice.guild_id == studio.guild.id
 
 
@@ -177,7 +170,7 @@ async def test_what_was_refused_is_fetched_when_there_is_room_again(
         await tower.follow(app.storage, studio)
         assert await tower.fire(range(10)) == [*[2] * 6, *[3] * 4]
         await wait_for_numbers(studio, studio.structure, range(6))
-        assert await app.catch_up.look() == []  # today is full: it is left for later
+        assert await app.catch_up.check_hooks() == []  # today is full: it is left for later
         assert numbers_in(studio, studio.structure) == [*range(6)]
     async with run(timings=soon, quotas={"events_a_day": 16}):  # half of which may be fetched
         await wait_for_numbers(studio, studio.structure, range(8))

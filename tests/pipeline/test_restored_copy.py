@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from bot.app import Timings
-from bot.db.rows import PauseReason, Subscription
-from bot.model import PauseWhy
-from bot.sandbox import Answer
+from bot.model import PauseReason, PauseWhy, Subscription
 from bot.storage import Storage
+from sandbox.discord import InteractionView
 from tests.pipeline.conftest import QUICK_NOTICES, TIMINGS, Run, Studio
 from tests.pipeline.deliveries import wait_for_numbers, wait_until_paused
 from tests.pipeline.tower import Tower
@@ -34,7 +33,7 @@ def asked_with_a_token(tower: Tower) -> int:
     return sum(1 for one in tower.server.requests if one.authorization is not None)
 
 
-async def account_page(studio: Studio) -> Answer:
+async def account_page(studio: Studio) -> InteractionView:
     return await studio.sandbox.command(studio.guild, studio.structure, studio.maren, "account")
 
 

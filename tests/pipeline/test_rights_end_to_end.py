@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from bot.app import App
-from bot.db.rows import Hook, HookState
-from bot.sandbox import Answer, SandboxChannel, SandboxMember
+from bot.model import Hook, HookState
+from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
 from tests.pipeline.conftest import BY_HAND, SHOW, Recorded, post
 from tests.pipeline.deliveries import COMMIT
 from tests.pipeline.test_owner_end_to_end import House, house, until
@@ -28,7 +28,7 @@ class Street:
     def link(self) -> str:
         return f"{self.house.server.url}/projects/{self.house.tower.id}"
 
-    async def ask(self, where: SandboxChannel, who: SandboxMember) -> Answer:
+    async def ask(self, where: SandboxChannel, who: SandboxMember) -> InteractionView:
         studio = self.house.studio
         answer = await studio.sandbox.command(
             studio.guild, where, who, "subscribe", stream_id=self.link
@@ -59,7 +59,7 @@ class Street:
         payload["event"]["data"]["commit"]["message"] = MADE_UP
         return replace(COMMIT, body=json.dumps({"payload": payload}).encode())
 
-    async def answer(self, asked: Answer, *channels: str) -> None:
+    async def answer(self, asked: InteractionView, *channels: str) -> None:
         """Maren answers, for these other channels."""
         sandbox, maren = self.house.studio.sandbox, self.house.studio.maren
         await sandbox.select(asked, "", list(channels), maren)

@@ -15,36 +15,37 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import update
 
-from bot.db.rows import (
+from bot.db.tables import accounts as account_rows
+from bot.db.vault import Vault
+from bot.model import (
+    Audience,
+    Consent,
+    Entitlement,
     Hook,
     HookKind,
     HookState,
-    InboxRow,
     InboxSource,
-    InboxState,
+    MemberPresence,
     PauseReason,
     Subscription,
-    SubscriptionResult,
     SubscriptionState,
 )
-from bot.db.tables import accounts as account_rows
-from bot.db.vault import Vault
-from bot.model import Audience, Consent, Standing
 from bot.pipeline.access import AccessCheck, AccessTimings
-from bot.pipeline.avatars import Avatars
+from bot.pipeline.avatar_resizer import AvatarResizer
 from bot.pipeline.enrichment import Enrichment
-from bot.pipeline.routing import Occasion, Routing, Trace
-from bot.rights.decide import Person
+from bot.pipeline.routing import EventContext, Routing
+from bot.pipeline.trace import Trace
 from bot.services.accounts import AccountService
-from bot.speckle.gateway import SpeckleGateway
-from bot.speckle.http import SpeckleHttp
-from bot.speckle.oauth import SpeckleOAuth
 from bot.speckle.payloads import parse_delivery, read_envelope
-from bot.speckle.previews import Previews
 from bot.speckle.subscription_options import SubscriptionOptions
+from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.http import SpeckleHttp
+from bot.speckle_api.previews import Previews
+from bot.speckle_api.sign_in import SpeckleSignIn
 from bot.storage import Storage, utc_now
+from bot.work import InboxEvent, InboxState, SubscriptionResult
+from sandbox.speckle import ServerProject, SpeckleServer, User, commit_create_data
 from tests.pipeline.tower import Tower
-from tests.speckle_server import Project, SpeckleServer, User, commit_create_data
 
 SERVED, STRANGE = 710_000_000_000_000_001, 710_000_000_000_000_002
 CHANNEL, MAREN, BEA = 730_000_000_000_000_001, 720_000_000_000_000_001, 720_000_000_000_000_002
@@ -66,12 +67,12 @@ class Watch:
     """What Discord says, as a test wants it."""
 
     sees: Audience | None = FEW
-    is_there: Person = Person.SEES
+    is_there: MemberPresence = MemberPresence.SEES
 
     async def audience(self, _guild_id: int, _channel_id: int) -> Audience | None:
         return self.sees
 
-    async def person(self, _guild_id: int, _channel_id: int, _user_id: int) -> Person:
+    async def person(self, _guild_id: int, _channel_id: int, _user_id: int) -> MemberPresence:
         return self.is_there
 
 
@@ -82,7 +83,7 @@ class Bench:
     server: SpeckleServer
     storage: Storage
     previews: Previews
-    project: Project
+    project: ServerProject
     ilse: User
     bea: User
     tokens: Mapping[str, str]
@@ -91,11 +92,11 @@ class Bench:
 
     def routing(self, *, answer_within_s: float = 10.0) -> Routing:
         """New each time, so that no earlier answer is remembered."""
-        gateway = SpeckleGateway(servers=(self.server.url,), deadline_s=5.0)
+        gateway = SpeckleClient(servers=(self.server.url,), deadline_s=5.0)
         accounts = AccountService(
             self.storage,
             gateway,
-            SpeckleOAuth(self.previews._http),
+            SpeckleSignIn(self.previews._http),
             speckle_servers=(self.server.url,),
             apps={},
             public_url=None,
@@ -109,7 +110,7 @@ class Bench:
         timings = AccessTimings(answer_within_s=answer_within_s)
         access = AccessCheck(self.storage, gateway, accounts, self.watch, utc_now, timings)
         servers = (self.server.url,)
-        return Routing(enrichment, access, Avatars(), speckle_servers=servers, now=utc_now)
+        return Routing(enrichment, access, AvatarResizer(), speckle_servers=servers, now=utc_now)
 
     def hook(self, source: str, guild_id: int) -> Hook:
         shared = source.startswith("operator")
@@ -133,11 +134,11 @@ class Bench:
 
     def subscription(self, source: str, guild_id: int, yes_at: datetime | None) -> Subscription:
         standing = {
-            "made": Standing.OWNER,
-            "reader": Standing.READER,
-            "owner": Standing.OWNER,
-            "operator": Standing.MANAGER,
-            "operator, by anyone": Standing.ANYONE,
+            "made": Entitlement.OWNER,
+            "reader": Entitlement.READER,
+            "owner": Entitlement.OWNER,
+            "operator": Entitlement.MANAGER,
+            "operator, by anyone": Entitlement.ANYONE,
         }.get(source)
         now = utc_now() - timedelta(days=1)
         consent = standing and Consent(MAREN, now, standing, SubscriptionOptions(), "private", FEW)
@@ -166,10 +167,10 @@ class Bench:
         hook = self.hook(source, guild_id)
         shared = hook.kind is HookKind.SHARED
         now = utc_now()
-        row = InboxRow(
+        row = InboxEvent(
             id=1,
             hook_id=None if shared else 1,
-            lane="a lane",
+            ordering_key="a lane",
             project_id=self.project.id,
             server_url=self.server.url,
             digest="",
@@ -182,12 +183,12 @@ class Bench:
             source=InboxSource.OPERATOR if shared else InboxSource.WEBHOOK,
         )
         delivery = parse_delivery(read_envelope(body))
-        occasion = Occasion(hook, row, delivery, {}, Trace(utc_now, row))
+        occasion = EventContext(hook, row, delivery, {}, Trace(utc_now, row))
         yes_at = now - timedelta(hours=2) if silent else None
         routing = self.routing(answer_within_s=0.1 if silent else 10.0)
         subscriptions = [self.subscription(source, guild_id, yes_at)]
         (way,) = await routing.route([(occasion, subscriptions)])
-        (routed,) = way.routed
+        (routed,) = way.results
         return routed
 
     async def set_token(self, source: str, token: str) -> None:
@@ -302,15 +303,17 @@ async def test_of_a_private_project_each_channel_is_shown_what_it_may_see_and_no
     assert wrong == []
 
 
-@pytest.mark.parametrize("person", [Person.LEFT, Person.BLIND, Person.UNKNOWN])
+@pytest.mark.parametrize(
+    "person", [MemberPresence.LEFT, MemberPresence.BLIND, MemberPresence.UNKNOWN]
+)
 @pytest.mark.parametrize("source", ["reader", "owner"])
 async def test_an_account_whose_person_is_away_adds_nothing_and_shows_nothing(
-    bench: Bench, person: Person, source: str
+    bench: Bench, person: MemberPresence, source: str
 ) -> None:
     body, sign = event(bench, "facts")
     bench.watch.is_there = person
     routed = await bench.route(source, "served", body, silent=False)
-    outcome = WAITS if person is Person.UNKNOWN else PauseReason.ACCESS_LOST
+    outcome = WAITS if person is MemberPresence.UNKNOWN else PauseReason.ACCESS_LOST
     assert found(routed, sign) == (outcome, False)
 
 
@@ -330,11 +333,13 @@ async def test_a_project_that_was_agreed_to_while_public_depends_on_that(bench: 
     lately = datetime.now(UTC) - timedelta(minutes=5)
     for public_at, held in ((None, True), (lately, False)):
         hook = replace(bench.hook("made", SERVED), public_at=public_at, visibility="public")
-        row = InboxRow(
+        row = InboxEvent(
             1, 1, "", bench.project.id, bench.server.url, "", body, utc_now(),
             InboxState.NEW, None, None, (),
         )  # fmt: skip
-        occasion = Occasion(hook, row, parse_delivery(read_envelope(body)), {}, Trace(utc_now, row))
+        occasion = EventContext(
+            hook, row, parse_delivery(read_envelope(body)), {}, Trace(utc_now, row)
+        )
         (way,) = await routing.route([(occasion, [public])])
-        (routed,) = way.routed
+        (routed,) = way.results
         assert (routed.held_until is not None) is held

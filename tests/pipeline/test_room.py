@@ -8,11 +8,11 @@ import pytest
 
 from bot.cards.card import Card, Field, Picture
 from bot.cards.render import RenderContext, render
-from bot.db.rows import CardForm, OutboxRow, OutboxState
 from bot.pipeline.batching import MAX_FILES, MAX_FILES_BYTES, fit_together
-from bot.pipeline.fill_ins import Shown, _changed
+from bot.pipeline.late_enrichment import Shown, _changed
 from bot.speckle.events import VersionFacts
 from bot.speckle.payloads import parse_delivery, read_envelope
+from bot.work import FallbackLevel, OutboxCard, OutboxState
 from tests.pipeline.deliveries import numbered
 
 AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
@@ -28,8 +28,8 @@ def plain_card() -> Card:
     return card
 
 
-def row(card: Card, form: CardForm = CardForm.FULL) -> OutboxRow:
-    return OutboxRow(
+def row(card: Card, form: FallbackLevel = FallbackLevel.FULL) -> OutboxCard:
+    return OutboxCard(
         id=1,
         inbox_id=1,
         subscription_id=1,
@@ -43,7 +43,7 @@ def row(card: Card, form: CardForm = CardForm.FULL) -> OutboxRow:
         created_at=AT,
         sent_at=AT,
         last_error=None,
-        form=form,
+        level=form,
         gave_up_at=None,
     )
 
@@ -70,7 +70,7 @@ def test_the_same_again_changes_nothing() -> None:
 
 @pytest.mark.parametrize("shown", [FACTS, PREVIEW])
 def test_a_card_that_goes_as_text_stays_as_it_is(shown: Shown) -> None:
-    assert _changed(row(plain_card(), CardForm.PLAIN), [], shown=shown) is None
+    assert _changed(row(plain_card(), FallbackLevel.TEXT), [], shown=shown) is None
 
 
 def test_facts_that_bring_the_message_over_its_length_are_left_out() -> None:

@@ -5,14 +5,14 @@ import re
 
 import aiohttp
 
-from bot.db.rows import HookState
-from bot.sandbox import Answer
+from bot.model import HookState
+from sandbox.discord import InteractionView
+from sandbox.speckle import SpeckleServer
 from tests.pipeline.conftest import StartBot, Studio
 from tests.pipeline.test_owner_end_to_end import free_port, until
-from tests.speckle_server import SpeckleServer
 
 
-def url_of(answer: Answer, label: str) -> str:
+def url_of(answer: InteractionView, label: str) -> str:
     components = [part for row in answer.components for part in row["components"]]
     return str(next(part["url"] for part in components if part["label"] == label))
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from bot.app import App
-from bot.db.rows import Hook
+from bot.model import Hook
 from tests.pipeline.conftest import Recorded, StartBot, Studio, post, recorded
 from tests.pipeline.deliveries import subscribe, until
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bot.sandbox import Sandbox
+from sandbox.discord import Sandbox
 from tests.pipeline.conftest import StartBot, Studio
 from tests.pipeline.deliveries import (
     follow,

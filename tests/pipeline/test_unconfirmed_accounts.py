@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bot.app import App
-from bot.db.rows import Subscription, SubscriptionState
-from bot.sandbox import Answer
+from bot.model import Subscription, SubscriptionState
+from sandbox.discord import InteractionView
 from tests.pipeline.conftest import Run, Studio
 from tests.pipeline.deliveries import until, wait_for_numbers
 from tests.pipeline.tower import Tower
@@ -59,7 +59,7 @@ async def paused(app: App) -> Subscription:
     return await until(found)
 
 
-async def account_page(studio: Studio) -> Answer:
+async def account_page(studio: Studio) -> InteractionView:
     return await studio.sandbox.command(studio.guild, studio.structure, studio.maren, "account")
 
 

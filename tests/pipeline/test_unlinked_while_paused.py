@@ -2,12 +2,11 @@
 
 import pytest
 
-from bot.db.rows import PauseReason, SubscriptionState
-from bot.model import PauseWhy
+from bot.model import PauseReason, PauseWhy, SubscriptionState
 from tests.pipeline.conftest import Studio
 from tests.pipeline.deliveries import route_to, until
-from tests.pipeline.stage import OBJECTS, OpenStage, stage, timings
 from tests.pipeline.tower import Tower
+from tests.pipeline.world import OBJECTS, OpenStage, stage, timings
 
 __all__ = ["stage", "timings"]
 

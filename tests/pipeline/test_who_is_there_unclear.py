@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from bot.db.rows import SubscriptionState
+from bot.model import SubscriptionState
 from tests.pipeline.conftest import Studio
 from tests.pipeline.deliveries import route_to, until
-from tests.pipeline.stage import OpenStage, stage, timings
 from tests.pipeline.tower import answer
+from tests.pipeline.world import OpenStage, stage, timings
 
 __all__ = ["stage", "timings"]
 

@@ -5,51 +5,43 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.model import Standing
+from bot.model import Entitlement
 from tests.pipeline.conftest import Studio
-from tests.pipeline.stage import (
-    OBJECTS,
-    PUBLIC_ONLY,
-    SECRET,
-    OpenStage,
-    Stage,
-    stage,
-    timings,
-)
 from tests.pipeline.tower import Tower, answer
+from tests.pipeline.world import OBJECTS, PUBLIC_ONLY, SECRET, BotWorld, OpenStage, stage, timings
 
 __all__ = ["stage", "timings"]
 
-Forge = Callable[[Stage], Awaitable[None]]
+Forge = Callable[[BotWorld], Awaitable[None]]
 YEARS = timedelta(days=1200)
 
 
 # ── a secret model, in a channel that follows the public ones ─────────────────────────────────
 
 
-async def forged_version(stage: Stage) -> None:
+async def forged_version(stage: BotWorld) -> None:
     version = stage.version(stage.secret, SECRET)
     stage.tower.server.render(version)
     await stage.forge_version(version, stage.public)
 
 
-async def forged_reply(stage: Stage) -> None:
+async def forged_reply(stage: BotWorld) -> None:
     thread = stage.thread(stage.secret)
     await stage.tell_reply(stage.reply(thread).id, thread.id, "forged")
 
 
-async def forged_resolving(stage: Stage) -> None:
+async def forged_resolving(stage: BotWorld) -> None:
     thread = stage.thread(stage.secret)
     stage.tower.server.archive(thread, by=stage.tower.ilse)
     await stage.tell_archived(thread.id)
 
 
-async def forged_mention(stage: Stage) -> None:
+async def forged_mention(stage: BotWorld) -> None:
     thread = stage.thread(stage.secret)
     await stage.tell_mention(stage.reply(thread).id, thread.id)
 
 
-async def forged_thread(stage: Stage) -> None:
+async def forged_thread(stage: BotWorld) -> None:
     thread = stage.thread(stage.secret)
     where = {"resourceIdString": stage.public.id, "projectId": stage.tower.project.id}
     content = {"doc": {"type": "doc", "content": []}}
@@ -114,13 +106,13 @@ async def test_a_name_that_an_event_made_up_for_a_model_lets_nothing_of_it_throu
 # ── threads and what was received ─────────────────────────────────────────────────────────────
 
 
-async def old_thread(stage: Stage) -> None:
+async def old_thread(stage: BotWorld) -> None:
     at = datetime.now(UTC) - YEARS
     thread = stage.thread(stage.public, at=at)
     await stage.tell_reply(stage.reply(thread, at=at).id, thread.id)
 
 
-async def of_another_project(stage: Stage) -> None:
+async def of_another_project(stage: BotWorld) -> None:
     server, ilse = stage.tower.server, stage.tower.ilse
     other = server.add_project("Harbour Pier", owner=ilse)
     model = server.add_model(other, "pier")
@@ -131,33 +123,33 @@ async def of_another_project(stage: Stage) -> None:
     await stage.tell_reply(reply.id, thread.id)
 
 
-async def of_another_thread(stage: Stage) -> None:
+async def of_another_thread(stage: BotWorld) -> None:
     thread, other = stage.thread(stage.public), stage.thread(stage.public, "Which one?")
     await stage.tell_reply(stage.reply(thread).id, other.id)
 
 
-async def no_reply_at_all(stage: Stage) -> None:
+async def no_reply_at_all(stage: BotWorld) -> None:
     thread = stage.thread(stage.public)
     await stage.tell_reply(thread.id, thread.id)
 
 
-async def old_resolving(stage: Stage) -> None:
+async def old_resolving(stage: BotWorld) -> None:
     thread = stage.thread(stage.public, at=datetime.now(UTC) - YEARS)
     stage.tower.server.archive(thread, by=stage.tower.ilse)
     stage.tower.project.activity[-1].time = datetime.now(UTC) - YEARS
     await stage.tell_archived(thread.id)
 
 
-async def never_reopened(stage: Stage) -> None:
+async def never_reopened(stage: BotWorld) -> None:
     await stage.tell_archived(stage.thread(stage.public).id, archived=False)
 
 
-async def old_mention(stage: Stage) -> None:
+async def old_mention(stage: BotWorld) -> None:
     thread = stage.thread(stage.public, at=datetime.now(UTC) - YEARS)
     await stage.tell_mention(thread.id, thread.id)
 
 
-async def new_thread_that_was_not_mentioned(stage: Stage) -> None:
+async def new_thread_that_was_not_mentioned(stage: BotWorld) -> None:
     thread, other = stage.thread(stage.public), stage.thread(stage.public, "Which one?")
     await stage.tell_mention(stage.reply(thread).id, other.id)
 
@@ -224,7 +216,7 @@ async def test_that_something_was_received_shows_only_what_this_person_received_
 # ── an account is never lent ──────────────────────────────────────────────────────────────────
 
 
-async def everything_that_an_account_adds(stage: Stage) -> None:
+async def everything_that_an_account_adds(stage: BotWorld) -> None:
     """Facts, a picture, a first line, and a model's name that no event of the webhook told."""
     thread = stage.thread(stage.public, "Clash at C4")
     await stage.tell_reply(stage.reply(thread).id, thread.id)
@@ -244,7 +236,9 @@ async def test_what_an_account_may_see_is_shown_in_the_channel_of_its_person_alo
     async with stage(made=made) as at:
         await at.follow(studio.structure, await at.link())
         maren = at.studio.maren.id
-        covered = answer(maren, standing=Standing.OWNER, audience=await at.audience(studio.facade))
+        covered = answer(
+            maren, standing=Entitlement.OWNER, audience=await at.audience(studio.facade)
+        )
         await at.follow(studio.facade, hook=at.hook, consent=covered if made else None)
         await everything_that_an_account_adds(at)
         await at.shows(studio.structure, *ADDED)

@@ -7,8 +7,8 @@ import pytest
 from bot.model import PauseWhy
 from tests.pipeline.conftest import Studio
 from tests.pipeline.deliveries import route_to, until
-from tests.pipeline.stage import OBJECTS, OpenStage, stage, timings
 from tests.pipeline.tower import Tower
+from tests.pipeline.world import OBJECTS, OpenStage, stage, timings
 
 __all__ = ["stage", "timings"]
 
@@ -69,7 +69,7 @@ async def test_a_batch_of_two_projects_goes_on_for_the_one_that_may_be_shown(
         there = await at.follow(studio.structure, await at.link())
         await at.follow(studio.structure, hook=await at.by_hand())
         studio.sandbox.faults.fail(route_to(studio.structure), 503, times=None)
-        at.app.bot._pace.close_for(0.5, "a test wants both in one message")
+        at.app.bot._rate_limiter.block_for(0.5, "a test wants both in one message")
         await at.publish("version no 0")
 
         async def both_wait() -> bool:
@@ -133,7 +133,7 @@ async def test_cards_of_an_account_are_not_sent_once_somebody_without_it_answers
 
         await until(both_wait)
         if unlinked:
-            await at.app.storage.write(lambda tx: tx.hooks.let_go(account.id))
+            await at.app.storage.write(lambda tx: tx.hooks.detach_account(account.id))
         await at.taken_over(there, studio.guild.add_member("Tobias Lindqvist"), None)
         studio.sandbox.faults.heal()
         await at.shows(studio.structure, "version no 1")
@@ -166,7 +166,7 @@ async def test_an_edit_that_waits_is_dropped_and_comes_along_with_no_other(
     async with stage() as at:
         await at.follow(studio.structure, await at.link())
         await at.follow(studio.structure, hook=await at.by_hand())
-        at.app.bot._pace.close_for(1.0, "a test wants both in one message")
+        at.app.bot._rate_limiter.block_for(1.0, "a test wants both in one message")
         version = await at.publish("version no 0")
         await studio.sandbox.wait_for_messages(studio.structure.id, 1, 20)
         assert len(at.embeds(studio.structure)) == 2

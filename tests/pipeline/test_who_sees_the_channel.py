@@ -8,14 +8,13 @@ from datetime import timedelta
 import pytest
 
 from bot.app import Timings
-from bot.db.rows import PauseReason, Subscription, SubscriptionState
-from bot.model import Audience, PauseWhy, Standing
-from bot.sandbox import SandboxChannel
-from bot.sandbox.model import Kind
+from bot.model import Audience, Entitlement, PauseReason, PauseWhy, Subscription, SubscriptionState
+from sandbox.discord import SandboxChannel
+from sandbox.discord.guilds import ChannelType
 from tests.pipeline.conftest import Studio, post
 from tests.pipeline.deliveries import COMMIT, route_to, tries_in, until
-from tests.pipeline.stage import OBJECTS, OpenStage, Stage, stage, timings
 from tests.pipeline.tower import Tower, answer
+from tests.pipeline.world import OBJECTS, BotWorld, OpenStage, stage, timings
 
 __all__ = ["stage", "timings"]
 
@@ -74,7 +73,7 @@ def an_administrators_role(studio: Studio, channel: SandboxChannel) -> None:
 
 
 def announcements(studio: Studio, channel: SandboxChannel) -> None:
-    channel.kind = Kind.ANNOUNCEMENT
+    channel.kind = ChannelType.ANNOUNCEMENT
     channel.changed()
 
 
@@ -155,9 +154,9 @@ async def test_cards_that_wait_are_not_shown_to_more_people_than_was_agreed_to(
 # ── the project ───────────────────────────────────────────────────────────────────────────────
 
 
-async def agreed_to_while_public(at: Stage) -> Subscription:
+async def agreed_to_while_public(at: BotWorld) -> Subscription:
     maren = at.studio.maren.id
-    public = replace(answer(maren, standing=Standing.ANYONE), visibility="public")
+    public = replace(answer(maren, standing=Entitlement.ANYONE), visibility="public")
     return await at.follow(at.studio.structure, hook=at.hook, consent=public)
 
 

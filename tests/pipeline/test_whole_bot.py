@@ -11,13 +11,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.app import App, Timings
-from bot.db.rows import Hook, PauseReason, SubscriptionState
-from bot.discord_pace import Pace
-from bot.pipeline.delivery import SenderTimings
-from bot.pipeline.standstill import Standstill, Steps
-from bot.sandbox import SandboxChannel
+from bot.discord_api.rate_limits import RateLimiter
+from bot.model import Hook, PauseReason, SubscriptionState
+from bot.pipeline.global_hold import GlobalHold, HoldSteps
+from bot.pipeline.sender import SenderTimings
 from bot.storage import utc_now
 from bot.timing import Backoff
+from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import QUICK_NOTICES, TIMINGS, StartBot, Studio, quick_connection
 from tests.pipeline.deliveries import (
     follow,
@@ -32,11 +32,11 @@ from tests.pipeline.deliveries import (
 EVERY_POST = "POST /channels/{channel_id}/messages"
 
 
-def stepping(steps: Steps) -> Timings:
-    return replace(TIMINGS, sender=SenderTimings(steps=steps))
+def stepping(steps: HoldSteps) -> Timings:
+    return replace(TIMINGS, sender=SenderTimings(hold_steps=steps))
 
 
-QUICK = stepping(Steps(token=Backoff((0.4,)), refusal=Backoff((0.4,))))
+QUICK = stepping(HoldSteps(token=Backoff((0.4,)), refusal=Backoff((0.4,))))
 IMPATIENT = replace(
     TIMINGS,
     notifier=QUICK_NOTICES,
@@ -113,18 +113,20 @@ async def test_a_refusal_that_speaks_of_no_channel_pauses_none_and_is_told_once(
             studio.sandbox.faults.heal()
             for channel in channels:
                 await wait_for_numbers(studio, channel, range(2))
-        assert await app.storage.read(lambda tx: tx.notices.due(10)) == []
+        assert await app.storage.read(lambda tx: tx.pause_notices.due(10)) == []
         events = [line["event"] for line in logs]
-        assert events.count("delivery.refused_for_all") == 1
-        assert events.count("delivery.works_again") == 1
-        assert events.count("delivery.undeliverable") == events.count("delivery.paused") == 0
+        assert events.count("sender.global_hold") == 1
+        assert events.count("sender.resumed") == 1
+        assert events.count("sender.undeliverable") == events.count("sender.channel_paused") == 0
         await until_ready(app)
 
 
 async def test_while_the_bot_waits_one_channel_tries_for_all(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    async with start_bot(timings=stepping(Steps(refusal=Backoff((0.3, 0.3, 0.3, 60.0))))) as app:
+    async with start_bot(
+        timings=stepping(HoldSteps(refusal=Backoff((0.3, 0.3, 0.3, 60.0))))
+    ) as app:
         hook, channels = await follow_all(app, studio, 8)
         studio.sandbox.requests.clear()
         studio.sandbox.faults.fail(EVERY_POST, 403, times=None, code=40006)
@@ -155,50 +157,50 @@ async def test_one_channel_with_an_unknown_refusal_holds_up_no_other(
 
 
 def test_the_steps_are_counted_once_for_all_that_was_under_way() -> None:
-    pace = Pace(45, lambda: 0.0)
-    standstill = Standstill(pace)
+    pace = RateLimiter(45, lambda: 0.0)
+    standstill = GlobalHold(pace)
     for _ in range(60):
         standstill.token_refused("the token", 0)
-    assert pace.closed_for_s() == 60
+    assert pace.blocked_for_s() == 60
     assert standstill.round == 1
     standstill.token_refused("the token", 1)
-    assert pace.closed_for_s() == 300
-    standstill.worked(0)  # sent before Discord refused, and taken only now
-    assert standstill.holds
-    standstill.worked(2)
-    assert not standstill.holds
+    assert pace.blocked_for_s() == 300
+    standstill.succeeded(0)  # sent before Discord refused, and taken only now
+    assert standstill.active
+    standstill.succeeded(2)
+    assert not standstill.active
     standstill.token_refused("the token", 2)
-    assert (pace.closed_for_s(), standstill.round) == (300, 3), "the first step again, 60 s"
+    assert (pace.blocked_for_s(), standstill.round) == (300, 3), "the first step again, 60 s"
 
 
 def test_another_kind_of_trouble_begins_with_its_own_first_step() -> None:
-    pace = Pace(45, lambda: 0.0)
-    standstill = Standstill(pace)
+    pace = RateLimiter(45, lambda: 0.0)
+    standstill = GlobalHold(pace)
     for _ in range(5):
-        standstill.refused("403 40006", "refused", 1, standstill.round)
-        standstill.refused("403 40006", "refused", 2, standstill.round)
-    assert pace.closed_for_s() == 60
+        standstill.rejected("403 40006", "refused", 1, standstill.round)
+        standstill.rejected("403 40006", "refused", 2, standstill.round)
+    assert pace.blocked_for_s() == 60
     standstill.token_refused("the token", standstill.round)
-    assert pace.closed_for_s() == 60
+    assert pace.blocked_for_s() == 60
 
 
 def test_refusals_far_apart_or_unlike_or_with_good_answers_between_are_each_channels_own() -> None:
     seconds = [0.0]
-    standstill = Standstill(Pace(45, lambda: 0.0), clock=lambda: seconds[0])
-    assert not standstill.refused("403 40006", "refused", 1, 0)
-    assert not standstill.refused("403 40002", "refused", 2, 0)
-    assert not standstill.refused("403 40006", "refused", 1, 0), "the same channel again"
+    standstill = GlobalHold(RateLimiter(45, lambda: 0.0), clock=lambda: seconds[0])
+    assert not standstill.rejected("403 40006", "refused", 1, 0)
+    assert not standstill.rejected("403 40002", "refused", 2, 0)
+    assert not standstill.rejected("403 40006", "refused", 1, 0), "the same channel again"
     seconds[0] = 61
-    assert not standstill.refused("403 40006", "refused", 3, 0)
-    standstill.worked(0)
-    assert not standstill.refused("403 40006", "refused", 4, 0)
-    assert standstill.refused("403 40006", "refused", 5, 0)
+    assert not standstill.rejected("403 40006", "refused", 3, 0)
+    standstill.succeeded(0)
+    assert not standstill.rejected("403 40006", "refused", 4, 0)
+    assert standstill.rejected("403 40006", "refused", 5, 0)
 
 
 async def test_a_refused_token_with_many_sends_in_flight_is_one_step(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    async with start_bot(timings=stepping(Steps(token=Backoff((6.0, 1000.0))))) as app:
+    async with start_bot(timings=stepping(HoldSteps(token=Backoff((6.0, 1000.0))))) as app:
         hook, channels = await follow_all(app, studio, 12)
         studio.sandbox.requests.clear()
         studio.sandbox.faults.slow(EVERY_POST, 1.0)
@@ -217,7 +219,7 @@ async def test_a_refused_token_with_many_sends_in_flight_is_one_step(
             for channel in channels:
                 await wait_for_numbers(studio, channel, range(1))
         events = [line["event"] for line in logs]
-        assert events.count("delivery.token_refused") == 1
+        assert events.count("sender.token_refused") == 1
         await until_ready(app)
         studio.sandbox.requests.clear()
 
@@ -234,7 +236,7 @@ async def test_a_ban_is_told_and_what_was_kept_goes_out_after_it(
             await until_told(app, "turns this machine's address away")
             for channel in channels:
                 await wait_for_numbers(studio, channel, range(1))
-        assert [line["event"] for line in logs].count("discord.closed") == 1
+        assert [line["event"] for line in logs].count("discord.rate_limited") == 1
         await until_ready(app)
 
 
@@ -295,7 +297,7 @@ async def test_a_refusal_without_a_reason_that_passes_is_told_to_nobody(
         await send_numbers(app, hook, range(2))
         await wait_for_numbers(studio, studio.structure, range(2))
         assert await paused_in(app, [studio.structure]) == [None]
-        assert await app.storage.read(lambda tx: tx.notices.due(10)) == []
+        assert await app.storage.read(lambda tx: tx.pause_notices.due(10)) == []
         studio.sandbox.requests.clear()
 
 

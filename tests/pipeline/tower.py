@@ -4,15 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bot.db.rows import Account, Hook, HookKind, LinkDetails
-from bot.model import Audience, Consent, Standing
-from bot.speckle.answers import SCOPES, Tokens
+from bot.model import Account, Audience, Consent, Entitlement, Hook, HookKind, LinkDetails
 from bot.speckle.subscription_options import SubscriptionOptions
+from bot.speckle.tokens import SCOPES, Tokens
 from bot.storage import Storage, utc_now
-from tests.speckle_server import (
+from sandbox.speckle import (
     HistoryEntry,
     Model,
-    Project,
+    ServerProject,
     SpeckleServer,
     User,
     Webhook,
@@ -20,7 +19,7 @@ from tests.speckle_server import (
 )
 
 if TYPE_CHECKING:
-    from bot.sandbox import SandboxMember
+    from sandbox.discord import SandboxMember
     from tests.pipeline.conftest import Studio
 
 
@@ -28,7 +27,7 @@ def answer(
     by: int,
     project_name: str | None = None,
     *,
-    standing: Standing = Standing.OWNER,
+    standing: Entitlement = Entitlement.OWNER,
     options: SubscriptionOptions = SubscriptionOptions(),  # noqa: B008
     audience: Audience | None = None,
 ) -> Consent:
@@ -43,7 +42,7 @@ class Tower:
     server: SpeckleServer
     ilse: User
     token: str
-    project: Project
+    project: ServerProject
     model: Model
     port: int
     webhook: Webhook | None = None
@@ -100,7 +99,7 @@ class Tower:
         )
         if made:
             webhook_id = self.webhook.id
-            await storage.write(lambda tx: tx.hooks.made(hook.id, account.id, webhook_id))
+            await storage.write(lambda tx: tx.hooks.record_webhook(hook.id, account.id, webhook_id))
         else:
             await storage.write(lambda tx: tx.hooks.mark_live(hook.id, self.project.name))
         self.hook = await storage.read(lambda tx: tx.hooks.get(hook.id))

@@ -5,15 +5,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.db.rows import Account
+from bot.model import Account
 from bot.services.accounts import AccountService, AnswerTo, PasteToken, SignIn
-from bot.speckle.answers import SpeckleApp
-from bot.speckle.gateway import SpeckleGateway
-from bot.speckle.http import SpeckleHttp
-from bot.speckle.oauth import SpeckleOAuth
+from bot.speckle.tokens import SpeckleApp
+from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.http import SpeckleHttp
+from bot.speckle_api.sign_in import SpeckleSignIn
 from bot.storage import Storage
+from sandbox.speckle import SignInApp, SpeckleServer, User
 from tests.services.conftest import MAREN, PUBLIC_URL, Clock
-from tests.speckle_server import App, SpeckleServer, User
 
 REDIRECT = f"{PUBLIC_URL}/link/callback"
 
@@ -25,8 +25,8 @@ class Office:
     storage: Storage
     server: SpeckleServer
     service: AccountService
-    gateway: SpeckleGateway
-    app: App
+    gateway: SpeckleClient
+    app: SignInApp
     ilse: User
     went_on: list[tuple[Account, str]] = field(default_factory=list)
 
@@ -50,8 +50,8 @@ class Office:
     async def linked(self, who: int = MAREN) -> Account:
         """An account that was linked by signing in."""
         account = await self.service.link_by_code(*await self.sign_in(who))
-        for request, there in await self.service.done_links():
-            await self.service.go_on(request, there)
+        for request, there in await self.service.completed_links():
+            await self.service.resume_pending(request, there)
         return account
 
     async def again(self, account: Account) -> Account:
@@ -64,7 +64,7 @@ class Office:
         """A second service: another process, or other settings."""
         values = SETTINGS | {"speckle_servers": (self.server.url,), "now": self.service._now}
         values["apps"] = self.service._apps
-        oauth = self.service._oauth
+        oauth = self.service._sign_in
         return AccountService(storage or self.storage, self.gateway, oauth, **(values | other))
 
 
@@ -85,11 +85,11 @@ async def open_office(
     ):
         app = server.register_app(f"{public_url}/link/callback")
         apps = {server.url: SpeckleApp(server.url, app.id, app.secret)} if with_app else {}
-        gateway = SpeckleGateway(servers=(server.url,), deadline_s=5.0)
+        gateway = SpeckleClient(servers=(server.url,), deadline_s=5.0)
         service = AccountService(
             storage,
             gateway,
-            SpeckleOAuth(http),
+            SpeckleSignIn(http),
             speckle_servers=(server.url,),
             apps=apps,
             now=clock,
@@ -100,7 +100,7 @@ async def open_office(
         async def went_on(account: Account, pending: str, _answer_to: AnswerTo) -> None:
             office.went_on.append((account, pending))
 
-        service.linked = went_on
+        service.on_linked = went_on
         try:
             yield office
         finally:

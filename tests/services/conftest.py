@@ -10,22 +10,27 @@ import pytest
 from cryptography.fernet import Fernet
 
 from bot.db.vault import Vault
-from bot.model import Audience
+from bot.model import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
 from bot.services.accounts import AccountService
-from bot.services.browsing import Browsing
-from bot.services.consents import Looking
+from bot.services.consent_check import ConsentCheck
 from bot.services.managing import SubscriptionService
-from bot.services.outcomes import Entry, LinkFirst, ShowFirst, Subscribed, SubscribeRequest
-from bot.services.places import Caller, Permission, Place, PlaceKind
+from bot.services.public_access import UNKNOWN, PublicAccess, PublicAnswer
+from bot.services.public_url import PublicUrlProbe
 from bot.services.quotas import QuotaService
-from bot.services.reach import Reach
+from bot.services.search import Search
+from bot.services.subscribe_results import (
+    Followed,
+    NeedsAccount,
+    NeedsConsent,
+    Subscribed,
+    SubscribeRequest,
+)
 from bot.services.subscribing import Outcome, Subscribing
-from bot.services.visibility import UNKNOWN, ToEverybody, Visibility
 from bot.services.webhooks import WebhookService
-from bot.speckle.answers import SpeckleApp
-from bot.speckle.gateway import SpeckleGateway
 from bot.speckle.links import Links
 from bot.speckle.subscription_options import OPTIONS, SubscriptionOptions
+from bot.speckle.tokens import SpeckleApp
+from bot.speckle_api.client import SpeckleClient
 from bot.storage import Storage
 
 KESTREL = 710_000_000_000_000_001  # the guild "Studio Kestrel"
@@ -55,19 +60,19 @@ class Clock:
         self.time += timedelta(**by)
 
 
-def manager(user_id: int = MAREN) -> Caller:
+def manager(user_id: int = MAREN) -> Actor:
     """A member with Manage Webhooks in the whole server."""
-    return Caller(user_id, True, _everywhere, _everywhere)
+    return Actor(user_id, True, _everywhere, _everywhere)
 
 
 def _everywhere(_channel_id: int) -> bool:
     return True
 
 
-def manager_of(channels: Iterable[int], user_id: int = TOBIAS) -> Caller:
+def manager_of(channels: Iterable[int], user_id: int = TOBIAS) -> Actor:
     """A member who sees some channels only, and manages webhooks there."""
     there = frozenset(channels)
-    return Caller(
+    return Actor(
         user_id,
         False,
         lambda channel_id: channel_id in there,
@@ -81,10 +86,10 @@ ALL = Audience(True)
 
 
 def place(
-    channel_id: int = STRUCTURE, kind: PlaceKind = PlaceKind.TEXT, audience: Audience = TEAM
-) -> Place:
+    channel_id: int = STRUCTURE, kind: ChannelKind = ChannelKind.TEXT, audience: Audience = TEAM
+) -> TargetChannel:
     """A channel where the bot may do everything."""
-    return Place(channel_id, kind, frozenset(Permission), audience=audience)
+    return TargetChannel(channel_id, kind, frozenset(ChannelPermission), audience=audience)
 
 
 class Told:
@@ -93,26 +98,26 @@ class Told:
     def __init__(self) -> None:
         self.answer = UNKNOWN
 
-    async def of(self, _server_url: str, _project_id: str) -> ToEverybody:
+    async def of(self, _server_url: str, _project_id: str) -> PublicAnswer:
         return self.answer
 
 
 async def agreed(service: SubscriptionService, request: SubscribeRequest) -> Outcome:
     """How /subscribe ends if its caller says yes to who will see the project, if that is asked."""
     outcome = await service.subscribe(request)
-    if isinstance(outcome, ShowFirst):
+    if isinstance(outcome, NeedsConsent):
         return await service.subscribe(replace(outcome.request, agreed=outcome.agreed))
     return outcome
 
 
 def edit_request(
-    caller: Caller, entry: Entry, options: SubscriptionOptions, where: Place | None = None
+    caller: Actor, entry: Followed, options: SubscriptionOptions, where: TargetChannel | None = None
 ) -> SubscribeRequest:
     """What the form of the panel asks for."""
     return SubscribeRequest(
         guild_id=entry.subscription.guild_id,
-        caller=caller,
-        place=where or place(entry.subscription.channel_id),
+        actor=caller,
+        channel=where or place(entry.subscription.channel_id),
         project=Links(entry.hook.server_url).project(entry.hook.project_id),
         options={option.name: ", ".join(option.of(options)) for option in OPTIONS},
         resume=False,
@@ -133,8 +138,8 @@ class Desk:
         *,
         channel_id: int = STRUCTURE,
         guild_id: int = KESTREL,
-        caller: Caller | None = None,
-        where: Place | None = None,
+        caller: Actor | None = None,
+        where: TargetChannel | None = None,
         **options: str,
     ) -> Subscribed:
         """As somebody who has no account, and sets the webhook up by hand."""
@@ -142,8 +147,8 @@ class Desk:
             self.service,
             SubscribeRequest(
                 guild_id=guild_id,
-                caller=caller or manager(),
-                place=where or place(channel_id),
+                actor=caller or manager(),
+                channel=where or place(channel_id),
                 project=project,
                 options=options,
                 by_hand=True,
@@ -153,12 +158,12 @@ class Desk:
         return outcome
 
     async def edit(
-        self, caller: Caller, entry: Entry, options: SubscriptionOptions
-    ) -> Subscribed | LinkFirst | ShowFirst:
+        self, caller: Actor, entry: Followed, options: SubscriptionOptions
+    ) -> Subscribed | NeedsAccount | NeedsConsent:
         """As the form of the panel does it."""
         return await self.service.subscribe(edit_request(caller, entry, options))
 
-    async def subscribed_live(self, project: str = TOWER, name: str = "Harbour Tower") -> Entry:
+    async def subscribed_live(self, project: str = TOWER, name: str = "Harbour Tower") -> Followed:
         """A subscription whose first event has come."""
         outcome = await self.subscribe(project)
         await self.storage.write(lambda tx: tx.hooks.mark_live(outcome.entry.hook.id, name))
@@ -183,7 +188,7 @@ async def storage(database_url: str, clock: Clock) -> AsyncIterator[Storage]:
 class Services:
     """What the bot is built of, over one storage, for servers that are asked for real."""
 
-    gateway: SpeckleGateway
+    gateway: SpeckleClient
     accounts: AccountService
     webhooks: WebhookService
     subscriptions: SubscriptionService
@@ -203,7 +208,7 @@ def services_over(
     quotas: QuotaService | None = None,
 ) -> Services:
     """The services, without anything of Discord."""
-    gateway = SpeckleGateway(servers=speckle_servers, deadline_s=5.0)
+    gateway = SpeckleClient(servers=speckle_servers, deadline_s=5.0)
     accounts = AccountService(
         storage,
         gateway,
@@ -219,18 +224,18 @@ def services_over(
         storage,
         gateway,
         accounts,
-        Reach(public_url, instance),
-        description=lambda guild_id: f"Events for {guild_id}",
+        PublicUrlProbe(public_url, instance),
+        describe_webhook=lambda guild_id: f"Events for {guild_id}",
         now=clock,
     )
-    accounts.before_unlink = webhooks.let_go
+    accounts.on_before_unlink = webhooks.detach_account
     real = all(host.startswith("http://127.0.0.1") for host in speckle_servers)
-    visibility: Any = Visibility(gateway) if real and told is None else told or Told()
+    visibility: Any = PublicAccess(gateway) if real and told is None else told or Told()
     changing = asyncio.Lock()
     subscribing = Subscribing(
         storage,
         webhooks,
-        Looking(accounts, webhooks, visibility),
+        ConsentCheck(accounts, webhooks, visibility),
         quotas or without_quotas(storage, clock),
         changing=changing,
         served_guilds=served_guilds,
@@ -239,7 +244,7 @@ def services_over(
     subscriptions = SubscriptionService(
         storage,
         webhooks,
-        Browsing(gateway, accounts),
+        Search(gateway, accounts),
         subscribing,
         changing=changing,
         speckle_servers=speckle_servers,

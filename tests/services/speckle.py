@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from bot.db.rows import Account, Hook, Subscription
-from bot.model import Audience
-from bot.services.outcomes import LinkFirst, ShowFirst, Subscribed, SubscribeRequest
-from bot.services.places import Caller
+from bot.model import Account, Actor, Audience, Hook, Subscription
+from bot.services.subscribe_results import NeedsAccount, NeedsConsent, Subscribed, SubscribeRequest
 from bot.services.webhooks import WebhookService
 from bot.storage import Storage
+from sandbox.speckle import BOT_SCOPES, ServerProject, SpeckleServer, User, Webhook
 from tests.services.conftest import (
     KESTREL,
     MAREN,
@@ -25,7 +24,6 @@ from tests.services.conftest import (
     place,
     services_over,
 )
-from tests.speckle_server import BOT_SCOPES, Project, SpeckleServer, User, Webhook
 
 INSTANCE = "0f0f"
 
@@ -38,7 +36,7 @@ class Office:
     storage: Storage
     services: Services
     clock: Clock
-    tower: Project
+    tower: ServerProject
     ilse: User
     bob: User
     nadia: User
@@ -78,7 +76,7 @@ class Office:
     async def ask(
         self,
         *,
-        caller: Caller | None = None,
+        caller: Actor | None = None,
         channel_id: int = STRUCTURE,
         project: str | None = None,
         by_hand: bool = False,
@@ -86,12 +84,12 @@ class Office:
         left_out: frozenset[int] = frozenset(),
         audience: Audience = TEAM,
         **options: str,
-    ) -> Subscribed | LinkFirst | ShowFirst:
+    ) -> Subscribed | NeedsAccount | NeedsConsent:
         """Type it; `shown`: say yes to who will see the project, if that is asked."""
         request = SubscribeRequest(
             guild_id=KESTREL,
-            caller=caller or manager(MAREN),
-            place=place(channel_id, audience=audience),
+            actor=caller or manager(MAREN),
+            channel=place(channel_id, audience=audience),
             project=project or self.link,
             options=options,
             by_hand=by_hand,
@@ -104,7 +102,7 @@ class Office:
     async def subscribe(
         self,
         *,
-        caller: Caller | None = None,
+        caller: Actor | None = None,
         channel_id: int = STRUCTURE,
         by_hand: bool = False,
         left_out: frozenset[int] = frozenset(),

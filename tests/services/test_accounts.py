@@ -7,28 +7,24 @@ from typing import Any
 import pytest
 
 from bot.db.accounts import Accounts
-from bot.db.rows import Account, HookKind
-from bot.errors import (
-    SpeckleNotFound,
-    SpeckleTokenRefused,
-    SpeckleUnavailable,
-    StorageUnavailable,
-)
-from bot.rights.passes import Pass
+from bot.errors import SpeckleNotFound, SpeckleTokenRefused, SpeckleUnavailable, StorageUnavailable
+from bot.model import Account, HookKind
 from bot.services.accounts import (
     REFUSED_FOR,
     AnswerTo,
     LinkFailed,
     PasteToken,
     SignIn,
-    Standing,
+    TokenStatus,
     WhyNotLinked,
 )
-from bot.speckle.answers import Login, Me, Scope
+from bot.services.read_permit import ReadPermit
+from bot.speckle.tokens import TokenScope
+from bot.speckle_api.types import Login, Me
 from bot.storage import Storage
+from sandbox.speckle import BOT_SCOPES
 from tests.services.accounts_setup import Office, open_office
 from tests.services.conftest import KESTREL, MAREN, PUBLIC_URL, TOBIAS, TOWER, Clock, place
-from tests.speckle_server import BOT_SCOPES
 
 TOKEN = "of a pending command"
 
@@ -66,24 +62,24 @@ async def test_signing_in_links_the_account_and_lets_what_waited_go_on(office: O
     account = await office.service.link_by_code(cookie, code)
     assert account == await office.service.of_user(MAREN, office.server.url)
     assert (account.name, account.speckle_user_id) == ("Ilse Brandt", office.ilse.id)
-    assert account.scopes == frozenset(Scope)
+    assert account.scopes == frozenset(TokenScope)
     assert account.tokens.refresh_token
-    assert office.service.link_done.is_set()
-    [(request, linked)] = await office.service.done_links()
-    await office.service.go_on(request, linked)
+    assert office.service.link_completed.is_set()
+    [(request, linked)] = await office.service.completed_links()
+    await office.service.resume_pending(request, linked)
     assert office.went_on == [(account, TOKEN)]
-    assert await office.service.done_links() == []
+    assert await office.service.completed_links() == []
 
 
 async def test_whatever_waits_fails_alone(office: Office) -> None:
     async def broken(_account: Account, _pending: str, _answer_to: AnswerTo) -> None:
         raise RuntimeError("a fault in what waits")
 
-    office.service.linked = broken
+    office.service.on_linked = broken
     await office.service.link_by_code(*await office.sign_in(pending=TOKEN))
-    [(request, account)] = await office.service.done_links()
-    await office.service.go_on(request, account)
-    assert await office.service.done_links() == []
+    [(request, account)] = await office.service.completed_links()
+    await office.service.resume_pending(request, account)
+    assert await office.service.completed_links() == []
     assert await office.service.of_user(MAREN, office.server.url) is not None
 
 
@@ -91,15 +87,15 @@ async def test_what_waits_is_kept_while_the_database_is_away(office: Office) -> 
     async def away(_account: Account, _pending: str, _answer_to: AnswerTo) -> None:
         raise StorageUnavailable("the disk is full")
 
-    went_on, office.service.linked = office.service.linked, away
+    went_on, office.service.on_linked = office.service.on_linked, away
     cookie, code = await office.sign_in(pending=TOKEN)
     await office.service.link_by_code(cookie, code)
-    [(request, account)] = await office.service.done_links()
+    [(request, account)] = await office.service.completed_links()
     with pytest.raises(StorageUnavailable):
-        await office.service.go_on(request, account)
-    office.service.linked = went_on
-    [(request, account)] = await office.service.done_links()
-    await office.service.go_on(request, account)
+        await office.service.resume_pending(request, account)
+    office.service.on_linked = went_on
+    [(request, account)] = await office.service.completed_links()
+    await office.service.resume_pending(request, account)
     assert [pending for _, pending in office.went_on] == [TOKEN]
 
 
@@ -201,7 +197,7 @@ async def test_a_sign_in_that_was_killed_on_its_way_can_be_gone_on_with(
 
     where: dict[str, tuple[Any, str, Any]] = {
         "begin": (office.service, "_exchanged", killed),
-        "exchange": (office.service, "_keep", killed),
+        "exchange": (office.service, "_store", killed),
         "keep": (Accounts, "link", full),
     }
     cookie, code = await office.sign_in(pending=TOKEN)
@@ -211,8 +207,8 @@ async def test_a_sign_in_that_was_killed_on_its_way_can_be_gone_on_with(
             await office.service.link_by_code(cookie, code)
     clock.forward(minutes=1)
     account = await office.service.link_by_code(cookie, code)
-    [(request, linked)] = await office.service.done_links()
-    await office.service.go_on(request, linked)
+    [(request, linked)] = await office.service.completed_links()
+    await office.service.resume_pending(request, linked)
     assert [pending for _, pending in office.went_on] == [TOKEN]
     assert account.speckle_user_id == office.ilse.id
 
@@ -230,9 +226,9 @@ async def again_until_it_answers(office: Office, cookie: str, code: str) -> Acco
 
 
 async def test_an_app_without_a_scope_is_named_with_it(office: Office) -> None:
-    office.app.scopes = (Scope.STREAMS_WRITE, Scope.PROFILE_READ)
+    office.app.scopes = (TokenScope.STREAMS_WRITE, TokenScope.PROFILE_READ)
     failed = await failure(office.service.link_by_code(*await office.sign_in()))
-    assert (failed.why, failed.scopes) == (WhyNotLinked.SCOPES_MISSING, (Scope.STREAMS_READ,))
+    assert (failed.why, failed.scopes) == (WhyNotLinked.SCOPES_MISSING, (TokenScope.STREAMS_READ,))
 
 
 async def test_an_app_that_is_no_longer_configured_is_said(office: Office) -> None:
@@ -250,21 +246,21 @@ async def test_a_pasted_token_is_tried_and_kept(office: Office) -> None:
     account = await office.service.link_by_token(MAREN, way.nonce, f"  Bearer {token}\n")
     assert (account.tokens.token, account.tokens.refresh_token) == (token, None)
     assert account.name == "Ilse Brandt"
-    [(request, _)] = await office.service.done_links()
+    [(request, _)] = await office.service.completed_links()
     assert request.details.told
 
 
 @pytest.mark.parametrize(
     ("scopes", "missing"),
     [
-        (("streams:read", "streams:write"), (Scope.PROFILE_READ,)),
-        (("profile:read", "streams:write"), (Scope.STREAMS_READ,)),
-        (("streams:write",), (Scope.PROFILE_READ, Scope.STREAMS_READ)),
-        (("users:read",), (Scope.PROFILE_READ, Scope.STREAMS_READ)),
+        (("streams:read", "streams:write"), (TokenScope.PROFILE_READ,)),
+        (("profile:read", "streams:write"), (TokenScope.STREAMS_READ,)),
+        (("streams:write",), (TokenScope.PROFILE_READ, TokenScope.STREAMS_READ)),
+        (("users:read",), (TokenScope.PROFILE_READ, TokenScope.STREAMS_READ)),
     ],
 )
 async def test_a_token_without_the_scopes_is_refused_and_they_are_named(
-    office: Office, scopes: tuple[str, ...], missing: tuple[Scope, ...]
+    office: Office, scopes: tuple[str, ...], missing: tuple[TokenScope, ...]
 ) -> None:
     way = await office.start()
     token = office.server.token(office.ilse, scopes=scopes)
@@ -278,7 +274,7 @@ async def test_a_token_that_may_not_write_is_taken_with_what_it_may(office: Offi
     way = await office.start()
     token = office.server.token(office.ilse, scopes=("streams:read", "profile:read"))
     account = await office.service.link_by_token(MAREN, way.nonce, token)
-    assert account.scopes == {Scope.STREAMS_READ, Scope.PROFILE_READ}
+    assert account.scopes == {TokenScope.STREAMS_READ, TokenScope.PROFILE_READ}
 
 
 @pytest.mark.parametrize("token", ["", "two words", "ümlaut", "x" * 201, "Bearer"])
@@ -355,7 +351,7 @@ async def test_a_token_that_cannot_be_renewed_is_marked_and_left_alone_for_a_whi
     with pytest.raises(SpeckleTokenRefused):
         await who(office, account)
     assert len(office.server.requests) == before
-    assert await office.service.standing(account) is Standing.REFUSED
+    assert await office.service.token_status(account) is TokenStatus.REFUSED
 
 
 async def test_a_refusal_that_was_a_mishap_is_taken_back(office: Office, clock: Clock) -> None:
@@ -377,9 +373,9 @@ async def test_a_pasted_token_that_was_revoked_is_refused(office: Office) -> Non
     way = await office.start()
     token = office.server.token(office.ilse, scopes=BOT_SCOPES)
     account = await office.service.link_by_token(MAREN, way.nonce, token)
-    assert await office.service.standing(account) is Standing.TAKEN
+    assert await office.service.token_status(account) is TokenStatus.TAKEN
     office.server.revoke(token)
-    assert await office.service.standing(account) is Standing.REFUSED
+    assert await office.service.token_status(account) is TokenStatus.REFUSED
 
 
 async def test_a_server_that_is_down_marks_nothing(office: Office) -> None:
@@ -389,7 +385,7 @@ async def test_a_server_that_is_down_marks_nothing(office: Office) -> None:
     with pytest.raises(SpeckleUnavailable):
         await who(office, account)
     assert (await office.again(account)).refused_at is None
-    assert await office.service.standing(account) is Standing.UNKNOWN
+    assert await office.service.token_status(account) is TokenStatus.UNKNOWN
 
 
 async def test_linking_anew_after_a_refusal_mends_it(office: Office) -> None:
@@ -429,10 +425,12 @@ async def test_a_pass_asks_with_its_account_or_the_operators_token_or_as_a_stran
 
     account = await office.linked()
     service = office.service_like(operator_token="operators")
-    assert await service.as_pass(Pass(1, url, TOWER), token) is None
-    assert await service.as_pass(Pass(1, url, TOWER, as_operator=True), token) == "operators"
-    mine = Pass(1, url, TOWER, account_id=account.id)
-    assert await service.as_pass(mine, token) == account.tokens.token
+    assert await service.with_permit(ReadPermit(1, url, TOWER), token) is None
+    assert (
+        await service.with_permit(ReadPermit(1, url, TOWER, as_operator=True), token) == "operators"
+    )
+    mine = ReadPermit(1, url, TOWER, account_id=account.id)
+    assert await service.with_permit(mine, token) == account.tokens.token
 
 
 async def test_the_operators_token_is_for_the_first_server_and_the_operators_guilds_alone(
@@ -462,7 +460,7 @@ async def test_unlinking_sees_to_what_hangs_on_it_before_the_tokens_go(office: O
     async def let_go(there: Account) -> None:
         seen.append(await who(office, there) == "Ilse Brandt")
 
-    office.service.before_unlink = let_go
+    office.service.on_before_unlink = let_go
     assert await office.service.unlink(account)
     assert seen == [True]
     assert await office.service.all_of_user(MAREN) == []
@@ -476,13 +474,13 @@ async def test_unlinking_works_while_the_server_is_down_and_says_what_was_left(
     async def let_go(there: Account) -> None:
         raise SpeckleUnavailable(there.server_url, "down")
 
-    office.service.before_unlink = let_go
+    office.service.on_before_unlink = let_go
     assert not await office.service.unlink(account)
     assert await office.service.all_of_user(MAREN) == []
 
 
 async def test_what_is_stored_about_a_person_is_shown_and_erased(office: Office) -> None:
-    assert (await office.service.stored(MAREN)).is_nothing
+    assert (await office.service.personal_data(MAREN)).is_nothing
     account = await office.linked()
     await office.start()
     hook = await office.storage.write(
@@ -490,10 +488,10 @@ async def test_what_is_stored_about_a_person_is_shown_and_erased(office: Office)
             KESTREL, office.server.url, TOWER, HookKind.OWN, MAREN, place().channel_id
         )
     )
-    stored = await office.service.stored(MAREN)
+    stored = await office.service.personal_data(MAREN)
     assert [one.id for one, _ in stored.accounts] == [account.id]
     assert (stored.unfinished, stored.hooks) == (1, 1)
-    assert (await office.service.stored(TOBIAS)).is_nothing
-    assert await office.service.erase(MAREN)
-    assert (await office.service.stored(MAREN)).is_nothing
+    assert (await office.service.personal_data(TOBIAS)).is_nothing
+    assert await office.service.erase_personal_data(MAREN)
+    assert (await office.service.personal_data(MAREN)).is_nothing
     assert await office.storage.read(lambda tx: tx.hooks.get(hook.id)) is not None

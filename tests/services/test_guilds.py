@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from bot.db.rows import HookState
-from bot.services.guilds import GuildService
+from bot.model import HookState
+from bot.services.guild_membership import GuildService
 from bot.storage import Storage
 from tests.services.conftest import HERON, HERON_LOG, KESTREL, Clock, Desk, without_quotas
 

@@ -9,20 +9,13 @@ from cryptography.fernet import Fernet
 
 from bot.db.vault import Vault
 from bot.errors import AccountUnopenable
-from bot.services.accounts import Standing
-from bot.services.outcomes import LinkFirst, MadeSetUp
+from bot.services.accounts import TokenStatus
 from bot.services.refusals import CommandRefused
-from bot.services.setup import SetUp
-from bot.services.webhooks import Done, Gone, Kept, NotKept, WhyNot
+from bot.services.subscribe_results import MadeSetUp, NeedsAccount
+from bot.services.webhook_setup import WebhookSetup
+from bot.services.webhooks import Ensured, EnsureFailed, EnsureProblem, RemovalResult, WebhookChange
 from bot.storage import Storage
-from tests.services.conftest import (
-    FACADE,
-    KESTREL,
-    Clock,
-    manager,
-    manager_of,
-    services_over,
-)
+from tests.services.conftest import FACADE, KESTREL, Clock, manager, manager_of, services_over
 from tests.services.speckle import INSTANCE, MAREN, Office, open_office
 
 
@@ -69,7 +62,7 @@ async def test_an_account_that_no_key_opens_is_not_asked_with_and_not_called_ref
     before = len(shut.server.requests)
     with pytest.raises(AccountUnopenable):
         await shut.services.accounts.as_account(account.id, shut.services.gateway.me)
-    assert await shut.services.accounts.standing(account) is Standing.UNOPENABLE
+    assert await shut.services.accounts.token_status(account) is TokenStatus.UNOPENABLE
     assert len(shut.server.requests) == before
     assert account.refused_at is None
 
@@ -78,9 +71,9 @@ async def test_the_hourly_look_changes_nothing_while_no_key_opens_the_account(
     shut: Office,
 ) -> None:
     before = shut.made[0]
-    (found,) = [kept async for _, kept in shut.webhooks.look_at_all()]
-    assert isinstance(found, NotKept)
-    assert (found.why, found.made) == (WhyNot.UNOPENABLE, True)
+    (found,) = [kept async for _, kept in shut.webhooks.reconcile_all()]
+    assert isinstance(found, EnsureFailed)
+    assert (found.why, found.made) == (EnsureProblem.UNOPENABLE, True)
     assert shut.made == [before]
     assert (await shut.hook()).unopenable
 
@@ -90,13 +83,13 @@ async def test_once_the_account_is_linked_again_the_hourly_look_hands_over_a_new
 ) -> None:
     await shut.linked(MAREN, shut.ilse)
     old = shut.made[0].secret
-    found = [kept async for _, kept in shut.webhooks.look_at_all()]
+    found = [kept async for _, kept in shut.webhooks.reconcile_all()]
     hook = await shut.hook()
     assert not hook.unopenable
     assert shut.made[0].secret == hook.secrets[0] != old
     assert hook.webhook_id == shut.made[0].id
-    assert all(isinstance(kept, Kept) for kept in found)
-    assert [kept async for _, kept in shut.webhooks.look_at_all()] == []
+    assert all(isinstance(kept, Ensured) for kept in found)
+    assert [kept async for _, kept in shut.webhooks.reconcile_all()] == []
 
 
 async def test_a_webhook_that_cannot_be_removed_yet_is_removed_once_the_account_is_back(
@@ -105,11 +98,11 @@ async def test_a_webhook_that_cannot_be_removed_yet_is_removed_once_the_account_
     removed = await shut.services.subscriptions.remove(
         KESTREL, manager(MAREN), await only_subscription(shut)
     )
-    assert (removed.last, removed.gone) == (True, Gone.UNOPENABLE)
+    assert (removed.last, removed.removal) == (True, RemovalResult.UNOPENABLE)
     assert len(shut.made) == 1
     await shut.linked(MAREN, shut.ilse)
     clock.forward(hours=1)
-    assert [kept async for _, kept in shut.webhooks.look_at_all()] == []
+    assert [kept async for _, kept in shut.webhooks.reconcile_all()] == []
     assert shut.made == []
 
 
@@ -120,11 +113,11 @@ async def test_set_up_again_is_the_bots_own_work_where_it_can_and_by_hand_where_
     with pytest.raises(CommandRefused, match="NotManager"):
         await subscriptions.set_up_again(KESTREL, manager_of([FACADE]), this)
     by_hand = await subscriptions.set_up_again(KESTREL, manager(MAREN), this)
-    assert isinstance(by_hand, SetUp)
+    assert isinstance(by_hand, WebhookSetup)
     assert (by_hand.renewed, by_hand.old_secret_until) == (True, None)
     assert by_hand.secret == (await shut.hook()).secrets[0]
     twice = await subscriptions.set_up_again(KESTREL, manager(MAREN), this)
-    assert isinstance(twice, SetUp)
+    assert isinstance(twice, WebhookSetup)
     assert (twice.secret, twice.renewed) == (by_hand.secret, False)
 
 
@@ -140,8 +133,12 @@ async def test_a_secret_by_hand_that_no_key_opens_is_neither_shown_nor_renewed_f
         ):
             with pytest.raises(CommandRefused, match="SECRET_UNOPENABLE"):
                 await work
-        assert isinstance(await subscriptions.set_up_again(KESTREL, manager(MAREN), this), SetUp)
-        assert isinstance(await subscriptions.show_setup(KESTREL, manager(MAREN), this), SetUp)
+        assert isinstance(
+            await subscriptions.set_up_again(KESTREL, manager(MAREN), this), WebhookSetup
+        )
+        assert isinstance(
+            await subscriptions.show_setup(KESTREL, manager(MAREN), this), WebhookSetup
+        )
 
 
 async def test_set_up_again_tells_speckle_where_the_account_can_be_used(shut: Office) -> None:
@@ -151,8 +148,8 @@ async def test_set_up_again_tells_speckle_where_the_account_can_be_used(shut: Of
     )
     assert isinstance(outcome, MadeSetUp)
     assert outcome.renewed
-    assert isinstance(outcome.webhook, Kept)
-    assert outcome.webhook.done is not Done.MADE
+    assert isinstance(outcome.webhook, Ensured)
+    assert outcome.webhook.change is not WebhookChange.MADE
     assert shut.made[0].secret == (await shut.hook()).secrets[0]
 
 
@@ -160,8 +157,8 @@ async def test_an_account_that_no_key_opens_has_to_be_linked_again_to_subscribe(
     shut: Office,
 ) -> None:
     outcome = await shut.ask(project=f"{shut.server.url}/projects/f6a7b8c9d0", channel_id=FACADE)
-    assert isinstance(outcome, LinkFirst)
-    assert outcome.why is WhyNot.UNOPENABLE
+    assert isinstance(outcome, NeedsAccount)
+    assert outcome.why is EnsureProblem.UNOPENABLE
 
 
 async def test_unlinking_an_account_that_no_key_opens_erases_it_and_says_what_is_left(

@@ -4,11 +4,16 @@ from datetime import timedelta
 
 import pytest
 
-from bot.db.rows import HookKind, PauseReason, SubscriptionState
-from bot.services.outcomes import Entry, NothingThere, Removed, SharedSetUp, Subscribed
-from bot.services.places import Place, PlaceKind
+from bot.model import ChannelKind, HookKind, PauseReason, SubscriptionState, TargetChannel
 from bot.services.refusals import CannotPost, CommandRefused, Obstacle, RefusalReason, Retry
-from bot.services.setup import SetUp
+from bot.services.subscribe_results import (
+    Followed,
+    NotFollowed,
+    SharedSetUp,
+    Subscribed,
+    Unsubscribed,
+)
+from bot.services.webhook_setup import WebhookSetup
 from bot.speckle.subscription_options import SubscriptionOptions
 from tests.services.conftest import (
     CLOUD,
@@ -40,7 +45,7 @@ def nobody_sees(_channel_id: int) -> None:
 async def test_the_last_channel_of_a_project_takes_the_hook_along(desk: Desk) -> None:
     hook = (await desk.subscribe()).entry.hook
     outcome = await desk.service.unsubscribe(KESTREL, manager(), TOWER, STRUCTURE)
-    assert isinstance(outcome, Removed)
+    assert isinstance(outcome, Unsubscribed)
     assert outcome.last
     assert outcome.settings_url == f"{CLOUD}/projects/{TOWER}/settings/webhooks"
     assert await desk.storage.read(lambda tx: tx.hooks.get(hook.id)) is None
@@ -50,7 +55,7 @@ async def test_the_hook_stays_while_another_channel_follows(desk: Desk) -> None:
     hook = (await desk.subscribed_live()).hook
     await desk.subscribe(channel_id=FACADE)
     outcome = await desk.service.unsubscribe(KESTREL, manager(), TOWER, STRUCTURE)
-    assert isinstance(outcome, Removed)
+    assert isinstance(outcome, Unsubscribed)
     assert not outcome.last
     assert await desk.storage.read(lambda tx: tx.hooks.get(hook.id)) is not None
 
@@ -58,7 +63,9 @@ async def test_the_hook_stays_while_another_channel_follows(desk: Desk) -> None:
 @pytest.mark.parametrize("text", [TOWER, "Harbour Tower", f"{CLOUD}/projects/{TOWER}/models/all"])
 async def test_a_project_is_found_by_id_name_or_link(desk: Desk, text: str) -> None:
     await desk.subscribed_live()
-    assert isinstance(await desk.service.unsubscribe(KESTREL, manager(), text, STRUCTURE), Removed)
+    assert isinstance(
+        await desk.service.unsubscribe(KESTREL, manager(), text, STRUCTURE), Unsubscribed
+    )
 
 
 async def test_nothing_to_unsubscribe_is_said_and_where_there_is_something(desk: Desk) -> None:
@@ -66,9 +73,9 @@ async def test_nothing_to_unsubscribe_is_said_and_where_there_is_something(desk:
     await desk.subscribe(channel_id=FACADE + 1)
     caller = manager_of([STRUCTURE, FACADE])
     outcome = await desk.service.unsubscribe(KESTREL, caller, TOWER, STRUCTURE)
-    assert outcome == NothingThere(TOWER, (FACADE,))
+    assert outcome == NotFollowed(TOWER, (FACADE,))
     for text in (PAVILION, "no such project", "https://elsewhere.example/projects/" + TOWER):
-        assert await desk.service.unsubscribe(KESTREL, caller, text, STRUCTURE) == NothingThere(
+        assert await desk.service.unsubscribe(KESTREL, caller, text, STRUCTURE) == NotFollowed(
             text, ()
         )
 
@@ -85,7 +92,7 @@ async def test_the_same_id_on_two_servers_is_two_projects(desk: Desk) -> None:
     outcome = await desk.service.unsubscribe(
         KESTREL, manager(), f"{OWN_SERVER}/projects/{TOWER}", STRUCTURE
     )
-    assert isinstance(outcome, Removed)
+    assert isinstance(outcome, Unsubscribed)
     assert outcome.entry.hook.server_url == OWN_SERVER
 
 
@@ -150,7 +157,7 @@ async def test_pausing_remembers_who_did_it_and_resuming_forgets_it(desk: Desk) 
     assert (paused.state, paused.pause_reason) == (SubscriptionState.PAUSED, PauseReason.MEMBER)
     assert paused.pause_detail == str(MAREN)
     resumed = await desk.service.resume(KESTREL, manager(), subscription_id, place(), nobody_sees)
-    assert isinstance(resumed, Entry)
+    assert isinstance(resumed, Followed)
     resumed_now = resumed.subscription
     assert (resumed_now.state, resumed_now.pause_reason) == (SubscriptionState.ACTIVE, None)
 
@@ -169,11 +176,11 @@ async def test_a_pause_of_the_bot_keeps_its_reason(desk: Desk) -> None:
 async def test_resuming_looks_at_the_channel_first(desk: Desk) -> None:
     subscription_id = (await desk.subscribe()).entry.subscription.id
     await desk.service.pause(KESTREL, manager(), subscription_id)
-    gone = Place(STRUCTURE, PlaceKind.GONE, frozenset())
+    gone = TargetChannel(STRUCTURE, ChannelKind.GONE, frozenset())
     with pytest.raises(CommandRefused) as refused:
         await desk.service.resume(KESTREL, manager(), subscription_id, gone, nobody_sees)
     assert refused.value.refusal == CannotPost(
-        STRUCTURE, PlaceKind.GONE, Obstacle.WRONG_KIND, retry=Retry.RESUME
+        STRUCTURE, ChannelKind.GONE, Obstacle.WRONG_KIND, retry=Retry.RESUME
     )
     entry = await desk.service.entry(KESTREL, manager(), subscription_id)
     assert entry.subscription.state is SubscriptionState.PAUSED
@@ -208,7 +215,7 @@ async def test_the_set_up_can_be_shown_again_and_covers_all_channels(desk: Desk)
     await desk.storage.write(lambda tx: tx.hooks.mark_live(first.entry.hook.id, "Harbour Tower"))
     await desk.subscribe(channel_id=FACADE, events="models")
     setup = await desk.service.show_setup(KESTREL, manager(), first.entry.subscription.id)
-    assert isinstance(setup, SetUp)
+    assert isinstance(setup, WebhookSetup)
     assert setup.secret == first.entry.hook.secrets[0]
     assert {"commit_create", "branch_create"} < set(setup.triggers)
     assert "comment_created" not in setup.triggers
@@ -221,7 +228,7 @@ async def test_the_old_secret_works_for_24_hours_more_or_ends_now_as_one_likes(
     old = first.hook.secrets[0]
     renew = desk.service.new_secret
     setup = await renew(KESTREL, manager(), first.subscription.id, overlap=True)
-    assert isinstance(setup, SetUp)
+    assert isinstance(setup, WebhookSetup)
     assert setup.renewed
     assert setup.secret != old
     assert setup.old_secret_until == clock() + timedelta(hours=24)
@@ -229,7 +236,7 @@ async def test_the_old_secret_works_for_24_hours_more_or_ends_now_as_one_likes(
     clock.time = setup.old_secret_until + timedelta(seconds=1)
     assert await secrets_of(desk, first) == (setup.secret,)
     now = await renew(KESTREL, manager(), first.subscription.id, overlap=False)
-    assert isinstance(now, SetUp)
+    assert isinstance(now, WebhookSetup)
     assert (now.renewed, now.old_secret_until) == (True, None)
     assert await secrets_of(desk, first) == (now.secret,)
 
@@ -238,11 +245,11 @@ async def test_a_secret_that_ends_now_takes_along_one_that_was_to_work_on(desk: 
     first = (await desk.subscribe()).entry
     await desk.service.new_secret(KESTREL, manager(), first.subscription.id, overlap=True)
     now = await desk.service.new_secret(KESTREL, manager(), first.subscription.id, overlap=False)
-    assert isinstance(now, SetUp)
+    assert isinstance(now, WebhookSetup)
     assert await secrets_of(desk, first) == (now.secret,)
 
 
-async def secrets_of(desk: Desk, entry: Entry) -> tuple[str, ...]:
+async def secrets_of(desk: Desk, entry: Followed) -> tuple[str, ...]:
     hook = await desk.storage.read(lambda tx: tx.hooks.get(entry.hook.id))
     assert hook is not None
     return hook.secrets
@@ -273,6 +280,6 @@ async def test_only_projects_of_the_guild_are_offered_and_the_choice_leads_back(
     choices = await desk.service.followed_projects(KESTREL, manager(), "harb")
     assert [choice.name for choice in choices] == ["Harbour Tower"]
     outcome = await desk.service.unsubscribe(KESTREL, manager(), choices[0].value, FACADE)
-    assert isinstance(outcome, Removed)
+    assert isinstance(outcome, Unsubscribed)
     assert await desk.service.followed_projects(KESTREL, manager(), PAVILION) == []
     assert await desk.service.followed_projects(KESTREL, manager_of([FACADE + 1]), "") == []

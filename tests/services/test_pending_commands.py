@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from bot.db.accounts import LINK_VALID, TOLD_WITHIN
-from bot.model import PendingSubscribe
+from bot.model import LINK_VALID, TOLD_WITHIN, PendingSubscribe
 from bot.services.pending_commands import PendingCommandService
 from bot.services.refusals import CommandRefused
 from bot.storage import Storage

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.db.rows import DayQuota
-from bot.services.guilds import GuildService
+from bot.model import DayQuota
+from bot.services.guild_membership import GuildService
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.refusals import CommandRefused, Limited, NoRoom
 from tests.services.conftest import (

@@ -5,24 +5,32 @@ from dataclasses import replace
 
 import pytest
 
-from bot.db.rows import HookKind, HookState, Paused, PauseReason, SubscriptionState
-from bot.model import Audience, PauseWhy, Standing
-from bot.rights.decide import Sight
-from bot.services.followed import entry_of
-from bot.services.outcomes import (
-    Entry,
-    LinkFirst,
+from bot.model import (
+    AccessPause,
+    Actor,
+    Audience,
+    Entitlement,
+    HookKind,
+    HookState,
+    PauseReason,
+    PauseWhy,
+    SubscriptionState,
+)
+from bot.services.access_rules import AccessAnswer
+from bot.services.project_followers import entry_of
+from bot.services.public_access import PRIVATE, PublicAnswer
+from bot.services.refusals import CommandRefused, ProjectNotPublic
+from bot.services.subscribe_results import (
+    Followed,
     MadeSetUp,
-    NothingThere,
-    ShowFirst,
+    NeedsAccount,
+    NeedsConsent,
+    NotFollowed,
     Subscribed,
     SubscribeRequest,
 )
-from bot.services.places import Caller
-from bot.services.refusals import CommandRefused, ProjectNotPublic
-from bot.services.setup import SetUp
-from bot.services.visibility import PRIVATE, ToEverybody
-from bot.services.webhooks import Done, Kept
+from bot.services.webhook_setup import WebhookSetup
+from bot.services.webhooks import Ensured, WebhookChange
 from bot.speckle.events import EventKind
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
@@ -44,7 +52,7 @@ from tests.services.conftest import (
 from tests.services.speckle import MAREN, TOBIAS, Office, open_office
 
 ROOF = FACADE + 1
-PUBLIC = ToEverybody(Sight.YES, "public")
+PUBLIC = PublicAnswer(AccessAnswer.YES, "public")
 
 
 @pytest.fixture
@@ -55,7 +63,7 @@ async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
 
 async def by_hand(
     office: Office, channel_id: int = FACADE, *, live: bool = True, events: str = "all"
-) -> Entry:
+) -> Followed:
     """A member who manages one channel sets the project up by hand, and forges an event."""
     caller = manager_of([channel_id])
     outcome = await office.subscribe(
@@ -68,17 +76,17 @@ async def by_hand(
 
 async def edited(
     office: Office,
-    caller: Caller,
+    caller: Actor,
     channel_id: int,
     options: SubscriptionOptions,
     audience: Audience = TEAM,
-) -> Subscribed | LinkFirst | ShowFirst:
+) -> Subscribed | NeedsAccount | NeedsConsent:
     there = await office.at(channel_id)
     hook = await office.storage.read(lambda tx: tx.hooks.get(there.hook_id))
     assert hook is not None
     where = place(channel_id, audience=audience)
     return await office.services.subscriptions.subscribe(
-        edit_request(caller, Entry(hook, there), options, where)
+        edit_request(caller, Followed(hook, there), options, where)
     )
 
 
@@ -92,14 +100,14 @@ async def test_the_owners_question_names_a_channel_by_hand_whatever_state_its_ho
     theirs = await by_hand(office, live=live)
     await office.linked(MAREN, office.ilse)
     asked = await office.ask(shown=False)
-    assert isinstance(asked, ShowFirst)
+    assert isinstance(asked, NeedsConsent)
     assert dict(asked.also) == {FACADE: TEAM}
     outcome = await office.subscribe()
     assert outcome.also == (FACADE,)
     there = await office.at(FACADE)
     assert there.hook_id == outcome.entry.hook.id
     assert there.consent is not None
-    assert (there.consent.by, there.consent.standing) == (MAREN, Standing.OWNER)
+    assert (there.consent.by, there.consent.entitlement) == (MAREN, Entitlement.OWNER)
     assert (there.account_id, there.consent.audience) == (None, TEAM)
     assert await office.storage.read(lambda tx: tx.hooks.get(theirs.hook.id)) is None
 
@@ -123,7 +131,7 @@ async def test_a_channel_that_the_owner_does_not_see_is_counted_and_not_named(
     await office.linked(MAREN, office.ilse)
     owner = manager_of([STRUCTURE], MAREN)
     asked = await office.ask(caller=owner, shown=False)
-    assert isinstance(asked, ShowFirst)
+    assert isinstance(asked, NeedsConsent)
     assert (dict(asked.also), asked.others) == ({}, 1)
     await office.subscribe(caller=owner)
     assert await office.at(FACADE) == theirs.subscription
@@ -159,9 +167,9 @@ async def test_a_channel_that_shares_the_adopted_webhook_and_is_left_out_pauses_
         PauseReason.ASK_AGAIN,
         PauseWhy.NOT_ANSWERED,
     )
-    assert [one.channel_id for one in await office.storage.read(lambda tx: tx.notices.due(9))] == [
-        STRUCTURE
-    ]
+    assert [
+        one.channel_id for one in await office.storage.read(lambda tx: tx.pause_notices.due(9))
+    ] == [STRUCTURE]
 
 
 async def test_nothing_changes_for_others_while_the_owners_webhook_could_not_be_made(
@@ -170,7 +178,7 @@ async def test_nothing_changes_for_others_while_the_owners_webhook_could_not_be_
     theirs = await by_hand(office)
     await office.linked(MAREN, office.ilse)
     asked = await office.ask(shown=False)
-    assert isinstance(asked, ShowFirst)
+    assert isinstance(asked, NeedsConsent)
     for number in range(100):
         url = f"https://elsewhere.example/{number}"
         office.server.add_webhook(office.tower, url=url, triggers=("commit_create",), secret="x")
@@ -197,7 +205,7 @@ async def test_an_owner_whose_webhook_could_not_be_made_at_first_is_asked_again_
         )
     )
     asked = await office.ask(shown=False)
-    assert isinstance(asked, ShowFirst)
+    assert isinstance(asked, NeedsConsent)
     assert list(asked.also) == [FACADE]  # the reader's channel has an answer of its own
     outcome = await office.subscribe(left_out=frozenset({FACADE}))
     assert outcome.unanswered == 1
@@ -210,9 +218,9 @@ async def test_an_answer_covers_what_was_read_and_not_what_came_meanwhile(office
     await by_hand(office)
     await office.linked(MAREN, office.ilse)
     asked = await office.ask(shown=False)
-    assert isinstance(asked, ShowFirst)
+    assert isinstance(asked, NeedsConsent)
     later = await by_hand(office, ROOF)
-    wider = replace(asked.request, agreed=asked.agreed, place=place(audience=ALL))
+    wider = replace(asked.request, agreed=asked.agreed, channel=place(audience=ALL))
     outcome = await office.services.subscriptions.subscribe(wider)
     assert isinstance(outcome, Subscribed)
     assert outcome.also == (FACADE,)
@@ -257,20 +265,20 @@ async def test_after_access_was_lost_a_member_without_an_account_reads_on_nowher
     await office.linked(MAREN, office.ilse)
     made = (await office.subscribe()).entry
     await office.storage.write(
-        lambda tx: tx.held.withdraw(
+        lambda tx: tx.held_events.hold_back(
             made.subscription.id,
             office.clock(),
-            Paused(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN),
+            AccessPause(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN),
         )
     )
     for caller in (manager(TOBIAS), manager_of([FACADE], TOBIAS)):
-        assert isinstance(await office.ask(caller=caller, channel_id=FACADE), LinkFirst)
+        assert isinstance(await office.ask(caller=caller, channel_id=FACADE), NeedsAccount)
     outcome = await office.subscribe(caller=manager(TOBIAS), channel_id=FACADE, by_hand=True)
     assert outcome.entry.hook.id != made.hook.id
     assert outcome.entry.hook.state is HookState.WAITING
     # Nor in the channel itself.
     again = await office.ask(caller=manager(TOBIAS), by_hand=True)
-    assert isinstance(again, LinkFirst)
+    assert isinstance(again, NeedsAccount)
     assert again.paused
     assert (await office.at(STRUCTURE)).state is SubscriptionState.PAUSED
 
@@ -293,7 +301,7 @@ async def test_whoever_changes_filters_in_an_answered_channel_does_not_become_it
 # ── whether a project is followed is nobody's business who may not see it ─────────────────────
 
 
-async def probed(office: Office, caller: Caller, project: str) -> list[object]:
+async def probed(office: Office, caller: Actor, project: str) -> list[object]:
     """All that commands tell somebody of a project, without what differs for every set-up."""
     subscriptions = office.services.subscriptions
     told: list[object] = []
@@ -312,7 +320,7 @@ async def probed(office: Office, caller: Caller, project: str) -> list[object]:
         except CommandRefused as refused:
             told.append(refused.refusal)
         else:
-            assert isinstance(gone, NothingThere)
+            assert isinstance(gone, NotFollowed)
             told.append(len(gone.elsewhere))
     offered = await subscriptions.projects(KESTREL, caller, "")
     told.append([choice.name.replace(project.rpartition("/")[2], "ID") for choice in offered])
@@ -333,7 +341,7 @@ async def probed(office: Office, caller: Caller, project: str) -> list[object]:
     return told
 
 
-def _without_its_own(outcome: Subscribed | LinkFirst | ShowFirst, project: str) -> object:
+def _without_its_own(outcome: Subscribed | NeedsAccount | NeedsConsent, project: str) -> object:
     if not isinstance(outcome, Subscribed):
         return type(outcome), outcome.server_url, getattr(outcome, "why", None)
     setup = outcome.setup
@@ -363,7 +371,7 @@ async def test_a_stranger_is_told_the_same_of_a_followed_project_as_of_any_other
         await office.linked(TOBIAS, office.nadia)
     # The channel that follows it is not one that they see.
     there = frozenset({FACADE, ROOF, ROOF + 1})
-    caller = Caller(TOBIAS, whole_server, there.__contains__, there.__contains__)
+    caller = Actor(TOBIAS, whole_server, there.__contains__, there.__contains__)
     hidden = office.server.add_project("Heron Bridge", owner=office.ilse, visibility="PRIVATE")
     followed = await probed(office, caller, office.link)
     other = await probed(office, caller, f"{office.server.url}/projects/{hidden.id}")
@@ -379,7 +387,7 @@ async def test_where_somebody_linked_an_account_a_manager_without_one_joins_noth
     await office.linked(MAREN, office.ilse)
     await office.subscribe(left_out=frozenset({FACADE}))
     outcome = await office.ask(caller=manager(TOBIAS), channel_id=ROOF)
-    assert isinstance(outcome, LinkFirst)
+    assert isinstance(outcome, NeedsAccount)
     hand = await office.subscribe(caller=manager(TOBIAS), channel_id=ROOF, by_hand=True)
     assert hand.setup is not None
     assert len(await office.storage.read(lambda tx: tx.hooks.of_guild(KESTREL))) == 3
@@ -414,7 +422,7 @@ async def test_a_project_of_the_same_name_that_one_may_not_see_is_not_in_the_way
     mine = await desk.subscribe("f6a7b8c9d0", channel_id=FACADE, caller=stranger)
     await desk.storage.write(lambda tx: tx.hooks.mark_live(mine.entry.hook.id, "Harbour Tower"))
     removed = await desk.service.unsubscribe(KESTREL, stranger, "Harbour Tower", FACADE)
-    assert not isinstance(removed, NothingThere)
+    assert not isinstance(removed, NotFollowed)
 
 
 async def test_a_channel_that_was_left_out_does_not_learn_the_name_from_the_owners_webhook(
@@ -446,10 +454,10 @@ async def test_whose_channel_lost_access_reads_the_name_that_was_agreed_to(offic
     entry = await entry_of(office.storage, KESTREL, made.subscription.id)
     assert entry.label == "Kestrel Tower, renamed"
     await office.storage.write(
-        lambda tx: tx.held.withdraw(
+        lambda tx: tx.held_events.hold_back(
             made.subscription.id,
             office.clock(),
-            Paused(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN),
+            AccessPause(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN),
         )
     )
     await office.storage.write(
@@ -478,7 +486,7 @@ async def test_no_path_shows_a_secret_of_a_webhook_that_the_bot_made_or_took_ove
     )
     account = await office.linked(MAREN, office.ilse)
     adopted = await office.subscribe()
-    assert adopted.webhook == Kept(Done.FOUND)
+    assert adopted.webhook == Ensured(WebhookChange.FOUND)
     assert adopted.setup is None
     used = {by_hand_first.setup.secret, *(await secrets(office))}
     assert len(used) == 2
@@ -496,7 +504,9 @@ async def test_no_path_shows_a_secret_of_a_webhook_that_the_bot_made_or_took_ove
 
     await office.services.accounts.unlink(account)
     shown = await service.show_setup(KESTREL, manager(), subscription_id)
-    assert isinstance(shown, SetUp)  # the way by hand is open again, with a secret of its own
+    assert isinstance(
+        shown, WebhookSetup
+    )  # the way by hand is open again, with a secret of its own
     assert shown.secret not in used
     assert len(await secrets(office)) == 1
 
@@ -534,7 +544,7 @@ async def test_the_giver_reads_the_question_again_where_more_people_see_the_chan
     await office.linked(MAREN, office.ilse)
     await office.subscribe(events="versions")
     asked = await edited(office, manager(MAREN), STRUCTURE, SubscriptionOptions(), ALL)
-    assert isinstance(asked, ShowFirst)
+    assert isinstance(asked, NeedsConsent)
     assert (await office.at(STRUCTURE)).options == SubscriptionOptions(("versions",))
 
 
@@ -545,7 +555,7 @@ async def test_more_events_by_somebody_else_with_access_are_theirs_to_answer_for
     await office.subscribe(events="versions")
     reader = await office.linked(TOBIAS, office.bob)
     asked = await edited(office, manager(TOBIAS), STRUCTURE, SubscriptionOptions())
-    assert isinstance(asked, ShowFirst)
+    assert isinstance(asked, NeedsConsent)
     assert (await office.at(STRUCTURE)).options == SubscriptionOptions(("versions",))
     outcome = await office.services.subscriptions.subscribe(
         replace(asked.request, agreed=asked.agreed)
@@ -553,7 +563,7 @@ async def test_more_events_by_somebody_else_with_access_are_theirs_to_answer_for
     assert isinstance(outcome, Subscribed)
     there = await office.at(STRUCTURE)
     assert there.consent is not None
-    assert (there.consent.by, there.consent.standing) == (TOBIAS, Standing.READER)
+    assert (there.consent.by, there.consent.entitlement) == (TOBIAS, Entitlement.READER)
     assert (there.account_id, there.options) == (reader.id, SubscriptionOptions())
 
 
@@ -576,9 +586,9 @@ async def test_more_events_by_anybody_else_pause_the_channel_and_ask(
         PauseReason.ASK_AGAIN,
         PauseWhy.FILTERS_WIDER,
     )
-    assert [one.user_id for one in await office.storage.read(lambda tx: tx.notices.due(9))] == [
-        MAREN
-    ]
+    assert [
+        one.user_id for one in await office.storage.read(lambda tx: tx.pause_notices.due(9))
+    ] == [MAREN]
     # One answer helps, as in all such cases.
     again = await office.subscribe()
     assert again.resumed
@@ -662,7 +672,7 @@ async def test_what_a_member_paused_stays_paused_when_the_owner_answers_for_it(
 # ── the operator's own servers ────────────────────────────────────────────────────────────────
 
 
-def asking(caller: Caller, channel_id: int = STRUCTURE) -> SubscribeRequest:
+def asking(caller: Actor, channel_id: int = STRUCTURE) -> SubscribeRequest:
     return SubscribeRequest(KESTREL, caller, place(channel_id), TOWER)
 
 
@@ -680,7 +690,7 @@ async def test_in_the_operators_servers_a_private_project_takes_somebody_who_may
             await desk.service.subscribe(by_hand)
         refusals |= {refused.value.refusal, hand.value.refusal}
         asked = await desk.service.subscribe(asking(manager()))
-        if isinstance(asked, ShowFirst):
+        if isinstance(asked, NeedsConsent):
             await desk.service.subscribe(replace(asked.request, agreed=asked.agreed))
     assert refusals == {ProjectNotPublic(CLOUD)}
 
@@ -690,13 +700,13 @@ async def test_in_the_operators_servers_the_question_is_asked_too_and_the_answer
 ) -> None:
     desk = make_desk(served=frozenset({KESTREL}))
     asked = await desk.service.subscribe(asking(manager()))
-    assert isinstance(asked, ShowFirst)  # nobody could tell whether it is public
+    assert isinstance(asked, NeedsConsent)  # nobody could tell whether it is public
     outcome = await desk.subscribe()
     consent = outcome.entry.subscription.consent
     assert outcome.entry.hook.kind is HookKind.SHARED
     assert consent is not None
-    assert (consent.standing, consent.visibility, consent.audience) == (
-        Standing.MANAGER,
+    assert (consent.entitlement, consent.visibility, consent.audience) == (
+        Entitlement.MANAGER,
         None,
         TEAM,
     )
@@ -711,7 +721,7 @@ async def test_in_the_operators_servers_a_public_project_is_for_everybody(
     assert isinstance(outcome, Subscribed)
     consent = outcome.entry.subscription.consent
     assert consent is not None
-    assert (consent.standing, consent.visibility) == (Standing.ANYONE, "public")
+    assert (consent.entitlement, consent.visibility) == (Entitlement.ANYONE, "public")
     assert outcome.entry.hook.visibility == "public"
 
 
@@ -729,18 +739,18 @@ async def test_a_public_project_is_joined_without_an_account_and_without_a_quest
     assert joined.entry.hook.id == made.entry.hook.id
     consent = joined.entry.subscription.consent
     assert consent is not None
-    assert (consent.standing, consent.visibility) == (Standing.ANYONE, "public")
+    assert (consent.entitlement, consent.visibility) == (Entitlement.ANYONE, "public")
 
 
 async def test_an_unlisted_project_is_public_and_one_that_cannot_be_asked_about_is_not(
     office: Office,
 ) -> None:
     office.tower.visibility = "UNLISTED"
-    assert isinstance(await office.ask(shown=False), LinkFirst)  # nobody follows it: how, then?
+    assert isinstance(await office.ask(shown=False), NeedsAccount)  # nobody follows it: how, then?
     await office.linked(MAREN, office.ilse)
     assert isinstance(await office.ask(shown=False), Subscribed)
     office.server.faults.status = 502
     # A new breaker: servers that are away are not asked again for a while.
     away = office.with_public_url(office.public_url)
     outcome = await away.ask(caller=manager_of([FACADE]), channel_id=FACADE)
-    assert isinstance(outcome, LinkFirst)
+    assert isinstance(outcome, NeedsAccount)

@@ -5,9 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from bot.db.rows import HookKind, HookState, PauseReason, SubscriptionState
-from bot.services.outcomes import Change
-from bot.services.places import NEEDED, Permission, PlaceKind
+from bot.model import (
+    ChannelKind,
+    ChannelPermission,
+    HookKind,
+    HookState,
+    PauseReason,
+    SubscriptionState,
+)
+from bot.services.channel_rules import NEEDED
 from bot.services.refusals import (
     CannotPost,
     CommandRefused,
@@ -17,7 +23,8 @@ from bot.services.refusals import (
     Retry,
     ServerNotAllowed,
 )
-from bot.services.setup import SetUp
+from bot.services.subscribe_results import SubscribeChange
+from bot.services.webhook_setup import WebhookSetup
 from bot.speckle.event_table import EVENTS
 from bot.speckle.subscription_options import OptionFault, OptionProblem, SubscriptionOptions
 from tests.services.conftest import (
@@ -46,7 +53,7 @@ from tests.services.conftest import (
 async def test_the_first_subscription_of_a_project_waits_and_shows_its_set_up(desk: Desk) -> None:
     outcome = await desk.subscribe(f"{CLOUD}/projects/{TOWER}")
     hook, setup = outcome.entry.hook, outcome.setup
-    assert outcome.change is Change.NEW
+    assert outcome.change is SubscribeChange.NEW
     assert (hook.state, hook.kind, hook.server_url) == (HookState.WAITING, HookKind.OWN, CLOUD)
     assert (hook.created_by, hook.setup_channel_id) == (MAREN, STRUCTURE)
     assert setup is not None
@@ -128,7 +135,7 @@ async def test_a_further_channel_follows_through_the_same_hook_and_is_live_at_on
 ) -> None:
     first = await desk.subscribed_live()
     further = await desk.subscribe(channel_id=FACADE)
-    assert further.change is Change.NEW
+    assert further.change is SubscribeChange.NEW
     assert further.setup is None
     assert further.entry.hook.id == first.hook.id
     assert further.entry.hook.state is HookState.LIVE
@@ -146,7 +153,7 @@ async def test_the_same_channel_again_changes_the_filters_and_knows_the_old_ones
 ) -> None:
     await desk.subscribe(events="versions", models="struct/**")
     outcome = await desk.subscribe(events="comments")
-    assert outcome.change is Change.CHANGED
+    assert outcome.change is SubscribeChange.CHANGED
     assert outcome.old_options == SubscriptionOptions(events=("versions",), models=("struct/**",))
     assert outcome.entry.subscription.options == SubscriptionOptions(
         events=("comments",), models=("struct/**",)
@@ -155,8 +162,8 @@ async def test_the_same_channel_again_changes_the_filters_and_knows_the_old_ones
 
 async def test_the_same_again_changes_nothing_and_says_so(desk: Desk) -> None:
     await desk.subscribe(events="versions", models="struct/**")
-    assert (await desk.subscribe()).change is Change.UNCHANGED
-    assert (await desk.subscribe(events="Versions")).change is Change.UNCHANGED
+    assert (await desk.subscribe()).change is SubscribeChange.UNCHANGED
+    assert (await desk.subscribe(events="Versions")).change is SubscribeChange.UNCHANGED
 
 
 @pytest.mark.parametrize("nothing", ["all", "ALL ", "none", "nobody"])
@@ -259,18 +266,18 @@ async def test_a_caller_who_may_not_manage_webhooks_there_is_refused(desk: Desk)
 @pytest.mark.parametrize(
     ("kind", "missing"),
     [
-        (PlaceKind.TEXT, Permission.EMBED_LINKS),
-        (PlaceKind.TEXT, Permission.READ_HISTORY),
-        (PlaceKind.ANNOUNCEMENT, Permission.SEND_MESSAGES),
-        (PlaceKind.THREAD, Permission.SEND_IN_THREADS),
-        (PlaceKind.VOICE, Permission.VIEW_CHANNEL),
-        (PlaceKind.STAGE, Permission.ATTACH_FILES),
+        (ChannelKind.TEXT, ChannelPermission.EMBED_LINKS),
+        (ChannelKind.TEXT, ChannelPermission.READ_HISTORY),
+        (ChannelKind.ANNOUNCEMENT, ChannelPermission.SEND_MESSAGES),
+        (ChannelKind.THREAD, ChannelPermission.SEND_IN_THREADS),
+        (ChannelKind.VOICE, ChannelPermission.VIEW_CHANNEL),
+        (ChannelKind.STAGE, ChannelPermission.ATTACH_FILES),
     ],
 )
 async def test_permissions_that_the_bot_lacks_are_named(
-    desk: Desk, kind: PlaceKind, missing: Permission
+    desk: Desk, kind: ChannelKind, missing: ChannelPermission
 ) -> None:
-    where = replace(place(kind=kind), bot_can=frozenset(Permission) - {missing})
+    where = replace(place(kind=kind), bot_can=frozenset(ChannelPermission) - {missing})
     with pytest.raises(CommandRefused) as refused:
         await desk.subscribe(where=where)
     assert refused.value.refusal == CannotPost(
@@ -279,13 +286,13 @@ async def test_permissions_that_the_bot_lacks_are_named(
 
 
 async def test_a_thread_does_not_need_send_messages(desk: Desk) -> None:
-    where = place(kind=PlaceKind.THREAD)
-    where = replace(where, bot_can=where.bot_can - {Permission.SEND_MESSAGES})
-    assert (await desk.subscribe(where=where)).change is Change.NEW
+    where = place(kind=ChannelKind.THREAD)
+    where = replace(where, bot_can=where.bot_can - {ChannelPermission.SEND_MESSAGES})
+    assert (await desk.subscribe(where=where)).change is SubscribeChange.NEW
 
 
-@pytest.mark.parametrize("kind", [kind for kind in PlaceKind if kind not in NEEDED])
-async def test_places_without_messages_are_refused(desk: Desk, kind: PlaceKind) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in ChannelKind if kind not in NEEDED])
+async def test_places_without_messages_are_refused(desk: Desk, kind: ChannelKind) -> None:
     with pytest.raises(CommandRefused) as refused:
         await desk.subscribe(where=place(kind=kind))
     assert refused.value.refusal == CannotPost(
@@ -294,13 +301,15 @@ async def test_places_without_messages_are_refused(desk: Desk, kind: PlaceKind) 
 
 
 async def test_closed_threads_are_refused(desk: Desk) -> None:
-    thread = place(kind=PlaceKind.THREAD)
+    thread = place(kind=ChannelKind.THREAD)
     for where, obstacle in (
         (replace(thread, archived=True), Obstacle.ARCHIVED),
         (replace(thread, locked=True, archived=True), Obstacle.LOCKED),
         (
             replace(
-                thread, bot_in_thread=False, bot_can=thread.bot_can - {Permission.MANAGE_THREADS}
+                thread,
+                bot_in_thread=False,
+                bot_can=thread.bot_can - {ChannelPermission.MANAGE_THREADS},
             ),
             Obstacle.NOT_IN_THREAD,
         ),
@@ -318,7 +327,7 @@ async def test_a_secret_is_shown_to_who_manages_all_its_channels_or_the_whole_se
     here_only, there_only = manager_of([STRUCTURE]), manager_of([FACADE], MAREN)
     entry = (await desk.subscribe(caller=here_only)).entry
     show = desk.service.show_setup
-    assert isinstance(await show(KESTREL, here_only, entry.subscription.id), SetUp)
+    assert isinstance(await show(KESTREL, here_only, entry.subscription.id), WebhookSetup)
     await desk.storage.write(lambda tx: tx.hooks.mark_live(entry.hook.id, "Harbour Tower"))
     further = (await desk.subscribe(channel_id=FACADE, caller=manager())).entry
     assert further.hook.id == entry.hook.id
@@ -328,7 +337,7 @@ async def test_a_secret_is_shown_to_who_manages_all_its_channels_or_the_whole_se
         with pytest.raises(CommandRefused, match="SECRET_OF_OTHERS"):
             await desk.service.new_secret(KESTREL, caller, one.subscription.id, overlap=False)
     for caller in (manager(), manager_of([STRUCTURE, FACADE])):
-        assert isinstance(await show(KESTREL, caller, entry.subscription.id), SetUp)
+        assert isinstance(await show(KESTREL, caller, entry.subscription.id), WebhookSetup)
 
 
 async def test_a_project_that_was_deleted_can_be_resumed_by_hand(desk: Desk, clock: Clock) -> None:

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.db.rows import Account
 from bot.errors import AccountUnconfirmed
-from bot.services.accounts import Standing
-from bot.services.outcomes import LinkFirst
-from bot.services.webhooks import Gone, Kept, NotKept, WhyNot
+from bot.model import Account
+from bot.services.accounts import TokenStatus
+from bot.services.subscribe_results import NeedsAccount
+from bot.services.webhooks import Ensured, EnsureFailed, EnsureProblem, RemovalResult
 from bot.storage import Storage
 from tests.services.conftest import FACADE, KESTREL, Clock, manager
 from tests.services.speckle import MAREN, Office, open_office
@@ -34,20 +34,20 @@ async def test_speckle_is_not_asked_with_it(office: Office) -> None:
     before = len(office.server.requests)
     with pytest.raises(AccountUnconfirmed):
         await accounts.as_account(account.id, office.services.gateway.me)
-    assert await accounts.standing(account) is Standing.UNCONFIRMED
+    assert await accounts.token_status(account) is TokenStatus.UNCONFIRMED
     assert len(office.server.requests) == before
     await accounts.confirm(account)
-    assert await accounts.standing(await account_of(office)) is Standing.TAKEN
+    assert await accounts.token_status(await account_of(office)) is TokenStatus.TAKEN
 
 
 async def test_the_hourly_look_leaves_the_webhook_alone_until_then(office: Office) -> None:
     before = office.made[0]
-    (found,) = [kept async for _, kept in office.webhooks.look_at_all()]
-    assert isinstance(found, NotKept)
-    assert (found.why, found.made) == (WhyNot.UNCONFIRMED, True)
+    (found,) = [kept async for _, kept in office.webhooks.reconcile_all()]
+    assert isinstance(found, EnsureFailed)
+    assert (found.why, found.made) == (EnsureProblem.UNCONFIRMED, True)
     assert office.made == [before]
     await office.services.accounts.confirm(await account_of(office))
-    assert all([isinstance(kept, Kept) async for _, kept in office.webhooks.look_at_all()])
+    assert all([isinstance(kept, Ensured) async for _, kept in office.webhooks.reconcile_all()])
 
 
 async def test_a_webhook_that_is_no_longer_needed_is_removed_once_that_is_said(
@@ -55,11 +55,11 @@ async def test_a_webhook_that_is_no_longer_needed_is_removed_once_that_is_said(
 ) -> None:
     (subscription,) = await office.storage.read(lambda tx: tx.subscriptions.of_guild(KESTREL))
     removed = await office.services.subscriptions.remove(KESTREL, manager(MAREN), subscription.id)
-    assert (removed.last, removed.gone) == (True, Gone.UNCONFIRMED)
+    assert (removed.last, removed.removal) == (True, RemovalResult.UNCONFIRMED)
     assert len(office.made) == 1
     await office.services.accounts.confirm(await account_of(office))
     clock.forward(hours=1)
-    assert [kept async for _, kept in office.webhooks.look_at_all()] == []
+    assert [kept async for _, kept in office.webhooks.reconcile_all()] == []
     assert office.made == []
 
 
@@ -67,8 +67,8 @@ async def test_subscribing_with_it_says_so_and_shows_nothing_of_the_project(
     office: Office,
 ) -> None:
     outcome = await office.ask(channel_id=FACADE)
-    assert isinstance(outcome, LinkFirst)
-    assert outcome.why is WhyNot.UNCONFIRMED
+    assert isinstance(outcome, NeedsAccount)
+    assert outcome.why is EnsureProblem.UNCONFIRMED
 
 
 async def test_unlinking_erases_it_and_says_what_is_left_at_speckle(office: Office) -> None:

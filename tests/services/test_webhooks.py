@@ -7,29 +7,36 @@ from typing import Any
 
 import pytest
 
-from bot.db.rows import HookState, Paused, PauseReason, SubscriptionState
 from bot.errors import SpeckleUnavailable
-from bot.model import Consent, PauseWhy, Standing
-from bot.services.outcomes import (
-    Entry,
-    LinkFirst,
+from bot.model import (
+    AccessPause,
+    Actor,
+    Consent,
+    Entitlement,
+    HookState,
+    PauseReason,
+    PauseWhy,
+    SubscriptionState,
+)
+from bot.services.public_url import ProbeProblem
+from bot.services.refusals import CommandRefused, ProjectNotSeen
+from bot.services.subscribe_results import (
+    Followed,
     MadeSetUp,
-    NothingThere,
+    NeedsAccount,
+    NeedsConsent,
+    NotFollowed,
     Resumed,
-    ShowFirst,
     Subscribed,
 )
-from bot.services.places import Caller
-from bot.services.reach import Unreachable
-from bot.services.refusals import CommandRefused, ProjectNotSeen
-from bot.services.triggers import triggers_of
+from bot.services.webhook_triggers import triggers_of
 from bot.services.webhooks import (
     MOST_WEBHOOKS,
-    Done,
-    Gone,
-    Kept,
-    NotKept,
-    WhyNot,
+    Ensured,
+    EnsureFailed,
+    EnsureProblem,
+    RemovalResult,
+    WebhookChange,
 )
 from bot.speckle.event_table import EVENTS, ISSUES
 from bot.speckle.subscription_options import SubscriptionOptions
@@ -64,7 +71,7 @@ async def test_an_owners_subscribe_makes_the_webhook_and_leaves_nothing_to_do(
 ) -> None:
     account = await office.linked(MAREN, office.ilse)
     outcome = await office.subscribe()
-    assert outcome.webhook == Kept(Done.MADE, local_network=True)
+    assert outcome.webhook == Ensured(WebhookChange.MADE, local_network=True)
     assert outcome.setup is None
     (made,), hook = office.made, await office.hook()
     assert made.url == f"{office.public_url}/webhooks/{hook.key}"
@@ -79,7 +86,7 @@ async def test_an_owners_subscribe_makes_the_webhook_and_leaves_nothing_to_do(
     assert subscription.consent == Consent(
         MAREN,
         office.clock(),
-        Standing.OWNER,
+        Entitlement.OWNER,
         SubscriptionOptions(),
         "private",
         TEAM,
@@ -104,15 +111,15 @@ async def test_the_webhook_follows_what_all_channels_want(office: Office) -> Non
     await office.subscribe(channel_id=FACADE, events="model_created")
     assert set(office.made[0].triggers) == {"commit_create", "branch_create"}
     first, second = await office.storage.read(lambda tx: tx.subscriptions.of_guild(KESTREL))
-    entry = Entry(await office.hook(), first)
+    entry = Followed(await office.hook(), first)
     edited = await office.services.subscriptions.subscribe(
         edit_request(manager(), entry, SubscriptionOptions(events=("comment_created",)))
     )
     assert isinstance(edited, Subscribed)
-    assert edited.webhook == Kept(Done.CHANGED)
+    assert edited.webhook == Ensured(WebhookChange.CHANGED)
     assert set(office.made[0].triggers) == {"comment_created", "branch_create"}
     removed = await office.services.subscriptions.remove(KESTREL, manager(), second.id)
-    assert removed.webhook == Kept(Done.CHANGED)
+    assert removed.webhook == Ensured(WebhookChange.CHANGED)
     assert list(office.made[0].triggers) == ["comment_created"]
 
 
@@ -121,7 +128,7 @@ async def test_the_same_again_asks_speckle_to_change_nothing(office: Office) -> 
     await office.subscribe()
     before = len(office.server.requests)
     again = await office.subscribe()
-    assert again.webhook == Kept(Done.NOTHING)
+    assert again.webhook == Ensured(WebhookChange.NOTHING)
     asked = [one.operation for one in office.server.requests[before:]]
     assert not any("Update" in name or "Create" in name for name in asked), asked
 
@@ -136,9 +143,9 @@ async def test_after_a_crash_the_webhook_is_found_by_its_address(office: Office)
         triggers=("commit_create",),
         secret="another",
     )
-    kept = await office.webhooks.keep(hook.id, account.id)
-    assert isinstance(kept, Kept)
-    assert kept.done is Done.FOUND
+    kept = await office.webhooks.ensure(hook.id, account.id)
+    assert isinstance(kept, Ensured)
+    assert kept.change is WebhookChange.FOUND
     (made,) = office.made
     assert made.id == there.id
     assert made.url == f"{office.public_url}/webhooks/{hook.key}"
@@ -162,7 +169,7 @@ async def test_what_an_owner_made_by_hand_is_looked_after_once_they_have_an_acco
     )
     await office.linked(MAREN, office.ilse)
     outcome = await office.subscribe(events="comments")
-    assert outcome.webhook == Kept(Done.FOUND, switched_off=True)
+    assert outcome.webhook == Ensured(WebhookChange.FOUND, switched_off=True)
     assert office.made == [by_hand]
     assert not by_hand.enabled
     assert "comment_mention" in by_hand.triggers
@@ -179,8 +186,8 @@ async def test_a_second_webhook_with_the_same_address_is_removed(office: Office)
     await office.subscribe()
     (first,) = office.made
     office.server.add_webhook(office.tower, url=first.url, triggers=("commit_create",), secret="x")
-    kept = await office.webhooks.keep((await office.hook()).id, looking=True)
-    assert kept == Kept(Done.NOTHING, doubles=1)
+    kept = await office.webhooks.ensure((await office.hook()).id, looking=True)
+    assert kept == Ensured(WebhookChange.NOTHING, duplicates=1)
     assert [one.id for one in office.made] == [first.id]
 
 
@@ -190,8 +197,8 @@ async def test_a_full_project_is_said(office: Office) -> None:
         url = f"https://elsewhere.example/{number}"
         office.server.add_webhook(office.tower, url=url, triggers=("commit_create",), secret="x")
     outcome = await office.subscribe()
-    assert isinstance(outcome.webhook, NotKept)
-    assert outcome.webhook.why is WhyNot.FULL
+    assert isinstance(outcome.webhook, EnsureFailed)
+    assert outcome.webhook.why is EnsureProblem.FULL
     assert outcome.setup is not None
     assert len(office.made) == MOST_WEBHOOKS
 
@@ -204,8 +211,8 @@ async def test_a_member_who_is_not_owner_gets_the_way_by_hand_and_whom_to_ask(
 ) -> None:
     account = await office.linked(MAREN, office.bob)
     outcome = await office.subscribe()
-    assert isinstance(outcome.webhook, NotKept)
-    assert outcome.webhook.why is WhyNot.NOT_OWNER
+    assert isinstance(outcome.webhook, EnsureFailed)
+    assert outcome.webhook.why is EnsureProblem.NOT_OWNER
     assert outcome.setup is not None
     assert office.made == []
     assert outcome.entry.subscription.account_id == account.id
@@ -214,8 +221,11 @@ async def test_a_member_who_is_not_owner_gets_the_way_by_hand_and_whom_to_ask(
 async def test_an_owner_whose_token_lacks_the_scope_is_told_so(office: Office) -> None:
     await office.linked(MAREN, office.ilse, OWN)
     outcome = await office.subscribe()
-    assert isinstance(outcome.webhook, NotKept)
-    assert (outcome.webhook.why, outcome.webhook.detail) == (WhyNot.NO_SCOPE, "streams:write")
+    assert isinstance(outcome.webhook, EnsureFailed)
+    assert (outcome.webhook.why, outcome.webhook.detail) == (
+        EnsureProblem.NO_SCOPE,
+        "streams:write",
+    )
     assert office.made == []
 
 
@@ -236,7 +246,7 @@ async def test_a_project_that_one_may_not_see_reads_like_one_that_does_not_exist
 
 async def test_without_an_account_nothing_is_done_until_a_way_is_chosen(office: Office) -> None:
     outcome = await office.ask()
-    assert isinstance(outcome, LinkFirst)
+    assert isinstance(outcome, NeedsAccount)
     assert (outcome.why, outcome.server_url) == (None, office.server.url)
     assert await office.storage.read(lambda tx: tx.hooks.of_guild(KESTREL)) == []
     by_hand = await office.subscribe(by_hand=True)
@@ -253,16 +263,16 @@ async def test_a_revoked_token_asks_for_a_new_link(office: Office) -> None:
     await accounts.link_by_token(MAREN, way.nonce, token)
     office.server.revoke(token)
     outcome = await office.ask()
-    assert isinstance(outcome, LinkFirst)
-    assert outcome.why is WhyNot.TOKEN_REFUSED
+    assert isinstance(outcome, NeedsAccount)
+    assert outcome.why is EnsureProblem.TOKEN_REFUSED
 
 
 async def test_a_server_that_is_down_keeps_nobody_from_the_way_by_hand(office: Office) -> None:
     await office.linked(MAREN, office.ilse)
     office.server.faults.status = 502
     outcome = await office.ask()
-    assert isinstance(outcome, LinkFirst)
-    assert outcome.why is WhyNot.SPECKLE_AWAY
+    assert isinstance(outcome, NeedsAccount)
+    assert outcome.why is EnsureProblem.SPECKLE_AWAY
     assert (await office.subscribe(by_hand=True)).setup is not None
 
 
@@ -271,16 +281,16 @@ async def test_a_private_project_is_shown_only_after_a_yes_and_asked_once_a_chan
 ) -> None:
     await office.linked(MAREN, office.ilse)
     first = await office.ask(shown=False)
-    assert isinstance(first, ShowFirst)
+    assert isinstance(first, NeedsConsent)
     assert first.project_name == "Kestrel Tower"
     assert await office.storage.read(lambda tx: tx.hooks.of_guild(KESTREL)) == []
     assert office.made == []
     await office.subscribe()
     changed = await office.ask(shown=False, events="comments")
-    assert not isinstance(changed, ShowFirst)
-    assert isinstance(await office.ask(shown=False, channel_id=FACADE), ShowFirst)
+    assert not isinstance(changed, NeedsConsent)
+    assert isinstance(await office.ask(shown=False, channel_id=FACADE), NeedsConsent)
     # Who has no account is not told that the project is followed here.
-    assert isinstance(await office.ask(caller=manager(TOBIAS), channel_id=FACADE), LinkFirst)
+    assert isinstance(await office.ask(caller=manager(TOBIAS), channel_id=FACADE), NeedsAccount)
 
 
 async def test_a_public_project_is_not_asked_about_and_the_answer_says_that_it_was(
@@ -292,7 +302,7 @@ async def test_a_public_project_is_not_asked_about_and_the_answer_says_that_it_w
     assert isinstance(outcome, Subscribed)
     consent = outcome.entry.subscription.consent
     assert consent is not None
-    assert (consent.standing, consent.visibility) == (Standing.OWNER, "public")
+    assert (consent.entitlement, consent.visibility) == (Entitlement.OWNER, "public")
 
 
 # ── PUBLIC_URL ────────────────────────────────────────────────────────────────────────────────
@@ -302,37 +312,37 @@ async def test_no_webhook_is_made_for_an_address_that_leads_elsewhere(office: Of
     await office.linked(MAREN, office.ilse)
     async with answering("somebody else") as other, answering("", 301, Location=other) as moved:
         for url, problem in (
-            (None, Unreachable.MISSING),
-            ("http://127.0.0.1:9", Unreachable.NO_ANSWER),
-            (other, Unreachable.NOT_THIS_BOT),
-            (moved, Unreachable.REDIRECTS),
+            (None, ProbeProblem.MISSING),
+            ("http://127.0.0.1:9", ProbeProblem.NO_ANSWER),
+            (other, ProbeProblem.NOT_THIS_BOT),
+            (moved, ProbeProblem.REDIRECTS),
         ):
             outcome = await office.with_public_url(url).subscribe()
-            assert isinstance(outcome.webhook, NotKept)
-            assert outcome.webhook.reached is not None
-            assert outcome.webhook.reached.problem is problem
+            assert isinstance(outcome.webhook, EnsureFailed)
+            assert outcome.webhook.result is not None
+            assert outcome.webhook.result.problem is problem
             assert outcome.setup is not None
     assert office.made == []
-    assert (await office.subscribe()).webhook == Kept(Done.MADE, local_network=True)
+    assert (await office.subscribe()).webhook == Ensured(WebhookChange.MADE, local_network=True)
 
 
 async def test_a_new_public_url_reaches_the_webhook_at_the_next_look(office: Office) -> None:
     await office.linked(MAREN, office.ilse)
     await office.subscribe()
     async with answering("0f0f") as moved:
-        kept = await office.with_public_url(moved).webhooks.keep(
+        kept = await office.with_public_url(moved).webhooks.ensure(
             (await office.hook()).id, looking=True
         )
-        assert isinstance(kept, Kept)
-        assert kept.mended == ("address",)
+        assert isinstance(kept, Ensured)
+        assert kept.repaired == ("address",)
         assert office.made[0].url.startswith(moved)
 
 
 # ── repaired ──────────────────────────────────────────────────────────────────────────────────
 
 
-async def looked(office: Office) -> list[Kept | NotKept]:
-    return [kept async for _, kept in office.webhooks.look_at_all()]
+async def looked(office: Office) -> list[Ensured | EnsureFailed]:
+    return [kept async for _, kept in office.webhooks.reconcile_all()]
 
 
 async def test_what_somebody_changed_is_set_right_and_told(office: Office) -> None:
@@ -345,8 +355,11 @@ async def test_what_somebody_changed_is_set_right_and_told(office: Office) -> No
         setattr(made, name, value)
     made.triggers = ["stream_update"]
     (kept,) = await looked(office)
-    assert isinstance(kept, Kept)
-    assert (kept.done, set(kept.mended)) == (Done.REPAIRED, {"address", "secret", "events"})
+    assert isinstance(kept, Ensured)
+    assert (kept.change, set(kept.repaired)) == (
+        WebhookChange.REPAIRED,
+        {"address", "secret", "events"},
+    )
     hook = await office.hook()
     assert (made.url, made.secret) == (
         f"{office.public_url}/webhooks/{hook.key}",
@@ -361,8 +374,8 @@ async def test_a_deleted_webhook_is_made_again_and_told(office: Office) -> None:
     await office.subscribe()
     office.tower.webhooks.clear()
     (kept,) = await looked(office)
-    assert isinstance(kept, Kept)
-    assert kept.done is Done.MADE_AGAIN
+    assert isinstance(kept, Ensured)
+    assert kept.change is WebhookChange.MADE_AGAIN
     assert (await office.hook()).webhook_id == office.made[0].id
     assert await looked(office) == []
 
@@ -372,7 +385,7 @@ async def test_a_webhook_that_somebody_switched_off_stays_off_and_is_told(office
     await office.subscribe(events="versions")
     office.made[0].enabled = False
     outcome = await office.subscribe(events="comments")
-    assert outcome.webhook == Kept(Done.CHANGED, switched_off=True)
+    assert outcome.webhook == Ensured(WebhookChange.CHANGED, switched_off=True)
     assert not office.made[0].enabled
     assert "comment_created" in office.made[0].triggers
 
@@ -391,8 +404,8 @@ async def test_nothing_is_repaired_while_speckle_is_away(office: Office) -> None
     await office.subscribe()
     office.server.faults.status = 502
     (kept,) = await looked(office)
-    assert isinstance(kept, NotKept)
-    assert (kept.why, kept.made) == (WhyNot.SPECKLE_AWAY, True)
+    assert isinstance(kept, EnsureFailed)
+    assert (kept.why, kept.made) == (EnsureProblem.SPECKLE_AWAY, True)
 
 
 # ── the panel ─────────────────────────────────────────────────────────────────────────────────
@@ -407,7 +420,7 @@ async def test_a_made_webhook_has_no_set_up_and_nobody_is_shown_its_secret(
     shown = await service.show_setup(KESTREL, manager(), subscription_id)
     assert isinstance(shown, MadeSetUp)
     assert shown.made_by == MAREN
-    assert shown.webhook == Kept(Done.NOTHING)
+    assert shown.webhook == Ensured(WebhookChange.NOTHING)
     secret = (await office.hook()).secrets[0]
     assert secret not in repr(shown)
 
@@ -427,7 +440,7 @@ async def test_a_new_secret_is_set_at_speckle_itself_and_the_old_one_is_void_at_
         )
         assert isinstance(renewed, MadeSetUp)
         assert renewed.renewed
-        assert isinstance(renewed.webhook, Kept)
+        assert isinstance(renewed.webhook, Ensured)
         assert (await office.hook()).secrets == (office.made[0].secret,)
         assert office.made[0].secret != before
 
@@ -442,7 +455,7 @@ async def test_without_speckle_there_is_no_new_secret_and_the_old_one_works_on(
         KESTREL, manager(), subscription_id, overlap=False
     )
     assert isinstance(renewed, MadeSetUp)
-    assert isinstance(renewed.webhook, NotKept)
+    assert isinstance(renewed.webhook, EnsureFailed)
     assert (await office.hook()).secrets == (office.made[0].secret,)
 
 
@@ -455,10 +468,10 @@ async def test_the_last_subscription_takes_the_webhook_along(office: Office) -> 
     removed = await office.services.subscriptions.unsubscribe(
         KESTREL, manager(), office.link, STRUCTURE
     )
-    assert not isinstance(removed, NothingThere)
-    assert removed.gone is Gone.REMOVED
+    assert not isinstance(removed, NotFollowed)
+    assert removed.removal is RemovalResult.REMOVED
     assert office.made == []
-    assert await office.storage.read(lambda tx: tx.removals.due()) == []
+    assert await office.storage.read(lambda tx: tx.webhook_removals.due()) == []
 
 
 async def test_a_webhook_that_could_not_be_removed_goes_later_even_after_a_restart(
@@ -468,7 +481,7 @@ async def test_a_webhook_that_could_not_be_removed_goes_later_even_after_a_resta
     subscription_id = (await office.subscribe()).entry.subscription.id
     office.server.faults.status = 502
     removed = await office.services.subscriptions.remove(KESTREL, manager(), subscription_id)
-    assert removed.gone is Gone.LATER
+    assert removed.removal is RemovalResult.LATER
     assert len(office.made) == 1
     office.server.faults.clear()
     office.clock.forward(hours=1)
@@ -483,9 +496,9 @@ async def test_who_is_no_owner_any_more_leaves_the_webhook_to_be_removed_by_hand
     subscription_id = (await office.subscribe()).entry.subscription.id
     office.server.set_role(office.tower, office.ilse, "stream:reviewer")
     removed = await office.services.subscriptions.remove(KESTREL, manager(), subscription_id)
-    assert removed.gone is Gone.BY_HAND
+    assert removed.removal is RemovalResult.BY_HAND
     office.clock.forward(days=1)
-    assert await office.storage.read(lambda tx: tx.removals.due()) == []
+    assert await office.storage.read(lambda tx: tx.webhook_removals.due()) == []
 
 
 # ── unlinking, taking over ────────────────────────────────────────────────────────────────────
@@ -504,7 +517,7 @@ async def test_unlinking_removes_the_webhook_and_another_owner_takes_over(office
     office.server.set_role(office.tower, office.bob, "stream:owner")
     taker = await office.linked(TOBIAS, office.bob)
     asked = await taken_over(office, manager(TOBIAS))
-    assert isinstance(asked, ShowFirst)
+    assert isinstance(asked, NeedsConsent)
     outcome = await office.services.subscriptions.subscribe(
         replace(asked.request, agreed=asked.agreed)
     )
@@ -520,7 +533,7 @@ async def test_unlinking_removes_the_webhook_and_another_owner_takes_over(office
     assert [one.url for one in office.made] == [f"{office.public_url}/webhooks/{hook.key}"]
 
 
-async def taken_over(office: Office, caller: Caller) -> Resumed | LinkFirst | ShowFirst:
+async def taken_over(office: Office, caller: Actor) -> Resumed | NeedsAccount | NeedsConsent:
     """Press the button of the notice."""
     return await office.services.subscriptions.take_over(
         KESTREL, caller, place(), lambda _channel_id: TEAM
@@ -536,7 +549,7 @@ async def test_taking_over_needs_an_account_with_access(office: Office) -> None:
     left_out = frozenset({STRUCTURE})
     await office.subscribe(caller=manager(MAREN + 7), channel_id=FACADE, left_out=left_out)
     asked = await taken_over(office, manager(TOBIAS))
-    assert isinstance(asked, LinkFirst)
+    assert isinstance(asked, NeedsAccount)
     assert asked.paused
     await office.linked(TOBIAS, office.nadia)
     with pytest.raises(CommandRefused, match="ProjectNotSeen"):
@@ -551,9 +564,9 @@ async def test_where_nobody_linked_a_member_with_manage_webhooks_everywhere_may_
     await office.subscribe()
     await office.services.accounts.unlink(account)
     asked = await taken_over(office, manager_of([STRUCTURE]))
-    assert isinstance(asked, LinkFirst)
+    assert isinstance(asked, NeedsAccount)
     asked = await taken_over(office, manager(TOBIAS))
-    assert isinstance(asked, ShowFirst)
+    assert isinstance(asked, NeedsConsent)
     assert asked.project_name is None
 
 
@@ -575,8 +588,8 @@ async def lose_access(office: Office, channel_id: int) -> None:
     """As the pipeline writes it down."""
     there = await office.at(channel_id)
     await office.storage.write(
-        lambda tx: tx.held.withdraw(
-            there.id, office.clock(), Paused(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN)
+        lambda tx: tx.held_events.hold_back(
+            there.id, office.clock(), AccessPause(PauseReason.ACCESS_LOST, PauseWhy.FORBIDDEN)
         )
     )
 
@@ -586,12 +599,12 @@ async def test_subscribing_again_where_access_was_lost_needs_an_account(office: 
     await office.subscribe()
     await office.services.accounts.unlink(account)
     outcome = await office.ask(caller=manager_of([STRUCTURE]), by_hand=True)
-    assert isinstance(outcome, LinkFirst)
+    assert isinstance(outcome, NeedsAccount)
     assert outcome.paused
     await office.linked(MAREN, office.ilse)
     again = await office.subscribe()
     assert again.resumed
-    assert isinstance(again.webhook, Kept)
+    assert isinstance(again.webhook, Ensured)
     assert len(office.made) == 1
 
 
@@ -602,7 +615,7 @@ async def test_unlinking_while_speckle_is_away_pauses_all_the_same_and_says_so(
     await office.subscribe()
     office.server.faults.status = 502
     with pytest.raises(SpeckleUnavailable):
-        await office.webhooks.let_go(account)
+        await office.webhooks.detach_account(account)
     (paused,) = await office.storage.read(lambda tx: tx.subscriptions.of_guild(KESTREL))
     assert paused.pause_reason is PauseReason.ACCESS_LOST
 

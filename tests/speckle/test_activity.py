@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from bot.errors import NotADelivery
-from bot.speckle import queries
-from bot.speckle.activity import body_of, event_key
-from bot.speckle.answers import Activity
+from bot.speckle.activity import Activity, body_of, event_key
 from bot.speckle.events import UnknownEvent
 from bot.speckle.payloads import Envelope, parse_delivery, read_envelope
+from bot.speckle_api import questions
 from tests.pipeline.conftest import recorded
 
 SERVER = "https://speckle.kestrel.example"
@@ -72,7 +71,7 @@ def recorded_list() -> list[Activity]:
     items = json.loads((LISTS / "of_the_deliveries.json").read_text("utf-8"))["items"]
     for number, item in enumerate(items):
         item["id"] = f"entry{number}"
-    return queries.read_activity({"stream": {"activity": {"items": items}}})
+    return questions.read_activity({"stream": {"activity": {"items": items}}})
 
 
 @pytest.mark.parametrize("delivery", recorded(), ids=lambda delivery: delivery.name)

@@ -11,10 +11,10 @@ from bot.speckle.events import (
     CommentCreated,
     Delivery,
     ModelRef,
-    Person,
     Project,
     ProjectDeleted,
     ResourceRef,
+    SpeckleUser,
     VersionCreated,
     VersionMoved,
 )
@@ -22,7 +22,7 @@ from bot.speckle.filters import fits, matches
 from bot.speckle.subscription_options import SubscriptionOptions
 
 PROJECT = Project("7e14d973e6", "Harbour Tower")
-MAREN = Person("a1f47c02d9", "Maren  Oduya")
+MAREN = SpeckleUser("a1f47c02d9", "Maren  Oduya")
 
 
 def version_of(name: str) -> Delivery:

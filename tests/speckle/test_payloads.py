@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from bot.errors import NotADelivery
 from bot.speckle.event_table import PARSERS
 from bot.speckle.events import (
-    Change,
     CommentCreated,
     CommentMentioned,
     CommentReopened,
@@ -28,17 +27,13 @@ from bot.speckle.events import (
     ModelUpdated,
     ProjectUpdated,
     ResourceRef,
+    TextChange,
     UnknownEvent,
     VersionCreated,
     VersionMoved,
     VersionUpdated,
 )
-from bot.speckle.payloads import (
-    parse_delivery,
-    project_id_of,
-    read_envelope,
-    server_url_of,
-)
+from bot.speckle.payloads import parse_delivery, project_id_of, read_envelope, server_url_of
 from bot.speckle.raw_json import MAX_DEPTH, MAX_VALUES, find_inner_text
 from bot.speckle.signature import is_signed, sign
 
@@ -148,7 +143,9 @@ def test_a_new_version_is_read_whole() -> None:
 def test_an_edited_version_has_its_message_before_and_after() -> None:
     event = delivery_of("legacy_commitUpdate").event
     assert event == VersionUpdated(
-        "083f346030", ModelRef("74c766a9de", "legacy/renamed"), Change("legacy", "legacy edited")
+        "083f346030",
+        ModelRef("74c766a9de", "legacy/renamed"),
+        TextChange("legacy", "legacy edited"),
     )
 
 
@@ -162,15 +159,15 @@ def test_a_renamed_model_has_the_name_that_the_server_stores() -> None:
     event = delivery_of("branch_update").event
     assert isinstance(event, ModelUpdated)
     assert event.model == MODEL
-    assert event.description == Change("desc of model", "new desc")
+    assert event.description == TextChange("desc of model", "new desc")
 
 
 def test_an_updated_project_has_only_what_changed() -> None:
     assert delivery_of("stream_update_visibility_only").event == ProjectUpdated(
-        visibility=Change("private", "public")
+        visibility=TextChange("private", "public")
     )
     assert delivery_of("stream_update_legacy").event == ProjectUpdated(
-        name=Change("Renamed tower 🗼", "Legacy rename")
+        name=TextChange("Renamed tower 🗼", "Legacy rename")
     )
 
 

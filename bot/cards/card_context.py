@@ -1,0 +1,270 @@
+"""What each renderer works with: the event in its context, and the parts that cards share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from bot.cards.applications import application_name
+from bot.cards.card import Field, LinkButton, Picture
+from bot.cards.text import (
+    escape_markdown,
+    escape_name,
+    link,
+    one_line,
+    paragraphs,
+    shorten,
+    shorten_plain,
+    units,
+)
+from bot.speckle.events import (
+    CommentFacts,
+    Delivery,
+    Facts,
+    ModelRef,
+    ReceivedFacts,
+    SpeckleUser,
+    TextChange,
+    VersionFacts,
+)
+from bot.speckle.links import Links
+
+# How much of a text a card shows, in UTF-16 units: enough to know what it is about.
+MAX_NAME = 100
+MAX_MESSAGE = 1_000
+MAX_COMMENT = 2_000
+MAX_BEFORE_AFTER = 400
+MAX_LINES = 30  # a text of only line breaks would fill the channel
+
+AGE_UNITS = (
+    ("year", 365 * 86_400),
+    ("month", 30 * 86_400),
+    ("day", 86_400),
+    ("hour", 3_600),
+    ("minute", 60),
+)
+
+NOTHING = "*(empty)*"
+SOMEONE = "Someone"
+
+
+@dataclass(frozen=True, slots=True)
+class RenderContext:
+    """What a card shows in addition to the event itself.
+
+    `server_url` is the hook's pinned server, the root of every link. `notes` are plain sentences
+    that the pipeline adds. The names are those that the caller knows by id: the wire often has
+    ids only.
+    """
+
+    server_url: str
+    received_at: datetime
+    legacy_links: bool = False
+    facts: Facts | None = None
+    notes: tuple[str, ...] = ()
+    project_name: str | None = None
+    model_names: Mapping[str, str] = field(default_factory=dict)
+    person_names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CardParts:
+    """What a renderer adds to a card; texts are Discord markdown, escaped.
+
+    `quote` is what a person wrote, shown as a quotation below the sentence; `small` is a line in
+    small print below that.
+    """
+
+    title: str
+    url: str | None
+    sentence: str
+    quote: str = ""
+    small: str = ""
+    fields: tuple[Field, ...] = ()
+    colour: int | None = None
+    image: Picture | None = None
+    buttons: tuple[LinkButton, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CardContext:
+    """A delivery in its context, with the words and links that renderers need of both."""
+
+    delivery: Delivery
+    context: RenderContext
+
+    @property
+    def links(self) -> Links:
+        """Addresses on the pinned server, in the form that it understands."""
+        legacy = self.delivery.legacy or self.context.legacy_links
+        return Links(self.context.server_url, legacy)
+
+    @property
+    def project_id(self) -> str:
+        """The project's id."""
+        return self.delivery.project.id
+
+    @property
+    def project_url(self) -> str:
+        """The project's page."""
+        return self.links.project(self.project_id)
+
+    @property
+    def version_facts(self) -> VersionFacts:
+        """What the server adds to a new version."""
+        facts = self.context.facts
+        return facts if isinstance(facts, VersionFacts) else VersionFacts()
+
+    @property
+    def comment_facts(self) -> CommentFacts | None:
+        """What the server adds to a comment: its thread."""
+        facts = self.context.facts
+        return facts if isinstance(facts, CommentFacts) else None
+
+    @property
+    def received_facts(self) -> ReceivedFacts | None:
+        """What the server adds to a received version: which one."""
+        facts = self.context.facts
+        return facts if isinstance(facts, ReceivedFacts) else None
+
+    @property
+    def actor(self) -> SpeckleUser | None:
+        """Who did it; a new version's author where the event does not say."""
+        return self.delivery.actor or self.version_facts.author
+
+    @property
+    def actor_id(self) -> str | None:
+        """The Speckle id of who did it."""
+        return None if self.actor is None else self.actor.id
+
+    @property
+    def who(self) -> str:
+        """Who did it, to begin a sentence with."""
+        actor = self.actor
+        return SOMEONE if actor is None else name_text(actor.name, SOMEONE)
+
+    @property
+    def footer(self) -> str:
+        """Project and server, as plain text."""
+        project = self.delivery.project
+        name = project.name or self.context.project_name
+        shown = shorten_plain(one_line(name, f"Project {project.id}"), MAX_NAME)
+        return f"{shown} · {urlsplit(self.context.server_url).netloc}"
+
+    def person(self, person_id: str | None, unknown: str = "a person") -> str:
+        """Somebody that an event names only by id."""
+        actor = self.actor
+        name = self.context.person_names.get(person_id or "")
+        if actor is not None and person_id == actor.id:
+            name = actor.name
+        return unknown if name is None else f"**{name_text(name)}**"
+
+    def person_field(self, name: str, person_id: str | None) -> tuple[Field, ...]:
+        """The id of somebody whose name is not known, to look them up by."""
+        known = person_id == self.actor_id or person_id in self.context.person_names
+        if person_id is None or known:
+            return ()
+        return (Field(name, f"`{person_id}`"),)
+
+    def model_name(self, model: ModelRef) -> str | None:
+        """The model's name in markdown, None where nobody knows it."""
+        name = model.name or self.context.model_names.get(model.id or "")
+        return None if name is None else name_text(name)
+
+    def model_bold(self, model: ModelRef, unknown: str = "a model") -> str:
+        """The model inside a sentence."""
+        name = self.model_name(model)
+        return unknown if name is None else f"**{name}**"
+
+    def model_link(self, model: ModelRef, version_id: str | None = None) -> str:
+        """A link to the model, or to a version of it, by its name or else by its id."""
+        label = self.model_name(model)
+        if label is None:
+            label = f"model {model.id}" if model.id else f"version {version_id}"
+        if version_id is not None:
+            return link(label, self.links.version(self.project_id, model.id, version_id))
+        name = model.name or self.context.model_names.get(model.id or "")
+        return link(label, self.links.model(self.project_id, model.id, name))
+
+    def version_url(self, model: ModelRef, version_id: str) -> str:
+        """The version's page."""
+        return self.links.version(self.project_id, model.id, version_id)
+
+    def model_url(self, model: ModelRef) -> str:
+        """The model's page."""
+        return self.links.model(self.project_id, model.id, model.name)
+
+
+def name_text(name: str | None, otherwise: str | None = None) -> str:
+    """A name for use inside a sentence or a title: one line, not too long, escaped."""
+    line = one_line(name) if otherwise is None else one_line(name, otherwise)
+    return escape_name(shorten_plain(line, MAX_NAME))
+
+
+def long_text(text: str | None, limit: int) -> str:
+    """A longer text that somebody typed, escaped and shortened; "" where there is nothing."""
+    return shown_part(escape_markdown(paragraphs(text)), limit)
+
+
+def shown_part(markdown: str, limit: int) -> str:
+    """The beginning of a text, in length and in lines."""
+    lines = markdown.split("\n")
+    if len(lines) > MAX_LINES:
+        limit = min(limit, units("\n".join(lines[:MAX_LINES])) + 1)
+    return shorten(markdown, limit)
+
+
+def age_text(before: datetime, after: datetime) -> str:
+    """How long before `after` something was, in words."""
+    seconds = (after - before).total_seconds()
+    for unit, length in AGE_UNITS:
+        count = int(seconds // length)
+        if count >= 1:
+            return f"{count} {unit}{'' if count == 1 else 's'} before"
+    return "just before"
+
+
+def application_text(raw: str | None) -> str | None:
+    """An application's name in markdown."""
+    name = application_name(raw)
+    return None if name is None else escape_name(name)
+
+
+def text_field(name: str, text: str | None, limit: int = MAX_MESSAGE) -> tuple[Field, ...]:
+    """A field of its own line, or none for an empty text."""
+    value = long_text(text, limit)
+    return (Field(name, value, inline=False),) if value else ()
+
+
+def before_after(name: str, change: TextChange | None) -> tuple[Field, ...]:
+    """Two fields with the text before and after; none where nothing changed."""
+    if change is None:
+        return ()
+    before, after = _apart(*(paragraphs(text) for text in (change.old, change.new)))
+    return (
+        Field(f"{name} before", _shown(before), inline=False),
+        Field(f"{name} after", _shown(after), inline=False),
+    )
+
+
+def _shown(text: str) -> str:
+    return shown_part(escape_markdown(text), MAX_BEFORE_AFTER) or NOTHING
+
+
+def _apart(before: str, after: str) -> tuple[str, str]:
+    """Leave out a long common beginning, or two long texts would be cut to the same words."""
+    if max(len(before), len(after)) <= MAX_BEFORE_AFTER:
+        return before, after
+    common = 0
+    while common < min(len(before), len(after)) and before[common] == after[common]:
+        common += 1
+    # Back to the beginning of a line or a word, with a few words to know the place by.
+    start = max(before.rfind(" ", 0, max(0, common - 40)), before.rfind("\n", 0, common))
+    if start <= MAX_BEFORE_AFTER // 2:
+        return before, after
+    return f"…{before[start:]}", f"…{after[start:]}"
+
+
+def joined(words: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)

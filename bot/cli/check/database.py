@@ -1,0 +1,120 @@
+"""The database, and whether the keys open what is sealed in it."""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+
+from bot.cli.check.http_probe import TIMEOUT_S
+from bot.cli.check.report import CheckMark, CheckResult, counted
+from bot.errors import ConfigError, SchemaTooNew, SchemaTooOld, StorageUnavailable
+from bot.services.readiness import unopenable_text
+from bot.settings import SECRET_HINTS, Settings
+from bot.storage import (
+    SQLITE,
+    Storage,
+    Vault,
+    needs_migration,
+    parse_url,
+    schema_version,
+    sqlite_path,
+)
+
+
+async def check_database(settings: Settings) -> Sequence[CheckResult]:
+    """Whether it answers, has the right tables, can be written, and opens with the keys."""
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await _database_rows(settings)
+    except ConfigError as error:
+        told = " ".join(str(problem) for problem in error.problems)
+    except SchemaTooNew as error:
+        told = f"version {error.found} is from a newer release of the bot. Update the bot."
+    except SchemaTooOld as error:
+        told = (
+            f"version {error.found} was made before the first release. Start the bot's commit "
+            f"{error.commit} with it once, or begin with a new database."
+        )
+    except StorageUnavailable as error:
+        told = f"{error.reason}. {_where_to_look(settings.database_url)}"
+    except TimeoutError:
+        told = f"no answer within {TIMEOUT_S:.0f} s. Look at DATABASE_URL and the network."
+    return [CheckResult(CheckMark.BAD, "Database", told), _keys_skipped(settings)]
+
+
+async def _database_rows(settings: Settings) -> Sequence[CheckResult]:
+    kind = settings.database_url.partition("+")[0]
+    found, wanted = await schema_version(settings.database_url)
+    if found is None and (where := _closed_folder(settings.database_url)):
+        told = f"the folder {where} cannot be written. Let the bot's user write there."
+        return [CheckResult(CheckMark.BAD, "Database", told), _keys_skipped(settings)]
+    if needs_migration(found):
+        state = f"version {found}" if found else "no tables yet"
+        told = f"{kind}, {state}. The bot brings it to version {wanted} when it starts."
+        untried = "not tried before the tables are there." if found is None else NOT_TRIED
+        return [CheckResult(CheckMark.GOOD, "Database", told), _keys_skipped(settings, untried)]
+    # A key of the moment where none is set: nothing is opened with it.
+    keys = [key.get_secret_value() for key in settings.encryption_keys]
+    vault = Vault(keys or [Fernet.generate_key().decode()])
+    async with Storage.open(settings.database_url, vault) as storage:  # writes once, to try
+        told = f"{kind}, can be written, version {found} as wanted."
+        rows = [CheckResult(CheckMark.GOOD, "Database", told), *await _copy_rows(storage)]
+        if not keys:
+            return [*rows, _keys_skipped(settings)]
+        return [*rows, _keys_row(await storage.sealed.unopenable())]
+
+
+async def _copy_rows(storage: Storage) -> Sequence[CheckResult]:
+    """Whether it is a restored copy, and whose accounts are not used because it was one."""
+    if await storage.lineage.is_restored():
+        told = (
+            "it is a restored or older copy, or came here without the .mark file beside it. From "
+            "its next start on, the bot uses no linked account before its person confirms it with "
+            "/account."
+        )
+        return [CheckResult(CheckMark.WARNED, "Restored", told)]
+    count = await storage.read(lambda tx: tx.accounts.unconfirmed())
+    if not count:
+        return []
+    told = (
+        f"{counted(count, 'linked account')} not used, as the database was restored from a copy. "
+        "Ask its person to confirm it with /account in Discord."
+    )
+    return [CheckResult(CheckMark.WARNED, "Restored", told)]
+
+
+def _where_to_look(database_url: str) -> str:
+    if parse_url(database_url).drivername == SQLITE:
+        return "Look at the file that DATABASE_URL names, and at its folder and disk."
+    return "Look at DATABASE_URL, and whether the database runs."
+
+
+def _closed_folder(database_url: str) -> Path | None:
+    """The folder that an SQLite file yet to be made would go to, if nothing can be made there."""
+    url = parse_url(database_url)
+    if url.drivername != SQLITE:
+        return None
+    above = next(folder for folder in sqlite_path(url).absolute().parents if folder.exists())
+    return None if os.access(above, os.W_OK | os.X_OK) else above
+
+
+def _keys_row(unopenable: Mapping[str, int]) -> CheckResult:
+    if not unopenable:
+        return CheckResult(CheckMark.GOOD, "Encryption keys", "open everything that is sealed.")
+    told = (
+        f"{unopenable_text(unopenable)}. Put the key that sealed them behind the others, after a "
+        "comma. If it is lost, people press Set up again under /subscriptions and type /link again."
+    )
+    return CheckResult(CheckMark.BAD, "Encryption keys", told)
+
+
+NOT_TRIED = "not tried, as the tables cannot be read."
+
+
+def _keys_skipped(settings: Settings, untried: str = NOT_TRIED) -> CheckResult:
+    if not settings.encryption_keys:
+        hint = SECRET_HINTS["encryption_keys"]
+        return CheckResult(CheckMark.BAD, "Encryption keys", f"ENCRYPTION_KEYS is not set. {hint}")
+    return CheckResult(CheckMark.SKIPPED, "Encryption keys", untried)

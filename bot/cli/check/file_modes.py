@@ -1,0 +1,51 @@
+"""Who else on this computer may read the tokens and the database."""
+
+import re
+import shlex
+import stat
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from bot.cli.check.report import CheckMark, CheckResult
+from bot.errors import ConfigError
+from bot.settings import Settings
+from bot.storage import PRIVATE_FILE, SQLITE, parse_url, sqlite_path
+
+# In an address, such as DATABASE_URL; the example in a comment is no secret.
+PASSWORD = re.compile(r"^[^#\n]*://[^/\s:@]*:[^/\s@]+@", re.MULTILINE)
+
+
+def check_files(settings: Settings, files: Iterable[Path]) -> Sequence[CheckResult]:
+    """Which files with secrets others may read; nothing is said where this user alone can."""
+    if sys.platform == "win32":
+        return []
+    secret = [*filter(_holds_secrets, files), *_database_files(settings.database_url)]
+    wide = [path for path in secret if _is_wide(path)]
+    if not wide:
+        return []
+    names = shlex.join(map(str, wide))
+    told = f"other users of this computer may read what is secret. Type: chmod 600 {names}"
+    return [CheckResult(CheckMark.WARNED, "Files", told)]
+
+
+def _holds_secrets(path: Path) -> bool:
+    """Whether a file of settings does; config.toml may hold a password in an address at most."""
+    if not path.is_file():
+        return False
+    return path.suffix != ".toml" or bool(PASSWORD.search(path.read_text("utf-8", "replace")))
+
+
+def _database_files(database_url: str) -> Iterable[Path]:
+    """The database's file, and copies and logs that stand beside it under its name."""
+    try:
+        url = parse_url(database_url)
+    except ConfigError:  # it has a line of its own
+        return []
+    path = sqlite_path(url) if url.drivername == SQLITE else None
+    return sorted(path.parent.glob(f"{path.name}*")) if path is not None else []
+
+
+def _is_wide(path: Path) -> bool:
+    mode = path.stat().st_mode
+    return stat.S_ISREG(mode) and bool(stat.S_IMODE(mode) & ~PRIVATE_FILE)

@@ -1,0 +1,150 @@
+"""Speckle: the servers, the operator's token, the applications that people sign in with."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import aiohttp
+from pydantic import SecretStr
+
+from bot.cli.check.http_probe import ProbeResponse, origin, read_response, where_to_look, why_failed
+from bot.cli.check.report import CheckMark, CheckResult, one_line
+from bot.settings import SECRET_HINTS, Settings
+from bot.speckle.tokens import SCOPES, SpeckleApp
+
+SERVER_QUERY: Final = "query { serverInfo { name version } }"
+# No such project: the answer says NOT_FOUND, unless the scope to read projects is missing.
+SCOPE_QUERY: Final = 'query { project(id: "0000000000") { id } }'
+APP_QUERY: Final = "query App($id: String!) { app(id: $id) { redirectUrl scopes { name } } }"
+MAX_REDIRECT: Final = 100  # characters that a Speckle server keeps
+TOKENS_PATH: Final = "/settings/user/developer"
+KILLS: Final = "People have to link their accounts again after a change there."
+
+
+async def check_server(http: aiohttp.ClientSession, server: str) -> Sequence[CheckResult]:
+    """Whether a Speckle server answers at this address."""
+    what = f"Speckle server {server}"
+    try:
+        answer = await _ask_speckle(http, server, SERVER_QUERY, None)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        look = where_to_look(error, "SPECKLE_SERVERS and the network")
+        told = f"cannot be reached: {why_failed(error)}. {look}"
+        return [CheckResult(CheckMark.BAD, what, told)]
+    if 300 <= answer.status < 400:
+        told = f"sends on to {origin(answer.location)}. Name that address in SPECKLE_SERVERS."
+        return [CheckResult(CheckMark.BAD, what, told)]
+    version = answer.at("data", "serverInfo", "version")
+    if version is None:
+        told = f"something else answers there (HTTP {answer.status}). Look at SPECKLE_SERVERS."
+        return [CheckResult(CheckMark.BAD, what, told)]
+    return [CheckResult(CheckMark.GOOD, what, f"version {one_line(str(version))}.")]
+
+
+async def check_speckle_token(
+    settings: Settings, http: aiohttp.ClientSession
+) -> Sequence[CheckResult]:
+    """Whether the first server, the only one it goes to, takes SPECKLE_TOKEN for reading."""
+    server, what = settings.speckle_servers[0], "Speckle token"
+    if settings.speckle_token is None:
+        told = "SPECKLE_TOKEN is not set; cards do without what only a token can read."
+        return [CheckResult(CheckMark.SKIPPED, what, told)]
+    try:
+        answer = await _ask_speckle(http, server, SCOPE_QUERY, settings.speckle_token)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return [
+            CheckResult(
+                CheckMark.SKIPPED,
+                what,
+                f"not tried, {server} cannot be reached: {why_failed(error)}.",
+            )
+        ]
+    if answer.status in (401, 403):
+        told = f"{server} does not accept it. {SECRET_HINTS['speckle_token']}"
+        return [CheckResult(CheckMark.BAD, what, told)]
+    if scope := _missing_scope(answer):
+        told = f"it lacks the scope {one_line(scope)}. {SECRET_HINTS['speckle_token']}"
+        return [CheckResult(CheckMark.BAD, what, told)]
+    if answer.status != 200 or not isinstance(answer.data, dict):
+        return [
+            CheckResult(
+                CheckMark.SKIPPED, what, f"not tried, {server} answers HTTP {answer.status}."
+            )
+        ]
+    if not settings.organisation.guilds:
+        told = f"{server} accepts it, but guilds in [organisation] names nobody it is used for."
+        return [CheckResult(CheckMark.SKIPPED, what, told)]
+    return [CheckResult(CheckMark.GOOD, what, f"{server} accepts it.")]
+
+
+async def check_sign_in(settings: Settings, http: aiohttp.ClientSession) -> Sequence[CheckResult]:
+    """Whether each application of SPECKLE_APPS is registered as people's signing in needs it."""
+    redirect = settings.redirect_url()
+    if not settings.speckle_apps:
+        hint = "" if redirect is None else f" An application for it has the redirect URL {redirect}"
+        told = "SPECKLE_APPS is not set; people link accounts with tokens that they make."
+        return [CheckResult(CheckMark.SKIPPED, "Signing in", told + hint)]
+    if redirect is None:
+        told = "SPECKLE_APPS needs PUBLIC_URL, where people come back to. Until then they paste."
+        return [CheckResult(CheckMark.BAD, "Signing in", told)]
+    if len(redirect) > MAX_REDIRECT:
+        told = (
+            f"the redirect URL {redirect} has {len(redirect)} characters, and Speckle takes "
+            f"{MAX_REDIRECT}. Choose a shorter PUBLIC_URL."
+        )
+        return [CheckResult(CheckMark.BAD, "Signing in", told)]
+    return [await _app_row(http, app, redirect) for app in settings.apps().values()]
+
+
+async def _app_row(http: aiohttp.ClientSession, app: SpeckleApp, redirect: str) -> CheckResult:
+    server, what = app.server_url, f"Signing in on {app.server_url}"
+    try:
+        answer = await _ask_speckle(http, server, APP_QUERY, None, {"id": app.id})
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return CheckResult(
+            CheckMark.SKIPPED, what, f"not tried, it cannot be reached: {why_failed(error)}."
+        )
+    data = answer.at("data")
+    if answer.status != 200 or not isinstance(data, dict):
+        return CheckResult(CheckMark.SKIPPED, what, f"not tried, it answers HTTP {answer.status}.")
+    if answer.at("data", "app") is None:
+        told = f"it knows no application with this id. {SECRET_HINTS['speckle_apps']}"
+        return CheckResult(CheckMark.BAD, what, told)
+    registered = answer.at("data", "app", "redirectUrl")
+    if registered != redirect:
+        told = (
+            f"the application's redirect URL is {one_line(str(registered))}. Change it to "
+            f"{redirect} in Speckle under {TOKENS_PATH}. {KILLS}"
+        )
+        return CheckResult(CheckMark.BAD, what, told)
+    found = answer.at("data", "app", "scopes")
+    names = [one.get("name") for one in found or () if isinstance(one, dict)]
+    if missing := [scope for scope in SCOPES if scope not in names]:
+        told = f"the application lacks {', '.join(missing)}. Add it there. {KILLS}"
+        return CheckResult(CheckMark.BAD, what, told)
+    return CheckResult(CheckMark.GOOD, what, f"the application sends people back to {redirect}")
+
+
+async def _ask_speckle(
+    http: aiohttp.ClientSession,
+    server: str,
+    query: str,
+    token: SecretStr | None,
+    variables: Mapping[str, str] | None = None,
+) -> ProbeResponse:
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+    # No redirects: the token is for this server alone.
+    async with http.post(
+        f"{server}/graphql",
+        json={"query": query} | ({"variables": dict(variables)} if variables else {}),
+        headers=headers,
+        allow_redirects=False,
+    ) as response:
+        return await read_response(response)
+
+
+def _missing_scope(answer: ProbeResponse) -> str | None:
+    errors = answer.at("errors")
+    for error in errors if isinstance(errors, list) else ():
+        extensions = error.get("extensions") if isinstance(error, dict) else None
+        if isinstance(extensions, dict) and isinstance(extensions.get("scope"), str):
+            return str(extensions["scope"])
+    return None

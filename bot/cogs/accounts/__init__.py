@@ -1,0 +1,1 @@
+"""/link, /unlink, /account and /privacy."""

@@ -1,0 +1,354 @@
+"""What is said about linked accounts. Names that people chose are escaped here."""
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import discord
+
+from bot.cards.text import escape_name, one_line, shorten_plain
+from bot.cogs.responses import COLOUR
+from bot.model import Account, Dependents, RetentionPolicy
+from bot.services.accounts import (
+    LinkFailed,
+    PasteToken,
+    PersonalData,
+    SignIn,
+    TokenStatus,
+    WhyNotLinked,
+)
+from bot.speckle.links import Links
+from bot.speckle.tokens import SCOPES, TokenScope
+
+MAX_NAME = 80
+MAX_GUILDS = 10
+
+SCOPE_LIST = ", ".join(f"`{scope}`" for scope in SCOPES)
+WHAT_FOR: Mapping[TokenScope, str] = {
+    TokenScope.STREAMS_READ: "read the projects that you see: names, versions, comments",
+    TokenScope.STREAMS_WRITE: "make and look after webhooks in the projects that you own",
+    TokenScope.PROFILE_READ: "see who you are, and find your projects by name",
+}
+NO_WRITE = (
+    "The token lacks `streams:write`, which is fine, but then the bot makes no webhooks for you: "
+    "`/subscribe` shows what to enter in Speckle by hand, and events that were missed while the "
+    "bot was down are fetched only in part. `/link` with another token changes that."
+)
+
+GuildName = Callable[[int], str | None]
+
+
+def host_of(server_url: str) -> str:
+    """A server as people call it."""
+    return urlsplit(server_url).netloc
+
+
+def name_of(account: Account) -> str:
+    """The account's name on Speckle, else its id."""
+    name = one_line(account.name, account.speckle_user_id)
+    return f"**{escape_name(shorten_plain(name, MAX_NAME))}**"
+
+
+def link_lead(way: SignIn | PasteToken, linked: Account | None) -> str:
+    """What stands above the buttons that link an account."""
+    host = host_of(way.server_url)
+    before = ""
+    if linked is not None:
+        before = (
+            f"You have linked {name_of(linked)} on {host}. Another account, or the same one "
+            "again, takes its place; what depends on it goes on with the new one.\n\n"
+        )
+    if isinstance(way, SignIn):
+        return (
+            f"{before}**Link your Speckle account on {host}.** The button opens a page of this "
+            "bot that says what will be asked of Speckle; from there you sign in.\n"
+            "The link is yours alone and works for 15 minutes. Give it to nobody: whoever signs "
+            "in with it links their Speckle account to your Discord account."
+        )
+    return (
+        f"{before}**Link your Speckle account on {host}.**\n"
+        "1. Open Speckle's developer settings and make a new personal access token.\n"
+        f"2. Give it exactly these scopes: {SCOPE_LIST}. What for:\n{_what_for()}\n"
+        "3. Press *Paste it* here, within 15 minutes, and put the token into the form.\n"
+        "The form goes to the bot alone. Never write the token into a channel."
+    )
+
+
+def _what_for() -> str:
+    return "\n".join(f"  - `{scope}`: {WHAT_FOR[scope]}" for scope in SCOPES)
+
+
+def form_text(server_url: str) -> str:
+    """What stands above the field of the form."""
+    return (
+        f"A personal access token of {Links(server_url).token_settings()} with the scopes "
+        f"{SCOPE_LIST}. It is tried at once, and kept sealed."
+    )
+
+
+def account_linked(account: Account) -> str:
+    """What a person reads once their account is linked."""
+    text = (
+        f"Your Discord account is linked to the Speckle account {name_of(account)} on "
+        f"{host_of(account.server_url)}."
+    )
+    if TokenScope.STREAMS_WRITE not in account.scopes:
+        text += f"\n{NO_WRITE}"
+    return f"{text}\n`/account` shows it, `/unlink` forgets it."
+
+
+def linked_notice(account: Account) -> str:
+    """The same, told to somebody who may not have done it themselves."""
+    return (
+        f"{account_linked(account)}\n**Not you, or not your Speckle account?** Then use `/unlink` "
+        "now: "
+        "somebody else signed in with your link."
+    )
+
+
+def account_not_linked(failed: LinkFailed, servers: Collection[str]) -> str:
+    """Why no account was linked, and what to do."""
+    server = failed.server_url or next(iter(servers))
+    tokens = f"<{Links(server).token_settings()}>"
+    match failed.why:
+        case WhyNotLinked.EXPIRED:
+            return "This has run out: it works for 15 minutes. Use `/link` again."
+        case WhyNotLinked.USED:
+            return "This has been used already; `/account` shows what is linked. `/link` again?"
+        case WhyNotLinked.OTHER_PERSON:
+            return "This was made for somebody else. Use `/link` yourself."
+        case WhyNotLinked.NOT_A_TOKEN:
+            return (
+                "That is no Speckle token: it has spaces or foreign characters in it. Copy it "
+                "again, without anything around it, and press *Paste it* once more."
+            )
+        case WhyNotLinked.TOKEN_REFUSED:
+            return (
+                f"{host_of(server)} does not take this token. Perhaps it was not copied whole, "
+                f"has run out, or is of another server. Make a new one at {tokens} with the "
+                f"scopes {SCOPE_LIST}, then press *Paste it* once more."
+            )
+        case WhyNotLinked.SCOPES_MISSING:
+            missing = " and ".join(f"`{scope}`" for scope in failed.scopes)
+            return (
+                f"Nothing was linked: the token lacks the scope{'s' * (len(failed.scopes) > 1)} "
+                f"{missing}. Scopes cannot be added later, so make a new token at {tokens} with "
+                f"{SCOPE_LIST}, then press *Paste it* once more."
+            )
+        case WhyNotLinked.SERVER_AWAY:
+            return (
+                f"{host_of(server)} does not answer at the moment, so nothing was linked and "
+                "nothing is lost. Try the same again in a minute."
+            )
+        case _:
+            return (
+                f"{host_of(server)} answered something that the bot does not understand, so "
+                "nothing was linked. If it stays so, tell the person who runs the bot."
+            )
+
+
+def dependents_text(dependents: Dependents, guild_name: GuildName) -> str:
+    """What depends on an account, a line a Discord server; "" if nothing does."""
+    lines = [
+        f"- {_counted(count, 'channel')} of {_guild(guild_id, guild_name)}"
+        for guild_id, count in list(dependents.channels.items())[:MAX_GUILDS]
+    ]
+    more = len(dependents.channels) - MAX_GUILDS
+    if more > 0:
+        lines.append(f"- and channels of {_counted(more, 'further server')}")
+    if dependents.webhooks:
+        lines.append(f"- {_counted(dependents.webhooks, 'webhook')} that the bot made in Speckle")
+    return "\n".join(lines)
+
+
+def _guild(guild_id: int, guild_name: GuildName) -> str:
+    name = guild_name(guild_id)
+    if name is None:
+        return "a server that the bot is no longer in"
+    return f"**{escape_name(shorten_plain(one_line(name), MAX_NAME))}**"
+
+
+def sure_to_unlink(account: Account, dependents: Dependents, guild_name: GuildName) -> str:
+    """What unlinking forgets and stops, before it does."""
+    return (
+        f"Unlink {name_of(account)} on {host_of(account.server_url)}? The bot then forgets its "
+        f"tokens and name.\n{_what_stops(dependents, guild_name)}"
+    )
+
+
+def _what_stops(dependents: Dependents, guild_name: GuildName) -> str:
+    lines = dependents_text(dependents, guild_name)
+    if not lines:
+        return "Nothing depends on it, so nothing stops."
+    return (
+        f"This depends on it:\n{lines}\nThe webhooks are removed from Speckle and the channels are "
+        "paused, with a note to those who made the subscriptions. Somebody else with a linked "
+        "account can take them over; nothing of them is deleted."
+    )
+
+
+def account_unlinked(account: Account, *, tidy: bool) -> str:
+    """What a person reads once an account is unlinked."""
+    left = ""
+    if not tidy:
+        left = (
+            "\nThe webhooks that the bot made with it could not be removed in Speckle. Delete them "
+            "in the projects' *Settings → Webhooks*; they call in vain from now on."
+        )
+    return (
+        f"{name_of(account)} on {host_of(account.server_url)} is unlinked, and its tokens are "
+        f"erased here.{left}\nOn Speckle the token is still valid until you delete it, or the "
+        f"app's authorisation: <{Links(account.server_url).token_settings()}>"
+    )
+
+
+NOTHING_LINKED = (
+    "You have linked no Speckle account. `/link` does that; `/subscribe` then makes the webhooks "
+    "for you and finds your projects by name."
+)
+NOTHING_TO_UNLINK = "You have linked no Speckle account there, so there is nothing to unlink."
+KEPT = "Nothing was changed."
+GONE = "This account is not linked any more. `/account` shows what is."
+STANDINGS: Mapping[TokenStatus, str] = {
+    TokenStatus.TAKEN: "🟢 Speckle takes it",
+    TokenStatus.REFUSED: "🔴 Speckle no longer takes it: `/link` it again",
+    TokenStatus.UNOPENABLE: "🔴 The bot's encryption keys no longer open it: `/link` it again, and "
+    "tell the person who runs the bot, who may still have the old key",
+    TokenStatus.UNCONFIRMED: "⏸️ Not used: the bot's database was restored from a copy, and what "
+    "you "
+    "changed since is not in it. Press *Use this account again*, or `/unlink` it",
+    TokenStatus.UNKNOWN: "⏳ Speckle does not answer at the moment",
+}
+
+
+def accounts_embed(
+    shown: Collection[tuple[Account, TokenStatus, Dependents]], guild_name: GuildName
+) -> discord.Embed:
+    """What is linked, and how it stands."""
+    embed = discord.Embed(title="Your linked Speckle accounts", colour=COLOUR)
+    for account, standing, dependents in shown:
+        rights = ", ".join(f"`{scope}`" for scope in SCOPES if scope in account.scopes)
+        write = "" if TokenScope.STREAMS_WRITE in account.scopes else " (so it makes no webhooks)"
+        lines = [
+            f"{name_of(account)} ({account.speckle_user_id})",
+            STANDINGS[standing],
+            f"Linked {_when(account.linked_at)}{_how(account)}",
+            f"Rights: {rights}{write}",
+            dependents_text(dependents, guild_name) or "Nothing depends on it.",
+        ]
+        embed.add_field(
+            name=host_of(account.server_url)[:256], value="\n".join(lines)[:1024], inline=False
+        )
+    return embed
+
+
+def _how(account: Account) -> str:
+    if account.unopenable:
+        return ""
+    return ", by signing in" if account.tokens.refresh_token else ", with a token"
+
+
+def confirmed(account: Account) -> str:
+    """What a person reads once an account may be used again."""
+    return (
+        f"The bot uses {name_of(account)} on {host_of(account.server_url)} again, as before the "
+        "restore. Channels that stopped for want of it go on, with what came meanwhile. "
+        "`/subscriptions` shows in each server what is followed; `/unlink` stops it."
+    )
+
+
+def privacy_embed(
+    data: PersonalData, retention: RetentionPolicy | None, servers: Collection[str]
+) -> discord.Embed:
+    """What is stored about a person, where it goes, and for how long."""
+    embed = discord.Embed(title="What is stored about you", colour=COLOUR)
+    lines = [
+        f"- Your Speckle account {name_of(account)} on {host_of(account.server_url)}: its id, "
+        "name and tokens; name and tokens are sealed. Until you unlink it."
+        for account, _ in data.accounts
+    ]
+    if data.unfinished:
+        lines.append(
+            "- What you began and have not finished, such as linking an account, sealed. For two "
+            "hours at most."
+        )
+    made = data.subscriptions + data.hooks
+    if made:
+        lines.append(
+            f"- Your Discord id, as who made {_counted(data.subscriptions, 'subscription')} and "
+            f"{_counted(data.hooks, 'webhook')} here. Until they are removed."
+        )
+    if data.notices:
+        days = (
+            "" if retention is None else f" For {_counted(retention.delivered.days, 'day')} then."
+        )
+        lines.append(f"- Your Discord id, as whom to tell that something was paused.{days}")
+    embed.description = "\n".join(lines) or "Nothing: the bot does not know you."
+    embed.add_field(
+        name="Besides, whatever projects say",
+        value=(
+            "Events of a followed project name whoever did something in it, as Speckle does. "
+            f"{_kept_for(retention)}That belongs to the project's channels and is the same for "
+            "all; "
+            "the button below does not touch it."
+        ),
+        inline=False,
+    )
+    embed.add_field(
+        name="Where it goes",
+        value=(
+            "Your tokens go to the Speckle server that made them, and nowhere else: "
+            f"{', '.join(host_of(server) for server in servers)}. What the bot shows goes to "
+            "Discord. Nothing goes to anybody else. Whoever runs the bot can reach its database "
+            "and its keys."
+        )[:1024],
+        inline=False,
+    )
+    return embed
+
+
+def _kept_for(retention: RetentionPolicy | None) -> str:
+    if retention is None:
+        return ""
+    return (
+        f"Their text is kept for {_counted(retention.bodies.days, 'day')}, cards for "
+        f"{_counted(retention.delivered.days, 'day')}, cards that could not be sent for "
+        f"{_counted(retention.undeliverable.days, 'day')}. "
+    )
+
+
+def sure_to_erase(data: PersonalData, guild_name: GuildName) -> str:
+    """What erasing takes away, before it does."""
+    lines = ["**Erase what is stored about you?**"]
+    for account, dependents in data.accounts:
+        lines.append(
+            f"{name_of(account)} on {host_of(account.server_url)} is unlinked. "
+            f"{_what_stops(dependents, guild_name)}"
+        )
+    if data.subscriptions or data.hooks:
+        lines.append(
+            "Subscriptions that you made belong to their channels and stay, without your name: "
+            "the bot can then tell nobody in a direct message that one of them had to be paused. "
+            "Answers that you gave for a channel stay, without your name, too."
+        )
+    lines.append("What is erased cannot be brought back; messages in channels stay.")
+    return "\n".join(lines)[:2000]
+
+
+ERASED = (
+    "Everything about you is erased here. Tokens that you made are still valid on Speckle until "
+    "you delete them there, under *Settings → Developer settings*."
+)
+ERASED_BUT_WEBHOOKS = (
+    f"{ERASED}\nNot all webhooks that the bot made with it could be removed in Speckle. Delete "
+    "them in the projects' *Settings → Webhooks*; they call in vain from now on."
+)
+NOTHING_STORED = "Nothing about you is stored, so there is nothing to erase."
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _when(moment: datetime) -> str:
+    return discord.utils.format_dt(moment, "R")

@@ -1,0 +1,1 @@
+"""Discord servers that come and go."""

@@ -1,0 +1,1 @@
+"""/notices, and what the bot says of channels that it paused."""

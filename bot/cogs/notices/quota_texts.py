@@ -1,0 +1,74 @@
+"""How the bot tells that a server's quota for today is used up, and how much is used of it."""
+
+import discord
+
+from bot.cogs.notices.texts import PAUSED_COLOUR
+from bot.model import NOBODY
+from bot.services.quotas import OverQuota, Usage
+
+MB = 1_000_000
+GB = 1_000 * MB
+MAX_CHANNELS = 10  # named in one message
+
+
+def quota_lead(mentioned: int | None) -> str:
+    """The line above the notice, which a phone shows; it mentions where others read it too."""
+    who = "" if mentioned in (None, NOBODY) else f"<@{mentioned}> "
+    return f"{who}Speckle events are refused until tomorrow: too many came today."
+
+
+def quota_embed(over: OverQuota, guild: str | None) -> discord.Embed:
+    """What happened, why, and what to do; `guild` is None where its name is not known."""
+    where = f"**{discord.utils.escape_markdown(guild)}**" if guild else "This server"
+    until = discord.utils.format_dt(over.ends_at, "t")
+    told = discord.Embed(
+        title="Today's quota is used up",
+        description=f"{where} may receive a limited number of events from Speckle in a day. The "
+        f"webhook {_whose(over)} has sent as much as it may today, so its further events are "
+        f"refused until {until}. What came before is shown as always.",
+        colour=PAUSED_COLOUR,
+    )
+    told.add_field(name="Used today", value=today(over.usage), inline=False)
+    told.add_field(
+        name="What to do",
+        value="- Nothing, if it was one busy day: tomorrow events come again. Where a linked "
+        "account made the webhook, those that were refused are fetched, marked as delayed.\n"
+        "- If you do not know what sends so much, somebody else may know the webhook's secret: "
+        "`/subscriptions`, then *New secret*.\n"
+        "- If it is that much every day: let Speckle send fewer kinds of events, or ask the person "
+        "who runs this bot to allow more.",
+        inline=False,
+    )
+    return told.set_footer(text="Told once a day. /notices shows how much is used.")
+
+
+def _whose(over: OverQuota) -> str:
+    """Which webhook it is, by its channels: not everybody may know the project's name."""
+    if not over.channels:
+        return "of a project that is no longer followed"
+    named = [f"<#{channel_id}>" for channel_id in over.channels[:MAX_CHANNELS]]
+    more = len(over.channels) - len(named)
+    verb = "depends" if len(over.channels) == 1 else "depend"
+    return f"that {', '.join(named)}{f' and {more} more channels' if more else ''} {verb} on"
+
+
+def today(usage: Usage) -> str:
+    """How much of the day's quota is used."""
+    limits, used = usage.limits, usage.used
+    return (
+        f"{used.events:,} of {limits.events_a_day:,} events, {_size(used.bytes)} of "
+        f"{_size(limits.bytes_a_day)}"
+    )
+
+
+def in_all(usage: Usage) -> str:
+    """How much of each quota is used, as /notices says it."""
+    limits, used = usage.limits, usage.used
+    return (
+        f"Used today (UTC): {today(usage)}. In all: {used.hooks} of {limits.hooks} webhooks, "
+        f"{used.subscriptions} of {limits.subscriptions} subscriptions."
+    )
+
+
+def _size(count: int) -> str:
+    return f"{count / GB:.2f} GB" if count >= GB else f"{count / MB:.1f} MB"

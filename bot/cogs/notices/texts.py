@@ -1,0 +1,275 @@
+"""How the bot tells that it paused a channel, and that it goes on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import discord
+
+from bot.cards.text import shorten
+from bot.cogs.responses import COLOUR
+from bot.cogs.subscriptions.pause_texts import why_paused
+from bot.cogs.subscriptions.texts import MAX_LISTED_NAME, project_name
+from bot.model import NOBODY, RIGHTS_PAUSES, ChannelPermission, HookState, PauseReason
+from bot.services.pause_notices import NoticeGroup
+from bot.services.subscribe_results import Followed, Resumed
+
+PAUSED_COLOUR = 0xE0A100  # amber: it waits, nothing is lost
+MAX_PROJECTS = 10  # named in one message
+MAX_DETAIL = 900  # of a field's 1,024 characters; the sentence before it takes the rest
+MAX_CONTENT = 2000
+# Ten embeds share a message's 6,000 characters; a title has up to 110 of them.
+MAX_OF_SEVERAL = 480
+MAX_PROJECTS_OF_SEVERAL = 2
+
+WHY = {
+    PauseReason.CHANNEL_GONE: "Discord says that the channel is not there any more.",
+    PauseReason.NO_PERMISSION: "The bot may not post there any more.",
+    PauseReason.THREAD_CLOSED: "The thread is closed, and the bot may not open it.",
+    PauseReason.SILENCED: "Discord does not let the bot post there for now.",
+}
+NEXT = {
+    PauseReason.CHANNEL_GONE: (
+        "If the channel was deleted: use `/subscribe` in another channel, and remove this "
+        "subscription with `/subscriptions`.\n"
+        "If it is there again: let the bot see it, then press *Resume*."
+    ),
+    PauseReason.NO_PERMISSION: (
+        "1. Open the channel's settings, *Edit Channel → Permissions*, and add the bot's role. A "
+        "thread has those of its channel.\n"
+        "2. Allow it {permissions}.\n"
+        "3. Press *Resume*."
+    ),
+    PauseReason.THREAD_CLOSED: (
+        "1. Open the thread again: unlock it if it is locked, and write something in it.\n"
+        "2. Press *Resume*."
+    ),
+    PauseReason.SILENCED: (
+        "Nothing has to be done: the bot goes on by itself once Discord lets it. If a moderator "
+        "put it in time-out and it should go on before, end the time-out (its profile → *Remove "
+        "Timeout*), then press *Resume*."
+    ),
+}
+ANSWER = (
+    "Somebody has to answer for the channel again: press *Resume*, and the bot shows who will see "
+    "the project there before it goes on.\n"
+    "- You can if your linked Speckle account may see the project. `/account` shows it, `/link` "
+    "links it again; for access, ask an owner of the project in Speckle.\n"
+    "- Another member who may see it presses *Take over* here, or *Resume* in `/subscriptions`. "
+    "From then on the channel depends on their account."
+)
+ALLOWED_BY_NOW = (
+    "The bot has every permission that it needs there by now. Press *Resume*; if it is paused "
+    "again, look at the channel's settings, *Edit Channel → Permissions*."
+)
+ALL_PERMISSIONS = (
+    "*View Channel*, *Send Messages* (in threads *Send Messages in Threads*), *Embed Links*, "
+    "*Attach Files* and *Read Message History*"
+)
+PAUSED_BY = "The bot could not show events of {projects} in {place}, so it paused that."
+STOPPED = "The bot no longer shows events of {projects} in {place}."
+FOOTER = (
+    "Resume asks for the permission Manage Webhooks in that channel. /subscriptions shows the same."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeContext:
+    """A notice with what the bot sees of its channel now; names are None where it does not know.
+
+    `missing` is what the bot lacks there; None where it cannot tell. `read_by_others`: it is told
+    in a channel, whose readers nobody answered for, or to somebody who lost the channel, so it does
+    not name the projects.
+    """
+
+    group: NoticeGroup
+    channel: str | None
+    guild: str | None
+    missing: Sequence[ChannelPermission] | None
+    read_by_others: bool
+
+
+def notice_lead(context: Sequence[NoticeContext], mention: bool) -> str:
+    """The line above the notices, which a phone shows; it mentions where others read it too.
+
+    Above several, what to do stands there once for all that it is the same for.
+    """
+    notice = context[0].group.notice
+    who = f"<@{notice.user_id}> " if mention and notice.user_id != NOBODY else ""
+    if len(context) == 1:
+        return f"{who}Speckle events are paused in <#{notice.channel_id}>."
+    lines = [f"{who}Speckle events are paused in {len(context)} channels{_of(context[0].guild)}."]
+    by_remedy: dict[str, list[str]] = {}
+    for one in context:
+        remedy = _what_to_do(one, "what is listed below")
+        by_remedy.setdefault(remedy, []).append(f"<#{one.group.notice.channel_id}>")
+    for remedy, channels in by_remedy.items():
+        lines += [f"**What to do** about {', '.join(channels)}", remedy]
+    return shorten("\n".join(lines), MAX_CONTENT)
+
+
+def notice_embeds(context: Sequence[NoticeContext]) -> list[discord.Embed]:
+    """One for each channel: all of it where it is the only one, else shorter."""
+    if len(context) == 1:
+        return [_notice_embed(context[0])]
+    return [_one_of_several(one) for one in context]
+
+
+def address(guild_id: int, channel_id: int) -> str:
+    """Where a title leads to; a message with several notices is told apart by it, too."""
+    return f"https://discord.com/channels/{guild_id}/{channel_id}"
+
+
+def _notice_embed(context: NoticeContext) -> discord.Embed:
+    """What happened, why, and what to do."""
+    notice = context.group.notice
+    embed = discord.Embed(
+        title=_title(context),
+        description=_what_happened(context),
+        colour=PAUSED_COLOUR,
+        timestamp=notice.created_at,
+    )
+    embed.add_field(name="Why", value=_why(context), inline=False)
+    remedy = _what_to_do(context, "what is listed above")
+    embed.add_field(name="What to do", value=remedy, inline=False)
+    return embed.set_footer(text=FOOTER)
+
+
+def _one_of_several(context: NoticeContext) -> discord.Embed:
+    notice = context.group.notice
+    followed = projects(context.group.entries, context.read_by_others, MAX_PROJECTS_OF_SEVERAL)
+    kept = f"<#{notice.channel_id}>: {_kept(context.group.cards)}, of {followed}."
+    return discord.Embed(
+        title=_title(context),
+        url=address(notice.guild_id, notice.channel_id),
+        description=shorten(f"{kept}\n{_why(context)}", MAX_OF_SEVERAL),
+        colour=PAUSED_COLOUR,
+        timestamp=notice.created_at,
+    )
+
+
+def _title(context: NoticeContext) -> str:
+    return f"Paused: #{context.channel}" if context.channel else "A channel is paused"
+
+
+def _why(context: NoticeContext) -> str:
+    notice = context.group.notice
+    if notice.reason in RIGHTS_PAUSES:
+        whys = dict.fromkeys(why_paused(one.subscription) for one in context.group.entries)
+        return shorten("\n".join(f"{why[:1].upper()}{why[1:]}." for why in whys), MAX_DETAIL)
+    if notice.reason is PauseReason.NO_PERMISSION and context.missing:
+        names = "\n".join(f"- {permission}" for permission in context.missing)
+        return f"{WHY[notice.reason]} It lacks there:\n{names}"
+    return f"{WHY[notice.reason]}\n{shorten(notice.detail, MAX_DETAIL)}"
+
+
+def _what_to_do(context: NoticeContext, listed: str) -> str:
+    reason = context.group.notice.reason
+    if reason in RIGHTS_PAUSES:
+        return ANSWER
+    if reason is PauseReason.NO_PERMISSION and context.missing is not None and not context.missing:
+        return ALLOWED_BY_NOW
+    return NEXT[reason].format(permissions=listed if context.missing else ALL_PERMISSIONS)
+
+
+def _of(guild: str | None) -> str:
+    return f" of **{discord.utils.escape_markdown(guild)}**" if guild else ""
+
+
+def _what_happened(context: NoticeContext) -> str:
+    group = context.group
+    stopped = STOPPED if group.notice.reason in RIGHTS_PAUSES else PAUSED_BY
+    place = f"<#{group.notice.channel_id}>{_of(context.guild)}"
+    happened = stopped.format(projects=projects(group.entries, context.read_by_others), place=place)
+    return (
+        f"{happened} Nothing is lost: {_kept(group.cards)}, and new ones are kept too until it "
+        "goes on."
+    )
+
+
+def _kept(cards: int) -> str:
+    return "no card waits yet" if not cards else f"{count(cards)} {_is(cards)} kept"
+
+
+def count(cards: int) -> str:
+    """A number of cards."""
+    return "1 card" if cards == 1 else f"{cards} cards"
+
+
+def _is(cards: int) -> str:
+    return "is" if cards == 1 else "are"
+
+
+def projects(entries: Sequence[Followed], read_by_others: bool, most: int = MAX_PROJECTS) -> str:
+    """The projects by name, each with a link; where others read it, how many they are."""
+    if read_by_others:
+        return "a project" if len(entries) == 1 else f"{len(entries)} projects"
+    names = [project_name(entry, MAX_LISTED_NAME) for entry in entries[:most]]
+    more = len(entries) - len(names)
+    if more:
+        names.append(f"{more} more")
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def resumed_embed(
+    resumed: Resumed, user_id: int, at: datetime, *, read_by_others: bool
+) -> discord.Embed:
+    """What stands in place of the notice after *Resume* was pressed."""
+    when = discord.utils.format_dt(at, "f")
+    if not resumed.entries:
+        return discord.Embed(
+            title="Nothing is paused there any more",
+            description=f"Somebody resumed or removed what <#{resumed.channel_id}> followed.",
+            colour=COLOUR,
+        )
+    followed = projects(resumed.entries, read_by_others)
+    come = f"{count(resumed.cards)} {_was(resumed.cards)} kept, and come now."
+    return discord.Embed(
+        title="It goes on",
+        description=f"<#{resumed.channel_id}> shows {followed} again. "
+        f"{come if resumed.cards else 'No card was waiting.'}\n"
+        f"Resumed by <@{user_id}>, {when}.",
+        colour=COLOUR,
+    )
+
+
+def answered_embed(
+    resumed: Resumed, user_id: int, at: datetime, *, read_by_others: bool
+) -> discord.Embed:
+    """What stands in place of the notice after *Resume* or *Take over* was pressed on it."""
+    embed = resumed_embed(resumed, user_id, at, read_by_others=read_by_others)
+    waiting = [one for one in resumed.entries if one.hook.state is HookState.WAITING]
+    if waiting:
+        embed.description = (
+            f"{embed.description}\nThe webhook of {projects(waiting, read_by_others)} in Speckle "
+            "is gone, and only an owner's account makes it again: `/subscriptions`, then *Show "
+            "set-up*, has what an owner enters by hand."
+        )
+    return embed
+
+
+def _was(cards: int) -> str:
+    return "was" if cards == 1 else "were"
+
+
+def shown(channel_id: int | None) -> str:
+    """What /notices says when nothing was asked to change."""
+    if channel_id is None:
+        return (
+            "No channel is set: if the bot has to pause a subscription, it tells whoever made it "
+            "in a direct message. `/notices channel:` chooses a channel for that."
+        )
+    return (
+        f"If the bot has to pause a subscription, it says so in <#{channel_id}> and mentions "
+        "whoever made it. `/notices off:True` goes back to direct messages."
+    )
+
+
+def chosen(channel_id: int | None) -> str:
+    """What /notices says after a change."""
+    if channel_id is None:
+        return "From now on the bot tells in a direct message what it had to pause."
+    return (
+        f"From now on the bot says in <#{channel_id}> what it had to pause, and mentions whoever "
+        "made the subscription."
+    )

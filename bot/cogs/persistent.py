@@ -1,0 +1,30 @@
+"""Buttons below a message, and those that open an address."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import discord
+
+from bot.cogs.responses import Response
+
+
+def view_of(*items: "discord.ui.Item[Any] | None") -> discord.ui.View:
+    """A row of buttons; None stands for one that Discord would not take."""
+    view = discord.ui.View(timeout=None)
+    for item in items:
+        if item is not None:
+            view.add_item(item)
+    return view
+
+
+def link_button(label: str, url: str) -> "discord.ui.Button[discord.ui.View] | None":
+    """A button that opens an address; None for hosts without a dot, which Discord refuses."""
+    host = urlsplit(url).hostname or ""
+    if "." not in host:
+        return None
+    return discord.ui.Button(label=label, url=url)
+
+
+def with_address(text: str, url: str) -> Response:
+    """The text with an address that no button can hold."""
+    return Response(f"{text}\n<{url}>" if link_button("", url) is None else text)

@@ -1,0 +1,196 @@
+"""Why a command was refused, in words: what happened, why, and what to do next."""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+import discord
+
+from bot.model import ChannelKind, ChannelPermission
+from bot.services.refusals import (
+    CannotPost,
+    Limited,
+    NoRoom,
+    NotAProject,
+    NotManager,
+    Obstacle,
+    ProjectNotPublic,
+    ProjectNotSeen,
+    Refusal,
+    RefusalReason,
+    Retry,
+    ServerNotAllowed,
+)
+from bot.speckle.events import EventGroup
+from bot.speckle.subscription_options import (
+    MAX_ENTRIES,
+    MAX_ENTRY_LENGTH,
+    OptionFault,
+    OptionProblem,
+)
+
+REASONS: Mapping[RefusalReason, str] = {
+    RefusalReason.NOT_GUILD_MANAGER: (
+        f"You need the permission *{ChannelPermission.MANAGE_WEBHOOKS}* in the whole server for "
+        "this. "
+        "Ask someone who manages this server."
+    ),
+    RefusalReason.SUBSCRIPTION_GONE: (
+        "That subscription is not there any more: somebody removed it meanwhile. `/subscriptions` "
+        "shows what is there now."
+    ),
+    RefusalReason.SECRET_OF_OTHERS: (
+        "This webhook serves other channels, too, so its secret is shown only to members who have "
+        "*Manage Webhooks* in all of them, or in the whole server. Ask one of them."
+    ),
+    RefusalReason.SECRET_UNOPENABLE: (
+        "The secret of this project's webhook cannot be used: the bot's encryption keys no longer "
+        "open it. Ask the person who runs the bot whether they still have the old key; if not, "
+        "press *Set up again* under `/subscriptions`."
+    ),
+    RefusalReason.COMMAND_CLAIMED: "That is being done already. Wait for its answer.",
+    RefusalReason.COMMAND_OVER: (
+        "That was more than 15 minutes ago, or it is done already, so the bot no longer knows what "
+        "you had typed. Type `/subscribe` again."
+    ),
+    RefusalReason.COMMAND_OF_ANOTHER: (
+        "Only the person who typed the command can go on with it. Type `/subscribe` yourself."
+    ),
+}
+RETRIES: Mapping[Retry, str] = {
+    Retry.SUBSCRIBE: "use `/subscribe` again",
+    Retry.NOTICES: "use `/notices` again",
+    Retry.RESUME: "press *Resume* again",
+    Retry.BUTTON: "press the button again",
+}
+_POSTS = "holds posts rather than messages. Pick a post in it"
+WRONG_KINDS: Mapping[ChannelKind, str] = {
+    ChannelKind.FORUM: f"is a forum, which {_POSTS}",
+    ChannelKind.MEDIA: f"is a media channel, which {_POSTS}",
+    ChannelKind.CATEGORY: "is a category, which holds only channels. Pick a channel in it",
+    ChannelKind.OTHER: "is a kind of channel that the bot cannot post in. Pick a text channel, a "
+    "thread or a forum post",
+    ChannelKind.GONE: "is gone, or the bot cannot see it. Give the bot *View Channel* there, or "
+    "pick "
+    "another channel",
+}
+
+
+def refusal_text(refusal: Refusal) -> str:
+    """What the caller reads."""
+    match refusal:
+        case RefusalReason():
+            return REASONS[refusal]
+        case NotManager(channel_id):
+            return (
+                f"You need the permissions *{ChannelPermission.VIEW_CHANNEL}* and "
+                f"*{ChannelPermission.MANAGE_WEBHOOKS}* in <#{channel_id}> for this. Ask someone "
+                "who "
+                "manages this server."
+            )
+        case NotAProject(why):
+            return (
+                f"That is neither a project's id nor a Speckle link: {why}\nOpen the project in "
+                "Speckle, copy the address from the browser and paste it as `stream_id`."
+            )
+        case ServerNotAllowed(server_url, allowed):
+            return (
+                f"That link leads to {server_url}, and this bot deals only with "
+                f"{', '.join(allowed)}. Use a link to a project there, or ask the person who runs "
+                "the bot to add the server to `SPECKLE_SERVERS`."
+            )
+        case OptionProblem():
+            return _option_text(refusal)
+        case ProjectNotSeen() | ProjectNotPublic():
+            return _project_text(refusal)
+        case NoRoom():
+            return _no_room_text(refusal)
+        case CannotPost():
+            return cannot_post_text(refusal)
+        case _:
+            assert_never(refusal)
+
+
+def _option_text(problem: OptionProblem) -> str:
+    match problem.fault:
+        case OptionFault.TOO_MANY_ENTRIES:
+            return (
+                f"`{problem.option}` has {problem.size} entries; there is room for {MAX_ENTRIES}. "
+                "Use fewer, or patterns that cover several, such as `structure/**`."
+            )
+        case OptionFault.ENTRY_TOO_LONG:
+            return (
+                f"An entry of `{problem.option}` has {problem.size} characters; there is room for "
+                f"{MAX_ENTRY_LENGTH}. Separate entries with commas, or shorten it."
+            )
+        case OptionFault.NO_SUCH_EVENT:
+            shown = problem.entry.replace("`", "'")[:MAX_ENTRY_LENGTH]
+            if problem.near is not None:
+                return f"There is no event `{shown}`. Did you mean `{problem.near}`?"
+            groups = ", ".join(f"`{group}`" for group in EventGroup)
+            return f"There is no event `{shown}`. The groups are {groups}."
+        case OptionFault.EMPTY_PATTERN:
+            return "A model pattern is empty. Write a model's name, `structure/**` or `!**/draft*`."
+
+
+def _project_text(refusal: ProjectNotSeen | ProjectNotPublic) -> str:
+    if isinstance(refusal, ProjectNotSeen):
+        return (
+            f"There is no such project on {refusal.server_url}, or your linked account may not see "
+            "it. Compare the address with the one in your browser; if it is right, ask an owner of "
+            "the project to invite you, then try again. `/account` shows which account is linked."
+        )
+    return (
+        f"The bot finds no such public project on {refusal.server_url}, so it takes somebody who "
+        "may see it to show it here. Type `/link` to link your Speckle account and then "
+        "`/subscribe` again, or ask a member with *Manage Webhooks* in the whole server to use "
+        "`/subscribe`. Nothing was changed."
+    )
+
+
+def _no_room_text(refusal: NoRoom) -> str:
+    has = f"it has {refusal.used} of {refusal.limit}. Nothing was changed."
+    if refusal.of is Limited.HOOKS:
+        return (
+            f"This server cannot have another webhook: {has} Remove one that nobody needs: "
+            "`/subscriptions` lists what is followed, and a webhook goes with its last channel. Or "
+            "ask the person who runs this bot to allow more (`hooks` in its settings)."
+        )
+    return (
+        f"This server cannot have another subscription: {has} Remove one that nobody needs with "
+        "`/unsubscribe` or in `/subscriptions`, or ask the person who runs this bot to allow more "
+        "(`subscriptions` in its settings)."
+    )
+
+
+def cannot_post_text(refusal: CannotPost) -> str:
+    """What keeps the bot from posting somewhere, and how to change that."""
+    where = f"<#{refusal.channel_id}>"
+    then = f"then {RETRIES[refusal.retry] if refusal.retry else 'press *Resume*'}."
+    match refusal.obstacle:
+        case Obstacle.WRONG_KIND:
+            return f"{where} {WRONG_KINDS[refusal.kind]}, {then}"
+        case Obstacle.PERMISSIONS:
+            names = "\n".join(f"- {permission}" for permission in refusal.missing)
+            in_thread = refusal.kind is ChannelKind.THREAD
+            return (
+                f"The bot could not show events in {where}, because it lacks there:\n{names}\n"
+                f"Open the settings of {'its parent channel' if in_thread else 'the channel'} "
+                f"(*Edit Channel → Permissions*), add the bot's role and allow these, {then}"
+            )
+        case Obstacle.NOT_IN_THREAD:
+            return (
+                f"{where} is a private thread and the bot is not in it. Mention the bot there, "
+                f"which adds it, {then}"
+            )
+        case Obstacle.LOCKED:
+            return f"The thread {where} is locked. Unlock it first, {then}"
+        case Obstacle.ARCHIVED:
+            return (
+                f"The thread {where} is archived. Open it again by writing something in it, {then}"
+            )
+        case Obstacle.TIME_OUT:
+            until = "" if refusal.until is None else discord.utils.format_dt(refusal.until, "f")
+            return (
+                f"A moderator put the bot in time-out until {until}, so it cannot post in {where}. "
+                f"Ask somebody who may moderate members to end that, or wait, {then}"
+            )

@@ -1,0 +1,160 @@
+"""/subscribe and /unsubscribe."""
+
+from typing import TYPE_CHECKING
+
+from discord import app_commands
+from discord.ext import commands
+
+from bot.cogs.interaction import (
+    Picked,
+    actor_of,
+    audiences_in,
+    channel_id_of,
+    find_channel,
+    for_managers,
+    guild_here,
+    guild_id_of,
+)
+from bot.cogs.responses import Interaction, Response, defer_if_slow, respond
+from bot.cogs.subscriptions import texts as subscription_texts
+from bot.cogs.subscriptions.pending import show_outcome
+from bot.services.completion import Choice, complete_events
+from bot.services.subscribe_results import NotFollowed, SubscribeRequest
+from bot.speckle.subscription_options import MAX_TYPED, OPTIONS, TypedOptions
+
+if TYPE_CHECKING:
+    from bot.discord_api.client import SpeckleBot
+
+from typing import TYPE_CHECKING
+
+from bot.cogs.subscriptions.panel import ListScope, list_page
+
+if TYPE_CHECKING:
+    from bot.discord_api.client import SpeckleBot
+
+
+class SubscriptionsCog(commands.Cog, name="subscriptions"):
+    """Lists what a server's channels follow."""
+
+    def __init__(self, bot: "SpeckleBot") -> None:
+        self._bot = bot
+
+    @app_commands.command(description="See and change which Speckle projects are followed here")
+    @app_commands.describe(channel="Only this channel. The whole server, unless you say")
+    @for_managers
+    async def subscriptions(self, interaction: Interaction, channel: Picked | None = None) -> None:
+        """Show the subscriptions that the caller may manage."""
+        scope = ListScope(channel_id=channel.id if channel is not None else None)
+        actor = actor_of(interaction, channel)
+        await respond(
+            interaction, await defer_if_slow(interaction, list_page(interaction, actor, scope))
+        )
+
+
+LONGEST_LINK = 2000
+
+OptionText = app_commands.Range[str, 1, MAX_TYPED]
+ProjectText = app_commands.Range[str, 1, LONGEST_LINK]
+
+
+class SubscribeCog(commands.Cog, name="subscribe"):
+    """Ties channels to projects and unties them."""
+
+    def __init__(self, bot: "SpeckleBot") -> None:
+        self._subscriptions = bot.subscriptions
+
+    @app_commands.command(description="Show a Speckle project's events in a channel")
+    @app_commands.describe(
+        stream_id="The project: its id, or any link into it, as copied from the browser",
+        channel="Where to show them: a channel, thread or forum post. Default: here",
+        **{option.name: option.description for option in OPTIONS},
+    )
+    @for_managers
+    async def subscribe(
+        self,
+        interaction: Interaction,
+        stream_id: ProjectText,
+        events: OptionText | None = None,
+        models: OptionText | None = None,
+        ignore_authors: OptionText | None = None,
+        channel: Picked | None = None,
+    ) -> None:
+        """Let a channel follow a project, or change what it follows of it."""
+
+        async def work() -> Response:
+            request = SubscribeRequest(
+                guild_id=guild_id_of(interaction),
+                actor=actor_of(interaction, channel),
+                channel=await find_channel(interaction, channel_id_of(interaction, channel)),
+                project=stream_id,
+                options=_typed(events=events, models=models, ignore_authors=ignore_authors),
+                audience_of=audiences_in(guild_here(interaction)),
+            )
+            outcome = await self._subscriptions.subscribe(request)
+            return await show_outcome(interaction.client, outcome)
+
+        await respond(interaction, await defer_if_slow(interaction, work()))
+
+    @app_commands.command(description="Stop showing a Speckle project's events in a channel")
+    @app_commands.describe(
+        project="The project: choose one, or paste its id or a link",
+        channel="Which channel is to stop. Default: this one",
+    )
+    @for_managers
+    async def unsubscribe(
+        self, interaction: Interaction, project: ProjectText, channel: Picked | None = None
+    ) -> None:
+        """Let a channel stop following a project."""
+        channel_id = channel_id_of(interaction, channel)
+        outcome = await defer_if_slow(
+            interaction,
+            self._subscriptions.unsubscribe(
+                guild_id_of(interaction), actor_of(interaction, channel), project, channel_id
+            ),
+        )
+        if isinstance(outcome, NotFollowed):
+            await respond(
+                interaction, Response(subscription_texts.not_followed(outcome, channel_id))
+            )
+        else:
+            await respond(interaction, Response(subscription_texts.unsubscribed(outcome)))
+
+    @subscribe.autocomplete("events")
+    async def _complete_events(
+        self, _interaction: Interaction, typed: str
+    ) -> list[app_commands.Choice[str]]:
+        return _choices(complete_events(typed))
+
+    @subscribe.autocomplete("stream_id")
+    async def _complete_stream_id(
+        self, interaction: Interaction, typed: str
+    ) -> list[app_commands.Choice[str]]:
+        return _choices(
+            await self._subscriptions.projects(
+                guild_id_of(interaction), actor_of(interaction), typed
+            )
+        )
+
+    @subscribe.autocomplete("models")
+    async def _complete_models(
+        self, interaction: Interaction, typed: str
+    ) -> list[app_commands.Choice[str]]:
+        project = getattr(interaction.namespace, "stream_id", None) or ""
+        return _choices(await self._subscriptions.models(interaction.user.id, project, typed))
+
+    @unsubscribe.autocomplete("project")
+    async def _complete_projects(
+        self, interaction: Interaction, typed: str
+    ) -> list[app_commands.Choice[str]]:
+        followed = await self._subscriptions.followed_projects(
+            guild_id_of(interaction), actor_of(interaction), typed
+        )
+        return _choices(followed)
+
+
+def _typed(**options: str | None) -> TypedOptions:
+    return {name: text for name, text in options.items() if text is not None}
+
+
+def _choices(offered: list[Choice]) -> list[app_commands.Choice[str]]:
+    return [app_commands.Choice(name=choice.name, value=choice.value) for choice in offered]

@@ -1,0 +1,34 @@
+"""Small facts that a process leaves for the next, such as which commands Discord knows."""
+
+from sqlalchemy import select
+
+from bot.db.session import Session
+from bot.db.tables import facts
+
+
+class KeyValues:
+    """Named texts."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, name: str) -> str | None:
+        """The fact of this name."""
+        value: str | None = self._session.scalar(select(facts.c.value).where(facts.c.name == name))
+        return value
+
+    def set(self, name: str, value: str) -> None:
+        """Keep a fact, in place of the one before."""
+        statement = self._session.insert(facts).values(name=name, value=value)
+        self._session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[facts.c.name], set_={"value": statement.excluded.value}
+            )
+        )
+
+    def set_once(self, name: str, value: str) -> str:
+        """Keep a fact unless there is one; gives the one that is there now, for all processes."""
+        statement = self._session.insert(facts).values(name=name, value=value)
+        self._session.execute(statement.on_conflict_do_nothing(index_elements=[facts.c.name]))
+        kept = self._session.scalars(select(facts.c.value).where(facts.c.name == name))
+        return str(kept.one())

@@ -1,0 +1,193 @@
+"""What cards still lack when they go out: asked for again, and written into them when it is there.
+
+A card that is changed after its message may have been sent leaves an edit for that message.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, delete, func, select, tuple_, update
+
+from bot.cards.card import Card
+from bot.db.channel_queues import first_of_each, lock
+from bot.db.event_results import write_pictures
+from bot.db.inbox import add_lines
+from bot.db.outbox import read_rows
+from bot.db.session import Session
+from bot.db.tables import edits, fill_ins, hooks, outbox, outbox_pictures, subscriptions
+from bot.work import (
+    LateAddition,
+    LateEnrichmentJob,
+    LateEnrichmentKey,
+    OutboxCard,
+    OutboxState,
+    TraceLine,
+)
+
+Change = Callable[[OutboxCard, Sequence[OutboxCard]], Card | None]
+
+
+class LateEnrichmentJobs:
+    """Jobs that ask a Speckle server again."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._now = session.now
+
+    def due_keys(
+        self, limit: int, excluding: Collection[LateEnrichmentKey] = ()
+    ) -> list[LateEnrichmentKey]:
+        """The guilds for which something is to be asked of a server now.
+
+        Of each server the `limit` that have been due the longest.
+        """
+        lane = (hooks.c.server_url, hooks.c.guild_id)
+        due = _in_other_lanes(select(*lane), excluding).where(fill_ins.c.next_try_at <= self._now())
+        statement = first_of_each(
+            due.group_by(*lane), hooks.c.server_url, func.min(fill_ins.c.next_try_at), limit=limit
+        )
+        return [LateEnrichmentKey(*row) for row in self._session.execute(statement)]
+
+    def due_in(self, excluding: Collection[LateEnrichmentKey] = ()) -> float | None:
+        """Seconds until a job is due, 0 if one is; None if there is none."""
+        statement = _in_other_lanes(select(func.min(fill_ins.c.next_try_at)), excluding)
+        due_at: datetime | None = self._session.scalar(statement)
+        return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
+
+    def due(self, key: LateEnrichmentKey, limit: int) -> list[LateEnrichmentJob]:
+        """The jobs of an ordering key that are due, the longest due first."""
+        statement = (
+            _of_hooks(select(fill_ins))
+            .where(
+                fill_ins.c.next_try_at <= self._now(),
+                hooks.c.server_url == key.server_url,
+                hooks.c.guild_id == key.guild_id,
+            )
+            .order_by(fill_ins.c.next_try_at, fill_ins.c.id)
+            .limit(limit)
+        )
+        rows = self._session.execute(statement).mappings().all()
+        return [_job(row) for row in rows]
+
+    def postpone(self, job_id: int, until: datetime) -> None:
+        """Ask again later."""
+        statement = (
+            update(fill_ins)
+            .where(fill_ins.c.id == job_id)
+            .values(attempts=fill_ins.c.attempts + 1, next_try_at=until)
+        )
+        self._session.execute(statement)
+
+    def drop(self, job: LateEnrichmentJob, note: TraceLine | None = None) -> None:
+        """Ask no more; the cards stay as they are. The event's trace gets the note."""
+        self._session.execute(delete(fill_ins).where(fill_ins.c.id == job.id))
+        if note is not None:
+            add_lines(self._session, job.inbox_id, [note])
+
+    def has_cards(self, job: LateEnrichmentJob) -> bool:
+        """Whether any of the cards that lack something is still kept."""
+        statement = select(outbox.c.id).join(subscriptions).where(_cards_of(job)).limit(1)
+        return (self._session.scalar(statement)) is not None
+
+    def fill(self, job: LateEnrichmentJob, change: Change, note: TraceLine) -> list[int]:
+        """Change the job's cards and end it, in one transaction; the ids of the changed cards.
+
+        If any of them changes, the event's trace gets the note.
+
+        `change(row, company)` gives the card as it is to be, or None to leave it; `company` are
+        the other cards of the message that it is in or on its way with. Those whose message may
+        be out already are to be edited.
+        """
+        now = self._now()
+        ended = self._session.execute(delete(fill_ins).where(fill_ins.c.id == job.id))
+        if not ended.rowcount:
+            return []
+        channels = select(outbox.c.channel_id).join(subscriptions).where(_cards_of(job))
+        # Locked, and in this order, as a batch is: a card is either read into a message before
+        # it is changed, which is seen here, or after.
+        for channel_id in sorted(self._session.scalars(channels)):
+            lock(self._session, channel_id)
+        changed = []
+        for row in read_rows(self._session, _cards_of(job)):
+            card = change(row, _company(self._session, row))
+            if card is not None:
+                self._rewrite(row, card, now)
+                changed.append(row)
+        self._to_be_edited(changed, now)
+        if changed:
+            add_lines(self._session, job.inbox_id, [note])
+        return [row.id for row in changed]
+
+    def _rewrite(self, row: OutboxCard, card: Card, now: datetime) -> None:
+        size = sum(len(picture.content) for picture in card.pictures)
+        change = {"card": card.to_json(), "picture_bytes": size}
+        self._session.execute(update(outbox).where(outbox.c.id == row.id).values(change))
+        names = {picture.name for picture in card.pictures}
+        gone = [picture.name for picture in row.pictures if picture.name not in names]
+        if gone:
+            self._session.execute(
+                delete(outbox_pictures).where(
+                    outbox_pictures.c.outbox_id == row.id, outbox_pictures.c.name.in_(gone)
+                )
+            )
+        there = {picture.name for picture in row.pictures}
+        new = [picture for picture in card.pictures if picture.name not in there]
+        write_pictures(self._session, [(row.id, new)], now, first_position=len(row.pictures))
+
+    def _to_be_edited(self, changed: Sequence[OutboxCard], now: datetime) -> None:
+        rows = [{"outbox_id": row.id, "next_try_at": now} for row in changed if _may_be_out(row)]
+        if not rows:
+            return
+        new = self._session.insert(edits)
+        self._session.execute(
+            new.values(revision=0, attempts=0).on_conflict_do_update(
+                index_elements=[edits.c.outbox_id],
+                set_={
+                    "revision": edits.c.revision + 1,
+                    "attempts": 0,
+                    "next_try_at": new.excluded.next_try_at,
+                },
+            ),
+            rows,
+        )
+
+
+def _of_hooks(query: Select[Any]) -> Select[Any]:
+    jobs = query.select_from(fill_ins).join(
+        subscriptions, fill_ins.c.subscription_id == subscriptions.c.id
+    )
+    return jobs.join(hooks, subscriptions.c.hook_id == hooks.c.id)
+
+
+def _in_other_lanes(query: Select[Any], excluding: Collection[LateEnrichmentKey]) -> Select[Any]:
+    lane = tuple_(hooks.c.server_url, hooks.c.guild_id)
+    busy = [(one.server_url, one.guild_id) for one in excluding]
+    return _of_hooks(query).where(lane.not_in(busy))
+
+
+def _cards_of(job: LateEnrichmentJob) -> Any:
+    return and_(outbox.c.inbox_id == job.inbox_id, outbox.c.subscription_id == job.subscription_id)
+
+
+def _may_be_out(row: OutboxCard) -> bool:
+    """Whether a message may show this card: sent, or in a batch whose outcome is not known yet."""
+    return row.batch_id is not None and row.state is not OutboxState.UNDELIVERABLE
+
+
+def _company(session: Session, row: OutboxCard) -> Sequence[OutboxCard]:
+    if not _may_be_out(row):
+        return ()
+    return read_rows(session, and_(outbox.c.batch_id == row.batch_id, outbox.c.id != row.id))
+
+
+def _job(row: Mapping[Any, Any]) -> LateEnrichmentJob:
+    return LateEnrichmentJob(
+        id=row["id"],
+        inbox_id=row["inbox_id"],
+        subscription_id=row["subscription_id"],
+        kind=LateAddition(row["kind"]),
+        created_at=row["created_at"],
+        attempts=row["attempts"],
+        next_try_at=row["next_try_at"],
+    )

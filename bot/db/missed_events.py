@@ -1,0 +1,282 @@
+"""What Speckle's own lists know and the inbox lacks: taken in once, however often one looks."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import and_, delete, exists, func, or_, select, update
+
+from bot.db.day_use import counting_for, lock_names, write_counting
+from bot.db.event_pairs import follower, kinds_had, listed_before, partners_of
+from bot.db.inbox import insert_events, lock_texts
+from bot.db.session import Session
+from bot.db.tables import IS_NEW, history_taken, hooks, inbox, subscriptions
+from bot.model import DayQuota, Hook, HookKind, HookState, InboxSource, Subscription
+from bot.work import (
+    CATCH_UP_STAGE,
+    NOTE_FACT,
+    CountingWindow,
+    FetchedEvent,
+    InboxState,
+    MissedEntry,
+    TakenIn,
+    TraceLine,
+)
+
+MISSED_AT_ONCE = 200  # keys in one statement, and locks of PostgreSQL in one transaction
+BY_WEBHOOK = inbox.c.source != InboxSource.ACTIVITY
+
+
+class MissedEvents:
+    """Puts into the inbox what is missing there, each in one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._now = session.now
+
+    def hook_ids(self) -> list[int]:
+        """The hooks that may have missed something which somebody can be asked for, oldest first.
+
+        That is whoever made its webhook or, once there was an event, who follows it with an answer.
+        """
+        answered = exists().where(
+            subscriptions.c.hook_id == hooks.c.id,
+            or_(subscriptions.c.account_id.is_not(None), subscriptions.c.consent.is_not(None)),
+        )
+        statement = select(hooks.c.id).where(
+            hooks.c.state != HookState.CLOSED,
+            or_(
+                and_(hooks.c.webhook_sealed.is_not(None), hooks.c.account_id.is_not(None)),
+                and_(hooks.c.last_event_at.is_not(None), answered),
+            ),
+        )
+        return [*self._session.scalars(statement.order_by(hooks.c.id))]
+
+    def last_id(self) -> int:
+        """The id of the last row of the inbox, 0 if it is empty."""
+        return self._session.scalar(select(func.max(inbox.c.id))) or 0
+
+    def handled(self, hook_id: int) -> frozenset[str]:
+        """The entries of a hook's history that were taken in, or found to be there."""
+        statement = select(history_taken.c.call_id).where(history_taken.c.hook_id == hook_id)
+        return frozenset(self._session.scalars(statement))
+
+    def skip(self, hook_id: int, call_ids: Sequence[str]) -> None:
+        """Deal with entries that are no deliveries of the hook's project: they never come in."""
+        self._note(hook_id, call_ids)
+
+    def add_from_history(
+        self,
+        hook_id: int,
+        missed: Sequence[MissedEntry],
+        window: CountingWindow,
+        note: str | None = None,
+        quota: DayQuota | None = None,
+    ) -> TakenIn:
+        """Put into the inbox those entries, at most AT_ONCE and in order, that are not there.
+
+        The first one that the quota has no room for ends it. Of a body that is missing k times, the
+        first k entries are taken. An entry whose body has come in since the history was asked is
+        left for the next time: whether it is that very event or another, only a later look into
+        the history tells. `note` goes to the first row.
+        """
+        digests = sorted({entry.digest for entry in missed})
+        if not self._session.is_sqlite:
+            lock_texts(self._session, lock_names([quota]).union(digests))
+        hook = self._session.execute(_hook(hook_id)).one_or_none()
+        if hook is None:
+            return TakenIn()
+        lane = f"hook:{hook_id}"
+        there, since_then = _rows(self._session, lane, digests, window)
+        already = _already(self._session, hook_id, [entry.call_id for entry in missed])
+        counting = counting_for(self._session, [quota])
+        rows: list[dict[str, Any]] = []
+        found: list[str] = []
+        taken: list[str] = []
+        unclear = 0
+        full = False
+        for entry in missed:
+            if entry.call_id in already:
+                continue
+            if entry.digest in since_then:
+                unclear += 1
+            elif window.recorded.get(entry.digest, 0) > there[entry.digest]:
+                if full := not counting.take(quota, hook_id, len(entry.body)):
+                    break
+                there[entry.digest] += 1
+                taken.append(entry.call_id)
+                text = "Fetched from the webhook's history: Speckle had not got it through."
+                trace = self._trace(text, None if rows else note)
+                rows.append(
+                    self._row(
+                        hook_id=hook_id,
+                        lane=lane,
+                        project_id=hook.project_id,
+                        server_url=hook.server_url,
+                        digest=entry.digest,
+                        body=entry.body,
+                        source=InboxSource.HISTORY,
+                        happened_at=entry.at,
+                        trace=trace,
+                        event_key=None,
+                    )
+                )
+            else:
+                found.append(entry.call_id)
+        ids = insert_events(self._session, rows)
+        self._note(hook_id, taken + found)
+        write_counting(self._session, counting)
+        return TakenIn(tuple(ids), len(found), unclear, full)
+
+    def note_look(self, hook_id: int, at: datetime, visible: Collection[str] | None = None) -> None:
+        """Note when a list was last looked at to the end; entries not in it are forgotten."""
+        self._session.execute(update(hooks).where(hooks.c.id == hook_id).values(caught_up_at=at))
+        if visible is None:
+            return
+        mine = history_taken.c.hook_id == hook_id
+        there = set(self._session.scalars(select(history_taken.c.call_id).where(mine)))
+        gone = sorted(there.difference(visible))
+        for start in range(0, len(gone), MISSED_AT_ONCE):
+            these = history_taken.c.call_id.in_(gone[start : start + MISSED_AT_ONCE])
+            self._session.execute(delete(history_taken).where(mine, these))
+
+    def add_from_activity(
+        self,
+        hook: Hook,
+        subscription: Subscription,
+        lane: str,
+        fetched: Sequence[FetchedEvent],
+        note: str | None = None,
+        quota: DayQuota | None = None,
+    ) -> TakenIn | None:
+        """Put what an activity list tells into the inbox, in order, for one subscription.
+
+        What a webhook told it already is kept without a body, as the webhook's partner. Only kinds
+        that the ordering key has had before: what its webhook is not set to send was not missed.
+        None while events of the ordering key wait to be looked at, as nobody knows yet what those
+        are.
+        """
+        if not self._session.is_sqlite:
+            lock_texts(self._session, lock_names([quota]) | {lane})
+        if self._session.execute(follower(hook.id, subscription.id)).one_or_none() is None:
+            return TakenIn()
+        theirs = or_(BY_WEBHOOK, inbox.c.subscription_id == subscription.id)
+        unread = and_(IS_NEW, inbox.c.lane == lane, theirs)
+        if self._session.scalar(select(inbox.c.id).where(unread).limit(1)) is not None:
+            return None
+        names = kinds_had(self._session, lane, {one.event_name for one in fetched})
+        there = listed_before(
+            self._session, lane, subscription.id, [one.event_key for one in fetched]
+        )
+        fresh = {
+            (one.event_key, one.at): one
+            for one in fetched
+            if one.event_name in names and (one.event_key, one.at) not in there
+        }
+        new = list(fresh.values())
+        partners = partners_of(self._session, subscription, lane, new)
+        counting = counting_for(self._session, [quota])
+        rows: list[dict[str, Any]] = []
+        full = False
+        for one in new:
+            if one not in partners and not counting.take(quota, hook.id, len(one.body)):
+                full = True
+                break
+            row = {
+                "hook_id": hook.id if hook.kind is HookKind.OWN else None,
+                "lane": lane,
+                "project_id": hook.project_id,
+                "server_url": hook.server_url,
+                "digest": sha256(one.body).hexdigest(),
+                "source": InboxSource.ACTIVITY,
+                "happened_at": one.at,
+                "event_key": one.event_key,
+                "event_name": one.event_name,
+                "subscription_id": subscription.id,
+                "same_as": partners.get(one),
+            }
+            rows.append(self._known(row) if one in partners else self._missed(row, one.body, note))
+            note = note if one in partners else None
+        ids = insert_events(self._session, rows)
+        if rows:
+            self._has_list_rows(subscription, new[len(rows) - 1].at)
+        taken = [row_id for row_id, one in zip(ids, new, strict=False) if one not in partners]
+        write_counting(self._session, counting)
+        return TakenIn(tuple(taken), len(fetched) - len(taken), full=full)
+
+    def _has_list_rows(self, subscription: Subscription, at: datetime) -> None:
+        """Note it in the same transaction: who deals with a webhook's events asks by that."""
+        first = and_(subscriptions.c.id == subscription.id, subscriptions.c.caught_up_at.is_(None))
+        self._session.execute(update(subscriptions).where(first).values(caught_up_at=at))
+
+    def readers(self, subscription_ids: Collection[int], at: datetime) -> None:
+        """Note until when the activity list was read for subscriptions, or is not to be."""
+        these = subscriptions.c.id.in_(subscription_ids)
+        self._session.execute(update(subscriptions).where(these).values(caught_up_at=at))
+
+    def _note(self, hook_id: int, call_ids: Sequence[str]) -> None:
+        if not call_ids or self._session.execute(_hook(hook_id)).one_or_none() is None:
+            return
+        statement = self._session.insert(history_taken).on_conflict_do_nothing()
+        values = [{"hook_id": hook_id, "call_id": call_id} for call_id in sorted(set(call_ids))]
+        self._session.execute(statement, values)
+
+    def _missed(self, row: dict[str, Any], body: bytes, note: str | None) -> dict[str, Any]:
+        text = "Fetched from the project's activity list: no webhook had brought it."
+        return self._row(**row, body=body, finished_at=None, trace=self._trace(text, note))
+
+    def _known(self, row: dict[str, Any]) -> dict[str, Any]:
+        text = f"The activity list tells it too; a webhook had brought it, as {row['same_as']}."
+        done = {"body": None, "finished_at": self._now(), "trace": self._trace(text, None)}
+        return self._row(**row, **done, state=InboxState.DONE)
+
+    def _row(self, **values: Any) -> dict[str, Any]:
+        return {"received_at": self._now(), "state": InboxState.NEW} | values
+
+    def _trace(self, text: str, note: str | None) -> list[list[Any]]:
+        facts = {} if note is None else {NOTE_FACT: note}
+        return [TraceLine(self._now(), CATCH_UP_STAGE, text, facts).to_json()]
+
+
+def _hook(hook_id: int) -> Any:
+    """The hook, kept from being removed until the commit; its events may come in meanwhile."""
+    return (
+        select(hooks.c.project_id, hooks.c.server_url)
+        .where(
+            hooks.c.id == hook_id,
+            hooks.c.kind == HookKind.OWN,
+            hooks.c.state != HookState.CLOSED,
+        )
+        .with_for_update(key_share=True)
+    )
+
+
+def _rows(
+    session: Session, lane: str, digests: Sequence[str], window: CountingWindow
+) -> tuple[Counter[str], set[str]]:
+    """How often each body is in the inbox; the bodies that came in after the history was asked.
+
+    What was taken in from the history counts whenever that was: it is recorded there.
+    """
+    statement = select(inbox.c.digest, inbox.c.id, inbox.c.source).where(
+        inbox.c.received_at >= window.since,
+        inbox.c.digest.in_(digests),
+        inbox.c.lane == lane,
+    )
+    there: Counter[str] = Counter()
+    since_then: set[str] = set()
+    for digest, row_id, source in session.execute(statement):
+        if row_id <= window.last_id or source == InboxSource.HISTORY:
+            there[digest] += 1
+        else:
+            since_then.add(digest)
+    return there, since_then
+
+
+def _already(session: Session, hook_id: int, call_ids: Sequence[str]) -> set[str]:
+    statement = select(history_taken.c.call_id).where(
+        history_taken.c.hook_id == hook_id, history_taken.c.call_id.in_(call_ids)
+    )
+    return set(session.scalars(statement))

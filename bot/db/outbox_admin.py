@@ -1,0 +1,204 @@
+"""Deliveries as whoever runs the bot asks for them: where each card stands, once more, or away."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
+
+from bot.db.channel_queues import make_due
+from bot.db.session import Session
+from bot.db.tables import IS_OPEN, batches, channel_queues, guilds, hooks, outbox, subscriptions
+from bot.model import PauseReason
+from bot.work import CardStatus, FallbackLevel, OutboxActionResult, OutboxState
+
+CARDS_A_TRANSACTION = 200
+
+
+@dataclass(frozen=True, slots=True)
+class CardFilter:
+    """Which cards to list; None for all guilds, all channels."""
+
+    states: Collection[OutboxState] = (OutboxState.WAITING, OutboxState.UNDELIVERABLE)
+    guild_id: int | None = None
+    channel_id: int | None = None
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """The same, in SQL."""
+        yield outbox.c.state.in_(self.states)
+        if self.guild_id is not None:
+            yield outbox.c.guild_id == self.guild_id
+        if self.channel_id is not None:
+            yield outbox.c.channel_id == self.channel_id
+
+
+class OutboxAdmin:
+    """Reads where cards stand and changes it, beside a bot that is at work."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._now = session.now
+
+    def newest(self, wanted: CardFilter, limit: int) -> Sequence[CardStatus]:
+        """The newest of these cards."""
+        return self._read(and_(*wanted.conditions()), limit)
+
+    def count(self, wanted: CardFilter) -> int:
+        """How many such cards there are."""
+        statement = select(func.count()).select_from(outbox).where(*wanted.conditions())
+        return self._session.scalar(statement) or 0
+
+    def ids(self, wanted: CardFilter) -> Sequence[int]:
+        """The ids of all these cards, the oldest first."""
+        statement = select(outbox.c.id).where(*wanted.conditions()).order_by(outbox.c.id)
+        return [*self._session.scalars(statement)]
+
+    def get(self, ids: Sequence[int]) -> Sequence[CardStatus]:
+        """Those of these cards that are there, the newest first."""
+        read = [self._read(outbox.c.id.in_(some)) for some in lots(ids)]
+        return sorted((card for lot in read for card in lot), key=lambda card: -card.id)
+
+    def retry(self, ids: Sequence[int]) -> Mapping[int, OutboxActionResult]:
+        """Let undeliverable cards wait again, whole, in their old place; try waiting ones now.
+
+        A waiting card that is held stays as it is, and so does the batch that it may be in.
+        """
+        cards = _held(self._session, ids)
+        given_up = [card for card in cards if card.state is OutboxState.UNDELIVERABLE]
+        waiting = [card for card in cards if card.state is OutboxState.WAITING]
+        self._session.execute(
+            update(outbox)
+            .where(outbox.c.id.in_([card.id for card in given_up]))
+            .values(
+                state=OutboxState.WAITING,
+                form=FallbackLevel.FULL,
+                batch_id=None,
+                gave_up_at=None,
+                last_error=None,
+            )
+        )
+        _forget_suspects(self._session, given_up)
+        guild_of = {c.channel_id: c.guild_id for c in (*given_up, *waiting) if not c.held}
+        make_due(self._session, guild_of, self._now(), at_once=True)
+        return _absent(ids) | {card.id: _retried(card) for card in cards}
+
+    def drop(self, ids: Sequence[int]) -> Mapping[int, OutboxActionResult]:
+        """Delete cards that are not sent, and whose message is not on its way either."""
+        return _drop(self._session, ids)
+
+    def _read(self, condition: ColumnElement[bool], limit: int | None = None) -> list[CardStatus]:
+        return _statuses(self._session, condition, limit)
+
+
+def _retried(card: CardStatus) -> OutboxActionResult:
+    match card.state:
+        case OutboxState.UNDELIVERABLE:
+            return OutboxActionResult.REQUEUED
+        case OutboxState.WAITING:
+            return OutboxActionResult.HELD if card.held else OutboxActionResult.HASTENED
+        case OutboxState.SENT:
+            return OutboxActionResult.SENT
+
+
+def _drop(session: Session, ids: Sequence[int]) -> dict[int, OutboxActionResult]:
+    done = _absent(ids)
+    droppable = []
+    for card in _held(session, ids):
+        if card.state is OutboxState.SENT:
+            done[card.id] = OutboxActionResult.SENT
+        elif card.in_flight:
+            done[card.id] = OutboxActionResult.IN_FLIGHT
+        else:
+            done[card.id] = OutboxActionResult.DROPPED
+            droppable.append(card)
+    session.execute(delete(outbox).where(outbox.c.id.in_([c.id for c in droppable])))
+    _forget_suspects(session, droppable)
+    return done
+
+
+def _held(session: Session, ids: Sequence[int]) -> list[CardStatus]:
+    """The cards as they are once nobody else may change their queues any more."""
+    channels = select(outbox.c.channel_id).where(outbox.c.id.in_(ids))
+    session.execute(
+        select(channel_queues.c.channel_id)
+        .where(channel_queues.c.channel_id.in_(channels))
+        .order_by(channel_queues.c.channel_id)  # so that two transactions never wait for each other
+        .with_for_update()
+    )
+    return _statuses(session, outbox.c.id.in_(ids), None)
+
+
+def _forget_suspects(session: Session, cards: Sequence[CardStatus]) -> None:
+    """Another card is the head of these queues now, so the one at fault is to be found again."""
+    changed = channel_queues.c.channel_id.in_({card.channel_id for card in cards})
+    session.execute(update(channel_queues).where(changed).values(suspects=0))
+
+
+def _statuses(
+    session: Session, condition: ColumnElement[bool], limit: int | None
+) -> list[CardStatus]:
+    statement = _status().where(condition).order_by(outbox.c.id.desc()).limit(limit)
+    return [_card_status(row) for row in session.execute(statement).mappings()]
+
+
+def _status() -> Select[Any]:
+    open_batch = and_(batches.c.id == outbox.c.batch_id, IS_OPEN)
+    queue = channel_queues.c.channel_id == outbox.c.channel_id
+    return (
+        select(
+            outbox,
+            hooks.c.project_id,
+            hooks.c.project_name,
+            batches.c.id.is_not(None).label("in_flight"),
+            guilds.c.left_at.is_not(None).label("bot_left"),
+            subscriptions.c.pause_reason,
+            channel_queues.c.due_at,
+            channel_queues.c.attempts,
+            channel_queues.c.last_error.label("channel_error"),
+        )
+        .join(subscriptions, subscriptions.c.id == outbox.c.subscription_id)
+        .join(hooks, hooks.c.id == subscriptions.c.hook_id)
+        .join(guilds, guilds.c.guild_id == hooks.c.guild_id)
+        .outerjoin(batches, open_batch)
+        .outerjoin(channel_queues, queue)
+    )
+
+
+def _card_status(row: Mapping[Any, Any]) -> CardStatus:
+    return CardStatus(
+        id=row["id"],
+        inbox_id=row["inbox_id"],
+        state=OutboxState(row["state"]),
+        level=FallbackLevel(row["form"]),
+        guild_id=row["guild_id"],
+        channel_id=row["channel_id"],
+        project_id=row["project_id"],
+        project_name=row["project_name"],
+        title=str(row["card"].get("title") or ""),
+        created_at=row["created_at"],
+        sent_at=row["sent_at"],
+        gave_up_at=row["gave_up_at"],
+        message_id=row["message_id"],
+        error=row["last_error"],
+        in_flight=row["in_flight"],
+        bot_left=row["bot_left"],
+        pause=_holding(row["pause_reason"]),
+        due_at=row["due_at"],
+        attempts=row["attempts"] or 0,
+        channel_error=row["channel_error"],
+    )
+
+
+def _holding(reason: str | None) -> PauseReason | None:
+    """The pause, unless cards go out in spite of it: the last one says that the project is gone."""
+    return None if reason in (None, PauseReason.PROJECT_DELETED) else PauseReason(reason)
+
+
+def _absent(ids: Sequence[int]) -> dict[int, OutboxActionResult]:
+    return dict.fromkeys(ids, OutboxActionResult.ABSENT)
+
+
+def lots(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """The cards in lots of one transaction each."""
+    for start in range(0, len(ids), CARDS_A_TRANSACTION):
+        yield ids[start : start + CARDS_A_TRANSACTION]

@@ -1,0 +1,100 @@
+"""Takes a person's Discord id out of texts that are kept for other reasons, such as traces."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy import JSON, Column, String, cast, func, select, update
+
+from bot.db.engine import Database
+from bot.db.session import Session
+from bot.db.tables import channel_queues, inbox, outbox, subscriptions
+from bot.model import NOBODY
+
+PORTION_ROWS = 5_000  # read at once, beside the writers
+STEP_ROWS = 100  # changed in one transaction
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalColumn:
+    """One column of texts, or of JSON, that may name people."""
+
+    key: Column[Any]
+    text: Column[Any]
+
+
+PERSONAL_COLUMNS = (
+    PersonalColumn(inbox.c.id, inbox.c.trace),
+    PersonalColumn(outbox.c.id, outbox.c.card),
+    PersonalColumn(outbox.c.id, outbox.c.last_error),
+    PersonalColumn(channel_queues.c.channel_id, channel_queues.c.last_error),
+    # Who gave an answer, and who was let into the channel by name: that one no longer covers them.
+    PersonalColumn(subscriptions.c.id, subscriptions.c.consent),
+)
+
+
+async def erase_from_texts(
+    database: Database, discord_user_id: int, portion_rows: int = PORTION_ROWS
+) -> None:
+    """Let nothing that is kept name this person, in small steps; again after a kill does no harm.
+
+    Errors: StorageUnavailable.
+    """
+    for place in PERSONAL_COLUMNS:
+        low: Any = None
+        while True:
+            low, rows = await database.read(
+                partial(
+                    _naming,
+                    place=place,
+                    name=str(discord_user_id),
+                    after=low,
+                    portion_rows=portion_rows,
+                )
+            )
+            if low is None:
+                break
+            for start in range(0, len(rows), STEP_ROWS):
+                some = rows[start : start + STEP_ROWS]
+                await database.write(
+                    partial(_change, place=place, rows=some, discord_user_id=discord_user_id)
+                )
+
+
+def _naming(
+    session: Session, place: PersonalColumn, name: str, after: Any, portion_rows: int
+) -> tuple[Any, Sequence[tuple[Any, str]]]:
+    """The last key of the next portion of all rows, and the rows in it that hold the name.
+
+    The key is None where there are no more.
+    """
+    text = cast(place.text, String)
+    next_ones = select(place.key.label("key")).order_by(place.key).limit(portion_rows)
+    portion = (next_ones if after is None else next_ones.where(place.key > after)).subquery()
+    ends = select(func.min(portion.c.key), func.max(portion.c.key))
+    first, last = session.execute(ends).one()
+    if last is None:
+        return None, ()
+    named = select(place.key, text).where(place.key.between(first, last), text.contains(name))
+    return last, [(row[0], row[1]) for row in session.execute(named)]
+
+
+def _change(
+    session: Session, place: PersonalColumn, rows: Sequence[tuple[Any, str]], discord_user_id: int
+) -> None:
+    is_json = isinstance(place.text.type, JSON)
+    for key, text in rows:
+        without = unnamed(text, discord_user_id)
+        value = json.loads(without) if is_json else without
+        # Unless it was changed meanwhile: what is written now no longer names the person.
+        same = (place.key == key, cast(place.text, String) == text)
+        session.execute(update(place.text.table).where(*same).values({place.text: value}))
+
+
+def unnamed(text: str, discord_user_id: int) -> str:
+    """The text without this person: mentions become "somebody", the bare id that of nobody."""
+    text = re.sub(rf"<@!?{discord_user_id}>", "somebody", text)
+    return re.sub(rf"(?<!\d){discord_user_id}(?!\d)", str(NOBODY), text)

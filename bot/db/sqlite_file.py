@@ -1,0 +1,227 @@
+"""The files of an SQLite database: made for their owner alone, and watched while they are open."""
+
+import errno
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+from sqlalchemy import URL
+
+from bot.db.sqlite_marks import CopyMark, mark_in_file
+from bot.errors import StorageUnavailable
+
+log = structlog.get_logger()
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+MARK_SUFFIX = ".mark"
+BESIDE = ("", "-wal", "-shm")  # SQLite gives the two that it makes itself the file's own mode
+MAY_PASS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE})
+LOOKS = 3
+LOOK_AGAIN_S = 0.02
+REPLACED = (
+    "its file was replaced or removed while the bot runs, so what is written would be lost; "
+    "the bot has to be restarted"
+)
+LOG_REMOVED = (
+    "the log beside its file (-wal) was removed while the bot runs, so what is written would be "
+    "lost; the bot has to be restarted"
+)
+OVERWRITTEN = (
+    "its file was overwritten with another copy while the bot runs; the bot has to be restarted"
+)
+
+
+def sqlite_path(url: URL) -> Path:
+    """The file of an SQLite database."""
+    assert url.database is not None, "parse_url lets no other pass"  # noqa: S101
+    return Path(url.database)
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """A file that stands beside the database and is named after it."""
+    return path.with_name(path.name + suffix)
+
+
+def wal_size(url: URL) -> int:
+    """Bytes of an SQLite database's write-ahead log; 0 where there is none."""
+    try:
+        return beside(sqlite_path(url), "-wal").stat().st_size
+    except OSError:
+        return 0
+
+
+def make_place(url: URL) -> None:
+    """Make the file of an SQLite database, and its folder, for this user alone.
+
+    What is there already stays as it is. Errors: StorageUnavailable if that cannot be.
+    """
+    path = sqlite_path(url).absolute()
+    if path.is_dir():
+        raise StorageUnavailable("the database file cannot be opened", lasting=True)
+    try:
+        make_private_folder(path.parent)
+        make_private_file(path)
+    except OSError as error:
+        why = (error.strerror or "no reason given").lower()
+        reason = f"the folder or file of the database cannot be made: {why}"
+        raise StorageUnavailable(reason, lasting=error.errno not in MAY_PASS) from error
+    if _is_read_only(path.parent):  # SQLite itself says no more than that it cannot open the file
+        raise StorageUnavailable("the disk of the database is read-only")
+
+
+def _is_read_only(folder: Path) -> bool:
+    if sys.platform == "win32":
+        return False
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
+def make_private_folder(path: Path) -> None:
+    """Make a folder that only this user can look into, whatever the umask, if there is none."""
+    try:
+        path.mkdir(PRIVATE_FOLDER, parents=True)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+    else:
+        path.chmod(PRIVATE_FOLDER)
+
+
+def make_private_file(path: Path) -> None:
+    """Make an empty file that only this user can read, whatever the umask, if there is none."""
+    try:
+        # One that is there is not opened: closing it would take SQLite's locks off it.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
+    except FileExistsError:
+        return
+    path.chmod(PRIVATE_FILE)
+
+
+def kept_mark(path: Path) -> CopyMark | None:
+    """The mark that stands beside a database's file; None if there is none."""
+    try:
+        return CopyMark.parse(beside(path, MARK_SUFFIX).read_text(encoding="ascii"))
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def keep_mark(path: Path, mark: CopyMark) -> None:
+    """Put the mark beside a database's file. A disk that takes no more leaves an older one there,
+    which is one of this database as well.
+    """
+    new = beside(path, f"{MARK_SUFFIX}.new")
+    try:
+        new.unlink(missing_ok=True)
+        make_private_file(new)
+        new.write_text(f"{mark}\n", encoding="ascii")
+        new.replace(beside(path, MARK_SUFFIX))
+    except OSError as error:
+        log.warning("storage.mark_not_written", reason=error.strerror)
+
+
+class WatchedFile:
+    """The file of a database that is open: whether its path still leads to it.
+
+    A file that was renamed over, or deleted, is known by its inode; one that was written over, such
+    as by `cp`, by a mark in it that only goes up. SQLite itself notices neither.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._inodes: tuple[tuple[int, int] | None, ...] | None = None
+        self._seen: tuple[int, int] | None = None  # when it was last written, and its size
+        self._mark: CopyMark | None = None  # that the file itself holds, or a later one
+        self._keeps_marks = False
+        self._copying = False
+        self._told: str | None = None
+
+    def remember(self) -> None:
+        """Take the files that are there for the ones that are open; the first time only."""
+        if self._inodes is None:
+            self._inodes = self._inodes_now()
+            self._seen = self._seen_now()
+            self._mark = mark_in_file(self._path)
+
+    @contextmanager
+    def copying(self) -> Iterator[None]:
+        """The block copies SQLite's log into the file, so it changes.
+
+        Errors: StorageUnavailable, as `check`: a file that is not ours is left alone.
+        """
+        self.check()
+        self._copying = True
+        try:
+            yield
+        finally:
+            self._copying = False
+            self._seen = self._seen_now()
+
+    def copied(self, mark: CopyMark) -> None:
+        """All of the log is in the file, with this mark."""
+        self._mark = mark
+        if self._keeps_marks:
+            keep_mark(self._path, mark)
+
+    def keep_marks(self) -> None:
+        """Keep each mark from now on beside the file as well."""
+        self._keeps_marks = True
+
+    def check(self) -> None:
+        """Pass if the database's files are still the ones that were opened.
+
+        Errors: StorageUnavailable if not, which is logged once.
+        """
+        reason = self._trouble()
+        if reason not in (None, self._told):
+            log.critical("storage.file_replaced", reason=reason)
+        self._told = reason
+        if reason is not None:
+            raise StorageUnavailable(reason)
+
+    def _trouble(self) -> str | None:
+        if self._inodes is None:
+            return None
+        now = self._inodes_now()
+        if now[0] != self._inodes[0]:
+            return REPLACED
+        if now != self._inodes:
+            return LOG_REMOVED
+        seen = self._seen_now()
+        if self._copying or seen == self._seen:
+            return None
+        if not self._holds_our_mark():
+            return OVERWRITTEN
+        self._seen = seen  # another process copied its log into it
+        return None
+
+    def _holds_our_mark(self) -> bool:
+        """Whether the file is as far as it was; looked at again, as somebody may be writing it."""
+        if self._mark is None:
+            return True
+        for _ in range(LOOKS):
+            if self._mark.is_in(mark_in_file(self._path)):
+                return True
+            time.sleep(LOOK_AGAIN_S)
+        return False
+
+    def _inodes_now(self) -> tuple[tuple[int, int] | None, ...]:
+        return tuple(_inode(beside(self._path, suffix)) for suffix in BESIDE)
+
+    def _seen_now(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,1 @@
+"""The one way to Discord, but for commands: the client, sending, rate limits."""

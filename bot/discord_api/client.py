@@ -1,0 +1,348 @@
+"""The bot as Discord sees it: its cogs, its commands kept in step, and the one error handler."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import discord
+import structlog
+from discord import app_commands
+from discord.ext import commands
+
+from bot.cogs import COGS, DYNAMIC_ITEMS
+from bot.cogs.refusal_texts import refusal_text
+from bot.cogs.responses import NotShown, UserError, is_expired, quiet_if_expired, say, say_expired
+from bot.discord_api.command_sync import RETRY, CommandSync
+from bot.discord_api.gateway import GatewayConnection, GatewayTimings
+from bot.discord_api.outcomes import (
+    DISCORD_ERRORS,
+    BotUnavailable,
+    RetryLater,
+    SendFailure,
+    outcome_of,
+)
+from bot.discord_api.rate_limits import RateLimiter
+from bot.errors import ConfigError, Problem, SealError, SpeckleError, StorageUnavailable
+from bot.network import Network
+from bot.services.accounts import AccountService
+from bot.services.guild_membership import GuildService
+from bot.services.managing import SubscriptionService
+from bot.services.pending_commands import PendingCommandService
+from bot.services.refusals import CommandRefused
+from bot.storage import Storage
+from bot.timing import Backoff
+
+log = structlog.get_logger()
+
+CLOSE_S = 2.0  # for a goodbye that nobody may answer
+LOGGED_IN_KEY = "discord.logged_in"  # as which application, so it has a token that worked once
+MAX_RATELIMIT_WAIT_S = 30.0  # the least that discord.py accepts; longer waits come back as Later
+
+
+def use_api(api_url: str) -> None:
+    """Point discord.py to another Discord-compatible API, for the whole process."""
+    discord.http.Route.BASE = api_url
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionTimings:
+    """Seconds: before the n-th try to log in, and for a token that Discord calls void."""
+
+    login: Backoff = Backoff((5.0, 15.0, 60.0, 300.0))
+    token_s: float = 300.0
+    first_sync_s: float = 3.0  # that logging in waits for the commands; the rest is done beside it
+    commands: Backoff = RETRY
+    # At the start Discord sends guilds one after the other; so long after one there are no more.
+    guilds_apart_s: float = 2.0
+    # For a ban's answer, which comes from Cloudflare and names no time that could be trusted.
+    banned_s: float = 60.0
+    gateway: GatewayTimings = GatewayTimings()
+
+
+class SpeckleBot(commands.Bot):
+    """A discord.py client with slash commands only and the `guilds` intent only."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        subscriptions: SubscriptionService,
+        pending_commands: PendingCommandService,
+        guild_service: GuildService,
+        accounts: AccountService,
+        rate_limiter: RateLimiter,
+        timings: ConnectionTimings = ConnectionTimings(),
+        network: Network | None = None,
+    ) -> None:
+        # The bot has no voice: that the libraries for it are missing is worth no warning.
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            help_command=None,
+            intents=discord.Intents(guilds=True),
+            allowed_mentions=discord.AllowedMentions.none(),
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            max_messages=None,
+            max_ratelimit_timeout=MAX_RATELIMIT_WAIT_S,
+            http_trace=rate_limiter.tracing(),
+            guild_ready_timeout=timings.guilds_apart_s,
+            enable_debug_events=True,  # on_socket_raw_receive, for the gateway's sign of life
+        )
+        logging.getLogger("discord.app_commands.tree").addFilter(quiet_if_expired)
+        self._rate_limiter = rate_limiter
+        self._network = network or Network()
+        self.storage = storage
+        self.subscriptions = subscriptions
+        self.pending_commands = pending_commands
+        self.guild_service = guild_service
+        self.accounts = accounts
+        self.logged_in = asyncio.Event()  # from now on messages can be sent, gateway or not
+        self.ready_once = asyncio.Event()
+        self.gateway = GatewayConnection(timings.gateway)
+        self._timings = timings
+        self._syncing: asyncio.Task[None] | None = None
+        self._not_logged_in: str | None = None
+        self.tree.on_error = self._on_command_error  # type: ignore[method-assign]  # documented way
+
+    def problems(self) -> Sequence[str]:
+        """What keeps the bot from Discord, a sentence each."""
+        if not self.logged_in.is_set() and self._not_logged_in is not None:
+            return [f"The bot is not logged in to Discord: {self._not_logged_in}"]
+        return self.gateway.problems()
+
+    async def on_socket_raw_receive(self, _frame: str | bytes) -> None:
+        """Note the gateway's sign of life: `is_ready()` stays true on a dead connection."""
+        self.gateway.heard()
+
+    async def on_connect(self) -> None:
+        """Discord let the bot in with a new session."""
+        self.gateway.began()
+
+    async def on_resumed(self) -> None:
+        """Discord let the bot go on with the session before."""
+        self.gateway.began()
+
+    async def login(self, token: str) -> None:
+        """Log in, over connections that keep to the one rule for all."""
+        self.http.connector = self._network.connector(limit=0)
+        await super().login(token)
+
+    async def setup_hook(self) -> None:
+        """Add the cogs and sync the commands; what Discord does not take soon is tried later."""
+        for cog in COGS:
+            if self.get_cog(cog.__cog_name__) is None:  # a second login after a failed first one
+                await self.add_cog(cog(self))
+        self.add_dynamic_items(*DYNAMIC_ITEMS)
+        if self._syncing is None:
+            sync = CommandSync(self.tree, self.storage, self._timings.commands)
+            self._syncing = asyncio.create_task(sync.run(), name="commands")
+        await asyncio.wait({self._syncing}, timeout=self._timings.first_sync_s)
+
+    async def connect(self, *, reconnect: bool = True) -> None:
+        """Stay connected to the gateway until the client is closed, in place of discord.py's loop.
+
+        Errors: discord.ConnectionClosed where the token is void.
+        """
+        await self.gateway.stay(self)
+
+    async def close(self) -> None:
+        """Say goodbye to Discord."""
+        if self._syncing is not None:
+            self._syncing.cancel()
+            await asyncio.gather(self._syncing, return_exceptions=True)
+        # discord.py would go on waiting for guilds, and stumble over the closed client.
+        ready = self._connection._ready_task
+        if ready is not None:
+            ready.cancel()
+        await super().close()
+
+    async def stay_connected(self, token: str) -> None:
+        """Log in and keep the gateway connected until cancelled; Discord may be away at any moment.
+
+        Errors: ConfigError for a token that Discord does not accept at the very first start.
+        """
+        await self._log_in(token)
+        while True:
+            try:
+                await self.connect()
+            except discord.ConnectionClosed:
+                await self._wait_for_token()
+
+    @contextlib.asynccontextmanager
+    async def closed_at_the_end(self) -> AsyncIterator[None]:
+        """Close the client when the block ends, and so after what is still being sent in it."""
+        try:
+            yield
+        finally:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self.close()
+
+    async def _wait_for_token(self) -> None:
+        """Wait until Discord takes a token again that it calls void: that may be its own fault.
+
+        The listener goes on meanwhile, and all that it takes is kept.
+        """
+        while True:
+            self._report_invalid_token()
+            self._rate_limiter.block_for(
+                self._timings.token_s, "Discord calls the bot's token void"
+            )
+            await asyncio.sleep(self._timings.token_s)
+            try:
+                await self.application_info()
+            except DISCORD_ERRORS as error:
+                if isinstance(outcome_of(error), BotUnavailable):
+                    continue
+            return
+
+    def _report_invalid_token(self) -> None:
+        log.critical(
+            "discord.token_invalid",
+            hint="Put a valid DISCORD_TOKEN into .env and start the bot again. "
+            "Everything is kept until then.",
+            retry_in_s=self._timings.token_s,
+        )
+
+    # ── logging in ────────────────────────────────────────────────────────────────────────────
+
+    async def _log_in(self, token: str) -> None:
+        tries = 0
+        while True:
+            try:
+                await self.login(token)
+            except discord.LoginFailure as error:
+                wait_s = await self._token_refused(error)
+            except DISCORD_ERRORS as error:
+                wait_s = self._retry_after(outcome_of(error), tries)
+            else:
+                try:
+                    await self._note_login()
+                except StorageUnavailable as error:
+                    wait_s = self._report_not_logged_in(
+                        f"the database is away: {error.reason}", tries
+                    )
+                else:
+                    self.logged_in.set()
+                    return
+            tries += 1
+            await self._close_http()
+            await asyncio.sleep(wait_s)
+
+    async def _note_login(self) -> None:
+        application_id = str(self.application_id)
+        await self.storage.write(lambda tx: tx.key_values.set(LOGGED_IN_KEY, application_id))
+
+    async def _token_refused(self, error: discord.LoginFailure) -> float:
+        """At the very first start it is a setting that cannot be right. Later on deliveries come
+        that have to be taken, so it is waited for.
+        """
+        with contextlib.suppress(StorageUnavailable):
+            if await self.storage.read(lambda tx: tx.key_values.get(LOGGED_IN_KEY)) is None:
+                raise ConfigError(
+                    Problem(
+                        "DISCORD_TOKEN",
+                        "Discord does not accept it.",
+                        "Copy it again from the application's Bot page, or reset it there.",
+                    )
+                ) from error
+        self._report_invalid_token()
+        self._not_logged_in = (
+            "it does not accept DISCORD_TOKEN. Copy it again from the application's Bot page into "
+            ".env and start the bot again; everything is kept until then."
+        )
+        return self._timings.token_s
+
+    def _retry_after(self, trouble: SendFailure, tries: int) -> float:
+        asked_for_s = trouble.retry_in_s if isinstance(trouble, RetryLater) else None
+        return self._report_not_logged_in(trouble.reason, tries, asked_for_s or 0.0)
+
+    def _report_not_logged_in(self, reason: str, tries: int, least_s: float = 0.0) -> float:
+        step_s = self._timings.login.delay_s(tries)
+        # Asking on and on would only lengthen a ban.
+        wait_s = max(step_s, least_s, self._rate_limiter.blocked_for_s())
+        self._not_logged_in = f"{reason}. It is tried again by itself."
+        log.warning("discord.not_logged_in", reason=reason, retry_in_s=round(wait_s, 1))
+        return wait_s
+
+    async def _close_http(self) -> None:
+        await self.http.close()
+        self.http.connector = discord.utils.MISSING  # else the next login would use the closed one
+
+    async def on_ready(self) -> None:
+        """Learn which guilds there are; Discord may send this again after a new session."""
+        await self.guild_service.reconcile(guild.id for guild in self.guilds)
+        self.ready_once.set()
+        log.info("discord.ready", bot=str(self.user), guilds=len(self.guilds))
+
+    async def _on_command_error(
+        self, interaction: discord.Interaction, error: app_commands.AppCommandError
+    ) -> None:
+        await answer_error(interaction, error)
+
+
+async def answer_error(interaction: discord.Interaction[Any], error: Exception) -> None:
+    """Tell the caller, and nobody else, what went wrong and what to do."""
+    cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
+    if is_expired(cause):
+        say_expired(interaction, cause)
+        return
+    text = _sentence(cause)
+    if text is None:
+        log.error("command.failed", command=_name(interaction), exc_info=cause)
+        text = (
+            "Something went wrong inside the bot, so this may not be done, or only in part: "
+            "`/subscriptions` shows how it stands. Try again; if it happens again, tell the person "
+            "who runs the bot: the log has the details."
+        )
+    await say(interaction, text)
+
+
+def _sentence(cause: Exception) -> str | None:
+    match cause:
+        case CommandRefused():
+            return refusal_text(cause.refusal)
+        case UserError():
+            return cause.message
+        case NotShown():
+            return (
+                f"That is done, but Discord did not take the answer to it ({cause.reason}). "
+                "`/subscriptions` shows how it stands, and *Show set-up* there what to enter in "
+                "Speckle; `/account` shows your linked accounts."
+            )
+        case StorageUnavailable():
+            return (
+                "The bot's database does not answer at the moment, so this could not be completed. "
+                "Try again in a minute; if it stays so, tell the person who runs the bot."
+            )
+        case discord.HTTPException() | discord.RateLimited() | aiohttp.ClientError():
+            return (
+                "Discord did not answer what the bot had to ask it for this, so it could not be "
+                "completed. Try again in a minute; `/subscriptions` shows how it stands."
+            )
+        case app_commands.MissingPermissions():
+            return "This needs the permission Manage Webhooks. Ask someone who manages this server."
+        case app_commands.NoPrivateMessage():
+            return "This works in a server's channel only, not in a private message."
+        case SealError():
+            return (
+                "The bot could not open what it had sealed for this: its encryption keys were "
+                "changed or lost, so nothing was changed. Tell the person who runs the bot, who "
+                "may still have the old key."
+            )
+        case SpeckleError():
+            return (
+                f"{cause.server_url or 'The Speckle server'} did not do that ({cause.reason}). Try "
+                "again in a minute; if it stays so, tell the person who runs the bot."
+            )
+        case app_commands.CheckFailure():
+            return f"That did not work: {cause}"
+        case _:
+            return None
+
+
+def _name(interaction: discord.Interaction[Any]) -> str | None:
+    return interaction.command.qualified_name if interaction.command else None

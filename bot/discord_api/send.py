@@ -1,0 +1,240 @@
+"""Cards out to Discord: Card → embed, one send, and Discord's answer as an outcome."""
+
+import asyncio
+import io
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, assert_never
+
+import discord
+import structlog
+
+from bot.cards.card import Card
+from bot.cards.fallback import as_text, without_media
+from bot.discord_api.error_codes import Meaning
+from bot.discord_api.outcomes import (
+    DISCORD_ERRORS,
+    ChannelUnavailable,
+    Fault,
+    Outcome,
+    RetryLater,
+    Sent,
+    outcome_of,
+)
+from bot.discord_api.rate_limits import RejectedRequest, current_request, low_priority
+from bot.work import Batch, FallbackLevel
+
+log = structlog.get_logger()
+
+SEND_TIMEOUT_S: Final = 120.0  # 25 MiB of pictures over a slow line, and discord.py's own waits
+# Discord knows a nonce for "the past few minutes". After that it is looked for in the channel.
+NONCE_KNOWN: Final = timedelta(seconds=90)
+SLACK: Final = timedelta(minutes=1)  # Discord's time is known to seconds, and answers take some
+LOOK_BACK: Final = 500  # messages of everybody since then
+
+
+def to_embed(card: Card) -> discord.Embed:
+    """Build the embed of a card; the card is within Discord's limits already."""
+    embed = discord.Embed(
+        title=card.title,
+        url=card.url,
+        description=card.description or None,
+        colour=card.colour,
+        timestamp=card.timestamp,
+    )
+    if card.author_name:
+        embed.set_author(name=card.author_name, url=card.author_url, icon_url=card.author_icon)
+    for field in card.fields:
+        embed.add_field(name=field.name, value=field.value, inline=field.inline)
+    if card.footer:
+        embed.set_footer(text=card.footer)
+    return embed.set_image(url=card.image).set_thumbnail(url=card.thumbnail)
+
+
+def _files(cards: Sequence[Card]) -> list[discord.File]:
+    pictures = {picture.name: picture for card in cards for picture in card.pictures}
+    return [
+        discord.File(io.BytesIO(picture.content), filename=picture.name)
+        for picture in pictures.values()
+    ]
+
+
+def _buttons(cards: Sequence[Card]) -> discord.ui.View | None:
+    """Link buttons of a card that travels alone; in company they would name no card."""
+    if len(cards) != 1 or not cards[0].buttons:
+        return None
+    view = discord.ui.View(timeout=None)
+    for button in cards[0].buttons:
+        view.add_item(discord.ui.Button(label=button.label, url=button.url))
+    return view
+
+
+async def send(
+    client: discord.Client,
+    batch: Batch,
+    cards: Sequence[Card],
+    level: FallbackLevel,
+    discord_now: Callable[[], datetime] = discord.utils.utcnow,
+) -> Outcome:
+    """Send the cards as one message; the same batch again gives the same message, not another.
+
+    The channel is addressed by its id, not through the cache, which is empty after a new session.
+    `discord_now` is what time it is at Discord, by which the batch's age is told too.
+    """
+    if discord_now() - batch.created_at > NONCE_KNOWN:
+        there = await find_sent(client, batch, cards, level)
+        if there is not None:
+            return there
+    message = message_arguments(cards, level, batch.nonce)
+    outcome = await _try(client, batch.channel_id, message)
+    if not isinstance(outcome, ChannelUnavailable) or outcome.fault is not Fault.THREAD_CLOSED:
+        return outcome
+    still_closed = await _reopened(client, batch.channel_id, outcome)
+    if still_closed is not None:
+        return still_closed
+    return await _try(client, batch.channel_id, message_arguments(cards, level, batch.nonce))
+
+
+async def edit(
+    client: discord.Client,
+    channel_id: int,
+    message_id: int,
+    cards: Sequence[Card],
+    level: FallbackLevel,
+) -> Outcome:
+    """Make a message show these cards, which are all of it. The same edit twice is harmless.
+
+    It waits behind new cards. ChannelClosed and Refused mean that the message stays as it is.
+    """
+    message = client.get_partial_messageable(channel_id).get_partial_message(message_id)
+    before = low_priority.set(True)
+    try:
+        editing = message.edit(**_edit_of(cards, level))
+        return await _in_time(editing, f"edit in {channel_id}", {Meaning.MESSAGE})
+    finally:
+        low_priority.reset(before)
+
+
+def _edit_of(cards: Sequence[Card], level: FallbackLevel) -> dict[str, Any]:
+    """The keyword arguments of `message.edit`: all parts, so that none of the old ones is left."""
+    message = message_arguments(cards, level, "")
+    # Uploaded again: those that the message has are not known here, and attachment:// wants names.
+    files = message.pop("files", [])
+    del message["nonce"]
+    return {"view": None, **message, "attachments": files}
+
+
+async def find_sent(
+    client: discord.Client, batch: Batch, cards: Sequence[Card], level: FallbackLevel
+) -> Sent | RetryLater | None:
+    """The batch's message if it is in the channel already; Later if that cannot be asked now.
+
+    An earlier try may have brought it there, and Discord has forgotten its nonce since.
+    """
+    wanted = _fingerprint(message_arguments(cards, level, batch.nonce))
+    channel = client.get_partial_messageable(batch.channel_id)
+    since = batch.created_at - SLACK
+    try:
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            async for message in channel.history(limit=LOOK_BACK, after=since):
+                if client.user is not None and message.author.id == client.user.id:
+                    mark = _fingerprint({"content": message.content, "embeds": message.embeds})
+                    if mark == wanted:
+                        log.info("sender.found_sent", batch_id=batch.id, message_id=message.id)
+                        return Sent(message.id)
+    except DISCORD_ERRORS as error:
+        outcome = outcome_of(error)
+        # Else the try itself says what is the matter.
+        return outcome if isinstance(outcome, RetryLater) else None
+    return None
+
+
+def _fingerprint(message: Mapping[str, Any]) -> object:
+    """What tells one message from another: titles and times of its cards, or its text."""
+    if embeds := message.get("embeds"):
+        return [
+            (
+                (embed.title or "").strip(),
+                embed.timestamp and int(embed.timestamp.timestamp() * 1e3),
+            )
+            for embed in embeds
+        ]
+    return str(message["content"]).strip()
+
+
+def message_arguments(cards: Sequence[Card], level: FallbackLevel, nonce: str) -> dict[str, Any]:
+    """The keyword arguments of `channel.send`; a form that is not full is for one card alone."""
+    always = {"nonce": nonce, "allowed_mentions": discord.AllowedMentions.none()}
+    match level:
+        case FallbackLevel.TEXT:
+            return {"content": "\n".join(as_text(card) for card in cards), **always}
+        case FallbackLevel.NO_MEDIA:
+            return {"embeds": [to_embed(without_media(card)) for card in cards], **always}
+        case FallbackLevel.FULL:
+            view = _buttons(cards)
+            message = {"embeds": [to_embed(card) for card in cards], "files": _files(cards)}
+            return message | always | ({} if view is None else {"view": view})
+        case _:
+            assert_never(level)
+
+
+async def _try(client: discord.Client, channel_id: int, message: Mapping[str, Any]) -> Outcome:
+    """One try to send a message."""
+    channel = client.get_partial_messageable(channel_id)
+    return await _in_time(channel.send(**message), f"send to {channel_id}")
+
+
+async def _in_time(
+    asked: Coroutine[Any, Any, discord.Message], name: str, refused_by: Collection[Meaning] = ()
+) -> Outcome:
+    """One request. discord.py would sleep through a refusal that passes: this does not wait."""
+    turned_away = asyncio.get_running_loop().create_future()
+    before = current_request.set(turned_away)
+    sending = asyncio.create_task(asked, name=name)
+    current_request.reset(before)
+    try:
+        await asyncio.wait(
+            {sending, turned_away}, timeout=SEND_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if sending.done():
+            return _outcome_of_task(sending, refused_by)
+        if turned_away.done():
+            return _outcome_of_answer(turned_away.result())
+        return RetryLater(f"Discord did not answer within {SEND_TIMEOUT_S:g} s")
+    finally:
+        # Not waited for: before it ends, discord.py sits out what it knows of the bucket.
+        sending.cancel()
+        sending.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+
+def _outcome_of_task(
+    sending: asyncio.Task[discord.Message], refused_by: Collection[Meaning]
+) -> Outcome:
+    try:
+        return Sent(sending.result().id)
+    except DISCORD_ERRORS as error:
+        return outcome_of(error, refused_by)
+
+
+def _outcome_of_answer(answer: RejectedRequest) -> RetryLater:
+    if answer.status == 429:
+        return RetryLater("Discord asked for a slower pace in this channel", answer.retry_in_s)
+    return RetryLater(f"Discord answered {answer.status}")
+
+
+async def _reopened(
+    client: discord.Client, channel_id: int, closed: ChannelUnavailable
+) -> ChannelUnavailable | RetryLater | None:
+    """Open an archived thread again, if Discord lets the bot: None. A locked one stays `closed`."""
+    try:
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            thread = await client.fetch_channel(channel_id)
+            if not isinstance(thread, discord.Thread) or thread.locked:
+                return closed
+            if thread.archived:
+                await thread.edit(archived=False)
+    except DISCORD_ERRORS as error:
+        outcome = outcome_of(error)
+        return outcome if isinstance(outcome, RetryLater) else closed
+    log.info("sender.thread_reopened", channel_id=channel_id)
+    return None

@@ -1,0 +1,1 @@
+"""Workers that tell people what happened: pauses, quotas, links, repaired webhooks."""

@@ -1,0 +1,1 @@
+"""Fetches what happened while nobody listened."""

@@ -1,0 +1,231 @@
+"""What a project's activity list tells of and the inbox lacks, where no history can be read.
+
+The list tells what happened, not what was delivered; so only kinds are taken from it that the
+webhook has brought before, and only what neither was taken in nor waits to be looked at. It is read
+for a subscription with that subscription's account, and shown there alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, TypeAlias
+
+import structlog
+
+from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable
+from bot.model import (
+    KEEPING_PAUSES,
+    DayQuota,
+    Hook,
+    HookKind,
+    InboxSource,
+    Subscription,
+    SubscriptionState,
+)
+from bot.services.access_rules import Decision, Show, Wait, may_read_lists
+from bot.services.accounts import AccountService
+from bot.speckle.activity import Activity, body_of, event_key
+from bot.speckle.payloads import event_name_of, read_envelope
+from bot.speckle_api.client import SpeckleClient
+from bot.storage import Storage, Transaction
+from bot.work import FetchedEvent
+
+if TYPE_CHECKING:
+    from bot.services.read_permit import ReadPermit
+
+log = structlog.get_logger()
+
+ASK_WITHIN_S = 30.0
+KEYS_SINCE = "catch_up.content_keys_since"
+LISTED = 500
+OVERLAP = timedelta(minutes=15)
+SETTLED = timedelta(minutes=2)  # until then its webhook may still come
+
+Decide: TypeAlias = Callable[
+    [Hook, Sequence[Subscription], InboxSource], Awaitable[Mapping[int, Decision]]
+]
+"""What the rule says of some subscriptions of a hook, by their ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ActivityReader:
+    """A subscription that the list is read for, with leave, from a moment on."""
+
+    hook: Hook
+    subscription: Subscription
+    permit: "ReadPermit"
+    after: datetime
+
+
+class ActivityCatchUp:
+    """Takes in what an activity list tells of beyond what came."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        client: SpeckleClient,
+        accounts: AccountService,
+        decide: Decide,
+        *,
+        on_stored: Callable[[], None],
+        reach: timedelta,
+        now: Callable[[], datetime],
+        quota: Callable[[int], DayQuota | None],
+    ) -> None:
+        self._quota = quota
+        self._storage = storage
+        self._client = client
+        self._accounts = accounts
+        self._decide = decide
+        self._on_stored = on_stored
+        self._reach = reach
+        self._now = now
+
+    async def take(self, hooks: Sequence[Hook]) -> set[int]:
+        """Take in what is missing, for hooks of one project; those where it is not settled.
+
+        Each reader is asked for once. Errors:
+            SpeckleUnavailable: the server cannot be asked.
+            StorageUnavailable: the database does not answer.
+        """
+        at = self._now()
+        left: set[int] = set()
+        by_reader: defaultdict[object, list[_ActivityReader]] = defaultdict(list)
+        for hook in hooks:
+            decisions = await self._decisions(hook, at)
+            if any(isinstance(decision, Wait) for _, decision in decisions):
+                left.add(hook.id)
+            for subscription, decision in decisions:
+                if isinstance(decision, Show) and decision.permit is not None:
+                    after = await self._after(subscription, at)
+                    reading = _ActivityReader(hook, subscription, decision.permit, after)
+                    by_reader[decision.permit.reader].append(reading)
+        for readings in by_reader.values():
+            left |= await self._read(readings, at)
+        looked = [hook.id for hook in hooks if hook.id not in left]
+
+        def note(tx: Transaction) -> None:
+            for hook_id in looked:
+                tx.missed_events.note_look(hook_id, at)
+
+        if looked:
+            await self._storage.write(note)
+        return left
+
+    async def _decisions(self, hook: Hook, at: datetime) -> Sequence[tuple[Subscription, Decision]]:
+        """What the rule says of the subscriptions that somebody can read the list for.
+
+        What happens while a member has paused one is not fetched afterwards; while it is paused
+        for another reason it is.
+        """
+        followers = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
+        paused = [one for one in followers if one.state is SubscriptionState.PAUSED]
+        passed_by = [one.id for one in paused if one.pause_reason not in KEEPING_PAUSES]
+        if passed_by:
+            await self._storage.write(lambda tx: tx.missed_events.readers(passed_by, at))
+        operator = self._accounts.serves_as_operator(hook)
+        asking = [
+            one for one in followers if one not in paused and may_read_lists(one, operator=operator)
+        ]
+        decisions = await self._decide(hook, asking, InboxSource.ACTIVITY)
+        return [(one, decisions[one.id]) for one in asking]
+
+    async def _after(self, subscription: Subscription, at: datetime) -> datetime:
+        moments = [subscription.shows_since, at - self._reach, await self.keys_since(at)]
+        if subscription.caught_up_at is not None:
+            moments.append(subscription.caught_up_at - OVERLAP)
+        return max(moments)
+
+    async def _read(self, readings: Sequence[_ActivityReader], at: datetime) -> set[int]:
+        """Ask once for all of one reader; the hooks where it is not settled."""
+        permit, project_id = readings[0].permit, readings[0].hook.project_id
+        try:
+            entries = await self._accounts.with_permit(
+                permit,
+                lambda login: self._client.activity(
+                    login,
+                    project_id,
+                    after=min(one.after for one in readings),
+                    limit=LISTED,
+                    within_s=ASK_WITHIN_S,
+                ),
+            )
+        except SpeckleUnavailable:
+            raise
+        except SpeckleError as error:
+            log.warning("catch_up.refused", project_id=project_id, reason=error.reason)
+            return set()
+        settled = [entry for entry in entries if entry.at <= at - SETTLED]
+        whole_since = min(entry.at for entry in entries) if len(entries) >= LISTED else None
+        left = [one for one in readings if not await self._take_in(one, settled, whole_since, at)]
+        return {one.hook.id for one in left}
+
+    async def _take_in(
+        self,
+        reading: _ActivityReader,
+        entries: Sequence[Activity],
+        whole_since: datetime | None,
+        at: datetime,
+    ) -> bool:
+        """Whether it is settled what one subscription lacks; `whole_since`: the list was cut."""
+        hook, subscription = reading.hook, reading.subscription
+        fetched = [
+            found
+            for entry in sorted(entries, key=lambda entry: entry.at)
+            if entry.at >= reading.after and (found := _fetched(hook, entry)) is not None
+        ]
+        short = None
+        if whole_since is not None and whole_since > reading.after:
+            short = "The project's activity list was too long to fetch all that had been missed."
+            log.warning("catch_up.history_incomplete", hook_id=hook.id, why=short)
+        done = await self._storage.write(
+            lambda tx: tx.missed_events.add_from_activity(
+                hook,
+                subscription,
+                ordering_key_of(hook),
+                fetched,
+                short,
+                self._quota(hook.guild_id),
+            )
+        )
+        if done is None:
+            log.info("catch_up.activity_retry_later", subscription_id=subscription.id)
+            return False
+        if done.rows:
+            self._on_stored()
+            log.info("catch_up.activity", subscription_id=subscription.id, taken=len(done.rows))
+        if done.full:
+            log.info("catch_up.quota_full", hook_id=hook.id)
+            return False
+        await self._storage.write(lambda tx: tx.missed_events.readers([subscription.id], at))
+        return True
+
+    async def keys_since(self, at: datetime) -> datetime:
+        """Since when rows of the inbox have such keys; before, nobody knows what had come."""
+        return datetime.fromisoformat(
+            await self._storage.write(lambda tx: tx.key_values.set_once(KEYS_SINCE, at.isoformat()))
+        )
+
+
+def ordering_key_of(hook: Hook) -> str:
+    """The ordering key that the listener puts the hook's events in."""
+    if hook.kind is HookKind.OWN:
+        return f"hook:{hook.id}"
+    return f"shared:{hook.server_url}:{hook.project_id}"
+
+
+def _fetched(hook: Hook, entry: Activity) -> FetchedEvent | None:
+    """The entry as an event to take in; None for what is none."""
+    body = body_of(
+        entry,
+        server_url=hook.server_url,
+        project_id=hook.project_id,
+        project_name=hook.project_name,
+        visibility=hook.visibility,
+    )
+    try:
+        envelope = read_envelope(body)
+        return FetchedEvent(entry.at, event_name_of(envelope), event_key(envelope), body)
+    except NotADelivery:
+        return None

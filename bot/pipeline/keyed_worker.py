@@ -1,0 +1,149 @@
+"""Work that keeps its order within an ordering key and runs side by side across ordering keys, in
+turns.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+import structlog
+
+from bot.errors import StorageUnavailable
+from bot.fairness import FairScheduler, current_tenant
+
+log = structlog.get_logger()
+
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
+
+# After a fault of ours or the database's, before the ordering key is looked at again.
+RECOVERY_PAUSE_S = 1.0
+DRAIN_S = 4.0  # of the 10 s in all that service managers commonly give before they kill
+LEAST_PAUSE_S = 0.05  # where something is due and must not go, such as while Discord is closed
+IDLE_POLL_S = 2.0  # other processes commit too, and cannot wake this one
+
+
+class KeyedWorker(Generic[Item, Key]):
+    """Works on what is due: one item of an ordering key at a time, up to `at_once` in all.
+
+    `find_due(limit, busy)` gives due items of ordering keys not in `busy`, of each tenant at least
+    its first `limit`; `due_in(busy)` the seconds until there are some, None where that is not
+    known; `key_of` names an item's ordering key, `tenant_of` whom it is done for: tenants take
+    turns. `handle` deals with one item and leaves its outcome in the database, so that an ordering
+    key whose work failed is simply found again. It says whether more of its ordering key is due
+    now, None where that is to be looked up.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        at_once: int,
+        find_due: Callable[[int, Collection[Key]], Awaitable[Sequence[Item]]],
+        due_in: Callable[[Collection[Key]], Awaitable[float | None]],
+        key_of: Callable[[Item], Key],
+        tenant_of: Callable[[Item], Hashable],
+        handle: Callable[[Item], Awaitable[bool | None]],
+    ) -> None:
+        self._name = name
+        self._find_due = find_due
+        self._due_in = due_in
+        self._key_of = key_of
+        self._tenant_of = tenant_of
+        self._handle = handle
+        self._scheduler = FairScheduler(at_once, key_of=key_of, tenant_of=tenant_of)
+        self._wake = asyncio.Event()
+        self._known: dict[Key, Item] = {}  # said to be due, and not begun yet
+        self._look_at = 0.0  # by time.monotonic()
+        self._left = False  # whether the last look found more than there were places for
+
+    def wake(self, *due: Item) -> None:
+        """Say that these may be due now; without any, that something may be."""
+        self._known |= {self._key_of(item): item for item in due}
+        if not due:
+            self._look_at = 0.0
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled; what is in hand then gets `DRAIN_S` to end."""
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                self._wake.clear()
+                for item in await self._next():
+                    name = f"{self._name} {self._key_of(item)}"
+                    task = asyncio.create_task(self._one(item), name=name)
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
+                await self._wait()
+        finally:
+            await _drain(tasks)
+
+    async def _next(self) -> Sequence[Item]:
+        """What is begun now: of what is said to be due and, now and then, of all that is found."""
+        if not self._scheduler.free_slots:
+            return ()
+        looks = time.monotonic() >= self._look_at
+        found = await self._look() if looks else {}
+        busy = self._scheduler.busy_keys
+        due = {lane: item for lane, item in {**self._known, **found}.items() if lane not in busy}
+        begun = self._scheduler.assign(list(due.values()))
+        for item in begun:
+            self._known.pop(self._key_of(item), None)
+        if looks:
+            self._left = not found.keys() <= self._scheduler.busy_keys
+        return begun
+
+    async def _look(self) -> Mapping[Key, Item]:
+        free, busy = self._scheduler.free_slots, self._scheduler.busy_keys
+        self._look_at = time.monotonic() + IDLE_POLL_S
+        try:
+            found = await self._find_due(free, busy)
+            if not found and (due_in_s := await self._due_in(busy)) is not None:
+                # The earlier one, as somebody may have said meanwhile that something is due.
+                due_at = time.monotonic() + max(due_in_s, LEAST_PAUSE_S)
+                self._look_at = min(self._look_at, due_at)
+        except StorageUnavailable as error:
+            log.error("worker.database_unavailable", worker=self._name, reason=error.reason)
+            await asyncio.sleep(RECOVERY_PAUSE_S)
+            return {}
+        return {self._key_of(item): item for item in found}
+
+    async def _wait(self) -> None:
+        """Wait until something is due; while there is no place, whoever is done first says so."""
+        pause_s = self._look_at - time.monotonic() if self._scheduler.free_slots else IDLE_POLL_S
+        try:
+            async with asyncio.timeout(max(0.0, pause_s)):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _one(self, item: Item) -> None:
+        current_tenant.set(self._tenant_of(item))
+        more: bool | None = None
+        try:
+            more = await self._handle(item)
+        except StorageUnavailable as error:
+            log.error("worker.database_unavailable", worker=self._name, reason=error.reason)
+            await asyncio.sleep(RECOVERY_PAUSE_S)
+        except Exception:
+            log.exception("worker.failed", worker=self._name, ordering_key=str(self._key_of(item)))
+            await asyncio.sleep(RECOVERY_PAUSE_S)
+        finally:
+            self._scheduler.release(item)
+            if more:
+                self._known.setdefault(self._key_of(item), item)
+            if more is None or self._left:
+                self._look_at = 0.0
+            self._wake.set()
+
+
+async def _drain(tasks: set[asyncio.Task[None]]) -> None:
+    """Let tasks end; cancel those that take too long: the next start finds their work again."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=DRAIN_S)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)

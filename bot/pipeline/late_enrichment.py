@@ -1,0 +1,277 @@
+"""What cards lacked when they went out: asked for again, and filled into them.
+
+Who may see it is decided again each time: access may have been lost since the card was made.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bot.cards.card import Card, Picture
+from bot.cards.pictures import with_image
+from bot.cards.render import RenderContext, fill_in
+from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable, StorageUnavailable
+from bot.fairness import current_tenant
+from bot.model import Hook, HookState, Subscription
+from bot.pipeline.access import AccessCheck
+from bot.pipeline.access_gate import is_outdated
+from bot.pipeline.batching import card_of, fit_together
+from bot.pipeline.enrichment import Enrichment, why_not_added
+from bot.pipeline.keyed_worker import KeyedWorker
+from bot.pipeline.reading import read
+from bot.pipeline.routing import context_of, names_of
+from bot.services.access_rules import Show, Wait
+from bot.speckle.confirmation import touched_models
+from bot.speckle.events import Delivery
+from bot.speckle.filters import matches
+from bot.speckle_api.previews import NoPicture
+from bot.storage import Storage
+from bot.work import (
+    FallbackLevel,
+    InboxEvent,
+    LateAddition,
+    LateEnrichmentJob,
+    LateEnrichmentKey,
+    OutboxCard,
+    TraceLine,
+)
+
+log = structlog.get_logger()
+
+KEYS_AT_ONCE = 8  # one server gets up to half of them
+JOBS_AT_ONCE = 4  # of one guild at one server
+
+NAMES = {LateAddition.FACTS: "what Speckle adds", LateAddition.PICTURE: "its picture"}
+Change = Callable[[OutboxCard, Sequence[OutboxCard]], Card | None]
+
+if TYPE_CHECKING:
+    from bot.services.read_permit import ReadPermit
+
+
+@dataclass(frozen=True, slots=True)
+class IncompleteCard:
+    """A card of one subscription that lacks something, with the event that it shows."""
+
+    row: InboxEvent
+    hook: Hook
+    subscription: Subscription
+    delivery: Delivery
+
+
+class GivenUp(Exception):
+    """What a card lacks never comes; the text says why, as the end of a sentence for people."""
+
+
+class LateEnrichment:
+    """Does the jobs that cards left, an ordering key for each guild at each server.
+
+    Servers take turns, so that a dead one delays no others, and guilds at one server do.
+
+    `on_changed` is called when messages are to be edited.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        enrichment: Enrichment,
+        access: AccessCheck,
+        *,
+        on_changed: Callable[[], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._storage = storage
+        self._enrichment = enrichment
+        self._timings = enrichment.timings
+        self._access = access
+        self._on_changed = on_changed
+        self._now = now
+        self._worker = KeyedWorker[LateEnrichmentKey, LateEnrichmentKey](
+            "late_enrichment",
+            at_once=KEYS_AT_ONCE,
+            find_due=self._due,
+            due_in=self._due_in,
+            key_of=lambda key: key,
+            tenant_of=lambda key: key.server_url,
+            handle=self._of_key,
+        )
+        self.wake = self._worker.wake
+        self.run = self._worker.run
+
+    async def _due(
+        self, limit: int, busy: Collection[LateEnrichmentKey]
+    ) -> Sequence[LateEnrichmentKey]:
+        if not self._enrichment.is_on:
+            return ()
+        return await self._storage.read(lambda tx: tx.late_enrichment.due_keys(limit, busy))
+
+    async def _due_in(self, busy: Collection[LateEnrichmentKey]) -> float | None:
+        return (
+            await self._storage.read(lambda tx: tx.late_enrichment.due_in(busy))
+            if self._enrichment.is_on
+            else None
+        )
+
+    async def _of_key(self, key: LateEnrichmentKey) -> None:
+        """Ask a server for what is due in a guild, several things side by side."""
+        current_tenant.set(key.guild_id)  # among those who ask the same server
+        jobs = await self._storage.read(lambda tx: tx.late_enrichment.due(key, JOBS_AT_ONCE))
+        done = await asyncio.gather(*map(self._one, jobs), return_exceptions=True)
+        for error in done:
+            if error is not None:
+                raise error
+
+    async def _one(self, job: LateEnrichmentJob) -> None:
+        incomplete = await self._found(job)
+        if incomplete is None:
+            await self._storage.write(lambda tx: tx.late_enrichment.drop(job))
+            return
+        try:
+            # The questions keep their time; this is for what is around them.
+            async with asyncio.timeout(2 * self._timings.question_s):
+                change = await self._answer(job, incomplete)
+            if change is None:
+                await self._later(job, None)
+            else:
+                await self._fill(job, change)
+        except StorageUnavailable:
+            raise
+        except (SpeckleUnavailable, TimeoutError) as error:
+            await self._later(job, getattr(error, "retry_in_s", None))
+        except SpeckleError as error:
+            await self._give_up(job, why_not_added(error))
+        except GivenUp as given_up:
+            await self._give_up(job, str(given_up))
+        except Exception:
+            log.exception("late_enrichment.failed", job_id=job.id, kind=job.kind)
+            await self._later(job, None)
+
+    async def _fill(self, job: LateEnrichmentJob, change: Change) -> None:
+        after_s = (self._now() - job.created_at).total_seconds()
+        note = self._note(f"Filled in {NAMES[job.kind]} {after_s:.0f} s after the card was made.")
+        changed = await self._storage.write(lambda tx: tx.late_enrichment.fill(job, change, note))
+        log.info("late_enrichment.done", kind=job.kind, outbox_ids=changed)
+        if changed:
+            self._on_changed()
+
+    async def _give_up(self, job: LateEnrichmentJob, reason: str) -> None:
+        log.info("late_enrichment.given_up", job_id=job.id, kind=job.kind, reason=reason)
+        note = self._note(f"The card stays without {NAMES[job.kind]}: {reason}.")
+        await self._storage.write(lambda tx: tx.late_enrichment.drop(job, note))
+
+    def _note(self, text: str) -> TraceLine:
+        return TraceLine(self._now(), "fill in", text)
+
+    async def _found(self, job: LateEnrichmentJob) -> IncompleteCard | None:
+        """The event, while it and the card of it are still kept."""
+        row = await self._storage.read(lambda tx: tx.inbox.get(job.inbox_id))
+        subscription = await self._storage.read(
+            lambda tx: tx.subscriptions.get(job.subscription_id)
+        )
+        if row is None or subscription is None:
+            return None
+        hook = await self._storage.read(lambda tx: tx.hooks.get(subscription.hook_id))
+        if hook is None or hook.state is HookState.CLOSED:
+            return None
+        if not await self._storage.read(lambda tx: tx.late_enrichment.has_cards(job)):
+            return None
+        try:
+            delivery, _ = await read(row.body)
+        except NotADelivery:  # its body has been erased
+            return None
+        return IncompleteCard(row, hook, subscription, delivery)
+
+    async def _answer(self, job: LateEnrichmentJob, incomplete: IncompleteCard) -> Change | None:
+        """What to do to the card; None where the answer is not there yet.
+
+        Errors: SpeckleError of each kind; GivenUp.
+        """
+        permit = await self._permit(job, incomplete)
+        if permit is None:
+            return None
+        row, delivery = incomplete.row, incomplete.delivery
+        told = await self._enrichment.confirmed_event(
+            permit, delivery, row.event_at, self._timings.question_s
+        )
+        if told is None:
+            raise GivenUp("Speckle knew no more")
+        hook_id = incomplete.hook.id
+        known = await self._storage.read(lambda tx: tx.hooks.model_names(hook_id))
+        names = names_of(known, told.facts)
+        if not _says_the_same(told.delivery, delivery):
+            raise GivenUp("Speckle says otherwise than the event")
+        touched = touched_models(told.facts)
+        verdict = matches(incomplete.subscription.options, told.delivery, names, touched)
+        if not verdict.passes:
+            raise GivenUp(f"as Speckle tells it, {verdict.why.rstrip('.')}")
+        if job.kind is LateAddition.PICTURE:
+            image = await self._enrichment.image(
+                permit, incomplete.hook, delivery, row.event_at, self._timings.question_s
+            )
+            if image is NoPicture.NOT_YET:
+                return None
+            return partial(_changed, shown=None if isinstance(image, NoPicture) else image)
+        context = context_of(incomplete.hook, row, names, told.facts)
+        return partial(_changed, shown=(told.delivery, context))
+
+    async def _permit(
+        self, job: LateEnrichmentJob, incomplete: IncompleteCard
+    ) -> "ReadPermit | None":
+        """The pass to read with, decided now; None while somebody cannot be asked.
+
+        Errors: GivenUp where the channel may not be shown more.
+        """
+        subscription = incomplete.subscription
+        if is_outdated(subscription, job.created_at, self._now()):
+            raise GivenUp("nobody has agreed to showing more of the project since")
+        decisions = await self._access.decide_and_record(
+            incomplete.hook, [subscription], incomplete.row.source
+        )
+        match decisions[subscription.id]:
+            case Show(permit) if permit is not None:
+                return permit
+            case Wait():
+                return None
+            case _:
+                raise GivenUp("the channel may not be shown more of the project at the moment")
+
+    async def _later(self, job: LateEnrichmentJob, retry_in_s: float | None) -> None:
+        patience = self._timings.of(job.kind)
+        wait_s = max(patience.retry.delay_s(job.attempts), retry_in_s or 0.0)
+        until = self._now() + timedelta(seconds=wait_s)
+        if until - job.created_at > patience.most:
+            await self._give_up(job, f"it did not come within {patience.most}")
+        else:
+            await self._storage.write(lambda tx: tx.late_enrichment.postpone(job.id, until))
+
+
+def _says_the_same(confirmed: Delivery, came: Delivery) -> bool:
+    """Whether Speckle names the models that the card, which is out already, shows."""
+    pairs = zip(came.models, confirmed.models, strict=False)
+    return all(
+        said.id in (None, true.id) and said.name in (None, true.name) for said, true in pairs
+    )
+
+
+Shown = Picture | str | tuple[Delivery, RenderContext] | None
+
+
+def _changed(row: OutboxCard, company: Sequence[OutboxCard], *, shown: Shown) -> Card | None:
+    """The card with what was missing; None where that changes nothing or has no room.
+
+    A card that goes as plain text stays as it is: by its text its message is known again.
+    """
+    if shown is None or row.level is FallbackLevel.TEXT:
+        return None
+    old = card_of(row)
+    new = fill_in(old, *shown) if isinstance(shown, tuple) else with_image(old, shown)
+    if new == old:
+        return None
+    if not fit_together([new, *map(card_of, company)]):
+        log.info("late_enrichment.no_room", outbox_id=row.id)
+        return None
+    return new

@@ -1,0 +1,200 @@
+"""What commands are asked and how they end, as values; the cogs put them into words."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TypeAlias
+
+from bot.model import Actor, Audience, Hook, PauseWhy, Subscription, TargetChannel
+from bot.services.access_rules import is_private
+from bot.services.project_names import project_label
+from bot.services.webhook_setup import WebhookSetup
+from bot.services.webhooks import Ensured, EnsureFailed, EnsureProblem, RemovalResult
+from bot.speckle.events import EventKind
+from bot.speckle.subscription_options import SubscriptionOptions, TypedOptions
+
+AudienceOf: TypeAlias = Callable[[int], Audience | None]
+
+
+def _not_known(_channel_id: int) -> Audience | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeRequest:
+    """What was typed into /subscribe.
+
+    `by_hand`: the caller wants to set the webhook up in Speckle themselves. `resume`: a channel
+    that is paused is to go on. `audience_of(channel_id)` gives who can see another channel of the
+    server, None where that cannot be found out.
+
+    `agreed` is None until the caller has answered who will see a private project: then it has the
+    channels that they agreed to, with who could see each of them when they were asked.
+    `left_out` are channels that the answer is not to cover.
+    """
+
+    guild_id: int
+    actor: Actor
+    channel: TargetChannel
+    project: str
+    options: TypedOptions = field(default_factory=dict)
+    by_hand: bool = False
+    resume: bool = True
+    audience_of: AudienceOf = _not_known
+    agreed: Mapping[int, Audience | None] | None = None
+    left_out: frozenset[int] = frozenset()
+
+
+class SubscribeChange(StrEnum):
+    """What /subscribe did to the channel."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A subscription with the hook that it gets its events through.
+
+    `named`: the reader may know what the channel calls the project.
+    """
+
+    hook: Hook
+    subscription: Subscription
+    named: bool = True
+
+    @property
+    def label(self) -> str:
+        """The project's name as the channel may know it, else its id; not escaped."""
+        if not self.named:
+            return self.hook.project_id
+        return project_label(self.hook, self.subscription)
+
+    def for_others(self) -> "Followed":
+        """The same for people who may not see the channel: a private project has no name there."""
+        return replace(self, named=not is_private(self.hook.visibility))
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """How /subscribe ended.
+
+    `setup` is there while the project's webhook has still to be made and the caller may see its
+    secret. `new_triggers` have to be ticked besides those that the other channels needed.
+    `webhook` is what the bot did about the webhook itself, None if that is somebody's own.
+    `lacking` are events that the channel wants and a webhook of the bot's does not send, because
+    nobody who owns the project asked for them. `also` are the server's other channels that the
+    answer covers, `unanswered` counts those that it paused. `paused` is why the channel itself
+    stopped: the change goes beyond what was agreed to. `kept` events happened meanwhile.
+    """
+
+    entry: Followed
+    change: SubscribeChange
+    old_options: SubscriptionOptions | None
+    resumed: bool
+    setup: WebhookSetup | None
+    new_triggers: tuple[str, ...]
+    webhook: Ensured | EnsureFailed | None = None
+    also: tuple[int, ...] = ()
+    unanswered: int = 0
+    lacking: tuple[EventKind, ...] = ()
+    paused: PauseWhy | None = None
+    kept: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsAccount:
+    """Nothing was changed yet: the caller is to link an account, or to choose the way by hand.
+
+    `why` is None where none is linked, else what keeps the linked one from being used; `paused`:
+    the channel waits for somebody with an account to answer, so the way by hand is none.
+    """
+
+    request: SubscribeRequest
+    server_url: str
+    why: EnsureProblem | None = None
+    detail: str = ""
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsConsent:
+    """Nothing was changed yet: the project is private, and others will see it in that place.
+
+    `project_name` is what the caller's account calls it, None without one. `also` are other
+    channels of the server that will see it because of the answer, with who can see each of them;
+    `others` counts those that the caller does not see, and that the answer therefore leaves out.
+    """
+
+    request: SubscribeRequest
+    server_url: str
+    project_id: str
+    project_name: str | None
+    also: Mapping[int, Audience] = field(default_factory=dict)
+    others: int = 0
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """The other channels that the answer will cover, as things stand."""
+        return tuple(channel for channel in self.also if channel not in self.request.left_out)
+
+    @property
+    def agreed(self) -> Mapping[int, Audience | None]:
+        """What a yes means: each channel with who can see it now."""
+        target = self.request.channel
+        return {target.channel_id: target.audience} | {one: self.also[one] for one in self.chosen}
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribed:
+    """A subscription that is no more; `last` is the last one of the project in this guild.
+
+    `removal` tells of a webhook that the bot made, `webhook` of one that other channels still need.
+    """
+
+    entry: Followed
+    last: bool
+    settings_url: str
+    removal: RemovalResult | None = None
+    webhook: Ensured | EnsureFailed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotFollowed:
+    """There was nothing to unsubscribe; `elsewhere` are the channels that do follow it."""
+
+    project: str
+    elsewhere: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSetUp:
+    """There is nothing to set up: the operator's shared hook brings the project's events."""
+
+    entry: Followed
+
+
+@dataclass(frozen=True, slots=True)
+class MadeSetUp:
+    """There is nothing to set up: the bot made the webhook, with the account of `made_by`.
+
+    `webhook` says what was done about it now, `renewed` that it was to get a new secret.
+    """
+
+    entry: Followed
+    made_by: int | None
+    webhook: Ensured | EnsureFailed | None = None
+    renewed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What goes on in a channel where the bot had paused it; nothing if nothing was paused.
+
+    `cards` were kept meanwhile, or events that become cards, and come now.
+    """
+
+    channel_id: int
+    entries: tuple[Followed, ...] = ()
+    cards: int = 0

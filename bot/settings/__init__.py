@@ -1,0 +1,22 @@
+"""The settings: what can be set, how it is read, and the page of the docs that says so."""
+
+from bot.settings.loading import load_settings, misspelt_names
+from bot.settings.settings import (
+    OrganisationSettings,
+    RetentionSettings,
+    Settings,
+    environment_names,
+    sections,
+)
+from bot.settings.validators import SECRET_HINTS
+
+__all__ = [
+    "SECRET_HINTS",
+    "OrganisationSettings",
+    "RetentionSettings",
+    "Settings",
+    "environment_names",
+    "load_settings",
+    "misspelt_names",
+    "sections",
+]

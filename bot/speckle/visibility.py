@@ -1,0 +1,4 @@
+"""Which projects everybody may read. No I/O."""
+
+PUBLIC = ("public", "unlisted")
+"""The visibilities with which anybody who has the link may read a project."""

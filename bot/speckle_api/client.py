@@ -1,0 +1,564 @@
+"""What Speckle servers know and their webhooks leave out: questions, asked in bounded threads.
+
+Each server has threads of its own, so that a hanging one costs the others nothing. They are
+daemons: nobody waits for them at the end, not even the interpreter.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+import stamina
+
+from bot.errors import (
+    SpeckleError,
+    SpeckleForbidden,
+    SpeckleNotFound,
+    SpeckleRejected,
+    SpeckleScopeMissing,
+    SpeckleUnavailable,
+)
+from bot.fairness import FairSemaphore
+from bot.network import Network
+from bot.speckle.activity import Activity
+from bot.speckle.events import CommentFacts, ModelRef, ReceivedFacts, VersionCreated, VersionFacts
+from bot.speckle.tokens import SCOPES, TokenScope
+from bot.speckle_api import graphql, questions
+from bot.speckle_api.circuit_breaker import CircuitBreakers
+from bot.speckle_api.error_answers import check_token, missing_scope
+from bot.speckle_api.graphql import AnswerTooLarge, GraphQLResponse, NoResponse
+from bot.speckle_api.types import (
+    Login,
+    Me,
+    ModelChoice,
+    ProjectChoice,
+    ProjectRights,
+    SpeckleWebhook,
+    WebhookHistory,
+)
+
+THREADS_A_SERVER = 4
+PATIENCE_S = 10.0  # Speckle's own web application waits longer, a person at Discord does not
+ATTEMPTS = 4
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 1.5
+
+MAX_SEARCH = 200
+MAX_CHOICES = 100
+ACTIVITY_PAGE = 100
+RECEIVED_WINDOW = timedelta(minutes=10)  # how far the two clocks, and a slow delivery, may be off
+RECEIVED_LINES = 100
+
+T = TypeVar("T")
+
+
+class SpeckleClient:
+    """Questions to Speckle servers, answered in time or not at all.
+
+    `servers` are the origins that may be asked. A login's token goes to its own server alone.
+    A question whose caller names no time of its own has `deadline_s`, and 10 s at least, retries
+    included.
+
+    Errors, of each question: SpeckleUnavailable, SpeckleTokenRefused, SpeckleScopeMissing,
+    SpeckleForbidden, SpeckleNotFound, SpeckleRejected. Reads are tried again within their time,
+    what changes something is tried once.
+    """
+
+    def __init__(
+        self,
+        *,
+        servers: Collection[str],
+        deadline_s: float,
+        breakers: CircuitBreakers | None = None,
+        network: Network | None = None,
+        max_answer_bytes: int = graphql.MAX_ANSWER_BYTES,
+    ) -> None:
+        # A try that is repeated in time is worth no warning; whoever asked tells of the last one.
+        stamina.instrumentation.set_on_retry_hooks(())
+        self.deadline_s = deadline_s
+        self._breakers = breakers or CircuitBreakers()
+        self._network = network or Network()
+        self._max_answer_bytes = max_answer_bytes
+        self._slots = {
+            url: FairSemaphore(THREADS_A_SERVER, each=THREADS_A_SERVER) for url in servers
+        }
+        self._closed = False
+
+    # ── a person and their projects ───────────────────────────────────────────────────────────
+
+    async def me(self, login: Login, *, within_s: float | None = None) -> Me:
+        """Whose token it is; needs profile:read."""
+        me = questions.read_me(await self._read(login, questions.ME, {}, self._until(within_s)))
+        if me is None:
+            raise SpeckleForbidden(login.server_url, "only an account may do this")
+        return me
+
+    async def scopes(self, login: Login, *, within_s: float | None = None) -> frozenset[TokenScope]:
+        """Which of SCOPES the token has, found out by asking for what needs them.
+
+        A server whose release does not understand the questions is given the benefit of the
+        doubt: what is missing shows when it is needed.
+        """
+        until = self._until(within_s)
+        missing: set[str | None] = set()
+
+        async def probe(question: str, **variables: str) -> Any:
+            ask = partial(self._once, login, question, variables, until)
+            answer = await self._retried(login, ask, until)
+            missing.update(missing_scope(error) for error in answer.errors)
+            with suppress(SpeckleScopeMissing, SpeckleRejected, SpeckleForbidden, SpeckleNotFound):
+                graphql.raise_errors(login.server_url, answer)
+            return answer.data
+
+        own = questions.read_projects(await probe(questions.PROFILE_SCOPE), "")
+        if own:
+            await probe(questions.READ_SCOPE, project=own[0].id)
+        else:
+            await probe(questions.READ_SCOPE_ANYWHERE)
+        await probe(questions.WRITE_SCOPE)
+        return frozenset(scope for scope in SCOPES if scope not in missing)
+
+    async def find_projects(
+        self, login: Login, search: str, limit: int, *, within_s: float | None = None
+    ) -> list[ProjectChoice]:
+        """The person's own projects whose name or id holds `search`, newest change first."""
+        wanted = _search(search, limit)
+        data = await self._read(login, questions.PROJECTS, wanted, self._until(within_s))
+        return questions.read_projects(data, wanted["search"])
+
+    async def find_models(
+        self,
+        login: Login,
+        project_id: str,
+        search: str,
+        limit: int,
+        *,
+        within_s: float | None = None,
+    ) -> list[ModelChoice]:
+        """Models of a project whose full name holds `search`."""
+        wanted = {"project": project_id, **_search(search, limit)}
+        data = await self._read(login, questions.MODELS, wanted, self._until(within_s))
+        return questions.read_models(data, wanted["search"])
+
+    async def project(
+        self, login: Login, project_id: str, *, within_s: float | None = None
+    ) -> ProjectRights:
+        """The project, and what the person may do in it."""
+        wanted = {"project": project_id}
+        data = await self._read(login, questions.PROJECT, wanted, self._until(within_s))
+        return _needed(login, questions.read_project(data))
+
+    async def owners(
+        self, login: Login, project_id: str, *, within_s: float | None = None
+    ) -> tuple[str, ...]:
+        """The names of the project's owners; () where the token may not see them."""
+        wanted = {"project": project_id}
+        try:
+            data = await self._read(login, questions.TEAM, wanted, self._until(within_s))
+        except (SpeckleScopeMissing, SpeckleForbidden):
+            return ()
+        return questions.read_owners(data)
+
+    # ── webhooks ──────────────────────────────────────────────────────────────────────────────
+
+    async def webhooks(
+        self, login: Login, project_id: str, *, within_s: float | None = None
+    ) -> list[SpeckleWebhook]:
+        """All webhooks of a project; for its owner only."""
+        wanted = {"project": project_id}
+        data = await self._read(login, questions.WEBHOOKS, wanted, self._until(within_s))
+        return questions.read_webhooks(data)
+
+    async def create_webhook(
+        self,
+        login: Login,
+        project_id: str,
+        *,
+        url: str,
+        description: str,
+        triggers: Sequence[str],
+        secret: str,
+    ) -> str:
+        """Make a webhook that is switched on; gives its id."""
+        webhook = {
+            "streamId": project_id,
+            "url": url,
+            "description": description,
+            "triggers": list(triggers),
+            "secret": secret,
+            "enabled": True,
+        }
+        data = await self._change(login, questions.CREATE_WEBHOOK, {"webhook": webhook})
+        return _needed(login, questions.an_id(questions.child(data, "webhookCreate")))
+
+    async def update_webhook(
+        self,
+        login: Login,
+        project_id: str,
+        webhook_id: str,
+        *,
+        url: str,
+        description: str,
+        triggers: Sequence[str],
+        secret: str | None,
+        enabled: bool,
+    ) -> None:
+        """Change a webhook; without a secret its old one stays. `enabled` is always sent, because
+        Speckle switches a webhook on where it is left out.
+        """
+        webhook: dict[str, Any] = {
+            "id": webhook_id,
+            "streamId": project_id,
+            "url": url,
+            "description": description,
+            "triggers": list(triggers),
+            "enabled": enabled,
+        }
+        if secret is not None:
+            webhook["secret"] = secret
+        await self._change(login, questions.UPDATE_WEBHOOK, {"webhook": webhook})
+
+    async def delete_webhook(self, login: Login, project_id: str, webhook_id: str) -> None:
+        """Remove a webhook with its history; one that is gone already is no error."""
+        webhook = {"id": webhook_id, "streamId": project_id}
+        with suppress(SpeckleNotFound):
+            await self._change(login, questions.DELETE_WEBHOOK, {"webhook": webhook})
+
+    async def history(
+        self,
+        login: Login,
+        project_id: str,
+        webhook_id: str,
+        limit: int,
+        *,
+        bodies: bool,
+        within_s: float | None = None,
+    ) -> WebhookHistory:
+        """The newest entries of a webhook's history, with or without what was sent.
+
+        Fewer than `limit` where their bodies together are too large to be read at once.
+        Errors, besides: SpeckleNotFound for a webhook that is gone.
+        """
+        until = self._until(within_s)
+        wanted = {"project": project_id, "webhook": webhook_id, "bodies": bodies}
+        limit = max(1, limit)  # 0 would mean all there is
+        while True:
+            try:
+                data = await self._read(login, questions.HISTORY, wanted | {"limit": limit}, until)
+                break
+            except AnswerTooLarge:
+                if limit == 1:
+                    raise
+                limit = (limit + 1) // 2
+        history = questions.read_history(data)
+        if history is None:
+            raise SpeckleNotFound(login.server_url, "there is no such webhook in this project")
+        return history
+
+    async def activity(
+        self,
+        login: Login,
+        project_id: str,
+        *,
+        after: datetime | None,
+        limit: int,
+        within_s: float | None = None,
+    ) -> list[Activity]:
+        """A project's activity list, oldest first, from `after` on, that moment included.
+
+        Of more than `limit` lines the newest ones.
+        """
+        until = self._until(within_s)
+        wanted: dict[str, Any] = {
+            "project": project_id,
+            "after": None if after is None else questions.iso(after),
+            "limit": min(limit, ACTIVITY_PAGE),
+        }
+        lines: dict[str, Activity] = {}
+        while len(lines) < limit:
+            data = await self._read(login, questions.ACTIVITY, wanted, until)
+            page = questions.read_activity(data)
+            known = len(lines)
+            lines.update((line.id, line) for line in page)
+            if len(page) < wanted["limit"] or len(lines) == known:
+                break
+            # The next page begins before the cursor; lines of one millisecond must not be lost.
+            wanted["cursor"] = questions.iso(page[-1].at + timedelta(milliseconds=1))
+        newest = sorted(lines.values(), key=lambda line: line.at, reverse=True)[:limit]
+        return newest[::-1]
+
+    # ── what a webhook leaves out ─────────────────────────────────────────────────────────────
+
+    async def version_facts(
+        self,
+        login: Login,
+        project_id: str,
+        version: VersionCreated,
+        *,
+        within_s: float | None = None,
+    ) -> VersionFacts:
+        """What the server knows of a new version, in one round trip.
+
+        `number` and `previous` are known for the 50 newest versions of a model. Errors, besides:
+        SpeckleNotFound for a version that is gone, of which the server tells nothing at all.
+        """
+        until = self._until(within_s)
+        wanted = {
+            "project": project_id,
+            "version": version.version_id,
+            "object": version.object_id or "",
+            "withObject": version.object_id is not None,
+            "model": version.model.id or "",
+            "withModel": version.model.id is not None,
+        }
+        try:
+            data = await self._read(login, questions.VERSION_FACTS, wanted, until)
+        except AnswerTooLarge:
+            wanted["withObject"] = False
+            data = await self._read(login, questions.VERSION_FACTS, wanted, until)
+        return questions.read_version_facts(data, version)
+
+    async def comment_facts(
+        self, login: Login, project_id: str, comment_id: str, *, within_s: float | None = None
+    ) -> CommentFacts:
+        """The thread of a comment or reply, with its first line and the names of its models.
+
+        Errors, besides: SpeckleNotFound for a comment that is not in this project.
+        """
+        until = self._until(within_s)
+        wanted: dict[str, Any] = {"project": project_id, "comment": comment_id}
+        data = await self._read(login, questions.COMMENT_FACTS, wanted, until)
+        facts = _needed(login, questions.read_comment_facts(data))
+        ids = sorted({one.model_id for one in facts.resources if one.model_id is not None})
+        if not ids:
+            return facts
+        wanted = {"project": project_id, "ids": ids[:MAX_CHOICES], "limit": MAX_CHOICES}
+        data = await self._read(login, questions.MODEL_NAMES, wanted, until)
+        named = questions.read_models(data, "")
+        return replace(facts, models=tuple(ModelRef(one.id, one.name) for one in named))
+
+    async def was_archived(
+        self,
+        login: Login,
+        project_id: str,
+        thread_id: str,
+        at: datetime,
+        *,
+        archived: bool,
+        user_id: str | None,
+        within_s: float | None = None,
+    ) -> bool:
+        """Whether this person resolved a thread, or re-opened it, at about that time.
+
+        The thread does not say it itself. The list needs an account, on public projects as well.
+        """
+        lines = await self._activity_about(login, project_id, at, self._until(within_s))
+        return any(
+            line.action == "comment_archived"
+            and line.resource_id == thread_id
+            and line.user_id == user_id
+            and questions.child(line.info, "input", "archived") is archived
+            for line in lines
+        )
+
+    async def _activity_about(
+        self, login: Login, project_id: str, at: datetime, until: float
+    ) -> list[Activity]:
+        wanted: dict[str, Any] = {
+            "project": project_id,
+            "after": questions.iso(at - RECEIVED_WINDOW),
+            "before": questions.iso(at + RECEIVED_WINDOW),
+            "limit": RECEIVED_LINES,
+        }
+        return questions.read_activity(await self._read(login, questions.ACTIVITY, wanted, until))
+
+    async def received_facts(
+        self,
+        login: Login,
+        project_id: str,
+        user_id: str | None,
+        at: datetime,
+        *,
+        within_s: float | None = None,
+    ) -> ReceivedFacts | None:
+        """Which version this person received at about that time; None if the list does not say.
+
+        The list needs an account, on public projects as well.
+        """
+        until = self._until(within_s)
+        received = [
+            (abs(line.at - at), line.resource_id)
+            for line in await self._activity_about(login, project_id, at, until)
+            if line.action == "commit_receive" and user_id in (None, line.user_id)
+        ]
+        _, version_id = min(received, key=lambda found: found[0], default=(None, None))
+        if version_id is None:
+            return None
+        wanted = {"project": project_id, "version": version_id}
+        try:
+            data = await self._read(login, questions.VERSION_NAME, wanted, until)
+        except SpeckleNotFound:
+            return ReceivedFacts(version_id)
+        return ReceivedFacts(version_id, *questions.read_version_name(data))
+
+    # ── asking ────────────────────────────────────────────────────────────────────────────────
+
+    def close(self) -> None:
+        """Ask nothing more. What is being asked ends by itself; nobody needs to wait for it."""
+        self._closed = True
+
+    def _until(self, within_s: float | None) -> float:
+        """When a question that is asked now has had its time, by time.monotonic()."""
+        given_s = max(self.deadline_s, PATIENCE_S) if within_s is None else within_s
+        return time.monotonic() + given_s
+
+    async def _read(
+        self, login: Login, question: str, variables: Mapping[str, Any], until: float
+    ) -> Any:
+        """Ask, again and again within the time; gives `data` of an answer without errors."""
+
+        async def once() -> Any:
+            answer = await self._once(login, question, variables, until)
+            graphql.raise_errors(login.server_url, answer)
+            return answer.data
+
+        return await self._retried(login, once, until)
+
+    async def _change(self, login: Login, question: str, variables: Mapping[str, Any]) -> Any:
+        """Ask once for something that must not be done twice."""
+        answer = await self._once(login, question, variables, self._until(None))
+        graphql.raise_errors(login.server_url, answer)
+        return answer.data
+
+    async def _retried(self, login: Login, ask: Callable[[], Awaitable[T]], until: float) -> T:
+        """What `ask` gives, tried again while a server that is away may come back in time."""
+
+        def pause(error: Exception) -> bool | float:
+            asked = login.server_url in self._slots and not self._closed
+            if not asked or not isinstance(error, SpeckleUnavailable):
+                return False
+            left_s = until - time.monotonic()
+            if error.retry_in_s is None:
+                return left_s > LONGEST_PAUSE_S
+            return error.retry_in_s < left_s and float(error.retry_in_s)
+
+        async for attempt in stamina.retry_context(
+            on=pause,
+            attempts=ATTEMPTS,
+            timeout=None,  # the question's own
+            wait_initial=FIRST_PAUSE_S,
+            wait_max=LONGEST_PAUSE_S,
+            wait_jitter=FIRST_PAUSE_S,
+        ):
+            with attempt:
+                return await ask()
+        raise AssertionError("the last attempt's error was not raised")
+
+    async def _once(
+        self, login: Login, question: str, variables: Mapping[str, Any], until: float
+    ) -> GraphQLResponse:
+        """Ask in a thread of the server's own, as soon as one is free."""
+        server_url = login.server_url
+        slots = self._may_ask(server_url)
+        check_token(login)
+        self._breakers.check(server_url)
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                whose = await slots.acquire()
+        except TimeoutError:
+            reason = "earlier questions keep it busy"
+            raise SpeckleUnavailable(server_url, reason) from None
+        try:
+            self._may_ask(server_url)
+            now = time.monotonic()
+            if now >= until:
+                raise SpeckleUnavailable(server_url, "there was no time left to ask it")
+            self._breakers.begin(server_url)
+            # The thread listens on for a while, so that a slow server is not taken for a dead one.
+            listens_until = max(until, now + self._breakers.limits.silence_s)
+            answer = self._started(
+                server_url,
+                whose,
+                partial(
+                    graphql.ask,
+                    server_url,
+                    login.token,
+                    question,
+                    variables,
+                    listens_until,
+                    self._network,
+                    self._max_answer_bytes,
+                ),
+            )
+        except BaseException:
+            slots.release(whose)
+            raise
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                return await answer
+        except TimeoutError:
+            # The thread keeps its slot until it ends; whatever it still brings is nobody's.
+            raise NoResponse(server_url, "it gave no answer in time") from None
+
+    def _may_ask(self, server_url: str) -> FairSemaphore:
+        if self._closed:
+            raise SpeckleUnavailable(server_url, "the bot is stopping")
+        slots = self._slots.get(server_url)
+        if slots is None:
+            raise SpeckleUnavailable(server_url, "it is not among the servers that may be asked")
+        return slots
+
+    def _started(
+        self, server_url: str, whose: Hashable, ask: Callable[[], GraphQLResponse]
+    ) -> asyncio.Future[GraphQLResponse]:
+        """The answer to come from a thread, which nobody waits for at the end: a daemon."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[GraphQLResponse] = loop.create_future()
+
+        def run() -> None:
+            outcome: GraphQLResponse | Exception
+            try:
+                outcome = ask()
+            except Exception as error:
+                outcome = error
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(self._finished, server_url, whose, answer, outcome)
+
+        threading.Thread(target=run, name="speckle", daemon=True).start()
+        return answer
+
+    def _finished(
+        self,
+        server_url: str,
+        whose: Hashable,
+        answer: asyncio.Future[GraphQLResponse],
+        outcome: GraphQLResponse | Exception,
+    ) -> None:
+        self._slots[server_url].release(whose)
+        if isinstance(outcome, NoResponse):
+            self._breakers.failed(server_url, outcome.reason)
+        elif isinstance(outcome, GraphQLResponse | SpeckleError):
+            self._breakers.answered(server_url)
+        if answer.done():
+            return
+        if isinstance(outcome, GraphQLResponse):
+            answer.set_result(outcome)
+        else:
+            answer.set_exception(outcome)
+
+
+def _search(search: str, limit: int) -> dict[str, Any]:
+    """What to search for, without the zero character that no database takes."""
+    wanted = search.replace("\0", "").strip()[:MAX_SEARCH]
+    return {"search": wanted, "limit": max(1, min(limit, MAX_CHOICES))}
+
+
+def _needed(login: Login, value: T | None) -> T:
+    if value is None:
+        raise questions.odd(login.server_url)
+    return value

@@ -1,0 +1,476 @@
+"""The questions as GraphQL, and their answers read into values. No I/O.
+
+No answer is trusted: what has another shape than expected is nothing, or SpeckleRejected where
+nothing makes no sense. Nothing asks for avatars, which come inline with up to 400 kB, nor for
+`retryCount`, for which the whole history comes back null. Source: a recorded Speckle Server 2.31.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from bot.errors import SpeckleRejected
+from bot.speckle.activity import Activity
+from bot.speckle.events import (
+    CommentFacts,
+    ModelRef,
+    PreviousVersion,
+    ResourceRef,
+    SpeckleUser,
+    VersionCreated,
+    VersionFacts,
+)
+from bot.speckle.rich_text import RichNode, read_rich_text
+from bot.speckle_api.types import (
+    CallStatus,
+    Me,
+    ModelChoice,
+    ProjectChoice,
+    ProjectRights,
+    RecordedCall,
+    SpeckleWebhook,
+    WebhookHistory,
+)
+
+ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+MAX_NAME = 512
+MAX_TEXT = 20_000
+MAX_LINE = 200
+# Nearer to the ends of what a datetime holds, adding to it fails; nobody's clock is there.
+FIRST_YEAR, LAST_YEAR = 1970, 2999
+
+ME: Final = "query Me { activeUser { id name } }"
+
+# Each is refused where the scope is missing, and touches nothing. A project of one's own is the
+# surest to ask for; who has none, or may not list them, is asked for the list of all.
+PROFILE_SCOPE: Final = "query ProfileScope { activeUser { projects(limit: 1) { items { id } } } }"
+READ_SCOPE: Final = "query ReadScope($project: String!) { project(id: $project) { id } }"
+READ_SCOPE_ANYWHERE: Final = "query ReadScopeAnywhere { streams(limit: 1) { totalCount } }"
+WRITE_SCOPE: Final = "mutation WriteScope { commentMutations { __typename } }"
+
+PROJECTS: Final = """
+query Projects($search: String, $limit: Int!) {
+  activeUser { projects(limit: $limit, filter: {search: $search}) { items { id name role } } }
+}
+"""
+MODELS: Final = """
+query Models($project: String!, $search: String, $limit: Int!) {
+  project(id: $project) {
+    models(limit: $limit, filter: {search: $search}) { items { id name } }
+  }
+}
+"""
+PROJECT: Final = """
+query Project($project: String!) {
+  project(id: $project) {
+    id name visibility role
+    permissions { canReadWebhooks { authorized code } }
+  }
+}
+"""
+TEAM: Final = """
+query Team($project: String!) { project(id: $project) { team { role user { name } } } }
+"""
+WEBHOOKS: Final = """
+query Webhooks($project: String!) {
+  project(id: $project) {
+    webhooks { items { id url description triggers enabled hasSecret } }
+  }
+}
+"""
+CREATE_WEBHOOK: Final = """
+mutation CreateWebhook($webhook: WebhookCreateInput!) { webhookCreate(webhook: $webhook) }
+"""
+UPDATE_WEBHOOK: Final = """
+mutation UpdateWebhook($webhook: WebhookUpdateInput!) { webhookUpdate(webhook: $webhook) }
+"""
+DELETE_WEBHOOK: Final = """
+mutation DeleteWebhook($webhook: WebhookDeleteInput!) { webhookDelete(webhook: $webhook) }
+"""
+HISTORY: Final = """
+query History($project: String!, $webhook: String!, $limit: Int!, $bodies: Boolean!) {
+  project(id: $project) {
+    webhooks(id: $webhook) {
+      items {
+        history(limit: $limit) {
+          totalCount
+          items { id status lastUpdate payload @include(if: $bodies) }
+        }
+      }
+    }
+  }
+}
+"""
+ACTIVITY: Final = """
+query Activity(
+  $project: String!, $limit: Int!, $after: DateTime, $before: DateTime, $cursor: DateTime
+) {
+  stream(id: $project) {
+    activity(limit: $limit, after: $after, before: $before, cursor: $cursor) {
+      items { id actionType resourceId userId time info message }
+    }
+  }
+}
+"""
+
+# One trip. The count fields are wrong for some senders; `__closure` has a key for each object.
+VERSION_FACTS: Final = """
+query VersionFacts(
+  $project: String!, $version: String!,
+  $object: String!, $withObject: Boolean!, $model: String!, $withModel: Boolean!
+) {
+  project(id: $project) {
+    version(id: $version) {
+      createdAt
+      message
+      referencedObject
+      parents
+      sourceApplication
+      authorUser { id name }
+      model { id name versions(limit: 50) { totalCount items { id createdAt } } }
+    }
+    object(id: $object) @include(if: $withObject) { data }
+    commentThreads(limit: 0, filter: {resourceIdString: $model}) @include(if: $withModel) {
+      totalCount
+    }
+  }
+}
+"""
+COMMENT_FACTS: Final = """
+query CommentFacts($project: String!, $comment: String!) {
+  project(id: $project) {
+    comment(id: $comment) {
+      id
+      createdAt
+      archived
+      author { id name }
+      text { doc }
+      viewerResources { modelId versionId }
+      parent { id archived text { doc } viewerResources { modelId versionId } }
+    }
+  }
+}
+"""
+MODEL_NAMES: Final = """
+query ModelNames($project: String!, $ids: [String!]!, $limit: Int!) {
+  project(id: $project) { models(limit: $limit, filter: {ids: $ids}) { items { id name } } }
+}
+"""
+VERSION_NAME: Final = """
+query VersionName($project: String!, $version: String!) {
+  project(id: $project) { version(id: $version) { message model { id name } } }
+}
+"""
+
+
+# ── reading ──────────────────────────────────────────────────────────────────────────────────
+
+
+def child(value: Any, *names: str) -> Any:
+    """The value at a path of keys; None where the path ends."""
+    for name in names:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
+def items(value: Any) -> Iterator[dict[str, Any]]:
+    """The objects of a list, whatever else it holds."""
+    for item in value if isinstance(value, list) else ():
+        if isinstance(item, dict):
+            yield item
+
+
+def text(value: Any, limit: int = MAX_TEXT) -> str | None:
+    """A text that a database and a UTF-8 encoder take; None for nothing and for other types."""
+    if not isinstance(value, str):
+        return None
+    return SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value[:limit]).replace("\0", "") or None
+
+
+def name(value: Any) -> str | None:
+    """A name, or None."""
+    return text(value, MAX_NAME)
+
+
+def an_id(value: Any) -> str | None:
+    """An id that may stand in an address and in a question, or None."""
+    return value if isinstance(value, str) and ID.fullmatch(value) else None
+
+
+def count(value: Any) -> int | None:
+    """A number of things, or None."""
+    return value if type(value) is int and value >= 0 else None
+
+
+def moment(value: Any) -> datetime | None:
+    """An aware time, or None."""
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if found is None or found.tzinfo is None or not FIRST_YEAR <= found.year <= LAST_YEAR:
+            return None
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def iso(value: datetime) -> str:
+    """A time as the server reads and writes it: it knows milliseconds."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def odd(server_url: str) -> SpeckleRejected:
+    """The error for an answer that lacks what it is about."""
+    return SpeckleRejected(server_url, "its answer has an unknown shape")
+
+
+# ── a person and their projects ──────────────────────────────────────────────────────────────
+
+
+def read_me(data: Any) -> Me | None:
+    """Whose token it is; None for nobody."""
+    user = child(data, "activeUser")
+    user_id = an_id(child(user, "id"))
+    return None if user_id is None else Me(user_id, name(child(user, "name")))
+
+
+def read_projects(data: Any, search: str) -> list[ProjectChoice]:
+    """The projects that hold the search text; the server takes `%` and `_` for wildcards."""
+    return [
+        ProjectChoice(project_id, name(item.get("name")) or project_id, text(item.get("role"), 64))
+        for item in items(child(data, "activeUser", "projects", "items"))
+        if (project_id := an_id(item.get("id"))) and _holds(search, item.get("name"), project_id)
+    ]
+
+
+def read_models(data: Any, search: str) -> list[ModelChoice]:
+    """The models that hold the search text."""
+    return [
+        ModelChoice(model_id, model_name)
+        for item in items(child(data, "project", "models", "items"))
+        if (model_id := an_id(item.get("id")))
+        and (model_name := name(item.get("name")))
+        and _holds(search, model_name)
+    ]
+
+
+def _holds(search: str, *texts: Any) -> bool:
+    wanted = search.casefold()
+    return any(wanted in found.casefold() for found in texts if isinstance(found, str))
+
+
+def read_project(data: Any) -> ProjectRights | None:
+    """The project, and what the person may do in it."""
+    project = child(data, "project")
+    project_id, visibility = an_id(child(project, "id")), text(child(project, "visibility"), 32)
+    if project_id is None or visibility is None:
+        return None
+    may = child(project, "permissions", "canReadWebhooks")
+    authorized = child(may, "authorized") is True
+    return ProjectRights(
+        id=project_id,
+        name=name(child(project, "name")) or project_id,
+        visibility=visibility.lower(),
+        role=text(child(project, "role"), 64),
+        may_webhooks=authorized,
+        why_not=None if authorized else text(child(may, "code"), 64),
+    )
+
+
+def read_owners(data: Any) -> tuple[str, ...]:
+    """The owners' names."""
+    return tuple(
+        owner
+        for member in items(child(data, "project", "team"))
+        if member.get("role") == "stream:owner" and (owner := name(child(member, "user", "name")))
+    )
+
+
+# ── webhooks ─────────────────────────────────────────────────────────────────────────────────
+
+
+def read_webhooks(data: Any) -> list[SpeckleWebhook]:
+    """A project's webhooks."""
+    return [
+        SpeckleWebhook(
+            id=webhook_id,
+            url=text(item.get("url"), MAX_TEXT) or "",
+            triggers=_texts(item.get("triggers")),
+            enabled=item.get("enabled") is True,
+            has_secret=item.get("hasSecret") is True,
+            description=text(item.get("description")),
+        )
+        for item in items(child(data, "project", "webhooks", "items"))
+        if (webhook_id := an_id(item.get("id")))
+    ]
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    found = map(name, value if isinstance(value, list) else ())
+    return tuple(item for item in found if item is not None)
+
+
+STATUS = dict(enumerate(CallStatus))  # 0 queued, 1 being called, 2 delivered, 3 failed
+
+
+def read_history(data: Any) -> WebhookHistory | None:
+    """The webhook's history; None where there is no such webhook."""
+    webhook = next(items(child(data, "project", "webhooks", "items")), None)
+    if webhook is None:
+        return None
+    found = webhook.get("history")
+    calls = [call for item in items(child(found, "items")) if (call := _call(item))]
+    return WebhookHistory(count(child(found, "totalCount")) or len(calls), tuple(calls))
+
+
+def _call(item: dict[str, Any]) -> RecordedCall | None:
+    call_id, at, status = an_id(item.get("id")), moment(item.get("lastUpdate")), item.get("status")
+    if call_id is None or at is None or type(status) is not int or status not in STATUS:
+        return None
+    payload = item.get("payload")
+    body = None
+    if isinstance(payload, str):
+        # Byte for byte what was sent: the server sends the text that it keeps.
+        body = b'{"payload":' + SURROGATE.sub("\N{REPLACEMENT CHARACTER}", payload).encode() + b"}"
+    return RecordedCall(call_id, STATUS[status], at, body)
+
+
+def read_activity(data: Any) -> list[Activity]:
+    """Lines of the activity list, newest first as they come."""
+    return [
+        Activity(
+            id=line_id,
+            action=action,
+            resource_id=an_id(item.get("resourceId")),
+            user_id=an_id(item.get("userId")),
+            at=at,
+            message=text(item.get("message")) or "",
+            info=item.get("info"),
+        )
+        for item in items(child(data, "stream", "activity", "items"))
+        if (line_id := an_id(item.get("id")))
+        and (action := text(item.get("actionType"), 64))
+        and (at := moment(item.get("time")))
+    ]
+
+
+# ── what a webhook leaves out ────────────────────────────────────────────────────────────────
+
+
+def read_version_facts(data: Any, version: VersionCreated) -> VersionFacts:
+    """What the answer tells; a part that is missing stays None.
+
+    The object and the threads were asked for by what the event says, so they count only where the
+    version itself says the same.
+    """
+    project = child(data, "project")
+    found = child(project, "version")
+    object_id, model = an_id(child(found, "referencedObject")), _model(child(found, "model"))
+    closure = child(project, "object", "data", "__closure")
+    number, previous = _place(child(found, "model", "versions"), version.version_id)
+    threads = count(child(project, "commentThreads", "totalCount"))
+    counted = isinstance(closure, dict) and object_id == version.object_id
+    return VersionFacts(
+        object_count=len(closure) if counted else None,
+        previous=previous,
+        number=number,
+        open_threads=threads if model.id == version.model.id else None,
+        made_at=moment(child(found, "createdAt")),
+        application=name(child(found, "sourceApplication")),
+        author=_person(child(found, "authorUser")),
+        model=model,
+        message=text(child(found, "message")),
+        object_id=object_id,
+        parents=tuple(filter(None, map(an_id, _list(child(found, "parents"))))),
+    )
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _place(listed: Any, version_id: str) -> tuple[int | None, PreviousVersion | None]:
+    """The version's number in its model, and the one before; unknown beyond the newest ones."""
+    newest_first = list(items(child(listed, "items")))
+    ids = [item.get("id") for item in newest_first]
+    if version_id not in ids:
+        return None, None
+    newer = ids.index(version_id)
+    total = count(child(listed, "totalCount"))
+    before = newest_first[newer + 1] if newer + 1 < len(newest_first) else {}
+    before_id = an_id(before.get("id"))
+    return (
+        None if total is None or total <= newer else total - newer,
+        None if before_id is None else PreviousVersion(before_id, moment(before.get("createdAt"))),
+    )
+
+
+def _person(value: Any) -> SpeckleUser | None:
+    person_id = an_id(child(value, "id"))
+    if person_id is None:
+        return None
+    return SpeckleUser(person_id, name(child(value, "name")))
+
+
+def _model(value: Any) -> ModelRef:
+    return ModelRef(an_id(child(value, "id")), name(child(value, "name")))
+
+
+def read_comment_facts(data: Any) -> CommentFacts | None:
+    """The thread of a comment: itself, or what it replies to; None for an odd answer."""
+    comment = child(data, "project", "comment")
+    parent = child(comment, "parent")
+    thread = parent if isinstance(parent, dict) else comment
+    thread_id = an_id(child(thread, "id"))
+    if thread_id is None:
+        return None
+    resources = (
+        ResourceRef(an_id(item.get("modelId")), an_id(item.get("versionId")))
+        for item in items(child(thread, "viewerResources"))
+    )
+    return CommentFacts(
+        thread_id,
+        first_line(child(thread, "text", "doc")),
+        tuple(dict.fromkeys(found for found in resources if found != ResourceRef())),
+        is_reply=thread is parent,
+        archived=child(thread, "archived") is True,
+        made_at=moment(child(comment, "createdAt")),
+        author=_person(child(comment, "author")),
+    )
+
+
+def first_line(doc: Any) -> str | None:
+    """The first line with words in a comment's document, in plain text.
+
+    Not `rawText`, which runs paragraphs together.
+    """
+    lines = (" ".join(line.split()) for line in _lines(read_rich_text(doc, text).nodes))
+    line = next((line for line in lines if line), None)
+    if line is None or len(line) <= MAX_LINE:
+        return line
+    return line[: MAX_LINE - 1].rstrip() + "…"
+
+
+def _lines(nodes: tuple[RichNode, ...]) -> Iterator[str]:
+    """The lines of blocks, in order; a block holds words or blocks."""
+    line = ""
+    for node in nodes:
+        match node.kind:
+            case "text":
+                line += node.text
+            case "mention":
+                line += f"@{node.text}"
+            case _:
+                yield line
+                line = ""
+                yield from _lines(node.children)
+    yield line
+
+
+def read_version_name(data: Any) -> tuple[ModelRef, str | None]:
+    """A version's model and message."""
+    version = child(data, "project", "version")
+    return _model(child(version, "model")), text(child(version, "message"))

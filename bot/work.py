@@ -1,0 +1,460 @@
+"""What waits in the inbox and the outbox, and what is done to it, as frozen values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Self
+
+from bot.cards.card import Card, Picture
+from bot.model import AccessPause, DayQuota, Hook, InboxSource, PauseReason, Subscription
+
+
+class InboxState(StrEnum):
+    """How far a delivery has come: not yet looked at, turned into cards, or not understood."""
+
+    NEW = "new"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class LateAddition(StrEnum):
+    """What a card still lacks when it goes out, and gets by an edit."""
+
+    FACTS = "facts"
+    PICTURE = "picture"
+
+
+class OutboxState(StrEnum):
+    """How far a card has come."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    UNDELIVERABLE = "undeliverable"
+
+
+class FallbackLevel(StrEnum):
+    """How much of a card is sent: what Discord refused whole is tried with less."""
+
+    FULL = "full"
+    NO_MEDIA = "bare"  # without pictures and links
+    TEXT = "plain"  # as text
+
+
+class BatchState(StrEnum):
+    """Open: its message may or may not be at Discord already. Closed: that is settled."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class HookFollowers:
+    """A hook, and subscriptions that follow it."""
+
+    hook: Hook
+    subscriptions: Sequence[Subscription]
+
+
+@dataclass(frozen=True, slots=True)
+class TraceLine:
+    """One stage of an event's way, for "why did I (not) get this"."""
+
+    at: datetime
+    stage: str
+    text: str
+    facts: Mapping[str, int | str] = field(default_factory=dict)
+
+    def to_json(self) -> list[Any]:
+        """As the trace column holds it: [at, stage, text, facts]."""
+        return [self.at.isoformat(), self.stage, self.text, dict(self.facts)]
+
+    @classmethod
+    def from_json(cls, data: Sequence[Any]) -> Self:
+        """Back from the trace column."""
+        at, stage, text, facts = data
+        return cls(datetime.fromisoformat(at), stage, text, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class NewInboxEvent:
+    """A verified delivery to keep; `digest` is the body's SHA-256 in hex.
+
+    `quota` is what it counts towards; None for what no quota is for.
+    """
+
+    hook_id: int | None
+    ordering_key: str
+    project_id: str
+    server_url: str | None
+    digest: str
+    body: bytes = field(repr=False)
+    received_at: datetime
+    source: InboxSource = InboxSource.WEBHOOK
+    quota: DayQuota | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InboxReceipt:
+    """Where a delivery is kept; a duplicate gives the first one's id.
+
+    `over_quota`: it is not kept, as its hook has sent as much as it may today.
+    """
+
+    id: int
+    duplicate: bool
+    over_quota: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEvent:
+    """A delivery that is kept; `body` is empty once it has been erased."""
+
+    id: int
+    hook_id: int | None
+    ordering_key: str
+    project_id: str
+    server_url: str | None
+    digest: str
+    body: bytes = field(repr=False)
+    received_at: datetime
+    state: InboxState
+    finished_at: datetime | None
+    event_name: str | None
+    trace: tuple[TraceLine, ...]
+    source: InboxSource = InboxSource.WEBHOOK
+    happened_at: datetime | None = None
+    event_key: str | None = None
+    subscription_id: int | None = None
+
+    @property
+    def event_at(self) -> datetime:
+        """When the event happened, as well as that is known."""
+        return self.happened_at or self.received_at
+
+
+@dataclass(frozen=True, slots=True)
+class InboxKey:
+    """An ordering key of the inbox where something may be new.
+
+    `guild_id` is None for the operator's shared hook.
+    """
+
+    ordering_key: str
+    guild_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenEvents:
+    """New rows of one ordering key, in order; `more`: something else is new there.
+
+    `too_large`: the first one alone is more than was asked for, and so was left out.
+    """
+
+    rows: Sequence["InboxEvent"]
+    too_large: int | None
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewCard:
+    """A card for one subscription's channel.
+
+    `made_at`: what it shows was decided by what was known then; None for when it is written.
+    """
+
+    subscription_id: int
+    guild_id: int
+    channel_id: int
+    card: Mapping[str, Any] = field(repr=False)
+    pictures: tuple[Picture, ...] = field(default=(), repr=False)
+    made_at: datetime | None = None
+
+    @classmethod
+    def of(cls, subscription: Subscription, card: Card, made_at: datetime | None = None) -> Self:
+        """The card, addressed to the subscription's channel."""
+        return cls(
+            subscription.id,
+            subscription.guild_id,
+            subscription.channel_id,
+            card.to_json(),
+            card.pictures,
+            made_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionResult:
+    """What one event leads to in one subscription.
+
+    A `card` to send, or the event is held until `held_until` at least, or neither. `late` is what
+    the card still lacks, and when it is first asked for again. `pause` comes after the card.
+    `access_ok`: its account has just been seen to have access.
+    """
+
+    subscription_id: int
+    card: NewCard | None = None
+    late: Mapping[LateAddition, datetime] = field(default_factory=dict)
+    held_until: datetime | None = None
+    pause: AccessPause | None = None
+    access_ok: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HookResult:
+    """What one event changes for one hook, and leads to in the hook's subscriptions (`results`).
+
+    Where the hook's own webhook brought it (`by_webhook`), the hook turns live if it waited, takes
+    the project's name, and remembers `at` and the models' names by their ids, because some events
+    name a model by id only, and forgets others. What an account was told changes nothing of the
+    hook. `visibility` is what a question without a token found. `already` are the rows by which
+    subscriptions were shown the same event another way.
+    """
+
+    hook_id: int
+    at: datetime
+    by_webhook: bool
+    project_name: str | None = None
+    model_names: Mapping[str, str] = field(default_factory=dict)
+    forgotten_models: Sequence[str] = ()
+    results: Sequence[SubscriptionResult] = ()
+    visibility: str | None = None
+    already: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EventResult:
+    """What became of one event of the inbox; without a name it is one that nobody understands.
+
+    `event_key` is the same for events that say the same.
+    """
+
+    inbox_id: int
+    trace: Sequence[TraceLine] = ()
+    event_name: str | None = None
+    event_key: str | None = None
+    of_hooks: Sequence[HookResult] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HeldEvent:
+    """An event that a subscription is yet to be shown."""
+
+    subscription_id: int
+    inbox_id: int
+    attempts: int
+    guild_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxCard:
+    """A card on its way to a channel."""
+
+    id: int
+    inbox_id: int | None
+    subscription_id: int
+    guild_id: int
+    channel_id: int
+    card: Mapping[str, Any] = field(repr=False)
+    pictures: tuple[Picture, ...] = field(repr=False)
+    state: OutboxState
+    batch_id: int | None
+    message_id: int | None
+    created_at: datetime
+    sent_at: datetime | None
+    last_error: str | None
+    level: FallbackLevel
+    gave_up_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DueSubscription:
+    """Cards of one subscription that wait for a channel, whose events came in one way.
+
+    `made_at` is when the oldest of them was made, `picture_bytes` how large their pictures are.
+    """
+
+    subscription_id: int
+    source: InboxSource
+    made_at: datetime
+    picture_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Cards that travel in one message; its nonce was on disk before the first try."""
+
+    id: int
+    channel_id: int
+    nonce: str
+    created_at: datetime
+    state: BatchState
+
+
+@dataclass(frozen=True, slots=True)
+class LateEnrichmentJob:
+    """Something that an event's card of one subscription still lacks, to be asked for again."""
+
+    id: int
+    inbox_id: int
+    subscription_id: int
+    kind: LateAddition
+    created_at: datetime
+    attempts: int
+    next_try_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LateEnrichmentKey:
+    """The jobs of one guild at one Speckle server."""
+
+    server_url: str
+    guild_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A message to be brought up to date: `rows` are all of its cards, as they are to be now.
+
+    `rows` is empty where the message cannot be made again, because a card of it is no longer kept.
+    `revisions` maps the changed cards' ids to their revisions.
+    """
+
+    channel_id: int
+    message_id: int | None
+    rows: Sequence[OutboxCard]
+    revisions: Mapping[int, int]
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class EditedChannel:
+    """A channel with messages to be brought up to date."""
+
+    channel_id: int
+    guild_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelQueue:
+    """Where the delivery to one channel stands; `due_at` is None when there is nothing to do.
+
+    `suspects` cards at its head were refused together, and one of them is at fault.
+    """
+
+    channel_id: int
+    guild_id: int
+    due_at: datetime | None
+    attempts: int
+    first_failed_at: datetime | None
+    last_error: str | None
+    suspects: int
+
+
+CATCH_UP_STAGE = "catch_up"
+NOTE_FACT = "note"  # a fact of a trace line that the card says too
+
+
+@dataclass(frozen=True, slots=True)
+class MissedEntry:
+    """An entry of a webhook's history that did not get through, as far as Speckle knows.
+
+    `at` is Speckle's time of the try; `digest` is the body's SHA-256 in hex.
+    """
+
+    call_id: str
+    at: datetime
+    digest: str
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CountingWindow:
+    """What the counting of equal bodies goes by.
+
+    `recorded` counts by digest the events that the history tells of, from `since` on; `last_id` is
+    the last row that the inbox had before the history was asked.
+    """
+
+    recorded: Mapping[str, int]
+    since: datetime
+    last_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """What became of missed entries: ids of new rows, how many were there, how many are unclear.
+
+    `full`: there was no room for the rest within today's quota.
+    """
+
+    rows: tuple[int, ...] = ()
+    there: int = 0
+    unclear: int = 0
+    full: bool = False
+
+
+# A Speckle server with several replicas sends one event several times within seconds.
+DUPLICATE_WITHIN = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class CardStatus:
+    """Where a card stands and what keeps it from going on.
+
+    `pause` is None for a pause that does not hold this card back. `due_at` is when its channel is
+    next tried; `attempts` and `channel_error` are of the tries so far.
+    """
+
+    id: int
+    inbox_id: int | None
+    state: OutboxState
+    level: FallbackLevel
+    guild_id: int
+    channel_id: int
+    project_id: str
+    project_name: str | None
+    title: str
+    created_at: datetime
+    sent_at: datetime | None
+    gave_up_at: datetime | None
+    message_id: int | None
+    error: str | None
+    in_flight: bool
+    bot_left: bool
+    pause: PauseReason | None
+    due_at: datetime | None
+    attempts: int
+    channel_error: str | None
+
+    @property
+    def held(self) -> bool:
+        """Whether it does not go out before somebody in its guild does something."""
+        return self.bot_left or self.pause is not None
+
+    @property
+    def since(self) -> datetime:
+        """When the card came into its state."""
+        return self.sent_at or self.gave_up_at or self.created_at
+
+
+class OutboxActionResult(StrEnum):
+    """What became of a card that somebody wanted tried again or dropped."""
+
+    REQUEUED = "requeued"
+    HASTENED = "hastened"
+    HELD = "held"
+    DROPPED = "dropped"
+    IN_FLIGHT = "in_flight"
+    SENT = "sent"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedEvent:
+    """An event of a project's activity list, its body in the wire's form."""
+
+    at: datetime
+    event_name: str
+    event_key: str
+    body: bytes = field(repr=False)

@@ -1,0 +1,262 @@
+"""What a member does in the sandbox Discord: type a command, press, choose, fill in a form."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sandbox.discord import wire
+from sandbox.discord.client_errors import InteractionTimeout, NotOffered, WrongOption
+from sandbox.discord.component_rules import BUTTON, LABEL, SELECTS, STRING_SELECT, TEXT_INPUT, walk
+from sandbox.discord.guilds import SandboxChannel, SandboxMember, SandboxMessage
+from sandbox.discord.interaction_view import InteractionView
+from sandbox.discord.interactions import FIRST_ANSWER_S, Asked, Interaction
+from sandbox.discord.message_rules import MAX_FILE_BYTES
+from sandbox.discord.options import Filler, offered
+from sandbox.discord.permissions import PermissionBits
+from sandbox.discord.refusals import units
+from sandbox.discord.world import DiscordWorld
+
+JSON = dict[str, Any]
+# Contexts of an interaction: https://discord.com/developers/docs/interactions/receiving-and-responding
+IN_GUILD, IN_PRIVATE = 0, 1
+IN_PRIVATE_MAY = (
+    PermissionBits.ATTACH_FILES
+    | PermissionBits.EMBED_LINKS
+    | PermissionBits.MENTION_EVERYONE
+    | PermissionBits.USE_EXTERNAL_EMOJIS
+)
+
+
+class Driver:
+    """Acts for members over the gateway and waits for the bot's answers, 3 s as Discord does."""
+
+    def __init__(self, world: DiscordWorld, connected: Callable[[], bool]) -> None:
+        self._world = world
+        self._connected = connected
+
+    async def command(
+        self, channel: SandboxChannel, member: SandboxMember, name: str, given: Mapping[str, Any]
+    ) -> InteractionView:
+        """Type a command; "group sub" names a subcommand. Raises SandboxError."""
+        root, *path = name.split()
+        command = offered(self._world, channel, member, root)
+        filler = Filler(self._world, channel, member)
+        options = filler.fill(command, path, given)
+        data = _command_data(command, options) | {"resolved": filler.resolved}
+        return await self._ask(Asked.COMMAND, channel, member, data)
+
+    async def autocomplete(
+        self,
+        channel: SandboxChannel,
+        member: SandboxMember,
+        name: str,
+        focused: str,
+        value: str,
+        others: Mapping[str, Any],
+    ) -> list[JSON]:
+        """What is offered while the value is being typed: [{name, value}]. Raises SandboxError."""
+        root, *path = name.split()
+        command = offered(self._world, channel, member, root)
+        filler = Filler(self._world, channel, member)
+        options = filler.partial(command, path, dict(others) | {focused: value}, focused)
+        data = _command_data(command, options) | {"resolved": filler.resolved}
+        answer = await self._ask(Asked.AUTOCOMPLETE, channel, member, data)
+        return answer.interaction.choices
+
+    async def press(
+        self, on: InteractionView | SandboxMessage, which: str, member: SandboxMember
+    ) -> InteractionView:
+        """Press the button with this custom_id or label."""
+        message = _message_of(on)
+        button = _component(message, which, frozenset({BUTTON}), ("custom_id", "label"))
+        if not button.get("custom_id"):
+            raise NotOffered(f"{which!r} is a link: it opens {button.get('url')}")
+        data = {"component_type": BUTTON, "custom_id": button["custom_id"]}
+        return await self._use(message, member, data)
+
+    async def select(
+        self,
+        on: InteractionView | SandboxMessage,
+        which: str,
+        values: Sequence[str],
+        member: SandboxMember,
+    ) -> InteractionView:
+        """Choose these options, by value or label, in the select with this custom_id or
+        placeholder; "" stands for the only one there is.
+        """
+        message = _message_of(on)
+        select = _component(message, which, SELECTS, ("custom_id", "placeholder"))
+        chosen = _chosen(select, values)
+        data: JSON = {
+            "component_type": select["type"], "custom_id": select["custom_id"], "values": chosen,
+        }  # fmt: skip
+        return await self._use(message, member, data)
+
+    async def _use(
+        self, message: SandboxMessage, member: SandboxMember, data: JSON
+    ) -> InteractionView:
+        """Use a component: it can only be used by who sees the message."""
+        if message.deleted or not _sees(member, message.channel):
+            raise NotOffered(f"{member.name} does not see this message")
+        return await self._ask(Asked.COMPONENT, message.channel, member, data, message)
+
+    async def submit(
+        self, answer: InteractionView, values: Mapping[str, Any], member: SandboxMember
+    ) -> InteractionView:
+        """Send off the form of the answer, filled in by custom_id or label; what is not named
+        keeps what the form came with.
+        """
+        modal = answer.modal
+        if modal is None:
+            raise NotOffered("the answer is no form")
+        left = dict(values)
+        components = [_filled(item, left) for item in modal["components"]]
+        if left:
+            raise WrongOption(f"the form has no field {', '.join(map(repr, left))}")
+        data = {"custom_id": modal["custom_id"], "components": components}
+        asked = answer.interaction
+        return await self._ask(Asked.MODAL, asked.channel, member, data, asked.source)
+
+    # ── the interaction itself ────────────────────────────────────────────────────────────────
+
+    async def _ask(
+        self,
+        kind: Asked,
+        channel: SandboxChannel,
+        member: SandboxMember,
+        data: JSON,
+        source: SandboxMessage | None = None,
+    ) -> InteractionView:
+        """Send the interaction and wait for the first answer; raises NoAnswer."""
+        asked = self._world.open_interaction(kind, channel, member, source)
+        self._world.emit("INTERACTION_CREATE", self._event(asked, data), channel.guild)
+        await self._world.wait_until(lambda: asked.callback, FIRST_ANSWER_S)
+        if asked.callback is None:
+            where = "" if self._connected() else ": it is not connected to the gateway"
+            raise InteractionTimeout(
+                f"the application did not respond within {FIRST_ANSWER_S:g} s{where}"
+            )
+        return InteractionView(self._world, asked)
+
+    def _event(self, asked: Interaction, data: JSON) -> JSON:
+        channel, member = asked.channel, asked.member
+        event: JSON = {
+            "id": str(asked.id),
+            "application_id": str(self._world.application_id),
+            "type": asked.kind,
+            "token": asked.token,
+            "version": 1,
+            "data": data,
+            "attachment_size_limit": MAX_FILE_BYTES,
+            "locale": "en-US",
+            "channel_id": str(channel.id),
+            "entitlements": [],
+        }
+        place = _in_private if channel.guild is None else _in_guild
+        event |= place(channel, member)
+        if asked.source is not None:
+            event["message"] = wire.message(asked.source)
+        return event
+
+
+def _sees(member: SandboxMember, channel: SandboxChannel) -> bool:
+    """Whether the channel is there for the member; a private conversation is for the two in it."""
+    if channel.guild is None:
+        return channel.recipient is member.user
+    return member.sees(channel)
+
+
+def _in_guild(channel: SandboxChannel, member: SandboxMember) -> JSON:
+    guild, permissions = member.guild, str(member.permissions_in(channel))
+    return {
+        "guild_id": str(guild.id),
+        "guild": {"id": str(guild.id), "locale": "en-US", "features": []},
+        "guild_locale": "en-US",
+        "channel": wire.channel(channel) | {"permissions": permissions},
+        "member": wire.member(member) | {"permissions": permissions},
+        "app_permissions": str(guild.bot.permissions_in(channel)),
+        "authorizing_integration_owners": {"0": str(guild.id)},
+        "context": IN_GUILD,
+    }
+
+
+def _in_private(channel: SandboxChannel, member: SandboxMember) -> JSON:
+    """From a private conversation: a user and no member, and no guild, whatever it is about."""
+    return {
+        "channel": wire.channel(channel),
+        "user": wire.user(member.user),
+        "app_permissions": str(int(IN_PRIVATE_MAY)),
+        "authorizing_integration_owners": {"0": "0"},
+        "context": IN_PRIVATE,
+    }
+
+
+def _command_data(command: JSON, options: list[JSON]) -> JSON:
+    data: JSON = {
+        "id": command["id"], "name": command["name"], "type": command["type"], "options": options,
+    }  # fmt: skip
+    return data | ({"guild_id": command["guild_id"]} if "guild_id" in command else {})
+
+
+def _message_of(on: InteractionView | SandboxMessage) -> SandboxMessage:
+    return on.shown() if isinstance(on, InteractionView) else on
+
+
+def _component(
+    message: SandboxMessage, which: str, kinds: frozenset[int], keys: Sequence[str]
+) -> JSON:
+    there = [one for one in walk(message.components) if one.get("type") in kinds]
+    found = [one for one in there if not which or which in [one.get(key) for key in keys]]
+    if not found:
+        names = ", ".join(repr(one.get(keys[1]) or one.get(keys[0])) for one in there)
+        raise NotOffered(f"there is no {which!r} on the message; there is: {names or 'nothing'}")
+    if found[0].get("disabled"):
+        raise NotOffered(f"{which!r} is switched off")
+    return found[0]
+
+
+def _chosen(select: JSON, values: Sequence[str]) -> list[str]:
+    wanted = [values] if isinstance(values, str) else list(values)
+    if select["type"] == STRING_SELECT:
+        options = select.get("options") or ()
+        offers = {one["label"]: one["value"] for one in options}
+        values_there = {one["value"] for one in options}  # several may have one label
+        for value in wanted:
+            if value not in values_there and value not in offers:
+                raise NotOffered(f"the select offers no {value!r}, only: {', '.join(offers)}")
+        wanted = [one if one in values_there else offers[one] for one in wanted]
+    least, most = select.get("min_values", 1), select.get("max_values", 1)
+    if not least <= len(wanted) <= most:
+        raise WrongOption(f"the select takes {least} to {most} options")
+    return wanted
+
+
+def _filled(item: JSON, values: dict[str, Any]) -> JSON:
+    """One part of a form, filled in; what was used is taken out of `values`."""
+    if item["type"] == LABEL:
+        field = _filled_field(item["component"], item["label"], values)
+        return {"type": LABEL, "id": item.get("id", 1), "component": field}
+    if "components" in item:
+        fields = [_filled_field(one, one.get("label", ""), values) for one in item["components"]]
+        return {"type": item["type"], "id": item.get("id", 1), "components": fields}
+    return {"type": item["type"], "id": item.get("id", 1)}
+
+
+def _filled_field(field: JSON, label: str, values: dict[str, Any]) -> JSON:
+    key = field["custom_id"] if field["custom_id"] in values else label
+    given = values.pop(key, None)
+    filled: JSON = {"type": field["type"], "id": 1, "custom_id": field["custom_id"]}
+    if field["type"] == TEXT_INPUT:
+        text = str(given if given is not None else field.get("value") or "")
+        _check_text(field, label, text)
+        return filled | {"value": text}
+    defaults = [one["value"] for one in field.get("options") or () if one.get("default")]
+    return filled | {"values": _chosen(field, defaults if given is None else given)}
+
+
+def _check_text(field: JSON, label: str, text: str) -> None:
+    least = field.get("min_length") or (1 if field.get("required", True) else 0)
+    most = field.get("max_length") or 4000
+    if text == "" and not field.get("required", True):
+        return
+    if not least <= units(text) <= most:
+        raise WrongOption(f"the field {label!r} takes {least} to {most} characters")

@@ -1,0 +1,218 @@
+"""Options of a command as a member's client fills them in: typed, checked, and resolved."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.discord import wire
+from sandbox.discord.client_errors import NotOffered, WrongOption
+from sandbox.discord.command_rules import OptionType
+from sandbox.discord.guilds import SandboxChannel, SandboxMember, SandboxRole
+from sandbox.discord.permissions import ALL, PermissionBits
+from sandbox.discord.refusals import units
+from sandbox.discord.world import DiscordWorld
+
+JSON = dict[str, Any]
+TRUTHS = {"true": True, "false": False, "yes": True, "no": False}
+
+
+class Filler:
+    """Fills the options of one command for one member."""
+
+    def __init__(self, world: DiscordWorld, channel: SandboxChannel, member: SandboxMember) -> None:
+        self._world = world
+        self._channel = channel
+        self._member = member
+        self.resolved: JSON = {}
+
+    def fill(self, command: JSON, path: list[str], given: Mapping[str, Any]) -> list[JSON]:
+        """The `options` of the interaction, subcommands and all; raises NotOffered, WrongOption."""
+        if path:
+            name, *rest = path
+            below = _named(command, name)
+            inner = self.fill(below, rest, given)
+            return [{"type": below["type"], "name": name, "options": inner}]
+        options = [one for one in command.get("options") or () if one["type"] > OptionType.GROUP]
+        self._check_names(command, options, given)
+        filled = []
+        for option in options:
+            if (value := given.get(option["name"])) is not None:
+                converted = self._value(option, value)
+                filled.append({"type": option["type"], "name": option["name"], "value": converted})
+        return filled
+
+    def _check_names(self, command: JSON, options: list[JSON], given: Mapping[str, Any]) -> None:
+        known = [option["name"] for option in options]
+        for name in given:
+            if name not in known:
+                offered = ", ".join(known) or "none"
+                raise WrongOption(f"/{command['name']} has no option {name!r}; it has: {offered}")
+        for option in options:
+            if option.get("required") and given.get(option["name"]) is None:
+                raise WrongOption(f"/{command['name']} needs the option {option['name']!r}")
+
+    def partial(
+        self, command: JSON, path: list[str], given: Mapping[str, Any], focused: str
+    ) -> list[JSON]:
+        """Options while one is being typed: the typed one as it stands, required ones may lack."""
+        if path:
+            name, *rest = path
+            below = _named(command, name)
+            inner = self.partial(below, rest, given, focused)
+            return [{"type": below["type"], "name": name, "options": inner}]
+        options = {one["name"]: one for one in command.get("options") or ()}
+        if not options.get(focused, {}).get("autocomplete"):
+            raise WrongOption(f"/{command['name']} completes no option {focused!r}")
+        filled = []
+        for name, value in given.items():
+            if name not in options:
+                raise WrongOption(f"/{command['name']} has no option {name!r}")
+            option = options[name]
+            entry: JSON = {"type": option["type"], "name": name}
+            if name == focused:
+                filled.append(entry | {"value": value, "focused": True})
+            elif value is not None:
+                filled.append(entry | {"value": self._value(option, value)})
+        return filled
+
+    def _value(self, option: JSON, value: Any) -> Any:
+        match option["type"]:
+            case OptionType.STRING:
+                return _text(option, value)
+            case OptionType.INTEGER | OptionType.NUMBER:
+                return _number(option, value)
+            case OptionType.BOOLEAN:
+                return _truth(option, value)
+            case OptionType.CHANNEL:
+                return self._channel_id(option, value)
+            case OptionType.USER | OptionType.ROLE | OptionType.MENTIONABLE:
+                return self._someone_id(option, value)
+            case _:
+                raise WrongOption(f"the sandbox cannot fill in {option['name']!r}")
+
+    def _channel_id(self, option: JSON, value: Any) -> str:
+        channel = self._find_channel(value)
+        if channel is None or not self._member.sees(channel):
+            raise WrongOption(f"{self._member.name} sees no channel {value!r}")
+        kinds = option.get("channel_types")
+        if kinds and int(channel.kind) not in kinds:
+            kind = channel.kind.name.lower()
+            raise WrongOption(f"{option['name']!r} does not offer #{channel.name} ({kind})")
+        permissions = {"permissions": str(self._member.permissions_in(channel))}
+        channels = self.resolved.setdefault("channels", {})
+        channels[str(channel.id)] = wire.channel(channel) | permissions
+        return str(channel.id)
+
+    def _find_channel(self, value: Any) -> SandboxChannel | None:
+        guild = self._channel.guild
+        if isinstance(value, SandboxChannel):
+            return value
+        if guild is None:
+            return None
+        text = str(value).strip("<>#")
+        if text.isdecimal() and int(text) in guild.channels:
+            return guild.channels[int(text)]
+        return next((one for one in guild.channels.values() if one.name == text), None)
+
+    def _someone_id(self, option: JSON, value: Any) -> str:
+        guild = self._channel.guild
+        wanted = value.id if isinstance(value, SandboxMember | SandboxRole) else value
+        text = str(wanted).strip("<>@!&")
+        found_id = int(text) if text.isdecimal() else 0
+        if (
+            guild
+            and option["type"] in (OptionType.USER, OptionType.MENTIONABLE)
+            and found_id in guild.members
+        ):
+            self._resolve_member(guild.members[found_id])
+        elif (
+            guild
+            and option["type"] in (OptionType.ROLE, OptionType.MENTIONABLE)
+            and found_id in guild.roles
+        ):
+            role = guild.roles[found_id]
+            self.resolved.setdefault("roles", {})[text] = wire.role(role)
+        else:
+            raise WrongOption(f"there is no {value!r} for the option {option['name']!r}")
+        return text
+
+    def _resolve_member(self, member: SandboxMember) -> None:
+        data = wire.member(member)
+        user = data.pop("user")
+        permissions = {"permissions": str(member.permissions_in(self._channel))}
+        self.resolved.setdefault("users", {})[str(member.id)] = user
+        self.resolved.setdefault("members", {})[str(member.id)] = data | permissions
+
+
+def _named(command: JSON, name: str) -> JSON:
+    for option in command.get("options") or ():
+        if option["name"] == name and option["type"] <= OptionType.GROUP:
+            return dict(option)
+    raise NotOffered(f"/{command['name']} has no subcommand {name!r}")
+
+
+def _text(option: JSON, value: Any) -> str:
+    text = str(value)
+    choices = {choice["name"]: choice["value"] for choice in option.get("choices") or ()}
+    if choices and text not in choices.values():
+        if text not in choices:
+            raise WrongOption(f"{option['name']!r} offers only: {', '.join(choices)}")
+        text = str(choices[text])
+    least, most = option.get("min_length") or 0, option.get("max_length") or 6000
+    if not least <= units(text) <= most:
+        raise WrongOption(f"{option['name']!r} takes {least} to {most} characters")
+    return text
+
+
+def _number(option: JSON, value: Any) -> int | float:
+    choices = {choice["name"]: choice["value"] for choice in option.get("choices") or ()}
+    convert = int if option["type"] == OptionType.INTEGER else float
+    try:
+        number: int | float = convert(choices.get(value, value))
+    except (TypeError, ValueError):
+        raise WrongOption(f"{option['name']!r} takes a number, not {value!r}") from None
+    if choices and number not in choices.values():
+        raise WrongOption(f"{option['name']!r} offers only: {', '.join(choices)}")
+    least, most = option.get("min_value"), option.get("max_value")
+    if (least is not None and number < least) or (most is not None and number > most):
+        raise WrongOption(f"{option['name']!r} takes {least} to {most}")
+    return number
+
+
+def _truth(option: JSON, value: Any) -> bool:
+    found = TRUTHS.get(str(value).lower())
+    if found is None:
+        raise WrongOption(f"{option['name']!r} takes true or false, not {value!r}")
+    return found
+
+
+def offered(world: DiscordWorld, channel: SandboxChannel, member: SandboxMember, name: str) -> JSON:
+    """The command as the member's client offers it in this channel; raises NotOffered."""
+    if channel.guild is None:
+        raise NotOffered("the sandbox types commands in guilds only")
+    found = [one for one in world.commands_of(channel.guild) if one["name"] == name]
+    if not found:
+        names = ", ".join(f"/{one['name']}" for one in world.commands_of(channel.guild))
+        raise NotOffered(f"there is no /{name} here; there is: {names or 'no command at all'}")
+    if not channel.guild.bot_inside:
+        raise NotOffered("the bot is not in this guild")
+    if not member.sees(channel):
+        raise NotOffered(f"{member.name} does not see #{channel.name}")
+    if not _may_use(found[0], channel, member):
+        raise NotOffered(f"{member.name} may not use /{name} in #{channel.name}")
+    return found[0]
+
+
+def _may_use(command: JSON, channel: SandboxChannel, member: SandboxMember) -> bool:
+    """Discord's order: admins always, then an admin's word on the command, then its default."""
+    held = member.permissions_in(channel)
+    if held == ALL:
+        return True
+    if not held & PermissionBits.USE_APPLICATION_COMMANDS or channel.guild is None:
+        return False
+    word = channel.guild.command_overrides.get((command["name"], member.id))
+    if word is not None:
+        return word
+    wanted = command.get("default_member_permissions")
+    if wanted is None:
+        return True
+    return int(wanted) != 0 and held & int(wanted) == int(wanted)

@@ -1,0 +1,96 @@
+"""One REST request and its answer, and the table that each subject adds its routes to."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sandbox.discord.message_rules import Upload
+from sandbox.discord.refusals import Form
+from sandbox.discord.world import DiscordWorld
+
+if TYPE_CHECKING:
+    from sandbox.discord.gateway_server import GatewayServer
+
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request, read: `json` is the body, or payload_json of a multipart one."""
+
+    world: DiscordWorld
+    gateway: "GatewayServer"
+    params: Mapping[str, str]
+    query: Mapping[str, str]
+    json: Any
+    uploads: Sequence[Upload]
+
+    def id(self, name: str) -> int:
+        """An id in the path; raises 50035 for what is none."""
+        value = self.params[name]
+        if value.isdecimal() and int(value) < 1 << 63:
+            return int(value)
+        form = Form()
+        form.add((name,), "NUMBER_TYPE_COERCE", f'Value "{value}" is not snowflake.')
+        form.finish()
+        raise AssertionError("finish() raises where something was added")
+
+    @property
+    def body(self) -> JSON:
+        """The body, where it has to be an object; raises 50035."""
+        if not isinstance(self.json, dict):
+            form = Form()
+            form.required(("_body",))
+            form.finish()
+        return dict(self.json)
+
+    def limit(self, usual: int, most: int) -> int:
+        """How many entries are asked for."""
+        value = self.query.get("limit", "")
+        return max(1, min(int(value), most)) if value.isdecimal() else usual
+
+
+@dataclass(frozen=True, slots=True)
+class RestResponse:
+    """An answer; without a body 204."""
+
+    body: Any = None
+    status: int = 200
+
+
+Handler = Callable[[Call], Awaitable[RestResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A row of the table. `open`: needs no token. `exempt`: not counted against the 50 a second."""
+
+    method: str
+    template: str
+    handler: Handler
+    open: bool = False
+    exempt: bool = False
+
+    @property
+    def name(self) -> str:
+        """As in the table of limits and in faults."""
+        return f"{self.method} {self.template}"
+
+
+@dataclass(slots=True)
+class RecordedRequest:
+    """What came in and what was answered; `status` 0 is a connection that was cut.
+
+    `route` is the path as in Discord's OpenAPI description, under /api/v10.
+    """
+
+    method: str
+    route: str
+    path: str
+    headers: Mapping[str, str] = field(repr=False)
+    json: Any
+    files: Sequence[Upload]
+    status: int = 0
+    unread: bool = False  # a fault came before anybody looked at the body
+    query: Mapping[str, str] = field(default_factory=dict)
+    answer: Any = field(default=None, repr=False)

@@ -1,0 +1,129 @@
+"""Application commands, of the application and of single guilds."""
+
+from typing import Any
+
+from sandbox.discord.command_rules import CHAT_INPUT, check_command, check_commands
+from sandbox.discord.refusals import MISSING_ACCESS, UNKNOWN_COMMAND, Form
+from sandbox.discord.rest import JSON, Call, RestResponse, Route
+
+
+def _registered(call: Call) -> dict[int, JSON]:
+    """The commands that the path means."""
+    if call.id("application_id") != call.world.application_id:
+        raise MISSING_ACCESS
+    owner: int | None = None
+    if "guild_id" in call.params:
+        owner = call.id("guild_id")
+        if owner not in call.world.guilds:
+            raise MISSING_ACCESS
+    return call.world.commands.setdefault(owner, {})
+
+
+def _command(call: Call) -> JSON:
+    found = _registered(call).get(call.id("command_id"))
+    if found is None:
+        raise UNKNOWN_COMMAND
+    return found
+
+
+def _made(call: Call, body: JSON, command_id: int) -> JSON:
+    """The command as Discord gives it back."""
+    defaults: JSON = {
+        "type": CHAT_INPUT, "description": "", "default_member_permissions": None,
+        "nsfw": False, "dm_permission": True, "contexts": None, "integration_types": [0],
+    }  # fmt: skip
+    made = (
+        defaults
+        | body
+        | {
+            "id": str(command_id),
+            "application_id": str(call.world.application_id),
+            "version": str(call.world.new_id()),
+        }
+    )
+    if "guild_id" in call.params:
+        made["guild_id"] = call.params["guild_id"]
+    return made
+
+
+def _same(commands: dict[int, JSON], body: JSON) -> int | None:
+    """The id of the command with this name: registering it again changes it."""
+    key = (body.get("type", CHAT_INPUT), body.get("name"))
+    found = (one for one, old in commands.items() if (old["type"], old["name"]) == key)
+    return next(found, None)
+
+
+async def listing(call: Call) -> RestResponse:
+    """GET …/commands."""
+    return RestResponse(list(_registered(call).values()))
+
+
+async def replace_all(call: Call) -> RestResponse:
+    """PUT …/commands: from now on these and no other."""
+    commands = _registered(call)
+    bodies: list[Any] = call.json if isinstance(call.json, list) else []
+    form = Form()
+    if not isinstance(call.json, list):
+        form.add((), "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType.")
+    check_commands(form, bodies)
+    form.finish()
+    old = dict(commands)
+    commands.clear()
+    for body in bodies:
+        command_id = _same(old, body) or call.world.new_id()
+        commands[command_id] = _made(call, body, command_id)
+    return RestResponse(list(commands.values()))
+
+
+async def create(call: Call) -> RestResponse:
+    """POST …/commands; the same name again changes the one that is there."""
+    commands = _registered(call)
+    body = call.body
+    form = Form()
+    check_command(form, (), body)
+    form.finish()
+    old_id = _same(commands, body)
+    command_id = old_id or call.world.new_id()
+    commands[command_id] = _made(call, body, command_id)
+    return RestResponse(commands[command_id], 201 if old_id is None else 200)
+
+
+async def read(call: Call) -> RestResponse:
+    """GET …/commands/{command_id}."""
+    return RestResponse(_command(call))
+
+
+async def change(call: Call) -> RestResponse:
+    """PATCH …/commands/{command_id}."""
+    command = _command(call)
+    changed = command | call.body
+    form = Form()
+    check_command(form, (), changed)
+    form.finish()
+    command_id = call.id("command_id")
+    _registered(call)[command_id] = _made(call, changed, command_id)
+    return RestResponse(_registered(call)[command_id])
+
+
+async def delete(call: Call) -> RestResponse:
+    """DELETE …/commands/{command_id}."""
+    _command(call)
+    del _registered(call)[call.id("command_id")]
+    return RestResponse()
+
+
+ROUTES = tuple(
+    route
+    for base in (
+        "/applications/{application_id}/commands",
+        "/applications/{application_id}/guilds/{guild_id}/commands",
+    )
+    for route in (
+        Route("GET", base, listing),
+        Route("PUT", base, replace_all),
+        Route("POST", base, create),
+        Route("GET", base + "/{command_id}", read),
+        Route("PATCH", base + "/{command_id}", change),
+        Route("DELETE", base + "/{command_id}", delete),
+    )
+)

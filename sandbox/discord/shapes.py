@@ -1,0 +1,96 @@
+"""The first look at a body: is each value of the type that its key has everywhere at Discord?
+
+What passes can be read by the other rules without asking again; null passes here.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sandbox.discord.refusals import Form
+
+Path = tuple[str | int, ...]
+Check = Callable[[Form, Path, Any], None]
+
+
+def _object(form: Form, path: Path, value: Any) -> None:
+    if not isinstance(value, dict):
+        form.add(path, "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
+        return
+    for key, inner in value.items():
+        check = KEYS.get(key)
+        if inner is not None and check is not None:
+            check(form, (*path, key), inner)
+
+
+def _objects(form: Form, path: Path, value: Any) -> None:
+    if not isinstance(value, list):
+        form.add(path, "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType.")
+        return
+    for index, one in enumerate(value):
+        _object(form, (*path, index), one)
+
+
+def _text(form: Form, path: Path, value: Any) -> None:
+    if not isinstance(value, str):
+        form.add(path, "STRING_TYPE_CONVERT", "Could not interpret the value as string.")
+
+
+def _whole(form: Form, path: Path, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        form.add(path, "NUMBER_TYPE_COERCE", "The value is not int.")
+
+
+def _truth(form: Form, path: Path, value: Any) -> None:
+    if not isinstance(value, bool):
+        form.add(path, "BOOLEAN_TYPE_CONVERT", "Must be either true or false.")
+
+
+def _scalar(form: Form, path: Path, value: Any) -> None:
+    if isinstance(value, dict | list):
+        form.add(path, "BASE_TYPE_CONVERT", "The value is neither a text nor a number.")
+
+
+def _type(form: Form, path: Path, value: Any) -> None:
+    """A number, but for embeds, whose type is a word."""
+    if len(path) == 1 or "embeds" not in path[-3:-1]:
+        _whole(form, path, value)
+    else:
+        _text(form, path, value)
+
+
+KEYS: Mapping[str, Check] = {
+    "type": _type,
+    **dict.fromkeys(
+        ("data", "message", "author", "footer", "image", "thumbnail", "component", "accessory",
+         "media", "allowed_mentions", "message_reference"),
+        _object,
+    ),
+    **dict.fromkeys(
+        ("embeds", "fields", "components", "items", "options", "choices", "attachments"), _objects
+    ),
+    **dict.fromkeys(
+        ("content", "title", "description", "text", "url", "icon_url", "custom_id", "label",
+         "placeholder", "name", "filename", "topic"),
+        _text,
+    ),
+    **dict.fromkeys(
+        ("flags", "style", "color", "min_values", "max_values", "min_length", "max_length",
+         "auto_archive_duration", "rate_limit_per_user"),
+        _whole,
+    ),
+    **dict.fromkeys(
+        ("disabled", "required", "autocomplete", "inline", "enforce_nonce", "archived", "locked"),
+        _truth,
+    ),
+    **dict.fromkeys(("value", "nonce", "id", "sku_id", "default_member_permissions"), _scalar),
+}  # fmt: skip
+
+
+def check_shapes(body: Any) -> None:
+    """Raise 50035 where a value is of another type than Discord takes there."""
+    form = Form()
+    if isinstance(body, list):
+        _objects(form, (), body)
+    elif isinstance(body, dict):
+        _object(form, (), body)
+    form.finish()

@@ -1,0 +1,198 @@
+"""All that the sandbox Discord knows, in one place: who is there, what was said, what is open."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sandbox.discord import wire
+from sandbox.discord.guilds import (
+    Attachment,
+    ChannelType,
+    SandboxChannel,
+    SandboxGuild,
+    SandboxMember,
+    SandboxMessage,
+    SandboxUser,
+)
+from sandbox.discord.interactions import Interaction
+from sandbox.discord.refusals import (
+    MISSING_ACCESS,
+    UNKNOWN_CHANNEL,
+    UNKNOWN_GUILD,
+    UNKNOWN_MESSAGE,
+    Refusal,
+)
+
+DISCORD_EPOCH_MS = 1_420_070_400_000  # ids count milliseconds from the first second of 2015
+NONCE_LIFE_S = 180.0  # "within the past few minutes", as Discord's documentation has it
+
+Emit = Callable[[str, dict[str, Any], SandboxGuild | None], None]
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class DiscordWorld:
+    """The state behind REST, gateway and driver.
+
+    `clock` counts seconds; `wall_clock` says the time since 1970 that ids and `Date` tell.
+    """
+
+    token: str
+    emit: Emit  # an event's name, its data, and the guild whose shard it goes to
+    url: str = ""
+    clock: Callable[[], float] = time.monotonic
+    wall_clock: Callable[[], float] = time.time
+    bot: SandboxUser = field(init=False)
+    application_id: int = field(init=False)
+    users: dict[int, SandboxUser] = field(default_factory=dict)
+    guilds: dict[int, SandboxGuild] = field(default_factory=dict)
+    channels: dict[int, SandboxChannel] = field(default_factory=dict)
+    attachments: dict[int, Attachment] = field(default_factory=dict)
+    # Registered commands: of the application (None) and of single guilds, by id.
+    commands: dict[int | None, dict[int, dict[str, Any]]] = field(default_factory=dict)
+    interactions: dict[int, Interaction] = field(default_factory=dict)
+    _nonces: dict[tuple[int, str], tuple[float, SandboxMessage]] = field(default_factory=dict)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _last_id: int = 0
+
+    def __post_init__(self) -> None:
+        self.bot = SandboxUser(self.new_id(), "Speckle", bot=True)
+        self.application_id = self.bot.id
+        self.users[self.bot.id] = self.bot
+
+    def new_id(self) -> int:
+        """An id that says when it was made and is above each one before."""
+        now = (int(self.wall_clock() * 1000) - DISCORD_EPOCH_MS) << 22
+        self._last_id = max(now, self._last_id + 1)
+        return self._last_id
+
+    def time(self) -> datetime:
+        """What time it is here."""
+        return datetime.fromtimestamp(self.wall_clock(), UTC)
+
+    # ── guilds, channels, messages, as the bot may ask for them ───────────────────────────────
+
+    def guild(self, guild_id: int) -> SandboxGuild:
+        """The guild; what the bot is not in does not exist for it."""
+        found = self.guilds.get(guild_id)
+        if found is None or not found.bot_inside:
+            raise UNKNOWN_GUILD
+        return found
+
+    def channel(self, channel_id: int) -> SandboxChannel:
+        """The channel, if the bot can see it."""
+        found = self.channels.get(channel_id)
+        if found is None:
+            raise UNKNOWN_CHANNEL
+        if found.guild is None:
+            return found
+        if not found.guild.bot_inside or not found.guild.bot.sees(found):
+            raise MISSING_ACCESS
+        return found
+
+    def message(self, channel: SandboxChannel, message_id: int) -> SandboxMessage:
+        """A message of the channel."""
+        found = channel.messages.get(message_id)
+        if found is None:
+            raise UNKNOWN_MESSAGE
+        return found
+
+    def private_channel(self, user_id: int) -> SandboxChannel:
+        """The private conversation of the bot with this user."""
+        user = self.users.get(user_id)
+        if user is None:
+            raise Refusal(400, 50033, "Invalid Recipient(s)")
+        for channel in self.channels.values():
+            if channel.recipient is user:
+                return channel
+        channel = SandboxChannel(
+            self.new_id(), user.name, ChannelType.DM, self, None, recipient=user
+        )
+        self.channels[channel.id] = channel
+        return channel
+
+    def remember_nonce(self, message: SandboxMessage) -> None:
+        """Keep the nonce, so that the same one again gives this message."""
+        if message.nonce is not None:
+            self._nonces[message.channel.id, message.nonce] = (self.clock(), message)
+
+    def message_of_nonce(self, channel: SandboxChannel, nonce: str | None) -> SandboxMessage | None:
+        """The message that came with this nonce within the past few minutes."""
+        at, message = self._nonces.get((channel.id, nonce or ""), (0.0, None))
+        if message is None or self.clock() - at > NONCE_LIFE_S:
+            return None
+        return message
+
+    # ── commands and interactions ─────────────────────────────────────────────────────────────
+
+    def commands_of(self, guild: SandboxGuild) -> Iterator[dict[str, Any]]:
+        """What the guild's members are offered: its own commands, then the application's."""
+        for owner in (guild.id, None):
+            yield from self.commands.get(owner, {}).values()
+
+    def open_interaction(
+        self,
+        kind: int,
+        channel: SandboxChannel,
+        member: SandboxMember,
+        source: SandboxMessage | None = None,
+    ) -> Interaction:
+        """A new interaction, to be answered within 3 s."""
+        self._forget_old()
+        opened = Interaction(
+            self.new_id(), secrets.token_urlsafe(48), kind, channel, member, source, self.clock()
+        )
+        self.interactions[opened.id] = opened
+        return opened
+
+    def _forget_old(self) -> None:
+        now = self.clock()
+        for old in [one for one in self.interactions.values() if one.is_over(now)]:
+            del self.interactions[old.id]
+        for key in [key for key, (at, _) in self._nonces.items() if now - at > NONCE_LIFE_S]:
+            del self._nonces[key]
+
+    def interaction_of(self, token: str) -> Interaction | None:
+        """The interaction with this token."""
+        return next((one for one in self.interactions.values() if one.token == token), None)
+
+    # ── waiting for what comes ────────────────────────────────────────────────────────────────
+
+    def changed(self) -> None:
+        """Wake all who wait for something to happen."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def wait_until(self, found: Callable[[], T | None], timeout_s: float) -> T | None:
+        """What `found` gives as soon as it is not None; None if the time runs out."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (value := found()) is None:
+                    await self._changed.wait()
+        except TimeoutError:
+            return found()
+        return value
+
+    @contextmanager
+    def told_afterwards(self) -> Iterator[None]:
+        """Wake the waiting ones when the block is done."""
+        try:
+            yield
+        finally:
+            self.changed()
+
+    def greet(self, guild: SandboxGuild) -> None:
+        """Bring the bot into the guild."""
+        guild.bot_inside = True
+        self.guilds[guild.id] = guild
+        self.emit("GUILD_CREATE", wire.guild_create(guild), guild)
+
+    def dismiss(self, guild: SandboxGuild) -> None:
+        """Take the bot out of the guild; all else stays there."""
+        self.emit("GUILD_DELETE", {"id": str(guild.id)}, guild)
+        guild.bot_inside = False

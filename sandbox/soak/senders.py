@@ -1,0 +1,114 @@
+"""The Speckle servers of a soak: signed deliveries, each sent once, over its own connection."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from bot.speckle.signature import sign
+from sandbox.soak.oracle import DeliveryFate, DeliveryTag, Ledger, model_of
+from sandbox.soak.world import SoakWebhook, project_id
+
+SAMPLES: Final = Path(__file__).parents[1] / "sample_events.json"
+# Longer than Speckle's 10 s: a delivery that is given up while the bot still has it could overtake
+# or be overtaken, and then no order would be defined.
+GIVE_UP_S: Final = 60.0
+BRAKE_S: Final = 0.1
+WITH_PICTURE: Final = 8  # each eighth delivery comes from somebody with a picture
+
+
+class WebhookSender:
+    """Sends one project's deliveries, one after another, and remembers what came of each.
+
+    `brake()` says whether to hold back for now.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        hook: SoakWebhook,
+        ledger: Ledger,
+        brake: Callable[[], bool],
+    ) -> None:
+        self._http = http
+        self._hook = hook
+        self._ledger = ledger
+        self._brake = brake
+        self._sample = _sample()
+        self.fates: list[DeliveryFate] = []
+
+    async def send_often(self, rate: float) -> None:
+        """Send so many a second until cancelled; nothing is made up for later."""
+        while True:
+            if self._brake():
+                await asyncio.sleep(BRAKE_S)
+                continue
+            started = time.monotonic()
+            await self.send()
+            await asyncio.sleep(max(0.0, started + 1 / rate - time.monotonic()))
+
+    async def send(self) -> DeliveryFate:
+        """Send the next delivery; cut off in the middle, it counts as lost."""
+        mark = DeliveryTag(self._hook.project, len(self.fates))
+        self.fates.append(DeliveryFate.LOST)
+        fate = self.fates[mark.number] = await self._post(self._body(mark))
+        if fate is DeliveryFate.ACKNOWLEDGED:
+            self._ledger.acknowledge(mark)
+        return fate
+
+    async def _post(self, body: bytes) -> DeliveryFate:
+        headers = {
+            "Content-Type": "application/json",
+            "X-WEBHOOK-SIGNATURE": sign(body, self._hook.secret),
+        }
+        try:
+            async with self._http.post(self._hook.url, data=body, headers=headers) as answer:
+                return DeliveryFate.ACKNOWLEDGED if answer.ok else DeliveryFate.REFUSED
+        except aiohttp.ClientConnectorError:
+            return DeliveryFate.REFUSED
+        except (aiohttp.ClientError, TimeoutError):
+            return DeliveryFate.LOST
+
+    def _body(self, mark: DeliveryTag) -> bytes:
+        """A new version, told as a Speckle server of today tells it."""
+        payload = self._sample
+        project, version, model = (
+            project_id(mark.project),
+            f"{mark.number:010x}",
+            model_of(mark.number),
+        )
+        commit = payload["event"]["data"]["commit"] | {
+            "message": f"Beams moved, {mark} of this soak",
+            "branchName": model,
+            "versionId": version,
+            "streamId": project,
+            "projectId": project,
+        }
+        picture = None if mark.number % WITH_PICTURE else payload["user"]["avatar"]
+        body = payload | {
+            "streamId": project,
+            "activityMessage": f"Commit created on branch {model}: {version}",
+            "event": {"event_name": "commit_create", "data": {"id": version, "commit": commit}},
+            "stream": payload["stream"] | {"id": project, "name": f"Tower {mark.project}"},
+            "user": payload["user"] | {"avatar": picture},
+        }
+        return json.dumps({"payload": body}, separators=(",", ":")).encode()
+
+
+def new_session() -> aiohttp.ClientSession:
+    """A client that makes a connection for each request, as Speckle's does."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True, limit=0),
+        timeout=aiohttp.ClientTimeout(total=GIVE_UP_S),
+    )
+
+
+def _sample() -> dict[str, Any]:
+    samples = json.loads(SAMPLES.read_text("utf-8"))
+    created = [one for one in samples if one["event"]["event_name"] == "commit_create"]
+    sample: dict[str, Any] = created[0]
+    return sample

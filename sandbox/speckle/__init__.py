@@ -1,0 +1,51 @@
+"""A Speckle server that runs on this machine: it answers over a real socket as a recorded 2.31
+server did.
+
+    async with SpeckleServer.start() as server:
+        ilse = server.add_user("Ilse Brandt")
+        token = server.token(ilse, scopes=("streams:read", "streams:write", "profile:read"))
+        tower = server.add_project("Kestrel Tower", owner=ilse)
+        model = server.add_model(tower, "structure/level 1")
+        version = server.add_version(tower, model, author=ilse, object_count=214)
+        ...                                   # ask it at `server.url`
+
+People, tokens, projects, what is in them: `add_*`, `token`, `revoke`, `set_role`, `render` of
+`speckle_world.SpeckleWorld`, whose methods SpeckleServer has. Webhooks: `webhooks(project)` is what
+was made, `await fire(project, event_name, data, user=...)` delivers as the webhook-service does
+(for a new version `data` is `commit_create_data(version)`), and `record(..., status=3)` only writes
+into the histories. Signing in: `register_app`, `approve`. `faults` makes it slow, silent or broken;
+`requests` is everything that was asked.
+
+tests/speckle_api/test_as_recorded.py holds it against the recordings in tests/fixtures/speckle.
+"""
+
+from sandbox.speckle.faults import SpeckleFaults
+from sandbox.speckle.http_api import AskedQuestion, SpeckleServer
+from sandbox.speckle.speckle_world import (
+    BOT_SCOPES,
+    Comment,
+    HistoryEntry,
+    Model,
+    ServerProject,
+    SignInApp,
+    User,
+    Version,
+    Webhook,
+    commit_create_data,
+)
+
+__all__ = [
+    "BOT_SCOPES",
+    "AskedQuestion",
+    "Comment",
+    "HistoryEntry",
+    "Model",
+    "ServerProject",
+    "SignInApp",
+    "SpeckleFaults",
+    "SpeckleServer",
+    "User",
+    "Version",
+    "Webhook",
+    "commit_create_data",
+]

@@ -1,0 +1,230 @@
+"""The server itself: HTTP on 127.0.0.1, tokens, faults, and what was asked."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+from aiohttp import web
+
+from sandbox.speckle import graphql_errors
+from sandbox.speckle.faults import SpeckleFaults
+from sandbox.speckle.graphql_executor import make_schema, run
+from sandbox.speckle.oauth import OAuth
+from sandbox.speckle.previews import answer as preview
+from sandbox.speckle.request_context import Asking
+from sandbox.speckle.resolvers import RESOLVERS
+from sandbox.speckle.speckle_world import (
+    HistoryEntry,
+    ServerProject,
+    SignInApp,
+    SpeckleWorld,
+    Token,
+    User,
+)
+from sandbox.speckle.webhook_caller import WebhookCaller
+
+BAD_TOKEN = {"error": "Your token is not valid."}
+RATE_LIMITED = {"error": {"message": graphql_errors.RATE_LIMITED, "code": "RATE_LIMIT_ERROR"}}
+OPERATION = re.compile(r"\b(?:query|mutation)\s+(\w+)")
+TOKEN: web.RequestKey[Token | None] = web.RequestKey("token")
+MAX_BODY = 50 * 1024 * 1024
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """JSON as JavaScript writes it: without spaces, its letters as they are."""
+    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    kind = {"Content-Type": "application/json; charset=utf-8"}
+    return web.Response(body=body, status=status, headers={**kind, **(headers or {})})
+
+
+class TokenNotValid(Exception):
+    """The Authorization header holds something, and it is no token."""
+
+
+@dataclass(frozen=True)
+class AskedQuestion:
+    """One request that came in; `operation` is the GraphQL operation's name, "" without one."""
+
+    path: str
+    operation: str
+    authorization: str | None
+    variables: Mapping[str, Any]
+    headers: Mapping[str, str]
+
+
+class SpeckleServer(SpeckleWorld):
+    """A running server; what it holds is World's. Start it with `start()`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.url = ""
+        self.faults = SpeckleFaults()
+        self.requests: list[AskedQuestion] = []
+        self.schema = make_schema(RESOLVERS)
+        self.oauth = OAuth(self)
+        self.webhook_service = WebhookCaller(self, "")
+
+    @classmethod
+    @asynccontextmanager
+    async def start(cls, port: int = 0) -> AsyncIterator[Self]:
+        """A server on 127.0.0.1 for as long as the block lasts."""
+        server = cls()
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[server._middleware])
+        app.router.add_route("*", "/graphql", server._graphql)
+        app.router.add_get("/preview/{project}/commits/{version}", server._preview)
+        app.router.add_get("/preview/{project}/commits/{version}/{angle}", server._preview)
+        app.router.add_post("/auth/token", server.oauth.token)
+        app.router.add_get("/authn/verify/{app}/{challenge}", server.oauth.verify_page)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        server.webhook_service.url = server.url
+        try:
+            yield server
+        finally:
+            await runner.cleanup()
+
+    def asked(self, operation: str) -> list[AskedQuestion]:
+        """The requests of one GraphQL operation."""
+        return [asked for asked in self.requests if asked.operation == operation]
+
+    # ── webhooks and signing in ───────────────────────────────────────────────────────────────
+
+    async def fire(
+        self,
+        project: ServerProject,
+        event_name: str,
+        data: Mapping[str, Any],
+        *,
+        user: User | None = None,
+        message: str | None = None,
+    ) -> list[HistoryEntry]:
+        """Call the webhooks that have this trigger, as the webhook-service does."""
+        return await self.webhook_service.fire(
+            project, event_name, data, user=user, message=message
+        )
+
+    def record(
+        self,
+        project: ServerProject,
+        event_name: str,
+        data: Mapping[str, Any],
+        *,
+        user: User | None = None,
+        status: int = 3,
+        message: str | None = None,
+    ) -> list[HistoryEntry]:
+        """As `fire`, but nobody is called: 3 failed, 1 stuck, 0 queued, 2 delivered."""
+        return self.webhook_service.record(
+            project, event_name, data, user=user, status=status, message=message
+        )
+
+    def register_app(self, redirect_url: str, **more: Any) -> SignInApp:
+        """An app for signing in."""
+        return self.oauth.register_app(redirect_url, **more)
+
+    def approve(self, user: User, app: SignInApp, challenge: str) -> str:
+        """A person says yes; gives the code."""
+        return self.oauth.approve(user, app, challenge)
+
+    # ── HTTP ──────────────────────────────────────────────────────────────────────────────────
+
+    @web.middleware
+    async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        asked = await self._note(request)
+        if self.faults.strike(request.path, asked.operation):
+            broken = await self._broken(request)
+            if broken is not None:
+                return broken
+        try:
+            request[TOKEN] = self._token(request.headers.get("Authorization"))
+        except TokenNotValid:
+            return _json(BAD_TOKEN, status=403)
+        return await handler(request)
+
+    async def _note(self, request: web.Request) -> AskedQuestion:
+        operation = ""
+        variables: dict[str, Any] = {}
+        if request.path == "/graphql":
+            try:
+                asked = json.loads(await request.read() or b"{}")
+            except ValueError:
+                asked = {}
+            if isinstance(asked, dict):
+                found = OPERATION.search(asked.get("query") or "")
+                operation = asked.get("operationName") or (found.group(1) if found else "")
+                variables = asked.get("variables") or {}
+        authorization = request.headers.get("Authorization")
+        noted = AskedQuestion(
+            request.path, operation, authorization, variables, dict(request.headers)
+        )
+        self.requests.append(noted)
+        return noted
+
+    async def _broken(self, request: web.Request) -> web.StreamResponse | None:
+        faults = self.faults
+        if faults.hang:
+            await asyncio.Event().wait()
+        if faults.delay_s:
+            await asyncio.sleep(faults.delay_s)
+        if faults.cut:
+            assert request.transport is not None
+            request.transport.close()
+            return web.Response()
+        if faults.retry_after_s is not None:
+            headers = {
+                "Retry-After": f"{faults.retry_after_s:g}",
+                "X-Speckle-Meditation": "https://http.cat/429",
+            }
+            return _json(RATE_LIMITED, status=429, headers=headers)
+        if faults.redirect_to is not None:
+            return web.Response(status=307, headers={"Location": faults.redirect_to})
+        if faults.status is not None:
+            body = faults.body if isinstance(faults.body, bytes) else faults.body.encode()
+            return await self._written(request, faults.status, body)
+        return None
+
+    async def _written(self, request: web.Request, status: int, body: bytes) -> web.StreamResponse:
+        """The fault's body, at once or a byte at a time."""
+        headers = {"Content-Type": self.faults.content_type}
+        if self.faults.drip_s is None:
+            return web.Response(status=status, body=body, headers=headers)
+        answer = web.StreamResponse(status=status, headers=headers)
+        await answer.prepare(request)
+        for place in range(len(body)):
+            await answer.write(body[place : place + 1])
+            await asyncio.sleep(self.faults.drip_s)
+        return answer
+
+    def _token(self, authorization: str | None) -> Token | None:
+        if not authorization:
+            return None
+        token = self.valid(authorization.removeprefix("Bearer "))
+        if token is None:
+            raise TokenNotValid
+        return token
+
+    async def _preview(self, request: web.Request) -> web.StreamResponse:
+        return preview(self, request[TOKEN], request)
+
+    async def _graphql(self, request: web.Request) -> web.StreamResponse:
+        if "json" not in request.content_type:
+            errors = [{"message": graphql_errors.CSRF, "extensions": {"code": "BAD_REQUEST"}}]
+            return _json({"errors": errors}, status=400)
+        try:
+            asked = json.loads(await request.read())
+        except ValueError:
+            message = "Invalid request body: Unexpected end of JSON input"
+            error = {"error": {"message": message, "code": "USER_INPUT_ERROR"}}
+            return _json(error, status=400)
+        context = Asking(self, request[TOKEN], self.url)
+        if isinstance(asked, list):
+            return _json([run(self.schema, one, context)[1] for one in asked])
+        status, answer = run(self.schema, asked, context)
+        return _json(answer, status=status, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,121 @@
+"""Signing in: /authn/verify, /auth/token, and the approval that a person gives in between."""
+
+import html
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.speckle.speckle_world import AccessCode, SignInApp, SpeckleWorld, Token, User
+
+CODE_LIFE = timedelta(minutes=10)
+WANTED = "Invalid request, insufficient information provided. {} is required."
+
+
+class Denied(Exception):
+    """/auth/token's answer 401."""
+
+
+@dataclass
+class OAuth:
+    """The apps of one server."""
+
+    world: SpeckleWorld
+
+    def register_app(
+        self,
+        redirect_url: str,
+        *,
+        scopes: tuple[str, ...] | None = None,
+        author: User | None = None,
+    ) -> SignInApp:
+        """An app, as the operator registers it."""
+        app = SignInApp(secrets.token_hex(5), secrets.token_hex(5), redirect_url, author)
+        if scopes is not None:
+            app.scopes = scopes
+        self.world.apps[app.id] = app
+        return app
+
+    def remove_app(self, app: SignInApp) -> None:
+        """Delete the app: its tokens and refresh tokens stop working."""
+        del self.world.apps[app.id]
+        self.world.refreshable = {
+            text: token for text, token in self.world.refreshable.items() if token.app is not app
+        }
+        for token in self.world.tokens.values():
+            token.revoked |= token.app is app
+
+    def approve(self, user: User, app: SignInApp, challenge: str) -> str:
+        """A person says yes; gives the code that the redirect would carry."""
+        code = AccessCode(secrets.token_hex(21), app, user, challenge, datetime.now(UTC))
+        self.world.codes[code.text] = code
+        return code.text
+
+    async def verify_page(self, request: web.Request) -> web.Response:
+        """The page that asks a person; a test presses its button with `approve`."""
+        app = self.world.apps.get(request.match_info["app"])
+        if app is None:
+            return web.Response(status=404, text="App does not exist.")
+        name = html.escape(app.name)
+        return web.Response(text=f"<h1>Allow {name}?</h1>", content_type="text/html")
+
+    async def token(self, request: web.Request) -> web.Response:
+        """Trade a code or a refresh token."""
+        if "json" in request.content_type:
+            asked: dict[str, Any] = await request.json()
+        else:
+            asked = dict(await request.post())
+        try:
+            token = self._refreshed(asked) if "refreshToken" in asked else self._exchanged(asked)
+        except Denied as denied:
+            return web.json_response({"err": str(denied)}, status=401)
+        headers = {"Cache-Control": "no-cache, no-store"} if "refreshToken" in asked else {}
+        return web.json_response(
+            {"token": token.text, "refreshToken": token.refresh}, headers=headers
+        )
+
+    def _refreshed(self, asked: dict[str, Any]) -> Token:
+        if not asked["refreshToken"]:
+            raise Denied(
+                "Invalid request, insufficient information provided."
+                " A valid refresh token is required."
+            )
+        app = self.world.apps.get(asked.get("appId", ""))
+        known = self.world.refreshable.get(asked["refreshToken"])
+        if app is None or known is None or known.app is not app:
+            raise Denied("Invalid request")
+        if asked.get("appSecret") != app.secret:
+            raise Denied("Invalid request")
+        return self._pair(app, known.user)  # the old pair keeps working
+
+    def _exchanged(self, asked: dict[str, Any]) -> Token:
+        for key, name in (
+            ("appId", "App Id"),
+            ("appSecret", "App Secret"),
+            ("accessCode", "Access Code"),
+            ("challenge", "Challenge"),
+        ):
+            if not asked.get(key):
+                raise Denied(WANTED.format(name))
+        code = self.world.codes.pop(asked["accessCode"], None)  # whatever comes now, it is burnt
+        if code is None or code.app.id != asked["appId"] or code.app.id not in self.world.apps:
+            raise Denied("Access code not found.")
+        if code.made_at + CODE_LIFE < datetime.now(UTC):
+            raise Denied("Access code expired")
+        if asked["challenge"] != code.challenge:
+            raise Denied(
+                "Code challenge mismatch. Ensure the same challenge is used for authentication"
+                " and token exchange."
+            )
+        if asked["appSecret"] != code.app.secret:
+            raise Denied("Invalid app secret. Ensure the app secret is correct.")
+        return self._pair(code.app, code.user)
+
+    def _pair(self, app: SignInApp, user: User) -> Token:
+        token = Token(secrets.token_hex(21), user, app.scopes, app=app)
+        token.refresh = secrets.token_hex(21)
+        self.world.tokens[token.text] = token
+        self.world.refreshable[token.refresh] = token
+        return token

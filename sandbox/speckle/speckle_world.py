@@ -1,0 +1,566 @@
+"""What a Speckle server holds: people, tokens, projects and what is in them. In memory, no I/O."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+BOT_SCOPES = ("streams:read", "streams:write", "profile:read")
+OWNER, CONTRIBUTOR, REVIEWER = "stream:owner", "stream:contributor", "stream:reviewer"
+MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(eq=False)
+class User:
+    """Somebody with an account."""
+
+    id: str
+    name: str
+    email: str
+    avatar: str | None = None
+    role: str = "server:user"
+
+
+@dataclass(eq=False)
+class Token:
+    """A personal token, or one of an app; `only` are the projects it is limited to."""
+
+    text: str
+    user: User
+    scopes: tuple[str, ...]
+    only: tuple[str, ...] | None = None
+    expires_at: datetime | None = None
+    app: "SignInApp | None" = None
+    refresh: str | None = None
+    revoked: bool = False
+
+
+@dataclass(eq=False)
+class SignInApp:
+    """An application that people can sign in to."""
+
+    id: str
+    secret: str
+    redirect_url: str
+    author: User | None = None
+    scopes: tuple[str, ...] = BOT_SCOPES
+    name: str = "The bot"
+
+
+@dataclass(eq=False)
+class AccessCode:
+    """An approval that was given and not yet traded."""
+
+    text: str
+    app: SignInApp
+    user: User
+    challenge: str
+    made_at: datetime
+
+
+@dataclass(eq=False)
+class Model:
+    """A model; names are lower case."""
+
+    id: str
+    name: str
+    description: str | None
+    author: User | None
+    created_at: datetime
+    updated_at: datetime
+    project: "ServerProject" = field(repr=False)
+
+    @property
+    def display_name(self) -> str:
+        return self.name.rsplit("/", 1)[-1]
+
+
+@dataclass(eq=False)
+class Version:
+    """A version with its root object; `application` as it was sent."""
+
+    id: str
+    model: Model
+    author: User | None
+    message: str | None
+    application: str | None
+    object_id: str
+    parents: tuple[str, ...]
+    created_at: datetime
+    rendered: bool = False
+    preview_asked: int = 0
+
+
+@dataclass(eq=False)
+class Comment:
+    """A thread, or a reply with its parent."""
+
+    id: str
+    project: "ServerProject" = field(repr=False)
+    author: User
+    doc: dict[str, Any]
+    versions: tuple[Version, ...]
+    created_at: datetime
+    updated_at: datetime
+    parent: "Comment | None" = None
+    archived: bool = False
+    screenshot: str | None = None
+
+
+@dataclass(eq=False)
+class HistoryEntry:
+    """One call of a webhook: 0 queued, 1 being called, 2 delivered, 3 failed."""
+
+    id: str
+    webhook_id: str
+    status: int
+    payload: str
+    last_update: datetime
+
+    @property
+    def body(self) -> bytes:
+        """What is sent, byte for byte."""
+        return b'{"payload":' + self.payload.encode() + b"}"
+
+
+@dataclass(eq=False)
+class Webhook:
+    """A webhook of a project; its history has the oldest first."""
+
+    id: str
+    project: "ServerProject" = field(repr=False)
+    url: str
+    description: str | None
+    triggers: list[str]
+    secret: str | None
+    enabled: bool
+    created_at: datetime
+    updated_at: datetime
+    history: list[HistoryEntry] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class ActivityEntry:
+    """One line of a project's activity list."""
+
+    id: str
+    action: str
+    user: User | None
+    resource_id: str
+    resource_type: str
+    time: datetime
+    info: dict[str, Any]
+    message: str
+
+
+@dataclass(eq=False)
+class ServerProject:
+    """A project and all that is in it, in the order in which it came."""
+
+    id: str
+    name: str
+    description: str | None
+    visibility: str
+    created_at: datetime
+    updated_at: datetime
+    roles: dict[str, str] = field(default_factory=dict)
+    public_comments: bool = False
+    models: list[Model] = field(default_factory=list)
+    versions: list[Version] = field(default_factory=list)
+    comments: list[Comment] = field(default_factory=list)
+    webhooks: list[Webhook] = field(default_factory=list)
+    activity: list[ActivityEntry] = field(default_factory=list)
+    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def is_public(self) -> bool:
+        return self.visibility in ("PUBLIC", "UNLISTED")
+
+    def role_of(self, user: User | None) -> str | None:
+        """The role of a person in here."""
+        return None if user is None else self.roles.get(user.id)
+
+
+def paragraph(text: str) -> dict[str, Any]:
+    """A comment's document with a paragraph for each line of `text`."""
+    return {
+        "type": "doc",
+        "content": [
+            {"type": "paragraph", "content": [{"type": "text", "text": line}]}
+            for line in text.split("\n")
+            if line
+        ],
+    }
+
+
+def raw_text(node: Any) -> str:
+    """A document's words, run together as the server does."""
+    if not isinstance(node, dict):
+        return ""
+    if node.get("type") == "mention":
+        return f"@{node.get('attrs', {}).get('label', '')}"
+    words = str(node.get("text", ""))
+    return words + "".join(raw_text(child) for child in node.get("content") or ())
+
+
+def iso(moment: datetime) -> str:
+    """A time as JavaScript writes it."""
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+class SpeckleWorld:
+    """Everything on one server. Ids may be given; otherwise they are made up."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, User] = {}
+        self.tokens: dict[str, Token] = {}
+        self.projects: dict[str, ServerProject] = {}
+        self.apps: dict[str, SignInApp] = {}
+        self.codes: dict[str, AccessCode] = {}
+        self.refreshable: dict[str, Token] = {}
+        self._last = datetime(2020, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        """The time, later at each call, in whole milliseconds as answers have it."""
+        now = datetime.now(UTC)
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        self._last = max(now, self._last + MILLISECOND)
+        return self._last
+
+    # ── people ────────────────────────────────────────────────────────────────────────────────
+
+    def add_user(self, name: str, *, id: str | None = None, avatar: str | None = None) -> User:
+        """A person with an account."""
+        user = User(id or _id(), name, f"{name.split()[0].lower()}@studio.test", avatar)
+        self.users[user.id] = user
+        return user
+
+    def token(
+        self,
+        user: User,
+        *,
+        scopes: Sequence[str] = BOT_SCOPES,
+        only: Sequence[ServerProject] | None = None,
+        expires_at: datetime | None = None,
+        text: str | None = None,
+    ) -> str:
+        """A personal access token; `only` limits it to projects."""
+        limits = None if only is None else tuple(project.id for project in only)
+        token = Token(text or secrets.token_hex(21), user, tuple(scopes), limits, expires_at)
+        self.tokens[token.text] = token
+        return token.text
+
+    def revoke(self, token: str) -> None:
+        """The token is no longer valid."""
+        self.tokens[token].revoked = True
+
+    def valid(self, token: str) -> Token | None:
+        """The token with this text, if it may be used."""
+        found = self.tokens.get(token)
+        if found is None or found.revoked:
+            return None
+        if found.expires_at is not None and found.expires_at <= datetime.now(UTC):
+            return None
+        return found
+
+    # ── projects ──────────────────────────────────────────────────────────────────────────────
+
+    def add_project(
+        self,
+        name: str,
+        *,
+        owner: User,
+        visibility: str = "PRIVATE",
+        description: str | None = None,
+        public_comments: bool = False,
+        id: str | None = None,
+    ) -> ServerProject:
+        """A project; visibility PRIVATE, PUBLIC, UNLISTED or WORKSPACE."""
+        now = self.now()
+        project = ServerProject(id or _id(), name, description, visibility.upper(), now, now)
+        project.public_comments = public_comments
+        project.roles[owner.id] = OWNER
+        self.projects[project.id] = project
+        self.add_activity(
+            project, "stream_create", project.id, "stream", owner, {}, f"Stream {name} created"
+        )
+        return project
+
+    def set_role(self, project: ServerProject, user: User, role: str | None) -> None:
+        """Give a person a role such as "stream:contributor", or take it with None."""
+        project.roles.pop(user.id, None)
+        if role is not None:
+            project.roles[user.id] = role
+
+    def remove_project(self, project: ServerProject) -> None:
+        """The project is gone, with its webhooks and their histories."""
+        del self.projects[project.id]
+
+    def add_model(
+        self,
+        project: ServerProject,
+        name: str,
+        *,
+        description: str | None = None,
+        author: User | None = None,
+        id: str | None = None,
+        at: datetime | None = None,
+    ) -> Model:
+        """An empty model."""
+        now = at or self.now()
+        model = Model(id or _id(), name.lower(), description, author, now, now, project)
+        project.models.append(model)
+        self.add_activity(
+            project,
+            "branch_create",
+            model.id,
+            "branch",
+            author,
+            {"branch": {"id": model.id, "name": model.name}},
+            f"Branch created: {model.name} ({model.id})",
+            at=now,
+        )
+        return model
+
+    def add_version(
+        self,
+        project: ServerProject,
+        model: Model,
+        *,
+        author: User | None = None,
+        message: str | None = None,
+        application: str | None = None,
+        object_count: int = 12,
+        object_id: str | None = None,
+        parents: Sequence[str] = (),
+        at: datetime | None = None,
+        id: str | None = None,
+    ) -> Version:
+        """A version whose root object has `object_count` objects below it."""
+        now = at or self.now()
+        version = Version(
+            id=id or _id(),
+            model=model,
+            author=author,
+            message=message,
+            application=application,
+            object_id=object_id or secrets.token_hex(16),
+            parents=tuple(parents),
+            created_at=now,
+        )
+        closure = {hashlib.md5(str(n).encode()).hexdigest(): 1 for n in range(object_count)}  # noqa: S324
+        project.objects[version.object_id] = {
+            "id": version.object_id,
+            "name": model.name,
+            "speckle_type": "Base",
+            "__closure": closure,
+            "totalChildrenCount": 1,
+        }
+        project.versions.append(version)
+        model.updated_at = project.updated_at = now
+        self.add_activity(
+            project,
+            "commit_create",
+            version.id,
+            "commit",
+            author,
+            commit_create_data(version),
+            f"Commit created on branch {model.name}: {version.id} ({message})",
+            at=now,
+        )
+        return version
+
+    def remove_version(self, version: Version) -> None:
+        """The version is deleted."""
+        version.model.project.versions.remove(version)
+
+    def receive(
+        self,
+        version: Version,
+        *,
+        user: User,
+        application: str = "Rhino",
+        message: str | None = None,
+        at: datetime | None = None,
+    ) -> ActivityEntry:
+        """Somebody loads a version into an application; gives the activity list's line."""
+        return self.add_activity(
+            version.model.project,
+            "commit_receive",
+            version.id,
+            "commit",
+            user,
+            {"sourceApplication": application, "message": message},
+            f"Commit $commitId}} was received by user {user.id}",
+            at=at,
+        )
+
+    def render(self, version: Version) -> None:
+        """The preview picture is ready."""
+        version.rendered = True
+
+    # ── comments ──────────────────────────────────────────────────────────────────────────────
+
+    def add_comment(
+        self,
+        project: ServerProject,
+        versions: Sequence[Version],
+        *,
+        author: User,
+        text: str | None = None,
+        doc: dict[str, Any] | None = None,
+        archived: bool = False,
+        id: str | None = None,
+        at: datetime | None = None,
+    ) -> Comment:
+        """A thread on versions."""
+        now = at or self.now()
+        document = paragraph(text or "") if doc is None else doc
+        comment = Comment(
+            id or _id(), project, author, document, tuple(versions), now, now, archived=archived
+        )
+        project.comments.append(comment)
+        resources = ",".join(f"{version.model.id}@{version.id}" for version in versions)
+        self.add_activity(
+            project,
+            "comment_created",
+            comment.id,
+            "comment",
+            author,
+            {"input": {"projectId": project.id, "resourceIdString": resources}},
+            f"Comment added: {comment.id} ([object Object])",
+            at=now,
+        )
+        return comment
+
+    def add_reply(
+        self,
+        thread: Comment,
+        *,
+        author: User,
+        text: str | None = None,
+        doc: dict[str, Any] | None = None,
+        id: str | None = None,
+        at: datetime | None = None,
+    ) -> Comment:
+        """A reply; one to a reply is stored and shows up nowhere."""
+        now = at or self.now()
+        document = paragraph(text or "") if doc is None else doc
+        project = thread.project
+        reply = Comment(
+            id or _id(), project, author, document, thread.versions, now, now, parent=thread
+        )
+        project.comments.append(reply)
+        thread.updated_at = now
+        self.add_activity(
+            project,
+            "comment_replied",
+            thread.id,
+            "comment",
+            author,
+            {"input": {"projectId": project.id, "threadId": thread.id}},
+            f"Comment reply #{reply.id} created",
+            at=now,
+        )
+        return reply
+
+    def archive(self, thread: Comment, *, by: User, archived: bool = True) -> dict[str, Any]:
+        """A thread is resolved, or opened again; gives the event's data."""
+        thread.archived = archived
+        data = {"input": {"commentId": thread.id, "archived": archived}}
+        self.add_activity(
+            thread.project,
+            "comment_archived",
+            thread.id,
+            "comment",
+            by,
+            data,
+            f"Comment #{thread.id} archived",
+        )
+        return data
+
+    # ── lists ─────────────────────────────────────────────────────────────────────────────────
+
+    def add_activity(
+        self,
+        project: ServerProject,
+        action: str,
+        resource_id: str,
+        resource_type: str,
+        user: User | None,
+        info: Mapping[str, Any],
+        message: str,
+        *,
+        at: datetime | None = None,
+    ) -> ActivityEntry:
+        """A line in the project's activity list; what is added above writes its own."""
+        line = ActivityEntry(
+            secrets.token_hex(16),
+            action,
+            user,
+            resource_id,
+            resource_type,
+            at or self.now(),
+            dict(info),
+            message[:255],
+        )
+        project.activity.append(line)
+        return line
+
+    def add_webhook(
+        self,
+        project: ServerProject,
+        url: str,
+        triggers: Sequence[str],
+        *,
+        secret: str | None = None,
+        description: str | None = None,
+        enabled: bool = True,
+        id: str | None = None,
+    ) -> Webhook:
+        """A webhook, as if its owner had made it in the settings page."""
+        now = self.now()
+        hook = Webhook(
+            id or _id(), project, url, description, list(triggers), secret, enabled, now, now
+        )
+        project.webhooks.append(hook)
+        return hook
+
+    def webhooks(self, project: ServerProject) -> list[Webhook]:
+        """What was made, oldest first."""
+        return list(project.webhooks)
+
+    def new_entry(self, hook: Webhook, payload: Mapping[str, Any], status: int) -> HistoryEntry:
+        """An entry in a webhook's history."""
+        text = json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
+        entry = HistoryEntry(secrets.token_hex(10), hook.id, status, text, self.now())
+        hook.history.append(entry)
+        return entry
+
+
+def commit_create_data(version: Version) -> dict[str, Any]:
+    """`event.data` of a new version."""
+    return {
+        "id": version.id,
+        "commit": {
+            "authorId": version.author.id if version.author else None,
+            "streamId": version.model.project.id,
+            "branchId": version.model.id,
+            "message": version.message,
+            "sourceApplication": version.application,
+            "objectId": version.object_id,
+            "parents": list(version.parents),
+            "branchName": version.model.name,
+            "projectId": version.model.project.id,
+            "modelId": version.model.id,
+            "versionId": version.id,
+        },
+    }
+
+
+def _id() -> str:
+    return secrets.token_hex(5)

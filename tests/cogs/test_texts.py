@@ -1,0 +1,326 @@
+"""What answers say, whatever people typed in Speckle."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import discord
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.cogs.subscriptions import texts as subscription_texts
+from bot.cogs.subscriptions.panel import PAGE_SIZE
+from bot.model import (
+    NOBODY,
+    Consent,
+    Entitlement,
+    Hook,
+    HookKind,
+    HookState,
+    PauseReason,
+    PauseWhy,
+    Subscription,
+    SubscriptionState,
+)
+from bot.services.subscribe_results import (
+    Followed,
+    NotFollowed,
+    SubscribeChange,
+    Subscribed,
+    Unsubscribed,
+)
+from bot.services.webhook_setup import WebhookSetup, webhook_setup
+from bot.services.webhooks import Ensured, WebhookChange
+from bot.speckle.subscription_options import MAX_ENTRIES, MAX_ENTRY_LENGTH, SubscriptionOptions
+from tests.services.conftest import CLOUD, FACADE, KESTREL, MAREN, STRUCTURE, TOWER
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+HOOK = Hook(
+    id=1,
+    guild_id=KESTREL,
+    server_url=CLOUD,
+    project_id=TOWER,
+    project_name="Harbour Tower",
+    kind=HookKind.OWN,
+    key="k" * 43,
+    secrets=("s" * 43,),
+    state=HookState.LIVE,
+    setup_channel_id=STRUCTURE,
+    created_by=MAREN,
+    created_at=NOW,
+    live_at=NOW,
+    last_event_at=NOW,
+)
+SUBSCRIPTION = Subscription(
+    id=7,
+    hook_id=1,
+    guild_id=KESTREL,
+    channel_id=STRUCTURE,
+    options=SubscriptionOptions(),
+    state=SubscriptionState.ACTIVE,
+    pause_reason=None,
+    pause_detail=None,
+    created_by=MAREN,
+    created_at=NOW,
+    updated_at=NOW,
+    last_event_at=None,
+)
+ENTRY = Followed(HOOK, SUBSCRIPTION)
+LARGEST = SubscriptionOptions(
+    models=tuple(f"{n:02}" + "*" * (MAX_ENTRY_LENGTH - 2) for n in range(MAX_ENTRIES))
+)
+
+
+def _units(text: str | None) -> int:
+    return len((text or "").encode("utf-16-le")) // 2
+
+
+def _check(embed: discord.Embed) -> None:
+    assert _units(embed.title) <= 256
+    assert 1 <= _units(embed.description or "-") <= 4096
+    assert all(1 <= _units(f.name) <= 256 and 1 <= _units(f.value) <= 1024 for f in embed.fields)
+    texts = [embed.title, embed.description, embed.footer.text]
+    texts += [text for field in embed.fields for text in (field.name, field.value)]
+    assert sum(_units(text) for text in texts) <= 6000
+
+
+def _entry(name: str | None = "Harbour Tower", **changes: object) -> Followed:
+    return Followed(replace(HOOK, project_name=name), replace(SUBSCRIPTION, **changes))  # type: ignore[arg-type]  # by name
+
+
+def _set_up(
+    hook: Hook,
+    options: SubscriptionOptions | None = None,
+    public_url: str | None = None,
+    *,
+    label: str = "Harbour Tower",
+    renewed: bool = False,
+    old_secret_until: datetime | None = None,
+) -> WebhookSetup:
+    return webhook_setup(
+        hook,
+        [options or SubscriptionOptions()],
+        public_url,
+        label,
+        renewed=renewed,
+        old_secret_until=old_secret_until,
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=600))
+def test_every_answer_fits_discord_whatever_the_project_is_called(name: str) -> None:
+    entry = _entry(name, options=LARGEST, state=SubscriptionState.PAUSED)
+    waiting = Followed(replace(entry.hook, state=HookState.WAITING), entry.subscription)
+    _check(subscription_texts.list_embed([entry] * PAGE_SIZE, 0, 3, 30))
+    _check(
+        subscription_texts.entry_embed(
+            entry, subscription_texts.options_changed(entry, SubscriptionOptions())
+        )
+    )
+    _check(subscription_texts.setup_embed(_set_up(waiting.hook, label=name)))
+    for text in (
+        subscription_texts.public_line(waiting),
+        subscription_texts.unsubscribed(Unsubscribed(entry, True, CLOUD)),
+        subscription_texts.not_followed(
+            NotFollowed(name, tuple(range(10**17, 10**17 + 200))), STRUCTURE
+        ),
+        subscription_texts.options_changed(entry, SubscriptionOptions()),
+    ):
+        assert _units(text) <= 2000
+    assert 1 <= _units(subscription_texts.option_label(entry, 100)) <= 100
+
+
+def test_names_from_speckle_can_neither_mention_nor_format_nor_link() -> None:
+    entry = _entry("@everyone **x** [free](https://evil.example) `code`\u202e")
+    line = subscription_texts.public_line(entry)
+    assert "@everyone" not in line.replace("\\@", "")
+    assert "[free](" not in line
+    assert "**x**" not in line
+    assert "\u202e" not in line
+
+
+def test_the_public_line_says_what_is_followed_by_whom_and_whether_it_waits() -> None:
+    entry = _entry(options=SubscriptionOptions(events=("comments",), models=("struct/**",)))
+    line = subscription_texts.public_line(entry)
+    for part in ("**Harbour Tower**", f"{CLOUD}/projects/{TOWER}", "comments", "struct/**"):
+        assert part in line
+    assert f"<@{MAREN}>" in line
+    assert "first event" not in line
+    waiting = Followed(replace(HOOK, state=HookState.WAITING, project_name=None), SUBSCRIPTION)
+    assert "waits for the first event" in subscription_texts.public_line(waiting)
+    assert f"**{TOWER}**" in subscription_texts.public_line(waiting)
+
+
+def test_the_public_line_holds_neither_key_nor_secret() -> None:
+    for entry in (ENTRY, Followed(replace(HOOK, state=HookState.WAITING), SUBSCRIPTION)):
+        line = subscription_texts.public_line(entry)
+        assert (HOOK.key or "") not in line
+        assert HOOK.secrets[0] not in line
+
+
+def test_the_set_up_has_all_that_is_to_be_entered_in_order() -> None:
+    waiting = replace(HOOK, state=HookState.WAITING)
+    embed = subscription_texts.setup_embed(
+        _set_up(waiting, SubscriptionOptions(events=("versions",)), "https://bot.kestrel.example")
+    )
+    assert [field.name for field in embed.fields] == [
+        "URL",
+        "Secret",
+        "Events to choose",
+        "Not on Speckle's page",
+    ]
+    values = [field.value or "" for field in embed.fields]
+    assert values[0] == f"```\nhttps://bot.kestrel.example/webhooks/{HOOK.key}\n```"
+    assert values[1] == f"```\n{HOOK.secrets[0]}\n```"
+    assert values[2].splitlines() == [
+        "`commit_create`",
+        "`commit_update`",
+        "`commit_receive`",
+        "`commit_delete`",
+    ]
+    assert "version moved" in values[3]
+    text = embed.description or ""
+    assert [text.index(f"{n}. ") for n in (1, 2, 3)] == sorted(
+        text.index(f"{n}. ") for n in (1, 2, 3)
+    )
+    assert f"{CLOUD}/projects/{TOWER}/settings/webhooks" in text
+    assert "first event" in text
+    assert "members who manage webhooks" in (embed.footer.text or "")
+
+
+def test_a_missing_public_url_is_said_with_who_has_to_do_what() -> None:
+    embed = subscription_texts.setup_embed(_set_up(HOOK))
+    url = embed.fields[0].value or ""
+    assert f"/webhooks/{HOOK.key}" in url
+    assert "PUBLIC_URL" in url
+    assert "the person who runs it" in url
+
+
+def test_a_new_secret_says_until_when_the_old_one_works() -> None:
+    until = NOW + timedelta(hours=24)
+    embed = subscription_texts.setup_embed(_set_up(HOOK, renewed=True, old_secret_until=until))
+    assert f"<t:{int(until.timestamp())}:R>" in (embed.description or "")
+    ended = subscription_texts.setup_embed(_set_up(HOOK, renewed=True))
+    assert "old secret has ended" in (ended.description or "")
+
+
+def test_each_reason_of_a_right_is_told_with_who_answered_and_what_to_do() -> None:
+    consent = Consent(MAREN, NOW, Entitlement.READER, SubscriptionOptions())
+    told = set()
+    for why in PauseWhy:
+        entry = _entry(
+            state=SubscriptionState.PAUSED,
+            pause_reason=PauseReason.ASK_AGAIN,
+            pause_detail=why.value,
+            consent=consent,
+        )
+        state = (
+            next(f.value for f in subscription_texts.entry_embed(entry).fields if f.name == "State")
+            or ""
+        )
+        assert "*Resume*" in state
+        assert "{" not in state
+        told.add(state)
+    assert len(told) == len(PauseWhy)
+    assert sum(f"<@{MAREN}>" in state for state in told) >= 8
+
+
+def test_whoever_had_their_traces_erased_is_somebody() -> None:
+    consent = Consent(NOBODY, NOW, Entitlement.READER, SubscriptionOptions())
+    entry = _entry(
+        state=SubscriptionState.PAUSED,
+        pause_reason=PauseReason.ACCESS_LOST,
+        pause_detail=PauseWhy.FORBIDDEN.value,
+        consent=consent,
+    )
+    assert "the Speckle account of somebody" in subscription_texts.state_text(entry)
+
+
+@pytest.mark.parametrize("reason", PauseReason)
+def test_each_pause_says_why_and_what_to_do(reason: PauseReason) -> None:
+    entry = _entry(state=SubscriptionState.PAUSED, pause_reason=reason, pause_detail=str(MAREN))
+    state = (
+        next(f.value for f in subscription_texts.entry_embed(entry).fields if f.name == "State")
+        or ""
+    )
+    assert "paused" in state
+    assert "press" in state.lower()
+
+
+def test_a_changed_filter_is_told_from_what_to_what() -> None:
+    entry = _entry(options=SubscriptionOptions(events=("comments",)))
+    old = SubscriptionOptions(events=("versions",), models=("struct/**",))
+    outcome = Subscribed(entry, SubscribeChange.CHANGED, old, False, None, ())
+    text = subscription_texts.subscribed(outcome).content or ""
+    before, now = text.index("Before: versions"), text.index("Now: comments")
+    assert before < now
+    assert "struct/**" in text[before:now]
+
+
+def test_nothing_changed_is_said() -> None:
+    outcome = Subscribed(ENTRY, SubscribeChange.UNCHANGED, SUBSCRIPTION.options, False, None, ())
+    assert (subscription_texts.subscribed(outcome).content or "").startswith("Nothing changed")
+
+
+@pytest.mark.parametrize(
+    "besides",
+    [
+        {"webhook": Ensured(WebhookChange.MADE)},
+        {"resumed": True},
+        {"also": (FACADE,)},
+        {"unanswered": 1},
+    ],
+)
+def test_nothing_changed_is_not_said_where_something_else_did(besides: dict[str, Any]) -> None:
+    outcome = Subscribed(ENTRY, SubscribeChange.UNCHANGED, SUBSCRIPTION.options, False, None, ())
+    outcome = replace(outcome, **besides)
+    assert "Nothing changed" not in (subscription_texts.subscribed(outcome).content or "")
+    assert "Nothing changed" not in subscription_texts.edited(outcome)
+
+
+def test_the_last_one_says_what_to_remove_in_speckle() -> None:
+    settings_url = f"{CLOUD}/projects/{TOWER}/settings/webhooks"
+    text = subscription_texts.unsubscribed(Unsubscribed(ENTRY, True, settings_url))
+    assert settings_url in text
+    assert "delete the webhook" in text
+    assert (HOOK.key or "") not in text
+    assert "delete" not in subscription_texts.unsubscribed(Unsubscribed(ENTRY, False, settings_url))
+
+
+def test_the_last_one_of_a_webhook_that_sent_nothing_does_not_say_that_speckle_has_it() -> None:
+    entry = replace(ENTRY, hook=replace(HOOK, state=HookState.WAITING))
+    text = subscription_texts.unsubscribed(Unsubscribed(entry, True, CLOUD))
+    assert "If Speckle has that webhook already, delete it" in text
+
+
+@pytest.mark.parametrize("state", HookState)
+def test_the_last_one_of_a_webhook_says_nothing_of_other_webhooks(state: HookState) -> None:
+    entry = replace(ENTRY, hook=replace(HOOK, state=state))
+    text = subscription_texts.unsubscribed(Unsubscribed(entry, True, CLOUD))
+    assert "the last channel of its webhook" in text
+    assert "this server" not in text
+
+
+def test_nothing_to_unsubscribe_names_the_channels_that_do_follow() -> None:
+    assert f"<#{FACADE}>" in subscription_texts.not_followed(
+        NotFollowed(TOWER, (FACADE,)), STRUCTURE
+    )
+    assert "Nothing to unsubscribe" in subscription_texts.not_followed(
+        NotFollowed(TOWER, ()), STRUCTURE
+    )
+
+
+def test_the_last_event_is_a_time_that_discord_counts() -> None:
+    entry = _entry(last_event_at=NOW)
+    assert f"<t:{int(NOW.timestamp())}:R>" in subscription_texts.last_event_text(entry.subscription)
+
+
+def test_the_panel_shows_the_last_event_as_a_time_that_discord_counts() -> None:
+    fields = {
+        f.name: f.value for f in subscription_texts.entry_embed(_entry(last_event_at=NOW)).fields
+    }
+    assert fields["Last event"] == discord.utils.format_dt(NOW, "R")
+    fields = {f.name: f.value for f in subscription_texts.entry_embed(_entry()).fields}
+    assert fields["Last event"] == "None yet"

@@ -1,0 +1,140 @@
+"""After /privacy's erasing, nothing that is kept names the person, in whatever column it stood."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select, update
+
+from bot.db.engine import Database, parse_url
+from bot.db.personal_data import erase_from_texts, unnamed
+from bot.db.tables import channel_queues, metadata, outbox
+from bot.model import (
+    NOBODY,
+    Audience,
+    Consent,
+    Entitlement,
+    Hook,
+    PauseReason,
+    Subscription,
+    SubscriptionState,
+)
+from bot.storage import Storage
+from bot.work import EventResult, HookResult, NewCard, SubscriptionResult, TraceLine
+from tests.db.conftest import FACADE, MAREN_ODUYA, STRUCTURE, STUDIO_KESTREL, Clock, NewDelivery
+from tests.db.test_accounts import linked
+
+TOBIAS = MAREN_ODUYA + 1
+LONGER = MAREN_ODUYA * 10  # begins with the same digits and is somebody else
+NOTE = "the Speckle token of <@{}> lacks the scope `streams:read`"
+
+
+async def everything_in(database_url: str) -> str:
+    """All rows of all tables, as text."""
+    async with Database.open(parse_url(database_url)) as database:
+        with database.reading() as reading:
+            rows = [
+                dict(row)
+                for table in metadata.sorted_tables
+                for row in reading.execute(select(table)).mappings()
+            ]
+    return str(rows)
+
+
+async def write_down(
+    storage: Storage, subscription: Subscription, delivery: NewDelivery, clock: Clock, text: str
+) -> int:
+    """An event whose trace says so; gives the id of its row."""
+    receipt = await storage.intake.accept(delivery())
+    card = NewCard(subscription.id, STUDIO_KESTREL, STRUCTURE, {"title": "card"})
+    one = HookResult(
+        subscription.hook_id, clock(), True, results=[SubscriptionResult(subscription.id, card)]
+    )
+    trace = [TraceLine(clock(), "access", text, {"channel_id": STRUCTURE, "by": MAREN_ODUYA})]
+    await storage.write(
+        lambda tx: tx.inbox.finish(
+            [EventResult(receipt.id, trace, "commit_create", of_hooks=[one])]
+        )
+    )
+    return receipt.id
+
+
+async def test_nothing_that_is_kept_names_a_person_who_was_erased(
+    storage: Storage,
+    hook: Hook,
+    subscription: Subscription,
+    delivery: NewDelivery,
+    clock: Clock,
+    database_url: str,
+) -> None:
+    account = await linked(storage)
+    ids = [
+        await write_down(storage, subscription, delivery, clock, NOTE.format(who))
+        for who in (MAREN_ODUYA, TOBIAS, LONGER, MAREN_ODUYA)
+    ]
+    database = storage._database
+    with database.writing() as connection:
+        connection.execute(update(outbox).values(last_error=f"<@!{MAREN_ODUYA}> left"))
+        waiting = update(channel_queues).where(channel_queues.c.channel_id == STRUCTURE)
+        connection.execute(waiting.values(last_error=f"no answer to {MAREN_ODUYA}"))
+    paused = NOTE.format(MAREN_ODUYA)
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(
+            subscription.id, SubscriptionState.PAUSED, PauseReason.ACCESS_LOST, paused
+        )
+    )
+    _, other = await storage.write(
+        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, subscription.options, TOBIAS)
+    )
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(
+            other.id, SubscriptionState.PAUSED, PauseReason.MEMBER, str(MAREN_ODUYA)
+        )
+    )
+    sees = Audience(False, (), (MAREN_ODUYA, TOBIAS))
+    answer = Consent(
+        MAREN_ODUYA, clock(), Entitlement.MANAGER, subscription.options, "private", sees
+    )
+    await storage.write(lambda tx: tx.subscriptions.answered(other.id, answer))
+    await storage.write(lambda tx: tx.hooks.detach_account(account.id))
+    await storage.write(lambda tx: tx.accounts.delete(account.id))
+
+    await storage.erase_traces(MAREN_ODUYA)
+
+    left = await everything_in(database_url)
+    assert str(MAREN_ODUYA) not in left.replace(str(LONGER), "")
+    rows = [await storage.read(lambda tx: tx.inbox.get(row_id)) for row_id in ids]
+    lines = [row.trace[0] for row in rows if row is not None]
+    assert [line.text for line in lines] == [
+        NOTE.replace("<@{}>", "somebody"),
+        NOTE.format(TOBIAS),
+        NOTE.format(LONGER),
+        NOTE.replace("<@{}>", "somebody"),
+    ]
+    assert {line.facts["channel_id"] for line in lines} == {STRUCTURE}
+    answered = await storage.read(lambda tx: tx.subscriptions.get(other.id))
+    assert answered is not None
+    assert answered.consent == replace(
+        answer, by=NOBODY, audience=replace(sees, members=(NOBODY, TOBIAS))
+    )
+
+
+@pytest.mark.parametrize("portion_rows", [1, 2, 3])
+async def test_erasing_goes_through_all_portions(
+    portion_rows: int,
+    storage: Storage,
+    subscription: Subscription,
+    delivery: NewDelivery,
+    clock: Clock,
+    database_url: str,
+) -> None:
+    for who in (TOBIAS, MAREN_ODUYA, TOBIAS, MAREN_ODUYA, MAREN_ODUYA):
+        await write_down(storage, subscription, delivery, clock, NOTE.format(who))
+    await erase_from_texts(storage._database, MAREN_ODUYA, portion_rows)
+    left = await everything_in(database_url)
+    assert left.count(f"<@{MAREN_ODUYA}>") == 0
+    assert left.count(f"<@{TOBIAS}>") == 2
+
+
+def test_other_numbers_that_hold_the_same_digits_stay() -> None:
+    text = '<@12> <@!12> 12 123 312 <@123> {"by": 12}'
+    assert unnamed(text, 12) == 'somebody somebody 0 123 312 <@123> {"by": 0}'

@@ -1,0 +1,407 @@
+"""What the gateway learns from a Speckle server, over real sockets."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.errors import SpeckleForbidden, SpeckleNotFound, SpeckleScopeMissing, SpeckleTokenRefused
+from bot.speckle.events import (
+    CommentFacts,
+    ModelRef,
+    PreviousVersion,
+    ReceivedFacts,
+    ResourceRef,
+    SpeckleUser,
+    VersionCreated,
+    VersionFacts,
+)
+from bot.speckle.tokens import SCOPES, TokenScope
+from bot.speckle_api.types import CallStatus, Login, Me, ModelChoice, ProjectChoice, SpeckleWebhook
+from sandbox.speckle import commit_create_data
+from sandbox.speckle.speckle_world import paragraph
+from tests.speckle_api.conftest import Studio, created
+
+# ── a person and their projects ──
+
+
+async def test_a_token_tells_whose_it_is(studio: Studio) -> None:
+    assert await studio.gateway.me(studio.login) == Me(studio.ilse.id, "Ilse Brandt")
+
+
+@pytest.mark.parametrize(
+    "scopes",
+    [
+        SCOPES,
+        (TokenScope.STREAMS_READ,),
+        (TokenScope.STREAMS_WRITE,),
+        (TokenScope.PROFILE_READ,),
+        (TokenScope.STREAMS_READ, TokenScope.PROFILE_READ),
+        (),
+    ],
+)
+async def test_the_scopes_of_a_token_are_found_out(
+    studio: Studio, scopes: tuple[TokenScope, ...]
+) -> None:
+    assert await studio.gateway.scopes(studio.limited(*scopes)) == frozenset(scopes)
+    assert studio.server.webhooks(studio.tower) == []
+    assert studio.tower.comments == []
+
+
+async def test_a_revoked_token_has_no_scopes_it_is_refused(studio: Studio) -> None:
+    assert studio.login.token is not None
+    studio.server.revoke(studio.login.token)
+    with pytest.raises(SpeckleTokenRefused):
+        await studio.gateway.scopes(studio.login)
+
+
+async def test_projects_are_found_by_a_part_of_their_name(studio: Studio) -> None:
+    studio.server.add_project("Harbour 100%", owner=studio.ilse)
+    found = await studio.gateway.find_projects(studio.login, "tower", 25)
+    assert found == [ProjectChoice(studio.tower.id, "Kestrel Tower", "stream:owner")]
+    assert await studio.gateway.find_projects(studio.strangers, "tower", 25) == []
+    assert len(await studio.gateway.find_projects(studio.login, "", 25)) == 2
+    # `%` is a wildcard for the server, and a letter for whoever typed it.
+    names = [found.name for found in await studio.gateway.find_projects(studio.login, "%", 25)]
+    assert names == ["Harbour 100%"]
+
+
+async def test_models_are_found_by_a_part_of_their_full_name(studio: Studio) -> None:
+    studio.server.add_model(studio.tower, "mep")
+    found = await studio.gateway.find_models(studio.login, studio.tower.id, "LEVEL", 25)
+    assert found == [ModelChoice(studio.model.id, "structure/level 1")]
+
+
+async def test_an_owner_may_make_webhooks_and_others_are_told_why_not(studio: Studio) -> None:
+    mine = await studio.gateway.project(studio.login, studio.tower.id)
+    assert (mine.name, mine.visibility, mine.role) == ("Kestrel Tower", "private", "stream:owner")
+    assert (mine.may_webhooks, mine.why_not, mine.is_public) == (True, None, False)
+    studio.server.set_role(studio.tower, studio.bruno, "stream:contributor")
+    theirs = await studio.gateway.project(studio.strangers, studio.tower.id)
+    assert (theirs.role, theirs.may_webhooks) == ("stream:contributor", False)
+    assert theirs.why_not == "ProjectNotEnoughPermissions"
+
+
+async def test_a_public_project_answers_a_stranger_without_a_token(studio: Studio) -> None:
+    hall = studio.server.add_project("Public Hall", owner=studio.ilse, visibility="PUBLIC")
+    rights = await studio.gateway.project(Login(studio.server.url), hall.id)
+    assert (rights.is_public, rights.role, rights.may_webhooks) == (True, None, False)
+
+
+async def test_owners_are_named_where_the_token_may_see_people(studio: Studio) -> None:
+    login = studio.limited("streams:read", "users:read")
+    assert await studio.gateway.owners(login, studio.tower.id) == ("Ilse Brandt",)
+    assert await studio.gateway.owners(studio.login, studio.tower.id) == ()
+    assert await studio.gateway.owners(studio.strangers, studio.tower.id) == ()
+
+
+# ── refusals ──
+
+
+async def test_no_access_no_project_and_no_scope_are_three_things(studio: Studio) -> None:
+    gateway, tower = studio.gateway, studio.tower.id
+    with pytest.raises(SpeckleForbidden):
+        await gateway.project(studio.strangers, tower)
+    with pytest.raises(SpeckleForbidden):
+        await gateway.project(Login(studio.server.url), tower)
+    with pytest.raises(SpeckleNotFound):
+        await gateway.project(studio.login, "ffffffffff")
+    with pytest.raises(SpeckleScopeMissing) as missing:
+        await gateway.webhooks(studio.limited("streams:read"), tower)
+    assert missing.value.scope == "streams:write"
+    with pytest.raises(SpeckleTokenRefused):
+        await gateway.project(Login(studio.server.url, "5a" * 21), tower)
+
+
+async def test_a_token_that_cannot_be_one_is_refused_and_asks_nobody(studio: Studio) -> None:
+    for token in ("with a space", "new\nline", "🗝", "", "x" * 513):
+        with pytest.raises(SpeckleTokenRefused):
+            await studio.gateway.me(Login(studio.server.url, token))
+    assert studio.server.requests == []
+
+
+# ── webhooks ──
+
+
+async def test_a_webhook_is_made_changed_and_removed(studio: Studio) -> None:
+    gateway, tower = studio.gateway, studio.tower.id
+    made = await gateway.create_webhook(
+        studio.login,
+        tower,
+        url="https://bot.example/webhook/abc",
+        description="Discord: Studio Kestrel",
+        triggers=["commit_create", "commit_delete"],
+        secret="s3cr3t",
+    )
+    (hook,) = studio.server.webhooks(studio.tower)
+    assert (hook.id, hook.secret, hook.enabled) == (made, "s3cr3t", True)
+    (seen,) = await gateway.webhooks(studio.login, tower)
+    assert seen == SpeckleWebhook(
+        made,
+        "https://bot.example/webhook/abc",
+        ("commit_create", "commit_delete"),
+        True,
+        True,
+        "Discord: Studio Kestrel",
+    )
+
+    hook.enabled = False
+    await gateway.update_webhook(
+        studio.login,
+        tower,
+        made,
+        url="https://bot.example/webhook/def",
+        description="d",
+        triggers=["branch_create"],
+        secret=None,
+        enabled=False,
+    )
+    assert (hook.enabled, hook.secret, hook.triggers) == (False, "s3cr3t", ["branch_create"])
+
+    await gateway.delete_webhook(studio.login, tower, made)
+    assert studio.server.webhooks(studio.tower) == []
+    await gateway.delete_webhook(studio.login, tower, made)
+    with pytest.raises(SpeckleNotFound):
+        await gateway.update_webhook(
+            studio.login,
+            tower,
+            made,
+            url="x",
+            description="",
+            triggers=[],
+            secret=None,
+            enabled=True,
+        )
+
+
+async def test_webhooks_are_for_owners(studio: Studio) -> None:
+    studio.server.set_role(studio.tower, studio.bruno, "stream:contributor")
+    with pytest.raises(SpeckleForbidden):
+        await studio.gateway.webhooks(studio.strangers, studio.tower.id)
+    with pytest.raises(SpeckleForbidden):
+        await studio.gateway.create_webhook(
+            studio.strangers, studio.tower.id, url="x", description="", triggers=[], secret="s"
+        )
+    with pytest.raises(SpeckleForbidden):
+        await studio.gateway.delete_webhook(studio.strangers, studio.tower.id, "ffffffffff")
+
+
+async def test_a_history_holds_byte_for_byte_what_was_sent(studio: Studio) -> None:
+    hook = studio.server.add_webhook(
+        studio.tower, "http://127.0.0.1:9/", ["commit_create"], secret="s"
+    )
+    data = commit_create_data(studio.second) | {"odd": "Müller 🏗️ \u2028 </script>"}
+    (failed,) = await studio.server.fire(studio.tower, "commit_create", data, user=studio.ilse)
+    studio.server.record(studio.tower, "commit_create", data, status=1)
+    history = await studio.gateway.history(studio.login, studio.tower.id, hook.id, 10, bodies=True)
+    assert history.total == 2
+    assert [call.status for call in history.calls] == [CallStatus.CALLING, CallStatus.FAILED]
+    assert history.calls[1].body == failed.body
+    assert history.calls[1].at == failed.last_update
+
+
+async def test_a_history_can_be_asked_without_bodies(studio: Studio) -> None:
+    hook = studio.server.add_webhook(studio.tower, "http://x/", ["commit_create"])
+    for _ in range(3):
+        studio.server.record(studio.tower, "commit_create", {})
+    history = await studio.gateway.history(studio.login, studio.tower.id, hook.id, 2, bodies=False)
+    assert (history.total, [call.body for call in history.calls]) == (3, [None, None])
+    least = await studio.gateway.history(studio.login, studio.tower.id, hook.id, 0, bodies=False)
+    assert len(least.calls) == 1
+
+
+async def test_the_history_of_a_webhook_that_is_gone_is_not_found(studio: Studio) -> None:
+    with pytest.raises(SpeckleNotFound):
+        await studio.gateway.history(studio.login, studio.tower.id, "ffffffffff", 10, bodies=False)
+
+
+async def test_bodies_that_are_too_large_together_come_in_a_shorter_history(studio: Studio) -> None:
+    studio.limit(max_answer_bytes=100_000)
+    hook = studio.server.add_webhook(studio.tower, "http://x/", ["comment_created"])
+    for _ in range(20):
+        studio.server.record(studio.tower, "comment_created", {"screenshot": "A" * 15_000})
+    history = await studio.gateway.history(studio.login, studio.tower.id, hook.id, 20, bodies=True)
+    assert history.total == 20
+    assert len(history.calls) == 5
+
+
+# ── the activity list ──
+
+
+async def test_the_activity_list_comes_oldest_first_from_a_moment_on(studio: Studio) -> None:
+    lines = studio.tower.activity
+    seen = await studio.gateway.activity(
+        studio.login, studio.tower.id, after=lines[1].time, limit=50
+    )
+    assert [line.id for line in seen] == [line.id for line in lines[1:]]
+    assert (seen[-1].action, seen[-1].resource_id) == ("commit_create", studio.second.id)
+    assert seen[-1].info == commit_create_data(studio.second)
+    newest = await studio.gateway.activity(studio.login, studio.tower.id, after=None, limit=2)
+    assert [line.id for line in newest] == [line.id for line in lines[-2:]]
+
+
+async def test_a_long_activity_list_is_read_in_pages_and_nothing_is_lost(studio: Studio) -> None:
+    moment = studio.server.now()
+    for n in range(230):
+        studio.server.add_activity(
+            studio.tower,
+            "commit_create",
+            f"{n:010x}",
+            "commit",
+            studio.ilse,
+            {},
+            "m",
+            at=moment + timedelta(milliseconds=n // 7),  # several in one millisecond
+        )
+    seen = await studio.gateway.activity(studio.login, studio.tower.id, after=moment, limit=500)
+    assert {line.resource_id for line in seen} == {f"{n:010x}" for n in range(230)}
+    assert seen == sorted(seen, key=lambda line: line.at)
+
+
+async def test_the_activity_list_needs_an_account(studio: Studio) -> None:
+    hall = studio.server.add_project("Public Hall", owner=studio.ilse, visibility="PUBLIC")
+    with pytest.raises(SpeckleForbidden):
+        await studio.gateway.activity(Login(studio.server.url), hall.id, after=None, limit=5)
+
+
+# ── what a webhook leaves out ──
+
+
+async def test_a_version_s_facts_come_in_one_round_trip(studio: Studio) -> None:
+    studio.server.add_comment(studio.tower, [studio.first], author=studio.ilse, text="open")
+    studio.server.add_comment(
+        studio.tower, [studio.first], author=studio.ilse, text="done", archived=True
+    )
+    facts = await studio.gateway.version_facts(
+        studio.login, studio.tower.id, created(studio.second)
+    )
+    assert facts == VersionFacts(
+        object_count=214,
+        previous=PreviousVersion(studio.first.id, studio.first.created_at),
+        number=2,
+        open_threads=1,
+        made_at=studio.second.created_at,
+        application="revit",
+        author=SpeckleUser(studio.ilse.id, "Ilse Brandt"),
+        model=ModelRef(studio.model.id, "structure/level 1"),
+        message=studio.second.message,
+        object_id=studio.second.object_id,
+        parents=facts.parents,
+    )
+    assert [asked.operation for asked in studio.server.requests] == ["VersionFacts"]
+
+
+async def test_newer_versions_do_not_change_a_version_s_number(studio: Studio) -> None:
+    for _ in range(3):
+        studio.server.add_version(studio.tower, studio.model, author=studio.ilse)
+    facts = await studio.gateway.version_facts(
+        studio.login, studio.tower.id, created(studio.second)
+    )
+    assert facts.number == 2
+    assert facts.previous is not None
+    first = await studio.gateway.version_facts(studio.login, studio.tower.id, created(studio.first))
+    assert (first.number, first.previous) == (1, None)
+
+
+async def test_an_old_server_s_event_without_object_and_model_gets_what_can_be_had(
+    studio: Studio,
+) -> None:
+    facts = await studio.gateway.version_facts(
+        studio.login, studio.tower.id, VersionCreated(studio.second.id)
+    )
+    assert (facts.object_count, facts.open_threads, facts.number) == (None, None, 2)
+
+
+async def test_a_root_object_that_is_not_there_leaves_its_count_out(studio: Studio) -> None:
+    del studio.tower.objects[studio.second.object_id]
+    facts = await studio.gateway.version_facts(
+        studio.login, studio.tower.id, created(studio.second)
+    )
+    assert (facts.object_count, facts.number) == (None, 2)
+
+
+async def test_a_closure_that_is_too_large_leaves_its_count_out(studio: Studio) -> None:
+    studio.limit(max_answer_bytes=5_000)
+    facts = await studio.gateway.version_facts(
+        studio.login, studio.tower.id, created(studio.second)
+    )
+    assert (facts.object_count, facts.number) == (None, 2)
+
+
+async def test_a_version_that_is_gone_is_not_found(studio: Studio) -> None:
+    studio.server.remove_version(studio.second)
+    with pytest.raises(SpeckleNotFound):
+        await studio.gateway.version_facts(studio.login, studio.tower.id, created(studio.second))
+
+
+async def test_a_reply_s_facts_are_its_thread_s(studio: Studio) -> None:
+    thread = studio.server.add_comment(
+        studio.tower, [studio.second], author=studio.ilse, text="Beam clashes\nwith the duct"
+    )
+    reply = studio.server.add_reply(thread, author=studio.ilse, text="moved it")
+    for comment in (thread, reply):
+        facts = await studio.gateway.comment_facts(studio.login, studio.tower.id, comment.id)
+        assert facts == CommentFacts(
+            thread.id,
+            "Beam clashes",
+            (ResourceRef(studio.model.id, studio.second.id),),
+            is_reply=comment is reply,
+            made_at=comment.created_at,
+            author=SpeckleUser(studio.ilse.id, "Ilse Brandt"),
+            models=(ModelRef(studio.model.id, "structure/level 1"),),
+        )
+
+
+async def test_a_thread_s_first_line_is_not_run_together_with_the_next(studio: Studio) -> None:
+    doc = paragraph("x") | {
+        "content": [
+            {"type": "paragraph"},
+            {
+                "type": "paragraph",
+                "content": [
+                    {"type": "mention", "attrs": {"label": "Ilse Brandt"}},
+                    {"type": "text", "text": " look,  "},
+                    {"type": "text", "text": "here", "marks": [{"type": "bold"}]},
+                    {"type": "hardBreak"},
+                    {"type": "text", "text": "not this"},
+                ],
+            },
+        ]
+    }
+    thread = studio.server.add_comment(studio.tower, [studio.second], author=studio.ilse, doc=doc)
+    facts = await studio.gateway.comment_facts(studio.login, studio.tower.id, thread.id)
+    assert facts.first_line == "@Ilse Brandt look, here"
+
+
+async def test_a_comment_of_another_project_is_not_found(studio: Studio) -> None:
+    other = studio.server.add_project("Harbour", owner=studio.ilse)
+    thread = studio.server.add_comment(other, [], author=studio.ilse, text="elsewhere")
+    for comment_id in (thread.id, "ffffffffff"):
+        with pytest.raises(SpeckleNotFound):
+            await studio.gateway.comment_facts(studio.login, studio.tower.id, comment_id)
+
+
+async def test_a_received_version_is_found_in_the_activity_list(studio: Studio) -> None:
+    studio.server.set_role(studio.tower, studio.bruno, "stream:reviewer")
+    now = datetime.now(UTC)
+    studio.server.receive(studio.first, user=studio.bruno, at=now - timedelta(minutes=3))
+    studio.server.receive(studio.second, user=studio.bruno, at=now)
+    studio.server.receive(studio.first, user=studio.ilse, at=now)
+    facts = await studio.gateway.received_facts(
+        studio.login, studio.tower.id, studio.bruno.id, now + timedelta(seconds=1)
+    )
+    model = ModelRef(studio.model.id, "structure/level 1")
+    assert facts == ReceivedFacts(studio.second.id, model, "beams")
+    earlier = await studio.gateway.received_facts(
+        studio.login, studio.tower.id, studio.bruno.id, now - timedelta(minutes=3)
+    )
+    assert earlier == ReceivedFacts(studio.first.id, model, "grid")
+    long_ago = now - timedelta(days=1)
+    assert (
+        await studio.gateway.received_facts(
+            studio.login, studio.tower.id, studio.bruno.id, long_ago
+        )
+        is None
+    )
+    studio.server.remove_version(studio.second)
+    gone = await studio.gateway.received_facts(studio.login, studio.tower.id, studio.bruno.id, now)
+    assert gone == ReceivedFacts(studio.second.id)

@@ -1,0 +1,177 @@
+"""What stays in databases and in Discord when the code changes: to change it needs a migration.
+
+Written out here, and found by what it is rather than by the names that the code has for it.
+"""
+
+import inspect
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from enum import StrEnum
+from importlib import import_module
+from pkgutil import walk_packages
+from typing import Any
+
+import discord
+
+import bot.cogs
+from bot import model, work
+from bot.cogs.modals import MODALS
+from bot.db.vault import Vault
+from bot.model import Audience, Consent, Entitlement, Hook, HookKind, HookState
+from bot.pipeline.catch_up.from_activity import ordering_key_of
+from bot.speckle import events, tokens
+from bot.speckle.subscription_options import SubscriptionOptions
+from bot.speckle_api import types as api_types
+from bot.webhook_listener import OperatorsHook, OwnHook, SharedHook, Signed
+
+BUTTONS = {
+    "account:(unlink|erase|erase-sure|keep|confirm):([0-9]{1,18})",
+    "link:paste:([A-Za-z0-9_-]{43})",
+    "notice:access:(resume|take):([0-9]{1,20})",
+    "notice:resume:([0-9]{1,20})",
+    (
+        "sub:(show|pause|resume|edit|remove|remove-sure|setup|setup-again|renew|renew-sure|renew-now)"
+        ":([0-9]{1,18}):([0-9]{1,20}):([0-9]{1,6})"
+    ),
+    "subs:page:([0-9]{1,20}):([0-9]{1,6})",
+    "subs:pick:([0-9]{1,20}):([0-9]{1,6})",
+    "wait:(link|hand|show|cancel):([A-Za-z0-9_-]{16,64})",
+    "wait:pick:([A-Za-z0-9_-]{16,64})",
+}
+FORMS_SENT_OFF = {
+    "sub:filters:([0-9]{1,18}):([0-9]{1,20}):([0-9]{1,6})",
+    "link:token:([A-Za-z0-9_-]{43})",
+}
+STORED_WORDS = {
+    "active,paused",
+    "facts,picture",
+    "full,bare,plain",
+    "member,project_deleted,channel_gone,no_permission,thread_closed,silenced,access_lost,ask_again",
+    "new,done,failed",
+    "open,closed",
+    "own,shared",
+    "waiting,live,closed",
+    "waiting,sent,undeliverable",
+    "webhook,operator,history,activity",
+    "owner,reader,manager,anyone",
+    (
+        "token_refused,scope_missing,forbidden,not_found,unlinked,unconfirmed,person_left,"
+        "person_blind,not_answered,filters_wider,audience_wider,turned_private"
+    ),
+    (
+        "version_created,version_updated,version_received,version_deleted,version_moved,model_created,"
+        "model_updated,model_deleted,comment_created,comment_replied,comment_resolved,"
+        "comment_reopened,comment_mentioned,project_updated,project_deleted,permission_granted,"
+        "permission_revoked,invitation_sent,invitation_accepted,invitation_declined,"
+        "access_requested,access_declined,unknown"
+    ),
+    "versions,models,comments,project,people,other",
+    "profile:read,streams:read,streams:write",
+    "queued,calling,delivered,failed",
+}
+
+
+def buttons(kind: type[Any] = discord.ui.DynamicItem) -> Iterator[str]:
+    """The custom_ids of all buttons and lists that work after a restart."""
+    for one in kind.__subclasses__():
+        template = getattr(one, "__discord_ui_compiled_template__", None)
+        if template is not None:
+            yield unnamed(template.pattern)
+        yield from buttons(one)
+
+
+def unnamed(pattern: str) -> str:
+    """The pattern without the names of its groups, which are the code's own."""
+    parts = pattern.split("(?P<")
+    return parts[0] + "".join(f"({part.split('>', 1)[1]}" for part in parts[1:])
+
+
+def test_the_buttons_below_old_messages_and_forms_that_are_open_are_still_known() -> None:
+    for module in walk_packages(bot.cogs.__path__, "bot.cogs."):
+        import_module(module.name)
+    assert set(buttons()) == BUTTONS
+    assert {unnamed(pattern.pattern) for pattern in MODALS} == FORMS_SENT_OFF
+
+
+def test_the_words_that_are_stored_are_still_read() -> None:
+    found = set()
+    for module in (model, work, events, tokens, api_types):
+        for _, kind in inspect.getmembers(module, inspect.isclass):
+            if issubclass(kind, StrEnum) and kind is not StrEnum:
+                found.add(",".join(word.value for word in kind))
+    assert found >= STORED_WORDS
+
+
+def test_events_that_wait_are_still_in_the_same_queue() -> None:
+    signed = Signed("a1b2c3d4e5", "https://speckle.kestrel.example", "digest")
+    at = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+    shared = "shared:https://speckle.kestrel.example:a1b2c3d4e5"
+    hooks = {
+        kind: Hook(
+            id=7,
+            guild_id=1,
+            server_url="https://speckle.kestrel.example",
+            project_id="a1b2c3d4e5",
+            project_name=None,
+            kind=kind,
+            key="key",
+            secrets=("secret",),
+            state=HookState.LIVE,
+            setup_channel_id=None,
+            created_by=2,
+            created_at=at,
+            live_at=at,
+            last_event_at=None,
+        )
+        for kind in HookKind
+    }
+    assert OwnHook(hooks[HookKind.OWN]).ordering_key(signed) == "hook:7"
+    operators = SharedHook("secret", frozenset({"https://speckle.kestrel.example"}))
+    assert OperatorsHook(operators).ordering_key(signed) == shared
+    assert [ordering_key_of(hooks[kind]) for kind in (HookKind.OWN, HookKind.SHARED)] == [
+        "hook:7",
+        shared,
+    ]
+
+
+def test_an_answer_that_is_stored_is_still_read() -> None:
+    stored = {
+        "by": 2,
+        "at": "2026-03-02T09:00:00+00:00",
+        "standing": "owner",
+        "events": ["versions"],
+        "models": ["structure/**"],
+        "ignore_authors": ["ci"],
+        "visibility": "private",
+        "audience": {
+            "everyone": False,
+            "roles": [3],
+            "members": [4],
+            "in_thread": False,
+            "announcement": False,
+        },
+        "project_name": "Harbour Tower",
+        "unlinked": False,
+    }
+    answer = Consent.from_json(stored)
+    assert answer == Consent(
+        2,
+        datetime(2026, 3, 2, 9, 0, tzinfo=UTC),
+        Entitlement.OWNER,
+        SubscriptionOptions(("versions",), ("structure/**",), ("ci",)),
+        "private",
+        Audience(everyone=False, roles=(3,), members=(4,), in_thread=False, announcement=False),
+        "Harbour Tower",
+    )
+    assert answer.to_json() == stored
+
+
+KEY = "c2l4dGVlbiBieXRlcyB0d2ljZSwgYW5kIG5vdCBhbnk="  # nobody's
+SEALED = (
+    "gAAAAABrB8LuPiEuateaGSsrp-nHinDGTtt3qgfwqVbUIY1daE8MKwH4EY9ztzOsTYsFOGufXXK8JBXr"
+    "aFtdu8ehxMr3XLEt61I4WPmqC6pE3ojoQeRLZGw="
+)
+
+
+def test_what_is_sealed_is_still_opened() -> None:
+    assert Vault([KEY]).open(SEALED, "hook:1:key") == "swordfish"
