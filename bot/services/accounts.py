@@ -275,7 +275,7 @@ class AccountService:
         try:
             if tokens is None:
                 tokens = await self._exchanged(app, code, challenge)
-                await self._storage.write(lambda tx: tx.link_requests.got(nonce, tokens))
+                await self._storage.write(lambda tx: tx.link_requests.record_tokens(nonce, tokens))
             account = await self._store(nonce, request, tokens, told=False)
         except LinkFailed as failed:
             away = failed.why is WhyNotLinked.SERVER_AWAY
@@ -411,7 +411,7 @@ class AccountService:
     async def personal_data(self, discord_user_id: int) -> PersonalData:
         """What is stored about a person."""
         accounts = await self.all_of_user(discord_user_id)
-        traces = await self._storage.read(lambda tx: tx.accounts.traces(discord_user_id))
+        traces = await self._storage.read(lambda tx: tx.personal_traces.count(discord_user_id))
         return PersonalData(
             accounts=tuple([(account, await self.dependents(account)) for account in accounts]),
             unfinished=traces["link_requests"] + traces["pending_commands"],
