@@ -37,13 +37,14 @@ from bot.pipeline.late_enrichment import LateEnrichment
 from bot.pipeline.replay import Replay
 from bot.pipeline.routing import Routing
 from bot.pipeline.sender import Sender, SenderTimings
-from bot.services.accounts import AccountService
 from bot.services.consent_check import ConsentCheck
 from bot.services.guild_membership import GuildService
 from bot.services.housekeeping import Housekeeping
+from bot.services.linking import AccountLinking
 from bot.services.managing import SubscriptionService
 from bot.services.pause_notices import PauseNoticeService
 from bot.services.pending_commands import PendingCommandService
+from bot.services.personal_data import PersonalDataService
 from bot.services.public_access import PublicAccess
 from bot.services.public_url import INSTANCE_ID_KEY, PublicUrlProbe
 from bot.services.quotas import GuildLimits, QuotaService
@@ -51,6 +52,7 @@ from bot.services.readiness import Readiness, unopenable_text
 from bot.services.restored_copy import RestoredCopyCheck
 from bot.services.search import Search
 from bot.services.subscribing import Subscribing
+from bot.services.token_lending import TokenLender
 from bot.services.webhooks import WebhookService
 from bot.settings import RetentionSettings, Settings
 from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
@@ -156,7 +158,7 @@ async def _at_work(
 
         readiness = Readiness(storage, discord_problems)
         await _tell_unopenable(readiness)
-        listener = _listener(settings, storage, with_speckle, quotas, pipeline, readiness, instance)
+        listener = _listener(settings, storage, bot.linking, quotas, pipeline, readiness, instance)
         on_sqlite = settings.database_url.startswith("sqlite")
         leading = lead(
             storage,
@@ -197,7 +199,7 @@ def _tellers(
     return {
         "pause_notifier": PauseNotifier(bot, notices, rate_limiter.blocked_for_s, timings).run,
         "quota_notifier": QuotaNotifier(bot, quotas, rate_limiter.blocked_for_s).run,
-        "link_followups": LinkFollowUps(bot).run,
+        "link_followups": LinkFollowUps(bot, bot.linking, partial(go_on_with, bot)).run,
         "webhook_reconciler": WebhookReconciler(bot, webhooks).run,
     }
 
@@ -237,7 +239,8 @@ class _WithSpeckle:
 
     client: SpeckleClient
     previews: Previews
-    accounts: AccountService
+    sign_in: SpeckleSignIn
+    lender: TokenLender
 
 
 def _with_speckle(
@@ -254,19 +257,18 @@ def _with_speckle(
         network=network,
     )
     token = settings.speckle_token
-    accounts = AccountService(
+    sign_in = SpeckleSignIn(http)
+    lender = TokenLender(
         storage,
         client,
-        SpeckleSignIn(http),
-        speckle_servers=settings.speckle_servers,
+        sign_in,
         apps=settings.apps(),
-        public_url=settings.public_url,
+        first_server=settings.speckle_servers[0],
         operator_token=None if token is None else token.get_secret_value(),
         served_guilds=settings.organisation.guilds,
         now=utc_now,
-        retention=_retention_policy(settings.retention),
     )
-    return _WithSpeckle(client, Previews(http), accounts)
+    return _WithSpeckle(client, Previews(http), sign_in, lender)
 
 
 # ── Discord's side ────────────────────────────────────────────────────────────────────────────
@@ -282,13 +284,23 @@ def _discord_side(
     network: Network,
     timings: Timings,
 ) -> tuple[SpeckleBot, WebhookService]:
-    """The client with its services; what happens to a linked account is tied to it."""
+    """The client with its services."""
     webhooks = WebhookService(
         storage,
         speckle.client,
-        speckle.accounts,
+        speckle.lender,
         PublicUrlProbe(settings.public_url, instance, network),
         describe_webhook=lambda guild_id: describe_webhook(bot, guild_id),
+        now=utc_now,
+    )
+    linking = AccountLinking(
+        storage,
+        speckle.client,
+        speckle.sign_in,
+        webhooks.detach_account,
+        speckle_servers=settings.speckle_servers,
+        apps=settings.apps(),
+        public_url=settings.public_url,
         now=utc_now,
     )
     guilds = GuildService(storage, utc_now, quotas)
@@ -297,13 +309,13 @@ def _discord_side(
         _subscriptions(settings, storage, speckle, quotas, webhooks),
         PendingCommandService(storage),
         guilds,
-        speckle.accounts,
+        speckle.lender,
+        linking,
+        PersonalDataService(storage, linking, _retention_policy(settings.retention)),
         rate_limiter,
         timings.connection,
         network,
     )
-    speckle.accounts.on_linked = partial(go_on_with, bot)
-    speckle.accounts.on_before_unlink = webhooks.detach_account
     return bot, webhooks
 
 
@@ -317,7 +329,7 @@ def _subscriptions(
     shared = _shared_hook(settings) is not None
     served = frozenset(settings.organisation.guilds) if shared else frozenset[int]()
     public_access = PublicAccess(speckle.client, asks=settings.speckle.enrich_deadline_s > 0)
-    consent_check = ConsentCheck(speckle.accounts, webhooks, public_access)
+    consent_check = ConsentCheck(speckle.lender, webhooks, public_access)
     changing = asyncio.Lock()
     subscribing = Subscribing(
         storage,
@@ -331,7 +343,7 @@ def _subscriptions(
     return SubscriptionService(
         storage,
         webhooks,
-        Search(speckle.client, speckle.accounts),
+        Search(speckle.client, speckle.lender),
         subscribing,
         changing=changing,
         speckle_servers=settings.speckle_servers,
@@ -378,7 +390,7 @@ def _pipeline(
     timings: Timings,
 ) -> _Pipeline:
     watch = DiscordChannelAudience(bot, timings.access.member_known_s)
-    access = AccessCheck(storage, speckle.client, speckle.accounts, watch, utc_now, timings.access)
+    access = AccessCheck(storage, speckle.client, speckle.lender, watch, utc_now, timings.access)
     access_gate = AccessGate(storage, access, on_held=lambda: replay.wake(), now=utc_now)
     sender = Sender(
         storage,
@@ -437,7 +449,7 @@ def _enrichment(
     return Enrichment(
         speckle.client,
         speckle.previews,
-        speckle.accounts,
+        speckle.lender,
         servers=settings.speckle_servers,
         deadline_s=settings.speckle.enrich_deadline_s,
         timings=timings,
@@ -456,7 +468,7 @@ def _catch_up(
     return CatchUp(
         storage,
         speckle.client,
-        speckle.accounts,
+        speckle.lender,
         on_stored=stored,
         decide=access.decide_and_record,
         quota=quotas.day_of_fetched,
@@ -470,7 +482,7 @@ def _catch_up(
 def _listener(
     settings: Settings,
     storage: Storage,
-    speckle: _WithSpeckle,
+    linking: AccountLinking,
     quotas: QuotaService,
     pipeline: _Pipeline,
     readiness: Readiness,
@@ -489,7 +501,7 @@ def _listener(
         quotas=quotas,
     )
     if settings.public_url is not None:
-        LinkPages(speckle.accounts, settings.public_url).add_to(listener.app)
+        LinkPages(linking, settings.public_url).add_to(listener.app)
     return listener
 
 

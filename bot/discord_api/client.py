@@ -28,11 +28,13 @@ from bot.discord_api.outcomes import (
 from bot.discord_api.rate_limits import RateLimiter
 from bot.errors import ConfigError, Problem, SealError, SpeckleError, StorageUnavailable
 from bot.network import Network
-from bot.services.accounts import AccountService
 from bot.services.guild_membership import GuildService
+from bot.services.linking import AccountLinking
 from bot.services.managing import SubscriptionService
 from bot.services.pending_commands import PendingCommandService
+from bot.services.personal_data import PersonalDataService
 from bot.services.refusals import CommandRefused
+from bot.services.token_lending import TokenLender
 from bot.storage import Storage
 from bot.timing import Backoff
 
@@ -72,7 +74,9 @@ class SpeckleBot(commands.Bot):
         subscriptions: SubscriptionService,
         pending_commands: PendingCommandService,
         guild_service: GuildService,
-        accounts: AccountService,
+        lender: TokenLender,
+        linking: AccountLinking,
+        personal_data: PersonalDataService,
         rate_limiter: RateLimiter,
         timings: ConnectionTimings = ConnectionTimings(),
         network: Network | None = None,
@@ -98,7 +102,9 @@ class SpeckleBot(commands.Bot):
         self.subscriptions = subscriptions
         self.pending_commands = pending_commands
         self.guild_service = guild_service
-        self.accounts = accounts
+        self.lender = lender
+        self.linking = linking
+        self.personal_data = personal_data
         self.logged_in = asyncio.Event()  # from now on messages can be sent, gateway or not
         self.ready_once = asyncio.Event()
         self.gateway = GatewayConnection(timings.gateway)

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bot.cards.text import one_line, shorten_plain
 from bot.model import Account, LinkRequest
-from bot.services.accounts import LinkFailed, WhyNotLinked
+from bot.services.linking import LinkFailed, WhyNotLinked
 from bot.speckle.tokens import SCOPES, TokenScope
 
 MAX_NAME: Final = 120  # characters

@@ -8,6 +8,7 @@ from bot.cogs.accounts import texts as wording
 from bot.cogs.followups import send_followup
 from bot.cogs.responses import Response
 from bot.model import Account, LinkRequest
+from bot.services.linking import AccountLinking, ResumePending
 from bot.timing import periodic
 
 if TYPE_CHECKING:
@@ -20,20 +21,24 @@ POLL_S = 3.0
 
 
 class LinkFollowUps:
-    """Works in the process that Discord is connected to; each link is told once, at once."""
+    """Works in the process that Discord is connected to; each link is told once, at once.
 
-    def __init__(self, bot: "SpeckleBot") -> None:
+    `resume` continues a command that waited for the account.
+    """
+
+    def __init__(self, bot: "SpeckleBot", linking: AccountLinking, resume: ResumePending) -> None:
         self._bot = bot
-        self._accounts = bot.accounts
+        self._linking = linking
+        self._resume = resume
         self._told: set[str] = set()  # while what waits cannot go on yet
 
     async def run(self) -> None:
         """Go on with links until cancelled, from the moment that Discord is there."""
         await self._bot.ready_once.wait()
-        await periodic("links", self._round, every_s=POLL_S, wake=self._accounts.link_completed)
+        await periodic("links", self._round, every_s=POLL_S, wake=self._linking.link_completed)
 
     async def _round(self) -> None:
-        for request, account in await self._accounts.completed_links():
+        for request, account in await self._linking.completed_links():
             await self._follow_up(request, account)
 
     async def _follow_up(self, request: LinkRequest, account: Account) -> None:
@@ -46,5 +51,5 @@ class LinkFollowUps:
                 await send_followup(self._bot, where, account.discord_user_id, told)
             except Exception:  # the page has said it too, and /account shows it
                 log.exception("link_followups.not_sent", account_id=account.id)
-        await self._accounts.resume_pending(request, account)
+        await self._linking.resume_pending(request, account, self._resume)
         self._told.discard(digest)

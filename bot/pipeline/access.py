@@ -35,7 +35,7 @@ from bot.services.access_rules import (
     decide,
     depends_on_openness,
 )
-from bot.services.accounts import AccountService
+from bot.services.token_lending import TokenLender
 from bot.single_flight import SingleFlightCache
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login, ProjectRights
@@ -101,14 +101,14 @@ class AccessCheck:
         self,
         storage: Storage,
         client: SpeckleClient,
-        accounts: AccountService,
+        lender: TokenLender,
         channel_audience: ChannelAudience,
         now: Callable[[], datetime],
         timings: AccessTimings = AccessTimings(),
     ) -> None:
         self._storage = storage
         self._client = client
-        self._accounts = accounts
+        self._lender = lender
         self._channel_audience = channel_audience
         self._now = now
         self._late = SingleFlightCache[Answer](max_values=MOST_LATE, ttl_s=LATE_FOR_S)
@@ -148,7 +148,7 @@ class AccessCheck:
             self._audiences(hook, subscriptions),
         )
         words = {account_id: _word(answer, None) for account_id, answer in answers.items()}
-        operator = self._accounts.serves_as_operator(hook)
+        operator = self._lender.serves_as_operator(hook)
         now = self._now()
         decisions: dict[int, Decision] = {}
         for one in subscriptions:
@@ -193,9 +193,7 @@ class AccessCheck:
 
     async def _ask_account(self, hook: Hook, account_id: int) -> Answer:
         async def ask() -> Answer:
-            return await self._accounts.as_account(
-                account_id, partial(self._answer, hook.project_id)
-            )
+            return await self._lender.as_account(account_id, partial(self._answer, hook.project_id))
 
         return await self._in_time(hook.server_url, ask)
 

@@ -25,7 +25,7 @@ from bot.errors import (
     SpeckleUnconfirmed,
 )
 from bot.model import Hook
-from bot.services.accounts import AccountService
+from bot.services.token_lending import TokenLender
 from bot.single_flight import SingleFlightCache
 from bot.speckle.confirmation import (
     ArchivedQuestion,
@@ -122,7 +122,7 @@ class Enrichment:
         self,
         client: SpeckleClient,
         previews: Previews,
-        accounts: AccountService,
+        lender: TokenLender,
         *,
         servers: Collection[str],
         deadline_s: float,
@@ -132,7 +132,7 @@ class Enrichment:
         self._client = client
         self._servers = frozenset(servers)
         self._previews = previews
-        self._accounts = accounts
+        self._lender = lender
         self._deadline_s = deadline_s
         self._facts = SingleFlightCache[Facts | None](max_values=MOST_FACTS, ttl_s=KEEP_S)
         self._pictures = SingleFlightCache[Picture | NoPicture](
@@ -197,7 +197,7 @@ class Enrichment:
         question = _question(permit, delivery, at)
         if check is None or question is None:
             return None
-        facts = await self._accounts.with_permit(
+        facts = await self._lender.with_permit(
             permit,
             lambda login: self._facts.get(
                 (login, permit.project_id, question),
@@ -237,7 +237,7 @@ class Enrichment:
                 return url if is_public_url(url) else seen
             if seen is NoPicture.NOT_YET or permit.is_anonymous:
                 return seen
-        return await self._accounts.with_permit(
+        return await self._lender.with_permit(
             permit, lambda login: self._picture(login, permit.project_id, version_id, within_s)
         )
 

@@ -23,9 +23,9 @@ from bot.services.access_rules import (
     is_by_hand,
     is_private,
 )
-from bot.services.accounts import AccountService
 from bot.services.project_names import is_paused_for_rights
 from bot.services.public_access import PRIVATE, PublicAccess, PublicAnswer
+from bot.services.token_lending import TokenLender
 from bot.services.webhooks import EnsureFailed, EnsureProblem, WebhookService, problem_of
 from bot.speckle_api.types import ProjectRights
 
@@ -74,15 +74,15 @@ class ConsentCheck:
     """Asks with the person's own account and without a token, and with nobody else's."""
 
     def __init__(
-        self, accounts: AccountService, webhooks: WebhookService, public_access: PublicAccess
+        self, lender: TokenLender, webhooks: WebhookService, public_access: PublicAccess
     ) -> None:
-        self._accounts = accounts
+        self._lender = lender
         self._webhooks = webhooks
         self._public_access = public_access
 
     async def look(self, user_id: int, server_url: str, project_id: str) -> ProjectAccess:
         """What this person may see of a project, asked now."""
-        account = await self._accounts.of_user(user_id, server_url)
+        account = await self._lender.of_user(user_id, server_url)
         if account is None:
             return ProjectAccess(await self._public_access.of(server_url, project_id))
         try:

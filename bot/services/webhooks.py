@@ -27,8 +27,8 @@ from bot.errors import (
     SpeckleUnavailable,
 )
 from bot.model import Account, Hook, HookKind, HookState, WebhookRemoval
-from bot.services.accounts import AccountService, Question
 from bot.services.public_url import ProbeResult, PublicUrlProbe
+from bot.services.token_lending import Question, TokenLender
 from bot.services.webhook_triggers import triggers_for
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.client import SpeckleClient
@@ -131,7 +131,7 @@ class WebhookService:
         self,
         storage: Storage,
         client: SpeckleClient,
-        accounts: AccountService,
+        lender: TokenLender,
         probe: PublicUrlProbe,
         *,
         describe_webhook: Callable[[int], str],
@@ -139,7 +139,7 @@ class WebhookService:
     ) -> None:
         self._storage = storage
         self._client = client
-        self._accounts = accounts
+        self._lender = lender
         self._probe = probe
         self._describe_webhook = describe_webhook
         self._now = now
@@ -150,7 +150,7 @@ class WebhookService:
 
     async def rights(self, account: Account, project_id: str) -> ProjectRights:
         """What a person may do in a project, asked now. Errors: those of the gateway."""
-        return await self._accounts.as_account(
+        return await self._lender.as_account(
             account.id,
             lambda login: self._client.project(login, project_id, within_s=READ_WITHIN_S),
         )
@@ -171,7 +171,7 @@ class WebhookService:
 
     async def _owners(self, account: Account, project_id: str) -> tuple[str, ...]:
         try:
-            return await self._accounts.as_account(
+            return await self._lender.as_account(
                 account.id,
                 lambda login: self._client.owners(login, project_id, within_s=READ_WITHIN_S),
             )
@@ -470,7 +470,7 @@ class WebhookService:
         return f"{self._probe.public_url}/webhooks/{hook.key}"
 
     async def _ask(self, account_id: int, question: Question[T]) -> T:
-        return await self._accounts.as_account(account_id, question)
+        return await self._lender.as_account(account_id, question)
 
     def _list(self, project_id: str) -> Question[list[SpeckleWebhook]]:
         return lambda login: self._client.webhooks(login, project_id, within_s=READ_WITHIN_S)

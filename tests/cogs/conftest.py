@@ -4,14 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import discord
 import pytest
 from discord.gateway import DiscordWebSocket
 
-from bot.cogs.subscriptions.pending import resume_after_link
 from bot.discord_api.client import ConnectionTimings, SpeckleBot, use_api
 from bot.discord_api.rate_limits import RateLimiter
 from bot.services.guild_membership import GuildService
@@ -70,11 +68,12 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
                 services.subscriptions,
                 PendingCommandService(storage),
                 GuildService(storage, clock, without_quotas(storage, clock)),
-                services.accounts,
+                services.lender,
+                services.linking,
+                services.personal_data,
                 RateLimiter(45),
                 ConnectionTimings(guilds_apart_s=0.1),
             )
-            services.accounts.on_linked = partial(resume_after_link, bot)
             await stack.enter_async_context(bot)
             await bot.login(sandbox.token)
             connection = asyncio.create_task(bot.connect(), name="gateway")

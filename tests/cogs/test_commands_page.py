@@ -35,7 +35,9 @@ async def commands() -> list[dict[str, Any]]:
         services.subscriptions,
         PendingCommandService(storage),
         guilds,
-        services.accounts,
+        services.lender,
+        services.linking,
+        services.personal_data,
         RateLimiter(45),
     )
     for cog in COGS:

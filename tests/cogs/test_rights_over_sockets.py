@@ -55,8 +55,8 @@ class House:
         )
 
     async def linked(self, bot: SpeckleBot, member: SandboxMember, user: User) -> None:
-        way = await bot.accounts.start_link(member.id, self.server.url)
-        await bot.accounts.link_by_token(member.id, way.nonce, self.server.token(user))
+        way = await bot.linking.start_link(member.id, self.server.url)
+        await bot.linking.link_by_token(member.id, way.nonce, self.server.token(user))
 
     async def set_up_by_hand(self, where: SandboxChannel) -> tuple[InteractionView, Hook]:
         """Tobias does it, and an event that he made up makes the subscription live."""

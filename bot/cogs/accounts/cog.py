@@ -27,7 +27,8 @@ from bot.cogs.responses import (
     respond,
 )
 from bot.model import Account
-from bot.services.accounts import AccountService, LinkFailed, PasteToken, SignIn, TokenStatus
+from bot.services.linking import AccountLinking, LinkFailed, PasteToken, SignIn
+from bot.services.token_lending import TokenStatus
 
 if TYPE_CHECKING:
     from bot.discord_api.client import SpeckleBot
@@ -55,7 +56,7 @@ class AccountsCog(commands.Cog, name="accounts"):
     @for_everyone
     async def link(self, interaction: Interaction, server: ServerText | None = None) -> None:
         """Show the way to link an account."""
-        server_url = _server_of(server, self._bot.accounts.servers)
+        server_url = _server_of(server, self._bot.linking.servers)
         await respond(
             interaction, await defer_if_slow(interaction, link_response(interaction, server_url))
         )
@@ -85,13 +86,13 @@ class AccountsCog(commands.Cog, name="accounts"):
     async def _servers(
         self, _interaction: Interaction, typed: str
     ) -> list[app_commands.Choice[str]]:
-        return _choices(self._bot.accounts.servers, typed)
+        return _choices(self._bot.linking.servers, typed)
 
     @unlink.autocomplete("server")
     async def _linked_servers(
         self, interaction: Interaction, typed: str
     ) -> list[app_commands.Choice[str]]:
-        accounts = await self._bot.accounts.all_of_user(interaction.user.id)
+        accounts = await self._bot.lender.all_of_user(interaction.user.id)
         return _choices([account.server_url for account in accounts], typed)
 
 
@@ -129,9 +130,9 @@ async def link_response(
 
     `pending` is the token of a command that goes on once that is done.
     """
-    accounts, user = interaction.client.accounts, interaction.user
-    linked = await accounts.of_user(user.id, server_url)
-    way = await accounts.start_link(
+    bot, user = interaction.client, interaction.user
+    linked = await bot.lender.of_user(user.id, server_url)
+    way = await bot.linking.start_link(
         user.id, server_url, pending, person=_person(user), answer_to=followup_address(interaction)
     )
     shown = with_address(wording.link_lead(way, linked), _address(way))
@@ -181,10 +182,10 @@ class PasteButton(
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Open the form, while the request still stands."""
-        accounts: AccountService = interaction.client.accounts
+        linking: AccountLinking = interaction.client.linking
         try:
             # A form has to be the first answer: no "please wait" before it.
-            request = await _or_refused(interaction, accounts.request(self.nonce))
+            request = await _or_refused(interaction, linking.request(self.nonce))
             await interaction.response.send_modal(TokenModal(self.nonce, request.server_url))
         except Exception as error:  # the top: discord.py would only log it
             await report_failure(interaction, error)
@@ -212,8 +213,8 @@ async def _on_token(
     """A token was sent off: link its account, in place of the message with the button; a refusal
     leaves that.
     """
-    accounts = interaction.client.accounts
-    work = accounts.link_by_token(interaction.user.id, match["nonce"], typed["token"])
+    linking = interaction.client.linking
+    work = linking.link_by_token(interaction.user.id, match["nonce"], typed["token"])
     account = await defer_if_slow(interaction, _or_refused(interaction, work), new=False)
     await edit_response(interaction, Response(wording.account_linked(account)))
 
@@ -223,7 +224,7 @@ async def _or_refused(interaction: Interaction, work: Awaitable[Any]) -> Any:
     try:
         return await work
     except LinkFailed as failed:
-        servers = interaction.client.accounts.servers
+        servers = interaction.client.linking.servers
         raise UserError(wording.account_not_linked(failed, servers)) from failed
 
 
@@ -231,7 +232,7 @@ async def _or_refused(interaction: Interaction, work: Awaitable[Any]) -> Any:
 
 
 async def _unlink_page(interaction: Interaction, server: str | None) -> Response:
-    accounts = await interaction.client.accounts.all_of_user(interaction.user.id)
+    accounts = await interaction.client.lender.all_of_user(interaction.user.id)
     if server is not None:
         server_url = _server_of(server, tuple(one.server_url for one in accounts) or ("",))
         accounts = [one for one in accounts if one.server_url == server_url]
@@ -241,18 +242,18 @@ async def _unlink_page(interaction: Interaction, server: str | None) -> Response
         hosts = ", ".join(f"`{wording.host_of(one.server_url)}`" for one in accounts)
         raise UserError(f"You linked accounts on {hosts}. Name one with the option `server`.")
     account = accounts[0]
-    dependents = await interaction.client.accounts.dependents(account)
+    dependents = await interaction.client.linking.dependents(account)
     text = wording.sure_to_unlink(account, dependents, _guild_name(interaction))
     return Response(text, view=_choice(AccountAction.UNLINK, account.id))
 
 
 async def _account_page(interaction: Interaction) -> Response:
-    service = interaction.client.accounts
-    accounts = await service.all_of_user(interaction.user.id)
+    lender, linking = interaction.client.lender, interaction.client.linking
+    accounts = await lender.all_of_user(interaction.user.id)
     if not accounts:
         return Response(wording.NOTHING_LINKED)
     shown = [
-        (one, await service.token_status(one), await service.dependents(one)) for one in accounts
+        (one, await lender.token_status(one), await linking.dependents(one)) for one in accounts
     ]
     again = [
         AccountButton(AccountAction.CONFIRM, one.id)
@@ -264,9 +265,9 @@ async def _account_page(interaction: Interaction) -> Response:
 
 
 async def _privacy_page(interaction: Interaction) -> Response:
-    service = interaction.client.accounts
-    stored = await service.personal_data(interaction.user.id)
-    embed = wording.privacy_embed(stored, service.retention, service.servers)
+    bot = interaction.client
+    stored = await bot.personal_data.of_user(interaction.user.id)
+    embed = wording.privacy_embed(stored, bot.personal_data.retention, bot.linking.servers)
     view = None if stored.is_nothing else view_of(AccountButton(AccountAction.ERASE))
     return Response(embed=embed, view=view)
 
@@ -332,7 +333,7 @@ def _choice(action: AccountAction, account_id: int = 0) -> discord.ui.View:
 
 
 async def _own(interaction: Interaction, account_id: int) -> Account:
-    accounts = await interaction.client.accounts.all_of_user(interaction.user.id)
+    accounts = await interaction.client.lender.all_of_user(interaction.user.id)
     account = next((one for one in accounts if one.id == account_id), None)
     if account is None:
         raise UserError(wording.GONE)
@@ -341,12 +342,12 @@ async def _own(interaction: Interaction, account_id: int) -> Account:
 
 async def _on_unlink(interaction: Interaction, account_id: int) -> Response:
     account = await _own(interaction, account_id)
-    tidy = await interaction.client.accounts.unlink(account)
+    tidy = await interaction.client.linking.unlink(account)
     return Response(wording.account_unlinked(account, tidy=tidy))
 
 
 async def _on_erase(interaction: Interaction, _account_id: int) -> Response:
-    stored = await interaction.client.accounts.personal_data(interaction.user.id)
+    stored = await interaction.client.personal_data.of_user(interaction.user.id)
     if stored.is_nothing:
         return Response(wording.NOTHING_STORED)
     text = wording.sure_to_erase(stored, _guild_name(interaction))
@@ -354,13 +355,13 @@ async def _on_erase(interaction: Interaction, _account_id: int) -> Response:
 
 
 async def _on_erase_sure(interaction: Interaction, _account_id: int) -> Response:
-    tidy = await interaction.client.accounts.erase_personal_data(interaction.user.id)
+    tidy = await interaction.client.personal_data.erase(interaction.user.id)
     return Response(wording.ERASED if tidy else wording.ERASED_BUT_WEBHOOKS)
 
 
 async def _on_confirm(interaction: Interaction, account_id: int) -> Response:
     account = await _own(interaction, account_id)
-    await interaction.client.accounts.confirm(account)
+    await interaction.client.linking.confirm(account)
     return Response(wording.confirmed(account))
 
 

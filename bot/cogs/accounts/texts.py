@@ -9,14 +9,9 @@ import discord
 from bot.cards.text import escape_name, one_line, shorten_plain
 from bot.cogs.responses import COLOUR
 from bot.model import Account, Dependents, RetentionPolicy
-from bot.services.accounts import (
-    LinkFailed,
-    PasteToken,
-    PersonalData,
-    SignIn,
-    TokenStatus,
-    WhyNotLinked,
-)
+from bot.services.linking import LinkFailed, PasteToken, SignIn, WhyNotLinked
+from bot.services.personal_data import PersonalData
+from bot.services.token_lending import TokenStatus
 from bot.speckle.links import Links
 from bot.speckle.tokens import SCOPES, TokenScope
 

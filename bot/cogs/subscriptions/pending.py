@@ -25,7 +25,7 @@ from bot.cogs.webhooks import texts as webhook_texts
 from bot.discord_api.channels import fetch_channel, member_actor
 from bot.discord_api.outcomes import DISCORD_ERRORS, outcome_of
 from bot.model import Account, Actor, Audience, PendingSubscribe
-from bot.services.accounts import AnswerTo
+from bot.services.linking import AnswerTo
 from bot.services.refusals import CommandRefused
 from bot.services.subscribe_results import (
     NeedsAccount,

@@ -24,7 +24,7 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.services.access_rules import Decision, Show, Wait, may_read_lists
-from bot.services.accounts import AccountService
+from bot.services.token_lending import TokenLender
 from bot.speckle.activity import Activity, body_of, event_key
 from bot.speckle.payloads import event_name_of, read_envelope
 from bot.speckle_api.client import SpeckleClient
@@ -65,7 +65,7 @@ class ActivityCatchUp:
         self,
         storage: Storage,
         client: SpeckleClient,
-        accounts: AccountService,
+        lender: TokenLender,
         decide: Decide,
         *,
         on_stored: Callable[[], None],
@@ -76,7 +76,7 @@ class ActivityCatchUp:
         self._quota = quota
         self._storage = storage
         self._client = client
-        self._accounts = accounts
+        self._lender = lender
         self._decide = decide
         self._on_stored = on_stored
         self._reach = reach
@@ -124,7 +124,7 @@ class ActivityCatchUp:
         passed_by = [one.id for one in paused if one.pause_reason not in KEEPING_PAUSES]
         if passed_by:
             await self._storage.write(lambda tx: tx.missed_events.readers(passed_by, at))
-        operator = self._accounts.serves_as_operator(hook)
+        operator = self._lender.serves_as_operator(hook)
         asking = [
             one for one in followers if one not in paused and may_read_lists(one, operator=operator)
         ]
@@ -141,7 +141,7 @@ class ActivityCatchUp:
         """Ask once for all of one reader; the hooks where it is not settled."""
         permit, project_id = readings[0].permit, readings[0].hook.project_id
         try:
-            entries = await self._accounts.with_permit(
+            entries = await self._lender.with_permit(
                 permit,
                 lambda login: self._client.activity(
                     login,

@@ -32,7 +32,7 @@ import structlog
 
 from bot.errors import NotADelivery
 from bot.model import DayQuota, Hook
-from bot.services.accounts import AccountService
+from bot.services.token_lending import TokenLender
 from bot.speckle.payloads import event_name_of, project_id_of, read_envelope
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import CallStatus, RecordedCall, WebhookHistory
@@ -87,7 +87,7 @@ class HistoryCatchUp:
         self,
         storage: Storage,
         client: SpeckleClient,
-        accounts: AccountService,
+        lender: TokenLender,
         *,
         on_stored: Callable[[], None],
         max_body_bytes: int,
@@ -100,7 +100,7 @@ class HistoryCatchUp:
         self._limits = limits
         self._storage = storage
         self._client = client
-        self._accounts = accounts
+        self._lender = lender
         self._on_stored = on_stored
         self._max_body_bytes = max_body_bytes
         self._reach = reach
@@ -116,7 +116,7 @@ class HistoryCatchUp:
         """
 
         async def ask(limit: int, *, bodies: bool) -> WebhookHistory:
-            return await self._accounts.as_account(
+            return await self._lender.as_account(
                 account_id,
                 lambda login: self._client.history(
                     login,

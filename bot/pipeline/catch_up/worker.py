@@ -23,7 +23,7 @@ from bot.errors import (
 from bot.model import DayQuota, Hook
 from bot.pipeline.catch_up.from_activity import ActivityCatchUp, Decide
 from bot.pipeline.catch_up.from_history import CatchUpLimits, HistoryCatchUp
-from bot.services.accounts import AccountService
+from bot.services.token_lending import TokenLender
 from bot.speckle_api.client import SpeckleClient
 from bot.storage import Storage
 
@@ -46,7 +46,7 @@ class CatchUp:
         self,
         storage: Storage,
         client: SpeckleClient,
-        accounts: AccountService,
+        lender: TokenLender,
         *,
         decide: Decide,
         on_stored: Callable[[], None],
@@ -67,7 +67,7 @@ class CatchUp:
         self._history = HistoryCatchUp(
             storage,
             client,
-            accounts,
+            lender,
             on_stored=on_stored,
             max_body_bytes=max_body_bytes,
             reach=reach,
@@ -78,7 +78,7 @@ class CatchUp:
         self._activity = ActivityCatchUp(
             storage,
             client,
-            accounts,
+            lender,
             decide,
             on_stored=on_stored,
             reach=reach,
