@@ -30,7 +30,7 @@ async def open_when_ready(
 ) -> AsyncIterator[Storage | None]:
     """The storage, as soon as it can be opened; None if `stopping` is set before.
 
-    Errors: StorageUnavailable where waiting does not help; SchemaTooNew, ConfigError.
+    Errors: StorageUnavailable where waiting does not help; SchemaTooNew, SchemaTooOld, ConfigError.
     """
     async with AsyncExitStack() as stack:
         found = await _tried(stack, settings, vault)
