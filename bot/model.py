@@ -207,11 +207,11 @@ class PendingSubscribe:
 
 
 LINK_VALID = timedelta(minutes=15)
-# Whoever claimed a request and was killed, or lost the database, holds it up no longer than that.
+# Whoever claimed a request and was killed, or lost the database, blocks it no longer than that.
 # All that is asked of Speckle meanwhile has less time.
 CLAIM_HOLDS = timedelta(minutes=1)
-# For what is left to do once the account is there: telling the person, and the waiting command.
-TOLD_WITHIN = timedelta(hours=1)
+# For what is left to do once the account is there: notify the person, run the pending command.
+NOTIFY_WITHIN = timedelta(hours=1)
 
 
 def is_claimed(used_at: datetime | None, now: datetime) -> bool:
@@ -431,10 +431,10 @@ class Account:
 class LinkDetails:
     """What is sealed in a link request.
 
-    `person` is the Discord name that the page shows, `answer_to` where the person is told how it
-    went, `pending` the token of a command that goes on once there is an account. `challenge` and
-    `cookie_digest` are of the sign-in under way; `tokens` came out of it, while it could not be
-    asked whose they are. `told`: the person knows already that the account is linked.
+    `person` is the Discord name that the page shows, `answer_to` where the person is notified
+    of how it went, `pending` the token of a command that continues once there is an account.
+    `challenge` and `cookie_digest` are of the sign-in under way; `tokens` came out of it, while it
+    could not be asked whose they are. `notified`: the person knows that the account is linked.
     """
 
     person: str = ""
@@ -443,15 +443,15 @@ class LinkDetails:
     challenge: str | None = field(default=None, repr=False)
     cookie_digest: str | None = field(default=None, repr=False)
     tokens: Tokens | None = field(default=None, repr=False)
-    told: bool = False
+    notified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LinkRequest:
     """One person's wish to link an account on one server.
 
-    `used_at` is set while a sign-in comes to its end (for a minute), and for good if it did;
-    `account_id` once there is an account, until that is told and done with.
+    `used_at` is set while a sign-in comes to its end (for a minute), and permanently if it
+    did; `account_id` once there is an account, until that is followed up.
     """
 
     nonce_digest: str

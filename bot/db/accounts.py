@@ -67,7 +67,7 @@ class Accounts:
         tokens: Tokens,
         scopes: frozenset[TokenScope],
         *,
-        told: bool,
+        notified: bool,
     ) -> Account | None:
         """Keep the account that a request brought, in place of the person's former one there.
 
@@ -84,7 +84,7 @@ class Accounts:
             scopes=sorted(scopes),
             sealed=lambda context: self._seal(context, name, tokens),
         )
-        self._requests.complete(request, account, told=told)
+        self._requests.complete(request, account, notified=notified)
         return account
 
     def replace_tokens(self, account: Account, tokens: Tokens) -> Account | None:

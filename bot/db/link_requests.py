@@ -17,7 +17,7 @@ from bot.errors import SealError
 from bot.model import (
     CLAIM_HOLDS,
     LINK_VALID,
-    TOLD_WITHIN,
+    NOTIFY_WITHIN,
     Account,
     LinkDetails,
     LinkRequest,
@@ -94,14 +94,14 @@ class LinkRequests:
             details = replace(self._details(row), tokens=tokens)
             self._change(row, used_at=None, sealed=self._seal(row, details))
 
-    def complete(self, request: LinkRequest, account: Account, *, told: bool) -> None:
+    def complete(self, request: LinkRequest, account: Account, *, notified: bool) -> None:
         """Note the account that a request brought.
 
         Whatever else of this person waits for an account on that server has one now.
         """
         row = _key(request.nonce_digest, request.discord_user_id, request.server_url)
         details = replace(
-            request.details, told=told, challenge=None, cookie_digest=None, tokens=None
+            request.details, notified=notified, challenge=None, cookie_digest=None, tokens=None
         )
         now = self._now()
         self._change(row, sealed=self._seal(row, details), used_at=now)
@@ -114,7 +114,7 @@ class LinkRequests:
                 link_requests.c.expires_at > now,
                 or_(_is_unclaimed(now), link_requests.c.nonce_digest == request.nonce_digest),
             )
-            .values(account_id=account.id, expires_at=now + TOLD_WITHIN)
+            .values(account_id=account.id, expires_at=now + NOTIFY_WITHIN)
         )
 
     def linked(self) -> list[LinkRequest]:
@@ -175,14 +175,18 @@ class LinkRequests:
             "challenge": details.challenge,
             "cookie_digest": details.cookie_digest,
             "tokens": None if tokens is None else [tokens.token, tokens.refresh_token],
-            "told": details.told,
+            "told": details.notified,
         }
         return self._vault.seal(json.dumps(content), _context(row))
 
     def _details(self, row: Row) -> LinkDetails:
         content = json.loads(self._vault.open(row["sealed"], _context(row)))
-        tokens = content.pop("tokens")
-        return LinkDetails(**content, tokens=None if tokens is None else Tokens(*tokens))
+        notified, tokens = content.pop("told"), content.pop("tokens")
+        return LinkDetails(
+            **content,
+            notified=notified,
+            tokens=None if tokens is None else Tokens(*tokens),
+        )
 
 
 def _key(nonce_digest: str, discord_user_id: int, server_url: str) -> Row:

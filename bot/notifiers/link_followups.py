@@ -1,4 +1,4 @@
-"""Goes on where an account was linked: tells its person, and lets what waited for it go on."""
+"""Follows up on a linked account: notifies its person and continues what waited for it."""
 
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ POLL_S = 3.0
 
 
 class LinkFollowUps:
-    """Works in the process that Discord is connected to; each link is told once, at once.
+    """Works in the process that Discord is connected to; each person is notified once, at once.
 
     `resume` continues a command that waited for the account.
     """
@@ -30,10 +30,10 @@ class LinkFollowUps:
         self._bot = bot
         self._linking = linking
         self._resume = resume
-        self._told: set[str] = set()  # while what waits cannot go on yet
+        self._notified: set[str] = set()  # while what waits cannot continue yet
 
     async def run(self) -> None:
-        """Go on with links until cancelled, from the moment that Discord is there."""
+        """Follow up on links until cancelled, from the moment that Discord is there."""
         await self._bot.ready_once.wait()
         await periodic("links", self._round, every_s=POLL_S, wake=self._linking.link_completed)
 
@@ -43,13 +43,13 @@ class LinkFollowUps:
 
     async def _follow_up(self, request: LinkRequest, account: Account) -> None:
         digest, details = request.nonce_digest, request.details
-        if request.used_at is not None and not details.told and digest not in self._told:
-            self._told.add(digest)
+        if request.used_at is not None and not details.notified and digest not in self._notified:
+            self._notified.add(digest)
             try:
-                told = Response(wording.linked_notice(account))
+                notice = Response(wording.linked_notice(account))
                 where = details.answer_to
-                await send_followup(self._bot, where, account.discord_user_id, told)
+                await send_followup(self._bot, where, account.discord_user_id, notice)
             except Exception:  # the page has said it too, and /account shows it
                 log.exception("link_followups.not_sent", account_id=account.id)
         await self._linking.resume_pending(request, account, self._resume)
-        self._told.discard(digest)
+        self._notified.discard(digest)

@@ -205,7 +205,7 @@ class AccountLinking:
             if tokens is None:
                 tokens = await self._exchanged(app, code, challenge)
                 await self._storage.write(lambda tx: tx.link_requests.record_tokens(nonce, tokens))
-            account = await self._store(nonce, request, tokens, told=False)
+            account = await self._store(nonce, request, tokens, notified=False)
         except LinkFailed as failed:
             away = failed.why is WhyNotLinked.SERVER_AWAY
             await self._storage.write(
@@ -225,7 +225,7 @@ class AccountLinking:
         token = token.strip().removeprefix("Bearer ").strip()
         if not re.fullmatch(r"[!-~]+", token) or len(token) > MAX_TOKEN:
             raise LinkFailed(WhyNotLinked.NOT_A_TOKEN, request.server_url)
-        return await self._store(nonce, request, Tokens(token), told=True)
+        return await self._store(nonce, request, Tokens(token), notified=True)
 
     async def _exchanged(self, app: SpeckleApp, code: str, challenge: str) -> Tokens:
         try:
@@ -236,7 +236,7 @@ class AccountLinking:
             raise _failed(error) from error
 
     async def _store(
-        self, nonce: str, request: LinkRequest, tokens: Tokens, *, told: bool
+        self, nonce: str, request: LinkRequest, tokens: Tokens, *, notified: bool
     ) -> Account:
         """Ask whose tokens these are and what they allow, then keep them."""
         server_url = request.server_url
@@ -250,7 +250,9 @@ class AccountLinking:
         except SpeckleError as error:
             raise _failed(error) from error
         account = await self._storage.write(
-            lambda tx: tx.accounts.link(nonce, me.user_id, me.name, tokens, scopes, told=told)
+            lambda tx: tx.accounts.link(
+                nonce, me.user_id, me.name, tokens, scopes, notified=notified
+            )
         )
         if account is None:
             raise LinkFailed(WhyNotLinked.USED, server_url)

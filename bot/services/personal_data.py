@@ -31,7 +31,7 @@ class PersonalDataService:
     """Shows and erases what is stored about a person; `retention` is how long events are kept."""
 
     def __init__(
-        self, storage: Storage, linking: AccountLinking, retention: RetentionPolicy | None = None
+        self, storage: Storage, linking: AccountLinking, retention: RetentionPolicy
     ) -> None:
         self._storage = storage
         self._linking = linking

@@ -472,7 +472,7 @@ async def test_a_restored_copy_is_said_before_and_after_the_bot_has_seen_it(
         )
         await storage.write(
             lambda tx: tx.accounts.link(
-                "nonce", "0123456789", None, Tokens("token"), frozenset(SCOPES), told=True
+                "nonce", "0123456789", None, Tokens("token"), frozenset(SCOPES), notified=True
             )
         )
     beside(sqlite_path(parse_url(database)), ".mark").unlink()

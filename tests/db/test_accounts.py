@@ -38,7 +38,7 @@ async def linked(
 ) -> Account:
     await storage.write(lambda tx: tx.link_requests.add(nonce, who, server, LinkDetails()))
     account = await storage.write(
-        lambda tx: tx.accounts.link(nonce, speckle_id, "Maren Oduya", tokens, ALL, told=False)
+        lambda tx: tx.accounts.link(nonce, speckle_id, "Maren Oduya", tokens, ALL, notified=False)
     )
     assert account is not None
     return account

@@ -6,7 +6,7 @@ from sqlalchemy import update
 
 from bot.db.engine import Database, parse_url
 from bot.db.tables import link_requests
-from bot.model import LINK_VALID, TOLD_WITHIN, LinkDetails
+from bot.model import LINK_VALID, NOTIFY_WITHIN, LinkDetails
 from bot.speckle.tokens import Tokens
 from bot.storage import Storage
 from tests.db.conftest import MAREN_ODUYA, SERVER, Clock
@@ -29,7 +29,7 @@ async def test_a_request_runs_out_after_a_quarter_of_an_hour_and_is_erased(
     assert not await storage.write(lambda tx: tx.link_requests.begin("nonce", "c", "d"))
     assert not await storage.write(lambda tx: tx.link_requests.claim("nonce"))
     late = await storage.write(
-        lambda tx: tx.accounts.link("nonce", "m", "Maren", Tokens("t"), READ, told=False)
+        lambda tx: tx.accounts.link("nonce", "m", "Maren", Tokens("t"), READ, notified=False)
     )
     assert late is None
     assert await storage.write(lambda tx: tx.link_requests.erase_expired()) == 1
@@ -82,7 +82,7 @@ async def test_a_request_brings_one_account_and_whatever_else_waits_gets_it_too(
     await storage.write(lambda tx: tx.link_requests.begin("used", "challenge", "digest"))
     account, again = await storage.write(
         lambda tx: [
-            tx.accounts.link("used", "maren00001", "Maren", Tokens(token), READ, told=True)
+            tx.accounts.link("used", "maren00001", "Maren", Tokens(token), READ, notified=True)
             for token in ("t", "t2")
         ]
     )
@@ -92,12 +92,12 @@ async def test_a_request_brings_one_account_and_whatever_else_waits_gets_it_too(
     assert set(done) == {"used", "waits too"}
     assert {request.account_id for request in done.values()} == {account.id}
     assert (done["used"].used_at, done["waits too"].used_at) == (clock(), None)
-    assert done["used"].details == LinkDetails(pending="used", told=True)
+    assert done["used"].details == LinkDetails(pending="used", notified=True)
     clock.forward(minutes=16)  # a Discord that is away does not cost what waits
     assert await storage.write(lambda tx: tx.link_requests.erase_expired()) == 2
     assert len(await storage.read(lambda tx: tx.link_requests.linked())) == 2
     await storage.write(lambda tx: tx.link_requests.delete(done["used"].nonce_digest))
-    clock.forward(seconds=TOLD_WITHIN.total_seconds())
+    clock.forward(seconds=NOTIFY_WITHIN.total_seconds())
     assert await storage.write(lambda tx: tx.link_requests.erase_expired()) == 1
 
 

@@ -63,7 +63,7 @@ class Tower:
         )
         account = await storage.write(
             lambda tx: tx.accounts.link(
-                nonce, user.id, user.name, Tokens(token), frozenset(SCOPES), told=True
+                nonce, user.id, user.name, Tokens(token), frozenset(SCOPES), notified=True
             )
         )
         assert account is not None

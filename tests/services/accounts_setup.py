@@ -15,7 +15,7 @@ from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.sign_in import SpeckleSignIn
 from bot.storage import Storage
 from sandbox.speckle import SignInApp, SpeckleServer, User
-from tests.services.conftest import MAREN, PUBLIC_URL, Clock
+from tests.services.conftest import KEPT, MAREN, PUBLIC_URL, Clock
 
 
 async def nothing_depends(_account: Account) -> None:
@@ -40,7 +40,7 @@ class Office:
     def __post_init__(self) -> None:
         self.lender = self.new_lender()
         self.linking = self.new_linking()
-        self.personal_data = PersonalDataService(self.storage, self.linking)
+        self.personal_data = PersonalDataService(self.storage, self.linking, KEPT)
 
     def new_lender(self, **other: Any) -> TokenLender:
         """Another process's lender, or one with other settings."""

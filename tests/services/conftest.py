@@ -10,7 +10,14 @@ import pytest
 from cryptography.fernet import Fernet
 
 from bot.db.vault import Vault
-from bot.model import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
+from bot.model import (
+    Actor,
+    Audience,
+    ChannelKind,
+    ChannelPermission,
+    RetentionPolicy,
+    TargetChannel,
+)
 from bot.services.consent_check import ConsentCheck
 from bot.services.linking import AccountLinking
 from bot.services.managing import SubscriptionService
@@ -47,6 +54,7 @@ OWN_SERVER = "https://speckle.kestrel.example"
 TOWER = "a1b2c3d4e5"  # the project "Harbour Tower"
 PAVILION = "f6a7b8c9d0"
 PUBLIC_URL = "https://bot.kestrel.example"
+KEPT = RetentionPolicy(timedelta(days=2), timedelta(days=14), timedelta(days=30))
 
 
 class Clock:
@@ -241,7 +249,7 @@ def services_over(
         public_url=public_url,
         now=clock,
     )
-    personal_data = PersonalDataService(storage, linking)
+    personal_data = PersonalDataService(storage, linking, KEPT)
     real = all(host.startswith("http://127.0.0.1") for host in speckle_servers)
     visibility: Any = PublicAccess(gateway) if real and told is None else told or Told()
     changing = asyncio.Lock()

@@ -231,7 +231,7 @@ async def test_a_pasted_token_is_tried_and_kept(office: Office) -> None:
     assert (account.tokens.token, account.tokens.refresh_token) == (token, None)
     assert account.name == "Ilse Brandt"
     [(request, _)] = await office.linking.completed_links()
-    assert request.details.told
+    assert request.details.notified
 
 
 @pytest.mark.parametrize(

@@ -253,7 +253,7 @@ def confirmed(account: Account) -> str:
 
 
 def privacy_embed(
-    data: PersonalData, retention: RetentionPolicy | None, servers: Collection[str]
+    data: PersonalData, retention: RetentionPolicy, servers: Collection[str]
 ) -> discord.Embed:
     """What is stored about a person, where it goes, and for how long."""
     embed = discord.Embed(title="What is stored about you", colour=COLOUR)
@@ -274,9 +274,7 @@ def privacy_embed(
             f"{_counted(data.hooks, 'webhook')} here. Until they are removed."
         )
     if data.notices:
-        days = (
-            "" if retention is None else f" For {_counted(retention.delivered.days, 'day')} then."
-        )
+        days = f" For {_counted(retention.delivered.days, 'day')} then."
         lines.append(f"- Your Discord id, as whom to tell that something was paused.{days}")
     embed.description = "\n".join(lines) or "Nothing: the bot does not know you."
     embed.add_field(
@@ -302,9 +300,7 @@ def privacy_embed(
     return embed
 
 
-def _kept_for(retention: RetentionPolicy | None) -> str:
-    if retention is None:
-        return ""
+def _kept_for(retention: RetentionPolicy) -> str:
     return (
         f"Their text is kept for {_counted(retention.bodies.days, 'day')}, cards for "
         f"{_counted(retention.delivered.days, 'day')}, cards that could not be sent for "
