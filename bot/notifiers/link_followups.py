@@ -35,7 +35,9 @@ class LinkFollowUps:
     async def run(self) -> None:
         """Follow up on links until cancelled, from the moment that Discord is there."""
         await self._bot.ready_once.wait()
-        await periodic("links", self._round, every_s=POLL_S, wake=self._linking.link_completed)
+        await periodic(
+            "link_followups", self._round, every_s=POLL_S, wake=self._linking.link_completed
+        )
 
     async def _round(self) -> None:
         for request, account in await self._linking.completed_links():
