@@ -220,7 +220,12 @@ class WebhookService:
                 failed = _ensure_failed(error, hook)
                 break
         if failed is not None:
-            log.warning("webhooks.not_ensured", hook_id=hook.id, why=failed.why.value)
+            log.warning(
+                "webhooks.not_ensured",
+                hook_id=hook.id,
+                why=failed.why.value,
+                detail=failed.detail,
+            )
         return failed
 
     async def _ensure(

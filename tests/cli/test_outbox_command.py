@@ -250,7 +250,7 @@ def test_cards_are_dropped_only_after_a_yes(bot: Bot) -> None:
     done = bot("drop", str(card_id), typed="n\n")
     assert done.exit_code == 1
     assert "Version of level 1" in done.stdout
-    assert "Drop these cards for good? [y/N]: n" in done.stdout
+    assert "Drop these cards permanently? [y/N]: n" in done.stdout
     assert bot.state(card_id) is OutboxState.UNDELIVERABLE
     done = bot("drop", str(card_id), typed="y\n")
     assert done.exit_code == 0

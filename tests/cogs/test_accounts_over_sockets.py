@@ -113,7 +113,9 @@ async def test_a_token_that_may_not_write_is_taken_with_a_word_on_what_then_does
         answer = await link_by_token(studio, token)
         shown = await studio.type("account", who=studio.tobias)
     assert "makes no webhooks for you" in text_of(answer)
-    assert "`streams:read`, `profile:read` (so it makes no webhooks)" in text_of(shown)
+    assert "`streams:read`, `profile:read` (so the bot cannot create webhooks with it)" in text_of(
+        shown
+    )
 
 
 async def test_one_persons_button_does_nothing_for_another(

@@ -429,7 +429,7 @@ async def test_what_somebody_else_resumed_is_said_and_a_members_own_pause_stays(
         await studio.press(resumed, "Pause")
         message = private(studio)[0]
         await studio.sandbox.press(message, "Resume", studio.maren)
-    assert "Nothing is paused there any more" in words(message)
+    assert "Nothing is paused there now" in words(message)
     assert message.components == []
     assert await states(storage, studio) == [SubscriptionState.PAUSED]
 
@@ -444,7 +444,7 @@ async def test_what_was_removed_is_said_too(
         await studio.type("unsubscribe", project=TOWER)
         message = private(studio)[0]
         await studio.sandbox.press(message, "Resume", studio.maren)
-    assert "Nothing is paused there any more" in words(message)
+    assert "Nothing is paused there now" in words(message)
 
 
 async def test_from_a_server_without_the_bot_nothing_is_resumed(

@@ -78,7 +78,7 @@ def test_each_reason_says_what_to_do_and_leaves_the_way_by_hand(
     reached = ProbeResult(ProbeProblem.NO_ANSWER, "no answer within 5 s")
     text = _subscribed(EnsureFailed(why, HOSTILE, (HOSTILE,), reached, made))
     assert "could not be" in text
-    assert "The way by hand:" in text
+    assert "To set it up by hand:" in text
     assert "[free](" not in text
     assert "@everyone" not in text.replace("\\@", "")
 

@@ -235,21 +235,23 @@ def _choices(outcome: NeedsAccount | NeedsConsent) -> tuple[PendingChoice, ...]:
 
 
 async def _announce(bot: "SpeckleBot", outcome: Subscribed) -> str | None:
-    """Tell the channel's members; if Discord refuses, the subscription stands all the same."""
+    """Post it for the channel's members; if Discord refuses, the subscription is still active."""
     channel_id = outcome.entry.subscription.channel_id
     channel = bot.get_partial_messageable(channel_id)
     line = subscription_texts.public_line(outcome.entry)
     try:
         await channel.send(line, allowed_mentions=discord.AllowedMentions.none())
     except DISCORD_ERRORS as error:
-        return subscription_texts.not_announced(channel_id, outcome_of(error))
+        failure = outcome_of(error)
+        log.warning("subscriptions.not_announced", channel_id=channel_id, reason=failure.reason)
+        return subscription_texts.not_announced(channel_id, failure)
     return None
 
 
 async def resume_after_link(
     bot: "SpeckleBot", account: Account, token: str, where: AnswerTo
 ) -> None:
-    """Go on with a command that waited for this account, and say how that went."""
+    """Continue a command that waited for this account, and report the result."""
     try:
         async with bot.pending_commands.claim(account.discord_user_id, token) as command:
             guild = guild_of(bot, command.guild_id)
