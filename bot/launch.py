@@ -239,7 +239,8 @@ def hand_over(command: Sequence[str]) -> int:
 def call(command: Sequence[str]) -> int:
     """Run a command to its end and return its exit code, 128 + n where signal n ended it.
 
-    Ctrl-C reaches the command by itself, as it sits at the same terminal; it decides what then.
+    Ctrl-C reaches the command directly, as it uses the same terminal; the command decides what to
+    do.
     """
     child = subprocess.Popen(command)
     before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())

@@ -140,7 +140,7 @@ class Accounts:
         return count_unconfirmed(self._session)
 
     def confirm(self, account_id: int) -> bool:
-        """Let an account be used again, and what waited for that go on; False if it could be."""
+        """Let an account be used again, and resume what waited for that; False if it could be."""
         return confirm(self._session, account_id, self._now())
 
     def dependents(self, account_id: int) -> Dependents:
@@ -161,7 +161,7 @@ class Accounts:
         return Dependents(by_guild, self._session.scalar(webhooks) or 0)
 
     def delete(self, account_id: int) -> bool:
-        """Erase an account and take it off whatever hangs on it; False if it was gone already."""
+        """Erase an account and detach what depends on it; False if it was gone already."""
         for table in (hooks, subscriptions):
             hanging = update(table).where(table.c.account_id == account_id)
             self._session.execute(hanging.values(account_id=None))
@@ -198,7 +198,7 @@ class Accounts:
         self._session.at_end(self._forget_hooks)
 
     def traces(self, discord_user_id: int) -> Mapping[str, int]:
-        """How many rows name a person, by table, besides accounts."""
+        """How many rows name a person, by table, other than accounts."""
         counted: dict[str, int] = {}
         for column in (
             link_requests.c.discord_user_id,

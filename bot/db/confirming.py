@@ -33,7 +33,7 @@ def count_unconfirmed(session: Session) -> int:
 
 
 def confirm(session: Session, account_id: int, now: datetime) -> bool:
-    """Let an account be used again, and what stopped for that alone go on; False if it could be."""
+    """Let an account be used again, and resume what stopped only for that; False if it could be."""
     this = and_(accounts.c.id == account_id, IS_UNCONFIRMED)
     result = session.execute(update(accounts).where(this).values(unconfirmed_at=None))
     waiting = and_(

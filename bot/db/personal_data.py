@@ -14,7 +14,7 @@ from bot.db.session import Session
 from bot.db.tables import channel_queues, inbox, outbox, subscriptions
 from bot.model import NOBODY
 
-PORTION_ROWS = 5_000  # read at once, beside the writers
+PORTION_ROWS = 5_000  # read at once, while others write
 STEP_ROWS = 100  # changed in one transaction
 
 

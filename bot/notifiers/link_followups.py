@@ -1,4 +1,6 @@
-"""Goes on where an account was linked: tells its person, and lets what waited for it go on."""
+"""Continues after an account was linked: notifies its person, and runs the command that waited for
+it.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -20,12 +22,12 @@ POLL_S = 3.0
 
 
 class LinkFollowUps:
-    """Works in the process that Discord is connected to; each link is told once, at once."""
+    """Works in the process that Discord is connected to; each link is reported once, at once."""
 
     def __init__(self, bot: "SpeckleBot") -> None:
         self._bot = bot
         self._accounts = bot.accounts
-        self._told: set[str] = set()  # while what waits cannot go on yet
+        self._told: set[str] = set()  # while what waits cannot continue yet
 
     async def run(self) -> None:
         """Go on with links until cancelled, from the moment that Discord is there."""

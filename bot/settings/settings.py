@@ -1,7 +1,7 @@
 """The settings: every one with its default, what it does and what it must be.
 
 Every plain name (`DATABASE_URL`) is the upper-case form of a key at the top of config.toml
-(`database_url`). What stands in a section of config.toml is set there only; secrets never are.
+(`database_url`). What is in a section of config.toml is set there only; secrets never are.
 """
 
 import os
@@ -29,7 +29,7 @@ def _setting(default: Any, description: str, expects: str = "", **limits: Any) -
 
 
 def expects(field: FieldInfo) -> str:
-    """What a field's value must be, in words; "" where its checks say so themselves."""
+    """What a field's value must be, in words; "" where its own checks describe it."""
     extra = field.json_schema_extra
     return str(extra["expects"]) if isinstance(extra, dict) else ""
 

@@ -441,7 +441,7 @@ async def test_secrets_that_no_key_opens_are_said(database: str) -> None:
     assert good.mark is CheckMark.GOOD
     _, bad = await check_database(with_key(database, Fernet.generate_key().decode()))
     assert bad.mark is CheckMark.BAD
-    assert "opens 1 webhook secret." in bad.text
+    assert "can decrypt 1 webhook secret." in bad.text
 
 
 async def test_a_restored_copy_is_said_before_and_after_the_bot_has_seen_it(

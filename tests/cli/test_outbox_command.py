@@ -218,11 +218,14 @@ def test_a_paused_card_says_why_and_how_to_resume(bot: Bot) -> None:
             lambda tx: tx.outbox.pause_channel(CHANNEL, PauseReason.NO_PERMISSION, "Embed Links")
         )
     )
-    assert "paused, because the bot may not post in the channel" in bot("list").stdout
+    assert "paused, because the bot is not allowed to post in the channel" in bot("list").stdout
     assert "`/subscriptions` in that Discord server" in bot("show", str(card_id)).stdout
     done = bot("retry", str(card_id))
     assert done.exit_code == 0
-    assert "– Kept for now, as paused, because the bot may not post in the channel" in done.stdout
+    assert (
+        "– Kept for now, as paused, because the bot is not allowed to post in the channel"
+        in done.stdout
+    )
     assert "Waiting" not in done.stdout
     assert "within seconds" not in done.stdout
     bot.stored(lambda storage: storage.write(lambda tx: tx.guilds.leave(GUILD)))
@@ -254,7 +257,7 @@ def test_cards_are_dropped_only_after_a_yes(bot: Bot) -> None:
     assert bot.state(card_id) is OutboxState.UNDELIVERABLE
     done = bot("drop", str(card_id), typed="y\n")
     assert done.exit_code == 0
-    assert f"✔ Dropped for good: {card_id}." in done.stdout
+    assert f"✔ Dropped permanently: {card_id}." in done.stdout
     assert bot.state(card_id) is None
 
 
@@ -264,7 +267,7 @@ def test_a_card_whose_message_may_be_at_discord_is_left_alone_and_that_is_said(b
     assert "its message is on its way" in bot("list").stdout
     done = bot("drop", str(flying), str(waiting), "--yes")
     assert done.exit_code == 0
-    assert f"✔ Dropped for good: {waiting}." in done.stdout
+    assert f"✔ Dropped permanently: {waiting}." in done.stdout
     assert f"✘ Left alone, as the message may be at Discord already: {flying}." in done.stdout
     assert bot.state(flying) is OutboxState.WAITING
 

@@ -160,7 +160,9 @@ def _why(context: NoticeContext) -> str:
     if notice.reason is PauseReason.NO_PERMISSION and context.missing:
         names = "\n".join(f"- {permission}" for permission in context.missing)
         return f"{WHY[notice.reason]} It lacks there:\n{names}"
-    return f"{WHY[notice.reason]}\n{shorten(notice.detail, MAX_DETAIL)}"
+    if notice.reason is PauseReason.SILENCED:  # a sentence of ours, with the time-out's end
+        return f"{WHY[notice.reason]}\n{shorten(notice.detail, MAX_DETAIL)}"
+    return WHY[notice.reason]
 
 
 def _what_to_do(context: NoticeContext, listed: str) -> str:

@@ -95,11 +95,11 @@ def public_line(entry: Followed) -> str:
 def subscribed(outcome: Subscribed) -> Response:
     """What the caller of /subscribe reads."""
     hook, subscription = outcome.entry.hook, outcome.entry.subscription
-    told = webhook_text(hook, outcome.webhook)
-    besides = _also(outcome, told)
-    lines = [_what_changed(outcome, nothing_else=not besides), *besides]
+    news = webhook_text(hook, outcome.webhook)
+    also = _also(outcome, news)
+    lines = [_what_changed(outcome, nothing_else=not also), *also]
     if outcome.setup is not None:
-        lines.append("To set it up by hand:" if told else OR_LINK)
+        lines.append("To set it up by hand:" if news else OR_LINK)
         return Response("\n".join(lines), embed=setup_embed(outcome.setup))
     if hook.unopenable:
         lines.append(
@@ -113,7 +113,7 @@ def subscribed(outcome: Subscribed) -> Response:
             "A member with *Manage Webhooks* in all channels of that webhook, or in the whole "
             "server, sees what to enter there: `/subscriptions`, then *Show set-up*."
         )
-    elif outcome.change is not SubscribeChange.UNCHANGED and not told and outcome.paused is None:
+    elif outcome.change is not SubscribeChange.UNCHANGED and not news and outcome.paused is None:
         lines.append(_live_text(outcome))
     lines.append(
         f"Change, pause or remove it: `/subscriptions channel:`<#{subscription.channel_id}>"
@@ -121,7 +121,7 @@ def subscribed(outcome: Subscribed) -> Response:
     return Response("\n".join(lines))
 
 
-def _also(outcome: Subscribed, told: str) -> list[str]:
+def _also(outcome: Subscribed, news: str) -> list[str]:
     """What else happened: what continues or stops, the webhook, other channels."""
     lines = []
     if outcome.resumed:
@@ -132,8 +132,8 @@ def _also(outcome: Subscribed, told: str) -> list[str]:
     if outcome.paused is not None:
         why = why_paused(outcome.entry.subscription)
         lines.append(f"**It is paused now, because {why}.** {WHAT_NEXT}")
-    if told:
-        lines.append(told)
+    if news:
+        lines.append(news)
     if outcome.lacking:
         lines.append(_missing(outcome))
     if outcome.also:
@@ -189,10 +189,10 @@ def options_changed(entry: Followed, old: SubscriptionOptions) -> str:
 
 def edited(outcome: Subscribed) -> str:
     """What the caller reads above the panel, after the form or *Resume*."""
-    told = webhook_text(outcome.entry.hook, outcome.webhook)
+    news = webhook_text(outcome.entry.hook, outcome.webhook)
     changed = options_changed(outcome.entry, outcome.old_options or SubscriptionOptions())
     first = [] if outcome.resumed and outcome.change is SubscribeChange.UNCHANGED else [changed]
-    return "\n".join([*first, *_also(outcome, told)])
+    return "\n".join([*first, *_also(outcome, news)])
 
 
 def _live_text(outcome: Subscribed) -> str:
@@ -303,8 +303,8 @@ def unsubscribed(outcome: Unsubscribed) -> str:
     hook, subscription = outcome.entry.hook, outcome.entry.subscription
     text = f"<#{subscription.channel_id}> no longer follows {project_name(outcome.entry)}."
     if not outcome.last:
-        told = webhook_text(hook, outcome.webhook)
-        return "\n".join(filter(None, (f"{text} Other channels of this server still do.", told)))
+        news = webhook_text(hook, outcome.webhook)
+        return "\n".join(filter(None, (f"{text} Other channels of this server still do.", news)))
     if outcome.removal is not None:
         return f"{text} {removal_text(outcome.removal, hook)}"
     if hook.kind is HookKind.SHARED:
