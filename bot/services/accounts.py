@@ -123,7 +123,7 @@ class TokenStatus(Enum):
     TAKEN = auto()
     REFUSED = auto()
     UNOPENABLE = auto()  # the bot's keys do not open it
-    UNCONFIRMED = auto()  # the database was restored, and its person has not confirmed it yet
+    UNCONFIRMED = auto()  # the database was restored, and its person has yet to confirm it
     UNKNOWN = auto()  # it could not be asked
 
 

@@ -69,7 +69,7 @@ def test_all_is_sealed_anew_and_old_keys_may_go(host: Host) -> None:
     done = host.rotate(new, old)
     assert done.exit_code == 0
     assert "✔ webhook secret: 1 encrypted again, 1 use the first key already." in done.output
-    assert "other keys may be taken out" in done.output
+    assert "other keys can be removed" in done.output
     assert host.stored(its_secret, new) == secret
     for shown in (old, new, secret):
         assert shown not in done.output

@@ -150,7 +150,7 @@ def test_a_list_has_state_age_and_reason_and_no_markdown_or_control_character(bo
     assert " level_1]0;evil by " in second
     assert "(e-mail address)" in second
     assert second.endswith("50035: Invalid Form Body [hidden]")
-    assert (empty, hint) == ("", "All of one: python3 run.py outbox show ID")
+    assert (empty, hint) == ("", "Details: python3 run.py outbox show ID")
     assert "\x1b" not in done.stdout
     assert "a@b.example" not in done.stdout
     assert SECRET not in done.stdout
@@ -208,7 +208,7 @@ def test_one_card_is_shown_with_the_way_of_its_event_and_what_to_do(bot: Bot) ->
     assert "  reason   Discord has trouble; next try in 5 min\n" in done.stdout
     assert "  next     next try in 5 min; failed tries so far: 1\n" in done.stdout
     assert "route    Shown: it passes. (channel 73)\n" in done.stdout
-    assert f"outbox retry {card_id}; or give it up: " in done.stdout
+    assert f"outbox retry {card_id}; or delete it: " in done.stdout
 
 
 def test_a_paused_card_says_why_and_how_to_resume(bot: Bot) -> None:
@@ -268,7 +268,7 @@ def test_a_card_whose_message_may_be_at_discord_is_left_alone_and_that_is_said(b
     done = bot("drop", str(flying), str(waiting), "--yes")
     assert done.exit_code == 0
     assert f"✔ Dropped permanently: {waiting}." in done.stdout
-    assert f"✘ Left alone, as the message may be at Discord already: {flying}." in done.stdout
+    assert f"✘ Left alone, as Discord may have the message already: {flying}." in done.stdout
     assert bot.state(flying) is OutboxState.WAITING
 
 

@@ -89,7 +89,7 @@ async def test_a_wrong_token_is_said_and_the_form_can_be_opened_again(
             (speckle.token(ilse, scopes=("streams:write",)), "lacks the scopes"),
             (speckle.token(ilse, scopes=("streams:read",)), "lacks the scope `profile:read`"),
             ("f" * 42, "does not accept this token"),
-            ("two words", "is no Speckle token"),
+            ("two words", "is not a Speckle token"),
         ):
             form = await studio.press(answer, "Paste it", studio.tobias)
             refused = await studio.sandbox.submit_modal(form, {"Token": token}, studio.tobias)
@@ -113,9 +113,7 @@ async def test_a_token_that_may_not_write_is_taken_with_a_word_on_what_then_does
         answer = await link_by_token(studio, token)
         shown = await studio.type("account", who=studio.tobias)
     assert "cannot create webhooks for you" in text_of(answer)
-    assert "`streams:read`, `profile:read` (so the bot cannot create webhooks with it)" in text_of(
-        shown
-    )
+    assert "`streams:read`, `profile:read` (the bot cannot create webhooks)" in text_of(shown)
 
 
 async def test_one_persons_button_does_nothing_for_another(
@@ -130,7 +128,7 @@ async def test_one_persons_button_does_nothing_for_another(
         await link_by_token(studio, token)
         question = await studio.type("unlink", who=studio.tobias)
         refused = await studio.press(question, "Yes, unlink it", studio.maren)
-        assert "not linked any more" in text_of(refused)
+        assert "no longer linked" in text_of(refused)
     assert await storage.read(lambda tx: tx.accounts.all_of_user(studio.maren.id)) == []
     assert len(await storage.read(lambda tx: tx.accounts.all_of_user(studio.tobias.id))) == 1
 
@@ -239,7 +237,7 @@ async def test_an_account_is_shown_with_its_rights_and_whether_speckle_still_tak
         assert "`streams:read`, `streams:write`, `profile:read`" in text_of(shown)
         assert "with a token" in text_of(shown)
         speckle.revoke(token)
-        assert "no longer takes it" in text_of(await studio.type("account", who=studio.tobias))
+        assert "no longer accepts it" in text_of(await studio.type("account", who=studio.tobias))
         assert token not in text_of(shown)
 
 
@@ -264,7 +262,7 @@ async def test_everything_about_oneself_is_shown_and_erased_after_a_question(
         )
         page = await studio.type("privacy", who=studio.tobias)
         assert page.ephemeral
-        for words in ("**Ilse Brandt**", "1 subscription and 1 webhook", "sealed"):
+        for words in ("**Ilse Brandt**", "1 subscription and 1 webhook", "encrypted"):
             assert words in text_of(page)
         await studio.press(page, "Erase it", studio.tobias)
         assert "Subscriptions that you made belong to their channels" in text_of(page)

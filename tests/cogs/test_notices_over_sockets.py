@@ -106,7 +106,7 @@ async def test_the_maker_is_told_once_in_a_direct_message_with_all_that_is_to_kn
     assert r"Harbour \*Tower\*" in text
     assert f"<#{studio.structure.id}> of **Studio Kestrel**" in text
     assert "3 cards are kept" in text
-    assert DETAIL in text
+    assert "The bot is no longer allowed to post there." in text
     assert "Edit Channel → Permissions" in text
     assert "Press *Resume*" in text
     assert message.allowed_mentions == {"parse": []}
@@ -502,7 +502,7 @@ async def test_the_notice_channel_is_shown_chosen_and_taken_off(
         both = await studio.type("notices", channel=studio.structure, off=True)
         assert "not both" in text_of(both)
         assert await chosen() == studio.facade.id
-        assert "a direct message" in text_of(await studio.type("notices", off=True))
+        assert "in direct messages" in text_of(await studio.type("notices", off=True))
         assert await chosen() is None
 
 

@@ -276,7 +276,7 @@ async def test_each_pause_for_a_right_is_told_alike_and_ends_with_one_answer(
         assert asked.ephemeral
         assert "Who will see it" in text_of(asked)
         await sandbox.press(asked, SHOW, studio.maren)
-        assert "was paused and goes on now" in text_of(asked)
+        assert "was paused and is active again" in text_of(asked)
         await sandbox.press(notice, "Resume", studio.maren)
         assert "Nothing is paused there now" in str(notice.embeds)
     assert (await house.at(studio.structure)).state is SubscriptionState.ACTIVE

@@ -115,7 +115,7 @@ def test_a_made_webhook_has_nothing_to_set_up_and_says_by_whom_it_was_made() -> 
     renewed = wording.made_setup(MadeSetUp(entry, MAREN, Ensured(WebhookChange.NOTHING), True), "x")
     assert "the old one is no longer valid" in renewed
     late = EnsureFailed(EnsureProblem.SPECKLE_AWAY, "no answer", made=True)
-    assert "works on" in wording.made_setup(MadeSetUp(entry, None, late, True), "x")
+    assert "stays valid" in wording.made_setup(MadeSetUp(entry, None, late, True), "x")
 
 
 def test_only_what_somebody_did_at_speckle_is_told_in_the_channel() -> None:
