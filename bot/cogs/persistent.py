@@ -9,7 +9,7 @@ from bot.cogs.responses import Response
 
 
 def view_of(*items: "discord.ui.Item[Any] | None") -> discord.ui.View:
-    """A row of buttons; None stands for one that Discord would not take."""
+    """A row of buttons; None is for one that Discord would not accept."""
     view = discord.ui.View(timeout=None)
     for item in items:
         if item is not None:

@@ -23,7 +23,7 @@ class ReadPermit:
 
     @property
     def reader(self) -> tuple[int | None, bool]:
-        """Who reads: what one reader was told may be shown in all its subscriptions."""
+        """Who reads: what one reader received may be shown in all its subscriptions."""
         return self.account_id, self.as_operator
 
     @property

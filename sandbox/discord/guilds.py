@@ -63,7 +63,7 @@ class SandboxRole:
     managed: bool = False
 
     def set_permissions(self, grant: Grant) -> None:
-        """Change what the role grants, and say so on the gateway."""
+        """Change what the role grants, and send it on the gateway."""
         self.permissions = bits(grant)
         self.guild.emit("GUILD_ROLE_UPDATE", {"role": wire.role(self)})
 
@@ -93,7 +93,7 @@ class SandboxMember:
         return self.roles[0]
 
     def set_permissions(self, grant: Grant) -> None:
-        """Change what the member may do in the whole guild, beside what everyone may."""
+        """Change what the member may do in the whole guild, in addition to what everyone may."""
         self.own_role.set_permissions(grant)
 
     def add_role(self, role: SandboxRole) -> None:
@@ -395,7 +395,7 @@ class SandboxGuild:
         return channel
 
     def keep(self, channel: SandboxChannel) -> None:
-        """Take a new channel or thread in, and say so on the gateway."""
+        """Add a new channel or thread, and send it on the gateway."""
         self.channels[channel.id] = channel
         self.world.channels[channel.id] = channel
         self.emit("THREAD_CREATE" if channel.is_thread else "CHANNEL_CREATE", wire.channel(channel))

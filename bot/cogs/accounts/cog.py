@@ -52,7 +52,7 @@ class AccountsCog(commands.Cog, name="accounts"):
         self._bot = bot
 
     @app_commands.command(description="Link your Speckle account, so that the bot can act for you")
-    @app_commands.describe(server="Which Speckle server. The first one offered, unless you say")
+    @app_commands.describe(server="The Speckle server. Default: the first one")
     @for_everyone
     async def link(self, interaction: Interaction, server: ServerText | None = None) -> None:
         """Show the way to link an account."""
@@ -61,8 +61,8 @@ class AccountsCog(commands.Cog, name="accounts"):
             interaction, await defer_if_slow(interaction, link_response(interaction, server_url))
         )
 
-    @app_commands.command(description="Have the bot forget your linked Speckle account")
-    @app_commands.describe(server="Which Speckle server, if you linked accounts on several")
+    @app_commands.command(description="Unlink your Speckle account, so that the bot forgets it")
+    @app_commands.describe(server="The Speckle server, if you linked accounts on several")
     @for_everyone
     async def unlink(self, interaction: Interaction, server: ServerText | None = None) -> None:
         """Say what would be forgotten and stop, with a button that does it."""
@@ -70,7 +70,7 @@ class AccountsCog(commands.Cog, name="accounts"):
             interaction, await defer_if_slow(interaction, _unlink_page(interaction, server))
         )
 
-    @app_commands.command(description="See which Speckle accounts you linked, and how they stand")
+    @app_commands.command(description="Show your linked Speckle accounts and their status")
     @for_everyone
     async def account(self, interaction: Interaction) -> None:
         """Show the caller's accounts."""
@@ -115,8 +115,8 @@ def _server_of(typed: str | None, servers: tuple[str, ...]) -> str:
             return server
     known = ", ".join(f"`{wording.host_of(server)}`" for server in servers)
     raise UserError(
-        f"The bot does not deal with that Speckle server, only with {known}. Whoever runs the bot "
-        "can add one to `SPECKLE_SERVERS`."
+        f"The bot does not work with that Speckle server, only with {known}. The person who runs "
+        "the bot can add one to `SPECKLE_SERVERS`."
     )
 
 
@@ -177,7 +177,7 @@ class PasteButton(
         _item: discord.ui.Item[Any],
         match: re.Match[str],
     ) -> Self:
-        """Make the button that was pressed anew."""
+        """Make the button that was pressed again."""
         return cls(match["nonce"])
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
@@ -320,7 +320,7 @@ class AccountButton(
         _item: discord.ui.Item[Any],
         match: re.Match[str],
     ) -> Self:
-        """Make the button that was pressed anew."""
+        """Make the button that was pressed again."""
         return cls(AccountAction(match["action"]), int(match["id"]))
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:

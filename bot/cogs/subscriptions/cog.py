@@ -40,7 +40,7 @@ class SubscriptionsCog(commands.Cog, name="subscriptions"):
         self._bot = bot
 
     @app_commands.command(description="See and change which Speckle projects are followed here")
-    @app_commands.describe(channel="Only this channel. The whole server, unless you say")
+    @app_commands.describe(channel="Only this channel. Default: all channels that you can manage")
     @for_managers
     async def subscriptions(self, interaction: Interaction, channel: Picked | None = None) -> None:
         """Show the subscriptions that the caller may manage."""
@@ -66,7 +66,7 @@ class SubscribeCog(commands.Cog, name="subscribe"):
     @app_commands.command(description="Show a Speckle project's events in a channel")
     @app_commands.describe(
         stream_id="The project: its id, or any link into it, as copied from the browser",
-        channel="Where to show them: a channel, thread or forum post. Default: here",
+        channel="Where to show them: a channel, thread or forum post. Default: this channel",
         **{option.name: option.description for option in OPTIONS},
     )
     @for_managers
@@ -98,7 +98,7 @@ class SubscribeCog(commands.Cog, name="subscribe"):
     @app_commands.command(description="Stop showing a Speckle project's events in a channel")
     @app_commands.describe(
         project="The project: choose one, or paste its id or a link",
-        channel="Which channel is to stop. Default: this one",
+        channel="The channel that stops showing the project. Default: this channel",
     )
     @for_managers
     async def unsubscribe(

@@ -1,7 +1,7 @@
 """A /subscribe that waits: for an account to be linked, or for a yes to who will see a project.
 
 What was typed is kept as a pending command, with what the person was shown; buttons and the select
-carry its token, so they work after a restart. Who may do what is asked again when it goes on.
+carry its token, so they work after a restart. Permissions are checked again when it continues.
 """
 
 import re
@@ -45,7 +45,7 @@ MAX_LABEL = 100  # characters of a select's option
 
 
 class PendingChoice(StrEnum):
-    """How a command that waits goes on."""
+    """How a command that waits continues."""
 
     LINK = "link"
     BY_HAND = "hand"
@@ -65,7 +65,7 @@ class PendingChoiceButton(
     discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]],
     template=rf"wait:(?P<way>{'|'.join(PendingChoice)}):(?P<token>[A-Za-z0-9_-]{{16,64}})",
 ):
-    """Lets a command that waits go on in one way."""
+    """Lets a command that waits continue in one way."""
 
     def __init__(self, choice: PendingChoice, token: str) -> None:
         self.choice = choice
@@ -86,7 +86,7 @@ class PendingChoiceButton(
         return cls(PendingChoice(match["way"]), match["token"])
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        """Go on, and show what came of it in place of the question."""
+        """Continue, and show the result in place of the question."""
         await _once(interaction, self.token, self._go_on)
 
     async def _go_on(self, interaction: Interaction, command: PendingSubscribe) -> Response:
@@ -146,7 +146,7 @@ async def _once(
     token: str,
     go_on: Callable[[Interaction, PendingSubscribe], Awaitable[Response]],
 ) -> None:
-    """Go on with a pending command, which is done with once that is done and shown."""
+    """Continue a pending command, which is over once that is done and shown."""
     pending = interaction.client.pending_commands
 
     async def work() -> Response:
@@ -235,21 +235,23 @@ def _choices(outcome: NeedsAccount | NeedsConsent) -> tuple[PendingChoice, ...]:
 
 
 async def _announce(bot: "SpeckleBot", outcome: Subscribed) -> str | None:
-    """Tell the channel's members; if Discord refuses, the subscription stands all the same."""
+    """Post it for the channel's members; if Discord refuses, the subscription is still active."""
     channel_id = outcome.entry.subscription.channel_id
     channel = bot.get_partial_messageable(channel_id)
     line = subscription_texts.public_line(outcome.entry)
     try:
         await channel.send(line, allowed_mentions=discord.AllowedMentions.none())
     except DISCORD_ERRORS as error:
-        return subscription_texts.not_announced(channel_id, outcome_of(error))
+        failure = outcome_of(error)
+        log.warning("subscriptions.not_announced", channel_id=channel_id, reason=failure.reason)
+        return subscription_texts.not_announced(channel_id, failure)
     return None
 
 
 async def resume_after_link(
     bot: "SpeckleBot", account: Account, token: str, where: AnswerTo
 ) -> None:
-    """Go on with a command that waited for this account, and say how that went."""
+    """Continue a command that waited for this account, and report the result."""
     try:
         async with bot.pending_commands.claim(account.discord_user_id, token) as command:
             guild = guild_of(bot, command.guild_id)
