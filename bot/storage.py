@@ -129,7 +129,7 @@ class Storage:
         """The storage at `database_url`, its tables made or brought up to date first.
 
         Errors: StorageUnavailable if it cannot be read and written, SchemaTooNew or
-        SchemaTooOld if this release cannot go on with its tables, ConfigError for an address of no
+        SchemaTooOld if this release cannot upgrade its tables, ConfigError for an address of no
         known kind.
         """
         async with _opened(database_url, now, timings) as database:

@@ -46,7 +46,7 @@ PERSONAL_COLUMNS = (
 
 
 class PersonalTraces:
-    """Where a person is named, besides accounts; `forget_hooks` is called when hooks changed."""
+    """Where a person is named, other than accounts; `forget_hooks` is called when hooks changed."""
 
     def __init__(self, session: Session, forget_hooks: Callable[[], None]) -> None:
         self._session = session

@@ -51,7 +51,7 @@ def needs_migration(found: str | None) -> bool:
     """Whether the tables are older than this release wants.
 
     Errors: SchemaTooNew if no release up to this one made them, SchemaTooOld if they are from
-    before the first and too old to go on with.
+    before the first and too old to upgrade.
     """
     if found in TOO_OLD:
         raise SchemaTooOld(found, LAST_FOR_TOO_OLD)

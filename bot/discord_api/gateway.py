@@ -31,13 +31,13 @@ TOKEN_VOID: Final = 4004
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway
 REFUSALS: Final[Mapping[int, str]] = {
     4010: "Discord does not know the part of its guilds that the bot asked for (4010, invalid "
-    "shard). That is a fault of the bot: update it, and report it if it stays so.",
+    "shard). That is a fault of the bot: update it, and report it if it continues.",
     4011: "The bot is in so many servers that Discord wants it split into shards (4011), which "
     "this bot cannot do. Let it leave some servers, or serve them with a second application.",
     4012: "Discord no longer speaks the version of its gateway that the bot asks for (4012). "
     "Update the bot.",
     4013: "Discord does not understand which events the bot asks for (4013, invalid intents). That "
-    "is a fault of the bot: update it, and report it if it stays so.",
+    "is a fault of the bot: update it, and report it if it continues.",
     4014: "Discord does not let the bot have the events that it asks for (4014, disallowed "
     "intents). It asks for none that need a switch on the application's Bot page: see there "
     "whether the application is limited or under review, and update the bot.",

@@ -75,7 +75,7 @@ def test_all_is_sealed_anew_and_old_keys_may_go(host: Host) -> None:
         assert shown not in done.output
     again = host.rotate(new)
     assert again.exit_code == 0
-    assert "0 sealed anew, 1 under the first key now" in again.output
+    assert "0 encrypted again, 1 use the first key already" in again.output
     assert "the one key that there is" in again.output
 
 
