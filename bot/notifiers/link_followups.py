@@ -1,17 +1,14 @@
 """Goes on where an account was linked: tells its person, and lets what waited for it go on."""
 
-from typing import TYPE_CHECKING
-
 import structlog
 
 from bot.cogs.accounts import texts as wording
 from bot.cogs.followups import send_followup
 from bot.cogs.responses import Response
+from bot.discord_api.client import SpeckleBot
 from bot.model import Account, LinkRequest
+from bot.services.accounts import AccountService
 from bot.timing import periodic
-
-if TYPE_CHECKING:
-    from bot.discord_api.client import SpeckleBot
 
 log = structlog.get_logger()
 
@@ -22,9 +19,9 @@ POLL_S = 3.0
 class LinkFollowUps:
     """Works in the process that Discord is connected to; each link is told once, at once."""
 
-    def __init__(self, bot: "SpeckleBot") -> None:
+    def __init__(self, bot: SpeckleBot, accounts: AccountService) -> None:
         self._bot = bot
-        self._accounts = bot.accounts
+        self._accounts = accounts
         self._told: set[str] = set()  # while what waits cannot go on yet
 
     async def run(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -33,15 +33,13 @@ from bot.model import (
     RetentionPolicy,
     is_claimed,
 )
+from bot.services.access_rules import ReadPermit
 from bot.speckle.links import Links
 from bot.speckle.tokens import SpeckleApp, Tokens, TokenScope
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.sign_in import SpeckleSignIn, sign_in_url
 from bot.speckle_api.types import Login
 from bot.storage import Storage, Transaction
-
-if TYPE_CHECKING:
-    from bot.services.read_permit import ReadPermit
 
 log = structlog.get_logger()
 
@@ -461,7 +459,7 @@ class AccountService:
         first = hook.server_url == self.servers[0]
         return self._operator_token is not None and first and hook.guild_id in self._served_guilds
 
-    async def with_permit(self, permit: "ReadPermit", question: Question[T]) -> T:
+    async def with_permit(self, permit: ReadPermit, question: Question[T]) -> T:
         """Ask as a pass allows: with its account, with the operator's token, or without a token.
 
         Errors: those of the question, and of `as_account`.

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bot.discord_api.client import SpeckleBot
 from bot.model import Account, HookKind
 from bot.notifiers.link_followups import LinkFollowUps
 from bot.speckle.subscription_options import SubscriptionOptions
@@ -14,7 +13,7 @@ from bot.speckle.tokens import SpeckleApp
 from bot.storage import Storage
 from sandbox.discord import InteractionView
 from sandbox.speckle import BOT_SCOPES, SpeckleServer
-from tests.cogs.conftest import RunClient, Studio, labels_of, text_of
+from tests.cogs.conftest import ClientWithServices, RunClient, Studio, labels_of, text_of
 from tests.services.conftest import PUBLIC_URL, TOWER
 
 
@@ -30,9 +29,9 @@ def url_of(answer: InteractionView, label: str) -> str:
 
 
 @asynccontextmanager
-async def telling(bot: SpeckleBot) -> AsyncIterator[None]:
+async def telling(bot: ClientWithServices) -> AsyncIterator[None]:
     """What tells of links is at work, as in the running bot."""
-    task = asyncio.create_task(LinkFollowUps(bot).run())
+    task = asyncio.create_task(LinkFollowUps(bot, bot.services.accounts).run())
     try:
         yield
     finally:
@@ -151,10 +150,10 @@ async def test_with_an_app_one_signs_in_and_is_told_in_discord(
     assert request is not None
     assert request.details.person == f"{studio.tobias.name} (@{studio.tobias.user.name})"
     async with run_client(**settings) as bot, telling(bot):  # after a restart
-        leaving = await bot.accounts.begin_sign_in(nonce)
+        leaving = await bot.services.accounts.begin_sign_in(nonce)
         challenge = leaving.url.rpartition("/")[2]
         code = speckle.approve(speckle.add_user("Ilse Brandt"), app, challenge)
-        await bot.accounts.link_by_code(leaving.cookie, code)
+        await bot.services.accounts.link_by_code(leaving.cookie, code)
         [told] = await answer.wait_for_followups()
         await settled(storage)
     assert told.ephemeral
@@ -178,11 +177,11 @@ async def test_whoever_cannot_be_answered_any_more_gets_a_direct_message(
     apps = {speckle.url: SpeckleApp(speckle.url, app.id, app.secret)}
     async with run_client(speckle_servers=(speckle.url,), apps=apps) as bot, telling(bot):
         void = {"application": str(bot.application_id), "token": "of-yesterday"}
-        way = await bot.accounts.start_link(studio.tobias.id, speckle.url, answer_to=void)
-        leaving = await bot.accounts.begin_sign_in(way.nonce)
+        way = await bot.services.accounts.start_link(studio.tobias.id, speckle.url, answer_to=void)
+        leaving = await bot.services.accounts.begin_sign_in(way.nonce)
         challenge = leaving.url.rpartition("/")[2]
         code = speckle.approve(speckle.add_user("Ilse Brandt"), app, challenge)
-        await bot.accounts.link_by_code(leaving.cookie, code)
+        await bot.services.accounts.link_by_code(leaving.cookie, code)
         await settled(storage)
         private = await bot.create_dm(studio.tobias)  # type: ignore[arg-type]  # only its id
         [told] = studio.sandbox.messages(private.id)

@@ -126,12 +126,12 @@ async def follow(
 
 async def link(app: App, studio: Studio, site: Site) -> int:
     """The owner's account, linked by Maren."""
-    there = await app.bot.accounts.of_user(studio.maren.id, site.server.url)
+    there = await app.accounts.of_user(studio.maren.id, site.server.url)
     if there is not None:
         return there.id
-    request = await app.bot.accounts.start_link(studio.maren.id, site.server.url)
+    request = await app.accounts.start_link(studio.maren.id, site.server.url)
     assert isinstance(request, PasteToken)
-    account = await app.bot.accounts.link_by_token(studio.maren.id, request.nonce, site.token)
+    account = await app.accounts.link_by_token(studio.maren.id, request.nonce, site.token)
     return account.id
 
 

@@ -85,7 +85,7 @@ async def test_linking_again_confirms_too(studio: Studio, restored: Tower, run: 
     async with run() as app:
         assert await restored.fire(range(1, 2)) == [2]
         await paused(app)
-        service = app.bot.accounts
+        service = app.accounts
         way = await service.start_link(studio.maren.id, restored.server.url, person="Maren")
         await service.link_by_token(studio.maren.id, way.nonce, restored.token)
         await wait_for_numbers(studio, studio.structure, range(2))

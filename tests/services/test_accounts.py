@@ -9,6 +9,7 @@ import pytest
 from bot.db.accounts import Accounts
 from bot.errors import SpeckleNotFound, SpeckleTokenRefused, SpeckleUnavailable, StorageUnavailable
 from bot.model import Account, HookKind
+from bot.services.access_rules import ReadPermit
 from bot.services.accounts import (
     REFUSED_FOR,
     AnswerTo,
@@ -18,7 +19,6 @@ from bot.services.accounts import (
     TokenStatus,
     WhyNotLinked,
 )
-from bot.services.read_permit import ReadPermit
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.types import Login, Me
 from bot.storage import Storage
