@@ -132,12 +132,17 @@ def problems(sources: Sequence[Source]) -> Iterator[str]:
             yield f"{len(places)} classes are called {name}: {', '.join(places)}"
 
 
+def sources_in(folders: Sequence[str]) -> Sequence[Source]:
+    """The files below those folders of the repository."""
+    paths = [path for name in folders for path in (ROOT / name).rglob("*.py")]
+    return [Source.read(path) for path in sorted(paths)]
+
+
 def main() -> int:
     """Print the table and what is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="*", default=FOLDERS)
-    paths = [path for name in parser.parse_args().folders for path in (ROOT / name).rglob("*.py")]
-    sources = [Source.read(path) for path in sorted(paths)]
+    sources = sources_in(parser.parse_args().folders)
     wrong = list(problems(sources))
     for line in (*table(sources), *wrong):
         sys.stdout.write(f"{line}\n")

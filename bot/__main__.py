@@ -23,6 +23,7 @@ from bot.errors import (
     BotError,
     ConfigError,
     SchemaTooNew,
+    SchemaTooOld,
     SealError,
     StorageUnavailable,
     WorkerFailed,
@@ -333,6 +334,12 @@ def in_words(error: BotError) -> str:
             return (
                 f"✘ The database has version {error.found}, which only a newer release of the bot "
                 "knows. Update the bot, or go back to a copy of the database from before."
+            )
+        case SchemaTooOld():
+            return (
+                f"✘ The database has version {error.found}: its tables were made before the first "
+                "release, and this release cannot bring them up to date. Start the bot's commit "
+                f"{error.commit} with it once, then this release, or begin with a new database."
             )
         case WorkerFailed():
             return (

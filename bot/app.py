@@ -409,17 +409,7 @@ def _pipeline(
     watch = DiscordChannelAudience(bot, timings.access.member_known_s)
     access = AccessCheck(storage, speckle.client, speckle.accounts, watch, utc_now, timings.access)
     access_gate = AccessGate(storage, access, on_held=lambda: replay.wake(), now=utc_now)
-    sender = Sender(
-        storage,
-        partial(send, bot, discord_now=rate_limiter.discord_time.now),
-        partial(why_posting_failed, bot),
-        access_gate.hold_back_forbidden,
-        rate_limiter,
-        find_sent=partial(find_sent, bot),
-        channels_at_once=settings.delivery.concurrency,
-        now=utc_now,
-        timings=timings.sender,
-    )
+    sender = _sender(settings, storage, bot, rate_limiter, access_gate, timings.sender)
     retry, change = timings.editor_retry, partial(edit, bot)
     editor = Editor(storage, change, access_gate.may_edit, rate_limiter, now=utc_now, retry=retry)
     enrichment = _enrichment(settings, speckle, timings.enrichment)
@@ -458,6 +448,27 @@ def _pipeline(
         avatar_resizer.close()
 
     return _Pipeline(catch_up, ingest, replay, sender, late_enrichment, editor, close)
+
+
+def _sender(
+    settings: Settings,
+    storage: Storage,
+    bot: SpeckleBot,
+    rate_limiter: RateLimiter,
+    access_gate: AccessGate,
+    timings: SenderTimings,
+) -> Sender:
+    return Sender(
+        storage,
+        partial(send, bot, discord_now=rate_limiter.discord_time.now),
+        partial(why_posting_failed, bot),
+        access_gate.hold_back_forbidden,
+        rate_limiter,
+        find_sent=partial(find_sent, bot),
+        channels_at_once=settings.delivery.concurrency,
+        now=utc_now,
+        timings=timings,
+    )
 
 
 def _enrichment(

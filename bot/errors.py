@@ -5,6 +5,7 @@ BotError
 ├── StorageError
 │   ├── StorageUnavailable   the database cannot read or write now
 │   ├── SchemaTooNew         the database was made by a newer bot
+│   ├── SchemaTooOld         the database was made long before the first release
 │   ├── HookGone             the hook that a delivery came through has been removed meanwhile
 │   ├── AlreadyFinished      another process has dealt with the same events
 │   └── SealError            a sealed value does not open
@@ -71,6 +72,15 @@ class SchemaTooNew(StorageError):
     def __init__(self, found: str) -> None:
         super().__init__(f"unknown schema version {found}")
         self.found = found
+
+
+class SchemaTooOld(StorageError):
+    """The database is from before the first release; the bot of `commit` brings it a step on."""
+
+    def __init__(self, found: str, commit: str) -> None:
+        super().__init__(f"schema version {found} is from before the first release")
+        self.found = found
+        self.commit = commit
 
 
 class AlreadyFinished(StorageError):

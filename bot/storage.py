@@ -126,8 +126,9 @@ class Storage:
     ) -> AsyncIterator[Self]:
         """The storage at `database_url`, its tables made or brought up to date first.
 
-        Errors: StorageUnavailable if it cannot be read and written, SchemaTooNew if a newer
-        release has changed its tables, ConfigError for an address of no known kind.
+        Errors: StorageUnavailable if it cannot be read and written, SchemaTooNew or
+        SchemaTooOld if this release cannot go on with its tables, ConfigError for an address of no
+        known kind.
         """
         async with _opened(database_url, now, timings) as database:
             if schema.needs_migration(await schema.found_version(database)):

@@ -30,7 +30,7 @@ async def open_when_ready(
 ) -> AsyncIterator[Storage | None]:
     """The storage, as soon as it can be opened; None if `stopping` is set before.
 
-    Errors: StorageUnavailable where waiting does not help; SchemaTooNew, ConfigError.
+    Errors: StorageUnavailable where waiting does not help; SchemaTooNew, SchemaTooOld, ConfigError.
     """
     async with AsyncExitStack() as stack:
         found = await _tried(stack, settings, vault)
@@ -118,7 +118,7 @@ async def lead(storage: Storage, *, alone: bool, workers: Mapping[str, Worker]) 
     """Do what only one process may do at a time, as soon as this is the one; it never ends.
 
     `alone`: no other process may be there at all, as on SQLite.
-    Errors: ConfigError if there is one all the same; PartFailed.
+    Errors: ConfigError if there is one all the same; WorkerFailed.
     """
     while not await storage.lead():
         if alone:
@@ -141,7 +141,7 @@ async def lead(storage: Storage, *, alone: bool, workers: Mapping[str, Worker]) 
 async def _run_vital(name: str, work: Coroutine[None, None, None]) -> None:
     """Do work that must not end; whatever ends it ends the bot, with a line in the log.
 
-    Errors: PartFailed; an error that says itself what to do stays as it is.
+    Errors: WorkerFailed; an error that says itself what to do stays as it is.
     """
     try:
         await work

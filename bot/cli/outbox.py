@@ -64,7 +64,8 @@ class OutboxCommand:
     async def open(cls, settings: Settings, say: Say) -> AsyncIterator["OutboxCommand"]:
         """On the database that the settings name, which is left as old as it is.
 
-        Errors: ConfigError if it has not got today's tables, StorageUnavailable, SchemaTooNew.
+        Errors: ConfigError if it has not got today's tables, StorageUnavailable, SchemaTooNew,
+        SchemaTooOld.
         """
         found, _ = await schema_version(settings.database_url)
         if needs_migration(found):

@@ -1,7 +1,8 @@
 """What Speckle's own lists know and the inbox lacks: taken in once, however often one looks."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -92,43 +93,40 @@ class MissedEvents:
         there, since_then = _rows(self._session, lane, digests, window)
         already = _already(self._session, hook_id, [entry.call_id for entry in missed])
         counting = counting_for(self._session, [quota])
-        rows: list[dict[str, Any]] = []
-        found: list[str] = []
-        taken: list[str] = []
-        unclear = 0
-        full = False
-        for entry in missed:
-            if entry.call_id in already:
-                continue
-            if entry.digest in since_then:
-                unclear += 1
-            elif window.recorded.get(entry.digest, 0) > there[entry.digest]:
-                if full := not counting.take(quota, hook_id, len(entry.body)):
-                    break
-                there[entry.digest] += 1
-                taken.append(entry.call_id)
-                text = "Fetched from the webhook's history: Speckle had not got it through."
-                trace = self._trace(text, None if rows else note)
-                rows.append(
-                    self._row(
-                        hook_id=hook_id,
-                        lane=lane,
-                        project_id=hook.project_id,
-                        server_url=hook.server_url,
-                        digest=entry.digest,
-                        body=entry.body,
-                        source=InboxSource.HISTORY,
-                        happened_at=entry.at,
-                        trace=trace,
-                        event_key=None,
-                    )
-                )
-            else:
-                found.append(entry.call_id)
+        sorted_out = _sorted_out(
+            [entry for entry in missed if entry.call_id not in already],
+            there,
+            since_then,
+            window,
+            has_room=lambda entry: counting.take(quota, hook_id, len(entry.body)),
+        )
+        rows = [
+            self._fetched_row(hook_id, lane, hook, entry, None if index else note)
+            for index, entry in enumerate(sorted_out.missing)
+        ]
         ids = insert_events(self._session, rows)
-        self._note(hook_id, taken + found)
+        dealt_with = [*sorted_out.missing, *sorted_out.found]
+        self._note(hook_id, [entry.call_id for entry in dealt_with])
         write_counting(self._session, counting)
-        return TakenIn(tuple(ids), len(found), unclear, full)
+        found, unclear = len(sorted_out.found), sorted_out.unclear
+        return TakenIn(tuple(ids), found, unclear, sorted_out.full)
+
+    def _fetched_row(
+        self, hook_id: int, lane: str, hook: Any, entry: MissedEntry, note: str | None
+    ) -> dict[str, Any]:
+        text = "Fetched from the webhook's history: Speckle had not got it through."
+        return self._row(
+            hook_id=hook_id,
+            lane=lane,
+            project_id=hook.project_id,
+            server_url=hook.server_url,
+            digest=entry.digest,
+            body=entry.body,
+            source=InboxSource.HISTORY,
+            happened_at=entry.at,
+            trace=self._trace(text, note),
+            event_key=None,
+        )
 
     def note_look(self, hook_id: int, at: datetime, visible: Collection[str] | None = None) -> None:
         """Note when a list was last looked at to the end; entries not in it are forgotten."""
@@ -166,16 +164,7 @@ class MissedEvents:
         unread = and_(IS_NEW, inbox.c.lane == lane, theirs)
         if self._session.scalar(select(inbox.c.id).where(unread).limit(1)) is not None:
             return None
-        names = kinds_had(self._session, lane, {one.event_name for one in fetched})
-        there = listed_before(
-            self._session, lane, subscription.id, [one.event_key for one in fetched]
-        )
-        fresh = {
-            (one.event_key, one.at): one
-            for one in fetched
-            if one.event_name in names and (one.event_key, one.at) not in there
-        }
-        new = list(fresh.values())
+        new = self._not_listed_before(lane, subscription.id, fetched)
         partners = partners_of(self._session, subscription, lane, new)
         counting = counting_for(self._session, [quota])
         rows: list[dict[str, Any]] = []
@@ -184,19 +173,7 @@ class MissedEvents:
             if one not in partners and not counting.take(quota, hook.id, len(one.body)):
                 full = True
                 break
-            row = {
-                "hook_id": hook.id if hook.kind is HookKind.OWN else None,
-                "lane": lane,
-                "project_id": hook.project_id,
-                "server_url": hook.server_url,
-                "digest": sha256(one.body).hexdigest(),
-                "source": InboxSource.ACTIVITY,
-                "happened_at": one.at,
-                "event_key": one.event_key,
-                "event_name": one.event_name,
-                "subscription_id": subscription.id,
-                "same_as": partners.get(one),
-            }
+            row = _listed_row(hook, subscription, lane, one, partners.get(one))
             rows.append(self._known(row) if one in partners else self._missed(row, one.body, note))
             note = note if one in partners else None
         ids = insert_events(self._session, rows)
@@ -205,6 +182,20 @@ class MissedEvents:
         taken = [row_id for row_id, one in zip(ids, new, strict=False) if one not in partners]
         write_counting(self._session, counting)
         return TakenIn(tuple(taken), len(fetched) - len(taken), full=full)
+
+    def _not_listed_before(
+        self, lane: str, subscription_id: int, fetched: Sequence[FetchedEvent]
+    ) -> Sequence[FetchedEvent]:
+        """Those that are new to the subscription, once each, of kinds that came before."""
+        names = kinds_had(self._session, lane, {one.event_name for one in fetched})
+        keys = [one.event_key for one in fetched]
+        there = listed_before(self._session, lane, subscription_id, keys)
+        new = {
+            (one.event_key, one.at): one
+            for one in fetched
+            if one.event_name in names and (one.event_key, one.at) not in there
+        }
+        return list(new.values())
 
     def _has_list_rows(self, subscription: Subscription, at: datetime) -> None:
         """Note it in the same transaction: who deals with a webhook's events asks by that."""
@@ -238,6 +229,63 @@ class MissedEvents:
     def _trace(self, text: str, note: str | None) -> list[list[Any]]:
         facts = {} if note is None else {NOTE_FACT: note}
         return [TraceLine(self._now(), CATCH_UP_STAGE, text, facts).to_json()]
+
+
+@dataclass(frozen=True, slots=True)
+class _SortedOut:
+    """What a history's entries are: missing here, found here, or for a later look to say.
+
+    `full` says that the quota had no room for the entry behind these.
+    """
+
+    missing: Sequence[MissedEntry]
+    found: Sequence[MissedEntry]
+    unclear: int
+    full: bool
+
+
+def _sorted_out(
+    entries: Sequence[MissedEntry],
+    there: Counter[str],
+    since_then: Collection[str],
+    window: CountingWindow,
+    *,
+    has_room: Callable[[MissedEntry], bool],
+) -> _SortedOut:
+    """Which entries are missing; each one that is counts as being there for those behind it."""
+    missing: list[MissedEntry] = []
+    found: list[MissedEntry] = []
+    unclear = 0
+    for entry in entries:
+        if entry.digest in since_then:
+            unclear += 1
+        elif window.recorded.get(entry.digest, 0) <= there[entry.digest]:
+            found.append(entry)
+        elif has_room(entry):
+            there[entry.digest] += 1
+            missing.append(entry)
+        else:
+            return _SortedOut(missing, found, unclear, full=True)
+    return _SortedOut(missing, found, unclear, full=False)
+
+
+def _listed_row(
+    hook: Hook, subscription: Subscription, lane: str, one: FetchedEvent, partner: int | None
+) -> dict[str, Any]:
+    """What a row of the inbox has of an activity list's event, however it came before."""
+    return {
+        "hook_id": hook.id if hook.kind is HookKind.OWN else None,
+        "lane": lane,
+        "project_id": hook.project_id,
+        "server_url": hook.server_url,
+        "digest": sha256(one.body).hexdigest(),
+        "source": InboxSource.ACTIVITY,
+        "happened_at": one.at,
+        "event_key": one.event_key,
+        "event_name": one.event_name,
+        "subscription_id": subscription.id,
+        "same_as": partner,
+    }
 
 
 def _hook(hook_id: int) -> Any:

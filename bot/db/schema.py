@@ -20,12 +20,17 @@ from bot.db.engine import (
 )
 from bot.db.failures import unavailable_told
 from bot.db.sqlite_file import make_place
-from bot.errors import SchemaTooNew
+from bot.errors import SchemaTooNew, SchemaTooOld
 
 # Every revision in migrations/versions, oldest first. Listed here so that a start with today's
 # tables need not load Alembic; a test compares.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+REVISIONS = ("1000",)
 WANTED = REVISIONS[-1]
+# From before the first release: migrations/from_before.py brings these to the baseline.
+BEFORE = ("0006", "0007", "0008", "0009")
+# These have to become one of BEFORE first, which the bot of this commit does.
+TOO_OLD = ("0001", "0002", "0003", "0004", "0005")
+LAST_FOR_TOO_OLD = "3c24090"
 MIGRATIONS = Path(__file__).with_name("migrations")
 MIGRATION_LOCK = 0x53504B4D  # "SPKM", see leader.py
 
@@ -45,9 +50,12 @@ def _version(connection: Connection) -> str | None:
 def needs_migration(found: str | None) -> bool:
     """Whether the tables are older than this release wants.
 
-    Errors: SchemaTooNew if no release up to this one made them.
+    Errors: SchemaTooNew if no release up to this one made them, SchemaTooOld if they are from
+    before the first and too old to go on with.
     """
-    if found is not None and found not in REVISIONS:
+    if found in TOO_OLD:
+        raise SchemaTooOld(found, LAST_FOR_TOO_OLD)
+    if found is not None and found not in (*BEFORE, *REVISIONS):
         raise SchemaTooNew(found)
     return found != WANTED
 
@@ -55,7 +63,8 @@ def needs_migration(found: str | None) -> bool:
 async def migrate(database_url: str) -> None:
     """Bring a database's tables up to date, in one transaction; made if there are none.
 
-    Errors: StorageUnavailable, SchemaTooNew, ConfigError for an address of no known kind.
+    Errors: StorageUnavailable, SchemaTooNew, SchemaTooOld, ConfigError for an address of no known
+    kind.
     """
     await asyncio.to_thread(_migrate, parse_url(database_url))
 
@@ -64,14 +73,19 @@ def _migrate(url: URL) -> None:
     if url.drivername == SQLITE:
         make_place(url)
     with _one_migrator(url) as connection:
-        if needs_migration(_version(connection)):
-            _upgrade(connection)
+        found = _version(connection)
+        if needs_migration(found):
+            _upgrade(connection, found)
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, found: str | None) -> None:
     from alembic import command
     from alembic.config import Config
 
+    if found in BEFORE:
+        from bot.db.migrations.from_before import go_on
+
+        go_on(connection, found)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -97,15 +98,22 @@ def _sqlite_insert(
 
     SQLAlchemy's own takes longer to write down than SQLite to carry out.
     """
-    names = list(rows[0])
-    places = f"({', '.join('?' * len(names))})"
-    # The names are those of our own tables and columns; what comes from outside is a parameter.
-    statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES "  # noqa: S608
-    types = [table.c[name].type.dialect_impl(dialect) for name in names]
-    processors = [one.bind_processor(dialect) for one in types]
-    values = tuple(
+    beginning, places, processors = _sqlite_columns(dialect, table, tuple(rows[0]))
+    values = [
         value if process is None else process(value)
         for row in rows
         for process, value in zip(processors, row.values(), strict=True)
-    )
-    return statement + ", ".join([places] * len(rows)), values
+    ]
+    return beginning + ", ".join([places] * len(rows)), tuple(values)
+
+
+@lru_cache(maxsize=64)
+def _sqlite_columns(
+    dialect: Dialect, table: Table, names: tuple[str, ...]
+) -> tuple[str, str, tuple[Callable[[Any], Any] | None, ...]]:
+    """How an INSERT of these columns begins, its places for one row, and what prepares a value."""
+    # The names are those of our own tables and columns; what comes from outside is a parameter.
+    beginning = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES "  # noqa: S608
+    types = [table.c[name].type.dialect_impl(dialect) for name in names]
+    processors = tuple(one.bind_processor(dialect) for one in types)
+    return beginning, f"({', '.join('?' * len(names))})", processors

@@ -27,7 +27,9 @@ class LinkFollowUps:
     async def run(self) -> None:
         """Go on with links until cancelled, from the moment that Discord is there."""
         await self._bot.ready_once.wait()
-        await periodic("links", self._round, every_s=POLL_S, wake=self._accounts.link_completed)
+        await periodic(
+            "link_followups", self._round, every_s=POLL_S, wake=self._accounts.link_completed
+        )
 
     async def _round(self) -> None:
         for request, account in await self._accounts.completed_links():

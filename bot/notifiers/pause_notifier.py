@@ -72,7 +72,7 @@ class PauseNotifier:
     async def run(self) -> None:
         """Tell until cancelled, from the moment that the bot is logged in."""
         await self._bot.logged_in.wait()
-        await periodic("notices", self._round, every_s=self._timings.poll_s)
+        await periodic("pause_notifier", self._round, every_s=self._timings.poll_s)
 
     async def _round(self) -> None:
         if await self._gathered():

@@ -55,7 +55,7 @@ class QuotaNotifier:
     async def run(self) -> None:
         """Tell until cancelled, from the moment that the bot is logged in."""
         await self._bot.logged_in.wait()
-        await periodic("quotas", self._round, every_s=RETRY_S)
+        await periodic("quota_notifier", self._round, every_s=RETRY_S)
 
     async def _round(self) -> float | None:
         return POLL_S if await self.notify() else None

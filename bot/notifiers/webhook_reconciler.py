@@ -29,7 +29,7 @@ class WebhookReconciler:
     async def run(self) -> None:
         """Look until cancelled, from the moment that the guilds' names are known."""
         await self._bot.ready_once.wait()
-        await periodic("webhooks", self.reconcile, every_s=LOOK_EVERY_S)
+        await periodic("webhook_reconciler", self.reconcile, every_s=LOOK_EVERY_S)
 
     async def reconcile(self) -> None:
         """Look once."""

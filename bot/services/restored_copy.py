@@ -40,4 +40,4 @@ class RestoredCopyCheck:
 
     async def run(self) -> None:
         """Look again and again: PostgreSQL takes a dump while the bot runs. It never ends."""
-        await periodic("copies", self._distrust_a_copy, every_s=self._every_s)
+        await periodic("restored_copy", self._distrust_a_copy, every_s=self._every_s)

@@ -265,7 +265,7 @@ class Settings(BaseSettings):
         None,
         "File of certificates (PEM) that are trusted besides those of the system: the CA of your "
         "own Speckle server, or of a proxy that looks into connections. `REQUESTS_CA_BUNDLE` is "
-        "read as well.",
+        "read as well, where this is not set in the same place.",
         "text, such as /etc/ssl/our-ca.pem",
     )
     ssl_cert_dir: validators.Texts = _setting(

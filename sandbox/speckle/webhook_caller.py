@@ -105,58 +105,78 @@ class WebhookCaller:
             "userId": None if user is None else user.id,
             "activityMessage": message or listed_message(project, event_name, data),
             "event": {"event_name": event_name, "data": dict(data)},
-            "server": {
-                "name": "My new Speckle Server",
-                "company": "Unknown Company",
-                "description": "This a community deployment of a Speckle Server.",
-                "adminContact": "n/a",
-                "termsOfService": "n/a",
-                "canonicalUrl": self.url,
-                "completed": False,
-                "inviteOnly": False,
-                "guestModeEnabled": False,
-                "version": "2.31.14",
-            },
+            "server": server_part(self.url),
         }
         if event_name != "stream_delete":
-            payload["stream"] = {
-                "id": project.id,
-                "name": project.name,
-                "description": project.description,
-                "clonedFrom": None,
-                "createdAt": iso(project.created_at),
-                "updatedAt": iso(project.updated_at),
-                "allowPublicComments": project.public_comments,
-                "workspaceId": None,
-                "regionKey": None,
-                "visibility": project.visibility.lower(),
-                "role": project.role_of(user),
-            }
+            payload["stream"] = stream_part(project, user)
         if user is not None:
-            payload["user"] = {
-                "id": user.id,
-                "suuid": "ee812a88-c735-49e4-9274-70cd22a38022",
-                "createdAt": iso(project.created_at),
-                "name": user.name,
-                "bio": None,
-                "company": None,
-                "avatar": user.avatar,
-                "profiles": None,
-                "ip": None,
-                "verified": False,
-            }
-        payload["webhook"] = {
-            "id": hook.id,
-            "streamId": project.id,
-            "url": hook.url,
-            "description": hook.description,
-            # Indices instead of names: the server's bug.
-            "triggers": [str(index) for index in range(len(hook.triggers))],
-            "enabled": hook.enabled,
-            "createdAt": iso(hook.created_at),
-            "updatedAt": iso(hook.updated_at),
-        }
+            payload["user"] = user_part(user, project)
+        payload["webhook"] = webhook_part(hook, project)
         return payload
+
+
+def server_part(url: str) -> dict[str, Any]:
+    """What a delivery has of the server."""
+    return {
+        "name": "My new Speckle Server",
+        "company": "Unknown Company",
+        "description": "This a community deployment of a Speckle Server.",
+        "adminContact": "n/a",
+        "termsOfService": "n/a",
+        "canonicalUrl": url,
+        "completed": False,
+        "inviteOnly": False,
+        "guestModeEnabled": False,
+        "version": "2.31.14",
+    }
+
+
+def stream_part(project: ServerProject, user: User | None) -> dict[str, Any]:
+    """What a delivery has of the project, and of the user's role in it."""
+    return {
+        "id": project.id,
+        "name": project.name,
+        "description": project.description,
+        "clonedFrom": None,
+        "createdAt": iso(project.created_at),
+        "updatedAt": iso(project.updated_at),
+        "allowPublicComments": project.public_comments,
+        "workspaceId": None,
+        "regionKey": None,
+        "visibility": project.visibility.lower(),
+        "role": project.role_of(user),
+    }
+
+
+def user_part(user: User, project: ServerProject) -> dict[str, Any]:
+    """What a delivery has of whoever did it."""
+    return {
+        "id": user.id,
+        "suuid": "ee812a88-c735-49e4-9274-70cd22a38022",
+        "createdAt": iso(project.created_at),
+        "name": user.name,
+        "bio": None,
+        "company": None,
+        "avatar": user.avatar,
+        "profiles": None,
+        "ip": None,
+        "verified": False,
+    }
+
+
+def webhook_part(hook: Webhook, project: ServerProject) -> dict[str, Any]:
+    """What a delivery has of the webhook that it came by."""
+    return {
+        "id": hook.id,
+        "streamId": project.id,
+        "url": hook.url,
+        "description": hook.description,
+        # Indices instead of names: the server's bug.
+        "triggers": [str(index) for index in range(len(hook.triggers))],
+        "enabled": hook.enabled,
+        "createdAt": iso(hook.created_at),
+        "updatedAt": iso(hook.updated_at),
+    }
 
 
 def signature(body: bytes, secret: str | None) -> str:

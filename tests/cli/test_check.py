@@ -2,8 +2,9 @@
 
 import os
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -424,6 +425,23 @@ async def test_a_good_database_and_its_keys_are_good(database: str) -> None:
     rows = await check_database(with_key(database))
     assert [row.mark for row in rows] == [CheckMark.GOOD, CheckMark.GOOD]
     assert "can be written, version" in rows[0].text
+
+
+@pytest.mark.parametrize(
+    ("version", "words"), [("9999", "Update the bot."), ("0005", "the bot's commit 3c24090")]
+)
+async def test_a_database_of_another_time_is_bad(
+    version: str, words: str, database: str, tmp_path: Path
+) -> None:
+    await migrate(database)
+    with closing(sqlite3.connect(tmp_path / "data/bot.db")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (version,))
+        connection.commit()
+    bad, keys = await check_database(with_key(database))
+    assert bad.mark is CheckMark.BAD
+    assert bad.text.startswith(f"version {version} ")
+    assert words in bad.text
+    assert keys.mark is CheckMark.SKIPPED
 
 
 async def test_secrets_that_no_key_opens_are_said(database: str) -> None:

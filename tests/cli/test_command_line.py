@@ -89,13 +89,19 @@ def test_key_prints_a_key_and_nothing_else(tmp_path: Path) -> None:
     assert done.stdout.count("\n") == 1
 
 
-def test_a_newer_database_is_told_in_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [("9999", "newer release"), ("0005", "Start the bot's commit 3c24090")],
+)
+def test_a_database_of_another_time_is_told_in_a_sentence(
+    version: str, words: str, tmp_path: Path
+) -> None:
     with closing(sqlite3.connect(tmp_path / "bot.db")) as database:
-        database.execute("CREATE TABLE alembic_version AS SELECT '9999' AS version_num")
+        database.execute(f"CREATE TABLE alembic_version AS SELECT '{version}' AS version_num")
         database.commit()
     done = bot(tmp_path, "migrate", DATABASE_URL="sqlite:///bot.db")
     assert done.returncode == 1
-    assert "newer release" in done.stderr
+    assert words in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -9,7 +9,7 @@ from cryptography.fernet import Fernet
 
 from bot.cli.check.http_probe import TIMEOUT_S
 from bot.cli.check.report import CheckMark, CheckResult, counted
-from bot.errors import ConfigError, SchemaTooNew, StorageUnavailable
+from bot.errors import ConfigError, SchemaTooNew, SchemaTooOld, StorageUnavailable
 from bot.services.readiness import unopenable_text
 from bot.settings import SECRET_HINTS, Settings
 from bot.storage import (
@@ -32,6 +32,11 @@ async def check_database(settings: Settings) -> Sequence[CheckResult]:
         told = " ".join(str(problem) for problem in error.problems)
     except SchemaTooNew as error:
         told = f"version {error.found} is from a newer release of the bot. Update the bot."
+    except SchemaTooOld as error:
+        told = (
+            f"version {error.found} was made before the first release. Start the bot's commit "
+            f"{error.commit} with it once, or begin with a new database."
+        )
     except StorageUnavailable as error:
         told = f"{error.reason}. {_where_to_look(settings.database_url)}"
     except TimeoutError:

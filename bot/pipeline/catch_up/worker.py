@@ -1,7 +1,7 @@
 """Looks for what happened while nobody listened: when to look, at which hooks, and in what order.
 
-It is fetched from Speckle's own lists: from a webhook's history (`catch_up_history`), else from the
-project's activity list (`catch_up_activity`). A look that is done twice, or that a kill cuts short,
+It is fetched from Speckle's own lists: from a webhook's history (`from_history`), else from the
+project's activity list (`from_activity`). A look that is done twice, or that a kill cuts short,
 changes nothing.
 """
 
