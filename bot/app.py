@@ -145,9 +145,7 @@ async def _at_work(
         )
         quotas = _quotas(settings, storage)
         rate_limiter = RateLimiter(
-            settings.delivery.requests_per_s,
-            now=utc_now,
-            banned_s=timings.connection.banned_s,
+            settings.delivery.requests_per_s, now=utc_now, banned_s=timings.connection.banned_s
         )
         with_speckle = _with_speckle(settings, storage, http, breakers, network)
         discord_side = await _discord_side(
