@@ -139,10 +139,7 @@ async def _at_work(
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
         restored_copy_check = RestoredCopyCheck(storage)
         await restored_copy_check.check_at_start()
-        await storage.write(lambda tx: tx.key_values.set(FIRST_KEY, vault.first_key_id))
-        instance = await storage.write(
-            lambda tx: tx.key_values.set_once(INSTANCE_ID_KEY, secrets.token_hex(16))
-        )
+        instance = await _instance_id(storage, vault)
         quotas = _quotas(settings, storage)
         rate_limiter = RateLimiter(
             settings.delivery.requests_per_s, now=utc_now, banned_s=timings.connection.banned_s
@@ -187,6 +184,14 @@ async def _at_work(
         finally:
             pipeline.close()
             with_speckle.client.close()
+
+
+async def _instance_id(storage: Storage, vault: Vault) -> str:
+    """The id that this database's bot has from its first start; the key in use is noted too."""
+    await storage.write(lambda tx: tx.key_values.set(FIRST_KEY, vault.first_key_id))
+    return await storage.write(
+        lambda tx: tx.key_values.set_once(INSTANCE_ID_KEY, secrets.token_hex(16))
+    )
 
 
 def _keepers(
