@@ -210,13 +210,13 @@ def _keepers(
 
 
 async def _tell_unopenable(readiness: Readiness) -> None:
-    """Say it loudly if the keys are not those that sealed what is stored; all else goes on."""
+    """Say it loudly if the keys are not those that sealed what is stored; all else continues."""
     if unopenable := await readiness.unopenable():
         log.critical(
             "keys.cannot_decrypt",
             hint=f"{unopenable_text(unopenable)}: put the key that sealed them behind the others, "
             "after a comma, and restart the bot, or, if it is lost, have people press Set up again "
-            "under /subscriptions and type /link again; what needs no key goes on meanwhile.",
+            "under /subscriptions and type /link again; what needs no key continues meanwhile.",
         )
 
 

@@ -129,7 +129,7 @@ class PauseWhy(StrEnum):
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     UNLINKED = "unlinked"
-    UNCONFIRMED = "unconfirmed"  # the database was restored, and its person has yet to confirm
+    UNCONFIRMED = "unconfirmed"  # the database was restored, and its person has not confirmed it
     # Of the person whose account it is.
     PERSON_LEFT = "person_left"
     PERSON_BLIND = "person_blind"  # they no longer see the channel
@@ -286,7 +286,7 @@ class PauseReason(StrEnum):
     CHANNEL_GONE = "channel_gone"
     NO_PERMISSION = "no_permission"
     THREAD_CLOSED = "thread_closed"
-    SILENCED = "silenced"  # Discord refuses although every permission is there; ends by itself
+    SILENCED = "silenced"  # Discord refuses although every permission is there; ends automatically
     ACCESS_LOST = "access_lost"
     ASK_AGAIN = "ask_again"  # something is wider than the answer that was given
 
@@ -475,7 +475,7 @@ class Dependents:
 class Deleted:
     """A subscription that is no more; with the last one of its hook the hook went too.
 
-    `removal_id`: the hook's webhook was made with an account, and is yet to be removed.
+    `removal_id`: the hook's webhook was made with an account, and still has to be removed.
     """
 
     subscription: Subscription
@@ -511,7 +511,7 @@ class DayQuota:
 
 @dataclass(frozen=True, slots=True)
 class QuotaNotice:
-    """A guild is to be told that a hook of it sent more than it may on a day."""
+    """A guild to notify that one of its hooks sent more than its quota on a day."""
 
     day: date
     guild_id: int
@@ -521,7 +521,7 @@ class QuotaNotice:
 
 @dataclass(frozen=True, slots=True)
 class AccessPause:
-    """Why a subscription stops here; what it depends on is told, if anything needs to be."""
+    """Why a subscription stops here; `detail` says what it depends on, if anything."""
 
     reason: PauseReason
     why: PauseWhy | None = None
@@ -529,10 +529,10 @@ class AccessPause:
 
 @dataclass(frozen=True, slots=True)
 class PauseNotice:
-    """What one member is to be told of a channel that the bot paused.
+    """What one member must be notified of: a channel that the bot paused.
 
     `detail` is what Discord answered, or which permissions are missing. `next_try_at` is None once
-    it is told or given up.
+    it is sent or given up.
     """
 
     id: int
@@ -602,7 +602,7 @@ class PostingBlocked:
 
 @dataclass(frozen=True, slots=True)
 class PostingAllowed:
-    """The bot may post there, as far as permissions say; `silenced_until` if it is in time-out."""
+    """The bot may post there, according to permissions; `silenced_until` if it is in time-out."""
 
     silenced_until: datetime | None
 

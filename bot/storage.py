@@ -173,7 +173,7 @@ class Storage:
         """Whether this process is the one that ingests and delivers; takes the lead if it is free.
 
         Held until the storage is closed. On PostgreSQL a lost connection loses the lead: asking
-        again says so, or takes it once more.
+        again reports it, or takes it once more.
         """
         return await self._leader.lead()
 

@@ -19,7 +19,7 @@ def followup_address(interaction: Interaction) -> dict[str, str]:
 async def send_followup(
     client: discord.Client, where: Mapping[str, str] | None, user_id: int, response: Response
 ) -> bool:
-    """Tell a person something that they alone see; False if they cannot be told.
+    """Send a person something that only they see; False if they cannot be reached.
 
     `where` is what `answer_to` gave. It works after a restart of the bot, too.
     """

@@ -25,7 +25,7 @@ class PersistentSelect(discord.ui.Select[discord.ui.View]):
 
 
 def view_of(*items: "discord.ui.Item[Any] | None") -> discord.ui.View:
-    """A row of buttons; None stands for one that Discord would not take."""
+    """A row of buttons; None is for one that Discord would not accept."""
     view = discord.ui.View(timeout=None)
     for item in items:
         if item is not None:

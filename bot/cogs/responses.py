@@ -20,7 +20,7 @@ COLOUR = 0x047EFB  # Speckle's blue, of every answer's embed
 PATIENCE_S = 1.5  # of Discord's 3 s; the rest is for the way there
 AGAIN_S: Final = (0.2, 0.5)  # after an answer that Discord could not take just then
 MAX_TEXT = 2000
-THINKING = "thinking"  # among an interaction's extras: what it was told while the work took long
+THINKING = "thinking"  # among an interaction's extras: what it was sent while the work took long
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,9 @@ async def defer_if_slow(
         interaction.extras[THINKING] = new
         try:
             await interaction.response.defer(ephemeral=True, thinking=new)
-        except DISCORD_ERRORS as error:  # the work goes on; whether it can be shown turns out then
+        except (
+            DISCORD_ERRORS
+        ) as error:  # the work continues; whether it can be shown turns out then
             log.info("interaction.not_deferred", reason=error_text(error))
     return await task
 
@@ -130,7 +132,7 @@ async def edit_with(
 ) -> None:
     """Do what a pressed button is for and put the answer in place of the message that it is on.
 
-    A refusal, or whatever else goes wrong, leaves the message there. `on_not_shown` is called where
+    A refusal, or any other failure, leaves the message there. `on_not_shown` is called where
     the work was done and its answer could not be shown. Errors: NotShown, and those of the work.
     """
     response = await defer_if_slow(interaction, work, new=False)
@@ -156,7 +158,7 @@ def say_expired(interaction: Interaction, error: Exception) -> None:
 
 
 async def say(interaction: Interaction, text: str) -> None:
-    """Tell the caller alone what did not work; one that cannot be told is a line in the log."""
+    """Tell only the caller what did not work; if that fails too, it is a line in the log."""
     try:
         try:
             if not interaction.response.is_done():

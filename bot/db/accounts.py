@@ -183,7 +183,7 @@ class Accounts:
         return Dependents(by_guild, self._session.scalar(webhooks) or 0)
 
     def delete(self, account_id: int) -> bool:
-        """Erase an account and take it off what depends on it; False if it was gone already."""
+        """Erase an account and detach what depends on it; False if it was gone already."""
         for table in (hooks, subscriptions):
             dependents = update(table).where(table.c.account_id == account_id)
             self._session.execute(dependents.values(account_id=None))

@@ -23,7 +23,7 @@ from bot.db.tables import (
 )
 from bot.model import NOBODY, PauseReason
 
-PORTION_ROWS = 5_000  # read at once, beside the writers
+PORTION_ROWS = 5_000  # read at once, while others write
 STEP_ROWS = 100  # changed in one transaction
 
 

@@ -99,7 +99,7 @@ def _upgrade(connection: Connection, found: str | None) -> None:
 
 @contextmanager
 def _one_migrator(url: URL) -> Iterator[Connection]:
-    """A transaction that no second process migrates beside."""
+    """A transaction during which no second process migrates."""
     engine = _sqlite_engine(url) if url.drivername == SQLITE else _postgresql_engine(url)
     try:
         with unavailable_told(), engine.begin() as connection:

@@ -106,7 +106,7 @@ class SpeckleBot(commands.Bot):
         self.gateway.began()
 
     async def on_resumed(self) -> None:
-        """Discord let the bot go on with the session before."""
+        """Discord let the bot continue the session before."""
         self.gateway.began()
 
     async def login(self, token: str) -> None:
@@ -133,7 +133,7 @@ class SpeckleBot(commands.Bot):
         if self._syncing is not None:
             self._syncing.cancel()
             await asyncio.gather(self._syncing, return_exceptions=True)
-        # discord.py would go on waiting for guilds, and stumble over the closed client.
+        # discord.py would keep waiting for guilds, and stumble over the closed client.
         ready = self._connection._ready_task
         if ready is not None:
             ready.cancel()
@@ -164,7 +164,7 @@ class SpeckleBot(commands.Bot):
     async def _wait_for_token(self) -> None:
         """Wait until Discord takes a token again that it calls void: that may be its own fault.
 
-        The listener goes on meanwhile, and all that it takes is kept.
+        The listener continues meanwhile, and all that it takes is kept.
         """
         while True:
             self._report_invalid_token()

@@ -26,7 +26,7 @@ RETRY: Final = Backoff((60.0, 300.0, 900.0, 3600.0))
 class CommandSync:
     """Registers the commands if they are not the ones registered last time.
 
-    Cards need none of it: while Discord does not take the commands, the rest goes on.
+    Cards need none of it: while Discord does not accept the commands, the rest continues.
     """
 
     def __init__(

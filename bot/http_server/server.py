@@ -1,4 +1,4 @@
-"""Serves an application on an open port, and stands in front of its routes."""
+"""Serves an application on an open port, and checks requests before its routes."""
 
 import asyncio
 import errno
@@ -24,7 +24,7 @@ READ_BYTES: Final = 64 * 1024  # of a body, which aiohttp keeps twice before it 
 NO_FILES_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 SAY_EVERY_S: Final = 60.0
 SEND_PLAIN: Final = "Send the body as it is, without a Content-Encoding."
-OUR_FAULT: Final = "The bot failed at this; its log says where. Tell the person who runs it."
+OUR_FAULT: Final = "Internal error. The bot's log has the details. Tell the person who runs it."
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

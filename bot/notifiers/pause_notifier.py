@@ -46,14 +46,14 @@ NONCE_LENGTH = 24  # Discord takes up to 25
 class NotifierTimings:
     """Seconds between two looks, and in which channels that close together are all found closed."""
 
-    poll_s: float = 5.0  # a person who is told within seconds of a pause is told soon enough
+    poll_s: float = 5.0  # a notice within seconds of a pause is soon enough
     gather_s: float = 2.0
 
 
 class PauseNotifier:
     """Tells one message after another: Discord dislikes bots that write to many people at once.
 
-    What one person is to be told of one guild at the same time goes as one message.
+    Notices that are due for one person about one guild at the same time go as one message.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class PauseNotifier:
         self._timings = timings
 
     async def run(self) -> None:
-        """Tell until cancelled, from the moment that the bot is logged in."""
+        """Notify until cancelled, from the moment that the bot is logged in."""
         await self._bot.logged_in.wait()
         await periodic("pause_notifier", self._round, every_s=self._timings.poll_s)
 
@@ -209,7 +209,7 @@ class PauseNotifier:
 
 
 async def _context_for(group: NoticeGroup, maker: discord.Member | None) -> NoticeGroup:
-    """What somebody may be told who may have lost the channel that they set up."""
+    """What a person may still read who may have lost the channel that they set up."""
     if maker is not None:
         channel = maker.guild.get_channel_or_thread(group.notice.channel_id)
         # One that is gone or archived they see no less than when they set it up.
@@ -236,9 +236,9 @@ async def _outcome(sending: Coroutine[Any, Any, discord.Message]) -> Outcome:
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Do it; if the bot is stopped meanwhile, it gets `DRAIN_S` to end.
+    """Do it; if the bot is stopped in between, it gets `DRAIN_S` to end.
 
-    Told and not noted, it would be told again at the next start, and Discord knows the nonce for
+    Sent and not noted, it would be sent again at the next start, and Discord knows the nonce for
     some minutes only.
     """
     task = asyncio.ensure_future(work)

@@ -1,4 +1,4 @@
-"""Tells a server, once a day, that its quota is used up."""
+"""Notifies a server, once a day, that its quota is used up."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -32,14 +32,14 @@ SEND_WITHIN_S = 60.0  # discord.py's own five tries take up to 25 s
 
 @dataclass(frozen=True, slots=True)
 class NoticeRecipient:
-    """Somebody to tell: in this channel, else in a direct message."""
+    """Whom to notify: in this channel, else in a direct message."""
 
     user_id: int
     channel_id: int | None = None
 
 
 class QuotaNotifier:
-    """Tells it in the guild's notice channel, else the webhook's maker, else the owner."""
+    """Reports it in the guild's notice channel, else to the webhook's maker, else to the owner."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class QuotaNotifier:
         self._blocked_for_s = blocked_for_s
 
     async def run(self) -> None:
-        """Tell until cancelled, from the moment that the bot is logged in."""
+        """Notify until cancelled, from the moment that the bot is logged in."""
         await self._bot.logged_in.wait()
         await periodic("quota_notifier", self._round, every_s=RETRY_S)
 
@@ -61,7 +61,7 @@ class QuotaNotifier:
         return POLL_S if await self.notify() else None
 
     async def notify(self) -> bool:
-        """Tell who is to be told now; False if some of them could not be."""
+        """Notify everyone who is due; False if some of them could not be."""
         all_told = True
         for notice in await self._quotas.due_notices():
             if self._blocked_for_s() > 0:
@@ -74,7 +74,7 @@ class QuotaNotifier:
         return all_told
 
     async def _notify(self, over: OverQuota) -> bool:
-        """Whether a guild is told, or nobody of it can be; False if Discord could not be asked."""
+        """Notify a guild, if anybody of it can be; False if Discord could not be asked."""
         notice = over.notice
         for recipient in self._recipients(over):
             message = self._message(over, recipient)

@@ -1,4 +1,4 @@
-"""Looks hourly after the webhooks that the bot made, and says what it had to mend."""
+"""Checks hourly the webhooks that the bot created, and reports what it had to repair."""
 
 import discord
 import structlog
@@ -19,7 +19,7 @@ LOOK_EVERY_S = 3600.0
 
 
 class WebhookReconciler:
-    """Has each webhook looked at; what somebody did to it at Speckle is told where it is shown."""
+    """Has each webhook checked; what someone did to it at Speckle is reported in its channel."""
 
     def __init__(self, bot: SpeckleBot, storage: Storage, webhooks: WebhookService) -> None:
         self._bot = bot
@@ -27,12 +27,12 @@ class WebhookReconciler:
         self._webhooks = webhooks
 
     async def run(self) -> None:
-        """Look until cancelled, from the moment that the guilds' names are known."""
+        """Check until cancelled, from the moment that the guilds' names are known."""
         await self._bot.ready_once.wait()
         await periodic("webhook_reconciler", self.reconcile, every_s=LOOK_EVERY_S)
 
     async def reconcile(self) -> None:
-        """Look once."""
+        """Check once."""
         async for hook, ensured in self._webhooks.reconcile_all():
             if isinstance(ensured, Ensured):
                 await self._report(hook, ensured)
@@ -59,7 +59,7 @@ class WebhookReconciler:
 
 
 def describe_webhook(bot: discord.Client, guild_id: int) -> str:
-    """What a webhook says of itself in Speckle's list: which bot, for which Discord server."""
+    """What a webhook says about itself in Speckle's list: which bot, for which Discord server."""
     guild = bot.get_guild(guild_id)
     name = bot.user.name if bot.user is not None else "Discord bot"
     return f"{name} for {guild.name if guild else f'Discord server {guild_id}'}"

@@ -62,7 +62,7 @@ class AccessTimings:
     """How long an answer may take, and how long one counts."""
 
     answer_within_s: float = 4.0  # renewing a token included; below the deadline of enrichment
-    # Discord's library waits and tries again for half a minute by itself; events must not.
+    # Discord's library waits and tries again for half a minute on its own; events must not.
     discord_within_s: float = 4.0
     # Who did not answer is not asked for so long: each event would wait for it.
     silent_for_s: float = 15.0
@@ -142,8 +142,8 @@ class AccessCheck:
         if not subscriptions:
             return AccessDecisions()
         answers, (everyone, visibility), people, audiences = await asyncio.gather(
-            self._answers(hook, subscriptions, afresh=fresh),
-            self._everyone(hook, subscriptions, afresh=fresh),
+            self._answers(hook, subscriptions, fresh=fresh),
+            self._everyone(hook, subscriptions, fresh=fresh),
             self._persons(hook, subscriptions),
             self._audiences(hook, subscriptions),
         )
@@ -178,14 +178,14 @@ class AccessCheck:
     # ── Speckle ───────────────────────────────────────────────────────────────────────────────
 
     async def _answers(
-        self, hook: Hook, subscriptions: Sequence[Subscription], *, afresh: bool
+        self, hook: Hook, subscriptions: Sequence[Subscription], *, fresh: bool
     ) -> Mapping[int, Answer]:
         """What the server says to each account that has to be asked now, by its id."""
         now = self._now()
         ids = {
             one.account_id
             for one in subscriptions
-            if one.account_id is not None and (afresh or not _is_fresh(one.access_ok_at, now))
+            if one.account_id is not None and (fresh or not _is_fresh(one.access_ok_at, now))
         }
         asked = sorted(ids)
         answers = await asyncio.gather(*(self._ask_account(hook, one) for one in asked))
@@ -198,13 +198,13 @@ class AccessCheck:
         return await self._in_time(hook.server_url, ask)
 
     async def _everyone(
-        self, hook: Hook, subscriptions: Sequence[Subscription], *, afresh: bool
+        self, hook: Hook, subscriptions: Sequence[Subscription], *, fresh: bool
     ) -> tuple[LastAnswer, str | None]:
         """What the server says to who has no token, where a subscription depends on that."""
         if not any(depends_on_openness(one, hook) for one in subscriptions):
             return NEVER_ANSWERED, None
         now = self._now()
-        if not afresh and _is_fresh(hook.public_at, now):
+        if not fresh and _is_fresh(hook.public_at, now):
             return LastAnswer(AccessAnswer.YES, hook.public_at), None
         answer = await self._in_time(
             hook.server_url,

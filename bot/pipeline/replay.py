@@ -1,4 +1,4 @@
-"""Events that were held back are dealt with again, in order for each subscription."""
+"""Events that were held back are processed again, in order for each subscription."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Routes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outlets:
-    """Who goes on with what events led to.
+    """Who continues with the results of events.
 
     `on_cards` is called with the channels where cards wait, by the ids of channel and guild;
     `on_incomplete` when cards lack something, `on_held` when events are held.
@@ -87,7 +87,7 @@ class Replay:
         self.outlets = Outlets(on_cards, on_incomplete, self.wake)
 
     def wake(self) -> None:
-        """Say that an event may be dealt with again now."""
+        """Report that an event may be processed again now."""
         self._lanes.wake()
 
     async def _replay(self, held: HeldEvent) -> None:

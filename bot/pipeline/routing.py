@@ -316,7 +316,7 @@ def context_of(
     facts: Facts | None,
     notes: Sequence[str] = (),
 ) -> RenderContext:
-    """What the card of an event shows besides it, for one reader."""
+    """What the card of an event shows in addition to it, for one reader."""
     return RenderContext(
         server_url=hook.server_url,
         received_at=row.event_at,

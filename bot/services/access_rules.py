@@ -1,6 +1,6 @@
 """Who may see what: the one rule, as a pure function.
 
-A channel sees what its project's webhook sends, and besides only what the account of the person
+A channel sees what its project's webhook sends, and otherwise only what the account of the person
 who subscribed that channel may see.
 """
 
@@ -46,7 +46,7 @@ class ReadPermit:
 
     @property
     def reader(self) -> tuple[int | None, bool]:
-        """Who reads: what one reader was told may be shown in all its subscriptions."""
+        """Who reads: what one reader received may be shown in all its subscriptions."""
         return self.account_id, self.as_operator
 
     @property
@@ -89,7 +89,7 @@ class AccessAnswers:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """It is shown; `permit` is what may be read besides, None for nothing."""
+    """It is shown; `permit` is what else may be read, None for nothing."""
 
     permit: ReadPermit | None
 
@@ -139,7 +139,7 @@ def decide(
 
 
 def is_by_hand(hook: Hook) -> bool:
-    """Whether somebody entered the webhook's address and secret at Speckle, or is yet to do so."""
+    """Whether someone entered the webhook's address and secret at Speckle, or still has to."""
     return hook.kind is HookKind.OWN and hook.webhook_id is None
 
 
@@ -178,8 +178,8 @@ def _still_valid(word: LastAnswer, now: datetime) -> bool | None:
         case AccessAnswer.NO:
             return False
         case AccessAnswer.NO_ANSWER:
-            lately = word.yes_at is not None and now - word.yes_at < A_YES_COUNTS
-            return True if lately else None
+            recent = word.yes_at is not None and now - word.yes_at < A_YES_COUNTS
+            return True if recent else None
 
 
 def _permit_for(

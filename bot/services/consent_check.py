@@ -58,7 +58,7 @@ class ProjectAccess:
 
     @property
     def visibility(self) -> str | None:
-        """What an answer is kept with: public as everybody was told, else the account's word."""
+        """What an answer is kept with: public as everyone was shown, else the account's word."""
         told = None if self.project is None else self.project.visibility
         return told if self.is_private and is_private(told) and told else self.everyone.visibility
 
@@ -91,7 +91,7 @@ class ConsentCheck:
             everyone = await self._public_access.of(server_url, project_id)
             return ProjectAccess(everyone, why=problem_of(error), detail=error.reason)
         everyone = PublicAnswer(AccessAnswer.NO, project.visibility)
-        if project.is_public:  # for loosening, only what everybody is told counts
+        if project.is_public:  # for loosening, only what everyone can read counts
             everyone = await self._public_access.of(server_url, project_id)
         cannot_make = await self._webhooks.why_not_made(account, project)
         return ProjectAccess(everyone, account, project, cannot_make)

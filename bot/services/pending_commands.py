@@ -39,7 +39,7 @@ class PendingCommandService:
         """The command that this person left; while the block runs, nobody else gets it.
 
         It is done once the block has ended well: what fails can be tried again.
-        Errors: CommandRefused for one that is over, in hand already, or another person's.
+        Errors: CommandRefused for one that is over, in progress already, or another person's.
         """
         if token in self._claimed:
             raise CommandRefused(RefusalReason.COMMAND_CLAIMED)

@@ -1,7 +1,7 @@
 """The webhook of a guild's own hook, made and kept right at Speckle with a linked account.
 
 The database is changed first and Speckle is made to follow, so a kill in between leaves something
-that the next look mends: a webhook is found by its URL before one is made, and one that is to go
+that the next check repairs: a webhook is found by its URL before one is made, and one that is to go
 stays noted until it is gone.
 """
 
@@ -72,7 +72,9 @@ class EnsureProblem(StrEnum):
     NOT_OWNER = "not_owner"
     NO_SCOPE = "no_scope"
     UNOPENABLE = "unopenable"  # the bot's keys do not open the account's token
-    UNCONFIRMED = "unconfirmed"  # the database was restored, and its person has yet to confirm it
+    UNCONFIRMED = (
+        "unconfirmed"  # the database was restored, and its person has not confirmed it yet
+    )
     TOKEN_REFUSED = "token_refused"  # noqa: S105
     UNREACHABLE = "unreachable"
     FULL = "full"
@@ -101,7 +103,7 @@ class Ensured:
 class EnsureFailed:
     """The webhook could not be made or changed; `detail` is Speckle's word or a scope.
 
-    `owners` are names whom to ask, as far as they are known; `made`: the bot has made one earlier.
+    `owners` are names whom to ask, if they are known; `made`: the bot has made one earlier.
     """
 
     why: EnsureProblem
@@ -117,7 +119,7 @@ class RemovalResult(StrEnum):
     REMOVED = "removed"
     LATER = "later"  # Speckle does not answer; it is tried again
     UNOPENABLE = "unopenable"  # the bot's keys do not open the account; it is tried again
-    UNCONFIRMED = "unconfirmed"  # the account's person has yet to confirm it; it is tried again
+    UNCONFIRMED = "unconfirmed"  # the account's person has not confirmed it yet; it is tried again
     BY_HAND = "by_hand"  # the account may not remove it any more
 
 
@@ -220,7 +222,12 @@ class WebhookService:
                 failed = _ensure_failed(error, hook)
                 break
         if failed is not None:
-            log.warning("webhooks.not_ensured", hook_id=hook.id, why=failed.why.value)
+            log.warning(
+                "webhooks.not_ensured",
+                hook_id=hook.id,
+                why=failed.why.value,
+                detail=failed.detail,
+            )
         return failed
 
     async def _ensure(
@@ -311,18 +318,18 @@ class WebhookService:
     ) -> Ensured | EnsureFailed:
         """Set right what differs, with this secret if any; whether it is switched on is left."""
         url = self._url(hook) if self._probe.public_url is not None else there.url
-        mended: list[str] = []
+        repaired: list[str] = []
         if there.url != url:
             result = await self._probe.check(hook.server_url)
             if result.problem is not None:
                 return EnsureFailed(EnsureProblem.UNREACHABLE, result=result, made=True)
-            mended.append("address")
+            repaired.append("address")
         if not there.has_secret:
-            mended.append("secret")
+            repaired.append("secret")
         differs = set(there.triggers) != set(triggers)
         if differs and looking:
-            mended.append("events")
-        if not (differs or mended or secret):
+            repaired.append("events")
+        if not (differs or repaired or secret):
             return Ensured(WebhookChange.NOTHING, triggers=tuple(triggers))
 
         async def change(login: Login) -> None:
@@ -338,15 +345,15 @@ class WebhookService:
             )
 
         await self._ask(account_id, change)
-        log.info("webhooks.changed", hook_id=hook.id, mended=mended)
+        log.info("webhooks.changed", hook_id=hook.id, repaired=repaired)
         done = (
             WebhookChange.REPAIRED
-            if mended
+            if repaired
             else WebhookChange.CHANGED
             if differs
             else WebhookChange.NOTHING
         )
-        return Ensured(done, repaired=tuple(mended), triggers=tuple(triggers))
+        return Ensured(done, repaired=tuple(repaired), triggers=tuple(triggers))
 
     async def _last_call_failed(self, hook: Hook, account_id: int, webhook_id: str) -> bool:
         """Whether Speckle's last call failed, as all do while it has another secret than we."""
@@ -421,7 +428,7 @@ class WebhookService:
     # ── unlinking, taking over ────────────────────────────────────────────────────────────────
 
     async def detach_account(self, account: Account) -> None:
-        """Before an account is forgotten: remove its webhooks and pause what hangs on it.
+        """Before an account is forgotten: remove its webhooks and pause what depends on it.
 
         Hooks keep their addresses, so that another linked member can take over. Errors: the first
         one of the gateway, after all was done that could be; webhooks may be left at Speckle then.
@@ -443,7 +450,7 @@ class WebhookService:
             except SpeckleError as error:
                 failed = failed or error
                 if isinstance(error, SpeckleUnavailable):
-                    break  # nor will it answer for the others
+                    break  # it will not answer for the others either
         paused = await self._storage.write(lambda tx: tx.hooks.detach_account(account.id))
         log.info("webhooks.detached", account_id=account.id, paused=len(paused))
         if failed is not None:
@@ -452,7 +459,7 @@ class WebhookService:
     async def remove_unused(self, hook: Hook, account_id: int | None) -> None:
         """Remove a hook that nothing goes through any more, and what leads to it at Speckle.
 
-        What this account may not remove there calls in vain from now on.
+        Calls of what this account may not remove there fail from now on.
         """
         if await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id)):
             return

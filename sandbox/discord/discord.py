@@ -204,7 +204,7 @@ class Sandbox:
     # ── what there is to see ──────────────────────────────────────────────────────────────────
 
     def messages(self, channel: SandboxChannel | int) -> list[SandboxMessage]:
-        """What stands in a channel for all to see, the oldest first; [] for one that is gone."""
+        """What a channel shows to everyone, the oldest first; [] for one that is gone."""
         channel_id = channel if isinstance(channel, int) else channel.id
         found = self.world.directory.channels.get(channel_id)
         return [one for one in found.messages.values() if not one.thinking] if found else []

@@ -62,7 +62,7 @@ class SandboxRole:
     managed: bool = False
 
     def set_permissions(self, grant: Grant) -> None:
-        """Change what the role grants, and say so on the gateway."""
+        """Change what the role grants, and send it on the gateway."""
         self.permissions = bits(grant)
         self.guild.report("GUILD_ROLE_UPDATE", self)
 
@@ -92,7 +92,7 @@ class SandboxMember:
         return self.roles[0]
 
     def set_permissions(self, grant: Grant) -> None:
-        """Change what the member may do in the whole guild, beside what everyone may."""
+        """Change what the member may do in the whole guild, in addition to what everyone may."""
         self.own_role.set_permissions(grant)
 
     def add_role(self, role: SandboxRole) -> None:
@@ -394,7 +394,7 @@ class SandboxGuild:
         return channel
 
     def keep(self, channel: SandboxChannel) -> None:
-        """Take a new channel or thread in, and say so on the gateway."""
+        """Add a new channel or thread, and send it on the gateway."""
         self.channels[channel.id] = channel
         self.directory.channels[channel.id] = channel
         self.report("THREAD_CREATE" if channel.is_thread else "CHANNEL_CREATE", channel)

@@ -75,7 +75,7 @@ def read_draft(
 ) -> MessageDraft:
     """Check the body of a message, or of an edit of `old`; raises Refusal.
 
-    `prefix` is where the message stands in the whole body.
+    `prefix` is where the message is in the whole body.
     """
     form = Form(prefix)
     files = _files(world, form, channel, body, uploads, old)

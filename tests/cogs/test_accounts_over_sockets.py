@@ -89,8 +89,8 @@ async def test_a_wrong_token_is_said_and_the_form_can_be_opened_again(
         for token, words in (
             (speckle.token(ilse, scopes=("streams:write",)), "lacks the scopes"),
             (speckle.token(ilse, scopes=("streams:read",)), "lacks the scope `profile:read`"),
-            ("f" * 42, "does not take this token"),
-            ("two words", "is no Speckle token"),
+            ("f" * 42, "does not accept this token"),
+            ("two words", "is not a Speckle token"),
         ):
             form = await studio.press(answer, "Paste it", studio.tobias)
             refused = await studio.sandbox.submit_modal(form, {"Token": token}, studio.tobias)
@@ -102,7 +102,7 @@ async def test_a_wrong_token_is_said_and_the_form_can_be_opened_again(
         away = await studio.sandbox.submit_modal(form, {"Token": "f" * 42}, studio.tobias)
         [told] = await away.wait_for_followups()
         assert told.ephemeral
-        assert "nothing is lost" in told.content
+        assert "nothing was linked" in told.content
     assert await storage.read(lambda tx: tx.accounts.all_of_user(studio.tobias.id)) == []
 
 
@@ -113,8 +113,8 @@ async def test_a_token_that_may_not_write_is_taken_with_a_word_on_what_then_does
     async with run_client(speckle_servers=(speckle.url,)):
         answer = await link_by_token(studio, token)
         shown = await studio.type("account", who=studio.tobias)
-    assert "makes no webhooks for you" in text_of(answer)
-    assert "`streams:read`, `profile:read` (so it makes no webhooks)" in text_of(shown)
+    assert "cannot create webhooks for you" in text_of(answer)
+    assert "`streams:read`, `profile:read` (the bot cannot create webhooks)" in text_of(shown)
 
 
 async def test_one_persons_button_does_nothing_for_another(
@@ -125,11 +125,11 @@ async def test_one_persons_button_does_nothing_for_another(
         answer = await studio.type("link", who=studio.tobias)
         form = await studio.press(answer, "Paste it", studio.maren)
         refused = await studio.sandbox.submit_modal(form, {"Token": token}, studio.maren)
-        assert "made for somebody else" in text_of(refused)
+        assert "made for someone else" in text_of(refused)
         await link_by_token(studio, token)
         question = await studio.type("unlink", who=studio.tobias)
         refused = await studio.press(question, "Yes, unlink it", studio.maren)
-        assert "not linked any more" in text_of(refused)
+        assert "no longer linked" in text_of(refused)
     assert await storage.read(lambda tx: tx.accounts.all_of_user(studio.maren.id)) == []
     assert len(await storage.read(lambda tx: tx.accounts.all_of_user(studio.tobias.id))) == 1
 
@@ -213,7 +213,7 @@ async def test_unlinking_says_what_stops_and_asks_first(
         await storage.write(lambda tx: tx.hooks.record_webhook(hook.id, account.id, "webhook001"))
         question = await studio.type("unlink", who=studio.tobias)
         assert "1 channel of **Studio Kestrel**" in text_of(question)
-        assert "1 webhook that the bot made" in text_of(question)
+        assert "1 webhook that the bot created" in text_of(question)
         await studio.press(question, "Cancel", studio.tobias)
         assert "Nothing was changed" in text_of(question)
         question = await studio.type("unlink", who=studio.tobias, server=speckle.url)
@@ -234,11 +234,11 @@ async def test_an_account_is_shown_with_its_rights_and_whether_speckle_still_tak
         await link_by_token(studio, token)
         shown = await studio.type("account", who=studio.tobias)
         assert shown.ephemeral
-        assert "Speckle takes it" in text_of(shown)
+        assert "Speckle accepts it" in text_of(shown)
         assert "`streams:read`, `streams:write`, `profile:read`" in text_of(shown)
         assert "with a token" in text_of(shown)
         speckle.revoke(token)
-        assert "no longer takes it" in text_of(await studio.type("account", who=studio.tobias))
+        assert "no longer accepts it" in text_of(await studio.type("account", who=studio.tobias))
         assert token not in text_of(shown)
 
 
@@ -248,7 +248,7 @@ async def test_everything_about_oneself_is_shown_and_erased_after_a_question(
     token = speckle.token(speckle.add_user("Ilse Brandt"), scopes=BOT_SCOPES)
     async with run_client(speckle_servers=(speckle.url,)):
         unknown = await studio.type("privacy", who=studio.tobias)
-        assert "does not know you" in text_of(unknown)
+        assert "stores nothing about you" in text_of(unknown)
         assert labels_of(unknown) == []
         await link_by_token(studio, token)
         hook = await storage.write(
@@ -263,14 +263,14 @@ async def test_everything_about_oneself_is_shown_and_erased_after_a_question(
         )
         page = await studio.type("privacy", who=studio.tobias)
         assert page.ephemeral
-        for words in ("**Ilse Brandt**", "1 subscription and 1 webhook", "sealed"):
+        for words in ("**Ilse Brandt**", "1 subscription and 1 webhook", "encrypted"):
             assert words in text_of(page)
         await studio.press(page, "Erase it", studio.tobias)
         assert "Subscriptions that you made belong to their channels" in text_of(page)
         await studio.press(page, "Yes, erase it", studio.tobias)
         assert "is erased" in text_of(page)
         again = await studio.type("privacy", who=studio.tobias)
-        assert "does not know you" in text_of(again)
+        assert "stores nothing about you" in text_of(again)
         listed = await studio.type("subscriptions", who=studio.maren)
         assert TOWER in text_of(listed)
         assert "<@0>" not in text_of(listed)
@@ -302,4 +302,4 @@ async def test_a_button_that_is_too_old_says_so(
         answer = await studio.type("link", who=studio.tobias)
         clock.forward(minutes=15)  # type: ignore[attr-defined]  # tests' Clock
         late = await studio.press(answer, "Paste it", studio.tobias)
-        assert "has run out" in text_of(late)
+        assert "has expired" in text_of(late)

@@ -177,7 +177,7 @@ async def test_what_is_done_and_shown_cannot_be_pressed_again_nor_while_it_is_be
         pressing = asyncio.create_task(studio.press(question, BY_HAND))
         await asyncio.sleep(0.2)
         refused = await studio.sandbox.press(other, BY_HAND, studio.maren)
-        assert "being done already" in text_of(refused)
+        assert "already in progress" in text_of(refused)
         first.set()
         await pressing
     assert await subscribed(storage, studio) == 1
@@ -268,7 +268,7 @@ async def test_a_token_can_be_pasted_into_a_form_that_was_opened_before_a_restar
         answer = await studio.sandbox.submit_modal(form, {"Token": "no token at all"}, studio.maren)
         assert "token" in text_of(answer)
         stranger = await studio.sandbox.submit_modal(form, {"Token": "a" * 42}, studio.tobias)
-        assert "somebody else" in text_of(stranger)
+        assert "someone else" in text_of(stranger)
 
 
 async def test_a_form_of_something_that_is_gone_says_so(
@@ -279,4 +279,4 @@ async def test_a_form_of_something_that_is_gone_says_so(
         form = await studio.press(await studio.open_entry(), "Edit")
         await studio.type("unsubscribe", project=LINK)
         gone = await studio.fill(form, events="comments")
-    assert "not there any more" in text_of(gone)
+    assert "no longer exists" in text_of(gone)

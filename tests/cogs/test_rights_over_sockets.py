@@ -276,7 +276,7 @@ async def test_each_pause_for_a_right_is_told_alike_and_ends_with_one_answer(
         channel = sandbox.world.private_channel(studio.maren.id)
         (notice,) = sandbox.messages(channel)
         shown = str(notice.embeds)
-        assert "Somebody has to answer for the channel again" in shown
+        assert "Someone must confirm again who will see the project in this channel" in shown
         assert f"[**{NAME}**]" in shown
         assert "{" not in notice.embeds[0]["fields"][0]["value"]
     async with house.running():
@@ -284,9 +284,9 @@ async def test_each_pause_for_a_right_is_told_alike_and_ends_with_one_answer(
         assert asked.ephemeral
         assert "Who will see it" in text_of(asked)
         await sandbox.press(asked, SHOW, studio.maren)
-        assert "was paused and goes on now" in text_of(asked)
+        assert "was paused and is active again" in text_of(asked)
         await sandbox.press(notice, "Resume", studio.maren)
-        assert "Nothing is paused there any more" in str(notice.embeds)
+        assert "Nothing is paused there now" in str(notice.embeds)
     assert (await house.at(studio.structure)).state is SubscriptionState.ACTIVE
 
 
@@ -387,7 +387,7 @@ async def test_a_new_secret_by_hand_lets_one_choose_what_becomes_of_the_old_one(
         await studio.press(panel, "New secret")
         assert labels_of(panel)[:2] == ["The old one works 24 h more", "The old one ends now"]
         await studio.press(panel, "The old one ends now")
-        assert "The old secret has ended" in text_of(panel)
+        assert "The old secret is no longer valid" in text_of(panel)
     now = await house.storage.read(lambda tx: tx.hooks.get(hook.id))
     assert now is not None
     assert len(now.secrets) == 1
@@ -411,7 +411,7 @@ async def test_no_answer_shows_a_made_webhooks_secret(house: House) -> None:
         await studio.press(panel, "New secret")
         assert labels_of(panel) == ["The old one ends now", "Cancel"]
         await studio.press(panel, "The old one ends now")
-        assert "the old one is void" in text_of(panel)
+        assert "the old one is no longer valid" in text_of(panel)
         seen += text_of(panel)
     assert made.secret != before
     for secret in (before, made.secret):

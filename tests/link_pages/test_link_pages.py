@@ -304,7 +304,7 @@ async def test_links_that_have_run_out_were_used_or_never_were(desk: Desk, clock
     back = await desk.approved(browser, path)
     clock.forward(minutes=15)
     for page in (await browser.open(path), await browser.open(back)):
-        assert (page.status, "has run out" in page.read) == (404, True)
+        assert (page.status, "has expired" in page.read) == (404, True)
     assert (await browser.open(f"/link/{'n' * 43}")).status == 404
 
 
@@ -326,7 +326,7 @@ async def test_while_speckle_is_down_the_page_can_be_loaded_again(desk: Desk) ->
     desk.office.server.faults.status = 503
     page = await browser.open(back)
     assert page.status == 503
-    assert "nothing is lost" in page.read
+    assert "nothing is linked yet" in page.read
     desk.office.server.faults.clear()
     for _ in range(100):  # a server that was away is left alone for some seconds
         page = await browser.open(back)
@@ -349,7 +349,7 @@ async def test_an_app_that_may_not_write_is_linked_with_what_that_means(desk: De
     browser = desk.browser()
     page = await browser.open(await desk.approved(browser, await desk.link()))
     assert "It worked" in page.read
-    assert "cannot make webhooks" in page.read
+    assert "cannot create webhooks" in page.read
 
 
 @pytest.mark.parametrize("why", WhyNotLinked)

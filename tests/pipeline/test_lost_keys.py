@@ -178,6 +178,6 @@ async def test_once_the_account_is_linked_again_a_webhook_of_the_bots_sets_itsel
         await tower.link(app.storage, studio.maren, tower.ilse, tower.token, nonce="again")
         panel = await entry(studio)
         await studio.sandbox.press(panel, "Set up again", studio.maren)
-        assert "which Speckle knows; the old one is void" in text_of(panel)
+        assert "which Speckle knows; the old one is no longer valid" in text_of(panel)
         assert (await again(app.storage, hook)).state is HookState.LIVE
         assert set(await tower.fire(range(1, 2))) == {2}

@@ -98,7 +98,7 @@ async def test_somebody_else_cannot_confirm_for_them(
         page = await account_page(studio)
         other = studio.guild.add_member("Tobias Lindqvist")
         refused = await studio.sandbox.press(page, USE_AGAIN, other)
-        assert "not linked any more" in (refused.content or "")
+        assert "no longer linked" in (refused.content or "")
         assert await app.storage.read(lambda tx: tx.accounts.unconfirmed()) == 1
 
 

@@ -312,7 +312,7 @@ class BotWorld:
         return now
 
     def ilse_is_out(self) -> None:
-        """She may not see the project any more, which somebody else owns by now."""
+        """She can no longer see the project, which somebody else owns by now."""
         server, tower = self.tower.server, self.tower
         server.set_role(tower.project, server.add_user("Ada Okafor"), "stream:owner")
         server.set_role(tower.project, tower.ilse, None)

@@ -33,22 +33,22 @@ class AccountsCog(commands.Cog, name="accounts"):
         self._views = views
 
     @app_commands.command(description="Link your Speckle account, so that the bot can act for you")
-    @app_commands.describe(server="Which Speckle server. The first one offered, unless you say")
+    @app_commands.describe(server="The Speckle server. Default: the first one")
     @for_everyone
     async def link(self, interaction: Interaction, server: ServerText | None = None) -> None:
         """Show the way to link an account."""
         page = self._views.link_page(interaction, server_named(server, self._linking.servers))
         await respond(interaction, await defer_if_slow(interaction, page))
 
-    @app_commands.command(description="Have the bot forget your linked Speckle account")
-    @app_commands.describe(server="Which Speckle server, if you linked accounts on several")
+    @app_commands.command(description="Unlink your Speckle account, so that the bot forgets it")
+    @app_commands.describe(server="The Speckle server, if you linked accounts on several")
     @for_everyone
     async def unlink(self, interaction: Interaction, server: ServerText | None = None) -> None:
         """Say what would be forgotten and stop, with a button that does it."""
         page = self._views.unlink_page(interaction, server)
         await respond(interaction, await defer_if_slow(interaction, page))
 
-    @app_commands.command(description="See which Speckle accounts you linked, and how they stand")
+    @app_commands.command(description="Show your linked Speckle accounts and their status")
     @for_everyone
     async def account(self, interaction: Interaction) -> None:
         """Show the caller's accounts."""

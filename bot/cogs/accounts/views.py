@@ -85,7 +85,7 @@ class AccountViews:
     ) -> Response:
         """The way for the caller to link an account on a server, with its buttons.
 
-        `pending` is the token of a command that goes on once that is done.
+        `pending` is the token of a command that continues once that is done.
         """
         user = interaction.user
         linked = await self._lender.of_user(user.id, server_url)
@@ -266,6 +266,6 @@ def server_named(typed: str | None, servers: tuple[str, ...]) -> str:
             return server
     known = ", ".join(f"`{wording.host_of(server)}`" for server in servers)
     raise UserError(
-        f"The bot does not deal with that Speckle server, only with {known}. Whoever runs the bot "
-        "can add one to `SPECKLE_SERVERS`."
+        f"The bot does not work with that Speckle server, only with {known}. The person who runs "
+        "the bot can add one to `SPECKLE_SERVERS`."
     )

@@ -16,10 +16,12 @@ class NoticesCog(commands.Cog, name="notices"):
     def __init__(self, guilds: GuildService) -> None:
         self._guilds = guilds
 
-    @app_commands.command(description="Where the bot tells that it had to pause a subscription")
+    @app_commands.command(
+        description="Choose where the bot reports that it had to pause a subscription"
+    )
     @app_commands.describe(
-        channel="Tell it in this channel, mentioning whoever made the subscription",
-        off="Tell it in a direct message again",
+        channel="Report it in this channel, mentioning the person who made the subscription",
+        off="Report it in direct messages again",
     )
     @for_managers
     async def notices(

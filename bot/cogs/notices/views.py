@@ -30,7 +30,7 @@ CHANNEL = "(?P<channel>[0-9]{1,20})"
 
 
 class NoticeActions:
-    """Lets a paused channel go on where it stopped, from a direct message too."""
+    """Lets a paused channel continue where it stopped, from a direct message too."""
 
     def __init__(self, subscriptions: SubscriptionService, flow: SubscribeFlow) -> None:
         self._subscriptions = subscriptions

@@ -30,7 +30,7 @@ class SubscriptionsCog(commands.Cog, name="subscriptions"):
         self._panel = panel
 
     @app_commands.command(description="See and change which Speckle projects are followed here")
-    @app_commands.describe(channel="Only this channel. The whole server, unless you say")
+    @app_commands.describe(channel="Only this channel. Default: all channels that you can manage")
     @for_managers
     async def subscriptions(self, interaction: Interaction, channel: Picked | None = None) -> None:
         """Show the subscriptions that the caller may manage."""
@@ -55,7 +55,7 @@ class SubscribeCog(commands.Cog, name="subscribe"):
     @app_commands.command(description="Show a Speckle project's events in a channel")
     @app_commands.describe(
         stream_id="The project: its id, or any link into it, as copied from the browser",
-        channel="Where to show them: a channel, thread or forum post. Default: here",
+        channel="Where to show them: a channel, thread or forum post. Default: this channel",
         **{option.name: option.description for option in OPTIONS},
     )
     @for_managers
@@ -87,7 +87,7 @@ class SubscribeCog(commands.Cog, name="subscribe"):
     @app_commands.command(description="Stop showing a Speckle project's events in a channel")
     @app_commands.describe(
         project="The project: choose one, or paste its id or a link",
-        channel="Which channel is to stop. Default: this one",
+        channel="The channel that stops showing the project. Default: this channel",
     )
     @for_managers
     async def unsubscribe(

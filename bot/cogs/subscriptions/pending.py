@@ -1,7 +1,7 @@
 """A /subscribe that waits: for an account to be linked, or for a yes to who will see a project.
 
 What was typed is kept as a pending command, with what the person was shown; buttons and the select
-carry its token, so they work after a restart. Who may do what is asked again when it goes on.
+carry its token, so they work after a restart. Permissions are checked again when it continues.
 """
 
 import re
@@ -45,7 +45,7 @@ TOKEN = r"(?P<token>[A-Za-z0-9_-]{16,64})"  # noqa: S105  # a pattern
 
 
 class PendingChoice(StrEnum):
-    """How a command that waits goes on."""
+    """How a command that waits continues."""
 
     LINK = "link"
     BY_HAND = "hand"
@@ -62,7 +62,7 @@ LABELS: Mapping[PendingChoice, tuple[str, discord.ButtonStyle]] = {
 
 
 class SubscribeFlow:
-    """Runs /subscribe, asks what it needs to be asked, and goes on once that is answered."""
+    """Runs /subscribe, asks what has to be asked, and continues once that is answered."""
 
     def __init__(
         self,
@@ -99,14 +99,16 @@ class SubscribeFlow:
         return Response(embed=consent_texts.needs_consent_text(outcome), view=view)
 
     async def _announce(self, outcome: Subscribed) -> str | None:
-        """Tell the channel's members; if Discord refuses, the subscription stands all the same."""
+        """Post it for the channel's members; a refusal leaves the subscription active."""
         channel_id = outcome.entry.subscription.channel_id
         channel = self._client.get_partial_messageable(channel_id)
         line = subscription_texts.public_line(outcome.entry)
         try:
             await channel.send(line, allowed_mentions=discord.AllowedMentions.none())
         except DISCORD_ERRORS as error:
-            return subscription_texts.not_announced(channel_id, outcome_of(error))
+            failure = outcome_of(error)
+            log.warning("subscriptions.not_announced", channel_id=channel_id, reason=failure.reason)
+            return subscription_texts.not_announced(channel_id, failure)
         return None
 
     async def _run(
@@ -132,7 +134,7 @@ class SubscribeFlow:
         return await self.show(await self._subscriptions.subscribe(request))
 
     async def resume_after_link(self, account: Account, token: str, where: AnswerTo) -> None:
-        """Go on with a command that waited for this account, and say how that went."""
+        """Continue a command that waited for this account, and report the result."""
         try:
             async with self._pending_commands.claim(account.discord_user_id, token) as command:
                 guild = guild_of(self._client, command.guild_id)
@@ -150,7 +152,7 @@ class SubscribeFlow:
     # ── what is pressed ───────────────────────────────────────────────────────────────────────
 
     async def _on_choice(self, interaction: Interaction, match: re.Match[str]) -> None:
-        """Go on in one way, and show what came of it in place of the question."""
+        """Continue in one way, and show the result in place of the question."""
         choice = PendingChoice(match["choice"])
 
         async def go_on(command: PendingSubscribe) -> Response:
@@ -187,7 +189,7 @@ class SubscribeFlow:
         token: str,
         go_on: Callable[[PendingSubscribe], Awaitable[Response]],
     ) -> None:
-        """Go on with a pending command, which is done with once that is done and shown."""
+        """Continue a pending command, which is over once that is done and shown."""
         pending = self._pending_commands
 
         async def work() -> Response:

@@ -1,8 +1,8 @@
 """What a project's activity list tells of and the inbox lacks, where no history can be read.
 
 The list tells what happened, not what was delivered; so only kinds are taken from it that the
-webhook has brought before, and only what neither was taken in nor waits to be looked at. It is read
-for a subscription with that subscription's account, and shown there alone.
+webhook has brought before, and only what was not taken in and does not wait to be looked at. It is
+read for a subscription with that subscription's account, and shown there alone.
 """
 
 from collections import defaultdict

@@ -30,7 +30,7 @@ from bot.storage import Storage
 log = structlog.get_logger()
 
 EVERY_S = 3600.0
-# After an outage; by then what was under way at Speckle has failed, or is stuck.
+# After an outage; until then, what was under way at Speckle has failed, or is stuck.
 FOLLOW_UP_S = 330.0
 LONGEST_WAIT_S = 60.0  # that a server may ask for before the rest of its hooks wait for the retry
 
@@ -189,7 +189,7 @@ class CatchUp:
         return [*left, *more]
 
     async def _by_history(self, hook: Hook, lists: defaultdict[str, list[int]]) -> bool:
-        """Whether a hook is dealt with for an hour; one without a history is left to the lists."""
+        """Whether a hook is done for an hour; one without a history is left to the lists."""
         if hook.account_id is None or not hook.webhook_id:
             return True
         try:
