@@ -10,8 +10,8 @@ from functools import partial
 
 import structlog
 
+from bot.cogs.build import add_cogs
 from bot.cogs.interaction import why_posting_failed
-from bot.cogs.subscriptions.pending import resume_after_link as go_on_with
 from bot.discord_api.channel_audience import DiscordChannelAudience
 from bot.discord_api.client import ConnectionTimings, SpeckleBot, use_api
 from bot.discord_api.rate_limits import RateLimiter
@@ -40,7 +40,7 @@ from bot.pipeline.sender import Sender, SenderTimings
 from bot.services.consent_check import ConsentCheck
 from bot.services.guild_membership import GuildService
 from bot.services.housekeeping import Housekeeping
-from bot.services.linking import AccountLinking
+from bot.services.linking import AccountLinking, ResumePending
 from bot.services.managing import SubscriptionService
 from bot.services.pause_notices import PauseNoticeService
 from bot.services.pending_commands import PendingCommandService
@@ -77,6 +77,8 @@ class App:
 
     storage: Storage
     bot: SpeckleBot
+    lender: TokenLender
+    linking: AccountLinking
     catch_up: CatchUp
     port: int
 
@@ -137,20 +139,16 @@ async def _at_work(
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
         restored_copy_check = RestoredCopyCheck(storage)
         await restored_copy_check.check_at_start()
-        await storage.write(lambda tx: tx.key_values.set(FIRST_KEY, vault.first_key_id))
-        instance = await storage.write(
-            lambda tx: tx.key_values.set_once(INSTANCE_ID_KEY, secrets.token_hex(16))
-        )
+        instance = await _instance_id(storage, vault)
         quotas = _quotas(settings, storage)
         rate_limiter = RateLimiter(
-            settings.delivery.requests_per_s,
-            now=utc_now,
-            banned_s=timings.connection.banned_s,
+            settings.delivery.requests_per_s, now=utc_now, banned_s=timings.connection.banned_s
         )
         with_speckle = _with_speckle(settings, storage, http, breakers, network)
-        bot, webhooks = _discord_side(
+        discord_side = await _discord_side(
             settings, storage, with_speckle, quotas, instance, rate_limiter, network, timings
         )
+        bot = discord_side.bot
         pipeline = _pipeline(settings, storage, with_speckle, quotas, bot, rate_limiter, timings)
 
         def discord_problems() -> Sequence[str]:
@@ -158,16 +156,17 @@ async def _at_work(
 
         readiness = Readiness(storage, discord_problems)
         await _tell_unopenable(readiness)
-        listener = _listener(settings, storage, bot.linking, quotas, pipeline, readiness, instance)
+        linking = discord_side.linking
+        listener = _listener(settings, storage, linking, quotas, pipeline, readiness, instance)
         on_sqlite = settings.database_url.startswith("sqlite")
         leading = lead(
             storage,
             alone=on_sqlite,
             workers={
                 **pipeline.workers(bot),
-                **_tellers(bot, webhooks, quotas, rate_limiter, timings.notifier),
+                **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
                 "discord": partial(bot.stay_connected, token),
-                **_keepers(settings, storage, bot, rate_limiter),
+                **_keepers(settings, storage, discord_side.guilds, rate_limiter),
                 # SQLite's file is not written to any more once it is replaced, until a restart.
                 **({} if on_sqlite else {"restored_copy": restored_copy_check.run}),
             },
@@ -181,37 +180,28 @@ async def _at_work(
                 listener.listening(settings.webhook_host, settings.webhook_port) as port,
             ):
                 log.info("listener.up", host=settings.webhook_host, port=port)
-                yield App(storage, bot, pipeline.catch_up, port)
+                yield App(storage, bot, with_speckle.lender, linking, pipeline.catch_up, port)
         finally:
             pipeline.close()
             with_speckle.client.close()
 
 
-def _tellers(
-    bot: SpeckleBot,
-    webhooks: WebhookService,
-    quotas: QuotaService,
-    rate_limiter: RateLimiter,
-    timings: NotifierTimings,
-) -> Mapping[str, Worker]:
-    """What tells people something that they did not ask for, by name."""
-    notices = PauseNoticeService(bot.storage, utc_now)
-    return {
-        "pause_notifier": PauseNotifier(bot, notices, rate_limiter.blocked_for_s, timings).run,
-        "quota_notifier": QuotaNotifier(bot, quotas, rate_limiter.blocked_for_s).run,
-        "link_followups": LinkFollowUps(bot, bot.linking, partial(go_on_with, bot)).run,
-        "webhook_reconciler": WebhookReconciler(bot, webhooks).run,
-    }
+async def _instance_id(storage: Storage, vault: Vault) -> str:
+    """The id that this database's bot has from its first start; the key in use is noted too."""
+    await storage.write(lambda tx: tx.key_values.set(FIRST_KEY, vault.first_key_id))
+    return await storage.write(
+        lambda tx: tx.key_values.set_once(INSTANCE_ID_KEY, secrets.token_hex(16))
+    )
 
 
 def _keepers(
-    settings: Settings, storage: Storage, bot: SpeckleBot, rate_limiter: RateLimiter
+    settings: Settings, storage: Storage, guilds: GuildService, rate_limiter: RateLimiter
 ) -> Mapping[str, Worker]:
     """What looks after the database, by name."""
     clock = ClockWatch(storage, rate_limiter.discord_time, utc_now)
     housekeeping = Housekeeping(
         storage,
-        bot.guild_service,
+        guilds,
         _retention_policy(settings.retention),
         timedelta(days=settings.retention.left_guild_days),
         clock.agrees,
@@ -220,13 +210,13 @@ def _keepers(
 
 
 async def _tell_unopenable(readiness: Readiness) -> None:
-    """Say it loudly if the keys are not those that sealed what is stored; all else goes on."""
+    """Say it loudly if the keys are not those that sealed what is stored; all else continues."""
     if unopenable := await readiness.unopenable():
         log.critical(
             "keys.cannot_decrypt",
             hint=f"{unopenable_text(unopenable)}: put the key that sealed them behind the others, "
             "after a comma, and restart the bot, or, if it is lost, have people press Set up again "
-            "under /subscriptions and type /link again; what needs no key goes on meanwhile.",
+            "under /subscriptions and type /link again; what needs no key continues meanwhile.",
         )
 
 
@@ -274,7 +264,35 @@ def _with_speckle(
 # ── Discord's side ────────────────────────────────────────────────────────────────────────────
 
 
-def _discord_side(
+@dataclass(frozen=True, slots=True)
+class _DiscordSide:
+    """The client with its cogs, and the services that they share with others."""
+
+    bot: SpeckleBot
+    guilds: GuildService
+    webhooks: WebhookService
+    linking: AccountLinking
+    resume_pending: ResumePending
+
+    def notifiers(
+        self,
+        storage: Storage,
+        quotas: QuotaService,
+        rate_limiter: RateLimiter,
+        timings: NotifierTimings,
+    ) -> Mapping[str, Worker]:
+        """What notifies people of something that they did not ask for, by name."""
+        bot, blocked_for_s = self.bot, rate_limiter.blocked_for_s
+        notices = PauseNoticeService(storage, utc_now)
+        return {
+            "pause_notifier": PauseNotifier(bot, notices, blocked_for_s, timings).run,
+            "quota_notifier": QuotaNotifier(bot, quotas, blocked_for_s).run,
+            "link_followups": LinkFollowUps(bot, self.linking, self.resume_pending).run,
+            "webhook_reconciler": WebhookReconciler(bot, storage, self.webhooks).run,
+        }
+
+
+async def _discord_side(
     settings: Settings,
     storage: Storage,
     speckle: _WithSpeckle,
@@ -283,14 +301,16 @@ def _discord_side(
     rate_limiter: RateLimiter,
     network: Network,
     timings: Timings,
-) -> tuple[SpeckleBot, WebhookService]:
-    """The client with its services."""
+) -> _DiscordSide:
+    """Build the client, its services and its cogs."""
+    guilds = GuildService(storage, utc_now, quotas)
+    bot = _client(storage, guilds, rate_limiter, network, timings)
     webhooks = WebhookService(
         storage,
         speckle.client,
         speckle.lender,
         PublicUrlProbe(settings.public_url, instance, network),
-        describe_webhook=lambda guild_id: describe_webhook(bot, guild_id),
+        describe_webhook=partial(describe_webhook, bot),
         now=utc_now,
     )
     linking = AccountLinking(
@@ -303,20 +323,35 @@ def _discord_side(
         public_url=settings.public_url,
         now=utc_now,
     )
-    guilds = GuildService(storage, utc_now, quotas)
-    bot = SpeckleBot(
-        storage,
-        _subscriptions(settings, storage, speckle, quotas, webhooks),
+    subscriptions = _subscriptions(settings, storage, speckle, quotas, webhooks)
+    flow = await add_cogs(
+        bot,
+        subscriptions,
         PendingCommandService(storage),
         guilds,
         speckle.lender,
         linking,
         PersonalDataService(storage, linking, _retention_policy(settings.retention)),
-        rate_limiter,
-        timings.connection,
-        network,
+        guilds_known=bot.ready_once,
     )
-    return bot, webhooks
+    return _DiscordSide(bot, guilds, webhooks, linking, flow.resume_after_link)
+
+
+def _client(
+    storage: Storage,
+    guilds: GuildService,
+    rate_limiter: RateLimiter,
+    network: Network,
+    timings: Timings,
+) -> SpeckleBot:
+    return SpeckleBot(
+        rate_limiter,
+        load=lambda key: storage.read(lambda tx: tx.key_values.get(key)),
+        save=lambda key, value: storage.write(lambda tx: tx.key_values.set(key, value)),
+        on_guilds=guilds.reconcile,
+        timings=timings.connection,
+        network=network,
+    )
 
 
 def _subscriptions(

@@ -1,18 +1,14 @@
 """Follows up on a linked account: notifies its person and continues what waited for it."""
 
-from typing import TYPE_CHECKING
-
 import structlog
 
 from bot.cogs.accounts import texts as wording
 from bot.cogs.followups import send_followup
 from bot.cogs.responses import Response
+from bot.discord_api.client import SpeckleBot
 from bot.model import Account, LinkRequest
 from bot.services.linking import AccountLinking, ResumePending
 from bot.timing import periodic
-
-if TYPE_CHECKING:
-    from bot.discord_api.client import SpeckleBot
 
 log = structlog.get_logger()
 
@@ -26,7 +22,7 @@ class LinkFollowUps:
     `resume` continues a command that waited for the account.
     """
 
-    def __init__(self, bot: "SpeckleBot", linking: AccountLinking, resume: ResumePending) -> None:
+    def __init__(self, bot: SpeckleBot, linking: AccountLinking, resume: ResumePending) -> None:
         self._bot = bot
         self._linking = linking
         self._resume = resume

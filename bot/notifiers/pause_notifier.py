@@ -4,17 +4,18 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, TypeVar, assert_never
+from typing import Any, TypeVar, assert_never
 
 import discord
 import structlog
 
 from bot.cogs.notices import texts as notice_texts
-from bot.cogs.notices.cog import buttons
 from bot.cogs.notices.texts import NoticeContext
+from bot.cogs.notices.views import buttons
 from bot.cogs.persistent import view_of
 from bot.discord_api.channel_audience import Unanswered, fetch_member, sees
 from bot.discord_api.channels import ask_channel
+from bot.discord_api.client import SpeckleBot
 from bot.discord_api.error_codes import Meaning
 from bot.discord_api.outcomes import (
     DISCORD_ERRORS,
@@ -31,9 +32,6 @@ from bot.model import NOBODY, PauseNotice
 from bot.services.channel_rules import missing_permissions
 from bot.services.pause_notices import NoticeGroup, PauseNoticeService, group_notices
 from bot.timing import periodic
-
-if TYPE_CHECKING:
-    from bot.discord_api.client import SpeckleBot
 
 log = structlog.get_logger()
 
@@ -60,7 +58,7 @@ class PauseNotifier:
 
     def __init__(
         self,
-        bot: "SpeckleBot",
+        bot: SpeckleBot,
         notices: PauseNoticeService,
         blocked_for_s: Callable[[], float],
         timings: NotifierTimings = NotifierTimings(),

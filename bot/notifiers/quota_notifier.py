@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import discord
 import structlog
 
 from bot.cogs.notices import quota_texts
 from bot.discord_api.channel_audience import says_nobody
+from bot.discord_api.client import SpeckleBot
 from bot.discord_api.error_codes import Meaning
 from bot.discord_api.outcomes import (
     DISCORD_ERRORS,
@@ -21,9 +22,6 @@ from bot.discord_api.outcomes import (
 from bot.model import NOBODY
 from bot.services.quotas import OverQuota, QuotaService
 from bot.timing import periodic
-
-if TYPE_CHECKING:
-    from bot.discord_api.client import SpeckleBot
 
 log = structlog.get_logger()
 
@@ -45,7 +43,7 @@ class QuotaNotifier:
 
     def __init__(
         self,
-        bot: "SpeckleBot",
+        bot: SpeckleBot,
         quotas: QuotaService,
         blocked_for_s: Callable[[], float],
     ) -> None:

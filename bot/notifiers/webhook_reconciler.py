@@ -1,20 +1,17 @@
 """Checks hourly the webhooks that the bot created, and reports what it had to repair."""
 
-from typing import TYPE_CHECKING
-
 import discord
 import structlog
 
 from bot.cogs.subscriptions import texts as subscription_texts
 from bot.cogs.webhooks import texts as webhook_texts
+from bot.discord_api.client import SpeckleBot
 from bot.discord_api.outcomes import DISCORD_ERRORS, error_text
 from bot.model import Hook, SubscriptionState
 from bot.services.subscribe_results import Followed
 from bot.services.webhooks import Ensured, WebhookService
+from bot.storage import Storage
 from bot.timing import periodic
-
-if TYPE_CHECKING:
-    from bot.discord_api.client import SpeckleBot
 
 log = structlog.get_logger()
 
@@ -24,8 +21,9 @@ LOOK_EVERY_S = 3600.0
 class WebhookReconciler:
     """Has each webhook checked; what someone did to it at Speckle is reported in its channel."""
 
-    def __init__(self, bot: "SpeckleBot", webhooks: WebhookService) -> None:
+    def __init__(self, bot: SpeckleBot, storage: Storage, webhooks: WebhookService) -> None:
         self._bot = bot
+        self._storage = storage
         self._webhooks = webhooks
 
     async def run(self) -> None:
@@ -41,7 +39,7 @@ class WebhookReconciler:
 
     async def _report(self, hook: Hook, ensured: Ensured) -> None:
         """One line in the channel where the project was first set up, else in another of its."""
-        there = await self._bot.storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
+        there = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         active = [Followed(hook, one) for one in there if one.state is SubscriptionState.ACTIVE]
         active.sort(key=lambda entry: entry.subscription.channel_id != hook.setup_channel_id)
         if not active:

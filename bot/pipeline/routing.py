@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -29,15 +28,12 @@ from bot.pipeline.access import AccessCheck, AccessDecisions
 from bot.pipeline.avatar_resizer import AvatarResizer
 from bot.pipeline.enrichment import AddedFacts, Enrichment
 from bot.pipeline.reading import LARGE_BODY_BYTES
-from bot.services.access_rules import Decision, Pause, Show, Wait
+from bot.pipeline.trace import Trace
+from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait
 from bot.speckle.confirmation import touched_models
 from bot.speckle.events import Delivery, Facts, ProjectDeleted, ProjectUpdated, UnknownEvent
 from bot.speckle.filters import matches
 from bot.work import NOTE_FACT, InboxEvent, NewCard, SubscriptionResult
-
-if TYPE_CHECKING:
-    from bot.services.read_permit import ReadPermit
-from bot.pipeline.trace import Trace
 
 log = structlog.get_logger()
 
@@ -232,7 +228,7 @@ class Routing:
         return [*gone, *(routed for group in groups for routed in group)]
 
     async def _for_reader(
-        self, event_context: EventContext, group: "Sequence[tuple[Subscription, ReadPermit | None]]"
+        self, event_context: EventContext, group: Sequence[tuple[Subscription, ReadPermit | None]]
     ) -> Sequence[SubscriptionResult]:
         (_, permit), *_ = group
         added = await self._added(event_context, permit)
@@ -241,7 +237,7 @@ class Routing:
         large = len(event_context.row.body) > LARGE_BODY_BYTES
         return await asyncio.to_thread(cards) if large else cards()
 
-    async def _added(self, event_context: EventContext, permit: "ReadPermit | None") -> AddedFacts:
+    async def _added(self, event_context: EventContext, permit: ReadPermit | None) -> AddedFacts:
         """What Speckle adds for one reader; a fault of ours gives a plainer card."""
         delivery, row = event_context.delivery, event_context.row
         if permit is None:

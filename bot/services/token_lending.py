@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -17,14 +17,12 @@ from bot.errors import (
     SpeckleUnavailable,
 )
 from bot.model import Account, Hook
+from bot.services.access_rules import ReadPermit
 from bot.speckle.tokens import SpeckleApp, Tokens
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.sign_in import SpeckleSignIn
 from bot.speckle_api.types import Login
 from bot.storage import Storage
-
-if TYPE_CHECKING:
-    from bot.services.read_permit import ReadPermit
 
 log = structlog.get_logger()
 
@@ -126,7 +124,7 @@ class TokenLender:
         first = hook.server_url == self._first_server
         return self._operator_token is not None and first and hook.guild_id in self._served_guilds
 
-    async def with_permit(self, permit: "ReadPermit", question: Question[T]) -> T:
+    async def with_permit(self, permit: ReadPermit, question: Question[T]) -> T:
         """Ask as a permit allows: with its account, with the operator's token, or without a token.
 
         Errors: those of the question, and of `as_account`.

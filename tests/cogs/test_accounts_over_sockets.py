@@ -3,12 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 import pytest
 
-from bot.cogs.subscriptions.pending import resume_after_link
-from bot.discord_api.client import SpeckleBot
 from bot.model import Account, HookKind
 from bot.notifiers.link_followups import LinkFollowUps
 from bot.speckle.subscription_options import SubscriptionOptions
@@ -16,7 +13,7 @@ from bot.speckle.tokens import SpeckleApp
 from bot.storage import Storage
 from sandbox.discord import InteractionView
 from sandbox.speckle import BOT_SCOPES, SpeckleServer
-from tests.cogs.conftest import RunClient, Studio, labels_of, text_of
+from tests.cogs.conftest import ClientWithServices, RunClient, Studio, labels_of, text_of
 from tests.services.conftest import PUBLIC_URL, TOWER
 
 
@@ -32,10 +29,10 @@ def url_of(answer: InteractionView, label: str) -> str:
 
 
 @asynccontextmanager
-async def telling(bot: SpeckleBot) -> AsyncIterator[None]:
+async def telling(bot: ClientWithServices) -> AsyncIterator[None]:
     """What tells of links is at work, as in the running bot."""
     task = asyncio.create_task(
-        LinkFollowUps(bot, bot.linking, partial(resume_after_link, bot)).run()
+        LinkFollowUps(bot, bot.services.linking, bot.flow.resume_after_link).run()
     )
     try:
         yield
@@ -155,10 +152,10 @@ async def test_with_an_app_one_signs_in_and_is_told_in_discord(
     assert request is not None
     assert request.details.person == f"{studio.tobias.name} (@{studio.tobias.user.name})"
     async with run_client(**settings) as bot, telling(bot):  # after a restart
-        leaving = await bot.linking.begin_sign_in(nonce)
+        leaving = await bot.services.linking.begin_sign_in(nonce)
         challenge = leaving.url.rpartition("/")[2]
         code = speckle.approve(speckle.add_user("Ilse Brandt"), app, challenge)
-        await bot.linking.link_by_code(leaving.cookie, code)
+        await bot.services.linking.link_by_code(leaving.cookie, code)
         [told] = await answer.wait_for_followups()
         await settled(storage)
     assert told.ephemeral
@@ -182,11 +179,11 @@ async def test_whoever_cannot_be_answered_any_more_gets_a_direct_message(
     apps = {speckle.url: SpeckleApp(speckle.url, app.id, app.secret)}
     async with run_client(speckle_servers=(speckle.url,), apps=apps) as bot, telling(bot):
         void = {"application": str(bot.application_id), "token": "of-yesterday"}
-        way = await bot.linking.start_link(studio.tobias.id, speckle.url, answer_to=void)
-        leaving = await bot.linking.begin_sign_in(way.nonce)
+        way = await bot.services.linking.start_link(studio.tobias.id, speckle.url, answer_to=void)
+        leaving = await bot.services.linking.begin_sign_in(way.nonce)
         challenge = leaving.url.rpartition("/")[2]
         code = speckle.approve(speckle.add_user("Ilse Brandt"), app, challenge)
-        await bot.linking.link_by_code(leaving.cookie, code)
+        await bot.services.linking.link_by_code(leaving.cookie, code)
         await settled(storage)
         private = await bot.create_dm(studio.tobias)  # type: ignore[arg-type]  # only its id
         [told] = studio.sandbox.messages(private.id)

@@ -98,13 +98,13 @@ async def test_what_takes_long_is_deferred_and_still_answered(
     run_client: RunClient, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with run_client() as bot:
-        subscribe = bot.subscriptions.subscribe
+        subscribe = bot.services.subscriptions.subscribe
 
         async def slowly(request: object) -> object:
             await asyncio.sleep(PATIENCE_S + 0.5)
             return await subscribe(request)  # type: ignore[arg-type]  # handed through
 
-        monkeypatch.setattr(bot.subscriptions, "subscribe", slowly)
+        monkeypatch.setattr(bot.services.subscriptions, "subscribe", slowly)
         answer = await studio.type("subscribe", stream_id=LINK, by_hand=False)
         assert answer.deferred
         await answer.settled()

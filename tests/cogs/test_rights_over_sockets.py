@@ -7,7 +7,6 @@ from functools import partial
 
 import pytest
 
-from bot.discord_api.client import SpeckleBot
 from bot.model import (
     AccessPause,
     Entitlement,
@@ -24,7 +23,16 @@ from bot.speckle_api.types import Login
 from bot.storage import Storage
 from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
 from sandbox.speckle import ServerProject, SpeckleServer, User
-from tests.cogs.conftest import BY_HAND, SHOW, RunClient, Studio, labels_of, options_of, text_of
+from tests.cogs.conftest import (
+    BY_HAND,
+    SHOW,
+    ClientWithServices,
+    RunClient,
+    Studio,
+    labels_of,
+    options_of,
+    text_of,
+)
 from tests.services.conftest import Clock
 from tests.services.speckle import INSTANCE, answering
 
@@ -49,14 +57,14 @@ class House:
     def link(self) -> str:
         return f"{self.server.url}/projects/{self.tower.id}"
 
-    def running(self) -> AbstractAsyncContextManager[SpeckleBot]:
+    def running(self) -> AbstractAsyncContextManager[ClientWithServices]:
         return self.run_client(
             speckle_servers=(self.server.url,), public_url=self.public_url, instance=INSTANCE
         )
 
-    async def linked(self, bot: SpeckleBot, member: SandboxMember, user: User) -> None:
-        way = await bot.linking.start_link(member.id, self.server.url)
-        await bot.linking.link_by_token(member.id, way.nonce, self.server.token(user))
+    async def linked(self, bot: ClientWithServices, member: SandboxMember, user: User) -> None:
+        way = await bot.services.linking.start_link(member.id, self.server.url)
+        await bot.services.linking.link_by_token(member.id, way.nonce, self.server.token(user))
 
     async def set_up_by_hand(self, where: SandboxChannel) -> tuple[InteractionView, Hook]:
         """Tobias does it, and an event that he made up makes the subscription live."""

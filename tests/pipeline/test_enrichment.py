@@ -126,12 +126,12 @@ async def follow(
 
 async def link(app: App, studio: Studio, site: Site) -> int:
     """The owner's account, linked by Maren."""
-    there = await app.bot.lender.of_user(studio.maren.id, site.server.url)
+    there = await app.lender.of_user(studio.maren.id, site.server.url)
     if there is not None:
         return there.id
-    request = await app.bot.linking.start_link(studio.maren.id, site.server.url)
+    request = await app.linking.start_link(studio.maren.id, site.server.url)
     assert isinstance(request, PasteToken)
-    account = await app.bot.linking.link_by_token(studio.maren.id, request.nonce, site.token)
+    account = await app.linking.link_by_token(studio.maren.id, request.nonce, site.token)
     return account.id
 
 

@@ -133,9 +133,9 @@ async def tenants(studio: Studio, start_bot: StartBot) -> AsyncIterator[Tenants]
 
 
 async def linked(app: App, studio: Studio, server: SpeckleServer, token: str) -> int:
-    request = await app.bot.linking.start_link(studio.maren.id, server.url)
+    request = await app.linking.start_link(studio.maren.id, server.url)
     assert isinstance(request, PasteToken)
-    account = await app.bot.linking.link_by_token(studio.maren.id, request.nonce, token)
+    account = await app.linking.link_by_token(studio.maren.id, request.nonce, token)
     return account.id
 
 

@@ -85,7 +85,7 @@ async def test_linking_again_confirms_too(studio: Studio, restored: Tower, run: 
     async with run() as app:
         assert await restored.fire(range(1, 2)) == [2]
         await paused(app)
-        linking = app.bot.linking
+        linking = app.linking
         way = await linking.start_link(studio.maren.id, restored.server.url, person="Maren")
         await linking.link_by_token(studio.maren.id, way.nonce, restored.token)
         await wait_for_numbers(studio, studio.structure, range(2))

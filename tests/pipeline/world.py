@@ -71,7 +71,7 @@ class BotWorld:
         """A member's account: Ilse's, who owns the project, or somebody's who may see it."""
         server, tower = self.tower.server, self.tower
         member = member or self.studio.maren
-        there = await self.app.bot.lender.of_user(member.id, server.url)
+        there = await self.app.lender.of_user(member.id, server.url)
         if there is not None:
             return there
         if name == "Ilse Brandt":

@@ -8,7 +8,7 @@ import pytest
 
 from bot.errors import SpeckleNotFound, SpeckleTokenRefused, SpeckleUnavailable
 from bot.model import Account, HookKind
-from bot.services.read_permit import ReadPermit
+from bot.services.access_rules import ReadPermit
 from bot.services.token_lending import REFUSED_FOR, TokenStatus
 from bot.speckle_api.types import Login, Me
 from bot.storage import Storage

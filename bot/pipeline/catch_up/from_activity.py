@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import structlog
 
@@ -23,16 +23,13 @@ from bot.model import (
     Subscription,
     SubscriptionState,
 )
-from bot.services.access_rules import Decision, Show, Wait, may_read_lists
+from bot.services.access_rules import Decision, ReadPermit, Show, Wait, may_read_lists
 from bot.services.token_lending import TokenLender
 from bot.speckle.activity import Activity, body_of, event_key
 from bot.speckle.payloads import event_name_of, read_envelope
 from bot.speckle_api.client import SpeckleClient
 from bot.storage import Storage, Transaction
 from bot.work import FetchedEvent
-
-if TYPE_CHECKING:
-    from bot.services.read_permit import ReadPermit
 
 log = structlog.get_logger()
 
@@ -54,7 +51,7 @@ class _ActivityReader:
 
     hook: Hook
     subscription: Subscription
-    permit: "ReadPermit"
+    permit: ReadPermit
     after: datetime
 
 
