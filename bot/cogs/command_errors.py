@@ -29,13 +29,15 @@ async def answer_error(interaction: discord.Interaction[Any], error: Exception) 
     if is_expired(cause):
         say_expired(interaction, cause)
         return
+    if isinstance(cause, SpeckleError):
+        log.warning("command.speckle_failed", command=_name(interaction), reason=cause.reason)
     text = _sentence(cause)
     if text is None:
         log.error("command.failed", command=_name(interaction), exc_info=cause)
         text = (
             "Something went wrong inside the bot, so this may not be done, or only in part: "
-            "`/subscriptions` shows how it stands. Try again; if it happens again, tell the person "
-            "who runs the bot: the log has the details."
+            "`/subscriptions` shows the current state. Try again; if it happens again, tell the "
+            "person who runs the bot: the log has the details."
         )
     await say(interaction, text)
 
@@ -48,19 +50,19 @@ def _sentence(cause: Exception) -> str | None:
             return cause.message
         case NotShown():
             return (
-                f"That is done, but Discord did not take the answer to it ({cause.reason}). "
-                "`/subscriptions` shows how it stands, and *Show set-up* there what to enter in "
-                "Speckle; `/account` shows your linked accounts."
+                "That is done, but Discord did not accept the answer to it. `/subscriptions` shows "
+                "the current state, and *Show set-up* there what to enter in Speckle; `/account` "
+                "shows your linked accounts."
             )
         case StorageUnavailable():
             return (
                 "The bot's database does not answer at the moment, so this could not be completed. "
-                "Try again in a minute; if it stays so, tell the person who runs the bot."
+                "Try again in a minute; if this continues, tell the person who runs the bot."
             )
         case discord.HTTPException() | discord.RateLimited() | aiohttp.ClientError():
             return (
-                "Discord did not answer what the bot had to ask it for this, so it could not be "
-                "completed. Try again in a minute; `/subscriptions` shows how it stands."
+                "Discord did not answer a question that this needs, so it could not be completed. "
+                "Try again in a minute; `/subscriptions` shows the current state."
             )
         case app_commands.MissingPermissions():
             return "This needs the permission Manage Webhooks. Ask someone who manages this server."
@@ -68,14 +70,14 @@ def _sentence(cause: Exception) -> str | None:
             return "This works in a server's channel only, not in a private message."
         case SealError():
             return (
-                "The bot could not open what it had sealed for this: its encryption keys were "
+                "The bot could not decrypt what it stored for this: its encryption keys were "
                 "changed or lost, so nothing was changed. Tell the person who runs the bot, who "
                 "may still have the old key."
             )
         case SpeckleError():
             return (
-                f"{cause.server_url or 'The Speckle server'} did not do that ({cause.reason}). Try "
-                "again in a minute; if it stays so, tell the person who runs the bot."
+                f"{cause.server_url or 'The Speckle server'} did not do that. Try again in a "
+                "minute; if this continues, tell the person who runs the bot."
             )
         case app_commands.CheckFailure():
             return f"That did not work: {cause}"

@@ -243,7 +243,7 @@ class SpeckleBot(commands.Bot):
         step_s = self._timings.login.delay_s(tries)
         # Asking on and on would only lengthen a ban.
         wait_s = max(step_s, least_s, self._rate_limiter.blocked_for_s())
-        self._not_logged_in = f"{reason}. It is tried again by itself."
+        self._not_logged_in = f"{reason}. The bot tries again automatically."
         log.warning("discord.not_logged_in", reason=reason, retry_in_s=round(wait_s, 1))
         return wait_s
 

@@ -7,12 +7,8 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import structlog
-
 from bot.errors import StorageUnavailable
 from bot.storage import Storage
-
-log = structlog.get_logger()
 
 WRITE_WITHIN_S = 3.0
 # Counting what the keys cannot decrypt reads everything that is encrypted, so it is repeated soon
@@ -48,16 +44,14 @@ class Readiness:
         except TimeoutError:
             return [f"The database did not complete a write within {self._write_within_s:g} s."]
         except StorageUnavailable as error:
-            log.warning("storage.not_writable", reason=error.reason)
-            return ["The database cannot be written."]
+            return [f"The database cannot be written: {error.reason}."]
         return []
 
     async def _key_problems(self) -> Sequence[str]:
         try:
             unopenable = await self.unopenable()
         except StorageUnavailable as error:
-            log.warning("storage.not_readable", reason=error.reason)
-            return ["The database cannot be read."]
+            return [f"The database cannot be read: {error.reason}."]
         return [f"{unopenable_text(unopenable)}."] if unopenable else []
 
     async def unopenable(self) -> Mapping[str, int]:

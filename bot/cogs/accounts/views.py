@@ -165,7 +165,7 @@ class AccountViews:
         return Response(embed=embed, view=view)
 
     async def _on_action(self, interaction: Interaction, match: re.Match[str]) -> None:
-        """Do it and say so in place of the question."""
+        """Do it and report it in place of the question."""
         act = self._actions[AccountAction(match["action"])]
         await edit_with(interaction, act(interaction, int(match["id"])))
 

@@ -42,7 +42,7 @@ class NoticeActions:
         }
 
     async def _on_resume(self, interaction: Interaction, match: re.Match[str]) -> None:
-        """Resume and say so in place of the notice; a refusal leaves notice and button there."""
+        """Resume and report it in place of the notice; a refusal leaves notice and button there."""
         await edit_with(interaction, self._resume(interaction, int(match["channel"])))
 
     async def _resume(self, interaction: Interaction, channel_id: int) -> Response:
@@ -58,7 +58,7 @@ class NoticeActions:
         return _in_its_place(interaction, embed, resumed)
 
     async def _on_access(self, interaction: Interaction, match: re.Match[str]) -> None:
-        """Go on and say so in place of the notice; a question or a refusal leaves it there."""
+        """Continue and report it in place of the notice; a question or a refusal leaves it there."""
         work = self._take_over(interaction, int(match["channel"]))
         outcome = await defer_if_slow(interaction, work, new=False)
         if isinstance(outcome, Resumed):
@@ -120,7 +120,7 @@ def _is_of(embed: discord.Embed, channel_id: int) -> bool:
 
 
 def buttons(context: Sequence[NoticeContext]) -> list[discord.ui.Item[Any]]:
-    """What can be pressed on a message of notices; several channels are told apart by name."""
+    """What can be pressed on a message of notices; several channels are distinguished by name."""
     items: list[discord.ui.Item[Any]] = []
     for one in context:
         notice = one.group.notice
