@@ -76,7 +76,7 @@ def test_all_is_sealed_anew_and_old_keys_may_go(host: Host) -> None:
     again = host.rotate(new)
     assert again.exit_code == 0
     assert "0 encrypted again, 1 use the first key already" in again.output
-    assert "the one key that there is" in again.output
+    assert "The only key decrypts everything." in again.output
 
 
 def test_what_no_key_opens_is_named_and_old_keys_are_to_stay(host: Host) -> None:

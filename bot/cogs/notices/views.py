@@ -58,7 +58,7 @@ class NoticeActions:
         return _in_its_place(interaction, embed, resumed)
 
     async def _on_access(self, interaction: Interaction, match: re.Match[str]) -> None:
-        """Continue and report it in place of the notice; a question or a refusal leaves it there."""
+        """Continue and report it in place of the notice; a question or refusal leaves it there."""
         work = self._take_over(interaction, int(match["channel"]))
         outcome = await defer_if_slow(interaction, work, new=False)
         if isinstance(outcome, Resumed):
