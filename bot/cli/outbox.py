@@ -358,7 +358,7 @@ class Safe:
             yield f"  next     {next_try(card, now)}; failed tries so far: {card.attempts}"
         yield f"  form     {card.level}"
         yield from self._event_lines(event)
-        yield from hint(card)
+        yield from hint_for(card)
 
     def _event_lines(self, event: InboxEvent | None) -> Iterator[str]:
         if event is None:
@@ -379,7 +379,7 @@ def _where(line: TraceLine) -> str:
     return "" if channel_id is None else f" (channel {channel_id})"
 
 
-def hint(card: CardStatus) -> Iterator[str]:
+def hint_for(card: CardStatus) -> Iterator[str]:
     """What a host can do about a card that is not sent."""
     if card.state is OutboxState.SENT:
         return

@@ -50,22 +50,22 @@ class HeldEvents:
         return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
 
     def settle(
-        self, held: HeldEvent, at: datetime, routed: SubscriptionResult, trace: Sequence[TraceLine]
+        self, held: HeldEvent, at: datetime, result: SubscriptionResult, trace: Sequence[TraceLine]
     ) -> Sequence[int]:
         """Write the result of a held event: a card, nothing, or it stays held.
 
         `at` is the event's own time. Gives the ids of new cards.
         """
         now = self._now()
-        tried = {"attempts": held.attempts + 1, "next_try_at": routed.held_until or now}
+        tried = {"attempts": held.attempts + 1, "next_try_at": result.held_until or now}
         there = self._session.execute(update(held_events).where(_this(held)).values(tried))
         if not there.rowcount:
             return ()
         add_lines(self._session, held.inbox_id, trace)
-        ids = write_subscription_result(self._session, held.inbox_id, routed, at, now)
+        ids = write_subscription_result(self._session, held.inbox_id, result, at, now)
         # A card that was made, but not written, is of a subscription that has just been paused,
         # or that has got back earlier cards.
-        if routed.held_until is None and (ids or routed.card is None):
+        if result.held_until is None and (ids or result.card is None):
             self._session.execute(delete(held_events).where(_this(held)))
         return ids
 

@@ -106,9 +106,9 @@ class PauseNotifier:
     async def _notify_needed(self, group: Sequence[PauseNotice]) -> None:
         groups = []
         for notice in group:
-            telling = await self._notices.group_for(notice)
-            if telling is not None:
-                groups.append(telling)
+            notice_group = await self._notices.group_for(notice)
+            if notice_group is not None:
+                groups.append(notice_group)
                 continue
             log.info("pause_notifier.obsolete", notice_id=notice.id)
             await self._notices.settle([notice])
@@ -120,10 +120,10 @@ class PauseNotifier:
         if outcome is None or isinstance(outcome, Rejected | ChannelUnavailable):
             outcome = await self._to_maker(groups)
         if isinstance(outcome, Rejected) and outcome.meaning is Meaning.CARD and len(groups) > 1:
-            for group in groups:  # the others are not to go unsaid because of one
-                await self._notify([group])
+            for notice_group in groups:  # the others are not to go unsaid because of one
+                await self._notify([notice_group])
             return
-        await self._note([group.notice for group in groups], outcome)
+        await self._note([notice_group.notice for notice_group in groups], outcome)
 
     async def _to_channel(self, groups: Sequence[NoticeGroup]) -> Outcome | None:
         """Tell it in the guild's notice channel; None if there is none."""
@@ -146,7 +146,7 @@ class PauseNotifier:
         try:
             async with asyncio.timeout(SEND_WITHIN_S):
                 maker = None if guild is None else await fetch_member(guild, user_id)
-                told = [await _context_for(group, maker) for group in groups]
+                told = [await _context_for(notice_group, maker) for notice_group in groups]
         except Unanswered as unanswered:
             return outcome_of(unanswered.error, {Meaning.PERSON})
         except TimeoutError as error:
@@ -166,7 +166,9 @@ class PauseNotifier:
     ) -> dict[str, Any]:
         """The keyword arguments of `send`; the maker is mentioned where others read it."""
         by_others = mentions is not None
-        contexts = [await self._context(group, read_by_others=by_others) for group in groups]
+        contexts = [
+            await self._context(notice_group, read_by_others=by_others) for notice_group in groups
+        ]
         return {
             "content": notice_texts.notice_lead(contexts, mention=by_others),
             "embeds": notice_texts.notice_embeds(contexts),
@@ -220,7 +222,7 @@ async def _context_for(group: NoticeGroup, maker: discord.Member | None) -> Noti
 
 def _nonce(groups: Sequence[NoticeGroup]) -> str:
     """The same for the same notices; for one alone it is its own."""
-    nonces = [group.notice.nonce for group in groups]
+    nonces = [notice_group.notice.nonce for notice_group in groups]
     if len(nonces) == 1:
         return nonces[0]
     return sha256(" ".join(nonces).encode()).hexdigest()[:NONCE_LENGTH]

@@ -98,14 +98,14 @@ class Replay:
         row, subscription, hook, names = found
         trace = Trace(self._now, row)
         trace.lines.clear()
-        routed = await self._again(held, row, hook, subscription, names, trace)
+        result = await self._again(held, row, hook, subscription, names, trace)
         # Of an event that waits on, the trace says already that it waits.
-        lines = () if routed.held_until is not None and routed.pause is None else trace.lines
+        lines = () if result.held_until is not None and result.pause is None else trace.lines
         cards = await self._storage.write(
-            lambda tx: tx.held_events.settle(held, row.received_at, routed, lines)
+            lambda tx: tx.held_events.settle(held, row.received_at, result, lines)
         )
         log.info("held_events.replayed", inbox_id=row.id, cards=len(cards))
-        self.outlets.wake([routed], cards)
+        self.outlets.wake([result], cards)
 
     async def _again(
         self,

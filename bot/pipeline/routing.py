@@ -140,14 +140,14 @@ class Routing:
             then = f"{text} ({verdicts.silence}): the last yes counts for an hour."
             event_context.trace.add("access", then, guild_id=event_context.hook.guild_id)
         now = self._now()
-        routed = [SubscriptionResult(one.id, held_until=now) for one in held]
-        routed += self._held_back(event_context, asked, verdicts, attempts)
-        if len(routed) < len(wanting):
+        results = [SubscriptionResult(one.id, held_until=now) for one in held]
+        results += self._held_back(event_context, asked, verdicts, attempts)
+        if len(results) < len(wanting):
             small = await self._avatar_resizer.shrink(event_context.delivery)
-            routed += await self._shown(replace(event_context, delivery=small), asked, verdicts)
+            results += await self._shown(replace(event_context, delivery=small), asked, verdicts)
         seen = verdicts.seen
         return RoutingResult(
-            [replace(one, access_ok=one.subscription_id in seen) for one in routed],
+            [replace(one, access_ok=one.subscription_id in seen) for one in results],
             verdicts.visibility,
         )
 
@@ -225,7 +225,7 @@ class Routing:
         groups = await asyncio.gather(
             *(self._for_reader(event_context, group) for group in by_reader.values())
         )
-        return [*gone, *(routed for group in groups for routed in group)]
+        return [*gone, *(result for group in groups for result in group)]
 
     async def _for_reader(
         self, event_context: EventContext, group: Sequence[tuple[Subscription, ReadPermit | None]]

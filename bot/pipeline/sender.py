@@ -307,13 +307,15 @@ class Sender:
         """Look for the card at fault; alone, it is tried with less and less, then kept."""
         storage = self._storage
         level = rows[0].level
-        lesser = NEXT_LEVEL.get(level)
+        next_level = NEXT_LEVEL.get(level)
         if len(rows) > 1:
             await storage.write(lambda tx: tx.outbox.mark_suspect(batch, len(rows), level, reason))
             log.warning("sender.batch_rejected", cards=len(rows), reason=reason)
-        elif lesser is not None:
-            await storage.write(lambda tx: tx.outbox.mark_suspect(batch, 1, lesser, reason))
-            log.warning("sender.rejected", outbox_id=rows[0].id, next=lesser.value, reason=reason)
+        elif next_level is not None:
+            await storage.write(lambda tx: tx.outbox.mark_suspect(batch, 1, next_level, reason))
+            log.warning(
+                "sender.rejected", outbox_id=rows[0].id, next=next_level.value, reason=reason
+            )
         else:
             await storage.write(lambda tx: tx.outbox.mark_undeliverable(batch, reason))
             log.error("sender.undeliverable", outbox_id=rows[0].id, reason=reason)

@@ -289,7 +289,7 @@ class SubscriptionService:
         if entry.hook.kind is HookKind.SHARED:
             return SharedSetUp(entry)
         if not is_by_hand(entry.hook):
-            webhook = await self._webhooks.ensure(entry.hook.id, looking=True)
+            webhook = await self._webhooks.ensure(entry.hook.id, reconciling=True)
             return MadeSetUp(entry, await self._made_by(entry.hook), webhook)
         await self._check_secret(entry.hook, actor)
         if entry.hook.unopenable:

@@ -188,14 +188,14 @@ class WebhookService:
         account_id: int | None = None,
         *,
         new_secret: bool = False,
-        looking: bool = False,
+        reconciling: bool = False,
     ) -> Ensured | EnsureFailed | None:
         """Have the hook's webhook as its channels want it now.
 
         With an account, one is made if there is none; without, only what the bot made before is
         looked after. None if there is nothing of the bot's to look after. One that is made or
         found gets a secret that nobody has seen, as with `new_secret`; earlier ones are void as
-        soon as Speckle has it. `looking`: nothing was changed on this side, so what differs was
+        soon as Speckle has it. `reconciling`: nothing was changed on this side, so what differs was
         done there.
         """
         hook = await self._storage.read(lambda tx: tx.hooks.get(hook_id))
@@ -207,15 +207,15 @@ class WebhookService:
                 return None
             made_with = hook.account_id if hook.webhook_id is not None else None
             candidates = [one for one in dict.fromkeys((made_with, account_id)) if one is not None]
-            return await self._ensure_with_any(candidates, hook, new_secret, looking)
+            return await self._ensure_with_any(candidates, hook, new_secret, reconciling)
 
     async def _ensure_with_any(
-        self, account_ids: Sequence[int], hook: Hook, new_secret: bool, looking: bool
+        self, account_ids: Sequence[int], hook: Hook, new_secret: bool, reconciling: bool
     ) -> Ensured | EnsureFailed | None:
         failed: EnsureFailed | None = None
         for account_id in account_ids:
             try:
-                return await self._ensure(hook, account_id, new_secret, looking)
+                return await self._ensure(hook, account_id, new_secret, reconciling)
             except PASSED_ON as error:
                 failed = _ensure_failed(error, hook)
             except SpeckleError as error:
@@ -231,7 +231,7 @@ class WebhookService:
         return failed
 
     async def _ensure(
-        self, hook: Hook, account_id: int, new_secret: bool, looking: bool
+        self, hook: Hook, account_id: int, new_secret: bool, reconciling: bool
     ) -> Ensured | EnsureFailed | None:
         subscriptions = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         if not subscriptions:
@@ -248,9 +248,9 @@ class WebhookService:
         adopted = there.id != hook.webhook_id
         # Whoever entered the secret by hand knows it, perhaps somebody without access.
         secret = fresh_secret() if new_secret or adopted or hook.unopenable else None
-        if secret is None and await self._speckle_lacks_it(hook, account_id, there, looking):
+        if secret is None and await self._speckle_lacks_it(hook, account_id, there, reconciling):
             secret = hook.secrets[0]
-        ensured = await self._repair(hook, account_id, there, triggers, secret, looking)
+        ensured = await self._repair(hook, account_id, there, triggers, secret, reconciling)
         if isinstance(ensured, EnsureFailed):
             return ensured
         await self._note(hook, account_id, there.id, secret)
@@ -262,12 +262,12 @@ class WebhookService:
         )
 
     async def _speckle_lacks_it(
-        self, hook: Hook, account_id: int, there: SpeckleWebhook, looking: bool
+        self, hook: Hook, account_id: int, there: SpeckleWebhook, reconciling: bool
     ) -> bool:
         """Whether Speckle seems to sign with no secret, or with another than we know."""
         if not there.has_secret:
             return True
-        return looking and await self._last_call_failed(hook, account_id, there.id)
+        return reconciling and await self._last_call_failed(hook, account_id, there.id)
 
     async def _create(
         self, hook: Hook, account_id: int, triggers: Sequence[str], there: int
@@ -314,7 +314,7 @@ class WebhookService:
         there: SpeckleWebhook,
         triggers: Sequence[str],
         secret: str | None,
-        looking: bool,
+        reconciling: bool,
     ) -> Ensured | EnsureFailed:
         """Set right what differs, with this secret if any; whether it is switched on is left."""
         url = self._url(hook) if self._probe.public_url is not None else there.url
@@ -327,7 +327,7 @@ class WebhookService:
         if not there.has_secret:
             repaired.append("secret")
         differs = set(there.triggers) != set(triggers)
-        if differs and looking:
+        if differs and reconciling:
             repaired.append("events")
         if not (differs or repaired or secret):
             return Ensured(WebhookChange.NOTHING, triggers=tuple(triggers))
@@ -378,7 +378,7 @@ class WebhookService:
         for removal in await self._storage.read(lambda tx: tx.webhook_removals.due()):
             await self._remove(removal)
         for hook in await self._storage.read(lambda tx: tx.hooks.with_webhooks()):
-            ensured = await self.ensure(hook.id, looking=True)
+            ensured = await self.ensure(hook.id, reconciling=True)
             if ensured is not None and ensured != Ensured(WebhookChange.NOTHING):
                 yield hook, ensured
 

@@ -186,7 +186,7 @@ async def test_a_second_webhook_with_the_same_address_is_removed(office: Office)
     await office.subscribe()
     (first,) = office.made
     office.server.add_webhook(office.tower, url=first.url, triggers=("commit_create",), secret="x")
-    kept = await office.webhooks.ensure((await office.hook()).id, looking=True)
+    kept = await office.webhooks.ensure((await office.hook()).id, reconciling=True)
     assert kept == Ensured(WebhookChange.NOTHING, duplicates=1)
     assert [one.id for one in office.made] == [first.id]
 
@@ -331,7 +331,7 @@ async def test_a_new_public_url_reaches_the_webhook_at_the_next_look(office: Off
     await office.subscribe()
     async with answering("0f0f") as moved:
         kept = await office.with_public_url(moved).webhooks.ensure(
-            (await office.hook()).id, looking=True
+            (await office.hook()).id, reconciling=True
         )
         assert isinstance(kept, Ensured)
         assert kept.repaired == ("address",)
