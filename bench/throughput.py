@@ -170,6 +170,7 @@ def fill_inbox(bot: Bot) -> None:
         originals = [int(one) for one in ids.split(",")]
         for number in range(FULL - len(originals)):
             original = originals[number % len(originals)]
+            # The names are those of the table's own columns.
             copied = database.execute(
                 f"INSERT INTO inbox ({names}) SELECT {names} FROM inbox WHERE id = ?",  # noqa: S608
                 (original,),

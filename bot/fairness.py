@@ -1,8 +1,8 @@
 """Whose turn it is, where several tenants want the same few places.
 
-A tenant is whoever must not be held up by another: here a guild. Two forms: `FairScheduler` deals
-out places to work that waits in the database, `FairSemaphore` lets tasks in that wait in this
-process.
+A tenant is one who must not wait for the work of another: here a guild. Two forms: `FairScheduler`
+deals out places to work that waits in the database, `FairSemaphore` lets tasks in that wait in
+this process.
 """
 
 import asyncio

@@ -303,7 +303,7 @@ DELIVERY_PAUSES = frozenset(
 
 
 # Paused because of who may see the project: the events are kept, not their cards. They are
-# rendered again for whoever answers for the channel next.
+# rendered again once somebody has answered for the channel.
 RIGHTS_PAUSES = frozenset({PauseReason.ACCESS_LOST, PauseReason.ASK_AGAIN})
 # What happens during these pauses is kept, and shown once somebody resumes.
 KEEPING_PAUSES = DELIVERY_PAUSES | RIGHTS_PAUSES

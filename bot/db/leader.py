@@ -51,7 +51,7 @@ class Leader:
         if self._session is not None:
             try:
                 self._session.execute(text("SELECT 1"))
-            except Exception:
+            except Exception:  # of whatever kind: a connection that fails holds no lock
                 self._end_session()  # the lock went with the connection
             else:
                 return True

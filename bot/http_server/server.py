@@ -102,7 +102,7 @@ def _stand_in_front(server: web.Server, app: web.Application, public_path: Publi
             raise
         except ConnectionError:  # the caller broke off, and hears nothing of this
             return web.Response(status=400)
-        except Exception as error:
+        except Exception as error:  # the top: aiohttp would log it with what the request held
             log.error("http.failed", error=type(error).__name__, at=_places(error))
             response = web.Response(status=500, text=OUR_FAULT)
         finally:

@@ -140,7 +140,7 @@ class LinkPages:
                 return self._say(failed(failure))
             except StorageError as error:
                 log.error("link_page.not_stored", reason=str(error))
-            except Exception:
+            except Exception:  # the top: the person reads our page instead of aiohttp's
                 log.exception("link_page.failed")
             return self._say(OWN_FAULT)
 

@@ -47,7 +47,7 @@ class LinkFollowUps:
                 notice = Response(wording.linked_notice(account))
                 where = details.answer_to
                 await send_followup(self._bot, where, account.discord_user_id, notice)
-            except Exception:  # the page has said it too, and /account shows it
+            except Exception:  # a fault of ours: the page has said it too
                 log.exception("link_followups.not_sent", account_id=account.id)
         await self._linking.resume_pending(request, account, self._resume)
         self._notified.discard(digest)

@@ -141,7 +141,7 @@ class PauseNotifier:
         """Tell the person who made the subscriptions, unless they left; and nobody else."""
         user_id = groups[0].notice.user_id
         if user_id == NOBODY:
-            return Rejected("whoever made it had themselves forgotten", Meaning.PERSON)
+            return Rejected("the person who made it had their data erased", Meaning.PERSON)
         guild = self._bot.get_guild(groups[0].notice.guild_id)
         try:
             async with asyncio.timeout(SEND_WITHIN_S):

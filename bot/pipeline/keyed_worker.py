@@ -127,7 +127,7 @@ class KeyedWorker(Generic[Item, Key]):
         except StorageUnavailable as error:
             log.error("worker.database_unavailable", worker=self._name, reason=error.reason)
             await asyncio.sleep(RECOVERY_PAUSE_S)
-        except Exception:
+        except Exception:  # the top: what failed is found again, and others are not held up
             log.exception("worker.failed", worker=self._name, ordering_key=str(self._key_of(item)))
             await asyncio.sleep(RECOVERY_PAUSE_S)
         finally:

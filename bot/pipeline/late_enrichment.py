@@ -142,7 +142,7 @@ class LateEnrichment:
             await self._give_up(job, why_not_added(error))
         except GivenUp as given_up:
             await self._give_up(job, str(given_up))
-        except Exception:
+        except Exception:  # one job's fault must not stop the others of its server
             log.exception("late_enrichment.failed", job_id=job.id, kind=job.kind)
             await self._later(job, None)
 

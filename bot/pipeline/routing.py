@@ -247,7 +247,7 @@ class Routing:
             added = await self._enrichment.within_deadline(
                 permit, event_context.hook, delivery, row.event_at, waited_s
             )
-        except Exception:
+        except Exception:  # a fault of ours gives a plainer card, and loses no event
             log.exception("ingest.enrichment_failed", kind=delivery.event.kind.value)
             return AddedFacts(delivery)
         for line in added.lines:
@@ -362,7 +362,7 @@ def _render(delivery: Delivery, context: RenderContext) -> Card | None:
     """The event's card; a fault in its renderer gives the plain card, never a lost event."""
     try:
         return render(delivery, context)
-    except Exception:
+    except Exception:  # whatever a renderer did not expect of what a server sends
         log.exception("ingest.renderer_failed", kind=delivery.event.kind.value)
         return render(replace(delivery, event=UnknownEvent()), context)
 

@@ -411,7 +411,7 @@ def is_blocked(subscription: Subscription) -> bool:
 
 
 def may_see_secret(hook: Hook, on_it: Iterable[Subscription], actor: Actor) -> bool:
-    """Whether somebody may see a hook's secret: whoever has it can make events up in all channels.
+    """Whether somebody may see a hook's secret: with it anybody can make up events in all channels.
 
     Of a webhook that the bot made, nobody may.
     """

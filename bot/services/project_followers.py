@@ -37,7 +37,7 @@ class ProjectFollowers:
     def begun_by(self, actor: Actor) -> Hook | None:
         """A hook by hand that waits, and that this person began: one webhook is to be made for it.
 
-        Nobody else's: whoever was shown its secret could make events up in all of its channels.
+        Nobody else's: who was shown its secret could make up events in all of its channels.
         """
         return self._first(
             lambda hook: (

@@ -524,7 +524,7 @@ class SpeckleClient:
             outcome: GraphQLResponse | Exception
             try:
                 outcome = ask()
-            except Exception as error:
+            except Exception as error:  # raised again in the task that asked
                 outcome = error
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(self._finished, server_url, whose, answer, outcome)

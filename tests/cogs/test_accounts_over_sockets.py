@@ -3,18 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from bot.model import Account, HookKind
+from bot.errors import StorageUnavailable
+from bot.model import Account, HookKind, PendingSubscribe
 from bot.notifiers.link_followups import LinkFollowUps
+from bot.services.pending_commands import PendingCommandService
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle.tokens import SpeckleApp
 from bot.storage import Storage
 from sandbox.discord import InteractionView
 from sandbox.speckle import BOT_SCOPES, SpeckleServer
 from tests.cogs.conftest import ClientWithServices, RunClient, Studio, labels_of, text_of
-from tests.services.conftest import PUBLIC_URL, TOWER
+from tests.db.test_accounts import linked
+from tests.db.test_failures import locked
+from tests.services.conftest import CLOUD, PUBLIC_URL, TOWER
 
 
 @pytest.fixture
@@ -303,3 +308,20 @@ async def test_a_button_that_is_too_old_says_so(
         clock.forward(minutes=15)  # type: ignore[attr-defined]  # tests' Clock
         late = await studio.press(answer, "Paste it", studio.tobias)
         assert "has expired" in text_of(late)
+
+
+async def test_a_command_that_waited_for_an_account_waits_on_while_the_database_is_away(
+    run_client: RunClient, studio: Studio, storage: Storage, database_file: Path
+) -> None:
+    account = await linked(storage, who=studio.maren.id)
+    async with run_client() as bot:
+        command = PendingSubscribe(
+            studio.maren.id, studio.guild.id, studio.structure.id, CLOUD, TOWER, {}, by_hand=True
+        )
+        pending = PendingCommandService(storage)
+        token = await pending.add(command, until_linked=True)
+        with locked(database_file), pytest.raises(StorageUnavailable):
+            await bot.flow.resume_after_link(account, token, None)
+        assert await storage.read(lambda tx: tx.subscriptions.of_channel(studio.structure.id)) == []
+        async with pending.claim(studio.maren.id, token) as kept:
+            assert kept == command

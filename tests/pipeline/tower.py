@@ -28,7 +28,7 @@ def answer(
     project_name: str | None = None,
     *,
     standing: Entitlement = Entitlement.OWNER,
-    options: SubscriptionOptions = SubscriptionOptions(),  # noqa: B008
+    options: SubscriptionOptions = SubscriptionOptions(),
     audience: Audience | None = None,
 ) -> Consent:
     """Somebody's answer to who will see a private project."""

@@ -87,7 +87,7 @@ class BotWorld:
         channel: SandboxChannel,
         account: Account | None = None,
         *,
-        options: SubscriptionOptions = SubscriptionOptions(),  # noqa: B008
+        options: SubscriptionOptions = SubscriptionOptions(),
         consent: Consent | None = None,
         hook: Hook | None = None,
     ) -> Subscription:

@@ -24,6 +24,7 @@ from bot.cogs.subscriptions import texts as subscription_texts
 from bot.cogs.webhooks import texts as webhook_texts
 from bot.discord_api.channels import fetch_channel, member_actor
 from bot.discord_api.outcomes import DISCORD_ERRORS, outcome_of
+from bot.errors import StorageUnavailable
 from bot.model import Account, Actor, Audience, PendingSubscribe
 from bot.services.linking import AnswerTo
 from bot.services.managing import SubscriptionService
@@ -134,7 +135,10 @@ class SubscribeFlow:
         return await self.show(await self._subscriptions.subscribe(request))
 
     async def resume_after_link(self, account: Account, token: str, where: AnswerTo) -> None:
-        """Continue a command that waited for this account, and report the result."""
+        """Continue a command that waited for this account, and report the result.
+
+        Errors: StorageUnavailable, with the command still waiting.
+        """
         try:
             async with self._pending_commands.claim(account.discord_user_id, token) as command:
                 guild = guild_of(self._client, command.guild_id)
@@ -144,7 +148,9 @@ class SubscribeFlow:
             said = Response(refusal_text(refused.refusal))
         except UserError as error:
             said = Response(error.message)
-        except Exception:  # the account is linked all the same
+        except StorageUnavailable:
+            raise
+        except Exception:  # ours: the account is linked all the same, and its person reads so
             log.exception("pending_commands.failed", account_id=account.id)
             said = Response(webhook_texts.NOT_COMPLETED)
         await send_followup(self._client, where, account.discord_user_id, said)
