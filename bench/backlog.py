@@ -1,4 +1,4 @@
-"""What a long queue costs: the bot's memory with 10,000 cards waiting beside that with 200.
+"""What a long queue costs: the bot's memory with 10,000 cards waiting compared with 200.
 
 The bot runs as a process of its own against the sandbox Discord in this one, which at first asks
 for patience in one channel, again and again. Memory is the resident set, read from /proc (Linux).

@@ -39,7 +39,7 @@ from sandbox.soak.bot_process import BotProcess
 SERVER = "http://127.0.0.1:3000"  # of the recordings
 PROJECTS = ("7e14d973e6", "23da278a28", "d3c5eba51b")
 SHARED_SECRET = "the operator's"  # noqa: S105  # of a sandbox
-ANSWER_WITHIN_S = 1.0  # what is waited for is over by then, unless it is half a request
+ANSWER_WITHIN_S = 1.0  # everything is answered within this time, except half a request
 REFUSED_WITHIN_S = 4.0  # who guesses is answered late
 STUCK_AFTER_S = 60.0  # with the same rows at the heads of all queues
 STATUS = re.compile(rb"HTTP/\d\.\d (\d{3}) ")
@@ -65,7 +65,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage(folder: Path) -> AsyncIterator[Stage]:
-    """The bot at work in a guild that follows the recorded projects, with a shared hook besides."""
+    """The bot at work in a guild that follows the recorded projects, and with a shared hook."""
     key, url = Fernet.generate_key().decode(), f"sqlite:///{folder / 'bot.db'}"
     log, config, port = folder / "bot.log", folder / "config.toml", free_port()
     async with (
@@ -166,7 +166,7 @@ async def send_all(
 
 
 async def is_stuck(storage: Storage) -> bool:
-    """Wait until the inbox is dealt with; True if nothing changes in it any more before that."""
+    """Wait until the inbox is processed; True if nothing changes in it any more before that."""
     before, since = None, time.monotonic()
     while new := await storage.read(lambda tx: tx.inbox.new_count()):
         if new != before:
@@ -178,7 +178,7 @@ async def is_stuck(storage: Storage) -> bool:
 
 
 async def look(stage: Stage, findings: Findings) -> None:
-    """Whether all that was taken is dealt with, the bot is ready, and its log is quiet."""
+    """Whether everything that was accepted is processed, the bot is ready, and its log is quiet."""
     if await is_stuck(stage.storage):
         findings.wrong.append(f"the same rows wait in the inbox for {STUCK_AFTER_S:g} s")
     url = f"http://127.0.0.1:{stage.port}/readyz"

@@ -211,7 +211,7 @@ async def under(bot: Bot, name: str, requests: Sequence[bytes], settle_s: float 
     started = time.perf_counter()
     answers = await asyncio.gather(*(asyncio.to_thread(send, bot.port, r) for r in requests))
     took_s = time.perf_counter() - started
-    await asyncio.sleep(settle_s)  # what was taken is dealt with
+    await asyncio.sleep(settle_s)  # what was accepted is processed
     ended.set()
     most, small = await memory, await others
     sys.stdout.write(

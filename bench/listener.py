@@ -1,4 +1,4 @@
-"""How much the durable listener costs: its requests per second beside a bare handler's.
+"""How much the durable listener costs: its requests per second compared with a bare handler's.
 
 Both servers run as processes of their own, in turn, under the same load: 64 senders that each post
 signed deliveries of 6 kB, all different, over a new connection each, as a Speckle server does. The
@@ -172,8 +172,8 @@ def main() -> None:
         bare, durable = _measure("bare", options.seconds), _measure("durable", options.seconds)
         ratios.append(durable / bare)
         sys.stdout.write(
-            f"round {number + 1}: bare {bare:.0f}/s, durable {durable:.0f}/s, "
-            f"ratio {ratios[-1]:.2f}\n"
+            f"round {number + 1}: bare {bare:.0f}/s, durable {durable:.0f}/s, ratio "
+            f"{ratios[-1]:.2f}\n"
         )
     sys.stdout.write(f"median ratio {statistics.median(ratios):.2f}\n")
 

@@ -1,4 +1,5 @@
-"""What a million old rows cost: each step of a delivery's way beside the same in a new database.
+"""What a million old rows cost: each step of a delivery's way compared with the same in a new
+database.
 
 Both databases are SQLite files. One holds a million events that are done, their cards and their
 batches. The steps are measured in turn, one database and then the other, and told as ratios.
@@ -143,8 +144,8 @@ async def _measure(rows: int, rounds: int) -> None:
     for step, seconds in old.seconds.items():
         of_old, of_new = statistics.median(seconds), statistics.median(new.seconds[step])
         sys.stdout.write(
-            f"{step}: {of_old * 1e3:.2f} ms beside {of_new * 1e3:.2f} ms, "
-            f"ratio {of_old / of_new:.2f}\n"
+            f"{step}: {of_old * 1e3:.2f} ms compared with {of_new * 1e3:.2f} ms, ratio "
+            f"{of_old / of_new:.2f}\n"
         )
     sys.stdout.write(
         f"take in {MISSED_AT_ONCE} that were missed, among all the rows: {took_s:.2f} s\n"

@@ -1,8 +1,8 @@
 """How long the bot takes from its start to ready, and what it holds in memory when idle.
 
 The bot runs as a process of its own, over one database, against the sandbox Discord in this one;
-the first run, which makes the database, is told apart. Ready is the first 200 of GET /readyz.
-Memory is the resident set, read from /proc (Linux).
+the first run, which creates the database, is listed separately. Ready is the first 200 of GET
+/readyz. Memory is the resident set, read from /proc (Linux).
 
     python -m bench.start [--runs 5]
 """

@@ -1,4 +1,4 @@
-"""How many events a second go through the bot, beside a checkout of before.
+"""How many events a second go through the bot, compared with an older checkout.
 
 The bot runs as a process of its own over an SQLite file, against the sandbox Discord in this one,
 without its pace. Recorded versions of eight projects are posted for eight channels: once all the
@@ -105,7 +105,7 @@ async def post_all(projects: Sequence[Project], numbers: range) -> None:
 
 
 def shown(sandbox: Sandbox, projects: Sequence[Project]) -> int:
-    """How many cards stand in the channels."""
+    """How many cards the channels show."""
     return sum(
         len(message.embeds)
         for project in projects
@@ -159,7 +159,7 @@ async def until_waiting(bot: Bot, cards: int) -> None:
 
 
 def fill_inbox(bot: Bot) -> None:
-    """Make what the bot has dealt with new again, until so much is new as is wanted."""
+    """Mark what the bot has processed as new again, until as much is new as is wanted."""
     with closing(sqlite3.connect(bot.database)) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
         columns = [row[1] for row in database.execute("PRAGMA table_info(inbox)") if row[1] != "id"]
@@ -170,6 +170,7 @@ def fill_inbox(bot: Bot) -> None:
         originals = [int(one) for one in ids.split(",")]
         for number in range(FULL - len(originals)):
             original = originals[number % len(originals)]
+            # The names are those of the table's own columns.
             copied = database.execute(
                 f"INSERT INTO inbox ({names}) SELECT {names} FROM inbox WHERE id = ?",  # noqa: S608
                 (original,),

@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where the settings stand."""
+    """Where the settings are."""
 
     config: Path
     env: Path
@@ -105,9 +105,9 @@ def demo(context: click.Context, port: int | None) -> None:
 
 @cli.command()
 @click.option("--kills", type=click.IntRange(min=0), default=300, show_default=True)
-@click.option("--seed", type=int, help="The seed of a run to repeat. A new one, unless you say.")
+@click.option("--seed", type=int, help="Seed of a run to repeat. Default: a new one.")
 @click.option("--rate", type=float, default=300.0, show_default=True, help="Deliveries a second.")
-@click.option("--database-url", help="An empty database. An SQLite file, unless you say.")
+@click.option("--database-url", help="An empty database. Default: a new SQLite file.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keep log and database here.")
 @click.pass_context
 def soak(
@@ -118,7 +118,7 @@ def soak(
     database_url: str | None,
     folder: Path | None,
 ) -> None:
-    """Kill the bot again and again amid faults; see that no event is lost or shown twice."""
+    """Kill the bot repeatedly while things fail; check that no event is lost or shown twice."""
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     soaking = _of_the_sandbox("soak")
     plan = soaking.SoakPlan(kills, seed, rate, database_url, folder)
@@ -132,7 +132,7 @@ def soak(
 @cli.command()
 @click.pass_context
 def check(context: click.Context) -> None:
-    """Try every setting; one line each, and what to do about those that do not work."""
+    """Try every setting; one line each, and how to fix those that do not work."""
     files: Files = context.obj
     settings = files.load()
 
@@ -166,13 +166,13 @@ def key() -> None:
 
 @cli.group()
 def keys() -> None:
-    """Change the keys that seal the secrets in the database."""
+    """Change the keys that encrypt the secrets in the database."""
 
 
 @keys.command("rotate")
 @click.pass_context
 def rotate_keys(context: click.Context) -> None:
-    """Seal everything anew under the first of ENCRYPTION_KEYS, while the bot runs.
+    """Encrypt all secrets again with the first of ENCRYPTION_KEYS. The bot can keep running.
 
     Before: put a new key in front of the old ones and restart the bot. After: take the old ones
     out.
@@ -218,7 +218,7 @@ def list_cards(
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
 def show_card(context: click.Context, card_id: int, as_json: bool) -> None:
-    """All of one card: its state and why, its event's way here, when it is tried next."""
+    """All about one card: its state and why, the steps of its event, when it is tried next."""
     _with_outbox(context, lambda cards: cards.show(card_id, as_json=as_json))
 
 
@@ -248,13 +248,13 @@ def retry_cards(
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_context
 def drop_cards(context: click.Context, ids: tuple[int, ...], yes: bool) -> None:
-    """Delete cards that wait or were refused, for good. Asks first."""
+    """Delete cards that wait or were refused, permanently. Asks first."""
 
     async def drop(cards: "OutboxCommand") -> bool:
         if not yes:
             if not await cards.about_to_drop(ids):
                 return False
-            click.confirm("Drop these cards for good?", abort=True)
+            click.confirm("Drop these cards permanently?", abort=True)
         return await cards.drop(ids)
 
     _with_outbox(context, drop)
@@ -333,7 +333,7 @@ def in_words(error: BotError) -> str:
         case SchemaTooNew():
             return (
                 f"✘ The database has version {error.found}, which only a newer release of the bot "
-                "knows. Update the bot, or go back to a copy of the database from before."
+                "knows. Update the bot, or go back to an older copy of the database."
             )
         case SchemaTooOld():
             return (
@@ -343,9 +343,9 @@ def in_words(error: BotError) -> str:
             )
         case WorkerFailed():
             return (
-                f"✘ The bot stopped, because its part “{error.worker}” failed; the log above says "
-                "how. Nothing that was taken in is lost: start the bot again. If it happens again, "
-                "please report it with those log lines."
+                f"✘ The bot stopped, because its part “{error.worker}” failed; the log above shows "
+                "why. No event that it has accepted is lost: start the bot again. If it happens "
+                "again, please report it with those log lines."
             )
         case SealError():
             return f"✘ Look at ENCRYPTION_KEYS: {error}."
@@ -354,7 +354,7 @@ def in_words(error: BotError) -> str:
 
 
 def main() -> int:
-    """The command line, with errors told in a sentence; returns the exit code."""
+    """The command line, with errors shown as a sentence; returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a Windows console may lack ✔

@@ -10,8 +10,8 @@ from functools import partial
 
 import structlog
 
+from bot.cogs.build import add_cogs
 from bot.cogs.interaction import why_posting_failed
-from bot.cogs.subscriptions.pending import resume_after_link as go_on_with
 from bot.discord_api.channel_audience import DiscordChannelAudience
 from bot.discord_api.client import ConnectionTimings, SpeckleBot, use_api
 from bot.discord_api.rate_limits import RateLimiter
@@ -37,13 +37,14 @@ from bot.pipeline.late_enrichment import LateEnrichment
 from bot.pipeline.replay import Replay
 from bot.pipeline.routing import Routing
 from bot.pipeline.sender import Sender, SenderTimings
-from bot.services.accounts import AccountService
 from bot.services.consent_check import ConsentCheck
 from bot.services.guild_membership import GuildService
 from bot.services.housekeeping import Housekeeping
+from bot.services.linking import AccountLinking, ResumePending
 from bot.services.managing import SubscriptionService
 from bot.services.pause_notices import PauseNoticeService
 from bot.services.pending_commands import PendingCommandService
+from bot.services.personal_data import PersonalDataService
 from bot.services.public_access import PublicAccess
 from bot.services.public_url import INSTANCE_ID_KEY, PublicUrlProbe
 from bot.services.quotas import GuildLimits, QuotaService
@@ -51,6 +52,7 @@ from bot.services.readiness import Readiness, unopenable_text
 from bot.services.restored_copy import RestoredCopyCheck
 from bot.services.search import Search
 from bot.services.subscribing import Subscribing
+from bot.services.token_lending import TokenLender
 from bot.services.webhooks import WebhookService
 from bot.settings import RetentionSettings, Settings
 from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
@@ -75,6 +77,8 @@ class App:
 
     storage: Storage
     bot: SpeckleBot
+    lender: TokenLender
+    linking: AccountLinking
     catch_up: CatchUp
     port: int
 
@@ -135,20 +139,16 @@ async def _at_work(
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
         restored_copy_check = RestoredCopyCheck(storage)
         await restored_copy_check.check_at_start()
-        await storage.write(lambda tx: tx.key_values.set(FIRST_KEY, vault.first_key_id))
-        instance = await storage.write(
-            lambda tx: tx.key_values.set_once(INSTANCE_ID_KEY, secrets.token_hex(16))
-        )
+        instance = await _instance_id(storage, vault)
         quotas = _quotas(settings, storage)
         rate_limiter = RateLimiter(
-            settings.delivery.requests_per_s,
-            now=utc_now,
-            banned_s=timings.connection.banned_s,
+            settings.delivery.requests_per_s, now=utc_now, banned_s=timings.connection.banned_s
         )
         with_speckle = _with_speckle(settings, storage, http, breakers, network)
-        bot, webhooks = _discord_side(
+        discord_side = await _discord_side(
             settings, storage, with_speckle, quotas, instance, rate_limiter, network, timings
         )
+        bot = discord_side.bot
         pipeline = _pipeline(settings, storage, with_speckle, quotas, bot, rate_limiter, timings)
 
         def discord_problems() -> Sequence[str]:
@@ -156,16 +156,17 @@ async def _at_work(
 
         readiness = Readiness(storage, discord_problems)
         await _tell_unopenable(readiness)
-        listener = _listener(settings, storage, with_speckle, quotas, pipeline, readiness, instance)
+        linking = discord_side.linking
+        listener = _listener(settings, storage, linking, quotas, pipeline, readiness, instance)
         on_sqlite = settings.database_url.startswith("sqlite")
         leading = lead(
             storage,
             alone=on_sqlite,
             workers={
                 **pipeline.workers(bot),
-                **_tellers(bot, webhooks, quotas, rate_limiter, timings.notifier),
+                **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
                 "discord": partial(bot.stay_connected, token),
-                **_keepers(settings, storage, bot, rate_limiter),
+                **_keepers(settings, storage, discord_side.guilds, rate_limiter),
                 # SQLite's file is not written to any more once it is replaced, until a restart.
                 **({} if on_sqlite else {"restored_copy": restored_copy_check.run}),
             },
@@ -179,37 +180,28 @@ async def _at_work(
                 listener.listening(settings.webhook_host, settings.webhook_port) as port,
             ):
                 log.info("listener.up", host=settings.webhook_host, port=port)
-                yield App(storage, bot, pipeline.catch_up, port)
+                yield App(storage, bot, with_speckle.lender, linking, pipeline.catch_up, port)
         finally:
             pipeline.close()
             with_speckle.client.close()
 
 
-def _tellers(
-    bot: SpeckleBot,
-    webhooks: WebhookService,
-    quotas: QuotaService,
-    rate_limiter: RateLimiter,
-    timings: NotifierTimings,
-) -> Mapping[str, Worker]:
-    """What tells people something that they did not ask for, by name."""
-    notices = PauseNoticeService(bot.storage, utc_now)
-    return {
-        "pause_notifier": PauseNotifier(bot, notices, rate_limiter.blocked_for_s, timings).run,
-        "quota_notifier": QuotaNotifier(bot, quotas, rate_limiter.blocked_for_s).run,
-        "link_followups": LinkFollowUps(bot).run,
-        "webhook_reconciler": WebhookReconciler(bot, webhooks).run,
-    }
+async def _instance_id(storage: Storage, vault: Vault) -> str:
+    """The id that this database's bot has from its first start; the key in use is noted too."""
+    await storage.write(lambda tx: tx.key_values.set(FIRST_KEY, vault.first_key_id))
+    return await storage.write(
+        lambda tx: tx.key_values.set_once(INSTANCE_ID_KEY, secrets.token_hex(16))
+    )
 
 
 def _keepers(
-    settings: Settings, storage: Storage, bot: SpeckleBot, rate_limiter: RateLimiter
+    settings: Settings, storage: Storage, guilds: GuildService, rate_limiter: RateLimiter
 ) -> Mapping[str, Worker]:
     """What looks after the database, by name."""
     clock = ClockWatch(storage, rate_limiter.discord_time, utc_now)
     housekeeping = Housekeeping(
         storage,
-        bot.guild_service,
+        guilds,
         _retention_policy(settings.retention),
         timedelta(days=settings.retention.left_guild_days),
         clock.agrees,
@@ -218,13 +210,13 @@ def _keepers(
 
 
 async def _tell_unopenable(readiness: Readiness) -> None:
-    """Say it loudly if the keys are not those that sealed what is stored; all else goes on."""
+    """Say it loudly if the keys are not those that sealed what is stored; all else continues."""
     if unopenable := await readiness.unopenable():
         log.critical(
             "keys.cannot_decrypt",
             hint=f"{unopenable_text(unopenable)}: put the key that sealed them behind the others, "
             "after a comma, and restart the bot, or, if it is lost, have people press Set up again "
-            "under /subscriptions and type /link again; what needs no key goes on meanwhile.",
+            "under /subscriptions and type /link again; what needs no key continues meanwhile.",
         )
 
 
@@ -237,7 +229,8 @@ class _WithSpeckle:
 
     client: SpeckleClient
     previews: Previews
-    accounts: AccountService
+    sign_in: SpeckleSignIn
+    lender: TokenLender
 
 
 def _with_speckle(
@@ -254,25 +247,52 @@ def _with_speckle(
         network=network,
     )
     token = settings.speckle_token
-    accounts = AccountService(
+    sign_in = SpeckleSignIn(http)
+    lender = TokenLender(
         storage,
         client,
-        SpeckleSignIn(http),
-        speckle_servers=settings.speckle_servers,
+        sign_in,
         apps=settings.apps(),
-        public_url=settings.public_url,
+        first_server=settings.speckle_servers[0],
         operator_token=None if token is None else token.get_secret_value(),
         served_guilds=settings.organisation.guilds,
         now=utc_now,
-        retention=_retention_policy(settings.retention),
     )
-    return _WithSpeckle(client, Previews(http), accounts)
+    return _WithSpeckle(client, Previews(http), sign_in, lender)
 
 
 # ── Discord's side ────────────────────────────────────────────────────────────────────────────
 
 
-def _discord_side(
+@dataclass(frozen=True, slots=True)
+class _DiscordSide:
+    """The client with its cogs, and the services that they share with others."""
+
+    bot: SpeckleBot
+    guilds: GuildService
+    webhooks: WebhookService
+    linking: AccountLinking
+    resume_pending: ResumePending
+
+    def notifiers(
+        self,
+        storage: Storage,
+        quotas: QuotaService,
+        rate_limiter: RateLimiter,
+        timings: NotifierTimings,
+    ) -> Mapping[str, Worker]:
+        """What notifies people of something that they did not ask for, by name."""
+        bot, blocked_for_s = self.bot, rate_limiter.blocked_for_s
+        notices = PauseNoticeService(storage, utc_now)
+        return {
+            "pause_notifier": PauseNotifier(bot, notices, blocked_for_s, timings).run,
+            "quota_notifier": QuotaNotifier(bot, quotas, blocked_for_s).run,
+            "link_followups": LinkFollowUps(bot, self.linking, self.resume_pending).run,
+            "webhook_reconciler": WebhookReconciler(bot, storage, self.webhooks).run,
+        }
+
+
+async def _discord_side(
     settings: Settings,
     storage: Storage,
     speckle: _WithSpeckle,
@@ -281,30 +301,57 @@ def _discord_side(
     rate_limiter: RateLimiter,
     network: Network,
     timings: Timings,
-) -> tuple[SpeckleBot, WebhookService]:
-    """The client with its services; what happens to a linked account is tied to it."""
+) -> _DiscordSide:
+    """Build the client, its services and its cogs."""
+    guilds = GuildService(storage, utc_now, quotas)
+    bot = _client(storage, guilds, rate_limiter, network, timings)
     webhooks = WebhookService(
         storage,
         speckle.client,
-        speckle.accounts,
+        speckle.lender,
         PublicUrlProbe(settings.public_url, instance, network),
-        describe_webhook=lambda guild_id: describe_webhook(bot, guild_id),
+        describe_webhook=partial(describe_webhook, bot),
         now=utc_now,
     )
-    guilds = GuildService(storage, utc_now, quotas)
-    bot = SpeckleBot(
+    linking = AccountLinking(
         storage,
-        _subscriptions(settings, storage, speckle, quotas, webhooks),
+        speckle.client,
+        speckle.sign_in,
+        webhooks.detach_account,
+        speckle_servers=settings.speckle_servers,
+        apps=settings.apps(),
+        public_url=settings.public_url,
+        now=utc_now,
+    )
+    subscriptions = _subscriptions(settings, storage, speckle, quotas, webhooks)
+    flow = await add_cogs(
+        bot,
+        subscriptions,
         PendingCommandService(storage),
         guilds,
-        speckle.accounts,
-        rate_limiter,
-        timings.connection,
-        network,
+        speckle.lender,
+        linking,
+        PersonalDataService(storage, linking, _retention_policy(settings.retention)),
+        guilds_known=bot.ready_once,
     )
-    speckle.accounts.on_linked = partial(go_on_with, bot)
-    speckle.accounts.on_before_unlink = webhooks.detach_account
-    return bot, webhooks
+    return _DiscordSide(bot, guilds, webhooks, linking, flow.resume_after_link)
+
+
+def _client(
+    storage: Storage,
+    guilds: GuildService,
+    rate_limiter: RateLimiter,
+    network: Network,
+    timings: Timings,
+) -> SpeckleBot:
+    return SpeckleBot(
+        rate_limiter,
+        load=lambda key: storage.read(lambda tx: tx.key_values.get(key)),
+        save=lambda key, value: storage.write(lambda tx: tx.key_values.set(key, value)),
+        on_guilds=guilds.reconcile,
+        timings=timings.connection,
+        network=network,
+    )
 
 
 def _subscriptions(
@@ -317,7 +364,7 @@ def _subscriptions(
     shared = _shared_hook(settings) is not None
     served = frozenset(settings.organisation.guilds) if shared else frozenset[int]()
     public_access = PublicAccess(speckle.client, asks=settings.speckle.enrich_deadline_s > 0)
-    consent_check = ConsentCheck(speckle.accounts, webhooks, public_access)
+    consent_check = ConsentCheck(speckle.lender, webhooks, public_access)
     changing = asyncio.Lock()
     subscribing = Subscribing(
         storage,
@@ -331,7 +378,7 @@ def _subscriptions(
     return SubscriptionService(
         storage,
         webhooks,
-        Search(speckle.client, speckle.accounts),
+        Search(speckle.client, speckle.lender),
         subscribing,
         changing=changing,
         speckle_servers=settings.speckle_servers,
@@ -378,7 +425,7 @@ def _pipeline(
     timings: Timings,
 ) -> _Pipeline:
     watch = DiscordChannelAudience(bot, timings.access.member_known_s)
-    access = AccessCheck(storage, speckle.client, speckle.accounts, watch, utc_now, timings.access)
+    access = AccessCheck(storage, speckle.client, speckle.lender, watch, utc_now, timings.access)
     access_gate = AccessGate(storage, access, on_held=lambda: replay.wake(), now=utc_now)
     sender = _sender(settings, storage, bot, rate_limiter, access_gate, timings.sender)
     retry, change = timings.editor_retry, partial(edit, bot)
@@ -448,7 +495,7 @@ def _enrichment(
     return Enrichment(
         speckle.client,
         speckle.previews,
-        speckle.accounts,
+        speckle.lender,
         servers=settings.speckle_servers,
         deadline_s=settings.speckle.enrich_deadline_s,
         timings=timings,
@@ -467,7 +514,7 @@ def _catch_up(
     return CatchUp(
         storage,
         speckle.client,
-        speckle.accounts,
+        speckle.lender,
         on_stored=stored,
         decide=access.decide_and_record,
         quota=quotas.day_of_fetched,
@@ -481,7 +528,7 @@ def _catch_up(
 def _listener(
     settings: Settings,
     storage: Storage,
-    speckle: _WithSpeckle,
+    linking: AccountLinking,
     quotas: QuotaService,
     pipeline: _Pipeline,
     readiness: Readiness,
@@ -500,7 +547,7 @@ def _listener(
         quotas=quotas,
     )
     if settings.public_url is not None:
-        LinkPages(speckle.accounts, settings.public_url).add_to(listener.app)
+        LinkPages(linking, settings.public_url).add_to(listener.app)
     return listener
 
 

@@ -6,15 +6,15 @@ BotError
 │   ├── StorageUnavailable   the database cannot read or write now
 │   ├── SchemaTooNew         the database was made by a newer bot
 │   ├── SchemaTooOld         the database was made long before the first release
-│   ├── HookGone             the hook that a delivery came through has been removed meanwhile
-│   ├── AlreadyFinished      another process has dealt with the same events
+│   ├── HookGone             the hook that a delivery came through has been removed since
+│   ├── AlreadyFinished      another process has finished the same events
 │   └── SealError            a sealed value does not open
 ├── NotADelivery           a request body that is no Speckle delivery
-├── NotASpeckleLink        text that is neither a project id nor a Speckle link
+├── NotASpeckleLink        text that is not a project id and not a Speckle link
 ├── SpeckleError           what a Speckle server answers instead of what was asked
 │   ├── SpeckleUnavailable   no usable answer in time: down, hanging, busy; trying later may help
 │   ├── AccountUnopenable    the account's token is sealed, and the bot's keys do not open it
-│   ├── AccountUnconfirmed   its person has yet to say that it may be used: a restored backup
+│   ├── AccountUnconfirmed   its person has not confirmed it yet: a restored backup
 │   ├── SpeckleTokenRefused  the token is not valid (any more)
 │   ├── SpeckleScopeMissing  the token lacks a scope
 │   ├── SpeckleForbidden     the account may not do that, or may not see the project
@@ -32,7 +32,7 @@ class BotError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One unusable setting: where it stands, what is wrong and what to do about it."""
+    """One unusable setting: where it is, what is wrong and what to do about it."""
 
     where: str
     what: str
@@ -84,11 +84,11 @@ class SchemaTooOld(StorageError):
 
 
 class AlreadyFinished(StorageError):
-    """Another process has dealt with the same events: nothing was written."""
+    """Another process has finished the same events: nothing was written."""
 
 
 class HookGone(StorageError):
-    """The hook that a delivery came through has been removed meanwhile."""
+    """The hook that a delivery came through has been removed since."""
 
 
 class SealError(StorageError):
@@ -104,7 +104,7 @@ class NotADelivery(BotError):
 
 
 class NotASpeckleLink(BotError):
-    """A text is neither a project id nor an address on a Speckle server."""
+    """A text is not a project id and not an address on a Speckle server."""
 
     def __init__(self, text: str, why: str) -> None:
         super().__init__(why)
@@ -139,13 +139,13 @@ class AccountUnopenable(SpeckleError):
 
 
 class AccountUnconfirmed(SpeckleError):
-    """The database was restored from a copy, and the account's person has yet to confirm it.
+    """The database was restored from a copy, and the account's person has not confirmed it yet.
 
     So the server was not asked.
     """
 
     def __init__(self, server_url: str) -> None:
-        super().__init__(server_url, "its person has yet to confirm the account after a restore")
+        super().__init__(server_url, "its person has not confirmed the account yet after a restore")
 
 
 class SpeckleTokenRefused(SpeckleError):
@@ -165,7 +165,7 @@ class SpeckleForbidden(SpeckleError):
 
 
 class SpeckleNotFound(SpeckleError):
-    """There is no such thing there, as far as this account may know."""
+    """It does not exist there, or this account cannot see it."""
 
 
 class SpeckleRejected(SpeckleError):
@@ -177,7 +177,7 @@ class SpeckleUnconfirmed(SpeckleError):
 
 
 class WorkerFailed(BotError):
-    """A part of the bot ended although it must not; the log has told why."""
+    """A part of the bot ended although it must not; the log says why."""
 
     def __init__(self, worker: str) -> None:
         super().__init__(worker)

@@ -1,8 +1,8 @@
 """Whose turn it is, where several tenants want the same few places.
 
-A tenant is whoever must not be held up by another: here a guild. Two forms: `FairScheduler` deals
-out places to work that waits in the database, `FairSemaphore` lets tasks in that wait in this
-process.
+A tenant is one who must not wait for the work of another: here a guild. Two forms: `FairScheduler`
+deals out places to work that waits in the database, `FairSemaphore` lets tasks in that wait in
+this process.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ class FairScheduler(Generic[Item, Key]):
         self._last_of_key[key] = self._last_of_tenant[whose] = self._turn
 
     def _forget(self, keys: set[Key], tenants: Collection[Hashable]) -> None:
-        """Whoever neither waits nor works comes as new the next time."""
+        """A key that does not wait and does not work counts as new the next time."""
         self._last_of_key = {
             key: turn
             for key, turn in self._last_of_key.items()
@@ -125,7 +125,7 @@ class FairSemaphore:
         try:
             await let_in
         except asyncio.CancelledError:
-            if not let_in.cancelled():  # let in, and cancelled before it could go on
+            if not let_in.cancelled():  # let in, and cancelled before it could continue
                 self.release(whose)
             raise
         return whose

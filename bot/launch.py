@@ -21,13 +21,13 @@ TESTS: Final = "tests/requirements.txt"
 COMMANDS: Final[Mapping[str, str]] = {
     "demo": "try it out: a Discord on this computer, sample deliveries, no account needed",
     "run": "run the bot in your Discord servers",
-    "check": "try every setting and say what to do about those that do not work",
-    "test": "run the checks and tests; words after it go to pytest alone",
+    "check": "try every setting and show how to fix those that do not work",
+    "test": "run the checks and tests; arguments go to pytest only",
     "migrate": "bring the database's tables up to date (run does that too)",
     "key": "print a new key for ENCRYPTION_KEYS",
-    "keys": "keys rotate: seal all secrets anew under the first key, while the bot runs",
+    "keys": "keys rotate: encrypt all secrets again with the first key, while the bot runs",
     "outbox": "list the cards that wait or were refused; try them again or drop them",
-    "soak": "kill the bot again and again amid faults; see that it loses and doubles nothing",
+    "soak": "kill the bot repeatedly while things fail; check that nothing is lost or shown twice",
 }
 FORMER_COMMAND: Final = "deliveries"  # `outbox` in the release before
 SOME_FAILED: Final = 1  # pytest's exit code
@@ -89,8 +89,8 @@ def _say(text: str) -> None:
 class Stamp:
     """What `.venv` holds: its Python and the pinned files that were installed, by content.
 
-    While pip works another text stands in its place. If that is still there at the next start,
-    the install was cut off, nobody knows in what state, and `.venv` is made anew.
+    While pip works another text is in its place. If that is still there at the next start,
+    the install was cut off, in an unknown state, and `.venv` is made again.
     """
 
     python: str
@@ -190,7 +190,7 @@ def _make_venv(venv: Path) -> None:
 def _no_venv_module(name: str) -> NoReturn:
     package = "python{}.{}-venv".format(*sys.version_info[:2])
     raise CannotStart(
-        f"This Python has no working {name} module, which makes the bot's own environment. "
+        f"This Python has no working {name} module, which creates the bot's own environment. "
         f"On Debian and Ubuntu: sudo apt install {package}. Then run this again."
     )
 
@@ -218,7 +218,7 @@ def why_pip_failed(output: str) -> str:
         )
     errors = [line for line in output.splitlines() if line.lower().startswith("error")]
     told = "\n".join(errors or output.splitlines()[-5:])
-    return f"{told}\nThe packages could not be installed; above is what pip says about it."
+    return f"{told}\nThe packages could not be installed; see pip's message above."
 
 
 # ── handing over ──────────────────────────────────────────────────────────────────────────────
@@ -239,7 +239,8 @@ def hand_over(command: Sequence[str]) -> int:
 def call(command: Sequence[str]) -> int:
     """Run a command to its end and return its exit code, 128 + n where signal n ended it.
 
-    Ctrl-C reaches the command by itself, as it sits at the same terminal; it decides what then.
+    Ctrl-C reaches the command directly, as it uses the same terminal; the command decides what to
+    do.
     """
     child = subprocess.Popen(command)
     before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
@@ -278,7 +279,7 @@ def run_tests(
         code = call([str(python), *command, *side_by_side])
         if code == SOME_FAILED and side_by_side:
             # Discord gives a command three seconds, which a busy machine may not have for each.
-            _say("Some tests failed beside others. Those are tried once more, alone.")
+            _say("Some tests failed while others ran. They are tried once more, alone.")
             code = call([str(python), *command, "--last-failed"])
         if code:
             _say(f"{name} failed.")

@@ -115,7 +115,7 @@ class Redactor:
             form
             for secret in secrets
             if len(secret) >= MIN_SECRET
-            # In a finished line a secret stands as JSON or as Python writes it.
+            # In a finished line a secret is written as JSON or as Python writes it.
             for form in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1])
         }
         # The longest first: one secret may be the beginning of another.

@@ -129,7 +129,7 @@ class PauseWhy(StrEnum):
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     UNLINKED = "unlinked"
-    UNCONFIRMED = "unconfirmed"  # the database was restored, and its person has yet to confirm
+    UNCONFIRMED = "unconfirmed"  # the database was restored, and its person has not confirmed it
     # Of the person whose account it is.
     PERSON_LEFT = "person_left"
     PERSON_BLIND = "person_blind"  # they no longer see the channel
@@ -207,11 +207,11 @@ class PendingSubscribe:
 
 
 LINK_VALID = timedelta(minutes=15)
-# Whoever claimed a request and was killed, or lost the database, holds it up no longer than that.
+# Whoever claimed a request and was killed, or lost the database, blocks it no longer than that.
 # All that is asked of Speckle meanwhile has less time.
 CLAIM_HOLDS = timedelta(minutes=1)
-# For what is left to do once the account is there: telling the person, and the waiting command.
-TOLD_WITHIN = timedelta(hours=1)
+# For what is left to do once the account is there: notify the person, run the pending command.
+NOTIFY_WITHIN = timedelta(hours=1)
 
 
 def is_claimed(used_at: datetime | None, now: datetime) -> bool:
@@ -286,7 +286,7 @@ class PauseReason(StrEnum):
     CHANNEL_GONE = "channel_gone"
     NO_PERMISSION = "no_permission"
     THREAD_CLOSED = "thread_closed"
-    SILENCED = "silenced"  # Discord refuses although every permission is there; ends by itself
+    SILENCED = "silenced"  # Discord refuses although every permission is there; ends automatically
     ACCESS_LOST = "access_lost"
     ASK_AGAIN = "ask_again"  # something is wider than the answer that was given
 
@@ -303,7 +303,7 @@ DELIVERY_PAUSES = frozenset(
 
 
 # Paused because of who may see the project: the events are kept, not their cards. They are
-# rendered again for whoever answers for the channel next.
+# rendered again once somebody has answered for the channel.
 RIGHTS_PAUSES = frozenset({PauseReason.ACCESS_LOST, PauseReason.ASK_AGAIN})
 # What happens during these pauses is kept, and shown once somebody resumes.
 KEEPING_PAUSES = DELIVERY_PAUSES | RIGHTS_PAUSES
@@ -431,10 +431,10 @@ class Account:
 class LinkDetails:
     """What is sealed in a link request.
 
-    `person` is the Discord name that the page shows, `answer_to` where the person is told how it
-    went, `pending` the token of a command that goes on once there is an account. `challenge` and
-    `cookie_digest` are of the sign-in under way; `tokens` came out of it, while it could not be
-    asked whose they are. `told`: the person knows already that the account is linked.
+    `person` is the Discord name that the page shows, `answer_to` where the person is notified
+    of how it went, `pending` the token of a command that continues once there is an account.
+    `challenge` and `cookie_digest` are of the sign-in under way; `tokens` came out of it, while it
+    could not be asked whose they are. `notified`: the person knows that the account is linked.
     """
 
     person: str = ""
@@ -443,15 +443,15 @@ class LinkDetails:
     challenge: str | None = field(default=None, repr=False)
     cookie_digest: str | None = field(default=None, repr=False)
     tokens: Tokens | None = field(default=None, repr=False)
-    told: bool = False
+    notified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LinkRequest:
     """One person's wish to link an account on one server.
 
-    `used_at` is set while a sign-in comes to its end (for a minute), and for good if it did;
-    `account_id` once there is an account, until that is told and done with.
+    `used_at` is set while a sign-in comes to its end (for a minute), and permanently if it
+    did; `account_id` once there is an account, until that is followed up.
     """
 
     nonce_digest: str
@@ -475,7 +475,7 @@ class Dependents:
 class Deleted:
     """A subscription that is no more; with the last one of its hook the hook went too.
 
-    `removal_id`: the hook's webhook was made with an account, and is yet to be removed.
+    `removal_id`: the hook's webhook was made with an account, and still has to be removed.
     """
 
     subscription: Subscription
@@ -511,7 +511,7 @@ class DayQuota:
 
 @dataclass(frozen=True, slots=True)
 class QuotaNotice:
-    """A guild is to be told that a hook of it sent more than it may on a day."""
+    """A guild to notify that one of its hooks sent more than its quota on a day."""
 
     day: date
     guild_id: int
@@ -521,7 +521,7 @@ class QuotaNotice:
 
 @dataclass(frozen=True, slots=True)
 class AccessPause:
-    """Why a subscription stops here; what it depends on is told, if anything needs to be."""
+    """Why a subscription stops here; `detail` says what it depends on, if anything."""
 
     reason: PauseReason
     why: PauseWhy | None = None
@@ -529,10 +529,10 @@ class AccessPause:
 
 @dataclass(frozen=True, slots=True)
 class PauseNotice:
-    """What one member is to be told of a channel that the bot paused.
+    """What one member must be notified of: a channel that the bot paused.
 
     `detail` is what Discord answered, or which permissions are missing. `next_try_at` is None once
-    it is told or given up.
+    it is sent or given up.
     """
 
     id: int
@@ -602,7 +602,7 @@ class PostingBlocked:
 
 @dataclass(frozen=True, slots=True)
 class PostingAllowed:
-    """The bot may post there, as far as permissions say; `silenced_until` if it is in time-out."""
+    """The bot may post there, according to permissions; `silenced_until` if it is in time-out."""
 
     silenced_until: datetime | None
 

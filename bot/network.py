@@ -1,6 +1,6 @@
 """The one rule for everything that leaves the bot: whom it trusts, and through which proxy it goes.
 
-Trusted are the certificates of this computer's system, and besides those that a host names. A proxy
+Trusted are the certificates of this computer's system, and also those that the host names. A proxy
 is used as HTTPS_PROXY, HTTP_PROXY and NO_PROXY say, never for this computer itself.
 """
 
@@ -36,7 +36,7 @@ CERTIFICATE_NAMES = ("*.pem", "*.crt", "*.cer")
 class Network:
     """How connections are made; without anything given, directly and with the system's trust.
 
-    `cert_file` and `cert_dirs` hold certificates in PEM that are trusted besides. Proxies are
+    `cert_file` and `cert_dirs` hold further certificates in PEM that are trusted. Proxies are
     http:// addresses; `no_proxy` are hosts that are asked directly: names with all below them,
     addresses, networks such as 10.0.0.0/8, each with or without a port, or *.
     """
@@ -87,7 +87,7 @@ class Network:
 
 
 class _Context(ssl.SSLContext):
-    """A context that threads may share: urllib3 sets this anew for each connection."""
+    """A context that threads may share: urllib3 sets this again for each connection."""
 
     def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
         pass  # without it, servers speak HTTP/1.1
@@ -203,7 +203,7 @@ def why_not_reached(error: BaseException) -> str:
 
 
 def _chain(error: BaseException, depth: int = 8) -> Iterator[BaseException]:
-    """The error and all that stand behind it, which libraries hide in many places."""
+    """The error and all of its causes, which libraries hide in many places."""
     yield error
     if not depth:
         return

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Self, TypeVar
 
 from bot.db import schema
-from bot.db.accounts import Accounts, LinkRequests
+from bot.db.accounts import Accounts
 from bot.db.day_use import DayUseRepository, UseOfToday
 from bot.db.due_times import DueTimes
 from bot.db.edits import Edits
@@ -20,12 +20,13 @@ from bot.db.intake import Intake
 from bot.db.key_values import KeyValues
 from bot.db.late_enrichment import LateEnrichmentJobs
 from bot.db.leader import Leader
+from bot.db.link_requests import LinkRequests
 from bot.db.missed_events import MISSED_AT_ONCE, MissedEvents
 from bot.db.outbox import Outbox
 from bot.db.outbox_admin import CardFilter, OutboxAdmin, lots
 from bot.db.pause_notices import PauseNotices
 from bot.db.pending_commands import PendingCommands
-from bot.db.personal_data import erase_from_texts
+from bot.db.personal_data import PersonalTraces, erase_from_texts
 from bot.db.pooler import refuse_shared_sessions
 from bot.db.restored_copy import RestoredCopy
 from bot.db.retention import Retention
@@ -70,7 +71,8 @@ class Transaction:
 
     def __init__(self, session: Session, vault: Vault, forget_hooks: Callable[[], None]) -> None:
         self.session = session
-        self.accounts = Accounts(session, vault, forget_hooks)
+        self.link_requests = LinkRequests(session, vault)
+        self.accounts = Accounts(session, vault, self.link_requests, forget_hooks)
         self.outbox_admin = OutboxAdmin(session)
         self.edits = Edits(session)
         self.key_values = KeyValues(session)
@@ -80,10 +82,10 @@ class Transaction:
         self.missed_events = MissedEvents(session)
         self.hooks = Hooks(session, vault, forget_hooks)
         self.inbox = Inbox(session)
-        self.link_requests = LinkRequests(session, vault)
         self.pause_notices = PauseNotices(session)
         self.outbox = Outbox(session)
         self.pending_commands = PendingCommands(session, vault)
+        self.personal_traces = PersonalTraces(session, forget_hooks)
         self.day_use = DayUseRepository(session)
         self.webhook_removals = WebhookRemovals(session)
         self.subscriptions = Subscriptions(session, forget_hooks)
@@ -127,7 +129,7 @@ class Storage:
         """The storage at `database_url`, its tables made or brought up to date first.
 
         Errors: StorageUnavailable if it cannot be read and written, SchemaTooNew or
-        SchemaTooOld if this release cannot go on with its tables, ConfigError for an address of no
+        SchemaTooOld if this release cannot upgrade its tables, ConfigError for an address of no
         known kind.
         """
         async with _opened(database_url, now, timings) as database:
@@ -161,7 +163,7 @@ class Storage:
     async def erase_traces(self, discord_user_id: int) -> None:
         """Erase where else than in accounts a person is named, in texts too."""
         await erase_from_texts(self._database, discord_user_id)
-        await self.write(lambda tx: tx.accounts.erase_traces(discord_user_id))
+        await self.write(lambda tx: tx.personal_traces.erase(discord_user_id))
 
     async def schema_version(self) -> tuple[str | None, str]:
         """The version of the tables that are there, and of those that this release wants."""
@@ -171,7 +173,7 @@ class Storage:
         """Whether this process is the one that ingests and delivers; takes the lead if it is free.
 
         Held until the storage is closed. On PostgreSQL a lost connection loses the lead: asking
-        again says so, or takes it once more.
+        again reports it, or takes it once more.
         """
         return await self._leader.lead()
 

@@ -76,7 +76,7 @@ async def _waited_for(
 
 @asynccontextmanager
 async def _answering(settings: Settings, problems: Sequence[str]) -> AsyncIterator[None]:
-    """Answer the port while the block waits; whether it can be listened on is told later."""
+    """Answer the port while the block waits; whether it can be listened on is reported later."""
 
     async def alive(_request: web.Request) -> web.Response:
         return web.Response(text="Alive.")
@@ -109,7 +109,9 @@ ECHO_S = 1.0
 M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 LARGE_BLOCK_BYTES = 1024 * 1024
 SWITCH_S = 0.0003  # Python's own is 0.005
-GC_THRESHOLD = 20_000  # new objects between two looks; each delivery in hand holds some hundred
+GC_THRESHOLD = (
+    20_000  # new objects between two looks; each delivery being processed holds some hundred
+)
 
 Worker = Callable[[], Coroutine[None, None, None]]
 
@@ -147,7 +149,7 @@ async def _run_vital(name: str, work: Coroutine[None, None, None]) -> None:
         await work
     except BotError:
         raise
-    except Exception as error:
+    except Exception as error:  # the top of each worker: told by name, then the bot ends
         log.critical("supervisor.worker_failed", worker=name, exc_info=error)
         raise WorkerFailed(name) from error
     log.critical("supervisor.worker_ended", worker=name)
@@ -174,7 +176,7 @@ async def _keep_leading(storage: Storage, every_s: float) -> None:
 
 @asynccontextmanager
 async def background(work: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
-    """Run `work` beside the block; it ends with the block, and its failure ends the block.
+    """Run `work` while the block runs; it ends with the block, and its failure ends the block.
 
     Errors: the first one that a part raised, out of its group.
     """

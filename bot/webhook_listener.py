@@ -100,11 +100,11 @@ class OwnHook(WebhookEndpoint):
         """Another project's events, and a guild that the bot has left."""
         if signed.project_id != self._hook.project_id:
             log.warning("webhook.other_project", hook_id=self.hook_id)
-            told = "This webhook belongs to another project. Make one for this one."
+            told = "This webhook belongs to another project. Create one for this project."
             return web.Response(status=403, text=told)
         if self._hook.state is HookState.CLOSED:
             log.info("webhook.closed", hook_id=self.hook_id)
-            told = "The bot has left the Discord server of this webhook. Remove it, or come back."
+            told = "The bot has left this webhook's Discord server. Remove it, or invite the bot."
             return web.Response(status=410, text=told)
         return None
 
@@ -141,12 +141,13 @@ LARGE_BODY_BYTES: Final = 64 * 1024  # from here on, hashing and parsing leave t
 HUGE_BODY_BYTES: Final = 4 * 1024 * 1024  # recorded bodies with a screenshot have 2 MB
 
 UNOPENABLE = (
-    "The bot's encryption keys no longer open this webhook's secret, so nothing can be taken. Ask "
-    "the person who runs the bot, or press Set up again under /subscriptions in Discord."
+    "The bot's encryption keys can no longer decrypt this webhook's secret, so nothing can be "
+    "accepted. Ask the person who runs the bot, or press Set up again under /subscriptions in "
+    "Discord."
 )
 OVER_QUOTA = (
-    "This webhook has sent as much as it may today (UTC). The person who runs the bot can allow "
-    "more. If you do not know what sends so much, make a new secret in Discord."
+    "This webhook has reached its limit for today (UTC). The person who runs the bot can allow "
+    "more. If you do not know what sends so much, create a new secret in Discord."
 )
 REFUSED = "The webhook's address or signature is wrong. Compare both with the bot's set-up message."
 NOT_READ: Final = Signed("", None, "")  # of a delivery that is refused whatever it says
@@ -156,7 +157,7 @@ class WebhookListener:
     """Takes deliveries into the inbox and answers only after they are on disk.
 
     `on_stored` is called after each commit with the ordering key where something is new,
-    `on_missed` when the database could not take a delivery and Speckle was told so; `problems`
+    `on_missed` when the database could not take a delivery and Speckle got a 503; `problems`
     tells what keeps the bot from its work. `instance` is answered to who asks which bot this is.
     `public_url` is what Speckle and browsers call; its path is known with and without. Without
     `quotas` no guild has any.
@@ -189,8 +190,8 @@ class WebhookListener:
         self._public_path = PublicPath(public_url)
         self._bad_attempts = BadAttempts()
         self._bodies = Bodies(self._limits, time.monotonic)
-        # One large body at a time is hashed, parsed and written, and one huge one beside it: that
-        # bounds memory, and what threads take from the event loop.
+        # One large body at a time is hashed, parsed and written, and one huge one at the same time:
+        # that bounds memory, and what threads take from the event loop.
         self._large, self._huge = asyncio.Lock(), asyncio.Lock()
         self._probing = asyncio.Lock()
         self._nobodys_secrets = (secrets.token_hex(32),)
@@ -257,7 +258,7 @@ class WebhookListener:
     async def _taken(self, find: Find, request: web.Request) -> web.Response | None:
         """The answer to a delivery whose signature holds, None for any other.
 
-        The body is let go of before anybody is made to wait.
+        The body is released before anyone is made to wait.
         """
         async with self._bodies.body_of(request, self._max_body_bytes) as body:
             endpoint = await self._found(find)
@@ -367,7 +368,7 @@ async def _signed(
 
 
 def _read(body: bytes, signature: bytes, secrets: Sequence[str], parse: bool) -> Signed | None:
-    """The same at once. Nothing is parsed, nor does its size matter, before a signature holds."""
+    """The same at once. Before a signature holds, nothing is parsed and size does not matter."""
     if not is_signed((body,), signature, secrets):
         text = find_inner_text(body)
         if text is None or not is_signed(text.parts(), signature, secrets):

@@ -206,7 +206,7 @@ class HookResult:
 
     Where the hook's own webhook brought it (`by_webhook`), the hook turns live if it waited, takes
     the project's name, and remembers `at` and the models' names by their ids, because some events
-    name a model by id only, and forgets others. What an account was told changes nothing of the
+    name a model by id only, and forgets others. What an account received changes nothing of the
     hook. `visibility` is what a question without a token found. `already` are the rows by which
     subscriptions were shown the same event another way.
     """
@@ -238,7 +238,7 @@ class EventResult:
 
 @dataclass(frozen=True, slots=True)
 class HeldEvent:
-    """An event that a subscription is yet to be shown."""
+    """An event that has not been shown to a subscription yet."""
 
     subscription_id: int
     inbox_id: int
@@ -337,7 +337,7 @@ class EditedChannel:
 
 @dataclass(frozen=True, slots=True)
 class ChannelQueue:
-    """Where the delivery to one channel stands; `due_at` is None when there is nothing to do.
+    """The state of sending to one channel; `due_at` is None when there is nothing to do.
 
     `suspects` cards at its head were refused together, and one of them is at fault.
     """
@@ -357,7 +357,7 @@ NOTE_FACT = "note"  # a fact of a trace line that the card says too
 
 @dataclass(frozen=True, slots=True)
 class MissedEntry:
-    """An entry of a webhook's history that did not get through, as far as Speckle knows.
+    """An entry of a webhook's history that did not arrive, according to Speckle.
 
     `at` is Speckle's time of the try; `digest` is the body's SHA-256 in hex.
     """
@@ -400,7 +400,7 @@ DUPLICATE_WITHIN = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class CardStatus:
-    """Where a card stands and what keeps it from going on.
+    """The state of a card and what keeps it from being sent.
 
     `pause` is None for a pause that does not hold this card back. `due_at` is when its channel is
     next tried; `attempts` and `channel_error` are of the tries so far.

@@ -1,6 +1,6 @@
 """The try-out: a Discord on this machine, the real bot in it, and a project's day played to it.
 
-Nothing here stands in for a part of the bot: the subscriptions are made with `/subscribe`, the
+Nothing here replaces a part of the bot: the subscriptions are made with `/subscribe`, the
 deliveries are signed and sent over HTTP as a Speckle server does, and what is printed is what the
 channels then hold.
 """
@@ -207,7 +207,7 @@ async def _print_messages(stage: DemoGuild) -> None:
 
 
 async def _read_commands(stage: DemoGuild) -> None:
-    """Type what stands on standard input into the first channel, as the member."""
+    """Type standard input into the first channel, as the member."""
     loop = asyncio.get_running_loop()
     if not sys.stdin.isatty():
         return
@@ -263,7 +263,7 @@ async def _used(stage: DemoGuild, name: str, last: InteractionView) -> Interacti
 
 
 def _options_of(component: Mapping[str, Any]) -> Mapping[str, str]:
-    """What a list offers; several may have one label, and are told apart by what stands below."""
+    """What a list offers; several may have one label, and differ by the text below."""
     return {
         " ".join(filter(None, (option["label"], option.get("description")))): option["value"]
         for option in component.get("options") or ()

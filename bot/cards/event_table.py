@@ -15,7 +15,7 @@ from bot.cards.card_context import CardContext, CardParts
 from bot.cards.colours import DANGER, INFO, PRIMARY, SUCCESS, VIOLET, WARNING
 from bot.speckle.events import EventKind
 
-# Any stands for the event that the table's key names.
+# Any is the event that the table's key names.
 Renderer = Callable[[CardContext, Any], CardParts | None]
 
 
@@ -101,7 +101,7 @@ CARDS: Mapping[EventKind, CardRow] = {
     EventKind.COMMENT_MENTIONED: CardRow(
         comments.comment_mentioned,
         VIOLET,
-        "Somebody was mentioned. The comment has a card of its own, so most channels leave this "
+        "Someone was mentioned. The comment has a card of its own, so most channels leave this "
         "out. *Added:* the same",
     ),
     EventKind.PROJECT_UPDATED: CardRow(
@@ -129,7 +129,7 @@ CARDS: Mapping[EventKind, CardRow] = {
     EventKind.INVITATION_SENT: CardRow(
         people.invitation_sent,
         INFO,
-        "Who invited somebody",
+        "Who invited someone",
     ),
     EventKind.INVITATION_ACCEPTED: CardRow(
         people.invitation_accepted,

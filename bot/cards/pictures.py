@@ -133,7 +133,7 @@ def open_picture(content: bytes) -> Iterator["Image.Image"]:
     """
     # Slow to load, so only the first picture does it; WebP is named, as Pillow would else load all
     # the formats that it knows to find that one.
-    from PIL import Image, PngImagePlugin, WebPImagePlugin  # noqa: F401
+    from PIL import Image, PngImagePlugin, WebPImagePlugin  # noqa: F401  # loading it is enough
 
     Image.MAX_IMAGE_PIXELS = MAX_SIDE**2
     PngImagePlugin.MAX_TEXT_MEMORY = MAX_TEXT_BYTES

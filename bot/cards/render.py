@@ -16,12 +16,12 @@ MAX_NOTE = 300  # UTF-16 units
 
 def render(delivery: Delivery, context: RenderContext) -> Card | None:
     """The event's card, within Discord's limits; None where nothing changed, so post nothing."""
-    scene = CardContext(delivery, context)
+    card_context = CardContext(delivery, context)
     row = CARDS[delivery.event.kind]
-    parts = row.render(scene, delivery.event)
+    parts = row.render(card_context, delivery.event)
     if parts is None:
         return None
-    icon, avatar = _avatar(scene.actor)
+    icon, avatar = _avatar(card_context.actor)
     pictures = [picture for picture in (avatar, parts.image) if picture is not None]
     return fit(
         Card(
@@ -30,11 +30,11 @@ def render(delivery: Delivery, context: RenderContext) -> Card | None:
             url=parts.url,
             description=_description(parts, context),
             colour=row.colour if parts.colour is None else parts.colour,
-            author_name=_author_name(scene.actor),
+            author_name=_author_name(card_context.actor),
             author_icon=icon,
-            author_url=_author_url(scene),
+            author_url=_author_url(card_context),
             fields=parts.fields,
-            footer=scene.footer,
+            footer=card_context.footer,
             timestamp=context.received_at,
             image=None if parts.image is None else _attached(parts.image),
             buttons=parts.buttons,
@@ -81,11 +81,11 @@ def _author_name(actor: SpeckleUser | None) -> str | None:
     return None if actor is None else one_line(actor.name)
 
 
-def _author_url(context: CardContext) -> str | None:
+def _author_url(card_context: CardContext) -> str | None:
     """Only old servers have a public page for a person."""
-    if context.actor_id is None or not context.links.legacy:
+    if card_context.actor_id is None or not card_context.links.legacy:
         return None
-    return f"{context.context.server_url}/profile/{context.actor_id}"
+    return f"{card_context.context.server_url}/profile/{card_context.actor_id}"
 
 
 def _avatar(actor: SpeckleUser | None) -> tuple[str | None, Picture | None]:

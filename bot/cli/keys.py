@@ -1,4 +1,4 @@
-"""`python -m bot keys rotate`: everything sealed anew under the first key, while the bot runs."""
+"""`python -m bot keys rotate`: encrypts everything again with the first key, while the bot runs."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -14,7 +14,7 @@ Say = Callable[[str], None]
 
 
 async def rotate(settings: Settings, say: Say) -> bool:
-    """Seal all again and say what was done; whether old keys may be taken out now.
+    """Encrypt everything again and report it; whether old keys can be removed now.
 
     Errors: ConfigError if there are no keys, or no tables of today, StorageUnavailable, SealError.
     """
@@ -30,9 +30,9 @@ async def rotate(settings: Settings, say: Say) -> bool:
     vault = Vault(keys)
     if await _runs_with_other_keys(settings, vault):
         say(
-            "✘ A bot runs that was started with another first key. It could not open what this one "
-            "seals, so nothing was changed. Put the new key in front of the old ones in "
-            "ENCRYPTION_KEYS, restart the bot (each process of it), then rotate."
+            "✘ A bot is running that was started with another first key. It could not decrypt what "
+            "this key encrypts, so nothing was changed. Put the new key in front of the old ones "
+            "in ENCRYPTION_KEYS, restart the bot (each process of it), then rotate."
         )
         return False
     async with Storage.open(settings.database_url, vault, utc_now) as storage:
@@ -54,25 +54,28 @@ async def _runs_with_other_keys(settings: Settings, vault: Vault) -> bool:
 def _report(report: Sequence[RotationReport], keys: int, say: Say) -> bool:
     for kind in report:
         if kind.resealed or kind.already:
-            told = f"{kind.resealed} sealed anew, {kind.already} under the first key now"
+            told = f"{kind.resealed} encrypted again, {kind.already} use the first key already"
             say(f"✔ {kind.name}: {told}.")
     shut = {kind.name: kind.unopenable for kind in report if kind.unopenable}
     left = {kind.name: kind.left for kind in report if kind.left}
     for name, count in shut.items():
         say(
-            f"✘ {name}: {count} that none of the keys opens, left as they are. If you still have "
-            "the key that sealed them, put it behind the others and rotate again."
+            f"✘ {name}: no key can decrypt {count} of them; they stay as they are. If you still "
+            "have the key that encrypted them, add it after the others and rotate again."
         )
     for name, count in left.items():
-        say(f"✘ {name}: {count} were changed meanwhile, with an old key perhaps. Rotate again.")
+        say(
+            f"✘ {name}: {count} changed during the rotation, possibly with an old key. Rotate "
+            "again."
+        )
     if shut or left:
-        say("Keep the old keys until this ends without a ✘.")
+        say("Keep the old keys until this command ends without a ✘.")
         return False
     if keys > 1:
         say(
-            "Everything opens with the first of ENCRYPTION_KEYS. The other keys may be taken out "
-            "now; then restart the bot. Copies of the database from before still need them."
+            "The first of ENCRYPTION_KEYS decrypts everything. The other keys can be removed now; "
+            "then restart the bot. Older copies of the database still need them."
         )
     else:
-        say("Everything opens with the one key that there is.")
+        say("The only key decrypts everything.")
     return True

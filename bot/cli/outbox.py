@@ -1,6 +1,6 @@
 """`python -m bot outbox`: which cards wait or were refused and why; once more, or drop them.
 
-It works beside a running bot, which sees within seconds what was changed here.
+It works while the bot runs, which sees within seconds what was changed here.
 """
 
 import json
@@ -39,11 +39,11 @@ PAUSES: Final[Mapping[PauseReason, str]] = {
     PauseReason.MEMBER: "a member paused the subscription",
     PauseReason.PROJECT_DELETED: "the project was deleted in Speckle",
     PauseReason.CHANNEL_GONE: "paused, because the channel is gone",
-    PauseReason.NO_PERMISSION: "paused, because the bot may not post in the channel",
+    PauseReason.NO_PERMISSION: "paused, because the bot is not allowed to post in the channel",
     PauseReason.THREAD_CLOSED: "paused, because the thread is closed",
-    PauseReason.SILENCED: "paused, because Discord refuses for now; tried again by itself",
+    PauseReason.SILENCED: "paused, because Discord refuses for now; tried again automatically",
     PauseReason.ACCESS_LOST: "paused, because access to the Speckle project was lost",
-    PauseReason.ASK_AGAIN: "paused, until somebody answers who may see the project",
+    PauseReason.ASK_AGAIN: "paused, until someone confirms who may see the project",
 }
 RESUME: Final = "`/subscriptions` in that Discord server, then Resume, sends what waits."
 INVITE: Final = "What waits is sent once the bot is invited there again."
@@ -92,7 +92,7 @@ class OutboxCommand:
         total = await self._storage.read(lambda tx: tx.outbox_admin.count(wanted))
         more = f"{len(cards):,} of {total:,} cards, the newest first; --limit shows more. "
         self._say("")
-        self._say(f"{more if total > len(cards) else ''}All of one: {RUN} show ID")
+        self._say(f"{more if total > len(cards) else ''}Details: {RUN} show ID")
         return True
 
     async def show(self, card_id: int, *, as_json: bool) -> bool:
@@ -157,13 +157,13 @@ class OutboxCommand:
         return bool(going)
 
     async def drop(self, ids: Sequence[int]) -> bool:
-        """Delete cards for good."""
+        """Delete cards permanently."""
         done: dict[int, OutboxActionResult] = {}
         for lot in lots(ids):
             done |= await self._storage.write(partial(_drop, ids=lot))
         dropped = of(done, OutboxActionResult.DROPPED)
         if dropped:
-            self._say(f"✔ Dropped for good: {listed(dropped)}.")
+            self._say(f"✔ Dropped permanently: {listed(dropped)}.")
         self._not_done(done)
         return bool(dropped)
 
@@ -173,8 +173,8 @@ class OutboxCommand:
     def _not_done(self, done: Mapping[int, OutboxActionResult]) -> None:
         if flying := of(done, OutboxActionResult.IN_FLIGHT):
             self._say(
-                f"✘ Left alone, as the message may be at Discord already: {listed(flying)}. The "
-                f"next try settles that; when it is: {RUN} show {flying[0]}"
+                f"✘ Left alone, as Discord may have the message already: {listed(flying)}. The "
+                f"next try finds out; when that is: {RUN} show {flying[0]}"
             )
         if sent := of(done, OutboxActionResult.SENT):
             self._say(f"✘ Left alone, as it was sent: {listed(sent)}. Delete it in Discord.")
@@ -192,8 +192,8 @@ def _drop(tx: Transaction, ids: Sequence[int]) -> Mapping[int, OutboxActionResul
 
 def _no_card(ids: Sequence[int]) -> str:
     return (
-        f"✘ There is no card {listed(ids)}: its number is wrong, or its days of keeping are over. "
-        f"{RUN} list shows what there is."
+        f"✘ There is no card {listed(ids)}: its number is wrong, or it was deleted after its "
+        f"retention period. {RUN} list shows the cards."
     )
 
 
@@ -254,7 +254,7 @@ def reason(card: CardStatus, now: datetime) -> str:
     if card.state is OutboxState.SENT:
         return ""
     if card.state is OutboxState.UNDELIVERABLE:
-        return card.error or "Discord did not take it"
+        return card.error or "Discord did not accept it"
     if card.bot_left:
         return "the bot was removed from this Discord server"
     if card.pause is not None:
@@ -266,16 +266,16 @@ def reason(card: CardStatus, now: datetime) -> str:
 
 
 def remedy(card: CardStatus) -> str:
-    """What lets a held card go on."""
+    """What lets a held card continue."""
     return INVITE if card.bot_left else RESUME
 
 
 def next_try(card: CardStatus, now: datetime) -> str:
     """When the bot tries the card's channel next."""
     if card.held:
-        return "not as long as it is kept back"
+        return "not while it is held back"
     if card.due_at is None:
-        return f"not due; {RUN} retry {card.id} makes it so"
+        return f"not due; {RUN} retry {card.id} tries it now"
     wait_s = (card.due_at - now).total_seconds()
     if wait_s > 0:
         return f"next try in {span(wait_s)}"
@@ -358,7 +358,7 @@ class Safe:
             yield f"  next     {next_try(card, now)}; failed tries so far: {card.attempts}"
         yield f"  form     {card.level}"
         yield from self._event_lines(event)
-        yield from hint(card)
+        yield from hint_for(card)
 
     def _event_lines(self, event: InboxEvent | None) -> Iterator[str]:
         if event is None:
@@ -379,10 +379,10 @@ def _where(line: TraceLine) -> str:
     return "" if channel_id is None else f" (channel {channel_id})"
 
 
-def hint(card: CardStatus) -> Iterator[str]:
+def hint_for(card: CardStatus) -> Iterator[str]:
     """What a host can do about a card that is not sent."""
     if card.state is OutboxState.SENT:
         return
     if card.held:
         yield remedy(card)
-    yield f"Try it again: {RUN} retry {card.id}; or give it up: {RUN} drop {card.id}"
+    yield f"Try it again: {RUN} retry {card.id}; or delete it: {RUN} drop {card.id}"

@@ -1,16 +1,12 @@
 """Answers that come when the command is long over: to the caller alone, else in private."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import discord
 import structlog
 
 from bot.cogs.responses import Interaction, Response
 from bot.discord_api.outcomes import DISCORD_ERRORS, error_text
-
-if TYPE_CHECKING:
-    from bot.discord_api.client import SpeckleBot
 
 log = structlog.get_logger()
 
@@ -21,17 +17,17 @@ def followup_address(interaction: Interaction) -> dict[str, str]:
 
 
 async def send_followup(
-    bot: "SpeckleBot", where: Mapping[str, str] | None, user_id: int, response: Response
+    client: discord.Client, where: Mapping[str, str] | None, user_id: int, response: Response
 ) -> bool:
-    """Tell a person something that they alone see; False if they cannot be told.
+    """Send a person something that only they see; False if they cannot be reached.
 
     `where` is what `answer_to` gave. It works after a restart of the bot, too.
     """
-    if where is not None and await _followed_up(bot, where, response):
+    if where is not None and await _followed_up(client, where, response):
         return True
     parts = response.parts()
     try:
-        private = await bot.create_dm(discord.Object(user_id))
+        private = await client.create_dm(discord.Object(user_id))
         await private.send(**parts)
     except DISCORD_ERRORS as error:  # such as a person who lets no messages in
         log.warning("followups.not_sent", reason=error_text(error))
@@ -39,8 +35,10 @@ async def send_followup(
     return True
 
 
-async def _followed_up(bot: "SpeckleBot", where: Mapping[str, str], response: Response) -> bool:
-    webhook = discord.Webhook.partial(int(where["application"]), where["token"], client=bot)
+async def _followed_up(
+    client: discord.Client, where: Mapping[str, str], response: Response
+) -> bool:
+    webhook = discord.Webhook.partial(int(where["application"]), where["token"], client=client)
     # What `partial` cannot know, and what only such a webhook may send: for one person's eyes.
     webhook.type = discord.WebhookType.application
     parts = response.parts()

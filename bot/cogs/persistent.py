@@ -1,4 +1,4 @@
-"""Buttons below a message, and those that open an address."""
+"""Buttons and selects below a message that work after a restart, and those that open an address."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,8 +8,24 @@ import discord
 from bot.cogs.responses import Response
 
 
+class PersistentButton(discord.ui.Button[discord.ui.View]):
+    """A button that is found by its custom_id alone, which carries all that it needs."""
+
+    def is_dispatchable(self) -> bool:
+        """False, so that discord.py keeps nothing of it in memory."""
+        return False
+
+
+class PersistentSelect(discord.ui.Select[discord.ui.View]):
+    """A select that is found by its custom_id alone, which carries all that it needs."""
+
+    def is_dispatchable(self) -> bool:
+        """False, so that discord.py keeps nothing of it in memory."""
+        return False
+
+
 def view_of(*items: "discord.ui.Item[Any] | None") -> discord.ui.View:
-    """A row of buttons; None stands for one that Discord would not take."""
+    """A row of buttons; None is for one that Discord would not accept."""
     view = discord.ui.View(timeout=None)
     for item in items:
         if item is not None:

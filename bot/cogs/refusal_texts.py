@@ -31,11 +31,10 @@ from bot.speckle.subscription_options import (
 REASONS: Mapping[RefusalReason, str] = {
     RefusalReason.NOT_GUILD_MANAGER: (
         f"You need the permission *{ChannelPermission.MANAGE_WEBHOOKS}* in the whole server for "
-        "this. "
-        "Ask someone who manages this server."
+        "this. Ask someone who manages this server."
     ),
     RefusalReason.SUBSCRIPTION_GONE: (
-        "That subscription is not there any more: somebody removed it meanwhile. `/subscriptions` "
+        "That subscription no longer exists: someone removed it in the meantime. `/subscriptions` "
         "shows what is there now."
     ),
     RefusalReason.SECRET_OF_OTHERS: (
@@ -43,17 +42,17 @@ REASONS: Mapping[RefusalReason, str] = {
         "*Manage Webhooks* in all of them, or in the whole server. Ask one of them."
     ),
     RefusalReason.SECRET_UNOPENABLE: (
-        "The secret of this project's webhook cannot be used: the bot's encryption keys no longer "
-        "open it. Ask the person who runs the bot whether they still have the old key; if not, "
-        "press *Set up again* under `/subscriptions`."
+        "The secret of this project's webhook cannot be used: the bot's encryption keys can no "
+        "longer decrypt it. Ask the person who runs the bot whether they still have the old key; "
+        "if not, press *Set up again* under `/subscriptions`."
     ),
-    RefusalReason.COMMAND_CLAIMED: "That is being done already. Wait for its answer.",
+    RefusalReason.COMMAND_CLAIMED: "This is already in progress. Wait for its answer.",
     RefusalReason.COMMAND_OVER: (
-        "That was more than 15 minutes ago, or it is done already, so the bot no longer knows what "
-        "you had typed. Type `/subscribe` again."
+        "That was more than 15 minutes ago, or it is already done, so the bot no longer has what "
+        "you typed. Type `/subscribe` again."
     ),
     RefusalReason.COMMAND_OF_ANOTHER: (
-        "Only the person who typed the command can go on with it. Type `/subscribe` yourself."
+        "Only the person who typed the command can continue it. Type `/subscribe` yourself."
     ),
 }
 RETRIES: Mapping[Retry, str] = {
@@ -70,8 +69,7 @@ WRONG_KINDS: Mapping[ChannelKind, str] = {
     ChannelKind.OTHER: "is a kind of channel that the bot cannot post in. Pick a text channel, a "
     "thread or a forum post",
     ChannelKind.GONE: "is gone, or the bot cannot see it. Give the bot *View Channel* there, or "
-    "pick "
-    "another channel",
+    "pick another channel",
 }
 
 
@@ -84,8 +82,7 @@ def refusal_text(refusal: Refusal) -> str:
             return (
                 f"You need the permissions *{ChannelPermission.VIEW_CHANNEL}* and "
                 f"*{ChannelPermission.MANAGE_WEBHOOKS}* in <#{channel_id}> for this. Ask someone "
-                "who "
-                "manages this server."
+                "who manages this server."
             )
         case NotAProject(why):
             return (
@@ -94,7 +91,7 @@ def refusal_text(refusal: Refusal) -> str:
             )
         case ServerNotAllowed(server_url, allowed):
             return (
-                f"That link leads to {server_url}, and this bot deals only with "
+                f"That link leads to {server_url}, and this bot works only with "
                 f"{', '.join(allowed)}. Use a link to a project there, or ask the person who runs "
                 "the bot to add the server to `SPECKLE_SERVERS`."
             )
@@ -114,13 +111,13 @@ def _option_text(problem: OptionProblem) -> str:
     match problem.fault:
         case OptionFault.TOO_MANY_ENTRIES:
             return (
-                f"`{problem.option}` has {problem.size} entries; there is room for {MAX_ENTRIES}. "
-                "Use fewer, or patterns that cover several, such as `structure/**`."
+                f"`{problem.option}` has {problem.size} entries; at most {MAX_ENTRIES} are "
+                "allowed. Use fewer, or patterns that cover several, such as `structure/**`."
             )
         case OptionFault.ENTRY_TOO_LONG:
             return (
-                f"An entry of `{problem.option}` has {problem.size} characters; there is room for "
-                f"{MAX_ENTRY_LENGTH}. Separate entries with commas, or shorten it."
+                f"An entry of `{problem.option}` has {problem.size} characters; at most "
+                f"{MAX_ENTRY_LENGTH} are allowed. Separate entries with commas, or shorten it."
             )
         case OptionFault.NO_SUCH_EVENT:
             shown = problem.entry.replace("`", "'")[:MAX_ENTRY_LENGTH]
@@ -135,15 +132,15 @@ def _option_text(problem: OptionProblem) -> str:
 def _project_text(refusal: ProjectNotSeen | ProjectNotPublic) -> str:
     if isinstance(refusal, ProjectNotSeen):
         return (
-            f"There is no such project on {refusal.server_url}, or your linked account may not see "
+            f"There is no such project on {refusal.server_url}, or your linked account cannot see "
             "it. Compare the address with the one in your browser; if it is right, ask an owner of "
             "the project to invite you, then try again. `/account` shows which account is linked."
         )
     return (
-        f"The bot finds no such public project on {refusal.server_url}, so it takes somebody who "
-        "may see it to show it here. Type `/link` to link your Speckle account and then "
-        "`/subscribe` again, or ask a member with *Manage Webhooks* in the whole server to use "
-        "`/subscribe`. Nothing was changed."
+        f"That project does not seem to be public on {refusal.server_url}. Someone who can see it "
+        "must show it here. Type `/link` to link your Speckle account and then `/subscribe` again, "
+        "or ask a member with *Manage Webhooks* in the whole server to use `/subscribe`. Nothing "
+        "was changed."
     )
 
 
@@ -151,14 +148,14 @@ def _no_room_text(refusal: NoRoom) -> str:
     has = f"it has {refusal.used} of {refusal.limit}. Nothing was changed."
     if refusal.of is Limited.HOOKS:
         return (
-            f"This server cannot have another webhook: {has} Remove one that nobody needs: "
-            "`/subscriptions` lists what is followed, and a webhook goes with its last channel. Or "
-            "ask the person who runs this bot to allow more (`hooks` in its settings)."
+            f"This server cannot have another webhook: {has} Remove one that is no longer needed: "
+            "`/subscriptions` lists what is followed, and a webhook is removed with its last "
+            "channel. Or ask the person who runs this bot to allow more (`hooks` in its settings)."
         )
     return (
-        f"This server cannot have another subscription: {has} Remove one that nobody needs with "
-        "`/unsubscribe` or in `/subscriptions`, or ask the person who runs this bot to allow more "
-        "(`subscriptions` in its settings)."
+        f"This server cannot have another subscription: {has} Remove one that is no longer needed "
+        "with `/unsubscribe` or in `/subscriptions`, or ask the person who runs this bot to allow "
+        "more (`subscriptions` in its settings)."
     )
 
 
@@ -173,7 +170,8 @@ def cannot_post_text(refusal: CannotPost) -> str:
             names = "\n".join(f"- {permission}" for permission in refusal.missing)
             in_thread = refusal.kind is ChannelKind.THREAD
             return (
-                f"The bot could not show events in {where}, because it lacks there:\n{names}\n"
+                f"The bot could not show events in {where}, because it lacks these permissions "
+                f"there:\n{names}\n"
                 f"Open the settings of {'its parent channel' if in_thread else 'the channel'} "
                 f"(*Edit Channel → Permissions*), add the bot's role and allow these, {then}"
             )
@@ -192,5 +190,5 @@ def cannot_post_text(refusal: CannotPost) -> str:
             until = "" if refusal.until is None else discord.utils.format_dt(refusal.until, "f")
             return (
                 f"A moderator put the bot in time-out until {until}, so it cannot post in {where}. "
-                f"Ask somebody who may moderate members to end that, or wait, {then}"
+                f"Ask someone who can moderate members to end that, or wait, {then}"
             )

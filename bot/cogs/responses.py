@@ -1,10 +1,9 @@
 """How an answer reaches the caller in time: Discord waits 3 s for the first one."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import discord
 import structlog
@@ -12,19 +11,16 @@ import structlog
 from bot.discord_api.error_codes import Meaning, meaning_of
 from bot.discord_api.outcomes import DISCORD_ERRORS, RetryLater, error_text, outcome_of
 
-if TYPE_CHECKING:
-    from bot.discord_api.client import SpeckleBot
-
 log = structlog.get_logger()
 
-Interaction: TypeAlias = "discord.Interaction[SpeckleBot]"
+Interaction: TypeAlias = discord.Interaction[discord.Client]
 T = TypeVar("T")
 
 COLOUR = 0x047EFB  # Speckle's blue, of every answer's embed
 PATIENCE_S = 1.5  # of Discord's 3 s; the rest is for the way there
 AGAIN_S: Final = (0.2, 0.5)  # after an answer that Discord could not take just then
 MAX_TEXT = 2000
-THINKING = "thinking"  # among an interaction's extras: what it was told while the work took long
+THINKING = "thinking"  # among an interaction's extras: what it was sent while the work took long
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +85,9 @@ async def defer_if_slow(
         interaction.extras[THINKING] = new
         try:
             await interaction.response.defer(ephemeral=True, thinking=new)
-        except DISCORD_ERRORS as error:  # the work goes on; whether it can be shown turns out then
+        except (
+            DISCORD_ERRORS
+        ) as error:  # the work continues; whether it can be shown turns out then
             log.info("interaction.not_deferred", reason=error_text(error))
     return await task
 
@@ -97,7 +95,7 @@ async def defer_if_slow(
 async def respond(interaction: Interaction, response: Response) -> None:
     """Show the answer to the caller alone, as a message of its own.
 
-    Errors: Unshown.
+    Errors: NotShown.
     """
 
     async def first(shown: Response) -> None:
@@ -115,7 +113,7 @@ async def respond(interaction: Interaction, response: Response) -> None:
 async def edit_response(interaction: Interaction, response: Response) -> bool:
     """Put the answer in place of the message that the pressed button is on.
 
-    False if it was too late for any answer. Errors: Unshown.
+    False if it was too late for any answer. Errors: NotShown.
     """
 
     async def first(shown: Response) -> None:
@@ -134,28 +132,16 @@ async def edit_with(
 ) -> None:
     """Do what a pressed button is for and put the answer in place of the message that it is on.
 
-    A refusal, or whatever else goes wrong, is told and leaves the message there. `on_not_shown` is
-    called where the work was done and its answer could not be shown.
+    A refusal, or any other failure, leaves the message there. `on_not_shown` is called where
+    the work was done and its answer could not be shown. Errors: NotShown, and those of the work.
     """
+    response = await defer_if_slow(interaction, work, new=False)
+    is_there = False
     try:
-        response = await defer_if_slow(interaction, work, new=False)
-        is_there = False
-        try:
-            is_there = await edit_response(interaction, response)
-        finally:
-            if not is_there and on_not_shown is not None:
-                await on_not_shown()
-    except Exception as error:  # the top: discord.py would only log it
-        await report_failure(interaction, error)
-
-
-async def report_failure(interaction: Interaction, error: Exception) -> None:
-    """Hand an error of a button or a form to the client's one error handler.
-
-    discord.py hands it only the errors of commands; those of dynamic items it would just log.
-    """
-    handler: Any = interaction.client.tree.on_error
-    await handler(interaction, error)
+        is_there = await edit_response(interaction, response)
+    finally:
+        if not is_there and on_not_shown is not None:
+            await on_not_shown()
 
 
 def is_expired(error: BaseException | None) -> bool:
@@ -172,7 +158,7 @@ def say_expired(interaction: Interaction, error: Exception) -> None:
 
 
 async def say(interaction: Interaction, text: str) -> None:
-    """Tell the caller alone what did not work; one that cannot be told is a line in the log."""
+    """Tell only the caller what did not work; if that fails too, it is a line in the log."""
     try:
         try:
             if not interaction.response.is_done():
@@ -189,15 +175,6 @@ async def say(interaction: Interaction, text: str) -> None:
         log.warning("interaction.not_answered", reason=error_text(error))
 
 
-def quiet_if_expired(record: logging.LogRecord) -> bool:
-    """A filter for discord.py's loggers, which print a traceback where an autocomplete is late."""
-    error = record.exc_info[1] if record.exc_info else None
-    if not isinstance(error, discord.HTTPException) or not is_expired(error):
-        return True
-    log.info("interaction.expired", command=None, reason=error_text(error))
-    return False
-
-
 # ── showing ───────────────────────────────────────────────────────────────────────────────────
 
 ALREADY_ANSWERED: Final = 40060
@@ -212,7 +189,7 @@ async def _show(
     """Show it, again where that may help, with less in it where Discord refuses the form.
 
     `first` is the way as long as Discord has had no answer, `then` the way after that, be it that
-    the confirmation was lost. False if it was too late. Errors: Unshown.
+    the confirmation was lost. False if it was too late. Errors: NotShown.
     """
     answered, tries = interaction.response.is_done(), 0
     shown = response

@@ -11,7 +11,7 @@ from bot.db.session import Insert, NewInsert, Session
 from bot.db.tables import IS_WAITING, UtcDateTime, channel_queues, outbox, subscriptions
 from bot.model import DELIVERY_PAUSES, PauseReason, SubscriptionState
 
-# Where Discord refuses for a while, cards are tried again by themselves: nobody has to resume.
+# Where Discord refuses for a while, cards are tried again automatically: nobody has to resume.
 GOES_ON = or_(
     subscriptions.c.state == SubscriptionState.ACTIVE,
     subscriptions.c.pause_reason == PauseReason.SILENCED,
@@ -62,7 +62,7 @@ def make_due(
     *,
     at_once: bool = False,
 ) -> None:
-    """Make these channels due; one that waits to try again goes on waiting, unless `at_once`.
+    """Make these channels due; one that waits to try again keeps waiting, unless `at_once`.
 
     `guild_of` maps channel ids to guild ids.
     """

@@ -158,7 +158,7 @@ class DayUseRepository:
     # ── telling ───────────────────────────────────────────────────────────────────────────────
 
     def note(self, guild_id: int, hook_id: int) -> None:
-        """A guild is to be told, once today, that a hook of it sent too much."""
+        """A guild must be notified, once today, that one of its hooks sent too much."""
         new = self._session.insert(quota_notices).values(
             day=self._now().date(),
             guild_id=guild_id,
@@ -168,7 +168,7 @@ class DayUseRepository:
         self._session.execute(new.on_conflict_do_nothing())
 
     def due_notices(self) -> list[QuotaNotice]:
-        """Who is yet to be told of today."""
+        """Who must still be notified today."""
         columns = [quota_notices.c[name] for name in ("day", "guild_id", "hook_id", "nonce")]
         today = quota_notices.c.day == self._now().date()
         statement = select(*columns).where(today, quota_notices.c.told_at.is_(None))
@@ -176,7 +176,7 @@ class DayUseRepository:
         return [QuotaNotice(*row) for row in rows]
 
     def mark_notified(self, notice: QuotaNotice) -> None:
-        """A guild is told, or nobody of it can be."""
+        """A guild is notified, or nobody of it can be."""
         this = (quota_notices.c.day == notice.day, quota_notices.c.guild_id == notice.guild_id)
         self._session.execute(update(quota_notices).where(*this).values(told_at=self._now()))
 

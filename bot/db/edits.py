@@ -84,7 +84,7 @@ class Edits:
         self._session.execute(delete(edits).where(_of(edit)))
 
     def postpone(self, edit: Edit, until: datetime, *, counted: bool = True) -> None:
-        """Try a message again later; `counted`: this try was one in vain."""
+        """Try a message again later; `counted`: this try failed."""
         attempts = edits.c.attempts + (1 if counted else 0)
         statement = update(edits).where(_of(edit)).values(attempts=attempts, next_try_at=until)
         self._session.execute(statement)

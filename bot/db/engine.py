@@ -29,9 +29,9 @@ POSTGRESQL = "postgresql+psycopg"
 AT_ONCE_SQLITE = 4
 AT_ONCE_POSTGRESQL = 8
 AT_ONCE_URGENT = 2
-# The write-ahead log is copied into the file at once when it has grown to this size, beside the
-# commits and not in one of them. SQLite's own copying, which a commit waits for, is for when that
-# cannot be.
+# The write-ahead log is copied into the file at once when it has grown to this size, at the same
+# time as the commits and not in one of them. SQLite's own copying, which a commit waits for, is for
+# when that cannot be.
 CHECKPOINT_BYTES = 64 * 1024 * 1024
 LAST_RESORT_PAGES = 20_000  # of 8 KiB
 
@@ -221,10 +221,11 @@ class Database:
             self._copy_later()
 
     async def copy_log(self) -> None:
-        """Copy SQLite's log into the file: most of it beside the commits, the rest between two.
+        """Copy SQLite's log into the file: most of it at the same time as commits, the rest between
+        two.
 
         The log starts again only at a moment when all of it is copied, and under a steady load no
-        such moment comes by itself. What a reader holds back is copied later.
+        such moment comes anyway. What a reader holds back is copied later.
         """
         assert self._file is not None, "only SQLite has such a log"  # noqa: S101
         try:
@@ -235,14 +236,14 @@ class Database:
                         mark = await self._in_thread(self._urgent, self._write, raise_mark)
                         whole = await self.read(_passive_checkpoint, urgent=True)
         except (SQLAlchemyError, StorageUnavailable):
-            return  # such as a full disk: the commits say so, and the next one asks again
+            return  # such as a full disk: the commits report it, and the next one asks again
         if whole:
             self._file.copied(mark)
         else:
             self._copy_later()
 
     async def keep_marks(self) -> None:
-        """Keep the mark that each copying of SQLite's log leaves beside the file, too, from now."""
+        """From now on also keep next to the file the mark of each copying of SQLite's log."""
         assert self._file is not None, "only SQLite has marks"  # noqa: S101
         self._file.keep_marks()
         await self.copy_log()
@@ -303,7 +304,7 @@ def set_up_sqlite(connection: DBAPIConnection, timings: StorageTimings) -> None:
 def use_wal(connection: DBAPIConnection, timings: StorageTimings) -> None:
     """Switch the file to a write-ahead log, which it then stays with; blocks while it is locked.
 
-    SQLite does not wait by itself for another connection that is switching too.
+    SQLite does not wait on its own for another connection that is switching too.
     """
     patience = time.monotonic() + timings.lock_s
     with _closed_if_unusable(connection):
@@ -356,7 +357,7 @@ def _sqlite_engine(url: URL, timings: StorageTimings) -> Engine:
     make_place(url)
     engine = create_engine(
         url,
-        # The driver's own BEGIN comes late and is not IMMEDIATE; without it, each statement stands
+        # The driver's own BEGIN comes late and is not IMMEDIATE; without it, each statement is
         # alone until we begin.
         connect_args={"isolation_level": None, "check_same_thread": False},
         pool_size=AT_ONCE_SQLITE + AT_ONCE_URGENT,

@@ -157,7 +157,7 @@ def _lock_subscriptions(
     """
     values: dict[str, Any] = {"ids": sorted({one.subscription_id for one in routed})}
     if not session.is_sqlite:
-        # By itself: what is asked together with a lock is answered as it was before the wait.
+        # Asked separately: together with a lock the answer would be from before the wait.
         session.execute(LOCK_THERE, values)
     if replaying:  # earlier ones may have been taken back while this was decided
         found = session.execute(THERE_BEFORE, values | {"inbox_id": routed[0].inbox_id})

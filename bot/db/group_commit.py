@@ -70,7 +70,7 @@ class GroupCommit(Generic[T, R]):
             for future, result in zip(futures, results, strict=True):
                 if not future.done():
                     future.set_result(result)
-        except Exception as error:
+        except Exception as error:  # raised again in each task that waits
             for future in futures:
                 if not future.done():
                     future.set_exception(error)

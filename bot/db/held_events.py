@@ -1,4 +1,5 @@
-"""Events that subscriptions are yet to be shown: held back until somebody may be asked, or answers.
+"""Events that were not shown to subscriptions yet: held back until someone can be asked, or
+answers.
 
 Events are held and no cards: what a card says depends on who may see what when it is shown.
 """
@@ -27,7 +28,7 @@ class HeldEvents:
         self._now = session.now
 
     def due(self, limit: int, excluding: Collection[int] = ()) -> list[HeldEvent]:
-        """The oldest held event of each subscription that goes on, where that is due.
+        """The oldest held event of each active subscription, where that is due.
 
         Of each guild at most `limit`, those that are due the longest.
         """
@@ -43,33 +44,33 @@ class HeldEvents:
         return [HeldEvent(*row) for row in rows]
 
     def due_in(self, excluding: Collection[int] = ()) -> float | None:
-        """Seconds until an event is due, 0 if one is; None if none is held that may go on."""
+        """Seconds until an event is due, 0 if one is; None if none is held that may continue."""
         heads = _heads(excluding).add_columns(held_events.c.next_try_at).subquery()
         due_at: datetime | None = self._session.scalar(select(func.min(heads.c.next_try_at)))
         return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
 
     def settle(
-        self, held: HeldEvent, at: datetime, routed: SubscriptionResult, trace: Sequence[TraceLine]
+        self, held: HeldEvent, at: datetime, result: SubscriptionResult, trace: Sequence[TraceLine]
     ) -> Sequence[int]:
-        """Write what became of a held event: a card, nothing, or it goes on being held.
+        """Write the result of a held event: a card, nothing, or it stays held.
 
         `at` is the event's own time. Gives the ids of new cards.
         """
         now = self._now()
-        tried = {"attempts": held.attempts + 1, "next_try_at": routed.held_until or now}
+        tried = {"attempts": held.attempts + 1, "next_try_at": result.held_until or now}
         there = self._session.execute(update(held_events).where(_this(held)).values(tried))
         if not there.rowcount:
             return ()
         add_lines(self._session, held.inbox_id, trace)
-        ids = write_subscription_result(self._session, held.inbox_id, routed, at, now)
+        ids = write_subscription_result(self._session, held.inbox_id, result, at, now)
         # A card that was made, but not written, is of a subscription that has just been paused,
         # or that has got back earlier cards.
-        if routed.held_until is None and (ids or routed.card is None):
+        if result.held_until is None and (ids or result.card is None):
             self._session.execute(delete(held_events).where(_this(held)))
         return ids
 
     def count(self, subscription_ids: Collection[int]) -> int:
-        """How many events these subscriptions are yet to be shown."""
+        """How many events are held for these subscriptions."""
         these = held_events.c.subscription_id.in_(subscription_ids)
         statement = select(func.count()).select_from(held_events).where(these)
         return self._session.scalar(statement) or 0
@@ -105,7 +106,7 @@ def make_held_due(session: Session, condition: ColumnElement[bool], now: datetim
 
 
 def move_events(session: Session, subscription_id: int, hook_id: int) -> None:
-    """Let the events that a subscription is yet to be shown belong to the hook that it moved to.
+    """Let the events that are held for a subscription belong to the hook that it moved to.
 
     Else they would go with the hook that it left.
     """
@@ -126,7 +127,7 @@ def _this(held: HeldEvent) -> ColumnElement[bool]:
 
 
 def _heads(excluding: Collection[int]) -> Select[Any]:
-    """The first event that each subscription holds which goes on.
+    """The first event that each active subscription holds.
 
     Hops from subscription to subscription on the index: what a paused one holds is not read.
     """

@@ -298,7 +298,7 @@ class Hooks:
         return self._hook((self._locked(hook_id)) or row)
 
     def delete(self, hook_id: int) -> bool:
-        """Remove a hook with all that hangs on it; False if it was gone already."""
+        """Remove a hook with everything that depends on it; False if it was gone already."""
         self._session.at_end(self._forget)
         result = self._session.execute(hooks.delete().where(hooks.c.id == hook_id))
         return result.rowcount == 1

@@ -79,11 +79,11 @@ class Inbox:
         return [InboxKey(*row) for row in self._session.execute(statement)]
 
     def new_count(self) -> int:
-        """How many rows wait to be dealt with."""
+        """How many rows wait to be processed."""
         return self._session.scalar(select(func.count()).select_from(inbox).where(IS_NEW)) or 0
 
     def take(self, lane: str, most: int, max_bytes: int) -> TakenEvents:
-        """The oldest new rows of an ordering key that may be dealt with together, with their
+        """The oldest new rows of an ordering key that may be processed together, with their
         bodies.
 
         They came in the same way for the same subscriptions, and have at most `max_bytes` together.
@@ -98,7 +98,7 @@ class Inbox:
     def finish(self, results: Sequence[EventResult]) -> list[int]:
         """Write all that events led to, in one transaction; the ids of the new cards, in order.
 
-        Errors: AlreadyFinished if one of them was dealt with meanwhile; then nothing is written.
+        Errors: AlreadyFinished if one of them was processed since; then nothing is written.
         """
         now = self._now()
         self._end(results, now)

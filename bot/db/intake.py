@@ -1,4 +1,4 @@
-"""Takes verified deliveries into the inbox: committed before anybody is told that they were."""
+"""Takes verified deliveries into the inbox: committed before anyone gets an answer."""
 
 import time
 from collections import deque
@@ -39,7 +39,7 @@ AFTER = BODIES.where(inbox.c.id > bindparam("last_id")).order_by(inbox.c.id)
 
 @dataclass(slots=True)
 class _AcceptedRow:
-    """Where a body stands, or is about to: its id is known after the insert."""
+    """Where a body is, or will be: its id is known after the insert."""
 
     received_at: datetime
     id: int = 0
@@ -81,7 +81,7 @@ class Intake:
         The same digest in the same ordering key within 60 s is a duplicate and is not kept again.
         After the machine's clock was set, one may be kept again, but nothing is taken for a
         duplicate of what came long ago. One that its hook has no room for today is not kept.
-        Errors: StorageUnavailable, within PUT_WITHIN_S; if the write was under way by then, it may
+        Errors: StorageUnavailable, within PUT_WITHIN_S; if the write was under way then, it may
         be kept all the same. HookGone.
         """
         async with answered_within(PUT_WITHIN_S):
@@ -118,9 +118,9 @@ class Intake:
     def _keep(
         self, session: Session, items: Sequence[NewInboxEvent]
     ) -> tuple[Sequence[tuple[_AcceptedRow | None, bool]], dict[Body, _AcceptedRow], Counting]:
-        """Where each item stands, and whether it stood there already; the places that are new.
+        """Where each item is, and whether it was there already; the places that are new.
 
-        An item that there is no room for stands nowhere.
+        An item that there is no room for is nowhere.
         """
         self._forget_old()
         kept = self._earlier(session, items)
@@ -152,7 +152,7 @@ class Intake:
     ) -> Mapping[Body, _AcceptedRow]:
         """The latest rows of the last minute, by body: those of these bodies at least."""
         times = [item.received_at for item in items]
-        # On both sides: what came before the clock was set back has a time that is yet to come.
+        # On both sides: what came before the clock was set back has a time in the future.
         window = {"since": min(times) - DUPLICATE_WITHIN, "until": max(times) + DUPLICATE_WITHIN}
         if not session.is_sqlite:
             guilds = lock_names(item.quota for item in items)

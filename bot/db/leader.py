@@ -18,7 +18,7 @@ LEADER_LOCK = 0x53504B42  # "SPKB"; advisory locks are numbers, one space a data
 class Leader:
     """Holds, or not, the lock of the one process that ingests and delivers.
 
-    SQLite: a lock on a file beside the database. PostgreSQL: a session's advisory lock on a
+    SQLite: a lock on a file next to the database. PostgreSQL: a session's advisory lock on a
     connection of its own. The operating system or the server drops either with the process.
     """
 
@@ -51,7 +51,7 @@ class Leader:
         if self._session is not None:
             try:
                 self._session.execute(text("SELECT 1"))
-            except Exception:
+            except Exception:  # of whatever kind: a connection that fails holds no lock
                 self._end_session()  # the lock went with the connection
             else:
                 return True
@@ -74,7 +74,7 @@ def _locked(path: Path) -> int | None:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
     except OSError as error:
-        raise StorageUnavailable("the lock file beside the database cannot be written") from error
+        raise StorageUnavailable("the lock file next to the database cannot be written") from error
     try:
         _lock(descriptor)
     except OSError:

@@ -1,4 +1,4 @@
-"""What Speckle's own lists know and the inbox lacks: taken in once, however often one looks."""
+"""What Speckle's own lists know and the inbox lacks: taken in once, however often it is read."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence

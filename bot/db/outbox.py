@@ -174,7 +174,7 @@ class Outbox:
     def due_subscriptions(
         self, channel_id: int
     ) -> tuple[ChannelQueue, Sequence[DueSubscription]] | None:
-        """Where the delivery to a channel stands, and whose cards wait; None if nothing is due.
+        """The state of sending to a channel, and whose cards wait; None if nothing is due.
 
         Those that may be sent next, or were made before a right was lost; those of an open batch
         are among them.
@@ -231,7 +231,7 @@ class Outbox:
         return self._settle(batch, values)
 
     def end_silence(self, channel_id: int) -> None:
-        """Discord takes messages for a channel again: what was paused for that goes on."""
+        """Discord takes messages for a channel again: what was paused for that is resumed."""
         silenced = and_(
             subscriptions.c.channel_id == channel_id,
             subscriptions.c.pause_reason == PauseReason.SILENCED,
@@ -245,13 +245,13 @@ class Outbox:
         self._session.execute(update(subscriptions).where(silenced).values(going_on))
 
     def mark_undeliverable(self, batch: Batch, reason: str) -> bool:
-        """Discord will never take a batch: keep its cards, with the reason, and go on."""
+        """Discord will never accept a batch: keep its cards, with the reason, and continue."""
         return self._settle(batch, _given_up(reason, self._now()))
 
     def reopen(self, batch: Batch) -> None:
         """A batch's message is not in the channel: its cards wait again, in their place.
 
-        The channel is due, as somebody is to look at them by themselves.
+        The channel is due, so that they are tried one by one.
         """
         lock(self._session, batch.channel_id)
         _close(self._session, batch.id, {"batch_id": None})
@@ -267,9 +267,9 @@ class Outbox:
         return self._settle(batch, values, suspects=suspects)
 
     def give_up(self, channel_id: int, before: datetime, reason: str) -> int:
-        """Keep what has waited for a channel since `before`, in vain, as undeliverable: how many.
+        """Keep what has waited for a channel since `before` as undeliverable: how many.
 
-        Cards of paused subscriptions go on waiting: nobody has tried those.
+        Cards of paused subscriptions keep waiting: nobody has tried those.
         """
         tried = select(subscriptions.c.id).where(MAY_GO)
         old = and_(
@@ -306,7 +306,7 @@ class Outbox:
 
         A batch stays open, as an earlier try may have brought it there without our hearing of it.
 
-        Gives the ids of the subscriptions that this paused; whoever made them is to be told, once.
+        Gives the ids of the subscriptions that this paused; their makers must be notified, once.
         Those that a member paused stay as they are.
         """
         now = self._now()

@@ -1,4 +1,4 @@
-"""Deliveries as whoever runs the bot asks for them: where each card stands, once more, or away."""
+"""Cards for the operator: the state of each, send it again, or delete it."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class CardFilter:
 
 
 class OutboxAdmin:
-    """Reads where cards stand and changes it, beside a bot that is at work."""
+    """Reads the state of cards and changes it, while a bot is at work."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

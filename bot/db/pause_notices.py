@@ -1,4 +1,4 @@
-"""Notices: who is still to be told that the bot paused what they set up, and why."""
+"""Notices: who must still be notified that the bot paused what they set up, and why."""
 
 import secrets
 from collections.abc import Collection
@@ -32,7 +32,7 @@ class PauseNotices:
         return [PauseNotice(**{**row, "reason": PauseReason(row["reason"])}) for row in rows]
 
     def settle(self, *notice_ids: int) -> None:
-        """Notices are told, or given up: they never come again."""
+        """Notices are sent, or given up: they never come again."""
         statement = update(notices).where(notices.c.id.in_(notice_ids)).values(next_try_at=None)
         self._session.execute(statement)
 

@@ -1,20 +1,29 @@
-"""Takes a person's Discord id out of texts that are kept for other reasons, such as traces."""
+"""Where a person is named outside their accounts: counted and erased, in kept texts too."""
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import JSON, Column, String, cast, func, select, update
+from sqlalchemy import JSON, Column, String, cast, delete, func, select, update
 
 from bot.db.engine import Database
 from bot.db.session import Session
-from bot.db.tables import channel_queues, inbox, outbox, subscriptions
-from bot.model import NOBODY
+from bot.db.tables import (
+    channel_queues,
+    hooks,
+    inbox,
+    link_requests,
+    notices,
+    outbox,
+    pending_commands,
+    subscriptions,
+)
+from bot.model import NOBODY, PauseReason
 
-PORTION_ROWS = 5_000  # read at once, beside the writers
+PORTION_ROWS = 5_000  # read at once, while others write
 STEP_ROWS = 100  # changed in one transaction
 
 
@@ -34,6 +43,57 @@ PERSONAL_COLUMNS = (
     # Who gave an answer, and who was let into the channel by name: that one no longer covers them.
     PersonalColumn(subscriptions.c.id, subscriptions.c.consent),
 )
+
+
+class PersonalTraces:
+    """Where a person is named, other than accounts; `forget_hooks` is called when hooks changed."""
+
+    def __init__(self, session: Session, forget_hooks: Callable[[], None]) -> None:
+        self._session = session
+        self._forget_hooks = forget_hooks
+
+    def erase(self, discord_user_id: int) -> None:
+        """Erase where else a person is named: what they have begun, notices to them, who made what.
+
+        Their subscriptions and hooks stay, and so do answers that they gave; nobody in particular
+        made and gave them then.
+        """
+        theirs = subscriptions.c.pause_detail == str(discord_user_id)
+        mention = f"<@{discord_user_id}>"
+        for table, column in (
+            (link_requests, link_requests.c.discord_user_id),
+            (pending_commands, pending_commands.c.discord_user_id),
+            (notices, notices.c.user_id),
+        ):
+            self._session.execute(delete(table).where(column == discord_user_id))
+        for made in (hooks, subscriptions):
+            change = update(made).where(made.c.created_by == discord_user_id)
+            self._session.execute(change.values(created_by=NOBODY))
+        self._session.execute(
+            update(subscriptions)
+            .where(subscriptions.c.pause_reason == PauseReason.MEMBER, theirs)
+            .values(pause_detail=None)
+        )
+        for detail in (subscriptions.c.pause_detail, notices.c.detail):
+            named = update(detail.table).where(detail.contains(mention, autoescape=True))
+            without = func.replace(detail, mention, "somebody")
+            self._session.execute(named.values({detail: without}))
+        self._session.at_end(self._forget_hooks)
+
+    def count(self, discord_user_id: int) -> Mapping[str, int]:
+        """How many rows name a person, by table."""
+        counted: dict[str, int] = {}
+        for column in (
+            link_requests.c.discord_user_id,
+            pending_commands.c.discord_user_id,
+            notices.c.user_id,
+            hooks.c.created_by,
+            subscriptions.c.created_by,
+        ):
+            table = column.table
+            rows = select(func.count()).select_from(table).where(column == discord_user_id)
+            counted[table.name] = self._session.scalar(rows) or 0
+        return counted
 
 
 async def erase_from_texts(

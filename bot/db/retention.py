@@ -48,7 +48,7 @@ STEP_BYTES = 4 * 1024 * 1024  # long values are freed page by page
 STEP_PAGES = 64  # 512 KiB of SQLite's file
 FOUND_AT_ONCE = 5_000
 PAUSE_S = 0.05  # between two steps, many times what a step takes
-# Time for an event in hand to come to its end before what it is about to use counts as unused.
+# Time for an event to be finished before what it is about to use counts as unused.
 UNUSED_FOR = timedelta(hours=1)
 FILLED_IN_WITHIN = timedelta(days=1)  # tries end after minutes, unless the bot was down
 
@@ -230,16 +230,16 @@ def _quotas(now: datetime) -> Iterator[Rule]:
 
 
 class Retention:
-    """Lets go of what is old enough, a few rows a transaction."""
+    """Deletes what is old enough, a few rows a transaction."""
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         self._database = database
         self._now = now
 
     async def tidy(self, policy: RetentionPolicy) -> Mapping[str, int]:
-        """Let go of all that is older; how many rows of each kind that were.
+        """Delete everything that is older; how many rows of each kind that were.
 
-        What is found is read beside the writers. They get their turn between two steps.
+        What is found is read while others write. They get their turn between two steps.
         """
         gone = {rule.what: await self._apply(rule) for rule in rules(policy, self._now())}
         if self._database.is_sqlite:
@@ -247,7 +247,7 @@ class Retention:
         return {what: rows for what, rows in gone.items() if rows}
 
     async def step(self, rule: Rule, keys: Sequence[int | str]) -> int:
-        """Apply a rule to these rows, as far as it still holds for them, in one transaction."""
+        """Apply a rule to those of these rows that it still applies to, in one transaction."""
         return await self._database.write(lambda session: _step(session, rule, keys))
 
     async def _apply(self, rule: Rule) -> int:

@@ -51,7 +51,7 @@ def needs_migration(found: str | None) -> bool:
     """Whether the tables are older than this release wants.
 
     Errors: SchemaTooNew if no release up to this one made them, SchemaTooOld if they are from
-    before the first and too old to go on with.
+    before the first and too old to upgrade.
     """
     if found in TOO_OLD:
         raise SchemaTooOld(found, LAST_FOR_TOO_OLD)
@@ -99,7 +99,7 @@ def _upgrade(connection: Connection, found: str | None) -> None:
 
 @contextmanager
 def _one_migrator(url: URL) -> Iterator[Connection]:
-    """A transaction that no second process migrates beside."""
+    """A transaction during which no second process migrates."""
     engine = _sqlite_engine(url) if url.drivername == SQLITE else _postgresql_engine(url)
     try:
         with unavailable_told(), engine.begin() as connection:

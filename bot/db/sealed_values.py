@@ -84,7 +84,7 @@ class SealedValues:
         return shut
 
     async def rotate(self) -> Sequence[RotationReport]:
-        """Seal everything under the first key, in small steps, beside running bots.
+        """Seal everything under the first key, in small steps, while bots run.
 
         A value that was changed meanwhile is left to whoever changed it, and looked at again.
         """
@@ -122,7 +122,7 @@ class SealedValues:
             return _Reseal.SHUT
 
     async def _write(self, kind: SealedColumn, changes: Sequence[tuple[Any, str, str]]) -> int:
-        """Put the new values in the place of the old ones; how many still stood there."""
+        """Replace the old values with the new ones; how many were still there."""
         if not changes:
             return 0
 

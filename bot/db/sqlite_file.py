@@ -25,15 +25,13 @@ LOOKS = 3
 LOOK_AGAIN_S = 0.02
 REPLACED = (
     "its file was replaced or removed while the bot runs, so what is written would be lost; "
-    "the bot has to be restarted"
+    "restart the bot"
 )
 LOG_REMOVED = (
-    "the log beside its file (-wal) was removed while the bot runs, so what is written would be "
-    "lost; the bot has to be restarted"
+    "the log next to its file (-wal) was removed while the bot runs, so what is written would be "
+    "lost; restart the bot"
 )
-OVERWRITTEN = (
-    "its file was overwritten with another copy while the bot runs; the bot has to be restarted"
-)
+OVERWRITTEN = "its file was overwritten with another copy while the bot runs; restart the bot"
 
 
 def sqlite_path(url: URL) -> Path:
@@ -43,7 +41,7 @@ def sqlite_path(url: URL) -> Path:
 
 
 def beside(path: Path, suffix: str) -> Path:
-    """A file that stands beside the database and is named after it."""
+    """A file next to the database that is named after it."""
     return path.with_name(path.name + suffix)
 
 
@@ -102,7 +100,7 @@ def make_private_file(path: Path) -> None:
 
 
 def kept_mark(path: Path) -> CopyMark | None:
-    """The mark that stands beside a database's file; None if there is none."""
+    """The mark next to a database's file; None if there is none."""
     try:
         return CopyMark.parse(beside(path, MARK_SUFFIX).read_text(encoding="ascii"))
     except (OSError, UnicodeDecodeError):
@@ -110,7 +108,7 @@ def kept_mark(path: Path) -> CopyMark | None:
 
 
 def keep_mark(path: Path, mark: CopyMark) -> None:
-    """Put the mark beside a database's file. A disk that takes no more leaves an older one there,
+    """Put the mark next to a database's file. A full disk leaves an older one there,
     which is one of this database as well.
     """
     new = beside(path, f"{MARK_SUFFIX}.new")
@@ -167,7 +165,7 @@ class WatchedFile:
             keep_mark(self._path, mark)
 
     def keep_marks(self) -> None:
-        """Keep each mark from now on beside the file as well."""
+        """Keep each mark from now on next to the file as well."""
         self._keeps_marks = True
 
     def check(self) -> None:
@@ -199,7 +197,9 @@ class WatchedFile:
         return None
 
     def _holds_our_mark(self) -> bool:
-        """Whether the file is as far as it was; looked at again, as somebody may be writing it."""
+        """Whether the file is at the same state as before; checked twice, as someone may be writing
+        it.
+        """
         if self._mark is None:
             return True
         for _ in range(LOOKS):

@@ -38,7 +38,7 @@ class CopyMark:
         return type(self)(self.line, self.number + 1)
 
     def is_in(self, other: Self | None) -> bool:
-        """Whether a database with the other mark is this one, as far as this or further."""
+        """Whether a database with the other mark is this one, at the same state or a later one."""
         return other is not None and other.line == self.line and other.number >= self.number
 
 

@@ -108,8 +108,8 @@ class Subscriptions:
     ) -> Subscription | None:
         """Pause or resume; None if there is no such subscription.
 
-        A resumed one goes on where it stopped: what waits for its channel is due at once. One that
-        was paused because of its channel brings along the others that were.
+        A resumed one continues where it stopped: what waits for its channel is due at once. One
+        that was paused because of its channel brings along the others that were.
         """
         values = {"pause_reason": reason, "pause_detail": detail, "updated_at": self._now()}
         this = subscriptions.c.id == subscription_id
@@ -139,7 +139,7 @@ class Subscriptions:
         """Keep an answer with a subscription, in place of an earlier one.
 
         With `account_id`, the account of who answered, which has just been seen to have access,
-        reads for the subscription from now on; else the one that did goes on. With `hook_id` the
+        reads for the subscription from now on; else the one that did continues. With `hook_id` the
         subscription follows the project through that hook of its guild from now on, and is shown
         nothing that the hook's webhook had to tell before.
         """
@@ -164,7 +164,7 @@ class Subscriptions:
     def delete(self, subscription_id: int) -> Deleted | None:
         """Remove a subscription with its cards, and its hook with the last one.
 
-        A webhook that the bot made for that hook is noted as yet to be removed at Speckle.
+        A webhook that the bot made for that hook is noted for removal at Speckle.
         None if it was gone already.
         """
         wanted = subscriptions.c.id == subscription_id

@@ -74,7 +74,7 @@ class CleanText(TypeDecorator[str]):
         return text.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in text else text
 
 
-# SQLite counts up by itself only in a column that is exactly INTEGER.
+# SQLite counts up automatically only in a column that is exactly INTEGER.
 AutoId = BigInteger().with_variant(Integer(), "sqlite")
 
 
@@ -156,7 +156,7 @@ link_requests = Table(
     _text("sealed"),  # challenge, cookie and the token of a pending command
     Column("expires_at", UtcDateTime(), nullable=False, index=True),
     _time("used_at", nullable=True),
-    _ref("account_id", "accounts.id", nullable=True),  # once it is linked, until that is told
+    _ref("account_id", "accounts.id", nullable=True),  # once it is linked, until that is reported
 )
 
 pending_commands = Table(
@@ -269,9 +269,9 @@ inbox = Table(
     _text("event_key", nullable=True),
     _ref("subscription_id", "subscriptions.id", nullable=True),  # the only one that it is for
     # Of the activity list: the row by which a webhook told its subscription the same. No foreign
-    # key, as it goes on counting once that row is erased.
+    # key, as it continues to count once that row is erased.
     Column("same_as", BigInteger(), nullable=True),
-    Column("body_bytes", BigInteger(), nullable=True),  # none once the body is let go of
+    Column("body_bytes", BigInteger(), nullable=True),  # none once the body is deleted
     sqlite_autoincrement=True,
 )
 
@@ -334,7 +334,7 @@ fill_ins = Table(
     sqlite_autoincrement=True,
 )
 
-# Events that a subscription is yet to be shown, because nobody could be asked whether it may, or
+# Events that were not shown to a subscription yet, because nobody could be asked whether it may, or
 # because it is paused for that. In this order: new events of it queue up behind them.
 held_events = Table(
     "held_events",

@@ -38,7 +38,7 @@ class Vault:
         """
         sealed_for, text = self._opened(sealed)
         if sealed_for != context:
-            raise SealError("a sealed value stands where it does not belong")
+            raise SealError("a sealed value is where it does not belong")
         return text
 
     def reseal(self, sealed: str) -> str | None:

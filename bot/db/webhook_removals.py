@@ -1,4 +1,4 @@
-"""Webhooks that are yet to be removed at Speckle: their hooks are gone, their accounts are not."""
+"""Webhooks that must still be removed at Speckle: their hooks are gone, their accounts are not."""
 
 from datetime import datetime
 from typing import Any

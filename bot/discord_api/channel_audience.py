@@ -116,7 +116,7 @@ def says_nobody(error: Exception) -> bool:
 
 
 async def _may_watch(channel: Channel | None, member: discord.Member) -> bool:
-    # Where the channel is gone, sending finds out and says so.
+    # Where the channel is gone, sending finds out and reports it.
     return channel is None or await sees(channel, member)
 
 

@@ -1,22 +1,15 @@
-"""The bot as Discord sees it: its cogs, its commands kept in step, and the one error handler."""
+"""The connection to Discord: logging in, the gateway, and commands kept in step."""
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import aiohttp
 import discord
 import structlog
-from discord import app_commands
 from discord.ext import commands
 
-from bot.cogs import COGS, DYNAMIC_ITEMS
-from bot.cogs.refusal_texts import refusal_text
-from bot.cogs.responses import NotShown, UserError, is_expired, quiet_if_expired, say, say_expired
-from bot.discord_api.command_sync import RETRY, CommandSync
+from bot.discord_api.command_sync import RETRY, CommandSync, LoadValue, SaveValue
 from bot.discord_api.gateway import GatewayConnection, GatewayTimings
 from bot.discord_api.outcomes import (
     DISCORD_ERRORS,
@@ -26,14 +19,8 @@ from bot.discord_api.outcomes import (
     outcome_of,
 )
 from bot.discord_api.rate_limits import RateLimiter
-from bot.errors import ConfigError, Problem, SealError, SpeckleError, StorageUnavailable
+from bot.errors import ConfigError, Problem, StorageUnavailable
 from bot.network import Network
-from bot.services.accounts import AccountService
-from bot.services.guild_membership import GuildService
-from bot.services.managing import SubscriptionService
-from bot.services.pending_commands import PendingCommandService
-from bot.services.refusals import CommandRefused
-from bot.storage import Storage
 from bot.timing import Backoff
 
 log = structlog.get_logger()
@@ -68,15 +55,16 @@ class SpeckleBot(commands.Bot):
 
     def __init__(
         self,
-        storage: Storage,
-        subscriptions: SubscriptionService,
-        pending_commands: PendingCommandService,
-        guild_service: GuildService,
-        accounts: AccountService,
         rate_limiter: RateLimiter,
+        load: LoadValue,
+        save: SaveValue,
+        on_guilds: Callable[[Iterable[int]], Awaitable[None]],
         timings: ConnectionTimings = ConnectionTimings(),
         network: Network | None = None,
     ) -> None:
+        """`load` and `save` keep what is to be known after a restart; `on_guilds` is called with
+        all guilds that the bot is in.
+        """
         # The bot has no voice: that the libraries for it are missing is worth no warning.
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         super().__init__(
@@ -91,21 +79,17 @@ class SpeckleBot(commands.Bot):
             guild_ready_timeout=timings.guilds_apart_s,
             enable_debug_events=True,  # on_socket_raw_receive, for the gateway's sign of life
         )
-        logging.getLogger("discord.app_commands.tree").addFilter(quiet_if_expired)
         self._rate_limiter = rate_limiter
         self._network = network or Network()
-        self.storage = storage
-        self.subscriptions = subscriptions
-        self.pending_commands = pending_commands
-        self.guild_service = guild_service
-        self.accounts = accounts
+        self._load = load
+        self._save = save
+        self._on_guilds = on_guilds
         self.logged_in = asyncio.Event()  # from now on messages can be sent, gateway or not
         self.ready_once = asyncio.Event()
         self.gateway = GatewayConnection(timings.gateway)
         self._timings = timings
         self._syncing: asyncio.Task[None] | None = None
         self._not_logged_in: str | None = None
-        self.tree.on_error = self._on_command_error  # type: ignore[method-assign]  # documented way
 
     def problems(self) -> Sequence[str]:
         """What keeps the bot from Discord, a sentence each."""
@@ -122,7 +106,7 @@ class SpeckleBot(commands.Bot):
         self.gateway.began()
 
     async def on_resumed(self) -> None:
-        """Discord let the bot go on with the session before."""
+        """Discord let the bot continue the session before."""
         self.gateway.began()
 
     async def login(self, token: str) -> None:
@@ -131,13 +115,9 @@ class SpeckleBot(commands.Bot):
         await super().login(token)
 
     async def setup_hook(self) -> None:
-        """Add the cogs and sync the commands; what Discord does not take soon is tried later."""
-        for cog in COGS:
-            if self.get_cog(cog.__cog_name__) is None:  # a second login after a failed first one
-                await self.add_cog(cog(self))
-        self.add_dynamic_items(*DYNAMIC_ITEMS)
+        """Sync the commands; what Discord does not take soon is tried later."""
         if self._syncing is None:
-            sync = CommandSync(self.tree, self.storage, self._timings.commands)
+            sync = CommandSync(self.tree, self._load, self._save, self._timings.commands)
             self._syncing = asyncio.create_task(sync.run(), name="commands")
         await asyncio.wait({self._syncing}, timeout=self._timings.first_sync_s)
 
@@ -153,7 +133,7 @@ class SpeckleBot(commands.Bot):
         if self._syncing is not None:
             self._syncing.cancel()
             await asyncio.gather(self._syncing, return_exceptions=True)
-        # discord.py would go on waiting for guilds, and stumble over the closed client.
+        # discord.py would keep waiting for guilds, and stumble over the closed client.
         ready = self._connection._ready_task
         if ready is not None:
             ready.cancel()
@@ -184,7 +164,7 @@ class SpeckleBot(commands.Bot):
     async def _wait_for_token(self) -> None:
         """Wait until Discord takes a token again that it calls void: that may be its own fault.
 
-        The listener goes on meanwhile, and all that it takes is kept.
+        The listener continues meanwhile, and all that it takes is kept.
         """
         while True:
             self._report_invalid_token()
@@ -233,15 +213,14 @@ class SpeckleBot(commands.Bot):
             await asyncio.sleep(wait_s)
 
     async def _note_login(self) -> None:
-        application_id = str(self.application_id)
-        await self.storage.write(lambda tx: tx.key_values.set(LOGGED_IN_KEY, application_id))
+        await self._save(LOGGED_IN_KEY, str(self.application_id))
 
     async def _token_refused(self, error: discord.LoginFailure) -> float:
         """At the very first start it is a setting that cannot be right. Later on deliveries come
         that have to be taken, so it is waited for.
         """
         with contextlib.suppress(StorageUnavailable):
-            if await self.storage.read(lambda tx: tx.key_values.get(LOGGED_IN_KEY)) is None:
+            if await self._load(LOGGED_IN_KEY) is None:
                 raise ConfigError(
                     Problem(
                         "DISCORD_TOKEN",
@@ -264,7 +243,7 @@ class SpeckleBot(commands.Bot):
         step_s = self._timings.login.delay_s(tries)
         # Asking on and on would only lengthen a ban.
         wait_s = max(step_s, least_s, self._rate_limiter.blocked_for_s())
-        self._not_logged_in = f"{reason}. It is tried again by itself."
+        self._not_logged_in = f"{reason}. The bot tries again automatically."
         log.warning("discord.not_logged_in", reason=reason, retry_in_s=round(wait_s, 1))
         return wait_s
 
@@ -274,75 +253,6 @@ class SpeckleBot(commands.Bot):
 
     async def on_ready(self) -> None:
         """Learn which guilds there are; Discord may send this again after a new session."""
-        await self.guild_service.reconcile(guild.id for guild in self.guilds)
+        await self._on_guilds(guild.id for guild in self.guilds)
         self.ready_once.set()
         log.info("discord.ready", bot=str(self.user), guilds=len(self.guilds))
-
-    async def _on_command_error(
-        self, interaction: discord.Interaction, error: app_commands.AppCommandError
-    ) -> None:
-        await answer_error(interaction, error)
-
-
-async def answer_error(interaction: discord.Interaction[Any], error: Exception) -> None:
-    """Tell the caller, and nobody else, what went wrong and what to do."""
-    cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
-    if is_expired(cause):
-        say_expired(interaction, cause)
-        return
-    text = _sentence(cause)
-    if text is None:
-        log.error("command.failed", command=_name(interaction), exc_info=cause)
-        text = (
-            "Something went wrong inside the bot, so this may not be done, or only in part: "
-            "`/subscriptions` shows how it stands. Try again; if it happens again, tell the person "
-            "who runs the bot: the log has the details."
-        )
-    await say(interaction, text)
-
-
-def _sentence(cause: Exception) -> str | None:
-    match cause:
-        case CommandRefused():
-            return refusal_text(cause.refusal)
-        case UserError():
-            return cause.message
-        case NotShown():
-            return (
-                f"That is done, but Discord did not take the answer to it ({cause.reason}). "
-                "`/subscriptions` shows how it stands, and *Show set-up* there what to enter in "
-                "Speckle; `/account` shows your linked accounts."
-            )
-        case StorageUnavailable():
-            return (
-                "The bot's database does not answer at the moment, so this could not be completed. "
-                "Try again in a minute; if it stays so, tell the person who runs the bot."
-            )
-        case discord.HTTPException() | discord.RateLimited() | aiohttp.ClientError():
-            return (
-                "Discord did not answer what the bot had to ask it for this, so it could not be "
-                "completed. Try again in a minute; `/subscriptions` shows how it stands."
-            )
-        case app_commands.MissingPermissions():
-            return "This needs the permission Manage Webhooks. Ask someone who manages this server."
-        case app_commands.NoPrivateMessage():
-            return "This works in a server's channel only, not in a private message."
-        case SealError():
-            return (
-                "The bot could not open what it had sealed for this: its encryption keys were "
-                "changed or lost, so nothing was changed. Tell the person who runs the bot, who "
-                "may still have the old key."
-            )
-        case SpeckleError():
-            return (
-                f"{cause.server_url or 'The Speckle server'} did not do that ({cause.reason}). Try "
-                "again in a minute; if it stays so, tell the person who runs the bot."
-            )
-        case app_commands.CheckFailure():
-            return f"That did not work: {cause}"
-        case _:
-            return None
-
-
-def _name(interaction: discord.Interaction[Any]) -> str | None:
-    return interaction.command.qualified_name if interaction.command else None

@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import itertools
 import json
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias
 
 import discord
 import structlog
@@ -12,29 +13,32 @@ from discord import app_commands
 
 from bot.discord_api.outcomes import DISCORD_ERRORS, error_text
 from bot.errors import StorageUnavailable
-from bot.storage import Storage
 from bot.timing import Backoff
 
 log = structlog.get_logger()
 
 COMMANDS_KEY: Final = "commands.fingerprint"
+LoadValue: TypeAlias = Callable[[str], Awaitable[str | None]]
+SaveValue: TypeAlias = Callable[[str, str], Awaitable[None]]
 RETRY: Final = Backoff((60.0, 300.0, 900.0, 3600.0))
 
 
 class CommandSync:
     """Registers the commands if they are not the ones registered last time.
 
-    Cards need none of it: while Discord does not take the commands, the rest goes on.
+    Cards need none of it: while Discord does not accept the commands, the rest continues.
     """
 
     def __init__(
         self,
         tree: app_commands.CommandTree[Any],
-        storage: Storage,
+        load: LoadValue,
+        save: SaveValue,
         retry: Backoff = RETRY,
     ) -> None:
         self._tree = tree
-        self._storage = storage
+        self._load = load
+        self._save = save
         self._retry = retry
 
     async def run(self) -> None:
@@ -59,13 +63,13 @@ class CommandSync:
         payload = [command.to_dict(self._tree) for command in self._tree.get_commands()]
         application_id = self._tree.client.application_id
         fingerprint = _fingerprint({"application": application_id, "commands": payload})
-        if await self._storage.read(lambda tx: tx.key_values.get(COMMANDS_KEY)) == fingerprint:
+        if await self._load(COMMANDS_KEY) == fingerprint:
             return None
         try:
             synced = await self._tree.sync()
         except DISCORD_ERRORS as error:
             return _told(error, step_s)
-        await self._storage.write(lambda tx: tx.key_values.set(COMMANDS_KEY, fingerprint))
+        await self._save(COMMANDS_KEY, fingerprint)
         log.info("commands.synced", count=len(synced))
         return None
 

@@ -23,21 +23,21 @@ from bot.timing import Backoff
 
 log = structlog.get_logger()
 
-FLAPPING: Final = 3  # connections in a row that did not last: then it is told
-RESUMES: Final = 2  # tries in vain, after which a session is given up: its address may be dead
+FLAPPING: Final = 3  # connections in a row that did not last: then it is reported
+RESUMES: Final = 2  # failed tries, after which a session is given up: its address may be dead
 TOKEN_VOID: Final = 4004
 
 # Close codes after which the same again would be refused again, and who can do what about it.
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway
 REFUSALS: Final[Mapping[int, str]] = {
     4010: "Discord does not know the part of its guilds that the bot asked for (4010, invalid "
-    "shard). That is a fault of the bot: update it, and report it if it stays so.",
+    "shard). That is a fault of the bot: update it, and report it if it continues.",
     4011: "The bot is in so many servers that Discord wants it split into shards (4011), which "
     "this bot cannot do. Let it leave some servers, or serve them with a second application.",
     4012: "Discord no longer speaks the version of its gateway that the bot asks for (4012). "
     "Update the bot.",
     4013: "Discord does not understand which events the bot asks for (4013, invalid intents). That "
-    "is a fault of the bot: update it, and report it if it stays so.",
+    "is a fault of the bot: update it, and report it if it continues.",
     4014: "Discord does not let the bot have the events that it asks for (4014, disallowed "
     "intents). It asks for none that need a switch on the application's Bot page: see there "
     "whether the application is limited or under review, and update the bot.",
@@ -56,7 +56,7 @@ class GatewayTimings:
     lasts_s: float = 60.0  # a connection that lived so long begins the row again
     refused_s: float = 900.0  # after one of REFUSALS
     dial_s: float = 60.0
-    # Discord asks for a heartbeat about every 41 s and answers each: two went unanswered by then.
+    # Discord asks for a heartbeat about every 41 s and answers each: two have gone unanswered then.
     silence_s: float = 100.0
     close_s: float = 2.0  # for a goodbye that nobody may answer
 
@@ -71,7 +71,7 @@ class _Session:
 
 
 class GatewayConnection:
-    """Keeps the connection, and says how it stands."""
+    """Keeps the connection, and reports its state."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class GatewayConnection:
         self._last_end = ""
         self._trouble: str | None = None  # that waiting alone does not end
 
-    # ── how it stands ─────────────────────────────────────────────────────────────────────────
+    # ── its state ─────────────────────────────────────────────────────────────────────────
 
     def heard(self) -> None:
         """Something came over it, be it the answer to a heartbeat."""
@@ -107,16 +107,16 @@ class GatewayConnection:
         self._vain_resumes = 0
 
     def problems(self) -> Sequence[str]:
-        """What `GET /readyz` says of it; cards need no gateway, commands and buttons do."""
+        """What `GET /readyz` says about it; cards need no gateway, commands and buttons do."""
         if self._trouble is not None:
             return [f"Discord's gateway: {self._trouble}"]
         if self._heard_at is None:
-            return ["Discord's gateway has not been heard from since the start."]
+            return ["Nothing has been received from Discord's gateway since the start."]
         if self._failures >= FLAPPING and not self._lasts():
             told = (
-                f"Discord's gateway lets no connection last: {self._failures} in a row have ended "
-                f"early, the latest with {self._last_end}. It is dialled again, more and more "
-                "slowly."
+                f"Connections to Discord's gateway do not last: {self._failures} in a row have "
+                f"ended early, the latest with {self._last_end}. The bot reconnects, with longer "
+                "and longer waits."
             )
             return [told]
         silence_s = self._clock() - self._heard_at
@@ -248,7 +248,7 @@ class GatewayConnection:
         return wait_s
 
     async def _hang_up(self) -> None:
-        """End a connection for good; with 4000 its session can still be resumed."""
+        """End a connection; with 4000 its session can still be resumed."""
         socket = self._socket
         if socket is not None and socket.open:
             with contextlib.suppress(*DISCORD_ERRORS):  # whatever is wrong with it: it is given up
@@ -273,7 +273,7 @@ def _kind_of_socket(opened: Callable[[DiscordWebSocket], None]) -> type[DiscordW
     """discord.py's connection, known from its first moment on.
 
     discord.py hands it out only once it is let in; one that fails before that would stay open, and
-    its thread would go on sending heartbeats.
+    its thread would continue to send heartbeats.
     """
 
     class Known(DiscordWebSocket):

@@ -57,7 +57,7 @@ class RetryLater:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Discord will not take what was sent, however often it is tried; `meaning` of what it is."""
+    """Discord refuses what was sent and always will; `meaning` says what that is about."""
 
     reason: str
     meaning: Meaning = Meaning.CARD

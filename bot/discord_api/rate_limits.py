@@ -1,8 +1,8 @@
 """How fast the bot may ask Discord, and what each of Discord's answers says of that.
 
 discord.py keeps the limit of each bucket. It does not keep the 50 requests a second of the whole
-bot, does not count refusals towards a ban, and sleeps through a 429 or an error with whatever
-waited for it in hand. This looks at the answers' heads as they come in, and says so at once.
+bot, does not count refusals towards a ban, and sleeps through a 429 or an error with whatever was
+already waiting for it. This looks at the answers' headers as they come in, and reports it at once.
 https://discord.com/developers/docs/topics/rate-limits
 """
 
@@ -35,7 +35,7 @@ IN_FLIGHT_S = 2.0  # answers that close for all and come within that say the sam
 
 @dataclass(frozen=True, slots=True)
 class RejectedRequest:
-    """An answer after which discord.py would sleep and try again by itself.
+    """An answer after which discord.py would sleep and try again on its own.
 
     `retry_in_s` is Discord's own word; None for an error of its servers, which names no time.
     """
@@ -58,7 +58,7 @@ class RateLimiter:
     """Spaces requests out, and closes for all deliveries when Discord asks for that.
 
     `requests_per_s` leaves room under Discord's 50, as a busy moment brings some closer together.
-    The answers to commands wait for nobody; Discord does not count them. `discord_time` is told by
+    The answers to commands wait for nobody; Discord does not count them. `discord_time` is set from
     the same heads.
     """
 
@@ -115,7 +115,7 @@ class RateLimiter:
         return len(self._refused) >= MAX_REFUSED
 
     def block_for(self, seconds: float, why: str) -> None:
-        """Send nothing to anybody for so long, and say so in the log: once for all in flight."""
+        """Send nothing at all for this long, and log it: once for everything in flight."""
         if self._closed_until < self._clock() + seconds - IN_FLIGHT_S:
             log.warning("discord.rate_limited", seconds=round(seconds, 1), why=why)
         self.hold(seconds)
@@ -143,9 +143,9 @@ class RateLimiter:
         if current_request.get() is None and current_tenant.get() is None:
             await self._limiter.acquire()
             return
-        # One at a time: whatever a command needs besides its answer waits for one delivery at most,
-        # and a new card waits for one edit at most. Guilds take turns, with what else is asked for
-        # their events too.
+        # One at a time: whatever a command needs in addition to its answer waits for one message at
+        # most, and a new card waits for one edit at most. Guilds take turns, with what else is
+        # asked for their events too.
         async with (
             self._unhurried if low_priority.get() else nullcontext(),
             self._delivery.slot(),

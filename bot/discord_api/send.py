@@ -79,7 +79,7 @@ async def send(
     """Send the cards as one message; the same batch again gives the same message, not another.
 
     The channel is addressed by its id, not through the cache, which is empty after a new session.
-    `discord_now` is what time it is at Discord, by which the batch's age is told too.
+    `discord_now` is what time it is at Discord, which also gives the batch's age.
     """
     if discord_now() - batch.created_at > NONCE_KNOWN:
         there = await find_sent(client, batch, cards, level)

@@ -1,7 +1,8 @@
 """Request bodies: read within a time and a budget of bytes that all of them share.
 
 Who sends slowly waits alone: when the budget is used up, the slowest below a least rate is dropped,
-and never the one that came last. If all are fast, they wait for each other, and the oldest goes on.
+and never the one that came last. If all are fast, they wait for each other, and the oldest
+continues.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ CUT_SHORT = "The body is not what its head says."
 
 
 class Bodies:
-    """Reads bodies, and holds their bytes against the budget until they are dealt with."""
+    """Reads bodies, and holds their bytes against the budget until they are handled."""
 
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self._limits = limits
@@ -56,7 +57,7 @@ class Bodies:
             del self._reading[reading]
 
     def release(self, reading: "_IncomingBody") -> None:
-        """Give back the room of a body that is dealt with."""
+        """Give back the room of a body that is handled."""
         self._hold(reading, 0)
         self._room.set()
 

@@ -30,14 +30,13 @@ class Limits:
 
     `head_s`: from the first byte of a request, or from the connection, to the end of its head.
     `idle_s`: between two requests of a connection; longer than reverse proxies keep theirs (nginx
-    60 s, Caddy 120 s), as one that is closed while it is used again costs a delivery.
-    `body_s`: for a body; Speckle itself gives up after 10 s.
-    `closing_s`, `closing_bytes`: for what a caller still sends behind the answer, which is dropped
-    so that the answer reaches them; who sends nothing for `quiet_s` has had it.
-    `body_bytes`: of all bodies in hand together, but for the first `free_body_bytes` of each; one
-    may go beyond it, so that those which wait for each other end.
-    `least_bytes_per_s`: who is slower, over about `rate_s`, is dropped when others need the room.
-    `every_s`: how often connections are looked at.
+    60 s, Caddy 120 s), as one that is closed while it is used again costs a delivery. `body_s`: for
+    a body; Speckle itself gives up after 10 s. `closing_s`, `closing_bytes`: for what a caller
+    still sends behind the answer, which is dropped so that the answer reaches them; who sends
+    nothing for `quiet_s` has had it. `body_bytes`: of all bodies being read together, except for
+    the first `free_body_bytes` of each; one may go beyond it, so that those which wait for each
+    other end. `least_bytes_per_s`: who is slower, over about `rate_s`, is dropped when others need
+    the room. `every_s`: how often connections are looked at.
     """
 
     connections: int = field(default_factory=connections_within_files)

@@ -40,7 +40,7 @@ class PublicPath:
         return self.keeps(request.raw_path.partition("?")[0])
 
     def keeps(self, path: str) -> bool:
-        """Whether a path begins with the prefix and goes on with one of ours."""
+        """Whether a path begins with the prefix and continues with one of ours."""
         count = len(self._segments)
         segments = _segments(path)
         ours = count < len(segments) and segments[count] in self._rooms

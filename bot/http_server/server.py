@@ -1,4 +1,4 @@
-"""Serves an application on an open port, and stands in front of its routes."""
+"""Serves an application on an open port, and checks requests before its routes."""
 
 import asyncio
 import errno
@@ -24,7 +24,7 @@ READ_BYTES: Final = 64 * 1024  # of a body, which aiohttp keeps twice before it 
 NO_FILES_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 SAY_EVERY_S: Final = 60.0
 SEND_PLAIN: Final = "Send the body as it is, without a Content-Encoding."
-OUR_FAULT: Final = "The bot failed at this; its log says where. Tell the person who runs it."
+OUR_FAULT: Final = "Internal error. The bot's log has the details. Tell the person who runs it."
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -102,7 +102,7 @@ def _stand_in_front(server: web.Server, app: web.Application, public_path: Publi
             raise
         except ConnectionError:  # the caller broke off, and hears nothing of this
             return web.Response(status=400)
-        except Exception as error:
+        except Exception as error:  # the top: aiohttp would log it with what the request held
             log.error("http.failed", error=type(error).__name__, at=_places(error))
             response = web.Response(status=500, text=OUR_FAULT)
         finally:

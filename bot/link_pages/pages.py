@@ -11,17 +11,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bot.cards.text import one_line, shorten_plain
 from bot.model import Account, LinkRequest
-from bot.services.accounts import LinkFailed, WhyNotLinked
+from bot.services.linking import LinkFailed, WhyNotLinked
 from bot.speckle.tokens import SCOPES, TokenScope
 
 MAX_NAME: Final = 120  # characters
 
 PURPOSES: Final[Mapping[TokenScope, str]] = {
     TokenScope.STREAMS_READ: "read the projects that you can see: their names, versions and "
-    "comments, "
-    "to complete what it shows of projects that channels follow",
-    TokenScope.STREAMS_WRITE: "make webhooks in projects that you own, when you ask it to with "
-    "/subscribe, look after them, fetch what they could not deliver, and remove them again",
+    "comments, to complete what it shows of projects that channels follow",
+    TokenScope.STREAMS_WRITE: "create webhooks in projects that you own, when you ask it to with "
+    "/subscribe, maintain them, fetch what they could not deliver, and remove them again",
     TokenScope.PROFILE_READ: "see who you are, and find your projects by name while you type",
 }
 
@@ -49,7 +48,7 @@ class Pages:
         self.style_digest: Final = f"sha256-{b64encode(sha256(style).digest()).decode()}"
 
     def confirm(self, link: LinkRequest, proof: str) -> str:
-        """Who links what, and what Speckle will ask; `proof` goes along with the form."""
+        """Who links what, and what Speckle will ask; the form sends `proof` back."""
         return self._render(
             "confirm.html",
             server_url=link.server_url,
@@ -88,25 +87,23 @@ def _one_name(name: str) -> str:
 
 # ── when it did not work ──────────────────────────────────────────────────────────────────────
 
-AGAIN: Final = (
-    "Go back to Discord and use /link again, or press the link that you were given once more."
-)
+AGAIN: Final = "Go back to Discord and use /link again, or press the link in Discord once more."
 NO_COOKIE: Final = PageMessage(
     HTTPStatus.FORBIDDEN,
     "This browser did not start that",
-    "Nothing was linked. The sign-in has to end in the browser in which it began, and that browser "
-    f"has to accept cookies from this page. {AGAIN}",
+    "Nothing was linked. The sign-in must end in the browser in which it began, and that browser "
+    f"must accept cookies from this page. {AGAIN}",
 )
 NO_PROOF: Final = PageMessage(
     HTTPStatus.FORBIDDEN,
     "That did not come from this page",
-    "Your browser did not send along what this page had given it; perhaps it refuses cookies, or "
-    "the page was open for too long. Open the link from Discord again and press the button there.",
+    "Your browser did not send back what this page gave it; perhaps it refuses cookies, or the "
+    "page was open for too long. Open the link from Discord again and press the button there.",
 )
 NO_CODE: Final = PageMessage(
     HTTPStatus.BAD_REQUEST,
     "Something is missing",
-    f"Speckle sent neither a yes nor a no, so nothing was linked. {AGAIN}",
+    f"Speckle's answer was incomplete, so nothing was linked. {AGAIN}",
 )
 OWN_FAULT: Final = PageMessage(
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -129,7 +126,7 @@ _NOT_UNDERSTOOD: Final = PageMessage(
 _FAILURES: Final[Mapping[WhyNotLinked, PageMessage]] = {
     WhyNotLinked.EXPIRED: PageMessage(
         HTTPStatus.NOT_FOUND,
-        "This link has run out",
+        "This link has expired",
         "It works for 15 minutes. Use /link in Discord again for a new one.",
     ),
     WhyNotLinked.USED: PageMessage(
@@ -142,7 +139,7 @@ _FAILURES: Final[Mapping[WhyNotLinked, PageMessage]] = {
     WhyNotLinked.CODE_REFUSED: PageMessage(
         HTTPStatus.BAD_GATEWAY,
         "Speckle did not accept the sign-in",
-        "{server} refused the code that it had given. Codes work once, within 10 minutes. Press "
+        "{server} refused its own sign-in code. Codes work once, within 10 minutes. Press "
         "the link in Discord again. If it happens again, tell the person who runs the bot: the "
         "secret of the application may be wrong.",
     ),
@@ -151,8 +148,7 @@ _FAILURES: Final[Mapping[WhyNotLinked, PageMessage]] = {
     WhyNotLinked.SERVER_AWAY: PageMessage(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Speckle does not answer at the moment",
-        "{server} does not answer, so nothing is linked yet, and nothing is lost. Load this page "
-        "again in a minute.",
+        "{server} does not answer, so nothing is linked yet. Load this page again in a minute.",
     ),
     WhyNotLinked.NO_APP: _NOT_UNDERSTOOD,
     WhyNotLinked.SERVER_STRANGE: _NOT_UNDERSTOOD,
@@ -161,7 +157,7 @@ _FAILURES: Final[Mapping[WhyNotLinked, PageMessage]] = {
 
 
 def denied(link: LinkRequest) -> PageMessage:
-    """Somebody said no at Speckle."""
+    """Someone refused at Speckle."""
     return PageMessage(
         HTTPStatus.OK,
         "You said no",
@@ -171,7 +167,7 @@ def denied(link: LinkRequest) -> PageMessage:
 
 
 def failed(failure: LinkFailed) -> PageMessage:
-    """Why nothing was linked, and what helps."""
+    """Why nothing was linked, and what to do."""
     message = _FAILURES[failure.why]
     missing = ", ".join(failure.scopes) or "some"
     text = message.text.format(server=failure.server_url, missing=missing)

@@ -22,7 +22,7 @@ from bot.link_pages.pages import (
     failed,
 )
 from bot.model import LINK_VALID
-from bot.services.accounts import AccountService, LinkFailed
+from bot.services.linking import AccountLinking, LinkFailed
 
 log = structlog.get_logger()
 
@@ -37,8 +37,8 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 class LinkPages:
     """`GET` and `POST /link/{nonce}` and `GET /link/callback`, for the listener's application."""
 
-    def __init__(self, accounts: AccountService, public_url: str) -> None:
-        self._accounts = accounts
+    def __init__(self, linking: AccountLinking, public_url: str) -> None:
+        self._linking = linking
         self._pages = Pages()
         address = urlsplit(public_url)
         self._origin = f"{address.scheme}://{address.netloc}"
@@ -56,7 +56,7 @@ class LinkPages:
 
     async def _start(self, request: web.Request) -> web.Response:
         """Say for whom this is and what Speckle will ask; the button leads there."""
-        link = await self._accounts.request(request.match_info["nonce"])
+        link = await self._linking.request(request.match_info["nonce"])
         proof = secrets.token_urlsafe(32)
         response = self._page(self._pages.confirm(link, proof), form_to=link.server_url)
         self._set_cookie(response, self._form_cookie, proof, same_site="Strict")
@@ -65,10 +65,10 @@ class LinkPages:
     async def _leave(self, request: web.Request) -> web.Response:
         """The button: tie this browser to the request, and go to Speckle."""
         nonce = request.match_info["nonce"]
-        await self._accounts.request(nonce)
+        await self._linking.request(nonce)
         if not await self._is_our_form(request):
             return self._say(NO_PROOF)
-        leaving = await self._accounts.begin_sign_in(nonce)
+        leaving = await self._linking.begin_sign_in(nonce)
         response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": leaving.url})
         _harden(response, "default-src 'none'; frame-ancestors 'none'")
         self._set_cookie(response, self._cookie, leaving.cookie, same_site="Lax")
@@ -95,13 +95,13 @@ class LinkPages:
         if not cookie:
             return self._say(NO_COOKIE)
         if "denied" in request.query:
-            _, link = await self._accounts.signing_in(cookie)
+            _, link = await self._linking.signing_in(cookie)
             return self._say(denied(link))
         code = _plain(request.query.get("access_code", ""), MAX_CODE)
         if not code:
             return self._say(NO_CODE)
-        _, link = await self._accounts.signing_in(cookie)
-        account = await self._accounts.link_by_code(cookie, code)
+        _, link = await self._linking.signing_in(cookie)
+        account = await self._linking.link_by_code(cookie, code)
         response = self._page(self._pages.linked(account, link))
         # Deleted by hand: aiohttp's del_cookie sends no Secure, without which __Host- is ignored.
         self._set_cookie(response, self._cookie, "", same_site="Lax", max_age_s=0)
@@ -140,7 +140,7 @@ class LinkPages:
                 return self._say(failed(failure))
             except StorageError as error:
                 log.error("link_page.not_stored", reason=str(error))
-            except Exception:
+            except Exception:  # the top: the person reads our page instead of aiohttp's
                 log.exception("link_page.failed")
             return self._say(OWN_FAULT)
 

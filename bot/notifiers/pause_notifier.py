@@ -4,17 +4,18 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, TypeVar, assert_never
+from typing import Any, TypeVar, assert_never
 
 import discord
 import structlog
 
 from bot.cogs.notices import texts as notice_texts
-from bot.cogs.notices.cog import buttons
 from bot.cogs.notices.texts import NoticeContext
+from bot.cogs.notices.views import buttons
 from bot.cogs.persistent import view_of
 from bot.discord_api.channel_audience import Unanswered, fetch_member, sees
 from bot.discord_api.channels import ask_channel
+from bot.discord_api.client import SpeckleBot
 from bot.discord_api.error_codes import Meaning
 from bot.discord_api.outcomes import (
     DISCORD_ERRORS,
@@ -32,9 +33,6 @@ from bot.services.channel_rules import missing_permissions
 from bot.services.pause_notices import NoticeGroup, PauseNoticeService, group_notices
 from bot.timing import periodic
 
-if TYPE_CHECKING:
-    from bot.discord_api.client import SpeckleBot
-
 log = structlog.get_logger()
 
 T = TypeVar("T")
@@ -48,19 +46,19 @@ NONCE_LENGTH = 24  # Discord takes up to 25
 class NotifierTimings:
     """Seconds between two looks, and in which channels that close together are all found closed."""
 
-    poll_s: float = 5.0  # a person who is told within seconds of a pause is told soon enough
+    poll_s: float = 5.0  # a notice within seconds of a pause is soon enough
     gather_s: float = 2.0
 
 
 class PauseNotifier:
     """Tells one message after another: Discord dislikes bots that write to many people at once.
 
-    What one person is to be told of one guild at the same time goes as one message.
+    Notices that are due for one person about one guild at the same time go as one message.
     """
 
     def __init__(
         self,
-        bot: "SpeckleBot",
+        bot: SpeckleBot,
         notices: PauseNoticeService,
         blocked_for_s: Callable[[], float],
         timings: NotifierTimings = NotifierTimings(),
@@ -72,7 +70,7 @@ class PauseNotifier:
         self._timings = timings
 
     async def run(self) -> None:
-        """Tell until cancelled, from the moment that the bot is logged in."""
+        """Notify until cancelled, from the moment that the bot is logged in."""
         await self._bot.logged_in.wait()
         await periodic("pause_notifier", self._round, every_s=self._timings.poll_s)
 
@@ -108,9 +106,9 @@ class PauseNotifier:
     async def _notify_needed(self, group: Sequence[PauseNotice]) -> None:
         groups = []
         for notice in group:
-            telling = await self._notices.group_for(notice)
-            if telling is not None:
-                groups.append(telling)
+            notice_group = await self._notices.group_for(notice)
+            if notice_group is not None:
+                groups.append(notice_group)
                 continue
             log.info("pause_notifier.obsolete", notice_id=notice.id)
             await self._notices.settle([notice])
@@ -122,10 +120,10 @@ class PauseNotifier:
         if outcome is None or isinstance(outcome, Rejected | ChannelUnavailable):
             outcome = await self._to_maker(groups)
         if isinstance(outcome, Rejected) and outcome.meaning is Meaning.CARD and len(groups) > 1:
-            for group in groups:  # the others are not to go unsaid because of one
-                await self._notify([group])
+            for notice_group in groups:  # the others are not to go unsaid because of one
+                await self._notify([notice_group])
             return
-        await self._note([group.notice for group in groups], outcome)
+        await self._note([notice_group.notice for notice_group in groups], outcome)
 
     async def _to_channel(self, groups: Sequence[NoticeGroup]) -> Outcome | None:
         """Tell it in the guild's notice channel; None if there is none."""
@@ -143,12 +141,12 @@ class PauseNotifier:
         """Tell the person who made the subscriptions, unless they left; and nobody else."""
         user_id = groups[0].notice.user_id
         if user_id == NOBODY:
-            return Rejected("whoever made it had themselves forgotten", Meaning.PERSON)
+            return Rejected("the person who made it had their data erased", Meaning.PERSON)
         guild = self._bot.get_guild(groups[0].notice.guild_id)
         try:
             async with asyncio.timeout(SEND_WITHIN_S):
                 maker = None if guild is None else await fetch_member(guild, user_id)
-                told = [await _context_for(group, maker) for group in groups]
+                told = [await _context_for(notice_group, maker) for notice_group in groups]
         except Unanswered as unanswered:
             return outcome_of(unanswered.error, {Meaning.PERSON})
         except TimeoutError as error:
@@ -168,7 +166,9 @@ class PauseNotifier:
     ) -> dict[str, Any]:
         """The keyword arguments of `send`; the maker is mentioned where others read it."""
         by_others = mentions is not None
-        contexts = [await self._context(group, read_by_others=by_others) for group in groups]
+        contexts = [
+            await self._context(notice_group, read_by_others=by_others) for notice_group in groups
+        ]
         return {
             "content": notice_texts.notice_lead(contexts, mention=by_others),
             "embeds": notice_texts.notice_embeds(contexts),
@@ -211,7 +211,7 @@ class PauseNotifier:
 
 
 async def _context_for(group: NoticeGroup, maker: discord.Member | None) -> NoticeGroup:
-    """What somebody may be told who may have lost the channel that they set up."""
+    """What a person may still read who may have lost the channel that they set up."""
     if maker is not None:
         channel = maker.guild.get_channel_or_thread(group.notice.channel_id)
         # One that is gone or archived they see no less than when they set it up.
@@ -222,7 +222,7 @@ async def _context_for(group: NoticeGroup, maker: discord.Member | None) -> Noti
 
 def _nonce(groups: Sequence[NoticeGroup]) -> str:
     """The same for the same notices; for one alone it is its own."""
-    nonces = [group.notice.nonce for group in groups]
+    nonces = [notice_group.notice.nonce for notice_group in groups]
     if len(nonces) == 1:
         return nonces[0]
     return sha256(" ".join(nonces).encode()).hexdigest()[:NONCE_LENGTH]
@@ -238,9 +238,9 @@ async def _outcome(sending: Coroutine[Any, Any, discord.Message]) -> Outcome:
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Do it; if the bot is stopped meanwhile, it gets `DRAIN_S` to end.
+    """Do it; if the bot is stopped in between, it gets `DRAIN_S` to end.
 
-    Told and not noted, it would be told again at the next start, and Discord knows the nonce for
+    Sent and not noted, it would be sent again at the next start, and Discord knows the nonce for
     some minutes only.
     """
     task = asyncio.ensure_future(work)

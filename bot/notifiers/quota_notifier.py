@@ -1,15 +1,16 @@
-"""Tells a server, once a day, that its quota is used up."""
+"""Notifies a server, once a day, that its quota is used up."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import discord
 import structlog
 
 from bot.cogs.notices import quota_texts
 from bot.discord_api.channel_audience import says_nobody
+from bot.discord_api.client import SpeckleBot
 from bot.discord_api.error_codes import Meaning
 from bot.discord_api.outcomes import (
     DISCORD_ERRORS,
@@ -22,9 +23,6 @@ from bot.model import NOBODY
 from bot.services.quotas import OverQuota, QuotaService
 from bot.timing import periodic
 
-if TYPE_CHECKING:
-    from bot.discord_api.client import SpeckleBot
-
 log = structlog.get_logger()
 
 POLL_S = 5.0
@@ -34,18 +32,18 @@ SEND_WITHIN_S = 60.0  # discord.py's own five tries take up to 25 s
 
 @dataclass(frozen=True, slots=True)
 class NoticeRecipient:
-    """Somebody to tell: in this channel, else in a direct message."""
+    """Whom to notify: in this channel, else in a direct message."""
 
     user_id: int
     channel_id: int | None = None
 
 
 class QuotaNotifier:
-    """Tells it in the guild's notice channel, else the webhook's maker, else the owner."""
+    """Reports it in the guild's notice channel, else to the webhook's maker, else to the owner."""
 
     def __init__(
         self,
-        bot: "SpeckleBot",
+        bot: SpeckleBot,
         quotas: QuotaService,
         blocked_for_s: Callable[[], float],
     ) -> None:
@@ -55,7 +53,7 @@ class QuotaNotifier:
         self._blocked_for_s = blocked_for_s
 
     async def run(self) -> None:
-        """Tell until cancelled, from the moment that the bot is logged in."""
+        """Notify until cancelled, from the moment that the bot is logged in."""
         await self._bot.logged_in.wait()
         await periodic("quota_notifier", self._round, every_s=RETRY_S)
 
@@ -63,7 +61,7 @@ class QuotaNotifier:
         return POLL_S if await self.notify() else None
 
     async def notify(self) -> bool:
-        """Tell who is to be told now; False if some of them could not be."""
+        """Notify everyone who is due; False if some of them could not be."""
         all_told = True
         for notice in await self._quotas.due_notices():
             if self._blocked_for_s() > 0:
@@ -76,7 +74,7 @@ class QuotaNotifier:
         return all_told
 
     async def _notify(self, over: OverQuota) -> bool:
-        """Whether a guild is told, or nobody of it can be; False if Discord could not be asked."""
+        """Notify a guild, if anybody of it can be; False if Discord could not be asked."""
         notice = over.notice
         for recipient in self._recipients(over):
             message = self._message(over, recipient)

@@ -35,7 +35,7 @@ from bot.services.access_rules import (
     decide,
     depends_on_openness,
 )
-from bot.services.accounts import AccountService
+from bot.services.token_lending import TokenLender
 from bot.single_flight import SingleFlightCache
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login, ProjectRights
@@ -62,7 +62,7 @@ class AccessTimings:
     """How long an answer may take, and how long one counts."""
 
     answer_within_s: float = 4.0  # renewing a token included; below the deadline of enrichment
-    # Discord's library waits and tries again for half a minute by itself; events must not.
+    # Discord's library waits and tries again for half a minute on its own; events must not.
     discord_within_s: float = 4.0
     # Who did not answer is not asked for so long: each event would wait for it.
     silent_for_s: float = 15.0
@@ -101,14 +101,14 @@ class AccessCheck:
         self,
         storage: Storage,
         client: SpeckleClient,
-        accounts: AccountService,
+        lender: TokenLender,
         channel_audience: ChannelAudience,
         now: Callable[[], datetime],
         timings: AccessTimings = AccessTimings(),
     ) -> None:
         self._storage = storage
         self._client = client
-        self._accounts = accounts
+        self._lender = lender
         self._channel_audience = channel_audience
         self._now = now
         self._late = SingleFlightCache[Answer](max_values=MOST_LATE, ttl_s=LATE_FOR_S)
@@ -142,13 +142,13 @@ class AccessCheck:
         if not subscriptions:
             return AccessDecisions()
         answers, (everyone, visibility), people, audiences = await asyncio.gather(
-            self._answers(hook, subscriptions, afresh=fresh),
-            self._everyone(hook, subscriptions, afresh=fresh),
+            self._answers(hook, subscriptions, fresh=fresh),
+            self._everyone(hook, subscriptions, fresh=fresh),
             self._persons(hook, subscriptions),
             self._audiences(hook, subscriptions),
         )
         words = {account_id: _word(answer, None) for account_id, answer in answers.items()}
-        operator = self._accounts.serves_as_operator(hook)
+        operator = self._lender.serves_as_operator(hook)
         now = self._now()
         decisions: dict[int, Decision] = {}
         for one in subscriptions:
@@ -178,14 +178,14 @@ class AccessCheck:
     # ── Speckle ───────────────────────────────────────────────────────────────────────────────
 
     async def _answers(
-        self, hook: Hook, subscriptions: Sequence[Subscription], *, afresh: bool
+        self, hook: Hook, subscriptions: Sequence[Subscription], *, fresh: bool
     ) -> Mapping[int, Answer]:
         """What the server says to each account that has to be asked now, by its id."""
         now = self._now()
         ids = {
             one.account_id
             for one in subscriptions
-            if one.account_id is not None and (afresh or not _is_fresh(one.access_ok_at, now))
+            if one.account_id is not None and (fresh or not _is_fresh(one.access_ok_at, now))
         }
         asked = sorted(ids)
         answers = await asyncio.gather(*(self._ask_account(hook, one) for one in asked))
@@ -193,20 +193,18 @@ class AccessCheck:
 
     async def _ask_account(self, hook: Hook, account_id: int) -> Answer:
         async def ask() -> Answer:
-            return await self._accounts.as_account(
-                account_id, partial(self._answer, hook.project_id)
-            )
+            return await self._lender.as_account(account_id, partial(self._answer, hook.project_id))
 
         return await self._in_time(hook.server_url, ask)
 
     async def _everyone(
-        self, hook: Hook, subscriptions: Sequence[Subscription], *, afresh: bool
+        self, hook: Hook, subscriptions: Sequence[Subscription], *, fresh: bool
     ) -> tuple[LastAnswer, str | None]:
         """What the server says to who has no token, where a subscription depends on that."""
         if not any(depends_on_openness(one, hook) for one in subscriptions):
             return NEVER_ANSWERED, None
         now = self._now()
-        if not afresh and _is_fresh(hook.public_at, now):
+        if not fresh and _is_fresh(hook.public_at, now):
             return LastAnswer(AccessAnswer.YES, hook.public_at), None
         answer = await self._in_time(
             hook.server_url,

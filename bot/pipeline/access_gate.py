@@ -40,7 +40,7 @@ class ChannelState:
     def may_be_silenced(self) -> bool:
         """Whether subscriptions may be paused because Discord refused the channel for a while.
 
-        The queue says so for those whose cards do not wait, the subscriptions where somebody has
+        The queue is woken for those whose cards do not wait, the subscriptions where somebody has
         asked for another try since.
         """
         silenced = PauseReason.SILENCED
@@ -152,7 +152,7 @@ def is_outdated(subscription: Subscription, made_at: datetime, now: datetime) ->
     """Whether what was made at that time for a channel is not to be shown there as it is.
 
     The subscription is paused for a right, or somebody else may have answered for it since, who
-    sees other things. An answer that is yet to come is one of before the clock was set back.
+    sees other things. An answer with a time in the future is from before the clock was set back.
     """
     if subscription.pause_reason in RIGHTS_PAUSES:
         return True

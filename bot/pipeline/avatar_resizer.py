@@ -52,7 +52,7 @@ class AvatarResizer:
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, smaller, avatar)
-        except Exception:  # whatever a stranger's picture does to Pillow: the event goes on
+        except Exception:  # whatever a stranger's picture does to Pillow: the event continues
             log.exception("avatars.failed")
             return None
 

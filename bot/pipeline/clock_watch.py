@@ -82,6 +82,6 @@ class ClockWatch:
         log.warning(
             "clock.differs_from_discord",
             ahead_s=round(ahead.total_seconds()),
-            hint="Set this machine's clock, best by a time service (NTP). Cards are sent "
-            "all the same, with the times that this machine has.",
+            hint="Set this machine's clock, preferably with a time service (NTP). Cards are sent "
+            "anyway, with this machine's times.",
         )

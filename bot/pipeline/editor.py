@@ -37,7 +37,7 @@ class Editor:
 
     `edit(channel_id, message_id, cards, form)` is one try; `may_edit(rows)` says whether all that a
     message shows may be shown as it is by now, None if that is not known. A message that cannot be
-    edited stays as it is: nobody is told, as its card is there.
+    edited stays as it is: nobody is notified, as its card is there.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Editor:
         try:
             cards = [card_of(row) for row in edit.rows]
             return await self._send(edit.channel_id, message_id, cards, edit.rows[0].level)
-        except Exception as error:  # one that fails for ever must not stand before the others
+        except Exception as error:  # one that always fails must not block the others
             log.exception("editor.failed", channel_id=edit.channel_id, message_id=message_id)
             return RetryLater(type(error).__name__)
 
@@ -118,7 +118,7 @@ class Editor:
                 await self._postpone(edit, retry_in_s, counted=False)
             case RetryLater(reason):
                 await self._retry_later(edit, reason)
-            case BotUnavailable():  # the next new card finds that out, and says so
+            case BotUnavailable():  # the next new card finds that out, and reports it
                 await self._postpone(edit, self._retry.delays_s[-1], counted=False)
             case Rejected(reason) | ChannelUnavailable(_, reason):
                 await self._give_up(edit, reason)

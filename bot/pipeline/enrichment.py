@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 import structlog
 
@@ -25,7 +25,8 @@ from bot.errors import (
     SpeckleUnconfirmed,
 )
 from bot.model import Hook
-from bot.services.accounts import AccountService
+from bot.services.access_rules import ReadPermit
+from bot.services.token_lending import TokenLender
 from bot.single_flight import SingleFlightCache
 from bot.speckle.confirmation import (
     ArchivedQuestion,
@@ -43,9 +44,6 @@ from bot.speckle_api.previews import NoPicture, Previews, Rendered, preview_url
 from bot.speckle_api.types import Login
 from bot.timing import Backoff
 from bot.work import LateAddition
-
-if TYPE_CHECKING:
-    from bot.services.read_permit import ReadPermit
 
 log = structlog.get_logger()
 
@@ -122,7 +120,7 @@ class Enrichment:
         self,
         client: SpeckleClient,
         previews: Previews,
-        accounts: AccountService,
+        lender: TokenLender,
         *,
         servers: Collection[str],
         deadline_s: float,
@@ -132,7 +130,7 @@ class Enrichment:
         self._client = client
         self._servers = frozenset(servers)
         self._previews = previews
-        self._accounts = accounts
+        self._lender = lender
         self._deadline_s = deadline_s
         self._facts = SingleFlightCache[Facts | None](max_values=MOST_FACTS, ttl_s=KEEP_S)
         self._pictures = SingleFlightCache[Picture | NoPicture](
@@ -152,7 +150,7 @@ class Enrichment:
 
     async def within_deadline(
         self,
-        permit: "ReadPermit",
+        permit: ReadPermit,
         hook: Hook,
         delivery: Delivery,
         at: datetime,
@@ -187,7 +185,7 @@ class Enrichment:
         return _added(delivery, {kind: _outcome(task, hook) for kind, task in tasks.items()})
 
     async def confirmed_event(
-        self, permit: "ReadPermit", delivery: Delivery, at: datetime, within_s: float
+        self, permit: ReadPermit, delivery: Delivery, at: datetime, within_s: float
     ) -> ConfirmedEvent | None:
         """The event as its server tells it; None where the server has nothing to add.
 
@@ -197,7 +195,7 @@ class Enrichment:
         question = _question(permit, delivery, at)
         if check is None or question is None:
             return None
-        facts = await self._accounts.with_permit(
+        facts = await self._lender.with_permit(
             permit,
             lambda login: self._facts.get(
                 (login, permit.project_id, question),
@@ -212,7 +210,7 @@ class Enrichment:
         return ConfirmedEvent(true, facts)
 
     async def image(
-        self, permit: "ReadPermit", hook: Hook, delivery: Delivery, at: datetime, within_s: float
+        self, permit: ReadPermit, hook: Hook, delivery: Delivery, at: datetime, within_s: float
     ) -> Picture | str | NoPicture:
         """The picture of a new version: its address where Discord can fetch it, else itself.
 
@@ -226,7 +224,7 @@ class Enrichment:
         return await self._image(permit, hook, question.version.version_id, within_s)
 
     async def _image(
-        self, permit: "ReadPermit", hook: Hook, version_id: str, within_s: float
+        self, permit: ReadPermit, hook: Hook, version_id: str, within_s: float
     ) -> Picture | str | NoPicture:
         if permit.is_anonymous or hook.visibility in PUBLIC:
             # As a stranger: what they cannot see any more is not shown by its address.
@@ -237,7 +235,7 @@ class Enrichment:
                 return url if is_public_url(url) else seen
             if seen is NoPicture.NOT_YET or permit.is_anonymous:
                 return seen
-        return await self._accounts.with_permit(
+        return await self._lender.with_permit(
             permit, lambda login: self._picture(login, permit.project_id, version_id, within_s)
         )
 
@@ -302,7 +300,7 @@ class Enrichment:
         return min(self._deadline_s, left_s)
 
 
-def _question(permit: "ReadPermit", delivery: Delivery, at: datetime) -> Question | None:
+def _question(permit: ReadPermit, delivery: Delivery, at: datetime) -> Question | None:
     """What is asked about an event, None for nothing."""
     check = BY_KIND[delivery.event.kind].check
     if check is None:

@@ -54,7 +54,7 @@ class GlobalHold:
         return [f"Discord takes no card from the bot, for any channel: {self._why}."]
 
     def token_refused(self, reason: str, of_round: int) -> None:
-        """Discord does not know the bot: each step is told, as only a person can end that."""
+        """Discord does not know the bot: each step is logged, as only a person can end that."""
         if not self._is_step(of_round):
             return
         wait_s = self._close(reason, self.hold_steps.token)
@@ -83,7 +83,7 @@ class GlobalHold:
         return True
 
     def succeeded(self, of_round: int) -> None:
-        """Discord dealt with what one channel was sent."""
+        """Discord processed what was sent to one channel."""
         self._seen.clear()
         if self._why is not None and self._is_step(of_round):
             log.info("sender.resumed", after=self._why)

@@ -158,7 +158,7 @@ class Ingest:
                 trace.add("parse", f"The body is no Speckle delivery: {error.reason}.")
                 failed.append(EventResult(row.id, trace.lines))
                 continue
-            # Such an event is decided by itself: what comes before and behind it may differ.
+            # Such an event is decided alone: what comes before and behind it may differ.
             if events and (says_who_sees(delivery) or says_who_sees(events[-1].delivery)):
                 break
             trace.add("parse", f"Read as {delivery.event.kind.value}.")
@@ -186,7 +186,7 @@ class Ingest:
     def _followers(
         self, tx: Transaction, events: Sequence[ReadEvent]
     ) -> Sequence[Sequence[HookEvent]]:
-        """What each hook that the events' source may speak for, and no other, is to be told."""
+        """What applies to each hook that the events' source may speak for, and to no other."""
         first = events[0]
         hooks = self._hooks(tx, first.row, first.delivery.project.id)
         keys = [(event.row, event.key) for event in events]
@@ -255,7 +255,7 @@ class Ingest:
 def new_names(
     named: Mapping[str, str], known: Mapping[str, str], most: int | None
 ) -> tuple[Mapping[str, str], Sequence[str]]:
-    """The names by model id that are to be kept besides those that are known.
+    """The names by model id that are to be kept in addition to those that are known.
 
     Where there would be more than `most`, also the ids that are to be forgotten for them: any.
     """

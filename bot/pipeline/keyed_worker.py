@@ -66,7 +66,7 @@ class KeyedWorker(Generic[Item, Key]):
         self._wake.set()
 
     async def run(self) -> None:
-        """Work until cancelled; what is in hand then gets `DRAIN_S` to end."""
+        """Work until cancelled; what is being processed then gets `DRAIN_S` to end."""
         tasks: set[asyncio.Task[None]] = set()
         try:
             while True:
@@ -111,7 +111,7 @@ class KeyedWorker(Generic[Item, Key]):
         return {self._key_of(item): item for item in found}
 
     async def _wait(self) -> None:
-        """Wait until something is due; while there is no place, whoever is done first says so."""
+        """Wait until something is due; while there is no place, whoever finishes first wakes it."""
         pause_s = self._look_at - time.monotonic() if self._scheduler.free_slots else IDLE_POLL_S
         try:
             async with asyncio.timeout(max(0.0, pause_s)):
@@ -127,7 +127,7 @@ class KeyedWorker(Generic[Item, Key]):
         except StorageUnavailable as error:
             log.error("worker.database_unavailable", worker=self._name, reason=error.reason)
             await asyncio.sleep(RECOVERY_PAUSE_S)
-        except Exception:
+        except Exception:  # the top: what failed is found again, and others are not held up
             log.exception("worker.failed", worker=self._name, ordering_key=str(self._key_of(item)))
             await asyncio.sleep(RECOVERY_PAUSE_S)
         finally:

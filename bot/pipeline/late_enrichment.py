@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -25,7 +24,7 @@ from bot.pipeline.enrichment import Enrichment, why_not_added
 from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.reading import read
 from bot.pipeline.routing import context_of, names_of
-from bot.services.access_rules import Show, Wait
+from bot.services.access_rules import ReadPermit, Show, Wait
 from bot.speckle.confirmation import touched_models
 from bot.speckle.events import Delivery
 from bot.speckle.filters import matches
@@ -48,9 +47,6 @@ JOBS_AT_ONCE = 4  # of one guild at one server
 
 NAMES = {LateAddition.FACTS: "what Speckle adds", LateAddition.PICTURE: "its picture"}
 Change = Callable[[OutboxCard, Sequence[OutboxCard]], Card | None]
-
-if TYPE_CHECKING:
-    from bot.services.read_permit import ReadPermit
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +142,7 @@ class LateEnrichment:
             await self._give_up(job, why_not_added(error))
         except GivenUp as given_up:
             await self._give_up(job, str(given_up))
-        except Exception:
+        except Exception:  # one job's fault must not stop the others of its server
             log.exception("late_enrichment.failed", job_id=job.id, kind=job.kind)
             await self._later(job, None)
 
@@ -220,7 +216,7 @@ class LateEnrichment:
 
     async def _permit(
         self, job: LateEnrichmentJob, incomplete: IncompleteCard
-    ) -> "ReadPermit | None":
+    ) -> ReadPermit | None:
         """The pass to read with, decided now; None while somebody cannot be asked.
 
         Errors: GivenUp where the channel may not be shown more.

@@ -1,4 +1,4 @@
-"""Reads what waits in the inbox; a large body in a thread, so that the event loop goes on."""
+"""Reads what waits in the inbox; a large body in a thread, so that the event loop continues."""
 
 import asyncio
 from typing import Final

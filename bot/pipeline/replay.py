@@ -1,4 +1,4 @@
-"""Events that were held back are dealt with again, in order for each subscription."""
+"""Events that were held back are processed again, in order for each subscription."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Routes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outlets:
-    """Who goes on with what events led to.
+    """Who continues with the results of events.
 
     `on_cards` is called with the channels where cards wait, by the ids of channel and guild;
     `on_incomplete` when cards lack something, `on_held` when events are held.
@@ -87,7 +87,7 @@ class Replay:
         self.outlets = Outlets(on_cards, on_incomplete, self.wake)
 
     def wake(self) -> None:
-        """Say that an event may be dealt with again now."""
+        """Report that an event may be processed again now."""
         self._lanes.wake()
 
     async def _replay(self, held: HeldEvent) -> None:
@@ -98,14 +98,14 @@ class Replay:
         row, subscription, hook, names = found
         trace = Trace(self._now, row)
         trace.lines.clear()
-        routed = await self._again(held, row, hook, subscription, names, trace)
+        result = await self._again(held, row, hook, subscription, names, trace)
         # Of an event that waits on, the trace says already that it waits.
-        lines = () if routed.held_until is not None and routed.pause is None else trace.lines
+        lines = () if result.held_until is not None and result.pause is None else trace.lines
         cards = await self._storage.write(
-            lambda tx: tx.held_events.settle(held, row.received_at, routed, lines)
+            lambda tx: tx.held_events.settle(held, row.received_at, result, lines)
         )
         log.info("held_events.replayed", inbox_id=row.id, cards=len(cards))
-        self.outlets.wake([routed], cards)
+        self.outlets.wake([result], cards)
 
     async def _again(
         self,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -29,15 +28,12 @@ from bot.pipeline.access import AccessCheck, AccessDecisions
 from bot.pipeline.avatar_resizer import AvatarResizer
 from bot.pipeline.enrichment import AddedFacts, Enrichment
 from bot.pipeline.reading import LARGE_BODY_BYTES
-from bot.services.access_rules import Decision, Pause, Show, Wait
+from bot.pipeline.trace import Trace
+from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait
 from bot.speckle.confirmation import touched_models
 from bot.speckle.events import Delivery, Facts, ProjectDeleted, ProjectUpdated, UnknownEvent
 from bot.speckle.filters import matches
 from bot.work import NOTE_FACT, InboxEvent, NewCard, SubscriptionResult
-
-if TYPE_CHECKING:
-    from bot.services.read_permit import ReadPermit
-from bot.pipeline.trace import Trace
 
 log = structlog.get_logger()
 
@@ -144,14 +140,14 @@ class Routing:
             then = f"{text} ({verdicts.silence}): the last yes counts for an hour."
             event_context.trace.add("access", then, guild_id=event_context.hook.guild_id)
         now = self._now()
-        routed = [SubscriptionResult(one.id, held_until=now) for one in held]
-        routed += self._held_back(event_context, asked, verdicts, attempts)
-        if len(routed) < len(wanting):
+        results = [SubscriptionResult(one.id, held_until=now) for one in held]
+        results += self._held_back(event_context, asked, verdicts, attempts)
+        if len(results) < len(wanting):
             small = await self._avatar_resizer.shrink(event_context.delivery)
-            routed += await self._shown(replace(event_context, delivery=small), asked, verdicts)
+            results += await self._shown(replace(event_context, delivery=small), asked, verdicts)
         seen = verdicts.seen
         return RoutingResult(
-            [replace(one, access_ok=one.subscription_id in seen) for one in routed],
+            [replace(one, access_ok=one.subscription_id in seen) for one in results],
             verdicts.visibility,
         )
 
@@ -229,10 +225,10 @@ class Routing:
         groups = await asyncio.gather(
             *(self._for_reader(event_context, group) for group in by_reader.values())
         )
-        return [*gone, *(routed for group in groups for routed in group)]
+        return [*gone, *(result for group in groups for result in group)]
 
     async def _for_reader(
-        self, event_context: EventContext, group: "Sequence[tuple[Subscription, ReadPermit | None]]"
+        self, event_context: EventContext, group: Sequence[tuple[Subscription, ReadPermit | None]]
     ) -> Sequence[SubscriptionResult]:
         (_, permit), *_ = group
         added = await self._added(event_context, permit)
@@ -241,7 +237,7 @@ class Routing:
         large = len(event_context.row.body) > LARGE_BODY_BYTES
         return await asyncio.to_thread(cards) if large else cards()
 
-    async def _added(self, event_context: EventContext, permit: "ReadPermit | None") -> AddedFacts:
+    async def _added(self, event_context: EventContext, permit: ReadPermit | None) -> AddedFacts:
         """What Speckle adds for one reader; a fault of ours gives a plainer card."""
         delivery, row = event_context.delivery, event_context.row
         if permit is None:
@@ -251,7 +247,7 @@ class Routing:
             added = await self._enrichment.within_deadline(
                 permit, event_context.hook, delivery, row.event_at, waited_s
             )
-        except Exception:
+        except Exception:  # a fault of ours gives a plainer card, and loses no event
             log.exception("ingest.enrichment_failed", kind=delivery.event.kind.value)
             return AddedFacts(delivery)
         for line in added.lines:
@@ -320,7 +316,7 @@ def context_of(
     facts: Facts | None,
     notes: Sequence[str] = (),
 ) -> RenderContext:
-    """What the card of an event shows besides it, for one reader."""
+    """What the card of an event shows in addition to it, for one reader."""
     return RenderContext(
         server_url=hook.server_url,
         received_at=row.event_at,
@@ -366,7 +362,7 @@ def _render(delivery: Delivery, context: RenderContext) -> Card | None:
     """The event's card; a fault in its renderer gives the plain card, never a lost event."""
     try:
         return render(delivery, context)
-    except Exception:
+    except Exception:  # whatever a renderer did not expect of what a server sends
         log.exception("ingest.renderer_failed", kind=delivery.event.kind.value)
         return render(replace(delivery, event=UnknownEvent()), context)
 

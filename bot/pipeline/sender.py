@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 GIVE_UP_AFTER = timedelta(hours=48)
 GIVE_UP_TRIES = 40  # of some 50 in 48 hours: a clock that is set ahead, or a stop, are no tries
-PASSES_WITHIN = 3  # tries; a refusal without a reason that lasts longer is told to people
+PASSES_WITHIN = 3  # tries; people are notified of a refusal without a reason that lasts longer
 
 # Messages with large pictures, up to 24 MiB, are in memory while they are sent.
 LARGE_BYTES = 1024 * 1024
@@ -307,19 +307,21 @@ class Sender:
         """Look for the card at fault; alone, it is tried with less and less, then kept."""
         storage = self._storage
         level = rows[0].level
-        lesser = NEXT_LEVEL.get(level)
+        next_level = NEXT_LEVEL.get(level)
         if len(rows) > 1:
             await storage.write(lambda tx: tx.outbox.mark_suspect(batch, len(rows), level, reason))
             log.warning("sender.batch_rejected", cards=len(rows), reason=reason)
-        elif lesser is not None:
-            await storage.write(lambda tx: tx.outbox.mark_suspect(batch, 1, lesser, reason))
-            log.warning("sender.rejected", outbox_id=rows[0].id, next=lesser.value, reason=reason)
+        elif next_level is not None:
+            await storage.write(lambda tx: tx.outbox.mark_suspect(batch, 1, next_level, reason))
+            log.warning(
+                "sender.rejected", outbox_id=rows[0].id, next=next_level.value, reason=reason
+            )
         else:
             await storage.write(lambda tx: tx.outbox.mark_undeliverable(batch, reason))
             log.error("sender.undeliverable", outbox_id=rows[0].id, reason=reason)
 
     async def _silenced(self, queue: ChannelQueue, until: datetime | None, reason: str) -> None:
-        """Discord refuses although the bot may post there: that ends by itself, at a known time
+        """Discord refuses although the bot may post there: that ends automatically, at a known time
         if it is a moderator's time-out.
         """
         now_there = self._rate_limiter.discord_time.now()

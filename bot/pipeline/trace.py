@@ -2,12 +2,8 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from bot.work import CATCH_UP_STAGE, InboxEvent, TraceLine
-
-if TYPE_CHECKING:
-    pass
 
 
 class Trace:

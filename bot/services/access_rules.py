@@ -1,6 +1,6 @@
 """Who may see what: the one rule, as a pure function.
 
-A channel sees what its project's webhook sends, and besides only what the account of the person
+A channel sees what its project's webhook sends, and otherwise only what the account of the person
 who subscribed that channel may see.
 """
 
@@ -21,7 +21,6 @@ from bot.model import (
     PauseWhy,
     Subscription,
 )
-from bot.services.read_permit import ReadPermit
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle.visibility import PUBLIC
 
@@ -29,6 +28,31 @@ A_YES_COUNTS = timedelta(hours=1)  # while the server does not answer
 
 QUALIFIED = frozenset({Entitlement.OWNER, Entitlement.READER, Entitlement.MANAGER})
 """Whose answer lets the operator's token read for a subscription in the operator's own servers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPermit:
+    """Leave to read one project for one subscription, as somebody who may; made in this file alone.
+
+    With `account_id` it is the account of the person who subscribed the channel; `as_operator`
+    reads with the operator's own token; with neither it reads without a token, what is everybody's.
+    """
+
+    subscription_id: int
+    server_url: str
+    project_id: str
+    account_id: int | None = None
+    as_operator: bool = False
+
+    @property
+    def reader(self) -> tuple[int | None, bool]:
+        """Who reads: what one reader received may be shown in all its subscriptions."""
+        return self.account_id, self.as_operator
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether it reads without a token, so that nothing it brings is anybody's secret."""
+        return self.account_id is None and not self.as_operator
 
 
 class AccessAnswer(Enum):
@@ -65,7 +89,7 @@ class AccessAnswers:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """It is shown; `permit` is what may be read besides, None for nothing."""
+    """It is shown; `permit` is what else may be read, None for nothing."""
 
     permit: ReadPermit | None
 
@@ -115,7 +139,7 @@ def decide(
 
 
 def is_by_hand(hook: Hook) -> bool:
-    """Whether somebody entered the webhook's address and secret at Speckle, or is yet to do so."""
+    """Whether someone entered the webhook's address and secret at Speckle, or still has to."""
     return hook.kind is HookKind.OWN and hook.webhook_id is None
 
 
@@ -154,8 +178,8 @@ def _still_valid(word: LastAnswer, now: datetime) -> bool | None:
         case AccessAnswer.NO:
             return False
         case AccessAnswer.NO_ANSWER:
-            lately = word.yes_at is not None and now - word.yes_at < A_YES_COUNTS
-            return True if lately else None
+            recent = word.yes_at is not None and now - word.yes_at < A_YES_COUNTS
+            return True if recent else None
 
 
 def _permit_for(

@@ -1,4 +1,4 @@
-"""What has to hold before a command may go on. Errors, of all of them: CommandRefused."""
+"""What must be true before a command may continue. Errors, of all of them: CommandRefused."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -56,13 +56,13 @@ def silence_text(until: datetime | None) -> str:
     """Why Discord refuses a bot that has all it needs, and what ends that."""
     if until is not None:
         return (
-            f"A moderator put the bot in time-out until {_moment(until)}. Then it goes on by "
-            "itself; somebody who may moderate members can end the time-out before."
+            f"A moderator put the bot in time-out until {_moment(until)}. Then it continues "
+            "automatically; someone who can moderate members can end the time-out earlier."
         )
     return (
-        "It has every permission that it needs there, and Discord refuses its messages all the "
-        "same. Look at whether a moderator put the bot in time-out, and end that. The bot tries "
-        "again by itself, and goes on once Discord lets it."
+        "It has every permission that it needs there, but Discord still refuses its messages. "
+        "Check whether a moderator put the bot in time-out, and end that. The bot tries again "
+        "automatically, and continues once Discord allows it."
     )
 
 

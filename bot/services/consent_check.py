@@ -23,9 +23,9 @@ from bot.services.access_rules import (
     is_by_hand,
     is_private,
 )
-from bot.services.accounts import AccountService
 from bot.services.project_names import is_paused_for_rights
 from bot.services.public_access import PRIVATE, PublicAccess, PublicAnswer
+from bot.services.token_lending import TokenLender
 from bot.services.webhooks import EnsureFailed, EnsureProblem, WebhookService, problem_of
 from bot.speckle_api.types import ProjectRights
 
@@ -58,7 +58,7 @@ class ProjectAccess:
 
     @property
     def visibility(self) -> str | None:
-        """What an answer is kept with: public as everybody was told, else the account's word."""
+        """What an answer is kept with: public as everyone was shown, else the account's word."""
         told = None if self.project is None else self.project.visibility
         return told if self.is_private and is_private(told) and told else self.everyone.visibility
 
@@ -74,15 +74,15 @@ class ConsentCheck:
     """Asks with the person's own account and without a token, and with nobody else's."""
 
     def __init__(
-        self, accounts: AccountService, webhooks: WebhookService, public_access: PublicAccess
+        self, lender: TokenLender, webhooks: WebhookService, public_access: PublicAccess
     ) -> None:
-        self._accounts = accounts
+        self._lender = lender
         self._webhooks = webhooks
         self._public_access = public_access
 
     async def look(self, user_id: int, server_url: str, project_id: str) -> ProjectAccess:
         """What this person may see of a project, asked now."""
-        account = await self._accounts.of_user(user_id, server_url)
+        account = await self._lender.of_user(user_id, server_url)
         if account is None:
             return ProjectAccess(await self._public_access.of(server_url, project_id))
         try:
@@ -91,7 +91,7 @@ class ConsentCheck:
             everyone = await self._public_access.of(server_url, project_id)
             return ProjectAccess(everyone, why=problem_of(error), detail=error.reason)
         everyone = PublicAnswer(AccessAnswer.NO, project.visibility)
-        if project.is_public:  # for loosening, only what everybody is told counts
+        if project.is_public:  # for loosening, only what everyone can read counts
             everyone = await self._public_access.of(server_url, project_id)
         cannot_make = await self._webhooks.why_not_made(account, project)
         return ProjectAccess(everyone, account, project, cannot_make)

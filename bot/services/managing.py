@@ -99,7 +99,7 @@ class SubscriptionService:
     async def _setup_for(
         self, entry: Followed, actor: Actor
     ) -> tuple[Followed, WebhookSetup | None]:
-        """What is left to do by hand, if the caller may see it; the entry as it is by then.
+        """What is left to do by hand, if the caller may see it; the entry as it is then.
 
         A secret that no key opens makes way for a new one.
         """
@@ -242,7 +242,7 @@ class SubscriptionService:
     async def take_over(
         self, guild_id: int, actor: Actor, target: TargetChannel, audience_of: AudienceOf
     ) -> Resumed | NeedsAccount | NeedsConsent:
-        """Let a channel go on wherever it was paused for who may see a project.
+        """Resume a channel wherever it was paused for who may see a project.
 
         Gives the first question that is to be answered before, if there is one. What the caller
         may not see stays paused. Errors: CommandRefused if that is all.
@@ -270,7 +270,7 @@ class SubscriptionService:
         return Resumed(target.channel_id, entries, sum(one.kept for one in done))
 
     async def remove(self, guild_id: int, actor: Actor, subscription_id: int) -> Unsubscribed:
-        """End a subscription for good."""
+        """End a subscription."""
         return await self._delete(await self.entry(guild_id, actor, subscription_id))
 
     # ── the webhook on the Speckle side ───────────────────────────────────────────────────────
@@ -289,7 +289,7 @@ class SubscriptionService:
         if entry.hook.kind is HookKind.SHARED:
             return SharedSetUp(entry)
         if not is_by_hand(entry.hook):
-            webhook = await self._webhooks.ensure(entry.hook.id, looking=True)
+            webhook = await self._webhooks.ensure(entry.hook.id, reconciling=True)
             return MadeSetUp(entry, await self._made_by(entry.hook), webhook)
         await self._check_secret(entry.hook, actor)
         if entry.hook.unopenable:
@@ -411,7 +411,7 @@ def is_blocked(subscription: Subscription) -> bool:
 
 
 def may_see_secret(hook: Hook, on_it: Iterable[Subscription], actor: Actor) -> bool:
-    """Whether somebody may see a hook's secret: whoever has it can make events up in all channels.
+    """Whether somebody may see a hook's secret: with it anybody can make up events in all channels.
 
     Of a webhook that the bot made, nobody may.
     """

@@ -1,4 +1,4 @@
-"""Whom the bot has yet to tell that it paused what they set up, and for how long it tries."""
+"""Whom the bot still has to notify that it paused what they set up, and for how long it tries."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,9 @@ from bot.timing import Backoff
 AT_ONCE = 50  # notices a look; more wait for the next
 IN_ONE_MESSAGE = 10  # as many as Discord takes embeds
 RETRY = Backoff((60.0, 300.0, 1800.0, 3600.0))
-GIVE_UP_AFTER = timedelta(hours=48)  # by then `/subscriptions` has told whoever missed the cards
+GIVE_UP_AFTER = timedelta(
+    hours=48
+)  # after that, people who miss the cards have looked in `/subscriptions`
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class NoticeGroup:
 
     `entries` are what no longer comes through; `cards` are kept for the channel, or events that
     become cards. `notice_channel_id` is where the guild wants it told, None for a direct message.
-    `channel_seen`: the person who is told can still see the channel.
+    `channel_seen`: the person who is notified can still see the channel.
     """
 
     notice: PauseNotice
@@ -45,7 +47,7 @@ def group_notices(notices: Iterable[PauseNotice]) -> list[list[PauseNotice]]:
 
 
 class PauseNoticeService:
-    """Says what is to be told now, and notes what became of it."""
+    """Returns what is due now, and notes the result."""
 
     def __init__(self, storage: Storage, now: Callable[[], datetime]) -> None:
         self._storage = storage
@@ -58,7 +60,7 @@ class PauseNoticeService:
     async def group_for(self, notice: PauseNotice) -> NoticeGroup | None:
         """What to say; None if it is not worth saying any more.
 
-        That is so when all went on meanwhile, was removed, or the bot left the guild.
+        That is so when everything was resumed or removed in between, or the bot left the guild.
         """
         guild = await self._storage.read(lambda tx: tx.guilds.get(notice.guild_id))
         paused = await self._paused(notice)
@@ -84,11 +86,11 @@ class PauseNoticeService:
         return [one for one in there if one.created_by == notice.user_id and is_paused(one)]
 
     async def settle(self, notices: Sequence[PauseNotice]) -> None:
-        """They are told, or nobody can be told: they do not come again."""
+        """They are sent, or nobody can be reached: they do not come again."""
         await self._storage.write(lambda tx: tx.pause_notices.settle(*(one.id for one in notices)))
 
     async def failed(self, notice: PauseNotice) -> float | None:
-        """It could not be told now: seconds until the next try, None if this was the last."""
+        """It could not be sent now: seconds until the next try, None if this was the last."""
         if self._now() - notice.created_at >= GIVE_UP_AFTER:
             await self.settle([notice])
             return None

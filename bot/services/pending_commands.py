@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from bot.model import LINK_VALID, TOLD_WITHIN, PendingSubscribe
+from bot.model import LINK_VALID, NOTIFY_WITHIN, PendingSubscribe
 from bot.services.refusals import CommandRefused, RefusalReason
 from bot.storage import Storage
 
@@ -30,7 +30,7 @@ class PendingCommandService:
         `until_linked`: for as long as a request to link an account may be gone on with.
         """
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        valid_for = LINK_VALID + TOLD_WITHIN if until_linked else VALID_FOR
+        valid_for = LINK_VALID + NOTIFY_WITHIN if until_linked else VALID_FOR
         await self._storage.write(lambda tx: tx.pending_commands.add(token, command, valid_for))
         return token
 
@@ -39,7 +39,7 @@ class PendingCommandService:
         """The command that this person left; while the block runs, nobody else gets it.
 
         It is done once the block has ended well: what fails can be tried again.
-        Errors: CommandRefused for one that is over, in hand already, or another person's.
+        Errors: CommandRefused for one that is over, in progress already, or another person's.
         """
         if token in self._claimed:
             raise CommandRefused(RefusalReason.COMMAND_CLAIMED)

@@ -37,7 +37,7 @@ class ProjectFollowers:
     def begun_by(self, actor: Actor) -> Hook | None:
         """A hook by hand that waits, and that this person began: one webhook is to be made for it.
 
-        Nobody else's: whoever was shown its secret could make events up in all of its channels.
+        Nobody else's: who was shown its secret could make up events in all of its channels.
         """
         return self._first(
             lambda hook: (
@@ -59,14 +59,14 @@ class ProjectFollowers:
         )
 
     def is_known(self, hook: Hook, actor: Actor) -> bool:
-        """Whether somebody manages all channels of a hook, and so is told of it anyway."""
+        """Whether someone manages all channels of a hook, and so may know of it anyway."""
         return all(actor.manages(one.channel_id) for one in self.through(hook))
 
     def nobody_linked(self, hook: Hook, actor: Actor) -> bool:
         """Whether no account shows the project in the guild, as its managers ask for one hook.
 
         Of a hook that they know of anyway, what channels show that they do not see makes no
-        difference, so that it cannot be told from the answer.
+        difference, so that the answer does not reveal it.
         """
         known = self.is_known(hook, actor)
         return all(

@@ -15,7 +15,7 @@ NOT_PUBLIC = "private"
 class PublicAnswer:
     """What a server tells of a project without a token.
 
-    `visibility` is None where it did not answer; NOT_PUBLIC also stands for a project that is not
+    `visibility` is None where it did not answer; NOT_PUBLIC also means a project that is not
     there, as the answer is the same.
     """
 

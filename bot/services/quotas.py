@@ -1,4 +1,4 @@
-"""What one guild may use, so that a stranger's can fill neither the disk nor the day."""
+"""What one guild may use, so that a stranger's guild cannot fill the disk or the day."""
 
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -39,7 +39,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class OverQuota:
-    """A guild that is to be told that a hook sent too much today.
+    """A guild to notify that a hook sent too much today.
 
     `hook` is None if it is gone, `channels` are those that show its events; `ends_at` is when the
     next day begins.
@@ -90,7 +90,7 @@ class QuotaService:
         return DayQuota(guild_id, limits.events_a_day, limits.bytes_a_day)
 
     def day_of_fetched(self, guild_id: int) -> DayQuota | None:
-        """What may be fetched later in a day, together with what comes by itself: half of it.
+        """What may be fetched later in a day, together with what Speckle sends: half of it.
 
         So a day that was full is caught up with, and does not use up the next one.
         """
@@ -105,7 +105,7 @@ class QuotaService:
     async def note_refused(self, hook: Hook) -> timedelta:
         """An event was refused: how long until there is room.
 
-        The first one of a hook's day is logged, and its guild is to be told.
+        The first one of a hook's day is logged, and its guild will be notified.
         """
         now = self._now()
         left = self._ends_at(now) - now
@@ -152,11 +152,11 @@ class QuotaService:
     # ── telling ───────────────────────────────────────────────────────────────────────────────
 
     async def due_notices(self) -> list[QuotaNotice]:
-        """The guilds that are to be told today."""
+        """The guilds to notify today."""
         return await self._storage.read(lambda tx: tx.day_use.due_notices())
 
     async def over_quota_of(self, notice: QuotaNotice) -> OverQuota | None:
-        """What to tell; None if nobody is there any more to be told."""
+        """What to report; None if nobody is left to notify."""
         guild = await self._storage.read(lambda tx: tx.guilds.get(notice.guild_id))
         usage = await self.usage(notice.guild_id)
         if guild is None or guild.left_at is not None or usage is None:
@@ -167,7 +167,7 @@ class QuotaService:
         return OverQuota(notice, guild, hook, channels, usage, self._ends_at(self._now()))
 
     async def mark_notified(self, notice: QuotaNotice) -> None:
-        """A guild is told, or nobody of it can be."""
+        """A guild is notified, or nobody of it can be."""
         await self._storage.write(lambda tx: tx.day_use.mark_notified(notice))
 
     def _ends_at(self, now: datetime) -> datetime:

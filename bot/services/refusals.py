@@ -11,7 +11,7 @@ from bot.speckle.subscription_options import OptionProblem
 
 
 class RefusalReason(Enum):
-    """Refusals that say all by themselves."""
+    """Refusals that need no further facts."""
 
     NOT_GUILD_MANAGER = auto()  # no Manage Webhooks in the whole server
     SUBSCRIPTION_GONE = auto()

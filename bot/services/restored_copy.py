@@ -33,9 +33,9 @@ class RestoredCopyCheck:
         log.critical(
             "storage.restored",
             accounts=waiting,
-            hint="The database is a restored or older copy: what people took back since it was "
+            hint="The database is a restored or older copy: what people withdrew since it was "
             "made, such as an account that they unlinked, is there again. So no linked account is "
-            "used before its person confirms it with /account or /link.",
+            "used until its person confirms it with /account or /link.",
         )
 
     async def run(self) -> None:

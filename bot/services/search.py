@@ -8,8 +8,8 @@ from cachetools import TTLCache
 
 from bot.errors import SpeckleError
 from bot.model import Account
-from bot.services.accounts import AccountService, Question
 from bot.services.completion import MAX_CHOICES, Choice, model_part, offer_models, offer_projects
+from bot.services.token_lending import Question, TokenLender
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import ModelChoice, ProjectChoice
 
@@ -26,14 +26,14 @@ class Search:
     Errors of a server are no answer; they are not kept either.
     """
 
-    def __init__(self, client: SpeckleClient, accounts: AccountService) -> None:
+    def __init__(self, client: SpeckleClient, lender: TokenLender) -> None:
         self._client = client
-        self._accounts = accounts
+        self._lender = lender
         self._found = TTLCache[Hashable, Sequence[object]](MOST_KEPT, FRESH_S)
 
     async def projects(self, user_id: int, typed: str) -> list[Choice]:
         """The person's own projects whose name holds the text, on all servers they linked."""
-        accounts = await self._accounts.all_of_user(user_id)
+        accounts = await self._lender.all_of_user(user_id)
         found = await asyncio.gather(*(self._projects(one, typed.strip()) for one in accounts))
         return [
             choice
@@ -52,7 +52,7 @@ class Search:
         self, user_id: int, server_url: str, project_id: str, typed: str
     ) -> list[Choice]:
         """Models of a project whose name holds the last part of what was typed."""
-        account = await self._accounts.of_user(user_id, server_url)
+        account = await self._lender.of_user(user_id, server_url)
         if account is None:
             return []
         search = model_part(typed)
@@ -74,7 +74,7 @@ class Search:
             return kept  # type: ignore[return-value]  # a key is of one kind of question
         try:
             async with asyncio.timeout(WITHIN_S):
-                found = await self._accounts.as_account(account.id, question)
+                found = await self._lender.as_account(account.id, question)
         except (SpeckleError, TimeoutError):
             return ()
         self._found[key] = found

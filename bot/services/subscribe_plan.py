@@ -142,7 +142,7 @@ class Planner:
         return self.served and is_by_hand(here.hook) and here.hook.state is HookState.WAITING
 
     def _home(self, here: Followed) -> Hook | None:
-        """The hook that it goes on through; None for a new one."""
+        """The hook that it continues with; None for a new one."""
         if is_by_hand(here.hook) and self.access.sees and self.followed.made is not None:
             return self.followed.made
         return self.followed.shared if self._gets_shared(here) else here.hook

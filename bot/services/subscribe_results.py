@@ -25,8 +25,8 @@ class SubscribeRequest:
     """What was typed into /subscribe.
 
     `by_hand`: the caller wants to set the webhook up in Speckle themselves. `resume`: a channel
-    that is paused is to go on. `audience_of(channel_id)` gives who can see another channel of the
-    server, None where that cannot be found out.
+    that is paused is to continue. `audience_of(channel_id)` gives who can see another channel of
+    the server, None where that cannot be found out.
 
     `agreed` is None until the caller has answered who will see a private project: then it has the
     channels that they agreed to, with who could see each of them when they were asked.
@@ -81,7 +81,7 @@ class Subscribed:
     """How /subscribe ended.
 
     `setup` is there while the project's webhook has still to be made and the caller may see its
-    secret. `new_triggers` have to be ticked besides those that the other channels needed.
+    secret. `new_triggers` must be ticked in addition to those that the other channels needed.
     `webhook` is what the bot did about the webhook itself, None if that is somebody's own.
     `lacking` are events that the channel wants and a webhook of the bot's does not send, because
     nobody who owns the project asked for them. `also` are the server's other channels that the
@@ -136,7 +136,7 @@ class NeedsConsent:
 
     @property
     def chosen(self) -> tuple[int, ...]:
-        """The other channels that the answer will cover, as things stand."""
+        """The other channels that the answer will cover now."""
         return tuple(channel for channel in self.also if channel not in self.request.left_out)
 
     @property
@@ -190,7 +190,7 @@ class MadeSetUp:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What goes on in a channel where the bot had paused it; nothing if nothing was paused.
+    """What continues in a channel where the bot had paused it; nothing if nothing was paused.
 
     `cards` were kept meanwhile, or events that become cards, and come now.
     """

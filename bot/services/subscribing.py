@@ -167,7 +167,7 @@ class Subscribing:
             return hook, before, await self._keep_subscription(hook, request, plan)
 
     async def _resume(self, subscription_id: int) -> int:
-        """Let it go on; how many events were kept."""
+        """Resume it; how many events were kept."""
         kept = await self._storage.read(lambda tx: tx.held_events.count([subscription_id]))
         await self._storage.write(
             lambda tx: tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE)
@@ -281,7 +281,7 @@ def _lacking(entry: Followed, webhook: Ensured | EnsureFailed | None) -> tuple[E
 
 
 def _new_triggers(before: Sequence[Subscription], options: SubscriptionOptions) -> tuple[str, ...]:
-    """What has to be ticked on Speckle's page for these options, besides what there was."""
+    """What must be ticked on Speckle's page for these options, in addition to what there was."""
     had = triggers_to_tick(kinds_wanted(one.options for one in before))
     return tuple(name for name in triggers_to_tick(kinds_wanted([options])) if name not in had)
 

@@ -1,7 +1,7 @@
 """The webhook of a guild's own hook, made and kept right at Speckle with a linked account.
 
 The database is changed first and Speckle is made to follow, so a kill in between leaves something
-that the next look mends: a webhook is found by its URL before one is made, and one that is to go
+that the next check repairs: a webhook is found by its URL before one is made, and one that is to go
 stays noted until it is gone.
 """
 
@@ -27,8 +27,8 @@ from bot.errors import (
     SpeckleUnavailable,
 )
 from bot.model import Account, Hook, HookKind, HookState, WebhookRemoval
-from bot.services.accounts import AccountService, Question
 from bot.services.public_url import ProbeResult, PublicUrlProbe
+from bot.services.token_lending import Question, TokenLender
 from bot.services.webhook_triggers import triggers_for
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.client import SpeckleClient
@@ -72,7 +72,9 @@ class EnsureProblem(StrEnum):
     NOT_OWNER = "not_owner"
     NO_SCOPE = "no_scope"
     UNOPENABLE = "unopenable"  # the bot's keys do not open the account's token
-    UNCONFIRMED = "unconfirmed"  # the database was restored, and its person has yet to confirm it
+    UNCONFIRMED = (
+        "unconfirmed"  # the database was restored, and its person has not confirmed it yet
+    )
     TOKEN_REFUSED = "token_refused"  # noqa: S105
     UNREACHABLE = "unreachable"
     FULL = "full"
@@ -101,7 +103,7 @@ class Ensured:
 class EnsureFailed:
     """The webhook could not be made or changed; `detail` is Speckle's word or a scope.
 
-    `owners` are names whom to ask, as far as they are known; `made`: the bot has made one earlier.
+    `owners` are names whom to ask, if they are known; `made`: the bot has made one earlier.
     """
 
     why: EnsureProblem
@@ -117,7 +119,7 @@ class RemovalResult(StrEnum):
     REMOVED = "removed"
     LATER = "later"  # Speckle does not answer; it is tried again
     UNOPENABLE = "unopenable"  # the bot's keys do not open the account; it is tried again
-    UNCONFIRMED = "unconfirmed"  # the account's person has yet to confirm it; it is tried again
+    UNCONFIRMED = "unconfirmed"  # the account's person has not confirmed it yet; it is tried again
     BY_HAND = "by_hand"  # the account may not remove it any more
 
 
@@ -131,7 +133,7 @@ class WebhookService:
         self,
         storage: Storage,
         client: SpeckleClient,
-        accounts: AccountService,
+        lender: TokenLender,
         probe: PublicUrlProbe,
         *,
         describe_webhook: Callable[[int], str],
@@ -139,7 +141,7 @@ class WebhookService:
     ) -> None:
         self._storage = storage
         self._client = client
-        self._accounts = accounts
+        self._lender = lender
         self._probe = probe
         self._describe_webhook = describe_webhook
         self._now = now
@@ -150,7 +152,7 @@ class WebhookService:
 
     async def rights(self, account: Account, project_id: str) -> ProjectRights:
         """What a person may do in a project, asked now. Errors: those of the gateway."""
-        return await self._accounts.as_account(
+        return await self._lender.as_account(
             account.id,
             lambda login: self._client.project(login, project_id, within_s=READ_WITHIN_S),
         )
@@ -171,7 +173,7 @@ class WebhookService:
 
     async def _owners(self, account: Account, project_id: str) -> tuple[str, ...]:
         try:
-            return await self._accounts.as_account(
+            return await self._lender.as_account(
                 account.id,
                 lambda login: self._client.owners(login, project_id, within_s=READ_WITHIN_S),
             )
@@ -186,14 +188,14 @@ class WebhookService:
         account_id: int | None = None,
         *,
         new_secret: bool = False,
-        looking: bool = False,
+        reconciling: bool = False,
     ) -> Ensured | EnsureFailed | None:
         """Have the hook's webhook as its channels want it now.
 
         With an account, one is made if there is none; without, only what the bot made before is
         looked after. None if there is nothing of the bot's to look after. One that is made or
         found gets a secret that nobody has seen, as with `new_secret`; earlier ones are void as
-        soon as Speckle has it. `looking`: nothing was changed on this side, so what differs was
+        soon as Speckle has it. `reconciling`: nothing was changed on this side, so what differs was
         done there.
         """
         hook = await self._storage.read(lambda tx: tx.hooks.get(hook_id))
@@ -205,26 +207,31 @@ class WebhookService:
                 return None
             made_with = hook.account_id if hook.webhook_id is not None else None
             candidates = [one for one in dict.fromkeys((made_with, account_id)) if one is not None]
-            return await self._ensure_with_any(candidates, hook, new_secret, looking)
+            return await self._ensure_with_any(candidates, hook, new_secret, reconciling)
 
     async def _ensure_with_any(
-        self, account_ids: Sequence[int], hook: Hook, new_secret: bool, looking: bool
+        self, account_ids: Sequence[int], hook: Hook, new_secret: bool, reconciling: bool
     ) -> Ensured | EnsureFailed | None:
         failed: EnsureFailed | None = None
         for account_id in account_ids:
             try:
-                return await self._ensure(hook, account_id, new_secret, looking)
+                return await self._ensure(hook, account_id, new_secret, reconciling)
             except PASSED_ON as error:
                 failed = _ensure_failed(error, hook)
             except SpeckleError as error:
                 failed = _ensure_failed(error, hook)
                 break
         if failed is not None:
-            log.warning("webhooks.not_ensured", hook_id=hook.id, why=failed.why.value)
+            log.warning(
+                "webhooks.not_ensured",
+                hook_id=hook.id,
+                why=failed.why.value,
+                detail=failed.detail,
+            )
         return failed
 
     async def _ensure(
-        self, hook: Hook, account_id: int, new_secret: bool, looking: bool
+        self, hook: Hook, account_id: int, new_secret: bool, reconciling: bool
     ) -> Ensured | EnsureFailed | None:
         subscriptions = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         if not subscriptions:
@@ -241,9 +248,9 @@ class WebhookService:
         adopted = there.id != hook.webhook_id
         # Whoever entered the secret by hand knows it, perhaps somebody without access.
         secret = fresh_secret() if new_secret or adopted or hook.unopenable else None
-        if secret is None and await self._speckle_lacks_it(hook, account_id, there, looking):
+        if secret is None and await self._speckle_lacks_it(hook, account_id, there, reconciling):
             secret = hook.secrets[0]
-        ensured = await self._repair(hook, account_id, there, triggers, secret, looking)
+        ensured = await self._repair(hook, account_id, there, triggers, secret, reconciling)
         if isinstance(ensured, EnsureFailed):
             return ensured
         await self._note(hook, account_id, there.id, secret)
@@ -255,12 +262,12 @@ class WebhookService:
         )
 
     async def _speckle_lacks_it(
-        self, hook: Hook, account_id: int, there: SpeckleWebhook, looking: bool
+        self, hook: Hook, account_id: int, there: SpeckleWebhook, reconciling: bool
     ) -> bool:
         """Whether Speckle seems to sign with no secret, or with another than we know."""
         if not there.has_secret:
             return True
-        return looking and await self._last_call_failed(hook, account_id, there.id)
+        return reconciling and await self._last_call_failed(hook, account_id, there.id)
 
     async def _create(
         self, hook: Hook, account_id: int, triggers: Sequence[str], there: int
@@ -307,22 +314,22 @@ class WebhookService:
         there: SpeckleWebhook,
         triggers: Sequence[str],
         secret: str | None,
-        looking: bool,
+        reconciling: bool,
     ) -> Ensured | EnsureFailed:
         """Set right what differs, with this secret if any; whether it is switched on is left."""
         url = self._url(hook) if self._probe.public_url is not None else there.url
-        mended: list[str] = []
+        repaired: list[str] = []
         if there.url != url:
             result = await self._probe.check(hook.server_url)
             if result.problem is not None:
                 return EnsureFailed(EnsureProblem.UNREACHABLE, result=result, made=True)
-            mended.append("address")
+            repaired.append("address")
         if not there.has_secret:
-            mended.append("secret")
+            repaired.append("secret")
         differs = set(there.triggers) != set(triggers)
-        if differs and looking:
-            mended.append("events")
-        if not (differs or mended or secret):
+        if differs and reconciling:
+            repaired.append("events")
+        if not (differs or repaired or secret):
             return Ensured(WebhookChange.NOTHING, triggers=tuple(triggers))
 
         async def change(login: Login) -> None:
@@ -338,15 +345,15 @@ class WebhookService:
             )
 
         await self._ask(account_id, change)
-        log.info("webhooks.changed", hook_id=hook.id, mended=mended)
+        log.info("webhooks.changed", hook_id=hook.id, repaired=repaired)
         done = (
             WebhookChange.REPAIRED
-            if mended
+            if repaired
             else WebhookChange.CHANGED
             if differs
             else WebhookChange.NOTHING
         )
-        return Ensured(done, repaired=tuple(mended), triggers=tuple(triggers))
+        return Ensured(done, repaired=tuple(repaired), triggers=tuple(triggers))
 
     async def _last_call_failed(self, hook: Hook, account_id: int, webhook_id: str) -> bool:
         """Whether Speckle's last call failed, as all do while it has another secret than we."""
@@ -371,7 +378,7 @@ class WebhookService:
         for removal in await self._storage.read(lambda tx: tx.webhook_removals.due()):
             await self._remove(removal)
         for hook in await self._storage.read(lambda tx: tx.hooks.with_webhooks()):
-            ensured = await self.ensure(hook.id, looking=True)
+            ensured = await self.ensure(hook.id, reconciling=True)
             if ensured is not None and ensured != Ensured(WebhookChange.NOTHING):
                 yield hook, ensured
 
@@ -421,7 +428,7 @@ class WebhookService:
     # ── unlinking, taking over ────────────────────────────────────────────────────────────────
 
     async def detach_account(self, account: Account) -> None:
-        """Before an account is forgotten: remove its webhooks and pause what hangs on it.
+        """Before an account is forgotten: remove its webhooks and pause what depends on it.
 
         Hooks keep their addresses, so that another linked member can take over. Errors: the first
         one of the gateway, after all was done that could be; webhooks may be left at Speckle then.
@@ -443,7 +450,7 @@ class WebhookService:
             except SpeckleError as error:
                 failed = failed or error
                 if isinstance(error, SpeckleUnavailable):
-                    break  # nor will it answer for the others
+                    break  # it will not answer for the others either
         paused = await self._storage.write(lambda tx: tx.hooks.detach_account(account.id))
         log.info("webhooks.detached", account_id=account.id, paused=len(paused))
         if failed is not None:
@@ -452,7 +459,7 @@ class WebhookService:
     async def remove_unused(self, hook: Hook, account_id: int | None) -> None:
         """Remove a hook that nothing goes through any more, and what leads to it at Speckle.
 
-        What this account may not remove there calls in vain from now on.
+        Calls of what this account may not remove there fail from now on.
         """
         if await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id)):
             return
@@ -470,7 +477,7 @@ class WebhookService:
         return f"{self._probe.public_url}/webhooks/{hook.key}"
 
     async def _ask(self, account_id: int, question: Question[T]) -> T:
-        return await self._accounts.as_account(account_id, question)
+        return await self._lender.as_account(account_id, question)
 
     def _list(self, project_id: str) -> Question[list[SpeckleWebhook]]:
         return lambda login: self._client.webhooks(login, project_id, within_s=READ_WITHIN_S)

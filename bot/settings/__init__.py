@@ -1,4 +1,4 @@
-"""The settings: what can be set, how it is read, and the page of the docs that says so."""
+"""The settings: what can be set, how it is read, and the page of the docs about it."""
 
 from bot.settings.loading import load_settings, misspelt_names
 from bot.settings.settings import (

@@ -11,12 +11,12 @@ HEAD = """# Configuration
 
 <!-- Written by `python3 -m bot settings-page` out of bot/settings/. A test compares. -->
 
-Three layers, the later one wins: `config.toml`, then a file `.env` beside it, then the
+Three layers, the later one wins: `config.toml`, then a file `.env` next to it, then the
 environment. An empty value counts as not set. Names in capitals work in `.env` and in the
-environment; the same names in small letters stand at the top of `config.toml`. What stands in a
+environment; the same names in small letters are at the top of `config.toml`. What is in a
 `[section]` of `config.toml` is set there only.
 
-`python3 run.py check` tries everything that is set, and says what to do about what does not work.
+`python3 run.py check` tries everything that is set, and says how to fix what does not work.
 """
 SECRETS_HEAD = """## Secrets
 

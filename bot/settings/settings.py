@@ -1,7 +1,7 @@
 """The settings: every one with its default, what it does and what it must be.
 
 Every plain name (`DATABASE_URL`) is the upper-case form of a key at the top of config.toml
-(`database_url`). What stands in a section of config.toml is set there only; secrets never are.
+(`database_url`). What is in a section of config.toml is set there only; secrets never are.
 """
 
 import os
@@ -29,7 +29,7 @@ def _setting(default: Any, description: str, expects: str = "", **limits: Any) -
 
 
 def expects(field: FieldInfo) -> str:
-    """What a field's value must be, in words; "" where its checks say so themselves."""
+    """What a field's value must be, in words; "" where its own checks describe it."""
     extra = field.json_schema_extra
     return str(extra["expects"]) if isinstance(extra, dict) else ""
 
@@ -86,7 +86,7 @@ class SendingSettings(_Section):
 
     concurrency: int = _setting(
         64,
-        "Channels that are sent to side by side. Within a channel order always holds.",
+        "Channels that are sent to at the same time. Within a channel order always holds.",
         "a whole number from 1 to 256",
         ge=1,
         le=256,
@@ -113,14 +113,14 @@ class RetentionSettings(_Section):
     )
     delivered_days: int = _setting(
         30,
-        "Days that sent cards are kept, and events with what became of them.",
+        "Days that sent cards are kept, and events with their result.",
         "a whole number from 1 to 3650",
         ge=1,
         le=3650,
     )
     undeliverable_days: int = _setting(
         90,
-        "Days that cards are kept which Discord did not take. Until then they can be sent again: "
+        "Days that cards are kept which Discord did not accept. Until then they can be sent again: "
         "`python3 run.py outbox`.",
         "a whole number from 1 to 3650",
         ge=1,
@@ -141,8 +141,8 @@ class QuotaSettings(_Section):
     events_a_day: int = _setting(
         20_000,
         "Events that a guild's webhooks may send in a day (UTC). Half of them are for any of its "
-        "webhooks, the other half is divided among them, so that one cannot use up all. What is "
-        "over it is answered with 429 and fetched later where that can be done.",
+        "webhooks, the other half is divided among them, so that one cannot use up all. What "
+        "exceeds it is answered with 429 and fetched later where that can be done.",
         "a whole number from 1 to 1000000000",
         ge=1,
         le=1_000_000_000,
@@ -171,7 +171,7 @@ class QuotaSettings(_Section):
     )
     model_names: int = _setting(
         5_000,
-        "Names of models that are kept for each webhook. A new one takes the place of another.",
+        "Names of models that are kept for each webhook. A new one replaces another.",
         "a whole number from 1 to 1000000",
         ge=1,
         le=1_000_000,
@@ -199,8 +199,8 @@ class Settings(BaseSettings):
     )
     encryption_keys: validators.EncryptionKeys = _setting(
         (),
-        "Keys that seal the secrets in the database, comma-separated: the first one seals, all "
-        "of them open. To change keys, put a new one in front. `run` needs it.",
+        "Keys that encrypt the secrets in the database, comma-separated: the first one encrypts, "
+        "all of them decrypt. To change keys, put a new one in front. `run` needs it.",
     )
     speckle_token: validators.SpeckleToken | None = _setting(
         None,
@@ -209,8 +209,8 @@ class Settings(BaseSettings):
     )
     speckle_webhook_secret: validators.WebhookSecret | None = _setting(
         None,
-        "Secret of the shared hook `POST /webhook`. The hook is alive only if this is set and "
-        "`guilds` in `[organisation]` names whom it serves.",
+        "Secret of the shared hook `POST /webhook`. The hook works only if this is set and "
+        "`guilds` in `[organisation]` names the guilds that it serves.",
     )
 
     database_url: validators.DatabaseUrl = _setting(
@@ -230,7 +230,7 @@ class Settings(BaseSettings):
     webhook_host: validators.Host = _setting(
         "127.0.0.1",
         "Address that the listener binds. `127.0.0.1` suits a tunnel or reverse proxy on the same "
-        "computer and keeps the plain-http port from everybody else. In a container, or with the "
+        "computer and keeps the plain-http port from everyone else. In a container, or with the "
         "proxy on another machine, use `0.0.0.0`, or `::` for IPv4 and IPv6 alike.",
         "text, such as 127.0.0.1",
     )
@@ -243,7 +243,7 @@ class Settings(BaseSettings):
     )
     speckle_servers: validators.SpeckleServers = _setting(
         ("https://app.speckle.systems",),
-        "Speckle servers that the bot may deal with; the first is the default. Plain http and "
+        "Speckle servers that the bot may use; the first is the default. Plain http and "
         "private addresses are allowed only because they are named here.",
         'a list of addresses, such as ["https://app.speckle.systems"]',
     )
@@ -263,7 +263,7 @@ class Settings(BaseSettings):
     )
     ssl_cert_file: str | None = _setting(
         None,
-        "File of certificates (PEM) that are trusted besides those of the system: the CA of your "
+        "File of certificates (PEM) that are trusted in addition to the system's: the CA of your "
         "own Speckle server, or of a proxy that looks into connections. `REQUESTS_CA_BUNDLE` is "
         "read as well, where this is not set in the same place.",
         "text, such as /etc/ssl/our-ca.pem",

@@ -28,7 +28,7 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value was written, and its name as it stands there."""
+    """Where a value was written, and its name as it is written there."""
 
     file: str
     line: int | None
@@ -239,7 +239,7 @@ class EnvironmentSource(VariableSource):
         for name in environ.keys() - ours:
             bare = name.strip().strip("\ufeff" + QUOTES).removeprefix("export ").strip()
             if bare in ours:
-                what = f"{name!r} is not {bare}: something stands around the name."
+                what = f"{name!r} is not {bare}: there is something around the name."
                 self.problems.append(Problem(ENVIRONMENT, what, f"Write {bare}=... and no more."))
                 self.misshapen.add(ours[bare])
 
@@ -256,7 +256,7 @@ def _lost_shape(variable: Variable, is_list: bool, comments: bool) -> tuple[str,
     """What is wrong with a value that lost its shape on the way here, and what to do.
 
     In .env the bot takes quotes and comments off. Others, such as `docker run --env-file`, hand
-    over all that stands behind the `=`. The value is not repeated, as it may be a secret.
+    over everything after the `=`. The value is not repeated, as it may be a secret.
     """
     name, text = variable.name, variable.text
     parts = [part.strip() for part in text.split(",")] if is_list else [text]

@@ -46,8 +46,8 @@ SECRET_HINTS: Final[Mapping[str, str]] = {
         "Make one with `python3 run.py key` and put what it prints in .env as ENCRYPTION_KEYS=..."
     ),
     "speckle_token": (
-        "Make one on your Speckle server under /settings/user/developer "
-        "and put it in .env as SPECKLE_TOKEN=..."
+        "Make one on your Speckle server under /settings/user/developer and put it in .env as "
+        "SPECKLE_TOKEN=..."
     ),
     "speckle_apps": (
         "Register an application on your Speckle server under /settings/user/developer and put "
@@ -125,7 +125,7 @@ def _check_encryption_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]
         if size != FERNET_KEY_BYTES:
             raise _wrong(
                 f"holds no valid key in place {number} of {len(keys)}.",
-                "A key is 44 characters, the last one =; commas stand between keys. "
+                "A key is 44 characters, the last one =; separate keys with commas. "
                 + SECRET_HINTS["encryption_keys"],
             )
     return keys
@@ -134,7 +134,7 @@ def _check_encryption_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]
 def _check_speckle_token(token: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-~]+", token.get_secret_value()):
         raise _wrong(
-            "has spaces or foreign characters in it.",
+            "contains spaces or characters that no token has.",
             "Copy the token again, without the word Bearer.",
         )
     return token
@@ -151,7 +151,7 @@ def _check_apps(apps: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[Secr
         if server not in servers:
             raise _wrong(
                 f"names a server {place} that is not one of SPECKLE_SERVERS.",
-                "Write its address as it stands there, or add it there.",
+                "Write its address as it is there, or add it there.",
             )
         if server in taken:
             raise _wrong(
@@ -164,12 +164,14 @@ def _check_apps(apps: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[Secr
 
 
 def read_app(app: SecretStr, place: str, first_server: str) -> SpeckleApp:
-    """An application out of an entry of SPECKLE_APPS, which stands at `place` among them.
+    """An application out of an entry of SPECKLE_APPS, which is at `place` among them.
 
     Errors:
         PydanticCustomError: it is no application, or names no server.
     """
-    hint = "Write id:secret, or id:secret@https://speckle.example.com; commas stand between."
+    hint = (
+        "Write id:secret, or id:secret@https://speckle.example.com; separate several with commas."
+    )
     found = APP_SHAPE.fullmatch(app.get_secret_value())
     if found is None:
         raise _wrong(f"holds no application {place}.", hint)
@@ -242,9 +244,8 @@ def _check_host(host: str) -> str:
             return host
     raise _wrong(
         "is not an address that a computer can listen on.",
-        "Write 127.0.0.1 (this computer only), 0.0.0.0 (every network of this computer) or :: "
-        "(the same over IPv6 too); "
-        "the port is WEBHOOK_PORT, the address for Speckle is PUBLIC_URL.",
+        "Write 127.0.0.1 (this computer only), 0.0.0.0 (every network of this computer) or :: (the "
+        "same over IPv6 too); the port is WEBHOOK_PORT, the address for Speckle is PUBLIC_URL.",
     )
 
 

@@ -110,7 +110,7 @@ class ServerCheck:
     """The question about one kind of event, and how the answer is held against the event.
 
     `question` gives None where nothing can be asked, `confirm` where the server knows of nothing
-    like the event. Any stands for that event, and for the facts that answer its question.
+    like the event. Any is that event, and for the facts that answer its question.
     """
 
     question: Callable[[Any, Claim], Question | None]

@@ -1,6 +1,6 @@
 """What can happen in a Speckle project, as values. No I/O, and nothing of the wire.
 
-What each event needs besides its value is its row in bot/speckle/event_table.py.
+What each event needs in addition to its value is its row in bot/speckle/event_table.py.
 """
 
 from dataclasses import dataclass, fields

@@ -67,7 +67,7 @@ def check_bounds(text: bytes) -> None:
     opened = text.count(b"{") + text.count(b"[")
     values = opened + text.count(b",") if len(text) > MAX_VALUES else 0
     if opened <= MAX_DEPTH and values < MAX_VALUES:
-        return  # even if all of these marks stood outside of strings
+        return  # even if all of these marks were outside of strings
     depth, values, at = 0, 1, 0
     while (at := _find(STRUCTURE, text, at)) < len(text):
         mark = text[at : at + 1]
@@ -99,7 +99,7 @@ def without_halves(text: bytes) -> bytes:
         if end == at:
             half = HALF.match(text, at)
             if half is None:
-                break  # no JSON: let the parser say so
+                break  # no JSON: the parser will report it
             halves += 1
             parts.append(b"\\ufffd")
             end = half.end()

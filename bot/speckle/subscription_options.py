@@ -85,7 +85,7 @@ class SubscriptionOptions:
     def describe(self) -> str:
         """These in plain words, for example "versions, comments · only models `a/**`".
 
-        Typed texts stand in code quotes; a sentence's full stop is left to the caller.
+        Typed texts are in code quotes; a sentence's full stop is left to the caller.
         """
         parts = (option.describe(option.of(self)) for option in OPTIONS)
         return " · ".join(part for part in parts if part)
@@ -104,7 +104,7 @@ class SubscriptionOptions:
 class Option:
     """One option, by its name in the command, in the form and in the database.
 
-    `description` stands beside it in the command; `label`, `hint` and `placeholder` are of its
+    `description` is shown next to it in the command; `label`, `hint` and `placeholder` are of its
     field in the form, which says as typed what is set. `parse` takes the entries that were typed,
     `widens` new and agreed ones, and `describe` gives "" where there is nothing to say.
     """
@@ -242,7 +242,7 @@ OPTIONS = (
         name="events",
         description="Which events, for example: versions, comment_created. Default: all",
         label="Events",
-        hint="Groups or single events, with commas. Empty: all",
+        hint="Groups or single events, separated by commas. Empty: all",
         placeholder="versions, comment_created",
         parse=_events,
         widens=_events_widen,
@@ -260,9 +260,9 @@ OPTIONS = (
     ),
     Option(
         name="ignore_authors",
-        description="Whose events to leave out, with commas between. Default: nobody's",
+        description="People whose events are not shown, separated by commas. Default: nobody",
         label="Ignored authors",
-        hint="Whose events to leave out. Empty: nobody's",
+        hint="People whose events are not shown. Empty: nobody",
         placeholder="Names or Speckle user ids",
         parse=_authors,
         widens=_authors_widen,

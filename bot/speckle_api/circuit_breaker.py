@@ -1,4 +1,5 @@
-"""A server that gives no answers is left alone for a while, so that nobody waits for it in vain.
+"""A server that gives no answers is left alone for a while, so that nobody waits for it without
+result.
 
 Shared by everything that asks Speckle servers. Used from the event loop alone.
 """
@@ -71,7 +72,7 @@ class CircuitBreakers:
         if server is not None and server.failures >= self.limits.failures:
             log.info("speckle.server_available", server=server_url)
 
-    def failed(self, server_url: str, reason: str = "it gave no answer of late") -> None:
+    def failed(self, server_url: str, reason: str = "it did not answer recently") -> None:
         """The server gave no answer, for a reason as SpeckleUnavailable has it."""
         server = self._servers.setdefault(server_url, _Server())
         server.failures += 1

@@ -242,7 +242,7 @@ class SpeckleClient:
         """The newest entries of a webhook's history, with or without what was sent.
 
         Fewer than `limit` where their bodies together are too large to be read at once.
-        Errors, besides: SpeckleNotFound for a webhook that is gone.
+        Further errors: SpeckleNotFound for a webhook that is gone.
         """
         until = self._until(within_s)
         wanted = {"project": project_id, "webhook": webhook_id, "bodies": bodies}
@@ -304,7 +304,7 @@ class SpeckleClient:
     ) -> VersionFacts:
         """What the server knows of a new version, in one round trip.
 
-        `number` and `previous` are known for the 50 newest versions of a model. Errors, besides:
+        `number` and `previous` are known for the 50 newest versions of a model. Further errors:
         SpeckleNotFound for a version that is gone, of which the server tells nothing at all.
         """
         until = self._until(within_s)
@@ -328,7 +328,7 @@ class SpeckleClient:
     ) -> CommentFacts:
         """The thread of a comment or reply, with its first line and the names of its models.
 
-        Errors, besides: SpeckleNotFound for a comment that is not in this project.
+        Further errors: SpeckleNotFound for a comment that is not in this project.
         """
         until = self._until(within_s)
         wanted: dict[str, Any] = {"project": project_id, "comment": comment_id}
@@ -409,7 +409,7 @@ class SpeckleClient:
     # ── asking ────────────────────────────────────────────────────────────────────────────────
 
     def close(self) -> None:
-        """Ask nothing more. What is being asked ends by itself; nobody needs to wait for it."""
+        """Ask nothing more. Open questions end on their own; nobody needs to wait for them."""
         self._closed = True
 
     def _until(self, within_s: float | None) -> float:
@@ -524,7 +524,7 @@ class SpeckleClient:
             outcome: GraphQLResponse | Exception
             try:
                 outcome = ask()
-            except Exception as error:
+            except Exception as error:  # raised again in the task that asked
                 outcome = error
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(self._finished, server_url, whose, answer, outcome)

@@ -47,7 +47,7 @@ class _TooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GraphQLResponse:
-    """What came back: `data` as far as there is any, and the server's `errors` beside it."""
+    """What came back: `data`, if there is any, and the server's `errors`."""
 
     data: Any
     errors: tuple[Mapping[str, Any], ...] = ()
@@ -120,7 +120,7 @@ def _translated(
 
 
 def _connect(server_url: str, seen: _Seen, network: Network) -> "SpeckleClient":
-    """A client for one question, which asks nothing by itself."""
+    """A client for one question, which asks nothing on its own."""
     from specklepy.api.client import SpeckleClient
     from specklepy.logging import metrics
 
@@ -205,7 +205,8 @@ def _reader(seen: _Seen, until: float, max_bytes: int) -> Callable[..., "Respons
             if time.monotonic() > until:
                 response.close()
                 raise _TookTooLong
-        # requests would read on by itself, without an end; and would guess at the encoding.
+        # requests would continue to read on its own, without an end; and would guess at the
+        # encoding.
         response._content = bytes(body)
         response.encoding = "utf-8"
         return response

@@ -1,7 +1,7 @@
 """The questions as GraphQL, and their answers read into values. No I/O.
 
 No answer is trusted: what has another shape than expected is nothing, or SpeckleRejected where
-nothing makes no sense. Nothing asks for avatars, which come inline with up to 400 kB, nor for
+nothing makes no sense. Nothing asks for avatars, which come inline with up to 400 kB, or for
 `retryCount`, for which the whole history comes back null. Source: a recorded Speckle Server 2.31.
 """
 
@@ -197,7 +197,7 @@ def name(value: Any) -> str | None:
 
 
 def an_id(value: Any) -> str | None:
-    """An id that may stand in an address and in a question, or None."""
+    """An id that may be used in an address and in a question, or None."""
     return value if isinstance(value, str) and ID.fullmatch(value) else None
 
 

@@ -1,6 +1,6 @@
 """Signing in with Speckle: the address to send a person to, and tokens for what comes back.
 
-Source: SERVER 2.31, packages/server/modules/auth; it knows neither `state` nor an expiry.
+Source: SERVER 2.31, packages/server/modules/auth; it has no `state` and no expiry.
 """
 
 from urllib.parse import quote

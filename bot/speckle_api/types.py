@@ -77,7 +77,7 @@ class CallStatus(StrEnum):
     """What became of one delivery, in the webhook's history."""
 
     QUEUED = "queued"
-    CALLING = "calling"  # stuck there for good if the service died meanwhile
+    CALLING = "calling"  # stuck there permanently if the service died in between
     DELIVERED = "delivered"
     FAILED = "failed"
 

@@ -1,4 +1,4 @@
-"""Why the sandbox does not do what a member was told to do: what Discord's client would show.
+"""Why the sandbox does not do what a member was asked to do: what Discord's client would show.
 
 SandboxError (LookupError)
 ├── NotOffered       the command, button or field is not there for this member

@@ -26,7 +26,7 @@ MAX_MODAL_ITEMS = 5
 
 
 def walk(components: list[Any]) -> Iterator[JSON]:
-    """All components, the nested ones too, as they stand."""
+    """All components, the nested ones too, in order."""
     for component in components:
         if isinstance(component, dict):
             yield component

@@ -13,6 +13,7 @@ from sandbox.discord.faults import DiscordFaults
 from sandbox.discord.gateway_server import GatewayServer
 from sandbox.discord.guilds import SandboxChannel, SandboxGuild, SandboxMember, SandboxMessage
 from sandbox.discord.http_api import API, Server
+from sandbox.discord.ids import Ids
 from sandbox.discord.interaction_view import InteractionView
 from sandbox.discord.rate_limits import RateLimitBuckets
 from sandbox.discord.rest import RecordedRequest
@@ -40,7 +41,7 @@ class Sandbox:
         token: str,
     ) -> None:
         self.gateway = GatewayServer(lambda: self.world, heartbeat_s=heartbeat_s)
-        self.world = DiscordWorld(token, self.gateway.emit, clock=clock, wall_clock=wall_clock)
+        self.world = DiscordWorld(token, self.gateway.emit, clock=clock, ids=Ids(wall_clock))
         self.faults = DiscordFaults(self.gateway)
         self.pace = RateLimitBuckets(enabled=pace)
         self._server = Server(self.world, self.gateway, self.faults, self.pace)
@@ -124,7 +125,7 @@ class Sandbox:
         """Make a guild with the bot in it; the id of one that it left lets it in there again."""
         guild = self.world.guilds.get(id or 0)
         if guild is None:
-            guild = SandboxGuild(id or self.world.new_id(), name, self.world)
+            guild = SandboxGuild(id or self.world.ids.new_id(), name, self.world.directory)
         self.world.greet(guild)
         return guild
 
@@ -203,9 +204,9 @@ class Sandbox:
     # ── what there is to see ──────────────────────────────────────────────────────────────────
 
     def messages(self, channel: SandboxChannel | int) -> list[SandboxMessage]:
-        """What stands in a channel for all to see, the oldest first; [] for one that is gone."""
+        """What a channel shows to everyone, the oldest first; [] for one that is gone."""
         channel_id = channel if isinstance(channel, int) else channel.id
-        found = self.world.channels.get(channel_id)
+        found = self.world.directory.channels.get(channel_id)
         return [one for one in found.messages.values() if not one.thinking] if found else []
 
     async def wait_for_messages(

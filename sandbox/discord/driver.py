@@ -16,7 +16,8 @@ from sandbox.discord.refusals import units
 from sandbox.discord.world import DiscordWorld
 
 JSON = dict[str, Any]
-# Contexts of an interaction: https://discord.com/developers/docs/interactions/receiving-and-responding
+# Contexts of an interaction:
+# https://discord.com/developers/docs/interactions/receiving-and-responding
 IN_GUILD, IN_PRIVATE = 0, 1
 IN_PRIVATE_MAY = (
     PermissionBits.ATTACH_FILES
@@ -81,7 +82,7 @@ class Driver:
         member: SandboxMember,
     ) -> InteractionView:
         """Choose these options, by value or label, in the select with this custom_id or
-        placeholder; "" stands for the only one there is.
+        placeholder; "" is the only one there is.
         """
         message = _message_of(on)
         select = _component(message, which, SELECTS, ("custom_id", "placeholder"))

@@ -1,4 +1,4 @@
-"""Faults of Discord that can be switched on: for a route, for a number of times, or for good."""
+"""Faults of Discord that can be switched on: for a route, for a number of times, or permanently."""
 
 import fnmatch
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from sandbox.discord.refusals import Refusal
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """Answer with this error; `page` stands in place of Discord's JSON, as a proxy would write it.
+    """Answer with this error; `page` replaces Discord's JSON, as a proxy would write it.
 
     Without a page and a code, an error of 500 and above is a page too.
     """

@@ -1,4 +1,4 @@
-"""The gateway: who is connected, what each session has been told, and what it can be told again."""
+"""The gateway: who is connected, what each session was sent, and what can be sent again."""
 
 import asyncio
 import json

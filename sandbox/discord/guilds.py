@@ -1,18 +1,17 @@
 """What the sandbox Discord holds: guilds, roles, members, channels, threads and messages.
 
-These are live objects: a method that changes one tells the gateway, as Discord would.
+These are live objects: a method that changes one reports it to the world, which notifies the bot.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
-from sandbox.discord import permissions, wire
+from sandbox.discord import permissions
+from sandbox.discord.ids import Ids
 from sandbox.discord.permissions import Grant, Overwrite, PermissionBits, bits
-
-if TYPE_CHECKING:
-    from sandbox.discord.world import DiscordWorld
 
 EPHEMERAL = 1 << 6
 LOADING = 1 << 7
@@ -63,9 +62,9 @@ class SandboxRole:
     managed: bool = False
 
     def set_permissions(self, grant: Grant) -> None:
-        """Change what the role grants, and say so on the gateway."""
+        """Change what the role grants, and send it on the gateway."""
         self.permissions = bits(grant)
-        self.guild.emit("GUILD_ROLE_UPDATE", {"role": wire.role(self)})
+        self.guild.report("GUILD_ROLE_UPDATE", self)
 
 
 @dataclass(slots=True, eq=False)
@@ -93,7 +92,7 @@ class SandboxMember:
         return self.roles[0]
 
     def set_permissions(self, grant: Grant) -> None:
-        """Change what the member may do in the whole guild, beside what everyone may."""
+        """Change what the member may do in the whole guild, in addition to what everyone may."""
         self.own_role.set_permissions(grant)
 
     def add_role(self, role: SandboxRole) -> None:
@@ -115,11 +114,11 @@ class SandboxMember:
     def is_timed_out(self) -> bool:
         """Whether a moderator's time-out holds now."""
         until = self.timed_out_until
-        return until is not None and until > self.guild.world.time()
+        return until is not None and until > self.guild.directory.ids.time()
 
     def _changed(self) -> None:
         if self.user.bot:  # others' changes need the members intent
-            self.guild.emit("GUILD_MEMBER_UPDATE", wire.member(self))
+            self.guild.report("GUILD_MEMBER_UPDATE", self)
 
     def permissions(self) -> int:
         """What the member may do in the guild, as bits."""
@@ -218,7 +217,7 @@ class SandboxChannel:
     id: int
     name: str
     kind: ChannelType
-    world: "DiscordWorld" = field(repr=False)
+    directory: "Directory" = field(repr=False)
     guild: "SandboxGuild | None" = field(repr=False)
     parent: "SandboxChannel | None" = field(default=None, repr=False)
     owner_id: int = 0
@@ -287,8 +286,8 @@ class SandboxChannel:
             if thread.is_thread:
                 thread.delete()
         self.guild.channels.pop(self.id, None)
-        self.world.channels.pop(self.id, None)
-        self.guild.emit("THREAD_DELETE" if self.is_thread else "CHANNEL_DELETE", wire.channel(self))
+        self.directory.channels.pop(self.id, None)
+        self.guild.report("THREAD_DELETE" if self.is_thread else "CHANNEL_DELETE", self)
 
     def add_thread(
         self,
@@ -307,7 +306,7 @@ class SandboxChannel:
         if self.kind is ChannelType.ANNOUNCEMENT:
             kind = ChannelType.ANNOUNCEMENT_THREAD
         thread = SandboxChannel(
-            id or self.world.new_id(), name, kind, self.world, self.guild, self,
+            id or self.directory.ids.new_id(), name, kind, self.directory, self.guild, self,
             owner_id=self.guild.bot.id, archived=archived, locked=locked,
         )  # fmt: skip
         if bot_joined:
@@ -319,7 +318,7 @@ class SandboxChannel:
         """Say on the gateway what it is like now."""
         if self.guild is not None:
             name = "THREAD_UPDATE" if self.is_thread else "CHANNEL_UPDATE"
-            self.guild.emit(name, wire.channel(self))
+            self.guild.report(name, self)
 
 
 @dataclass(slots=True, eq=False)
@@ -328,7 +327,7 @@ class SandboxGuild:
 
     id: int
     name: str
-    world: "DiscordWorld" = field(repr=False)
+    directory: "Directory" = field(repr=False)
     everyone: SandboxRole = field(init=False, repr=False)
     bot: SandboxMember = field(init=False, repr=False)
     owner: SandboxMember = field(init=False, repr=False)
@@ -343,15 +342,15 @@ class SandboxGuild:
     def __post_init__(self) -> None:
         self.everyone = SandboxRole(self.id, "@everyone", permissions.EVERYONE, self)
         self.roles[self.id] = self.everyone
-        self.bot = self._new_member(self.world.bot, permissions.INVITED_BOT)
-        self.owner = self._new_member(SandboxUser(self.world.new_id(), "Owner"), 0)
+        self.bot = self._new_member(self.directory.bot, permissions.INVITED_BOT)
+        self.owner = self._new_member(SandboxUser(self.directory.ids.new_id(), "Owner"), 0)
 
     def _new_member(self, user: SandboxUser, grant: int) -> SandboxMember:
-        role = SandboxRole(self.world.new_id(), user.name, grant, self, managed=user.bot)
+        role = SandboxRole(self.directory.ids.new_id(), user.name, grant, self, managed=user.bot)
         self.roles[role.id] = role
         member = SandboxMember(user, self, [role])
         self.members[user.id] = member
-        self.world.users[user.id] = user
+        self.directory.users[user.id] = user
         return member
 
     def add_member(
@@ -362,17 +361,17 @@ class SandboxGuild:
         id: int | None = None,  # noqa: A002  # Discord's word for it
     ) -> SandboxMember:
         """Let somebody in; `permissions` come on top of what everyone may do."""
-        user_id = id or self.world.new_id()
-        user = self.world.users.get(user_id) or SandboxUser(user_id, name)
+        user_id = id or self.directory.ids.new_id()
+        user = self.directory.users.get(user_id) or SandboxUser(user_id, name)
         member = self._new_member(user, bits(permissions))
-        self.emit("GUILD_ROLE_CREATE", {"role": wire.role(member.own_role)})
+        self.report("GUILD_ROLE_CREATE", member.own_role)
         return member
 
     def add_role(self, name: str, grant: Grant = 0) -> SandboxRole:
         """Make a role."""
-        role = SandboxRole(self.world.new_id(), name, bits(grant), self)
+        role = SandboxRole(self.directory.ids.new_id(), name, bits(grant), self)
         self.roles[role.id] = role
-        self.emit("GUILD_ROLE_CREATE", {"role": wire.role(role)})
+        self.report("GUILD_ROLE_CREATE", role)
         return role
 
     def add_channel(
@@ -386,8 +385,8 @@ class SandboxGuild:
     ) -> SandboxChannel:
         """Make a channel; `kind` is text, announcement, voice, stage, category, forum or media."""
         channel = SandboxChannel(
-            id or self.world.new_id(), name, ChannelType[kind.upper()], self.world, self, parent,
-            topic=topic, position=len(self.channels),
+            id or self.directory.ids.new_id(), name, ChannelType[kind.upper()], self.directory,
+            self, parent, topic=topic, position=len(self.channels),
         )  # fmt: skip
         if channel.is_thread:
             raise ValueError("a thread is made by its channel: channel.add_thread(name)")
@@ -395,10 +394,10 @@ class SandboxGuild:
         return channel
 
     def keep(self, channel: SandboxChannel) -> None:
-        """Take a new channel or thread in, and say so on the gateway."""
+        """Add a new channel or thread, and send it on the gateway."""
         self.channels[channel.id] = channel
-        self.world.channels[channel.id] = channel
-        self.emit("THREAD_CREATE" if channel.is_thread else "CHANNEL_CREATE", wire.channel(channel))
+        self.directory.channels[channel.id] = channel
+        self.report("THREAD_CREATE" if channel.is_thread else "CHANNEL_CREATE", channel)
 
     def remove_channel(self, channel: SandboxChannel) -> None:
         """Delete a channel with all that is in it."""
@@ -414,7 +413,25 @@ class SandboxGuild:
         """An admin's word on who may use a command, above its default permissions."""
         self.command_overrides[name, member.id] = allowed
 
-    def emit(self, event: str, data: dict[str, Any]) -> None:
-        """Send an event of this guild to the bot, if it is in it."""
+    def report(self, event: str, changed: "Changed") -> None:
+        """Report what changed in this guild, if the bot is in it."""
         if self.bot_inside:
-            self.world.emit(event, data | {"guild_id": str(self.id)}, self)
+            self.directory.on_change(event, changed, self)
+
+
+Changed: TypeAlias = SandboxRole | SandboxMember | SandboxChannel
+
+
+@dataclass(slots=True, eq=False)
+class Directory:
+    """What all guilds share: ids, people, channels, and who is notified of a change."""
+
+    ids: Ids
+    on_change: Callable[[str, Changed, SandboxGuild], None]
+    bot: SandboxUser = field(init=False)
+    users: dict[int, SandboxUser] = field(default_factory=dict)
+    channels: dict[int, SandboxChannel] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.bot = SandboxUser(self.ids.new_id(), "Speckle", bot=True)
+        self.users[self.bot.id] = self.bot

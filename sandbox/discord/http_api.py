@@ -69,7 +69,7 @@ class Server:
         await self.gateway.stop()
 
     async def _date(self, _: web.Request, answer: web.StreamResponse) -> None:
-        answer.headers["Date"] = formatdate(self.world.wall_clock(), usegmt=True)
+        answer.headers["Date"] = formatdate(self.world.ids.wall_clock(), usegmt=True)
 
     async def _nothing_there(self, request: web.Request) -> web.Response:
         record = RecordedRequest(request.method, "", request.path, request.headers, None, ())

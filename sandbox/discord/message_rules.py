@@ -75,7 +75,7 @@ def read_draft(
 ) -> MessageDraft:
     """Check the body of a message, or of an edit of `old`; raises Refusal.
 
-    `prefix` is where the message stands in the whole body.
+    `prefix` is where the message is in the whole body.
     """
     form = Form(prefix)
     files = _files(world, form, channel, body, uploads, old)
@@ -145,7 +145,7 @@ def _attachment(
 ) -> Attachment:
     name = re.sub(r"[^\w.-]", "_", str(note.get("filename") or upload.name)).strip(".") or "file"
     media_type = mimetypes.guess_type(name)[0] or upload.media_type
-    file_id = world.new_id()
+    file_id = world.ids.new_id()
     url = f"{world.url}/attachments/{channel.id}/{file_id}/{name}"
     file = Attachment(file_id, name, upload.content, media_type, url, note.get("description"))
     world.attachments[file_id] = file
@@ -190,7 +190,7 @@ def new_message(
     if not (draft.content or draft.embeds or draft.components or draft.files):
         raise EMPTY_MESSAGE
     return SandboxMessage(
-        message_id or world.new_id(),
+        message_id or world.ids.new_id(),
         channel,
         world.bot,
         content=draft.content or "",
@@ -201,7 +201,7 @@ def new_message(
         nonce=draft.nonce,
         reference=draft.reference,
         allowed_mentions=draft.allowed_mentions,
-        created_at=world.time(),
+        created_at=world.ids.time(),
     )
 
 

@@ -53,7 +53,7 @@ class Filler:
     def partial(
         self, command: JSON, path: list[str], given: Mapping[str, Any], focused: str
     ) -> list[JSON]:
-        """Options while one is being typed: the typed one as it stands, required ones may lack."""
+        """Options while one is being typed: that one as it is, required ones may be missing."""
         if path:
             name, *rest = path
             below = _named(command, name)

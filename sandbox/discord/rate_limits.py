@@ -50,7 +50,7 @@ class _Window:
 
 @dataclass(frozen=True, slots=True)
 class TooFast:
-    """A 429: how long to wait, and the headers that say so."""
+    """A 429: how long to wait, with its headers."""
 
     retry_after_s: float
     is_global: bool

@@ -2,14 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sandbox.discord.gateway_server import GatewayServer
 from sandbox.discord.message_rules import Upload
 from sandbox.discord.refusals import Form
 from sandbox.discord.world import DiscordWorld
-
-if TYPE_CHECKING:
-    from sandbox.discord.gateway_server import GatewayServer
 
 JSON = dict[str, Any]
 
@@ -19,7 +17,7 @@ class Call:
     """A request, read: `json` is the body, or payload_json of a multipart one."""
 
     world: DiscordWorld
-    gateway: "GatewayServer"
+    gateway: GatewayServer
     params: Mapping[str, str]
     query: Mapping[str, str]
     json: Any

@@ -26,7 +26,7 @@ async def me(call: Call) -> RestResponse:
 
 async def user(call: Call) -> RestResponse:
     """GET /users/{user_id}."""
-    found = call.world.users.get(call.id("user_id"))
+    found = call.world.directory.users.get(call.id("user_id"))
     if found is None:
         raise UNKNOWN_USER
     return RestResponse(wire.user(found))

@@ -88,7 +88,7 @@ async def start_at_message(call: Call) -> RestResponse:
     if channel.kind not in (ChannelType.TEXT, ChannelType.ANNOUNCEMENT):
         raise WRONG_CHANNEL_TYPE
     _check_may_start(channel, guild.bot, private=False)
-    if message.id in call.world.channels:
+    if message.id in call.world.directory.channels:
         raise HAS_THREAD
     message.flags |= THREAD_STARTED_BY_MESSAGE
     return RestResponse(wire.channel(_open(channel, call.body, thread_id=message.id)), 201)

@@ -38,7 +38,7 @@ def _made(call: Call, body: JSON, command_id: int) -> JSON:
         | {
             "id": str(command_id),
             "application_id": str(call.world.application_id),
-            "version": str(call.world.new_id()),
+            "version": str(call.world.ids.new_id()),
         }
     )
     if "guild_id" in call.params:
@@ -70,7 +70,7 @@ async def replace_all(call: Call) -> RestResponse:
     old = dict(commands)
     commands.clear()
     for body in bodies:
-        command_id = _same(old, body) or call.world.new_id()
+        command_id = _same(old, body) or call.world.ids.new_id()
         commands[command_id] = _made(call, body, command_id)
     return RestResponse(list(commands.values()))
 
@@ -83,7 +83,7 @@ async def create(call: Call) -> RestResponse:
     check_command(form, (), body)
     form.finish()
     old_id = _same(commands, body)
-    command_id = old_id or call.world.new_id()
+    command_id = old_id or call.world.ids.new_id()
     commands[command_id] = _made(call, body, command_id)
     return RestResponse(commands[command_id], 201 if old_id is None else 200)
 

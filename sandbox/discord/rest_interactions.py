@@ -57,7 +57,7 @@ def _answer(call: Call, asked: Interaction, kind: Callback, data: JSON) -> None:
         case Callback.DEFER:
             flags = LOADING | int(data.get("flags") or 0) & EPHEMERAL
             asked.original = SandboxMessage(
-                call.world.new_id(), asked.channel, call.world.bot,
+                call.world.ids.new_id(), asked.channel, call.world.bot,
                 flags=flags, kind=ANSWER_TO_COMMAND,
             )  # fmt: skip
             _show(asked.original)

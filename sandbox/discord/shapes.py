@@ -47,7 +47,7 @@ def _truth(form: Form, path: Path, value: Any) -> None:
 
 def _scalar(form: Form, path: Path, value: Any) -> None:
     if isinstance(value, dict | list):
-        form.add(path, "BASE_TYPE_CONVERT", "The value is neither a text nor a number.")
+        form.add(path, "BASE_TYPE_CONVERT", "The value is not a text and not a number.")
 
 
 def _type(form: Form, path: Path, value: Any) -> None:

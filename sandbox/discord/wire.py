@@ -1,18 +1,18 @@
 """The sandbox's objects as Discord writes them in JSON."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from sandbox.discord.guilds import (
-        Attachment,
-        SandboxChannel,
-        SandboxGuild,
-        SandboxMember,
-        SandboxMessage,
-        SandboxRole,
-        SandboxUser,
-    )
+from sandbox.discord.guilds import (
+    Attachment,
+    Changed,
+    SandboxChannel,
+    SandboxGuild,
+    SandboxMember,
+    SandboxMessage,
+    SandboxRole,
+    SandboxUser,
+)
 
 JSON = dict[str, Any]
 
@@ -22,7 +22,7 @@ def time(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds")
 
 
-def user(someone: "SandboxUser") -> JSON:
+def user(someone: SandboxUser) -> JSON:
     """A user object."""
     return {
         "id": str(someone.id),
@@ -35,7 +35,7 @@ def user(someone: "SandboxUser") -> JSON:
     }
 
 
-def role(some: "SandboxRole") -> JSON:
+def role(some: SandboxRole) -> JSON:
     """A role object."""
     return {
         "id": str(some.id),
@@ -51,7 +51,7 @@ def role(some: "SandboxRole") -> JSON:
     }
 
 
-def member(someone: "SandboxMember") -> JSON:
+def member(someone: SandboxMember) -> JSON:
     """A guild member object, the user included."""
     return {
         "user": user(someone.user),
@@ -72,7 +72,7 @@ def _time_or_none(moment: datetime | None) -> str | None:
     return None if moment is None else time(moment)
 
 
-def channel(some: "SandboxChannel") -> JSON:
+def channel(some: SandboxChannel) -> JSON:
     """A channel, thread or private channel object."""
     if some.recipient is not None:
         return {
@@ -92,7 +92,7 @@ def channel(some: "SandboxChannel") -> JSON:
     return shared | (_thread_part(some) if some.is_thread else _channel_part(some))
 
 
-def _channel_part(some: "SandboxChannel") -> JSON:
+def _channel_part(some: SandboxChannel) -> JSON:
     return {
         "topic": some.topic,
         "nsfw": False,
@@ -112,7 +112,7 @@ def _channel_part(some: "SandboxChannel") -> JSON:
     }
 
 
-def _thread_part(some: "SandboxChannel") -> JSON:
+def _thread_part(some: SandboxChannel) -> JSON:
     part: JSON = {
         "owner_id": str(some.owner_id),
         "message_count": len(some.messages),
@@ -136,7 +136,7 @@ def _thread_part(some: "SandboxChannel") -> JSON:
     return part
 
 
-def guild(some: "SandboxGuild") -> JSON:
+def guild(some: SandboxGuild) -> JSON:
     """A guild object as GET /guilds gives it."""
     return {
         "id": str(some.id),
@@ -160,7 +160,7 @@ def guild(some: "SandboxGuild") -> JSON:
     }
 
 
-def guild_create(some: "SandboxGuild") -> JSON:
+def guild_create(some: SandboxGuild) -> JSON:
     """A guild as GUILD_CREATE brings it: with channels, active threads and the bot's own member."""
     seen = [one for one in some.channels.values() if not one.is_thread]
     threads = [
@@ -182,7 +182,7 @@ def guild_create(some: "SandboxGuild") -> JSON:
     }
 
 
-def attachment(file: "Attachment") -> JSON:
+def attachment(file: Attachment) -> JSON:
     """An attachment object."""
     return {
         "id": str(file.id),
@@ -195,7 +195,7 @@ def attachment(file: "Attachment") -> JSON:
     }
 
 
-def message(some: "SandboxMessage") -> JSON:
+def message(some: SandboxMessage) -> JSON:
     """A message object; files that an embed shows are not among the attachments."""
     shown = _addresses(some.embeds)
     written: JSON = {
@@ -221,6 +221,17 @@ def message(some: "SandboxMessage") -> JSON:
     if some.reference is not None:
         written["message_reference"] = some.reference
     return written
+
+
+def changed(some: Changed) -> JSON:
+    """What an event says of a role, member or channel that changed."""
+    match some:
+        case SandboxRole():
+            return {"role": role(some)}
+        case SandboxMember():
+            return member(some)
+        case SandboxChannel():
+            return channel(some)
 
 
 def _addresses(embeds: list[JSON]) -> set[str]:

@@ -6,19 +6,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from sandbox.discord import wire
 from sandbox.discord.guilds import (
     Attachment,
+    Changed,
     ChannelType,
+    Directory,
     SandboxChannel,
     SandboxGuild,
     SandboxMember,
     SandboxMessage,
     SandboxUser,
 )
+from sandbox.discord.ids import Ids
 from sandbox.discord.interactions import Interaction
 from sandbox.discord.refusals import (
     MISSING_ACCESS,
@@ -28,7 +30,6 @@ from sandbox.discord.refusals import (
     Refusal,
 )
 
-DISCORD_EPOCH_MS = 1_420_070_400_000  # ids count milliseconds from the first second of 2015
 NONCE_LIFE_S = 180.0  # "within the past few minutes", as Discord's documentation has it
 
 Emit = Callable[[str, dict[str, Any], SandboxGuild | None], None]
@@ -37,43 +38,37 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class DiscordWorld:
-    """The state behind REST, gateway and driver.
-
-    `clock` counts seconds; `wall_clock` says the time since 1970 that ids and `Date` tell.
-    """
+    """The state behind REST, gateway and driver; `clock` counts seconds."""
 
     token: str
     emit: Emit  # an event's name, its data, and the guild whose shard it goes to
     url: str = ""
     clock: Callable[[], float] = time.monotonic
-    wall_clock: Callable[[], float] = time.time
-    bot: SandboxUser = field(init=False)
-    application_id: int = field(init=False)
-    users: dict[int, SandboxUser] = field(default_factory=dict)
+    ids: Ids = field(default_factory=Ids)
+    directory: Directory = field(init=False)
     guilds: dict[int, SandboxGuild] = field(default_factory=dict)
-    channels: dict[int, SandboxChannel] = field(default_factory=dict)
     attachments: dict[int, Attachment] = field(default_factory=dict)
     # Registered commands: of the application (None) and of single guilds, by id.
     commands: dict[int | None, dict[int, dict[str, Any]]] = field(default_factory=dict)
     interactions: dict[int, Interaction] = field(default_factory=dict)
     _nonces: dict[tuple[int, str], tuple[float, SandboxMessage]] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
-    _last_id: int = 0
 
     def __post_init__(self) -> None:
-        self.bot = SandboxUser(self.new_id(), "Speckle", bot=True)
-        self.application_id = self.bot.id
-        self.users[self.bot.id] = self.bot
+        self.directory = Directory(self.ids, self._on_change)
 
-    def new_id(self) -> int:
-        """An id that says when it was made and is above each one before."""
-        now = (int(self.wall_clock() * 1000) - DISCORD_EPOCH_MS) << 22
-        self._last_id = max(now, self._last_id + 1)
-        return self._last_id
+    @property
+    def bot(self) -> SandboxUser:
+        """The bot's own user."""
+        return self.directory.bot
 
-    def time(self) -> datetime:
-        """What time it is here."""
-        return datetime.fromtimestamp(self.wall_clock(), UTC)
+    @property
+    def application_id(self) -> int:
+        """The bot's application, which has its user's id."""
+        return self.bot.id
+
+    def _on_change(self, event: str, changed: Changed, guild: SandboxGuild) -> None:
+        self.emit(event, wire.changed(changed) | {"guild_id": str(guild.id)}, guild)
 
     # ── guilds, channels, messages, as the bot may ask for them ───────────────────────────────
 
@@ -86,7 +81,7 @@ class DiscordWorld:
 
     def channel(self, channel_id: int) -> SandboxChannel:
         """The channel, if the bot can see it."""
-        found = self.channels.get(channel_id)
+        found = self.directory.channels.get(channel_id)
         if found is None:
             raise UNKNOWN_CHANNEL
         if found.guild is None:
@@ -104,16 +99,16 @@ class DiscordWorld:
 
     def private_channel(self, user_id: int) -> SandboxChannel:
         """The private conversation of the bot with this user."""
-        user = self.users.get(user_id)
+        user = self.directory.users.get(user_id)
         if user is None:
             raise Refusal(400, 50033, "Invalid Recipient(s)")
-        for channel in self.channels.values():
+        for channel in self.directory.channels.values():
             if channel.recipient is user:
                 return channel
         channel = SandboxChannel(
-            self.new_id(), user.name, ChannelType.DM, self, None, recipient=user
+            self.ids.new_id(), user.name, ChannelType.DM, self.directory, None, recipient=user
         )
-        self.channels[channel.id] = channel
+        self.directory.channels[channel.id] = channel
         return channel
 
     def remember_nonce(self, message: SandboxMessage) -> None:
@@ -145,7 +140,13 @@ class DiscordWorld:
         """A new interaction, to be answered within 3 s."""
         self._forget_old()
         opened = Interaction(
-            self.new_id(), secrets.token_urlsafe(48), kind, channel, member, source, self.clock()
+            self.ids.new_id(),
+            secrets.token_urlsafe(48),
+            kind,
+            channel,
+            member,
+            source,
+            self.clock(),
         )
         self.interactions[opened.id] = opened
         return opened

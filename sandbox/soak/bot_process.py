@@ -56,9 +56,9 @@ class BotProcess:
             return False
 
     async def live(self, seconds: float) -> None:
-        """Let it live for so long; raises Broken if it ends by itself."""
+        """Let it run for this long; raises Broken if it ends early."""
         if (code := await self._ended_within(seconds)) is not None:
-            raise Broken(f"The bot ended by itself, with exit code {code}.\n{self.last_lines()}")
+            raise Broken(f"The bot ended unexpectedly, with exit code {code}.\n{self.last_lines()}")
 
     async def kill(self) -> None:
         """SIGKILL."""

@@ -143,7 +143,7 @@ class Chaos:
 
 
 def _delete(channel: SandboxChannel) -> Callable[[], None]:
-    """Delete the channel; gives what brings it back, with its id and all that stood in it."""
+    """Delete the channel; gives what brings it back, with its id and everything that was in it."""
     guild = channel.guild
     assert guild is not None, "no private conversation"  # noqa: S101
     channel.delete()

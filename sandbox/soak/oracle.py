@@ -27,7 +27,7 @@ class DeliveryFate(StrEnum):
 
 
 class DeliveryTag(NamedTuple):
-    """What a delivery can be told by, wherever it shows: its project's letter and its number."""
+    """What identifies a delivery, wherever it is shown: its project's letter and its number."""
 
     project: str
     number: int
@@ -153,7 +153,7 @@ def _complaints(fates: Fates, follow: Follow, shown: Shown) -> Iterator[Complain
 
 
 def _late(numbers: Sequence[int]) -> list[int]:
-    """Those that stand for the first time below a higher one."""
+    """Those that appear for the first time below a higher one."""
     highest, late = -1, []
     for number in dict.fromkeys(numbers):
         if number < highest:

@@ -101,12 +101,12 @@ class Report:
             f"cards: {self.owed} owed, {self.shown} shown, in {self.messages} messages",
         ]
         if not self.broken:
-            return "\n".join([*lines, "Each acknowledged event stands once and in order."])
+            return "\n".join([*lines, "Each acknowledged event appears once and in order."])
         return "\n".join([*lines, *self.broken, f"Do it again: {self.plan.command()}"])
 
 
 async def soak(plan: SoakPlan, say: Say = lambda _: None) -> Report:
-    """Do what is planned; `say` is told how far it is."""
+    """Do what is planned; `say` gets the progress."""
     report = Report(plan)
     started = time.monotonic()
     say(f"seed {plan.seed}")

@@ -27,7 +27,7 @@ def as_recorded(name: str) -> web.Response:
 
 
 def answer(world: SpeckleWorld, token: Token | None, request: web.Request) -> web.Response:
-    """The picture of a version, or what stands in for it. Asking has it rendered."""
+    """The picture of a version, or its placeholder. Asking starts the rendering."""
     project = world.projects.get(request.match_info["project"])
     if project is None:
         return as_recorded("missing_project")

@@ -332,7 +332,7 @@ async def test_a_public_url_that_sends_on_is_said(serve: Serve, http: ClientSess
     settings = Settings(public_url=await serve(to_https), webhook_port=free_port())
     (row,) = await check_public_url(settings, http)
     assert row.mark is CheckMark.BAD
-    assert "sends on to https://bot.example.com," in row.text
+    assert "redirects to https://bot.example.com," in row.text
 
 
 async def test_where_the_bot_runs_already_it_is_asked_instead(
@@ -459,7 +459,7 @@ async def test_secrets_that_no_key_opens_are_said(database: str) -> None:
     assert good.mark is CheckMark.GOOD
     _, bad = await check_database(with_key(database, Fernet.generate_key().decode()))
     assert bad.mark is CheckMark.BAD
-    assert "opens 1 webhook secret." in bad.text
+    assert "can decrypt 1 webhook secret." in bad.text
 
 
 async def test_a_restored_copy_is_said_before_and_after_the_bot_has_seen_it(
@@ -472,7 +472,7 @@ async def test_a_restored_copy_is_said_before_and_after_the_bot_has_seen_it(
         )
         await storage.write(
             lambda tx: tx.accounts.link(
-                "nonce", "0123456789", None, Tokens("token"), frozenset(SCOPES), told=True
+                "nonce", "0123456789", None, Tokens("token"), frozenset(SCOPES), notified=True
             )
         )
     beside(sqlite_path(parse_url(database)), ".mark").unlink()
@@ -553,7 +553,7 @@ async def test_a_redirect_url_that_speckle_cannot_keep_is_said(http: ClientSessi
     [row] = await check_sign_in(settings, http)
     assert row.mark is CheckMark.BAD
     assert f"{long}/link/callback" in row.text
-    assert "Speckle takes 100" in row.text
+    assert "Speckle allows 100" in row.text
 
 
 async def test_signing_in_without_an_application_or_a_public_url_is_said(

@@ -68,22 +68,22 @@ def test_all_is_sealed_anew_and_old_keys_may_go(host: Host) -> None:
     secret = host.stored(one_hook, old)
     done = host.rotate(new, old)
     assert done.exit_code == 0
-    assert "✔ webhook secret: 1 sealed anew, 1 under the first key now." in done.output
-    assert "other keys may be taken out" in done.output
+    assert "✔ webhook secret: 1 encrypted again, 1 use the first key already." in done.output
+    assert "other keys can be removed" in done.output
     assert host.stored(its_secret, new) == secret
     for shown in (old, new, secret):
         assert shown not in done.output
     again = host.rotate(new)
     assert again.exit_code == 0
-    assert "0 sealed anew, 1 under the first key now" in again.output
-    assert "the one key that there is" in again.output
+    assert "0 encrypted again, 1 use the first key already" in again.output
+    assert "The only key decrypts everything." in again.output
 
 
 def test_what_no_key_opens_is_named_and_old_keys_are_to_stay(host: Host) -> None:
     host.stored(one_hook, a_key())
     done = host.rotate(a_key(), a_key())
     assert done.exit_code == 1
-    assert "✘ webhook secret: 1 that none of the keys opens" in done.output
+    assert "✘ webhook secret: no key can decrypt 1 of them" in done.output
     assert "Keep the old keys" in done.output
 
 

@@ -150,7 +150,7 @@ def test_a_list_has_state_age_and_reason_and_no_markdown_or_control_character(bo
     assert " level_1]0;evil by " in second
     assert "(e-mail address)" in second
     assert second.endswith("50035: Invalid Form Body [hidden]")
-    assert (empty, hint) == ("", "All of one: python3 run.py outbox show ID")
+    assert (empty, hint) == ("", "Details: python3 run.py outbox show ID")
     assert "\x1b" not in done.stdout
     assert "a@b.example" not in done.stdout
     assert SECRET not in done.stdout
@@ -208,7 +208,7 @@ def test_one_card_is_shown_with_the_way_of_its_event_and_what_to_do(bot: Bot) ->
     assert "  reason   Discord has trouble; next try in 5 min\n" in done.stdout
     assert "  next     next try in 5 min; failed tries so far: 1\n" in done.stdout
     assert "route    Shown: it passes. (channel 73)\n" in done.stdout
-    assert f"outbox retry {card_id}; or give it up: " in done.stdout
+    assert f"outbox retry {card_id}; or delete it: " in done.stdout
 
 
 def test_a_paused_card_says_why_and_how_to_resume(bot: Bot) -> None:
@@ -218,11 +218,14 @@ def test_a_paused_card_says_why_and_how_to_resume(bot: Bot) -> None:
             lambda tx: tx.outbox.pause_channel(CHANNEL, PauseReason.NO_PERMISSION, "Embed Links")
         )
     )
-    assert "paused, because the bot may not post in the channel" in bot("list").stdout
+    assert "paused, because the bot is not allowed to post in the channel" in bot("list").stdout
     assert "`/subscriptions` in that Discord server" in bot("show", str(card_id)).stdout
     done = bot("retry", str(card_id))
     assert done.exit_code == 0
-    assert "– Kept for now, as paused, because the bot may not post in the channel" in done.stdout
+    assert (
+        "– Kept for now, as paused, because the bot is not allowed to post in the channel"
+        in done.stdout
+    )
     assert "Waiting" not in done.stdout
     assert "within seconds" not in done.stdout
     bot.stored(lambda storage: storage.write(lambda tx: tx.guilds.leave(GUILD)))
@@ -250,11 +253,11 @@ def test_cards_are_dropped_only_after_a_yes(bot: Bot) -> None:
     done = bot("drop", str(card_id), typed="n\n")
     assert done.exit_code == 1
     assert "Version of level 1" in done.stdout
-    assert "Drop these cards for good? [y/N]: n" in done.stdout
+    assert "Drop these cards permanently? [y/N]: n" in done.stdout
     assert bot.state(card_id) is OutboxState.UNDELIVERABLE
     done = bot("drop", str(card_id), typed="y\n")
     assert done.exit_code == 0
-    assert f"✔ Dropped for good: {card_id}." in done.stdout
+    assert f"✔ Dropped permanently: {card_id}." in done.stdout
     assert bot.state(card_id) is None
 
 
@@ -264,8 +267,8 @@ def test_a_card_whose_message_may_be_at_discord_is_left_alone_and_that_is_said(b
     assert "its message is on its way" in bot("list").stdout
     done = bot("drop", str(flying), str(waiting), "--yes")
     assert done.exit_code == 0
-    assert f"✔ Dropped for good: {waiting}." in done.stdout
-    assert f"✘ Left alone, as the message may be at Discord already: {flying}." in done.stdout
+    assert f"✔ Dropped permanently: {waiting}." in done.stdout
+    assert f"✘ Left alone, as Discord may have the message already: {flying}." in done.stdout
     assert bot.state(flying) is OutboxState.WAITING
 
 

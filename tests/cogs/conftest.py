@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import discord
 import pytest
 from discord.gateway import DiscordWebSocket
 
-from bot.cogs.subscriptions.pending import resume_after_link
+from bot.cogs.build import add_cogs
+from bot.cogs.subscriptions.pending import SubscribeFlow
 from bot.discord_api.client import ConnectionTimings, SpeckleBot, use_api
 from bot.discord_api.rate_limits import RateLimiter
 from bot.services.guild_membership import GuildService
@@ -26,6 +26,7 @@ from tests.services.conftest import (
     OWN_SERVER,
     TOWER,
     Clock,
+    Services,
     clock,
     services_over,
     storage,
@@ -50,7 +51,38 @@ async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
             assert complaints(running.requests) == []
 
 
-RunClient = Callable[..., AbstractAsyncContextManager[SpeckleBot]]
+class ClientWithServices(SpeckleBot):
+    """The client, the services that its cogs were given, and what runs /subscribe."""
+
+    services: Services
+    flow: SubscribeFlow
+
+
+async def client_over(storage: Storage, clock: Clock, services: Services) -> ClientWithServices:
+    """A client with all cogs, not logged in."""
+    guilds = GuildService(storage, clock, without_quotas(storage, clock))
+    client = ClientWithServices(
+        RateLimiter(45),
+        load=lambda key: storage.read(lambda tx: tx.key_values.get(key)),
+        save=lambda key, value: storage.write(lambda tx: tx.key_values.set(key, value)),
+        on_guilds=guilds.reconcile,
+        timings=ConnectionTimings(guilds_apart_s=0.1),
+    )
+    client.services = services
+    client.flow = await add_cogs(
+        client,
+        services.subscriptions,
+        PendingCommandService(storage),
+        guilds,
+        services.lender,
+        services.linking,
+        services.personal_data,
+        client.ready_once,
+    )
+    return client
+
+
+RunClient = Callable[..., AbstractAsyncContextManager[ClientWithServices]]
 
 
 @pytest.fixture
@@ -58,23 +90,14 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
     """Starts the bot's client; each block is one start of the bot over the same database."""
 
     @asynccontextmanager
-    async def running(**settings: Any) -> AsyncIterator[SpeckleBot]:
+    async def running(**settings: Any) -> AsyncIterator[ClientWithServices]:
         use_api(sandbox.api_url)
         async with AsyncExitStack() as stack:
             servers = settings.get("speckle_servers", (CLOUD, OWN_SERVER))
             http = await stack.enter_async_context(SpeckleHttp.open(servers))
             services = services_over(storage, clock, oauth=SpeckleSignIn(http), **settings)
             stack.callback(services.gateway.close)
-            bot = SpeckleBot(
-                storage,
-                services.subscriptions,
-                PendingCommandService(storage),
-                GuildService(storage, clock, without_quotas(storage, clock)),
-                services.accounts,
-                RateLimiter(45),
-                ConnectionTimings(guilds_apart_s=0.1),
-            )
-            services.accounts.on_linked = partial(resume_after_link, bot)
+            bot = await client_over(storage, clock, services)
             await stack.enter_async_context(bot)
             await bot.login(sandbox.token)
             connection = asyncio.create_task(bot.connect(), name="gateway")

@@ -3,19 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from bot.discord_api.client import SpeckleBot
-from bot.model import Account, HookKind
+from bot.errors import StorageUnavailable
+from bot.model import Account, HookKind, PendingSubscribe
 from bot.notifiers.link_followups import LinkFollowUps
+from bot.services.pending_commands import PendingCommandService
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle.tokens import SpeckleApp
 from bot.storage import Storage
 from sandbox.discord import InteractionView
 from sandbox.speckle import BOT_SCOPES, SpeckleServer
-from tests.cogs.conftest import RunClient, Studio, labels_of, text_of
-from tests.services.conftest import PUBLIC_URL, TOWER
+from tests.cogs.conftest import ClientWithServices, RunClient, Studio, labels_of, text_of
+from tests.db.test_accounts import linked
+from tests.db.test_failures import locked
+from tests.services.conftest import CLOUD, PUBLIC_URL, TOWER
 
 
 @pytest.fixture
@@ -30,9 +34,11 @@ def url_of(answer: InteractionView, label: str) -> str:
 
 
 @asynccontextmanager
-async def telling(bot: SpeckleBot) -> AsyncIterator[None]:
+async def telling(bot: ClientWithServices) -> AsyncIterator[None]:
     """What tells of links is at work, as in the running bot."""
-    task = asyncio.create_task(LinkFollowUps(bot).run())
+    task = asyncio.create_task(
+        LinkFollowUps(bot, bot.services.linking, bot.flow.resume_after_link).run()
+    )
     try:
         yield
     finally:
@@ -88,8 +94,8 @@ async def test_a_wrong_token_is_said_and_the_form_can_be_opened_again(
         for token, words in (
             (speckle.token(ilse, scopes=("streams:write",)), "lacks the scopes"),
             (speckle.token(ilse, scopes=("streams:read",)), "lacks the scope `profile:read`"),
-            ("f" * 42, "does not take this token"),
-            ("two words", "is no Speckle token"),
+            ("f" * 42, "does not accept this token"),
+            ("two words", "is not a Speckle token"),
         ):
             form = await studio.press(answer, "Paste it", studio.tobias)
             refused = await studio.sandbox.submit_modal(form, {"Token": token}, studio.tobias)
@@ -101,7 +107,7 @@ async def test_a_wrong_token_is_said_and_the_form_can_be_opened_again(
         away = await studio.sandbox.submit_modal(form, {"Token": "f" * 42}, studio.tobias)
         [told] = await away.wait_for_followups()
         assert told.ephemeral
-        assert "nothing is lost" in told.content
+        assert "nothing was linked" in told.content
     assert await storage.read(lambda tx: tx.accounts.all_of_user(studio.tobias.id)) == []
 
 
@@ -112,8 +118,8 @@ async def test_a_token_that_may_not_write_is_taken_with_a_word_on_what_then_does
     async with run_client(speckle_servers=(speckle.url,)):
         answer = await link_by_token(studio, token)
         shown = await studio.type("account", who=studio.tobias)
-    assert "makes no webhooks for you" in text_of(answer)
-    assert "`streams:read`, `profile:read` (so it makes no webhooks)" in text_of(shown)
+    assert "cannot create webhooks for you" in text_of(answer)
+    assert "`streams:read`, `profile:read` (the bot cannot create webhooks)" in text_of(shown)
 
 
 async def test_one_persons_button_does_nothing_for_another(
@@ -124,11 +130,11 @@ async def test_one_persons_button_does_nothing_for_another(
         answer = await studio.type("link", who=studio.tobias)
         form = await studio.press(answer, "Paste it", studio.maren)
         refused = await studio.sandbox.submit_modal(form, {"Token": token}, studio.maren)
-        assert "made for somebody else" in text_of(refused)
+        assert "made for someone else" in text_of(refused)
         await link_by_token(studio, token)
         question = await studio.type("unlink", who=studio.tobias)
         refused = await studio.press(question, "Yes, unlink it", studio.maren)
-        assert "not linked any more" in text_of(refused)
+        assert "no longer linked" in text_of(refused)
     assert await storage.read(lambda tx: tx.accounts.all_of_user(studio.maren.id)) == []
     assert len(await storage.read(lambda tx: tx.accounts.all_of_user(studio.tobias.id))) == 1
 
@@ -151,10 +157,10 @@ async def test_with_an_app_one_signs_in_and_is_told_in_discord(
     assert request is not None
     assert request.details.person == f"{studio.tobias.name} (@{studio.tobias.user.name})"
     async with run_client(**settings) as bot, telling(bot):  # after a restart
-        leaving = await bot.accounts.begin_sign_in(nonce)
+        leaving = await bot.services.linking.begin_sign_in(nonce)
         challenge = leaving.url.rpartition("/")[2]
         code = speckle.approve(speckle.add_user("Ilse Brandt"), app, challenge)
-        await bot.accounts.link_by_code(leaving.cookie, code)
+        await bot.services.linking.link_by_code(leaving.cookie, code)
         [told] = await answer.wait_for_followups()
         await settled(storage)
     assert told.ephemeral
@@ -178,11 +184,11 @@ async def test_whoever_cannot_be_answered_any_more_gets_a_direct_message(
     apps = {speckle.url: SpeckleApp(speckle.url, app.id, app.secret)}
     async with run_client(speckle_servers=(speckle.url,), apps=apps) as bot, telling(bot):
         void = {"application": str(bot.application_id), "token": "of-yesterday"}
-        way = await bot.accounts.start_link(studio.tobias.id, speckle.url, answer_to=void)
-        leaving = await bot.accounts.begin_sign_in(way.nonce)
+        way = await bot.services.linking.start_link(studio.tobias.id, speckle.url, answer_to=void)
+        leaving = await bot.services.linking.begin_sign_in(way.nonce)
         challenge = leaving.url.rpartition("/")[2]
         code = speckle.approve(speckle.add_user("Ilse Brandt"), app, challenge)
-        await bot.accounts.link_by_code(leaving.cookie, code)
+        await bot.services.linking.link_by_code(leaving.cookie, code)
         await settled(storage)
         private = await bot.create_dm(studio.tobias)  # type: ignore[arg-type]  # only its id
         [told] = studio.sandbox.messages(private.id)
@@ -212,7 +218,7 @@ async def test_unlinking_says_what_stops_and_asks_first(
         await storage.write(lambda tx: tx.hooks.record_webhook(hook.id, account.id, "webhook001"))
         question = await studio.type("unlink", who=studio.tobias)
         assert "1 channel of **Studio Kestrel**" in text_of(question)
-        assert "1 webhook that the bot made" in text_of(question)
+        assert "1 webhook that the bot created" in text_of(question)
         await studio.press(question, "Cancel", studio.tobias)
         assert "Nothing was changed" in text_of(question)
         question = await studio.type("unlink", who=studio.tobias, server=speckle.url)
@@ -233,11 +239,11 @@ async def test_an_account_is_shown_with_its_rights_and_whether_speckle_still_tak
         await link_by_token(studio, token)
         shown = await studio.type("account", who=studio.tobias)
         assert shown.ephemeral
-        assert "Speckle takes it" in text_of(shown)
+        assert "Speckle accepts it" in text_of(shown)
         assert "`streams:read`, `streams:write`, `profile:read`" in text_of(shown)
         assert "with a token" in text_of(shown)
         speckle.revoke(token)
-        assert "no longer takes it" in text_of(await studio.type("account", who=studio.tobias))
+        assert "no longer accepts it" in text_of(await studio.type("account", who=studio.tobias))
         assert token not in text_of(shown)
 
 
@@ -247,7 +253,7 @@ async def test_everything_about_oneself_is_shown_and_erased_after_a_question(
     token = speckle.token(speckle.add_user("Ilse Brandt"), scopes=BOT_SCOPES)
     async with run_client(speckle_servers=(speckle.url,)):
         unknown = await studio.type("privacy", who=studio.tobias)
-        assert "does not know you" in text_of(unknown)
+        assert "stores nothing about you" in text_of(unknown)
         assert labels_of(unknown) == []
         await link_by_token(studio, token)
         hook = await storage.write(
@@ -262,14 +268,14 @@ async def test_everything_about_oneself_is_shown_and_erased_after_a_question(
         )
         page = await studio.type("privacy", who=studio.tobias)
         assert page.ephemeral
-        for words in ("**Ilse Brandt**", "1 subscription and 1 webhook", "sealed"):
+        for words in ("**Ilse Brandt**", "1 subscription and 1 webhook", "encrypted"):
             assert words in text_of(page)
         await studio.press(page, "Erase it", studio.tobias)
         assert "Subscriptions that you made belong to their channels" in text_of(page)
         await studio.press(page, "Yes, erase it", studio.tobias)
         assert "is erased" in text_of(page)
         again = await studio.type("privacy", who=studio.tobias)
-        assert "does not know you" in text_of(again)
+        assert "stores nothing about you" in text_of(again)
         listed = await studio.type("subscriptions", who=studio.maren)
         assert TOWER in text_of(listed)
         assert "<@0>" not in text_of(listed)
@@ -301,4 +307,21 @@ async def test_a_button_that_is_too_old_says_so(
         answer = await studio.type("link", who=studio.tobias)
         clock.forward(minutes=15)  # type: ignore[attr-defined]  # tests' Clock
         late = await studio.press(answer, "Paste it", studio.tobias)
-        assert "has run out" in text_of(late)
+        assert "has expired" in text_of(late)
+
+
+async def test_a_command_that_waited_for_an_account_waits_on_while_the_database_is_away(
+    run_client: RunClient, studio: Studio, storage: Storage, database_file: Path
+) -> None:
+    account = await linked(storage, who=studio.maren.id)
+    async with run_client() as bot:
+        command = PendingSubscribe(
+            studio.maren.id, studio.guild.id, studio.structure.id, CLOUD, TOWER, {}, by_hand=True
+        )
+        pending = PendingCommandService(storage)
+        token = await pending.add(command, until_linked=True)
+        with locked(database_file), pytest.raises(StorageUnavailable):
+            await bot.flow.resume_after_link(account, token, None)
+        assert await storage.read(lambda tx: tx.subscriptions.of_channel(studio.structure.id)) == []
+        async with pending.claim(studio.maren.id, token) as kept:
+            assert kept == command

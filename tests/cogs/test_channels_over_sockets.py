@@ -131,7 +131,7 @@ async def test_a_line_that_cannot_be_posted_leaves_the_subscription_standing(
         answer = await studio.type("subscribe", stream_id=TOWER)
         told = text_of(answer)
     assert "Secret" in text_of(answer)
-    assert "The subscription stands" in told
+    assert "The subscription is active" in told
     assert len(await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id))) == 1
 
 

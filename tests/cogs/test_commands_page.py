@@ -6,18 +6,15 @@ from typing import Any
 
 import pytest
 
-from bot.cogs import COGS, DYNAMIC_ITEMS
-from bot.cogs.accounts import cog as accounts_cog
+from bot.cogs.accounts import views as accounts_views
+from bot.cogs.components import ComponentsCog
 from bot.cogs.subscriptions import pending
 from bot.cogs.subscriptions.panel import LOOKS, PanelAction
-from bot.discord_api.client import SpeckleBot
-from bot.discord_api.rate_limits import RateLimiter
 from bot.services.channel_rules import NEEDED
-from bot.services.guild_membership import GuildService
-from bot.services.pending_commands import PendingCommandService
 from bot.speckle.events import EventGroup
 from bot.speckle.subscription_options import OPTIONS
-from tests.services.conftest import Clock, services_over, without_quotas
+from tests.cogs.conftest import ClientWithServices, client_over
+from tests.services.conftest import Clock, services_over
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 MANAGE_WEBHOOKS = 1 << 29
@@ -25,22 +22,15 @@ FOR_EVERYONE = {"link", "unlink", "account", "privacy"}
 
 
 @pytest.fixture
-async def commands() -> list[dict[str, Any]]:
-    """The commands as they are sent to Discord."""
+async def client() -> ClientWithServices:
     storage: Any = None  # nothing is asked of it
-    services = services_over(storage, Clock())
-    guilds = GuildService(storage, Clock(), without_quotas(storage, Clock()))
-    bot = SpeckleBot(
-        storage,
-        services.subscriptions,
-        PendingCommandService(storage),
-        guilds,
-        services.accounts,
-        RateLimiter(45),
-    )
-    for cog in COGS:
-        await bot.add_cog(cog(bot))
-    return [command.to_dict(bot.tree) for command in bot.tree.get_commands()]
+    return await client_over(storage, Clock(), services_over(storage, Clock()))
+
+
+@pytest.fixture
+def commands(client: ClientWithServices) -> list[dict[str, Any]]:
+    """The commands as they are sent to Discord."""
+    return [command.to_dict(client.tree) for command in client.tree.get_commands()]
 
 
 def _section(name: str) -> str:
@@ -130,22 +120,23 @@ def test_each_group_permission_and_button_is_on_the_page() -> None:
         *((label, "subscribe") for label, _style in pending.LABELS.values()),
         ("Sign in with Speckle", "link"),
         ("Paste it", "link"),
-        (accounts_cog.LABELS[accounts_cog.AccountAction.UNLINK][0], "unlink"),
-        (accounts_cog.LABELS[accounts_cog.AccountAction.ERASE][0], "privacy"),
+        (accounts_views.LABELS[accounts_views.AccountAction.UNLINK][0], "unlink"),
+        (accounts_views.LABELS[accounts_views.AccountAction.ERASE][0], "privacy"),
     ):
         assert f"**{label}**" in _section(section)
 
 
-def test_no_custom_id_means_two_components() -> None:
+async def test_no_custom_id_means_two_components(client: ClientWithServices) -> None:
+    cog = client.get_cog("components")
+    assert isinstance(cog, ComponentsCog)
     scope = "730000000000000001:0"
     ids = [f"subs:page:{scope}", f"subs:pick:{scope}", "notice:resume:730000000000000001"]
     ids += [f"sub:{action}:7:{scope}" for action in PanelAction]
-    ids += [f"account:{action}:7" for action in accounts_cog.AccountAction]
+    ids += [f"account:{action}:7" for action in accounts_views.AccountAction]
     ids += [f"wait:{way}:{'t' * 22}" for way in pending.PendingChoice]
-    ids += [f"link:paste:{'n' * 43}"]
+    ids += [f"link:{what}:{'n' * 43}" for what in ("paste", "token")]
+    ids += [f"sub:filters:7:{scope}", f"wait:pick:{'t' * 22}", "notice:access:take:7"]
     for custom_id in ids:
-        fitting = [
-            i for i in DYNAMIC_ITEMS if i.__discord_ui_compiled_template__.fullmatch(custom_id)
-        ]
+        fitting = [pattern for pattern in cog.handlers if pattern.fullmatch(custom_id)]
         assert len(fitting) == 1
         assert len(custom_id) <= 100

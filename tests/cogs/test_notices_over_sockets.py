@@ -106,7 +106,7 @@ async def test_the_maker_is_told_once_in_a_direct_message_with_all_that_is_to_kn
     assert r"Harbour \*Tower\*" in text
     assert f"<#{studio.structure.id}> of **Studio Kestrel**" in text
     assert "3 cards are kept" in text
-    assert DETAIL in text
+    assert "The bot is no longer allowed to post there." in text
     assert "Edit Channel → Permissions" in text
     assert "Press *Resume*" in text
     assert message.allowed_mentions == {"parse": []}
@@ -338,7 +338,7 @@ async def test_resume_in_the_direct_message_goes_on_where_it_stopped(
         message = private(studio)[0]
         await studio.sandbox.press(message, "Resume", studio.maren)
     assert await states(storage, studio) == [SubscriptionState.ACTIVE] * 2
-    assert "2 cards were kept, and come now" in words(message)
+    assert "2 cards were kept and are shown now" in words(message)
     assert f"Resumed by <@{studio.maren.id}>" in words(message)
     assert message.components == []
     assert await storage.write(lambda tx: tx.outbox.open_batch(studio.structure.id, 10)) is not None
@@ -429,7 +429,7 @@ async def test_what_somebody_else_resumed_is_said_and_a_members_own_pause_stays(
         await studio.press(resumed, "Pause")
         message = private(studio)[0]
         await studio.sandbox.press(message, "Resume", studio.maren)
-    assert "Nothing is paused there any more" in words(message)
+    assert "Nothing is paused there now" in words(message)
     assert message.components == []
     assert await states(storage, studio) == [SubscriptionState.PAUSED]
 
@@ -444,7 +444,7 @@ async def test_what_was_removed_is_said_too(
         await studio.type("unsubscribe", project=TOWER)
         message = private(studio)[0]
         await studio.sandbox.press(message, "Resume", studio.maren)
-    assert "Nothing is paused there any more" in words(message)
+    assert "Nothing is paused there now" in words(message)
 
 
 async def test_from_a_server_without_the_bot_nothing_is_resumed(
@@ -493,7 +493,7 @@ async def test_the_notice_channel_is_shown_chosen_and_taken_off(
         return None if guild is None else guild.notice_channel_id
 
     async with run_client():
-        assert "in a direct message" in text_of(await studio.type("notices"))
+        assert "a direct message" in text_of(await studio.type("notices"))
         answer = await studio.type("notices", channel=studio.facade)
         assert f"<#{studio.facade.id}>" in text_of(answer)
         assert answer.ephemeral
@@ -502,7 +502,7 @@ async def test_the_notice_channel_is_shown_chosen_and_taken_off(
         both = await studio.type("notices", channel=studio.structure, off=True)
         assert "not both" in text_of(both)
         assert await chosen() == studio.facade.id
-        assert "in a direct message" in text_of(await studio.type("notices", off=True))
+        assert "in direct messages" in text_of(await studio.type("notices", off=True))
         assert await chosen() is None
 
 

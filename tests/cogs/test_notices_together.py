@@ -96,13 +96,13 @@ async def test_a_button_of_one_channel_leaves_the_others_as_they_are(
         ]
         assert [embed["title"] for embed in message.embeds] == [
             "Paused: #level-0",
-            "It goes on",
+            "Resumed",
             "Paused: #level-2",
         ]
         assert buttons_of(message) == ["Resume #level-0", "Resume #level-2"]
         await studio.sandbox.press(message, "Resume #level-2", studio.maren)
         await studio.sandbox.press(message, "Resume #level-0", studio.maren)
-    assert [embed["title"] for embed in message.embeds] == ["It goes on"] * 3
+    assert [embed["title"] for embed in message.embeds] == ["Resumed"] * 3
     assert buttons_of(message) == []
     assert message.content == ""
 

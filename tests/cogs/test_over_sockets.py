@@ -54,7 +54,7 @@ async def test_a_further_channel_is_live_at_once_and_the_same_channel_again_tell
         again = await studio.type("subscribe", stream_id=LINK, events="comments")
         same = await studio.type("subscribe", stream_id=LINK, events="comments")
         await studio.sandbox.wait_for_messages(studio.facade.id, 1, 5)
-    assert "live at once" in text_of(further)
+    assert "live now" in text_of(further)
     assert f"<#{studio.facade.id}>" in text_of(further)
     assert r"Harbour \*Tower\*" in text_of(further)
     assert "Before: versions" in text_of(again)
@@ -76,7 +76,7 @@ async def test_without_a_public_url_the_caller_reads_who_has_to_set_it(
 async def test_a_served_guild_is_live_at_once(run_client: RunClient, studio: Studio) -> None:
     async with run_client(served_guilds=frozenset({studio.guild.id})):
         answer = await studio.type("subscribe", stream_id=LINK)
-    assert "live at once" in text_of(answer)
+    assert "live now" in text_of(answer)
     assert "nothing to set up" in text_of(answer)
 
 
@@ -98,13 +98,13 @@ async def test_what_takes_long_is_deferred_and_still_answered(
     run_client: RunClient, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with run_client() as bot:
-        subscribe = bot.subscriptions.subscribe
+        subscribe = bot.services.subscriptions.subscribe
 
         async def slowly(request: object) -> object:
             await asyncio.sleep(PATIENCE_S + 0.5)
             return await subscribe(request)  # type: ignore[arg-type]  # handed through
 
-        monkeypatch.setattr(bot.subscriptions, "subscribe", slowly)
+        monkeypatch.setattr(bot.services.subscriptions, "subscribe", slowly)
         answer = await studio.type("subscribe", stream_id=LINK, by_hand=False)
         assert answer.deferred
         await answer.settled()
@@ -193,7 +193,7 @@ async def test_removing_asks_once_more_and_old_panels_then_say_that_it_is_gone(
         assert await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id)) == []
         gone = await studio.press(older, "Pause")
         assert gone.ephemeral
-        assert "not there any more" in text_of(gone)
+        assert "no longer exists" in text_of(gone)
 
 
 async def test_edit_opens_a_form_with_the_filters_and_tells_the_change(
@@ -259,9 +259,9 @@ async def test_a_button_of_one_guild_does_nothing_to_anothers_subscription(
                 custom_id = component["custom_id"]
                 component["custom_id"] = custom_id.replace(f":{theirs.id}:", f":{ours.id}:", 1)
         refused = await heron.press(entry, "Show set-up")
-        assert "not there any more" in text_of(refused)
+        assert "no longer exists" in text_of(refused)
         refused = await heron.press(entry, "Pause")
-        assert "not there any more" in text_of(refused)
+        assert "no longer exists" in text_of(refused)
     assert (await storage.read(lambda tx: tx.subscriptions.get(ours.id))) == ours
 
 

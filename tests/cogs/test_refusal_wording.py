@@ -63,7 +63,7 @@ def test_an_option_is_refused_with_what_to_type_instead() -> None:
     assert refusal_text(near) == "There is no event `ver'isons`. Did you mean `versions`?"
     assert all(f"`{group}`" in refusal_text(MISSPELT) for group in EventGroup)
     too_many = OptionProblem("models", OptionFault.TOO_MANY_ENTRIES, 26)
-    assert refusal_text(too_many).startswith("`models` has 26 entries; there is room for 25.")
+    assert refusal_text(too_many).startswith("`models` has 26 entries; at most 25 are allowed.")
     too_long = OptionProblem("models", OptionFault.ENTRY_TOO_LONG, 101, "x" * 101)
     assert "has 101 characters" in refusal_text(too_long)
     assert "is empty" in refusal_text(OptionProblem("models", OptionFault.EMPTY_PATTERN, entry="!"))

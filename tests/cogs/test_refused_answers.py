@@ -134,7 +134,7 @@ async def test_a_press_whose_work_fails_can_be_pressed_again(
             (RuntimeError("a fault of ours"), "may not be done"),
         ):
             with monkeypatch.context() as broken:
-                broken.setattr(bot.subscriptions, "subscribe", _raising(trouble))
+                broken.setattr(bot.services.subscriptions, "subscribe", _raising(trouble))
                 told = await studio.press(question, BY_HAND)
                 assert said in text_of(told)
                 assert "nothing was changed" not in text_of(told).lower()
@@ -165,7 +165,7 @@ async def test_what_is_done_and_shown_cannot_be_pressed_again_nor_while_it_is_be
     run_client: RunClient, studio: Studio, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with run_client() as bot:
-        first, subscribe = asyncio.Event(), bot.subscriptions.subscribe
+        first, subscribe = asyncio.Event(), bot.services.subscriptions.subscribe
 
         async def waits(request: object) -> object:
             await first.wait()
@@ -173,11 +173,11 @@ async def test_what_is_done_and_shown_cannot_be_pressed_again_nor_while_it_is_be
 
         question = await asked(studio)
         other = question.shown()
-        monkeypatch.setattr(bot.subscriptions, "subscribe", waits)
+        monkeypatch.setattr(bot.services.subscriptions, "subscribe", waits)
         pressing = asyncio.create_task(studio.press(question, BY_HAND))
         await asyncio.sleep(0.2)
         refused = await studio.sandbox.press(other, BY_HAND, studio.maren)
-        assert "being done already" in text_of(refused)
+        assert "already in progress" in text_of(refused)
         first.set()
         await pressing
     assert await subscribed(storage, studio) == 1
@@ -226,13 +226,13 @@ async def test_work_that_takes_long_is_done_although_discord_did_not_take_the_wo
 ) -> None:
     async with run_client() as bot:
         question = await asked(studio)
-        subscribe = bot.subscriptions.subscribe
+        subscribe = bot.services.subscriptions.subscribe
 
         async def slowly(request: object) -> object:
             await asyncio.sleep(PATIENCE_S + 0.5)
             return await subscribe(request)  # type: ignore[arg-type]  # handed through
 
-        monkeypatch.setattr(bot.subscriptions, "subscribe", slowly)
+        monkeypatch.setattr(bot.services.subscriptions, "subscribe", slowly)
         studio.sandbox.faults.fail(CALLBACK, 403, code=40006)
         shown = await studio.press(question, BY_HAND)
         studio.sandbox.requests.clear()
@@ -268,7 +268,7 @@ async def test_a_token_can_be_pasted_into_a_form_that_was_opened_before_a_restar
         answer = await studio.sandbox.submit_modal(form, {"Token": "no token at all"}, studio.maren)
         assert "token" in text_of(answer)
         stranger = await studio.sandbox.submit_modal(form, {"Token": "a" * 42}, studio.tobias)
-        assert "somebody else" in text_of(stranger)
+        assert "someone else" in text_of(stranger)
 
 
 async def test_a_form_of_something_that_is_gone_says_so(
@@ -279,4 +279,4 @@ async def test_a_form_of_something_that_is_gone_says_so(
         form = await studio.press(await studio.open_entry(), "Edit")
         await studio.type("unsubscribe", project=LINK)
         gone = await studio.fill(form, events="comments")
-    assert "not there any more" in text_of(gone)
+    assert "no longer exists" in text_of(gone)

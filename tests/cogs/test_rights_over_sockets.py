@@ -7,7 +7,6 @@ from functools import partial
 
 import pytest
 
-from bot.discord_api.client import SpeckleBot
 from bot.model import (
     AccessPause,
     Entitlement,
@@ -24,7 +23,16 @@ from bot.speckle_api.types import Login
 from bot.storage import Storage
 from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
 from sandbox.speckle import ServerProject, SpeckleServer, User
-from tests.cogs.conftest import BY_HAND, SHOW, RunClient, Studio, labels_of, options_of, text_of
+from tests.cogs.conftest import (
+    BY_HAND,
+    SHOW,
+    ClientWithServices,
+    RunClient,
+    Studio,
+    labels_of,
+    options_of,
+    text_of,
+)
 from tests.services.conftest import Clock
 from tests.services.speckle import INSTANCE, answering
 
@@ -49,14 +57,14 @@ class House:
     def link(self) -> str:
         return f"{self.server.url}/projects/{self.tower.id}"
 
-    def running(self) -> AbstractAsyncContextManager[SpeckleBot]:
+    def running(self) -> AbstractAsyncContextManager[ClientWithServices]:
         return self.run_client(
             speckle_servers=(self.server.url,), public_url=self.public_url, instance=INSTANCE
         )
 
-    async def linked(self, bot: SpeckleBot, member: SandboxMember, user: User) -> None:
-        way = await bot.accounts.start_link(member.id, self.server.url)
-        await bot.accounts.link_by_token(member.id, way.nonce, self.server.token(user))
+    async def linked(self, bot: ClientWithServices, member: SandboxMember, user: User) -> None:
+        way = await bot.services.linking.start_link(member.id, self.server.url)
+        await bot.services.linking.link_by_token(member.id, way.nonce, self.server.token(user))
 
     async def set_up_by_hand(self, where: SandboxChannel) -> tuple[InteractionView, Hook]:
         """Tobias does it, and an event that he made up makes the subscription live."""
@@ -268,7 +276,7 @@ async def test_each_pause_for_a_right_is_told_alike_and_ends_with_one_answer(
         channel = sandbox.world.private_channel(studio.maren.id)
         (notice,) = sandbox.messages(channel)
         shown = str(notice.embeds)
-        assert "Somebody has to answer for the channel again" in shown
+        assert "Someone must confirm again who will see the project in this channel" in shown
         assert f"[**{NAME}**]" in shown
         assert "{" not in notice.embeds[0]["fields"][0]["value"]
     async with house.running():
@@ -276,9 +284,9 @@ async def test_each_pause_for_a_right_is_told_alike_and_ends_with_one_answer(
         assert asked.ephemeral
         assert "Who will see it" in text_of(asked)
         await sandbox.press(asked, SHOW, studio.maren)
-        assert "was paused and goes on now" in text_of(asked)
+        assert "was paused and is active again" in text_of(asked)
         await sandbox.press(notice, "Resume", studio.maren)
-        assert "Nothing is paused there any more" in str(notice.embeds)
+        assert "Nothing is paused there now" in str(notice.embeds)
     assert (await house.at(studio.structure)).state is SubscriptionState.ACTIVE
 
 
@@ -379,7 +387,7 @@ async def test_a_new_secret_by_hand_lets_one_choose_what_becomes_of_the_old_one(
         await studio.press(panel, "New secret")
         assert labels_of(panel)[:2] == ["The old one works 24 h more", "The old one ends now"]
         await studio.press(panel, "The old one ends now")
-        assert "The old secret has ended" in text_of(panel)
+        assert "The old secret is no longer valid" in text_of(panel)
     now = await house.storage.read(lambda tx: tx.hooks.get(hook.id))
     assert now is not None
     assert len(now.secrets) == 1
@@ -403,7 +411,7 @@ async def test_no_answer_shows_a_made_webhooks_secret(house: House) -> None:
         await studio.press(panel, "New secret")
         assert labels_of(panel) == ["The old one ends now", "Cancel"]
         await studio.press(panel, "The old one ends now")
-        assert "the old one is void" in text_of(panel)
+        assert "the old one is no longer valid" in text_of(panel)
         seen += text_of(panel)
     assert made.secret != before
     for secret in (before, made.secret):

@@ -203,7 +203,7 @@ def test_a_new_secret_says_until_when_the_old_one_works() -> None:
     embed = subscription_texts.setup_embed(_set_up(HOOK, renewed=True, old_secret_until=until))
     assert f"<t:{int(until.timestamp())}:R>" in (embed.description or "")
     ended = subscription_texts.setup_embed(_set_up(HOOK, renewed=True))
-    assert "old secret has ended" in (ended.description or "")
+    assert "old secret is no longer valid" in (ended.description or "")
 
 
 def test_each_reason_of_a_right_is_told_with_who_answered_and_what_to_do() -> None:
@@ -235,7 +235,7 @@ def test_whoever_had_their_traces_erased_is_somebody() -> None:
         pause_detail=PauseWhy.FORBIDDEN.value,
         consent=consent,
     )
-    assert "the Speckle account of somebody" in subscription_texts.state_text(entry)
+    assert "the Speckle account of someone" in subscription_texts.state_text(entry)
 
 
 @pytest.mark.parametrize("reason", PauseReason)

@@ -78,7 +78,7 @@ def test_each_reason_says_what_to_do_and_leaves_the_way_by_hand(
     reached = ProbeResult(ProbeProblem.NO_ANSWER, "no answer within 5 s")
     text = _subscribed(EnsureFailed(why, HOSTILE, (HOSTILE,), reached, made))
     assert "could not be" in text
-    assert "The way by hand:" in text
+    assert "To set it up by hand:" in text
     assert "[free](" not in text
     assert "@everyone" not in text.replace("\\@", "")
 
@@ -87,7 +87,7 @@ def test_each_reason_says_what_to_do_and_leaves_the_way_by_hand(
 def test_each_fault_of_public_url_is_told_with_its_mend(problem: ProbeProblem) -> None:
     text = wording.probe_text(ProbeResult(problem, "10.0.0.7"), CLOUD)
     assert "PUBLIC_URL" in text
-    assert "The person who runs the bot has to" in text
+    assert "The person who runs the bot must" in text
 
 
 def test_who_is_no_owner_reads_whom_to_ask_or_where_to_look() -> None:
@@ -113,9 +113,9 @@ def test_a_made_webhook_has_nothing_to_set_up_and_says_by_whom_it_was_made() -> 
     assert f"<@{MAREN}>" in text
     assert "nothing to set up" in text
     renewed = wording.made_setup(MadeSetUp(entry, MAREN, Ensured(WebhookChange.NOTHING), True), "x")
-    assert "the old one is void" in renewed
+    assert "the old one is no longer valid" in renewed
     late = EnsureFailed(EnsureProblem.SPECKLE_AWAY, "no answer", made=True)
-    assert "works on" in wording.made_setup(MadeSetUp(entry, None, late, True), "x")
+    assert "stays valid" in wording.made_setup(MadeSetUp(entry, None, late, True), "x")
 
 
 def test_only_what_somebody_did_at_speckle_is_told_in_the_channel() -> None:
@@ -201,7 +201,7 @@ def test_the_question_to_who_has_no_account_holds_no_name() -> None:
         consent_texts.needs_consent_text(NeedsConsent(REQUEST, CLOUD, TOWER, None)).description
         or ""
     )
-    assert "As far as the bot can tell" in text
+    assert "seems to be private in Speckle" in text
     assert "*Manage Webhooks* in the whole server" in text
 
 

@@ -1,4 +1,4 @@
-"""Linked accounts and the requests that bring them, on both databases."""
+"""Linked accounts, on both databases."""
 
 import asyncio
 import json
@@ -8,23 +8,17 @@ from cryptography.fernet import Fernet
 from sqlalchemy import select, update
 
 from bot.db.engine import Database, parse_url
-from bot.db.tables import accounts, link_requests, notices, subscriptions
+from bot.db.tables import accounts, link_requests, subscriptions
 from bot.db.vault import Vault
 from bot.model import (
-    LINK_VALID,
-    NOBODY,
-    TOLD_WITHIN,
     Account,
     Hook,
     LinkDetails,
-    PauseReason,
-    PendingSubscribe,
     Subscription,
-    SubscriptionState,
 )
 from bot.speckle.tokens import Tokens, TokenScope
 from bot.storage import Storage
-from tests.db.conftest import MAREN_ODUYA, SERVER, STRUCTURE, STUDIO_KESTREL, Clock
+from tests.db.conftest import MAREN_ODUYA, SERVER, STUDIO_KESTREL, Clock
 
 TOBIAS_LINDQVIST = 720_000_000_000_000_099
 READ = frozenset({TokenScope.STREAMS_READ, TokenScope.PROFILE_READ})
@@ -44,7 +38,7 @@ async def linked(
 ) -> Account:
     await storage.write(lambda tx: tx.link_requests.add(nonce, who, server, LinkDetails()))
     account = await storage.write(
-        lambda tx: tx.accounts.link(nonce, speckle_id, "Maren Oduya", tokens, ALL, told=False)
+        lambda tx: tx.accounts.link(nonce, speckle_id, "Maren Oduya", tokens, ALL, notified=False)
     )
     assert account is not None
     return account
@@ -210,181 +204,8 @@ async def test_deleting_an_account_takes_it_off_what_hangs_on_it(
     assert (kept_hook.account_id, kept.account_id) == (None, None)
 
 
-async def test_erasing_a_persons_traces_leaves_the_subscriptions_of_the_guild(
-    storage: Storage, database_url: str, hook: Hook, subscription: Subscription, clock: Clock
-) -> None:
-    await storage.write(
-        lambda tx: tx.subscriptions.set_state(
-            subscription.id, SubscriptionState.PAUSED, PauseReason.MEMBER, str(MAREN_ODUYA)
-        )
-    )
-    await storage.write(
-        lambda tx: tx.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
-    )
-    async with Database.open(parse_url(database_url)) as database:
-        with database.writing() as writing:
-            writing.execute(
-                notices.insert().values(
-                    guild_id=STUDIO_KESTREL, channel_id=STRUCTURE, user_id=MAREN_ODUYA,
-                    reason="no_permission", detail="", nonce="n", created_at=clock(), attempts=0,
-                )
-            )  # fmt: skip
-    command = PendingSubscribe(MAREN_ODUYA, STUDIO_KESTREL, STRUCTURE, SERVER, "a1b2c3d4e5", {})
-    await storage.write(lambda tx: tx.pending_commands.add("token", command, LINK_VALID))
-    before = await storage.read(lambda tx: tx.accounts.traces(MAREN_ODUYA))
-    assert before == {
-        "link_requests": 1,
-        "pending_commands": 1,
-        "notices": 1,
-        "hooks": 1,
-        "subscriptions": 1,
-    }
-    await storage.erase_traces(MAREN_ODUYA)
-    assert set((await storage.read(lambda tx: tx.accounts.traces(MAREN_ODUYA))).values()) == {0}
-    kept = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
-    kept_hook = await storage.read(lambda tx: tx.hooks.get(hook.id))
-    assert kept is not None
-    assert kept_hook is not None
-    assert (kept.created_by, kept.pause_detail, kept_hook.created_by) == (NOBODY, None, NOBODY)
-    assert kept.state is SubscriptionState.PAUSED
-
-
-# ── requests ──────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_a_request_runs_out_after_a_quarter_of_an_hour_and_is_erased(
-    storage: Storage, clock: Clock
-) -> None:
-    await storage.write(
-        lambda tx: tx.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails("maren.o"))
-    )
-    clock.forward(seconds=LINK_VALID.total_seconds() - 1)
-    request = await storage.read(lambda tx: tx.link_requests.get("nonce"))
-    assert request is not None
-    assert request.details.person == "maren.o"
-    assert await storage.write(lambda tx: tx.link_requests.erase_expired()) == 0
-    clock.forward(seconds=1)
-    assert await storage.read(lambda tx: tx.link_requests.get("nonce")) is None
-    assert not await storage.write(lambda tx: tx.link_requests.begin("nonce", "c", "d"))
-    assert not await storage.write(lambda tx: tx.link_requests.claim("nonce"))
-    late = await storage.write(
-        lambda tx: tx.accounts.link("nonce", "m", "Maren", Tokens("t"), READ, told=False)
-    )
-    assert late is None
-    assert await storage.write(lambda tx: tx.link_requests.erase_expired()) == 1
-    assert await storage.read(lambda tx: tx.accounts.all_of_user(MAREN_ODUYA)) == []
-
-
-async def test_a_request_is_claimed_by_exactly_one(storage: Storage) -> None:
-    await storage.write(
-        lambda tx: tx.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
-    )
-    claims = await asyncio.gather(
-        *(storage.write(lambda tx: tx.link_requests.claim("nonce")) for _ in range(8))
-    )
-    assert sorted(claims) == [False] * 7 + [True]
-    assert not await storage.write(lambda tx: tx.link_requests.begin("nonce", "c", "d"))
-
-
-async def test_a_claim_that_led_to_nothing_can_be_made_again(storage: Storage) -> None:
-    await storage.write(
-        lambda tx: tx.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
-    )
-    assert await storage.write(lambda tx: tx.link_requests.begin("nonce", "challenge", "digest"))
-    assert await storage.write(lambda tx: tx.link_requests.claim("nonce"))
-    await storage.write(lambda tx: tx.link_requests.release("nonce", Tokens("t", "r")))
-    request = await storage.read(lambda tx: tx.link_requests.get("nonce"))
-    assert request is not None
-    assert (request.used_at, request.details.tokens) == (None, Tokens("t", "r"))
-    assert request.details.challenge == "challenge"
-    assert await storage.write(
-        lambda tx: tx.link_requests.begin("nonce", "challenge 2", "digest 2")
-    )
-    again = await storage.read(lambda tx: tx.link_requests.get("nonce"))
-    assert again is not None
-    assert (again.details.tokens, again.details.cookie_digest) == (None, "digest 2")
-    assert await storage.write(lambda tx: tx.link_requests.claim("nonce"))
-
-
-async def test_a_request_brings_one_account_and_whatever_else_waits_gets_it_too(
-    storage: Storage, clock: Clock
-) -> None:
-    for nonce, who, server in (
-        ("used", MAREN_ODUYA, SERVER),
-        ("waits too", MAREN_ODUYA, SERVER),
-        ("elsewhere", MAREN_ODUYA, OTHER_SERVER),
-        ("another's", TOBIAS_LINDQVIST, SERVER),
-    ):
-        await storage.write(
-            lambda tx: tx.link_requests.add(nonce, who, server, LinkDetails(pending=nonce))
-        )
-    await storage.write(lambda tx: tx.link_requests.begin("used", "challenge", "digest"))
-    account, again = await storage.write(
-        lambda tx: [
-            tx.accounts.link("used", "maren00001", "Maren", Tokens(token), READ, told=True)
-            for token in ("t", "t2")
-        ]
-    )
-    assert account is not None
-    assert again is None
-    done = {r.details.pending: r for r in await storage.read(lambda tx: tx.link_requests.linked())}
-    assert set(done) == {"used", "waits too"}
-    assert {request.account_id for request in done.values()} == {account.id}
-    assert (done["used"].used_at, done["waits too"].used_at) == (clock(), None)
-    assert done["used"].details == LinkDetails(pending="used", told=True)
-    clock.forward(minutes=16)  # a Discord that is away does not cost what waits
-    assert await storage.write(lambda tx: tx.link_requests.erase_expired()) == 2
-    assert len(await storage.read(lambda tx: tx.link_requests.linked())) == 2
-    await storage.write(lambda tx: tx.link_requests.delete(done["used"].nonce_digest))
-    clock.forward(seconds=TOLD_WITHIN.total_seconds())
-    assert await storage.write(lambda tx: tx.link_requests.erase_expired()) == 1
-
-
-async def test_a_request_whose_row_is_changed_to_another_person_is_none(
-    storage: Storage, database_url: str
-) -> None:
-    await storage.write(
-        lambda tx: tx.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
-    )
-    async with Database.open(parse_url(database_url)) as database:
-        with database.writing() as writing:
-            writing.execute(update(link_requests).values(discord_user_id=TOBIAS_LINDQVIST))
-    assert await storage.read(lambda tx: tx.link_requests.get("nonce")) is None
-
-
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 async def test_an_account_shows_no_token_when_it_is_printed(storage: Storage) -> None:
     account = await linked(storage)
     request_details = LinkDetails(tokens=Tokens("token-1"))
     assert "token-1" not in f"{account!r} {request_details!r}"
-
-
-async def test_erasing_a_person_takes_them_out_of_what_others_are_told(
-    storage: Storage, database_url: str, subscription: Subscription, clock: Clock
-) -> None:
-    detail = f"<@{TOBIAS_LINDQVIST}> unlinked the account that it hung on"
-    await storage.write(
-        lambda tx: tx.subscriptions.set_state(
-            subscription.id, SubscriptionState.PAUSED, PauseReason.ACCESS_LOST, detail
-        )
-    )
-    await storage.erase_traces(MAREN_ODUYA)
-    kept = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
-    assert kept is not None
-    assert kept.pause_detail == detail
-    await storage.erase_traces(TOBIAS_LINDQVIST)
-    kept = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
-    assert kept is not None
-    assert kept.pause_detail == "somebody unlinked the account that it hung on"
-
-
-def test_no_link_request_shows_what_is_sealed_in_it() -> None:
-    details = LinkDetails(
-        person="Maren Oduya",
-        answer_to={"token": "an interaction's token"},
-        challenge="the challenge",
-        cookie_digest="the cookie's digest",
-        tokens=Tokens("the token", "the refresh token"),
-    )
-    assert "the " not in repr(details)
-    assert "interaction" not in repr(details)

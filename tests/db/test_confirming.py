@@ -33,7 +33,7 @@ def link(storage: Storage) -> Linking:
         )
         account = await storage.write(
             lambda tx: tx.accounts.link(
-                "nonce", "0123456789", "Maren", Tokens("token"), frozenset(SCOPES), told=True
+                "nonce", "0123456789", "Maren", Tokens("token"), frozenset(SCOPES), notified=True
             )
         )
         (linked,) = await storage.read(lambda tx: tx.link_requests.linked())

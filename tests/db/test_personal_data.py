@@ -7,20 +7,31 @@ from sqlalchemy import select, update
 
 from bot.db.engine import Database, parse_url
 from bot.db.personal_data import erase_from_texts, unnamed
-from bot.db.tables import channel_queues, metadata, outbox
+from bot.db.tables import channel_queues, metadata, notices, outbox
 from bot.model import (
+    LINK_VALID,
     NOBODY,
     Audience,
     Consent,
     Entitlement,
     Hook,
+    LinkDetails,
     PauseReason,
+    PendingSubscribe,
     Subscription,
     SubscriptionState,
 )
 from bot.storage import Storage
 from bot.work import EventResult, HookResult, NewCard, SubscriptionResult, TraceLine
-from tests.db.conftest import FACADE, MAREN_ODUYA, STRUCTURE, STUDIO_KESTREL, Clock, NewDelivery
+from tests.db.conftest import (
+    FACADE,
+    MAREN_ODUYA,
+    SERVER,
+    STRUCTURE,
+    STUDIO_KESTREL,
+    Clock,
+    NewDelivery,
+)
 from tests.db.test_accounts import linked
 
 TOBIAS = MAREN_ODUYA + 1
@@ -138,3 +149,63 @@ async def test_erasing_goes_through_all_portions(
 def test_other_numbers_that_hold_the_same_digits_stay() -> None:
     text = '<@12> <@!12> 12 123 312 <@123> {"by": 12}'
     assert unnamed(text, 12) == 'somebody somebody 0 123 312 <@123> {"by": 0}'
+
+
+async def test_erasing_a_persons_traces_leaves_the_subscriptions_of_the_guild(
+    storage: Storage, database_url: str, hook: Hook, subscription: Subscription, clock: Clock
+) -> None:
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(
+            subscription.id, SubscriptionState.PAUSED, PauseReason.MEMBER, str(MAREN_ODUYA)
+        )
+    )
+    await storage.write(
+        lambda tx: tx.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
+    )
+    async with Database.open(parse_url(database_url)) as database:
+        with database.writing() as writing:
+            writing.execute(
+                notices.insert().values(
+                    guild_id=STUDIO_KESTREL, channel_id=STRUCTURE, user_id=MAREN_ODUYA,
+                    reason="no_permission", detail="", nonce="n", created_at=clock(), attempts=0,
+                )
+            )  # fmt: skip
+    command = PendingSubscribe(MAREN_ODUYA, STUDIO_KESTREL, STRUCTURE, SERVER, "a1b2c3d4e5", {})
+    await storage.write(lambda tx: tx.pending_commands.add("token", command, LINK_VALID))
+    before = await storage.read(lambda tx: tx.personal_traces.count(MAREN_ODUYA))
+    assert before == {
+        "link_requests": 1,
+        "pending_commands": 1,
+        "notices": 1,
+        "hooks": 1,
+        "subscriptions": 1,
+    }
+    await storage.erase_traces(MAREN_ODUYA)
+    assert set((await storage.read(lambda tx: tx.personal_traces.count(MAREN_ODUYA))).values()) == {
+        0
+    }
+    kept = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
+    kept_hook = await storage.read(lambda tx: tx.hooks.get(hook.id))
+    assert kept is not None
+    assert kept_hook is not None
+    assert (kept.created_by, kept.pause_detail, kept_hook.created_by) == (NOBODY, None, NOBODY)
+    assert kept.state is SubscriptionState.PAUSED
+
+
+async def test_erasing_a_person_takes_them_out_of_what_others_are_told(
+    storage: Storage, database_url: str, subscription: Subscription, clock: Clock
+) -> None:
+    detail = f"<@{TOBIAS}> unlinked the account that it depended on"
+    await storage.write(
+        lambda tx: tx.subscriptions.set_state(
+            subscription.id, SubscriptionState.PAUSED, PauseReason.ACCESS_LOST, detail
+        )
+    )
+    await storage.erase_traces(MAREN_ODUYA)
+    kept = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
+    assert kept is not None
+    assert kept.pause_detail == detail
+    await storage.erase_traces(TOBIAS)
+    kept = await storage.read(lambda tx: tx.subscriptions.get(subscription.id))
+    assert kept is not None
+    assert kept.pause_detail == "somebody unlinked the account that it depended on"

@@ -50,7 +50,7 @@ async def furnish(storage: Storage, projects: int = 3) -> tuple[list[Hook], Acco
     )
     tokens = Tokens("token-1", "refresh-1")
     account = await storage.write(
-        lambda tx: tx.accounts.link("nonce", "m1", "Maren", tokens, ALL, told=False)
+        lambda tx: tx.accounts.link("nonce", "m1", "Maren", tokens, ALL, notified=False)
     )
     assert account is not None
     [first, *_] = await storage.read(lambda tx: tx.hooks.of_guild(STUDIO_KESTREL))

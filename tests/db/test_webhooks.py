@@ -56,7 +56,12 @@ async def linked(storage: Storage, user_id: int = MAREN_ODUYA, server: str = SER
     await storage.write(lambda tx: tx.link_requests.add(nonce, user_id, server, LinkDetails()))
     account = await storage.write(
         lambda tx: tx.accounts.link(
-            nonce, f"speckle{user_id}", "Somebody", Tokens("token"), frozenset(SCOPES), told=True
+            nonce,
+            f"speckle{user_id}",
+            "Somebody",
+            Tokens("token"),
+            frozenset(SCOPES),
+            notified=True,
         )
     )
     assert account is not None

@@ -20,7 +20,7 @@ from yarl import URL
 from bot.errors import StorageUnavailable
 from bot.link_pages import LinkPages
 from bot.link_pages.pages import failed
-from bot.services.accounts import LinkFailed, SignIn, WhyNotLinked
+from bot.services.linking import LinkFailed, SignIn, WhyNotLinked
 from bot.speckle.tokens import TokenScope
 from bot.storage import Storage
 from tests.services.accounts_setup import Office, open_office
@@ -105,7 +105,7 @@ async def open_desk(storage: Storage, clock: Clock) -> AsyncIterator[Desk]:
         office = await stack.enter_async_context(open_office(storage, clock, public_url=url))
         sessions = await stack.enter_async_context(AsyncExitStack())
         app = web.Application()
-        LinkPages(office.service, url).add_to(app)
+        LinkPages(office.linking, url).add_to(app)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -141,7 +141,7 @@ async def test_the_way_from_the_link_to_the_linked_account(desk: Desk) -> None:
     assert "It worked" in done.read
     assert "Ilse Brandt" in done.read
     assert "Maren Oduya (@maren.o)" in done.read
-    account = await desk.office.service.of_user(MAREN, desk.office.server.url)
+    account = await desk.office.lender.of_user(MAREN, desk.office.server.url)
     assert account is not None
     assert account.name == "Ilse Brandt"
     again = await browser.open(f"/link/callback?access_code={code}")
@@ -183,7 +183,7 @@ async def test_every_page_keeps_to_itself(desk: Desk) -> None:
 
 
 async def test_over_https_cookies_are_tied_to_this_host(desk: Desk) -> None:
-    pages = LinkPages(desk.office.service, "https://bot.kestrel.example/speckle")
+    pages = LinkPages(desk.office.linking, "https://bot.kestrel.example/speckle")
     response = web.Response()
     pages._set_cookie(response, pages._cookie, "value", same_site="Lax")
     cookie = response.cookies["__Host-speckle-link"]
@@ -195,7 +195,7 @@ async def test_names_are_shown_as_text(desk: Desk) -> None:
     office, browser = desk.office, desk.browser()
     rude = '<img src=x onerror=alert(1)>"&'
     turned = "Maren\N{RIGHT-TO-LEFT OVERRIDE}\n Oduya"
-    way = await office.service.start_link(MAREN, office.server.url, person=rude)
+    way = await office.linking.start_link(MAREN, office.server.url, person=rude)
     office.ilse.name = "<script>alert(2)</script>"
     path = f"/link/{way.nonce}"
     start = await browser.open(path)
@@ -204,7 +204,7 @@ async def test_names_are_shown_as_text(desk: Desk) -> None:
         assert "<img" not in page.text
         assert "<script" not in page.text
     assert rude in start.read
-    way = await office.service.start_link(MAREN, office.server.url, person=turned)
+    way = await office.linking.start_link(MAREN, office.server.url, person=turned)
     assert "Maren Oduya" in (await browser.open(f"/link/{way.nonce}")).read
     assert "<script>alert(2)</script>" in done.read
 
@@ -232,8 +232,8 @@ async def test_a_callback_without_a_cookie_or_in_another_browser_links_nothing(
     await stranger.press(await stranger.open(await desk.link(TOBIAS)))
     page = await stranger.open(back)  # a cookie, but of another sign-in
     assert "did not accept the sign-in" in page.read
-    assert await desk.office.service.all_of_user(MAREN) == []
-    assert await desk.office.service.all_of_user(TOBIAS) == []
+    assert await desk.office.lender.all_of_user(MAREN) == []
+    assert await desk.office.lender.all_of_user(TOBIAS) == []
 
 
 async def test_another_site_cannot_send_somebodys_browser_on_the_way(desk: Desk) -> None:
@@ -289,7 +289,7 @@ async def test_a_no_is_taken_as_one_and_can_be_changed(desk: Desk) -> None:
     await desk.approved(browser, path)
     page = await browser.open("/link/callback?denied=true")
     assert "You said no" in page.read
-    assert await desk.office.service.all_of_user(MAREN) == []
+    assert await desk.office.lender.all_of_user(MAREN) == []
     assert "It worked" in (await browser.open(await desk.approved(browser, path))).read
 
 
@@ -304,7 +304,7 @@ async def test_links_that_have_run_out_were_used_or_never_were(desk: Desk, clock
     back = await desk.approved(browser, path)
     clock.forward(minutes=15)
     for page in (await browser.open(path), await browser.open(back)):
-        assert (page.status, "has run out" in page.read) == (404, True)
+        assert (page.status, "has expired" in page.read) == (404, True)
     assert (await browser.open(f"/link/{'n' * 43}")).status == 404
 
 
@@ -326,7 +326,7 @@ async def test_while_speckle_is_down_the_page_can_be_loaded_again(desk: Desk) ->
     desk.office.server.faults.status = 503
     page = await browser.open(back)
     assert page.status == 503
-    assert "nothing is lost" in page.read
+    assert "nothing is linked yet" in page.read
     desk.office.server.faults.clear()
     for _ in range(100):  # a server that was away is left alone for some seconds
         page = await browser.open(back)
@@ -349,7 +349,7 @@ async def test_an_app_that_may_not_write_is_linked_with_what_that_means(desk: De
     browser = desk.browser()
     page = await browser.open(await desk.approved(browser, await desk.link()))
     assert "It worked" in page.read
-    assert "cannot make webhooks" in page.read
+    assert "cannot create webhooks" in page.read
 
 
 @pytest.mark.parametrize("why", WhyNotLinked)
@@ -366,7 +366,7 @@ async def test_a_fault_of_our_own_is_a_page_as_well(
     async def broken(_nonce: str) -> None:
         raise fault
 
-    monkeypatch.setattr(desk.office.service, "request", broken)
+    monkeypatch.setattr(desk.office.linking, "request", broken)
     page = await desk.browser().open(f"/link/{'n' * 43}")
     assert page.status == 503
     assert "cannot do that at the moment" in page.read

@@ -30,5 +30,5 @@ async def test_a_person_signs_in(storage: Storage, clock: Clock, tmp_path: Path)
         assert "Ilse Brandt" in await tab.text()
         assert await tab.run("document.cookie") == ""
         (tmp_path / "done.png").write_bytes(await tab.picture())
-        account = await desk.office.service.of_user(MAREN, desk.office.server.url)
+        account = await desk.office.lender.of_user(MAREN, desk.office.server.url)
         assert account is not None

@@ -97,7 +97,7 @@ async def test_lost_access_pauses_keeps_cards_says_so_and_is_regained(
         await all_kept(app, studio, 3)
         notice = await told(studio)
         words = str(notice.embeds)
-        assert "may not see the project any more" in words
+        assert "can no longer see the project" in words
         assert f"<@{studio.maren.id}>" in words
         refused = await studio.sandbox.press(notice, "Resume", studio.maren)
         assert (await subscription(app, studio)).state is SubscriptionState.PAUSED, refused

@@ -183,7 +183,7 @@ async def test_a_database_that_was_replaced_takes_no_delivery_and_is_told(
         for number in range(2, 5):
             assert await post(app, hook, numbered(number)) == 503
         (problem,) = await problems_told(app)
-        assert "the bot has to be restarted" in problem
+        assert "restart the bot" in problem
         assert str(tmp_path) not in problem
     for suffix in ("-wal", "-shm"):
         path.with_name(f"bot.db{suffix}").unlink(missing_ok=True)

@@ -61,7 +61,7 @@ async def test_connections_that_do_not_last_are_dialled_more_and_more_slowly_and
         with capture_logs() as logs:
             studio.sandbox.faults.close_each(4000, welcome=welcome)
             studio.sandbox.faults.close(4000)
-            await until_told(app, "lets no connection last")
+            await until_told(app, "do not last")
             dials = 0
             while dials < gateway.dials:  # until the long wait has begun
                 dials = gateway.dials
@@ -108,7 +108,7 @@ async def until_ready_but_flapping(app: App) -> None:
 
     async def ready() -> bool:
         _, problems = await told(app)
-        return all("lets no connection last" in one for one in problems)
+        return all("do not last" in one for one in problems)
 
     await until(ready)
 

@@ -12,7 +12,7 @@ from bot.app import App, Timings
 from bot.model import Hook, HookKind
 from bot.pipeline import enrichment
 from bot.pipeline.enrichment import EnrichmentTimings, RetryPatience
-from bot.services.accounts import PasteToken
+from bot.services.linking import PasteToken
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.circuit_breaker import BreakerLimits
 from bot.timing import Backoff
@@ -126,12 +126,12 @@ async def follow(
 
 async def link(app: App, studio: Studio, site: Site) -> int:
     """The owner's account, linked by Maren."""
-    there = await app.bot.accounts.of_user(studio.maren.id, site.server.url)
+    there = await app.lender.of_user(studio.maren.id, site.server.url)
     if there is not None:
         return there.id
-    request = await app.bot.accounts.start_link(studio.maren.id, site.server.url)
+    request = await app.linking.start_link(studio.maren.id, site.server.url)
     assert isinstance(request, PasteToken)
-    account = await app.bot.accounts.link_by_token(studio.maren.id, request.nonce, site.token)
+    account = await app.linking.link_by_token(studio.maren.id, request.nonce, site.token)
     return account.id
 
 

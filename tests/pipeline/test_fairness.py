@@ -16,7 +16,7 @@ from PIL import Image
 
 from bot.app import App
 from bot.model import Hook, HookKind
-from bot.services.accounts import PasteToken
+from bot.services.linking import PasteToken
 from bot.speckle.signature import sign
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Transaction
@@ -133,9 +133,9 @@ async def tenants(studio: Studio, start_bot: StartBot) -> AsyncIterator[Tenants]
 
 
 async def linked(app: App, studio: Studio, server: SpeckleServer, token: str) -> int:
-    request = await app.bot.accounts.start_link(studio.maren.id, server.url)
+    request = await app.linking.start_link(studio.maren.id, server.url)
     assert isinstance(request, PasteToken)
-    account = await app.bot.accounts.link_by_token(studio.maren.id, request.nonce, token)
+    account = await app.linking.link_by_token(studio.maren.id, request.nonce, token)
     return account.id
 
 

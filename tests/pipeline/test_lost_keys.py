@@ -16,7 +16,7 @@ from tests.pipeline.tower import Tower
 
 LINK = f"{SERVER}/projects/{PROJECT_ID}"
 INTERNAL = ("SealError", "sealed value", "Traceback", "inside the bot")
-BAD = "None of ENCRYPTION_KEYS opens"
+BAD = "None of ENCRYPTION_KEYS can decrypt"
 
 
 def other_key() -> str:
@@ -157,7 +157,7 @@ async def test_a_linked_account_that_no_key_opens_is_not_blamed_on_speckle(
         shown = text_of(
             await studio.sandbox.command(studio.guild, studio.structure, studio.maren, "account")
         )
-        assert "encryption keys no longer open it" in shown
+        assert "encryption keys can no longer decrypt it" in shown
         assert "person who runs the bot" in shown
         assert "Speckle no longer takes" not in shown
         panel = await entry(studio)
@@ -178,6 +178,6 @@ async def test_once_the_account_is_linked_again_a_webhook_of_the_bots_sets_itsel
         await tower.link(app.storage, studio.maren, tower.ilse, tower.token, nonce="again")
         panel = await entry(studio)
         await studio.sandbox.press(panel, "Set up again", studio.maren)
-        assert "which Speckle knows; the old one is void" in text_of(panel)
+        assert "which Speckle knows; the old one is no longer valid" in text_of(panel)
         assert (await again(app.storage, hook)).state is HookState.LIVE
         assert set(await tower.fire(range(1, 2))) == {2}

@@ -104,7 +104,7 @@ async def test_with_an_owners_token_pasted_once_subscribe_needs_one_line_and_no_
         )
         assert choice["name"] == "Kestrel Tower"
         answer = await house.type("subscribe", stream_id=choice["value"], events="version_created")
-        assert "made for you" in text_of(answer)
+        assert "in Speckle for you" in text_of(answer)
         assert "Secret" not in text_of(answer)
         (made,) = server.webhooks(house.tower)
         assert made.triggers == ["commit_create"]
@@ -131,7 +131,7 @@ async def test_a_subscribe_that_waited_for_the_link_completes_itself(house: Hous
     async with house.start() as app:
         link = f"{server.url}/projects/{house.tower.id}"
         answer = await house.type("subscribe", stream_id=link, events="versions")
-        assert "no account" in text_of(answer)
+        assert "not linked an account" in text_of(answer)
         assert await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)) == []
         await studio.sandbox.press(answer, "Link my account", studio.maren)
         await house.paste(answer, server.token(house.ilse))
@@ -190,7 +190,7 @@ async def test_a_private_project_says_who_will_see_it_and_the_buttons_outlive_a_
         assert server.webhooks(house.tower) == []
     async with house.start() as app:
         await studio.sandbox.press(asked, "Show it there", studio.maren)
-        await until(lambda: "made for you" in text_of(asked))
+        await until(lambda: "in Speckle for you" in text_of(asked))
         assert len(server.webhooks(house.tower)) == 1
         cancelled = await house.type("subscribe", where=studio.facade, stream_id=link)
         await studio.sandbox.press(cancelled, "Cancel", studio.maren)
@@ -208,7 +208,7 @@ async def test_a_webhook_deleted_at_speckle_is_made_again_at_the_start_and_told_
         await house.type("subscribe", stream_id=f"{server.url}/projects/{house.tower.id}")
     house.tower.webhooks.clear()
     async with house.start():
-        await until(lambda: "made it again" in house.shown(studio.structure))
+        await until(lambda: "created it again" in house.shown(studio.structure))
         await house.new_version("back again")
         await until(lambda: "back again" in house.shown(studio.structure))
 

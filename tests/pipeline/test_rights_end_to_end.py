@@ -65,7 +65,7 @@ class Street:
         await sandbox.select(asked, "", list(channels), maren)
         await until(lambda: asked.offers(SHOW))
         await sandbox.press(asked, SHOW, maren)
-        await until(lambda: "made for you" in str(asked.content))
+        await until(lambda: "in Speckle for you" in str(asked.content))
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from bot.pipeline.avatar_resizer import AvatarResizer
 from bot.pipeline.enrichment import Enrichment
 from bot.pipeline.routing import EventContext, Routing
 from bot.pipeline.trace import Trace
-from bot.services.accounts import AccountService
+from bot.services.token_lending import TokenLender
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.client import SpeckleClient
@@ -93,22 +93,21 @@ class Bench:
     def routing(self, *, answer_within_s: float = 10.0) -> Routing:
         """New each time, so that no earlier answer is remembered."""
         gateway = SpeckleClient(servers=(self.server.url,), deadline_s=5.0)
-        accounts = AccountService(
+        lender = TokenLender(
             self.storage,
             gateway,
             SpeckleSignIn(self.previews._http),
-            speckle_servers=(self.server.url,),
             apps={},
-            public_url=None,
+            first_server=self.server.url,
             operator_token=self.tokens["owner"],
             served_guilds=(SERVED,),
             now=utc_now,
         )
         enrichment = Enrichment(
-            gateway, self.previews, accounts, servers=(self.server.url,), deadline_s=5.0
+            gateway, self.previews, lender, servers=(self.server.url,), deadline_s=5.0
         )
         timings = AccessTimings(answer_within_s=answer_within_s)
-        access = AccessCheck(self.storage, gateway, accounts, self.watch, utc_now, timings)
+        access = AccessCheck(self.storage, gateway, lender, self.watch, utc_now, timings)
         servers = (self.server.url,)
         return Routing(enrichment, access, AvatarResizer(), speckle_servers=servers, now=utc_now)
 

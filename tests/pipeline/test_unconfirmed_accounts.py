@@ -85,9 +85,9 @@ async def test_linking_again_confirms_too(studio: Studio, restored: Tower, run: 
     async with run() as app:
         assert await restored.fire(range(1, 2)) == [2]
         await paused(app)
-        service = app.bot.accounts
-        way = await service.start_link(studio.maren.id, restored.server.url, person="Maren")
-        await service.link_by_token(studio.maren.id, way.nonce, restored.token)
+        linking = app.linking
+        way = await linking.start_link(studio.maren.id, restored.server.url, person="Maren")
+        await linking.link_by_token(studio.maren.id, way.nonce, restored.token)
         await wait_for_numbers(studio, studio.structure, range(2))
 
 
@@ -98,7 +98,7 @@ async def test_somebody_else_cannot_confirm_for_them(
         page = await account_page(studio)
         other = studio.guild.add_member("Tobias Lindqvist")
         refused = await studio.sandbox.press(page, USE_AGAIN, other)
-        assert "not linked any more" in (refused.content or "")
+        assert "no longer linked" in (refused.content or "")
         assert await app.storage.read(lambda tx: tx.accounts.unconfirmed()) == 1
 
 

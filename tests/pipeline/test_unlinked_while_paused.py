@@ -22,7 +22,7 @@ async def test_resuming_is_no_answer_for_an_account_that_was_unlinked_meanwhile(
         await storage.write(
             lambda tx: tx.subscriptions.set_state(there.id, SubscriptionState.PAUSED, reason, "")
         )
-        await at.app.bot.accounts.unlink(account)
+        await at.app.linking.unlink(account)
         await storage.write(
             lambda tx: tx.subscriptions.set_state(there.id, SubscriptionState.ACTIVE)
         )
@@ -47,7 +47,7 @@ async def test_cards_that_a_channel_kept_show_nothing_of_an_account_that_was_unl
 
         await until(is_paused)
         assert await at.app.storage.read(lambda tx: tx.outbox.waiting_count()) == 1
-        await at.app.bot.accounts.unlink(account)
+        await at.app.linking.unlink(account)
         studio.sandbox.faults.heal()
         studio.structure.clear_overwrites()
         await at.app.storage.write(

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from bot.model import PauseWhy
+from bot.storage import Storage
 from tests.pipeline.conftest import Studio
 from tests.pipeline.deliveries import route_to, until
 from tests.pipeline.tower import Tower
@@ -159,6 +160,10 @@ async def test_what_comes_late_is_not_added_for_who_lost_access_meanwhile(
         assert "image" not in at.shown(studio.structure)
 
 
+async def both_wait(storage: Storage) -> bool:
+    return await storage.read(lambda tx: tx.outbox.waiting_count()) == 2
+
+
 async def test_an_edit_that_waits_is_dropped_and_comes_along_with_no_other(
     stage: OpenStage, studio: Studio, tower: Tower
 ) -> None:
@@ -166,8 +171,10 @@ async def test_an_edit_that_waits_is_dropped_and_comes_along_with_no_other(
     async with stage() as at:
         await at.follow(studio.structure, await at.link())
         await at.follow(studio.structure, hook=await at.by_hand())
-        at.app.bot._rate_limiter.block_for(1.0, "a test wants both in one message")
+        at.app.bot._rate_limiter.block_for(60.0, "a test wants both in one message")
         version = await at.publish("version no 0")
+        await until(lambda: both_wait(at.app.storage))
+        at.app.bot._rate_limiter._closed_until = 0.0
         await studio.sandbox.wait_for_messages(studio.structure.id, 1, 20)
         assert len(at.embeds(studio.structure)) == 2
         studio.sandbox.faults.fail(edits, 503, times=None)

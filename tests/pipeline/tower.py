@@ -28,7 +28,7 @@ def answer(
     project_name: str | None = None,
     *,
     standing: Entitlement = Entitlement.OWNER,
-    options: SubscriptionOptions = SubscriptionOptions(),  # noqa: B008
+    options: SubscriptionOptions = SubscriptionOptions(),
     audience: Audience | None = None,
 ) -> Consent:
     """Somebody's answer to who will see a private project."""
@@ -63,7 +63,7 @@ class Tower:
         )
         account = await storage.write(
             lambda tx: tx.accounts.link(
-                nonce, user.id, user.name, Tokens(token), frozenset(SCOPES), told=True
+                nonce, user.id, user.name, Tokens(token), frozenset(SCOPES), notified=True
             )
         )
         assert account is not None

@@ -71,7 +71,7 @@ class BotWorld:
         """A member's account: Ilse's, who owns the project, or somebody's who may see it."""
         server, tower = self.tower.server, self.tower
         member = member or self.studio.maren
-        there = await self.app.bot.accounts.of_user(member.id, server.url)
+        there = await self.app.lender.of_user(member.id, server.url)
         if there is not None:
             return there
         if name == "Ilse Brandt":
@@ -87,7 +87,7 @@ class BotWorld:
         channel: SandboxChannel,
         account: Account | None = None,
         *,
-        options: SubscriptionOptions = SubscriptionOptions(),  # noqa: B008
+        options: SubscriptionOptions = SubscriptionOptions(),
         consent: Consent | None = None,
         hook: Hook | None = None,
     ) -> Subscription:
@@ -312,7 +312,7 @@ class BotWorld:
         return now
 
     def ilse_is_out(self) -> None:
-        """She may not see the project any more, which somebody else owns by now."""
+        """She can no longer see the project, which somebody else owns by now."""
         server, tower = self.tower.server, self.tower
         server.set_role(tower.project, server.add_user("Ada Okafor"), "stream:owner")
         server.set_role(tower.project, tower.ilse, None)

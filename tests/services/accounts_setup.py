@@ -1,21 +1,25 @@
-"""AccountService over a real database and a Speckle server that answers as recorded."""
+"""Linking and lending over a real database and a Speckle server that answers as recorded."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from bot.model import Account
-from bot.services.accounts import AccountService, AnswerTo, PasteToken, SignIn
+from bot.services.linking import AccountLinking, AnswerTo, DetachAccount, PasteToken, SignIn
+from bot.services.personal_data import PersonalDataService
+from bot.services.token_lending import TokenLender
 from bot.speckle.tokens import SpeckleApp
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.sign_in import SpeckleSignIn
 from bot.storage import Storage
 from sandbox.speckle import SignInApp, SpeckleServer, User
-from tests.services.conftest import MAREN, PUBLIC_URL, Clock
+from tests.services.conftest import KEPT, MAREN, PUBLIC_URL, Clock
 
-REDIRECT = f"{PUBLIC_URL}/link/callback"
+
+async def nothing_depends(_account: Account) -> None:
+    """Nothing was made with the account."""
 
 
 @dataclass
@@ -24,22 +28,59 @@ class Office:
 
     storage: Storage
     server: SpeckleServer
-    service: AccountService
+    public_url: str
+    clock: Clock
     gateway: SpeckleClient
+    sign_in_client: SpeckleSignIn
+    apps: Mapping[str, SpeckleApp]
     app: SignInApp
     ilse: User
-    went_on: list[tuple[Account, str]] = field(default_factory=list)
+    resumed: list[tuple[Account, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.lender = self.new_lender()
+        self.linking = self.new_linking()
+        self.personal_data = PersonalDataService(self.storage, self.linking, KEPT)
+
+    def new_lender(self, **other: Any) -> TokenLender:
+        """Another process's lender, or one with other settings."""
+        values: dict[str, Any] = {
+            "apps": self.apps,
+            "first_server": self.server.url,
+            "operator_token": None,
+            "served_guilds": (),
+        }
+        return TokenLender(
+            self.storage, self.gateway, self.sign_in_client, now=self.clock, **(values | other)
+        )
+
+    def new_linking(self, detach: DetachAccount = nothing_depends, **other: Any) -> AccountLinking:
+        """One with other settings, or another way to detach what depends on an account."""
+        values: dict[str, Any] = {"apps": self.apps, "public_url": self.public_url}
+        return AccountLinking(
+            self.storage,
+            self.gateway,
+            self.sign_in_client,
+            detach,
+            speckle_servers=(self.server.url,),
+            now=self.clock,
+            **(values | other),
+        )
+
+    async def resume(self, account: Account, pending: str, _answer_to: AnswerTo) -> None:
+        """What happens to a command that waited for an account."""
+        self.resumed.append((account, pending))
 
     async def start(self, who: int = MAREN, pending: str | None = None) -> SignIn | PasteToken:
         """/link."""
-        return await self.service.start_link(
+        return await self.linking.start_link(
             who, self.server.url, pending, person="Maren Oduya (@maren.o)"
         )
 
     async def sign_in(self, who: int = MAREN, pending: str | None = None) -> tuple[str, str]:
         """/link, and the yes on Speckle: the cookie and the code."""
         way = await self.start(who, pending)
-        leaving = await self.service.begin_sign_in(way.nonce)
+        leaving = await self.linking.begin_sign_in(way.nonce)
         return leaving.cookie, self.approve(leaving.url)
 
     def approve(self, url: str, who: User | None = None) -> str:
@@ -49,30 +90,20 @@ class Office:
 
     async def linked(self, who: int = MAREN) -> Account:
         """An account that was linked by signing in."""
-        account = await self.service.link_by_code(*await self.sign_in(who))
-        for request, there in await self.service.completed_links():
-            await self.service.resume_pending(request, there)
+        account = await self.linking.link_by_code(*await self.sign_in(who))
+        await self.resume_all()
         return account
 
+    async def resume_all(self) -> None:
+        """Continue what waited for accounts that are linked now."""
+        for request, account in await self.linking.completed_links():
+            await self.linking.resume_pending(request, account, self.resume)
+
     async def again(self, account: Account) -> Account:
-        """The account as it stands now."""
+        """The account as it is now."""
         there = await self.storage.read(lambda tx: tx.accounts.get(account.id))
         assert there is not None
         return there
-
-    def service_like(self, storage: Storage | None = None, **other: Any) -> AccountService:
-        """A second service: another process, or other settings."""
-        values = SETTINGS | {"speckle_servers": (self.server.url,), "now": self.service._now}
-        values["apps"] = self.service._apps
-        oauth = self.service._sign_in
-        return AccountService(storage or self.storage, self.gateway, oauth, **(values | other))
-
-
-SETTINGS: dict[str, Any] = {
-    "public_url": PUBLIC_URL,
-    "operator_token": None,
-    "served_guilds": (),
-}
 
 
 @asynccontextmanager
@@ -86,21 +117,17 @@ async def open_office(
         app = server.register_app(f"{public_url}/link/callback")
         apps = {server.url: SpeckleApp(server.url, app.id, app.secret)} if with_app else {}
         gateway = SpeckleClient(servers=(server.url,), deadline_s=5.0)
-        service = AccountService(
+        office = Office(
             storage,
+            server,
+            public_url,
+            clock,
             gateway,
             SpeckleSignIn(http),
-            speckle_servers=(server.url,),
-            apps=apps,
-            now=clock,
-            **(SETTINGS | {"public_url": public_url}),
+            apps,
+            app,
+            server.add_user("Ilse Brandt"),
         )
-        office = Office(storage, server, service, gateway, app, server.add_user("Ilse Brandt"))
-
-        async def went_on(account: Account, pending: str, _answer_to: AnswerTo) -> None:
-            office.went_on.append((account, pending))
-
-        service.on_linked = went_on
         try:
             yield office
         finally:

@@ -10,10 +10,18 @@ import pytest
 from cryptography.fernet import Fernet
 
 from bot.db.vault import Vault
-from bot.model import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
-from bot.services.accounts import AccountService
+from bot.model import (
+    Actor,
+    Audience,
+    ChannelKind,
+    ChannelPermission,
+    RetentionPolicy,
+    TargetChannel,
+)
 from bot.services.consent_check import ConsentCheck
+from bot.services.linking import AccountLinking
 from bot.services.managing import SubscriptionService
+from bot.services.personal_data import PersonalDataService
 from bot.services.public_access import UNKNOWN, PublicAccess, PublicAnswer
 from bot.services.public_url import PublicUrlProbe
 from bot.services.quotas import QuotaService
@@ -26,6 +34,7 @@ from bot.services.subscribe_results import (
     SubscribeRequest,
 )
 from bot.services.subscribing import Outcome, Subscribing
+from bot.services.token_lending import TokenLender
 from bot.services.webhooks import WebhookService
 from bot.speckle.links import Links
 from bot.speckle.subscription_options import OPTIONS, SubscriptionOptions
@@ -45,6 +54,7 @@ OWN_SERVER = "https://speckle.kestrel.example"
 TOWER = "a1b2c3d4e5"  # the project "Harbour Tower"
 PAVILION = "f6a7b8c9d0"
 PUBLIC_URL = "https://bot.kestrel.example"
+KEPT = RetentionPolicy(timedelta(days=2), timedelta(days=14), timedelta(days=30))
 
 
 class Clock:
@@ -189,7 +199,9 @@ class Services:
     """What the bot is built of, over one storage, for servers that are asked for real."""
 
     gateway: SpeckleClient
-    accounts: AccountService
+    lender: TokenLender
+    linking: AccountLinking
+    personal_data: PersonalDataService
     webhooks: WebhookService
     subscriptions: SubscriptionService
 
@@ -209,13 +221,12 @@ def services_over(
 ) -> Services:
     """The services, without anything of Discord."""
     gateway = SpeckleClient(servers=speckle_servers, deadline_s=5.0)
-    accounts = AccountService(
+    lender = TokenLender(
         storage,
         gateway,
         oauth,
-        speckle_servers=speckle_servers,
         apps=apps or {},
-        public_url=public_url,
+        first_server=speckle_servers[0],
         operator_token=None,
         served_guilds=(),
         now=clock,
@@ -223,19 +234,29 @@ def services_over(
     webhooks = WebhookService(
         storage,
         gateway,
-        accounts,
+        lender,
         PublicUrlProbe(public_url, instance),
         describe_webhook=lambda guild_id: f"Events for {guild_id}",
         now=clock,
     )
-    accounts.on_before_unlink = webhooks.detach_account
+    linking = AccountLinking(
+        storage,
+        gateway,
+        oauth,
+        webhooks.detach_account,
+        speckle_servers=speckle_servers,
+        apps=apps or {},
+        public_url=public_url,
+        now=clock,
+    )
+    personal_data = PersonalDataService(storage, linking, KEPT)
     real = all(host.startswith("http://127.0.0.1") for host in speckle_servers)
     visibility: Any = PublicAccess(gateway) if real and told is None else told or Told()
     changing = asyncio.Lock()
     subscribing = Subscribing(
         storage,
         webhooks,
-        ConsentCheck(accounts, webhooks, visibility),
+        ConsentCheck(lender, webhooks, visibility),
         quotas or without_quotas(storage, clock),
         changing=changing,
         served_guilds=served_guilds,
@@ -244,7 +265,7 @@ def services_over(
     subscriptions = SubscriptionService(
         storage,
         webhooks,
-        Search(gateway, accounts),
+        Search(gateway, lender),
         subscribing,
         changing=changing,
         speckle_servers=speckle_servers,
@@ -252,7 +273,7 @@ def services_over(
         served_guilds=served_guilds,
         now=clock,
     )
-    return Services(gateway, accounts, webhooks, subscriptions)
+    return Services(gateway, lender, linking, personal_data, webhooks, subscriptions)
 
 
 def without_quotas(storage: Storage, clock: Clock) -> QuotaService:

@@ -69,9 +69,9 @@ class Office:
         self, discord_user_id: int, user: User, scopes: tuple[str, ...] = BOT_SCOPES
     ) -> Account:
         token = self.server.token(user, scopes=scopes)
-        accounts = self.services.accounts
-        way = await accounts.start_link(discord_user_id, self.server.url)
-        return await accounts.link_by_token(discord_user_id, way.nonce, token)
+        linking = self.services.linking
+        way = await linking.start_link(discord_user_id, self.server.url)
+        return await linking.link_by_token(discord_user_id, way.nonce, token)
 
     async def ask(
         self,

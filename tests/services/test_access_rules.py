@@ -72,7 +72,7 @@ WORDS = (YES, NO, SILENT_LATELY, SILENT_LONG)
 def consent(
     standing: Entitlement = Entitlement.READER,
     *,
-    options: SubscriptionOptions = SubscriptionOptions(),  # noqa: B008
+    options: SubscriptionOptions = SubscriptionOptions(),
     visibility: str | None = "private",
     audience: Audience | None = FEW,
 ) -> Consent:
@@ -83,7 +83,7 @@ def subscription(
     *,
     account_id: int | None = THEIRS,
     answer: Consent | None = None,
-    options: SubscriptionOptions = SubscriptionOptions(),  # noqa: B008
+    options: SubscriptionOptions = SubscriptionOptions(),
 ) -> Subscription:
     return Subscription(
         id=3,

@@ -9,9 +9,9 @@ from cryptography.fernet import Fernet
 
 from bot.db.vault import Vault
 from bot.errors import AccountUnopenable
-from bot.services.accounts import TokenStatus
 from bot.services.refusals import CommandRefused
 from bot.services.subscribe_results import MadeSetUp, NeedsAccount
+from bot.services.token_lending import TokenStatus
 from bot.services.webhook_setup import WebhookSetup
 from bot.services.webhooks import Ensured, EnsureFailed, EnsureProblem, RemovalResult, WebhookChange
 from bot.storage import Storage
@@ -58,11 +58,11 @@ async def only_subscription(office: Office) -> int:
 async def test_an_account_that_no_key_opens_is_not_asked_with_and_not_called_refused(
     shut: Office,
 ) -> None:
-    (account,) = await shut.services.accounts.all_of_user(MAREN)
+    (account,) = await shut.services.lender.all_of_user(MAREN)
     before = len(shut.server.requests)
     with pytest.raises(AccountUnopenable):
-        await shut.services.accounts.as_account(account.id, shut.services.gateway.me)
-    assert await shut.services.accounts.token_status(account) is TokenStatus.UNOPENABLE
+        await shut.services.lender.as_account(account.id, shut.services.gateway.me)
+    assert await shut.services.lender.token_status(account) is TokenStatus.UNOPENABLE
     assert len(shut.server.requests) == before
     assert account.refused_at is None
 
@@ -164,6 +164,6 @@ async def test_an_account_that_no_key_opens_has_to_be_linked_again_to_subscribe(
 async def test_unlinking_an_account_that_no_key_opens_erases_it_and_says_what_is_left(
     shut: Office,
 ) -> None:
-    (account,) = await shut.services.accounts.all_of_user(MAREN)
-    assert not await shut.services.accounts.unlink(account)
-    assert await shut.services.accounts.all_of_user(MAREN) == []
+    (account,) = await shut.services.lender.all_of_user(MAREN)
+    assert not await shut.services.linking.unlink(account)
+    assert await shut.services.lender.all_of_user(MAREN) == []

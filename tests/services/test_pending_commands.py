@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bot.model import LINK_VALID, TOLD_WITHIN, PendingSubscribe
+from bot.model import LINK_VALID, NOTIFY_WITHIN, PendingSubscribe
 from bot.services.pending_commands import PendingCommandService
 from bot.services.refusals import CommandRefused
 from bot.storage import Storage
@@ -67,5 +67,5 @@ async def test_one_that_waits_for_an_account_does_so_as_long_as_a_link_is_gone_o
     pending: PendingCommandService, clock: Clock
 ) -> None:
     token = await pending.add(COMMAND, until_linked=True)
-    clock.forward(seconds=(LINK_VALID + TOLD_WITHIN).total_seconds() - 1)
+    clock.forward(seconds=(LINK_VALID + NOTIFY_WITHIN).total_seconds() - 1)
     assert await claim(pending, token) == COMMAND

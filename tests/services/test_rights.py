@@ -502,7 +502,7 @@ async def test_no_path_shows_a_secret_of_a_webhook_that_the_bot_made_or_took_ove
     assert isinstance(by_hand_again, Subscribed)
     assert by_hand_again.setup is None
 
-    await office.services.accounts.unlink(account)
+    await office.services.linking.unlink(account)
     shown = await service.show_setup(KESTREL, manager(), subscription_id)
     assert isinstance(
         shown, WebhookSetup

@@ -6,8 +6,8 @@ import pytest
 
 from bot.errors import AccountUnconfirmed
 from bot.model import Account
-from bot.services.accounts import TokenStatus
 from bot.services.subscribe_results import NeedsAccount
+from bot.services.token_lending import TokenStatus
 from bot.services.webhooks import Ensured, EnsureFailed, EnsureProblem, RemovalResult
 from bot.storage import Storage
 from tests.services.conftest import FACADE, KESTREL, Clock, manager
@@ -25,19 +25,19 @@ async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
 
 
 async def account_of(office: Office) -> Account:
-    (account,) = await office.services.accounts.all_of_user(MAREN)
+    (account,) = await office.services.lender.all_of_user(MAREN)
     return account
 
 
 async def test_speckle_is_not_asked_with_it(office: Office) -> None:
-    accounts, account = office.services.accounts, await account_of(office)
+    lender, account = office.services.lender, await account_of(office)
     before = len(office.server.requests)
     with pytest.raises(AccountUnconfirmed):
-        await accounts.as_account(account.id, office.services.gateway.me)
-    assert await accounts.token_status(account) is TokenStatus.UNCONFIRMED
+        await lender.as_account(account.id, office.services.gateway.me)
+    assert await lender.token_status(account) is TokenStatus.UNCONFIRMED
     assert len(office.server.requests) == before
-    await accounts.confirm(account)
-    assert await accounts.token_status(await account_of(office)) is TokenStatus.TAKEN
+    await office.services.linking.confirm(account)
+    assert await lender.token_status(await account_of(office)) is TokenStatus.TAKEN
 
 
 async def test_the_hourly_look_leaves_the_webhook_alone_until_then(office: Office) -> None:
@@ -46,7 +46,7 @@ async def test_the_hourly_look_leaves_the_webhook_alone_until_then(office: Offic
     assert isinstance(found, EnsureFailed)
     assert (found.why, found.made) == (EnsureProblem.UNCONFIRMED, True)
     assert office.made == [before]
-    await office.services.accounts.confirm(await account_of(office))
+    await office.services.linking.confirm(await account_of(office))
     assert all([isinstance(kept, Ensured) async for _, kept in office.webhooks.reconcile_all()])
 
 
@@ -57,7 +57,7 @@ async def test_a_webhook_that_is_no_longer_needed_is_removed_once_that_is_said(
     removed = await office.services.subscriptions.remove(KESTREL, manager(MAREN), subscription.id)
     assert (removed.last, removed.removal) == (True, RemovalResult.UNCONFIRMED)
     assert len(office.made) == 1
-    await office.services.accounts.confirm(await account_of(office))
+    await office.services.linking.confirm(await account_of(office))
     clock.forward(hours=1)
     assert [kept async for _, kept in office.webhooks.reconcile_all()] == []
     assert office.made == []
@@ -72,5 +72,5 @@ async def test_subscribing_with_it_says_so_and_shows_nothing_of_the_project(
 
 
 async def test_unlinking_erases_it_and_says_what_is_left_at_speckle(office: Office) -> None:
-    assert not await office.services.accounts.unlink(await account_of(office))
-    assert await office.services.accounts.all_of_user(MAREN) == []
+    assert not await office.services.linking.unlink(await account_of(office))
+    assert await office.services.lender.all_of_user(MAREN) == []

@@ -186,7 +186,7 @@ async def test_a_second_webhook_with_the_same_address_is_removed(office: Office)
     await office.subscribe()
     (first,) = office.made
     office.server.add_webhook(office.tower, url=first.url, triggers=("commit_create",), secret="x")
-    kept = await office.webhooks.ensure((await office.hook()).id, looking=True)
+    kept = await office.webhooks.ensure((await office.hook()).id, reconciling=True)
     assert kept == Ensured(WebhookChange.NOTHING, duplicates=1)
     assert [one.id for one in office.made] == [first.id]
 
@@ -258,9 +258,9 @@ async def test_without_an_account_nothing_is_done_until_a_way_is_chosen(office: 
 
 async def test_a_revoked_token_asks_for_a_new_link(office: Office) -> None:
     token = office.server.token(office.ilse)
-    accounts = office.services.accounts
-    way = await accounts.start_link(MAREN, office.server.url)
-    await accounts.link_by_token(MAREN, way.nonce, token)
+    linking = office.services.linking
+    way = await linking.start_link(MAREN, office.server.url)
+    await linking.link_by_token(MAREN, way.nonce, token)
     office.server.revoke(token)
     outcome = await office.ask()
     assert isinstance(outcome, NeedsAccount)
@@ -331,7 +331,7 @@ async def test_a_new_public_url_reaches_the_webhook_at_the_next_look(office: Off
     await office.subscribe()
     async with answering("0f0f") as moved:
         kept = await office.with_public_url(moved).webhooks.ensure(
-            (await office.hook()).id, looking=True
+            (await office.hook()).id, reconciling=True
         )
         assert isinstance(kept, Ensured)
         assert kept.repaired == ("address",)
@@ -508,7 +508,7 @@ async def test_unlinking_removes_the_webhook_and_another_owner_takes_over(office
     account = await office.linked(MAREN, office.ilse)
     await office.subscribe()
     before = await office.hook()
-    assert await office.services.accounts.unlink(account)
+    assert await office.services.linking.unlink(account)
     assert office.made == []
     paused = await office.at(STRUCTURE)
     assert paused.pause_reason is PauseReason.ACCESS_LOST
@@ -544,7 +544,7 @@ async def test_taking_over_needs_an_account_with_access(office: Office) -> None:
     account = await office.linked(MAREN, office.ilse)
     await office.subscribe()
     await office.subscribe(channel_id=FACADE)
-    await office.services.accounts.unlink(account)
+    await office.services.linking.unlink(account)
     await office.linked(MAREN + 7, office.ilse)  # somebody else shows it elsewhere again
     left_out = frozenset({STRUCTURE})
     await office.subscribe(caller=manager(MAREN + 7), channel_id=FACADE, left_out=left_out)
@@ -562,7 +562,7 @@ async def test_where_nobody_linked_a_member_with_manage_webhooks_everywhere_may_
 ) -> None:
     account = await office.linked(MAREN, office.ilse)
     await office.subscribe()
-    await office.services.accounts.unlink(account)
+    await office.services.linking.unlink(account)
     asked = await taken_over(office, manager_of([STRUCTURE]))
     assert isinstance(asked, NeedsAccount)
     asked = await taken_over(office, manager(TOBIAS))
@@ -597,7 +597,7 @@ async def lose_access(office: Office, channel_id: int) -> None:
 async def test_subscribing_again_where_access_was_lost_needs_an_account(office: Office) -> None:
     account = await office.linked(MAREN, office.ilse)
     await office.subscribe()
-    await office.services.accounts.unlink(account)
+    await office.services.linking.unlink(account)
     outcome = await office.ask(caller=manager_of([STRUCTURE]), by_hand=True)
     assert isinstance(outcome, NeedsAccount)
     assert outcome.paused

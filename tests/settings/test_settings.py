@@ -386,7 +386,7 @@ def test_what_an_env_file_may_have_is_taken_off_and_what_belongs_to_a_value_stay
 def test_a_name_in_the_environment_that_lost_its_shape_is_named(name: str, host: Host) -> None:
     host.environ |= {name: TOKEN, "EXPORT": "1", "MY DISCORD_TOKEN": "2"}
     (problem,) = host.problems("discord_token")
-    assert problem.what.endswith("is not DISCORD_TOKEN: something stands around the name.")
+    assert problem.what.endswith("is not DISCORD_TOKEN: there is something around the name.")
     assert problem.hint == "Write DISCORD_TOKEN=... and no more."
 
 

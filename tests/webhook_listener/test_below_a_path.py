@@ -12,7 +12,7 @@ from aiohttp import web
 
 from bot.link_pages import LinkPages
 from bot.model import HookKind
-from bot.services.accounts import SignIn
+from bot.services.linking import SignIn
 from bot.services.public_url import ProbeResult, PublicUrlProbe
 from bot.services.webhook_setup import webhook_setup
 from bot.speckle.signature import sign
@@ -88,7 +88,7 @@ async def behind(
             now=utc_now,
             public_url=url + end,
         )
-        LinkPages(office.service, url + end).add_to(listener.app)
+        LinkPages(office.linking, url + end).add_to(listener.app)
         port = await stack.enter_async_context(listener.listening("127.0.0.1", 0))
         to = f"http://127.0.0.1:{port}{WAYS[way]}"
         await stack.enter_async_context(proxy(at, "/speckle", to))

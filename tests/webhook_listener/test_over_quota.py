@@ -95,7 +95,7 @@ async def test_what_is_over_the_day_gets_429_with_a_reason_and_a_time(desk: Desk
     assert await desk.statuses(hook, 4) == [202] * 4
     status, text, retry_after = await desk.post(hook)
     assert (status, retry_after) == (429, "7200")
-    assert text.startswith("This webhook has sent as much as it may today")
+    assert text.startswith("This webhook has reached its limit for today")
     desk.clock.time += timedelta(hours=2)
     assert await desk.statuses(hook, 5) == [*[202] * 4, 429]
 

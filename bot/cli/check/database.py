@@ -71,7 +71,7 @@ async def _copy_rows(storage: Storage) -> Sequence[CheckResult]:
     if await storage.lineage.is_restored():
         told = (
             "it is a restored or older copy, or came here without the .mark file beside it. From "
-            "its next start on, the bot uses no linked account before its person confirms it with "
+            "its next start on, the bot uses no linked account until its person confirms it with "
             "/account."
         )
         return [CheckResult(CheckMark.WARNED, "Restored", told)]
@@ -92,7 +92,7 @@ def _where_to_look(database_url: str) -> str:
 
 
 def _closed_folder(database_url: str) -> Path | None:
-    """The folder that an SQLite file yet to be made would go to, if nothing can be made there."""
+    """The folder in which an SQLite file would be created, if nothing can be created there."""
     url = parse_url(database_url)
     if url.drivername != SQLITE:
         return None
@@ -102,9 +102,11 @@ def _closed_folder(database_url: str) -> Path | None:
 
 def _keys_row(unopenable: Mapping[str, int]) -> CheckResult:
     if not unopenable:
-        return CheckResult(CheckMark.GOOD, "Encryption keys", "open everything that is sealed.")
+        return CheckResult(
+            CheckMark.GOOD, "Encryption keys", "decrypt everything that is encrypted."
+        )
     told = (
-        f"{unopenable_text(unopenable)}. Put the key that sealed them behind the others, after a "
+        f"{unopenable_text(unopenable)}. Add the key that encrypted them after the others, after a "
         "comma. If it is lost, people press Set up again under /subscriptions and type /link again."
     )
     return CheckResult(CheckMark.BAD, "Encryption keys", told)

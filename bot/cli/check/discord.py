@@ -63,7 +63,7 @@ def _token_row(me: ProbeResponse) -> CheckResult:
 
 def _guild_count(guilds: ProbeResponse) -> str:
     if guilds.status != 200 or not isinstance(guilds.data, list):
-        return "in how many servers it is could not be asked"
+        return "the number of its servers could not be read"
     count = len(guilds.data)
     if not count:
         return "in no server yet: open the invite link"

@@ -25,7 +25,7 @@ def check_files(settings: Settings, files: Iterable[Path]) -> Sequence[CheckResu
     if not wide:
         return []
     names = shlex.join(map(str, wide))
-    told = f"other users of this computer may read what is secret. Type: chmod 600 {names}"
+    told = f"other users of this computer can read secrets. Type: chmod 600 {names}"
     return [CheckResult(CheckMark.WARNED, "Files", told)]
 
 
@@ -37,7 +37,7 @@ def _holds_secrets(path: Path) -> bool:
 
 
 def _database_files(database_url: str) -> Iterable[Path]:
-    """The database's file, and copies and logs that stand beside it under its name."""
+    """The database's file, and copies and logs next to it under its name."""
     try:
         url = parse_url(database_url)
     except ConfigError:  # it has a line of its own

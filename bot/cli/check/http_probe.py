@@ -40,7 +40,7 @@ async def get(http: aiohttp.ClientSession, url: str, headers: Mapping[str, str])
 
 
 async def read_response(response: aiohttp.ClientResponse) -> ProbeResponse:
-    """The answer, as far as it may be long."""
+    """The answer, up to the allowed length."""
     body = bytearray()
     async for chunk in response.content.iter_chunked(MAX_ANSWER_BYTES):
         body += chunk
@@ -60,7 +60,7 @@ def why_failed(error: Exception) -> str:
         case TimeoutError():
             return f"no answer within {TIMEOUT_S:.0f} s"
         case aiohttp.ClientConnectorDNSError():
-            return "there is no such name"
+            return "that name does not exist"
         case aiohttp.ClientSSLError() | aiohttp.ClientHttpProxyError():
             return why_not_reached(error)
         case aiohttp.ClientProxyConnectionError():
@@ -68,9 +68,9 @@ def why_failed(error: Exception) -> str:
         case aiohttp.ClientConnectorError():
             return os.strerror(error.errno) if error.errno else "the connection failed"
         case aiohttp.ServerDisconnectedError():
-            return "it hung up"
+            return "it closed the connection"
         case _:
-            return "its answer makes no sense"
+            return "its answer is not valid"
 
 
 def where_to_look(error: Exception, otherwise: str) -> str:

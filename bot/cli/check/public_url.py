@@ -96,9 +96,9 @@ async def _reached(http: aiohttp.ClientSession, url: str, probe: _Probe | None) 
         told = f"{url} cannot be reached: {why_failed(error)}. {look}"
         return CheckResult(CheckMark.BAD, what, told)
     if 300 <= answer.status < 400:
-        told = f"it sends on to {origin(answer.location)}, and a webhook's body gets lost there. "
+        told = f"it redirects to {origin(answer.location)}, and a webhook's body gets lost there. "
         return CheckResult(
-            CheckMark.BAD, what, f"{told}Put the address that it leads to in PUBLIC_URL."
+            CheckMark.BAD, what, f"{told}Put the address that it redirects to in PUBLIC_URL."
         )
     if answer.status != 200 or (probe and not answer.text.startswith(probe.nonce)):
         told = (
@@ -134,7 +134,7 @@ async def check_shared_hook(settings: Settings) -> Sequence[CheckResult]:
             told = f"POST /webhook serves {counted(guilds, 'Discord server')}."
             row = CheckResult(CheckMark.GOOD, "Shared hook", told)
         case True, False:
-            told = "off, as guilds in [organisation] of config.toml names nobody whom it serves."
+            told = "off, as guilds in [organisation] of config.toml names no guild."
             row = CheckResult(CheckMark.BAD, "Shared hook", f"{told} Add their ids there.")
         case _:
             told = "off, as SPECKLE_WEBHOOK_SECRET is not set; each guild has hooks of its own."

@@ -17,7 +17,7 @@ SCOPE_QUERY: Final = 'query { project(id: "0000000000") { id } }'
 APP_QUERY: Final = "query App($id: String!) { app(id: $id) { redirectUrl scopes { name } } }"
 MAX_REDIRECT: Final = 100  # characters that a Speckle server keeps
 TOKENS_PATH: Final = "/settings/user/developer"
-KILLS: Final = "People have to link their accounts again after a change there."
+KILLS: Final = "People must link their accounts again after a change there."
 
 
 async def check_server(http: aiohttp.ClientSession, server: str) -> Sequence[CheckResult]:
@@ -30,7 +30,7 @@ async def check_server(http: aiohttp.ClientSession, server: str) -> Sequence[Che
         told = f"cannot be reached: {why_failed(error)}. {look}"
         return [CheckResult(CheckMark.BAD, what, told)]
     if 300 <= answer.status < 400:
-        told = f"sends on to {origin(answer.location)}. Name that address in SPECKLE_SERVERS."
+        told = f"redirects to {origin(answer.location)}. Name that address in SPECKLE_SERVERS."
         return [CheckResult(CheckMark.BAD, what, told)]
     version = answer.at("data", "serverInfo", "version")
     if version is None:
@@ -45,7 +45,7 @@ async def check_speckle_token(
     """Whether the first server, the only one it goes to, takes SPECKLE_TOKEN for reading."""
     server, what = settings.speckle_servers[0], "Speckle token"
     if settings.speckle_token is None:
-        told = "SPECKLE_TOKEN is not set; cards do without what only a token can read."
+        told = "SPECKLE_TOKEN is not set; cards leave out what only a token can read."
         return [CheckResult(CheckMark.SKIPPED, what, told)]
     try:
         answer = await _ask_speckle(http, server, SCOPE_QUERY, settings.speckle_token)
@@ -70,7 +70,9 @@ async def check_speckle_token(
             )
         ]
     if not settings.organisation.guilds:
-        told = f"{server} accepts it, but guilds in [organisation] names nobody it is used for."
+        told = (
+            f"{server} accepts it, but guilds in [organisation] names no guild, so it is not used."
+        )
         return [CheckResult(CheckMark.SKIPPED, what, told)]
     return [CheckResult(CheckMark.GOOD, what, f"{server} accepts it.")]
 
@@ -80,14 +82,14 @@ async def check_sign_in(settings: Settings, http: aiohttp.ClientSession) -> Sequ
     redirect = settings.redirect_url()
     if not settings.speckle_apps:
         hint = "" if redirect is None else f" An application for it has the redirect URL {redirect}"
-        told = "SPECKLE_APPS is not set; people link accounts with tokens that they make."
+        told = "SPECKLE_APPS is not set; people link accounts with tokens that they create."
         return [CheckResult(CheckMark.SKIPPED, "Signing in", told + hint)]
     if redirect is None:
-        told = "SPECKLE_APPS needs PUBLIC_URL, where people come back to. Until then they paste."
+        told = "SPECKLE_APPS needs PUBLIC_URL, where sign-ins end. Until then people paste tokens."
         return [CheckResult(CheckMark.BAD, "Signing in", told)]
     if len(redirect) > MAX_REDIRECT:
         told = (
-            f"the redirect URL {redirect} has {len(redirect)} characters, and Speckle takes "
+            f"the redirect URL {redirect} has {len(redirect)} characters, and Speckle allows "
             f"{MAX_REDIRECT}. Choose a shorter PUBLIC_URL."
         )
         return [CheckResult(CheckMark.BAD, "Signing in", told)]

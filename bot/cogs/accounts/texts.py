@@ -1,4 +1,4 @@
-"""What is said about linked accounts. Names that people chose are escaped here."""
+"""Texts about linked accounts. Names that people chose are escaped here."""
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
@@ -9,14 +9,9 @@ import discord
 from bot.cards.text import escape_name, one_line, shorten_plain
 from bot.cogs.responses import COLOUR
 from bot.model import Account, Dependents, RetentionPolicy
-from bot.services.accounts import (
-    LinkFailed,
-    PasteToken,
-    PersonalData,
-    SignIn,
-    TokenStatus,
-    WhyNotLinked,
-)
+from bot.services.linking import LinkFailed, PasteToken, SignIn, WhyNotLinked
+from bot.services.personal_data import PersonalData
+from bot.services.token_lending import TokenStatus
 from bot.speckle.links import Links
 from bot.speckle.tokens import SCOPES, TokenScope
 
@@ -26,13 +21,13 @@ MAX_GUILDS = 10
 SCOPE_LIST = ", ".join(f"`{scope}`" for scope in SCOPES)
 WHAT_FOR: Mapping[TokenScope, str] = {
     TokenScope.STREAMS_READ: "read the projects that you see: names, versions, comments",
-    TokenScope.STREAMS_WRITE: "make and look after webhooks in the projects that you own",
+    TokenScope.STREAMS_WRITE: "create and maintain webhooks in the projects that you own",
     TokenScope.PROFILE_READ: "see who you are, and find your projects by name",
 }
 NO_WRITE = (
-    "The token lacks `streams:write`, which is fine, but then the bot makes no webhooks for you: "
-    "`/subscribe` shows what to enter in Speckle by hand, and events that were missed while the "
-    "bot was down are fetched only in part. `/link` with another token changes that."
+    "The token lacks `streams:write`, which is fine, but the bot cannot create webhooks for you "
+    "then: `/subscribe` shows what to enter in Speckle by hand, and events that were missed while "
+    "the bot was down are fetched only in part. `/link` with another token changes that."
 )
 
 GuildName = Callable[[int], str | None]
@@ -50,27 +45,27 @@ def name_of(account: Account) -> str:
 
 
 def link_lead(way: SignIn | PasteToken, linked: Account | None) -> str:
-    """What stands above the buttons that link an account."""
+    """The text above the buttons that link an account."""
     host = host_of(way.server_url)
     before = ""
     if linked is not None:
         before = (
-            f"You have linked {name_of(linked)} on {host}. Another account, or the same one "
-            "again, takes its place; what depends on it goes on with the new one.\n\n"
+            f"You have linked {name_of(linked)} on {host}. Another account, or the same one again, "
+            "replaces it; everything that depends on it continues with the new account.\n\n"
         )
     if isinstance(way, SignIn):
         return (
-            f"{before}**Link your Speckle account on {host}.** The button opens a page of this "
-            "bot that says what will be asked of Speckle; from there you sign in.\n"
-            "The link is yours alone and works for 15 minutes. Give it to nobody: whoever signs "
-            "in with it links their Speckle account to your Discord account."
+            f"{before}**Link your Speckle account on {host}.** The button opens a page of this bot "
+            "that explains what the bot will be allowed to do; from there you sign in to Speckle.\n"
+            "The link is for you only and works for 15 minutes. Do not share it: a person who "
+            "signs in with it links their Speckle account to your Discord account."
         )
     return (
         f"{before}**Link your Speckle account on {host}.**\n"
-        "1. Open Speckle's developer settings and make a new personal access token.\n"
-        f"2. Give it exactly these scopes: {SCOPE_LIST}. What for:\n{_what_for()}\n"
+        "1. Open Speckle's developer settings and create a new personal access token.\n"
+        f"2. Give it exactly these scopes: {SCOPE_LIST}. Their purpose:\n{_what_for()}\n"
         "3. Press *Paste it* here, within 15 minutes, and put the token into the form.\n"
-        "The form goes to the bot alone. Never write the token into a channel."
+        "Only the bot receives the form. Never write the token into a channel."
     )
 
 
@@ -79,10 +74,10 @@ def _what_for() -> str:
 
 
 def form_text(server_url: str) -> str:
-    """What stands above the field of the form."""
+    """The text above the field of the form."""
     return (
         f"A personal access token of {Links(server_url).token_settings()} with the scopes "
-        f"{SCOPE_LIST}. It is tried at once, and kept sealed."
+        f"{SCOPE_LIST}. It is checked at once and stored encrypted."
     )
 
 
@@ -94,15 +89,14 @@ def account_linked(account: Account) -> str:
     )
     if TokenScope.STREAMS_WRITE not in account.scopes:
         text += f"\n{NO_WRITE}"
-    return f"{text}\n`/account` shows it, `/unlink` forgets it."
+    return f"{text}\n`/account` shows it, `/unlink` removes it."
 
 
 def linked_notice(account: Account) -> str:
-    """The same, told to somebody who may not have done it themselves."""
+    """The same, for a person who may not have done it themselves."""
     return (
         f"{account_linked(account)}\n**Not you, or not your Speckle account?** Then use `/unlink` "
-        "now: "
-        "somebody else signed in with your link."
+        "now: someone else signed in with your link."
     )
 
 
@@ -112,38 +106,38 @@ def account_not_linked(failed: LinkFailed, servers: Collection[str]) -> str:
     tokens = f"<{Links(server).token_settings()}>"
     match failed.why:
         case WhyNotLinked.EXPIRED:
-            return "This has run out: it works for 15 minutes. Use `/link` again."
+            return "This has expired: it works for 15 minutes. Use `/link` again."
         case WhyNotLinked.USED:
             return "This has been used already; `/account` shows what is linked. `/link` again?"
         case WhyNotLinked.OTHER_PERSON:
-            return "This was made for somebody else. Use `/link` yourself."
+            return "This was made for someone else. Use `/link` yourself."
         case WhyNotLinked.NOT_A_TOKEN:
             return (
-                "That is no Speckle token: it has spaces or foreign characters in it. Copy it "
-                "again, without anything around it, and press *Paste it* once more."
+                "That is not a Speckle token: it contains spaces or characters that no token has. "
+                "Copy it again, without anything around it, and press *Paste it* once more."
             )
         case WhyNotLinked.TOKEN_REFUSED:
             return (
-                f"{host_of(server)} does not take this token. Perhaps it was not copied whole, "
-                f"has run out, or is of another server. Make a new one at {tokens} with the "
-                f"scopes {SCOPE_LIST}, then press *Paste it* once more."
+                f"{host_of(server)} does not accept this token. Perhaps it was not copied "
+                "completely, has expired, or belongs to another server. Create a new one at "
+                f"{tokens} with the scopes {SCOPE_LIST}, then press *Paste it* once more."
             )
         case WhyNotLinked.SCOPES_MISSING:
             missing = " and ".join(f"`{scope}`" for scope in failed.scopes)
             return (
                 f"Nothing was linked: the token lacks the scope{'s' * (len(failed.scopes) > 1)} "
-                f"{missing}. Scopes cannot be added later, so make a new token at {tokens} with "
+                f"{missing}. Scopes cannot be added later, so create a new token at {tokens} with "
                 f"{SCOPE_LIST}, then press *Paste it* once more."
             )
         case WhyNotLinked.SERVER_AWAY:
             return (
-                f"{host_of(server)} does not answer at the moment, so nothing was linked and "
-                "nothing is lost. Try the same again in a minute."
+                f"{host_of(server)} does not answer at the moment, so nothing was linked. Try the "
+                "same again in a minute."
             )
         case _:
             return (
                 f"{host_of(server)} answered something that the bot does not understand, so "
-                "nothing was linked. If it stays so, tell the person who runs the bot."
+                "nothing was linked. If this continues, tell the person who runs the bot."
             )
 
 
@@ -157,7 +151,9 @@ def dependents_text(dependents: Dependents, guild_name: GuildName) -> str:
     if more > 0:
         lines.append(f"- and channels of {_counted(more, 'further server')}")
     if dependents.webhooks:
-        lines.append(f"- {_counted(dependents.webhooks, 'webhook')} that the bot made in Speckle")
+        lines.append(
+            f"- {_counted(dependents.webhooks, 'webhook')} that the bot created in Speckle"
+        )
     return "\n".join(lines)
 
 
@@ -182,8 +178,8 @@ def _what_stops(dependents: Dependents, guild_name: GuildName) -> str:
         return "Nothing depends on it, so nothing stops."
     return (
         f"This depends on it:\n{lines}\nThe webhooks are removed from Speckle and the channels are "
-        "paused, with a note to those who made the subscriptions. Somebody else with a linked "
-        "account can take them over; nothing of them is deleted."
+        "paused, with a note to the people who made the subscriptions. Someone else with a linked "
+        "account can take them over; nothing is deleted."
     )
 
 
@@ -192,31 +188,31 @@ def account_unlinked(account: Account, *, tidy: bool) -> str:
     left = ""
     if not tidy:
         left = (
-            "\nThe webhooks that the bot made with it could not be removed in Speckle. Delete them "
-            "in the projects' *Settings → Webhooks*; they call in vain from now on."
+            "\nThe webhooks that the bot created with it could not be removed in Speckle. Delete "
+            "them in the projects' *Settings → Webhooks*; their calls fail from now on."
         )
     return (
-        f"{name_of(account)} on {host_of(account.server_url)} is unlinked, and its tokens are "
-        f"erased here.{left}\nOn Speckle the token is still valid until you delete it, or the "
-        f"app's authorisation: <{Links(account.server_url).token_settings()}>"
+        f"{name_of(account)} on {host_of(account.server_url)} is unlinked, and the bot has deleted "
+        f"its tokens.{left}\nOn Speckle the token is still valid until you delete it, or the app's "
+        f"authorisation: <{Links(account.server_url).token_settings()}>"
     )
 
 
 NOTHING_LINKED = (
-    "You have linked no Speckle account. `/link` does that; `/subscribe` then makes the webhooks "
+    "You have linked no Speckle account. `/link` does that; `/subscribe` then creates the webhooks "
     "for you and finds your projects by name."
 )
 NOTHING_TO_UNLINK = "You have linked no Speckle account there, so there is nothing to unlink."
 KEPT = "Nothing was changed."
-GONE = "This account is not linked any more. `/account` shows what is."
+GONE = "This account is no longer linked. `/account` shows your linked accounts."
 STANDINGS: Mapping[TokenStatus, str] = {
-    TokenStatus.TAKEN: "🟢 Speckle takes it",
-    TokenStatus.REFUSED: "🔴 Speckle no longer takes it: `/link` it again",
-    TokenStatus.UNOPENABLE: "🔴 The bot's encryption keys no longer open it: `/link` it again, and "
-    "tell the person who runs the bot, who may still have the old key",
+    TokenStatus.TAKEN: "🟢 Speckle accepts it",
+    TokenStatus.REFUSED: "🔴 Speckle no longer accepts it: `/link` it again",
+    TokenStatus.UNOPENABLE: "🔴 The bot's encryption keys can no longer decrypt it: `/link` it "
+    "again, and tell the person who runs the bot, who may still have the old key",
     TokenStatus.UNCONFIRMED: "⏸️ Not used: the bot's database was restored from a copy, and what "
-    "you "
-    "changed since is not in it. Press *Use this account again*, or `/unlink` it",
+    "you changed after the copy was made is not in it. Press *Use this account again*, or "
+    "`/unlink` it",
     TokenStatus.UNKNOWN: "⏳ Speckle does not answer at the moment",
 }
 
@@ -224,11 +220,15 @@ STANDINGS: Mapping[TokenStatus, str] = {
 def accounts_embed(
     shown: Collection[tuple[Account, TokenStatus, Dependents]], guild_name: GuildName
 ) -> discord.Embed:
-    """What is linked, and how it stands."""
+    """What is linked, and its status."""
     embed = discord.Embed(title="Your linked Speckle accounts", colour=COLOUR)
     for account, standing, dependents in shown:
         rights = ", ".join(f"`{scope}`" for scope in SCOPES if scope in account.scopes)
-        write = "" if TokenScope.STREAMS_WRITE in account.scopes else " (so it makes no webhooks)"
+        write = (
+            ""
+            if TokenScope.STREAMS_WRITE in account.scopes
+            else " (the bot cannot create webhooks)"
+        )
         lines = [
             f"{name_of(account)} ({account.speckle_user_id})",
             STANDINGS[standing],
@@ -252,64 +252,60 @@ def confirmed(account: Account) -> str:
     """What a person reads once an account may be used again."""
     return (
         f"The bot uses {name_of(account)} on {host_of(account.server_url)} again, as before the "
-        "restore. Channels that stopped for want of it go on, with what came meanwhile. "
-        "`/subscriptions` shows in each server what is followed; `/unlink` stops it."
+        "restore. Channels that were paused because of it continue, and show what happened in the "
+        "meantime. `/subscriptions` shows in each server what is followed; `/unlink` stops it."
     )
 
 
 def privacy_embed(
-    data: PersonalData, retention: RetentionPolicy | None, servers: Collection[str]
+    data: PersonalData, retention: RetentionPolicy, servers: Collection[str]
 ) -> discord.Embed:
     """What is stored about a person, where it goes, and for how long."""
     embed = discord.Embed(title="What is stored about you", colour=COLOUR)
     lines = [
         f"- Your Speckle account {name_of(account)} on {host_of(account.server_url)}: its id, "
-        "name and tokens; name and tokens are sealed. Until you unlink it."
+        "name and tokens; name and tokens are encrypted. Until you unlink it."
         for account, _ in data.accounts
     ]
     if data.unfinished:
         lines.append(
-            "- What you began and have not finished, such as linking an account, sealed. For two "
-            "hours at most."
+            "- What you began and have not finished, such as linking an account, encrypted. For "
+            "two hours at most."
         )
     made = data.subscriptions + data.hooks
     if made:
         lines.append(
-            f"- Your Discord id, as who made {_counted(data.subscriptions, 'subscription')} and "
-            f"{_counted(data.hooks, 'webhook')} here. Until they are removed."
+            "- Your Discord id, as the person who made "
+            f"{_counted(data.subscriptions, 'subscription')} and {_counted(data.hooks, 'webhook')} "
+            "here. Until they are removed."
         )
     if data.notices:
-        days = (
-            "" if retention is None else f" For {_counted(retention.delivered.days, 'day')} then."
-        )
-        lines.append(f"- Your Discord id, as whom to tell that something was paused.{days}")
-    embed.description = "\n".join(lines) or "Nothing: the bot does not know you."
+        days = f" Kept for {_counted(retention.delivered.days, 'day')} after that."
+        lines.append(f"- Your Discord id, to notify you that something was paused.{days}")
+    embed.description = "\n".join(lines) or "Nothing. The bot stores nothing about you."
     embed.add_field(
-        name="Besides, whatever projects say",
+        name="Also: what projects send",
         value=(
-            "Events of a followed project name whoever did something in it, as Speckle does. "
-            f"{_kept_for(retention)}That belongs to the project's channels and is the same for "
-            "all; "
-            "the button below does not touch it."
+            "Events of a followed project name the people who did something in it, as Speckle "
+            f"does. {_kept_for(retention)}That belongs to the project's channels and is the same "
+            "for all; the button below does not delete it."
         ),
         inline=False,
     )
     embed.add_field(
         name="Where it goes",
         value=(
-            "Your tokens go to the Speckle server that made them, and nowhere else: "
+            "Your tokens go only to the Speckle server that issued them: "
             f"{', '.join(host_of(server) for server in servers)}. What the bot shows goes to "
-            "Discord. Nothing goes to anybody else. Whoever runs the bot can reach its database "
-            "and its keys."
+            "Discord. Nothing goes to anyone else. The person who runs the bot has access to its "
+            "database and its keys."
         )[:1024],
         inline=False,
     )
     return embed
 
 
-def _kept_for(retention: RetentionPolicy | None) -> str:
-    if retention is None:
-        return ""
+def _kept_for(retention: RetentionPolicy) -> str:
     return (
         f"Their text is kept for {_counted(retention.bodies.days, 'day')}, cards for "
         f"{_counted(retention.delivered.days, 'day')}, cards that could not be sent for "
@@ -328,20 +324,20 @@ def sure_to_erase(data: PersonalData, guild_name: GuildName) -> str:
     if data.subscriptions or data.hooks:
         lines.append(
             "Subscriptions that you made belong to their channels and stay, without your name: "
-            "the bot can then tell nobody in a direct message that one of them had to be paused. "
-            "Answers that you gave for a channel stay, without your name, too."
+            "the bot can then notify nobody in a direct message that one of them had to be paused. "
+            "Your confirmations for channels also stay, without your name."
         )
     lines.append("What is erased cannot be brought back; messages in channels stay.")
     return "\n".join(lines)[:2000]
 
 
 ERASED = (
-    "Everything about you is erased here. Tokens that you made are still valid on Speckle until "
+    "Everything about you is erased here. Tokens that you created are still valid on Speckle until "
     "you delete them there, under *Settings → Developer settings*."
 )
 ERASED_BUT_WEBHOOKS = (
-    f"{ERASED}\nNot all webhooks that the bot made with it could be removed in Speckle. Delete "
-    "them in the projects' *Settings → Webhooks*; they call in vain from now on."
+    f"{ERASED}\nNot all webhooks that the bot created with it could be removed in Speckle. Delete "
+    "them in the projects' *Settings → Webhooks*; their calls fail from now on."
 )
 NOTHING_STORED = "Nothing about you is stored, so there is nothing to erase."
 

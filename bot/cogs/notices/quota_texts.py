@@ -1,4 +1,4 @@
-"""How the bot tells that a server's quota for today is used up, and how much is used of it."""
+"""What the bot writes when a server's quota for today is used up, and how much of it is used."""
 
 import discord
 
@@ -12,7 +12,7 @@ MAX_CHANNELS = 10  # named in one message
 
 
 def quota_lead(mentioned: int | None) -> str:
-    """The line above the notice, which a phone shows; it mentions where others read it too."""
+    """The line above the notice, which a phone shows; in a channel it mentions a person."""
     who = "" if mentioned in (None, NOBODY) else f"<@{mentioned}> "
     return f"{who}Speckle events are refused until tomorrow: too many came today."
 
@@ -24,22 +24,23 @@ def quota_embed(over: OverQuota, guild: str | None) -> discord.Embed:
     told = discord.Embed(
         title="Today's quota is used up",
         description=f"{where} may receive a limited number of events from Speckle in a day. The "
-        f"webhook {_whose(over)} has sent as much as it may today, so its further events are "
-        f"refused until {until}. What came before is shown as always.",
+        f"webhook {_whose(over)} has reached its limit for today, so its further events are "
+        f"refused until {until}. Earlier events are shown as usual.",
         colour=PAUSED_COLOUR,
     )
     told.add_field(name="Used today", value=today(over.usage), inline=False)
     told.add_field(
         name="What to do",
-        value="- Nothing, if it was one busy day: tomorrow events come again. Where a linked "
-        "account made the webhook, those that were refused are fetched, marked as delayed.\n"
-        "- If you do not know what sends so much, somebody else may know the webhook's secret: "
+        value="- Nothing, if it was one busy day: events come again tomorrow. Where the bot "
+        "created the webhook with a linked account, the refused events are fetched later and "
+        "marked as delayed.\n"
+        "- If you do not know what sends so much, someone else may know the webhook's secret: "
         "`/subscriptions`, then *New secret*.\n"
-        "- If it is that much every day: let Speckle send fewer kinds of events, or ask the person "
-        "who runs this bot to allow more.",
+        "- If it happens every day: let Speckle send fewer kinds of events, or ask the person who "
+        "runs this bot to allow more.",
         inline=False,
     )
-    return told.set_footer(text="Told once a day. /notices shows how much is used.")
+    return told.set_footer(text="Sent once a day at most. /notices shows how much is used.")
 
 
 def _whose(over: OverQuota) -> str:
@@ -62,7 +63,7 @@ def today(usage: Usage) -> str:
 
 
 def in_all(usage: Usage) -> str:
-    """How much of each quota is used, as /notices says it."""
+    """How much of each quota is used, as /notices shows it."""
     limits, used = usage.limits, usage.used
     return (
         f"Used today (UTC): {today(usage)}. In all: {used.hooks} of {limits.hooks} webhooks, "

@@ -1,4 +1,4 @@
-"""How the bot tells that it paused a channel, and that it goes on."""
+"""What the bot writes when it pauses a channel, and when the channel continues."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ MAX_OF_SEVERAL = 480
 MAX_PROJECTS_OF_SEVERAL = 2
 
 WHY = {
-    PauseReason.CHANNEL_GONE: "Discord says that the channel is not there any more.",
-    PauseReason.NO_PERMISSION: "The bot may not post there any more.",
-    PauseReason.THREAD_CLOSED: "The thread is closed, and the bot may not open it.",
+    PauseReason.CHANNEL_GONE: "Discord says that the channel does not exist any more.",
+    PauseReason.NO_PERMISSION: "The bot is no longer allowed to post there.",
+    PauseReason.THREAD_CLOSED: "The thread is closed, and the bot is not allowed to open it.",
     PauseReason.SILENCED: "Discord does not let the bot post there for now.",
 }
 NEXT = {
@@ -45,21 +45,21 @@ NEXT = {
         "2. Press *Resume*."
     ),
     PauseReason.SILENCED: (
-        "Nothing has to be done: the bot goes on by itself once Discord lets it. If a moderator "
-        "put it in time-out and it should go on before, end the time-out (its profile → *Remove "
-        "Timeout*), then press *Resume*."
+        "You do not need to do anything: the bot continues as soon as Discord allows it. If a "
+        "moderator put it in time-out and it should continue earlier, end the time-out (its "
+        "profile → *Remove Timeout*), then press *Resume*."
     ),
 }
 ANSWER = (
-    "Somebody has to answer for the channel again: press *Resume*, and the bot shows who will see "
-    "the project there before it goes on.\n"
-    "- You can if your linked Speckle account may see the project. `/account` shows it, `/link` "
+    "Someone must confirm again who will see the project in this channel: press *Resume*, and the "
+    "bot shows who will see it there before it continues.\n"
+    "- You can if your linked Speckle account can see the project. `/account` shows it, `/link` "
     "links it again; for access, ask an owner of the project in Speckle.\n"
-    "- Another member who may see it presses *Take over* here, or *Resume* in `/subscriptions`. "
+    "- Another member who can see it presses *Take over* here, or *Resume* in `/subscriptions`. "
     "From then on the channel depends on their account."
 )
 ALLOWED_BY_NOW = (
-    "The bot has every permission that it needs there by now. Press *Resume*; if it is paused "
+    "The bot has every permission that it needs there now. Press *Resume*; if it is paused "
     "again, look at the channel's settings, *Edit Channel → Permissions*."
 )
 ALL_PERMISSIONS = (
@@ -69,7 +69,7 @@ ALL_PERMISSIONS = (
 PAUSED_BY = "The bot could not show events of {projects} in {place}, so it paused that."
 STOPPED = "The bot no longer shows events of {projects} in {place}."
 FOOTER = (
-    "Resume asks for the permission Manage Webhooks in that channel. /subscriptions shows the same."
+    "Resume needs the permission Manage Webhooks in that channel. /subscriptions shows the same."
 )
 
 
@@ -77,9 +77,9 @@ FOOTER = (
 class NoticeContext:
     """A notice with what the bot sees of its channel now; names are None where it does not know.
 
-    `missing` is what the bot lacks there; None where it cannot tell. `read_by_others`: it is told
-    in a channel, whose readers nobody answered for, or to somebody who lost the channel, so it does
-    not name the projects.
+    `missing` is what the bot lacks there; None where it cannot tell. `read_by_others`: the notice
+    goes to a channel, whose readers nobody confirmed, or to someone who lost the channel, so it
+    does not name the projects.
     """
 
     group: NoticeGroup
@@ -92,7 +92,7 @@ class NoticeContext:
 def notice_lead(context: Sequence[NoticeContext], mention: bool) -> str:
     """The line above the notices, which a phone shows; it mentions where others read it too.
 
-    Above several, what to do stands there once for all that it is the same for.
+    Above several, each remedy appears once, with all channels that it applies to.
     """
     notice = context[0].group.notice
     who = f"<@{notice.user_id}> " if mention and notice.user_id != NOBODY else ""
@@ -116,7 +116,7 @@ def notice_embeds(context: Sequence[NoticeContext]) -> list[discord.Embed]:
 
 
 def address(guild_id: int, channel_id: int) -> str:
-    """Where a title leads to; a message with several notices is told apart by it, too."""
+    """Where a title leads to; it also identifies a notice among several in a message."""
     return f"https://discord.com/channels/{guild_id}/{channel_id}"
 
 
@@ -160,7 +160,9 @@ def _why(context: NoticeContext) -> str:
     if notice.reason is PauseReason.NO_PERMISSION and context.missing:
         names = "\n".join(f"- {permission}" for permission in context.missing)
         return f"{WHY[notice.reason]} It lacks there:\n{names}"
-    return f"{WHY[notice.reason]}\n{shorten(notice.detail, MAX_DETAIL)}"
+    if notice.reason is PauseReason.SILENCED:  # a sentence of ours, with the time-out's end
+        return f"{WHY[notice.reason]}\n{shorten(notice.detail, MAX_DETAIL)}"
+    return WHY[notice.reason]
 
 
 def _what_to_do(context: NoticeContext, listed: str) -> str:
@@ -183,7 +185,7 @@ def _what_happened(context: NoticeContext) -> str:
     happened = stopped.format(projects=projects(group.entries, context.read_by_others), place=place)
     return (
         f"{happened} Nothing is lost: {_kept(group.cards)}, and new ones are kept too until it "
-        "goes on."
+        "continues."
     )
 
 
@@ -214,18 +216,18 @@ def projects(entries: Sequence[Followed], read_by_others: bool, most: int = MAX_
 def resumed_embed(
     resumed: Resumed, user_id: int, at: datetime, *, read_by_others: bool
 ) -> discord.Embed:
-    """What stands in place of the notice after *Resume* was pressed."""
+    """What replaces the notice after *Resume* was pressed."""
     when = discord.utils.format_dt(at, "f")
     if not resumed.entries:
         return discord.Embed(
-            title="Nothing is paused there any more",
-            description=f"Somebody resumed or removed what <#{resumed.channel_id}> followed.",
+            title="Nothing is paused there now",
+            description=f"Someone resumed or removed what <#{resumed.channel_id}> followed.",
             colour=COLOUR,
         )
     followed = projects(resumed.entries, read_by_others)
-    come = f"{count(resumed.cards)} {_was(resumed.cards)} kept, and come now."
+    come = f"{count(resumed.cards)} {_was(resumed.cards)} kept and {_is(resumed.cards)} shown now."
     return discord.Embed(
-        title="It goes on",
+        title="Resumed",
         description=f"<#{resumed.channel_id}> shows {followed} again. "
         f"{come if resumed.cards else 'No card was waiting.'}\n"
         f"Resumed by <@{user_id}>, {when}.",
@@ -236,14 +238,14 @@ def resumed_embed(
 def answered_embed(
     resumed: Resumed, user_id: int, at: datetime, *, read_by_others: bool
 ) -> discord.Embed:
-    """What stands in place of the notice after *Resume* or *Take over* was pressed on it."""
+    """What replaces the notice after *Resume* or *Take over* was pressed on it."""
     embed = resumed_embed(resumed, user_id, at, read_by_others=read_by_others)
     waiting = [one for one in resumed.entries if one.hook.state is HookState.WAITING]
     if waiting:
         embed.description = (
             f"{embed.description}\nThe webhook of {projects(waiting, read_by_others)} in Speckle "
-            "is gone, and only an owner's account makes it again: `/subscriptions`, then *Show "
-            "set-up*, has what an owner enters by hand."
+            "is gone, and only an owner's account can create it again. `/subscriptions`, then "
+            "*Show set-up*, shows what an owner enters by hand."
         )
     return embed
 
@@ -253,23 +255,23 @@ def _was(cards: int) -> str:
 
 
 def shown(channel_id: int | None) -> str:
-    """What /notices says when nothing was asked to change."""
+    """The answer to /notices when nothing was changed."""
     if channel_id is None:
         return (
-            "No channel is set: if the bot has to pause a subscription, it tells whoever made it "
-            "in a direct message. `/notices channel:` chooses a channel for that."
+            "No channel is set: if the bot has to pause a subscription, it sends a direct message "
+            "to the person who made it. `/notices channel:` chooses a channel for that."
         )
     return (
-        f"If the bot has to pause a subscription, it says so in <#{channel_id}> and mentions "
-        "whoever made it. `/notices off:True` goes back to direct messages."
+        f"If the bot has to pause a subscription, it reports it in <#{channel_id}> and mentions "
+        "the person who made it. `/notices off:True` goes back to direct messages."
     )
 
 
 def chosen(channel_id: int | None) -> str:
-    """What /notices says after a change."""
+    """The answer to /notices after a change."""
     if channel_id is None:
-        return "From now on the bot tells in a direct message what it had to pause."
+        return "From now on the bot reports in direct messages what it had to pause."
     return (
-        f"From now on the bot says in <#{channel_id}> what it had to pause, and mentions whoever "
-        "made the subscription."
+        f"From now on the bot reports in <#{channel_id}> what it had to pause, and mentions the "
+        "person who made the subscription."
     )

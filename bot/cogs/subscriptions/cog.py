@@ -1,6 +1,4 @@
-"""/subscribe and /unsubscribe."""
-
-from typing import TYPE_CHECKING
+"""/subscribe, /unsubscribe and /subscriptions."""
 
 from discord import app_commands
 from discord.ext import commands
@@ -17,38 +15,28 @@ from bot.cogs.interaction import (
 )
 from bot.cogs.responses import Interaction, Response, defer_if_slow, respond
 from bot.cogs.subscriptions import texts as subscription_texts
-from bot.cogs.subscriptions.pending import show_outcome
+from bot.cogs.subscriptions.panel import ListScope, SubscriptionPanel
+from bot.cogs.subscriptions.pending import SubscribeFlow
 from bot.services.completion import Choice, complete_events
+from bot.services.managing import SubscriptionService
 from bot.services.subscribe_results import NotFollowed, SubscribeRequest
 from bot.speckle.subscription_options import MAX_TYPED, OPTIONS, TypedOptions
-
-if TYPE_CHECKING:
-    from bot.discord_api.client import SpeckleBot
-
-from typing import TYPE_CHECKING
-
-from bot.cogs.subscriptions.panel import ListScope, list_page
-
-if TYPE_CHECKING:
-    from bot.discord_api.client import SpeckleBot
 
 
 class SubscriptionsCog(commands.Cog, name="subscriptions"):
     """Lists what a server's channels follow."""
 
-    def __init__(self, bot: "SpeckleBot") -> None:
-        self._bot = bot
+    def __init__(self, panel: SubscriptionPanel) -> None:
+        self._panel = panel
 
     @app_commands.command(description="See and change which Speckle projects are followed here")
-    @app_commands.describe(channel="Only this channel. The whole server, unless you say")
+    @app_commands.describe(channel="Only this channel. Default: all channels that you can manage")
     @for_managers
     async def subscriptions(self, interaction: Interaction, channel: Picked | None = None) -> None:
         """Show the subscriptions that the caller may manage."""
         scope = ListScope(channel_id=channel.id if channel is not None else None)
-        actor = actor_of(interaction, channel)
-        await respond(
-            interaction, await defer_if_slow(interaction, list_page(interaction, actor, scope))
-        )
+        page = self._panel.list_page(interaction, actor_of(interaction, channel), scope)
+        await respond(interaction, await defer_if_slow(interaction, page))
 
 
 LONGEST_LINK = 2000
@@ -60,13 +48,14 @@ ProjectText = app_commands.Range[str, 1, LONGEST_LINK]
 class SubscribeCog(commands.Cog, name="subscribe"):
     """Ties channels to projects and unties them."""
 
-    def __init__(self, bot: "SpeckleBot") -> None:
-        self._subscriptions = bot.subscriptions
+    def __init__(self, subscriptions: SubscriptionService, flow: SubscribeFlow) -> None:
+        self._subscriptions = subscriptions
+        self._flow = flow
 
     @app_commands.command(description="Show a Speckle project's events in a channel")
     @app_commands.describe(
         stream_id="The project: its id, or any link into it, as copied from the browser",
-        channel="Where to show them: a channel, thread or forum post. Default: here",
+        channel="Where to show them: a channel, thread or forum post. Default: this channel",
         **{option.name: option.description for option in OPTIONS},
     )
     @for_managers
@@ -91,14 +80,14 @@ class SubscribeCog(commands.Cog, name="subscribe"):
                 audience_of=audiences_in(guild_here(interaction)),
             )
             outcome = await self._subscriptions.subscribe(request)
-            return await show_outcome(interaction.client, outcome)
+            return await self._flow.show(outcome)
 
         await respond(interaction, await defer_if_slow(interaction, work()))
 
     @app_commands.command(description="Stop showing a Speckle project's events in a channel")
     @app_commands.describe(
         project="The project: choose one, or paste its id or a link",
-        channel="Which channel is to stop. Default: this one",
+        channel="The channel that stops showing the project. Default: this channel",
     )
     @for_managers
     async def unsubscribe(

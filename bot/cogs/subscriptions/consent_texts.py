@@ -15,14 +15,14 @@ MAX_NAMED = 15  # roles, or members, in one sentence
 
 
 def needs_consent_text(outcome: NeedsConsent) -> discord.Embed:
-    """Who would see a private project, before anybody does."""
+    """Who would see a private project, before anyone does."""
     target = outcome.request.channel
     embed = discord.Embed(
         title="Who will see this project",
         description=(
             f"{_project(outcome)} In <#{target.channel_id}> its events, with names, messages and "
             "pictures, can be read by people who may have no access to it there. Your answer is "
-            "kept with the channel: if more people can see it later, or more events are to be "
+            "kept with the channel: if more people can see it later, or more events should be "
             "shown, the bot asks again. Nothing was changed yet."
         ),
         colour=COLOUR,
@@ -46,8 +46,8 @@ def _project(outcome: NeedsConsent) -> str:
     if outcome.project_name is not None:
         return f"[**{name_text(outcome.project_name)}**](<{url}>) is private in Speckle."
     return (
-        f"As far as the bot can tell, [this project](<{url}>) is private in Speckle. You answer "
-        "as a member with *Manage Webhooks* in the whole server."
+        f"[This project](<{url}>) seems to be private in Speckle. You can answer because you have "
+        "*Manage Webhooks* in the whole server."
     )
 
 
@@ -61,7 +61,7 @@ def _also_text(outcome: NeedsConsent) -> str:
         lines.append(f"- and {more} more, which the list below names")
     lines.append(
         "They follow the project already, and get its events through the webhook that the bot "
-        "makes with your account. Take those that are not to see it out of the list below."
+        "creates with your account. Remove those that must not see it from the list below."
     )
     return "\n".join(lines)
 
@@ -95,15 +95,15 @@ def audience_text(audience: Audience | None, channel_id: int) -> str:
         return f"**Everyone in this server**{many}{where}."
     who = []
     if audience.in_thread:
-        who.append("- whoever is in this private thread, or is added to it")
-        who.append(f"- whoever may *Manage Threads* in <#{audience.parent_id}>")
+        who.append("- everyone in this private thread, or added to it later")
+        who.append(f"- members who can *Manage Threads* in <#{audience.parent_id}>")
     else:
         if audience.roles:
             who.append(f"- members with {_some([f'<@&{role}>' for role in audience.roles])}")
         if audience.members:
             who.append(f"- {_some([f'<@{member}>' for member in audience.members])}")
         if audience.parent_id is not None:
-            who.append(f"- that is as its channel <#{audience.parent_id}> has it")
+            who.append(f"- the same people as in its channel <#{audience.parent_id}>")
     who.append("- the server's owner and its administrators")
     return "\n".join(who)
 

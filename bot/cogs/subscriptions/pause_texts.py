@@ -2,21 +2,21 @@
 
 from bot.model import NOBODY, PauseWhy, Subscription
 
-SOMEBODY = "somebody"
+SOMEBODY = "someone"
 
 WHY = {
-    PauseWhy.TOKEN_REFUSED: "Speckle no longer takes the sign-in of {who}",
+    PauseWhy.TOKEN_REFUSED: "Speckle no longer accepts the sign-in of {who}",
     PauseWhy.SCOPE_MISSING: "the Speckle token of {who} lacks a scope",
-    PauseWhy.FORBIDDEN: "the Speckle account of {who} may not see the project any more",
-    PauseWhy.NOT_FOUND: "the Speckle account of {who} does not find the project any more",
+    PauseWhy.FORBIDDEN: "the Speckle account of {who} can no longer see the project",
+    PauseWhy.NOT_FOUND: "the Speckle account of {who} no longer finds the project",
     PauseWhy.UNLINKED: "the Speckle account that showed it here, or made its webhook, was unlinked",
     PauseWhy.UNCONFIRMED: (
-        "the bot's database was restored from a copy, and {who} has yet to confirm with "
-        "`/account` that their Speckle account may be used"
+        "the bot's database was restored from a copy, and {who} has not confirmed with `/account` "
+        "yet that their Speckle account may be used"
     ),
     PauseWhy.PERSON_LEFT: "{who}, whose Speckle account showed it here, left this server",
     PauseWhy.PERSON_BLIND: "{who}, whose Speckle account showed it here, cannot see the channel",
-    PauseWhy.NOT_ANSWERED: "nobody has said yet that this project may be shown here",
+    PauseWhy.NOT_ANSWERED: "nobody has confirmed yet that this project may be shown here",
     PauseWhy.FILTERS_WIDER: "its filters let more through than {who} agreed to",
     PauseWhy.AUDIENCE_WIDER: "more people can see the channel than when {who} agreed to it",
     PauseWhy.TURNED_PRIVATE: "the project is no longer public in Speckle",
@@ -25,8 +25,8 @@ UNKNOWN = "access to the project was lost"
 """Of a channel that an older release paused."""
 
 WHAT_NEXT = (
-    "Somebody who may see the project and has linked their Speckle account (`/link`) presses "
-    "*Resume* and reads who will see it here. Where nobody has linked one, a member with *Manage "
+    "Someone who can see the project and has linked their Speckle account (`/link`) presses "
+    "*Resume* and checks who will see it here. Where nobody has linked one, a member with *Manage "
     "Webhooks* in the whole server can. Events are kept until then."
 )
 

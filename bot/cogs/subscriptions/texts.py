@@ -36,7 +36,6 @@ MAX_OPTIONS = 300
 MAX_LISTED_NAME = 60
 MAX_LISTED_OPTIONS = 100
 MAX_DESCRIPTION = 4096
-MAX_REASON = 200
 
 PAUSES = {
     PauseReason.MEMBER: "paused by {by}",
@@ -49,16 +48,16 @@ PAUSES = {
     PauseReason.ASK_AGAIN: "paused: {why}",
 }
 REMEDIES = {
-    PauseReason.MEMBER: "Press *Resume* to go on.",
-    PauseReason.PROJECT_DELETED: "There is nothing more to come: press *Remove* to tidy up.",
-    PauseReason.CHANNEL_GONE: "If it is there again, let the bot see it and press *Resume*; else "
-    "press *Remove*. New cards are kept until then.",
+    PauseReason.MEMBER: "Press *Resume* to continue.",
+    PauseReason.PROJECT_DELETED: "No more events will come. Press *Remove* to clean up.",
+    PauseReason.CHANNEL_GONE: "If it is there again, let the bot see it and press *Resume*. If "
+    "not, press *Remove*. New cards are kept until then.",
     PauseReason.NO_PERMISSION: "Allow the bot *View Channel*, *Send Messages*, *Embed Links* and "
     "*Attach Files* in it, then press *Resume*. New cards are kept until then.",
     PauseReason.THREAD_CLOSED: "Open the thread again, then press *Resume*. New cards are kept "
     "until then.",
-    PauseReason.SILENCED: "The bot tries again by itself. If a moderator has ended its time-out, "
-    "press *Resume* to go on at once. New cards are kept until then.",
+    PauseReason.SILENCED: "The bot tries again automatically. If a moderator has ended its "
+    "time-out, press *Resume* to continue now. New cards are kept until then.",
     PauseReason.ACCESS_LOST: WHAT_NEXT,
     PauseReason.ASK_AGAIN: WHAT_NEXT,
 }
@@ -75,7 +74,7 @@ def _named(hook: Hook, label: str, limit: int = MAX_NAME) -> str:
 
 
 def options_text(options: SubscriptionOptions, limit: int = MAX_OPTIONS) -> str:
-    """What a channel wants to see, in words; typed text stands in code quotes."""
+    """What a channel wants to see, in words; typed text is in code quotes."""
     return shorten(options.describe(), limit)
 
 
@@ -96,17 +95,17 @@ def public_line(entry: Followed) -> str:
 def subscribed(outcome: Subscribed) -> Response:
     """What the caller of /subscribe reads."""
     hook, subscription = outcome.entry.hook, outcome.entry.subscription
-    told = webhook_text(hook, outcome.webhook)
-    besides = _also(outcome, told)
-    lines = [_what_changed(outcome, nothing_else=not besides), *besides]
+    news = webhook_text(hook, outcome.webhook)
+    also = _also(outcome, news)
+    lines = [_what_changed(outcome, nothing_else=not also), *also]
     if outcome.setup is not None:
-        lines.append("The way by hand:" if told else OR_LINK)
+        lines.append("To set it up by hand:" if news else OR_LINK)
         return Response("\n".join(lines), embed=setup_embed(outcome.setup))
     if hook.unopenable:
         lines.append(
             "Nothing arrives yet: the bot's encryption keys no longer open the secret of the "
             "project's webhook. A member with *Manage Webhooks* in all channels of that webhook, "
-            "or in the whole server, can make a new one: `/subscriptions`, then *Set up again*."
+            "or in the whole server, can create a new one: `/subscriptions`, then *Set up again*."
         )
     elif hook.state is HookState.WAITING:
         lines.append(
@@ -114,7 +113,7 @@ def subscribed(outcome: Subscribed) -> Response:
             "A member with *Manage Webhooks* in all channels of that webhook, or in the whole "
             "server, sees what to enter there: `/subscriptions`, then *Show set-up*."
         )
-    elif outcome.change is not SubscribeChange.UNCHANGED and not told and outcome.paused is None:
+    elif outcome.change is not SubscribeChange.UNCHANGED and not news and outcome.paused is None:
         lines.append(_live_text(outcome))
     lines.append(
         f"Change, pause or remove it: `/subscriptions channel:`<#{subscription.channel_id}>"
@@ -122,19 +121,19 @@ def subscribed(outcome: Subscribed) -> Response:
     return Response("\n".join(lines))
 
 
-def _also(outcome: Subscribed, told: str) -> list[str]:
-    """What else came of it: what goes on or stops, the webhook, other channels."""
+def _also(outcome: Subscribed, news: str) -> list[str]:
+    """What else happened: what continues or stops, the webhook, other channels."""
     lines = []
     if outcome.resumed:
-        kept = {0: "", 1: " 1 event was kept, and comes now."}.get(
-            outcome.kept, f" {outcome.kept} events were kept, and come now."
+        kept = {0: "", 1: " 1 event was kept and is shown now."}.get(
+            outcome.kept, f" {outcome.kept} events were kept and are shown now."
         )
-        lines.append(f"It was paused and goes on now.{kept}")
+        lines.append(f"It was paused and is active again.{kept}")
     if outcome.paused is not None:
         why = why_paused(outcome.entry.subscription)
         lines.append(f"**It is paused now, because {why}.** {WHAT_NEXT}")
-    if told:
-        lines.append(told)
+    if news:
+        lines.append(news)
     if outcome.lacking:
         lines.append(_missing(outcome))
     if outcome.also:
@@ -142,14 +141,17 @@ def _also(outcome: Subscribed, told: str) -> list[str]:
         lines.append(f"These channels show the project now, too: {also}.")
     if outcome.unanswered:
         other = "1 other channel" if outcome.unanswered == 1 else f"{outcome.unanswered} others"
-        lines.append(f"Paused until somebody answers for it: {other} of the same webhook.")
+        lines.append(
+            f"Paused until someone confirms who will see the project there: {other} of "
+            "the same webhook."
+        )
     return lines
 
 
 def _missing(outcome: Subscribed) -> str:
     names = ", ".join(kind.value.replace("_", " ") for kind in outcome.lacking)
     return (
-        f"These events do not come yet: {names}. Only an owner of the project can add them to its "
+        f"These events are not sent yet: {names}. Only an owner of the project can add them to its "
         "webhook: they link their Speckle account (`/link`) and use `/subscribe` in this channel."
     )
 
@@ -187,17 +189,18 @@ def options_changed(entry: Followed, old: SubscriptionOptions) -> str:
 
 def edited(outcome: Subscribed) -> str:
     """What the caller reads above the panel, after the form or *Resume*."""
-    told = webhook_text(outcome.entry.hook, outcome.webhook)
+    news = webhook_text(outcome.entry.hook, outcome.webhook)
     changed = options_changed(outcome.entry, outcome.old_options or SubscriptionOptions())
     first = [] if outcome.resumed and outcome.change is SubscribeChange.UNCHANGED else [changed]
-    return "\n".join([*first, *_also(outcome, told)])
+    return "\n".join([*first, *_also(outcome, news)])
 
 
 def _live_text(outcome: Subscribed) -> str:
     if outcome.entry.hook.kind is HookKind.SHARED:
         return (
-            "It is live at once: this server is served by the shared webhook of whoever runs the "
-            "bot, so there is nothing to set up. Only a project that has that webhook sends events."
+            "It is live now: this Speckle server uses the shared webhook of the person who runs "
+            "the bot, so there is nothing to set up. Only a project that has that webhook sends "
+            "events."
         )
     if outcome.new_triggers and outcome.entry.hook.webhook_id is None:
         names = ", ".join(f"`{name}`" for name in outcome.new_triggers)
@@ -205,10 +208,10 @@ def _live_text(outcome: Subscribed) -> str:
             outcome.entry.hook.project_id
         )
         return (
-            "It is live at once: the project's webhook works already. See to it that it also has "
-            f"these events: {names} ([webhook settings](<{settings}>))."
+            "It is live now: the project's webhook works already. Make sure that it also has these "
+            f"events: {names} ([webhook settings](<{settings}>))."
         )
-    return "It is live at once: the project's webhook works already."
+    return "It is live now: the project's webhook works already."
 
 
 def setup_embed(setup: WebhookSetup) -> discord.Embed:
@@ -227,7 +230,7 @@ def setup_embed(setup: WebhookSetup) -> discord.Embed:
         names = ", ".join(kind.value.replace("_", " ") for kind in setup.unlisted)
         embed.add_field(name="Not on Speckle's page", value=_UNLISTED.format(names), inline=False)
     embed.set_footer(
-        text="Keep the secret to yourself: whoever has it can make up events. The bot shows it "
+        text="Keep the secret to yourself: anyone who has it can fake events. The bot shows it "
         "only to members who manage webhooks."
     )
     return embed
@@ -235,8 +238,8 @@ def setup_embed(setup: WebhookSetup) -> discord.Embed:
 
 _NO_TRIGGERS = "None: Speckle's page offers none of the events that you chose. See below."
 _UNLISTED = (
-    "These events cannot be chosen there: {}. They arrive only from a webhook that was made "
-    "through Speckle's API with those triggers. The bot makes such a one for an owner who linked "
+    "These events cannot be chosen there: {}. They arrive only from a webhook that was created "
+    "through Speckle's API with those triggers. The bot creates one for a project owner who linked "
     "their account: `/link`, then `/subscribe` again."
 )
 
@@ -245,9 +248,9 @@ def _steps(setup: WebhookSetup) -> str:
     project = _named(setup.hook, setup.label)
     if setup.renewed:
         return (
-            f"{project} has a new secret. In its "
-            f"[webhook settings](<{setup.settings_url}>) edit the webhook that has the URL below, "
-            f"enter the new secret and save. {_old_secret(setup)}"
+            f"{project} has a new secret. In its [webhook settings](<{setup.settings_url}>) edit "
+            "the webhook that has the URL below, enter the new secret and save. "
+            f"{_old_secret(setup)}"
         )
     steps = (
         f"1. Open [Settings → Webhooks](<{setup.settings_url}>) of the project. You need to be its "
@@ -258,16 +261,16 @@ def _steps(setup: WebhookSetup) -> str:
     if setup.live:
         return f"{steps}It works: events of {project} have arrived already."
     return (
-        f"{steps}**Then:** the first event of {project} turns the subscription "
-        "live, and its card says so in the channel. See this again: `/subscriptions`, then "
-        "*Show set-up*."
+        f"{steps}**Then:** the first event of {project} turns the subscription live, and its card "
+        "says so in the channel. See this again: `/subscriptions`, then *Show set-up*."
     )
 
 
 def _old_secret(setup: WebhookSetup) -> str:
     if setup.old_secret_until is None:
         return (
-            "**The old secret has ended:** until you have saved, the project's events are refused."
+            "**The old secret is no longer valid:** until you have saved, the project's events are "
+            "refused."
         )
     until = discord.utils.format_dt(setup.old_secret_until, "R")
     return (
@@ -281,7 +284,7 @@ def _url_text(setup: WebhookSetup) -> str:
         return f"```\n{setup.url}\n```"
     return (
         f"```\n{setup.path}\n```**This is only the end of the URL.** The bot does not know its own "
-        "public address: the person who runs it has to set `PUBLIC_URL` and start it again. Then "
+        "public address: the person who runs it must set `PUBLIC_URL` and restart it. Then "
         "`/subscriptions`, *Show set-up* shows the whole URL; key and secret stay the same."
     )
 
@@ -289,9 +292,9 @@ def _url_text(setup: WebhookSetup) -> str:
 def shared_setup(setup: SharedSetUp) -> str:
     """Why there is no URL and no secret to show."""
     return (
-        f"There is nothing to set up for {project_name(setup.entry)}: this server is served by the "
-        "shared webhook of whoever runs the bot, and its secret is theirs. If nothing arrives, ask "
-        "them whether the project has that webhook."
+        f"There is nothing to set up for {project_name(setup.entry)}: this Speckle server uses the "
+        "shared webhook of the person who runs the bot, who keeps its secret. If nothing arrives, "
+        "ask them whether the project has that webhook."
     )
 
 
@@ -300,8 +303,8 @@ def unsubscribed(outcome: Unsubscribed) -> str:
     hook, subscription = outcome.entry.hook, outcome.entry.subscription
     text = f"<#{subscription.channel_id}> no longer follows {project_name(outcome.entry)}."
     if not outcome.last:
-        told = webhook_text(hook, outcome.webhook)
-        return "\n".join(filter(None, (f"{text} Other channels of this server still do.", told)))
+        news = webhook_text(hook, outcome.webhook)
+        return "\n".join(filter(None, (f"{text} Other channels of this server still do.", news)))
     if outcome.removal is not None:
         return f"{text} {removal_text(outcome.removal, hook)}"
     if hook.kind is HookKind.SHARED:
@@ -316,7 +319,7 @@ def unsubscribed(outcome: Unsubscribed) -> str:
         )
     return (
         f"{text} It was the last channel of its webhook, so the bot now refuses what that sends. "
-        f"Tidy up in Speckle: open the project's {settings} and delete the webhook whose URL ends "
+        f"Clean up in Speckle: open the project's {settings} and delete the webhook whose URL ends "
         f"in {ends_in}."
     )
 
@@ -408,34 +411,30 @@ def entry_embed(entry: Followed, note: str | None = None) -> discord.Embed:
 
 def not_announced(channel_id: int, trouble: SendFailure) -> str:
     """What the caller reads when the public line could not be posted."""
-    why = escape_name(shorten_plain(one_line(trouble.reason), MAX_REASON))
-    told = (
-        f"The subscription stands, but Discord did not let the bot say so in <#{channel_id}> "
-        f"({why})."
-    )
+    failed = f"The subscription is active, but the bot could not post a message in <#{channel_id}>."
     if isinstance(trouble, ChannelUnavailable):
-        return f"{told} Events may not get through either: check the bot's permissions there."
-    return f"{told} Events are tried again until they get through."
+        return f"{failed} Events may not arrive either: check the bot's permissions there."
+    return f"{failed} The bot tries again until its events get through."
 
 
 ASK_OR_AGAIN = (
-    "Ask the person who runs the bot whether they still have the old key: with it, all goes on by "
-    "itself. If not, press *Set up again*."
+    "Ask the person who runs the bot whether they still have the old key: with it, everything "
+    "works again after a restart. If not, press *Set up again*."
 )
-PAUSED = "Paused. Events that happen meanwhile are not shown later. Press *Resume* to go on."
-RESUMED = "It goes on now."
+PAUSED = "Paused. Events during the pause are not shown later. Press *Resume* to continue."
+RESUMED = "Resumed."
 SURE_TO_REMOVE = (
-    "**Remove this subscription?** The channel stops showing the project's events. The messages "
-    "that are there stay."
+    "**Remove this subscription?** The channel stops showing the project's events. Existing "
+    "messages stay."
 )
 SURE_TO_RENEW = (
-    "**Make a new secret?** It is the secret of this webhook, for all of its channels. You have to "
-    "enter it in Speckle. Choose what becomes of the old one: it works for 24 hours more, so that "
-    "nothing is lost meanwhile, or it ends now, because somebody knows it who should not."
+    "**Create a new secret?** It is the secret of this webhook, for all of its channels. You have "
+    "to enter it in Speckle. Choose what happens to the old one: keep it valid for 24 hours, so "
+    "that no event is lost, or end it now, because it was leaked."
 )
 SURE_TO_RENEW_MADE = (
-    "**Make a new secret?** The bot made this webhook, so it tells Speckle the new secret itself, "
-    "and the old one ends with that. Nobody is shown either."
+    "**Create a new secret?** The bot created this webhook, so it gives Speckle the new secret "
+    "itself, and the old one stops working then. Neither is shown to anyone."
 )
 
 

@@ -1,15 +1,15 @@
 """What a project's activity list tells of and the inbox lacks, where no history can be read.
 
 The list tells what happened, not what was delivered; so only kinds are taken from it that the
-webhook has brought before, and only what neither was taken in nor waits to be looked at. It is read
-for a subscription with that subscription's account, and shown there alone.
+webhook has brought before, and only what was not taken in and does not wait to be looked at. It is
+read for a subscription with that subscription's account, and shown there alone.
 """
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import structlog
 
@@ -23,16 +23,13 @@ from bot.model import (
     Subscription,
     SubscriptionState,
 )
-from bot.services.access_rules import Decision, Show, Wait, may_read_lists
-from bot.services.accounts import AccountService
+from bot.services.access_rules import Decision, ReadPermit, Show, Wait, may_read_lists
+from bot.services.token_lending import TokenLender
 from bot.speckle.activity import Activity, body_of, event_key
 from bot.speckle.payloads import event_name_of, read_envelope
 from bot.speckle_api.client import SpeckleClient
 from bot.storage import Storage, Transaction
 from bot.work import FetchedEvent
-
-if TYPE_CHECKING:
-    from bot.services.read_permit import ReadPermit
 
 log = structlog.get_logger()
 
@@ -54,7 +51,7 @@ class _ActivityReader:
 
     hook: Hook
     subscription: Subscription
-    permit: "ReadPermit"
+    permit: ReadPermit
     after: datetime
 
 
@@ -65,7 +62,7 @@ class ActivityCatchUp:
         self,
         storage: Storage,
         client: SpeckleClient,
-        accounts: AccountService,
+        lender: TokenLender,
         decide: Decide,
         *,
         on_stored: Callable[[], None],
@@ -76,7 +73,7 @@ class ActivityCatchUp:
         self._quota = quota
         self._storage = storage
         self._client = client
-        self._accounts = accounts
+        self._lender = lender
         self._decide = decide
         self._on_stored = on_stored
         self._reach = reach
@@ -124,7 +121,7 @@ class ActivityCatchUp:
         passed_by = [one.id for one in paused if one.pause_reason not in KEEPING_PAUSES]
         if passed_by:
             await self._storage.write(lambda tx: tx.missed_events.readers(passed_by, at))
-        operator = self._accounts.serves_as_operator(hook)
+        operator = self._lender.serves_as_operator(hook)
         asking = [
             one for one in followers if one not in paused and may_read_lists(one, operator=operator)
         ]
@@ -141,7 +138,7 @@ class ActivityCatchUp:
         """Ask once for all of one reader; the hooks where it is not settled."""
         permit, project_id = readings[0].permit, readings[0].hook.project_id
         try:
-            entries = await self._accounts.with_permit(
+            entries = await self._lender.with_permit(
                 permit,
                 lambda login: self._client.activity(
                     login,

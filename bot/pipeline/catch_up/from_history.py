@@ -17,7 +17,7 @@ try, and is not in the inbox. Three things make "is not in the inbox" a question
   came into the inbox after the history was asked, may be the failed event or an equal one: its
   entries are left for the next look, minutes later, when that is settled.
 
-An entry that was dealt with is remembered in the same transaction that took it in. So a kill at
+A finished entry is remembered in the same transaction that took it in. So a kill at
 any moment, a second process, or a look that is done twice change nothing.
 """
 
@@ -32,7 +32,7 @@ import structlog
 
 from bot.errors import NotADelivery
 from bot.model import DayQuota, Hook
-from bot.services.accounts import AccountService
+from bot.services.token_lending import TokenLender
 from bot.speckle.payloads import event_name_of, project_id_of, read_envelope
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import CallStatus, RecordedCall, WebhookHistory
@@ -71,7 +71,7 @@ class CatchUpLimits:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A history with bodies, as far as it was read: `missed` are the oldest first."""
+    """The part of a history that was read, with bodies: `missed` are the oldest first."""
 
     missed: Sequence[MissedEntry]
     foreign: Sequence[str]
@@ -87,7 +87,7 @@ class HistoryCatchUp:
         self,
         storage: Storage,
         client: SpeckleClient,
-        accounts: AccountService,
+        lender: TokenLender,
         *,
         on_stored: Callable[[], None],
         max_body_bytes: int,
@@ -100,7 +100,7 @@ class HistoryCatchUp:
         self._limits = limits
         self._storage = storage
         self._client = client
-        self._accounts = accounts
+        self._lender = lender
         self._on_stored = on_stored
         self._max_body_bytes = max_body_bytes
         self._reach = reach
@@ -116,7 +116,7 @@ class HistoryCatchUp:
         """
 
         async def ask(limit: int, *, bodies: bool) -> WebhookHistory:
-            return await self._accounts.as_account(
+            return await self._lender.as_account(
                 account_id,
                 lambda login: self._client.history(
                     login,
@@ -158,7 +158,7 @@ class HistoryCatchUp:
     async def _listed(
         self, hook: Hook, ask: Callable[..., Awaitable[WebhookHistory]]
     ) -> WebhookHistory:
-        """All entries since the last look, as far as there are not too many."""
+        """All entries since the last check, unless there are too many."""
         listed: WebhookHistory = await ask(LISTED, bodies=False)
         if listed.total > len(listed.calls) and _all_newer(listed, _known_until(hook)):
             return await ask(LISTED_AT_MOST, bodies=False)
@@ -173,7 +173,7 @@ class HistoryCatchUp:
         is_missed: Callable[[RecordedCall], bool],
         at: datetime,
     ) -> _Read:
-        """Read these entries with bodies, in steps, as far as memory allows."""
+        """Read these entries with bodies, in steps, within the memory limit."""
         following: int | None = min(len(wanted), self._limits.first_step)
         while following is not None:
             limit, last_id = (
@@ -284,7 +284,7 @@ def _too_short(hook: Hook, listed: WebhookHistory) -> str | None:
 def _next_step(limit: int, history: WebhookHistory, unreached: int, most_bytes: int) -> int | None:
     """How many entries to ask for next; None if that was all, or more would be too much.
 
-    New entries push the old ones down meanwhile, so what is left is counted anew each time.
+    New entries push the old ones down, so what is left is counted again each time.
     """
     got = len(history.calls)
     if not unreached or got < limit:

@@ -23,14 +23,14 @@ from bot.errors import (
 from bot.model import DayQuota, Hook
 from bot.pipeline.catch_up.from_activity import ActivityCatchUp, Decide
 from bot.pipeline.catch_up.from_history import CatchUpLimits, HistoryCatchUp
-from bot.services.accounts import AccountService
+from bot.services.token_lending import TokenLender
 from bot.speckle_api.client import SpeckleClient
 from bot.storage import Storage
 
 log = structlog.get_logger()
 
 EVERY_S = 3600.0
-# After an outage; by then what was under way at Speckle has failed, or is stuck.
+# After an outage; until then, what was under way at Speckle has failed, or is stuck.
 FOLLOW_UP_S = 330.0
 LONGEST_WAIT_S = 60.0  # that a server may ask for before the rest of its hooks wait for the retry
 
@@ -46,7 +46,7 @@ class CatchUp:
         self,
         storage: Storage,
         client: SpeckleClient,
-        accounts: AccountService,
+        lender: TokenLender,
         *,
         decide: Decide,
         on_stored: Callable[[], None],
@@ -67,7 +67,7 @@ class CatchUp:
         self._history = HistoryCatchUp(
             storage,
             client,
-            accounts,
+            lender,
             on_stored=on_stored,
             max_body_bytes=max_body_bytes,
             reach=reach,
@@ -78,7 +78,7 @@ class CatchUp:
         self._activity = ActivityCatchUp(
             storage,
             client,
-            accounts,
+            lender,
             decide,
             on_stored=on_stored,
             reach=reach,
@@ -189,7 +189,7 @@ class CatchUp:
         return [*left, *more]
 
     async def _by_history(self, hook: Hook, lists: defaultdict[str, list[int]]) -> bool:
-        """Whether a hook is dealt with for an hour; one without a history is left to the lists."""
+        """Whether a hook is done for an hour; one without a history is left to the lists."""
         if hook.account_id is None or not hook.webhook_id:
             return True
         try:

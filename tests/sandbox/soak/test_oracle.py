@@ -81,7 +81,7 @@ def test_a_complaint_names_the_first_numbers() -> None:
 
 def test_marks_are_read_from_text_and_from_every_embed() -> None:
     world = DiscordWorld("token", lambda *_: None)
-    channel = SandboxChannel(1, "log", ChannelType.TEXT, world, None)
+    channel = SandboxChannel(1, "log", ChannelType.TEXT, world.directory, None)
     message = SandboxMessage(
         2,
         channel,

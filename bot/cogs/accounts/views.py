@@ -1,0 +1,271 @@
+"""What is shown of a person's accounts, the buttons below it, and the form that takes a token.
+
+Each component carries in its custom_id all that it needs, and works for its own caller alone: each
+press looks up again whose account it is.
+"""
+
+import re
+from collections.abc import Awaitable, Mapping
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+
+import discord
+
+from bot.cogs.accounts import texts as wording
+from bot.cogs.components import Handlers, form_values
+from bot.cogs.followups import followup_address
+from bot.cogs.persistent import PersistentButton, link_button, view_of, with_address
+from bot.cogs.responses import (
+    Interaction,
+    Response,
+    UserError,
+    defer_if_slow,
+    edit_response,
+    edit_with,
+)
+from bot.model import Account
+from bot.services.linking import AccountLinking, LinkFailed, PasteToken, SignIn
+from bot.services.personal_data import PersonalDataService
+from bot.services.token_lending import TokenLender, TokenStatus
+
+T = TypeVar("T")
+
+MODAL_LIFE_S: Final = 900.0  # as long as the request that it is for
+MAX_TOKEN: Final = 200
+MAX_BUTTONS: Final = 25
+NONCE: Final = r"(?P<nonce>[A-Za-z0-9_-]{43})"
+
+
+class AccountAction(StrEnum):
+    """What a button under these answers does."""
+
+    UNLINK = "unlink"
+    ERASE = "erase"
+    ERASE_SURE = "erase-sure"
+    KEEP = "keep"
+    CONFIRM = "confirm"
+
+
+LABELS: Mapping[AccountAction, tuple[str, discord.ButtonStyle]] = {
+    AccountAction.UNLINK: ("Yes, unlink it", discord.ButtonStyle.danger),
+    AccountAction.ERASE: ("Erase it", discord.ButtonStyle.danger),
+    AccountAction.ERASE_SURE: ("Yes, erase it", discord.ButtonStyle.danger),
+    AccountAction.KEEP: ("Cancel", discord.ButtonStyle.secondary),
+    AccountAction.CONFIRM: ("Use this account again", discord.ButtonStyle.primary),
+}
+
+
+class AccountViews:
+    """The pages about a person's accounts, and what is pressed and sent off on them."""
+
+    def __init__(
+        self, lender: TokenLender, linking: AccountLinking, personal_data: PersonalDataService
+    ) -> None:
+        self._lender = lender
+        self._linking = linking
+        self._personal_data = personal_data
+        action = f"(?P<action>{'|'.join(AccountAction)})"
+        self.handlers: Handlers = {
+            f"link:paste:{NONCE}": self._on_paste,
+            f"link:token:{NONCE}": self._on_token,
+            f"account:{action}:(?P<id>[0-9]{{1,18}})": self._on_action,
+        }
+        self._actions = {
+            AccountAction.UNLINK: self._unlink,
+            AccountAction.ERASE: self._erase,
+            AccountAction.ERASE_SURE: self._erase_sure,
+            AccountAction.KEEP: self._keep,
+            AccountAction.CONFIRM: self._confirm,
+        }
+
+    # ── linking ───────────────────────────────────────────────────────────────────────────────
+
+    async def link_page(
+        self, interaction: Interaction, server_url: str, pending: str | None = None
+    ) -> Response:
+        """The way for the caller to link an account on a server, with its buttons.
+
+        `pending` is the token of a command that continues once that is done.
+        """
+        user = interaction.user
+        linked = await self._lender.of_user(user.id, server_url)
+        way = await self._linking.start_link(
+            user.id,
+            server_url,
+            pending,
+            person=_person(user),
+            answer_to=followup_address(interaction),
+        )
+        shown = with_address(wording.link_lead(way, linked), _address(way))
+        return Response(shown.content, view=view_of(*_link_buttons(way)))
+
+    async def _on_paste(self, interaction: Interaction, match: re.Match[str]) -> None:
+        """Open the form, while the request is still open."""
+        # A form has to be the first answer: no "please wait" before it.
+        request = await self._or_refused(self._linking.request(match["nonce"]))
+        await interaction.response.send_modal(TokenModal(match["nonce"], request.server_url))
+
+    async def _on_token(self, interaction: Interaction, match: re.Match[str]) -> None:
+        """Link the account of the token, in place of the message with the button; a refusal leaves
+        that.
+        """
+        token = form_values(interaction)["token"]
+        work = self._linking.link_by_token(interaction.user.id, match["nonce"], token)
+        account = await defer_if_slow(interaction, self._or_refused(work), new=False)
+        await edit_response(interaction, Response(wording.account_linked(account)))
+
+    async def _or_refused(self, work: Awaitable[T]) -> T:
+        """Do it; a failed link is said in words."""
+        try:
+            return await work
+        except LinkFailed as failed:
+            raise UserError(wording.account_not_linked(failed, self._linking.servers)) from failed
+
+    # ── what is linked and stored, and forgetting it ──────────────────────────────────────────
+
+    async def unlink_page(self, interaction: Interaction, server: str | None) -> Response:
+        """What would be forgotten and stop, with a button that does it."""
+        accounts = await self._lender.all_of_user(interaction.user.id)
+        if server is not None:
+            server_url = server_named(server, tuple(one.server_url for one in accounts) or ("",))
+            accounts = [one for one in accounts if one.server_url == server_url]
+        if not accounts:
+            raise UserError(wording.NOTHING_TO_UNLINK)
+        if len(accounts) > 1:
+            hosts = ", ".join(f"`{wording.host_of(one.server_url)}`" for one in accounts)
+            raise UserError(f"You linked accounts on {hosts}. Name one with the option `server`.")
+        account = accounts[0]
+        dependents = await self._linking.dependents(account)
+        text = wording.sure_to_unlink(account, dependents, _guild_name(interaction))
+        return Response(text, view=_choice(AccountAction.UNLINK, account.id))
+
+    async def account_page(self, interaction: Interaction) -> Response:
+        """The caller's accounts."""
+        accounts = await self._lender.all_of_user(interaction.user.id)
+        if not accounts:
+            return Response(wording.NOTHING_LINKED)
+        shown = [
+            (one, await self._lender.token_status(one), await self._linking.dependents(one))
+            for one in accounts
+        ]
+        again = [
+            account_button(AccountAction.CONFIRM, one.id)
+            for one, status, _ in shown
+            if status is TokenStatus.UNCONFIRMED
+        ]
+        view = view_of(*again[:MAX_BUTTONS]) if again else None
+        return Response(embed=wording.accounts_embed(shown, _guild_name(interaction)), view=view)
+
+    async def privacy_page(self, interaction: Interaction) -> Response:
+        """What is stored about the caller."""
+        service = self._personal_data
+        stored = await service.of_user(interaction.user.id)
+        embed = wording.privacy_embed(stored, service.retention, self._linking.servers)
+        view = None if stored.is_nothing else view_of(account_button(AccountAction.ERASE))
+        return Response(embed=embed, view=view)
+
+    async def _on_action(self, interaction: Interaction, match: re.Match[str]) -> None:
+        """Do it and report it in place of the question."""
+        act = self._actions[AccountAction(match["action"])]
+        await edit_with(interaction, act(interaction, int(match["id"])))
+
+    async def _own(self, interaction: Interaction, account_id: int) -> Account:
+        accounts = await self._lender.all_of_user(interaction.user.id)
+        account = next((one for one in accounts if one.id == account_id), None)
+        if account is None:
+            raise UserError(wording.GONE)
+        return account
+
+    async def _unlink(self, interaction: Interaction, account_id: int) -> Response:
+        account = await self._own(interaction, account_id)
+        tidy = await self._linking.unlink(account)
+        return Response(wording.account_unlinked(account, tidy=tidy))
+
+    async def _erase(self, interaction: Interaction, _account_id: int) -> Response:
+        stored = await self._personal_data.of_user(interaction.user.id)
+        if stored.is_nothing:
+            return Response(wording.NOTHING_STORED)
+        text = wording.sure_to_erase(stored, _guild_name(interaction))
+        return Response(text, view=_choice(AccountAction.ERASE_SURE))
+
+    async def _erase_sure(self, interaction: Interaction, _account_id: int) -> Response:
+        tidy = await self._personal_data.erase(interaction.user.id)
+        return Response(wording.ERASED if tidy else wording.ERASED_BUT_WEBHOOKS)
+
+    async def _confirm(self, interaction: Interaction, account_id: int) -> Response:
+        account = await self._own(interaction, account_id)
+        await self._linking.confirm(account)
+        return Response(wording.confirmed(account))
+
+    async def _keep(self, _interaction: Interaction, _account_id: int) -> Response:
+        return Response(wording.KEPT)
+
+
+class TokenModal(discord.ui.Modal):
+    """Takes a personal access token, tries it, and never shows it again."""
+
+    def __init__(self, nonce: str, server_url: str) -> None:
+        super().__init__(
+            title="Link your Speckle account",
+            timeout=MODAL_LIFE_S,
+            custom_id=f"link:token:{nonce}",
+        )
+        token: discord.ui.TextInput[Any] = discord.ui.TextInput(
+            custom_id="token", placeholder="About 42 letters and digits", max_length=MAX_TOKEN
+        )
+        self.add_item(discord.ui.TextDisplay(wording.form_text(server_url)))
+        self.add_item(discord.ui.Label(text="Token", component=token))
+
+
+def _person(user: discord.User | discord.Member) -> str:
+    """How the sign-in's page names a person: the handle, which nobody else has, comes along."""
+    return f"{user.display_name} (@{user.name})"
+
+
+def _address(way: SignIn | PasteToken) -> str:
+    return way.url if isinstance(way, SignIn) else way.tokens_url
+
+
+def _link_buttons(way: SignIn | PasteToken) -> list["discord.ui.Item[Any] | None"]:
+    if isinstance(way, SignIn):
+        return [link_button("Sign in with Speckle", way.url)]
+    return [link_button("Make a token", way.tokens_url), _paste_button(way.nonce)]
+
+
+def _paste_button(nonce: str) -> PersistentButton:
+    return PersistentButton(
+        label="Paste it", style=discord.ButtonStyle.primary, custom_id=f"link:paste:{nonce}"
+    )
+
+
+def account_button(action: AccountAction, account_id: int = 0) -> PersistentButton:
+    """Does one thing with one of the caller's accounts, or with all that is stored about them."""
+    label, style = LABELS[action]
+    return PersistentButton(label=label, style=style, custom_id=f"account:{action}:{account_id}")
+
+
+def _choice(action: AccountAction, account_id: int = 0) -> discord.ui.View:
+    return view_of(account_button(action, account_id), account_button(AccountAction.KEEP))
+
+
+def _guild_name(interaction: Interaction) -> wording.GuildName:
+    def name(guild_id: int) -> str | None:
+        guild = interaction.client.get_guild(guild_id)
+        return guild.name if guild else None
+
+    return name
+
+
+def server_named(typed: str | None, servers: tuple[str, ...]) -> str:
+    """The server that was meant: by its address or host name; the first one if none was named."""
+    if typed is None:
+        return servers[0]
+    wanted = typed.strip().lower().rstrip("/")
+    for server in servers:
+        if wanted in (server.lower(), wording.host_of(server).lower()):
+            return server
+    known = ", ".join(f"`{wording.host_of(server)}`" for server in servers)
+    raise UserError(
+        f"The bot does not work with that Speckle server, only with {known}. The person who runs "
+        "the bot can add one to `SPECKLE_SERVERS`."
+    )

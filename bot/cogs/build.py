@@ -1,0 +1,56 @@
+"""Gives each cog the services that it uses, and the client its cogs."""
+
+import asyncio
+
+from discord.ext import commands
+
+from bot.cogs.accounts.cog import AccountsCog
+from bot.cogs.accounts.views import AccountViews
+from bot.cogs.command_errors import handle_errors
+from bot.cogs.components import ComponentsCog
+from bot.cogs.guilds.cog import GuildsCog
+from bot.cogs.notices.cog import NoticesCog
+from bot.cogs.notices.views import NoticeActions
+from bot.cogs.subscriptions.cog import SubscribeCog, SubscriptionsCog
+from bot.cogs.subscriptions.panel import SubscriptionPanel
+from bot.cogs.subscriptions.pending import SubscribeFlow
+from bot.services.guild_membership import GuildService
+from bot.services.linking import AccountLinking
+from bot.services.managing import SubscriptionService
+from bot.services.pending_commands import PendingCommandService
+from bot.services.personal_data import PersonalDataService
+from bot.services.token_lending import TokenLender
+
+
+async def add_cogs(
+    client: commands.Bot,
+    subscriptions: SubscriptionService,
+    pending_commands: PendingCommandService,
+    guilds: GuildService,
+    lender: TokenLender,
+    linking: AccountLinking,
+    personal_data: PersonalDataService,
+    guilds_known: asyncio.Event,
+) -> SubscribeFlow:
+    """Add all commands and what answers buttons and forms; gives what runs /subscribe."""
+    account_views = AccountViews(lender, linking, personal_data)
+    flow = SubscribeFlow(client, subscriptions, pending_commands, account_views)
+    panel = SubscriptionPanel(subscriptions, flow)
+    notices = NoticeActions(subscriptions, flow)
+    handlers = {
+        **flow.handlers,
+        **panel.handlers,
+        **notices.handlers,
+        **account_views.handlers,
+    }
+    for cog in (
+        SubscribeCog(subscriptions, flow),
+        SubscriptionsCog(panel),
+        NoticesCog(guilds),
+        AccountsCog(lender, linking, account_views),
+        GuildsCog(guilds, guilds_known),
+        ComponentsCog(handlers),
+    ):
+        await client.add_cog(cog)
+    handle_errors(client.tree)
+    return flow
