@@ -10,8 +10,9 @@ from functools import partial
 import structlog
 
 from bot.cards.card import Card
+from bot.cards.card_context import CardContext
 from bot.cards.pictures import with_image
-from bot.cards.render import RenderContext, render
+from bot.cards.render import render
 from bot.model import (
     KEEPING_PAUSES,
     RIGHTS_PAUSES,
@@ -219,8 +220,9 @@ class Routing:
                 by_reader[permit and permit.reader].append((one, permit))
             elif isinstance(decision, Pause) and _is_gone(event_context.delivery, decision):
                 pause = AccessPause(PauseReason.PROJECT_DELETED)
+                plain = AddedFacts(event_context.delivery)
                 gone += [
-                    replace(each, pause=pause) for each in self._cards(event_context, [one], None)
+                    replace(each, pause=pause) for each in self._cards(event_context, [one], plain)
                 ]
         groups = await asyncio.gather(
             *(self._for_reader(event_context, group) for group in by_reader.values())
@@ -260,18 +262,17 @@ class Routing:
         self,
         event_context: EventContext,
         subscriptions: Sequence[Subscription],
-        added: AddedFacts | None,
+        added: AddedFacts,
     ) -> list[SubscriptionResult]:
         """The cards, where the filters let through the event as Speckle tells it as well."""
-        added = added or AddedFacts(event_context.delivery)
         names = names_of(event_context.model_names, added.facts)
         passing = [one for one in subscriptions if _passes(one, event_context, added, names)]
         if not passing:
             return []
-        context = context_of(
-            event_context.hook, event_context.row, names, added.facts, self._notes(event_context)
-        )
-        card = _render(added.delivery, context)
+        hook, row = event_context.hook, event_context.row
+        context = card_context(hook, row, added.delivery, names, added.facts)
+        notes = (*context.notes, *self._notes(event_context))
+        card = _render(replace(context, notes=notes))
         if card is None:
             guild_id = event_context.hook.guild_id
             event_context.trace.add("render", "Not shown: nothing changed.", guild_id=guild_id)
@@ -309,19 +310,20 @@ def names_of(known: Mapping[str, str], facts: Facts | None) -> Mapping[str, str]
     return {**known, **told}
 
 
-def context_of(
+def card_context(
     hook: Hook,
     row: InboxEvent,
+    delivery: Delivery,
     model_names: Mapping[str, str],
     facts: Facts | None,
-    notes: Sequence[str] = (),
-) -> RenderContext:
-    """What the card of an event shows in addition to it, for one reader."""
-    return RenderContext(
+) -> CardContext:
+    """What the card of an event shows, for one reader."""
+    return CardContext(
+        delivery=delivery,
         server_url=hook.server_url,
         received_at=row.event_at,
         facts=facts,
-        notes=(*_delay_notes(row), *notes),
+        notes=_delay_notes(row),
         project_name=hook.project_name,
         model_names=model_names,
     )
@@ -358,13 +360,14 @@ def _passes(
     return verdict.passes
 
 
-def _render(delivery: Delivery, context: RenderContext) -> Card | None:
+def _render(context: CardContext) -> Card | None:
     """The event's card; a fault in its renderer gives the plain card, never a lost event."""
     try:
-        return render(delivery, context)
+        return render(context)
     except Exception:  # whatever a renderer did not expect of what a server sends
-        log.exception("ingest.renderer_failed", kind=delivery.event.kind.value)
-        return render(replace(delivery, event=UnknownEvent()), context)
+        log.exception("ingest.renderer_failed", kind=context.delivery.event.kind.value)
+        plain = replace(context.delivery, event=UnknownEvent())
+        return render(replace(context, delivery=plain))
 
 
 def _where(subscription: Subscription) -> dict[str, int | str]:
