@@ -11,7 +11,7 @@ import pytest
 from discord.gateway import DiscordWebSocket
 
 from bot.cogs.build import add_cogs
-from bot.cogs.subscriptions.pending import SubscribeFlow
+from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.discord_api.client import ConnectionTimings, SpeckleBot, use_api
 from bot.discord_api.rate_limits import RateLimiter
 from bot.services.guild_membership import GuildService

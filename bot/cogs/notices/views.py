@@ -19,7 +19,7 @@ from bot.cogs.responses import (
     edit_with,
     respond,
 )
-from bot.cogs.subscriptions.pending import SubscribeFlow
+from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.discord_api.channels import fetch_channel
 from bot.model import RIGHTS_PAUSES, Actor, TargetChannel
 from bot.services.managing import SubscriptionService
