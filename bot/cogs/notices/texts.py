@@ -10,6 +10,7 @@ from bot.cards.text import shorten
 from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.panel_texts import MAX_LISTED_NAME, project_name, why_paused
 from bot.model import NOBODY, RIGHTS_PAUSES, ChannelPermission, HookState, PauseReason
+from bot.services.channel_rules import time_out_end
 from bot.services.pause_notices import NoticeGroup
 from bot.services.subscribe_results import Followed, Resumed
 
@@ -159,9 +160,22 @@ def _why(context: NoticeContext) -> str:
     if notice.reason is PauseReason.NO_PERMISSION and context.missing:
         names = "\n".join(f"- {permission}" for permission in context.missing)
         return f"{WHY[notice.reason]} It lacks there:\n{names}"
-    if notice.reason is PauseReason.SILENCED:  # a sentence of ours, with the time-out's end
-        return f"{WHY[notice.reason]}\n{shorten(notice.detail, MAX_DETAIL)}"
+    if notice.reason is PauseReason.SILENCED:
+        return f"{WHY[notice.reason]}\n{_why_silenced(time_out_end(notice.detail))}"
     return WHY[notice.reason]
+
+
+def _why_silenced(until: datetime | None) -> str:
+    if until is None:
+        return (
+            "It has every permission that it needs there, but Discord still refuses its messages. "
+            "Check whether a moderator put the bot in time-out, and end that. The bot tries again "
+            "automatically, and continues once Discord allows it."
+        )
+    return (
+        f"A moderator put the bot in time-out until {discord.utils.format_dt(until, 'f')}. Then it "
+        "continues automatically; someone who can moderate members can end the time-out earlier."
+    )
 
 
 def _what_to_do(context: NoticeContext, listed: str) -> str:
