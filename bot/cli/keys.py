@@ -47,8 +47,8 @@ async def _runs_with_other_keys(settings: Settings, vault: Vault) -> bool:
 def _report(report: Sequence[RotationReport], keys: int) -> bool:
     for kind in report:
         if kind.resealed or kind.already:
-            told = f"{kind.resealed} encrypted again, {kind.already} use the first key already"
-            print_line(f"✔ {kind.name}: {told}.")
+            counted = f"{kind.resealed} encrypted again, {kind.already} use the first key already"
+            print_line(f"✔ {kind.name}: {counted}.")
     shut = {kind.name: kind.unopenable for kind in report if kind.unopenable}
     left = {kind.name: kind.left for kind in report if kind.left}
     for name, count in shut.items():

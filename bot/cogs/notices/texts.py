@@ -77,7 +77,7 @@ FOOTER = (
 class NoticeContext:
     """A notice with what the bot sees of its channel now; names are None where it does not know.
 
-    `missing` is what the bot lacks there; None where it cannot tell. `read_by_others`: the notice
+    `missing` is what the bot lacks there; None where it cannot know. `read_by_others`: the notice
     goes to a channel, whose readers nobody confirmed, or to someone who lost the channel, so it
     does not name the projects.
     """
@@ -265,6 +265,9 @@ def answered_embed(
 
 def _was(cards: int) -> str:
     return "was" if cards == 1 else "were"
+
+
+CHANNEL_OR_OFF = "Give either `channel` or `off`, not both. Nothing was changed."
 
 
 def shown(channel_id: int | None) -> str:

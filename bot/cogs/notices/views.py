@@ -1,4 +1,4 @@
-"""The buttons on what the bot tells of a channel that it paused."""
+"""The buttons on the notice of a channel that the bot paused."""
 
 import re
 from collections.abc import Sequence

@@ -5,9 +5,10 @@ press asks again who may do what: the message may be older than the caller's per
 """
 
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any, Self, TypeAlias
 
 import discord
@@ -19,7 +20,6 @@ from bot.cogs.responses import (
     Interaction,
     Response,
     defer_if_slow,
-    edit_response,
     edit_with,
     respond,
 )
@@ -35,9 +35,10 @@ from bot.services.subscribe_results import (
     Subscribed,
     SubscribeRequest,
 )
+from bot.services.subscribing import Outcome
 from bot.services.webhook_setup import WebhookSetup
 from bot.speckle.links import Links
-from bot.speckle.subscription_options import MAX_TYPED, OPTIONS, Entries, Option
+from bot.speckle.subscription_options import MAX_TYPED, OPTIONS, Entries, Option, TypedOptions
 
 PAGE_SIZE = 10  # of 25 that a select could hold: a page has to fit into one embed
 MAX_LABEL = 100  # characters of a select's option
@@ -120,7 +121,8 @@ class Press:
         return guild_id_of(here), actor_of(here), self.subscription_id
 
 
-Handler: TypeAlias = Callable[[Press], Awaitable[None]]
+Page: TypeAlias = Callable[[Press], Coroutine[Any, Any, Response]]
+"""Does something and gives what is shown in place of the message that the button is on."""
 
 
 class SubscriptionPanel:
@@ -136,18 +138,16 @@ class SubscriptionPanel:
             f"sub:{action}:(?P<id>[0-9]{{1,18}}):{SCOPE}": self._on_action,
             f"sub:filters:(?P<id>[0-9]{{1,18}}):{SCOPE}": self._on_filters,
         }
-        self._actions: Mapping[PanelAction, Handler] = {
-            PanelAction.SHOW: self._on_show,
-            PanelAction.PAUSE: self._on_pause,
-            PanelAction.RESUME: self._on_resume,
-            PanelAction.EDIT: self._on_edit,
-            PanelAction.REMOVE: self._on_remove,
-            PanelAction.REMOVE_SURE: self._on_remove_sure,
-            PanelAction.SETUP: self._on_setup,
-            PanelAction.SETUP_AGAIN: self._on_setup_again,
-            PanelAction.RENEW: self._on_renew,
-            PanelAction.RENEW_SURE: self._on_renew_sure,
-            PanelAction.RENEW_NOW: self._on_renew_now,
+        self._pages: Mapping[PanelAction, Page] = {
+            PanelAction.SHOW: self._show,
+            PanelAction.PAUSE: self._pause,
+            PanelAction.RESUME: self._resume,
+            PanelAction.REMOVE: self._ask_before_remove,
+            PanelAction.REMOVE_SURE: self._remove,
+            PanelAction.SETUP_AGAIN: self._set_up_again,
+            PanelAction.RENEW: self._ask_before_renew,
+            PanelAction.RENEW_SURE: partial(self._renew, overlap=True),
+            PanelAction.RENEW_NOW: partial(self._renew, overlap=False),
         }
 
     async def list_page(self, interaction: Interaction, actor: Actor, scope: ListScope) -> Response:
@@ -183,41 +183,17 @@ class SubscriptionPanel:
 
     async def _on_action(self, interaction: Interaction, match: re.Match[str]) -> None:
         """Do it; permissions and guild are checked in the service, at each press."""
-        act = self._actions[PanelAction(match["action"])]
-        await act(Press(interaction, int(match["id"]), ListScope.of(match)))
+        action = PanelAction(match["action"])
+        press = Press(interaction, int(match["id"]), ListScope.of(match))
+        if action is PanelAction.EDIT:
+            await self._open_form(press)
+        elif action is PanelAction.SETUP:
+            setup = self._subscriptions.show_setup(*press.subscription)
+            await respond(interaction, _setup_response(await defer_if_slow(interaction, setup)))
+        else:
+            await edit_with(interaction, self._pages[action](press))
 
-    async def _show(self, press: Press) -> Response:
-        return entry_page(await self._subscriptions.entry(*press.subscription), press.scope)
-
-    async def _on_show(self, press: Press) -> None:
-        page = await defer_if_slow(press.interaction, self._show(press), new=False)
-        await edit_response(press.interaction, page)
-
-    async def _on_pause(self, press: Press) -> None:
-        work = self._subscriptions.pause(*press.subscription)
-        entry = await defer_if_slow(press.interaction, work, new=False)
-        await edit_response(press.interaction, entry_page(entry, press.scope, panel_texts.PAUSED))
-
-    async def _on_resume(self, press: Press) -> None:
-        guild, actor = guild_here(press.interaction), actor_of(press.interaction)
-
-        async def work() -> Response:
-            entry = await self._subscriptions.entry(guild.id, actor, press.subscription_id)
-            target = await find_channel(press.interaction, entry.subscription.channel_id)
-            outcome = await self._subscriptions.resume(
-                guild.id, actor, press.subscription_id, target, audiences_in(guild)
-            )
-            if isinstance(outcome, Followed):
-                return entry_page(outcome, press.scope, panel_texts.RESUMED)
-            if isinstance(outcome, Subscribed):
-                return entry_page(outcome.entry, press.scope, subscribe_texts.edited(outcome))
-            return await self._flow.show(outcome)
-
-        await edit_response(
-            press.interaction, await defer_if_slow(press.interaction, work(), new=False)
-        )
-
-    async def _on_edit(self, press: Press) -> None:
+    async def _open_form(self, press: Press) -> None:
         # A form has to be the first answer: no "please wait" before it.
         entry = await self._subscriptions.entry(*press.subscription)
         custom_id = f"sub:filters:{press.subscription_id}:{press.scope}"
@@ -225,78 +201,79 @@ class SubscriptionPanel:
 
     async def _on_filters(self, interaction: Interaction, match: re.Match[str]) -> None:
         """Change the options as the form of *Edit* says, and show the subscription as it is."""
-        guild, actor = guild_here(interaction), actor_of(interaction)
+        press = Press(interaction, int(match["id"]), ListScope.of(match))
+        await edit_with(interaction, self._edit(press, form_values(interaction)))
 
-        async def work() -> Response:
-            entry = await self._subscriptions.entry(guild.id, actor, int(match["id"]))
-            request = SubscribeRequest(
-                guild_id=guild.id,
-                actor=actor,
-                channel=await find_channel(interaction, entry.subscription.channel_id),
-                project=Links(entry.hook.server_url).project(entry.hook.project_id),
-                options=form_values(interaction),
-                resume=False,
-                audience_of=audiences_in(guild),
-            )
-            outcome = await self._subscriptions.subscribe(request)
-            if not isinstance(outcome, Subscribed):
-                return await self._flow.show(outcome)
-            return entry_page(outcome.entry, ListScope.of(match), subscribe_texts.edited(outcome))
+    # ── what is shown in place of the message that the button is on ───────────────────────────
 
-        await edit_response(interaction, await defer_if_slow(interaction, work(), new=False))
+    async def _show(self, press: Press) -> Response:
+        return entry_page(await self._subscriptions.entry(*press.subscription), press.scope)
 
-    async def _on_remove(self, press: Press) -> None:
-        work = self._subscriptions.entry(*press.subscription)
-        entry = await defer_if_slow(press.interaction, work, new=False)
-        view = _buttons(entry, press.scope, PanelAction.REMOVE_SURE, PanelAction.SHOW)
-        await edit_response(
-            press.interaction,
-            Response(
-                embed=panel_texts.entry_embed(entry, panel_texts.SURE_TO_REMOVE),
-                view=view,
-            ),
+    async def _pause(self, press: Press) -> Response:
+        entry = await self._subscriptions.pause(*press.subscription)
+        return entry_page(entry, press.scope, panel_texts.PAUSED)
+
+    async def _resume(self, press: Press) -> Response:
+        guild, actor = guild_here(press.interaction), actor_of(press.interaction)
+        entry = await self._subscriptions.entry(guild.id, actor, press.subscription_id)
+        target = await find_channel(press.interaction, entry.subscription.channel_id)
+        outcome = await self._subscriptions.resume(
+            guild.id, actor, press.subscription_id, target, audiences_in(guild)
+        )
+        if isinstance(outcome, Followed):
+            return entry_page(outcome, press.scope, panel_texts.RESUMED)
+        return await self._changed(press, outcome)
+
+    async def _edit(self, press: Press, options: TypedOptions) -> Response:
+        guild, actor = guild_here(press.interaction), actor_of(press.interaction)
+        entry = await self._subscriptions.entry(guild.id, actor, press.subscription_id)
+        request = SubscribeRequest(
+            guild_id=guild.id,
+            actor=actor,
+            channel=await find_channel(press.interaction, entry.subscription.channel_id),
+            project=Links(entry.hook.server_url).project(entry.hook.project_id),
+            options=options,
+            resume=False,
+            audience_of=audiences_in(guild),
+        )
+        return await self._changed(press, await self._subscriptions.subscribe(request))
+
+    async def _changed(self, press: Press, outcome: Outcome) -> Response:
+        if isinstance(outcome, Subscribed):
+            return entry_page(outcome.entry, press.scope, subscribe_texts.edited(outcome))
+        return await self._flow.show(outcome)
+
+    async def _ask_before_remove(self, press: Press) -> Response:
+        entry = await self._subscriptions.entry(*press.subscription)
+        return Response(
+            embed=panel_texts.entry_embed(entry, panel_texts.SURE_TO_REMOVE),
+            view=_buttons(entry, press.scope, PanelAction.REMOVE_SURE, PanelAction.SHOW),
         )
 
-    async def _on_remove_sure(self, press: Press) -> None:
-        work = self._subscriptions.remove(*press.subscription)
-        outcome = await defer_if_slow(press.interaction, work, new=False)
-        view = view_of(_back_button(press.scope))
-        await edit_response(
-            press.interaction, Response(subscribe_texts.unsubscribed(outcome), view=view)
+    async def _remove(self, press: Press) -> Response:
+        outcome = await self._subscriptions.remove(*press.subscription)
+        return Response(
+            subscribe_texts.unsubscribed(outcome), view=view_of(_back_button(press.scope))
         )
 
-    async def _on_setup(self, press: Press) -> None:
-        work = self._subscriptions.show_setup(*press.subscription)
-        await respond(
-            press.interaction, _setup_response(await defer_if_slow(press.interaction, work))
+    async def _set_up_again(self, press: Press) -> Response:
+        return _setup_page(await self._subscriptions.set_up_again(*press.subscription), press.scope)
+
+    async def _ask_before_renew(self, press: Press) -> Response:
+        entry = await self._subscriptions.entry(*press.subscription)
+        actions: tuple[PanelAction, ...] = (PanelAction.RENEW_NOW,)
+        note = panel_texts.SURE_TO_RENEW_MADE
+        if is_by_hand(entry.hook):
+            actions = (PanelAction.RENEW_SURE, PanelAction.RENEW_NOW)
+            note = panel_texts.SURE_TO_RENEW
+        return Response(
+            embed=panel_texts.entry_embed(entry, note),
+            view=_buttons(entry, press.scope, *actions, PanelAction.SHOW),
         )
 
-    async def _on_setup_again(self, press: Press) -> None:
-        work = self._subscriptions.set_up_again(*press.subscription)
-        await _show_set_up(press.interaction, work, press.scope)
-
-    async def _on_renew(self, press: Press) -> None:
-        work = self._subscriptions.entry(*press.subscription)
-        entry = await defer_if_slow(press.interaction, work, new=False)
-        by_hand = is_by_hand(entry.hook)
-        actions = (
-            (PanelAction.RENEW_SURE, PanelAction.RENEW_NOW) if by_hand else (PanelAction.RENEW_NOW,)
-        )
-        note = panel_texts.SURE_TO_RENEW if by_hand else panel_texts.SURE_TO_RENEW_MADE
-        view = _buttons(entry, press.scope, *actions, PanelAction.SHOW)
-        await edit_response(
-            press.interaction, Response(embed=panel_texts.entry_embed(entry, note), view=view)
-        )
-
-    async def _on_renew_sure(self, press: Press) -> None:
-        await self._renew(press, overlap=True)
-
-    async def _on_renew_now(self, press: Press) -> None:
-        await self._renew(press, overlap=False)
-
-    async def _renew(self, press: Press, *, overlap: bool) -> None:
-        work = self._subscriptions.new_secret(*press.subscription, overlap=overlap)
-        await _show_set_up(press.interaction, work, press.scope)
+    async def _renew(self, press: Press, *, overlap: bool) -> Response:
+        setup = await self._subscriptions.new_secret(*press.subscription, overlap=overlap)
+        return _setup_page(setup, press.scope)
 
 
 # ── what is shown ─────────────────────────────────────────────────────────────────────────────
@@ -356,12 +333,9 @@ def _action_button(action: PanelAction, subscription_id: int, scope: ListScope) 
     return PersistentButton(label=look.label, style=look.style, custom_id=custom_id)
 
 
-async def _show_set_up(
-    interaction: Interaction, work: Coroutine[Any, Any, AnySetUp], scope: ListScope
-) -> None:
-    """Show it in place of the subscription, with the way back to the list."""
-    response = _setup_response(await defer_if_slow(interaction, work, new=False))
-    await edit_response(interaction, replace(response, view=view_of(_back_button(scope))))
+def _setup_page(setup: AnySetUp, scope: ListScope) -> Response:
+    """The set-up in place of the subscription, with the way back to the list."""
+    return replace(_setup_response(setup), view=view_of(_back_button(scope)))
 
 
 def _setup_response(setup: AnySetUp) -> Response:
