@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from bot.cards.applications import application_name
 from bot.cards.card import Field, LinkButton, Picture
+from bot.cards.notes import CardNote
 from bot.cards.text import (
     escape_markdown,
     escape_name,
@@ -71,8 +72,8 @@ class CardParts:
 class CardContext:
     """An event and what its card shows in addition, with the words and links that renderers need.
 
-    `server_url` is the hook's pinned server, the root of every link. `notes` are plain sentences
-    that the pipeline adds. `model_names` are those that the caller knows by id: the wire often has
+    `server_url` is the hook's pinned server, the root of every link. `notes` are said
+    below the event. `model_names` are those that the caller knows by id: the wire often has
     ids only.
     """
 
@@ -80,7 +81,7 @@ class CardContext:
     server_url: str
     received_at: datetime
     facts: Facts | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[CardNote, ...] = ()
     project_name: str | None = None
     model_names: Mapping[str, str] = field(default_factory=dict)
 

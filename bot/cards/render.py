@@ -6,6 +6,7 @@ from dataclasses import replace
 from bot.cards.card import Card, Picture, fit
 from bot.cards.card_context import CardContext, CardParts, long_text
 from bot.cards.event_table import CARDS
+from bot.cards.notes import CardNote
 from bot.cards.pictures import MAX_AVATAR_BYTES, is_public_url, picture_of
 from bot.cards.text import one_line
 from bot.speckle.events import SpeckleUser
@@ -68,11 +69,11 @@ def fill_in(card: Card, context: CardContext) -> Card:
     )
 
 
-def _description(parts: CardParts, notes: Sequence[str]) -> str:
+def _description(parts: CardParts, notes: Sequence[CardNote]) -> str:
     quote = "\n".join(f"> {line}" for line in parts.quote.split("\n")) if parts.quote else ""
     small = f"-# {parts.small}" if parts.small else ""
     event = "\n".join(part for part in (parts.sentence, quote, small) if part)
-    below = "\n".join(long_text(note, MAX_NOTE) for note in notes)
+    below = "\n".join(long_text(note.text, MAX_NOTE) for note in notes)
     return "\n\n".join(part for part in (event, below) if part)
 
 

@@ -11,6 +11,7 @@ import structlog
 
 from bot.cards.card import Card
 from bot.cards.card_context import CardContext
+from bot.cards.notes import CardNote, NoteKind
 from bot.cards.pictures import with_image
 from bot.cards.render import render
 from bot.model import (
@@ -38,10 +39,9 @@ from bot.work import NOTE_FACT, InboxEvent, NewCard, SubscriptionResult
 
 log = structlog.get_logger()
 
-FETCHED = frozenset({InboxSource.HISTORY, InboxSource.ACTIVITY})
-DELAYED = {
-    InboxSource.HISTORY: "Delayed: Speckle could not deliver this when it happened, on ",
-    InboxSource.ACTIVITY: "Delayed: no webhook told of this when it happened, on ",
+FETCHED: Mapping[InboxSource, NoteKind] = {
+    InboxSource.HISTORY: NoteKind.NOT_DELIVERED,
+    InboxSource.ACTIVITY: NoteKind.NO_WEBHOOK,
 }
 WHY_PAUSED: Mapping[PauseWhy, str] = {
     PauseWhy.TOKEN_REFUSED: "Speckle no longer takes the token of the account that shows it here",
@@ -284,14 +284,13 @@ class Routing:
         made = ((one, NewCard.of(one, card, event_context.trace.begun_at)) for one in passing)
         return [SubscriptionResult(one.id, new, late) for one, new in made]
 
-    def _notes(self, event_context: EventContext) -> tuple[str, ...]:
+    def _notes(self, event_context: EventContext) -> tuple[CardNote, ...]:
         hook, notes = event_context.hook, []
         if hook.state is HookState.WAITING and event_context.row.source is not InboxSource.ACTIVITY:
-            notes.append("This is the first event of the project here: the set-up works.")
+            notes.append(CardNote(NoteKind.FIRST_EVENT))
         named = event_context.delivery.server_url
         if named != hook.server_url and named in self._servers:
-            # Only said: whoever knows the secret may have made it up.
-            notes.append(f"The event says that the project's server is now {named}.")
+            notes.append(CardNote(NoteKind.SERVER_MOVED, str(named)))
         return tuple(notes)
 
 
@@ -329,12 +328,14 @@ def card_context(
     )
 
 
-def _delay_notes(row: InboxEvent) -> tuple[str, ...]:
+def _delay_notes(row: InboxEvent) -> tuple[CardNote, ...]:
     """What is to be known of an event that was fetched after its time."""
-    if row.source not in FETCHED:
+    kind = FETCHED.get(row.source)
+    if kind is None:
         return ()
-    short = (str(line.facts[NOTE_FACT]) for line in row.trace if NOTE_FACT in line.facts)
-    return (f"{DELAYED[row.source]}{row.event_at:%Y-%m-%d at %H:%M} UTC.", *short)
+    kept = (str(line.facts[NOTE_FACT]) for line in row.trace if NOTE_FACT in line.facts)
+    late = CardNote(kind, f"{row.event_at:%Y-%m-%d at %H:%M}")
+    return (late, *map(CardNote.from_stored, kept))
 
 
 def _is_gone(delivery: Delivery, decision: Decision) -> bool:

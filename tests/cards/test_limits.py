@@ -25,6 +25,7 @@ from bot.cards.card import (
     fit,
 )
 from bot.cards.card_context import CardContext
+from bot.cards.notes import CardNote, NoteKind
 from bot.cards.render import render
 from bot.cards.text import is_blank, units
 from bot.speckle.event_table import EVENTS
@@ -142,7 +143,7 @@ contexts = st.builds(
     deliveries,
     st.just("https://speckle.example"),
     st.just(AT),
-    notes=st.lists(texts, max_size=3).map(tuple),
+    notes=st.lists(st.builds(CardNote, st.sampled_from(NoteKind), texts), max_size=3).map(tuple),
     facts=st.none() | st.builds(VersionFacts, st.none() | st.integers(0, 10**9), st.none() | ids),
 )
 cards = st.builds(

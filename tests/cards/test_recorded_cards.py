@@ -13,6 +13,7 @@ import pytest
 
 from bot.cards.card import Card
 from bot.cards.card_context import age_text
+from bot.cards.notes import SENTENCES, CardNote, NoteKind
 from bot.cards.pictures import with_image
 from bot.cards.render import fill_in, render
 from bot.speckle.events import (
@@ -84,9 +85,22 @@ def test_a_models_name_that_is_known_replaces_its_id(deliveries: dict[str, Deliv
 
 
 def test_the_pipelines_notes_stand_below_the_event(deliveries: dict[str, Delivery]) -> None:
-    card = render(shown(deliveries["stream_delete"], notes=("It *works*.",)))
+    card = render(
+        shown(deliveries["stream_delete"], notes=(CardNote(NoteKind.SENTENCE, "It *works*."),))
+    )
     assert card is not None
     assert card.description.endswith("\n\nIt \\*works\\*.")
+
+
+@pytest.mark.parametrize("kind", NoteKind)
+def test_a_note_is_kept_by_a_word_and_comes_back_with_its_sentence(kind: NoteKind) -> None:
+    note = CardNote(kind, "2026-11-24 09:30")
+    assert CardNote.from_stored(note.to_stored()) == note
+    assert note.text == SENTENCES[kind].format("2026-11-24 09:30")
+
+
+def test_a_sentence_that_an_older_release_kept_is_shown_as_it_is() -> None:
+    assert CardNote.from_stored("Delayed: on 9:30 UTC.").text == "Delayed: on 9:30 UTC."
 
 
 def test_no_card_shows_an_address_or_what_else_is_private(
@@ -224,7 +238,7 @@ def test_what_comes_later_is_filled_into_the_card_that_is_there(
     deliveries: dict[str, Delivery],
 ) -> None:
     delivery = deliveries["commit_create"]
-    notes = ("This is the first event of the project here.",)
+    notes = (CardNote(NoteKind.FIRST_EVENT),)
     sent = render(shown(delivery, notes=notes))
     assert sent is not None
     sent = with_image(sent, "https://speckle.studio-kestrel.example/preview/a.png")
@@ -233,7 +247,9 @@ def test_what_comes_later_is_filled_into_the_card_that_is_there(
     at_once = render(shown(delivery, facts=facts, notes=notes))
     assert at_once is not None
     assert card == replace(at_once, image=sent.image)
-    assert card.description.endswith("\n\nThis is the first event of the project here.")
+    assert card.description.endswith(
+        "\n\nThis is the first event of the project here: the set-up works."
+    )
 
 
 def test_filling_in_twice_changes_nothing_more(
