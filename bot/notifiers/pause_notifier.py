@@ -130,11 +130,7 @@ class PauseNotifier:
         channel_id = groups[0].notice_channel_id
         if channel_id is None:
             return None
-        maker = discord.Object(groups[0].notice.user_id)
-        mentions = discord.AllowedMentions(
-            everyone=False, users=[maker], roles=False, replied_user=False
-        )
-        message = await self._message(groups, mentions)
+        message = await self._message(groups, mentioned=groups[0].notice.user_id)
         return await _outcome(self._bot.get_partial_messageable(channel_id).send(**message))
 
     async def _to_maker(self, groups: Sequence[NoticeGroup]) -> Outcome:
@@ -153,7 +149,7 @@ class PauseNotifier:
             return outcome_of(error)
         if guild is not None and maker is None:
             return Rejected("the person who made it left the server", Meaning.PERSON)
-        message = await self._message(seen, None)
+        message = await self._message(seen, mentioned=None)
 
         async def send() -> discord.Message:
             private = await self._bot.create_dm(discord.Object(user_id))
@@ -162,20 +158,20 @@ class PauseNotifier:
         return await _outcome(send())
 
     async def _message(
-        self, groups: Sequence[NoticeGroup], mentions: discord.AllowedMentions | None
+        self, groups: Sequence[NoticeGroup], *, mentioned: int | None
     ) -> dict[str, Any]:
-        """The keyword arguments of `send`; the maker is mentioned where others read it."""
-        by_others = mentions is not None
+        """The keyword arguments of `send`; somebody is mentioned where others read it."""
+        by_others = mentioned is not None
         contexts = [
             await self._context(notice_group, read_by_others=by_others) for notice_group in groups
         ]
         return {
-            "content": notice_texts.notice_lead(contexts, mention=by_others),
+            "content": notice_texts.notice_lead(contexts, mentioned),
             "embeds": notice_texts.notice_embeds(contexts),
             "view": view_of(*buttons(contexts)),
             # The rows' own, so that a crash before they are settled shows nothing twice.
             "nonce": _nonce(groups),
-            "allowed_mentions": mentions or discord.AllowedMentions.none(),
+            "allowed_mentions": _only(mentioned),
         }
 
     async def _context(self, group: NoticeGroup, *, read_by_others: bool) -> NoticeContext:
@@ -219,6 +215,13 @@ async def _as_seen_by(maker: discord.Member | None, group: NoticeGroup) -> Notic
         if channel is None or await sees(channel, maker):
             return group
     return replace(group, channel_seen=False)
+
+
+def _only(mentioned: int | None) -> discord.AllowedMentions:
+    if mentioned is None:
+        return discord.AllowedMentions.none()
+    person = discord.Object(mentioned)
+    return discord.AllowedMentions(everyone=False, users=[person], roles=False, replied_user=False)
 
 
 def _nonce(groups: Sequence[NoticeGroup]) -> str:

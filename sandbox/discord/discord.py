@@ -164,7 +164,7 @@ class Sandbox:
 
         A subcommand is written "group sub". Options are given as the command registered them:
         text, numbers, true/false; channels as objects, ids or names; members and roles as objects
-        or ids. Raises NotOffered, WrongOption or NoAnswer, all of them SandboxError.
+        or ids. Raises NotOffered, WrongOption or InteractionTimeout, all of them SandboxError.
         """
         self._check_inside(guild, channel)
         return await self._driver.command(channel, member, name, options)

@@ -127,7 +127,7 @@ class Driver:
         data: JSON,
         source: SandboxMessage | None = None,
     ) -> InteractionView:
-        """Send the interaction and wait for the first answer; raises NoAnswer."""
+        """Send the interaction and wait for the first answer; raises InteractionTimeout."""
         asked = self._world.open_interaction(kind, channel, member, source)
         self._world.emit("INTERACTION_CREATE", self._event(asked, data), channel.guild)
         within_s = self._world.first_answer_s

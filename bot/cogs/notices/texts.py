@@ -89,13 +89,13 @@ class NoticeContext:
     read_by_others: bool
 
 
-def notice_lead(context: Sequence[NoticeContext], mention: bool) -> str:
-    """The line above the notices, which a phone shows; it mentions where others read it too.
+def notice_lead(context: Sequence[NoticeContext], mentioned: int | None) -> str:
+    """The line above the notices, which a phone shows; it mentions someone where others read it.
 
     Above several, each remedy appears once, with all channels that it applies to.
     """
     notice = context[0].group.notice
-    who = f"<@{notice.user_id}> " if mention and notice.user_id != NOBODY else ""
+    who = "" if mentioned in (None, NOBODY) else f"<@{mentioned}> "
     if len(context) == 1:
         return f"{who}Speckle events are paused in <#{notice.channel_id}>."
     lines = [f"{who}Speckle events are paused in {len(context)} channels{_of(context[0].guild)}."]
