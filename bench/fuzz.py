@@ -29,10 +29,11 @@ from cryptography.fernet import Fernet
 
 from bench.fuzz_requests import Maker, Request, Target
 from bench.start import free_port, until_ready
-from bot.db.vault import Vault
 from bot.model import HookKind
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.storage import Storage, utc_now
+from bot.storage import Storage
+from bot.timing import utc_now
+from bot.vault import Vault
 from sandbox.discord import Sandbox
 from sandbox.soak.bot_process import BotProcess
 

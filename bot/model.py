@@ -253,6 +253,7 @@ class RotationReport:
     left: int
 
 
+PREVIOUS_SECRET_VALID = timedelta(hours=24)  # promised by the button that makes a new secret
 NOBODY = 0  # made something once, and had it forgotten who that was
 
 

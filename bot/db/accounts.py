@@ -16,10 +16,10 @@ from bot.db.held_events import make_held_due
 from bot.db.link_requests import LinkRequests
 from bot.db.session import Session
 from bot.db.tables import accounts, hooks, subscriptions
-from bot.db.vault import Vault
 from bot.errors import SealError
 from bot.model import Account, Dependents, PauseReason, PauseWhy, SubscriptionState
 from bot.speckle.tokens import Tokens, TokenScope
+from bot.vault import Vault
 
 log = structlog.get_logger()
 

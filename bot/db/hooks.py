@@ -1,10 +1,9 @@
 """Hooks: what ties a guild to a project, with the key and the secret of its webhook."""
 
-import secrets
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, or_, select, update
@@ -14,9 +13,9 @@ from bot.db.guilds import add_guild
 from bot.db.session import Session
 from bot.db.subscriptions import subscription_of
 from bot.db.tables import accounts, hooks, models, subscriptions
-from bot.db.vault import Vault
 from bot.errors import SealError
 from bot.model import (
+    PREVIOUS_SECRET_VALID,
     AccessPause,
     Consent,
     Entitlement,
@@ -28,10 +27,8 @@ from bot.model import (
     Subscription,
 )
 from bot.speckle.visibility import PUBLIC
+from bot.vault import Vault, fresh_secret
 from bot.work import HookFollowers
-
-SECRET_BYTES = 32
-PREVIOUS_SECRET_VALID = timedelta(hours=24)  # promised by the button that makes a new secret
 
 IS_NOT_CLOSED = hooks.c.state != HookState.CLOSED
 WITH_FOLLOWERS = (
@@ -348,7 +345,7 @@ class Hooks:
                 "state": HookState.LIVE,
                 "live_at": now,
             }
-        key = secrets.token_urlsafe(SECRET_BYTES)
+        key = fresh_secret()
         return values | {
             "key": key,
             "secret_sealed": self._sealed(guild_id, key),
@@ -423,11 +420,6 @@ def _void_answers(session: Session, account_id: int, depending: ColumnElement[bo
             void = replace(consent, unlinked=True).to_json()
             this = subscriptions.c.id == row["id"]
             session.execute(update(subscriptions).where(this).values(consent=void))
-
-
-def fresh_secret() -> str:
-    """A secret that nobody knows."""
-    return secrets.token_urlsafe(SECRET_BYTES)
 
 
 def _webhook_context(row: Row) -> str:

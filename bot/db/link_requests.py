@@ -12,7 +12,6 @@ from sqlalchemy import ColumnElement, delete, or_, select, update
 
 from bot.db.session import Session
 from bot.db.tables import link_requests
-from bot.db.vault import Vault
 from bot.errors import SealError
 from bot.model import (
     CLAIM_HOLDS,
@@ -24,6 +23,7 @@ from bot.model import (
     is_claimed,
 )
 from bot.speckle.tokens import Tokens
+from bot.vault import Vault
 
 log = structlog.get_logger()
 

@@ -1,7 +1,6 @@
 """Cards for the operator: the state of each, send it again, or delete it."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
@@ -10,26 +9,9 @@ from bot.db.channel_queues import make_due
 from bot.db.session import Session
 from bot.db.tables import IS_OPEN, batches, channel_queues, guilds, hooks, outbox, subscriptions
 from bot.model import PauseReason
-from bot.work import CardStatus, FallbackLevel, OutboxActionResult, OutboxState
+from bot.work import CardFilter, CardStatus, FallbackLevel, OutboxActionResult, OutboxState
 
 CARDS_A_TRANSACTION = 200
-
-
-@dataclass(frozen=True, slots=True)
-class CardFilter:
-    """Which cards to list; None for all guilds, all channels."""
-
-    states: Collection[OutboxState] = (OutboxState.WAITING, OutboxState.UNDELIVERABLE)
-    guild_id: int | None = None
-    channel_id: int | None = None
-
-    def conditions(self) -> Iterator[ColumnElement[bool]]:
-        """The same, in SQL."""
-        yield outbox.c.state.in_(self.states)
-        if self.guild_id is not None:
-            yield outbox.c.guild_id == self.guild_id
-        if self.channel_id is not None:
-            yield outbox.c.channel_id == self.channel_id
 
 
 class OutboxAdmin:
@@ -41,16 +23,16 @@ class OutboxAdmin:
 
     def newest(self, wanted: CardFilter, limit: int) -> Sequence[CardStatus]:
         """The newest of these cards."""
-        return self._read(and_(*wanted.conditions()), limit)
+        return self._read(and_(*_conditions(wanted)), limit)
 
     def count(self, wanted: CardFilter) -> int:
         """How many such cards there are."""
-        statement = select(func.count()).select_from(outbox).where(*wanted.conditions())
+        statement = select(func.count()).select_from(outbox).where(*_conditions(wanted))
         return self._session.scalar(statement) or 0
 
     def ids(self, wanted: CardFilter) -> Sequence[int]:
         """The ids of all these cards, the oldest first."""
-        statement = select(outbox.c.id).where(*wanted.conditions()).order_by(outbox.c.id)
+        statement = select(outbox.c.id).where(*_conditions(wanted)).order_by(outbox.c.id)
         return [*self._session.scalars(statement)]
 
     def get(self, ids: Sequence[int]) -> Sequence[CardStatus]:
@@ -88,6 +70,14 @@ class OutboxAdmin:
 
     def _read(self, condition: ColumnElement[bool], limit: int | None = None) -> list[CardStatus]:
         return _statuses(self._session, condition, limit)
+
+
+def _conditions(wanted: CardFilter) -> Iterator[ColumnElement[bool]]:
+    yield outbox.c.state.in_(wanted.states)
+    if wanted.guild_id is not None:
+        yield outbox.c.guild_id == wanted.guild_id
+    if wanted.channel_id is not None:
+        yield outbox.c.channel_id == wanted.channel_id
 
 
 def _retried(card: CardStatus) -> OutboxActionResult:

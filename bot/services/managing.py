@@ -8,6 +8,7 @@ from datetime import datetime
 from bot.errors import NotASpeckleLink
 from bot.model import (
     DELIVERY_PAUSES,
+    PREVIOUS_SECRET_VALID,
     Actor,
     Hook,
     HookKind,
@@ -42,7 +43,7 @@ from bot.services.subscribing import Outcome, Subscribing
 from bot.services.webhook_setup import WebhookSetup, webhook_setup
 from bot.services.webhooks import Ensured, WebhookService
 from bot.speckle.links import Links, parse_link
-from bot.storage import PREVIOUS_SECRET_VALID, Storage
+from bot.storage import Storage
 
 
 class SubscriptionService:

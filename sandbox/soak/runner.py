@@ -22,7 +22,8 @@ from typing import Final
 from cryptography.fernet import Fernet
 
 from bot.settings import environment_names
-from bot.storage import Storage, Vault
+from bot.storage import Storage
+from bot.vault import Vault
 from sandbox.discord import Sandbox
 from sandbox.soak.bot_process import BotProcess, Broken
 from sandbox.soak.chaos import Chaos

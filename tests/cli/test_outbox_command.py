@@ -16,11 +16,12 @@ from cryptography.fernet import Fernet
 
 from bot.__main__ import cli
 from bot.cli.outbox import PAUSES, span, table
-from bot.db.vault import Vault
 from bot.errors import ConfigError
 from bot.model import HookKind, PauseReason, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.storage import Storage, utc_now
+from bot.storage import Storage
+from bot.timing import utc_now
+from bot.vault import Vault
 from bot.work import (
     EventResult,
     HookResult,

@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from bot.db.engine import StorageTimings, parse_url
+from bot.db.connections import StorageTimings, parse_url
 from bot.db.failures import reason_of
 from bot.db.sqlite_file import sqlite_path
-from bot.db.vault import Vault
 from bot.errors import StorageUnavailable
 from bot.model import Hook
 from bot.storage import Storage, migrate, schema_version
+from bot.vault import Vault
 from tests.conftest import PostgresServer, on_every_connection
 from tests.db.conftest import NewDelivery
 

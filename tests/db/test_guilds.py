@@ -5,7 +5,8 @@ from datetime import timedelta
 from sqlalchemy import func, select
 
 from bot.cards.card import Picture
-from bot.db.engine import Database, parse_url
+from bot.db.connections import parse_url
+from bot.db.engine import Database
 from bot.db.tables import metadata
 from bot.model import Guild, Hook, HookKind, HookState, RetentionPolicy, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions

@@ -9,13 +9,14 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import select
 
-from bot.db.engine import Database, parse_url
+from bot.db.connections import parse_url
+from bot.db.engine import Database
 from bot.db.hook_lookup import HookLookup
 from bot.db.tables import hooks
-from bot.db.vault import Vault
 from bot.errors import SealError
 from bot.model import Hook, HookKind, HookState, Subscription
 from bot.storage import Storage
+from bot.vault import Vault
 from tests.db.conftest import HARBOUR_TOWER, MAREN_ODUYA, SERVER, STRUCTURE, STUDIO_KESTREL, Clock
 from tests.db.test_accounts import linked
 

@@ -4,13 +4,14 @@ from datetime import timedelta
 
 from sqlalchemy import select, update
 
-from bot.db.engine import Database, parse_url
-from bot.db.outbox_admin import CARDS_A_TRANSACTION, CardFilter
+from bot.db.connections import parse_url
+from bot.db.engine import Database
+from bot.db.outbox_admin import CARDS_A_TRANSACTION
 from bot.db.tables import channel_queues, outbox
 from bot.model import PauseReason, Subscription, SubscriptionState
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
-from bot.work import FallbackLevel, OutboxActionResult, OutboxState
+from bot.work import CardFilter, FallbackLevel, OutboxActionResult, OutboxState
 from tests.db.conftest import FACADE, HARBOUR_TOWER, MAREN_ODUYA, STRUCTURE, Clock, Queue
 
 REFUSED = "50035: Invalid Form Body"

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select, update
 
-from bot.db.engine import Database, parse_url
+from bot.db.connections import parse_url
+from bot.db.engine import Database
 from bot.db.personal_data import erase_from_texts, unnamed
 from bot.db.tables import channel_queues, metadata, notices, outbox
 from bot.model import (

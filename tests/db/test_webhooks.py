@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from bot.db.engine import Database, parse_url
+from bot.db.connections import parse_url
+from bot.db.engine import Database
 from bot.db.tables import hooks, notices
-from bot.db.vault import Vault
 from bot.model import (
     NOBODY,
     Account,
@@ -28,6 +28,7 @@ from bot.model import (
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle.tokens import SCOPES, Tokens
 from bot.storage import Storage
+from bot.vault import Vault
 from tests.db.conftest import (
     FACADE,
     HARBOUR_TOWER,

@@ -9,10 +9,10 @@ from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from bot.app import App, Timings
-from bot.db.vault import Vault
 from bot.model import Hook, PauseReason, PauseWhy, Subscription, SubscriptionState
 from bot.pipeline.access import AccessTimings
 from bot.timing import Backoff
+from bot.vault import Vault
 from sandbox.discord import SandboxMessage
 from tests.pipeline.conftest import QUICK_NOTICES, SHOW, TIMINGS, Run, Studio
 from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers, wait_until_paused

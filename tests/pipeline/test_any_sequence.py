@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bot.cards.card import MAX_TOTAL, Card
-from bot.db.vault import Vault
 from bot.discord_api.outcomes import (
     BotUnavailable,
     ChannelUnavailable,
@@ -24,6 +23,7 @@ from bot.discord_api.outcomes import (
 from bot.model import SubscriptionState
 from bot.pipeline.batching import MAX_EMBEDS
 from bot.storage import Storage
+from bot.vault import Vault
 from bot.work import Batch, FallbackLevel, OutboxState
 from tests.pipeline.test_sender_rules import CHANNEL, Clock, delivering, queue_card
 

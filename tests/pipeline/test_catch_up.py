@@ -12,14 +12,14 @@ from sqlalchemy import text, update
 
 from bot.app import App, Timings
 from bot.db.tables import inbox, subscriptions
-from bot.db.vault import Vault
 from bot.model import Entitlement, Hook, HookKind, InboxSource, PauseReason, SubscriptionState
 from bot.pipeline.catch_up import from_activity
 from bot.pipeline.catch_up.from_history import CatchUpLimits
 from bot.settings import environment_names
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.storage import Storage, utc_now
-from bot.timing import Backoff
+from bot.storage import Storage
+from bot.timing import Backoff, utc_now
+from bot.vault import Vault
 from bot.work import InboxState, TraceLine
 from sandbox.soak.bot_process import BotProcess
 from tests.pipeline.conftest import TIMINGS, Run, Studio

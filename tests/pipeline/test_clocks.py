@@ -17,7 +17,8 @@ from bot.db.tables import batches, channel_queues, outbox
 from bot.discord_api.outcomes import RetryLater
 from bot.discord_api.server_time import DiscordTime
 from bot.pipeline.clock_watch import LONGEST_WAIT, ClockWatch
-from bot.storage import Storage, utc_now
+from bot.storage import Storage
+from bot.timing import utc_now
 from bot.work import NewInboxEvent
 from sandbox.discord import Sandbox
 from tests.pipeline.conftest import StartBot, Studio

@@ -19,8 +19,7 @@ from bot.discord_api.rate_limits import RateLimiter, current_request, low_priori
 from bot.model import Hook, HookKind
 from bot.pipeline.batching import card_of
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.storage import utc_now
-from bot.timing import Backoff
+from bot.timing import Backoff, utc_now
 from bot.work import FallbackLevel, LateAddition, LateEnrichmentJob, OutboxCard, TraceLine
 from sandbox.discord import SandboxChannel, SandboxMessage
 from tests.cards.test_avatars import data_url, photograph

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from bot.db.vault import Vault
 from bot.model import Hook, HookKind, HookState, Subscription
 from bot.pipeline.ingest import Ingest
 from bot.pipeline.keyed_worker import RECOVERY_PAUSE_S
@@ -20,7 +19,9 @@ from bot.pipeline.replay import Outlets
 from bot.pipeline.routing import EventContext, RoutingResult
 from bot.speckle.events import VersionCreated
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.storage import Storage, Transaction, utc_now
+from bot.storage import Storage, Transaction
+from bot.timing import utc_now
+from bot.vault import Vault
 from bot.work import NewCard, NewInboxEvent, SubscriptionResult
 from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import Recorded, StartBot, Studio, post, recorded

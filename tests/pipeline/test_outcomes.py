@@ -12,8 +12,7 @@ from bot.db.tables import batches, outbox
 from bot.model import PauseReason
 from bot.pipeline.global_hold import HoldSteps
 from bot.pipeline.sender import SenderTimings
-from bot.storage import utc_now
-from bot.timing import Backoff
+from bot.timing import Backoff, utc_now
 from bot.work import OutboxCard, OutboxState
 from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio

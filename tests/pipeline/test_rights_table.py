@@ -16,7 +16,6 @@ from cryptography.fernet import Fernet
 from sqlalchemy import update
 
 from bot.db.tables import accounts as account_rows
-from bot.db.vault import Vault
 from bot.model import (
     Audience,
     Consent,
@@ -42,7 +41,9 @@ from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.previews import Previews
 from bot.speckle_api.sign_in import SpeckleSignIn
-from bot.storage import Storage, utc_now
+from bot.storage import Storage
+from bot.timing import utc_now
+from bot.vault import Vault
 from bot.work import InboxEvent, InboxState, SubscriptionResult
 from sandbox.speckle import ServerProject, SpeckleServer, User, commit_create_data
 from tests.pipeline.tower import Tower

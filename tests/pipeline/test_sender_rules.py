@@ -11,7 +11,6 @@ import pytest
 from cryptography.fernet import Fernet
 
 from bot.cards.card import Card
-from bot.db.vault import Vault
 from bot.discord_api.outcomes import Outcome, RetryLater, Sent
 from bot.discord_api.rate_limits import RateLimiter
 from bot.model import HookKind
@@ -20,6 +19,7 @@ from bot.pipeline.sender import Send, Sender
 from bot.speckle.events import EventKind
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.vault import Vault
 from bot.work import (
     Batch,
     EventResult,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from bot.model import Account, Audience, Consent, Entitlement, Hook, HookKind, LinkDetails
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle.tokens import SCOPES, Tokens
-from bot.storage import Storage, utc_now
+from bot.storage import Storage
+from bot.timing import utc_now
 from sandbox.speckle import (
     HistoryEntry,
     Model,

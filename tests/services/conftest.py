@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from bot.db.vault import Vault
 from bot.model import (
     Actor,
     Audience,
@@ -41,6 +40,7 @@ from bot.speckle.subscription_options import OPTIONS, SubscriptionOptions
 from bot.speckle.tokens import SpeckleApp
 from bot.speckle_api.client import SpeckleClient
 from bot.storage import Storage
+from bot.vault import Vault
 
 KESTREL = 710_000_000_000_000_001  # the guild "Studio Kestrel"
 HERON = 710_000_000_000_000_002  # the guild "Heron Engineers"
