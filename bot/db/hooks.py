@@ -153,16 +153,6 @@ class Hooks:
             values["state"] = HookState.CLOSED
         return self._changed(hook_id, values)
 
-    def mark_live(self, hook_id: int, project_name: str | None) -> bool:
-        """Turn a waiting hook live; True for exactly one caller."""
-        self._session.at_end(self._forget)
-        values: dict[str, Any] = {"state": HookState.LIVE, "live_at": self._now()}
-        if project_name is not None:
-            values["project_name"] = project_name
-        waiting = (hooks.c.id == hook_id, hooks.c.state == HookState.WAITING)
-        result = self._session.execute(update(hooks).where(*waiting).values(values))
-        return result.rowcount == 1
-
     def record_webhook(
         self, hook_id: int, account_id: int, webhook_id: str, secret: str | None = None
     ) -> Hook | None:
@@ -183,18 +173,6 @@ class Hooks:
             values |= self._only_secret(row, secret)
         if row["state"] == HookState.WAITING:
             values |= {"state": HookState.LIVE, "live_at": self._now()}
-        return self._changed(hook_id, values)
-
-    def void_secrets(self, hook_id: int) -> Hook | None:
-        """Give an own hook a secret that nobody knows; all earlier ones are void at once.
-
-        None if there is no such own hook any more.
-        """
-        self._session.at_end(self._forget)
-        row = self._locked(hook_id)
-        if row is None or row["key"] is None:
-            return None
-        values = self._only_secret(row, fresh_secret())
         return self._changed(hook_id, values)
 
     def record_project_visibility(self, hook_id: int, visibility: str) -> None:
@@ -252,13 +230,6 @@ class Hooks:
             values["state"] = HookState.WAITING
         values |= {"live_at": None, "account_id": None, "webhook_sealed": None}
         self._session.execute(update(hooks).where(hooks.c.id == row["id"]).values(values))
-
-    def touch(self, hook_id: int, project_name: str | None, at: datetime) -> None:
-        """Remember when the last event came and what it called the project."""
-        values: dict[str, Any] = {"last_event_at": at}
-        if project_name is not None:
-            values["project_name"] = project_name
-        self._session.execute(update(hooks).where(hooks.c.id == hook_id).values(values))
 
     def new_secret(self, hook_id: int, *, overlap: bool) -> Hook | None:
         """Give an own hook a new secret; with `overlap` the one before is valid for 24 hours more.

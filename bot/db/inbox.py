@@ -78,10 +78,6 @@ class Inbox:
         )
         return [InboxKey(*row) for row in self._session.execute(statement)]
 
-    def new_count(self) -> int:
-        """How many rows wait to be processed."""
-        return self._session.scalar(select(func.count()).select_from(inbox).where(IS_NEW)) or 0
-
     def take(self, lane: str, most: int, max_bytes: int) -> TakenEvents:
         """The oldest new rows of an ordering key that may be processed together, with their
         bodies.

@@ -150,16 +150,6 @@ class Outbox:
         due_at: datetime | None = self._session.scalar(statement)
         return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
 
-    def waiting_count(self) -> int:
-        """How many cards wait, those of paused subscriptions included."""
-        statement = select(func.count()).select_from(outbox).where(IS_WAITING)
-        return (self._session.scalar(statement)) or 0
-
-    def get(self, outbox_id: int) -> OutboxCard | None:
-        """The card with this id."""
-        rows = read_rows(self._session, outbox.c.id == outbox_id)
-        return next(iter(rows), None)
-
     def next_bytes(self, channel_id: int, max_cards: int) -> int:
         """How large the pictures of a channel's next cards are together, in bytes."""
         next_ones = (

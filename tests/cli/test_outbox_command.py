@@ -31,6 +31,7 @@ from bot.work import (
     SubscriptionResult,
     TraceLine,
 )
+from tests.stored import stored_card
 
 GUILD, CHANNEL, MAREN = 71, 73, 72
 SERVER = "https://speckle.kestrel.example"
@@ -98,7 +99,7 @@ class Bot:
         self.stored(settle)
 
     def state(self, card_id: int) -> OutboxState | None:
-        card = self.stored(lambda storage: storage.read(lambda tx: tx.outbox.get(card_id)))
+        card = self.stored(lambda storage: storage.read(lambda tx: stored_card(tx, card_id)))
         return None if card is None else card.state
 
 

@@ -13,6 +13,7 @@ from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.work import CardFilter, FallbackLevel, OutboxActionResult, OutboxState
 from tests.db.conftest import FACADE, HARBOUR_TOWER, MAREN_ODUYA, STRUCTURE, Clock, Queue
+from tests.stored import stored_card, waiting_count
 
 REFUSED = "50035: Invalid Form Body"
 UNDELIVERABLE = CardFilter(states=(OutboxState.UNDELIVERABLE,))
@@ -27,7 +28,7 @@ async def refuse(storage: Storage, channel_id: int = STRUCTURE, cards: int = 1) 
 
 
 async def state_of(storage: Storage, card_id: int) -> OutboxState | None:
-    card = await storage.read(lambda tx: tx.outbox.get(card_id))
+    card = await storage.read(lambda tx: stored_card(tx, card_id))
     return None if card is None else card.state
 
 
@@ -121,7 +122,7 @@ async def test_a_refused_card_waits_again_whole_and_in_its_old_place(
     assert await storage.write(lambda tx: tx.outbox_admin.retry([first])) == {
         first: OutboxActionResult.REQUEUED
     }
-    card = await storage.read(lambda tx: tx.outbox.get(first))
+    card = await storage.read(lambda tx: stored_card(tx, first))
     assert card is not None
     assert (card.state, card.level) == (OutboxState.WAITING, FallbackLevel.FULL)
     assert (card.gave_up_at, card.last_error, card.batch_id) == (None, None, None)
@@ -186,7 +187,7 @@ async def test_very_many_cards_wait_again_in_their_order(
     assert set((await storage.write(lambda tx: tx.outbox_admin.retry(chosen))).values()) == {
         OutboxActionResult.REQUEUED
     }
-    assert await storage.read(lambda tx: tx.outbox.waiting_count()) == number
+    assert await storage.read(waiting_count) == number
     assert [card.id for card in await storage.read(lambda tx: tx.outbox_admin.get(ids))] == ids[
         ::-1
     ]

@@ -38,6 +38,7 @@ from tests.db.conftest import (
     STUDIO_KESTREL,
     Clock,
 )
+from tests.stored import note_event
 
 TOBIAS = MAREN_ODUYA + 1
 WEBHOOK = "51f7627c97"
@@ -273,7 +274,7 @@ async def test_letting_an_account_go_pauses_what_hangs_on_it_and_tells_who_made_
     by_hand = await storage.write(
         lambda tx: tx.hooks.create(STUDIO_KESTREL, SERVER, "byhand", HookKind.OWN, TOBIAS, None)
     )
-    await storage.write(lambda tx: tx.hooks.mark_live(by_hand.id, "Pavilion"))
+    await storage.write(lambda tx: note_event(tx, by_hand.id, "Pavilion"))
     _, stays = await storage.write(
         lambda tx: tx.subscriptions.upsert(by_hand.id, FACADE, SubscriptionOptions(), TOBIAS)
     )

@@ -18,6 +18,7 @@ from sandbox.speckle import (
     Webhook,
     commit_create_data,
 )
+from tests.stored import note_event
 
 if TYPE_CHECKING:
     from sandbox.discord import SandboxMember
@@ -102,7 +103,7 @@ class Tower:
             webhook_id = self.webhook.id
             await storage.write(lambda tx: tx.hooks.record_webhook(hook.id, account.id, webhook_id))
         else:
-            await storage.write(lambda tx: tx.hooks.mark_live(hook.id, self.project.name))
+            await storage.write(lambda tx: note_event(tx, hook.id, self.project.name))
         self.hook = await storage.read(lambda tx: tx.hooks.get(hook.id))
         assert self.hook is not None
         return self.hook

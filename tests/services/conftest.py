@@ -41,6 +41,7 @@ from bot.speckle.tokens import SpeckleApp
 from bot.speckle_api.client import SpeckleClient
 from bot.storage import Storage
 from bot.vault import Vault
+from tests.stored import note_event
 
 KESTREL = 710_000_000_000_000_001  # the guild "Studio Kestrel"
 HERON = 710_000_000_000_000_002  # the guild "Heron Engineers"
@@ -176,7 +177,7 @@ class Desk:
     async def subscribed_live(self, project: str = TOWER, name: str = "Harbour Tower") -> Followed:
         """A subscription whose first event has come."""
         outcome = await self.subscribe(project)
-        await self.storage.write(lambda tx: tx.hooks.mark_live(outcome.entry.hook.id, name))
+        await self.storage.write(lambda tx: note_event(tx, outcome.entry.hook.id, name))
         hook = await self.storage.read(lambda tx: tx.hooks.get(outcome.entry.hook.id))
         assert hook is not None
         return replace(outcome.entry, hook=hook)

@@ -33,6 +33,7 @@ from tests.services.conftest import (
     manager_of,
     place,
 )
+from tests.stored import note_event
 
 
 def nobody_sees(_channel_id: int) -> None:
@@ -212,7 +213,7 @@ async def test_removing_by_button_is_the_same_as_unsubscribing(desk: Desk) -> No
 
 async def test_the_set_up_can_be_shown_again_and_covers_all_channels(desk: Desk) -> None:
     first = await desk.subscribe(events="versions")
-    await desk.storage.write(lambda tx: tx.hooks.mark_live(first.entry.hook.id, "Harbour Tower"))
+    await desk.storage.write(lambda tx: note_event(tx, first.entry.hook.id, "Harbour Tower"))
     await desk.subscribe(channel_id=FACADE, events="models")
     setup = await desk.service.show_setup(KESTREL, manager(), first.entry.subscription.id)
     assert isinstance(setup, WebhookSetup)
