@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Select, bindparam, or_, select, update
 
 from bot.db.access_pauses import pause_rights
 from bot.db.guilds import add_guild
+from bot.db.rows import value_of
 from bot.db.session import Session
-from bot.db.subscriptions import subscription_of
 from bot.db.tables import accounts, hooks, models, subscriptions
 from bot.errors import SealError
 from bot.model import (
@@ -298,7 +298,7 @@ class Hooks:
                 found[hook_id] = self._hook({column.name: row[column] for column in hooks.c})
             if row[subscriptions.c.id] is not None:
                 values = {column.name: row[column] for column in subscriptions.c}
-                followers[hook_id].append(subscription_of(values))
+                followers[hook_id].append(value_of(Subscription, values))
         return [HookFollowers(hook, followers[hook_id]) for hook_id, hook in found.items()]
 
     def _fresh(self, guild_id: int, kind: HookKind, now: datetime) -> dict[str, Any]:
@@ -355,26 +355,11 @@ class Hooks:
 
     def _hook(self, row: Row) -> Hook:
         opened = self._secrets(row)
-        return Hook(
-            id=row["id"],
-            guild_id=row["guild_id"],
-            server_url=row["server_url"],
-            project_id=row["project_id"],
-            project_name=row["project_name"],
-            kind=HookKind(row["kind"]),
-            key=row["key"],
+        return value_of(
+            Hook,
+            row,
             secrets=opened,
-            state=HookState(row["state"]),
-            setup_channel_id=row["setup_channel_id"],
-            created_by=row["created_by"],
-            created_at=row["created_at"],
-            live_at=row["live_at"],
-            last_event_at=row["last_event_at"],
-            account_id=row["account_id"],
             webhook_id=self._opened(row, "webhook_sealed", _webhook_context),
-            visibility=row["visibility"],
-            public_at=row["public_at"],
-            caught_up_at=row["caught_up_at"],
             unopenable=row["secret_sealed"] is not None and not opened,
         )
 
@@ -385,10 +370,10 @@ def _void_answers(session: Session, account_id: int, depending: ColumnElement[bo
     person = session.scalar(mine)
     these = select(subscriptions).where(depending, subscriptions.c.consent.is_not(None))
     for row in session.execute(these).mappings().all():
-        consent = Consent.from_json(row["consent"])
+        consent: Consent = row["consent"]
         owner = consent.by == person and consent.entitlement is Entitlement.OWNER
         if row["account_id"] == account_id or owner:
-            void = replace(consent, unlinked=True).to_json()
+            void = replace(consent, unlinked=True)
             this = subscriptions.c.id == row["id"]
             session.execute(update(subscriptions).where(this).values(consent=void))
 

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
 
 from bot.db.channel_queues import make_due
+from bot.db.rows import value_of
 from bot.db.session import Session
 from bot.db.tables import IS_OPEN, batches, channel_queues, guilds, hooks, outbox, subscriptions
 from bot.model import PauseReason
@@ -155,33 +156,20 @@ def _status() -> Select[Any]:
 
 
 def _card_status(row: Mapping[Any, Any]) -> CardStatus:
-    return CardStatus(
-        id=row["id"],
-        inbox_id=row["inbox_id"],
-        state=OutboxState(row["state"]),
-        level=FallbackLevel(row["form"]),
-        guild_id=row["guild_id"],
-        channel_id=row["channel_id"],
-        project_id=row["project_id"],
-        project_name=row["project_name"],
+    return value_of(
+        CardStatus,
+        row,
+        level=row["form"],
         title=str(row["card"].get("title") or ""),
-        created_at=row["created_at"],
-        sent_at=row["sent_at"],
-        gave_up_at=row["gave_up_at"],
-        message_id=row["message_id"],
         error=row["last_error"],
-        in_flight=row["in_flight"],
-        bot_left=row["bot_left"],
         pause=_holding(row["pause_reason"]),
-        due_at=row["due_at"],
         attempts=row["attempts"] or 0,
-        channel_error=row["channel_error"],
     )
 
 
-def _holding(reason: str | None) -> PauseReason | None:
+def _holding(reason: PauseReason | None) -> PauseReason | None:
     """The pause, unless cards go out in spite of it: the last one says that the project is gone."""
-    return None if reason in (None, PauseReason.PROJECT_DELETED) else PauseReason(reason)
+    return None if reason is PauseReason.PROJECT_DELETED else reason
 
 
 def _absent(ids: Sequence[int]) -> dict[int, OutboxActionResult]:
