@@ -10,7 +10,8 @@ from typing import Any
 
 from bot import model, work
 from bot.cogs.components import ComponentsCog
-from bot.model import Audience, Consent, Entitlement, Hook, HookKind, HookState
+from bot.model import Consent, Entitlement, Hook, HookKind, HookState
+from bot.permissions import Audience
 from bot.pipeline.catch_up.from_activity import ordering_key_of
 from bot.speckle import events, tokens
 from bot.speckle.subscription_options import SubscriptionOptions

@@ -9,15 +9,14 @@ from bot.errors import NotASpeckleLink
 from bot.model import (
     DELIVERY_PAUSES,
     PREVIOUS_SECRET_VALID,
-    Actor,
     Hook,
     HookKind,
     HookState,
     PauseReason,
     Subscription,
     SubscriptionState,
-    TargetChannel,
 )
+from bot.permissions import Actor, TargetChannel
 from bot.services.access_rules import is_by_hand
 from bot.services.channel_rules import require_manager, require_posting
 from bot.services.command_input import parse_project

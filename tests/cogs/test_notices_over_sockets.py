@@ -8,8 +8,9 @@ import pytest
 
 from bot.cogs.interaction import why_posting_failed
 from bot.discord_api.client import SpeckleBot
-from bot.model import PauseReason, PostingBlocked, SubscriptionState
+from bot.model import PauseReason, SubscriptionState
 from bot.notifiers.pause_notifier import NotifierTimings, PauseNotifier
+from bot.permissions import PostingBlocked
 from bot.services.pause_notices import GIVE_UP_AFTER, PauseNoticeService
 from bot.storage import Storage
 from bot.work import EventResult, HookResult, NewCard, NewInboxEvent, SubscriptionResult

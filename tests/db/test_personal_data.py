@@ -12,7 +12,6 @@ from bot.db.tables import channel_queues, metadata, notices, outbox
 from bot.model import (
     LINK_VALID,
     NOBODY,
-    Audience,
     Consent,
     Entitlement,
     Hook,
@@ -22,6 +21,7 @@ from bot.model import (
     Subscription,
     SubscriptionState,
 )
+from bot.permissions import Audience
 from bot.storage import Storage
 from bot.work import EventResult, HookResult, NewCard, SubscriptionResult, TraceLine
 from tests.db.conftest import (

@@ -13,7 +13,6 @@ from bot.db.tables import hooks, notices
 from bot.model import (
     NOBODY,
     Account,
-    Audience,
     Consent,
     Entitlement,
     Hook,
@@ -25,6 +24,7 @@ from bot.model import (
     Subscription,
     SubscriptionState,
 )
+from bot.permissions import Audience
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle.tokens import SCOPES, Tokens
 from bot.storage import Storage

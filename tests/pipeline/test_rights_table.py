@@ -17,18 +17,17 @@ from sqlalchemy import update
 
 from bot.db.tables import accounts as account_rows
 from bot.model import (
-    Audience,
     Consent,
     Entitlement,
     Hook,
     HookKind,
     HookState,
     InboxSource,
-    MemberPresence,
     PauseReason,
     Subscription,
     SubscriptionState,
 )
+from bot.permissions import Audience, MemberPresence
 from bot.pipeline.access import AccessCheck, AccessTimings
 from bot.pipeline.avatar_resizer import AvatarResizer
 from bot.pipeline.enrichment import Enrichment

@@ -16,7 +16,6 @@ from bot.db.tables import hooks, inbox, subscriptions
 from bot.discord_api.channel_audience import DiscordChannelAudience
 from bot.model import (
     Account,
-    Audience,
     Consent,
     Entitlement,
     Hook,
@@ -25,6 +24,7 @@ from bot.model import (
     Subscription,
     SubscriptionState,
 )
+from bot.permissions import Audience
 from bot.pipeline.access import AccessTimings
 from bot.pipeline.enrichment import EnrichmentTimings, RetryPatience
 from bot.speckle.subscription_options import SubscriptionOptions

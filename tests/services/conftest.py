@@ -9,14 +9,8 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from bot.model import (
-    Actor,
-    Audience,
-    ChannelKind,
-    ChannelPermission,
-    RetentionPolicy,
-    TargetChannel,
-)
+from bot.model import RetentionPolicy
+from bot.permissions import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
 from bot.services.consent_check import ConsentCheck
 from bot.services.linking import AccountLinking
 from bot.services.managing import SubscriptionService

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.model import ChannelKind, HookKind, PauseReason, SubscriptionState, TargetChannel
+from bot.model import HookKind, PauseReason, SubscriptionState
+from bot.permissions import ChannelKind, TargetChannel
 from bot.services.refusals import CannotPost, CommandRefused, Obstacle, RefusalReason, Retry
 from bot.services.subscribe_results import (
     Followed,

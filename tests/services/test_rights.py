@@ -7,8 +7,6 @@ import pytest
 
 from bot.model import (
     AccessPause,
-    Actor,
-    Audience,
     Entitlement,
     HookKind,
     HookState,
@@ -16,6 +14,7 @@ from bot.model import (
     PauseWhy,
     SubscriptionState,
 )
+from bot.permissions import Actor, Audience
 from bot.services.access_rules import AccessAnswer
 from bot.services.project_followers import entry_of
 from bot.services.public_access import PRIVATE, PublicAnswer

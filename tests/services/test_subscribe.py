@@ -5,14 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.model import (
-    ChannelKind,
-    ChannelPermission,
-    HookKind,
-    HookState,
-    PauseReason,
-    SubscriptionState,
-)
+from bot.model import HookKind, HookState, PauseReason, SubscriptionState
+from bot.permissions import ChannelKind, ChannelPermission
 from bot.services.channel_rules import NEEDED
 from bot.services.refusals import (
     CannotPost,
