@@ -35,7 +35,6 @@ class Database:
 
     On SQLite one transaction writes at a time, and guilds take turns: a second writer could but
     wait for the first, and would do so in a thread, blindly.
-    Errors: StorageUnavailable if an SQLite file or its folder cannot be made.
     """
 
     def __init__(self, url: URL, now: Callable[[], datetime], timings: StorageTimings) -> None:

@@ -184,9 +184,8 @@ async def test_very_many_cards_wait_again_in_their_order(
     await refuse(storage, cards=number)
     chosen = await storage.read(lambda tx: tx.outbox_admin.ids(UNDELIVERABLE))
     assert list(chosen) == ids
-    assert set((await storage.write(lambda tx: tx.outbox_admin.retry(chosen))).values()) == {
-        OutboxActionResult.REQUEUED
-    }
+    done = await storage.retry_cards(chosen)
+    assert done == dict.fromkeys(ids, OutboxActionResult.REQUEUED)
     assert await storage.read(waiting_count) == number
     assert [card.id for card in await storage.read(lambda tx: tx.outbox_admin.get(ids))] == ids[
         ::-1
