@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import partial
 from typing import Any, Final
 
 from cryptography.fernet import Fernet
@@ -18,17 +17,10 @@ from bot.log import Redactor
 from bot.model import PauseReason
 from bot.settings import Settings
 from bot.speckle.payloads import EMAIL, MASKED_EMAIL
-from bot.storage import (
-    CardFilter,
-    Storage,
-    Transaction,
-    Vault,
-    lots,
-    needs_migration,
-    schema_version,
-    utc_now,
-)
-from bot.work import CardStatus, InboxEvent, OutboxActionResult, OutboxState, TraceLine
+from bot.storage import Storage, needs_migration, schema_version
+from bot.timing import utc_now
+from bot.vault import Vault
+from bot.work import CardFilter, CardStatus, InboxEvent, OutboxActionResult, OutboxState, TraceLine
 
 MAX_NAME: Final = 28
 MAX_TITLE: Final = 44
@@ -115,9 +107,7 @@ class OutboxCommand:
 
     async def retry(self, cards: Sequence[int]) -> bool:
         """Have cards tried again now, in their old place."""
-        done: dict[int, OutboxActionResult] = {}
-        for lot in lots(cards):
-            done |= await self._storage.write(partial(_retry, ids=lot))
+        done = await self._storage.retry_cards(cards)
         again = of(done, OutboxActionResult.REQUEUED)
         sooner = of(done, OutboxActionResult.HASTENED)
         if again:
@@ -158,9 +148,7 @@ class OutboxCommand:
 
     async def drop(self, ids: Sequence[int]) -> bool:
         """Delete cards permanently."""
-        done: dict[int, OutboxActionResult] = {}
-        for lot in lots(ids):
-            done |= await self._storage.write(partial(_drop, ids=lot))
+        done = await self._storage.drop_cards(ids)
         dropped = of(done, OutboxActionResult.DROPPED)
         if dropped:
             self._say(f"✔ Dropped permanently: {listed(dropped)}.")
@@ -180,14 +168,6 @@ class OutboxCommand:
             self._say(f"✘ Left alone, as it was sent: {listed(sent)}. Delete it in Discord.")
         if absent := of(done, OutboxActionResult.ABSENT):
             self._say(_no_card(absent))
-
-
-def _retry(tx: Transaction, ids: Sequence[int]) -> Mapping[int, OutboxActionResult]:
-    return tx.outbox_admin.retry(ids)
-
-
-def _drop(tx: Transaction, ids: Sequence[int]) -> Mapping[int, OutboxActionResult]:
-    return tx.outbox_admin.drop(ids)
 
 
 def _no_card(ids: Sequence[int]) -> str:

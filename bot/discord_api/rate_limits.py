@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from types import SimpleNamespace
 
 import aiohttp
@@ -23,6 +23,7 @@ from yarl import URL
 
 from bot.discord_api.server_time import DiscordTime
 from bot.fairness import FairSemaphore, current_tenant
+from bot.timing import utc_now
 
 log = structlog.get_logger()
 
@@ -66,7 +67,7 @@ class RateLimiter:
         self,
         requests_per_s: float,
         clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
         *,
         banned_s: float = 60.0,
     ) -> None:

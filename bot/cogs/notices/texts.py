@@ -10,7 +10,8 @@ from bot.cards.text import shorten
 from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.pause_texts import why_paused
 from bot.cogs.subscriptions.texts import MAX_LISTED_NAME, project_name
-from bot.model import NOBODY, RIGHTS_PAUSES, ChannelPermission, HookState, PauseReason
+from bot.model import NOBODY, RIGHTS_PAUSES, HookState, PauseReason
+from bot.permissions import ChannelPermission
 from bot.services.pause_notices import NoticeGroup
 from bot.services.subscribe_results import Followed, Resumed
 

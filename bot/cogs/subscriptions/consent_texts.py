@@ -6,7 +6,7 @@ import discord
 
 from bot.cogs.responses import COLOUR
 from bot.cogs.webhooks.texts import listed, name_text
-from bot.model import Audience
+from bot.permissions import Audience
 from bot.services.subscribe_results import NeedsConsent
 from bot.speckle.links import Links
 

@@ -27,7 +27,8 @@ from bot.cogs.subscriptions import texts as subscription_texts
 from bot.cogs.subscriptions.modal import OptionsModal
 from bot.cogs.subscriptions.pending import SubscribeFlow
 from bot.cogs.webhooks import texts as webhook_texts
-from bot.model import Actor, SubscriptionState
+from bot.model import SubscriptionState
+from bot.permissions import Actor
 from bot.services.access_rules import is_by_hand
 from bot.services.managing import SubscriptionService
 from bot.services.subscribe_results import (
