@@ -17,6 +17,7 @@ from datetime import datetime
 from types import SimpleNamespace
 
 import aiohttp
+import discord
 import structlog
 from aiolimiter import AsyncLimiter
 from yarl import URL
@@ -53,6 +54,21 @@ current_request: ContextVar["asyncio.Future[RejectedRequest] | None"] = ContextV
 
 # Set while the running task sends something that is to wait behind new cards, such as an edit.
 low_priority: ContextVar[bool] = ContextVar("unhurried", default=False)
+
+
+class CancellableBucket(discord.http.Ratelimit):
+    """A bucket of discord.py that stays usable when whoever is inside stops waiting.
+
+    After a request discord.py waits for the bucket's next window and then gives its places back.
+    Cancelled in that wait it never does: where no answer has told when the window ends, the bucket
+    stays full until someone has waited in it for 30 s, and none of our questions waits so long.
+    Seen in discord.py 2.7.1, `Ratelimit.__aexit__` and `acquire`.
+    """
+
+    __slots__ = ()
+
+    async def _refresh(self) -> None:
+        await asyncio.shield(asyncio.create_task(super()._refresh(), name="bucket"))
 
 
 class RateLimiter:
