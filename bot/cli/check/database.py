@@ -38,7 +38,7 @@ async def check_database(settings: Settings) -> Sequence[CheckResult]:
 
 
 async def _database_rows(settings: Settings) -> Sequence[CheckResult]:
-    kind = settings.database_url.partition("+")[0]
+    kind = "PostgreSQL" if database_file(settings.database_url) is None else "SQLite"
     found, wanted = await schema_version(settings.database_url)
     if found is None and (where := _closed_folder(settings.database_url)):
         told = f"the folder {where} cannot be written. Let the bot's user write there."
