@@ -26,13 +26,16 @@ from random import SystemRandom
 
 import aiohttp
 from cryptography.fernet import Fernet
+from sqlalchemy import func, select
 
 from bench.fuzz_requests import Maker, Request, Target
 from bench.start import free_port, until_ready
-from bot.db.vault import Vault
+from bot.db.tables import IS_NEW, inbox
 from bot.model import HookKind
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.storage import Storage, utc_now
+from bot.storage import Storage, Transaction
+from bot.timing import utc_now
+from bot.vault import Vault
 from sandbox.discord import Sandbox
 from sandbox.soak.bot_process import BotProcess
 
@@ -165,10 +168,15 @@ async def send_all(
 # ── looking ───────────────────────────────────────────────────────────────────────────────────
 
 
+def new_count(tx: Transaction) -> int:
+    """How many deliveries wait to be processed."""
+    return tx.session.scalar(select(func.count()).select_from(inbox).where(IS_NEW)) or 0
+
+
 async def is_stuck(storage: Storage) -> bool:
     """Wait until the inbox is processed; True if nothing changes in it any more before that."""
     before, since = None, time.monotonic()
-    while new := await storage.read(lambda tx: tx.inbox.new_count()):
+    while new := await storage.read(new_count):
         if new != before:
             before, since = new, time.monotonic()
         elif time.monotonic() - since > STUCK_AFTER_S:

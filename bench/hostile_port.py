@@ -26,11 +26,12 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 
 from bench.start import free_port, resident_mb, until_ready
-from bot.db.vault import Vault
 from bot.model import Hook, HookKind
 from bot.speckle.signature import sign
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.storage import Storage, utc_now
+from bot.storage import Storage
+from bot.timing import utc_now
+from bot.vault import Vault
 from sandbox.discord import Sandbox
 
 MIB = 1024 * 1024

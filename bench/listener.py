@@ -26,12 +26,13 @@ from pathlib import Path
 from aiohttp import web
 from cryptography.fernet import Fernet
 
-from bot.db.vault import Vault
 from bot.model import HookKind
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.readiness import Readiness
-from bot.storage import Storage, utc_now
+from bot.storage import Storage
 from bot.supervisor import tune_interpreter
+from bot.timing import utc_now
+from bot.vault import Vault
 from bot.webhook_listener import WebhookListener
 
 SENDERS = 64

@@ -24,11 +24,12 @@ from typing import TypeVar
 from cryptography.fernet import Fernet
 from sqlalchemy import text
 
-from bot.db.missed_events import MISSED_AT_ONCE
-from bot.db.vault import Vault
 from bot.model import HookKind, Subscription
+from bot.pipeline.catch_up.from_history import PORTION_ENTRIES
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.storage import Storage, utc_now
+from bot.storage import Storage
+from bot.timing import utc_now
+from bot.vault import Vault
 from bot.work import (
     CountingWindow,
     EventResult,
@@ -116,7 +117,7 @@ async def _prepared(storage: Storage, rows: int) -> Way:
 
 async def _take_in(storage: Storage) -> float:
     """Seconds to take in what a history of a month holds, with every row in the window."""
-    bodies = [os.urandom(3_000).hex().encode() for _ in range(MISSED_AT_ONCE)]
+    bodies = [os.urandom(3_000).hex().encode() for _ in range(PORTION_ENTRIES)]
     missed = [
         MissedEntry(str(number), utc_now(), sha256(body).hexdigest(), body)
         for number, body in enumerate(bodies)
@@ -148,7 +149,7 @@ async def _measure(rows: int, rounds: int) -> None:
             f"{of_old / of_new:.2f}\n"
         )
     sys.stdout.write(
-        f"take in {MISSED_AT_ONCE} that were missed, among all the rows: {took_s:.2f} s\n"
+        f"take in {PORTION_ENTRIES} that were missed, among all the rows: {took_s:.2f} s\n"
     )
 
 

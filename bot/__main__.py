@@ -168,8 +168,7 @@ def list_cards(
     as_json: bool,
 ) -> None:
     """The newest cards that wait or were refused, or those of one state."""
-    from bot.storage import CardFilter
-    from bot.work import OutboxState
+    from bot.work import CardFilter, OutboxState
 
     states = (OutboxState(state),) if state else CardFilter().states
     wanted = CardFilter(states, guild, channel)

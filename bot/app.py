@@ -60,9 +60,10 @@ from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.previews import Previews
 from bot.speckle_api.sign_in import SpeckleSignIn
-from bot.storage import FIRST_KEY, Storage, StorageTimings, Vault, utc_now
+from bot.storage import Storage, StorageTimings
 from bot.supervisor import Worker, background, lead, open_when_ready, stop_signals, tune_interpreter
-from bot.timing import Backoff
+from bot.timing import Backoff, utc_now
+from bot.vault import Vault
 from bot.webhook_listener import SharedHook, WebhookListener
 
 log = structlog.get_logger()
@@ -106,7 +107,7 @@ async def run(settings: Settings) -> None:
         async with open_when_ready(settings, vault, stopping) as storage:
             if storage is None:
                 return
-            async with _at_work(settings, storage, vault):
+            async with _at_work(settings, storage):
                 tune_interpreter()
                 await stopping.wait()
                 log.info("app.stopping")
@@ -122,14 +123,14 @@ async def running(settings: Settings, timings: Timings = Timings()) -> AsyncIter
     vault = _vault(settings)
     async with (
         Storage.open(settings.database_url, vault, utc_now, timings=timings.storage) as storage,
-        _at_work(settings, storage, vault, timings) as app,
+        _at_work(settings, storage, timings) as app,
     ):
         yield app
 
 
 @asynccontextmanager
 async def _at_work(
-    settings: Settings, storage: Storage, vault: Vault, timings: Timings = Timings()
+    settings: Settings, storage: Storage, timings: Timings = Timings()
 ) -> AsyncIterator[App]:
     token = _required(settings)
     if settings.discord_api_url is not None:
@@ -139,7 +140,8 @@ async def _at_work(
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
         restored_copy_check = RestoredCopyCheck(storage)
         await restored_copy_check.check_at_start()
-        instance = await _instance_id(storage, vault)
+        await storage.sealed.record_first_key()
+        instance = await _instance_id(storage)
         quotas = _quotas(settings, storage)
         rate_limiter = RateLimiter(
             settings.delivery.requests_per_s, now=utc_now, banned_s=timings.connection.banned_s
@@ -158,17 +160,16 @@ async def _at_work(
         await _tell_unopenable(readiness)
         linking = discord_side.linking
         listener = _listener(settings, storage, linking, quotas, pipeline, readiness, instance)
-        on_sqlite = settings.database_url.startswith("sqlite")
         leading = lead(
             storage,
-            alone=on_sqlite,
+            alone=storage.is_sqlite,
             workers={
                 **pipeline.workers(bot),
                 **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
                 "discord": partial(bot.stay_connected, token),
                 **_keepers(settings, storage, discord_side.guilds, rate_limiter),
                 # SQLite's file is not written to any more once it is replaced, until a restart.
-                **({} if on_sqlite else {"restored_copy": restored_copy_check.run}),
+                **({} if storage.is_sqlite else {"restored_copy": restored_copy_check.run}),
             },
         )
         try:
@@ -186,9 +187,8 @@ async def _at_work(
             with_speckle.client.close()
 
 
-async def _instance_id(storage: Storage, vault: Vault) -> str:
-    """The id that this database's bot has from its first start; the key in use is noted too."""
-    await storage.write(lambda tx: tx.key_values.set(FIRST_KEY, vault.first_key_id))
+async def _instance_id(storage: Storage) -> str:
+    """The id that this database's bot has from its first start."""
     return await storage.write(
         lambda tx: tx.key_values.set_once(INSTANCE_ID_KEY, secrets.token_hex(16))
     )

@@ -1,29 +1,31 @@
 """The one door to SQL: opens the database, brings its tables up to date, answers by subject."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
+from pathlib import Path
 from typing import Self, TypeVar
 
 from bot.db import schema
 from bot.db.accounts import Accounts
+from bot.db.connections import SQLITE, StorageTimings, parse_url
 from bot.db.day_use import DayUseRepository, UseOfToday
 from bot.db.due_times import DueTimes
 from bot.db.edits import Edits
-from bot.db.engine import POSTGRESQL_CONNECT_ARGS, SQLITE, Database, StorageTimings, parse_url
+from bot.db.engine import Database
 from bot.db.guilds import Guilds
 from bot.db.held_events import HeldEvents
 from bot.db.hook_lookup import HookLookup
-from bot.db.hooks import PREVIOUS_SECRET_VALID, Hooks, fresh_secret
+from bot.db.hooks import Hooks
 from bot.db.inbox import Inbox
 from bot.db.intake import Intake
 from bot.db.key_values import KeyValues
 from bot.db.late_enrichment import LateEnrichmentJobs
 from bot.db.leader import Leader
 from bot.db.link_requests import LinkRequests
-from bot.db.missed_events import MISSED_AT_ONCE, MissedEvents
+from bot.db.missed_events import MissedEvents
 from bot.db.outbox import Outbox
-from bot.db.outbox_admin import CardFilter, OutboxAdmin, lots
+from bot.db.outbox_admin import OutboxAdmin, lots
 from bot.db.pause_notices import PauseNotices
 from bot.db.pending_commands import PendingCommands
 from bot.db.personal_data import PersonalTraces, erase_from_texts
@@ -33,37 +35,16 @@ from bot.db.retention import Retention
 from bot.db.schema import migrate, needs_migration
 from bot.db.sealed_values import SealedValues
 from bot.db.session import Session
-from bot.db.sqlite_file import PRIVATE_FILE, sqlite_path
+from bot.db.sqlite_file import sqlite_path
 from bot.db.subscriptions import Subscriptions
-from bot.db.vault import Vault
 from bot.db.webhook_removals import WebhookRemovals
+from bot.timing import utc_now
+from bot.vault import Vault
+from bot.work import OutboxActionResult
 
-__all__ = [
-    "MISSED_AT_ONCE",
-    "PREVIOUS_SECRET_VALID",
-    "PRIVATE_FILE",
-    "SQLITE",
-    "CardFilter",
-    "Storage",
-    "StorageTimings",
-    "Transaction",
-    "Vault",
-    "fresh_secret",
-    "lots",
-    "migrate",
-    "needs_migration",
-    "parse_url",
-    "schema_version",
-    "sqlite_path",
-]
+__all__ = ["Storage", "StorageTimings", "Transaction", "migrate", "needs_migration"]
 
 LAST_PING = "storage.last_ping"
-FIRST_KEY = "keys.first"  # of the bot that was started last
-
-
-def utc_now() -> datetime:
-    """The time now, aware, UTC."""
-    return datetime.now(UTC)
 
 
 class Transaction:
@@ -108,6 +89,7 @@ class Storage:
         self._database = database
         self._vault = vault
         self._now = now
+        self.is_sqlite = database.is_sqlite
         self._leader = Leader(database)
         self.hook_lookup = HookLookup(database, vault)
         self.use_of_today = UseOfToday(now)
@@ -165,9 +147,23 @@ class Storage:
         await erase_from_texts(self._database, discord_user_id)
         await self.write(lambda tx: tx.personal_traces.erase(discord_user_id))
 
-    async def schema_version(self) -> tuple[str | None, str]:
-        """The version of the tables that are there, and of those that this release wants."""
-        return await schema.found_version(self._database), schema.WANTED
+    async def retry_cards(self, ids: Sequence[int]) -> Mapping[int, OutboxActionResult]:
+        """Have cards tried again now, in their old place, some at a time."""
+        return await self._in_lots(ids, lambda some: lambda tx: tx.outbox_admin.retry(some))
+
+    async def drop_cards(self, ids: Sequence[int]) -> Mapping[int, OutboxActionResult]:
+        """Delete cards that are not sent, some at a time."""
+        return await self._in_lots(ids, lambda some: lambda tx: tx.outbox_admin.drop(some))
+
+    async def _in_lots(
+        self,
+        ids: Sequence[int],
+        act: Callable[[Sequence[int]], Work[Mapping[int, OutboxActionResult]]],
+    ) -> Mapping[int, OutboxActionResult]:
+        done: dict[int, OutboxActionResult] = {}
+        for some in lots(ids):
+            done |= await self.write(act(some))
+        return done
 
     async def lead(self) -> bool:
         """Whether this process is the one that ingests and delivers; takes the lead if it is free.
@@ -184,15 +180,25 @@ class Storage:
 
 
 async def schema_version(database_url: str) -> tuple[str | None, str]:
-    """The same as `Storage.schema_version`, of a database that is left as it is.
+    """The version of the tables that are there, and of those that this release wants.
 
-    Errors: StorageUnavailable, ConfigError for an address of no known kind.
+    The database is left as it is. Errors: StorageUnavailable, ConfigError for an address of no
+    known kind.
     """
-    url = parse_url(database_url)
-    if url.drivername == SQLITE and not sqlite_path(url).exists():
+    file = database_file(database_url)
+    if file is not None and not file.exists():
         return None, schema.WANTED
     async with _opened(database_url) as database:
         return await schema.found_version(database), schema.WANTED
+
+
+def database_file(database_url: str) -> Path | None:
+    """The file of an SQLite database; None for another kind.
+
+    Errors: ConfigError for an address of no known kind.
+    """
+    url = parse_url(database_url)
+    return sqlite_path(url) if url.drivername == SQLITE else None
 
 
 @asynccontextmanager
@@ -201,8 +207,7 @@ async def _opened(
     now: Callable[[], datetime] = utc_now,
     timings: StorageTimings = StorageTimings(),
 ) -> AsyncIterator[Database]:
-    url = parse_url(database_url)
-    if url.drivername != SQLITE:
-        await refuse_shared_sessions(url, dict(POSTGRESQL_CONNECT_ARGS))
-    async with Database.open(url, now, timings) as database:
+    async with Database.open(parse_url(database_url), now, timings) as database:
+        if not database.is_sqlite:
+            await refuse_shared_sessions(database.url)
         yield database

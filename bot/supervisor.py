@@ -15,8 +15,9 @@ from aiohttp import web
 from bot.errors import BotError, ConfigError, Problem, StorageUnavailable, WorkerFailed
 from bot.http_server import Limits, PublicPath, bind, serving
 from bot.settings import Settings
-from bot.storage import Storage, Vault, utc_now
-from bot.timing import set_within
+from bot.storage import Storage
+from bot.timing import set_within, utc_now
+from bot.vault import Vault
 
 log = structlog.get_logger()
 

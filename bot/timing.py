@@ -1,9 +1,10 @@
-"""When something is tried again, and work that is done again and again."""
+"""The time now, when something is tried again, and work that is done again and again."""
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NoReturn
 
 import structlog
@@ -11,6 +12,11 @@ import structlog
 from bot.errors import StorageUnavailable
 
 log = structlog.get_logger()
+
+
+def utc_now() -> datetime:
+    """The time now, aware, UTC."""
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What waits in the inbox and the outbox, and what is done to it, as frozen values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -396,6 +396,15 @@ class TakenIn:
 
 # A Speckle server with several replicas sends one event several times within seconds.
 DUPLICATE_WITHIN = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class CardFilter:
+    """Which cards to list; None for all guilds, all channels."""
+
+    states: Collection[OutboxState] = (OutboxState.WAITING, OutboxState.UNDELIVERABLE)
+    guild_id: int | None = None
+    channel_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ from typing import Any
 
 from bot import model, work
 from bot.cogs.components import ComponentsCog
-from bot.db.vault import Vault
-from bot.model import Audience, Consent, Entitlement, Hook, HookKind, HookState
+from bot.model import Consent, Entitlement, Hook, HookKind, HookState
+from bot.permissions import Audience
 from bot.pipeline.catch_up.from_activity import ordering_key_of
 from bot.speckle import events, tokens
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api import types as api_types
+from bot.vault import Vault
 from bot.webhook_listener import OperatorsHook, OwnHook, SharedHook, Signed
 from tests.cogs.conftest import client_over
 from tests.services.conftest import Clock, services_over

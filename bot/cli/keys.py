@@ -7,7 +7,9 @@ from bot.cli.terminal import print_line
 from bot.errors import ConfigError, Problem
 from bot.model import RotationReport
 from bot.settings import SECRET_HINTS, Settings
-from bot.storage import FIRST_KEY, Storage, Vault, utc_now
+from bot.storage import Storage
+from bot.timing import utc_now
+from bot.vault import Vault
 
 
 async def rotate(settings: Settings) -> bool:
@@ -41,7 +43,7 @@ async def _runs_with_other_keys(settings: Settings, vault: Vault) -> bool:
     async with Storage.open(settings.database_url, vault, utc_now) as storage:
         if await storage.lead():
             return False
-        return await storage.read(lambda tx: tx.key_values.get(FIRST_KEY)) != vault.first_key_id
+        return not await storage.sealed.is_first_key()
 
 
 def _report(report: Sequence[RotationReport], keys: int) -> bool:

@@ -13,7 +13,6 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
-from functools import partial
 
 import click
 from cryptography.fernet import Fernet
@@ -33,15 +32,10 @@ from bot.cli.outbox_texts import (
 )
 from bot.cli.terminal import print_line
 from bot.settings import Settings
-from bot.storage import (
-    CardFilter,
-    Storage,
-    Transaction,
-    Vault,
-    lots,
-    utc_now,
-)
-from bot.work import CardStatus, InboxEvent, OutboxActionResult, OutboxState
+from bot.storage import Storage
+from bot.timing import utc_now
+from bot.vault import Vault
+from bot.work import CardFilter, CardStatus, InboxEvent, OutboxActionResult, OutboxState
 
 
 class OutboxCommand:
@@ -106,9 +100,7 @@ class OutboxCommand:
 
     async def retry(self, cards: Sequence[int]) -> bool:
         """Have cards tried again now, in their old place."""
-        done: dict[int, OutboxActionResult] = {}
-        for lot in lots(cards):
-            done |= await self._storage.write(partial(_retry, ids=lot))
+        done = await self._storage.retry_cards(cards)
         again = _of(done, OutboxActionResult.REQUEUED)
         sooner = _of(done, OutboxActionResult.HASTENED)
         if again:
@@ -139,9 +131,7 @@ class OutboxCommand:
 
     async def drop(self, ids: Sequence[int]) -> bool:
         """Delete cards permanently."""
-        done: dict[int, OutboxActionResult] = {}
-        for lot in lots(ids):
-            done |= await self._storage.write(partial(_drop, ids=lot))
+        done = await self._storage.drop_cards(ids)
         dropped = _of(done, OutboxActionResult.DROPPED)
         if dropped:
             print_line(f"✔ Dropped permanently: {listed(dropped)}.")
@@ -194,14 +184,6 @@ class OutboxCommand:
             print_line(f"✘ Left alone, as it was sent: {listed(sent)}. Delete it in Discord.")
         if absent := _of(done, OutboxActionResult.ABSENT):
             print_line(no_card(absent))
-
-
-def _retry(tx: Transaction, ids: Sequence[int]) -> Mapping[int, OutboxActionResult]:
-    return tx.outbox_admin.retry(ids)
-
-
-def _drop(tx: Transaction, ids: Sequence[int]) -> Mapping[int, OutboxActionResult]:
-    return tx.outbox_admin.drop(ids)
 
 
 def _of(done: Mapping[int, OutboxActionResult], kind: OutboxActionResult) -> Sequence[int]:

@@ -9,11 +9,8 @@ from bot.log import Redactor
 from bot.model import PauseReason
 from bot.settings import Settings
 from bot.speckle.payloads import EMAIL, MASKED_EMAIL
-from bot.storage import (
-    CardFilter,
-    utc_now,
-)
-from bot.work import CardStatus, InboxEvent, OutboxState, TraceLine
+from bot.timing import utc_now
+from bot.work import CardFilter, CardStatus, InboxEvent, OutboxState, TraceLine
 
 MAX_NAME: Final = 28
 MAX_TITLE: Final = 44

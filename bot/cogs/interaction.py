@@ -19,7 +19,7 @@ from bot.discord_api.channels import (
     member_actor,
     target_channel,
 )
-from bot.model import Actor, Audience, PostingAllowed, PostingBlocked, TargetChannel
+from bot.permissions import Actor, Audience, PostingAllowed, PostingBlocked, TargetChannel
 from bot.services.channel_rules import what_blocks
 from bot.services.subscribe_results import AudienceOf
 

@@ -5,7 +5,7 @@ from typing import assert_never
 
 import discord
 
-from bot.model import ChannelKind, ChannelPermission
+from bot.permissions import ChannelKind, ChannelPermission
 from bot.services.refusals import (
     CannotPost,
     Limited,

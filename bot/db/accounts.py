@@ -14,12 +14,13 @@ from sqlalchemy import and_, delete, func, or_, select, update
 
 from bot.db.held_events import make_held_due
 from bot.db.link_requests import LinkRequests
+from bot.db.rows import value_of
 from bot.db.session import Session
 from bot.db.tables import accounts, hooks, subscriptions
-from bot.db.vault import Vault
 from bot.errors import SealError
 from bot.model import Account, Dependents, PauseReason, PauseWhy, SubscriptionState
 from bot.speckle.tokens import Tokens, TokenScope
+from bot.vault import Vault
 
 log = structlog.get_logger()
 
@@ -243,17 +244,12 @@ class Accounts:
             log.error("accounts.unopenable", account_id=row["id"], reason=str(error))
             content = {"name": None, "token": "", "refresh_token": None}
             unopenable = True
-        return Account(
-            id=row["id"],
-            discord_user_id=row["discord_user_id"],
-            server_url=row["server_url"],
-            speckle_user_id=row["speckle_user_id"],
+        return value_of(
+            Account,
+            row,
             name=content["name"],
             tokens=Tokens(content["token"], content["refresh_token"]),
             scopes=frozenset(map(TokenScope, row["scopes"])),
-            linked_at=row["linked_at"],
-            refused_at=row["refused_at"],
-            unconfirmed_at=row["unconfirmed_at"],
             unopenable=unopenable,
         )
 

@@ -10,8 +10,8 @@ from bot.db.failures import answered_within
 from bot.db.group_commit import GroupCommit
 from bot.db.hooks import Hooks
 from bot.db.session import Session
-from bot.db.vault import Vault
 from bot.model import Hook
+from bot.vault import Vault
 
 LONGEST_KEY = 64  # our keys have 43 characters; longer ones need no look-up
 # A look-up costs more than all else that a delivery needs. So a hook that was found is taken as

@@ -1,22 +1,21 @@
 """Hooks: what ties a guild to a project, with the key and the secret of its webhook."""
 
-import secrets
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, or_, select, update
 
 from bot.db.access_pauses import pause_rights
 from bot.db.guilds import add_guild
+from bot.db.rows import value_of
 from bot.db.session import Session
-from bot.db.subscriptions import subscription_of
 from bot.db.tables import accounts, hooks, models, subscriptions
-from bot.db.vault import Vault
 from bot.errors import SealError
 from bot.model import (
+    PREVIOUS_SECRET_VALID,
     AccessPause,
     Consent,
     Entitlement,
@@ -28,10 +27,8 @@ from bot.model import (
     Subscription,
 )
 from bot.speckle.visibility import PUBLIC
+from bot.vault import Vault, fresh_secret
 from bot.work import HookFollowers
-
-SECRET_BYTES = 32
-PREVIOUS_SECRET_VALID = timedelta(hours=24)  # promised by the button that makes a new secret
 
 IS_NOT_CLOSED = hooks.c.state != HookState.CLOSED
 WITH_FOLLOWERS = (
@@ -156,16 +153,6 @@ class Hooks:
             values["state"] = HookState.CLOSED
         return self._changed(hook_id, values)
 
-    def mark_live(self, hook_id: int, project_name: str | None) -> bool:
-        """Turn a waiting hook live; True for exactly one caller."""
-        self._session.at_end(self._forget)
-        values: dict[str, Any] = {"state": HookState.LIVE, "live_at": self._now()}
-        if project_name is not None:
-            values["project_name"] = project_name
-        waiting = (hooks.c.id == hook_id, hooks.c.state == HookState.WAITING)
-        result = self._session.execute(update(hooks).where(*waiting).values(values))
-        return result.rowcount == 1
-
     def record_webhook(
         self, hook_id: int, account_id: int, webhook_id: str, secret: str | None = None
     ) -> Hook | None:
@@ -186,18 +173,6 @@ class Hooks:
             values |= self._only_secret(row, secret)
         if row["state"] == HookState.WAITING:
             values |= {"state": HookState.LIVE, "live_at": self._now()}
-        return self._changed(hook_id, values)
-
-    def void_secrets(self, hook_id: int) -> Hook | None:
-        """Give an own hook a secret that nobody knows; all earlier ones are void at once.
-
-        None if there is no such own hook any more.
-        """
-        self._session.at_end(self._forget)
-        row = self._locked(hook_id)
-        if row is None or row["key"] is None:
-            return None
-        values = self._only_secret(row, fresh_secret())
         return self._changed(hook_id, values)
 
     def record_project_visibility(self, hook_id: int, visibility: str) -> None:
@@ -255,13 +230,6 @@ class Hooks:
             values["state"] = HookState.WAITING
         values |= {"live_at": None, "account_id": None, "webhook_sealed": None}
         self._session.execute(update(hooks).where(hooks.c.id == row["id"]).values(values))
-
-    def touch(self, hook_id: int, project_name: str | None, at: datetime) -> None:
-        """Remember when the last event came and what it called the project."""
-        values: dict[str, Any] = {"last_event_at": at}
-        if project_name is not None:
-            values["project_name"] = project_name
-        self._session.execute(update(hooks).where(hooks.c.id == hook_id).values(values))
 
     def new_secret(self, hook_id: int, *, overlap: bool) -> Hook | None:
         """Give an own hook a new secret; with `overlap` the one before is valid for 24 hours more.
@@ -330,7 +298,7 @@ class Hooks:
                 found[hook_id] = self._hook({column.name: row[column] for column in hooks.c})
             if row[subscriptions.c.id] is not None:
                 values = {column.name: row[column] for column in subscriptions.c}
-                followers[hook_id].append(subscription_of(values))
+                followers[hook_id].append(value_of(Subscription, values))
         return [HookFollowers(hook, followers[hook_id]) for hook_id, hook in found.items()]
 
     def _fresh(self, guild_id: int, kind: HookKind, now: datetime) -> dict[str, Any]:
@@ -348,7 +316,7 @@ class Hooks:
                 "state": HookState.LIVE,
                 "live_at": now,
             }
-        key = secrets.token_urlsafe(SECRET_BYTES)
+        key = fresh_secret()
         return values | {
             "key": key,
             "secret_sealed": self._sealed(guild_id, key),
@@ -387,26 +355,11 @@ class Hooks:
 
     def _hook(self, row: Row) -> Hook:
         opened = self._secrets(row)
-        return Hook(
-            id=row["id"],
-            guild_id=row["guild_id"],
-            server_url=row["server_url"],
-            project_id=row["project_id"],
-            project_name=row["project_name"],
-            kind=HookKind(row["kind"]),
-            key=row["key"],
+        return value_of(
+            Hook,
+            row,
             secrets=opened,
-            state=HookState(row["state"]),
-            setup_channel_id=row["setup_channel_id"],
-            created_by=row["created_by"],
-            created_at=row["created_at"],
-            live_at=row["live_at"],
-            last_event_at=row["last_event_at"],
-            account_id=row["account_id"],
             webhook_id=self._opened(row, "webhook_sealed", _webhook_context),
-            visibility=row["visibility"],
-            public_at=row["public_at"],
-            caught_up_at=row["caught_up_at"],
             unopenable=row["secret_sealed"] is not None and not opened,
         )
 
@@ -417,17 +370,12 @@ def _void_answers(session: Session, account_id: int, depending: ColumnElement[bo
     person = session.scalar(mine)
     these = select(subscriptions).where(depending, subscriptions.c.consent.is_not(None))
     for row in session.execute(these).mappings().all():
-        consent = Consent.from_json(row["consent"])
+        consent: Consent = row["consent"]
         owner = consent.by == person and consent.entitlement is Entitlement.OWNER
         if row["account_id"] == account_id or owner:
-            void = replace(consent, unlinked=True).to_json()
+            void = replace(consent, unlinked=True)
             this = subscriptions.c.id == row["id"]
             session.execute(update(subscriptions).where(this).values(consent=void))
-
-
-def fresh_secret() -> str:
-    """A secret that nobody knows."""
-    return secrets.token_urlsafe(SECRET_BYTES)
 
 
 def _webhook_context(row: Row) -> str:

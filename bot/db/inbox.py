@@ -10,10 +10,11 @@ from sqlalchemy import Select, and_, bindparam, func, select, text, update
 
 from bot.db.event_pairs import EventPartners, link_pair
 from bot.db.event_results import write_event_results
+from bot.db.rows import value_of
 from bot.db.session import Session
 from bot.db.tables import IS_NEW, bodies, hooks, inbox
 from bot.errors import AlreadyFinished
-from bot.model import InboxSource, Subscription
+from bot.model import Subscription
 from bot.work import EventResult, InboxEvent, InboxKey, InboxState, TakenEvents, TraceLine
 
 
@@ -77,10 +78,6 @@ class Inbox:
             .order_by(inbox.c.id)
         )
         return [InboxKey(*row) for row in self._session.execute(statement)]
-
-    def new_count(self) -> int:
-        """How many rows wait to be processed."""
-        return self._session.scalar(select(func.count()).select_from(inbox).where(IS_NEW)) or 0
 
     def take(self, lane: str, most: int, max_bytes: int) -> TakenEvents:
         """The oldest new rows of an ordering key that may be processed together, with their
@@ -186,21 +183,10 @@ def _way(row: Row) -> tuple[Any, ...]:
 
 
 def _inbox_row(row: Row) -> InboxEvent:
-    return InboxEvent(
-        id=row["id"],
-        hook_id=row["hook_id"],
+    return value_of(
+        InboxEvent,
+        row,
         ordering_key=row["lane"],
-        project_id=row["project_id"],
-        server_url=row["server_url"],
-        digest=row["digest"],
         body=row["body"] or b"",
-        received_at=row["received_at"],
-        state=InboxState(row["state"]),
-        finished_at=row["finished_at"],
-        event_name=row["event_name"],
         trace=tuple(TraceLine.from_json(line) for line in row["trace"]),
-        source=InboxSource(row["source"]),
-        happened_at=row["happened_at"],
-        event_key=row["event_key"],
-        subscription_id=row["subscription_id"],
     )

@@ -3,7 +3,7 @@
 A card that is changed after its message may have been sent leaves an edit for that message.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +14,10 @@ from bot.db.channel_queues import first_of_each, lock
 from bot.db.event_results import write_pictures
 from bot.db.inbox import add_lines
 from bot.db.outbox import read_rows
+from bot.db.rows import value_of
 from bot.db.session import Session
 from bot.db.tables import edits, fill_ins, hooks, outbox, outbox_pictures, subscriptions
 from bot.work import (
-    LateAddition,
     LateEnrichmentJob,
     LateEnrichmentKey,
     OutboxCard,
@@ -68,7 +68,7 @@ class LateEnrichmentJobs:
             .limit(limit)
         )
         rows = self._session.execute(statement).mappings().all()
-        return [_job(row) for row in rows]
+        return [value_of(LateEnrichmentJob, row) for row in rows]
 
     def postpone(self, job_id: int, until: datetime) -> None:
         """Ask again later."""
@@ -179,15 +179,3 @@ def _company(session: Session, row: OutboxCard) -> Sequence[OutboxCard]:
     if not _may_be_out(row):
         return ()
     return read_rows(session, and_(outbox.c.batch_id == row.batch_id, outbox.c.id != row.id))
-
-
-def _job(row: Mapping[Any, Any]) -> LateEnrichmentJob:
-    return LateEnrichmentJob(
-        id=row["id"],
-        inbox_id=row["inbox_id"],
-        subscription_id=row["subscription_id"],
-        kind=LateAddition(row["kind"]),
-        created_at=row["created_at"],
-        attempts=row["attempts"],
-        next_try_at=row["next_try_at"],
-    )

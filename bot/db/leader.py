@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
+from bot.db.connections import own_connection
 from bot.db.engine import Database
 from bot.db.sqlite_file import PRIVATE_FILE, beside, sqlite_path
 from bot.errors import StorageUnavailable
@@ -56,7 +57,7 @@ class Leader:
             else:
                 return True
         with ExitStack() as stack:
-            session = stack.enter_context(self._database.own_connection())
+            session = stack.enter_context(own_connection(self._database.url))
             statement = text("SELECT pg_try_advisory_lock(:lock)")
             if not session.scalar(statement, {"lock": LEADER_LOCK}):
                 return False

@@ -10,9 +10,9 @@ from typing import Any
 import structlog
 from sqlalchemy import ColumnElement, delete, or_, select, update
 
+from bot.db.rows import value_of
 from bot.db.session import Session
 from bot.db.tables import link_requests
-from bot.db.vault import Vault
 from bot.errors import SealError
 from bot.model import (
     CLAIM_HOLDS,
@@ -24,6 +24,7 @@ from bot.model import (
     is_claimed,
 )
 from bot.speckle.tokens import Tokens
+from bot.vault import Vault
 
 log = structlog.get_logger()
 
@@ -156,15 +157,7 @@ class LinkRequests:
         except SealError as error:
             log.error("link_requests.unopenable", reason=str(error))
             return None
-        return LinkRequest(
-            nonce_digest=row["nonce_digest"],
-            discord_user_id=row["discord_user_id"],
-            server_url=row["server_url"],
-            details=details,
-            expires_at=row["expires_at"],
-            used_at=row["used_at"],
-            account_id=row["account_id"],
-        )
+        return value_of(LinkRequest, row, details=details)
 
     def _seal(self, row: Row, details: LinkDetails) -> str:
         tokens = details.tokens

@@ -26,7 +26,7 @@ from bot.work import (
     TraceLine,
 )
 
-MISSED_AT_ONCE = 200  # keys in one statement, and locks of PostgreSQL in one transaction
+KEYS_A_STATEMENT = 200
 BY_WEBHOOK = inbox.c.source != InboxSource.ACTIVITY
 
 
@@ -76,7 +76,7 @@ class MissedEvents:
         note: str | None = None,
         quota: DayQuota | None = None,
     ) -> TakenIn:
-        """Put into the inbox those entries, at most AT_ONCE and in order, that are not there.
+        """Put into the inbox those entries, in order, that are not there.
 
         The first one that the quota has no room for ends it. Of a body that is missing k times, the
         first k entries are taken. An entry whose body has come in since the history was asked is
@@ -136,8 +136,8 @@ class MissedEvents:
         mine = history_taken.c.hook_id == hook_id
         there = set(self._session.scalars(select(history_taken.c.call_id).where(mine)))
         gone = sorted(there.difference(visible))
-        for start in range(0, len(gone), MISSED_AT_ONCE):
-            these = history_taken.c.call_id.in_(gone[start : start + MISSED_AT_ONCE])
+        for start in range(0, len(gone), KEYS_A_STATEMENT):
+            these = history_taken.c.call_id.in_(gone[start : start + KEYS_A_STATEMENT])
             self._session.execute(delete(history_taken).where(mine, these))
 
     def add_from_activity(

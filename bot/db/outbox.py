@@ -31,6 +31,7 @@ from bot.db.channel_queues import (
     lock,
 )
 from bot.db.pause_notices import write_notices
+from bot.db.rows import value_of
 from bot.db.session import Session
 from bot.db.tables import (
     IS_OPEN,
@@ -150,16 +151,6 @@ class Outbox:
         due_at: datetime | None = self._session.scalar(statement)
         return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
 
-    def waiting_count(self) -> int:
-        """How many cards wait, those of paused subscriptions included."""
-        statement = select(func.count()).select_from(outbox).where(IS_WAITING)
-        return (self._session.scalar(statement)) or 0
-
-    def get(self, outbox_id: int) -> OutboxCard | None:
-        """The card with this id."""
-        rows = read_rows(self._session, outbox.c.id == outbox_id)
-        return next(iter(rows), None)
-
     def next_bytes(self, channel_id: int, max_cards: int) -> int:
         """How large the pictures of a channel's next cards are together, in bytes."""
         next_ones = (
@@ -185,7 +176,7 @@ class Outbox:
             return None
         *queue, _, _, _, _ = rows[0]
         waiting = [
-            DueSubscription(id_, InboxSource(source), made_at, int(size))
+            DueSubscription(id_, source, made_at, int(size))
             for *_, id_, source, made_at, size in rows
             if id_ is not None
         ]
@@ -352,9 +343,9 @@ class Outbox:
         of_members = select(outbox.c.id).join(subscriptions).where(members)
         going = of_members.where(or_(MAY_GO, PAUSED_FOR_ACCESS)).limit(1)
         if self._session.scalar(going) is not None:
-            return _batch(row), read_rows(self._session, members)
+            return value_of(Batch, row), read_rows(self._session, members)
         if self._session.scalar(of_members.where(HELD_BY_CHANNEL).limit(1)) is not None:
-            return _batch(row), []
+            return value_of(Batch, row), []
         _close(self._session, row["id"], {"batch_id": None})
         return None
 
@@ -379,7 +370,7 @@ class Outbox:
             "state": BatchState.OPEN,
             "cards": len(rows),
         }
-        batch = _batch(self._session.execute(NEW_BATCH, made).mappings().one())
+        batch = value_of(Batch, self._session.execute(NEW_BATCH, made).mappings().one())
         joined = {"ids": [row.id for row in rows], "joined": batch.id}
         self._session.execute(JOIN_BATCH, joined)
         return batch, [replace(row, batch_id=batch.id) for row in rows]
@@ -469,7 +460,10 @@ def _read(
         sizes = accumulate(row["picture_bytes"] for row in rows)
         rows = rows[: max(1, sum(size <= max_bytes for size in sizes))]
     shown = _pictures(session, [row["id"] for row in rows if row["picture_bytes"]])
-    return [_outbox_row(row, shown.get(row["id"], ())) for row in rows]
+    return [
+        value_of(OutboxCard, row, pictures=shown.get(row["id"], ()), level=row["form"])
+        for row in rows
+    ]
 
 
 def _pictures(session: Session, outbox_ids: Sequence[int]) -> Mapping[int, tuple[Picture, ...]]:
@@ -479,33 +473,3 @@ def _pictures(session: Session, outbox_ids: Sequence[int]) -> Mapping[int, tuple
     for outbox_id, name, media_type, content in session.execute(PICTURES, {"ids": outbox_ids}):
         found[outbox_id] = (*found.get(outbox_id, ()), Picture(name, media_type, content))
     return found
-
-
-def _batch(row: Row) -> Batch:
-    return Batch(
-        id=row["id"],
-        channel_id=row["channel_id"],
-        nonce=row["nonce"],
-        created_at=row["created_at"],
-        state=BatchState(row["state"]),
-    )
-
-
-def _outbox_row(row: Row, shown: tuple[Picture, ...]) -> OutboxCard:
-    return OutboxCard(
-        id=row["id"],
-        inbox_id=row["inbox_id"],
-        subscription_id=row["subscription_id"],
-        guild_id=row["guild_id"],
-        channel_id=row["channel_id"],
-        card=row["card"],
-        pictures=shown,
-        state=OutboxState(row["state"]),
-        batch_id=row["batch_id"],
-        message_id=row["message_id"],
-        created_at=row["created_at"],
-        sent_at=row["sent_at"],
-        last_error=row["last_error"],
-        level=FallbackLevel(row["form"]),
-        gave_up_at=row["gave_up_at"],
-    )

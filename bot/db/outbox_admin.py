@@ -1,35 +1,18 @@
 """Cards for the operator: the state of each, send it again, or delete it."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
 
 from bot.db.channel_queues import make_due
+from bot.db.rows import value_of
 from bot.db.session import Session
 from bot.db.tables import IS_OPEN, batches, channel_queues, guilds, hooks, outbox, subscriptions
 from bot.model import PauseReason
-from bot.work import CardStatus, FallbackLevel, OutboxActionResult, OutboxState
+from bot.work import CardFilter, CardStatus, FallbackLevel, OutboxActionResult, OutboxState
 
 CARDS_A_TRANSACTION = 200
-
-
-@dataclass(frozen=True, slots=True)
-class CardFilter:
-    """Which cards to list; None for all guilds, all channels."""
-
-    states: Collection[OutboxState] = (OutboxState.WAITING, OutboxState.UNDELIVERABLE)
-    guild_id: int | None = None
-    channel_id: int | None = None
-
-    def conditions(self) -> Iterator[ColumnElement[bool]]:
-        """The same, in SQL."""
-        yield outbox.c.state.in_(self.states)
-        if self.guild_id is not None:
-            yield outbox.c.guild_id == self.guild_id
-        if self.channel_id is not None:
-            yield outbox.c.channel_id == self.channel_id
 
 
 class OutboxAdmin:
@@ -41,16 +24,16 @@ class OutboxAdmin:
 
     def newest(self, wanted: CardFilter, limit: int) -> Sequence[CardStatus]:
         """The newest of these cards."""
-        return self._read(and_(*wanted.conditions()), limit)
+        return self._read(and_(*_conditions(wanted)), limit)
 
     def count(self, wanted: CardFilter) -> int:
         """How many such cards there are."""
-        statement = select(func.count()).select_from(outbox).where(*wanted.conditions())
+        statement = select(func.count()).select_from(outbox).where(*_conditions(wanted))
         return self._session.scalar(statement) or 0
 
     def ids(self, wanted: CardFilter) -> Sequence[int]:
         """The ids of all these cards, the oldest first."""
-        statement = select(outbox.c.id).where(*wanted.conditions()).order_by(outbox.c.id)
+        statement = select(outbox.c.id).where(*_conditions(wanted)).order_by(outbox.c.id)
         return [*self._session.scalars(statement)]
 
     def get(self, ids: Sequence[int]) -> Sequence[CardStatus]:
@@ -88,6 +71,14 @@ class OutboxAdmin:
 
     def _read(self, condition: ColumnElement[bool], limit: int | None = None) -> list[CardStatus]:
         return _statuses(self._session, condition, limit)
+
+
+def _conditions(wanted: CardFilter) -> Iterator[ColumnElement[bool]]:
+    yield outbox.c.state.in_(wanted.states)
+    if wanted.guild_id is not None:
+        yield outbox.c.guild_id == wanted.guild_id
+    if wanted.channel_id is not None:
+        yield outbox.c.channel_id == wanted.channel_id
 
 
 def _retried(card: CardStatus) -> OutboxActionResult:
@@ -165,33 +156,20 @@ def _status() -> Select[Any]:
 
 
 def _card_status(row: Mapping[Any, Any]) -> CardStatus:
-    return CardStatus(
-        id=row["id"],
-        inbox_id=row["inbox_id"],
-        state=OutboxState(row["state"]),
-        level=FallbackLevel(row["form"]),
-        guild_id=row["guild_id"],
-        channel_id=row["channel_id"],
-        project_id=row["project_id"],
-        project_name=row["project_name"],
+    return value_of(
+        CardStatus,
+        row,
+        level=row["form"],
         title=str(row["card"].get("title") or ""),
-        created_at=row["created_at"],
-        sent_at=row["sent_at"],
-        gave_up_at=row["gave_up_at"],
-        message_id=row["message_id"],
         error=row["last_error"],
-        in_flight=row["in_flight"],
-        bot_left=row["bot_left"],
         pause=_holding(row["pause_reason"]),
-        due_at=row["due_at"],
         attempts=row["attempts"] or 0,
-        channel_error=row["channel_error"],
     )
 
 
-def _holding(reason: str | None) -> PauseReason | None:
+def _holding(reason: PauseReason | None) -> PauseReason | None:
     """The pause, unless cards go out in spite of it: the last one says that the project is gone."""
-    return None if reason in (None, PauseReason.PROJECT_DELETED) else PauseReason(reason)
+    return None if reason is PauseReason.PROJECT_DELETED else reason
 
 
 def _absent(ids: Sequence[int]) -> dict[int, OutboxActionResult]:

@@ -29,7 +29,7 @@ class PauseNotices:
             .limit(limit)
         )
         rows = self._session.execute(statement).mappings().all()
-        return [PauseNotice(**{**row, "reason": PauseReason(row["reason"])}) for row in rows]
+        return [PauseNotice(**row) for row in rows]
 
     def settle(self, *notice_ids: int) -> None:
         """Notices are sent, or given up: they never come again."""

@@ -11,9 +11,9 @@ from sqlalchemy import delete, select, update
 
 from bot.db.session import Session
 from bot.db.tables import pending_commands
-from bot.db.vault import Vault
 from bot.errors import SealError
 from bot.model import PendingSubscribe
+from bot.vault import Vault
 
 log = structlog.get_logger()
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import JSON, Column, String, cast, delete, func, select, update
+from sqlalchemy import JSON, Column, String, cast, delete, func, select, type_coerce, update
 
 from bot.db.engine import Database
 from bot.db.session import Session
 from bot.db.tables import (
+    JsonValue,
     channel_queues,
     hooks,
     inbox,
@@ -145,10 +146,10 @@ def _naming(
 def _change(
     session: Session, place: PersonalColumn, rows: Sequence[tuple[Any, str]], discord_user_id: int
 ) -> None:
-    is_json = isinstance(place.text.type, JSON)
+    is_json = isinstance(place.text.type, JSON | JsonValue)
     for key, text in rows:
         without = unnamed(text, discord_user_id)
-        value = json.loads(without) if is_json else without
+        value = type_coerce(json.loads(without), JSON()) if is_json else without
         # Unless it was changed meanwhile: what is written now no longer names the person.
         same = (place.key == key, cast(place.text, String) == text)
         session.execute(update(place.text.table).where(*same).values({place.text: value}))

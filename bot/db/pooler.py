@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, text
 
+from bot.db.connections import POSTGRESQL_CONNECT_ARGS, autocommitting
 from bot.db.failures import answered_within, unavailable_told
 from bot.errors import ConfigError, Problem, StorageUnavailable
 
@@ -25,12 +26,13 @@ SHARED = Problem(
 )
 
 
-async def refuse_shared_sessions(url: URL, connect_args: dict[str, object]) -> None:
+async def refuse_shared_sessions(url: URL) -> None:
     """Pass if a connection of ours keeps its session.
 
     Errors: ConfigError if it does not; StorageUnavailable.
     """
-    engine = create_engine(url, connect_args=connect_args, poolclass=NullPool, hide_parameters=True)
+    arguments = dict(POSTGRESQL_CONNECT_ARGS)
+    engine = create_engine(url, connect_args=arguments, poolclass=NullPool, hide_parameters=True)
     try:
         with unavailable_told():
             async with answered_within(WITHIN_S):
@@ -47,7 +49,7 @@ async def refuse_shared_sessions(url: URL, connect_args: dict[str, object]) -> N
 
 def _are_shared(engine: Engine) -> bool:
     with ExitStack() as stack:
-        mine = stack.enter_context(_autocommitting(engine).connect())
+        mine = stack.enter_context(autocommitting(engine).connect())
         session = mine.scalar(MY_SESSION)
         if session == _session_told(mine):
             return False  # the server itself told so when the connection was made
@@ -56,10 +58,6 @@ def _are_shared(engine: Engine) -> bool:
             if other.scalar(MY_SESSION) == session:
                 return True
         return bool(mine.scalar(MY_SESSION) != session)
-
-
-def _autocommitting(engine: Engine) -> Engine:
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _session_told(connection: Connection) -> int:

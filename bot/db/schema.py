@@ -8,16 +8,16 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from bot.db.engine import (
+from bot.db.connections import (
     POSTGRESQL_CONNECT_ARGS,
     SQLITE,
-    Database,
     StorageTimings,
     begin_immediate,
     parse_url,
     set_up_sqlite,
     use_wal,
 )
+from bot.db.engine import Database
 from bot.db.failures import unavailable_told
 from bot.db.sqlite_file import make_place
 from bot.errors import SchemaTooNew, SchemaTooOld

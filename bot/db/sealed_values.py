@@ -11,13 +11,15 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Select, select, update
 
 from bot.db.engine import Database
+from bot.db.key_values import KeyValues
 from bot.db.session import Session
 from bot.db.tables import accounts, hooks, link_requests, pending_commands
-from bot.db.vault import Vault
 from bot.errors import SealError
 from bot.model import RotationReport
+from bot.vault import Vault
 
 STEP_ROWS = 100  # sealed again in one transaction: some milliseconds, which no webhook notices
+FIRST_KEY = "keys.first"  # of the bot that was started last
 PASSES = 3  # over what a running bot sealed meanwhile
 
 
@@ -66,6 +68,16 @@ class SealedValues:
         self._database = database
         self._vault = vault
         self._now = now
+
+    async def record_first_key(self) -> None:
+        """Note which key a bot that starts now seals with."""
+        key_id = self._vault.first_key_id
+        await self._database.write(lambda session: KeyValues(session).set(FIRST_KEY, key_id))
+
+    async def is_first_key(self) -> bool:
+        """Whether the bot that was started last seals with the same key."""
+        found = await self._database.read(lambda session: KeyValues(session).get(FIRST_KEY))
+        return found == self._vault.first_key_id
 
     async def unopenable(self) -> Mapping[str, int]:
         """How many values no key opens, by kind; kinds without any are left out.

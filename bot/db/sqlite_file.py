@@ -45,14 +45,6 @@ def beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def wal_size(url: URL) -> int:
-    """Bytes of an SQLite database's write-ahead log; 0 where there is none."""
-    try:
-        return beside(sqlite_path(url), "-wal").stat().st_size
-    except OSError:
-        return 0
-
-
 def make_place(url: URL) -> None:
     """Make the file of an SQLite database, and its folder, for this user alone.
 
@@ -143,6 +135,13 @@ class WatchedFile:
             self._inodes = self._inodes_now()
             self._seen = self._seen_now()
             self._mark = mark_in_file(self._path)
+
+    def log_bytes(self) -> int:
+        """How large the write-ahead log is; 0 where there is none."""
+        try:
+            return beside(self._path, "-wal").stat().st_size
+        except OSError:
+            return 0
 
     @contextmanager
     def copying(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from sqlalchemy import and_, case, delete, exists, or_, select, update
 
 from bot.db.channel_queues import HELD_BY_CHANNEL, make_due
 from bot.db.held_events import make_held_due, move_events
+from bot.db.rows import value_of
 from bot.db.session import Session
 from bot.db.tables import hooks, subscriptions
 from bot.db.webhook_removals import write_removals
@@ -69,13 +70,13 @@ class Subscriptions:
         """
         now = self._now()
         wanted: dict[str, Any] = {
-            "options": options.to_json(),
+            "options": options,
             "updated_at": now,
         }
         if account_id is not None:
             wanted |= {"account_id": account_id, "access_ok_at": now}
         if consent is not None:
-            wanted["consent"] = consent.to_json()
+            wanted["consent"] = consent
         guild_id = _lock_hook(self._session, hook_id)
         if guild_id is None:
             raise StorageError("the hook has been removed")
@@ -144,7 +145,7 @@ class Subscriptions:
         nothing that the hook's webhook had to tell before.
         """
         now = self._now()
-        values: dict[str, Any] = {"consent": consent.to_json(), "updated_at": now}
+        values: dict[str, Any] = {"consent": consent, "updated_at": now}
         if account_id is not None:
             values |= {"account_id": account_id, "access_ok_at": now}
         if hook_id is not None:
@@ -185,7 +186,7 @@ class Subscriptions:
     def _where(self, condition: Any) -> list[Subscription]:
         statement = select(subscriptions).where(condition).order_by(subscriptions.c.id)
         rows = self._session.execute(statement).mappings().all()
-        return [subscription_of(row) for row in rows]
+        return [value_of(Subscription, row) for row in rows]
 
 
 def _lock_hook(session: Session, hook_id: int) -> int | None:
@@ -197,32 +198,8 @@ def _lock_hook(session: Session, hook_id: int) -> int | None:
 
 def _first(session: Session, statement: Any) -> Subscription | None:
     row = session.execute(statement).mappings().one_or_none()
-    return None if row is None else subscription_of(row)
+    return None if row is None else value_of(Subscription, row)
 
 
 def _one(session: Session, statement: Any) -> Subscription:
-    return subscription_of(session.execute(statement).mappings().one())
-
-
-def subscription_of(row: Row) -> Subscription:
-    """A row of the table as a value."""
-    reason = row["pause_reason"]
-    return Subscription(
-        id=row["id"],
-        hook_id=row["hook_id"],
-        guild_id=row["guild_id"],
-        channel_id=row["channel_id"],
-        options=SubscriptionOptions.from_json(row["options"]),
-        state=SubscriptionState(row["state"]),
-        pause_reason=None if reason is None else PauseReason(reason),
-        pause_detail=row["pause_detail"],
-        created_by=row["created_by"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        last_event_at=row["last_event_at"],
-        account_id=row["account_id"],
-        access_ok_at=row["access_ok_at"],
-        consent=None if row["consent"] is None else Consent.from_json(row["consent"]),
-        moved_at=row["moved_at"],
-        caught_up_at=row["caught_up_at"],
-    )
+    return value_of(Subscription, session.execute(statement).mappings().one())

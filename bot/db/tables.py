@@ -1,7 +1,8 @@
 """The tables, as SQLAlchemy Core sees them; migrations/ makes them, a test compares the two."""
 
 from datetime import UTC, datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     JSON,
@@ -21,6 +22,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
+
+from bot.model import (
+    Consent,
+    HookKind,
+    HookState,
+    InboxSource,
+    PauseReason,
+    SubscriptionState,
+)
+from bot.speckle.subscription_options import SubscriptionOptions
+from bot.work import BatchState, FallbackLevel, InboxState, LateAddition, OutboxState
+
+E = TypeVar("E", bound=StrEnum)
+V = TypeVar("V", SubscriptionOptions, Consent)
 
 metadata = MetaData(
     naming_convention={
@@ -74,6 +89,44 @@ class CleanText(TypeDecorator[str]):
         return text.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in text else text
 
 
+class EnumText(TypeDecorator[E]):
+    """The text of one of an enum's members."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, kind: type[E]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: E | None, dialect: Dialect) -> str | None:
+        """The member's text."""
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> E | None:
+        """The member with this text."""
+        return None if value is None else self.kind(value)
+
+
+class JsonValue(TypeDecorator[V]):
+    """A value of one kind, as its JSON."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def __init__(self, kind: type[V]) -> None:
+        super().__init__(none_as_null=True)
+        self.kind: type[V] = kind
+
+    def process_bind_param(self, value: V | None, dialect: Dialect) -> Any:
+        """The value's JSON."""
+        return None if value is None else value.to_json()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> V | None:
+        """The value of this JSON."""
+        return None if value is None else self.kind.from_json(value)
+
+
 # SQLite counts up automatically only in a column that is exactly INTEGER.
 AutoId = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -92,6 +145,10 @@ def _time(name: str, *, nullable: bool = False) -> Column[datetime]:
 
 def _snowflake(name: str, *, nullable: bool = False) -> Column[int]:
     return Column(name, BigInteger(), nullable=nullable)
+
+
+def _enum(name: str, kind: type[E], *, nullable: bool = False) -> Column[E]:
+    return Column(name, EnumText(kind), nullable=nullable)
 
 
 def _json(name: str) -> Column[Any]:
@@ -177,12 +234,12 @@ hooks = Table(
     _text("server_url"),
     _text("project_id"),
     _text("project_name", nullable=True),
-    _text("kind"),
+    _enum("kind", HookKind),
     Column("key", CleanText(), nullable=True, unique=True),
     _text("secret_sealed", nullable=True),
     _text("previous_secret_sealed", nullable=True),
     _time("previous_secret_until", nullable=True),
-    _text("state"),
+    _enum("state", HookState),
     _snowflake("setup_channel_id", nullable=True),
     _snowflake("created_by"),
     _time("created_at"),
@@ -233,9 +290,9 @@ subscriptions = Table(
     _ref("hook_id", "hooks.id", index=False),  # the unique key below starts with it
     Column("guild_id", BigInteger(), nullable=False, index=True),
     Column("channel_id", BigInteger(), nullable=False, index=True),
-    _json("options"),
-    _text("state"),
-    _text("pause_reason", nullable=True),
+    Column("options", JsonValue(SubscriptionOptions), nullable=False),
+    _enum("state", SubscriptionState),
+    _enum("pause_reason", PauseReason, nullable=True),
     _text("pause_detail", nullable=True),
     _snowflake("created_by"),
     _time("created_at"),
@@ -243,7 +300,7 @@ subscriptions = Table(
     _time("last_event_at", nullable=True),
     _ref("account_id", "accounts.id", None, nullable=True),
     _time("access_ok_at", nullable=True),  # when that account was last seen to have access
-    Column("consent", JSON(none_as_null=True), nullable=True),
+    Column("consent", JsonValue(Consent), nullable=True),
     _time("moved_at", nullable=True),  # when it came to its hook, if that was not at first
     _time("caught_up_at", nullable=True),  # until when the activity list was read for it
     UniqueConstraint("hook_id", "channel_id"),
@@ -260,11 +317,11 @@ inbox = Table(
     _text("server_url", nullable=True),
     _text("digest"),
     _time("received_at"),
-    _text("state"),
+    _enum("state", InboxState),
     Column("finished_at", UtcDateTime(), nullable=True, index=True),
     _text("event_name", nullable=True),
     _json("trace"),
-    Column("source", CleanText(), nullable=False, server_default="webhook"),
+    Column("source", EnumText(InboxSource), nullable=False, server_default="webhook"),
     _time("happened_at", nullable=True),  # the event's own time, of one that was fetched later
     _text("event_key", nullable=True),
     _ref("subscription_id", "subscriptions.id", nullable=True),  # the only one that it is for
@@ -326,7 +383,7 @@ fill_ins = Table(
     _id(),
     _ref("inbox_id", "inbox.id", index=False),  # the unique key below starts with it
     _ref("subscription_id", "subscriptions.id"),
-    _text("kind"),
+    _enum("kind", LateAddition),
     _time("created_at"),
     _count("attempts"),
     Column("next_try_at", UtcDateTime(), nullable=False, index=True),
@@ -353,7 +410,7 @@ batches = Table(
     _snowflake("channel_id"),
     Column("nonce", CleanText(), nullable=False, unique=True),
     Column("created_at", UtcDateTime(), nullable=False, index=True),
-    _text("state"),
+    _enum("state", BatchState),
     Column("cards", Integer(), nullable=True),  # how many; None for those before there were edits
     sqlite_autoincrement=True,
 )
@@ -376,13 +433,13 @@ outbox = Table(
     Column("guild_id", BigInteger(), nullable=False),
     Column("channel_id", BigInteger(), nullable=False),
     _json("card"),
-    _text("state"),
+    _enum("state", OutboxState),
     _ref("batch_id", "batches.id", None, nullable=True),
     _snowflake("message_id", nullable=True),
     _time("created_at"),
     Column("sent_at", UtcDateTime(), nullable=True, index=True),
     _text("last_error", nullable=True),
-    Column("form", CleanText(), nullable=False, server_default="full"),
+    Column("form", EnumText(FallbackLevel), nullable=False, server_default="full"),
     Column("gave_up_at", UtcDateTime(), nullable=True, index=True),
     # Of its pictures, together: what is large is sent in turns, which is known before it is read.
     Column("picture_bytes", BigInteger(), nullable=False, server_default="0"),
@@ -457,7 +514,7 @@ notices = Table(
     _ref("guild_id", "guilds.guild_id"),
     _snowflake("channel_id"),
     _snowflake("user_id"),
-    _text("reason"),
+    _enum("reason", PauseReason),
     _text("detail"),
     _text("nonce"),
     _time("created_at"),

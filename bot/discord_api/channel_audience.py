@@ -6,7 +6,7 @@ from cachetools import TTLCache
 from bot.discord_api.channels import audience_of, raw_permissions
 from bot.discord_api.error_codes import Meaning, meaning_of
 from bot.discord_api.outcomes import DISCORD_ERRORS, error_text
-from bot.model import Audience, MemberPresence
+from bot.permissions import Audience, MemberPresence
 
 MOST_KNOWN = 10_000
 NOBODY_SEES = Audience(everyone=False)

@@ -11,7 +11,7 @@ import discord
 
 from bot.discord_api.error_codes import Meaning, meaning_of
 from bot.discord_api.outcomes import DISCORD_ERRORS
-from bot.model import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
+from bot.permissions import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
 
 _KINDS: Mapping[discord.ChannelType, ChannelKind] = {
     discord.ChannelType.text: ChannelKind.TEXT,

@@ -18,7 +18,7 @@ from bot.discord_api.outcomes import (
     SendFailure,
     outcome_of,
 )
-from bot.discord_api.rate_limits import RateLimiter
+from bot.discord_api.rate_limits import CancellableBucket, RateLimiter
 from bot.errors import ConfigError, Problem, StorageUnavailable
 from bot.network import Network
 from bot.timing import Backoff
@@ -67,6 +67,8 @@ class SpeckleBot(commands.Bot):
         """
         # The bot has no voice: that the libraries for it are missing is worth no warning.
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+        # discord.py's HTTP client makes its buckets of this class, and takes no other from anybody.
+        discord.http.Ratelimit = CancellableBucket  # type: ignore[misc]
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,

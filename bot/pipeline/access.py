@@ -24,7 +24,8 @@ from bot.errors import (
     SpeckleTokenRefused,
     SpeckleUnavailable,
 )
-from bot.model import Audience, Hook, InboxSource, MemberPresence, PauseWhy, Subscription
+from bot.model import Hook, InboxSource, PauseWhy, Subscription
+from bot.permissions import Audience, MemberPresence
 from bot.services.access_rules import (
     NEVER_ANSWERED,
     AccessAnswer,

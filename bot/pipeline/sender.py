@@ -24,7 +24,8 @@ from bot.discord_api.outcomes import (
 )
 from bot.discord_api.rate_limits import RateLimiter
 from bot.fairness import FairSemaphore
-from bot.model import PauseReason, PostingAllowed, PostingBlocked
+from bot.model import PauseReason
+from bot.permissions import PostingAllowed, PostingBlocked
 from bot.pipeline.access_gate import ChannelState
 from bot.pipeline.batching import MAX_EMBEDS, MAX_FILES_BYTES, card_of, together
 from bot.pipeline.global_hold import GlobalHold, HoldSteps

@@ -10,17 +10,16 @@ from enum import Enum, auto
 from typing import TypeAlias, TypeGuard
 
 from bot.model import (
-    Audience,
     Consent,
     Entitlement,
     Hook,
     HookKind,
     InboxSource,
-    MemberPresence,
     PauseReason,
     PauseWhy,
     Subscription,
 )
+from bot.permissions import Audience, MemberPresence
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle.visibility import PUBLIC
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from bot.model import Actor, ChannelKind, ChannelPermission, TargetChannel
+from bot.permissions import Actor, ChannelKind, ChannelPermission, TargetChannel
 from bot.services.refusals import (
     CannotPost,
     CommandRefused,

@@ -4,16 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.errors import SpeckleError
-from bot.model import (
-    Account,
-    Audience,
-    Entitlement,
-    Hook,
-    InboxSource,
-    MemberPresence,
-    PauseWhy,
-    Subscription,
-)
+from bot.model import Account, Entitlement, Hook, InboxSource, PauseWhy, Subscription
+from bot.permissions import Audience, MemberPresence
 from bot.services.access_rules import (
     AccessAnswer,
     AccessAnswers,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from bot.model import Actor, TargetChannel
+from bot.permissions import Actor, TargetChannel
 from bot.services.channel_rules import require_guild_manager, require_manager, require_posting
 from bot.services.quotas import QuotaService, Usage
 from bot.services.refusals import Retry

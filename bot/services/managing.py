@@ -8,15 +8,15 @@ from datetime import datetime
 from bot.errors import NotASpeckleLink
 from bot.model import (
     DELIVERY_PAUSES,
-    Actor,
+    PREVIOUS_SECRET_VALID,
     Hook,
     HookKind,
     HookState,
     PauseReason,
     Subscription,
     SubscriptionState,
-    TargetChannel,
 )
+from bot.permissions import Actor, TargetChannel
 from bot.services.access_rules import is_by_hand
 from bot.services.channel_rules import require_manager, require_posting
 from bot.services.command_input import parse_project
@@ -42,7 +42,7 @@ from bot.services.subscribing import Outcome, Subscribing
 from bot.services.webhook_setup import WebhookSetup, webhook_setup
 from bot.services.webhooks import Ensured, WebhookService
 from bot.speckle.links import Links, parse_link
-from bot.storage import PREVIOUS_SECRET_VALID, Storage
+from bot.storage import Storage
 
 
 class SubscriptionService:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bot.model import Actor, Hook, HookKind, HookState, Subscription
+from bot.model import Hook, HookKind, HookState, Subscription
+from bot.permissions import Actor
 from bot.services.access_rules import is_by_hand
 from bot.services.refusals import CommandRefused, RefusalReason
 from bot.services.subscribe_results import Followed

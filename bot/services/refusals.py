@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 from bot.errors import BotError
-from bot.model import ChannelKind, ChannelPermission
+from bot.permissions import ChannelKind, ChannelPermission
 from bot.speckle.subscription_options import OptionProblem
 
 

@@ -4,16 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.model import (
-    Audience,
-    Consent,
-    Entitlement,
-    Hook,
-    HookKind,
-    HookState,
-    PauseWhy,
-    Subscription,
-)
+from bot.model import Consent, Entitlement, Hook, HookKind, HookState, PauseWhy, Subscription
+from bot.permissions import Audience
 from bot.services.access_rules import is_by_hand
 from bot.services.consent_check import ProjectAccess, exceeds, needs_consent
 from bot.services.project_followers import ProjectFollowers

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeAlias
 
-from bot.model import Actor, Audience, Hook, PauseWhy, Subscription, TargetChannel
+from bot.model import Hook, PauseWhy, Subscription
+from bot.permissions import Actor, Audience, TargetChannel
 from bot.services.access_rules import is_private
 from bot.services.project_names import project_label
 from bot.services.webhook_setup import WebhookSetup

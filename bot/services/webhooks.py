@@ -33,8 +33,9 @@ from bot.services.webhook_triggers import triggers_for
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import CallStatus, Login, ProjectRights, SpeckleWebhook
-from bot.storage import Storage, fresh_secret
+from bot.storage import Storage
 from bot.timing import Backoff
+from bot.vault import fresh_secret
 
 log = structlog.get_logger()
 

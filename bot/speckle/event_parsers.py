@@ -218,19 +218,14 @@ def invitation_sent(data: JsonObject, _message: str) -> InvitationSent:
 
 
 def invitation_accepted(data: JsonObject, _message: str) -> InvitationAccepted:
-    """The ids of both people, and the role."""
-    return InvitationAccepted(
-        user_id=id_of(data.get("targetUserId")),
-        role=name_of(data.get("role")),
-        inviter_id=id_of(data.get("inviterUser")),
-    )
+    """The id of the invited person, and the role."""
+    return InvitationAccepted(id_of(data.get("targetUserId")), name_of(data.get("role")))
 
 
 def invitation_declined(data: JsonObject, _message: str) -> InvitationDeclined:
-    """The ids of both people; the invited one can be an object."""
+    """The id of the invited person, which can be in an object."""
     target = data.get("targetId")
-    user_id = id_of(target.get("userId")) if isinstance(target, dict) else id_of(target)
-    return InvitationDeclined(user_id, id_of(data.get("inviterId")))
+    return InvitationDeclined(id_of(target.get("userId") if isinstance(target, dict) else target))
 
 
 def access_requested(data: JsonObject, _message: str) -> AccessRequested:

@@ -343,7 +343,6 @@ class InvitationAccepted(Event):
     kind = EventKind.INVITATION_ACCEPTED
     user_id: str | None = None
     role: str | None = None
-    inviter_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +351,6 @@ class InvitationDeclined(Event):
 
     kind = EventKind.INVITATION_DECLINED
     user_id: str | None = None
-    inviter_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,9 @@ from typing import Final
 from cryptography.fernet import Fernet
 
 from bot.settings import environment_names
-from bot.storage import Storage, Vault
+from bot.storage import Storage
+from bot.vault import Vault
+from bot.work import CardFilter, OutboxState
 from sandbox.discord import Sandbox
 from sandbox.soak.bot_process import BotProcess, Broken
 from sandbox.soak.chaos import Chaos
@@ -51,6 +53,7 @@ LOOK_S: Final = 0.2
 RESUME_AGAIN_S: Final = 5.0
 TELL_EACH: Final = 20  # kills
 NAMED_AT_MOST: Final = 10
+WAITING: Final = CardFilter(states=(OutboxState.WAITING,))
 
 Say = Callable[[str], None]
 
@@ -275,12 +278,12 @@ class _Run:
 
     async def _look_into_the_database(self) -> None:
         async with Storage.open(self._url, Vault([self._key])) as storage:
-            waiting = await storage.read(lambda tx: tx.outbox.waiting_count())
-            new = await storage.read(lambda tx: tx.inbox.new_count())
+            waiting = await storage.read(lambda tx: tx.outbox_admin.count(WAITING))
+            new = await storage.read(lambda tx: tx.inbox.due_keys())
         if waiting:
             self._report.broken.append(f"{waiting} cards still wait in the outbox.")
         if new:
-            self._report.broken.append(f"{new} deliveries still wait in the inbox.")
+            self._report.broken.append(f"Events of {len(new)} webhooks still wait in the inbox.")
 
     def count(self) -> None:
         """Write down what was sent and shown, and what is wrong with it."""

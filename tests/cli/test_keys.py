@@ -11,10 +11,10 @@ from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
 
 from bot.__main__ import cli
-from bot.db.vault import Vault
 from bot.errors import ConfigError
 from bot.model import HookKind
-from bot.storage import FIRST_KEY, Storage
+from bot.storage import Storage
+from bot.vault import Vault
 
 GUILD, MAREN = 71, 72
 SERVER = "https://speckle.kestrel.example"
@@ -93,8 +93,8 @@ def test_a_bot_that_runs_without_the_new_key_is_not_locked_out(host: Host) -> No
 
     async def beside_a_bot(bot: Storage, bots_first_key: str) -> Result:
         assert await bot.lead()
-        first = Vault([bots_first_key]).first_key_id
-        await bot.write(lambda tx: tx.key_values.set(FIRST_KEY, first))
+        async with Storage.open(host.url, Vault([bots_first_key])) as started:
+            await started.sealed.record_first_key()
         return await asyncio.to_thread(host.rotate, new, old)
 
     refused = host.stored(lambda bot: beside_a_bot(bot, old), old)
@@ -109,8 +109,7 @@ def test_a_bot_that_runs_without_the_new_key_is_not_locked_out(host: Host) -> No
 def test_a_bot_that_is_stopped_may_have_had_any_keys(host: Host) -> None:
     old, new = a_key(), a_key()
     host.stored(one_hook, old)
-    first = Vault([old]).first_key_id
-    host.stored(lambda bot: bot.write(lambda tx: tx.key_values.set(FIRST_KEY, first)), old)
+    host.stored(lambda bot: bot.sealed.record_first_key(), old)
     assert host.rotate(new, old).exit_code == 0
 
 

@@ -16,11 +16,12 @@ from cryptography.fernet import Fernet
 
 from bot.__main__ import cli
 from bot.cli.outbox_texts import PAUSES, span, table
-from bot.db.vault import Vault
 from bot.errors import ConfigError
 from bot.model import HookKind, PauseReason, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.storage import Storage, utc_now
+from bot.storage import Storage
+from bot.timing import utc_now
+from bot.vault import Vault
 from bot.work import (
     EventResult,
     HookResult,
@@ -30,6 +31,7 @@ from bot.work import (
     SubscriptionResult,
     TraceLine,
 )
+from tests.stored import stored_card
 
 GUILD, CHANNEL, MAREN = 71, 73, 72
 SERVER = "https://speckle.kestrel.example"
@@ -97,7 +99,7 @@ class Bot:
         self.stored(settle)
 
     def state(self, card_id: int) -> OutboxState | None:
-        card = self.stored(lambda storage: storage.read(lambda tx: tx.outbox.get(card_id)))
+        card = self.stored(lambda storage: storage.read(lambda tx: stored_card(tx, card_id)))
         return None if card is None else card.state
 
 

@@ -2,7 +2,7 @@
 
 from bot.discord_api.channels import audience_of
 from bot.discord_api.client import SpeckleBot
-from bot.model import Audience
+from bot.permissions import Audience
 from sandbox.discord import SandboxChannel
 from tests.cogs.conftest import RunClient, Studio
 

@@ -8,8 +8,9 @@ import pytest
 
 from bot.cogs.interaction import why_posting_failed
 from bot.discord_api.client import SpeckleBot
-from bot.model import PauseReason, PostingBlocked, SubscriptionState
+from bot.model import PauseReason, SubscriptionState
 from bot.notifiers.pause_notifier import NotifierTimings, PauseNotifier
+from bot.permissions import PostingBlocked
 from bot.services.pause_notices import GIVE_UP_AFTER, PauseNoticeService
 from bot.storage import Storage
 from bot.work import EventResult, HookResult, NewCard, NewInboxEvent, SubscriptionResult
@@ -17,6 +18,7 @@ from sandbox.discord import NotOffered, SandboxMember, SandboxMessage
 from tests.cogs.conftest import MakeStudio, RunClient, Studio, text_of
 from tests.pipeline.deliveries import until
 from tests.services.conftest import CLOUD, PAVILION, TOWER, Clock
+from tests.stored import note_event
 
 DETAIL = "The bot lacks there:\n- Embed Links\n- Attach Files"
 OPEN_PRIVATE = "POST /users/@me/channels"
@@ -39,7 +41,7 @@ def pause(storage: Storage, clock: Clock, studio: Studio) -> Pause:
         cards: int = 0, reason: PauseReason = PauseReason.NO_PERMISSION, detail: str = DETAIL
     ) -> None:
         first = (await storage.read(lambda tx: tx.subscriptions.of_channel(studio.structure.id)))[0]
-        await storage.write(lambda tx: tx.hooks.mark_live(first.hook_id, "Harbour *Tower*"))
+        await storage.write(lambda tx: note_event(tx, first.hook_id, "Harbour *Tower*"))
         for number in range(cards):
             body = b"event %d" % number
             kept = await storage.intake.accept(

@@ -18,6 +18,7 @@ from tests.cogs.conftest import (
     text_of,
 )
 from tests.services.conftest import CLOUD, PAVILION, TOWER
+from tests.stored import note_event
 
 LINK = f"{CLOUD}/projects/{TOWER}"
 
@@ -49,7 +50,7 @@ async def test_a_further_channel_is_live_at_once_and_the_same_channel_again_tell
     async with run_client():
         await studio.type("subscribe", stream_id=LINK, events="versions")
         hook = (await storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)))[0]
-        await storage.write(lambda tx: tx.hooks.mark_live(hook.id, "Harbour *Tower*"))
+        await storage.write(lambda tx: note_event(tx, hook.id, "Harbour *Tower*"))
         further = await studio.type("subscribe", stream_id=LINK, channel=studio.facade)
         again = await studio.type("subscribe", stream_id=LINK, events="comments")
         same = await studio.type("subscribe", stream_id=LINK, events="comments")

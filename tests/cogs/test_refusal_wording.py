@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bot.cogs.refusal_texts import REASONS, RETRIES, WRONG_KINDS, cannot_post_text, refusal_text
-from bot.model import ChannelKind, ChannelPermission
+from bot.permissions import ChannelKind, ChannelPermission
 from bot.services.channel_rules import NEEDED
 from bot.services.refusals import (
     CannotPost,

@@ -35,6 +35,7 @@ from tests.cogs.conftest import (
 )
 from tests.services.conftest import Clock
 from tests.services.speckle import INSTANCE, answering
+from tests.stored import note_event
 
 NAME = "Kestrel Tower"
 
@@ -71,7 +72,7 @@ class House:
         studio = self.studio
         answer = await studio.type("subscribe", where=where, who=studio.tobias, stream_id=self.link)
         there = await self.at(where)
-        await self.storage.write(lambda tx: tx.hooks.mark_live(there.hook_id, "Made up"))
+        await self.storage.write(lambda tx: note_event(tx, there.hook_id, "Made up"))
         hook = await self.storage.read(lambda tx: tx.hooks.get(there.hook_id))
         assert hook is not None
         return answer, hook
@@ -213,7 +214,7 @@ async def test_a_stranger_reads_the_same_of_a_followed_project_as_of_any_other(
         await house.linked(bot, studio.maren, house.owner)
         await studio.type("subscribe", stream_id=house.link)
         hook_id = (await house.at(studio.structure)).hook_id
-        await house.storage.write(lambda tx: tx.hooks.touch(hook_id, NAME, house.clock()))
+        await house.storage.write(lambda tx: note_event(tx, hook_id, NAME, house.clock()))
         told = [await probed(house, project_id) for project_id in (house.tower.id, other.id)]
     assert told[0] == told[1]
     assert NAME not in str(told[0])

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from bot.cogs.subscriptions import panel_texts, subscribe_texts
 from bot.cogs.subscriptions.subscribe_texts import subscribed, unsubscribed
 from bot.cogs.webhooks import texts as wording
-from bot.model import Audience, HookState
+from bot.model import HookState
+from bot.permissions import Audience
 from bot.services.public_url import ProbeProblem, ProbeResult
 from bot.services.subscribe_results import (
     Followed,

@@ -10,10 +10,10 @@ import pytest
 from cryptography.fernet import Fernet
 
 from bot.cards.card import Picture
-from bot.db.vault import Vault
 from bot.model import Hook, HookKind, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.vault import Vault
 from bot.work import EventResult, HookResult, NewCard, NewInboxEvent, SubscriptionResult, TraceLine
 from tests.conftest import PostgresServer
 

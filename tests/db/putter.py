@@ -11,8 +11,8 @@ from itertools import islice
 
 from cryptography.fernet import Fernet
 
-from bot.db.vault import Vault
 from bot.storage import Storage
+from bot.vault import Vault
 from bot.work import NewInboxEvent
 
 TASKS = 16

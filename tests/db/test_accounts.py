@@ -7,9 +7,9 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import select, update
 
-from bot.db.engine import Database, parse_url
+from bot.db.connections import parse_url
+from bot.db.engine import Database
 from bot.db.tables import accounts, link_requests, subscriptions
-from bot.db.vault import Vault
 from bot.model import (
     Account,
     Hook,
@@ -18,6 +18,7 @@ from bot.model import (
 )
 from bot.speckle.tokens import Tokens, TokenScope
 from bot.storage import Storage
+from bot.vault import Vault
 from tests.db.conftest import MAREN_ODUYA, SERVER, STUDIO_KESTREL, Clock
 
 TOBIAS_LINDQVIST = 720_000_000_000_000_099

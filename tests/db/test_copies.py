@@ -3,9 +3,9 @@
 import asyncio
 
 from bot.db.restored_copy import IDENTITY_KEY
-from bot.db.vault import Vault
 from bot.services.restored_copy import RestoredCopyCheck
 from bot.storage import Storage
+from bot.vault import Vault
 from tests.db.test_accounts import linked
 
 EARLIER = "1:2"  # the server's names for the tables that the dump was made of

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.db.day_use import DayUse
-from bot.db.vault import Vault
 from bot.model import DayQuota, Hook, HookKind, RetentionPolicy
 from bot.storage import Storage
+from bot.vault import Vault
 from bot.work import CountingWindow, InboxReceipt, MissedEntry, NewInboxEvent
 from tests.db.conftest import MAREN_ODUYA, SERVER, STUDIO_KESTREL, Clock
 

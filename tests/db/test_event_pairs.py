@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 
 from bot.db.tables import subscriptions
-from bot.db.vault import Vault
 from bot.model import Consent, Entitlement, Hook, HookKind, InboxSource, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.vault import Vault
 from bot.work import (
     EventResult,
     FetchedEvent,

@@ -11,15 +11,16 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from bot.db.engine import StorageTimings, parse_url
+from bot.db.connections import StorageTimings, parse_url
 from bot.db.failures import reason_of
 from bot.db.sqlite_file import sqlite_path
-from bot.db.vault import Vault
 from bot.errors import StorageUnavailable
 from bot.model import Hook
 from bot.storage import Storage, migrate, schema_version
+from bot.vault import Vault
 from tests.conftest import PostgresServer, on_every_connection
 from tests.db.conftest import NewDelivery
+from tests.stored import new_count
 
 IMPATIENT = StorageTimings(lock_s=0.05)
 UNREACHABLE = "postgresql+psycopg://maren:swordfish@127.0.0.1:1/bot"
@@ -96,7 +97,7 @@ async def test_a_locked_database_is_refused_and_then_works_again(
                 with pytest.raises(StorageUnavailable) as caught:
                     await wait
                 assert caught.value.reason == "the database is locked by another program"
-            assert await storage.read(lambda tx: tx.inbox.new_count()) == 0
+            assert await storage.read(new_count) == 0
         assert not (await storage.intake.accept(delivery())).duplicate
         await storage.ping_write()
 
@@ -151,7 +152,7 @@ async def test_a_server_that_was_restarted_costs_no_event(
         " WHERE application_name = 'speckle-discord-bot'"
     )
     assert not (await storage.intake.accept(delivery())).duplicate
-    assert await storage.read(lambda tx: tx.inbox.new_count()) == 2
+    assert await storage.read(new_count) == 2
     assert await storage.lead()
 
 

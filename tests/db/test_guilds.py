@@ -5,7 +5,8 @@ from datetime import timedelta
 from sqlalchemy import func, select
 
 from bot.cards.card import Picture
-from bot.db.engine import Database, parse_url
+from bot.db.connections import parse_url
+from bot.db.engine import Database
 from bot.db.tables import metadata
 from bot.model import Guild, Hook, HookKind, HookState, RetentionPolicy, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
@@ -20,6 +21,7 @@ from tests.db.conftest import (
     NewDelivery,
     Queue,
 )
+from tests.stored import note_event
 
 PICTURE = Picture("avatar.png", "image/png", b"\x89PNG")
 KEEP = RetentionPolicy(timedelta(days=7), timedelta(days=30), timedelta(days=90))
@@ -59,10 +61,11 @@ async def test_hooks_close_with_the_guild_and_open_again_as_they_were(
     live = await storage.write(
         lambda tx: tx.hooks.create(STUDIO_KESTREL, SERVER, "0ther", HookKind.OWN, MAREN_ODUYA, None)
     )
-    await storage.write(lambda tx: tx.hooks.mark_live(live.id, None))
+    await storage.write(lambda tx: note_event(tx, live.id))
     await storage.write(lambda tx: tx.guilds.leave(STUDIO_KESTREL))
     assert [await state(storage, h) for h in (hook, live)] == [HookState.CLOSED] * 2
-    assert not await storage.write(lambda tx: tx.hooks.mark_live(hook.id, None))
+    await storage.write(lambda tx: note_event(tx, hook.id))
+    assert await state(storage, hook) == HookState.CLOSED
     left_at = clock()
     clock.forward(days=1)
     await storage.write(lambda tx: tx.guilds.leave(STUDIO_KESTREL))

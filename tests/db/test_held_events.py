@@ -37,6 +37,7 @@ from tests.db.conftest import (
     NewDelivery,
     Queue,
 )
+from tests.stored import waiting_count
 
 ASK = AccessPause(PauseReason.ASK_AGAIN, PauseWhy.FILTERS_WIDER)
 Take = Callable[..., Awaitable[int]]
@@ -176,7 +177,7 @@ async def test_cards_that_wait_are_taken_back_as_events_and_those_that_may_be_ou
         await storage.write(lambda tx: tx.held_events.hold_back(subscription.id, clock(), ASK)) == 1
     )
     assert await storage.read(lambda tx: tx.held_events.count([subscription.id])) == 1
-    assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 1
+    assert await storage.read(waiting_count) == 1
     await storage.write(lambda tx: tx.outbox.mark_sent(opened[0], 1, clock()))
     assert await waiting(storage) == []
     assert [one.reason for one in await storage.read(lambda tx: tx.pause_notices.due(9))] == [
@@ -245,7 +246,7 @@ async def test_a_pause_by_the_next_event_takes_the_earlier_cards_back(
 ) -> None:
     first = await take(SubscriptionResult(subscription.id, card_for(subscription)))
     second = await take(SubscriptionResult(subscription.id, held_until=clock(), pause=ASK))
-    assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 0
+    assert await storage.read(waiting_count) == 0
     await storage.write(
         lambda tx: tx.subscriptions.set_state(subscription.id, SubscriptionState.ACTIVE)
     )

@@ -17,7 +17,6 @@ from sqlalchemy.dialects import sqlite
 from bot.db.access_pauses import hold_back_cards
 from bot.db.held_events import _heads
 from bot.db.tables import held_events, subscriptions
-from bot.db.vault import Vault
 from bot.model import (
     RIGHTS_PAUSES,
     AccessPause,
@@ -29,6 +28,7 @@ from bot.model import (
 )
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.vault import Vault
 from bot.work import EventResult, HeldEvent, HookResult, NewCard, NewInboxEvent, SubscriptionResult
 from tests.db.conftest import (
     FACADE,

@@ -9,15 +9,17 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import select
 
-from bot.db.engine import Database, parse_url
+from bot.db.connections import parse_url
+from bot.db.engine import Database
 from bot.db.hook_lookup import HookLookup
 from bot.db.tables import hooks
-from bot.db.vault import Vault
 from bot.errors import SealError
 from bot.model import Hook, HookKind, HookState, Subscription
 from bot.storage import Storage
+from bot.vault import Vault
 from tests.db.conftest import HARBOUR_TOWER, MAREN_ODUYA, SERVER, STRUCTURE, STUDIO_KESTREL, Clock
 from tests.db.test_accounts import linked
+from tests.stored import note_event
 
 
 async def shared(storage: Storage, guild_id: int, project_id: str = HARBOUR_TOWER) -> Hook:
@@ -129,22 +131,21 @@ async def test_a_former_secret_and_a_webhooks_id_that_no_key_opens_shut_nothing(
     assert there == replace(renewed, secrets=renewed.secrets[:1], webhook_id="")
 
 
-async def test_a_waiting_hook_turns_live_exactly_once(
+async def test_a_waiting_hook_turns_live_with_its_first_event(
     storage: Storage, hook: Hook, clock: Clock
 ) -> None:
     clock.forward(minutes=5)
-    answers = await asyncio.gather(
-        *(storage.write(lambda tx: tx.hooks.mark_live(hook.id, "Harbour Tower")) for _ in range(5))
-    )
-    assert sorted(answers) == [False] * 4 + [True]
+    await storage.write(lambda tx: note_event(tx, hook.id, "Harbour Tower"))
+    first = clock()
+    clock.forward(minutes=5)
+    await storage.write(lambda tx: note_event(tx, hook.id))
     live = await storage.read(lambda tx: tx.hooks.get(hook.id))
     assert live is not None
     assert (live.state, live.live_at, live.project_name) == (
         HookState.LIVE,
-        clock(),
+        first,
         "Harbour Tower",
     )
-    assert not await storage.write(lambda tx: tx.hooks.mark_live(999, None))
 
 
 async def test_the_secret_before_stays_valid_for_a_day(
@@ -172,10 +173,6 @@ async def test_a_secret_ends_with_the_next_one_and_so_do_those_that_were_to_work
     assert now is not None
     assert len(now.secrets) == 1
     assert not set(now.secrets) & set(renewed.secrets)
-    void = await storage.write(lambda tx: tx.hooks.void_secrets(hook.id))
-    assert void is not None
-    assert len(void.secrets) == 1
-    assert void.secrets != now.secrets
 
 
 async def test_how_open_a_project_is_is_remembered_with_when_it_was_last_public(
@@ -194,7 +191,6 @@ async def test_only_own_hooks_that_are_there_get_new_secrets(storage: Storage) -
     hook = await shared(storage, STUDIO_KESTREL)
     assert await storage.write(lambda tx: tx.hooks.new_secret(hook.id, overlap=True)) is None
     assert await storage.write(lambda tx: tx.hooks.new_secret(999, overlap=False)) is None
-    assert await storage.write(lambda tx: tx.hooks.void_secrets(hook.id)) is None
 
 
 async def served(storage: Storage, guilds: Collection[int]) -> list[Hook]:
@@ -229,11 +225,11 @@ async def test_a_converted_hook_starts_again(storage: Storage, hook: Hook) -> No
     assert await storage.write(lambda tx: tx.hooks.convert(999, HookKind.OWN)) is None
 
 
-async def test_touching_keeps_the_name_unless_there_is_a_new_one(
+async def test_an_event_without_a_name_keeps_the_one_before(
     storage: Storage, hook: Hook, clock: Clock
 ) -> None:
-    await storage.write(lambda tx: tx.hooks.touch(hook.id, "Harbour\0 Tower 🏗", clock()))
-    await storage.write(lambda tx: tx.hooks.touch(hook.id, None, clock() + timedelta(minutes=1)))
+    await storage.write(lambda tx: note_event(tx, hook.id, "Harbour\0 Tower 🏗", clock()))
+    await storage.write(lambda tx: note_event(tx, hook.id, None, clock() + timedelta(minutes=1)))
     touched = await storage.read(lambda tx: tx.hooks.get(hook.id))
     assert touched is not None
     assert touched.project_name == "Harbour\N{REPLACEMENT CHARACTER} Tower 🏗"

@@ -38,6 +38,7 @@ from tests.db.conftest import (
     NewDelivery,
     Queue,
 )
+from tests.stored import new_count, note_event, stored_card, waiting_count
 
 
 async def test_a_delivery_is_kept_as_it_came(
@@ -212,7 +213,7 @@ async def test_of_events_that_another_process_finished_nothing_is_written(
     await storage.write(lambda tx: tx.inbox.finish([EventResult(ids[1], [])]))
     with pytest.raises(AlreadyFinished):
         await storage.write(lambda tx: tx.inbox.finish([EventResult(one) for one in ids]))
-    assert await storage.read(lambda tx: tx.inbox.new_count()) == 2
+    assert await storage.read(new_count) == 2
 
 
 async def test_finishing_writes_everything_and_only_once(
@@ -246,7 +247,7 @@ async def test_finishing_writes_everything_and_only_once(
             lambda tx: tx.inbox.finish([EventResult(receipt.id, [], "other", of_hooks=[one])])
         )
     assert len(first) == 2
-    assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 2
+    assert await storage.read(waiting_count) == 2
     row = await storage.read(lambda tx: tx.inbox.get(receipt.id))
     assert row is not None
     assert (row.state, row.finished_at, row.event_name, row.trace) == (
@@ -255,7 +256,7 @@ async def test_finishing_writes_everything_and_only_once(
         "commit_create",
         (line,),
     )
-    kept = await storage.read(lambda tx: tx.outbox.get(first[0]))
+    kept = await storage.read(lambda tx: stored_card(tx, first[0]))
     assert kept is not None
     assert (kept.card, kept.inbox_id, kept.channel_id) == (
         card,
@@ -270,7 +271,7 @@ async def test_finishing_writes_everything_and_only_once(
     touched = await storage.read(lambda tx: tx.subscriptions.get(second.id))
     assert touched is not None
     assert touched.last_event_at == clock()
-    assert await storage.read(lambda tx: tx.inbox.new_count()) == 0
+    assert await storage.read(new_count) == 0
 
 
 async def test_what_an_account_was_told_changes_nothing_of_the_hook(
@@ -349,4 +350,4 @@ async def test_a_failed_row_is_set_aside_with_its_trace(
 
 async def test_a_time_without_a_zone_is_refused(storage: Storage, hook: Hook, clock: Clock) -> None:
     with pytest.raises(Exception, match="without a zone"):
-        await storage.write(lambda tx: tx.hooks.touch(hook.id, None, clock().replace(tzinfo=None)))
+        await storage.write(lambda tx: note_event(tx, hook.id, None, clock().replace(tzinfo=None)))

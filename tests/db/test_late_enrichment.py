@@ -34,6 +34,7 @@ from tests.db.conftest import (
     Clock,
     NewDelivery,
 )
+from tests.stored import stored_card
 
 NOTE = TraceLine(datetime(2026, 3, 2, 9, 1, tzinfo=UTC), "fill in", "Its picture came late.")
 LANE = LateEnrichmentKey(SERVER, STUDIO_KESTREL)
@@ -147,7 +148,7 @@ async def test_a_card_that_waits_just_changes(
     assert await storage.write(lambda tx: tx.late_enrichment.fill(job, with_picture, NOTE)) == [
         card_id
     ]
-    row = await storage.read(lambda tx: tx.outbox.get(card_id))
+    row = await storage.read(lambda tx: stored_card(tx, card_id))
     assert row is not None
     assert row.card["image"] == f"attachment://{PICTURE.name}"
     assert row.pictures == (AVATAR, PICTURE)

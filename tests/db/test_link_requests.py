@@ -4,7 +4,8 @@ import asyncio
 
 from sqlalchemy import update
 
-from bot.db.engine import Database, parse_url
+from bot.db.connections import parse_url
+from bot.db.engine import Database
 from bot.db.tables import link_requests
 from bot.model import LINK_VALID, NOTIFY_WITHIN, LinkDetails
 from bot.speckle.tokens import Tokens

@@ -9,9 +9,9 @@ from hashlib import sha256
 from sqlalchemy import select, update
 
 from bot.db.tables import history_taken, hooks
-from bot.db.vault import Vault
 from bot.model import Hook, InboxSource, RetentionPolicy
 from bot.storage import Storage
+from bot.vault import Vault
 from bot.work import CountingWindow, InboxEvent, MissedEntry, TakenIn
 from tests.db.conftest import STUDIO_KESTREL, Clock, NewDelivery
 

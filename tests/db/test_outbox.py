@@ -18,6 +18,7 @@ from tests.db.conftest import (
     Clock,
     Queue,
 )
+from tests.stored import stored_card, waiting_count
 
 PICTURES = (
     Picture("avatar-b.png", "image/png", b"\x89PNG b"),
@@ -60,7 +61,7 @@ async def test_a_card_makes_its_channel_due(
     assert await storage.read(lambda tx: tx.outbox.due_channels(10, frozenset({STRUCTURE}))) == []
     assert await storage.read(lambda tx: tx.outbox.due_in()) == 0
     assert await storage.read(lambda tx: tx.outbox.due_in({STRUCTURE})) is None
-    assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 1
+    assert await storage.read(waiting_count) == 1
 
 
 async def test_a_batch_holds_the_oldest_cards_in_order_with_their_pictures(
@@ -123,7 +124,7 @@ async def test_a_sent_batch_is_settled_once_and_the_rest_is_due(
     await storage.write(
         lambda tx: tx.outbox.mark_suspect(opened[0], 2, FallbackLevel.NO_MEDIA, "too late")
     )
-    row = await storage.read(lambda tx: tx.outbox.get(ids[1]))
+    row = await storage.read(lambda tx: stored_card(tx, ids[1]))
     assert row is not None
     assert (row.state, row.message_id, row.sent_at, row.last_error) == (
         OutboxState.SENT,
@@ -151,7 +152,7 @@ async def test_an_undeliverable_batch_keeps_its_reason_and_lets_the_next_go(
     await storage.write(
         lambda tx: tx.outbox.mark_undeliverable(opened[0], "50035: Invalid Form Body")
     )
-    row = await storage.read(lambda tx: tx.outbox.get(ids[0]))
+    row = await storage.read(lambda tx: stored_card(tx, ids[0]))
     assert row is not None
     assert (row.state, row.last_error) == (OutboxState.UNDELIVERABLE, "50035: Invalid Form Body")
     rest = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 1))
@@ -210,7 +211,9 @@ async def test_what_was_tried_in_vain_for_too_long_is_given_up_and_the_rest_goes
         lambda tx: tx.outbox.give_up(STRUCTURE, clock() - timedelta(hours=48), "tried")
     )
     assert given_up == 2
-    rows = [await storage.read(lambda tx: tx.outbox.get(outbox_id)) for outbox_id in (*old, young)]
+    rows = [
+        await storage.read(lambda tx: stored_card(tx, outbox_id)) for outbox_id in (*old, young)
+    ]
     states = [(row.state, row.gave_up_at) for row in rows if row is not None]
     assert states == [(OutboxState.UNDELIVERABLE, clock())] * 2 + [(OutboxState.WAITING, None)]
     opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10))
@@ -322,7 +325,7 @@ async def test_a_blocked_channel_pauses_its_subscriptions_and_keeps_its_cards(
     assert await storage.read(lambda tx: tx.outbox.due_in()) is None
     await queue(subscription)
     assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10)) is None
-    assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 2
+    assert await storage.read(waiting_count) == 2
     assert (
         await storage.write(
             lambda tx: tx.outbox.pause_channel(STRUCTURE, PauseReason.CHANNEL_GONE, "again")

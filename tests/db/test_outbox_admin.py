@@ -4,14 +4,16 @@ from datetime import timedelta
 
 from sqlalchemy import select, update
 
-from bot.db.engine import Database, parse_url
-from bot.db.outbox_admin import CARDS_A_TRANSACTION, CardFilter
+from bot.db.connections import parse_url
+from bot.db.engine import Database
+from bot.db.outbox_admin import CARDS_A_TRANSACTION
 from bot.db.tables import channel_queues, outbox
 from bot.model import PauseReason, Subscription, SubscriptionState
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
-from bot.work import FallbackLevel, OutboxActionResult, OutboxState
+from bot.work import CardFilter, FallbackLevel, OutboxActionResult, OutboxState
 from tests.db.conftest import FACADE, HARBOUR_TOWER, MAREN_ODUYA, STRUCTURE, Clock, Queue
+from tests.stored import stored_card, waiting_count
 
 REFUSED = "50035: Invalid Form Body"
 UNDELIVERABLE = CardFilter(states=(OutboxState.UNDELIVERABLE,))
@@ -26,7 +28,7 @@ async def refuse(storage: Storage, channel_id: int = STRUCTURE, cards: int = 1) 
 
 
 async def state_of(storage: Storage, card_id: int) -> OutboxState | None:
-    card = await storage.read(lambda tx: tx.outbox.get(card_id))
+    card = await storage.read(lambda tx: stored_card(tx, card_id))
     return None if card is None else card.state
 
 
@@ -120,7 +122,7 @@ async def test_a_refused_card_waits_again_whole_and_in_its_old_place(
     assert await storage.write(lambda tx: tx.outbox_admin.retry([first])) == {
         first: OutboxActionResult.REQUEUED
     }
-    card = await storage.read(lambda tx: tx.outbox.get(first))
+    card = await storage.read(lambda tx: stored_card(tx, first))
     assert card is not None
     assert (card.state, card.level) == (OutboxState.WAITING, FallbackLevel.FULL)
     assert (card.gave_up_at, card.last_error, card.batch_id) == (None, None, None)
@@ -182,10 +184,9 @@ async def test_very_many_cards_wait_again_in_their_order(
     await refuse(storage, cards=number)
     chosen = await storage.read(lambda tx: tx.outbox_admin.ids(UNDELIVERABLE))
     assert list(chosen) == ids
-    assert set((await storage.write(lambda tx: tx.outbox_admin.retry(chosen))).values()) == {
-        OutboxActionResult.REQUEUED
-    }
-    assert await storage.read(lambda tx: tx.outbox.waiting_count()) == number
+    done = await storage.retry_cards(chosen)
+    assert done == dict.fromkeys(ids, OutboxActionResult.REQUEUED)
+    assert await storage.read(waiting_count) == number
     assert [card.id for card in await storage.read(lambda tx: tx.outbox_admin.get(ids))] == ids[
         ::-1
     ]

@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from bot.db.engine import Database, parse_url
+from bot.db.connections import parse_url
+from bot.db.engine import Database
 from bot.db.pause_notices import write_notices
 from bot.model import Hook, HookKind, PauseReason, Subscription, SubscriptionState
 from bot.speckle.subscription_options import SubscriptionOptions

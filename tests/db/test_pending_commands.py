@@ -4,9 +4,11 @@ from datetime import timedelta
 
 from sqlalchemy import select, update
 
-from bot.db.engine import Database, parse_url
+from bot.db.connections import parse_url
+from bot.db.engine import Database
 from bot.db.tables import pending_commands
-from bot.model import Audience, PendingSubscribe
+from bot.model import PendingSubscribe
+from bot.permissions import Audience
 from bot.storage import Storage
 from tests.db.conftest import FACADE, MAREN_ODUYA, STRUCTURE, STUDIO_KESTREL, Clock
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select, update
 
-from bot.db.engine import Database, parse_url
+from bot.db.connections import parse_url
+from bot.db.engine import Database
 from bot.db.personal_data import erase_from_texts, unnamed
 from bot.db.tables import channel_queues, metadata, notices, outbox
 from bot.model import (
     LINK_VALID,
     NOBODY,
-    Audience,
     Consent,
     Entitlement,
     Hook,
@@ -21,6 +21,7 @@ from bot.model import (
     Subscription,
     SubscriptionState,
 )
+from bot.permissions import Audience
 from bot.storage import Storage
 from bot.work import EventResult, HookResult, NewCard, SubscriptionResult, TraceLine
 from tests.db.conftest import (

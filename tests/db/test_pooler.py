@@ -14,11 +14,11 @@ from sqlalchemy import make_url
 
 from bot.cli.check.database import check_database
 from bot.cli.check.report import CheckMark
-from bot.db.vault import Vault
 from bot.errors import ConfigError
 from bot.model import HookKind
 from bot.settings import Settings
 from bot.storage import Storage, schema_version
+from bot.vault import Vault
 
 PGBOUNCER = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from bot.db.engine import Database, parse_url
+from bot.db.connections import parse_url
+from bot.db.engine import Database
 from bot.db.tables import bodies, inbox
-from bot.db.vault import Vault
 from bot.storage import Storage
+from bot.vault import Vault
 from tests.db.conftest import Clock
 
 ROOT = Path(__file__).parents[2]

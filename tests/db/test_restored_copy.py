@@ -5,10 +5,10 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from bot.db.engine import parse_url
+from bot.db.connections import parse_url
 from bot.db.sqlite_file import beside, sqlite_path
-from bot.db.vault import Vault
 from bot.storage import Storage
+from bot.vault import Vault
 from tests.conftest import PostgresServer
 
 

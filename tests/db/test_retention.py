@@ -13,14 +13,15 @@ import pytest
 from sqlalchemy import Engine, Select, Update, event, func, select, update
 
 from bot.cards.card import Picture
-from bot.db.engine import Database, parse_url
+from bot.db.connections import parse_url
+from bot.db.engine import Database
 from bot.db.retention import STEP_BYTES, STEP_ROWS, portions, rules
 from bot.db.sqlite_file import sqlite_path
 from bot.db.tables import batches, bodies, inbox, notices, outbox, outbox_pictures, pictures
-from bot.db.vault import Vault
 from bot.model import Hook, HookKind, PauseReason, RetentionPolicy, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.vault import Vault
 from bot.work import EventResult, HookResult, NewCard, OutboxState, SubscriptionResult
 from tests.db.conftest import (
     FACADE,
@@ -33,6 +34,7 @@ from tests.db.conftest import (
     NewDelivery,
     Queue,
 )
+from tests.stored import stored_card, waiting_count
 
 KEEP = RetentionPolicy(timedelta(days=7), timedelta(days=30), timedelta(days=90))
 AVATAR = Picture("avatar.png", "image/png", b"\x89PNG avatar")
@@ -88,7 +90,7 @@ async def test_the_body_of_a_finished_event_goes_after_its_days_and_the_event_st
 ) -> None:
     [card_id] = await queue(subscription)
     await deliver(storage, clock)
-    card = await storage.read(lambda tx: tx.outbox.get(card_id))
+    card = await storage.read(lambda tx: stored_card(tx, card_id))
     assert card is not None
     inbox_id = card.inbox_id
     assert inbox_id is not None
@@ -158,7 +160,7 @@ async def test_a_waiting_card_is_kept_whole_for_ever_and_so_is_its_event(
     [waiting] = await queue(subscription, pictures=(AVATAR,))
     clock.forward(days=4000)
     assert await storage.retention.tidy(KEEP) == {}
-    card = await storage.read(lambda tx: tx.outbox.get(waiting))
+    card = await storage.read(lambda tx: stored_card(tx, waiting))
     assert card is not None
     assert (card.state, card.pictures) == (OutboxState.WAITING, (AVATAR,))
     inbox_id = card.inbox_id
@@ -188,7 +190,7 @@ async def test_pictures_go_with_the_days_of_bodies_unless_another_card_shows_the
     clock.forward(days=8)
     gone = await storage.retention.tidy(KEEP)
     assert gone == {"bodies": 1, "shown_pictures": 2, "pictures": 1}
-    card = await storage.read(lambda tx: tx.outbox.get(waiting))
+    card = await storage.read(lambda tx: stored_card(tx, waiting))
     assert card is not None
     assert card.pictures == (AVATAR,)
     assert (await rows(database))["outbox"] == 2
@@ -269,7 +271,7 @@ async def test_a_row_that_changed_since_it_was_found_is_left_alone(
     [rule] = [rule for rule in rules(KEEP, clock()) if rule.what == "undeliverable"]
     await change(database, update(outbox).values(state="waiting", gave_up_at=None))
     assert await storage.retention.step(rule, [card_id]) == 0
-    assert await storage.read(lambda tx: tx.outbox.get(card_id)) is not None
+    assert await storage.read(lambda tx: stored_card(tx, card_id)) is not None
 
 
 async def test_a_picture_that_a_card_is_about_to_name_is_left_alone_on_postgresql(
@@ -410,7 +412,7 @@ async def test_no_statement_of_a_busy_minute_reads_through_200_000_old_rows(
             )
             assert len(await busy.read(lambda tx: tx.outbox.due_channels(8))) == 1
             assert await busy.read(lambda tx: tx.outbox.due_in()) == 0
-            assert await busy.read(lambda tx: tx.outbox.waiting_count()) == 1
+            assert await busy.read(waiting_count) == 1
             await deliver(busy, clock)
         await busy.write(lambda tx: tx.outbox.postpone(STRUCTURE, clock(), "50001"))
         await busy.write(

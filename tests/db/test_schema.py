@@ -19,14 +19,15 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, select, text
 
-from bot.db.engine import Database, parse_url
+from bot.db.connections import parse_url
+from bot.db.engine import Database
 from bot.db.schema import MIGRATIONS, REVISIONS, TOO_OLD, WANTED
 from bot.db.tables import bodies, inbox, metadata, outbox
-from bot.db.vault import Vault
 from bot.errors import ConfigError, SchemaTooNew, SchemaTooOld
 from bot.model import Consent, Entitlement
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, migrate, schema_version
+from bot.vault import Vault
 
 ROOT = Path(__file__).parents[2]
 # What the migrations of commit 3c24090 made, filled, and written out by sqlite3's iterdump() and by
@@ -77,7 +78,7 @@ def test_the_listed_revisions_are_the_files_in_their_order() -> None:
 async def test_opening_makes_folder_and_tables(empty_url: str, vault: Vault) -> None:
     assert await schema_version(empty_url) == (None, WANTED)
     async with Storage.open(empty_url, vault) as storage:
-        assert await storage.schema_version() == (WANTED, WANTED)
+        assert await schema_version(empty_url) == (WANTED, WANTED)
         await storage.write(lambda tx: tx.key_values.set("commands", "1"))
     async with Storage.open(empty_url, vault) as storage:
         assert await storage.read(lambda tx: tx.key_values.get("commands")) == "1"
@@ -144,7 +145,7 @@ def test_a_start_with_todays_tables_loads_neither_alembic_nor_psycopg(
 ) -> None:
     program = f"""
 import asyncio, sys
-from bot.db.vault import Vault
+from bot.vault import Vault
 from bot.storage import Storage
 async def main():
     async with Storage.open({sqlite_url!r}, Vault([{key!r}])):

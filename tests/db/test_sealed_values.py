@@ -7,13 +7,14 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import select, update
 
-from bot.db.engine import Database, parse_url
+from bot.db.connections import parse_url
+from bot.db.engine import Database
 from bot.db.sealed_values import SEALED_COLUMNS, STEP_ROWS
 from bot.db.tables import accounts, hooks, metadata
-from bot.db.vault import Vault
 from bot.model import Account, Hook, HookKind, LinkDetails, RotationReport
 from bot.speckle.tokens import Tokens, TokenScope
 from bot.storage import Storage
+from bot.vault import Vault
 from tests.db.conftest import MAREN_ODUYA, SERVER, STUDIO_KESTREL, Clock
 
 ALL = frozenset(TokenScope)

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from bot.db.engine import Database, StorageTimings, parse_url
+from bot.db.connections import StorageTimings, parse_url
+from bot.db.engine import Database
 from bot.db.sqlite_marks import CopyMark, mark_in_file
-from bot.db.vault import Vault
 from bot.errors import StorageUnavailable
 from bot.storage import Storage
+from bot.vault import Vault
 from tests.db.conftest import NewDelivery
 from tests.pipeline.deliveries import until
 

@@ -9,6 +9,7 @@ from bot.model import Hook, PauseReason, Subscription, SubscriptionState
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import FACADE, MAREN_ODUYA, STRUCTURE, STUDIO_KESTREL, Clock, Queue
+from tests.stored import waiting_count
 
 FILTERS = SubscriptionOptions(
     events=("version_created", "comments"),
@@ -148,7 +149,7 @@ async def test_deleting_removes_the_cards_and_the_last_one_the_hook(
     first_gone = await storage.write(lambda tx: tx.subscriptions.delete(subscription.id))
     assert first_gone is not None
     assert (first_gone.subscription.id, first_gone.last_of_hook) == (subscription.id, False)
-    assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 1
+    assert await storage.read(waiting_count) == 1
     assert await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 10)) is None
     second_gone = await storage.write(lambda tx: tx.subscriptions.delete(second.id))
     assert second_gone is not None

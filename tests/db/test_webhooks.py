@@ -7,13 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from bot.db.engine import Database, parse_url
+from bot.db.connections import parse_url
+from bot.db.engine import Database
 from bot.db.tables import hooks, notices
-from bot.db.vault import Vault
 from bot.model import (
     NOBODY,
     Account,
-    Audience,
     Consent,
     Entitlement,
     Hook,
@@ -25,9 +24,11 @@ from bot.model import (
     Subscription,
     SubscriptionState,
 )
+from bot.permissions import Audience
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle.tokens import SCOPES, Tokens
 from bot.storage import Storage
+from bot.vault import Vault
 from tests.db.conftest import (
     FACADE,
     HARBOUR_TOWER,
@@ -37,6 +38,7 @@ from tests.db.conftest import (
     STUDIO_KESTREL,
     Clock,
 )
+from tests.stored import note_event
 
 TOBIAS = MAREN_ODUYA + 1
 WEBHOOK = "51f7627c97"
@@ -272,7 +274,7 @@ async def test_letting_an_account_go_pauses_what_hangs_on_it_and_tells_who_made_
     by_hand = await storage.write(
         lambda tx: tx.hooks.create(STUDIO_KESTREL, SERVER, "byhand", HookKind.OWN, TOBIAS, None)
     )
-    await storage.write(lambda tx: tx.hooks.mark_live(by_hand.id, "Pavilion"))
+    await storage.write(lambda tx: note_event(tx, by_hand.id, "Pavilion"))
     _, stays = await storage.write(
         lambda tx: tx.subscriptions.upsert(by_hand.id, FACADE, SubscriptionOptions(), TOBIAS)
     )

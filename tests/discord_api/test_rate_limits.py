@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from yarl import URL
 
+from bot.discord_api.client import SpeckleBot
 from bot.discord_api.rate_limits import MAX_REFUSED, RateLimiter, RejectedRequest, current_request
 from bot.fairness import current_tenant
 
@@ -103,3 +104,28 @@ async def test_guilds_take_turns(sends: bool) -> None:
     await asyncio.sleep(0)
     await asyncio.gather(*busy, asyncio.create_task(ask("quiet")))
     assert went.index("quiet") < 10
+
+
+# ── discord.py's own buckets ──────────────────────────────────────────────────────────────────
+
+
+async def nothing(*_: object) -> None:
+    pass
+
+
+async def test_who_stops_waiting_after_an_answer_leaves_the_bucket_open_for_the_next() -> None:
+    bot = SpeckleBot(RateLimiter(45), load=nothing, save=nothing, on_guilds=nothing)
+    bucket = bot.http.get_ratelimit("GET /guilds/{guild_id}/members/{user_id}:1")
+    answered = asyncio.Event()
+
+    async def ask() -> None:
+        async with bucket:
+            answered.set()
+
+    asking = asyncio.create_task(ask())
+    await answered.wait()  # and so before discord.py, which gives the place back now, is done
+    asking.cancel()
+    await asyncio.wait({asking})
+    assert asking.cancelled()
+    async with asyncio.timeout(1.0), bucket:
+        pass

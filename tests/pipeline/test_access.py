@@ -9,14 +9,15 @@ from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from bot.app import App, Timings
-from bot.db.vault import Vault
 from bot.model import Hook, PauseReason, PauseWhy, Subscription, SubscriptionState
 from bot.pipeline.access import AccessTimings
 from bot.timing import Backoff
+from bot.vault import Vault
 from sandbox.discord import SandboxMessage
 from tests.pipeline.conftest import QUICK_NOTICES, SHOW, TIMINGS, Run, Studio
 from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers, wait_until_paused
 from tests.pipeline.tower import Tower
+from tests.stored import waiting_count
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ async def all_kept(app: App, studio: Studio, count: int) -> None:
     ]
 
     async def kept() -> bool:
-        cards = await app.storage.read(lambda tx: tx.outbox.waiting_count())
+        cards = await app.storage.read(waiting_count)
         return (await app.storage.read(lambda tx: tx.held_events.count(ids)), cards) == (count, 0)
 
     await until(kept)

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bot.cards.card import MAX_TOTAL, Card
-from bot.db.vault import Vault
 from bot.discord_api.outcomes import (
     BotUnavailable,
     ChannelUnavailable,
@@ -24,8 +23,10 @@ from bot.discord_api.outcomes import (
 from bot.model import SubscriptionState
 from bot.pipeline.batching import MAX_EMBEDS
 from bot.storage import Storage
+from bot.vault import Vault
 from bot.work import Batch, FallbackLevel, OutboxState
 from tests.pipeline.test_sender_rules import CHANNEL, Clock, delivering, queue_card
+from tests.stored import stored_card, waiting_count
 
 ANSWERS = ("taken", "taken, answer lost", "error", "slower", "refused", "closed", "token")
 LONGEST_TEXT = 3_000
@@ -79,7 +80,7 @@ class Channel:
 async def drain(storage: Storage, channel: Channel, clock: Clock, lengths: Sequence[int]) -> None:
     ids = [await queue_card(storage, clock, n, "x" * length) for n, length in enumerate(lengths)]
     async with delivering(storage, channel.send, clock) as work, asyncio.timeout(30):
-        while await storage.read(lambda tx: tx.outbox.waiting_count()):
+        while await storage.read(waiting_count):
             for subscription in await storage.read(lambda tx: tx.subscriptions.of_channel(CHANNEL)):
                 if subscription.state is SubscriptionState.PAUSED:
                     await storage.write(
@@ -92,7 +93,7 @@ async def drain(storage: Storage, channel: Channel, clock: Clock, lengths: Seque
             work.pace_clock.now_s += 1000
             work.delivery.wake()
             await asyncio.sleep(0.002)
-    rows = [await storage.read(lambda tx: tx.outbox.get(card_id)) for card_id in ids]
+    rows = [await storage.read(lambda tx: stored_card(tx, card_id)) for card_id in ids]
     kept = {
         f"card {number}"
         for number, row in enumerate(rows)

@@ -15,7 +15,7 @@ import pytest
 
 from bot import supervisor
 from bot.app import App, Timings
-from bot.db.engine import StorageTimings
+from bot.db.connections import StorageTimings
 from bot.discord_api.gateway import GatewayTimings
 from bot.errors import StorageUnavailable, WorkerFailed
 from bot.model import Hook

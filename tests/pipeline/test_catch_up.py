@@ -12,20 +12,21 @@ from sqlalchemy import text, update
 
 from bot.app import App, Timings
 from bot.db.tables import inbox, subscriptions
-from bot.db.vault import Vault
 from bot.model import Entitlement, Hook, HookKind, InboxSource, PauseReason, SubscriptionState
 from bot.pipeline.catch_up import from_activity
 from bot.pipeline.catch_up.from_history import CatchUpLimits
 from bot.settings import environment_names
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.storage import Storage, utc_now
-from bot.timing import Backoff
+from bot.storage import Storage
+from bot.timing import Backoff, utc_now
+from bot.vault import Vault
 from bot.work import InboxState, TraceLine
 from sandbox.soak.bot_process import BotProcess
 from tests.pipeline.conftest import TIMINGS, Run, Studio
 from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers
 from tests.pipeline.test_bad_days import limit_pages
 from tests.pipeline.tower import Tower, answer
+from tests.stored import note_event, waiting_count
 
 KEYS_AGO = timedelta(days=2)
 
@@ -153,7 +154,7 @@ async def test_equal_bodies_are_two_events(studio: Studio, tower: Tower, run: Ru
         await until(three)
         await look(app)
         assert len(cards(studio)) == 3
-        assert await app.storage.read(lambda tx: tx.outbox.waiting_count()) == 0
+        assert await app.storage.read(waiting_count) == 0
 
 
 async def test_what_is_stuck_in_the_middle_of_a_call_is_taken_and_what_waits_is_left(
@@ -254,7 +255,7 @@ async def test_a_history_that_begins_after_the_last_known_event_is_said_to_be_to
     async with run() as app:
         hook = await tower.follow(app.storage, studio)
         await app.storage.write(
-            lambda tx: tx.hooks.touch(hook.id, None, utc_now() - timedelta(days=3))
+            lambda tx: note_event(tx, hook.id, None, utc_now() - timedelta(days=3))
         )
         tower.fail(range(2))
         await look(app)
@@ -525,7 +526,7 @@ async def test_equal_events_are_counted_on_both_ways(
         await until(three)
         await look(app)
         assert await three()
-        assert await app.storage.read(lambda tx: tx.outbox.waiting_count()) == 0
+        assert await app.storage.read(waiting_count) == 0
 
 
 async def test_an_owner_who_is_one_no_longer_still_has_the_activity_list(

@@ -17,7 +17,8 @@ from bot.db.tables import batches, channel_queues, outbox
 from bot.discord_api.outcomes import RetryLater
 from bot.discord_api.server_time import DiscordTime
 from bot.pipeline.clock_watch import LONGEST_WAIT, ClockWatch
-from bot.storage import Storage, utc_now
+from bot.storage import Storage
+from bot.timing import utc_now
 from bot.work import NewInboxEvent
 from sandbox.discord import Sandbox
 from tests.pipeline.conftest import StartBot, Studio
@@ -39,6 +40,7 @@ from tests.pipeline.test_sender_rules import (
     queue_card,
     storage,
 )
+from tests.stored import waiting_count
 
 __all__ = ["clock", "storage"]
 
@@ -102,7 +104,7 @@ async def test_a_message_whose_nonce_is_forgotten_is_found_whatever_this_machine
         await app.storage.write(lambda tx: tx.outbox.postpone(studio.structure.id, utc_now(), None))
 
         async def settled() -> bool:
-            return await app.storage.read(lambda tx: tx.outbox.waiting_count()) == 0
+            return await app.storage.read(waiting_count) == 0
 
         await until(settled)
         assert numbers_in(studio, studio.structure) == [0]
@@ -140,7 +142,7 @@ async def test_the_clock_is_set_between_two_tries_and_the_message_is_found(
         )
 
         async def settled() -> bool:
-            return await app.storage.read(lambda tx: tx.outbox.waiting_count()) == 0
+            return await app.storage.read(waiting_count) == 0
 
         await until(settled)
         assert numbers_in(studio, studio.structure) == [0]
@@ -292,10 +294,10 @@ async def test_a_clock_that_is_set_ahead_by_days_gives_no_card_up(
         clock.time += timedelta(days=5)
         for _ in range(3):
             await next_try(storage, discord_there, clock, work)
-        assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 1
+        assert await storage.read(waiting_count) == 1
         discord_there.answer = None
         await next_try(storage, discord_there, clock, work)
-    assert await storage.read(lambda tx: tx.outbox.waiting_count()) == 0
+    assert await storage.read(waiting_count) == 0
 
 
 async def test_nothing_is_erased_by_a_clock_that_is_not_known_to_be_right(

@@ -19,8 +19,7 @@ from bot.discord_api.rate_limits import RateLimiter, current_request, low_priori
 from bot.model import Hook, HookKind
 from bot.pipeline.batching import card_of
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.storage import utc_now
-from bot.timing import Backoff
+from bot.timing import Backoff, utc_now
 from bot.work import FallbackLevel, LateAddition, LateEnrichmentJob, OutboxCard, TraceLine
 from sandbox.discord import SandboxChannel, SandboxMessage
 from tests.cards.test_avatars import data_url, photograph
@@ -34,6 +33,7 @@ from tests.pipeline.deliveries import (
     until,
     wait_for_numbers,
 )
+from tests.stored import stored_card
 
 PICTURE = Picture("preview-0123456789ab.png", "image/png", photograph(20))
 
@@ -258,7 +258,7 @@ async def test_a_card_that_changes_before_it_is_sent_is_sent_changed(
         await send_numbers(app, hook, range(1))
 
         async def written() -> OutboxCard | None:
-            return await app.storage.read(lambda tx: tx.outbox.get(1))
+            return await app.storage.read(lambda tx: stored_card(tx, 1))
 
         await until(written)
         await change(app, 0, with_picture)
@@ -290,7 +290,7 @@ async def test_a_message_of_lesser_form_keeps_it(studio: Studio, start_bot: Star
         studio.sandbox.faults.fail(route_to(studio.structure), 400, code=50035, times=1)
         await send_numbers(app, hook, range(1))
         await wait_for_numbers(studio, studio.structure, range(1))
-        row = await app.storage.read(lambda tx: tx.outbox.get(1))
+        row = await app.storage.read(lambda tx: stored_card(tx, 1))
         assert row is not None
         assert row.level is FallbackLevel.NO_MEDIA
         await change(

@@ -20,6 +20,7 @@ from bot.speckle.payloads import parse_delivery, read_envelope
 from sandbox.discord import SandboxChannel, SandboxMessage
 from tests.pipeline.conftest import SHOW, Recorded, StartBot, Studio, post, recorded
 from tests.pipeline.deliveries import subscribe as type_subscribe
+from tests.stored import stored_card
 
 SERVER = "http://127.0.0.1:3000"
 
@@ -143,7 +144,9 @@ async def test_order_holds_and_nothing_is_lost_over_a_restart(
             assert await post(app, hook, changed(delivery, number=number)) == 202
         await wait_for_embeds(studio, studio.structure, 6)
     async with start_bot() as app:  # it was stopped with all in hand settled
-        rows = [await app.storage.read(lambda tx: tx.outbox.get(number)) for number in range(1, 7)]
+        rows = [
+            await app.storage.read(lambda tx: stored_card(tx, number)) for number in range(1, 7)
+        ]
     sent = [row.message_id for row in rows if row is not None]
     assert sent == [m.id for m in cards_in(studio, studio.structure) for _ in m.embeds]
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from bot.db.vault import Vault
 from bot.model import Hook, HookKind, HookState, Subscription
 from bot.pipeline.ingest import Ingest
 from bot.pipeline.keyed_worker import RECOVERY_PAUSE_S
@@ -20,11 +19,14 @@ from bot.pipeline.replay import Outlets
 from bot.pipeline.routing import EventContext, RoutingResult
 from bot.speckle.events import VersionCreated
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.storage import Storage, Transaction, utc_now
+from bot.storage import Storage, Transaction
+from bot.timing import utc_now
+from bot.vault import Vault
 from bot.work import NewCard, NewInboxEvent, SubscriptionResult
 from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import Recorded, StartBot, Studio, post, recorded
 from tests.pipeline.deliveries import subscribe, until
+from tests.stored import new_count, waiting_count
 
 SERVER = "https://app.speckle.systems"
 PROJECT = "a1b2c3d4e5"
@@ -59,8 +61,8 @@ async def dealt_with(storage: Storage) -> None:
     """Wait until nothing waits any more, in either queue."""
 
     async def nothing_waits() -> bool:
-        new = await storage.read(lambda tx: tx.inbox.new_count())
-        return not new and not await storage.read(lambda tx: tx.outbox.waiting_count())
+        new = await storage.read(new_count)
+        return not new and not await storage.read(waiting_count)
 
     await until(nothing_waits)
 
@@ -163,10 +165,10 @@ class Bench:
             await asyncio.gather(running, return_exceptions=True)
 
     async def _nothing_is_new(self) -> bool:
-        return not await self.storage.read(lambda tx: tx.inbox.new_count())
+        return not await self.storage.read(new_count)
 
     async def cards(self) -> int:
-        return await self.storage.read(lambda tx: tx.outbox.waiting_count())
+        return await self.storage.read(waiting_count)
 
 
 @pytest.fixture
@@ -228,7 +230,7 @@ async def test_what_changes_who_may_see_a_project_is_decided_by_itself(
 
 
 async def rows(bench: Bench) -> list[int]:
-    return list(range(await bench.storage.read(lambda tx: tx.inbox.new_count())))
+    return list(range(await bench.storage.read(new_count)))
 
 
 async def test_a_body_that_nobody_understands_holds_up_none(bench: Bench) -> None:
@@ -251,5 +253,5 @@ async def test_a_fault_with_one_event_holds_up_none_before_it_and_loses_none(
         async with asyncio.timeout(2.5 * RECOVERY_PAUSE_S):
             await bench.work()
     assert [_message(one) for one in bench.decided.seen] == ["first", "second"]
-    assert await bench.storage.read(lambda tx: tx.inbox.new_count()) == 2
+    assert await bench.storage.read(new_count) == 2
     assert await bench.cards() == 2

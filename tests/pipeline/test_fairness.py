@@ -24,6 +24,7 @@ from sandbox.discord import SandboxChannel, SandboxGuild
 from sandbox.speckle import SpeckleServer
 from tests.pipeline.conftest import Recorded, StartBot, Studio, post
 from tests.pipeline.deliveries import SERVER, numbered, until
+from tests.stored import waiting_count
 
 SOON = 20  # sends after which another guild's card must be there
 SIDE = 3_100  # pixels; 9.6 megapixels, just below what the bot unpacks
@@ -122,7 +123,7 @@ class Tenants:
     async def waits_still(self) -> bool:
         """Whether the busy guild has more to come: else nothing was shown."""
         heads = await self.app.storage.read(lambda tx: tx.inbox.due_keys())
-        return bool(heads) or await self.app.storage.read(lambda tx: tx.outbox.waiting_count()) > 0
+        return bool(heads) or await self.app.storage.read(waiting_count) > 0
 
 
 @pytest.fixture

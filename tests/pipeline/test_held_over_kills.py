@@ -13,6 +13,7 @@ from tests.pipeline.deliveries import route_to, until
 from tests.pipeline.test_stopping import process
 from tests.pipeline.tower import Tower
 from tests.pipeline.world import OBJECTS, stage_of
+from tests.stored import waiting_count
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="these are signals of Unix")
 
@@ -39,7 +40,7 @@ async def test_events_that_are_held_outlive_kills_at_any_moment(
             await at.publish(f"version no {number:02}")
 
         async def all_wait() -> bool:
-            return await at.app.storage.read(lambda tx: tx.outbox.waiting_count()) == EVENTS
+            return await at.app.storage.read(waiting_count) == EVENTS
 
         await until(all_wait)
         await at.the_last_yes_was(timedelta(minutes=11))

@@ -8,9 +8,14 @@ import pytest
 from bot.speckle.subscription_options import SubscriptionOptions
 from sandbox.speckle import User, commit_create_data
 from tests.pipeline.conftest import Studio
-from tests.pipeline.world import SECRET, BotWorld, OpenStage, stage, timings
+from tests.pipeline.tower import Tower
+from tests.pipeline.world import OBJECTS, SECRET, BotWorld, OpenStage, stage, timings
 
 __all__ = ["stage", "timings"]
+
+IGNORING = SubscriptionOptions(ignore_authors=("Ilse Brandt",))
+# A machine that is busy is no Speckle that does not answer.
+PATIENT = {"enrich_deadline_s": 20.0}
 
 Forge = Callable[[BotWorld, User], Awaitable[None]]
 
@@ -56,10 +61,9 @@ async def receiving(stage: BotWorld, claimed: User) -> None:
 async def test_a_made_up_name_of_an_ignored_author_lets_nothing_of_theirs_through(
     stage: OpenStage, studio: Studio, forge: Forge, same_id: bool
 ) -> None:
-    async with stage(made=False) as at:
+    async with stage(made=False, speckle=PATIENT) as at:
         ilse = at.tower.ilse
-        ignoring = SubscriptionOptions(ignore_authors=("Ilse Brandt",))
-        await at.follow(studio.structure, await at.link(), options=ignoring)
+        await at.follow(studio.structure, await at.link(), options=IGNORING)
         await at.follow(studio.facade, hook=at.hook)
         other = at.tower.server.add_user("Bea Halloran")
         await forge(at, replace(ilse, name="Nobody You Know") if same_id else other)
@@ -69,3 +73,25 @@ async def test_a_made_up_name_of_an_ignored_author_lets_nothing_of_theirs_throug
         assert SECRET not in at.shown(studio.structure)
         assert at.public.name not in at.shown(studio.structure)
         assert "hread:" not in at.shown(studio.structure)
+
+
+async def test_where_speckle_does_not_answer_in_time_the_author_in_the_event_decides_at_once(
+    stage: OpenStage, studio: Studio, tower: Tower
+) -> None:
+    async with stage(speckle={"enrich_deadline_s": 0.3}) as at:
+        there = await at.follow(studio.structure, await at.link(), options=IGNORING)
+        bea = at.tower.server.add_user("Bea Halloran")
+        tower.server.faults.when = lambda operation: operation == "VersionFacts"
+        tower.server.faults.hang = True
+        await at.publish("by who is ignored")
+        hers = at.tower.server.add_version(tower.project, at.public, author=bea, message="by Bea")
+        at.tower.server.render(hers)
+        await at.fire("commit_create", commit_create_data(hers), user=bea)
+        claimed = at.version(message="claimed by Bea")
+        await at.fire("commit_create", commit_create_data(claimed), user=bea)
+        await at.shows(studio.structure, "by Bea", "claimed by Bea")
+        await at.holds(there, 0)
+        tower.server.faults.clear()
+        await at.settled()
+        assert at.quotes(studio.structure) == ["by Bea", "claimed by Bea"]
+        assert OBJECTS not in at.shown(studio.structure)

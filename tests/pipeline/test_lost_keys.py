@@ -13,6 +13,7 @@ from tests.pipeline.conftest import Run, StartBot, Studio, post, recorded
 from tests.pipeline.deliveries import PROJECT_ID, SERVER, follow, send_numbers, wait_for_numbers
 from tests.pipeline.test_bad_days import problems_told
 from tests.pipeline.tower import Tower
+from tests.stored import note_event
 
 LINK = f"{SERVER}/projects/{PROJECT_ID}"
 INTERNAL = ("SealError", "sealed value", "Traceback", "inside the bot")
@@ -26,7 +27,7 @@ def other_key() -> str:
 async def subscribed(app: App, studio: Studio) -> Hook:
     """#structure follows a project whose webhook was entered by hand."""
     hook = await follow(app, studio, studio.structure)
-    await app.storage.write(lambda tx: tx.hooks.mark_live(hook.id, "Harbour Tower"))
+    await app.storage.write(lambda tx: note_event(tx, hook.id, "Harbour Tower"))
     return await again(app.storage, hook)
 
 

@@ -9,6 +9,7 @@ from bot.notifiers.pause_notifier import NotifierTimings
 from sandbox.discord import SandboxMessage
 from tests.pipeline.conftest import QUICK_NOTICES, TIMINGS, StartBot, Studio
 from tests.pipeline.deliveries import follow, send_numbers, until, wait_for_numbers
+from tests.stored import waiting_count
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ async def test_a_permission_that_went_and_came_back_costs_no_card(
         studio.structure.clear_overwrites()
 
         async def all_kept() -> bool:
-            return await app.storage.read(lambda tx: tx.outbox.waiting_count()) == 3
+            return await app.storage.read(waiting_count) == 3
 
         await until(all_kept)
         await studio.sandbox.press(notice, "Resume", studio.maren)

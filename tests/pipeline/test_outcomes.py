@@ -12,8 +12,7 @@ from bot.db.tables import batches, outbox
 from bot.model import PauseReason
 from bot.pipeline.global_hold import HoldSteps
 from bot.pipeline.sender import SenderTimings
-from bot.storage import utc_now
-from bot.timing import Backoff
+from bot.timing import Backoff, utc_now
 from bot.work import OutboxCard, OutboxState
 from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio
@@ -27,6 +26,7 @@ from tests.pipeline.deliveries import (
     wait_for_numbers,
     wait_until_paused,
 )
+from tests.stored import stored_card, waiting_count
 
 
 async def pile_up(app: App, studio: Studio, channel: SandboxChannel, count: int) -> None:
@@ -36,7 +36,7 @@ async def pile_up(app: App, studio: Studio, channel: SandboxChannel, count: int)
     await send_numbers(app, hook, range(count))
 
     async def all_wait() -> bool:
-        return await app.storage.read(lambda tx: tx.outbox.waiting_count()) >= count
+        return await app.storage.read(waiting_count) >= count
 
     await until(all_wait)
 
@@ -150,7 +150,7 @@ async def test_what_discord_takes_in_no_form_is_kept_with_its_reason_and_the_res
         await send_numbers(app, hook, range(1))
 
         async def given_up() -> OutboxCard | None:
-            row = await app.storage.read(lambda tx: tx.outbox.get(1))
+            row = await app.storage.read(lambda tx: stored_card(tx, 1))
             return row if row is not None and row.gave_up_at is not None else None
 
         row = await until(given_up)
@@ -261,7 +261,7 @@ async def test_a_message_whose_nonce_discord_has_forgotten_is_found_and_not_sent
 
         async def settled() -> bool:
             studio.sandbox.world._nonces.clear()
-            return await app.storage.read(lambda tx: tx.outbox.waiting_count()) == 0
+            return await app.storage.read(waiting_count) == 0
 
         await until(settled)
         assert numbers_in(studio, studio.structure) == [0]

@@ -16,20 +16,18 @@ from cryptography.fernet import Fernet
 from sqlalchemy import update
 
 from bot.db.tables import accounts as account_rows
-from bot.db.vault import Vault
 from bot.model import (
-    Audience,
     Consent,
     Entitlement,
     Hook,
     HookKind,
     HookState,
     InboxSource,
-    MemberPresence,
     PauseReason,
     Subscription,
     SubscriptionState,
 )
+from bot.permissions import Audience, MemberPresence
 from bot.pipeline.access import AccessCheck, AccessTimings
 from bot.pipeline.avatar_resizer import AvatarResizer
 from bot.pipeline.enrichment import Enrichment
@@ -42,7 +40,9 @@ from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.previews import Previews
 from bot.speckle_api.sign_in import SpeckleSignIn
-from bot.storage import Storage, utc_now
+from bot.storage import Storage
+from bot.timing import utc_now
+from bot.vault import Vault
 from bot.work import InboxEvent, InboxState, SubscriptionResult
 from sandbox.speckle import ServerProject, SpeckleServer, User, commit_create_data
 from tests.pipeline.tower import Tower

@@ -11,7 +11,6 @@ import pytest
 from cryptography.fernet import Fernet
 
 from bot.cards.card import Card
-from bot.db.vault import Vault
 from bot.discord_api.outcomes import Outcome, RetryLater, Sent
 from bot.discord_api.rate_limits import RateLimiter
 from bot.model import HookKind
@@ -20,6 +19,7 @@ from bot.pipeline.sender import Send, Sender
 from bot.speckle.events import EventKind
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.vault import Vault
 from bot.work import (
     Batch,
     EventResult,
@@ -31,6 +31,7 @@ from bot.work import (
     SubscriptionResult,
 )
 from tests.pipeline.deliveries import until
+from tests.stored import stored_card
 
 CHANNEL = 730_000_000_000_000_001
 
@@ -205,8 +206,8 @@ async def test_after_48_hours_the_old_are_given_up_and_the_young_are_still_tried
             if not young and clock() - started > timedelta(hours=30):
                 young = await queue_card(storage, clock, 2)
         row, after = (
-            await storage.read(lambda tx: tx.outbox.get(old)),
-            await storage.read(lambda tx: tx.outbox.get(young)),
+            await storage.read(lambda tx: stored_card(tx, old)),
+            await storage.read(lambda tx: stored_card(tx, young)),
         )
         assert row is not None
         assert after is not None
@@ -214,7 +215,7 @@ async def test_after_48_hours_the_old_are_given_up_and_the_young_are_still_tried
         assert "48 hours" in (row.last_error or "")
         discord.answer = None
         await next_try(storage, discord, clock, work)
-    after = await storage.read(lambda tx: tx.outbox.get(young))
+    after = await storage.read(lambda tx: stored_card(tx, young))
     assert after is not None
     assert after.state is OutboxState.SENT
 

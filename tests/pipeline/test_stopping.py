@@ -24,6 +24,7 @@ from tests.pipeline.deliveries import (
     until,
     wait_for_numbers,
 )
+from tests.stored import waiting_count
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="these are signals of Unix")
 
@@ -81,7 +82,7 @@ async def in_flight(studio: Studio, start_bot: StartBot, slow_s: float) -> None:
         await send_numbers(app, hook, range(1))
 
         async def waits() -> bool:
-            return await app.storage.read(lambda tx: tx.outbox.waiting_count()) == 1
+            return await app.storage.read(waiting_count) == 1
 
         await until(waits)
     studio.sandbox.faults.heal()
@@ -106,7 +107,7 @@ async def test_a_stop_signal_ends_what_is_in_flight_and_then_the_bot_with_0(
         assert bot.returncode == 0, told.decode()
         assert numbers_in(studio, studio.structure) == [0]
     async with start_bot() as app:
-        assert await app.storage.read(lambda tx: tx.outbox.waiting_count()) == 0
+        assert await app.storage.read(waiting_count) == 0
 
 
 async def test_a_second_signal_ends_the_bot_at_once_and_the_card_comes_once_all_the_same(

@@ -7,6 +7,7 @@ from tests.pipeline.conftest import Studio
 from tests.pipeline.deliveries import route_to, until
 from tests.pipeline.tower import Tower
 from tests.pipeline.world import OBJECTS, OpenStage, stage, timings
+from tests.stored import waiting_count
 
 __all__ = ["stage", "timings"]
 
@@ -46,7 +47,7 @@ async def test_cards_that_a_channel_kept_show_nothing_of_an_account_that_was_unl
             return (await at.again(there)).pause_reason is PauseReason.NO_PERMISSION
 
         await until(is_paused)
-        assert await at.app.storage.read(lambda tx: tx.outbox.waiting_count()) == 1
+        assert await at.app.storage.read(waiting_count) == 1
         await at.app.linking.unlink(account)
         studio.sandbox.faults.heal()
         studio.structure.clear_overwrites()

@@ -10,6 +10,7 @@ from tests.pipeline.conftest import Studio
 from tests.pipeline.deliveries import route_to, until
 from tests.pipeline.tower import Tower
 from tests.pipeline.world import OBJECTS, OpenStage, stage, timings
+from tests.stored import waiting_count
 
 __all__ = ["stage", "timings"]
 
@@ -27,7 +28,7 @@ async def test_cards_that_wait_are_taken_back_and_come_as_who_takes_over_may_see
             await at.publish(f"version no {number}")
 
         async def all_wait() -> bool:
-            return await at.app.storage.read(lambda tx: tx.outbox.waiting_count()) == 3
+            return await at.app.storage.read(waiting_count) == 3
 
         await until(all_wait)
         at.ilse_is_out()
@@ -74,7 +75,7 @@ async def test_a_batch_of_two_projects_goes_on_for_the_one_that_may_be_shown(
         await at.publish("version no 0")
 
         async def both_wait() -> bool:
-            return await at.app.storage.read(lambda tx: tx.outbox.waiting_count()) == 2
+            return await at.app.storage.read(waiting_count) == 2
 
         async def tried_once() -> bool:
             paths = [one.path for one in studio.sandbox.requests if one.method == "POST"]
@@ -101,7 +102,7 @@ async def test_what_waits_over_a_restart_is_looked_at_again(
         await at.publish("version no 0")
 
         async def waits() -> bool:
-            return await at.app.storage.read(lambda tx: tx.outbox.waiting_count()) == 1
+            return await at.app.storage.read(waiting_count) == 1
 
         await until(waits)
         at.ilse_is_out()
@@ -130,7 +131,7 @@ async def test_cards_of_an_account_are_not_sent_once_somebody_without_it_answers
             await at.publish(f"version no {number}")
 
         async def both_wait() -> bool:
-            return await at.app.storage.read(lambda tx: tx.outbox.waiting_count()) == 2
+            return await at.app.storage.read(waiting_count) == 2
 
         await until(both_wait)
         if unlinked:
@@ -161,7 +162,7 @@ async def test_what_comes_late_is_not_added_for_who_lost_access_meanwhile(
 
 
 async def both_wait(storage: Storage) -> bool:
-    return await storage.read(lambda tx: tx.outbox.waiting_count()) == 2
+    return await storage.read(waiting_count) == 2
 
 
 async def test_an_edit_that_waits_is_dropped_and_comes_along_with_no_other(

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from bot.app import Timings
-from bot.model import Audience, Entitlement, PauseReason, PauseWhy, Subscription, SubscriptionState
+from bot.model import Entitlement, PauseReason, PauseWhy, Subscription, SubscriptionState
+from bot.permissions import Audience
 from sandbox.discord import SandboxChannel
 from sandbox.discord.guilds import ChannelType
 from tests.pipeline.conftest import Studio, post

@@ -16,8 +16,7 @@ from bot.model import Hook, PauseReason, SubscriptionState
 from bot.pipeline.global_hold import GlobalHold, HoldSteps
 from bot.pipeline.sender import SenderTimings
 from bot.services.channel_rules import time_out_end
-from bot.storage import utc_now
-from bot.timing import Backoff
+from bot.timing import Backoff, utc_now
 from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import QUICK_NOTICES, TIMINGS, StartBot, Studio, quick_connection
 from tests.pipeline.deliveries import (

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bot.model import Account, Audience, Consent, Entitlement, Hook, HookKind, LinkDetails
+from bot.model import Account, Consent, Entitlement, Hook, HookKind, LinkDetails
+from bot.permissions import Audience
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle.tokens import SCOPES, Tokens
-from bot.storage import Storage, utc_now
+from bot.storage import Storage
+from bot.timing import utc_now
 from sandbox.speckle import (
     HistoryEntry,
     Model,
@@ -17,6 +19,7 @@ from sandbox.speckle import (
     Webhook,
     commit_create_data,
 )
+from tests.stored import note_event
 
 if TYPE_CHECKING:
     from sandbox.discord import SandboxMember
@@ -101,7 +104,7 @@ class Tower:
             webhook_id = self.webhook.id
             await storage.write(lambda tx: tx.hooks.record_webhook(hook.id, account.id, webhook_id))
         else:
-            await storage.write(lambda tx: tx.hooks.mark_live(hook.id, self.project.name))
+            await storage.write(lambda tx: note_event(tx, hook.id, self.project.name))
         self.hook = await storage.read(lambda tx: tx.hooks.get(hook.id))
         assert self.hook is not None
         return self.hook

@@ -9,15 +9,8 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from bot.db.vault import Vault
-from bot.model import (
-    Actor,
-    Audience,
-    ChannelKind,
-    ChannelPermission,
-    RetentionPolicy,
-    TargetChannel,
-)
+from bot.model import RetentionPolicy
+from bot.permissions import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
 from bot.services.consent_check import ConsentCheck
 from bot.services.linking import AccountLinking
 from bot.services.managing import SubscriptionService
@@ -41,6 +34,8 @@ from bot.speckle.subscription_options import OPTIONS, SubscriptionOptions
 from bot.speckle.tokens import SpeckleApp
 from bot.speckle_api.client import SpeckleClient
 from bot.storage import Storage
+from bot.vault import Vault
+from tests.stored import note_event
 
 KESTREL = 710_000_000_000_000_001  # the guild "Studio Kestrel"
 HERON = 710_000_000_000_000_002  # the guild "Heron Engineers"
@@ -176,7 +171,7 @@ class Desk:
     async def subscribed_live(self, project: str = TOWER, name: str = "Harbour Tower") -> Followed:
         """A subscription whose first event has come."""
         outcome = await self.subscribe(project)
-        await self.storage.write(lambda tx: tx.hooks.mark_live(outcome.entry.hook.id, name))
+        await self.storage.write(lambda tx: note_event(tx, outcome.entry.hook.id, name))
         hook = await self.storage.read(lambda tx: tx.hooks.get(outcome.entry.hook.id))
         assert hook is not None
         return replace(outcome.entry, hook=hook)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from bot.model import Account, Actor, Audience, Hook, Subscription
+from bot.model import Account, Hook, Subscription
+from bot.permissions import Actor, Audience
 from bot.services.subscribe_results import NeedsAccount, NeedsConsent, Subscribed, SubscribeRequest
 from bot.services.webhooks import WebhookService
 from bot.storage import Storage

@@ -8,19 +8,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.model import (
-    Audience,
     Consent,
     Entitlement,
     Hook,
     HookKind,
     HookState,
     InboxSource,
-    MemberPresence,
     PauseReason,
     PauseWhy,
     Subscription,
     SubscriptionState,
 )
+from bot.permissions import Audience, MemberPresence
 from bot.services.access_rules import (
     A_YES_COUNTS,
     NEVER_ANSWERED,

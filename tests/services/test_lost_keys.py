@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from cryptography.fernet import Fernet
 
-from bot.db.vault import Vault
 from bot.errors import AccountUnopenable
 from bot.services.refusals import CommandRefused
 from bot.services.subscribe_results import MadeSetUp, NeedsAccount
@@ -15,6 +14,7 @@ from bot.services.token_lending import TokenStatus
 from bot.services.webhook_setup import WebhookSetup
 from bot.services.webhooks import Ensured, EnsureFailed, EnsureProblem, RemovalResult, WebhookChange
 from bot.storage import Storage
+from bot.vault import Vault
 from tests.services.conftest import FACADE, KESTREL, Clock, manager, manager_of, services_over
 from tests.services.speckle import INSTANCE, MAREN, Office, open_office
 

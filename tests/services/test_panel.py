@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.model import ChannelKind, HookKind, PauseReason, SubscriptionState, TargetChannel
+from bot.model import HookKind, PauseReason, SubscriptionState
+from bot.permissions import ChannelKind, TargetChannel
 from bot.services.refusals import CannotPost, CommandRefused, Obstacle, RefusalReason, Retry
 from bot.services.subscribe_results import (
     Followed,
@@ -33,6 +34,7 @@ from tests.services.conftest import (
     manager_of,
     place,
 )
+from tests.stored import note_event
 
 
 def nobody_sees(_channel_id: int) -> None:
@@ -212,7 +214,7 @@ async def test_removing_by_button_is_the_same_as_unsubscribing(desk: Desk) -> No
 
 async def test_the_set_up_can_be_shown_again_and_covers_all_channels(desk: Desk) -> None:
     first = await desk.subscribe(events="versions")
-    await desk.storage.write(lambda tx: tx.hooks.mark_live(first.entry.hook.id, "Harbour Tower"))
+    await desk.storage.write(lambda tx: note_event(tx, first.entry.hook.id, "Harbour Tower"))
     await desk.subscribe(channel_id=FACADE, events="models")
     setup = await desk.service.show_setup(KESTREL, manager(), first.entry.subscription.id)
     assert isinstance(setup, WebhookSetup)

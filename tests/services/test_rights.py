@@ -7,8 +7,6 @@ import pytest
 
 from bot.model import (
     AccessPause,
-    Actor,
-    Audience,
     Entitlement,
     HookKind,
     HookState,
@@ -16,6 +14,7 @@ from bot.model import (
     PauseWhy,
     SubscriptionState,
 )
+from bot.permissions import Actor, Audience
 from bot.services.access_rules import AccessAnswer
 from bot.services.project_followers import entry_of
 from bot.services.public_access import PRIVATE, PublicAnswer
@@ -50,6 +49,7 @@ from tests.services.conftest import (
     place,
 )
 from tests.services.speckle import MAREN, TOBIAS, Office, open_office
+from tests.stored import note_event
 
 ROOF = FACADE + 1
 PUBLIC = PublicAnswer(AccessAnswer.YES, "public")
@@ -70,7 +70,7 @@ async def by_hand(
         caller=caller, channel_id=channel_id, by_hand=True, events=events
     )
     if live:
-        await office.storage.write(lambda tx: tx.hooks.mark_live(outcome.entry.hook.id, "Made up"))
+        await office.storage.write(lambda tx: note_event(tx, outcome.entry.hook.id, "Made up"))
     return await office.services.subscriptions.entry(KESTREL, caller, outcome.entry.subscription.id)
 
 
@@ -156,7 +156,7 @@ async def test_a_channel_that_shares_the_adopted_webhook_and_is_left_out_pauses_
     office: Office,
 ) -> None:
     mine = (await office.subscribe(by_hand=True)).entry
-    await office.storage.write(lambda tx: tx.hooks.mark_live(mine.hook.id, "Kestrel Tower"))
+    await office.storage.write(lambda tx: note_event(tx, mine.hook.id, "Kestrel Tower"))
     await office.subscribe(channel_id=FACADE)  # as a member who manages the whole server
     await office.linked(MAREN, office.ilse)
     outcome = await office.subscribe(channel_id=FACADE, left_out=frozenset({STRUCTURE}))
@@ -196,7 +196,7 @@ async def test_an_owner_whose_webhook_could_not_be_made_at_first_is_asked_again_
     await office.linked(MAREN, office.ilse)
     waits = await office.with_public_url(None).subscribe()
     assert waits.setup is not None
-    await office.storage.write(lambda tx: tx.hooks.mark_live(waits.entry.hook.id, None))
+    await office.storage.write(lambda tx: note_event(tx, waits.entry.hook.id))
     await office.linked(TOBIAS, office.bob)
     await office.subscribe(caller=manager(TOBIAS), channel_id=ROOF)
     _, joined = await office.storage.write(
@@ -254,7 +254,7 @@ async def test_a_mere_reader_joins_a_live_webhook_by_hand_and_gets_an_own_one_el
     again = await office.subscribe(caller=manager(TOBIAS), channel_id=ROOF)
     assert again.entry.hook.id == own.entry.hook.id
     await office.linked(MAREN + 9, office.bob)
-    await office.storage.write(lambda tx: tx.hooks.mark_live(waits.hook.id, None))
+    await office.storage.write(lambda tx: note_event(tx, waits.hook.id))
     joined = await office.subscribe(caller=manager(MAREN + 9), channel_id=ROOF + 1)
     assert joined.entry.hook.id == waits.hook.id
 
@@ -328,7 +328,7 @@ async def probed(office: Office, caller: Actor, project: str) -> list[object]:
     told.append(await subscriptions.models(caller.id, project, ""))
     # And once more with a webhook of their own that works, as they can make that up.
     for one in await office.storage.read(lambda tx: tx.subscriptions.of_channel(FACADE)):
-        await office.storage.write(lambda tx: tx.hooks.mark_live(one.hook_id, "Made up"))
+        await office.storage.write(lambda tx: note_event(tx, one.hook_id, "Made up"))
     try:
         outcome = await office.ask(caller=caller, channel_id=ROOF + 1, project=project, shown=False)
         told.append(_without_its_own(outcome, project))
@@ -366,7 +366,7 @@ async def test_a_stranger_is_told_the_same_of_a_followed_project_as_of_any_other
     await office.linked(MAREN, office.ilse)
     await office.subscribe()
     hook = await office.hook()
-    await office.storage.write(lambda tx: tx.hooks.touch(hook.id, "Kestrel Tower", office.clock()))
+    await office.storage.write(lambda tx: note_event(tx, hook.id, "Kestrel Tower", office.clock()))
     if account:
         await office.linked(TOBIAS, office.nadia)
     # The channel that follows it is not one that they see.
@@ -420,7 +420,7 @@ async def test_a_project_of_the_same_name_that_one_may_not_see_is_not_in_the_way
     await desk.subscribed_live(name="Harbour Tower")
     stranger = manager_of([FACADE])
     mine = await desk.subscribe("f6a7b8c9d0", channel_id=FACADE, caller=stranger)
-    await desk.storage.write(lambda tx: tx.hooks.mark_live(mine.entry.hook.id, "Harbour Tower"))
+    await desk.storage.write(lambda tx: note_event(tx, mine.entry.hook.id, "Harbour Tower"))
     removed = await desk.service.unsubscribe(KESTREL, stranger, "Harbour Tower", FACADE)
     assert not isinstance(removed, NotFollowed)
 
@@ -429,12 +429,12 @@ async def test_a_channel_that_was_left_out_does_not_learn_the_name_from_the_owne
     office: Office,
 ) -> None:
     mine = (await office.subscribe(by_hand=True)).entry
-    await office.storage.write(lambda tx: tx.hooks.mark_live(mine.hook.id, "Made up"))
+    await office.storage.write(lambda tx: note_event(tx, mine.hook.id, "Made up"))
     await office.subscribe(channel_id=FACADE)
     await office.linked(MAREN, office.ilse)
     await office.subscribe(channel_id=FACADE, left_out=frozenset({STRUCTURE}))
     await office.storage.write(
-        lambda tx: tx.hooks.touch(mine.hook.id, "Kestrel Tower, secret", office.clock())
+        lambda tx: note_event(tx, mine.hook.id, "Kestrel Tower, secret", office.clock())
     )
     service = office.services.subscriptions
     labels = {
@@ -449,7 +449,7 @@ async def test_whose_channel_lost_access_reads_the_name_that_was_agreed_to(offic
     await office.linked(MAREN, office.ilse)
     made = (await office.subscribe()).entry
     await office.storage.write(
-        lambda tx: tx.hooks.touch(made.hook.id, "Kestrel Tower, renamed", office.clock())
+        lambda tx: note_event(tx, made.hook.id, "Kestrel Tower, renamed", office.clock())
     )
     entry = await entry_of(office.storage, KESTREL, made.subscription.id)
     assert entry.label == "Kestrel Tower, renamed"
@@ -461,7 +461,7 @@ async def test_whose_channel_lost_access_reads_the_name_that_was_agreed_to(offic
         )
     )
     await office.storage.write(
-        lambda tx: tx.hooks.touch(made.hook.id, "Kestrel Tower, secret", office.clock())
+        lambda tx: note_event(tx, made.hook.id, "Kestrel Tower, secret", office.clock())
     )
     entry = await entry_of(office.storage, KESTREL, made.subscription.id)
     assert entry.label == "Kestrel Tower"
@@ -482,7 +482,7 @@ async def test_no_path_shows_a_secret_of_a_webhook_that_the_bot_made_or_took_ove
         secret=by_hand_first.setup.secret,
     )
     await office.storage.write(
-        lambda tx: tx.hooks.mark_live(by_hand_first.entry.hook.id, "Kestrel Tower")
+        lambda tx: note_event(tx, by_hand_first.entry.hook.id, "Kestrel Tower")
     )
     account = await office.linked(MAREN, office.ilse)
     adopted = await office.subscribe()

@@ -5,14 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.model import (
-    ChannelKind,
-    ChannelPermission,
-    HookKind,
-    HookState,
-    PauseReason,
-    SubscriptionState,
-)
+from bot.model import HookKind, HookState, PauseReason, SubscriptionState
+from bot.permissions import ChannelKind, ChannelPermission
 from bot.services.channel_rules import NEEDED
 from bot.services.refusals import (
     CannotPost,
@@ -46,6 +40,7 @@ from tests.services.conftest import (
     manager_of,
     place,
 )
+from tests.stored import note_event
 
 # ── the first subscription ────────────────────────────────────────────────────────────────────
 
@@ -143,7 +138,7 @@ async def test_a_further_channel_follows_through_the_same_hook_and_is_live_at_on
 
 async def test_a_further_channel_says_which_triggers_it_needs_besides(desk: Desk) -> None:
     first = await desk.subscribe(events="versions")
-    await desk.storage.write(lambda tx: tx.hooks.mark_live(first.entry.hook.id, "Harbour Tower"))
+    await desk.storage.write(lambda tx: note_event(tx, first.entry.hook.id, "Harbour Tower"))
     outcome = await desk.subscribe(channel_id=FACADE, events="model_created, version_created")
     assert outcome.new_triggers == ("branch_create",)
 
@@ -328,7 +323,7 @@ async def test_a_secret_is_shown_to_who_manages_all_its_channels_or_the_whole_se
     entry = (await desk.subscribe(caller=here_only)).entry
     show = desk.service.show_setup
     assert isinstance(await show(KESTREL, here_only, entry.subscription.id), WebhookSetup)
-    await desk.storage.write(lambda tx: tx.hooks.mark_live(entry.hook.id, "Harbour Tower"))
+    await desk.storage.write(lambda tx: note_event(tx, entry.hook.id, "Harbour Tower"))
     further = (await desk.subscribe(channel_id=FACADE, caller=manager())).entry
     assert further.hook.id == entry.hook.id
     for caller, one in ((here_only, entry), (there_only, further)):

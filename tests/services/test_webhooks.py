@@ -10,7 +10,6 @@ import pytest
 from bot.errors import SpeckleUnavailable
 from bot.model import (
     AccessPause,
-    Actor,
     Consent,
     Entitlement,
     HookState,
@@ -18,6 +17,7 @@ from bot.model import (
     PauseWhy,
     SubscriptionState,
 )
+from bot.permissions import Actor
 from bot.services.public_url import ProbeProblem
 from bot.services.refusals import CommandRefused, ProjectNotSeen
 from bot.services.subscribe_results import (

@@ -13,12 +13,13 @@ import aiohttp
 import pytest
 from cryptography.fernet import Fernet
 
-from bot.db.vault import Vault
 from bot.http_server import Limits
 from bot.model import Hook, HookKind
 from bot.services.readiness import Readiness
 from bot.speckle.signature import sign
-from bot.storage import Storage, utc_now
+from bot.storage import Storage
+from bot.timing import utc_now
+from bot.vault import Vault
 from bot.webhook_listener import SharedHook, WebhookListener
 from bot.work import InboxEvent
 

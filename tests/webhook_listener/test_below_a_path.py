@@ -17,7 +17,8 @@ from bot.services.public_url import ProbeResult, PublicUrlProbe
 from bot.services.webhook_setup import webhook_setup
 from bot.speckle.signature import sign
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.storage import Storage, utc_now
+from bot.storage import Storage
+from bot.timing import utc_now
 from bot.webhook_listener import WebhookListener
 from tests.link_pages.test_link_pages import Browser
 from tests.services.accounts_setup import Office, open_office

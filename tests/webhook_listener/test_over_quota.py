@@ -10,11 +10,11 @@ import pytest
 from cryptography.fernet import Fernet
 from structlog.testing import capture_logs
 
-from bot.db.vault import Vault
 from bot.model import Hook, HookKind
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.speckle.signature import sign
 from bot.storage import Storage
+from bot.vault import Vault
 from bot.webhook_listener import REFUSED, WebhookListener
 from tests.webhook_listener.desk import PROJECT, SERVER, delivery
 

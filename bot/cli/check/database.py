@@ -12,15 +12,8 @@ from bot.cli.check.report import CheckMark, CheckResult, counted
 from bot.errors import ConfigError, SchemaTooNew, SchemaTooOld, StorageUnavailable
 from bot.services.readiness import unopenable_text
 from bot.settings import SECRET_HINTS, Settings
-from bot.storage import (
-    SQLITE,
-    Storage,
-    Vault,
-    needs_migration,
-    parse_url,
-    schema_version,
-    sqlite_path,
-)
+from bot.storage import Storage, database_file, needs_migration, schema_version
+from bot.vault import Vault
 
 
 async def check_database(settings: Settings) -> Sequence[CheckResult]:
@@ -45,7 +38,7 @@ async def check_database(settings: Settings) -> Sequence[CheckResult]:
 
 
 async def _database_rows(settings: Settings) -> Sequence[CheckResult]:
-    kind = settings.database_url.partition("+")[0]
+    kind = "PostgreSQL" if database_file(settings.database_url) is None else "SQLite"
     found, wanted = await schema_version(settings.database_url)
     if found is None and (where := _closed_folder(settings.database_url)):
         told = f"the folder {where} cannot be written. Let the bot's user write there."
@@ -86,17 +79,17 @@ async def _copy_rows(storage: Storage) -> Sequence[CheckResult]:
 
 
 def _where_to_look(database_url: str) -> str:
-    if parse_url(database_url).drivername == SQLITE:
+    if database_file(database_url) is not None:
         return "Look at the file that DATABASE_URL names, and at its folder and disk."
     return "Look at DATABASE_URL, and whether the database runs."
 
 
 def _closed_folder(database_url: str) -> Path | None:
     """The folder in which an SQLite file would be created, if nothing can be created there."""
-    url = parse_url(database_url)
-    if url.drivername != SQLITE:
+    file = database_file(database_url)
+    if file is None:
         return None
-    above = next(folder for folder in sqlite_path(url).absolute().parents if folder.exists())
+    above = next(folder for folder in file.absolute().parents if folder.exists())
     return None if os.access(above, os.W_OK | os.X_OK) else above
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from bot.cli.check.report import CheckMark, CheckResult
 from bot.errors import ConfigError
 from bot.settings import Settings
-from bot.storage import PRIVATE_FILE, SQLITE, parse_url, sqlite_path
+from bot.storage import database_file
 
+OWNER_ALONE = stat.S_IRUSR | stat.S_IWUSR
 # In an address, such as DATABASE_URL; the example in a comment is no secret.
 PASSWORD = re.compile(r"^[^#\n]*://[^/\s:@]*:[^/\s@]+@", re.MULTILINE)
 
@@ -39,13 +40,12 @@ def _holds_secrets(path: Path) -> bool:
 def _database_files(database_url: str) -> Iterable[Path]:
     """The database's file, and copies and logs next to it under its name."""
     try:
-        url = parse_url(database_url)
+        path = database_file(database_url)
     except ConfigError:  # it has a line of its own
         return []
-    path = sqlite_path(url) if url.drivername == SQLITE else None
     return sorted(path.parent.glob(f"{path.name}*")) if path is not None else []
 
 
 def _is_wide(path: Path) -> bool:
     mode = path.stat().st_mode
-    return stat.S_ISREG(mode) and bool(stat.S_IMODE(mode) & ~PRIVATE_FILE)
+    return stat.S_ISREG(mode) and bool(stat.S_IMODE(mode) & ~OWNER_ALONE)

@@ -9,7 +9,8 @@ import discord
 from bot.cards.text import shorten
 from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.panel_texts import MAX_LISTED_NAME, project_name, why_paused
-from bot.model import NOBODY, RIGHTS_PAUSES, ChannelPermission, HookState, PauseReason
+from bot.model import NOBODY, RIGHTS_PAUSES, HookState, PauseReason
+from bot.permissions import ChannelPermission
 from bot.services.channel_rules import time_out_end
 from bot.services.pause_notices import NoticeGroup
 from bot.services.subscribe_results import Followed, Resumed

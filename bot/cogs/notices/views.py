@@ -21,7 +21,8 @@ from bot.cogs.responses import (
 )
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.discord_api.channels import fetch_channel
-from bot.model import RIGHTS_PAUSES, Actor, TargetChannel
+from bot.model import RIGHTS_PAUSES
+from bot.permissions import Actor, TargetChannel
 from bot.services.managing import SubscriptionService
 from bot.services.subscribe_results import NeedsAccount, NeedsConsent, Resumed
 

@@ -25,7 +25,8 @@ from bot.cogs.responses import (
 )
 from bot.cogs.subscriptions import panel_texts, subscribe_texts
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
-from bot.model import Actor, SubscriptionState
+from bot.model import SubscriptionState
+from bot.permissions import Actor
 from bot.services.access_rules import is_by_hand
 from bot.services.managing import SubscriptionService
 from bot.services.subscribe_results import (

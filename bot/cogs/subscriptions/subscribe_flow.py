@@ -23,7 +23,8 @@ from bot.cogs.subscriptions import subscribe_texts
 from bot.discord_api.channels import fetch_channel, member_actor
 from bot.discord_api.outcomes import DISCORD_ERRORS, outcome_of
 from bot.errors import StorageUnavailable
-from bot.model import Account, Actor, Audience, PendingSubscribe
+from bot.model import Account, PendingSubscribe
+from bot.permissions import Actor, Audience
 from bot.services.linking import AnswerTo
 from bot.services.managing import SubscriptionService
 from bot.services.pending_commands import PendingCommandService

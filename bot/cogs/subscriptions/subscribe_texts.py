@@ -22,7 +22,8 @@ from bot.cogs.webhooks.texts import (
     webhook_text,
 )
 from bot.discord_api.outcomes import ChannelUnavailable, SendFailure
-from bot.model import Audience, HookKind, HookState
+from bot.model import HookKind, HookState
+from bot.permissions import Audience
 from bot.services.subscribe_results import (
     Followed,
     NeedsAccount,

@@ -37,7 +37,7 @@ from bot.services.token_lending import TokenLender
 from bot.speckle.payloads import event_name_of, project_id_of, read_envelope
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import CallStatus, RecordedCall, WebhookHistory
-from bot.storage import MISSED_AT_ONCE, Storage
+from bot.storage import Storage
 from bot.timing import Backoff
 from bot.work import DUPLICATE_WITHIN, CountingWindow, MissedEntry, TakenIn
 
@@ -48,7 +48,9 @@ STUCK_AFTER = timedelta(minutes=5)  # Speckle gives a webhook 10 s
 # Without bodies: an entry is about 120 bytes.
 LISTED = 500
 LISTED_AT_MOST = 5_000
-PORTION_BYTES = 4 * 1024 * 1024  # of one transaction: webhooks wait for it
+# In one transaction: webhooks wait for it, and on PostgreSQL each entry takes a lock.
+PORTION_ENTRIES = 200
+PORTION_BYTES = 4 * 1024 * 1024
 # Clocks of two machines, and the time from the inbox's commit to Speckle's noting it.
 APART = timedelta(minutes=10)
 # What was looked at is looked at once more for so long, as a clock may be wrong by hours.
@@ -341,7 +343,7 @@ def _portions(missed: Sequence[MissedEntry]) -> Iterator[Sequence[MissedEntry]]:
     some: list[MissedEntry] = []
     size = 0
     for entry in missed:
-        if some and (len(some) == MISSED_AT_ONCE or size + len(entry.body) > PORTION_BYTES):
+        if some and (len(some) == PORTION_ENTRIES or size + len(entry.body) > PORTION_BYTES):
             yield some
             some, size = [], 0
         some.append(entry)

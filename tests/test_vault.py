@@ -1,8 +1,8 @@
 import pytest
 from cryptography.fernet import Fernet
 
-from bot.db.vault import Vault
 from bot.errors import SealError
+from bot.vault import Vault
 
 
 def new_key() -> str:

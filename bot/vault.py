@@ -1,7 +1,8 @@
-"""Secrets sealed for the database, with keys that live in the environment and can be rotated."""
+"""Secrets: made here, and sealed for the database with keys that can be rotated."""
 
 import hashlib
 import json
+import secrets
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -10,6 +11,12 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from bot.errors import SealError
 
 OPENED_KEPT = 1024  # opened secrets kept in memory, so that not every webhook decrypts again
+SECRET_BYTES = 32
+
+
+def fresh_secret() -> str:
+    """A secret that nobody knows."""
+    return secrets.token_urlsafe(SECRET_BYTES)
 
 
 class Vault:
