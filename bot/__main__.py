@@ -4,58 +4,28 @@ What a command needs is imported when it runs, so that each starts fast.
 """
 
 import asyncio
-import io
-import os
-import secrets
-import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from importlib import import_module
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from bot.errors import (
-    BotError,
-    ConfigError,
-    SchemaTooNew,
-    SchemaTooOld,
-    SealError,
-    StorageUnavailable,
-    WorkerFailed,
+from bot.cli.terminal import (
+    FAILED,
+    UNUSABLE_SETTINGS,
+    Files,
+    exit_code,
+    in_words,
+    print_line,
+    replace_what_cannot_be_shown,
+    until_stopped,
 )
+from bot.errors import BotError, ConfigError
 
 if TYPE_CHECKING:
     from bot.cli.outbox import OutboxCommand
-    from bot.settings import Settings
-
-FAILED: Final = 1
-UNUSABLE_SETTINGS: Final = 2
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Where the settings are."""
-
-    config: Path
-    env: Path
-
-    def load(self, *required: str) -> "Settings":
-        """The settings; a line on standard error for each name in .env that looks misspelt.
-
-        Errors: ConfigError.
-        """
-        from bot.settings import load_settings, misspelt_names
-
-        settings = load_settings(self.config, self.env, os.environ, required)
-        for problem in misspelt_names(self.env):
-            click.echo(f"Note: {problem}", err=True)
-        return settings
 
 
 class Commands(click.Group):
@@ -91,7 +61,7 @@ def run(files: Files) -> None:
     from bot import app, log
 
     log.configure(settings)
-    _until_stopped(app.run(settings))
+    until_stopped(app.run(settings))
 
 
 @cli.command()
@@ -99,8 +69,9 @@ def run(files: Files) -> None:
 @click.pass_context
 def demo(context: click.Context, port: int | None) -> None:
     """Try it out: a Discord on this computer, sample deliveries, no account needed."""
-    demo = _of_the_sandbox("demo")
-    context.exit(_until_stopped(demo.run_demo(port)) or 0)
+    from bot.cli import sandbox
+
+    context.exit(sandbox.demo(port))
 
 
 @cli.command()
@@ -119,14 +90,9 @@ def soak(
     folder: Path | None,
 ) -> None:
     """Kill the bot repeatedly while things fail; check that no event is lost or shown twice."""
-    seed = secrets.randbelow(1_000_000) if seed is None else seed
-    soaking = _of_the_sandbox("soak")
-    plan = soaking.SoakPlan(kills, seed, rate, database_url, folder)
-    report = _until_stopped(soaking.soak(plan, click.echo))
-    if report is None:
-        context.exit(FAILED)
-    click.echo(str(report))
-    context.exit(FAILED if report.broken else 0)
+    from bot.cli import sandbox
+
+    context.exit(sandbox.soak(kills, seed, rate, database_url, folder))
 
 
 @cli.command()
@@ -138,9 +104,8 @@ def check(context: click.Context) -> None:
 
     from bot.cli.check import check_all
 
-    checks = check_all(settings, lambda row: _print(str(row)), (files.env, files.config))
-    healthy = asyncio.run(checks)
-    context.exit(0 if healthy else FAILED)
+    checks = check_all(settings, lambda row: print_line(str(row)), (files.env, files.config))
+    context.exit(exit_code(asyncio.run(checks)))
 
 
 @cli.command()
@@ -149,11 +114,9 @@ def migrate(files: Files) -> None:
     """Bring the database's tables up to date. `run` does that too."""
     settings = files.load()
 
-    from bot.storage import migrate, schema_version
+    from bot.cli.migrate import migrate_database
 
-    asyncio.run(migrate(settings.database_url))
-    found, _ = asyncio.run(schema_version(settings.database_url))
-    click.echo(f"The database is at version {found}.")
+    asyncio.run(migrate_database(settings))
 
 
 @cli.command()
@@ -181,7 +144,7 @@ def rotate_keys(context: click.Context) -> None:
 
     from bot.cli.keys import rotate
 
-    context.exit(0 if asyncio.run(rotate(settings, _print)) else FAILED)
+    context.exit(exit_code(asyncio.run(rotate(settings))))
 
 
 @cli.group()
@@ -209,7 +172,10 @@ def list_cards(
 
     states = (OutboxState(state),) if state else CardFilter().states
     wanted = CardFilter(states, guild, channel)
-    _with_outbox(context, lambda cards: cards.list(wanted, limit, as_json=as_json))
+    _with_outbox(
+        context,
+        lambda cards: cards.list_json(wanted, limit) if as_json else cards.list(wanted, limit),
+    )
 
 
 @outbox.command("show")
@@ -218,7 +184,9 @@ def list_cards(
 @click.pass_context
 def show_card(context: click.Context, card_id: int, as_json: bool) -> None:
     """All about one card: its state and why, the steps of its event, when it is tried next."""
-    _with_outbox(context, lambda cards: cards.show(card_id, as_json=as_json))
+    _with_outbox(
+        context, lambda cards: cards.show_json(card_id) if as_json else cards.show(card_id)
+    )
 
 
 @outbox.command("retry")
@@ -235,11 +203,10 @@ def retry_cards(
     if channel is not None and not all_undeliverable:
         raise click.UsageError("--channel goes with --all-undeliverable.")
 
-    async def retry(cards: "OutboxCommand") -> bool:
-        chosen = await cards.all_undeliverable(channel) if all_undeliverable else ids
-        return bool(chosen) and await cards.retry(chosen)
-
-    _with_outbox(context, retry)
+    _with_outbox(
+        context,
+        lambda cards: cards.retry_undeliverable(channel) if all_undeliverable else cards.retry(ids),
+    )
 
 
 @outbox.command("drop")
@@ -248,28 +215,16 @@ def retry_cards(
 @click.pass_context
 def drop_cards(context: click.Context, ids: tuple[int, ...], yes: bool) -> None:
     """Delete cards that wait or were refused, permanently. Asks first."""
-
-    async def drop(cards: "OutboxCommand") -> bool:
-        if not yes:
-            if not await cards.about_to_drop(ids):
-                return False
-            click.confirm("Drop these cards permanently?", abort=True)
-        return await cards.drop(ids)
-
-    _with_outbox(context, drop)
+    _with_outbox(context, lambda cards: cards.drop(ids) if yes else cards.confirm_and_drop(ids))
 
 
 def _with_outbox(context: click.Context, do: "Callable[[OutboxCommand], Awaitable[bool]]") -> None:
     """Do it on the database of the settings; ends with 1 if that found nothing."""
     settings = context.obj.load()
 
-    from bot.cli.outbox import OutboxCommand
+    from bot.cli.outbox import on_outbox
 
-    async def work() -> bool:
-        async with OutboxCommand.open(settings, _print) as cards:
-            return await do(cards)
-
-    context.exit(0 if asyncio.run(work()) else FAILED)
+    context.exit(exit_code(asyncio.run(on_outbox(settings, do))))
 
 
 @cli.command(hidden=True)
@@ -289,74 +244,9 @@ def events_page(page: Path) -> None:
     page.write_text(with_event_tables(page.read_text("utf-8")), "utf-8")
 
 
-def _of_the_sandbox(name: str) -> ModuleType:
-    """A part of the sandbox, which a checkout has and an installed bot has not.
-
-    Errors: click.ClickException.
-    """
-    try:
-        return import_module(f"sandbox.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != "sandbox":
-            raise
-        raise click.ClickException(
-            "This command needs a checkout of the bot's repository: run it there."
-        ) from error
-
-
-def _print(line: str) -> None:
-    """Print a line; a reader that has gone (`check | head`) ends the printing, not the check."""
-    try:
-        click.echo(line)
-    except BrokenPipeError:
-        # As Python's documentation of SIGPIPE advises: nothing else may fail on it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _until_stopped(work: Coroutine[None, None, T]) -> T | None:
-    """Run to the end; a stop signal is a good end too, also one before the work handles them."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return asyncio.run(work)
-    except KeyboardInterrupt:
-        return None
-
-
-def in_words(error: BotError) -> str:
-    """What happened and what to do, for a person at a terminal."""
-    match error:
-        case ConfigError():
-            return "\n".join(f"✘ {problem}" for problem in error.problems)
-        case StorageUnavailable():
-            return f"✘ The database cannot be used: {error.reason}. Look at DATABASE_URL."
-        case SchemaTooNew():
-            return (
-                f"✘ The database has version {error.found}, which only a newer release of the bot "
-                "knows. Update the bot, or go back to an older copy of the database."
-            )
-        case SchemaTooOld():
-            return (
-                f"✘ The database has version {error.found}: its tables were made before the first "
-                "release, and this release cannot bring them up to date. Start the bot's commit "
-                f"{error.commit} with it once, then this release, or begin with a new database."
-            )
-        case WorkerFailed():
-            return (
-                f"✘ The bot stopped, because its part “{error.worker}” failed; the log above shows "
-                "why. No event that it has accepted is lost: start the bot again. If it happens "
-                "again, please report it with those log lines."
-            )
-        case SealError():
-            return f"✘ Look at ENCRYPTION_KEYS: {error}."
-        case _:
-            return f"✘ {error}"
-
-
 def main() -> int:
     """The command line, with errors shown as a sentence; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a Windows console may lack ✔
+    replace_what_cannot_be_shown()
     try:
         code = cli(prog_name="bot", standalone_mode=False)
     except ConfigError as error:

@@ -30,7 +30,6 @@ COMMANDS: Final[Mapping[str, str]] = {
     "soak": "kill the bot repeatedly while things fail; check that nothing is lost or shown twice",
 }
 FORMER_COMMAND: Final = "deliveries"  # `outbox` in the release before
-SOME_FAILED: Final = 1  # pytest's exit code
 STOPPED: Final = 130  # what a shell says of a program that Ctrl-C ended
 # How pip's output tells that no registry answered, rather than that a package is wrong.
 UNREACHABLE: Final = (
@@ -277,10 +276,6 @@ def run_tests(
         _say(f"── {name}")
         side_by_side = ("-n", WORKERS) if name == "pytest" else ()
         code = call([str(python), *command, *side_by_side])
-        if code == SOME_FAILED and side_by_side:
-            # Discord gives a command three seconds, which a busy machine may not have for each.
-            _say("Some tests failed while others ran. They are tried once more, alone.")
-            code = call([str(python), *command, "--last-failed"])
         if code:
             _say(f"{name} failed.")
             return code

@@ -227,13 +227,6 @@ def test_the_tests_stop_at_the_first_check_that_fails(
     assert capfd.readouterr().err == "── one\n── two\ntwo failed.\n"
 
 
-@pytest.mark.parametrize(("alone", "outcome"), [(0, 0), (1, 1)])
-def test_tests_that_fail_beside_others_are_tried_once_more_alone(alone: int, outcome: int) -> None:
-    failing = f"import sys; raise SystemExit({alone} if '--last-failed' in sys.argv else 1)"
-    checks = {"pytest": ("-c", failing)}
-    assert launch.run_tests(Path(sys.executable), [], checks) == outcome
-
-
 def test_words_after_test_go_to_pytest_alone() -> None:
     pytest_alone = ("-c", "import sys; raise SystemExit(len(sys.argv))")
     checks = {"ruff": ("-c", "1/0"), "pytest": pytest_alone}

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from bot.cards.applications import application_name
 from bot.cards.card import Field, LinkButton, Picture
+from bot.cards.notes import CardNote
 from bot.cards.text import (
     escape_markdown,
     escape_name,
@@ -49,25 +50,6 @@ SOMEONE = "Someone"
 
 
 @dataclass(frozen=True, slots=True)
-class RenderContext:
-    """What a card shows in addition to the event itself.
-
-    `server_url` is the hook's pinned server, the root of every link. `notes` are plain sentences
-    that the pipeline adds. The names are those that the caller knows by id: the wire often has
-    ids only.
-    """
-
-    server_url: str
-    received_at: datetime
-    legacy_links: bool = False
-    facts: Facts | None = None
-    notes: tuple[str, ...] = ()
-    project_name: str | None = None
-    model_names: Mapping[str, str] = field(default_factory=dict)
-    person_names: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class CardParts:
     """What a renderer adds to a card; texts are Discord markdown, escaped.
 
@@ -88,16 +70,25 @@ class CardParts:
 
 @dataclass(frozen=True, slots=True)
 class CardContext:
-    """A delivery in its context, with the words and links that renderers need of both."""
+    """An event and what its card shows in addition, with the words and links that renderers need.
+
+    `server_url` is the hook's pinned server, the root of every link. `notes` are said
+    below the event. `model_names` are those that the caller knows by id: the wire often has
+    ids only.
+    """
 
     delivery: Delivery
-    context: RenderContext
+    server_url: str
+    received_at: datetime
+    facts: Facts | None = None
+    notes: tuple[CardNote, ...] = ()
+    project_name: str | None = None
+    model_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def links(self) -> Links:
         """Addresses on the pinned server, in the form that it understands."""
-        legacy = self.delivery.legacy or self.context.legacy_links
-        return Links(self.context.server_url, legacy)
+        return Links(self.server_url, self.delivery.legacy)
 
     @property
     def project_id(self) -> str:
@@ -112,20 +103,17 @@ class CardContext:
     @property
     def version_facts(self) -> VersionFacts:
         """What the server adds to a new version."""
-        facts = self.context.facts
-        return facts if isinstance(facts, VersionFacts) else VersionFacts()
+        return self.facts if isinstance(self.facts, VersionFacts) else VersionFacts()
 
     @property
     def comment_facts(self) -> CommentFacts | None:
         """What the server adds to a comment: its thread."""
-        facts = self.context.facts
-        return facts if isinstance(facts, CommentFacts) else None
+        return self.facts if isinstance(self.facts, CommentFacts) else None
 
     @property
     def received_facts(self) -> ReceivedFacts | None:
         """What the server adds to a received version: which one."""
-        facts = self.context.facts
-        return facts if isinstance(facts, ReceivedFacts) else None
+        return self.facts if isinstance(self.facts, ReceivedFacts) else None
 
     @property
     def actor(self) -> SpeckleUser | None:
@@ -147,28 +135,26 @@ class CardContext:
     def footer(self) -> str:
         """Project and server, as plain text."""
         project = self.delivery.project
-        name = project.name or self.context.project_name
+        name = project.name or self.project_name
         shown = shorten_plain(one_line(name, f"Project {project.id}"), MAX_NAME)
-        return f"{shown} · {urlsplit(self.context.server_url).netloc}"
+        return f"{shown} · {urlsplit(self.server_url).netloc}"
 
     def person(self, person_id: str | None, unknown: str = "a person") -> str:
-        """Somebody that an event names only by id."""
+        """Somebody that an event names only by id; the name is there only of who did it."""
         actor = self.actor
-        name = self.context.person_names.get(person_id or "")
-        if actor is not None and person_id == actor.id:
-            name = actor.name
-        return unknown if name is None else f"**{name_text(name)}**"
+        if actor is None or actor.name is None or person_id != actor.id:
+            return unknown
+        return f"**{name_text(actor.name)}**"
 
     def person_field(self, name: str, person_id: str | None) -> tuple[Field, ...]:
         """The id of somebody whose name is not known, to look them up by."""
-        known = person_id == self.actor_id or person_id in self.context.person_names
-        if person_id is None or known:
+        if person_id in (None, self.actor_id):
             return ()
         return (Field(name, f"`{person_id}`"),)
 
     def model_name(self, model: ModelRef) -> str | None:
         """The model's name in markdown, None where nobody knows it."""
-        name = model.name or self.context.model_names.get(model.id or "")
+        name = model.name or self.model_names.get(model.id or "")
         return None if name is None else name_text(name)
 
     def model_bold(self, model: ModelRef, unknown: str = "a model") -> str:
@@ -183,7 +169,7 @@ class CardContext:
             label = f"model {model.id}" if model.id else f"version {version_id}"
         if version_id is not None:
             return link(label, self.links.version(self.project_id, model.id, version_id))
-        name = model.name or self.context.model_names.get(model.id or "")
+        name = model.name or self.model_names.get(model.id or "")
         return link(label, self.links.model(self.project_id, model.id, name))
 
     def version_url(self, model: ModelRef, version_id: str) -> str:

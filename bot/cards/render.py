@@ -1,40 +1,40 @@
 """Events → cards."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.cards.card import Card, Picture, fit
-from bot.cards.card_context import CardContext, CardParts, RenderContext, long_text
+from bot.cards.card_context import CardContext, CardParts, long_text
 from bot.cards.event_table import CARDS
+from bot.cards.notes import CardNote
 from bot.cards.pictures import MAX_AVATAR_BYTES, is_public_url, picture_of
 from bot.cards.text import one_line
-from bot.speckle.events import Delivery, SpeckleUser
-
-__all__ = ["RenderContext", "fill_in", "render"]
+from bot.speckle.events import SpeckleUser
 
 MAX_NOTE = 300  # UTF-16 units
 
 
-def render(delivery: Delivery, context: RenderContext) -> Card | None:
+def render(context: CardContext) -> Card | None:
     """The event's card, within Discord's limits; None where nothing changed, so post nothing."""
-    card_context = CardContext(delivery, context)
-    row = CARDS[delivery.event.kind]
-    parts = row.render(card_context, delivery.event)
+    event = context.delivery.event
+    row = CARDS[event.kind]
+    parts = row.render(context, event)
     if parts is None:
         return None
-    icon, avatar = _avatar(card_context.actor)
+    icon, avatar = _avatar(context.actor)
     pictures = [picture for picture in (avatar, parts.image) if picture is not None]
     return fit(
         Card(
-            kind=delivery.event.kind,
+            kind=event.kind,
             title=parts.title,
             url=parts.url,
-            description=_description(parts, context),
+            description=_description(parts, context.notes),
             colour=row.colour if parts.colour is None else parts.colour,
-            author_name=_author_name(card_context.actor),
+            author_name=_author_name(context.actor),
             author_icon=icon,
-            author_url=_author_url(card_context),
+            author_url=_author_url(context),
             fields=parts.fields,
-            footer=card_context.footer,
+            footer=context.footer,
             timestamp=context.received_at,
             image=None if parts.image is None else _attached(parts.image),
             buttons=parts.buttons,
@@ -43,16 +43,16 @@ def render(delivery: Delivery, context: RenderContext) -> Card | None:
     )
 
 
-def fill_in(card: Card, delivery: Delivery, context: RenderContext) -> Card:
+def fill_in(card: Card, context: CardContext) -> Card:
     """The card that was sent, with what the context's facts add to it.
 
     Title and time stay, because a message is recognised by them in its channel. So do its pictures
     and its notes.
     """
-    actor = delivery.actor and replace(delivery.actor, avatar=None)
-    delivery, context = replace(delivery, actor=actor), replace(context, notes=())
-    before = render(delivery, replace(context, facts=None))
-    after = render(delivery, context)
+    actor = context.delivery.actor and replace(context.delivery.actor, avatar=None)
+    context = replace(context, delivery=replace(context.delivery, actor=actor), notes=())
+    before = render(replace(context, facts=None))
+    after = render(context)
     if before is None or after is None:
         return card
     notes = ""
@@ -69,23 +69,23 @@ def fill_in(card: Card, delivery: Delivery, context: RenderContext) -> Card:
     )
 
 
-def _description(parts: CardParts, context: RenderContext) -> str:
+def _description(parts: CardParts, notes: Sequence[CardNote]) -> str:
     quote = "\n".join(f"> {line}" for line in parts.quote.split("\n")) if parts.quote else ""
     small = f"-# {parts.small}" if parts.small else ""
     event = "\n".join(part for part in (parts.sentence, quote, small) if part)
-    notes = "\n".join(long_text(note, MAX_NOTE) for note in context.notes)
-    return "\n\n".join(part for part in (event, notes) if part)
+    below = "\n".join(long_text(note.text, MAX_NOTE) for note in notes)
+    return "\n\n".join(part for part in (event, below) if part)
 
 
 def _author_name(actor: SpeckleUser | None) -> str | None:
     return None if actor is None else one_line(actor.name)
 
 
-def _author_url(card_context: CardContext) -> str | None:
+def _author_url(context: CardContext) -> str | None:
     """Only old servers have a public page for a person."""
-    if card_context.actor_id is None or not card_context.links.legacy:
+    if context.actor_id is None or not context.links.legacy:
         return None
-    return f"{card_context.context.server_url}/profile/{card_context.actor_id}"
+    return f"{context.server_url}/profile/{context.actor_id}"
 
 
 def _avatar(actor: SpeckleUser | None) -> tuple[str | None, Picture | None]:

@@ -98,7 +98,7 @@ def _comments_field(allowed: bool | None) -> tuple[Field, ...]:
 
 def project_deleted(context: CardContext, _event: ProjectDeleted) -> CardParts:
     """The last that is ever heard of a project; its page is gone, so there is no link."""
-    name = context.delivery.project.name or context.context.project_name
+    name = context.delivery.project.name or context.project_name
     subject = f"the project **{name_text(name)}**" if name else "this project"
     return CardParts(
         title=f"Project deleted: {name_text(name)}" if name else "Project deleted",

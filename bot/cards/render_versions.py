@@ -69,7 +69,7 @@ def _facts_fields(
     if previous is not None:
         shown = link(name_text(previous.id), context.version_url(model, previous.id))
         if previous.created_at is not None:
-            shown += f", {age_text(previous.created_at, context.context.received_at)}"
+            shown += f", {age_text(previous.created_at, context.received_at)}"
         fields.append(Field("Version before", shown))
     if facts.open_threads:
         fields.append(Field("Open threads", f"{facts.open_threads:,}"))

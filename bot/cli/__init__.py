@@ -1,1 +1,1 @@
-"""The commands of `python -m bot`, but for those that only start something."""
+"""What the commands of `python -m bot` do."""

@@ -1,21 +1,18 @@
 """`python -m bot keys rotate`: encrypts everything again with the first key, while the bot runs."""
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
 
+from bot.cli.migrate import require_tables
+from bot.cli.terminal import print_line
 from bot.errors import ConfigError, Problem
 from bot.model import RotationReport
 from bot.settings import SECRET_HINTS, Settings
-from bot.storage import Storage, needs_migration, schema_version
+from bot.storage import Storage
 from bot.timing import utc_now
 from bot.vault import Vault
 
-RUN: Final = "python3 run.py"
 
-Say = Callable[[str], None]
-
-
-async def rotate(settings: Settings, say: Say) -> bool:
+async def rotate(settings: Settings) -> bool:
     """Encrypt everything again and report it; whether old keys can be removed now.
 
     Errors: ConfigError if there are no keys, or no tables of today, StorageUnavailable, SealError.
@@ -24,14 +21,10 @@ async def rotate(settings: Settings, say: Say) -> bool:
     if not keys:
         hint = SECRET_HINTS["encryption_keys"]
         raise ConfigError(Problem("ENCRYPTION_KEYS", "It is not set.", hint))
-    found, _ = await schema_version(settings.database_url)
-    if needs_migration(found):
-        what = f"The database has version {found}." if found else "There is no database yet."
-        hint = f"Start the bot once, or `{RUN} migrate`; look at DATABASE_URL too."
-        raise ConfigError(Problem("DATABASE_URL", what, hint))
+    await require_tables(settings)
     vault = Vault(keys)
     if await _runs_with_other_keys(settings, vault):
-        say(
+        print_line(
             "✘ A bot is running that was started with another first key. It could not decrypt what "
             "this key encrypts, so nothing was changed. Put the new key in front of the old ones "
             "in ENCRYPTION_KEYS, restart the bot (each process of it), then rotate."
@@ -39,7 +32,7 @@ async def rotate(settings: Settings, say: Say) -> bool:
         return False
     async with Storage.open(settings.database_url, vault, utc_now) as storage:
         rotated = await storage.sealed.rotate()
-    return _report(rotated, len(keys), say)
+    return _report(rotated, len(keys))
 
 
 async def _runs_with_other_keys(settings: Settings, vault: Vault) -> bool:
@@ -53,31 +46,31 @@ async def _runs_with_other_keys(settings: Settings, vault: Vault) -> bool:
         return not await storage.sealed.is_first_key()
 
 
-def _report(report: Sequence[RotationReport], keys: int, say: Say) -> bool:
+def _report(report: Sequence[RotationReport], keys: int) -> bool:
     for kind in report:
         if kind.resealed or kind.already:
-            told = f"{kind.resealed} encrypted again, {kind.already} use the first key already"
-            say(f"✔ {kind.name}: {told}.")
+            counted = f"{kind.resealed} encrypted again, {kind.already} use the first key already"
+            print_line(f"✔ {kind.name}: {counted}.")
     shut = {kind.name: kind.unopenable for kind in report if kind.unopenable}
     left = {kind.name: kind.left for kind in report if kind.left}
     for name, count in shut.items():
-        say(
+        print_line(
             f"✘ {name}: no key can decrypt {count} of them; they stay as they are. If you still "
             "have the key that encrypted them, add it after the others and rotate again."
         )
     for name, count in left.items():
-        say(
+        print_line(
             f"✘ {name}: {count} changed during the rotation, possibly with an old key. Rotate "
             "again."
         )
     if shut or left:
-        say("Keep the old keys until this command ends without a ✘.")
+        print_line("Keep the old keys until this command ends without a ✘.")
         return False
     if keys > 1:
-        say(
+        print_line(
             "The first of ENCRYPTION_KEYS decrypts everything. The other keys can be removed now; "
             "then restart the bot. Older copies of the database still need them."
         )
     else:
-        say("The only key decrypts everything.")
+        print_line("The only key decrypts everything.")
     return True

@@ -13,7 +13,7 @@ from bot.cogs.notices.cog import NoticesCog
 from bot.cogs.notices.views import NoticeActions
 from bot.cogs.subscriptions.cog import SubscribeCog, SubscriptionsCog
 from bot.cogs.subscriptions.panel import SubscriptionPanel
-from bot.cogs.subscriptions.pending import SubscribeFlow
+from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.services.guild_membership import GuildService
 from bot.services.linking import AccountLinking
 from bot.services.managing import SubscriptionService

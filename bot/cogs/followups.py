@@ -21,7 +21,7 @@ async def send_followup(
 ) -> bool:
     """Send a person something that only they see; False if they cannot be reached.
 
-    `where` is what `answer_to` gave. It works after a restart of the bot, too.
+    `where` is what `followup_address` gave. It works after a restart of the bot, too.
     """
     if where is not None and await _followed_up(client, where, response):
         return True

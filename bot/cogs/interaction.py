@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import discord
 from discord import app_commands
 
-from bot.cogs.refusal_texts import cannot_post_text
+from bot.cogs.refusal_texts import GUILD_OUT_OF_REACH, cannot_post_text
 from bot.cogs.responses import Interaction, UserError
 from bot.discord_api.channels import (
     actor_by_cache,
@@ -40,6 +40,12 @@ def for_managers(callback: Callback) -> Callback:
     return app_commands.allowed_contexts(guilds=True, dms=False, private_channels=False)(callback)
 
 
+def for_everyone(callback: Callback) -> Callback:
+    """Make it a command for every member, and for direct messages with the bot."""
+    callback = app_commands.allowed_installs(guilds=True, users=False)(callback)
+    return app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)(callback)
+
+
 def guild_id_of(interaction: Interaction) -> int:
     """The guild that the interaction came from; commands and buttons are for guilds only."""
     if interaction.guild_id is None:
@@ -58,10 +64,7 @@ def guild_of(client: discord.Client, guild_id: int) -> discord.Guild:
     """The guild. Errors: UserError where the bot does not reach it."""
     guild = client.get_guild(guild_id)
     if guild is None or guild.unavailable:
-        raise UserError(
-            "The bot does not reach that server at the moment, so nothing was changed. If it was "
-            "removed from there, invite it again; else try again in a minute."
-        )
+        raise UserError(GUILD_OUT_OF_REACH)
     return guild
 
 
@@ -72,23 +75,23 @@ def channel_id_of(interaction: Interaction, picked: Picked | None) -> int:
 
 def actor_of(interaction: Interaction, picked: Picked | None = None) -> Actor:
     """Who acts, and where they may; Discord's own word where it gave one, else the cache's."""
-    told = {interaction.channel_id: interaction.permissions}
+    given = {interaction.channel_id: interaction.permissions}
     if picked is not None:
-        told[picked.id] = picked.permissions
+        given[picked.id] = picked.permissions
     guild, member = interaction.guild, interaction.user
     if guild is None or not isinstance(member, discord.Member):
         raise app_commands.NoPrivateMessage
     by_cache = actor_by_cache(guild, member)
 
     def manages(channel_id: int) -> bool:
-        if channel_id in told:
+        if channel_id in given:
             here = channel_id == interaction.channel_id
-            return told[channel_id].manage_webhooks and (here or told[channel_id].view_channel)
+            return given[channel_id].manage_webhooks and (here or given[channel_id].view_channel)
         return by_cache.manages(channel_id)
 
     def sees(channel_id: int) -> bool:
-        if channel_id in told:
-            return channel_id == interaction.channel_id or told[channel_id].view_channel
+        if channel_id in given:
+            return channel_id == interaction.channel_id or given[channel_id].view_channel
         return by_cache.sees(channel_id)
 
     return Actor(member.id, by_cache.manages_guild, manages, sees)

@@ -28,6 +28,10 @@ from bot.speckle.subscription_options import (
     OptionProblem,
 )
 
+GUILD_OUT_OF_REACH = (
+    "The bot does not reach that server at the moment, so nothing was changed. If it was "
+    "removed from there, invite it again; else try again in a minute."
+)
 REASONS: Mapping[RefusalReason, str] = {
     RefusalReason.NOT_GUILD_MANAGER: (
         f"You need the permission *{ChannelPermission.MANAGE_WEBHOOKS}* in the whole server for "

@@ -20,6 +20,7 @@ COLOUR = 0x047EFB  # Speckle's blue, of every answer's embed
 PATIENCE_S = 1.5  # of Discord's 3 s; the rest is for the way there
 AGAIN_S: Final = (0.2, 0.5)  # after an answer that Discord could not take just then
 MAX_TEXT = 2000
+ALREADY_ANSWERED: Final = 40060  # Discord's error code
 THINKING = "thinking"  # among an interaction's extras: what it was sent while the work took long
 
 
@@ -75,7 +76,7 @@ class NotShown(Exception):
 async def defer_if_slow(
     interaction: Interaction, work: Coroutine[Any, Any, T], *, new: bool = True
 ) -> T:
-    """Do the work; if it takes long, tell Discord meanwhile that an answer will come.
+    """Do the work; if it takes long, promise Discord meanwhile that an answer will come.
 
     `new`: the answer will be a message of its own, not a change of the one with the button.
     """
@@ -85,9 +86,8 @@ async def defer_if_slow(
         interaction.extras[THINKING] = new
         try:
             await interaction.response.defer(ephemeral=True, thinking=new)
-        except (
-            DISCORD_ERRORS
-        ) as error:  # the work continues; whether it can be shown turns out then
+        except DISCORD_ERRORS as error:
+            # The work continues; whether its answer can be shown turns out then.
             log.info("interaction.not_deferred", reason=error_text(error))
     return await task
 
@@ -158,7 +158,7 @@ def say_expired(interaction: Interaction, error: Exception) -> None:
 
 
 async def say(interaction: Interaction, text: str) -> None:
-    """Tell only the caller what did not work; if that fails too, it is a line in the log."""
+    """Say to the caller alone what did not work; if that fails too, it is a line in the log."""
     try:
         try:
             if not interaction.response.is_done():
@@ -176,8 +176,6 @@ async def say(interaction: Interaction, text: str) -> None:
 
 
 # ── showing ───────────────────────────────────────────────────────────────────────────────────
-
-ALREADY_ANSWERED: Final = 40060
 
 
 async def _show(

@@ -1,1 +1,1 @@
-"""Workers that tell people what happened: pauses, quotas, links, repaired webhooks."""
+"""Workers that notify people: of pauses, quotas, linked accounts, repaired webhooks."""

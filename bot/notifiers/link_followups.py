@@ -2,7 +2,7 @@
 
 import structlog
 
-from bot.cogs.accounts import texts as wording
+from bot.cogs.accounts import texts as account_texts
 from bot.cogs.followups import send_followup
 from bot.cogs.responses import Response
 from bot.discord_api.client import SpeckleBot
@@ -44,7 +44,7 @@ class LinkFollowUps:
         if request.used_at is not None and not details.notified and digest not in self._notified:
             self._notified.add(digest)
             try:
-                notice = Response(wording.linked_notice(account))
+                notice = Response(account_texts.linked_notice(account))
                 where = details.answer_to
                 await send_followup(self._bot, where, account.discord_user_id, notice)
             except Exception:  # a fault of ours: the page has said it too

@@ -1,4 +1,4 @@
-"""Tells people what the bot paused: in the guild's notice channel, else in a direct message."""
+"""Notifies people of what the bot paused: in the guild's notice channel, else in private."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -51,7 +51,7 @@ class NotifierTimings:
 
 
 class PauseNotifier:
-    """Tells one message after another: Discord dislikes bots that write to many people at once.
+    """Sends one message after another: Discord dislikes bots that write to many people at once.
 
     Notices that are due for one person about one guild at the same time go as one message.
     """
@@ -87,7 +87,7 @@ class PauseNotifier:
         return count
 
     async def notify_due(self) -> None:
-        """Tell what is due now."""
+        """Notify of what is due now."""
         for group in group_notices(await _to_its_end(self._notices.due())):
             if self._blocked_for_s() > 0:
                 return
@@ -123,22 +123,18 @@ class PauseNotifier:
             for notice_group in groups:  # the others are not to go unsaid because of one
                 await self._notify([notice_group])
             return
-        await self._note([notice_group.notice for notice_group in groups], outcome)
+        await self._record([notice_group.notice for notice_group in groups], outcome)
 
     async def _to_channel(self, groups: Sequence[NoticeGroup]) -> Outcome | None:
-        """Tell it in the guild's notice channel; None if there is none."""
+        """Say it in the guild's notice channel; None if there is none."""
         channel_id = groups[0].notice_channel_id
         if channel_id is None:
             return None
-        maker = discord.Object(groups[0].notice.user_id)
-        mentions = discord.AllowedMentions(
-            everyone=False, users=[maker], roles=False, replied_user=False
-        )
-        message = await self._message(groups, mentions)
+        message = await self._message(groups, mentioned=groups[0].notice.user_id)
         return await _outcome(self._bot.get_partial_messageable(channel_id).send(**message))
 
     async def _to_maker(self, groups: Sequence[NoticeGroup]) -> Outcome:
-        """Tell the person who made the subscriptions, unless they left; and nobody else."""
+        """Notify the person who made the subscriptions, unless they left; and nobody else."""
         user_id = groups[0].notice.user_id
         if user_id == NOBODY:
             return Rejected("the person who made it had their data erased", Meaning.PERSON)
@@ -146,14 +142,14 @@ class PauseNotifier:
         try:
             async with asyncio.timeout(SEND_WITHIN_S):
                 maker = None if guild is None else await fetch_member(guild, user_id)
-                told = [await _context_for(notice_group, maker) for notice_group in groups]
+                seen = [await _as_seen_by(maker, notice_group) for notice_group in groups]
         except Unanswered as unanswered:
             return outcome_of(unanswered.error, {Meaning.PERSON})
         except TimeoutError as error:
             return outcome_of(error)
         if guild is not None and maker is None:
             return Rejected("the person who made it left the server", Meaning.PERSON)
-        message = await self._message(told, None)
+        message = await self._message(seen, mentioned=None)
 
         async def send() -> discord.Message:
             private = await self._bot.create_dm(discord.Object(user_id))
@@ -162,20 +158,20 @@ class PauseNotifier:
         return await _outcome(send())
 
     async def _message(
-        self, groups: Sequence[NoticeGroup], mentions: discord.AllowedMentions | None
+        self, groups: Sequence[NoticeGroup], *, mentioned: int | None
     ) -> dict[str, Any]:
-        """The keyword arguments of `send`; the maker is mentioned where others read it."""
-        by_others = mentions is not None
+        """The keyword arguments of `send`; somebody is mentioned where others read it."""
+        by_others = mentioned is not None
         contexts = [
             await self._context(notice_group, read_by_others=by_others) for notice_group in groups
         ]
         return {
-            "content": notice_texts.notice_lead(contexts, mention=by_others),
+            "content": notice_texts.notice_lead(contexts, mentioned),
             "embeds": notice_texts.notice_embeds(contexts),
             "view": view_of(*buttons(contexts)),
             # The rows' own, so that a crash before they are settled shows nothing twice.
             "nonce": _nonce(groups),
-            "allowed_mentions": mentions or discord.AllowedMentions.none(),
+            "allowed_mentions": _only(mentioned),
         }
 
     async def _context(self, group: NoticeGroup, *, read_by_others: bool) -> NoticeContext:
@@ -191,26 +187,27 @@ class PauseNotifier:
             read_by_others or not group.channel_seen,
         )
 
-    async def _note(self, notices: Sequence[PauseNotice], outcome: Outcome) -> None:
+    async def _record(self, notices: Sequence[PauseNotice], outcome: Outcome) -> None:
         ids = [notice.id for notice in notices]
         match outcome:
             case Sent(message_id):
                 await self._notices.settle(notices)
                 log.info("pause_notifier.sent", notice_ids=ids, message_id=message_id)
-            case (
-                Rejected() | ChannelUnavailable()
-            ):  # `/subscriptions` still says what is the matter
+            case Rejected() | ChannelUnavailable():
+                # Nobody is notified; `/subscriptions` still says what is the matter.
                 await self._notices.settle(notices)
                 log.warning("pause_notifier.rejected", notice_ids=ids, reason=outcome.reason)
             case RetryLater() | BotUnavailable():
                 waits_s = [await self._notices.failed(notice) for notice in notices]
-                event = "notices.given_up" if None in waits_s else "notices.later"
+                event = (
+                    "pause_notifier.given_up" if None in waits_s else "pause_notifier.retry_later"
+                )
                 log.warning(event, notice_ids=ids, reason=outcome.reason, retry_in_s=waits_s[0])
             case _:
                 assert_never(outcome)
 
 
-async def _context_for(group: NoticeGroup, maker: discord.Member | None) -> NoticeGroup:
+async def _as_seen_by(maker: discord.Member | None, group: NoticeGroup) -> NoticeGroup:
     """What a person may still read who may have lost the channel that they set up."""
     if maker is not None:
         channel = maker.guild.get_channel_or_thread(group.notice.channel_id)
@@ -218,6 +215,13 @@ async def _context_for(group: NoticeGroup, maker: discord.Member | None) -> Noti
         if channel is None or await sees(channel, maker):
             return group
     return replace(group, channel_seen=False)
+
+
+def _only(mentioned: int | None) -> discord.AllowedMentions:
+    if mentioned is None:
+        return discord.AllowedMentions.none()
+    person = discord.Object(mentioned)
+    return discord.AllowedMentions(everyone=False, users=[person], roles=False, replied_user=False)
 
 
 def _nonce(groups: Sequence[NoticeGroup]) -> str:

@@ -62,7 +62,7 @@ class QuotaNotifier:
 
     async def notify(self) -> bool:
         """Notify everyone who is due; False if some of them could not be."""
-        all_told = True
+        all_notified = True
         for notice in await self._quotas.due_notices():
             if self._blocked_for_s() > 0:
                 return False
@@ -70,8 +70,8 @@ class QuotaNotifier:
             if over is None or await self._notify(over):
                 await self._quotas.mark_notified(notice)
             else:
-                all_told = False
-        return all_told
+                all_notified = False
+        return all_notified
 
     async def _notify(self, over: OverQuota) -> bool:
         """Notify a guild, if anybody of it can be; False if Discord could not be asked."""
@@ -123,7 +123,7 @@ class QuotaNotifier:
         if channel_id is None:
             guild = self._bot.get_guild(guild_id)
             if guild is not None:
-                await guild.fetch_member(to.user_id)  # who left is not told
+                await guild.fetch_member(to.user_id)  # who left is not notified
             channel_id = (await self._bot.create_dm(discord.Object(to.user_id))).id
         return await self._bot.get_partial_messageable(channel_id).send(**message)
 

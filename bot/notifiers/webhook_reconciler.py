@@ -3,7 +3,7 @@
 import discord
 import structlog
 
-from bot.cogs.subscriptions import texts as subscription_texts
+from bot.cogs.subscriptions.panel_texts import project_name
 from bot.cogs.webhooks import texts as webhook_texts
 from bot.discord_api.client import SpeckleBot
 from bot.discord_api.outcomes import DISCORD_ERRORS, error_text
@@ -44,9 +44,7 @@ class WebhookReconciler:
         active.sort(key=lambda entry: entry.subscription.channel_id != hook.setup_channel_id)
         if not active:
             return
-        line = webhook_texts.repaired_line(
-            hook, ensured, subscription_texts.project_name(active[0])
-        )
+        line = webhook_texts.repaired_line(hook, ensured, project_name(active[0]))
         if not line:
             return
         channel_id = active[0].subscription.channel_id

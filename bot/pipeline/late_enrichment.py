@@ -12,8 +12,9 @@ from functools import partial
 import structlog
 
 from bot.cards.card import Card, Picture
+from bot.cards.card_context import CardContext
 from bot.cards.pictures import with_image
-from bot.cards.render import RenderContext, fill_in
+from bot.cards.render import fill_in
 from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable, StorageUnavailable
 from bot.fairness import current_tenant
 from bot.model import Hook, HookState, Subscription
@@ -23,7 +24,7 @@ from bot.pipeline.batching import card_of, fit_together
 from bot.pipeline.enrichment import Enrichment, why_not_added
 from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.reading import read
-from bot.pipeline.routing import context_of, names_of
+from bot.pipeline.routing import card_context, names_of
 from bot.services.access_rules import ReadPermit, Show, Wait
 from bot.speckle.confirmation import touched_models
 from bot.speckle.events import Delivery
@@ -211,8 +212,8 @@ class LateEnrichment:
             if image is NoPicture.NOT_YET:
                 return None
             return partial(_changed, shown=None if isinstance(image, NoPicture) else image)
-        context = context_of(incomplete.hook, row, names, told.facts)
-        return partial(_changed, shown=(told.delivery, context))
+        context = card_context(incomplete.hook, row, told.delivery, names, told.facts)
+        return partial(_changed, shown=context)
 
     async def _permit(
         self, job: LateEnrichmentJob, incomplete: IncompleteCard
@@ -253,7 +254,7 @@ def _says_the_same(confirmed: Delivery, came: Delivery) -> bool:
     )
 
 
-Shown = Picture | str | tuple[Delivery, RenderContext] | None
+Shown = Picture | str | CardContext | None
 
 
 def _changed(row: OutboxCard, company: Sequence[OutboxCard], *, shown: Shown) -> Card | None:
@@ -264,7 +265,7 @@ def _changed(row: OutboxCard, company: Sequence[OutboxCard], *, shown: Shown) ->
     if shown is None or row.level is FallbackLevel.TEXT:
         return None
     old = card_of(row)
-    new = fill_in(old, *shown) if isinstance(shown, tuple) else with_image(old, shown)
+    new = fill_in(old, shown) if isinstance(shown, CardContext) else with_image(old, shown)
     if new == old:
         return None
     if not fit_together([new, *map(card_of, company)]):

@@ -10,8 +10,10 @@ from functools import partial
 import structlog
 
 from bot.cards.card import Card
+from bot.cards.card_context import CardContext
+from bot.cards.notes import CardNote, NoteKind
 from bot.cards.pictures import with_image
-from bot.cards.render import RenderContext, render
+from bot.cards.render import render
 from bot.model import (
     KEEPING_PAUSES,
     RIGHTS_PAUSES,
@@ -37,10 +39,9 @@ from bot.work import NOTE_FACT, InboxEvent, NewCard, SubscriptionResult
 
 log = structlog.get_logger()
 
-FETCHED = frozenset({InboxSource.HISTORY, InboxSource.ACTIVITY})
-DELAYED = {
-    InboxSource.HISTORY: "Delayed: Speckle could not deliver this when it happened, on ",
-    InboxSource.ACTIVITY: "Delayed: no webhook told of this when it happened, on ",
+FETCHED: Mapping[InboxSource, NoteKind] = {
+    InboxSource.HISTORY: NoteKind.NOT_DELIVERED,
+    InboxSource.ACTIVITY: NoteKind.NO_WEBHOOK,
 }
 WHY_PAUSED: Mapping[PauseWhy, str] = {
     PauseWhy.TOKEN_REFUSED: "Speckle no longer takes the token of the account that shows it here",
@@ -219,8 +220,9 @@ class Routing:
                 by_reader[permit and permit.reader].append((one, permit))
             elif isinstance(decision, Pause) and _is_gone(event_context.delivery, decision):
                 pause = AccessPause(PauseReason.PROJECT_DELETED)
+                plain = AddedFacts(event_context.delivery)
                 gone += [
-                    replace(each, pause=pause) for each in self._cards(event_context, [one], None)
+                    replace(each, pause=pause) for each in self._cards(event_context, [one], plain)
                 ]
         groups = await asyncio.gather(
             *(self._for_reader(event_context, group) for group in by_reader.values())
@@ -260,18 +262,17 @@ class Routing:
         self,
         event_context: EventContext,
         subscriptions: Sequence[Subscription],
-        added: AddedFacts | None,
+        added: AddedFacts,
     ) -> list[SubscriptionResult]:
         """The cards, where the filters let through the event as Speckle tells it as well."""
-        added = added or AddedFacts(event_context.delivery)
         names = names_of(event_context.model_names, added.facts)
         passing = [one for one in subscriptions if _passes(one, event_context, added, names)]
         if not passing:
             return []
-        context = context_of(
-            event_context.hook, event_context.row, names, added.facts, self._notes(event_context)
-        )
-        card = _render(added.delivery, context)
+        hook, row = event_context.hook, event_context.row
+        context = card_context(hook, row, added.delivery, names, added.facts)
+        notes = (*context.notes, *self._notes(event_context))
+        card = _render(replace(context, notes=notes))
         if card is None:
             guild_id = event_context.hook.guild_id
             event_context.trace.add("render", "Not shown: nothing changed.", guild_id=guild_id)
@@ -283,14 +284,13 @@ class Routing:
         made = ((one, NewCard.of(one, card, event_context.trace.begun_at)) for one in passing)
         return [SubscriptionResult(one.id, new, late) for one, new in made]
 
-    def _notes(self, event_context: EventContext) -> tuple[str, ...]:
+    def _notes(self, event_context: EventContext) -> tuple[CardNote, ...]:
         hook, notes = event_context.hook, []
         if hook.state is HookState.WAITING and event_context.row.source is not InboxSource.ACTIVITY:
-            notes.append("This is the first event of the project here: the set-up works.")
+            notes.append(CardNote(NoteKind.FIRST_EVENT))
         named = event_context.delivery.server_url
         if named != hook.server_url and named in self._servers:
-            # Only said: whoever knows the secret may have made it up.
-            notes.append(f"The event says that the project's server is now {named}.")
+            notes.append(CardNote(NoteKind.SERVER_MOVED, str(named)))
         return tuple(notes)
 
 
@@ -309,30 +309,33 @@ def names_of(known: Mapping[str, str], facts: Facts | None) -> Mapping[str, str]
     return {**known, **told}
 
 
-def context_of(
+def card_context(
     hook: Hook,
     row: InboxEvent,
+    delivery: Delivery,
     model_names: Mapping[str, str],
     facts: Facts | None,
-    notes: Sequence[str] = (),
-) -> RenderContext:
-    """What the card of an event shows in addition to it, for one reader."""
-    return RenderContext(
+) -> CardContext:
+    """What the card of an event shows, for one reader."""
+    return CardContext(
+        delivery=delivery,
         server_url=hook.server_url,
         received_at=row.event_at,
         facts=facts,
-        notes=(*_delay_notes(row), *notes),
+        notes=_delay_notes(row),
         project_name=hook.project_name,
         model_names=model_names,
     )
 
 
-def _delay_notes(row: InboxEvent) -> tuple[str, ...]:
+def _delay_notes(row: InboxEvent) -> tuple[CardNote, ...]:
     """What is to be known of an event that was fetched after its time."""
-    if row.source not in FETCHED:
+    kind = FETCHED.get(row.source)
+    if kind is None:
         return ()
-    short = (str(line.facts[NOTE_FACT]) for line in row.trace if NOTE_FACT in line.facts)
-    return (f"{DELAYED[row.source]}{row.event_at:%Y-%m-%d at %H:%M} UTC.", *short)
+    kept = (str(line.facts[NOTE_FACT]) for line in row.trace if NOTE_FACT in line.facts)
+    late = CardNote(kind, f"{row.event_at:%Y-%m-%d at %H:%M}")
+    return (late, *map(CardNote.from_stored, kept))
 
 
 def _is_gone(delivery: Delivery, decision: Decision) -> bool:
@@ -358,13 +361,14 @@ def _passes(
     return verdict.passes
 
 
-def _render(delivery: Delivery, context: RenderContext) -> Card | None:
+def _render(context: CardContext) -> Card | None:
     """The event's card; a fault in its renderer gives the plain card, never a lost event."""
     try:
-        return render(delivery, context)
+        return render(context)
     except Exception:  # whatever a renderer did not expect of what a server sends
-        log.exception("ingest.renderer_failed", kind=delivery.event.kind.value)
-        return render(replace(delivery, event=UnknownEvent()), context)
+        log.exception("ingest.renderer_failed", kind=context.delivery.event.kind.value)
+        plain = replace(context.delivery, event=UnknownEvent())
+        return render(replace(context, delivery=plain))
 
 
 def _where(subscription: Subscription) -> dict[str, int | str]:

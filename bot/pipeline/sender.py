@@ -30,7 +30,7 @@ from bot.pipeline.access_gate import ChannelState
 from bot.pipeline.batching import MAX_EMBEDS, MAX_FILES_BYTES, card_of, together
 from bot.pipeline.global_hold import GlobalHold, HoldSteps
 from bot.pipeline.keyed_worker import KeyedWorker
-from bot.services.channel_rules import silence_text
+from bot.services.channel_rules import time_out_detail
 from bot.storage import Storage, Transaction
 from bot.timing import Backoff
 from bot.work import Batch, ChannelQueue, FallbackLevel, OutboxCard
@@ -334,8 +334,9 @@ class Sender:
         else:
             wait_s, until = self._wait_s(queue.attempts), None
         due_at = self._now() + timedelta(seconds=wait_s)
+        detail = reason if until is None else time_out_detail(until)
         await self._storage.write(
-            lambda tx: tx.outbox.pause_silenced(queue.channel_id, silence_text(until), due_at)
+            lambda tx: tx.outbox.pause_silenced(queue.channel_id, detail, due_at)
         )
         log.warning(
             "sender.channel_silenced",

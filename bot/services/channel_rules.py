@@ -52,23 +52,19 @@ NEEDED = {
 """What the bot needs to post cards with pictures, by kind of channel."""
 
 
-def silence_text(until: datetime | None) -> str:
-    """Why Discord refuses a bot that has all it needs, and what ends that."""
-    if until is not None:
-        return (
-            f"A moderator put the bot in time-out until {_moment(until)}. Then it continues "
-            "automatically; someone who can moderate members can end the time-out earlier."
-        )
-    return (
-        "It has every permission that it needs there, but Discord still refuses its messages. "
-        "Check whether a moderator put the bot in time-out, and end that. The bot tries again "
-        "automatically, and continues once Discord allows it."
-    )
+TIME_OUT = "time-out until "  # kept with the pause, before the time in ISO 8601
 
 
-def _moment(at: datetime) -> str:
-    """A time that each reader's Discord shows in their own zone."""
-    return f"<t:{int(at.timestamp())}:f>"
+def time_out_detail(until: datetime) -> str:
+    """What is kept with a pause that a moderator's time-out caused."""
+    return f"{TIME_OUT}{until.isoformat()}"
+
+
+def time_out_end(detail: str) -> datetime | None:
+    """When the time-out ends that a pause was kept with; None if it was for another reason."""
+    if not detail.startswith(TIME_OUT):
+        return None
+    return datetime.fromisoformat(detail.removeprefix(TIME_OUT))
 
 
 def require_manager(actor: Actor, channel_id: int) -> None:

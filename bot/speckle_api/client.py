@@ -1,38 +1,26 @@
-"""What Speckle servers know and their webhooks leave out: questions, asked in bounded threads.
+"""What Speckle servers know and their webhooks leave out: one method for each question."""
 
-Each server has threads of its own, so that a hanging one costs the others nothing. They are
-daemons: nobody waits for them at the end, not even the interpreter.
-"""
-
-import asyncio
-import threading
-import time
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, TypeVar
 
-import stamina
-
 from bot.errors import (
-    SpeckleError,
     SpeckleForbidden,
     SpeckleNotFound,
     SpeckleRejected,
     SpeckleScopeMissing,
-    SpeckleUnavailable,
 )
-from bot.fairness import FairSemaphore
 from bot.network import Network
 from bot.speckle.activity import Activity
 from bot.speckle.events import CommentFacts, ModelRef, ReceivedFacts, VersionCreated, VersionFacts
 from bot.speckle.tokens import SCOPES, TokenScope
 from bot.speckle_api import graphql, questions
 from bot.speckle_api.circuit_breaker import CircuitBreakers
-from bot.speckle_api.error_answers import check_token, missing_scope
-from bot.speckle_api.graphql import AnswerTooLarge, GraphQLResponse, NoResponse
+from bot.speckle_api.error_answers import missing_scope
+from bot.speckle_api.graphql import AnswerTooLarge
+from bot.speckle_api.transport import GraphQLTransport
 from bot.speckle_api.types import (
     Login,
     Me,
@@ -42,11 +30,6 @@ from bot.speckle_api.types import (
     SpeckleWebhook,
     WebhookHistory,
 )
-
-THREADS_A_SERVER = 4
-PATIENCE_S = 10.0  # Speckle's own web application waits longer, a person at Discord does not
-ATTEMPTS = 4
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 1.5
 
 MAX_SEARCH = 200
 MAX_CHOICES = 100
@@ -78,22 +61,23 @@ class SpeckleClient:
         network: Network | None = None,
         max_answer_bytes: int = graphql.MAX_ANSWER_BYTES,
     ) -> None:
-        # A try that is repeated in time is worth no warning; whoever asked tells of the last one.
-        stamina.instrumentation.set_on_retry_hooks(())
-        self.deadline_s = deadline_s
-        self._breakers = breakers or CircuitBreakers()
-        self._network = network or Network()
-        self._max_answer_bytes = max_answer_bytes
-        self._slots = {
-            url: FairSemaphore(THREADS_A_SERVER, each=THREADS_A_SERVER) for url in servers
-        }
-        self._closed = False
+        self._transport = GraphQLTransport(servers, deadline_s, breakers, network, max_answer_bytes)
+
+    def close(self) -> None:
+        """Ask nothing more. Open questions end on their own; nobody needs to wait for them."""
+        self._transport.close()
+
+    async def _read(
+        self, login: Login, question: str, variables: Mapping[str, Any], within_s: float | None
+    ) -> Any:
+        until = self._transport.until(within_s)
+        return await self._transport.read(login, question, variables, until)
 
     # ── a person and their projects ───────────────────────────────────────────────────────────
 
     async def me(self, login: Login, *, within_s: float | None = None) -> Me:
         """Whose token it is; needs profile:read."""
-        me = questions.read_me(await self._read(login, questions.ME, {}, self._until(within_s)))
+        me = questions.read_me(await self._read(login, questions.ME, {}, within_s))
         if me is None:
             raise SpeckleForbidden(login.server_url, "only an account may do this")
         return me
@@ -104,12 +88,11 @@ class SpeckleClient:
         A server whose release does not understand the questions is given the benefit of the
         doubt: what is missing shows when it is needed.
         """
-        until = self._until(within_s)
+        until = self._transport.until(within_s)
         missing: set[str | None] = set()
 
         async def probe(question: str, **variables: str) -> Any:
-            ask = partial(self._once, login, question, variables, until)
-            answer = await self._retried(login, ask, until)
+            answer = await self._transport.read_answer(login, question, variables, until)
             missing.update(missing_scope(error) for error in answer.errors)
             with suppress(SpeckleScopeMissing, SpeckleRejected, SpeckleForbidden, SpeckleNotFound):
                 graphql.raise_errors(login.server_url, answer)
@@ -128,7 +111,7 @@ class SpeckleClient:
     ) -> list[ProjectChoice]:
         """The person's own projects whose name or id holds `search`, newest change first."""
         wanted = _search(search, limit)
-        data = await self._read(login, questions.PROJECTS, wanted, self._until(within_s))
+        data = await self._read(login, questions.PROJECTS, wanted, within_s)
         return questions.read_projects(data, wanted["search"])
 
     async def find_models(
@@ -142,7 +125,7 @@ class SpeckleClient:
     ) -> list[ModelChoice]:
         """Models of a project whose full name holds `search`."""
         wanted = {"project": project_id, **_search(search, limit)}
-        data = await self._read(login, questions.MODELS, wanted, self._until(within_s))
+        data = await self._read(login, questions.MODELS, wanted, within_s)
         return questions.read_models(data, wanted["search"])
 
     async def project(
@@ -150,7 +133,7 @@ class SpeckleClient:
     ) -> ProjectRights:
         """The project, and what the person may do in it."""
         wanted = {"project": project_id}
-        data = await self._read(login, questions.PROJECT, wanted, self._until(within_s))
+        data = await self._read(login, questions.PROJECT, wanted, within_s)
         return _needed(login, questions.read_project(data))
 
     async def owners(
@@ -159,7 +142,7 @@ class SpeckleClient:
         """The names of the project's owners; () where the token may not see them."""
         wanted = {"project": project_id}
         try:
-            data = await self._read(login, questions.TEAM, wanted, self._until(within_s))
+            data = await self._read(login, questions.TEAM, wanted, within_s)
         except (SpeckleScopeMissing, SpeckleForbidden):
             return ()
         return questions.read_owners(data)
@@ -171,7 +154,7 @@ class SpeckleClient:
     ) -> list[SpeckleWebhook]:
         """All webhooks of a project; for its owner only."""
         wanted = {"project": project_id}
-        data = await self._read(login, questions.WEBHOOKS, wanted, self._until(within_s))
+        data = await self._read(login, questions.WEBHOOKS, wanted, within_s)
         return questions.read_webhooks(data)
 
     async def create_webhook(
@@ -193,7 +176,7 @@ class SpeckleClient:
             "secret": secret,
             "enabled": True,
         }
-        data = await self._change(login, questions.CREATE_WEBHOOK, {"webhook": webhook})
+        data = await self._transport.change(login, questions.CREATE_WEBHOOK, {"webhook": webhook})
         return _needed(login, questions.an_id(questions.child(data, "webhookCreate")))
 
     async def update_webhook(
@@ -221,13 +204,13 @@ class SpeckleClient:
         }
         if secret is not None:
             webhook["secret"] = secret
-        await self._change(login, questions.UPDATE_WEBHOOK, {"webhook": webhook})
+        await self._transport.change(login, questions.UPDATE_WEBHOOK, {"webhook": webhook})
 
     async def delete_webhook(self, login: Login, project_id: str, webhook_id: str) -> None:
         """Remove a webhook with its history; one that is gone already is no error."""
         webhook = {"id": webhook_id, "streamId": project_id}
         with suppress(SpeckleNotFound):
-            await self._change(login, questions.DELETE_WEBHOOK, {"webhook": webhook})
+            await self._transport.change(login, questions.DELETE_WEBHOOK, {"webhook": webhook})
 
     async def history(
         self,
@@ -244,12 +227,14 @@ class SpeckleClient:
         Fewer than `limit` where their bodies together are too large to be read at once.
         Further errors: SpeckleNotFound for a webhook that is gone.
         """
-        until = self._until(within_s)
+        until = self._transport.until(within_s)
         wanted = {"project": project_id, "webhook": webhook_id, "bodies": bodies}
         limit = max(1, limit)  # 0 would mean all there is
         while True:
             try:
-                data = await self._read(login, questions.HISTORY, wanted | {"limit": limit}, until)
+                data = await self._transport.read(
+                    login, questions.HISTORY, wanted | {"limit": limit}, until
+                )
                 break
             except AnswerTooLarge:
                 if limit == 1:
@@ -273,7 +258,7 @@ class SpeckleClient:
 
         Of more than `limit` lines the newest ones.
         """
-        until = self._until(within_s)
+        until = self._transport.until(within_s)
         wanted: dict[str, Any] = {
             "project": project_id,
             "after": None if after is None else questions.iso(after),
@@ -281,7 +266,7 @@ class SpeckleClient:
         }
         lines: dict[str, Activity] = {}
         while len(lines) < limit:
-            data = await self._read(login, questions.ACTIVITY, wanted, until)
+            data = await self._transport.read(login, questions.ACTIVITY, wanted, until)
             page = questions.read_activity(data)
             known = len(lines)
             lines.update((line.id, line) for line in page)
@@ -307,7 +292,7 @@ class SpeckleClient:
         `number` and `previous` are known for the 50 newest versions of a model. Further errors:
         SpeckleNotFound for a version that is gone, of which the server tells nothing at all.
         """
-        until = self._until(within_s)
+        until = self._transport.until(within_s)
         wanted = {
             "project": project_id,
             "version": version.version_id,
@@ -317,10 +302,10 @@ class SpeckleClient:
             "withModel": version.model.id is not None,
         }
         try:
-            data = await self._read(login, questions.VERSION_FACTS, wanted, until)
+            data = await self._transport.read(login, questions.VERSION_FACTS, wanted, until)
         except AnswerTooLarge:
             wanted["withObject"] = False
-            data = await self._read(login, questions.VERSION_FACTS, wanted, until)
+            data = await self._transport.read(login, questions.VERSION_FACTS, wanted, until)
         return questions.read_version_facts(data, version)
 
     async def comment_facts(
@@ -330,15 +315,15 @@ class SpeckleClient:
 
         Further errors: SpeckleNotFound for a comment that is not in this project.
         """
-        until = self._until(within_s)
+        until = self._transport.until(within_s)
         wanted: dict[str, Any] = {"project": project_id, "comment": comment_id}
-        data = await self._read(login, questions.COMMENT_FACTS, wanted, until)
+        data = await self._transport.read(login, questions.COMMENT_FACTS, wanted, until)
         facts = _needed(login, questions.read_comment_facts(data))
         ids = sorted({one.model_id for one in facts.resources if one.model_id is not None})
         if not ids:
             return facts
         wanted = {"project": project_id, "ids": ids[:MAX_CHOICES], "limit": MAX_CHOICES}
-        data = await self._read(login, questions.MODEL_NAMES, wanted, until)
+        data = await self._transport.read(login, questions.MODEL_NAMES, wanted, until)
         named = questions.read_models(data, "")
         return replace(facts, models=tuple(ModelRef(one.id, one.name) for one in named))
 
@@ -357,7 +342,7 @@ class SpeckleClient:
 
         The thread does not say it itself. The list needs an account, on public projects as well.
         """
-        lines = await self._activity_about(login, project_id, at, self._until(within_s))
+        lines = await self._activity_about(login, project_id, at, self._transport.until(within_s))
         return any(
             line.action == "comment_archived"
             and line.resource_id == thread_id
@@ -375,7 +360,9 @@ class SpeckleClient:
             "before": questions.iso(at + RECEIVED_WINDOW),
             "limit": RECEIVED_LINES,
         }
-        return questions.read_activity(await self._read(login, questions.ACTIVITY, wanted, until))
+        return questions.read_activity(
+            await self._transport.read(login, questions.ACTIVITY, wanted, until)
+        )
 
     async def received_facts(
         self,
@@ -390,7 +377,7 @@ class SpeckleClient:
 
         The list needs an account, on public projects as well.
         """
-        until = self._until(within_s)
+        until = self._transport.until(within_s)
         received = [
             (abs(line.at - at), line.resource_id)
             for line in await self._activity_about(login, project_id, at, until)
@@ -401,155 +388,10 @@ class SpeckleClient:
             return None
         wanted = {"project": project_id, "version": version_id}
         try:
-            data = await self._read(login, questions.VERSION_NAME, wanted, until)
+            data = await self._transport.read(login, questions.VERSION_NAME, wanted, until)
         except SpeckleNotFound:
             return ReceivedFacts(version_id)
         return ReceivedFacts(version_id, *questions.read_version_name(data))
-
-    # ── asking ────────────────────────────────────────────────────────────────────────────────
-
-    def close(self) -> None:
-        """Ask nothing more. Open questions end on their own; nobody needs to wait for them."""
-        self._closed = True
-
-    def _until(self, within_s: float | None) -> float:
-        """When a question that is asked now has had its time, by time.monotonic()."""
-        given_s = max(self.deadline_s, PATIENCE_S) if within_s is None else within_s
-        return time.monotonic() + given_s
-
-    async def _read(
-        self, login: Login, question: str, variables: Mapping[str, Any], until: float
-    ) -> Any:
-        """Ask, again and again within the time; gives `data` of an answer without errors."""
-
-        async def once() -> Any:
-            answer = await self._once(login, question, variables, until)
-            graphql.raise_errors(login.server_url, answer)
-            return answer.data
-
-        return await self._retried(login, once, until)
-
-    async def _change(self, login: Login, question: str, variables: Mapping[str, Any]) -> Any:
-        """Ask once for something that must not be done twice."""
-        answer = await self._once(login, question, variables, self._until(None))
-        graphql.raise_errors(login.server_url, answer)
-        return answer.data
-
-    async def _retried(self, login: Login, ask: Callable[[], Awaitable[T]], until: float) -> T:
-        """What `ask` gives, tried again while a server that is away may come back in time."""
-
-        def pause(error: Exception) -> bool | float:
-            asked = login.server_url in self._slots and not self._closed
-            if not asked or not isinstance(error, SpeckleUnavailable):
-                return False
-            left_s = until - time.monotonic()
-            if error.retry_in_s is None:
-                return left_s > LONGEST_PAUSE_S
-            return error.retry_in_s < left_s and float(error.retry_in_s)
-
-        async for attempt in stamina.retry_context(
-            on=pause,
-            attempts=ATTEMPTS,
-            timeout=None,  # the question's own
-            wait_initial=FIRST_PAUSE_S,
-            wait_max=LONGEST_PAUSE_S,
-            wait_jitter=FIRST_PAUSE_S,
-        ):
-            with attempt:
-                return await ask()
-        raise AssertionError("the last attempt's error was not raised")
-
-    async def _once(
-        self, login: Login, question: str, variables: Mapping[str, Any], until: float
-    ) -> GraphQLResponse:
-        """Ask in a thread of the server's own, as soon as one is free."""
-        server_url = login.server_url
-        slots = self._may_ask(server_url)
-        check_token(login)
-        self._breakers.check(server_url)
-        try:
-            async with asyncio.timeout(until - time.monotonic()):
-                whose = await slots.acquire()
-        except TimeoutError:
-            reason = "earlier questions keep it busy"
-            raise SpeckleUnavailable(server_url, reason) from None
-        try:
-            self._may_ask(server_url)
-            now = time.monotonic()
-            if now >= until:
-                raise SpeckleUnavailable(server_url, "there was no time left to ask it")
-            self._breakers.begin(server_url)
-            # The thread listens on for a while, so that a slow server is not taken for a dead one.
-            listens_until = max(until, now + self._breakers.limits.silence_s)
-            answer = self._started(
-                server_url,
-                whose,
-                partial(
-                    graphql.ask,
-                    server_url,
-                    login.token,
-                    question,
-                    variables,
-                    listens_until,
-                    self._network,
-                    self._max_answer_bytes,
-                ),
-            )
-        except BaseException:
-            slots.release(whose)
-            raise
-        try:
-            async with asyncio.timeout(until - time.monotonic()):
-                return await answer
-        except TimeoutError:
-            # The thread keeps its slot until it ends; whatever it still brings is nobody's.
-            raise NoResponse(server_url, "it gave no answer in time") from None
-
-    def _may_ask(self, server_url: str) -> FairSemaphore:
-        if self._closed:
-            raise SpeckleUnavailable(server_url, "the bot is stopping")
-        slots = self._slots.get(server_url)
-        if slots is None:
-            raise SpeckleUnavailable(server_url, "it is not among the servers that may be asked")
-        return slots
-
-    def _started(
-        self, server_url: str, whose: Hashable, ask: Callable[[], GraphQLResponse]
-    ) -> asyncio.Future[GraphQLResponse]:
-        """The answer to come from a thread, which nobody waits for at the end: a daemon."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[GraphQLResponse] = loop.create_future()
-
-        def run() -> None:
-            outcome: GraphQLResponse | Exception
-            try:
-                outcome = ask()
-            except Exception as error:  # raised again in the task that asked
-                outcome = error
-            with suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(self._finished, server_url, whose, answer, outcome)
-
-        threading.Thread(target=run, name="speckle", daemon=True).start()
-        return answer
-
-    def _finished(
-        self,
-        server_url: str,
-        whose: Hashable,
-        answer: asyncio.Future[GraphQLResponse],
-        outcome: GraphQLResponse | Exception,
-    ) -> None:
-        self._slots[server_url].release(whose)
-        if isinstance(outcome, NoResponse):
-            self._breakers.failed(server_url, outcome.reason)
-        elif isinstance(outcome, GraphQLResponse | SpeckleError):
-            self._breakers.answered(server_url)
-        if answer.done():
-            return
-        if isinstance(outcome, GraphQLResponse):
-            answer.set_result(outcome)
-        else:
-            answer.set_exception(outcome)
 
 
 def _search(search: str, limit: int) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """Why the sandbox does not do what a member was asked to do: what Discord's client would show.
 
 SandboxError (LookupError)
-├── NotOffered       the command, button or field is not there for this member
-├── WrongOption      an option that there is not, that lacks, or with a value it does not take
-├── NoAnswer         "the application did not respond"
-└── NotEnough        fewer messages than were waited for
+├── NotOffered          the command, button or field is not there for this member
+├── WrongOption         an option that there is not, that lacks, or with a value it does not take
+├── InteractionTimeout  "the application did not respond"
+└── NotEnough           fewer messages than were waited for
 """
 
 

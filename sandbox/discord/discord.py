@@ -15,6 +15,7 @@ from sandbox.discord.guilds import SandboxChannel, SandboxGuild, SandboxMember, 
 from sandbox.discord.http_api import API, Server
 from sandbox.discord.ids import Ids
 from sandbox.discord.interaction_view import InteractionView
+from sandbox.discord.interactions import FIRST_ANSWER_S
 from sandbox.discord.rate_limits import RateLimitBuckets
 from sandbox.discord.rest import RecordedRequest
 from sandbox.discord.world import DiscordWorld
@@ -38,10 +39,17 @@ class Sandbox:
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         heartbeat_s: float,
+        first_answer_s: float,
         token: str,
     ) -> None:
         self.gateway = GatewayServer(lambda: self.world, heartbeat_s=heartbeat_s)
-        self.world = DiscordWorld(token, self.gateway.emit, clock=clock, ids=Ids(wall_clock))
+        self.world = DiscordWorld(
+            token,
+            self.gateway.emit,
+            clock=clock,
+            first_answer_s=first_answer_s,
+            ids=Ids(wall_clock),
+        )
         self.faults = DiscordFaults(self.gateway)
         self.pace = RateLimitBuckets(enabled=pace)
         self._server = Server(self.world, self.gateway, self.faults, self.pace)
@@ -57,15 +65,22 @@ class Sandbox:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         heartbeat_s: float = 41.25,
+        first_answer_s: float = FIRST_ANSWER_S,
         token: str = TOKEN,
     ) -> AsyncIterator[Self]:
         """Run it while the block runs; port 0 takes a free one.
 
         `clock` is what interactions and nonces grow old by, in seconds; `wall_clock` the time, in
-        seconds since 1970, that ids and the header `Date` tell.
+        seconds since 1970, that ids and the header `Date` tell. `first_answer_s` is what Discord
+        gives an interaction; a busy machine may need more.
         """
         sandbox = cls(
-            pace=pace, clock=clock, wall_clock=wall_clock, heartbeat_s=heartbeat_s, token=token
+            pace=pace,
+            clock=clock,
+            wall_clock=wall_clock,
+            heartbeat_s=heartbeat_s,
+            first_answer_s=first_answer_s,
+            token=token,
         )
         runner = web.AppRunner(
             sandbox._server.application(), access_log=None, shutdown_timeout=SHUTDOWN_S
@@ -145,11 +160,11 @@ class Sandbox:
         /,
         **options: Any,
     ) -> InteractionView:
-        """Type a command and wait, 3 s at most, for the first answer.
+        """Type a command and wait, `first_answer_s` at most, for the first answer.
 
         A subcommand is written "group sub". Options are given as the command registered them:
         text, numbers, true/false; channels as objects, ids or names; members and roles as objects
-        or ids. Raises NotOffered, WrongOption or NoAnswer, all of them SandboxError.
+        or ids. Raises NotOffered, WrongOption or InteractionTimeout, all of them SandboxError.
         """
         self._check_inside(guild, channel)
         return await self._driver.command(channel, member, name, options)

@@ -8,7 +8,7 @@ from sandbox.discord.client_errors import InteractionTimeout, NotOffered, WrongO
 from sandbox.discord.component_rules import BUTTON, LABEL, SELECTS, STRING_SELECT, TEXT_INPUT, walk
 from sandbox.discord.guilds import SandboxChannel, SandboxMember, SandboxMessage
 from sandbox.discord.interaction_view import InteractionView
-from sandbox.discord.interactions import FIRST_ANSWER_S, Asked, Interaction
+from sandbox.discord.interactions import Asked, Interaction
 from sandbox.discord.message_rules import MAX_FILE_BYTES
 from sandbox.discord.options import Filler, offered
 from sandbox.discord.permissions import PermissionBits
@@ -28,7 +28,7 @@ IN_PRIVATE_MAY = (
 
 
 class Driver:
-    """Acts for members over the gateway and waits for the bot's answers, 3 s as Discord does."""
+    """Acts for members over the gateway and waits for the bot's answers as Discord does."""
 
     def __init__(self, world: DiscordWorld, connected: Callable[[], bool]) -> None:
         self._world = world
@@ -127,14 +127,15 @@ class Driver:
         data: JSON,
         source: SandboxMessage | None = None,
     ) -> InteractionView:
-        """Send the interaction and wait for the first answer; raises NoAnswer."""
+        """Send the interaction and wait for the first answer; raises InteractionTimeout."""
         asked = self._world.open_interaction(kind, channel, member, source)
         self._world.emit("INTERACTION_CREATE", self._event(asked, data), channel.guild)
-        await self._world.wait_until(lambda: asked.callback, FIRST_ANSWER_S)
+        within_s = self._world.first_answer_s
+        await self._world.wait_until(lambda: asked.callback, within_s)
         if asked.callback is None:
             where = "" if self._connected() else ": it is not connected to the gateway"
             raise InteractionTimeout(
-                f"the application did not respond within {FIRST_ANSWER_S:g} s{where}"
+                f"the application did not respond within {within_s:g} s{where}"
             )
         return InteractionView(self._world, asked)
 

@@ -92,19 +92,22 @@ class InteractionView:
         return self.interaction.modal
 
     async def settled(self, timeout_s: float = 10.0) -> "InteractionView":
-        """Wait until a deferred answer is there; raises NoAnswer. At once if it is not deferred."""
+        """Wait until a deferred answer is there; at once if it is not deferred.
+
+        Errors: InteractionTimeout.
+        """
         await self._until(lambda: not self.deferred, timeout_s, "the deferred answer")
         return self
 
     async def wait_for_edits(self, count: int = 1, timeout_s: float = 5.0) -> "InteractionView":
-        """Wait until it was edited that often; raises NoAnswer."""
+        """Wait until it was edited that often; raises InteractionTimeout."""
         await self._until(lambda: len(self.edits) >= count, timeout_s, f"{count} edits")
         return self
 
     async def wait_for_followups(
         self, count: int = 1, timeout_s: float = 5.0
     ) -> list[SandboxMessage]:
-        """Wait until that many messages have followed; raises NoAnswer."""
+        """Wait until that many messages have followed; raises InteractionTimeout."""
         await self._until(lambda: len(self.followups) >= count, timeout_s, f"{count} follow-ups")
         return self.followups
 

@@ -12,7 +12,7 @@ from sandbox.discord.refusals import (
     UNKNOWN_WEBHOOK,
 )
 
-FIRST_ANSWER_S = 3.0
+FIRST_ANSWER_S = 3.0  # Discord's own
 TOKEN_LIFE_S = 15 * 60.0
 
 
@@ -63,11 +63,11 @@ class Interaction:
     choices: list[dict[str, Any]] = field(default_factory=list)
     modal: dict[str, Any] | None = None
 
-    def check_answerable(self, now: float) -> None:
+    def check_answerable(self, now: float, within_s: float) -> None:
         """Raise what Discord says to an answer that is too late or not the first."""
         if self.callback is not None:
             raise ALREADY_ANSWERED
-        if now - self.opened_at > FIRST_ANSWER_S:
+        if now - self.opened_at > within_s:
             raise UNKNOWN_INTERACTION
 
     def is_over(self, now: float) -> bool:

@@ -26,7 +26,7 @@ async def callback(call: Call) -> RestResponse:
     asked = call.world.interactions.get(call.id("interaction_id"))
     if asked is None or asked.token != call.params["interaction_token"]:
         raise UNKNOWN_INTERACTION
-    asked.check_answerable(call.world.clock())
+    asked.check_answerable(call.world.clock(), call.world.first_answer_s)
     kind = _kind(asked, call.body)
     data = call.body.get("data") or {}
     _answer(call, asked, kind, data)

@@ -21,7 +21,7 @@ from sandbox.discord.guilds import (
     SandboxUser,
 )
 from sandbox.discord.ids import Ids
-from sandbox.discord.interactions import Interaction
+from sandbox.discord.interactions import FIRST_ANSWER_S, Interaction
 from sandbox.discord.refusals import (
     MISSING_ACCESS,
     UNKNOWN_CHANNEL,
@@ -44,6 +44,7 @@ class DiscordWorld:
     emit: Emit  # an event's name, its data, and the guild whose shard it goes to
     url: str = ""
     clock: Callable[[], float] = time.monotonic
+    first_answer_s: float = FIRST_ANSWER_S
     ids: Ids = field(default_factory=Ids)
     directory: Directory = field(init=False)
     guilds: dict[int, SandboxGuild] = field(default_factory=dict)
@@ -137,7 +138,7 @@ class DiscordWorld:
         member: SandboxMember,
         source: SandboxMessage | None = None,
     ) -> Interaction:
-        """A new interaction, to be answered within 3 s."""
+        """A new interaction, to be answered within `first_answer_s`."""
         self._forget_old()
         opened = Interaction(
             self.ids.new_id(),

@@ -3,17 +3,20 @@
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
-from bot.cards.render import RenderContext
+from bot.cards.card_context import CardContext
 from bot.speckle.events import Delivery
 from bot.speckle.payloads import parse_delivery, read_envelope
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
+SERVER_URL = "https://speckle.studio-kestrel.example"
 RECEIVED_AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
 settings.register_profile(
@@ -41,10 +44,9 @@ def cards_folder() -> Path:
     return FIXTURES / "cards"
 
 
-@pytest.fixture
-def context() -> RenderContext:
-    """A hook that is pinned to a server of its own."""
-    return RenderContext("https://speckle.studio-kestrel.example", RECEIVED_AT)
+def shown(delivery: Delivery, **more: Any) -> CardContext:
+    """A delivery at a hook that is pinned to a server of its own."""
+    return replace(CardContext(delivery, SERVER_URL, RECEIVED_AT), **more)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

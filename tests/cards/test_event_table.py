@@ -7,9 +7,10 @@ import pytest
 
 from bot.cards.docs_page import with_event_tables
 from bot.cards.event_table import CARDS
-from bot.cards.render import RenderContext, render
+from bot.cards.render import render
 from bot.speckle.event_table import EVENTS, PARSERS, EventRow, kinds_of
 from bot.speckle.events import Delivery, EventGroup, EventKind
+from tests.cards.conftest import shown
 
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text("utf-8")
 
@@ -33,11 +34,11 @@ def test_each_event_has_triggers_that_only_its_parser_reads(row: EventRow) -> No
 
 @each_event
 def test_each_event_has_a_fixture_and_a_card(
-    row: EventRow, deliveries: dict[str, Delivery], context: RenderContext
+    row: EventRow, deliveries: dict[str, Delivery]
 ) -> None:
     found = [one for one in deliveries.values() if type(one.event) is row.value]
     assert {delivery.event_name for delivery in found} & set(row.triggers)
-    assert any(render(delivery, context) is not None for delivery in found)
+    assert any(render(shown(delivery)) is not None for delivery in found)
 
 
 @each_event

@@ -15,8 +15,9 @@ from PIL import Image
 
 from bot.cards.card import Picture
 from bot.cards.pictures import is_public_url, media_type_of, picture_of
-from bot.cards.render import RenderContext, render
+from bot.cards.render import render
 from bot.speckle.events import Delivery
+from tests.cards.conftest import shown
 
 
 def picture(form: str, size: tuple[int, int] = (4, 3), **options: Any) -> bytes:
@@ -192,10 +193,8 @@ def test_discord_cannot_fetch_from_anywhere_else(url: str) -> None:
     assert not is_public_url(url)
 
 
-def test_a_screenshot_is_attached_as_the_cards_image(
-    deliveries: dict[str, Delivery], context: RenderContext
-) -> None:
-    card = render(deliveries["federated_comment"], context)
+def test_a_screenshot_is_attached_as_the_cards_image(deliveries: dict[str, Delivery]) -> None:
+    card = render(shown(deliveries["federated_comment"]))
     assert card is not None
     names = [picture.name for picture in card.pictures]
     assert card.image == f"attachment://{names[1]}"
@@ -203,9 +202,7 @@ def test_a_screenshot_is_attached_as_the_cards_image(
     assert all(isinstance(picture, Picture) for picture in card.pictures)
 
 
-def test_random_bytes_sent_as_a_picture_are_left_out(
-    deliveries: dict[str, Delivery], context: RenderContext
-) -> None:
-    card = render(deliveries["comment_created"], context)
+def test_random_bytes_sent_as_a_picture_are_left_out(deliveries: dict[str, Delivery]) -> None:
+    card = render(shown(deliveries["comment_created"]))
     assert card is not None
     assert (card.image, card.author_icon, card.pictures) == (None, None, ())

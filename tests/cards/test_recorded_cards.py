@@ -13,8 +13,9 @@ import pytest
 
 from bot.cards.card import Card
 from bot.cards.card_context import age_text
+from bot.cards.notes import SENTENCES, CardNote, NoteKind
 from bot.cards.pictures import with_image
-from bot.cards.render import RenderContext, fill_in, render
+from bot.cards.render import fill_in, render
 from bot.speckle.events import (
     CommentFacts,
     Delivery,
@@ -24,6 +25,7 @@ from bot.speckle.events import (
     ResourceRef,
     VersionFacts,
 )
+from tests.cards.conftest import RECEIVED_AT, SERVER_URL, shown
 
 NOTHING = "(no card: nothing changed)\n"
 
@@ -31,12 +33,10 @@ NOTHING = "(no card: nothing changed)\n"
 def test_each_delivery_gives_the_expected_card(
     fixture_name: str,
     deliveries: dict[str, Delivery],
-    context: RenderContext,
     cards_folder: Path,
 ) -> None:
     delivery = deliveries[fixture_name]
-    context = replace(context, server_url=delivery.server_url or context.server_url)
-    card = render(delivery, context)
+    card = render(shown(delivery, server_url=delivery.server_url or SERVER_URL))
     text = NOTHING if card is None else _as_text(card)
     path = cards_folder / f"{fixture_name}.txt"
     if os.environ.get("WRITE_CARDS"):
@@ -55,11 +55,9 @@ def test_each_expected_card_belongs_to_a_delivery(
     assert {path.stem for path in cards_folder.glob("*.txt")} == set(deliveries)
 
 
-def test_a_new_version_says_what_the_server_knows_of_it(
-    deliveries: dict[str, Delivery], context: RenderContext
-) -> None:
+def test_a_new_version_says_what_the_server_knows_of_it(deliveries: dict[str, Delivery]) -> None:
     facts = VersionFacts(object_count=12345, previous=PreviousVersion("0000000000"))
-    card = render(deliveries["commit_create"], replace(context, facts=facts))
+    card = render(shown(deliveries["commit_create"], facts=facts))
     assert card is not None
     fields = {field.name: field.value for field in card.fields}
     assert fields["Objects"] == "12,345"
@@ -70,44 +68,45 @@ def test_a_new_version_says_what_the_server_knows_of_it(
 
 
 def test_links_lead_to_the_pinned_server_whatever_the_payload_says(
-    deliveries: dict[str, Delivery], context: RenderContext
+    deliveries: dict[str, Delivery],
 ) -> None:
-    card = render(deliveries["commit_create"], context)
+    card = render(shown(deliveries["commit_create"]))
     assert card is not None
     assert "127.0.0.1" not in str(card.to_json())
     assert card.url is not None
     assert card.url.startswith("https://speckle.studio-kestrel.example/projects/7e14d973e6/")
 
 
-def test_names_that_are_known_replace_ids(
-    deliveries: dict[str, Delivery], context: RenderContext
-) -> None:
-    known = replace(
-        context,
-        model_names={"193f26c0fa": "structure/level 1"},
-        person_names={"954d254474": "Tomas Reyes"},
+def test_a_models_name_that_is_known_replaces_its_id(deliveries: dict[str, Delivery]) -> None:
+    names = {"193f26c0fa": "structure/level 1"}
+    card = render(shown(deliveries["comment_created"], model_names=names))
+    assert card is not None
+    assert "commented on **structure/level 1**:" in card.description
+
+
+def test_the_pipelines_notes_stand_below_the_event(deliveries: dict[str, Delivery]) -> None:
+    card = render(
+        shown(deliveries["stream_delete"], notes=(CardNote(NoteKind.SENTENCE, "It *works*."),))
     )
-    comment = render(deliveries["comment_created"], known)
-    assert comment is not None
-    assert "commented on **structure/level 1**:" in comment.description
-    mention = render(deliveries["hidden_comment_mention"], known)
-    assert mention is not None
-    assert "mentioned **Tomas Reyes** in a comment." in mention.description
-    assert mention.fields == ()
-
-
-def test_the_pipelines_notes_stand_below_the_event(
-    deliveries: dict[str, Delivery], context: RenderContext
-) -> None:
-    card = render(deliveries["stream_delete"], replace(context, notes=("It *works*.",)))
     assert card is not None
     assert card.description.endswith("\n\nIt \\*works\\*.")
 
 
+@pytest.mark.parametrize("kind", NoteKind)
+def test_a_note_is_kept_by_a_word_and_comes_back_with_its_sentence(kind: NoteKind) -> None:
+    note = CardNote(kind, "2026-11-24 09:30")
+    assert CardNote.from_stored(note.to_stored()) == note
+    assert note.text == SENTENCES[kind].format("2026-11-24 09:30")
+
+
+def test_a_sentence_that_an_older_release_kept_is_shown_as_it_is() -> None:
+    assert CardNote.from_stored("Delayed: on 9:30 UTC.").text == "Delayed: on 9:30 UTC."
+
+
 def test_no_card_shows_an_address_or_what_else_is_private(
-    fixture_name: str, deliveries: dict[str, Delivery], context: RenderContext
+    fixture_name: str, deliveries: dict[str, Delivery]
 ) -> None:
-    card = render(deliveries[fixture_name], context)
+    card = render(shown(deliveries[fixture_name]))
     text = "" if card is None else str(card.to_json())
     for private in ("reyes-mep", "203.0.113", "suuid", "6a3c1f0e", "ee812a88", "maren@"):
         assert private not in text
@@ -115,17 +114,15 @@ def test_no_card_shows_an_address_or_what_else_is_private(
 
 
 def test_the_same_card_comes_back_from_json(
-    fixture_name: str, deliveries: dict[str, Delivery], context: RenderContext
+    fixture_name: str, deliveries: dict[str, Delivery]
 ) -> None:
-    card = render(deliveries[fixture_name], context)
+    card = render(shown(deliveries[fixture_name]))
     if card is not None:
         assert Card.from_json(card.to_json(), card.pictures) == card
 
 
-def test_a_picture_that_is_gone_is_not_named_by_the_card(
-    deliveries: dict[str, Delivery], context: RenderContext
-) -> None:
-    card = render(deliveries["federated_comment"], context)
+def test_a_picture_that_is_gone_is_not_named_by_the_card(deliveries: dict[str, Delivery]) -> None:
+    card = render(shown(deliveries["federated_comment"]))
     assert card is not None
     assert card.image is not None
     assert len(card.pictures) == 2
@@ -134,9 +131,9 @@ def test_a_picture_that_is_gone_is_not_named_by_the_card(
 
 
 def test_hostile_texts_are_escaped_wherever_discord_reads_markdown(
-    deliveries: dict[str, Delivery], context: RenderContext
+    deliveries: dict[str, Delivery],
 ) -> None:
-    card = render(deliveries["hostile_texts"], context)
+    card = render(shown(deliveries["hostile_texts"]))
     assert card is not None
     assert card.title == (
         r"New model: \@everyone \*\*bold\*\* \[click\](https\://evil.example) gnp.exe"
@@ -151,16 +148,14 @@ def test_hostile_texts_are_escaped_wherever_discord_reads_markdown(
     assert card.author_icon is None
 
 
-def test_a_new_version_with_all_that_the_server_knows(
-    deliveries: dict[str, Delivery], context: RenderContext
-) -> None:
+def test_a_new_version_with_all_that_the_server_knows(deliveries: dict[str, Delivery]) -> None:
     facts = VersionFacts(
         object_count=214,
-        previous=PreviousVersion("0000000000", context.received_at - timedelta(days=3, hours=2)),
+        previous=PreviousVersion("0000000000", RECEIVED_AT - timedelta(days=3, hours=2)),
         number=14,
         open_threads=2,
     )
-    card = render(deliveries["commit_create"], replace(context, facts=facts))
+    card = render(shown(deliveries["commit_create"], facts=facts))
     assert card is not None
     assert card.plain_text().splitlines()[2:] == [
         (
@@ -220,21 +215,19 @@ THREAD = CommentFacts("63e7c0f5c7", "Clash at *grid* C4", (ResourceRef("193f26c0
     ],
 )
 def test_a_threads_first_line_stands_below_in_small_print(
-    name: str, sentence: str, deliveries: dict[str, Delivery], context: RenderContext
+    name: str, sentence: str, deliveries: dict[str, Delivery]
 ) -> None:
-    known = replace(context, facts=THREAD, model_names={"193f26c0fa": "structure/level 1"})
-    card = render(deliveries[name], known)
+    names = {"193f26c0fa": "structure/level 1"}
+    card = render(shown(deliveries[name], facts=THREAD, model_names=names))
     assert card is not None
     assert sentence in card.description
     assert card.description.endswith("\n-# Thread: Clash at \\*grid\\* C4")
     assert "\nThread: Clash at *grid* C4" in card.plain_text()
 
 
-def test_a_received_version_is_named_and_linked(
-    deliveries: dict[str, Delivery], context: RenderContext
-) -> None:
+def test_a_received_version_is_named_and_linked(deliveries: dict[str, Delivery]) -> None:
     facts = ReceivedFacts("c62c66ddf9", ModelRef("193f26c0fa", "structure/level 1"))
-    card = render(deliveries["commit_receive"], replace(context, facts=facts))
+    card = render(shown(deliveries["commit_receive"], facts=facts))
     assert card is not None
     assert "loaded a version of **structure/level 1**" in card.description
     assert card.url is not None
@@ -242,24 +235,26 @@ def test_a_received_version_is_named_and_linked(
 
 
 def test_what_comes_later_is_filled_into_the_card_that_is_there(
-    deliveries: dict[str, Delivery], context: RenderContext
+    deliveries: dict[str, Delivery],
 ) -> None:
     delivery = deliveries["commit_create"]
-    noted = replace(context, notes=("This is the first event of the project here.",))
-    sent = render(delivery, noted)
+    notes = (CardNote(NoteKind.FIRST_EVENT),)
+    sent = render(shown(delivery, notes=notes))
     assert sent is not None
     sent = with_image(sent, "https://speckle.studio-kestrel.example/preview/a.png")
     facts = VersionFacts(object_count=214, number=14)
-    card = fill_in(sent, delivery, replace(context, facts=facts))
-    at_once = render(delivery, replace(noted, facts=facts))
+    card = fill_in(sent, shown(delivery, facts=facts))
+    at_once = render(shown(delivery, facts=facts, notes=notes))
     assert at_once is not None
     assert card == replace(at_once, image=sent.image)
-    assert card.description.endswith("\n\nThis is the first event of the project here.")
+    assert card.description.endswith(
+        "\n\nThis is the first event of the project here: the set-up works."
+    )
 
 
 def test_filling_in_twice_changes_nothing_more(
-    fixture_name: str, deliveries: dict[str, Delivery], context: RenderContext
+    fixture_name: str, deliveries: dict[str, Delivery]
 ) -> None:
-    card = render(deliveries[fixture_name], context)
+    card = render(shown(deliveries[fixture_name]))
     if card is not None:
-        assert fill_in(card, deliveries[fixture_name], context) == card
+        assert fill_in(card, shown(deliveries[fixture_name])) == card

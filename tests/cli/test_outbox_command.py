@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
 
 from bot.__main__ import cli
-from bot.cli.outbox import PAUSES, span, table
+from bot.cli.outbox_texts import PAUSES, span, table
 from bot.errors import ConfigError
 from bot.model import HookKind, PauseReason, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions

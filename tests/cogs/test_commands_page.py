@@ -8,7 +8,7 @@ import pytest
 
 from bot.cogs.accounts import views as accounts_views
 from bot.cogs.components import ComponentsCog
-from bot.cogs.subscriptions import pending
+from bot.cogs.subscriptions import subscribe_flow
 from bot.cogs.subscriptions.panel import LOOKS, PanelAction
 from bot.services.channel_rules import NEEDED
 from bot.speckle.events import EventGroup
@@ -117,7 +117,7 @@ def test_each_group_permission_and_button_is_on_the_page() -> None:
     for action in (PanelAction.RENEW_SURE, PanelAction.RENEW_NOW):
         assert f"**{LOOKS[action].label}**" in " ".join(_section("subscriptions").split())
     for label, section in (
-        *((label, "subscribe") for label, _style in pending.LABELS.values()),
+        *((label, "subscribe") for label, _style in subscribe_flow.LABELS.values()),
         ("Sign in with Speckle", "link"),
         ("Paste it", "link"),
         (accounts_views.LABELS[accounts_views.AccountAction.UNLINK][0], "unlink"),
@@ -133,7 +133,7 @@ async def test_no_custom_id_means_two_components(client: ClientWithServices) -> 
     ids = [f"subs:page:{scope}", f"subs:pick:{scope}", "notice:resume:730000000000000001"]
     ids += [f"sub:{action}:7:{scope}" for action in PanelAction]
     ids += [f"account:{action}:7" for action in accounts_views.AccountAction]
-    ids += [f"wait:{way}:{'t' * 22}" for way in pending.PendingChoice]
+    ids += [f"wait:{way}:{'t' * 22}" for way in subscribe_flow.PendingChoice]
     ids += [f"link:{what}:{'n' * 43}" for what in ("paste", "token")]
     ids += [f"sub:filters:7:{scope}", f"wait:pick:{'t' * 22}", "notice:access:take:7"]
     for custom_id in ids:

@@ -216,7 +216,7 @@ async def test_channels_that_close_one_after_the_other_are_gathered(
     async with run_client() as bot:
         channels = await follow_in(studio, 4)
         bot.logged_in.set()
-        timings = NotifierTimings()
+        timings = NotifierTimings(poll_s=0.5, gather_s=1.0)
         teller = PauseNotifier(bot, PauseNoticeService(storage, clock), lambda: 0.0, timings)
         loop = asyncio.create_task(teller.run())
         for channel in channels:

@@ -203,6 +203,7 @@ async def test_an_interaction_that_is_over_is_one_quiet_line(
         studio.sandbox.faults.fail(CALLBACK, status, times=None, code=code)
         studio.sandbox.faults.fail(ORIGINAL, status, times=None, code=code)
         studio.sandbox.faults.fail(FOLLOW_UP, status, times=None, code=code)
+        studio.sandbox.world.first_answer_s = 0.5  # no answer will be taken: none to wait for
         capfd.readouterr()
         with capture_logs() as logs:
             for press in (

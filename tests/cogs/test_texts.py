@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.cogs.subscriptions import texts as subscription_texts
+from bot.cogs.subscriptions import panel_texts, subscribe_texts
 from bot.cogs.subscriptions.panel import PAGE_SIZE
 from bot.model import (
     NOBODY,
@@ -113,28 +113,28 @@ def _set_up(
 def test_every_answer_fits_discord_whatever_the_project_is_called(name: str) -> None:
     entry = _entry(name, options=LARGEST, state=SubscriptionState.PAUSED)
     waiting = Followed(replace(entry.hook, state=HookState.WAITING), entry.subscription)
-    _check(subscription_texts.list_embed([entry] * PAGE_SIZE, 0, 3, 30))
+    _check(panel_texts.list_embed([entry] * PAGE_SIZE, 0, 3, 30))
     _check(
-        subscription_texts.entry_embed(
-            entry, subscription_texts.options_changed(entry, SubscriptionOptions())
+        panel_texts.entry_embed(
+            entry, subscribe_texts.options_changed(entry, SubscriptionOptions())
         )
     )
-    _check(subscription_texts.setup_embed(_set_up(waiting.hook, label=name)))
+    _check(panel_texts.setup_embed(_set_up(waiting.hook, label=name)))
     for text in (
-        subscription_texts.public_line(waiting),
-        subscription_texts.unsubscribed(Unsubscribed(entry, True, CLOUD)),
-        subscription_texts.not_followed(
+        subscribe_texts.public_line(waiting),
+        subscribe_texts.unsubscribed(Unsubscribed(entry, True, CLOUD)),
+        subscribe_texts.not_followed(
             NotFollowed(name, tuple(range(10**17, 10**17 + 200))), STRUCTURE
         ),
-        subscription_texts.options_changed(entry, SubscriptionOptions()),
+        subscribe_texts.options_changed(entry, SubscriptionOptions()),
     ):
         assert _units(text) <= 2000
-    assert 1 <= _units(subscription_texts.option_label(entry, 100)) <= 100
+    assert 1 <= _units(panel_texts.option_label(entry, 100)) <= 100
 
 
 def test_names_from_speckle_can_neither_mention_nor_format_nor_link() -> None:
     entry = _entry("@everyone **x** [free](https://evil.example) `code`\u202e")
-    line = subscription_texts.public_line(entry)
+    line = subscribe_texts.public_line(entry)
     assert "@everyone" not in line.replace("\\@", "")
     assert "[free](" not in line
     assert "**x**" not in line
@@ -143,26 +143,26 @@ def test_names_from_speckle_can_neither_mention_nor_format_nor_link() -> None:
 
 def test_the_public_line_says_what_is_followed_by_whom_and_whether_it_waits() -> None:
     entry = _entry(options=SubscriptionOptions(events=("comments",), models=("struct/**",)))
-    line = subscription_texts.public_line(entry)
+    line = subscribe_texts.public_line(entry)
     for part in ("**Harbour Tower**", f"{CLOUD}/projects/{TOWER}", "comments", "struct/**"):
         assert part in line
     assert f"<@{MAREN}>" in line
     assert "first event" not in line
     waiting = Followed(replace(HOOK, state=HookState.WAITING, project_name=None), SUBSCRIPTION)
-    assert "waits for the first event" in subscription_texts.public_line(waiting)
-    assert f"**{TOWER}**" in subscription_texts.public_line(waiting)
+    assert "waits for the first event" in subscribe_texts.public_line(waiting)
+    assert f"**{TOWER}**" in subscribe_texts.public_line(waiting)
 
 
 def test_the_public_line_holds_neither_key_nor_secret() -> None:
     for entry in (ENTRY, Followed(replace(HOOK, state=HookState.WAITING), SUBSCRIPTION)):
-        line = subscription_texts.public_line(entry)
+        line = subscribe_texts.public_line(entry)
         assert (HOOK.key or "") not in line
         assert HOOK.secrets[0] not in line
 
 
 def test_the_set_up_has_all_that_is_to_be_entered_in_order() -> None:
     waiting = replace(HOOK, state=HookState.WAITING)
-    embed = subscription_texts.setup_embed(
+    embed = panel_texts.setup_embed(
         _set_up(waiting, SubscriptionOptions(events=("versions",)), "https://bot.kestrel.example")
     )
     assert [field.name for field in embed.fields] == [
@@ -191,7 +191,7 @@ def test_the_set_up_has_all_that_is_to_be_entered_in_order() -> None:
 
 
 def test_a_missing_public_url_is_said_with_who_has_to_do_what() -> None:
-    embed = subscription_texts.setup_embed(_set_up(HOOK))
+    embed = panel_texts.setup_embed(_set_up(HOOK))
     url = embed.fields[0].value or ""
     assert f"/webhooks/{HOOK.key}" in url
     assert "PUBLIC_URL" in url
@@ -200,9 +200,9 @@ def test_a_missing_public_url_is_said_with_who_has_to_do_what() -> None:
 
 def test_a_new_secret_says_until_when_the_old_one_works() -> None:
     until = NOW + timedelta(hours=24)
-    embed = subscription_texts.setup_embed(_set_up(HOOK, renewed=True, old_secret_until=until))
+    embed = panel_texts.setup_embed(_set_up(HOOK, renewed=True, old_secret_until=until))
     assert f"<t:{int(until.timestamp())}:R>" in (embed.description or "")
-    ended = subscription_texts.setup_embed(_set_up(HOOK, renewed=True))
+    ended = panel_texts.setup_embed(_set_up(HOOK, renewed=True))
     assert "old secret is no longer valid" in (ended.description or "")
 
 
@@ -217,8 +217,7 @@ def test_each_reason_of_a_right_is_told_with_who_answered_and_what_to_do() -> No
             consent=consent,
         )
         state = (
-            next(f.value for f in subscription_texts.entry_embed(entry).fields if f.name == "State")
-            or ""
+            next(f.value for f in panel_texts.entry_embed(entry).fields if f.name == "State") or ""
         )
         assert "*Resume*" in state
         assert "{" not in state
@@ -235,16 +234,13 @@ def test_whoever_had_their_traces_erased_is_somebody() -> None:
         pause_detail=PauseWhy.FORBIDDEN.value,
         consent=consent,
     )
-    assert "the Speckle account of someone" in subscription_texts.state_text(entry)
+    assert "the Speckle account of someone" in panel_texts.state_text(entry)
 
 
 @pytest.mark.parametrize("reason", PauseReason)
 def test_each_pause_says_why_and_what_to_do(reason: PauseReason) -> None:
     entry = _entry(state=SubscriptionState.PAUSED, pause_reason=reason, pause_detail=str(MAREN))
-    state = (
-        next(f.value for f in subscription_texts.entry_embed(entry).fields if f.name == "State")
-        or ""
-    )
+    state = next(f.value for f in panel_texts.entry_embed(entry).fields if f.name == "State") or ""
     assert "paused" in state
     assert "press" in state.lower()
 
@@ -253,7 +249,7 @@ def test_a_changed_filter_is_told_from_what_to_what() -> None:
     entry = _entry(options=SubscriptionOptions(events=("comments",)))
     old = SubscriptionOptions(events=("versions",), models=("struct/**",))
     outcome = Subscribed(entry, SubscribeChange.CHANGED, old, False, None, ())
-    text = subscription_texts.subscribed(outcome).content or ""
+    text = subscribe_texts.subscribed(outcome).content or ""
     before, now = text.index("Before: versions"), text.index("Now: comments")
     assert before < now
     assert "struct/**" in text[before:now]
@@ -261,7 +257,7 @@ def test_a_changed_filter_is_told_from_what_to_what() -> None:
 
 def test_nothing_changed_is_said() -> None:
     outcome = Subscribed(ENTRY, SubscribeChange.UNCHANGED, SUBSCRIPTION.options, False, None, ())
-    assert (subscription_texts.subscribed(outcome).content or "").startswith("Nothing changed")
+    assert (subscribe_texts.subscribed(outcome).content or "").startswith("Nothing changed")
 
 
 @pytest.mark.parametrize(
@@ -276,51 +272,47 @@ def test_nothing_changed_is_said() -> None:
 def test_nothing_changed_is_not_said_where_something_else_did(besides: dict[str, Any]) -> None:
     outcome = Subscribed(ENTRY, SubscribeChange.UNCHANGED, SUBSCRIPTION.options, False, None, ())
     outcome = replace(outcome, **besides)
-    assert "Nothing changed" not in (subscription_texts.subscribed(outcome).content or "")
-    assert "Nothing changed" not in subscription_texts.edited(outcome)
+    assert "Nothing changed" not in (subscribe_texts.subscribed(outcome).content or "")
+    assert "Nothing changed" not in subscribe_texts.edited(outcome)
 
 
 def test_the_last_one_says_what_to_remove_in_speckle() -> None:
     settings_url = f"{CLOUD}/projects/{TOWER}/settings/webhooks"
-    text = subscription_texts.unsubscribed(Unsubscribed(ENTRY, True, settings_url))
+    text = subscribe_texts.unsubscribed(Unsubscribed(ENTRY, True, settings_url))
     assert settings_url in text
     assert "delete the webhook" in text
     assert (HOOK.key or "") not in text
-    assert "delete" not in subscription_texts.unsubscribed(Unsubscribed(ENTRY, False, settings_url))
+    assert "delete" not in subscribe_texts.unsubscribed(Unsubscribed(ENTRY, False, settings_url))
 
 
 def test_the_last_one_of_a_webhook_that_sent_nothing_does_not_say_that_speckle_has_it() -> None:
     entry = replace(ENTRY, hook=replace(HOOK, state=HookState.WAITING))
-    text = subscription_texts.unsubscribed(Unsubscribed(entry, True, CLOUD))
+    text = subscribe_texts.unsubscribed(Unsubscribed(entry, True, CLOUD))
     assert "If Speckle has that webhook already, delete it" in text
 
 
 @pytest.mark.parametrize("state", HookState)
 def test_the_last_one_of_a_webhook_says_nothing_of_other_webhooks(state: HookState) -> None:
     entry = replace(ENTRY, hook=replace(HOOK, state=state))
-    text = subscription_texts.unsubscribed(Unsubscribed(entry, True, CLOUD))
+    text = subscribe_texts.unsubscribed(Unsubscribed(entry, True, CLOUD))
     assert "the last channel of its webhook" in text
     assert "this server" not in text
 
 
 def test_nothing_to_unsubscribe_names_the_channels_that_do_follow() -> None:
-    assert f"<#{FACADE}>" in subscription_texts.not_followed(
-        NotFollowed(TOWER, (FACADE,)), STRUCTURE
-    )
-    assert "Nothing to unsubscribe" in subscription_texts.not_followed(
+    assert f"<#{FACADE}>" in subscribe_texts.not_followed(NotFollowed(TOWER, (FACADE,)), STRUCTURE)
+    assert "Nothing to unsubscribe" in subscribe_texts.not_followed(
         NotFollowed(TOWER, ()), STRUCTURE
     )
 
 
 def test_the_last_event_is_a_time_that_discord_counts() -> None:
     entry = _entry(last_event_at=NOW)
-    assert f"<t:{int(NOW.timestamp())}:R>" in subscription_texts.last_event_text(entry.subscription)
+    assert f"<t:{int(NOW.timestamp())}:R>" in panel_texts.last_event_text(entry.subscription)
 
 
 def test_the_panel_shows_the_last_event_as_a_time_that_discord_counts() -> None:
-    fields = {
-        f.name: f.value for f in subscription_texts.entry_embed(_entry(last_event_at=NOW)).fields
-    }
+    fields = {f.name: f.value for f in panel_texts.entry_embed(_entry(last_event_at=NOW)).fields}
     assert fields["Last event"] == discord.utils.format_dt(NOW, "R")
-    fields = {f.name: f.value for f in subscription_texts.entry_embed(_entry()).fields}
+    fields = {f.name: f.value for f in panel_texts.entry_embed(_entry()).fields}
     assert fields["Last event"] == "None yet"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.cogs.subscriptions import consent_texts
-from bot.cogs.subscriptions.texts import subscribed, unsubscribed
+from bot.cogs.subscriptions import panel_texts, subscribe_texts
+from bot.cogs.subscriptions.subscribe_texts import subscribed, unsubscribed
 from bot.cogs.webhooks import texts as wording
 from bot.model import HookState
 from bot.permissions import Audience
@@ -108,15 +108,13 @@ def test_the_last_channel_says_what_became_of_the_webhook(gone: RemovalResult) -
 
 def test_a_made_webhook_has_nothing_to_set_up_and_says_by_whom_it_was_made() -> None:
     entry = Followed(MADE, SUBSCRIPTION)
-    text = wording.made_setup(
-        MadeSetUp(entry, MAREN, Ensured(WebhookChange.NOTHING)), "**Harbour Tower**"
-    )
+    text = panel_texts.made_setup(MadeSetUp(entry, MAREN, Ensured(WebhookChange.NOTHING)))
     assert f"<@{MAREN}>" in text
     assert "nothing to set up" in text
-    renewed = wording.made_setup(MadeSetUp(entry, MAREN, Ensured(WebhookChange.NOTHING), True), "x")
+    renewed = panel_texts.made_setup(MadeSetUp(entry, MAREN, Ensured(WebhookChange.NOTHING), True))
     assert "the old one is no longer valid" in renewed
     late = EnsureFailed(EnsureProblem.SPECKLE_AWAY, "no answer", made=True)
-    assert "stays valid" in wording.made_setup(MadeSetUp(entry, None, late, True), "x")
+    assert "stays valid" in panel_texts.made_setup(MadeSetUp(entry, None, late, True))
 
 
 def test_only_what_somebody_did_at_speckle_is_told_in_the_channel() -> None:
@@ -133,31 +131,33 @@ def test_only_what_somebody_did_at_speckle_is_told_in_the_channel() -> None:
 
 @pytest.mark.parametrize("why", [None, *EnsureProblem])
 def test_the_ways_to_go_on_are_named(why: EnsureProblem | None) -> None:
-    text = wording.needs_account_text(NeedsAccount(REQUEST, CLOUD, why, "no answer within 5 s"))
+    text = subscribe_texts.needs_account_text(
+        NeedsAccount(REQUEST, CLOUD, why, "no answer within 5 s")
+    )
     assert "Nothing was changed" in text or "nothing was changed" in text
     assert "by hand" in text
-    lost = wording.needs_account_text(NeedsAccount(REQUEST, CLOUD, why, "", paused=True))
+    lost = subscribe_texts.needs_account_text(NeedsAccount(REQUEST, CLOUD, why, "", paused=True))
     assert "by hand" not in lost
     assert "paused" in lost
 
 
 def test_everyone_is_named_as_everyone() -> None:
-    assert "**Everyone in this server** (214 members)" in consent_texts.audience_text(
+    assert "**Everyone in this server** (214 members)" in subscribe_texts.audience_text(
         Audience(True, (1,), (2,), people=214), STRUCTURE
     )
-    assert "<#5>" in consent_texts.audience_text(Audience(True, parent_id=5), STRUCTURE)
+    assert "<#5>" in subscribe_texts.audience_text(Audience(True, parent_id=5), STRUCTURE)
 
 
 def test_roles_members_and_threads_are_named() -> None:
-    text = consent_texts.audience_text(Audience(False, (11, 12), (21,)), STRUCTURE)
+    text = subscribe_texts.audience_text(Audience(False, (11, 12), (21,)), STRUCTURE)
     assert "<@&11> and <@&12>" in text
     assert "<@21>" in text
-    thread = consent_texts.audience_text(
+    thread = subscribe_texts.audience_text(
         Audience(False, (11,), parent_id=5, in_thread=True), STRUCTURE
     )
     assert "private thread" in thread
     assert "*Manage Threads* in <#5>" in thread
-    assert f"<#{STRUCTURE}>" in consent_texts.audience_text(None, STRUCTURE)
+    assert f"<#{STRUCTURE}>" in subscribe_texts.audience_text(None, STRUCTURE)
 
 
 @settings(max_examples=40, deadline=None)
@@ -168,7 +168,7 @@ def test_every_answer_fits_discord(name: str, many: int) -> None:
     request = replace(REQUEST, channel=here)
     also = {10**18 + n: Audience(False, everyone) for n in range(min(many, 25))}
     for known in (name, None):
-        embed = consent_texts.needs_consent_text(
+        embed = subscribe_texts.needs_consent_text(
             NeedsConsent(request, CLOUD, TOWER, known, also, many)
         )
         assert len(embed) <= 6000
@@ -188,7 +188,7 @@ def _units(text: str | None) -> int:
 def test_the_question_names_each_channel_that_will_see_it_and_counts_the_others() -> None:
     also = {FACADE: Audience(True), FACADE + 1: Audience(False, (11,))}
     request = replace(REQUEST, left_out=frozenset({FACADE + 1}))
-    embed = consent_texts.needs_consent_text(
+    embed = subscribe_texts.needs_consent_text(
         NeedsConsent(request, CLOUD, TOWER, "Harbour Tower", also, 2)
     )
     fields = {field.name: field.value or "" for field in embed.fields}
@@ -199,7 +199,7 @@ def test_the_question_names_each_channel_that_will_see_it_and_counts_the_others(
 
 def test_the_question_to_who_has_no_account_holds_no_name() -> None:
     text = (
-        consent_texts.needs_consent_text(NeedsConsent(REQUEST, CLOUD, TOWER, None)).description
+        subscribe_texts.needs_consent_text(NeedsConsent(REQUEST, CLOUD, TOWER, None)).description
         or ""
     )
     assert "seems to be private in Speckle" in text

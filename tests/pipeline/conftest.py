@@ -80,7 +80,7 @@ class Studio:
 async def studio(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Studio]:
     monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
-    async with Sandbox.start(pace=False, heartbeat_s=0.3) as sandbox:
+    async with Sandbox.start(pace=False, heartbeat_s=0.3, first_answer_s=15.0) as sandbox:
         guild = sandbox.add_guild("Studio Kestrel")
         yield Studio(
             sandbox,

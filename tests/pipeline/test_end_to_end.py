@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from bot.app import App
-from bot.cards.render import RenderContext, render
+from bot.cards.card_context import CardContext
+from bot.cards.render import render
 from bot.discord_api.send import to_embed
 from bot.model import Hook, HookState
 from bot.speckle.payloads import parse_delivery, read_envelope
@@ -84,8 +85,8 @@ async def test_each_recorded_delivery_arrives_as_its_card(
 
 
 def assert_shows(message: SandboxMessage, delivery: Recorded, names: Mapping[str, str]) -> None:
-    context = RenderContext(server_url=SERVER, received_at=datetime.now(UTC), model_names=names)
-    expected = render(parse_delivery(read_envelope(delivery.body)), context)
+    event = parse_delivery(read_envelope(delivery.body))
+    expected = render(CardContext(event, SERVER, datetime.now(UTC), model_names=names))
     assert expected is not None
     wanted, (shown,) = to_embed(expected).to_dict(), message.embeds
     for part in ("title", "url", "author", "fields", "color"):

@@ -5,17 +5,24 @@ from datetime import timedelta
 
 import pytest
 
+from bot.app import Timings
 from bot.model import PauseWhy, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
 from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
-from tests.pipeline.conftest import Studio
+from tests.pipeline.conftest import QUICK_NOTICES, Studio
 from tests.pipeline.deliveries import until
 from tests.pipeline.tower import answer
-from tests.pipeline.world import BotWorld, OpenStage, stage, timings
+from tests.pipeline.world import BotWorld, OpenStage, stage
+from tests.pipeline.world import timings as timings_of_the_world
 
-__all__ = ["stage", "timings"]
+__all__ = ["stage", "timings_of_the_world"]
 
 NAME = "Kestrel Tower"
+
+
+@pytest.fixture
+def timings(timings_of_the_world: Timings) -> Timings:
+    return replace(timings_of_the_world, notifier=QUICK_NOTICES)
 
 
 async def closed_thread(at: BotWorld, *, private: bool) -> tuple[SandboxChannel, Subscription]:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from bot.cards.card import Card, Field, Picture
-from bot.cards.render import RenderContext, render
+from bot.cards.card_context import CardContext
+from bot.cards.render import render
 from bot.pipeline.batching import MAX_FILES, MAX_FILES_BYTES, fit_together
 from bot.pipeline.late_enrichment import Shown, _changed
 from bot.speckle.events import VersionFacts
@@ -17,13 +18,13 @@ from tests.pipeline.deliveries import numbered
 
 AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 DELIVERY = parse_delivery(read_envelope(numbered(1).body))
-CONTEXT = RenderContext("https://speckle.studio-kestrel.example", AT)
-FACTS = (DELIVERY, replace(CONTEXT, facts=VersionFacts(object_count=214)))
+CONTEXT = CardContext(DELIVERY, "https://speckle.studio-kestrel.example", AT)
+FACTS = replace(CONTEXT, facts=VersionFacts(object_count=214))
 PREVIEW = Picture("preview-0123456789ab.png", "image/png", b"\x89PNG")
 
 
 def plain_card() -> Card:
-    card = render(DELIVERY, CONTEXT)
+    card = render(CONTEXT)
     assert card is not None
     return card
 

@@ -23,7 +23,8 @@ from bot.errors import (
 )
 from bot.fairness import current_tenant
 from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
-from bot.speckle_api.client import THREADS_A_SERVER, SpeckleClient
+from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.transport import THREADS_A_SERVER
 from bot.speckle_api.types import Login
 from sandbox.speckle import SpeckleServer
 from tests.speckle_api.conftest import Studio, created

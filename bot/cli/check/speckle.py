@@ -27,15 +27,15 @@ async def check_server(http: aiohttp.ClientSession, server: str) -> Sequence[Che
         answer = await _ask_speckle(http, server, SERVER_QUERY, None)
     except (aiohttp.ClientError, TimeoutError) as error:
         look = where_to_look(error, "SPECKLE_SERVERS and the network")
-        told = f"cannot be reached: {why_failed(error)}. {look}"
-        return [CheckResult(CheckMark.BAD, what, told)]
+        found = f"cannot be reached: {why_failed(error)}. {look}"
+        return [CheckResult(CheckMark.BAD, what, found)]
     if 300 <= answer.status < 400:
-        told = f"redirects to {origin(answer.location)}. Name that address in SPECKLE_SERVERS."
-        return [CheckResult(CheckMark.BAD, what, told)]
+        found = f"redirects to {origin(answer.location)}. Name that address in SPECKLE_SERVERS."
+        return [CheckResult(CheckMark.BAD, what, found)]
     version = answer.at("data", "serverInfo", "version")
     if version is None:
-        told = f"something else answers there (HTTP {answer.status}). Look at SPECKLE_SERVERS."
-        return [CheckResult(CheckMark.BAD, what, told)]
+        found = f"something else answers there (HTTP {answer.status}). Look at SPECKLE_SERVERS."
+        return [CheckResult(CheckMark.BAD, what, found)]
     return [CheckResult(CheckMark.GOOD, what, f"version {one_line(str(version))}.")]
 
 
@@ -45,8 +45,8 @@ async def check_speckle_token(
     """Whether the first server, the only one it goes to, takes SPECKLE_TOKEN for reading."""
     server, what = settings.speckle_servers[0], "Speckle token"
     if settings.speckle_token is None:
-        told = "SPECKLE_TOKEN is not set; cards leave out what only a token can read."
-        return [CheckResult(CheckMark.SKIPPED, what, told)]
+        found = "SPECKLE_TOKEN is not set; cards leave out what only a token can read."
+        return [CheckResult(CheckMark.SKIPPED, what, found)]
     try:
         answer = await _ask_speckle(http, server, SCOPE_QUERY, settings.speckle_token)
     except (aiohttp.ClientError, TimeoutError) as error:
@@ -58,11 +58,11 @@ async def check_speckle_token(
             )
         ]
     if answer.status in (401, 403):
-        told = f"{server} does not accept it. {SECRET_HINTS['speckle_token']}"
-        return [CheckResult(CheckMark.BAD, what, told)]
+        found = f"{server} does not accept it. {SECRET_HINTS['speckle_token']}"
+        return [CheckResult(CheckMark.BAD, what, found)]
     if scope := _missing_scope(answer):
-        told = f"it lacks the scope {one_line(scope)}. {SECRET_HINTS['speckle_token']}"
-        return [CheckResult(CheckMark.BAD, what, told)]
+        found = f"it lacks the scope {one_line(scope)}. {SECRET_HINTS['speckle_token']}"
+        return [CheckResult(CheckMark.BAD, what, found)]
     if answer.status != 200 or not isinstance(answer.data, dict):
         return [
             CheckResult(
@@ -70,10 +70,10 @@ async def check_speckle_token(
             )
         ]
     if not settings.organisation.guilds:
-        told = (
+        found = (
             f"{server} accepts it, but guilds in [organisation] names no guild, so it is not used."
         )
-        return [CheckResult(CheckMark.SKIPPED, what, told)]
+        return [CheckResult(CheckMark.SKIPPED, what, found)]
     return [CheckResult(CheckMark.GOOD, what, f"{server} accepts it.")]
 
 
@@ -82,17 +82,17 @@ async def check_sign_in(settings: Settings, http: aiohttp.ClientSession) -> Sequ
     redirect = settings.redirect_url()
     if not settings.speckle_apps:
         hint = "" if redirect is None else f" An application for it has the redirect URL {redirect}"
-        told = "SPECKLE_APPS is not set; people link accounts with tokens that they create."
-        return [CheckResult(CheckMark.SKIPPED, "Signing in", told + hint)]
+        found = "SPECKLE_APPS is not set; people link accounts with tokens that they create."
+        return [CheckResult(CheckMark.SKIPPED, "Signing in", found + hint)]
     if redirect is None:
-        told = "SPECKLE_APPS needs PUBLIC_URL, where sign-ins end. Until then people paste tokens."
-        return [CheckResult(CheckMark.BAD, "Signing in", told)]
+        found = "SPECKLE_APPS needs PUBLIC_URL, where sign-ins end. Until then people paste tokens."
+        return [CheckResult(CheckMark.BAD, "Signing in", found)]
     if len(redirect) > MAX_REDIRECT:
-        told = (
+        found = (
             f"the redirect URL {redirect} has {len(redirect)} characters, and Speckle allows "
             f"{MAX_REDIRECT}. Choose a shorter PUBLIC_URL."
         )
-        return [CheckResult(CheckMark.BAD, "Signing in", told)]
+        return [CheckResult(CheckMark.BAD, "Signing in", found)]
     return [await _app_row(http, app, redirect) for app in settings.apps().values()]
 
 
@@ -108,20 +108,20 @@ async def _app_row(http: aiohttp.ClientSession, app: SpeckleApp, redirect: str) 
     if answer.status != 200 or not isinstance(data, dict):
         return CheckResult(CheckMark.SKIPPED, what, f"not tried, it answers HTTP {answer.status}.")
     if answer.at("data", "app") is None:
-        told = f"it knows no application with this id. {SECRET_HINTS['speckle_apps']}"
-        return CheckResult(CheckMark.BAD, what, told)
+        found = f"it knows no application with this id. {SECRET_HINTS['speckle_apps']}"
+        return CheckResult(CheckMark.BAD, what, found)
     registered = answer.at("data", "app", "redirectUrl")
     if registered != redirect:
-        told = (
+        found = (
             f"the application's redirect URL is {one_line(str(registered))}. Change it to "
             f"{redirect} in Speckle under {TOKENS_PATH}. {KILLS}"
         )
-        return CheckResult(CheckMark.BAD, what, told)
+        return CheckResult(CheckMark.BAD, what, found)
     found = answer.at("data", "app", "scopes")
     names = [one.get("name") for one in found or () if isinstance(one, dict)]
     if missing := [scope for scope in SCOPES if scope not in names]:
-        told = f"the application lacks {', '.join(missing)}. Add it there. {KILLS}"
-        return CheckResult(CheckMark.BAD, what, told)
+        found = f"the application lacks {', '.join(missing)}. Add it there. {KILLS}"
+        return CheckResult(CheckMark.BAD, what, found)
     return CheckResult(CheckMark.GOOD, what, f"the application sends people back to {redirect}")
 
 

@@ -3,25 +3,21 @@
 Answers go to the caller alone.
 """
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from discord import app_commands
 from discord.ext import commands
 
-from bot.cogs.accounts import texts as wording
+from bot.cogs.accounts import texts as account_texts
 from bot.cogs.accounts.views import AccountViews, server_named
+from bot.cogs.interaction import for_everyone
 from bot.cogs.responses import Interaction, defer_if_slow, respond
 from bot.services.linking import AccountLinking
 from bot.services.token_lending import TokenLender
 
 MAX_CHOICES: Final = 25
 ServerText = app_commands.Range[str, 1, 200]
-
-
-def for_everyone(callback: Any) -> Any:
-    """Make it a command for every member, and for direct messages with the bot."""
-    callback = app_commands.allowed_installs(guilds=True, users=False)(callback)
-    return app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)(callback)
 
 
 class AccountsCog(commands.Cog, name="accounts"):
@@ -76,10 +72,10 @@ class AccountsCog(commands.Cog, name="accounts"):
         return _choices([account.server_url for account in accounts], typed)
 
 
-def _choices(servers: Any, typed: str) -> list[app_commands.Choice[str]]:
+def _choices(servers: Sequence[str], typed: str) -> list[app_commands.Choice[str]]:
     fitting = [server for server in servers if typed.strip().lower() in server.lower()]
     return [
-        app_commands.Choice(name=wording.host_of(server)[:100], value=server)
+        app_commands.Choice(name=account_texts.host_of(server)[:100], value=server)
         for server in fitting[:MAX_CHOICES]
         if len(server) <= 100
     ]

@@ -1,6 +1,6 @@
 """Texts about linked accounts. Names that people chose are escaped here."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -36,6 +36,21 @@ GuildName = Callable[[int], str | None]
 def host_of(server_url: str) -> str:
     """A server as people call it."""
     return urlsplit(server_url).netloc
+
+
+def unknown_server(servers: Sequence[str]) -> str:
+    """What the caller reads who named another server than the bot's."""
+    known = ", ".join(f"`{host_of(server)}`" for server in servers)
+    return (
+        f"The bot does not work with that Speckle server, only with {known}. The person who runs "
+        "the bot can add one to `SPECKLE_SERVERS`."
+    )
+
+
+def which_to_unlink(accounts: Sequence[Account]) -> str:
+    """What the caller reads who did not say which of several accounts is meant."""
+    hosts = ", ".join(f"`{host_of(one.server_url)}`" for one in accounts)
+    return f"You linked accounts on {hosts}. Name one with the option `server`."
 
 
 def name_of(account: Account) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import discord
 
-from bot.cogs.accounts import texts as wording
+from bot.cogs.accounts import texts as account_texts
 from bot.cogs.components import Handlers, form_values
 from bot.cogs.followups import followup_address
 from bot.cogs.persistent import PersistentButton, link_button, view_of, with_address
@@ -19,8 +19,6 @@ from bot.cogs.responses import (
     Interaction,
     Response,
     UserError,
-    defer_if_slow,
-    edit_response,
     edit_with,
 )
 from bot.model import Account
@@ -96,7 +94,7 @@ class AccountViews:
             person=_person(user),
             answer_to=followup_address(interaction),
         )
-        shown = with_address(wording.link_lead(way, linked), _address(way))
+        shown = with_address(account_texts.link_lead(way, linked), _address(way))
         return Response(shown.content, view=view_of(*_link_buttons(way)))
 
     async def _on_paste(self, interaction: Interaction, match: re.Match[str]) -> None:
@@ -109,17 +107,21 @@ class AccountViews:
         """Link the account of the token, in place of the message with the button; a refusal leaves
         that.
         """
+        await edit_with(interaction, self._link_by_token(interaction, match["nonce"]))
+
+    async def _link_by_token(self, interaction: Interaction, nonce: str) -> Response:
         token = form_values(interaction)["token"]
-        work = self._linking.link_by_token(interaction.user.id, match["nonce"], token)
-        account = await defer_if_slow(interaction, self._or_refused(work), new=False)
-        await edit_response(interaction, Response(wording.account_linked(account)))
+        work = self._linking.link_by_token(interaction.user.id, nonce, token)
+        return Response(account_texts.account_linked(await self._or_refused(work)))
 
     async def _or_refused(self, work: Awaitable[T]) -> T:
         """Do it; a failed link is said in words."""
         try:
             return await work
         except LinkFailed as failed:
-            raise UserError(wording.account_not_linked(failed, self._linking.servers)) from failed
+            raise UserError(
+                account_texts.account_not_linked(failed, self._linking.servers)
+            ) from failed
 
     # ── what is linked and stored, and forgetting it ──────────────────────────────────────────
 
@@ -130,20 +132,19 @@ class AccountViews:
             server_url = server_named(server, tuple(one.server_url for one in accounts) or ("",))
             accounts = [one for one in accounts if one.server_url == server_url]
         if not accounts:
-            raise UserError(wording.NOTHING_TO_UNLINK)
+            raise UserError(account_texts.NOTHING_TO_UNLINK)
         if len(accounts) > 1:
-            hosts = ", ".join(f"`{wording.host_of(one.server_url)}`" for one in accounts)
-            raise UserError(f"You linked accounts on {hosts}. Name one with the option `server`.")
+            raise UserError(account_texts.which_to_unlink(accounts))
         account = accounts[0]
         dependents = await self._linking.dependents(account)
-        text = wording.sure_to_unlink(account, dependents, _guild_name(interaction))
+        text = account_texts.sure_to_unlink(account, dependents, _guild_name(interaction))
         return Response(text, view=_choice(AccountAction.UNLINK, account.id))
 
     async def account_page(self, interaction: Interaction) -> Response:
         """The caller's accounts."""
         accounts = await self._lender.all_of_user(interaction.user.id)
         if not accounts:
-            return Response(wording.NOTHING_LINKED)
+            return Response(account_texts.NOTHING_LINKED)
         shown = [
             (one, await self._lender.token_status(one), await self._linking.dependents(one))
             for one in accounts
@@ -154,13 +155,15 @@ class AccountViews:
             if status is TokenStatus.UNCONFIRMED
         ]
         view = view_of(*again[:MAX_BUTTONS]) if again else None
-        return Response(embed=wording.accounts_embed(shown, _guild_name(interaction)), view=view)
+        return Response(
+            embed=account_texts.accounts_embed(shown, _guild_name(interaction)), view=view
+        )
 
     async def privacy_page(self, interaction: Interaction) -> Response:
         """What is stored about the caller."""
         service = self._personal_data
         stored = await service.of_user(interaction.user.id)
-        embed = wording.privacy_embed(stored, service.retention, self._linking.servers)
+        embed = account_texts.privacy_embed(stored, service.retention, self._linking.servers)
         view = None if stored.is_nothing else view_of(account_button(AccountAction.ERASE))
         return Response(embed=embed, view=view)
 
@@ -173,32 +176,32 @@ class AccountViews:
         accounts = await self._lender.all_of_user(interaction.user.id)
         account = next((one for one in accounts if one.id == account_id), None)
         if account is None:
-            raise UserError(wording.GONE)
+            raise UserError(account_texts.GONE)
         return account
 
     async def _unlink(self, interaction: Interaction, account_id: int) -> Response:
         account = await self._own(interaction, account_id)
         tidy = await self._linking.unlink(account)
-        return Response(wording.account_unlinked(account, tidy=tidy))
+        return Response(account_texts.account_unlinked(account, tidy=tidy))
 
     async def _erase(self, interaction: Interaction, _account_id: int) -> Response:
         stored = await self._personal_data.of_user(interaction.user.id)
         if stored.is_nothing:
-            return Response(wording.NOTHING_STORED)
-        text = wording.sure_to_erase(stored, _guild_name(interaction))
+            return Response(account_texts.NOTHING_STORED)
+        text = account_texts.sure_to_erase(stored, _guild_name(interaction))
         return Response(text, view=_choice(AccountAction.ERASE_SURE))
 
     async def _erase_sure(self, interaction: Interaction, _account_id: int) -> Response:
         tidy = await self._personal_data.erase(interaction.user.id)
-        return Response(wording.ERASED if tidy else wording.ERASED_BUT_WEBHOOKS)
+        return Response(account_texts.ERASED if tidy else account_texts.ERASED_BUT_WEBHOOKS)
 
     async def _confirm(self, interaction: Interaction, account_id: int) -> Response:
         account = await self._own(interaction, account_id)
         await self._linking.confirm(account)
-        return Response(wording.confirmed(account))
+        return Response(account_texts.confirmed(account))
 
     async def _keep(self, _interaction: Interaction, _account_id: int) -> Response:
-        return Response(wording.KEPT)
+        return Response(account_texts.KEPT)
 
 
 class TokenModal(discord.ui.Modal):
@@ -213,7 +216,7 @@ class TokenModal(discord.ui.Modal):
         token: discord.ui.TextInput[Any] = discord.ui.TextInput(
             custom_id="token", placeholder="About 42 letters and digits", max_length=MAX_TOKEN
         )
-        self.add_item(discord.ui.TextDisplay(wording.form_text(server_url)))
+        self.add_item(discord.ui.TextDisplay(account_texts.form_text(server_url)))
         self.add_item(discord.ui.Label(text="Token", component=token))
 
 
@@ -248,7 +251,7 @@ def _choice(action: AccountAction, account_id: int = 0) -> discord.ui.View:
     return view_of(account_button(action, account_id), account_button(AccountAction.KEEP))
 
 
-def _guild_name(interaction: Interaction) -> wording.GuildName:
+def _guild_name(interaction: Interaction) -> account_texts.GuildName:
     def name(guild_id: int) -> str | None:
         guild = interaction.client.get_guild(guild_id)
         return guild.name if guild else None
@@ -262,10 +265,6 @@ def server_named(typed: str | None, servers: tuple[str, ...]) -> str:
         return servers[0]
     wanted = typed.strip().lower().rstrip("/")
     for server in servers:
-        if wanted in (server.lower(), wording.host_of(server).lower()):
+        if wanted in (server.lower(), account_texts.host_of(server).lower()):
             return server
-    known = ", ".join(f"`{wording.host_of(server)}`" for server in servers)
-    raise UserError(
-        f"The bot does not work with that Speckle server, only with {known}. The person who runs "
-        "the bot can add one to `SPECKLE_SERVERS`."
-    )
+    raise UserError(account_texts.unknown_server(servers))

@@ -21,15 +21,15 @@ def quota_embed(over: OverQuota, guild: str | None) -> discord.Embed:
     """What happened, why, and what to do; `guild` is None where its name is not known."""
     where = f"**{discord.utils.escape_markdown(guild)}**" if guild else "This server"
     until = discord.utils.format_dt(over.ends_at, "t")
-    told = discord.Embed(
+    embed = discord.Embed(
         title="Today's quota is used up",
         description=f"{where} may receive a limited number of events from Speckle in a day. The "
         f"webhook {_whose(over)} has reached its limit for today, so its further events are "
         f"refused until {until}. Earlier events are shown as usual.",
         colour=PAUSED_COLOUR,
     )
-    told.add_field(name="Used today", value=today(over.usage), inline=False)
-    told.add_field(
+    embed.add_field(name="Used today", value=today(over.usage), inline=False)
+    embed.add_field(
         name="What to do",
         value="- Nothing, if it was one busy day: events come again tomorrow. Where the bot "
         "created the webhook with a linked account, the refused events are fetched later and "
@@ -40,7 +40,7 @@ def quota_embed(over: OverQuota, guild: str | None) -> discord.Embed:
         "runs this bot to allow more.",
         inline=False,
     )
-    return told.set_footer(text="Sent once a day at most. /notices shows how much is used.")
+    return embed.set_footer(text="Sent once a day at most. /notices shows how much is used.")
 
 
 def _whose(over: OverQuota) -> str:

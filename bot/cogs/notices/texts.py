@@ -8,10 +8,10 @@ import discord
 
 from bot.cards.text import shorten
 from bot.cogs.responses import COLOUR
-from bot.cogs.subscriptions.pause_texts import why_paused
-from bot.cogs.subscriptions.texts import MAX_LISTED_NAME, project_name
+from bot.cogs.subscriptions.panel_texts import MAX_LISTED_NAME, project_name, why_paused
 from bot.model import NOBODY, RIGHTS_PAUSES, HookState, PauseReason
 from bot.permissions import ChannelPermission
+from bot.services.channel_rules import time_out_end
 from bot.services.pause_notices import NoticeGroup
 from bot.services.subscribe_results import Followed, Resumed
 
@@ -78,7 +78,7 @@ FOOTER = (
 class NoticeContext:
     """A notice with what the bot sees of its channel now; names are None where it does not know.
 
-    `missing` is what the bot lacks there; None where it cannot tell. `read_by_others`: the notice
+    `missing` is what the bot lacks there; None where it cannot know. `read_by_others`: the notice
     goes to a channel, whose readers nobody confirmed, or to someone who lost the channel, so it
     does not name the projects.
     """
@@ -90,13 +90,13 @@ class NoticeContext:
     read_by_others: bool
 
 
-def notice_lead(context: Sequence[NoticeContext], mention: bool) -> str:
-    """The line above the notices, which a phone shows; it mentions where others read it too.
+def notice_lead(context: Sequence[NoticeContext], mentioned: int | None) -> str:
+    """The line above the notices, which a phone shows; it mentions someone where others read it.
 
     Above several, each remedy appears once, with all channels that it applies to.
     """
     notice = context[0].group.notice
-    who = f"<@{notice.user_id}> " if mention and notice.user_id != NOBODY else ""
+    who = "" if mentioned in (None, NOBODY) else f"<@{mentioned}> "
     if len(context) == 1:
         return f"{who}Speckle events are paused in <#{notice.channel_id}>."
     lines = [f"{who}Speckle events are paused in {len(context)} channels{_of(context[0].guild)}."]
@@ -161,9 +161,22 @@ def _why(context: NoticeContext) -> str:
     if notice.reason is PauseReason.NO_PERMISSION and context.missing:
         names = "\n".join(f"- {permission}" for permission in context.missing)
         return f"{WHY[notice.reason]} It lacks there:\n{names}"
-    if notice.reason is PauseReason.SILENCED:  # a sentence of ours, with the time-out's end
-        return f"{WHY[notice.reason]}\n{shorten(notice.detail, MAX_DETAIL)}"
+    if notice.reason is PauseReason.SILENCED:
+        return f"{WHY[notice.reason]}\n{_why_silenced(time_out_end(notice.detail))}"
     return WHY[notice.reason]
+
+
+def _why_silenced(until: datetime | None) -> str:
+    if until is None:
+        return (
+            "It has every permission that it needs there, but Discord still refuses its messages. "
+            "Check whether a moderator put the bot in time-out, and end that. The bot tries again "
+            "automatically, and continues once Discord allows it."
+        )
+    return (
+        f"A moderator put the bot in time-out until {discord.utils.format_dt(until, 'f')}. Then it "
+        "continues automatically; someone who can moderate members can end the time-out earlier."
+    )
 
 
 def _what_to_do(context: NoticeContext, listed: str) -> str:
@@ -253,6 +266,9 @@ def answered_embed(
 
 def _was(cards: int) -> str:
     return "was" if cards == 1 else "were"
+
+
+CHANNEL_OR_OFF = "Give either `channel` or `off`, not both. Nothing was changed."
 
 
 def shown(channel_id: int | None) -> str:

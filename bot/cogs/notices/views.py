@@ -1,4 +1,4 @@
-"""The buttons on what the bot tells of a channel that it paused."""
+"""The buttons on the notice of a channel that the bot paused."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from bot.cogs.responses import (
     edit_with,
     respond,
 )
-from bot.cogs.subscriptions.pending import SubscribeFlow
+from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.discord_api.channels import fetch_channel
 from bot.model import RIGHTS_PAUSES
 from bot.permissions import Actor, TargetChannel

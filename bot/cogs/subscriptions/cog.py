@@ -14,9 +14,9 @@ from bot.cogs.interaction import (
     guild_id_of,
 )
 from bot.cogs.responses import Interaction, Response, defer_if_slow, respond
-from bot.cogs.subscriptions import texts as subscription_texts
+from bot.cogs.subscriptions import subscribe_texts
 from bot.cogs.subscriptions.panel import ListScope, SubscriptionPanel
-from bot.cogs.subscriptions.pending import SubscribeFlow
+from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.services.completion import Choice, complete_events
 from bot.services.managing import SubscriptionService
 from bot.services.subscribe_results import NotFollowed, SubscribeRequest
@@ -102,11 +102,9 @@ class SubscribeCog(commands.Cog, name="subscribe"):
             ),
         )
         if isinstance(outcome, NotFollowed):
-            await respond(
-                interaction, Response(subscription_texts.not_followed(outcome, channel_id))
-            )
+            await respond(interaction, Response(subscribe_texts.not_followed(outcome, channel_id)))
         else:
-            await respond(interaction, Response(subscription_texts.unsubscribed(outcome)))
+            await respond(interaction, Response(subscribe_texts.unsubscribed(outcome)))
 
     @subscribe.autocomplete("events")
     async def _complete_events(

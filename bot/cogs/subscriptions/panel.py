@@ -5,10 +5,11 @@ press asks again who may do what: the message may be older than the caller's per
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Self, TypeAlias
+from functools import partial
+from typing import Any, Self, TypeAlias
 
 import discord
 
@@ -19,14 +20,11 @@ from bot.cogs.responses import (
     Interaction,
     Response,
     defer_if_slow,
-    edit_response,
     edit_with,
     respond,
 )
-from bot.cogs.subscriptions import texts as subscription_texts
-from bot.cogs.subscriptions.modal import OptionsModal
-from bot.cogs.subscriptions.pending import SubscribeFlow
-from bot.cogs.webhooks import texts as webhook_texts
+from bot.cogs.subscriptions import panel_texts, subscribe_texts
+from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.model import SubscriptionState
 from bot.permissions import Actor
 from bot.services.access_rules import is_by_hand
@@ -38,11 +36,14 @@ from bot.services.subscribe_results import (
     Subscribed,
     SubscribeRequest,
 )
+from bot.services.subscribing import Outcome
 from bot.services.webhook_setup import WebhookSetup
 from bot.speckle.links import Links
+from bot.speckle.subscription_options import MAX_TYPED, OPTIONS, Entries, Option, TypedOptions
 
 PAGE_SIZE = 10  # of 25 that a select could hold: a page has to fit into one embed
 MAX_LABEL = 100  # characters of a select's option
+MODAL_LIFE_S = 3600.0  # for which discord.py keeps it; it can be sent off later, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,26 @@ LOOKS: Mapping[PanelAction, ButtonLook] = {
 }
 
 
-Handler: TypeAlias = Callable[[Interaction, int, ListScope], Awaitable[None]]
+AnySetUp: TypeAlias = WebhookSetup | SharedSetUp | MadeSetUp
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A button that was pressed on one subscription, and the list that it was opened from."""
+
+    interaction: Interaction
+    subscription_id: int
+    scope: ListScope
+
+    @property
+    def subscription(self) -> tuple[int, Actor, int]:
+        """The subscription for the service: in which Discord server, and who asks for it."""
+        here = self.interaction
+        return guild_id_of(here), actor_of(here), self.subscription_id
+
+
+Page: TypeAlias = Callable[[Press], Coroutine[Any, Any, Response]]
+"""Does something and gives what is shown in place of the message that the button is on."""
 
 
 class SubscriptionPanel:
@@ -119,18 +139,16 @@ class SubscriptionPanel:
             f"sub:{action}:(?P<id>[0-9]{{1,18}}):{SCOPE}": self._on_action,
             f"sub:filters:(?P<id>[0-9]{{1,18}}):{SCOPE}": self._on_filters,
         }
-        self._actions: Mapping[PanelAction, Handler] = {
-            PanelAction.SHOW: self._on_show,
-            PanelAction.PAUSE: self._on_pause,
-            PanelAction.RESUME: self._on_resume,
-            PanelAction.EDIT: self._on_edit,
-            PanelAction.REMOVE: self._on_remove,
-            PanelAction.REMOVE_SURE: self._on_remove_sure,
-            PanelAction.SETUP: self._on_setup,
-            PanelAction.SETUP_AGAIN: self._on_setup_again,
-            PanelAction.RENEW: self._on_renew,
-            PanelAction.RENEW_SURE: self._on_renew_sure,
-            PanelAction.RENEW_NOW: self._on_renew_now,
+        self._pages: Mapping[PanelAction, Page] = {
+            PanelAction.SHOW: self._show,
+            PanelAction.PAUSE: self._pause,
+            PanelAction.RESUME: self._resume,
+            PanelAction.REMOVE: self._ask_before_remove,
+            PanelAction.REMOVE_SURE: self._remove,
+            PanelAction.SETUP_AGAIN: self._set_up_again,
+            PanelAction.RENEW: self._ask_before_renew,
+            PanelAction.RENEW_SURE: partial(self._renew, overlap=True),
+            PanelAction.RENEW_NOW: partial(self._renew, overlap=False),
         }
 
     async def list_page(self, interaction: Interaction, actor: Actor, scope: ListScope) -> Response:
@@ -139,7 +157,7 @@ class SubscriptionPanel:
             guild_id_of(interaction), actor, scope.channel_id
         )
         if not entries:
-            return Response(subscription_texts.nothing_listed(scope.channel_id))
+            return Response(panel_texts.nothing_listed(scope.channel_id))
         pages = -(-len(entries) // PAGE_SIZE)
         page = min(scope.page, pages - 1)  # others may have removed some meanwhile
         shown = entries[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]
@@ -149,9 +167,7 @@ class SubscriptionPanel:
             view.add_item(_page_button(ListScope(scope.channel_id, page - 1), "◀ Previous"))
         if page < pages - 1:
             view.add_item(_page_button(ListScope(scope.channel_id, page + 1), "Next ▶"))
-        return Response(
-            embed=subscription_texts.list_embed(shown, page, pages, len(entries)), view=view
-        )
+        return Response(embed=panel_texts.list_embed(shown, page, pages, len(entries)), view=view)
 
     # ── what is pressed ───────────────────────────────────────────────────────────────────────
 
@@ -163,177 +179,102 @@ class SubscriptionPanel:
     async def _on_pick(self, interaction: Interaction, match: re.Match[str]) -> None:
         """Show the chosen subscription in place of the list."""
         (subscription_id,) = chosen_values(interaction)
-        await edit_with(
-            interaction, self._show(interaction, int(subscription_id), ListScope.of(match))
-        )
+        press = Press(interaction, int(subscription_id), ListScope.of(match))
+        await edit_with(interaction, self._show(press))
 
     async def _on_action(self, interaction: Interaction, match: re.Match[str]) -> None:
         """Do it; permissions and guild are checked in the service, at each press."""
-        act = self._actions[PanelAction(match["action"])]
-        await act(interaction, int(match["id"]), ListScope.of(match))
+        action = PanelAction(match["action"])
+        press = Press(interaction, int(match["id"]), ListScope.of(match))
+        if action is PanelAction.EDIT:
+            await self._open_form(press)
+        elif action is PanelAction.SETUP:
+            setup = self._subscriptions.show_setup(*press.subscription)
+            await respond(interaction, _setup_response(await defer_if_slow(interaction, setup)))
+        else:
+            await edit_with(interaction, self._pages[action](press))
 
-    async def _show(
-        self, interaction: Interaction, subscription_id: int, scope: ListScope
-    ) -> Response:
-        entry = await self._subscriptions.entry(
-            guild_id_of(interaction), actor_of(interaction), subscription_id
-        )
-        return entry_page(entry, scope)
-
-    async def _on_show(
-        self, interaction: Interaction, subscription_id: int, scope: ListScope
-    ) -> None:
-        page = await defer_if_slow(
-            interaction, self._show(interaction, subscription_id, scope), new=False
-        )
-        await edit_response(interaction, page)
-
-    async def _on_pause(
-        self, interaction: Interaction, subscription_id: int, scope: ListScope
-    ) -> None:
-        work = self._subscriptions.pause(
-            guild_id_of(interaction), actor_of(interaction), subscription_id
-        )
-        entry = await defer_if_slow(interaction, work, new=False)
-        await edit_response(interaction, entry_page(entry, scope, subscription_texts.PAUSED))
-
-    async def _on_resume(
-        self, interaction: Interaction, subscription_id: int, scope: ListScope
-    ) -> None:
-        guild, actor = guild_here(interaction), actor_of(interaction)
-
-        async def work() -> Response:
-            entry = await self._subscriptions.entry(guild.id, actor, subscription_id)
-            target = await find_channel(interaction, entry.subscription.channel_id)
-            outcome = await self._subscriptions.resume(
-                guild.id, actor, subscription_id, target, audiences_in(guild)
-            )
-            if isinstance(outcome, Followed):
-                return entry_page(outcome, scope, subscription_texts.RESUMED)
-            if isinstance(outcome, Subscribed):
-                return entry_page(outcome.entry, scope, subscription_texts.edited(outcome))
-            return await self._flow.show(outcome)
-
-        await edit_response(interaction, await defer_if_slow(interaction, work(), new=False))
-
-    async def _on_edit(
-        self, interaction: Interaction, subscription_id: int, scope: ListScope
-    ) -> None:
+    async def _open_form(self, press: Press) -> None:
         # A form has to be the first answer: no "please wait" before it.
-        entry = await self._subscriptions.entry(
-            guild_id_of(interaction), actor_of(interaction), subscription_id
-        )
-        custom_id = f"sub:filters:{subscription_id}:{scope}"
-        await interaction.response.send_modal(OptionsModal(entry, custom_id))
+        entry = await self._subscriptions.entry(*press.subscription)
+        custom_id = f"sub:filters:{press.subscription_id}:{press.scope}"
+        await press.interaction.response.send_modal(OptionsModal(entry, custom_id))
 
     async def _on_filters(self, interaction: Interaction, match: re.Match[str]) -> None:
         """Change the options as the form of *Edit* says, and show the subscription as it is."""
-        guild, actor = guild_here(interaction), actor_of(interaction)
+        press = Press(interaction, int(match["id"]), ListScope.of(match))
+        await edit_with(interaction, self._edit(press, form_values(interaction)))
 
-        async def work() -> Response:
-            entry = await self._subscriptions.entry(guild.id, actor, int(match["id"]))
-            request = SubscribeRequest(
-                guild_id=guild.id,
-                actor=actor,
-                channel=await find_channel(interaction, entry.subscription.channel_id),
-                project=Links(entry.hook.server_url).project(entry.hook.project_id),
-                options=form_values(interaction),
-                resume=False,
-                audience_of=audiences_in(guild),
-            )
-            outcome = await self._subscriptions.subscribe(request)
-            if not isinstance(outcome, Subscribed):
-                return await self._flow.show(outcome)
-            return entry_page(
-                outcome.entry, ListScope.of(match), subscription_texts.edited(outcome)
-            )
+    # ── what is shown in place of the message that the button is on ───────────────────────────
 
-        await edit_response(interaction, await defer_if_slow(interaction, work(), new=False))
+    async def _show(self, press: Press) -> Response:
+        return entry_page(await self._subscriptions.entry(*press.subscription), press.scope)
 
-    async def _on_remove(
-        self, interaction: Interaction, subscription_id: int, scope: ListScope
-    ) -> None:
-        work = self._subscriptions.entry(
-            guild_id_of(interaction), actor_of(interaction), subscription_id
-        )
-        entry = await defer_if_slow(interaction, work, new=False)
-        view = _buttons(entry, scope, PanelAction.REMOVE_SURE, PanelAction.SHOW)
-        await edit_response(
-            interaction,
-            Response(
-                embed=subscription_texts.entry_embed(entry, subscription_texts.SURE_TO_REMOVE),
-                view=view,
-            ),
-        )
+    async def _pause(self, press: Press) -> Response:
+        entry = await self._subscriptions.pause(*press.subscription)
+        return entry_page(entry, press.scope, panel_texts.PAUSED)
 
-    async def _on_remove_sure(
-        self, interaction: Interaction, subscription_id: int, scope: ListScope
-    ) -> None:
-        work = self._subscriptions.remove(
-            guild_id_of(interaction), actor_of(interaction), subscription_id
+    async def _resume(self, press: Press) -> Response:
+        guild, actor = guild_here(press.interaction), actor_of(press.interaction)
+        entry = await self._subscriptions.entry(guild.id, actor, press.subscription_id)
+        target = await find_channel(press.interaction, entry.subscription.channel_id)
+        outcome = await self._subscriptions.resume(
+            guild.id, actor, press.subscription_id, target, audiences_in(guild)
         )
-        outcome = await defer_if_slow(interaction, work, new=False)
-        view = view_of(_page_button(scope, "◀ Back to the list"))
-        await edit_response(
-            interaction, Response(subscription_texts.unsubscribed(outcome), view=view)
-        )
+        if isinstance(outcome, Followed):
+            return entry_page(outcome, press.scope, panel_texts.RESUMED)
+        return await self._changed(press, outcome)
 
-    async def _on_setup(
-        self, interaction: Interaction, subscription_id: int, scope: ListScope
-    ) -> None:
-        work = self._subscriptions.show_setup(
-            guild_id_of(interaction), actor_of(interaction), subscription_id
+    async def _edit(self, press: Press, options: TypedOptions) -> Response:
+        guild, actor = guild_here(press.interaction), actor_of(press.interaction)
+        entry = await self._subscriptions.entry(guild.id, actor, press.subscription_id)
+        request = SubscribeRequest(
+            guild_id=guild.id,
+            actor=actor,
+            channel=await find_channel(press.interaction, entry.subscription.channel_id),
+            project=Links(entry.hook.server_url).project(entry.hook.project_id),
+            options=options,
+            resume=False,
+            audience_of=audiences_in(guild),
         )
-        await respond(interaction, _setup_response(await defer_if_slow(interaction, work)))
+        return await self._changed(press, await self._subscriptions.subscribe(request))
 
-    async def _on_setup_again(
-        self, interaction: Interaction, subscription_id: int, scope: ListScope
-    ) -> None:
-        work = self._subscriptions.set_up_again(
-            guild_id_of(interaction), actor_of(interaction), subscription_id
-        )
-        response = _setup_response(await defer_if_slow(interaction, work, new=False))
-        view = view_of(_page_button(scope, "◀ Back to the list"))
-        await edit_response(interaction, Response(response.content, response.embed, view))
+    async def _changed(self, press: Press, outcome: Outcome) -> Response:
+        if isinstance(outcome, Subscribed):
+            return entry_page(outcome.entry, press.scope, subscribe_texts.edited(outcome))
+        return await self._flow.show(outcome)
 
-    async def _on_renew(
-        self, interaction: Interaction, subscription_id: int, scope: ListScope
-    ) -> None:
-        work = self._subscriptions.entry(
-            guild_id_of(interaction), actor_of(interaction), subscription_id
-        )
-        entry = await defer_if_slow(interaction, work, new=False)
-        by_hand = is_by_hand(entry.hook)
-        actions = (
-            (PanelAction.RENEW_SURE, PanelAction.RENEW_NOW) if by_hand else (PanelAction.RENEW_NOW,)
-        )
-        note = (
-            subscription_texts.SURE_TO_RENEW if by_hand else subscription_texts.SURE_TO_RENEW_MADE
-        )
-        view = _buttons(entry, scope, *actions, PanelAction.SHOW)
-        await edit_response(
-            interaction, Response(embed=subscription_texts.entry_embed(entry, note), view=view)
+    async def _ask_before_remove(self, press: Press) -> Response:
+        entry = await self._subscriptions.entry(*press.subscription)
+        return Response(
+            embed=panel_texts.entry_embed(entry, panel_texts.SURE_TO_REMOVE),
+            view=_buttons(entry, press.scope, PanelAction.REMOVE_SURE, PanelAction.SHOW),
         )
 
-    async def _on_renew_sure(
-        self, interaction: Interaction, subscription_id: int, scope: ListScope
-    ) -> None:
-        await self._renew(interaction, subscription_id, scope, overlap=True)
-
-    async def _on_renew_now(
-        self, interaction: Interaction, subscription_id: int, scope: ListScope
-    ) -> None:
-        await self._renew(interaction, subscription_id, scope, overlap=False)
-
-    async def _renew(
-        self, interaction: Interaction, subscription_id: int, scope: ListScope, *, overlap: bool
-    ) -> None:
-        work = self._subscriptions.new_secret(
-            guild_id_of(interaction), actor_of(interaction), subscription_id, overlap=overlap
+    async def _remove(self, press: Press) -> Response:
+        outcome = await self._subscriptions.remove(*press.subscription)
+        return Response(
+            subscribe_texts.unsubscribed(outcome), view=view_of(_back_button(press.scope))
         )
-        said = _setup_response(await defer_if_slow(interaction, work, new=False))
-        view = view_of(_page_button(scope, "◀ Back to the list"))
-        await edit_response(interaction, Response(said.content, said.embed, view))
+
+    async def _set_up_again(self, press: Press) -> Response:
+        return _setup_page(await self._subscriptions.set_up_again(*press.subscription), press.scope)
+
+    async def _ask_before_renew(self, press: Press) -> Response:
+        entry = await self._subscriptions.entry(*press.subscription)
+        actions: tuple[PanelAction, ...] = (PanelAction.RENEW_NOW,)
+        note = panel_texts.SURE_TO_RENEW_MADE
+        if is_by_hand(entry.hook):
+            actions = (PanelAction.RENEW_SURE, PanelAction.RENEW_NOW)
+            note = panel_texts.SURE_TO_RENEW
+        return Response(
+            embed=panel_texts.entry_embed(entry, note),
+            view=_buttons(entry, press.scope, *actions, PanelAction.SHOW),
+        )
+
+    async def _renew(self, press: Press, *, overlap: bool) -> Response:
+        setup = await self._subscriptions.new_secret(*press.subscription, overlap=overlap)
+        return _setup_page(setup, press.scope)
 
 
 # ── what is shown ─────────────────────────────────────────────────────────────────────────────
@@ -349,8 +290,8 @@ def entry_page(entry: Followed, scope: ListScope, note: str | None = None) -> Re
     )
     first = PanelAction.RESUME if paused else PanelAction.PAUSE
     view = _buttons(entry, scope, first, PanelAction.EDIT, PanelAction.REMOVE, *webhook)
-    view.add_item(_page_button(scope, "◀ Back to the list", row=1))
-    return Response(embed=subscription_texts.entry_embed(entry, note), view=view)
+    view.add_item(_back_button(scope, row=1))
+    return Response(embed=panel_texts.entry_embed(entry, note), view=view)
 
 
 def _buttons(entry: Followed, scope: ListScope, *actions: PanelAction) -> discord.ui.View:
@@ -362,7 +303,7 @@ def _option(interaction: Interaction, entry: Followed) -> discord.SelectOption:
     channel = interaction.guild and interaction.guild.get_channel_or_thread(channel_id)
     where = f"#{channel.name}" if channel else "a channel that the bot cannot see"
     return discord.SelectOption(
-        label=subscription_texts.option_label(entry, MAX_LABEL),
+        label=panel_texts.option_label(entry, MAX_LABEL),
         description=where[:MAX_LABEL],
         value=str(entry.subscription.id),
     )
@@ -371,6 +312,10 @@ def _option(interaction: Interaction, entry: Followed) -> discord.SelectOption:
 def _page_button(scope: ListScope, label: str, row: int | None = None) -> PersistentButton:
     """Goes to a page of the list."""
     return PersistentButton(label=label, custom_id=f"subs:page:{scope}", row=row)
+
+
+def _back_button(scope: ListScope, row: int | None = None) -> PersistentButton:
+    return _page_button(scope, "◀ Back to the list", row)
 
 
 def _entry_select(scope: ListScope, options: Sequence[discord.SelectOption]) -> PersistentSelect:
@@ -389,11 +334,36 @@ def _action_button(action: PanelAction, subscription_id: int, scope: ListScope) 
     return PersistentButton(label=look.label, style=look.style, custom_id=custom_id)
 
 
-def _setup_response(setup: WebhookSetup | SharedSetUp | MadeSetUp) -> Response:
+def _setup_page(setup: AnySetUp, scope: ListScope) -> Response:
+    """The set-up in place of the subscription, with the way back to the list."""
+    return replace(_setup_response(setup), view=view_of(_back_button(scope)))
+
+
+def _setup_response(setup: AnySetUp) -> Response:
     if isinstance(setup, SharedSetUp):
-        return Response(subscription_texts.shared_setup(setup))
+        return Response(panel_texts.shared_setup(setup))
     if isinstance(setup, MadeSetUp):
-        return Response(
-            webhook_texts.made_setup(setup, subscription_texts.project_name(setup.entry))
-        )
-    return Response(embed=subscription_texts.setup_embed(setup))
+        return Response(panel_texts.made_setup(setup))
+    return Response(embed=panel_texts.setup_embed(setup))
+
+
+class OptionsModal(discord.ui.Modal):
+    """Shows the options as they would be typed; a field left empty is the default."""
+
+    def __init__(self, entry: Followed, custom_id: str) -> None:
+        super().__init__(title="What this channel shows", timeout=MODAL_LIFE_S, custom_id=custom_id)
+        for option in OPTIONS:
+            field = _input(option, option.of(entry.subscription.options))
+            self.add_item(
+                discord.ui.Label(text=option.label, description=option.hint, component=field)
+            )
+
+
+def _input(option: Option, entries: Entries) -> discord.ui.TextInput[Any]:
+    return discord.ui.TextInput(
+        custom_id=option.name,
+        default=", ".join(entries)[:MAX_TYPED] or None,
+        placeholder=option.placeholder,
+        required=False,
+        max_length=MAX_TYPED,
+    )

@@ -1,4 +1,4 @@
-"""What happened to a webhook at Speckle, in words, and what must be decided before one is created.
+"""What happened to a webhook at Speckle, in words.
 
 Text that people wrote in Speckle is escaped here.
 """
@@ -9,7 +9,6 @@ from typing import assert_never
 from bot.cards.text import escape_name, one_line, shorten_plain
 from bot.model import Hook
 from bot.services.public_url import INSTANCE_PATH, ProbeProblem, ProbeResult
-from bot.services.subscribe_results import MadeSetUp, NeedsAccount
 from bot.services.webhooks import (
     MOST_WEBHOOKS,
     Ensured,
@@ -33,9 +32,6 @@ def name_text(text: str, limit: int = MAX_NAME) -> str:
 
 def _settings(hook: Hook) -> str:
     return f"[webhook settings](<{Links(hook.server_url).webhook_settings(hook.project_id)}>)"
-
-
-# ── what was done ─────────────────────────────────────────────────────────────────────────────
 
 
 def webhook_text(hook: Hook, webhook: Ensured | EnsureFailed | None) -> str:
@@ -254,24 +250,6 @@ def removal_text(removal: RemovalResult, hook: Hook) -> str:
             assert_never(removal)
 
 
-def made_setup(outcome: MadeSetUp, project: str) -> str:
-    """What *Show set-up* and *New secret* say about a webhook that the bot created."""
-    by = "" if outcome.made_by is None else f" with the Speckle account of <@{outcome.made_by}>"
-    start = f"The bot created the webhook of {project} in Speckle itself{by}."
-    if not outcome.renewed:
-        first = f"{start} There is nothing to set up, and its secret is shown to nobody."
-    elif isinstance(outcome.webhook, Ensured):
-        first = (
-            f"{start} It has a new secret now, which Speckle knows; the old one is no longer valid."
-        )
-    else:
-        first = (
-            f"{start} **It has no new secret**, because the bot could not set it in Speckle; the "
-            "old one stays valid. Press *New secret* again later."
-        )
-    return "\n".join(filter(None, (first, webhook_text(outcome.entry.hook, outcome.webhook))))
-
-
 def repaired_line(hook: Hook, ensured: Ensured, project: str) -> str:
     """What a channel reads after the hourly check; empty where there is nothing to say."""
     match ensured.change:
@@ -289,72 +267,8 @@ def repaired_line(hook: Hook, ensured: Ensured, project: str) -> str:
             return ""
 
 
-# ── what is to be decided first ───────────────────────────────────────────────────────────────
-
-
-def needs_account_text(outcome: NeedsAccount) -> str:
-    """Why nothing was done yet, and the ways to continue."""
-    server = outcome.server_url
-    if outcome.paused:
-        return (
-            "This channel is paused until someone who can see the project confirms who will see it "
-            f"here. {_why_link(outcome)} **Link my account** does that, and then continues "
-            "automatically."
-        )
-    if outcome.why is EnsureProblem.SPECKLE_AWAY:
-        return (
-            f"{server} does not answer at the moment, so nothing was changed. Use `/subscribe` "
-            "again in a minute, or set the webhook up by hand."
-        )
-    return (
-        f"{_why_link(outcome)} There are two ways to continue:\n"
-        "- **Link my account**: if you own the project, the bot creates the webhook in Speckle for "
-        "you, and this `/subscribe` completes itself.\n"
-        "- **Set it up by hand**: you get an address and a secret to enter in Speckle, or to give "
-        "to an owner of the project.\n"
-        "Nothing was changed yet."
-    )
-
-
-def _why_link(outcome: NeedsAccount) -> str:
-    server = outcome.server_url
-    match outcome.why:
-        case None:
-            return f"You have not linked an account on {server}."
-        case EnsureProblem.TOKEN_REFUSED:
-            return (
-                f"{server} no longer accepts the token of your linked account: it must be linked "
-                "again."
-            )
-        case EnsureProblem.UNCONFIRMED:
-            return (
-                "The bot's database was restored from a copy, so your linked account is not used "
-                "until you confirm it: type `/account` and press *Use this account again*, or link "
-                "it again."
-            )
-        case EnsureProblem.UNOPENABLE:
-            return (
-                "The bot's encryption keys can no longer decrypt your linked account: it must be "
-                "linked again. Tell the person who runs the bot, who may still have the old key."
-            )
-        case EnsureProblem.NO_SCOPE:
-            return (
-                f"Your linked account may not read projects on {server}: it must be linked again "
-                "with the scope `streams:read`."
-            )
-        case _:
-            return f"{server} gave an unexpected answer."
-
-
 def channels_text(channel_ids: Sequence[int]) -> str:
     """Some channels, and how many more."""
     named = ", ".join(f"<#{channel_id}>" for channel_id in channel_ids[:MAX_CHANNELS])
     more = len(channel_ids) - MAX_CHANNELS
     return f"{named} and {more} more" if more > 0 else named
-
-
-NOT_SHOWN = "Nothing was changed."
-NOT_COMPLETED = (
-    "Your account is linked, but the `/subscribe` that was waiting for it did not work. Type it "
-    "again; if it fails again, tell the person who runs the bot: the log has the details."
-)

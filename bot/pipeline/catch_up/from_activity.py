@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import structlog
 
+from bot.cards.notes import CardNote, NoteKind
 from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable
 from bot.model import (
     KEEPING_PAUSES,
@@ -174,8 +175,9 @@ class ActivityCatchUp:
         ]
         short = None
         if whole_since is not None and whole_since > reading.after:
-            short = "The project's activity list was too long to fetch all that had been missed."
-            log.warning("catch_up.history_incomplete", hook_id=hook.id, why=short)
+            note = CardNote(NoteKind.ACTIVITY_TOO_LONG)
+            short = note.to_stored()
+            log.warning("catch_up.history_incomplete", hook_id=hook.id, why=note.text)
         done = await self._storage.write(
             lambda tx: tx.missed_events.add_from_activity(
                 hook,

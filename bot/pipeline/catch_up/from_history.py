@@ -30,6 +30,7 @@ from hashlib import sha256
 
 import structlog
 
+from bot.cards.notes import CardNote, NoteKind
 from bot.errors import NotADelivery
 from bot.model import DayQuota, Hook
 from bot.services.token_lending import TokenLender
@@ -206,22 +207,19 @@ class HistoryCatchUp:
 
         return is_of
 
-    async def _take_in(self, hook: Hook, read: _Read, short: str | None) -> bool:
+    async def _take_in(self, hook: Hook, read: _Read, short: CardNote | None) -> bool:
         """Put into the inbox what is missing; False if some is not settled, or has no room."""
         if read.foreign:
             log.warning("catch_up.foreign_events", hook_id=hook.id, count=len(read.foreign))
             await self._storage.write(lambda tx: tx.missed_events.skip(hook.id, read.foreign))
         if read.out_of_reach:
-            short = (
-                f"{read.out_of_reach} older entries of the webhook's history were too large to "
-                "fetch; what was missed of them is not shown here."
-            )
+            short = CardNote(NoteKind.HISTORY_TOO_LARGE, str(read.out_of_reach))
         if short is not None:
-            log.warning("catch_up.history_incomplete", hook_id=hook.id, why=short)
+            log.warning("catch_up.history_incomplete", hook_id=hook.id, why=short.text)
         clear = [entry for entry in read.missed if entry.digest not in read.unsettled]
         total = TakenIn(unclear=len(read.missed) - len(clear))
         for portion in _portions(clear):
-            note = None if total.rows else short
+            note = None if short is None or total.rows else short.to_stored()
             done = await self._take_portion(hook, portion, read.window, note)
             total = TakenIn(
                 total.rows + done.rows,
@@ -265,7 +263,7 @@ def _all_newer(listed: WebhookHistory, moment: datetime | None) -> bool:
     return moment is None or all(call.at > moment for call in listed.calls)
 
 
-def _too_short(hook: Hook, listed: WebhookHistory) -> str | None:
+def _too_short(hook: Hook, listed: WebhookHistory) -> CardNote | None:
     """What to say where the history may begin only after what was missed; None if it does not."""
     oldest = min(call.at for call in listed.calls)
     if listed.total > len(listed.calls):
@@ -277,10 +275,7 @@ def _too_short(hook: Hook, listed: WebhookHistory) -> str | None:
         cut = newer and (looked is None or had is None or looked < had)
     if not cut:
         return None
-    return (
-        f"The webhook's history at Speckle reaches back to {oldest:%Y-%m-%d %H:%M} UTC only. "
-        "What happened before that, while the bot did not listen, is not shown."
-    )
+    return CardNote(NoteKind.HISTORY_TOO_SHORT, f"{oldest:%Y-%m-%d %H:%M}")
 
 
 def _next_step(limit: int, history: WebhookHistory, unreached: int, most_bytes: int) -> int | None:

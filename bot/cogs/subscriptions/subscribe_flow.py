@@ -19,9 +19,7 @@ from bot.cogs.interaction import actor_in, audiences_in, guild_of
 from bot.cogs.persistent import PersistentButton, PersistentSelect, view_of
 from bot.cogs.refusal_texts import refusal_text
 from bot.cogs.responses import Interaction, Response, UserError, edit_with
-from bot.cogs.subscriptions import consent_texts
-from bot.cogs.subscriptions import texts as subscription_texts
-from bot.cogs.webhooks import texts as webhook_texts
+from bot.cogs.subscriptions import subscribe_texts
 from bot.discord_api.channels import fetch_channel, member_actor
 from bot.discord_api.outcomes import DISCORD_ERRORS, outcome_of
 from bot.errors import StorageUnavailable
@@ -85,7 +83,7 @@ class SubscribeFlow:
     async def show(self, outcome: Outcome) -> Response:
         """What the caller sees of it; a new subscription is announced in its channel."""
         if isinstance(outcome, Subscribed):
-            said = subscription_texts.subscribed(outcome)
+            said = subscribe_texts.subscribed(outcome)
             if outcome.change is not SubscribeChange.NEW:
                 return said
             trouble = await self._announce(outcome)
@@ -94,23 +92,23 @@ class SubscribeFlow:
         token = await self._pending_commands.add(_command(outcome))
         view = view_of(*(_choice_button(choice, token) for choice in _choices(outcome)))
         if isinstance(outcome, NeedsAccount):
-            return Response(webhook_texts.needs_account_text(outcome), view=view)
+            return Response(subscribe_texts.needs_account_text(outcome), view=view)
         if outcome.also:
             guild = self._client.get_guild(outcome.request.guild_id)
             view.add_item(_channels_select(token, guild, outcome))
-        return Response(embed=consent_texts.needs_consent_text(outcome), view=view)
+        return Response(embed=subscribe_texts.needs_consent_text(outcome), view=view)
 
     async def _announce(self, outcome: Subscribed) -> str | None:
         """Post it for the channel's members; a refusal leaves the subscription active."""
         channel_id = outcome.entry.subscription.channel_id
         channel = self._client.get_partial_messageable(channel_id)
-        line = subscription_texts.public_line(outcome.entry)
+        line = subscribe_texts.public_line(outcome.entry)
         try:
             await channel.send(line, allowed_mentions=discord.AllowedMentions.none())
         except DISCORD_ERRORS as error:
             failure = outcome_of(error)
             log.warning("subscriptions.not_announced", channel_id=channel_id, reason=failure.reason)
-            return subscription_texts.not_announced(channel_id, failure)
+            return subscribe_texts.not_announced(channel_id, failure)
         return None
 
     async def _run(
@@ -153,7 +151,7 @@ class SubscribeFlow:
             raise
         except Exception:  # ours: the account is linked all the same, and its person reads so
             log.exception("pending_commands.failed", account_id=account.id)
-            said = Response(webhook_texts.NOT_COMPLETED)
+            said = Response(subscribe_texts.NOT_COMPLETED)
         await send_followup(self._client, where, account.discord_user_id, said)
 
     # ── what is pressed ───────────────────────────────────────────────────────────────────────
@@ -171,7 +169,7 @@ class SubscribeFlow:
         self, interaction: Interaction, choice: PendingChoice, command: PendingSubscribe
     ) -> Response:
         if choice is PendingChoice.CANCEL:
-            return Response(webhook_texts.NOT_SHOWN)
+            return Response(subscribe_texts.NOT_SHOWN)
         if choice is PendingChoice.LINK:
             pending = await self._pending_commands.add(command, until_linked=True)
             return await self._accounts.link_page(interaction, command.server_url, pending)

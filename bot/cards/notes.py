@@ -1,0 +1,65 @@
+"""What a card says below its event: that it comes late, what is missing, that it is the first."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+
+class NoteKind(StrEnum):
+    """What is to be known of a card; the word is kept with an event that waits."""
+
+    FIRST_EVENT = "first_event"
+    SERVER_MOVED = "server_moved"
+    NOT_DELIVERED = "not_delivered"
+    NO_WEBHOOK = "no_webhook"
+    HISTORY_TOO_SHORT = "history_too_short"
+    HISTORY_TOO_LARGE = "history_too_large"
+    ACTIVITY_TOO_LONG = "activity_too_long"
+    SENTENCE = "sentence"  # of an event that an older release kept
+
+
+SENTENCES: Mapping[NoteKind, str] = {
+    NoteKind.FIRST_EVENT: "This is the first event of the project here: the set-up works.",
+    # Only said: whoever knows the secret may have made it up.
+    NoteKind.SERVER_MOVED: "The event says that the project's server is now {}.",
+    NoteKind.NOT_DELIVERED: "Delayed: Speckle could not deliver this when it happened, on {} UTC.",
+    NoteKind.NO_WEBHOOK: "Delayed: no webhook told of this when it happened, on {} UTC.",
+    NoteKind.HISTORY_TOO_SHORT: (
+        "The webhook's history at Speckle reaches back to {} UTC only. What happened before that, "
+        "while the bot did not listen, is not shown."
+    ),
+    NoteKind.HISTORY_TOO_LARGE: (
+        "{} older entries of the webhook's history were too large to fetch; what was missed of "
+        "them is not shown here."
+    ),
+    NoteKind.ACTIVITY_TOO_LONG: (
+        "The project's activity list was too long to fetch all that had been missed."
+    ),
+    NoteKind.SENTENCE: "{}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CardNote:
+    """One of them; `detail` is the address, time or number in its sentence."""
+
+    kind: NoteKind
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """The sentence."""
+        return SENTENCES[self.kind].format(self.detail)
+
+    def to_stored(self) -> str:
+        """As it is kept with an event that waits."""
+        return f"{self.kind}:{self.detail}"
+
+    @classmethod
+    def from_stored(cls, stored: str) -> Self:
+        """Back from there."""
+        kind, _, detail = stored.partition(":")
+        if kind not in set(NoteKind):
+            return cls(NoteKind.SENTENCE, stored)
+        return cls(NoteKind(kind), detail)

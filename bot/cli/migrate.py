@@ -1,0 +1,28 @@
+"""`python -m bot migrate`, and what commands say of a database that needs it."""
+
+from bot.cli.terminal import print_line
+from bot.errors import ConfigError, Problem
+from bot.settings import Settings
+from bot.storage import migrate, needs_migration, schema_version
+
+
+async def migrate_database(settings: Settings) -> None:
+    """Bring its tables up to date and print the version that it has now.
+
+    Errors: StorageUnavailable, SchemaTooNew, SchemaTooOld.
+    """
+    await migrate(settings.database_url)
+    found, _ = await schema_version(settings.database_url)
+    print_line(f"The database is at version {found}.")
+
+
+async def require_tables(settings: Settings) -> None:
+    """Refuse a database that has not got today's tables, and leave it as old as it is.
+
+    Errors: ConfigError, StorageUnavailable, SchemaTooNew, SchemaTooOld.
+    """
+    found, _ = await schema_version(settings.database_url)
+    if needs_migration(found):
+        what = f"The database has version {found}." if found else "There is no database yet."
+        hint = "Start the bot once, or `python3 run.py migrate`; look at DATABASE_URL too."
+        raise ConfigError(Problem("DATABASE_URL", what, hint))

@@ -1,0 +1,110 @@
+"""What every command needs: the settings files, printing, running to an end, errors in words."""
+
+import asyncio
+import io
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import click
+
+from bot.errors import (
+    BotError,
+    ConfigError,
+    SchemaTooNew,
+    SchemaTooOld,
+    SealError,
+    StorageUnavailable,
+    WorkerFailed,
+)
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
+
+FAILED: Final = 1
+UNUSABLE_SETTINGS: Final = 2
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the settings are."""
+
+    config: Path
+    env: Path
+
+    def load(self, *required: str) -> "Settings":
+        """The settings; a line on standard error for each name in .env that looks misspelt.
+
+        Errors: ConfigError.
+        """
+        from bot.settings import load_settings, misspelt_names
+
+        settings = load_settings(self.config, self.env, os.environ, required)
+        for problem in misspelt_names(self.env):
+            click.echo(f"Note: {problem}", err=True)
+        return settings
+
+
+def exit_code(done: bool) -> int:
+    """What a command ends with that says whether it was done."""
+    return 0 if done else FAILED
+
+
+def print_line(line: str) -> None:
+    """Print a line; a reader that has gone (`check | head`) ends the printing, not the check."""
+    try:
+        click.echo(line)
+    except BrokenPipeError:
+        # As Python's documentation of SIGPIPE advises: nothing else may fail on it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def replace_what_cannot_be_shown() -> None:
+    """Let no line fail for a sign in it: a Windows console may lack ✔."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def until_stopped(work: Coroutine[None, None, T]) -> T | None:
+    """Run to the end; a stop signal is a good end too, also one before the work handles them."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        return None
+
+
+def in_words(error: BotError) -> str:
+    """What happened and what to do, for a person at a terminal."""
+    match error:
+        case ConfigError():
+            return "\n".join(f"✘ {problem}" for problem in error.problems)
+        case StorageUnavailable():
+            return f"✘ The database cannot be used: {error.reason}. Look at DATABASE_URL."
+        case SchemaTooNew():
+            return (
+                f"✘ The database has version {error.found}, which only a newer release of the bot "
+                "knows. Update the bot, or go back to an older copy of the database."
+            )
+        case SchemaTooOld():
+            return (
+                f"✘ The database has version {error.found}: its tables were made before the first "
+                "release, and this release cannot bring them up to date. Start the bot's commit "
+                f"{error.commit} with it once, then this release, or begin with a new database."
+            )
+        case WorkerFailed():
+            return (
+                f"✘ The bot stopped, because its part “{error.worker}” failed; the log above shows "
+                "why. No event that it has accepted is lost: start the bot again. If it happens "
+                "again, please report it with those log lines."
+            )
+        case SealError():
+            return f"✘ Look at ENCRYPTION_KEYS: {error}."
+        case _:
+            return f"✘ {error}"

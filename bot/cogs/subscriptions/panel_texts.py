@@ -1,0 +1,322 @@
+"""How a subscription reads: its name, its state, the pages of the panel, its set-up in Speckle."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import discord
+
+from bot.cards.text import escape_name, shorten, shorten_plain
+from bot.cogs.responses import COLOUR
+from bot.cogs.webhooks.texts import MAX_NAME, webhook_text
+from bot.model import (
+    NOBODY,
+    RIGHTS_PAUSES,
+    Hook,
+    HookState,
+    PauseReason,
+    PauseWhy,
+    Subscription,
+    SubscriptionState,
+)
+from bot.services.subscribe_results import Followed, MadeSetUp, SharedSetUp
+from bot.services.webhook_setup import WebhookSetup
+from bot.services.webhooks import Ensured
+from bot.speckle.links import Links
+from bot.speckle.subscription_options import SubscriptionOptions
+
+MAX_OPTIONS = 300
+# In a list, so that a page of entries fits into one embed's 4,096 characters.
+MAX_LISTED_NAME = 60
+MAX_LISTED_OPTIONS = 100
+MAX_DESCRIPTION = 4096
+
+SOMEBODY = "someone"
+
+WHY = {
+    PauseWhy.TOKEN_REFUSED: "Speckle no longer accepts the sign-in of {who}",
+    PauseWhy.SCOPE_MISSING: "the Speckle token of {who} lacks a scope",
+    PauseWhy.FORBIDDEN: "the Speckle account of {who} can no longer see the project",
+    PauseWhy.NOT_FOUND: "the Speckle account of {who} no longer finds the project",
+    PauseWhy.UNLINKED: "the Speckle account that showed it here, or made its webhook, was unlinked",
+    PauseWhy.UNCONFIRMED: (
+        "the bot's database was restored from a copy, and {who} has not confirmed with `/account` "
+        "yet that their Speckle account may be used"
+    ),
+    PauseWhy.PERSON_LEFT: "{who}, whose Speckle account showed it here, left this server",
+    PauseWhy.PERSON_BLIND: "{who}, whose Speckle account showed it here, cannot see the channel",
+    PauseWhy.NOT_ANSWERED: "nobody has confirmed yet that this project may be shown here",
+    PauseWhy.FILTERS_WIDER: "its filters let more through than {who} agreed to",
+    PauseWhy.AUDIENCE_WIDER: "more people can see the channel than when {who} agreed to it",
+    PauseWhy.TURNED_PRIVATE: "the project is no longer public in Speckle",
+}
+UNKNOWN = "access to the project was lost"
+"""Of a channel that an older release paused."""
+
+WHAT_NEXT = (
+    "Someone who can see the project and has linked their Speckle account (`/link`) presses "
+    "*Resume* and checks who will see it here. Where nobody has linked one, a member with *Manage "
+    "Webhooks* in the whole server can. Events are kept until then."
+)
+
+PAUSES = {
+    PauseReason.MEMBER: "paused by {by}",
+    PauseReason.PROJECT_DELETED: "paused: the project was deleted in Speckle",
+    PauseReason.CHANNEL_GONE: "paused: the channel is gone",
+    PauseReason.NO_PERMISSION: "paused: the bot may not post there",
+    PauseReason.THREAD_CLOSED: "paused: the thread is closed",
+    PauseReason.SILENCED: "paused: Discord does not let the bot post there for now",
+    PauseReason.ACCESS_LOST: "paused: {why}",
+    PauseReason.ASK_AGAIN: "paused: {why}",
+}
+REMEDIES = {
+    PauseReason.MEMBER: "Press *Resume* to continue.",
+    PauseReason.PROJECT_DELETED: "No more events will come. Press *Remove* to clean up.",
+    PauseReason.CHANNEL_GONE: "If it is there again, let the bot see it and press *Resume*. If "
+    "not, press *Remove*. New cards are kept until then.",
+    PauseReason.NO_PERMISSION: "Allow the bot *View Channel*, *Send Messages*, *Embed Links* and "
+    "*Attach Files* in it, then press *Resume*. New cards are kept until then.",
+    PauseReason.THREAD_CLOSED: "Open the thread again, then press *Resume*. New cards are kept "
+    "until then.",
+    PauseReason.SILENCED: "The bot tries again automatically. If a moderator has ended its "
+    "time-out, press *Resume* to continue now. New cards are kept until then.",
+    PauseReason.ACCESS_LOST: WHAT_NEXT,
+    PauseReason.ASK_AGAIN: WHAT_NEXT,
+}
+
+ASK_OR_AGAIN = (
+    "Ask the person who runs the bot whether they still have the old key: with it, everything "
+    "works again after a restart. If not, press *Set up again*."
+)
+PAUSED = "Paused. Events during the pause are not shown later. Press *Resume* to continue."
+RESUMED = "Resumed."
+SURE_TO_REMOVE = (
+    "**Remove this subscription?** The channel stops showing the project's events. Existing "
+    "messages stay."
+)
+SURE_TO_RENEW = (
+    "**Create a new secret?** It is the secret of this webhook, for all of its channels. You have "
+    "to enter it in Speckle. Choose what happens to the old one: keep it valid for 24 hours, so "
+    "that no event is lost, or end it now, because it was leaked."
+)
+SURE_TO_RENEW_MADE = (
+    "**Create a new secret?** The bot created this webhook, so it gives Speckle the new secret "
+    "itself, and the old one stops working then. Neither is shown to anyone."
+)
+
+
+def project_name(entry: Followed, limit: int = MAX_NAME) -> str:
+    """The project in bold, with a link to it, as the channel may know it."""
+    return _named(entry.hook, entry.label, limit)
+
+
+def _named(hook: Hook, label: str, limit: int = MAX_NAME) -> str:
+    text = escape_name(shorten_plain(label, limit))
+    return f"[**{text}**](<{Links(hook.server_url).project(hook.project_id)}>)"
+
+
+def options_text(options: SubscriptionOptions, limit: int = MAX_OPTIONS) -> str:
+    """What a channel wants to see, in words; typed text is in code quotes."""
+    return shorten(options.describe(), limit)
+
+
+def why_paused(subscription: Subscription) -> str:
+    """Half a sentence; people are named by mentions."""
+    consent = subscription.consent
+    by = NOBODY if consent is None else consent.by
+    who = SOMEBODY if by == NOBODY else f"<@{by}>"
+    detail = subscription.pause_detail
+    if detail not in set(PauseWhy):
+        return UNKNOWN
+    return WHY[PauseWhy(detail)].format(who=who)
+
+
+def state_text(entry: Followed) -> str:
+    """Live, waiting or paused, and why."""
+    hook, subscription = entry.hook, entry.subscription
+    if subscription.state is SubscriptionState.PAUSED:
+        reason = subscription.pause_reason or PauseReason.MEMBER
+        detail = subscription.pause_detail
+        by = f"<@{detail}>" if detail and detail.isdecimal() else "a member"
+        why = why_paused(subscription) if reason in RIGHTS_PAUSES else ""
+        return f"⏸ {PAUSES[reason].format(by=by, why=why)}"
+    if hook.unopenable:
+        return "🔴 nothing arrives: the bot's encryption keys no longer open the webhook's secret"
+    if hook.state is HookState.WAITING:
+        return "⏳ waiting for the first event"
+    if hook.state is HookState.CLOSED:
+        return "⏹ closed, because the bot was removed from this server"
+    return "🟢 live"
+
+
+def _remedy(entry: Followed) -> str:
+    reason = entry.subscription.pause_reason
+    if entry.subscription.state is SubscriptionState.PAUSED and reason is not None:
+        return f"\n{REMEDIES[reason]}"
+    if entry.hook.unopenable:
+        return f"\n{ASK_OR_AGAIN}"
+    if entry.hook.state is HookState.WAITING:
+        return "\nPress *Show set-up* for what to enter in Speckle."
+    return ""
+
+
+def last_event_text(subscription: Subscription) -> str:
+    """When the channel last saw an event."""
+    if subscription.last_event_at is None:
+        return "no event yet"
+    return f"last event {_ago(subscription.last_event_at)}"
+
+
+def _ago(moment: datetime) -> str:
+    return discord.utils.format_dt(moment, "R")
+
+
+def list_embed(entries: Sequence[Followed], page: int, pages: int, total: int) -> discord.Embed:
+    """One page of subscriptions."""
+    blocks = [
+        f"{project_name(entry, MAX_LISTED_NAME)} in <#{entry.subscription.channel_id}>\n"
+        f"{state_text(entry)} · {last_event_text(entry.subscription)}\n"
+        f"{options_text(entry.subscription.options, MAX_LISTED_OPTIONS)}"
+        for entry in entries
+    ]
+    description = shorten("\n\n".join(blocks), MAX_DESCRIPTION)
+    embed = discord.Embed(title=f"Subscriptions ({total})", description=description, colour=COLOUR)
+    where = f"Page {page + 1} of {pages}. " if pages > 1 else ""
+    return embed.set_footer(
+        text=f"{where}Only channels where you may manage webhooks are listed. Choose one below to "
+        "change it."
+    )
+
+
+def entry_embed(entry: Followed, note: str | None = None) -> discord.Embed:
+    """One subscription, with what was just done to it."""
+    hook, subscription = entry.hook, entry.subscription
+    embed = discord.Embed(
+        title=escape_name(shorten_plain(entry.label, MAX_NAME)),
+        url=Links(hook.server_url).project(hook.project_id),
+        description=note,
+        colour=COLOUR,
+    )
+    embed.add_field(name="Channel", value=f"<#{subscription.channel_id}>")
+    at = subscription.last_event_at
+    embed.add_field(name="Last event", value="None yet" if at is None else _ago(at))
+    embed.add_field(name="State", value=state_text(entry) + _remedy(entry), inline=False)
+    embed.add_field(name="Shows", value=options_text(subscription.options, 800), inline=False)
+    embed.set_footer(text=f"On {hook.server_url}, project {hook.project_id}")
+    return embed
+
+
+def nothing_listed(channel_id: int | None) -> str:
+    """What the caller reads when there is no subscription to list."""
+    where = "in this server" if channel_id is None else f"in <#{channel_id}>"
+    return (
+        f"No Speckle project is followed {where} yet where you may manage webhooks. "
+        "`/subscribe` starts: paste a project's address as `stream_id`."
+    )
+
+
+def option_label(entry: Followed, limit: int) -> str:
+    """A subscription's line in the select, which shows no markdown."""
+    return shorten_plain(entry.label, limit)
+
+
+# ── the set-up in Speckle ──────────────────────────────────────────────────────────────────────
+_NO_TRIGGERS = "None: Speckle's page offers none of the events that you chose. See below."
+_UNLISTED = (
+    "These events cannot be chosen there: {}. They arrive only from a webhook that was created "
+    "through Speckle's API with those triggers. The bot creates one for a project owner who linked "
+    "their account: `/link`, then `/subscribe` again."
+)
+
+
+def setup_embed(setup: WebhookSetup) -> discord.Embed:
+    """What to enter in Speckle, for the caller alone."""
+    embed = discord.Embed(
+        title="The webhook in Speckle" if setup.live else "One thing is left to do in Speckle",
+        url=setup.settings_url,
+        description=_steps(setup),
+        colour=COLOUR,
+    )
+    embed.add_field(name="URL", value=_url_text(setup), inline=False)
+    embed.add_field(name="Secret", value=f"```\n{setup.secret}\n```", inline=False)
+    ticks = "\n".join(f"`{name}`" for name in setup.triggers)
+    embed.add_field(name="Events to choose", value=ticks or _NO_TRIGGERS, inline=False)
+    if setup.unlisted:
+        names = ", ".join(kind.value.replace("_", " ") for kind in setup.unlisted)
+        embed.add_field(name="Not on Speckle's page", value=_UNLISTED.format(names), inline=False)
+    embed.set_footer(
+        text="Keep the secret to yourself: anyone who has it can fake events. The bot shows it "
+        "only to members who manage webhooks."
+    )
+    return embed
+
+
+def _steps(setup: WebhookSetup) -> str:
+    project = _named(setup.hook, setup.label)
+    if setup.renewed:
+        return (
+            f"{project} has a new secret. In its [webhook settings](<{setup.settings_url}>) edit "
+            "the webhook that has the URL below, enter the new secret and save. "
+            f"{_old_secret(setup)}"
+        )
+    steps = (
+        f"1. Open [Settings → Webhooks](<{setup.settings_url}>) of the project. You need to be its "
+        "owner; if you are not, ask the owner.\n"
+        "2. Choose *New webhook* and paste the URL and the secret from below.\n"
+        "3. Choose the events that are listed below, then save.\n"
+    )
+    if setup.live:
+        return f"{steps}It works: events of {project} have arrived already."
+    return (
+        f"{steps}**Then:** the first event of {project} turns the subscription live, and its card "
+        "says so in the channel. See this again: `/subscriptions`, then *Show set-up*."
+    )
+
+
+def _old_secret(setup: WebhookSetup) -> str:
+    if setup.old_secret_until is None:
+        return (
+            "**The old secret is no longer valid:** until you have saved, the project's events are "
+            "refused."
+        )
+    until = discord.utils.format_dt(setup.old_secret_until, "R")
+    return (
+        f"The old secret works until it expires {until}; after that, events signed with it are "
+        "refused."
+    )
+
+
+def _url_text(setup: WebhookSetup) -> str:
+    if setup.url is not None:
+        return f"```\n{setup.url}\n```"
+    return (
+        f"```\n{setup.path}\n```**This is only the end of the URL.** The bot does not know its own "
+        "public address: the person who runs it must set `PUBLIC_URL` and restart it. Then "
+        "`/subscriptions`, *Show set-up* shows the whole URL; key and secret stay the same."
+    )
+
+
+def shared_setup(setup: SharedSetUp) -> str:
+    """Why there is no URL and no secret to show."""
+    return (
+        f"There is nothing to set up for {project_name(setup.entry)}: this Speckle server uses the "
+        "shared webhook of the person who runs the bot, who keeps its secret. If nothing arrives, "
+        "ask them whether the project has that webhook."
+    )
+
+
+def made_setup(outcome: MadeSetUp) -> str:
+    """What *Show set-up* and *New secret* say about a webhook that the bot created."""
+    by = "" if outcome.made_by is None else f" with the Speckle account of <@{outcome.made_by}>"
+    start = f"The bot created the webhook of {project_name(outcome.entry)} in Speckle itself{by}."
+    if not outcome.renewed:
+        first = f"{start} There is nothing to set up, and its secret is shown to nobody."
+    elif isinstance(outcome.webhook, Ensured):
+        first = (
+            f"{start} It has a new secret now, which Speckle knows; the old one is no longer valid."
+        )
+    else:
+        first = (
+            f"{start} **It has no new secret**, because the bot could not set it in Speckle; the "
+            "old one stays valid. Press *New secret* again later."
+        )
+    return "\n".join(filter(None, (first, webhook_text(outcome.entry.hook, outcome.webhook))))

@@ -1,0 +1,386 @@
+"""What /subscribe and /unsubscribe answer, and what /subscribe asks before it does anything."""
+
+from collections.abc import Sequence
+
+import discord
+
+from bot.cards.text import escape_name, one_line, shorten_plain
+from bot.cogs.responses import COLOUR, Response
+from bot.cogs.subscriptions.panel_texts import (
+    WHAT_NEXT,
+    options_text,
+    project_name,
+    setup_embed,
+    why_paused,
+)
+from bot.cogs.webhooks.texts import (
+    MAX_NAME,
+    channels_text,
+    listed,
+    name_text,
+    removal_text,
+    webhook_text,
+)
+from bot.discord_api.outcomes import ChannelUnavailable, SendFailure
+from bot.model import HookKind, HookState
+from bot.permissions import Audience
+from bot.services.subscribe_results import (
+    Followed,
+    NeedsAccount,
+    NeedsConsent,
+    NotFollowed,
+    SubscribeChange,
+    Subscribed,
+    Unsubscribed,
+)
+from bot.services.webhooks import EnsureProblem
+from bot.speckle.links import Links
+from bot.speckle.subscription_options import SubscriptionOptions
+
+MAX_ALSO = 10  # of 25 that a question may name; a field has 1,024 characters
+MAX_NAMED = 15  # roles, or members, in one sentence
+
+OR_LINK = (
+    "If you own the project, the bot can do the rest: link your account with `/link`, then type "
+    "the same `/subscribe` again. Or by hand:"
+)
+NOT_SHOWN = "Nothing was changed."
+NOT_COMPLETED = (
+    "Your account is linked, but the `/subscribe` that was waiting for it did not work. Type it "
+    "again; if it fails again, tell the person who runs the bot: the log has the details."
+)
+
+
+# ── what was done ──────────────────────────────────────────────────────────────────────────────
+
+
+def public_line(entry: Followed) -> str:
+    """What a channel's members read when it starts to follow a project."""
+    hook, subscription = entry.hook, entry.subscription
+    waiting = (
+        "\nIt waits for the first event, which shows that the webhook in Speckle is set up."
+        if hook.state is HookState.WAITING
+        else ""
+    )
+    return (
+        f"This channel now follows {project_name(entry)} on Speckle: "
+        f"{options_text(subscription.options)}. Set up by <@{subscription.created_by}>.{waiting}"
+    )
+
+
+def not_announced(channel_id: int, trouble: SendFailure) -> str:
+    """What the caller reads when the public line could not be posted."""
+    failed = f"The subscription is active, but the bot could not post a message in <#{channel_id}>."
+    if isinstance(trouble, ChannelUnavailable):
+        return f"{failed} Events may not arrive either: check the bot's permissions there."
+    return f"{failed} The bot tries again until its events get through."
+
+
+def subscribed(outcome: Subscribed) -> Response:
+    """What the caller of /subscribe reads."""
+    hook, subscription = outcome.entry.hook, outcome.entry.subscription
+    news = webhook_text(hook, outcome.webhook)
+    also = _also(outcome, news)
+    lines = [_what_changed(outcome, nothing_else=not also), *also]
+    if outcome.setup is not None:
+        lines.append("To set it up by hand:" if news else OR_LINK)
+        return Response("\n".join(lines), embed=setup_embed(outcome.setup))
+    if hook.unopenable:
+        lines.append(
+            "Nothing arrives yet: the bot's encryption keys no longer open the secret of the "
+            "project's webhook. A member with *Manage Webhooks* in all channels of that webhook, "
+            "or in the whole server, can create a new one: `/subscriptions`, then *Set up again*."
+        )
+    elif hook.state is HookState.WAITING:
+        lines.append(
+            "It waits for the first event: the project's webhook in Speckle has not sent one yet. "
+            "A member with *Manage Webhooks* in all channels of that webhook, or in the whole "
+            "server, sees what to enter there: `/subscriptions`, then *Show set-up*."
+        )
+    elif outcome.change is not SubscribeChange.UNCHANGED and not news and outcome.paused is None:
+        lines.append(_live_text(outcome))
+    lines.append(
+        f"Change, pause or remove it: `/subscriptions channel:`<#{subscription.channel_id}>"
+    )
+    return Response("\n".join(lines))
+
+
+def _also(outcome: Subscribed, news: str) -> list[str]:
+    """What else happened: what continues or stops, the webhook, other channels."""
+    lines = []
+    if outcome.resumed:
+        kept = {0: "", 1: " 1 event was kept and is shown now."}.get(
+            outcome.kept, f" {outcome.kept} events were kept and are shown now."
+        )
+        lines.append(f"It was paused and is active again.{kept}")
+    if outcome.paused is not None:
+        why = why_paused(outcome.entry.subscription)
+        lines.append(f"**It is paused now, because {why}.** {WHAT_NEXT}")
+    if news:
+        lines.append(news)
+    if outcome.lacking:
+        lines.append(_missing(outcome))
+    if outcome.also:
+        also = channels_text(outcome.also)
+        lines.append(f"These channels show the project now, too: {also}.")
+    if outcome.unanswered:
+        other = "1 other channel" if outcome.unanswered == 1 else f"{outcome.unanswered} others"
+        lines.append(
+            f"Paused until someone confirms who will see the project there: {other} of "
+            "the same webhook."
+        )
+    return lines
+
+
+def _missing(outcome: Subscribed) -> str:
+    names = ", ".join(kind.value.replace("_", " ") for kind in outcome.lacking)
+    return (
+        f"These events are not sent yet: {names}. Only an owner of the project can add them to its "
+        "webhook: they link their Speckle account (`/link`) and use `/subscribe` in this channel."
+    )
+
+
+def _what_changed(outcome: Subscribed, *, nothing_else: bool) -> str:
+    subscription = outcome.entry.subscription
+    where, new = f"<#{subscription.channel_id}>", options_text(subscription.options)
+    match outcome.change:
+        case SubscribeChange.NEW:
+            return f"{where} now follows {project_name(outcome.entry)}: {new}."
+        case SubscribeChange.UNCHANGED:
+            again = "Nothing changed: " if nothing_else else ""
+            return f"{again}{where} follows {project_name(outcome.entry)} already: {new}."
+        case SubscribeChange.CHANGED:
+            return options_changed(outcome.entry, outcome.old_options or SubscriptionOptions())
+
+
+def options_changed(entry: Followed, old: SubscriptionOptions) -> str:
+    """From what to what the options went."""
+    subscription = entry.subscription
+    where = f"<#{subscription.channel_id}>"
+    if old == subscription.options:
+        return f"{where} shows the same of {project_name(entry)} as before."
+    return (
+        f"Changed what {where} shows of {project_name(entry)}.\n"
+        f"Before: {options_text(old)}.\nNow: {options_text(subscription.options)}."
+    )
+
+
+def edited(outcome: Subscribed) -> str:
+    """What the caller reads above the panel, after the form or *Resume*."""
+    news = webhook_text(outcome.entry.hook, outcome.webhook)
+    changed = options_changed(outcome.entry, outcome.old_options or SubscriptionOptions())
+    first = [] if outcome.resumed and outcome.change is SubscribeChange.UNCHANGED else [changed]
+    return "\n".join([*first, *_also(outcome, news)])
+
+
+def _live_text(outcome: Subscribed) -> str:
+    if outcome.entry.hook.kind is HookKind.SHARED:
+        return (
+            "It is live now: this Speckle server uses the shared webhook of the person who runs "
+            "the bot, so there is nothing to set up. Only a project that has that webhook sends "
+            "events."
+        )
+    if outcome.new_triggers and outcome.entry.hook.webhook_id is None:
+        names = ", ".join(f"`{name}`" for name in outcome.new_triggers)
+        settings = Links(outcome.entry.hook.server_url).webhook_settings(
+            outcome.entry.hook.project_id
+        )
+        return (
+            "It is live now: the project's webhook works already. Make sure that it also has these "
+            f"events: {names} ([webhook settings](<{settings}>))."
+        )
+    return "It is live now: the project's webhook works already."
+
+
+def unsubscribed(outcome: Unsubscribed) -> str:
+    """What the caller reads after a subscription ended."""
+    hook, subscription = outcome.entry.hook, outcome.entry.subscription
+    text = f"<#{subscription.channel_id}> no longer follows {project_name(outcome.entry)}."
+    if not outcome.last:
+        news = webhook_text(hook, outcome.webhook)
+        return "\n".join(filter(None, (f"{text} Other channels of this server still do.", news)))
+    if outcome.removal is not None:
+        return f"{text} {removal_text(outcome.removal, hook)}"
+    if hook.kind is HookKind.SHARED:
+        return f"{text} No other channel of this server does either."
+    settings = f"[webhook settings](<{outcome.settings_url}>)"
+    ends_in = f"`/webhooks/{(hook.key or '')[:6]}…`"
+    if hook.state is HookState.WAITING:
+        return (
+            f"{text} It was the last channel of its webhook, which has not sent anything yet. If "
+            f"Speckle has that webhook already, delete it in the project's {settings}: its URL "
+            f"ends in {ends_in}."
+        )
+    return (
+        f"{text} It was the last channel of its webhook, so the bot now refuses what that sends. "
+        f"Clean up in Speckle: open the project's {settings} and delete the webhook whose URL ends "
+        f"in {ends_in}."
+    )
+
+
+def not_followed(outcome: NotFollowed, channel_id: int) -> str:
+    """What the caller reads when there was nothing to unsubscribe."""
+    project = escape_name(shorten_plain(one_line(outcome.project), MAX_NAME))
+    text = f"Nothing to unsubscribe: <#{channel_id}> does not follow {project}."
+    if outcome.elsewhere:
+        channels = channels_text(outcome.elsewhere)
+        return f"{text} These channels do: {channels}. Name one of them as `channel`."
+    return f"{text} `/subscriptions` shows what is followed."
+
+
+# ── what is to be decided first ───────────────────────────────────────────────────────────────
+
+
+def needs_account_text(outcome: NeedsAccount) -> str:
+    """Why nothing was done yet, and the ways to continue."""
+    server = outcome.server_url
+    if outcome.paused:
+        return (
+            "This channel is paused until someone who can see the project confirms who will see it "
+            f"here. {_why_link(outcome)} **Link my account** does that, and then continues "
+            "automatically."
+        )
+    if outcome.why is EnsureProblem.SPECKLE_AWAY:
+        return (
+            f"{server} does not answer at the moment, so nothing was changed. Use `/subscribe` "
+            "again in a minute, or set the webhook up by hand."
+        )
+    return (
+        f"{_why_link(outcome)} There are two ways to continue:\n"
+        "- **Link my account**: if you own the project, the bot creates the webhook in Speckle for "
+        "you, and this `/subscribe` completes itself.\n"
+        "- **Set it up by hand**: you get an address and a secret to enter in Speckle, or to give "
+        "to an owner of the project.\n"
+        "Nothing was changed yet."
+    )
+
+
+def _why_link(outcome: NeedsAccount) -> str:
+    server = outcome.server_url
+    match outcome.why:
+        case None:
+            return f"You have not linked an account on {server}."
+        case EnsureProblem.TOKEN_REFUSED:
+            return (
+                f"{server} no longer accepts the token of your linked account: it must be linked "
+                "again."
+            )
+        case EnsureProblem.UNCONFIRMED:
+            return (
+                "The bot's database was restored from a copy, so your linked account is not used "
+                "until you confirm it: type `/account` and press *Use this account again*, or link "
+                "it again."
+            )
+        case EnsureProblem.UNOPENABLE:
+            return (
+                "The bot's encryption keys can no longer decrypt your linked account: it must be "
+                "linked again. Tell the person who runs the bot, who may still have the old key."
+            )
+        case EnsureProblem.NO_SCOPE:
+            return (
+                f"Your linked account may not read projects on {server}: it must be linked again "
+                "with the scope `streams:read`."
+            )
+        case _:
+            return f"{server} gave an unexpected answer."
+
+
+def needs_consent_text(outcome: NeedsConsent) -> discord.Embed:
+    """Who would see a private project, before anyone does."""
+    target = outcome.request.channel
+    embed = discord.Embed(
+        title="Who will see this project",
+        description=(
+            f"{_project(outcome)} In <#{target.channel_id}> its events, with names, messages and "
+            "pictures, can be read by people who may have no access to it there. Your answer is "
+            "kept with the channel: if more people can see it later, or more events should be "
+            "shown, the bot asks again. Nothing was changed yet."
+        ),
+        colour=COLOUR,
+    )
+    embed.add_field(
+        name="Who will see it",
+        value=audience_text(target.audience, target.channel_id),
+        inline=False,
+    )
+    if outcome.also:
+        embed.add_field(
+            name="These channels will see it, too", value=_also_text(outcome), inline=False
+        )
+    if outcome.others:
+        embed.add_field(name="Left out", value=_others_text(outcome.others), inline=False)
+    return embed
+
+
+def _project(outcome: NeedsConsent) -> str:
+    url = Links(outcome.server_url).project(outcome.project_id)
+    if outcome.project_name is not None:
+        return f"[**{name_text(outcome.project_name)}**](<{url}>) is private in Speckle."
+    return (
+        f"[This project](<{url}>) seems to be private in Speckle. You can answer because you have "
+        "*Manage Webhooks* in the whole server."
+    )
+
+
+def _also_text(outcome: NeedsConsent) -> str:
+    lines = []
+    for channel_id in outcome.chosen[:MAX_ALSO]:
+        audience = outcome.also[channel_id]
+        lines.append(f"- <#{channel_id}>: {_briefly(audience)}")
+    more = len(outcome.chosen) - MAX_ALSO
+    if more > 0:
+        lines.append(f"- and {more} more, which the list below names")
+    lines.append(
+        "They follow the project already, and get its events through the webhook that the bot "
+        "creates with your account. Remove those that must not see it from the list below."
+    )
+    return "\n".join(lines)
+
+
+def _briefly(audience: Audience) -> str:
+    if audience.everyone:
+        return "everyone in this server"
+    if audience.in_thread:
+        return "a private thread"
+    many = len(audience.roles) + len(audience.members)
+    return "administrators only" if not many else f"{_counted(many)} and administrators"
+
+
+def _counted(many: int) -> str:
+    return "1 role or member" if many == 1 else f"{many} roles or members"
+
+
+def _others_text(others: int) -> str:
+    if others == 1:
+        return "1 more channel that follows it. You do not see it, so you cannot answer for it."
+    return f"{others} more channels that follow it. You do not see them, or they are too many."
+
+
+def audience_text(audience: Audience | None, channel_id: int) -> str:
+    """Who can see a channel, in words."""
+    if audience is None:
+        return f"Everyone who can see <#{channel_id}>."
+    if audience.everyone:
+        many = f" ({audience.people} members)" if audience.people else ""
+        where = "" if audience.parent_id is None else f", as its channel <#{audience.parent_id}>"
+        return f"**Everyone in this server**{many}{where}."
+    who = []
+    if audience.in_thread:
+        who.append("- everyone in this private thread, or added to it later")
+        who.append(f"- members who can *Manage Threads* in <#{audience.parent_id}>")
+    else:
+        if audience.roles:
+            who.append(f"- members with {_some([f'<@&{role}>' for role in audience.roles])}")
+        if audience.members:
+            who.append(f"- {_some([f'<@{member}>' for member in audience.members])}")
+        if audience.parent_id is not None:
+            who.append(f"- the same people as in its channel <#{audience.parent_id}>")
+    who.append("- the server's owner and its administrators")
+    return "\n".join(who)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMED
+    if more > 0:
+        return f"{', '.join(names[:MAX_NAMED])} and {more} more"
+    return listed(names)
