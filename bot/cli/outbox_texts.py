@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from bot.cards.text import one_line, seen, shorten_plain
+from bot.cli.trace_texts import trace_text
 from bot.log import Redactor
 from bot.model import PauseReason
 from bot.settings import Settings
@@ -180,7 +181,11 @@ class CardView:
             "name": event.event_name,
             "received_at": event.received_at.isoformat(),
             "trace": [
-                {"at": line.at.isoformat(), "stage": line.stage, "text": self.text(line.text)}
+                {
+                    "at": line.at.isoformat(),
+                    "stage": line.stage,
+                    "text": self.text(trace_text(line)),
+                }
                 for line in event.trace
             ],
         }
@@ -209,7 +214,8 @@ class CardView:
         received = f"received {event.received_at:%Y-%m-%d %H:%M} UTC"
         yield f"Event {event.id}: {event.event_name}, {received}"
         for line in event.trace:
-            yield f"  {line.at:%H:%M:%S} {line.stage:<8} {self.text(line.text)}{_where(line)}"
+            text = self.text(trace_text(line))
+            yield f"  {line.at:%H:%M:%S} {line.stage:<8} {text}{_where(line)}"
 
 
 def _if_waiting(card: CardStatus, text: str) -> str | None:
