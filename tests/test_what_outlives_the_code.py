@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from bot import model, work
+from bot import model, problems, work
 from bot.cogs.components import ComponentsCog
 from bot.model import Consent, Entitlement, Hook, HookKind, HookState
 from bot.permissions import Audience
 from bot.pipeline.catch_up.from_activity import ordering_key_of
+from bot.services import refusals
 from bot.speckle import events, filters, tokens
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api import types as api_types
@@ -81,6 +82,12 @@ STORED_WORDS = {
         "no_filter,all_passed,event_not_wanted,author_ignored,pattern_fits,no_pattern_fits,"
         "pattern_excludes,models_nameless"
     ),
+    (  # why a card was not sent, and what keeps the bot from posting
+        "slower,slower_in_channel,address_blocked,token_refused,answered,refused,not_discord,"
+        "no_answer,not_reached,not_secure,unreadable,failed,cannot_post,time_out,person_erased,"
+        "person_left,as_written"
+    ),
+    "wrong_kind,permissions,not_in_thread,locked,archived,time_out",
 }
 
 
@@ -100,7 +107,7 @@ async def test_the_buttons_below_old_messages_and_forms_that_are_open_are_still_
 
 def test_the_words_that_are_stored_are_still_read() -> None:
     found = set()
-    for module in (model, work, events, filters, tokens, api_types):
+    for module in (model, problems, work, refusals, events, filters, tokens, api_types):
         for _, kind in inspect.getmembers(module, inspect.isclass):
             if issubclass(kind, StrEnum) and kind is not StrEnum:
                 found.add(",".join(word.value for word in kind))

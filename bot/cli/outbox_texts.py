@@ -8,6 +8,8 @@ from bot.cards.text import one_line, seen, shorten_plain
 from bot.cli.trace_texts import trace_text
 from bot.log import Redactor
 from bot.model import PauseReason
+from bot.problem_texts import reason_text
+from bot.problems import SendReason
 from bot.settings import Settings
 from bot.speckle.payloads import EMAIL, MASKED_EMAIL
 from bot.timing import utc_now
@@ -97,15 +99,19 @@ def reason(card: CardStatus, now: datetime) -> str:
     if card.state is OutboxState.SENT:
         return ""
     if card.state is OutboxState.UNDELIVERABLE:
-        return card.error or "Discord did not accept it"
+        return _sent_why(card.error) or "Discord did not accept it"
     if card.bot_left:
         return "the bot was removed from this Discord server"
     if card.pause is not None:
         return PAUSES[card.pause]
-    tried = card.channel_error or card.error
+    tried = _sent_why(card.channel_error or card.error)
     if tried is not None:
         return f"{tried}; {next_try(card, now)}"
     return "its message is on its way" if card.in_flight else next_try(card, now)
+
+
+def _sent_why(stored: str | None) -> str | None:
+    return stored and reason_text(SendReason.from_stored(stored))
 
 
 def remedy(card: CardStatus) -> str:
