@@ -37,6 +37,8 @@ from bot.pipeline.late_enrichment import LateEnrichment
 from bot.pipeline.replay import Replay
 from bot.pipeline.routing import Routing
 from bot.pipeline.sender import Sender, SenderTimings
+from bot.problem_texts import unopenable_text
+from bot.problems import NotReady
 from bot.services.consent_check import ConsentCheck
 from bot.services.guild_membership import GuildService
 from bot.services.housekeeping import Housekeeping
@@ -48,7 +50,7 @@ from bot.services.personal_data import PersonalDataService
 from bot.services.public_access import PublicAccess
 from bot.services.public_url import INSTANCE_ID_KEY, PublicUrlProbe
 from bot.services.quotas import GuildLimits, QuotaService
-from bot.services.readiness import Readiness, unopenable_text
+from bot.services.readiness import Readiness
 from bot.services.restored_copy import RestoredCopyCheck
 from bot.services.search import Search
 from bot.services.subscribing import Subscribing
@@ -153,7 +155,7 @@ async def _at_work(
         bot = discord_side.bot
         pipeline = _pipeline(settings, storage, with_speckle, quotas, bot, rate_limiter, timings)
 
-        def discord_problems() -> Sequence[str]:
+        def discord_problems() -> Sequence[NotReady]:
             return [*bot.problems(), *rate_limiter.problems(), *pipeline.sender.problems()]
 
         readiness = Readiness(storage, discord_problems)

@@ -106,13 +106,6 @@ class TargetChannel:
 
 
 @dataclass(frozen=True, slots=True)
-class PostingBlocked:
-    """What keeps the bot from posting somewhere and how to change that, as text for people."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class PostingAllowed:
     """The bot may post there, according to permissions; `silenced_until` if it is in time-out."""
 

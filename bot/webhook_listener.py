@@ -33,6 +33,8 @@ from bot.http_server import (
     why_not_bound,
 )
 from bot.model import Hook, HookState, InboxSource
+from bot.problem_texts import not_ready_text
+from bot.problems import NotReady
 from bot.services.public_url import INSTANCE_PATH
 from bot.services.quotas import QuotaService
 from bot.speckle.payloads import event_name_of, project_id_of, read_envelope, server_url_of
@@ -171,7 +173,7 @@ class WebhookListener:
         max_body_bytes: int,
         on_stored: Callable[[InboxKey], None],
         on_missed: Callable[[], None],
-        problems: Callable[[], Awaitable[Sequence[str]]],
+        problems: Callable[[], Awaitable[Sequence[NotReady]]],
         instance: str,
         now: Callable[[], datetime],
         public_url: str | None = None,
@@ -345,7 +347,7 @@ class WebhookListener:
         return _answer(200, self._instance)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        problems = list(await self._problems())
+        problems = [not_ready_text(problem) for problem in await self._problems()]
         body = {"ready": not problems, "problems": problems}
         return web.json_response(body, status=503 if problems else 200)
 

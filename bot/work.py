@@ -56,24 +56,84 @@ class HookFollowers:
     subscriptions: Sequence[Subscription]
 
 
+class TraceStep(StrEnum):
+    """What can happen to an event on its way; `bot/cli/trace_texts.py` has a sentence for each."""
+
+    NOT_A_DELIVERY = "not_a_delivery"
+    READ = "read"
+    NOT_FOLLOWED = "not_followed"
+    NOT_FOLLOWED_HERE = "not_followed_here"
+    SHOWN_BEFORE = "shown_before"
+    SUBSCRIPTION_PAUSED = "subscription_paused"
+    BEFORE_FOLLOWING = "before_following"
+    FILTERED = "filtered"
+    FILTERED_AS_CONFIRMED = "filtered_as_confirmed"  # as Speckle tells the event
+    WANTED = "wanted"
+    HELD_FOR_CONSENT = "held_for_consent"
+    ACCESS_BY_LAST_YES = "access_by_last_yes"
+    ACCESS_UNKNOWN = "access_unknown"
+    ACCESS_PAUSED = "access_paused"
+    HOOK_NOT_SERVED = "hook_not_served"
+    BODY_ERASED = "body_erased"
+    FACTS_LATE = "facts_late"
+    FACTS_MISSING = "facts_missing"
+    NO_FACTS = "no_facts"
+    FACTS_ADDED = "facts_added"
+    PICTURE_NOT_YET = "picture_not_yet"
+    PICTURE_LATE = "picture_late"
+    PICTURE_MISSING = "picture_missing"
+    NO_PICTURE = "no_picture"
+    PICTURE_ADDED = "picture_added"
+    NOTHING_CHANGED = "nothing_changed"
+    FILLED_IN = "filled_in"
+    NOT_FILLED_IN = "not_filled_in"
+    FROM_HISTORY = "from_history"
+    FROM_ACTIVITY = "from_activity"
+    IN_ACTIVITY_TOO = "in_activity_too"
+
+
+class MissingWhy(StrEnum):
+    """Why a card does not get what Speckle could add."""
+
+    TOKEN_REFUSED = "token_refused"  # noqa: S105  # no token
+    SCOPE_MISSING = "scope_missing"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    UNCONFIRMED = "unconfirmed"
+    UNREADABLE = "unreadable"
+    OTHER = "other"
+    NOTHING_MORE = "nothing_more"
+    CONTRADICTED = "contradicted"
+    FILTERED = "filtered"
+    NO_CONSENT = "no_consent"
+    NO_ACCESS = "no_access"
+    TOO_LATE = "too_late"
+
+
+TraceFacts = Mapping[str, int | str]
+
+
 @dataclass(frozen=True, slots=True)
 class TraceLine:
-    """One stage of an event's way, for "why did I (not) get this"."""
+    """One stage of an event's way, for "why did I (not) get this".
+
+    `step` is a TraceStep, or a whole sentence in rows that an older version wrote.
+    """
 
     at: datetime
     stage: str
-    text: str
-    facts: Mapping[str, int | str] = field(default_factory=dict)
+    step: str
+    facts: TraceFacts = field(default_factory=dict)
 
     def to_json(self) -> list[Any]:
-        """As the trace column holds it: [at, stage, text, facts]."""
-        return [self.at.isoformat(), self.stage, self.text, dict(self.facts)]
+        """As the trace column holds it: [at, stage, step, facts]."""
+        return [self.at.isoformat(), self.stage, self.step, dict(self.facts)]
 
     @classmethod
     def from_json(cls, data: Sequence[Any]) -> Self:
         """Back from the trace column."""
-        at, stage, text, facts = data
-        return cls(datetime.fromisoformat(at), stage, text, facts)
+        at, stage, step, facts = data
+        return cls(datetime.fromisoformat(at), stage, step, facts)
 
 
 @dataclass(frozen=True, slots=True)

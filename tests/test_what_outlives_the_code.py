@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from bot import model, work
+from bot import model, problems, work
 from bot.cogs.components import ComponentsCog
 from bot.model import Consent, Entitlement, Hook, HookKind, HookState
 from bot.permissions import Audience
 from bot.pipeline.catch_up.from_activity import ordering_key_of
-from bot.speckle import events, tokens
+from bot.services import refusals
+from bot.speckle import events, filters, tokens
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api import types as api_types
 from bot.vault import Vault
@@ -65,6 +66,28 @@ STORED_WORDS = {
     "versions,models,comments,project,people,other",
     "profile:read,streams:read,streams:write",
     "queued,calling,delivered,failed",
+    (  # what happened to an event, in its trace; then why
+        "not_a_delivery,read,not_followed,not_followed_here,shown_before,subscription_paused,"
+        "before_following,filtered,filtered_as_confirmed,wanted,held_for_consent,"
+        "access_by_last_yes,access_unknown,access_paused,hook_not_served,body_erased,facts_late,"
+        "facts_missing,no_facts,facts_added,picture_not_yet,picture_late,picture_missing,"
+        "no_picture,picture_added,nothing_changed,filled_in,not_filled_in,from_history,"
+        "from_activity,in_activity_too"
+    ),
+    (
+        "token_refused,scope_missing,forbidden,not_found,unconfirmed,unreadable,other,"
+        "nothing_more,contradicted,filtered,no_consent,no_access,too_late"
+    ),
+    (
+        "no_filter,all_passed,event_not_wanted,author_ignored,pattern_fits,no_pattern_fits,"
+        "pattern_excludes,models_nameless"
+    ),
+    (  # why a card was not sent, and what keeps the bot from posting
+        "slower,slower_in_channel,address_blocked,token_refused,answered,refused,not_discord,"
+        "no_answer,not_reached,not_secure,unreadable,failed,cannot_post,time_out,person_erased,"
+        "person_left,as_written"
+    ),
+    "wrong_kind,permissions,not_in_thread,locked,archived,time_out",
 }
 
 
@@ -84,7 +107,7 @@ async def test_the_buttons_below_old_messages_and_forms_that_are_open_are_still_
 
 def test_the_words_that_are_stored_are_still_read() -> None:
     found = set()
-    for module in (model, work, events, tokens, api_types):
+    for module in (model, problems, work, refusals, events, filters, tokens, api_types):
         for _, kind in inspect.getmembers(module, inspect.isclass):
             if issubclass(kind, StrEnum) and kind is not StrEnum:
                 found.add(",".join(word.value for word in kind))

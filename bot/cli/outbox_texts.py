@@ -5,8 +5,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from bot.cards.text import one_line, seen, shorten_plain
+from bot.cli.trace_texts import trace_text
 from bot.log import Redactor
 from bot.model import PauseReason
+from bot.problem_texts import reason_text
+from bot.problems import SendReason
 from bot.settings import Settings
 from bot.speckle.payloads import EMAIL, MASKED_EMAIL
 from bot.timing import utc_now
@@ -96,15 +99,19 @@ def reason(card: CardStatus, now: datetime) -> str:
     if card.state is OutboxState.SENT:
         return ""
     if card.state is OutboxState.UNDELIVERABLE:
-        return card.error or "Discord did not accept it"
+        return _sent_why(card.error) or "Discord did not accept it"
     if card.bot_left:
         return "the bot was removed from this Discord server"
     if card.pause is not None:
         return PAUSES[card.pause]
-    tried = card.channel_error or card.error
+    tried = _sent_why(card.channel_error or card.error)
     if tried is not None:
         return f"{tried}; {next_try(card, now)}"
     return "its message is on its way" if card.in_flight else next_try(card, now)
+
+
+def _sent_why(stored: str | None) -> str | None:
+    return stored and reason_text(SendReason.from_stored(stored))
 
 
 def remedy(card: CardStatus) -> str:
@@ -180,7 +187,11 @@ class CardView:
             "name": event.event_name,
             "received_at": event.received_at.isoformat(),
             "trace": [
-                {"at": line.at.isoformat(), "stage": line.stage, "text": self.text(line.text)}
+                {
+                    "at": line.at.isoformat(),
+                    "stage": line.stage,
+                    "text": self.text(trace_text(line)),
+                }
                 for line in event.trace
             ],
         }
@@ -209,7 +220,8 @@ class CardView:
         received = f"received {event.received_at:%Y-%m-%d %H:%M} UTC"
         yield f"Event {event.id}: {event.event_name}, {received}"
         for line in event.trace:
-            yield f"  {line.at:%H:%M:%S} {line.stage:<8} {self.text(line.text)}{_where(line)}"
+            text = self.text(trace_text(line))
+            yield f"  {line.at:%H:%M:%S} {line.stage:<8} {text}{_where(line)}"
 
 
 def _if_waiting(card: CardStatus, text: str) -> str | None:

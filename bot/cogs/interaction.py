@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import discord
 from discord import app_commands
 
-from bot.cogs.refusal_texts import GUILD_OUT_OF_REACH, cannot_post_text
+from bot.cogs.refusal_texts import GUILD_OUT_OF_REACH
 from bot.cogs.responses import Interaction, UserError
 from bot.discord_api.channels import (
     actor_by_cache,
@@ -19,8 +19,9 @@ from bot.discord_api.channels import (
     member_actor,
     target_channel,
 )
-from bot.permissions import Actor, Audience, PostingAllowed, PostingBlocked, TargetChannel
+from bot.permissions import Actor, Audience, PostingAllowed, TargetChannel
 from bot.services.channel_rules import what_blocks
+from bot.services.refusals import CannotPost
 from bot.services.subscribe_results import AudienceOf
 
 Picked = app_commands.AppCommandChannel | app_commands.AppCommandThread
@@ -119,14 +120,14 @@ async def find_channel(interaction: Interaction, channel_id: int) -> TargetChann
 
 async def why_posting_failed(
     client: discord.Client, guild_id: int, channel_id: int
-) -> PostingBlocked | PostingAllowed | None:
+) -> CannotPost | PostingAllowed | None:
     """What keeps the bot from posting there; None if that cannot be asked now."""
     target = await ask_channel(client, guild_id, channel_id)
     if target is None:
         return None
     found = what_blocks(replace(target, silenced_until=None))
     if found is not None:
-        return PostingBlocked(cannot_post_text(found))
+        return found
     return PostingAllowed(target.silenced_until or await ask_time_out(client, guild_id))
 
 

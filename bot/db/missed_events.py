@@ -23,7 +23,9 @@ from bot.work import (
     InboxState,
     MissedEntry,
     TakenIn,
+    TraceFacts,
     TraceLine,
+    TraceStep,
 )
 
 KEYS_A_STATEMENT = 200
@@ -114,7 +116,6 @@ class MissedEvents:
     def _fetched_row(
         self, hook_id: int, lane: str, hook: Any, entry: MissedEntry, note: str | None
     ) -> dict[str, Any]:
-        text = "Fetched from the webhook's history: Speckle had not got it through."
         return self._row(
             hook_id=hook_id,
             lane=lane,
@@ -124,7 +125,7 @@ class MissedEvents:
             body=entry.body,
             source=InboxSource.HISTORY,
             happened_at=entry.at,
-            trace=self._trace(text, note),
+            trace=self._trace(TraceStep.FROM_HISTORY, _noted(note)),
             event_key=None,
         )
 
@@ -215,20 +216,24 @@ class MissedEvents:
         self._session.execute(statement, values)
 
     def _missed(self, row: dict[str, Any], body: bytes, note: str | None) -> dict[str, Any]:
-        text = "Fetched from the project's activity list: no webhook had brought it."
-        return self._row(**row, body=body, finished_at=None, trace=self._trace(text, note))
+        trace = self._trace(TraceStep.FROM_ACTIVITY, _noted(note))
+        return self._row(**row, body=body, finished_at=None, trace=trace)
 
     def _known(self, row: dict[str, Any]) -> dict[str, Any]:
-        text = f"The activity list tells it too; a webhook had brought it, as {row['same_as']}."
-        done = {"body": None, "finished_at": self._now(), "trace": self._trace(text, None)}
+        trace = self._trace(TraceStep.IN_ACTIVITY_TOO, {"inbox_id": row["same_as"]})
+        done = {"body": None, "finished_at": self._now(), "trace": trace}
         return self._row(**row, **done, state=InboxState.DONE)
 
     def _row(self, **values: Any) -> dict[str, Any]:
         return {"received_at": self._now(), "state": InboxState.NEW} | values
 
-    def _trace(self, text: str, note: str | None) -> list[list[Any]]:
-        facts = {} if note is None else {NOTE_FACT: note}
-        return [TraceLine(self._now(), CATCH_UP_STAGE, text, facts).to_json()]
+    def _trace(self, step: TraceStep, facts: TraceFacts) -> list[list[Any]]:
+        return [TraceLine(self._now(), CATCH_UP_STAGE, step, facts).to_json()]
+
+
+def _noted(note: str | None) -> TraceFacts:
+    """What the card of an event is to say too, as its trace keeps it."""
+    return {} if note is None else {NOTE_FACT: note}
 
 
 @dataclass(frozen=True, slots=True)

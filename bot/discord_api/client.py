@@ -21,6 +21,7 @@ from bot.discord_api.outcomes import (
 from bot.discord_api.rate_limits import CancellableBucket, RateLimiter
 from bot.errors import ConfigError, Problem, StorageUnavailable
 from bot.network import Network
+from bot.problems import NotReady, NotReadyWhy
 from bot.timing import Backoff
 
 log = structlog.get_logger()
@@ -91,12 +92,12 @@ class SpeckleBot(commands.Bot):
         self.gateway = GatewayConnection(timings.gateway)
         self._timings = timings
         self._syncing: asyncio.Task[None] | None = None
-        self._not_logged_in: str | None = None
+        self._not_logged_in: NotReady | None = None
 
-    def problems(self) -> Sequence[str]:
-        """What keeps the bot from Discord, a sentence each."""
+    def problems(self) -> Sequence[NotReady]:
+        """What keeps the bot from Discord."""
         if not self.logged_in.is_set() and self._not_logged_in is not None:
-            return [f"The bot is not logged in to Discord: {self._not_logged_in}"]
+            return [self._not_logged_in]
         return self.gateway.problems()
 
     async def on_socket_raw_receive(self, _frame: str | bytes) -> None:
@@ -204,9 +205,8 @@ class SpeckleBot(commands.Bot):
                 try:
                     await self._note_login()
                 except StorageUnavailable as error:
-                    wait_s = self._report_not_logged_in(
-                        f"the database is away: {error.reason}", tries
-                    )
+                    away = NotReady(NotReadyWhy.LOGIN_NOT_NOTED, {"reason": error.reason})
+                    wait_s = self._report_not_logged_in(away, tries)
                 else:
                     self.logged_in.set()
                     return
@@ -231,22 +231,22 @@ class SpeckleBot(commands.Bot):
                     )
                 ) from error
         self._report_invalid_token()
-        self._not_logged_in = (
-            "it does not accept DISCORD_TOKEN. Copy it again from the application's Bot page into "
-            ".env and start the bot again; everything is kept until then."
-        )
+        self._not_logged_in = NotReady(NotReadyWhy.LOGIN_REFUSED)
         return self._timings.token_s
 
     def _retry_after(self, trouble: SendFailure, tries: int) -> float:
         asked_for_s = trouble.retry_in_s if isinstance(trouble, RetryLater) else None
-        return self._report_not_logged_in(trouble.reason, tries, asked_for_s or 0.0)
+        failed = NotReady(NotReadyWhy.LOGIN_FAILED, trouble.reason.to_facts())
+        return self._report_not_logged_in(failed, tries, asked_for_s or 0.0)
 
-    def _report_not_logged_in(self, reason: str, tries: int, least_s: float = 0.0) -> float:
+    def _report_not_logged_in(self, why: NotReady, tries: int, least_s: float = 0.0) -> float:
         step_s = self._timings.login.delay_s(tries)
         # Asking on and on would only lengthen a ban.
         wait_s = max(step_s, least_s, self._rate_limiter.blocked_for_s())
-        self._not_logged_in = f"{reason}. The bot tries again automatically."
-        log.warning("discord.not_logged_in", reason=reason, retry_in_s=round(wait_s, 1))
+        self._not_logged_in = why
+        log.warning(
+            "discord.not_logged_in", why=why.why.value, **why.facts, retry_in_s=round(wait_s, 1)
+        )
         return wait_s
 
     async def _close_http(self) -> None:

@@ -19,6 +19,7 @@ from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 from yarl import URL
 
 from bot.discord_api.outcomes import DISCORD_ERRORS
+from bot.problems import NotReady, NotReadyWhy, ProblemFacts
 from bot.timing import Backoff
 
 log = structlog.get_logger()
@@ -92,7 +93,7 @@ class GatewayConnection:
         self._failures = 0  # connections in a row that did not last
         self._vain_resumes = 0
         self._last_end = ""
-        self._trouble: str | None = None  # that waiting alone does not end
+        self._trouble: NotReady | None = None  # that waiting alone does not end
 
     # ── its state ─────────────────────────────────────────────────────────────────────────
 
@@ -106,22 +107,18 @@ class GatewayConnection:
         self._trouble = None
         self._vain_resumes = 0
 
-    def problems(self) -> Sequence[str]:
+    def problems(self) -> Sequence[NotReady]:
         """What `GET /readyz` says about it; cards need no gateway, commands and buttons do."""
         if self._trouble is not None:
-            return [f"Discord's gateway: {self._trouble}"]
+            return [self._trouble]
         if self._heard_at is None:
-            return ["Nothing has been received from Discord's gateway since the start."]
+            return [NotReady(NotReadyWhy.GATEWAY_NEVER_HEARD)]
         if self._failures >= FLAPPING and not self._lasts():
-            told = (
-                f"Connections to Discord's gateway do not last: {self._failures} in a row have "
-                f"ended early, the latest with {self._last_end}. The bot reconnects, with longer "
-                "and longer waits."
-            )
-            return [told]
+            unstable: ProblemFacts = {"failures": self._failures, "end": self._last_end}
+            return [NotReady(NotReadyWhy.GATEWAY_UNSTABLE, unstable)]
         silence_s = self._clock() - self._heard_at
         if silence_s > self._timings.silence_s:
-            return [f"Discord's gateway has been silent for {silence_s:.0f} s."]
+            return [NotReady(NotReadyWhy.GATEWAY_SILENT, {"silence_s": silence_s})]
         return []
 
     def _lasts(self) -> bool:
@@ -200,29 +197,23 @@ class GatewayConnection:
         if self._sessions_left > 0:
             return 0.0
         wait_s = float(limit["reset_after"]) / 1000
-        self._trouble = (
-            f"the bot has begun all {limit['total']} sessions that Discord allows it in a day, and "
-            f"may begin the next in {wait_s:.0f} s. Look for a second process with the same token, "
-            "or for one that is started again and again."
-        )
+        facts = {"total": limit["total"], "wait_s": wait_s}
+        self._trouble = NotReady(NotReadyWhy.GATEWAY_SESSIONS_USED_UP, facts)
         log.error("discord.no_sessions_left", total=limit["total"], retry_in_s=round(wait_s))
         return wait_s
 
     def _closed(self, closed: discord.ConnectionClosed, bot: discord.Client) -> float:
         self._session = None
         if closed.code == TOKEN_VOID:
-            self._trouble = (
-                "it does not accept the bot's token (4004). Put a valid DISCORD_TOKEN into .env "
-                "and start the bot again; everything is kept until then."
-            )
+            self._trouble = NotReady(NotReadyWhy.GATEWAY_TOKEN_REFUSED)
             raise closed
         if closed.code not in REFUSALS:
             return self._lost(str(closed.code), resume=False, bot=bot)
-        self._trouble = REFUSALS[closed.code]
+        self._trouble = NotReady(NotReadyWhy.GATEWAY_REFUSED, {"code": closed.code})
         log.critical(
             "discord.gateway_refused",
             code=closed.code,
-            hint=self._trouble,
+            hint=REFUSALS[closed.code],
             goes_on="Deliveries are taken and cards are sent; commands and buttons do not work.",
             retry_in_s=self._timings.refused_s,
         )

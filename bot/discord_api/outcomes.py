@@ -10,6 +10,7 @@ import discord
 
 from bot.discord_api.error_codes import Meaning, meaning_of
 from bot.network import why_not_reached
+from bot.problems import ProblemFacts, SendProblem, SendReason
 
 MAX_REASON: Final = 300  # characters of Discord's own words that are kept
 # What a request of discord.py's can raise: a lost line comes up as it is, and over an answer that
@@ -50,7 +51,7 @@ class RetryLater:
     whoever else gets the same one has the same trouble.
     """
 
-    reason: str
+    reason: SendReason
     retry_in_s: float | None = None
     refusal: str | None = None
 
@@ -59,7 +60,7 @@ class RetryLater:
 class Rejected:
     """Discord refuses what was sent and always will; `meaning` says what that is about."""
 
-    reason: str
+    reason: SendReason
     meaning: Meaning = Meaning.CARD
 
 
@@ -68,20 +69,20 @@ class ChannelUnavailable:
     """Nothing can go to this channel until a person changes something."""
 
     fault: Fault
-    reason: str
+    reason: SendReason
 
 
 @dataclass(frozen=True, slots=True)
 class BotUnavailable:
     """Discord does not know this bot any more: nothing can be sent to anybody."""
 
-    reason: str
+    reason: SendReason
 
 
 SendFailure = RetryLater | Rejected | ChannelUnavailable | BotUnavailable
 Outcome = Sent | SendFailure
 
-TOKEN_REFUSED: Final = BotUnavailable("Discord does not accept the bot's token")
+TOKEN_REFUSED: Final = BotUnavailable(SendReason(SendProblem.TOKEN_REFUSED))
 
 
 def outcome_of(error: Exception, refused_by: Collection[Meaning] = ()) -> SendFailure:
@@ -92,25 +93,29 @@ def outcome_of(error: Exception, refused_by: Collection[Meaning] = ()) -> SendFa
     """
     match error:
         case discord.RateLimited():
-            return RetryLater("Discord asked for a slower pace", error.retry_after)
+            return RetryLater(SendReason(SendProblem.SLOWER), error.retry_after)
         case discord.LoginFailure():
             return TOKEN_REFUSED
         case discord.HTTPException():
             return _of_answer(error, refused_by)
         case aiohttp.ClientSSLError():
-            return RetryLater(f"Discord could not be reached: {why_not_reached(error)}")
+            return RetryLater(SendReason(SendProblem.NOT_SECURE, {"why": why_not_reached(error)}))
         case OSError() | aiohttp.ClientError() | discord.DiscordException():
-            return RetryLater(f"Discord could not be reached ({type(error).__name__})")
+            return RetryLater(_failed(SendProblem.NOT_REACHED, error))
         case _:
-            return RetryLater(f"Discord's answer could not be read ({type(error).__name__})")
+            return RetryLater(_failed(SendProblem.UNREADABLE, error))
+
+
+def _failed(problem: SendProblem, error: Exception) -> SendReason:
+    return SendReason(problem, {"error": type(error).__name__})
 
 
 def _of_answer(error: discord.HTTPException, refused_by: Collection[Meaning]) -> SendFailure:
     if error.status >= 500:
-        return RetryLater(f"Discord answered {error.status}")
+        return RetryLater(SendReason(SendProblem.ANSWERED, {"status": error.status}))
     if error.status == 429:
         # Not from Discord itself: nothing has failed, and the pace knows for how long it is closed.
-        return RetryLater("Discord turns this machine's address away", 0.0)
+        return RetryLater(SendReason(SendProblem.ADDRESS_BLOCKED), 0.0)
     if not _is_discords(error):
         return _of_page(error)
     return _of_code(error, refused_by)
@@ -122,14 +127,15 @@ def _is_discords(error: discord.HTTPException) -> bool:
 
 
 def _of_page(error: discord.HTTPException) -> SendFailure:
-    reason = f"Something between the bot and Discord answered {error.status}, and not Discord"
+    reason = SendReason(SendProblem.NOT_DISCORD, {"status": error.status})
     if error.status == 413:  # by its definition it speaks of what was sent alone: RFC 9110
         return Rejected(reason)
     return RetryLater(reason, refusal=f"{error.status} page")
 
 
 def _of_code(error: discord.HTTPException, refused_by: Collection[Meaning]) -> SendFailure:
-    reason = error_text(error)
+    facts: ProblemFacts = {"status": error.status, "code": error.code, "said": _said(error)}
+    reason = SendReason(SendProblem.REFUSED, facts)
     meaning = meaning_of(error.code)
     match meaning:
         case Meaning.CHANNEL_GONE:
@@ -164,5 +170,8 @@ def error_text(error: Exception) -> str:
         return type(error).__name__
     if not _is_discords(error):
         return f"Discord answered {error.status}"
-    said = " ".join(error.text.split())[:MAX_REASON]
-    return f"Discord answered {error.status} ({error.code}): {said}"
+    return f"Discord answered {error.status} ({error.code}): {_said(error)}"
+
+
+def _said(error: discord.HTTPException) -> str:
+    return " ".join(error.text.split())[:MAX_REASON]

@@ -24,6 +24,7 @@ from yarl import URL
 
 from bot.discord_api.server_time import DiscordTime
 from bot.fairness import FairSemaphore, current_tenant
+from bot.problems import NotReady, NotReadyWhy
 from bot.timing import utc_now
 
 log = structlog.get_logger()
@@ -98,26 +99,15 @@ class RateLimiter:
         self._banned = self._token_refused = False
         self.discord_time = DiscordTime(now, clock)
 
-    def problems(self) -> Sequence[str]:
+    def problems(self) -> Sequence[NotReady]:
         """Why Discord takes nothing from this bot, as its latest answers have it."""
         problems = []
         if self._token_refused:
-            problems.append(
-                "Discord does not accept the bot's token (401). Put a valid DISCORD_TOKEN into "
-                ".env and start the bot again; everything is kept until then."
-            )
+            problems.append(NotReady(NotReadyWhy.DISCORD_TOKEN_REFUSED))
         if self._banned:
-            problems.append(
-                "Discord turns this machine's address away (429, without Discord's own mark). It "
-                "is tried again every minute; if it stays so, look for what else asks Discord from "
-                "this address."
-            )
+            problems.append(NotReady(NotReadyWhy.ADDRESS_BLOCKED))
         if self._has_too_many_refusals():
-            problems.append(
-                f"Discord refused {MAX_REFUSED} requests within ten minutes, and bans an address "
-                "after 10,000: nothing is sent until the oldest are ten minutes old. The log names "
-                "what was refused."
-            )
+            problems.append(NotReady(NotReadyWhy.TOO_MANY_REFUSED, {"most": MAX_REFUSED}))
         return problems
 
     def blocked_for_s(self) -> float:

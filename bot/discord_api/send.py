@@ -22,6 +22,7 @@ from bot.discord_api.outcomes import (
     outcome_of,
 )
 from bot.discord_api.rate_limits import RejectedRequest, current_request, low_priority
+from bot.problems import SendProblem, SendReason
 from bot.work import Batch, FallbackLevel
 
 log = structlog.get_logger()
@@ -200,7 +201,7 @@ async def _in_time(
             return _outcome_of_task(sending, refused_by)
         if turned_away.done():
             return _outcome_of_answer(turned_away.result())
-        return RetryLater(f"Discord did not answer within {SEND_TIMEOUT_S:g} s")
+        return RetryLater(SendReason(SendProblem.NO_ANSWER, {"within_s": SEND_TIMEOUT_S}))
     finally:
         # Not waited for: before it ends, discord.py sits out what it knows of the bucket.
         sending.cancel()
@@ -218,8 +219,8 @@ def _outcome_of_task(
 
 def _outcome_of_answer(answer: RejectedRequest) -> RetryLater:
     if answer.status == 429:
-        return RetryLater("Discord asked for a slower pace in this channel", answer.retry_in_s)
-    return RetryLater(f"Discord answered {answer.status}")
+        return RetryLater(SendReason(SendProblem.SLOWER_IN_CHANNEL), answer.retry_in_s)
+    return RetryLater(SendReason(SendProblem.ANSWERED, {"status": answer.status}))
 
 
 async def _reopened(

@@ -29,6 +29,7 @@ from bot.discord_api.outcomes import (
 )
 from bot.errors import StorageUnavailable
 from bot.model import NOBODY, PauseNotice
+from bot.problems import SendProblem, SendReason
 from bot.services.channel_rules import missing_permissions
 from bot.services.pause_notices import NoticeGroup, PauseNoticeService, group_notices
 from bot.timing import periodic
@@ -137,7 +138,7 @@ class PauseNotifier:
         """Notify the person who made the subscriptions, unless they left; and nobody else."""
         user_id = groups[0].notice.user_id
         if user_id == NOBODY:
-            return Rejected("the person who made it had their data erased", Meaning.PERSON)
+            return Rejected(SendReason(SendProblem.PERSON_ERASED), Meaning.PERSON)
         guild = self._bot.get_guild(groups[0].notice.guild_id)
         try:
             async with asyncio.timeout(SEND_WITHIN_S):
@@ -148,7 +149,7 @@ class PauseNotifier:
         except TimeoutError as error:
             return outcome_of(error)
         if guild is not None and maker is None:
-            return Rejected("the person who made it left the server", Meaning.PERSON)
+            return Rejected(SendReason(SendProblem.PERSON_LEFT), Meaning.PERSON)
         message = await self._message(seen, mentioned=None)
 
         async def send() -> discord.Message:
@@ -196,13 +197,14 @@ class PauseNotifier:
             case Rejected() | ChannelUnavailable():
                 # Nobody is notified; `/subscriptions` still says what is the matter.
                 await self._notices.settle(notices)
-                log.warning("pause_notifier.rejected", notice_ids=ids, reason=outcome.reason)
+                log.warning("pause_notifier.rejected", notice_ids=ids, **outcome.reason.to_facts())
             case RetryLater() | BotUnavailable():
                 waits_s = [await self._notices.failed(notice) for notice in notices]
                 event = (
                     "pause_notifier.given_up" if None in waits_s else "pause_notifier.retry_later"
                 )
-                log.warning(event, notice_ids=ids, reason=outcome.reason, retry_in_s=waits_s[0])
+                facts = outcome.reason.to_facts()
+                log.warning(event, notice_ids=ids, **facts, retry_in_s=waits_s[0])
             case _:
                 assert_never(outcome)
 

@@ -19,6 +19,7 @@ from bot.discord_api.outcomes import (
 from bot.discord_api.rate_limits import RateLimiter
 from bot.pipeline.batching import card_of
 from bot.pipeline.keyed_worker import KeyedWorker
+from bot.problems import ProblemFacts, SendProblem, SendReason
 from bot.storage import Storage
 from bot.timing import Backoff
 from bot.work import Edit, EditedChannel, FallbackLevel, OutboxCard
@@ -87,15 +88,15 @@ class Editor:
         if edit is None:
             return
         if edit.message_id is None or not edit.rows:
-            await self._give_up(edit, "a card of the message is no longer kept")
+            await self._give_up(edit, {"reason": "card_not_kept"})
             return
         # All of them: one that was changed, and not edited for that reason, would come along.
         match await self._may_edit(edit.rows):
             case False:
-                await self._give_up(edit, "the channel may not be shown more of the project")
+                await self._give_up(edit, {"reason": "no_access"})
                 return
             case None:
-                await self._retry_later(edit, "nobody could be asked who may see the project")
+                await self._retry_later(edit, {"reason": "access_unknown"})
                 return
             case True:
                 pass
@@ -107,7 +108,7 @@ class Editor:
             return await self._send(edit.channel_id, message_id, cards, edit.rows[0].level)
         except Exception as error:  # one that always fails must not block the others
             log.exception("editor.failed", channel_id=edit.channel_id, message_id=message_id)
-            return RetryLater(type(error).__name__)
+            return RetryLater(SendReason(SendProblem.FAILED, {"error": type(error).__name__}))
 
     async def _settle(self, edit: Edit, outcome: Outcome) -> None:
         match outcome:
@@ -117,15 +118,15 @@ class Editor:
             case RetryLater(_, retry_in_s) if retry_in_s is not None:  # nothing has failed
                 await self._postpone(edit, retry_in_s, counted=False)
             case RetryLater(reason):
-                await self._retry_later(edit, reason)
+                await self._retry_later(edit, reason.to_facts())
             case BotUnavailable():  # the next new card finds that out, and reports it
                 await self._postpone(edit, self._retry.delays_s[-1], counted=False)
             case Rejected(reason) | ChannelUnavailable(_, reason):
-                await self._give_up(edit, reason)
+                await self._give_up(edit, reason.to_facts())
             case _:
                 assert_never(outcome)
 
-    async def _retry_later(self, edit: Edit, reason: str) -> None:
+    async def _retry_later(self, edit: Edit, reason: ProblemFacts) -> None:
         if edit.attempts >= len(self._retry.delays_s):
             await self._give_up(edit, reason)
         else:
@@ -135,11 +136,11 @@ class Editor:
         until = self._now() + timedelta(seconds=wait_s)
         await self._storage.write(lambda tx: tx.edits.postpone(edit, until, counted=counted))
 
-    async def _give_up(self, edit: Edit, reason: str) -> None:
+    async def _give_up(self, edit: Edit, reason: ProblemFacts) -> None:
         await self._storage.write(lambda tx: tx.edits.done(edit))
         log.info(
             "editor.given_up",
             channel_id=edit.channel_id,
             message_id=edit.message_id,
-            reason=reason,
+            **reason,
         )

@@ -5,8 +5,8 @@ Nothing is asked without a pass, and all that an event depends on is taken from 
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -43,7 +43,7 @@ from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.previews import NoPicture, Previews, Rendered, preview_url
 from bot.speckle_api.types import Login
 from bot.timing import Backoff
-from bot.work import LateAddition
+from bot.work import LateAddition, MissingWhy, TraceFacts, TraceStep
 
 log = structlog.get_logger()
 
@@ -92,14 +92,14 @@ class AddedFacts:
     """What a server added to an event in time, for one reader.
 
     `delivery` is the event as the server tells it, or as it came where the server told nothing.
-    `missing` is to be asked again; `lines` are for people.
+    `missing` is to be asked again; `steps` are for the event's trace.
     """
 
     delivery: Delivery
     facts: Facts | None = None
     image: Picture | str | None = None
     missing: frozenset[LateAddition] = frozenset()
-    lines: tuple[str, ...] = field(default=())
+    steps: Sequence[tuple[TraceStep, TraceFacts]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,68 +323,63 @@ def _outcome(task: asyncio.Task[object], hook: Hook) -> object:
 
 def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> AddedFacts:
     told, image = outcomes.get(LateAddition.FACTS), outcomes.get(LateAddition.PICTURE)
-    lines = [_facts_line(told)]
+    steps = [_facts_step(told)]
     if not isinstance(told, ConfirmedEvent):
         # A picture alone would show what nobody has confirmed to belong to this event.
         away = isinstance(told, SpeckleUnavailable)
-        return AddedFacts(delivery, missing=frozenset(outcomes if away else ()), lines=(*lines,))
+        return AddedFacts(delivery, missing=frozenset(outcomes if away else ()), steps=steps)
     if LateAddition.PICTURE in outcomes:
-        lines.append(_picture_line(image))
+        steps.append(_picture_step(image))
     late = image is NoPicture.NOT_YET or isinstance(image, SpeckleUnavailable)
     return AddedFacts(
         delivery=told.delivery,
         facts=told.facts,
         image=image if isinstance(image, Picture | str) else None,
         missing=frozenset({LateAddition.PICTURE} if late else ()),
-        lines=tuple(lines),
+        steps=steps,
     )
 
 
-def _facts_line(facts: object) -> str:
+def _facts_step(facts: object) -> tuple[TraceStep, TraceFacts]:
     match facts:
         case SpeckleUnavailable():
-            return (
-                f"Speckle did not answer in time ({facts.reason}). The card went out plain; the "
-                "rest is filled in if the answer comes within a minute."
-            )
+            return TraceStep.FACTS_LATE, {"reason": facts.reason}
         case SpeckleError():
-            return f"A plain card, because {why_not_added(facts)}."
+            return TraceStep.FACTS_MISSING, why_missing(facts)
         case None:
-            return "Asked Speckle for more, and it knew no more."
+            return TraceStep.NO_FACTS, {}
         case _:
-            return "Asked Speckle for more, and added it."
+            return TraceStep.FACTS_ADDED, {}
 
 
-def _picture_line(image: object) -> str:
+def _picture_step(image: object) -> tuple[TraceStep, TraceFacts]:
     match image:
         case NoPicture.NOT_YET:
-            return "No picture yet: Speckle is making it. It is added for up to 15 minutes."
+            return TraceStep.PICTURE_NOT_YET, {}
         case NoPicture():
-            return "No picture: Speckle shows none to whoever asks for this server."
+            return TraceStep.NO_PICTURE, {}
         case SpeckleUnavailable():
-            return f"No picture yet ({image.reason}). It is asked for again for up to 15 minutes."
+            return TraceStep.PICTURE_LATE, {"reason": image.reason}
         case SpeckleError():
-            return f"No picture, because {why_not_added(image)}."
+            return TraceStep.PICTURE_MISSING, why_missing(image)
         case _:
-            return "With its picture."
+            return TraceStep.PICTURE_ADDED, {}
 
 
-def why_not_added(error: SpeckleError) -> str:
-    """Why there is no answer, as the end of a sentence for people."""
+def why_missing(error: SpeckleError) -> TraceFacts:
+    """Why there is no answer, as a line of an event's trace keeps it."""
     match error:
         case SpeckleTokenRefused():
-            return (
-                "Speckle no longer takes the token that it was asked with: link the account again"
-            )
+            return {"missing": MissingWhy.TOKEN_REFUSED}
         case SpeckleScopeMissing():
-            return f"the token that Speckle was asked with lacks {error.scope}"
+            return {"missing": MissingWhy.SCOPE_MISSING, "scope": error.scope}
         case SpeckleForbidden():
-            return "the project is closed to the account, or to strangers if none is linked"
+            return {"missing": MissingWhy.FORBIDDEN}
         case SpeckleNotFound():
-            return "Speckle has no such thing any more, or hides it"
+            return {"missing": MissingWhy.NOT_FOUND}
         case SpeckleUnconfirmed():
-            return "Speckle knows of nothing like it that is as new as the event says"
+            return {"missing": MissingWhy.UNCONFIRMED}
         case SpeckleRejected():
-            return f"this Speckle server answers otherwise than the bot knows ({error.reason})"
+            return {"missing": MissingWhy.UNREADABLE, "reason": error.reason}
         case _:
-            return error.reason
+            return {"missing": MissingWhy.OTHER, "reason": error.reason}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from bot.discord_api.rate_limits import RateLimiter
+from bot.problems import NotReady, NotReadyWhy, SendReason
 from bot.timing import Backoff
 
 log = structlog.get_logger()
@@ -37,7 +38,7 @@ class GlobalHold:
     hold_steps: HoldSteps = HoldSteps()
     clock: Callable[[], float] = time.monotonic
     round: int = 0
-    _why: str | None = None
+    _why: SendReason | None = None
     _backoff: Backoff | None = None  # of the present kind of trouble
     _taken: int = 0  # how many of them
     _seen: dict[str, dict[int, float]] = field(default_factory=dict)
@@ -47,26 +48,26 @@ class GlobalHold:
         """Whether nothing has gone through since Discord refused the bot as a whole."""
         return self._why is not None
 
-    def problems(self) -> Sequence[str]:
+    def problems(self) -> Sequence[NotReady]:
         """What `GET /readyz` says of it."""
         if self._why is None:
             return []
-        return [f"Discord takes no card from the bot, for any channel: {self._why}."]
+        return [NotReady(NotReadyWhy.DISCORD_TAKES_NOTHING, self._why.to_facts())]
 
-    def token_refused(self, reason: str, of_round: int) -> None:
+    def token_refused(self, reason: SendReason, of_round: int) -> None:
         """Discord does not know the bot: each step is logged, as only a person can end that."""
         if not self._is_step(of_round):
             return
         wait_s = self._close(reason, self.hold_steps.token)
         log.critical(
             "sender.token_refused",
-            reason=reason,
+            **reason.to_facts(),
             retry_in_s=wait_s,
             hint="Put a valid DISCORD_TOKEN into .env and start the bot again. "
             "Everything is kept until then.",
         )
 
-    def rejected(self, refusal: str, reason: str, channel_id: int, of_round: int) -> bool:
+    def rejected(self, refusal: str, reason: SendReason, channel_id: int, of_round: int) -> bool:
         """Note what one channel got; whether it is the trouble of all, and told as that, once."""
         if self._why is None and self._count(refusal, channel_id) < self.hold_steps.several:
             return False
@@ -75,7 +76,7 @@ class GlobalHold:
             if self._taken == 1:
                 log.error(
                     "sender.global_hold",
-                    reason=reason,
+                    **reason.to_facts(),
                     retry_in_s=wait_s,
                     what_it_means="Several channels get the same answer, so it is no channel's "
                     "fault: none is paused, everything is kept and tried again.",
@@ -86,7 +87,7 @@ class GlobalHold:
         """Discord processed what was sent to one channel."""
         self._seen.clear()
         if self._why is not None and self._is_step(of_round):
-            log.info("sender.resumed", after=self._why)
+            log.info("sender.resumed", after=self._why.problem.value)
             self._why = None
 
     def _is_step(self, of_round: int) -> bool:
@@ -98,7 +99,7 @@ class GlobalHold:
         seen[channel_id] = now
         return sum(now - at <= self.hold_steps.within_s for at in seen.values())
 
-    def _close(self, reason: str, backoff: Backoff) -> float:
+    def _close(self, reason: SendReason, backoff: Backoff) -> float:
         if self._why is None or backoff is not self._backoff:
             self._backoff, self._taken = backoff, 0
         wait_s = backoff.delay_s(self._taken)

@@ -18,7 +18,7 @@ from bot.pipeline.routing import EventContext, RoutingResult, says_who_sees
 from bot.pipeline.trace import Trace
 from bot.speckle.events import Delivery
 from bot.storage import Storage, Transaction
-from bot.work import EventResult, HookFollowers, HookResult, InboxEvent, InboxKey
+from bot.work import EventResult, HookFollowers, HookResult, InboxEvent, InboxKey, TraceStep
 
 log = structlog.get_logger()
 
@@ -155,13 +155,13 @@ class Ingest:
             try:
                 delivery, key = await read(row.body)
             except NotADelivery as error:
-                trace.add("parse", f"The body is no Speckle delivery: {error.reason}.")
+                trace.add("parse", TraceStep.NOT_A_DELIVERY, reason=error.reason)
                 failed.append(EventResult(row.id, trace.lines))
                 continue
             # Such an event is decided alone: what comes before and behind it may differ.
             if events and (says_who_sees(delivery) or says_who_sees(events[-1].delivery)):
                 break
-            trace.add("parse", f"Read as {delivery.event.kind.value}.")
+            trace.add("parse", TraceStep.READ, kind=delivery.event.kind.value)
             events.append(ReadEvent(row, delivery, key, trace))
         return events, failed
 
@@ -177,7 +177,7 @@ class Ingest:
         found = await self._storage.read(lambda tx: self._followers(tx, events))
         if not found:
             for event in events:
-                event.trace.add("route", "No channel follows this project.")
+                event.trace.add("route", TraceStep.NOT_FOLLOWED)
         for of_hook in await asyncio.gather(*map(self._for_hook, found)):
             for row_id, result in of_hook.items():
                 results[row_id].append(result)
@@ -236,13 +236,12 @@ class Ingest:
         """What events change for one hook: only its own webhook tells of the hook itself."""
         wanted = []
         for event in events:
-            event_context = event.event_context
+            event_context, trace = event.event_context, event.event_context.trace
             if not event.subscriptions:
-                text = "No channel follows this project here."
-                event_context.trace.add("route", text, guild_id=event_context.hook.guild_id)
+                guild_id = event_context.hook.guild_id
+                trace.add("route", TraceStep.NOT_FOLLOWED_HERE, guild_id=guild_id)
             for one, row_id in event.already.items():
-                text = "Not shown again: it came another way already."
-                event_context.trace.add("route", text, subscription_id=one, inbox_id=row_id)
+                trace.add("route", TraceStep.SHOWN_BEFORE, subscription_id=one, inbox_id=row_id)
             those = [one for one in event.subscriptions if one.id not in event.already]
             wanted.append((event_context, those))
         ways = await self._routing.route(wanted)

@@ -21,7 +21,7 @@ from bot.model import Hook, HookState, Subscription
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.access_gate import is_outdated
 from bot.pipeline.batching import card_of, fit_together
-from bot.pipeline.enrichment import Enrichment, why_not_added
+from bot.pipeline.enrichment import Enrichment, why_missing
 from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.reading import read
 from bot.pipeline.routing import card_context, names_of
@@ -37,8 +37,11 @@ from bot.work import (
     LateAddition,
     LateEnrichmentJob,
     LateEnrichmentKey,
+    MissingWhy,
     OutboxCard,
+    TraceFacts,
     TraceLine,
+    TraceStep,
 )
 
 log = structlog.get_logger()
@@ -46,7 +49,6 @@ log = structlog.get_logger()
 KEYS_AT_ONCE = 8  # one server gets up to half of them
 JOBS_AT_ONCE = 4  # of one guild at one server
 
-NAMES = {LateAddition.FACTS: "what Speckle adds", LateAddition.PICTURE: "its picture"}
 Change = Callable[[OutboxCard, Sequence[OutboxCard]], Card | None]
 
 
@@ -61,7 +63,11 @@ class IncompleteCard:
 
 
 class GivenUp(Exception):
-    """What a card lacks never comes; the text says why, as the end of a sentence for people."""
+    """What a card lacks never comes; `facts` say why, as its event's trace keeps it."""
+
+    def __init__(self, why: MissingWhy, **facts: int | str) -> None:
+        super().__init__(why)
+        self.facts: TraceFacts = {"missing": why, **facts}
 
 
 class LateEnrichment:
@@ -140,28 +146,28 @@ class LateEnrichment:
         except (SpeckleUnavailable, TimeoutError) as error:
             await self._later(job, getattr(error, "retry_in_s", None))
         except SpeckleError as error:
-            await self._give_up(job, why_not_added(error))
+            await self._give_up(job, why_missing(error))
         except GivenUp as given_up:
-            await self._give_up(job, str(given_up))
+            await self._give_up(job, given_up.facts)
         except Exception:  # one job's fault must not stop the others of its server
             log.exception("late_enrichment.failed", job_id=job.id, kind=job.kind)
             await self._later(job, None)
 
     async def _fill(self, job: LateEnrichmentJob, change: Change) -> None:
         after_s = (self._now() - job.created_at).total_seconds()
-        note = self._note(f"Filled in {NAMES[job.kind]} {after_s:.0f} s after the card was made.")
+        note = self._note(TraceStep.FILLED_IN, {"added": job.kind, "after_s": round(after_s)})
         changed = await self._storage.write(lambda tx: tx.late_enrichment.fill(job, change, note))
         log.info("late_enrichment.done", kind=job.kind, outbox_ids=changed)
         if changed:
             self._on_changed()
 
-    async def _give_up(self, job: LateEnrichmentJob, reason: str) -> None:
-        log.info("late_enrichment.given_up", job_id=job.id, kind=job.kind, reason=reason)
-        note = self._note(f"The card stays without {NAMES[job.kind]}: {reason}.")
+    async def _give_up(self, job: LateEnrichmentJob, facts: TraceFacts) -> None:
+        log.info("late_enrichment.given_up", job_id=job.id, kind=job.kind, **facts)
+        note = self._note(TraceStep.NOT_FILLED_IN, {"added": job.kind, **facts})
         await self._storage.write(lambda tx: tx.late_enrichment.drop(job, note))
 
-    def _note(self, text: str) -> TraceLine:
-        return TraceLine(self._now(), "fill in", text)
+    def _note(self, step: TraceStep, facts: TraceFacts) -> TraceLine:
+        return TraceLine(self._now(), "fill in", step, facts)
 
     async def _found(self, job: LateEnrichmentJob) -> IncompleteCard | None:
         """The event, while it and the card of it are still kept."""
@@ -195,16 +201,16 @@ class LateEnrichment:
             permit, delivery, row.event_at, self._timings.question_s
         )
         if told is None:
-            raise GivenUp("Speckle knew no more")
+            raise GivenUp(MissingWhy.NOTHING_MORE)
         hook_id = incomplete.hook.id
         known = await self._storage.read(lambda tx: tx.hooks.model_names(hook_id))
         names = names_of(known, told.facts)
         if not _says_the_same(told.delivery, delivery):
-            raise GivenUp("Speckle says otherwise than the event")
+            raise GivenUp(MissingWhy.CONTRADICTED)
         touched = touched_models(told.facts)
         verdict = matches(incomplete.subscription.options, told.delivery, names, touched)
         if not verdict.passes:
-            raise GivenUp(f"as Speckle tells it, {verdict.why.rstrip('.')}")
+            raise GivenUp(MissingWhy.FILTERED, **verdict.facts())
         if job.kind is LateAddition.PICTURE:
             image = await self._enrichment.image(
                 permit, incomplete.hook, delivery, row.event_at, self._timings.question_s
@@ -224,7 +230,7 @@ class LateEnrichment:
         """
         subscription = incomplete.subscription
         if is_outdated(subscription, job.created_at, self._now()):
-            raise GivenUp("nobody has agreed to showing more of the project since")
+            raise GivenUp(MissingWhy.NO_CONSENT)
         decisions = await self._access.decide_and_record(
             incomplete.hook, [subscription], incomplete.row.source
         )
@@ -234,14 +240,15 @@ class LateEnrichment:
             case Wait():
                 return None
             case _:
-                raise GivenUp("the channel may not be shown more of the project at the moment")
+                raise GivenUp(MissingWhy.NO_ACCESS)
 
     async def _later(self, job: LateEnrichmentJob, retry_in_s: float | None) -> None:
         patience = self._timings.of(job.kind)
         wait_s = max(patience.retry.delay_s(job.attempts), retry_in_s or 0.0)
         until = self._now() + timedelta(seconds=wait_s)
         if until - job.created_at > patience.most:
-            await self._give_up(job, f"it did not come within {patience.most}")
+            facts = {"missing": MissingWhy.TOO_LATE, "within": str(patience.most)}
+            await self._give_up(job, facts)
         else:
             await self._storage.write(lambda tx: tx.late_enrichment.postpone(job.id, until))
 

@@ -15,7 +15,7 @@ from bot.pipeline.reading import read
 from bot.pipeline.routing import EventContext, RoutingResult
 from bot.pipeline.trace import Trace
 from bot.storage import Storage, Transaction
-from bot.work import HeldEvent, InboxEvent, SubscriptionResult
+from bot.work import HeldEvent, InboxEvent, SubscriptionResult, TraceStep
 
 log = structlog.get_logger()
 
@@ -118,12 +118,12 @@ class Replay:
     ) -> SubscriptionResult:
         """What a held event leads to by now, in its subscription."""
         if not self._may_speak(row, hook):
-            trace.add("access", "Not shown: its webhook no longer speaks for this server.")
+            trace.add("access", TraceStep.HOOK_NOT_SERVED)
             return SubscriptionResult(subscription.id)
         try:
             delivery, _ = await read(row.body)
         except NotADelivery:  # its body has been erased
-            trace.add("access", "Not shown: the event was kept too long, and has been erased.")
+            trace.add("access", TraceStep.BODY_ERASED)
             return SubscriptionResult(subscription.id)
         event_context = EventContext(hook, row, delivery, names, trace)
         events = [(event_context, [subscription])]

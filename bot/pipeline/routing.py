@@ -35,27 +35,13 @@ from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait
 from bot.speckle.confirmation import touched_models
 from bot.speckle.events import Delivery, Facts, ProjectDeleted, ProjectUpdated, UnknownEvent
 from bot.speckle.filters import matches
-from bot.work import NOTE_FACT, InboxEvent, NewCard, SubscriptionResult
+from bot.work import NOTE_FACT, InboxEvent, NewCard, SubscriptionResult, TraceStep
 
 log = structlog.get_logger()
 
 FETCHED: Mapping[InboxSource, NoteKind] = {
     InboxSource.HISTORY: NoteKind.NOT_DELIVERED,
     InboxSource.ACTIVITY: NoteKind.NO_WEBHOOK,
-}
-WHY_PAUSED: Mapping[PauseWhy, str] = {
-    PauseWhy.TOKEN_REFUSED: "Speckle no longer takes the token of the account that shows it here",
-    PauseWhy.SCOPE_MISSING: "the token of the account that shows it here lacks a scope",
-    PauseWhy.FORBIDDEN: "the account that shows it here may not see the project any more",
-    PauseWhy.NOT_FOUND: "Speckle has no such project any more, or hides it from the account",
-    PauseWhy.UNLINKED: "the account that showed it here, or made its webhook, was unlinked",
-    PauseWhy.UNCONFIRMED: "the account that shows it here has to be confirmed by its person",
-    PauseWhy.PERSON_LEFT: "the person whose account shows it here has left the server",
-    PauseWhy.PERSON_BLIND: "the person whose account shows it here does not see the channel",
-    PauseWhy.NOT_ANSWERED: "nobody who may see the project has agreed to showing it here",
-    PauseWhy.FILTERS_WIDER: "the filters let through more than was agreed to",
-    PauseWhy.AUDIENCE_WIDER: "more people see the channel than was agreed to",
-    PauseWhy.TURNED_PRIVATE: "the project is no longer open to everybody, as it was when agreed to",
 }
 
 
@@ -134,12 +120,15 @@ class Routing:
         held = [one for one in wanting if _is_held(one)]
         asked = [one for one in wanting if not _is_held(one)]
         for one in held:
-            event_context.trace.add("access", "Kept until somebody answers for it.", **_where(one))
+            event_context.trace.add("access", TraceStep.HELD_FOR_CONSENT, **_where(one))
         served = any(isinstance(verdicts.decisions[one.id], Show) for one in asked)
         if verdicts.silence is not None and served:
-            text = "Speckle could not be asked who may still see the project"
-            then = f"{text} ({verdicts.silence}): the last yes counts for an hour."
-            event_context.trace.add("access", then, guild_id=event_context.hook.guild_id)
+            event_context.trace.add(
+                "access",
+                TraceStep.ACCESS_BY_LAST_YES,
+                guild_id=event_context.hook.guild_id,
+                silence=verdicts.silence,
+            )
         now = self._now()
         results = [SubscriptionResult(one.id, held_until=now) for one in held]
         results += self._held_back(event_context, asked, verdicts, attempts)
@@ -158,16 +147,16 @@ class Routing:
         where, trace, row = _where(subscription), event_context.trace, event_context.row
         paused = subscription.state is SubscriptionState.PAUSED
         if paused and subscription.pause_reason not in KEEPING_PAUSES:
-            trace.add("route", "Not shown: the subscription is paused.", **where)
+            trace.add("route", TraceStep.SUBSCRIPTION_PAUSED, **where)
             return False
         if row.source in FETCHED and subscription.came_after(row.hook_id, row.event_at):
-            trace.add("route", "Not shown: it happened before the channel followed this.", **where)
+            trace.add("route", TraceStep.BEFORE_FOLLOWING, **where)
             return False
         verdict = matches(subscription.options, event_context.delivery, event_context.model_names)
         if not verdict.passes:
-            trace.add("route", f"Not shown: {verdict.why}", **where)
+            trace.add("route", TraceStep.FILTERED, **where, **verdict.facts())
             return False
-        trace.add("route", f"Wanted: {verdict.why}", **where)
+        trace.add("route", TraceStep.WANTED, **where, **verdict.facts())
         return True
 
     # ── who may see it ────────────────────────────────────────────────────────────────────────
@@ -181,20 +170,18 @@ class Routing:
     ) -> list[SubscriptionResult]:
         """Subscriptions that may not be shown it now, but will be if somebody answers for them."""
         kept: list[SubscriptionResult] = []
-        now = self._now()
+        now, trace = self._now(), event_context.trace
+        silence = {} if verdicts.silence is None else {"silence": verdicts.silence}
         for one in subscriptions:
             match verdicts.decisions[one.id]:
                 case Wait():
-                    silence = "" if verdicts.silence is None else f" ({verdicts.silence})"
-                    text = f"Speckle or Discord could not be asked who may see it{silence}"
-                    event_context.trace.add("access", f"{text}: the event waits.", **_where(one))
+                    trace.add("access", TraceStep.ACCESS_UNKNOWN, **_where(one), **silence)
                     until = now + timedelta(seconds=self._access.wait_s(attempts))
                     kept.append(SubscriptionResult(one.id, held_until=until))
                 case Pause(reason, why) as decision:
                     if _is_gone(event_context.delivery, decision):
                         continue
-                    text = f"Paused, and the event is kept: {WHY_PAUSED[why]}."
-                    event_context.trace.add("access", text, **_where(one))
+                    trace.add("access", TraceStep.ACCESS_PAUSED, **_where(one), pause=why.value)
                     kept.append(
                         SubscriptionResult(one.id, held_until=now, pause=AccessPause(reason, why))
                     )
@@ -252,8 +239,8 @@ class Routing:
         except Exception:  # a fault of ours gives a plainer card, and loses no event
             log.exception("ingest.enrichment_failed", kind=delivery.event.kind.value)
             return AddedFacts(delivery)
-        for line in added.lines:
-            event_context.trace.add("enrich", line, guild_id=event_context.hook.guild_id)
+        for step, facts in added.steps:
+            event_context.trace.add("enrich", step, guild_id=event_context.hook.guild_id, **facts)
         return added
 
     # ── how it looks ──────────────────────────────────────────────────────────────────────────
@@ -275,7 +262,7 @@ class Routing:
         card = _render(replace(context, notes=notes))
         if card is None:
             guild_id = event_context.hook.guild_id
-            event_context.trace.add("render", "Not shown: nothing changed.", guild_id=guild_id)
+            event_context.trace.add("render", TraceStep.NOTHING_CHANGED, guild_id=guild_id)
             return []
         if added.image is not None:
             card = with_image(card, added.image)
@@ -356,8 +343,8 @@ def _passes(
     touched = touched_models(added.facts)
     verdict = matches(subscription.options, added.delivery, names, touched)
     if not verdict.passes:
-        text = f"Not shown: as Speckle tells it, {verdict.why}"
-        event_context.trace.add("route", text, **_where(subscription))
+        step, where = TraceStep.FILTERED_AS_CONFIRMED, _where(subscription)
+        event_context.trace.add("route", step, **where, **verdict.facts())
     return verdict.passes
 
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import assert_never
@@ -25,12 +25,13 @@ from bot.discord_api.outcomes import (
 from bot.discord_api.rate_limits import RateLimiter
 from bot.fairness import FairSemaphore
 from bot.model import PauseReason
-from bot.permissions import PostingAllowed, PostingBlocked
+from bot.permissions import PostingAllowed
 from bot.pipeline.access_gate import ChannelState
 from bot.pipeline.batching import MAX_EMBEDS, MAX_FILES_BYTES, card_of, together
 from bot.pipeline.global_hold import GlobalHold, HoldSteps
 from bot.pipeline.keyed_worker import KeyedWorker
-from bot.services.channel_rules import time_out_detail
+from bot.problems import NotReady, SendProblem, SendReason
+from bot.services.refusals import CannotPost
 from bot.storage import Storage, Transaction
 from bot.timing import Backoff
 from bot.work import Batch, ChannelQueue, FallbackLevel, OutboxCard
@@ -57,7 +58,7 @@ NEXT_LEVEL = {
 }
 
 Send = Callable[[Batch, Sequence[Card], FallbackLevel], Awaitable[Outcome]]
-ExplainRefusal = Callable[[int, int], Awaitable[PostingBlocked | PostingAllowed | None]]
+ExplainRefusal = Callable[[int, int], Awaitable[CannotPost | PostingAllowed | None]]
 HoldBack = Callable[[ChannelState], Awaitable[Collection[int]]]
 FindSent = Callable[[Batch, Sequence[Card], FallbackLevel], Awaitable[Sent | RetryLater | None]]
 
@@ -134,7 +135,7 @@ class Sender:
         await connected.wait()
         await self._worker.run()
 
-    def problems(self) -> Sequence[str]:
+    def problems(self) -> Sequence[NotReady]:
         """Why no card goes out at all, if that is so."""
         return self._global_hold.problems()
 
@@ -271,7 +272,7 @@ class Sender:
                 assert_never(outcome)
 
     async def _retry_later(
-        self, queue: ChannelQueue, reason: str, retry_in_s: float | None
+        self, queue: ChannelQueue, reason: SendReason, retry_in_s: float | None
     ) -> None:
         if retry_in_s is not None:  # Discord's own word: nothing has failed
             await self._postpone(queue, retry_in_s, None, reason)
@@ -280,23 +281,23 @@ class Sender:
         long_ago = since is not None and self._now() - since >= GIVE_UP_AFTER
         if long_ago and queue.attempts >= GIVE_UP_TRIES:
             before = self._now() - GIVE_UP_AFTER
+            tried = {"tried_h": GIVE_UP_AFTER // timedelta(hours=1)}
+            last = replace(reason, facts={**reason.facts, **tried}).to_stored()
             given_up = await self._storage.write(
-                lambda tx: tx.outbox.give_up(
-                    queue.channel_id, before, f"Tried for 48 hours without success. {reason}."
-                )
+                lambda tx: tx.outbox.give_up(queue.channel_id, before, last)
             )
             log.error("sender.given_up", channel_id=queue.channel_id, cards=given_up)
-        await self._postpone(queue, self._wait_s(queue.attempts), reason, reason)
+        await self._postpone(queue, self._wait_s(queue.attempts), reason.to_stored(), reason)
 
     async def _postpone(
-        self, queue: ChannelQueue, wait_s: float, error: str | None, reason: str
+        self, queue: ChannelQueue, wait_s: float, error: str | None, reason: SendReason
     ) -> None:
         log.warning(
             "sender.retry_later",
             channel_id=queue.channel_id,
             attempt=queue.attempts + 1,
             retry_in_s=round(wait_s, 1),
-            reason=reason,
+            **reason.to_facts(),
         )
         until = self._now() + timedelta(seconds=wait_s)
         await self._storage.write(lambda tx: tx.outbox.postpone(queue.channel_id, until, error))
@@ -304,24 +305,29 @@ class Sender:
     def _wait_s(self, attempts: int) -> float:
         return self._retry.delay_s(attempts, self._rand)
 
-    async def _rejected(self, batch: Batch, rows: Sequence[OutboxCard], reason: str) -> None:
+    async def _rejected(self, batch: Batch, rows: Sequence[OutboxCard], reason: SendReason) -> None:
         """Look for the card at fault; alone, it is tried with less and less, then kept."""
-        storage = self._storage
+        storage, stored = self._storage, reason.to_stored()
         level = rows[0].level
         next_level = NEXT_LEVEL.get(level)
         if len(rows) > 1:
-            await storage.write(lambda tx: tx.outbox.mark_suspect(batch, len(rows), level, reason))
-            log.warning("sender.batch_rejected", cards=len(rows), reason=reason)
+            await storage.write(lambda tx: tx.outbox.mark_suspect(batch, len(rows), level, stored))
+            log.warning("sender.batch_rejected", cards=len(rows), **reason.to_facts())
         elif next_level is not None:
-            await storage.write(lambda tx: tx.outbox.mark_suspect(batch, 1, next_level, reason))
+            await storage.write(lambda tx: tx.outbox.mark_suspect(batch, 1, next_level, stored))
             log.warning(
-                "sender.rejected", outbox_id=rows[0].id, next=next_level.value, reason=reason
+                "sender.rejected",
+                outbox_id=rows[0].id,
+                next=next_level.value,
+                **reason.to_facts(),
             )
         else:
-            await storage.write(lambda tx: tx.outbox.mark_undeliverable(batch, reason))
-            log.error("sender.undeliverable", outbox_id=rows[0].id, reason=reason)
+            await storage.write(lambda tx: tx.outbox.mark_undeliverable(batch, stored))
+            log.error("sender.undeliverable", outbox_id=rows[0].id, **reason.to_facts())
 
-    async def _silenced(self, queue: ChannelQueue, until: datetime | None, reason: str) -> None:
+    async def _silenced(
+        self, queue: ChannelQueue, until: datetime | None, reason: SendReason
+    ) -> None:
         """Discord refuses although the bot may post there: that ends automatically, at a known time
         if it is a moderator's time-out.
         """
@@ -334,29 +340,34 @@ class Sender:
         else:
             wait_s, until = self._wait_s(queue.attempts), None
         due_at = self._now() + timedelta(seconds=wait_s)
-        detail = reason if until is None else time_out_detail(until)
+        if until is not None:
+            reason = SendReason(SendProblem.TIME_OUT, {"until": until.isoformat()})
         await self._storage.write(
-            lambda tx: tx.outbox.pause_silenced(queue.channel_id, detail, due_at)
+            lambda tx: tx.outbox.pause_silenced(queue.channel_id, reason.to_stored(), due_at)
         )
         log.warning(
             "sender.channel_silenced",
             channel_id=queue.channel_id,
             retry_in_s=round(wait_s, 1),
-            reason=reason,
-            time_out=until is not None,
+            **reason.to_facts(),
         )
 
-    async def _channel_unavailable(self, queue: ChannelQueue, fault: Fault, reason: str) -> None:
+    async def _channel_unavailable(
+        self, queue: ChannelQueue, fault: Fault, reason: SendReason
+    ) -> None:
         if fault is Fault.NO_PERMISSION:
             match await self._explain_refusal(queue.guild_id, queue.channel_id):
-                case PostingBlocked(text):
-                    reason = text
+                case CannotPost() as found:
+                    reason = SendReason(SendProblem.CANNOT_POST, found.to_facts())
                 case PostingAllowed(silenced_until):
                     await self._silenced(queue, silenced_until, reason)
                     return
         await self._storage.write(
-            lambda tx: tx.outbox.pause_channel(queue.channel_id, PAUSES[fault], reason)
+            lambda tx: tx.outbox.pause_channel(queue.channel_id, PAUSES[fault], reason.to_stored())
         )
         log.warning(
-            "sender.channel_paused", channel_id=queue.channel_id, fault=fault.value, reason=reason
+            "sender.channel_paused",
+            channel_id=queue.channel_id,
+            fault=fault.value,
+            **reason.to_facts(),
         )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from bot.work import CATCH_UP_STAGE, InboxEvent, TraceLine
+from bot.work import CATCH_UP_STAGE, InboxEvent, TraceLine, TraceStep
 
 
 class Trace:
@@ -18,6 +18,6 @@ class Trace:
         self.begun_at = now()
         self.lines = [line for line in row.trace if line.stage == CATCH_UP_STAGE]
 
-    def add(self, stage: str, text: str, **facts: int | str) -> None:
+    def add(self, stage: str, step: TraceStep, **facts: int | str) -> None:
         """Add a line about this moment."""
-        self.lines.append(TraceLine(at=self._now(), stage=stage, text=text, facts=facts))
+        self.lines.append(TraceLine(at=self._now(), stage=stage, step=step, facts=facts))

@@ -1,7 +1,6 @@
 """What must be true before a command may continue. Errors, of all of them: CommandRefused."""
 
 from dataclasses import replace
-from datetime import datetime
 
 from bot.permissions import Actor, ChannelKind, ChannelPermission, TargetChannel
 from bot.services.refusals import (
@@ -50,21 +49,6 @@ NEEDED = {
     ),
 }
 """What the bot needs to post cards with pictures, by kind of channel."""
-
-
-TIME_OUT = "time-out until "  # kept with the pause, before the time in ISO 8601
-
-
-def time_out_detail(until: datetime) -> str:
-    """What is kept with a pause that a moderator's time-out caused."""
-    return f"{TIME_OUT}{until.isoformat()}"
-
-
-def time_out_end(detail: str) -> datetime | None:
-    """When the time-out ends that a pause was kept with; None if it was for another reason."""
-    if not detail.startswith(TIME_OUT):
-        return None
-    return datetime.fromisoformat(detail.removeprefix(TIME_OUT))
 
 
 def require_manager(actor: Actor, channel_id: int) -> None:

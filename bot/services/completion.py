@@ -22,8 +22,11 @@ class Choice:
     value: str
 
 
-def complete_events(typed: str) -> list[Choice]:
-    """Complete the last part of a comma-separated list of events and groups."""
+def complete_events(typed: str, all_label: str) -> list[Choice]:
+    """Complete the last part of a comma-separated list of events and groups.
+
+    `all_label` is shown for all of them.
+    """
     done, part = _last_part(typed)
     names = [name for name in (ALL, *EventGroup, *EventKind) if name not in done]
     if done:
@@ -31,7 +34,7 @@ def complete_events(typed: str) -> list[Choice]:
     hits = sorted((n for n in names if part in n), key=lambda n: not n.startswith(part))
     texts = [(name, ", ".join([*done, name])) for name in hits if name != EventKind.UNKNOWN]
     return [
-        Choice(shorten_plain(_event_label(name, text), MAX_CHOICE_LENGTH), text)
+        Choice(shorten_plain(_event_label(name, text, all_label), MAX_CHOICE_LENGTH), text)
         for name, text in texts
         if len(text) <= MAX_CHOICE_LENGTH
     ][:MAX_CHOICES]
@@ -42,9 +45,9 @@ def _last_part(typed: str) -> tuple[list[str], str]:
     return list(dict.fromkeys(piece for piece in done if piece)), part
 
 
-def _event_label(name: str, text: str) -> str:
+def _event_label(name: str, text: str, all_label: str) -> str:
     if name == ALL:
-        return "all: every event of the project"
+        return all_label
     if name not in set(EventGroup):
         return text
     kinds = kinds_of(EventGroup(name))

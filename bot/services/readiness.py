@@ -1,13 +1,11 @@
-"""Whether the bot can do its work, and if not, why: what `GET /readyz` answers.
-
-A reason is a sentence that strangers may read: it holds no path, no name and no secret.
-"""
+"""Whether the bot can do its work, and if not, why: what `GET /readyz` answers."""
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from bot.errors import StorageUnavailable
+from bot.problems import NotReady, NotReadyWhy
 from bot.storage import Storage
 
 WRITE_WITHIN_S = 3.0
@@ -16,7 +14,7 @@ WRITE_WITHIN_S = 3.0
 COUNT_AGAIN_S = 60.0
 COUNT_NONE_AGAIN_S = 3600.0
 
-Problems = Callable[[], Sequence[str]]
+Problems = Callable[[], Sequence[NotReady]]
 
 
 class Readiness:
@@ -31,28 +29,28 @@ class Readiness:
         self._unopenable: Mapping[str, int] = {}
         self._count_after = 0.0  # by time.monotonic()
 
-    async def problems(self) -> Sequence[str]:
-        """What keeps the bot from working, one sentence each; none if it is ready."""
+    async def problems(self) -> Sequence[NotReady]:
+        """What keeps the bot from working; nothing if it is ready."""
         told = [problem for source in self._sources for problem in source()]
         database = await self._database_problems()
         return [*database, *([] if database else await self._key_problems()), *told]
 
-    async def _database_problems(self) -> Sequence[str]:
+    async def _database_problems(self) -> Sequence[NotReady]:
         try:
             async with asyncio.timeout(self._write_within_s):
                 await self._storage.ping_write()
         except TimeoutError:
-            return [f"The database did not complete a write within {self._write_within_s:g} s."]
+            return [NotReady(NotReadyWhy.WRITE_TOO_SLOW, {"within_s": self._write_within_s})]
         except StorageUnavailable as error:
-            return [f"The database cannot be written: {error.reason}."]
+            return [NotReady(NotReadyWhy.NOT_WRITABLE, {"reason": error.reason})]
         return []
 
-    async def _key_problems(self) -> Sequence[str]:
+    async def _key_problems(self) -> Sequence[NotReady]:
         try:
             unopenable = await self.unopenable()
         except StorageUnavailable as error:
-            return [f"The database cannot be read: {error.reason}."]
-        return [f"{unopenable_text(unopenable)}."] if unopenable else []
+            return [NotReady(NotReadyWhy.NOT_READABLE, {"reason": error.reason})]
+        return [NotReady(NotReadyWhy.KEYS_MISSING, unopenable)] if unopenable else []
 
     async def unopenable(self) -> Mapping[str, int]:
         """How many encrypted values no key can decrypt, by kind, at the last count.
@@ -65,9 +63,3 @@ class Readiness:
             if not self._unopenable:
                 self._count_after = time.monotonic() + COUNT_NONE_AGAIN_S
         return self._unopenable
-
-
-def unopenable_text(unopenable: Mapping[str, int]) -> str:
-    """What the keys cannot decrypt, as a sentence without its full stop."""
-    what = ", ".join(f"{n} {kind}{'s' * (n != 1)}" for kind, n in unopenable.items())
-    return f"None of ENCRYPTION_KEYS can decrypt {what}"

@@ -1,8 +1,9 @@
 """What a command refuses, as values: the cogs make the sentences."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from typing import TypeAlias
 
 from bot.errors import BotError
@@ -74,15 +75,15 @@ class NoRoom:
     limit: int
 
 
-class Obstacle(Enum):
-    """What keeps the bot from posting in a channel."""
+class Obstacle(StrEnum):
+    """What keeps the bot from posting in a channel; stored with what it pauses."""
 
-    WRONG_KIND = auto()
-    PERMISSIONS = auto()
-    NOT_IN_THREAD = auto()
-    LOCKED = auto()
-    ARCHIVED = auto()
-    TIME_OUT = auto()
+    WRONG_KIND = "wrong_kind"
+    PERMISSIONS = "permissions"
+    NOT_IN_THREAD = "not_in_thread"
+    LOCKED = "locked"
+    ARCHIVED = "archived"
+    TIME_OUT = "time_out"
 
 
 class Retry(Enum):
@@ -108,6 +109,11 @@ class CannotPost:
     missing: tuple[ChannelPermission, ...] = ()
     until: datetime | None = None
     retry: Retry | None = None
+
+    def to_facts(self) -> Mapping[str, str]:
+        """What is stored with a pause that it causes."""
+        missing = ", ".join(self.missing)
+        return {"obstacle": self.obstacle.value, "kind": self.kind.value, "missing": missing}
 
 
 Refusal: TypeAlias = (

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -10,12 +11,30 @@ from bot.speckle.events import Delivery, ModelRef
 from bot.speckle.subscription_options import SubscriptionOptions, wanted_kinds
 
 
+class FilterWhy(StrEnum):
+    """What decided whether an event goes to a channel."""
+
+    NO_FILTER = "no_filter"
+    ALL_PASSED = "all_passed"
+    EVENT_NOT_WANTED = "event_not_wanted"
+    AUTHOR_IGNORED = "author_ignored"
+    PATTERN_FITS = "pattern_fits"
+    NO_PATTERN_FITS = "no_pattern_fits"
+    PATTERN_EXCLUDES = "pattern_excludes"
+    MODELS_NAMELESS = "models_nameless"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether an event goes to a channel, and a sentence for who asks why."""
+    """Whether an event goes to a channel, and why; `values` are those of the channel or event."""
 
     passes: bool
-    why: str
+    why: FilterWhy
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    def facts(self) -> Mapping[str, str]:
+        """Why, as a line of an event's trace keeps it."""
+        return {"filter": self.why, **self.values}
 
 
 def matches(
@@ -33,19 +52,21 @@ def matches(
         _event_verdict(options, delivery)
         or _author_verdict(options, delivery)
         or _model_verdict(options, delivery.models or touched, known_models)
-        or Verdict(
-            True,
-            "it passes the filters." if options != SubscriptionOptions() else "there is no filter.",
-        )
+        or Verdict(True, _why_passed(options))
     )
+
+
+def _why_passed(options: SubscriptionOptions) -> FilterWhy:
+    no_filter = options == SubscriptionOptions()
+    return FilterWhy.NO_FILTER if no_filter else FilterWhy.ALL_PASSED
 
 
 def _event_verdict(options: SubscriptionOptions, delivery: Delivery) -> Verdict | None:
     """None where the event is wanted."""
     if delivery.event.kind in wanted_kinds(options):
         return None
-    wanted = ", ".join(options.events)
-    return Verdict(False, f"the channel follows {wanted}, and this is {delivery.event.kind.value}.")
+    values = {"wanted": ", ".join(options.events), "kind": delivery.event.kind.value}
+    return Verdict(False, FilterWhy.EVENT_NOT_WANTED, values)
 
 
 def _author_verdict(options: SubscriptionOptions, delivery: Delivery) -> Verdict | None:
@@ -56,7 +77,7 @@ def _author_verdict(options: SubscriptionOptions, delivery: Delivery) -> Verdict
     name = " ".join((actor.name or "").split()).casefold()
     for ignored in options.ignore_authors:
         if ignored == actor.id or ignored.casefold() == name:
-            return Verdict(False, f"the channel ignores what {ignored} does.")
+            return Verdict(False, FilterWhy.AUTHOR_IGNORED, {"author": ignored})
     return None
 
 
@@ -70,23 +91,27 @@ def _model_verdict(
     if not options.models or not models:
         return None
     nameless = 0
-    refused = ""
+    refused: Verdict | None = None
     for model in models:
         name = model.name or known_models.get(model.id or "")
         if name is None and model.id not in options.models:
             nameless += 1
             continue
         pattern = _deciding_pattern(options.models, name or "", model.id)
-        shown = name or model.id
-        if pattern is None:
-            refused = f"no model pattern of the channel fits {shown}."
-        elif pattern.startswith("!"):
-            refused = f"the pattern {pattern} excludes {shown}."
-        else:
-            return Verdict(True, f"{shown} fits the pattern {pattern}.")
-    if nameless:
-        return Verdict(True, "the event names its models by id alone, which no pattern can judge.")
-    return Verdict(False, refused)
+        verdict = _pattern_verdict(pattern, name or model.id or "")
+        if verdict.passes:
+            return verdict
+        refused = verdict
+    return Verdict(True, FilterWhy.MODELS_NAMELESS) if nameless else refused
+
+
+def _pattern_verdict(pattern: str | None, model: str) -> Verdict:
+    if pattern is None:
+        return Verdict(False, FilterWhy.NO_PATTERN_FITS, {"model": model})
+    values = {"model": model, "pattern": pattern}
+    if pattern.startswith("!"):
+        return Verdict(False, FilterWhy.PATTERN_EXCLUDES, values)
+    return Verdict(True, FilterWhy.PATTERN_FITS, values)
 
 
 def _deciding_pattern(patterns: Iterable[str], name: str, model_id: str | None) -> str | None:

@@ -26,6 +26,7 @@ from bot.db.sqlite_file import beside, sqlite_path
 from bot.http_server import bind, why_not_bound
 from bot.model import HookKind, LinkDetails
 from bot.network import Network
+from bot.problems import NotReady
 from bot.settings import OrganisationSettings, Settings
 from bot.speckle.tokens import SCOPES, Tokens
 from bot.storage import Storage, migrate
@@ -614,5 +615,5 @@ async def test_anything_bad_is_unhealthy(database: str) -> None:
     assert not await check_all(settings, rows.append)
 
 
-async def no_problems() -> list[str]:
+async def no_problems() -> list[NotReady]:
     return []

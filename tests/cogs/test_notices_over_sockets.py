@@ -7,11 +7,12 @@ from hashlib import sha256
 import pytest
 
 from bot.cogs.interaction import why_posting_failed
+from bot.cogs.refusal_texts import cannot_post_text
 from bot.discord_api.client import SpeckleBot
 from bot.model import PauseReason, SubscriptionState
 from bot.notifiers.pause_notifier import NotifierTimings, PauseNotifier
-from bot.permissions import PostingBlocked
 from bot.services.pause_notices import GIVE_UP_AFTER, PauseNoticeService
+from bot.services.refusals import CannotPost
 from bot.storage import Storage
 from bot.work import EventResult, HookResult, NewCard, NewInboxEvent, SubscriptionResult
 from sandbox.discord import NotOffered, SandboxMember, SandboxMessage
@@ -544,7 +545,7 @@ async def test_what_is_missing_is_asked_of_discord_and_not_of_the_cache(
 
         async def missing(channel_id: int) -> str | None:
             why = await why_posting_failed(bot, studio.guild.id, channel_id)
-            return why.text if isinstance(why, PostingBlocked) else None
+            return cannot_post_text(why) if isinstance(why, CannotPost) else None
 
         assert await missing(studio.structure.id) is None
         studio.sandbox.faults.silence_gateway()  # the cache hears nothing from here on

@@ -116,7 +116,7 @@ async def test_nothing_that_is_kept_names_a_person_who_was_erased(
     assert str(MAREN_ODUYA) not in left.replace(str(LONGER), "")
     rows = [await storage.read(lambda tx: tx.inbox.get(row_id)) for row_id in ids]
     lines = [row.trace[0] for row in rows if row is not None]
-    assert [line.text for line in lines] == [
+    assert [line.step for line in lines] == [
         NOTE.replace("<@{}>", "somebody"),
         NOTE.format(TOBIAS),
         NOTE.format(LONGER),

@@ -23,6 +23,7 @@ from bot.discord_api.outcomes import (
 )
 from bot.discord_api.rate_limits import RateLimiter
 from bot.discord_api.send import edit, send
+from bot.problems import SendProblem, SendReason
 from bot.speckle.events import EventKind
 from bot.work import Batch, BatchState, FallbackLevel
 from sandbox.discord import Sandbox, SandboxChannel
@@ -230,5 +231,8 @@ async def test_an_archived_thread_that_cannot_be_opened_just_now_is_not_closed(
         assert isinstance(await sent(client, thread), RetryLater)
     sandbox.faults.fail(f"PATCH /channels/{thread.id}", 403, code=50013)
     assert await sent(client, thread) == ChannelUnavailable(
-        Fault.THREAD_CLOSED, "Discord answered 400 (50083): 400: made to fail"
+        Fault.THREAD_CLOSED,
+        SendReason(
+            SendProblem.REFUSED, {"status": 400, "code": 50083, "said": "400: made to fail"}
+        ),
     )

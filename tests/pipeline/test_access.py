@@ -13,6 +13,7 @@ from bot.model import Hook, PauseReason, PauseWhy, Subscription, SubscriptionSta
 from bot.pipeline.access import AccessTimings
 from bot.timing import Backoff
 from bot.vault import Vault
+from bot.work import TraceStep
 from sandbox.discord import SandboxMessage
 from tests.pipeline.conftest import QUICK_NOTICES, SHOW, TIMINGS, Run, Studio
 from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers, wait_until_paused
@@ -151,7 +152,7 @@ async def test_who_cannot_be_asked_within_the_hour_gets_cards_all_the_same(
         assert asyncio.get_running_loop().time() - started < 6
         row = await app.storage.read(lambda tx: tx.inbox.get(2))
         assert row is not None
-        assert "the last yes counts for an hour" in str(row.trace)
+        assert TraceStep.ACCESS_BY_LAST_YES in [line.step for line in row.trace]
 
 
 async def test_after_an_hour_without_an_answer_events_wait_until_there_is_one(
@@ -165,7 +166,8 @@ async def test_after_an_hour_without_an_answer_events_wait_until_there_is_one(
 
         async def waits() -> bool:
             row = await app.storage.read(lambda tx: tx.inbox.get(2))
-            return row is not None and "the event waits" in str(row.trace)
+            steps = [] if row is None else [line.step for line in row.trace]
+            return TraceStep.ACCESS_UNKNOWN in steps
 
         await until(waits)
         assert (await subscription(app, studio)).state is SubscriptionState.ACTIVE

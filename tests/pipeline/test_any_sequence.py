@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.cards.card import MAX_TOTAL, Card
 from bot.discord_api.outcomes import (
-    BotUnavailable,
+    TOKEN_REFUSED,
     ChannelUnavailable,
     Fault,
     Outcome,
@@ -22,6 +22,7 @@ from bot.discord_api.outcomes import (
 )
 from bot.model import SubscriptionState
 from bot.pipeline.batching import MAX_EMBEDS
+from bot.problems import SendProblem, SendReason
 from bot.storage import Storage
 from bot.vault import Vault
 from bot.work import Batch, FallbackLevel, OutboxState
@@ -54,19 +55,20 @@ class Channel:
                 return self._take(nonce, titles)
             case "taken, answer lost":
                 self._take(nonce, titles)
-                return RetryLater("no answer")
+                return RetryLater(SendReason(SendProblem.NO_ANSWER, {"within_s": 120}))
             case "error":
-                return RetryLater("Discord answered 503")
+                return RetryLater(SendReason(SendProblem.ANSWERED, {"status": 503}))
             case "slower":
-                return RetryLater("slower", retry_in_s=2.5)
+                return RetryLater(SendReason(SendProblem.SLOWER), retry_in_s=2.5)
             case "refused":
                 if form is FallbackLevel.TEXT:
                     self.refused |= set(titles)
-                return Rejected("Discord answered 400")
+                return Rejected(SendReason(SendProblem.ANSWERED, {"status": 400}))
             case "closed":
-                return ChannelUnavailable(Fault.NO_PERMISSION, "Discord answered 403")
+                refused = SendReason(SendProblem.ANSWERED, {"status": 403})
+                return ChannelUnavailable(Fault.NO_PERMISSION, refused)
             case _:
-                return BotUnavailable("Discord does not accept the bot's token")
+                return TOKEN_REFUSED
 
     def _take(self, nonce: str, titles: list[str]) -> Sent:
         assert self.by_nonce.setdefault(nonce, titles) == titles, "another message under one nonce"

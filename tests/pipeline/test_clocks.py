@@ -17,6 +17,7 @@ from bot.db.tables import batches, channel_queues, outbox
 from bot.discord_api.outcomes import RetryLater
 from bot.discord_api.server_time import DiscordTime
 from bot.pipeline.clock_watch import LONGEST_WAIT, ClockWatch
+from bot.problems import SendProblem, SendReason
 from bot.storage import Storage
 from bot.timing import utc_now
 from bot.work import NewInboxEvent
@@ -286,7 +287,7 @@ async def test_a_clock_that_is_set_ahead_by_days_gives_no_card_up(
     storage: Storage, clock: Clock
 ) -> None:
     discord_there = Discord(clock)
-    discord_there.answer = RetryLater("Discord answered 503")
+    discord_there.answer = RetryLater(SendReason(SendProblem.ANSWERED, {"status": 503}))
     await queue_card(storage, clock, 1)
     async with delivering(storage, discord_there.send, clock) as work:
         for _ in range(3):

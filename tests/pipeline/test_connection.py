@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from bot.app import App, Timings
 from bot.discord_api.gateway import GatewayConnection, GatewayTimings
 from bot.errors import ConfigError
+from bot.problems import NotReady, NotReadyWhy
 from bot.timing import Backoff
 from tests.pipeline.conftest import StartBot, Studio, quick_connection
 from tests.pipeline.deliveries import follow, send_numbers, until, wait_for_numbers
@@ -48,7 +49,7 @@ def test_a_gateway_is_silent_for_readyz_when_it_is_dialled_again_for_it() -> Non
     now_s = timings.silence_s
     assert gateway.problems() == []
     now_s += 1
-    assert gateway.problems() == ["Discord's gateway has been silent for 101 s."]
+    assert gateway.problems() == [NotReady(NotReadyWhy.GATEWAY_SILENT, {"silence_s": 101.0})]
 
 
 @pytest.mark.parametrize("welcome", [False, True])

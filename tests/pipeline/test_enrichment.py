@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bot.app import App, Timings
+from bot.cli.trace_texts import trace_text
 from bot.model import Hook, HookKind
 from bot.pipeline import enrichment
 from bot.pipeline.enrichment import EnrichmentTimings, RetryPatience
@@ -161,7 +162,7 @@ def fields(embed: Mapping[str, Any]) -> dict[str, str]:
 async def trace_of(app: App, inbox_id: int = 1) -> str:
     row = await app.storage.read(lambda tx: tx.inbox.get(inbox_id))
     assert row is not None
-    return "\n".join(line.text for line in row.trace)
+    return "\n".join(map(trace_text, row.trace))
 
 
 def patches(studio: Studio) -> list[Any]:

@@ -16,6 +16,8 @@ from bot.discord_api.rate_limits import RateLimiter
 from bot.model import HookKind
 from bot.pipeline.access_gate import ChannelState
 from bot.pipeline.sender import Send, Sender
+from bot.problem_texts import reason_text
+from bot.problems import SendProblem, SendReason
 from bot.speckle.events import EventKind
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
@@ -183,7 +185,7 @@ async def test_tries_grow_apart_to_an_hour_and_keep_the_nonce(
     storage: Storage, clock: Clock
 ) -> None:
     discord = Discord(clock)
-    discord.answer = RetryLater("Discord answered 503")
+    discord.answer = RetryLater(SendReason(SendProblem.ANSWERED, {"status": 503}))
     await queue_card(storage, clock, 1)
     async with delivering(storage, discord.send, clock) as work:
         waits = [await next_try(storage, discord, clock, work) for _ in range(10)]
@@ -196,7 +198,7 @@ async def test_after_48_hours_the_old_are_given_up_and_the_young_are_still_tried
     storage: Storage, clock: Clock
 ) -> None:
     discord = Discord(clock)
-    discord.answer = RetryLater("Discord answered 503")
+    discord.answer = RetryLater(SendReason(SendProblem.ANSWERED, {"status": 503}))
     started = clock()
     old = await queue_card(storage, clock, 1)
     young = 0
@@ -212,7 +214,9 @@ async def test_after_48_hours_the_old_are_given_up_and_the_young_are_still_tried
         assert row is not None
         assert after is not None
         assert (row.state, after.state) == (OutboxState.UNDELIVERABLE, OutboxState.WAITING)
-        assert "48 hours" in (row.last_error or "")
+        assert reason_text(SendReason.from_stored(row.last_error or "")) == (
+            "Tried for 48 hours without success. Discord answered 503."
+        )
         discord.answer = None
         await next_try(storage, discord, clock, work)
     after = await storage.read(lambda tx: stored_card(tx, young))
@@ -222,7 +226,7 @@ async def test_after_48_hours_the_old_are_given_up_and_the_young_are_still_tried
 
 async def test_what_discord_says_of_a_wait_is_no_failure(storage: Storage, clock: Clock) -> None:
     discord = Discord(clock)
-    discord.answer = RetryLater("slower", retry_in_s=7.5)
+    discord.answer = RetryLater(SendReason(SendProblem.SLOWER), retry_in_s=7.5)
     await queue_card(storage, clock, 1)
     async with delivering(storage, discord.send, clock) as work:
         waits = [await next_try(storage, discord, clock, work) for _ in range(4)]

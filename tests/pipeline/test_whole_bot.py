@@ -15,7 +15,7 @@ from bot.discord_api.rate_limits import RateLimiter
 from bot.model import Hook, PauseReason, SubscriptionState
 from bot.pipeline.global_hold import GlobalHold, HoldSteps
 from bot.pipeline.sender import SenderTimings
-from bot.services.channel_rules import time_out_end
+from bot.problems import SendProblem, SendReason
 from bot.timing import Backoff, utc_now
 from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import QUICK_NOTICES, TIMINGS, StartBot, Studio, quick_connection
@@ -156,20 +156,23 @@ async def test_one_channel_with_an_unknown_refusal_holds_up_no_other(
         studio.sandbox.requests.clear()
 
 
+REFUSED = SendReason(SendProblem.ANSWERED, {"status": 403})
+
+
 def test_the_steps_are_counted_once_for_all_that_was_under_way() -> None:
     pace = RateLimiter(45, lambda: 0.0)
     standstill = GlobalHold(pace)
     for _ in range(60):
-        standstill.token_refused("the token", 0)
+        standstill.token_refused(SendReason(SendProblem.TOKEN_REFUSED), 0)
     assert pace.blocked_for_s() == 60
     assert standstill.round == 1
-    standstill.token_refused("the token", 1)
+    standstill.token_refused(SendReason(SendProblem.TOKEN_REFUSED), 1)
     assert pace.blocked_for_s() == 300
     standstill.succeeded(0)  # sent before Discord refused, and taken only now
     assert standstill.active
     standstill.succeeded(2)
     assert not standstill.active
-    standstill.token_refused("the token", 2)
+    standstill.token_refused(SendReason(SendProblem.TOKEN_REFUSED), 2)
     assert (pace.blocked_for_s(), standstill.round) == (300, 3), "the first step again, 60 s"
 
 
@@ -177,24 +180,24 @@ def test_another_kind_of_trouble_begins_with_its_own_first_step() -> None:
     pace = RateLimiter(45, lambda: 0.0)
     standstill = GlobalHold(pace)
     for _ in range(5):
-        standstill.rejected("403 40006", "refused", 1, standstill.round)
-        standstill.rejected("403 40006", "refused", 2, standstill.round)
+        standstill.rejected("403 40006", REFUSED, 1, standstill.round)
+        standstill.rejected("403 40006", REFUSED, 2, standstill.round)
     assert pace.blocked_for_s() == 60
-    standstill.token_refused("the token", standstill.round)
+    standstill.token_refused(SendReason(SendProblem.TOKEN_REFUSED), standstill.round)
     assert pace.blocked_for_s() == 60
 
 
 def test_refusals_far_apart_or_unlike_or_with_good_answers_between_are_each_channels_own() -> None:
     seconds = [0.0]
     standstill = GlobalHold(RateLimiter(45, lambda: 0.0), clock=lambda: seconds[0])
-    assert not standstill.rejected("403 40006", "refused", 1, 0)
-    assert not standstill.rejected("403 40002", "refused", 2, 0)
-    assert not standstill.rejected("403 40006", "refused", 1, 0), "the same channel again"
+    assert not standstill.rejected("403 40006", REFUSED, 1, 0)
+    assert not standstill.rejected("403 40002", REFUSED, 2, 0)
+    assert not standstill.rejected("403 40006", REFUSED, 1, 0), "the same channel again"
     seconds[0] = 61
-    assert not standstill.rejected("403 40006", "refused", 3, 0)
+    assert not standstill.rejected("403 40006", REFUSED, 3, 0)
     standstill.succeeded(0)
-    assert not standstill.rejected("403 40006", "refused", 4, 0)
-    assert standstill.rejected("403 40006", "refused", 5, 0)
+    assert not standstill.rejected("403 40006", REFUSED, 4, 0)
+    assert standstill.rejected("403 40006", REFUSED, 5, 0)
 
 
 async def test_a_refused_token_with_many_sends_in_flight_is_one_step(
@@ -252,7 +255,7 @@ async def test_a_time_out_is_told_as_that_and_ends_by_itself(
         studio.guild.bot.time_out(until_when)
         await send_numbers(app, hook, range(3))
         paused = await wait_until_paused(app, studio.structure, PauseReason.SILENCED)
-        assert time_out_end(paused.pause_detail or "") == until_when
+        assert SendReason.from_stored(paused.pause_detail or "").until == until_when
         maren = studio.sandbox.world.private_channel(studio.maren.id)
         (notice,) = await studio.sandbox.wait_for_messages(maren, 1, 15)
         for permission in ("Send Messages", "Embed Links", "Attach Files", "View Channel"):
@@ -308,7 +311,7 @@ async def test_a_refusal_without_a_reason_that_stays_is_told_and_tried_again(
         studio.sandbox.faults.fail(route_to(studio.structure), 403, times=None, code=50013)
         await send_numbers(app, hook, range(2))
         paused = await wait_until_paused(app, studio.structure, PauseReason.SILENCED)
-        assert time_out_end(paused.pause_detail or "") is None
+        assert SendReason.from_stored(paused.pause_detail or "").until is None
         maren = studio.sandbox.world.private_channel(studio.maren.id)
         (notice,) = await studio.sandbox.wait_for_messages(maren, 1, 15)
         assert "every permission" in str(notice.embeds)

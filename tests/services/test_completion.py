@@ -10,32 +10,35 @@ from bot.services.completion import (
 from bot.speckle.events import EventGroup, EventKind
 from bot.speckle.subscription_options import SubscriptionOptions
 
+ALL_LABEL = "all: every event"
+
 
 def test_an_empty_field_offers_all_then_the_groups() -> None:
-    values = [choice.value for choice in complete_events("")]
+    values = [choice.value for choice in complete_events("", ALL_LABEL)]
     assert values[: len(EventGroup) + 1] == ["all", *EventGroup]
     assert len(values) <= MAX_CHOICES
 
 
 def test_the_last_part_is_completed_and_the_rest_kept() -> None:
-    values = [choice.value for choice in complete_events("versions, comment_cre")]
+    values = [choice.value for choice in complete_events("versions, comment_cre", ALL_LABEL)]
     assert values == ["versions, comment_created"]
 
 
 def test_what_starts_with_the_typed_text_comes_first() -> None:
-    values = [choice.value for choice in complete_events("model")]
+    values = [choice.value for choice in complete_events("model", ALL_LABEL)]
     assert values[0] == "models"
     assert set(values) >= {"model_created", "model_deleted"}
 
 
 def test_what_is_there_already_is_not_offered_again() -> None:
-    values = [choice.value for choice in complete_events("versions,")]
+    values = [choice.value for choice in complete_events("versions,", ALL_LABEL)]
     assert "versions, versions" not in values
     assert not any("all" in value.split(", ") for value in values)
 
 
 def test_every_offer_fits_discord_and_is_understood() -> None:
-    offers = [choice for typed in ("", *"abcdefghiklmoprstuv") for choice in complete_events(typed)]
+    typed_texts = ("", *"abcdefghiklmoprstuv")
+    offers = [choice for typed in typed_texts for choice in complete_events(typed, ALL_LABEL)]
     assert {choice.value for choice in offers} >= {k for k in EventKind if k != EventKind.UNKNOWN}
     for choice in offers:
         assert 1 <= len(choice.name) <= MAX_CHOICE_LENGTH
@@ -44,7 +47,7 @@ def test_every_offer_fits_discord_and_is_understood() -> None:
 
 
 def test_a_list_too_long_for_a_choice_offers_nothing() -> None:
-    assert complete_events(f"{', '.join(EventKind)}, ") == []
+    assert complete_events(f"{', '.join(EventKind)}, ", ALL_LABEL) == []
 
 
 def test_model_names_are_as_long_as_discord_counts_and_offered_once() -> None:

@@ -18,7 +18,7 @@ from bot.speckle.events import (
     VersionCreated,
     VersionMoved,
 )
-from bot.speckle.filters import fits, matches
+from bot.speckle.filters import FilterWhy, Verdict, fits, matches
 from bot.speckle.subscription_options import SubscriptionOptions
 
 PROJECT = Project("7e14d973e6", "Harbour Tower")
@@ -103,7 +103,7 @@ def test_a_comment_passes_unless_its_models_names_are_known() -> None:
     options = SubscriptionOptions(models=("structure/**",))
     verdict = matches(options, COMMENT)
     assert verdict.passes
-    assert "by id alone" in verdict.why
+    assert verdict.why is FilterWhy.MODELS_NAMELESS
     assert not matches(options, COMMENT, {"193f26c0fa": "facade"}).passes
     assert matches(options, COMMENT, {"193f26c0fa": "structure/a"}).passes
 
@@ -121,7 +121,7 @@ def test_a_moved_version_passes_for_either_model() -> None:
 @pytest.mark.parametrize("ignored", ["a1f47c02d9", "maren oduya", "MAREN ODUYA"])
 def test_authors_are_ignored_by_id_or_name(ignored: str) -> None:
     verdict = matches(SubscriptionOptions(ignore_authors=(ignored,)), version_of("x"))
-    assert verdict == type(verdict)(False, f"the channel ignores what {ignored} does.")
+    assert verdict == Verdict(False, FilterWhy.AUTHOR_IGNORED, {"author": ignored})
     nobody = replace(version_of("x"), actor=None)
     assert matches(SubscriptionOptions(ignore_authors=(ignored,)), nobody).passes
 
@@ -130,6 +130,5 @@ def test_events_are_picked_by_kind_or_group() -> None:
     assert matches(SubscriptionOptions(events=("versions",)), version_of("x")).passes
     assert matches(SubscriptionOptions(events=("version_created",)), version_of("x")).passes
     refused = matches(SubscriptionOptions(events=("comments", "model_created")), version_of("x"))
-    assert refused.why == (
-        "the channel follows comments, model_created, and this is version_created."
-    )
+    values = {"wanted": "comments, model_created", "kind": "version_created"}
+    assert refused == Verdict(False, FilterWhy.EVENT_NOT_WANTED, values)

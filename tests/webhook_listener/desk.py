@@ -15,6 +15,7 @@ from cryptography.fernet import Fernet
 
 from bot.http_server import Limits
 from bot.model import Hook, HookKind
+from bot.problems import NotReady
 from bot.services.readiness import Readiness
 from bot.speckle.signature import sign
 from bot.storage import Storage
@@ -69,7 +70,7 @@ class Desk:
     hook: Hook
     base: str
     http: aiohttp.ClientSession
-    problems: list[str] = field(default_factory=list)
+    problems: list[NotReady] = field(default_factory=list)
     missed: list[None] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
 
@@ -155,7 +156,7 @@ async def open_desk(
     max_body_bytes: int = MAX_BODY,
 ) -> AsyncIterator[Desk]:
     vault = Vault([Fernet.generate_key().decode()])
-    problems: list[str] = []
+    problems: list[NotReady] = []
     missed: list[None] = []
     async with Storage.open(f"sqlite:///{folder / 'bot.db'}", vault, utc_now) as storage:
         await storage.write(lambda tx: tx.guilds.join(1))

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from bot.link_pages import LinkPages
 from bot.model import HookKind
+from bot.problems import NotReady
 from bot.services.linking import SignIn
 from bot.services.public_url import ProbeResult, PublicUrlProbe
 from bot.services.webhook_setup import webhook_setup
@@ -136,5 +137,5 @@ async def test_the_bot_finds_itself(behind: Behind) -> None:
     assert reached == ProbeResult(local_speckle=True, local_bot=True)
 
 
-async def no_problems() -> list[str]:
+async def no_problems() -> list[NotReady]:
     return []

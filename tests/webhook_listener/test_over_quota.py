@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from structlog.testing import capture_logs
 
 from bot.model import Hook, HookKind
+from bot.problems import NotReady
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.speckle.signature import sign
 from bot.storage import Storage
@@ -32,7 +33,7 @@ class Clock:
         return self.time
 
 
-async def no_problems() -> list[str]:
+async def no_problems() -> list[NotReady]:
     return []
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bot.errors import StorageUnavailable
 from bot.http_server import BadAttempts
+from bot.problems import NotReady, NotReadyWhy
 from bot.speckle.signature import sign
 from bot.webhook_listener import REFUSED
 from tests.webhook_listener.desk import (
@@ -174,10 +175,11 @@ async def test_storage_that_cannot_write_answers_503(
 async def test_healthz_answers_and_readyz_says_what_is_the_matter(desk: Desk) -> None:
     async with desk.http.get(f"{desk.base}/readyz") as answer:
         assert (answer.status, await answer.json()) == (200, {"ready": True, "problems": []})
-    desk.problems.append("Discord's gateway has been silent for 500 s.")
+    desk.problems.append(NotReady(NotReadyWhy.GATEWAY_SILENT, {"silence_s": 500.4}))
     async with desk.http.get(f"{desk.base}/readyz") as answer:
         assert answer.status == 503
-        assert await answer.json() == {"ready": False, "problems": desk.problems}
+        problems = ["Discord's gateway has been silent for 500 s."]
+        assert await answer.json() == {"ready": False, "problems": problems}
     async with desk.http.get(f"{desk.base}/healthz") as answer:
         assert answer.status == 200
 

@@ -10,7 +10,7 @@ from cryptography.fernet import Fernet
 from bot.cli.check.http_probe import TIMEOUT_S
 from bot.cli.check.report import CheckMark, CheckResult, counted
 from bot.errors import ConfigError, SchemaTooNew, SchemaTooOld, StorageUnavailable
-from bot.services.readiness import unopenable_text
+from bot.problem_texts import unopenable_text
 from bot.settings import SECRET_HINTS, Settings
 from bot.storage import Storage, database_file, needs_migration, schema_version
 from bot.vault import Vault

@@ -11,7 +11,7 @@ from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.panel_texts import MAX_LISTED_NAME, project_name, why_paused
 from bot.model import NOBODY, RIGHTS_PAUSES, HookState, PauseReason
 from bot.permissions import ChannelPermission
-from bot.services.channel_rules import time_out_end
+from bot.problems import SendReason
 from bot.services.pause_notices import NoticeGroup
 from bot.services.subscribe_results import Followed, Resumed
 
@@ -162,7 +162,7 @@ def _why(context: NoticeContext) -> str:
         names = "\n".join(f"- {permission}" for permission in context.missing)
         return f"{WHY[notice.reason]} It lacks there:\n{names}"
     if notice.reason is PauseReason.SILENCED:
-        return f"{WHY[notice.reason]}\n{_why_silenced(time_out_end(notice.detail))}"
+        return f"{WHY[notice.reason]}\n{_why_silenced(SendReason.from_stored(notice.detail).until)}"
     return WHY[notice.reason]
 
 

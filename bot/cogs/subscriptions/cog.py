@@ -17,6 +17,7 @@ from bot.cogs.responses import Interaction, Response, defer_if_slow, respond
 from bot.cogs.subscriptions import subscribe_texts
 from bot.cogs.subscriptions.panel import ListScope, SubscriptionPanel
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
+from bot.cogs.subscriptions.subscribe_texts import ALL_EVENTS
 from bot.services.completion import Choice, complete_events
 from bot.services.managing import SubscriptionService
 from bot.services.subscribe_results import NotFollowed, SubscribeRequest
@@ -110,7 +111,7 @@ class SubscribeCog(commands.Cog, name="subscribe"):
     async def _complete_events(
         self, _interaction: Interaction, typed: str
     ) -> list[app_commands.Choice[str]]:
-        return _choices(complete_events(typed))
+        return _choices(complete_events(typed, ALL_EVENTS))
 
     @subscribe.autocomplete("stream_id")
     async def _complete_stream_id(

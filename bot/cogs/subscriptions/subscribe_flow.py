@@ -107,7 +107,8 @@ class SubscribeFlow:
             await channel.send(line, allowed_mentions=discord.AllowedMentions.none())
         except DISCORD_ERRORS as error:
             failure = outcome_of(error)
-            log.warning("subscriptions.not_announced", channel_id=channel_id, reason=failure.reason)
+            facts = failure.reason.to_facts()
+            log.warning("subscriptions.not_announced", channel_id=channel_id, **facts)
             return subscribe_texts.not_announced(channel_id, failure)
         return None
 

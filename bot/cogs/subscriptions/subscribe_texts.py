@@ -44,6 +44,7 @@ OR_LINK = (
     "If you own the project, the bot can do the rest: link your account with `/link`, then type "
     "the same `/subscribe` again. Or by hand:"
 )
+ALL_EVENTS = "all: every event of the project"
 NOT_SHOWN = "Nothing was changed."
 NOT_COMPLETED = (
     "Your account is linked, but the `/subscribe` that was waiting for it did not work. Type it "

@@ -1,0 +1,110 @@
+"""Each thing that can happen to an event has a sentence, and what is stored reads as before."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+
+import bot
+from bot.cli.trace_texts import ADDED, FILTERS, MISSING, PAUSES, STEPS, trace_text
+from bot.model import PauseWhy
+from bot.speckle.filters import FilterWhy
+from bot.work import LateAddition, MissingWhy, TraceLine, TraceStep
+
+AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+WRITERS = ("pipeline", "db", "speckle")
+
+
+@pytest.mark.parametrize(
+    ("words", "texts"),
+    [
+        (TraceStep, STEPS),
+        (FilterWhy, FILTERS),
+        (PauseWhy, PAUSES),
+        (MissingWhy, MISSING),
+        (LateAddition, ADDED),
+    ],
+)
+def test_each_word_of_a_trace_has_a_text(words: type[StrEnum], texts: Mapping[str, str]) -> None:
+    assert list(texts) == list(words)
+
+
+def test_each_word_of_a_trace_is_written_somewhere() -> None:
+    root = Path(bot.__file__).parent
+    code = "".join(path.read_text() for room in WRITERS for path in (root / room).rglob("*.py"))
+    words = [word for kind in (TraceStep, FilterWhy, MissingWhy) for word in kind]
+    assert [word for word in words if f"{type(word).__name__}.{word.name}" not in code] == []
+
+
+@pytest.mark.parametrize(
+    ("step", "facts", "text"),
+    [
+        (TraceStep.READ, {"kind": "version_created"}, "Read as version_created."),
+        (
+            TraceStep.WANTED,
+            {"filter": FilterWhy.PATTERN_FITS, "model": "facade", "pattern": "fac*"},
+            "Wanted: facade fits the pattern fac*.",
+        ),
+        (
+            TraceStep.FILTERED_AS_CONFIRMED,
+            {"filter": FilterWhy.AUTHOR_IGNORED, "author": "{odd}"},
+            "Not shown: as Speckle tells it, the channel ignores what {odd} does.",
+        ),
+        (
+            TraceStep.ACCESS_UNKNOWN,
+            {"silence": "no answer in time"},
+            (
+                "Speckle or Discord could not be asked who may see it (no answer in time): the "
+                "event waits."
+            ),
+        ),
+        (
+            TraceStep.ACCESS_UNKNOWN,
+            {},
+            "Speckle or Discord could not be asked who may see it: the event waits.",
+        ),
+        (
+            TraceStep.ACCESS_PAUSED,
+            {"pause": PauseWhy.PERSON_LEFT},
+            (
+                "Paused, and the event is kept: the person whose account shows it here has left "
+                "the server."
+            ),
+        ),
+        (
+            TraceStep.FACTS_MISSING,
+            {"missing": MissingWhy.SCOPE_MISSING, "scope": "streams:read"},
+            "A plain card, because the token that Speckle was asked with lacks streams:read.",
+        ),
+        (
+            TraceStep.NOT_FILLED_IN,
+            {
+                "added": LateAddition.FACTS,
+                "missing": MissingWhy.FILTERED,
+                "filter": FilterWhy.NO_PATTERN_FITS,
+                "model": "mep",
+            },
+            (
+                "The card stays without what Speckle adds: as Speckle tells it, no model pattern "
+                "of the channel fits mep."
+            ),
+        ),
+        (
+            TraceStep.FILLED_IN,
+            {"added": LateAddition.PICTURE, "after_s": 7},
+            "Filled in its picture 7 s after the card was made.",
+        ),
+    ],
+)
+def test_a_line_is_shown_as_a_sentence(
+    step: TraceStep, facts: Mapping[str, int | str], text: str
+) -> None:
+    stored = TraceLine(AT, "route", step, facts).to_json()
+    assert trace_text(TraceLine.from_json(stored)) == text
+
+
+def test_a_line_that_was_stored_as_a_sentence_is_shown_as_it_is() -> None:
+    stored = ["2026-03-02T09:00:00+00:00", "route", "Wanted: {a} passes.", {"channel_id": 73}]
+    assert trace_text(TraceLine.from_json(stored)) == "Wanted: {a} passes."
