@@ -36,9 +36,9 @@ MayEdit = Callable[[Collection[OutboxCard]], Awaitable[bool | None]]
 class Editor:
     """Edits one message of a channel at a time, with all that has changed in it.
 
-    `edit(channel_id, message_id, cards, form)` is one try; `may_edit(rows)` says whether all that a
-    message shows may be shown as it is by now, None if that is not known. A message that cannot be
-    edited stays as it is: nobody is notified, as its card is there.
+    `edit(channel_id, message_id, cards, level)` is one try; `may_edit(rows)` says whether all that
+    a message shows may be shown as it is by now, None if that is not known. A message that cannot
+    be edited stays as it is: nobody is notified, as its card is there.
     """
 
     def __init__(

@@ -224,7 +224,7 @@ class LateEnrichment:
     async def _permit(
         self, job: LateEnrichmentJob, incomplete: IncompleteCard
     ) -> ReadPermit | None:
-        """The pass to read with, decided now; None while somebody cannot be asked.
+        """The permit to read with, decided now; None while somebody cannot be asked.
 
         Errors: GivenUp where the channel may not be shown more.
         """

@@ -27,7 +27,7 @@ class PendingCommandService:
     async def add(self, command: PendingSubscribe, *, until_linked: bool = False) -> str:
         """Keep a command for 15 minutes; gives its token.
 
-        `until_linked`: for as long as a request to link an account may be gone on with.
+        `until_linked`: for as long as a request to link an account can still be finished.
         """
         token = secrets.token_urlsafe(TOKEN_BYTES)
         valid_for = LINK_VALID + NOTIFY_WITHIN if until_linked else VALID_FOR

@@ -152,7 +152,7 @@ class WebhookService:
     # ── rights ────────────────────────────────────────────────────────────────────────────────
 
     async def rights(self, account: Account, project_id: str) -> ProjectRights:
-        """What a person may do in a project, asked now. Errors: those of the gateway."""
+        """What a person may do in a project, asked now. Errors: SpeckleError."""
         return await self._lender.as_account(
             account.id,
             lambda login: self._client.project(login, project_id, within_s=READ_WITHIN_S),
