@@ -278,6 +278,16 @@ class Guild:
     notice_channel_id: int | None
 
 
+def own_ordering_key(hook_id: int) -> str:
+    """Within what the events of a guild's own hook keep their order."""
+    return f"hook:{hook_id}"
+
+
+def shared_ordering_key(server_url: str, project_id: str) -> str:
+    """Within what the events of the operator's shared webhook keep their order."""
+    return f"shared:{server_url}:{project_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class Hook:
     """One guild's tie to one project.
@@ -311,6 +321,18 @@ class Hook:
     public_at: datetime | None = None
     caught_up_at: datetime | None = None
     unopenable: bool = False
+
+    @property
+    def ordering_key(self) -> str:
+        """The ordering key that its events are kept with."""
+        if self.kind is HookKind.OWN:
+            return own_ordering_key(self.id)
+        return shared_ordering_key(self.server_url, self.project_id)
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether someone entered the webhook's address and secret at Speckle, or still has to."""
+        return self.kind is HookKind.OWN and self.webhook_id is None
 
 
 @dataclass(frozen=True, slots=True)

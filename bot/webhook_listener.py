@@ -32,7 +32,7 @@ from bot.http_server import (
     serving,
     why_not_bound,
 )
-from bot.model import Hook, HookState, InboxSource
+from bot.model import Hook, HookState, InboxSource, shared_ordering_key
 from bot.problem_texts import not_ready_text
 from bot.problems import NotReady
 from bot.services.public_url import INSTANCE_PATH
@@ -112,7 +112,7 @@ class OwnHook(WebhookEndpoint):
 
     def ordering_key(self, signed: Signed) -> str:
         """One for each hook."""
-        return f"hook:{self.hook_id}"
+        return self._hook.ordering_key
 
 
 class OperatorsHook(WebhookEndpoint):
@@ -136,7 +136,7 @@ class OperatorsHook(WebhookEndpoint):
 
     def ordering_key(self, signed: Signed) -> str:
         """One for each project."""
-        return f"shared:{signed.server_url}:{signed.project_id}"
+        return shared_ordering_key(str(signed.server_url), signed.project_id)
 
 
 LARGE_BODY_BYTES: Final = 64 * 1024  # from here on, hashing and parsing leave the event loop

@@ -14,7 +14,15 @@ from bot.db.event_pairs import follower, kinds_had, listed_before, partners_of
 from bot.db.inbox import insert_events, lock_texts
 from bot.db.session import Session
 from bot.db.tables import IS_NEW, history_taken, hooks, inbox, subscriptions
-from bot.model import DayQuota, Hook, HookKind, HookState, InboxSource, Subscription
+from bot.model import (
+    DayQuota,
+    Hook,
+    HookKind,
+    HookState,
+    InboxSource,
+    Subscription,
+    own_ordering_key,
+)
 from bot.work import (
     CATCH_UP_STAGE,
     NOTE_FACT,
@@ -91,7 +99,7 @@ class MissedEvents:
         hook = self._session.execute(_hook(hook_id)).one_or_none()
         if hook is None:
             return TakenIn()
-        lane = f"hook:{hook_id}"
+        lane = own_ordering_key(hook_id)
         there, since_then = _rows(self._session, lane, digests, window)
         already = _already(self._session, hook_id, [entry.call_id for entry in missed])
         counting = counting_for(self._session, [quota])
@@ -145,7 +153,6 @@ class MissedEvents:
         self,
         hook: Hook,
         subscription: Subscription,
-        lane: str,
         fetched: Sequence[FetchedEvent],
         note: str | None = None,
         quota: DayQuota | None = None,
@@ -157,6 +164,7 @@ class MissedEvents:
         None while events of the ordering key wait to be looked at, as nobody knows yet what those
         are.
         """
+        lane = hook.ordering_key
         if not self._session.is_sqlite:
             lock_texts(self._session, lock_names([quota]) | {lane})
         if self._session.execute(follower(hook.id, subscription.id)).one_or_none() is None:

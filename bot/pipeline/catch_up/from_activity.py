@@ -19,7 +19,6 @@ from bot.model import (
     KEEPING_PAUSES,
     DayQuota,
     Hook,
-    HookKind,
     InboxSource,
     Subscription,
     SubscriptionState,
@@ -182,7 +181,6 @@ class ActivityCatchUp:
             lambda tx: tx.missed_events.add_from_activity(
                 hook,
                 subscription,
-                ordering_key_of(hook),
                 fetched,
                 short,
                 self._quota(hook.guild_id),
@@ -205,13 +203,6 @@ class ActivityCatchUp:
         return datetime.fromisoformat(
             await self._storage.write(lambda tx: tx.key_values.set_once(KEYS_SINCE, at.isoformat()))
         )
-
-
-def ordering_key_of(hook: Hook) -> str:
-    """The ordering key that the listener puts the hook's events in."""
-    if hook.kind is HookKind.OWN:
-        return f"hook:{hook.id}"
-    return f"shared:{hook.server_url}:{hook.project_id}"
 
 
 def _fetched(hook: Hook, entry: Activity) -> FetchedEvent | None:
