@@ -242,7 +242,7 @@ class PauseReason(StrEnum):
 
 
 # Paused because Discord did not take the cards: they are kept, new ones too, until it is resumed.
-DELIVERY_PAUSES = frozenset(
+SENDING_PAUSES = frozenset(
     {
         PauseReason.CHANNEL_GONE,
         PauseReason.NO_PERMISSION,
@@ -256,7 +256,7 @@ DELIVERY_PAUSES = frozenset(
 # rendered again once somebody has answered for the channel.
 RIGHTS_PAUSES = frozenset({PauseReason.ACCESS_LOST, PauseReason.ASK_AGAIN})
 # What happens during these pauses is kept, and shown once somebody resumes.
-KEEPING_PAUSES = DELIVERY_PAUSES | RIGHTS_PAUSES
+KEEPING_PAUSES = SENDING_PAUSES | RIGHTS_PAUSES
 
 
 class InboxSource(StrEnum):
@@ -367,6 +367,16 @@ class Subscription:
     def shows_since(self) -> datetime:
         """Since when its hook's events concern it: nothing from before is fetched for it."""
         return self.moved_at or self.created_at
+
+    @property
+    def is_paused_for_rights(self) -> bool:
+        """Whether the bot paused it because of who may see the project."""
+        return self.state is SubscriptionState.PAUSED and self.pause_reason in RIGHTS_PAUSES
+
+    @property
+    def is_paused_by_discord(self) -> bool:
+        """Whether the bot paused it because Discord did not take its cards."""
+        return self.state is SubscriptionState.PAUSED and self.pause_reason in SENDING_PAUSES
 
     def came_after(self, hook_id: int | None, event_at: datetime) -> bool:
         """Whether it happened before the subscription was there, or came to the hook it is of.

@@ -9,7 +9,7 @@ from sqlalchemy import Select, bindparam, case, exists, func, or_, select, updat
 
 from bot.db.session import Insert, NewInsert, Session
 from bot.db.tables import IS_WAITING, UtcDateTime, channel_queues, outbox, subscriptions
-from bot.model import DELIVERY_PAUSES, PauseReason, SubscriptionState
+from bot.model import SENDING_PAUSES, PauseReason, SubscriptionState
 
 # Where Discord refuses for a while, cards are tried again automatically: nobody has to resume.
 GOES_ON = or_(
@@ -52,7 +52,7 @@ def first_of_each(query: Select[Any], tenant: Any, *order_by: Any, limit: int) -
     return select(*columns).where(found.c.place <= limit).order_by(found.c.place)
 
 
-HELD_BY_CHANNEL = subscriptions.c.pause_reason.in_(DELIVERY_PAUSES)
+HELD_BY_CHANNEL = subscriptions.c.pause_reason.in_(SENDING_PAUSES)
 
 
 def make_due(

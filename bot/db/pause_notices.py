@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, or_, select, update
 
 from bot.db.session import Session
 from bot.db.tables import IS_WAITING, notices, outbox, subscriptions
-from bot.model import DELIVERY_PAUSES, PauseNotice, PauseReason
+from bot.model import SENDING_PAUSES, PauseNotice, PauseReason
 
 NONCE_BYTES = 12  # 24 characters in hex; Discord takes up to 25
 
@@ -45,7 +45,7 @@ class PauseNotices:
     def cards_kept(self, channel_id: int) -> int:
         """How many cards wait for a channel that Discord closed, and for nothing else."""
         reason = subscriptions.c.pause_reason
-        held = or_(reason.is_(None), reason.in_(DELIVERY_PAUSES))
+        held = or_(reason.is_(None), reason.in_(SENDING_PAUSES))
         statement = (
             select(func.count())
             .select_from(outbox.join(subscriptions))

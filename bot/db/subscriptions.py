@@ -13,7 +13,7 @@ from bot.db.tables import hooks, subscriptions
 from bot.db.webhook_removals import write_removals
 from bot.errors import StorageError
 from bot.model import (
-    DELIVERY_PAUSES,
+    SENDING_PAUSES,
     Consent,
     Deleted,
     PauseReason,
@@ -118,7 +118,7 @@ class Subscriptions:
         if before is None:
             return None
         changing = this
-        if state is SubscriptionState.ACTIVE and before.pause_reason in DELIVERY_PAUSES:
+        if state is SubscriptionState.ACTIVE and before.pause_reason in SENDING_PAUSES:
             others = and_(subscriptions.c.channel_id == before.channel_id, HELD_BY_CHANNEL)
             changing = or_(this, others)
         change = update(subscriptions).where(changing).values(state=state, **values)

@@ -6,10 +6,8 @@ from datetime import datetime
 
 from bot.model import Consent, Entitlement, Hook, HookKind, HookState, PauseWhy, Subscription
 from bot.permissions import Audience
-from bot.services.access_rules import is_by_hand
 from bot.services.consent_check import ProjectAccess, exceeds, needs_consent
 from bot.services.project_followers import ProjectFollowers
-from bot.services.project_names import is_paused_for_rights
 from bot.services.refusals import CommandRefused, ProjectNotPublic, ProjectNotSeen
 from bot.services.subscribe_results import Followed, NeedsAccount, NeedsConsent, SubscribeRequest
 from bot.services.webhooks import EnsureProblem
@@ -100,12 +98,12 @@ class Planner:
 
     def _change(self, here: Followed) -> Planned:
         request, subscription = self.request, here.subscription
-        blocked = request.resume and is_paused_for_rights(subscription)
+        blocked = request.resume and subscription.is_paused_for_rights
         if blocked:
             self._check_seen()
         wanted = replace(subscription, options=self.options)
         why = self._exceeds(wanted, here.hook)
-        by_hand = is_by_hand(here.hook)
+        by_hand = here.hook.is_by_hand
         more = request.resume and (self._adds_an_account(subscription) or self._gets_shared(here))
         makes_it = request.resume and by_hand and self._makes(here.hook)
         plain = SubscribePlan(
@@ -120,7 +118,7 @@ class Planner:
             return self._answer(standing, here, self._home(here))
         if blocked:
             return replace(self._needs_account(), paused=True)
-        return replace(plain, pause=None if is_paused_for_rights(subscription) else why)
+        return replace(plain, pause=None if subscription.is_paused_for_rights else why)
 
     def _exceeds(self, subscription: Subscription, hook: Hook) -> PauseWhy | None:
         audience = self.request.channel.audience
@@ -131,11 +129,11 @@ class Planner:
 
     def _gets_shared(self, here: Followed) -> bool:
         """Whether it waits for a webhook by hand, while the operator's brings the events now."""
-        return self.served and is_by_hand(here.hook) and here.hook.state is HookState.WAITING
+        return self.served and here.hook.is_by_hand and here.hook.state is HookState.WAITING
 
     def _home(self, here: Followed) -> Hook | None:
         """The hook that it continues with; None for a new one."""
-        if is_by_hand(here.hook) and self.access.sees and self.followed.made is not None:
+        if here.hook.is_by_hand and self.access.sees and self.followed.made is not None:
             return self.followed.made
         return self.followed.shared if self._gets_shared(here) else here.hook
 
@@ -239,13 +237,13 @@ class Planner:
 
     def _uncovered(self, hook: Hook | None) -> list[Subscription]:
         """Other channels that would see more once the caller's account has made the webhook."""
-        if not self.access.is_private or not (hook is None or is_by_hand(hook)):
+        if not self.access.is_private or not (hook is None or hook.is_by_hand):
             return []
         return [
             one.subscription
             for one in self.followed.entries
             if one.subscription.channel_id != self.request.channel.channel_id
-            and is_by_hand(one.hook)
+            and one.hook.is_by_hand
             and needs_consent(one.subscription, one.hook, self.access.everyone, self.now)
         ]
 

@@ -18,11 +18,9 @@ from bot.model import (
     Subscription,
     SubscriptionState,
 )
-from bot.services.access_rules import is_by_hand
 from bot.services.command_input import options_from
 from bot.services.consent_check import ConsentCheck, ProjectAccess
 from bot.services.project_followers import entry_of, followers_of, right_kind
-from bot.services.project_names import is_paused_for_rights
 from bot.services.quotas import QuotaService
 from bot.services.subscribe_plan import Planner, SubscribePlan
 from bot.services.subscribe_results import (
@@ -144,7 +142,7 @@ class Subscribing:
             also=also,
             unanswered=unanswered,
             lacking=_lacking(entry, webhook),
-            paused=plan.pause if is_paused_for_rights(entry.subscription) else None,
+            paused=plan.pause if entry.subscription.is_paused_for_rights else None,
             kept=kept,
         )
 
@@ -218,9 +216,9 @@ class Subscribing:
             return None
         if plan.makes and access.account is not None:
             ensured = await self._webhooks.ensure(hook.id, access.account.id)
-            works_by_hand = is_by_hand(hook) and hook.state is HookState.LIVE
+            works_by_hand = hook.is_by_hand and hook.state is HookState.LIVE
             return None if works_by_hand and isinstance(ensured, EnsureFailed) else ensured
-        if not is_by_hand(hook):
+        if not hook.is_by_hand:
             return await self._webhooks.ensure(hook.id)
         waits = hook.state is HookState.WAITING
         return access.cannot_make if waits and not planner.request.by_hand else None
@@ -247,7 +245,7 @@ class Subscribing:
                     Entitlement.OWNER, one.options, agreed.get(one.channel_id)
                 )
                 tx.subscriptions.answered(one.id, consent, hook_id=hook.id)
-                if is_paused_for_rights(one):
+                if one.is_paused_for_rights:
                     tx.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
 
         await self._storage.write(note)
@@ -275,7 +273,7 @@ def _with_more(
 
 
 def _lacking(entry: Followed, webhook: Ensured | EnsureFailed | None) -> tuple[EventKind, ...]:
-    if not isinstance(webhook, Ensured) or is_paused_for_rights(entry.subscription):
+    if not isinstance(webhook, Ensured) or entry.subscription.is_paused_for_rights:
         return ()
     return events_lacking(entry.subscription.options, webhook.triggers)
 

@@ -27,7 +27,6 @@ from bot.cogs.subscriptions import panel_texts, subscribe_texts
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.model import SubscriptionState
 from bot.permissions import Actor
-from bot.services.access_rules import is_by_hand
 from bot.services.managing import SubscriptionService
 from bot.services.subscribe_results import (
     Followed,
@@ -264,7 +263,7 @@ class SubscriptionPanel:
         entry = await self._subscriptions.entry(*press.subscription)
         actions: tuple[PanelAction, ...] = (PanelAction.RENEW_NOW,)
         note = panel_texts.SURE_TO_RENEW_MADE
-        if is_by_hand(entry.hook):
+        if entry.hook.is_by_hand:
             actions = (PanelAction.RENEW_SURE, PanelAction.RENEW_NOW)
             note = panel_texts.SURE_TO_RENEW
         return Response(
