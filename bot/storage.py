@@ -95,7 +95,7 @@ class Storage:
         self.use_of_today = UseOfToday(now)
         self.intake = Intake(database, self.use_of_today, now)
         self.sealed = SealedValues(database, vault, now)
-        self.lineage = RestoredCopy(database)
+        self.restored_copy = RestoredCopy(database)
         self.retention = Retention(database, now)
 
     @classmethod

@@ -35,7 +35,7 @@ from bot.services.subscribe_results import (
     SubscribeRequest,
     Unsubscribed,
 )
-from bot.services.subscribing import Outcome, Subscribing
+from bot.services.subscribing import SubscribeOutcome, Subscribing
 from bot.services.webhook_setup import WebhookSetup, webhook_setup
 from bot.services.webhooks import Ensured, WebhookService
 from bot.speckle.links import Links, parse_link
@@ -75,7 +75,7 @@ class SubscriptionService:
 
     # ── /subscribe ────────────────────────────────────────────────────────────────────────────
 
-    async def subscribe(self, request: SubscribeRequest) -> Outcome:
+    async def subscribe(self, request: SubscribeRequest) -> SubscribeOutcome:
         """Let the place follow the project, or change what it follows of it."""
         require_manager(request.actor, request.channel.channel_id)
         require_posting(request.channel, Retry.SUBSCRIBE)
@@ -203,7 +203,7 @@ class SubscriptionService:
         subscription_id: int,
         target: TargetChannel,
         audience_of: AudienceOf,
-    ) -> Outcome | Followed:
+    ) -> SubscribeOutcome | Followed:
         """Show events again; the bot's permissions in the channel are looked at first.
 
         Where it was paused for who may see the project, the caller answers for that.

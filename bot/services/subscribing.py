@@ -39,7 +39,7 @@ from bot.speckle.links import SpeckleLink
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, Transaction
 
-Outcome: TypeAlias = Subscribed | NeedsAccount | NeedsConsent
+SubscribeOutcome: TypeAlias = Subscribed | NeedsAccount | NeedsConsent
 
 
 class Subscribing:
@@ -76,7 +76,7 @@ class Subscribing:
 
     async def subscribe(
         self, request: SubscribeRequest, server_url: str, link: SpeckleLink
-    ) -> Outcome:
+    ) -> SubscribeOutcome:
         """Let the place follow the project of that server, or change what it follows of it."""
         # What was mistyped is said before anybody is asked.
         options_from(request.options, link, SubscriptionOptions())

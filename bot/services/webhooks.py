@@ -28,7 +28,7 @@ from bot.errors import (
 )
 from bot.model import Account, Hook, HookKind, HookState, WebhookRemoval
 from bot.services.public_url import ProbeResult, PublicUrlProbe
-from bot.services.token_lending import Question, TokenLender
+from bot.services.token_lending import SpeckleCall, TokenLender
 from bot.services.webhook_triggers import triggers_for
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.client import SpeckleClient
@@ -477,13 +477,13 @@ class WebhookService:
     def _url(self, hook: Hook) -> str:
         return f"{self._probe.public_url}/webhooks/{hook.key}"
 
-    async def _ask(self, account_id: int, question: Question[T]) -> T:
+    async def _ask(self, account_id: int, question: SpeckleCall[T]) -> T:
         return await self._lender.as_account(account_id, question)
 
-    def _list(self, project_id: str) -> Question[list[SpeckleWebhook]]:
+    def _list(self, project_id: str) -> SpeckleCall[list[SpeckleWebhook]]:
         return lambda login: self._client.webhooks(login, project_id, within_s=READ_WITHIN_S)
 
-    def _delete(self, project_id: str, webhook_id: str) -> Question[None]:
+    def _delete(self, project_id: str, webhook_id: str) -> SpeckleCall[None]:
         return lambda login: self._client.delete_webhook(login, project_id, webhook_id)
 
     def _locked(self, key: str) -> asyncio.Lock:

@@ -26,7 +26,7 @@ from bot.services.subscribe_results import (
     Subscribed,
     SubscribeRequest,
 )
-from bot.services.subscribing import Outcome, Subscribing
+from bot.services.subscribing import SubscribeOutcome, Subscribing
 from bot.services.token_lending import TokenLender
 from bot.services.webhooks import WebhookService
 from bot.speckle.links import Links
@@ -107,7 +107,7 @@ class Told:
         return self.answer
 
 
-async def agreed(service: SubscriptionService, request: SubscribeRequest) -> Outcome:
+async def agreed(service: SubscriptionService, request: SubscribeRequest) -> SubscribeOutcome:
     """How /subscribe ends if its caller says yes to who will see the project, if that is asked."""
     outcome = await service.subscribe(request)
     if isinstance(outcome, NeedsConsent):

@@ -61,7 +61,7 @@ async def _database_rows(settings: Settings) -> Sequence[CheckResult]:
 
 async def _copy_rows(storage: Storage) -> Sequence[CheckResult]:
     """Whether it is a restored copy, and whose accounts are not used because it was one."""
-    if await storage.lineage.is_restored():
+    if await storage.restored_copy.is_restored():
         told = (
             "it is a restored or older copy, or came here without the .mark file beside it. From "
             "its next start on, the bot uses no linked account until its person confirms it with "

@@ -7,7 +7,7 @@ from urllib.parse import urlencode, urlsplit
 import aiohttp
 
 from bot.cli.check.http_probe import ProbeResponse, get, where_to_look, why_failed
-from bot.cli.check.report import CheckMark, CheckResult, counted, one_line
+from bot.cli.check.report import CheckMark, CheckResult, counted, printable
 from bot.settings import SECRET_HINTS, Settings
 
 DISCORD_API: Final = "https://discord.com/api/v10"
@@ -39,7 +39,7 @@ async def check_discord(settings: Settings, http: aiohttp.ClientSession) -> Sequ
         look = where_to_look(error, "the network")
         told = f"{host} cannot be reached: {why_failed(error)}. {look}"
         return [CheckResult(CheckMark.BAD, "Discord token", told)]
-    told = f"it is {one_line(me.at('username'))}, {_guild_count(guilds)}."
+    told = f"it is {printable(me.at('username'))}, {_guild_count(guilds)}."
     return [
         CheckResult(CheckMark.GOOD, "Discord token", told),
         *_invite_rows(app),

@@ -30,6 +30,6 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def one_line(text: str) -> str:
+def printable(text: str) -> str:
     """Another computer's word, harmless for a terminal."""
     return "".join(c if c.isprintable() else "�" for c in text)[:100]

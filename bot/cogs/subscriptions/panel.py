@@ -35,7 +35,7 @@ from bot.services.subscribe_results import (
     Subscribed,
     SubscribeRequest,
 )
-from bot.services.subscribing import Outcome
+from bot.services.subscribing import SubscribeOutcome
 from bot.services.webhook_setup import WebhookSetup
 from bot.speckle.links import Links
 from bot.speckle.subscription_options import MAX_TYPED, OPTIONS, Entries, Option, TypedOptions
@@ -238,7 +238,7 @@ class SubscriptionPanel:
         )
         return await self._changed(press, await self._subscriptions.subscribe(request))
 
-    async def _changed(self, press: Press, outcome: Outcome) -> Response:
+    async def _changed(self, press: Press, outcome: SubscribeOutcome) -> Response:
         if isinstance(outcome, Subscribed):
             return entry_page(outcome.entry, press.scope, subscribe_texts.edited(outcome))
         return await self._flow.show(outcome)

@@ -36,7 +36,7 @@ from bot.services.subscribe_results import (
     Subscribed,
     SubscribeRequest,
 )
-from bot.services.subscribing import Outcome
+from bot.services.subscribing import SubscribeOutcome
 
 log = structlog.get_logger()
 
@@ -80,7 +80,7 @@ class SubscribeFlow:
             f"wait:pick:{TOKEN}": self._on_channels,
         }
 
-    async def show(self, outcome: Outcome) -> Response:
+    async def show(self, outcome: SubscribeOutcome) -> Response:
         """What the caller sees of it; a new subscription is announced in its channel."""
         if isinstance(outcome, Subscribed):
             said = subscribe_texts.subscribed(outcome)
