@@ -40,10 +40,9 @@ from bot.pipeline.sender import Sender, SenderTimings
 from bot.problem_texts import unopenable_text
 from bot.problems import NotReady
 from bot.services.consent_check import ConsentCheck
-from bot.services.guild_membership import GuildService
+from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.linking import AccountLinking, ResumePending
-from bot.services.managing import SubscriptionService
 from bot.services.pause_notices import PauseNoticeService
 from bot.services.pending_commands import PendingCommandService
 from bot.services.personal_data import PersonalDataService
@@ -54,6 +53,7 @@ from bot.services.readiness import Readiness
 from bot.services.restored_copy import RestoredCopyCheck
 from bot.services.search import Search
 from bot.services.subscribing import Subscribing
+from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
 from bot.services.webhooks import WebhookService
 from bot.settings import RetentionSettings, Settings

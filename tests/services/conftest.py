@@ -13,7 +13,6 @@ from bot.model import RetentionPolicy
 from bot.permissions import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
 from bot.services.consent_check import ConsentCheck
 from bot.services.linking import AccountLinking
-from bot.services.managing import SubscriptionService
 from bot.services.personal_data import PersonalDataService
 from bot.services.public_access import UNKNOWN, PublicAccess, PublicAnswer
 from bot.services.public_url import PublicUrlProbe
@@ -27,6 +26,7 @@ from bot.services.subscribe_results import (
     SubscribeRequest,
 )
 from bot.services.subscribing import SubscribeOutcome, Subscribing
+from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
 from bot.services.webhooks import WebhookService
 from bot.speckle.links import Links

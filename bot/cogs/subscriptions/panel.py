@@ -27,7 +27,6 @@ from bot.cogs.subscriptions import panel_texts, subscribe_texts
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.model import SubscriptionState
 from bot.permissions import Actor
-from bot.services.managing import SubscriptionService
 from bot.services.subscribe_results import (
     Followed,
     MadeSetUp,
@@ -36,6 +35,7 @@ from bot.services.subscribe_results import (
     SubscribeRequest,
 )
 from bot.services.subscribing import SubscribeOutcome
+from bot.services.subscriptions import SubscriptionService
 from bot.services.webhook_setup import WebhookSetup
 from bot.speckle.links import Links
 from bot.speckle.subscription_options import MAX_TYPED, OPTIONS, Entries, Option, TypedOptions

@@ -26,7 +26,6 @@ from bot.errors import StorageUnavailable
 from bot.model import Account, PendingSubscribe
 from bot.permissions import Actor, Audience
 from bot.services.linking import AnswerTo
-from bot.services.managing import SubscriptionService
 from bot.services.pending_commands import PendingCommandService
 from bot.services.refusals import CommandRefused
 from bot.services.subscribe_results import (
@@ -37,6 +36,7 @@ from bot.services.subscribe_results import (
     SubscribeRequest,
 )
 from bot.services.subscribing import SubscribeOutcome
+from bot.services.subscriptions import SubscriptionService
 
 log = structlog.get_logger()
 
