@@ -62,8 +62,9 @@ from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.previews import Previews
 from bot.speckle_api.sign_in import SpeckleSignIn
+from bot.startup import open_when_ready, tune_interpreter
 from bot.storage import Storage, StorageTimings
-from bot.supervisor import Worker, background, lead, open_when_ready, stop_signals, tune_interpreter
+from bot.supervisor import Worker, background, lead, stop_signals
 from bot.timing import Backoff, utc_now
 from bot.vault import Vault
 from bot.webhook_listener import SharedHook, WebhookListener
