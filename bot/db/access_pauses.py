@@ -10,7 +10,14 @@ from sqlalchemy import ColumnElement, delete, exists, update
 from bot.db.channel_queues import GOES_ON, lock
 from bot.db.pause_notices import write_notices
 from bot.db.session import Session
-from bot.db.tables import IS_WAITING, channel_queues, fill_ins, held_events, outbox, subscriptions
+from bot.db.tables import (
+    IS_WAITING,
+    channel_queues,
+    held_events,
+    late_enrichment_jobs,
+    outbox,
+    subscriptions,
+)
 from bot.model import RIGHTS_PAUSES, AccessPause, SubscriptionState
 
 
@@ -77,11 +84,11 @@ def hold_back_cards(
         return 0
     session.execute(session.insert(held_events).on_conflict_do_nothing(), rows)
     card = exists().where(
-        outbox.c.subscription_id == fill_ins.c.subscription_id,
-        outbox.c.inbox_id == fill_ins.c.inbox_id,
+        outbox.c.subscription_id == late_enrichment_jobs.c.subscription_id,
+        outbox.c.inbox_id == late_enrichment_jobs.c.inbox_id,
     )
-    pointless = (fill_ins.c.subscription_id.in_(subscription_ids), ~card)
-    session.execute(delete(fill_ins).where(*pointless))
+    pointless = (late_enrichment_jobs.c.subscription_id.in_(subscription_ids), ~card)
+    session.execute(delete(late_enrichment_jobs).where(*pointless))
     return len(rows)
 
 

@@ -15,14 +15,16 @@ from bot.work import FetchedEvent, InboxEvent, InboxState
 AT_THE_TIME = timedelta(minutes=2)  # that a webhook takes, and two clocks may be apart
 
 
-def kinds_had(session: Session, lane: str, names: Collection[str]) -> set[str]:
+def kinds_had(session: Session, ordering_key: str, names: Collection[str]) -> set[str]:
     """Those of these kinds that the ordering key has had an event of; their keys begin with the
     name.
     """
 
     def had(name: str) -> bool:
         begins = (inbox.c.event_key >= f"{name}:", inbox.c.event_key < f"{name};")
-        statement = select(inbox.c.id).where(HAS_KEY, inbox.c.lane == lane, *begins).limit(1)
+        statement = (
+            select(inbox.c.id).where(HAS_KEY, inbox.c.lane == ordering_key, *begins).limit(1)
+        )
         return session.scalar(statement) is not None
 
     return {name for name in names if had(name)}
@@ -46,14 +48,14 @@ def follower(hook_id: int, subscription_id: int) -> Any:
 
 
 def listed_before(
-    session: Session, lane: str, subscription_id: int, keys: Sequence[str]
+    session: Session, ordering_key: str, subscription_id: int, keys: Sequence[str]
 ) -> set[tuple[str, datetime]]:
     """Which entries with these keys the list told the subscription before: of one time each."""
     found: set[tuple[str, datetime]] = set()
     for start in range(0, len(keys), AT_ONCE):
         statement = select(inbox.c.event_key, inbox.c.happened_at).where(
             HAS_KEY,
-            inbox.c.lane == lane,
+            inbox.c.lane == ordering_key,
             inbox.c.event_key.in_(keys[start : start + AT_ONCE]),
             inbox.c.subscription_id == subscription_id,
         )
@@ -62,14 +64,14 @@ def listed_before(
 
 
 def partners_of(
-    session: Session, subscription: Subscription, lane: str, new: Sequence[FetchedEvent]
+    session: Session, subscription: Subscription, ordering_key: str, new: Sequence[FetchedEvent]
 ) -> dict[FetchedEvent, int]:
     """The entries that a webhook has told of, with its rows; what is close in time goes first."""
     if not new:
         return {}
     since = max(subscription.shows_since, min(one.at for one in new) - WITHIN)
     keys = {one.event_key for one in new}
-    told = by_webhook(session, lane, keys, subscription.id, since)
+    told = by_webhook(session, ordering_key, keys, subscription.id, since)
     found: dict[FetchedEvent, int] = {}
     for within in (AT_THE_TIME, WITHIN):
         for one in new:
@@ -157,7 +159,7 @@ class EventPartners:
 
 def by_webhook(
     session: Session,
-    lane: str,
+    ordering_key: str,
     keys: Collection[str],
     subscription_id: int,
     since: datetime,
@@ -178,7 +180,7 @@ def by_webhook(
             select(inbox.c.event_key, inbox.c.id, TOLD_AT)
             .where(
                 HAS_KEY,
-                inbox.c.lane == lane,
+                inbox.c.lane == ordering_key,
                 inbox.c.event_key.in_(wanted[start : start + AT_ONCE]),
                 IS_DONE,
                 ~BY_LIST,

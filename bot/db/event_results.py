@@ -27,9 +27,9 @@ from bot.db.session import Session
 from bot.db.tables import (
     CleanText,
     UtcDateTime,
-    fill_ins,
     held_events,
     hooks,
+    late_enrichment_jobs,
     models,
     outbox,
     outbox_pictures,
@@ -194,7 +194,7 @@ def _write_cards(session: Session, shown: Sequence[_Result], now: datetime) -> l
     write_pictures(session, pictured, now)
     _note_last_event(session, shown)
     make_due(session, {card.channel_id: card.guild_id for card in cards}, now)
-    _insert_fill_ins(session, shown, now)
+    _insert_late_enrichment_jobs(session, shown, now)
     return ids
 
 
@@ -299,7 +299,7 @@ def _insert_cards(session: Session, shown: Sequence[_Result], now: datetime) -> 
     return session.insert_in_order(outbox, rows)
 
 
-def _insert_fill_ins(session: Session, shown: Sequence[_Result], now: datetime) -> None:
+def _insert_late_enrichment_jobs(session: Session, shown: Sequence[_Result], now: datetime) -> None:
     rows = [
         {
             "inbox_id": one.inbox_id,
@@ -312,7 +312,7 @@ def _insert_fill_ins(session: Session, shown: Sequence[_Result], now: datetime) 
         for kind, next_try_at in one.result.late.items()
     ]
     if rows:
-        session.execute(insert(fill_ins), rows)
+        session.execute(insert(late_enrichment_jobs), rows)
 
 
 def write_pictures(

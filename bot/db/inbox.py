@@ -79,13 +79,13 @@ class Inbox:
         )
         return [InboxKey(*row) for row in self._session.execute(statement)]
 
-    def take(self, lane: str, most: int, max_bytes: int) -> TakenEvents:
+    def take(self, ordering_key: str, most: int, max_bytes: int) -> TakenEvents:
         """The oldest new rows of an ordering key that may be processed together, with their
         bodies.
 
         They came in the same way for the same subscriptions, and have at most `max_bytes` together.
         """
-        values = {"lane": lane, "most": most, "max_bytes": max_bytes}
+        values = {"lane": ordering_key, "most": most, "max_bytes": max_bytes}
         found = self._session.execute(TAKE, values).mappings().all()
         same = takewhile(lambda row: _way(row) == _way(found[0]), found)
         rows = [_inbox_row(row) for row in same if row["fits"]]
@@ -166,14 +166,16 @@ def _key_heads(excluding_keys: Collection[str]) -> Select[tuple[int]]:
     each time.
     """
     first = select(func.min(inbox.c.lane).label("lane")).where(IS_NEW)
-    lanes = first.cte("lanes", recursive=True)
-    following = select(func.min(inbox.c.lane)).where(IS_NEW, inbox.c.lane > lanes.c.lane)
-    lanes = lanes.union_all(
-        select(following.correlate(lanes).scalar_subquery()).where(lanes.c.lane.is_not(None))
+    ordering_keys = first.cte("ordering_keys", recursive=True)
+    following = select(func.min(inbox.c.lane)).where(IS_NEW, inbox.c.lane > ordering_keys.c.lane)
+    ordering_keys = ordering_keys.union_all(
+        select(following.correlate(ordering_keys).scalar_subquery()).where(
+            ordering_keys.c.lane.is_not(None)
+        )
     )
-    head = select(func.min(inbox.c.id)).where(IS_NEW, inbox.c.lane == lanes.c.lane)
-    return select(head.correlate(lanes).scalar_subquery()).where(
-        lanes.c.lane.is_not(None), lanes.c.lane.not_in(excluding_keys)
+    head = select(func.min(inbox.c.id)).where(IS_NEW, inbox.c.lane == ordering_keys.c.lane)
+    return select(head.correlate(ordering_keys).scalar_subquery()).where(
+        ordering_keys.c.lane.is_not(None), ordering_keys.c.lane.not_in(excluding_keys)
     )
 
 

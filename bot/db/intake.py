@@ -185,7 +185,10 @@ class Intake:
 
 
 def _accepted(rows: Iterable[Any]) -> dict[Body, _AcceptedRow]:
-    return {(digest, lane): _AcceptedRow(at, row_id) for digest, lane, at, row_id in rows}
+    return {
+        (digest, ordering_key): _AcceptedRow(at, row_id)
+        for digest, ordering_key, at, row_id in rows
+    }
 
 
 def _values(item: NewInboxEvent) -> dict[str, Any]:

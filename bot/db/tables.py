@@ -1,4 +1,8 @@
-"""The tables, as SQLAlchemy Core sees them; migrations/ makes them, a test compares the two."""
+"""The tables, as SQLAlchemy Core sees them; migrations/ makes them, a test compares the two.
+
+Stored names are kept where the code has a better one by now: `lane` is an ordering key, `form` a
+fallback level, `fill_ins` are jobs of late enrichment, `facts` are key values.
+"""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -256,7 +260,7 @@ hooks = Table(
     sqlite_autoincrement=True,
 )
 
-removals = Table(
+webhook_removals = Table(
     "webhook_removals",
     metadata,
     _id(),
@@ -377,7 +381,7 @@ history_taken = Table(
     Column("call_id", CleanText(), primary_key=True),
 )
 
-fill_ins = Table(
+late_enrichment_jobs = Table(
     "fill_ins",
     metadata,
     _id(),
@@ -544,7 +548,7 @@ quota_notices = Table(
     _time("told_at", nullable=True),  # told, or nobody could be
 )
 
-facts = Table(
+key_values = Table(
     "facts",
     metadata,
     Column("name", CleanText(), primary_key=True),
