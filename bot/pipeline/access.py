@@ -38,6 +38,7 @@ from bot.services.access_rules import (
 )
 from bot.services.token_lending import TokenLender
 from bot.single_flight import SingleFlightCache
+from bot.speckle.visibility import NOT_PUBLIC
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login, ProjectRights
 from bot.storage import Storage
@@ -51,8 +52,6 @@ LATE_WITHIN_S = 10.0
 LATE_FOR_S = 400.0
 MOST_LATE = 1000
 MOST_KNOWN = 10_000
-
-NOT_OPEN = "private"  # how a project counts that a question without a token could not read
 
 Answer = ProjectRights | SpeckleError
 Told = TypeVar("Told")
@@ -216,7 +215,7 @@ class AccessCheck:
             case AccessAnswer.NO_ANSWER:
                 return word, None
             case AccessAnswer.NO:
-                return word, NOT_OPEN
+                return word, NOT_PUBLIC
             case AccessAnswer.YES:
                 open_as = answer.visibility if isinstance(answer, ProjectRights) else None
                 return LastAnswer(AccessAnswer.YES, now), open_as
