@@ -7,8 +7,9 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
+from bot.cards.text import counted
 from bot.cli.check.http_probe import TIMEOUT_S
-from bot.cli.check.report import CheckMark, CheckResult, counted
+from bot.cli.check.report import CheckMark, CheckResult
 from bot.errors import ConfigError, SchemaTooNew, SchemaTooOld, StorageUnavailable
 from bot.problem_texts import unopenable_text
 from bot.settings import SECRET_HINTS, Settings

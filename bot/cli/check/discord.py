@@ -6,8 +6,9 @@ from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
+from bot.cards.text import counted
 from bot.cli.check.http_probe import ProbeResponse, get, where_to_look, why_failed
-from bot.cli.check.report import CheckMark, CheckResult, counted, printable
+from bot.cli.check.report import CheckMark, CheckResult, printable
 from bot.settings import SECRET_HINTS, Settings
 
 DISCORD_API: Final = "https://discord.com/api/v10"
