@@ -42,7 +42,7 @@ class Edits:
             outbox.c.channel_id.not_in(excluding)
         )
         due_at: datetime | None = self._session.scalar(statement)
-        return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
+        return self._session.seconds_until(due_at)
 
     def next(self, channel_id: int) -> Edit | None:
         """The message of a channel that has been due for an edit the longest; None if none is."""

@@ -47,7 +47,7 @@ class HeldEvents:
         """Seconds until an event is due, 0 if one is; None if none is held that may continue."""
         heads = _heads(excluding).add_columns(held_events.c.next_try_at).subquery()
         due_at: datetime | None = self._session.scalar(select(func.min(heads.c.next_try_at)))
-        return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
+        return self._session.seconds_until(due_at)
 
     def settle(
         self, held: HeldEvent, at: datetime, result: SubscriptionResult, trace: Sequence[TraceLine]

@@ -10,7 +10,7 @@ from sqlalchemy import Select, and_, bindparam, func, select, text, update
 
 from bot.db.event_pairs import EventPartners, link_pair
 from bot.db.event_results import write_event_results
-from bot.db.rows import value_of
+from bot.db.rows import Row, value_of
 from bot.db.session import Session
 from bot.db.tables import IS_NEW, bodies, hooks, inbox
 from bot.errors import AlreadyFinished
@@ -28,7 +28,6 @@ def add_lines(session: Session, inbox_id: int, lines: Sequence[TraceLine]) -> No
     session.execute(update(inbox).where(of_event).values(trace=new))
 
 
-Row = Mapping[Any, Any]
 Body = tuple[str, str]  # digest and ordering key
 
 ENDED = ("state", "trace", "event_name", "event_key", "finished_at")

@@ -58,7 +58,7 @@ class LateEnrichmentJobs:
         """Seconds until a job is due, 0 if one is; None if there is none."""
         statement = _of_other_keys(select(func.min(late_enrichment_jobs.c.next_try_at)), excluding)
         due_at: datetime | None = self._session.scalar(statement)
-        return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
+        return self._session.seconds_until(due_at)
 
     def due(self, key: LateEnrichmentKey, limit: int) -> list[LateEnrichmentJob]:
         """The jobs of an ordering key that are due, the longest due first."""

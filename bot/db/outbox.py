@@ -1,6 +1,5 @@
 """The outbox: every card, from the event that it shows to the message that it became."""
 
-import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -33,6 +32,7 @@ from bot.db.channel_queues import (
 from bot.db.pause_notices import write_notices
 from bot.db.rows import value_of
 from bot.db.session import Session
+from bot.db.subscription_states import active, paused
 from bot.db.tables import (
     IS_OPEN,
     IS_WAITING,
@@ -53,9 +53,8 @@ from bot.work import (
     FallbackLevel,
     OutboxCard,
     OutboxState,
+    new_nonce,
 )
-
-NONCE_BYTES = 12  # 24 characters in hex; Discord takes up to 25
 
 PAUSED_FOR_ACCESS = subscriptions.c.pause_reason.in_(RIGHTS_PAUSES)
 
@@ -120,7 +119,6 @@ CLOSE = (
     .values(state=BatchState.CLOSED)
 )
 
-Row = Mapping[Any, Any]
 Choose = Callable[[Sequence[OutboxCard]], int]
 
 
@@ -149,7 +147,7 @@ class Outbox:
             channel_queues.c.channel_id.not_in(excluding)
         )
         due_at: datetime | None = self._session.scalar(statement)
-        return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
+        return self._session.seconds_until(due_at)
 
     def next_bytes(self, channel_id: int, max_cards: int) -> int:
         """How large the pictures of a channel's next cards are together, in bytes."""
@@ -227,13 +225,8 @@ class Outbox:
             subscriptions.c.channel_id == channel_id,
             subscriptions.c.pause_reason == PauseReason.SILENCED,
         )
-        going_on = {
-            "state": SubscriptionState.ACTIVE,
-            "pause_reason": None,
-            "pause_detail": None,
-            "updated_at": self._now(),
-        }
-        self._session.execute(update(subscriptions).where(silenced).values(going_on))
+        change = update(subscriptions).where(silenced).values(active(self._now()))
+        self._session.execute(change)
 
     def mark_undeliverable(self, batch: Batch, reason: str) -> bool:
         """Discord will never accept a batch: keep its cards, with the reason, and continue."""
@@ -302,11 +295,11 @@ class Outbox:
         """
         now = self._now()
         # In this order, as an event's cards are written: else each could wait for the other.
-        paused = _pause(self._session, channel_id, MAY_GO, reason, detail, now)
+        paused_ids = _pause(self._session, channel_id, MAY_GO, reason, detail, now)
         lock(self._session, channel_id)
         head_settled(self._session, channel_id, now, error=detail)
-        write_notices(self._session, channel_id, paused, reason, detail, now)
-        return paused
+        write_notices(self._session, channel_id, paused_ids, reason, detail, now)
+        return paused_ids
 
     def pause_silenced(self, channel_id: int, detail: str, until: datetime) -> list[int]:
         """Discord refuses a channel for a while: as `pause_channel`, but it is tried again at
@@ -315,7 +308,7 @@ class Outbox:
         The first message that gets through ends the pause.
         """
         now = self._now()
-        active = subscriptions.c.state == SubscriptionState.ACTIVE
+        is_active = subscriptions.c.state == SubscriptionState.ACTIVE
         reason = PauseReason.SILENCED
         waits = {
             "due_at": until,
@@ -324,10 +317,10 @@ class Outbox:
             "last_error": detail,
         }
         queue = update(channel_queues).where(channel_queues.c.channel_id == channel_id)
-        paused = _pause(self._session, channel_id, active, reason, detail, now)
+        paused_ids = _pause(self._session, channel_id, is_active, reason, detail, now)
         self._session.execute(queue.values(waits))
-        write_notices(self._session, channel_id, paused, reason, detail, now)
-        return paused
+        write_notices(self._session, channel_id, paused_ids, reason, detail, now)
+        return paused_ids
 
     def _opened(self, channel_id: int) -> tuple[Batch, list[OutboxCard]] | None:
         """The open batch, without rows while the channel's pause holds it.
@@ -365,7 +358,7 @@ class Outbox:
             rows = rows[: max(1, choose(rows))]
         made = {
             "channel_id": channel_id,
-            "nonce": secrets.token_hex(NONCE_BYTES),
+            "nonce": new_nonce(),
             "created_at": at,
             "state": BatchState.OPEN,
             "cards": len(rows),
@@ -399,12 +392,7 @@ def _pause(
     pause = (
         update(subscriptions)
         .where(subscriptions.c.channel_id == channel_id, those)
-        .values(
-            state=SubscriptionState.PAUSED,
-            pause_reason=reason,
-            pause_detail=detail,
-            updated_at=now,
-        )
+        .values(paused(reason, detail, now))
         .returning(subscriptions.c.id)
     )
     return sorted(session.scalars(pause))

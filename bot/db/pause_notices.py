@@ -1,6 +1,5 @@
 """Notices: who must still be notified that the bot paused what they set up, and why."""
 
-import secrets
 from collections.abc import Collection
 from datetime import datetime
 
@@ -9,8 +8,7 @@ from sqlalchemy import func, insert, or_, select, update
 from bot.db.session import Session
 from bot.db.tables import IS_WAITING, notices, outbox, subscriptions
 from bot.model import SENDING_PAUSES, PauseNotice, PauseReason
-
-NONCE_BYTES = 12  # 24 characters in hex; Discord takes up to 25
+from bot.work import new_nonce
 
 
 class PauseNotices:
@@ -76,7 +74,7 @@ def write_notices(
             "user_id": user_id,
             "reason": reason,
             "detail": detail,
-            "nonce": secrets.token_hex(NONCE_BYTES),
+            "nonce": new_nonce(),
             "created_at": now,
             "attempts": 0,
             "next_try_at": now,

@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 import structlog
 from sqlalchemy import delete, select, update
 
+from bot.db.rows import Row
 from bot.db.session import Session
 from bot.db.tables import pending_commands
 from bot.errors import SealError
@@ -16,8 +15,6 @@ from bot.model import PendingSubscribe
 from bot.vault import Vault
 
 log = structlog.get_logger()
-
-Row = Mapping[Any, Any]
 
 
 class PendingCommands:

@@ -1,6 +1,6 @@
 """Subscriptions: which channel follows which hook, and what it wants to see."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any
 
 from sqlalchemy import and_, case, delete, exists, or_, select, update
@@ -21,8 +21,6 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.speckle.subscription_options import SubscriptionOptions
-
-Row = Mapping[Any, Any]
 
 
 class Subscriptions:
