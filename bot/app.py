@@ -118,7 +118,7 @@ async def run(settings: Settings) -> None:
 
 @asynccontextmanager
 async def running(settings: Settings, timings: Timings = Timings()) -> AsyncIterator[App]:
-    """The bot at work for as long as the block runs: listener, ingest, delivery, Discord.
+    """The bot at work for as long as the block runs: listener, ingest, sender, Discord.
 
     Errors: ConfigError for settings that do not work out, StorageUnavailable; an error of any part
     ends the block, because a bot that works by halves looks healthy and is not.
@@ -149,18 +149,18 @@ async def _at_work(
         rate_limiter = RateLimiter(
             settings.delivery.requests_per_s, now=utc_now, banned_s=timings.connection.banned_s
         )
-        with_speckle = _with_speckle(settings, storage, http, breakers, network)
+        speckle_side = _speckle_side(settings, storage, http, breakers, network)
         discord_side = await _discord_side(
-            settings, storage, with_speckle, quotas, instance, rate_limiter, network, timings
+            settings, storage, speckle_side, quotas, instance, rate_limiter, network, timings
         )
         bot = discord_side.bot
-        pipeline = _pipeline(settings, storage, with_speckle, quotas, bot, rate_limiter, timings)
+        pipeline = _pipeline(settings, storage, speckle_side, quotas, bot, rate_limiter, timings)
 
         def discord_problems() -> Sequence[NotReady]:
             return [*bot.problems(), *rate_limiter.problems(), *pipeline.sender.problems()]
 
         readiness = Readiness(storage, discord_problems)
-        await _tell_unopenable(readiness)
+        await _report_unopenable(readiness)
         linking = discord_side.linking
         listener = _listener(settings, storage, linking, quotas, pipeline, readiness, instance)
         leading = lead(
@@ -170,7 +170,7 @@ async def _at_work(
                 **pipeline.workers(bot),
                 **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
                 "discord": partial(bot.stay_connected, token),
-                **_keepers(settings, storage, discord_side.guilds, rate_limiter),
+                **_maintenance(settings, storage, discord_side.guilds, rate_limiter),
                 # SQLite's file is not written to any more once it is replaced, until a restart.
                 **({} if storage.is_sqlite else {"restored_copy": restored_copy_check.run}),
             },
@@ -184,10 +184,10 @@ async def _at_work(
                 listener.listening(settings.webhook_host, settings.webhook_port) as port,
             ):
                 log.info("listener.up", host=settings.webhook_host, port=port)
-                yield App(storage, bot, with_speckle.lender, linking, pipeline.catch_up, port)
+                yield App(storage, bot, speckle_side.lender, linking, pipeline.catch_up, port)
         finally:
             pipeline.close()
-            with_speckle.client.close()
+            speckle_side.client.close()
 
 
 async def _instance_id(storage: Storage) -> str:
@@ -197,7 +197,7 @@ async def _instance_id(storage: Storage) -> str:
     )
 
 
-def _keepers(
+def _maintenance(
     settings: Settings, storage: Storage, guilds: GuildService, rate_limiter: RateLimiter
 ) -> Mapping[str, Worker]:
     """What looks after the database, by name."""
@@ -212,7 +212,7 @@ def _keepers(
     return {"housekeeping": housekeeping.run, "clock": clock.run}
 
 
-async def _tell_unopenable(readiness: Readiness) -> None:
+async def _report_unopenable(readiness: Readiness) -> None:
     """Say it loudly if the keys are not those that sealed what is stored; all else continues."""
     if unopenable := await readiness.unopenable():
         log.critical(
@@ -227,7 +227,7 @@ async def _tell_unopenable(readiness: Readiness) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _WithSpeckle:
+class _SpeckleSide:
     """What asks Speckle servers."""
 
     client: SpeckleClient
@@ -236,13 +236,13 @@ class _WithSpeckle:
     lender: TokenLender
 
 
-def _with_speckle(
+def _speckle_side(
     settings: Settings,
     storage: Storage,
     http: SpeckleHttp,
     breakers: CircuitBreakers,
     network: Network,
-) -> _WithSpeckle:
+) -> _SpeckleSide:
     client = SpeckleClient(
         servers=settings.speckle_servers,
         deadline_s=settings.speckle.enrich_deadline_s,
@@ -261,7 +261,7 @@ def _with_speckle(
         served_guilds=settings.organisation.guilds,
         now=utc_now,
     )
-    return _WithSpeckle(client, Previews(http), sign_in, lender)
+    return _SpeckleSide(client, Previews(http), sign_in, lender)
 
 
 # ── Discord's side ────────────────────────────────────────────────────────────────────────────
@@ -298,7 +298,7 @@ class _DiscordSide:
 async def _discord_side(
     settings: Settings,
     storage: Storage,
-    speckle: _WithSpeckle,
+    speckle: _SpeckleSide,
     quotas: QuotaService,
     instance: str,
     rate_limiter: RateLimiter,
@@ -360,7 +360,7 @@ def _client(
 def _subscriptions(
     settings: Settings,
     storage: Storage,
-    speckle: _WithSpeckle,
+    speckle: _SpeckleSide,
     quotas: QuotaService,
     webhooks: WebhookService,
 ) -> SubscriptionService:
@@ -421,7 +421,7 @@ class _Pipeline:
 def _pipeline(
     settings: Settings,
     storage: Storage,
-    speckle: _WithSpeckle,
+    speckle: _SpeckleSide,
     quotas: QuotaService,
     bot: SpeckleBot,
     rate_limiter: RateLimiter,
@@ -493,7 +493,7 @@ def _sender(
 
 
 def _enrichment(
-    settings: Settings, speckle: _WithSpeckle, timings: EnrichmentTimings
+    settings: Settings, speckle: _SpeckleSide, timings: EnrichmentTimings
 ) -> Enrichment:
     return Enrichment(
         speckle.client,
@@ -508,7 +508,7 @@ def _enrichment(
 def _catch_up(
     settings: Settings,
     storage: Storage,
-    speckle: _WithSpeckle,
+    speckle: _SpeckleSide,
     quotas: QuotaService,
     access: AccessCheck,
     stored: Callable[[], None],
@@ -592,7 +592,7 @@ def _quotas(settings: Settings, storage: Storage) -> QuotaService:
 
 
 def _vault(settings: Settings) -> Vault:
-    """The keys; whatever else a start needs is looked at first, so that all is told at once."""
+    """The keys; whatever else a start needs is looked at first, so that all is reported at once."""
     _required(settings)
     return Vault([key.get_secret_value() for key in settings.encryption_keys])
 

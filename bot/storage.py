@@ -166,7 +166,7 @@ class Storage:
         return done
 
     async def lead(self) -> bool:
-        """Whether this process is the one that ingests and delivers; takes the lead if it is free.
+        """Whether this process is the one that ingests and sends; takes the lead if it is free.
 
         Held until the storage is closed. On PostgreSQL a lost connection loses the lead: asking
         again reports it, or takes it once more.

@@ -55,7 +55,7 @@ async def _run_vital(name: str, work: Coroutine[None, None, None]) -> None:
         await work
     except BotError:
         raise
-    except Exception as error:  # the top of each worker: told by name, then the bot ends
+    except Exception as error:  # the top of each worker: logged by name, then the bot ends
         log.critical("supervisor.worker_failed", worker=name, exc_info=error)
         raise WorkerFailed(name) from error
     log.critical("supervisor.worker_ended", worker=name)

@@ -102,12 +102,12 @@ class OwnHook(WebhookEndpoint):
         """Another project's events, and a guild that the bot has left."""
         if signed.project_id != self._hook.project_id:
             log.warning("webhook.other_project", hook_id=self.hook_id)
-            told = "This webhook belongs to another project. Create one for this project."
-            return web.Response(status=403, text=told)
+            text = "This webhook belongs to another project. Create one for this project."
+            return web.Response(status=403, text=text)
         if self._hook.state is HookState.CLOSED:
             log.info("webhook.closed", hook_id=self.hook_id)
-            told = "The bot has left this webhook's Discord server. Remove it, or invite the bot."
-            return web.Response(status=410, text=told)
+            text = "The bot has left this webhook's Discord server. Remove it, or invite the bot."
+            return web.Response(status=410, text=text)
         return None
 
     def ordering_key(self, signed: Signed) -> str:
@@ -131,8 +131,8 @@ class OperatorsHook(WebhookEndpoint):
         if signed.server_url in self._servers:
             return None
         log.warning("webhook.server_not_allowed")
-        told = "This Speckle server is not among the bot's SPECKLE_SERVERS."
-        return web.Response(status=403, text=told)
+        text = "This Speckle server is not among the bot's SPECKLE_SERVERS."
+        return web.Response(status=403, text=text)
 
     def ordering_key(self, signed: Signed) -> str:
         """One for each project."""

@@ -7,7 +7,7 @@ from itertools import chain
 
 from sqlalchemy import ColumnElement, delete, exists, update
 
-from bot.db.channel_queues import GOES_ON, lock
+from bot.db.channel_queues import IS_RUNNING, lock
 from bot.db.pause_notices import write_notices
 from bot.db.session import Session
 from bot.db.subscription_states import paused
@@ -37,7 +37,7 @@ def pause_rights(
     why = "" if pause.why is None else pause.why.value
     change = (
         update(subscriptions)
-        .where(which, GOES_ON)
+        .where(which, IS_RUNNING)
         .values(paused(pause.reason, why, now))
         .returning(subscriptions.c.id, subscriptions.c.channel_id)
     )

@@ -154,7 +154,7 @@ class DayUseRepository:
         counting = counting_for(self._session, [quota])
         return counting.uses[quota.guild_id].has_room(quota, hook_id, 1)
 
-    # ── telling ───────────────────────────────────────────────────────────────────────────────
+    # ── notices ───────────────────────────────────────────────────────────────────────────────
 
     def note(self, guild_id: int, hook_id: int) -> None:
         """A guild must be notified, once today, that one of its hooks sent too much."""

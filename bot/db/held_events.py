@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 
 from bot.db.access_pauses import hold_back_cards, pause_rights
-from bot.db.channel_queues import GOES_ON, first_of_each, lock
+from bot.db.channel_queues import IS_RUNNING, first_of_each, lock
 from bot.db.event_results import write_subscription_result
 from bot.db.inbox import add_lines
 from bot.db.session import Session
@@ -158,5 +158,5 @@ def _heads(excluding: Collection[int]) -> Select[Any]:
                 held_events.c.inbox_id == first.correlate(holding).scalar_subquery(),
             ),
         )
-        .where(GOES_ON, holding.c.id.not_in(excluding))
+        .where(IS_RUNNING, holding.c.id.not_in(excluding))
     )

@@ -22,9 +22,9 @@ from sqlalchemy import (
 
 from bot.cards.card import Picture
 from bot.db.channel_queues import (
-    GOES_ON,
     HELD_BY_CHANNEL,
-    MAY_GO,
+    IS_RUNNING,
+    MAY_BE_SENT,
     first_of_each,
     head_settled,
     lock,
@@ -60,9 +60,9 @@ PAUSED_FOR_ACCESS = subscriptions.c.pause_reason.in_(RIGHTS_PAUSES)
 
 # What each message needs is built once: that takes longer than to carry it out.
 CARDS = select(outbox).join(subscriptions).order_by(outbox.c.id)
-NEXT_CARDS = CARDS.where(outbox.c.channel_id == bindparam("channel_id"), IS_WAITING, MAY_GO).limit(
-    bindparam("most")
-)
+NEXT_CARDS = CARDS.where(
+    outbox.c.channel_id == bindparam("channel_id"), IS_WAITING, MAY_BE_SENT
+).limit(bindparam("most"))
 PICTURES = (
     select(
         outbox_pictures.c.outbox_id,
@@ -86,7 +86,9 @@ WAITING = (
     .join(subscriptions, subscriptions.c.id == outbox.c.subscription_id)
     .outerjoin(inbox, inbox.c.id == outbox.c.inbox_id)
     .where(
-        outbox.c.channel_id == bindparam("channel_id"), IS_WAITING, or_(GOES_ON, PAUSED_FOR_ACCESS)
+        outbox.c.channel_id == bindparam("channel_id"),
+        IS_WAITING,
+        or_(IS_RUNNING, PAUSED_FOR_ACCESS),
     )
     .group_by(outbox.c.channel_id, outbox.c.subscription_id, inbox.c.source)
     .subquery()
@@ -255,7 +257,7 @@ class Outbox:
 
         Cards of paused subscriptions keep waiting: nobody has tried those.
         """
-        tried = select(subscriptions.c.id).where(MAY_GO)
+        tried = select(subscriptions.c.id).where(MAY_BE_SENT)
         old = and_(
             outbox.c.channel_id == channel_id,
             IS_WAITING,
@@ -295,7 +297,7 @@ class Outbox:
         """
         now = self._now()
         # In this order, as an event's cards are written: else each could wait for the other.
-        paused_ids = _pause(self._session, channel_id, MAY_GO, reason, detail, now)
+        paused_ids = _pause(self._session, channel_id, MAY_BE_SENT, reason, detail, now)
         lock(self._session, channel_id)
         head_settled(self._session, channel_id, now, error=detail)
         write_notices(self._session, channel_id, paused_ids, reason, detail, now)
@@ -334,7 +336,7 @@ class Outbox:
             return None
         members = and_(outbox.c.batch_id == row["id"], IS_WAITING)
         of_members = select(outbox.c.id).join(subscriptions).where(members)
-        going = of_members.where(or_(MAY_GO, PAUSED_FOR_ACCESS)).limit(1)
+        going = of_members.where(or_(MAY_BE_SENT, PAUSED_FOR_ACCESS)).limit(1)
         if self._session.scalar(going) is not None:
             return value_of(Batch, row), read_rows(self._session, members)
         if self._session.scalar(of_members.where(HELD_BY_CHANNEL).limit(1)) is not None:

@@ -12,14 +12,14 @@ from bot.work import new_nonce
 
 
 class PauseNotices:
-    """Gives out notices until each is settled: told, or given up."""
+    """Gives out notices until each is settled: sent, or given up."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._now = session.now
 
     def due(self, limit: int) -> list[PauseNotice]:
-        """Notices to tell now, the longest due first."""
+        """Notices to send now, the longest due first."""
         statement = (
             select(notices)
             .where(notices.c.next_try_at <= self._now())

@@ -523,7 +523,7 @@ notices = Table(
     _text("nonce"),
     _time("created_at"),
     _count("attempts"),
-    Column("next_try_at", UtcDateTime(), nullable=True, index=True),  # None: told, or given up
+    Column("next_try_at", UtcDateTime(), nullable=True, index=True),  # None: sent, or given up
     sqlite_autoincrement=True,
 )
 
@@ -545,7 +545,7 @@ quota_notices = Table(
     Column("guild_id", BigInteger(), primary_key=True, autoincrement=False),
     _snowflake("hook_id"),  # whose event was the first to be refused
     _text("nonce"),
-    _time("told_at", nullable=True),  # told, or nobody could be
+    _time("told_at", nullable=True),  # sent, or nobody could be reached
 )
 
 key_values = Table(

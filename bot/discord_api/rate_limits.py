@@ -73,7 +73,7 @@ class CancellableBucket(discord.http.Ratelimit):
 
 
 class RateLimiter:
-    """Spaces requests out, and closes for all deliveries when Discord asks for that.
+    """Spaces requests out, and closes for all messages when Discord asks for that.
 
     `requests_per_s` leaves room under Discord's 50, as a busy moment brings some closer together.
     The answers to commands wait for nobody; Discord does not count them. `discord_time` is set from
@@ -92,7 +92,7 @@ class RateLimiter:
         self._limiter = AsyncLimiter(1, 1 / requests_per_s)
         self._clock = clock
         self._banned_s = banned_s
-        self._delivery = FairSemaphore(1)
+        self._messages = FairSemaphore(1)
         self._low_priority = asyncio.Lock()
         self._closed_until = 0.0
         self._refused: deque[float] = deque()
@@ -155,7 +155,7 @@ class RateLimiter:
         # asked for their events too.
         async with (
             self._low_priority if low_priority.get() else nullcontext(),
-            self._delivery.slot(),
+            self._messages.slot(),
         ):
             await self._limiter.acquire()
 

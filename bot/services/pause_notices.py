@@ -22,7 +22,7 @@ class NoticeGroup:
     """A notice with all that its message says.
 
     `entries` are what no longer comes through; `cards` are kept for the channel, or events that
-    become cards. `notice_channel_id` is where the guild wants it told, None for a direct message.
+    become cards. `notice_channel_id` is where the guild wants it, None for a direct message.
     `channel_seen`: the person who is notified can still see the channel.
     """
 
@@ -52,7 +52,7 @@ class PauseNoticeService:
         self._now = now
 
     async def due(self) -> list[PauseNotice]:
-        """Notices to tell now, the longest due first."""
+        """Notices to send now, the longest due first."""
         return await self._storage.read(lambda tx: tx.pause_notices.due(AT_ONCE))
 
     async def group_for(self, notice: PauseNotice) -> NoticeGroup | None:

@@ -11,9 +11,9 @@ def project_label(hook: Hook, subscription: Subscription) -> str:
     person called it who answered for this channel.
     """
     consent = subscription.consent
-    told = hook.project_name if _is_shown(hook, subscription) else None
+    current = hook.project_name if _is_shown(hook, subscription) else None
     agreed = None if consent is None else consent.project_name
-    return one_line(told or agreed, otherwise=hook.project_id)
+    return one_line(current or agreed, otherwise=hook.project_id)
 
 
 def _is_shown(hook: Hook, subscription: Subscription) -> bool:

@@ -149,7 +149,7 @@ class QuotaService:
                 NoRoom(Limited.SUBSCRIPTIONS, used.subscriptions, limits.subscriptions)
             )
 
-    # ── telling ───────────────────────────────────────────────────────────────────────────────
+    # ── notices ───────────────────────────────────────────────────────────────────────────────
 
     async def due_notices(self) -> list[QuotaNotice]:
         """The guilds to notify today."""

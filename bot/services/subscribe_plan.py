@@ -64,10 +64,10 @@ class Planner:
 
     def _new(self) -> Planned:
         self._check_seen()
-        standing = self._entitlement(None)
-        hook = self._to_join(standing)
-        if hook is not None or self.access.sees or (self.served and standing is not None):
-            return self._answer(standing, None, hook)
+        entitlement = self._entitlement(None)
+        hook = self._to_join(entitlement)
+        if hook is not None or self.access.sees or (self.served and entitlement is not None):
+            return self._answer(entitlement, None, hook)
         if self.served:
             raise CommandRefused(ProjectNotPublic(self.server_url))
         if not self.request.by_hand:
@@ -77,10 +77,10 @@ class Planner:
             self.options, None, self.followed.begun_by(actor) if actor.manages_guild else None
         )
 
-    def _to_join(self, standing: Entitlement | None) -> Hook | None:
+    def _to_join(self, entitlement: Entitlement | None) -> Hook | None:
         """The hook that a further channel follows the project through; None for a new one."""
         all_there = self.followed
-        if standing is None:
+        if entitlement is None:
             return None
         if (self.access.sees or not self.access.is_private) and all_there.made:
             return all_there.made
@@ -112,10 +112,10 @@ class Planner:
         renewed = None if blocked else self._renewed(here, why)
         if renewed is not None:
             return replace(plain, consent=renewed)
-        standing = self._entitlement(here)
+        entitlement = self._entitlement(here)
         owns = self._can_make and not by_hand and self._widens(subscription)
-        if standing is not None and (blocked or more or makes_it or owns or why is not None):
-            return self._answer(standing, here, self._home(here))
+        if entitlement is not None and (blocked or more or makes_it or owns or why is not None):
+            return self._answer(entitlement, here, self._home(here))
         if blocked:
             return replace(self._needs_account(), paused=True)
         return replace(plain, pause=None if subscription.is_paused_for_rights else why)
@@ -191,9 +191,9 @@ class Planner:
         return alone and here.subscription.account_id is None
 
     def _answer(
-        self, standing: Entitlement | None, here: Followed | None, hook: Hook | None
+        self, entitlement: Entitlement | None, here: Followed | None, hook: Hook | None
     ) -> Planned:
-        assert standing is not None, "only who may answer is asked"  # noqa: S101
+        assert entitlement is not None, "only who may answer is asked"  # noqa: S101
         new_shared = hook is None and self.served
         kind = HookKind.SHARED if new_shared else HookKind.OWN
         makes = not new_shared and self._makes(hook)
@@ -210,7 +210,7 @@ class Planner:
             here,
             hook,
             kind,
-            self.consent(standing, self.options, self._audience(agreed)),
+            self.consent(entitlement, self.options, self._audience(agreed)),
             None if self.access.account is None else self.access.account.id,
             makes=makes,
             answers=tuple(answers),
@@ -222,13 +222,13 @@ class Planner:
         return target.audience if agreed is None else agreed.get(target.channel_id)
 
     def consent(
-        self, standing: Entitlement, options: SubscriptionOptions, audience: Audience | None
+        self, entitlement: Entitlement, options: SubscriptionOptions, audience: Audience | None
     ) -> Consent:
         """The caller's answer for one channel."""
         return Consent(
             self.request.actor.id,
             self.now,
-            standing,
+            entitlement,
             options,
             self.access.visibility,
             audience,

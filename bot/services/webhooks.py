@@ -243,9 +243,9 @@ class WebhookService:
         triggers = triggers_for(subscriptions, mine[0].triggers if mine else ())
         if not mine:
             return await self._create(hook, account_id, triggers, len(found))
-        there, *doubles = mine
-        for double in doubles:
-            await self._ask(account_id, self._delete(hook.project_id, double.id))
+        there, *duplicates = mine
+        for duplicate in duplicates:
+            await self._ask(account_id, self._delete(hook.project_id, duplicate.id))
         adopted = there.id != hook.webhook_id
         # Whoever entered the secret by hand knows it, perhaps somebody without access.
         secret = fresh_secret() if new_secret or adopted or hook.unopenable else None
@@ -259,7 +259,7 @@ class WebhookService:
             ensured,
             change=WebhookChange.FOUND if adopted and hook.webhook_id is None else ensured.change,
             switched_off=not there.enabled,
-            duplicates=len(doubles),
+            duplicates=len(duplicates),
         )
 
     async def _speckle_lacks_it(

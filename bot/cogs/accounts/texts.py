@@ -218,7 +218,7 @@ NOTHING_LINKED = (
 NOTHING_TO_UNLINK = "You have linked no Speckle account there, so there is nothing to unlink."
 KEPT = "Nothing was changed."
 GONE = "This account is no longer linked. `/account` shows your linked accounts."
-STANDINGS: Mapping[TokenStatus, str] = {
+STATUS_TEXTS: Mapping[TokenStatus, str] = {
     TokenStatus.TAKEN: "🟢 Speckle accepts it",
     TokenStatus.REFUSED: "🔴 Speckle no longer accepts it: `/link` it again",
     TokenStatus.UNOPENABLE: "🔴 The bot's encryption keys can no longer decrypt it: `/link` it "
@@ -235,7 +235,7 @@ def accounts_embed(
 ) -> discord.Embed:
     """What is linked, and its status."""
     embed = discord.Embed(title="Your linked Speckle accounts", colour=COLOUR)
-    for account, standing, dependents in shown:
+    for account, status, dependents in shown:
         rights = ", ".join(f"`{scope}`" for scope in SCOPES if scope in account.scopes)
         write = (
             ""
@@ -244,7 +244,7 @@ def accounts_embed(
         )
         lines = [
             f"{name_of(account)} ({account.speckle_user_id})",
-            STANDINGS[standing],
+            STATUS_TEXTS[status],
             f"Linked {_when(account.linked_at)}{_how(account)}",
             f"Rights: {rights}{write}",
             dependents_text(dependents, guild_name) or "Nothing depends on it.",

@@ -161,12 +161,12 @@ class SubscribeFlow:
         """Continue in one way, and show the result in place of the question."""
         choice = PendingChoice(match["choice"])
 
-        async def go_on(command: PendingSubscribe) -> Response:
-            return await self._go_on(interaction, choice, command)
+        async def resume(command: PendingSubscribe) -> Response:
+            return await self._resume(interaction, choice, command)
 
-        await self._once(interaction, match["token"], go_on)
+        await self._once(interaction, match["token"], resume)
 
-    async def _go_on(
+    async def _resume(
         self, interaction: Interaction, choice: PendingChoice, command: PendingSubscribe
     ) -> Response:
         if choice is PendingChoice.CANCEL:
@@ -193,14 +193,14 @@ class SubscribeFlow:
         self,
         interaction: Interaction,
         token: str,
-        go_on: Callable[[PendingSubscribe], Awaitable[Response]],
+        resume: Callable[[PendingSubscribe], Awaitable[Response]],
     ) -> None:
         """Continue a pending command, which is over once that is done and shown."""
         pending = self._pending_commands
 
         async def work() -> Response:
             async with pending.claim(interaction.user.id, token) as command:
-                return await go_on(command)
+                return await resume(command)
 
         await edit_with(interaction, work(), lambda: pending.release(token))
 
