@@ -46,13 +46,13 @@ class PendingCommandService:
         self._claimed.add(token)
         try:
             yield await self._get(user_id, token)
-            await self._storage.write(lambda tx: tx.pending_commands.set_used(token, used=True))
+            await self._storage.write(lambda tx: tx.pending_commands.mark_used(token))
         finally:
             self._claimed.discard(token)
 
     async def release(self, token: str) -> None:
         """Let a command be claimed once more: its caller was not shown what came of it."""
-        await self._storage.write(lambda tx: tx.pending_commands.set_used(token, used=False))
+        await self._storage.write(lambda tx: tx.pending_commands.mark_unused(token))
 
     async def _get(self, user_id: int, token: str) -> PendingSubscribe:
         command = await self._storage.read(lambda tx: tx.pending_commands.get(token))
