@@ -28,8 +28,6 @@ def add_lines(session: Session, inbox_id: int, lines: Sequence[TraceLine]) -> No
     session.execute(update(inbox).where(of_event).values(trace=new))
 
 
-Body = tuple[str, str]  # digest and ordering key
-
 ENDED = ("state", "trace", "event_name", "event_key", "finished_at")
 WITH_BODY = select(inbox, bodies.c.body).join(bodies, isouter=True)
 # What each event needs is built once: that takes longer than to carry it out.

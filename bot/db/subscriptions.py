@@ -35,10 +35,6 @@ class Subscriptions:
         """The subscription with this id."""
         return next(iter(self._where(subscriptions.c.id == subscription_id)), None)
 
-    def these(self, subscription_ids: Collection[int]) -> list[Subscription]:
-        """The subscriptions with these ids that are still there, oldest first."""
-        return self._where(subscriptions.c.id.in_(subscription_ids))
-
     def of_hook(self, hook_id: int) -> list[Subscription]:
         """All subscriptions of a hook, oldest first."""
         return self._where(subscriptions.c.hook_id == hook_id)

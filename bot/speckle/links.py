@@ -165,11 +165,6 @@ class Links:
             return f"{self.server_url}/streams/{_quoted(project_id)}/commits/{_quoted(version_id)}"
         return f"{self.model(project_id, model_id)}@{_quoted(version_id)}"
 
-    def versions(self, project_id: str, model_id: str | None, model_name: str | None = None) -> str:
-        """The list of a model's versions."""
-        model = self.model(project_id, model_id, model_name)
-        return model if self.legacy or model_id is None else f"{model}/versions"
-
     def thread(self, project_id: str, thread_id: str, version_id: str | None = None) -> str:
         """The thread, opened; old servers can do that only together with a version it is on."""
         if not self.legacy:

@@ -103,7 +103,6 @@ def test_todays_links_are_written() -> None:
     assert links.model(P, None, "a") == f"{APP}/projects/{P}"
     assert links.version(P, M, V) == f"{APP}/projects/{P}/models/{M}@{V}"
     assert links.version(P, None, V) == f"{APP}/streams/{P}/commits/{V}"
-    assert links.versions(P, M) == f"{APP}/projects/{P}/models/{M}/versions"
     assert links.thread(P, C, V) == f"{APP}/projects/{P}/threads/{C}"
     assert links.webhook_settings(P) == f"{APP}/projects/{P}/settings/webhooks"
     assert links.token_settings() == f"{APP}/settings/user/developer"
