@@ -99,7 +99,8 @@ class Subscribing:
             if hook != here.hook:
                 return await self._planner(request, server_url, link, access)
         # What else is refused for want of room is known when there is a plan.
-        await self._quotas.check_room(request.guild_id, subscription=here is None)
+        if here is None:
+            await self._quotas.require_room_for_subscription(request.guild_id)
         current = SubscriptionOptions() if here is None else here.subscription.options
         return Planner(
             request,
@@ -152,9 +153,10 @@ class Subscribing:
         """Write the subscription: its hook, what that had before, and the subscription as it is."""
         request, here, consent = planner.request, plan.here, plan.consent
         async with self._changing:
-            await self._quotas.check_room(
-                request.guild_id, subscription=here is None, hook=plan.hook is None
-            )
+            if plan.hook is None:
+                await self._quotas.require_room_for_hook(request.guild_id)
+            if here is None:
+                await self._quotas.require_room_for_subscription(request.guild_id)
             hook = plan.hook or await self._new_hook(planner, plan.kind)
             before = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
             if here is not None and here.hook.id != hook.id and consent is not None:
