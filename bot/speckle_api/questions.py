@@ -48,7 +48,7 @@ WRITE_SCOPE: Final = "mutation WriteScope { versionMutations { __typename } }"
 
 PROJECTS: Final = """
 query Projects($search: String, $limit: Int!) {
-  activeUser { projects(limit: $limit, filter: {search: $search}) { items { id name role } } }
+  activeUser { projects(limit: $limit, filter: {search: $search}) { items { id name } } }
 }
 """
 MODELS: Final = """
@@ -61,7 +61,7 @@ query Models($project: String!, $search: String, $limit: Int!) {
 PROJECT: Final = """
 query Project($project: String!) {
   project(id: $project) {
-    id name visibility role
+    id name visibility
     permissions { canReadWebhooks { authorized code } }
   }
 }
@@ -188,9 +188,7 @@ def read_me(data: Any) -> Me | None:
 def read_projects(data: Any, search: str) -> list[ProjectChoice]:
     """The projects that hold the search text; the server takes `%` and `_` for wildcards."""
     return [
-        ProjectChoice(
-            project_id, name_of(item.get("name")) or project_id, text_of(item.get("role"), 64)
-        )
+        ProjectChoice(project_id, name_of(item.get("name")) or project_id)
         for item in items(child(data, "activeUser", "projects", "items"))
         if (project_id := id_of(item.get("id"))) and _holds(search, item.get("name"), project_id)
     ]
@@ -224,7 +222,6 @@ def read_project(data: Any) -> ProjectRights | None:
         id=project_id,
         name=name_of(child(project, "name")) or project_id,
         visibility=visibility.lower(),
-        role=text_of(child(project, "role"), 64),
         may_webhooks=authorized,
         why_not=None if authorized else text_of(child(may, "code"), 64),
     )
