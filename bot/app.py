@@ -52,7 +52,6 @@ from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.readiness import Readiness
 from bot.services.restored_copy import RestoredCopyCheck
 from bot.services.search import Search
-from bot.services.subscribing import Subscribing
 from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
 from bot.services.webhooks import WebhookService
@@ -368,22 +367,12 @@ def _subscriptions(
     served = frozenset(settings.organisation.guilds) if shared else frozenset[int]()
     public_access = PublicAccess(speckle.client, asks=settings.speckle.enrich_deadline_s > 0)
     consent_check = ConsentCheck(speckle.lender, webhooks, public_access)
-    changing = asyncio.Lock()
-    subscribing = Subscribing(
-        storage,
-        webhooks,
-        consent_check,
-        quotas,
-        changing=changing,
-        served_guilds=served,
-        now=utc_now,
-    )
     return SubscriptionService(
         storage,
         webhooks,
         Search(speckle.client, speckle.lender),
-        subscribing,
-        changing=changing,
+        consent_check,
+        quotas,
         speckle_servers=settings.speckle_servers,
         public_url=settings.public_url,
         served_guilds=served,

@@ -45,8 +45,7 @@ SubscribeOutcome: TypeAlias = Subscribed | NeedsAccount | NeedsConsent
 class Subscribing:
     """Lets a channel follow a project, or says what the caller is to decide before.
 
-    Two people may subscribe or remove the same project at once, and one process answers all:
-    `changing` is held while something is changed, and never while Speckle is asked.
+    `changing` is held while something is changed, as by SubscriptionService, which owns this.
     Errors: CommandRefused.
     """
 

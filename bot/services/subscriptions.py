@@ -19,7 +19,9 @@ from bot.permissions import Actor, TargetChannel
 from bot.services.channel_rules import require_manager, require_posting
 from bot.services.command_input import parse_project
 from bot.services.completion import Choice, complete_projects, merged
+from bot.services.consent_check import ConsentCheck
 from bot.services.project_followers import entry_of, right_kind
+from bot.services.quotas import QuotaService
 from bot.services.refusals import CommandRefused, RefusalReason, Retry
 from bot.services.search import Search
 from bot.services.subscribe_results import (
@@ -46,7 +48,7 @@ class SubscriptionService:
     """Makes, changes, lists and ends subscriptions.
 
     `speckle_servers` are origins, the first is the default. `served_guilds` get the operator's
-    shared hook. `changing` is held while something is changed, as in Subscribing.
+    shared hook.
     Errors: CommandRefused.
     """
 
@@ -55,9 +57,9 @@ class SubscriptionService:
         storage: Storage,
         webhooks: WebhookService,
         search: Search,
-        subscribing: Subscribing,
+        consent_check: ConsentCheck,
+        quotas: QuotaService,
         *,
-        changing: asyncio.Lock,
         speckle_servers: Sequence[str],
         public_url: str | None,
         served_guilds: frozenset[int],
@@ -66,8 +68,18 @@ class SubscriptionService:
         self._storage = storage
         self._webhooks = webhooks
         self._search = search
-        self._subscribing = subscribing
-        self._changing = changing
+        # Two people may change the same project at once, and one process answers all: it is held
+        # while something is changed, and never while Speckle is asked.
+        self._changing = asyncio.Lock()
+        self._subscribing = Subscribing(
+            storage,
+            webhooks,
+            consent_check,
+            quotas,
+            changing=self._changing,
+            served_guilds=served_guilds,
+            now=now,
+        )
         self._servers = tuple(speckle_servers)
         self._public_url = public_url
         self._served_guilds = served_guilds

@@ -1,6 +1,5 @@
 """The services over a real SQLite file, and the people and places of an invented guild."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +24,7 @@ from bot.services.subscribe_results import (
     Subscribed,
     SubscribeRequest,
 )
-from bot.services.subscribing import SubscribeOutcome, Subscribing
+from bot.services.subscribing import SubscribeOutcome
 from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
 from bot.services.webhooks import WebhookService
@@ -247,22 +246,12 @@ def services_over(
     personal_data = PersonalDataService(storage, linking, KEPT)
     real = all(host.startswith("http://127.0.0.1") for host in speckle_servers)
     visibility: Any = PublicAccess(gateway) if real and told is None else told or Told()
-    changing = asyncio.Lock()
-    subscribing = Subscribing(
-        storage,
-        webhooks,
-        ConsentCheck(lender, webhooks, visibility),
-        quotas or without_quotas(storage, clock),
-        changing=changing,
-        served_guilds=served_guilds,
-        now=clock,
-    )
     subscriptions = SubscriptionService(
         storage,
         webhooks,
         Search(gateway, lender),
-        subscribing,
-        changing=changing,
+        ConsentCheck(lender, webhooks, visibility),
+        quotas or without_quotas(storage, clock),
         speckle_servers=speckle_servers,
         public_url=public_url,
         served_guilds=served_guilds,
