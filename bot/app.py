@@ -511,7 +511,7 @@ def _catch_up(
         decide=access.decide_and_record,
         quota=quotas.day_of_fetched,
         max_body_bytes=settings.webhook.max_body_mib * MIB,
-        reach=timedelta(days=settings.retention.delivered_days),
+        look_back=timedelta(days=settings.retention.delivered_days),
         now=utc_now,
         limits=limits,
     )

@@ -432,7 +432,7 @@ class WebhookService:
         """Before an account is forgotten: remove its webhooks and pause what depends on it.
 
         Hooks keep their addresses, so that another linked member can take over. Errors: the first
-        one of the gateway, after all was done that could be; webhooks may be left at Speckle then.
+        SpeckleError, after all was done that could be; webhooks may be left at Speckle then.
         """
         made = [
             (hook.project_id, hook.key)

@@ -172,7 +172,7 @@ class SubscribeFlow:
         if choice is PendingChoice.CANCEL:
             return Response(subscribe_texts.NOT_SHOWN)
         if choice is PendingChoice.LINK:
-            pending = await self._pending_commands.add(command, until_linked=True)
+            pending = await self._pending_commands.add_until_linked(command)
             return await self._accounts.link_page(interaction, command.server_url, pending)
         actor = await actor_in(interaction, guild_of(self._client, command.guild_id))
         if choice is PendingChoice.BY_HAND:

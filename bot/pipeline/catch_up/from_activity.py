@@ -66,7 +66,7 @@ class ActivityCatchUp:
         decide: Decide,
         *,
         on_stored: Callable[[], None],
-        reach: timedelta,
+        look_back: timedelta,
         now: Callable[[], datetime],
         quota: Callable[[int], DayQuota | None],
     ) -> None:
@@ -76,7 +76,7 @@ class ActivityCatchUp:
         self._lender = lender
         self._decide = decide
         self._on_stored = on_stored
-        self._reach = reach
+        self._look_back = look_back
         self._now = now
 
     async def take(self, hooks: Sequence[Hook]) -> set[int]:
@@ -129,7 +129,7 @@ class ActivityCatchUp:
         return [(one, decisions[one.id]) for one in asking]
 
     async def _after(self, subscription: Subscription, at: datetime) -> datetime:
-        moments = [subscription.shows_since, at - self._reach, await self.keys_since(at)]
+        moments = [subscription.shows_since, at - self._look_back, await self.keys_since(at)]
         if subscription.caught_up_at is not None:
             moments.append(subscription.caught_up_at - OVERLAP)
         return max(moments)
