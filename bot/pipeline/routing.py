@@ -103,11 +103,11 @@ class Routing:
             # An event may say what this depends on, and anybody with the secret may have made it.
             fresh=says_who_sees(first.delivery),
         )
-        results = (
+        routed = (
             self._route_one(event_context, those, verdicts, attempts)
             for (event_context, _), those in zip(events, wanting, strict=True)
         )
-        return await asyncio.gather(*results)
+        return await asyncio.gather(*routed)
 
     async def _route_one(
         self,
