@@ -65,9 +65,22 @@ def test_a_stored_reason_is_shown_as_a_sentence(reason: SendReason, text: str) -
     assert reason_text(SendReason.from_stored(reason.to_stored())) == text
 
 
-def test_a_reason_that_was_stored_as_a_sentence_is_shown_as_it_is() -> None:
-    stored = "Tried for 48 hours without success. Discord answered 503: {no}."
-    assert reason_text(SendReason.from_stored(stored)) == stored
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "Tried for 48 hours without success. Discord answered 503: {no}.",
+        "{a sentence in braces}",
+        '{"reason": "refused", "said": "cut o',
+        '{"reason": "a word of a newer release"}',
+        '{"no": "reason"}',
+        "[404]",
+        "50013",
+        "",
+    ],
+)
+def test_what_was_stored_otherwise_is_shown_as_it_is(stored: str) -> None:
+    reason = SendReason.from_stored(stored)
+    assert (reason_text(reason), reason.until) == (stored, None)
 
 
 @pytest.mark.parametrize(
