@@ -133,7 +133,7 @@ def test_on_a_console_no_text_moves_the_cursor_or_begins_a_line(speak_to: SpeakT
     moves = "\x1b[2J\x9b1A\u202e\r"
     evil = f"{moves}\nfake"
     structlog.get_logger().warning("sender.rejected", said=evil, bare="\x1b[31mred", several=[evil])
-    logging.getLogger("discord.gateway").warning(f"Shard {evil}")
+    logging.getLogger("discord.gateway").warning("Shard %s", evil)
     try:
         raise ValueError(moves)
     except ValueError:
