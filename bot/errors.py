@@ -20,7 +20,7 @@ BotError
 │   ├── SpeckleForbidden     the account may not do that, or may not see the project
 │   ├── SpeckleNotFound      there is no such project, model, version, comment or webhook
 │   └── SpeckleRejected      the question itself is refused: wrong for this server's release
-└── PartFailed             a part of the running bot ended, and the bot with it
+└── WorkerFailed           a part of the running bot ended, and the bot with it
 """
 
 from dataclasses import dataclass
