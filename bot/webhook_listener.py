@@ -33,7 +33,7 @@ from bot.http_server import (
     serving,
     why_not_bound,
 )
-from bot.model import Hook, HookState, InboxSource
+from bot.model import Hook, HookState, InboxSource, shared_ordering_key
 from bot.problem_texts import not_ready_text
 from bot.problems import NotReady
 from bot.services.public_url import INSTANCE_PATH
@@ -119,17 +119,17 @@ class OwnHook(WebhookEndpoint):
         """Another project's events, and a guild that the bot has left."""
         if signed.project_id != self._hook.project_id:
             log.warning("webhook.other_project", hook_id=self.hook_id)
-            told = "This webhook belongs to another project. Create one for this project."
-            return web.Response(status=403, text=told)
+            text = "This webhook belongs to another project. Create one for this project."
+            return web.Response(status=403, text=text)
         if self._hook.state is HookState.CLOSED:
             log.info("webhook.closed", hook_id=self.hook_id)
-            told = "The bot has left this webhook's Discord server. Remove it, or invite the bot."
-            return web.Response(status=410, text=told)
+            text = "The bot has left this webhook's Discord server. Remove it, or invite the bot."
+            return web.Response(status=410, text=text)
         return None
 
     def ordering_key(self, signed: Signed) -> str:
         """One for each hook."""
-        return f"hook:{self.hook_id}"
+        return self._hook.ordering_key
 
 
 class OperatorsHook(WebhookEndpoint):
@@ -148,12 +148,12 @@ class OperatorsHook(WebhookEndpoint):
         if signed.server_url in self._servers:
             return None
         log.warning("webhook.server_not_allowed")
-        told = "This Speckle server is not among the bot's SPECKLE_SERVERS."
-        return web.Response(status=403, text=told)
+        text = "This Speckle server is not among the bot's SPECKLE_SERVERS."
+        return web.Response(status=403, text=text)
 
     def ordering_key(self, signed: Signed) -> str:
         """One for each project."""
-        return f"shared:{signed.server_url}:{signed.project_id}"
+        return shared_ordering_key(str(signed.server_url), signed.project_id)
 
 
 LARGE_BODY_BYTES: Final = 64 * 1024  # from here on, hashing and parsing leave the event loop
@@ -275,7 +275,7 @@ class WebhookListener:
         return await self._refused(request, taken) if isinstance(taken, UnsignedRequest) else taken
 
     async def _taken(self, find: Find, request: web.Request) -> web.Response | UnsignedRequest:
-        """The answer to a delivery whose signature holds; what is known of any other request.
+        """The answer to a delivery whose signature holds, what is wrong with any other.
 
         The body is released before anyone is made to wait.
         """

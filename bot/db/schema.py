@@ -18,7 +18,7 @@ from bot.db.connections import (
     use_wal,
 )
 from bot.db.engine import Database
-from bot.db.failures import unavailable_told
+from bot.db.failures import driver_errors_translated
 from bot.db.sqlite_file import make_place
 from bot.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable
 
@@ -83,9 +83,9 @@ def _upgrade(connection: Connection, found: str | None) -> None:
     from alembic.config import Config
 
     if found in BEFORE:
-        from bot.db.migrations.from_before import go_on
+        from bot.db.migrations.from_before import upgrade
 
-        go_on(connection, found)
+        upgrade(connection, found)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -104,7 +104,7 @@ def _one_migrator(url: URL) -> Iterator[Connection]:
     """A transaction during which no second process migrates."""
     engine = _sqlite_engine(url) if url.drivername == SQLITE else _postgresql_engine(url)
     try:
-        with unavailable_told(), engine.begin() as connection:
+        with driver_errors_translated(), engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(
                     text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK}

@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 CLOSE_S = 2.0  # for a goodbye that nobody may answer
 LOGGED_IN_KEY = "discord.logged_in"  # as which application, so it has a token that worked once
-MAX_RATELIMIT_WAIT_S = 30.0  # the least that discord.py accepts; longer waits come back as Later
+MAX_RATELIMIT_WAIT_S = 30.0  # the least that discord.py accepts; longer ones become RetryLater
 
 
 def use_api(api_url: str) -> None:

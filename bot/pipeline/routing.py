@@ -103,13 +103,13 @@ class Routing:
         verdicts = await self._access.ask(
             first.hook, list(asked.values()), first.row.source, fresh=fresh
         )
-        ways = (
-            self._way(event_context, those, verdicts, attempts)
+        results = (
+            self._route_one(event_context, those, verdicts, attempts)
             for (event_context, _), those in zip(events, wanting, strict=True)
         )
-        return await asyncio.gather(*ways)
+        return await asyncio.gather(*results)
 
-    async def _way(
+    async def _route_one(
         self,
         event_context: EventContext,
         wanting: Sequence[Subscription],
