@@ -20,6 +20,7 @@ BotError
 │   ├── SpeckleForbidden     the account may not do that, or may not see the project
 │   ├── SpeckleNotFound      there is no such project, model, version, comment or webhook
 │   ├── SpeckleRejected      the question itself is refused: wrong for this server's release
+│   │   └── SpeckleUnknownQuestion   it has nothing of what is asked for
 │   └── SpeckleUnconfirmed   the server does not know the event yet, or it never happened
 └── WorkerFailed           a worker of the running bot ended, and the bot with it
 """

@@ -20,7 +20,7 @@ from bot.db.connections import (
 from bot.db.engine import Database
 from bot.db.failures import driver_errors_translated
 from bot.db.sqlite_file import make_place
-from bot.errors import SchemaTooNew, SchemaTooOld
+from bot.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable
 
 # Every revision in migrations/versions, oldest first. Listed here so that a start with today's
 # tables need not load Alembic; a test compares.
@@ -94,7 +94,9 @@ def _upgrade(connection: Connection, found: str | None) -> None:
     if connection.dialect.name == "sqlite":
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
         if broken:
-            raise RuntimeError(f"a migration left {len(broken)} rows that refer to nothing")
+            raise StorageUnavailable(
+                f"{len(broken)} of its rows refer to rows that are not there", lasting=True
+            )
 
 
 @contextmanager

@@ -244,8 +244,9 @@ class SpeckleBot(commands.Bot):
         # Asking on and on would only lengthen a ban.
         wait_s = max(step_s, least_s, self._rate_limiter.blocked_for_s())
         self._not_logged_in = why
+        retry_in_s = round(wait_s, 1)
         log.warning(
-            "discord.not_logged_in", why=why.why.value, **why.facts, retry_in_s=round(wait_s, 1)
+            "discord.not_logged_in", problem=why.why.value, **why.facts, retry_in_s=retry_in_s
         )
         return wait_s
 

@@ -35,6 +35,7 @@ from bot.services.access_rules import (
     Pause,
     decide,
     depends_on_openness,
+    is_private,
 )
 from bot.services.token_lending import TokenLender
 from bot.single_flight import SingleFlightCache
@@ -205,13 +206,15 @@ class AccessCheck:
         if not any(depends_on_openness(one, hook) for one in subscriptions):
             return NEVER_ANSWERED, None
         now = self._now()
-        if not fresh and _is_fresh(hook.public_at, now):
-            return LastAnswer(AccessAnswer.YES, hook.public_at), None
+        # A no since then ends the last yes.
+        yes_at = None if is_private(hook.visibility) else hook.public_at
+        if not fresh and _is_fresh(yes_at, now):
+            return LastAnswer(AccessAnswer.YES, yes_at), None
         answer = await self._in_time(
             hook.server_url,
             lambda: self._answer(hook.project_id, Login(hook.server_url)),
         )
-        word = _word(answer, hook.public_at)
+        word = _word(answer, yes_at)
         match word.answer:
             case AccessAnswer.NO_ANSWER:
                 return word, None

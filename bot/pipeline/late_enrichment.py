@@ -162,8 +162,9 @@ class LateEnrichment:
             self._on_changed()
 
     async def _give_up(self, job: LateEnrichmentJob, facts: TraceFacts) -> None:
-        log.info("late_enrichment.given_up", job_id=job.id, kind=job.kind, **facts)
-        note = self._note(TraceStep.NOT_FILLED_IN, {"added": job.kind, **facts})
+        known = {"added": job.kind, **facts}
+        log.info("late_enrichment.given_up", job_id=job.id, **known)
+        note = self._note(TraceStep.NOT_FILLED_IN, known)
         await self._storage.write(lambda tx: tx.late_enrichment.drop(job, note))
 
     def _note(self, step: TraceStep, facts: TraceFacts) -> TraceLine:
