@@ -103,11 +103,11 @@ class Routing:
         verdicts = await self._access.ask(
             first.hook, list(asked.values()), first.row.source, fresh=fresh
         )
-        results = (
+        routed = (
             self._route_one(event_context, those, verdicts, attempts)
             for (event_context, _), those in zip(events, wanting, strict=True)
         )
-        return await asyncio.gather(*results)
+        return await asyncio.gather(*routed)
 
     async def _route_one(
         self,

@@ -49,8 +49,8 @@ class ProjectAccess:
     @property
     def visibility(self) -> str | None:
         """What an answer is kept with: public as everyone was shown, else the account's word."""
-        told = None if self.project is None else self.project.visibility
-        return told if self.is_private and is_private(told) and told else self.everyone.visibility
+        seen = None if self.project is None else self.project.visibility
+        return seen if self.is_private and is_private(seen) and seen else self.everyone.visibility
 
     @property
     def entitlement(self) -> Entitlement | None:
@@ -116,8 +116,8 @@ def needs_consent(
     if subscription.account_id is not None:
         return False
     made = replace(hook, webhook_id="made") if hook.is_by_hand else hook
-    told = everyone if everyone.is_public else PRIVATE
+    seen = everyone if everyone.is_public else PRIVATE
     return (
         subscription.is_paused_for_rights
-        or exceeds(subscription, made, told, None, now) is not None
+        or exceeds(subscription, made, seen, None, now) is not None
     )

@@ -61,7 +61,7 @@ def _refuse_gateway(sandbox: Sandbox, _random: Random) -> None:
     sandbox.faults.drop_gateway()
 
 
-# Those of sending come more often: they are what may lose or double a card.
+# Those of sending come more often: they are what may lose a card or show it twice.
 FAULTS: Final[Mapping[Fault, int]] = {
     _server_error: 3,
     _reset_before: 3,
