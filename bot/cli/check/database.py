@@ -22,38 +22,38 @@ async def check_database(settings: Settings) -> Sequence[CheckResult]:
         async with asyncio.timeout(TIMEOUT_S):
             return await _database_rows(settings)
     except ConfigError as error:
-        told = " ".join(str(problem) for problem in error.problems)
+        text = " ".join(str(problem) for problem in error.problems)
     except SchemaTooNew as error:
-        told = f"version {error.found} is from a newer release of the bot. Update the bot."
+        text = f"version {error.found} is from a newer release of the bot. Update the bot."
     except SchemaTooOld as error:
-        told = (
+        text = (
             f"version {error.found} was made before the first release. Start the bot's commit "
             f"{error.commit} with it once, or begin with a new database."
         )
     except StorageUnavailable as error:
-        told = f"{error.reason}. {_where_to_look(settings.database_url)}"
+        text = f"{error.reason}. {_where_to_look(settings.database_url)}"
     except TimeoutError:
-        told = f"no answer within {TIMEOUT_S:.0f} s. Look at DATABASE_URL and the network."
-    return [CheckResult(CheckMark.BAD, "Database", told), _keys_skipped(settings)]
+        text = f"no answer within {TIMEOUT_S:.0f} s. Look at DATABASE_URL and the network."
+    return [CheckResult(CheckMark.BAD, "Database", text), _keys_skipped(settings)]
 
 
 async def _database_rows(settings: Settings) -> Sequence[CheckResult]:
     kind = "PostgreSQL" if database_file(settings.database_url) is None else "SQLite"
     found, wanted = await schema_version(settings.database_url)
     if found is None and (where := _closed_folder(settings.database_url)):
-        told = f"the folder {where} cannot be written. Let the bot's user write there."
-        return [CheckResult(CheckMark.BAD, "Database", told), _keys_skipped(settings)]
+        text = f"the folder {where} cannot be written. Let the bot's user write there."
+        return [CheckResult(CheckMark.BAD, "Database", text), _keys_skipped(settings)]
     if needs_migration(found):
         state = f"version {found}" if found else "no tables yet"
-        told = f"{kind}, {state}. The bot brings it to version {wanted} when it starts."
+        text = f"{kind}, {state}. The bot brings it to version {wanted} when it starts."
         untried = "not tried before the tables are there." if found is None else NOT_TRIED
-        return [CheckResult(CheckMark.GOOD, "Database", told), _keys_skipped(settings, untried)]
+        return [CheckResult(CheckMark.GOOD, "Database", text), _keys_skipped(settings, untried)]
     # A key of the moment where none is set: nothing is opened with it.
     keys = [key.get_secret_value() for key in settings.encryption_keys]
     vault = Vault(keys or [Fernet.generate_key().decode()])
     async with Storage.open(settings.database_url, vault) as storage:  # writes once, to try
-        told = f"{kind}, can be written, version {found} as wanted."
-        rows = [CheckResult(CheckMark.GOOD, "Database", told), *await _copy_rows(storage)]
+        text = f"{kind}, can be written, version {found} as wanted."
+        rows = [CheckResult(CheckMark.GOOD, "Database", text), *await _copy_rows(storage)]
         if not keys:
             return [*rows, _keys_skipped(settings)]
         return [*rows, _keys_row(await storage.sealed.unopenable())]
@@ -62,20 +62,20 @@ async def _database_rows(settings: Settings) -> Sequence[CheckResult]:
 async def _copy_rows(storage: Storage) -> Sequence[CheckResult]:
     """Whether it is a restored copy, and whose accounts are not used because it was one."""
     if await storage.lineage.is_restored():
-        told = (
+        text = (
             "it is a restored or older copy, or came here without the .mark file beside it. From "
             "its next start on, the bot uses no linked account until its person confirms it with "
             "/account."
         )
-        return [CheckResult(CheckMark.WARNED, "Restored", told)]
+        return [CheckResult(CheckMark.WARNED, "Restored", text)]
     count = await storage.read(lambda tx: tx.accounts.unconfirmed())
     if not count:
         return []
-    told = (
+    text = (
         f"{counted(count, 'linked account')} not used, as the database was restored from a copy. "
         "Ask its person to confirm it with /account in Discord."
     )
-    return [CheckResult(CheckMark.WARNED, "Restored", told)]
+    return [CheckResult(CheckMark.WARNED, "Restored", text)]
 
 
 def _where_to_look(database_url: str) -> str:
@@ -98,11 +98,11 @@ def _keys_row(unopenable: Mapping[str, int]) -> CheckResult:
         return CheckResult(
             CheckMark.GOOD, "Encryption keys", "decrypt everything that is encrypted."
         )
-    told = (
+    text = (
         f"{unopenable_text(unopenable)}. Add the key that encrypted them after the others, after a "
         "comma. If it is lost, people press Set up again under /subscriptions and type /link again."
     )
-    return CheckResult(CheckMark.BAD, "Encryption keys", told)
+    return CheckResult(CheckMark.BAD, "Encryption keys", text)
 
 
 NOT_TRIED = "not tried, as the tables cannot be read."

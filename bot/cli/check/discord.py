@@ -37,11 +37,11 @@ async def check_discord(settings: Settings, http: aiohttp.ClientSession) -> Sequ
     except (aiohttp.ClientError, TimeoutError) as error:
         host = urlsplit(api).netloc
         look = where_to_look(error, "the network")
-        told = f"{host} cannot be reached: {why_failed(error)}. {look}"
-        return [CheckResult(CheckMark.BAD, "Discord token", told)]
-    told = f"it is {one_line(me.at('username'))}, {_guild_count(guilds)}."
+        text = f"{host} cannot be reached: {why_failed(error)}. {look}"
+        return [CheckResult(CheckMark.BAD, "Discord token", text)]
+    text = f"it is {one_line(me.at('username'))}, {_guild_count(guilds)}."
     return [
-        CheckResult(CheckMark.GOOD, "Discord token", told),
+        CheckResult(CheckMark.GOOD, "Discord token", text),
         *_invite_rows(app),
         _gateway_row(gateway),
     ]
@@ -50,15 +50,15 @@ async def check_discord(settings: Settings, http: aiohttp.ClientSession) -> Sequ
 def _token_row(me: ProbeResponse) -> CheckResult:
     match me.status:
         case 401:
-            told = (
+            text = (
                 "Discord does not accept DISCORD_TOKEN; it was reset, or belongs to something "
                 f"else. {SECRET_HINTS['discord_token']}"
             )
         case 403 | 429:
-            told = f"Discord refuses this computer for now (HTTP {me.status}). Wait an hour."
+            text = f"Discord refuses this computer for now (HTTP {me.status}). Wait an hour."
         case _:
-            told = f"Discord answers HTTP {me.status}. Look at https://discordstatus.com"
-    return CheckResult(CheckMark.BAD, "Discord token", told)
+            text = f"Discord answers HTTP {me.status}. Look at https://discordstatus.com"
+    return CheckResult(CheckMark.BAD, "Discord token", text)
 
 
 def _guild_count(guilds: ProbeResponse) -> str:
@@ -84,23 +84,23 @@ def _invite_rows(app: ProbeResponse) -> Sequence[CheckResult]:
     }
     link = f"https://discord.com/oauth2/authorize?{urlencode(asked)}"
     if app.at("bot_require_code_grant"):
-        told = "it cannot work while Requires OAuth2 Code Grant is on. Switch that off on Bot."
-        return [CheckResult(CheckMark.BAD, "Invite link", told)]
+        text = "it cannot work while Requires OAuth2 Code Grant is on. Switch that off on Bot."
+        return [CheckResult(CheckMark.BAD, "Invite link", text)]
     whom = "" if app.at("bot_public") else " (only you can use it: the bot is not public)"
     return [CheckResult(CheckMark.GOOD, "Invite link", link + whom)]
 
 
 def _gateway_row(gateway: ProbeResponse) -> CheckResult:
     if gateway.status != 200 or not isinstance(gateway.at("url"), str):
-        told = f"GET /gateway/bot answers HTTP {gateway.status}. Try again later."
-        return CheckResult(CheckMark.BAD, "Discord gateway", told)
+        text = f"GET /gateway/bot answers HTTP {gateway.status}. Try again later."
+        return CheckResult(CheckMark.BAD, "Discord gateway", text)
     left = gateway.at("session_start_limit", "remaining")
     if not isinstance(left, int):
         return CheckResult(CheckMark.GOOD, "Discord gateway", "lets the bot in.")
     if left < 1:
-        told = "no session starts left today. Find out why the bot restarts so often; wait a day."
-        return CheckResult(CheckMark.BAD, "Discord gateway", told)
-    told = f"lets the bot in, {counted(left, 'session start')} left today."
+        text = "no session starts left today. Find out why the bot restarts so often; wait a day."
+        return CheckResult(CheckMark.BAD, "Discord gateway", text)
+    text = f"lets the bot in, {counted(left, 'session start')} left today."
     if left <= GATEWAY_ROOM:
-        told += " That is few: find out why the bot restarts so often."
-    return CheckResult(CheckMark.GOOD, "Discord gateway", told)
+        text += " That is few: find out why the bot restarts so often."
+    return CheckResult(CheckMark.GOOD, "Discord gateway", text)

@@ -26,8 +26,8 @@ def check_files(settings: Settings, files: Iterable[Path]) -> Sequence[CheckResu
     if not wide:
         return []
     names = shlex.join(map(str, wide))
-    told = f"other users of this computer can read secrets. Type: chmod 600 {names}"
-    return [CheckResult(CheckMark.WARNED, "Files", told)]
+    text = f"other users of this computer can read secrets. Type: chmod 600 {names}"
+    return [CheckResult(CheckMark.WARNED, "Files", text)]
 
 
 def _holds_secrets(path: Path) -> bool:

@@ -23,11 +23,11 @@ async def check_public_url(
     """Whether PUBLIC_URL leads to this very process, or to the bot that holds the port."""
     what, url = "Public URL", settings.public_url
     if url is None:
-        told = (
+        text = (
             "PUBLIC_URL is not set, so no Speckle server can reach the bot. Put the address of "
             "your tunnel or reverse proxy in .env as PUBLIC_URL=https://..."
         )
-        return [CheckResult(CheckMark.BAD, what, told)]
+        return [CheckResult(CheckMark.BAD, what, text)]
     if settings.webhook_port == 0:
         return [
             CheckResult(
@@ -41,11 +41,11 @@ async def check_public_url(
         error = cannot.reason
         if error.errno == errno.EADDRINUSE:
             return [await _reached(http, url, None)]
-        told = (
+        text = (
             f"{settings.webhook_host} port {settings.webhook_port} cannot be listened on: "
             f"{why_not_bound(error)}"
         )
-        return [CheckResult(CheckMark.BAD, what, told)]
+        return [CheckResult(CheckMark.BAD, what, text)]
 
 
 class _CannotListen(Exception):
@@ -93,25 +93,25 @@ async def _reached(http: aiohttp.ClientSession, url: str, probe: _Probe | None) 
         answer = await get(http, url + (probe.path if probe else "/healthz"), {})
     except (aiohttp.ClientError, TimeoutError) as error:
         look = where_to_look(error, "the tunnel or reverse proxy")
-        told = f"{url} cannot be reached: {why_failed(error)}. {look}"
-        return CheckResult(CheckMark.BAD, what, told)
+        text = f"{url} cannot be reached: {why_failed(error)}. {look}"
+        return CheckResult(CheckMark.BAD, what, text)
     if 300 <= answer.status < 400:
-        told = f"it redirects to {origin(answer.location)}, and a webhook's body gets lost there. "
+        text = f"it redirects to {origin(answer.location)}, and a webhook's body gets lost there. "
         return CheckResult(
-            CheckMark.BAD, what, f"{told}Put the address that it redirects to in PUBLIC_URL."
+            CheckMark.BAD, what, f"{text}Put the address that it redirects to in PUBLIC_URL."
         )
     if answer.status != 200 or (probe and not answer.text.startswith(probe.nonce)):
-        told = (
+        text = (
             f"{url} does not lead to {aim}: something else answers (HTTP {answer.status}). Let "
             "the tunnel or reverse proxy pass everything on to WEBHOOK_HOST and WEBHOOK_PORT."
         )
-        return CheckResult(CheckMark.BAD, what, told)
+        return CheckResult(CheckMark.BAD, what, text)
     if is_private_host(urlsplit(url).hostname or ""):
-        told = (
+        text = (
             f"{url} leads to {aim}, but it is a private address, which Speckle servers refuse "
             "unless their webhook-service has ALLOW_LOCAL_NETWORK=true."
         )
-        return CheckResult(CheckMark.SKIPPED, what, told + _of_the_path(url, answer.text))
+        return CheckResult(CheckMark.SKIPPED, what, text + _of_the_path(url, answer.text))
     return CheckResult(
         CheckMark.GOOD, what, f"{url} leads to {aim}.{_of_the_path(url, answer.text)}"
     )
@@ -131,12 +131,12 @@ async def check_shared_hook(settings: Settings) -> Sequence[CheckResult]:
     guilds = len(settings.organisation.guilds)
     match settings.speckle_webhook_secret is not None, guilds > 0:
         case True, True:
-            told = f"POST /webhook serves {counted(guilds, 'Discord server')}."
-            row = CheckResult(CheckMark.GOOD, "Shared hook", told)
+            text = f"POST /webhook serves {counted(guilds, 'Discord server')}."
+            row = CheckResult(CheckMark.GOOD, "Shared hook", text)
         case True, False:
-            told = "off, as guilds in [organisation] of config.toml names no guild."
-            row = CheckResult(CheckMark.BAD, "Shared hook", f"{told} Add their ids there.")
+            text = "off, as guilds in [organisation] of config.toml names no guild."
+            row = CheckResult(CheckMark.BAD, "Shared hook", f"{text} Add their ids there.")
         case _:
-            told = "off, as SPECKLE_WEBHOOK_SECRET is not set; each guild has hooks of its own."
-            row = CheckResult(CheckMark.SKIPPED, "Shared hook", told)
+            text = "off, as SPECKLE_WEBHOOK_SECRET is not set; each guild has hooks of its own."
+            row = CheckResult(CheckMark.SKIPPED, "Shared hook", text)
     return [row]
