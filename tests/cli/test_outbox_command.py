@@ -225,7 +225,7 @@ def test_a_paused_card_says_why_and_how_to_resume(bot: Bot) -> None:
     done = bot("retry", str(card_id))
     assert done.exit_code == 0
     assert (
-        "– Kept for now, as paused, because the bot is not allowed to post in the channel"
+        "– Kept for now (paused, because the bot is not allowed to post in the channel)"
         in done.stdout
     )
     assert "Waiting" not in done.stdout
@@ -334,4 +334,7 @@ def test_a_table_has_straight_columns() -> None:
 def test_the_former_name_still_works_and_says_the_new_one() -> None:
     done = CliRunner().invoke(cli, ["deliveries", "--help"])
     assert done.exit_code == 0
-    assert done.stderr.strip() == "`deliveries` is called `outbox` now. The old name will go."
+    assert (
+        done.stderr.strip()
+        == "`deliveries` is called `outbox` now. The next release does not know the old name."
+    )
