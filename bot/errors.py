@@ -172,6 +172,10 @@ class SpeckleRejected(SpeckleError):
     """The server understands the question otherwise than this release of the bot means it."""
 
 
+class SpeckleUnknownQuestion(SpeckleRejected):
+    """The server has nothing of what is asked for, such as one of an older or newer release."""
+
+
 class SpeckleUnconfirmed(SpeckleError):
     """The server knows of nothing like the event that is as new as the event says."""
 

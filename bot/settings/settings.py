@@ -73,8 +73,8 @@ class SpeckleSettings(_Section):
     enrich_deadline_s: float = _setting(
         5.0,
         "Seconds a card waits for what the webhook leaves out. After that it goes out plain, and "
-        "is edited if the answer comes soon after. 0: nobody is asked, and cards have no picture of "
-        "the model.",
+        "is edited if the answer comes soon after. 0: nobody is asked, and cards have no picture "
+        "of the model.",
         "a number from 0 to 30",
         ge=0,
         le=30,

@@ -1,25 +1,31 @@
 """What Speckle servers know and their webhooks leave out: one method for each question."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+import structlog
+
 from bot.errors import (
+    SpeckleError,
     SpeckleForbidden,
     SpeckleNotFound,
     SpeckleRejected,
     SpeckleScopeMissing,
+    SpeckleUnknownQuestion,
 )
 from bot.network import Network
 from bot.speckle.activity import Activity
 from bot.speckle.events import CommentFacts, ModelRef, ReceivedFacts, VersionCreated, VersionFacts
 from bot.speckle.tokens import SCOPES, TokenScope
-from bot.speckle_api import graphql, questions
+from bot.speckle_api import graphql, optional_questions, questions
 from bot.speckle_api.circuit_breaker import CircuitBreakers
 from bot.speckle_api.error_answers import missing_scope
 from bot.speckle_api.graphql import AnswerTooLarge
+from bot.speckle_api.optional_questions import MissingFields, OptionalQuestion
 from bot.speckle_api.transport import GraphQLTransport
 from bot.speckle_api.types import (
     Login,
@@ -36,8 +42,11 @@ MAX_CHOICES = 100
 ACTIVITY_PAGE = 100
 RECEIVED_WINDOW = timedelta(minutes=10)  # how far the two clocks, and a slow delivery, may be off
 RECEIVED_LINES = 100
+THREADS_WAIT_S = 1.0  # how long a version's facts wait for the number of its threads, at most
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 
 class SpeckleClient:
@@ -45,7 +54,7 @@ class SpeckleClient:
 
     `servers` are the origins that may be asked. A login's token goes to its own server alone.
     A question whose caller names no time of its own has `deadline_s`, and 10 s at least, retries
-    included.
+    included. What a server has not got at all is None: it is asked for again after a day.
 
     Errors, of each question: SpeckleUnavailable, SpeckleTokenRefused, SpeckleScopeMissing,
     SpeckleForbidden, SpeckleNotFound, SpeckleRejected. Reads are tried again within their time,
@@ -60,8 +69,10 @@ class SpeckleClient:
         breakers: CircuitBreakers | None = None,
         network: Network | None = None,
         max_answer_bytes: int = graphql.MAX_ANSWER_BYTES,
+        missing: MissingFields | None = None,
     ) -> None:
         self._transport = GraphQLTransport(servers, deadline_s, breakers, network, max_answer_bytes)
+        self._missing = missing or MissingFields()
 
     def close(self) -> None:
         """Ask nothing more. Open questions end on their own; nobody needs to wait for them."""
@@ -72,6 +83,19 @@ class SpeckleClient:
     ) -> Any:
         until = self._transport.until(within_s)
         return await self._transport.read(login, question, variables, until)
+
+    async def _read_optional(
+        self, login: Login, question: OptionalQuestion, variables: Mapping[str, Any], until: float
+    ) -> Any | None:
+        """The answer; None from a server that has nothing of the kind."""
+        if self._missing.lacks(login.server_url, question):
+            return None
+        try:
+            return await self._transport.read(login, question.text, variables, until)
+        except SpeckleUnknownQuestion:
+            log.info("speckle.field_missing", server=login.server_url, field=question.field)
+            self._missing.note(login.server_url, question)
+            return None
 
     # ── a person and their projects ───────────────────────────────────────────────────────────
 
@@ -253,10 +277,10 @@ class SpeckleClient:
         after: datetime | None,
         limit: int,
         within_s: float | None = None,
-    ) -> list[Activity]:
+    ) -> list[Activity] | None:
         """A project's activity list, oldest first, from `after` on, that moment included.
 
-        Of more than `limit` lines the newest ones.
+        Of more than `limit` lines the newest ones. None from a server without such lists.
         """
         until = self._transport.until(within_s)
         wanted: dict[str, Any] = {
@@ -266,7 +290,9 @@ class SpeckleClient:
         }
         lines: dict[str, Activity] = {}
         while len(lines) < limit:
-            data = await self._transport.read(login, questions.ACTIVITY, wanted, until)
+            data = await self._read_optional(login, optional_questions.ACTIVITY, wanted, until)
+            if data is None:
+                return None
             page = questions.read_activity(data)
             known = len(lines)
             lines.update((line.id, line) for line in page)
@@ -287,7 +313,7 @@ class SpeckleClient:
         *,
         within_s: float | None = None,
     ) -> VersionFacts:
-        """What the server knows of a new version, in one round trip.
+        """What the server knows of a new version.
 
         `number` and `previous` are known for the 50 newest versions of a model. Further errors:
         SpeckleNotFound for a version that is gone, of which the server tells nothing at all.
@@ -298,26 +324,45 @@ class SpeckleClient:
             "version": version.version_id,
             "object": version.object_id or "",
             "withObject": version.object_id is not None,
-            "model": version.model.id or "",
-            "withModel": version.model.id is not None,
         }
+        counting = asyncio.create_task(self._open_threads(login, project_id, version, until))
         try:
-            data = await self._transport.read(login, questions.VERSION_FACTS, wanted, until)
-        except AnswerTooLarge:
-            wanted["withObject"] = False
-            data = await self._transport.read(login, questions.VERSION_FACTS, wanted, until)
-        return questions.read_version_facts(data, version)
+            try:
+                data = await self._transport.read(login, questions.VERSION_FACTS, wanted, until)
+            except AnswerTooLarge:
+                wanted["withObject"] = False
+                data = await self._transport.read(login, questions.VERSION_FACTS, wanted, until)
+            facts = questions.read_version_facts(data, version)
+            # Whoever asks may stop waiting at `until`: what came must not wait for what may not.
+            left_s = self._transport.left_s(until)
+            await asyncio.wait({counting}, timeout=min(THREADS_WAIT_S, left_s / 2))
+            return _with_open_threads(facts, version, counting)
+        finally:
+            counting.cancel()
+
+    async def _open_threads(
+        self, login: Login, project_id: str, version: VersionCreated, until: float
+    ) -> int | None:
+        """How many threads are open on a version's model, as the event names it."""
+        if version.model.id is None:
+            return None
+        wanted = {"project": project_id, "on": version.model.id}
+        data = await self._read_optional(login, optional_questions.OPEN_THREADS, wanted, until)
+        return questions.read_open_threads(data)
 
     async def comment_facts(
         self, login: Login, project_id: str, comment_id: str, *, within_s: float | None = None
-    ) -> CommentFacts:
+    ) -> CommentFacts | None:
         """The thread of a comment or reply, with its first line and the names of its models.
 
-        Further errors: SpeckleNotFound for a comment that is not in this project.
+        None from a server without comments. Further errors: SpeckleNotFound for a comment that is
+        not in this project.
         """
         until = self._transport.until(within_s)
         wanted: dict[str, Any] = {"project": project_id, "comment": comment_id}
-        data = await self._transport.read(login, questions.COMMENT_FACTS, wanted, until)
+        data = await self._read_optional(login, optional_questions.COMMENT_FACTS, wanted, until)
+        if data is None:
+            return None
         facts = _needed(login, questions.read_comment_facts(data))
         ids = sorted({one.model_id for one in facts.resources if one.model_id is not None})
         if not ids:
@@ -361,7 +406,7 @@ class SpeckleClient:
             "limit": RECEIVED_LINES,
         }
         return questions.read_activity(
-            await self._transport.read(login, questions.ACTIVITY, wanted, until)
+            await self._read_optional(login, optional_questions.ACTIVITY, wanted, until)
         )
 
     async def received_facts(
@@ -373,7 +418,7 @@ class SpeckleClient:
         *,
         within_s: float | None = None,
     ) -> ReceivedFacts | None:
-        """Which version this person received at about that time; None if the list does not say.
+        """Which version this person received at about that time; None if no list says it.
 
         The list needs an account, on public projects as well.
         """
@@ -398,6 +443,20 @@ def _search(search: str, limit: int) -> dict[str, Any]:
     """What to search for, without the zero character that no database takes."""
     wanted = search.replace("\0", "").strip()[:MAX_SEARCH]
     return {"search": wanted, "limit": max(1, min(limit, MAX_CHOICES))}
+
+
+def _with_open_threads(
+    facts: VersionFacts, version: VersionCreated, counting: "asyncio.Task[int | None]"
+) -> VersionFacts:
+    """The facts with the threads, if they were counted and the model is the one of the event."""
+    if facts.model.id != version.model.id or not counting.done() or counting.cancelled():
+        return facts
+    error = counting.exception()
+    if error is None:
+        return replace(facts, open_threads=counting.result())
+    if not isinstance(error, SpeckleError):
+        raise error
+    return facts
 
 
 def _needed(login: Login, value: T | None) -> T:

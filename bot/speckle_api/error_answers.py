@@ -16,6 +16,7 @@ from bot.errors import (
     SpeckleScopeMissing,
     SpeckleTokenRefused,
     SpeckleUnavailable,
+    SpeckleUnknownQuestion,
 )
 from bot.speckle_api.types import Login
 
@@ -43,9 +44,8 @@ FORBIDDEN = {
     "You do not have enough permissions in the project to perform this action": "this account's"
     " role in the project is too low",
 }
-REJECTED = frozenset(
-    {"GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "BAD_USER_INPUT", "BAD_REQUEST"}
-)
+REJECTED = frozenset({"GRAPHQL_PARSE_FAILED", "BAD_USER_INPUT", "BAD_REQUEST"})
+NOT_UNDERSTOOD = "it does not understand this question"
 TOO_MANY = "it is asked too often"
 
 
@@ -79,8 +79,10 @@ def from_errors(
             return SpeckleUnavailable(server_url, TOO_MANY, retry_in_s)
         case str() if code in NOT_FOUND or code.endswith("_NOT_FOUND"):
             return SpeckleNotFound(server_url, NOT_FOUND.get(code, NOT_FOUND["NOT_FOUND_ERROR"]))
+        case "GRAPHQL_VALIDATION_FAILED":
+            return SpeckleUnknownQuestion(server_url, NOT_UNDERSTOOD)
         case str() if code in REJECTED:
-            return SpeckleRejected(server_url, "it does not understand this question")
+            return SpeckleRejected(server_url, NOT_UNDERSTOOD)
         case _:
             return SpeckleUnavailable(server_url, "something went wrong inside the server")
 

@@ -48,7 +48,7 @@ ME: Final = "query Me { activeUser { id name } }"
 PROFILE_SCOPE: Final = "query ProfileScope { activeUser { projects(limit: 1) { items { id } } } }"
 READ_SCOPE: Final = "query ReadScope($project: String!) { project(id: $project) { id } }"
 READ_SCOPE_ANYWHERE: Final = "query ReadScopeAnywhere { streams(limit: 1) { totalCount } }"
-WRITE_SCOPE: Final = "mutation WriteScope { commentMutations { __typename } }"
+WRITE_SCOPE: Final = "mutation WriteScope { versionMutations { __typename } }"
 
 PROJECTS: Final = """
 query Projects($search: String, $limit: Int!) {
@@ -103,23 +103,10 @@ query History($project: String!, $webhook: String!, $limit: Int!, $bodies: Boole
   }
 }
 """
-ACTIVITY: Final = """
-query Activity(
-  $project: String!, $limit: Int!, $after: DateTime, $before: DateTime, $cursor: DateTime
-) {
-  stream(id: $project) {
-    activity(limit: $limit, after: $after, before: $before, cursor: $cursor) {
-      items { id actionType resourceId userId time info message }
-    }
-  }
-}
-"""
-
 # One trip. The count fields are wrong for some senders; `__closure` has a key for each object.
 VERSION_FACTS: Final = """
 query VersionFacts(
-  $project: String!, $version: String!,
-  $object: String!, $withObject: Boolean!, $model: String!, $withModel: Boolean!
+  $project: String!, $version: String!, $object: String!, $withObject: Boolean!
 ) {
   project(id: $project) {
     version(id: $version) {
@@ -132,24 +119,6 @@ query VersionFacts(
       model { id name versions(limit: 50) { totalCount items { id createdAt } } }
     }
     object(id: $object) @include(if: $withObject) { data }
-    commentThreads(limit: 0, filter: {resourceIdString: $model}) @include(if: $withModel) {
-      totalCount
-    }
-  }
-}
-"""
-COMMENT_FACTS: Final = """
-query CommentFacts($project: String!, $comment: String!) {
-  project(id: $project) {
-    comment(id: $comment) {
-      id
-      createdAt
-      archived
-      author { id name }
-      text { doc }
-      viewerResources { modelId versionId }
-      parent { id archived text { doc } viewerResources { modelId versionId } }
-    }
   }
 }
 """
@@ -363,21 +332,19 @@ def read_activity(data: Any) -> list[Activity]:
 def read_version_facts(data: Any, version: VersionCreated) -> VersionFacts:
     """What the answer tells; a part that is missing stays None.
 
-    The object and the threads were asked for by what the event says, so they count only where the
-    version itself says the same.
+    The object was asked for by what the event says, so it counts only where the version itself says
+    the same.
     """
     project = child(data, "project")
     found = child(project, "version")
     object_id, model = an_id(child(found, "referencedObject")), _model(child(found, "model"))
     closure = child(project, "object", "data", "__closure")
     number, previous = _place(child(found, "model", "versions"), version.version_id)
-    threads = count(child(project, "commentThreads", "totalCount"))
     counted = isinstance(closure, dict) and object_id == version.object_id
     return VersionFacts(
         object_count=len(closure) if counted else None,
         previous=previous,
         number=number,
-        open_threads=threads if model.id == version.model.id else None,
         made_at=moment(child(found, "createdAt")),
         application=name(child(found, "sourceApplication")),
         author=_person(child(found, "authorUser")),
@@ -386,6 +353,11 @@ def read_version_facts(data: Any, version: VersionCreated) -> VersionFacts:
         object_id=object_id,
         parents=tuple(filter(None, map(an_id, _list(child(found, "parents"))))),
     )
+
+
+def read_open_threads(data: Any) -> int | None:
+    """How many threads are open."""
+    return count(child(data, "project", "commentThreads", "totalCount"))
 
 
 def _list(value: Any) -> list[Any]:

@@ -74,6 +74,11 @@ class GraphQLTransport:
         given_s = max(self._deadline_s, PATIENCE_S) if within_s is None else within_s
         return time.monotonic() + given_s
 
+    @staticmethod
+    def left_s(until: float) -> float:
+        """Seconds until then; 0 for a time that is over."""
+        return max(0.0, until - time.monotonic())
+
     async def read(
         self, login: Login, question: str, variables: Mapping[str, Any], until: float
     ) -> Any:

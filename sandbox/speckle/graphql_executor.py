@@ -1,12 +1,13 @@
 """Runs GraphQL documents on the schema, and words answers and errors as the recorded server did."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from graphql import (
     GraphQLError,
+    GraphQLField,
     GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLScalarType,
@@ -27,14 +28,16 @@ CAMEL = re.compile(r"(?<!^)(?=[A-Z])")
 KEY = re.compile(r"'(\w+)': ")
 
 
-def make_schema(resolvers: Mapping[str, Any]) -> GraphQLSchema:
-    """The schema, with `resolvers` by "Type.field"; what has none is read off the value."""
+def make_schema(resolvers: Mapping[str, Any], missing: Collection[str] = ()) -> GraphQLSchema:
+    """The schema, with `resolvers` by "Type.field"; what has none is read off the value.
+
+    `missing`: fields, named in the same way, that another release of the server has not got.
+    """
     schema = build_schema(Path(__file__).with_name("schema.graphql").read_text())
     for name, resolver in resolvers.items():
-        type_name, field_name = name.split(".")
-        kind = schema.type_map[type_name]
-        assert isinstance(kind, GraphQLObjectType)
-        kind.fields[field_name].resolve = resolver
+        _fields_of(schema, name)[name.partition(".")[2]].resolve = resolver
+    for name in missing:
+        del _fields_of(schema, name)[name.partition(".")[2]]
     moments = schema.type_map["DateTime"]
     assert isinstance(moments, GraphQLScalarType)
     moments.coerce_output_value = lambda value: value if isinstance(value, str) else iso(value)
@@ -42,6 +45,13 @@ def make_schema(resolvers: Mapping[str, Any]) -> GraphQLSchema:
     assert isinstance(objects, GraphQLScalarType)
     objects.coerce_input_value = _json_object
     return schema
+
+
+def _fields_of(schema: GraphQLSchema, name: str) -> dict[str, GraphQLField]:
+    kind = schema.type_map[name.partition(".")[0]]
+    assert isinstance(kind, GraphQLObjectType)
+    fields: dict[str, GraphQLField] = kind.fields
+    return fields
 
 
 def _json_object(value: Any) -> Any:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -60,20 +60,23 @@ class AskedQuestion:
 class SpeckleServer(SpeckleWorld):
     """A running server; what it holds is World's. Start it with `start()`."""
 
-    def __init__(self) -> None:
+    def __init__(self, missing: Collection[str] = ()) -> None:
         super().__init__()
         self.url = ""
         self.faults = SpeckleFaults()
         self.requests: list[AskedQuestion] = []
-        self.schema = make_schema(RESOLVERS)
+        self.schema = make_schema(RESOLVERS, missing)
         self.oauth = OAuth(self)
         self.webhook_service = WebhookCaller(self, "")
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, port: int = 0) -> AsyncIterator[Self]:
-        """A server on 127.0.0.1 for as long as the block lasts."""
-        server = cls()
+    async def start(cls, port: int = 0, *, missing: Collection[str] = ()) -> AsyncIterator[Self]:
+        """A server on 127.0.0.1 for as long as the block lasts.
+
+        `missing`: fields, such as "Stream.activity", that another release has not got.
+        """
+        server = cls(missing)
         app = web.Application(client_max_size=MAX_BODY, middlewares=[server._middleware])
         app.router.add_route("*", "/graphql", server._graphql)
         app.router.add_get("/preview/{project}/commits/{version}", server._preview)

@@ -232,10 +232,12 @@ async def test_the_activity_list_comes_oldest_first_from_a_moment_on(studio: Stu
     seen = await studio.gateway.activity(
         studio.login, studio.tower.id, after=lines[1].time, limit=50
     )
+    assert seen is not None
     assert [line.id for line in seen] == [line.id for line in lines[1:]]
     assert (seen[-1].action, seen[-1].resource_id) == ("commit_create", studio.second.id)
     assert seen[-1].info == commit_create_data(studio.second)
     newest = await studio.gateway.activity(studio.login, studio.tower.id, after=None, limit=2)
+    assert newest is not None
     assert [line.id for line in newest] == [line.id for line in lines[-2:]]
 
 
@@ -253,6 +255,7 @@ async def test_a_long_activity_list_is_read_in_pages_and_nothing_is_lost(studio:
             at=moment + timedelta(milliseconds=n // 7),  # several in one millisecond
         )
     seen = await studio.gateway.activity(studio.login, studio.tower.id, after=moment, limit=500)
+    assert seen is not None
     assert {line.resource_id for line in seen} == {f"{n:010x}" for n in range(230)}
     assert seen == sorted(seen, key=lambda line: line.at)
 
@@ -266,7 +269,7 @@ async def test_the_activity_list_needs_an_account(studio: Studio) -> None:
 # ── what a webhook leaves out ──
 
 
-async def test_a_version_s_facts_come_in_one_round_trip(studio: Studio) -> None:
+async def test_a_version_s_facts_come_in_two_questions_side_by_side(studio: Studio) -> None:
     studio.server.add_comment(studio.tower, [studio.first], author=studio.ilse, text="open")
     studio.server.add_comment(
         studio.tower, [studio.first], author=studio.ilse, text="done", archived=True
@@ -287,7 +290,8 @@ async def test_a_version_s_facts_come_in_one_round_trip(studio: Studio) -> None:
         object_id=studio.second.object_id,
         parents=facts.parents,
     )
-    assert [asked.operation for asked in studio.server.requests] == ["VersionFacts"]
+    asked = sorted(asked.operation for asked in studio.server.requests)
+    assert asked == ["OpenThreads", "VersionFacts"]
 
 
 async def test_newer_versions_do_not_change_a_version_s_number(studio: Studio) -> None:
@@ -369,6 +373,7 @@ async def test_a_thread_s_first_line_is_not_run_together_with_the_next(studio: S
     }
     thread = studio.server.add_comment(studio.tower, [studio.second], author=studio.ilse, doc=doc)
     facts = await studio.gateway.comment_facts(studio.login, studio.tower.id, thread.id)
+    assert facts is not None
     assert facts.first_line == "@Ilse Brandt look, here"
 
 

@@ -128,10 +128,10 @@ WHOLE: list[tuple[Callable[[Any], Any], Any]] = [
                     },
                 },
                 "object": {"data": {"__closure": {"a": 1}}},
-                "commentThreads": {"totalCount": 1},
             }
         },
     ),
+    (questions.read_open_threads, {"project": {"commentThreads": {"totalCount": 1}}}),
     (
         questions.read_comment_facts,
         {
@@ -277,7 +277,7 @@ def test_each_recorded_refusal_means_what_it_says(name: str) -> None:
         "err_webhook_delete_again": "SpeckleNotFound: there is no such webhook in this project",
         "err_webhookCreate_missing_project": "SpeckleNotFound: there is no such project",
         "err_webhookCreate_non_owner": "SpeckleForbidden: this account may not do that",
-        "err_http_unknown_field": "SpeckleRejected: it does not understand this question",
+        "err_http_unknown_field": "SpeckleUnknownQuestion: it does not understand this question",
         "err_webhook_history_limit_negative": "SpeckleUnavailable: something went wrong inside"
         " the server",
         "comment_missing": "SpeckleNotFound: there is no such comment in this project",

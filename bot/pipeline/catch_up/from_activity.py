@@ -154,6 +154,8 @@ class ActivityCatchUp:
         except SpeckleError as error:
             log.warning("catch_up.refused", project_id=project_id, reason=error.reason)
             return set()
+        if entries is None:  # a server without such lists
+            return set()
         settled = [entry for entry in entries if entry.at <= at - SETTLED]
         whole_since = min(entry.at for entry in entries) if len(entries) >= LISTED else None
         left = [one for one in readings if not await self._take_in(one, settled, whole_since, at)]

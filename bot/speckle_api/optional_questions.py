@@ -1,0 +1,80 @@
+"""What not every Speckle server has: asked in questions of their own, as one unknown field fails a
+whole question. Which server has what is found out by asking, never by its name or version.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from cachetools import TTLCache
+
+DAY_S: Final = 24 * 60 * 60.0  # a server may be updated, or put back
+MOST_KNOWN: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class OptionalQuestion:
+    """A question that a server without `field` does not understand, such as "Stream.activity"."""
+
+    field: str
+    text: str
+
+
+class MissingFields:
+    """What each server was found to lack; kept for a day, then tried again."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._missing: TTLCache[tuple[str, str], bool] = TTLCache(MOST_KNOWN, DAY_S, clock)
+
+    def note(self, server_url: str, question: OptionalQuestion) -> None:
+        """A server did not understand a question."""
+        self._missing[server_url, question.field] = True
+
+    def lacks(self, server_url: str, question: OptionalQuestion) -> bool:
+        """Whether it is known that a server does not understand a question."""
+        return (server_url, question.field) in self._missing
+
+
+ACTIVITY: Final = OptionalQuestion(
+    "Stream.activity",
+    """
+query Activity(
+  $project: String!, $limit: Int!, $after: DateTime, $before: DateTime, $cursor: DateTime
+) {
+  stream(id: $project) {
+    activity(limit: $limit, after: $after, before: $before, cursor: $cursor) {
+      items { id actionType resourceId userId time info message }
+    }
+  }
+}
+""",
+)
+OPEN_THREADS: Final = OptionalQuestion(
+    "Project.commentThreads",
+    """
+query OpenThreads($project: String!, $on: String!) {
+  project(id: $project) {
+    commentThreads(limit: 0, filter: {resourceIdString: $on}) { totalCount }
+  }
+}
+""",
+)
+COMMENT_FACTS: Final = OptionalQuestion(
+    "Project.comment",
+    """
+query CommentFacts($project: String!, $comment: String!) {
+  project(id: $project) {
+    comment(id: $comment) {
+      id
+      createdAt
+      archived
+      author { id name }
+      text { doc }
+      viewerResources { modelId versionId }
+      parent { id archived text { doc } viewerResources { modelId versionId } }
+    }
+  }
+}
+""",
+)
