@@ -102,12 +102,12 @@ class OwnHook(WebhookEndpoint):
         """Another project's events, and a guild that the bot has left."""
         if signed.project_id != self._hook.project_id:
             log.warning("webhook.other_project", hook_id=self.hook_id)
-            told = "This webhook belongs to another project. Create one for this project."
-            return web.Response(status=403, text=told)
+            text = "This webhook belongs to another project. Create one for this project."
+            return web.Response(status=403, text=text)
         if self._hook.state is HookState.CLOSED:
             log.info("webhook.closed", hook_id=self.hook_id)
-            told = "The bot has left this webhook's Discord server. Remove it, or invite the bot."
-            return web.Response(status=410, text=told)
+            text = "The bot has left this webhook's Discord server. Remove it, or invite the bot."
+            return web.Response(status=410, text=text)
         return None
 
     def ordering_key(self, signed: Signed) -> str:
@@ -131,8 +131,8 @@ class OperatorsHook(WebhookEndpoint):
         if signed.server_url in self._servers:
             return None
         log.warning("webhook.server_not_allowed")
-        told = "This Speckle server is not among the bot's SPECKLE_SERVERS."
-        return web.Response(status=403, text=told)
+        text = "This Speckle server is not among the bot's SPECKLE_SERVERS."
+        return web.Response(status=403, text=text)
 
     def ordering_key(self, signed: Signed) -> str:
         """One for each project."""
@@ -236,7 +236,7 @@ class WebhookListener:
         is_text = key.isascii() and key.isprintable()  # what a database takes, and ours is
         hook = await self._storage.hook_lookup.by_key(key) if is_text else None
         if hook is not None and hook.unopenable:
-            raise SealError("no key opens the hook's secret")
+            raise SealError("no key can decrypt the webhook's secret")
         return None if hook is None else OwnHook(hook)
 
     async def _deliver(self, find: Find, request: web.Request) -> web.StreamResponse:
@@ -253,7 +253,7 @@ class WebhookListener:
             return _answer(503, "The event could not be stored; it is kept as failed in Speckle.")
         except SealError:
             # Speckle keeps the event as failed, and it is fetched from there later.
-            log.error("webhook.unopenable", why="no key opens the hook's secret")
+            log.error("webhook.unopenable", why="no key can decrypt the webhook's secret")
             return _answer(503, UNOPENABLE)
         return taken or await self._refused(request)
 
