@@ -35,6 +35,10 @@ FORMS: Final[Mapping[FallbackLevel, str]] = {
     FallbackLevel.NO_MEDIA: "without pictures and links, as Discord refused the complete card",
     FallbackLevel.TEXT: "plain text, as Discord refused the card",
 }
+NO_CARDS_YET: Final = (
+    "Events that wait until someone confirms who will see them are no cards yet: `/subscriptions` "
+    "shows which channels they wait for."
+)
 RESUME: Final = "`/subscriptions` in that Discord server, then Resume, sends what waits."
 INVITE: Final = "What waits is sent once the bot is invited there again."
 
@@ -61,7 +65,8 @@ def nothing_found(wanted: CardFilter) -> str:
     ]
     places = " and ".join(place for place in where if place)
     states = " or ".join(wanted.states)
-    return f"Nothing is {states}{f' in {places}' if places else ''}."
+    nothing = f"No card is {states}{f' in {places}' if places else ''}."
+    return f"{nothing} {NO_CARDS_YET}" if OutboxState.WAITING in wanted.states else nothing
 
 
 def listed(ids: Sequence[int]) -> str:

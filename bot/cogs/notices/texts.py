@@ -61,6 +61,7 @@ ANSWER = (
     "bot shows who will see it there before it continues.\n"
     "- You can if your linked Speckle account can see the project. `/account` shows it, `/link` "
     "links it again; for access, ask an owner of the project in Speckle.\n"
+    "- Where nobody has linked one, a member with *Manage Webhooks* in the whole server can too.\n"
     "- Another member who can see it presses *Take over* here, or *Resume* in `/subscriptions`. "
     "From then on the channel depends on their account."
 )
