@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from functools import partial
 from typing import Final
 
@@ -63,6 +64,22 @@ class Signed:
     project_id: str
     server_url: str | None
     digest: str
+
+
+class RefusedWhy(StrEnum):
+    """Why nobody takes a request for a delivery; the answer to all is the same."""
+
+    UNKNOWN_ADDRESS = "unknown_address"
+    NO_SIGNATURE = "no_signature"
+    WRONG_SIGNATURE = "wrong_signature"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that no secret signed; `hook_id` is the webhook at its address, if there is one."""
+
+    why: RefusedWhy
+    hook_id: int | None
 
 
 class WebhookEndpoint(ABC):
@@ -255,10 +272,10 @@ class WebhookListener:
             # Speckle keeps the event as failed, and it is fetched from there later.
             log.error("webhook.unopenable", why="no key can decrypt the webhook's secret")
             return _answer(503, UNOPENABLE)
-        return taken or await self._refused(request)
+        return await self._refused(request, taken) if isinstance(taken, Refusal) else taken
 
-    async def _taken(self, find: Find, request: web.Request) -> web.Response | None:
-        """The answer to a delivery whose signature holds, None for any other.
+    async def _taken(self, find: Find, request: web.Request) -> web.Response | Refusal:
+        """The answer to a delivery whose signature holds, a refusal of any other.
 
         The body is released before anyone is made to wait.
         """
@@ -273,7 +290,7 @@ class WebhookListener:
                 except NotADelivery as error:
                     return _not_a_delivery(error, endpoint)
                 if signed is None or endpoint is None:
-                    return None
+                    return _refusal(request, endpoint)
                 if over and hook is not None:
                     return await self._over_quota(hook)
                 return endpoint.refusal(signed) or await self._commit(endpoint, signed, body)
@@ -331,8 +348,8 @@ class WebhookListener:
         wait_s = str(math.ceil((await self._quotas.note_refused(hook)).total_seconds()))
         return web.Response(status=429, text=OVER_QUOTA, headers={"Retry-After": wait_s})
 
-    async def _refused(self, request: web.Request) -> web.Response:
-        log.warning("webhook.refused")
+    async def _refused(self, request: web.Request, refusal: Refusal) -> web.Response:
+        log.warning("webhook.refused", hook_id=refusal.hook_id, why=refusal.why)
         if await self._bad_attempts.slow_down(request.remote or ""):
             return _answer(401, REFUSED)
         return web.Response(status=429, text="Too many bad requests.", headers={"Retry-After": "5"})
@@ -355,6 +372,14 @@ class WebhookListener:
 def _signature(request: web.Request) -> bytes:
     # A header may hold bytes that are no text; aiohttp keeps them as surrogates.
     return request.headers.get("X-WEBHOOK-SIGNATURE", "").encode("utf-8", "surrogateescape")
+
+
+def _refusal(request: web.Request, endpoint: WebhookEndpoint | None) -> Refusal:
+    if endpoint is None:
+        return Refusal(RefusedWhy.UNKNOWN_ADDRESS, None)
+    signed = bool(_signature(request))
+    why = RefusedWhy.WRONG_SIGNATURE if signed else RefusedWhy.NO_SIGNATURE
+    return Refusal(why, endpoint.hook_id)
 
 
 async def _signed(

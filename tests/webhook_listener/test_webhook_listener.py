@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from bot.errors import StorageUnavailable
 from bot.http_server import BadAttempts
@@ -48,14 +49,20 @@ async def test_the_old_wire_form_is_signed_over_its_inner_text(desk: Desk) -> No
 
 
 @pytest.mark.parametrize("signature", [None, "", "0" * 64, "ä" * 10])
-async def test_a_bad_signature_and_an_unknown_key_get_the_same_answer(
+async def test_a_bad_signature_and_an_unknown_key_get_the_same_answer_and_a_line_of_their_own(
     desk: Desk, signature: str | None
 ) -> None:
     body = delivery()
-    refused = await desk.post(body, signature)
-    unknown = await desk.post(body, signature, path="/webhooks/nobodys-key")
+    with capture_logs() as logs:
+        refused = await desk.post(body, signature)
+        unknown = await desk.post(body, signature, path="/webhooks/nobodys-key")
     assert refused == unknown == (401, REFUSED)
     assert await desk.rows() == []
+    assert [(line["event"], line["hook_id"], line["why"]) for line in logs] == [
+        ("webhook.refused", desk.hook.id, "wrong_signature" if signature else "no_signature"),
+        ("webhook.refused", None, "unknown_address"),
+    ]
+    assert "nobodys-key" not in str(logs)
 
 
 async def test_a_signature_with_an_empty_secret_is_never_accepted(desk: Desk) -> None:
