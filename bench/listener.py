@@ -29,8 +29,8 @@ from cryptography.fernet import Fernet
 from bot.model import HookKind
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.readiness import Readiness
+from bot.startup import tune_interpreter
 from bot.storage import Storage
-from bot.supervisor import tune_interpreter
 from bot.timing import utc_now
 from bot.vault import Vault
 from bot.webhook_listener import WebhookListener

@@ -40,10 +40,9 @@ from bot.pipeline.sender import Sender, SenderTimings
 from bot.problem_texts import unopenable_text
 from bot.problems import NotReady
 from bot.services.consent_check import ConsentCheck
-from bot.services.guild_membership import GuildService
+from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.linking import AccountLinking, ResumePending
-from bot.services.managing import SubscriptionService
 from bot.services.pause_notices import PauseNoticeService
 from bot.services.pending_commands import PendingCommandService
 from bot.services.personal_data import PersonalDataService
@@ -53,7 +52,7 @@ from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.readiness import Readiness
 from bot.services.restored_copy import RestoredCopyCheck
 from bot.services.search import Search
-from bot.services.subscribing import Subscribing
+from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
 from bot.services.webhooks import WebhookService
 from bot.settings import RetentionSettings, Settings
@@ -62,8 +61,9 @@ from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.previews import Previews
 from bot.speckle_api.sign_in import SpeckleSignIn
+from bot.startup import open_when_ready, tune_interpreter
 from bot.storage import Storage, StorageTimings
-from bot.supervisor import Worker, background, lead, open_when_ready, stop_signals, tune_interpreter
+from bot.supervisor import Worker, background, lead, stop_signals
 from bot.timing import Backoff, utc_now
 from bot.vault import Vault
 from bot.webhook_listener import SharedHook, WebhookListener
@@ -117,7 +117,7 @@ async def run(settings: Settings) -> None:
 
 @asynccontextmanager
 async def running(settings: Settings, timings: Timings = Timings()) -> AsyncIterator[App]:
-    """The bot at work for as long as the block runs: listener, ingest, delivery, Discord.
+    """The bot at work for as long as the block runs: listener, ingest, sender, Discord.
 
     Errors: ConfigError for settings that do not work out, StorageUnavailable; an error of any part
     ends the block, because a bot that works by halves looks healthy and is not.
@@ -148,18 +148,18 @@ async def _at_work(
         rate_limiter = RateLimiter(
             settings.delivery.requests_per_s, now=utc_now, banned_s=timings.connection.banned_s
         )
-        with_speckle = _with_speckle(settings, storage, http, breakers, network)
+        speckle_side = _speckle_side(settings, storage, http, breakers, network)
         discord_side = await _discord_side(
-            settings, storage, with_speckle, quotas, instance, rate_limiter, network, timings
+            settings, storage, speckle_side, quotas, instance, rate_limiter, network, timings
         )
         bot = discord_side.bot
-        pipeline = _pipeline(settings, storage, with_speckle, quotas, bot, rate_limiter, timings)
+        pipeline = _pipeline(settings, storage, speckle_side, quotas, bot, rate_limiter, timings)
 
         def discord_problems() -> Sequence[NotReady]:
             return [*bot.problems(), *rate_limiter.problems(), *pipeline.sender.problems()]
 
         readiness = Readiness(storage, discord_problems)
-        await _tell_unopenable(readiness)
+        await _report_unopenable(readiness)
         linking = discord_side.linking
         listener = _listener(settings, storage, linking, quotas, pipeline, readiness, instance)
         leading = lead(
@@ -169,7 +169,7 @@ async def _at_work(
                 **pipeline.workers(bot),
                 **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
                 "discord": partial(bot.stay_connected, token),
-                **_keepers(settings, storage, discord_side.guilds, rate_limiter),
+                **_maintenance(settings, storage, discord_side.guilds, rate_limiter),
                 # SQLite's file is not written to any more once it is replaced, until a restart.
                 **({} if storage.is_sqlite else {"restored_copy": restored_copy_check.run}),
             },
@@ -183,10 +183,10 @@ async def _at_work(
                 listener.listening(settings.webhook_host, settings.webhook_port) as port,
             ):
                 log.info("listener.up", host=settings.webhook_host, port=port)
-                yield App(storage, bot, with_speckle.lender, linking, pipeline.catch_up, port)
+                yield App(storage, bot, speckle_side.lender, linking, pipeline.catch_up, port)
         finally:
             pipeline.close()
-            with_speckle.client.close()
+            speckle_side.client.close()
 
 
 async def _instance_id(storage: Storage) -> str:
@@ -196,7 +196,7 @@ async def _instance_id(storage: Storage) -> str:
     )
 
 
-def _keepers(
+def _maintenance(
     settings: Settings, storage: Storage, guilds: GuildService, rate_limiter: RateLimiter
 ) -> Mapping[str, Worker]:
     """What looks after the database, by name."""
@@ -211,7 +211,7 @@ def _keepers(
     return {"housekeeping": housekeeping.run, "clock": clock.run}
 
 
-async def _tell_unopenable(readiness: Readiness) -> None:
+async def _report_unopenable(readiness: Readiness) -> None:
     """Say it loudly if the keys are not those that sealed what is stored; all else continues."""
     if unopenable := await readiness.unopenable():
         log.critical(
@@ -226,7 +226,7 @@ async def _tell_unopenable(readiness: Readiness) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _WithSpeckle:
+class _SpeckleSide:
     """What asks Speckle servers."""
 
     client: SpeckleClient
@@ -235,13 +235,13 @@ class _WithSpeckle:
     lender: TokenLender
 
 
-def _with_speckle(
+def _speckle_side(
     settings: Settings,
     storage: Storage,
     http: SpeckleHttp,
     breakers: CircuitBreakers,
     network: Network,
-) -> _WithSpeckle:
+) -> _SpeckleSide:
     client = SpeckleClient(
         servers=settings.speckle_servers,
         deadline_s=settings.speckle.enrich_deadline_s,
@@ -260,7 +260,7 @@ def _with_speckle(
         served_guilds=settings.organisation.guilds,
         now=utc_now,
     )
-    return _WithSpeckle(client, Previews(http), sign_in, lender)
+    return _SpeckleSide(client, Previews(http), sign_in, lender)
 
 
 # ── Discord's side ────────────────────────────────────────────────────────────────────────────
@@ -297,7 +297,7 @@ class _DiscordSide:
 async def _discord_side(
     settings: Settings,
     storage: Storage,
-    speckle: _WithSpeckle,
+    speckle: _SpeckleSide,
     quotas: QuotaService,
     instance: str,
     rate_limiter: RateLimiter,
@@ -359,7 +359,7 @@ def _client(
 def _subscriptions(
     settings: Settings,
     storage: Storage,
-    speckle: _WithSpeckle,
+    speckle: _SpeckleSide,
     quotas: QuotaService,
     webhooks: WebhookService,
 ) -> SubscriptionService:
@@ -367,22 +367,12 @@ def _subscriptions(
     served = frozenset(settings.organisation.guilds) if shared else frozenset[int]()
     public_access = PublicAccess(speckle.client, asks=settings.speckle.enrich_deadline_s > 0)
     consent_check = ConsentCheck(speckle.lender, webhooks, public_access)
-    changing = asyncio.Lock()
-    subscribing = Subscribing(
-        storage,
-        webhooks,
-        consent_check,
-        quotas,
-        changing=changing,
-        served_guilds=served,
-        now=utc_now,
-    )
     return SubscriptionService(
         storage,
         webhooks,
         Search(speckle.client, speckle.lender),
-        subscribing,
-        changing=changing,
+        consent_check,
+        quotas,
         speckle_servers=settings.speckle_servers,
         public_url=settings.public_url,
         served_guilds=served,
@@ -420,7 +410,7 @@ class _Pipeline:
 def _pipeline(
     settings: Settings,
     storage: Storage,
-    speckle: _WithSpeckle,
+    speckle: _SpeckleSide,
     quotas: QuotaService,
     bot: SpeckleBot,
     rate_limiter: RateLimiter,
@@ -492,7 +482,7 @@ def _sender(
 
 
 def _enrichment(
-    settings: Settings, speckle: _WithSpeckle, timings: EnrichmentTimings
+    settings: Settings, speckle: _SpeckleSide, timings: EnrichmentTimings
 ) -> Enrichment:
     return Enrichment(
         speckle.client,
@@ -507,7 +497,7 @@ def _enrichment(
 def _catch_up(
     settings: Settings,
     storage: Storage,
-    speckle: _WithSpeckle,
+    speckle: _SpeckleSide,
     quotas: QuotaService,
     access: AccessCheck,
     stored: Callable[[], None],
@@ -521,7 +511,7 @@ def _catch_up(
         decide=access.decide_and_record,
         quota=quotas.day_of_fetched,
         max_body_bytes=settings.webhook.max_body_mib * MIB,
-        reach=timedelta(days=settings.retention.delivered_days),
+        look_back=timedelta(days=settings.retention.delivered_days),
         now=utc_now,
         limits=limits,
     )
@@ -591,7 +581,7 @@ def _quotas(settings: Settings, storage: Storage) -> QuotaService:
 
 
 def _vault(settings: Settings) -> Vault:
-    """The keys; whatever else a start needs is looked at first, so that all is told at once."""
+    """The keys; whatever else a start needs is looked at first, so that all is reported at once."""
     _required(settings)
     return Vault([key.get_secret_value() for key in settings.encryption_keys])
 

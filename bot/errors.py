@@ -19,8 +19,10 @@ BotError
 │   ├── SpeckleScopeMissing  the token lacks a scope
 │   ├── SpeckleForbidden     the account may not do that, or may not see the project
 │   ├── SpeckleNotFound      there is no such project, model, version, comment or webhook
-│   └── SpeckleRejected      the question itself is refused: wrong for this server's release
-└── PartFailed             a part of the running bot ended, and the bot with it
+│   ├── SpeckleRejected      the question itself is refused: wrong for this server's release
+│   │   └── SpeckleUnknownQuestion   it has nothing of what is asked for
+│   └── SpeckleUnconfirmed   the server does not know the event yet, or it never happened
+└── WorkerFailed           a worker of the running bot ended, and the bot with it
 """
 
 from dataclasses import dataclass
@@ -181,7 +183,7 @@ class SpeckleUnconfirmed(SpeckleError):
 
 
 class WorkerFailed(BotError):
-    """A part of the bot ended although it must not; the log says why."""
+    """A worker ended although it must not; the log says why."""
 
     def __init__(self, worker: str) -> None:
         super().__init__(worker)

@@ -216,8 +216,8 @@ def why_pip_failed(output: str) -> str:
             "reached. Look at the network (or at pip's proxy and mirror settings), try again."
         )
     errors = [line for line in output.splitlines() if line.lower().startswith("error")]
-    said = "\n".join(errors or output.splitlines()[-5:])
-    return f"{said}\nThe packages could not be installed; see pip's message above."
+    message = "\n".join(errors or output.splitlines()[-5:])
+    return f"{message}\nThe packages could not be installed; see pip's message above."
 
 
 # ── handing over ──────────────────────────────────────────────────────────────────────────────

@@ -8,10 +8,11 @@ import logging
 import re
 import sys
 from collections.abc import Iterable
+from io import StringIO
 from typing import Final, TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from bot.settings import Settings
 
@@ -32,6 +33,8 @@ SECRET_SHAPES: Final = tuple(
         r"(?<=://)[^\s/@\"']+(?=@)",  # a name and password in an address
     )
 )
+# What moves a terminal's cursor, writes its title or turns a line around.
+CONTROLS: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # What others' libraries say at these levels is chatter, a message's text or an address.
 QUIET: Final = {
     "discord": logging.WARNING,
@@ -84,9 +87,29 @@ def setup(level: str, form: str, secrets: Iterable[str], stream: TextIO) -> None
 def _renderers(console: bool, stream: TextIO) -> list[Processor]:
     if not console:
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    # The plain traceback: the fancy one prints local variables, and those hold secrets.
-    plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=stream.isatty(), exception_formatter=_write_traceback
+    )
+    return [escape_controls, renderer]
+
+
+def escape_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Spell out the control characters of texts, which others may have sent."""
+    return {
+        name: _spelt_out(value) if isinstance(value, str) else value
+        for name, value in event.items()
+    }
+
+
+def _write_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
+    """The plain one: the fancy one prints local variables, and those hold secrets."""
+    text = StringIO()
+    structlog.dev.plain_traceback(text, exc_info)
+    stream.write("\n".join(map(_spelt_out, text.getvalue().split("\n"))))
+
+
+def _spelt_out(text: str) -> str:
+    return CONTROLS.sub(lambda control: ascii(control[0])[1:-1], text)
 
 
 def _use_handler(formatter: logging.Formatter, level: int, stream: TextIO) -> None:

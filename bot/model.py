@@ -242,7 +242,7 @@ class PauseReason(StrEnum):
 
 
 # Paused because Discord did not take the cards: they are kept, new ones too, until it is resumed.
-DELIVERY_PAUSES = frozenset(
+SENDING_PAUSES = frozenset(
     {
         PauseReason.CHANNEL_GONE,
         PauseReason.NO_PERMISSION,
@@ -256,7 +256,7 @@ DELIVERY_PAUSES = frozenset(
 # rendered again once somebody has answered for the channel.
 RIGHTS_PAUSES = frozenset({PauseReason.ACCESS_LOST, PauseReason.ASK_AGAIN})
 # What happens during these pauses is kept, and shown once somebody resumes.
-KEEPING_PAUSES = DELIVERY_PAUSES | RIGHTS_PAUSES
+KEEPING_PAUSES = SENDING_PAUSES | RIGHTS_PAUSES
 
 
 class InboxSource(StrEnum):
@@ -276,6 +276,16 @@ class Guild:
     joined_at: datetime
     left_at: datetime | None
     notice_channel_id: int | None
+
+
+def own_ordering_key(hook_id: int) -> str:
+    """Within what the events of a guild's own hook keep their order."""
+    return f"hook:{hook_id}"
+
+
+def shared_ordering_key(server_url: str, project_id: str) -> str:
+    """Within what the events of the operator's shared webhook keep their order."""
+    return f"shared:{server_url}:{project_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +322,18 @@ class Hook:
     caught_up_at: datetime | None = None
     unopenable: bool = False
 
+    @property
+    def ordering_key(self) -> str:
+        """The ordering key that its events are kept with."""
+        if self.kind is HookKind.OWN:
+            return own_ordering_key(self.id)
+        return shared_ordering_key(self.server_url, self.project_id)
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether someone entered the webhook's address and secret at Speckle, or still has to."""
+        return self.kind is HookKind.OWN and self.webhook_id is None
+
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
@@ -345,6 +367,16 @@ class Subscription:
     def shows_since(self) -> datetime:
         """Since when its hook's events concern it: nothing from before is fetched for it."""
         return self.moved_at or self.created_at
+
+    @property
+    def is_paused_for_rights(self) -> bool:
+        """Whether the bot paused it because of who may see the project."""
+        return self.state is SubscriptionState.PAUSED and self.pause_reason in RIGHTS_PAUSES
+
+    @property
+    def is_paused_by_discord(self) -> bool:
+        """Whether the bot paused it because Discord did not take its cards."""
+        return self.state is SubscriptionState.PAUSED and self.pause_reason in SENDING_PAUSES
 
     def came_after(self, hook_id: int | None, event_at: datetime) -> bool:
         """Whether it happened before the subscription was there, or came to the hook it is of.

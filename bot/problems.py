@@ -61,10 +61,14 @@ class SendReason:
 
     @classmethod
     def from_stored(cls, stored: str) -> Self:
-        """Back from such a column, in which an older version left sentences."""
-        if not stored.startswith("{"):
+        """Back from such a column; what this version did not write is a text.
+
+        An older one left sentences there, a newer one may know other words.
+        """
+        try:
+            return cls.from_facts(json.loads(stored))
+        except (ValueError, LookupError, TypeError, AttributeError):
             return cls(SendProblem.AS_WRITTEN, {"text": stored})
-        return cls.from_facts(json.loads(stored))
 
 
 class NotReadyWhy(StrEnum):

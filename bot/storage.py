@@ -95,7 +95,7 @@ class Storage:
         self.use_of_today = UseOfToday(now)
         self.intake = Intake(database, self.use_of_today, now)
         self.sealed = SealedValues(database, vault, now)
-        self.lineage = RestoredCopy(database)
+        self.restored_copy = RestoredCopy(database)
         self.retention = Retention(database, now)
 
     @classmethod
@@ -166,7 +166,7 @@ class Storage:
         return done
 
     async def lead(self) -> bool:
-        """Whether this process is the one that ingests and delivers; takes the lead if it is free.
+        """Whether this process is the one that ingests and sends; takes the lead if it is free.
 
         Held until the storage is closed. On PostgreSQL a lost connection loses the lead: asking
         again reports it, or takes it once more.

@@ -33,7 +33,7 @@ from bot.http_server import (
     serving,
     why_not_bound,
 )
-from bot.model import Hook, HookState, InboxSource
+from bot.model import Hook, HookState, InboxSource, shared_ordering_key
 from bot.problem_texts import not_ready_text
 from bot.problems import NotReady
 from bot.services.public_url import INSTANCE_PATH
@@ -75,7 +75,7 @@ class RefusedWhy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class UnsignedRequest:
     """A request that no secret signed; `hook_id` is the webhook at its address, if there is one."""
 
     why: RefusedWhy
@@ -129,7 +129,7 @@ class OwnHook(WebhookEndpoint):
 
     def ordering_key(self, signed: Signed) -> str:
         """One for each hook."""
-        return f"hook:{self.hook_id}"
+        return self._hook.ordering_key
 
 
 class OperatorsHook(WebhookEndpoint):
@@ -153,7 +153,7 @@ class OperatorsHook(WebhookEndpoint):
 
     def ordering_key(self, signed: Signed) -> str:
         """One for each project."""
-        return f"shared:{signed.server_url}:{signed.project_id}"
+        return shared_ordering_key(str(signed.server_url), signed.project_id)
 
 
 LARGE_BODY_BYTES: Final = 64 * 1024  # from here on, hashing and parsing leave the event loop
@@ -272,10 +272,10 @@ class WebhookListener:
             # Speckle keeps the event as failed, and it is fetched from there later.
             log.error("webhook.unopenable", why="no key can decrypt the webhook's secret")
             return _answer(503, UNOPENABLE)
-        return await self._refused(request, taken) if isinstance(taken, Refusal) else taken
+        return await self._refused(request, taken) if isinstance(taken, UnsignedRequest) else taken
 
-    async def _taken(self, find: Find, request: web.Request) -> web.Response | Refusal:
-        """The answer to a delivery whose signature holds, a refusal of any other.
+    async def _taken(self, find: Find, request: web.Request) -> web.Response | UnsignedRequest:
+        """The answer to a delivery whose signature holds, what is wrong with any other.
 
         The body is released before anyone is made to wait.
         """
@@ -290,7 +290,7 @@ class WebhookListener:
                 except NotADelivery as error:
                     return _not_a_delivery(error, endpoint)
                 if signed is None or endpoint is None:
-                    return _refusal(request, endpoint)
+                    return _unsigned(request, endpoint)
                 if over and hook is not None:
                     return await self._over_quota(hook)
                 return endpoint.refusal(signed) or await self._commit(endpoint, signed, body)
@@ -348,8 +348,8 @@ class WebhookListener:
         wait_s = str(math.ceil((await self._quotas.note_refused(hook)).total_seconds()))
         return web.Response(status=429, text=OVER_QUOTA, headers={"Retry-After": wait_s})
 
-    async def _refused(self, request: web.Request, refusal: Refusal) -> web.Response:
-        log.warning("webhook.refused", hook_id=refusal.hook_id, why=refusal.why)
+    async def _refused(self, request: web.Request, unsigned: UnsignedRequest) -> web.Response:
+        log.warning("webhook.refused", hook_id=unsigned.hook_id, why=unsigned.why)
         if await self._bad_attempts.slow_down(request.remote or ""):
             return _answer(401, REFUSED)
         return web.Response(status=429, text="Too many bad requests.", headers={"Retry-After": "5"})
@@ -374,12 +374,12 @@ def _signature(request: web.Request) -> bytes:
     return request.headers.get("X-WEBHOOK-SIGNATURE", "").encode("utf-8", "surrogateescape")
 
 
-def _refusal(request: web.Request, endpoint: WebhookEndpoint | None) -> Refusal:
+def _unsigned(request: web.Request, endpoint: WebhookEndpoint | None) -> UnsignedRequest:
     if endpoint is None:
-        return Refusal(RefusedWhy.UNKNOWN_ADDRESS, None)
+        return UnsignedRequest(RefusedWhy.UNKNOWN_ADDRESS, None)
     signed = bool(_signature(request))
     why = RefusedWhy.WRONG_SIGNATURE if signed else RefusedWhy.NO_SIGNATURE
-    return Refusal(why, endpoint.hook_id)
+    return UnsignedRequest(why, endpoint.hook_id)
 
 
 async def _signed(

@@ -1,5 +1,6 @@
 """What waits in the inbox and the outbox, and what is done to it, as frozen values."""
 
+import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -338,6 +339,11 @@ class DueSubscription:
     source: InboxSource
     made_at: datetime
     picture_bytes: int = 0
+
+
+def new_nonce() -> str:
+    """What Discord knows one message by, so that the same one twice is shown once."""
+    return secrets.token_hex(12)  # 24 characters; Discord takes up to 25
 
 
 @dataclass(frozen=True, slots=True)

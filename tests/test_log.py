@@ -126,3 +126,19 @@ def test_set_up_again_writes_each_line_once(speak_to: SpeakTo) -> None:
     structlog.get_logger().info("once")
     assert first.getvalue() == ""
     assert second.getvalue().count("once") == 1
+
+
+def test_on_a_console_no_text_moves_the_cursor_or_begins_a_line(speak_to: SpeakTo) -> None:
+    stream = speak_to("console")
+    moves = "\x1b[2J\x9b1A\u202e\r"
+    evil = f"{moves}\nfake"
+    structlog.get_logger().warning("sender.rejected", said=evil, bare="\x1b[31mred", several=[evil])
+    logging.getLogger("discord.gateway").warning("Shard %s", evil)
+    try:
+        raise ValueError(moves)
+    except ValueError:
+        structlog.get_logger().exception("worker.failed")
+    lines = stream.getvalue().split("\n")
+    assert {char for line in lines for char in line if not char.isprintable()} == set()
+    assert [line for line in lines if line.startswith("fake")] == []
+    assert "\\x1b[31mred" in stream.getvalue()

@@ -1,12 +1,15 @@
 """Each thing that can be the matter has a sentence, and what is stored reads as before."""
 
+import ast
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from string import Formatter
 
 import pytest
 
 import bot
+from bot.cli.trace_texts import FILTERS, MISSING, STEPS
 from bot.permissions import ChannelKind, ChannelPermission
 from bot.problem_texts import NOT_READY, OBSTACLES, SEND_PROBLEMS, not_ready_text, reason_text
 from bot.problems import NotReady, NotReadyWhy, SendProblem, SendReason
@@ -32,6 +35,26 @@ def test_each_word_is_said_somewhere() -> None:
     code = "".join(path.read_text() for path in files)
     words = [word for kind in (SendProblem, NotReadyWhy, Obstacle) for word in kind]
     assert [word for word in words if f"{type(word).__name__}.{word.name}" not in code] == []
+
+
+def test_no_fact_has_the_name_of_a_field_that_is_logged_next_to_it() -> None:
+    """Such a call raises, there where something is the matter already."""
+    tables = (SEND_PROBLEMS, NOT_READY, OBSTACLES, STEPS, FILTERS, MISSING)
+    texts = [text for table in tables for text in table.values()]
+    facts = {name for text in texts for _, name, _, _ in Formatter().parse(text) if name}
+    calls = [
+        call
+        for path in Path(bot.__file__).parent.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func).startswith("log.")
+    ]
+    beside = [
+        {word.arg for word in call.keywords if word.arg}
+        for call in calls
+        if any(word.arg is None for word in call.keywords)
+    ]
+    assert beside
+    assert [names & facts for names in beside if names & facts] == []
 
 
 @pytest.mark.parametrize(
@@ -65,9 +88,22 @@ def test_a_stored_reason_is_shown_as_a_sentence(reason: SendReason, text: str) -
     assert reason_text(SendReason.from_stored(reason.to_stored())) == text
 
 
-def test_a_reason_that_was_stored_as_a_sentence_is_shown_as_it_is() -> None:
-    stored = "Tried for 48 hours without success. Discord answered 503: {no}."
-    assert reason_text(SendReason.from_stored(stored)) == stored
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "Tried for 48 hours without success. Discord answered 503: {no}.",
+        "{a sentence in braces}",
+        '{"reason": "refused", "said": "cut o',
+        '{"reason": "a word of a newer release"}',
+        '{"no": "reason"}',
+        "[404]",
+        "50013",
+        "",
+    ],
+)
+def test_what_was_stored_otherwise_is_shown_as_it_is(stored: str) -> None:
+    reason = SendReason.from_stored(stored)
+    assert (reason_text(reason), reason.until) == (stored, None)
 
 
 @pytest.mark.parametrize(

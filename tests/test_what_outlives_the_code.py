@@ -12,7 +12,6 @@ from bot import model, problems, work
 from bot.cogs.components import ComponentsCog
 from bot.model import Consent, Entitlement, Hook, HookKind, HookState
 from bot.permissions import Audience
-from bot.pipeline.catch_up.from_activity import ordering_key_of
 from bot.services import refusals
 from bot.speckle import events, filters, tokens
 from bot.speckle.subscription_options import SubscriptionOptions
@@ -140,10 +139,8 @@ def test_events_that_wait_are_still_in_the_same_queue() -> None:
     assert OwnHook(hooks[HookKind.OWN]).ordering_key(signed) == "hook:7"
     operators = SharedHook("secret", frozenset({"https://speckle.kestrel.example"}))
     assert OperatorsHook(operators).ordering_key(signed) == shared
-    assert [ordering_key_of(hooks[kind]) for kind in (HookKind.OWN, HookKind.SHARED)] == [
-        "hook:7",
-        shared,
-    ]
+    assert hooks[HookKind.OWN].ordering_key == "hook:7"
+    assert hooks[HookKind.SHARED].ordering_key == shared
 
 
 def test_an_answer_that_is_stored_is_still_read() -> None:

@@ -28,6 +28,7 @@ MAX_BUTTON_URL = 512
 # How short the texts of an overlong card may become before fields are dropped.
 LEAST_FIELD_VALUE = 100
 LEAST_DESCRIPTION = 500
+ATTACHMENT = "attachment://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ class Picture:
     name: str
     media_type: str
     content: bytes
+
+    @property
+    def url(self) -> str:
+        """How a card's embed names it."""
+        return f"{ATTACHMENT}{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +147,10 @@ class Card:
 
 
 def _without_missing_pictures(card: Card) -> Card:
-    there = {f"attachment://{picture.name}" for picture in card.pictures}
+    there = {picture.url for picture in card.pictures}
 
     def kept(url: str | None) -> str | None:
-        return None if url and url.startswith("attachment://") and url not in there else url
+        return None if url and url.startswith(ATTACHMENT) and url not in there else url
 
     return replace(
         card,
@@ -183,7 +189,7 @@ def _url(url: str | None) -> str | None:
     """
     if not url or len(url) > MAX_URL:
         return None
-    if url.startswith("attachment://"):
+    if url.startswith(ATTACHMENT):
         return url
     try:
         parts = urlsplit(url)

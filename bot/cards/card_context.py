@@ -1,6 +1,6 @@
 """What each renderer works with: the event in its context, and the parts that cards share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -249,8 +249,3 @@ def _apart(before: str, after: str) -> tuple[str, str]:
     if start <= MAX_BEFORE_AFTER // 2:
         return before, after
     return f"…{before[start:]}", f"…{after[start:]}"
-
-
-def joined(words: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)

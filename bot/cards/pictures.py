@@ -97,14 +97,10 @@ def picture_from(content: bytes, stem: str, max_bytes: int) -> Picture | None:
 
 def with_image(card: Card, image: Picture | str) -> Card:
     """The card with this picture in it, attached or by its address, in place of any other."""
-    attached = [picture for picture in card.pictures if _address(picture) != card.image]
+    attached = [picture for picture in card.pictures if picture.url != card.image]
     if isinstance(image, str):
         return replace(card, image=image, pictures=tuple(attached))
-    return replace(card, image=_address(image), pictures=(*attached, image))
-
-
-def _address(picture: Picture) -> str:
-    return f"attachment://{picture.name}"
+    return replace(card, image=image.url, pictures=(*attached, image))
 
 
 def media_type_of(content: bytes) -> str | None:

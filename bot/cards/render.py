@@ -36,7 +36,7 @@ def render(context: CardContext) -> Card | None:
             fields=parts.fields,
             footer=context.footer,
             timestamp=context.received_at,
-            image=None if parts.image is None else _attached(parts.image),
+            image=None if parts.image is None else parts.image.url,
             buttons=parts.buttons,
             pictures=tuple({picture.name: picture for picture in pictures}.values()),
         )
@@ -95,8 +95,4 @@ def _avatar(actor: SpeckleUser | None) -> tuple[str | None, Picture | None]:
     if is_public_url(actor.avatar):
         return actor.avatar, None
     picture = picture_of(actor.avatar, "avatar", MAX_AVATAR_BYTES)
-    return (None, None) if picture is None else (_attached(picture), picture)
-
-
-def _attached(picture: Picture) -> str:
-    return f"attachment://{picture.name}"
+    return (None, None) if picture is None else (picture.url, picture)

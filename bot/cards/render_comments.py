@@ -7,13 +7,12 @@ from bot.cards.card_context import (
     MAX_COMMENT,
     CardContext,
     CardParts,
-    joined,
     long_text,
     shown_part,
 )
 from bot.cards.pictures import MAX_SCREENSHOT_BYTES, picture_of
 from bot.cards.rich_text_markdown import to_markdown
-from bot.cards.text import one_line
+from bot.cards.text import joined, one_line
 from bot.speckle.events import (
     CommentCreated,
     CommentMentioned,

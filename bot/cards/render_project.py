@@ -6,11 +6,11 @@ from bot.cards.card_context import (
     CardContext,
     CardParts,
     before_after,
-    joined,
     long_text,
     name_text,
 )
 from bot.cards.colours import WARNING
+from bot.cards.text import joined
 from bot.speckle.events import ProjectDeleted, ProjectUpdated, TextChange, UnknownEvent
 
 # How many people can see a project; more than before is what has to be said loudly.

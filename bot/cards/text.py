@@ -1,11 +1,14 @@
 """Texts that other people typed, made fit for Discord: cleaned, escaped, cut where people see it.
 
+Also how lists and counts read in a sentence.
+
 Lengths are UTF-16 code units, the stricter of the two ways in which Discord may count.
 Discord's markdown: https://support.discord.com/hc/en-us/articles/210298617
 """
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 import regex  # type: ignore[import-untyped]  # the package has no type hints
@@ -88,6 +91,16 @@ def one_line(text: str | None, otherwise: str = NO_NAME) -> str:
     """A name: cleaned, on one line, `otherwise` where there is nothing to see. Not escaped."""
     line = " ".join(clean(text or "").split())
     return otherwise if is_blank(line) else line
+
+
+def joined(words: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things, "1 server", "2 servers"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def paragraphs(text: str | None) -> str:

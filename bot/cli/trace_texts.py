@@ -137,6 +137,7 @@ def _texts(line: TraceLine) -> Mapping[str, str]:
     texts = {name: str(value) for name, value in line.facts.items()}
     texts["silence"] = f" ({texts['silence']})" if "silence" in texts else ""
     for name, words in WORDS.items():
-        if name in texts:
-            texts[name] = words[texts[name]].format_map(texts)
+        text = words.get(texts.get(name, ""))  # none for a word of a newer version
+        if text is not None:
+            texts[name] = text.format_map(texts)
     return texts

@@ -14,11 +14,11 @@ from bot.cogs.notices.views import NoticeActions
 from bot.cogs.subscriptions.cog import SubscribeCog, SubscriptionsCog
 from bot.cogs.subscriptions.panel import SubscriptionPanel
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
-from bot.services.guild_membership import GuildService
+from bot.services.guilds import GuildService
 from bot.services.linking import AccountLinking
-from bot.services.managing import SubscriptionService
 from bot.services.pending_commands import PendingCommandService
 from bot.services.personal_data import PersonalDataService
+from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
 
 

@@ -1,23 +1,31 @@
 """Writes down that subscriptions stop because of who may see their project."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from itertools import chain
 
 from sqlalchemy import ColumnElement, delete, exists, update
 
-from bot.db.channel_queues import GOES_ON, lock
+from bot.db.channel_queues import IS_RUNNING, lock
 from bot.db.pause_notices import write_notices
 from bot.db.session import Session
-from bot.db.tables import IS_WAITING, channel_queues, fill_ins, held_events, outbox, subscriptions
-from bot.model import RIGHTS_PAUSES, AccessPause, SubscriptionState
+from bot.db.subscription_states import paused
+from bot.db.tables import (
+    IS_WAITING,
+    channel_queues,
+    held_events,
+    late_enrichment_jobs,
+    outbox,
+    subscriptions,
+)
+from bot.model import RIGHTS_PAUSES, AccessPause
 
 
 def pause_rights(
     session: Session,
     which: ColumnElement[bool],
-    paused: AccessPause,
+    pause: AccessPause,
     now: datetime,
 ) -> list[int]:
     """Pause these subscriptions, with notices to those who made them; the ids of those it paused.
@@ -25,28 +33,39 @@ def pause_rights(
     Their cards are taken back: they say what somebody could see who may not any more. Those that
     are paused already stay as they are.
     """
-    assert paused.reason in RIGHTS_PAUSES, "other pauses keep cards, not events"  # noqa: S101
-    why = "" if paused.why is None else paused.why.value
-    pause = (
+    assert pause.reason in RIGHTS_PAUSES, "other pauses keep cards, not events"  # noqa: S101
+    why = "" if pause.why is None else pause.why.value
+    change = (
         update(subscriptions)
-        .where(which, GOES_ON)
-        .values(
-            state=SubscriptionState.PAUSED,
-            pause_reason=paused.reason,
-            pause_detail=why,
-            updated_at=now,
-        )
+        .where(which, IS_RUNNING)
+        .values(paused(pause.reason, why, now))
         .returning(subscriptions.c.id, subscriptions.c.channel_id)
     )
     by_channel: defaultdict[int, list[int]] = defaultdict(list)
-    for subscription_id, channel_id in session.execute(pause):
+    for subscription_id, channel_id in session.execute(change):
         by_channel[channel_id].append(subscription_id)
     for channel_id, ids in sorted(by_channel.items()):
         lock(session, channel_id)
         hold_back_cards(session, ids, now, now)
         _look_for_batch(session, channel_id, ids, now)
-        write_notices(session, channel_id, ids, paused.reason, why, now)
+        write_notices(session, channel_id, ids, pause.reason, why, now)
     return sorted(chain.from_iterable(by_channel.values()))
+
+
+def hold(session: Session, until: Mapping[tuple[int, int], datetime], now: datetime) -> None:
+    """Hold events back, by subscription and row of the inbox, until these times at least."""
+    rows = [
+        {
+            "subscription_id": subscription_id,
+            "inbox_id": inbox_id,
+            "held_at": now,
+            "attempts": 0,
+            "next_try_at": until[subscription_id, inbox_id],
+        }
+        for subscription_id, inbox_id in sorted(until)
+    ]
+    if rows:
+        session.execute(session.insert(held_events).on_conflict_do_nothing(), rows)
 
 
 def hold_back_cards(
@@ -63,26 +82,18 @@ def hold_back_cards(
     waiting = (of_these, IS_WAITING, outbox.c.batch_id.is_(None), outbox.c.inbox_id.is_not(None))
     taken = delete(outbox).where(*waiting)
     columns = (outbox.c.subscription_id, outbox.c.inbox_id)
-    rows = [
-        {
-            "subscription_id": subscription_id,
-            "inbox_id": inbox_id,
-            "held_at": now,
-            "attempts": 0,
-            "next_try_at": until,
-        }
-        for subscription_id, inbox_id in session.execute(taken.returning(*columns))
-    ]
-    if not rows:
+    rows = session.execute(taken.returning(*columns))
+    held = {(row.subscription_id, row.inbox_id): until for row in rows}
+    if not held:
         return 0
-    session.execute(session.insert(held_events).on_conflict_do_nothing(), rows)
+    hold(session, held, now)
     card = exists().where(
-        outbox.c.subscription_id == fill_ins.c.subscription_id,
-        outbox.c.inbox_id == fill_ins.c.inbox_id,
+        outbox.c.subscription_id == late_enrichment_jobs.c.subscription_id,
+        outbox.c.inbox_id == late_enrichment_jobs.c.inbox_id,
     )
-    pointless = (fill_ins.c.subscription_id.in_(subscription_ids), ~card)
-    session.execute(delete(fill_ins).where(*pointless))
-    return len(rows)
+    pointless = (late_enrichment_jobs.c.subscription_id.in_(subscription_ids), ~card)
+    session.execute(delete(late_enrichment_jobs).where(*pointless))
+    return len(held)
 
 
 def _look_for_batch(

@@ -5,7 +5,7 @@ account that was unlinked since, or an answer that was taken back.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +14,9 @@ from sqlalchemy import and_, delete, func, or_, select, update
 
 from bot.db.held_events import make_held_due
 from bot.db.link_requests import LinkRequests
-from bot.db.rows import value_of
+from bot.db.rows import Row, value_of
 from bot.db.session import Session
+from bot.db.subscription_states import active
 from bot.db.tables import accounts, hooks, subscriptions
 from bot.errors import SealError
 from bot.model import Account, Dependents, PauseReason, PauseWhy, SubscriptionState
@@ -24,7 +25,6 @@ from bot.vault import Vault
 
 log = structlog.get_logger()
 
-Row = Mapping[Any, Any]
 
 IS_UNCONFIRMED = accounts.c.unconfirmed_at.is_not(None)
 
@@ -157,13 +157,8 @@ class Accounts:
             subscriptions.c.pause_detail == PauseWhy.UNCONFIRMED,
         )
         make_held_due(self._session, paused, self._now())
-        active = {
-            "state": SubscriptionState.ACTIVE,
-            "pause_reason": None,
-            "pause_detail": None,
-            "updated_at": self._now(),
-        }
-        self._session.execute(update(subscriptions).where(paused).values(active))
+        change = update(subscriptions).where(paused).values(active(self._now()))
+        self._session.execute(change)
         return result.rowcount == 1
 
     def dependents(self, account_id: int) -> Dependents:

@@ -9,16 +9,16 @@ from sqlalchemy import Select, bindparam, case, exists, func, or_, select, updat
 
 from bot.db.session import Insert, NewInsert, Session
 from bot.db.tables import IS_WAITING, UtcDateTime, channel_queues, outbox, subscriptions
-from bot.model import DELIVERY_PAUSES, PauseReason, SubscriptionState
+from bot.model import SENDING_PAUSES, PauseReason, SubscriptionState
 
 # Where Discord refuses for a while, cards are tried again automatically: nobody has to resume.
-GOES_ON = or_(
+IS_RUNNING = or_(
     subscriptions.c.state == SubscriptionState.ACTIVE,
     subscriptions.c.pause_reason == PauseReason.SILENCED,
 )
 # Cards written before another pause wait for its end. But where the project was deleted, the last
 # one says just that, and so goes out.
-MAY_GO = or_(GOES_ON, subscriptions.c.pause_reason == PauseReason.PROJECT_DELETED)
+MAY_BE_SENT = or_(IS_RUNNING, subscriptions.c.pause_reason == PauseReason.PROJECT_DELETED)
 
 
 # What each message needs is built once: that takes longer than to carry it out.
@@ -26,7 +26,7 @@ MORE = exists().where(
     outbox.c.channel_id == channel_queues.c.channel_id,
     IS_WAITING,
     outbox.c.subscription_id == subscriptions.c.id,
-    MAY_GO,
+    MAY_BE_SENT,
 )
 LEFT = channel_queues.c.suspects - bindparam("settled")
 HEAD_SETTLED = (
@@ -52,7 +52,7 @@ def first_of_each(query: Select[Any], tenant: Any, *order_by: Any, limit: int) -
     return select(*columns).where(found.c.place <= limit).order_by(found.c.place)
 
 
-HELD_BY_CHANNEL = subscriptions.c.pause_reason.in_(DELIVERY_PAUSES)
+HELD_BY_CHANNEL = subscriptions.c.pause_reason.in_(SENDING_PAUSES)
 
 
 def make_due(

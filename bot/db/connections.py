@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 
-from bot.db.failures import unavailable_told
+from bot.db.failures import driver_errors_translated
 from bot.db.sqlite_file import make_place
 from bot.errors import ConfigError, Problem
 
@@ -160,7 +160,7 @@ def own_connection(url: URL) -> Iterator[Connection]:
         pool_size=1,
     )
     try:
-        with unavailable_told(), engine.connect() as connection:
+        with driver_errors_translated(), engine.connect() as connection:
             yield connection
     finally:
         engine.dispose()

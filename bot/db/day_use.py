@@ -6,7 +6,6 @@ secret is known to others cannot use up what the others need, and a guild with a
 whole day for it.
 """
 
-import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -18,8 +17,8 @@ from sqlalchemy import BigInteger, bindparam, func, literal, select, union_all, 
 from bot.db.session import Insert, NewInsert, Session
 from bot.db.tables import day_use, hooks, quota_notices, subscriptions
 from bot.model import DayQuota, QuotaNotice, QuotaUse
+from bot.work import new_nonce
 
-NONCE_BYTES = 12  # 24 characters in hex; Discord takes up to 25
 # What was seen in a transaction is enough to refuse more without one, for so long: a hook that was
 # removed meanwhile leaves its share to the others.
 SEEN_COUNTS_FOR = timedelta(seconds=60)
@@ -155,7 +154,7 @@ class DayUseRepository:
         counting = counting_for(self._session, [quota])
         return counting.uses[quota.guild_id].has_room(quota, hook_id, 1)
 
-    # ── telling ───────────────────────────────────────────────────────────────────────────────
+    # ── notices ───────────────────────────────────────────────────────────────────────────────
 
     def note(self, guild_id: int, hook_id: int) -> None:
         """A guild must be notified, once today, that one of its hooks sent too much."""
@@ -163,7 +162,7 @@ class DayUseRepository:
             day=self._now().date(),
             guild_id=guild_id,
             hook_id=hook_id,
-            nonce=secrets.token_hex(NONCE_BYTES),
+            nonce=new_nonce(),
         )
         self._session.execute(new.on_conflict_do_nothing())
 

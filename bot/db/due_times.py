@@ -5,14 +5,14 @@ from datetime import timedelta
 from sqlalchemy import update
 
 from bot.db.session import Session
-from bot.db.tables import channel_queues, edits, fill_ins, notices, removals
+from bot.db.tables import channel_queues, edits, late_enrichment_jobs, notices, webhook_removals
 
 DUE_TIMES = (
     channel_queues.c.due_at,
     edits.c.next_try_at,
-    fill_ins.c.next_try_at,
+    late_enrichment_jobs.c.next_try_at,
     notices.c.next_try_at,
-    removals.c.next_try_at,
+    webhook_removals.c.next_try_at,
 )
 
 

@@ -42,7 +42,7 @@ class Edits:
             outbox.c.channel_id.not_in(excluding)
         )
         due_at: datetime | None = self._session.scalar(statement)
-        return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
+        return self._session.seconds_until(due_at)
 
     def next(self, channel_id: int) -> Edit | None:
         """The message of a channel that has been due for an edit the longest; None if none is."""
@@ -83,11 +83,14 @@ class Edits:
         """
         self._session.execute(delete(edits).where(_of(edit)))
 
-    def postpone(self, edit: Edit, until: datetime, *, counted: bool = True) -> None:
-        """Try a message again later; `counted`: this try failed."""
-        attempts = edits.c.attempts + (1 if counted else 0)
-        statement = update(edits).where(_of(edit)).values(attempts=attempts, next_try_at=until)
-        self._session.execute(statement)
+    def failed(self, edit: Edit, until: datetime) -> None:
+        """A try failed: due again at `until`."""
+        values = {"attempts": edits.c.attempts + 1, "next_try_at": until}
+        self._session.execute(update(edits).where(_of(edit)).values(values))
+
+    def postpone(self, edit: Edit, until: datetime) -> None:
+        """It could not be tried: due again at `until`."""
+        self._session.execute(update(edits).where(_of(edit)).values(next_try_at=until))
 
 
 def _settled(*columns: Any) -> Select[Any]:

@@ -20,7 +20,7 @@ from bot.db.connections import (
     autocommitting,
     begin_immediate,
 )
-from bot.db.failures import unavailable_told
+from bot.db.failures import driver_errors_translated
 from bot.db.session import Session
 from bot.db.sqlite_file import WatchedFile, sqlite_path
 from bot.fairness import FairSemaphore
@@ -135,7 +135,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session for reads, in this thread."""
-        with unavailable_told(), self._reader.connect() as connection:
+        with driver_errors_translated(), self._reader.connect() as connection:
             yield Session(connection, self._now)
 
     @contextmanager
@@ -145,7 +145,7 @@ class Database:
             self._file.check()
         session: Session | None = None
         try:
-            with unavailable_told(), self._engine.begin() as connection:
+            with driver_errors_translated(), self._engine.begin() as connection:
                 if self.is_sqlite:
                     begin_immediate(connection)
                 session = Session(connection, self._now)
@@ -161,6 +161,6 @@ class Database:
 def _over(ended: "asyncio.Future[Any]", then: Callable[[], None] | None) -> None:
     """The thread is done, whether anybody still waits for it or not."""
     if not ended.cancelled():
-        ended.exception()  # told to who waits, if anybody does
+        ended.exception()  # raised to who waits, if anybody does
     if then is not None:
         then()

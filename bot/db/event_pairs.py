@@ -15,14 +15,16 @@ from bot.work import FetchedEvent, InboxEvent, InboxState
 AT_THE_TIME = timedelta(minutes=2)  # that a webhook takes, and two clocks may be apart
 
 
-def kinds_had(session: Session, lane: str, names: Collection[str]) -> set[str]:
+def kinds_had(session: Session, ordering_key: str, names: Collection[str]) -> set[str]:
     """Those of these kinds that the ordering key has had an event of; their keys begin with the
     name.
     """
 
     def had(name: str) -> bool:
         begins = (inbox.c.event_key >= f"{name}:", inbox.c.event_key < f"{name};")
-        statement = select(inbox.c.id).where(HAS_KEY, inbox.c.lane == lane, *begins).limit(1)
+        statement = (
+            select(inbox.c.id).where(HAS_KEY, inbox.c.lane == ordering_key, *begins).limit(1)
+        )
         return session.scalar(statement) is not None
 
     return {name for name in names if had(name)}
@@ -46,14 +48,14 @@ def follower(hook_id: int, subscription_id: int) -> Any:
 
 
 def listed_before(
-    session: Session, lane: str, subscription_id: int, keys: Sequence[str]
+    session: Session, ordering_key: str, subscription_id: int, keys: Sequence[str]
 ) -> set[tuple[str, datetime]]:
     """Which entries with these keys the list told the subscription before: of one time each."""
     found: set[tuple[str, datetime]] = set()
     for start in range(0, len(keys), AT_ONCE):
         statement = select(inbox.c.event_key, inbox.c.happened_at).where(
             HAS_KEY,
-            inbox.c.lane == lane,
+            inbox.c.lane == ordering_key,
             inbox.c.event_key.in_(keys[start : start + AT_ONCE]),
             inbox.c.subscription_id == subscription_id,
         )
@@ -62,19 +64,19 @@ def listed_before(
 
 
 def partners_of(
-    session: Session, subscription: Subscription, lane: str, new: Sequence[FetchedEvent]
+    session: Session, subscription: Subscription, ordering_key: str, new: Sequence[FetchedEvent]
 ) -> dict[FetchedEvent, int]:
     """The entries that a webhook has told of, with its rows; what is close in time goes first."""
     if not new:
         return {}
     since = max(subscription.shows_since, min(one.at for one in new) - WITHIN)
     keys = {one.event_key for one in new}
-    told = by_webhook(session, lane, keys, subscription.id, since)
+    known = by_webhook(session, ordering_key, keys, subscription.id, since)
     found: dict[FetchedEvent, int] = {}
     for within in (AT_THE_TIME, WITHIN):
         for one in new:
-            if one not in found and one.event_key in told:
-                partner = take_partner(told[one.event_key], one.at, within)
+            if one not in found and one.event_key in known:
+                partner = take_partner(known[one.event_key], one.at, within)
                 if partner is not None:
                     found[one] = partner
     return found
@@ -85,12 +87,12 @@ def partners_of(
 WITHIN = timedelta(days=1)
 AT_ONCE = 200  # keys in one statement
 
-TOLD_AT = func.coalesce(inbox.c.happened_at, inbox.c.received_at)
+EVENT_AT = func.coalesce(inbox.c.happened_at, inbox.c.received_at)
 IS_DONE = inbox.c.state == InboxState.DONE
 BY_LIST = inbox.c.source == InboxSource.ACTIVITY
 
 LISTED = (
-    select(inbox.c.event_key, inbox.c.subscription_id, inbox.c.id, TOLD_AT)
+    select(inbox.c.event_key, inbox.c.subscription_id, inbox.c.id, EVENT_AT)
     .where(
         HAS_KEY,
         inbox.c.lane == bindparam("lane"),
@@ -99,7 +101,7 @@ LISTED = (
         BY_LIST,
         inbox.c.subscription_id.in_(bindparam("subscription_ids", expanding=True)),
         inbox.c.same_as.is_(None),
-        TOLD_AT.between(bindparam("since"), bindparam("until")),
+        EVENT_AT.between(bindparam("since"), bindparam("until")),
     )
     .order_by(inbox.c.id)
 )
@@ -113,8 +115,8 @@ class EventPartners:
     Each row is given out once: equal events are shown as often as they happened.
     """
 
-    def __init__(self, told: Mapping[tuple[str, int], KnownEvents]) -> None:
-        self._told = told  # by event key and subscription
+    def __init__(self, known: Mapping[tuple[str, int], KnownEvents]) -> None:
+        self._known = known  # by event key and subscription
 
     @classmethod
     def of(
@@ -131,15 +133,15 @@ class EventPartners:
         if rows[0].source is not InboxSource.ACTIVITY:
             listed = [one.id for one in subscriptions if one.caught_up_at is not None]
             return cls(_by_list(session, rows, keys, listed) if listed else {})
-        told: dict[tuple[str, int], KnownEvents] = {}
+        known: dict[tuple[str, int], KnownEvents] = {}
         first_at = min(row.event_at for row in rows)
         for one in subscriptions:
             since = max(one.shows_since, first_at - WITHIN)
             for key, found in by_webhook(
                 session, rows[0].ordering_key, keys, one.id, since
             ).items():
-                told[key, one.id] = found
-        return cls(told)
+                known[key, one.id] = found
+        return cls(known)
 
     def take(
         self, row: InboxEvent, event_key: str, subscriptions: Sequence[Subscription]
@@ -148,8 +150,8 @@ class EventPartners:
         choose = take_partner if row.source is InboxSource.ACTIVITY else _take_first
         found: dict[int, int] = {}
         for one in subscriptions:
-            told = self._told.get((event_key, one.id), [])
-            partner = choose(told, row.event_at, WITHIN)
+            known = self._known.get((event_key, one.id), [])
+            partner = choose(known, row.event_at, WITHIN)
             if partner is not None:
                 found[one.id] = partner
         return found
@@ -157,7 +159,7 @@ class EventPartners:
 
 def by_webhook(
     session: Session,
-    lane: str,
+    ordering_key: str,
     keys: Collection[str],
     subscription_id: int,
     since: datetime,
@@ -175,14 +177,14 @@ def by_webhook(
     wanted = sorted(keys)
     for start in range(0, len(wanted), AT_ONCE):
         statement = (
-            select(inbox.c.event_key, inbox.c.id, TOLD_AT)
+            select(inbox.c.event_key, inbox.c.id, EVENT_AT)
             .where(
                 HAS_KEY,
-                inbox.c.lane == lane,
+                inbox.c.lane == ordering_key,
                 inbox.c.event_key.in_(wanted[start : start + AT_ONCE]),
                 IS_DONE,
                 ~BY_LIST,
-                since <= TOLD_AT,
+                since <= EVENT_AT,
                 ~has_partner,
             )
             .order_by(inbox.c.id)
@@ -192,21 +194,21 @@ def by_webhook(
     return found
 
 
-def take_partner(told: KnownEvents, at: datetime, within: timedelta) -> int | None:
+def take_partner(known: KnownEvents, at: datetime, within: timedelta) -> int | None:
     """Take the row that is nearest in time, and near enough, out of these."""
-    nearest = min(told, key=lambda one: abs(one[1] - at), default=None)
+    nearest = min(known, key=lambda one: abs(one[1] - at), default=None)
     if nearest is None or abs(nearest[1] - at) > within:
         return None
-    told.remove(nearest)
+    known.remove(nearest)
     return nearest[0]
 
 
-def _take_first(told: KnownEvents, at: datetime, within: timedelta) -> int | None:
+def _take_first(known: KnownEvents, at: datetime, within: timedelta) -> int | None:
     """Take the oldest row that is near enough in time out of these."""
-    first = next((one for one in told if abs(one[1] - at) <= within), None)
+    first = next((one for one in known if abs(one[1] - at) <= within), None)
     if first is None:
         return None
-    told.remove(first)
+    known.remove(first)
     return first[0]
 
 

@@ -21,15 +21,17 @@ from sqlalchemy import (
 )
 
 from bot.cards.card import Picture
-from bot.db.access_pauses import pause_rights
+from bot.db.access_pauses import hold, pause_rights
 from bot.db.channel_queues import lock, make_due
+from bot.db.hooks import write_visibility
 from bot.db.session import Session
+from bot.db.subscription_states import paused
 from bot.db.tables import (
     CleanText,
     UtcDateTime,
-    fill_ins,
     held_events,
     hooks,
+    late_enrichment_jobs,
     models,
     outbox,
     outbox_pictures,
@@ -37,7 +39,6 @@ from bot.db.tables import (
     subscriptions,
 )
 from bot.model import RIGHTS_PAUSES, AccessPause, HookState, SubscriptionState
-from bot.speckle.visibility import PUBLIC
 from bot.work import EventResult, HookResult, NewCard, OutboxState, SubscriptionResult
 
 # So that a picture of every card is not written for every card; well below retention's hour.
@@ -138,7 +139,7 @@ def _write(
     routed = [one for one in routed if one.subscription_id in there]
     _lock_channels(session, routed)
     held, shown = _divided(routed, {id_ for id_, behind in there.items() if behind}, now)
-    _hold(session, held, now)
+    hold(session, held, now)
     ids = _write_cards(session, shown, now)
     _note_access(session, routed, now)
     pauses = {one.subscription_id: one.result.pause for one in reversed(routed)}
@@ -194,7 +195,7 @@ def _write_cards(session: Session, shown: Sequence[_Result], now: datetime) -> l
     write_pictures(session, pictured, now)
     _note_last_event(session, shown)
     make_due(session, {card.channel_id: card.guild_id for card in cards}, now)
-    _insert_fill_ins(session, shown, now)
+    _insert_late_enrichment_jobs(session, shown, now)
     return ids
 
 
@@ -210,22 +211,6 @@ def _lock_channels(session: Session, routed: Sequence[_Result]) -> None:
     getting = {one.card.channel_id for one in routed if one.card is not None}
     for channel_id in sorted(getting.union(session.scalars(losing))):
         lock(session, channel_id)
-
-
-def _hold(session: Session, until: Mapping[tuple[int, int], datetime], now: datetime) -> None:
-    """Hold events back for subscriptions, until these times at least."""
-    rows = [
-        {
-            "subscription_id": subscription_id,
-            "inbox_id": inbox_id,
-            "held_at": now,
-            "attempts": 0,
-            "next_try_at": until[subscription_id, inbox_id],
-        }
-        for subscription_id, inbox_id in sorted(until)
-    ]
-    if rows:
-        session.execute(session.insert(held_events).on_conflict_do_nothing(), rows)
 
 
 def _note_hooks(session: Session, results: Sequence[HookResult], now: datetime) -> None:
@@ -248,10 +233,7 @@ def _note_hooks(session: Session, results: Sequence[HookResult], now: datetime) 
 def _note_visibility(session: Session, results: Sequence[HookResult], now: datetime) -> None:
     found = {one.hook_id: one.visibility for one in results if one.visibility is not None}
     for hook_id, visibility in sorted(found.items()):
-        values: dict[str, Any] = {"visibility": visibility}
-        if visibility in PUBLIC:
-            values["public_at"] = now
-        session.execute(update(hooks).where(hooks.c.id == hook_id).values(values))
+        write_visibility(session, hook_id, visibility, now)
 
 
 def _name_models(session: Session, results: Sequence[HookResult]) -> None:
@@ -299,7 +281,7 @@ def _insert_cards(session: Session, shown: Sequence[_Result], now: datetime) -> 
     return session.insert_in_order(outbox, rows)
 
 
-def _insert_fill_ins(session: Session, shown: Sequence[_Result], now: datetime) -> None:
+def _insert_late_enrichment_jobs(session: Session, shown: Sequence[_Result], now: datetime) -> None:
     rows = [
         {
             "inbox_id": one.inbox_id,
@@ -312,7 +294,7 @@ def _insert_fill_ins(session: Session, shown: Sequence[_Result], now: datetime) 
         for kind, next_try_at in one.result.late.items()
     ]
     if rows:
-        session.execute(insert(fill_ins), rows)
+        session.execute(insert(late_enrichment_jobs), rows)
 
 
 def write_pictures(
@@ -380,10 +362,5 @@ def _pause(session: Session, subscription_id: int, pause: AccessPause, now: date
     session.execute(
         update(subscriptions)
         .where(this, subscriptions.c.state == SubscriptionState.ACTIVE)
-        .values(
-            state=SubscriptionState.PAUSED,
-            pause_reason=pause.reason,
-            pause_detail=None,
-            updated_at=now,
-        )
+        .values(paused(pause.reason, None, now))
     )

@@ -1,4 +1,4 @@
-"""What the database drivers raise, told as `StorageUnavailable` where trying again may help."""
+"""What the database drivers raise, as `StorageUnavailable` where trying again may help."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -61,7 +61,7 @@ LASTING_REASONS = frozenset(
 
 
 @contextmanager
-def unavailable_told() -> Iterator[None]:
+def driver_errors_translated() -> Iterator[None]:
     """Raise StorageUnavailable for each driver error that says "not now"; let the others be."""
     try:
         yield

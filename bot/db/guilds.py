@@ -50,7 +50,7 @@ class Guilds:
         return next((Guild(*row) for row in rows), None)
 
     def set_notice_channel(self, guild_id: int, channel_id: int | None) -> None:
-        """Choose where the bot tells a guild's members what it paused; None for direct messages."""
+        """Choose where a guild's members read what the bot paused; None for direct messages."""
         add_guild(self._session, guild_id, self._now())
         self._session.execute(
             update(guilds).where(guilds.c.guild_id == guild_id).values(notice_channel_id=channel_id)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 
 from bot.db.access_pauses import hold_back_cards, pause_rights
-from bot.db.channel_queues import GOES_ON, first_of_each, lock
+from bot.db.channel_queues import IS_RUNNING, first_of_each, lock
 from bot.db.event_results import write_subscription_result
 from bot.db.inbox import add_lines
 from bot.db.session import Session
@@ -47,7 +47,7 @@ class HeldEvents:
         """Seconds until an event is due, 0 if one is; None if none is held that may continue."""
         heads = _heads(excluding).add_columns(held_events.c.next_try_at).subquery()
         due_at: datetime | None = self._session.scalar(select(func.min(heads.c.next_try_at)))
-        return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
+        return self._session.seconds_until(due_at)
 
     def settle(
         self, held: HeldEvent, at: datetime, result: SubscriptionResult, trace: Sequence[TraceLine]
@@ -158,5 +158,5 @@ def _heads(excluding: Collection[int]) -> Select[Any]:
                 held_events.c.inbox_id == first.correlate(holding).scalar_subquery(),
             ),
         )
-        .where(GOES_ON, holding.c.id.not_in(excluding))
+        .where(IS_RUNNING, holding.c.id.not_in(excluding))
     )

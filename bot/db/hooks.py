@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, or_, select, update
 
 from bot.db.access_pauses import pause_rights
 from bot.db.guilds import add_guild
-from bot.db.rows import value_of
+from bot.db.rows import Row, value_of
 from bot.db.session import Session
 from bot.db.tables import accounts, hooks, models, subscriptions
 from bot.errors import SealError
@@ -49,8 +49,6 @@ SHARED_FOR = WITH_FOLLOWERS.where(
     IS_NOT_CLOSED,
 )
 NAMES_OF = select(models).where(models.c.hook_id.in_(bindparam("hook_ids", expanding=True)))
-
-Row = Mapping[Any, Any]
 
 
 class Hooks:
@@ -178,10 +176,7 @@ class Hooks:
     def record_project_visibility(self, hook_id: int, visibility: str) -> None:
         """Remember how open a question without a token found the project."""
         self._session.at_end(self._forget)
-        values: dict[str, Any] = {"visibility": visibility}
-        if visibility in PUBLIC:
-            values["public_at"] = self._now()
-        self._session.execute(update(hooks).where(hooks.c.id == hook_id).values(values))
+        write_visibility(self._session, hook_id, visibility, self._now())
 
     def with_webhooks(self) -> list[Hook]:
         """Hooks whose webhook the bot made, in guilds that it is in, oldest first."""
@@ -376,6 +371,14 @@ def _void_answers(session: Session, account_id: int, depending: ColumnElement[bo
             void = replace(consent, unlinked=True)
             this = subscriptions.c.id == row["id"]
             session.execute(update(subscriptions).where(this).values(consent=void))
+
+
+def write_visibility(session: Session, hook_id: int, visibility: str, now: datetime) -> None:
+    """Write how open a question without a token found a hook's project."""
+    values: dict[str, Any] = {"visibility": visibility}
+    if visibility in PUBLIC:
+        values["public_at"] = now
+    session.execute(update(hooks).where(hooks.c.id == hook_id).values(values))
 
 
 def _webhook_context(row: Row) -> str:

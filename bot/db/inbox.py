@@ -10,7 +10,7 @@ from sqlalchemy import Select, and_, bindparam, func, select, text, update
 
 from bot.db.event_pairs import EventPartners, link_pair
 from bot.db.event_results import write_event_results
-from bot.db.rows import value_of
+from bot.db.rows import Row, value_of
 from bot.db.session import Session
 from bot.db.tables import IS_NEW, bodies, hooks, inbox
 from bot.errors import AlreadyFinished
@@ -27,9 +27,6 @@ def add_lines(session: Session, inbox_id: int, lines: Sequence[TraceLine]) -> No
     new = [*(trace or ()), *(line.to_json() for line in lines)]
     session.execute(update(inbox).where(of_event).values(trace=new))
 
-
-Row = Mapping[Any, Any]
-Body = tuple[str, str]  # digest and ordering key
 
 ENDED = ("state", "trace", "event_name", "event_key", "finished_at")
 WITH_BODY = select(inbox, bodies.c.body).join(bodies, isouter=True)
@@ -79,13 +76,13 @@ class Inbox:
         )
         return [InboxKey(*row) for row in self._session.execute(statement)]
 
-    def take(self, lane: str, most: int, max_bytes: int) -> TakenEvents:
+    def take(self, ordering_key: str, most: int, max_bytes: int) -> TakenEvents:
         """The oldest new rows of an ordering key that may be processed together, with their
         bodies.
 
         They came in the same way for the same subscriptions, and have at most `max_bytes` together.
         """
-        values = {"lane": lane, "most": most, "max_bytes": max_bytes}
+        values = {"lane": ordering_key, "most": most, "max_bytes": max_bytes}
         found = self._session.execute(TAKE, values).mappings().all()
         same = takewhile(lambda row: _way(row) == _way(found[0]), found)
         rows = [_inbox_row(row) for row in same if row["fits"]]
@@ -166,14 +163,16 @@ def _key_heads(excluding_keys: Collection[str]) -> Select[tuple[int]]:
     each time.
     """
     first = select(func.min(inbox.c.lane).label("lane")).where(IS_NEW)
-    lanes = first.cte("lanes", recursive=True)
-    following = select(func.min(inbox.c.lane)).where(IS_NEW, inbox.c.lane > lanes.c.lane)
-    lanes = lanes.union_all(
-        select(following.correlate(lanes).scalar_subquery()).where(lanes.c.lane.is_not(None))
+    ordering_keys = first.cte("ordering_keys", recursive=True)
+    following = select(func.min(inbox.c.lane)).where(IS_NEW, inbox.c.lane > ordering_keys.c.lane)
+    ordering_keys = ordering_keys.union_all(
+        select(following.correlate(ordering_keys).scalar_subquery()).where(
+            ordering_keys.c.lane.is_not(None)
+        )
     )
-    head = select(func.min(inbox.c.id)).where(IS_NEW, inbox.c.lane == lanes.c.lane)
-    return select(head.correlate(lanes).scalar_subquery()).where(
-        lanes.c.lane.is_not(None), lanes.c.lane.not_in(excluding_keys)
+    head = select(func.min(inbox.c.id)).where(IS_NEW, inbox.c.lane == ordering_keys.c.lane)
+    return select(head.correlate(ordering_keys).scalar_subquery()).where(
+        ordering_keys.c.lane.is_not(None), ordering_keys.c.lane.not_in(excluding_keys)
     )
 
 

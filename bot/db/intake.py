@@ -24,7 +24,6 @@ PUT_WITHIN_S = 4.5  # with the look-up before it, less than the 10 s that Speckl
 
 NO_ROOM = InboxReceipt(0, duplicate=False, over_quota=True)
 
-Row = Mapping[Any, Any]
 Body = tuple[str, str]  # digest and ordering key
 
 # By id, so that the latest of several twins is the one that is kept below.
@@ -185,7 +184,10 @@ class Intake:
 
 
 def _accepted(rows: Iterable[Any]) -> dict[Body, _AcceptedRow]:
-    return {(digest, lane): _AcceptedRow(at, row_id) for digest, lane, at, row_id in rows}
+    return {
+        (digest, ordering_key): _AcceptedRow(at, row_id)
+        for digest, ordering_key, at, row_id in rows
+    }
 
 
 def _values(item: NewInboxEvent) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Small facts that a process leaves for the next, such as which commands Discord knows."""
+"""Small values that a process leaves for the next, such as which commands Discord knows."""
 
 from sqlalchemy import select
 
 from bot.db.session import Session
-from bot.db.tables import facts
+from bot.db.tables import key_values
 
 
 class KeyValues:
@@ -13,22 +13,24 @@ class KeyValues:
         self._session = session
 
     def get(self, name: str) -> str | None:
-        """The fact of this name."""
-        value: str | None = self._session.scalar(select(facts.c.value).where(facts.c.name == name))
+        """The value of this name."""
+        value: str | None = self._session.scalar(
+            select(key_values.c.value).where(key_values.c.name == name)
+        )
         return value
 
     def set(self, name: str, value: str) -> None:
-        """Keep a fact, in place of the one before."""
-        statement = self._session.insert(facts).values(name=name, value=value)
+        """Keep a value, in place of the one before."""
+        statement = self._session.insert(key_values).values(name=name, value=value)
         self._session.execute(
             statement.on_conflict_do_update(
-                index_elements=[facts.c.name], set_={"value": statement.excluded.value}
+                index_elements=[key_values.c.name], set_={"value": statement.excluded.value}
             )
         )
 
     def set_once(self, name: str, value: str) -> str:
-        """Keep a fact unless there is one; gives the one that is there now, for all processes."""
-        statement = self._session.insert(facts).values(name=name, value=value)
-        self._session.execute(statement.on_conflict_do_nothing(index_elements=[facts.c.name]))
-        kept = self._session.scalars(select(facts.c.value).where(facts.c.name == name))
+        """Keep a value unless there is one; gives the one that is there now, for all processes."""
+        statement = self._session.insert(key_values).values(name=name, value=value)
+        self._session.execute(statement.on_conflict_do_nothing(index_elements=[key_values.c.name]))
+        kept = self._session.scalars(select(key_values.c.value).where(key_values.c.name == name))
         return str(kept.one())

@@ -16,7 +16,7 @@ from bot.db.inbox import add_lines
 from bot.db.outbox import read_rows
 from bot.db.rows import value_of
 from bot.db.session import Session
-from bot.db.tables import edits, fill_ins, hooks, outbox, outbox_pictures, subscriptions
+from bot.db.tables import edits, hooks, late_enrichment_jobs, outbox, outbox_pictures, subscriptions
 from bot.work import (
     LateEnrichmentJob,
     LateEnrichmentKey,
@@ -42,29 +42,34 @@ class LateEnrichmentJobs:
 
         Of each server the `limit` that have been due the longest.
         """
-        lane = (hooks.c.server_url, hooks.c.guild_id)
-        due = _in_other_lanes(select(*lane), excluding).where(fill_ins.c.next_try_at <= self._now())
+        key = (hooks.c.server_url, hooks.c.guild_id)
+        due = _of_other_keys(select(*key), excluding).where(
+            late_enrichment_jobs.c.next_try_at <= self._now()
+        )
         statement = first_of_each(
-            due.group_by(*lane), hooks.c.server_url, func.min(fill_ins.c.next_try_at), limit=limit
+            due.group_by(*key),
+            hooks.c.server_url,
+            func.min(late_enrichment_jobs.c.next_try_at),
+            limit=limit,
         )
         return [LateEnrichmentKey(*row) for row in self._session.execute(statement)]
 
     def due_in(self, excluding: Collection[LateEnrichmentKey] = ()) -> float | None:
         """Seconds until a job is due, 0 if one is; None if there is none."""
-        statement = _in_other_lanes(select(func.min(fill_ins.c.next_try_at)), excluding)
+        statement = _of_other_keys(select(func.min(late_enrichment_jobs.c.next_try_at)), excluding)
         due_at: datetime | None = self._session.scalar(statement)
-        return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
+        return self._session.seconds_until(due_at)
 
     def due(self, key: LateEnrichmentKey, limit: int) -> list[LateEnrichmentJob]:
         """The jobs of an ordering key that are due, the longest due first."""
         statement = (
-            _of_hooks(select(fill_ins))
+            _of_hooks(select(late_enrichment_jobs))
             .where(
-                fill_ins.c.next_try_at <= self._now(),
+                late_enrichment_jobs.c.next_try_at <= self._now(),
                 hooks.c.server_url == key.server_url,
                 hooks.c.guild_id == key.guild_id,
             )
-            .order_by(fill_ins.c.next_try_at, fill_ins.c.id)
+            .order_by(late_enrichment_jobs.c.next_try_at, late_enrichment_jobs.c.id)
             .limit(limit)
         )
         rows = self._session.execute(statement).mappings().all()
@@ -73,15 +78,17 @@ class LateEnrichmentJobs:
     def postpone(self, job_id: int, until: datetime) -> None:
         """Ask again later."""
         statement = (
-            update(fill_ins)
-            .where(fill_ins.c.id == job_id)
-            .values(attempts=fill_ins.c.attempts + 1, next_try_at=until)
+            update(late_enrichment_jobs)
+            .where(late_enrichment_jobs.c.id == job_id)
+            .values(attempts=late_enrichment_jobs.c.attempts + 1, next_try_at=until)
         )
         self._session.execute(statement)
 
     def drop(self, job: LateEnrichmentJob, note: TraceLine | None = None) -> None:
         """Ask no more; the cards stay as they are. The event's trace gets the note."""
-        self._session.execute(delete(fill_ins).where(fill_ins.c.id == job.id))
+        self._session.execute(
+            delete(late_enrichment_jobs).where(late_enrichment_jobs.c.id == job.id)
+        )
         if note is not None:
             add_lines(self._session, job.inbox_id, [note])
 
@@ -100,7 +107,9 @@ class LateEnrichmentJobs:
         be out already are to be edited.
         """
         now = self._now()
-        ended = self._session.execute(delete(fill_ins).where(fill_ins.c.id == job.id))
+        ended = self._session.execute(
+            delete(late_enrichment_jobs).where(late_enrichment_jobs.c.id == job.id)
+        )
         if not ended.rowcount:
             return []
         channels = select(outbox.c.channel_id).join(subscriptions).where(_cards_of(job))
@@ -154,16 +163,16 @@ class LateEnrichmentJobs:
 
 
 def _of_hooks(query: Select[Any]) -> Select[Any]:
-    jobs = query.select_from(fill_ins).join(
-        subscriptions, fill_ins.c.subscription_id == subscriptions.c.id
+    jobs = query.select_from(late_enrichment_jobs).join(
+        subscriptions, late_enrichment_jobs.c.subscription_id == subscriptions.c.id
     )
     return jobs.join(hooks, subscriptions.c.hook_id == hooks.c.id)
 
 
-def _in_other_lanes(query: Select[Any], excluding: Collection[LateEnrichmentKey]) -> Select[Any]:
-    lane = tuple_(hooks.c.server_url, hooks.c.guild_id)
+def _of_other_keys(query: Select[Any], excluding: Collection[LateEnrichmentKey]) -> Select[Any]:
+    key = tuple_(hooks.c.server_url, hooks.c.guild_id)
     busy = [(one.server_url, one.guild_id) for one in excluding]
-    return _of_hooks(query).where(lane.not_in(busy))
+    return _of_hooks(query).where(key.not_in(busy))
 
 
 def _cards_of(job: LateEnrichmentJob) -> Any:

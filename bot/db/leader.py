@@ -1,4 +1,4 @@
-"""One process at a time ingests and delivers: who it is."""
+"""One process at a time ingests and sends: who it is."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ LEADER_LOCK = 0x53504B42  # "SPKB"; advisory locks are numbers, one space a data
 
 
 class Leader:
-    """Holds, or not, the lock of the one process that ingests and delivers.
+    """Holds, or not, the lock of the one process that ingests and sends.
 
     SQLite: a lock on a file next to the database. PostgreSQL: a session's advisory lock on a
     connection of its own. The operating system or the server drops either with the process.

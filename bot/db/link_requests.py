@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import structlog
 from sqlalchemy import ColumnElement, delete, or_, select, update
 
-from bot.db.rows import value_of
+from bot.db.rows import Row, value_of
 from bot.db.session import Session
 from bot.db.tables import link_requests
 from bot.errors import SealError
@@ -27,8 +26,6 @@ from bot.speckle.tokens import Tokens
 from bot.vault import Vault
 
 log = structlog.get_logger()
-
-Row = Mapping[Any, Any]
 
 
 class LinkRequests:

@@ -14,7 +14,15 @@ from bot.db.event_pairs import follower, kinds_had, listed_before, partners_of
 from bot.db.inbox import insert_events, lock_texts
 from bot.db.session import Session
 from bot.db.tables import IS_NEW, history_taken, hooks, inbox, subscriptions
-from bot.model import DayQuota, Hook, HookKind, HookState, InboxSource, Subscription
+from bot.model import (
+    DayQuota,
+    Hook,
+    HookKind,
+    HookState,
+    InboxSource,
+    Subscription,
+    own_ordering_key,
+)
 from bot.work import (
     CATCH_UP_STAGE,
     NOTE_FACT,
@@ -91,8 +99,8 @@ class MissedEvents:
         hook = self._session.execute(_hook(hook_id)).one_or_none()
         if hook is None:
             return TakenIn()
-        lane = f"hook:{hook_id}"
-        there, since_then = _rows(self._session, lane, digests, window)
+        ordering_key = own_ordering_key(hook_id)
+        there, since_then = _rows(self._session, ordering_key, digests, window)
         already = _already(self._session, hook_id, [entry.call_id for entry in missed])
         counting = counting_for(self._session, [quota])
         sorted_out = _sorted_out(
@@ -103,7 +111,7 @@ class MissedEvents:
             has_room=lambda entry: counting.take(quota, hook_id, len(entry.body)),
         )
         rows = [
-            self._fetched_row(hook_id, lane, hook, entry, None if index else note)
+            self._fetched_row(hook_id, hook, entry, None if index else note)
             for index, entry in enumerate(sorted_out.missing)
         ]
         ids = insert_events(self._session, rows)
@@ -114,11 +122,11 @@ class MissedEvents:
         return TakenIn(tuple(ids), found, unclear, sorted_out.full)
 
     def _fetched_row(
-        self, hook_id: int, lane: str, hook: Any, entry: MissedEntry, note: str | None
+        self, hook_id: int, hook: Any, entry: MissedEntry, note: str | None
     ) -> dict[str, Any]:
         return self._row(
             hook_id=hook_id,
-            lane=lane,
+            lane=own_ordering_key(hook_id),
             project_id=hook.project_id,
             server_url=hook.server_url,
             digest=entry.digest,
@@ -145,7 +153,6 @@ class MissedEvents:
         self,
         hook: Hook,
         subscription: Subscription,
-        lane: str,
         fetched: Sequence[FetchedEvent],
         note: str | None = None,
         quota: DayQuota | None = None,
@@ -157,16 +164,17 @@ class MissedEvents:
         None while events of the ordering key wait to be looked at, as nobody knows yet what those
         are.
         """
+        ordering_key = hook.ordering_key
         if not self._session.is_sqlite:
-            lock_texts(self._session, lock_names([quota]) | {lane})
+            lock_texts(self._session, lock_names([quota]) | {ordering_key})
         if self._session.execute(follower(hook.id, subscription.id)).one_or_none() is None:
             return TakenIn()
         theirs = or_(BY_WEBHOOK, inbox.c.subscription_id == subscription.id)
-        unread = and_(IS_NEW, inbox.c.lane == lane, theirs)
+        unread = and_(IS_NEW, inbox.c.lane == ordering_key, theirs)
         if self._session.scalar(select(inbox.c.id).where(unread).limit(1)) is not None:
             return None
-        new = self._not_listed_before(lane, subscription.id, fetched)
-        partners = partners_of(self._session, subscription, lane, new)
+        new = self._not_listed_before(ordering_key, subscription.id, fetched)
+        partners = partners_of(self._session, subscription, ordering_key, new)
         counting = counting_for(self._session, [quota])
         rows: list[dict[str, Any]] = []
         full = False
@@ -174,7 +182,7 @@ class MissedEvents:
             if one not in partners and not counting.take(quota, hook.id, len(one.body)):
                 full = True
                 break
-            row = _listed_row(hook, subscription, lane, one, partners.get(one))
+            row = _listed_row(hook, subscription, one, partners.get(one))
             rows.append(self._known(row) if one in partners else self._missed(row, one.body, note))
             note = note if one in partners else None
         ids = insert_events(self._session, rows)
@@ -185,12 +193,12 @@ class MissedEvents:
         return TakenIn(tuple(taken), len(fetched) - len(taken), full=full)
 
     def _not_listed_before(
-        self, lane: str, subscription_id: int, fetched: Sequence[FetchedEvent]
+        self, ordering_key: str, subscription_id: int, fetched: Sequence[FetchedEvent]
     ) -> Sequence[FetchedEvent]:
         """Those that are new to the subscription, once each, of kinds that came before."""
-        names = kinds_had(self._session, lane, {one.event_name for one in fetched})
+        names = kinds_had(self._session, ordering_key, {one.event_name for one in fetched})
         keys = [one.event_key for one in fetched]
-        there = listed_before(self._session, lane, subscription_id, keys)
+        there = listed_before(self._session, ordering_key, subscription_id, keys)
         new = {
             (one.event_key, one.at): one
             for one in fetched
@@ -275,12 +283,15 @@ def _sorted_out(
 
 
 def _listed_row(
-    hook: Hook, subscription: Subscription, lane: str, one: FetchedEvent, partner: int | None
+    hook: Hook,
+    subscription: Subscription,
+    one: FetchedEvent,
+    partner: int | None,
 ) -> dict[str, Any]:
     """What a row of the inbox has of an activity list's event, however it came before."""
     return {
         "hook_id": hook.id if hook.kind is HookKind.OWN else None,
-        "lane": lane,
+        "lane": hook.ordering_key,
         "project_id": hook.project_id,
         "server_url": hook.server_url,
         "digest": sha256(one.body).hexdigest(),
@@ -307,7 +318,7 @@ def _hook(hook_id: int) -> Any:
 
 
 def _rows(
-    session: Session, lane: str, digests: Sequence[str], window: CountingWindow
+    session: Session, ordering_key: str, digests: Sequence[str], window: CountingWindow
 ) -> tuple[Counter[str], set[str]]:
     """How often each body is in the inbox; the bodies that came in after the history was asked.
 
@@ -316,7 +327,7 @@ def _rows(
     statement = select(inbox.c.digest, inbox.c.id, inbox.c.source).where(
         inbox.c.received_at >= window.since,
         inbox.c.digest.in_(digests),
-        inbox.c.lane == lane,
+        inbox.c.lane == ordering_key,
     )
     there: Counter[str] = Counter()
     since_then: set[str] = set()

@@ -1,6 +1,5 @@
 """The outbox: every card, from the event that it shows to the message that it became."""
 
-import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -23,9 +22,9 @@ from sqlalchemy import (
 
 from bot.cards.card import Picture
 from bot.db.channel_queues import (
-    GOES_ON,
     HELD_BY_CHANNEL,
-    MAY_GO,
+    IS_RUNNING,
+    MAY_BE_SENT,
     first_of_each,
     head_settled,
     lock,
@@ -33,6 +32,7 @@ from bot.db.channel_queues import (
 from bot.db.pause_notices import write_notices
 from bot.db.rows import value_of
 from bot.db.session import Session
+from bot.db.subscription_states import active, paused
 from bot.db.tables import (
     IS_OPEN,
     IS_WAITING,
@@ -53,17 +53,16 @@ from bot.work import (
     FallbackLevel,
     OutboxCard,
     OutboxState,
+    new_nonce,
 )
-
-NONCE_BYTES = 12  # 24 characters in hex; Discord takes up to 25
 
 PAUSED_FOR_ACCESS = subscriptions.c.pause_reason.in_(RIGHTS_PAUSES)
 
 # What each message needs is built once: that takes longer than to carry it out.
 CARDS = select(outbox).join(subscriptions).order_by(outbox.c.id)
-NEXT_CARDS = CARDS.where(outbox.c.channel_id == bindparam("channel_id"), IS_WAITING, MAY_GO).limit(
-    bindparam("most")
-)
+NEXT_CARDS = CARDS.where(
+    outbox.c.channel_id == bindparam("channel_id"), IS_WAITING, MAY_BE_SENT
+).limit(bindparam("most"))
 PICTURES = (
     select(
         outbox_pictures.c.outbox_id,
@@ -87,7 +86,9 @@ WAITING = (
     .join(subscriptions, subscriptions.c.id == outbox.c.subscription_id)
     .outerjoin(inbox, inbox.c.id == outbox.c.inbox_id)
     .where(
-        outbox.c.channel_id == bindparam("channel_id"), IS_WAITING, or_(GOES_ON, PAUSED_FOR_ACCESS)
+        outbox.c.channel_id == bindparam("channel_id"),
+        IS_WAITING,
+        or_(IS_RUNNING, PAUSED_FOR_ACCESS),
     )
     .group_by(outbox.c.channel_id, outbox.c.subscription_id, inbox.c.source)
     .subquery()
@@ -120,7 +121,6 @@ CLOSE = (
     .values(state=BatchState.CLOSED)
 )
 
-Row = Mapping[Any, Any]
 Choose = Callable[[Sequence[OutboxCard]], int]
 
 
@@ -149,7 +149,7 @@ class Outbox:
             channel_queues.c.channel_id.not_in(excluding)
         )
         due_at: datetime | None = self._session.scalar(statement)
-        return None if due_at is None else max(0.0, (due_at - self._now()).total_seconds())
+        return self._session.seconds_until(due_at)
 
     def next_bytes(self, channel_id: int, max_cards: int) -> int:
         """How large the pictures of a channel's next cards are together, in bytes."""
@@ -227,13 +227,8 @@ class Outbox:
             subscriptions.c.channel_id == channel_id,
             subscriptions.c.pause_reason == PauseReason.SILENCED,
         )
-        going_on = {
-            "state": SubscriptionState.ACTIVE,
-            "pause_reason": None,
-            "pause_detail": None,
-            "updated_at": self._now(),
-        }
-        self._session.execute(update(subscriptions).where(silenced).values(going_on))
+        change = update(subscriptions).where(silenced).values(active(self._now()))
+        self._session.execute(change)
 
     def mark_undeliverable(self, batch: Batch, reason: str) -> bool:
         """Discord will never accept a batch: keep its cards, with the reason, and continue."""
@@ -262,7 +257,7 @@ class Outbox:
 
         Cards of paused subscriptions keep waiting: nobody has tried those.
         """
-        tried = select(subscriptions.c.id).where(MAY_GO)
+        tried = select(subscriptions.c.id).where(MAY_BE_SENT)
         old = and_(
             outbox.c.channel_id == channel_id,
             IS_WAITING,
@@ -302,11 +297,11 @@ class Outbox:
         """
         now = self._now()
         # In this order, as an event's cards are written: else each could wait for the other.
-        paused = _pause(self._session, channel_id, MAY_GO, reason, detail, now)
+        paused_ids = _pause(self._session, channel_id, MAY_BE_SENT, reason, detail, now)
         lock(self._session, channel_id)
         head_settled(self._session, channel_id, now, error=detail)
-        write_notices(self._session, channel_id, paused, reason, detail, now)
-        return paused
+        write_notices(self._session, channel_id, paused_ids, reason, detail, now)
+        return paused_ids
 
     def pause_silenced(self, channel_id: int, detail: str, until: datetime) -> list[int]:
         """Discord refuses a channel for a while: as `pause_channel`, but it is tried again at
@@ -315,7 +310,7 @@ class Outbox:
         The first message that gets through ends the pause.
         """
         now = self._now()
-        active = subscriptions.c.state == SubscriptionState.ACTIVE
+        is_active = subscriptions.c.state == SubscriptionState.ACTIVE
         reason = PauseReason.SILENCED
         waits = {
             "due_at": until,
@@ -324,10 +319,10 @@ class Outbox:
             "last_error": detail,
         }
         queue = update(channel_queues).where(channel_queues.c.channel_id == channel_id)
-        paused = _pause(self._session, channel_id, active, reason, detail, now)
+        paused_ids = _pause(self._session, channel_id, is_active, reason, detail, now)
         self._session.execute(queue.values(waits))
-        write_notices(self._session, channel_id, paused, reason, detail, now)
-        return paused
+        write_notices(self._session, channel_id, paused_ids, reason, detail, now)
+        return paused_ids
 
     def _opened(self, channel_id: int) -> tuple[Batch, list[OutboxCard]] | None:
         """The open batch, without rows while the channel's pause holds it.
@@ -341,7 +336,7 @@ class Outbox:
             return None
         members = and_(outbox.c.batch_id == row["id"], IS_WAITING)
         of_members = select(outbox.c.id).join(subscriptions).where(members)
-        going = of_members.where(or_(MAY_GO, PAUSED_FOR_ACCESS)).limit(1)
+        going = of_members.where(or_(MAY_BE_SENT, PAUSED_FOR_ACCESS)).limit(1)
         if self._session.scalar(going) is not None:
             return value_of(Batch, row), read_rows(self._session, members)
         if self._session.scalar(of_members.where(HELD_BY_CHANNEL).limit(1)) is not None:
@@ -365,7 +360,7 @@ class Outbox:
             rows = rows[: max(1, choose(rows))]
         made = {
             "channel_id": channel_id,
-            "nonce": secrets.token_hex(NONCE_BYTES),
+            "nonce": new_nonce(),
             "created_at": at,
             "state": BatchState.OPEN,
             "cards": len(rows),
@@ -399,12 +394,7 @@ def _pause(
     pause = (
         update(subscriptions)
         .where(subscriptions.c.channel_id == channel_id, those)
-        .values(
-            state=SubscriptionState.PAUSED,
-            pause_reason=reason,
-            pause_detail=detail,
-            updated_at=now,
-        )
+        .values(paused(reason, detail, now))
         .returning(subscriptions.c.id)
     )
     return sorted(session.scalars(pause))

@@ -1,6 +1,5 @@
 """Notices: who must still be notified that the bot paused what they set up, and why."""
 
-import secrets
 from collections.abc import Collection
 from datetime import datetime
 
@@ -8,20 +7,19 @@ from sqlalchemy import func, insert, or_, select, update
 
 from bot.db.session import Session
 from bot.db.tables import IS_WAITING, notices, outbox, subscriptions
-from bot.model import DELIVERY_PAUSES, PauseNotice, PauseReason
-
-NONCE_BYTES = 12  # 24 characters in hex; Discord takes up to 25
+from bot.model import SENDING_PAUSES, PauseNotice, PauseReason
+from bot.work import new_nonce
 
 
 class PauseNotices:
-    """Gives out notices until each is settled: told, or given up."""
+    """Gives out notices until each is settled: sent, or given up."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._now = session.now
 
     def due(self, limit: int) -> list[PauseNotice]:
-        """Notices to tell now, the longest due first."""
+        """Notices to send now, the longest due first."""
         statement = (
             select(notices)
             .where(notices.c.next_try_at <= self._now())
@@ -45,7 +43,7 @@ class PauseNotices:
     def cards_kept(self, channel_id: int) -> int:
         """How many cards wait for a channel that Discord closed, and for nothing else."""
         reason = subscriptions.c.pause_reason
-        held = or_(reason.is_(None), reason.in_(DELIVERY_PAUSES))
+        held = or_(reason.is_(None), reason.in_(SENDING_PAUSES))
         statement = (
             select(func.count())
             .select_from(outbox.join(subscriptions))
@@ -76,7 +74,7 @@ def write_notices(
             "user_id": user_id,
             "reason": reason,
             "detail": detail,
-            "nonce": secrets.token_hex(NONCE_BYTES),
+            "nonce": new_nonce(),
             "created_at": now,
             "attempts": 0,
             "next_try_at": now,

@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import delete, select, update
 
+from bot.db.rows import Row
 from bot.db.session import Session
 from bot.db.tables import pending_commands
 from bot.errors import SealError
@@ -16,8 +15,6 @@ from bot.model import PendingSubscribe
 from bot.vault import Vault
 
 log = structlog.get_logger()
-
-Row = Mapping[Any, Any]
 
 
 class PendingCommands:
@@ -51,11 +48,17 @@ class PendingCommands:
         )
         return None if row is None else self._command(row)
 
-    def set_used(self, token: str, *, used: bool) -> None:
-        """Note that a command is done; not `used`: it may be done once more."""
-        values = {"used_at": self._now() if used else None}
+    def mark_used(self, token: str) -> None:
+        """Note that a command is done."""
+        self._set_used_at(token, self._now())
+
+    def mark_unused(self, token: str) -> None:
+        """Note that a command may be done once more."""
+        self._set_used_at(token, None)
+
+    def _set_used_at(self, token: str, at: datetime | None) -> None:
         this = pending_commands.c.token_digest == _digest(token)
-        self._session.execute(update(pending_commands).where(this).values(values))
+        self._session.execute(update(pending_commands).where(this).values(used_at=at))
 
     def erase_expired(self) -> int:
         """Erase the commands that have run out; how many they were."""

@@ -1,7 +1,7 @@
 """Finds out whether a PostgreSQL address leads to a pooler that shares sessions between clients.
 
 In PgBouncer's transaction mode each transaction may get another session, so that locks and settings
-of a session are not ours: two processes would deliver at once, or none.
+of a session are not ours: two processes would send at once, or none.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, text
 
 from bot.db.connections import POSTGRESQL_CONNECT_ARGS, autocommitting
-from bot.db.failures import answered_within, unavailable_told
+from bot.db.failures import answered_within, driver_errors_translated
 from bot.errors import ConfigError, Problem, StorageUnavailable
 
 WITHIN_S = 10.0
@@ -21,7 +21,7 @@ SHARED = Problem(
     "DATABASE_URL",
     "It leads to a pooler in transaction mode, such as PgBouncer with pool_mode = transaction, "
     "which gives each transaction another session. The bot needs one that stays: a lock in it says "
-    "which process delivers.",
+    "which process sends.",
     "Name the database server's own port, or a pool with pool_mode = session.",
 )
 
@@ -34,7 +34,7 @@ async def refuse_shared_sessions(url: URL) -> None:
     arguments = dict(POSTGRESQL_CONNECT_ARGS)
     engine = create_engine(url, connect_args=arguments, poolclass=NullPool, hide_parameters=True)
     try:
-        with unavailable_told():
+        with driver_errors_translated():
             async with answered_within(WITHIN_S):
                 shared = await asyncio.to_thread(_are_shared, engine)
     except StorageUnavailable as error:
@@ -51,8 +51,8 @@ def _are_shared(engine: Engine) -> bool:
     with ExitStack() as stack:
         mine = stack.enter_context(autocommitting(engine).connect())
         session = mine.scalar(MY_SESSION)
-        if session == _session_told(mine):
-            return False  # the server itself told so when the connection was made
+        if session == _announced_session(mine):
+            return False  # the server itself said so when the connection was made
         for _ in range(OTHERS):
             other = stack.enter_context(engine.connect())
             if other.scalar(MY_SESSION) == session:
@@ -60,9 +60,9 @@ def _are_shared(engine: Engine) -> bool:
         return bool(mine.scalar(MY_SESSION) != session)
 
 
-def _session_told(connection: Connection) -> int:
+def _announced_session(connection: Connection) -> int:
     """Which session the other end named when the connection was made; a pooler makes that up."""
     driver = connection.connection.driver_connection
     assert driver is not None, "it is open"  # noqa: S101
-    told: int = driver.info.backend_pid
-    return told
+    session: int = driver.info.backend_pid
+    return session

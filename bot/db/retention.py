@@ -29,11 +29,11 @@ from bot.db.tables import (
     bodies,
     day_use,
     edits,
-    fill_ins,
     held_events,
     history_taken,
     hooks,
     inbox,
+    late_enrichment_jobs,
     notices,
     outbox,
     outbox_pictures,
@@ -170,10 +170,10 @@ def _speckle(now: datetime) -> Iterator[Rule]:
     """What is still to be added to cards, and has not been for long; what history is gone for."""
     yield Rule.of(
         "fill_ins",
-        delete(fill_ins),
-        fill_ins.c.id,
-        fill_ins.c.created_at < now - FILLED_IN_WITHIN,
-        order_by=fill_ins.c.id,
+        delete(late_enrichment_jobs),
+        late_enrichment_jobs.c.id,
+        late_enrichment_jobs.c.created_at < now - FILLED_IN_WITHIN,
+        order_by=late_enrichment_jobs.c.id,
     )
     yield Rule.of(
         "edits",

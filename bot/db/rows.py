@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+Row = Mapping[Any, Any]  # by column
 
-def value_of(kind: Callable[..., T], row: Mapping[Any, Any], **others: Any) -> T:
+
+def value_of(kind: Callable[..., T], row: Row, **others: Any) -> T:
     """A dataclass whose fields are columns of the row; `others` are those that are not."""
     from_row = {name: row[name] for name in _names(kind) if name not in others}
     return kind(**from_row, **others)

@@ -18,9 +18,9 @@ from bot.db.connections import (
     use_wal,
 )
 from bot.db.engine import Database
-from bot.db.failures import unavailable_told
+from bot.db.failures import driver_errors_translated
 from bot.db.sqlite_file import make_place
-from bot.errors import SchemaTooNew, SchemaTooOld
+from bot.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable
 
 # Every revision in migrations/versions, oldest first. Listed here so that a start with today's
 # tables need not load Alembic; a test compares.
@@ -83,9 +83,9 @@ def _upgrade(connection: Connection, found: str | None) -> None:
     from alembic.config import Config
 
     if found in BEFORE:
-        from bot.db.migrations.from_before import go_on
+        from bot.db.migrations.from_before import upgrade
 
-        go_on(connection, found)
+        upgrade(connection, found)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -94,7 +94,9 @@ def _upgrade(connection: Connection, found: str | None) -> None:
     if connection.dialect.name == "sqlite":
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
         if broken:
-            raise RuntimeError(f"a migration left {len(broken)} rows that refer to nothing")
+            raise StorageUnavailable(
+                f"{len(broken)} of its rows refer to rows that are not there", lasting=True
+            )
 
 
 @contextmanager
@@ -102,7 +104,7 @@ def _one_migrator(url: URL) -> Iterator[Connection]:
     """A transaction during which no second process migrates."""
     engine = _sqlite_engine(url) if url.drivername == SQLITE else _postgresql_engine(url)
     try:
-        with unavailable_told(), engine.begin() as connection:
+        with driver_errors_translated(), engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(
                     text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK}

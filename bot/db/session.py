@@ -1,6 +1,6 @@
 """One transaction: its connection, and what is written the same way whichever database it is."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -16,9 +16,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bot.db.rows import Row
+
 SQLITE_ROWS_A_STATEMENT = 1_000  # SQLite takes 32,766 values in one
 
-Row = Mapping[str, Any]
 Insert = sqlite.Insert | postgresql.Insert
 NewInsert = Callable[[Table], Insert]
 
@@ -71,6 +72,10 @@ class Session:
             return
         for _ in self._sqlite_inserts(table, rows):
             pass
+
+    def seconds_until(self, at: datetime | None) -> float | None:
+        """Seconds until then, 0 if that is over; None if there is no such time."""
+        return None if at is None else max(0.0, (at - self.now()).total_seconds())
 
     def at_end(self, do: Callable[[], None]) -> None:
         """Have this done once the transaction is over, committed or not."""

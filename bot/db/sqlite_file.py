@@ -127,7 +127,7 @@ class WatchedFile:
         self._mark: CopyMark | None = None  # that the file itself holds, or a later one
         self._keeps_marks = False
         self._copying = False
-        self._told: str | None = None
+        self._reported: str | None = None
 
     def remember(self) -> None:
         """Take the files that are there for the ones that are open; the first time only."""
@@ -173,9 +173,9 @@ class WatchedFile:
         Errors: StorageUnavailable if not, which is logged once.
         """
         reason = self._trouble()
-        if reason not in (None, self._told):
+        if reason not in (None, self._reported):
             log.critical("storage.file_replaced", reason=reason)
-        self._told = reason
+        self._reported = reason
         if reason is not None:
             raise StorageUnavailable(reason)
 

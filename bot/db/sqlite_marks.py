@@ -12,7 +12,7 @@ from typing import Self
 from sqlalchemy import select
 
 from bot.db.session import Session
-from bot.db.tables import facts
+from bot.db.tables import key_values
 
 MARK_KEY = "storage.mark"
 
@@ -44,14 +44,14 @@ class CopyMark:
 
 def raise_mark(session: Session) -> CopyMark:
     """Write the next mark, within a transaction that holds the write lock."""
-    found = session.scalar(select(facts.c.value).where(facts.c.name == MARK_KEY))
+    found = session.scalar(select(key_values.c.value).where(key_values.c.name == MARK_KEY))
     before = CopyMark.parse(found) or CopyMark(secrets.token_hex(8), 0)
     mark = before.next()
     values = {"name": MARK_KEY, "value": str(mark)}
-    change = session.insert(facts).values(values)
+    change = session.insert(key_values).values(values)
     session.execute(
         change.on_conflict_do_update(
-            index_elements=[facts.c.name], set_={"value": change.excluded.value}
+            index_elements=[key_values.c.name], set_={"value": change.excluded.value}
         )
     )
     return mark

@@ -1,6 +1,6 @@
 """Subscriptions: which channel follows which hook, and what it wants to see."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any
 
 from sqlalchemy import and_, case, delete, exists, or_, select, update
@@ -13,7 +13,7 @@ from bot.db.tables import hooks, subscriptions
 from bot.db.webhook_removals import write_removals
 from bot.errors import StorageError
 from bot.model import (
-    DELIVERY_PAUSES,
+    SENDING_PAUSES,
     Consent,
     Deleted,
     PauseReason,
@@ -21,8 +21,6 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.speckle.subscription_options import SubscriptionOptions
-
-Row = Mapping[Any, Any]
 
 
 class Subscriptions:
@@ -36,10 +34,6 @@ class Subscriptions:
     def get(self, subscription_id: int) -> Subscription | None:
         """The subscription with this id."""
         return next(iter(self._where(subscriptions.c.id == subscription_id)), None)
-
-    def these(self, subscription_ids: Collection[int]) -> list[Subscription]:
-        """The subscriptions with these ids that are still there, oldest first."""
-        return self._where(subscriptions.c.id.in_(subscription_ids))
 
     def of_hook(self, hook_id: int) -> list[Subscription]:
         """All subscriptions of a hook, oldest first."""
@@ -118,7 +112,7 @@ class Subscriptions:
         if before is None:
             return None
         changing = this
-        if state is SubscriptionState.ACTIVE and before.pause_reason in DELIVERY_PAUSES:
+        if state is SubscriptionState.ACTIVE and before.pause_reason in SENDING_PAUSES:
             others = and_(subscriptions.c.channel_id == before.channel_id, HELD_BY_CHANNEL)
             changing = or_(this, others)
         change = update(subscriptions).where(changing).values(state=state, **values)

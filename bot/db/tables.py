@@ -1,4 +1,8 @@
-"""The tables, as SQLAlchemy Core sees them; migrations/ makes them, a test compares the two."""
+"""The tables, as SQLAlchemy Core sees them; migrations/ makes them, a test compares the two.
+
+Stored names are kept where the code has a better one by now: `lane` is an ordering key, `form` a
+fallback level, `fill_ins` are jobs of late enrichment, `facts` are key values.
+"""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -256,7 +260,7 @@ hooks = Table(
     sqlite_autoincrement=True,
 )
 
-removals = Table(
+webhook_removals = Table(
     "webhook_removals",
     metadata,
     _id(),
@@ -377,7 +381,7 @@ history_taken = Table(
     Column("call_id", CleanText(), primary_key=True),
 )
 
-fill_ins = Table(
+late_enrichment_jobs = Table(
     "fill_ins",
     metadata,
     _id(),
@@ -519,7 +523,7 @@ notices = Table(
     _text("nonce"),
     _time("created_at"),
     _count("attempts"),
-    Column("next_try_at", UtcDateTime(), nullable=True, index=True),  # None: told, or given up
+    Column("next_try_at", UtcDateTime(), nullable=True, index=True),  # None: sent, or given up
     sqlite_autoincrement=True,
 )
 
@@ -541,10 +545,10 @@ quota_notices = Table(
     Column("guild_id", BigInteger(), primary_key=True, autoincrement=False),
     _snowflake("hook_id"),  # whose event was the first to be refused
     _text("nonce"),
-    _time("told_at", nullable=True),  # told, or nobody could be
+    _time("told_at", nullable=True),  # sent, or nobody could be reached
 )
 
-facts = Table(
+key_values = Table(
     "facts",
     metadata,
     Column("name", CleanText(), primary_key=True),

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from bot.db.session import Session
-from bot.db.tables import hooks, removals
+from bot.db.tables import hooks, webhook_removals
 from bot.model import WebhookRemoval
 
 
@@ -19,28 +19,30 @@ class WebhookRemovals:
 
     def get(self, removal_id: int) -> WebhookRemoval | None:
         """The removal with this id."""
-        return next(iter(self._where(removals.c.id == removal_id)), None)
+        return next(iter(self._where(webhook_removals.c.id == removal_id)), None)
 
     def due(self) -> list[WebhookRemoval]:
         """What is to be tried now, the longest due first."""
-        return self._where(removals.c.next_try_at <= self._now())
+        return self._where(webhook_removals.c.next_try_at <= self._now())
 
     def of_account(self, account_id: int) -> list[WebhookRemoval]:
         """What is left for an account to remove, due or not."""
-        return self._where(removals.c.account_id == account_id)
+        return self._where(webhook_removals.c.account_id == account_id)
 
     def done(self, removal_id: int) -> None:
         """It is removed, or nobody can remove it: forget it."""
-        self._session.execute(delete(removals).where(removals.c.id == removal_id))
+        self._session.execute(delete(webhook_removals).where(webhook_removals.c.id == removal_id))
 
     def postpone(self, removal_id: int, until: datetime) -> None:
         """A try failed; it is due again at `until`."""
-        values = {"attempts": removals.c.attempts + 1, "next_try_at": until}
-        self._session.execute(update(removals).where(removals.c.id == removal_id).values(values))
+        values = {"attempts": webhook_removals.c.attempts + 1, "next_try_at": until}
+        self._session.execute(
+            update(webhook_removals).where(webhook_removals.c.id == removal_id).values(values)
+        )
 
     def _where(self, condition: ColumnElement[bool]) -> list[WebhookRemoval]:
-        statement = select(removals).where(condition)
-        statement = statement.order_by(removals.c.next_try_at, removals.c.id)
+        statement = select(webhook_removals).where(condition)
+        statement = statement.order_by(webhook_removals.c.next_try_at, webhook_removals.c.id)
         rows = self._session.execute(statement).mappings().all()
         return [WebhookRemoval(**row) for row in rows]
 
@@ -53,6 +55,8 @@ def write_removals(session: Session, condition: ColumnElement[bool], now: dateti
     ids: list[int] = []
     for row in session.execute(made).mappings().all():
         values: dict[str, Any] = {**row, "attempts": 0, "next_try_at": now}
-        added = session.execute(insert(removals).values(values).returning(removals.c.id))
+        added = session.execute(
+            insert(webhook_removals).values(values).returning(webhook_removals.c.id)
+        )
         ids.append(added.scalar_one())
     return ids

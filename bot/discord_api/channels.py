@@ -36,7 +36,7 @@ _FLAGS: Mapping[ChannelPermission, discord.Permissions] = {
     ChannelPermission.MANAGE_THREADS: discord.Permissions(manage_threads=True),
     ChannelPermission.MANAGE_WEBHOOKS: discord.Permissions(manage_webhooks=True),
 }
-ASK_WITHIN_S = 10.0  # how long a delivery that was refused waits to hear why
+ASK_WITHIN_S = 10.0  # how long a message that was refused waits to hear why
 
 # A channel, and the one that its permissions are of: for a thread, its parent.
 _Fetched = tuple[object, object]
@@ -98,7 +98,7 @@ async def fetch_channel(
 
     It also finds archived threads, and threads that the bot is not in.
     """
-    return _place_of(guild, channel_id, await _fetch(client, channel_id))
+    return _target_of(guild, channel_id, await _fetch(client, channel_id))
 
 
 async def _fetch(client: discord.Client, channel_id: int) -> _Fetched | Meaning:
@@ -117,7 +117,7 @@ async def _fetch(client: discord.Client, channel_id: int) -> _Fetched | Meaning:
         raise  # something on the way refused it, or for a reason that says nothing of the channel
 
 
-def _place_of(guild: discord.Guild, channel_id: int, fetched: _Fetched | Meaning) -> TargetChannel:
+def _target_of(guild: discord.Guild, channel_id: int, fetched: _Fetched | Meaning) -> TargetChannel:
     if fetched is Meaning.NO_PERMISSION:
         return _hidden(guild, channel_id)
     if isinstance(fetched, Meaning):
@@ -142,7 +142,7 @@ async def ask_channel(
             fetched = await _fetch(client, channel_id)
     except DISCORD_ERRORS:
         return None
-    return _place_of(guild, channel_id, fetched)
+    return _target_of(guild, channel_id, fetched)
 
 
 async def ask_time_out(client: discord.Client, guild_id: int) -> datetime | None:

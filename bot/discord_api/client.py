@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 CLOSE_S = 2.0  # for a goodbye that nobody may answer
 LOGGED_IN_KEY = "discord.logged_in"  # as which application, so it has a token that worked once
-MAX_RATELIMIT_WAIT_S = 30.0  # the least that discord.py accepts; longer waits come back as Later
+MAX_RATELIMIT_WAIT_S = 30.0  # the least that discord.py accepts; longer ones become RetryLater
 
 
 def use_api(api_url: str) -> None:
@@ -244,8 +244,9 @@ class SpeckleBot(commands.Bot):
         # Asking on and on would only lengthen a ban.
         wait_s = max(step_s, least_s, self._rate_limiter.blocked_for_s())
         self._not_logged_in = why
+        retry_in_s = round(wait_s, 1)
         log.warning(
-            "discord.not_logged_in", why=why.why.value, **why.facts, retry_in_s=round(wait_s, 1)
+            "discord.not_logged_in", problem=why.why.value, **why.facts, retry_in_s=retry_in_s
         )
         return wait_s
 

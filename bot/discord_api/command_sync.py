@@ -68,13 +68,13 @@ class CommandSync:
         try:
             synced = await self._tree.sync()
         except DISCORD_ERRORS as error:
-            return _told(error, step_s)
+            return _report(error, step_s)
         await self._save(COMMANDS_KEY, fingerprint)
         log.info("commands.synced", count=len(synced))
         return None
 
 
-def _told(error: Exception, step_s: float) -> float:
+def _report(error: Exception, step_s: float) -> float:
     """Say why it failed, with status and reason; gives how long to wait, by Discord's own word."""
     status: int | None = None
     reason, wait_s = error_text(error), step_s

@@ -86,12 +86,12 @@ class GatewayConnection:
         self._socket: DiscordWebSocket | None = None  # of the present connection
         self._kind = _kind_of_socket(self._has_socket)
         self._session: _Session | None = None
-        self._sessions_left: int | None = None  # None until Discord has told
+        self._sessions_left: int | None = None  # None until Discord has said
         self._identified_at = -timings.identifies_s
         self._begun_at: float | None = None  # since when the present connection works
         self._heard_at: float | None = None
         self._failures = 0  # connections in a row that did not last
-        self._vain_resumes = 0
+        self._failed_resumes = 0
         self._trouble: NotReady | None = None  # that waiting alone does not end
 
     # ── its state ─────────────────────────────────────────────────────────────────────────
@@ -104,7 +104,7 @@ class GatewayConnection:
         """Discord let the bot in, with a new session or the one before."""
         self._begun_at = self._clock()
         self._trouble = None
-        self._vain_resumes = 0
+        self._failed_resumes = 0
 
     def problems(self) -> Sequence[NotReady]:
         """What `GET /readyz` says about it; cards need no gateway, commands and buttons do."""
@@ -165,7 +165,7 @@ class GatewayConnection:
                 "sequence": session.sequence,
                 "gateway": session.address,
             }
-            self._vain_resumes += 1
+            self._failed_resumes += 1
         else:
             await asyncio.sleep(self._identified_at + self._timings.identifies_s - self._clock())
             self._identified_at = self._clock()
@@ -223,9 +223,9 @@ class GatewayConnection:
             return 0.0
         bot.dispatch("disconnect")
         self._failures = 0 if self._lasts() else self._failures + 1
-        self._session = self._resumable() if resume and self._vain_resumes < RESUMES else None
+        self._session = self._resumable() if resume and self._failed_resumes < RESUMES else None
         if self._session is None:
-            self._vain_resumes = 0
+            self._failed_resumes = 0
         wait_s = self._timings.again.delay_s(self._failures, self._rand)
         (log.warning if self._failures else log.info)(
             "discord.gateway_lost",

@@ -114,7 +114,7 @@ def _of_answer(error: discord.HTTPException, refused_by: Collection[Meaning]) ->
     if error.status >= 500:
         return RetryLater(SendReason(SendProblem.ANSWERED, {"status": error.status}))
     if error.status == 429:
-        # Not from Discord itself: nothing has failed, and the pace knows for how long it is closed.
+        # Not from Discord itself: nothing has failed, and the rate limiter knows how long it lasts.
         return RetryLater(SendReason(SendProblem.ADDRESS_BLOCKED), 0.0)
     if not _is_discords(error):
         return _of_page(error)

@@ -49,12 +49,12 @@ class RejectedRequest:
 
 # The request that the running task sends: who waits for it hears of being turned away.
 current_request: ContextVar["asyncio.Future[RejectedRequest] | None"] = ContextVar(
-    "in_hand", default=None
+    "current_request", default=None
 )
 
 
 # Set while the running task sends something that is to wait behind new cards, such as an edit.
-low_priority: ContextVar[bool] = ContextVar("unhurried", default=False)
+low_priority: ContextVar[bool] = ContextVar("low_priority", default=False)
 
 
 class CancellableBucket(discord.http.Ratelimit):
@@ -73,7 +73,7 @@ class CancellableBucket(discord.http.Ratelimit):
 
 
 class RateLimiter:
-    """Spaces requests out, and closes for all deliveries when Discord asks for that.
+    """Spaces requests out, and closes for all messages when Discord asks for that.
 
     `requests_per_s` leaves room under Discord's 50, as a busy moment brings some closer together.
     The answers to commands wait for nobody; Discord does not count them. `discord_time` is set from
@@ -92,8 +92,8 @@ class RateLimiter:
         self._limiter = AsyncLimiter(1, 1 / requests_per_s)
         self._clock = clock
         self._banned_s = banned_s
-        self._delivery = FairSemaphore(1)
-        self._unhurried = asyncio.Lock()
+        self._messages = FairSemaphore(1)
+        self._low_priority = asyncio.Lock()
         self._closed_until = 0.0
         self._refused: deque[float] = deque()
         self._banned = self._token_refused = False
@@ -154,8 +154,8 @@ class RateLimiter:
         # most, and a new card waits for one edit at most. Guilds take turns, with what else is
         # asked for their events too.
         async with (
-            self._unhurried if low_priority.get() else nullcontext(),
-            self._delivery.slot(),
+            self._low_priority if low_priority.get() else nullcontext(),
+            self._messages.slot(),
         ):
             await self._limiter.acquire()
 
@@ -182,7 +182,7 @@ class RateLimiter:
         if status == 429:
             self._limited(headers, for_all=scope == "global")
         elif status >= 500:
-            _tell(RejectedRequest(status, None))
+            _report(RejectedRequest(status, None))
 
     def _limited(self, headers: Mapping[str, str], *, for_all: bool) -> None:
         if "Via" not in headers:  # not Discord's own: discord.py raises at once
@@ -193,7 +193,7 @@ class RateLimiter:
             # discord.py's own gate for all of its requests must be left to open again.
             self.block_for(retry_in_s, "the bot sends too much in all")
             return
-        _tell(RejectedRequest(429, retry_in_s))
+        _report(RejectedRequest(429, retry_in_s))
 
     def _count_refusal(self) -> None:
         now = self._clock()
@@ -211,7 +211,7 @@ def _is_exempt(url: URL) -> bool:
     return any(part in url.path for part in EXEMPT)
 
 
-def _tell(answer: RejectedRequest) -> None:
+def _report(answer: RejectedRequest) -> None:
     waiting = current_request.get()
     if waiting is not None and not waiting.done():
         waiting.set_result(answer)

@@ -105,7 +105,7 @@ async def edit(
 ) -> Outcome:
     """Make a message show these cards, which are all of it. The same edit twice is harmless.
 
-    It waits behind new cards. ChannelClosed and Refused mean that the message stays as it is.
+    It waits behind new cards. ChannelUnavailable and Rejected: the message stays as it is.
     """
     message = client.get_partial_messageable(channel_id).get_partial_message(message_id)
     before = low_priority.set(True)
@@ -128,7 +128,7 @@ def _edit_of(cards: Sequence[Card], level: FallbackLevel) -> dict[str, Any]:
 async def find_sent(
     client: discord.Client, batch: Batch, cards: Sequence[Card], level: FallbackLevel
 ) -> Sent | RetryLater | None:
-    """The batch's message if it is in the channel already; Later if that cannot be asked now.
+    """The batch's message if it is in the channel already; RetryLater if it cannot be asked now.
 
     An earlier try may have brought it there, and Discord has forgotten its nonce since.
     """
@@ -164,7 +164,7 @@ def _fingerprint(message: Mapping[str, Any]) -> object:
 
 
 def message_arguments(cards: Sequence[Card], level: FallbackLevel, nonce: str) -> dict[str, Any]:
-    """The keyword arguments of `channel.send`; a form that is not full is for one card alone."""
+    """The keyword arguments of `channel.send`; a level below FULL is for one card alone."""
     always = {"nonce": nonce, "allowed_mentions": discord.AllowedMentions.none()}
     match level:
         case FallbackLevel.TEXT:

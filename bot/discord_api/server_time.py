@@ -1,4 +1,4 @@
-"""What time it is at Discord: this machine's clock may be wrong, and messages tell Discord's."""
+"""What time it is at Discord: this machine's clock may be wrong, and messages show Discord's."""
 
 import time
 from collections.abc import Callable
@@ -22,23 +22,23 @@ class DiscordTime:
     def hear(self, date: str | None) -> None:
         """Take note of an answer's `Date`; one that cannot be read says nothing."""
         try:
-            told = parsedate_to_datetime(date or "")
+            at = parsedate_to_datetime(date or "")
         except ValueError:
             return
-        if told.tzinfo is not None:
-            self._heard = told.astimezone(UTC), self._seconds()
+        if at.tzinfo is not None:
+            self._heard = at.astimezone(UTC), self._seconds()
 
     @property
     def is_known(self) -> bool:
-        """Whether Discord has told it."""
+        """Whether Discord has said it."""
         return self._heard is not None
 
     def now(self) -> datetime:
         """The time at Discord, to a second or two."""
         if self._heard is None:
             return self._now()
-        told, at_s = self._heard
-        return told + timedelta(seconds=self._seconds() - at_s)
+        heard, at_s = self._heard
+        return heard + timedelta(seconds=self._seconds() - at_s)
 
     def ahead(self) -> timedelta:
         """How far this machine's clock is ahead of Discord's; below zero where it is behind."""

@@ -35,9 +35,11 @@ from bot.services.access_rules import (
     Pause,
     decide,
     depends_on_openness,
+    is_private,
 )
 from bot.services.token_lending import TokenLender
 from bot.single_flight import SingleFlightCache
+from bot.speckle.visibility import NOT_PUBLIC
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login, ProjectRights
 from bot.storage import Storage
@@ -52,10 +54,8 @@ LATE_FOR_S = 400.0
 MOST_LATE = 1000
 MOST_KNOWN = 10_000
 
-NOT_OPEN = "private"  # how a project counts that a question without a token could not read
-
 Answer = ProjectRights | SpeckleError
-Told = TypeVar("Told")
+Answered = TypeVar("Answered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,9 @@ class ChannelAudience(Protocol):
 class AccessDecisions:
     """What the rule says, by subscription, and what was learned on the way.
 
-    `seen` are subscriptions whose account has just been told yes; `visibility` is what a question
-    without a token found, None where none was asked; `silence` is why a server did not answer.
+    `seen` are subscriptions whose account was just found to have access; `visibility` is what a
+    question without a token found, None where none was asked; `silence` is why a server did not
+    answer.
     """
 
     decisions: Mapping[int, Decision] = field(default_factory=dict)
@@ -205,18 +206,20 @@ class AccessCheck:
         if not any(depends_on_openness(one, hook) for one in subscriptions):
             return NEVER_ANSWERED, None
         now = self._now()
-        if not fresh and _is_fresh(hook.public_at, now):
-            return LastAnswer(AccessAnswer.YES, hook.public_at), None
+        # A no since then ends the last yes.
+        yes_at = None if is_private(hook.visibility) else hook.public_at
+        if not fresh and _is_fresh(yes_at, now):
+            return LastAnswer(AccessAnswer.YES, yes_at), None
         answer = await self._in_time(
             hook.server_url,
             lambda: self._answer(hook.project_id, Login(hook.server_url)),
         )
-        word = _word(answer, hook.public_at)
+        word = _word(answer, yes_at)
         match word.answer:
             case AccessAnswer.NO_ANSWER:
                 return word, None
             case AccessAnswer.NO:
-                return word, NOT_OPEN
+                return word, NOT_PUBLIC
             case AccessAnswer.YES:
                 open_as = answer.visibility if isinstance(answer, ProjectRights) else None
                 return LastAnswer(AccessAnswer.YES, now), open_as
@@ -227,8 +230,8 @@ class AccessCheck:
                 return await ask()
         except TimeoutError:
             error: SpeckleError = SpeckleUnavailable(server_url, "no answer in time")
-        except SpeckleError as told:
-            error = told
+        except SpeckleError as refused:
+            error = refused
         if isinstance(error, SpeckleUnavailable) and server_url not in self._silent:
             self._silent[server_url] = error.reason
         return error
@@ -263,13 +266,15 @@ class AccessCheck:
         user_id = await self._person_of(subscription.account_id or 0)
         if user_id is None:
             return MemberPresence.LEFT
-        told = await self._told(
+        presence = await self._asked_discord(
             ("people", hook.guild_id),
             lambda: self._channel_audience.person(hook.guild_id, subscription.channel_id, user_id),
         )
-        return told or MemberPresence.UNKNOWN
+        return presence or MemberPresence.UNKNOWN
 
-    async def _told(self, about: Hashable, ask: Callable[[], Awaitable[Told]]) -> Told | None:
+    async def _asked_discord(
+        self, about: Hashable, ask: Callable[[], Awaitable[Answered]]
+    ) -> Answered | None:
         """What Discord says in time; None if it does not, or just did not about the same."""
         if about in self._mute:
             return None
@@ -298,7 +303,7 @@ class AccessCheck:
         return dict(zip(channels, found, strict=True))
 
     async def _audience(self, guild_id: int, channel_id: int) -> Audience | None:
-        return await self._told(
+        return await self._asked_discord(
             ("channel", channel_id), lambda: self._channel_audience.audience(guild_id, channel_id)
         )
 

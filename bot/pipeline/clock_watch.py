@@ -18,7 +18,8 @@ JUMP: Final = timedelta(seconds=30)
 # The bot's own waits are at most an hour, each ±20 %. What Discord asks for may be longer; trying
 # that early once does no harm.
 LONGEST_WAIT: Final = timedelta(minutes=75)
-TOLD_APART: Final = timedelta(minutes=1)  # of this clock and Discord's, and of two lines about that
+# By how much this clock and Discord's differ, and by how much two lines about that.
+WORTH_A_LINE: Final = timedelta(minutes=1)
 AGREES_WITHIN: Final = timedelta(hours=1)
 
 
@@ -38,7 +39,7 @@ class ClockWatch:
         self._seconds = seconds
         self._seen = now(), seconds()
         self._set_back = True  # it may have been, while the bot was off
-        self._told = timedelta()
+        self._reported = timedelta()
 
     def agrees(self) -> bool:
         """Whether the clock is known to be right to the hour; else nothing is erased by it."""
@@ -76,9 +77,9 @@ class ClockWatch:
 
     def _compare(self) -> None:
         ahead = self._discord_time.ahead()
-        if abs(ahead) < TOLD_APART or abs(ahead - self._told) < TOLD_APART:
+        if abs(ahead) < WORTH_A_LINE or abs(ahead - self._reported) < WORTH_A_LINE:
             return
-        self._told = ahead
+        self._reported = ahead
         log.warning(
             "clock.differs_from_discord",
             ahead_s=round(ahead.total_seconds()),

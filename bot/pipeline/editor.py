@@ -36,9 +36,9 @@ MayEdit = Callable[[Collection[OutboxCard]], Awaitable[bool | None]]
 class Editor:
     """Edits one message of a channel at a time, with all that has changed in it.
 
-    `edit(channel_id, message_id, cards, form)` is one try; `may_edit(rows)` says whether all that a
-    message shows may be shown as it is by now, None if that is not known. A message that cannot be
-    edited stays as it is: nobody is notified, as its card is there.
+    `edit(channel_id, message_id, cards, level)` is one try; `may_edit(rows)` says whether all that
+    a message shows may be shown as it is by now, None if that is not known. A message that cannot
+    be edited stays as it is: nobody is notified, as its card is there.
     """
 
     def __init__(
@@ -116,11 +116,11 @@ class Editor:
                 await self._storage.write(lambda tx: tx.edits.done(edit))
                 log.info("editor.done", channel_id=edit.channel_id, message_id=edit.message_id)
             case RetryLater(_, retry_in_s) if retry_in_s is not None:  # nothing has failed
-                await self._postpone(edit, retry_in_s, counted=False)
+                await self._postpone(edit, retry_in_s)
             case RetryLater(reason):
                 await self._retry_later(edit, reason.to_facts())
             case BotUnavailable():  # the next new card finds that out, and reports it
-                await self._postpone(edit, self._retry.delays_s[-1], counted=False)
+                await self._postpone(edit, self._retry.delays_s[-1])
             case Rejected(reason) | ChannelUnavailable(_, reason):
                 await self._give_up(edit, reason.to_facts())
             case _:
@@ -130,11 +130,15 @@ class Editor:
         if edit.attempts >= len(self._retry.delays_s):
             await self._give_up(edit, reason)
         else:
-            await self._postpone(edit, self._retry.delay_s(edit.attempts), counted=True)
+            until = self._until(self._retry.delay_s(edit.attempts))
+            await self._storage.write(lambda tx: tx.edits.failed(edit, until))
 
-    async def _postpone(self, edit: Edit, wait_s: float, *, counted: bool) -> None:
-        until = self._now() + timedelta(seconds=wait_s)
-        await self._storage.write(lambda tx: tx.edits.postpone(edit, until, counted=counted))
+    async def _postpone(self, edit: Edit, wait_s: float) -> None:
+        until = self._until(wait_s)
+        await self._storage.write(lambda tx: tx.edits.postpone(edit, until))
+
+    def _until(self, wait_s: float) -> datetime:
+        return self._now() + timedelta(seconds=wait_s)
 
     async def _give_up(self, edit: Edit, reason: ProblemFacts) -> None:
         await self._storage.write(lambda tx: tx.edits.done(edit))

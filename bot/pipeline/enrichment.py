@@ -1,6 +1,6 @@
 """What a webhook leaves out, asked of its Speckle server: facts, and the version's picture.
 
-Nothing is asked without a pass, and all that an event depends on is taken from the answer.
+Nothing is asked without a permit, and all that an event depends on is taken from the answer.
 """
 
 import asyncio
@@ -111,7 +111,7 @@ class ConfirmedEvent:
 
 
 class Enrichment:
-    """Asks the allowed Speckle servers, as a pass allows, once for each who may read.
+    """Asks the allowed Speckle servers, as a permit allows, once for each who may read.
 
     The first question of an event has `deadline_s` in all; 0 asks nothing at all.
     """

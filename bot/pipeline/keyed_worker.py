@@ -87,7 +87,7 @@ class KeyedWorker(Generic[Item, Key]):
         looks = time.monotonic() >= self._look_at
         found = await self._look() if looks else {}
         busy = self._scheduler.busy_keys
-        due = {lane: item for lane, item in {**self._known, **found}.items() if lane not in busy}
+        due = {key: item for key, item in {**self._known, **found}.items() if key not in busy}
         begun = self._scheduler.assign(list(due.values()))
         for item in begun:
             self._known.pop(self._key_of(item), None)

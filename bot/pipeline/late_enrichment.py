@@ -138,20 +138,20 @@ class LateEnrichment:
             async with asyncio.timeout(2 * self._timings.question_s):
                 change = await self._answer(job, incomplete)
             if change is None:
-                await self._later(job, None)
+                await self._retry_later(job, None)
             else:
                 await self._fill(job, change)
         except StorageUnavailable:
             raise
         except (SpeckleUnavailable, TimeoutError) as error:
-            await self._later(job, getattr(error, "retry_in_s", None))
+            await self._retry_later(job, getattr(error, "retry_in_s", None))
         except SpeckleError as error:
             await self._give_up(job, why_missing(error))
         except GivenUp as given_up:
             await self._give_up(job, given_up.facts)
         except Exception:  # one job's fault must not stop the others of its server
             log.exception("late_enrichment.failed", job_id=job.id, kind=job.kind)
-            await self._later(job, None)
+            await self._retry_later(job, None)
 
     async def _fill(self, job: LateEnrichmentJob, change: Change) -> None:
         after_s = (self._now() - job.created_at).total_seconds()
@@ -162,8 +162,9 @@ class LateEnrichment:
             self._on_changed()
 
     async def _give_up(self, job: LateEnrichmentJob, facts: TraceFacts) -> None:
-        log.info("late_enrichment.given_up", job_id=job.id, kind=job.kind, **facts)
-        note = self._note(TraceStep.NOT_FILLED_IN, {"added": job.kind, **facts})
+        known = {"added": job.kind, **facts}
+        log.info("late_enrichment.given_up", job_id=job.id, **known)
+        note = self._note(TraceStep.NOT_FILLED_IN, known)
         await self._storage.write(lambda tx: tx.late_enrichment.drop(job, note))
 
     def _note(self, step: TraceStep, facts: TraceFacts) -> TraceLine:
@@ -224,7 +225,7 @@ class LateEnrichment:
     async def _permit(
         self, job: LateEnrichmentJob, incomplete: IncompleteCard
     ) -> ReadPermit | None:
-        """The pass to read with, decided now; None while somebody cannot be asked.
+        """The permit to read with, decided now; None while somebody cannot be asked.
 
         Errors: GivenUp where the channel may not be shown more.
         """
@@ -242,7 +243,7 @@ class LateEnrichment:
             case _:
                 raise GivenUp(MissingWhy.NO_ACCESS)
 
-    async def _later(self, job: LateEnrichmentJob, retry_in_s: float | None) -> None:
+    async def _retry_later(self, job: LateEnrichmentJob, retry_in_s: float | None) -> None:
         patience = self._timings.of(job.kind)
         wait_s = max(patience.retry.delay_s(job.attempts), retry_in_s or 0.0)
         until = self._now() + timedelta(seconds=wait_s)

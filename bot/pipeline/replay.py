@@ -74,7 +74,7 @@ class Replay:
         self._routing = routing
         self._served_guilds = served_guilds
         self._now = now
-        self._lanes = KeyedWorker[HeldEvent, int](
+        self._worker = KeyedWorker[HeldEvent, int](
             "held_events",
             at_once=HELD_AT_ONCE,
             find_due=lambda limit, busy: storage.read(lambda tx: tx.held_events.due(limit, busy)),
@@ -83,12 +83,12 @@ class Replay:
             tenant_of=lambda held: held.guild_id,
             handle=self._replay,
         )
-        self.run = self._lanes.run
+        self.run = self._worker.run
         self.outlets = Outlets(on_cards, on_incomplete, self.wake)
 
     def wake(self) -> None:
         """Report that an event may be processed again now."""
-        self._lanes.wake()
+        self._worker.wake()
 
     async def _replay(self, held: HeldEvent) -> None:
         """Deal again with an event that a subscription could not be shown."""

@@ -94,22 +94,22 @@ class Routing:
         answer.
         """
         wanting = [[one for one in those if self._wants(at, one)] for at, those in events]
-        asked = {one.id: one for those in wanting for one in those if not _is_held(one)}
-        first, _ = events[0]
+        first, followers = events[0]
+        # An event may say what this depends on, and anybody with the secret may have made it.
+        fresh = says_who_sees(first.delivery)
+        # Then it also concerns channels that are not shown it: what is found is kept for all.
+        others = [one for one in followers if fresh and one.state is SubscriptionState.ACTIVE]
+        asked = {one.id: one for those in (*wanting, others) for one in those if not _is_held(one)}
         verdicts = await self._access.ask(
-            first.hook,
-            list(asked.values()),
-            first.row.source,
-            # An event may say what this depends on, and anybody with the secret may have made it.
-            fresh=says_who_sees(first.delivery),
+            first.hook, list(asked.values()), first.row.source, fresh=fresh
         )
-        ways = (
-            self._way(event_context, those, verdicts, attempts)
+        results = (
+            self._route_one(event_context, those, verdicts, attempts)
             for (event_context, _), those in zip(events, wanting, strict=True)
         )
-        return await asyncio.gather(*ways)
+        return await asyncio.gather(*results)
 
-    async def _way(
+    async def _route_one(
         self,
         event_context: EventContext,
         wanting: Sequence[Subscription],

@@ -131,7 +131,7 @@ class Sender:
         self._worker.wake(*(DueChannel(*one) for one in channels))
 
     async def run(self, connected: asyncio.Event) -> None:
-        """Deliver until cancelled, from the moment that the bot is logged in."""
+        """Send until cancelled, from the moment that the bot is logged in."""
         await connected.wait()
         await self._worker.run()
 

@@ -13,7 +13,6 @@ from bot.model import (
     Consent,
     Entitlement,
     Hook,
-    HookKind,
     InboxSource,
     PauseReason,
     PauseWhy,
@@ -131,15 +130,10 @@ def decide(
     if subscription.account_id is not None:
         hindrance = _of_account(answers.account, presence, now)
         return hindrance or _of_consent(subscription, answers, audience, now) or Show(permit)
-    if subscription.consent is None and is_by_hand(hook):
+    if subscription.consent is None and hook.is_by_hand:
         # The project's owner entered the webhook's address; nothing else was asked of anybody.
         return Show(permit)
     return _of_consent(subscription, answers, audience, now) or Show(permit)
-
-
-def is_by_hand(hook: Hook) -> bool:
-    """Whether someone entered the webhook's address and secret at Speckle, or still has to."""
-    return hook.kind is HookKind.OWN and hook.webhook_id is None
 
 
 def may_read_lists(subscription: Subscription, *, operator: bool) -> bool:
@@ -160,7 +154,7 @@ def depends_on_openness(subscription: Subscription, hook: Hook) -> bool:
     """Whether it matters for a subscription that everybody may read the project."""
     consent = subscription.consent
     if consent is None:
-        return not is_by_hand(hook)
+        return not hook.is_by_hand
     return consent.unlinked or not is_private(consent.visibility)
 
 

@@ -12,10 +12,8 @@ from bot.services.access_rules import (
     LastAnswer,
     Pause,
     decide,
-    is_by_hand,
     is_private,
 )
-from bot.services.project_names import is_paused_for_rights
 from bot.services.public_access import PRIVATE, PublicAccess, PublicAnswer
 from bot.services.token_lending import TokenLender
 from bot.services.webhooks import EnsureFailed, EnsureProblem, WebhookService, problem_of
@@ -117,9 +115,9 @@ def needs_consent(
     """
     if subscription.account_id is not None:
         return False
-    made = replace(hook, webhook_id="made") if is_by_hand(hook) else hook
+    made = replace(hook, webhook_id="made") if hook.is_by_hand else hook
     told = everyone if everyone.is_public else PRIVATE
     return (
-        is_paused_for_rights(subscription)
+        subscription.is_paused_for_rights
         or exceeds(subscription, made, told, None, now) is not None
     )

@@ -6,7 +6,7 @@ from datetime import timedelta
 import structlog
 
 from bot.model import RetentionPolicy
-from bot.services.guild_membership import GuildService
+from bot.services.guilds import GuildService
 from bot.storage import Storage
 from bot.timing import periodic
 

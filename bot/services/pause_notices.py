@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.model import RIGHTS_PAUSES, PauseNotice, Subscription
-from bot.services.managing import is_blocked
-from bot.services.project_names import is_paused_for_rights
 from bot.services.subscribe_results import Followed
 from bot.storage import Storage
 from bot.timing import Backoff
@@ -24,7 +22,7 @@ class NoticeGroup:
     """A notice with all that its message says.
 
     `entries` are what no longer comes through; `cards` are kept for the channel, or events that
-    become cards. `notice_channel_id` is where the guild wants it told, None for a direct message.
+    become cards. `notice_channel_id` is where the guild wants it, None for a direct message.
     `channel_seen`: the person who is notified can still see the channel.
     """
 
@@ -54,7 +52,7 @@ class PauseNoticeService:
         self._now = now
 
     async def due(self) -> list[PauseNotice]:
-        """Notices to tell now, the longest due first."""
+        """Notices to send now, the longest due first."""
         return await self._storage.read(lambda tx: tx.pause_notices.due(AT_ONCE))
 
     async def group_for(self, notice: PauseNotice) -> NoticeGroup | None:
@@ -82,8 +80,13 @@ class PauseNoticeService:
     async def _paused(self, notice: PauseNotice) -> list[Subscription]:
         """What this member made the channel follow, and is still paused for such a reason."""
         there = await self._storage.read(lambda tx: tx.subscriptions.of_channel(notice.channel_id))
-        is_paused = is_paused_for_rights if notice.reason in RIGHTS_PAUSES else is_blocked
-        return [one for one in there if one.created_by == notice.user_id and is_paused(one)]
+        for_rights = notice.reason in RIGHTS_PAUSES
+        return [
+            one
+            for one in there
+            if one.created_by == notice.user_id
+            and (one.is_paused_for_rights if for_rights else one.is_paused_by_discord)
+        ]
 
     async def settle(self, notices: Sequence[PauseNotice]) -> None:
         """They are sent, or nobody can be reached: they do not come again."""

@@ -24,13 +24,16 @@ class PendingCommandService:
         self._storage = storage
         self._claimed: set[str] = set()  # tokens
 
-    async def add(self, command: PendingSubscribe, *, until_linked: bool = False) -> str:
-        """Keep a command for 15 minutes; gives its token.
+    async def add(self, command: PendingSubscribe) -> str:
+        """Keep a command for 15 minutes; gives its token."""
+        return await self._add(command, VALID_FOR)
 
-        `until_linked`: for as long as a request to link an account may be gone on with.
-        """
+    async def add_until_linked(self, command: PendingSubscribe) -> str:
+        """Keep a command as long as a request to link an account can be finished."""
+        return await self._add(command, LINK_VALID + NOTIFY_WITHIN)
+
+    async def _add(self, command: PendingSubscribe, valid_for: timedelta) -> str:
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        valid_for = LINK_VALID + NOTIFY_WITHIN if until_linked else VALID_FOR
         await self._storage.write(lambda tx: tx.pending_commands.add(token, command, valid_for))
         return token
 
@@ -46,13 +49,13 @@ class PendingCommandService:
         self._claimed.add(token)
         try:
             yield await self._get(user_id, token)
-            await self._storage.write(lambda tx: tx.pending_commands.set_used(token, used=True))
+            await self._storage.write(lambda tx: tx.pending_commands.mark_used(token))
         finally:
             self._claimed.discard(token)
 
     async def release(self, token: str) -> None:
         """Let a command be claimed once more: its caller was not shown what came of it."""
-        await self._storage.write(lambda tx: tx.pending_commands.set_used(token, used=False))
+        await self._storage.write(lambda tx: tx.pending_commands.mark_unused(token))
 
     async def _get(self, user_id: int, token: str) -> PendingSubscribe:
         command = await self._storage.read(lambda tx: tx.pending_commands.get(token))

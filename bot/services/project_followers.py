@@ -6,7 +6,6 @@ from typing import TypeAlias
 
 from bot.model import Hook, HookKind, HookState, Subscription
 from bot.permissions import Actor
-from bot.services.access_rules import is_by_hand
 from bot.services.refusals import CommandRefused, RefusalReason
 from bot.services.subscribe_results import Followed
 from bot.storage import Storage, Transaction
@@ -33,7 +32,7 @@ class ProjectFollowers:
     @property
     def live_by_hand(self) -> Hook | None:
         """A hook that somebody set up by hand and that works."""
-        return self._first(lambda hook: is_by_hand(hook) and hook.state is HookState.LIVE)
+        return self._first(lambda hook: hook.is_by_hand and hook.state is HookState.LIVE)
 
     def begun_by(self, actor: Actor) -> Hook | None:
         """A hook by hand that waits, and that this person began: one webhook is to be made for it.
@@ -42,7 +41,7 @@ class ProjectFollowers:
         """
         return self._first(
             lambda hook: (
-                is_by_hand(hook)
+                hook.is_by_hand
                 and hook.state is HookState.WAITING
                 and hook.created_by == actor.id
                 and self.is_known(hook, actor)
@@ -53,7 +52,7 @@ class ProjectFollowers:
         """A hook that waits, and that serves channels of one person's account alone."""
         return self._first(
             lambda hook: (
-                is_by_hand(hook)
+                hook.is_by_hand
                 and hook.state is HookState.WAITING
                 and all(one.account_id == account_id for one in self.through(hook))
             )
@@ -80,9 +79,7 @@ class ProjectFollowers:
         """The hook by hand that somebody may join who manages the server and has no account."""
         return self._first(
             lambda hook: (
-                is_by_hand(hook)
-                and hook.state is HookState.LIVE
-                and self.nobody_linked(hook, actor)
+                hook.is_by_hand and hook.state is HookState.LIVE and self.nobody_linked(hook, actor)
             )
         )
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from bot.errors import SpeckleError, SpeckleRejected, SpeckleUnavailable
 from bot.services.access_rules import AccessAnswer
+from bot.speckle.visibility import NOT_PUBLIC
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login
 
 READ_WITHIN_S = 3.0  # somebody waits for the answer; no answer counts as private
-NOT_PUBLIC = "private"
 
 
 @dataclass(frozen=True, slots=True)

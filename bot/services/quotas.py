@@ -131,25 +131,20 @@ class QuotaService:
             return None
         return Usage(limits, await self._storage.read(lambda tx: tx.day_use.used(guild_id)))
 
-    async def check_room(
-        self, guild_id: int, *, subscription: bool = False, hook: bool = False
-    ) -> None:
-        """Refuse a new subscription, or a new hook, that would be one too many.
+    async def require_room_for_hook(self, guild_id: int) -> None:
+        """Refuse a new hook that would be one too many. Errors: CommandRefused."""
+        usage = await self.usage(guild_id)
+        if usage is not None:
+            _require_room(Limited.HOOKS, usage.used.hooks, usage.limits.hooks)
 
-        Errors: CommandRefused.
-        """
-        usage = await self.usage(guild_id) if subscription or hook else None
-        if usage is None:
-            return
-        limits, used = usage.limits, usage.used
-        if hook and used.hooks >= limits.hooks:
-            raise CommandRefused(NoRoom(Limited.HOOKS, used.hooks, limits.hooks))
-        if subscription and used.subscriptions >= limits.subscriptions:
-            raise CommandRefused(
-                NoRoom(Limited.SUBSCRIPTIONS, used.subscriptions, limits.subscriptions)
-            )
+    async def require_room_for_subscription(self, guild_id: int) -> None:
+        """Refuse a new subscription that would be one too many. Errors: CommandRefused."""
+        usage = await self.usage(guild_id)
+        if usage is not None:
+            used, limit = usage.used.subscriptions, usage.limits.subscriptions
+            _require_room(Limited.SUBSCRIPTIONS, used, limit)
 
-    # ── telling ───────────────────────────────────────────────────────────────────────────────
+    # ── notices ───────────────────────────────────────────────────────────────────────────────
 
     async def due_notices(self) -> list[QuotaNotice]:
         """The guilds to notify today."""
@@ -172,3 +167,8 @@ class QuotaService:
 
     def _ends_at(self, now: datetime) -> datetime:
         return datetime.combine(now.date() + timedelta(days=1), time(), now.tzinfo)
+
+
+def _require_room(limited: Limited, used: int, limit: int) -> None:
+    if used >= limit:
+        raise CommandRefused(NoRoom(limited, used, limit))

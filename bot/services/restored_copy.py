@@ -23,13 +23,13 @@ class RestoredCopyCheck:
         A kill in between has the next start find it again. Errors: StorageUnavailable.
         """
         await self._distrust_a_copy()
-        await self._storage.lineage.accept()
+        await self._storage.restored_copy.accept()
 
     async def _distrust_a_copy(self) -> None:
-        if not await self._storage.lineage.is_restored():
+        if not await self._storage.restored_copy.is_restored():
             return
         waiting = await self._storage.write(lambda tx: tx.accounts.unconfirm_all())
-        await self._storage.lineage.accept()
+        await self._storage.restored_copy.accept()
         log.critical(
             "storage.restored",
             accounts=waiting,

@@ -9,7 +9,7 @@ from cachetools import TTLCache
 from bot.errors import SpeckleError
 from bot.model import Account
 from bot.services.completion import MAX_CHOICES, Choice, model_part, offer_models, offer_projects
-from bot.services.token_lending import Question, TokenLender
+from bot.services.token_lending import SpeckleCall, TokenLender
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import ModelChoice, ProjectChoice
 
@@ -66,7 +66,7 @@ class Search:
         return offer_models(typed, [model.name for model in found])
 
     async def _once(
-        self, key: Hashable, account: Account, question: Question[list[T]]
+        self, key: Hashable, account: Account, question: SpeckleCall[list[T]]
     ) -> Sequence[T]:
         """Ask, unless the same has just been asked."""
         kept = self._found.get(key)

@@ -6,10 +6,8 @@ from datetime import datetime
 
 from bot.model import Consent, Entitlement, Hook, HookKind, HookState, PauseWhy, Subscription
 from bot.permissions import Audience
-from bot.services.access_rules import is_by_hand
 from bot.services.consent_check import ProjectAccess, exceeds, needs_consent
 from bot.services.project_followers import ProjectFollowers
-from bot.services.project_names import is_paused_for_rights
 from bot.services.refusals import CommandRefused, ProjectNotPublic, ProjectNotSeen
 from bot.services.subscribe_results import Followed, NeedsAccount, NeedsConsent, SubscribeRequest
 from bot.services.webhooks import EnsureProblem
@@ -66,10 +64,10 @@ class Planner:
 
     def _new(self) -> Planned:
         self._check_seen()
-        standing = self._entitlement(None)
-        hook = self._to_join(standing)
-        if hook is not None or self.access.sees or (self.served and standing is not None):
-            return self._answer(standing, None, hook)
+        entitlement = self._entitlement(None)
+        hook = self._to_join(entitlement)
+        if hook is not None or self.access.sees or (self.served and entitlement is not None):
+            return self._answer(entitlement, None, hook)
         if self.served:
             raise CommandRefused(ProjectNotPublic(self.server_url))
         if not self.request.by_hand:
@@ -79,10 +77,10 @@ class Planner:
             self.options, None, self.followed.begun_by(actor) if actor.manages_guild else None
         )
 
-    def _to_join(self, standing: Entitlement | None) -> Hook | None:
+    def _to_join(self, entitlement: Entitlement | None) -> Hook | None:
         """The hook that a further channel follows the project through; None for a new one."""
         all_there = self.followed
-        if standing is None:
+        if entitlement is None:
             return None
         if (self.access.sees or not self.access.is_private) and all_there.made:
             return all_there.made
@@ -100,12 +98,12 @@ class Planner:
 
     def _change(self, here: Followed) -> Planned:
         request, subscription = self.request, here.subscription
-        blocked = request.resume and is_paused_for_rights(subscription)
+        blocked = request.resume and subscription.is_paused_for_rights
         if blocked:
             self._check_seen()
         wanted = replace(subscription, options=self.options)
         why = self._exceeds(wanted, here.hook)
-        by_hand = is_by_hand(here.hook)
+        by_hand = here.hook.is_by_hand
         more = request.resume and (self._adds_an_account(subscription) or self._gets_shared(here))
         makes_it = request.resume and by_hand and self._makes(here.hook)
         plain = SubscribePlan(
@@ -114,13 +112,13 @@ class Planner:
         renewed = None if blocked else self._renewed(here, why)
         if renewed is not None:
             return replace(plain, consent=renewed)
-        standing = self._entitlement(here)
+        entitlement = self._entitlement(here)
         owns = self._can_make and not by_hand and self._widens(subscription)
-        if standing is not None and (blocked or more or makes_it or owns or why is not None):
-            return self._answer(standing, here, self._home(here))
+        if entitlement is not None and (blocked or more or makes_it or owns or why is not None):
+            return self._answer(entitlement, here, self._home(here))
         if blocked:
             return replace(self._needs_account(), paused=True)
-        return replace(plain, pause=None if is_paused_for_rights(subscription) else why)
+        return replace(plain, pause=None if subscription.is_paused_for_rights else why)
 
     def _exceeds(self, subscription: Subscription, hook: Hook) -> PauseWhy | None:
         audience = self.request.channel.audience
@@ -131,11 +129,11 @@ class Planner:
 
     def _gets_shared(self, here: Followed) -> bool:
         """Whether it waits for a webhook by hand, while the operator's brings the events now."""
-        return self.served and is_by_hand(here.hook) and here.hook.state is HookState.WAITING
+        return self.served and here.hook.is_by_hand and here.hook.state is HookState.WAITING
 
     def _home(self, here: Followed) -> Hook | None:
         """The hook that it continues with; None for a new one."""
-        if is_by_hand(here.hook) and self.access.sees and self.followed.made is not None:
+        if here.hook.is_by_hand and self.access.sees and self.followed.made is not None:
             return self.followed.made
         return self.followed.shared if self._gets_shared(here) else here.hook
 
@@ -193,9 +191,9 @@ class Planner:
         return alone and here.subscription.account_id is None
 
     def _answer(
-        self, standing: Entitlement | None, here: Followed | None, hook: Hook | None
+        self, entitlement: Entitlement | None, here: Followed | None, hook: Hook | None
     ) -> Planned:
-        assert standing is not None, "only who may answer is asked"  # noqa: S101
+        assert entitlement is not None, "only who may answer is asked"  # noqa: S101
         new_shared = hook is None and self.served
         kind = HookKind.SHARED if new_shared else HookKind.OWN
         makes = not new_shared and self._makes(hook)
@@ -212,7 +210,7 @@ class Planner:
             here,
             hook,
             kind,
-            self.consent(standing, self.options, self._audience(agreed)),
+            self.consent(entitlement, self.options, self._audience(agreed)),
             None if self.access.account is None else self.access.account.id,
             makes=makes,
             answers=tuple(answers),
@@ -224,13 +222,13 @@ class Planner:
         return target.audience if agreed is None else agreed.get(target.channel_id)
 
     def consent(
-        self, standing: Entitlement, options: SubscriptionOptions, audience: Audience | None
+        self, entitlement: Entitlement, options: SubscriptionOptions, audience: Audience | None
     ) -> Consent:
         """The caller's answer for one channel."""
         return Consent(
             self.request.actor.id,
             self.now,
-            standing,
+            entitlement,
             options,
             self.access.visibility,
             audience,
@@ -239,13 +237,13 @@ class Planner:
 
     def _uncovered(self, hook: Hook | None) -> list[Subscription]:
         """Other channels that would see more once the caller's account has made the webhook."""
-        if not self.access.is_private or not (hook is None or is_by_hand(hook)):
+        if not self.access.is_private or not (hook is None or hook.is_by_hand):
             return []
         return [
             one.subscription
             for one in self.followed.entries
             if one.subscription.channel_id != self.request.channel.channel_id
-            and is_by_hand(one.hook)
+            and one.hook.is_by_hand
             and needs_consent(one.subscription, one.hook, self.access.everyone, self.now)
         ]
 

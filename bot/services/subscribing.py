@@ -18,11 +18,9 @@ from bot.model import (
     Subscription,
     SubscriptionState,
 )
-from bot.services.access_rules import is_by_hand
 from bot.services.command_input import options_from
 from bot.services.consent_check import ConsentCheck, ProjectAccess
 from bot.services.project_followers import entry_of, followers_of, right_kind
-from bot.services.project_names import is_paused_for_rights
 from bot.services.quotas import QuotaService
 from bot.services.subscribe_plan import Planner, SubscribePlan
 from bot.services.subscribe_results import (
@@ -41,14 +39,13 @@ from bot.speckle.links import SpeckleLink
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, Transaction
 
-Outcome: TypeAlias = Subscribed | NeedsAccount | NeedsConsent
+SubscribeOutcome: TypeAlias = Subscribed | NeedsAccount | NeedsConsent
 
 
 class Subscribing:
     """Lets a channel follow a project, or says what the caller is to decide before.
 
-    Two people may subscribe or remove the same project at once, and one process answers all:
-    `changing` is held while something is changed, and never while Speckle is asked.
+    `changing` is held while something is changed, as by SubscriptionService, which owns this.
     Errors: CommandRefused.
     """
 
@@ -78,7 +75,7 @@ class Subscribing:
 
     async def subscribe(
         self, request: SubscribeRequest, server_url: str, link: SpeckleLink
-    ) -> Outcome:
+    ) -> SubscribeOutcome:
         """Let the place follow the project of that server, or change what it follows of it."""
         # What was mistyped is said before anybody is asked.
         options_from(request.options, link, SubscriptionOptions())
@@ -101,7 +98,8 @@ class Subscribing:
             if hook != here.hook:
                 return await self._planner(request, server_url, link, access)
         # What else is refused for want of room is known when there is a plan.
-        await self._quotas.check_room(request.guild_id, subscription=here is None)
+        if here is None:
+            await self._quotas.require_room_for_subscription(request.guild_id)
         current = SubscriptionOptions() if here is None else here.subscription.options
         return Planner(
             request,
@@ -144,7 +142,7 @@ class Subscribing:
             also=also,
             unanswered=unanswered,
             lacking=_lacking(entry, webhook),
-            paused=plan.pause if is_paused_for_rights(entry.subscription) else None,
+            paused=plan.pause if entry.subscription.is_paused_for_rights else None,
             kept=kept,
         )
 
@@ -154,9 +152,10 @@ class Subscribing:
         """Write the subscription: its hook, what that had before, and the subscription as it is."""
         request, here, consent = planner.request, plan.here, plan.consent
         async with self._changing:
-            await self._quotas.check_room(
-                request.guild_id, subscription=here is None, hook=plan.hook is None
-            )
+            if plan.hook is None:
+                await self._quotas.require_room_for_hook(request.guild_id)
+            if here is None:
+                await self._quotas.require_room_for_subscription(request.guild_id)
             hook = plan.hook or await self._new_hook(planner, plan.kind)
             before = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
             if here is not None and here.hook.id != hook.id and consent is not None:
@@ -218,9 +217,9 @@ class Subscribing:
             return None
         if plan.makes and access.account is not None:
             ensured = await self._webhooks.ensure(hook.id, access.account.id)
-            works_by_hand = is_by_hand(hook) and hook.state is HookState.LIVE
+            works_by_hand = hook.is_by_hand and hook.state is HookState.LIVE
             return None if works_by_hand and isinstance(ensured, EnsureFailed) else ensured
-        if not is_by_hand(hook):
+        if not hook.is_by_hand:
             return await self._webhooks.ensure(hook.id)
         waits = hook.state is HookState.WAITING
         return access.cannot_make if waits and not planner.request.by_hand else None
@@ -247,7 +246,7 @@ class Subscribing:
                     Entitlement.OWNER, one.options, agreed.get(one.channel_id)
                 )
                 tx.subscriptions.answered(one.id, consent, hook_id=hook.id)
-                if is_paused_for_rights(one):
+                if one.is_paused_for_rights:
                     tx.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
 
         await self._storage.write(note)
@@ -275,7 +274,7 @@ def _with_more(
 
 
 def _lacking(entry: Followed, webhook: Ensured | EnsureFailed | None) -> tuple[EventKind, ...]:
-    if not isinstance(webhook, Ensured) or is_paused_for_rights(entry.subscription):
+    if not isinstance(webhook, Ensured) or entry.subscription.is_paused_for_rights:
         return ()
     return events_lacking(entry.subscription.options, webhook.triggers)
 

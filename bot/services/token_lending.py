@@ -31,7 +31,7 @@ T = TypeVar("T")
 # A server may refuse a token by mistake, so a refused one is tried again after this time.
 REFUSED_FOR: Final = timedelta(minutes=10)
 
-Question = Callable[[Login], Awaitable[T]]
+SpeckleCall = Callable[[Login], Awaitable[T]]
 
 
 class TokenStatus(Enum):
@@ -91,7 +91,7 @@ class TokenLender:
             return TokenStatus.UNKNOWN
         return TokenStatus.TAKEN
 
-    async def as_account(self, account_id: int, question: Question[T]) -> T:
+    async def as_account(self, account_id: int, question: SpeckleCall[T]) -> T:
         """Ask with a linked account; a token that has run out is renewed once, where it can be.
 
         Errors: those of the question; SpeckleTokenRefused, with the account marked so, if the
@@ -124,7 +124,7 @@ class TokenLender:
         first = hook.server_url == self._first_server
         return self._operator_token is not None and first and hook.guild_id in self._served_guilds
 
-    async def with_permit(self, permit: ReadPermit, question: Question[T]) -> T:
+    async def with_permit(self, permit: ReadPermit, question: SpeckleCall[T]) -> T:
         """Ask as a permit allows: with its account, with the operator's token, or without a token.
 
         Errors: those of the question, and of `as_account`.
@@ -135,7 +135,7 @@ class TokenLender:
             Login(permit.server_url, self._operator_token if permit.as_operator else None)
         )
 
-    async def _once_more(self, account: Account, question: Question[T]) -> T:
+    async def _once_more(self, account: Account, question: SpeckleCall[T]) -> T:
         try:
             return await question(Login(account.server_url, account.tokens.token))
         except SpeckleTokenRefused:

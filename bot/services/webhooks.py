@@ -28,7 +28,7 @@ from bot.errors import (
 )
 from bot.model import Account, Hook, HookKind, HookState, WebhookRemoval
 from bot.services.public_url import ProbeResult, PublicUrlProbe
-from bot.services.token_lending import Question, TokenLender
+from bot.services.token_lending import SpeckleCall, TokenLender
 from bot.services.webhook_triggers import triggers_for
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.client import SpeckleClient
@@ -152,7 +152,7 @@ class WebhookService:
     # ── rights ────────────────────────────────────────────────────────────────────────────────
 
     async def rights(self, account: Account, project_id: str) -> ProjectRights:
-        """What a person may do in a project, asked now. Errors: those of the gateway."""
+        """What a person may do in a project, asked now. Errors: SpeckleError."""
         return await self._lender.as_account(
             account.id,
             lambda login: self._client.project(login, project_id, within_s=READ_WITHIN_S),
@@ -243,9 +243,9 @@ class WebhookService:
         triggers = triggers_for(subscriptions, mine[0].triggers if mine else ())
         if not mine:
             return await self._create(hook, account_id, triggers, len(found))
-        there, *doubles = mine
-        for double in doubles:
-            await self._ask(account_id, self._delete(hook.project_id, double.id))
+        there, *duplicates = mine
+        for duplicate in duplicates:
+            await self._ask(account_id, self._delete(hook.project_id, duplicate.id))
         adopted = there.id != hook.webhook_id
         # Whoever entered the secret by hand knows it, perhaps somebody without access.
         secret = fresh_secret() if new_secret or adopted or hook.unopenable else None
@@ -259,7 +259,7 @@ class WebhookService:
             ensured,
             change=WebhookChange.FOUND if adopted and hook.webhook_id is None else ensured.change,
             switched_off=not there.enabled,
-            duplicates=len(doubles),
+            duplicates=len(duplicates),
         )
 
     async def _speckle_lacks_it(
@@ -432,7 +432,7 @@ class WebhookService:
         """Before an account is forgotten: remove its webhooks and pause what depends on it.
 
         Hooks keep their addresses, so that another linked member can take over. Errors: the first
-        one of the gateway, after all was done that could be; webhooks may be left at Speckle then.
+        SpeckleError, after all was done that could be; webhooks may be left at Speckle then.
         """
         made = [
             (hook.project_id, hook.key)
@@ -477,13 +477,13 @@ class WebhookService:
     def _url(self, hook: Hook) -> str:
         return f"{self._probe.public_url}/webhooks/{hook.key}"
 
-    async def _ask(self, account_id: int, question: Question[T]) -> T:
+    async def _ask(self, account_id: int, question: SpeckleCall[T]) -> T:
         return await self._lender.as_account(account_id, question)
 
-    def _list(self, project_id: str) -> Question[list[SpeckleWebhook]]:
+    def _list(self, project_id: str) -> SpeckleCall[list[SpeckleWebhook]]:
         return lambda login: self._client.webhooks(login, project_id, within_s=READ_WITHIN_S)
 
-    def _delete(self, project_id: str, webhook_id: str) -> Question[None]:
+    def _delete(self, project_id: str, webhook_id: str) -> SpeckleCall[None]:
         return lambda login: self._client.delete_webhook(login, project_id, webhook_id)
 
     def _locked(self, key: str) -> asyncio.Lock:

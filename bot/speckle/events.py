@@ -407,7 +407,6 @@ class Delivery:
     project: Project
     actor: SpeckleUser | None = None
     server_url: str | None = None
-    server_name: str | None = None
     activity_message: str | None = None
     legacy: bool = False
 

@@ -1,9 +1,9 @@
 """Addresses of a Speckle server's pages: read from what people paste, written for cards."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from bot.errors import NotASpeckleLink
 
@@ -17,17 +17,16 @@ SHOWN_LENGTH = 100
 
 @dataclass(frozen=True, slots=True)
 class SpeckleLink:
-    """What a pasted text points at; `server_url` is None for a bare id.
+    """The project, or the model of it, that a pasted text points at.
 
-    `model_name` comes from old links, which name models instead of giving their ids.
+    `server_url` is None for a bare id. `model_name` comes from old links, which name models
+    instead of giving their ids.
     """
 
     server_url: str | None
     project_id: str
     model_id: str | None = None
     model_name: str | None = None
-    version_id: str | None = None
-    thread_id: str | None = None
 
 
 @lru_cache(maxsize=256)  # asked for each delivery, of a handful of servers
@@ -81,13 +80,11 @@ def parse_link(text: str) -> SpeckleLink:
         raise _not_a_link(text, f"{error.why}.") from error
     parts = urlsplit(url)
     pieces = [unquote(piece) for piece in parts.path.split("/") if piece]
-    query = parse_qs(parts.query)
-    thread = _id(_first(parse_qs(parts.fragment), "threadId") or _first(query, "cId"))
     match pieces:
         case ["projects", project, *rest] if ID.fullmatch(project):
-            return _today(SpeckleLink(server_url, project, thread_id=thread), rest)
+            return _today(SpeckleLink(server_url, project), rest)
         case ["streams", project, *rest] if ID.fullmatch(project):
-            return _legacy(SpeckleLink(server_url, project, thread_id=thread), rest)
+            return _legacy(SpeckleLink(server_url, project), rest)
         case _:
             raise _not_a_link(
                 text, "a project's address looks like https://app.speckle.systems/projects/…"
@@ -95,43 +92,23 @@ def parse_link(text: str) -> SpeckleLink:
 
 
 def _today(link: SpeckleLink, rest: list[str]) -> SpeckleLink:
-    """`/models/M`, `/models/M@V`, `/models/M1,M2`, `/models/M/versions`, `/threads/C`."""
+    """`/models/M`, `/models/M@V`, `/models/M1,M2`, `/models/M/versions`."""
     match rest:
         case ["models", resources, *_] if "," not in resources:
-            model, _, version = resources.partition("@")
-            if not ID.fullmatch(model):  # "all", an object's id, "$folder"
-                return link
-            return SpeckleLink(
-                link.server_url, link.project_id, model, None, _id(version), link.thread_id
-            )
-        case ["threads", thread, *_]:
-            return SpeckleLink(link.server_url, link.project_id, thread_id=_id(thread))
+            model, _, _ = resources.partition("@")
+            # "all", an object's id or "$folder" is no model.
+            return replace(link, model_id=model) if ID.fullmatch(model) else link
         case _:
             return link
 
 
 def _legacy(link: SpeckleLink, rest: list[str]) -> SpeckleLink:
-    """`/branches/NAME`, where the name may hold slashes, and `/commits/V`."""
+    """`/branches/NAME`, where the name may hold slashes."""
     match rest:
         case ["branches", *name] if name:
-            return SpeckleLink(link.server_url, link.project_id, model_name="/".join(name).lower())
-        case ["commits", version, *_]:
-            return SpeckleLink(
-                link.server_url,
-                link.project_id,
-                version_id=_id(version),
-                thread_id=link.thread_id,
-            )
+            return replace(link, model_name="/".join(name).lower())
         case _:
             return link
-
-
-def _id(text: str | None) -> str | None:
-    return text if text is not None and ID.fullmatch(text) else None
-
-
-def _first(values: dict[str, list[str]], name: str) -> str | None:
-    return values.get(name, [None])[0]
 
 
 def _not_a_link(text: str, why: str) -> NotASpeckleLink:
@@ -164,11 +141,6 @@ class Links:
         if self.legacy or model_id is None:
             return f"{self.server_url}/streams/{_quoted(project_id)}/commits/{_quoted(version_id)}"
         return f"{self.model(project_id, model_id)}@{_quoted(version_id)}"
-
-    def versions(self, project_id: str, model_id: str | None, model_name: str | None = None) -> str:
-        """The list of a model's versions."""
-        model = self.model(project_id, model_id, model_name)
-        return model if self.legacy or model_id is None else f"{model}/versions"
 
     def thread(self, project_id: str, thread_id: str, version_id: str | None = None) -> str:
         """The thread, opened; old servers can do that only together with a version it is on."""

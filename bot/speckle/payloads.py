@@ -132,7 +132,6 @@ def parse_delivery(envelope: Envelope) -> Delivery:
         project=_project(project_id_of(envelope), stream),
         actor=_person(payload),
         server_url=server_url_of(envelope),
-        server_name=name_of(object_of(payload.get("server")).get("name")),
         activity_message=None if message is None else EMAIL.sub(MASKED_EMAIL, message),
         legacy="isPublic" in stream and "visibility" not in stream,
     )

@@ -21,6 +21,7 @@ from bot.network import Network
 from bot.speckle.activity import Activity
 from bot.speckle.events import CommentFacts, ModelRef, ReceivedFacts, VersionCreated, VersionFacts
 from bot.speckle.tokens import SCOPES, TokenScope
+from bot.speckle.wire import id_of
 from bot.speckle_api import graphql, optional_questions, questions
 from bot.speckle_api.circuit_breaker import CircuitBreakers
 from bot.speckle_api.error_answers import missing_scope
@@ -201,7 +202,7 @@ class SpeckleClient:
             "enabled": True,
         }
         data = await self._transport.change(login, questions.CREATE_WEBHOOK, {"webhook": webhook})
-        return _needed(login, questions.an_id(questions.child(data, "webhookCreate")))
+        return _needed(login, id_of(questions.child(data, "webhookCreate")))
 
     async def update_webhook(
         self,

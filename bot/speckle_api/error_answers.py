@@ -21,7 +21,7 @@ from bot.errors import (
 from bot.speckle_api.types import Login
 
 SCOPE = re.compile(r"[a-z]{1,40}:[a-z]{1,40}")
-SCOPE_TOLD = re.compile(r"does not have the required scope: ([a-z]{1,40}:[a-z]{1,40})")
+SCOPE_IN_MESSAGE = re.compile(r"does not have the required scope: ([a-z]{1,40}:[a-z]{1,40})")
 TOKEN = re.compile(r"[\x21-\x7e]{1,512}")  # what fits into a header; today 42 hex digits
 MAX_RETRY_AFTER_S = 3600.0
 
@@ -94,8 +94,8 @@ def missing_scope(error: Mapping[str, Any]) -> str | None:
     if isinstance(scope, str) and SCOPE.fullmatch(scope):
         return scope
     message = error.get("message")
-    told = SCOPE_TOLD.search(message) if isinstance(message, str) else None
-    return None if told is None else told.group(1)
+    found = SCOPE_IN_MESSAGE.search(message) if isinstance(message, str) else None
+    return None if found is None else found.group(1)
 
 
 def _forbidden(server_url: str, message: str) -> SpeckleError:
@@ -126,8 +126,8 @@ def from_status(
 
 def _is_bad_token(body: Any) -> bool:
     # {"error": "Your token is not valid."}
-    told = body.get("error") if isinstance(body, dict) else None
-    return isinstance(told, str) and "token" in told.lower()
+    message = body.get("error") if isinstance(body, dict) else None
+    return isinstance(message, str) and "token" in message.lower()
 
 
 def seconds(retry_after: str | None) -> float | None:

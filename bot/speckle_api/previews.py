@@ -63,7 +63,7 @@ class Previews:
             )
         if media_type_of(answer.body) != "image/png":
             raise SpeckleUnavailable(login.server_url, "what it sent is no picture")
-        return _told_apart(answer)
+        return _picture_of(answer)
 
 
 def preview_url(server_url: str, project_id: str, version_id: str) -> str:
@@ -75,7 +75,7 @@ def _path(project_id: str, version_id: str) -> str:
     return f"/preview/{quote(project_id, safe='')}/commits/{quote(version_id, safe='')}"
 
 
-def _told_apart(answer: HttpAnswer) -> Rendered | NoPicture:
+def _picture_of(answer: HttpAnswer) -> Rendered | NoPicture:
     """What the headers say; all pictures are of the same kind."""
     if "X-Preview-Error" in answer.headers:
         code = answer.headers.get("X-Preview-Error-Code", "")

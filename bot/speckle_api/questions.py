@@ -5,7 +5,6 @@ nothing makes no sense. Nothing asks for avatars, which come inline with up to 4
 `retryCount`, for which the whole history comes back null. Source: a recorded Speckle Server 2.31.
 """
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -22,6 +21,7 @@ from bot.speckle.events import (
     VersionFacts,
 )
 from bot.speckle.rich_text import RichNode, read_rich_text
+from bot.speckle.wire import MAX_TEXT, SURROGATE, id_of, name_of, text_of
 from bot.speckle_api.types import (
     CallStatus,
     Me,
@@ -33,10 +33,6 @@ from bot.speckle_api.types import (
     WebhookHistory,
 )
 
-ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-SURROGATE = re.compile(r"[\ud800-\udfff]")
-MAX_NAME = 512
-MAX_TEXT = 20_000
 MAX_LINE = 200
 # Nearer to the ends of what a datetime holds, adding to it fails; nobody's clock is there.
 FIRST_YEAR, LAST_YEAR = 1970, 2999
@@ -52,7 +48,7 @@ WRITE_SCOPE: Final = "mutation WriteScope { versionMutations { __typename } }"
 
 PROJECTS: Final = """
 query Projects($search: String, $limit: Int!) {
-  activeUser { projects(limit: $limit, filter: {search: $search}) { items { id name role } } }
+  activeUser { projects(limit: $limit, filter: {search: $search}) { items { id name } } }
 }
 """
 MODELS: Final = """
@@ -65,7 +61,7 @@ query Models($project: String!, $search: String, $limit: Int!) {
 PROJECT: Final = """
 query Project($project: String!) {
   project(id: $project) {
-    id name visibility role
+    id name visibility
     permissions { canReadWebhooks { authorized code } }
   }
 }
@@ -153,23 +149,6 @@ def items(value: Any) -> Iterator[dict[str, Any]]:
             yield item
 
 
-def text(value: Any, limit: int = MAX_TEXT) -> str | None:
-    """A text that a database and a UTF-8 encoder take; None for nothing and for other types."""
-    if not isinstance(value, str):
-        return None
-    return SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value[:limit]).replace("\0", "") or None
-
-
-def name(value: Any) -> str | None:
-    """A name, or None."""
-    return text(value, MAX_NAME)
-
-
-def an_id(value: Any) -> str | None:
-    """An id that may be used in an address and in a question, or None."""
-    return value if isinstance(value, str) and ID.fullmatch(value) else None
-
-
 def count(value: Any) -> int | None:
     """A number of things, or None."""
     return value if type(value) is int and value >= 0 else None
@@ -202,16 +181,16 @@ def odd(server_url: str) -> SpeckleRejected:
 def read_me(data: Any) -> Me | None:
     """Whose token it is; None for nobody."""
     user = child(data, "activeUser")
-    user_id = an_id(child(user, "id"))
-    return None if user_id is None else Me(user_id, name(child(user, "name")))
+    user_id = id_of(child(user, "id"))
+    return None if user_id is None else Me(user_id, name_of(child(user, "name")))
 
 
 def read_projects(data: Any, search: str) -> list[ProjectChoice]:
     """The projects that hold the search text; the server takes `%` and `_` for wildcards."""
     return [
-        ProjectChoice(project_id, name(item.get("name")) or project_id, text(item.get("role"), 64))
+        ProjectChoice(project_id, name_of(item.get("name")) or project_id)
         for item in items(child(data, "activeUser", "projects", "items"))
-        if (project_id := an_id(item.get("id"))) and _holds(search, item.get("name"), project_id)
+        if (project_id := id_of(item.get("id"))) and _holds(search, item.get("name"), project_id)
     ]
 
 
@@ -220,8 +199,8 @@ def read_models(data: Any, search: str) -> list[ModelChoice]:
     return [
         ModelChoice(model_id, model_name)
         for item in items(child(data, "project", "models", "items"))
-        if (model_id := an_id(item.get("id")))
-        and (model_name := name(item.get("name")))
+        if (model_id := id_of(item.get("id")))
+        and (model_name := name_of(item.get("name")))
         and _holds(search, model_name)
     ]
 
@@ -234,18 +213,17 @@ def _holds(search: str, *texts: Any) -> bool:
 def read_project(data: Any) -> ProjectRights | None:
     """The project, and what the person may do in it."""
     project = child(data, "project")
-    project_id, visibility = an_id(child(project, "id")), text(child(project, "visibility"), 32)
+    project_id, visibility = id_of(child(project, "id")), text_of(child(project, "visibility"), 32)
     if project_id is None or visibility is None:
         return None
     may = child(project, "permissions", "canReadWebhooks")
     authorized = child(may, "authorized") is True
     return ProjectRights(
         id=project_id,
-        name=name(child(project, "name")) or project_id,
+        name=name_of(child(project, "name")) or project_id,
         visibility=visibility.lower(),
-        role=text(child(project, "role"), 64),
         may_webhooks=authorized,
-        why_not=None if authorized else text(child(may, "code"), 64),
+        why_not=None if authorized else text_of(child(may, "code"), 64),
     )
 
 
@@ -254,7 +232,8 @@ def read_owners(data: Any) -> tuple[str, ...]:
     return tuple(
         owner
         for member in items(child(data, "project", "team"))
-        if member.get("role") == "stream:owner" and (owner := name(child(member, "user", "name")))
+        if member.get("role") == "stream:owner"
+        and (owner := name_of(child(member, "user", "name")))
     )
 
 
@@ -266,19 +245,19 @@ def read_webhooks(data: Any) -> list[SpeckleWebhook]:
     return [
         SpeckleWebhook(
             id=webhook_id,
-            url=text(item.get("url"), MAX_TEXT) or "",
+            url=text_of(item.get("url"), MAX_TEXT) or "",
             triggers=_texts(item.get("triggers")),
             enabled=item.get("enabled") is True,
             has_secret=item.get("hasSecret") is True,
-            description=text(item.get("description")),
+            description=text_of(item.get("description")),
         )
         for item in items(child(data, "project", "webhooks", "items"))
-        if (webhook_id := an_id(item.get("id")))
+        if (webhook_id := id_of(item.get("id")))
     ]
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    found = map(name, value if isinstance(value, list) else ())
+    found = map(name_of, value if isinstance(value, list) else ())
     return tuple(item for item in found if item is not None)
 
 
@@ -296,7 +275,7 @@ def read_history(data: Any) -> WebhookHistory | None:
 
 
 def _call(item: dict[str, Any]) -> RecordedCall | None:
-    call_id, at, status = an_id(item.get("id")), moment(item.get("lastUpdate")), item.get("status")
+    call_id, at, status = id_of(item.get("id")), moment(item.get("lastUpdate")), item.get("status")
     if call_id is None or at is None or type(status) is not int or status not in STATUS:
         return None
     payload = item.get("payload")
@@ -313,15 +292,15 @@ def read_activity(data: Any) -> list[Activity]:
         Activity(
             id=line_id,
             action=action,
-            resource_id=an_id(item.get("resourceId")),
-            user_id=an_id(item.get("userId")),
+            resource_id=id_of(item.get("resourceId")),
+            user_id=id_of(item.get("userId")),
             at=at,
-            message=text(item.get("message")) or "",
+            message=text_of(item.get("message")) or "",
             info=item.get("info"),
         )
         for item in items(child(data, "stream", "activity", "items"))
-        if (line_id := an_id(item.get("id")))
-        and (action := text(item.get("actionType"), 64))
+        if (line_id := id_of(item.get("id")))
+        and (action := text_of(item.get("actionType"), 64))
         and (at := moment(item.get("time")))
     ]
 
@@ -337,7 +316,7 @@ def read_version_facts(data: Any, version: VersionCreated) -> VersionFacts:
     """
     project = child(data, "project")
     found = child(project, "version")
-    object_id, model = an_id(child(found, "referencedObject")), _model(child(found, "model"))
+    object_id, model = id_of(child(found, "referencedObject")), _model(child(found, "model"))
     closure = child(project, "object", "data", "__closure")
     number, previous = _place(child(found, "model", "versions"), version.version_id)
     counted = isinstance(closure, dict) and object_id == version.object_id
@@ -346,12 +325,12 @@ def read_version_facts(data: Any, version: VersionCreated) -> VersionFacts:
         previous=previous,
         number=number,
         made_at=moment(child(found, "createdAt")),
-        application=name(child(found, "sourceApplication")),
+        application=name_of(child(found, "sourceApplication")),
         author=_person(child(found, "authorUser")),
         model=model,
-        message=text(child(found, "message")),
+        message=text_of(child(found, "message")),
         object_id=object_id,
-        parents=tuple(filter(None, map(an_id, _list(child(found, "parents"))))),
+        parents=tuple(filter(None, map(id_of, _list(child(found, "parents"))))),
     )
 
 
@@ -373,7 +352,7 @@ def _place(listed: Any, version_id: str) -> tuple[int | None, PreviousVersion | 
     newer = ids.index(version_id)
     total = count(child(listed, "totalCount"))
     before = newest_first[newer + 1] if newer + 1 < len(newest_first) else {}
-    before_id = an_id(before.get("id"))
+    before_id = id_of(before.get("id"))
     return (
         None if total is None or total <= newer else total - newer,
         None if before_id is None else PreviousVersion(before_id, moment(before.get("createdAt"))),
@@ -381,14 +360,14 @@ def _place(listed: Any, version_id: str) -> tuple[int | None, PreviousVersion | 
 
 
 def _person(value: Any) -> SpeckleUser | None:
-    person_id = an_id(child(value, "id"))
+    person_id = id_of(child(value, "id"))
     if person_id is None:
         return None
-    return SpeckleUser(person_id, name(child(value, "name")))
+    return SpeckleUser(person_id, name_of(child(value, "name")))
 
 
 def _model(value: Any) -> ModelRef:
-    return ModelRef(an_id(child(value, "id")), name(child(value, "name")))
+    return ModelRef(id_of(child(value, "id")), name_of(child(value, "name")))
 
 
 def read_comment_facts(data: Any) -> CommentFacts | None:
@@ -396,11 +375,11 @@ def read_comment_facts(data: Any) -> CommentFacts | None:
     comment = child(data, "project", "comment")
     parent = child(comment, "parent")
     thread = parent if isinstance(parent, dict) else comment
-    thread_id = an_id(child(thread, "id"))
+    thread_id = id_of(child(thread, "id"))
     if thread_id is None:
         return None
     resources = (
-        ResourceRef(an_id(item.get("modelId")), an_id(item.get("versionId")))
+        ResourceRef(id_of(item.get("modelId")), id_of(item.get("versionId")))
         for item in items(child(thread, "viewerResources"))
     )
     return CommentFacts(
@@ -419,7 +398,7 @@ def first_line(doc: Any) -> str | None:
 
     Not `rawText`, which runs paragraphs together.
     """
-    lines = (" ".join(line.split()) for line in _lines(read_rich_text(doc, text).nodes))
+    lines = (" ".join(line.split()) for line in _lines(read_rich_text(doc, text_of).nodes))
     line = next((line for line in lines if line), None)
     if line is None or len(line) <= MAX_LINE:
         return line
@@ -445,4 +424,4 @@ def _lines(nodes: tuple[RichNode, ...]) -> Iterator[str]:
 def read_version_name(data: Any) -> tuple[ModelRef, str | None]:
     """A version's model and message."""
     version = child(data, "project", "version")
-    return _model(child(version, "model")), text(child(version, "message"))
+    return _model(child(version, "model")), text_of(child(version, "message"))

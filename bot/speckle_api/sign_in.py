@@ -55,14 +55,14 @@ class SpeckleSignIn:
             max_bytes=MAX_ANSWER_BYTES,
             within_s=WITHIN_S,
         )
-        told = answer.json if isinstance(answer.json, dict) else {}
-        if answer.status == 401 and isinstance(told.get("err"), str):
-            reason = REFUSALS.get(told["err"], "it is not valid for this application")
+        body = answer.json if isinstance(answer.json, dict) else {}
+        if answer.status == 401 and isinstance(body.get("err"), str):
+            reason = REFUSALS.get(body["err"], "it is not valid for this application")
             raise SpeckleTokenRefused(app.server_url, reason)
         if answer.status != 200:
             after = answer.headers.get("Retry-After")
-            raise from_status(app.server_url, answer.status, told, after, with_token=False)
-        token, refresh_token = told.get("token"), told.get("refreshToken")
+            raise from_status(app.server_url, answer.status, body, after, with_token=False)
+        token, refresh_token = body.get("token"), body.get("refreshToken")
         if not is_token(token) or not is_token(refresh_token):
             raise SpeckleUnavailable(app.server_url, "its answer holds no tokens")
         return Tokens(token, refresh_token)

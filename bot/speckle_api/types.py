@@ -27,14 +27,12 @@ class Me:
 class ProjectRights:
     """A project as the asking account sees it; `visibility` in lower case, as in events.
 
-    `role` is "stream:owner", "stream:contributor", "stream:reviewer" or None for no member.
     `may_webhooks` speaks of the person, not of the token's scopes; `why_not` is Speckle's word.
     """
 
     id: str
     name: str
     visibility: str
-    role: str | None
     may_webhooks: bool
     why_not: str | None = None
 
@@ -50,7 +48,6 @@ class ProjectChoice:
 
     id: str
     name: str
-    role: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

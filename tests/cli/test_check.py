@@ -468,7 +468,7 @@ async def test_a_restored_copy_is_said_before_and_after_the_bot_has_seen_it(
     database: str,
 ) -> None:
     async with Storage.open(database, Vault([KEY])) as storage:
-        await storage.lineage.accept()
+        await storage.restored_copy.accept()
         await storage.write(
             lambda tx: tx.link_requests.add("nonce", 1, "https://a.test", LinkDetails())
         )
@@ -482,7 +482,7 @@ async def test_a_restored_copy_is_said_before_and_after_the_bot_has_seen_it(
     assert (before.mark, before.what) == (CheckMark.WARNED, "Restored")
     async with Storage.open(database, Vault([KEY])) as storage:
         await storage.write(lambda tx: tx.accounts.unconfirm_all())
-        await storage.lineage.accept()
+        await storage.restored_copy.accept()
     _, after, _ = await check_database(with_key(database))
     assert (after.mark, after.what) == (CheckMark.WARNED, "Restored")
     assert "1 linked account not used" in after.text

@@ -93,6 +93,11 @@ def test_each_word_of_a_trace_is_written_somewhere() -> None:
             {"added": LateAddition.PICTURE, "after_s": 7},
             "Added its picture 7 s after the card was made.",
         ),
+        (
+            TraceStep.ACCESS_PAUSED,
+            {"pause": "a {word} of a newer release"},
+            "Paused, and the event is kept: a {word} of a newer release.",
+        ),
     ],
 )
 def test_a_line_is_shown_as_a_sentence(

@@ -15,7 +15,7 @@ from bot.cogs.build import add_cogs
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.discord_api.client import ConnectionTimings, SpeckleBot, use_api
 from bot.discord_api.rate_limits import RateLimiter
-from bot.services.guild_membership import GuildService
+from bot.services.guilds import GuildService
 from bot.services.pending_commands import PendingCommandService
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.sign_in import SpeckleSignIn

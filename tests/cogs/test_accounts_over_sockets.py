@@ -325,7 +325,7 @@ async def test_a_command_that_waited_for_an_account_waits_on_while_the_database_
             studio.maren.id, studio.guild.id, studio.structure.id, CLOUD, TOWER, {}, by_hand=True
         )
         pending = PendingCommandService(storage)
-        token = await pending.add(command, until_linked=True)
+        token = await pending.add_until_linked(command)
         with locked(database_file), pytest.raises(StorageUnavailable):
             await bot.flow.resume_after_link(account, token, None)
         assert await storage.read(lambda tx: tx.subscriptions.of_channel(studio.structure.id)) == []

@@ -258,7 +258,7 @@ async def probed(house: House, project_id: str) -> list[object]:
 
 @pytest.mark.parametrize(
     "why", [PauseWhy.FORBIDDEN, PauseWhy.FILTERS_WIDER, PauseWhy.AUDIENCE_WIDER]
-)  # test_wording.py goes through the words of all
+)
 async def test_each_pause_for_a_right_is_told_alike_and_ends_with_one_answer(
     house: House, why: PauseWhy
 ) -> None:

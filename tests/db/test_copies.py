@@ -21,7 +21,7 @@ async def test_a_dump_that_is_put_back_at_work_is_noticed(postgres_url: str, vau
         try:
             await storage.write(lambda tx: tx.key_values.set(IDENTITY_KEY, EARLIER))
             async with asyncio.timeout(10):
-                while await storage.lineage.is_restored():  # noqa: ASYNC110  its word in SQL
+                while await storage.restored_copy.is_restored():  # noqa: ASYNC110  its word in SQL
                     await asyncio.sleep(0.01)
         finally:
             running.cancel()

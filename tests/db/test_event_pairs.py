@@ -72,13 +72,13 @@ class Lane:
 
     @property
     def name(self) -> str:
-        return f"hook:{self.hook.id}"
+        return self.hook.ordering_key
 
     async def fill_in(self, subscription: Subscription, *some: FetchedEvent) -> TakenIn | None:
         there = await self.storage.read(lambda tx: tx.subscriptions.get(subscription.id))
         assert there is not None
         return await self.storage.write(
-            lambda tx: tx.missed_events.add_from_activity(self.hook, there, self.name, some)
+            lambda tx: tx.missed_events.add_from_activity(self.hook, there, some)
         )
 
     async def webhook(self) -> int:
@@ -202,9 +202,7 @@ async def test_nothing_is_filled_in_for_a_subscription_that_is_gone_or_has_moved
     storage, entry = lane.storage, fetched(f"{NAME}:v1", clock())
     await storage.write(lambda tx: tx.subscriptions.delete(one.id))
     assert (
-        await storage.write(
-            lambda tx: tx.missed_events.add_from_activity(lane.hook, one, lane.name, [entry])
-        )
+        await storage.write(lambda tx: tx.missed_events.add_from_activity(lane.hook, one, [entry]))
         == TakenIn()
     )
     made = await storage.write(

@@ -182,7 +182,7 @@ async def test_a_card_that_may_be_out_is_edited_once_its_message_is_settled(
     assert edit.message_id == 77
     assert [row.id for row in edit.rows] == [*first, *second]
     assert list(edit.revisions) == first
-    await storage.write(lambda tx: tx.edits.postpone(edit, clock() + timedelta(seconds=30)))
+    await storage.write(lambda tx: tx.edits.failed(edit, clock() + timedelta(seconds=30)))
     assert await storage.read(lambda tx: tx.edits.next(STRUCTURE)) is None
     assert await storage.read(lambda tx: tx.edits.due_in()) == 30
     await storage.write(lambda tx: tx.edits.done(edit))

@@ -44,9 +44,9 @@ async def test_a_command_comes_back_as_it_went(storage: Storage) -> None:
 
 async def test_a_command_that_is_done_is_gone_until_it_is_released(storage: Storage) -> None:
     await kept(storage)
-    await storage.write(lambda tx: tx.pending_commands.set_used(TOKEN, used=True))
+    await storage.write(lambda tx: tx.pending_commands.mark_used(TOKEN))
     assert await found(storage) is None
-    await storage.write(lambda tx: tx.pending_commands.set_used(TOKEN, used=False))
+    await storage.write(lambda tx: tx.pending_commands.mark_unused(TOKEN))
     assert await found(storage) == COMMAND
 
 

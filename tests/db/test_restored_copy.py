@@ -15,8 +15,8 @@ from tests.conftest import PostgresServer
 async def is_restored(url: str, vault: Vault) -> bool:
     """What a start finds, which then takes the database for its own."""
     async with Storage.open(url, vault) as storage:
-        found = await storage.lineage.is_restored()
-        await storage.lineage.accept()
+        found = await storage.restored_copy.is_restored()
+        await storage.restored_copy.accept()
         return found
 
 
@@ -71,7 +71,7 @@ async def test_one_that_nobody_has_accepted_yet_stays_a_copy(sqlite_url: str, va
     for _ in range(2):
         async with Storage.open(sqlite_url, vault) as killed_early:
             await killed_early._database.copy_log()
-            assert await killed_early.lineage.is_restored()
+            assert await killed_early.restored_copy.is_restored()
 
 
 async def test_a_copy_in_postgresql_is_known(

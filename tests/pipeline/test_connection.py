@@ -1,12 +1,15 @@
 """Logging in, the gateway and the commands, on days when Discord lets the bot in only so far."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
+from yarl import URL
 
 from bot.app import App, Timings
+from bot.discord_api.client import use_api
 from bot.discord_api.gateway import GatewayConnection, GatewayTimings
 from bot.errors import ConfigError
 from bot.problems import NotReady, NotReadyWhy
@@ -14,6 +17,7 @@ from bot.timing import Backoff
 from tests.pipeline.conftest import StartBot, Studio, quick_connection
 from tests.pipeline.deliveries import follow, send_numbers, until, wait_for_numbers
 from tests.pipeline.test_whole_bot import PAGE, told, until_ready, until_told
+from tests.wires import Authority, tls_front
 
 SYNC = "PUT /applications/{application_id}/commands"
 
@@ -222,6 +226,20 @@ async def test_discord_that_lets_nobody_in_is_told_with_its_answer(
         studio.sandbox.faults.heal()
         await takes_and_sends(app, studio, range(2))
         await until_ready(app)
+
+
+async def test_a_certificate_of_discords_that_is_not_trusted_is_told_and_waited_for(
+    studio: Studio, start_bot: StartBot, tmp_path: Path
+) -> None:
+    here = studio.sandbox.api_url
+    port = URL(here).port
+    assert port is not None
+    async with tls_front(port, Authority(tmp_path).server("127.0.0.1")) as front:
+        secure = here.replace(f"http://127.0.0.1:{port}", f"https://127.0.0.1:{front}")
+        async with start_bot(ready=False, discord_api_url=secure, timings=quick()) as app:
+            await until_told(app, "SSL_CERT_FILE")
+            use_api(here)
+            await until_ready(app)
 
 
 # ── the commands ──────────────────────────────────────────────────────────────────────────────

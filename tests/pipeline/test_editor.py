@@ -14,7 +14,7 @@ from yarl import URL
 from bot.app import App
 from bot.cards.card import Card, Field, Picture
 from bot.cards.pictures import with_image
-from bot.db.tables import edits, fill_ins, outbox
+from bot.db.tables import edits, late_enrichment_jobs, outbox
 from bot.discord_api.rate_limits import RateLimiter, current_request, low_priority
 from bot.model import Hook, HookKind
 from bot.pipeline.batching import card_of
@@ -64,7 +64,7 @@ async def change(app: App, number: int, how: Callable[[Card], Card]) -> None:
             "created_at": utc_now(),
             "next_try_at": utc_now(),
         }
-        made = insert(fill_ins).values(job).returning(fill_ins.c.id)
+        made = insert(late_enrichment_jobs).values(job).returning(late_enrichment_jobs.c.id)
         job_id = connection.scalar(made)
         assert job_id is not None
     changed = await app.storage.write(

@@ -16,6 +16,7 @@ from bot.pipeline.enrichment import EnrichmentTimings, RetryPatience
 from bot.services.linking import PasteToken
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.circuit_breaker import BreakerLimits
+from bot.storage import Transaction
 from bot.timing import Backoff
 from sandbox.discord import SandboxChannel, SandboxMessage
 from sandbox.speckle import ServerProject, SpeckleServer, User, Version
@@ -259,6 +260,31 @@ async def test_a_hanging_server_gives_a_plain_card_that_is_filled_in_when_it_ans
         assert "published version 1 of" in embed["description"]
         assert "first event" in embed["description"]  # the note stays
         assert "did not answer in time" in await trace_of(app)
+
+
+async def test_what_comes_late_is_not_added_where_the_channel_no_longer_wants_the_event(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    async with start(speckle={"enrich_deadline_s": 0.3}) as app:
+        await follow(app, studio, site, studio.structure)
+        site.server.faults.hang = True
+        await site.publish(site.version())
+        await cards(studio, studio.structure)
+        comments = SubscriptionOptions(events=("comments",))
+
+        def narrow(tx: Transaction) -> None:
+            (there,) = tx.subscriptions.of_channel(studio.structure.id)
+            tx.subscriptions.upsert(there.hook_id, there.channel_id, comments, there.created_by)
+
+        await app.storage.write(narrow)
+        site.server.faults.clear()
+
+        async def given_up() -> bool:
+            return "follows comments, and this is version_created" in await trace_of(app)
+
+        await until(given_up)
+        assert await app.storage.read(lambda tx: tx.late_enrichment.due_in()) is None
+        assert patches(studio) == []
 
 
 async def test_a_picture_that_never_comes_is_given_up_and_the_trace_says_so(

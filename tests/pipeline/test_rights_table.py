@@ -330,8 +330,12 @@ async def test_a_project_that_was_agreed_to_while_public_depends_on_that(bench: 
     assert agreed.consent is not None
     public = replace(agreed, consent=replace(agreed.consent, visibility="public"))
     lately = datetime.now(UTC) - timedelta(minutes=5)
-    for public_at, held in ((None, True), (lately, False)):
-        hook = replace(bench.hook("made", SERVED), public_at=public_at, visibility="public")
+    for public_at, last, held in (
+        (None, "public", True),
+        (lately, "public", False),
+        (lately, "private", True),  # a no since then ends the last yes
+    ):
+        hook = replace(bench.hook("made", SERVED), public_at=public_at, visibility=last)
         row = InboxEvent(
             1, 1, "", bench.project.id, bench.server.url, "", body, utc_now(),
             InboxState.NEW, None, None, (),

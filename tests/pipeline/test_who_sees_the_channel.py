@@ -10,6 +10,7 @@ import pytest
 from bot.app import Timings
 from bot.model import Entitlement, PauseReason, PauseWhy, Subscription, SubscriptionState
 from bot.permissions import Audience
+from bot.speckle.subscription_options import SubscriptionOptions
 from sandbox.discord import SandboxChannel
 from sandbox.discord.guilds import ChannelType
 from tests.pipeline.conftest import Studio, post
@@ -155,10 +156,12 @@ async def test_cards_that_wait_are_not_shown_to_more_people_than_was_agreed_to(
 # ── the project ───────────────────────────────────────────────────────────────────────────────
 
 
-async def agreed_to_while_public(at: BotWorld) -> Subscription:
+async def agreed_to_while_public(
+    at: BotWorld, options: SubscriptionOptions = SubscriptionOptions()
+) -> Subscription:
     maren = at.studio.maren.id
     public = replace(answer(maren, standing=Entitlement.ANYONE), visibility="public")
-    return await at.follow(at.studio.structure, hook=at.hook, consent=public)
+    return await at.follow(at.studio.structure, hook=at.hook, consent=public, options=options)
 
 
 async def test_a_project_that_turns_private_is_shown_only_once_somebody_agrees(
@@ -193,6 +196,22 @@ async def test_an_event_that_says_made_public_loosens_nothing_and_asks_at_once(
         hook = await at.app.storage.read(lambda tx: tx.hooks.get(at.hook.id))
         assert hook is not None
         assert hook.visibility == "private"
+
+
+async def test_an_event_that_a_channel_does_not_show_says_all_the_same_who_sees_the_project(
+    stage: OpenStage, studio: Studio, tower: Tower
+) -> None:
+    tower.project.visibility = "PUBLIC"
+    async with stage() as at:
+        there = await agreed_to_while_public(at, SubscriptionOptions(("versions",)))
+        await at.publish("version no 0")
+        await at.shows(studio.structure, "version no 0")
+        tower.project.visibility = "PRIVATE"
+        await at.fire("stream_update", {"old": {}, "new": {"visibility": "PRIVATE"}})
+        await at.publish("version no 1")
+        await at.paused(there, PauseWhy.TURNED_PRIVATE)
+        await at.holds(there, 1)
+        assert at.quotes(studio.structure) == ["version no 0"]
 
 
 async def test_that_a_project_was_deleted_is_only_said_where_the_account_still_sees_it(

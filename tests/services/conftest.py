@@ -1,6 +1,5 @@
 """The services over a real SQLite file, and the people and places of an invented guild."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,6 @@ from bot.model import RetentionPolicy
 from bot.permissions import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
 from bot.services.consent_check import ConsentCheck
 from bot.services.linking import AccountLinking
-from bot.services.managing import SubscriptionService
 from bot.services.personal_data import PersonalDataService
 from bot.services.public_access import UNKNOWN, PublicAccess, PublicAnswer
 from bot.services.public_url import PublicUrlProbe
@@ -26,7 +24,8 @@ from bot.services.subscribe_results import (
     Subscribed,
     SubscribeRequest,
 )
-from bot.services.subscribing import Outcome, Subscribing
+from bot.services.subscribing import SubscribeOutcome
+from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
 from bot.services.webhooks import WebhookService
 from bot.speckle.links import Links
@@ -107,7 +106,7 @@ class Told:
         return self.answer
 
 
-async def agreed(service: SubscriptionService, request: SubscribeRequest) -> Outcome:
+async def agreed(service: SubscriptionService, request: SubscribeRequest) -> SubscribeOutcome:
     """How /subscribe ends if its caller says yes to who will see the project, if that is asked."""
     outcome = await service.subscribe(request)
     if isinstance(outcome, NeedsConsent):
@@ -247,22 +246,12 @@ def services_over(
     personal_data = PersonalDataService(storage, linking, KEPT)
     real = all(host.startswith("http://127.0.0.1") for host in speckle_servers)
     visibility: Any = PublicAccess(gateway) if real and told is None else told or Told()
-    changing = asyncio.Lock()
-    subscribing = Subscribing(
-        storage,
-        webhooks,
-        ConsentCheck(lender, webhooks, visibility),
-        quotas or without_quotas(storage, clock),
-        changing=changing,
-        served_guilds=served_guilds,
-        now=clock,
-    )
     subscriptions = SubscriptionService(
         storage,
         webhooks,
         Search(gateway, lender),
-        subscribing,
-        changing=changing,
+        ConsentCheck(lender, webhooks, visibility),
+        quotas or without_quotas(storage, clock),
         speckle_servers=speckle_servers,
         public_url=public_url,
         served_guilds=served_guilds,

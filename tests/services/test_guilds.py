@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from bot.model import HookState
-from bot.services.guild_membership import GuildService
+from bot.services.guilds import GuildService
 from bot.storage import Storage
 from tests.services.conftest import HERON, HERON_LOG, KESTREL, Clock, Desk, without_quotas
 

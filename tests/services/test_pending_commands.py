@@ -66,6 +66,6 @@ async def test_it_waits_a_quarter_of_an_hour(pending: PendingCommandService, clo
 async def test_one_that_waits_for_an_account_does_so_as_long_as_a_link_is_gone_on_with(
     pending: PendingCommandService, clock: Clock
 ) -> None:
-    token = await pending.add(COMMAND, until_linked=True)
+    token = await pending.add_until_linked(COMMAND)
     clock.forward(seconds=(LINK_VALID + NOTIFY_WITHIN).total_seconds() - 1)
     assert await claim(pending, token) == COMMAND

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.model import DayQuota
-from bot.services.guild_membership import GuildService
+from bot.services.guilds import GuildService
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.refusals import CommandRefused, Limited, NoRoom
 from tests.services.conftest import (

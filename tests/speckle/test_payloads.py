@@ -375,7 +375,6 @@ def _read(body: bytes) -> None:
 
 def _texts_in(delivery: Delivery) -> Iterator[str]:
     yield delivery.activity_message or ""
-    yield delivery.server_name or ""
     yield delivery.project.name or ""
     yield from (model.name or "" for model in delivery.models)
     if delivery.actor is not None:

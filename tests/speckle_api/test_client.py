@@ -57,7 +57,7 @@ async def test_a_revoked_token_has_no_scopes_it_is_refused(studio: Studio) -> No
 async def test_projects_are_found_by_a_part_of_their_name(studio: Studio) -> None:
     studio.server.add_project("Harbour 100%", owner=studio.ilse)
     found = await studio.gateway.find_projects(studio.login, "tower", 25)
-    assert found == [ProjectChoice(studio.tower.id, "Kestrel Tower", "stream:owner")]
+    assert found == [ProjectChoice(studio.tower.id, "Kestrel Tower")]
     assert await studio.gateway.find_projects(studio.strangers, "tower", 25) == []
     assert len(await studio.gateway.find_projects(studio.login, "", 25)) == 2
     # `%` is a wildcard for the server, and a letter for whoever typed it.
@@ -73,18 +73,18 @@ async def test_models_are_found_by_a_part_of_their_full_name(studio: Studio) -> 
 
 async def test_an_owner_may_make_webhooks_and_others_are_told_why_not(studio: Studio) -> None:
     mine = await studio.gateway.project(studio.login, studio.tower.id)
-    assert (mine.name, mine.visibility, mine.role) == ("Kestrel Tower", "private", "stream:owner")
+    assert (mine.name, mine.visibility) == ("Kestrel Tower", "private")
     assert (mine.may_webhooks, mine.why_not, mine.is_public) == (True, None, False)
     studio.server.set_role(studio.tower, studio.bruno, "stream:contributor")
     theirs = await studio.gateway.project(studio.strangers, studio.tower.id)
-    assert (theirs.role, theirs.may_webhooks) == ("stream:contributor", False)
+    assert not theirs.may_webhooks
     assert theirs.why_not == "ProjectNotEnoughPermissions"
 
 
 async def test_a_public_project_answers_a_stranger_without_a_token(studio: Studio) -> None:
     hall = studio.server.add_project("Public Hall", owner=studio.ilse, visibility="PUBLIC")
     rights = await studio.gateway.project(Login(studio.server.url), hall.id)
-    assert (rights.is_public, rights.role, rights.may_webhooks) == (True, None, False)
+    assert (rights.is_public, rights.may_webhooks) == (True, False)
 
 
 async def test_owners_are_named_where_the_token_may_see_people(studio: Studio) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
+from bot.cards.text import counted
 from bot.cli.check.http_probe import TIMEOUT_S
-from bot.cli.check.report import CheckMark, CheckResult, counted
+from bot.cli.check.report import CheckMark, CheckResult
 from bot.errors import ConfigError, SchemaTooNew, SchemaTooOld, StorageUnavailable
 from bot.problem_texts import unopenable_text
 from bot.settings import SECRET_HINTS, Settings
@@ -61,7 +62,7 @@ async def _database_rows(settings: Settings) -> Sequence[CheckResult]:
 
 async def _copy_rows(storage: Storage) -> Sequence[CheckResult]:
     """Whether it is a restored copy, and whose accounts are not used because it was one."""
-    if await storage.lineage.is_restored():
+    if await storage.restored_copy.is_restored():
         text = (
             "it is a restored or older copy, or came here without the .mark file beside it. From "
             "its next start on, the bot uses no linked account until its person confirms it with "

@@ -6,8 +6,9 @@ from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
+from bot.cards.text import counted
 from bot.cli.check.http_probe import ProbeResponse, get, where_to_look, why_failed
-from bot.cli.check.report import CheckMark, CheckResult, counted, one_line
+from bot.cli.check.report import CheckMark, CheckResult, printable
 from bot.settings import SECRET_HINTS, Settings
 
 DISCORD_API: Final = "https://discord.com/api/v10"
@@ -39,7 +40,7 @@ async def check_discord(settings: Settings, http: aiohttp.ClientSession) -> Sequ
         look = where_to_look(error, "the network")
         text = f"{host} cannot be reached: {why_failed(error)}. {look}"
         return [CheckResult(CheckMark.BAD, "Discord token", text)]
-    text = f"it is {one_line(me.at('username'))}, {_guild_count(guilds)}."
+    text = f"it is {printable(me.at('username'))}, {_guild_count(guilds)}."
     return [
         CheckResult(CheckMark.GOOD, "Discord token", text),
         *_invite_rows(app),

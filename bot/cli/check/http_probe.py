@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from bot.cli.check.report import one_line
+from bot.cli.check.report import printable
 from bot.network import why_not_reached
 
 TIMEOUT_S: Final = 10.0
@@ -85,4 +85,4 @@ def origin(location: str) -> str:
         parts = urlsplit(location)
     except ValueError:
         return "somewhere else"
-    return f"{parts.scheme}://{one_line(parts.netloc)}" if parts.netloc else "another path"
+    return f"{parts.scheme}://{printable(parts.netloc)}" if parts.netloc else "another path"

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp import web
 
+from bot.cards.text import counted
 from bot.cli.check.http_probe import get, origin, where_to_look, why_failed
-from bot.cli.check.report import CheckMark, CheckResult, counted
+from bot.cli.check.report import CheckMark, CheckResult
 from bot.hosts import is_private_host
 from bot.http_server import BELOW_PUBLIC_PATH, Limits, PublicPath, bind, serving, why_not_bound
 from bot.settings import Settings

@@ -25,11 +25,6 @@ class CheckResult:
         return f"{self.mark} {self.what}: {self.text}"
 
 
-def counted(count: int, noun: str) -> str:
-    """A number of things, "1 server", "2 servers"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def one_line(text: str) -> str:
+def printable(text: str) -> str:
     """Another computer's word, harmless for a terminal."""
     return "".join(c if c.isprintable() else "�" for c in text)[:100]

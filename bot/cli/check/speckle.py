@@ -7,7 +7,7 @@ import aiohttp
 from pydantic import SecretStr
 
 from bot.cli.check.http_probe import ProbeResponse, origin, read_response, where_to_look, why_failed
-from bot.cli.check.report import CheckMark, CheckResult, one_line
+from bot.cli.check.report import CheckMark, CheckResult, printable
 from bot.settings import SECRET_HINTS, Settings
 from bot.speckle.tokens import SCOPES, SpeckleApp
 
@@ -36,7 +36,7 @@ async def check_server(http: aiohttp.ClientSession, server: str) -> Sequence[Che
     if version is None:
         found = f"something else answers there (HTTP {answer.status}). Look at SPECKLE_SERVERS."
         return [CheckResult(CheckMark.BAD, what, found)]
-    return [CheckResult(CheckMark.GOOD, what, f"version {one_line(str(version))}.")]
+    return [CheckResult(CheckMark.GOOD, what, f"version {printable(str(version))}.")]
 
 
 async def check_speckle_token(
@@ -61,7 +61,7 @@ async def check_speckle_token(
         found = f"{server} does not accept it. {SECRET_HINTS['speckle_token']}"
         return [CheckResult(CheckMark.BAD, what, found)]
     if scope := _missing_scope(answer):
-        found = f"it lacks the scope {one_line(scope)}. {SECRET_HINTS['speckle_token']}"
+        found = f"it lacks the scope {printable(scope)}. {SECRET_HINTS['speckle_token']}"
         return [CheckResult(CheckMark.BAD, what, found)]
     if answer.status != 200 or not isinstance(answer.data, dict):
         return [
@@ -113,7 +113,7 @@ async def _app_row(http: aiohttp.ClientSession, app: SpeckleApp, redirect: str) 
     registered = answer.at("data", "app", "redirectUrl")
     if registered != redirect:
         found = (
-            f"the application's redirect URL is {one_line(str(registered))}. Change it to "
+            f"the application's redirect URL is {printable(str(registered))}. Change it to "
             f"{redirect} in Speckle under {TOKENS_PATH}. {KILLS}"
         )
         return CheckResult(CheckMark.BAD, what, found)

@@ -4,7 +4,6 @@ Answers go to the caller alone.
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 from discord import app_commands
 from discord.ext import commands
@@ -13,10 +12,10 @@ from bot.cogs.accounts import texts as account_texts
 from bot.cogs.accounts.views import AccountViews, server_named
 from bot.cogs.interaction import for_everyone
 from bot.cogs.responses import Interaction, defer_if_slow, respond
+from bot.services.completion import MAX_CHOICES
 from bot.services.linking import AccountLinking
 from bot.services.token_lending import TokenLender
 
-MAX_CHOICES: Final = 25
 ServerText = app_commands.Range[str, 1, 200]
 
 

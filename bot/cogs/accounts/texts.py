@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import discord
 
-from bot.cards.text import escape_name, one_line, shorten_plain
+from bot.cards.text import counted, escape_name, one_line, shorten_plain
 from bot.cogs.responses import COLOUR
 from bot.model import Account, Dependents, RetentionPolicy
 from bot.services.linking import LinkFailed, PasteToken, SignIn, WhyNotLinked
@@ -163,16 +163,14 @@ def account_not_linked(failed: LinkFailed, servers: Collection[str]) -> str:
 def dependents_text(dependents: Dependents, guild_name: GuildName) -> str:
     """What depends on an account, a line a Discord server; "" if nothing does."""
     lines = [
-        f"- {_counted(count, 'channel')} of {_guild(guild_id, guild_name)}"
+        f"- {counted(count, 'channel')} of {_guild(guild_id, guild_name)}"
         for guild_id, count in list(dependents.channels.items())[:MAX_GUILDS]
     ]
     more = len(dependents.channels) - MAX_GUILDS
     if more > 0:
-        lines.append(f"- and channels of {_counted(more, 'further server')}")
+        lines.append(f"- and channels of {counted(more, 'further server')}")
     if dependents.webhooks:
-        lines.append(
-            f"- {_counted(dependents.webhooks, 'webhook')} that the bot created in Speckle"
-        )
+        lines.append(f"- {counted(dependents.webhooks, 'webhook')} that the bot created in Speckle")
     return "\n".join(lines)
 
 
@@ -224,7 +222,7 @@ NOTHING_LINKED = (
 NOTHING_TO_UNLINK = "You have not linked a Speckle account, so there is nothing to unlink."
 KEPT = "Nothing was changed."
 GONE = "This account is no longer linked. `/account` shows your linked accounts."
-STANDINGS: Mapping[TokenStatus, str] = {
+STATUS_TEXTS: Mapping[TokenStatus, str] = {
     TokenStatus.TAKEN: "🟢 Speckle accepts it",
     TokenStatus.REFUSED: "🔴 Speckle no longer accepts it: `/link` it again",
     TokenStatus.UNOPENABLE: "🔴 The bot's encryption keys can no longer decrypt it: `/link` it "
@@ -241,7 +239,7 @@ def accounts_embed(
 ) -> discord.Embed:
     """What is linked, and its status."""
     embed = discord.Embed(title="Your linked Speckle accounts", colour=COLOUR)
-    for account, standing, dependents in shown:
+    for account, status, dependents in shown:
         rights = ", ".join(f"`{scope}`" for scope in SCOPES if scope in account.scopes)
         write = (
             ""
@@ -250,7 +248,7 @@ def accounts_embed(
         )
         lines = [
             f"{name_of(account)} ({account.speckle_user_id})",
-            STANDINGS[standing],
+            STATUS_TEXTS[status],
             f"Linked {_when(account.linked_at)}{_how(account)}",
             f"Rights: {rights}{write}",
             dependents_text(dependents, guild_name) or "Nothing depends on it.",
@@ -295,11 +293,11 @@ def privacy_embed(
     if made:
         lines.append(
             "- Your Discord id, as the person who made "
-            f"{_counted(data.subscriptions, 'subscription')} and {_counted(data.hooks, 'webhook')} "
+            f"{counted(data.subscriptions, 'subscription')} and {counted(data.hooks, 'webhook')} "
             "here. Until they are removed."
         )
     if data.notices:
-        days = f" Kept for {_counted(retention.delivered.days, 'day')} after that."
+        days = f" Kept for {counted(retention.delivered.days, 'day')} after that."
         lines.append(f"- Your Discord id, to notify you that something was paused.{days}")
     embed.description = "\n".join(lines) or "Nothing. The bot stores nothing about you."
     embed.add_field(
@@ -326,9 +324,9 @@ def privacy_embed(
 
 def _kept_for(retention: RetentionPolicy) -> str:
     return (
-        f"Their text is kept for {_counted(retention.bodies.days, 'day')}, cards for "
-        f"{_counted(retention.delivered.days, 'day')}, cards that could not be sent for "
-        f"{_counted(retention.undeliverable.days, 'day')}. "
+        f"Their text is kept for {counted(retention.bodies.days, 'day')}, cards for "
+        f"{counted(retention.delivered.days, 'day')}, cards that could not be sent for "
+        f"{counted(retention.undeliverable.days, 'day')}. "
     )
 
 
@@ -359,10 +357,6 @@ ERASED_BUT_WEBHOOKS = (
     "them in the projects' *Settings → Webhooks*; their calls fail from now on."
 )
 NOTHING_STORED = "Nothing about you is stored, so there is nothing to erase."
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _when(moment: datetime) -> str:

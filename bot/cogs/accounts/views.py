@@ -22,14 +22,13 @@ from bot.cogs.responses import (
     edit_with,
 )
 from bot.model import Account
-from bot.services.linking import AccountLinking, LinkFailed, PasteToken, SignIn
+from bot.services.linking import MAX_TOKEN, AccountLinking, LinkFailed, PasteToken, SignIn
 from bot.services.personal_data import PersonalDataService
 from bot.services.token_lending import TokenLender, TokenStatus
 
 T = TypeVar("T")
 
 MODAL_LIFE_S: Final = 900.0  # as long as the request that it is for
-MAX_TOKEN: Final = 200
 MAX_BUTTONS: Final = 25
 NONCE: Final = r"(?P<nonce>[A-Za-z0-9_-]{43})"
 

@@ -5,7 +5,7 @@ import asyncio
 import discord
 from discord.ext import commands
 
-from bot.services.guild_membership import GuildService
+from bot.services.guilds import GuildService
 
 
 class GuildsCog(commands.Cog, name="guilds"):

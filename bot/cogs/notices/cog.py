@@ -7,7 +7,7 @@ from bot.cogs.interaction import Picked, actor_of, find_channel, for_managers, g
 from bot.cogs.notices import quota_texts
 from bot.cogs.notices import texts as notice_texts
 from bot.cogs.responses import Interaction, Response, UserError, defer_if_slow, respond
-from bot.services.guild_membership import GuildService
+from bot.services.guilds import GuildService
 
 
 class NoticesCog(commands.Cog, name="notices"):

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import discord
 
-from bot.cards.text import shorten
+from bot.cards.text import counted, joined, shorten
 from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.panel_texts import (
     ALL_PERMISSIONS,
@@ -206,12 +206,7 @@ def _what_happened(context: NoticeContext) -> str:
 
 
 def _kept(cards: int) -> str:
-    return "no card waits yet" if not cards else f"{count(cards)} {_is(cards)} kept"
-
-
-def count(cards: int) -> str:
-    """A number of cards."""
-    return "1 card" if cards == 1 else f"{cards} cards"
+    return "no card waits yet" if not cards else f"{counted(cards, 'card')} {_is(cards)} kept"
 
 
 def _is(cards: int) -> str:
@@ -226,7 +221,7 @@ def projects(entries: Sequence[Followed], read_by_others: bool, most: int = MAX_
     more = len(entries) - len(names)
     if more:
         names.append(f"{more} more")
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return joined(names)
 
 
 def resumed_embed(
@@ -241,7 +236,8 @@ def resumed_embed(
             colour=COLOUR,
         )
     followed = projects(resumed.entries, read_by_others)
-    come = f"{count(resumed.cards)} {_was(resumed.cards)} kept and {_is(resumed.cards)} shown now."
+    cards = resumed.cards
+    come = f"{counted(cards, 'card')} {_was(cards)} kept and {_is(cards)} shown now."
     return discord.Embed(
         title="Resumed",
         description=f"<#{resumed.channel_id}> shows {followed} again. "

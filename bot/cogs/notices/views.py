@@ -23,8 +23,8 @@ from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.discord_api.channels import fetch_channel
 from bot.model import RIGHTS_PAUSES
 from bot.permissions import Actor, TargetChannel
-from bot.services.managing import SubscriptionService
 from bot.services.subscribe_results import NeedsAccount, NeedsConsent, Resumed
+from bot.services.subscriptions import SubscriptionService
 
 MAX_WHERE = 60  # of a button's 80 characters
 CHANNEL = "(?P<channel>[0-9]{1,20})"

@@ -19,8 +19,8 @@ from bot.cogs.subscriptions.panel import ListScope, SubscriptionPanel
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.cogs.subscriptions.subscribe_texts import ALL_EVENTS
 from bot.services.completion import Choice, complete_events
-from bot.services.managing import SubscriptionService
 from bot.services.subscribe_results import NotFollowed, SubscribeRequest
+from bot.services.subscriptions import SubscriptionService
 from bot.speckle.subscription_options import MAX_TYPED, OPTIONS, TypedOptions
 
 

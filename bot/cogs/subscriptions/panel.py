@@ -27,8 +27,6 @@ from bot.cogs.subscriptions import panel_texts, subscribe_texts
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.model import SubscriptionState
 from bot.permissions import Actor
-from bot.services.access_rules import is_by_hand
-from bot.services.managing import SubscriptionService
 from bot.services.subscribe_results import (
     Followed,
     MadeSetUp,
@@ -36,7 +34,8 @@ from bot.services.subscribe_results import (
     Subscribed,
     SubscribeRequest,
 )
-from bot.services.subscribing import Outcome
+from bot.services.subscribing import SubscribeOutcome
+from bot.services.subscriptions import SubscriptionService
 from bot.services.webhook_setup import WebhookSetup
 from bot.speckle.links import Links
 from bot.speckle.subscription_options import MAX_TYPED, OPTIONS, Entries, Option, TypedOptions
@@ -239,7 +238,7 @@ class SubscriptionPanel:
         )
         return await self._changed(press, await self._subscriptions.subscribe(request))
 
-    async def _changed(self, press: Press, outcome: Outcome) -> Response:
+    async def _changed(self, press: Press, outcome: SubscribeOutcome) -> Response:
         if isinstance(outcome, Subscribed):
             return entry_page(outcome.entry, press.scope, subscribe_texts.edited(outcome))
         return await self._flow.show(outcome)
@@ -264,7 +263,7 @@ class SubscriptionPanel:
         entry = await self._subscriptions.entry(*press.subscription)
         actions: tuple[PanelAction, ...] = (PanelAction.RENEW_NOW,)
         note = panel_texts.SURE_TO_RENEW_MADE
-        if is_by_hand(entry.hook):
+        if entry.hook.is_by_hand:
             actions = (PanelAction.RENEW_SURE, PanelAction.RENEW_NOW)
             note = panel_texts.SURE_TO_RENEW
         return Response(

@@ -26,7 +26,6 @@ from bot.errors import StorageUnavailable
 from bot.model import Account, PendingSubscribe
 from bot.permissions import Actor, Audience
 from bot.services.linking import AnswerTo
-from bot.services.managing import SubscriptionService
 from bot.services.pending_commands import PendingCommandService
 from bot.services.refusals import CommandRefused
 from bot.services.subscribe_results import (
@@ -36,7 +35,8 @@ from bot.services.subscribe_results import (
     Subscribed,
     SubscribeRequest,
 )
-from bot.services.subscribing import Outcome
+from bot.services.subscribing import SubscribeOutcome
+from bot.services.subscriptions import SubscriptionService
 
 log = structlog.get_logger()
 
@@ -80,7 +80,7 @@ class SubscribeFlow:
             f"wait:pick:{TOKEN}": self._on_channels,
         }
 
-    async def show(self, outcome: Outcome) -> Response:
+    async def show(self, outcome: SubscribeOutcome) -> Response:
         """What the caller sees of it; a new subscription is announced in its channel."""
         if isinstance(outcome, Subscribed):
             said = subscribe_texts.subscribed(outcome)
@@ -161,18 +161,18 @@ class SubscribeFlow:
         """Continue in one way, and show the result in place of the question."""
         choice = PendingChoice(match["choice"])
 
-        async def go_on(command: PendingSubscribe) -> Response:
-            return await self._go_on(interaction, choice, command)
+        async def resume(command: PendingSubscribe) -> Response:
+            return await self._resume(interaction, choice, command)
 
-        await self._once(interaction, match["token"], go_on)
+        await self._once(interaction, match["token"], resume)
 
-    async def _go_on(
+    async def _resume(
         self, interaction: Interaction, choice: PendingChoice, command: PendingSubscribe
     ) -> Response:
         if choice is PendingChoice.CANCEL:
             return Response(subscribe_texts.NOT_SHOWN)
         if choice is PendingChoice.LINK:
-            pending = await self._pending_commands.add(command, until_linked=True)
+            pending = await self._pending_commands.add_until_linked(command)
             return await self._accounts.link_page(interaction, command.server_url, pending)
         actor = await actor_in(interaction, guild_of(self._client, command.guild_id))
         if choice is PendingChoice.BY_HAND:
@@ -193,14 +193,14 @@ class SubscribeFlow:
         self,
         interaction: Interaction,
         token: str,
-        go_on: Callable[[PendingSubscribe], Awaitable[Response]],
+        resume: Callable[[PendingSubscribe], Awaitable[Response]],
     ) -> None:
         """Continue a pending command, which is over once that is done and shown."""
         pending = self._pending_commands
 
         async def work() -> Response:
             async with pending.claim(interaction.user.id, token) as command:
-                return await go_on(command)
+                return await resume(command)
 
         await edit_with(interaction, work(), lambda: pending.release(token))
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import discord
 
-from bot.cards.text import escape_name, one_line, shorten_plain
+from bot.cards.text import escape_name, joined, one_line, shorten_plain
 from bot.cogs.responses import COLOUR, Response
 from bot.cogs.subscriptions.panel_texts import (
     WHAT_NEXT,
@@ -16,7 +16,6 @@ from bot.cogs.subscriptions.panel_texts import (
 from bot.cogs.webhooks.texts import (
     MAX_NAME,
     channels_text,
-    listed,
     name_text,
     removal_text,
     webhook_text,
@@ -385,4 +384,4 @@ def _some(names: Sequence[str]) -> str:
     more = len(names) - MAX_NAMED
     if more > 0:
         return f"{', '.join(names[:MAX_NAMED])} and {more} more"
-    return listed(names)
+    return joined(names)

@@ -6,7 +6,7 @@ Text that people wrote in Speckle is escaped here.
 from collections.abc import Sequence
 from typing import assert_never
 
-from bot.cards.text import escape_name, one_line, shorten_plain
+from bot.cards.text import escape_name, joined, one_line, shorten_plain
 from bot.model import Hook
 from bot.services.public_url import INSTANCE_PATH, ProbeProblem, ProbeResult
 from bot.services.webhooks import (
@@ -68,7 +68,7 @@ def _ensured(hook: Hook, ensured: Ensured) -> list[str]:
             lines.append("The webhook in Speckle was updated: it now sends what the channels want.")
         case WebhookChange.REPAIRED:
             lines.append(
-                f"Someone changed the project's webhook in Speckle ({listed(ensured.repaired)}). "
+                f"Someone changed the project's webhook in Speckle ({joined(ensured.repaired)}). "
                 "The bot restored it."
             )
         case WebhookChange.NOTHING:
@@ -93,10 +93,6 @@ def _ensured(hook: Hook, ensured: Ensured) -> list[str]:
             "Speckle server sets it."
         )
     return lines
-
-
-def listed(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""
 
 
 def ensure_failed(hook: Hook, webhook: EnsureFailed) -> str:
@@ -157,7 +153,7 @@ def ensure_failed(hook: Hook, webhook: EnsureFailed) -> str:
 
 def _ask(webhook: EnsureFailed, hook: Hook) -> str:
     if webhook.owners:
-        owners = listed([f"**{name_text(owner)}**" for owner in webhook.owners[:MAX_OWNERS]])
+        owners = joined([f"**{name_text(owner)}**" for owner in webhook.owners[:MAX_OWNERS]])
         return f"Ask {owners} to use `/subscribe` here, or to set it up by hand."
     page = Links(hook.server_url).project(hook.project_id)
     return (
@@ -260,7 +256,7 @@ def repaired_line(hook: Hook, ensured: Ensured, project: str) -> str:
             )
         case WebhookChange.REPAIRED:
             return (
-                f"The webhook of {project} was changed in Speckle ({listed(ensured.repaired)}). "
+                f"The webhook of {project} was changed in Speckle ({joined(ensured.repaired)}). "
                 "The bot restored it. To change what a channel shows, use `/subscribe`."
             )
         case _:

@@ -14,7 +14,7 @@ HAS_BODY = sa.text("body_bytes IS NOT NULL")
 OPTIONS = ("events", "models", "ignore_authors")
 
 
-def go_on(connection: sa.Connection, found: str) -> None:
+def upgrade(connection: sa.Connection, found: str) -> None:
     """Do what a database at version `found` lacks, and say that it has the baseline."""
     op = Operations(MigrationContext.configure(connection))
     for version, step in STEPS:

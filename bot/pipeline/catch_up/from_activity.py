@@ -19,7 +19,6 @@ from bot.model import (
     KEEPING_PAUSES,
     DayQuota,
     Hook,
-    HookKind,
     InboxSource,
     Subscription,
     SubscriptionState,
@@ -67,7 +66,7 @@ class ActivityCatchUp:
         decide: Decide,
         *,
         on_stored: Callable[[], None],
-        reach: timedelta,
+        look_back: timedelta,
         now: Callable[[], datetime],
         quota: Callable[[int], DayQuota | None],
     ) -> None:
@@ -77,7 +76,7 @@ class ActivityCatchUp:
         self._lender = lender
         self._decide = decide
         self._on_stored = on_stored
-        self._reach = reach
+        self._look_back = look_back
         self._now = now
 
     async def take(self, hooks: Sequence[Hook]) -> set[int]:
@@ -130,7 +129,7 @@ class ActivityCatchUp:
         return [(one, decisions[one.id]) for one in asking]
 
     async def _after(self, subscription: Subscription, at: datetime) -> datetime:
-        moments = [subscription.shows_since, at - self._reach, await self.keys_since(at)]
+        moments = [subscription.shows_since, at - self._look_back, await self.keys_since(at)]
         if subscription.caught_up_at is not None:
             moments.append(subscription.caught_up_at - OVERLAP)
         return max(moments)
@@ -184,7 +183,6 @@ class ActivityCatchUp:
             lambda tx: tx.missed_events.add_from_activity(
                 hook,
                 subscription,
-                ordering_key_of(hook),
                 fetched,
                 short,
                 self._quota(hook.guild_id),
@@ -207,13 +205,6 @@ class ActivityCatchUp:
         return datetime.fromisoformat(
             await self._storage.write(lambda tx: tx.key_values.set_once(KEYS_SINCE, at.isoformat()))
         )
-
-
-def ordering_key_of(hook: Hook) -> str:
-    """The ordering key that the listener puts the hook's events in."""
-    if hook.kind is HookKind.OWN:
-        return f"hook:{hook.id}"
-    return f"shared:{hook.server_url}:{hook.project_id}"
 
 
 def _fetched(hook: Hook, entry: Activity) -> FetchedEvent | None:

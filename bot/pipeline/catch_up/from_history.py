@@ -80,7 +80,7 @@ class _Read:
     foreign: Sequence[str]
     window: CountingWindow
     unsettled: frozenset[str]
-    out_of_reach: int
+    unread: int
 
 
 class HistoryCatchUp:
@@ -94,7 +94,7 @@ class HistoryCatchUp:
         *,
         on_stored: Callable[[], None],
         max_body_bytes: int,
-        reach: timedelta,
+        look_back: timedelta,
         now: Callable[[], datetime],
         quota: Callable[[int], DayQuota | None],
         limits: CatchUpLimits,
@@ -106,7 +106,7 @@ class HistoryCatchUp:
         self._lender = lender
         self._on_stored = on_stored
         self._max_body_bytes = max_body_bytes
-        self._reach = reach
+        self._look_back = look_back
         self._now = now
 
     async def take(self, hook: Hook, account_id: int, webhook_id: str) -> bool:
@@ -133,7 +133,7 @@ class HistoryCatchUp:
 
         at = self._now()
         listed = await self._listed(hook, ask)
-        horizon = at - self._reach
+        horizon = at - self._look_back
         if hook.caught_up_at is not None:
             horizon = max(horizon, hook.caught_up_at - LOOK_BACK)
         dealt_with = await self._storage.read(lambda tx: tx.missed_events.handled(hook.id))
@@ -190,7 +190,7 @@ class HistoryCatchUp:
         read = await asyncio.to_thread(
             _examined, history.calls, window, is_missed, self._is_of(hook), at
         )
-        return replace(read, out_of_reach=min(unreached, history.total - len(history.calls)))
+        return replace(read, unread=min(unreached, history.total - len(history.calls)))
 
     def _is_of(self, hook: Hook) -> Callable[[bytes], bool]:
         """Whether a body is a delivery of the project that the hook is pinned to."""
@@ -212,8 +212,8 @@ class HistoryCatchUp:
         if read.foreign:
             log.warning("catch_up.foreign_events", hook_id=hook.id, count=len(read.foreign))
             await self._storage.write(lambda tx: tx.missed_events.skip(hook.id, read.foreign))
-        if read.out_of_reach:
-            short = CardNote(NoteKind.HISTORY_TOO_LARGE, str(read.out_of_reach))
+        if read.unread:
+            short = CardNote(NoteKind.HISTORY_TOO_LARGE, str(read.unread))
         if short is not None:
             log.warning("catch_up.history_incomplete", hook_id=hook.id, why=short.text)
         clear = [entry for entry in read.missed if entry.digest not in read.unsettled]

@@ -38,8 +38,8 @@ LONGEST_WAIT_S = 60.0  # that a server may ask for before the rest of its hooks 
 class CatchUp:
     """Looks into Speckle's lists: at the start, hourly, and when the database can write again.
 
-    `on_stored` is called when events came into the inbox. What is older than `reach` is left alone:
-    the inbox no longer knows whether it had that.
+    `on_stored` is called when events came into the inbox. What is older than `look_back` is left
+    alone: the inbox no longer knows whether it had that.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class CatchUp:
         decide: Decide,
         on_stored: Callable[[], None],
         max_body_bytes: int,
-        reach: timedelta,
+        look_back: timedelta,
         now: Callable[[], datetime],
         quota: Callable[[int], DayQuota | None],
         limits: CatchUpLimits = CatchUpLimits(),
@@ -70,7 +70,7 @@ class CatchUp:
             lender,
             on_stored=on_stored,
             max_body_bytes=max_body_bytes,
-            reach=reach,
+            look_back=look_back,
             now=now,
             quota=quota,
             limits=limits,
@@ -81,7 +81,7 @@ class CatchUp:
             lender,
             decide,
             on_stored=on_stored,
-            reach=reach,
+            look_back=look_back,
             now=now,
             quota=quota,
         )

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from bot.errors import NotASpeckleLink
 from bot.model import (
-    DELIVERY_PAUSES,
     PREVIOUS_SECRET_VALID,
     Hook,
     HookKind,
@@ -17,12 +16,12 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.permissions import Actor, TargetChannel
-from bot.services.access_rules import is_by_hand
 from bot.services.channel_rules import require_manager, require_posting
 from bot.services.command_input import parse_project
 from bot.services.completion import Choice, complete_projects, merged
+from bot.services.consent_check import ConsentCheck
 from bot.services.project_followers import entry_of, right_kind
-from bot.services.project_names import is_paused_for_rights
+from bot.services.quotas import QuotaService
 from bot.services.refusals import CommandRefused, RefusalReason, Retry
 from bot.services.search import Search
 from bot.services.subscribe_results import (
@@ -38,7 +37,7 @@ from bot.services.subscribe_results import (
     SubscribeRequest,
     Unsubscribed,
 )
-from bot.services.subscribing import Outcome, Subscribing
+from bot.services.subscribing import SubscribeOutcome, Subscribing
 from bot.services.webhook_setup import WebhookSetup, webhook_setup
 from bot.services.webhooks import Ensured, WebhookService
 from bot.speckle.links import Links, parse_link
@@ -49,7 +48,7 @@ class SubscriptionService:
     """Makes, changes, lists and ends subscriptions.
 
     `speckle_servers` are origins, the first is the default. `served_guilds` get the operator's
-    shared hook. `changing` is held while something is changed, as in Subscribing.
+    shared hook.
     Errors: CommandRefused.
     """
 
@@ -58,9 +57,9 @@ class SubscriptionService:
         storage: Storage,
         webhooks: WebhookService,
         search: Search,
-        subscribing: Subscribing,
+        consent_check: ConsentCheck,
+        quotas: QuotaService,
         *,
-        changing: asyncio.Lock,
         speckle_servers: Sequence[str],
         public_url: str | None,
         served_guilds: frozenset[int],
@@ -69,8 +68,18 @@ class SubscriptionService:
         self._storage = storage
         self._webhooks = webhooks
         self._search = search
-        self._subscribing = subscribing
-        self._changing = changing
+        # Two people may change the same project at once, and one process answers all: it is held
+        # while something is changed, and never while Speckle is asked.
+        self._changing = asyncio.Lock()
+        self._subscribing = Subscribing(
+            storage,
+            webhooks,
+            consent_check,
+            quotas,
+            changing=self._changing,
+            served_guilds=served_guilds,
+            now=now,
+        )
         self._servers = tuple(speckle_servers)
         self._public_url = public_url
         self._served_guilds = served_guilds
@@ -78,7 +87,7 @@ class SubscriptionService:
 
     # ── /subscribe ────────────────────────────────────────────────────────────────────────────
 
-    async def subscribe(self, request: SubscribeRequest) -> Outcome:
+    async def subscribe(self, request: SubscribeRequest) -> SubscribeOutcome:
         """Let the place follow the project, or change what it follows of it."""
         require_manager(request.actor, request.channel.channel_id)
         require_posting(request.channel, Retry.SUBSCRIBE)
@@ -105,7 +114,7 @@ class SubscriptionService:
         """
         unopenable = entry.hook.unopenable
         waits = entry.hook.state is HookState.WAITING or unopenable
-        if not is_by_hand(entry.hook) or not waits:
+        if not entry.hook.is_by_hand or not waits:
             return entry, None
         if not await self._may_see_secret(entry.hook, actor):
             return entry, None
@@ -206,14 +215,14 @@ class SubscriptionService:
         subscription_id: int,
         target: TargetChannel,
         audience_of: AudienceOf,
-    ) -> Outcome | Followed:
+    ) -> SubscribeOutcome | Followed:
         """Show events again; the bot's permissions in the channel are looked at first.
 
         Where it was paused for who may see the project, the caller answers for that.
         """
         entry = await self.entry(guild_id, actor, subscription_id)
         require_posting(target, Retry.RESUME)
-        if is_paused_for_rights(entry.subscription):
+        if entry.subscription.is_paused_for_rights:
             return await self.subscribe(_again(entry, actor, target, audience_of))
         return await self._resumed(guild_id, actor, subscription_id)
 
@@ -232,7 +241,7 @@ class SubscriptionService:
         """Resume all that the bot paused in a channel because it could not post there."""
         require_manager(actor, target.channel_id)
         there = await self._storage.read(lambda tx: tx.subscriptions.of_channel(target.channel_id))
-        paused = [one for one in there if one.guild_id == guild_id and is_blocked(one)]
+        paused = [one for one in there if one.guild_id == guild_id and one.is_paused_by_discord]
         if paused:
             require_posting(target, Retry.RESUME)
         cards = await self._storage.read(lambda tx: tx.pause_notices.cards_kept(target.channel_id))
@@ -253,7 +262,7 @@ class SubscriptionService:
         done: list[Subscribed] = []
         refused: CommandRefused | None = None
         for one in there:
-            if one.guild_id != guild_id or not is_paused_for_rights(one):
+            if one.guild_id != guild_id or not one.is_paused_for_rights:
                 continue
             entry = await entry_of(self._storage, guild_id, one.id)
             try:
@@ -288,7 +297,7 @@ class SubscriptionService:
             entry = replace(entry, hook=hook)
         if entry.hook.kind is HookKind.SHARED:
             return SharedSetUp(entry)
-        if not is_by_hand(entry.hook):
+        if not entry.hook.is_by_hand:
             webhook = await self._webhooks.ensure(entry.hook.id, reconciling=True)
             return MadeSetUp(entry, await self._made_by(entry.hook), webhook)
         await self._check_secret(entry.hook, actor)
@@ -330,7 +339,7 @@ class SubscriptionService:
         entry = await self.entry(guild_id, actor, subscription_id)
         if entry.hook.kind is HookKind.SHARED:
             return SharedSetUp(entry)
-        if not is_by_hand(entry.hook):
+        if not entry.hook.is_by_hand:
             webhook = await self._webhooks.ensure(entry.hook.id, new_secret=True)
             return MadeSetUp(entry, await self._made_by(entry.hook), webhook, renewed=True)
         async with self._changing:
@@ -404,19 +413,13 @@ def _as_seen(entry: Followed, actor: Actor) -> Followed:
     return entry if actor.sees(entry.subscription.channel_id) else entry.for_others()
 
 
-def is_blocked(subscription: Subscription) -> bool:
-    """Whether the bot paused it because Discord did not take its cards."""
-    paused = subscription.state is SubscriptionState.PAUSED
-    return paused and subscription.pause_reason in DELIVERY_PAUSES
-
-
 def may_see_secret(hook: Hook, on_it: Iterable[Subscription], actor: Actor) -> bool:
     """Whether somebody may see a hook's secret: with it anybody can make up events in all channels.
 
     Of a webhook that the bot made, nobody may.
     """
     managed = actor.manages_guild or all(actor.manages(one.channel_id) for one in on_it)
-    return is_by_hand(hook) and managed
+    return hook.is_by_hand and managed
 
 
 def _project_of(entry: Followed) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Discord servers that the bot joins and leaves, and what that does to their hooks."""
+"""Discord servers that the bot is in: who joins and leaves, their notice channel, their usage."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -43,7 +43,7 @@ class GuildService:
                 await self.left(guild_id)
 
     async def notice_channel(self, guild_id: int, actor: Actor) -> int | None:
-        """Where the bot tells of what it paused; None if it does so in direct messages."""
+        """Where the bot sends notices of what it paused; None: in direct messages."""
         require_guild_manager(actor)
         guild = await self._storage.read(lambda tx: tx.guilds.get(guild_id))
         return None if guild is None else guild.notice_channel_id
@@ -56,7 +56,7 @@ class GuildService:
     async def choose_notice_channel(
         self, guild_id: int, actor: Actor, target: TargetChannel | None
     ) -> None:
-        """Tell of what is paused in this channel from now on; None: in direct messages."""
+        """Send notices of what is paused to this channel from now on; None: in direct messages."""
         require_guild_manager(actor)
         if target is not None:
             require_manager(actor, target.channel_id)
