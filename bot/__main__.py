@@ -34,14 +34,29 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """`outbox` was called `deliveries`."""
         if cmd_name == "deliveries":
-            click.echo("`deliveries` is called `outbox` now. The old name will go.", err=True)
+            click.echo(
+                "`deliveries` is called `outbox` now. The next release does not know the old name.",
+                err=True,
+            )
             cmd_name = "outbox"
         return super().get_command(ctx, cmd_name)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--config", type=click.Path(path_type=Path), default="config.toml", show_default=True)
-@click.option("--env-file", type=click.Path(path_type=Path), default=".env", show_default=True)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default="config.toml",
+    show_default=True,
+    help="Only with `python -m bot`: run.py uses the usual file.",
+)
+@click.option(
+    "--env-file",
+    type=click.Path(path_type=Path),
+    default=".env",
+    show_default=True,
+    help="The same.",
+)
 @click.pass_context
 def cli(context: click.Context, config: Path, env_file: Path) -> None:
     """Brings a Speckle server's project events into Discord channels."""
@@ -68,16 +83,31 @@ def run(files: Files) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="Where the demo takes deliveries.")
 @click.pass_context
 def demo(context: click.Context, port: int | None) -> None:
-    """Try it out: a Discord on this computer, sample deliveries, no account needed."""
+    """Try the bot out on this computer, without any account.
+
+    Starts a small Discord with the bot in it and plays a project's day.
+    """
     from bot.cli import sandbox
 
     context.exit(sandbox.demo(port))
 
 
 @cli.command()
-@click.option("--kills", type=click.IntRange(min=0), default=300, show_default=True)
+@click.option(
+    "--kills",
+    type=click.IntRange(min=0),
+    default=300,
+    show_default=True,
+    help="How often the bot is killed.",
+)
 @click.option("--seed", type=int, help="Seed of a run to repeat. Default: a new one.")
-@click.option("--rate", type=float, default=300.0, show_default=True, help="Deliveries a second.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=300.0,
+    show_default=True,
+    help="Deliveries a second.",
+)
 @click.option("--database-url", help="An empty database. Default: a new SQLite file.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keep log and database here.")
 @click.pass_context
@@ -89,7 +119,10 @@ def soak(
     database_url: str | None,
     folder: Path | None,
 ) -> None:
-    """Kill the bot repeatedly while things fail; check that no event is lost or shown twice."""
+    """Test that no event is lost or shown twice.
+
+    Kills the bot again and again while things fail, and compares what was sent with what is shown.
+    """
     from bot.cli import sandbox
 
     context.exit(sandbox.soak(kills, seed, rate, database_url, folder))
@@ -98,7 +131,7 @@ def soak(
 @cli.command()
 @click.pass_context
 def check(context: click.Context) -> None:
-    """Try every setting; one line each, and how to fix those that do not work."""
+    """Try every setting, and say how to fix problems."""
     files: Files = context.obj
     settings = files.load()
 
@@ -149,13 +182,13 @@ def rotate_keys(context: click.Context) -> None:
 
 @cli.group()
 def outbox() -> None:
-    """List the cards that wait or were refused, and why; try them again or drop them."""
+    """List, retry or drop cards that are not sent yet."""
 
 
 @outbox.command("list")
 @click.option("--state", type=click.Choice(["waiting", "undeliverable", "sent"]))
-@click.option("--guild", type=int, help="Only of this Discord server.")
-@click.option("--channel", type=int, help="Only for this channel.")
+@click.option("--guild", type=int, help="Only of the Discord server with this id.")
+@click.option("--channel", type=int, help="Only for the channel with this id.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
@@ -167,7 +200,10 @@ def list_cards(
     limit: int,
     as_json: bool,
 ) -> None:
-    """The newest cards that wait or were refused, or those of one state."""
+    """List the newest cards that wait or were refused.
+
+    With --state those of one state.
+    """
     from bot.work import CardFilter, OutboxState
 
     states = (OutboxState(state),) if state else CardFilter().states
@@ -183,7 +219,10 @@ def list_cards(
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
 def show_card(context: click.Context, card_id: int, as_json: bool) -> None:
-    """All about one card: its state and why, the steps of its event, when it is tried next."""
+    """Show one card: its state, why, and its event.
+
+    With the steps that its event went through, and when it is tried next.
+    """
     _with_outbox(
         context, lambda cards: cards.show_json(card_id) if as_json else cards.show(card_id)
     )
@@ -191,8 +230,10 @@ def show_card(context: click.Context, card_id: int, as_json: bool) -> None:
 
 @outbox.command("retry")
 @click.argument("ids", metavar="ID...", type=int, nargs=-1)
-@click.option("--all-undeliverable", is_flag=True, help="All that Discord did not take.")
-@click.option("--channel", type=int, help="With --all-undeliverable: only for this channel.")
+@click.option("--all-undeliverable", is_flag=True, help="All that Discord did not accept.")
+@click.option(
+    "--channel", type=int, help="With --all-undeliverable: only for the channel with this id."
+)
 @click.pass_context
 def retry_cards(
     context: click.Context, ids: tuple[int, ...], all_undeliverable: bool, channel: int | None
@@ -248,7 +289,7 @@ def main() -> int:
     """The command line, with errors shown as a sentence; returns the exit code."""
     replace_what_cannot_be_shown()
     try:
-        code = cli(prog_name="bot", standalone_mode=False)
+        code = cli(prog_name="python3 run.py", standalone_mode=False)
     except ConfigError as error:
         click.echo(in_words(error), err=True)
         return UNUSABLE_SETTINGS

@@ -216,9 +216,9 @@ async def _report_unopenable(readiness: Readiness) -> None:
     if unopenable := await readiness.unopenable():
         log.critical(
             "keys.cannot_decrypt",
-            hint=f"{unopenable_text(unopenable)}: put the key that sealed them behind the others, "
-            "after a comma, and restart the bot, or, if it is lost, have people press Set up again "
-            "under /subscriptions and type /link again; what needs no key continues meanwhile.",
+            hint=f"{unopenable_text(unopenable)}: add the key that encrypted them after the "
+            "others, after a comma, and restart the bot. If it is lost, people press Set up again "
+            "under /subscriptions and type /link again. What needs no key works in the meantime.",
         )
 
 

@@ -137,7 +137,7 @@ class AccountUnopenable(SpeckleError):
     """The token is sealed with a key that the bot no longer has, so the server was not asked."""
 
     def __init__(self, server_url: str) -> None:
-        super().__init__(server_url, "the bot's encryption keys do not open the account's token")
+        super().__init__(server_url, "the bot's encryption keys cannot decrypt the account's token")
 
 
 class AccountUnconfirmed(SpeckleError):

@@ -10,7 +10,7 @@ from bot.services.refusals import Obstacle
 SEND_PROBLEMS: Final[Mapping[SendProblem, str]] = {
     SendProblem.SLOWER: "Discord asked for a slower pace",
     SendProblem.SLOWER_IN_CHANNEL: "Discord asked for a slower pace in this channel",
-    SendProblem.ADDRESS_BLOCKED: "Discord turns this machine's address away",
+    SendProblem.ADDRESS_BLOCKED: "Discord blocks this machine's address",
     SendProblem.TOKEN_REFUSED: "Discord does not accept the bot's token",
     SendProblem.ANSWERED: "Discord answered {status}",
     SendProblem.REFUSED: "Discord answered {status} ({code}): {said}",
@@ -18,14 +18,14 @@ SEND_PROBLEMS: Final[Mapping[SendProblem, str]] = {
         "Something between the bot and Discord answered {status}, and not Discord"
     ),
     SendProblem.NO_ANSWER: "Discord did not answer within {within_s:g} s",
-    SendProblem.NOT_REACHED: "Discord could not be reached ({error})",
+    SendProblem.NOT_REACHED: "Discord could not be reached",
     SendProblem.NOT_SECURE: "Discord could not be reached: {why}",
-    SendProblem.UNREADABLE: "Discord's answer could not be read ({error})",
-    SendProblem.FAILED: "{error}",
+    SendProblem.UNREADABLE: "Discord's answer could not be read",
+    SendProblem.FAILED: "The bot made an error, which its log describes",
     SendProblem.CANNOT_POST: "The bot cannot post in the channel: {obstacle}",
-    SendProblem.TIME_OUT: "time-out until {until}",
-    SendProblem.PERSON_ERASED: "the person who made it had their data erased",
-    SendProblem.PERSON_LEFT: "the person who made it left the server",
+    SendProblem.TIME_OUT: "A moderator put the bot in time-out until {until}",
+    SendProblem.PERSON_ERASED: "The person who made it had their data erased",
+    SendProblem.PERSON_LEFT: "The person who made it left the server",
     SendProblem.AS_WRITTEN: "{text}",
 }
 OBSTACLES: Final[Mapping[Obstacle, str]] = {
@@ -51,8 +51,8 @@ NOT_READY: Final[Mapping[NotReadyWhy, str]] = {
         "start the bot again; everything is kept until then."
     ),
     NotReadyWhy.ADDRESS_BLOCKED: (
-        "Discord turns this machine's address away (429, without Discord's own mark). It is tried "
-        "again every minute; if it stays so, look for what else asks Discord from this address."
+        "Discord blocks this machine's address (429, from Cloudflare). The bot tries again every "
+        "minute; if it stays so, look for another program that calls Discord from this address."
     ),
     NotReadyWhy.TOO_MANY_REFUSED: (
         "Discord refused {most} requests within ten minutes, and bans an address after 10,000: "
@@ -71,8 +71,8 @@ NOT_READY: Final[Mapping[NotReadyWhy, str]] = {
         "then."
     ),
     NotReadyWhy.GATEWAY_SESSIONS_USED_UP: (
-        "Discord's gateway: the bot has begun all {total} sessions that Discord allows it in a "
-        "day, and may begin the next in {wait_s:.0f} s. Look for a second process with the same "
+        "Discord's gateway: the bot has started all {total} sessions that Discord allows it in a "
+        "day, and can start the next in {wait_s:.0f} s. Look for a second process with the same "
         "token, or for one that is started again and again."
     ),
     NotReadyWhy.GATEWAY_TOKEN_REFUSED: (
@@ -84,8 +84,8 @@ NOT_READY: Final[Mapping[NotReadyWhy, str]] = {
         "Nothing has been received from Discord's gateway since the start."
     ),
     NotReadyWhy.GATEWAY_UNSTABLE: (
-        "Connections to Discord's gateway do not last: {failures} in a row have ended early, the "
-        "latest with {end}. The bot reconnects, with longer and longer waits."
+        "Connections to Discord's gateway do not last: {failures} in a row have ended early. The "
+        "bot reconnects, with longer and longer waits; the log says how each one ended."
     ),
     NotReadyWhy.GATEWAY_SILENT: "Discord's gateway has been silent for {silence_s:.0f} s.",
 }

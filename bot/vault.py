@@ -59,14 +59,14 @@ class Vault:
             try:
                 return self._fernets.rotate(sealed).decode()
             except (InvalidToken, ValueError):
-                raise SealError("a sealed value opens with none of the encryption keys") from None
+                raise SealError("none of the keys can decrypt what is stored") from None
         return None
 
     def _decrypt(self, sealed: str) -> tuple[str, str]:
         try:
             sealed_for, text = json.loads(self._fernets.decrypt(sealed))
         except (InvalidToken, ValueError):  # ValueError: the text was never sealed
-            raise SealError("a sealed value opens with none of the encryption keys") from None
+            raise SealError("none of the keys can decrypt what is stored") from None
         return sealed_for, text
 
 

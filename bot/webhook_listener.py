@@ -253,7 +253,7 @@ class WebhookListener:
         is_text = key.isascii() and key.isprintable()  # what a database takes, and ours is
         hook = await self._storage.hook_lookup.by_key(key) if is_text else None
         if hook is not None and hook.unopenable:
-            raise SealError("no key opens the hook's secret")
+            raise SealError("no key can decrypt the webhook's secret")
         return None if hook is None else OwnHook(hook)
 
     async def _deliver(self, find: Find, request: web.Request) -> web.StreamResponse:
@@ -270,7 +270,7 @@ class WebhookListener:
             return _answer(503, "The event could not be stored; it is kept as failed in Speckle.")
         except SealError:
             # Speckle keeps the event as failed, and it is fetched from there later.
-            log.error("webhook.unopenable", why="no key opens the hook's secret")
+            log.error("webhook.unopenable", why="no key can decrypt the webhook's secret")
             return _answer(503, UNOPENABLE)
         return await self._refused(request, taken) if isinstance(taken, UnsignedRequest) else taken
 

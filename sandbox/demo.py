@@ -342,7 +342,8 @@ def _plain(markdown: str) -> str:
 
 def _unmarked(text: str) -> str:
     unlinked = re.sub(r"\[((?:\\.|[^\]\\])*)\]\(<?[^)>]*>?\)", r"\1", text)
-    return re.sub(r"\\([^\w\s])", r"\1", re.sub(r"(?<!\\)(\*\*|__|~~)", "", unlinked))
+    upright = re.sub(r"(?<![\\*\w])\*(?![*\s])([^*\n]+)\*(?![*\w])", r"\1", unlinked)
+    return re.sub(r"\\([^\w\s])", r"\1", re.sub(r"(?<!\\)(\*\*|__|~~)", "", upright))
 
 
 def _options_text(options: Mapping[str, str]) -> str:

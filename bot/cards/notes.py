@@ -24,10 +24,10 @@ SENTENCES: Mapping[NoteKind, str] = {
     # Only said: whoever knows the secret may have made it up.
     NoteKind.SERVER_MOVED: "The event says that the project's server is now {}.",
     NoteKind.NOT_DELIVERED: "Delayed: Speckle could not deliver this when it happened, on {} UTC.",
-    NoteKind.NO_WEBHOOK: "Delayed: no webhook told of this when it happened, on {} UTC.",
+    NoteKind.NO_WEBHOOK: "Delayed: no webhook reported this when it happened, on {} UTC.",
     NoteKind.HISTORY_TOO_SHORT: (
-        "The webhook's history at Speckle reaches back to {} UTC only. What happened before that, "
-        "while the bot did not listen, is not shown."
+        "The webhook's history at Speckle begins only on {} UTC. What happened before that, while "
+        "the bot was not running, is not shown."
     ),
     NoteKind.HISTORY_TOO_LARGE: (
         "{} older entries of the webhook's history were too large to fetch; what was missed of "

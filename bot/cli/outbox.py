@@ -111,7 +111,7 @@ class OutboxCommand:
         held = [card for card in await self._get(waiting) if card.held]
         for why, some in by_reason(held, utc_now()):
             ids = listed([card.id for card in some])
-            print_line(f"– Kept for now, as {why}: {ids}. {remedy(some[0])}")
+            print_line(f"– Kept for now ({why}): {ids}. {remedy(some[0])}")
         if len(held) < len(waiting):
             print_line(f"A running bot sends them within seconds; {RUN} list shows what is left.")
         self._not_done(done)
@@ -139,11 +139,11 @@ class OutboxCommand:
         return bool(dropped)
 
     async def retry_undeliverable(self, channel_id: int | None) -> bool:
-        """Try again all that Discord did not take."""
+        """Try again all that Discord did not accept."""
         wanted = CardFilter(states=(OutboxState.UNDELIVERABLE,), channel_id=channel_id)
         ids = await self._storage.read(lambda tx: tx.outbox_admin.ids(wanted))
         if not ids:
-            print_line("No card is undeliverable there. Nothing was changed.")
+            print_line("No card is undeliverable, so there is nothing to try again.")
             return False
         return await self.retry(ids)
 

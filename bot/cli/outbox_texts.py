@@ -13,7 +13,7 @@ from bot.problems import SendReason
 from bot.settings import Settings
 from bot.speckle.payloads import EMAIL, MASKED_EMAIL
 from bot.timing import utc_now
-from bot.work import CardFilter, CardStatus, InboxEvent, OutboxState, TraceLine
+from bot.work import CardFilter, CardStatus, FallbackLevel, InboxEvent, OutboxState, TraceLine
 
 MAX_NAME: Final = 28
 MAX_TITLE: Final = 44
@@ -30,6 +30,15 @@ PAUSES: Final[Mapping[PauseReason, str]] = {
     PauseReason.ACCESS_LOST: "paused, because access to the Speckle project was lost",
     PauseReason.ASK_AGAIN: "paused, until someone confirms who may see the project",
 }
+FORMS: Final[Mapping[FallbackLevel, str]] = {
+    FallbackLevel.FULL: "complete",
+    FallbackLevel.NO_MEDIA: "without pictures and links, as Discord refused the complete card",
+    FallbackLevel.TEXT: "plain text, as Discord refused the card",
+}
+NO_CARDS_YET: Final = (
+    "Events that wait until someone confirms who will see them are no cards yet: `/subscriptions` "
+    "shows which channels they wait for."
+)
 RESUME: Final = "`/subscriptions` in that Discord server, then Resume, sends what waits."
 INVITE: Final = "What waits is sent once the bot is invited there again."
 
@@ -56,7 +65,8 @@ def nothing_found(wanted: CardFilter) -> str:
     ]
     places = " and ".join(place for place in where if place)
     states = " or ".join(wanted.states)
-    return f"Nothing is {states}{f' in {places}' if places else ''}."
+    nothing = f"No card is {states}{f' in {places}' if places else ''}."
+    return f"{nothing} {NO_CARDS_YET}" if OutboxState.WAITING in wanted.states else nothing
 
 
 def listed(ids: Sequence[int]) -> str:
@@ -122,7 +132,7 @@ def remedy(card: CardStatus) -> str:
 def next_try(card: CardStatus, now: datetime) -> str:
     """When the bot tries the card's channel next."""
     if card.held:
-        return "not while it is held back"
+        return "not before the channel continues"
     if card.due_at is None:
         return f"not due; {RUN} retry {card.id} tries it now"
     wait_s = (card.due_at - now).total_seconds()
@@ -199,8 +209,9 @@ class CardView:
     def all_of(self, card: CardStatus, event: InboxEvent | None, now: datetime) -> Iterator[str]:
         """A card and its event, line by line."""
         yield f"Card {card.id}: {self.text(seen(card.title))}"
-        since = f"{card.since:%Y-%m-%d %H:%M:%S} UTC, {span((now - card.since).total_seconds())}"
-        yield f"  state    {card.state} since {since}"
+        ago = f"{span((now - card.since).total_seconds())} ago"
+        yield f"  state    {card.state}"
+        yield f"  since    {card.since:%Y-%m-%d %H:%M:%S} UTC, {ago}"
         yield f"  project  {self.text(card.project_name) or '(no name)'}, {card.project_id}"
         yield f"  channel  {card.channel_id} in guild {card.guild_id}"
         if card.message_id is not None:
@@ -209,7 +220,7 @@ class CardView:
             yield f"  reason   {self.text(why)}"
         if card.state is OutboxState.WAITING:
             yield f"  next     {next_try(card, now)}; failed tries so far: {card.attempts}"
-        yield f"  form     {card.level}"
+        yield f"  form     {FORMS[card.level]}"
         yield from self._event_lines(event)
         yield from hint_for(card)
 
@@ -239,4 +250,7 @@ def hint_for(card: CardStatus) -> Iterator[str]:
         return
     if card.held:
         yield remedy(card)
-    yield f"Try it again: {RUN} retry {card.id}; or delete it: {RUN} drop {card.id}"
+    if card.held and card.state is OutboxState.WAITING:
+        yield f"To delete it instead: {RUN} drop {card.id}"
+    else:
+        yield f"Try it again: {RUN} retry {card.id}; or delete it: {RUN} drop {card.id}"

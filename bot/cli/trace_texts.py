@@ -16,25 +16,27 @@ STEPS: Final[Mapping[str, str]] = {
     TraceStep.SUBSCRIPTION_PAUSED: "Not shown: the subscription is paused.",
     TraceStep.BEFORE_FOLLOWING: "Not shown: it happened before the channel followed this.",
     TraceStep.FILTERED: "Not shown: {filter}.",
-    TraceStep.FILTERED_AS_CONFIRMED: "Not shown: as Speckle tells it, {filter}.",
+    TraceStep.FILTERED_AS_CONFIRMED: "Not shown: by what Speckle says, {filter}.",
     TraceStep.WANTED: "Wanted: {filter}.",
-    TraceStep.HELD_FOR_CONSENT: "Kept until somebody answers for it.",
+    TraceStep.HELD_FOR_CONSENT: "Kept until someone confirms who will see it.",
     TraceStep.ACCESS_BY_LAST_YES: (
-        "Speckle could not be asked who may still see the project{silence}: the last yes counts "
-        "for an hour."
+        "Speckle does not say who can still see the project{silence}: its last yes is used for "
+        "an hour."
     ),
     TraceStep.ACCESS_UNKNOWN: (
-        "Speckle or Discord could not be asked who may see it{silence}: the event waits."
+        "Speckle or Discord does not say who can see it{silence}: the event waits."
     ),
     TraceStep.ACCESS_PAUSED: "Paused, and the event is kept: {pause}.",
-    TraceStep.HOOK_NOT_SERVED: "Not shown: its webhook no longer speaks for this server.",
-    TraceStep.BODY_ERASED: "Not shown: the event was kept too long, and has been erased.",
+    TraceStep.HOOK_NOT_SERVED: "Not shown: its webhook no longer belongs to this server.",
+    TraceStep.BODY_ERASED: (
+        "Not shown: the event was kept for its whole retention period, and then deleted."
+    ),
     TraceStep.FACTS_LATE: (
-        "Speckle did not answer in time ({reason}). The card went out plain; the rest is filled "
-        "in if the answer comes within a minute."
+        "Speckle did not answer in time ({reason}), so the card is plain at first. The rest is "
+        "added if the answer comes within a minute."
     ),
     TraceStep.FACTS_MISSING: "A plain card, because {missing}.",
-    TraceStep.NO_FACTS: "Asked Speckle for more, and it knew no more.",
+    TraceStep.NO_FACTS: "Asked Speckle for more, and it had nothing to add.",
     TraceStep.FACTS_ADDED: "Asked Speckle for more, and added it.",
     TraceStep.PICTURE_NOT_YET: (
         "No picture yet: Speckle is making it. It is added for up to 15 minutes."
@@ -43,17 +45,19 @@ STEPS: Final[Mapping[str, str]] = {
         "No picture yet ({reason}). It is asked for again for up to 15 minutes."
     ),
     TraceStep.PICTURE_MISSING: "No picture, because {missing}.",
-    TraceStep.NO_PICTURE: "No picture: Speckle shows none to whoever asks for this server.",
+    TraceStep.NO_PICTURE: (
+        "No picture: Speckle shows none to the account that this server reads with."
+    ),
     TraceStep.PICTURE_ADDED: "With its picture.",
     TraceStep.NOTHING_CHANGED: "Not shown: nothing changed.",
-    TraceStep.FILLED_IN: "Filled in {added} {after_s} s after the card was made.",
+    TraceStep.FILLED_IN: "Added {added} {after_s} s after the card was made.",
     TraceStep.NOT_FILLED_IN: "The card stays without {added}: {missing}.",
-    TraceStep.FROM_HISTORY: "Fetched from the webhook's history: Speckle had not got it through.",
+    TraceStep.FROM_HISTORY: "Fetched from the webhook's history, as Speckle could not deliver it.",
     TraceStep.FROM_ACTIVITY: (
-        "Fetched from the project's activity list: no webhook had brought it."
+        "Fetched from the project's activity list, as no webhook had sent it."
     ),
     TraceStep.IN_ACTIVITY_TOO: (
-        "The activity list tells it too; a webhook had brought it, as {inbox_id}."
+        "It is in the activity list too; a webhook had sent it already, as event {inbox_id}."
     ),
 }
 
@@ -62,44 +66,50 @@ FILTERS: Final[Mapping[str, str]] = {
     FilterWhy.ALL_PASSED: "it passes the filters",
     FilterWhy.EVENT_NOT_WANTED: "the channel follows {wanted}, and this is {kind}",
     FilterWhy.AUTHOR_IGNORED: "the channel ignores what {author} does",
-    FilterWhy.PATTERN_FITS: "{model} fits the pattern {pattern}",
-    FilterWhy.NO_PATTERN_FITS: "no model pattern of the channel fits {model}",
+    FilterWhy.PATTERN_FITS: "{model} matches the pattern {pattern}",
+    FilterWhy.NO_PATTERN_FITS: "no model pattern of the channel matches {model}",
     FilterWhy.PATTERN_EXCLUDES: "the pattern {pattern} excludes {model}",
     FilterWhy.MODELS_NAMELESS: (
-        "the event names its models by id alone, which no pattern can judge"
+        "the event names its models only by id, which patterns cannot compare"
     ),
 }
 
 PAUSES: Final[Mapping[str, str]] = {
-    PauseWhy.TOKEN_REFUSED: "Speckle no longer takes the token of the account that shows it here",
+    PauseWhy.TOKEN_REFUSED: "Speckle no longer accepts the token of the account that shows it here",
     PauseWhy.SCOPE_MISSING: "the token of the account that shows it here lacks a scope",
-    PauseWhy.FORBIDDEN: "the account that shows it here may not see the project any more",
-    PauseWhy.NOT_FOUND: "Speckle has no such project any more, or hides it from the account",
+    PauseWhy.FORBIDDEN: "the account that shows it here can no longer see the project",
+    PauseWhy.NOT_FOUND: "the account that shows it here no longer finds the project",
     PauseWhy.UNLINKED: "the account that showed it here, or made its webhook, was unlinked",
-    PauseWhy.UNCONFIRMED: "the account that shows it here has to be confirmed by its person",
+    PauseWhy.UNCONFIRMED: (
+        "the database was restored, and the account that shows it here is not confirmed yet"
+    ),
     PauseWhy.PERSON_LEFT: "the person whose account shows it here has left the server",
-    PauseWhy.PERSON_BLIND: "the person whose account shows it here does not see the channel",
-    PauseWhy.NOT_ANSWERED: "nobody who may see the project has agreed to showing it here",
+    PauseWhy.PERSON_BLIND: "the person whose account shows it here cannot see the channel",
+    PauseWhy.NOT_ANSWERED: "nobody who can see the project has confirmed that it may be shown here",
     PauseWhy.FILTERS_WIDER: "the filters let through more than was agreed to",
-    PauseWhy.AUDIENCE_WIDER: "more people see the channel than was agreed to",
-    PauseWhy.TURNED_PRIVATE: "the project is no longer open to everybody, as it was when agreed to",
+    PauseWhy.AUDIENCE_WIDER: "more people can see the channel than when it was agreed to",
+    PauseWhy.TURNED_PRIVATE: "the project is no longer public, as it was when it was agreed to",
 }
 
 MISSING: Final[Mapping[str, str]] = {
     MissingWhy.TOKEN_REFUSED: (
-        "Speckle no longer takes the token that it was asked with: link the account again"
+        "Speckle no longer accepts the token that it was asked with: link the account again"
     ),
     MissingWhy.SCOPE_MISSING: "the token that Speckle was asked with lacks {scope}",
-    MissingWhy.FORBIDDEN: "the project is closed to the account, or to strangers if none is linked",
-    MissingWhy.NOT_FOUND: "Speckle has no such thing any more, or hides it",
-    MissingWhy.UNCONFIRMED: "Speckle knows of nothing like it that is as new as the event says",
-    MissingWhy.UNREADABLE: "this Speckle server answers otherwise than the bot knows ({reason})",
+    MissingWhy.FORBIDDEN: (
+        "the account cannot see the project, or none is linked and the project is not public"
+    ),
+    MissingWhy.NOT_FOUND: "Speckle no longer has it, or does not show it",
+    MissingWhy.UNCONFIRMED: "Speckle has nothing like it that is as new as the event says",
+    MissingWhy.UNREADABLE: (
+        "this Speckle server gives an answer that the bot does not know ({reason})"
+    ),
     MissingWhy.OTHER: "{reason}",
-    MissingWhy.NOTHING_MORE: "Speckle knew no more",
-    MissingWhy.CONTRADICTED: "Speckle says otherwise than the event",
-    MissingWhy.FILTERED: "as Speckle tells it, {filter}",
-    MissingWhy.NO_CONSENT: "nobody has agreed to showing more of the project since",
-    MissingWhy.NO_ACCESS: "the channel may not be shown more of the project at the moment",
+    MissingWhy.NOTHING_MORE: "Speckle had nothing to add",
+    MissingWhy.CONTRADICTED: "Speckle contradicts what the event says",
+    MissingWhy.FILTERED: "by what Speckle says, {filter}",
+    MissingWhy.NO_CONSENT: "nobody has confirmed that more of the project may be shown",
+    MissingWhy.NO_ACCESS: "more of the project is not shown to the channel at the moment",
     MissingWhy.TOO_LATE: "it did not come within {within}",
 }
 

@@ -54,7 +54,5 @@ def failure_text(cause: Exception) -> str | None:
                 f"{cause.server_url or 'The Speckle server'} did not do that. Try again in a "
                 "minute; if this continues, tell the person who runs the bot."
             )
-        case app_commands.CheckFailure():
-            return f"That did not work: {cause}"
         case _:
             return None

@@ -30,7 +30,7 @@ from bot.speckle.subscription_options import (
 
 GUILD_OUT_OF_REACH = (
     "The bot does not reach that server at the moment, so nothing was changed. If it was "
-    "removed from there, invite it again; else try again in a minute."
+    "removed from there, invite it again; otherwise try again in a minute."
 )
 REASONS: Mapping[RefusalReason, str] = {
     RefusalReason.NOT_GUILD_MANAGER: (
@@ -75,6 +75,13 @@ WRONG_KINDS: Mapping[ChannelKind, str] = {
     ChannelKind.GONE: "is gone, or the bot cannot see it. Give the bot *View Channel* there, or "
     "pick another channel",
 }
+
+
+GONE_WHILE_PAUSED = (
+    "{where} is gone, or the bot cannot see it. If it still exists, give the bot *View Channel* "
+    "there, {then} If it was deleted, use `/subscribe` in another channel, and remove this "
+    "subscription with `/subscriptions`."
+)
 
 
 def refusal_text(refusal: Refusal) -> str:
@@ -163,11 +170,18 @@ def _no_room_text(refusal: NoRoom) -> str:
     )
 
 
+def _resumes(refusal: CannotPost) -> bool:
+    """Whether a subscription exists there already, so that no other channel can be picked."""
+    return refusal.retry in (None, Retry.RESUME, Retry.BUTTON)
+
+
 def cannot_post_text(refusal: CannotPost) -> str:
     """What keeps the bot from posting somewhere, and how to change that."""
     where = f"<#{refusal.channel_id}>"
     then = f"then {RETRIES[refusal.retry] if refusal.retry else 'press *Resume*'}."
     match refusal.obstacle:
+        case Obstacle.WRONG_KIND if refusal.kind is ChannelKind.GONE and _resumes(refusal):
+            return GONE_WHILE_PAUSED.format(where=where, then=then)
         case Obstacle.WRONG_KIND:
             return f"{where} {WRONG_KINDS[refusal.kind]}, {then}"
         case Obstacle.PERMISSIONS:

@@ -92,7 +92,6 @@ class GatewayConnection:
         self._heard_at: float | None = None
         self._failures = 0  # connections in a row that did not last
         self._failed_resumes = 0
-        self._last_end = ""
         self._trouble: NotReady | None = None  # that waiting alone does not end
 
     # ── its state ─────────────────────────────────────────────────────────────────────────
@@ -114,7 +113,7 @@ class GatewayConnection:
         if self._heard_at is None:
             return [NotReady(NotReadyWhy.GATEWAY_NEVER_HEARD)]
         if self._failures >= FLAPPING and not self._lasts():
-            unstable: ProblemFacts = {"failures": self._failures, "end": self._last_end}
+            unstable: ProblemFacts = {"failures": self._failures}
             return [NotReady(NotReadyWhy.GATEWAY_UNSTABLE, unstable)]
         silence_s = self._clock() - self._heard_at
         if silence_s > self._timings.silence_s:
@@ -224,7 +223,6 @@ class GatewayConnection:
             return 0.0
         bot.dispatch("disconnect")
         self._failures = 0 if self._lasts() else self._failures + 1
-        self._last_end = how
         self._session = self._resumable() if resume and self._failed_resumes < RESUMES else None
         if self._session is None:
             self._failed_resumes = 0

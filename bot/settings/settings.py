@@ -72,9 +72,9 @@ class SpeckleSettings(_Section):
 
     enrich_deadline_s: float = _setting(
         5.0,
-        "Seconds a card waits for what the webhook leaves out. Past that it goes out plain, and is "
-        "edited if the answer comes soon after. 0: nobody is asked, and cards have no picture of "
-        "the model.",
+        "Seconds a card waits for what the webhook leaves out. After that it goes out plain, and "
+        "is edited if the answer comes soon after. 0: nobody is asked, and cards have no picture "
+        "of the model.",
         "a number from 0 to 30",
         ge=0,
         le=30,
@@ -231,7 +231,7 @@ class Settings(BaseSettings):
         "127.0.0.1",
         "Address that the listener binds. `127.0.0.1` suits a tunnel or reverse proxy on the same "
         "computer and keeps the plain-http port from everyone else. In a container, or with the "
-        "proxy on another machine, use `0.0.0.0`, or `::` for IPv4 and IPv6 alike.",
+        "proxy on another machine, use `0.0.0.0`, or `::` for both IPv4 and IPv6.",
         "text, such as 127.0.0.1",
     )
     webhook_port: int = _setting(

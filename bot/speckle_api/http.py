@@ -105,7 +105,7 @@ class SpeckleHttp:
         body: Mapping[str, str] | None = None,
     ) -> HttpAnswer:
         if server_url not in self._servers:
-            reason = "it is not among the servers that may be asked"
+            reason = "SPECKLE_SERVERS does not name it"
             raise SpeckleUnavailable(server_url, reason)
         self._breakers.begin(server_url)
         try:

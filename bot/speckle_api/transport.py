@@ -179,7 +179,7 @@ class GraphQLTransport:
             raise SpeckleUnavailable(server_url, "the bot is stopping")
         slots = self._slots.get(server_url)
         if slots is None:
-            raise SpeckleUnavailable(server_url, "it is not among the servers that may be asked")
+            raise SpeckleUnavailable(server_url, "SPECKLE_SERVERS does not name it")
         return slots
 
     def _started(

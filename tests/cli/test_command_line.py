@@ -119,11 +119,11 @@ def test_help_names_every_command_and_loads_nothing_heavy(tmp_path: Path) -> Non
     assert heavy.isdisjoint(done.stderr.split())
 
 
-@pytest.mark.parametrize("arguments", [[], ["nope"], ["run", "--nope"]])
+@pytest.mark.parametrize("arguments", [[], ["nope"], ["run", "--nope"], ["soak", "--rate", "0"]])
 def test_a_wrong_command_line_ends_with_2(arguments: list[str], tmp_path: Path) -> None:
     done = bot(tmp_path, *arguments)
     assert done.returncode == 2
-    assert "Usage: bot" in done.stderr + done.stdout
+    assert "Usage: python3 run.py" in done.stderr + done.stdout
 
 
 def test_the_page_of_settings_can_be_made(tmp_path: Path) -> None:

@@ -45,25 +45,22 @@ def test_each_word_of_a_trace_is_written_somewhere() -> None:
         (
             TraceStep.WANTED,
             {"filter": FilterWhy.PATTERN_FITS, "model": "facade", "pattern": "fac*"},
-            "Wanted: facade fits the pattern fac*.",
+            "Wanted: facade matches the pattern fac*.",
         ),
         (
             TraceStep.FILTERED_AS_CONFIRMED,
             {"filter": FilterWhy.AUTHOR_IGNORED, "author": "{odd}"},
-            "Not shown: as Speckle tells it, the channel ignores what {odd} does.",
+            "Not shown: by what Speckle says, the channel ignores what {odd} does.",
         ),
         (
             TraceStep.ACCESS_UNKNOWN,
             {"silence": "no answer in time"},
-            (
-                "Speckle or Discord could not be asked who may see it (no answer in time): the "
-                "event waits."
-            ),
+            "Speckle or Discord does not say who can see it (no answer in time): the event waits.",
         ),
         (
             TraceStep.ACCESS_UNKNOWN,
             {},
-            "Speckle or Discord could not be asked who may see it: the event waits.",
+            "Speckle or Discord does not say who can see it: the event waits.",
         ),
         (
             TraceStep.ACCESS_PAUSED,
@@ -87,14 +84,14 @@ def test_each_word_of_a_trace_is_written_somewhere() -> None:
                 "model": "mep",
             },
             (
-                "The card stays without what Speckle adds: as Speckle tells it, no model pattern "
-                "of the channel fits mep."
+                "The card stays without what Speckle adds: by what Speckle says, no model pattern "
+                "of the channel matches mep."
             ),
         ),
         (
             TraceStep.FILLED_IN,
             {"added": LateAddition.PICTURE, "after_s": 7},
-            "Filled in its picture 7 s after the card was made.",
+            "Added its picture 7 s after the card was made.",
         ),
         (
             TraceStep.ACCESS_PAUSED,

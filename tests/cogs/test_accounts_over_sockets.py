@@ -70,8 +70,8 @@ async def test_any_member_links_an_account_with_a_token_that_nobody_gets_to_see(
         assert answer.ephemeral
         for scope in BOT_SCOPES:
             assert f"`{scope}`" in text_of(answer)
-        assert labels_of(answer) == ["Make a token", "Paste it"]
-        assert url_of(answer, "Make a token") == f"{speckle.url}/settings/user/developer"
+        assert labels_of(answer) == ["Create a token", "Paste it"]
+        assert url_of(answer, "Create a token") == f"{speckle.url}/settings/user/developer"
     async with run_client(speckle_servers=(speckle.url,)):  # after a restart
         form = await studio.press(answer, "Paste it", studio.tobias)
         assert form.modal is not None
@@ -203,6 +203,8 @@ async def test_unlinking_says_what_stops_and_asks_first(
     async with run_client(**settings):
         nothing = await studio.type("unlink", who=studio.tobias)
         assert "nothing to unlink" in text_of(nothing)
+        nothing = await studio.type("unlink", who=studio.tobias, server="elsewhere.example")
+        assert "nothing to unlink" in text_of(nothing)
         await link_by_token(studio, token)
         account = await account_of_tobias(storage, studio, speckle)
         hook = await storage.write(
@@ -221,6 +223,8 @@ async def test_unlinking_says_what_stops_and_asks_first(
         assert "1 webhook that the bot created" in text_of(question)
         await studio.press(question, "Cancel", studio.tobias)
         assert "Nothing was changed" in text_of(question)
+        wrong = await studio.type("unlink", who=studio.tobias, server="elsewhere.example")
+        assert "Name one with the option `server`" in text_of(wrong)
         question = await studio.type("unlink", who=studio.tobias, server=speckle.url)
     async with run_client(**settings):  # after a restart
         await studio.press(question, "Yes, unlink it", studio.tobias)
@@ -235,7 +239,9 @@ async def test_an_account_is_shown_with_its_rights_and_whether_speckle_still_tak
 ) -> None:
     token = speckle.token(speckle.add_user("Ilse Brandt"), scopes=BOT_SCOPES)
     async with run_client(speckle_servers=(speckle.url,)):
-        assert "no Speckle account" in text_of(await studio.type("account", who=studio.tobias))
+        assert "not linked a Speckle account" in text_of(
+            await studio.type("account", who=studio.tobias)
+        )
         await link_by_token(studio, token)
         shown = await studio.type("account", who=studio.tobias)
         assert shown.ephemeral
@@ -293,9 +299,9 @@ async def test_servers_complete_and_unknown_ones_are_refused(
         assert len(await studio.complete("link", "server", "")) == 2
         assert await studio.complete("unlink", "server", "") == []
         chosen = await studio.type("link", server="speckle.kestrel.example")
-        assert url_of(chosen, "Make a token").startswith(servers[1])
+        assert url_of(chosen, "Create a token").startswith(servers[1])
         first = await studio.type("link")
-        assert url_of(first, "Make a token").startswith(servers[0])
+        assert url_of(first, "Create a token").startswith(servers[0])
         refused = await studio.type("link", server="https://elsewhere.example")
         assert "`app.speckle.systems`, `speckle.kestrel.example`" in text_of(refused)
 

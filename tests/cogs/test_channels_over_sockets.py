@@ -118,7 +118,7 @@ async def test_the_list_shows_only_channels_that_the_caller_manages(
         refused = await studio.choose(everything, PAVILION, studio.tobias)  # seen over a shoulder
         assert "Manage Webhooks" in text_of(refused)
         studio.maren.set_permissions(0)
-        assert "where you may manage webhooks" in text_of(await studio.type("subscriptions"))
+        assert "in which you can manage webhooks" in text_of(await studio.type("subscriptions"))
 
 
 async def test_a_line_that_cannot_be_posted_leaves_the_subscription_standing(

@@ -93,6 +93,14 @@ def test_an_obstacle_comes_with_the_way_out(
         assert "- Embed Links\n- Attach Files\n" in text
 
 
+def test_a_subscription_of_a_channel_that_is_gone_is_followed_elsewhere_and_removed() -> None:
+    found = CannotPost(CHANNEL, ChannelKind.GONE, Obstacle.WRONG_KIND, retry=Retry.RESUME)
+    text = cannot_post_text(found)
+    assert "*View Channel* there, then press *Resume* again." in text
+    assert "use `/subscribe` in another channel" in text
+    assert "pick another channel" not in text
+
+
 def test_where_nobody_asked_for_anything_resume_is_what_to_press() -> None:
     found = CannotPost(CHANNEL, ChannelKind.THREAD, Obstacle.LOCKED)
     assert cannot_post_text(found).endswith("Unlock it first, then press *Resume*.")

@@ -261,8 +261,8 @@ async def test_a_history_that_begins_after_the_last_known_event_is_said_to_be_to
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(2))
         first, second = cards(studio)
-        assert "reaches back to" in first["description"]
-        assert "reaches back to" not in second["description"]
+        assert "begins only on" in first["description"]
+        assert "begins only on" not in second["description"]
 
 
 async def test_a_long_history_of_large_bodies_is_read_in_steps(
@@ -353,7 +353,7 @@ async def test_the_activity_list_fills_in_what_it_can(
         await wait_for_numbers(studio, studio.structure, range(3))
         await look(app)
         assert numbers_in(studio, studio.structure) == [0, 1, 2]
-        assert "no webhook told of this" in cards(studio)[1]["description"]
+        assert "no webhook reported this" in cards(studio)[1]["description"]
 
 
 async def test_nothing_is_fetched_from_before_the_channel_followed(

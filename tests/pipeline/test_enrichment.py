@@ -219,7 +219,7 @@ async def test_a_private_picture_that_is_made_later_is_attached_by_an_edit(
         assert_token_stays_here(studio, site)
         trace = await trace_of(app)
         assert "Speckle is making it" in trace
-        assert "Filled in its picture" in trace
+        assert "Added its picture" in trace
 
 
 async def test_pictures_of_cards_that_share_a_message_come_one_by_one(
@@ -378,7 +378,7 @@ async def test_a_token_that_is_refused_gives_a_plain_card_and_says_so(
         (message,) = await cards(studio, studio.structure)
         assert "Objects" not in fields(message.embeds[0])
         trace = await trace_of(app)
-        assert "no longer takes the token" in trace
+        assert "no longer accepts the token" in trace
         assert site.token not in trace
         assert await app.storage.read(lambda tx: tx.late_enrichment.due_in()) is None
 
@@ -395,7 +395,7 @@ async def test_a_stranger_gets_nothing_of_a_private_project(
         assert "Objects" not in fields(message.embeds[0])
         assert message.files == []
         assert "image" not in message.embeds[0]
-        assert "closed to the account, or to strangers" in await trace_of(app)
+        assert "the account cannot see the project, or none is linked" in await trace_of(app)
 
 
 @pytest.mark.parametrize("reachable", [True, False])

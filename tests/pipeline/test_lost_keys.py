@@ -62,14 +62,14 @@ async def test_a_lost_key_is_said_in_one_sentence_and_the_webhook_can_be_set_up_
         await app.bot.ready_once.wait()
         told = [line for line in capsys.readouterr().out.splitlines() if BAD in line]
         assert len(told) == 1
-        assert "1 webhook secret: put the key that sealed them behind the others" in told[0]
+        assert "1 webhook secret: add the key that encrypted them after the others" in told[0]
         assert await problems_told(app) == [f"{BAD} 1 webhook secret."]
 
         assert await post(app, hook, recorded()[0]) == 503
         assert await app.storage.read(lambda tx: tx.inbox.due_keys()) == []
 
         panel = await entry(studio)
-        assert "no longer open the webhook's secret" in text_of(panel)
+        assert "can no longer decrypt the webhook's secret" in text_of(panel)
         assert panel.offers("Set up again")
         assert not panel.offers("Show set-up")
         await studio.sandbox.press(panel, "Set up again", studio.maren)
@@ -160,7 +160,7 @@ async def test_a_linked_account_that_no_key_opens_is_not_blamed_on_speckle(
         )
         assert "encryption keys can no longer decrypt it" in shown
         assert "person who runs the bot" in shown
-        assert "Speckle no longer takes" not in shown
+        assert "Speckle no longer accepts" not in shown
         panel = await entry(studio)
         await studio.sandbox.press(panel, "Set up again", studio.maren)
         assert "edit the webhook that has the URL below" in text_of(panel)

@@ -64,4 +64,4 @@ async def test_a_notice_that_was_written_before_a_stop_is_told_after_the_start(
         assert waiting.user_id == studio.maren.id
     async with start_bot():
         notice = await told(studio)
-    assert "does not exist any more" in text_of(notice)
+    assert "no longer exists" in text_of(notice)

@@ -236,7 +236,7 @@ async def test_a_ban_is_told_and_what_was_kept_goes_out_after_it(
         studio.sandbox.faults.rate_limit(EVERY_POST, 3600, times=4, via=False)
         with capture_logs() as logs:
             await send_numbers(app, hook, range(1))
-            await until_told(app, "turns this machine's address away")
+            await until_told(app, "blocks this machine's address")
             for channel in channels:
                 await wait_for_numbers(studio, channel, range(1))
         assert [line["event"] for line in logs].count("discord.rate_limited") == 1

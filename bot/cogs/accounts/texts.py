@@ -48,7 +48,7 @@ def unknown_server(servers: Sequence[str]) -> str:
 
 
 def which_to_unlink(accounts: Sequence[Account]) -> str:
-    """What the caller reads who did not say which of several accounts is meant."""
+    """What the caller reads who did not say which account is meant, or named another server."""
     hosts = ", ".join(f"`{host_of(one.server_url)}`" for one in accounts)
     return f"You linked accounts on {hosts}. Name one with the option `server`."
 
@@ -77,7 +77,8 @@ def link_lead(way: SignIn | PasteToken, linked: Account | None) -> str:
         )
     return (
         f"{before}**Link your Speckle account on {host}.**\n"
-        "1. Open Speckle's developer settings and create a new personal access token.\n"
+        "1. *Create a token* opens Speckle's developer settings: create a personal access token "
+        "there.\n"
         f"2. Give it exactly these scopes: {SCOPE_LIST}. Their purpose:\n{_what_for()}\n"
         "3. Press *Paste it* here, within 15 minutes, and put the token into the form.\n"
         "Only the bot receives the form. Never write the token into a channel."
@@ -123,7 +124,10 @@ def account_not_linked(failed: LinkFailed, servers: Collection[str]) -> str:
         case WhyNotLinked.EXPIRED:
             return "This has expired: it works for 15 minutes. Use `/link` again."
         case WhyNotLinked.USED:
-            return "This has been used already; `/account` shows what is linked. `/link` again?"
+            return (
+                "This has been used already; `/account` shows what is linked. For another account, "
+                "use `/link` again."
+            )
         case WhyNotLinked.OTHER_PERSON:
             return "This was made for someone else. Use `/link` yourself."
         case WhyNotLinked.NOT_A_TOKEN:
@@ -212,10 +216,10 @@ def account_unlinked(account: Account, *, tidy: bool) -> str:
 
 
 NOTHING_LINKED = (
-    "You have linked no Speckle account. `/link` does that; `/subscribe` then creates the webhooks "
-    "for you and finds your projects by name."
+    "You have not linked a Speckle account. `/link` does that; `/subscribe` then creates the "
+    "webhooks for you and finds your projects by name."
 )
-NOTHING_TO_UNLINK = "You have linked no Speckle account there, so there is nothing to unlink."
+NOTHING_TO_UNLINK = "You have not linked a Speckle account, so there is nothing to unlink."
 KEPT = "Nothing was changed."
 GONE = "This account is no longer linked. `/account` shows your linked accounts."
 STATUS_TEXTS: Mapping[TokenStatus, str] = {

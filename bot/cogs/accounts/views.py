@@ -127,14 +127,12 @@ class AccountViews:
     async def unlink_page(self, interaction: Interaction, server: str | None) -> Response:
         """What would be forgotten and stop, with a button that does it."""
         accounts = await self._lender.all_of_user(interaction.user.id)
-        if server is not None:
-            server_url = server_named(server, tuple(one.server_url for one in accounts) or ("",))
-            accounts = [one for one in accounts if one.server_url == server_url]
         if not accounts:
             raise UserError(account_texts.NOTHING_TO_UNLINK)
-        if len(accounts) > 1:
+        named = [one for one in accounts if server is None or is_named(server, one.server_url)]
+        if len(named) != 1:
             raise UserError(account_texts.which_to_unlink(accounts))
-        account = accounts[0]
+        account = named[0]
         dependents = await self._linking.dependents(account)
         text = account_texts.sure_to_unlink(account, dependents, _guild_name(interaction))
         return Response(text, view=_choice(AccountAction.UNLINK, account.id))
@@ -231,7 +229,7 @@ def _address(way: SignIn | PasteToken) -> str:
 def _link_buttons(way: SignIn | PasteToken) -> list["discord.ui.Item[Any] | None"]:
     if isinstance(way, SignIn):
         return [link_button("Sign in with Speckle", way.url)]
-    return [link_button("Make a token", way.tokens_url), _paste_button(way.nonce)]
+    return [link_button("Create a token", way.tokens_url), _paste_button(way.nonce)]
 
 
 def _paste_button(nonce: str) -> PersistentButton:
@@ -262,8 +260,13 @@ def server_named(typed: str | None, servers: tuple[str, ...]) -> str:
     """The server that was meant: by its address or host name; the first one if none was named."""
     if typed is None:
         return servers[0]
-    wanted = typed.strip().lower().rstrip("/")
     for server in servers:
-        if wanted in (server.lower(), account_texts.host_of(server).lower()):
+        if is_named(typed, server):
             return server
     raise UserError(account_texts.unknown_server(servers))
+
+
+def is_named(typed: str, server: str) -> bool:
+    """Whether a server is meant, by its address or host name."""
+    wanted = typed.strip().lower().rstrip("/")
+    return wanted in (server.lower(), account_texts.host_of(server).lower())

@@ -8,7 +8,12 @@ import discord
 
 from bot.cards.text import counted, joined, shorten
 from bot.cogs.responses import COLOUR
-from bot.cogs.subscriptions.panel_texts import MAX_LISTED_NAME, project_name, why_paused
+from bot.cogs.subscriptions.panel_texts import (
+    ALL_PERMISSIONS,
+    MAX_LISTED_NAME,
+    project_name,
+    why_paused,
+)
 from bot.model import NOBODY, RIGHTS_PAUSES, HookState, PauseReason
 from bot.permissions import ChannelPermission
 from bot.problems import SendReason
@@ -24,7 +29,7 @@ MAX_OF_SEVERAL = 480
 MAX_PROJECTS_OF_SEVERAL = 2
 
 WHY = {
-    PauseReason.CHANNEL_GONE: "Discord says that the channel does not exist any more.",
+    PauseReason.CHANNEL_GONE: "Discord says that the channel no longer exists.",
     PauseReason.NO_PERMISSION: "The bot is no longer allowed to post there.",
     PauseReason.THREAD_CLOSED: "The thread is closed, and the bot is not allowed to open it.",
     PauseReason.SILENCED: "Discord does not let the bot post there for now.",
@@ -56,16 +61,13 @@ ANSWER = (
     "bot shows who will see it there before it continues.\n"
     "- You can if your linked Speckle account can see the project. `/account` shows it, `/link` "
     "links it again; for access, ask an owner of the project in Speckle.\n"
+    "- Where nobody has linked one, a member with *Manage Webhooks* in the whole server can too.\n"
     "- Another member who can see it presses *Take over* here, or *Resume* in `/subscriptions`. "
     "From then on the channel depends on their account."
 )
 ALLOWED_BY_NOW = (
     "The bot has every permission that it needs there now. Press *Resume*; if it is paused "
     "again, look at the channel's settings, *Edit Channel → Permissions*."
-)
-ALL_PERMISSIONS = (
-    "*View Channel*, *Send Messages* (in threads *Send Messages in Threads*), *Embed Links*, "
-    "*Attach Files* and *Read Message History*"
 )
 PAUSED_BY = "The bot could not show events of {projects} in {place}, so it paused that."
 STOPPED = "The bot no longer shows events of {projects} in {place}."
@@ -139,7 +141,7 @@ def _notice_embed(context: NoticeContext) -> discord.Embed:
 def _one_of_several(context: NoticeContext) -> discord.Embed:
     notice = context.group.notice
     followed = projects(context.group.entries, context.read_by_others, MAX_PROJECTS_OF_SEVERAL)
-    kept = f"<#{notice.channel_id}>: {_kept(context.group.cards)}, of {followed}."
+    kept = f"<#{notice.channel_id}> follows {followed}: {_kept(context.group.cards)}."
     return discord.Embed(
         title=_title(context),
         url=address(notice.guild_id, notice.channel_id),

@@ -47,7 +47,7 @@ ProjectText = app_commands.Range[str, 1, LONGEST_LINK]
 
 
 class SubscribeCog(commands.Cog, name="subscribe"):
-    """Ties channels to projects and unties them."""
+    """Lets channels follow projects, and stop following them."""
 
     def __init__(self, subscriptions: SubscriptionService, flow: SubscribeFlow) -> None:
         self._subscriptions = subscriptions

@@ -62,19 +62,23 @@ PAUSES = {
     PauseReason.MEMBER: "paused by {by}",
     PauseReason.PROJECT_DELETED: "paused: the project was deleted in Speckle",
     PauseReason.CHANNEL_GONE: "paused: the channel is gone",
-    PauseReason.NO_PERMISSION: "paused: the bot may not post there",
+    PauseReason.NO_PERMISSION: "paused: the bot is not allowed to post there",
     PauseReason.THREAD_CLOSED: "paused: the thread is closed",
     PauseReason.SILENCED: "paused: Discord does not let the bot post there for now",
     PauseReason.ACCESS_LOST: "paused: {why}",
     PauseReason.ASK_AGAIN: "paused: {why}",
 }
+ALL_PERMISSIONS = (
+    "*View Channel*, *Send Messages* (in threads *Send Messages in Threads*), *Embed Links*, "
+    "*Attach Files* and *Read Message History*"
+)
 REMEDIES = {
     PauseReason.MEMBER: "Press *Resume* to continue.",
     PauseReason.PROJECT_DELETED: "No more events will come. Press *Remove* to clean up.",
     PauseReason.CHANNEL_GONE: "If it is there again, let the bot see it and press *Resume*. If "
     "not, press *Remove*. New cards are kept until then.",
-    PauseReason.NO_PERMISSION: "Allow the bot *View Channel*, *Send Messages*, *Embed Links* and "
-    "*Attach Files* in it, then press *Resume*. New cards are kept until then.",
+    PauseReason.NO_PERMISSION: f"Allow the bot {ALL_PERMISSIONS} in it, then press *Resume*. New "
+    "cards are kept until then.",
     PauseReason.THREAD_CLOSED: "Open the thread again, then press *Resume*. New cards are kept "
     "until then.",
     PauseReason.SILENCED: "The bot tries again automatically. If a moderator has ended its "
@@ -140,7 +144,10 @@ def state_text(entry: Followed) -> str:
         why = why_paused(subscription) if reason in RIGHTS_PAUSES else ""
         return f"⏸ {PAUSES[reason].format(by=by, why=why)}"
     if hook.unopenable:
-        return "🔴 nothing arrives: the bot's encryption keys no longer open the webhook's secret"
+        return (
+            "🔴 nothing arrives: the bot's encryption keys can no longer decrypt the webhook's "
+            "secret"
+        )
     if hook.state is HookState.WAITING:
         return "⏳ waiting for the first event"
     if hook.state is HookState.CLOSED:
@@ -182,7 +189,7 @@ def list_embed(entries: Sequence[Followed], page: int, pages: int, total: int) -
     embed = discord.Embed(title=f"Subscriptions ({total})", description=description, colour=COLOUR)
     where = f"Page {page + 1} of {pages}. " if pages > 1 else ""
     return embed.set_footer(
-        text=f"{where}Only channels where you may manage webhooks are listed. Choose one below to "
+        text=f"{where}Only channels where you can manage webhooks are listed. Choose one below to "
         "change it."
     )
 
@@ -207,10 +214,14 @@ def entry_embed(entry: Followed, note: str | None = None) -> discord.Embed:
 
 def nothing_listed(channel_id: int | None) -> str:
     """What the caller reads when there is no subscription to list."""
-    where = "in this server" if channel_id is None else f"in <#{channel_id}>"
+    where = (
+        "the channels of this server in which you can manage webhooks"
+        if channel_id is None
+        else f"<#{channel_id}>"
+    )
     return (
-        f"No Speckle project is followed {where} yet where you may manage webhooks. "
-        "`/subscribe` starts: paste a project's address as `stream_id`."
+        f"No Speckle project is followed in {where}. To follow one, use `/subscribe` and paste the "
+        "project's address as `stream_id`."
     )
 
 

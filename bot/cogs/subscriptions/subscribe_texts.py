@@ -87,9 +87,10 @@ def subscribed(outcome: Subscribed) -> Response:
         return Response("\n".join(lines), embed=setup_embed(outcome.setup))
     if hook.unopenable:
         lines.append(
-            "Nothing arrives yet: the bot's encryption keys no longer open the secret of the "
-            "project's webhook. A member with *Manage Webhooks* in all channels of that webhook, "
-            "or in the whole server, can create a new one: `/subscriptions`, then *Set up again*."
+            "Nothing arrives yet: the bot's encryption keys can no longer decrypt the secret of "
+            "the project's webhook. A member with *Manage Webhooks* in all channels of that "
+            "webhook, or in the whole server, can create a new one: `/subscriptions`, then *Set up "
+            "again*."
         )
     elif hook.state is HookState.WAITING:
         lines.append(
@@ -278,8 +279,8 @@ def _why_link(outcome: NeedsAccount) -> str:
             )
         case EnsureProblem.NO_SCOPE:
             return (
-                f"Your linked account may not read projects on {server}: it must be linked again "
-                "with the scope `streams:read`."
+                f"Your linked account is not allowed to read projects on {server}: it must be "
+                "linked again with the scope `streams:read`."
             )
         case _:
             return f"{server} gave an unexpected answer."
