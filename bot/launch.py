@@ -255,7 +255,7 @@ def call(command: Sequence[str]) -> int:
 
 
 # Side by side, as most tests wait more than they compute: for clocks, processes and sockets.
-WORKERS: Final = "4"
+WORKERS: Final = "6"
 LINT_IMPORTS: Final = "from importlinter.cli import lint_imports_command as c; c()"
 CHECKS: Final[Mapping[str, Sequence[str]]] = {
     "ruff check": ("-m", "ruff", "check"),

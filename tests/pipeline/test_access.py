@@ -224,7 +224,7 @@ async def test_an_account_that_no_key_opens_makes_events_wait_and_pauses_nothing
 
         async def waits() -> bool:
             row = await app.storage.read(lambda tx: tx.inbox.get(2))
-            return row is not None and "encryption keys do not open" in str(row.trace)
+            return row is not None and "encryption keys cannot decrypt" in str(row.trace)
 
         await until(waits)
         assert (await subscription(app, studio)).state is SubscriptionState.ACTIVE
