@@ -156,7 +156,7 @@ class PendingSubscribe:
 
 
 LINK_VALID = timedelta(minutes=15)
-# Whoever claimed a request and was killed, or lost the database, blocks it no longer than that.
+# A process that claimed a request and was killed, or lost the database, blocks it only so long.
 # All that is asked of Speckle meanwhile has less time.
 CLAIM_HOLDS = timedelta(minutes=1)
 # For what is left to do once the account is there: notify the person, run the pending command.

@@ -94,7 +94,7 @@ class _Context(ssl.SSLContext):
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Connects each request through the proxy that the rule says, whoever made the session."""
+    """Connects each request through the proxy that the rule says, whatever made the session."""
 
     def __init__(self, network: Network, **more: Any) -> None:
         super().__init__(**more)

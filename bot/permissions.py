@@ -13,7 +13,7 @@ class Audience:
 
     `everyone` in the server, else who has one of `roles` or is one of `members`. `parent_id` is
     the channel that decides for a thread; a private thread's people are not known (`in_thread`),
-    but whoever manages threads sees it too. Messages of an `announcement` channel can be published
+    but who manages threads sees it too. Messages of an `announcement` channel can be published
     to other servers, which follow it without anybody here knowing.
     """
 

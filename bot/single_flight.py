@@ -25,9 +25,9 @@ class SingleFlightCache(Generic[Value]):
         self._asked: dict[Hashable, asyncio.Task[Value]] = {}
 
     async def get(self, key: Hashable, ask: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
-        """The value, from whoever asked for it last; the error of the question, if it fails.
+        """The value of the last question for it; the error of the question, if it fails.
 
-        Whoever stops waiting does not end a question that others may wait for.
+        A caller that stops waiting does not end a question that others may wait for.
         """
         with suppress(KeyError):
             return self._values[key]

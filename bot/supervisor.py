@@ -106,7 +106,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 def stop_signals(stopping: asyncio.Event) -> Iterator[None]:
     """Set `stopping` at SIGINT or SIGTERM; a second one ends the process at once.
 
-    One that comes right behind the first is its echo: whoever stops a whole group of processes
+    One that comes right behind the first is its echo: what stops a whole group of processes
     reaches this one directly and through run.py.
     """
     loop = asyncio.get_running_loop()

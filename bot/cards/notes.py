@@ -21,7 +21,7 @@ class NoteKind(StrEnum):
 
 SENTENCES: Mapping[NoteKind, str] = {
     NoteKind.FIRST_EVENT: "This is the first event of the project here: the set-up works.",
-    # Only said: whoever knows the secret may have made it up.
+    # Only said: somebody who knows the secret may have made it up.
     NoteKind.SERVER_MOVED: "The event says that the project's server is now {}.",
     NoteKind.NOT_DELIVERED: "Delayed: Speckle could not deliver this when it happened, on {} UTC.",
     NoteKind.NO_WEBHOOK: "Delayed: no webhook reported this when it happened, on {} UTC.",

@@ -99,7 +99,7 @@ def actor_of(interaction: Interaction, picked: Picked | None = None) -> Actor:
 
 
 async def actor_in(interaction: Interaction, guild: discord.Guild) -> Actor:
-    """Who acts upon this guild, be it from a direct message, which brings no member along."""
+    """Who acts on this guild, also from a direct message, which comes without a member."""
     if interaction.guild_id == guild.id:
         return actor_of(interaction)
     return await member_actor(guild, interaction.user.id)

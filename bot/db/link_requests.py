@@ -180,7 +180,7 @@ class LinkRequests:
 
 
 def _key(nonce_digest: str, discord_user_id: int, server_url: str) -> Row:
-    """What a request is sealed for: whoever changes one of these in its row cannot open it."""
+    """What a request is sealed for: with one of these changed in its row, it cannot be opened."""
     return {
         "nonce_digest": nonce_digest,
         "discord_user_id": discord_user_id,

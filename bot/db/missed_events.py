@@ -50,7 +50,7 @@ class MissedEvents:
     def hook_ids(self) -> list[int]:
         """The hooks that may have missed something which somebody can be asked for, oldest first.
 
-        That is whoever made its webhook or, once there was an event, who follows it with an answer.
+        That is who made its webhook or, once there was an event, who follows it with an answer.
         """
         answered = exists().where(
             subscriptions.c.hook_id == hooks.c.id,

@@ -62,7 +62,7 @@ class _Reseal(Enum):
 
 
 class SealedValues:
-    """Looks after what is sealed, whoever's it is; contexts stay as they are."""
+    """Looks after all that is sealed; contexts stay as they are."""
 
     def __init__(self, database: Database, vault: Vault, now: Callable[[], datetime]) -> None:
         self._database = database
@@ -98,7 +98,7 @@ class SealedValues:
     async def rotate(self) -> Sequence[RotationReport]:
         """Seal everything under the first key, in small steps, while bots run.
 
-        A value that was changed meanwhile is left to whoever changed it, and looked at again.
+        A value that was changed meanwhile is left as it is now, and looked at again.
         """
         return [await self._rotate(kind) for kind in SEALED_COLUMNS]
 

@@ -254,7 +254,7 @@ hooks = Table(
     _text("visibility", nullable=True),
     _time("public_at", nullable=True),  # when it was last readable without a token
     _time("caught_up_at", nullable=True),
-    # Not unique: whoever sets a project up by hand gets a webhook address of their own.
+    # Not unique: each person who sets a project up by hand gets a webhook address of their own.
     Index(None, "guild_id", "server_url", "project_id"),
     Index(None, "project_id"),
     sqlite_autoincrement=True,

@@ -66,7 +66,7 @@ class SpeckleBot(commands.Bot):
         """`load` and `save` keep what is to be known after a restart; `on_guilds` is called with
         all guilds that the bot is in.
         """
-        # The bot has no voice: that the libraries for it are missing is worth no warning.
+        # The bot has no voice: no warning is needed where the libraries for it are missing.
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         # discord.py's HTTP client makes its buckets of this class, and takes no other from anybody.
         discord.http.Ratelimit = CancellableBucket  # type: ignore[misc]

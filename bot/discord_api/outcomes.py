@@ -48,7 +48,7 @@ class RetryLater:
     """Discord could not take it now; `retry_in_s` is Discord's own word, None leaves it to us.
 
     `refusal` names a refusal that does not speak of this channel or message, such as "403 40006":
-    whoever else gets the same one has the same trouble.
+    others that get the same one have the same problem.
     """
 
     reason: SendReason

@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 MAX_REFUSED = 5_000  # half of the 10,000 in 10 minutes after which Discord bans the address
 REFUSED_WINDOW_S = 600.0
-EXEMPT = ("/interactions/", "/webhooks/")  # answers to commands, and what follows upon them
+EXEMPT = ("/interactions/", "/webhooks/")  # answers to commands, and what follows them
 UNKNOWN_WAIT_S = 5.0  # a 429 that names no time at all
 IN_FLIGHT_S = 2.0  # answers that close for all and come within that say the same thing
 
@@ -58,7 +58,7 @@ low_priority: ContextVar[bool] = ContextVar("low_priority", default=False)
 
 
 class CancellableBucket(discord.http.Ratelimit):
-    """A bucket of discord.py that stays usable when whoever is inside stops waiting.
+    """A bucket of discord.py that stays usable when a request inside it is cancelled.
 
     After a request discord.py waits for the bucket's next window and then gives its places back.
     Cancelled in that wait it never does: where no answer has told when the window ends, the bucket
@@ -128,7 +128,7 @@ class RateLimiter:
         self.hold(seconds)
 
     def hold(self, seconds: float) -> None:
-        """Send nothing to anybody for so long; whoever asks for that says why."""
+        """Send nothing to anybody for so long; the caller says why."""
         self._closed_until = max(self._closed_until, self._clock() + seconds)
 
     def tracing(self) -> aiohttp.TraceConfig:

@@ -164,7 +164,7 @@ class HttpConnection(web.RequestHandler):
             case ConnectionState.ANSWERING:
                 if not self.ends_unread():
                     return False  # we are the slow ones
-                allowed = limits.body_s + limits.closing_s  # whoever reads the body comes first
+                allowed = limits.body_s + limits.closing_s  # reading the body ends first
             case ConnectionState.SILENT:
                 idle = self._request_count and not self._loose_bytes and not self.writing_paused
                 allowed = limits.idle_s if idle else limits.head_s

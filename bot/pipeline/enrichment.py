@@ -248,7 +248,7 @@ class Enrichment:
             )
             if not isinstance(answer, Rendered):
                 return answer
-            # Checked, as whoever answers in the server's place may send anything.
+            # Checked, as something that answers in the server's place may send anything.
             return picture_from(answer.content, "preview", MAX_PREVIEW_BYTES) or NoPicture.MISSING
 
         key = (login, project_id, version_id)

@@ -111,7 +111,7 @@ class KeyedWorker(Generic[Item, Key]):
         return {self._key_of(item): item for item in found}
 
     async def _wait(self) -> None:
-        """Wait until something is due; while there is no place, whoever finishes first wakes it."""
+        """Wait until something is due; while there is no place, the first to finish wakes it."""
         pause_s = self._look_at - time.monotonic() if self._scheduler.free_slots else IDLE_POLL_S
         try:
             async with asyncio.timeout(max(0.0, pause_s)):

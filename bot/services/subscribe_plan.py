@@ -268,7 +268,7 @@ class Planner:
         return self._can_make and (hook is None or hook.kind is HookKind.OWN)
 
     def _check_seen(self) -> None:
-        """Refuse who linked an account that may not see the project, whoever follows it here."""
+        """Refuse a member whose linked account may not see the project."""
         manages = self.served and self.request.actor.manages_guild
         if self.access.why is EnsureProblem.NOT_OWNER and self.access.is_private and not manages:
             raise CommandRefused(ProjectNotSeen(self.server_url))

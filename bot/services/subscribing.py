@@ -202,7 +202,7 @@ class Subscribing:
         return new
 
     async def _pause(self, subscription_id: int, why: PauseWhy) -> None:
-        """Stop it, with a notice to whoever made it; what waits to be sent is kept as events."""
+        """Stop it, and notify the person who made it; what waits to be sent is kept as events."""
         pause = AccessPause(PauseReason.ASK_AGAIN, why)
         await self._storage.write(
             lambda tx: tx.held_events.hold_back(subscription_id, self._now(), pause)

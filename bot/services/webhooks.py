@@ -247,7 +247,7 @@ class WebhookService:
         for duplicate in duplicates:
             await self._ask(account_id, self._delete(hook.project_id, duplicate.id))
         adopted = there.id != hook.webhook_id
-        # Whoever entered the secret by hand knows it, perhaps somebody without access.
+        # The person who entered the secret by hand knows it, and may have no access.
         secret = fresh_secret() if new_secret or adopted or hook.unopenable else None
         if secret is None and await self._speckle_lacks_it(hook, account_id, there, reconciling):
             secret = hook.secrets[0]

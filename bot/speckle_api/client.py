@@ -334,7 +334,7 @@ class SpeckleClient:
                 wanted["withObject"] = False
                 data = await self._transport.read(login, questions.VERSION_FACTS, wanted, until)
             facts = questions.read_version_facts(data, version)
-            # Whoever asks may stop waiting at `until`: what came must not wait for what may not.
+            # The caller may stop waiting at `until`: facts that came must not be lost to the count.
             left_s = self._transport.left_s(until)
             await asyncio.wait({counting}, timeout=min(THREADS_WAIT_S, left_s / 2))
             return _with_open_threads(facts, version, counting)

@@ -1,6 +1,6 @@
 """One question to one Speckle server, through specklepy. The only file that knows specklepy.
 
-specklepy blocks, is slow to load and thus loaded at the first question, and a client of it serves
+specklepy blocks, is slow to load and so loaded at the first question, and a client of it serves
 one thread at a time. Each question has a client of its own: making one costs nothing, and no
 token stays behind in it.
 """

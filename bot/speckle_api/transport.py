@@ -54,7 +54,7 @@ class GraphQLTransport:
         network: Network | None,
         max_answer_bytes: int,
     ) -> None:
-        # A try that is repeated in time is worth no warning; whoever asked tells of the last one.
+        # No warning for a try that is repeated in time: the caller reports the last one.
         stamina.instrumentation.set_on_retry_hooks(())
         self._deadline_s = deadline_s
         self._breakers = breakers or CircuitBreakers()

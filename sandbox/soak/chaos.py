@@ -112,7 +112,7 @@ class Chaos:
             self._stage.sandbox.pace.enabled = False
 
     async def vanish_often(self) -> None:
-        """Let one channel after another vanish, return, and be resumed by whoever manages it."""
+        """Let one channel after another vanish and return, and have a member resume it."""
         random = _random(self._seed, "vanishing")
         busy: set[str] = set()
         async with asyncio.TaskGroup() as group:

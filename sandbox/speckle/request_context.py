@@ -56,7 +56,7 @@ class Asking:
         return project
 
     def need_owner(self, project: ServerProject) -> None:
-        """A refusal for whoever does not own the project, in the words of newer fields."""
+        """A refusal for a person who does not own the project, in the words of newer fields."""
         role = project.role_of(self.need_user())
         if role is None:
             raise graphql_errors.forbidden(graphql_errors.NO_ACCESS)

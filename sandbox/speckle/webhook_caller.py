@@ -149,7 +149,7 @@ def stream_part(project: ServerProject, user: User | None) -> dict[str, Any]:
 
 
 def user_part(user: User, project: ServerProject) -> dict[str, Any]:
-    """What a delivery has of whoever did it."""
+    """What a delivery says of the person who did it."""
     return {
         "id": user.id,
         "suuid": "ee812a88-c735-49e4-9274-70cd22a38022",
