@@ -127,7 +127,7 @@ def open_picture(content: bytes) -> Iterator["Image.Image"]:
 
     Errors: NotAPicture, also for what goes wrong while the caller unpacks it.
     """
-    # Slow to load, so only the first picture does it; WebP is named, as Pillow would else load all
+    # Slow to load, so only the first picture does it; WebP is named, as otherwise Pillow loads all
     # the formats that it knows to find that one.
     from PIL import Image, PngImagePlugin, WebPImagePlugin  # noqa: F401  # loading it is enough
 

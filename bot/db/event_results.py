@@ -128,13 +128,13 @@ def _write(
     session: Session, routed: Sequence[_Result], now: datetime, *, replaying: bool = False
 ) -> list[int]:
     """Write it; a subscription that still holds earlier events, or was paused for a right since
-    this was decided, holds this one too: else it would come before those.
+    this was decided, holds this one too: otherwise it would come before those.
 
     `replaying` says that it is one event, which its subscription holds.
     """
     if not routed:
         return []
-    # Locked first: cards that are taken back meanwhile would else come behind these.
+    # Locked first: otherwise cards that are taken back meanwhile would come behind these.
     there = _lock_subscriptions(session, routed, replaying=replaying)
     routed = [one for one in routed if one.subscription_id in there]
     _lock_channels(session, routed)

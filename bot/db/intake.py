@@ -28,7 +28,7 @@ Body = tuple[str, str]  # digest and ordering key
 
 # By id, so that the latest of several twins is the one that is kept below.
 BODIES = select(inbox.c.digest, inbox.c.lane, inbox.c.received_at, inbox.c.id)
-# "+ 0", as SQLite would else read all rows in the order of their ids, to be spared the sorting.
+# "+ 0", as otherwise SQLite reads all rows in the order of their ids, to save the sorting.
 RECENT = BODIES.where(
     inbox.c.received_at > bindparam("since"), inbox.c.received_at < bindparam("until")
 ).order_by(inbox.c.id + 0)

@@ -130,7 +130,7 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _without_foreign_keys(connection: DBAPIConnection, _record: object) -> None:
-    """Let a migration copy a table: dropping the old one would else take along what refers to it.
+    """Let a migration copy a table: otherwise dropping the old one deletes what refers to it.
 
     SQLite takes this only outside a transaction. `_upgrade` looks at all of them at its end.
     """
