@@ -231,7 +231,7 @@ def hand_over(command: Sequence[str]) -> int:
     if os.name != "nt":
         sys.stdout.flush()
         sys.stderr.flush()
-        os.execv(command[0], list(command))  # noqa: S606
+        os.execv(command[0], list(command))  # noqa: S606  # no shell is wanted
     return call(command)
 
 

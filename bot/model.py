@@ -73,7 +73,7 @@ class PauseWhy(StrEnum):
     """Why a subscription may not be shown its project any more, or not yet."""
 
     # Of the account that shows the project in the channel.
-    TOKEN_REFUSED = "token_refused"  # noqa: S105
+    TOKEN_REFUSED = "token_refused"  # noqa: S105  # no token
     SCOPE_MISSING = "scope_missing"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"

@@ -78,8 +78,8 @@ class WhyNotLinked(StrEnum):
     OTHER_BROWSER = "other_browser"
     OTHER_PERSON = "other_person"
     CODE_REFUSED = "code_refused"
-    NOT_A_TOKEN = "not_a_token"  # noqa: S105
-    TOKEN_REFUSED = "token_refused"  # noqa: S105
+    NOT_A_TOKEN = "not_a_token"  # noqa: S105  # no token
+    TOKEN_REFUSED = "token_refused"  # noqa: S105  # no token
     SCOPES_MISSING = "scopes_missing"
     SERVER_AWAY = "server_away"
     SERVER_STRANGE = "server_strange"

@@ -76,7 +76,7 @@ class EnsureProblem(StrEnum):
     UNCONFIRMED = (
         "unconfirmed"  # the database was restored, and its person has not confirmed it yet
     )
-    TOKEN_REFUSED = "token_refused"  # noqa: S105
+    TOKEN_REFUSED = "token_refused"  # noqa: S105  # no token
     UNREACHABLE = "unreachable"
     FULL = "full"
     SPECKLE_AWAY = "speckle_away"

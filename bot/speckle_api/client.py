@@ -336,20 +336,27 @@ class SpeckleClient:
             facts = questions.read_version_facts(data, version)
             # The caller may stop waiting at `until`: facts that came must not be lost to the count.
             left_s = self._transport.left_s(until)
-            await asyncio.wait({counting}, timeout=min(THREADS_WAIT_S, left_s / 2))
-            return _with_open_threads(facts, version, counting)
+            _, late = await asyncio.wait({counting}, timeout=min(THREADS_WAIT_S, left_s / 2))
+            if late or facts.model.id != version.model.id:
+                return facts
+            return replace(facts, open_threads=await counting)
         finally:
             counting.cancel()
 
     async def _open_threads(
         self, login: Login, project_id: str, version: VersionCreated, until: float
     ) -> int | None:
-        """How many threads are open on a version's model, as the event names it."""
+        """How many threads are open on a version's model, as the event names it.
+
+        None where the server does not say: what it knows of the version counts without this.
+        """
         if version.model.id is None:
             return None
         wanted = {"project": project_id, "on": version.model.id}
-        data = await self._read_optional(login, optional_questions.OPEN_THREADS, wanted, until)
-        return questions.read_open_threads(data)
+        with suppress(SpeckleError):
+            data = await self._read_optional(login, optional_questions.OPEN_THREADS, wanted, until)
+            return questions.read_open_threads(data)
+        return None
 
     async def comment_facts(
         self, login: Login, project_id: str, comment_id: str, *, within_s: float | None = None
@@ -444,20 +451,6 @@ def _search(search: str, limit: int) -> dict[str, Any]:
     """What to search for, without the zero character that no database takes."""
     wanted = search.replace("\0", "").strip()[:MAX_SEARCH]
     return {"search": wanted, "limit": max(1, min(limit, MAX_CHOICES))}
-
-
-def _with_open_threads(
-    facts: VersionFacts, version: VersionCreated, counting: "asyncio.Task[int | None]"
-) -> VersionFacts:
-    """The facts with the threads, if they were counted and the model is the one of the event."""
-    if facts.model.id != version.model.id or not counting.done() or counting.cancelled():
-        return facts
-    error = counting.exception()
-    if error is None:
-        return replace(facts, open_threads=counting.result())
-    if not isinstance(error, SpeckleError):
-        raise error
-    return facts
 
 
 def _needed(login: Login, value: T | None) -> T:

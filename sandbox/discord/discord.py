@@ -21,7 +21,7 @@ from sandbox.discord.rest import RecordedRequest
 from sandbox.discord.world import DiscordWorld
 
 # Looks like a bot's token, three parts with the application's id in front, and is none.
-TOKEN: Final = "MTAwMDAwMDAwMDAwMDAwMDAwMA.c2FuZA.a-discord-that-runs-on-this-machine"  # noqa: S105
+TOKEN: Final = "MTAwMDAwMDAwMDAwMDAwMDAwMA.c2FuZA.a-discord-that-runs-on-this-machine"  # noqa: S105  # made up
 HOST: Final = "127.0.0.1"
 SHUTDOWN_S: Final = 1.0
 

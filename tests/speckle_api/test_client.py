@@ -1,10 +1,17 @@
 """What the gateway learns from a Speckle server, over real sockets."""
 
+import gc
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.errors import SpeckleForbidden, SpeckleNotFound, SpeckleScopeMissing, SpeckleTokenRefused
+from bot.errors import (
+    SpeckleForbidden,
+    SpeckleNotFound,
+    SpeckleScopeMissing,
+    SpeckleTokenRefused,
+    SpeckleUnavailable,
+)
 from bot.speckle.events import (
     CommentFacts,
     ModelRef,
@@ -292,6 +299,31 @@ async def test_a_version_s_facts_come_in_two_questions_side_by_side(studio: Stud
     )
     asked = sorted(asked.operation for asked in studio.server.requests)
     assert asked == ["OpenThreads", "VersionFacts"]
+
+
+@pytest.mark.parametrize("hang", [True, False], ids=["hangs", "refused"])
+async def test_a_version_s_facts_come_without_the_number_of_threads(
+    studio: Studio, hang: bool
+) -> None:
+    faults = studio.server.faults
+    faults.when = lambda operation: operation == "OpenThreads"
+    faults.hang, faults.status = hang, None if hang else 502
+    facts = await studio.gateway.version_facts(
+        studio.login, studio.tower.id, created(studio.second), within_s=3.0
+    )
+    assert (facts.object_count, facts.number, facts.open_threads) == (214, 2, None)
+
+
+async def test_nothing_is_left_behind_where_neither_question_is_answered(
+    studio: Studio, caplog: pytest.LogCaptureFixture
+) -> None:
+    studio.server.faults.status = 502
+    with pytest.raises(SpeckleUnavailable):
+        await studio.gateway.version_facts(
+            studio.login, studio.tower.id, created(studio.second), within_s=2.0
+        )
+    gc.collect()  # a task whose error nobody took is reported when it is collected
+    assert caplog.records == []
 
 
 async def test_newer_versions_do_not_change_a_version_s_number(studio: Studio) -> None:
