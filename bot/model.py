@@ -221,6 +221,17 @@ class HookState(StrEnum):
     CLOSED = "closed"
 
 
+class HookTrouble(StrEnum):
+    """Why a webhook cannot be looked after, or brings nothing."""
+
+    TOKEN_REFUSED = "token_refused"  # noqa: S105  # no token
+    NO_RIGHT = "no_right"  # its account does not own the project any more, or lacks a scope
+    SWITCHED_OFF = "switched_off"
+    UNOPENABLE = "unopenable"
+    PROJECT_GONE = "project_gone"
+    NOT_ARRIVING = "not_arriving"  # what it should have brought was read with an account
+
+
 class SubscriptionState(StrEnum):
     """Whether a subscription shows events now."""
 
@@ -297,8 +308,10 @@ class Hook:
     `webhook_id` is the webhook at Speckle and `account_id` the account that made it, if the bot
     did; by hand both are None. The account serves the webhook alone, no channel. `visibility` as
     a question without a token last found it, `public_at` when that last could read the project.
-    `unopenable`: no key opens the current secret, so there are none and nothing can be verified;
-    a `webhook_id` that no key opens is "", and the webhook is found by its address.
+    `trouble` is why the webhook cannot be looked after, `waiting_told_at` when somebody was
+    notified that its first event has not come. `unopenable`: no key opens the current secret, so
+    there are none and nothing can be verified; a `webhook_id` that no key opens is "", and the
+    webhook is found by its address.
     """
 
     id: int
@@ -320,6 +333,9 @@ class Hook:
     visibility: str | None = None
     public_at: datetime | None = None
     caught_up_at: datetime | None = None
+    trouble: HookTrouble | None = None
+    trouble_since: datetime | None = None
+    waiting_told_at: datetime | None = None
     unopenable: bool = False
 
     @property

@@ -30,6 +30,7 @@ from bot.db.pause_notices import PauseNotices
 from bot.db.pending_commands import PendingCommands
 from bot.db.personal_data import PersonalTraces, erase_from_texts
 from bot.db.pooler import refuse_shared_sessions
+from bot.db.project_names import ProjectNamesRepository
 from bot.db.restored_copy import RestoredCopy
 from bot.db.retention import Retention
 from bot.db.schema import migrate, needs_migration
@@ -67,6 +68,7 @@ class Transaction:
         self.outbox = Outbox(session)
         self.pending_commands = PendingCommands(session, vault)
         self.personal_traces = PersonalTraces(session, forget_hooks)
+        self.project_names = ProjectNamesRepository(session)
         self.day_use = DayUseRepository(session)
         self.webhook_removals = WebhookRemovals(session)
         self.subscriptions = Subscriptions(session, forget_hooks)

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from bot.cards.card import Card, Picture
 from bot.model import AccessPause, DayQuota, Hook, InboxSource, PauseReason, Subscription
+from bot.speckle.events import KnownThread
 
 
 class InboxState(StrEnum):
@@ -187,6 +188,7 @@ class InboxEvent:
     happened_at: datetime | None = None
     event_key: str | None = None
     subscription_id: int | None = None
+    subject: str | None = None
 
     @property
     def event_at(self) -> datetime:
@@ -281,19 +283,22 @@ class HookResult:
     results: Sequence[SubscriptionResult] = ()
     visibility: str | None = None
     already: Mapping[int, int] = field(default_factory=dict)
+    person_names: Mapping[str, str] = field(default_factory=dict)
+    threads: Mapping[str, KnownThread] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class EventResult:
     """What became of one event of the inbox; without a name it is one that nobody understands.
 
-    `event_key` is the same for events that say the same.
+    `event_key` is the same for events that say the same, `subject` for those of the same thing.
     """
 
     inbox_id: int
     trace: Sequence[TraceLine] = ()
     event_name: str | None = None
     event_key: str | None = None
+    subject: str | None = None
     of_hooks: Sequence[HookResult] = ()
 
 
@@ -533,3 +538,4 @@ class FetchedEvent:
     event_name: str
     event_key: str
     body: bytes = field(repr=False)
+    subject: str | None = None

@@ -29,6 +29,7 @@ from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.sign_in import SpeckleSignIn
 from bot.speckle_api.types import Login
+from sandbox import http_site
 from sandbox.discord import Sandbox
 from sandbox.speckle import SpeckleServer
 from tests.wires import Authority, Proxy, proxy, tls_front
@@ -422,13 +423,8 @@ async def serving(
 ) -> AsyncIterator[str]:
     app = aiohttp.web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
-    runner = aiohttp.web.AppRunner(app)
-    await runner.setup()
-    try:
-        await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with http_site.serving(app) as url:
+        yield url
 
 
 # ── settings ──────────────────────────────────────────────────────────────────────────────────

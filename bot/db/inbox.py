@@ -28,7 +28,7 @@ def add_lines(session: Session, inbox_id: int, lines: Sequence[TraceLine]) -> No
     session.execute(update(inbox).where(of_event).values(trace=new))
 
 
-ENDED = ("state", "trace", "event_name", "event_key", "finished_at")
+ENDED = ("state", "trace", "event_name", "event_key", "subject", "finished_at")
 WITH_BODY = select(inbox, bodies.c.body).join(bodies, isouter=True)
 # What each event needs is built once: that takes longer than to carry it out.
 OLDEST = (
@@ -118,6 +118,7 @@ class Inbox:
                 "new_trace": [line.to_json() for line in result.trace],
                 "new_event_name": result.event_name,
                 "new_event_key": result.event_key,
+                "new_subject": result.subject,
                 "new_finished_at": now,
             }
             for result in results

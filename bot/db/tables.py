@@ -31,6 +31,7 @@ from bot.model import (
     Consent,
     HookKind,
     HookState,
+    HookTrouble,
     InboxSource,
     PauseReason,
     SubscriptionState,
@@ -254,6 +255,10 @@ hooks = Table(
     _text("visibility", nullable=True),
     _time("public_at", nullable=True),  # when it was last readable without a token
     _time("caught_up_at", nullable=True),
+    _enum("trouble", HookTrouble, nullable=True),
+    _time("trouble_since", nullable=True),
+    _time("trouble_told_at", nullable=True),
+    _time("waiting_told_at", nullable=True),
     # Not unique: each person who sets a project up by hand gets a webhook address of their own.
     Index(None, "guild_id", "server_url", "project_id"),
     Index(None, "project_id"),
@@ -276,15 +281,37 @@ webhook_removals = Table(
 models = Table(
     "models",
     metadata,
-    Column(
-        "hook_id",
-        BigInteger(),
-        ForeignKey("hooks.id", ondelete="CASCADE"),
-        primary_key=True,
-        autoincrement=False,
-    ),
+    _key_ref("hook_id", "hooks.id"),
     Column("model_id", CleanText(), primary_key=True),
     _text("name"),
+)
+
+people = Table(
+    "people",
+    metadata,
+    _key_ref("hook_id", "hooks.id"),
+    Column("person_id", CleanText(), primary_key=True),
+    _text("name"),
+)
+
+threads = Table(
+    "threads",
+    metadata,
+    _key_ref("hook_id", "hooks.id"),
+    Column("thread_id", CleanText(), primary_key=True),
+    _text("first_line", nullable=True),
+    _json("resources"),
+    Column("seen_at", UtcDateTime(), nullable=False, index=True),
+)
+
+# What a Speckle account may see of a project; it is shown where that account may be read with.
+project_names = Table(
+    "project_names",
+    metadata,
+    _key_ref("account_id", "accounts.id"),
+    Column("project_id", CleanText(), primary_key=True),
+    _json("names"),
+    _time("read_at"),
 )
 
 subscriptions = Table(
@@ -333,6 +360,7 @@ inbox = Table(
     # key, as it continues to count once that row is erased.
     Column("same_as", BigInteger(), nullable=True),
     Column("body_bytes", BigInteger(), nullable=True),  # none once the body is deleted
+    _text("subject", nullable=True),  # what it is about, however its event is worded
     sqlite_autoincrement=True,
 )
 
@@ -366,6 +394,15 @@ Index(
     inbox.c.event_key,
     sqlite_where=HAS_KEY,
     postgresql_where=HAS_KEY,
+)
+
+HAS_SUBJECT = inbox.c.subject.is_not(None)
+Index(
+    "ix_inbox_subject",
+    inbox.c.lane,
+    inbox.c.subject,
+    sqlite_where=HAS_SUBJECT,
+    postgresql_where=HAS_SUBJECT,
 )
 
 history_taken = Table(

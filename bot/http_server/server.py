@@ -20,6 +20,8 @@ from bot.http_server.sockets import BACKLOG
 log = structlog.get_logger()
 
 SHUTDOWN_S: Final = 3.0  # for what is in flight when the bot stops
+# From accepting a connection to handing it to its handler, in turns of the event loop.
+TURNS_TO_A_HANDLER: Final = 3
 READ_BYTES: Final = 64 * 1024  # of a body, which aiohttp keeps twice before it stops reading
 NO_FILES_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 SAY_EVERY_S: Final = 60.0
@@ -67,11 +69,23 @@ async def serving(
         try:
             yield
         finally:
+            await _stop_accepting(sockets)
             for one in listening:
                 one.close()
             await runner.cleanup()
             watch.cancel()
             connections.drop_all()
+
+
+async def _stop_accepting(sockets: Sequence[socket.socket]) -> None:
+    """Let connections that were just accepted reach their handler: closed before that, asyncio
+    forgets them with their socket open.
+    """
+    loop = asyncio.get_running_loop()
+    for one in sockets:
+        loop.remove_reader(one)
+    for _ in range(TURNS_TO_A_HANDLER):
+        await asyncio.sleep(0)
 
 
 async def _watch(connections: Connections) -> None:

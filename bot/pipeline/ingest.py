@@ -266,7 +266,7 @@ def new_names(
 
 def _event_result(event: ReadEvent, of_hooks: Sequence[HookResult]) -> EventResult:
     name, lines = event.delivery.event_name, event.trace.lines
-    return EventResult(event.row.id, lines, name, event.key, of_hooks)
+    return EventResult(event.row.id, lines, name, event.key, of_hooks=of_hooks)
 
 
 def _hook_result(event: HookEvent, way: RoutingResult) -> HookResult:

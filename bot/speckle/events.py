@@ -3,7 +3,8 @@
 What each event needs in addition to its value is its row in bot/speckle/event_table.py.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
@@ -148,6 +149,23 @@ class ReceivedFacts:
     version_id: str
     model: ModelRef = ModelRef()
     message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectNames:
+    """Names by id of a project's models and people; `complete`: it has no other models."""
+
+    models: Mapping[str, str] = field(default_factory=dict)
+    people: Mapping[str, str] = field(default_factory=dict)
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownThread:
+    """What a hook's own events told of a thread."""
+
+    first_line: str | None
+    resources: tuple[ResourceRef, ...] = ()
 
 
 Facts = VersionFacts | CommentFacts | ReceivedFacts

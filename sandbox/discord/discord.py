@@ -5,8 +5,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
-from aiohttp import web
-
 from sandbox.discord.client_errors import NotEnough
 from sandbox.discord.driver import Driver
 from sandbox.discord.faults import DiscordFaults
@@ -19,11 +17,10 @@ from sandbox.discord.interactions import FIRST_ANSWER_S
 from sandbox.discord.rate_limits import RateLimitBuckets
 from sandbox.discord.rest import RecordedRequest
 from sandbox.discord.world import DiscordWorld
+from sandbox.http_site import serving
 
 # Looks like a bot's token, three parts with the application's id in front, and is none.
 TOKEN: Final = "MTAwMDAwMDAwMDAwMDAwMDAwMA.c2FuZA.a-discord-that-runs-on-this-machine"  # noqa: S105  # made up
-HOST: Final = "127.0.0.1"
-SHUTDOWN_S: Final = 1.0
 
 
 class Sandbox:
@@ -82,17 +79,8 @@ class Sandbox:
             first_answer_s=first_answer_s,
             token=token,
         )
-        runner = web.AppRunner(
-            sandbox._server.application(), access_log=None, shutdown_timeout=SHUTDOWN_S
-        )
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, HOST, port)
-            await site.start()
-            sandbox.world.url = f"http://{HOST}:{runner.addresses[0][1]}"
+        async with serving(sandbox._server.application(), port) as sandbox.world.url:
             yield sandbox
-        finally:
-            await runner.cleanup()
 
     @property
     def url(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from sandbox.http_site import serving
 from sandbox.speckle import graphql_errors
 from sandbox.speckle.faults import SpeckleFaults
 from sandbox.speckle.graphql_executor import make_schema, run
@@ -83,15 +84,9 @@ class SpeckleServer(SpeckleWorld):
         app.router.add_get("/preview/{project}/commits/{version}/{angle}", server._preview)
         app.router.add_post("/auth/token", server.oauth.token)
         app.router.add_get("/authn/verify/{app}/{challenge}", server.oauth.verify_page)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        server.webhook_service.url = server.url
-        try:
+        async with serving(app, port, shutdown_s=0.1) as server.url:
+            server.webhook_service.url = server.url
             yield server
-        finally:
-            await runner.cleanup()
 
     def asked(self, operation: str) -> list[AskedQuestion]:
         """The requests of one GraphQL operation."""

@@ -23,6 +23,7 @@ from bot.link_pages.pages import failed
 from bot.services.linking import LinkFailed, SignIn, WhyNotLinked
 from bot.speckle.tokens import TokenScope
 from bot.storage import Storage
+from sandbox.http_site import serving
 from tests.services.accounts_setup import Office, open_office
 from tests.services.conftest import MAREN, TOBIAS, Clock, clock, storage
 
@@ -106,10 +107,7 @@ async def open_desk(storage: Storage, clock: Clock) -> AsyncIterator[Desk]:
         sessions = await stack.enter_async_context(AsyncExitStack())
         app = web.Application()
         LinkPages(office.linking, url).add_to(app)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.SockSite(runner, at).start()
+        await stack.enter_async_context(serving(app, at))
 
         def browser() -> Browser:
             jar = aiohttp.CookieJar(unsafe=True)  # which keeps cookies of bare addresses as well

@@ -11,6 +11,7 @@ from bot.permissions import Actor, Audience
 from bot.services.subscribe_results import NeedsAccount, NeedsConsent, Subscribed, SubscribeRequest
 from bot.services.webhooks import WebhookService
 from bot.storage import Storage
+from sandbox.http_site import serving
 from sandbox.speckle import BOT_SCOPES, ServerProject, SpeckleServer, User, Webhook
 from tests.services.conftest import (
     KESTREL,
@@ -141,13 +142,8 @@ async def answering(text: str, status: int = 200, **headers: str) -> AsyncIterat
 
     app = web.Application()
     app.router.add_get("/instance", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with serving(app) as url:
+        yield url
 
 
 @asynccontextmanager

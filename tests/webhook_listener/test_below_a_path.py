@@ -21,6 +21,7 @@ from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.timing import utc_now
 from bot.webhook_listener import WebhookListener
+from sandbox.http_site import serving
 from tests.link_pages.test_link_pages import Browser
 from tests.services.accounts_setup import Office, open_office
 from tests.services.conftest import MAREN, Clock, clock, storage
@@ -58,13 +59,8 @@ async def proxy(at: socket.socket, before: str, to: str) -> AsyncIterator[None]:
 
     app = web.Application()
     app.router.add_route("*", f"{before}/{{path:.*}}", forward)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, at).start()
+    async with serving(app, at):
         yield
-    finally:
-        await runner.cleanup()
 
 
 WAYS = {"kept": "/speckle", "stripped": "", "stripped by half": "/"}
