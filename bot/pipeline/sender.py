@@ -39,7 +39,6 @@ from bot.work import Batch, ChannelQueue, FallbackLevel, OutboxCard
 log = structlog.get_logger()
 
 GIVE_UP_AFTER = timedelta(hours=48)
-GIVE_UP_TRIES = 40  # of some 50 in 48 hours: a clock that is set ahead, or a stop, are no tries
 PASSES_WITHIN = 3  # tries; people are notified of a refusal without a reason that lasts longer
 
 # Messages with large pictures, up to 24 MiB, are in memory while they are sent.
@@ -74,9 +73,15 @@ class DueChannel:
 
 @dataclass(frozen=True, slots=True)
 class SenderTimings:
-    """The waits before a channel is tried again, and those of the bot as a whole."""
+    """The waits before a channel is tried again, and those of the bot as a whole.
 
-    retry: Backoff = Backoff((1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0), jitter=0.2)
+    Cards are given up after `GIVE_UP_AFTER` and `give_up_tries` tries.
+    """
+
+    # The last step is what a channel may wait although Discord takes messages again.
+    retry: Backoff = Backoff((1.0, 5.0, 30.0, 120.0, 300.0), jitter=0.2)
+    # Of some 580 in 48 hours: a clock that is set ahead, or a stop, are no tries.
+    give_up_tries: int = 400
     hold_steps: HoldSteps = HoldSteps()
 
 
@@ -112,7 +117,7 @@ class Sender:
         self._find_sent = find_sent
         self._rate_limiter = rate_limiter
         self._now = now
-        self._retry = timings.retry
+        self._timings = timings
         self._rand = rand
         self._global_hold = GlobalHold(rate_limiter, timings.hold_steps)
         self._large = FairSemaphore(LARGE_AT_ONCE, each=LARGE_OF_A_GUILD)
@@ -279,7 +284,7 @@ class Sender:
             return
         since = queue.first_failed_at
         long_ago = since is not None and self._now() - since >= GIVE_UP_AFTER
-        if long_ago and queue.attempts >= GIVE_UP_TRIES:
+        if long_ago and queue.attempts >= self._timings.give_up_tries:
             before = self._now() - GIVE_UP_AFTER
             tried = {"tried_h": GIVE_UP_AFTER // timedelta(hours=1)}
             last = replace(reason, facts={**reason.facts, **tried}).to_stored()
@@ -303,7 +308,7 @@ class Sender:
         await self._storage.write(lambda tx: tx.outbox.postpone(queue.channel_id, until, error))
 
     def _wait_s(self, attempts: int) -> float:
-        return self._retry.delay_s(attempts, self._rand)
+        return self._timings.retry.delay_s(attempts, self._rand)
 
     async def _rejected(self, batch: Batch, rows: Sequence[OutboxCard], reason: SendReason) -> None:
         """Look for the card at fault; alone, it is tried with less and less, then kept."""

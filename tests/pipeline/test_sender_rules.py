@@ -15,12 +15,13 @@ from bot.discord_api.outcomes import Outcome, RetryLater, Sent
 from bot.discord_api.rate_limits import RateLimiter
 from bot.model import HookKind
 from bot.pipeline.access_gate import ChannelState
-from bot.pipeline.sender import Send, Sender
+from bot.pipeline.sender import Send, Sender, SenderTimings
 from bot.problem_texts import reason_text
 from bot.problems import SendProblem, SendReason
 from bot.speckle.events import EventKind
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.timing import Backoff
 from bot.vault import Vault
 from bot.work import (
     Batch,
@@ -92,7 +93,9 @@ class Work:
 
 
 @asynccontextmanager
-async def delivering(storage: Storage, send: Send, clock: Clock) -> AsyncIterator[Work]:
+async def delivering(
+    storage: Storage, send: Send, clock: Clock, timings: SenderTimings = SenderTimings()
+) -> AsyncIterator[Work]:
     pace_clock = Seconds()
     work = Sender(
         storage,
@@ -103,6 +106,7 @@ async def delivering(storage: Storage, send: Send, clock: Clock) -> AsyncIterato
         find_sent=nowhere,
         channels_at_once=4,
         now=clock,
+        timings=timings,
         rand=lambda: 0.5,
     )
     connected = asyncio.Event()
@@ -181,7 +185,7 @@ async def next_try(storage: Storage, discord: Discord, clock: Clock, work: Work)
     return clock() - before
 
 
-async def test_tries_grow_apart_to_an_hour_and_keep_the_nonce(
+async def test_tries_grow_apart_to_five_minutes_and_keep_the_nonce(
     storage: Storage, clock: Clock
 ) -> None:
     discord = Discord(clock)
@@ -190,7 +194,7 @@ async def test_tries_grow_apart_to_an_hour_and_keep_the_nonce(
     async with delivering(storage, discord.send, clock) as work:
         waits = [await next_try(storage, discord, clock, work) for _ in range(10)]
     seconds = [wait.total_seconds() for wait in waits]
-    assert seconds == [0, 1, 5, 30, 120, 600, 1800, 3600, 3600, 3600]
+    assert seconds == [0, 1, 5, 30, 120, 300, 300, 300, 300, 300]
     assert len(set(discord.nonces)) == 1
 
 
@@ -202,7 +206,8 @@ async def test_after_48_hours_the_old_are_given_up_and_the_young_are_still_tried
     started = clock()
     old = await queue_card(storage, clock, 1)
     young = 0
-    async with delivering(storage, discord.send, clock) as work:
+    hourly = SenderTimings(retry=Backoff((3600.0,)), give_up_tries=40)
+    async with delivering(storage, discord.send, clock, hourly) as work:
         while clock() - started < timedelta(hours=50):
             await next_try(storage, discord, clock, work)
             if not young and clock() - started > timedelta(hours=30):
