@@ -286,11 +286,13 @@ class _DiscordSide:
         """What notifies people of something that they did not ask for, by name."""
         bot, blocked_for_s = self.bot, rate_limiter.blocked_for_s
         notices = PauseNoticeService(storage, utc_now)
+        reconciler = WebhookReconciler(bot, storage, self.webhooks)
+        follow_ups = LinkFollowUps(bot, self.linking, self.resume_pending, reconciler.look_after)
         return {
             "pause_notifier": PauseNotifier(bot, notices, blocked_for_s, timings).run,
             "quota_notifier": QuotaNotifier(bot, quotas, blocked_for_s).run,
-            "link_followups": LinkFollowUps(bot, self.linking, self.resume_pending).run,
-            "webhook_reconciler": WebhookReconciler(bot, storage, self.webhooks).run,
+            "link_followups": follow_ups.run,
+            "webhook_reconciler": reconciler.run,
         }
 
 

@@ -22,6 +22,7 @@ from bot.model import (
     Hook,
     HookKind,
     HookState,
+    HookTrouble,
     PauseReason,
     PauseWhy,
     Subscription,
@@ -178,12 +179,45 @@ class Hooks:
         self._session.at_end(self._forget)
         write_visibility(self._session, hook_id, visibility, self._now())
 
-    def with_webhooks(self) -> list[Hook]:
-        """Hooks whose webhook the bot made, in guilds that it is in, oldest first."""
+    def record_trouble(self, hook_id: int, trouble: HookTrouble | None) -> None:
+        """Note why a webhook cannot be looked after, None if it can.
+
+        The same as before keeps its time, and nobody is notified of it again.
+        """
+        row = self._locked(hook_id)
+        if row is None or row["trouble"] == trouble:
+            return
+        self._session.at_end(self._forget)
+        since = None if trouble is None else self._now()
+        values = {"trouble": trouble, "trouble_since": since, "trouble_told_at": None}
+        self._session.execute(update(hooks).where(hooks.c.id == hook_id).values(values))
+
+    def with_untold_trouble(self) -> list[Hook]:
+        """Hooks with a trouble that nobody was notified of, in guilds that the bot is in."""
+        return self._where(
+            hooks.c.trouble.is_not(None),
+            hooks.c.trouble_told_at.is_(None),
+            hooks.c.state != HookState.CLOSED,
+        )
+
+    def mark_trouble_told(self, hook_id: int, trouble: HookTrouble | None) -> None:
+        """Note that somebody was notified of this trouble."""
+        this = (hooks.c.id == hook_id, hooks.c.trouble == trouble)
+        self._session.execute(update(hooks).where(*this).values(trouble_told_at=self._now()))
+
+    def with_webhooks(self, account_id: int | None = None) -> list[Hook]:
+        """Hooks whose webhook the bot made, in guilds that it is in, oldest first.
+
+        With an account, those that it made. Without those whose project is gone: the next signed
+        event, or /subscribe, shows that it is back.
+        """
         return self._where(
             hooks.c.webhook_sealed.is_not(None),
-            hooks.c.account_id.is_not(None),
+            hooks.c.account_id.is_not(None)
+            if account_id is None
+            else hooks.c.account_id == account_id,
             hooks.c.state != HookState.CLOSED,
+            hooks.c.trouble.is_distinct_from(HookTrouble.PROJECT_GONE),
         )
 
     def of_account(self, account_id: int) -> list[Hook]:
@@ -224,6 +258,7 @@ class Hooks:
         if row["state"] == HookState.LIVE:
             values["state"] = HookState.WAITING
         values |= {"live_at": None, "account_id": None, "webhook_sealed": None}
+        values |= {"trouble": None, "trouble_since": None, "trouble_told_at": None}
         self._session.execute(update(hooks).where(hooks.c.id == row["id"]).values(values))
 
     def new_secret(self, hook_id: int, *, overlap: bool) -> Hook | None:
