@@ -23,6 +23,7 @@ from bot.network import Network
 from bot.notifiers.link_followups import LinkFollowUps
 from bot.notifiers.pause_notifier import NotifierTimings, PauseNotifier
 from bot.notifiers.quota_notifier import QuotaNotifier
+from bot.notifiers.setup_reminder import SetupReminder
 from bot.notifiers.webhook_reconciler import WebhookReconciler, describe_webhook
 from bot.pipeline.access import AccessCheck, AccessTimings
 from bot.pipeline.access_gate import AccessGate
@@ -55,6 +56,7 @@ from bot.services.restored_copy import RestoredCopyCheck
 from bot.services.search import Search
 from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
+from bot.services.waiting_setups import WaitingSetups
 from bot.services.webhooks import WebhookService
 from bot.settings import RetentionSettings, Settings
 from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
@@ -296,6 +298,9 @@ class _DiscordSide:
             "quota_notifier": QuotaNotifier(bot, quotas, blocked_for_s).run,
             "link_followups": follow_ups.run,
             "webhook_reconciler": reconciler.run,
+            "setup_reminder": SetupReminder(
+                bot, WaitingSetups(storage, utc_now), blocked_for_s
+            ).run,
         }
 
 

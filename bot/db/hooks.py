@@ -244,6 +244,25 @@ class Hooks:
         this = (hooks.c.id == hook_id, hooks.c.trouble == trouble)
         self._session.execute(update(hooks).where(*this).values(trouble_told_at=self._now()))
 
+    def waiting(self, after: datetime, before: datetime) -> list[Hook]:
+        """Hooks by hand that were made then and never had an event, oldest first.
+
+        Without those that somebody was reminded of.
+        """
+        return self._where(
+            hooks.c.kind == HookKind.OWN,
+            hooks.c.webhook_sealed.is_(None),
+            hooks.c.state == HookState.WAITING,
+            hooks.c.last_event_at.is_(None),
+            hooks.c.created_at.between(after, before),
+            hooks.c.waiting_told_at.is_(None),
+        )
+
+    def mark_waiting_told(self, hook_id: int) -> None:
+        """Note that somebody was reminded of a webhook that waits for its first event."""
+        this = hooks.c.id == hook_id
+        self._session.execute(update(hooks).where(this).values(waiting_told_at=self._now()))
+
     def with_webhooks(self, account_id: int | None = None) -> list[Hook]:
         """Hooks whose webhook the bot made, in guilds that it is in, oldest first.
 

@@ -132,7 +132,7 @@ async def test_a_refusal_that_says_nothing_of_the_person_does_not_count_as_told(
             await statuses(app, hook, range(6))
 
             async def tried() -> bool:
-                return any(line["event"] == "quota_notifier.retry_later" for line in logs)
+                return any(line["event"] == "notice.retry_later" for line in logs)
 
             await until(tried)
         (notice,) = await app.storage.read(lambda tx: tx.day_use.due_notices())
