@@ -22,6 +22,8 @@ from bot.speckle.events import (
     CommentFacts,
     Delivery,
     Facts,
+    IssueFacts,
+    KnownThread,
     ModelRef,
     ReceivedFacts,
     SpeckleUser,
@@ -73,8 +75,8 @@ class CardContext:
     """An event and what its card shows in addition, with the words and links that renderers need.
 
     `server_url` is the hook's pinned server, the root of every link. `notes` are said
-    below the event. `model_names` are those that the caller knows by id: the wire often has
-    ids only.
+    below the event. `model_names` and `person_names` are those that the caller knows by id: the
+    wire often has ids only. `thread` is what earlier events told of the thread.
     """
 
     delivery: Delivery
@@ -84,6 +86,8 @@ class CardContext:
     notes: tuple[CardNote, ...] = ()
     project_name: str | None = None
     model_names: Mapping[str, str] = field(default_factory=dict)
+    person_names: Mapping[str, str] = field(default_factory=dict)
+    thread: KnownThread | None = None
 
     @property
     def links(self) -> Links:
@@ -109,6 +113,11 @@ class CardContext:
     def comment_facts(self) -> CommentFacts | None:
         """What the server adds to a comment: its thread."""
         return self.facts if isinstance(self.facts, CommentFacts) else None
+
+    @property
+    def issue_facts(self) -> IssueFacts | None:
+        """What the server adds to an issue's event: the issue itself."""
+        return self.facts if isinstance(self.facts, IssueFacts) else None
 
     @property
     def received_facts(self) -> ReceivedFacts | None:

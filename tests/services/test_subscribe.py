@@ -147,11 +147,11 @@ async def test_the_same_channel_again_changes_the_filters_and_knows_the_old_ones
     desk: Desk,
 ) -> None:
     await desk.subscribe(events="versions", models="struct/**")
-    outcome = await desk.subscribe(events="comments")
+    outcome = await desk.subscribe(events="issues")
     assert outcome.change is SubscribeChange.CHANGED
     assert outcome.old_options == SubscriptionOptions(events=("versions",), models=("struct/**",))
     assert outcome.entry.subscription.options == SubscriptionOptions(
-        events=("comments",), models=("struct/**",)
+        events=("issues",), models=("struct/**",)
     )
 
 
