@@ -38,6 +38,7 @@ from bot.services.subscribe_results import (
     Unsubscribed,
 )
 from bot.services.subscribing import SubscribeOutcome, Subscribing
+from bot.services.webhook_page import WebhookPages
 from bot.services.webhook_setup import WebhookSetup, webhook_setup
 from bot.services.webhooks import Ensured, WebhookService
 from bot.speckle.links import Links, parse_link
@@ -59,6 +60,7 @@ class SubscriptionService:
         search: Search,
         consent_check: ConsentCheck,
         quotas: QuotaService,
+        pages: WebhookPages,
         *,
         speckle_servers: Sequence[str],
         public_url: str | None,
@@ -76,10 +78,12 @@ class SubscriptionService:
             webhooks,
             consent_check,
             quotas,
+            pages,
             changing=self._changing,
             served_guilds=served_guilds,
             now=now,
         )
+        self._pages = pages
         self._servers = tuple(speckle_servers)
         self._public_url = public_url
         self._served_guilds = served_guilds
@@ -376,6 +380,7 @@ class SubscriptionService:
             [subscription.options for subscription in subscriptions],
             self._public_url,
             entry.label,
+            await self._pages.of(entry.hook.server_url, entry.hook.project_id),
             renewed=renewed,
             old_secret_until=old_secret_until,
         )

@@ -33,7 +33,7 @@ from bot.services.subscribe_results import (
     Resumed,
     Subscribed,
 )
-from bot.services.webhook_setup import is_of_issues
+from bot.services.webhook_page import is_of_issues
 from bot.services.webhook_triggers import triggers_of
 from bot.services.webhooks import (
     MOST_WEBHOOKS,
