@@ -76,7 +76,7 @@ class CardContext:
 
     `server_url` is the hook's pinned server, the root of every link. `notes` are said
     below the event. `model_names` and `person_names` are those that the caller knows by id: the
-    wire often has ids only. `thread` is what earlier events told of the thread.
+    wire often has ids only. `thread` is what was heard of the event's thread before.
     """
 
     delivery: Delivery

@@ -32,8 +32,8 @@ def complete_events(typed: str, all_label: str) -> list[Choice]:
     names = [name for name in (ALL, *EventGroup, *EventKind) if name not in done]
     if done:
         names.remove(ALL)
-    fitting = (name for name in names if _is_meant(part, name))
-    hits = sorted(fitting, key=lambda name: not name.startswith(part))
+    fitting = (name for name in names if any(part in one for one in _called(name)))
+    hits = sorted(fitting, key=lambda name: not any(n.startswith(part) for n in _called(name)))
     texts = [(name, ", ".join([*done, name])) for name in hits if name != EventKind.UNKNOWN]
     return [
         Choice(shorten_plain(_event_label(name, text, all_label), MAX_CHOICE_LENGTH), text)
@@ -42,10 +42,9 @@ def complete_events(typed: str, all_label: str) -> list[Choice]:
     ][:MAX_CHOICES]
 
 
-def _is_meant(part: str, name: str) -> bool:
-    """Whether what was typed is a part of a name, or of a former one."""
-    former = [old for old, new in FORMER_NAMES.items() if new == name]
-    return any(part in one for one in (name, *former))
+def _called(name: str) -> list[str]:
+    """What people may call it: by its name, or by a former one."""
+    return [name, *(old for old, new in FORMER_NAMES.items() if new == name)]
 
 
 def _last_part(typed: str) -> tuple[list[str], str]:

@@ -15,11 +15,19 @@ from bot.errors import (
     SpeckleNotFound,
     SpeckleRejected,
     SpeckleScopeMissing,
+    SpeckleUnavailable,
     SpeckleUnknownQuestion,
 )
 from bot.network import Network
 from bot.speckle.activity import Activity
-from bot.speckle.events import CommentFacts, ModelRef, ReceivedFacts, VersionCreated, VersionFacts
+from bot.speckle.events import (
+    CommentFacts,
+    ModelRef,
+    ProjectNames,
+    ReceivedFacts,
+    VersionCreated,
+    VersionFacts,
+)
 from bot.speckle.tokens import SCOPES, TokenScope
 from bot.speckle.wire import id_of
 from bot.speckle_api import graphql, optional_questions, questions
@@ -98,6 +106,27 @@ class SpeckleClient:
             self._missing.note(login.server_url, question)
             return None
 
+    async def has(
+        self,
+        server_url: str,
+        question: OptionalQuestion,
+        project_id: str,
+        *,
+        within_s: float | None = None,
+    ) -> bool | None:
+        """Whether a server has what is asked for; None if it does not answer.
+
+        Asked without a token: what a stranger is refused, the server has understood.
+        """
+        until = self._transport.until(within_s)
+        login, wanted = Login(server_url), {"project": project_id}
+        try:
+            return await self._read_optional(login, question, wanted, until) is not None
+        except SpeckleUnavailable:
+            return None
+        except SpeckleError:
+            return True
+
     # ── a person and their projects ───────────────────────────────────────────────────────────
 
     async def me(self, login: Login, *, within_s: float | None = None) -> Me:
@@ -171,6 +200,12 @@ class SpeckleClient:
         except (SpeckleScopeMissing, SpeckleForbidden):
             return ()
         return questions.read_owners(data)
+
+    async def project_names(
+        self, login: Login, project_id: str, *, within_s: float | None = None
+    ) -> ProjectNames:
+        """What the project's models and people are called."""
+        return ProjectNames()
 
     # ── webhooks ──────────────────────────────────────────────────────────────────────────────
 

@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from bot.model import RetentionPolicy
 from bot.permissions import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
 from bot.services.consent_check import ConsentCheck
+from bot.services.known_names import KnownNames
 from bot.services.linking import AccountLinking
 from bot.services.personal_data import PersonalDataService
 from bot.services.public_access import UNKNOWN, PublicAccess, PublicAnswer
@@ -27,6 +28,7 @@ from bot.services.subscribe_results import (
 from bot.services.subscribing import SubscribeOutcome
 from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
+from bot.services.webhook_page import WebhookPages
 from bot.services.webhooks import WebhookService
 from bot.speckle.links import Links
 from bot.speckle.subscription_options import OPTIONS, SubscriptionOptions
@@ -252,6 +254,8 @@ def services_over(
         Search(gateway, lender),
         ConsentCheck(lender, webhooks, visibility),
         quotas or without_quotas(storage, clock),
+        WebhookPages(gateway, asks=real),
+        KnownNames(storage, gateway, lender, now=clock),
         speckle_servers=speckle_servers,
         public_url=public_url,
         served_guilds=served_guilds,
