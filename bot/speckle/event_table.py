@@ -74,11 +74,6 @@ class EventRow:
     check: ServerCheck | None = None
 
     @property
-    def listed(self) -> bool:
-        """Whether Speckle's webhook page offers it."""
-        return bool(self.page_names)
-
-    @property
     def kind(self) -> EventKind:
         """Our name for the event."""
         return self.value.kind

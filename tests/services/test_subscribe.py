@@ -64,6 +64,10 @@ async def test_the_set_up_names_only_the_triggers_that_the_filters_need(desk: De
     assert outcome.setup is not None
     assert outcome.setup.triggers == (
         "version_create",
+        "issue_created",
+        "issue_updated",
+        "issue_reply_created",
+        "issue_deleted",
         "comment_created",
         "comment_replied",
         "comment_archived",

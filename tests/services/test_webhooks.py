@@ -46,6 +46,7 @@ from bot.services.webhooks import (
 from bot.speckle.event_table import EVENTS
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from sandbox.speckle import Release
 from tests.services.conftest import (
     FACADE,
     KESTREL,
@@ -64,8 +65,8 @@ OWN = ("streams:read", "profile:read")
 
 
 @pytest.fixture
-async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
-    async with open_office(storage, clock) as opened:
+async def office(storage: Storage, clock: Clock, release: Release) -> AsyncIterator[Office]:
+    async with open_office(storage, clock, release=release) as opened:
         yield opened
 
 
@@ -455,6 +456,7 @@ async def test_a_server_that_refuses_the_events_of_issues_gets_the_others(office
     assert "commit_create" in made.triggers
     assert not any(map(is_of_issues, made.triggers))
     assert set(outcome.webhook.triggers) == set(made.triggers)
+    assert outcome.lacking == ()
     refuse_issues(office, "UpdateWebhook")
     assert await looked(office) == []
     assert not any(map(is_of_issues, made.triggers))
