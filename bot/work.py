@@ -84,8 +84,8 @@ class TraceStep(StrEnum):
     PICTURE_NOT_YET = "picture_not_yet"
     PICTURE_LATE = "picture_late"
     PICTURE_MISSING = "picture_missing"
-    NO_PICTURE = "no_picture"
     PICTURE_BLANK = "picture_blank"
+    NO_PICTURE = "no_picture"
     PICTURE_ADDED = "picture_added"
     NOTHING_CHANGED = "nothing_changed"
     FILLED_IN = "filled_in"
@@ -110,8 +110,8 @@ class MissingWhy(StrEnum):
     FILTERED = "filtered"
     NO_CONSENT = "no_consent"
     NO_ACCESS = "no_access"
-    TOO_LATE = "too_late"
     BLANK = "blank"
+    TOO_LATE = "too_late"
 
 
 TraceFacts = Mapping[str, int | str]
