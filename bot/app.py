@@ -43,6 +43,7 @@ from bot.problems import NotReady
 from bot.services.consent_check import ConsentCheck
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
+from bot.services.known_names import KnownNames
 from bot.services.linking import AccountLinking, ResumePending
 from bot.services.pause_notices import PauseNoticeService
 from bot.services.pending_commands import PendingCommandService
@@ -235,6 +236,7 @@ class _SpeckleSide:
     previews: Previews
     sign_in: SpeckleSignIn
     lender: TokenLender
+    known_names: KnownNames
 
 
 def _speckle_side(
@@ -262,7 +264,8 @@ def _speckle_side(
         served_guilds=settings.organisation.guilds,
         now=utc_now,
     )
-    return _SpeckleSide(client, Previews(http), sign_in, lender)
+    known_names = KnownNames(storage, client, lender, now=utc_now)
+    return _SpeckleSide(client, Previews(http), sign_in, lender, known_names)
 
 
 # ── Discord's side ────────────────────────────────────────────────────────────────────────────
@@ -380,6 +383,7 @@ def _subscriptions(
         Search(speckle.client, speckle.lender),
         consent_check,
         quotas,
+        speckle.known_names,
         speckle_servers=settings.speckle_servers,
         public_url=settings.public_url,
         served_guilds=served,
@@ -430,13 +434,15 @@ def _pipeline(
     retry, change = timings.editor_retry, partial(edit, bot)
     editor = Editor(storage, change, access_gate.may_edit, rate_limiter, now=utc_now, retry=retry)
     enrichment = _enrichment(settings, speckle, timings.enrichment)
+    known_names = speckle.known_names
     late_enrichment = LateEnrichment(
-        storage, enrichment, access, on_changed=editor.wake, now=utc_now
+        storage, enrichment, access, known_names, on_changed=editor.wake, now=utc_now
     )
     avatar_resizer = AvatarResizer()
     routing = Routing(
         enrichment,
         access,
+        known_names,
         avatar_resizer,
         speckle_servers=settings.speckle_servers,
         now=utc_now,
@@ -462,6 +468,7 @@ def _pipeline(
 
     def close() -> None:
         enrichment.close()
+        known_names.close()
         avatar_resizer.close()
 
     return _Pipeline(catch_up, ingest, replay, sender, late_enrichment, editor, close)

@@ -17,7 +17,7 @@ from bot.db.link_requests import LinkRequests
 from bot.db.rows import Row, value_of
 from bot.db.session import Session
 from bot.db.subscription_states import active
-from bot.db.tables import accounts, hooks, subscriptions
+from bot.db.tables import accounts, hooks, project_names, subscriptions
 from bot.errors import SealError
 from bot.model import Account, Dependents, PauseReason, PauseWhy, SubscriptionState
 from bot.speckle.tokens import Tokens, TokenScope
@@ -222,6 +222,8 @@ class Accounts:
             # What the former account was seen to have access to says nothing of this one.
             dependents = update(subscriptions).where(subscriptions.c.account_id == row["id"])
             self._session.execute(dependents.values(access_ok_at=None))
+            read = project_names.c.account_id == row["id"]
+            self._session.execute(delete(project_names).where(read))
         self.confirm(row["id"])
         self._resume(row["id"], ENDED_BY_LINKING)
         return replace(self._account(row), unconfirmed_at=None)

@@ -6,13 +6,23 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    bindparam,
+    literal,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from bot.db.access_pauses import pause_rights
 from bot.db.guilds import add_guild
 from bot.db.rows import Row, value_of
 from bot.db.session import Session
-from bot.db.tables import accounts, hooks, models, subscriptions
+from bot.db.tables import accounts, hooks, models, people, subscriptions, threads
 from bot.errors import SealError
 from bot.model import (
     PREVIOUS_SECRET_VALID,
@@ -27,6 +37,7 @@ from bot.model import (
     PauseWhy,
     Subscription,
 )
+from bot.speckle.events import KnownThread, ProjectNames, ResourceRef
 from bot.speckle.visibility import PUBLIC
 from bot.vault import Vault, fresh_secret
 from bot.work import HookFollowers
@@ -49,7 +60,19 @@ SHARED_FOR = WITH_FOLLOWERS.where(
     hooks.c.kind == HookKind.SHARED,
     IS_NOT_CLOSED,
 )
-NAMES_OF = select(models).where(models.c.hook_id.in_(bindparam("hook_ids", expanding=True)))
+HOOK_IDS: BindParameter[Any] = bindparam("hook_ids", expanding=True)
+NAMES_OF = union_all(
+    select(models.c.hook_id, literal(True), models.c.model_id, models.c.name).where(
+        models.c.hook_id.in_(HOOK_IDS)
+    ),
+    select(people.c.hook_id, literal(False), people.c.person_id, people.c.name).where(
+        people.c.hook_id.in_(HOOK_IDS)
+    ),
+)
+THREADS_OF = select(threads).where(
+    threads.c.hook_id.in_(HOOK_IDS),
+    threads.c.thread_id.in_(bindparam("thread_ids", expanding=True)),
+)
 
 
 class Hooks:
@@ -100,16 +123,32 @@ class Hooks:
             SHARED_FOR, server_url=server_url, project_id=project_id, guild_ids=list(guild_ids)
         )
 
-    def model_names(self, hook_id: int) -> Mapping[str, str]:
-        """The names of a hook's models by their ids, where its events have told them."""
-        return self.model_names_of([hook_id])[hook_id]
+    def names(self, hook_id: int) -> ProjectNames:
+        """What a hook's own events told of the names of models and people."""
+        return self.names_of([hook_id])[hook_id]
 
-    def model_names_of(self, hook_ids: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
+    def names_of(self, hook_ids: Sequence[int]) -> Mapping[int, ProjectNames]:
         """The same for several hooks, by their ids."""
-        names: dict[int, dict[str, str]] = {hook_id: {} for hook_id in hook_ids}
-        for hook_id, model_id, name in self._session.execute(NAMES_OF, {"hook_ids": hook_ids}):
-            names[hook_id][model_id] = name
-        return names
+        of_models: dict[int, dict[str, str]] = {hook_id: {} for hook_id in hook_ids}
+        of_people: dict[int, dict[str, str]] = {hook_id: {} for hook_id in hook_ids}
+        found = self._session.execute(NAMES_OF, {"hook_ids": hook_ids})
+        for hook_id, is_model, named_id, name in found:
+            (of_models if is_model else of_people)[hook_id][named_id] = name
+        return {one: ProjectNames(of_models[one], of_people[one]) for one in hook_ids}
+
+    def threads_of(
+        self, hook_ids: Sequence[int], thread_ids: Collection[str]
+    ) -> Mapping[int, Mapping[str, KnownThread]]:
+        """Those of these threads that the hooks' own events told of, by hook and id."""
+        found: dict[int, dict[str, KnownThread]] = {hook_id: {} for hook_id in hook_ids}
+        if not thread_ids:
+            return found
+        values = {"hook_ids": hook_ids, "thread_ids": sorted(thread_ids)}
+        for row in self._session.execute(THREADS_OF, values).mappings():
+            resources = tuple(ResourceRef(**one) for one in row["resources"])
+            thread = KnownThread(row["first_line"], resources)
+            found[row["hook_id"]][row["thread_id"]] = thread
+        return found
 
     def create(
         self,

@@ -189,7 +189,7 @@ async def test_a_project_has_no_more_names_of_models_than_it_may(
             assert await post(app, hook, model(number)) == 202
 
         async def named() -> Any:
-            names = await app.storage.read(lambda tx: tx.hooks.model_names(hook.id))
+            names = (await app.storage.read(lambda tx: tx.hooks.names(hook.id))).models
             return names if "model 5" in names.values() else None
 
         names = await until(named)
