@@ -330,8 +330,7 @@ class SpeckleClient:
     ) -> list[Activity]:
         """The first of these lines, oldest first as they are given, with their `info`.
 
-        As many as one answer can hold, and one at least: if that is too large alone, or gone, it
-        comes without.
+        As many as one answer can hold, and one at least, which is `cut` if it alone is too large.
         """
         until = self._transport.until(within_s)
         count = min(len(lines), ACTIVITY_PAGE // 2)
@@ -344,12 +343,12 @@ class SpeckleClient:
                 data = await self._read_optional(login, optional_questions.ACTIVITY, wanted, until)
             except AnswerTooLarge:
                 if count == 1:
-                    break
+                    return [replace(lines[0], cut=True)]
                 count = (count + 1) // 2
             else:
                 infos = {line.id: line.info for line in questions.read_activity(data)}
                 return [replace(line, info=infos.get(line.id)) for line in lines[:count]]
-        return list(lines[:count])
+        return []
 
     # ── what a webhook leaves out ─────────────────────────────────────────────────────────────
 
