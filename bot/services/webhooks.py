@@ -30,7 +30,7 @@ from bot.errors import (
 from bot.model import Account, Hook, HookKind, HookState, HookTrouble, WebhookRemoval
 from bot.services.public_url import ProbeResult, PublicUrlProbe
 from bot.services.token_lending import SpeckleCall, TokenLender
-from bot.services.webhook_setup import is_of_issues
+from bot.services.webhook_page import is_of_issues
 from bot.services.webhook_triggers import triggers_for
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.client import SpeckleClient

@@ -33,7 +33,7 @@ from bot.services.subscribe_results import (
     Resumed,
     Subscribed,
 )
-from bot.services.webhook_setup import is_of_issues
+from bot.services.webhook_page import is_of_issues
 from bot.services.webhook_triggers import triggers_of
 from bot.services.webhooks import (
     MOST_WEBHOOKS,
@@ -58,6 +58,7 @@ from tests.services.conftest import (
     place,
 )
 from tests.services.speckle import MAREN, TOBIAS, Office, answering, open_office
+from tests.stored import note_event
 
 OWN = ("streams:read", "profile:read")
 
@@ -550,6 +551,18 @@ async def test_a_project_that_is_gone_is_looked_at_once_and_no_more(office: Offi
     before = len(office.server.requests)
     assert await looked(office) == []
     assert len(office.server.requests) == before
+
+
+@pytest.mark.usefixtures("looked_after")
+@pytest.mark.parametrize("which", HookTrouble)
+async def test_a_signed_event_ends_the_troubles_that_it_disproves(
+    office: Office, which: HookTrouble
+) -> None:
+    hook = await office.hook()
+    await office.storage.write(lambda tx: tx.hooks.record_trouble(hook.id, which))
+    await office.storage.write(lambda tx: note_event(tx, hook.id, "Kestrel Tower"))
+    unlooked_after = {HookTrouble.TOKEN_REFUSED, HookTrouble.NO_RIGHT, HookTrouble.UNOPENABLE}
+    assert (await office.hook()).trouble is (which if which in unlooked_after else None)
 
 
 @pytest.mark.usefixtures("looked_after")

@@ -31,9 +31,9 @@ OPTIONAL = {
 }
 # Which of them a server lacks, by release.
 MISSING: Mapping[str, set[str]] = {
-    "2.31": set(),
+    "2.31": {"ANY_ISSUES"},
     "4": {"ACTIVITY"},
-    "4 as announced": {"ACTIVITY", "OPEN_THREADS", "COMMENT_FACTS"},
+    "4 as announced": {"ACTIVITY", "OPEN_THREADS", "COMMENT_FACTS", "ANY_COMMENTS"},
 }
 
 
@@ -91,8 +91,9 @@ def test_a_server_lacks_of_an_optional_question_its_own_field_and_nothing_else(
 
 @pytest.fixture
 async def newer() -> AsyncIterator[SpeckleServer]:
-    """A server that lacks all that may be missing."""
-    async with SpeckleServer.start(missing=[one.field for one in OPTIONAL.values()]) as server:
+    """A server that lacks all that the newest release lacks."""
+    missing = {OPTIONAL[name].field for name in MISSING["4 as announced"]}
+    async with SpeckleServer.start(missing=missing) as server:
         yield server
 
 
@@ -152,3 +153,16 @@ async def test_what_one_server_lacks_another_is_asked_for(newer: SpeckleServer) 
             found.append(await client.activity(login, pier.id, after=None, limit=10))
     assert found[0] is None
     assert found[1]
+
+
+async def test_whether_a_server_has_something_is_known_without_a_token(
+    newer: SpeckleServer,
+) -> None:
+    client = SpeckleClient(servers=[newer.url], deadline_s=5.0)
+    for project_id in (newer.add_project("Pier", owner=newer.add_user("Wanda")).id, "0000000000"):
+        assert await client.has(newer.url, optional_questions.PERMISSIONS, project_id) is True
+        assert await client.has(newer.url, optional_questions.ANY_COMMENTS, project_id) is False
+    assert {one.authorization for one in newer.asked("HasPermissions")} == {None}
+    newer.faults.status = 502
+    has = await client.has(newer.url, optional_questions.PERMISSIONS, "0000000000", within_s=0.5)
+    assert has is None
