@@ -289,14 +289,15 @@ def _with_more(
 ) -> Ensured | EnsureFailed | None:
     """What was done to a webhook, with what it sends since other channels joined."""
     if isinstance(webhook, Ensured) and isinstance(again, Ensured):
-        return replace(webhook, triggers=again.triggers)
+        return replace(webhook, triggers=again.triggers, refused=again.refused)
     return again or webhook
 
 
 def _lacking(entry: Followed, webhook: Ensured | EnsureFailed | None) -> tuple[EventKind, ...]:
     if not isinstance(webhook, Ensured) or entry.subscription.is_paused_for_rights:
         return ()
-    return events_lacking(entry.subscription.options, webhook.triggers)
+    not_lacking = (*webhook.triggers, *webhook.refused)
+    return events_lacking(entry.subscription.options, not_lacking)
 
 
 def _change(here: Followed | None, options: SubscriptionOptions) -> SubscribeChange:

@@ -451,6 +451,7 @@ async def test_a_server_that_refuses_the_events_of_issues_gets_the_others(office
     assert "commit_create" in made.triggers
     assert not any(map(is_of_issues, made.triggers))
     assert set(outcome.webhook.triggers) == set(made.triggers)
+    assert outcome.lacking == ()
     refuse_issues(office, "UpdateWebhook")
     assert await looked(office) == []
     assert not any(map(is_of_issues, made.triggers))
