@@ -48,7 +48,7 @@ SHOW: Final = "Show it there"
 CHANNELS: Final[Mapping[str, Mapping[str, str]]] = {
     "project-log": {},
     "structure": {"models": "structure/**", "events": "models, versions"},
-    "coordination": {"events": "comments"},
+    "coordination": {"events": "issues"},
 }
 
 

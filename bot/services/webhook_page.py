@@ -11,8 +11,6 @@ from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.optional_questions import ANY_COMMENTS, ANY_ISSUES, PERMISSIONS
 
 ASK_WITHIN_S: Final = 2.0  # somebody waits for the set-up; without an answer it is today's page
-# The page's words since Speckle 2.23.9, by those of the wire, which it showed before.
-WORDS: Final = {"stream": "project", "branch": "model", "commit": "version"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +23,14 @@ class WebhookPage:
 
     def names(self, kinds: Iterable[EventKind]) -> tuple[str, ...]:
         """What to choose there so that these events come; nothing for those that it lacks."""
-        listed = (BY_KIND[kind].triggers for kind in kinds if BY_KIND[kind].listed)
-        triggers = (name for names in listed for name in names if self._has(name))
-        return tuple(dict.fromkeys(name if self.old_names else _renamed(name) for name in triggers))
+        rows = [BY_KIND[kind] for kind in kinds if BY_KIND[kind].page_names]
+        names = (row.triggers if self.old_names else row.page_names for row in rows)
+        return tuple(dict.fromkeys(name for each in names for name in each if self._has(name)))
 
-    def _has(self, trigger: str) -> bool:
-        if is_of_issues(trigger):
+    def _has(self, name: str) -> bool:
+        if is_of_issues(name):
             return self.issues
-        return self.comments or not trigger.startswith("comment_")
+        return self.comments or not name.startswith("comment_")
 
 
 class WebhookPages:
@@ -61,8 +59,3 @@ def is_of_issues(trigger: str) -> bool:
     Nobody knows whether each older release takes the name of an event that it has not got.
     """
     return trigger.startswith("issue_")
-
-
-def _renamed(trigger: str) -> str:
-    word, rest = trigger.split("_", 1)
-    return f"{WORDS.get(word, word)}_{rest}"

@@ -1,5 +1,5 @@
 """A Speckle server that runs on this machine: it answers over a real socket as a recorded 2.31
-server did.
+server did, or as one of Speckle 4 is said to (`release`).
 
     async with SpeckleServer.start() as server:
         ilse = server.add_user("Ilse Brandt")
@@ -21,6 +21,13 @@ tests/speckle_api/test_as_recorded.py holds it against the recordings in tests/f
 
 from sandbox.speckle.faults import SpeckleFaults
 from sandbox.speckle.http_api import AskedQuestion, SpeckleServer
+from sandbox.speckle.release import (
+    RELEASES,
+    SPECKLE_2_31,
+    SPECKLE_4,
+    SPECKLE_4_AS_ANNOUNCED,
+    Release,
+)
 from sandbox.speckle.speckle_world import (
     BOT_SCOPES,
     Comment,
@@ -36,10 +43,15 @@ from sandbox.speckle.speckle_world import (
 
 __all__ = [
     "BOT_SCOPES",
+    "RELEASES",
+    "SPECKLE_2_31",
+    "SPECKLE_4",
+    "SPECKLE_4_AS_ANNOUNCED",
     "AskedQuestion",
     "Comment",
     "HistoryEntry",
     "Model",
+    "Release",
     "ServerProject",
     "SignInApp",
     "SpeckleFaults",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,18 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     GraphQLSyntaxError,
+    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     build_schema,
     execute,
     parse,
+    specified_rules,
     validate,
 )
 from graphql.execution.values import get_variable_values
 
+from sandbox.speckle.release import Release
+from sandbox.speckle.resolvers import RESOLVERS
 from sandbox.speckle.speckle_world import iso
 
 Answer = tuple[int, dict[str, Any]]
@@ -28,16 +33,20 @@ CAMEL = re.compile(r"(?<!^)(?=[A-Z])")
 KEY = re.compile(r"'(\w+)': ")
 
 
-def make_schema(resolvers: Mapping[str, Any], missing: Collection[str] = ()) -> GraphQLSchema:
-    """The schema, with `resolvers` by "Type.field"; what has none is read off the value.
+@cache
+def make_schema(release: Release, missing: frozenset[str] = frozenset()) -> GraphQLSchema:
+    """A release's schema with its resolvers; what has none is read off the value.
 
-    `missing`: fields, named in the same way, that another release of the server has not got.
+    `missing`: fields, such as "Stream.activity", that the server has not got besides.
     """
-    schema = build_schema(Path(__file__).with_name("schema.graphql").read_text())
-    for name, resolver in resolvers.items():
-        _fields_of(schema, name)[name.partition(".")[2]].resolve = resolver
-    for name in missing:
-        del _fields_of(schema, name)[name.partition(".")[2]]
+    # Not checked: a type is left without fields where all of them were removed.
+    text = Path(__file__).with_name(release.schema_file).read_text()
+    schema = build_schema(text, assume_valid=True)
+    _remove(schema, release, missing)
+    for name, resolver in RESOLVERS.items():
+        field = _fields_of(schema, name).get(name.partition(".")[2])
+        if field is not None:
+            field.resolve = resolver
     moments = schema.type_map["DateTime"]
     assert isinstance(moments, GraphQLScalarType)
     moments.coerce_output_value = lambda value: value if isinstance(value, str) else iso(value)
@@ -47,11 +56,19 @@ def make_schema(resolvers: Mapping[str, Any], missing: Collection[str] = ()) -> 
     return schema
 
 
+def _remove(schema: GraphQLSchema, release: Release, missing: Collection[str]) -> None:
+    for kind in schema.type_map.values():
+        if isinstance(kind, GraphQLObjectType) and release.without is not None:
+            for name, field in list(kind.fields.items()):
+                if (field.deprecation_reason or "").startswith(release.without):
+                    del kind.fields[name]
+    for name in missing:
+        _fields_of(schema, name).pop(name.partition(".")[2], None)
+
+
 def _fields_of(schema: GraphQLSchema, name: str) -> dict[str, GraphQLField]:
-    kind = schema.type_map[name.partition(".")[0]]
-    assert isinstance(kind, GraphQLObjectType)
-    fields: dict[str, GraphQLField] = kind.fields
-    return fields
+    kind = schema.type_map.get(name.partition(".")[0])
+    return kind.fields if isinstance(kind, GraphQLObjectType) else {}
 
 
 def _json_object(value: Any) -> Any:
@@ -67,7 +84,7 @@ def read_field(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> 
     return getattr(source, CAMEL.sub("_", info.field_name).lower(), None)
 
 
-def run(schema: GraphQLSchema, asked: Any, context: Any) -> Answer:
+def run(schema: GraphQLSchema, asked: Any, context: Any, *, introspection: bool = True) -> Answer:
     """HTTP status and JSON for one question."""
     if not isinstance(asked, dict) or not asked.get("query"):
         message = "POST body missing, invalid Content-Type, or JSON object has no keys."
@@ -76,7 +93,8 @@ def run(schema: GraphQLSchema, asked: Any, context: Any) -> Answer:
         document = parse(asked["query"])
     except GraphQLSyntaxError as error:
         return _unasked(error, "GRAPHQL_PARSE_FAILED")
-    if errors := validate(schema, document):
+    hidden = () if introspection else (NoSchemaIntrospectionCustomRule,)
+    if errors := validate(schema, document, (*specified_rules, *hidden)):
         return _unasked(errors[0], "GRAPHQL_VALIDATION_FAILED")
     variables = asked.get("variables") or {}
     for node in document.definitions:

@@ -22,7 +22,7 @@ from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login
 from bot.storage import Storage
 from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
-from sandbox.speckle import ServerProject, SpeckleServer, User
+from sandbox.speckle import Release, ServerProject, SpeckleServer, User
 from tests.cogs.conftest import (
     BY_HAND,
     SHOW,
@@ -89,12 +89,16 @@ class House:
 
 @pytest.fixture
 async def house(
-    studio: Studio, storage: Storage, run_client: RunClient, clock: Clock
+    studio: Studio,
+    storage: Storage,
+    run_client: RunClient,
+    clock: Clock,
+    release: Release,
 ) -> AsyncIterator[House]:
     for command in ("subscribe", "unsubscribe", "subscriptions"):
         studio.guild.allow_command(command, studio.tobias)
     studio.facade.allow(studio.tobias, "manage_webhooks")
-    async with SpeckleServer.start() as server, answering(INSTANCE) as public_url:
+    async with SpeckleServer.start(release=release) as server, answering(INSTANCE) as public_url:
         owner, reader = server.add_user("Ilse Brandt"), server.add_user("Bob Castellan")
         tower = server.add_project(NAME, owner=owner, visibility="PRIVATE")
         server.set_role(tower, reader, "stream:contributor")
@@ -368,7 +372,7 @@ async def test_a_form_of_somebody_with_access_leads_to_the_question(house: House
         asked = await sandbox.submit_modal(form, {"Events": "versions, comments"}, studio.tobias)
         assert "Who will see it" in text_of(asked)
         await sandbox.press(asked, SHOW, studio.tobias)
-        assert "comments" in text_of(asked)
+        assert "issues" in text_of(asked)
     there = await house.at(studio.facade)
     assert there.consent is not None
     assert there.consent.by == studio.tobias.id

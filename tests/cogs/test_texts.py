@@ -144,9 +144,9 @@ def test_names_from_speckle_can_neither_mention_nor_format_nor_link() -> None:
 
 
 def test_the_public_line_says_what_is_followed_by_whom_and_whether_it_waits() -> None:
-    entry = _entry(options=SubscriptionOptions(events=("comments",), models=("struct/**",)))
+    entry = _entry(options=SubscriptionOptions(events=("issues",), models=("struct/**",)))
     line = subscribe_texts.public_line(entry)
-    for part in ("**Harbour Tower**", f"{CLOUD}/projects/{TOWER}", "comments", "struct/**"):
+    for part in ("**Harbour Tower**", f"{CLOUD}/projects/{TOWER}", "issues", "struct/**"):
         assert part in line
     assert f"<@{MAREN}>" in line
     assert "first event" not in line
@@ -262,11 +262,11 @@ def test_each_pause_says_why_and_what_to_do(reason: PauseReason) -> None:
 
 
 def test_a_changed_filter_is_told_from_what_to_what() -> None:
-    entry = _entry(options=SubscriptionOptions(events=("comments",)))
+    entry = _entry(options=SubscriptionOptions(events=("issues",)))
     old = SubscriptionOptions(events=("versions",), models=("struct/**",))
     outcome = Subscribed(entry, SubscribeChange.CHANGED, old, False, None, ())
     text = subscribe_texts.subscribed(outcome).content or ""
-    before, now = text.index("Before: versions"), text.index("Now: comments")
+    before, now = text.index("Before: versions"), text.index("Now: issues")
     assert before < now
     assert "struct/**" in text[before:now]
 

@@ -33,6 +33,7 @@ from bot.services.webhooks import Ensured, WebhookChange
 from bot.speckle.events import EventKind
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from sandbox.speckle import Release
 from tests.services.conftest import (
     ALL,
     CLOUD,
@@ -56,8 +57,8 @@ PUBLIC = PublicAnswer(AccessAnswer.YES, "public")
 
 
 @pytest.fixture
-async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
-    async with open_office(storage, clock) as opened:
+async def office(storage: Storage, clock: Clock, release: Release) -> AsyncIterator[Office]:
+    async with open_office(storage, clock, release=release) as opened:
         yield opened
 
 
@@ -633,7 +634,7 @@ async def test_an_owner_adds_events_of_a_public_project_too(office: Office, give
     await office.linked(TOBIAS, office.bob)
     caller = manager(MAREN if giver else TOBIAS)
     outcome = await edited(
-        office, caller, STRUCTURE, SubscriptionOptions(("version_created", "comments"))
+        office, caller, STRUCTURE, SubscriptionOptions(("version_created", "issues"))
     )
     assert isinstance(outcome, Subscribed)
     assert outcome.lacking == ()

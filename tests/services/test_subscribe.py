@@ -64,6 +64,10 @@ async def test_the_set_up_names_only_the_triggers_that_the_filters_need(desk: De
     assert outcome.setup is not None
     assert outcome.setup.triggers == (
         "version_create",
+        "issue_created",
+        "issue_updated",
+        "issue_reply_created",
+        "issue_deleted",
         "comment_created",
         "comment_replied",
         "comment_archived",
@@ -144,11 +148,11 @@ async def test_the_same_channel_again_changes_the_filters_and_knows_the_old_ones
     desk: Desk,
 ) -> None:
     await desk.subscribe(events="versions", models="struct/**")
-    outcome = await desk.subscribe(events="comments")
+    outcome = await desk.subscribe(events="issues")
     assert outcome.change is SubscribeChange.CHANGED
     assert outcome.old_options == SubscriptionOptions(events=("versions",), models=("struct/**",))
     assert outcome.entry.subscription.options == SubscriptionOptions(
-        events=("comments",), models=("struct/**",)
+        events=("issues",), models=("struct/**",)
     )
 
 

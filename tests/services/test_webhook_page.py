@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from bot.services.webhook_page import WebhookPage, WebhookPages
-from bot.speckle.event_table import BY_KIND, EVENTS
+from bot.speckle.event_table import EVENTS
 from bot.speckle.events import EventKind
 from bot.speckle_api.client import SpeckleClient
 from sandbox.speckle import SpeckleServer
@@ -64,8 +64,3 @@ async def test_a_server_that_does_not_answer_gets_todays_names() -> None:
         server.faults.status = 502
         client = SpeckleClient(servers=[server.url], deadline_s=5.0)
         assert await WebhookPages(client).of(server.url, PROJECT) == WebhookPage()
-
-
-def test_each_event_of_the_page_has_a_name_there() -> None:
-    assert all(WebhookPage().names([row.kind]) for row in EVENTS if row.listed)
-    assert not any(WebhookPage().names([kind]) for kind in ALL if not BY_KIND[kind].listed)

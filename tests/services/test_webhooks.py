@@ -43,9 +43,10 @@ from bot.services.webhooks import (
     RemovalResult,
     WebhookChange,
 )
-from bot.speckle.event_table import EVENTS, ISSUES
+from bot.speckle.event_table import EVENTS
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from sandbox.speckle import Release
 from tests.services.conftest import (
     FACADE,
     KESTREL,
@@ -64,8 +65,8 @@ OWN = ("streams:read", "profile:read")
 
 
 @pytest.fixture
-async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
-    async with open_office(storage, clock) as opened:
+async def office(storage: Storage, clock: Clock, release: Release) -> AsyncIterator[Office]:
+    async with open_office(storage, clock, release=release) as opened:
         yield opened
 
 
@@ -101,14 +102,18 @@ async def test_an_owners_subscribe_makes_the_webhook_and_leaves_nothing_to_do(
 
 
 def test_a_filter_asks_for_its_triggers_alone_the_unlisted_ones_too() -> None:
-    assert triggers_of([SubscriptionOptions(events=("version_moved", "comments"))]) == (
+    assert triggers_of([SubscriptionOptions(events=("version_moved", "issues"))]) == (
         "commit_move",
+        "issue_created",
+        "issue_updated",
+        "issue_reply_created",
+        "issue_deleted",
         "comment_created",
         "comment_replied",
         "comment_archived",
         "comment_mention",
     )
-    assert triggers_of([SubscriptionOptions(events=("other",))]) == ISSUES
+    assert triggers_of([SubscriptionOptions(events=("other",))]) == ()
 
 
 async def test_the_webhook_follows_what_all_channels_want(office: Office) -> None:
@@ -174,7 +179,7 @@ async def test_what_an_owner_made_by_hand_is_looked_after_once_they_have_an_acco
         enabled=False,
     )
     await office.linked(MAREN, office.ilse)
-    outcome = await office.subscribe(events="comments")
+    outcome = await office.subscribe(events="issues")
     assert outcome.webhook == Ensured(WebhookChange.FOUND, switched_off=True)
     assert office.made == [by_hand]
     assert not by_hand.enabled
@@ -292,7 +297,7 @@ async def test_a_private_project_is_shown_only_after_a_yes_and_asked_once_a_chan
     assert await office.storage.read(lambda tx: tx.hooks.of_guild(KESTREL)) == []
     assert office.made == []
     await office.subscribe()
-    changed = await office.ask(shown=False, events="comments")
+    changed = await office.ask(shown=False, events="issues")
     assert not isinstance(changed, NeedsConsent)
     assert isinstance(await office.ask(shown=False, channel_id=FACADE), NeedsConsent)
     # Who has no account is not told that the project is followed here.
@@ -390,7 +395,7 @@ async def test_a_webhook_that_somebody_switched_off_stays_off_and_is_told(office
     await office.linked(MAREN, office.ilse)
     await office.subscribe(events="versions")
     office.made[0].enabled = False
-    outcome = await office.subscribe(events="comments")
+    outcome = await office.subscribe(events="issues")
     assert outcome.webhook == Ensured(WebhookChange.CHANGED, switched_off=True)
     assert not office.made[0].enabled
     assert "comment_created" in office.made[0].triggers

@@ -1,24 +1,26 @@
 """Servers of several releases: each understands what it must, and lacks only what may lack."""
 
 from collections.abc import AsyncIterator, Mapping
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import pytest
-from graphql import GraphQLObjectType, GraphQLSchema, build_schema, parse, validate
+from graphql import parse, validate
 
-import sandbox.speckle
 from bot.cli.check import speckle as check
 from bot.speckle_api import optional_questions, questions
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.optional_questions import DAY_S, MissingFields, OptionalQuestion
 from bot.speckle_api.types import Login
-from sandbox.speckle import SpeckleServer
+from sandbox.speckle import (
+    RELEASES,
+    SPECKLE_2_31,
+    SPECKLE_4,
+    SPECKLE_4_AS_ANNOUNCED,
+    Release,
+    SpeckleServer,
+)
+from sandbox.speckle.graphql_executor import make_schema
 from tests.speckle_api.conftest import created
 
-SCHEMAS = Path(sandbox.speckle.__file__).parent
-ANNOUNCED = "removal announced"
 REQUIRED = {
     name: text
     for name, text in (vars(questions) | vars(check)).items()
@@ -30,34 +32,16 @@ OPTIONAL = {
     if isinstance(question, OptionalQuestion)
 }
 # Which of them a server lacks, by release.
-MISSING: Mapping[str, set[str]] = {
-    "2.31": {"ANY_ISSUES"},
-    "4": {"ACTIVITY"},
-    "4 as announced": {"ACTIVITY", "OPEN_THREADS", "COMMENT_FACTS", "ANY_COMMENTS"},
+MISSING: Mapping[Release, set[str]] = {
+    SPECKLE_2_31: {"ANY_ISSUES"},
+    SPECKLE_4: {"ACTIVITY"},
+    SPECKLE_4_AS_ANNOUNCED: {"ACTIVITY", "OPEN_THREADS", "COMMENT_FACTS", "ANY_COMMENTS"},
 }
+each_release = pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
 
 
-@cache
-def schema_of(release: str) -> GraphQLSchema:
-    """The schema of a release; "as announced" without what its server says will be removed."""
-    file = "schema.graphql" if release == "2.31" else "speckle4.graphql"
-    # Not checked: a type without fields is left where all of them were removed.
-    schema = build_schema((SCHEMAS / file).read_text(), assume_valid=True)
-    if release == "4 as announced":
-        for kind in schema.type_map.values():
-            if isinstance(kind, GraphQLObjectType):
-                _strip(kind.fields)
-    return schema
-
-
-def _strip(fields: dict[str, Any]) -> None:
-    for name, field in list(fields.items()):
-        if (field.deprecation_reason or "").startswith(ANNOUNCED):
-            del fields[name]
-
-
-def faults(release: str, text: str) -> list[str]:
-    return [error.message for error in validate(schema_of(release), parse(text), max_errors=None)]
+def faults(release: Release, text: str) -> list[str]:
+    return [error.message for error in validate(make_schema(release), parse(text), max_errors=None)]
 
 
 def test_there_are_questions_of_both_kinds() -> None:
@@ -65,16 +49,16 @@ def test_there_are_questions_of_both_kinds() -> None:
     assert len(OPTIONAL) >= 3
 
 
-@pytest.mark.parametrize("release", MISSING)
+@each_release
 @pytest.mark.parametrize("name", REQUIRED)
-def test_every_server_understands_what_it_must(release: str, name: str) -> None:
+def test_every_server_understands_what_it_must(release: Release, name: str) -> None:
     assert faults(release, REQUIRED[name]) == []
 
 
-@pytest.mark.parametrize("release", MISSING)
+@each_release
 @pytest.mark.parametrize("name", OPTIONAL)
 def test_a_server_lacks_of_an_optional_question_its_own_field_and_nothing_else(
-    release: str, name: str
+    release: Release, name: str
 ) -> None:
     question = OPTIONAL[name]
     kind, field = question.field.split(".")
@@ -92,7 +76,7 @@ def test_a_server_lacks_of_an_optional_question_its_own_field_and_nothing_else(
 @pytest.fixture
 async def newer() -> AsyncIterator[SpeckleServer]:
     """A server that lacks all that the newest release lacks."""
-    missing = {OPTIONAL[name].field for name in MISSING["4 as announced"]}
+    missing = {OPTIONAL[name].field for name in MISSING[SPECKLE_4_AS_ANNOUNCED]}
     async with SpeckleServer.start(missing=missing) as server:
         yield server
 
