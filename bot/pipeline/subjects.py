@@ -14,8 +14,6 @@ from bot.speckle.listed import ISSUE_CREATED, ISSUE_REPLIED, ISSUE_UPDATED, issu
 from bot.storage import Transaction
 from bot.work import InboxEvent
 
-TIME = "@"  # what a subject's time comes after
-
 
 def subject_shown(delivery: Delivery, facts: Facts | None) -> str | None:
     """What a card shows of an issue, with the facts that its event is confirmed by."""
@@ -37,6 +35,6 @@ def changes_shown(tx: Transaction, row: InboxEvent, delivery: Delivery) -> datet
     event = delivery.event
     if not isinstance(event, IssueUpdated) or not event.ids:
         return None
-    beginnings = [f"{issue_subject(ISSUE_UPDATED, one)}{TIME}" for one in event.ids]
-    newest = tx.inbox.newest_subject(row.ordering_key, beginnings, row.id)
-    return None if newest is None else datetime.fromisoformat(newest.rpartition(TIME)[2])
+    beginnings = [f"{issue_subject(ISSUE_UPDATED, one)}:" for one in event.ids]
+    times = tx.inbox.newest_subjects(row.ordering_key, beginnings, row.id)
+    return max(map(datetime.fromisoformat, times), default=None)

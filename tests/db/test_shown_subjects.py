@@ -109,14 +109,15 @@ async def test_the_newest_change_shown_before_an_event_is_that_of_its_own_issue(
     events: Events, storage: Storage, subscription: Subscription
 ) -> None:
     await events.come((subscription, CHANGE), (subscription, OTHER), (subscription, LATER))
-    beginnings = [issue_subject(ISSUE_UPDATED, one) + "@" for one in ("reply9", "issue1")]
+    beginnings = [issue_subject(ISSUE_UPDATED, one) + ":" for one in ("reply9", "issue1")]
 
-    async def newest(before_id: int) -> str | None:
+    async def newest(before_id: int) -> list[str]:
         return await storage.read(
-            lambda tx: tx.inbox.newest_subject("shared", beginnings, before_id)
+            lambda tx: tx.inbox.newest_subjects("shared", beginnings, before_id)
         )
 
-    assert [await newest(number) for number in (1, 3, 4)] == [None, CHANGE, LATER]
+    first, last = (one.removeprefix(beginnings[1]) for one in (CHANGE, LATER))
+    assert [await newest(number) for number in (1, 3, 4)] == [[], [first], [last]]
 
 
 async def test_a_held_event_is_not_shown_where_a_later_one_told_of_it(
