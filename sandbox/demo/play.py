@@ -47,7 +47,7 @@ from sandbox.discord import InteractionView, Sandbox, SandboxMessage
 from sandbox.discord.component_rules import walk
 from sandbox.speckle import SignInApp, SpeckleServer
 
-PACE_S: Final = 1.0  # between events, so that one can read along
+PACE_S: Final = 1.0  # after an event, so that one can read along
 ANSWER_S: Final = 15.0
 LINK: Final = "Link my account"
 SIGN_IN: Final = "Sign in with Speckle"
@@ -74,14 +74,17 @@ class Stage:
     sign_in_apps: Mapping[str, SignInApp]  # by server URL
 
 
-async def run_demo(port: int | None = None) -> int:
-    """Play the demo until Ctrl-C; `port` is the listener's, None takes 8003 or any free one."""
+async def run_demo(port: int | None = None, *, pace_s: float = PACE_S) -> int:
+    """Play the demo until Ctrl-C, with `pace_s` after each event.
+
+    `port` is the listener's; None takes 8003, or any free one where that is taken.
+    """
     stopping = asyncio.Event()
     with stop_signals(stopping), tempfile.TemporaryDirectory(prefix="speckle-demo-") as folder:
         async with _on_stage(Path(folder), port) as stage:
             printer = asyncio.create_task(print_messages(stage.discord), name="printer")
             typing = asyncio.create_task(read_commands(stage.discord), name="commands")
-            play = asyncio.create_task(_play(stage, Path(folder)), name="play")
+            play = asyncio.create_task(_play(stage, Path(folder), pace_s), name="play")
             stopped = asyncio.create_task(_wait(stopping), name="stop")
             tasks = {printer, typing, play, stopped}
             done, _ = await asyncio.wait(tasks - {typing}, return_when=asyncio.FIRST_COMPLETED)
@@ -151,7 +154,7 @@ async def _free_port(wanted: int | None) -> int:
     raise AssertionError("port 0 is always free")
 
 
-async def _play(stage: Stage, folder: Path) -> None:
+async def _play(stage: Stage, folder: Path, pace_s: float) -> None:
     """Subscribe in each channel, then let both projects' days arrive."""
     say("A Discord and two Speckle servers run on this machine, with the bot between them.")
     say(f"{NAMES[MAREN]} types:")
@@ -164,11 +167,11 @@ async def _play(stage: Stage, folder: Path) -> None:
         await _subscribe(stage, follow)
     say(f"\n{'─' * WIDTH}\nNow the day of Harbour Tower arrives. Its server has comments:")
     async for _ in day_with_comments(stage.tower):
-        await asyncio.sleep(PACE_S)
+        await asyncio.sleep(pace_s)
     say(f"\n{'─' * WIDTH}\nAnd that of Quay House, whose server has issues:")
     async for _ in day_with_issues(stage.house):
-        await asyncio.sleep(PACE_S)
-    await asyncio.sleep(2 * PACE_S)
+        await asyncio.sleep(pace_s)
+    await asyncio.sleep(2 * pace_s)
     say(await _invitation(stage, folder))
     await asyncio.Event().wait()
 
@@ -241,10 +244,10 @@ async def _invitation(stage: Stage, folder: Path) -> str:
     body = webhook.history[1].body
     sample = folder / "delivery.json"
     sample.write_bytes(body)
-    typed = """
+    typed = f"""
         Or type a command as Maren would, then Enter. Where an answer has buttons or a list,
         type the name of one:
-          /subscriptions        /search text:beam        /notices"""
+          /subscriptions        /account        /unsubscribe project:{stage.tower.project.id}"""
     return textwrap.dedent(f"""
         {"─" * WIDTH}
         Still running. Deliveries for Harbour Tower are taken at
