@@ -23,6 +23,7 @@ from bot.network import Network
 from bot.notifiers.link_followups import LinkFollowUps
 from bot.notifiers.pause_notifier import NotifierTimings, PauseNotifier
 from bot.notifiers.quota_notifier import QuotaNotifier
+from bot.notifiers.setup_reminder import SetupReminder
 from bot.notifiers.webhook_reconciler import WebhookReconciler, describe_webhook
 from bot.pipeline.access import AccessCheck, AccessTimings
 from bot.pipeline.access_gate import AccessGate
@@ -42,6 +43,7 @@ from bot.problems import NotReady
 from bot.services.consent_check import ConsentCheck
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
+from bot.services.known_names import KnownNames
 from bot.services.linking import AccountLinking, ResumePending
 from bot.services.pause_notices import PauseNoticeService
 from bot.services.pending_commands import PendingCommandService
@@ -54,6 +56,7 @@ from bot.services.restored_copy import RestoredCopyCheck
 from bot.services.search import Search
 from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
+from bot.services.waiting_setups import WaitingSetups
 from bot.services.webhooks import WebhookService
 from bot.settings import RetentionSettings, Settings
 from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
@@ -233,6 +236,7 @@ class _SpeckleSide:
     previews: Previews
     sign_in: SpeckleSignIn
     lender: TokenLender
+    known_names: KnownNames
 
 
 def _speckle_side(
@@ -260,7 +264,8 @@ def _speckle_side(
         served_guilds=settings.organisation.guilds,
         now=utc_now,
     )
-    return _SpeckleSide(client, Previews(http), sign_in, lender)
+    known_names = KnownNames(storage, client, lender, now=utc_now)
+    return _SpeckleSide(client, Previews(http), sign_in, lender, known_names)
 
 
 # ── Discord's side ────────────────────────────────────────────────────────────────────────────
@@ -286,11 +291,16 @@ class _DiscordSide:
         """What notifies people of something that they did not ask for, by name."""
         bot, blocked_for_s = self.bot, rate_limiter.blocked_for_s
         notices = PauseNoticeService(storage, utc_now)
+        reconciler = WebhookReconciler(bot, storage, self.webhooks)
+        follow_ups = LinkFollowUps(bot, self.linking, self.resume_pending, reconciler.look_after)
         return {
             "pause_notifier": PauseNotifier(bot, notices, blocked_for_s, timings).run,
             "quota_notifier": QuotaNotifier(bot, quotas, blocked_for_s).run,
-            "link_followups": LinkFollowUps(bot, self.linking, self.resume_pending).run,
-            "webhook_reconciler": WebhookReconciler(bot, storage, self.webhooks).run,
+            "link_followups": follow_ups.run,
+            "webhook_reconciler": reconciler.run,
+            "setup_reminder": SetupReminder(
+                bot, WaitingSetups(storage, utc_now), blocked_for_s
+            ).run,
         }
 
 
@@ -373,6 +383,7 @@ def _subscriptions(
         Search(speckle.client, speckle.lender),
         consent_check,
         quotas,
+        speckle.known_names,
         speckle_servers=settings.speckle_servers,
         public_url=settings.public_url,
         served_guilds=served,
@@ -423,13 +434,15 @@ def _pipeline(
     retry, change = timings.editor_retry, partial(edit, bot)
     editor = Editor(storage, change, access_gate.may_edit, rate_limiter, now=utc_now, retry=retry)
     enrichment = _enrichment(settings, speckle, timings.enrichment)
+    known_names = speckle.known_names
     late_enrichment = LateEnrichment(
-        storage, enrichment, access, on_changed=editor.wake, now=utc_now
+        storage, enrichment, access, known_names, on_changed=editor.wake, now=utc_now
     )
     avatar_resizer = AvatarResizer()
     routing = Routing(
         enrichment,
         access,
+        known_names,
         avatar_resizer,
         speckle_servers=settings.speckle_servers,
         now=utc_now,
@@ -455,6 +468,7 @@ def _pipeline(
 
     def close() -> None:
         enrichment.close()
+        known_names.close()
         avatar_resizer.close()
 
     return _Pipeline(catch_up, ingest, replay, sender, late_enrichment, editor, close)

@@ -227,9 +227,21 @@ class HookTrouble(StrEnum):
     TOKEN_REFUSED = "token_refused"  # noqa: S105  # no token
     NO_RIGHT = "no_right"  # its account does not own the project any more, or lacks a scope
     SWITCHED_OFF = "switched_off"
-    UNOPENABLE = "unopenable"
+    UNOPENABLE = "unopenable"  # the bot's keys do not open the account
+    NOT_RESTORED = "not_restored"  # deleted or changed there, and the bot cannot set it right
     PROJECT_GONE = "project_gone"
     NOT_ARRIVING = "not_arriving"  # what it should have brought was read with an account
+
+
+# What a signed event shows to be over.
+ENDED_BY_EVENT = frozenset(
+    {
+        HookTrouble.SWITCHED_OFF,
+        HookTrouble.NOT_RESTORED,
+        HookTrouble.PROJECT_GONE,
+        HookTrouble.NOT_ARRIVING,
+    }
+)
 
 
 class SubscriptionState(StrEnum):

@@ -252,7 +252,8 @@ class SubscriptionResult:
 
     A `card` to send, or the event is held until `held_until` at least, or neither. `late` is what
     the card still lacks, and when it is first asked for again. `pause` comes after the card.
-    `access_ok`: its account has just been seen to have access.
+    `access_ok`: its account has just been seen to have access. `subject` is what the card shows of
+    an issue; what was shown of it before is not shown again.
     """
 
     subscription_id: int
@@ -261,6 +262,23 @@ class SubscriptionResult:
     held_until: datetime | None = None
     pause: AccessPause | None = None
     access_ok: bool = False
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NameChanges:
+    """Names by id that are to be kept, and the ids of those that are to be forgotten for them."""
+
+    kept: Mapping[str, str] = field(default_factory=dict)
+    forgotten: Sequence[str] = ()
+
+    def after(self, known: Mapping[str, str]) -> Mapping[str, str]:
+        """The names that are known once this is done."""
+        left = {id_: name for id_, name in known.items() if id_ not in self.forgotten}
+        return {**left, **self.kept}
+
+
+NO_CHANGES = NameChanges()
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,23 +286,23 @@ class HookResult:
     """What one event changes for one hook, and leads to in the hook's subscriptions (`results`).
 
     Where the hook's own webhook brought it (`by_webhook`), the hook turns live if it waited, takes
-    the project's name, and remembers `at` and the models' names by their ids, because some events
-    name a model by id only, and forgets others. What an account received changes nothing of the
-    hook. `visibility` is what a question without a token found. `already` are the rows by which
-    subscriptions were shown the same event another way.
+    the project's name, and remembers `at`, the names of models and people by their ids, because
+    some events have ids only, and forgets others; it remembers threads, because a reply does not
+    say what it replies to. What an account received changes nothing of the hook. `visibility` is
+    what a question without a token found. `already` are the rows by which subscriptions were shown
+    the same event another way.
     """
 
     hook_id: int
     at: datetime
     by_webhook: bool
     project_name: str | None = None
-    model_names: Mapping[str, str] = field(default_factory=dict)
-    forgotten_models: Sequence[str] = ()
+    models: NameChanges = NO_CHANGES
+    people: NameChanges = NO_CHANGES
+    threads: Mapping[str, KnownThread] = field(default_factory=dict)
     results: Sequence[SubscriptionResult] = ()
     visibility: str | None = None
     already: Mapping[int, int] = field(default_factory=dict)
-    person_names: Mapping[str, str] = field(default_factory=dict)
-    threads: Mapping[str, KnownThread] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

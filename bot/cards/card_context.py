@@ -22,6 +22,7 @@ from bot.speckle.events import (
     CommentFacts,
     Delivery,
     Facts,
+    KnownThread,
     ModelRef,
     ReceivedFacts,
     SpeckleUser,
@@ -73,8 +74,8 @@ class CardContext:
     """An event and what its card shows in addition, with the words and links that renderers need.
 
     `server_url` is the hook's pinned server, the root of every link. `notes` are said
-    below the event. `model_names` are those that the caller knows by id: the wire often has
-    ids only.
+    below the event. `model_names` and `person_names` are those that the caller knows by id: the
+    wire often has ids only. `thread` is what was heard of the event's thread before.
     """
 
     delivery: Delivery
@@ -84,6 +85,8 @@ class CardContext:
     notes: tuple[CardNote, ...] = ()
     project_name: str | None = None
     model_names: Mapping[str, str] = field(default_factory=dict)
+    person_names: Mapping[str, str] = field(default_factory=dict)
+    thread: KnownThread | None = None
 
     @property
     def links(self) -> Links:

@@ -15,11 +15,13 @@ from bot.db.tables import (
     IS_WAITING,
     channel_queues,
     held_events,
+    hooks,
     late_enrichment_jobs,
     outbox,
+    project_names,
     subscriptions,
 )
-from bot.model import RIGHTS_PAUSES, AccessPause
+from bot.model import RIGHTS_PAUSES, AccessPause, PauseReason
 
 
 def pause_rights(
@@ -41,6 +43,8 @@ def pause_rights(
         .values(paused(pause.reason, why, now))
         .returning(subscriptions.c.id, subscriptions.c.channel_id)
     )
+    if pause.reason is PauseReason.ACCESS_LOST:
+        forget_access(session, which)
     by_channel: defaultdict[int, list[int]] = defaultdict(list)
     for subscription_id, channel_id in session.execute(change):
         by_channel[channel_id].append(subscription_id)
@@ -50,6 +54,19 @@ def pause_rights(
         _look_for_batch(session, channel_id, ids, now)
         write_notices(session, channel_id, ids, pause.reason, why, now)
     return sorted(chain.from_iterable(by_channel.values()))
+
+
+def forget_access(session: Session, which: ColumnElement[bool]) -> None:
+    """Forget what the accounts of these subscriptions could see of their projects."""
+    seen = update(subscriptions).where(which).values(access_ok_at=None)
+    session.execute(seen)
+    of_these = exists().where(
+        which,
+        subscriptions.c.account_id == project_names.c.account_id,
+        hooks.c.id == subscriptions.c.hook_id,
+        hooks.c.project_id == project_names.c.project_id,
+    )
+    session.execute(delete(project_names).where(of_these))
 
 
 def hold(session: Session, until: Mapping[tuple[int, int], datetime], now: datetime) -> None:

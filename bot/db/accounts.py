@@ -5,7 +5,7 @@ account that was unlinked since, or an answer that was taken back.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from bot.db.link_requests import LinkRequests
 from bot.db.rows import Row, value_of
 from bot.db.session import Session
 from bot.db.subscription_states import active
-from bot.db.tables import accounts, hooks, subscriptions
+from bot.db.tables import accounts, hooks, project_names, subscriptions
 from bot.errors import SealError
 from bot.model import Account, Dependents, PauseReason, PauseWhy, SubscriptionState
 from bot.speckle.tokens import Tokens, TokenScope
@@ -26,6 +26,8 @@ from bot.vault import Vault
 log = structlog.get_logger()
 
 
+# Why a channel stopped that linking the account again puts an end to.
+ENDED_BY_LINKING = frozenset({PauseWhy.TOKEN_REFUSED, PauseWhy.SCOPE_MISSING})
 IS_UNCONFIRMED = accounts.c.unconfirmed_at.is_not(None)
 
 
@@ -150,16 +152,23 @@ class Accounts:
         """
         this = and_(accounts.c.id == account_id, IS_UNCONFIRMED)
         result = self._session.execute(update(accounts).where(this).values(unconfirmed_at=None))
+        self._resume(account_id, {PauseWhy.UNCONFIRMED})
+        return result.rowcount == 1
+
+    def _resume(self, account_id: int, whys: Collection[PauseWhy]) -> None:
+        """Let what was paused for these continue, and look at all that the account holds up now.
+
+        The rule is asked again for each event before it is shown.
+        """
+        mine = subscriptions.c.account_id == account_id
         paused = and_(
-            subscriptions.c.account_id == account_id,
+            mine,
             subscriptions.c.state == SubscriptionState.PAUSED,
             subscriptions.c.pause_reason == PauseReason.ACCESS_LOST,
-            subscriptions.c.pause_detail == PauseWhy.UNCONFIRMED,
+            subscriptions.c.pause_detail.in_(whys),
         )
-        make_held_due(self._session, paused, self._now())
-        change = update(subscriptions).where(paused).values(active(self._now()))
-        self._session.execute(change)
-        return result.rowcount == 1
+        self._session.execute(update(subscriptions).where(paused).values(active(self._now())))
+        make_held_due(self._session, mine, self._now())
 
     def dependents(self, account_id: int) -> Dependents:
         """What the account holds up."""
@@ -204,14 +213,19 @@ class Accounts:
             "linked_at": self._now(),
             "refused_at": None,
         }
+        former = self.of_user(discord_user_id, server_url)
         statement = self._session.insert(accounts).values(**key, **values)
         unique = [accounts.c.discord_user_id, accounts.c.server_url]
         change = statement.on_conflict_do_update(index_elements=unique, set_=values)
         row = self._session.execute(change.returning(accounts)).mappings().one()
-        # What the former account was seen to have access to says nothing of this one.
-        dependents = update(subscriptions).where(subscriptions.c.account_id == row["id"])
-        self._session.execute(dependents.values(access_ok_at=None))
+        if former is not None and former.speckle_user_id != speckle_user_id:
+            # What the former account was seen to have access to says nothing of this one.
+            dependents = update(subscriptions).where(subscriptions.c.account_id == row["id"])
+            self._session.execute(dependents.values(access_ok_at=None))
+            read = project_names.c.account_id == row["id"]
+            self._session.execute(delete(project_names).where(read))
         self.confirm(row["id"])
+        self._resume(row["id"], ENDED_BY_LINKING)
         return replace(self._account(row), unconfirmed_at=None)
 
     def _locked(self, account_id: int) -> Row | None:

@@ -1,12 +1,13 @@
 """Writes what events led to: cards, pictures, what the hook learned, what is held back."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import (
+    Table,
     and_,
     bindparam,
     case,
@@ -35,14 +36,24 @@ from bot.db.tables import (
     models,
     outbox,
     outbox_pictures,
+    people,
     pictures,
     subscriptions,
+    threads,
 )
 from bot.model import RIGHTS_PAUSES, AccessPause, HookState, SubscriptionState
-from bot.work import EventResult, HookResult, NewCard, OutboxState, SubscriptionResult
+from bot.work import (
+    EventResult,
+    HookResult,
+    NameChanges,
+    NewCard,
+    OutboxState,
+    SubscriptionResult,
+)
 
 # So that a picture of every card is not written for every card; well below retention's hour.
 PICTURE_RENEWED_AFTER = timedelta(minutes=30)
+MOST_THREADS = 5_000  # of a hook, those that were heard of last
 
 
 def write_event_results(
@@ -54,7 +65,10 @@ def write_event_results(
     """
     of_hooks = [one for result in results for one in result.of_hooks]
     _note_hooks(session, [one for one in of_hooks if one.by_webhook], now)
-    _name_models(session, [one for one in of_hooks if one.by_webhook])
+    own = [one for one in of_hooks if one.by_webhook]
+    _write_names(session, models, [(one.hook_id, one.models) for one in own])
+    _write_names(session, people, [(one.hook_id, one.people) for one in own])
+    _write_threads(session, own, now)
     _note_visibility(session, of_hooks, now)
     routed = [
         _Result(result.inbox_id, one.at, each)
@@ -236,31 +250,63 @@ def _note_visibility(session: Session, results: Sequence[HookResult], now: datet
         write_visibility(session, hook_id, visibility, now)
 
 
-def _name_models(session: Session, results: Sequence[HookResult]) -> None:
+def _write_names(
+    session: Session, table: Table, changes: Sequence[tuple[int, NameChanges]]
+) -> None:
+    """Write what models or people are called, by hook and id; what was told last counts."""
+    hook_column, id_column, name_column = table.c
     named: dict[tuple[int, str], str] = {}
     forgotten: dict[tuple[int, str], None] = {}
-    for one in results:
-        for model_id in one.forgotten_models:
-            named.pop((one.hook_id, model_id), None)
-            forgotten[one.hook_id, model_id] = None
-        named |= {(one.hook_id, model_id): name for model_id, name in one.model_names.items()}
-    for hook_id, model_id in forgotten:
-        this = (models.c.hook_id == hook_id, models.c.model_id == model_id)
-        session.execute(delete(models).where(*this))
+    for hook_id, change in changes:
+        for id_ in change.forgotten:
+            named.pop((hook_id, id_), None)
+            forgotten[hook_id, id_] = None
+        named |= {(hook_id, id_): name for id_, name in change.kept.items()}
+    for hook_id, id_ in forgotten:
+        session.execute(delete(table).where(hook_column == hook_id, id_column == id_))
     if not named:
         return
-    statement = session.insert(models)
+    statement = session.insert(table)
     rows = [
-        {"hook_id": hook_id, "model_id": model_id, "name": name}
-        for (hook_id, model_id), name in named.items()
+        {hook_column.name: hook_id, id_column.name: id_, "name": name}
+        for (hook_id, id_), name in named.items()
     ]
     session.execute(
         statement.on_conflict_do_update(
-            index_elements=[models.c.hook_id, models.c.model_id],
-            set_={"name": statement.excluded.name},
+            index_elements=[hook_column, id_column],
+            set_={name_column.name: statement.excluded.name},
         ),
         rows,
     )
+
+
+def _write_threads(session: Session, results: Sequence[HookResult], now: datetime) -> None:
+    """Keep the threads that were seen; a thread's first line is what came first."""
+    seen = {(one.hook_id, id_): thread for one in results for id_, thread in one.threads.items()}
+    if not seen:
+        return
+    rows = [
+        {
+            "hook_id": hook_id,
+            "thread_id": thread_id,
+            "first_line": thread.first_line,
+            "resources": [asdict(one) for one in thread.resources],
+            "seen_at": now,
+        }
+        for (hook_id, thread_id), thread in seen.items()
+    ]
+    statement = session.insert(threads).on_conflict_do_update(
+        index_elements=[threads.c.hook_id, threads.c.thread_id], set_={"seen_at": now}
+    )
+    session.execute(statement, rows)
+    for hook_id in sorted({hook_id for hook_id, _ in seen}):
+        newest_first = (
+            select(threads.c.thread_id)
+            .where(threads.c.hook_id == hook_id)
+            .order_by(threads.c.seen_at.desc(), threads.c.thread_id)
+        )
+        over = threads.c.thread_id.in_(newest_first.offset(MOST_THREADS))
+        session.execute(delete(threads).where(threads.c.hook_id == hook_id, over))
 
 
 def _insert_cards(session: Session, shown: Sequence[_Result], now: datetime) -> list[int]:

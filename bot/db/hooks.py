@@ -6,13 +6,23 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    bindparam,
+    literal,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from bot.db.access_pauses import pause_rights
 from bot.db.guilds import add_guild
 from bot.db.rows import Row, value_of
 from bot.db.session import Session
-from bot.db.tables import accounts, hooks, models, subscriptions
+from bot.db.tables import accounts, hooks, models, people, subscriptions, threads
 from bot.errors import SealError
 from bot.model import (
     PREVIOUS_SECRET_VALID,
@@ -22,10 +32,12 @@ from bot.model import (
     Hook,
     HookKind,
     HookState,
+    HookTrouble,
     PauseReason,
     PauseWhy,
     Subscription,
 )
+from bot.speckle.events import KnownThread, ProjectNames, ResourceRef
 from bot.speckle.visibility import PUBLIC
 from bot.vault import Vault, fresh_secret
 from bot.work import HookFollowers
@@ -48,7 +60,19 @@ SHARED_FOR = WITH_FOLLOWERS.where(
     hooks.c.kind == HookKind.SHARED,
     IS_NOT_CLOSED,
 )
-NAMES_OF = select(models).where(models.c.hook_id.in_(bindparam("hook_ids", expanding=True)))
+HOOK_IDS: BindParameter[Any] = bindparam("hook_ids", expanding=True)
+NAMES_OF = union_all(
+    select(models.c.hook_id, literal(True), models.c.model_id, models.c.name).where(
+        models.c.hook_id.in_(HOOK_IDS)
+    ),
+    select(people.c.hook_id, literal(False), people.c.person_id, people.c.name).where(
+        people.c.hook_id.in_(HOOK_IDS)
+    ),
+)
+THREADS_OF = select(threads).where(
+    threads.c.hook_id.in_(HOOK_IDS),
+    threads.c.thread_id.in_(bindparam("thread_ids", expanding=True)),
+)
 
 
 class Hooks:
@@ -99,16 +123,32 @@ class Hooks:
             SHARED_FOR, server_url=server_url, project_id=project_id, guild_ids=list(guild_ids)
         )
 
-    def model_names(self, hook_id: int) -> Mapping[str, str]:
-        """The names of a hook's models by their ids, where its events have told them."""
-        return self.model_names_of([hook_id])[hook_id]
+    def names(self, hook_id: int) -> ProjectNames:
+        """What a hook's own events told of the names of models and people."""
+        return self.names_of([hook_id])[hook_id]
 
-    def model_names_of(self, hook_ids: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
+    def names_of(self, hook_ids: Sequence[int]) -> Mapping[int, ProjectNames]:
         """The same for several hooks, by their ids."""
-        names: dict[int, dict[str, str]] = {hook_id: {} for hook_id in hook_ids}
-        for hook_id, model_id, name in self._session.execute(NAMES_OF, {"hook_ids": hook_ids}):
-            names[hook_id][model_id] = name
-        return names
+        of_models: dict[int, dict[str, str]] = {hook_id: {} for hook_id in hook_ids}
+        of_people: dict[int, dict[str, str]] = {hook_id: {} for hook_id in hook_ids}
+        found = self._session.execute(NAMES_OF, {"hook_ids": hook_ids})
+        for hook_id, is_model, named_id, name in found:
+            (of_models if is_model else of_people)[hook_id][named_id] = name
+        return {one: ProjectNames(of_models[one], of_people[one]) for one in hook_ids}
+
+    def threads_of(
+        self, hook_ids: Sequence[int], thread_ids: Collection[str]
+    ) -> Mapping[int, Mapping[str, KnownThread]]:
+        """Those of these threads that the hooks' own events told of, by hook and id."""
+        found: dict[int, dict[str, KnownThread]] = {hook_id: {} for hook_id in hook_ids}
+        if not thread_ids:
+            return found
+        values = {"hook_ids": hook_ids, "thread_ids": sorted(thread_ids)}
+        for row in self._session.execute(THREADS_OF, values).mappings():
+            resources = tuple(ResourceRef(**one) for one in row["resources"])
+            thread = KnownThread(row["first_line"], resources)
+            found[row["hook_id"]][row["thread_id"]] = thread
+        return found
 
     def create(
         self,
@@ -178,12 +218,64 @@ class Hooks:
         self._session.at_end(self._forget)
         write_visibility(self._session, hook_id, visibility, self._now())
 
-    def with_webhooks(self) -> list[Hook]:
-        """Hooks whose webhook the bot made, in guilds that it is in, oldest first."""
+    def record_trouble(self, hook_id: int, trouble: HookTrouble | None) -> None:
+        """Note why a webhook cannot be looked after, None if it can.
+
+        The same as before keeps its time, and nobody is notified of it again.
+        """
+        row = self._locked(hook_id)
+        if row is None or row["trouble"] == trouble:
+            return
+        self._session.at_end(self._forget)
+        since = None if trouble is None else self._now()
+        values = {"trouble": trouble, "trouble_since": since, "trouble_told_at": None}
+        self._session.execute(update(hooks).where(hooks.c.id == hook_id).values(values))
+
+    def with_untold_trouble(self) -> list[Hook]:
+        """Hooks with a trouble that nobody was notified of, in guilds that the bot is in."""
+        return self._where(
+            hooks.c.trouble.is_not(None),
+            hooks.c.trouble_told_at.is_(None),
+            hooks.c.state != HookState.CLOSED,
+        )
+
+    def mark_trouble_told(self, hook_id: int, trouble: HookTrouble | None) -> None:
+        """Note that somebody was notified of this trouble."""
+        this = (hooks.c.id == hook_id, hooks.c.trouble == trouble)
+        self._session.execute(update(hooks).where(*this).values(trouble_told_at=self._now()))
+
+    def waiting(self, after: datetime, before: datetime) -> list[Hook]:
+        """Hooks by hand that were made then and never had an event, oldest first.
+
+        Without those that somebody was reminded of.
+        """
+        return self._where(
+            hooks.c.kind == HookKind.OWN,
+            hooks.c.webhook_sealed.is_(None),
+            hooks.c.state == HookState.WAITING,
+            hooks.c.last_event_at.is_(None),
+            hooks.c.created_at.between(after, before),
+            hooks.c.waiting_told_at.is_(None),
+        )
+
+    def mark_waiting_told(self, hook_id: int) -> None:
+        """Note that somebody was reminded of a webhook that waits for its first event."""
+        this = hooks.c.id == hook_id
+        self._session.execute(update(hooks).where(this).values(waiting_told_at=self._now()))
+
+    def with_webhooks(self, account_id: int | None = None) -> list[Hook]:
+        """Hooks whose webhook the bot made, in guilds that it is in, oldest first.
+
+        With an account, those that it made. Without those whose project is gone: the next signed
+        event, or /subscribe, shows that it is back.
+        """
         return self._where(
             hooks.c.webhook_sealed.is_not(None),
-            hooks.c.account_id.is_not(None),
+            hooks.c.account_id.is_not(None)
+            if account_id is None
+            else hooks.c.account_id == account_id,
             hooks.c.state != HookState.CLOSED,
+            hooks.c.trouble.is_distinct_from(HookTrouble.PROJECT_GONE),
         )
 
     def of_account(self, account_id: int) -> list[Hook]:
@@ -224,6 +316,7 @@ class Hooks:
         if row["state"] == HookState.LIVE:
             values["state"] = HookState.WAITING
         values |= {"live_at": None, "account_id": None, "webhook_sealed": None}
+        values |= {"trouble": None, "trouble_since": None, "trouble_told_at": None}
         self._session.execute(update(hooks).where(hooks.c.id == row["id"]).values(values))
 
     def new_secret(self, hook_id: int, *, overlap: bool) -> Hook | None:

@@ -38,7 +38,10 @@ from bot.db.tables import (
     outbox,
     outbox_pictures,
     pictures,
+    project_names,
     quota_notices,
+    subscriptions,
+    threads,
 )
 from bot.model import RetentionPolicy
 from bot.work import BatchState, InboxState, OutboxState
@@ -52,6 +55,7 @@ PAUSE_S = 0.05  # between two steps, many times what a step takes
 UNUSED_FOR = timedelta(hours=1)
 FILLED_IN_WITHIN = timedelta(days=1)  # tries end after minutes, unless the bot was down
 
+THREADS_KEPT_FOR = timedelta(days=365)
 QUOTA_KEPT_FOR = timedelta(days=2)
 
 NO_BYTES: ColumnElement[int] = literal_column("0")
@@ -96,7 +100,13 @@ def rules(policy: RetentionPolicy, now: datetime) -> Sequence[Rule]:
     Waiting cards, open batches and deliveries that are not looked at yet are in none of them.
     """
     cards_and_events = (*_cards(policy, now), *_deliveries(policy, now))
-    return (*_speckle(now), *cards_and_events, *_what_is_left(policy, now), *_quotas(now))
+    return (
+        *_speckle(now),
+        *_names(now),
+        *cards_and_events,
+        *_what_is_left(policy, now),
+        *_quotas(now),
+    )
 
 
 def _cards(policy: RetentionPolicy, now: datetime) -> Iterator[Rule]:
@@ -189,6 +199,28 @@ def _speckle(now: datetime) -> Iterator[Rule]:
         history_taken.c.hook_id,
         exists().where(hooks.c.id == history_taken.c.hook_id, hooks.c.webhook_sealed.is_(None)),
         order_by=history_taken.c.hook_id,
+    )
+
+
+def _names(now: datetime) -> Iterator[Rule]:
+    """What was heard of threads long ago, and what accounts call projects that they left."""
+    yield Rule.of(
+        "threads",
+        delete(threads),
+        threads.c.hook_id,
+        threads.c.seen_at < now - THREADS_KEPT_FOR,
+        order_by=threads.c.seen_at,
+    )
+    yield Rule.of(
+        "project_names",
+        delete(project_names),
+        project_names.c.account_id,
+        ~exists().where(
+            subscriptions.c.account_id == project_names.c.account_id,
+            hooks.c.id == subscriptions.c.hook_id,
+            hooks.c.project_id == project_names.c.project_id,
+        ),
+        order_by=project_names.c.account_id,
     )
 
 

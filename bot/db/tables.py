@@ -484,6 +484,7 @@ outbox = Table(
     Column("gave_up_at", UtcDateTime(), nullable=True, index=True),
     # Of its pictures, together: what is large is sent in turns, which is known before it is read.
     Column("picture_bytes", BigInteger(), nullable=False, server_default="0"),
+    _text("subject", nullable=True),  # what it shows of an issue, which it shows once
     UniqueConstraint("inbox_id", "subscription_id"),
     sqlite_autoincrement=True,
 )
@@ -495,6 +496,15 @@ Index(
     outbox.c.id,
     sqlite_where=IS_WAITING,
     postgresql_where=IS_WAITING,
+)
+
+SHOWS_SUBJECT = outbox.c.subject.is_not(None)
+Index(
+    "ix_outbox_subject",
+    outbox.c.subscription_id,
+    outbox.c.subject,
+    sqlite_where=SHOWS_SUBJECT,
+    postgresql_where=SHOWS_SUBJECT,
 )
 
 pictures = Table(

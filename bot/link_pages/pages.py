@@ -105,6 +105,12 @@ NO_CODE: Final = PageMessage(
     "Something is missing",
     f"Speckle's answer was incomplete, so nothing was linked. {AGAIN}",
 )
+MANGLED: Final = PageMessage(
+    HTTPStatus.NOT_FOUND,
+    "This link is not complete",
+    "Nothing was linked: a part of the address is missing, or something was added to it. Press the "
+    "link in Discord itself, or use /link there again for a new one.",
+)
 OWN_FAULT: Final = PageMessage(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "The bot cannot do that at the moment",

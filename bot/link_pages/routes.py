@@ -12,6 +12,7 @@ from aiohttp import web
 
 from bot.errors import StorageError
 from bot.link_pages.pages import (
+    MANGLED,
     NO_CODE,
     NO_COOKIE,
     NO_PROOF,
@@ -53,6 +54,8 @@ class LinkPages:
         page = f"/link/{{nonce:{NONCE}}}"
         app.router.add_get(page, self._safe(self._start), allow_head=False)
         app.router.add_post(page, self._safe(self._leave))
+        for mangled in ("/link", "/link/{rest:.*}"):
+            app.router.add_get(mangled, self._mangled, allow_head=False)
 
     async def _start(self, request: web.Request) -> web.Response:
         """Say for whom this is and what Speckle will ask; the button leads there."""
@@ -61,6 +64,10 @@ class LinkPages:
         response = self._page(self._pages.confirm(link, proof), form_to=link.server_url)
         self._set_cookie(response, self._form_cookie, proof, same_site="Strict")
         return response
+
+    async def _mangled(self, _request: web.Request) -> web.Response:
+        """An address that cannot be one of ours: part of it was lost on the way from Discord."""
+        return self._say(MANGLED)
 
     async def _leave(self, request: web.Request) -> web.Response:
         """The button: tie this browser to the request, and go to Speckle."""

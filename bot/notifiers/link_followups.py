@@ -1,5 +1,7 @@
 """Follows up on a linked account: notifies its person and continues what waited for it."""
 
+from collections.abc import Awaitable, Callable
+
 import structlog
 
 from bot.cogs.accounts import texts as account_texts
@@ -19,13 +21,21 @@ POLL_S = 3.0
 class LinkFollowUps:
     """Works in the process that Discord is connected to; each person is notified once, at once.
 
-    `resume` continues a command that waited for the account.
+    `resume` continues a command that waited for the account; `look_after` has the webhooks checked
+    that were made with it, by its id: it may have been refused until now.
     """
 
-    def __init__(self, bot: SpeckleBot, linking: AccountLinking, resume: ResumePending) -> None:
+    def __init__(
+        self,
+        bot: SpeckleBot,
+        linking: AccountLinking,
+        resume: ResumePending,
+        look_after: Callable[[int], Awaitable[None]],
+    ) -> None:
         self._bot = bot
         self._linking = linking
         self._resume = resume
+        self._look_after = look_after
         self._notified: set[str] = set()  # while what waits cannot continue yet
 
     async def run(self) -> None:
@@ -51,3 +61,4 @@ class LinkFollowUps:
                 log.exception("link_followups.not_sent", account_id=account.id)
         await self._linking.resume_pending(request, account, self._resume)
         self._notified.discard(digest)
+        await self._look_after(account.id)

@@ -1,41 +1,18 @@
 """Notifies a server, once a day, that its quota is used up."""
 
-import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import discord
-import structlog
-
 from bot.cogs.notices import quota_texts
-from bot.discord_api.channel_audience import says_nobody
 from bot.discord_api.client import SpeckleBot
-from bot.discord_api.error_codes import Meaning
-from bot.discord_api.outcomes import (
-    DISCORD_ERRORS,
-    ChannelUnavailable,
-    Rejected,
-    error_text,
-    outcome_of,
-)
 from bot.model import NOBODY
+from bot.notifiers.recipients import NoticeRecipient, notify_first
 from bot.services.quotas import OverQuota, QuotaService
 from bot.timing import periodic
 
-log = structlog.get_logger()
-
 POLL_S = 5.0
 RETRY_S = 300.0  # after Discord could not be asked; with the day the notice goes too
-SEND_WITHIN_S = 60.0  # discord.py's own five tries take up to 25 s
-
-
-@dataclass(frozen=True, slots=True)
-class NoticeRecipient:
-    """Whom to notify: in this channel, else in a direct message."""
-
-    user_id: int
-    channel_id: int | None = None
 
 
 class QuotaNotifier:
@@ -75,23 +52,9 @@ class QuotaNotifier:
 
     async def _notify(self, over: OverQuota) -> bool:
         """Notify a guild, if anybody of it can be; False if Discord could not be asked."""
-        notice = over.notice
-        for recipient in self._recipients(over):
-            message = self._message(over, recipient)
-            try:
-                async with asyncio.timeout(SEND_WITHIN_S):
-                    sent = await self._send(notice.guild_id, recipient, message)
-            except DISCORD_ERRORS as error:
-                if _cannot_be_notified(error):
-                    continue
-                log.warning(
-                    "quota_notifier.retry_later", guild_id=notice.guild_id, reason=error_text(error)
-                )
-                return False
-            log.info("quota_notifier.sent", guild_id=notice.guild_id, message_id=sent.id)
-            return True
-        log.warning("quota_notifier.no_recipient", guild_id=notice.guild_id)
-        return True
+        message_to = partial(self._message, over)
+        guild_id, recipients = over.notice.guild_id, self._recipients(over)
+        return await notify_first("quota_notifier", self._bot, guild_id, recipients, message_to)
 
     def _recipients(self, over: OverQuota) -> list[NoticeRecipient]:
         guild = self._bot.get_guild(over.notice.guild_id)
@@ -107,32 +70,9 @@ class QuotaNotifier:
         """The keyword arguments of `send`."""
         guild = self._bot.get_guild(over.notice.guild_id)
         return {
-            "content": quota_texts.quota_lead(None if to.channel_id is None else to.user_id),
+            "content": quota_texts.quota_lead(to.mentioned),
             "embed": quota_texts.quota_embed(over, guild.name if guild else None),
             # The row's own, so that a crash before it is noted shows nothing twice.
             "nonce": over.notice.nonce,
-            "allowed_mentions": discord.AllowedMentions(
-                everyone=False, users=[discord.Object(to.user_id)], roles=False
-            ),
+            "allowed_mentions": to.allowed_mentions,
         }
-
-    async def _send(
-        self, guild_id: int, to: NoticeRecipient, message: Mapping[str, Any]
-    ) -> discord.Message:
-        channel_id = to.channel_id
-        if channel_id is None:
-            guild = self._bot.get_guild(guild_id)
-            if guild is not None:
-                await guild.fetch_member(to.user_id)  # who left is not notified
-            channel_id = (await self._bot.create_dm(discord.Object(to.user_id))).id
-        return await self._bot.get_partial_messageable(channel_id).send(**message)
-
-
-def _cannot_be_notified(error: Exception) -> bool:
-    """Whether Discord says that this person or channel cannot be written to.
-
-    Something on the way that refuses the request says nothing of them.
-    """
-    return says_nobody(error) or isinstance(
-        outcome_of(error, {Meaning.PERSON}), ChannelUnavailable | Rejected
-    )

@@ -1,5 +1,8 @@
 """Checks hourly the webhooks that the bot created, and reports what it had to repair."""
 
+from collections.abc import Callable
+from functools import partial
+
 import discord
 import structlog
 
@@ -29,31 +32,46 @@ class WebhookReconciler:
     async def run(self) -> None:
         """Check until cancelled, from the moment that the guilds' names are known."""
         await self._bot.ready_once.wait()
-        await periodic("webhook_reconciler", self.reconcile, every_s=LOOK_EVERY_S)
+        await periodic("webhook_reconciler", self._reconcile, every_s=LOOK_EVERY_S)
 
-    async def reconcile(self) -> None:
-        """Check once."""
-        async for hook, ensured in self._webhooks.reconcile_all():
+    async def look_after(self, account_id: int | None) -> None:
+        """Check each webhook once, or those that one account made."""
+        async for hook, ensured in self._webhooks.reconcile_all(account_id):
             if isinstance(ensured, Ensured):
-                await self._report(hook, ensured)
+                await self._say(hook, partial(webhook_texts.repaired_line, hook, ensured))
 
-    async def _report(self, hook: Hook, ensured: Ensured) -> None:
-        """One line in the channel where the project was first set up, else in another of its."""
+    async def _reconcile(self) -> None:
+        await self.look_after(None)
+        for hook in await self._storage.read(lambda tx: tx.hooks.with_untold_trouble()):
+            await self._tell_trouble(hook)
+
+    async def _tell_trouble(self, hook: Hook) -> None:
+        """Say once what is wrong with a webhook, as soon as there is a channel that shows it."""
+        if await self._say(hook, partial(webhook_texts.trouble_line, hook)):
+            trouble = hook.trouble
+            await self._storage.write(lambda tx: tx.hooks.mark_trouble_told(hook.id, trouble))
+
+    async def _say(self, hook: Hook, line_of: Callable[[str], str]) -> bool:
+        """One line in the channel where the project was first set up, else in another of its.
+
+        `line_of` makes the line out of the project's name; whether it was said.
+        """
         there = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         active = [Followed(hook, one) for one in there if one.state is SubscriptionState.ACTIVE]
         active.sort(key=lambda entry: entry.subscription.channel_id != hook.setup_channel_id)
-        if not active:
-            return
-        line = webhook_texts.repaired_line(hook, ensured, project_name(active[0]))
-        if not line:
-            return
-        channel_id = active[0].subscription.channel_id
-        try:
-            await self._bot.get_partial_messageable(channel_id).send(
-                line, allowed_mentions=discord.AllowedMentions.none()
-            )
-        except DISCORD_ERRORS as error:
-            log.warning("webhook_reconciler.not_reported", hook_id=hook.id, error=error_text(error))
+        for entry in active:
+            line = line_of(project_name(entry))
+            if not line:
+                return False
+            channel = self._bot.get_partial_messageable(entry.subscription.channel_id)
+            try:
+                await channel.send(line, allowed_mentions=discord.AllowedMentions.none())
+            except DISCORD_ERRORS as error:
+                reason = error_text(error)
+                log.warning("webhook_reconciler.not_reported", hook_id=hook.id, error=reason)
+            else:
+                return True
+        return False
 
 
 def describe_webhook(bot: discord.Client, guild_id: int) -> str:

@@ -150,6 +150,9 @@ class AccessCheck:
             self._audiences(hook, subscriptions),
         )
         words = {account_id: _word(answer, None) for account_id, answer in answers.items()}
+        denied = any(word.answer is AccessAnswer.NO for word in words.values())
+        if denied and everyone == NEVER_ANSWERED and not is_private(hook.visibility):
+            everyone, visibility = await self._openness(hook, fresh=fresh)
         operator = self._lender.serves_as_operator(hook)
         now = self._now()
         decisions: dict[int, Decision] = {}
@@ -172,6 +175,10 @@ class AccessCheck:
         silences = (SpeckleUnavailable, AccountUnopenable)
         silent = (one.reason for one in answers.values() if isinstance(one, silences))
         return AccessDecisions(decisions, seen, visibility, next(silent, None))
+
+    def linked(self, server_url: str) -> None:
+        """Somebody has just linked an account there, so the server answers again."""
+        self._silent.pop(server_url, None)
 
     def wait_s(self, attempts: int) -> float:
         """Seconds until an event that waits is tried again."""
@@ -205,6 +212,9 @@ class AccessCheck:
         """What the server says to who has no token, where a subscription depends on that."""
         if not any(depends_on_openness(one, hook) for one in subscriptions):
             return NEVER_ANSWERED, None
+        return await self._openness(hook, fresh=fresh)
+
+    async def _openness(self, hook: Hook, *, fresh: bool) -> tuple[LastAnswer, str | None]:
         now = self._now()
         # A no since then ends the last yes.
         yes_at = None if is_private(hook.visibility) else hook.public_at

@@ -38,6 +38,7 @@ from bot.speckle.confirmation import (
 )
 from bot.speckle.event_table import BY_KIND
 from bot.speckle.events import Delivery, Facts
+from bot.speckle.tokens import TokenScope
 from bot.speckle.visibility import PUBLIC
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.previews import NoPicture, Previews, Rendered, preview_url
@@ -71,6 +72,7 @@ class EnrichmentTimings:
 
     moment_s: float = 1.0
     question_s: float = 10.0  # nobody waits for the answer
+    names_s: float = 3.0  # a look-up of names, at most once a minute for each reader
     # Facts that come late surprise more than they tell.
     facts: RetryPatience = RetryPatience(
         timedelta(seconds=1), Backoff((2.0, 5.0, 10.0)), timedelta(minutes=1)
@@ -92,7 +94,8 @@ class AddedFacts:
     """What a server added to an event in time, for one reader.
 
     `delivery` is the event as the server tells it, or as it came where the server told nothing.
-    `missing` is to be asked again; `steps` are for the event's trace.
+    `missing` is to be asked again; `steps` are for the event's trace. `refused`: this reader may
+    not see the project any more, as the answer says.
     """
 
     delivery: Delivery
@@ -100,6 +103,7 @@ class AddedFacts:
     image: Picture | str | None = None
     missing: frozenset[LateAddition] = frozenset()
     steps: Sequence[tuple[TraceStep, TraceFacts]] = ()
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,10 @@ class Enrichment:
         """Whether anything is asked at all."""
         return self._deadline_s > 0
 
+    def asks(self, hook: Hook) -> bool:
+        """Whether anything is asked about a hook's project."""
+        return self.is_on and hook.server_url in self._servers
+
     def close(self) -> None:
         """Drop what is still being asked."""
         self._facts.close()
@@ -161,7 +169,7 @@ class Enrichment:
         `at` is the event's own time, `waited_s` how long it has waited here since it came. The
         picture is shown only where the server knows of the version too.
         """
-        if not self.is_on or hook.server_url not in self._servers:
+        if not self.asks(hook):
             return AddedFacts(delivery)
         question = _question(permit, delivery, at)
         if question is None:
@@ -327,7 +335,8 @@ def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> Added
     if not isinstance(told, ConfirmedEvent):
         # A picture alone would show what nobody has confirmed to belong to this event.
         away = isinstance(told, SpeckleUnavailable)
-        return AddedFacts(delivery, missing=frozenset(outcomes if away else ()), steps=steps)
+        missing = frozenset(outcomes if away else ())
+        return AddedFacts(delivery, missing=missing, steps=steps, refused=is_refusal(told))
     if LateAddition.PICTURE in outcomes:
         steps.append(_picture_step(image))
     late = image is NoPicture.NOT_YET or isinstance(image, SpeckleUnavailable)
@@ -338,6 +347,16 @@ def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> Added
         missing=frozenset({LateAddition.PICTURE} if late else ()),
         steps=steps,
     )
+
+
+def is_refusal(answer: object) -> bool:
+    """Whether an answer may mean that its reader has lost the right to see the project.
+
+    A scope that is missing for one kind of question says nothing about the project.
+    """
+    if isinstance(answer, SpeckleScopeMissing):
+        return answer.scope == TokenScope.STREAMS_READ
+    return isinstance(answer, SpeckleTokenRefused | SpeckleForbidden)
 
 
 def _facts_step(facts: object) -> tuple[TraceStep, TraceFacts]:

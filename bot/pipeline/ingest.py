@@ -14,11 +14,20 @@ from bot.model import HookState, InboxSource, Subscription
 from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.reading import LARGE_BODY_BYTES, read
 from bot.pipeline.replay import Outlets, Routes
-from bot.pipeline.routing import EventContext, RoutingResult, says_who_sees
+from bot.pipeline.routing import EventContext, RoutingResult, says_who_sees, thread_id_of
 from bot.pipeline.trace import Trace
-from bot.speckle.events import Delivery
+from bot.speckle.events import CommentCreated, Delivery, KnownThread, ProjectNames
+from bot.speckle.rich_text import first_line
 from bot.storage import Storage, Transaction
-from bot.work import EventResult, HookFollowers, HookResult, InboxEvent, InboxKey, TraceStep
+from bot.work import (
+    EventResult,
+    HookFollowers,
+    HookResult,
+    InboxEvent,
+    InboxKey,
+    NameChanges,
+    TraceStep,
+)
 
 log = structlog.get_logger()
 
@@ -46,7 +55,7 @@ class ReadEvent:
 
 @dataclass(frozen=True, slots=True)
 class HookEvent:
-    """An event for one hook, and what it tells of the hook's models.
+    """An event for one hook, and what it tells of the hook's models, people and threads.
 
     `already`: the subscriptions that were shown it another way, and by which row.
     """
@@ -54,8 +63,9 @@ class HookEvent:
     event_context: EventContext
     subscriptions: Sequence[Subscription]
     already: Mapping[int, int]
-    new_names: Mapping[str, str]
-    forgotten_models: Sequence[str]
+    models: NameChanges
+    people: NameChanges
+    threads: Mapping[str, KnownThread]
 
 
 class Ingest:
@@ -192,8 +202,13 @@ class Ingest:
         keys = [(event.row, event.key) for event in events]
         followers = [one for of_hook in hooks for one in of_hook.subscriptions]
         shown_before = tx.inbox.partners(keys, followers).take
-        names = tx.hooks.model_names_of([of_hook.hook.id for of_hook in hooks])
-        return [self._one_by_one(one, events, names[one.hook.id], shown_before) for one in hooks]
+        ids = [of_hook.hook.id for of_hook in hooks]
+        names = tx.hooks.names_of(ids)
+        threads = tx.hooks.threads_of(ids, _thread_ids(events))
+        return [
+            self._one_by_one(one, events, names[one.hook.id], threads[one.hook.id], shown_before)
+            for one in hooks
+        ]
 
     def _hooks(self, tx: Transaction, row: InboxEvent, project_id: str) -> Sequence[HookFollowers]:
         match row.source:
@@ -211,25 +226,30 @@ class Ingest:
         self,
         of_hook: HookFollowers,
         events: Sequence[ReadEvent],
-        names: Mapping[str, str],
+        names: ProjectNames,
+        threads: Mapping[str, KnownThread],
         shown_before: ShownBefore,
     ) -> Sequence[HookEvent]:
-        """A hook's events, each with the hook and the names as those before it leave them."""
+        """A hook's events, each with what is known of the hook once those before it are."""
         hook, most = of_hook.hook, self._most_model_names(of_hook.hook.guild_id)
         found: list[HookEvent] = []
         for event in events:
             row, delivery = event.row, event.delivery
-            named = {m.id: m.name for m in reversed(delivery.models) if m.id and m.name}
-            new, forgotten = new_names(named, names, most)
+            models = new_names(_model_names(delivery), names.models, most)
+            people = new_names(_person_names(delivery), names.people, most)
+            seen = _thread_of(delivery, threads)
             already = shown_before(row, event.key, of_hook.subscriptions)
-            event_context = EventContext(hook, row, delivery, names, event.trace)
-            found.append(HookEvent(event_context, of_hook.subscriptions, already, new, forgotten))
+            thread = seen.get(thread_id_of(delivery) or "")
+            event_context = EventContext(hook, row, delivery, names, event.trace, thread)
+            found.append(
+                HookEvent(event_context, of_hook.subscriptions, already, models, people, seen)
+            )
             if row.source is not InboxSource.ACTIVITY:
                 live = HookState.LIVE if hook.state is HookState.WAITING else hook.state
                 name = delivery.project.name or hook.project_name
                 hook = replace(hook, state=live, project_name=name)
-                kept = {id_: name for id_, name in names.items() if id_ not in forgotten}
-                names = {**kept, **new}
+                names = ProjectNames(models.after(names.models), people.after(names.people))
+                threads = {**seen, **threads}
         return found
 
     async def _for_hook(self, events: Sequence[HookEvent]) -> Mapping[int, HookResult]:
@@ -251,17 +271,44 @@ class Ingest:
         }
 
 
-def new_names(
-    named: Mapping[str, str], known: Mapping[str, str], most: int | None
-) -> tuple[Mapping[str, str], Sequence[str]]:
-    """The names by model id that are to be kept in addition to those that are known.
+def new_names(named: Mapping[str, str], known: Mapping[str, str], most: int | None) -> NameChanges:
+    """The names by id that are to be kept in addition to those that are known.
 
     Where there would be more than `most`, also the ids that are to be forgotten for them: any.
     """
-    changed = {model_id: name for model_id, name in named.items() if known.get(model_id) != name}
+    changed = {id_: name for id_, name in named.items() if known.get(id_) != name}
     kept = dict(islice(changed.items(), most))
     over = 0 if most is None else max(0, len(known.keys() | kept.keys()) - most)
-    return kept, list(islice((one for one in known if one not in named), over))
+    return NameChanges(kept, list(islice((one for one in known if one not in named), over)))
+
+
+def _model_names(delivery: Delivery) -> Mapping[str, str]:
+    return {one.id: one.name for one in reversed(delivery.models) if one.id and one.name}
+
+
+def _person_names(delivery: Delivery) -> Mapping[str, str]:
+    actor = delivery.actor
+    return {} if actor is None or actor.name is None else {actor.id: actor.name}
+
+
+def _thread_ids(events: Sequence[ReadEvent]) -> set[str]:
+    """The threads that events are about without telling of them."""
+    found = (
+        thread_id_of(one.delivery)
+        for one in events
+        if not isinstance(one.delivery.event, CommentCreated)
+    )
+    return {one for one in found if one is not None}
+
+
+def _thread_of(delivery: Delivery, known: Mapping[str, KnownThread]) -> Mapping[str, KnownThread]:
+    """The thread that an event speaks of, by its id: as it tells it, or as it is known."""
+    thread_id, event = thread_id_of(delivery), delivery.event
+    if thread_id is None:
+        return {}
+    if isinstance(event, CommentCreated):
+        return {thread_id: KnownThread(first_line(event.text), event.resources)}
+    return {thread_id: known[thread_id]} if thread_id in known else {}
 
 
 def _event_result(event: ReadEvent, of_hooks: Sequence[HookResult]) -> EventResult:
@@ -276,8 +323,9 @@ def _hook_result(event: HookEvent, way: RoutingResult) -> HookResult:
         at=row.received_at,
         by_webhook=row.source is not InboxSource.ACTIVITY,
         project_name=delivery.project.name,
-        model_names=event.new_names,
-        forgotten_models=event.forgotten_models,
+        models=event.models,
+        people=event.people,
+        threads=event.threads,
         results=way.results,
         visibility=way.visibility,
         already=event.already,

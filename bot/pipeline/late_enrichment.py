@@ -21,13 +21,15 @@ from bot.model import Hook, HookState, Subscription
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.access_gate import is_outdated
 from bot.pipeline.batching import card_of, fit_together
-from bot.pipeline.enrichment import Enrichment, why_missing
+from bot.pipeline.enrichment import ConfirmedEvent, Enrichment, why_missing
 from bot.pipeline.keyed_worker import KeyedWorker
+from bot.pipeline.names import known_to, with_actor_named
 from bot.pipeline.reading import read
-from bot.pipeline.routing import card_context, names_of
+from bot.pipeline.routing import card_context
 from bot.services.access_rules import ReadPermit, Show, Wait
+from bot.services.known_names import KnownNames
 from bot.speckle.confirmation import touched_models
-from bot.speckle.events import Delivery
+from bot.speckle.events import Delivery, ProjectNames
 from bot.speckle.filters import matches
 from bot.speckle_api.previews import NoPicture
 from bot.storage import Storage
@@ -83,6 +85,7 @@ class LateEnrichment:
         storage: Storage,
         enrichment: Enrichment,
         access: AccessCheck,
+        known_names: KnownNames,
         *,
         on_changed: Callable[[], None],
         now: Callable[[], datetime],
@@ -91,6 +94,7 @@ class LateEnrichment:
         self._enrichment = enrichment
         self._timings = enrichment.timings
         self._access = access
+        self._known_names = known_names
         self._on_changed = on_changed
         self._now = now
         self._worker = KeyedWorker[LateEnrichmentKey, LateEnrichmentKey](
@@ -203,13 +207,17 @@ class LateEnrichment:
         )
         if told is None:
             raise GivenUp(MissingWhy.NOTHING_MORE)
-        hook_id = incomplete.hook.id
-        known = await self._storage.read(lambda tx: tx.hooks.model_names(hook_id))
-        names = names_of(known, told.facts)
+        names = await self._names(permit, incomplete, told)
         if not _says_the_same(told.delivery, delivery):
             raise GivenUp(MissingWhy.CONTRADICTED)
-        touched = touched_models(told.facts)
-        verdict = matches(incomplete.subscription.options, told.delivery, names, touched)
+        confirmed = with_actor_named(told.delivery, names.people)
+        verdict = matches(
+            incomplete.subscription.options,
+            confirmed,
+            names.models,
+            touched_models(told.facts),
+            complete=names.complete,
+        )
         if not verdict.passes:
             raise GivenUp(MissingWhy.FILTERED, **verdict.facts())
         if job.kind is LateAddition.PICTURE:
@@ -219,8 +227,16 @@ class LateEnrichment:
             if image is NoPicture.NOT_YET:
                 return None
             return partial(_changed, shown=None if isinstance(image, NoPicture) else image)
-        context = card_context(incomplete.hook, row, told.delivery, names, told.facts)
+        context = card_context(incomplete.hook, row, confirmed, names, told.facts, None)
         return partial(_changed, shown=context)
+
+    async def _names(
+        self, permit: ReadPermit, incomplete: IncompleteCard, confirmed: ConfirmedEvent
+    ) -> ProjectNames:
+        hook_id = incomplete.hook.id
+        told = await self._storage.read(lambda tx: tx.hooks.names(hook_id))
+        delivery, facts, within_s = confirmed.delivery, confirmed.facts, self._timings.names_s
+        return await known_to(permit, self._known_names, told, delivery, facts, (), within_s)
 
     async def _permit(
         self, job: LateEnrichmentJob, incomplete: IncompleteCard

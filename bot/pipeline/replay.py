@@ -1,6 +1,6 @@
 """Events that were held back are processed again, in order for each subscription."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -12,8 +12,9 @@ from bot.errors import NotADelivery
 from bot.model import Hook, HookKind, InboxSource, Subscription
 from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.reading import read
-from bot.pipeline.routing import EventContext, RoutingResult
+from bot.pipeline.routing import EventContext, RoutingResult, thread_id_of
 from bot.pipeline.trace import Trace
+from bot.speckle.events import Delivery, KnownThread, ProjectNames
 from bot.storage import Storage, Transaction
 from bot.work import HeldEvent, InboxEvent, SubscriptionResult, TraceStep
 
@@ -95,10 +96,10 @@ class Replay:
         found = await self._storage.read(partial(_held, held=held))
         if found is None:
             return  # removed meanwhile, and what was held with it
-        row, subscription, hook, names = found
+        row, subscription, hook = found
         trace = Trace(self._now, row)
         trace.lines.clear()
-        result = await self._again(held, row, hook, subscription, names, trace)
+        result = await self._again(held, row, hook, subscription, trace)
         # Of an event that waits on, the trace says already that it waits.
         lines = () if result.held_until is not None and result.pause is None else trace.lines
         cards = await self._storage.write(
@@ -113,7 +114,6 @@ class Replay:
         row: InboxEvent,
         hook: Hook,
         subscription: Subscription,
-        names: Mapping[str, str],
         trace: Trace,
     ) -> SubscriptionResult:
         """What a held event leads to by now, in its subscription."""
@@ -125,7 +125,8 @@ class Replay:
         except NotADelivery:  # its body has been erased
             trace.add("access", TraceStep.BODY_ERASED)
             return SubscriptionResult(subscription.id)
-        event_context = EventContext(hook, row, delivery, names, trace)
+        names, thread = await self._storage.read(partial(_known, hook=hook, delivery=delivery))
+        event_context = EventContext(hook, row, delivery, names, trace, thread)
         events = [(event_context, [subscription])]
         (way,) = await self._routing.route(events, attempts=held.attempts + 1)
         return next(iter(way.results), SubscriptionResult(subscription.id))
@@ -137,13 +138,20 @@ class Replay:
         return hook.kind is HookKind.SHARED and hook.guild_id in self._served_guilds
 
 
-def _held(
-    tx: Transaction, held: HeldEvent
-) -> tuple[InboxEvent, Subscription, Hook, Mapping[str, str]] | None:
-    """A held event, whom it is for, through which hook, and the names of its models."""
+def _held(tx: Transaction, held: HeldEvent) -> tuple[InboxEvent, Subscription, Hook] | None:
+    """A held event, whom it is for, and through which hook."""
     row = tx.inbox.get(held.inbox_id)
     subscription = tx.subscriptions.get(held.subscription_id)
     hook = None if subscription is None else tx.hooks.get(subscription.hook_id)
     if row is None or subscription is None or hook is None:
         return None
-    return row, subscription, hook, tx.hooks.model_names(hook.id)
+    return row, subscription, hook
+
+
+def _known(
+    tx: Transaction, hook: Hook, delivery: Delivery
+) -> tuple[ProjectNames, KnownThread | None]:
+    """What the hook's own events told of names, and of the event's thread."""
+    thread_id = thread_id_of(delivery)
+    threads = tx.hooks.threads_of([hook.id], () if thread_id is None else [thread_id])
+    return tx.hooks.names(hook.id), threads[hook.id].get(thread_id or "")

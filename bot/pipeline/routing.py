@@ -29,11 +29,27 @@ from bot.model import (
 from bot.pipeline.access import AccessCheck, AccessDecisions
 from bot.pipeline.avatar_resizer import AvatarResizer
 from bot.pipeline.enrichment import AddedFacts, Enrichment
+from bot.pipeline.names import known_to, names_for, with_actor_named
 from bot.pipeline.reading import LARGE_BODY_BYTES
 from bot.pipeline.trace import Trace
 from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait
-from bot.speckle.confirmation import touched_models
-from bot.speckle.events import Delivery, Facts, ProjectDeleted, ProjectUpdated, UnknownEvent
+from bot.services.known_names import KnownNames
+from bot.speckle.confirmation import models_of, touched_models
+from bot.speckle.events import (
+    CommentCreated,
+    CommentMentioned,
+    CommentReopened,
+    CommentReplied,
+    CommentResolved,
+    Delivery,
+    Facts,
+    KnownThread,
+    ModelRef,
+    ProjectDeleted,
+    ProjectNames,
+    ProjectUpdated,
+    UnknownEvent,
+)
 from bot.speckle.filters import matches
 from bot.work import NOTE_FACT, InboxEvent, NewCard, SubscriptionResult, TraceStep
 
@@ -47,21 +63,42 @@ FETCHED: Mapping[InboxSource, NoteKind] = {
 
 @dataclass(frozen=True, slots=True)
 class EventContext:
-    """One event on its way through one hook, with the names that the hook's own events told."""
+    """One event on its way through one hook, with what the hook's own events told of names and of
+    its thread.
+    """
 
     hook: Hook
     row: InboxEvent
     delivery: Delivery
-    model_names: Mapping[str, str]
+    names: ProjectNames
     trace: Trace
+    thread: KnownThread | None = None
+
+    @property
+    def touched(self) -> Sequence[ModelRef]:
+        """The models of the thread that the event is in."""
+        return () if self.thread is None else models_of(self.thread.resources)
 
 
 @dataclass(frozen=True, slots=True)
 class RoutingResult:
-    """What became of an event in each subscription, and what a question without a token found."""
+    """What became of an event in each subscription, and what a question without a token found.
+
+    `subject` is what the event is about, where only its server could say.
+    """
 
     results: Sequence[SubscriptionResult] = ()
     visibility: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderResult:
+    """What became of an event in the subscriptions of one reader, who may have been refused."""
+
+    subscriptions: Sequence[Subscription]
+    results: Sequence[SubscriptionResult]
+    refused: bool = False
 
 
 class Routing:
@@ -71,6 +108,7 @@ class Routing:
         self,
         enrichment: Enrichment,
         access: AccessCheck,
+        known_names: KnownNames,
         avatar_resizer: AvatarResizer,
         *,
         speckle_servers: Sequence[str],
@@ -78,6 +116,7 @@ class Routing:
     ) -> None:
         self._enrichment = enrichment
         self._access = access
+        self._known_names = known_names
         self._avatar_resizer = avatar_resizer
         self._servers = frozenset(speckle_servers)
         self._now = now
@@ -117,10 +156,25 @@ class Routing:
         attempts: int,
     ) -> RoutingResult:
         """What one event leads to in the subscriptions that want it."""
+        now = self._now()
         held = [one for one in wanting if _is_held(one)]
-        asked = [one for one in wanting if not _is_held(one)]
         for one in held:
             event_context.trace.add("access", TraceStep.HELD_FOR_CONSENT, **_where(one))
+        asked = [one for one in wanting if not _is_held(one)]
+        decided = await self._as_decided(event_context, asked, verdicts, attempts)
+        kept = [SubscriptionResult(one.id, held_until=now) for one in held]
+        return replace(decided, results=[*kept, *decided.results])
+
+    async def _as_decided(
+        self,
+        event_context: EventContext,
+        asked: Sequence[Subscription],
+        verdicts: AccessDecisions,
+        attempts: int,
+        *,
+        again: bool = False,
+    ) -> RoutingResult:
+        """What the rule's word leads to; it is asked `again` for those whose reader is refused."""
         served = any(isinstance(verdicts.decisions[one.id], Show) for one in asked)
         if verdicts.silence is not None and served:
             event_context.trace.add(
@@ -129,17 +183,23 @@ class Routing:
                 guild_id=event_context.hook.guild_id,
                 silence=verdicts.silence,
             )
-        now = self._now()
-        results = [SubscriptionResult(one.id, held_until=now) for one in held]
-        results += self._held_back(event_context, asked, verdicts, attempts)
-        if len(results) < len(wanting):
-            small = await self._avatar_resizer.shrink(event_context.delivery)
-            results += await self._shown(replace(event_context, delivery=small), asked, verdicts)
-        seen = verdicts.seen
-        return RoutingResult(
-            [replace(one, access_ok=one.subscription_id in seen) for one in results],
-            verdicts.visibility,
-        )
+        results = self._held_back(event_context, asked, verdicts, attempts)
+        if len(results) == len(asked):
+            return RoutingResult(_with_access(results, verdicts), verdicts.visibility)
+        small = await self._avatar_resizer.shrink(event_context.delivery)
+        event_context = replace(event_context, delivery=small)
+        shown = await self._shown(event_context, asked, verdicts)
+        final = [one for one in shown if again or not one.refused]
+        results += [one for each in final for one in each.results]
+        decided = RoutingResult(_with_access(results, verdicts), verdicts.visibility)
+        refused = [one for each in shown if each not in final for one in each.subscriptions]
+        if not refused:
+            return decided
+        hook, source = event_context.hook, event_context.row.source
+        now_said = await self._access.ask(hook, refused, source, fresh=True)
+        rest = await self._as_decided(event_context, refused, now_said, attempts, again=True)
+        visibility = rest.visibility or decided.visibility
+        return RoutingResult([*decided.results, *rest.results], visibility)
 
     # ── who wants it ──────────────────────────────────────────────────────────────────────────
 
@@ -152,7 +212,13 @@ class Routing:
         if row.source in FETCHED and subscription.came_after(row.hook_id, row.event_at):
             trace.add("route", TraceStep.BEFORE_FOLLOWING, **where)
             return False
-        verdict = matches(subscription.options, event_context.delivery, event_context.model_names)
+        names = event_context.names
+        verdict = matches(
+            subscription.options,
+            with_actor_named(event_context.delivery, names.people),
+            names.models,
+            event_context.touched,
+        )
         if not verdict.passes:
             trace.add("route", TraceStep.FILTERED, **where, **verdict.facts())
             return False
@@ -194,12 +260,12 @@ class Routing:
         event_context: EventContext,
         subscriptions: Sequence[Subscription],
         verdicts: AccessDecisions,
-    ) -> list[SubscriptionResult]:
+    ) -> Sequence[ReaderResult]:
         """The cards of subscriptions that may be shown it, asked for once for each reader."""
         by_reader: defaultdict[object, list[tuple[Subscription, ReadPermit | None]]] = defaultdict(
             list
         )
-        gone: list[SubscriptionResult] = []
+        gone: list[ReaderResult] = []
         for one in subscriptions:
             decision = verdicts.decisions[one.id]
             if isinstance(decision, Show):
@@ -208,23 +274,34 @@ class Routing:
             elif isinstance(decision, Pause) and _is_gone(event_context.delivery, decision):
                 pause = AccessPause(PauseReason.PROJECT_DELETED)
                 plain = AddedFacts(event_context.delivery)
-                gone += [
-                    replace(each, pause=pause) for each in self._cards(event_context, [one], plain)
-                ]
+                cards = self._cards(event_context, [one], plain, event_context.names)
+                gone.append(ReaderResult([one], [replace(each, pause=pause) for each in cards]))
         groups = await asyncio.gather(
             *(self._for_reader(event_context, group) for group in by_reader.values())
         )
-        return [*gone, *(result for group in groups for result in group)]
+        return [*gone, *groups]
 
     async def _for_reader(
         self, event_context: EventContext, group: Sequence[tuple[Subscription, ReadPermit | None]]
-    ) -> Sequence[SubscriptionResult]:
+    ) -> ReaderResult:
         (_, permit), *_ = group
+        subscriptions = [one for one, _ in group]
         added = await self._added(event_context, permit)
-        cards = partial(self._cards, event_context, [one for one, _ in group], added)
+        names = await self._names(event_context, permit, added)
+        cards = partial(self._cards, event_context, subscriptions, added, names)
         # In a thread, as a large event may carry a picture of megabytes to be looked at.
         large = len(event_context.row.body) > LARGE_BODY_BYTES
-        return await asyncio.to_thread(cards) if large else cards()
+        results = await asyncio.to_thread(cards) if large else cards()
+        return ReaderResult(subscriptions, results, refused=added.refused)
+
+    async def _names(
+        self, event_context: EventContext, permit: ReadPermit | None, added: AddedFacts
+    ) -> ProjectNames:
+        told, delivery, facts = event_context.names, added.delivery, added.facts
+        if permit is None or not self._enrichment.asks(event_context.hook):
+            return names_for(told, ProjectNames(), facts)
+        touched, within_s = event_context.touched, self._enrichment.timings.names_s
+        return await known_to(permit, self._known_names, told, delivery, facts, touched, within_s)
 
     async def _added(self, event_context: EventContext, permit: ReadPermit | None) -> AddedFacts:
         """What Speckle adds for one reader; a fault of ours gives a plainer card."""
@@ -250,14 +327,16 @@ class Routing:
         event_context: EventContext,
         subscriptions: Sequence[Subscription],
         added: AddedFacts,
+        names: ProjectNames,
     ) -> list[SubscriptionResult]:
-        """The cards, where the filters let through the event as Speckle tells it as well."""
-        names = names_of(event_context.model_names, added.facts)
-        passing = [one for one in subscriptions if _passes(one, event_context, added, names)]
+        """The cards, where the filters let through the event as its reader knows it as well."""
+        delivery = with_actor_named(added.delivery, names.people)
+        wanted = partial(_passes, event_context, delivery, added.facts, names)
+        passing = [one for one in subscriptions if wanted(one)]
         if not passing:
             return []
         hook, row = event_context.hook, event_context.row
-        context = card_context(hook, row, added.delivery, names, added.facts)
+        context = card_context(hook, row, delivery, names, added.facts, event_context.thread)
         notes = (*context.notes, *self._notes(event_context))
         card = _render(replace(context, notes=notes))
         if card is None:
@@ -286,22 +365,35 @@ def says_who_sees(delivery: Delivery) -> bool:
     return isinstance(delivery.event, ProjectDeleted | ProjectUpdated)
 
 
+def thread_id_of(delivery: Delivery) -> str | None:
+    """The thread that an event is about."""
+    event = delivery.event
+    match event:
+        case (
+            CommentCreated() | CommentReplied() | CommentResolved() | CommentReopened()
+        ) | CommentMentioned():
+            return event.thread_id
+        case _:
+            return None
+
+
+def _with_access(
+    results: Sequence[SubscriptionResult], verdicts: AccessDecisions
+) -> Sequence[SubscriptionResult]:
+    return [replace(one, access_ok=one.subscription_id in verdicts.seen) for one in results]
+
+
 def _is_held(subscription: Subscription) -> bool:
     return subscription.pause_reason in RIGHTS_PAUSES
-
-
-def names_of(known: Mapping[str, str], facts: Facts | None) -> Mapping[str, str]:
-    """Models' names by their ids: those that the hook's events told, and this reader's answer."""
-    told = {one.id: one.name for one in touched_models(facts) if one.id and one.name}
-    return {**known, **told}
 
 
 def card_context(
     hook: Hook,
     row: InboxEvent,
     delivery: Delivery,
-    model_names: Mapping[str, str],
+    names: ProjectNames,
     facts: Facts | None,
+    thread: KnownThread | None,
 ) -> CardContext:
     """What the card of an event shows, for one reader."""
     return CardContext(
@@ -311,7 +403,9 @@ def card_context(
         facts=facts,
         notes=_delay_notes(row),
         project_name=hook.project_name,
-        model_names=model_names,
+        model_names=names.models,
+        person_names=names.people,
+        thread=thread,
     )
 
 
@@ -332,16 +426,17 @@ def _is_gone(delivery: Delivery, decision: Decision) -> bool:
 
 
 def _passes(
-    subscription: Subscription,
     event_context: EventContext,
-    added: AddedFacts,
-    names: Mapping[str, str],
+    delivery: Delivery,
+    facts: Facts | None,
+    names: ProjectNames,
+    subscription: Subscription,
 ) -> bool:
-    """Whether the filters let through the event as Speckle tells it, not only as it came."""
-    if added.facts is None:
-        return True
-    touched = touched_models(added.facts)
-    verdict = matches(subscription.options, added.delivery, names, touched)
+    """Whether the filters let through the event as its reader knows it, not only as it came."""
+    touched = touched_models(facts) or event_context.touched
+    verdict = matches(
+        subscription.options, delivery, names.models, touched, complete=names.complete
+    )
     if not verdict.passes:
         step, where = TraceStep.FILTERED_AS_CONFIRMED, _where(subscription)
         event_context.trace.add("route", step, **where, **verdict.facts())

@@ -20,6 +20,7 @@ from bot.model import (
 )
 from bot.services.command_input import options_from
 from bot.services.consent_check import ConsentCheck, ProjectAccess
+from bot.services.known_names import KnownNames
 from bot.services.project_followers import entry_of, followers_of, right_kind
 from bot.services.quotas import QuotaService
 from bot.services.subscribe_plan import Planner, SubscribePlan
@@ -55,6 +56,7 @@ class Subscribing:
         webhooks: WebhookService,
         consent_check: ConsentCheck,
         quotas: QuotaService,
+        known_names: KnownNames,
         *,
         changing: asyncio.Lock,
         served_guilds: frozenset[int],
@@ -64,6 +66,7 @@ class Subscribing:
         self._webhooks = webhooks
         self._consent_check = consent_check
         self._quotas = quotas
+        self._known_names = known_names
         self._changing = changing
         self._served_guilds = served_guilds
         self._now = now
@@ -130,6 +133,8 @@ class Subscribing:
         if also:
             webhook = _with_more(webhook, await self._webhooks.ensure(hook.id))
         await self._remove_unused_hook(hook, planner, plan)
+        if new.account_id is not None:
+            await self._known_names.refresh(new.account_id, planner.server_url, planner.project_id)
         entry = await entry_of(self._storage, request.guild_id, new.id)
         return Subscribed(
             entry=entry,

@@ -20,6 +20,7 @@ from bot.services.channel_rules import require_manager, require_posting
 from bot.services.command_input import parse_project
 from bot.services.completion import Choice, complete_projects, merged
 from bot.services.consent_check import ConsentCheck
+from bot.services.known_names import KnownNames
 from bot.services.project_followers import entry_of, right_kind
 from bot.services.quotas import QuotaService
 from bot.services.refusals import CommandRefused, RefusalReason, Retry
@@ -59,6 +60,7 @@ class SubscriptionService:
         search: Search,
         consent_check: ConsentCheck,
         quotas: QuotaService,
+        known_names: KnownNames,
         *,
         speckle_servers: Sequence[str],
         public_url: str | None,
@@ -76,6 +78,7 @@ class SubscriptionService:
             webhooks,
             consent_check,
             quotas,
+            known_names,
             changing=self._changing,
             served_guilds=served_guilds,
             now=now,

@@ -81,3 +81,11 @@ def _unlisted(kinds: Iterable[EventKind]) -> tuple[EventKind, ...]:
     return tuple(
         kind for kind in kinds if kind is not EventKind.UNKNOWN and not BY_KIND[kind].listed
     )
+
+
+def is_of_issues(trigger: str) -> bool:
+    """Whether a trigger is one of those that Speckle got with issues.
+
+    Nobody knows whether each older release takes the name of an event that it has not got.
+    """
+    return trigger.startswith("issue_")

@@ -6,7 +6,7 @@ stays noted until it is gone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -22,17 +22,19 @@ from bot.errors import (
     SpeckleError,
     SpeckleForbidden,
     SpeckleNotFound,
+    SpeckleRejected,
     SpeckleScopeMissing,
     SpeckleTokenRefused,
     SpeckleUnavailable,
 )
-from bot.model import Account, Hook, HookKind, HookState, WebhookRemoval
+from bot.model import Account, Hook, HookKind, HookState, HookTrouble, WebhookRemoval
 from bot.services.public_url import ProbeResult, PublicUrlProbe
 from bot.services.token_lending import SpeckleCall, TokenLender
+from bot.services.webhook_setup import is_of_issues
 from bot.services.webhook_triggers import triggers_for
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.client import SpeckleClient
-from bot.speckle_api.types import CallStatus, Login, ProjectRights, SpeckleWebhook
+from bot.speckle_api.types import CallStatus, ProjectRights, SpeckleWebhook
 from bot.storage import Storage
 from bot.timing import Backoff
 from bot.vault import fresh_secret
@@ -78,9 +80,23 @@ class EnsureProblem(StrEnum):
     )
     TOKEN_REFUSED = "token_refused"  # noqa: S105  # no token
     UNREACHABLE = "unreachable"
+    PROJECT_GONE = "project_gone"
     FULL = "full"
     SPECKLE_AWAY = "speckle_away"
     REFUSED = "refused"
+
+
+TROUBLES: Mapping[EnsureProblem, HookTrouble] = {
+    EnsureProblem.NOT_OWNER: HookTrouble.NO_RIGHT,
+    EnsureProblem.NO_SCOPE: HookTrouble.NO_RIGHT,
+    EnsureProblem.UNOPENABLE: HookTrouble.UNOPENABLE,
+    EnsureProblem.TOKEN_REFUSED: HookTrouble.TOKEN_REFUSED,
+    EnsureProblem.PROJECT_GONE: HookTrouble.PROJECT_GONE,
+    EnsureProblem.UNREACHABLE: HookTrouble.NOT_RESTORED,
+    EnsureProblem.FULL: HookTrouble.NOT_RESTORED,
+    EnsureProblem.REFUSED: HookTrouble.NOT_RESTORED,
+}
+"""What a problem means for a webhook that the bot has made; the others end by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +224,24 @@ class WebhookService:
                 return None
             made_with = hook.account_id if hook.webhook_id is not None else None
             candidates = [one for one in dict.fromkeys((made_with, account_id)) if one is not None]
-            return await self._ensure_with_any(candidates, hook, new_secret, reconciling)
+            ensured = await self._ensure_with_any(candidates, hook, new_secret, reconciling)
+            # What somebody else's account cannot do says nothing of the one that made it.
+            if isinstance(ensured, Ensured) or account_id is None:
+                await self._note_trouble(hook, ensured)
+            return ensured
+
+    async def _note_trouble(self, hook: Hook, ensured: Ensured | EnsureFailed | None) -> None:
+        """Keep whether the webhook can be looked after, where that was found out now."""
+        match ensured:
+            case Ensured():
+                trouble = HookTrouble.SWITCHED_OFF if ensured.switched_off else None
+            case EnsureFailed() if ensured.why in TROUBLES:
+                trouble = TROUBLES[ensured.why]
+            case _:
+                return
+        if trouble is not hook.trouble:
+            log.info("webhooks.trouble", hook_id=hook.id, trouble=trouble and trouble.value)
+            await self._storage.write(lambda tx: tx.hooks.record_trouble(hook.id, trouble))
 
     async def _ensure_with_any(
         self, account_ids: Sequence[int], hook: Hook, new_secret: bool, reconciling: bool
@@ -237,7 +270,11 @@ class WebhookService:
         subscriptions = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         if not subscriptions:
             return None
-        found = await self._ask(account_id, self._list(hook.project_id))
+        try:
+            found = await self._ask(account_id, self._list(hook.project_id))
+        except SpeckleNotFound as error:
+            made = hook.webhook_id is not None
+            return EnsureFailed(EnsureProblem.PROJECT_GONE, error.reason, made=made)
         mine = [one for one in found if _is_ours(one, hook)]
         mine.sort(key=lambda one: one.id != hook.webhook_id)
         triggers = triggers_for(subscriptions, mine[0].triggers if mine else ())
@@ -283,17 +320,20 @@ class WebhookService:
             return EnsureFailed(EnsureProblem.UNREACHABLE, result=result, made=made_before)
         secret = fresh_secret()
 
-        async def create(login: Login) -> str:
-            return await self._client.create_webhook(
-                login,
-                hook.project_id,
-                url=self._url(hook),
-                description=self._describe_webhook(hook.guild_id),
-                triggers=triggers,
-                secret=secret,
+        async def create(triggers: Sequence[str]) -> str:
+            return await self._ask(
+                account_id,
+                lambda login: self._client.create_webhook(
+                    login,
+                    hook.project_id,
+                    url=self._url(hook),
+                    description=self._describe_webhook(hook.guild_id),
+                    triggers=triggers,
+                    secret=secret,
+                ),
             )
 
-        webhook_id = await self._ask(account_id, create)
+        webhook_id, taken = await _with_triggers(create, triggers)
         if (
             await self._storage.write(
                 lambda tx: tx.hooks.record_webhook(hook.id, account_id, webhook_id, secret)
@@ -306,7 +346,7 @@ class WebhookService:
         log.info("webhooks.created", hook_id=hook.id, again=made_before)
         done = WebhookChange.MADE_AGAIN if made_before else WebhookChange.MADE
         local = result.local_speckle and result.local_bot
-        return Ensured(done, local_network=local, triggers=tuple(triggers))
+        return Ensured(done, local_network=local, triggers=taken)
 
     async def _repair(
         self,
@@ -327,34 +367,38 @@ class WebhookService:
             repaired.append("address")
         if not there.has_secret:
             repaired.append("secret")
-        differs = set(there.triggers) != set(triggers)
-        if differs and reconciling:
+        differing = set(there.triggers) ^ set(triggers)
+        # Those of issues an earlier release of the bot did not ask for, or the server refused.
+        if reconciling and not all(map(is_of_issues, differing)):
             repaired.append("events")
-        if not (differs or repaired or secret):
+        if not (differing or repaired or secret):
             return Ensured(WebhookChange.NOTHING, triggers=tuple(triggers))
 
-        async def change(login: Login) -> None:
-            await self._client.update_webhook(
-                login,
-                hook.project_id,
-                there.id,
-                url=url,
-                description=there.description or self._describe_webhook(hook.guild_id),
-                triggers=triggers,
-                secret=secret,
-                enabled=there.enabled,
+        async def change(triggers: Sequence[str]) -> None:
+            await self._ask(
+                account_id,
+                lambda login: self._client.update_webhook(
+                    login,
+                    hook.project_id,
+                    there.id,
+                    url=url,
+                    description=there.description or self._describe_webhook(hook.guild_id),
+                    triggers=triggers,
+                    secret=secret,
+                    enabled=there.enabled,
+                ),
             )
 
-        await self._ask(account_id, change)
-        log.info("webhooks.changed", hook_id=hook.id, repaired=repaired)
+        _, taken = await _with_triggers(change, triggers)
         done = (
             WebhookChange.REPAIRED
             if repaired
             else WebhookChange.CHANGED
-            if differs
+            if set(there.triggers) != set(taken)
             else WebhookChange.NOTHING
         )
-        return Ensured(done, repaired=tuple(repaired), triggers=tuple(triggers))
+        log.info("webhooks.changed", hook_id=hook.id, change=done.value, repaired=repaired)
+        return Ensured(done, repaired=tuple(repaired), triggers=taken)
 
     async def _last_call_failed(self, hook: Hook, account_id: int, webhook_id: str) -> bool:
         """Whether Speckle's last call failed, as all do while it has another secret than we."""
@@ -374,11 +418,16 @@ class WebhookService:
                 lambda tx: tx.hooks.record_webhook(hook.id, account_id, webhook_id, secret)
             )
 
-    async def reconcile_all(self) -> AsyncIterator[tuple[Hook, Ensured | EnsureFailed]]:
-        """Look at each webhook that the bot made; gives those where something was found."""
+    async def reconcile_all(
+        self, account_id: int | None = None
+    ) -> AsyncIterator[tuple[Hook, Ensured | EnsureFailed]]:
+        """Look at each webhook that the bot made, or at those of one account.
+
+        Gives those where something was found.
+        """
         for removal in await self._storage.read(lambda tx: tx.webhook_removals.due()):
             await self._remove(removal)
-        for hook in await self._storage.read(lambda tx: tx.hooks.with_webhooks()):
+        for hook in await self._storage.read(lambda tx: tx.hooks.with_webhooks(account_id)):
             ensured = await self.ensure(hook.id, reconciling=True)
             if ensured is not None and ensured != Ensured(WebhookChange.NOTHING):
                 yield hook, ensured
@@ -491,6 +540,22 @@ class WebhookService:
         if lock is None:
             lock = self._locks[key] = asyncio.Lock()
         return lock
+
+
+async def _with_triggers(
+    send: Callable[[Sequence[str]], Awaitable[T]], triggers: Sequence[str]
+) -> tuple[T, tuple[str, ...]]:
+    """Send a webhook's triggers, without those of issues to a server that refuses them.
+
+    Gives its answer, and the triggers that it took.
+    """
+    others = tuple(name for name in triggers if not is_of_issues(name))
+    try:
+        return await send(triggers), tuple(triggers)
+    except SpeckleRejected:
+        if not others or len(others) == len(triggers):
+            raise
+        return await send(others), others
 
 
 def _is_ours(webhook: SpeckleWebhook, hook: Hook) -> bool:

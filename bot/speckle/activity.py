@@ -29,6 +29,7 @@ class Activity:
     at: datetime
     message: str = field(repr=False)
     info: object = field(repr=False)
+    user_name: str | None = None
 
 
 # Speckle cuts a message in the list at 255. One less, as the last place may hold half a character
@@ -70,7 +71,7 @@ def body_of(
     project_name: str | None,
     visibility: str | None,
 ) -> bytes:
-    """The entry as the body of a delivery; of the person, the list knows the id only."""
+    """The entry as the body of a delivery; of the person, an activity list knows the id only."""
     stream: dict[str, Any] = {"id": project_id, "name": project_name}
     if visibility is not None:
         stream["visibility"] = visibility
@@ -83,5 +84,5 @@ def body_of(
         "stream": stream,
     }
     if entry.user_id is not None:
-        payload["user"] = {"id": entry.user_id}
+        payload["user"] = {"id": entry.user_id, "name": entry.user_name}
     return json.dumps({"payload": payload}, separators=(",", ":")).encode()

@@ -4,7 +4,7 @@ A signature proves that somebody knows a webhook's secret, and nothing about the
 event only the id of what happened is believed where the server can be asked about it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from bot.speckle.events import (
     Facts,
     ModelRef,
     ReceivedFacts,
+    ResourceRef,
     SpeckleUser,
     VersionCreated,
     VersionFacts,
@@ -217,9 +218,14 @@ def touched_models(facts: Facts | None) -> tuple[ModelRef, ...]:
     match facts:
         case CommentFacts(models=models, resources=resources):
             names = {model.id: model for model in models}
-            ids = dict.fromkeys(one.model_id for one in resources if one.model_id is not None)
-            return tuple(names.get(model_id, ModelRef(model_id)) for model_id in ids)
+            return tuple(names.get(one.id, one) for one in models_of(resources))
         case ReceivedFacts(model=model) if model != ModelRef():
             return (model,)
         case _:
             return ()
+
+
+def models_of(resources: Sequence[ResourceRef]) -> tuple[ModelRef, ...]:
+    """The models that something is on, each once."""
+    ids = dict.fromkeys(one.model_id for one in resources if one.model_id is not None)
+    return tuple(map(ModelRef, ids))

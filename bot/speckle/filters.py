@@ -42,16 +42,19 @@ def matches(
     delivery: Delivery,
     known_models: Mapping[str, str] = MappingProxyType({}),
     touched: Sequence[ModelRef] = (),
+    *,
+    complete: bool = False,
 ) -> Verdict:
     """Say whether the channel wants this event.
 
     `known_models` gives names for model ids, because comments and moved versions come without;
-    `touched` are the models of an event that names none itself.
+    `touched` are the models of an event that names none itself. `complete`: a model that
+    `known_models` lacks is none of the project's.
     """
     return (
         _event_verdict(options, delivery)
         or _author_verdict(options, delivery)
-        or _model_verdict(options, delivery.models or touched, known_models)
+        or _model_verdict(options, delivery.models or touched, known_models, complete)
         or Verdict(True, _why_passed(options))
     )
 
@@ -82,7 +85,10 @@ def _author_verdict(options: SubscriptionOptions, delivery: Delivery) -> Verdict
 
 
 def _model_verdict(
-    options: SubscriptionOptions, models: Sequence[ModelRef], known_models: Mapping[str, str]
+    options: SubscriptionOptions,
+    models: Sequence[ModelRef],
+    known_models: Mapping[str, str],
+    complete: bool,
 ) -> Verdict | None:
     """None where the model filter has nothing to say.
 
@@ -94,7 +100,7 @@ def _model_verdict(
     refused: Verdict | None = None
     for model in models:
         name = model.name or known_models.get(model.id or "")
-        if name is None and model.id not in options.models:
+        if name is None and model.id not in options.models and not complete:
             nameless += 1
             continue
         pattern = _deciding_pattern(options.models, name or "", model.id)

@@ -4,7 +4,7 @@ Any JSON gives a tree. It is bounded in depth, nodes and characters, so that wal
 recurse. Node names: https://tiptap.dev/docs/editor/extensions/nodes (Speckle's editor is tiptap).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,7 @@ class RichText:
 
 
 NO_TEXT = RichText()
+MAX_LINE = 200  # characters of a first line
 
 
 @dataclass(slots=True)
@@ -109,3 +110,28 @@ def read_rich_text(value: Any, read_text: Callable[[Any], str | None]) -> RichTe
     inner = value.get("doc")
     document = inner if isinstance(inner, dict) else value
     return RichText(reader.children(document.get("content"), 1))
+
+
+def first_line(text: RichText) -> str | None:
+    """The first line with words in a document, in plain text."""
+    lines = (" ".join(line.split()) for line in _lines(text.nodes))
+    line = next((line for line in lines if line), None)
+    if line is None or len(line) <= MAX_LINE:
+        return line
+    return line[: MAX_LINE - 1].rstrip() + "…"
+
+
+def _lines(nodes: tuple[RichNode, ...]) -> Iterator[str]:
+    """The lines of blocks, in order; a block holds words or blocks."""
+    line = ""
+    for node in nodes:
+        match node.kind:
+            case "text":
+                line += node.text
+            case "mention":
+                line += f"@{node.text}"
+            case _:
+                yield line
+                line = ""
+                yield from _lines(node.children)
+    yield line

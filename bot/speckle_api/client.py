@@ -19,7 +19,14 @@ from bot.errors import (
 )
 from bot.network import Network
 from bot.speckle.activity import Activity
-from bot.speckle.events import CommentFacts, ModelRef, ReceivedFacts, VersionCreated, VersionFacts
+from bot.speckle.events import (
+    CommentFacts,
+    ModelRef,
+    ProjectNames,
+    ReceivedFacts,
+    VersionCreated,
+    VersionFacts,
+)
 from bot.speckle.tokens import SCOPES, TokenScope
 from bot.speckle.wire import id_of
 from bot.speckle_api import graphql, optional_questions, questions
@@ -171,6 +178,12 @@ class SpeckleClient:
         except (SpeckleScopeMissing, SpeckleForbidden):
             return ()
         return questions.read_owners(data)
+
+    async def project_names(
+        self, login: Login, project_id: str, *, within_s: float | None = None
+    ) -> ProjectNames:
+        """What the project's models and people are called."""
+        return ProjectNames()
 
     # ── webhooks ──────────────────────────────────────────────────────────────────────────────
 

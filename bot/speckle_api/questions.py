@@ -20,7 +20,7 @@ from bot.speckle.events import (
     VersionCreated,
     VersionFacts,
 )
-from bot.speckle.rich_text import RichNode, read_rich_text
+from bot.speckle.rich_text import first_line, read_rich_text
 from bot.speckle.wire import MAX_TEXT, SURROGATE, id_of, name_of, text_of
 from bot.speckle_api.types import (
     CallStatus,
@@ -33,7 +33,6 @@ from bot.speckle_api.types import (
     WebhookHistory,
 )
 
-MAX_LINE = 200
 # Nearer to the ends of what a datetime holds, adding to it fails; nobody's clock is there.
 FIRST_YEAR, LAST_YEAR = 1970, 2999
 
@@ -384,41 +383,13 @@ def read_comment_facts(data: Any) -> CommentFacts | None:
     )
     return CommentFacts(
         thread_id,
-        first_line(child(thread, "text", "doc")),
+        first_line(read_rich_text(child(thread, "text", "doc"), text_of)),
         tuple(dict.fromkeys(found for found in resources if found != ResourceRef())),
         is_reply=thread is parent,
         archived=child(thread, "archived") is True,
         made_at=moment(child(comment, "createdAt")),
         author=_person(child(comment, "author")),
     )
-
-
-def first_line(doc: Any) -> str | None:
-    """The first line with words in a comment's document, in plain text.
-
-    Not `rawText`, which runs paragraphs together.
-    """
-    lines = (" ".join(line.split()) for line in _lines(read_rich_text(doc, text_of).nodes))
-    line = next((line for line in lines if line), None)
-    if line is None or len(line) <= MAX_LINE:
-        return line
-    return line[: MAX_LINE - 1].rstrip() + "…"
-
-
-def _lines(nodes: tuple[RichNode, ...]) -> Iterator[str]:
-    """The lines of blocks, in order; a block holds words or blocks."""
-    line = ""
-    for node in nodes:
-        match node.kind:
-            case "text":
-                line += node.text
-            case "mention":
-                line += f"@{node.text}"
-            case _:
-                yield line
-                line = ""
-                yield from _lines(node.children)
-    yield line
 
 
 def read_version_name(data: Any) -> tuple[ModelRef, str | None]:

@@ -36,9 +36,13 @@ def url_of(answer: InteractionView, label: str) -> str:
 @asynccontextmanager
 async def telling(bot: ClientWithServices) -> AsyncIterator[None]:
     """What tells of links is at work, as in the running bot."""
-    task = asyncio.create_task(
-        LinkFollowUps(bot, bot.services.linking, bot.flow.resume_after_link).run()
-    )
+    services = bot.services
+
+    async def look_after(account_id: int) -> None:
+        assert [one async for one in services.webhooks.reconcile_all(account_id)] == []
+
+    follow_ups = LinkFollowUps(bot, services.linking, bot.flow.resume_after_link, look_after)
+    task = asyncio.create_task(follow_ups.run())
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bot.cogs.subscriptions import panel_texts, subscribe_texts
 from bot.cogs.subscriptions.subscribe_texts import subscribed, unsubscribed
 from bot.cogs.webhooks import texts as wording
-from bot.model import HookState
+from bot.model import HookState, HookTrouble, PauseReason, SubscriptionState
 from bot.permissions import Audience
 from bot.services.public_url import ProbeProblem, ProbeResult
 from bot.services.subscribe_results import (
@@ -127,6 +127,33 @@ def test_only_what_somebody_did_at_speckle_is_told_in_the_channel() -> None:
         WebhookChange.REPAIRED,
     }
     assert "/unsubscribe" in told[WebhookChange.MADE_AGAIN]
+
+
+@pytest.mark.parametrize("trouble", HookTrouble)
+def test_a_webhook_in_trouble_is_never_live_and_says_what_to_do(trouble: HookTrouble) -> None:
+    entry = Followed(replace(MADE, trouble=trouble), SUBSCRIPTION)
+    state = panel_texts.state_text(entry)
+    assert state.startswith("🔴 ")
+    assert "live" not in state
+    line = wording.trouble_line(entry.hook, panel_texts.project_name(entry))
+    assert state.removeprefix("🔴 ") in line
+    panel = panel_texts.entry_embed(entry).to_dict()
+    for said in (line, str(panel)):
+        assert any(way in said for way in ("/subscribe", "/link", "/unsubscribe", SETTINGS))
+        assert "{settings}" not in said
+
+
+def test_a_paused_channel_says_what_is_wrong_with_its_webhook_too() -> None:
+    paused = replace(SUBSCRIPTION, state=SubscriptionState.PAUSED, pause_reason=PauseReason.MEMBER)
+    state = panel_texts.state_text(
+        Followed(replace(MADE, trouble=HookTrouble.SWITCHED_OFF), paused)
+    )
+    assert state.startswith("⏸ paused by")
+    assert "\n🔴 nothing arrives" in state
+    gone = replace(paused, pause_reason=PauseReason.PROJECT_DELETED)
+    assert "🔴" not in panel_texts.state_text(
+        Followed(replace(MADE, trouble=HookTrouble.PROJECT_GONE), gone)
+    )
 
 
 @pytest.mark.parametrize("why", [None, *EnsureProblem])

@@ -122,6 +122,9 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
         "inbox": 1,  # what the other guild's card shows
         "facts": 1,
         "models": 0,
+        "people": 0,
+        "threads": 0,
+        "project_names": 0,
         "notices": 0,
         "accounts": 0,
         "link_requests": 0,

@@ -17,6 +17,7 @@ from bot.model import (
     Subscription,
     SubscriptionState,
 )
+from bot.speckle.events import KnownThread, ProjectNames
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.work import (
@@ -24,6 +25,7 @@ from bot.work import (
     HookResult,
     InboxKey,
     InboxState,
+    NameChanges,
     NewCard,
     SubscriptionResult,
     TraceLine,
@@ -278,14 +280,25 @@ async def test_what_an_account_was_told_changes_nothing_of_the_hook(
     storage: Storage, subscription: Subscription, delivery: NewDelivery, clock: Clock
 ) -> None:
     receipt = await storage.intake.accept(delivery())
-    names = {"0123456789": "secret/roof"}
-    one = HookResult(subscription.hook_id, clock(), False, "Harbour Tower", names)
+    one = HookResult(
+        subscription.hook_id,
+        clock(),
+        False,
+        "Harbour Tower",
+        models=NameChanges({"0123456789": "secret/roof"}),
+        people=NameChanges({"9876543210": "Ilse Brandt"}),
+        threads={"5555555555": KnownThread("The roof leaks")},
+    )
     before = await storage.read(lambda tx: tx.hooks.get(subscription.hook_id))
     await storage.write(
         lambda tx: tx.inbox.finish([EventResult(receipt.id, [], "commit_create", of_hooks=[one])])
     )
     assert await storage.read(lambda tx: tx.hooks.get(subscription.hook_id)) == before
-    assert await storage.read(lambda tx: tx.hooks.model_names(subscription.hook_id)) == {}
+    assert await storage.read(lambda tx: tx.hooks.names(subscription.hook_id)) == ProjectNames()
+    threads = await storage.read(
+        lambda tx: tx.hooks.threads_of([subscription.hook_id], ["5555555555"])
+    )
+    assert threads == {subscription.hook_id: {}}
 
 
 async def test_a_card_whose_subscription_was_removed_is_left_out(

@@ -270,10 +270,19 @@ async def test_a_form_that_is_too_large_or_of_unknown_length_is_not_read(desk: D
         assert response.status == 403
 
 
-async def test_other_paths_and_other_ways_of_asking_are_not_served(desk: Desk) -> None:
+MANGLED = ("/link", "/link/", "/link/short", f"/link/{'n' * 44}", f"/link/{'ü' * 43}", "/link/a/b")
+
+
+@pytest.mark.parametrize("path", MANGLED)
+async def test_a_mangled_link_gets_a_page_that_says_what_to_do(desk: Desk, path: str) -> None:
+    page = await desk.browser().open(path)
+    assert (page.status, "This link is not complete" in page.read) == (404, True)
+    assert "Press the link in Discord itself" in page.read
+    assert page.headers["Cache-Control"] == "no-store"
+
+
+async def test_other_ways_of_asking_are_not_served(desk: Desk) -> None:
     browser = desk.browser()
-    for path in ("/link/", "/link/short", f"/link/{'n' * 44}", f"/link/{'ü' * 43}"):
-        assert (await browser.open(path)).status == 404
     async with browser.session.head(desk.url + await desk.link()) as response:
         assert response.status == 405
 

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +15,7 @@ from bot.cards.card_context import CardContext
 from bot.cards.render import render
 from bot.discord_api.send import to_embed
 from bot.model import Hook, HookState
+from bot.speckle.events import ProjectNames
 from bot.speckle.payloads import parse_delivery, read_envelope
 from sandbox.discord import SandboxChannel, SandboxMessage
 from tests.pipeline.conftest import SHOW, Recorded, StartBot, Studio, post, recorded
@@ -79,14 +79,21 @@ async def test_each_recorded_delivery_arrives_as_its_card(
             assert await post(app, hooks[project_id], delivery) == 202, delivery.name
             arrived += 1
             card = (await wait_for_cards(studio, studio.structure, arrived))[-1]
-            names = await app.storage.read(lambda tx: tx.hooks.model_names(hooks[project_id].id))
+            names = await app.storage.read(lambda tx: tx.hooks.names(hooks[project_id].id))
             assert_shows(card, delivery, names)
         assert arrived == 34
 
 
-def assert_shows(message: SandboxMessage, delivery: Recorded, names: Mapping[str, str]) -> None:
+def assert_shows(message: SandboxMessage, delivery: Recorded, names: ProjectNames) -> None:
     event = parse_delivery(read_envelope(delivery.body))
-    expected = render(CardContext(event, SERVER, datetime.now(UTC), model_names=names))
+    context = CardContext(
+        event,
+        SERVER,
+        datetime.now(UTC),
+        model_names=names.models,
+        person_names=names.people,
+    )
+    expected = render(context)
     assert expected is not None
     wanted, (shown,) = to_embed(expected).to_dict(), message.embeds
     for part in ("title", "url", "author", "fields", "color"):

@@ -10,7 +10,7 @@ import pytest
 
 from bot.app import App, Timings
 from bot.cli.trace_texts import trace_text
-from bot.model import Hook, HookKind
+from bot.model import Hook, HookKind, Subscription, SubscriptionState
 from bot.pipeline import enrichment
 from bot.pipeline.enrichment import EnrichmentTimings, RetryPatience
 from bot.services.linking import PasteToken
@@ -368,19 +368,67 @@ async def test_a_hanging_server_delays_no_other_servers_events_and_no_stop(
         assert asyncio.get_running_loop().time() - stopped_at < 10
 
 
-async def test_a_token_that_is_refused_gives_a_plain_card_and_says_so(
+async def test_a_token_that_is_refused_pauses_at_once_and_keeps_the_event(
     studio: Studio, start: StartBot, site: Site
 ) -> None:
     async with start() as app:
-        await follow(app, studio, site, studio.structure)
-        site.server.revoke(site.token)
+        hook = await follow(app, studio, site, studio.structure)
         await site.publish(site.version())
-        (message,) = await cards(studio, studio.structure)
-        assert "Objects" not in fields(message.embeds[0])
-        trace = await trace_of(app)
+        await cards(studio, studio.structure)
+        site.server.revoke(site.token)
+        await site.publish(site.version("First floor"))
+        paused = await until(lambda: _paused(app, hook))
+        assert (paused.pause_reason, paused.pause_detail) == ("access_lost", "token_refused")
+        trace = await trace_of(app, 2)
         assert "no longer accepts the token" in trace
         assert site.token not in trace
-        assert await app.storage.read(lambda tx: tx.late_enrichment.due_in()) is None
+        assert len(await cards(studio, studio.structure)) == 1
+        again = replace(site, token=site.server.token(site.ilse))
+        request = await app.linking.start_link(studio.maren.id, site.server.url)
+        assert isinstance(request, PasteToken)
+        await app.linking.link_by_token(studio.maren.id, request.nonce, again.token)
+        await app.storage.write(
+            lambda tx: tx.subscriptions.set_state(paused.id, SubscriptionState.ACTIVE)
+        )
+        shown = await cards(studio, studio.structure, 2)
+        assert "First floor" in str(shown[-1].embeds[-1])
+        assert fields(shown[-1].embeds[-1])["Objects"] == "214"
+
+
+async def _paused(app: App, hook: Hook) -> Subscription | None:
+    (one,) = await app.storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
+    return one if one.state is SubscriptionState.PAUSED else None
+
+
+async def test_who_lost_the_project_is_shown_nothing_more_of_it_at_once(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    async with start() as app:
+        hook = await follow(app, studio, site, studio.structure)
+        await site.publish(site.version())
+        await cards(studio, studio.structure)
+        site.server.set_role(site.tower, site.ilse, None)
+        await site.publish(site.version("First floor"))
+        paused = await until(lambda: _paused(app, hook))
+        assert (paused.pause_reason, paused.pause_detail) == ("access_lost", "forbidden")
+        assert len(await cards(studio, studio.structure)) == 1
+
+
+async def test_with_a_token_that_is_refused_a_public_project_is_read_as_a_stranger(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    site.tower.visibility = "PUBLIC"
+    async with start() as app:
+        hook = await follow(app, studio, site, studio.structure)
+        await site.publish(site.version())
+        await cards(studio, studio.structure)
+        await app.storage.write(lambda tx: tx.hooks.record_project_visibility(hook.id, "public"))
+        site.server.revoke(site.token)
+        for number in (2, 3):
+            await site.publish(site.version(f"Floor {number}"))
+            shown = await cards(studio, studio.structure, number)
+            assert fields(shown[-1].embeds[-1])["Objects"] == "214"
+        assert await _paused(app, hook) is None
 
 
 async def test_a_stranger_gets_nothing_of_a_private_project(

@@ -210,13 +210,13 @@ async def test_each_event_sees_what_those_before_it_led_to(bench: Bench) -> None
         "Harbour Tower, no 1",
     ]
     names = {f"m{number}": f"name of m{number}" for number in range(3)}
-    assert [one.model_names for one in bench.decided.seen] == [
+    assert [one.names.models for one in bench.decided.seen] == [
         dict(list(names.items())[:number]) for number in range(3)
     ]
     hook = await bench.storage.read(lambda tx: tx.hooks.get(bench.hook.id))
     assert hook is not None
     assert (hook.state, hook.project_name) == (HookState.LIVE, "Harbour Tower, no 2")
-    assert await bench.storage.read(lambda tx: tx.hooks.model_names(hook.id)) == names
+    assert (await bench.storage.read(lambda tx: tx.hooks.names(hook.id))).models == names
 
 
 @pytest.mark.parametrize("name", ["stream_update", "stream_delete"])

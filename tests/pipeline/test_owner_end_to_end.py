@@ -213,6 +213,32 @@ async def test_a_webhook_deleted_at_speckle_is_made_again_at_the_start_and_told_
         await until(lambda: "back again" in house.shown(studio.structure))
 
 
+async def test_a_webhook_that_is_switched_off_is_told_once_and_stands_in_the_list(
+    house: House,
+) -> None:
+    studio, server = house.studio, house.server
+
+    def told() -> int:
+        return house.shown(studio.structure).count("needs attention")
+
+    async with house.start():
+        await house.paste(await house.type("link"), server.token(house.ilse))
+        await house.type("subscribe", stream_id=f"{server.url}/projects/{house.tower.id}")
+    server.webhooks(house.tower)[0].enabled = False
+    async with house.start():
+        await until(lambda: told() == 1)
+        assert "switched off in Speckle" in text_of(await house.type("subscriptions"))
+    asked = len(server.asked("Webhooks"))
+    async with house.start():
+        await until(lambda: len(server.asked("Webhooks")) > asked)
+        assert told() == 1
+        assert "switched off in Speckle" in text_of(await house.type("subscriptions"))
+        server.webhooks(house.tower)[0].enabled = True
+        await house.type("subscribe", stream_id=f"{server.url}/projects/{house.tower.id}")
+        assert "🟢 live" in text_of(await house.type("subscriptions"))
+    assert told() == 1
+
+
 async def test_unlinking_removes_the_webhook_and_pauses_the_channel(house: House) -> None:
     studio, server = house.studio, house.server
     async with house.start():

@@ -132,7 +132,7 @@ async def test_a_refusal_that_says_nothing_of_the_person_does_not_count_as_told(
             await statuses(app, hook, range(6))
 
             async def tried() -> bool:
-                return any(line["event"] == "quota_notifier.retry_later" for line in logs)
+                return any(line["event"] == "notice.retry_later" for line in logs)
 
             await until(tried)
         (notice,) = await app.storage.read(lambda tx: tx.day_use.due_notices())
@@ -189,7 +189,7 @@ async def test_a_project_has_no_more_names_of_models_than_it_may(
             assert await post(app, hook, model(number)) == 202
 
         async def named() -> Any:
-            names = await app.storage.read(lambda tx: tx.hooks.model_names(hook.id))
+            names = (await app.storage.read(lambda tx: tx.hooks.names(hook.id))).models
             return names if "model 5" in names.values() else None
 
         names = await until(named)

@@ -33,7 +33,9 @@ from bot.pipeline.avatar_resizer import AvatarResizer
 from bot.pipeline.enrichment import Enrichment
 from bot.pipeline.routing import EventContext, Routing
 from bot.pipeline.trace import Trace
+from bot.services.known_names import KnownNames
 from bot.services.token_lending import TokenLender
+from bot.speckle.events import ProjectNames
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.client import SpeckleClient
@@ -108,8 +110,10 @@ class Bench:
         )
         timings = AccessTimings(answer_within_s=answer_within_s)
         access = AccessCheck(self.storage, gateway, lender, self.watch, utc_now, timings)
+        names = KnownNames(self.storage, gateway, lender, now=utc_now)
         servers = (self.server.url,)
-        return Routing(enrichment, access, AvatarResizer(), speckle_servers=servers, now=utc_now)
+        resizer = AvatarResizer()
+        return Routing(enrichment, access, names, resizer, speckle_servers=servers, now=utc_now)
 
     def hook(self, source: str, guild_id: int) -> Hook:
         shared = source.startswith("operator")
@@ -182,7 +186,7 @@ class Bench:
             source=InboxSource.OPERATOR if shared else InboxSource.WEBHOOK,
         )
         delivery = parse_delivery(read_envelope(body))
-        occasion = EventContext(hook, row, delivery, {}, Trace(utc_now, row))
+        occasion = EventContext(hook, row, delivery, ProjectNames(), Trace(utc_now, row))
         yes_at = now - timedelta(hours=2) if silent else None
         routing = self.routing(answer_within_s=0.1 if silent else 10.0)
         subscriptions = [self.subscription(source, guild_id, yes_at)]
@@ -340,9 +344,8 @@ async def test_a_project_that_was_agreed_to_while_public_depends_on_that(bench: 
             1, 1, "", bench.project.id, bench.server.url, "", body, utc_now(),
             InboxState.NEW, None, None, (),
         )  # fmt: skip
-        occasion = EventContext(
-            hook, row, parse_delivery(read_envelope(body)), {}, Trace(utc_now, row)
-        )
+        delivery = parse_delivery(read_envelope(body))
+        occasion = EventContext(hook, row, delivery, ProjectNames(), Trace(utc_now, row))
         (way,) = await routing.route([(occasion, [public])])
         (routed,) = way.results
         assert (routed.held_until is not None) is held

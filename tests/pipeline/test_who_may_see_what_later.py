@@ -111,7 +111,7 @@ async def test_what_waits_over_a_restart_is_looked_at_again(
     async with stage() as at:
         await at.paused(there, PauseWhy.FORBIDDEN)
         await at.holds(there, 1)
-        assert at.messages(studio.structure) == []
+        assert at.embeds(studio.structure) == []
     async with stage() as at:
         await at.taken_over(there, studio.guild.add_member("Tobias Lindqvist"), None)
         await at.shows(studio.structure, "version no 0")

@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from bot.model import RetentionPolicy
 from bot.permissions import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
 from bot.services.consent_check import ConsentCheck
+from bot.services.known_names import KnownNames
 from bot.services.linking import AccountLinking
 from bot.services.personal_data import PersonalDataService
 from bot.services.public_access import UNKNOWN, PublicAccess, PublicAnswer
@@ -252,6 +253,7 @@ def services_over(
         Search(gateway, lender),
         ConsentCheck(lender, webhooks, visibility),
         quotas or without_quotas(storage, clock),
+        KnownNames(storage, gateway, lender, now=clock),
         speckle_servers=speckle_servers,
         public_url=public_url,
         served_guilds=served_guilds,

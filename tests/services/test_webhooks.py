@@ -1,6 +1,7 @@
 """Webhooks made, kept right and removed at a Speckle server that answers as a real one."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -10,9 +11,12 @@ import pytest
 from bot.errors import SpeckleUnavailable
 from bot.model import (
     AccessPause,
+    Account,
     Consent,
     Entitlement,
+    Hook,
     HookState,
+    HookTrouble,
     PauseReason,
     PauseWhy,
     SubscriptionState,
@@ -29,6 +33,7 @@ from bot.services.subscribe_results import (
     Resumed,
     Subscribed,
 )
+from bot.services.webhook_setup import is_of_issues
 from bot.services.webhook_triggers import triggers_of
 from bot.services.webhooks import (
     MOST_WEBHOOKS,
@@ -406,6 +411,162 @@ async def test_nothing_is_repaired_while_speckle_is_away(office: Office) -> None
     (kept,) = await looked(office)
     assert isinstance(kept, EnsureFailed)
     assert (kept.why, kept.made) == (EnsureProblem.SPECKLE_AWAY, True)
+
+
+async def test_what_an_earlier_release_did_not_ask_for_is_added_without_a_word(
+    office: Office,
+) -> None:
+    """After an update of the bot its webhooks lack the events of issues, and nobody did that."""
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe()
+    (made,) = office.made
+    wanted = list(made.triggers)
+    made.triggers = [name for name in wanted if not is_of_issues(name)]
+    assert await looked(office) == [Ensured(WebhookChange.CHANGED)]
+    assert made.triggers == wanted
+    made.triggers = ["commit_create"]
+    (kept,) = await looked(office)
+    assert isinstance(kept, Ensured)
+    assert kept.repaired == ("events",)
+
+
+def refuse_issues(office: Office, operation: str) -> None:
+    """A server that takes no name of an event that it has not got."""
+    errors = [{"message": "Unknown trigger", "extensions": {"code": "BAD_USER_INPUT"}}]
+    office.server.faults.status = 200
+    office.server.faults.content_type = "application/json"
+    office.server.faults.body = json.dumps({"errors": errors, "data": None})
+    office.server.faults.when = lambda asked: asked == operation
+    office.server.faults.times = 1
+
+
+async def test_a_server_that_refuses_the_events_of_issues_gets_the_others(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    refuse_issues(office, "CreateWebhook")
+    outcome = await office.subscribe()
+    assert isinstance(outcome.webhook, Ensured)
+    assert outcome.webhook.change is WebhookChange.MADE
+    (made,) = office.made
+    assert "commit_create" in made.triggers
+    assert not any(map(is_of_issues, made.triggers))
+    assert set(outcome.webhook.triggers) == set(made.triggers)
+    refuse_issues(office, "UpdateWebhook")
+    assert await looked(office) == []
+    assert not any(map(is_of_issues, made.triggers))
+
+
+async def test_another_refusal_is_not_tried_again(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    refuse_issues(office, "CreateWebhook")
+    outcome = await office.subscribe(events="versions")
+    assert isinstance(outcome.webhook, EnsureFailed)
+    assert outcome.webhook.why is EnsureProblem.REFUSED
+    assert len(office.server.asked("CreateWebhook")) == 1
+
+
+# ── what cannot be looked after ───────────────────────────────────────────────────────────────
+
+
+async def trouble(office: Office) -> HookTrouble | None:
+    await looked(office)
+    return (await office.hook()).trouble
+
+
+async def untold(office: Office) -> list[Hook]:
+    return await office.storage.read(lambda tx: tx.hooks.with_untold_trouble())
+
+
+@pytest.fixture
+async def looked_after(office: Office) -> Account:
+    """Maren's account, with which the bot made a webhook; it was looked after so far."""
+    account = await office.linked(MAREN, office.ilse)
+    await office.subscribe()
+    assert await trouble(office) is None
+    return account
+
+
+@pytest.mark.usefixtures("looked_after")
+async def test_a_webhook_that_is_switched_off_is_in_trouble_until_it_is_on(office: Office) -> None:
+    office.made[0].enabled = False
+    assert await trouble(office) is HookTrouble.SWITCHED_OFF
+    office.made[0].enabled = True
+    assert await trouble(office) is None
+
+
+async def test_a_refused_token_is_a_trouble_that_linking_again_ends(
+    office: Office, looked_after: Account
+) -> None:
+    for token in list(office.server.tokens):
+        office.server.revoke(token)
+    assert await trouble(office) is HookTrouble.TOKEN_REFUSED
+    (hook,) = await untold(office)
+    assert (hook.trouble_since, hook.account_id) == (office.clock(), looked_after.id)
+    await office.linked(MAREN, office.ilse)
+    assert [kept async for _, kept in office.webhooks.reconcile_all(looked_after.id)] == []
+    assert (await office.hook()).trouble is None
+
+
+@pytest.mark.usefixtures("looked_after")
+async def test_a_right_that_is_lost_is_a_trouble_and_each_one_is_told_once(office: Office) -> None:
+    bea = office.server.add_user("Bea Halloran")
+    office.server.set_role(office.tower, bea, "stream:owner")
+    office.server.set_role(office.tower, office.ilse, "stream:contributor")
+    assert await trouble(office) is HookTrouble.NO_RIGHT
+    (hook,) = await untold(office)
+    await office.storage.write(lambda tx: tx.hooks.mark_trouble_told(hook.id, hook.trouble))
+    office.clock.forward(hours=1)
+    assert await trouble(office) is HookTrouble.NO_RIGHT
+    assert await untold(office) == []
+    assert (await office.hook()).trouble_since == hook.trouble_since
+    office.server.set_role(office.tower, office.ilse, "stream:owner")
+    assert await trouble(office) is None
+    office.made[0].enabled = False
+    assert await trouble(office) is HookTrouble.SWITCHED_OFF
+    assert await untold(office) != []
+
+
+@pytest.mark.usefixtures("looked_after")
+async def test_a_server_that_is_away_is_no_trouble_and_ends_none(office: Office) -> None:
+    office.server.faults.status = 502
+    assert await trouble(office) is None
+    office.server.faults.clear()
+    office.made[0].enabled = False
+    await looked(office)
+    office.server.faults.status = 502
+    assert await trouble(office) is HookTrouble.SWITCHED_OFF
+
+
+@pytest.mark.usefixtures("looked_after")
+async def test_who_may_not_look_after_it_does_not_put_it_into_trouble(office: Office) -> None:
+    await office.linked(TOBIAS, office.bob)
+    await office.subscribe(caller=manager(TOBIAS), channel_id=FACADE)
+    assert (await office.hook()).trouble is None
+
+
+@pytest.mark.usefixtures("looked_after")
+async def test_a_project_that_is_gone_is_looked_at_once_and_no_more(office: Office) -> None:
+    office.server.remove_project(office.tower)
+    assert await trouble(office) is HookTrouble.PROJECT_GONE
+    before = len(office.server.requests)
+    assert await looked(office) == []
+    assert len(office.server.requests) == before
+
+
+@pytest.mark.usefixtures("looked_after")
+async def test_what_cannot_be_made_again_is_a_trouble(office: Office) -> None:
+    office.tower.webhooks.clear()
+    away = office.with_public_url(None)
+    assert await trouble(away) is HookTrouble.NOT_RESTORED
+    assert await trouble(office) is None
+
+
+async def test_unlinking_ends_a_trouble_as_the_webhook_waits_again(
+    office: Office, looked_after: Account
+) -> None:
+    office.made[0].enabled = False
+    assert await trouble(office) is HookTrouble.SWITCHED_OFF
+    await office.webhooks.detach_account(looked_after)
+    assert (await office.hook()).trouble is None
 
 
 # ── the panel ─────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from bot.errors import SpeckleError
 from bot.speckle.events import ModelRef, VersionCreated
+from bot.speckle.rich_text import MAX_LINE, first_line, read_rich_text
+from bot.speckle.wire import text_of
 from bot.speckle_api import error_answers, questions
 from tests.speckle_api.recorded import Recording
 
@@ -243,9 +245,9 @@ def test_a_retry_after_is_read_with_its_fraction(header: str | None, seconds: fl
 def test_a_long_first_line_is_cut() -> None:
     doc = {"type": "doc", "content": [{"type": "paragraph", "content": []}]}
     doc["content"] = [{"type": "text", "text": "word " * 500}]
-    line = questions.first_line(doc)
+    line = first_line(read_rich_text(doc, text_of))
     assert line is not None
-    assert len(line) <= questions.MAX_LINE
+    assert len(line) <= MAX_LINE
     assert line.endswith("…")
 
 

@@ -19,10 +19,12 @@ from bot.cogs.responses import (
     edit_with,
     respond,
 )
+from bot.cogs.subscriptions.panel import AnySetUp, setup_response
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.discord_api.channels import fetch_channel
-from bot.model import RIGHTS_PAUSES
+from bot.model import RIGHTS_PAUSES, Subscription
 from bot.permissions import Actor, TargetChannel
+from bot.services.refusals import CommandRefused, RefusalReason
 from bot.services.subscribe_results import NeedsAccount, NeedsConsent, Resumed
 from bot.services.subscriptions import SubscriptionService
 
@@ -40,6 +42,7 @@ class NoticeActions:
             f"notice:resume:{CHANNEL}": self._on_resume,
             # Both do the same: either way it is the presser who answers for it.
             f"notice:access:(?P<how>resume|take):{CHANNEL}": self._on_access,
+            f"notice:setup:(?P<id>[0-9]{{1,18}}):{CHANNEL}": self._on_setup,
         }
 
     async def _on_resume(self, interaction: Interaction, match: re.Match[str]) -> None:
@@ -79,6 +82,23 @@ class NoticeActions:
             return Resumed(channel_id)
         guild, actor, target = found
         return await self._subscriptions.take_over(guild.id, actor, target, audiences_in(guild))
+
+    async def _on_setup(self, interaction: Interaction, match: re.Match[str]) -> None:
+        """Show the set-up to who pressed, and to nobody else; in a direct message only they read.
+
+        Errors: CommandRefused for whom it is not for, or where the subscription is gone.
+        """
+        work = self._setup(interaction, int(match["id"]), int(match["channel"]))
+        await respond(interaction, setup_response(await defer_if_slow(interaction, work)))
+
+    async def _setup(
+        self, interaction: Interaction, subscription_id: int, channel_id: int
+    ) -> AnySetUp:
+        found = await self._there(interaction, channel_id)
+        if found is None:
+            raise CommandRefused(RefusalReason.SUBSCRIPTION_GONE)
+        guild, actor, _ = found
+        return await self._subscriptions.show_setup(guild.id, actor, subscription_id)
 
     async def _there(
         self, interaction: Interaction, channel_id: int
@@ -131,6 +151,14 @@ def buttons(context: Sequence[NoticeContext]) -> list[discord.ui.Item[Any]]:
         else:
             items.append(_resume_button(notice.channel_id, where))
     return items
+
+
+def setup_button(subscription: Subscription) -> PersistentButton:
+    """Shows what to enter in Speckle, to those who may see the secret."""
+    return PersistentButton(
+        label="Show set-up",
+        custom_id=f"notice:setup:{subscription.id}:{subscription.channel_id}",
+    )
 
 
 def _resume_button(channel_id: int, where: str) -> PersistentButton:

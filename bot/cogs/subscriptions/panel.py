@@ -189,7 +189,7 @@ class SubscriptionPanel:
             await self._open_form(press)
         elif action is PanelAction.SETUP:
             setup = self._subscriptions.show_setup(*press.subscription)
-            await respond(interaction, _setup_response(await defer_if_slow(interaction, setup)))
+            await respond(interaction, setup_response(await defer_if_slow(interaction, setup)))
         else:
             await edit_with(interaction, self._pages[action](press))
 
@@ -335,10 +335,11 @@ def _action_button(action: PanelAction, subscription_id: int, scope: ListScope) 
 
 def _setup_page(setup: AnySetUp, scope: ListScope) -> Response:
     """The set-up in place of the subscription, with the way back to the list."""
-    return replace(_setup_response(setup), view=view_of(_back_button(scope)))
+    return replace(setup_response(setup), view=view_of(_back_button(scope)))
 
 
-def _setup_response(setup: AnySetUp) -> Response:
+def setup_response(setup: AnySetUp) -> Response:
+    """What to enter in Speckle, or why there is nothing to enter."""
     if isinstance(setup, SharedSetUp):
         return Response(panel_texts.shared_setup(setup))
     if isinstance(setup, MadeSetUp):

@@ -7,7 +7,7 @@ import discord
 
 from bot.cards.text import escape_name, shorten, shorten_plain
 from bot.cogs.responses import COLOUR
-from bot.cogs.webhooks.texts import MAX_NAME, webhook_text
+from bot.cogs.webhooks.texts import MAX_NAME, trouble_remedy, trouble_text, webhook_text
 from bot.model import (
     NOBODY,
     RIGHTS_PAUSES,
@@ -135,19 +135,31 @@ def why_paused(subscription: Subscription) -> str:
 
 
 def state_text(entry: Followed) -> str:
-    """Live, waiting or paused, and why."""
-    hook, subscription = entry.hook, entry.subscription
-    if subscription.state is SubscriptionState.PAUSED:
-        reason = subscription.pause_reason or PauseReason.MEMBER
-        detail = subscription.pause_detail
-        by = f"<@{detail}>" if detail and detail.isdecimal() else "a member"
-        why = why_paused(subscription) if reason in RIGHTS_PAUSES else ""
-        return f"⏸ {PAUSES[reason].format(by=by, why=why)}"
+    """Live, waiting or paused, and why; what is wrong with the webhook in any case."""
+    webhook = _webhook_state(entry.hook)
+    if entry.subscription.state is not SubscriptionState.PAUSED:
+        return webhook
+    paused = _pause_text(entry.subscription)
+    gone = entry.subscription.pause_reason is PauseReason.PROJECT_DELETED
+    return f"{paused}\n{webhook}" if entry.hook.trouble is not None and not gone else paused
+
+
+def _pause_text(subscription: Subscription) -> str:
+    reason = subscription.pause_reason or PauseReason.MEMBER
+    detail = subscription.pause_detail
+    by = f"<@{detail}>" if detail and detail.isdecimal() else "a member"
+    why = why_paused(subscription) if reason in RIGHTS_PAUSES else ""
+    return f"⏸ {PAUSES[reason].format(by=by, why=why)}"
+
+
+def _webhook_state(hook: Hook) -> str:
     if hook.unopenable:
         return (
             "🔴 nothing arrives: the bot's encryption keys can no longer decrypt the webhook's "
             "secret"
         )
+    if hook.trouble is not None:
+        return f"🔴 {trouble_text(hook)}"
     if hook.state is HookState.WAITING:
         return "⏳ waiting for the first event"
     if hook.state is HookState.CLOSED:
@@ -161,6 +173,8 @@ def _remedy(entry: Followed) -> str:
         return f"\n{REMEDIES[reason]}"
     if entry.hook.unopenable:
         return f"\n{ASK_OR_AGAIN}"
+    if entry.hook.trouble is not None:
+        return f"\n{trouble_remedy(entry.hook)}"
     if entry.hook.state is HookState.WAITING:
         return "\nPress *Show set-up* for what to enter in Speckle."
     return ""

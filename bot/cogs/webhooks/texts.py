@@ -3,11 +3,12 @@
 Text that people wrote in Speckle is escaped here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import assert_never
 
 from bot.cards.text import escape_name, joined, one_line, shorten_plain
-from bot.model import Hook
+from bot.model import Hook, HookTrouble
 from bot.services.public_url import INSTANCE_PATH, ProbeProblem, ProbeResult
 from bot.services.webhooks import (
     MOST_WEBHOOKS,
@@ -24,6 +25,62 @@ MAX_CHANNELS = 20
 MAX_NAME = 120
 MAX_OWNERS = 5
 MAX_DETAIL = 200
+
+
+RELINK = (
+    "The person who linked it types `/link` again, and everything continues automatically. Or "
+    "another owner of the project uses `/subscribe` in this channel. Until then, the bot cannot "
+    "repair the webhook."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TroubleText:
+    """What is wrong with a webhook, as half a sentence, and what to do next."""
+
+    reason: str
+    remedy: str
+
+
+TROUBLES: Mapping[HookTrouble, TroubleText] = {
+    HookTrouble.TOKEN_REFUSED: TroubleText(
+        "the bot can no longer maintain the webhook, because Speckle refuses the linked account "
+        "that created it",
+        RELINK,
+    ),
+    HookTrouble.NO_RIGHT: TroubleText(
+        "the bot can no longer maintain the webhook, because the linked account that created it no "
+        "longer owns the project, or lacks the scope `streams:write`",
+        "An owner of the project links their Speckle account (`/link`) and uses `/subscribe` in "
+        "this channel. Until then, the bot cannot repair the webhook.",
+    ),
+    HookTrouble.UNOPENABLE: TroubleText(
+        "the bot can no longer maintain the webhook, because its encryption keys do not decrypt "
+        "the linked account that created it",
+        f"{RELINK} The person who runs the bot may still have the old key.",
+    ),
+    HookTrouble.SWITCHED_OFF: TroubleText(
+        "nothing arrives, because the webhook is switched off in Speckle",
+        "An owner of the project switches it on in the project's {settings}. If it is off on "
+        "purpose, `/subscriptions` pauses or removes the channel's subscription.",
+    ),
+    HookTrouble.NOT_RESTORED: TroubleText(
+        "nothing arrives, because the webhook was deleted or changed in Speckle, and the bot could "
+        "not restore it",
+        "Use `/subscribe` in this channel again: the answer says what prevents it.",
+    ),
+    HookTrouble.PROJECT_GONE: TroubleText(
+        "nothing arrives, because Speckle no longer finds the project",
+        "If it was deleted, use `/unsubscribe`. If it is there again, use `/subscribe` in this "
+        "channel: then the bot maintains its webhook as before.",
+    ),
+    HookTrouble.NOT_ARRIVING: TroubleText(
+        "the webhook does not send what happens in the project; the bot had to read it with a "
+        "linked account",
+        "An owner of the project checks in its {settings} that the webhook is there, switched on, "
+        "and has what *Show set-up* under `/subscriptions` lists.",
+    ),
+}
 
 
 def name_text(text: str, limit: int = MAX_NAME) -> str:
@@ -126,6 +183,11 @@ def ensure_failed(hook: Hook, webhook: EnsureFailed) -> str:
                 f"{start}: the bot's encryption keys can no longer decrypt the linked account. The "
                 "person who linked it types `/link` again, then `/subscribe`; the person who runs "
                 "the bot may still have the old key."
+            )
+        case EnsureProblem.PROJECT_GONE:
+            return (
+                f"{start}: {hook.server_url} does not find the project. If it was deleted, use "
+                "`/unsubscribe`; if its address was mistyped, use `/subscribe` with the right one."
             )
         case EnsureProblem.FULL:
             return (
@@ -261,6 +323,24 @@ def repaired_line(hook: Hook, ensured: Ensured, project: str) -> str:
             )
         case _:
             return ""
+
+
+def trouble_text(hook: Hook) -> str:
+    """Why a webhook brings nothing, or cannot be maintained; empty where all is well."""
+    return "" if hook.trouble is None else TROUBLES[hook.trouble].reason
+
+
+def trouble_remedy(hook: Hook) -> str:
+    """What to do about it."""
+    if hook.trouble is None:
+        return ""
+    return TROUBLES[hook.trouble].remedy.replace("{settings}", _settings(hook))
+
+
+def trouble_line(hook: Hook, project: str) -> str:
+    """What a channel reads, once, when its webhook needs somebody."""
+    what = trouble_text(hook)
+    return f"The webhook of {project} needs attention: {what}. {trouble_remedy(hook)}"
 
 
 def channels_text(channel_ids: Sequence[int]) -> str:

@@ -44,12 +44,13 @@ def upgrade() -> None:
     op.add_column("hooks", sa.Column("trouble", sa.String(), nullable=True))
     for name in ("trouble_since", "trouble_told_at", "waiting_told_at"):
         op.add_column("hooks", _time(name, nullable=True))
-    op.add_column("inbox", sa.Column("subject", sa.String(), nullable=True))
-    with_one = sa.text("subject IS NOT NULL")
-    op.create_index(
-        "ix_inbox_subject",
-        "inbox",
-        ["lane", "subject"],
-        sqlite_where=with_one,
-        postgresql_where=with_one,
-    )
+    for table, by in (("inbox", "lane"), ("outbox", "subscription_id")):
+        op.add_column(table, sa.Column("subject", sa.String(), nullable=True))
+        with_one = sa.text("subject IS NOT NULL")
+        op.create_index(
+            f"ix_{table}_subject",
+            table,
+            [by, "subject"],
+            sqlite_where=with_one,
+            postgresql_where=with_one,
+        )

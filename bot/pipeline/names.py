@@ -1,0 +1,76 @@
+"""Which names an event's card needs, and what those who may read its project call things."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bot.services.access_rules import ReadPermit
+from bot.services.known_names import KnownNames
+from bot.speckle.confirmation import touched_models
+from bot.speckle.events import Delivery, Facts, ModelRef, ProjectNames
+
+PERSON_FIELDS = ("user_id", "target_id", "requester_id")  # of events that name somebody by id
+
+
+@dataclass(frozen=True, slots=True)
+class NeededNames:
+    """The ids of models and people that an event has without their names."""
+
+    models: Collection[str] = ()
+    people: Collection[str] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.models or self.people)
+
+
+def needed_names(
+    delivery: Delivery, facts: Facts | None, of_thread: Sequence[ModelRef]
+) -> NeededNames:
+    """What an event, its thread and the facts that belong to it name by id alone."""
+    touched = (*delivery.models, *(touched_models(facts) or of_thread))
+    named = {one.id for one in touched if one.name is not None}
+    models = {one.id for one in touched if one.id is not None} - named
+    actor = delivery.actor
+    said = (getattr(delivery.event, name, None) for name in PERSON_FIELDS)
+    people = {one for one in said if isinstance(one, str)}
+    if actor is not None:
+        people = people - {actor.id} if actor.name else people | {actor.id}
+    return NeededNames(models, people)
+
+
+async def known_to(
+    reader: ReadPermit,
+    known_names: KnownNames,
+    told: ProjectNames,
+    delivery: Delivery,
+    facts: Facts | None,
+    of_thread: Sequence[ModelRef],
+    within_s: float,
+) -> ProjectNames:
+    """What a permit's reader calls what an event has without names; asked for where it must be."""
+    needed = needed_names(delivery, facts, of_thread)
+    if not needed:
+        return names_for(told, ProjectNames(), facts)
+    read = await known_names.of(
+        reader, models=needed.models, people=needed.people, told=told, within_s=within_s
+    )
+    return names_for(told, read, facts)
+
+
+def names_for(told: ProjectNames, read: ProjectNames, facts: Facts | None) -> ProjectNames:
+    """What one reader calls things: as the answer about the event says, as the reader knows it, or
+    as the hook's own events told it.
+    """
+    answered = {one.id: one.name for one in touched_models(facts) if one.id and one.name}
+    return ProjectNames(
+        {**told.models, **read.models, **answered},
+        {**told.people, **read.people},
+        read.complete,
+    )
+
+
+def with_actor_named(delivery: Delivery, people: Mapping[str, str]) -> Delivery:
+    """The delivery, with the name of who did it where it has the id alone."""
+    actor = delivery.actor
+    if actor is None or actor.name is not None or actor.id not in people:
+        return delivery
+    return replace(delivery, actor=replace(actor, name=people[actor.id]))
