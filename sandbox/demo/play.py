@@ -45,7 +45,7 @@ from sandbox.demo.terminal import (
 )
 from sandbox.discord import InteractionView, Sandbox, SandboxMessage
 from sandbox.discord.component_rules import walk
-from sandbox.speckle import SignInApp, SpeckleServer
+from sandbox.speckle import SPECKLE_4_AS_ANNOUNCED, SignInApp, SpeckleServer
 
 PACE_S: Final = 1.0  # after an event, so that one can read along
 ANSWER_S: Final = 15.0
@@ -105,7 +105,7 @@ async def _on_stage(folder: Path, port: int | None) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(Sandbox.start())
         older = await stack.enter_async_context(SpeckleServer.start())
-        newer = await stack.enter_async_context(SpeckleServer.start())
+        newer = await stack.enter_async_context(SpeckleServer.start(release=SPECKLE_4_AS_ANNOUNCED))
         url = f"http://127.0.0.1:{await _free_port(port)}"
         apps = {one.url: one.register_app(f"{url}/link/callback") for one in (older, newer)}
         tower = open_project(older, "Harbour Tower", "Mixed-use tower, 24 storeys", "PRIVATE")

@@ -16,11 +16,17 @@ was made, `await fire(project, event_name, data, user=...)` delivers as the webh
 into the histories. Signing in: `register_app`, `approve`. `faults` makes it slow, silent or broken;
 `requests` is everything that was asked.
 
+`SpeckleServer.start(release=SPECKLE_4)` is one that has issues, bundles and no activity list:
+`add_issue`, `update_issue`, `reply_to_issue` and `delete_issue` of `issues.IssueWorld` give the
+data of their events, in the shape of `issue_data`.
+
 tests/speckle_api/test_as_recorded.py holds it against the recordings in tests/fixtures/speckle.
 """
 
 from sandbox.speckle.faults import SpeckleFaults
 from sandbox.speckle.http_api import AskedQuestion, SpeckleServer
+from sandbox.speckle.issues import Issue, IssueDataShape, Label
+from sandbox.speckle.release import SPECKLE_2_31, SPECKLE_4, SPECKLE_4_AS_ANNOUNCED, Release
 from sandbox.speckle.speckle_world import (
     BOT_SCOPES,
     Comment,
@@ -36,10 +42,17 @@ from sandbox.speckle.speckle_world import (
 
 __all__ = [
     "BOT_SCOPES",
+    "SPECKLE_2_31",
+    "SPECKLE_4",
+    "SPECKLE_4_AS_ANNOUNCED",
     "AskedQuestion",
     "Comment",
     "HistoryEntry",
+    "Issue",
+    "IssueDataShape",
+    "Label",
     "Model",
+    "Release",
     "ServerProject",
     "SignInApp",
     "SpeckleFaults",

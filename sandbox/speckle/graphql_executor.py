@@ -1,7 +1,8 @@
 """Runs GraphQL documents on the schema, and words answers and errors as the recorded server did."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from graphql import (
 )
 from graphql.execution.values import get_variable_values
 
+from sandbox.speckle.release import ANNOUNCED, Release
+from sandbox.speckle.resolvers import RESOLVERS
 from sandbox.speckle.speckle_world import iso
 
 Answer = tuple[int, dict[str, Any]]
@@ -28,16 +31,21 @@ CAMEL = re.compile(r"(?<!^)(?=[A-Z])")
 KEY = re.compile(r"'(\w+)': ")
 
 
-def make_schema(resolvers: Mapping[str, Any], missing: Collection[str] = ()) -> GraphQLSchema:
-    """The schema, with `resolvers` by "Type.field"; what has none is read off the value.
+@cache
+def schema_of(release: Release) -> GraphQLSchema:
+    """What a release knows, without resolvers."""
+    return _schema(release)
 
-    `missing`: fields, named in the same way, that another release of the server has not got.
+
+@cache
+def executable(release: Release) -> GraphQLSchema:
+    """The schema with RESOLVERS, of which it takes what it has; what has none is read off the
+    value.
     """
-    schema = build_schema(Path(__file__).with_name("schema.graphql").read_text())
-    for name, resolver in resolvers.items():
-        _fields_of(schema, name)[name.partition(".")[2]].resolve = resolver
-    for name in missing:
-        del _fields_of(schema, name)[name.partition(".")[2]]
+    schema = _schema(release)
+    for name, resolver in RESOLVERS.items():
+        if (field := _fields_of(schema, name).get(name.partition(".")[2])) is not None:
+            field.resolve = resolver
     moments = schema.type_map["DateTime"]
     assert isinstance(moments, GraphQLScalarType)
     moments.coerce_output_value = lambda value: value if isinstance(value, str) else iso(value)
@@ -47,11 +55,28 @@ def make_schema(resolvers: Mapping[str, Any], missing: Collection[str] = ()) -> 
     return schema
 
 
+def _schema(release: Release) -> GraphQLSchema:
+    text = Path(__file__).with_name(release.schema_file).read_text()
+    # Not checked: a type without fields is left where all of them were removed.
+    schema = build_schema(text, assume_valid=True)
+    for name in release.without:
+        del _fields_of(schema, name)[name.partition(".")[2]]
+    if release.as_announced:
+        for kind in schema.type_map:
+            _remove_announced(_fields_of(schema, kind))
+    return schema
+
+
+def _remove_announced(fields: dict[str, GraphQLField]) -> None:
+    for name, field in list(fields.items()):
+        if (field.deprecation_reason or "").startswith(ANNOUNCED):
+            del fields[name]
+
+
 def _fields_of(schema: GraphQLSchema, name: str) -> dict[str, GraphQLField]:
-    kind = schema.type_map[name.partition(".")[0]]
-    assert isinstance(kind, GraphQLObjectType)
-    fields: dict[str, GraphQLField] = kind.fields
-    return fields
+    """The fields of the type in "Type.field"; none of what is no type with fields."""
+    kind = schema.type_map.get(name.partition(".")[0])
+    return kind.fields if isinstance(kind, GraphQLObjectType) else {}
 
 
 def _json_object(value: Any) -> Any:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -13,16 +13,16 @@ from aiohttp import web
 from sandbox.http_site import serving
 from sandbox.speckle import graphql_errors
 from sandbox.speckle.faults import SpeckleFaults
-from sandbox.speckle.graphql_executor import make_schema, run
+from sandbox.speckle.graphql_executor import executable, run
+from sandbox.speckle.issues import IssueWorld
 from sandbox.speckle.oauth import OAuth
 from sandbox.speckle.previews import answer as preview
+from sandbox.speckle.release import SPECKLE_2_31, Release
 from sandbox.speckle.request_context import Asking
-from sandbox.speckle.resolvers import RESOLVERS
 from sandbox.speckle.speckle_world import (
     HistoryEntry,
     ServerProject,
     SignInApp,
-    SpeckleWorld,
     Token,
     User,
 )
@@ -58,26 +58,23 @@ class AskedQuestion:
     headers: Mapping[str, str]
 
 
-class SpeckleServer(SpeckleWorld):
+class SpeckleServer(IssueWorld):
     """A running server; what it holds is World's. Start it with `start()`."""
 
-    def __init__(self, missing: Collection[str] = ()) -> None:
+    def __init__(self, release: Release = SPECKLE_2_31) -> None:
         super().__init__()
         self.url = ""
         self.faults = SpeckleFaults()
         self.requests: list[AskedQuestion] = []
-        self.schema = make_schema(RESOLVERS, missing)
+        self.update(release)
         self.oauth = OAuth(self)
         self.webhook_service = WebhookCaller(self, "")
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, port: int = 0, *, missing: Collection[str] = ()) -> AsyncIterator[Self]:
-        """A server on 127.0.0.1 for as long as the block lasts.
-
-        `missing`: fields, such as "Stream.activity", that another release has not got.
-        """
-        server = cls(missing)
+    async def start(cls, port: int = 0, *, release: Release = SPECKLE_2_31) -> AsyncIterator[Self]:
+        """A server on 127.0.0.1 for as long as the block lasts."""
+        server = cls(release)
         app = web.Application(client_max_size=MAX_BODY, middlewares=[server._middleware])
         app.router.add_route("*", "/graphql", server._graphql)
         app.router.add_get("/preview/{project}/commits/{version}", server._preview)
@@ -87,6 +84,12 @@ class SpeckleServer(SpeckleWorld):
         async with serving(app, port, shutdown_s=0.1) as server.url:
             server.webhook_service.url = server.url
             yield server
+
+    def update(self, release: Release) -> None:
+        """The server is another release from now on; what it holds stays."""
+        self.release = release
+        self.schema = executable(release)
+        self.has_bundles = release.bundles
 
     def asked(self, operation: str) -> list[AskedQuestion]:
         """The requests of one GraphQL operation."""

@@ -1,6 +1,7 @@
 """The try-out plays both projects' days, and ends at Ctrl-C without a trace."""
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -10,12 +11,8 @@ RUN = "import asyncio; from sandbox.demo import run_demo; asyncio.run(run_demo(0
 SHOWN = (
     "#project-log now follows Harbour Tower",
     "#quay-house now follows Quay House",
-    "Maren Oduya published a new version of structure/level 1 from Revit 2025.",
     "Objects: 1,482",
     "Tomas Reyes resolved a thread",
-    "Tomas Reyes opened an issue",
-    "Priority: High",
-    "open → resolved",
 )
 
 
@@ -41,4 +38,4 @@ async def test_the_demo_shows_a_project_on_each_kind_of_server_and_leaves_nothin
     assert await demo.wait() == 0, said
     assert "Or type a command" not in said, "nobody can type here"
     assert [text for text in SHOWN if text not in said] == []
-    assert list(tmp_path.iterdir()) == []
+    assert os.listdir(tmp_path) == []

@@ -1,24 +1,20 @@
 """Servers of several releases: each understands what it must, and lacks only what may lack."""
 
 from collections.abc import AsyncIterator, Mapping
-from functools import cache
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import pytest
-from graphql import GraphQLObjectType, GraphQLSchema, build_schema, parse, validate
+from graphql import parse, validate
 
-import sandbox.speckle
 from bot.cli.check import speckle as check
 from bot.speckle_api import optional_questions, questions
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.optional_questions import DAY_S, MissingFields, OptionalQuestion
 from bot.speckle_api.types import Login
-from sandbox.speckle import SpeckleServer
+from sandbox.speckle import SPECKLE_2_31, SPECKLE_4, SPECKLE_4_AS_ANNOUNCED, SpeckleServer
+from sandbox.speckle.graphql_executor import schema_of
 from tests.speckle_api.conftest import created
 
-SCHEMAS = Path(sandbox.speckle.__file__).parent
-ANNOUNCED = "removal announced"
 REQUIRED = {
     name: text
     for name, text in (vars(questions) | vars(check)).items()
@@ -37,27 +33,14 @@ MISSING: Mapping[str, set[str]] = {
 }
 
 
-@cache
-def schema_of(release: str) -> GraphQLSchema:
-    """The schema of a release; "as announced" without what its server says will be removed."""
-    file = "schema.graphql" if release == "2.31" else "speckle4.graphql"
-    # Not checked: a type without fields is left where all of them were removed.
-    schema = build_schema((SCHEMAS / file).read_text(), assume_valid=True)
-    if release == "4 as announced":
-        for kind in schema.type_map.values():
-            if isinstance(kind, GraphQLObjectType):
-                _strip(kind.fields)
-    return schema
-
-
-def _strip(fields: dict[str, Any]) -> None:
-    for name, field in list(fields.items()):
-        if (field.deprecation_reason or "").startswith(ANNOUNCED):
-            del fields[name]
+RELEASES = {one.name: one for one in (SPECKLE_2_31, SPECKLE_4, SPECKLE_4_AS_ANNOUNCED)}
 
 
 def faults(release: str, text: str) -> list[str]:
-    return [error.message for error in validate(schema_of(release), parse(text), max_errors=None)]
+    return [
+        error.message
+        for error in validate(schema_of(RELEASES[release]), parse(text), max_errors=None)
+    ]
 
 
 def test_there_are_questions_of_both_kinds() -> None:
@@ -92,7 +75,8 @@ def test_a_server_lacks_of_an_optional_question_its_own_field_and_nothing_else(
 @pytest.fixture
 async def newer() -> AsyncIterator[SpeckleServer]:
     """A server that lacks all that may be missing."""
-    async with SpeckleServer.start(missing=[one.field for one in OPTIONAL.values()]) as server:
+    lacking = frozenset(one.field for one in OPTIONAL.values())
+    async with SpeckleServer.start(release=replace(SPECKLE_2_31, without=lacking)) as server:
         yield server
 
 
