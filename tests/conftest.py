@@ -16,6 +16,7 @@ from sqlalchemy import QueuePool, make_url
 
 from bot.db.engine import Database
 from bot.storage import migrate
+from sandbox.speckle import SPECKLE_2_31, Release
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,6 +26,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: at the end they would keep one worker busy and the others idle."""
     items.sort(key=lambda item: "soak" not in item.path.parts)
+
+
+@pytest.fixture(params=[SPECKLE_2_31], ids=lambda release: str(release.name))
+def release(request: pytest.FixtureRequest) -> Release:
+    """The release of the Speckle server that a test runs with, one after the other."""
+    found: Release = request.param
+    return found
 
 
 class PostgresServer:

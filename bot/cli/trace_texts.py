@@ -33,17 +33,15 @@ STEPS: Final[Mapping[str, str]] = {
     ),
     TraceStep.FACTS_LATE: (
         "Speckle did not answer in time ({reason}), so the card is plain at first. The rest is "
-        "added if the answer comes within a minute."
+        "added if the answer comes within an hour."
     ),
     TraceStep.FACTS_MISSING: "A plain card, because {missing}.",
     TraceStep.NO_FACTS: "Asked Speckle for more, and it had nothing to add.",
     TraceStep.FACTS_ADDED: "Asked Speckle for more, and added it.",
     TraceStep.PICTURE_NOT_YET: (
-        "No picture yet: Speckle is making it. It is added for up to 15 minutes."
+        "No picture yet: Speckle is making it. It is added for up to an hour."
     ),
-    TraceStep.PICTURE_LATE: (
-        "No picture yet ({reason}). It is asked for again for up to 15 minutes."
-    ),
+    TraceStep.PICTURE_LATE: ("No picture yet ({reason}). It is asked for again for up to an hour."),
     TraceStep.PICTURE_MISSING: "No picture, because {missing}.",
     TraceStep.NO_PICTURE: (
         "No picture: Speckle shows none to the account that this server reads with."
@@ -110,7 +108,7 @@ MISSING: Final[Mapping[str, str]] = {
     MissingWhy.FILTERED: "by what Speckle says, {filter}",
     MissingWhy.NO_CONSENT: "nobody has confirmed that more of the project may be shown",
     MissingWhy.NO_ACCESS: "more of the project is not shown to the channel at the moment",
-    MissingWhy.TOO_LATE: "it did not come within {within}",
+    MissingWhy.TOO_LATE: "it did not come within an hour",
 }
 
 ADDED: Final[Mapping[str, str]] = {

@@ -320,6 +320,7 @@ def _insert_cards(session: Session, shown: Sequence[_Result], now: datetime) -> 
             "state": OutboxState.WAITING,
             "created_at": card.made_at or now,
             "picture_bytes": sum(len(picture.content) for picture in card.pictures),
+            "subject": one.result.subject,
         }
         for one in shown
         if (card := one.card) is not None

@@ -5,6 +5,7 @@ Events are held and no cards: what a card says depends on who may see what when 
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from bot.db.channel_queues import IS_RUNNING, first_of_each, lock
 from bot.db.event_results import write_subscription_result
 from bot.db.inbox import add_lines
 from bot.db.session import Session
+from bot.db.shown_subjects import is_shown, note_subject
 from bot.db.tables import IS_WAITING, held_events, inbox, outbox, subscriptions
 from bot.model import AccessPause
 from bot.work import HeldEvent, SubscriptionResult, TraceLine
@@ -62,6 +64,10 @@ class HeldEvents:
         if not there.rowcount:
             return ()
         add_lines(self._session, held.inbox_id, trace)
+        if result.subject is not None:
+            note_subject(self._session, held.inbox_id, result.subject)
+            if is_shown(self._session, held.subscription_id, result.subject, held.inbox_id):
+                result = replace(result, card=None, late={})
         ids = write_subscription_result(self._session, held.inbox_id, result, at, now)
         # A card that was made, but not written, is of a subscription that has just been paused,
         # or that has got back earlier cards.

@@ -12,6 +12,7 @@ from bot.db.event_pairs import EventPartners, link_pair
 from bot.db.event_results import write_event_results
 from bot.db.rows import Row, value_of
 from bot.db.session import Session
+from bot.db.shown_subjects import newest_subject, without_repeats
 from bot.db.tables import IS_NEW, bodies, hooks, inbox
 from bot.errors import AlreadyFinished
 from bot.model import Subscription
@@ -95,11 +96,18 @@ class Inbox:
         Errors: AlreadyFinished if one of them was processed since; then nothing is written.
         """
         now = self._now()
+        results = without_repeats(self._session, results, now)
         self._end(results, now)
         for result in results:
             partners = {row for one in result.of_hooks for row in one.already.values()}
             link_pair(self._session, result.inbox_id, partners)
         return write_event_results(self._session, results, now)
+
+    def newest_subject(
+        self, ordering_key: str, beginnings: Sequence[str], before_id: int
+    ) -> str | None:
+        """The last subject of events before a row that begins in one of these ways."""
+        return newest_subject(self._session, ordering_key, beginnings, before_id)
 
     def partners(
         self, events: Sequence[tuple[InboxEvent, str]], subscriptions: Sequence[Subscription]

@@ -16,6 +16,7 @@ from bot.db.inbox import add_lines
 from bot.db.outbox import read_rows
 from bot.db.rows import value_of
 from bot.db.session import Session
+from bot.db.shown_subjects import is_shown, note_subject
 from bot.db.tables import edits, hooks, late_enrichment_jobs, outbox, outbox_pictures, subscriptions
 from bot.work import (
     LateEnrichmentJob,
@@ -97,10 +98,13 @@ class LateEnrichmentJobs:
         statement = select(outbox.c.id).join(subscriptions).where(_cards_of(job)).limit(1)
         return (self._session.scalar(statement)) is not None
 
-    def fill(self, job: LateEnrichmentJob, change: Change, note: TraceLine) -> list[int]:
+    def fill(
+        self, job: LateEnrichmentJob, change: Change, note: TraceLine, subject: str | None = None
+    ) -> list[int]:
         """Change the job's cards and end it, in one transaction; the ids of the changed cards.
 
-        If any of them changes, the event's trace gets the note.
+        If any of them changes, the event's trace gets the note. `subject` is what they show then
+        of an issue; they stay as they are if another card has shown that.
 
         `change(row, company)` gives the card as it is to be, or None to leave it; `company` are
         the other cards of the message that it is in or on its way with. Those whose message may
@@ -111,6 +115,8 @@ class LateEnrichmentJobs:
             delete(late_enrichment_jobs).where(late_enrichment_jobs.c.id == job.id)
         )
         if not ended.rowcount:
+            return []
+        if subject is not None and not self._takes(job, subject):
             return []
         channels = select(outbox.c.channel_id).join(subscriptions).where(_cards_of(job))
         # Locked, and in this order, as a batch is: a card is either read into a message before
@@ -127,6 +133,14 @@ class LateEnrichmentJobs:
         if changed:
             add_lines(self._session, job.inbox_id, [note])
         return [row.id for row in changed]
+
+    def _takes(self, job: LateEnrichmentJob, subject: str) -> bool:
+        """Note what a job's event is about; whether no other card of the channel shows it."""
+        note_subject(self._session, job.inbox_id, subject)
+        if is_shown(self._session, job.subscription_id, subject, job.inbox_id):
+            return False
+        self._session.execute(update(outbox).where(_cards_of(job)).values(subject=subject))
+        return True
 
     def _rewrite(self, row: OutboxCard, card: Card, now: datetime) -> None:
         size = sum(len(picture.content) for picture in card.pictures)

@@ -73,15 +73,17 @@ class EnrichmentTimings:
     moment_s: float = 1.0
     question_s: float = 10.0  # nobody waits for the answer
     names_s: float = 3.0  # a look-up of names, at most once a minute for each reader
-    # Facts that come late surprise more than they tell.
+    # A server that was restarted or moved is back within the hour.
     facts: RetryPatience = RetryPatience(
-        timedelta(seconds=1), Backoff((2.0, 5.0, 10.0)), timedelta(minutes=1)
+        timedelta(seconds=1),
+        Backoff((2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)),
+        timedelta(hours=1),
     )
     # A picture takes its time at every server, some seconds at least.
     picture: RetryPatience = RetryPatience(
         timedelta(seconds=5),
-        Backoff((5.0, 10.0, 20.0, 40.0, 60.0, 120.0)),
-        timedelta(minutes=15),
+        Backoff((5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0)),
+        timedelta(hours=1),
     )
 
     def of(self, kind: LateAddition) -> RetryPatience:

@@ -17,6 +17,7 @@ from bot.pipeline.replay import Outlets, Routes
 from bot.pipeline.routing import EventContext, RoutingResult, says_who_sees, thread_id_of
 from bot.pipeline.trace import Trace
 from bot.speckle.events import CommentCreated, Delivery, KnownThread, ProjectNames
+from bot.speckle.listed import subject_of
 from bot.speckle.rich_text import first_line
 from bot.storage import Storage, Transaction
 from bot.work import (
@@ -313,7 +314,8 @@ def _thread_of(delivery: Delivery, known: Mapping[str, KnownThread]) -> Mapping[
 
 def _event_result(event: ReadEvent, of_hooks: Sequence[HookResult]) -> EventResult:
     name, lines = event.delivery.event_name, event.trace.lines
-    return EventResult(event.row.id, lines, name, event.key, of_hooks=of_hooks)
+    subject = subject_of(event.delivery)
+    return EventResult(event.row.id, lines, name, event.key, subject, of_hooks)
 
 
 def _hook_result(event: HookEvent, way: RoutingResult) -> HookResult:

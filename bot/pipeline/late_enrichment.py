@@ -264,8 +264,7 @@ class LateEnrichment:
         wait_s = max(patience.retry.delay_s(job.attempts), retry_in_s or 0.0)
         until = self._now() + timedelta(seconds=wait_s)
         if until - job.created_at > patience.most:
-            facts = {"missing": MissingWhy.TOO_LATE, "within": str(patience.most)}
-            await self._give_up(job, facts)
+            await self._give_up(job, {"missing": MissingWhy.TOO_LATE})
         else:
             await self._storage.write(lambda tx: tx.late_enrichment.postpone(job.id, until))
 

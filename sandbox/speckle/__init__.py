@@ -1,5 +1,5 @@
 """A Speckle server that runs on this machine: it answers over a real socket as a recorded 2.31
-server did.
+server did, or as one of Speckle 4 is said to (`release`).
 
     async with SpeckleServer.start() as server:
         ilse = server.add_user("Ilse Brandt")
@@ -16,17 +16,19 @@ was made, `await fire(project, event_name, data, user=...)` delivers as the webh
 into the histories. Signing in: `register_app`, `approve`. `faults` makes it slow, silent or broken;
 `requests` is everything that was asked.
 
-`SpeckleServer.start(release=SPECKLE_4)` is one that has issues, bundles and no activity list:
-`add_issue`, `update_issue`, `reply_to_issue` and `delete_issue` of `issues.IssueWorld` give the
-data of their events, in the shape of `issue_data`.
-
 tests/speckle_api/test_as_recorded.py holds it against the recordings in tests/fixtures/speckle.
 """
 
 from sandbox.speckle.faults import SpeckleFaults
 from sandbox.speckle.http_api import AskedQuestion, SpeckleServer
 from sandbox.speckle.issues import Issue, IssueDataShape, Label
-from sandbox.speckle.release import SPECKLE_2_31, SPECKLE_4, SPECKLE_4_AS_ANNOUNCED, Release
+from sandbox.speckle.release import (
+    RELEASES,
+    SPECKLE_2_31,
+    SPECKLE_4,
+    SPECKLE_4_AS_ANNOUNCED,
+    Release,
+)
 from sandbox.speckle.speckle_world import (
     BOT_SCOPES,
     Comment,
@@ -42,6 +44,7 @@ from sandbox.speckle.speckle_world import (
 
 __all__ = [
     "BOT_SCOPES",
+    "RELEASES",
     "SPECKLE_2_31",
     "SPECKLE_4",
     "SPECKLE_4_AS_ANNOUNCED",

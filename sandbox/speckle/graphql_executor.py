@@ -1,7 +1,7 @@
 """Runs GraphQL documents on the schema, and words answers and errors as the recorded server did."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,17 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     GraphQLSyntaxError,
+    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     build_schema,
     execute,
     parse,
+    specified_rules,
     validate,
 )
 from graphql.execution.values import get_variable_values
 
-from sandbox.speckle.release import ANNOUNCED, Release
+from sandbox.speckle.release import Release
 from sandbox.speckle.resolvers import RESOLVERS
 from sandbox.speckle.speckle_world import iso
 
@@ -32,19 +34,18 @@ KEY = re.compile(r"'(\w+)': ")
 
 
 @cache
-def schema_of(release: Release) -> GraphQLSchema:
-    """What a release knows, without resolvers."""
-    return _schema(release)
+def make_schema(release: Release, missing: frozenset[str] = frozenset()) -> GraphQLSchema:
+    """A release's schema with its resolvers; what has none is read off the value.
 
-
-@cache
-def executable(release: Release) -> GraphQLSchema:
-    """The schema with RESOLVERS, of which it takes what it has; what has none is read off the
-    value.
+    `missing`: fields, such as "Stream.activity", that the server has not got besides.
     """
-    schema = _schema(release)
+    # Not checked: a type is left without fields where all of them were removed.
+    text = Path(__file__).with_name(release.schema_file).read_text()
+    schema = build_schema(text, assume_valid=True)
+    _remove(schema, release, missing)
     for name, resolver in RESOLVERS.items():
-        if (field := _fields_of(schema, name).get(name.partition(".")[2])) is not None:
+        field = _fields_of(schema, name).get(name.partition(".")[2])
+        if field is not None:
             field.resolve = resolver
     moments = schema.type_map["DateTime"]
     assert isinstance(moments, GraphQLScalarType)
@@ -55,26 +56,17 @@ def executable(release: Release) -> GraphQLSchema:
     return schema
 
 
-def _schema(release: Release) -> GraphQLSchema:
-    text = Path(__file__).with_name(release.schema_file).read_text()
-    # Not checked: a type without fields is left where all of them were removed.
-    schema = build_schema(text, assume_valid=True)
-    for name in release.without:
-        del _fields_of(schema, name)[name.partition(".")[2]]
-    if release.as_announced:
-        for kind in schema.type_map:
-            _remove_announced(_fields_of(schema, kind))
-    return schema
-
-
-def _remove_announced(fields: dict[str, GraphQLField]) -> None:
-    for name, field in list(fields.items()):
-        if (field.deprecation_reason or "").startswith(ANNOUNCED):
-            del fields[name]
+def _remove(schema: GraphQLSchema, release: Release, missing: Collection[str]) -> None:
+    for kind in schema.type_map.values():
+        if isinstance(kind, GraphQLObjectType) and release.without is not None:
+            for name, field in list(kind.fields.items()):
+                if (field.deprecation_reason or "").startswith(release.without):
+                    del kind.fields[name]
+    for name in missing:
+        _fields_of(schema, name).pop(name.partition(".")[2], None)
 
 
 def _fields_of(schema: GraphQLSchema, name: str) -> dict[str, GraphQLField]:
-    """The fields of the type in "Type.field"; none of what is no type with fields."""
     kind = schema.type_map.get(name.partition(".")[0])
     return kind.fields if isinstance(kind, GraphQLObjectType) else {}
 
@@ -92,7 +84,7 @@ def read_field(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> 
     return getattr(source, CAMEL.sub("_", info.field_name).lower(), None)
 
 
-def run(schema: GraphQLSchema, asked: Any, context: Any) -> Answer:
+def run(schema: GraphQLSchema, asked: Any, context: Any, *, introspection: bool = True) -> Answer:
     """HTTP status and JSON for one question."""
     if not isinstance(asked, dict) or not asked.get("query"):
         message = "POST body missing, invalid Content-Type, or JSON object has no keys."
@@ -101,7 +93,8 @@ def run(schema: GraphQLSchema, asked: Any, context: Any) -> Answer:
         document = parse(asked["query"])
     except GraphQLSyntaxError as error:
         return _unasked(error, "GRAPHQL_PARSE_FAILED")
-    if errors := validate(schema, document):
+    hidden = () if introspection else (NoSchemaIntrospectionCustomRule,)
+    if errors := validate(schema, document, (*specified_rules, *hidden)):
         return _unasked(errors[0], "GRAPHQL_VALIDATION_FAILED")
     variables = asked.get("variables") or {}
     for node in document.definitions:

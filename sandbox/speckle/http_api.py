@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -13,7 +13,7 @@ from aiohttp import web
 from sandbox.http_site import serving
 from sandbox.speckle import graphql_errors
 from sandbox.speckle.faults import SpeckleFaults
-from sandbox.speckle.graphql_executor import executable, run
+from sandbox.speckle.graphql_executor import Answer, make_schema, run
 from sandbox.speckle.issues import IssueWorld
 from sandbox.speckle.oauth import OAuth
 from sandbox.speckle.previews import answer as preview
@@ -61,20 +61,27 @@ class AskedQuestion:
 class SpeckleServer(IssueWorld):
     """A running server; what it holds is World's. Start it with `start()`."""
 
-    def __init__(self, release: Release = SPECKLE_2_31) -> None:
+    def __init__(self, release: Release = SPECKLE_2_31, missing: Collection[str] = ()) -> None:
         super().__init__()
+        self.release = release
+        self.has_bundles = release.bundles
         self.url = ""
         self.faults = SpeckleFaults()
         self.requests: list[AskedQuestion] = []
-        self.update(release)
+        self.schema = make_schema(release, frozenset(missing))
         self.oauth = OAuth(self)
         self.webhook_service = WebhookCaller(self, "")
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, port: int = 0, *, release: Release = SPECKLE_2_31) -> AsyncIterator[Self]:
-        """A server on 127.0.0.1 for as long as the block lasts."""
-        server = cls(release)
+    async def start(
+        cls, port: int = 0, *, release: Release = SPECKLE_2_31, missing: Collection[str] = ()
+    ) -> AsyncIterator[Self]:
+        """A server on 127.0.0.1 for as long as the block lasts.
+
+        `missing`: fields, such as "Stream.activity", that it has not got besides.
+        """
+        server = cls(release, missing)
         app = web.Application(client_max_size=MAX_BODY, middlewares=[server._middleware])
         app.router.add_route("*", "/graphql", server._graphql)
         app.router.add_get("/preview/{project}/commits/{version}", server._preview)
@@ -85,15 +92,13 @@ class SpeckleServer(IssueWorld):
             server.webhook_service.url = server.url
             yield server
 
-    def update(self, release: Release) -> None:
-        """The server is another release from now on; what it holds stays."""
-        self.release = release
-        self.schema = executable(release)
-        self.has_bundles = release.bundles
-
     def asked(self, operation: str) -> list[AskedQuestion]:
         """The requests of one GraphQL operation."""
         return [asked for asked in self.requests if asked.operation == operation]
+
+    def lose(self, *fields: str) -> None:
+        """The server becomes one of a release without these fields, such as "User.name"."""
+        self.schema = make_schema(self.release, frozenset(fields))
 
     # ── webhooks and signing in ───────────────────────────────────────────────────────────────
 
@@ -224,8 +229,11 @@ class SpeckleServer(IssueWorld):
             message = "Invalid request body: Unexpected end of JSON input"
             error = {"error": {"message": message, "code": "USER_INPUT_ERROR"}}
             return _json(error, status=400)
-        context = Asking(self, request[TOKEN], self.url)
+        context = Asking(self, request[TOKEN], self.url, self.release.version)
         if isinstance(asked, list):
-            return _json([run(self.schema, one, context)[1] for one in asked])
-        status, answer = run(self.schema, asked, context)
+            return _json([self._run(one, context)[1] for one in asked])
+        status, answer = self._run(asked, context)
         return _json(answer, status=status, headers={"Cache-Control": "no-store"})
+
+    def _run(self, asked: Any, context: Asking) -> Answer:
+        return run(self.schema, asked, context, introspection=self.release.introspection)

@@ -1,29 +1,36 @@
-"""The releases of Speckle's server that run here: what one answers and another does not know."""
+"""What Speckle servers of different releases understand; all else they have in common."""
 
 from dataclasses import dataclass
 from typing import Final
 
-ANNOUNCED: Final = "removal announced"
+ANNOUNCED: Final = "removal announced"  # how a schema's reason begins for what is to be removed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Release:
-    """What one release has.
+    """A release of the server, by its schema; `without` are fields that it has no longer.
 
-    `without` are fields that a server lacks, such as "Stream.activity"; with `as_announced` those
-    lack too whose deprecation says that they will be removed. `bundles`: versions have artifacts in
-    place of an object tree.
+    A field is named by how the reason begins for which its schema calls it deprecated. With
+    `bundles`, versions have artifacts in place of an object tree.
     """
 
     name: str
+    version: str
     schema_file: str
-    without: frozenset[str] = frozenset()
-    as_announced: bool = False
+    without: str | None = None
+    introspection: bool = True
     bundles: bool = False
 
 
-SPECKLE_2_31: Final = Release("2.31", "schema.graphql")
-SPECKLE_4: Final = Release("4", "speckle4.graphql", bundles=True)
+SPECKLE_2_31: Final = Release("2.31", "2.31.14", "schema.graphql")
+# What app.speckle.systems is, as its clients' types have it; nothing of it was recorded.
+SPECKLE_4: Final = Release("4", "4.0.0", "speckle4.graphql", bundles=True)
 SPECKLE_4_AS_ANNOUNCED: Final = Release(
-    "4 as announced", "speckle4.graphql", as_announced=True, bundles=True
+    "4 as announced",
+    "4.0.0",
+    "speckle4.graphql",
+    without=ANNOUNCED,
+    introspection=False,
+    bundles=True,
 )
+RELEASES: Final = (SPECKLE_2_31, SPECKLE_4, SPECKLE_4_AS_ANNOUNCED)

@@ -20,6 +20,7 @@ class Asking:
     world: SpeckleWorld
     token: Token | None
     url: str
+    version: str
 
     @property
     def user(self) -> User | None:

@@ -139,7 +139,7 @@ def server_info(_: None, info: Info) -> dict[str, Any]:
     return {
         "name": "My new Speckle Server",
         "company": "Unknown Company",
-        "version": "2.31.14",
+        "version": asking(info).version,
         "canonicalUrl": asking(info).url,
         "description": "This a community deployment of a Speckle Server.",
         "adminContact": "n/a",

@@ -15,7 +15,7 @@ from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle.tokens import SpeckleApp
 from bot.storage import Storage
 from sandbox.discord import InteractionView
-from sandbox.speckle import BOT_SCOPES, SpeckleServer
+from sandbox.speckle import BOT_SCOPES, Release, SpeckleServer
 from tests.cogs.conftest import ClientWithServices, RunClient, Studio, labels_of, text_of
 from tests.db.test_accounts import linked
 from tests.db.test_failures import locked
@@ -23,8 +23,8 @@ from tests.services.conftest import CLOUD, PUBLIC_URL, TOWER
 
 
 @pytest.fixture
-async def speckle() -> AsyncIterator[SpeckleServer]:
-    async with SpeckleServer.start() as server:
+async def speckle(release: Release) -> AsyncIterator[SpeckleServer]:
+    async with SpeckleServer.start(release=release) as server:
         yield server
 
 

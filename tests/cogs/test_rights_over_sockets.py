@@ -22,7 +22,7 @@ from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login
 from bot.storage import Storage
 from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
-from sandbox.speckle import ServerProject, SpeckleServer, User
+from sandbox.speckle import Release, ServerProject, SpeckleServer, User
 from tests.cogs.conftest import (
     BY_HAND,
     SHOW,
@@ -89,12 +89,16 @@ class House:
 
 @pytest.fixture
 async def house(
-    studio: Studio, storage: Storage, run_client: RunClient, clock: Clock
+    studio: Studio,
+    storage: Storage,
+    run_client: RunClient,
+    clock: Clock,
+    release: Release,
 ) -> AsyncIterator[House]:
     for command in ("subscribe", "unsubscribe", "subscriptions"):
         studio.guild.allow_command(command, studio.tobias)
     studio.facade.allow(studio.tobias, "manage_webhooks")
-    async with SpeckleServer.start() as server, answering(INSTANCE) as public_url:
+    async with SpeckleServer.start(release=release) as server, answering(INSTANCE) as public_url:
         owner, reader = server.add_user("Ilse Brandt"), server.add_user("Bob Castellan")
         tower = server.add_project(NAME, owner=owner, visibility="PRIVATE")
         server.set_role(tower, reader, "stream:contributor")

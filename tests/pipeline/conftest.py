@@ -25,7 +25,7 @@ from bot.notifiers.pause_notifier import NotifierTimings
 from bot.settings import Settings
 from bot.speckle.signature import sign
 from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
-from sandbox.speckle import SpeckleServer
+from sandbox.speckle import Release, SpeckleServer
 from tests.openapi_contract import available, complaints
 from tests.pipeline.tower import Tower
 
@@ -161,11 +161,11 @@ async def post(app: App, hook: Hook, delivery: Recorded) -> int:
 
 
 @pytest.fixture
-async def tower() -> AsyncIterator[Tower]:
+async def tower(release: Release) -> AsyncIterator[Tower]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    async with SpeckleServer.start() as server:
+    async with SpeckleServer.start(release=release) as server:
         ilse = server.add_user("Ilse Brandt")
         project = server.add_project("Kestrel Tower", owner=ilse)
         model = server.add_model(project, "structure/level 1")

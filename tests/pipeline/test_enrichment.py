@@ -19,7 +19,7 @@ from bot.speckle_api.circuit_breaker import BreakerLimits
 from bot.storage import Transaction
 from bot.timing import Backoff
 from sandbox.discord import SandboxChannel, SandboxMessage
-from sandbox.speckle import ServerProject, SpeckleServer, User, Version
+from sandbox.speckle import Release, ServerProject, SpeckleServer, User, Version
 from sandbox.speckle.speckle_world import Comment, commit_create_data
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio
 from tests.pipeline.deliveries import until
@@ -78,8 +78,8 @@ class Site:
 
 
 @pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    async with SpeckleServer.start() as server:
+async def site(release: Release) -> AsyncIterator[Site]:
+    async with SpeckleServer.start(release=release) as server:
         ilse = server.add_user("Ilse Brandt")
         tower = server.add_project("Kestrel Tower", owner=ilse)
         server.add_model(tower, "structure/level 1")

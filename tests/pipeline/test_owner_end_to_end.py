@@ -11,7 +11,7 @@ import pytest
 from bot.app import App
 from bot.model import HookState
 from sandbox.discord import InteractionView, SandboxChannel, SandboxMessage
-from sandbox.speckle import ServerProject, SpeckleServer, User, commit_create_data
+from sandbox.speckle import Release, ServerProject, SpeckleServer, User, commit_create_data
 from tests.pipeline.conftest import StartBot, Studio
 
 WITHIN_S = 20.0
@@ -72,8 +72,8 @@ class House:
 
 
 @pytest.fixture
-async def house(studio: Studio, start_bot: StartBot) -> AsyncIterator[House]:
-    async with SpeckleServer.start() as server:
+async def house(studio: Studio, start_bot: StartBot, release: Release) -> AsyncIterator[House]:
+    async with SpeckleServer.start(release=release) as server:
         ilse = server.add_user("Ilse Brandt")
         tower = server.add_project("Kestrel Tower", owner=ilse, visibility="PUBLIC")
         port = free_port()

@@ -46,7 +46,7 @@ from bot.storage import Storage
 from bot.timing import utc_now
 from bot.vault import Vault
 from bot.work import InboxEvent, InboxState, SubscriptionResult
-from sandbox.speckle import ServerProject, SpeckleServer, User, commit_create_data
+from sandbox.speckle import Release, ServerProject, SpeckleServer, User, commit_create_data
 from tests.pipeline.tower import Tower
 
 SERVED, STRANGE = 710_000_000_000_000_001, 710_000_000_000_000_002
@@ -211,10 +211,10 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(database_url: str) -> AsyncIterator[Bench]:
+async def bench(database_url: str, release: Release) -> AsyncIterator[Bench]:
     vault = Vault([Fernet.generate_key().decode()])
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(SpeckleServer.start())
+        server = await stack.enter_async_context(SpeckleServer.start(release=release))
         storage = await stack.enter_async_context(Storage.open(database_url, vault))
         http = await stack.enter_async_context(SpeckleHttp.open((server.url,)))
         ilse, bea = server.add_user("Ilse Brandt"), server.add_user("Bea Halloran")

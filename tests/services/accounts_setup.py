@@ -14,7 +14,7 @@ from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.sign_in import SpeckleSignIn
 from bot.storage import Storage
-from sandbox.speckle import SignInApp, SpeckleServer, User
+from sandbox.speckle import SPECKLE_2_31, Release, SignInApp, SpeckleServer, User
 from tests.services.conftest import KEPT, MAREN, PUBLIC_URL, Clock
 
 
@@ -108,10 +108,15 @@ class Office:
 
 @asynccontextmanager
 async def open_office(
-    storage: Storage, clock: Clock, *, public_url: str = PUBLIC_URL, with_app: bool = True
+    storage: Storage,
+    clock: Clock,
+    *,
+    release: Release = SPECKLE_2_31,
+    public_url: str = PUBLIC_URL,
+    with_app: bool = True,
 ) -> AsyncIterator[Office]:
     async with (
-        SpeckleServer.start() as server,
+        SpeckleServer.start(release=release) as server,
         SpeckleHttp.open((server.url,)) as http,
     ):
         app = server.register_app(f"{public_url}/link/callback")

@@ -12,7 +12,15 @@ from bot.services.subscribe_results import NeedsAccount, NeedsConsent, Subscribe
 from bot.services.webhooks import WebhookService
 from bot.storage import Storage
 from sandbox.http_site import serving
-from sandbox.speckle import BOT_SCOPES, ServerProject, SpeckleServer, User, Webhook
+from sandbox.speckle import (
+    BOT_SCOPES,
+    SPECKLE_2_31,
+    Release,
+    ServerProject,
+    SpeckleServer,
+    User,
+    Webhook,
+)
 from tests.services.conftest import (
     KESTREL,
     MAREN,
@@ -147,8 +155,13 @@ async def answering(text: str, status: int = 200, **headers: str) -> AsyncIterat
 
 
 @asynccontextmanager
-async def open_office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
-    async with SpeckleServer.start() as server, answering(INSTANCE) as public_url:
+async def open_office(
+    storage: Storage, clock: Clock, release: Release = SPECKLE_2_31
+) -> AsyncIterator[Office]:
+    async with (
+        SpeckleServer.start(release=release) as server,
+        answering(INSTANCE) as public_url,
+    ):
         ilse, bob = server.add_user("Ilse Brandt"), server.add_user("Bob Castellan")
         tower = server.add_project("Kestrel Tower", owner=ilse, visibility="PRIVATE")
         server.set_role(tower, bob, "stream:contributor")

@@ -12,7 +12,7 @@ from bot.model import Account
 from bot.services.linking import AnswerTo, LinkFailed, PasteToken, SignIn, WhyNotLinked
 from bot.speckle.tokens import TokenScope
 from bot.storage import Storage
-from sandbox.speckle import BOT_SCOPES
+from sandbox.speckle import BOT_SCOPES, Release
 from tests.services.accounts_setup import Office, open_office
 from tests.services.conftest import MAREN, PUBLIC_URL, TOBIAS, Clock
 
@@ -20,8 +20,8 @@ TOKEN = "of a pending command"
 
 
 @pytest.fixture
-async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
-    async with open_office(storage, clock) as opened:
+async def office(storage: Storage, clock: Clock, release: Release) -> AsyncIterator[Office]:
+    async with open_office(storage, clock, release=release) as opened:
         yield opened
 
 

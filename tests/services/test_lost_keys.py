@@ -15,13 +15,14 @@ from bot.services.webhook_setup import WebhookSetup
 from bot.services.webhooks import Ensured, EnsureFailed, EnsureProblem, RemovalResult, WebhookChange
 from bot.storage import Storage
 from bot.vault import Vault
+from sandbox.speckle import Release
 from tests.services.conftest import FACADE, KESTREL, Clock, manager, manager_of, services_over
 from tests.services.speckle import INSTANCE, MAREN, Office, open_office
 
 
 @pytest.fixture
-async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
-    async with open_office(storage, clock) as opened:
+async def office(storage: Storage, clock: Clock, release: Release) -> AsyncIterator[Office]:
+    async with open_office(storage, clock, release=release) as opened:
         yield opened
 
 

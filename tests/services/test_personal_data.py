@@ -6,13 +6,14 @@ import pytest
 
 from bot.model import HookKind
 from bot.storage import Storage
+from sandbox.speckle import Release
 from tests.services.accounts_setup import Office, open_office
 from tests.services.conftest import KESTREL, MAREN, TOBIAS, TOWER, Clock, place
 
 
 @pytest.fixture
-async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
-    async with open_office(storage, clock) as opened:
+async def office(storage: Storage, clock: Clock, release: Release) -> AsyncIterator[Office]:
+    async with open_office(storage, clock, release=release) as opened:
         yield opened
 
 

@@ -33,6 +33,7 @@ from bot.services.webhooks import Ensured, WebhookChange
 from bot.speckle.events import EventKind
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from sandbox.speckle import Release
 from tests.services.conftest import (
     ALL,
     CLOUD,
@@ -56,8 +57,8 @@ PUBLIC = PublicAnswer(AccessAnswer.YES, "public")
 
 
 @pytest.fixture
-async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
-    async with open_office(storage, clock) as opened:
+async def office(storage: Storage, clock: Clock, release: Release) -> AsyncIterator[Office]:
+    async with open_office(storage, clock, release=release) as opened:
         yield opened
 
 

@@ -12,14 +12,14 @@ from bot.services.access_rules import ReadPermit
 from bot.services.token_lending import REFUSED_FOR, TokenStatus
 from bot.speckle_api.types import Login, Me
 from bot.storage import Storage
-from sandbox.speckle import BOT_SCOPES
+from sandbox.speckle import BOT_SCOPES, Release
 from tests.services.accounts_setup import Office, open_office
 from tests.services.conftest import KESTREL, MAREN, TOWER, Clock, place
 
 
 @pytest.fixture
-async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
-    async with open_office(storage, clock) as opened:
+async def office(storage: Storage, clock: Clock, release: Release) -> AsyncIterator[Office]:
+    async with open_office(storage, clock, release=release) as opened:
         yield opened
 
 

@@ -10,14 +10,15 @@ from bot.services.subscribe_results import NeedsAccount
 from bot.services.token_lending import TokenStatus
 from bot.services.webhooks import Ensured, EnsureFailed, EnsureProblem, RemovalResult
 from bot.storage import Storage
+from sandbox.speckle import Release
 from tests.services.conftest import FACADE, KESTREL, Clock, manager
 from tests.services.speckle import MAREN, Office, open_office
 
 
 @pytest.fixture
-async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
+async def office(storage: Storage, clock: Clock, release: Release) -> AsyncIterator[Office]:
     """Maren's account had made the webhook, then the database was restored."""
-    async with open_office(storage, clock) as opened:
+    async with open_office(storage, clock, release=release) as opened:
         await opened.linked(MAREN, opened.ilse)
         await opened.subscribe()
         await storage.write(lambda tx: tx.accounts.unconfirm_all())

@@ -46,6 +46,7 @@ from bot.services.webhooks import (
 from bot.speckle.event_table import EVENTS, ISSUES
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from sandbox.speckle import Release
 from tests.services.conftest import (
     FACADE,
     KESTREL,
@@ -63,8 +64,8 @@ OWN = ("streams:read", "profile:read")
 
 
 @pytest.fixture
-async def office(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
-    async with open_office(storage, clock) as opened:
+async def office(storage: Storage, clock: Clock, release: Release) -> AsyncIterator[Office]:
+    async with open_office(storage, clock, release=release) as opened:
         yield opened
 
 

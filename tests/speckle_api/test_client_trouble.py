@@ -25,7 +25,7 @@ from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.transport import THREADS_A_SERVER
 from bot.speckle_api.types import Login
-from sandbox.speckle import SPECKLE_2_31, SpeckleServer
+from sandbox.speckle import SpeckleServer
 from tests.speckle_api.conftest import Studio, created
 
 ROOT = Path(__file__).parents[2]
@@ -331,13 +331,8 @@ async def test_an_endless_answer_is_not_read_to_its_end(studio: Studio) -> None:
         await studio.gateway.me(studio.login)
 
 
-def lose(studio: Studio, field: str) -> None:
-    """The server's release no longer knows a field, such as "User.name"."""
-    studio.server.update(replace(SPECKLE_2_31, without=frozenset({field})))
-
-
 async def test_a_server_of_another_release_rejects_the_question(studio: Studio) -> None:
-    lose(studio, "User.name")
+    studio.server.lose("User.name")
     with pytest.raises(SpeckleRejected):
         await studio.gateway.me(studio.login)
     assert len(studio.server.requests) == 1
@@ -346,7 +341,7 @@ async def test_a_server_of_another_release_rejects_the_question(studio: Studio) 
 async def test_a_server_without_the_probing_questions_gives_the_benefit_of_the_doubt(
     studio: Studio,
 ) -> None:
-    lose(studio, "Query.streams")
+    studio.server.lose("Query.streams")
     scopes = await studio.gateway.scopes(studio.limited("streams:read"))
     assert "streams:write" not in scopes
     assert "streams:read" in scopes

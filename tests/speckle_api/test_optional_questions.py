@@ -1,7 +1,6 @@
 """Servers of several releases: each understands what it must, and lacks only what may lack."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 
 import pytest
 from graphql import parse, validate
@@ -11,8 +10,15 @@ from bot.speckle_api import optional_questions, questions
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.optional_questions import DAY_S, MissingFields, OptionalQuestion
 from bot.speckle_api.types import Login
-from sandbox.speckle import SPECKLE_2_31, SPECKLE_4, SPECKLE_4_AS_ANNOUNCED, SpeckleServer
-from sandbox.speckle.graphql_executor import schema_of
+from sandbox.speckle import (
+    RELEASES,
+    SPECKLE_2_31,
+    SPECKLE_4,
+    SPECKLE_4_AS_ANNOUNCED,
+    Release,
+    SpeckleServer,
+)
+from sandbox.speckle.graphql_executor import make_schema
 from tests.speckle_api.conftest import created
 
 REQUIRED = {
@@ -26,21 +32,16 @@ OPTIONAL = {
     if isinstance(question, OptionalQuestion)
 }
 # Which of them a server lacks, by release.
-MISSING: Mapping[str, set[str]] = {
-    "2.31": set(),
-    "4": {"ACTIVITY"},
-    "4 as announced": {"ACTIVITY", "OPEN_THREADS", "COMMENT_FACTS"},
+MISSING: Mapping[Release, set[str]] = {
+    SPECKLE_2_31: {"ANY_ISSUES"},
+    SPECKLE_4: {"ACTIVITY"},
+    SPECKLE_4_AS_ANNOUNCED: {"ACTIVITY", "OPEN_THREADS", "COMMENT_FACTS", "ANY_COMMENTS"},
 }
+each_release = pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
 
 
-RELEASES = {one.name: one for one in (SPECKLE_2_31, SPECKLE_4, SPECKLE_4_AS_ANNOUNCED)}
-
-
-def faults(release: str, text: str) -> list[str]:
-    return [
-        error.message
-        for error in validate(schema_of(RELEASES[release]), parse(text), max_errors=None)
-    ]
+def faults(release: Release, text: str) -> list[str]:
+    return [error.message for error in validate(make_schema(release), parse(text), max_errors=None)]
 
 
 def test_there_are_questions_of_both_kinds() -> None:
@@ -48,16 +49,16 @@ def test_there_are_questions_of_both_kinds() -> None:
     assert len(OPTIONAL) >= 3
 
 
-@pytest.mark.parametrize("release", MISSING)
+@each_release
 @pytest.mark.parametrize("name", REQUIRED)
-def test_every_server_understands_what_it_must(release: str, name: str) -> None:
+def test_every_server_understands_what_it_must(release: Release, name: str) -> None:
     assert faults(release, REQUIRED[name]) == []
 
 
-@pytest.mark.parametrize("release", MISSING)
+@each_release
 @pytest.mark.parametrize("name", OPTIONAL)
 def test_a_server_lacks_of_an_optional_question_its_own_field_and_nothing_else(
-    release: str, name: str
+    release: Release, name: str
 ) -> None:
     question = OPTIONAL[name]
     kind, field = question.field.split(".")
@@ -74,9 +75,9 @@ def test_a_server_lacks_of_an_optional_question_its_own_field_and_nothing_else(
 
 @pytest.fixture
 async def newer() -> AsyncIterator[SpeckleServer]:
-    """A server that lacks all that may be missing."""
-    lacking = frozenset(one.field for one in OPTIONAL.values())
-    async with SpeckleServer.start(release=replace(SPECKLE_2_31, without=lacking)) as server:
+    """A server that lacks all that the newest release lacks."""
+    missing = {OPTIONAL[name].field for name in MISSING[SPECKLE_4_AS_ANNOUNCED]}
+    async with SpeckleServer.start(missing=missing) as server:
         yield server
 
 
@@ -136,3 +137,16 @@ async def test_what_one_server_lacks_another_is_asked_for(newer: SpeckleServer) 
             found.append(await client.activity(login, pier.id, after=None, limit=10))
     assert found[0] is None
     assert found[1]
+
+
+async def test_whether_a_server_has_something_is_known_without_a_token(
+    newer: SpeckleServer,
+) -> None:
+    client = SpeckleClient(servers=[newer.url], deadline_s=5.0)
+    for project_id in (newer.add_project("Pier", owner=newer.add_user("Wanda")).id, "0000000000"):
+        assert await client.has(newer.url, optional_questions.PERMISSIONS, project_id) is True
+        assert await client.has(newer.url, optional_questions.ANY_COMMENTS, project_id) is False
+    assert {one.authorization for one in newer.asked("HasPermissions")} == {None}
+    newer.faults.status = 502
+    has = await client.has(newer.url, optional_questions.PERMISSIONS, "0000000000", within_s=0.5)
+    assert has is None

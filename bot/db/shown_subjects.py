@@ -1,0 +1,95 @@
+"""What channels were shown of issues: their events only hint at it, and may hint at it twice."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import chain
+
+from sqlalchemy import func, select, update
+
+from bot.db.session import Session
+from bot.db.tables import inbox, outbox
+from bot.work import EventResult, HookResult, SubscriptionResult, TraceLine, TraceStep
+
+Shown = dict[tuple[int, str], int | None]  # rows of the inbox by subscription and subject
+
+
+def newest_subject(
+    session: Session, ordering_key: str, beginnings: Sequence[str], before_id: int
+) -> str | None:
+    """The last subject, in their own order, of earlier events that begins in one of these ways."""
+    found = (
+        session.scalar(
+            select(func.max(inbox.c.subject)).where(
+                inbox.c.lane == ordering_key,
+                inbox.c.subject >= one,
+                inbox.c.subject < f"{one}\N{DELETE}",
+                inbox.c.id < before_id,
+            )
+        )
+        for one in beginnings
+    )
+    return max((one for one in found if one is not None), default=None)
+
+
+def without_repeats(
+    session: Session, results: Sequence[EventResult], now: datetime
+) -> Sequence[EventResult]:
+    """The results, in their order, without cards of what their channels were shown already."""
+    with_subject = [
+        one
+        for result in results
+        for of_hook in result.of_hooks
+        for one in of_hook.results
+        if one.card is not None and one.subject is not None
+    ]
+    if not with_subject:
+        return results
+    shown = _shown(session, with_subject)
+    return [_without_repeats(result, shown, now) for result in results]
+
+
+def is_shown(session: Session, subscription_id: int, subject: str, besides: int | None) -> bool:
+    """Whether a subscription was shown a subject, by another event than this one."""
+    statement = select(outbox.c.id).where(
+        outbox.c.subscription_id == subscription_id,
+        outbox.c.subject == subject,
+        outbox.c.inbox_id.is_distinct_from(besides),
+    )
+    return session.scalar(statement.limit(1)) is not None
+
+
+def note_subject(session: Session, inbox_id: int, subject: str) -> None:
+    """Keep what an event turned out to be about."""
+    this = (inbox.c.id == inbox_id, inbox.c.subject.is_(None))
+    session.execute(update(inbox).where(*this).values(subject=subject))
+
+
+def _shown(session: Session, results: Sequence[SubscriptionResult]) -> Shown:
+    statement = select(outbox.c.subscription_id, outbox.c.subject, outbox.c.inbox_id).where(
+        outbox.c.subscription_id.in_({one.subscription_id for one in results}),
+        outbox.c.subject.in_({one.subject for one in results}),
+    )
+    return {(row[0], row[1]): row[2] for row in session.execute(statement)}
+
+
+def _without_repeats(result: EventResult, shown: Shown, now: datetime) -> EventResult:
+    of_hooks: list[HookResult] = []
+    lines: list[TraceLine] = []
+    for of_hook in result.of_hooks:
+        kept = []
+        for one in of_hook.results:
+            repeat = _repeats(one, result.inbox_id, shown)
+            if repeat:
+                facts = {"subscription_id": one.subscription_id}
+                lines.append(TraceLine(now, "route", TraceStep.SHOWN_BEFORE, facts))
+            kept.append(replace(one, card=None, late={}) if repeat else one)
+        of_hooks.append(replace(of_hook, results=kept))
+    return replace(result, of_hooks=of_hooks, trace=tuple(chain(result.trace, lines)))
+
+
+def _repeats(one: SubscriptionResult, inbox_id: int, shown: Shown) -> bool:
+    if one.card is None or one.subject is None:
+        return False
+    key = (one.subscription_id, one.subject)
+    return shown.setdefault(key, inbox_id) != inbox_id
