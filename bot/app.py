@@ -57,6 +57,7 @@ from bot.services.search import Search
 from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
 from bot.services.waiting_setups import WaitingSetups
+from bot.services.webhook_page import WebhookPages
 from bot.services.webhooks import WebhookService
 from bot.settings import RetentionSettings, Settings
 from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
@@ -375,7 +376,8 @@ def _subscriptions(
 ) -> SubscriptionService:
     shared = _shared_hook(settings) is not None
     served = frozenset(settings.organisation.guilds) if shared else frozenset[int]()
-    public_access = PublicAccess(speckle.client, asks=settings.speckle.enrich_deadline_s > 0)
+    asks = settings.speckle.enrich_deadline_s > 0
+    public_access = PublicAccess(speckle.client, asks=asks)
     consent_check = ConsentCheck(speckle.lender, webhooks, public_access)
     return SubscriptionService(
         storage,
@@ -383,6 +385,7 @@ def _subscriptions(
         Search(speckle.client, speckle.lender),
         consent_check,
         quotas,
+        WebhookPages(speckle.client, asks=asks),
         speckle.known_names,
         speckle_servers=settings.speckle_servers,
         public_url=settings.public_url,

@@ -26,6 +26,7 @@ BUTTONS = {
     "link:paste:([A-Za-z0-9_-]{43})",
     "notice:access:(resume|take):([0-9]{1,20})",
     "notice:resume:([0-9]{1,20})",
+    "notice:setup:([0-9]{1,18}):([0-9]{1,20})",
     (
         "sub:(show|pause|resume|edit|remove|remove-sure|setup|setup-again|renew|renew-sure|renew-now)"
         ":([0-9]{1,18}):([0-9]{1,20}):([0-9]{1,6})"
@@ -57,12 +58,13 @@ STORED_WORDS = {
     ),
     (
         "version_created,version_updated,version_received,version_deleted,version_moved,model_created,"
-        "model_updated,model_deleted,comment_created,comment_replied,comment_resolved,"
+        "model_updated,model_deleted,issue_created,issue_updated,issue_replied,issue_deleted,"
+        "comment_created,comment_replied,comment_resolved,"
         "comment_reopened,comment_mentioned,project_updated,project_deleted,permission_granted,"
         "permission_revoked,invitation_sent,invitation_accepted,invitation_declined,"
         "access_requested,access_declined,unknown"
     ),
-    "versions,models,comments,project,people,other",
+    "versions,models,issues,project,people,other",
     "profile:read,streams:read,streams:write",
     "queued,calling,delivered,failed",
     (  # what happened to an event, in its trace; then why

@@ -22,6 +22,7 @@ from bot.speckle.events import (
     CommentFacts,
     Delivery,
     Facts,
+    IssueFacts,
     KnownThread,
     ModelRef,
     ReceivedFacts,
@@ -112,6 +113,11 @@ class CardContext:
     def comment_facts(self) -> CommentFacts | None:
         """What the server adds to a comment: its thread."""
         return self.facts if isinstance(self.facts, CommentFacts) else None
+
+    @property
+    def issue_facts(self) -> IssueFacts | None:
+        """What the server adds to an issue's event: the issue itself."""
+        return self.facts if isinstance(self.facts, IssueFacts) else None
 
     @property
     def received_facts(self) -> ReceivedFacts | None:

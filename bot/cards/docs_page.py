@@ -7,7 +7,7 @@ from bot.cards.event_table import CARDS
 from bot.speckle.event_table import BY_KIND, kinds_of
 from bot.speckle.events import EventGroup, EventKind
 
-HEAD = "| Event | What the card shows | Trigger | Page |\n|---|---|---|---|\n"
+HEAD = "| Event | What the card shows | On Speckle's page | Trigger |\n|---|---|---|---|\n"
 SECTION = re.compile(r"(?m)^## `(\w+)`\n")
 TABLE = re.compile(re.escape(HEAD) + r"(?:\|.*\n)*")
 
@@ -28,4 +28,5 @@ def _rows(group: EventGroup) -> Iterator[str]:
         triggers = ", ".join(f"`{name}`" for name in row.triggers)
         if kind is EventKind.UNKNOWN:
             triggers = "any other"
-        yield f"| `{kind}` | {CARDS[kind].shows} | {triggers} | {'✔' if row.listed else '—'} |\n"
+        page = ", ".join(f"`{name}`" for name in row.page_names) or "—"
+        yield f"| `{kind}` | {CARDS[kind].shows} | {page} | {triggers} |\n"

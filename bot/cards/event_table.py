@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.cards import render_comments as comments
+from bot.cards import render_issues as issues
 from bot.cards import render_people as people
 from bot.cards import render_project as project
 from bot.cards import render_versions as versions
@@ -74,6 +75,27 @@ CARDS: Mapping[EventKind, CardRow] = {
         DANGER,
         "A model that is gone. Its versions are gone with it; Speckle sends nothing for "
         "each of them",
+    ),
+    EventKind.ISSUE_CREATED: CardRow(
+        issues.issue_created,
+        VIOLET,
+        "An issue that was opened. *Added:* its number and title, text, status, priority, "
+        "assignee, labels, due date, the models that it is on, its picture",
+    ),
+    EventKind.ISSUE_UPDATED: CardRow(
+        issues.issue_updated,
+        INFO,
+        "That an issue was changed. *Added:* which one, and what was changed, before and after",
+    ),
+    EventKind.ISSUE_REPLIED: CardRow(
+        issues.issue_replied,
+        VIOLET,
+        "A reply to an issue. *Added:* its text, and which issue it is",
+    ),
+    EventKind.ISSUE_DELETED: CardRow(
+        issues.issue_deleted,
+        DANGER,
+        "An issue that is gone, and what Speckle says about it",
     ),
     EventKind.COMMENT_CREATED: CardRow(
         comments.comment_created,
@@ -154,7 +176,7 @@ CARDS: Mapping[EventKind, CardRow] = {
     EventKind.UNKNOWN: CardRow(
         project.unknown_event,
         INFO,
-        "Anything that newer servers send and this bot does not know, such as "
-        "`issue_created`: its name and what Speckle says about it. Nothing is dropped",
+        "Anything that newer servers send and this bot does not know: its name and what "
+        "Speckle says about it. Nothing is dropped",
     ),
 }

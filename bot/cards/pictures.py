@@ -24,6 +24,7 @@ MAX_AVATAR_BYTES = 256 * 1024
 MAX_PREVIEW_BYTES = 4 * 1024 * 1024
 MAX_SCREENSHOT_BYTES = 8 * 1024 * 1024  # Discord takes 10 MiB a file from a bot
 MAX_SIDE = 16_384  # pixels
+MAX_BLANK_PIXELS: Final = 4_000_000  # previews have 280,000
 # What comes before the picture itself; the worst that can be packed into it (colour profiles that
 # unpack to a thousand times as much) keeps Pillow busy for half a second.
 MAX_HEADER_BYTES: Final = 128 * 1024
@@ -119,6 +120,20 @@ def look_at(content: bytes) -> tuple[str, tuple[int, int]] | None:
             return (_MEDIA_TYPES[image.format or ""], image.size) if fits else None
     except NotAPicture:
         return None
+
+
+def is_blank(content: bytes) -> bool:
+    """Whether nothing can be seen in a picture, as each pixel of it is wholly transparent.
+
+    Servers give such a PNG for a version that has nothing to show. Slow: for a thread.
+    """
+    try:
+        with open_picture(content) as image:
+            if not image.has_transparency_data or image.width * image.height > MAX_BLANK_PIXELS:
+                return False
+            return image.convert("RGBA").getchannel("A").getextrema() == (0, 0)
+    except NotAPicture:
+        return False
 
 
 @contextmanager

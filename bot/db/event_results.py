@@ -41,7 +41,7 @@ from bot.db.tables import (
     subscriptions,
     threads,
 )
-from bot.model import RIGHTS_PAUSES, AccessPause, HookState, SubscriptionState
+from bot.model import ENDED_BY_EVENT, RIGHTS_PAUSES, AccessPause, HookState, SubscriptionState
 from bot.work import (
     EventResult,
     HookResult,
@@ -112,6 +112,7 @@ NOTE_HOOK = (
         live_at=case(
             (IS_WAITING_FOR_FIRST, bindparam("now", type_=UtcDateTime())), else_=hooks.c.live_at
         ),
+        trouble=case((hooks.c.trouble.in_(ENDED_BY_EVENT), None), else_=hooks.c.trouble),
     )
 )
 TOUCH = (

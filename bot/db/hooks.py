@@ -340,8 +340,8 @@ class Hooks:
     def reset_webhook(self, hook_id: int) -> Hook | None:
         """Let an own hook whose secret no key opens wait again, by hand and with a new secret.
 
-        Its address stays, so a webhook at Speckle has one field to change. One that opens, perhaps
-        because somebody else was quicker, stays as it is; None if there is no such own hook.
+        Its address stays. One that opens, perhaps because somebody else was quicker, stays as it
+        is; None if there is no such own hook.
         """
         self._session.at_end(self._forget)
         row = self._locked(hook_id)

@@ -32,6 +32,7 @@ from bot.speckle.confirmation import (
     ArchivedQuestion,
     Claim,
     CommentQuestion,
+    IssueQuestion,
     Question,
     ReceivedQuestion,
     VersionQuestion,
@@ -282,6 +283,8 @@ class Enrichment:
                 return await client.comment_facts(login, project_id, comment_id, within_s=within_s)
             case ArchivedQuestion():
                 return await self._archived(project_id, question, login, within_s)
+            case IssueQuestion():
+                return None
             case _:
                 assert_never(question)
 

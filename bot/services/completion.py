@@ -7,6 +7,7 @@ from bot.cards.text import one_line, shorten_plain, units
 from bot.speckle.event_table import kinds_of
 from bot.speckle.events import EventGroup, EventKind
 from bot.speckle.links import Links
+from bot.speckle.subscription_options import FORMER_NAMES
 from bot.speckle_api.types import ProjectChoice
 
 MAX_CHOICES = 25  # Discord's limit for autocomplete
@@ -31,7 +32,8 @@ def complete_events(typed: str, all_label: str) -> list[Choice]:
     names = [name for name in (ALL, *EventGroup, *EventKind) if name not in done]
     if done:
         names.remove(ALL)
-    hits = sorted((n for n in names if part in n), key=lambda n: not n.startswith(part))
+    fitting = (name for name in names if any(part in one for one in _called(name)))
+    hits = sorted(fitting, key=lambda name: not any(n.startswith(part) for n in _called(name)))
     texts = [(name, ", ".join([*done, name])) for name in hits if name != EventKind.UNKNOWN]
     return [
         Choice(shorten_plain(_event_label(name, text, all_label), MAX_CHOICE_LENGTH), text)
@@ -40,9 +42,15 @@ def complete_events(typed: str, all_label: str) -> list[Choice]:
     ][:MAX_CHOICES]
 
 
+def _called(name: str) -> list[str]:
+    """What people may call it: by its name, or by a former one."""
+    return [name, *(old for old, new in FORMER_NAMES.items() if new == name)]
+
+
 def _last_part(typed: str) -> tuple[list[str], str]:
     *done, part = (piece.strip().lower() for piece in typed.split(","))
-    return list(dict.fromkeys(piece for piece in done if piece)), part
+    names = (FORMER_NAMES.get(piece, piece) for piece in done if piece)
+    return list(dict.fromkeys(names)), part
 
 
 def _event_label(name: str, text: str, all_label: str) -> str:

@@ -32,7 +32,8 @@ from bot.services.subscribe_results import (
     Subscribed,
     SubscribeRequest,
 )
-from bot.services.webhook_setup import kinds_wanted, triggers_to_tick
+from bot.services.webhook_page import WebhookPages
+from bot.services.webhook_setup import kinds_wanted
 from bot.services.webhook_triggers import events_lacking
 from bot.services.webhooks import Ensured, EnsureFailed, WebhookService
 from bot.speckle.events import EventKind
@@ -56,6 +57,7 @@ class Subscribing:
         webhooks: WebhookService,
         consent_check: ConsentCheck,
         quotas: QuotaService,
+        pages: WebhookPages,
         known_names: KnownNames,
         *,
         changing: asyncio.Lock,
@@ -66,6 +68,7 @@ class Subscribing:
         self._webhooks = webhooks
         self._consent_check = consent_check
         self._quotas = quotas
+        self._pages = pages
         self._known_names = known_names
         self._changing = changing
         self._served_guilds = served_guilds
@@ -142,7 +145,7 @@ class Subscribing:
             old_options=here.subscription.options if here else None,
             resumed=resumes,
             setup=None,
-            new_triggers=_new_triggers(before, plan.options),
+            new_triggers=await self._new_triggers(hook, before, plan.options),
             webhook=webhook,
             also=also,
             unanswered=unanswered,
@@ -260,6 +263,18 @@ class Subscribing:
             await self._pause(one.id, PauseWhy.NOT_ANSWERED)
         return tuple(one.channel_id for one in plan.answers), len(unanswered)
 
+    async def _new_triggers(
+        self, hook: Hook, before: Sequence[Subscription], options: SubscriptionOptions
+    ) -> tuple[str, ...]:
+        """What must be chosen on Speckle's page for these, in addition to what there was."""
+        had = kinds_wanted(one.options for one in before)
+        new = [kind for kind in kinds_wanted([options]) if kind not in had]
+        if not new or not hook.is_by_hand:
+            return ()
+        page = await self._pages.of(hook.server_url, hook.project_id)
+        chosen = page.names(had)
+        return tuple(name for name in page.names(new) if name not in chosen)
+
     async def _remove_unused_hook(self, hook: Hook, planner: Planner, plan: SubscribePlan) -> None:
         """Remove hooks by hand that this left without channels."""
         left = {one.hook_id for one in plan.answers}
@@ -274,20 +289,15 @@ def _with_more(
 ) -> Ensured | EnsureFailed | None:
     """What was done to a webhook, with what it sends since other channels joined."""
     if isinstance(webhook, Ensured) and isinstance(again, Ensured):
-        return replace(webhook, triggers=again.triggers)
+        return replace(webhook, triggers=again.triggers, refused=again.refused)
     return again or webhook
 
 
 def _lacking(entry: Followed, webhook: Ensured | EnsureFailed | None) -> tuple[EventKind, ...]:
     if not isinstance(webhook, Ensured) or entry.subscription.is_paused_for_rights:
         return ()
-    return events_lacking(entry.subscription.options, webhook.triggers)
-
-
-def _new_triggers(before: Sequence[Subscription], options: SubscriptionOptions) -> tuple[str, ...]:
-    """What must be ticked on Speckle's page for these options, in addition to what there was."""
-    had = triggers_to_tick(kinds_wanted(one.options for one in before))
-    return tuple(name for name in triggers_to_tick(kinds_wanted([options])) if name not in had)
+    not_lacking = (*webhook.triggers, *webhook.refused)
+    return events_lacking(entry.subscription.options, not_lacking)
 
 
 def _change(here: Followed | None, options: SubscriptionOptions) -> SubscribeChange:

@@ -39,6 +39,7 @@ from bot.services.subscribe_results import (
     Unsubscribed,
 )
 from bot.services.subscribing import SubscribeOutcome, Subscribing
+from bot.services.webhook_page import WebhookPages
 from bot.services.webhook_setup import WebhookSetup, webhook_setup
 from bot.services.webhooks import Ensured, WebhookService
 from bot.speckle.links import Links, parse_link
@@ -60,6 +61,7 @@ class SubscriptionService:
         search: Search,
         consent_check: ConsentCheck,
         quotas: QuotaService,
+        pages: WebhookPages,
         known_names: KnownNames,
         *,
         speckle_servers: Sequence[str],
@@ -78,11 +80,13 @@ class SubscriptionService:
             webhooks,
             consent_check,
             quotas,
+            pages,
             known_names,
             changing=self._changing,
             served_guilds=served_guilds,
             now=now,
         )
+        self._pages = pages
         self._servers = tuple(speckle_servers)
         self._public_url = public_url
         self._served_guilds = served_guilds
@@ -379,6 +383,7 @@ class SubscriptionService:
             [subscription.options for subscription in subscriptions],
             self._public_url,
             entry.label,
+            await self._pages.of(entry.hook.server_url, entry.hook.project_id),
             renewed=renewed,
             old_secret_until=old_secret_until,
         )

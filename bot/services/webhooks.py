@@ -6,7 +6,7 @@ stays noted until it is gone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -30,7 +30,7 @@ from bot.errors import (
 from bot.model import Account, Hook, HookKind, HookState, HookTrouble, WebhookRemoval
 from bot.services.public_url import ProbeResult, PublicUrlProbe
 from bot.services.token_lending import SpeckleCall, TokenLender
-from bot.services.webhook_setup import is_of_issues
+from bot.services.webhook_page import is_of_issues
 from bot.services.webhook_triggers import triggers_for
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.client import SpeckleClient
@@ -105,7 +105,7 @@ class Ensured:
 
     `repaired` names what was not right, `duplicates` counts webhooks with the same address that
     were removed. `local_network`: Speckle's webhook-service needs ALLOW_LOCAL_NETWORK=true for it.
-    `triggers` are what it sends now.
+    `triggers` are what it sends now, `refused` those that the server has not got.
     """
 
     change: WebhookChange
@@ -114,6 +114,7 @@ class Ensured:
     duplicates: int = 0
     local_network: bool = False
     triggers: tuple[str, ...] = field(default=(), compare=False)
+    refused: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +347,8 @@ class WebhookService:
         log.info("webhooks.created", hook_id=hook.id, again=made_before)
         done = WebhookChange.MADE_AGAIN if made_before else WebhookChange.MADE
         local = result.local_speckle and result.local_bot
-        return Ensured(done, local_network=local, triggers=taken)
+        refused = _refused(triggers, taken)
+        return Ensured(done, local_network=local, triggers=taken, refused=refused)
 
     async def _repair(
         self,
@@ -398,7 +400,8 @@ class WebhookService:
             else WebhookChange.NOTHING
         )
         log.info("webhooks.changed", hook_id=hook.id, change=done.value, repaired=repaired)
-        return Ensured(done, repaired=tuple(repaired), triggers=taken)
+        refused = _refused(triggers, taken)
+        return Ensured(done, repaired=tuple(repaired), triggers=taken, refused=refused)
 
     async def _last_call_failed(self, hook: Hook, account_id: int, webhook_id: str) -> bool:
         """Whether Speckle's last call failed, as all do while it has another secret than we."""
@@ -556,6 +559,10 @@ async def _with_triggers(
         if not others or len(others) == len(triggers):
             raise
         return await send(others), others
+
+
+def _refused(wanted: Sequence[str], taken: Collection[str]) -> tuple[str, ...]:
+    return tuple(name for name in wanted if name not in taken)
 
 
 def _is_ours(webhook: SpeckleWebhook, hook: Hook) -> bool:

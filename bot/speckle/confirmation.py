@@ -19,6 +19,10 @@ from bot.speckle.events import (
     Delivery,
     Event,
     Facts,
+    IssueEvent,
+    IssueFacts,
+    IssueHint,
+    IssueUpdated,
     ModelRef,
     ReceivedFacts,
     ResourceRef,
@@ -103,7 +107,14 @@ class ArchivedQuestion:
     public: bool
 
 
-Question = VersionQuestion | ReceivedQuestion | CommentQuestion | ArchivedQuestion
+@dataclass(frozen=True, slots=True)
+class IssueQuestion:
+    """Which issue is it that this happened to."""
+
+    hint: IssueHint
+
+
+Question = VersionQuestion | ReceivedQuestion | CommentQuestion | ArchivedQuestion | IssueQuestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +213,35 @@ def _is_archived(event: CommentResolved | CommentReopened) -> bool:
     return isinstance(event, CommentResolved)
 
 
+# ── Issues ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _ask_issue(event: IssueEvent, claim: Claim) -> Question:
+    return IssueQuestion(IssueHint(event.kind, event.ids, claim.at, claim.actor_id))
+
+
+def _confirm_issue(event: IssueEvent, facts: IssueFacts, claim: Claim) -> Delivery | None:
+    """What only an issue's own history can prove, its present state does not: a change."""
+    if isinstance(event, IssueUpdated) and facts.change is None:
+        return None
+    if not claim.is_as_new(facts.changed_at):
+        return None
+    return claim.confirmed(replace(event, ids=(facts.issue.id,)), _who_did_it(facts))
+
+
+def _who_did_it(facts: IssueFacts) -> SpeckleUser | None:
+    if facts.change is not None:
+        return facts.change.actor
+    return facts.issue.author if facts.reply is None else facts.reply.author
+
+
 NEW_VERSION = ServerCheck(_ask_version, _confirm_version)
 RECEIVED = ServerCheck(_ask_received, _confirm_received)
 NEW_THREAD = ServerCheck(_ask_created, _confirm_created)
 REPLY = ServerCheck(_ask_replied, _confirm_replied)
 MENTION = ServerCheck(_ask_mentioned, _confirm_comment)
 ARCHIVED = ServerCheck(_ask_archived, _confirm_archived)
+ISSUE = ServerCheck(_ask_issue, _confirm_issue)
 
 
 # ── Models ────────────────────────────────────────────────────────────────────────────────────

@@ -10,6 +10,7 @@ from typing import Any
 from bot.speckle.events import (
     AccessDeclined,
     AccessRequested,
+    Change,
     CommentCreated,
     CommentMentioned,
     CommentReopened,
@@ -18,6 +19,10 @@ from bot.speckle.events import (
     InvitationAccepted,
     InvitationDeclined,
     InvitationSent,
+    IssueCreated,
+    IssueDeleted,
+    IssueReplied,
+    IssueUpdated,
     ModelCreated,
     ModelDeleted,
     ModelRef,
@@ -35,6 +40,7 @@ from bot.speckle.events import (
     VersionReceived,
     VersionUpdated,
 )
+from bot.speckle.issue_hints import ids_named
 from bot.speckle.raw_json import MAX_PICTURE_BYTES
 from bot.speckle.rich_text import RichText, read_rich_text
 from bot.speckle.wire import (
@@ -129,7 +135,7 @@ def model_updated(data: JsonObject, _message: str) -> ModelUpdated:
     new_name = _model_name(new.get("name")) or model.name
     return ModelUpdated(
         model=ModelRef(model.id, new_name),
-        name=None if new_name == model.name else TextChange(model.name, new_name),
+        name=None if new_name == model.name else Change(model.name, new_name),
         description=_change(old, new, "description"),
     )
 
@@ -150,7 +156,7 @@ def project_updated(data: JsonObject, _message: str) -> ProjectUpdated:
     return ProjectUpdated(
         name=_change(old, new, "name") if new.get("name") else None,
         description=_change(old, new, "description"),
-        visibility=None if after in (None, before) else TextChange(before, after),
+        visibility=None if after in (None, before) else Change(before, after),
         public_comments=comments if comments_changed else None,
     )
 
@@ -158,6 +164,26 @@ def project_updated(data: JsonObject, _message: str) -> ProjectUpdated:
 def project_deleted(_data: JsonObject, _message: str) -> ProjectDeleted:
     """Nothing is left to be read."""
     return ProjectDeleted()
+
+
+def issue_created(data: JsonObject, message: str) -> IssueCreated:
+    """Ids of anything, wherever they are: nobody has seen such data yet."""
+    return IssueCreated(ids_named(data, message))
+
+
+def issue_updated(data: JsonObject, message: str) -> IssueUpdated:
+    """The same."""
+    return IssueUpdated(ids_named(data, message))
+
+
+def issue_replied(data: JsonObject, message: str) -> IssueReplied:
+    """The same; the reply's id can be among them, the issue's, or both."""
+    return IssueReplied(ids_named(data, message))
+
+
+def issue_deleted(data: JsonObject, message: str) -> IssueDeleted:
+    """The same."""
+    return IssueDeleted(ids_named(data, message))
 
 
 def comment_created(data: JsonObject, message: str) -> CommentCreated:
@@ -262,7 +288,7 @@ def _change(old: JsonObject, new: JsonObject, key: str) -> TextChange | None:
     if key not in new:
         return None
     before, after = text_of(old.get(key)), text_of(new.get(key))
-    return None if before == after else TextChange(before, after)
+    return None if before == after else Change(before, after)
 
 
 def _model_name(value: Any) -> str | None:

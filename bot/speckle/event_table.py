@@ -1,7 +1,9 @@
 """One row an event: its value, and all that reads, groups and checks it.
 
 Its card is its row in bot/cards/event_table.py; the tables of docs/events.md are written from both.
-Source for triggers: a Speckle Server 2.31 and the list `WebhookTriggers` of its web application.
+Sources: for triggers, a Speckle Server 2.31 and the list `WebhookTriggers` of its web application;
+for issues, Speckle's documentation. The page calls events by the names here since 2.23.9, and by
+their triggers before that.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 from bot.speckle import event_parsers as parse
 from bot.speckle.confirmation import (
     ARCHIVED,
+    ISSUE,
     MENTION,
     NEW_THREAD,
     NEW_VERSION,
@@ -30,6 +33,10 @@ from bot.speckle.events import (
     InvitationAccepted,
     InvitationDeclined,
     InvitationSent,
+    IssueCreated,
+    IssueDeleted,
+    IssueReplied,
+    IssueUpdated,
     ModelCreated,
     ModelDeleted,
     ModelUpdated,
@@ -55,14 +62,14 @@ Parser = Callable[[JsonObject, str], Event]
 class EventRow:
     """An event, and how it comes: `triggers` are Speckle's names for it.
 
-    `listed` is whether Speckle's webhook page offers them; the others need its API. `check` is what
-    the server is asked about it, if anything.
+    `page_names` are what Speckle's webhook page calls them; events without one need its API.
+    `check` is what the server is asked about it, if anything.
     """
 
     value: type[Event]
     group: Group
     triggers: tuple[str, ...]
-    listed: bool
+    page_names: tuple[str, ...]
     parse: Parser
     check: ServerCheck | None = None
 
@@ -72,83 +79,146 @@ class EventRow:
         return self.value.kind
 
 
-ON_PAGE = True
-API_ONLY = False
-# Newer public servers document these; their data is not known, so they are unknown events.
-ISSUES = ("issue_created", "issue_updated", "issue_reply_created", "issue_deleted")
+API_ONLY: tuple[str, ...] = ()
 
 EVENTS = (
     EventRow(
         VersionCreated,
         Group.VERSIONS,
         ("commit_create",),
-        ON_PAGE,
+        ("version_create",),
         parse.version_created,
         NEW_VERSION,
     ),
-    EventRow(VersionUpdated, Group.VERSIONS, ("commit_update",), ON_PAGE, parse.version_updated),
+    EventRow(
+        VersionUpdated,
+        Group.VERSIONS,
+        ("commit_update",),
+        ("version_update",),
+        parse.version_updated,
+    ),
     EventRow(
         VersionReceived,
         Group.VERSIONS,
         ("commit_receive",),
-        ON_PAGE,
+        ("version_receive",),
         parse.version_received,
         RECEIVED,
     ),
-    EventRow(VersionDeleted, Group.VERSIONS, ("commit_delete",), ON_PAGE, parse.version_deleted),
+    EventRow(
+        VersionDeleted,
+        Group.VERSIONS,
+        ("commit_delete",),
+        ("version_delete",),
+        parse.version_deleted,
+    ),
     EventRow(VersionMoved, Group.VERSIONS, ("commit_move",), API_ONLY, parse.version_moved),
-    EventRow(ModelCreated, Group.MODELS, ("branch_create",), ON_PAGE, parse.model_created),
-    EventRow(ModelUpdated, Group.MODELS, ("branch_update",), ON_PAGE, parse.model_updated),
-    EventRow(ModelDeleted, Group.MODELS, ("branch_delete",), ON_PAGE, parse.model_deleted),
+    EventRow(
+        ModelCreated, Group.MODELS, ("branch_create",), ("model_create",), parse.model_created
+    ),
+    EventRow(
+        ModelUpdated, Group.MODELS, ("branch_update",), ("model_update",), parse.model_updated
+    ),
+    EventRow(
+        ModelDeleted, Group.MODELS, ("branch_delete",), ("model_delete",), parse.model_deleted
+    ),
+    EventRow(
+        IssueCreated,
+        Group.ISSUES,
+        ("issue_created",),
+        ("issue_created",),
+        parse.issue_created,
+        ISSUE,
+    ),
+    EventRow(
+        IssueUpdated,
+        Group.ISSUES,
+        ("issue_updated",),
+        ("issue_updated",),
+        parse.issue_updated,
+        ISSUE,
+    ),
+    EventRow(
+        IssueReplied,
+        Group.ISSUES,
+        ("issue_reply_created",),
+        ("issue_reply_created",),
+        parse.issue_replied,
+        ISSUE,
+    ),
+    EventRow(
+        IssueDeleted,
+        Group.ISSUES,
+        ("issue_deleted",),
+        ("issue_deleted",),
+        parse.issue_deleted,
+    ),
     EventRow(
         CommentCreated,
-        Group.COMMENTS,
+        Group.ISSUES,
         ("comment_created",),
-        ON_PAGE,
+        ("comment_created",),
         parse.comment_created,
         NEW_THREAD,
     ),
     EventRow(
-        CommentReplied, Group.COMMENTS, ("comment_replied",), ON_PAGE, parse.comment_replied, REPLY
+        CommentReplied,
+        Group.ISSUES,
+        ("comment_replied",),
+        ("comment_replied",),
+        parse.comment_replied,
+        REPLY,
     ),
     EventRow(
         CommentResolved,
-        Group.COMMENTS,
+        Group.ISSUES,
         ("comment_archived",),
-        ON_PAGE,
+        ("comment_archived",),
         parse.comment_archived,
         ARCHIVED,
     ),
     EventRow(
         CommentReopened,
-        Group.COMMENTS,
+        Group.ISSUES,
         ("comment_archived",),
-        ON_PAGE,
+        ("comment_archived",),
         parse.comment_archived,
         ARCHIVED,
     ),
     EventRow(
         CommentMentioned,
-        Group.COMMENTS,
+        Group.ISSUES,
         ("comment_mention",),
         API_ONLY,
         parse.comment_mentioned,
         MENTION,
     ),
-    EventRow(ProjectUpdated, Group.PROJECT, ("stream_update",), ON_PAGE, parse.project_updated),
-    EventRow(ProjectDeleted, Group.PROJECT, ("stream_delete",), ON_PAGE, parse.project_deleted),
+    EventRow(
+        ProjectUpdated,
+        Group.PROJECT,
+        ("stream_update",),
+        ("project_update",),
+        parse.project_updated,
+    ),
+    EventRow(
+        ProjectDeleted,
+        Group.PROJECT,
+        ("stream_delete",),
+        ("project_delete",),
+        parse.project_deleted,
+    ),
     EventRow(
         PermissionGranted,
         Group.PEOPLE,
         ("stream_permissions_add",),
-        ON_PAGE,
+        ("project_permissions_add",),
         parse.permission_granted,
     ),
     EventRow(
         PermissionRevoked,
         Group.PEOPLE,
         ("stream_permissions_remove",),
-        ON_PAGE,
+        ("project_permissions_remove",),
         parse.permission_revoked,
     ),
     EventRow(
@@ -182,7 +252,7 @@ EVENTS = (
         API_ONLY,
         parse.access_declined,
     ),
-    EventRow(UnknownEvent, Group.OTHER, ISSUES, API_ONLY, parse.unknown_event),
+    EventRow(UnknownEvent, Group.OTHER, (), API_ONLY, parse.unknown_event),
 )
 """In the order in which people see them."""
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from bot.speckle.rich_text import NO_TEXT, RichText
+
+T = TypeVar("T")
 
 
 class EventKind(StrEnum):
@@ -23,6 +25,10 @@ class EventKind(StrEnum):
     MODEL_CREATED = "model_created"
     MODEL_UPDATED = "model_updated"
     MODEL_DELETED = "model_deleted"
+    ISSUE_CREATED = "issue_created"
+    ISSUE_UPDATED = "issue_updated"
+    ISSUE_REPLIED = "issue_replied"
+    ISSUE_DELETED = "issue_deleted"
     COMMENT_CREATED = "comment_created"
     COMMENT_REPLIED = "comment_replied"
     COMMENT_RESOLVED = "comment_resolved"
@@ -41,11 +47,14 @@ class EventKind(StrEnum):
 
 
 class EventGroup(StrEnum):
-    """Several events under one name, so that nobody has to pick single ones."""
+    """Several events under one name, so that nobody has to pick single ones.
+
+    A server has issues, or the comments that came before them, or both: they are one group.
+    """
 
     VERSIONS = "versions"
     MODELS = "models"
-    COMMENTS = "comments"
+    ISSUES = "issues"
     PROJECT = "project"
     PEOPLE = "people"
     OTHER = "other"
@@ -70,10 +79,16 @@ class ModelRef:
 
 @dataclass(frozen=True, slots=True)
 class ResourceRef:
-    """What a comment is on; without a version it is on whatever is the latest."""
+    """What a comment or an issue is on; a model without a version is whatever is its latest.
+
+    `folder` holds all models below that name; `whole` is the project with all its models.
+    """
 
     model_id: str | None = None
     version_id: str | None = None
+    object_id: str | None = None
+    folder: str | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +101,15 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
-class TextChange:
-    """A text before and after; the two always differ, None is empty."""
+class Change(Generic[T]):
+    """Something before and after; the two always differ."""
 
-    old: str | None
-    new: str | None
+    old: T
+    new: T
+
+
+TextChange: TypeAlias = Change[str | None]
+"""A text before and after; None is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +124,33 @@ class PreviousVersion:
 class VersionFacts:
     """What only the Speckle server knows of a new version; None is what it did not say.
 
-    `number` counts the model's versions up to this one, `open_threads` those on the model;
-    `made_at` is when the server first had the version. `message`, `object_id` and `parents` are
-    what the server has of the version itself, whatever an event says.
+    `open_threads` and `open_issues` are those on the model; `bundle` says that the version has no
+    tree of objects. `made_at` is when the server first had the version. `message`, `object_id` and
+    `parents` are what the server has of the version itself, whatever an event says.
     """
 
     object_count: int | None = None
     previous: PreviousVersion | None = None
     number: int | None = None
     open_threads: int | None = None
+    open_issues: int | None = None
     made_at: datetime | None = None
     application: str | None = None
     author: SpeckleUser | None = None
     model: ModelRef = ModelRef()
     message: str | None = None
     object_id: str | None = None
+    bundle: bool = False
     parents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """A file that came with a comment or an issue; `id` is that of its blob."""
+
+    id: str
+    name: str
+    size_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +158,8 @@ class CommentFacts:
     """The thread that a comment, reply or archiving belongs to; `first_line` is plain text.
 
     `made_at` and `author` are those of the comment that was asked for, which `is_reply` or the
-    thread itself. `archived` is whether the thread is resolved. `models` are the models that the
-    thread is on, with names.
+    thread itself, and so are its `files`. `archived` is whether the thread is resolved. `models`
+    are the models that the thread is on, with names.
     """
 
     thread_id: str
@@ -139,6 +169,99 @@ class CommentFacts:
     archived: bool = False
     made_at: datetime | None = None
     author: SpeckleUser | None = None
+    models: tuple[ModelRef, ...] = ()
+    files: tuple[AttachedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IssueLabel:
+    """A label of an issue; `colour` is 0xRRGGBB."""
+
+    name: str
+    colour: int | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """An issue as its server has it now; `identifier` is what people call it, "KT-12".
+
+    Servers have the statuses `open`, `readyForReview` and `resolved`, the priorities `none`,
+    `low`, `medium` and `high`, and may get others.
+    """
+
+    id: str
+    identifier: str | None = None
+    title: str | None = None
+    text: RichText = NO_TEXT
+    status: str | None = None
+    priority: str | None = None
+    assignee: SpeckleUser | None = None
+    author: SpeckleUser | None = None
+    labels: tuple[IssueLabel, ...] = ()
+    due: datetime | None = None
+    resources: tuple[ResourceRef, ...] = ()
+    picture_url: str | None = None
+    files: tuple[AttachedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IssueChange:
+    """What somebody changed of an issue; None is what stayed the same.
+
+    Labels are names or ids. `place_changed` says that it is on something else in the model now.
+    """
+
+    at: datetime
+    actor: SpeckleUser | None = None
+    title: TextChange | None = None
+    text: Change[RichText] | None = None
+    status: TextChange | None = None
+    priority: TextChange | None = None
+    assignee: Change[SpeckleUser | None] | None = None
+    due: Change[datetime | None] | None = None
+    labels_added: tuple[str, ...] = ()
+    labels_removed: tuple[str, ...] = ()
+    place_changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IssueReply:
+    """A reply to an issue."""
+
+    id: str
+    at: datetime
+    author: SpeckleUser | None = None
+    text: RichText = NO_TEXT
+    files: tuple[AttachedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IssueHint:
+    """What an event tells of an issue: what happened, by whom and when, and ids of anything.
+
+    `shown_until` is when the newest change was that has been shown of it already.
+    """
+
+    kind: EventKind
+    ids: tuple[str, ...]
+    at: datetime
+    actor_id: str | None = None
+    shown_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IssueFacts:
+    """The issue that an event is about, and what the event says happened to it.
+
+    `changed_at` is when that was: when the issue or its reply was made, or when it was changed.
+    `models` are the models that it is on, with names.
+    """
+
+    issue: Issue
+    changed_at: datetime
+    change: IssueChange | None = None
+    reply: IssueReply | None = None
     models: tuple[ModelRef, ...] = ()
 
 
@@ -168,7 +291,7 @@ class KnownThread:
     resources: tuple[ResourceRef, ...] = ()
 
 
-Facts = VersionFacts | CommentFacts | ReceivedFacts
+Facts = VersionFacts | CommentFacts | ReceivedFacts | IssueFacts
 """What a Speckle server adds to an event."""
 
 
@@ -278,14 +401,50 @@ class ModelDeleted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class IssueEvent(Event):
+    """Something happened to an issue: `ids` may be its own, its reply's, or of anything else."""
+
+    ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IssueCreated(IssueEvent):
+    """An issue was opened."""
+
+    kind = EventKind.ISSUE_CREATED
+
+
+@dataclass(frozen=True, slots=True)
+class IssueUpdated(IssueEvent):
+    """An issue was changed."""
+
+    kind = EventKind.ISSUE_UPDATED
+
+
+@dataclass(frozen=True, slots=True)
+class IssueReplied(IssueEvent):
+    """Somebody replied to an issue."""
+
+    kind = EventKind.ISSUE_REPLIED
+
+
+@dataclass(frozen=True, slots=True)
+class IssueDeleted(IssueEvent):
+    """An issue is gone."""
+
+    kind = EventKind.ISSUE_DELETED
+
+
+@dataclass(frozen=True, slots=True)
 class CommentCreated(Event):
-    """A new thread; `screenshot` is a data: URL as it was sent."""
+    """A new thread; `screenshot` is a data: URL as it was sent, `files` how many came with it."""
 
     kind = EventKind.COMMENT_CREATED
     thread_id: str | None = None
     resources: tuple[ResourceRef, ...] = ()
     text: RichText = NO_TEXT
     screenshot: str | None = None
+    files: int = 0
 
     @property
     def models(self) -> tuple[ModelRef, ...]:
@@ -295,12 +454,13 @@ class CommentCreated(Event):
 
 @dataclass(frozen=True, slots=True)
 class CommentReplied(Event):
-    """A reply in a thread."""
+    """A reply in a thread; `files` is how many came with it."""
 
     kind = EventKind.COMMENT_REPLIED
     thread_id: str
     reply_id: str | None = None
     text: RichText = NO_TEXT
+    files: int = 0
 
 
 @dataclass(frozen=True, slots=True)

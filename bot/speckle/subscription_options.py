@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import Any, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 from bot.errors import BotError
 from bot.speckle.event_table import EVENTS
@@ -20,6 +20,9 @@ MAX_ENTRIES = 25  # of one option: more do not fit into a message that shows the
 MAX_ENTRY_LENGTH = 100  # characters
 SEPARATOR = re.compile(r"[,\n]+")
 DEFAULT_WORDS = frozenset({"", "all", "none", "nobody"})
+
+FORMER_NAMES: Final[Mapping[str, str]] = {"comments": EventGroup.ISSUES}
+"""What groups of events were called before; people still type it, and old answers hold it."""
 
 Entries: TypeAlias = tuple[str, ...]
 """An option's value; none of them is the default."""
@@ -83,7 +86,7 @@ class SubscriptionOptions:
         return any(option.widens(option.of(self), option.of(agreed)) for option in OPTIONS)
 
     def describe(self) -> str:
-        """These in plain words, for example "versions, comments · only models `a/**`".
+        """These in plain words, for example "versions, issues · only models `a/**`".
 
         Typed texts are in code quotes; a sentence's full stop is left to the caller.
         """
@@ -97,7 +100,7 @@ class SubscriptionOptions:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Back from the database; what was kept before there was an option has its default."""
-        return cls(**{one.name: tuple(data[one.name]) for one in OPTIONS if one.name in data})
+        return cls(**{one.name: one.restore(data[one.name]) for one in OPTIONS if one.name in data})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,8 @@ class Option:
 
     `description` is shown next to it in the command; `label`, `hint` and `placeholder` are of its
     field in the form, which says as typed what is set. `parse` takes the entries that were typed,
-    `widens` new and agreed ones, and `describe` gives "" where there is nothing to say.
+    `widens` new and agreed ones, and `describe` gives "" where there is nothing to say. `restore`
+    takes what the database keeps, in whatever release it was written.
     """
 
     name: str
@@ -117,6 +121,7 @@ class Option:
     parse: Callable[[Entries], Entries]
     widens: Callable[[Entries, Entries], bool]
     describe: Callable[[Entries], str]
+    restore: Callable[[Iterable[str]], Entries] = tuple
 
     def of(self, options: SubscriptionOptions) -> Entries:
         """What is set."""
@@ -162,11 +167,16 @@ def _events(entries: Entries) -> Entries:
 
 
 def _event(name: str) -> str:
-    known = [*EventGroup, *EventKind]
+    known = [*EventGroup, *EventKind, *FORMER_NAMES]
     if name in known:
-        return name
-    near = next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.6)), None)
+        return FORMER_NAMES.get(name, name)
+    near = next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.6)), "")
+    near = FORMER_NAMES.get(near, near) or None
     raise OptionError(OptionProblem("events", OptionFault.NO_SUCH_EVENT, entry=name, near=near))
+
+
+def _restored_events(entries: Iterable[str]) -> Entries:
+    return tuple(dict.fromkeys(FORMER_NAMES.get(entry, entry) for entry in entries))
 
 
 def _events_widen(entries: Entries, agreed: Entries) -> bool:
@@ -247,6 +257,7 @@ OPTIONS = (
         parse=_events,
         widens=_events_widen,
         describe=_describe_events,
+        restore=_restored_events,
     ),
     Option(
         name="models",

@@ -15,6 +15,7 @@ from bot.errors import (
     SpeckleNotFound,
     SpeckleRejected,
     SpeckleScopeMissing,
+    SpeckleUnavailable,
     SpeckleUnknownQuestion,
 )
 from bot.network import Network
@@ -104,6 +105,27 @@ class SpeckleClient:
             log.info("speckle.field_missing", server=login.server_url, field=question.field)
             self._missing.note(login.server_url, question)
             return None
+
+    async def has(
+        self,
+        server_url: str,
+        question: OptionalQuestion,
+        project_id: str,
+        *,
+        within_s: float | None = None,
+    ) -> bool | None:
+        """Whether a server has what is asked for; None if it does not answer.
+
+        Asked without a token: what a stranger is refused, the server has understood.
+        """
+        until = self._transport.until(within_s)
+        login, wanted = Login(server_url), {"project": project_id}
+        try:
+            return await self._read_optional(login, question, wanted, until) is not None
+        except SpeckleUnavailable:
+            return None
+        except SpeckleError:
+            return True
 
     # ── a person and their projects ───────────────────────────────────────────────────────────
 

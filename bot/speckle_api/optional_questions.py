@@ -78,3 +78,29 @@ query CommentFacts($project: String!, $comment: String!) {
 }
 """,
 )
+
+# What is asked only to know whether a server has it: see `SpeckleClient.has`.
+PERMISSIONS: Final = OptionalQuestion(
+    "Project.permissions",  # since spring 2025, as are today's names on the webhook page
+    """
+query HasPermissions($project: String!) {
+  project(id: $project) { permissions { canReadWebhooks { authorized } } }
+}
+""",
+)
+ANY_ISSUES: Final = OptionalQuestion(
+    "Project.issues",
+    """
+query HasIssues($project: String!) {
+  project(id: $project) { issues(input: {limit: 1}) { totalCount } }
+}
+""",
+)
+ANY_COMMENTS: Final = OptionalQuestion(
+    "Project.commentThreads",
+    """
+query HasComments($project: String!) {
+  project(id: $project) { commentThreads(limit: 0) { totalCount } }
+}
+""",
+)

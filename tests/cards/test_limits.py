@@ -30,6 +30,7 @@ from bot.cards.render import render
 from bot.cards.text import is_blank, units
 from bot.speckle.event_table import EVENTS
 from bot.speckle.events import (
+    Change,
     Delivery,
     Event,
     EventKind,
@@ -102,7 +103,7 @@ nodes = st.recursive(
 BY_TYPE: Mapping[Any, st.SearchStrategy[Any]] = {
     str | None: maybe,
     bool | None: st.none() | st.booleans(),
-    TextChange | None: st.none() | st.builds(TextChange, maybe, maybe),
+    TextChange | None: st.none() | st.builds(Change, maybe, maybe),
     ModelRef: models,
     tuple[str, ...]: st.lists(ids, max_size=3).map(tuple),
     tuple[ResourceRef, ...]: st.lists(
@@ -110,6 +111,7 @@ BY_TYPE: Mapping[Any, st.SearchStrategy[Any]] = {
     ).map(tuple),
     RichText: st.builds(RichText, st.lists(nodes, max_size=5).map(tuple)),
     str: ids,
+    int: st.integers(0, 100),
 }
 IDS = {"thread_id", "reply_id", "comment_id", "version_id", "object_id"}
 
@@ -124,7 +126,7 @@ def _event(kind: type[Event]) -> st.SearchStrategy[Event]:
             strategy = ids if field.type is str else st.none() | ids
         if field.name == "visibility":
             places = st.sampled_from(["public", "unlisted", "private", "workspace"])
-            strategy = st.none() | st.builds(TextChange, st.none() | places, places)
+            strategy = st.none() | st.builds(Change, st.none() | places, places)
         values[field.name] = strategy
     return st.builds(kind, **values)
 

@@ -27,7 +27,7 @@ async def test_subscribe_shows_the_set_up_to_the_caller_and_one_line_to_the_chan
     run_client: RunClient, studio: Studio, storage: Storage
 ) -> None:
     async with run_client():
-        answer = await studio.type("subscribe", stream_id=LINK, events="comments")
+        answer = await studio.type("subscribe", stream_id=LINK, events="issues")
         public = await studio.sandbox.wait_for_messages(studio.structure.id, 1, 5)
     hook = (await storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)))[0]
     assert answer.ephemeral
@@ -38,7 +38,7 @@ async def test_subscribe_shows_the_set_up_to_the_caller_and_one_line_to_the_chan
     assert "commit_create" not in text_of(answer)
     assert len(public) == 1
     assert "now follows" in public[0].content
-    assert "comments" in public[0].content
+    assert "issues" in public[0].content
     assert "waits for the first event" in public[0].content
     assert hook.key not in public[0].content
     assert hook.secrets[0] not in public[0].content
@@ -52,14 +52,14 @@ async def test_a_further_channel_is_live_at_once_and_the_same_channel_again_tell
         hook = (await storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)))[0]
         await storage.write(lambda tx: note_event(tx, hook.id, "Harbour *Tower*"))
         further = await studio.type("subscribe", stream_id=LINK, channel=studio.facade)
-        again = await studio.type("subscribe", stream_id=LINK, events="comments")
-        same = await studio.type("subscribe", stream_id=LINK, events="comments")
+        again = await studio.type("subscribe", stream_id=LINK, events="issues")
+        same = await studio.type("subscribe", stream_id=LINK, events="issues")
         await studio.sandbox.wait_for_messages(studio.facade.id, 1, 5)
     assert "live now" in text_of(further)
     assert f"<#{studio.facade.id}>" in text_of(further)
     assert r"Harbour \*Tower\*" in text_of(further)
     assert "Before: versions" in text_of(again)
-    assert "Now: comments" in text_of(again)
+    assert "Now: issues" in text_of(again)
     assert "Nothing changed" in text_of(same)
     assert len(studio.sandbox.messages(studio.structure.id)) == 1
     assert "first event" not in studio.sandbox.messages(studio.facade.id)[0].content
@@ -128,7 +128,7 @@ async def test_autocomplete_offers_events_and_the_projects_of_this_guild_alone(
         assert await heron.complete("unsubscribe", "project", "") == [PAVILION]
         assert await heron.complete("unsubscribe", "project", TOWER) == []
         offered = await kestrel.complete("subscribe", "events", "versions, com", stream_id=TOWER)
-        assert offered[0].startswith("versions, comments")
+        assert offered[0].startswith("versions, issues")
 
 
 async def test_unsubscribe_is_honest_and_says_what_to_remove(
@@ -203,14 +203,14 @@ async def test_edit_opens_a_form_with_the_filters_and_tells_the_change(
     async with run_client():
         await studio.type("subscribe", stream_id=TOWER, events="versions", models="struct/**")
         form = await studio.press(await studio.open_entry(), "Edit")
-        changed = await studio.fill(form, events="comments", models="struct/**", ignore_authors="")
+        changed = await studio.fill(form, events="issues", models="struct/**", ignore_authors="")
         assert "Before: versions" in text_of(changed)
-        assert "Now: comments" in text_of(changed)
+        assert "Now: issues" in text_of(changed)
         form = await studio.press(await studio.open_entry(), "Edit")
         wrong = await studio.fill(form, events="verisons", models="", ignore_authors="")
         assert "Did you mean `versions`" in text_of(wrong)
     subscription = (await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id)))[0]
-    assert subscription.options.events == ("comments",)
+    assert subscription.options.events == ("issues",)
     assert subscription.options.models == ("struct/**",)
 
 

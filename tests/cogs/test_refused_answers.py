@@ -251,12 +251,12 @@ async def test_a_form_that_was_opened_before_a_restart_is_taken_after_it(
         await studio.type("subscribe", stream_id=LINK, events="versions")
         form = await studio.press(await studio.open_entry(), "Edit")
     async with run_client():
-        changed = await studio.fill(form, events="comments")
-        assert "Now: comments" in text_of(changed)
+        changed = await studio.fill(form, events="issues")
+        assert "Now: issues" in text_of(changed)
         wrong = await studio.fill(form, events="cheese")
         assert "cheese" in text_of(wrong)
     (subscription,) = await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id))
-    assert subscription.options.events == ("comments",)
+    assert subscription.options.events == ("issues",)
 
 
 async def test_a_token_can_be_pasted_into_a_form_that_was_opened_before_a_restart(
@@ -279,5 +279,5 @@ async def test_a_form_of_something_that_is_gone_says_so(
         await studio.type("subscribe", stream_id=LINK)
         form = await studio.press(await studio.open_entry(), "Edit")
         await studio.type("unsubscribe", project=LINK)
-        gone = await studio.fill(form, events="comments")
+        gone = await studio.fill(form, events="issues")
     assert "no longer exists" in text_of(gone)

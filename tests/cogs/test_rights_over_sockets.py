@@ -372,7 +372,7 @@ async def test_a_form_of_somebody_with_access_leads_to_the_question(house: House
         asked = await sandbox.submit_modal(form, {"Events": "versions, comments"}, studio.tobias)
         assert "Who will see it" in text_of(asked)
         await sandbox.press(asked, SHOW, studio.tobias)
-        assert "comments" in text_of(asked)
+        assert "issues" in text_of(asked)
     there = await house.at(studio.facade)
     assert there.consent is not None
     assert there.consent.by == studio.tobias.id

@@ -30,6 +30,7 @@ from bot.services.subscribe_results import (
     Subscribed,
     Unsubscribed,
 )
+from bot.services.webhook_page import WebhookPage
 from bot.services.webhook_setup import WebhookSetup, webhook_setup
 from bot.services.webhooks import Ensured, WebhookChange
 from bot.speckle.subscription_options import MAX_ENTRIES, MAX_ENTRY_LENGTH, SubscriptionOptions
@@ -103,6 +104,7 @@ def _set_up(
         [options or SubscriptionOptions()],
         public_url,
         label,
+        WebhookPage(),
         renewed=renewed,
         old_secret_until=old_secret_until,
     )
@@ -142,9 +144,9 @@ def test_names_from_speckle_can_neither_mention_nor_format_nor_link() -> None:
 
 
 def test_the_public_line_says_what_is_followed_by_whom_and_whether_it_waits() -> None:
-    entry = _entry(options=SubscriptionOptions(events=("comments",), models=("struct/**",)))
+    entry = _entry(options=SubscriptionOptions(events=("issues",), models=("struct/**",)))
     line = subscribe_texts.public_line(entry)
-    for part in ("**Harbour Tower**", f"{CLOUD}/projects/{TOWER}", "comments", "struct/**"):
+    for part in ("**Harbour Tower**", f"{CLOUD}/projects/{TOWER}", "issues", "struct/**"):
         assert part in line
     assert f"<@{MAREN}>" in line
     assert "first event" not in line
@@ -169,25 +171,32 @@ def test_the_set_up_has_all_that_is_to_be_entered_in_order() -> None:
         "URL",
         "Secret",
         "Events to choose",
-        "Not on Speckle's page",
     ]
     values = [field.value or "" for field in embed.fields]
     assert values[0] == f"```\nhttps://bot.kestrel.example/webhooks/{HOOK.key}\n```"
     assert values[1] == f"```\n{HOOK.secrets[0]}\n```"
     assert values[2].splitlines() == [
-        "`commit_create`",
-        "`commit_update`",
-        "`commit_receive`",
-        "`commit_delete`",
+        "`version_create`",
+        "`version_update`",
+        "`version_receive`",
+        "`version_delete`",
     ]
-    assert "version moved" in values[3]
     text = embed.description or ""
+    assert "*New*" in text
+    assert "*Create webhook*" in text
     assert [text.index(f"{n}. ") for n in (1, 2, 3)] == sorted(
         text.index(f"{n}. ") for n in (1, 2, 3)
     )
     assert f"{CLOUD}/projects/{TOWER}/settings/webhooks" in text
     assert "first event" in text
     assert "members who manage webhooks" in (embed.footer.text or "")
+
+
+def test_events_that_speckles_page_lacks_leave_a_way_to_have_them() -> None:
+    embed = panel_texts.setup_embed(_set_up(HOOK, SubscriptionOptions(events=("version_moved",))))
+    chosen = embed.fields[2].value or ""
+    assert "offers none" in chosen
+    assert "/link" in chosen
 
 
 def test_a_missing_public_url_is_said_with_who_has_to_do_what() -> None:
@@ -204,6 +213,13 @@ def test_a_new_secret_says_until_when_the_old_one_works() -> None:
     assert f"<t:{int(until.timestamp())}:R>" in (embed.description or "")
     ended = panel_texts.setup_embed(_set_up(HOOK, renewed=True))
     assert "old secret is no longer valid" in (ended.description or "")
+
+
+def test_a_new_secret_means_to_delete_the_webhook_and_make_it_again_or_to_link() -> None:
+    text = panel_texts.setup_embed(_set_up(HOOK, renewed=True)).description or ""
+    steps = ("cannot change a webhook's secret", "delete the webhook", "*New*", "*Create webhook*")
+    assert [text.index(step) for step in steps] == sorted(text.index(step) for step in steps)
+    assert "`/link`" in text
 
 
 def test_each_reason_of_a_right_is_told_with_who_answered_and_what_to_do() -> None:
@@ -246,11 +262,11 @@ def test_each_pause_says_why_and_what_to_do(reason: PauseReason) -> None:
 
 
 def test_a_changed_filter_is_told_from_what_to_what() -> None:
-    entry = _entry(options=SubscriptionOptions(events=("comments",)))
+    entry = _entry(options=SubscriptionOptions(events=("issues",)))
     old = SubscriptionOptions(events=("versions",), models=("struct/**",))
     outcome = Subscribed(entry, SubscribeChange.CHANGED, old, False, None, ())
     text = subscribe_texts.subscribed(outcome).content or ""
-    before, now = text.index("Before: versions"), text.index("Now: comments")
+    before, now = text.index("Before: versions"), text.index("Now: issues")
     assert before < now
     assert "struct/**" in text[before:now]
 

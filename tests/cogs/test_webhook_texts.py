@@ -22,6 +22,7 @@ from bot.services.subscribe_results import (
     SubscribeRequest,
     Unsubscribed,
 )
+from bot.services.webhook_page import WebhookPage
 from bot.services.webhook_setup import webhook_setup
 from bot.services.webhooks import Ensured, EnsureFailed, EnsureProblem, RemovalResult, WebhookChange
 from bot.speckle.events import EventKind
@@ -41,7 +42,9 @@ def _subscribed(
     waits = isinstance(webhook, EnsureFailed)
     hook = replace(HOOK, state=HookState.WAITING) if waits else MADE
     setup = (
-        webhook_setup(hook, [SubscriptionOptions()], "https://bot.example", "x") if waits else None
+        webhook_setup(hook, [SubscriptionOptions()], "https://bot.example", "x", WebhookPage())
+        if waits
+        else None
     )
     outcome = Subscribed(Followed(hook, SUBSCRIPTION), change, None, False, setup, (), webhook)
     reply = subscribed(outcome)

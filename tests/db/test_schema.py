@@ -234,7 +234,7 @@ async def test_the_storage_reads_what_is_kept_otherwise_than_before(
         ]
     assert [one and one.options for one in found] == [
         SubscriptionOptions(("versions",), ("struct/**",), ("ci",)),
-        SubscriptionOptions(("versions", "comments")),
+        SubscriptionOptions(("versions", "issues")),
         SubscriptionOptions((), (), ("Māren", "ci")),
         SubscriptionOptions((), ("façade", "!old/*")),
     ]

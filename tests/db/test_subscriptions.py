@@ -12,7 +12,7 @@ from tests.db.conftest import FACADE, MAREN_ODUYA, STRUCTURE, STUDIO_KESTREL, Cl
 from tests.stored import waiting_count
 
 FILTERS = SubscriptionOptions(
-    events=("version_created", "comments"),
+    events=("version_created", "issues"),
     models=("struct/**", "!**/draft*"),
     ignore_authors=("é",),
 )

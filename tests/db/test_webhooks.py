@@ -137,7 +137,7 @@ async def test_a_subscription_remembers_whose_account_proved_access(
     clock.forward(hours=1)
     _, same = await storage.write(
         lambda tx: tx.subscriptions.upsert(
-            hook.id, STRUCTURE, SubscriptionOptions(events=("comments",)), TOBIAS
+            hook.id, STRUCTURE, SubscriptionOptions(events=("issues",)), TOBIAS
         )
     )
     assert (same.account_id, same.access_ok_at) == (account.id, new.access_ok_at)
@@ -161,7 +161,7 @@ async def test_an_answer_comes_back_as_it_was_given_and_stays_until_there_is_ano
 
     _, new = await subscribe(SubscriptionOptions(), MAREN_ODUYA, consent=CONSENT)
     assert new.consent == CONSENT
-    _, changed = await subscribe(SubscriptionOptions(events=("comments",)), TOBIAS)
+    _, changed = await subscribe(SubscriptionOptions(events=("issues",)), TOBIAS)
     assert changed.consent == CONSENT
     bare = Consent(TOBIAS, CONSENT.at, Entitlement.MANAGER, SubscriptionOptions())
     _, again = await subscribe(SubscriptionOptions(), TOBIAS, consent=bare)

@@ -270,7 +270,7 @@ async def test_what_comes_late_is_not_added_where_the_channel_no_longer_wants_th
         site.server.faults.hang = True
         await site.publish(site.version())
         await cards(studio, studio.structure)
-        comments = SubscriptionOptions(events=("comments",))
+        comments = SubscriptionOptions(events=("issues",))
 
         def narrow(tx: Transaction) -> None:
             (there,) = tx.subscriptions.of_channel(studio.structure.id)

@@ -144,7 +144,7 @@ async def test_subscribing_again_sets_up_again(studio: Studio, start_bot: StartB
         renewed = await again(app.storage, hook)
         assert not renewed.unopenable
         assert renewed.secrets[0] in text_of(answer)
-        assert "edit the webhook that has the URL below" in text_of(answer)
+        assert "delete the webhook that has the URL below" in text_of(answer)
 
 
 async def test_a_linked_account_that_no_key_opens_is_not_blamed_on_speckle(
@@ -163,7 +163,7 @@ async def test_a_linked_account_that_no_key_opens_is_not_blamed_on_speckle(
         assert "Speckle no longer accepts" not in shown
         panel = await entry(studio)
         await studio.sandbox.press(panel, "Set up again", studio.maren)
-        assert "edit the webhook that has the URL below" in text_of(panel)
+        assert "delete the webhook that has the URL below" in text_of(panel)
     assert len(tower.server.requests) == asked
 
 

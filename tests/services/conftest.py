@@ -28,6 +28,7 @@ from bot.services.subscribe_results import (
 from bot.services.subscribing import SubscribeOutcome
 from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
+from bot.services.webhook_page import WebhookPages
 from bot.services.webhooks import WebhookService
 from bot.speckle.links import Links
 from bot.speckle.subscription_options import OPTIONS, SubscriptionOptions
@@ -253,6 +254,7 @@ def services_over(
         Search(gateway, lender),
         ConsentCheck(lender, webhooks, visibility),
         quotas or without_quotas(storage, clock),
+        WebhookPages(gateway, asks=real),
         KnownNames(storage, gateway, lender, now=clock),
         speckle_servers=speckle_servers,
         public_url=public_url,

@@ -219,7 +219,7 @@ async def test_the_set_up_can_be_shown_again_and_covers_all_channels(desk: Desk)
     setup = await desk.service.show_setup(KESTREL, manager(), first.entry.subscription.id)
     assert isinstance(setup, WebhookSetup)
     assert setup.secret == first.entry.hook.secrets[0]
-    assert {"commit_create", "branch_create"} < set(setup.triggers)
+    assert {"version_create", "model_create"} < set(setup.triggers)
     assert "comment_created" not in setup.triggers
 
 

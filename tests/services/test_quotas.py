@@ -51,7 +51,7 @@ async def test_one_subscription_too_many_is_refused_and_those_that_are_there_can
     with pytest.raises(CommandRefused) as refused:
         await limited.subscribe(TOWER, channel_id=HERON_LOG)
     assert refused.value.refusal == NoRoom(Limited.SUBSCRIPTIONS, 2, 2)
-    changed = await limited.subscribe(TOWER, channel_id=FACADE, events="comments")
+    changed = await limited.subscribe(TOWER, channel_id=FACADE, events="issues")
     assert changed.old_options is not None
 
 

@@ -634,7 +634,7 @@ async def test_an_owner_adds_events_of_a_public_project_too(office: Office, give
     await office.linked(TOBIAS, office.bob)
     caller = manager(MAREN if giver else TOBIAS)
     outcome = await edited(
-        office, caller, STRUCTURE, SubscriptionOptions(("version_created", "comments"))
+        office, caller, STRUCTURE, SubscriptionOptions(("version_created", "issues"))
     )
     assert isinstance(outcome, Subscribed)
     assert outcome.lacking == ()

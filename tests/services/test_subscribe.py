@@ -18,6 +18,7 @@ from bot.services.refusals import (
     ServerNotAllowed,
 )
 from bot.services.subscribe_results import SubscribeChange
+from bot.services.webhook_page import WebhookPage
 from bot.services.webhook_setup import WebhookSetup
 from bot.speckle.event_table import EVENTS
 from bot.speckle.subscription_options import OptionFault, OptionProblem, SubscriptionOptions
@@ -55,22 +56,22 @@ async def test_the_first_subscription_of_a_project_waits_and_shows_its_set_up(de
     assert setup.url == f"{PUBLIC_URL}/webhooks/{hook.key}"
     assert setup.secret == hook.secrets[0]
     assert setup.settings_url == f"{CLOUD}/projects/{TOWER}/settings/webhooks"
-    assert set(setup.triggers) == {name for row in EVENTS if row.listed for name in row.triggers}
+    assert set(setup.triggers) == set(WebhookPage().names(row.kind for row in EVENTS))
 
 
 async def test_the_set_up_names_only_the_triggers_that_the_filters_need(desk: Desk) -> None:
     outcome = await desk.subscribe(events="comments, version_created, version_moved")
     assert outcome.setup is not None
     assert outcome.setup.triggers == (
-        "commit_create",
+        "version_create",
+        "issue_created",
+        "issue_updated",
+        "issue_reply_created",
+        "issue_deleted",
         "comment_created",
         "comment_replied",
         "comment_archived",
     )
-    assert [kind.value for kind in outcome.setup.unlisted] == [
-        "version_moved",
-        "comment_mentioned",
-    ]
 
 
 async def test_neither_url_nor_secret_is_printed_by_accident(desk: Desk) -> None:
@@ -140,18 +141,18 @@ async def test_a_further_channel_says_which_triggers_it_needs_besides(desk: Desk
     first = await desk.subscribe(events="versions")
     await desk.storage.write(lambda tx: note_event(tx, first.entry.hook.id, "Harbour Tower"))
     outcome = await desk.subscribe(channel_id=FACADE, events="model_created, version_created")
-    assert outcome.new_triggers == ("branch_create",)
+    assert outcome.new_triggers == ("model_create",)
 
 
 async def test_the_same_channel_again_changes_the_filters_and_knows_the_old_ones(
     desk: Desk,
 ) -> None:
     await desk.subscribe(events="versions", models="struct/**")
-    outcome = await desk.subscribe(events="comments")
+    outcome = await desk.subscribe(events="issues")
     assert outcome.change is SubscribeChange.CHANGED
     assert outcome.old_options == SubscriptionOptions(events=("versions",), models=("struct/**",))
     assert outcome.entry.subscription.options == SubscriptionOptions(
-        events=("comments",), models=("struct/**",)
+        events=("issues",), models=("struct/**",)
     )
 
 

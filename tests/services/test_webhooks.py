@@ -33,7 +33,7 @@ from bot.services.subscribe_results import (
     Resumed,
     Subscribed,
 )
-from bot.services.webhook_setup import is_of_issues
+from bot.services.webhook_page import is_of_issues
 from bot.services.webhook_triggers import triggers_of
 from bot.services.webhooks import (
     MOST_WEBHOOKS,
@@ -43,7 +43,7 @@ from bot.services.webhooks import (
     RemovalResult,
     WebhookChange,
 )
-from bot.speckle.event_table import EVENTS, ISSUES
+from bot.speckle.event_table import EVENTS
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from sandbox.speckle import Release
@@ -59,6 +59,7 @@ from tests.services.conftest import (
     place,
 )
 from tests.services.speckle import MAREN, TOBIAS, Office, answering, open_office
+from tests.stored import note_event
 
 OWN = ("streams:read", "profile:read")
 
@@ -101,14 +102,18 @@ async def test_an_owners_subscribe_makes_the_webhook_and_leaves_nothing_to_do(
 
 
 def test_a_filter_asks_for_its_triggers_alone_the_unlisted_ones_too() -> None:
-    assert triggers_of([SubscriptionOptions(events=("version_moved", "comments"))]) == (
+    assert triggers_of([SubscriptionOptions(events=("version_moved", "issues"))]) == (
         "commit_move",
+        "issue_created",
+        "issue_updated",
+        "issue_reply_created",
+        "issue_deleted",
         "comment_created",
         "comment_replied",
         "comment_archived",
         "comment_mention",
     )
-    assert triggers_of([SubscriptionOptions(events=("other",))]) == ISSUES
+    assert triggers_of([SubscriptionOptions(events=("other",))]) == ()
 
 
 async def test_the_webhook_follows_what_all_channels_want(office: Office) -> None:
@@ -174,7 +179,7 @@ async def test_what_an_owner_made_by_hand_is_looked_after_once_they_have_an_acco
         enabled=False,
     )
     await office.linked(MAREN, office.ilse)
-    outcome = await office.subscribe(events="comments")
+    outcome = await office.subscribe(events="issues")
     assert outcome.webhook == Ensured(WebhookChange.FOUND, switched_off=True)
     assert office.made == [by_hand]
     assert not by_hand.enabled
@@ -292,7 +297,7 @@ async def test_a_private_project_is_shown_only_after_a_yes_and_asked_once_a_chan
     assert await office.storage.read(lambda tx: tx.hooks.of_guild(KESTREL)) == []
     assert office.made == []
     await office.subscribe()
-    changed = await office.ask(shown=False, events="comments")
+    changed = await office.ask(shown=False, events="issues")
     assert not isinstance(changed, NeedsConsent)
     assert isinstance(await office.ask(shown=False, channel_id=FACADE), NeedsConsent)
     # Who has no account is not told that the project is followed here.
@@ -390,7 +395,7 @@ async def test_a_webhook_that_somebody_switched_off_stays_off_and_is_told(office
     await office.linked(MAREN, office.ilse)
     await office.subscribe(events="versions")
     office.made[0].enabled = False
-    outcome = await office.subscribe(events="comments")
+    outcome = await office.subscribe(events="issues")
     assert outcome.webhook == Ensured(WebhookChange.CHANGED, switched_off=True)
     assert not office.made[0].enabled
     assert "comment_created" in office.made[0].triggers
@@ -451,6 +456,7 @@ async def test_a_server_that_refuses_the_events_of_issues_gets_the_others(office
     assert "commit_create" in made.triggers
     assert not any(map(is_of_issues, made.triggers))
     assert set(outcome.webhook.triggers) == set(made.triggers)
+    assert outcome.lacking == ()
     refuse_issues(office, "UpdateWebhook")
     assert await looked(office) == []
     assert not any(map(is_of_issues, made.triggers))
@@ -551,6 +557,18 @@ async def test_a_project_that_is_gone_is_looked_at_once_and_no_more(office: Offi
     before = len(office.server.requests)
     assert await looked(office) == []
     assert len(office.server.requests) == before
+
+
+@pytest.mark.usefixtures("looked_after")
+@pytest.mark.parametrize("which", HookTrouble)
+async def test_a_signed_event_ends_the_troubles_that_it_disproves(
+    office: Office, which: HookTrouble
+) -> None:
+    hook = await office.hook()
+    await office.storage.write(lambda tx: tx.hooks.record_trouble(hook.id, which))
+    await office.storage.write(lambda tx: note_event(tx, hook.id, "Kestrel Tower"))
+    unlooked_after = {HookTrouble.TOKEN_REFUSED, HookTrouble.NO_RIGHT, HookTrouble.UNOPENABLE}
+    assert (await office.hook()).trouble is (which if which in unlooked_after else None)
 
 
 @pytest.mark.usefixtures("looked_after")

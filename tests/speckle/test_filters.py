@@ -129,6 +129,6 @@ def test_authors_are_ignored_by_id_or_name(ignored: str) -> None:
 def test_events_are_picked_by_kind_or_group() -> None:
     assert matches(SubscriptionOptions(events=("versions",)), version_of("x")).passes
     assert matches(SubscriptionOptions(events=("version_created",)), version_of("x")).passes
-    refused = matches(SubscriptionOptions(events=("comments", "model_created")), version_of("x"))
-    values = {"wanted": "comments, model_created", "kind": "version_created"}
+    refused = matches(SubscriptionOptions(events=("issues", "model_created")), version_of("x"))
+    values = {"wanted": "issues, model_created", "kind": "version_created"}
     assert refused == Verdict(False, FilterWhy.EVENT_NOT_WANTED, values)

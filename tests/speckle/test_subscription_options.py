@@ -56,8 +56,8 @@ def test_options_are_read_as_typed() -> None:
 
 
 def test_what_was_left_out_stays() -> None:
-    changed = SOME.changed_by({"events": "comments"})
-    assert changed == SubscriptionOptions(("comments",), SOME.models, SOME.ignore_authors)
+    changed = SOME.changed_by({"events": "issues"})
+    assert changed == SubscriptionOptions(("issues",), SOME.models, SOME.ignore_authors)
 
 
 @pytest.mark.parametrize("word", ["all", " None", "NOBODY ", ""])

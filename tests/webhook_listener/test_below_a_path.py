@@ -15,6 +15,7 @@ from bot.model import HookKind
 from bot.problems import NotReady
 from bot.services.linking import SignIn
 from bot.services.public_url import ProbeResult, PublicUrlProbe
+from bot.services.webhook_page import WebhookPage
 from bot.services.webhook_setup import webhook_setup
 from bot.speckle.signature import sign
 from bot.speckle.subscription_options import SubscriptionOptions
@@ -114,7 +115,9 @@ async def test_a_delivery_arrives_under_the_address_that_people_are_shown(
     behind: Behind, storage: Storage
 ) -> None:
     hook = await storage.write(lambda tx: tx.hooks.create(5, SERVER, PROJECT, HookKind.OWN, 2, 3))
-    shown = webhook_setup(hook, [SubscriptionOptions()], behind.url, "Harbour Tower").url
+    shown = webhook_setup(
+        hook, [SubscriptionOptions()], behind.url, "Harbour Tower", WebhookPage()
+    ).url
     assert shown is not None
     body = delivery()
     headers = {

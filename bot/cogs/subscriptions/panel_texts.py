@@ -98,9 +98,10 @@ SURE_TO_REMOVE = (
     "messages stay."
 )
 SURE_TO_RENEW = (
-    "**Create a new secret?** It is the secret of this webhook, for all of its channels. You have "
-    "to enter it in Speckle. Choose what happens to the old one: keep it valid for 24 hours, so "
-    "that no event is lost, or end it now, because it was leaked."
+    "**Create a new secret?** It is the secret of this webhook, for all of its channels. Speckle "
+    "cannot change it, so you delete the webhook there and make it again. Choose what happens to "
+    "the old secret: keep it valid for 24 hours, so that no event is refused until then, or end it "
+    "now, because it was leaked."
 )
 SURE_TO_RENEW_MADE = (
     "**Create a new secret?** The bot created this webhook, so it gives Speckle the new secret "
@@ -245,11 +246,10 @@ def option_label(entry: Followed, limit: int) -> str:
 
 
 # ── the set-up in Speckle ──────────────────────────────────────────────────────────────────────
-_NO_TRIGGERS = "None: Speckle's page offers none of the events that you chose. See below."
-_UNLISTED = (
-    "These events cannot be chosen there: {}. They arrive only from a webhook that was created "
-    "through Speckle's API with those triggers. The bot creates one for a project owner who linked "
-    "their account: `/link`, then `/subscribe` again."
+_NO_TRIGGERS = (
+    "None: Speckle's page offers none of the events that are wanted. The bot can create a webhook "
+    "that sends them, for an owner of the project who linked their account: `/link`, then "
+    "`/subscribe` again."
 )
 
 
@@ -265,9 +265,6 @@ def setup_embed(setup: WebhookSetup) -> discord.Embed:
     embed.add_field(name="Secret", value=f"```\n{setup.secret}\n```", inline=False)
     ticks = "\n".join(f"`{name}`" for name in setup.triggers)
     embed.add_field(name="Events to choose", value=ticks or _NO_TRIGGERS, inline=False)
-    if setup.unlisted:
-        names = ", ".join(kind.value.replace("_", " ") for kind in setup.unlisted)
-        embed.add_field(name="Not on Speckle's page", value=_UNLISTED.format(names), inline=False)
     embed.set_footer(
         text="Keep the secret to yourself: anyone who has it can fake events. The bot shows it "
         "only to members who manage webhooks."
@@ -277,17 +274,23 @@ def setup_embed(setup: WebhookSetup) -> discord.Embed:
 
 def _steps(setup: WebhookSetup) -> str:
     project = _named(setup.hook, setup.label)
+    page = f"[Settings → Webhooks](<{setup.settings_url}>)"
     if setup.renewed:
         return (
-            f"{project} has a new secret. In its [webhook settings](<{setup.settings_url}>) edit "
-            "the webhook that has the URL below, enter the new secret and save. "
-            f"{_old_secret(setup)}"
+            f"{project} has a new secret. Speckle cannot change a webhook's secret, so the webhook "
+            "is made again:\n"
+            f"1. Open {page} of the project and delete the webhook that has the URL below.\n"
+            "2. Press *New* at once, and paste the URL and the new secret: what happens in between "
+            "is not sent.\n"
+            "3. Choose the events that are listed below, then press *Create webhook*.\n"
+            f"{_old_secret(setup)}\n"
+            "Or have it done: an owner of the project links their account (`/link`) and uses "
+            "`/subscribe` again. From then on the bot maintains the webhook, with its secret."
         )
     steps = (
-        f"1. Open [Settings → Webhooks](<{setup.settings_url}>) of the project. You need to be its "
-        "owner; if you are not, ask the owner.\n"
-        "2. Choose *New webhook* and paste the URL and the secret from below.\n"
-        "3. Choose the events that are listed below, then save.\n"
+        f"1. Open {page} of the project. You need to be its owner; if you are not, ask the owner.\n"
+        "2. Press *New*, and paste the URL and the secret from below.\n"
+        "3. Choose the events that are listed below, then press *Create webhook*.\n"
     )
     if setup.live:
         return f"{steps}It works: events of {project} have arrived already."
@@ -300,8 +303,8 @@ def _steps(setup: WebhookSetup) -> str:
 def _old_secret(setup: WebhookSetup) -> str:
     if setup.old_secret_until is None:
         return (
-            "**The old secret is no longer valid:** until you have saved, the project's events are "
-            "refused."
+            "**The old secret is no longer valid:** until the webhook is made again, the project's "
+            "events are refused."
         )
     until = discord.utils.format_dt(setup.old_secret_until, "R")
     return (

@@ -346,7 +346,7 @@ async def test_buttons_in_a_private_conversation_bring_a_user_and_no_guild(
         chosen = await sandbox.select(panel, "", ["Harbour Tower"], desk.maren)
         assert (chosen.content, chosen.ephemeral) == ("chosen: 1", True)
         form = await sandbox.press(panel, "Edit", desk.maren)
-        await sandbox.submit_modal(form, {"Events": "comments"})
+        await sandbox.submit_modal(form, {"Events": "issues"})
         assert panel.content == "events: comments"
     first = heard[0]
     assert (first.guild_id, first.context.dm_channel) == (None, True)
