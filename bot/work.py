@@ -550,10 +550,23 @@ class OutboxActionResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FetchedEvent:
-    """An event of a project's activity list, its body in the wire's form."""
+    """An event of a project's lists, its body in the wire's form.
+
+    `subject` is what it is about, for what no activity list told. `note` is for its card.
+    """
 
     at: datetime
     event_name: str
     event_key: str
     body: bytes = field(repr=False)
+    subject: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToPair:
+    """A row that may have come another way too: what it says, and what that is about."""
+
+    row: InboxEvent
+    event_key: str
     subject: str | None = None

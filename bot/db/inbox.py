@@ -16,7 +16,7 @@ from bot.db.shown_subjects import newest_subject, without_repeats
 from bot.db.tables import IS_NEW, bodies, hooks, inbox
 from bot.errors import AlreadyFinished
 from bot.model import Subscription
-from bot.work import EventResult, InboxEvent, InboxKey, InboxState, TakenEvents, TraceLine
+from bot.work import EventResult, InboxEvent, InboxKey, InboxState, TakenEvents, ToPair, TraceLine
 
 
 def add_lines(session: Session, inbox_id: int, lines: Sequence[TraceLine]) -> None:
@@ -110,9 +110,9 @@ class Inbox:
         return newest_subject(self._session, ordering_key, beginnings, before_id)
 
     def partners(
-        self, events: Sequence[tuple[InboxEvent, str]], subscriptions: Sequence[Subscription]
+        self, events: Sequence[ToPair], subscriptions: Sequence[Subscription]
     ) -> EventPartners:
-        """By which rows subscriptions were shown these events, each with its key, another way.
+        """By which rows subscriptions were shown these events another way.
 
         `finish` keeps it.
         """

@@ -27,6 +27,7 @@ from bot.work import (
     InboxEvent,
     InboxKey,
     NameChanges,
+    ToPair,
     TraceStep,
 )
 
@@ -40,7 +41,7 @@ LARGE_AT_ONCE = 4
 ORGANISATION = 0  # no guild's id
 
 
-ShownBefore = Callable[[InboxEvent, str, Sequence[Subscription]], Mapping[int, int]]
+ShownBefore = Callable[[ToPair, Sequence[Subscription]], Mapping[int, int]]
 """Says by which rows subscriptions were shown an event another way; each row is given once."""
 
 
@@ -52,6 +53,17 @@ class ReadEvent:
     delivery: Delivery
     key: str
     trace: Trace
+
+    @property
+    def subject(self) -> str | None:
+        """What it is about; what an activity list told is known by what it says alone."""
+        of_list = self.row.source is InboxSource.ACTIVITY
+        return self.row.subject if of_list else subject_of(self.delivery)
+
+    @property
+    def to_pair(self) -> ToPair:
+        """What tells whether it came another way too."""
+        return ToPair(self.row, self.key, self.subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +212,8 @@ class Ingest:
         """What applies to each hook that the events' source may speak for, and to no other."""
         first = events[0]
         hooks = self._hooks(tx, first.row, first.delivery.project.id)
-        keys = [(event.row, event.key) for event in events]
         followers = [one for of_hook in hooks for one in of_hook.subscriptions]
-        shown_before = tx.inbox.partners(keys, followers).take
+        shown_before = tx.inbox.partners([one.to_pair for one in events], followers).take
         ids = [of_hook.hook.id for of_hook in hooks]
         names = tx.hooks.names_of(ids)
         threads = tx.hooks.threads_of(ids, _thread_ids(events))
@@ -239,7 +250,7 @@ class Ingest:
             models = new_names(_model_names(delivery), names.models, most)
             people = new_names(_person_names(delivery), names.people, most)
             seen = _thread_of(delivery, threads)
-            already = shown_before(row, event.key, of_hook.subscriptions)
+            already = shown_before(event.to_pair, of_hook.subscriptions)
             thread = seen.get(thread_id_of(delivery) or "")
             event_context = EventContext(hook, row, delivery, names, event.trace, thread)
             found.append(
@@ -314,8 +325,7 @@ def _thread_of(delivery: Delivery, known: Mapping[str, KnownThread]) -> Mapping[
 
 def _event_result(event: ReadEvent, of_hooks: Sequence[HookResult]) -> EventResult:
     name, lines = event.delivery.event_name, event.trace.lines
-    subject = subject_of(event.delivery)
-    return EventResult(event.row.id, lines, name, event.key, subject, of_hooks)
+    return EventResult(event.row.id, lines, name, event.key, event.subject, of_hooks)
 
 
 def _hook_result(event: HookEvent, way: RoutingResult) -> HookResult:
