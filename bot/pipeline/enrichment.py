@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import assert_never
 
 import structlog
@@ -38,10 +39,11 @@ from bot.speckle.confirmation import (
     VersionQuestion,
 )
 from bot.speckle.event_table import BY_KIND
-from bot.speckle.events import Delivery, Facts
+from bot.speckle.events import Delivery, Facts, VersionCreated
 from bot.speckle.tokens import TokenScope
 from bot.speckle.visibility import PUBLIC
 from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import NoPicture, Previews, Rendered, preview_url
 from bot.speckle_api.types import Login
 from bot.timing import Backoff
@@ -56,6 +58,7 @@ MOST_PICTURES = 16  # of up to 4 MiB
 # only a moment, so that a server that hangs leaves room for the others. An event that has waited
 # behind others of its project waits no longer than that either.
 CROWD = 8
+COUNT_SHARE = 0.8  # of the time that is left once the rest of a version's facts is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,7 @@ class Enrichment:
         client: SpeckleClient,
         previews: Previews,
         lender: TokenLender,
+        counts: ObjectCounts,
         *,
         servers: Collection[str],
         deadline_s: float,
@@ -138,6 +142,7 @@ class Enrichment:
         self._servers = frozenset(servers)
         self._previews = previews
         self._lender = lender
+        self._counts = counts
         self._deadline_s = deadline_s
         self._facts = SingleFlightCache[Facts | None](max_values=MOST_FACTS, ttl_s=KEEP_S)
         self._pictures = SingleFlightCache[Picture | NoPicture](
@@ -286,7 +291,7 @@ class Enrichment:
         client = self._client
         match question:
             case VersionQuestion(version):
-                return await client.version_facts(login, project_id, version, within_s=within_s)
+                return await self._version_facts(login, project_id, version, within_s)
             case ReceivedQuestion(user_id, at):
                 return await client.received_facts(
                     login, project_id, user_id, at, within_s=within_s
@@ -299,6 +304,25 @@ class Enrichment:
                 return None
             case _:
                 assert_never(question)
+
+    async def _version_facts(
+        self, login: Login, project_id: str, version: VersionCreated, within_s: float
+    ) -> Facts:
+        """What the server knows of a version, and how many objects it has.
+
+        Whoever waits for the facts must not lose them to the count: it has a part of what is left.
+        """
+        until = monotonic() + within_s
+        facts = await self._client.version_facts(login, project_id, version, within_s=within_s)
+        left_s = COUNT_SHARE * (until - monotonic())
+        try:
+            async with asyncio.timeout(left_s):
+                count = await self._counts.of_version(
+                    login, project_id, version.version_id, facts, within_s=left_s
+                )
+        except TimeoutError:
+            count = None
+        return replace(facts, object_count=count)
 
     async def _archived(
         self, project_id: str, question: ArchivedQuestion, login: Login, within_s: float
