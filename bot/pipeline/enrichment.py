@@ -300,8 +300,8 @@ class Enrichment:
                 return await client.comment_facts(login, project_id, comment_id, within_s=within_s)
             case ArchivedQuestion():
                 return await self._archived(project_id, question, login, within_s)
-            case IssueQuestion():
-                return None
+            case IssueQuestion(hint):
+                return await client.issue_facts(login, project_id, hint, within_s=within_s)
             case _:
                 assert_never(question)
 
