@@ -101,7 +101,8 @@ class AddedFacts:
 
     `delivery` is the event as the server tells it, or as it came where the server told nothing.
     `missing` is to be asked again; `steps` are for the event's trace. `refused`: this reader may
-    not see the project any more, as the answer says.
+    not see the project any more, as the answer says. `unknown`: the server knows of nothing like
+    the event.
     """
 
     delivery: Delivery
@@ -110,6 +111,7 @@ class AddedFacts:
     missing: frozenset[LateAddition] = frozenset()
     steps: Sequence[tuple[TraceStep, TraceFacts]] = ()
     refused: bool = False
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,8 +383,13 @@ def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> Added
     if not isinstance(told, ConfirmedEvent):
         # A picture alone would show what nobody has confirmed to belong to this event.
         away = isinstance(told, SpeckleUnavailable)
-        missing = frozenset(outcomes if away else ())
-        return AddedFacts(delivery, missing=missing, steps=steps, refused=is_refusal(told))
+        return AddedFacts(
+            delivery,
+            missing=frozenset(outcomes if away else ()),
+            steps=steps,
+            refused=is_refusal(told),
+            unknown=isinstance(told, SpeckleNotFound | SpeckleUnconfirmed),
+        )
     if LateAddition.PICTURE in outcomes:
         steps.append(_picture_step(image))
     late = image is NoPicture.NOT_YET or isinstance(image, SpeckleUnavailable)
