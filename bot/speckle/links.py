@@ -6,6 +6,8 @@ from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 from bot.errors import NotASpeckleLink
+from bot.speckle.events import ResourceRef
+from bot.speckle.resources import resource_text
 
 # Speckle makes ids of 10 hex digits; a few very old ones use other letters.
 ID = re.compile(r"[0-9A-Za-z]{10}")
@@ -141,6 +143,20 @@ class Links:
         if self.legacy or model_id is None:
             return f"{self.server_url}/streams/{_quoted(project_id)}/commits/{_quoted(version_id)}"
         return f"{self.model(project_id, model_id)}@{_quoted(version_id)}"
+
+    def place(self, project_id: str, resource: ResourceRef) -> str:
+        """What a comment or an issue is on; the project where the server has no page for it."""
+        text = resource_text(resource)
+        if text is None and resource.version_id is not None:
+            return self.version(project_id, None, resource.version_id)
+        if text is None or self.legacy:
+            return self.project(project_id)
+        return f"{self.project(project_id)}/models/{quote(text, safe='@$', errors='replace')}"
+
+    def issue(self, project_id: str, issue_id: str, resource: ResourceRef | None) -> str:
+        """The issue, opened beside what it is on."""
+        place = self.place(project_id, resource or ResourceRef(whole=True))
+        return f"{place}#threadId={_quoted(issue_id)}"
 
     def thread(self, project_id: str, thread_id: str, version_id: str | None = None) -> str:
         """The thread, opened; old servers can do that only together with a version it is on."""
