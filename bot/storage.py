@@ -36,6 +36,7 @@ from bot.db.retention import Retention
 from bot.db.schema import migrate, needs_migration
 from bot.db.sealed_values import SealedValues
 from bot.db.session import Session
+from bot.db.silent_webhooks import SilentWebhooks
 from bot.db.sqlite_file import sqlite_path
 from bot.db.subscriptions import Subscriptions
 from bot.db.webhook_removals import WebhookRemovals
@@ -71,6 +72,7 @@ class Transaction:
         self.project_names = ProjectNamesRepository(session)
         self.day_use = DayUseRepository(session)
         self.webhook_removals = WebhookRemovals(session)
+        self.silent_webhooks = SilentWebhooks(session)
         self.subscriptions = Subscriptions(session, forget_hooks)
         self.due_times = DueTimes(session)
 

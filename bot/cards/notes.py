@@ -16,6 +16,7 @@ class NoteKind(StrEnum):
     HISTORY_TOO_SHORT = "history_too_short"
     HISTORY_TOO_LARGE = "history_too_large"
     ACTIVITY_TOO_LONG = "activity_too_long"
+    CONTENT_TOO_LARGE = "content_too_large"
     SENTENCE = "sentence"  # of an event that an older release kept
 
 
@@ -35,6 +36,9 @@ SENTENCES: Mapping[NoteKind, str] = {
     ),
     NoteKind.ACTIVITY_TOO_LONG: (
         "The project's activity list was too long to fetch all that had been missed."
+    ),
+    NoteKind.CONTENT_TOO_LARGE: (
+        "What it holds was too large to fetch, as pictures can be. Open it in Speckle to see it."
     ),
     NoteKind.SENTENCE: "{}",
 }

@@ -1,16 +1,17 @@
 """Which event that came one way is the same as one that came another way, by subscription."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, bindparam, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select, update
 
 from bot.db.session import Session
-from bot.db.tables import HAS_KEY, hooks, inbox, subscriptions
+from bot.db.tables import HAS_KEY, HAS_SUBJECT, hooks, inbox, subscriptions
 from bot.model import HookState, InboxSource, Subscription
-from bot.work import FetchedEvent, InboxEvent, InboxState
+from bot.speckle.listed import SAID_LENGTH, thing_of
+from bot.work import FetchedEvent, InboxEvent, InboxState, ToPair
 
 AT_THE_TIME = timedelta(minutes=2)  # that a webhook takes, and two clocks may be apart
 
@@ -21,10 +22,9 @@ def kinds_had(session: Session, ordering_key: str, names: Collection[str]) -> se
     """
 
     def had(name: str) -> bool:
-        begins = (inbox.c.event_key >= f"{name}:", inbox.c.event_key < f"{name};")
-        statement = (
-            select(inbox.c.id).where(HAS_KEY, inbox.c.lane == ordering_key, *begins).limit(1)
-        )
+        # Not a range of keys: where ":" is sorted depends on the database's language.
+        begins = func.substr(inbox.c.event_key, 1, len(name) + 1) == f"{name}:"
+        statement = select(inbox.c.id).where(HAS_KEY, inbox.c.lane == ordering_key, begins).limit(1)
         return session.scalar(statement) is not None
 
     return {name for name in names if had(name)}
@@ -48,19 +48,27 @@ def follower(hook_id: int, subscription_id: int) -> Any:
 
 
 def listed_before(
-    session: Session, ordering_key: str, subscription_id: int, keys: Sequence[str]
-) -> set[tuple[str, datetime]]:
-    """Which entries with these keys the list told the subscription before: of one time each."""
-    found: set[tuple[str, datetime]] = set()
-    for start in range(0, len(keys), AT_ONCE):
+    session: Session, ordering_key: str, subscription_id: int, events: Sequence[FetchedEvent]
+) -> set[FetchedEvent]:
+    """Which of these a list told the subscription before: what they say at that time, or what they
+    are about.
+    """
+    mine = inbox.c.subscription_id == subscription_id
+    keys = {one.event_key for one in events}
+    said: set[tuple[str, datetime]] = set()
+    for some in _portions(keys):
         statement = select(inbox.c.event_key, inbox.c.happened_at).where(
-            HAS_KEY,
-            inbox.c.lane == ordering_key,
-            inbox.c.event_key.in_(keys[start : start + AT_ONCE]),
-            inbox.c.subscription_id == subscription_id,
+            HAS_KEY, inbox.c.lane == ordering_key, inbox.c.event_key.in_(some), mine
         )
-        found |= {(key, at) for key, at in session.execute(statement)}
-    return found
+        said |= {(key, at) for key, at in session.execute(statement)}
+    subjects = {one.subject for one in events if one.subject is not None}
+    about = rows_about(session, ordering_key, subjects, mine)
+    return {
+        one
+        for one in events
+        if (one.event_key, one.at) in said
+        or (one.subject is not None and thing_of(one.subject) in about)
+    }
 
 
 def partners_of(
@@ -70,15 +78,30 @@ def partners_of(
     if not new:
         return {}
     since = max(subscription.shows_since, min(one.at for one in new) - WITHIN)
+    found = _same_thing(session, ordering_key, since, new)
     keys = {one.event_key for one in new}
     known = by_webhook(session, ordering_key, keys, subscription.id, since)
-    found: dict[FetchedEvent, int] = {}
     for within in (AT_THE_TIME, WITHIN):
         for one in new:
             if one not in found and one.event_key in known:
                 partner = take_partner(known[one.event_key], one.at, within)
                 if partner is not None:
                     found[one] = partner
+    return found
+
+
+def _same_thing(
+    session: Session, ordering_key: str, since: datetime, new: Sequence[FetchedEvent]
+) -> dict[FetchedEvent, int]:
+    """The entries about something that a webhook told of, with its rows."""
+    subjects = {one.subject for one in new if one.subject is not None}
+    about = rows_about(session, ordering_key, subjects, ~BY_LIST, IS_DONE, since <= EVENT_AT)
+    found = {}
+    for one in new:
+        if one.subject is not None:
+            partner = told_by_webhook(about, one.subject, one.at)
+            if partner is not None:
+                found[one] = partner
     return found
 
 
@@ -107,54 +130,132 @@ LISTED = (
 )
 
 KnownEvents = list[tuple[int, datetime]]
+AboutThing = tuple[str, int | None, int, datetime]  # subject, subscription, row, time
+
+
+def rows_about(
+    session: Session, ordering_key: str, subjects: Collection[str], *which: ColumnElement[bool]
+) -> Mapping[str, Sequence[AboutThing]]:
+    """The rows about the same things as these subjects, whatever they say of them, by thing."""
+    found: defaultdict[str, list[AboutThing]] = defaultdict(list)
+    # abs: shorter ones have no such end, and no database takes a length below 0.
+    without_end = func.abs(func.length(inbox.c.subject) - SAID_LENGTH)
+    thing = func.substr(inbox.c.subject, 1, without_end)
+    for some in _portions({thing_of(one) for one in subjects}):
+        statement = (
+            select(inbox.c.subject, inbox.c.subscription_id, inbox.c.id, EVENT_AT)
+            .where(
+                HAS_SUBJECT,
+                inbox.c.lane == ordering_key,
+                or_(thing.in_(some), inbox.c.subject.in_(some)),
+                *which,
+            )
+            .order_by(inbox.c.id)
+        )
+        for subject, subscription_id, row_id, at in session.execute(statement):
+            found[thing_of(subject)].append((subject, subscription_id, row_id, at))
+    return found
+
+
+def told_by_webhook(
+    about: Mapping[str, Sequence[AboutThing]], subject: str, at: datetime
+) -> int | None:
+    """The row by which a webhook told of what a list has: at that time, or in the same words.
+
+    A message can be edited before the list is read. But whoever knows the secret can name any
+    version of the past, and say anything of it: that does not stand for what happened.
+    """
+    for theirs, _, row_id, when in about.get(thing_of(subject), ()):
+        apart = abs(when - at)
+        if apart <= AT_THE_TIME or (theirs == subject and apart <= WITHIN):
+            return row_id
+    return None
+
+
+def _portions(texts: Collection[str]) -> Iterator[Sequence[str]]:
+    wanted = sorted(texts)
+    for start in range(0, len(wanted), AT_ONCE):
+        yield wanted[start : start + AT_ONCE]
 
 
 class EventPartners:
     """The rows by which subscriptions were shown the same events another way.
 
-    Each row is given out once: equal events are shown as often as they happened.
+    Each row is given out once for those that say the same: equal events are shown as often as they
+    happened. What is about one thing that a list told of happened once.
     """
 
-    def __init__(self, known: Mapping[tuple[str, int], KnownEvents]) -> None:
+    def __init__(
+        self,
+        known: Mapping[tuple[str, int], KnownEvents],
+        about: Mapping[str, Sequence[AboutThing]],
+    ) -> None:
         self._known = known  # by event key and subscription
+        self._about = about
 
     @classmethod
     def of(
-        cls,
-        session: Session,
-        events: Sequence[tuple[InboxEvent, str]],
-        subscriptions: Sequence[Subscription],
+        cls, session: Session, events: Sequence[ToPair], subscriptions: Sequence[Subscription]
     ) -> "EventPartners":
-        """Those of some rows of one ordering key and one source, each with its event's key."""
-        rows = [row for row, _ in events]
-        keys = {key for _, key in events}
-        if not rows:
-            return cls({})
-        if rows[0].source is not InboxSource.ACTIVITY:
-            listed = [one.id for one in subscriptions if one.caught_up_at is not None]
-            return cls(_by_list(session, rows, keys, listed) if listed else {})
-        known: dict[tuple[str, int], KnownEvents] = {}
-        first_at = min(row.event_at for row in rows)
-        for one in subscriptions:
-            since = max(one.shows_since, first_at - WITHIN)
-            for key, found in by_webhook(
-                session, rows[0].ordering_key, keys, one.id, since
-            ).items():
-                known[key, one.id] = found
-        return cls(known)
+        """Those of some rows of one ordering key and one source."""
+        if not events:
+            return cls({}, {})
+        if events[0].row.source is InboxSource.ACTIVITY:
+            return cls._of_listed(session, events, subscriptions)
+        listed = [one.id for one in subscriptions if one.caught_up_at is not None]
+        if not listed:
+            return cls({}, {})
+        rows = [one.row for one in events]
+        theirs = (BY_LIST, IS_DONE, inbox.c.subscription_id.in_(listed))
+        return cls(
+            _by_list(session, rows, {one.event_key for one in events}, listed),
+            rows_about(session, rows[0].ordering_key, _subjects(events), *theirs),
+        )
 
-    def take(
-        self, row: InboxEvent, event_key: str, subscriptions: Sequence[Subscription]
-    ) -> dict[int, int]:
+    @classmethod
+    def _of_listed(
+        cls, session: Session, events: Sequence[ToPair], subscriptions: Sequence[Subscription]
+    ) -> "EventPartners":
+        known: dict[tuple[str, int], KnownEvents] = {}
+        ordering_key = events[0].row.ordering_key
+        since = min(one.row.event_at for one in events) - WITHIN
+        keys = {one.event_key for one in events}
+        for one in subscriptions:
+            shown_since = max(one.shows_since, since)
+            for key, found in by_webhook(session, ordering_key, keys, one.id, shown_since).items():
+                known[key, one.id] = found
+        theirs = (~BY_LIST, IS_DONE, since <= EVENT_AT)
+        return cls(known, rows_about(session, ordering_key, _subjects(events), *theirs))
+
+    def take(self, event: ToPair, subscriptions: Sequence[Subscription]) -> dict[int, int]:
         """The rows that showed an event to these subscriptions, by the subscriptions' ids."""
-        choose = take_partner if row.source is InboxSource.ACTIVITY else _take_first
+        by_list = event.row.source is InboxSource.ACTIVITY
+        choose = take_partner if by_list else _take_first
         found: dict[int, int] = {}
         for one in subscriptions:
-            known = self._known.get((event_key, one.id), [])
-            partner = choose(known, row.event_at, WITHIN)
+            known = self._known.get((event.event_key, one.id), [])
+            partner = choose(known, event.row.event_at, WITHIN)
+            if partner is None and event.subject is not None:
+                partner = self._same_thing(event.row, event.subject, one)
             if partner is not None:
                 found[one.id] = partner
         return found
+
+    def _same_thing(self, row: InboxEvent, subject: str, subscription: Subscription) -> int | None:
+        rows = self._about.get(thing_of(subject), ())
+        if row.source is InboxSource.ACTIVITY:
+            shown = [one for one in rows if one[-1] >= subscription.shows_since]
+            return told_by_webhook({thing_of(subject): shown}, subject, row.event_at)
+        near = (
+            row_id
+            for _, subscription_id, row_id, at in rows
+            if subscription_id == subscription.id and abs(row.event_at - at) <= WITHIN
+        )
+        return next(near, None)
+
+
+def _subjects(events: Sequence[ToPair]) -> set[str]:
+    return {one.subject for one in events if one.subject is not None}
 
 
 def by_webhook(
@@ -174,14 +275,13 @@ def by_webhook(
         listed.c.same_as == inbox.c.id,
     )
     found: defaultdict[str, KnownEvents] = defaultdict(list)
-    wanted = sorted(keys)
-    for start in range(0, len(wanted), AT_ONCE):
+    for some in _portions(keys):
         statement = (
             select(inbox.c.event_key, inbox.c.id, EVENT_AT)
             .where(
                 HAS_KEY,
                 inbox.c.lane == ordering_key,
-                inbox.c.event_key.in_(wanted[start : start + AT_ONCE]),
+                inbox.c.event_key.in_(some),
                 IS_DONE,
                 ~BY_LIST,
                 since <= EVENT_AT,

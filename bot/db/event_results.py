@@ -112,7 +112,11 @@ NOTE_HOOK = (
         live_at=case(
             (IS_WAITING_FOR_FIRST, bindparam("now", type_=UtcDateTime())), else_=hooks.c.live_at
         ),
-        trouble=case((hooks.c.trouble.in_(ENDED_BY_EVENT), None), else_=hooks.c.trouble),
+        # Not in_(): that cannot be carried out for several rows at once.
+        trouble=case(
+            (or_(*(hooks.c.trouble == one for one in ENDED_BY_EVENT)), None),
+            else_=hooks.c.trouble,
+        ),
     )
 )
 TOUCH = (

@@ -50,7 +50,8 @@ class MissedEvents:
     def hook_ids(self) -> list[int]:
         """The hooks that may have missed something which somebody can be asked for, oldest first.
 
-        That is who made its webhook or, once there was an event, who follows it with an answer.
+        That is who made its webhook or, once it is live and there was an event, who follows it with
+        an answer.
         """
         answered = exists().where(
             subscriptions.c.hook_id == hooks.c.id,
@@ -60,7 +61,7 @@ class MissedEvents:
             hooks.c.state != HookState.CLOSED,
             or_(
                 and_(hooks.c.webhook_sealed.is_not(None), hooks.c.account_id.is_not(None)),
-                and_(hooks.c.last_event_at.is_not(None), answered),
+                and_(hooks.c.last_event_at.is_not(None), hooks.c.live_at.is_not(None), answered),
             ),
         )
         return [*self._session.scalars(statement.order_by(hooks.c.id))]
@@ -149,7 +150,7 @@ class MissedEvents:
             these = history_taken.c.call_id.in_(gone[start : start + KEYS_A_STATEMENT])
             self._session.execute(delete(history_taken).where(mine, these))
 
-    def add_from_activity(
+    def add_from_lists(
         self,
         hook: Hook,
         subscription: Subscription,
@@ -157,20 +158,19 @@ class MissedEvents:
         note: str | None = None,
         quota: DayQuota | None = None,
     ) -> TakenIn | None:
-        """Put what an activity list tells into the inbox, in order, for one subscription.
+        """Put what a project's lists tell into the inbox, in order, for one subscription.
 
         What a webhook told it already is kept without a body, as the webhook's partner. Only kinds
         that the ordering key has had before: what its webhook is not set to send was not missed.
-        None while events of the ordering key wait to be looked at, as nobody knows yet what those
-        are.
+        None while a webhook's events of the ordering key wait to be looked at, as nobody knows yet
+        what those are.
         """
         ordering_key = hook.ordering_key
         if not self._session.is_sqlite:
             lock_texts(self._session, lock_names([quota]) | {ordering_key})
         if self._session.execute(follower(hook.id, subscription.id)).one_or_none() is None:
             return TakenIn()
-        theirs = or_(BY_WEBHOOK, inbox.c.subscription_id == subscription.id)
-        unread = and_(IS_NEW, inbox.c.lane == ordering_key, theirs)
+        unread = and_(IS_NEW, inbox.c.lane == ordering_key, BY_WEBHOOK)
         if self._session.scalar(select(inbox.c.id).where(unread).limit(1)) is not None:
             return None
         new = self._not_listed_before(ordering_key, subscription.id, fetched)
@@ -183,8 +183,11 @@ class MissedEvents:
                 full = True
                 break
             row = _listed_row(hook, subscription, one, partners.get(one))
-            rows.append(self._known(row) if one in partners else self._missed(row, one.body, note))
-            note = note if one in partners else None
+            if one in partners:
+                rows.append(self._known(row))
+            else:
+                rows.append(self._missed(row, one, note))
+                note = None
         ids = insert_events(self._session, rows)
         if rows:
             self._has_list_rows(subscription, new[len(rows) - 1].at)
@@ -197,13 +200,9 @@ class MissedEvents:
     ) -> Sequence[FetchedEvent]:
         """Those that are new to the subscription, once each, of kinds that came before."""
         names = kinds_had(self._session, ordering_key, {one.event_name for one in fetched})
-        keys = [one.event_key for one in fetched]
-        there = listed_before(self._session, ordering_key, subscription_id, keys)
-        new = {
-            (one.event_key, one.at): one
-            for one in fetched
-            if one.event_name in names and (one.event_key, one.at) not in there
-        }
+        told = [one for one in fetched if one.event_name in names]
+        there = listed_before(self._session, ordering_key, subscription_id, told)
+        new = {(one.event_key, one.at): one for one in told if one not in there}
         return list(new.values())
 
     def _has_list_rows(self, subscription: Subscription, at: datetime) -> None:
@@ -223,9 +222,9 @@ class MissedEvents:
         values = [{"hook_id": hook_id, "call_id": call_id} for call_id in sorted(set(call_ids))]
         self._session.execute(statement, values)
 
-    def _missed(self, row: dict[str, Any], body: bytes, note: str | None) -> dict[str, Any]:
-        trace = self._trace(TraceStep.FROM_ACTIVITY, _noted(note))
-        return self._row(**row, body=body, finished_at=None, trace=trace)
+    def _missed(self, row: dict[str, Any], one: FetchedEvent, note: str | None) -> dict[str, Any]:
+        trace = self._trace(TraceStep.FROM_ACTIVITY, _noted(note or one.note))
+        return self._row(**row, body=one.body, finished_at=None, trace=trace)
 
     def _known(self, row: dict[str, Any]) -> dict[str, Any]:
         trace = self._trace(TraceStep.IN_ACTIVITY_TOO, {"inbox_id": row["same_as"]})
@@ -299,6 +298,7 @@ def _listed_row(
         "happened_at": one.at,
         "event_key": one.event_key,
         "event_name": one.event_name,
+        "subject": one.subject,
         "subscription_id": subscription.id,
         "same_as": partner,
     }

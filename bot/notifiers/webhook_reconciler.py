@@ -42,6 +42,7 @@ class WebhookReconciler:
 
     async def _reconcile(self) -> None:
         await self.look_after(None)
+        await self._webhooks.note_silent_webhooks()
         for hook in await self._storage.read(lambda tx: tx.hooks.with_untold_trouble()):
             await self._tell_trouble(hook)
 

@@ -15,6 +15,7 @@ from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.reading import LARGE_BODY_BYTES, read
 from bot.pipeline.replay import Outlets, Routes
 from bot.pipeline.routing import EventContext, RoutingResult, says_who_sees, thread_id_of
+from bot.pipeline.subjects import changes_shown
 from bot.pipeline.trace import Trace
 from bot.speckle.events import CommentCreated, Delivery, KnownThread, ProjectNames
 from bot.speckle.listed import subject_of
@@ -27,6 +28,7 @@ from bot.work import (
     InboxEvent,
     InboxKey,
     NameChanges,
+    ToPair,
     TraceStep,
 )
 
@@ -40,7 +42,7 @@ LARGE_AT_ONCE = 4
 ORGANISATION = 0  # no guild's id
 
 
-ShownBefore = Callable[[InboxEvent, str, Sequence[Subscription]], Mapping[int, int]]
+ShownBefore = Callable[[ToPair, Sequence[Subscription]], Mapping[int, int]]
 """Says by which rows subscriptions were shown an event another way; each row is given once."""
 
 
@@ -52,6 +54,17 @@ class ReadEvent:
     delivery: Delivery
     key: str
     trace: Trace
+
+    @property
+    def subject(self) -> str | None:
+        """What it is about; what an activity list told is known by what it says alone."""
+        of_list = self.row.source is InboxSource.ACTIVITY
+        return self.row.subject if of_list else subject_of(self.delivery)
+
+    @property
+    def to_pair(self) -> ToPair:
+        """What tells whether it came another way too."""
+        return ToPair(self.row, self.key, self.subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +213,18 @@ class Ingest:
         """What applies to each hook that the events' source may speak for, and to no other."""
         first = events[0]
         hooks = self._hooks(tx, first.row, first.delivery.project.id)
-        keys = [(event.row, event.key) for event in events]
         followers = [one for of_hook in hooks for one in of_hook.subscriptions]
-        shown_before = tx.inbox.partners(keys, followers).take
+        shown_before = tx.inbox.partners([one.to_pair for one in events], followers).take
         ids = [of_hook.hook.id for of_hook in hooks]
         names = tx.hooks.names_of(ids)
         threads = tx.hooks.threads_of(ids, _thread_ids(events))
+        shown_until = {
+            one.row.id: changes_shown(tx, one.row, one.delivery) for one in events if hooks
+        }
         return [
-            self._one_by_one(one, events, names[one.hook.id], threads[one.hook.id], shown_before)
+            self._one_by_one(
+                one, events, names[one.hook.id], threads[one.hook.id], shown_before, shown_until
+            )
             for one in hooks
         ]
 
@@ -230,6 +247,7 @@ class Ingest:
         names: ProjectNames,
         threads: Mapping[str, KnownThread],
         shown_before: ShownBefore,
+        shown_until: Mapping[int, datetime | None],
     ) -> Sequence[HookEvent]:
         """A hook's events, each with what is known of the hook once those before it are."""
         hook, most = of_hook.hook, self._most_model_names(of_hook.hook.guild_id)
@@ -239,9 +257,11 @@ class Ingest:
             models = new_names(_model_names(delivery), names.models, most)
             people = new_names(_person_names(delivery), names.people, most)
             seen = _thread_of(delivery, threads)
-            already = shown_before(row, event.key, of_hook.subscriptions)
+            already = shown_before(event.to_pair, of_hook.subscriptions)
             thread = seen.get(thread_id_of(delivery) or "")
-            event_context = EventContext(hook, row, delivery, names, event.trace, thread)
+            event_context = EventContext(
+                hook, row, delivery, names, event.trace, thread, shown_until[row.id]
+            )
             found.append(
                 HookEvent(event_context, of_hook.subscriptions, already, models, people, seen)
             )
@@ -314,7 +334,8 @@ def _thread_of(delivery: Delivery, known: Mapping[str, KnownThread]) -> Mapping[
 
 def _event_result(event: ReadEvent, of_hooks: Sequence[HookResult]) -> EventResult:
     name, lines = event.delivery.event_name, event.trace.lines
-    subject = subject_of(event.delivery)
+    said = (one.subject for one in of_hooks if one.subject is not None)
+    subject = next(said, None) or event.subject
     return EventResult(event.row.id, lines, name, event.key, subject, of_hooks)
 
 
@@ -331,6 +352,7 @@ def _hook_result(event: HookEvent, way: RoutingResult) -> HookResult:
         results=way.results,
         visibility=way.visibility,
         already=event.already,
+        subject=way.subject,
     )
 
 

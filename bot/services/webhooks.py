@@ -435,6 +435,12 @@ class WebhookService:
             if ensured is not None and ensured != Ensured(WebhookChange.NOTHING):
                 yield hook, ensured
 
+    async def note_silent_webhooks(self) -> None:
+        """Note which webhooks by hand send nothing, although there was something to send."""
+        for hook_id in await self._storage.write(lambda tx: tx.silent_webhooks.note()):
+            trouble = HookTrouble.NOT_ARRIVING.value
+            log.warning("webhooks.trouble", hook_id=hook_id, trouble=trouble)
+
     # ── remove ────────────────────────────────────────────────────────────────────────────────
 
     async def remove(self, removal_id: int) -> RemovalResult:

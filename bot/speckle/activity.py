@@ -5,7 +5,7 @@ in the wire's own form and read like any other delivery.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -19,7 +19,8 @@ class Activity:
     """One entry of a project's activity list; `info` is what a webhook's `event.data` would be.
 
     `resource_id`: the version of commit_*, the comment of comment_* (of a reply its thread), the
-    model of branch_*. `message` is cut at 255 characters.
+    model of branch_*. `message` is cut at 255 characters. `cut`: its `info` is too large to be
+    read.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Activity:
     message: str = field(repr=False)
     info: object = field(repr=False)
     user_name: str | None = None
+    cut: bool = False
 
 
 # Speckle cuts a message in the list at 255. One less, as the last place may hold half a character
@@ -61,6 +63,13 @@ def _sure_part(message: str) -> str:
     """As much of a message as the list has kept of it in any case."""
     units = message.encode("utf-16-le")[: SURE_UNITS * BYTES_A_UNIT]
     return units.decode("utf-16-le", "replace")
+
+
+def without_content(entry: Activity, project_id: str) -> Activity:
+    """An entry that is `cut` with as much of its `info` as is known all the same."""
+    known = {"projectId": project_id, "threadId": entry.resource_id}
+    is_comment = entry.action in ("comment_created", "comment_replied")
+    return replace(entry, info={"input": known} if is_comment else {})
 
 
 def body_of(

@@ -22,7 +22,7 @@ ISSUE_UPDATED: Final = "issue_updated"
 ISSUE_REPLIED: Final = "issue_reply_created"
 
 DIGEST_DIGITS: Final = 16
-THING_AT: Final = DIGEST_DIGITS + 2  # counted from 1, as SQL does
+SAID_LENGTH: Final = 1 + DIGEST_DIGITS  # of what a subject ends in
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +92,13 @@ class ListedChanges:
 
 @dataclass(frozen=True, slots=True)
 class ListedEntry:
-    """One thing that happened, as an entry of an activity list, and what it is about."""
+    """One thing that happened, as an entry of an activity list.
+
+    `subject` is what it is about, for what no real activity list told.
+    """
 
     entry: Activity
-    subject: str
+    subject: str | None = None
 
 
 def entries_of(changes: ListedChanges, after: datetime) -> list[ListedEntry]:
@@ -110,7 +113,7 @@ def entries_of(changes: ListedChanges, after: datetime) -> list[ListedEntry]:
 
 
 def subject_of(delivery: Delivery) -> str | None:
-    """What a delivery says that it is about, and a digest of what it says of it.
+    """What a delivery says that it is about, and a digest of what it says: "commit_create:ID#…".
 
     None for what no list has, and for issues: which one it is, only the server knows.
     """
@@ -128,19 +131,19 @@ def issue_subject(event_name: str, thing_id: str, at: datetime | None = None) ->
     """What an event about an issue is about: the issue; of a reply the reply; of a change the
     issue and when the newest change was that it tells of.
     """
-    when = "" if at is None else f"@{at.astimezone(UTC).isoformat(timespec='milliseconds')}"
-    return f"{'0' * DIGEST_DIGITS} {event_name}:{thing_id}{when}"
+    when = "" if at is None else f":{at.astimezone(UTC).isoformat(timespec='milliseconds')}"
+    return f"{event_name}:{thing_id}{when}"
 
 
 def thing_of(subject: str) -> str:
     """What a subject is about, "commit_create:ID", whatever is said of it."""
-    return subject[THING_AT - 1 :]
+    return subject.partition("#")[0]
 
 
 def _subject(event_name: str, thing_id: str, actor: SpeckleUser | None, said: str | None) -> str:
     said_by = None if actor is None else actor.id
     digest = sha256(json.dumps([said_by, said]).encode()).hexdigest()[:DIGEST_DIGITS]
-    return f"{digest} {event_name}:{thing_id}"
+    return f"{event_name}:{thing_id}#{digest}"
 
 
 def _of_version(version: ListedVersion) -> ListedEntry:

@@ -51,6 +51,7 @@ MAX_CHOICES = 100
 ACTIVITY_PAGE = 100
 RECEIVED_WINDOW = timedelta(minutes=10)  # how far the two clocks, and a slow delivery, may be off
 RECEIVED_LINES = 100
+MILLISECOND = timedelta(milliseconds=1)
 THREADS_WAIT_S = 1.0  # how long a version's facts wait for the number of its threads, at most
 
 T = TypeVar("T")
@@ -316,11 +317,13 @@ class SpeckleClient:
     ) -> list[Activity] | None:
         """A project's activity list, oldest first, from `after` on, that moment included.
 
-        Of more than `limit` lines the newest ones. None from a server without such lists.
+        Of more than `limit` lines the newest ones. Without `info`, which may hold pictures. None
+        from a server without such lists.
         """
         until = self._transport.until(within_s)
         wanted: dict[str, Any] = {
             "project": project_id,
+            "info": False,
             "after": None if after is None else questions.iso(after),
             "limit": min(limit, ACTIVITY_PAGE),
         }
@@ -335,9 +338,39 @@ class SpeckleClient:
             if len(page) < wanted["limit"] or len(lines) == known:
                 break
             # The next page begins before the cursor; lines of one millisecond must not be lost.
-            wanted["cursor"] = questions.iso(page[-1].at + timedelta(milliseconds=1))
+            wanted["cursor"] = questions.iso(page[-1].at + MILLISECOND)
         newest = sorted(lines.values(), key=lambda line: line.at, reverse=True)[:limit]
         return newest[::-1]
+
+    async def with_info(
+        self,
+        login: Login,
+        project_id: str,
+        lines: Sequence[Activity],
+        *,
+        within_s: float | None = None,
+    ) -> list[Activity]:
+        """The first of these lines, oldest first as they are given, with their `info`.
+
+        As many as one answer can hold, and one at least, which is `cut` if it alone is too large.
+        """
+        until = self._transport.until(within_s)
+        count = min(len(lines), ACTIVITY_PAGE // 2)
+        wanted: dict[str, Any] = {"project": project_id, "info": True, "limit": ACTIVITY_PAGE}
+        while count:
+            # Cut to milliseconds, as the server reads them: others of the same one come too.
+            wanted["after"] = questions.iso(lines[0].at)
+            wanted["before"] = questions.iso(lines[count - 1].at + MILLISECOND)
+            try:
+                data = await self._read_optional(login, optional_questions.ACTIVITY, wanted, until)
+            except AnswerTooLarge:
+                if count == 1:
+                    return [replace(lines[0], cut=True)]
+                count = (count + 1) // 2
+            else:
+                infos = {line.id: line.info for line in questions.read_activity(data)}
+                return [replace(line, info=infos.get(line.id)) for line in lines[:count]]
+        return []
 
     # ── what a webhook leaves out ─────────────────────────────────────────────────────────────
 
@@ -430,20 +463,22 @@ class SpeckleClient:
 
         The thread does not say it itself. The list needs an account, on public projects as well.
         """
-        lines = await self._activity_about(login, project_id, at, self._transport.until(within_s))
-        return any(
-            line.action == "comment_archived"
-            and line.resource_id == thread_id
-            and line.user_id == user_id
-            and questions.child(line.info, "input", "archived") is archived
-            for line in lines
-        )
+        until = self._transport.until(within_s)
+        for line in await self._activity_about(login, project_id, at, until):
+            said = (line.action, line.resource_id, line.user_id)
+            if said == ("comment_archived", thread_id, user_id):
+                left_s = self._transport.left_s(until)
+                (whole,) = await self.with_info(login, project_id, [line], within_s=left_s)
+                if questions.child(whole.info, "input", "archived") is archived:
+                    return True
+        return False
 
     async def _activity_about(
         self, login: Login, project_id: str, at: datetime, until: float
     ) -> list[Activity]:
         wanted: dict[str, Any] = {
             "project": project_id,
+            "info": False,
             "after": questions.iso(at - RECEIVED_WINDOW),
             "before": questions.iso(at + RECEIVED_WINDOW),
             "limit": RECEIVED_LINES,

@@ -40,11 +40,12 @@ ACTIVITY: Final = OptionalQuestion(
     "Stream.activity",
     """
 query Activity(
-  $project: String!, $limit: Int!, $after: DateTime, $before: DateTime, $cursor: DateTime
+  $project: String!, $limit: Int!, $info: Boolean!,
+  $after: DateTime, $before: DateTime, $cursor: DateTime
 ) {
   stream(id: $project) {
     activity(limit: $limit, after: $after, before: $before, cursor: $cursor) {
-      items { id actionType resourceId userId time info message }
+      items { id actionType resourceId userId time message info @include(if: $info) }
     }
   }
 }

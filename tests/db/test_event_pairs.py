@@ -32,6 +32,7 @@ from bot.work import (
     InboxState,
     NewInboxEvent,
     TakenIn,
+    ToPair,
 )
 from tests.db.conftest import (
     FACADE,
@@ -78,7 +79,7 @@ class Lane:
         there = await self.storage.read(lambda tx: tx.subscriptions.get(subscription.id))
         assert there is not None
         return await self.storage.write(
-            lambda tx: tx.missed_events.add_from_activity(self.hook, there, some)
+            lambda tx: tx.missed_events.add_from_lists(self.hook, there, some)
         )
 
     async def webhook(self) -> int:
@@ -93,8 +94,9 @@ class Lane:
         followers = await self.storage.read(lambda tx: tx.subscriptions.of_hook(self.hook.id))
         if row.source is InboxSource.ACTIVITY:
             followers = [one for one in followers if one.id == row.subscription_id]
-        twins = await self.storage.read(lambda tx: tx.inbox.partners([(row, key)], followers))
-        already = twins.take(row, key, followers)
+        pair = ToPair(row, key, row.subject)
+        twins = await self.storage.read(lambda tx: tx.inbox.partners([pair], followers))
+        already = twins.take(pair, followers)
         ingested = HookResult(self.hook.id, row.received_at, by_webhook=False, already=already)
         await self.storage.write(
             lambda tx: tx.inbox.finish(
@@ -202,7 +204,7 @@ async def test_nothing_is_filled_in_for_a_subscription_that_is_gone_or_has_moved
     storage, entry = lane.storage, fetched(f"{NAME}:v1", clock())
     await storage.write(lambda tx: tx.subscriptions.delete(one.id))
     assert (
-        await storage.write(lambda tx: tx.missed_events.add_from_activity(lane.hook, one, [entry]))
+        await storage.write(lambda tx: tx.missed_events.add_from_lists(lane.hook, one, [entry]))
         == TakenIn()
     )
     made = await storage.write(

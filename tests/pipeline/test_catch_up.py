@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import text, update
 
 from bot.app import App, Timings
-from bot.db.tables import inbox, subscriptions
+from bot.db.tables import hooks, inbox, subscriptions
 from bot.model import Entitlement, Hook, HookKind, InboxSource, PauseReason, SubscriptionState
-from bot.pipeline.catch_up import from_activity
+from bot.pipeline.catch_up import from_lists
 from bot.pipeline.catch_up.from_history import CatchUpLimits
 from bot.settings import environment_names
 from bot.speckle.subscription_options import SubscriptionOptions
@@ -317,15 +317,22 @@ async def by_hand(app: App, studio: Studio, tower: Tower) -> Hook:
     assert await tower.fire(range(1)) == [2]
     await wait_for_numbers(studio, studio.structure, range(1))
     await app.storage.write(
-        lambda tx: tx.key_values.set(from_activity.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat())
+        lambda tx: tx.key_values.set(from_lists.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat())
     )
     await followed_since(app, utc_now() - timedelta(days=1))
     return hook
 
 
 async def followed_since(app: App, at: datetime) -> None:
+    """Channels have followed it since then, and its webhook has been there as long."""
     with app.storage._database.writing() as connection:
         connection.execute(update(subscriptions).values(created_at=at))
+        connection.execute(update(hooks).values(live_at=at))
+
+
+def lists_read(tower: Tower) -> int:
+    """How often the activity list was read, each time to its end."""
+    return sum(not asked.variables["info"] for asked in tower.server.asked("Activity"))
 
 
 async def facade_follows(
@@ -368,6 +375,88 @@ async def test_nothing_is_fetched_from_before_the_channel_followed(
         await wait_for_numbers(studio, studio.structure, range(2))
 
 
+async def test_nothing_is_fetched_from_before_the_first_event_of_a_webhook_made_by_hand(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    """The channel has followed the project for a day, but its webhook was made just now."""
+    for number in range(100, 172):
+        tower.version(number, at=utc_now() - timedelta(hours=2))
+    async with run() as app:
+        hook = await by_hand(app, studio, tower)
+        with app.storage._database.writing() as connection:
+            connection.execute(update(hooks).values(live_at=utc_now() - timedelta(hours=1)))
+        tower.version(1, at=utc_now() - timedelta(minutes=30))
+        await look(app)
+        await wait_for_numbers(studio, studio.structure, range(2))
+    async with run() as app:  # and a restart
+        since = utc_now()
+        assert (await caught_up(app, since)).id == hook.id
+        assert await app.storage.read(waiting_count) == 0
+    assert numbers_in(studio, studio.structure) == [0, 1]
+
+
+async def test_a_webhook_that_never_brought_anything_is_not_looked_at(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await by_hand(app, studio, tower)
+        with app.storage._database.writing() as connection:
+            connection.execute(update(hooks).values(live_at=None))
+        tower.version(1, at=utc_now() - timedelta(hours=1))
+        before = lists_read(tower)
+        assert await app.catch_up.check_hooks() == []
+        assert lists_read(tower) == before
+        assert numbers_in(studio, studio.structure) == [0]
+
+
+def comment(tower: Tower, number: int, screenshot_bytes: int) -> None:
+    """Somebody comments with a picture of so many characters, so many minutes ago."""
+    resources = f"{tower.model.id}@{tower.project.versions[0].id}"
+    said = {"type": "doc", "content": [{"type": "text", "text": f"thread no {number}"}]}
+    tower.server.add_activity(
+        tower.project,
+        "comment_created",
+        f"c0ffee000{number}",
+        "comment",
+        tower.ilse,
+        {
+            "input": {
+                "projectId": tower.project.id,
+                "resourceIdString": resources,
+                "content": {"doc": said},
+                "screenshot": "data:image/png;base64," + "A" * screenshot_bytes,
+            }
+        },
+        f"Comment added: c0ffee000{number} ([object Object])",
+        at=utc_now() - timedelta(minutes=60 - number),
+    )
+
+
+async def test_comments_with_large_pictures_arrive_and_one_that_cannot_be_read_without_its_own(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run() as app:
+        await by_hand(app, studio, tower)
+        assert tower.webhook is not None
+        tower.webhook.triggers = ["comment_created"]
+        comment(tower, 0, 10)
+        (told,) = tower.project.activity[-1:]
+        await tower.server.fire(tower.project, "comment_created", told.info, user=tower.ilse)
+        for number, size in enumerate((12_000_000, 12_000_000, 12_000_000, 40_000_000, 10), 1):
+            comment(tower, number, size)
+        await look(app)
+
+        async def all_there() -> bool:
+            return len(cards(studio)) == 7
+
+        await until(all_there, 30)
+        shown = [card["url"].rpartition("/")[2] for card in cards(studio)[1:]]
+        assert shown == [f"c0ffee000{number}" for number in range(6)]
+        texts = [card["description"] for card in cards(studio)[1:]]
+        assert ["thread no" in text for text in texts] == [True] * 4 + [False, True]
+        assert ["too large" in text for text in texts] == [False] * 4 + [True, False]
+
+
 async def test_what_an_account_may_read_is_shown_in_its_own_channel_alone(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -391,11 +480,11 @@ async def test_a_list_is_asked_for_once_for_all_channels_of_one_account(
         (first,) = await app.storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         await facade_follows(app, studio, tower, hook, first.account_id)
         tower.version(1, at=utc_now() - timedelta(hours=1))
-        before = len(tower.server.asked("Activity"))
+        before = lists_read(tower)
         assert await app.catch_up.check_hooks() == []
         await wait_for_numbers(studio, studio.structure, range(2))
         await wait_for_numbers(studio, studio.facade, range(1, 2))
-        assert len(tower.server.asked("Activity")) == before + 1
+        assert lists_read(tower) == before + 1
 
 
 async def test_with_an_account_alone_and_no_webhook_nothing_is_fetched(
@@ -421,10 +510,10 @@ async def test_a_person_who_cannot_see_the_channel_does_not_fetch_for_it(
         tower.server.set_role(tower.project, tower.ilse, None)
         with app.storage._database.writing() as connection:
             connection.execute(update(subscriptions).values(access_ok_at=None))
-        before = len(tower.server.asked("Activity"))
+        before = lists_read(tower)
         await app.catch_up.check_hooks()
         assert await app.storage.read(lambda tx: tx.missed_events.last_id()) == last
-        assert len(tower.server.asked("Activity")) == before
+        assert lists_read(tower) == before
 
 
 async def test_while_a_member_paused_it_nothing_is_fetched_then_or_later(
@@ -583,17 +672,15 @@ async def test_the_operators_token_reads_once_for_all_guilds_where_somebody_answ
         for channel in channels:
             await wait_for_numbers(studio, channel, range(1))
         await app.storage.write(
-            lambda tx: tx.key_values.set(
-                from_activity.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat()
-            )
+            lambda tx: tx.key_values.set(from_lists.KEYS_SINCE, (utc_now() - KEYS_AGO).isoformat())
         )
         await followed_since(app, utc_now() - timedelta(days=1))
         tower.version(1, at=utc_now() - timedelta(hours=1))
-        before = len(tower.server.asked("Activity"))
+        before = lists_read(tower)
         assert await app.catch_up.check_hooks() == []
         for channel in channels[:2]:
             await wait_for_numbers(studio, channel, range(2))
-        assert len(tower.server.asked("Activity")) == before + 1
+        assert lists_read(tower) == before + 1
         assert await tower.fire(range(2, 3)) == [2]
         await wait_for_numbers(studio, studio.facade, range(0, 3, 2))
 

@@ -63,6 +63,7 @@ def test_other_words_about_one_thing_are_another_subject_of_the_same_thing() -> 
     lie = VersionCreated("ab12cd34ef", ROOF, "Nothing moved")
     other = subject_of(Delivery(lie, "commit_create", read(one).project, ILSE))
     assert other is not None
+    assert one.subject is not None
     assert other != one.subject
     assert thing_of(other) == thing_of(one.subject) == "commit_create:ab12cd34ef"
 

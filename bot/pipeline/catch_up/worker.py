@@ -1,7 +1,7 @@
 """Looks for what happened while nobody listened: when to look, at which hooks, and in what order.
 
 It is fetched from Speckle's own lists: from a webhook's history (`from_history`), else from the
-project's activity list (`from_activity`). A look that is done twice, or that a kill cuts short,
+project's lists (`from_lists`). A look that is done twice, or that a kill cuts short,
 changes nothing.
 """
 
@@ -21,8 +21,8 @@ from bot.errors import (
     StorageUnavailable,
 )
 from bot.model import DayQuota, Hook
-from bot.pipeline.catch_up.from_activity import ActivityCatchUp, Decide
 from bot.pipeline.catch_up.from_history import CatchUpLimits, HistoryCatchUp
+from bot.pipeline.catch_up.from_lists import Decide, ListsCatchUp
 from bot.services.token_lending import TokenLender
 from bot.speckle_api.client import SpeckleClient
 from bot.storage import Storage
@@ -75,7 +75,7 @@ class CatchUp:
             quota=quota,
             limits=limits,
         )
-        self._activity = ActivityCatchUp(
+        self._lists = ListsCatchUp(
             storage,
             client,
             lender,
@@ -128,7 +128,7 @@ class CatchUp:
     async def _check(self, hook_ids: Sequence[int] | None) -> Sequence[int]:
         """Look at these hooks, else at all; those where something is left to do."""
         try:
-            await self._activity.keys_since(self._now())
+            await self._lists.keys_since(self._now())
             return await self.check_hooks(hook_ids)
         except StorageUnavailable as error:
             log.error("catch_up.database_unavailable", reason=error.reason)
@@ -168,7 +168,7 @@ class CatchUp:
         return await self._storage.read(lambda tx: tx.hooks.these(hook_ids))
 
     async def _server(self, hooks: Sequence[Hook]) -> Sequence[int]:
-        """One server's hooks: histories, then for the others each project's activity list."""
+        """One server's hooks: histories, then for the others each project's lists."""
         by_project: defaultdict[str, list[int]] = defaultdict(list)
         with_history = []
         for hook in hooks:
@@ -185,7 +185,7 @@ class CatchUp:
         lists = list(by_project.values())
         if away:
             return [*left, *(hook_id for some in lists for hook_id in some)]
-        more, _ = await self._in_turn(lists, self._activity.take)
+        more, _ = await self._in_turn(lists, self._lists.take)
         return [*left, *more]
 
     async def _by_history(self, hook: Hook, lists: defaultdict[str, list[int]]) -> bool:

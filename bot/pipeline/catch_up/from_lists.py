@@ -1,14 +1,15 @@
-"""What a project's activity list tells of and the inbox lacks, where no history can be read.
+"""What a project's lists tell of and the inbox lacks, where no history can be read.
 
-The list tells what happened, not what was delivered; so only kinds are taken from it that the
-webhook has brought before, and only what was not taken in and does not wait to be looked at. It is
-read for a subscription with that subscription's account, and shown there alone.
+A list tells what happened, not what was delivered; so only kinds are taken from it that the webhook
+has brought before, and only what was not taken in and does not wait to be looked at. It is read for
+a subscription with that subscription's account, and shown there alone.
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeAlias
 
 import structlog
@@ -25,11 +26,13 @@ from bot.model import (
 )
 from bot.services.access_rules import Decision, ReadPermit, Show, Wait, may_read_lists
 from bot.services.token_lending import TokenLender
-from bot.speckle.activity import Activity, body_of, event_key
+from bot.speckle.activity import Activity, body_of, event_key, without_content
+from bot.speckle.listed import ListedEntry
 from bot.speckle.payloads import event_name_of, read_envelope
 from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.types import Login
 from bot.storage import Storage, Transaction
-from bot.work import FetchedEvent
+from bot.work import FetchedEvent, TakenIn
 
 log = structlog.get_logger()
 
@@ -46,7 +49,7 @@ Decide: TypeAlias = Callable[
 
 
 @dataclass(frozen=True, slots=True)
-class _ActivityReader:
+class _ListReader:
     """A subscription that the list is read for, with leave, from a moment on."""
 
     hook: Hook
@@ -55,8 +58,16 @@ class _ActivityReader:
     after: datetime
 
 
-class ActivityCatchUp:
-    """Takes in what an activity list tells of beyond what came."""
+@dataclass(frozen=True, slots=True)
+class _Portion:
+    """Entries of a list, oldest first; `whole_since`: the list was cut, and begins there."""
+
+    entries: Sequence[ListedEntry]
+    whole_since: datetime | None
+
+
+class ListsCatchUp:
+    """Takes in what lists tell of beyond what came."""
 
     def __init__(
         self,
@@ -88,15 +99,15 @@ class ActivityCatchUp:
         """
         at = self._now()
         left: set[int] = set()
-        by_reader: defaultdict[object, list[_ActivityReader]] = defaultdict(list)
+        by_reader: defaultdict[object, list[_ListReader]] = defaultdict(list)
         for hook in hooks:
             decisions = await self._decisions(hook, at)
             if any(isinstance(decision, Wait) for _, decision in decisions):
                 left.add(hook.id)
             for subscription, decision in decisions:
                 if isinstance(decision, Show) and decision.permit is not None:
-                    after = await self._after(subscription, at)
-                    reading = _ActivityReader(hook, subscription, decision.permit, after)
+                    after = await self._after(hook, subscription, at)
+                    reading = _ListReader(hook, subscription, decision.permit, after)
                     by_reader[decision.permit.reader].append(reading)
         for readings in by_reader.values():
             left |= await self._read(readings, at)
@@ -128,77 +139,98 @@ class ActivityCatchUp:
         decisions = await self._decide(hook, asking, InboxSource.ACTIVITY)
         return [(one, decisions[one.id]) for one in asking]
 
-    async def _after(self, subscription: Subscription, at: datetime) -> datetime:
-        moments = [subscription.shows_since, at - self._look_back, await self.keys_since(at)]
+    async def _after(self, hook: Hook, subscription: Subscription, at: datetime) -> datetime:
+        """From when on it is read: never from before the hook first heard of the project."""
+        live_at = at if hook.live_at is None else hook.live_at
+        moments = [subscription.shows_since, live_at, at - self._look_back]
         if subscription.caught_up_at is not None:
             moments.append(subscription.caught_up_at - OVERLAP)
-        return max(moments)
+        return max(*moments, await self.keys_since(at))
 
-    async def _read(self, readings: Sequence[_ActivityReader], at: datetime) -> set[int]:
-        """Ask once for all of one reader; the hooks where it is not settled."""
-        permit, project_id = readings[0].permit, readings[0].hook.project_id
+    async def _read(self, readings: Sequence[_ListReader], at: datetime) -> set[int]:
+        """Read once for all of one reader; the hooks where it is not settled."""
+        to_note = {one.subscription.id for one in readings}
+        going = list(readings)
         try:
-            entries = await self._lender.with_permit(
-                permit,
-                lambda login: self._client.activity(
-                    login,
-                    project_id,
-                    after=min(one.after for one in readings),
-                    limit=LISTED,
-                    within_s=ASK_WITHIN_S,
-                ),
-            )
+            async for portion in self._portions(readings, at):
+                for one in tuple(going):
+                    noted = one.subscription.id not in to_note
+                    done = await self._take_in(one, portion, noted=noted)
+                    if done is None or done.full:
+                        going.remove(one)
+                    elif done.rows:
+                        to_note.discard(one.subscription.id)
         except SpeckleUnavailable:
             raise
         except SpeckleError as error:
+            project_id = readings[0].hook.project_id
             log.warning("catch_up.refused", project_id=project_id, reason=error.reason)
             return set()
-        if entries is None:  # a server without such lists
-            return set()
-        settled = [entry for entry in entries if entry.at <= at - SETTLED]
-        whole_since = min(entry.at for entry in entries) if len(entries) >= LISTED else None
-        left = [one for one in readings if not await self._take_in(one, settled, whole_since, at)]
-        return {one.hook.id for one in left}
+        done_with = [one.subscription.id for one in going]
+        await self._storage.write(lambda tx: tx.missed_events.readers(done_with, at))
+        return {one.hook.id for one in readings if one not in going}
+
+    async def _portions(
+        self, readings: Sequence[_ListReader], at: datetime
+    ) -> AsyncIterator[_Portion]:
+        """What is settled of the activity list, as much at a time as can be read with pictures."""
+        permit, project_id = readings[0].permit, readings[0].hook.project_id
+        after = min(one.after for one in readings)
+        lines = await self._lender.with_permit(
+            permit,
+            lambda login: self._client.activity(
+                login, project_id, after=after, limit=LISTED, within_s=ASK_WITHIN_S
+            ),
+        )
+        if lines is None:  # a server without such lists
+            return
+        whole_since = lines[0].at if len(lines) >= LISTED else None
+        rest = [line for line in lines if line.at <= at - SETTLED]
+        count = len(rest)
+        while rest:
+            some = await self._lender.with_permit(
+                permit, partial(self._with_info, project_id, rest[:count])
+            )
+            yield _Portion([ListedEntry(line) for line in some], whole_since)
+            count, rest = 2 * len(some), rest[len(some) :]
+
+    async def _with_info(
+        self, project_id: str, lines: Sequence[Activity], login: Login
+    ) -> Sequence[Activity]:
+        return await self._client.with_info(login, project_id, lines, within_s=ASK_WITHIN_S)
 
     async def _take_in(
-        self,
-        reading: _ActivityReader,
-        entries: Sequence[Activity],
-        whole_since: datetime | None,
-        at: datetime,
-    ) -> bool:
-        """Whether it is settled what one subscription lacks; `whole_since`: the list was cut."""
-        hook, subscription = reading.hook, reading.subscription
+        self, reading: _ListReader, portion: _Portion, *, noted: bool
+    ) -> TakenIn | None:
+        """Take in what one subscription lacks; None where that is not settled.
+
+        `noted`: it was said before that the list was cut.
+        """
+        hook, subscription, whole_since = reading.hook, reading.subscription, portion.whole_since
         fetched = [
             found
-            for entry in sorted(entries, key=lambda entry: entry.at)
-            if entry.at >= reading.after and (found := _fetched(hook, entry)) is not None
+            for one in portion.entries
+            if one.entry.at >= reading.after and (found := _fetched(hook, one)) is not None
         ]
         short = None
-        if whole_since is not None and whole_since > reading.after:
+        if whole_since is not None and whole_since > reading.after and not noted:
             note = CardNote(NoteKind.ACTIVITY_TOO_LONG)
             short = note.to_stored()
             log.warning("catch_up.history_incomplete", hook_id=hook.id, why=note.text)
         done = await self._storage.write(
-            lambda tx: tx.missed_events.add_from_activity(
-                hook,
-                subscription,
-                fetched,
-                short,
-                self._quota(hook.guild_id),
+            lambda tx: tx.missed_events.add_from_lists(
+                hook, subscription, fetched, short, self._quota(hook.guild_id)
             )
         )
         if done is None:
             log.info("catch_up.activity_retry_later", subscription_id=subscription.id)
-            return False
+            return None
         if done.rows:
             self._on_stored()
             log.info("catch_up.activity", subscription_id=subscription.id, taken=len(done.rows))
         if done.full:
             log.info("catch_up.quota_full", hook_id=hook.id)
-            return False
-        await self._storage.write(lambda tx: tx.missed_events.readers([subscription.id], at))
-        return True
+        return done
 
     async def keys_since(self, at: datetime) -> datetime:
         """Since when rows of the inbox have such keys; before, nobody knows what had come."""
@@ -207,8 +239,12 @@ class ActivityCatchUp:
         )
 
 
-def _fetched(hook: Hook, entry: Activity) -> FetchedEvent | None:
+def _fetched(hook: Hook, listed: ListedEntry) -> FetchedEvent | None:
     """The entry as an event to take in; None for what is none."""
+    entry, note = listed.entry, None
+    if entry.cut:
+        note = CardNote(NoteKind.CONTENT_TOO_LARGE).to_stored()
+        entry = without_content(entry, hook.project_id)
     body = body_of(
         entry,
         server_url=hook.server_url,
@@ -218,6 +254,7 @@ def _fetched(hook: Hook, entry: Activity) -> FetchedEvent | None:
     )
     try:
         envelope = read_envelope(body)
-        return FetchedEvent(entry.at, event_name_of(envelope), event_key(envelope), body)
+        name, key = event_name_of(envelope), event_key(envelope)
+        return FetchedEvent(entry.at, name, key, body, listed.subject, note)
     except NotADelivery:
         return None
