@@ -557,6 +557,7 @@ async def test_a_project_that_is_gone_is_looked_at_once_and_no_more(office: Offi
     before = len(office.server.requests)
     assert await looked(office) == []
     assert len(office.server.requests) == before
+    assert await office.storage.read(lambda tx: tx.missed_events.hook_ids()) == []
 
 
 @pytest.mark.usefixtures("looked_after")
