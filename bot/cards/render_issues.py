@@ -41,6 +41,7 @@ from bot.speckle.events import (
     SpeckleUser,
     TextChange,
 )
+from bot.speckle.resources import resource_text
 from bot.speckle.rich_text import RichText
 
 NO_PRIORITY = "none"
@@ -147,7 +148,7 @@ def _parts(
     colour: int | None = None,
 ) -> CardParts:
     issue = facts.issue
-    place = next(iter(issue.resources), None)
+    place = next(filter(None, map(resource_text, issue.resources)), None)
     url = context.links.issue(context.project_id, issue.id, place)
     return CardParts(
         title=title,

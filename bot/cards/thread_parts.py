@@ -8,6 +8,7 @@ from bot.cards.rich_text_markdown import to_markdown
 from bot.cards.text import counted, joined, link, units
 from bot.speckle.confirmation import models_of
 from bot.speckle.events import AttachedFile, ModelRef, ResourceRef
+from bot.speckle.resources import resource_text
 from bot.speckle.rich_text import RichText, mentions
 
 MAX_NAMES_IN_SENTENCE = 3
@@ -64,7 +65,7 @@ def _place_link(context: CardContext, resource: ResourceRef) -> str:
         label = f"object {resource.object_id}"
     if label is None:
         return context.model_link(ModelRef(resource.model_id), resource.version_id)
-    return link(label, context.links.place(context.project_id, resource))
+    return link(label, context.links.place(context.project_id, resource_text(resource)))
 
 
 def and_mentioned(context: CardContext, text: RichText) -> str:

@@ -6,8 +6,6 @@ from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 from bot.errors import NotASpeckleLink
-from bot.speckle.events import ResourceRef
-from bot.speckle.resources import resource_text
 
 # Speckle makes ids of 10 hex digits; a few very old ones use other letters.
 ID = re.compile(r"[0-9A-Za-z]{10}")
@@ -15,6 +13,7 @@ HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9]([a-z0-9-]
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_LINK_LENGTH = 2_000
 SHOWN_LENGTH = 100
+WHOLE = "all"  # in place of a model: all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,19 +143,16 @@ class Links:
             return f"{self.server_url}/streams/{_quoted(project_id)}/commits/{_quoted(version_id)}"
         return f"{self.model(project_id, model_id)}@{_quoted(version_id)}"
 
-    def place(self, project_id: str, resource: ResourceRef) -> str:
-        """What a comment or an issue is on; the project where the server has no page for it."""
-        text = resource_text(resource)
-        if text is None and resource.version_id is not None:
-            return self.version(project_id, None, resource.version_id)
-        if text is None or self.legacy:
-            return self.project(project_id)
-        return f"{self.project(project_id)}/models/{quote(text, safe='@$', errors='replace')}"
+    def place(self, project_id: str, resources: str | None) -> str:
+        """Models, a folder or an object, as Speckle writes them; old servers show the project."""
+        project = self.project(project_id)
+        if self.legacy or resources is None:
+            return project
+        return f"{project}/models/{quote(resources, safe='@$', errors='replace')}"
 
-    def issue(self, project_id: str, issue_id: str, resource: ResourceRef | None) -> str:
+    def issue(self, project_id: str, issue_id: str, resources: str | None) -> str:
         """The issue, opened beside what it is on."""
-        place = self.place(project_id, resource or ResourceRef(whole=True))
-        return f"{place}#threadId={_quoted(issue_id)}"
+        return f"{self.place(project_id, resources or WHOLE)}#threadId={_quoted(issue_id)}"
 
     def thread(self, project_id: str, thread_id: str, version_id: str | None = None) -> str:
         """The thread, opened; old servers can do that only together with a version it is on."""
