@@ -29,11 +29,11 @@ class MissingFields:
 
     def note(self, server_url: str, question: OptionalQuestion) -> None:
         """A server did not understand a question."""
-        self._missing[server_url, question.field] = True
+        self._missing[server_url, question.text] = True
 
     def lacks(self, server_url: str, question: OptionalQuestion) -> bool:
         """Whether it is known that a server does not understand a question."""
-        return (server_url, question.field) in self._missing
+        return (server_url, question.text) in self._missing
 
 
 ACTIVITY: Final = OptionalQuestion(
@@ -71,7 +71,7 @@ query CommentFacts($project: String!, $comment: String!) {
       createdAt
       archived
       author { id name }
-      text { doc }
+      text { doc attachments { id fileName fileSize } }
       viewerResources { modelId versionId }
       parent { id archived text { doc } viewerResources { modelId versionId } }
     }
