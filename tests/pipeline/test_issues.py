@@ -167,6 +167,8 @@ async def test_changes_of_one_second_are_shown_once_each_and_none_is_left_out(
         await done(app, 3)
         shown = await subjects(app)
     assert len(set(shown)) == len(shown) <= 3
+    if site.server.issue_data is IssueDataShape.NOTHING:
+        return
     last = issue.activities[-1].created_at
     assert last.isoformat(timespec="milliseconds") in str(shown)
 
