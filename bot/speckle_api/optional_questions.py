@@ -105,3 +105,32 @@ query HasComments($project: String!) {
 }
 """,
 )
+LISTED_ISSUES: Final = OptionalQuestion(
+    "Project.issues",
+    """
+query ListedIssues($project: String!, $after: DateTime, $limit: Int!, $cursor: String) {
+  project(id: $project) {
+    issues(
+      input: {
+        updatedAt: {after: $after}, sortBy: updatedAt, sortDirection: desc,
+        limit: $limit, cursor: $cursor
+      }
+    ) {
+      cursor
+      items {
+        id
+        createdAt
+        updatedAt
+        author { user { id name } }
+        activities(input: {limit: 50, sortDirection: desc}) {
+          items { eventType createdAt actor { user { id name } } }
+        }
+        replies(input: {limit: 50, sortBy: createdAt, sortDirection: desc}) {
+          items { id createdAt author { user { id name } } }
+        }
+      }
+    }
+  }
+}
+""",
+)

@@ -128,6 +128,36 @@ query VersionName($project: String!, $version: String!) {
 }
 """
 
+# Where there is no activity list; `texts` is what can be large.
+LISTED_VERSIONS: Final = """
+query ListedVersions($project: String!, $limit: Int!, $cursor: String, $texts: Boolean!) {
+  project(id: $project) {
+    versions(limit: $limit, cursor: $cursor) {
+      cursor
+      items {
+        id
+        createdAt
+        message @include(if: $texts)
+        sourceApplication
+        referencedObject
+        authorUser { id name }
+        model { id name }
+      }
+    }
+  }
+}
+"""
+LISTED_MODELS: Final = """
+query ListedModels($project: String!, $limit: Int!, $cursor: String, $texts: Boolean!) {
+  project(id: $project) {
+    models(limit: $limit, cursor: $cursor) {
+      cursor
+      items { id name createdAt updatedAt description @include(if: $texts) author { id name } }
+    }
+  }
+}
+"""
+
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────
 
@@ -315,7 +345,7 @@ def read_version_facts(data: Any, version: VersionCreated) -> VersionFacts:
     """
     project = child(data, "project")
     found = child(project, "version")
-    object_id, model = id_of(child(found, "referencedObject")), _model(child(found, "model"))
+    object_id, model = id_of(child(found, "referencedObject")), read_model(child(found, "model"))
     closure = child(project, "object", "data", "__closure")
     number, previous = _place(child(found, "model", "versions"), version.version_id)
     counted = isinstance(closure, dict) and object_id == version.object_id
@@ -325,7 +355,7 @@ def read_version_facts(data: Any, version: VersionCreated) -> VersionFacts:
         number=number,
         made_at=moment(child(found, "createdAt")),
         application=name_of(child(found, "sourceApplication")),
-        author=_person(child(found, "authorUser")),
+        author=read_person(child(found, "authorUser")),
         model=model,
         message=text_of(child(found, "message")),
         object_id=object_id,
@@ -358,14 +388,16 @@ def _place(listed: Any, version_id: str) -> tuple[int | None, PreviousVersion | 
     )
 
 
-def _person(value: Any) -> SpeckleUser | None:
+def read_person(value: Any) -> SpeckleUser | None:
+    """Somebody, by id."""
     person_id = id_of(child(value, "id"))
     if person_id is None:
         return None
     return SpeckleUser(person_id, name_of(child(value, "name")))
 
 
-def _model(value: Any) -> ModelRef:
+def read_model(value: Any) -> ModelRef:
+    """A model, as much as is said of it."""
     return ModelRef(id_of(child(value, "id")), name_of(child(value, "name")))
 
 
@@ -388,11 +420,11 @@ def read_comment_facts(data: Any) -> CommentFacts | None:
         is_reply=thread is parent,
         archived=child(thread, "archived") is True,
         made_at=moment(child(comment, "createdAt")),
-        author=_person(child(comment, "author")),
+        author=read_person(child(comment, "author")),
     )
 
 
 def read_version_name(data: Any) -> tuple[ModelRef, str | None]:
     """A version's model and message."""
     version = child(data, "project", "version")
-    return _model(child(version, "model")), text_of(child(version, "message"))
+    return read_model(child(version, "model")), text_of(child(version, "message"))
