@@ -14,6 +14,7 @@ from sandbox.http_site import serving
 from sandbox.speckle import graphql_errors
 from sandbox.speckle.faults import SpeckleFaults
 from sandbox.speckle.graphql_executor import Answer, make_schema, run
+from sandbox.speckle.issues import IssueWorld
 from sandbox.speckle.oauth import OAuth
 from sandbox.speckle.previews import answer as preview
 from sandbox.speckle.release import SPECKLE_2_31, Release
@@ -22,7 +23,6 @@ from sandbox.speckle.speckle_world import (
     HistoryEntry,
     ServerProject,
     SignInApp,
-    SpeckleWorld,
     Token,
     User,
 )
@@ -58,12 +58,13 @@ class AskedQuestion:
     headers: Mapping[str, str]
 
 
-class SpeckleServer(SpeckleWorld):
+class SpeckleServer(IssueWorld):
     """A running server; what it holds is World's. Start it with `start()`."""
 
     def __init__(self, release: Release = SPECKLE_2_31, missing: Collection[str] = ()) -> None:
         super().__init__()
         self.release = release
+        self.has_bundles = release.bundles
         self.url = ""
         self.faults = SpeckleFaults()
         self.requests: list[AskedQuestion] = []

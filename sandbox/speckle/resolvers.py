@@ -12,6 +12,7 @@ from graphql import GraphQLError, GraphQLResolveInfo
 
 from sandbox.speckle import graphql_errors
 from sandbox.speckle.comment_resolvers import COMMENTS, is_on, thread_page
+from sandbox.speckle.issue_resolvers import ISSUES
 from sandbox.speckle.request_context import Asking
 from sandbox.speckle.speckle_world import Model, ServerProject, Token, User, Version, iso
 from sandbox.speckle.webhook_resolvers import WEBHOOKS
@@ -145,6 +146,7 @@ def server_info(_: None, info: Info) -> dict[str, Any]:
         "termsOfService": "n/a",
         "inviteOnly": False,
         "guestModeEnabled": False,
+        "migration": asking(info).world.migration,
         "scopes": [{"name": name, "description": told} for name, told in SCOPES.items()],
     }
 
@@ -269,6 +271,14 @@ def stream(_: None, info: Info, id: str) -> ServerProject:
     return found
 
 
+def collaborators(found: ServerProject, info: Info) -> list[dict[str, Any]]:
+    users = asking(info).world.users
+    return [
+        {"id": id, "name": users[id].name, "role": role, "serverRole": users[id].role}
+        for id, role in reversed(found.roles.items())
+    ]
+
+
 def streams(
     _: None, info: Info, limit: int, query: str | None = None, cursor: str | None = None
 ) -> dict[str, Any]:
@@ -368,6 +378,8 @@ RESOLVERS: dict[str, Any] = {
     "Version.commentThreads": version_threads,
     "Stream.activity": activity,
     **{f"ProjectPermissionChecks.{name}": permission for name in PERMISSIONS},
+    "Stream.collaborators": collaborators,
     **COMMENTS,
+    **ISSUES,
     **WEBHOOKS,
 }

@@ -222,6 +222,8 @@ class SpeckleWorld:
         self.apps: dict[str, SignInApp] = {}
         self.codes: dict[str, AccessCode] = {}
         self.refreshable: dict[str, Token] = {}
+        self.migration: dict[str, str | None] | None = None  # movedTo, movedFrom
+        self.has_bundles = False  # new versions have artifacts in place of an object tree
         self._last = datetime(2020, 1, 1, tzinfo=UTC)
 
     def now(self) -> datetime:
@@ -342,24 +344,22 @@ class SpeckleWorld:
     ) -> Version:
         """A version whose root object has `object_count` objects below it."""
         now = at or self.now()
+        version_id = id or _id()
+        root_id = f"bundle.{project.id}.{model.id}.{version_id}" if self.has_bundles else None
         version = Version(
-            id=id or _id(),
+            id=version_id,
             model=model,
             author=author,
             message=message,
             application=application,
-            object_id=object_id or secrets.token_hex(16),
+            object_id=object_id or root_id or secrets.token_hex(16),
             parents=tuple(parents),
             created_at=now,
         )
-        closure = {hashlib.md5(str(n).encode()).hexdigest(): 1 for n in range(object_count)}  # noqa: S324
-        project.objects[version.object_id] = {
-            "id": version.object_id,
-            "name": model.name,
-            "speckle_type": "Base",
-            "__closure": closure,
-            "totalChildrenCount": 1,
-        }
+        if version.object_id != root_id:
+            project.objects[version.object_id] = _root_object(
+                version.object_id, model, object_count
+            )
         project.versions.append(version)
         model.updated_at = project.updated_at = now
         self.add_activity(
@@ -559,6 +559,17 @@ def commit_create_data(version: Version) -> dict[str, Any]:
             "modelId": version.model.id,
             "versionId": version.id,
         },
+    }
+
+
+def _root_object(object_id: str, model: Model, object_count: int) -> dict[str, Any]:
+    closure = {hashlib.md5(str(n).encode()).hexdigest(): 1 for n in range(object_count)}  # noqa: S324
+    return {
+        "id": object_id,
+        "name": model.name,
+        "speckle_type": "Base",
+        "__closure": closure,
+        "totalChildrenCount": 1,
     }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.demo import DemoGuild, do_typed
+from sandbox.demo.terminal import DemoGuild, do_typed
 from sandbox.discord import InteractionView
 from tests.cogs.conftest import RunClient, Studio
 from tests.services.conftest import TOWER
