@@ -28,13 +28,15 @@ from bot.speckle.events import (
     VersionCreated,
     VersionFacts,
 )
+from bot.speckle.listed import ListedChanges, ListedIssue
 from bot.speckle.tokens import SCOPES, TokenScope
 from bot.speckle.wire import id_of
-from bot.speckle_api import graphql, optional_questions, questions
+from bot.speckle_api import graphql, optional_questions, project_lists, questions
 from bot.speckle_api.circuit_breaker import CircuitBreakers
 from bot.speckle_api.error_answers import missing_scope
 from bot.speckle_api.graphql import AnswerTooLarge
 from bot.speckle_api.optional_questions import MissingFields, OptionalQuestion
+from bot.speckle_api.project_lists import ListPart, ProjectList, read_list
 from bot.speckle_api.transport import GraphQLTransport
 from bot.speckle_api.types import (
     Login,
@@ -371,6 +373,45 @@ class SpeckleClient:
                 infos = {line.id: line.info for line in questions.read_activity(data)}
                 return [replace(line, info=infos.get(line.id)) for line in lines[:count]]
         return []
+
+    async def changes_since(
+        self,
+        login: Login,
+        project_id: str,
+        *,
+        after: datetime,
+        limit: int,
+        within_s: float | None = None,
+    ) -> ListedChanges:
+        """What was made in a project from `after` on, of each kind the newest `limit` at most.
+
+        Issues are left out where there are none, or this token may not see them. Each page has the
+        time of a question.
+        """
+
+        async def read(listed: ProjectList[T]) -> ListPart[T]:
+            async def ask(page: Mapping[str, Any]) -> Any:
+                until = self._transport.until(within_s)
+                wanted = {"project": project_id, **page}
+                if isinstance(listed.question, str):
+                    return await self._transport.read(login, listed.question, wanted, until)
+                wanted |= {"after": questions.iso(after - MILLISECOND)}
+                return await self._read_optional(login, listed.question, wanted, until)
+
+            return await read_list(listed, ask, after, limit)
+
+        versions = await read(project_lists.VERSIONS)
+        models = await read(project_lists.MODELS)
+        issues = ListPart[ListedIssue]()
+        with suppress(SpeckleScopeMissing, SpeckleForbidden, SpeckleNotFound, SpeckleRejected):
+            issues = await read(project_lists.ISSUES)
+        cuts = [part.whole_since for part in (versions, models, issues)]
+        return ListedChanges(
+            versions.entries,
+            models.entries,
+            issues.entries,
+            whole_since=max((one for one in cuts if one is not None), default=None),
+        )
 
     # ── what a webhook leaves out ─────────────────────────────────────────────────────────────
 

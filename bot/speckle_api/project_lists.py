@@ -42,9 +42,7 @@ class ListPart(Generic[T]):
     whole_since: datetime | None = None
 
 
-async def read_list(
-    listed: ProjectList[T], ask: Ask, after: datetime, limit: int
-) -> ListPart[T]:
+async def read_list(listed: ProjectList[T], ask: Ask, after: datetime, limit: int) -> ListPart[T]:
     """The entries from a moment on, or the newest `limit` of them.
 
     What is too large to be read is asked for in smaller pages, and alone without its texts. Errors:
@@ -78,7 +76,8 @@ def _add_entries(
     """Add what a page has from a moment on; the times of all that it has."""
     times = []
     for item in items(child(page, "items")):
-        entry_id, made_at, at = id_of(item.get("id")), moment(item.get("createdAt")), moment(item.get(listed.time))
+        entry_id, made_at = id_of(item.get("id")), moment(item.get("createdAt"))
+        at = moment(item.get(listed.time))
         if entry_id is None or made_at is None or at is None:
             continue
         times.append(at)

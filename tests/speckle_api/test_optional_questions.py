@@ -33,7 +33,7 @@ OPTIONAL = {
 }
 # Which of them a server lacks, by release.
 MISSING: Mapping[Release, set[str]] = {
-    SPECKLE_2_31: {"ANY_ISSUES"},
+    SPECKLE_2_31: {"ANY_ISSUES", "LISTED_ISSUES"},
     SPECKLE_4: {"ACTIVITY"},
     SPECKLE_4_AS_ANNOUNCED: {"ACTIVITY", "OPEN_THREADS", "COMMENT_FACTS", "ANY_COMMENTS"},
 }
