@@ -402,7 +402,7 @@ class SpeckleClient:
 
         versions = await read(project_lists.VERSIONS)
         models = await read(project_lists.MODELS)
-        issues = ListPart[ListedIssue]()
+        issues: ListPart[ListedIssue] = ListPart()
         with suppress(SpeckleScopeMissing, SpeckleForbidden, SpeckleNotFound, SpeckleRejected):
             issues = await read(project_lists.ISSUES)
         cuts = [part.whole_since for part in (versions, models, issues)]

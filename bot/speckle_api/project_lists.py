@@ -52,7 +52,7 @@ async def read_list(listed: ProjectList[T], ask: Ask, after: datetime, limit: in
     wanted: dict[str, Any] = {"limit": PAGE, "cursor": None, "texts": True}
     while len(found) < limit:
         try:
-            answer = await ask(wanted)
+            answer = await ask(wanted | {"cursor": _from(wanted["cursor"], wanted["limit"])})
         except AnswerTooLarge:
             if not wanted["texts"]:
                 raise
@@ -62,12 +62,12 @@ async def read_list(listed: ProjectList[T], ask: Ask, after: datetime, limit: in
         page = child(answer, "project", listed.name)
         known = len(found)
         times = _add_entries(listed, page, after, found)
-        cursor = _next(page, wanted["limit"])
+        cursor = text_of(child(page, "cursor"))
         if len(found) == known or cursor is None or min(times) < after:
             return ListPart(tuple(entry for _, entry in found.values()))
         wanted |= {"limit": min(PAGE, 2 * wanted["limit"]), "cursor": cursor, "texts": True}
-    whole_since = min(at for at, _ in found.values())
-    return ListPart(tuple(entry for _, entry in found.values()), whole_since)
+    newest = sorted(found.values(), key=lambda one: one[0], reverse=True)[:limit]
+    return ListPart(tuple(entry for _, entry in newest), newest[-1][0])
 
 
 def _add_entries(
@@ -86,13 +86,10 @@ def _add_entries(
     return times
 
 
-def _next(page: Any, limit: int) -> str | None:
-    """Where the next page begins; cut to milliseconds, a time would leave out others of its own."""
-    cursor = text_of(child(page, "cursor"))
+def _from(cursor: str | None, limit: int) -> str | None:
+    """Where a page begins; cut to milliseconds, a time would leave out others of its own."""
     at = moment(cursor)
-    if at is None or limit == 1:
-        return cursor
-    return questions.iso(at + MILLISECOND)
+    return cursor if at is None or limit == 1 else questions.iso(at + MILLISECOND)
 
 
 def _version(version_id: str, at: datetime, item: Mapping[str, Any]) -> ListedVersion:
