@@ -27,7 +27,6 @@ from bot.notifiers.setup_reminder import SetupReminder
 from bot.notifiers.webhook_reconciler import WebhookReconciler, describe_webhook
 from bot.pipeline.access import AccessCheck, AccessTimings
 from bot.pipeline.access_gate import AccessGate
-from bot.pipeline.avatar_resizer import AvatarResizer
 from bot.pipeline.catch_up.from_history import CatchUpLimits
 from bot.pipeline.catch_up.worker import CatchUp
 from bot.pipeline.clock_watch import ClockWatch
@@ -35,6 +34,7 @@ from bot.pipeline.editor import EDIT_RETRY, Editor
 from bot.pipeline.enrichment import Enrichment, EnrichmentTimings
 from bot.pipeline.ingest import Ingest
 from bot.pipeline.late_enrichment import LateEnrichment
+from bot.pipeline.picture_resizer import PictureResizer
 from bot.pipeline.replay import Replay
 from bot.pipeline.routing import Routing
 from bot.pipeline.sender import Sender, SenderTimings
@@ -441,12 +441,12 @@ def _pipeline(
     late_enrichment = LateEnrichment(
         storage, enrichment, access, known_names, on_changed=editor.wake, now=utc_now
     )
-    avatar_resizer = AvatarResizer()
+    picture_resizer = PictureResizer()
     routing = Routing(
         enrichment,
         access,
         known_names,
-        avatar_resizer,
+        picture_resizer,
         speckle_servers=settings.speckle_servers,
         now=utc_now,
     )
@@ -472,7 +472,7 @@ def _pipeline(
     def close() -> None:
         enrichment.close()
         known_names.close()
-        avatar_resizer.close()
+        picture_resizer.close()
 
     return _Pipeline(catch_up, ingest, replay, sender, late_enrichment, editor, close)
 

@@ -84,6 +84,7 @@ class TraceStep(StrEnum):
     PICTURE_NOT_YET = "picture_not_yet"
     PICTURE_LATE = "picture_late"
     PICTURE_MISSING = "picture_missing"
+    PICTURE_BLANK = "picture_blank"
     NO_PICTURE = "no_picture"
     PICTURE_ADDED = "picture_added"
     NOTHING_CHANGED = "nothing_changed"
@@ -109,6 +110,7 @@ class MissingWhy(StrEnum):
     FILTERED = "filtered"
     NO_CONSENT = "no_consent"
     NO_ACCESS = "no_access"
+    BLANK = "blank"
     TOO_LATE = "too_late"
 
 
@@ -290,7 +292,7 @@ class HookResult:
     some events have ids only, and forgets others; it remembers threads, because a reply does not
     say what it replies to. What an account received changes nothing of the hook. `visibility` is
     what a question without a token found. `already` are the rows by which subscriptions were shown
-    the same event another way.
+    the same event another way, `subject` is what it is about, where only its server could say.
     """
 
     hook_id: int
@@ -303,6 +305,7 @@ class HookResult:
     results: Sequence[SubscriptionResult] = ()
     visibility: str | None = None
     already: Mapping[int, int] = field(default_factory=dict)
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

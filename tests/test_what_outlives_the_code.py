@@ -72,12 +72,12 @@ STORED_WORDS = {
         "before_following,filtered,filtered_as_confirmed,wanted,held_for_consent,"
         "access_by_last_yes,access_unknown,access_paused,hook_not_served,body_erased,facts_late,"
         "facts_missing,no_facts,facts_added,picture_not_yet,picture_late,picture_missing,"
-        "no_picture,picture_added,nothing_changed,filled_in,not_filled_in,from_history,"
-        "from_activity,in_activity_too"
+        "picture_blank,no_picture,picture_added,nothing_changed,filled_in,not_filled_in,"
+        "from_history,from_activity,in_activity_too"
     ),
     (
         "token_refused,scope_missing,forbidden,not_found,unconfirmed,unreadable,other,"
-        "nothing_more,contradicted,filtered,no_consent,no_access,too_late"
+        "nothing_more,contradicted,filtered,no_consent,no_access,blank,too_late"
     ),
     (
         "no_filter,all_passed,event_not_wanted,author_ignored,pattern_fits,no_pattern_fits,"

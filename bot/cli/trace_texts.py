@@ -43,6 +43,7 @@ STEPS: Final[Mapping[str, str]] = {
     ),
     TraceStep.PICTURE_LATE: ("No picture yet ({reason}). It is asked for again for up to an hour."),
     TraceStep.PICTURE_MISSING: "No picture, because {missing}.",
+    TraceStep.PICTURE_BLANK: "No picture: Speckle's shows nothing, it is transparent everywhere.",
     TraceStep.NO_PICTURE: (
         "No picture: Speckle shows none to the account that this server reads with."
     ),
@@ -108,6 +109,7 @@ MISSING: Final[Mapping[str, str]] = {
     MissingWhy.FILTERED: "by what Speckle says, {filter}",
     MissingWhy.NO_CONSENT: "nobody has confirmed that more of the project may be shown",
     MissingWhy.NO_ACCESS: "more of the project is not shown to the channel at the moment",
+    MissingWhy.BLANK: "the picture shows nothing, it is transparent everywhere",
     MissingWhy.TOO_LATE: "it did not come within an hour",
 }
 

@@ -12,7 +12,7 @@ from bot.db.event_pairs import EventPartners, link_pair
 from bot.db.event_results import write_event_results
 from bot.db.rows import Row, value_of
 from bot.db.session import Session
-from bot.db.shown_subjects import newest_subject, without_repeats
+from bot.db.shown_subjects import newest_subjects, without_repeats
 from bot.db.tables import IS_NEW, bodies, hooks, inbox
 from bot.errors import AlreadyFinished
 from bot.model import Subscription
@@ -103,11 +103,11 @@ class Inbox:
             link_pair(self._session, result.inbox_id, partners)
         return write_event_results(self._session, results, now)
 
-    def newest_subject(
+    def newest_subjects(
         self, ordering_key: str, beginnings: Sequence[str], before_id: int
-    ) -> str | None:
-        """The last subject of events before a row that begins in one of these ways."""
-        return newest_subject(self._session, ordering_key, beginnings, before_id)
+    ) -> list[str]:
+        """How the last subjects of events before a row go on that begin in these ways."""
+        return newest_subjects(self._session, ordering_key, beginnings, before_id)
 
     def partners(
         self, events: Sequence[ToPair], subscriptions: Sequence[Subscription]

@@ -19,6 +19,7 @@ from bot.model import (
     Hook,
     HookKind,
     HookState,
+    HookTrouble,
     InboxSource,
     Subscription,
     own_ordering_key,
@@ -51,7 +52,7 @@ class MissedEvents:
         """The hooks that may have missed something which somebody can be asked for, oldest first.
 
         That is who made its webhook or, once it is live and there was an event, who follows it with
-        an answer.
+        an answer. Not where the project is gone.
         """
         answered = exists().where(
             subscriptions.c.hook_id == hooks.c.id,
@@ -59,6 +60,7 @@ class MissedEvents:
         )
         statement = select(hooks.c.id).where(
             hooks.c.state != HookState.CLOSED,
+            hooks.c.trouble.is_distinct_from(HookTrouble.PROJECT_GONE),
             or_(
                 and_(hooks.c.webhook_sealed.is_not(None), hooks.c.account_id.is_not(None)),
                 and_(hooks.c.last_event_at.is_not(None), hooks.c.live_at.is_not(None), answered),

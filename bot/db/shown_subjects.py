@@ -8,28 +8,26 @@ from itertools import chain
 from sqlalchemy import func, select, update
 
 from bot.db.session import Session
-from bot.db.tables import inbox, outbox
+from bot.db.tables import HAS_SUBJECT, inbox, outbox
 from bot.work import EventResult, HookResult, SubscriptionResult, TraceLine, TraceStep
 
 Shown = dict[tuple[int, str], int | None]  # rows of the inbox by subscription and subject
 
 
-def newest_subject(
+def newest_subjects(
     session: Session, ordering_key: str, beginnings: Sequence[str], before_id: int
-) -> str | None:
-    """The last subject, in their own order, of earlier events that begins in one of these ways."""
-    found = (
-        session.scalar(
-            select(func.max(inbox.c.subject)).where(
-                inbox.c.lane == ordering_key,
-                inbox.c.subject >= one,
-                inbox.c.subject < f"{one}\N{DELETE}",
-                inbox.c.id < before_id,
-            )
+) -> list[str]:
+    """How the last subjects of earlier events go on that begin in these ways."""
+    found = []
+    for one in beginnings:
+        statement = select(func.max(func.substr(inbox.c.subject, len(one) + 1))).where(
+            HAS_SUBJECT,
+            inbox.c.lane == ordering_key,
+            func.substr(inbox.c.subject, 1, len(one)) == one,
+            inbox.c.id < before_id,
         )
-        for one in beginnings
-    )
-    return max((one for one in found if one is not None), default=None)
+        found.append(session.scalar(statement))
+    return [rest for rest in found if rest is not None]
 
 
 def without_repeats(

@@ -120,10 +120,15 @@ class AccessCheck:
         self._people = LRUCache[int, int](MOST_KNOWN)  # Discord ids by account
 
     async def decide_and_record(
-        self, hook: Hook, subscriptions: Sequence[Subscription], source: InboxSource
+        self,
+        hook: Hook,
+        subscriptions: Sequence[Subscription],
+        source: InboxSource,
+        *,
+        fresh: bool = False,
     ) -> Mapping[int, Decision]:
         """What the rule says of a hook's subscriptions, by their ids; what is learned is kept."""
-        found = await self.ask(hook, subscriptions, source)
+        found = await self.ask(hook, subscriptions, source, fresh=fresh)
         if found.seen:
             await self._storage.write(lambda tx: tx.subscriptions.record_access(found.seen))
         if (visibility := found.visibility) is not None:

@@ -6,14 +6,14 @@ Nothing is asked without a permit, and all that an event depends on is taken fro
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
 import structlog
 
 from bot.cards.card import Picture
-from bot.cards.pictures import MAX_PREVIEW_BYTES, is_public_url, picture_from
+from bot.cards.pictures import MAX_PREVIEW_BYTES, is_blank, is_public_url, picture_from
 from bot.errors import (
     SpeckleError,
     SpeckleForbidden,
@@ -166,11 +166,14 @@ class Enrichment:
         delivery: Delivery,
         at: datetime,
         waited_s: float = 0.0,
+        *,
+        shown_until: datetime | None = None,
     ) -> AddedFacts:
         """What the server adds within the deadline, the two questions side by side.
 
-        `at` is the event's own time, `waited_s` how long it has waited here since it came. The
-        picture is shown only where the server knows of the version too.
+        `at` is the event's own time, `waited_s` how long it has waited here since it came,
+        `shown_until` up to when the changes of its issue were shown before. The picture is shown
+        only where the server knows of the version too.
         """
         if not self.asks(hook):
             return AddedFacts(delivery)
@@ -180,7 +183,7 @@ class Enrichment:
         within_s = self._patience_s(hook.server_url, waited_s)
         tasks: dict[LateAddition, asyncio.Task[object]] = {
             LateAddition.FACTS: asyncio.create_task(
-                self.confirmed_event(permit, delivery, at, within_s)
+                self.confirmed_event(permit, delivery, at, within_s, shown_until)
             )
         }
         if isinstance(question, VersionQuestion):
@@ -196,14 +199,19 @@ class Enrichment:
         return _added(delivery, {kind: _outcome(task, hook) for kind, task in tasks.items()})
 
     async def confirmed_event(
-        self, permit: ReadPermit, delivery: Delivery, at: datetime, within_s: float
+        self,
+        permit: ReadPermit,
+        delivery: Delivery,
+        at: datetime,
+        within_s: float,
+        shown_until: datetime | None = None,
     ) -> ConfirmedEvent | None:
         """The event as its server tells it; None where the server has nothing to add.
 
         Errors: SpeckleError of each kind; SpeckleUnconfirmed where it knows of nothing like it.
         """
         check, claim = BY_KIND[delivery.event.kind].check, Claim(delivery, at, permit.is_anonymous)
-        question = _question(permit, delivery, at)
+        question = _question(permit, delivery, at, shown_until)
         if check is None or question is None:
             return None
         facts = await self._lender.with_permit(
@@ -244,7 +252,7 @@ class Enrichment:
             url = preview_url(permit.server_url, permit.project_id, version_id)
             if isinstance(seen, Picture):
                 return url if is_public_url(url) else seen
-            if seen is NoPicture.NOT_YET or permit.is_anonymous:
+            if seen in (NoPicture.NOT_YET, NoPicture.BLANK) or permit.is_anonymous:
                 return seen
         return await self._lender.with_permit(
             permit, lambda login: self._picture(login, permit.project_id, version_id, within_s)
@@ -260,7 +268,11 @@ class Enrichment:
             if not isinstance(answer, Rendered):
                 return answer
             # Checked, as something that answers in the server's place may send anything.
-            return picture_from(answer.content, "preview", MAX_PREVIEW_BYTES) or NoPicture.MISSING
+            picture = picture_from(answer.content, "preview", MAX_PREVIEW_BYTES)
+            if picture is None:
+                return NoPicture.MISSING
+            blank = await asyncio.to_thread(is_blank, picture.content)
+            return NoPicture.BLANK if blank else picture
 
         key = (login, project_id, version_id)
         answer = await self._pictures.get(key, ask)
@@ -313,12 +325,17 @@ class Enrichment:
         return min(self._deadline_s, left_s)
 
 
-def _question(permit: ReadPermit, delivery: Delivery, at: datetime) -> Question | None:
+def _question(
+    permit: ReadPermit, delivery: Delivery, at: datetime, shown_until: datetime | None = None
+) -> Question | None:
     """What is asked about an event, None for nothing."""
     check = BY_KIND[delivery.event.kind].check
     if check is None:
         return None
-    return check.question(delivery.event, Claim(delivery, at, permit.is_anonymous))
+    question = check.question(delivery.event, Claim(delivery, at, permit.is_anonymous))
+    if isinstance(question, IssueQuestion):
+        return IssueQuestion(replace(question.hint, shown_until=shown_until))
+    return question
 
 
 def _outcome(task: asyncio.Task[object], hook: Hook) -> object:
@@ -380,6 +397,8 @@ def _picture_step(image: object) -> tuple[TraceStep, TraceFacts]:
     match image:
         case NoPicture.NOT_YET:
             return TraceStep.PICTURE_NOT_YET, {}
+        case NoPicture.BLANK:
+            return TraceStep.PICTURE_BLANK, {}
         case NoPicture():
             return TraceStep.NO_PICTURE, {}
         case SpeckleUnavailable():

@@ -15,6 +15,7 @@ from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.reading import LARGE_BODY_BYTES, read
 from bot.pipeline.replay import Outlets, Routes
 from bot.pipeline.routing import EventContext, RoutingResult, says_who_sees, thread_id_of
+from bot.pipeline.subjects import changes_shown
 from bot.pipeline.trace import Trace
 from bot.speckle.events import CommentCreated, Delivery, KnownThread, ProjectNames
 from bot.speckle.listed import subject_of
@@ -217,8 +218,13 @@ class Ingest:
         ids = [of_hook.hook.id for of_hook in hooks]
         names = tx.hooks.names_of(ids)
         threads = tx.hooks.threads_of(ids, _thread_ids(events))
+        shown_until = {
+            one.row.id: changes_shown(tx, one.row, one.delivery) for one in events if hooks
+        }
         return [
-            self._one_by_one(one, events, names[one.hook.id], threads[one.hook.id], shown_before)
+            self._one_by_one(
+                one, events, names[one.hook.id], threads[one.hook.id], shown_before, shown_until
+            )
             for one in hooks
         ]
 
@@ -241,6 +247,7 @@ class Ingest:
         names: ProjectNames,
         threads: Mapping[str, KnownThread],
         shown_before: ShownBefore,
+        shown_until: Mapping[int, datetime | None],
     ) -> Sequence[HookEvent]:
         """A hook's events, each with what is known of the hook once those before it are."""
         hook, most = of_hook.hook, self._most_model_names(of_hook.hook.guild_id)
@@ -252,7 +259,9 @@ class Ingest:
             seen = _thread_of(delivery, threads)
             already = shown_before(event.to_pair, of_hook.subscriptions)
             thread = seen.get(thread_id_of(delivery) or "")
-            event_context = EventContext(hook, row, delivery, names, event.trace, thread)
+            event_context = EventContext(
+                hook, row, delivery, names, event.trace, thread, shown_until[row.id]
+            )
             found.append(
                 HookEvent(event_context, of_hook.subscriptions, already, models, people, seen)
             )
@@ -325,7 +334,9 @@ def _thread_of(delivery: Delivery, known: Mapping[str, KnownThread]) -> Mapping[
 
 def _event_result(event: ReadEvent, of_hooks: Sequence[HookResult]) -> EventResult:
     name, lines = event.delivery.event_name, event.trace.lines
-    return EventResult(event.row.id, lines, name, event.key, event.subject, of_hooks)
+    said = (one.subject for one in of_hooks if one.subject is not None)
+    subject = next(said, None) or event.subject
+    return EventResult(event.row.id, lines, name, event.key, subject, of_hooks)
 
 
 def _hook_result(event: HookEvent, way: RoutingResult) -> HookResult:
@@ -341,6 +352,7 @@ def _hook_result(event: HookEvent, way: RoutingResult) -> HookResult:
         results=way.results,
         visibility=way.visibility,
         already=event.already,
+        subject=way.subject,
     )
 
 

@@ -17,16 +17,17 @@ from bot.cards.pictures import with_image
 from bot.cards.render import fill_in
 from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable, StorageUnavailable
 from bot.fairness import current_tenant
-from bot.model import Hook, HookState, Subscription
+from bot.model import AccessPause, Hook, HookState, Subscription
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.access_gate import is_outdated
 from bot.pipeline.batching import card_of, fit_together
-from bot.pipeline.enrichment import ConfirmedEvent, Enrichment, why_missing
+from bot.pipeline.enrichment import ConfirmedEvent, Enrichment, is_refusal, why_missing
 from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.names import known_to, with_actor_named
 from bot.pipeline.reading import read
 from bot.pipeline.routing import card_context
-from bot.services.access_rules import ReadPermit, Show, Wait
+from bot.pipeline.subjects import changes_shown, subject_shown
+from bot.services.access_rules import Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames
 from bot.speckle.confirmation import touched_models
 from bot.speckle.events import Delivery, ProjectNames
@@ -62,6 +63,15 @@ class IncompleteCard:
     hook: Hook
     subscription: Subscription
     delivery: Delivery
+    shown_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What is to be done to a card, and what it shows of an issue then."""
+
+    change: Change
+    subject: str | None = None
 
 
 class GivenUp(Exception):
@@ -140,11 +150,11 @@ class LateEnrichment:
         try:
             # The questions keep their time; this is for what is around them.
             async with asyncio.timeout(2 * self._timings.question_s):
-                change = await self._answer(job, incomplete)
-            if change is None:
+                addition = await self._answer(job, incomplete)
+            if addition is None:
                 await self._retry_later(job, None)
             else:
-                await self._fill(job, change)
+                await self._fill(job, addition)
         except StorageUnavailable:
             raise
         except (SpeckleUnavailable, TimeoutError) as error:
@@ -157,10 +167,12 @@ class LateEnrichment:
             log.exception("late_enrichment.failed", job_id=job.id, kind=job.kind)
             await self._retry_later(job, None)
 
-    async def _fill(self, job: LateEnrichmentJob, change: Change) -> None:
+    async def _fill(self, job: LateEnrichmentJob, addition: Addition) -> None:
         after_s = (self._now() - job.created_at).total_seconds()
         note = self._note(TraceStep.FILLED_IN, {"added": job.kind, "after_s": round(after_s)})
-        changed = await self._storage.write(lambda tx: tx.late_enrichment.fill(job, change, note))
+        changed = await self._storage.write(
+            lambda tx: tx.late_enrichment.fill(job, addition.change, note, addition.subject)
+        )
         log.info("late_enrichment.done", kind=job.kind, outbox_ids=changed)
         if changed:
             self._on_changed()
@@ -191,9 +203,10 @@ class LateEnrichment:
             delivery, _ = await read(row.body)
         except NotADelivery:  # its body has been erased
             return None
-        return IncompleteCard(row, hook, subscription, delivery)
+        shown_until = await self._storage.read(lambda tx: changes_shown(tx, row, delivery))
+        return IncompleteCard(row, hook, subscription, delivery, shown_until)
 
-    async def _answer(self, job: LateEnrichmentJob, incomplete: IncompleteCard) -> Change | None:
+    async def _answer(self, job: LateEnrichmentJob, incomplete: IncompleteCard) -> Addition | None:
         """What to do to the card; None where the answer is not there yet.
 
         Errors: SpeckleError of each kind; GivenUp.
@@ -201,9 +214,24 @@ class LateEnrichment:
         permit = await self._permit(job, incomplete)
         if permit is None:
             return None
+        try:
+            return await self._answer_to(permit, job, incomplete)
+        except SpeckleError as error:
+            if not is_refusal(error):
+                raise
+            now_said = await self._permit(job, incomplete, fresh=True)
+            if now_said is None:
+                return None
+            if now_said.reader == permit.reader:
+                raise
+            return await self._answer_to(now_said, job, incomplete)
+
+    async def _answer_to(
+        self, permit: ReadPermit, job: LateEnrichmentJob, incomplete: IncompleteCard
+    ) -> Addition | None:
         row, delivery = incomplete.row, incomplete.delivery
         told = await self._enrichment.confirmed_event(
-            permit, delivery, row.event_at, self._timings.question_s
+            permit, delivery, row.event_at, self._timings.question_s, incomplete.shown_until
         )
         if told is None:
             raise GivenUp(MissingWhy.NOTHING_MORE)
@@ -226,9 +254,13 @@ class LateEnrichment:
             )
             if image is NoPicture.NOT_YET:
                 return None
-            return partial(_changed, shown=None if isinstance(image, NoPicture) else image)
+            if image is NoPicture.BLANK:
+                raise GivenUp(MissingWhy.BLANK)
+            shown = None if isinstance(image, NoPicture) else image
+            return Addition(partial(_changed, shown=shown))
         context = card_context(incomplete.hook, row, confirmed, names, told.facts, None)
-        return partial(_changed, shown=context)
+        subject = subject_shown(told.delivery, told.facts)
+        return Addition(partial(_changed, shown=context), subject)
 
     async def _names(
         self, permit: ReadPermit, incomplete: IncompleteCard, confirmed: ConfirmedEvent
@@ -239,9 +271,11 @@ class LateEnrichment:
         return await known_to(permit, self._known_names, told, delivery, facts, (), within_s)
 
     async def _permit(
-        self, job: LateEnrichmentJob, incomplete: IncompleteCard
+        self, job: LateEnrichmentJob, incomplete: IncompleteCard, *, fresh: bool = False
     ) -> ReadPermit | None:
         """The permit to read with, decided now; None while somebody cannot be asked.
+
+        `fresh`: after a refusal, so that no last yes counts, and a no stops the channel at once.
 
         Errors: GivenUp where the channel may not be shown more.
         """
@@ -249,13 +283,19 @@ class LateEnrichment:
         if is_outdated(subscription, job.created_at, self._now()):
             raise GivenUp(MissingWhy.NO_CONSENT)
         decisions = await self._access.decide_and_record(
-            incomplete.hook, [subscription], incomplete.row.source
+            incomplete.hook, [subscription], incomplete.row.source, fresh=fresh
         )
         match decisions[subscription.id]:
             case Show(permit) if permit is not None:
                 return permit
             case Wait():
                 return None
+            case Pause(reason, why) if fresh:
+                pause = AccessPause(reason, why)
+                await self._storage.write(
+                    lambda tx: tx.held_events.hold_back(subscription.id, self._now(), pause)
+                )
+                raise GivenUp(MissingWhy.NO_ACCESS)
             case _:
                 raise GivenUp(MissingWhy.NO_ACCESS)
 

@@ -13,8 +13,9 @@ from bot.model import Hook, HookKind, InboxSource, Subscription
 from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.reading import read
 from bot.pipeline.routing import EventContext, RoutingResult, thread_id_of
+from bot.pipeline.subjects import changes_shown
 from bot.pipeline.trace import Trace
-from bot.speckle.events import Delivery, KnownThread, ProjectNames
+from bot.speckle.events import Delivery
 from bot.storage import Storage, Transaction
 from bot.work import HeldEvent, InboxEvent, SubscriptionResult, TraceStep
 
@@ -125,8 +126,9 @@ class Replay:
         except NotADelivery:  # its body has been erased
             trace.add("access", TraceStep.BODY_ERASED)
             return SubscriptionResult(subscription.id)
-        names, thread = await self._storage.read(partial(_known, hook=hook, delivery=delivery))
-        event_context = EventContext(hook, row, delivery, names, trace, thread)
+        event_context = await self._storage.read(
+            partial(_context, hook=hook, row=row, delivery=delivery, trace=trace)
+        )
         events = [(event_context, [subscription])]
         (way,) = await self._routing.route(events, attempts=held.attempts + 1)
         return next(iter(way.results), SubscriptionResult(subscription.id))
@@ -148,10 +150,18 @@ def _held(tx: Transaction, held: HeldEvent) -> tuple[InboxEvent, Subscription, H
     return row, subscription, hook
 
 
-def _known(
-    tx: Transaction, hook: Hook, delivery: Delivery
-) -> tuple[ProjectNames, KnownThread | None]:
-    """What the hook's own events told of names, and of the event's thread."""
+def _context(
+    tx: Transaction, hook: Hook, row: InboxEvent, delivery: Delivery, trace: Trace
+) -> EventContext:
+    """The event with what the hook's own events told."""
     thread_id = thread_id_of(delivery)
     threads = tx.hooks.threads_of([hook.id], () if thread_id is None else [thread_id])
-    return tx.hooks.names(hook.id), threads[hook.id].get(thread_id or "")
+    return EventContext(
+        hook,
+        row,
+        delivery,
+        tx.hooks.names(hook.id),
+        trace,
+        threads[hook.id].get(thread_id or ""),
+        changes_shown(tx, row, delivery),
+    )

@@ -27,10 +27,11 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.pipeline.access import AccessCheck, AccessDecisions
-from bot.pipeline.avatar_resizer import AvatarResizer
 from bot.pipeline.enrichment import AddedFacts, Enrichment
 from bot.pipeline.names import known_to, names_for, with_actor_named
+from bot.pipeline.picture_resizer import PictureResizer
 from bot.pipeline.reading import LARGE_BODY_BYTES
+from bot.pipeline.subjects import subject_shown
 from bot.pipeline.trace import Trace
 from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames
@@ -65,6 +66,8 @@ FETCHED: Mapping[InboxSource, NoteKind] = {
 class EventContext:
     """One event on its way through one hook, with what the hook's own events told of names and of
     its thread.
+
+    `shown_until` is up to when the changes of its issue were shown before.
     """
 
     hook: Hook
@@ -73,6 +76,7 @@ class EventContext:
     names: ProjectNames
     trace: Trace
     thread: KnownThread | None = None
+    shown_until: datetime | None = None
 
     @property
     def touched(self) -> Sequence[ModelRef]:
@@ -109,7 +113,7 @@ class Routing:
         enrichment: Enrichment,
         access: AccessCheck,
         known_names: KnownNames,
-        avatar_resizer: AvatarResizer,
+        picture_resizer: PictureResizer,
         *,
         speckle_servers: Sequence[str],
         now: Callable[[], datetime],
@@ -117,7 +121,7 @@ class Routing:
         self._enrichment = enrichment
         self._access = access
         self._known_names = known_names
-        self._avatar_resizer = avatar_resizer
+        self._picture_resizer = picture_resizer
         self._servers = frozenset(speckle_servers)
         self._now = now
 
@@ -163,7 +167,10 @@ class Routing:
         asked = [one for one in wanting if not _is_held(one)]
         decided = await self._as_decided(event_context, asked, verdicts, attempts)
         kept = [SubscriptionResult(one.id, held_until=now) for one in held]
-        return replace(decided, results=[*kept, *decided.results])
+        subjects = (one.subject for one in decided.results if one.subject is not None)
+        return RoutingResult(
+            [*kept, *decided.results], decided.visibility, subject=next(subjects, None)
+        )
 
     async def _as_decided(
         self,
@@ -186,7 +193,7 @@ class Routing:
         results = self._held_back(event_context, asked, verdicts, attempts)
         if len(results) == len(asked):
             return RoutingResult(_with_access(results, verdicts), verdicts.visibility)
-        small = await self._avatar_resizer.shrink(event_context.delivery)
+        small = await self._picture_resizer.shrink(event_context.delivery)
         event_context = replace(event_context, delivery=small)
         shown = await self._shown(event_context, asked, verdicts)
         final = [one for one in shown if again or not one.refused]
@@ -311,7 +318,12 @@ class Routing:
         waited_s = (self._now() - row.received_at).total_seconds()
         try:
             added = await self._enrichment.within_deadline(
-                permit, event_context.hook, delivery, row.event_at, waited_s
+                permit,
+                event_context.hook,
+                delivery,
+                row.event_at,
+                waited_s,
+                shown_until=event_context.shown_until,
             )
         except Exception:  # a fault of ours gives a plainer card, and loses no event
             log.exception("ingest.enrichment_failed", kind=delivery.event.kind.value)
@@ -348,7 +360,8 @@ class Routing:
         now = self._now()
         late = {kind: now + self._enrichment.timings.of(kind).first for kind in added.missing}
         made = ((one, NewCard.of(one, card, event_context.trace.begun_at)) for one in passing)
-        return [SubscriptionResult(one.id, new, late) for one, new in made]
+        subject = subject_shown(added.delivery, added.facts)
+        return [SubscriptionResult(one.id, new, late, subject=subject) for one, new in made]
 
     def _notes(self, event_context: EventContext) -> tuple[CardNote, ...]:
         hook, notes = event_context.hook, []

@@ -22,21 +22,24 @@ from bot.network import Network
 from bot.speckle.activity import Activity
 from bot.speckle.events import (
     CommentFacts,
+    IssueFacts,
+    IssueHint,
     ModelRef,
     ProjectNames,
     ReceivedFacts,
+    ResourceRef,
     VersionCreated,
     VersionFacts,
 )
-from bot.speckle.listed import ListedChanges, ListedIssue
+from bot.speckle.listed import ListedChanges
 from bot.speckle.tokens import SCOPES, TokenScope
 from bot.speckle.wire import id_of
-from bot.speckle_api import graphql, optional_questions, project_lists, questions
+from bot.speckle_api import graphql, issues, listings, optional_questions, questions
 from bot.speckle_api.circuit_breaker import CircuitBreakers
 from bot.speckle_api.error_answers import missing_scope
 from bot.speckle_api.graphql import AnswerTooLarge
+from bot.speckle_api.listings import Listing
 from bot.speckle_api.optional_questions import MissingFields, OptionalQuestion
-from bot.speckle_api.project_lists import ListPart, ProjectList, read_list
 from bot.speckle_api.transport import GraphQLTransport
 from bot.speckle_api.types import (
     Login,
@@ -50,6 +53,10 @@ from bot.speckle_api.types import (
 
 MAX_SEARCH = 200
 MAX_CHOICES = 100
+PAGE = 50
+MAX_MODELS = 2_000
+MAX_HINTS = 3  # ids that are tried; further ones are of something else
+ISSUES_CHANGED = 5  # at about the same time
 ACTIVITY_PAGE = 100
 RECEIVED_WINDOW = timedelta(minutes=10)  # how far the two clocks, and a slow delivery, may be off
 RECEIVED_LINES = 100
@@ -108,6 +115,17 @@ class SpeckleClient:
             log.info("speckle.field_missing", server=login.server_url, field=question.field)
             self._missing.note(login.server_url, question)
             return None
+
+    async def _ask(
+        self,
+        login: Login,
+        question: str | OptionalQuestion,
+        variables: Mapping[str, Any],
+        until: float,
+    ) -> Any | None:
+        if isinstance(question, OptionalQuestion):
+            return await self._read_optional(login, question, variables, until)
+        return await self._transport.read(login, question, variables, until)
 
     async def has(
         self,
@@ -193,22 +211,91 @@ class SpeckleClient:
         data = await self._read(login, questions.PROJECT, wanted, within_s)
         return _needed(login, questions.read_project(data))
 
+    # ── names ─────────────────────────────────────────────────────────────────────────────────
+
     async def owners(
         self, login: Login, project_id: str, *, within_s: float | None = None
     ) -> tuple[str, ...]:
         """The names of the project's owners; () where the token may not see them."""
-        wanted = {"project": project_id}
-        try:
-            data = await self._read(login, questions.TEAM, wanted, within_s)
-        except (SpeckleScopeMissing, SpeckleForbidden):
-            return ()
-        return questions.read_owners(data)
+        people = await self._people(login, project_id, self._transport.until(within_s))
+        return tuple(name for _, name, role in people if role == listings.OWNER)
 
     async def project_names(
         self, login: Login, project_id: str, *, within_s: float | None = None
     ) -> ProjectNames:
         """What the project's models and people are called."""
-        return ProjectNames()
+        until = self._transport.until(within_s)
+        wanted = {"project": project_id}
+        models = await self._listed(
+            login, listings.ALL_MODEL_NAMES, wanted, until, MAX_MODELS, None
+        )
+        return listings.read_names(models, await self._people(login, project_id, until))
+
+    async def _people(
+        self, login: Login, project_id: str, until: float
+    ) -> list[tuple[str, str, str | None]]:
+        """Id, name and role of each; none where the token may not see them."""
+        wanted = {"project": project_id}
+        with suppress(SpeckleScopeMissing, SpeckleForbidden, SpeckleRejected):
+            data = await self._read_optional(login, listings.COLLABORATORS, wanted, until)
+            if data is None:
+                data = await self._transport.read(login, listings.TEAM, wanted, until)
+            return listings.read_people(data)
+        return []
+
+    async def _listed(
+        self,
+        login: Login,
+        question: str | OptionalQuestion,
+        wanted: Mapping[str, Any],
+        until: float,
+        limit: int,
+        since: datetime | None,
+    ) -> Listing:
+        """At most `limit` items, to a page that has none since then; none where there is no list.
+
+        An item that is too large alone comes without its texts.
+        """
+        found, size, texts = Listing(), PAGE, True
+        while len(found.items) < limit:
+            page = {"limit": size, "cursor": found.before(size), "texts": texts}
+            try:
+                data = await self._ask(login, question, {**wanted, **page}, until)
+            except AnswerTooLarge:
+                if not texts:
+                    raise
+                texts, size = size > 1, (size + 1) // 2
+                continue
+            read = listings.read_page(data)
+            found, texts = found.then(read), True
+            if found.cursor is None or not read.goes_on(since):
+                break
+        return found.first(limit)
+
+    async def changes_since(
+        self,
+        login: Login,
+        project_id: str,
+        *,
+        after: datetime,
+        limit: int,
+        within_s: float | None = None,
+    ) -> ListedChanges:
+        """What a project's lists have from `after` on, at most `limit` of each kind, the newest.
+
+        Each list has the time of a question. Issues are left out where this token may not see them.
+        """
+        wanted = {"project": project_id, "after": questions.iso(after - MILLISECOND)}
+
+        async def read(question: str | OptionalQuestion) -> Listing:
+            until = self._transport.until(within_s)
+            return await self._listed(login, question, wanted, until, limit, after)
+
+        versions, models = await read(listings.VERSIONS), await read(listings.MODELS)
+        issues = Listing()
+        with suppress(SpeckleScopeMissing, SpeckleForbidden, SpeckleNotFound, SpeckleRejected):
+            issues = await read(listings.ISSUES)
+        return listings.read_changes(versions, models, issues, after)
 
     # ── webhooks ──────────────────────────────────────────────────────────────────────────────
 
@@ -374,45 +461,6 @@ class SpeckleClient:
                 return [replace(line, info=infos.get(line.id)) for line in lines[:count]]
         return []
 
-    async def changes_since(
-        self,
-        login: Login,
-        project_id: str,
-        *,
-        after: datetime,
-        limit: int,
-        within_s: float | None = None,
-    ) -> ListedChanges:
-        """What was made in a project from `after` on, of each kind the newest `limit` at most.
-
-        Issues are left out where there are none, or this token may not see them. Each page has the
-        time of a question.
-        """
-
-        async def read(listed: ProjectList[T]) -> ListPart[T]:
-            async def ask(page: Mapping[str, Any]) -> Any:
-                until = self._transport.until(within_s)
-                wanted = {"project": project_id, **page}
-                if isinstance(listed.question, str):
-                    return await self._transport.read(login, listed.question, wanted, until)
-                wanted |= {"after": questions.iso(after - MILLISECOND)}
-                return await self._read_optional(login, listed.question, wanted, until)
-
-            return await read_list(listed, ask, after, limit)
-
-        versions = await read(project_lists.VERSIONS)
-        models = await read(project_lists.MODELS)
-        issues: ListPart[ListedIssue] = ListPart()
-        with suppress(SpeckleScopeMissing, SpeckleForbidden, SpeckleNotFound, SpeckleRejected):
-            issues = await read(project_lists.ISSUES)
-        cuts = [part.whole_since for part in (versions, models, issues)]
-        return ListedChanges(
-            versions.entries,
-            models.entries,
-            issues.entries,
-            whole_since=max((one for one in cuts if one is not None), default=None),
-        )
-
     # ── what a webhook leaves out ─────────────────────────────────────────────────────────────
 
     async def version_facts(
@@ -435,7 +483,7 @@ class SpeckleClient:
             "object": version.object_id or "",
             "withObject": version.object_id is not None,
         }
-        counting = asyncio.create_task(self._open_threads(login, project_id, version, until))
+        counting = asyncio.create_task(self._open_on(login, project_id, version.model.id, until))
         try:
             try:
                 data = await self._transport.read(login, questions.VERSION_FACTS, wanted, until)
@@ -448,24 +496,32 @@ class SpeckleClient:
             _, late = await asyncio.wait({counting}, timeout=min(THREADS_WAIT_S, left_s / 2))
             if late or facts.model.id != version.model.id:
                 return facts
-            return replace(facts, open_threads=await counting)
+            open_threads, open_issues = await counting
+            return replace(facts, open_threads=open_threads, open_issues=open_issues)
         finally:
             counting.cancel()
 
-    async def _open_threads(
-        self, login: Login, project_id: str, version: VersionCreated, until: float
-    ) -> int | None:
-        """How many threads are open on a version's model, as the event names it.
+    async def _open_on(
+        self, login: Login, project_id: str, model_id: str | None, until: float
+    ) -> tuple[int | None, int | None]:
+        """How many threads and issues are open on a model, as the event names it.
 
         None where the server does not say: what it knows of the version counts without this.
         """
-        if version.model.id is None:
+        if model_id is None:
+            return None, None
+        wanted = {"project": project_id, "on": model_id}
+
+        async def count(question: OptionalQuestion, name: str) -> int | None:
+            with suppress(SpeckleError):
+                data = await self._read_optional(login, question, wanted, until)
+                return questions.count(questions.child(data, "project", name, "totalCount"))
             return None
-        wanted = {"project": project_id, "on": version.model.id}
-        with suppress(SpeckleError):
-            data = await self._read_optional(login, optional_questions.OPEN_THREADS, wanted, until)
-            return questions.read_open_threads(data)
-        return None
+
+        return await asyncio.gather(
+            count(optional_questions.OPEN_THREADS, "commentThreads"),
+            count(issues.OPEN_ISSUES, "issues"),
+        )
 
     async def comment_facts(
         self, login: Login, project_id: str, comment_id: str, *, within_s: float | None = None
@@ -481,13 +537,74 @@ class SpeckleClient:
         if data is None:
             return None
         facts = _needed(login, questions.read_comment_facts(data))
-        ids = sorted({one.model_id for one in facts.resources if one.model_id is not None})
+        models = await self._names_of(login, project_id, facts.resources, until)
+        return replace(facts, models=models)
+
+    async def issue_facts(
+        self, login: Login, project_id: str, hint: IssueHint, *, within_s: float | None = None
+    ) -> IssueFacts | None:
+        """The issue that an event is about, with what happened to it, and its models' names.
+
+        The ids of the hint are tried first, then what was changed at about that time. None from a
+        server without issues. Further errors: SpeckleNotFound where nothing fits.
+        """
+        until = self._transport.until(within_s)
+        facts = None
+        for issue_id in hint.ids[:MAX_HINTS]:
+            facts = facts or await self._hinted(login, project_id, issue_id, hint, until)
+        if facts is None:
+            wanted = {
+                "project": project_id,
+                "after": questions.iso(hint.at - issues.AT_THE_TIME),
+                "limit": ISSUES_CHANGED,
+            }
+            data = await self._ask_either(login, issues.CHANGED, wanted, until)
+            if data is None:
+                return None
+            facts = issues.read_changed(data, hint)
+        if facts is None:
+            raise SpeckleNotFound(login.server_url, "there is no such issue in this project")
+        models = await self._names_of(login, project_id, facts.issue.resources, until)
+        return replace(facts, models=models)
+
+    async def _hinted(
+        self, login: Login, project_id: str, issue_id: str, hint: IssueHint, until: float
+    ) -> IssueFacts | None:
+        """What happened to the issue with this id, which may be the id of anything.
+
+        Half of the time: what a server answers to something that is no issue is not known.
+        """
+        half = until - self._transport.left_s(until) / 2
+        wanted = {"project": project_id, "issue": issue_id}
+        with suppress(SpeckleNotFound, SpeckleForbidden, SpeckleRejected, SpeckleUnavailable):
+            data = await self._ask_either(login, issues.ONE, wanted, half)
+            return issues.read_issue(data, hint)
+        return None
+
+    async def _ask_either(
+        self,
+        login: Login,
+        questions: Sequence[OptionalQuestion],
+        variables: Mapping[str, Any],
+        until: float,
+    ) -> Any | None:
+        """The answer to the first question that the server understands; None if to none."""
+        for question in questions:
+            data = await self._read_optional(login, question, variables, until)
+            if data is not None:
+                return data
+        return None
+
+    async def _names_of(
+        self, login: Login, project_id: str, resources: Sequence[ResourceRef], until: float
+    ) -> tuple[ModelRef, ...]:
+        """The models of these resources, with their names."""
+        ids = sorted({one.model_id for one in resources if one.model_id is not None})
         if not ids:
-            return facts
+            return ()
         wanted = {"project": project_id, "ids": ids[:MAX_CHOICES], "limit": MAX_CHOICES}
         data = await self._transport.read(login, questions.MODEL_NAMES, wanted, until)
-        named = questions.read_models(data, "")
-        return replace(facts, models=tuple(ModelRef(one.id, one.name) for one in named))
+        return tuple(ModelRef(one.id, one.name) for one in questions.read_models(data, ""))
 
     async def was_archived(
         self,

@@ -5,11 +5,16 @@ import json
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self
+from socket import AddressFamily
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import DefaultResolver
 
 from bot.errors import SpeckleUnavailable
+from bot.hosts import is_private_host
 from bot.network import Network, why_not_reached
 from bot.speckle_api.circuit_breaker import CircuitBreakers
 from bot.speckle_api.error_answers import check_token
@@ -17,6 +22,7 @@ from bot.speckle_api.types import Login
 
 CONNECTIONS_A_SERVER = 8
 CHUNK_BYTES = 64 * 1024
+CONNECTIONS_TO_STORES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +46,18 @@ class SpeckleHttp:
     """One session for all allowed servers.
 
     It follows no redirects, reads answers up to a size, keeps no cookies, and sends a token to the
-    server of its login alone.
+    server of its login alone. `stores` is a session for what lies elsewhere.
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, servers: Collection[str], breakers: CircuitBreakers
+        self,
+        session: aiohttp.ClientSession,
+        stores: aiohttp.ClientSession,
+        servers: Collection[str],
+        breakers: CircuitBreakers,
     ) -> None:
         self._session = session
+        self._stores = stores
         self._servers = frozenset(servers)
         self._breakers = breakers
 
@@ -64,10 +75,18 @@ class SpeckleHttp:
         """
         network = network or Network()
         connector = network.connector(limit=0, limit_per_host=CONNECTIONS_A_SERVER)
-        async with aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar()
-        ) as session:
-            yield cls(session, servers, breakers or CircuitBreakers())
+        elsewhere = network.connector(
+            limit=CONNECTIONS_TO_STORES, resolver=PublicResolver(), use_dns_cache=False
+        )
+        async with (
+            aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+            ) as session,
+            aiohttp.ClientSession(
+                connector=elsewhere, cookie_jar=aiohttp.DummyCookieJar()
+            ) as stores,
+        ):
+            yield cls(session, stores, servers, breakers or CircuitBreakers())
 
     async def get(self, login: Login, path: str, *, max_bytes: int, within_s: float) -> HttpAnswer:
         """Get `path` of the login's server.
@@ -75,35 +94,63 @@ class SpeckleHttp:
         Errors: SpeckleUnavailable for no answer in time, and for one that is larger;
         SpeckleTokenRefused for a token that cannot be one.
         """
-        check_token(login)
-        headers = {} if login.token is None else {"Authorization": f"Bearer {login.token}"}
-        return await self._asked("GET", login.server_url, path, max_bytes, within_s, headers)
+        return await self._asked("GET", login, path, max_bytes, within_s)
 
     async def post(
         self,
-        server_url: str,
+        login: Login,
         path: str,
-        body: Mapping[str, str],
+        body: Mapping[str, Any],
         *,
         max_bytes: int,
         within_s: float,
     ) -> HttpAnswer:
         """Post JSON, once.
 
-        Errors: SpeckleUnavailable, as in `get`.
+        Errors: as in `get`.
         """
-        return await self._asked("POST", server_url, path, max_bytes, within_s, {}, body)
+        return await self._asked("POST", login, path, max_bytes, within_s, body)
+
+    async def get_signed(
+        self, url: str, *, near: str, max_bytes: int, within_s: float
+    ) -> HttpAnswer:
+        """Get what the server `near` gave a signed address for, wherever that is.
+
+        Nothing of the bot's goes along. A server on the open internet cannot have the bot look into
+        its own network: neither by an address nor by a name that leads there.
+        Errors: SpeckleUnavailable.
+        """
+        parts, server = urlsplit(url), urlsplit(near)
+        at_home = is_private_host(server.hostname or "")
+        if parts.scheme != "https" and (parts.scheme != "http" or server.scheme != "http"):
+            raise SpeckleUnavailable(near, "the address of its store is not https")
+        if not parts.hostname or (is_private_host(parts.hostname) and not at_home):
+            raise SpeckleUnavailable(near, "the address of its store is not on the open internet")
+        session = self._session if at_home else self._stores
+        try:
+            async with (
+                asyncio.timeout(within_s),
+                session.get(url, allow_redirects=False) as answer,
+            ):
+                content = await _content(near, answer, max_bytes)
+        except TimeoutError:
+            raise SpeckleUnavailable(near, "its store gave no answer in time") from None
+        except (aiohttp.ClientError, ValueError) as error:
+            raise SpeckleUnavailable(near, f"its store: {why_not_reached(error)}") from None
+        return HttpAnswer(answer.status, answer.headers, content)
 
     async def _asked(
         self,
         method: str,
-        server_url: str,
+        login: Login,
         path: str,
         max_bytes: int,
         within_s: float,
-        headers: Mapping[str, str],
-        body: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> HttpAnswer:
+        check_token(login)
+        server_url = login.server_url
+        headers = {} if login.token is None else {"Authorization": f"Bearer {login.token}"}
         if server_url not in self._servers:
             reason = "SPECKLE_SERVERS does not name it"
             raise SpeckleUnavailable(server_url, reason)
@@ -126,6 +173,27 @@ class SpeckleHttp:
             self._breakers.failed(server_url, reason)
             raise SpeckleUnavailable(server_url, reason) from None
         return HttpAnswer(answer.status, answer.headers, content)
+
+
+class PublicResolver(AbstractResolver):
+    """Finds addresses of names, but none that lies in a private network."""
+
+    def __init__(self) -> None:
+        self._resolver = DefaultResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: AddressFamily = AddressFamily.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The public addresses of a name. Errors: OSError where it has none."""
+        found = await self._resolver.resolve(host, port, family)
+        public = [one for one in found if not is_private_host(one["host"])]
+        if not public:
+            raise OSError(None, "the name leads into a private network")
+        return public
+
+    async def close(self) -> None:
+        """Release what the resolver of the system holds."""
+        await self._resolver.close()
 
 
 async def _content(server_url: str, answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:

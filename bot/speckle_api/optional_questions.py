@@ -29,11 +29,11 @@ class MissingFields:
 
     def note(self, server_url: str, question: OptionalQuestion) -> None:
         """A server did not understand a question."""
-        self._missing[server_url, question.field] = True
+        self._missing[server_url, question.text] = True
 
     def lacks(self, server_url: str, question: OptionalQuestion) -> bool:
         """Whether it is known that a server does not understand a question."""
-        return (server_url, question.field) in self._missing
+        return (server_url, question.text) in self._missing
 
 
 ACTIVITY: Final = OptionalQuestion(
@@ -71,7 +71,7 @@ query CommentFacts($project: String!, $comment: String!) {
       createdAt
       archived
       author { id name }
-      text { doc }
+      text { doc attachments { id fileName fileSize } }
       viewerResources { modelId versionId }
       parent { id archived text { doc } viewerResources { modelId versionId } }
     }
@@ -102,35 +102,6 @@ ANY_COMMENTS: Final = OptionalQuestion(
     """
 query HasComments($project: String!) {
   project(id: $project) { commentThreads(limit: 0) { totalCount } }
-}
-""",
-)
-LISTED_ISSUES: Final = OptionalQuestion(
-    "Project.issues",
-    """
-query ListedIssues($project: String!, $after: DateTime, $limit: Int!, $cursor: String) {
-  project(id: $project) {
-    issues(
-      input: {
-        updatedAt: {after: $after}, sortBy: updatedAt, sortDirection: desc,
-        limit: $limit, cursor: $cursor
-      }
-    ) {
-      cursor
-      items {
-        id
-        createdAt
-        updatedAt
-        author { user { id name } }
-        activities(input: {limit: 50, sortDirection: desc}) {
-          items { eventType createdAt actor { user { id name } } }
-        }
-        replies(input: {limit: 50, sortBy: createdAt, sortDirection: desc}) {
-          items { id createdAt author { user { id name } } }
-        }
-      }
-    }
-  }
 }
 """,
 )

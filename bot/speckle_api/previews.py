@@ -32,6 +32,7 @@ class NoPicture(Enum):
     NOT_YET = auto()  # being rendered, or rendering failed: nobody can tell the two apart
     MISSING = auto()  # no such version
     NO_ACCESS = auto()
+    BLANK = auto()  # it shows nothing: every pixel is transparent
 
 
 class Previews:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from bot.errors import SpeckleRejected
 from bot.speckle.activity import Activity
 from bot.speckle.events import (
+    AttachedFile,
     CommentFacts,
     ModelRef,
     PreviousVersion,
@@ -35,6 +36,8 @@ from bot.speckle_api.types import (
 
 # Nearer to the ends of what a datetime holds, adding to it fails; nobody's clock is there.
 FIRST_YEAR, LAST_YEAR = 1970, 2999
+MAX_FILES = 50
+BUNDLE = "bundle."  # then project, model and version: in place of an object's id
 
 ME: Final = "query Me { activeUser { id name } }"
 
@@ -64,9 +67,6 @@ query Project($project: String!) {
     permissions { canReadWebhooks { authorized code } }
   }
 }
-"""
-TEAM: Final = """
-query Team($project: String!) { project(id: $project) { team { role user { name } } } }
 """
 WEBHOOKS: Final = """
 query Webhooks($project: String!) {
@@ -125,36 +125,6 @@ query ModelNames($project: String!, $ids: [String!]!, $limit: Int!) {
 VERSION_NAME: Final = """
 query VersionName($project: String!, $version: String!) {
   project(id: $project) { version(id: $version) { message model { id name } } }
-}
-"""
-
-# Where there is no activity list; `texts` is what can be large.
-LISTED_VERSIONS: Final = """
-query ListedVersions($project: String!, $limit: Int!, $cursor: String, $texts: Boolean!) {
-  project(id: $project) {
-    versions(limit: $limit, cursor: $cursor) {
-      cursor
-      items {
-        id
-        createdAt
-        message @include(if: $texts)
-        sourceApplication
-        referencedObject
-        authorUser { id name }
-        model { id name }
-      }
-    }
-  }
-}
-"""
-LISTED_MODELS: Final = """
-query ListedModels($project: String!, $limit: Int!, $cursor: String, $texts: Boolean!) {
-  project(id: $project) {
-    models(limit: $limit, cursor: $cursor) {
-      cursor
-      items { id name createdAt updatedAt description @include(if: $texts) author { id name } }
-    }
-  }
 }
 """
 
@@ -256,16 +226,6 @@ def read_project(data: Any) -> ProjectRights | None:
     )
 
 
-def read_owners(data: Any) -> tuple[str, ...]:
-    """The owners' names."""
-    return tuple(
-        owner
-        for member in items(child(data, "project", "team"))
-        if member.get("role") == "stream:owner"
-        and (owner := name_of(child(member, "user", "name")))
-    )
-
-
 # ── webhooks ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -345,7 +305,8 @@ def read_version_facts(data: Any, version: VersionCreated) -> VersionFacts:
     """
     project = child(data, "project")
     found = child(project, "version")
-    object_id, model = id_of(child(found, "referencedObject")), read_model(child(found, "model"))
+    root = text_of(child(found, "referencedObject"), MAX_TEXT) or ""
+    object_id, model = id_of(root), model_ref(child(found, "model"))
     closure = child(project, "object", "data", "__closure")
     number, previous = _place(child(found, "model", "versions"), version.version_id)
     counted = isinstance(closure, dict) and object_id == version.object_id
@@ -355,17 +316,13 @@ def read_version_facts(data: Any, version: VersionCreated) -> VersionFacts:
         number=number,
         made_at=moment(child(found, "createdAt")),
         application=name_of(child(found, "sourceApplication")),
-        author=read_person(child(found, "authorUser")),
+        author=person(child(found, "authorUser")),
         model=model,
         message=text_of(child(found, "message")),
         object_id=object_id,
+        bundle=root.startswith(BUNDLE),
         parents=tuple(filter(None, map(id_of, _list(child(found, "parents"))))),
     )
-
-
-def read_open_threads(data: Any) -> int | None:
-    """How many threads are open."""
-    return count(child(data, "project", "commentThreads", "totalCount"))
 
 
 def _list(value: Any) -> list[Any]:
@@ -388,16 +345,32 @@ def _place(listed: Any, version_id: str) -> tuple[int | None, PreviousVersion | 
     )
 
 
-def read_person(value: Any) -> SpeckleUser | None:
-    """Somebody, by id."""
+def person(value: Any) -> SpeckleUser | None:
+    """Somebody with an id, and a name if it is said."""
     person_id = id_of(child(value, "id"))
     if person_id is None:
         return None
     return SpeckleUser(person_id, name_of(child(value, "name")))
 
 
-def read_model(value: Any) -> ModelRef:
-    """A model, as much as is said of it."""
+def participant(value: Any) -> SpeckleUser | None:
+    """Somebody who works on an issue; of a person who is gone, the id alone is left."""
+    known, user_id = person(child(value, "user")), id_of(child(value, "id"))
+    return known or (None if user_id is None else SpeckleUser(user_id))
+
+
+def read_files(value: Any) -> tuple[AttachedFile, ...]:
+    """Files that came with a text."""
+    found = (
+        (id_of(item.get("id")), name_of(item.get("fileName")), count(item.get("fileSize")))
+        for item in items(value)
+    )
+    files = [AttachedFile(id_, name, size) for id_, name, size in found if id_ and name]
+    return tuple(files[:MAX_FILES])
+
+
+def model_ref(value: Any) -> ModelRef:
+    """A model with its id, its name, both or neither."""
     return ModelRef(id_of(child(value, "id")), name_of(child(value, "name")))
 
 
@@ -420,11 +393,12 @@ def read_comment_facts(data: Any) -> CommentFacts | None:
         is_reply=thread is parent,
         archived=child(thread, "archived") is True,
         made_at=moment(child(comment, "createdAt")),
-        author=read_person(child(comment, "author")),
+        author=person(child(comment, "author")),
+        files=read_files(child(comment, "text", "attachments")),
     )
 
 
 def read_version_name(data: Any) -> tuple[ModelRef, str | None]:
     """A version's model and message."""
     version = child(data, "project", "version")
-    return read_model(child(version, "model")), text_of(child(version, "message"))
+    return model_ref(child(version, "model")), text_of(child(version, "message"))

@@ -9,6 +9,7 @@ from bot.errors import SpeckleTokenRefused, SpeckleUnavailable
 from bot.speckle.tokens import SpeckleApp, Tokens
 from bot.speckle_api.error_answers import from_status, is_token
 from bot.speckle_api.http import SpeckleHttp
+from bot.speckle_api.types import Login
 
 WITHIN_S = 15.0
 MAX_ANSWER_BYTES = 64 * 1024
@@ -49,7 +50,7 @@ class SpeckleSignIn:
     async def _traded(self, app: SpeckleApp, what: dict[str, str]) -> Tokens:
         # Once: a code that may have reached the server is used up, whatever came back.
         answer = await self._http.post(
-            app.server_url,
+            Login(app.server_url, None),
             "/auth/token",
             {"appId": app.id, "appSecret": app.secret, **what},
             max_bytes=MAX_ANSWER_BYTES,

@@ -280,7 +280,7 @@ async def test_what_comes_late_is_not_added_where_the_channel_no_longer_wants_th
         site.server.faults.clear()
 
         async def given_up() -> bool:
-            return "follows comments, and this is version_created" in await trace_of(app)
+            return "follows issues, and this is version_created" in await trace_of(app)
 
         await until(given_up)
         assert await app.storage.read(lambda tx: tx.late_enrichment.due_in()) is None

@@ -29,8 +29,8 @@ from bot.model import (
 )
 from bot.permissions import Audience, MemberPresence
 from bot.pipeline.access import AccessCheck, AccessTimings
-from bot.pipeline.avatar_resizer import AvatarResizer
 from bot.pipeline.enrichment import Enrichment
+from bot.pipeline.picture_resizer import PictureResizer
 from bot.pipeline.routing import EventContext, Routing
 from bot.pipeline.trace import Trace
 from bot.services.known_names import KnownNames
@@ -112,7 +112,7 @@ class Bench:
         access = AccessCheck(self.storage, gateway, lender, self.watch, utc_now, timings)
         names = KnownNames(self.storage, gateway, lender, now=utc_now)
         servers = (self.server.url,)
-        resizer = AvatarResizer()
+        resizer = PictureResizer()
         return Routing(enrichment, access, names, resizer, speckle_servers=servers, now=utc_now)
 
     def hook(self, source: str, guild_id: int) -> Hook:

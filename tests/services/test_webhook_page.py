@@ -9,6 +9,7 @@ from bot.speckle.event_table import EVENTS
 from bot.speckle.events import EventKind
 from bot.speckle_api.client import SpeckleClient
 from sandbox.speckle import SpeckleServer
+from sandbox.speckle.release import SPECKLE_2_31, SPECKLE_4, SPECKLE_4_AS_ANNOUNCED, Release
 
 PROJECT = "a1b2c3d4e5"
 ALL = [row.kind for row in EVENTS]
@@ -40,17 +41,18 @@ def test_only_what_the_filters_need_and_the_page_offers_is_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "page"),
+    ("release", "missing", "page"),
     [
-        ([], WebhookPage(issues=False)),
-        (["Project.permissions"], WebhookPage(old_names=True, issues=False)),
-        (["Project.commentThreads"], WebhookPage(issues=False, comments=False)),
+        (SPECKLE_2_31, [], WebhookPage(issues=False)),
+        (SPECKLE_2_31, ["Project.permissions"], WebhookPage(old_names=True, issues=False)),
+        (SPECKLE_4, [], WebhookPage()),
+        (SPECKLE_4_AS_ANNOUNCED, [], WebhookPage(comments=False)),
     ],
 )
 async def test_what_a_server_has_is_asked_without_a_token(
-    missing: Sequence[str], page: WebhookPage
+    release: Release, missing: Sequence[str], page: WebhookPage
 ) -> None:
-    async with SpeckleServer.start(missing=missing) as server:
+    async with SpeckleServer.start(release=release, missing=missing) as server:
         client = SpeckleClient(servers=[server.url], deadline_s=5.0)
         assert await WebhookPages(client).of(server.url, PROJECT) == page
         assert {one.authorization for one in server.requests} == {None}

@@ -11,7 +11,7 @@ from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.graphql import MAX_ANSWER_BYTES
 from bot.speckle_api.types import Login
-from sandbox.speckle import SpeckleServer, Version
+from sandbox.speckle import Release, SpeckleServer, Version
 
 settings.register_profile("quick", max_examples=60, deadline=None, derandomize=True, database=None)
 settings.load_profile("quick")
@@ -76,8 +76,8 @@ def created(version: Version) -> VersionCreated:
 
 
 @pytest.fixture
-async def studio() -> AsyncIterator[Studio]:
-    async with SpeckleServer.start() as server:
+async def studio(release: Release) -> AsyncIterator[Studio]:
+    async with SpeckleServer.start(release=release) as server:
         studio = Studio(server)
         yield studio
         studio.gateway.close()

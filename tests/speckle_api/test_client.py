@@ -91,11 +91,13 @@ async def test_a_public_project_answers_a_stranger_without_a_token(studio: Studi
     assert (rights.is_public, rights.may_webhooks) == (True, False)
 
 
-async def test_owners_are_named_where_the_token_may_see_people(studio: Studio) -> None:
+async def test_owners_are_named_to_those_who_may_see_the_project(studio: Studio) -> None:
+    assert await studio.gateway.owners(studio.login, studio.tower.id) == ("Ilse Brandt",)
+    assert await studio.gateway.owners(studio.strangers, studio.tower.id) == ()
+    studio.server.lose("Stream.collaborators")
     login = studio.limited("streams:read", "users:read")
     assert await studio.gateway.owners(login, studio.tower.id) == ("Ilse Brandt",)
     assert await studio.gateway.owners(studio.login, studio.tower.id) == ()
-    assert await studio.gateway.owners(studio.strangers, studio.tower.id) == ()
 
 
 # ── refusals ──
@@ -362,7 +364,7 @@ async def test_a_version_s_facts_come_in_two_questions_side_by_side(studio: Stud
         parents=facts.parents,
     )
     asked = sorted(asked.operation for asked in studio.server.requests)
-    assert asked == ["OpenThreads", "VersionFacts"]
+    assert asked == ["OpenIssues", "OpenThreads", "VersionFacts"]
 
 
 @pytest.mark.parametrize("hang", [True, False], ids=["hangs", "refused"])

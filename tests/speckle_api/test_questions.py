@@ -13,7 +13,7 @@ from bot.errors import SpeckleError
 from bot.speckle.events import ModelRef, VersionCreated
 from bot.speckle.rich_text import MAX_LINE, first_line, read_rich_text
 from bot.speckle.wire import text_of
-from bot.speckle_api import error_answers, questions
+from bot.speckle_api import error_answers, listings, questions
 from tests.speckle_api.recorded import Recording
 
 CREATED = VersionCreated("v2", ModelRef("m1"), object_id="o1")
@@ -49,8 +49,8 @@ WHOLE: list[tuple[Callable[[Any], Any], Any]] = [
         },
     ),
     (
-        questions.read_owners,
-        {"project": {"team": [{"role": "stream:owner", "user": {"name": "Ilse"}}]}},
+        listings.read_people,
+        {"project": {"team": [{"role": "stream:owner", "user": {"id": "a1", "name": "Ilse"}}]}},
     ),
     (
         questions.read_webhooks,
@@ -133,7 +133,6 @@ WHOLE: list[tuple[Callable[[Any], Any], Any]] = [
             }
         },
     ),
-    (questions.read_open_threads, {"project": {"commentThreads": {"totalCount": 1}}}),
     (
         questions.read_comment_facts,
         {

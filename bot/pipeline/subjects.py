@@ -1,0 +1,40 @@
+"""What events about issues are about: they only hint at it, and their server says it."""
+
+from datetime import datetime
+
+from bot.speckle.events import (
+    Delivery,
+    Facts,
+    IssueCreated,
+    IssueFacts,
+    IssueReplied,
+    IssueUpdated,
+)
+from bot.speckle.listed import ISSUE_CREATED, ISSUE_REPLIED, ISSUE_UPDATED, issue_subject
+from bot.storage import Transaction
+from bot.work import InboxEvent
+
+
+def subject_shown(delivery: Delivery, facts: Facts | None) -> str | None:
+    """What a card shows of an issue, with the facts that its event is confirmed by."""
+    if not isinstance(facts, IssueFacts):
+        return None
+    match delivery.event:
+        case IssueCreated():
+            return issue_subject(ISSUE_CREATED, facts.issue.id)
+        case IssueReplied() if facts.reply is not None:
+            return issue_subject(ISSUE_REPLIED, facts.reply.id)
+        case IssueUpdated() if facts.change is not None:
+            return issue_subject(ISSUE_UPDATED, facts.issue.id, facts.change.at)
+        case _:
+            return None
+
+
+def changes_shown(tx: Transaction, row: InboxEvent, delivery: Delivery) -> datetime | None:
+    """Up to when the changes of an event's issue were shown before it came."""
+    event = delivery.event
+    if not isinstance(event, IssueUpdated) or not event.ids:
+        return None
+    beginnings = [f"{issue_subject(ISSUE_UPDATED, one)}:" for one in event.ids]
+    times = tx.inbox.newest_subjects(row.ordering_key, beginnings, row.id)
+    return max(map(datetime.fromisoformat, times), default=None)

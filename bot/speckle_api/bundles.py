@@ -1,0 +1,89 @@
+"""Asks the process that reads a bundle's tables."""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import structlog
+
+log = structlog.get_logger()
+
+PROGRAM: Final = Path(__file__).with_name("bundle_process.py")
+AT_ONCE: Final = 2
+MAX_ANSWER_BYTES: Final = 4096
+# Python on Windows does not start without it.
+KEPT: Final = ("SYSTEMROOT",)
+
+
+@dataclass(slots=True)
+class BundleReader:
+    """Reads tables with duckdb, which the optional extra `bundles` installs."""
+
+    can_read: bool = field(default_factory=lambda: find_spec("duckdb") is not None)
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+
+    async def answer(self, question: str, tables: Mapping[str, bytes], *, within_s: float) -> Any:
+        """What the process says to one of its QUESTIONS; None where it fails or is too slow.
+
+        `tables` are the Parquet files by the names of our own that the question looks for.
+        """
+        try:
+            async with asyncio.timeout(within_s), self._turns:
+                with TemporaryDirectory(prefix="speckle-bundle-") as folder:
+                    await asyncio.to_thread(_write, Path(folder), tables)
+                    return await _answer_of(folder, question)
+        except (TimeoutError, OSError) as error:
+            log.info("bundles.no_answer", question=question, error=type(error).__name__)
+            return None
+
+
+def _write(folder: Path, tables: Mapping[str, bytes]) -> None:
+    for name, content in tables.items():
+        (folder / f"{name}.parquet").write_bytes(content)
+
+
+async def _answer_of(folder: str, question: str) -> Any:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-I",
+        str(PROGRAM),
+        folder,
+        question,
+        env={name: os.environ[name] for name in KEPT if name in os.environ},
+        cwd=folder,
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=DEVNULL,
+    )
+    try:
+        said = await _read(process)
+        code = await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if code:
+        log.info("bundles.refused", question=question, exit_code=code)
+        return None
+    try:
+        return json.loads(said)
+    except ValueError:
+        return None
+
+
+async def _read(process: Process) -> bytes:
+    """What it says, up to a size: beyond it, nothing that it says is believed."""
+    if process.stdout is None:
+        return b""
+    said = await process.stdout.read(MAX_ANSWER_BYTES)
+    while more := await process.stdout.read(MAX_ANSWER_BYTES):
+        said = b"" if len(said) + len(more) > MAX_ANSWER_BYTES else said + more
+    return said

@@ -1,0 +1,248 @@
+"""A project's lists of versions, models, issues and people: questions and answers. No I/O."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from bot.speckle.events import ProjectNames
+from bot.speckle.listed import (
+    ListedChanges,
+    ListedIssue,
+    ListedModel,
+    ListedReply,
+    ListedUpdate,
+    ListedVersion,
+)
+from bot.speckle.wire import id_of, name_of, text_of
+from bot.speckle_api.optional_questions import OptionalQuestion
+from bot.speckle_api.questions import (
+    child,
+    count,
+    iso,
+    items,
+    model_ref,
+    moment,
+    participant,
+    person,
+)
+
+OWNER: Final = "stream:owner"
+MILLISECOND: Final = timedelta(milliseconds=1)
+
+# `moved` is the time that the list is sorted by, newest first; `texts` may be large.
+VERSIONS: Final = """
+query Versions($project: String!, $limit: Int!, $cursor: String, $texts: Boolean!) {
+  project(id: $project) {
+    listed: versions(limit: $limit, cursor: $cursor) {
+      cursor
+      items {
+        id moved: createdAt message @include(if: $texts) sourceApplication referencedObject
+        authorUser { id name }
+        model { id name }
+      }
+    }
+  }
+}
+"""
+MODELS: Final = """
+query ModelsMade($project: String!, $limit: Int!, $cursor: String, $texts: Boolean!) {
+  project(id: $project) {
+    listed: models(limit: $limit, cursor: $cursor) {
+      cursor
+      items {
+        id name description @include(if: $texts) createdAt moved: updatedAt
+        author { id name }
+      }
+    }
+  }
+}
+"""
+ISSUES: Final = OptionalQuestion(
+    "Project.issues",
+    """
+query IssuesMoved($project: String!, $after: DateTime, $limit: Int!, $cursor: String) {
+  project(id: $project) {
+    listed: issues(
+      input: {
+        updatedAt: {after: $after}, sortBy: updatedAt, sortDirection: desc
+        limit: $limit, cursor: $cursor
+      }
+    ) {
+      cursor
+      items {
+        id createdAt moved: updatedAt
+        author { id user { id name } }
+        activities(input: {limit: 20, sortDirection: desc}) {
+          items { eventType createdAt actor { id user { id name } } }
+        }
+        replies(input: {limit: 20, sortBy: createdAt, sortDirection: desc}) {
+          items { id createdAt author { id user { id name } } }
+        }
+      }
+    }
+  }
+}
+""",
+)
+ALL_MODEL_NAMES: Final = """
+query AllModelNames($project: String!, $limit: Int!, $cursor: String) {
+  project(id: $project) {
+    listed: models(limit: $limit, cursor: $cursor) { totalCount cursor items { id name } }
+  }
+}
+"""
+# With the right to read a project alone, where `team` needs the right to read people's profiles.
+COLLABORATORS: Final = OptionalQuestion(
+    "Stream.collaborators",
+    """
+query Collaborators($project: String!) { stream(id: $project) { collaborators { id name role } } }
+""",
+)
+TEAM: Final = """
+query Team($project: String!) { project(id: $project) { team { role user { id name } } } }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Items of a list, newest first; `cursor` leads to those after them, if there are any.
+
+    `total` is how many the server says that it has.
+    """
+
+    items: tuple[dict[str, Any], ...] = ()
+    cursor: str | None = None
+    total: int | None = None
+
+    def before(self, size: int) -> str | None:
+        """Where its next page of this size begins.
+
+        Times are cut to milliseconds, so that others of the last one's would be left out.
+        """
+        at = moment(self.cursor)
+        return self.cursor if at is None or size == 1 else iso(at + MILLISECOND)
+
+    def goes_on(self, since: datetime | None) -> bool:
+        """Whether the next page may have something from that time on; anything, for None."""
+        if self.cursor is None or not self.items:
+            return False
+        return since is None or any(at >= since for at in self.moved)
+
+    @property
+    def moved(self) -> list[datetime]:
+        """The times that the list is sorted by."""
+        return [at for item in self.items if (at := moment(item.get("moved"))) is not None]
+
+    def first(self, limit: int) -> "Listing":
+        """Its first items; it goes on behind them if there are more."""
+        cut = len(self.items) > limit
+        return replace(self, items=self.items[:limit], cursor=self.cursor or "") if cut else self
+
+    def then(self, page: "Listing") -> "Listing":
+        """This one with what is new in its next page; with no cursor where nothing is."""
+        known = {item.get("id") for item in self.items}
+        new = tuple(item for item in page.items if item.get("id") not in known)
+        return Listing((*self.items, *new), page.cursor if new else None, page.total)
+
+
+def read_page(data: Any) -> Listing:
+    """A page of a list; an empty one for None."""
+    listed = child(data, "project", "listed")
+    return Listing(
+        tuple(items(child(listed, "items"))),
+        text_of(child(listed, "cursor")),
+        count(child(listed, "totalCount")),
+    )
+
+
+def read_changes(
+    versions: Listing, models: Listing, issues: Listing, after: datetime
+) -> ListedChanges:
+    """What the three lists have from a moment on; what has another shape is left out."""
+    cut_at = [
+        min(listing.moved) for listing in (versions, models, issues) if listing.goes_on(after)
+    ]
+    return ListedChanges(
+        versions=tuple(one for one in map(_version, versions.items) if one and one.at >= after),
+        models=tuple(one for one in map(_model, models.items) if one and one.at >= after),
+        issues=tuple(filter(None, map(_issue, issues.items))),
+        whole_since=max((at for at in cut_at if at > after), default=None),
+    )
+
+
+def _version(item: dict[str, Any]) -> ListedVersion | None:
+    version_id, at = id_of(item.get("id")), moment(item.get("moved"))
+    if version_id is None or at is None:
+        return None
+    return ListedVersion(
+        version_id,
+        at,
+        model_ref(item.get("model")),
+        person(item.get("authorUser")),
+        text_of(item.get("message")),
+        name_of(item.get("sourceApplication")),
+        name_of(item.get("referencedObject")),
+    )
+
+
+def _model(item: dict[str, Any]) -> ListedModel | None:
+    model_id, at = id_of(item.get("id")), moment(item.get("createdAt"))
+    if model_id is None or at is None:
+        return None
+    return ListedModel(
+        model_id,
+        at,
+        person(item.get("author")),
+        name_of(item.get("name")),
+        text_of(item.get("description")),
+    )
+
+
+def _issue(item: dict[str, Any]) -> ListedIssue | None:
+    issue_id, at = id_of(item.get("id")), moment(item.get("createdAt"))
+    if issue_id is None or at is None:
+        return None
+    author = participant(item.get("author"))
+    return ListedIssue(issue_id, at, author, tuple(_updates(item)), tuple(_replies(item)))
+
+
+def _updates(item: dict[str, Any]) -> Iterator[ListedUpdate]:
+    for one in items(child(item, "activities", "items")):
+        at = moment(one.get("createdAt"))
+        if one.get("eventType") == "updated" and at is not None:
+            yield ListedUpdate(at, participant(one.get("actor")))
+
+
+def _replies(item: dict[str, Any]) -> Iterator[ListedReply]:
+    for one in items(child(item, "replies", "items")):
+        reply_id, at = id_of(one.get("id")), moment(one.get("createdAt"))
+        if reply_id is not None and at is not None:
+            yield ListedReply(reply_id, at, participant(one.get("author")))
+
+
+def read_names(models: Listing, people: Sequence[tuple[str, str, str | None]]) -> ProjectNames:
+    """Names by id; complete only if the server says that it has no more models.
+
+    Models of one millisecond are lost where a page of the list ends between them.
+    """
+    names = {
+        model_id: name
+        for item in models.items
+        if (model_id := id_of(item.get("id"))) and (name := name_of(item.get("name")))
+    }
+    complete = models.total is not None and len(names) >= models.total
+    return ProjectNames(names, {user_id: name for user_id, name, _ in people}, complete)
+
+
+# ── people ───────────────────────────────────────────────────────────────────────────────────
+
+
+def read_people(data: Any) -> list[tuple[str, str, str | None]]:
+    """Id, name and role of each of a project's people, from either question about them."""
+    listed = child(data, "stream", "collaborators") or child(data, "project", "team")
+    return [
+        (found.id, found.name, name_of(member.get("role")))
+        for member in items(listed)
+        if (found := person(member.get("user", member))) and found.name is not None
+    ]

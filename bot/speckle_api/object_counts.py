@@ -1,0 +1,174 @@
+"""How many objects a version has, as a person counts them; no number where that cannot be said.
+
+Sources: a 2.31 server's object-stream (since 2.26.2), whose answers are lines of an id, a tab and
+JSON; and the artifacts of versions that newer connectors send as bundles of Parquet tables.
+"""
+
+import json
+import re
+from asyncio import Semaphore
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Final
+from urllib.parse import quote
+
+from bot.errors import SpeckleError
+from bot.speckle.events import VersionFacts
+from bot.speckle_api.bundles import BundleReader
+from bot.speckle_api.http import HttpAnswer, SpeckleHttp
+from bot.speckle_api.types import Login
+
+OBJECT_TABLE: Final = re.compile(r"(?:.*[./])?eav\.objects(?:\.parquet)?")
+OBJECT_ID: Final = re.compile(r"[0-9a-f]{32}")
+# Parts that a sender cuts large lists into, which are no objects to a person.
+CHUNK: Final = "DataChunk"
+
+
+@dataclass(frozen=True, slots=True)
+class CountLimits:
+    """How far counting goes; beyond it there is no number."""
+
+    objects: int = 25_000
+    ids_at_once: int = 5_000  # the server takes no more
+    closure_bytes: int = 4 * 1024 * 1024  # of 25,000 ids it is 1 MB
+    types_bytes: int = 8 * 1024 * 1024
+    artifacts_bytes: int = 256 * 1024
+    table_bytes: int = 16 * 1024 * 1024  # the one of 50,000 elements has 4 MB
+
+
+@dataclass(slots=True)
+class ObjectCounts:
+    """Counts the objects of versions, one version at a time for each server."""
+
+    http: SpeckleHttp
+    bundles: BundleReader = field(default_factory=BundleReader)
+    limits: CountLimits = CountLimits()
+    _turns: defaultdict[str, Semaphore] = field(
+        default_factory=lambda: defaultdict(lambda: Semaphore(1)), init=False
+    )
+
+    async def of_version(
+        self,
+        login: Login,
+        project_id: str,
+        version_id: str,
+        facts: VersionFacts,
+        *,
+        within_s: float,
+    ) -> int | None:
+        """The number of objects; None where nobody can say. Takes `within_s` at most, waits too."""
+        until = monotonic() + within_s
+        async with self._turns[login.server_url]:
+            try:
+                if facts.bundle:
+                    return await self._of_bundle(login, project_id, version_id, facts, until)
+                return await self._of_tree(login, project_id, facts.object_id, until)
+            except SpeckleError:  # access was asked about with the facts
+                return None
+
+    async def _of_tree(
+        self, login: Login, project_id: str, object_id: str | None, until: float
+    ) -> int | None:
+        if object_id is None or not OBJECT_ID.fullmatch(object_id):
+            return None
+        wanted, limit = ["__closure"], self.limits.closure_bytes
+        root = await self._objects(login, project_id, [object_id], wanted, limit, until)
+        if root is None or object_id not in root:
+            return None
+        closure = root[object_id].get("__closure")
+        ids = list(closure) if isinstance(closure, dict) else []
+        if len(ids) > self.limits.objects:
+            return None
+        counted = 0
+        for start in range(0, len(ids), self.limits.ids_at_once):
+            part = ids[start : start + self.limits.ids_at_once]
+            wanted, limit = ["speckle_type"], self.limits.types_bytes
+            found = await self._objects(login, project_id, part, wanted, limit, until)
+            if found is None or not found.keys() >= set(part):
+                return None
+            counted += sum(not _is_chunk(found[one]) for one in part)
+        return counted
+
+    async def _objects(
+        self,
+        login: Login,
+        project_id: str,
+        ids: Sequence[str],
+        attributes: Sequence[str],
+        max_bytes: int,
+        until: float,
+    ) -> dict[str, dict[str, Any]] | None:
+        """These objects with these attributes; None where the server has no object-stream."""
+        answer = await self.http.post(
+            login,
+            f"/api/v2/projects/{quote(project_id, safe='')}/object-stream",
+            {"objectIds": list(ids), "attributeMask": {"include": list(attributes)}},
+            max_bytes=max_bytes,
+            within_s=_left_s(until),
+        )
+        return dict(_lines(answer)) if answer.status == 200 else None
+
+    async def _of_bundle(
+        self, login: Login, project_id: str, version_id: str, facts: VersionFacts, until: float
+    ) -> int | None:
+        model_id = facts.model.id
+        if model_id is None or not self.bundles.can_read:
+            return None
+        project, model, version = (
+            quote(one, safe="") for one in (project_id, model_id, version_id)
+        )
+        listed = await self.http.get(
+            login,
+            f"/api/v2/projects/{project}/models/{model}/versions/{version}/artifacts",
+            max_bytes=self.limits.artifacts_bytes,
+            within_s=_left_s(until),
+        )
+        url = _object_table(listed.json) if listed.status == 200 else None
+        if url is None:
+            return None
+        table = await self.http.get_signed(
+            url,
+            near=login.server_url,
+            max_bytes=self.limits.table_bytes,
+            within_s=_left_s(until),
+        )
+        if table.status != 200:
+            return None
+        count = await self.bundles.answer("count", {"objects": table.body}, within_s=_left_s(until))
+        return count if isinstance(count, int) and count >= 0 else None
+
+
+def _left_s(until: float) -> float:
+    return max(0.0, until - monotonic())
+
+
+def _lines(answer: HttpAnswer) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Ids and objects; what is no such line is left out, and so lacks."""
+    for line in answer.body.split(b"\n"):
+        object_id, tab, text = line.partition(b"\t")
+        if not tab:
+            continue
+        try:
+            read = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(read, dict):
+            yield object_id.decode("ascii", "replace"), read
+
+
+def _is_chunk(found: dict[str, Any]) -> bool:
+    return str(found.get("speckle_type", "")).endswith(CHUNK)
+
+
+def _object_table(listed: Any) -> str | None:
+    """Where the object table is, of all files that a version has."""
+    files = listed.get("files") if isinstance(listed, dict) else None
+    for one in files if isinstance(files, list) else ():
+        if not isinstance(one, dict):
+            continue
+        name, url = one.get("name"), one.get("url")
+        if isinstance(name, str) and isinstance(url, str) and OBJECT_TABLE.fullmatch(name):
+            return url
+    return None
