@@ -17,7 +17,7 @@ from bot.speckle.subscription_options import SubscriptionOptions
 from bot.timing import utc_now
 from bot.work import PLAIN
 from sandbox.speckle import ServerProject, SpeckleServer, User
-from sandbox.speckle.issues import Issue, IssueDataShape
+from sandbox.speckle.issues import IssueDataShape, ServerIssue
 from sandbox.speckle.release import SPECKLE_4_AS_ANNOUNCED
 from tests.pipeline.conftest import StartBot, Studio
 from tests.pipeline.deliveries import until
@@ -36,14 +36,14 @@ class Site:
     bea: User
     tower: ServerProject
 
-    def issue(self, title: str = "Beam clashes", on: int = 0, **more: Any) -> Issue:
+    def issue(self, title: str = "Beam clashes", on: int = 0, **more: Any) -> ServerIssue:
         resources = self.tower.models[on].id
         issue, _ = self.server.add_issue(
             self.tower, title, author=self.ilse, resources=resources, **more
         )
         return issue
 
-    async def opened(self, issue: Issue) -> None:
+    async def opened(self, issue: ServerIssue) -> None:
         await self.fire("issue_created", self.server._data(issue, issue.id), self.ilse)
 
     async def fire(self, trigger: str, data: Mapping[str, Any], by: User) -> None:
