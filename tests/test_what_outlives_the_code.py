@@ -49,6 +49,7 @@ STORED_WORDS = {
     "open,closed",
     "own,shared",
     "waiting,live,closed",
+    "token_refused,no_right,switched_off,unopenable,not_restored,project_gone,not_arriving",
     "waiting,sent,undeliverable",
     "webhook,operator,history,activity",
     "owner,reader,manager,anyone",
@@ -81,7 +82,7 @@ STORED_WORDS = {
     ),
     (
         "no_filter,all_passed,event_not_wanted,author_ignored,pattern_fits,no_pattern_fits,"
-        "pattern_excludes,models_nameless"
+        "pattern_excludes,models_nameless,comes_with_comment"
     ),
     (  # why a card was not sent, and what keeps the bot from posting
         "slower,slower_in_channel,address_blocked,token_refused,answered,refused,not_discord,"
