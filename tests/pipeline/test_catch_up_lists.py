@@ -138,7 +138,7 @@ async def test_what_was_edited_after_its_webhook_came_is_not_shown_again(
     async with run() as app:
         await by_hand(app, studio, tower)
         await model_told(app, tower, "facade")
-        shown, ago = len(cards(studio)), utc_now() - timedelta(minutes=10)
+        ago = utc_now() - timedelta(minutes=10)
         with app.storage._database.writing() as connection:
             connection.execute(update(inbox).values(received_at=ago + timedelta(minutes=1)))
         (version,), model = tower.project.versions, tower.project.models[-1]
@@ -147,7 +147,7 @@ async def test_what_was_edited_after_its_webhook_came_is_not_shown_again(
         tower.version(1, at=utc_now() - timedelta(minutes=3))
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(2))
-        assert len(cards(studio)) == shown + 1
+        assert len(cards(studio)) == 3
 
 
 async def test_a_webhook_that_came_an_hour_late_is_not_shown_again(
@@ -203,3 +203,59 @@ async def test_of_a_long_time_the_newest_are_fetched_and_it_is_said(
         found = [0, *range(12, from_lists.LISTED + 11)]  # the first one is among the newest
         await wait_for_numbers(studio, studio.structure, found, 60)
         assert "too long" in cards(studio)[1]["description"]
+
+
+# ── issues ────────────────────────────────────────────────────────────────────────────────────
+
+ISSUE_EVENTS = ("issue_created", "issue_updated", "issue_reply_created")
+
+
+async def follow_issues(app: App, studio: Studio, tower: Tower) -> None:
+    """As above; the webhook has brought an event of each kind about an issue of yesterday."""
+    await by_hand(app, studio, tower)
+    assert tower.webhook is not None
+    tower.webhook.triggers = [*ISSUE_EVENTS]
+    old, data = tower.server.add_issue(
+        tower.project, "Old", author=tower.ilse, at=utc_now() - 2 * timedelta(days=1)
+    )
+    for event_name in ISSUE_EVENTS:
+        await tell(app, tower, event_name, data)
+    tower.server.delete_issue(old)
+
+
+async def shown_after(app: App, studio: Studio, before: int) -> list[str]:
+    """What the channel was shown after so many cards, once nothing waits any more."""
+    await look(app)
+    await done_trace(app, await last_row(app))
+
+    async def sent() -> bool:
+        return await app.storage.read(waiting_count) == 0
+
+    await until(sent)
+    return [f"{card.get('title')}: {card['description']}" for card in cards(studio)[before:]]
+
+
+async def test_issues_of_an_outage_come_once_and_in_order(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run(speckle={"enrich_deadline_s": 5.0}) as app:
+        await follow_issues(app, studio, tower)
+        before = len(cards(studio))
+        bruno = tower.server.add_user("Bruno Achterberg")
+        server, begin = tower.server, utc_now() - HOUR
+        issue, _ = server.add_issue(tower.project, "Beam clashes", author=tower.ilse, at=begin)
+        changes = [
+            (tower.ilse, {"status": "readyForReview"}),
+            (bruno, {"priority": "high"}),
+            (tower.ilse, {"title": "Beams clash"}),
+            (tower.ilse, {"status": "resolved"}),
+        ]
+        for second, (who, change) in enumerate(changes, 1):
+            server.update_issue(issue, by=who, at=begin + timedelta(seconds=second), **change)
+        server.reply_to_issue(issue, author=bruno, text="Thanks", at=begin + timedelta(minutes=1))
+        shown = await shown_after(app, studio, before)
+        print("\n".join(shown))
+        for n in range(2, 9):
+            r = await app.storage.read(lambda tx: tx.inbox.get(n)); print(n, r.event_name, r.subject, r.body[-120:], [(t.step, t.facts) for t in r.trace])
+        print([a.operation for a in server.requests][-30:])
+        assert len(shown) == 0
