@@ -64,7 +64,14 @@ CHANNELS: Mapping[str, Audience | None] = {
 }
 SOURCES = ("by hand", "made", "reader", "owner", "operator", "operator, by anyone")
 TOKENS = ("works", "refused", "no access", "silent")
-ADDITIONS = ("facts", "picture", "first line", "received")
+ADDITIONS = (
+    "facts",
+    "picture",
+    "first line",
+    "received",
+    "name of a model",
+    "name of a person",
+)
 
 
 @dataclass
@@ -255,6 +262,15 @@ def event(bench: Bench, addition: str) -> tuple[bytes, str]:
             server.receive(version, user=ilse)
             trigger, data = "commit_receive", {"sourceApplication": "Rhino", "message": None}
             sign = version.id
+        case "name of a model":
+            annex = server.add_model(project, "secret/annex")
+            trigger, sign = "commit_move", annex.name
+            data = {"originalBranchId": version.model.id, "newBranchId": annex.id}
+        case "name of a person":
+            cleo = server.add_user("Cleo Ravn")
+            server.set_role(project, cleo, "stream:reviewer")
+            trigger, sign = "stream_permissions_add", cleo.name
+            data = {"targetUser": cleo.id, "role": "stream:reviewer"}
     hook = server.add_webhook(project, "http://127.0.0.1:9/", [trigger])
     (entry,) = server.record(project, trigger, data, user=ilse, message=message)
     project.webhooks.remove(hook)
