@@ -60,6 +60,7 @@ from bot.services.waiting_setups import WaitingSetups
 from bot.services.webhook_page import WebhookPages
 from bot.services.webhooks import WebhookService
 from bot.settings import RetentionSettings, Settings
+from bot.speckle_api.blobs import Blobs
 from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.http import SpeckleHttp
@@ -240,6 +241,7 @@ class _SpeckleSide:
     lender: TokenLender
     known_names: KnownNames
     counts: ObjectCounts
+    blobs: Blobs
 
 
 def _speckle_side(
@@ -269,7 +271,7 @@ def _speckle_side(
     )
     known_names = KnownNames(storage, client, lender, now=utc_now)
     counts = ObjectCounts(http)
-    return _SpeckleSide(client, Previews(http), sign_in, lender, known_names, counts)
+    return _SpeckleSide(client, Previews(http), sign_in, lender, known_names, counts, Blobs(http))
 
 
 # ── Discord's side ────────────────────────────────────────────────────────────────────────────
@@ -509,6 +511,7 @@ def _enrichment(
         speckle.previews,
         speckle.lender,
         speckle.counts,
+        speckle.blobs,
         servers=settings.speckle_servers,
         deadline_s=settings.speckle.enrich_deadline_s,
         timings=timings,

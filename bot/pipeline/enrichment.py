@@ -14,7 +14,14 @@ from typing import assert_never
 import structlog
 
 from bot.cards.card import Picture
-from bot.cards.pictures import MAX_PREVIEW_BYTES, is_blank, is_public_url, picture_from
+from bot.cards.pictures import (
+    MAX_PREVIEW_BYTES,
+    MAX_SCREENSHOT_BYTES,
+    is_blank,
+    is_public_url,
+    picture_from,
+)
+from bot.cards.scaling import scaled
 from bot.errors import (
     SpeckleError,
     SpeckleForbidden,
@@ -39,9 +46,22 @@ from bot.speckle.confirmation import (
     VersionQuestion,
 )
 from bot.speckle.event_table import BY_KIND
-from bot.speckle.events import Delivery, Facts, VersionCreated
+from bot.speckle.events import (
+    AttachedFile,
+    CommentCreated,
+    CommentFacts,
+    CommentReplied,
+    Delivery,
+    Event,
+    Facts,
+    IssueCreated,
+    IssueFacts,
+    IssueReplied,
+    VersionCreated,
+)
 from bot.speckle.tokens import TokenScope
 from bot.speckle.visibility import PUBLIC
+from bot.speckle_api.blobs import Blobs
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import NoPicture, Previews, Rendered, preview_url
@@ -58,6 +78,7 @@ MOST_PICTURES = 16  # of up to 4 MiB
 # only a moment, so that a server that hangs leaves room for the others. An event that has waited
 # behind others of its project waits no longer than that either.
 CROWD = 8
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 COUNT_SHARE = 0.8  # of the time that is left once the rest of a version's facts is there
 
 
@@ -134,6 +155,7 @@ class Enrichment:
         previews: Previews,
         lender: TokenLender,
         counts: ObjectCounts,
+        blobs: Blobs,
         *,
         servers: Collection[str],
         deadline_s: float,
@@ -145,6 +167,7 @@ class Enrichment:
         self._previews = previews
         self._lender = lender
         self._counts = counts
+        self._blobs = blobs
         self._deadline_s = deadline_s
         self._facts = SingleFlightCache[Facts | None](max_values=MOST_FACTS, ttl_s=KEEP_S)
         self._pictures = SingleFlightCache[Picture | NoPicture](
@@ -196,6 +219,9 @@ class Enrichment:
         if isinstance(question, VersionQuestion):
             image = self._image(permit, hook, question.version.version_id, within_s)
             tasks[LateAddition.PICTURE] = asyncio.create_task(image)
+        elif may_have_picture(delivery.event):
+            attached = self._attached(permit, delivery, at, within_s, shown_until)
+            tasks[LateAddition.PICTURE] = asyncio.create_task(attached)
         self._waiting[hook.server_url] += 1
         try:
             await asyncio.wait(tasks.values(), timeout=within_s)
@@ -238,16 +264,39 @@ class Enrichment:
     async def image(
         self, permit: ReadPermit, hook: Hook, delivery: Delivery, at: datetime, within_s: float
     ) -> Picture | str | NoPicture:
-        """The picture of a new version: its address where Discord can fetch it, else itself.
+        """The picture of a new version: its address where Discord can fetch it, else itself; of
+        anything else the first picture that is attached to it.
 
         Errors: SpeckleError of each kind; SpeckleUnconfirmed where the server knows of no such
         version that is as new as the event.
         """
         question = _question(permit, delivery, at)
         if not isinstance(question, VersionQuestion):
-            return NoPicture.MISSING
+            attached = await self._attached(permit, delivery, at, within_s, None)
+            return attached or NoPicture.MISSING
         await self.confirmed_event(permit, delivery, at, within_s)
         return await self._image(permit, hook, question.version.version_id, within_s)
+
+    async def _attached(
+        self,
+        permit: ReadPermit,
+        delivery: Delivery,
+        at: datetime,
+        within_s: float,
+        shown_until: datetime | None,
+    ) -> Picture | NoPicture | None:
+        """The first picture among the files of a comment or an issue; None without one."""
+        confirmed = await self.confirmed_event(permit, delivery, at, within_s, shown_until)
+        file = None if confirmed is None else _first_picture(confirmed)
+        if file is None:
+            return None
+        content = await self._lender.with_permit(
+            permit,
+            lambda login: self._blobs.content(login, permit.project_id, file.id, within_s=within_s),
+        )
+        small = await asyncio.to_thread(scaled, content, MAX_SCREENSHOT_BYTES)
+        picture = None if small is None else picture_from(small, "file", MAX_SCREENSHOT_BYTES)
+        return picture or NoPicture.MISSING
 
     async def _image(
         self, permit: ReadPermit, hook: Hook, version_id: str, within_s: float
@@ -364,6 +413,28 @@ def _question(
     return question
 
 
+def may_have_picture(event: Event) -> bool:
+    """Whether a picture may be attached to what happened, and its card has room for one."""
+    match event:
+        case CommentCreated(screenshot=screenshot, files=files):
+            return screenshot is None and files > 0
+        case CommentReplied(files=files):
+            return files > 0
+        case _:
+            return isinstance(event, IssueCreated | IssueReplied)
+
+
+def _first_picture(confirmed: ConfirmedEvent) -> AttachedFile | None:
+    match confirmed.facts:
+        case CommentFacts(files=files):
+            pass
+        case IssueFacts(issue=issue, reply=reply):
+            files = issue.files if reply is None else reply.files
+        case _:
+            return None
+    return next((one for one in files if one.name.lower().endswith(PICTURE_ENDINGS)), None)
+
+
 def _outcome(task: asyncio.Task[object], hook: Hook) -> object:
     """What a question brought: an answer or a SpeckleError."""
     if not task.done() or task.cancelled():
@@ -390,7 +461,7 @@ def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> Added
             refused=is_refusal(told),
             unknown=isinstance(told, SpeckleNotFound | SpeckleUnconfirmed),
         )
-    if LateAddition.PICTURE in outcomes:
+    if image is not None:
         steps.append(_picture_step(image))
     late = image is NoPicture.NOT_YET or isinstance(image, SpeckleUnavailable)
     return AddedFacts(

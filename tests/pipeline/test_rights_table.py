@@ -38,6 +38,7 @@ from bot.services.token_lending import TokenLender
 from bot.speckle.events import ProjectNames
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.speckle.subscription_options import SubscriptionOptions
+from bot.speckle_api.blobs import Blobs
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.object_counts import ObjectCounts
@@ -114,8 +115,15 @@ class Bench:
             now=utc_now,
         )
         counts = ObjectCounts(self.previews._http)
+        blobs = Blobs(self.previews._http)
         enrichment = Enrichment(
-            gateway, self.previews, lender, counts, servers=(self.server.url,), deadline_s=5.0
+            gateway,
+            self.previews,
+            lender,
+            counts,
+            blobs,
+            servers=(self.server.url,),
+            deadline_s=5.0,
         )
         timings = AccessTimings(answer_within_s=answer_within_s)
         access = AccessCheck(self.storage, gateway, lender, self.watch, utc_now, timings)
