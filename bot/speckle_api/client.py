@@ -477,19 +477,10 @@ class SpeckleClient:
         SpeckleNotFound for a version that is gone, of which the server tells nothing at all.
         """
         until = self._transport.until(within_s)
-        wanted = {
-            "project": project_id,
-            "version": version.version_id,
-            "object": version.object_id or "",
-            "withObject": version.object_id is not None,
-        }
+        wanted = {"project": project_id, "version": version.version_id}
         counting = asyncio.create_task(self._open_on(login, project_id, version.model.id, until))
         try:
-            try:
-                data = await self._transport.read(login, questions.VERSION_FACTS, wanted, until)
-            except AnswerTooLarge:
-                wanted["withObject"] = False
-                data = await self._transport.read(login, questions.VERSION_FACTS, wanted, until)
+            data = await self._transport.read(login, questions.VERSION_FACTS, wanted, until)
             facts = questions.read_version_facts(data, version)
             # The caller may stop waiting at `until`: facts that came must not be lost to the count.
             left_s = self._transport.left_s(until)
