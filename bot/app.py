@@ -32,6 +32,7 @@ from bot.pipeline.catch_up.worker import CatchUp
 from bot.pipeline.clock_watch import ClockWatch
 from bot.pipeline.editor import EDIT_RETRY, Editor
 from bot.pipeline.enrichment import Enrichment, EnrichmentTimings
+from bot.pipeline.event_pictures import EventPictures
 from bot.pipeline.ingest import Ingest
 from bot.pipeline.late_enrichment import LateEnrichment
 from bot.pipeline.picture_resizer import PictureResizer
@@ -60,9 +61,9 @@ from bot.services.waiting_setups import WaitingSetups
 from bot.services.webhook_page import WebhookPages
 from bot.services.webhooks import WebhookService
 from bot.settings import RetentionSettings, Settings
-from bot.speckle_api.blobs import Blobs
 from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
 from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.files import ServerFiles
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import Previews
@@ -236,12 +237,11 @@ class _SpeckleSide:
     """What asks Speckle servers."""
 
     client: SpeckleClient
-    previews: Previews
+    pictures: EventPictures
     sign_in: SpeckleSignIn
     lender: TokenLender
     known_names: KnownNames
     counts: ObjectCounts
-    blobs: Blobs
 
 
 def _speckle_side(
@@ -271,7 +271,8 @@ def _speckle_side(
     )
     known_names = KnownNames(storage, client, lender, now=utc_now)
     counts = ObjectCounts(http)
-    return _SpeckleSide(client, Previews(http), sign_in, lender, known_names, counts, Blobs(http))
+    pictures = EventPictures(Previews(http), ServerFiles(http), lender)
+    return _SpeckleSide(client, pictures, sign_in, lender, known_names, counts)
 
 
 # ── Discord's side ────────────────────────────────────────────────────────────────────────────
@@ -508,10 +509,9 @@ def _enrichment(
 ) -> Enrichment:
     return Enrichment(
         speckle.client,
-        speckle.previews,
+        speckle.pictures,
         speckle.lender,
         speckle.counts,
-        speckle.blobs,
         servers=settings.speckle_servers,
         deadline_s=settings.speckle.enrich_deadline_s,
         timings=timings,

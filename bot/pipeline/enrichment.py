@@ -14,14 +14,6 @@ from typing import assert_never
 import structlog
 
 from bot.cards.card import Picture
-from bot.cards.pictures import (
-    MAX_PREVIEW_BYTES,
-    MAX_SCREENSHOT_BYTES,
-    is_blank,
-    is_public_url,
-    picture_from,
-)
-from bot.cards.scaling import scaled
 from bot.errors import (
     SpeckleError,
     SpeckleForbidden,
@@ -33,6 +25,7 @@ from bot.errors import (
     SpeckleUnconfirmed,
 )
 from bot.model import Hook
+from bot.pipeline.event_pictures import EventPictures, may_name_picture
 from bot.services.access_rules import ReadPermit
 from bot.services.token_lending import TokenLender
 from bot.single_flight import SingleFlightCache
@@ -46,25 +39,11 @@ from bot.speckle.confirmation import (
     VersionQuestion,
 )
 from bot.speckle.event_table import BY_KIND
-from bot.speckle.events import (
-    AttachedFile,
-    CommentCreated,
-    CommentFacts,
-    CommentReplied,
-    Delivery,
-    Event,
-    Facts,
-    IssueCreated,
-    IssueFacts,
-    IssueReplied,
-    VersionCreated,
-)
+from bot.speckle.events import Delivery, Facts, VersionCreated
 from bot.speckle.tokens import TokenScope
-from bot.speckle.visibility import PUBLIC
-from bot.speckle_api.blobs import Blobs
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.object_counts import ObjectCounts
-from bot.speckle_api.previews import NoPicture, Previews, Rendered, preview_url
+from bot.speckle_api.previews import NoPicture
 from bot.speckle_api.types import Login
 from bot.timing import Backoff
 from bot.work import LateAddition, MissingWhy, TraceFacts, TraceStep
@@ -73,12 +52,10 @@ log = structlog.get_logger()
 
 KEEP_S = 60.0
 MOST_FACTS = 500
-MOST_PICTURES = 16  # of up to 4 MiB
 # Events wait for their turn in ingest. If so many of one server's wait already, the next ones wait
 # only a moment, so that a server that hangs leaves room for the others. An event that has waited
 # behind others of its project waits no longer than that either.
 CROWD = 8
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 COUNT_SHARE = 0.8  # of the time that is left once the rest of a version's facts is there
 
 
@@ -152,10 +129,9 @@ class Enrichment:
     def __init__(
         self,
         client: SpeckleClient,
-        previews: Previews,
+        pictures: EventPictures,
         lender: TokenLender,
         counts: ObjectCounts,
-        blobs: Blobs,
         *,
         servers: Collection[str],
         deadline_s: float,
@@ -164,15 +140,11 @@ class Enrichment:
         self.timings = timings
         self._client = client
         self._servers = frozenset(servers)
-        self._previews = previews
+        self._pictures = pictures
         self._lender = lender
         self._counts = counts
-        self._blobs = blobs
         self._deadline_s = deadline_s
         self._facts = SingleFlightCache[Facts | None](max_values=MOST_FACTS, ttl_s=KEEP_S)
-        self._pictures = SingleFlightCache[Picture | NoPicture](
-            max_values=MOST_PICTURES, ttl_s=KEEP_S
-        )
         self._waiting = Counter[str]()
 
     @property
@@ -217,11 +189,11 @@ class Enrichment:
             )
         }
         if isinstance(question, VersionQuestion):
-            image = self._image(permit, hook, question.version.version_id, within_s)
+            image = self._pictures.of_version(permit, hook, question.version.version_id, within_s)
             tasks[LateAddition.PICTURE] = asyncio.create_task(image)
-        elif may_have_picture(delivery.event):
-            attached = self._attached(permit, delivery, at, within_s, shown_until)
-            tasks[LateAddition.PICTURE] = asyncio.create_task(attached)
+        elif may_name_picture(delivery.event):
+            image = self.image(permit, hook, delivery, at, within_s, shown_until)
+            tasks[LateAddition.PICTURE] = asyncio.create_task(image)
         self._waiting[hook.server_url] += 1
         try:
             await asyncio.wait(tasks.values(), timeout=within_s)
@@ -262,79 +234,27 @@ class Enrichment:
         return ConfirmedEvent(true, facts)
 
     async def image(
-        self, permit: ReadPermit, hook: Hook, delivery: Delivery, at: datetime, within_s: float
-    ) -> Picture | str | NoPicture:
-        """The picture of a new version: its address where Discord can fetch it, else itself; of
-        anything else the first picture that is attached to it.
-
-        Errors: SpeckleError of each kind; SpeckleUnconfirmed where the server knows of no such
-        version that is as new as the event.
-        """
-        question = _question(permit, delivery, at)
-        if not isinstance(question, VersionQuestion):
-            attached = await self._attached(permit, delivery, at, within_s, None)
-            return attached or NoPicture.MISSING
-        await self.confirmed_event(permit, delivery, at, within_s)
-        return await self._image(permit, hook, question.version.version_id, within_s)
-
-    async def _attached(
         self,
         permit: ReadPermit,
+        hook: Hook,
         delivery: Delivery,
         at: datetime,
         within_s: float,
-        shown_until: datetime | None,
-    ) -> Picture | NoPicture | None:
-        """The first picture among the files of a comment or an issue; None without one."""
-        confirmed = await self.confirmed_event(permit, delivery, at, within_s, shown_until)
-        file = None if confirmed is None else _first_picture(confirmed)
-        if file is None:
-            return None
-        content = await self._lender.with_permit(
-            permit,
-            lambda login: self._blobs.content(login, permit.project_id, file.id, within_s=within_s),
-        )
-        small = await asyncio.to_thread(scaled, content, MAX_SCREENSHOT_BYTES)
-        picture = None if small is None else picture_from(small, "file", MAX_SCREENSHOT_BYTES)
-        return picture or NoPicture.MISSING
-
-    async def _image(
-        self, permit: ReadPermit, hook: Hook, version_id: str, within_s: float
+        shown_until: datetime | None = None,
     ) -> Picture | str | NoPicture:
-        if permit.is_anonymous or hook.visibility in PUBLIC:
-            # As a stranger: what they cannot see any more is not shown by its address.
-            stranger = Login(permit.server_url)
-            seen = await self._picture(stranger, permit.project_id, version_id, within_s)
-            url = preview_url(permit.server_url, permit.project_id, version_id)
-            if isinstance(seen, Picture):
-                return url if is_public_url(url) else seen
-            if seen in (NoPicture.NOT_YET, NoPicture.BLANK) or permit.is_anonymous:
-                return seen
-        return await self._lender.with_permit(
-            permit, lambda login: self._picture(login, permit.project_id, version_id, within_s)
-        )
+        """An event's picture: its address where Discord can fetch it, else itself.
 
-    async def _picture(
-        self, login: Login, project_id: str, version_id: str, within_s: float
-    ) -> Picture | NoPicture:
-        async def ask() -> Picture | NoPicture:
-            answer = await self._previews.of_version(
-                login, project_id, version_id, within_s=within_s
-            )
-            if not isinstance(answer, Rendered):
-                return answer
-            # Checked, as something that answers in the server's place may send anything.
-            picture = picture_from(answer.content, "preview", MAX_PREVIEW_BYTES)
-            if picture is None:
-                return NoPicture.MISSING
-            blank = await asyncio.to_thread(is_blank, picture.content)
-            return NoPicture.BLANK if blank else picture
-
-        key = (login, project_id, version_id)
-        answer = await self._pictures.get(key, ask)
-        if isinstance(answer, NoPicture):
-            self._pictures.forget(key)
-        return answer
+        Errors: SpeckleError of each kind; SpeckleUnconfirmed where the server knows of nothing that
+        is as new as the event.
+        """
+        told = await self.confirmed_event(permit, delivery, at, within_s, shown_until)
+        question = _question(permit, delivery, at)
+        if isinstance(question, VersionQuestion):
+            version_id = question.version.version_id
+            return await self._pictures.of_version(permit, hook, version_id, within_s)
+        if told is None or not may_name_picture(delivery.event):
+            return NoPicture.MISSING
+        return await self._pictures.named_by(permit, told.facts, within_s)
 
     async def _ask(
         self, project_id: str, question: Question, login: Login, within_s: float
@@ -413,28 +333,6 @@ def _question(
     return question
 
 
-def may_have_picture(event: Event) -> bool:
-    """Whether a picture may be attached to what happened, and its card has room for one."""
-    match event:
-        case CommentCreated(screenshot=screenshot, files=files):
-            return screenshot is None and files > 0
-        case CommentReplied(files=files):
-            return files > 0
-        case _:
-            return isinstance(event, IssueCreated | IssueReplied)
-
-
-def _first_picture(confirmed: ConfirmedEvent) -> AttachedFile | None:
-    match confirmed.facts:
-        case CommentFacts(files=files):
-            pass
-        case IssueFacts(issue=issue, reply=reply):
-            files = issue.files if reply is None else reply.files
-        case _:
-            return None
-    return next((one for one in files if one.name.lower().endswith(PICTURE_ENDINGS)), None)
-
-
 def _outcome(task: asyncio.Task[object], hook: Hook) -> object:
     """What a question brought: an answer or a SpeckleError."""
     if not task.done() or task.cancelled():
@@ -461,7 +359,7 @@ def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> Added
             refused=is_refusal(told),
             unknown=isinstance(told, SpeckleNotFound | SpeckleUnconfirmed),
         )
-    if image is not None:
+    if LateAddition.PICTURE in outcomes:
         steps.append(_picture_step(image))
     late = image is NoPicture.NOT_YET or isinstance(image, SpeckleUnavailable)
     return AddedFacts(

@@ -30,6 +30,7 @@ from bot.model import (
 from bot.permissions import Audience, MemberPresence
 from bot.pipeline.access import AccessCheck, AccessTimings
 from bot.pipeline.enrichment import Enrichment
+from bot.pipeline.event_pictures import EventPictures
 from bot.pipeline.picture_resizer import PictureResizer
 from bot.pipeline.routing import EventContext, Routing
 from bot.pipeline.trace import Trace
@@ -38,8 +39,8 @@ from bot.services.token_lending import TokenLender
 from bot.speckle.events import ProjectNames
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.speckle_api.blobs import Blobs
 from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.files import ServerFiles
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import Previews
@@ -115,15 +116,9 @@ class Bench:
             now=utc_now,
         )
         counts = ObjectCounts(self.previews._http)
-        blobs = Blobs(self.previews._http)
+        pictures = EventPictures(self.previews, ServerFiles(self.previews._http), lender)
         enrichment = Enrichment(
-            gateway,
-            self.previews,
-            lender,
-            counts,
-            blobs,
-            servers=(self.server.url,),
-            deadline_s=5.0,
+            gateway, pictures, lender, counts, servers=(self.server.url,), deadline_s=5.0
         )
         timings = AccessTimings(answer_within_s=answer_within_s)
         access = AccessCheck(self.storage, gateway, lender, self.watch, utc_now, timings)
