@@ -42,6 +42,7 @@ from bot.pipeline.sender import Sender, SenderTimings
 from bot.problem_texts import unopenable_text
 from bot.problems import NotReady
 from bot.services.consent_check import ConsentCheck
+from bot.services.former_addresses import FormerAddresses
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.known_names import KnownNames
@@ -393,6 +394,7 @@ def _subscriptions(
         quotas,
         WebhookPages(speckle.client, asks=asks),
         speckle.known_names,
+        FormerAddresses(speckle.client, settings.speckle_servers, asks=asks),
         speckle_servers=settings.speckle_servers,
         public_url=settings.public_url,
         served_guilds=served,

@@ -33,7 +33,7 @@ from bot.speckle.events import (
 )
 from bot.speckle.listed import ListedChanges
 from bot.speckle.tokens import SCOPES, TokenScope
-from bot.speckle.wire import id_of
+from bot.speckle.wire import id_of, text_of
 from bot.speckle_api import graphql, issues, listings, optional_questions, questions
 from bot.speckle_api.circuit_breaker import CircuitBreakers
 from bot.speckle_api.error_answers import missing_scope
@@ -147,6 +147,15 @@ class SpeckleClient:
             return None
         except SpeckleError:
             return True
+
+    async def moved_from(self, server_url: str, *, within_s: float | None = None) -> str | None:
+        """The address that a server had before, as it says itself; None if it says none."""
+        until = self._transport.until(within_s)
+        with suppress(SpeckleError):
+            asked = optional_questions.MIGRATION
+            data = await self._read_optional(Login(server_url), asked, {}, until)
+            return text_of(questions.child(data, "serverInfo", "migration", "movedFrom"))
+        return None
 
     # ── a person and their projects ───────────────────────────────────────────────────────────
 
