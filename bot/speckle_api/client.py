@@ -252,7 +252,7 @@ class SpeckleClient:
         limit: int,
         since: datetime | None,
     ) -> Listing:
-        """About `limit` items, to a page that has none since then; nothing where there is no list."""
+        """About `limit` items, to a page that has none since then; none without such a list."""
         found, size = Listing(), PAGE
         while len(found.items) < limit:
             variables = {**wanted, "limit": size, "cursor": found.cursor}
