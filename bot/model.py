@@ -443,14 +443,16 @@ class LinkDetails:
 
     `person` is the Discord name that the page shows, `answer_to` where the person is notified
     of how it went, `pending` the token of a command that continues once there is an account.
-    `challenge` and `cookie_digest` are of the sign-in under way; `tokens` came out of it, while it
-    could not be asked whose they are. `notified`: the person knows that the account is linked.
+    `challenge` and `cookie_digest` are of the sign-in under way, and so is `verifier`, where the
+    server takes one; `tokens` came out of it, while it could not be asked whose they are.
+    `notified`: the person knows that the account is linked.
     """
 
     person: str = ""
     pending: str | None = field(default=None, repr=False)
     answer_to: Mapping[str, str] | None = field(default=None, repr=False)
     challenge: str | None = field(default=None, repr=False)
+    verifier: str | None = field(default=None, repr=False)
     cookie_digest: str | None = field(default=None, repr=False)
     tokens: Tokens | None = field(default=None, repr=False)
     notified: bool = False

@@ -49,6 +49,7 @@ STORED_WORDS = {
     "open,closed",
     "own,shared",
     "waiting,live,closed",
+    "token_refused,no_right,switched_off,unopenable,not_restored,project_gone,not_arriving",
     "waiting,sent,undeliverable",
     "webhook,operator,history,activity",
     "owner,reader,manager,anyone",

@@ -39,14 +39,6 @@ MAX_COMMENT = 2_000
 MAX_BEFORE_AFTER = 400
 MAX_LINES = 30  # a text of only line breaks would fill the channel
 
-AGE_UNITS = (
-    ("year", 365 * 86_400),
-    ("month", 30 * 86_400),
-    ("day", 86_400),
-    ("hour", 3_600),
-    ("minute", 60),
-)
-
 NOTHING = "*(empty)*"
 SOMEONE = "Someone"
 
@@ -137,8 +129,11 @@ class CardContext:
     @property
     def who(self) -> str:
         """Who did it, to begin a sentence with."""
-        actor = self.actor
-        return SOMEONE if actor is None else name_text(actor.name, SOMEONE)
+        return name_text(self.name_of(self.actor), SOMEONE)
+
+    def name_of(self, person: SpeckleUser | None) -> str | None:
+        """A person's name, as it came or as it is known; not escaped."""
+        return None if person is None else person.name or self.person_names.get(person.id)
 
     @property
     def footer(self) -> str:
@@ -149,17 +144,21 @@ class CardContext:
         return f"{shown} · {urlsplit(self.server_url).netloc}"
 
     def person(self, person_id: str | None, unknown: str = "a person") -> str:
-        """Somebody that an event names only by id; the name is there only of who did it."""
-        actor = self.actor
-        if actor is None or actor.name is None or person_id != actor.id:
-            return unknown
-        return f"**{name_text(actor.name)}**"
+        """Somebody that an event names only by id."""
+        name = self._known_name(person_id)
+        return unknown if name is None else f"**{name_text(name)}**"
 
     def person_field(self, name: str, person_id: str | None) -> tuple[Field, ...]:
         """The id of somebody whose name is not known, to look them up by."""
-        if person_id in (None, self.actor_id):
+        if person_id in (None, self.actor_id) or self._known_name(person_id) is not None:
             return ()
         return (Field(name, f"`{person_id}`"),)
+
+    def _known_name(self, person_id: str | None) -> str | None:
+        actor = self.actor
+        if actor is not None and actor.name is not None and person_id == actor.id:
+            return actor.name
+        return self.person_names.get(person_id or "")
 
     def model_name(self, model: ModelRef) -> str | None:
         """The model's name in markdown, None where nobody knows it."""
@@ -209,14 +208,12 @@ def shown_part(markdown: str, limit: int) -> str:
     return shorten(markdown, limit)
 
 
-def age_text(before: datetime, after: datetime) -> str:
-    """How long before `after` something was, in words."""
-    seconds = (after - before).total_seconds()
-    for unit, length in AGE_UNITS:
-        count = int(seconds // length)
-        if count >= 1:
-            return f"{count} {unit}{'' if count == 1 else 's'} before"
-    return "just before"
+def moment_text(at: datetime, style: str) -> str:
+    """A moment, shown in each reader's time and language; "R" how long ago, "D" the day.
+
+    Source: https://discord.com/developers/docs/reference#message-formatting-timestamp-styles
+    """
+    return f"<t:{int(at.timestamp())}:{style}>"
 
 
 def application_text(raw: str | None) -> str | None:

@@ -30,7 +30,7 @@ def render(context: CardContext) -> Card | None:
             url=parts.url,
             description=_description(parts, context.notes),
             colour=row.colour if parts.colour is None else parts.colour,
-            author_name=_author_name(context.actor),
+            author_name=_author_name(context),
             author_icon=icon,
             author_url=_author_url(context),
             fields=parts.fields,
@@ -51,13 +51,10 @@ def fill_in(card: Card, context: CardContext) -> Card:
     """
     actor = context.delivery.actor and replace(context.delivery.actor, avatar=None)
     context = replace(context, delivery=replace(context.delivery, actor=actor), notes=())
-    before = render(replace(context, facts=None))
     after = render(context)
-    if before is None or after is None:
+    if after is None:
         return card
-    notes = ""
-    if card.description.startswith(before.description):
-        notes = card.description.removeprefix(before.description)
+    notes = _below(card, replace(context, facts=None))
     return fit(
         replace(
             card,
@@ -69,6 +66,15 @@ def fill_in(card: Card, context: CardContext) -> Card:
     )
 
 
+def _below(card: Card, plain: CardContext) -> str:
+    """What stands below the event in a card that was sent, with the names known then or without."""
+    for then in (plain, replace(plain, model_names={}, person_names={}, thread=None)):
+        before = render(then)
+        if before is not None and card.description.startswith(before.description):
+            return card.description.removeprefix(before.description)
+    return ""
+
+
 def _description(parts: CardParts, notes: Sequence[CardNote]) -> str:
     quote = "\n".join(f"> {line}" for line in parts.quote.split("\n")) if parts.quote else ""
     small = f"-# {parts.small}" if parts.small else ""
@@ -77,8 +83,8 @@ def _description(parts: CardParts, notes: Sequence[CardNote]) -> str:
     return "\n\n".join(part for part in (event, below) if part)
 
 
-def _author_name(actor: SpeckleUser | None) -> str | None:
-    return None if actor is None else one_line(actor.name)
+def _author_name(context: CardContext) -> str | None:
+    return None if context.actor is None else one_line(context.name_of(context.actor))
 
 
 def _author_url(context: CardContext) -> str | None:

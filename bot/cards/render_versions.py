@@ -5,10 +5,10 @@ from bot.cards.card_context import (
     MAX_MESSAGE,
     CardContext,
     CardParts,
-    age_text,
     application_text,
     before_after,
     long_text,
+    moment_text,
     name_text,
     text_field,
 )
@@ -28,19 +28,18 @@ from bot.speckle.events import (
 
 
 def version_created(context: CardContext, event: VersionCreated) -> CardParts:
-    """Model, message, application; what the server adds: which version of the model it is, its
-    objects, the version before, the threads that are open.
+    """Model, message, application; what the server adds: its objects, the version before, what is
+    open on the model.
     """
     facts = context.version_facts
     application = application_text(event.application or facts.application)
     origin = f" from {application}" if application else ""
     model = _either(event.model, facts.model)
     name = context.model_name(model)
-    which = "a new version" if facts.number is None else f"version {facts.number:,}"
     return CardParts(
         title=f"New version of {name}" if name else "New version",
         url=context.version_url(model, event.version_id),
-        sentence=f"{context.who} published {which} of {context.model_bold(model)}{origin}.",
+        sentence=f"{context.who} published a new version of {context.model_bold(model)}{origin}.",
         quote=long_text(event.message, MAX_MESSAGE),
         fields=(
             *_model_field(context, model),
@@ -69,8 +68,10 @@ def _facts_fields(
     if previous is not None:
         shown = link(name_text(previous.id), context.version_url(model, previous.id))
         if previous.created_at is not None:
-            shown += f", {age_text(previous.created_at, context.received_at)}"
+            shown += f" · {moment_text(previous.created_at, 'R')}"
         fields.append(Field("Version before", shown))
+    if facts.open_issues:
+        fields.append(Field("Open issues", f"{facts.open_issues:,}"))
     if facts.open_threads:
         fields.append(Field("Open threads", f"{facts.open_threads:,}"))
     return tuple(fields)

@@ -22,7 +22,7 @@ from bot.model import (
     LinkRequest,
     is_claimed,
 )
-from bot.speckle.tokens import Tokens
+from bot.speckle.tokens import Challenge, Tokens
 from bot.vault import Vault
 
 log = structlog.get_logger()
@@ -59,13 +59,19 @@ class LinkRequests:
         row = self._open_row(nonce)
         return None if row is None else self._request(row)
 
-    def begin(self, nonce: str, challenge: str, cookie_digest: str) -> bool:
+    def begin(self, nonce: str, challenge: Challenge, cookie_digest: str) -> bool:
         """Note the sign-in that starts now, in place of one before; False if it may not start."""
         row = self._open_row(nonce)
         if row is None or is_claimed(row["used_at"], self._now()):
             return False
         before = self._details(row)
-        details = replace(before, challenge=challenge, cookie_digest=cookie_digest, tokens=None)
+        details = replace(
+            before,
+            challenge=challenge.text,
+            verifier=challenge.verifier,
+            cookie_digest=cookie_digest,
+            tokens=None,
+        )
         self._change(row, sealed=self._seal(row, details))
         return True
 
@@ -99,7 +105,12 @@ class LinkRequests:
         """
         row = _key(request.nonce_digest, request.discord_user_id, request.server_url)
         details = replace(
-            request.details, notified=notified, challenge=None, cookie_digest=None, tokens=None
+            request.details,
+            notified=notified,
+            challenge=None,
+            verifier=None,
+            cookie_digest=None,
+            tokens=None,
         )
         now = self._now()
         self._change(row, sealed=self._seal(row, details), used_at=now)
@@ -163,6 +174,7 @@ class LinkRequests:
             "pending": details.pending,
             "answer_to": None if details.answer_to is None else dict(details.answer_to),
             "challenge": details.challenge,
+            "verifier": details.verifier,
             "cookie_digest": details.cookie_digest,
             "tokens": None if tokens is None else [tokens.token, tokens.refresh_token],
             "told": details.notified,

@@ -23,7 +23,7 @@ from bot.errors import (
 )
 from bot.model import Account, Dependents, LinkDetails, LinkRequest, is_claimed
 from bot.speckle.links import Links
-from bot.speckle.tokens import SpeckleApp, Tokens, TokenScope
+from bot.speckle.tokens import Challenge, SpeckleApp, Tokens, TokenScope
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.sign_in import SpeckleSignIn, sign_in_url
 from bot.speckle_api.types import Login
@@ -170,7 +170,7 @@ class AccountLinking:
         """
         request = await self.request(nonce)
         app = self._app(request.server_url)
-        challenge, secret = secrets.token_urlsafe(NONCE_BYTES), secrets.token_urlsafe(NONCE_BYTES)
+        challenge, secret = await self._sign_in.begin(app), secrets.token_urlsafe(NONCE_BYTES)
         if not await self._storage.write(
             lambda tx: tx.link_requests.begin(nonce, challenge, _digest(secret))
         ):
@@ -197,10 +197,11 @@ class AccountLinking:
         Errors: LinkFailed.
         """
         nonce, request = await self.signing_in(cookie)
-        app, challenge = self._app(request.server_url), request.details.challenge or ""
+        app, details = self._app(request.server_url), request.details
+        challenge = Challenge(details.challenge or "", details.verifier)
         if not await self._storage.write(lambda tx: tx.link_requests.claim(nonce)):
             raise LinkFailed(WhyNotLinked.USED, request.server_url)
-        tokens = request.details.tokens
+        tokens = details.tokens
         try:
             if tokens is None:
                 tokens = await self._exchanged(app, code, challenge)
@@ -227,7 +228,7 @@ class AccountLinking:
             raise LinkFailed(WhyNotLinked.NOT_A_TOKEN, request.server_url)
         return await self._store(nonce, request, Tokens(token), notified=True)
 
-    async def _exchanged(self, app: SpeckleApp, code: str, challenge: str) -> Tokens:
+    async def _exchanged(self, app: SpeckleApp, code: str, challenge: Challenge) -> Tokens:
         try:
             return await self._sign_in.exchange(app, code, challenge)
         except SpeckleTokenRefused:

@@ -19,6 +19,7 @@ from bot.speckle.events import (
     Delivery,
     Event,
     Facts,
+    Issue,
     IssueEvent,
     IssueFacts,
     IssueHint,
@@ -169,8 +170,26 @@ def _ask_created(event: CommentCreated, _claim: Claim) -> Question | None:
 def _confirm_created(event: CommentCreated, facts: CommentFacts, claim: Claim) -> Delivery | None:
     if facts.is_reply:
         return None
-    on = replace(event, resources=facts.resources or event.resources)
-    return _confirm_comment(on, facts, claim)
+    return _confirm_comment(replace(event, resources=_place(event, facts)), facts, claim)
+
+
+def _place(event: CommentCreated, facts: CommentFacts) -> tuple[ResourceRef, ...]:
+    """What a comment is on: of a folder, or of the whole project, a server keeps only the models.
+
+    The event's word for it is believed where these models fit it. They decide in any case which
+    filters it passes.
+    """
+    names = {model.id: model.name or "" for model in facts.models}
+    for one in event.resources:
+        within = f"{one.folder}/".casefold()
+        below = all(
+            f"{names.get(model.id, '')}/".casefold().startswith(within)
+            for model in models_of(facts.resources)
+        )
+        several = len(models_of(facts.resources)) > 1
+        if facts.resources and (several if one.whole else one.folder is not None and below):
+            return (one, *facts.resources)
+    return facts.resources or event.resources
 
 
 def _ask_replied(event: CommentReplied, _claim: Claim) -> Question | None:
@@ -250,7 +269,10 @@ ISSUE = ServerCheck(_ask_issue, _confirm_issue)
 def touched_models(facts: Facts | None) -> tuple[ModelRef, ...]:
     """The models that an event touches without naming them, which the server names."""
     match facts:
-        case CommentFacts(models=models, resources=resources):
+        case (
+            CommentFacts(models=models, resources=resources)
+            | IssueFacts(models=models, issue=Issue(resources=resources))
+        ):
             names = {model.id: model for model in models}
             return tuple(names.get(one.id, one) for one in models_of(resources))
         case ReceivedFacts(model=model) if model != ModelRef():
@@ -260,6 +282,6 @@ def touched_models(facts: Facts | None) -> tuple[ModelRef, ...]:
 
 
 def models_of(resources: Sequence[ResourceRef]) -> tuple[ModelRef, ...]:
-    """The models that something is on, each once."""
-    ids = dict.fromkeys(one.model_id for one in resources if one.model_id is not None)
-    return tuple(map(ModelRef, ids))
+    """The models that something is on, each once; a folder is judged like a model of its name."""
+    found = (ModelRef(one.model_id, one.folder) for one in resources)
+    return tuple(dict.fromkeys(model for model in found if model != ModelRef()))

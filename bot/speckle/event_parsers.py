@@ -42,6 +42,7 @@ from bot.speckle.events import (
 )
 from bot.speckle.issue_hints import ids_named
 from bot.speckle.raw_json import MAX_PICTURE_BYTES
+from bot.speckle.resources import MAX_RESOURCES, read_resources
 from bot.speckle.rich_text import RichText, read_rich_text
 from bot.speckle.wire import (
     JsonObject,
@@ -60,7 +61,7 @@ NEW_REPLY = re.compile(r"Comment reply #([A-Za-z0-9]{1,64}) created")
 MOVED_VERSION = re.compile(r"Commit moved: ([A-Za-z0-9]{1,64})")
 
 MAX_SCREENSHOT_URL = MAX_PICTURE_BYTES
-MAX_RESOURCES = 50
+MAX_FILES = 50
 MAX_PARENTS = 20
 
 
@@ -196,6 +197,7 @@ def comment_created(data: JsonObject, message: str) -> CommentCreated:
         resources=_resources(wire),
         text=_comment_text(wire),
         screenshot=url_of(wire.get("screenshot"), MAX_SCREENSHOT_URL),
+        files=_files(wire),
     )
 
 
@@ -206,6 +208,7 @@ def comment_replied(data: JsonObject, message: str) -> CommentReplied:
         thread_id=_required(id_of(wire.get("threadId")) or id_of(wire.get("parentComment"))),
         reply_id=_found(NEW_REPLY, message),
         text=_comment_text(wire),
+        files=_files(wire),
     )
 
 
@@ -314,28 +317,30 @@ def _comment_text(wire: JsonObject) -> RichText:
     return read_rich_text(content if isinstance(content, dict) else wire.get("text"), text_of)
 
 
+def _files(wire: JsonObject) -> int:
+    """How many files came with a comment; old servers have their ids beside its text."""
+    ids = object_of(wire.get("content")).get("blobIds", wire.get("blobIds"))
+    return len(ids_of(ids, MAX_FILES))
+
+
 def _resources(wire: JsonObject) -> tuple[ResourceRef, ...]:
     """What a comment is on: "MODEL@VERSION,…", or a list in the form of old servers."""
     resource_ids = text_of(wire.get("resourceIdString"))
     if resource_ids is not None:
-        found = [_resource(piece) for piece in resource_ids.split(",")[:MAX_RESOURCES]]
-    else:
-        listed = wire.get("resources")
-        pieces = listed[:MAX_RESOURCES] if isinstance(listed, list) else []
-        found = [_legacy_resource(object_of(piece)) for piece in pieces]
+        return read_resources(resource_ids)
+    listed = wire.get("resources")
+    pieces = listed[:MAX_RESOURCES] if isinstance(listed, list) else []
+    found = [_legacy_resource(object_of(piece)) for piece in pieces]
     return tuple(dict.fromkeys(resource for resource in found if resource is not None))
 
 
-def _resource(text: str) -> ResourceRef | None:
-    """One piece; a 32-digit id is a bare object's, "all" and "$folder" name no single model."""
-    model, _, version = text.strip().partition("@")
-    model_id = id_of(model)
-    if model_id is None or len(model_id) == 32 or model_id == "all":
-        return None
-    return ResourceRef(model_id, id_of(version))
-
-
 def _legacy_resource(piece: JsonObject) -> ResourceRef | None:
+    """A version, an object, or the project itself."""
     resource_id = id_of(piece.get("resourceId"))
-    is_version = piece.get("resourceType") == "commit"
-    return ResourceRef(version_id=resource_id) if resource_id and is_version else None
+    match piece.get("resourceType"):
+        case "commit" if resource_id:
+            return ResourceRef(version_id=resource_id)
+        case "object" if resource_id:
+            return ResourceRef(object_id=resource_id)
+        case _:
+            return None

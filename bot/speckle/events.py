@@ -448,8 +448,8 @@ class CommentCreated(Event):
 
     @property
     def models(self) -> tuple[ModelRef, ...]:
-        """The models that it is on, by their ids."""
-        return tuple(ModelRef(resource.model_id) for resource in self.resources)
+        """The models that it is on, by their ids; a folder is judged like a model of its name."""
+        return tuple(ModelRef(resource.model_id, resource.folder) for resource in self.resources)
 
 
 @dataclass(frozen=True, slots=True)

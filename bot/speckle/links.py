@@ -13,6 +13,7 @@ HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9]([a-z0-9-]
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_LINK_LENGTH = 2_000
 SHOWN_LENGTH = 100
+WHOLE = "all"  # in place of a model: all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,17 @@ class Links:
         if self.legacy or model_id is None:
             return f"{self.server_url}/streams/{_quoted(project_id)}/commits/{_quoted(version_id)}"
         return f"{self.model(project_id, model_id)}@{_quoted(version_id)}"
+
+    def place(self, project_id: str, resources: str | None) -> str:
+        """Models, a folder or an object, as Speckle writes them; old servers show the project."""
+        project = self.project(project_id)
+        if self.legacy or resources is None:
+            return project
+        return f"{project}/models/{quote(resources, safe='@$', errors='replace')}"
+
+    def issue(self, project_id: str, issue_id: str, resources: str | None) -> str:
+        """The issue, opened beside what it is on."""
+        return f"{self.place(project_id, resources or WHOLE)}#threadId={_quoted(issue_id)}"
 
     def thread(self, project_id: str, thread_id: str, version_id: str | None = None) -> str:
         """The thread, opened; old servers can do that only together with a version it is on."""

@@ -103,10 +103,11 @@ class ListedEntry:
 
 def entries_of(changes: ListedChanges, after: datetime) -> list[ListedEntry]:
     """What happened from `after` on, oldest first; an issue's changes once for each person."""
+    # Lists begin with the newest, also where two have the same time.
     found = [
-        *map(_of_version, changes.versions),
-        *map(_of_model, changes.models),
-        *(one for issue in changes.issues for one in _of_issue(issue)),
+        *map(_of_model, reversed(changes.models)),
+        *map(_of_version, reversed(changes.versions)),
+        *(one for issue in reversed(changes.issues) for one in _of_issue(issue)),
     ]
     recent = (one for one in found if one.entry.at >= after)
     return sorted(recent, key=lambda one: one.entry.at)

@@ -20,7 +20,7 @@ WINDOW: Final = 16 * 1024  # bytes that one step looks at
 MAX_DEPTH: Final = 100  # recorded deliveries go down to 9, a list in a list in a comment to 30
 MAX_VALUES: Final = 100_000  # recorded deliveries hold about 100; these take some 30 MB parsed
 MAX_TEXT_BYTES: Final = 256 * 1024  # cards show up to 6,000 characters, recorded texts have 13,000
-MAX_PICTURE_BYTES: Final = 12_000_000  # as base64; no card carries more than 8 MiB
+MAX_PICTURE_BYTES: Final = 25 * 1024 * 1024  # as base64; the listener takes no larger body
 MAX_REST_BYTES: Final = 4 * 1024 * 1024  # without long texts; recorded deliveries have 6 kB
 # What may be around the old form's text; a server sends nothing around it.
 MAX_AROUND_TEXT: Final = 1_000

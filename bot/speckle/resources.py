@@ -3,11 +3,11 @@
 from typing import Final
 
 from bot.speckle.events import ResourceRef
+from bot.speckle.links import WHOLE
 from bot.speckle.wire import id_of, name_of
 
 MAX_RESOURCES: Final = 50
 OBJECT_ID_LENGTH: Final = 32
-WHOLE: Final = "all"
 FOLDER: Final = "$"
 
 

@@ -17,8 +17,9 @@ MAX_CHARS = 20_000
 class RichNode:
     """One node: `kind` is ProseMirror's type; `text` is a text's or a mention's words.
 
-    `marks` are ProseMirror's mark types, `href` a link mark's address, unchecked. `number` is a
-    heading's level or an ordered list's first number.
+    `target` is the Speckle id of who is mentioned, unchecked. `marks` are ProseMirror's mark types,
+    `href` a link mark's address, unchecked. `number` is a heading's level or an ordered list's
+    first number.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class RichNode:
     href: str | None = None
     number: int = 1
     children: tuple["RichNode", ...] = ()
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class _Reader:
             href=href,
             number=number if type(number) is int and 0 <= number <= 999 else 1,
             children=self.children(item.get("content"), depth + 1),
+            target=self.read_text(attrs.get("id")) if kind == "mention" else None,
         )
 
     def _words(self, value: Any) -> str:
@@ -110,6 +113,19 @@ def read_rich_text(value: Any, read_text: Callable[[Any], str | None]) -> RichTe
     inner = value.get("doc")
     document = inner if isinstance(inner, dict) else value
     return RichText(reader.children(document.get("content"), 1))
+
+
+def mentions(text: RichText) -> tuple[RichNode, ...]:
+    """The mentions of people in a document, each person once, in order."""
+    found = {(node.target, node.text): node for node in _mentions(text.nodes)}
+    return tuple(found.values())
+
+
+def _mentions(nodes: tuple[RichNode, ...]) -> Iterator[RichNode]:
+    for node in nodes:
+        if node.kind == "mention":
+            yield node
+        yield from _mentions(node.children)
 
 
 def first_line(text: RichText) -> str | None:

@@ -25,6 +25,14 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class Challenge:
+    """What a sign-in is recognised by; with a verifier, `text` is the hash of it (RFC 7636)."""
+
+    text: str = field(repr=False)
+    verifier: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SpeckleApp:
     """The application that the operator registered on one server, for signing in."""
 

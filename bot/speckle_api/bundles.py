@@ -65,12 +65,12 @@ async def _answer_of(folder: str, question: str) -> Any:
     )
     try:
         said = await _read(process)
-        code = await process.wait()
+        code = None if said is None else await process.wait()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    if code:
+    if said is None or code:
         log.info("bundles.refused", question=question, exit_code=code)
         return None
     try:
@@ -79,11 +79,12 @@ async def _answer_of(folder: str, question: str) -> Any:
         return None
 
 
-async def _read(process: Process) -> bytes:
-    """What it says, up to a size: beyond it, nothing that it says is believed."""
+async def _read(process: Process) -> bytes | None:
+    """All that it says; None for more than an answer can be."""
     if process.stdout is None:
-        return b""
-    said = await process.stdout.read(MAX_ANSWER_BYTES)
-    while more := await process.stdout.read(MAX_ANSWER_BYTES):
-        said = b"" if len(said) + len(more) > MAX_ANSWER_BYTES else said + more
-    return said
+        return None
+    try:
+        await process.stdout.readexactly(MAX_ANSWER_BYTES + 1)
+    except asyncio.IncompleteReadError as whole:
+        return whole.partial
+    return None

@@ -252,22 +252,25 @@ class SpeckleClient:
         limit: int,
         since: datetime | None,
     ) -> Listing:
-        """About `limit` items, to a page that has none since then; none without such a list."""
-        found, size = Listing(), PAGE
+        """At most `limit` items, to a page that has none since then; none where there is no list.
+
+        An item that is too large alone comes without its texts.
+        """
+        found, size, texts = Listing(), PAGE, True
         while len(found.items) < limit:
-            variables = {**wanted, "limit": size, "cursor": found.cursor}
+            page = {"limit": size, "cursor": found.before(size), "texts": texts}
             try:
-                data = await self._ask(login, question, variables, until)
+                data = await self._ask(login, question, {**wanted, **page}, until)
             except AnswerTooLarge:
-                if size == 1:
+                if not texts:
                     raise
-                size = (size + 1) // 2
+                texts, size = size > 1, (size + 1) // 2
                 continue
-            page = listings.read_page(data)
-            found = found.then(page)
-            if not page.goes_on(since):
+            read = listings.read_page(data)
+            found, texts = found.then(read), True
+            if found.cursor is None or not read.goes_on(since):
                 break
-        return found
+        return found.first(limit)
 
     async def changes_since(
         self,
@@ -278,13 +281,20 @@ class SpeckleClient:
         limit: int,
         within_s: float | None = None,
     ) -> ListedChanges:
-        """What a project's lists have from `after` on, at most `limit` of each kind, the newest."""
-        until = self._transport.until(within_s)
-        wanted = {"project": project_id, "after": questions.iso(after)}
-        versions, models, issues = [
-            await self._listed(login, question, wanted, until, limit, after)
-            for question in (listings.VERSIONS, listings.MODELS, listings.ISSUES)
-        ]
+        """What a project's lists have from `after` on, at most `limit` of each kind, the newest.
+
+        Each list has the time of a question. Issues are left out where this token may not see them.
+        """
+        wanted = {"project": project_id, "after": questions.iso(after - MILLISECOND)}
+
+        async def read(question: str | OptionalQuestion) -> Listing:
+            until = self._transport.until(within_s)
+            return await self._listed(login, question, wanted, until, limit, after)
+
+        versions, models = await read(listings.VERSIONS), await read(listings.MODELS)
+        issues = Listing()
+        with suppress(SpeckleScopeMissing, SpeckleForbidden, SpeckleNotFound, SpeckleRejected):
+            issues = await read(listings.ISSUES)
         return listings.read_changes(versions, models, issues, after)
 
     # ── webhooks ──────────────────────────────────────────────────────────────────────────────

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from socket import AddressFamily
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
+from yarl import URL
 
 from bot.errors import SpeckleUnavailable
 from bot.hosts import is_private_host
@@ -23,6 +23,9 @@ from bot.speckle_api.types import Login
 CONNECTIONS_A_SERVER = 8
 CHUNK_BYTES = 64 * 1024
 CONNECTIONS_TO_STORES: Final = 4
+MAX_ADDRESS: Final = 8_192  # characters; signed ones have some 1,500
+# Of a store, and of the server that names it.
+STORE_SCHEMES: Final = frozenset({("https", "https"), ("https", "http"), ("http", "http")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,13 @@ class SpeckleHttp:
         stores: aiohttp.ClientSession,
         servers: Collection[str],
         breakers: CircuitBreakers,
+        network: Network,
     ) -> None:
         self._session = session
         self._stores = stores
         self._servers = frozenset(servers)
         self._breakers = breakers
+        self._network = network
 
     @classmethod
     @asynccontextmanager
@@ -86,7 +91,7 @@ class SpeckleHttp:
                 connector=elsewhere, cookie_jar=aiohttp.DummyCookieJar()
             ) as stores,
         ):
-            yield cls(session, stores, servers, breakers or CircuitBreakers())
+            yield cls(session, stores, servers, breakers or CircuitBreakers(), network)
 
     async def get(self, login: Login, path: str, *, max_bytes: int, within_s: float) -> HttpAnswer:
         """Get `path` of the login's server.
@@ -120,22 +125,24 @@ class SpeckleHttp:
         its own network: neither by an address nor by a name that leads there.
         Errors: SpeckleUnavailable.
         """
-        parts, server = urlsplit(url), urlsplit(near)
-        at_home = is_private_host(server.hostname or "")
-        if parts.scheme != "https" and (parts.scheme != "http" or server.scheme != "http"):
+        address, server = _address(url), URL(near)
+        at_home = is_private_host(server.host or "")
+        if address is None or (address.scheme, server.scheme) not in STORE_SCHEMES:
             raise SpeckleUnavailable(near, "the address of its store is not https")
-        if not parts.hostname or (is_private_host(parts.hostname) and not at_home):
+        if is_private_host(address.host or "") and not at_home:
             raise SpeckleUnavailable(near, "the address of its store is not on the open internet")
-        session = self._session if at_home else self._stores
+        # A proxy finds the store by its name itself; what it may reach is for its operator to say.
+        checks = not at_home and self._network.proxy_for(url) is None
+        session = self._stores if checks else self._session
         try:
             async with (
                 asyncio.timeout(within_s),
-                session.get(url, allow_redirects=False) as answer,
+                session.get(address, allow_redirects=False) as answer,
             ):
                 content = await _content(near, answer, max_bytes)
         except TimeoutError:
             raise SpeckleUnavailable(near, "its store gave no answer in time") from None
-        except (aiohttp.ClientError, ValueError) as error:
+        except aiohttp.ClientError as error:
             raise SpeckleUnavailable(near, f"its store: {why_not_reached(error)}") from None
         return HttpAnswer(answer.status, answer.headers, content)
 
@@ -194,6 +201,21 @@ class PublicResolver(AbstractResolver):
     async def close(self) -> None:
         """Release what the resolver of the system holds."""
         await self._resolver.close()
+
+
+def _address(url: str) -> URL | None:
+    """A signed address, escapes and all as they were signed; None for one that is none.
+
+    One with a name and a password would have them sent along.
+    """
+    if len(url) > MAX_ADDRESS:
+        return None
+    try:
+        address = URL(url, encoded=True)
+        sound = address.host and address.port and address.user is None
+    except ValueError:
+        return None
+    return address if sound and address.password is None else None
 
 
 async def _content(server_url: str, answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:

@@ -1,8 +1,8 @@
 """A project's lists of versions, models, issues and people: questions and answers. No I/O."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from bot.speckle.events import ProjectNames
@@ -16,18 +16,28 @@ from bot.speckle.listed import (
 )
 from bot.speckle.wire import id_of, name_of, text_of
 from bot.speckle_api.optional_questions import OptionalQuestion
-from bot.speckle_api.questions import child, count, items, model_ref, moment, participant, person
+from bot.speckle_api.questions import (
+    child,
+    count,
+    iso,
+    items,
+    model_ref,
+    moment,
+    participant,
+    person,
+)
 
 OWNER: Final = "stream:owner"
+MILLISECOND: Final = timedelta(milliseconds=1)
 
-# `moved` is the time that the list is sorted by, newest first.
+# `moved` is the time that the list is sorted by, newest first; `texts` may be large.
 VERSIONS: Final = """
-query Versions($project: String!, $limit: Int!, $cursor: String) {
+query Versions($project: String!, $limit: Int!, $cursor: String, $texts: Boolean!) {
   project(id: $project) {
     listed: versions(limit: $limit, cursor: $cursor) {
       cursor
       items {
-        id moved: createdAt message sourceApplication referencedObject
+        id moved: createdAt message @include(if: $texts) sourceApplication referencedObject
         authorUser { id name }
         model { id name }
       }
@@ -36,11 +46,14 @@ query Versions($project: String!, $limit: Int!, $cursor: String) {
 }
 """
 MODELS: Final = """
-query ModelsMade($project: String!, $limit: Int!, $cursor: String) {
+query ModelsMade($project: String!, $limit: Int!, $cursor: String, $texts: Boolean!) {
   project(id: $project) {
     listed: models(limit: $limit, cursor: $cursor) {
       cursor
-      items { id name description createdAt moved: updatedAt author { id name } }
+      items {
+        id name description @include(if: $texts) createdAt moved: updatedAt
+        author { id name }
+      }
     }
   }
 }
@@ -102,6 +115,14 @@ class Listing:
     cursor: str | None = None
     total: int | None = None
 
+    def before(self, size: int) -> str | None:
+        """Where its next page of this size begins.
+
+        Times are cut to milliseconds, so that others of the last one's would be left out.
+        """
+        at = moment(self.cursor)
+        return self.cursor if at is None or size == 1 else iso(at + MILLISECOND)
+
     def goes_on(self, since: datetime | None) -> bool:
         """Whether the next page may have something from that time on; anything, for None."""
         if self.cursor is None or not self.items:
@@ -113,9 +134,16 @@ class Listing:
         """The times that the list is sorted by."""
         return [at for item in self.items if (at := moment(item.get("moved"))) is not None]
 
+    def first(self, limit: int) -> "Listing":
+        """Its first items; it goes on behind them if there are more."""
+        cut = len(self.items) > limit
+        return replace(self, items=self.items[:limit], cursor=self.cursor or "") if cut else self
+
     def then(self, page: "Listing") -> "Listing":
-        """This one with its next page."""
-        return Listing((*self.items, *page.items), page.cursor, page.total)
+        """This one with what is new in its next page; with no cursor where nothing is."""
+        known = {item.get("id") for item in self.items}
+        new = tuple(item for item in page.items if item.get("id") not in known)
+        return Listing((*self.items, *new), page.cursor if new else None, page.total)
 
 
 def read_page(data: Any) -> Listing:

@@ -4,11 +4,13 @@ Sources: a 2.31 server's object-stream (since 2.26.2), whose answers are lines o
 JSON; and the artifacts of versions that newer connectors send as bundles of Parquet tables.
 """
 
+import asyncio
 import json
 import re
 from asyncio import Semaphore
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
@@ -35,7 +37,8 @@ class CountLimits:
     closure_bytes: int = 4 * 1024 * 1024  # of 25,000 ids it is 1 MB
     types_bytes: int = 8 * 1024 * 1024
     artifacts_bytes: int = 256 * 1024
-    table_bytes: int = 16 * 1024 * 1024  # the one of 50,000 elements has 4 MB
+    table_bytes: int = 16 * 1024 * 1024  # all tables of 50,000 elements have 4 MB
+    rows: int = 10_000_000  # more do not fit into a table of that size
 
 
 @dataclass(slots=True)
@@ -60,13 +63,12 @@ class ObjectCounts:
     ) -> int | None:
         """The number of objects; None where nobody can say. Takes `within_s` at most, waits too."""
         until = monotonic() + within_s
-        async with self._turns[login.server_url]:
-            try:
+        with suppress(SpeckleError, TimeoutError):  # access was asked about with the facts
+            async with asyncio.timeout(within_s), self._turns[login.server_url]:
                 if facts.bundle:
                     return await self._of_bundle(login, project_id, version_id, facts, until)
                 return await self._of_tree(login, project_id, facts.object_id, until)
-            except SpeckleError:  # access was asked about with the facts
-                return None
+        return None
 
     async def _of_tree(
         self, login: Login, project_id: str, object_id: str | None, until: float
@@ -78,17 +80,17 @@ class ObjectCounts:
         if root is None or object_id not in root:
             return None
         closure = root[object_id].get("__closure")
-        ids = list(closure) if isinstance(closure, dict) else []
-        if len(ids) > self.limits.objects:
+        if not isinstance(closure, dict) or len(closure) > self.limits.objects:
             return None
-        counted = 0
+        ids, counted = list(closure), 0
         for start in range(0, len(ids), self.limits.ids_at_once):
             part = ids[start : start + self.limits.ids_at_once]
             wanted, limit = ["speckle_type"], self.limits.types_bytes
             found = await self._objects(login, project_id, part, wanted, limit, until)
-            if found is None or not found.keys() >= set(part):
+            of_part = None if found is None else _no_chunks(found, part)
+            if of_part is None:
                 return None
-            counted += sum(not _is_chunk(found[one]) for one in part)
+            counted += of_part
         return counted
 
     async def _objects(
@@ -137,7 +139,7 @@ class ObjectCounts:
         if table.status != 200:
             return None
         count = await self.bundles.answer("count", {"objects": table.body}, within_s=_left_s(until))
-        return count if isinstance(count, int) and count >= 0 else None
+        return count if isinstance(count, int) and 0 <= count <= self.limits.rows else None
 
 
 def _left_s(until: float) -> float:
@@ -158,17 +160,24 @@ def _lines(answer: HttpAnswer) -> Iterator[tuple[str, dict[str, Any]]]:
             yield object_id.decode("ascii", "replace"), read
 
 
-def _is_chunk(found: dict[str, Any]) -> bool:
-    return str(found.get("speckle_type", "")).endswith(CHUNK)
+def _no_chunks(found: Mapping[str, Mapping[str, Any]], ids: Sequence[str]) -> int | None:
+    """How many of these are no chunks; None if the server left one out, or what one is."""
+    types = [found.get(one, {}).get("speckle_type") for one in ids]
+    names = [one for one in types if isinstance(one, str)]
+    return sum(not one.endswith(CHUNK) for one in names) if len(names) == len(types) else None
 
 
 def _object_table(listed: Any) -> str | None:
     """Where the object table is, of all files that a version has."""
     files = listed.get("files") if isinstance(listed, dict) else None
-    for one in files if isinstance(files, list) else ():
-        if not isinstance(one, dict):
-            continue
-        name, url = one.get("name"), one.get("url")
-        if isinstance(name, str) and isinstance(url, str) and OBJECT_TABLE.fullmatch(name):
-            return url
-    return None
+    named = [
+        (one.get("name"), one.get("url"))
+        for one in (files if isinstance(files, list) else ())
+        if isinstance(one, dict)
+    ]
+    found = [
+        url
+        for name, url in named
+        if isinstance(name, str) and isinstance(url, str) and OBJECT_TABLE.fullmatch(name)
+    ]
+    return found[0] if len(found) == 1 else None

@@ -37,9 +37,11 @@ class DemoProject:
         """What one pastes into `/subscribe`."""
         return f"{self.server.url}/projects/{self.project.id}"
 
-    async def fire(self, by: str, event: str, data: Mapping[str, Any]) -> None:
+    async def fire(
+        self, by: str, event: str, data: Mapping[str, Any], message: str | None = None
+    ) -> None:
         """Call the webhooks of an event that somebody causes."""
-        await self.server.fire(self.project, event, data, user=self.people[by])
+        await self.server.fire(self.project, event, data, user=self.people[by], message=message)
 
     async def send(self, by: str, model_name: str, message: str, application: str, objects: int,
                    *, rendered: bool = True) -> Version:  # fmt: skip
@@ -118,13 +120,13 @@ async def day_with_issues(house: DemoProject) -> AsyncIterator[None]:
         versions=[south],
         priority="high",
     )
-    await house.fire(TOMAS, "issue_created", data)
+    await house.fire(TOMAS, "issue_created", data, f"Issue created: {issue.title}")
     yield
     data = server.reply_to_issue(issue, author=house.people[ILSE], text="Moved out by 50 mm.")
-    await house.fire(ILSE, "issue_reply_created", data)
+    await house.fire(ILSE, "issue_reply_created", data, f"Issue replied: {issue.title}")
     yield
     data = server.update_issue(issue, by=tomas, status="resolved")
-    await house.fire(TOMAS, "issue_updated", data)
+    await house.fire(TOMAS, "issue_updated", data, f"Issue updated: {issue.title}")
     yield
 
 

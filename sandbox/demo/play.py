@@ -55,7 +55,7 @@ SHOW: Final = "Show it there"
 
 
 @dataclass(frozen=True, slots=True)
-class Follow:
+class ToFollow:
     """What is typed in a channel."""
 
     channel: str
@@ -159,10 +159,12 @@ async def _play(stage: Stage, folder: Path, pace_s: float) -> None:
     say("A Discord and two Speckle servers run on this machine, with the bot between them.")
     say(f"{NAMES[MAREN]} types:")
     for follow in (
-        Follow("project-log", stage.tower, {}),
-        Follow("structure", stage.tower, {"models": "structure/**", "events": "models, versions"}),
-        Follow("coordination", stage.tower, {"events": "comments"}),
-        Follow("quay-house", stage.house, {}),
+        ToFollow("project-log", stage.tower, {}),
+        ToFollow(
+            "structure", stage.tower, {"models": "structure/**", "events": "models, versions"}
+        ),
+        ToFollow("coordination", stage.tower, {"events": "comments"}),
+        ToFollow("quay-house", stage.house, {}),
     ):
         await _subscribe(stage, follow)
     say(f"\n{'─' * WIDTH}\nNow the day of Harbour Tower arrives. Its server has comments:")
@@ -176,7 +178,7 @@ async def _play(stage: Stage, folder: Path, pace_s: float) -> None:
     await asyncio.Event().wait()
 
 
-async def _subscribe(stage: Stage, follow: Follow) -> None:
+async def _subscribe(stage: Stage, follow: ToFollow) -> None:
     there = stage.discord
     channel = next(one for one in there.channels if one.name == follow.channel)
     line = f"/subscribe stream_id:{follow.project.url} {options_text(follow.options)}"

@@ -21,7 +21,7 @@ tests/speckle_api/test_as_recorded.py holds it against the recordings in tests/f
 
 from sandbox.speckle.faults import SpeckleFaults
 from sandbox.speckle.http_api import AskedQuestion, SpeckleServer
-from sandbox.speckle.issues import Issue, IssueDataShape, Label
+from sandbox.speckle.issues import IssueDataShape, Label, ServerIssue
 from sandbox.speckle.release import (
     RELEASES,
     SPECKLE_2_31,
@@ -51,11 +51,11 @@ __all__ = [
     "AskedQuestion",
     "Comment",
     "HistoryEntry",
-    "Issue",
     "IssueDataShape",
     "Label",
     "Model",
     "Release",
+    "ServerIssue",
     "ServerProject",
     "SignInApp",
     "SpeckleFaults",

@@ -4,14 +4,14 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
 from aiohttp import web
 
 from sandbox.http_site import serving
-from sandbox.speckle import graphql_errors
+from sandbox.speckle import bundles, graphql_errors, objects
 from sandbox.speckle.faults import SpeckleFaults
 from sandbox.speckle.graphql_executor import Answer, make_schema, run
 from sandbox.speckle.issues import IssueWorld
@@ -25,6 +25,7 @@ from sandbox.speckle.speckle_world import (
     SignInApp,
     Token,
     User,
+    Version,
 )
 from sandbox.speckle.webhook_caller import WebhookCaller
 
@@ -32,6 +33,7 @@ BAD_TOKEN = {"error": "Your token is not valid."}
 RATE_LIMITED = {"error": {"message": graphql_errors.RATE_LIMITED, "code": "RATE_LIMIT_ERROR"}}
 OPERATION = re.compile(r"\b(?:query|mutation)\s+(\w+)")
 TOKEN: web.RequestKey[Token | None] = web.RequestKey("token")
+API = "/api/v2/projects/{project}"
 MAX_BODY = 50 * 1024 * 1024
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -70,6 +72,7 @@ class SpeckleServer(IssueWorld):
         self.requests: list[AskedQuestion] = []
         self.schema = make_schema(release, frozenset(missing))
         self.oauth = OAuth(self)
+        self.store = bundles.BundleStore()
         self.webhook_service = WebhookCaller(self, "")
 
     @classmethod
@@ -87,8 +90,15 @@ class SpeckleServer(IssueWorld):
         app.router.add_get("/preview/{project}/commits/{version}", server._preview)
         app.router.add_get("/preview/{project}/commits/{version}/{angle}", server._preview)
         app.router.add_post("/auth/token", server.oauth.token)
+        app.router.add_route("*", "/oauth/token", server._pkce)
         app.router.add_get("/authn/verify/{app}/{challenge}", server.oauth.verify_page)
-        async with serving(app, port, shutdown_s=0.1) as server.url:
+        app.router.add_post(f"{API}/object-stream", server._object_stream)
+        app.router.add_get(f"{API}/models/{{model}}/versions/{{version}}/artifacts", server._files)
+        app.router.add_get("/api/stream/{project}/blob/{blob}", server._blob)
+        async with AsyncExitStack() as stack:
+            if release.bundles:
+                server.store = await stack.enter_async_context(bundles.BundleStore.start())
+            server.url = await stack.enter_async_context(serving(app, port, shutdown_s=0.1))
             server.webhook_service.url = server.url
             yield server
 
@@ -99,6 +109,10 @@ class SpeckleServer(IssueWorld):
     def lose(self, *fields: str) -> None:
         """The server becomes one of a release without these fields, such as "User.name"."""
         self.schema = make_schema(self.release, frozenset(fields))
+
+    def put_artifact(self, version: Version, name: str, content: bytes) -> None:
+        """Give a version that is a bundle a file, which the store has."""
+        version.artifacts.append((name, self.store.put(content)))
 
     # ── webhooks and signing in ───────────────────────────────────────────────────────────────
 
@@ -218,6 +232,22 @@ class SpeckleServer(IssueWorld):
 
     async def _preview(self, request: web.Request) -> web.StreamResponse:
         return preview(self, request[TOKEN], request)
+
+    async def _pkce(self, request: web.Request) -> web.StreamResponse:
+        if not self.release.pkce:
+            return web.Response(status=404, text="<!DOCTYPE html>", content_type="text/html")
+        if request.method == "GET":
+            return web.Response(text="OK")
+        return await self.oauth.token_by_verifier(request)
+
+    async def _object_stream(self, request: web.Request) -> web.StreamResponse:
+        return await objects.object_stream(self, request[TOKEN], request)
+
+    async def _files(self, request: web.Request) -> web.StreamResponse:
+        return bundles.artifacts(self, request[TOKEN], request)
+
+    async def _blob(self, request: web.Request) -> web.StreamResponse:
+        return objects.blob(self, request[TOKEN], request)
 
     async def _graphql(self, request: web.Request) -> web.StreamResponse:
         if "json" not in request.content_type:

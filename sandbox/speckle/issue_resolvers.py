@@ -7,20 +7,26 @@ from typing import Any
 from graphql import GraphQLResolveInfo
 
 from sandbox.speckle import graphql_errors
-from sandbox.speckle.issues import Issue, IssueActivity, IssueReply, IssueWorld, participant
+from sandbox.speckle.issues import (
+    IssueActivity,
+    IssueWorld,
+    ServerIssue,
+    ServerIssueReply,
+    participant,
+)
 from sandbox.speckle.speckle_world import ServerProject, iso
 
 Info = GraphQLResolveInfo[Any]
 DEFAULT_LIMIT = 25
 
 
-def issues_of(project: ServerProject, info: Info) -> list[Issue]:
+def issues_of(project: ServerProject, info: Info) -> list[ServerIssue]:
     world = info.context.world
     assert isinstance(world, IssueWorld)
     return world.issues.get(project.id, [])
 
 
-def issue(project: ServerProject, info: Info, id: str) -> Issue:
+def issue(project: ServerProject, info: Info, id: str) -> ServerIssue:
     for found in issues_of(project, info):
         if found.id == id:
             return found
@@ -38,7 +44,7 @@ def issues(project: ServerProject, info: Info, input: Any = None) -> dict[str, A
     return _page(found, wanted)
 
 
-def _is_wanted(one: Issue, wanted: dict[str, Any]) -> bool:
+def _is_wanted(one: ServerIssue, wanted: dict[str, Any]) -> bool:
     on = wanted.get("resourceIdString")
     changed = wanted.get("updatedAt") or {}
     return (
@@ -49,7 +55,7 @@ def _is_wanted(one: Issue, wanted: dict[str, Any]) -> bool:
     )
 
 
-def _resources(one: Issue) -> set[str]:
+def _resources(one: ServerIssue) -> set[str]:
     """What it is on, with and without the version."""
     named = set(one.resources.split(","))
     return named | {name.partition("@")[0] for name in named}
@@ -68,11 +74,11 @@ def _page(found: Sequence[Any], wanted: dict[str, Any]) -> dict[str, Any]:
     return {"totalCount": len(found), "cursor": cursor, "items": found[first:after]}
 
 
-def activities(found: Issue, info: Info, input: Any = None) -> dict[str, Any]:
+def activities(found: ServerIssue, info: Info, input: Any = None) -> dict[str, Any]:
     return _page(_in_order(found.activities, input or {}), input or {})
 
 
-def replies(found: Issue, info: Info, input: Any = None) -> dict[str, Any]:
+def replies(found: ServerIssue, info: Info, input: Any = None) -> dict[str, Any]:
     return _page(_in_order(found.replies, input or {}), input or {})
 
 
@@ -80,7 +86,7 @@ def _in_order(found: Sequence[Any], wanted: dict[str, Any]) -> Sequence[Any]:
     return found[::-1] if wanted.get("sortDirection") == "desc" else found
 
 
-def description(found: Issue | IssueReply, info: Info) -> dict[str, Any]:
+def description(found: ServerIssue | ServerIssueReply, info: Info) -> dict[str, Any]:
     return {
         "type": "issue",
         "version": "1.0.0",
@@ -89,11 +95,11 @@ def description(found: Issue | IssueReply, info: Info) -> dict[str, Any]:
     }
 
 
-def picture(found: Issue, info: Info) -> str:
+def picture(found: ServerIssue, info: Info) -> str:
     return f"{info.context.url}/api/projects/{found.project.id}/issues/{found.id}/preview"
 
 
-def author(found: Issue | IssueReply, info: Info) -> dict[str, Any] | None:
+def author(found: ServerIssue | ServerIssueReply, info: Info) -> dict[str, Any] | None:
     return participant(found.author)
 
 

@@ -29,11 +29,11 @@ class Label:
 
 
 @dataclass(eq=False)
-class IssueReply:
+class ServerIssueReply:
     """An answer to an issue."""
 
     id: str
-    issue: "Issue" = field(repr=False)
+    issue: "ServerIssue" = field(repr=False)
     author: User
     doc: dict[str, Any]
     created_at: datetime
@@ -52,7 +52,7 @@ class IssueActivity:
 
 
 @dataclass(eq=False)
-class Issue:
+class ServerIssue:
     """An issue; `resources` as the viewer's address has them."""
 
     id: str
@@ -70,7 +70,7 @@ class Issue:
     labels: tuple[Label, ...] = ()
     due_date: datetime | None = None
     attachments: tuple[Mapping[str, Any], ...] = ()
-    replies: list[IssueReply] = field(default_factory=list)
+    replies: list[ServerIssueReply] = field(default_factory=list)
     activities: list[IssueActivity] = field(default_factory=list)
 
     @property
@@ -85,7 +85,7 @@ class IssueWorld(SpeckleWorld):
 
     def __init__(self) -> None:
         super().__init__()
-        self.issues: dict[str, list[Issue]] = {}  # by project id
+        self.issues: dict[str, list[ServerIssue]] = {}  # by project id
         self.issue_data = IssueDataShape.ISSUE_ID
 
     def add_issue(
@@ -100,12 +100,12 @@ class IssueWorld(SpeckleWorld):
         at: datetime | None = None,
         id: str | None = None,
         **more: Any,
-    ) -> tuple[Issue, dict[str, Any]]:
+    ) -> tuple[ServerIssue, dict[str, Any]]:
         """An issue on versions; `more` are status, priority, assignee, labels, due_date."""
         now = at or self.now()
         there = self.issues.setdefault(project.id, [])
         on = ",".join(f"{version.model.id}@{version.id}" for version in versions)
-        issue = Issue(
+        issue = ServerIssue(
             id=id or secrets.token_hex(5),
             project=project,
             number=len(there) + 1,
@@ -122,7 +122,7 @@ class IssueWorld(SpeckleWorld):
         return issue, self._data(issue, issue.id)
 
     def update_issue(
-        self, issue: Issue, *, by: User, at: datetime | None = None, **changes: Any
+        self, issue: ServerIssue, *, by: User, at: datetime | None = None, **changes: Any
     ) -> dict[str, Any]:
         """Change title, text, status, priority, assignee, labels, due_date or resources."""
         payload: dict[str, Any] = {"__typename": "IssueUpdatedActivityPayload"}
@@ -137,7 +137,7 @@ class IssueWorld(SpeckleWorld):
 
     def reply_to_issue(
         self,
-        issue: Issue,
+        issue: ServerIssue,
         *,
         author: User,
         text: str,
@@ -146,21 +146,21 @@ class IssueWorld(SpeckleWorld):
     ) -> dict[str, Any]:
         """Somebody answers."""
         now = at or self.now()
-        reply = IssueReply(
+        reply = ServerIssueReply(
             secrets.token_hex(5), issue, author, paragraph(text), now, tuple(attachments)
         )
         issue.replies.append(reply)
         self._note_activity(issue, "replyCreated", author, now)
         return self._data(issue, reply.id)
 
-    def delete_issue(self, issue: Issue) -> dict[str, Any]:
+    def delete_issue(self, issue: ServerIssue) -> dict[str, Any]:
         """The issue is gone."""
         self.issues[issue.project.id].remove(issue)
         return self._data(issue, issue.id)
 
     def _note_activity(
         self,
-        issue: Issue,
+        issue: ServerIssue,
         event_type: str,
         actor: User,
         at: datetime,
@@ -172,7 +172,7 @@ class IssueWorld(SpeckleWorld):
             IssueActivity(secrets.token_hex(10), event_type, actor, at, payload or other)
         )
 
-    def _data(self, issue: Issue, subject_id: str) -> dict[str, Any]:
+    def _data(self, issue: ServerIssue, subject_id: str) -> dict[str, Any]:
         match self.issue_data:
             case IssueDataShape.NOTHING:
                 return {}
@@ -184,7 +184,7 @@ class IssueWorld(SpeckleWorld):
                 return {"input": {"issueId": issue.id, "projectId": issue.project.id}}
 
 
-def _before_and_after(issue: Issue, name: str, value: Any) -> dict[str, Any]:
+def _before_and_after(issue: ServerIssue, name: str, value: Any) -> dict[str, Any]:
     """What the history says of one change."""
     match name:
         case "resources":

@@ -1,5 +1,7 @@
-"""Signing in: /authn/verify, /auth/token, and the approval that a person gives in between."""
+"""Signing in: /authn/verify, the approval that a person gives, and /auth/token or /oauth/token."""
 
+import base64
+import hashlib
 import html
 import secrets
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from aiohttp import web
 from sandbox.speckle.speckle_world import AccessCode, SignInApp, SpeckleWorld, Token, User
 
 CODE_LIFE = timedelta(minutes=10)
+HASHED = "code_challenge_method=S256"
 WANTED = "Invalid request, insufficient information provided. {} is required."
 
 
@@ -48,8 +51,14 @@ class OAuth:
             token.revoked |= token.app is app
 
     def approve(self, user: User, app: SignInApp, challenge: str) -> str:
-        """A person says yes; gives the code that the redirect would carry."""
-        code = AccessCode(secrets.token_hex(21), app, user, challenge, datetime.now(UTC))
+        """A person says yes; gives the code that the redirect would carry.
+
+        `challenge` is the end of the page's address, what follows a ? included.
+        """
+        challenge, _, asked = challenge.partition("?")
+        code = AccessCode(
+            secrets.token_hex(21), app, user, challenge, datetime.now(UTC), asked == HASHED
+        )
         self.world.codes[code.text] = code
         return code.text
 
@@ -62,13 +71,23 @@ class OAuth:
         return web.Response(text=f"<h1>Allow {name}?</h1>", content_type="text/html")
 
     async def token(self, request: web.Request) -> web.Response:
-        """Trade a code or a refresh token."""
+        """Trade a code with its challenge, or a refresh token."""
+        return await self._traded(request, "challenge", "Challenge")
+
+    async def token_by_verifier(self, request: web.Request) -> web.Response:
+        """Trade a code with its challenge's verifier, or a refresh token."""
+        return await self._traded(request, "codeVerifier", "Code Verifier")
+
+    async def _traded(self, request: web.Request, proof: str, proof_name: str) -> web.Response:
         if "json" in request.content_type:
             asked: dict[str, Any] = await request.json()
         else:
             asked = dict(await request.post())
         try:
-            token = self._refreshed(asked) if "refreshToken" in asked else self._exchanged(asked)
+            if "refreshToken" in asked:
+                token = self._refreshed(asked)
+            else:
+                token = self._exchanged(asked, proof, proof_name)
         except Denied as denied:
             return web.json_response({"err": str(denied)}, status=401)
         headers = {"Cache-Control": "no-cache, no-store"} if "refreshToken" in asked else {}
@@ -90,12 +109,12 @@ class OAuth:
             raise Denied("Invalid request")
         return self._pair(app, known.user)  # the old pair keeps working
 
-    def _exchanged(self, asked: dict[str, Any]) -> Token:
+    def _exchanged(self, asked: dict[str, Any], proof: str, proof_name: str) -> Token:
         for key, name in (
             ("appId", "App Id"),
             ("appSecret", "App Secret"),
             ("accessCode", "Access Code"),
-            ("challenge", "Challenge"),
+            (proof, proof_name),
         ):
             if not asked.get(key):
                 raise Denied(WANTED.format(name))
@@ -104,7 +123,9 @@ class OAuth:
             raise Denied("Access code not found.")
         if code.made_at + CODE_LIFE < datetime.now(UTC):
             raise Denied("Access code expired")
-        if asked["challenge"] != code.challenge:
+        hashed = proof == "codeVerifier"
+        proven = _hash(asked[proof]) if hashed else asked[proof]
+        if proven != code.challenge or (code.is_hashed and not hashed):
             raise Denied(
                 "Code challenge mismatch. Ensure the same challenge is used for authentication"
                 " and token exchange."
@@ -119,3 +140,8 @@ class OAuth:
         self.world.tokens[token.text] = token
         self.world.refreshable[token.refresh] = token
         return token
+
+
+def _hash(verifier: str) -> str:
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -59,6 +59,7 @@ class AccessCode:
     user: User
     challenge: str
     made_at: datetime
+    is_hashed: bool = False  # the challenge is the hash of what the application keeps to itself
 
 
 @dataclass(eq=False)
@@ -80,7 +81,10 @@ class Model:
 
 @dataclass(eq=False)
 class Version:
-    """A version with its root object; `application` as it was sent."""
+    """A version with its root object; `application` as it was sent.
+
+    `artifacts` are names and addresses of the files of one that is a bundle.
+    """
 
     id: str
     model: Model
@@ -92,6 +96,7 @@ class Version:
     created_at: datetime
     rendered: bool = False
     preview_asked: int = 0
+    artifacts: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -174,6 +179,8 @@ class ServerProject:
     webhooks: list[Webhook] = field(default_factory=list)
     activity: list[ActivityEntry] = field(default_factory=list)
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    chunks: set[str] = field(default_factory=set)  # objects that are parts of lists
+    blobs: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def is_public(self) -> bool:
@@ -337,12 +344,16 @@ class SpeckleWorld:
         message: str | None = None,
         application: str | None = None,
         object_count: int = 12,
+        data_chunks: int = 0,
         object_id: str | None = None,
         parents: Sequence[str] = (),
         at: datetime | None = None,
         id: str | None = None,
     ) -> Version:
-        """A version whose root object has `object_count` objects below it."""
+        """A version whose root object has `object_count` objects below it.
+
+        `data_chunks` are as many more, which hold parts of lists.
+        """
         now = at or self.now()
         version_id = id or _id()
         root_id = f"bundle.{project.id}.{model.id}.{version_id}" if self.has_bundles else None
@@ -357,9 +368,10 @@ class SpeckleWorld:
             created_at=now,
         )
         if version.object_id != root_id:
-            project.objects[version.object_id] = _root_object(
-                version.object_id, model, object_count
-            )
+            chunks = _object_ids("chunk", data_chunks)
+            project.chunks.update(chunks)
+            below = [*_object_ids("object", object_count), *chunks]
+            project.objects[version.object_id] = _root_object(version.object_id, model, below)
         project.versions.append(version)
         model.updated_at = project.updated_at = now
         self.add_activity(
@@ -562,13 +574,16 @@ def commit_create_data(version: Version) -> dict[str, Any]:
     }
 
 
-def _root_object(object_id: str, model: Model, object_count: int) -> dict[str, Any]:
-    closure = {hashlib.md5(str(n).encode()).hexdigest(): 1 for n in range(object_count)}  # noqa: S324
+def _object_ids(kind: str, count: int) -> list[str]:
+    return [hashlib.md5(f"{kind} {n}".encode()).hexdigest() for n in range(count)]  # noqa: S324
+
+
+def _root_object(object_id: str, model: Model, below: Sequence[str]) -> dict[str, Any]:
     return {
         "id": object_id,
         "name": model.name,
         "speckle_type": "Base",
-        "__closure": closure,
+        "__closure": dict.fromkeys(below, 1),
         "totalChildrenCount": 1,
     }
 

@@ -16,7 +16,7 @@ from bot.model import (
     LinkDetails,
     Subscription,
 )
-from bot.speckle.tokens import Tokens, TokenScope
+from bot.speckle.tokens import Challenge, Tokens, TokenScope
 from bot.storage import Storage
 from bot.vault import Vault
 from tests.db.conftest import MAREN_ODUYA, SERVER, STUDIO_KESTREL, Clock
@@ -84,11 +84,13 @@ async def test_neither_tokens_nor_names_nor_nonces_stand_in_the_database(
         )
     )
     await storage.write(
-        lambda tx: tx.link_requests.begin("another-nonce", "the-challenge", "cookie")
+        lambda tx: tx.link_requests.begin(
+            "another-nonce", Challenge("the-challenge", "the-verifier"), "cookie"
+        )
     )
     stored = await everything_in(database_url)
     for secret in ("token-1", "refresh-1", "Maren", "maren.o", "the-nonce", "another-nonce",
-                   "the-challenge", "the-token"):  # fmt: skip
+                   "the-challenge", "the-verifier", "the-token"):  # fmt: skip
         assert secret not in stored
 
 

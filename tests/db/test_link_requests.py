@@ -8,7 +8,7 @@ from bot.db.connections import parse_url
 from bot.db.engine import Database
 from bot.db.tables import link_requests
 from bot.model import LINK_VALID, NOTIFY_WITHIN, LinkDetails
-from bot.speckle.tokens import Tokens
+from bot.speckle.tokens import Challenge, Tokens
 from bot.storage import Storage
 from tests.db.conftest import MAREN_ODUYA, SERVER, Clock
 from tests.db.test_accounts import OTHER_SERVER, READ, TOBIAS_LINDQVIST
@@ -27,7 +27,7 @@ async def test_a_request_runs_out_after_a_quarter_of_an_hour_and_is_erased(
     assert await storage.write(lambda tx: tx.link_requests.erase_expired()) == 0
     clock.forward(seconds=1)
     assert await storage.read(lambda tx: tx.link_requests.get("nonce")) is None
-    assert not await storage.write(lambda tx: tx.link_requests.begin("nonce", "c", "d"))
+    assert not await storage.write(lambda tx: tx.link_requests.begin("nonce", Challenge("c"), "d"))
     assert not await storage.write(lambda tx: tx.link_requests.claim("nonce"))
     late = await storage.write(
         lambda tx: tx.accounts.link("nonce", "m", "Maren", Tokens("t"), READ, notified=False)
@@ -45,14 +45,16 @@ async def test_a_request_is_claimed_by_exactly_one(storage: Storage) -> None:
         *(storage.write(lambda tx: tx.link_requests.claim("nonce")) for _ in range(8))
     )
     assert sorted(claims) == [False] * 7 + [True]
-    assert not await storage.write(lambda tx: tx.link_requests.begin("nonce", "c", "d"))
+    assert not await storage.write(lambda tx: tx.link_requests.begin("nonce", Challenge("c"), "d"))
 
 
 async def test_a_claim_that_led_to_nothing_can_be_made_again(storage: Storage) -> None:
     await storage.write(
         lambda tx: tx.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
     )
-    assert await storage.write(lambda tx: tx.link_requests.begin("nonce", "challenge", "digest"))
+    assert await storage.write(
+        lambda tx: tx.link_requests.begin("nonce", Challenge("challenge"), "digest")
+    )
     assert await storage.write(lambda tx: tx.link_requests.claim("nonce"))
     await storage.write(lambda tx: tx.link_requests.release("nonce", Tokens("t", "r")))
     request = await storage.read(lambda tx: tx.link_requests.get("nonce"))
@@ -60,7 +62,7 @@ async def test_a_claim_that_led_to_nothing_can_be_made_again(storage: Storage) -
     assert (request.used_at, request.details.tokens) == (None, Tokens("t", "r"))
     assert request.details.challenge == "challenge"
     assert await storage.write(
-        lambda tx: tx.link_requests.begin("nonce", "challenge 2", "digest 2")
+        lambda tx: tx.link_requests.begin("nonce", Challenge("challenge 2", "verifier"), "digest 2")
     )
     again = await storage.read(lambda tx: tx.link_requests.get("nonce"))
     assert again is not None
@@ -80,7 +82,7 @@ async def test_a_request_brings_one_account_and_whatever_else_waits_gets_it_too(
         await storage.write(
             lambda tx: tx.link_requests.add(nonce, who, server, LinkDetails(pending=nonce))
         )
-    await storage.write(lambda tx: tx.link_requests.begin("used", "challenge", "digest"))
+    await storage.write(lambda tx: tx.link_requests.begin("used", Challenge("challenge"), "digest"))
     account, again = await storage.write(
         lambda tx: [
             tx.accounts.link("used", "maren00001", "Maren", Tokens(token), READ, notified=True)

@@ -29,14 +29,17 @@ from tests.pipeline.tower import Tower, answer
 from tests.stored import note_event, waiting_count
 
 KEYS_AGO = timedelta(days=2)
+QUICK = replace(
+    TIMINGS,
+    catch_up=CatchUpLimits(
+        soonest_s=0.05, retry=Backoff((0.3, 0.3, 0.3)), writable_poll_s=0.05, pace_s=0.0
+    ),
+)
 
 
 @pytest.fixture
 def timings() -> Timings:
-    limits = CatchUpLimits(
-        soonest_s=0.05, retry=Backoff((0.3, 0.3, 0.3)), writable_poll_s=0.05, pace_s=0.0
-    )
-    return replace(TIMINGS, catch_up=limits)
+    return QUICK
 
 
 async def caught_up(app: App, since: datetime) -> Hook:
@@ -388,8 +391,8 @@ async def test_nothing_is_fetched_from_before_the_first_event_of_a_webhook_made_
         tower.version(1, at=utc_now() - timedelta(minutes=30))
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(2))
+    since = utc_now()
     async with run() as app:  # and a restart
-        since = utc_now()
         assert (await caught_up(app, since)).id == hook.id
         assert await app.storage.read(waiting_count) == 0
     assert numbers_in(studio, studio.structure) == [0, 1]

@@ -15,7 +15,8 @@ from bot.cards.card_context import CardContext
 from bot.cards.render import render
 from bot.discord_api.send import to_embed
 from bot.model import Hook, HookState
-from bot.speckle.events import ProjectNames
+from bot.pipeline.routing import thread_id_of
+from bot.speckle.events import KnownThread, ProjectNames
 from bot.speckle.payloads import parse_delivery, read_envelope
 from sandbox.discord import SandboxChannel, SandboxMessage
 from tests.pipeline.conftest import SHOW, Recorded, StartBot, Studio, post, recorded
@@ -80,11 +81,21 @@ async def test_each_recorded_delivery_arrives_as_its_card(
             arrived += 1
             card = (await wait_for_cards(studio, studio.structure, arrived))[-1]
             names = await app.storage.read(lambda tx: tx.hooks.names(hooks[project_id].id))
-            assert_shows(card, delivery, names)
+            thread = await kept_thread(app, hooks[project_id], delivery)
+            assert_shows(card, delivery, names, thread)
         assert arrived == 34
 
 
-def assert_shows(message: SandboxMessage, delivery: Recorded, names: ProjectNames) -> None:
+async def kept_thread(app: App, hook: Hook, delivery: Recorded) -> KnownThread | None:
+    thread_id = thread_id_of(parse_delivery(read_envelope(delivery.body)))
+    ids = [] if thread_id is None else [thread_id]
+    kept = await app.storage.read(lambda tx: tx.hooks.threads_of([hook.id], ids))
+    return next(iter(kept[hook.id].values()), None)
+
+
+def assert_shows(
+    message: SandboxMessage, delivery: Recorded, names: ProjectNames, thread: KnownThread | None
+) -> None:
     event = parse_delivery(read_envelope(delivery.body))
     context = CardContext(
         event,
@@ -92,6 +103,7 @@ def assert_shows(message: SandboxMessage, delivery: Recorded, names: ProjectName
         datetime.now(UTC),
         model_names=names.models,
         person_names=names.people,
+        thread=thread,
     )
     expected = render(context)
     assert expected is not None

@@ -12,6 +12,7 @@ from bot.app import App
 from bot.model import HookState
 from sandbox.discord import InteractionView, SandboxChannel, SandboxMessage
 from sandbox.speckle import Release, ServerProject, SpeckleServer, User, commit_create_data
+from tests.pipeline import deliveries
 from tests.pipeline.conftest import StartBot, Studio
 
 WITHIN_S = 20.0
@@ -237,6 +238,27 @@ async def test_a_webhook_that_is_switched_off_is_told_once_and_stands_in_the_lis
         await house.type("subscribe", stream_id=f"{server.url}/projects/{house.tower.id}")
         assert "🟢 live" in text_of(await house.type("subscriptions"))
     assert told() == 1
+
+
+async def test_a_webhook_is_looked_after_again_as_soon_as_its_account_is_linked_again(
+    house: House,
+) -> None:
+    studio, server = house.studio, house.server
+    token = server.token(house.ilse)
+    async with house.start():
+        await house.paste(await house.type("link"), token)
+        await house.type("subscribe", stream_id=f"{server.url}/projects/{house.tower.id}")
+    server.revoke(token)
+    async with house.start() as app:
+        await until(lambda: "can no longer maintain" in house.shown(studio.structure))
+        await house.paste(await house.type("link"), server.token(house.ilse))
+
+        async def is_well() -> bool:
+            (hook,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
+            return hook.trouble is None
+
+        await deliveries.until(is_well)
+        assert "🟢 live" in text_of(await house.type("subscriptions"))
 
 
 async def test_unlinking_removes_the_webhook_and_pauses_the_channel(house: House) -> None:

@@ -12,7 +12,7 @@ from bot.model import Account
 from bot.services.linking import AnswerTo, LinkFailed, PasteToken, SignIn, WhyNotLinked
 from bot.speckle.tokens import TokenScope
 from bot.storage import Storage
-from sandbox.speckle import BOT_SCOPES, Release
+from sandbox.speckle import BOT_SCOPES, SPECKLE_4, Release
 from tests.services.accounts_setup import Office, open_office
 from tests.services.conftest import MAREN, PUBLIC_URL, TOBIAS, Clock
 
@@ -118,6 +118,17 @@ async def test_another_browsers_cookie_links_nothing(office: Office) -> None:
         failed = await failure(office.linking.link_by_code(forged, code))
         assert failed.why is WhyNotLinked.OTHER_BROWSER
     await office.linking.link_by_code(cookie, code)
+
+
+async def test_a_sign_in_outlives_an_upgrade_of_the_server_and_a_restart_of_the_bot(
+    office: Office, release: Release
+) -> None:
+    cookie, code = await office.sign_in()
+    office.server.release = SPECKLE_4
+    account = await office.new_linking().link_by_code(cookie, code)
+    assert account.name == "Ilse Brandt"
+    traded_at = [one.path for one in office.server.requests if one.path.endswith("/token")][-1]
+    assert traded_at == ("/oauth/token" if release.pkce else "/auth/token")
 
 
 async def test_a_code_that_was_given_for_another_sign_in_links_nothing(office: Office) -> None:

@@ -224,6 +224,7 @@ async def test_a_member_who_is_not_owner_gets_the_way_by_hand_and_whom_to_ask(
     outcome = await office.subscribe()
     assert isinstance(outcome.webhook, EnsureFailed)
     assert outcome.webhook.why is EnsureProblem.NOT_OWNER
+    assert outcome.webhook.owners == ("Ilse Brandt",)
     assert outcome.setup is not None
     assert office.made == []
     assert outcome.entry.subscription.account_id == account.id

@@ -104,6 +104,9 @@ def test_todays_links_are_written() -> None:
     assert links.version(P, M, V) == f"{APP}/projects/{P}/models/{M}@{V}"
     assert links.version(P, None, V) == f"{APP}/streams/{P}/commits/{V}"
     assert links.thread(P, C, V) == f"{APP}/projects/{P}/threads/{C}"
+    assert links.place(P, f"{M}@{V},$a/b c") == f"{APP}/projects/{P}/models/{M}@{V}%2C$a%2Fb%20c"
+    assert links.issue(P, C, M) == f"{APP}/projects/{P}/models/{M}#threadId={C}"
+    assert links.issue(P, C, None) == f"{APP}/projects/{P}/models/all#threadId={C}"
     assert links.webhook_settings(P) == f"{APP}/projects/{P}/settings/webhooks"
     assert links.token_settings() == f"{APP}/settings/user/developer"
 

@@ -39,7 +39,7 @@ def read(listed: ListedEntry) -> Delivery:
 
 
 def test_a_version_and_a_model_are_read_like_those_that_a_webhook_tells() -> None:
-    version, model = entries_of(ListedChanges((VERSION,), (MODEL,)), AT)
+    model, version = entries_of(ListedChanges((VERSION,), (MODEL,)), AT)
     assert read(version).event == VersionCreated(
         "ab12cd34ef", ROOF, "Beams moved", "Revit 2026", "0b1ec7"
     )

@@ -11,7 +11,7 @@ import pytest
 
 from bot.cards.pictures import media_type_of
 from bot.errors import SpeckleTokenRefused, SpeckleUnavailable
-from bot.speckle.tokens import SpeckleApp
+from bot.speckle.tokens import Challenge, SpeckleApp
 from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.http import SpeckleHttp
@@ -22,7 +22,7 @@ from sandbox.speckle import SpeckleServer
 from tests.cards.test_avatars import photograph
 from tests.speckle_api.conftest import Studio
 
-CHALLENGE = "c" * 43
+CHALLENGE = Challenge("c" * 43)
 
 
 @pytest.fixture
@@ -42,8 +42,9 @@ def app(studio: Studio) -> SpeckleApp:
     return SpeckleApp(studio.server.url, made.id, made.secret)
 
 
-def approved(studio: Studio, app: SpeckleApp, challenge: str = CHALLENGE) -> str:
-    return studio.server.approve(studio.ilse, studio.server.apps[app.id], challenge)
+def approved(studio: Studio, app: SpeckleApp, challenge: Challenge = CHALLENGE) -> str:
+    page = sign_in_url(app, challenge)
+    return studio.server.approve(studio.ilse, studio.server.apps[app.id], page.rpartition("/")[2])
 
 
 def wrong(app: SpeckleApp) -> SpeckleApp:
@@ -57,11 +58,11 @@ async def test_a_person_is_sent_to_the_server_s_own_page(
     studio: Studio, http: SpeckleHttp, app: SpeckleApp
 ) -> None:
     url = sign_in_url(app, CHALLENGE)
-    assert url == f"{studio.server.url}/authn/verify/{app.id}/{CHALLENGE}"
+    assert url == f"{studio.server.url}/authn/verify/{app.id}/{CHALLENGE.text}"
     path = url.removeprefix(studio.server.url)
     page = await http.get(Login(studio.server.url), path, max_bytes=10_000, within_s=5.0)
     assert page.status == 200
-    assert sign_in_url(app, "a/b?c").endswith("/a%2Fb%3Fc")
+    assert sign_in_url(app, Challenge("a/b?c")).endswith("/a%2Fb%3Fc")
 
 
 async def test_an_approval_gives_tokens_that_work(
@@ -88,7 +89,7 @@ async def test_a_wrong_secret_or_challenge_burns_the_code(
     with pytest.raises(SpeckleTokenRefused) as refused:
         await oauth.exchange(wrong(app), code, CHALLENGE)
     assert "secret" in refused.value.reason
-    for challenge in ("another", CHALLENGE):
+    for challenge in (Challenge("another"), CHALLENGE):
         with pytest.raises(SpeckleTokenRefused):
             await oauth.exchange(app, code, challenge)
 

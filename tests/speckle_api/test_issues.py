@@ -20,7 +20,7 @@ from bot.speckle.issue_hints import ids_named
 from bot.speckle.rich_text import first_line
 from bot.speckle_api import issues
 from sandbox.speckle import SPECKLE_4, SPECKLE_4_AS_ANNOUNCED, Release
-from sandbox.speckle.issues import Issue, IssueDataShape, Label
+from sandbox.speckle.issues import IssueDataShape, Label, ServerIssue
 from tests.speckle_api.conftest import Studio, created
 from tests.speckle_api.test_questions import ODD, places, replaced
 
@@ -51,7 +51,7 @@ async def facts_of(studio: Studio, hint: IssueHint) -> IssueFacts:
     return found
 
 
-def clash(studio: Studio, **more: Any) -> tuple[Issue, dict[str, Any]]:
+def clash(studio: Studio, **more: Any) -> tuple[ServerIssue, dict[str, Any]]:
     return studio.server.add_issue(
         studio.tower, "Beam clashes", author=studio.ilse, versions=[studio.first], **more
     )

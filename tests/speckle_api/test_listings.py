@@ -1,6 +1,6 @@
 """A project's lists: what changed since, and what everything and everybody is called."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -100,6 +100,38 @@ async def test_a_page_that_is_too_large_is_asked_for_in_smaller_ones(studio: Stu
         studio.login, studio.tower.id, after=after, limit=1_000
     )
     assert len({one.id for one in found.versions}) == 40
+
+
+async def test_what_is_too_large_alone_comes_without_its_text(studio: Studio) -> None:
+    studio.limit(max_answer_bytes=30_000)
+    after = studio.server.now()
+    for size in (10, 19_000, 19_000, 10, 40_000, 10):
+        studio.server.add_version(
+            studio.tower, studio.model, author=studio.ilse, message="x" * size, object_count=1
+        )
+    found = await studio.gateway.changes_since(studio.login, studio.tower.id, after=after, limit=9)
+    sizes = [one.message and len(one.message) for one in found.versions]
+    assert sizes == [10, None, 10, 19_000, 19_000, 10]
+
+
+async def test_what_was_made_at_the_same_moment_is_not_lost_between_two_pages(
+    studio: Studio,
+) -> None:
+    after = studio.server.now()
+    for number in range(3 * PAGE):
+        studio.server.add_version(
+            studio.tower,
+            studio.model,
+            author=studio.ilse,
+            message=f"v{number}",
+            object_count=1,
+            at=after + timedelta(milliseconds=number // 7),
+        )
+    found = await studio.gateway.changes_since(
+        studio.login, studio.tower.id, after=after, limit=1_000
+    )
+    assert {one.message for one in found.versions} == {f"v{n}" for n in range(3 * PAGE)}
+    assert len(found.versions) == 3 * PAGE
 
 
 async def test_the_names_of_a_project_are_read(studio: Studio) -> None:

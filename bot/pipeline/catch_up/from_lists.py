@@ -27,7 +27,7 @@ from bot.model import (
 from bot.services.access_rules import Decision, ReadPermit, Show, Wait, may_read_lists
 from bot.services.token_lending import TokenLender
 from bot.speckle.activity import Activity, body_of, event_key, without_content
-from bot.speckle.listed import ListedEntry
+from bot.speckle.listed import ListedEntry, entries_of
 from bot.speckle.payloads import event_name_of, read_envelope
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login
@@ -38,6 +38,7 @@ log = structlog.get_logger()
 
 ASK_WITHIN_S = 30.0
 KEYS_SINCE = "catch_up.content_keys_since"
+SUBJECTS_SINCE = "catch_up.subjects_since"
 LISTED = 500
 OVERLAP = timedelta(minutes=15)
 SETTLED = timedelta(minutes=2)  # until then its webhook may still come
@@ -173,7 +174,9 @@ class ListsCatchUp:
     async def _portions(
         self, readings: Sequence[_ListReader], at: datetime
     ) -> AsyncIterator[_Portion]:
-        """What is settled of the activity list, as much at a time as can be read with pictures."""
+        """What is settled of the lists: of the activity list as much at a time as can be read with
+        pictures, else of what there is.
+        """
         permit, project_id = readings[0].permit, readings[0].hook.project_id
         after = min(one.after for one in readings)
         lines = await self._lender.with_permit(
@@ -182,7 +185,8 @@ class ListsCatchUp:
                 login, project_id, after=after, limit=LISTED, within_s=ASK_WITHIN_S
             ),
         )
-        if lines is None:  # a server without such lists
+        if lines is None:
+            yield await self._without_activity(permit, project_id, after, at)
             return
         whole_since = lines[0].at if len(lines) >= LISTED else None
         rest = [line for line in lines if line.at <= at - SETTLED]
@@ -193,6 +197,21 @@ class ListsCatchUp:
             )
             yield _Portion([ListedEntry(line) for line in some], whole_since)
             count, rest = 2 * len(some), rest[len(some) :]
+
+    async def _without_activity(
+        self, permit: ReadPermit, project_id: str, after: datetime, at: datetime
+    ) -> _Portion:
+        """What a server without an activity list has of versions, models and issues."""
+        since = max(after, await self._kept_once(SUBJECTS_SINCE, at))
+        changes = await self._lender.with_permit(
+            permit,
+            lambda login: self._client.changes_since(
+                login, project_id, after=since, limit=LISTED, within_s=ASK_WITHIN_S
+            ),
+        )
+        found = entries_of(changes, since)
+        settled = [one for one in found if one.entry.at <= at - SETTLED]
+        return _Portion(settled, changes.whole_since)
 
     async def _with_info(
         self, project_id: str, lines: Sequence[Activity], login: Login
@@ -234,8 +253,12 @@ class ListsCatchUp:
 
     async def keys_since(self, at: datetime) -> datetime:
         """Since when rows of the inbox have such keys; before, nobody knows what had come."""
+        await self._kept_once(SUBJECTS_SINCE, at)
+        return await self._kept_once(KEYS_SINCE, at)
+
+    async def _kept_once(self, name: str, at: datetime) -> datetime:
         return datetime.fromisoformat(
-            await self._storage.write(lambda tx: tx.key_values.set_once(KEYS_SINCE, at.isoformat()))
+            await self._storage.write(lambda tx: tx.key_values.set_once(name, at.isoformat()))
         )
 
 

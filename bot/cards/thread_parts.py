@@ -1,0 +1,103 @@
+"""What cards of comments and of issues share: the place in the model, mentions, files, the text."""
+
+from collections.abc import Sequence
+
+from bot.cards.card import Field
+from bot.cards.card_context import MAX_COMMENT, CardContext, name_text, shown_part
+from bot.cards.rich_text_markdown import to_markdown
+from bot.cards.text import counted, joined, link, units
+from bot.speckle.confirmation import models_of
+from bot.speckle.events import AttachedFile, ModelRef, ResourceRef
+from bot.speckle.resources import resource_text
+from bot.speckle.rich_text import RichText, mentions
+
+MAX_NAMES_IN_SENTENCE = 3
+MAX_FILES = 5
+MAX_LIST = 1_024  # UTF-16 units, Discord's limit for a field
+SIZES = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+
+
+def where(context: CardContext, resources: Sequence[ResourceRef], nowhere: str) -> str:
+    """What something is on, for a sentence."""
+    if any(one.whole for one in resources):
+        return "on the whole project"
+    folder = _folder(resources)
+    if folder is not None:
+        return f"on the folder **{name_text(folder)}**"
+    models = models_of(resources)
+    names = [f"**{name}**" for model in models if (name := context.model_name(model))]
+    if len(models) > MAX_NAMES_IN_SENTENCE or len(names) < len(models):
+        return f"on {len(models)} models" if len(models) > 1 else "on a model"
+    if names:
+        return f"on {joined(names)}"
+    if any(one.version_id for one in resources):
+        return "on a version"
+    return "on an object of the project" if resources else nowhere
+
+
+def _folder(resources: Sequence[ResourceRef]) -> str | None:
+    return next((one.folder for one in resources if one.folder is not None), None)
+
+
+def place_fields(context: CardContext, resources: Sequence[ResourceRef]) -> tuple[Field, ...]:
+    """Each thing that it is on, linked; whole links only, then how many more.
+
+    Of the whole project or a folder, that alone: a server lists all models of it as well.
+    """
+    wide = [one for one in resources if one.whole or one.folder is not None]
+    shown = wide or list(resources)
+    lines: list[str] = []
+    for index, resource in enumerate(shown):
+        line = _place_link(context, resource)
+        more = f"and {len(shown) - index} more"
+        if units("\n".join([*lines, line, more])) > MAX_LIST:
+            lines.append(more)
+            break
+        lines.append(line)
+    return (Field("On", "\n".join(lines), inline=False),) if lines else ()
+
+
+def _place_link(context: CardContext, resource: ResourceRef) -> str:
+    label = "the whole project" if resource.whole else None
+    if resource.folder is not None:
+        label = f"folder {name_text(resource.folder)}"
+    elif resource.object_id is not None:
+        label = f"object {resource.object_id}"
+    if label is None:
+        return context.model_link(ModelRef(resource.model_id), resource.version_id)
+    return link(label, context.links.place(context.project_id, resource_text(resource)))
+
+
+def and_mentioned(context: CardContext, text: RichText) -> str:
+    """Who is mentioned in a text, for the end of a sentence."""
+    people = mentions(text)
+    names = [context.person_names.get(one.target or "") or one.text for one in people]
+    shown = [f"**{name_text(name, 'somebody')}**" for name in dict.fromkeys(names)]
+    if len(shown) > MAX_NAMES_IN_SENTENCE:
+        return f" and mentioned {len(shown)} people"
+    return f" and mentioned {joined(shown)}" if shown else ""
+
+
+def files_field(files: Sequence[AttachedFile], known: int = 0) -> tuple[Field, ...]:
+    """The files' names and sizes; their number alone where that is all that is known."""
+    if not files:
+        return (Field("Files", counted(known, "file"), inline=False),) if known else ()
+    lines = [f"{name_text(one.name)}{_size(one.size_bytes)}" for one in files[:MAX_FILES]]
+    if len(files) > MAX_FILES:
+        lines.append(f"and {len(files) - MAX_FILES} more")
+    return (Field("Files", "\n".join(lines), inline=False),)
+
+
+def _size(size_bytes: int | None) -> str:
+    if size_bytes is None:
+        return ""
+    unit = next(((name, size) for name, size in SIZES if size_bytes >= size), None)
+    return f", {size_bytes} bytes" if unit is None else f", {size_bytes / unit[1]:.1f} {unit[0]}"
+
+
+def text_or_files(text: RichText, files: int) -> str:
+    """What somebody wrote; a text of files alone says so."""
+    written = shown_part(to_markdown(text), MAX_COMMENT)
+    if written:
+        return written
+    return f"*(no text, {counted(files, 'file')})*" if files else "*(no text)*"

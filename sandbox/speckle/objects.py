@@ -1,0 +1,82 @@
+"""What versions are made of: /object-stream, as a 2.31 server answers it, and attached files."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from aiohttp import web
+
+from sandbox.speckle.speckle_world import ServerProject, SpeckleWorld, Token
+
+MOST_IDS: Final = 5_000
+CHUNK: Final = "Speckle.Core.Models.DataChunk"
+OBJECT: Final = "Objects.Data.DataObject"
+
+
+def may_read(project: ServerProject, token: Token | None) -> bool:
+    """Whether these routes answer about the project with this token, or without any."""
+    if token is not None and token.only is not None and project.id not in token.only:
+        return False
+    if project.is_public:
+        return True
+    reader = token is not None and "streams:read" in token.scopes
+    return reader and token is not None and project.role_of(token.user) is not None
+
+
+def readable(
+    world: SpeckleWorld, token: Token | None, request: web.Request
+) -> ServerProject | web.Response:
+    """The project of a route, or why there is none."""
+    project = world.projects.get(request.match_info["project"])
+    if project is None:
+        return web.json_response({"error": "Project not found"}, status=404)
+    if not may_read(project, token):
+        return web.json_response({"error": "You do not have access to the project"}, status=403)
+    return project
+
+
+async def object_stream(
+    world: SpeckleWorld, token: Token | None, request: web.Request
+) -> web.Response:
+    """The objects that were asked for, a line each; ids that there are none of are left out."""
+    project = readable(world, token, request)
+    if isinstance(project, web.Response):
+        return project
+    asked = await request.json()
+    ids, mask = asked.get("objectIds"), asked.get("attributeMask", {})
+    if not isinstance(ids, list) or not 0 < len(ids) <= MOST_IDS or len(mask) > 1:
+        return web.json_response({"error": "Invalid request body"}, status=400)
+    wanted = set(ids)
+    lines = [
+        f"{object_id}\t{json.dumps(_masked(data, mask), separators=(',', ':'))}\n"
+        for object_id, data in _objects(project)
+        if object_id in wanted
+    ]
+    answer = web.Response(text="".join(lines), content_type="text/plain")
+    answer.enable_compression(web.ContentCoding.gzip)
+    return answer
+
+
+def blob(world: SpeckleWorld, token: Token | None, request: web.Request) -> web.Response:
+    """A file that was attached to a comment or an issue."""
+    project = readable(world, token, request)
+    if isinstance(project, web.Response):
+        return project
+    content = project.blobs.get(request.match_info["blob"])
+    if content is None:
+        return web.json_response({"error": "File not found"}, status=404)
+    return web.Response(body=content, content_type="application/octet-stream")
+
+
+def _objects(project: ServerProject) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All objects of a project; those below a root are known by their ids alone."""
+    below = {one for root in project.objects.values() for one in root["__closure"]}
+    yield from project.objects.items()
+    for one in below:
+        yield one, {"id": one, "speckle_type": CHUNK if one in project.chunks else OBJECT}
+
+
+def _masked(data: dict[str, Any], mask: dict[str, list[str]]) -> dict[str, Any]:
+    if "include" in mask:
+        return {key: value for key, value in data.items() if key in mask["include"]}
+    return {key: value for key, value in data.items() if key not in mask.get("exclude", ())}
