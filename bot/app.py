@@ -63,6 +63,7 @@ from bot.settings import RetentionSettings, Settings
 from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.http import SpeckleHttp
+from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import Previews
 from bot.speckle_api.sign_in import SpeckleSignIn
 from bot.startup import open_when_ready, tune_interpreter
@@ -238,6 +239,7 @@ class _SpeckleSide:
     sign_in: SpeckleSignIn
     lender: TokenLender
     known_names: KnownNames
+    counts: ObjectCounts
 
 
 def _speckle_side(
@@ -266,7 +268,8 @@ def _speckle_side(
         now=utc_now,
     )
     known_names = KnownNames(storage, client, lender, now=utc_now)
-    return _SpeckleSide(client, Previews(http), sign_in, lender, known_names)
+    counts = ObjectCounts(http)
+    return _SpeckleSide(client, Previews(http), sign_in, lender, known_names, counts)
 
 
 # ── Discord's side ────────────────────────────────────────────────────────────────────────────
@@ -505,6 +508,7 @@ def _enrichment(
         speckle.client,
         speckle.previews,
         speckle.lender,
+        speckle.counts,
         servers=settings.speckle_servers,
         deadline_s=settings.speckle.enrich_deadline_s,
         timings=timings,

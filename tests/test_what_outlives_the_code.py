@@ -82,7 +82,7 @@ STORED_WORDS = {
     ),
     (
         "no_filter,all_passed,event_not_wanted,author_ignored,pattern_fits,no_pattern_fits,"
-        "pattern_excludes,models_nameless"
+        "pattern_excludes,models_nameless,comes_with_comment"
     ),
     (  # why a card was not sent, and what keeps the bot from posting
         "slower,slower_in_channel,address_blocked,token_refused,answered,refused,not_discord,"

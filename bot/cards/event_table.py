@@ -36,9 +36,9 @@ CARDS: Mapping[EventKind, CardRow] = {
     EventKind.VERSION_CREATED: CardRow(
         versions.version_created,
         PRIMARY,
-        'A new version: model, message, application ("Revit 2025"). *Added:* its number '
-        "among the model's versions, its number of objects, the version before with its "
-        "age, open threads on the model, its picture",
+        'A new version: model, message, application ("Revit 2025"). *Added:* its number of '
+        "objects, the version before and how long ago that was, open issues or threads on the "
+        "model, its picture",
     ),
     EventKind.VERSION_UPDATED: CardRow(
         versions.version_updated,
@@ -100,19 +100,20 @@ CARDS: Mapping[EventKind, CardRow] = {
     EventKind.COMMENT_CREATED: CardRow(
         comments.comment_created,
         VIOLET,
-        "A new thread: its text, the models and versions that it is on, its screenshot. "
-        "*Added:* the names of the models",
+        "A new thread: its text, who is mentioned, what it is on (models, versions, a folder, the "
+        "whole project), its screenshot. *Added:* the names of the models, of its files and "
+        "their sizes",
     ),
     EventKind.COMMENT_REPLIED: CardRow(
         comments.comment_replied,
         VIOLET,
-        "A reply's text, and a link that opens the thread. *Added:* the thread's first line "
-        "and what it is on",
+        "A reply's text, who is mentioned, and a link that opens the thread. *Added:* the "
+        "thread's first line, what it is on, the names of the reply's files",
     ),
     EventKind.COMMENT_RESOLVED: CardRow(
         comments.comment_resolved,
         SUCCESS,
-        "A thread that was resolved. *Added:* the same",
+        "A thread that was resolved. *Added:* its first line and what it is on",
     ),
     EventKind.COMMENT_REOPENED: CardRow(
         comments.comment_reopened,
@@ -123,8 +124,8 @@ CARDS: Mapping[EventKind, CardRow] = {
     EventKind.COMMENT_MENTIONED: CardRow(
         comments.comment_mentioned,
         VIOLET,
-        "Someone was mentioned. The comment has a card of its own, so most channels leave this "
-        "out. *Added:* the same",
+        "Someone was mentioned. Only where the channel does not get the comment itself, whose "
+        "card says who is mentioned. *Added:* the same",
     ),
     EventKind.PROJECT_UPDATED: CardRow(
         project.project_updated,

@@ -71,6 +71,9 @@ FILTERS: Final[Mapping[str, str]] = {
     FilterWhy.MODELS_NAMELESS: (
         "the event names its models only by id, which patterns cannot compare"
     ),
+    FilterWhy.COMES_WITH_COMMENT: (
+        "the card of the comment says who is mentioned, and the channel gets that one"
+    ),
 }
 
 PAUSES: Final[Mapping[str, str]] = {

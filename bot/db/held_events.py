@@ -66,7 +66,7 @@ class HeldEvents:
         add_lines(self._session, held.inbox_id, trace)
         if result.subject is not None:
             note_subject(self._session, held.inbox_id, result.subject)
-            if is_shown(self._session, held.subscription_id, result.subject, held.inbox_id):
+            if is_shown(self._session, held.subscription_id, result.subject, held.inbox_id, now):
                 result = replace(result, card=None, late={})
         ids = write_subscription_result(self._session, held.inbox_id, result, at, now)
         # A card that was made, but not written, is of a subscription that has just been paused,

@@ -231,7 +231,7 @@ class Hooks:
         values = {"trouble": trouble, "trouble_since": since, "trouble_told_at": None}
         self._session.execute(update(hooks).where(hooks.c.id == hook_id).values(values))
 
-    def with_untold_trouble(self) -> list[Hook]:
+    def with_unreported_trouble(self) -> list[Hook]:
         """Hooks with a trouble that nobody was notified of, in guilds that the bot is in."""
         return self._where(
             hooks.c.trouble.is_not(None),
@@ -239,7 +239,7 @@ class Hooks:
             hooks.c.state != HookState.CLOSED,
         )
 
-    def mark_trouble_told(self, hook_id: int, trouble: HookTrouble | None) -> None:
+    def mark_trouble_reported(self, hook_id: int, trouble: HookTrouble | None) -> None:
         """Note that somebody was notified of this trouble."""
         this = (hooks.c.id == hook_id, hooks.c.trouble == trouble)
         self._session.execute(update(hooks).where(*this).values(trouble_told_at=self._now()))
@@ -258,7 +258,7 @@ class Hooks:
             hooks.c.waiting_told_at.is_(None),
         )
 
-    def mark_waiting_told(self, hook_id: int) -> None:
+    def mark_reminded(self, hook_id: int) -> None:
         """Note that somebody was reminded of a webhook that waits for its first event."""
         this = hooks.c.id == hook_id
         self._session.execute(update(hooks).where(this).values(waiting_told_at=self._now()))

@@ -18,6 +18,7 @@ from bot.db.inbox import insert_events, lock_texts
 from bot.db.session import Session
 from bot.db.tables import inbox
 from bot.errors import HookGone
+from bot.speckle.issue_hints import is_hint
 from bot.work import DUPLICATE_WITHIN, InboxReceipt, InboxState, NewInboxEvent
 
 PUT_WITHIN_S = 4.5  # with the look-up before it, less than the 10 s that Speckle waits
@@ -77,7 +78,8 @@ class Intake:
     async def accept(self, event: NewInboxEvent) -> InboxReceipt:
         """Keep a delivery; returns after it is committed and synced.
 
-        The same digest in the same ordering key within 60 s is a duplicate and is not kept again.
+        The same digest in the same ordering key within 60 s is a duplicate and is not kept again;
+        only an issue's event is, as what it means is found out later.
         After the machine's clock was set, one may be kept again, but nothing is taken for a
         duplicate of what came long ago. One that its hook has no room for today is not kept.
         Errors: StorageUnavailable, within PUT_WITHIN_S; if the write was under way then, it may
@@ -130,7 +132,7 @@ class Intake:
         for item in items:
             body = (item.digest, item.ordering_key)
             place = fresh.get(body) or kept.get(body)
-            if place is not None and self._is_recent(place, item):
+            if place is not None and self._is_recent(place, item) and not is_hint(item.body):
                 places.append((place, True))
                 continue
             if not counting.take(item.quota, item.hook_id, len(item.body)):

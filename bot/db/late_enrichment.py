@@ -137,7 +137,7 @@ class LateEnrichmentJobs:
     def _takes(self, job: LateEnrichmentJob, subject: str) -> bool:
         """Note what a job's event is about; whether no other card of the channel shows it."""
         note_subject(self._session, job.inbox_id, subject)
-        if is_shown(self._session, job.subscription_id, subject, job.inbox_id):
+        if is_shown(self._session, job.subscription_id, subject, job.inbox_id, self._now()):
             return False
         self._session.execute(update(outbox).where(_cards_of(job)).values(subject=subject))
         return True

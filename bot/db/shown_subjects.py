@@ -5,11 +5,19 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 
 from bot.db.session import Session
 from bot.db.tables import HAS_SUBJECT, inbox, outbox
-from bot.work import EventResult, HookResult, SubscriptionResult, TraceLine, TraceStep
+from bot.work import (
+    DUPLICATE_WITHIN,
+    PLAIN,
+    EventResult,
+    HookResult,
+    SubscriptionResult,
+    TraceLine,
+    TraceStep,
+)
 
 Shown = dict[tuple[int, str], int | None]  # rows of the inbox by subscription and subject
 
@@ -43,30 +51,41 @@ def without_repeats(
     ]
     if not with_subject:
         return results
-    shown = _shown(session, with_subject)
+    shown = _shown(session, with_subject, now)
     return [_without_repeats(result, shown, now) for result in results]
 
 
-def is_shown(session: Session, subscription_id: int, subject: str, besides: int | None) -> bool:
+def is_shown(
+    session: Session, subscription_id: int, subject: str, besides: int | None, now: datetime
+) -> bool:
     """Whether a subscription was shown a subject, by another event than this one."""
     statement = select(outbox.c.id).where(
         outbox.c.subscription_id == subscription_id,
         outbox.c.subject == subject,
         outbox.c.inbox_id.is_distinct_from(besides),
+        _counts(now),
     )
     return session.scalar(statement.limit(1)) is not None
 
 
 def note_subject(session: Session, inbox_id: int, subject: str) -> None:
     """Keep what an event turned out to be about."""
+    if PLAIN in subject:
+        return
     this = (inbox.c.id == inbox_id, inbox.c.subject.is_(None))
     session.execute(update(inbox).where(*this).values(subject=subject))
 
 
-def _shown(session: Session, results: Sequence[SubscriptionResult]) -> Shown:
+def _counts(now: datetime) -> ColumnElement[bool]:
+    """Equal events of which nothing more is known are the same only within a minute."""
+    return or_(~outbox.c.subject.contains(PLAIN), outbox.c.created_at > now - DUPLICATE_WITHIN)
+
+
+def _shown(session: Session, results: Sequence[SubscriptionResult], now: datetime) -> Shown:
     statement = select(outbox.c.subscription_id, outbox.c.subject, outbox.c.inbox_id).where(
         outbox.c.subscription_id.in_({one.subscription_id for one in results}),
         outbox.c.subject.in_({one.subject for one in results}),
+        _counts(now),
     )
     return {(row[0], row[1]): row[2] for row in session.execute(statement)}
 

@@ -1,4 +1,4 @@
-"""Webhooks by hand that send nothing of what their projects' lists tell: deleted, or switched off.
+"""Webhooks by hand that send nothing of what their projects' lists have: deleted, or switched off.
 
 Nobody may look at such a webhook in Speckle, so it is known by what it leaves out alone.
 """
@@ -14,7 +14,7 @@ from bot.db.tables import hooks, inbox
 from bot.model import HookKind, HookState, HookTrouble, InboxSource
 
 LOOK_BACK = timedelta(days=1)
-# The lists are read hourly: what they tell later than that was missed while the bot was down.
+# The lists are read hourly: what is found later than that was missed while the bot was down.
 IN_TIME = timedelta(minutes=70)
 # So that two looks in a row, an hour apart, found something.
 APART = timedelta(minutes=50)
@@ -36,7 +36,7 @@ class SilentWebhooks:
         return found
 
     def _read_from_lists(self) -> Sequence[tuple[int, Sequence[datetime]]]:
-        """When lists told of events since a webhook's last one, in time, by hook."""
+        """When events since a webhook's last one were found in lists, in time, by hook."""
         statement = (
             select(inbox.c.hook_id, inbox.c.received_at, inbox.c.happened_at)
             .join(hooks, hooks.c.id == inbox.c.hook_id)

@@ -43,14 +43,14 @@ class WebhookReconciler:
     async def _reconcile(self) -> None:
         await self.look_after(None)
         await self._webhooks.note_silent_webhooks()
-        for hook in await self._storage.read(lambda tx: tx.hooks.with_untold_trouble()):
-            await self._tell_trouble(hook)
+        for hook in await self._storage.read(lambda tx: tx.hooks.with_unreported_trouble()):
+            await self._report_trouble(hook)
 
-    async def _tell_trouble(self, hook: Hook) -> None:
+    async def _report_trouble(self, hook: Hook) -> None:
         """Say once what is wrong with a webhook, as soon as there is a channel that shows it."""
         if await self._say(hook, partial(webhook_texts.trouble_line, hook)):
             trouble = hook.trouble
-            await self._storage.write(lambda tx: tx.hooks.mark_trouble_told(hook.id, trouble))
+            await self._storage.write(lambda tx: tx.hooks.mark_trouble_reported(hook.id, trouble))
 
     async def _say(self, hook: Hook, line_of: Callable[[str], str]) -> bool:
         """One line in the channel where the project was first set up, else in another of its.

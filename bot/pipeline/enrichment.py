@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import assert_never
 
 import structlog
@@ -38,10 +39,11 @@ from bot.speckle.confirmation import (
     VersionQuestion,
 )
 from bot.speckle.event_table import BY_KIND
-from bot.speckle.events import Delivery, Facts
+from bot.speckle.events import Delivery, Facts, VersionCreated
 from bot.speckle.tokens import TokenScope
 from bot.speckle.visibility import PUBLIC
 from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import NoPicture, Previews, Rendered, preview_url
 from bot.speckle_api.types import Login
 from bot.timing import Backoff
@@ -56,6 +58,7 @@ MOST_PICTURES = 16  # of up to 4 MiB
 # only a moment, so that a server that hangs leaves room for the others. An event that has waited
 # behind others of its project waits no longer than that either.
 CROWD = 8
+COUNT_SHARE = 0.8  # of the time that is left once the rest of a version's facts is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,8 @@ class AddedFacts:
 
     `delivery` is the event as the server tells it, or as it came where the server told nothing.
     `missing` is to be asked again; `steps` are for the event's trace. `refused`: this reader may
-    not see the project any more, as the answer says.
+    not see the project any more, as the answer says. `unknown`: the server knows of nothing like
+    the event.
     """
 
     delivery: Delivery
@@ -107,6 +111,7 @@ class AddedFacts:
     missing: frozenset[LateAddition] = frozenset()
     steps: Sequence[tuple[TraceStep, TraceFacts]] = ()
     refused: bool = False
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,7 @@ class Enrichment:
         client: SpeckleClient,
         previews: Previews,
         lender: TokenLender,
+        counts: ObjectCounts,
         *,
         servers: Collection[str],
         deadline_s: float,
@@ -138,6 +144,7 @@ class Enrichment:
         self._servers = frozenset(servers)
         self._previews = previews
         self._lender = lender
+        self._counts = counts
         self._deadline_s = deadline_s
         self._facts = SingleFlightCache[Facts | None](max_values=MOST_FACTS, ttl_s=KEEP_S)
         self._pictures = SingleFlightCache[Picture | NoPicture](
@@ -286,7 +293,7 @@ class Enrichment:
         client = self._client
         match question:
             case VersionQuestion(version):
-                return await client.version_facts(login, project_id, version, within_s=within_s)
+                return await self._version_facts(login, project_id, version, within_s)
             case ReceivedQuestion(user_id, at):
                 return await client.received_facts(
                     login, project_id, user_id, at, within_s=within_s
@@ -295,10 +302,29 @@ class Enrichment:
                 return await client.comment_facts(login, project_id, comment_id, within_s=within_s)
             case ArchivedQuestion():
                 return await self._archived(project_id, question, login, within_s)
-            case IssueQuestion():
-                return None
+            case IssueQuestion(hint):
+                return await client.issue_facts(login, project_id, hint, within_s=within_s)
             case _:
                 assert_never(question)
+
+    async def _version_facts(
+        self, login: Login, project_id: str, version: VersionCreated, within_s: float
+    ) -> Facts:
+        """What the server knows of a version, and how many objects it has.
+
+        Whoever waits for the facts must not lose them to the count: it has a part of what is left.
+        """
+        until = monotonic() + within_s
+        facts = await self._client.version_facts(login, project_id, version, within_s=within_s)
+        left_s = COUNT_SHARE * (until - monotonic())
+        try:
+            async with asyncio.timeout(left_s):
+                count = await self._counts.of_version(
+                    login, project_id, version.version_id, facts, within_s=left_s
+                )
+        except TimeoutError:
+            count = None
+        return replace(facts, object_count=count)
 
     async def _archived(
         self, project_id: str, question: ArchivedQuestion, login: Login, within_s: float
@@ -357,8 +383,13 @@ def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> Added
     if not isinstance(told, ConfirmedEvent):
         # A picture alone would show what nobody has confirmed to belong to this event.
         away = isinstance(told, SpeckleUnavailable)
-        missing = frozenset(outcomes if away else ())
-        return AddedFacts(delivery, missing=missing, steps=steps, refused=is_refusal(told))
+        return AddedFacts(
+            delivery,
+            missing=frozenset(outcomes if away else ()),
+            steps=steps,
+            refused=is_refusal(told),
+            unknown=isinstance(told, SpeckleNotFound | SpeckleUnconfirmed),
+        )
     if LateAddition.PICTURE in outcomes:
         steps.append(_picture_step(image))
     late = image is NoPicture.NOT_YET or isinstance(image, SpeckleUnavailable)

@@ -239,8 +239,12 @@ class LateEnrichment:
         if not _says_the_same(told.delivery, delivery):
             raise GivenUp(MissingWhy.CONTRADICTED)
         confirmed = with_actor_named(told.delivery, names.people)
+        # Read again: the answer may have taken its time.
+        wanting = await self._storage.read(lambda tx: tx.subscriptions.get(job.subscription_id))
+        if wanting is None:
+            raise GivenUp(MissingWhy.NO_ACCESS)
         verdict = matches(
-            incomplete.subscription.options,
+            wanting.options,
             confirmed,
             names.models,
             touched_models(told.facts),

@@ -31,7 +31,7 @@ from bot.pipeline.enrichment import AddedFacts, Enrichment
 from bot.pipeline.names import known_to, names_for, with_actor_named
 from bot.pipeline.picture_resizer import PictureResizer
 from bot.pipeline.reading import LARGE_BODY_BYTES
-from bot.pipeline.subjects import subject_shown
+from bot.pipeline.subjects import plain_subject, subject_shown
 from bot.pipeline.trace import Trace
 from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames
@@ -52,7 +52,7 @@ from bot.speckle.events import (
     UnknownEvent,
 )
 from bot.speckle.filters import matches
-from bot.work import NOTE_FACT, InboxEvent, NewCard, SubscriptionResult, TraceStep
+from bot.work import NOTE_FACT, PLAIN, InboxEvent, NewCard, SubscriptionResult, TraceStep
 
 log = structlog.get_logger()
 
@@ -167,7 +167,8 @@ class Routing:
         asked = [one for one in wanting if not _is_held(one)]
         decided = await self._as_decided(event_context, asked, verdicts, attempts)
         kept = [SubscriptionResult(one.id, held_until=now) for one in held]
-        subjects = (one.subject for one in decided.results if one.subject is not None)
+        known = (one.subject for one in decided.results if one.subject is not None)
+        subjects = (one for one in known if PLAIN not in one)
         return RoutingResult(
             [*kept, *decided.results], decided.visibility, subject=next(subjects, None)
         )
@@ -342,6 +343,10 @@ class Routing:
         names: ProjectNames,
     ) -> list[SubscriptionResult]:
         """The cards, where the filters let through the event as its reader knows it as well."""
+        if added.unknown and event_context.shown_until is not None:
+            # All that was changed of this issue was shown already.
+            self._note_nothing(event_context)
+            return []
         delivery = with_actor_named(added.delivery, names.people)
         wanted = partial(_passes, event_context, delivery, added.facts, names)
         passing = [one for one in subscriptions if wanted(one)]
@@ -352,8 +357,7 @@ class Routing:
         notes = (*context.notes, *self._notes(event_context))
         card = _render(replace(context, notes=notes))
         if card is None:
-            guild_id = event_context.hook.guild_id
-            event_context.trace.add("render", TraceStep.NOTHING_CHANGED, guild_id=guild_id)
+            self._note_nothing(event_context)
             return []
         if added.image is not None:
             card = with_image(card, added.image)
@@ -361,7 +365,13 @@ class Routing:
         late = {kind: now + self._enrichment.timings.of(kind).first for kind in added.missing}
         made = ((one, NewCard.of(one, card, event_context.trace.begun_at)) for one in passing)
         subject = subject_shown(added.delivery, added.facts)
+        if subject is None and not added.missing:
+            subject = plain_subject(added.delivery, row)
         return [SubscriptionResult(one.id, new, late, subject=subject) for one, new in made]
+
+    def _note_nothing(self, event_context: EventContext) -> None:
+        guild_id = event_context.hook.guild_id
+        event_context.trace.add("render", TraceStep.NOTHING_CHANGED, guild_id=guild_id)
 
     def _notes(self, event_context: EventContext) -> tuple[CardNote, ...]:
         hook, notes = event_context.hook, []

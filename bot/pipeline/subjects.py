@@ -6,13 +6,20 @@ from bot.speckle.events import (
     Delivery,
     Facts,
     IssueCreated,
+    IssueEvent,
     IssueFacts,
     IssueReplied,
     IssueUpdated,
 )
 from bot.speckle.listed import ISSUE_CREATED, ISSUE_REPLIED, ISSUE_UPDATED, issue_subject
 from bot.storage import Transaction
-from bot.work import InboxEvent
+from bot.work import PLAIN, InboxEvent
+
+
+def plain_subject(delivery: Delivery, row: InboxEvent) -> str | None:
+    """What a card shows of an issue of which nothing more is known: that something happened."""
+    is_of_issue = isinstance(delivery.event, IssueEvent)
+    return f"{delivery.event_name}{PLAIN}{row.digest}" if is_of_issue else None
 
 
 def subject_shown(delivery: Delivery, facts: Facts | None) -> str | None:

@@ -14,7 +14,7 @@ def parse_project(text: str, servers: Sequence[str]) -> SpeckleLink:
     Errors: CommandRefused for anything else.
     """
     try:
-        link = parse_link(text)
+        link = parse_link(text, servers)
     except NotASpeckleLink as error:
         raise CommandRefused(NotAProject(error.why)) from error
     if link.server_url is not None and link.server_url not in servers:

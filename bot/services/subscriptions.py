@@ -152,7 +152,7 @@ class SubscriptionService:
         if named and len({_project_of(entry) for entry in named}) == 1:
             return named
         try:
-            link = parse_link(project)
+            link = parse_link(project, self._servers)
         except NotASpeckleLink:
             return []
         there = [entry for entry in listed if entry.hook.project_id == link.project_id]
@@ -409,7 +409,7 @@ class SubscriptionService:
     async def models(self, user_id: int, project: str, typed: str) -> list[Choice]:
         """The project's models, for someone who linked an account on its server."""
         try:
-            link = parse_link(project)
+            link = parse_link(project, self._servers)
         except NotASpeckleLink:
             return []
         server_url = link.server_url or self._servers[0]

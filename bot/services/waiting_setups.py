@@ -43,7 +43,7 @@ class WaitingSetups:
 
     async def mark_reminded(self, setup: WaitingSetup) -> None:
         """Somebody is reminded, or nobody can be."""
-        await self._storage.write(lambda tx: tx.hooks.mark_waiting_told(setup.hook.id))
+        await self._storage.write(lambda tx: tx.hooks.mark_reminded(setup.hook.id))
 
 
 def _of(tx: Transaction, hook: Hook) -> WaitingSetup | None:

@@ -131,7 +131,6 @@ class VersionFacts:
 
     object_count: int | None = None
     previous: PreviousVersion | None = None
-    number: int | None = None
     open_threads: int | None = None
     open_issues: int | None = None
     made_at: datetime | None = None

@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
 
-from bot.speckle.events import Delivery, ModelRef
+from bot.speckle.events import CommentMentioned, Delivery, Event, EventKind, ModelRef
 from bot.speckle.subscription_options import SubscriptionOptions, wanted_kinds
 
 
@@ -22,6 +22,7 @@ class FilterWhy(StrEnum):
     NO_PATTERN_FITS = "no_pattern_fits"
     PATTERN_EXCLUDES = "pattern_excludes"
     MODELS_NAMELESS = "models_nameless"
+    COMES_WITH_COMMENT = "comes_with_comment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ def matches(
     """
     return (
         _event_verdict(options, delivery)
+        or _mention_verdict(options, delivery.event)
         or _author_verdict(options, delivery)
         or _model_verdict(options, delivery.models or touched, known_models, complete)
         or Verdict(True, _why_passed(options))
@@ -70,6 +72,16 @@ def _event_verdict(options: SubscriptionOptions, delivery: Delivery) -> Verdict 
         return None
     values = {"wanted": ", ".join(options.events), "kind": delivery.event.kind.value}
     return Verdict(False, FilterWhy.EVENT_NOT_WANTED, values)
+
+
+def _mention_verdict(options: SubscriptionOptions, event: Event) -> Verdict | None:
+    """None unless it is a mention whose comment is shown, which says who is mentioned."""
+    if not isinstance(event, CommentMentioned):
+        return None
+    opens_thread = event.comment_id in (None, event.thread_id)
+    comment = EventKind.COMMENT_CREATED if opens_thread else EventKind.COMMENT_REPLIED
+    shown = comment in wanted_kinds(options)
+    return Verdict(False, FilterWhy.COMES_WITH_COMMENT) if shown else None
 
 
 def _author_verdict(options: SubscriptionOptions, delivery: Delivery) -> Verdict | None:

@@ -1,6 +1,7 @@
 """Addresses of a Speckle server's pages: read from what people paste, written for cards."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
@@ -11,6 +12,11 @@ from bot.errors import NotASpeckleLink
 ID = re.compile(r"[0-9A-Za-z]{10}")
 HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9]([a-z0-9-]{0,62}))*")
 DEFAULT_PORTS = {"http": 80, "https": 443}
+PUBLIC_SERVER = "https://app.speckle.systems"
+FORMER_ADDRESSES = {
+    "https://speckle.xyz": PUBLIC_SERVER,
+    "https://latest.speckle.systems": PUBLIC_SERVER,
+}
 MAX_LINK_LENGTH = 2_000
 SHOWN_LENGTH = 100
 WHOLE = "all"  # in place of a model: all of them
@@ -62,9 +68,10 @@ def _ascii_host(host: str, text: str) -> str:
     return host
 
 
-def parse_link(text: str) -> SpeckleLink:
+def parse_link(text: str, servers: Collection[str] = ()) -> SpeckleLink:
     """Read a project id or any link to a project, a model, a version or a thread, old or new.
 
+    An address that one of these servers had before is read as its address of today.
     Errors: NotASpeckleLink, whose `why` ends a sentence for the person who typed it.
     """
     text = text.strip().removeprefix("<").removesuffix(">").strip()
@@ -76,7 +83,7 @@ def parse_link(text: str) -> SpeckleLink:
         raise _not_a_link(text, "a project's id has 10 letters and digits.")
     url = text if "://" in text else f"https://{text}"
     try:
-        server_url = normalise_server_url(url)
+        server_url = _todays(normalise_server_url(url), servers)
     except NotASpeckleLink as error:
         raise _not_a_link(text, f"{error.why}.") from error
     parts = urlsplit(url)
@@ -90,6 +97,11 @@ def parse_link(text: str) -> SpeckleLink:
             raise _not_a_link(
                 text, "a project's address looks like https://app.speckle.systems/projects/…"
             )
+
+
+def _todays(server_url: str, servers: Collection[str]) -> str:
+    current = FORMER_ADDRESSES.get(server_url, server_url)
+    return current if current in servers and server_url not in servers else server_url
 
 
 def _today(link: SpeckleLink, rest: list[str]) -> SpeckleLink:

@@ -3,7 +3,7 @@
 from typing import Final
 from urllib.parse import quote
 
-from bot.errors import SpeckleUnavailable
+from bot.errors import SpeckleNotFound, SpeckleUnavailable
 from bot.speckle_api.error_answers import from_status
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.types import Login
@@ -33,6 +33,8 @@ class Blobs:
         )
         if answer.status == 200:
             return answer.body
+        if answer.status == 404:
+            raise SpeckleNotFound(login.server_url, "there is no such file in this project")
         if 300 <= answer.status < 400:
             raise SpeckleUnavailable(login.server_url, "the file lies elsewhere")
         raise from_status(

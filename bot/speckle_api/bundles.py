@@ -28,6 +28,7 @@ class BundleReader:
     """Reads tables with duckdb, which the optional extra `bundles` installs."""
 
     can_read: bool = field(default_factory=lambda: find_spec("duckdb") is not None)
+    program: Path = PROGRAM
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def answer(self, question: str, tables: Mapping[str, bytes], *, within_s: float) -> Any:
@@ -39,7 +40,7 @@ class BundleReader:
             async with asyncio.timeout(within_s), self._turns:
                 with TemporaryDirectory(prefix="speckle-bundle-") as folder:
                     await asyncio.to_thread(_write, Path(folder), tables)
-                    return await _answer_of(folder, question)
+                    return await _answer_of(self.program, folder, question)
         except (TimeoutError, OSError) as error:
             log.info("bundles.no_answer", question=question, error=type(error).__name__)
             return None
@@ -50,11 +51,11 @@ def _write(folder: Path, tables: Mapping[str, bytes]) -> None:
         (folder / f"{name}.parquet").write_bytes(content)
 
 
-async def _answer_of(folder: str, question: str) -> Any:
+async def _answer_of(program: Path, folder: str, question: str) -> Any:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-I",
-        str(PROGRAM),
+        str(program),
         folder,
         question,
         env={name: os.environ[name] for name in KEPT if name in os.environ},

@@ -38,7 +38,7 @@ class CountLimits:
     types_bytes: int = 8 * 1024 * 1024
     artifacts_bytes: int = 256 * 1024
     table_bytes: int = 16 * 1024 * 1024  # all tables of 50,000 elements have 4 MB
-    rows: int = 10_000_000  # more do not fit into a table of that size
+    rows: int = 10_000_000  # a table says itself how many it has, and may lie
 
 
 @dataclass(slots=True)

@@ -111,7 +111,7 @@ query VersionFacts(
       parents
       sourceApplication
       authorUser { id name }
-      model { id name versions(limit: 50) { totalCount items { id createdAt } } }
+      model { id name versions(limit: 50) { items { id createdAt } } }
     }
     object(id: $object) @include(if: $withObject) { data }
   }
@@ -308,12 +308,10 @@ def read_version_facts(data: Any, version: VersionCreated) -> VersionFacts:
     root = text_of(child(found, "referencedObject"), MAX_TEXT) or ""
     object_id, model = id_of(root), model_ref(child(found, "model"))
     closure = child(project, "object", "data", "__closure")
-    number, previous = _place(child(found, "model", "versions"), version.version_id)
     counted = isinstance(closure, dict) and object_id == version.object_id
     return VersionFacts(
         object_count=len(closure) if counted else None,
-        previous=previous,
-        number=number,
+        previous=_before(child(found, "model", "versions"), version.version_id),
         made_at=moment(child(found, "createdAt")),
         application=name_of(child(found, "sourceApplication")),
         author=person(child(found, "authorUser")),
@@ -329,20 +327,17 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _place(listed: Any, version_id: str) -> tuple[int | None, PreviousVersion | None]:
-    """The version's number in its model, and the one before; unknown beyond the newest ones."""
+def _before(listed: Any, version_id: str) -> PreviousVersion | None:
+    """The version before this one in its model; unknown beyond the newest ones."""
     newest_first = list(items(child(listed, "items")))
     ids = [item.get("id") for item in newest_first]
     if version_id not in ids:
-        return None, None
-    newer = ids.index(version_id)
-    total = count(child(listed, "totalCount"))
-    before = newest_first[newer + 1] if newer + 1 < len(newest_first) else {}
+        return None
+    before = next(iter(newest_first[ids.index(version_id) + 1 :]), {})
     before_id = id_of(before.get("id"))
-    return (
-        None if total is None or total <= newer else total - newer,
-        None if before_id is None else PreviousVersion(before_id, moment(before.get("createdAt"))),
-    )
+    if before_id is None:
+        return None
+    return PreviousVersion(before_id, moment(before.get("createdAt")))
 
 
 def person(value: Any) -> SpeckleUser | None:

@@ -70,7 +70,8 @@ def blob(world: SpeckleWorld, token: Token | None, request: web.Request) -> web.
 
 def _objects(project: ServerProject) -> Iterator[tuple[str, dict[str, Any]]]:
     """All objects of a project; those below a root are known by their ids alone."""
-    below = {one for root in project.objects.values() for one in root["__closure"]}
+    roots = [root.get("__closure") or {} for root in project.objects.values()]
+    below = {one for closure in roots for one in closure} - project.lost
     yield from project.objects.items()
     for one in below:
         yield one, {"id": one, "speckle_type": CHUNK if one in project.chunks else OBJECT}

@@ -180,6 +180,7 @@ class ServerProject:
     activity: list[ActivityEntry] = field(default_factory=list)
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     chunks: set[str] = field(default_factory=set)  # objects that are parts of lists
+    lost: set[str] = field(default_factory=set)  # objects that the server leaves out of answers
     blobs: dict[str, bytes] = field(default_factory=dict)
 
     @property

@@ -78,12 +78,14 @@ async def test_each_recorded_delivery_arrives_as_its_card(
             if project_id not in hooks:
                 hooks[project_id] = await subscribe(app, studio, project_id, studio.structure)
             assert await post(app, hooks[project_id], delivery) == 202, delivery.name
+            if delivery.payload["event"]["event_name"] == "comment_mention":
+                continue  # the comment's own card says who is mentioned
             arrived += 1
             card = (await wait_for_cards(studio, studio.structure, arrived))[-1]
             names = await app.storage.read(lambda tx: tx.hooks.names(hooks[project_id].id))
             thread = await kept_thread(app, hooks[project_id], delivery)
             assert_shows(card, delivery, names, thread)
-        assert arrived == 34
+        assert arrived == 33
 
 
 async def kept_thread(app: App, hook: Hook, delivery: Recorded) -> KnownThread | None:

@@ -108,7 +108,7 @@ class Previews:
 async def test_a_wholly_transparent_preview_is_no_picture(opacity: int, blank: bool) -> None:
     previews: Any = Previews((200, 40, 40, opacity))
     nobody: Any = None
-    enrichment = Enrichment(nobody, previews, nobody, servers=(), deadline_s=1.0)
+    enrichment = Enrichment(nobody, previews, nobody, nobody, servers=(), deadline_s=1.0)
     found = await enrichment._picture(Login("https://speckle.example"), "p", "v", 1.0)
     assert (found is NoPicture.BLANK) is blank
     assert isinstance(found, Picture) is not blank

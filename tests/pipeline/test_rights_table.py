@@ -40,6 +40,7 @@ from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.http import SpeckleHttp
+from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import Previews
 from bot.speckle_api.sign_in import SpeckleSignIn
 from bot.storage import Storage
@@ -105,8 +106,9 @@ class Bench:
             served_guilds=(SERVED,),
             now=utc_now,
         )
+        counts = ObjectCounts(self.previews._http)
         enrichment = Enrichment(
-            gateway, self.previews, lender, servers=(self.server.url,), deadline_s=5.0
+            gateway, self.previews, lender, counts, servers=(self.server.url,), deadline_s=5.0
         )
         timings = AccessTimings(answer_within_s=answer_within_s)
         access = AccessCheck(self.storage, gateway, lender, self.watch, utc_now, timings)

@@ -1,11 +1,13 @@
 """Events that somebody made up who knows a webhook's secret, and accounts that are never lent."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from bot.model import Entitlement
+from bot.speckle.subscription_options import SubscriptionOptions
 from tests.pipeline.conftest import Studio
 from tests.pipeline.tower import Tower, answer
 from tests.pipeline.world import OBJECTS, PUBLIC_ONLY, SECRET, BotWorld, OpenStage, stage, timings
@@ -49,7 +51,16 @@ async def forged_thread(stage: BotWorld) -> None:
     await stage.fire("comment_created", data, f"Comment added: {thread.id} ([object Object])")
 
 
+# A mention is shown by itself only where its comment is not.
+MENTIONS = SubscriptionOptions(events=("comment_mentioned",))
 FORGED = [forged_version, forged_reply, forged_resolving, forged_mention, forged_thread]
+
+
+def _public_only(forge: Forge) -> SubscriptionOptions:
+    mention = forge is forged_mention
+    return (
+        replace(PUBLIC_ONLY, events=("comment_mentioned", "versions")) if mention else PUBLIC_ONLY
+    )
 
 
 @pytest.mark.parametrize("forge", FORGED)
@@ -57,7 +68,7 @@ async def test_what_is_about_a_secret_model_is_shown_nowhere_whatever_the_event_
     stage: OpenStage, studio: Studio, forge: Forge
 ) -> None:
     async with stage() as at:
-        await at.follow(studio.structure, await at.link(), options=PUBLIC_ONLY)
+        await at.follow(studio.structure, await at.link(), options=_public_only(forge))
         await forge(at)
         await at.publish("the slab")
         await at.shows(studio.structure, "the slab")
@@ -70,7 +81,7 @@ async def test_where_speckle_is_slow_nothing_secret_comes_later_either(
 ) -> None:
     facts = {"VersionFacts", "CommentFacts", "Activity"}
     async with stage(speckle={"enrich_deadline_s": 0.3}) as at:
-        await at.follow(studio.structure, await at.link(), options=PUBLIC_ONLY)
+        await at.follow(studio.structure, await at.link(), options=_public_only(forge))
         tower.server.faults.when = lambda operation: operation in facts  # not the picture
         tower.server.faults.hang = True
         await forge(at)
@@ -170,8 +181,10 @@ async def new_thread_that_was_not_mentioned(stage: BotWorld) -> None:
 async def test_a_made_up_event_of_a_thread_shows_nothing_of_that_thread(
     stage: OpenStage, studio: Studio, forge: Forge
 ) -> None:
+    mention = forge in (old_mention, new_thread_that_was_not_mentioned)
     async with stage() as at:
-        await at.follow(studio.structure, await at.link())
+        options = MENTIONS if mention else SubscriptionOptions()
+        await at.follow(studio.structure, await at.link(), options=options)
         await forge(at)
         await studio.sandbox.wait_for_messages(studio.structure.id, 1, 20)
         await at.settled()

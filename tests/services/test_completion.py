@@ -24,6 +24,11 @@ def test_the_last_part_is_completed_and_the_rest_kept() -> None:
     assert values == ["versions, comment_created"]
 
 
+def test_the_former_name_of_a_group_is_completed_to_the_one_of_today() -> None:
+    assert complete_events("commen", ALL_LABEL)[0].value == "issues"
+    assert "issues" not in [one.value for one in complete_events("comments, ", ALL_LABEL)]
+
+
 def test_what_starts_with_the_typed_text_comes_first() -> None:
     values = [choice.value for choice in complete_events("model", ALL_LABEL)]
     assert values[0] == "models"

@@ -481,7 +481,7 @@ async def trouble(office: Office) -> HookTrouble | None:
 
 
 async def untold(office: Office) -> list[Hook]:
-    return await office.storage.read(lambda tx: tx.hooks.with_untold_trouble())
+    return await office.storage.read(lambda tx: tx.hooks.with_unreported_trouble())
 
 
 @pytest.fixture
@@ -521,7 +521,7 @@ async def test_a_right_that_is_lost_is_a_trouble_and_each_one_is_told_once(offic
     office.server.set_role(office.tower, office.ilse, "stream:contributor")
     assert await trouble(office) is HookTrouble.NO_RIGHT
     (hook,) = await untold(office)
-    await office.storage.write(lambda tx: tx.hooks.mark_trouble_told(hook.id, hook.trouble))
+    await office.storage.write(lambda tx: tx.hooks.mark_trouble_reported(hook.id, hook.trouble))
     office.clock.forward(hours=1)
     assert await trouble(office) is HookTrouble.NO_RIGHT
     assert await untold(office) == []

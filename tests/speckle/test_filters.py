@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bot.speckle.events import (
     CommentCreated,
+    CommentMentioned,
     Delivery,
     ModelRef,
     Project,
@@ -132,3 +133,36 @@ def test_events_are_picked_by_kind_or_group() -> None:
     refused = matches(SubscriptionOptions(events=("issues", "model_created")), version_of("x"))
     values = {"wanted": "issues, model_created", "kind": "version_created"}
     assert refused == Verdict(False, FilterWhy.EVENT_NOT_WANTED, values)
+
+
+@pytest.mark.parametrize(
+    ("events", "comment_id", "passes"),
+    [
+        ((), "63e7c0f5c7", False),
+        (("issues",), "b6a132541c", False),
+        (("comment_mentioned",), "63e7c0f5c7", True),
+        (("comment_mentioned", "comment_replied"), "63e7c0f5c7", True),  # it opens a thread
+        (("comment_mentioned", "comment_replied"), "b6a132541c", False),  # it is a reply
+        (("comment_mentioned", "comment_created"), "b6a132541c", True),
+    ],
+)
+def test_a_mention_comes_alone_only_where_its_comment_does_not_come(
+    events: tuple[str, ...], comment_id: str, passes: bool
+) -> None:
+    mention = CommentMentioned("63e7c0f5c7", comment_id, "954d254474")
+    verdict = matches(SubscriptionOptions(events=events), replace(version_of("x"), event=mention))
+    assert verdict.passes is passes
+    assert passes or verdict.why is FilterWhy.COMES_WITH_COMMENT
+
+
+def test_a_comment_on_a_folder_is_judged_by_the_folders_name() -> None:
+    on = CommentCreated(resources=(ResourceRef(folder="Structure"),))
+    comment = replace(version_of("x"), event=on)
+    assert matches(SubscriptionOptions(models=("structure/**",)), comment).passes
+    assert not matches(SubscriptionOptions(models=("mep/**",)), comment).passes
+
+
+def test_a_comment_on_the_whole_project_passes_each_model_filter() -> None:
+    on = CommentCreated(resources=(ResourceRef(whole=True),))
+    comment = replace(version_of("x"), event=on)
+    assert matches(SubscriptionOptions(models=("mep/**",)), comment).passes

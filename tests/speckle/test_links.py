@@ -72,6 +72,15 @@ def test_anything_else_says_why_not(text: str) -> None:
     assert error.value.why
 
 
+@pytest.mark.parametrize("former", ["speckle.xyz", "latest.speckle.systems"])
+def test_a_link_to_a_former_address_leads_to_the_server_of_today(former: str) -> None:
+    old = f"https://{former}/streams/{P}"
+    assert parse_link(old, [APP]) == SpeckleLink(APP, P)
+    own = f"https://{former}"
+    assert parse_link(old, [APP, own]) == SpeckleLink(own, P)
+    assert parse_link(old, ["https://speckle.example"]) == SpeckleLink(own, P)
+
+
 @given(st.text() | st.text().map(lambda t: f"https://{t}") | st.text("/:@%#?[]a1.", max_size=40))
 def test_any_text_is_a_link_or_none(text: str) -> None:
     try:

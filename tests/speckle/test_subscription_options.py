@@ -138,3 +138,27 @@ def test_options_are_described_in_plain_words() -> None:
         "versions, comment created · only models `a/**` · without models `bˋ` · "
         "not by `Maren Oduya`"
     )
+
+
+def test_comments_is_still_what_the_group_of_issues_is_called() -> None:
+    typed = SubscriptionOptions().changed_by({"events": "Comments, versions, issues"})
+    assert typed.events == ("issues", "versions")
+    stored = SubscriptionOptions.from_json({"events": ["comments", "versions"]})
+    assert stored == typed
+    assert EventKind.ISSUE_CREATED in wanted_kinds(stored)
+
+
+def test_an_agreement_to_comments_covers_issues_and_no_more() -> None:
+    agreed = SubscriptionOptions.from_json({"events": ["comments"]})
+    assert not SubscriptionOptions(events=("issues",)).widens(agreed)
+    assert not SubscriptionOptions(events=("issue_created", "comment_created")).widens(agreed)
+    assert SubscriptionOptions(events=("issues", "versions")).widens(agreed)
+    # Single kinds stay what they were.
+    single = SubscriptionOptions.from_json({"events": ["comment_created"]})
+    assert SubscriptionOptions(events=("issues",)).widens(single)
+
+
+def test_who_nearly_types_the_old_name_is_offered_the_new_one() -> None:
+    with pytest.raises(OptionError) as error:
+        SubscriptionOptions().changed_by({"events": "coments"})
+    assert error.value.problem.near == "issues"

@@ -361,7 +361,6 @@ async def test_a_version_s_facts_come_in_two_questions_side_by_side(studio: Stud
     assert facts == VersionFacts(
         object_count=214,
         previous=PreviousVersion(studio.first.id, studio.first.created_at),
-        number=2,
         open_threads=1,
         made_at=studio.second.created_at,
         application="revit",
@@ -386,19 +385,19 @@ async def test_a_version_s_facts_come_without_the_number_of_threads(
     facts = await studio.gateway.version_facts(
         studio.login, studio.tower.id, created(studio.second), within_s=3.0
     )
-    assert (facts.object_count, facts.number, facts.open_threads) == (214, 2, None)
+    assert (facts.object_count, facts.open_threads) == (214, None)
 
 
-async def test_newer_versions_do_not_change_a_version_s_number(studio: Studio) -> None:
+async def test_newer_versions_do_not_change_which_one_came_before(studio: Studio) -> None:
     for _ in range(3):
         studio.server.add_version(studio.tower, studio.model, author=studio.ilse)
     facts = await studio.gateway.version_facts(
         studio.login, studio.tower.id, created(studio.second)
     )
-    assert facts.number == 2
     assert facts.previous is not None
+    assert facts.previous.id == studio.first.id
     first = await studio.gateway.version_facts(studio.login, studio.tower.id, created(studio.first))
-    assert (first.number, first.previous) == (1, None)
+    assert first.previous is None
 
 
 async def test_an_old_server_s_event_without_object_and_model_gets_what_can_be_had(
@@ -407,7 +406,7 @@ async def test_an_old_server_s_event_without_object_and_model_gets_what_can_be_h
     facts = await studio.gateway.version_facts(
         studio.login, studio.tower.id, VersionCreated(studio.second.id)
     )
-    assert (facts.object_count, facts.open_threads, facts.number) == (None, None, 2)
+    assert (facts.object_count, facts.open_threads) == (None, None)
 
 
 @only_2_31
@@ -416,7 +415,8 @@ async def test_a_root_object_that_is_not_there_leaves_its_count_out(studio: Stud
     facts = await studio.gateway.version_facts(
         studio.login, studio.tower.id, created(studio.second)
     )
-    assert (facts.object_count, facts.number) == (None, 2)
+    assert facts.object_count is None
+    assert facts.previous is not None
 
 
 async def test_a_closure_that_is_too_large_leaves_its_count_out(studio: Studio) -> None:
@@ -424,7 +424,8 @@ async def test_a_closure_that_is_too_large_leaves_its_count_out(studio: Studio) 
     facts = await studio.gateway.version_facts(
         studio.login, studio.tower.id, created(studio.second)
     )
-    assert (facts.object_count, facts.number) == (None, 2)
+    assert facts.object_count is None
+    assert facts.previous is not None
 
 
 async def test_a_version_that_is_gone_is_not_found(studio: Studio) -> None:
