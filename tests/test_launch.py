@@ -38,6 +38,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "bot/__main__.py").write_text(TOY_BOT)
     (root / "requirements.txt").touch()
     (root / "tests/requirements.txt").touch()
+    (root / "requirements-bundles.txt").touch()
     return root
 
 
@@ -106,6 +107,13 @@ def test_it_makes_the_environment_once_and_hands_over(project: Path) -> None:
     assert "Installing" in start(project, "demo")[2]
 
 
+def test_bundles_are_installed_and_nothing_is_started(project: Path) -> None:
+    code, out, told = start(project, "bundles")
+    assert (code, out) == (0, "")
+    assert told.splitlines()[-1].startswith("DuckDB is installed. Start the bot again")
+    assert start(project, "demo") == (7, "toy demo\n", "")
+
+
 class Workshop:
     """A project whose .venv and packages are only claimed to be made, which takes no time."""
 
@@ -118,6 +126,7 @@ class Workshop:
         (root / "requirements.txt").write_text("a==1")
         (root / "tests").mkdir()
         (root / "tests/requirements.txt").write_text("b==1")
+        (root / "requirements-bundles.txt").write_text("c==1")
         monkeypatch.setattr(launch, "_version_of", lambda _python: self.version)
         monkeypatch.setattr(launch, "_make_venv", self._make)
         monkeypatch.setattr(launch, "_install", self._install)
@@ -154,6 +163,18 @@ def test_what_is_installed_already_is_left_alone(workshop: Workshop) -> None:
     (workshop.root / "requirements.txt").write_text("a==2")
     assert workshop.prepare() == ["install 1"]
     assert workshop.prepare(launch.RUNTIME, launch.TESTS) == ["install 2"]
+
+
+def test_bundles_stay_installed_whatever_is_started_later(workshop: Workshop) -> None:
+    assert workshop.prepare(launch.RUNTIME, launch.BUNDLES) == ["make", "install 2"]
+    assert workshop.prepare() == []
+    (workshop.root / "requirements.txt").write_text("a==2")
+    assert workshop.prepare() == ["install 2"]
+    (workshop.root / "requirements-bundles.txt").write_text("c==2")
+    assert workshop.prepare() == ["install 2"]
+    workshop.version = "3.12"
+    assert workshop.prepare(launch.RUNTIME, launch.TESTS) == ["make", "install 3"]
+    assert workshop.prepare() == []
 
 
 def test_an_install_that_was_cut_off_is_done_again_from_the_start(workshop: Workshop) -> None:
@@ -236,3 +257,12 @@ def test_words_after_test_go_to_pytest_alone() -> None:
 def test_ci_runs_the_tests_as_a_person_does() -> None:
     lines = (ROOT / ".ci/run").read_text().splitlines()
     assert lines[-1] == "python3 run.py test"
+
+
+def test_tests_and_hosts_have_the_same_pins_of_what_reads_bundles() -> None:
+    optional, tests = (
+        set((ROOT / name).read_text().splitlines()) for name in (launch.BUNDLES, launch.TESTS)
+    )
+    pins = {line for line in optional if "==" in line}
+    assert pins
+    assert pins <= tests

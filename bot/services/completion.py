@@ -59,8 +59,9 @@ def _event_label(name: str, text: str, all_label: str) -> str:
     if name not in set(EventGroup):
         return text
     kinds = kinds_of(EventGroup(name))
-    hint = ", ".join(kind.split("_", 1)[-1].replace("_", " ") for kind in kinds)
-    return f"{text} ({hint})"
+    hint = ", ".join(dict.fromkeys(kind.split("_", 1)[-1].replace("_", " ") for kind in kinds))
+    former = "".join(f"{one} too: " for one in _called(name)[1:])
+    return f"{text} ({former}{hint})"
 
 
 def complete_projects(named: Mapping[tuple[str, str], str], typed: str) -> list[Choice]:

@@ -29,6 +29,15 @@ Lists are comma-separated in `.env` and in the environment.
 """
 SECTIONS_HEAD = """## Sections of config.toml
 """
+EXTRAS = """## Objects of versions that are bundles
+
+Newer connectors send a version as a bundle of tables, and the number of its objects is in one of
+them. To count those, the bot needs DuckDB, which takes 70 MB and is not installed by itself:
+`python3 run.py bundles` adds it (with pip: the extra `bundles`); then start the bot again. The
+tables are read in a process of its own with little memory and time, where DuckDB may open no
+network connection and no file but these tables. Without DuckDB the cards of such versions have no
+number of objects, and nothing else changes.
+"""
 
 
 def settings_page() -> str:
@@ -41,6 +50,7 @@ def settings_page() -> str:
     for name, model in sections().items():
         parts.append(f"### [{name}]\n\n{(model.__doc__ or '').strip()}\n")
         parts.append(_table(model.model_fields, True))
+    parts.append(EXTRAS)
     return "\n".join(parts)
 
 

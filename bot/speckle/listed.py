@@ -102,7 +102,7 @@ class ListedEntry:
 
 
 def entries_of(changes: ListedChanges, after: datetime) -> list[ListedEntry]:
-    """What happened from `after` on, oldest first; an issue's changes once for each person."""
+    """What happened from `after` on, oldest first."""
     # Lists begin with the newest, also where two have the same time.
     found = [
         *map(_of_model, reversed(changes.models)),
@@ -171,10 +171,7 @@ def _of_model(model: ListedModel) -> ListedEntry:
 
 
 def _of_issue(issue: ListedIssue) -> Iterator[ListedEntry]:
-    """An issue's own event, its replies', and of each person's changes the last one.
-
-    That one tells of all that this person has changed since the last time that it was shown.
-    """
+    """That it was made, and each change and reply."""
     about = {"issueId": issue.id}
     yield ListedEntry(
         _entry(ISSUE_CREATED, issue.id, issue.at, issue.author, about),
@@ -186,16 +183,11 @@ def _of_issue(issue: ListedIssue) -> Iterator[ListedEntry]:
             _entry(ISSUE_REPLIED, reply.id, reply.at, reply.author, info),
             issue_subject(ISSUE_REPLIED, reply.id),
         )
-    last = {one.actor and one.actor.id: one for one in sorted(issue.updates, key=_moment)}
-    for update in last.values():
+    for update in issue.updates:
         yield ListedEntry(
             _entry(ISSUE_UPDATED, issue.id, update.at, update.actor, about),
             issue_subject(ISSUE_UPDATED, issue.id, update.at),
         )
-
-
-def _moment(update: ListedUpdate) -> datetime:
-    return update.at
 
 
 def _entry(

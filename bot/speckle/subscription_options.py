@@ -22,7 +22,7 @@ SEPARATOR = re.compile(r"[,\n]+")
 DEFAULT_WORDS = frozenset({"", "all", "none", "nobody"})
 
 FORMER_NAMES: Final[Mapping[str, str]] = {"comments": EventGroup.ISSUES}
-"""What groups of events were called before; people still type it, and old answers hold it."""
+"""What groups of events were called before: people type it, and what is stored holds it."""
 
 Entries: TypeAlias = tuple[str, ...]
 """An option's value; none of them is the default."""
@@ -184,7 +184,8 @@ def _events_widen(entries: Entries, agreed: Entries) -> bool:
 
 
 def _describe_events(entries: Entries) -> str:
-    return ", ".join(name.replace("_", " ") for name in entries) or "all events"
+    words = {name: f"{name} and {former}" for former, name in FORMER_NAMES.items()}
+    return ", ".join(words.get(name) or name.replace("_", " ") for name in entries) or "all events"
 
 
 # ── Models ────────────────────────────────────────────────────────────────────────────────────

@@ -3,8 +3,8 @@
     python -I bundle_process.py FOLDER QUESTION
 
 prints the answer as JSON. The tables come from somebody else's server: Parquet that is made to
-harm meets a process without network, without other files and with little memory and time. It knows
-nothing of the bot, and is ended from outside.
+harm meets a process with little memory and time, in which duckdb may open neither a connection nor
+any other file. It knows nothing of the bot, and is ended from outside.
 """
 
 import json
