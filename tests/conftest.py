@@ -33,7 +33,8 @@ def name_of(release: Release) -> str:
     return release.name
 
 
-# What is asked for is an activity list, comments or object trees, which newer releases have not.
+# For what newer releases have not: activity lists, comments, object trees; and for what is the
+# same with all of them and takes long.
 only_2_31 = pytest.mark.parametrize("release", [SPECKLE_2_31], indirect=True, ids=name_of)
 
 
