@@ -32,6 +32,7 @@ from bot.pipeline.catch_up.worker import CatchUp
 from bot.pipeline.clock_watch import ClockWatch
 from bot.pipeline.editor import EDIT_RETRY, Editor
 from bot.pipeline.enrichment import Enrichment, EnrichmentTimings
+from bot.pipeline.event_pictures import EventPictures
 from bot.pipeline.ingest import Ingest
 from bot.pipeline.late_enrichment import LateEnrichment
 from bot.pipeline.picture_resizer import PictureResizer
@@ -41,6 +42,7 @@ from bot.pipeline.sender import Sender, SenderTimings
 from bot.problem_texts import unopenable_text
 from bot.problems import NotReady
 from bot.services.consent_check import ConsentCheck
+from bot.services.former_addresses import FormerAddresses
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.known_names import KnownNames
@@ -62,6 +64,7 @@ from bot.services.webhooks import WebhookService
 from bot.settings import RetentionSettings, Settings
 from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
 from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.files import ServerFiles
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import Previews
@@ -235,7 +238,7 @@ class _SpeckleSide:
     """What asks Speckle servers."""
 
     client: SpeckleClient
-    previews: Previews
+    pictures: EventPictures
     sign_in: SpeckleSignIn
     lender: TokenLender
     known_names: KnownNames
@@ -269,7 +272,8 @@ def _speckle_side(
     )
     known_names = KnownNames(storage, client, lender, now=utc_now)
     counts = ObjectCounts(http)
-    return _SpeckleSide(client, Previews(http), sign_in, lender, known_names, counts)
+    pictures = EventPictures(Previews(http), ServerFiles(http), lender)
+    return _SpeckleSide(client, pictures, sign_in, lender, known_names, counts)
 
 
 # ── Discord's side ────────────────────────────────────────────────────────────────────────────
@@ -390,6 +394,7 @@ def _subscriptions(
         quotas,
         WebhookPages(speckle.client, asks=asks),
         speckle.known_names,
+        FormerAddresses(speckle.client, settings.speckle_servers, asks=asks),
         speckle_servers=settings.speckle_servers,
         public_url=settings.public_url,
         served_guilds=served,
@@ -506,7 +511,7 @@ def _enrichment(
 ) -> Enrichment:
     return Enrichment(
         speckle.client,
-        speckle.previews,
+        speckle.pictures,
         speckle.lender,
         speckle.counts,
         servers=settings.speckle_servers,

@@ -8,9 +8,8 @@ from bot.cards.pictures import MAX_SCREENSHOT_BYTES, picture_of
 from bot.cards.text import one_line
 from bot.cards.thread_parts import (
     and_mentioned,
-    files_field,
     place_fields,
-    text_or_files,
+    text_and_files,
     where,
 )
 from bot.speckle.confirmation import models_of
@@ -38,13 +37,13 @@ def comment_created(context: CardContext, event: CommentCreated) -> CardParts:
     if event.screenshot is not None:
         screenshot = picture_of(event.screenshot, "screenshot", MAX_SCREENSHOT_BYTES)
     place = where(context, event.resources, NO_WHERE)
-    files = _files(context)
+    quote, files = text_and_files(event.text, _files(context), event.files)
     return CardParts(
         title=_title(context, event.resources),
         url=url,
         sentence=f"{context.who} commented {place}{and_mentioned(context, event.text)}:",
-        quote=text_or_files(event.text, event.files or len(files)),
-        fields=(*place_fields(context, event.resources), *files_field(files, event.files)),
+        quote=quote,
+        fields=(*place_fields(context, event.resources), *files),
         image=screenshot,
         buttons=() if event.thread_id is None else (_open_thread(url),),
     )
@@ -68,10 +67,9 @@ def comment_replied(context: CardContext, event: CommentReplied) -> CardParts:
     """The reply's text and files, and the thread's first line."""
     mentioned = and_mentioned(context, event.text)
     sentence = f"{context.who} replied in a thread{_on(context)}{mentioned}:"
-    files = _files(context)
-    quote = text_or_files(event.text, event.files or len(files))
+    quote, files = text_and_files(event.text, _files(context), event.files)
     parts = _thread(context, event.thread_id, "Reply in a thread", sentence, quote)
-    return replace(parts, fields=files_field(files, event.files))
+    return replace(parts, fields=files)
 
 
 def comment_resolved(context: CardContext, event: CommentResolved) -> CardParts:

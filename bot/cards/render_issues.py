@@ -25,7 +25,7 @@ from bot.cards.thread_parts import (
     and_mentioned,
     files_field,
     place_fields,
-    text_or_files,
+    text_and_files,
     where,
 )
 from bot.speckle.events import (
@@ -41,6 +41,7 @@ from bot.speckle.events import (
     SpeckleUser,
     TextChange,
 )
+from bot.speckle.issue_hints import IN_MESSAGE
 from bot.speckle.resources import resource_text
 from bot.speckle.rich_text import RichText
 
@@ -111,14 +112,15 @@ def issue_replied(context: CardContext, _event: IssueReplied) -> CardParts:
     if facts is None or facts.reply is None:
         return _plain(context, "Reply to an issue", f"{context.who} replied to an issue.")
     issue, reply = facts.issue, facts.reply
+    quote, files = text_and_files(reply.text, reply.files)
     replied = f"{context.who} replied to {_named(issue)}{_on(context, issue)}"
     return _parts(
         context,
         facts,
         title=f"Reply to issue{_number(issue)}",
         sentence=f"{replied}{and_mentioned(context, reply.text)}:",
-        quote=text_or_files(reply.text, len(reply.files)),
-        fields=files_field(reply.files),
+        quote=quote,
+        fields=files,
     )
 
 
@@ -129,11 +131,12 @@ def issue_deleted(context: CardContext, _event: IssueDeleted) -> CardParts:
 
 def _plain(context: CardContext, title: str, sentence: str) -> CardParts:
     """What the event says by itself: Speckle's own sentence about it, if there is one."""
+    said = " ".join(IN_MESSAGE.sub("", context.delivery.activity_message or "").split())
     return CardParts(
         title=title,
         url=context.project_url,
         sentence=sentence,
-        small=long_text(context.delivery.activity_message, MAX_MESSAGE),
+        small=long_text(said, MAX_MESSAGE),
     )
 
 

@@ -9,6 +9,7 @@ Discord's markdown: https://support.discord.com/hc/en-us/articles/210298617
 import re
 import unicodedata
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import regex  # type: ignore[import-untyped]  # the package has no type hints
@@ -193,6 +194,7 @@ _SEEN = regex.compile(
     r"""
     \[(?P<label>(?:\\.|[^\]\\\n])*)\]\((?P<url>[^()\s]+)\)
   | \\(?P<escaped>[^0-9A-Za-z\s])
+  | <t:(?P<moment>\d{1,11}):(?P<style>[A-Za-z])>
   | (?P<web>https?://[^\s<>]+)
   | (?P<mark>```\n?|\*\*|~~|\*|`|(?m:^)-\#[ ])
     """,
@@ -201,11 +203,14 @@ _SEEN = regex.compile(
 
 
 def seen(markdown: str) -> str:
-    """What a member reads: escapes and marks gone, a masked link as "label <url>"."""
+    """What a member reads: escapes and marks gone, a masked link as "label <url>", times in UTC."""
 
     def shown(match: Any) -> str:
         if match["label"] is not None:
             return f"{seen(match['label'])} <{match['url']}>"
+        if match["moment"] is not None:
+            at = datetime.fromtimestamp(int(match["moment"]), UTC)
+            return f"{at:%Y-%m-%d}" if match["style"] == "D" else f"{at:%Y-%m-%d %H:%M} UTC"
         return match["escaped"] or match["web"] or ""
 
     return str(_SEEN.sub(shown, markdown))

@@ -78,10 +78,23 @@ def and_mentioned(context: CardContext, text: RichText) -> str:
     return f" and mentioned {joined(shown)}" if shown else ""
 
 
-def files_field(files: Sequence[AttachedFile], known: int = 0) -> tuple[Field, ...]:
-    """The files' names and sizes; their number alone where that is all that is known."""
+def text_and_files(
+    text: RichText, files: Sequence[AttachedFile], count: int = 0
+) -> tuple[str, tuple[Field, ...]]:
+    """What somebody wrote, and the files that came along, or how many where no more is known."""
+    written = shown_part(to_markdown(text), MAX_COMMENT)
+    number = counted(len(files) or count, "file") if files or count else ""
+    if not written:
+        return (f"*(no text, {number})*" if number else "*(no text)*"), files_field(files)
+    if number and not files:
+        return written, (Field("Files", number, inline=False),)
+    return written, files_field(files)
+
+
+def files_field(files: Sequence[AttachedFile]) -> tuple[Field, ...]:
+    """The files' names and sizes."""
     if not files:
-        return (Field("Files", counted(known, "file"), inline=False),) if known else ()
+        return ()
     lines = [f"{name_text(one.name)}{_size(one.size_bytes)}" for one in files[:MAX_FILES]]
     if len(files) > MAX_FILES:
         lines.append(f"and {len(files) - MAX_FILES} more")
@@ -93,11 +106,3 @@ def _size(size_bytes: int | None) -> str:
         return ""
     unit = next(((name, size) for name, size in SIZES if size_bytes >= size), None)
     return f", {size_bytes} bytes" if unit is None else f", {size_bytes / unit[1]:.1f} {unit[0]}"
-
-
-def text_or_files(text: RichText, files: int) -> str:
-    """What somebody wrote; a text of files alone says so."""
-    written = shown_part(to_markdown(text), MAX_COMMENT)
-    if written:
-        return written
-    return f"*(no text, {counted(files, 'file')})*" if files else "*(no text)*"

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select
 from bot.db.session import Session
 from bot.db.tables import HAS_KEY, HAS_SUBJECT, hooks, inbox, subscriptions
 from bot.model import HookState, InboxSource, Subscription
-from bot.speckle.listed import SAID_LENGTH, thing_of
+from bot.speckle.listed import SAID_LENGTH, is_of_issue, thing_of
 from bot.work import FetchedEvent, InboxEvent, InboxState, ToPair
 
 AT_THE_TIME = timedelta(minutes=2)  # that a webhook takes, and two clocks may be apart
@@ -79,6 +79,8 @@ def partners_of(
         return {}
     since = max(subscription.shows_since, min(one.at for one in new) - WITHIN)
     found = _same_thing(session, ordering_key, since, new)
+    left = [one for one in new if one not in found and is_of_issue(one.event_name)]
+    found |= _unknown_issues(session, subscription, ordering_key, left)
     keys = {one.event_key for one in new}
     known = by_webhook(session, ordering_key, keys, subscription.id, since)
     for within in (AT_THE_TIME, WITHIN):
@@ -103,6 +105,40 @@ def _same_thing(
             if partner is not None:
                 found[one] = partner
     return found
+
+
+def _unknown_issues(
+    session: Session, subscription: Subscription, ordering_key: str, left: Sequence[FetchedEvent]
+) -> dict[FetchedEvent, int]:
+    """The entries of the same time and kind as an event that did not say which issue it was about.
+
+    If nobody could say it then, it was shown as one of whatever issue.
+    """
+    if not left:
+        return {}
+    listed = inbox.alias()
+    has_partner = exists().where(
+        listed.c.lane == inbox.c.lane,
+        listed.c.subscription_id == subscription.id,
+        listed.c.same_as == inbox.c.id,
+    )
+    times = [one.at for one in left]
+    since = max(subscription.shows_since, min(times) - AT_THE_TIME)
+    statement = select(inbox.c.event_name, inbox.c.id, EVENT_AT).where(
+        HAS_KEY,
+        inbox.c.lane == ordering_key,
+        inbox.c.event_name.in_({one.event_name for one in left}),
+        inbox.c.subject.is_(None),
+        IS_DONE,
+        ~BY_LIST,
+        EVENT_AT.between(since, max(times) + AT_THE_TIME),
+        ~has_partner,
+    )
+    known: defaultdict[str, KnownEvents] = defaultdict(list)
+    for event_name, row_id, at in session.execute(statement.order_by(inbox.c.id)):
+        known[event_name].append((row_id, at))
+    partners = ((one, take_partner(known[one.event_name], one.at, AT_THE_TIME)) for one in left)
+    return {one: row_id for one, row_id in partners if row_id is not None}
 
 
 # A webhook is called once, within seconds; one that Speckle could only send later than that is

@@ -104,10 +104,17 @@ class Inbox:
         return write_event_results(self._session, results, now)
 
     def newest_subjects(
-        self, ordering_key: str, beginnings: Sequence[str], before_id: int
+        self,
+        ordering_key: str,
+        beginnings: Sequence[str],
+        before_id: int,
+        below: str | None = None,
     ) -> list[str]:
-        """How the last subjects of events before a row go on that begin in these ways."""
-        return newest_subjects(self._session, ordering_key, beginnings, before_id)
+        """How the last subjects of events before a row go on that begin in these ways.
+
+        Only those that go on with less than `below`, if that is given.
+        """
+        return newest_subjects(self._session, ordering_key, beginnings, before_id, below)
 
     def partners(
         self, events: Sequence[ToPair], subscriptions: Sequence[Subscription]

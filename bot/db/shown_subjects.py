@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, true, update
 
 from bot.db.session import Session
 from bot.db.tables import HAS_SUBJECT, inbox, outbox
@@ -23,16 +23,22 @@ Shown = dict[tuple[int, str], int | None]  # rows of the inbox by subscription a
 
 
 def newest_subjects(
-    session: Session, ordering_key: str, beginnings: Sequence[str], before_id: int
+    session: Session,
+    ordering_key: str,
+    beginnings: Sequence[str],
+    before_id: int,
+    below: str | None = None,
 ) -> list[str]:
     """How the last subjects of earlier events go on that begin in these ways."""
     found = []
     for one in beginnings:
-        statement = select(func.max(func.substr(inbox.c.subject, len(one) + 1))).where(
+        rest = func.substr(inbox.c.subject, len(one) + 1)
+        statement = select(func.max(rest)).where(
             HAS_SUBJECT,
             inbox.c.lane == ordering_key,
             func.substr(inbox.c.subject, 1, len(one)) == one,
             inbox.c.id < before_id,
+            rest < below if below is not None else true(),
         )
         found.append(session.scalar(statement))
     return [rest for rest in found if rest is not None]

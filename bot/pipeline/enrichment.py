@@ -14,7 +14,6 @@ from typing import assert_never
 import structlog
 
 from bot.cards.card import Picture
-from bot.cards.pictures import MAX_PREVIEW_BYTES, is_blank, is_public_url, picture_from
 from bot.errors import (
     SpeckleError,
     SpeckleForbidden,
@@ -26,6 +25,7 @@ from bot.errors import (
     SpeckleUnconfirmed,
 )
 from bot.model import Hook
+from bot.pipeline.event_pictures import EventPictures, may_name_picture
 from bot.services.access_rules import ReadPermit
 from bot.services.token_lending import TokenLender
 from bot.single_flight import SingleFlightCache
@@ -41,10 +41,9 @@ from bot.speckle.confirmation import (
 from bot.speckle.event_table import BY_KIND
 from bot.speckle.events import Delivery, Facts, VersionCreated
 from bot.speckle.tokens import TokenScope
-from bot.speckle.visibility import PUBLIC
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.object_counts import ObjectCounts
-from bot.speckle_api.previews import NoPicture, Previews, Rendered, preview_url
+from bot.speckle_api.previews import NoPicture
 from bot.speckle_api.types import Login
 from bot.timing import Backoff
 from bot.work import LateAddition, MissingWhy, TraceFacts, TraceStep
@@ -53,7 +52,6 @@ log = structlog.get_logger()
 
 KEEP_S = 60.0
 MOST_FACTS = 500
-MOST_PICTURES = 16  # of up to 4 MiB
 # Events wait for their turn in ingest. If so many of one server's wait already, the next ones wait
 # only a moment, so that a server that hangs leaves room for the others. An event that has waited
 # behind others of its project waits no longer than that either.
@@ -131,7 +129,7 @@ class Enrichment:
     def __init__(
         self,
         client: SpeckleClient,
-        previews: Previews,
+        pictures: EventPictures,
         lender: TokenLender,
         counts: ObjectCounts,
         *,
@@ -142,14 +140,11 @@ class Enrichment:
         self.timings = timings
         self._client = client
         self._servers = frozenset(servers)
-        self._previews = previews
+        self._pictures = pictures
         self._lender = lender
         self._counts = counts
         self._deadline_s = deadline_s
         self._facts = SingleFlightCache[Facts | None](max_values=MOST_FACTS, ttl_s=KEEP_S)
-        self._pictures = SingleFlightCache[Picture | NoPicture](
-            max_values=MOST_PICTURES, ttl_s=KEEP_S
-        )
         self._waiting = Counter[str]()
 
     @property
@@ -194,7 +189,10 @@ class Enrichment:
             )
         }
         if isinstance(question, VersionQuestion):
-            image = self._image(permit, hook, question.version.version_id, within_s)
+            image = self._pictures.of_version(permit, hook, question.version.version_id, within_s)
+            tasks[LateAddition.PICTURE] = asyncio.create_task(image)
+        elif may_name_picture(delivery.event):
+            image = self.image(permit, hook, delivery, at, within_s, shown_until)
             tasks[LateAddition.PICTURE] = asyncio.create_task(image)
         self._waiting[hook.server_url] += 1
         try:
@@ -236,56 +234,27 @@ class Enrichment:
         return ConfirmedEvent(true, facts)
 
     async def image(
-        self, permit: ReadPermit, hook: Hook, delivery: Delivery, at: datetime, within_s: float
+        self,
+        permit: ReadPermit,
+        hook: Hook,
+        delivery: Delivery,
+        at: datetime,
+        within_s: float,
+        shown_until: datetime | None = None,
     ) -> Picture | str | NoPicture:
-        """The picture of a new version: its address where Discord can fetch it, else itself.
+        """An event's picture: its address where Discord can fetch it, else itself.
 
-        Errors: SpeckleError of each kind; SpeckleUnconfirmed where the server knows of no such
-        version that is as new as the event.
+        Errors: SpeckleError of each kind; SpeckleUnconfirmed where the server knows of nothing that
+        is as new as the event.
         """
+        told = await self.confirmed_event(permit, delivery, at, within_s, shown_until)
         question = _question(permit, delivery, at)
-        if not isinstance(question, VersionQuestion):
+        if isinstance(question, VersionQuestion):
+            version_id = question.version.version_id
+            return await self._pictures.of_version(permit, hook, version_id, within_s)
+        if told is None or not may_name_picture(delivery.event):
             return NoPicture.MISSING
-        await self.confirmed_event(permit, delivery, at, within_s)
-        return await self._image(permit, hook, question.version.version_id, within_s)
-
-    async def _image(
-        self, permit: ReadPermit, hook: Hook, version_id: str, within_s: float
-    ) -> Picture | str | NoPicture:
-        if permit.is_anonymous or hook.visibility in PUBLIC:
-            # As a stranger: what they cannot see any more is not shown by its address.
-            stranger = Login(permit.server_url)
-            seen = await self._picture(stranger, permit.project_id, version_id, within_s)
-            url = preview_url(permit.server_url, permit.project_id, version_id)
-            if isinstance(seen, Picture):
-                return url if is_public_url(url) else seen
-            if seen in (NoPicture.NOT_YET, NoPicture.BLANK) or permit.is_anonymous:
-                return seen
-        return await self._lender.with_permit(
-            permit, lambda login: self._picture(login, permit.project_id, version_id, within_s)
-        )
-
-    async def _picture(
-        self, login: Login, project_id: str, version_id: str, within_s: float
-    ) -> Picture | NoPicture:
-        async def ask() -> Picture | NoPicture:
-            answer = await self._previews.of_version(
-                login, project_id, version_id, within_s=within_s
-            )
-            if not isinstance(answer, Rendered):
-                return answer
-            # Checked, as something that answers in the server's place may send anything.
-            picture = picture_from(answer.content, "preview", MAX_PREVIEW_BYTES)
-            if picture is None:
-                return NoPicture.MISSING
-            blank = await asyncio.to_thread(is_blank, picture.content)
-            return NoPicture.BLANK if blank else picture
-
-        key = (login, project_id, version_id)
-        answer = await self._pictures.get(key, ask)
-        if isinstance(answer, NoPicture):
-            self._pictures.forget(key)
-        return answer
+        return await self._pictures.named_by(permit, told.facts, within_s)
 
     async def _ask(
         self, project_id: str, question: Question, login: Login, within_s: float

@@ -7,6 +7,7 @@ from bot.services.access_rules import ReadPermit
 from bot.services.known_names import KnownNames
 from bot.speckle.confirmation import touched_models
 from bot.speckle.events import Delivery, Facts, ModelRef, ProjectNames
+from bot.speckle.filters import lets_in
 
 PERSON_FIELDS = ("user_id", "target_id", "requester_id")  # of events that name somebody by id
 
@@ -66,6 +67,18 @@ def names_for(told: ProjectNames, read: ProjectNames, facts: Facts | None) -> Pr
         {**told.people, **read.people},
         read.complete,
     )
+
+
+def within(
+    patterns: Sequence[str], names: ProjectNames, told: ProjectNames, models: Sequence[ModelRef]
+) -> ProjectNames:
+    """The names for a channel that follows some models alone: of an event's other models, only
+    those that the hook's own events told.
+    """
+    named = [ModelRef(one.id, names.models.get(one.id or "")) for one in models]
+    beyond = {one.id for one in named if one.name is not None and not lets_in(patterns, one)}
+    kept = {id_: name for id_, name in names.models.items() if id_ not in beyond}
+    return replace(names, models={**{k: v for k, v in told.models.items() if k in beyond}, **kept})
 
 
 def with_actor_named(delivery: Delivery, people: Mapping[str, str]) -> Delivery:

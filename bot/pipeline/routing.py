@@ -28,7 +28,7 @@ from bot.model import (
 )
 from bot.pipeline.access import AccessCheck, AccessDecisions
 from bot.pipeline.enrichment import AddedFacts, Enrichment
-from bot.pipeline.names import known_to, names_for, with_actor_named
+from bot.pipeline.names import known_to, names_for, with_actor_named, within
 from bot.pipeline.picture_resizer import PictureResizer
 from bot.pipeline.reading import LARGE_BODY_BYTES
 from bot.pipeline.subjects import plain_subject, subject_shown
@@ -345,33 +345,49 @@ class Routing:
         """The cards, where the filters let through the event as its reader knows it as well."""
         if added.unknown and event_context.shown_until is not None:
             # All that was changed of this issue was shown already.
-            self._note_nothing(event_context)
+            guild_id = event_context.hook.guild_id
+            event_context.trace.add("render", TraceStep.NOTHING_CHANGED, guild_id=guild_id)
             return []
         delivery = with_actor_named(added.delivery, names.people)
         wanted = partial(_passes, event_context, delivery, added.facts, names)
         passing = [one for one in subscriptions if wanted(one)]
-        if not passing:
-            return []
-        hook, row = event_context.hook, event_context.row
-        context = card_context(hook, row, delivery, names, added.facts, event_context.thread)
-        notes = (*context.notes, *self._notes(event_context))
-        card = _render(replace(context, notes=notes))
-        if card is None:
-            self._note_nothing(event_context)
-            return []
-        if added.image is not None:
-            card = with_image(card, added.image)
-        now = self._now()
+        added = replace(added, delivery=delivery)
+        now, results = self._now(), list[SubscriptionResult]()
         late = {kind: now + self._enrichment.timings.of(kind).first for kind in added.missing}
-        made = ((one, NewCard.of(one, card, event_context.trace.begun_at)) for one in passing)
-        subject = subject_shown(added.delivery, added.facts)
+        subject = subject_shown(delivery, added.facts)
         if subject is None and not added.missing:
-            subject = plain_subject(added.delivery, row)
-        return [SubscriptionResult(one.id, new, late, subject=subject) for one, new in made]
+            subject = plain_subject(delivery, event_context.row)
+        several = len(delivery.models) > 1
+        cards: dict[tuple[str, ...], Card | None] = {}
+        for one in passing:
+            # Of several models, one may be beyond what a channel follows.
+            patterns = one.options.models if several else ()
+            if patterns not in cards:
+                cards[patterns] = self._card(event_context, added, names, patterns)
+            card = cards[patterns]
+            if card is not None:
+                new = NewCard.of(one, card, event_context.trace.begun_at)
+                results.append(SubscriptionResult(one.id, new, late, subject=subject))
+        return results
 
-    def _note_nothing(self, event_context: EventContext) -> None:
-        guild_id = event_context.hook.guild_id
-        event_context.trace.add("render", TraceStep.NOTHING_CHANGED, guild_id=guild_id)
+    def _card(
+        self,
+        event_context: EventContext,
+        added: AddedFacts,
+        names: ProjectNames,
+        patterns: Sequence[str],
+    ) -> Card | None:
+        """The card for channels that follow the models of these patterns."""
+        hook, row, delivery = event_context.hook, event_context.row, added.delivery
+        names = within(patterns, names, event_context.names, delivery.models)
+        context = card_context(hook, row, delivery, names, added.facts, event_context.thread)
+        card = _render(replace(context, notes=(*context.notes, *self._notes(event_context))))
+        if card is None:
+            guild_id = hook.guild_id
+            event_context.trace.add("render", TraceStep.NOTHING_CHANGED, guild_id=guild_id)
+        elif added.image is not None:
+            card = with_image(card, added.image)
+        return card
 
     def _notes(self, event_context: EventContext) -> tuple[CardNote, ...]:
         hook, notes = event_context.hook, []

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from bot.model import InboxSource
 from bot.speckle.events import (
     Delivery,
     Facts,
@@ -11,7 +12,13 @@ from bot.speckle.events import (
     IssueReplied,
     IssueUpdated,
 )
-from bot.speckle.listed import ISSUE_CREATED, ISSUE_REPLIED, ISSUE_UPDATED, issue_subject
+from bot.speckle.listed import (
+    ISSUE_CREATED,
+    ISSUE_REPLIED,
+    ISSUE_UPDATED,
+    issue_subject,
+    time_in_subject,
+)
 from bot.storage import Transaction
 from bot.work import PLAIN, InboxEvent
 
@@ -38,10 +45,15 @@ def subject_shown(delivery: Delivery, facts: Facts | None) -> str | None:
 
 
 def changes_shown(tx: Transaction, row: InboxEvent, delivery: Delivery) -> datetime | None:
-    """Up to when the changes of an event's issue were shown before it came."""
+    """Up to when the changes of an event's issue were shown before it came.
+
+    What a list told was one change: those that were shown before it are those made before it.
+    """
     event = delivery.event
     if not isinstance(event, IssueUpdated) or not event.ids:
         return None
     beginnings = [f"{issue_subject(ISSUE_UPDATED, one)}:" for one in event.ids]
-    times = tx.inbox.newest_subjects(row.ordering_key, beginnings, row.id)
+    is_one = row.source is InboxSource.ACTIVITY
+    below = time_in_subject(row.event_at) if is_one else None
+    times = tx.inbox.newest_subjects(row.ordering_key, beginnings, row.id, below)
     return max(map(datetime.fromisoformat, times), default=None)

@@ -82,7 +82,7 @@ class Subscribed:
     """How /subscribe ended.
 
     `setup` is there while the project's webhook has still to be made and the caller may see its
-    secret. `new_triggers` must be ticked in addition to those that the other channels needed.
+    secret. `new_triggers` must be chosen in addition to those that the other channels needed.
     `webhook` is what the bot did about the webhook itself, None if that is somebody's own.
     `lacking` are events that the channel wants and a webhook of the bot's does not send, because
     nobody who owns the project asked for them. `also` are the server's other channels that the

@@ -145,7 +145,7 @@ class Subscribing:
             old_options=here.subscription.options if here else None,
             resumed=resumes,
             setup=None,
-            new_triggers=await self._new_triggers(hook, before, plan.options),
+            new_triggers=await self._new_triggers(entry.hook, before, plan.options),
             webhook=webhook,
             also=also,
             unanswered=unanswered,
@@ -266,10 +266,15 @@ class Subscribing:
     async def _new_triggers(
         self, hook: Hook, before: Sequence[Subscription], options: SubscriptionOptions
     ) -> tuple[str, ...]:
-        """What must be chosen on Speckle's page for these, in addition to what there was."""
+        """What must be chosen on Speckle's page for these, in addition to what there was.
+
+        While the webhook waits, its set-up names all that there is to choose.
+        """
+        if not hook.is_by_hand or hook.state is not HookState.LIVE:
+            return ()
         had = kinds_wanted(one.options for one in before)
         new = [kind for kind in kinds_wanted([options]) if kind not in had]
-        if not new or not hook.is_by_hand:
+        if not new:
             return ()
         page = await self._pages.of(hook.server_url, hook.project_id)
         chosen = page.names(had)

@@ -20,10 +20,11 @@ from bot.services.channel_rules import require_manager, require_posting
 from bot.services.command_input import parse_project
 from bot.services.completion import Choice, complete_projects, merged
 from bot.services.consent_check import ConsentCheck
+from bot.services.former_addresses import FormerAddresses
 from bot.services.known_names import KnownNames
 from bot.services.project_followers import entry_of, right_kind
 from bot.services.quotas import QuotaService
-from bot.services.refusals import CommandRefused, RefusalReason, Retry
+from bot.services.refusals import CommandRefused, RefusalReason, Retry, ServerNotAllowed
 from bot.services.search import Search
 from bot.services.subscribe_results import (
     AudienceOf,
@@ -42,7 +43,7 @@ from bot.services.subscribing import SubscribeOutcome, Subscribing
 from bot.services.webhook_page import WebhookPages
 from bot.services.webhook_setup import WebhookSetup, webhook_setup
 from bot.services.webhooks import Ensured, WebhookService
-from bot.speckle.links import Links, parse_link
+from bot.speckle.links import Links, SpeckleLink, parse_link
 from bot.storage import Storage
 
 
@@ -63,6 +64,7 @@ class SubscriptionService:
         quotas: QuotaService,
         pages: WebhookPages,
         known_names: KnownNames,
+        former_addresses: FormerAddresses,
         *,
         speckle_servers: Sequence[str],
         public_url: str | None,
@@ -87,6 +89,7 @@ class SubscriptionService:
             now=now,
         )
         self._pages = pages
+        self._former_addresses = former_addresses
         self._servers = tuple(speckle_servers)
         self._public_url = public_url
         self._served_guilds = served_guilds
@@ -98,13 +101,25 @@ class SubscriptionService:
         """Let the place follow the project, or change what it follows of it."""
         require_manager(request.actor, request.channel.channel_id)
         require_posting(request.channel, Retry.SUBSCRIBE)
-        link = parse_project(request.project, self._servers)
+        link = await self._project_of(request.project)
         server_url = link.server_url or await self._server_of(request, link.project_id)
         outcome = await self._subscribing.subscribe(request, server_url, link)
         if not isinstance(outcome, Subscribed):
             return outcome
         entry, setup = await self._setup_for(outcome.entry, request.actor)
         return replace(outcome, entry=entry, setup=setup)
+
+    async def _project_of(self, typed: str) -> SpeckleLink:
+        """The project that a link means, also one to a server's former address."""
+        try:
+            return parse_project(typed, self._servers)
+        except CommandRefused as refused:
+            if not isinstance(refused.refusal, ServerNotAllowed):
+                raise
+            server_url = await self._former_addresses.server_now_of(refused.refusal.server_url)
+            if server_url is None:
+                raise
+        return replace(parse_link(typed), server_url=server_url)
 
     async def _server_of(self, request: SubscribeRequest, project_id: str) -> str:
         """The server that a bare id means: where the caller's channels follow it, or the first."""

@@ -61,6 +61,12 @@ def matches(
     )
 
 
+def lets_in(patterns: Sequence[str], model: ModelRef) -> bool:
+    """Whether model patterns let a model in by its name or its id."""
+    pattern = _deciding_pattern(patterns, model.name or "", model.id)
+    return not patterns or (pattern is not None and not pattern.startswith("!"))
+
+
 def _why_passed(options: SubscriptionOptions) -> FilterWhy:
     no_filter = options == SubscriptionOptions()
     return FilterWhy.NO_FILTER if no_filter else FilterWhy.ALL_PASSED

@@ -160,7 +160,8 @@ class Links:
         project = self.project(project_id)
         if self.legacy or resources is None:
             return project
-        return f"{project}/models/{quote(resources, safe='@$', errors='replace')}"
+        safe = "$" if resources.startswith("$") else "@"  # a folder's name may hold any mark
+        return f"{project}/models/{quote(resources, safe=safe, errors='replace')}"
 
     def issue(self, project_id: str, issue_id: str, resources: str | None) -> str:
         """The issue, opened beside what it is on."""

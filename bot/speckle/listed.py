@@ -132,8 +132,18 @@ def issue_subject(event_name: str, thing_id: str, at: datetime | None = None) ->
     """What an event about an issue is about: the issue; of a reply the reply; of a change the
     issue and when the newest change was that it tells of.
     """
-    when = "" if at is None else f":{at.astimezone(UTC).isoformat(timespec='milliseconds')}"
+    when = "" if at is None else f":{time_in_subject(at)}"
     return f"{event_name}:{thing_id}{when}"
+
+
+def is_of_issue(event_name: str) -> bool:
+    """Whether an event is about an issue, which it may not name."""
+    return event_name in (ISSUE_CREATED, ISSUE_UPDATED, ISSUE_REPLIED)
+
+
+def time_in_subject(at: datetime) -> str:
+    """When a change was made, as a subject ends in it; texts are in the order of times."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def thing_of(subject: str) -> str:

@@ -33,7 +33,7 @@ from bot.speckle.events import (
 )
 from bot.speckle.listed import ListedChanges
 from bot.speckle.tokens import SCOPES, TokenScope
-from bot.speckle.wire import id_of
+from bot.speckle.wire import id_of, text_of
 from bot.speckle_api import graphql, issues, listings, optional_questions, questions
 from bot.speckle_api.circuit_breaker import CircuitBreakers
 from bot.speckle_api.error_answers import missing_scope
@@ -147,6 +147,15 @@ class SpeckleClient:
             return None
         except SpeckleError:
             return True
+
+    async def moved_from(self, server_url: str, *, within_s: float | None = None) -> str | None:
+        """The address that a server had before, as it says itself; None if it says none."""
+        until = self._transport.until(within_s)
+        with suppress(SpeckleError):
+            asked = optional_questions.MIGRATION
+            data = await self._read_optional(Login(server_url), asked, {}, until)
+            return text_of(questions.child(data, "serverInfo", "migration", "movedFrom"))
+        return None
 
     # ── a person and their projects ───────────────────────────────────────────────────────────
 
@@ -477,19 +486,10 @@ class SpeckleClient:
         SpeckleNotFound for a version that is gone, of which the server tells nothing at all.
         """
         until = self._transport.until(within_s)
-        wanted = {
-            "project": project_id,
-            "version": version.version_id,
-            "object": version.object_id or "",
-            "withObject": version.object_id is not None,
-        }
+        wanted = {"project": project_id, "version": version.version_id}
         counting = asyncio.create_task(self._open_on(login, project_id, version.model.id, until))
         try:
-            try:
-                data = await self._transport.read(login, questions.VERSION_FACTS, wanted, until)
-            except AnswerTooLarge:
-                wanted["withObject"] = False
-                data = await self._transport.read(login, questions.VERSION_FACTS, wanted, until)
+            data = await self._transport.read(login, questions.VERSION_FACTS, wanted, until)
             facts = questions.read_version_facts(data, version)
             # The caller may stop waiting at `until`: facts that came must not be lost to the count.
             left_s = self._transport.left_s(until)

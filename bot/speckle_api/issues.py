@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from datetime import timedelta
 from functools import reduce
+from itertools import dropwhile, takewhile
 from typing import Any, Final, TypeVar
 
 from bot.speckle.events import (
@@ -221,12 +222,11 @@ def _change(value: Any, issue: Issue, hint: IssueHint) -> IssueChange | None:
     nearest = min(theirs, key=lambda change: abs(change.at - hint.at), default=None)
     if nearest is None or hint.shown_until is None:
         return nearest
-    new = [
-        one
-        for one in theirs
-        if hint.shown_until < one.at <= hint.at + AT_THE_TIME and one.actor == nearest.actor
-    ]
-    return reduce(_joined, new) if new else None
+    new = [one for one in done if hint.shown_until < one.at <= hint.at + AT_THE_TIME]
+    # Up to somebody else's change, which would count as shown with a later one.
+    before = dropwhile(lambda one: one.actor != nearest.actor, new)
+    run = [*takewhile(lambda one: one.actor == nearest.actor, before)]
+    return reduce(_joined, run) if run else None
 
 
 def _changes(value: Any, issue: Issue) -> Iterator[IssueChange]:

@@ -80,6 +80,12 @@ query CommentFacts($project: String!, $comment: String!) {
 """,
 )
 
+MIGRATION: Final = OptionalQuestion(
+    "ServerInfo.migration",
+    """
+query Migration { serverInfo { migration { movedFrom } } }
+""",
+)
 # What is asked only to know whether a server has it: see `SpeckleClient.has`.
 PERMISSIONS: Final = OptionalQuestion(
     "Project.permissions",  # since spring 2025, as are today's names on the webhook page

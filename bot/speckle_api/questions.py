@@ -98,11 +98,9 @@ query History($project: String!, $webhook: String!, $limit: Int!, $bodies: Boole
   }
 }
 """
-# One trip. The count fields are wrong for some senders; `__closure` has a key for each object.
+# Without a number of objects: what is below the root object can be megabytes (object_counts.py).
 VERSION_FACTS: Final = """
-query VersionFacts(
-  $project: String!, $version: String!, $object: String!, $withObject: Boolean!
-) {
+query VersionFacts($project: String!, $version: String!) {
   project(id: $project) {
     version(id: $version) {
       createdAt
@@ -113,7 +111,6 @@ query VersionFacts(
       authorUser { id name }
       model { id name versions(limit: 50) { items { id createdAt } } }
     }
-    object(id: $object) @include(if: $withObject) { data }
   }
 }
 """
@@ -298,19 +295,11 @@ def read_activity(data: Any) -> list[Activity]:
 
 
 def read_version_facts(data: Any, version: VersionCreated) -> VersionFacts:
-    """What the answer tells; a part that is missing stays None.
-
-    The object was asked for by what the event says, so it counts only where the version itself says
-    the same.
-    """
-    project = child(data, "project")
-    found = child(project, "version")
+    """What the answer tells; a part that is missing stays None."""
+    found = child(data, "project", "version")
     root = text_of(child(found, "referencedObject"), MAX_TEXT) or ""
     object_id, model = id_of(root), model_ref(child(found, "model"))
-    closure = child(project, "object", "data", "__closure")
-    counted = isinstance(closure, dict) and object_id == version.object_id
     return VersionFacts(
-        object_count=len(closure) if counted else None,
         previous=_before(child(found, "model", "versions"), version.version_id),
         made_at=moment(child(found, "createdAt")),
         application=name_of(child(found, "sourceApplication")),

@@ -4,6 +4,7 @@ Each `yield` of a day is a moment in which something has arrived.
 """
 
 import json
+from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -120,6 +121,7 @@ async def day_with_issues(house: DemoProject) -> AsyncIterator[None]:
         versions=[south],
         priority="high",
     )
+    project.issue_pictures[issue.id] = b64decode(_screenshot().partition(",")[2])
     await house.fire(TOMAS, "issue_created", data, f"Issue created: {issue.title}")
     yield
     data = server.reply_to_issue(issue, author=house.people[ILSE], text="Moved out by 50 mm.")
@@ -137,9 +139,14 @@ def _comment_data(project: DemoProject, version: Version, doc: Mapping[str, Any]
             "content": {"doc": doc, "blobIds": []},
             "viewerState": None,
             "resourceIdString": f"{version.model.id}@{version.id}",
-            "screenshot": _samples()[TOMAS]["event"]["data"]["input"]["screenshot"],
+            "screenshot": _screenshot(),
         }
     }
+
+
+def _screenshot() -> str:
+    """A data: URL."""
+    return str(_samples()[TOMAS]["event"]["data"]["input"]["screenshot"])
 
 
 @cache

@@ -95,6 +95,7 @@ class SpeckleServer(IssueWorld):
         app.router.add_post(f"{API}/object-stream", server._object_stream)
         app.router.add_get(f"{API}/models/{{model}}/versions/{{version}}/artifacts", server._files)
         app.router.add_get("/api/stream/{project}/blob/{blob}", server._blob)
+        app.router.add_get("/api/projects/{project}/issues/{issue}/preview", server._issue_picture)
         async with AsyncExitStack() as stack:
             if release.bundles:
                 server.store = await stack.enter_async_context(bundles.BundleStore.start())
@@ -245,6 +246,9 @@ class SpeckleServer(IssueWorld):
 
     async def _files(self, request: web.Request) -> web.StreamResponse:
         return bundles.artifacts(self, request[TOKEN], request)
+
+    async def _issue_picture(self, request: web.Request) -> web.StreamResponse:
+        return objects.issue_picture(self, request[TOKEN], request)
 
     async def _blob(self, request: web.Request) -> web.StreamResponse:
         return objects.blob(self, request[TOKEN], request)

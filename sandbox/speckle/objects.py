@@ -68,6 +68,17 @@ def blob(world: SpeckleWorld, token: Token | None, request: web.Request) -> web.
     return web.Response(body=content, content_type="application/octet-stream")
 
 
+def issue_picture(world: SpeckleWorld, token: Token | None, request: web.Request) -> web.Response:
+    """What was seen when an issue was opened, where there is a picture of it."""
+    project = readable(world, token, request)
+    if isinstance(project, web.Response):
+        return project
+    content = project.issue_pictures.get(request.match_info["issue"])
+    if content is None:
+        return web.json_response({"error": "Not found"}, status=404)
+    return web.Response(body=content, content_type="image/png")
+
+
 def _objects(project: ServerProject) -> Iterator[tuple[str, dict[str, Any]]]:
     """All objects of a project; those below a root are known by their ids alone."""
     roots = [root.get("__closure") or {} for root in project.objects.values()]

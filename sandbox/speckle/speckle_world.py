@@ -182,6 +182,7 @@ class ServerProject:
     chunks: set[str] = field(default_factory=set)  # objects that are parts of lists
     lost: set[str] = field(default_factory=set)  # objects that the server leaves out of answers
     blobs: dict[str, bytes] = field(default_factory=dict)
+    issue_pictures: dict[str, bytes] = field(default_factory=dict)  # by the issue's id
 
     @property
     def is_public(self) -> bool:

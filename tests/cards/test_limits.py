@@ -30,10 +30,18 @@ from bot.cards.render import render
 from bot.cards.text import is_blank, units
 from bot.speckle.event_table import EVENTS
 from bot.speckle.events import (
+    AttachedFile,
     Change,
+    CommentFacts,
     Delivery,
     Event,
     EventKind,
+    Issue,
+    IssueChange,
+    IssueFacts,
+    IssueLabel,
+    IssueReply,
+    KnownThread,
     ModelRef,
     Project,
     ResourceRef,
@@ -125,8 +133,8 @@ def _event(kind: type[Event]) -> st.SearchStrategy[Event]:
         if is_id:
             strategy = ids if field.type is str else st.none() | ids
         if field.name == "visibility":
-            places = st.sampled_from(["public", "unlisted", "private", "workspace"])
-            strategy = st.none() | st.builds(Change, st.none() | places, places)
+            open_to = st.sampled_from(["public", "unlisted", "private", "workspace"])
+            strategy = st.none() | st.builds(Change, st.none() | open_to, open_to)
         values[field.name] = strategy
     return st.builds(kind, **values)
 
@@ -140,13 +148,58 @@ deliveries = st.builds(
     activity_message=maybe,
     legacy=st.booleans(),
 )
+rich_texts = st.builds(RichText, st.lists(nodes, max_size=5).map(tuple))
+people = st.none() | st.builds(SpeckleUser, ids, maybe)
+moments = st.none() | st.just(AT)
+labels = st.builds(IssueLabel, texts, st.none() | st.integers(0, 0xFFFFFF), st.none() | ids)
+files = st.lists(st.builds(AttachedFile, ids, texts, st.none() | st.integers(0)), max_size=9)
+places = st.lists(
+    st.builds(ResourceRef, st.none() | ids, st.none() | ids, st.none() | ids, maybe, st.booleans()),
+    max_size=60,
+)
+issues = st.builds(
+    Issue,
+    ids,
+    maybe,
+    maybe,
+    rich_texts,
+    maybe,
+    maybe,
+    people,
+    people,
+    st.lists(labels, max_size=40).map(tuple),
+    moments,
+    places.map(tuple),
+    st.none(),
+    files.map(tuple),
+)
+changes = st.builds(
+    IssueChange,
+    st.just(AT),
+    people,
+    title=st.none() | st.builds(Change, maybe, maybe),
+    text=st.none() | st.builds(Change, rich_texts, rich_texts),
+    status=st.none() | st.builds(Change, maybe, maybe),
+    priority=st.none() | st.builds(Change, maybe, maybe),
+    assignee=st.none() | st.builds(Change, people, people),
+    due=st.none() | st.builds(Change, moments, moments),
+    labels_added=st.lists(texts, max_size=40).map(tuple),
+    labels_removed=st.lists(texts, max_size=40).map(tuple),
+    place_changed=st.booleans(),
+)
+replies = st.builds(IssueReply, ids, st.just(AT), people, rich_texts, files.map(tuple))
+issue_facts = st.builds(IssueFacts, issues, st.just(AT), st.none() | changes, st.none() | replies)
 contexts = st.builds(
     CardContext,
     deliveries,
     st.just("https://speckle.example"),
     st.just(AT),
     notes=st.lists(st.builds(CardNote, st.sampled_from(NoteKind), texts), max_size=3).map(tuple),
-    facts=st.none() | st.builds(VersionFacts, st.none() | st.integers(0, 10**9), st.none() | ids),
+    facts=st.none()
+    | st.builds(VersionFacts, st.none() | st.integers(0, 10**9))
+    | st.builds(CommentFacts, ids, maybe, places.map(tuple), files=files.map(tuple))
+    | issue_facts,
+    thread=st.none() | st.builds(KnownThread, maybe, places.map(tuple)),
 )
 cards = st.builds(
     Card,

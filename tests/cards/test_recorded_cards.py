@@ -170,7 +170,7 @@ def test_a_new_version_with_all_that_the_server_knows(deliveries: dict[str, Deli
         "Objects: 214",
         (
             "Version before: 0000000000 <https://speckle.studio-kestrel.example/projects/7e14d973e6/"
-            "models/193f26c0fa@0000000000> · <t:1795246200:R>"
+            "models/193f26c0fa@0000000000> · 2026-11-21 07:30 UTC"
         ),
         "Open threads: 2",
         (

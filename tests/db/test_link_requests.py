@@ -1,8 +1,9 @@
 """Requests to link an account, on both databases."""
 
 import asyncio
+import json
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from bot.db.connections import parse_url
 from bot.db.engine import Database
@@ -10,6 +11,7 @@ from bot.db.tables import link_requests
 from bot.model import LINK_VALID, NOTIFY_WITHIN, LinkDetails
 from bot.speckle.tokens import Challenge, Tokens
 from bot.storage import Storage
+from bot.vault import Vault
 from tests.db.conftest import MAREN_ODUYA, SERVER, Clock
 from tests.db.test_accounts import OTHER_SERVER, READ, TOBIAS_LINDQVIST
 
@@ -126,3 +128,24 @@ def test_no_link_request_shows_what_is_sealed_in_it() -> None:
     )
     assert "the " not in repr(details)
     assert "interaction" not in repr(details)
+
+
+async def test_a_sign_in_that_began_before_an_upgrade_of_the_bot_has_no_verifier(
+    storage: Storage, database_url: str, vault: Vault
+) -> None:
+    await storage.write(
+        lambda tx: tx.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails("maren.o"))
+    )
+    begun = Challenge("challenge")
+    await storage.write(lambda tx: tx.link_requests.begin("nonce", begun, "digest"))
+    async with Database.open(parse_url(database_url)) as database:
+        with database.writing() as writing:
+            (row,) = writing.execute(select(link_requests)).mappings()
+            context = f"link:{MAREN_ODUYA}:{SERVER}:{row['nonce_digest']}"
+            content = json.loads(vault.open(row["sealed"], context))
+            del content["verifier"]
+            sealed = vault.seal(json.dumps(content), context)
+            writing.execute(update(link_requests).values(sealed=sealed))
+    request = await storage.read(lambda tx: tx.link_requests.get("nonce"))
+    assert request is not None
+    assert (request.details.challenge, request.details.verifier) == ("challenge", None)

@@ -12,13 +12,14 @@ from bot.model import Hook
 from bot.pipeline.catch_up import from_lists
 from bot.timing import utc_now
 from bot.work import TraceStep
-from sandbox.speckle import SPECKLE_4, SPECKLE_4_AS_ANNOUNCED, Release
+from sandbox.speckle import SPECKLE_4, SPECKLE_4_AS_ANNOUNCED, Release, User
+from sandbox.speckle.issues import IssueDataShape
 from tests.pipeline import test_catch_up
 from tests.pipeline.conftest import Run, Studio
 from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers
 from tests.pipeline.test_catch_up import KEYS_AGO, QUICK, cards, done_trace, look
 from tests.pipeline.tower import Tower
-from tests.stored import waiting_count
+from tests.stored import new_count, waiting_count
 
 HOUR = timedelta(hours=1)
 
@@ -203,3 +204,129 @@ async def test_of_a_long_time_the_newest_are_fetched_and_it_is_said(
         found = [0, *range(12, from_lists.LISTED + 11)]  # the first one is among the newest
         await wait_for_numbers(studio, studio.structure, found, 60)
         assert "too long" in cards(studio)[1]["description"]
+
+
+# ── issues ────────────────────────────────────────────────────────────────────────────────────
+
+ASKING = {"enrich_deadline_s": 5.0}
+ISSUE_EVENTS = ("issue_created", "issue_updated", "issue_reply_created")
+
+
+async def follow_issues(app: App, studio: Studio, tower: Tower) -> None:
+    """As above; the webhook has brought an event of each kind about an issue of yesterday."""
+    await by_hand(app, studio, tower)
+    assert tower.webhook is not None
+    tower.webhook.triggers = [*ISSUE_EVENTS]
+    old, data = tower.server.add_issue(
+        tower.project, "Old", author=tower.ilse, at=utc_now() - 2 * timedelta(days=1)
+    )
+    for event_name in ISSUE_EVENTS:
+        await tell(app, tower, event_name, data)
+    tower.server.delete_issue(old)
+    with app.storage._database.writing() as connection:
+        connection.execute(update(inbox).values(received_at=utc_now() - 2 * HOUR))
+
+
+async def shown_after(app: App, studio: Studio, before: int) -> list[str]:
+    """The titles of what the channel is shown after so many cards, once nothing waits any more."""
+    await look(app)
+
+    async def all_sent() -> bool:
+        return await app.storage.read(lambda tx: new_count(tx) + waiting_count(tx)) == 0
+
+    await until(all_sent)
+    return [card["title"] for card in cards(studio)[before:]]
+
+
+async def test_issues_of_an_outage_come_once_and_in_order(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run(speckle=ASKING) as app:
+        await follow_issues(app, studio, tower)
+        bruno = tower.server.add_user("Bruno Achterberg")
+        server, begin = tower.server, utc_now() - HOUR
+        issue, _ = server.add_issue(tower.project, "Beam clashes", author=tower.ilse, at=begin)
+        changes: list[tuple[User, dict[str, Any]]] = [
+            (tower.ilse, {"status": "readyForReview"}),
+            (bruno, {"priority": "high"}),
+            (tower.ilse, {"title": "Beams clash"}),
+            (tower.ilse, {"status": "resolved"}),  # shown together with the one before
+        ]
+        for second, (who, change) in enumerate(changes, 1):
+            server.update_issue(issue, by=who, at=begin + timedelta(seconds=second), **change)
+        server.reply_to_issue(issue, author=bruno, text="Thanks", at=begin + timedelta(minutes=1))
+        expected = [
+            "New issue KT-1",
+            "Issue KT-1 ready for review",
+            "Issue KT-1 changed",
+            "Issue KT-1 changed",
+            "Reply to issue KT-1",
+        ]
+        assert await shown_after(app, studio, 4) == expected
+        assert await shown_after(app, studio, 4) == expected
+        last = cards(studio)[-2]
+        assert "Beam clashes" in str(last)
+        assert "resolved" in str(last).lower()
+
+
+@pytest.mark.parametrize("shape", [IssueDataShape.ISSUE_ID, IssueDataShape.NOTHING])
+@pytest.mark.parametrize("asking", [True, False])
+async def test_what_a_webhook_told_of_an_issue_is_not_fetched_again(
+    studio: Studio, tower: Tower, run: Run, shape: IssueDataShape, asking: bool
+) -> None:
+    """The second change is the one that was missed."""
+    async with run(**{"speckle": ASKING} if asking else {}) as app:
+        await follow_issues(app, studio, tower)
+        server, at = tower.server, utc_now() - timedelta(minutes=5)
+        server.issue_data = shape
+        issue, data = server.add_issue(tower.project, "Clash", author=tower.ilse, at=at)
+        await tell(app, tower, "issue_created", data)
+        at += timedelta(seconds=1)
+        await tell(
+            app,
+            tower,
+            "issue_updated",
+            server.update_issue(issue, by=tower.ilse, at=at, status="resolved"),
+        )
+        with app.storage._database.writing() as connection:
+            new = inbox.c.received_at > utc_now() - timedelta(minutes=1)
+            connection.execute(update(inbox).where(new).values(received_at=at))
+        at += timedelta(minutes=1, seconds=30)
+        server.update_issue(issue, by=tower.ilse, at=at, priority="high")
+        titles = await shown_after(app, studio, 4)
+        assert len(titles) == 3
+        if asking:
+            assert titles == ["New issue KT-1", "Issue KT-1 resolved", "Issue KT-1 changed"]
+
+
+async def test_a_change_that_was_missed_before_one_that_was_not_is_fetched(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run(speckle=ASKING) as app:
+        await follow_issues(app, studio, tower)
+        bruno = tower.server.add_user("Bruno Achterberg")
+        server, begin = tower.server, utc_now() - timedelta(minutes=5)
+        issue, data = server.add_issue(tower.project, "Clash", author=tower.ilse, at=begin)
+        await tell(app, tower, "issue_created", data)
+        server.update_issue(issue, by=bruno, at=begin + timedelta(seconds=10), priority="high")
+        later = begin + timedelta(seconds=20)
+        data = server.update_issue(issue, by=tower.ilse, at=later, status="resolved")
+        await tell(app, tower, "issue_updated", data)
+        titles = await shown_after(app, studio, 5)
+        assert titles == ["Issue KT-1 resolved", "Issue KT-1 changed"]
+
+
+async def test_the_webhook_of_an_issue_that_comes_after_all_is_not_shown_again(
+    studio: Studio, tower: Tower, run: Run
+) -> None:
+    async with run(speckle=ASKING) as app:
+        await follow_issues(app, studio, tower)
+        server, at = tower.server, utc_now() - timedelta(minutes=5)
+        issue, made = server.add_issue(tower.project, "Clash", author=tower.ilse, at=at)
+        at += timedelta(seconds=1)
+        changed = server.update_issue(issue, by=tower.ilse, at=at, status="resolved")
+        expected = ["New issue KT-1", "Issue KT-1 resolved"]
+        assert await shown_after(app, studio, 4) == expected
+        await tell(app, tower, "issue_created", made)
+        await tell(app, tower, "issue_updated", changed)
+        assert await shown_after(app, studio, 4) == expected

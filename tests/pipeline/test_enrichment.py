@@ -12,7 +12,7 @@ import pytest
 from bot.app import App, Timings
 from bot.cli.trace_texts import trace_text
 from bot.model import Hook, HookKind, Subscription, SubscriptionState
-from bot.pipeline import enrichment
+from bot.pipeline import event_pictures
 from bot.pipeline.enrichment import EnrichmentTimings, RetryPatience
 from bot.services.linking import PasteToken
 from bot.speckle.subscription_options import SubscriptionOptions
@@ -458,7 +458,7 @@ async def test_a_public_picture_goes_by_its_address_where_discord_can_reach_it(
     site.tower.visibility = "PUBLIC"
     public = "https://speckle.studio-kestrel.example/preview/p/commits/v"
     if reachable:
-        monkeypatch.setattr(enrichment, "preview_url", lambda *_: public)
+        monkeypatch.setattr(event_pictures, "preview_url", lambda *_: public)
     async with start() as app:
         await follow(app, studio, site, studio.structure, linked=False)
         version = site.version()
@@ -476,7 +476,7 @@ async def test_a_public_picture_goes_by_its_address_where_discord_can_reach_it(
 async def test_a_project_that_has_turned_private_is_not_shown_by_an_address(
     studio: Studio, start: StartBot, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enrichment, "preview_url", lambda *_: "https://kestrel.example/p")
+    monkeypatch.setattr(event_pictures, "preview_url", lambda *_: "https://kestrel.example/p")
     site.tower.visibility = "PUBLIC"
     async with start() as app:
         await follow(app, studio, site, studio.structure)

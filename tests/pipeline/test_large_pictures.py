@@ -13,7 +13,7 @@ from PIL import Image
 from bot.cards.card import Picture
 from bot.cards.pictures import MAX_SCREENSHOT_BYTES, content_of
 from bot.model import Hook
-from bot.pipeline.enrichment import Enrichment
+from bot.pipeline.event_pictures import EventPictures
 from bot.pipeline.picture_resizer import PictureResizer
 from bot.speckle.events import CommentCreated, Delivery, Project
 from bot.speckle_api.previews import NoPicture, Rendered
@@ -108,7 +108,7 @@ class Previews:
 async def test_a_wholly_transparent_preview_is_no_picture(opacity: int, blank: bool) -> None:
     previews: Any = Previews((200, 40, 40, opacity))
     nobody: Any = None
-    enrichment = Enrichment(nobody, previews, nobody, nobody, servers=(), deadline_s=1.0)
-    found = await enrichment._picture(Login("https://speckle.example"), "p", "v", 1.0)
+    pictures = EventPictures(previews, nobody, nobody)
+    found = await pictures._preview(Login("https://speckle.example"), "p", "v", 1.0)
     assert (found is NoPicture.BLANK) is blank
     assert isinstance(found, Picture) is not blank

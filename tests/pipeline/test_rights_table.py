@@ -30,6 +30,7 @@ from bot.model import (
 from bot.permissions import Audience, MemberPresence
 from bot.pipeline.access import AccessCheck, AccessTimings
 from bot.pipeline.enrichment import Enrichment
+from bot.pipeline.event_pictures import EventPictures
 from bot.pipeline.picture_resizer import PictureResizer
 from bot.pipeline.routing import EventContext, Routing
 from bot.pipeline.trace import Trace
@@ -39,6 +40,7 @@ from bot.speckle.events import ProjectNames
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.files import ServerFiles
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import Previews
@@ -76,8 +78,11 @@ ADDITIONS = [
     (SPECKLE_2_31, "picture"),
     (SPECKLE_2_31, "first line"),
     (SPECKLE_2_31, "received"),
+    (SPECKLE_2_31, "name of a model"),
+    (SPECKLE_2_31, "name of a person"),
     (SPECKLE_4_AS_ANNOUNCED, "facts"),
     (SPECKLE_4_AS_ANNOUNCED, "issue"),
+    (SPECKLE_4_AS_ANNOUNCED, "name of a person"),
 ]
 
 
@@ -123,8 +128,9 @@ class Bench:
             now=utc_now,
         )
         counts = ObjectCounts(self.previews._http)
+        pictures = EventPictures(self.previews, ServerFiles(self.previews._http), lender)
         enrichment = Enrichment(
-            gateway, self.previews, lender, counts, servers=(self.server.url,), deadline_s=5.0
+            gateway, pictures, lender, counts, servers=(self.server.url,), deadline_s=5.0
         )
         timings = AccessTimings(answer_within_s=answer_within_s)
         access = AccessCheck(self.storage, gateway, lender, self.watch, utc_now, timings)
@@ -272,6 +278,15 @@ def event(bench: Bench, addition: str) -> tuple[bytes, str]:
             server.receive(version, user=ilse)
             trigger, data = "commit_receive", {"sourceApplication": "Rhino", "message": None}
             sign = version.id
+        case "name of a model":
+            annex = server.add_model(project, "secret/annex")
+            trigger, sign = "commit_move", annex.name
+            data = {"originalBranchId": version.model.id, "newBranchId": annex.id}
+        case "name of a person":
+            cleo = server.add_user("Cleo Ravn")
+            server.set_role(project, cleo, "stream:reviewer")
+            trigger, sign = "stream_permissions_add", cleo.name
+            data = {"targetUser": cleo.id, "role": "stream:reviewer"}
     hook = server.add_webhook(project, "http://127.0.0.1:9/", [trigger])
     (entry,) = server.record(project, trigger, data, user=ilse, message=message)
     project.webhooks.remove(hook)

@@ -43,6 +43,7 @@ from tests.stored import note_event, waiting_count
 TRIGGERS = (
     "commit_create",
     "commit_receive",
+    "commit_move",
     "comment_created",
     "comment_replied",
     "comment_archived",

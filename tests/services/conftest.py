@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from bot.model import RetentionPolicy
 from bot.permissions import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
 from bot.services.consent_check import ConsentCheck
+from bot.services.former_addresses import FormerAddresses
 from bot.services.known_names import KnownNames
 from bot.services.linking import AccountLinking
 from bot.services.personal_data import PersonalDataService
@@ -256,6 +257,7 @@ def services_over(
         quotas or without_quotas(storage, clock),
         WebhookPages(gateway, asks=real),
         KnownNames(storage, gateway, lender, now=clock),
+        FormerAddresses(gateway, speckle_servers, asks=real),
         speckle_servers=speckle_servers,
         public_url=public_url,
         served_guilds=served_guilds,

@@ -359,7 +359,6 @@ async def test_a_version_s_facts_come_in_two_questions_side_by_side(studio: Stud
         studio.login, studio.tower.id, created(studio.second)
     )
     assert facts == VersionFacts(
-        object_count=214,
         previous=PreviousVersion(studio.first.id, studio.first.created_at),
         open_threads=1,
         made_at=studio.second.created_at,
@@ -385,7 +384,7 @@ async def test_a_version_s_facts_come_without_the_number_of_threads(
     facts = await studio.gateway.version_facts(
         studio.login, studio.tower.id, created(studio.second), within_s=3.0
     )
-    assert (facts.object_count, facts.open_threads) == (214, None)
+    assert (facts.application, facts.open_threads) == ("revit", None)
 
 
 async def test_newer_versions_do_not_change_which_one_came_before(studio: Studio) -> None:
@@ -406,26 +405,7 @@ async def test_an_old_server_s_event_without_object_and_model_gets_what_can_be_h
     facts = await studio.gateway.version_facts(
         studio.login, studio.tower.id, VersionCreated(studio.second.id)
     )
-    assert (facts.object_count, facts.open_threads) == (None, None)
-
-
-@only_2_31
-async def test_a_root_object_that_is_not_there_leaves_its_count_out(studio: Studio) -> None:
-    del studio.tower.objects[studio.second.object_id]
-    facts = await studio.gateway.version_facts(
-        studio.login, studio.tower.id, created(studio.second)
-    )
-    assert facts.object_count is None
-    assert facts.previous is not None
-
-
-async def test_a_closure_that_is_too_large_leaves_its_count_out(studio: Studio) -> None:
-    studio.limit(max_answer_bytes=5_000)
-    facts = await studio.gateway.version_facts(
-        studio.login, studio.tower.id, created(studio.second)
-    )
-    assert facts.object_count is None
-    assert facts.previous is not None
+    assert (facts.application, facts.open_threads) == ("revit", None)
 
 
 async def test_a_version_that_is_gone_is_not_found(studio: Studio) -> None:

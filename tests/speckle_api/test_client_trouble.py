@@ -359,7 +359,7 @@ async def test_a_server_without_the_probing_questions_gives_the_benefit_of_the_d
         {},
         {"project": None},
         {"project": 5},
-        {"project": {"version": [], "object": {"data": 5}, "commentThreads": {"totalCount": "5"}}},
+        {"project": {"version": [], "commentThreads": {"totalCount": "5"}}},
         {"project": {"version": {"model": {"versions": {"items": [None, 5, {"id": 5}]}}}}},
     ],
     ids=repr,
@@ -368,7 +368,7 @@ async def test_an_answer_of_another_shape_adds_nothing(studio: Studio, odd: Any)
     studio.server.faults.status = 200
     studio.server.faults.body = json.dumps({"data": odd})
     found = await facts(studio)
-    assert (found.object_count, found.previous) == (None, None)
+    assert (found.application, found.previous) == (None, None)
     with pytest.raises((SpeckleRejected, SpeckleForbidden)):
         await studio.gateway.me(studio.login)
 

@@ -129,7 +129,6 @@ WHOLE: list[tuple[Callable[[Any], Any], Any]] = [
                         },
                     },
                 },
-                "object": {"data": {"__closure": {"a": 1}}},
             }
         },
     ),

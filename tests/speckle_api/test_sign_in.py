@@ -19,7 +19,7 @@ PAGE = "<!DOCTYPE html><html></html>"
 
 
 @dataclass
-class Desk:
+class SignInDesk:
     """Ilse, an application, and a clock."""
 
     server: SpeckleServer
@@ -53,13 +53,15 @@ class Desk:
 
 
 @pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
+async def desk() -> AsyncIterator[SignInDesk]:
     async with SpeckleServer.start() as server, SpeckleHttp.open([server.url]) as http:
-        yield Desk(server, http)
+        yield SignInDesk(server, http)
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
-async def test_a_person_signs_in_on_servers_of_both_kinds(desk: Desk, release: Release) -> None:
+async def test_a_person_signs_in_on_servers_of_both_kinds(
+    desk: SignInDesk, release: Release
+) -> None:
     desk.server.release = release
     challenge = await desk.sign_in.begin(desk.app)
     tokens = await desk.sign_in.exchange(desk.app, desk.approved(challenge), challenge)
@@ -69,7 +71,7 @@ async def test_a_person_signs_in_on_servers_of_both_kinds(desk: Desk, release: R
     assert await desk.works(renewed)
 
 
-async def test_the_server_sees_a_verifier_only_when_the_code_is_traded(desk: Desk) -> None:
+async def test_the_server_sees_a_verifier_only_when_the_code_is_traded(desk: SignInDesk) -> None:
     desk.server.release = SPECKLE_4
     challenge = await desk.sign_in.begin(desk.app)
     assert challenge.verifier is not None
@@ -80,7 +82,7 @@ async def test_the_server_sees_a_verifier_only_when_the_code_is_traded(desk: Des
     assert challenge.verifier not in repr(challenge)
 
 
-async def test_who_saw_the_challenge_alone_cannot_trade_the_code(desk: Desk) -> None:
+async def test_who_saw_the_challenge_alone_cannot_trade_the_code(desk: SignInDesk) -> None:
     desk.server.release = SPECKLE_4
     challenge = await desk.sign_in.begin(desk.app)
     for stolen in (Challenge(challenge.text), Challenge(challenge.text, challenge.text)):
@@ -89,7 +91,7 @@ async def test_who_saw_the_challenge_alone_cannot_trade_the_code(desk: Desk) -> 
 
 
 async def test_a_sign_in_that_began_before_an_upgrade_of_the_server_ends_well_after_it(
-    desk: Desk,
+    desk: SignInDesk,
 ) -> None:
     challenge = await desk.sign_in.begin(desk.app)
     code = desk.approved(challenge)
@@ -97,7 +99,7 @@ async def test_a_sign_in_that_began_before_an_upgrade_of_the_server_ends_well_af
     assert await desk.works(await desk.sign_in.exchange(desk.app, code, challenge))
 
 
-async def test_a_server_is_asked_once_a_day_which_way_it_has(desk: Desk) -> None:
+async def test_a_server_is_asked_once_a_day_which_way_it_has(desk: SignInDesk) -> None:
     for _ in range(3):
         assert (await desk.sign_in.begin(desk.app)).verifier is None
     assert desk.asked("/oauth/token") == 1
@@ -108,7 +110,7 @@ async def test_a_server_is_asked_once_a_day_which_way_it_has(desk: Desk) -> None
     assert (await desk.sign_in.begin(desk.app)).verifier is not None
 
 
-async def test_a_way_that_is_gone_is_asked_about_again(desk: Desk) -> None:
+async def test_a_way_that_is_gone_is_asked_about_again(desk: SignInDesk) -> None:
     challenge = await desk.sign_in.begin(desk.app)
     desk.server.release = SPECKLE_4
     desk.server.faults.path, desk.server.faults.status = "/auth/token", 404
@@ -117,7 +119,7 @@ async def test_a_way_that_is_gone_is_asked_about_again(desk: Desk) -> None:
     assert (await desk.sign_in.begin(desk.app)).verifier is not None
 
 
-async def test_a_server_with_the_newer_way_alone_refreshes_tokens_too(desk: Desk) -> None:
+async def test_a_server_with_the_newer_way_alone_refreshes_tokens_too(desk: SignInDesk) -> None:
     desk.server.release = SPECKLE_4
     challenge = await desk.sign_in.begin(desk.app)
     tokens = await desk.sign_in.exchange(desk.app, desk.approved(challenge), challenge)
@@ -130,7 +132,7 @@ async def test_a_server_with_the_newer_way_alone_refreshes_tokens_too(desk: Desk
     [(200, PAGE, 1), (404, PAGE, 1), (307, "", 1), (429, "", 2), (502, "", 2)],
 )
 async def test_a_server_that_does_not_say_yes_has_the_older_way(
-    desk: Desk, status: int, body: str, asked: int
+    desk: SignInDesk, status: int, body: str, asked: int
 ) -> None:
     desk.server.release = SPECKLE_4
     desk.server.faults.status, desk.server.faults.body = status, body
@@ -142,7 +144,7 @@ async def test_a_server_that_does_not_say_yes_has_the_older_way(
 @pytest.mark.parametrize("status", [400, 401])
 @pytest.mark.parametrize("key", ["err", "error"])
 async def test_a_code_is_refused_in_the_words_of_either_kind(
-    desk: Desk, status: int, key: str
+    desk: SignInDesk, status: int, key: str
 ) -> None:
     desk.server.faults.status, desk.server.faults.body = status, f'{{"{key}": "invalid_grant"}}'
     with pytest.raises(SpeckleTokenRefused):

@@ -16,7 +16,7 @@ PUBLIC = "https://app.speckle.example"
 
 
 @dataclass
-class Listener:
+class PrivatePort:
     """A port of this computer; `heard` are the first lines of what connected to it."""
 
     port: int = 0
@@ -24,7 +24,7 @@ class Listener:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls) -> AsyncIterator["Listener"]:
+    async def open(cls) -> AsyncIterator["PrivatePort"]:
         listener = cls()
         server = await asyncio.start_server(listener._connected, "127.0.0.1", 0)
         async with server:
@@ -37,8 +37,8 @@ class Listener:
 
 
 @pytest.fixture
-async def listener() -> AsyncIterator[Listener]:
-    async with Listener.open() as opened:
+async def listener() -> AsyncIterator[PrivatePort]:
+    async with PrivatePort.open() as opened:
         yield opened
 
 
@@ -74,7 +74,7 @@ async def got(
     ],
 )
 async def test_a_server_on_the_open_internet_cannot_have_the_bot_look_into_its_own_network(
-    listener: Listener, url: str
+    listener: PrivatePort, url: str
 ) -> None:
     with pytest.raises(SpeckleUnavailable):
         await got(url.format(port=listener.port))
@@ -143,7 +143,7 @@ async def test_a_store_that_is_silent_or_endless_is_given_up_without_its_address
         assert server.store.url not in str(error)
 
 
-async def test_a_proxy_that_the_host_names_is_asked_for_the_store(listener: Listener) -> None:
+async def test_a_proxy_that_the_host_names_is_asked_for_the_store(listener: PrivatePort) -> None:
     network = Network(https_proxy=f"http://127.0.0.1:{listener.port}")
     with pytest.raises(SpeckleUnavailable):
         await got("https://store.example/x?signature=s", network=network)

@@ -12,6 +12,7 @@ from bot.settings import SECRET_HINTS, Settings
 from bot.speckle.tokens import SCOPES, SpeckleApp
 
 SERVER_QUERY: Final = "query { serverInfo { name version } }"
+MIGRATION_QUERY: Final = "query { serverInfo { migration { movedTo } } }"
 # No such project: the answer says NOT_FOUND, unless the scope to read projects is missing.
 SCOPE_QUERY: Final = 'query { project(id: "0000000000") { id } }'
 APP_QUERY: Final = "query App($id: String!) { app(id: $id) { redirectUrl scopes { name } } }"
@@ -36,7 +37,20 @@ async def check_server(http: aiohttp.ClientSession, server: str) -> Sequence[Che
     if version is None:
         found = f"something else answers there (HTTP {answer.status}). Look at SPECKLE_SERVERS."
         return [CheckResult(CheckMark.BAD, what, found)]
+    if (moved_to := await _moved_to(http, server)) is not None:
+        found = f"it has moved to {printable(moved_to)}. Name that address in SPECKLE_SERVERS."
+        return [CheckResult(CheckMark.BAD, what, found)]
     return [CheckResult(CheckMark.GOOD, what, f"version {printable(str(version))}.")]
+
+
+async def _moved_to(http: aiohttp.ClientSession, server: str) -> str | None:
+    """Where a server says that it is now; a release may not know the question."""
+    try:
+        answer = await _ask_speckle(http, server, MIGRATION_QUERY, None)
+    except (aiohttp.ClientError, TimeoutError):
+        return None
+    moved_to = answer.at("data", "serverInfo", "migration", "movedTo")
+    return moved_to if isinstance(moved_to, str) and moved_to else None
 
 
 async def check_speckle_token(

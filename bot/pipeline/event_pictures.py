@@ -1,0 +1,173 @@
+"""Pictures that a Speckle server has of events: previews of versions, and what facts name.
+
+All are asked for as a permit allows. What comes is checked to be a picture, as something that
+answers in the server's place may send anything.
+"""
+
+import asyncio
+from typing import Final
+from urllib.parse import urlsplit
+
+from bot.cards.card import Picture
+from bot.cards.pictures import (
+    MAX_PREVIEW_BYTES,
+    MAX_SCREENSHOT_BYTES,
+    is_blank,
+    is_public_url,
+    picture_from,
+)
+from bot.cards.scaling import scaled
+from bot.model import Hook
+from bot.services.access_rules import ReadPermit
+from bot.services.token_lending import TokenLender
+from bot.single_flight import SingleFlightCache
+from bot.speckle.events import (
+    AttachedFile,
+    CommentCreated,
+    CommentFacts,
+    CommentReplied,
+    Event,
+    Facts,
+    IssueCreated,
+    IssueFacts,
+    IssueReplied,
+)
+from bot.speckle.visibility import PUBLIC
+from bot.speckle_api.files import ServerFiles
+from bot.speckle_api.previews import NoPicture, Previews, Rendered, preview_url
+from bot.speckle_api.types import Login
+
+KEEP_S: Final = 60.0
+MOST_PICTURES: Final = 16  # of up to 4 MiB
+SHOWN_TYPES: Final = (".png", ".jpg", ".jpeg", ".gif", ".webp")
+
+
+def may_name_picture(event: Event) -> bool:
+    """Whether the server's facts of an event may name a picture, besides what the event carries."""
+    match event:
+        case CommentCreated(screenshot=None) | CommentReplied():
+            return event.files > 0
+        case IssueCreated() | IssueReplied():
+            return True
+        case _:
+            return False
+
+
+class EventPictures:
+    """Asks once for each who may read."""
+
+    def __init__(self, previews: Previews, files: ServerFiles, lender: TokenLender) -> None:
+        self._previews = previews
+        self._files = files
+        self._lender = lender
+        self._kept = SingleFlightCache[Picture | NoPicture](max_values=MOST_PICTURES, ttl_s=KEEP_S)
+
+    def close(self) -> None:
+        """Drop what is still being asked."""
+        self._kept.close()
+
+    async def of_version(
+        self, permit: ReadPermit, hook: Hook, version_id: str, within_s: float
+    ) -> Picture | str | NoPicture:
+        """A version's preview: its address where Discord can fetch it, else itself.
+
+        Errors: SpeckleError of each kind.
+        """
+        if permit.is_anonymous or hook.visibility in PUBLIC:
+            # As a stranger: what they cannot see any more is not shown by its address.
+            stranger = Login(permit.server_url)
+            seen = await self._preview(stranger, permit.project_id, version_id, within_s)
+            url = preview_url(permit.server_url, permit.project_id, version_id)
+            if isinstance(seen, Picture):
+                return url if is_public_url(url) else seen
+            if seen in (NoPicture.NOT_YET, NoPicture.BLANK) or permit.is_anonymous:
+                return seen
+        return await self._lender.with_permit(
+            permit, lambda login: self._preview(login, permit.project_id, version_id, within_s)
+        )
+
+    async def named_by(
+        self, permit: ReadPermit, facts: Facts, within_s: float
+    ) -> Picture | str | NoPicture:
+        """The picture of an issue, or the first picture among the files of a text.
+
+        An address of the server itself is asked with the permit; any other is left to Discord, and
+        gets nothing from here. Errors: SpeckleError of each kind.
+        """
+        url, files = _named(facts)
+        if url is not None and _is_of(permit.server_url, url):
+            return await self._lender.with_permit(
+                permit, lambda login: self._at(login, url, within_s)
+            )
+        if url is not None:
+            return url if is_public_url(url) else NoPicture.MISSING
+        shown = next((one for one in files if one.name.lower().endswith(SHOWN_TYPES)), None)
+        if shown is None:
+            return NoPicture.MISSING
+        return await self._lender.with_permit(
+            permit, lambda login: self._blob(login, permit.project_id, shown.id, within_s)
+        )
+
+    async def _preview(
+        self, login: Login, project_id: str, version_id: str, within_s: float
+    ) -> Picture | NoPicture:
+        async def ask() -> Picture | NoPicture:
+            answer = await self._previews.of_version(
+                login, project_id, version_id, within_s=within_s
+            )
+            if not isinstance(answer, Rendered):
+                return answer
+            picture = picture_from(answer.content, "preview", MAX_PREVIEW_BYTES)
+            if picture is None:
+                return NoPicture.MISSING
+            blank = await asyncio.to_thread(is_blank, picture.content)
+            return NoPicture.BLANK if blank else picture
+
+        key = (login, project_id, version_id)
+        answer = await self._kept.get(key, ask)
+        if isinstance(answer, NoPicture):
+            self._kept.forget(key)
+        return answer
+
+    async def _blob(
+        self, login: Login, project_id: str, blob_id: str, within_s: float
+    ) -> Picture | NoPicture:
+        content = await self._files.blob(login, project_id, blob_id, within_s=within_s)
+        return await asyncio.to_thread(_shown, content, "file")
+
+    async def _at(self, login: Login, url: str, within_s: float) -> Picture | NoPicture:
+        parts = urlsplit(url)
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        content = await self._files.at(login, path, within_s=within_s)
+        return await asyncio.to_thread(_shown, content, "issue")
+
+
+def _shown(content: bytes, stem: str) -> Picture | NoPicture:
+    """The picture that these bytes are, small enough for a message. Slow: for a thread."""
+    small = scaled(content, MAX_SCREENSHOT_BYTES)
+    picture = None if small is None else picture_from(small, stem, MAX_SCREENSHOT_BYTES)
+    if picture is None:
+        return NoPicture.MISSING
+    return NoPicture.BLANK if is_blank(picture.content) else picture
+
+
+def _named(facts: Facts) -> tuple[str | None, tuple[AttachedFile, ...]]:
+    """The address of a picture, and the files that came with the text that a card shows."""
+    match facts:
+        case IssueFacts() if facts.reply is not None:
+            return None, facts.reply.files
+        case IssueFacts():
+            return facts.issue.picture_url, facts.issue.files
+        case CommentFacts():
+            return None, facts.files
+        case _:
+            return None, ()
+
+
+def _is_of(server_url: str, url: str) -> bool:
+    """Whether an address is one of the server's own."""
+    try:
+        parts = urlsplit(url)
+        return f"{parts.scheme}://{parts.netloc}".lower() == server_url.lower()
+    except ValueError:
+        return False
