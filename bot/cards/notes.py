@@ -35,7 +35,8 @@ SENTENCES: Mapping[NoteKind, str] = {
         "them is not shown here."
     ),
     NoteKind.ACTIVITY_TOO_LONG: (
-        "The project's activity list was too long to fetch all that had been missed."
+        "More was missed than can be fetched at once. What happened before this is not shown here; "
+        "the project's page in Speckle has it."
     ),
     NoteKind.CONTENT_TOO_LARGE: (
         "What it holds was too large to fetch, as pictures can be. Open it in Speckle to see it."

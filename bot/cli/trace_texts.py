@@ -52,11 +52,9 @@ STEPS: Final[Mapping[str, str]] = {
     TraceStep.FILLED_IN: "Added {added} {after_s} s after the card was made.",
     TraceStep.NOT_FILLED_IN: "The card stays without {added}: {missing}.",
     TraceStep.FROM_HISTORY: "Fetched from the webhook's history, as Speckle could not deliver it.",
-    TraceStep.FROM_ACTIVITY: (
-        "Fetched from the project's activity list, as no webhook had sent it."
-    ),
+    TraceStep.FROM_ACTIVITY: ("Fetched from the project's own lists, as no webhook had sent it."),
     TraceStep.IN_ACTIVITY_TOO: (
-        "It is in the activity list too; a webhook had sent it already, as event {inbox_id}."
+        "The project's lists have it too; a webhook had sent it already, as event {inbox_id}."
     ),
 }
 

@@ -203,7 +203,7 @@ async def test_of_a_long_time_the_newest_are_fetched_and_it_is_said(
         await look(app)
         found = [0, *range(12, from_lists.LISTED + 11)]  # the first one is among the newest
         await wait_for_numbers(studio, studio.structure, found, 60)
-        assert "too long" in cards(studio)[1]["description"]
+        assert "More was missed" in cards(studio)[1]["description"]
 
 
 # ── issues ────────────────────────────────────────────────────────────────────────────────────

@@ -1,12 +1,14 @@
 """Events of issues only hint at what happened: each change is shown once, whatever they carry."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from PIL import Image
 from sqlalchemy import select
 
 from bot.app import App
@@ -171,9 +173,12 @@ async def test_changes_of_one_second_are_shown_once_each_and_none_is_left_out(
         await asyncio.gather(*(site.fire("issue_updated", one, site.ilse) for one in fired))
         await done(app, 3)
         shown = await subjects(app)
+        embeds = [one for m in studio.sandbox.messages(studio.structure.id) for one in m.embeds]
     assert len(set(shown)) == len(shown) <= 3
     if site.server.issue_data is IssueDataShape.NOTHING:
         return
+    fields = [field["name"] for embed in embeds for field in embed.get("fields", ())]
+    assert sorted(one for one in fields if one in ("Status", "Priority")) == ["Priority", "Status"]
     last = issue.activities[-1].created_at
     assert last.isoformat(timespec="milliseconds") in str(shown)
 
@@ -309,3 +314,44 @@ async def test_nor_does_a_card_that_is_filled_in_later(
 
         await until(filled_in)
         assert "facade" not in await cards(app)
+
+
+async def test_the_first_picture_among_a_reply_s_files_is_shown(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (40, 30), (200, 40, 40)).save(out, "PNG")
+    site.tower.blobs |= {"b1": b"%PDF-1.7", "b2": out.getvalue()}
+    files = [
+        {"id": "b1", "fileName": "plan.pdf", "fileSize": 8},
+        {"id": "b2", "fileName": "Site.PNG", "fileSize": len(out.getvalue())},
+    ]
+    async with start() as app:
+        await follow(app, studio, site)
+        issue = site.issue()
+        data = site.server.reply_to_issue(issue, author=site.bea, text="See", attachments=files)
+        await site.fire("issue_reply_created", data, site.bea)
+
+        async def shown() -> Any:
+            return next((m for m in studio.sandbox.messages(studio.structure.id) if m.embeds), None)
+
+        message = await until(shown)
+        (picture,) = [one.name for one in message.files if one.name.startswith("file-")]
+        assert message.embeds[0]["image"]["url"].endswith(picture)
+
+
+async def test_a_file_that_only_its_name_calls_a_picture_is_not_shown(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    site.tower.blobs["b1"] = b"<script>no picture</script>"
+    files = [{"id": "b1", "fileName": "site.png", "fileSize": 8}]
+    async with start() as app:
+        await follow(app, studio, site)
+        data = site.server.reply_to_issue(
+            site.issue(), author=site.bea, text="See", attachments=files
+        )
+        await site.fire("issue_reply_created", data, site.bea)
+        await done(app, 1)
+        assert len(await subjects(app)) == 1
+        messages = studio.sandbox.messages(studio.structure.id)
+        assert not any(one.name.startswith("file-") for m in messages for one in m.files)
