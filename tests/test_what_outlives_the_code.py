@@ -178,6 +178,28 @@ def test_an_answer_that_is_stored_is_still_read() -> None:
     assert answer.to_json() == stored
 
 
+def test_an_answer_about_comments_is_one_about_issues() -> None:
+    stored = {
+        "by": 2,
+        "at": "2026-03-02T09:00:00+00:00",
+        "standing": "reader",
+        "events": ["comments", "versions"],
+        "visibility": "private",
+        "audience": {
+            "everyone": False,
+            "roles": [],
+            "members": [],
+            "in_thread": False,
+            "announcement": False,
+        },
+        "project_name": None,
+        "unlinked": False,
+    }
+    answer = Consent.from_json(stored)
+    assert answer.options == SubscriptionOptions(("issues", "versions"))
+    assert not SubscriptionOptions(("issues",)).widens(answer.options)
+
+
 KEY = "c2l4dGVlbiBieXRlcyB0d2ljZSwgYW5kIG5vdCBhbnk="  # nobody's
 SEALED = (
     "gAAAAABrB8LuPiEuateaGSsrp-nHinDGTtt3qgfwqVbUIY1daE8MKwH4EY9ztzOsTYsFOGufXXK8JBXr"

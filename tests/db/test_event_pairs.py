@@ -87,21 +87,20 @@ class Lane:
         new = self.delivery(hook_id=self.hook.id, lane=self.name)
         return (await self.storage.intake.accept(new)).id
 
-    async def look_at(self, row_id: int, key: str) -> set[int]:
+    async def look_at(self, row_id: int, key: str, subject: str | None = None) -> set[int]:
         """Deal with a row; the subscriptions that it is shown to."""
         row = await self.storage.read(lambda tx: tx.inbox.get(row_id))
         assert row is not None
         followers = await self.storage.read(lambda tx: tx.subscriptions.of_hook(self.hook.id))
         if row.source is InboxSource.ACTIVITY:
             followers = [one for one in followers if one.id == row.subscription_id]
-        pair = ToPair(row, key, row.subject)
+        subject = row.subject or subject
+        pair = ToPair(row, key, subject)
         twins = await self.storage.read(lambda tx: tx.inbox.partners([pair], followers))
         already = twins.take(pair, followers)
         ingested = HookResult(self.hook.id, row.received_at, by_webhook=False, already=already)
         await self.storage.write(
-            lambda tx: tx.inbox.finish(
-                [EventResult(row.id, [], NAME, event_key=key, of_hooks=[ingested])]
-            )
+            lambda tx: tx.inbox.finish([EventResult(row.id, [], NAME, key, subject, [ingested])])
         )
         return {one.id for one in followers if one.id not in already}
 
@@ -160,6 +159,46 @@ async def test_what_no_webhook_brought_is_filled_in_once_for_one_subscription(
     assert last is not None
     assert (last.source, last.event_key) == (InboxSource.ACTIVITY, f"{NAME}:v4")
     assert (last.subscription_id, last.ordering_key) == (one.id, lane.name)
+
+
+def about(said: str) -> str:
+    """The subject of version v1, with one digest of what is said of it or another."""
+    return f"{NAME}:v1#{said * 16}"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said", "is_same"),
+    [(1, "a", True), (1, "b", True), (60, "a", True), (60, "b", False), (60 * 30, "a", False)],
+)
+async def test_a_webhook_and_a_list_tell_of_one_thing_at_that_time_or_in_the_same_words(
+    one: Subscription, lane: Lane, clock: Clock, minutes: int, said: str, is_same: bool
+) -> None:
+    happened_at = clock()
+    clock.forward(hours=minutes / 60)
+    with lane.storage._database.writing() as connection:
+        early = happened_at - timedelta(days=9)
+        connection.execute(update(subscriptions).values(created_at=early))
+    row_id = await lane.webhook()
+    await lane.look_at(row_id, f"{NAME}:by webhook", about(said))
+    entry = replace(fetched(f"{NAME}:by list", happened_at), subject=about("a"))
+    done = await lane.fill_in(one, entry)
+    assert done is not None
+    assert len(done.rows) == (0 if is_same else 1)
+    await lane.work(lambda row: "")
+    edited = replace(fetched(f"{NAME}:edited", happened_at), subject=about("c"))
+    assert await lane.fill_in(one, edited) == TakenIn((), there=1)
+
+
+async def test_of_what_a_list_told_no_webhook_is_shown_again_however_often_it_comes(
+    one: Subscription, other: Subscription, lane: Lane, clock: Clock
+) -> None:
+    entry = replace(fetched(f"{NAME}:by list", clock()), subject=about("a"))
+    assert await lane.fill_in(one, entry) is not None
+    await lane.work(lambda row: "")
+    for said in ("b", "a"):
+        clock.forward(hours=1)
+        shown = await lane.look_at(await lane.webhook(), f"{NAME}:{said}", about(said))
+        assert shown == {other.id}
 
 
 async def test_each_subscription_has_rows_of_its_own(

@@ -22,6 +22,7 @@ from bot.timing import Backoff, utc_now
 from bot.vault import Vault
 from bot.work import InboxState, TraceLine, TraceStep
 from sandbox.soak.bot_process import BotProcess
+from tests.conftest import only_2_31
 from tests.pipeline.conftest import TIMINGS, Run, Studio
 from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers
 from tests.pipeline.test_bad_days import limit_pages
@@ -350,6 +351,7 @@ async def facade_follows(
     await followed_since(app, utc_now() - timedelta(days=1))
 
 
+@only_2_31
 async def test_the_activity_list_fills_in_what_it_can(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -366,6 +368,7 @@ async def test_the_activity_list_fills_in_what_it_can(
         assert "no webhook reported this" in cards(studio)[1]["description"]
 
 
+@only_2_31
 async def test_nothing_is_fetched_from_before_the_channel_followed(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -378,6 +381,7 @@ async def test_nothing_is_fetched_from_before_the_channel_followed(
         await wait_for_numbers(studio, studio.structure, range(2))
 
 
+@only_2_31
 async def test_nothing_is_fetched_from_before_the_first_event_of_a_webhook_made_by_hand(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -435,6 +439,7 @@ def comment(tower: Tower, number: int, screenshot_bytes: int) -> None:
     )
 
 
+@only_2_31
 async def test_comments_with_large_pictures_arrive_and_one_that_cannot_be_read_without_its_own(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -460,6 +465,7 @@ async def test_comments_with_large_pictures_arrive_and_one_that_cannot_be_read_w
         assert ["too large" in text for text in texts] == [False] * 4 + [True, False]
 
 
+@only_2_31
 async def test_what_an_account_may_read_is_shown_in_its_own_channel_alone(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -475,6 +481,7 @@ async def test_what_an_account_may_read_is_shown_in_its_own_channel_alone(
         await wait_for_numbers(studio, studio.facade, range(2, 3))
 
 
+@only_2_31
 async def test_a_list_is_asked_for_once_for_all_channels_of_one_account(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -537,6 +544,7 @@ async def test_while_a_member_paused_it_nothing_is_fetched_then_or_later(
         await wait_for_numbers(studio, studio.structure, range(2))
 
 
+@only_2_31
 async def test_what_happened_while_it_was_paused_for_a_right_is_fetched_after_the_answer(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -558,6 +566,7 @@ async def test_what_happened_while_it_was_paused_for_a_right_is_fetched_after_th
         await wait_for_numbers(studio, studio.structure, range(2))
 
 
+@only_2_31
 async def test_a_webhook_that_comes_after_all_is_not_shown_again(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -573,6 +582,7 @@ async def test_a_webhook_that_comes_after_all_is_not_shown_again(
         await wait_for_numbers(studio, studio.structure, range(3))
 
 
+@only_2_31
 async def test_a_made_up_event_of_the_same_version_hides_nothing(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -591,6 +601,7 @@ async def test_a_made_up_event_of_the_same_version_hides_nothing(
         await until(shown)
 
 
+@only_2_31
 async def test_equal_events_are_counted_on_both_ways(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -621,6 +632,7 @@ async def test_equal_events_are_counted_on_both_ways(
         assert await app.storage.read(waiting_count) == 0
 
 
+@only_2_31
 async def test_an_owner_who_is_one_no_longer_still_has_the_activity_list(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -637,6 +649,7 @@ async def test_an_owner_who_is_one_no_longer_still_has_the_activity_list(
         await wait_for_numbers(studio, studio.structure, range(2))
 
 
+@only_2_31
 async def test_the_operators_token_reads_once_for_all_guilds_where_somebody_answered(
     studio: Studio, tower: Tower, run: Run
 ) -> None:

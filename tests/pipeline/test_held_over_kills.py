@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.conftest import only_2_31
 from tests.pipeline.conftest import Run, Studio
 from tests.pipeline.deliveries import route_to, until
 from tests.pipeline.test_stopping import process
@@ -22,6 +23,7 @@ KILLS = 4
 SEED = 9
 
 
+@only_2_31
 async def test_events_that_are_held_outlive_kills_at_any_moment(
     studio: Studio,
     run: Run,

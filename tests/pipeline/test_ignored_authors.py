@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bot.speckle.subscription_options import SubscriptionOptions
-from sandbox.speckle import User, commit_create_data
+from sandbox.speckle import SPECKLE_2_31, SPECKLE_4_AS_ANNOUNCED, User, commit_create_data
 from tests.pipeline.conftest import Studio
 from tests.pipeline.tower import Tower
 from tests.pipeline.world import OBJECTS, SECRET, BotWorld, OpenStage, stage, timings
@@ -47,16 +47,26 @@ async def receiving(stage: BotWorld, claimed: User) -> None:
     await stage.fire("commit_receive", data, user=claimed)
 
 
+async def issue(stage: BotWorld, claimed: User) -> None:
+    tower = stage.tower
+    _, data = tower.server.add_issue(tower.project, SECRET, author=tower.ilse)
+    await stage.fire("issue_created", data, user=claimed)
+
+
 @pytest.mark.parametrize(
-    ("forge", "same_id"),
+    ("release", "forge", "same_id"),
     [
-        (version, True),
-        (version, False),
-        (reply, True),
-        (reply, False),
-        (resolving, False),
-        (receiving, False),
+        (SPECKLE_2_31, version, True),
+        (SPECKLE_2_31, version, False),
+        (SPECKLE_2_31, reply, True),
+        (SPECKLE_2_31, reply, False),
+        (SPECKLE_2_31, resolving, False),
+        (SPECKLE_2_31, receiving, False),
+        (SPECKLE_4_AS_ANNOUNCED, version, True),
+        (SPECKLE_4_AS_ANNOUNCED, issue, True),
+        (SPECKLE_4_AS_ANNOUNCED, issue, False),
     ],
+    indirect=["release"],
 )
 async def test_a_made_up_name_of_an_ignored_author_lets_nothing_of_theirs_through(
     stage: OpenStage, studio: Studio, forge: Forge, same_id: bool

@@ -49,8 +49,17 @@ from bot.storage import Storage
 from bot.timing import utc_now
 from bot.vault import Vault
 from bot.work import InboxEvent, InboxState, SubscriptionResult
-from sandbox.speckle import Release, ServerProject, SpeckleServer, User, commit_create_data
+from sandbox.speckle import (
+    SPECKLE_2_31,
+    SPECKLE_4_AS_ANNOUNCED,
+    Release,
+    ServerProject,
+    SpeckleServer,
+    User,
+    commit_create_data,
+)
 from tests.pipeline.tower import Tower
+from tests.speckle_api.tables import add_object_table
 
 SERVED, STRANGE = 710_000_000_000_000_001, 710_000_000_000_000_002
 CHANNEL, MAREN, BEA = 730_000_000_000_000_001, 720_000_000_000_000_001, 720_000_000_000_000_002
@@ -64,14 +73,17 @@ CHANNELS: Mapping[str, Audience | None] = {
 }
 SOURCES = ("by hand", "made", "reader", "owner", "operator", "operator, by anyone")
 TOKENS = ("works", "refused", "no access", "silent")
-ADDITIONS = (
-    "facts",
-    "picture",
-    "first line",
-    "received",
-    "name of a model",
-    "name of a person",
-)
+ADDITIONS = [
+    (SPECKLE_2_31, "facts"),
+    (SPECKLE_2_31, "picture"),
+    (SPECKLE_2_31, "first line"),
+    (SPECKLE_2_31, "received"),
+    (SPECKLE_2_31, "name of a model"),
+    (SPECKLE_2_31, "name of a person"),
+    (SPECKLE_4_AS_ANNOUNCED, "facts"),
+    (SPECKLE_4_AS_ANNOUNCED, "issue"),
+    (SPECKLE_4_AS_ANNOUNCED, "name of a person"),
+]
 
 
 @dataclass
@@ -246,6 +258,7 @@ def event(bench: Bench, addition: str) -> tuple[bytes, str]:
     """An event that lacks something, and how one knows on its card that it was added."""
     server, project, ilse = bench.server, bench.project, bench.ilse
     version = server.add_version(project, project.models[0], author=ilse, object_count=214)
+    add_object_table(server, version, 214)
     trigger, data, message = "commit_create", commit_create_data(version), None
     sign = '"214"'
     match addition:
@@ -258,6 +271,9 @@ def event(bench: Bench, addition: str) -> tuple[bytes, str]:
             data = {"input": {"threadId": thread.id, "content": {"doc": {}}}}
             trigger, message = "comment_replied", f"Comment reply #{reply.id} created"
             sign = "Clash at C4"
+        case "issue":
+            _, data = server.add_issue(project, "Clash at C4", author=ilse, versions=[version])
+            trigger, sign = "issue_created", "Clash at C4"
         case "received":
             server.receive(version, user=ilse)
             trigger, data = "commit_receive", {"sourceApplication": "Rhino", "message": None}
@@ -310,7 +326,7 @@ def found(routed: SubscriptionResult, sign: str) -> tuple[str, bool]:
     return SHOWN, sign in str(routed.card.card).replace("'", '"')
 
 
-@pytest.mark.parametrize("addition", ADDITIONS)
+@pytest.mark.parametrize(("release", "addition"), ADDITIONS, indirect=["release"])
 async def test_of_a_private_project_each_channel_is_shown_what_it_may_see_and_nothing_else(
     bench: Bench, addition: str
 ) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from bot.model import Entitlement
 from bot.speckle.subscription_options import SubscriptionOptions
+from sandbox.speckle import SPECKLE_2_31, SPECKLE_4_AS_ANNOUNCED
+from tests.conftest import only_2_31
 from tests.pipeline.conftest import Studio
 from tests.pipeline.tower import Tower, answer
 from tests.pipeline.world import OBJECTS, PUBLIC_ONLY, SECRET, BotWorld, OpenStage, stage, timings
@@ -51,9 +53,29 @@ async def forged_thread(stage: BotWorld) -> None:
     await stage.fire("comment_created", data, f"Comment added: {thread.id} ([object Object])")
 
 
+async def forged_issue(stage: BotWorld) -> None:
+    version = stage.version(stage.secret, SECRET)
+    _, data = stage.tower.server.add_issue(
+        stage.tower.project, SECRET, author=stage.tower.ilse, versions=[version]
+    )
+    await stage.fire("issue_created", data)
+
+
 # A mention is shown by itself only where its comment is not.
 MENTIONS = SubscriptionOptions(events=("comment_mentioned",))
-FORGED = [forged_version, forged_reply, forged_resolving, forged_mention, forged_thread]
+FORGED = pytest.mark.parametrize(
+    ("release", "forge"),
+    [
+        (SPECKLE_2_31, forged_version),
+        (SPECKLE_2_31, forged_reply),
+        (SPECKLE_2_31, forged_resolving),
+        (SPECKLE_2_31, forged_mention),
+        (SPECKLE_2_31, forged_thread),
+        (SPECKLE_4_AS_ANNOUNCED, forged_version),
+        (SPECKLE_4_AS_ANNOUNCED, forged_issue),
+    ],
+    indirect=["release"],
+)
 
 
 def _public_only(forge: Forge) -> SubscriptionOptions:
@@ -63,7 +85,7 @@ def _public_only(forge: Forge) -> SubscriptionOptions:
     )
 
 
-@pytest.mark.parametrize("forge", FORGED)
+@FORGED
 async def test_what_is_about_a_secret_model_is_shown_nowhere_whatever_the_event_says(
     stage: OpenStage, studio: Studio, forge: Forge
 ) -> None:
@@ -75,11 +97,11 @@ async def test_what_is_about_a_secret_model_is_shown_nowhere_whatever_the_event_
         assert len(at.embeds(studio.structure)) == 1
 
 
-@pytest.mark.parametrize("forge", FORGED)
+@FORGED
 async def test_where_speckle_is_slow_nothing_secret_comes_later_either(
     stage: OpenStage, studio: Studio, tower: Tower, forge: Forge
 ) -> None:
-    facts = {"VersionFacts", "CommentFacts", "Activity"}
+    facts = {"VersionFacts", "CommentFacts", "Activity", "Issue", "IssuesChanged"}
     async with stage(speckle={"enrich_deadline_s": 0.3}) as at:
         await at.follow(studio.structure, await at.link(), options=_public_only(forge))
         tower.server.faults.when = lambda operation: operation in facts  # not the picture
@@ -178,6 +200,7 @@ async def new_thread_that_was_not_mentioned(stage: BotWorld) -> None:
         new_thread_that_was_not_mentioned,
     ],
 )
+@only_2_31
 async def test_a_made_up_event_of_a_thread_shows_nothing_of_that_thread(
     stage: OpenStage, studio: Studio, forge: Forge
 ) -> None:
@@ -193,6 +216,7 @@ async def test_a_made_up_event_of_a_thread_shows_nothing_of_that_thread(
         assert "Thread:" not in str(embed)
 
 
+@only_2_31
 async def test_a_true_reply_and_a_true_resolving_show_which_thread_it_is(
     stage: OpenStage, studio: Studio
 ) -> None:
@@ -207,6 +231,7 @@ async def test_a_true_reply_and_a_true_resolving_show_which_thread_it_is(
         assert ["Thread: Clash at C4" in one for one in shown] == [True, True]
 
 
+@only_2_31
 async def test_that_something_was_received_shows_only_what_this_person_received_then(
     stage: OpenStage, studio: Studio
 ) -> None:
@@ -231,8 +256,14 @@ async def test_that_something_was_received_shows_only_what_this_person_received_
 
 async def everything_that_an_account_adds(stage: BotWorld) -> None:
     """Facts, a picture, a first line, and a model's name that no event of the webhook told."""
-    thread = stage.thread(stage.public, "Clash at C4")
-    await stage.tell_reply(stage.reply(thread).id, thread.id)
+    server, tower = stage.tower.server, stage.tower
+    if server.release is SPECKLE_2_31:
+        thread = stage.thread(stage.public, "Clash at C4")
+        await stage.tell_reply(stage.reply(thread).id, thread.id)
+    else:
+        on = [stage.version(stage.public)]
+        _, data = server.add_issue(tower.project, "Clash at C4", author=tower.ilse, versions=on)
+        await stage.fire("issue_created", data)
     version = stage.version(stage.secret, "roof")
     stage.tower.server.render(version)
     data = {"id": version.id, "commit": {"message": "roof", "objectId": version.object_id}}

@@ -37,6 +37,7 @@ from sandbox.speckle.speckle_world import Comment
 from tests.pipeline.conftest import TIMINGS, Run, Studio
 from tests.pipeline.deliveries import until
 from tests.pipeline.tower import Tower, answer
+from tests.speckle_api.tables import add_object_table
 from tests.stored import note_event, waiting_count
 
 TRIGGERS = (
@@ -47,6 +48,10 @@ TRIGGERS = (
     "comment_replied",
     "comment_archived",
     "comment_mention",
+    "issue_created",
+    "issue_updated",
+    "issue_reply_created",
+    "issue_deleted",
     "stream_update",
     "stream_delete",
 )
@@ -153,13 +158,14 @@ class BotWorld:
 
     def version(self, model: Model | None = None, message: str = "slab", **more: Any) -> Version:
         facts: dict[str, Any] = {"object_count": OBJECT_COUNT, **more}
-        return self.tower.server.add_version(
+        made = self.tower.server.add_version(
             self.tower.project,
             model or self.public,
             author=self.tower.ilse,
             message=message,
             **facts,
         )
+        return add_object_table(self.tower.server, made, facts["object_count"])
 
     async def publish(self, message: str, model: Model | None = None, **more: Any) -> Version:
         """A new version, told by the project's webhooks."""

@@ -23,6 +23,7 @@ from bot.speckle_api import questions
 from bot.speckle_api.types import CallStatus, Login, Me, ModelChoice, ProjectChoice, SpeckleWebhook
 from sandbox.speckle import commit_create_data
 from sandbox.speckle.speckle_world import paragraph
+from tests.conftest import only_2_31
 from tests.speckle_api.conftest import Studio, created
 
 # ── a person and their projects ──
@@ -233,6 +234,7 @@ async def test_bodies_that_are_too_large_together_come_in_a_shorter_history(stud
 # ── the activity list ──
 
 
+@only_2_31
 async def test_the_activity_list_comes_oldest_first_from_a_moment_on(studio: Studio) -> None:
     lines = studio.tower.activity
     seen = await studio.gateway.activity(
@@ -250,6 +252,7 @@ async def test_the_activity_list_comes_oldest_first_from_a_moment_on(studio: Stu
     assert [line.id for line in newest] == [line.id for line in lines[-2:]]
 
 
+@only_2_31
 async def test_a_long_activity_list_is_read_in_pages_and_nothing_is_lost(studio: Studio) -> None:
     moment = studio.server.now()
     for n in range(230):
@@ -300,6 +303,7 @@ async def parts(studio: Studio) -> list[list[int | None]]:
     return found
 
 
+@only_2_31
 async def test_lines_that_are_too_large_together_come_one_after_the_other(studio: Studio) -> None:
     studio.limit(max_answer_bytes=100_000)
     add_lines(studio, [10, 10, 60_000, 60_000, 60_000, 30])
@@ -308,18 +312,21 @@ async def test_lines_that_are_too_large_together_come_one_after_the_other(studio
     assert len(found) > 2
 
 
+@only_2_31
 async def test_a_line_that_is_too_large_alone_comes_without_its_picture(studio: Studio) -> None:
     studio.limit(max_answer_bytes=100_000)
     add_lines(studio, [10, 10, 200_000, 30])
     assert list(chain(*await parts(studio))) == [10, 10, None, 30]
 
 
+@only_2_31
 async def test_the_activity_list_needs_an_account(studio: Studio) -> None:
     hall = studio.server.add_project("Public Hall", owner=studio.ilse, visibility="PUBLIC")
     with pytest.raises(SpeckleForbidden):
         await studio.gateway.activity(Login(studio.server.url), hall.id, after=None, limit=5)
 
 
+@only_2_31
 async def test_who_resolved_a_thread_is_found_in_the_list_beside_large_pictures(
     studio: Studio,
 ) -> None:
@@ -342,6 +349,7 @@ async def test_who_resolved_a_thread_is_found_in_the_list_beside_large_pictures(
 # ── what a webhook leaves out ──
 
 
+@only_2_31
 async def test_a_version_s_facts_come_in_two_questions_side_by_side(studio: Studio) -> None:
     studio.server.add_comment(studio.tower, [studio.first], author=studio.ilse, text="open")
     studio.server.add_comment(
@@ -366,6 +374,7 @@ async def test_a_version_s_facts_come_in_two_questions_side_by_side(studio: Stud
 
 
 @pytest.mark.parametrize("hang", [True, False], ids=["hangs", "refused"])
+@only_2_31
 async def test_a_version_s_facts_come_without_the_number_of_threads(
     studio: Studio, hang: bool
 ) -> None:
@@ -405,6 +414,7 @@ async def test_a_version_that_is_gone_is_not_found(studio: Studio) -> None:
         await studio.gateway.version_facts(studio.login, studio.tower.id, created(studio.second))
 
 
+@only_2_31
 async def test_a_reply_s_facts_are_its_thread_s(studio: Studio) -> None:
     thread = studio.server.add_comment(
         studio.tower, [studio.second], author=studio.ilse, text="Beam clashes\nwith the duct"
@@ -423,6 +433,7 @@ async def test_a_reply_s_facts_are_its_thread_s(studio: Studio) -> None:
         )
 
 
+@only_2_31
 async def test_a_thread_s_first_line_is_not_run_together_with_the_next(studio: Studio) -> None:
     doc = paragraph("x") | {
         "content": [
@@ -445,6 +456,7 @@ async def test_a_thread_s_first_line_is_not_run_together_with_the_next(studio: S
     assert facts.first_line == "@Ilse Brandt look, here"
 
 
+@only_2_31
 async def test_a_comment_of_another_project_is_not_found(studio: Studio) -> None:
     other = studio.server.add_project("Harbour", owner=studio.ilse)
     thread = studio.server.add_comment(other, [], author=studio.ilse, text="elsewhere")
@@ -453,6 +465,7 @@ async def test_a_comment_of_another_project_is_not_found(studio: Studio) -> None
             await studio.gateway.comment_facts(studio.login, studio.tower.id, comment_id)
 
 
+@only_2_31
 async def test_a_received_version_is_found_in_the_activity_list(studio: Studio) -> None:
     studio.server.set_role(studio.tower, studio.bruno, "stream:reviewer")
     now = datetime.now(UTC)

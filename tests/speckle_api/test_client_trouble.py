@@ -25,13 +25,19 @@ from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.transport import THREADS_A_SERVER
 from bot.speckle_api.types import Login
-from sandbox.speckle import SpeckleServer
+from sandbox.speckle import SPECKLE_2_31, Release, SpeckleServer
 from tests.speckle_api.conftest import Studio, created
 
 ROOT = Path(__file__).parents[2]
 
 
 LIMITS = BreakerLimits(silence_s=0.1)
+
+
+@pytest.fixture
+def release() -> Release:
+    """One is enough: what is asked for is how, not what."""
+    return SPECKLE_2_31
 
 
 @pytest.fixture

@@ -18,11 +18,17 @@ from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.previews import NoPicture, Previews, Rendered, preview_url
 from bot.speckle_api.sign_in import SpeckleSignIn, sign_in_url
 from bot.speckle_api.types import Login, Me
-from sandbox.speckle import SpeckleServer
+from sandbox.speckle import SPECKLE_2_31, Release, SpeckleServer
 from tests.cards.test_avatars import photograph
 from tests.speckle_api.conftest import Studio
 
 CHALLENGE = Challenge("c" * 43)
+
+
+@pytest.fixture
+def release() -> Release:
+    """The one without verifiers; test_sign_in.py has the others."""
+    return SPECKLE_2_31
 
 
 @pytest.fixture

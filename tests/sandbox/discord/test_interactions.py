@@ -347,7 +347,7 @@ async def test_buttons_in_a_private_conversation_bring_a_user_and_no_guild(
         assert (chosen.content, chosen.ephemeral) == ("chosen: 1", True)
         form = await sandbox.press(panel, "Edit", desk.maren)
         await sandbox.submit_modal(form, {"Events": "issues"})
-        assert panel.content == "events: comments"
+        assert panel.content == "events: issues"
     first = heard[0]
     assert (first.guild_id, first.context.dm_channel) == (None, True)
     assert type(first.user) is discord.User
