@@ -28,7 +28,14 @@ from bot.model import (
 )
 from bot.pipeline.access import AccessCheck, AccessDecisions
 from bot.pipeline.enrichment import AddedFacts, Enrichment
-from bot.pipeline.names import known_to, names_for, with_actor_named, within
+from bot.pipeline.names import (
+    all_models,
+    facts_within,
+    known_to,
+    names_for,
+    with_actor_named,
+    within,
+)
 from bot.pipeline.picture_resizer import PictureResizer
 from bot.pipeline.reading import LARGE_BODY_BYTES
 from bot.pipeline.subjects import plain_subject, subject_shown
@@ -357,7 +364,7 @@ class Routing:
         subject = subject_shown(delivery, added.facts)
         if subject is None and not added.missing:
             subject = plain_subject(delivery, event_context.row)
-        several = len(delivery.models) > 1
+        several = len(all_models(delivery, added.facts, event_context.touched)) > 1
         cards: dict[tuple[str, ...], Card | None] = {}
         for one in passing:
             # Of several models, one may be beyond what a channel follows.
@@ -379,8 +386,10 @@ class Routing:
     ) -> Card | None:
         """The card for channels that follow the models of these patterns."""
         hook, row, delivery = event_context.hook, event_context.row, added.delivery
-        names = within(patterns, names, event_context.names, delivery.models)
-        context = card_context(hook, row, delivery, names, added.facts, event_context.thread)
+        models = all_models(delivery, added.facts, event_context.touched)
+        names = within(patterns, names, event_context.names, models)
+        facts = facts_within(patterns, added.facts)
+        context = card_context(hook, row, delivery, names, facts, event_context.thread)
         card = _render(replace(context, notes=(*context.notes, *self._notes(event_context))))
         if card is None:
             guild_id = hook.guild_id
