@@ -138,7 +138,7 @@ def _option_text(problem: OptionProblem) -> str:
             return f"There is no event `{shown}`. The groups are {groups}."
         case OptionFault.NEVER_SENT:
             return (
-                f"With `{problem.entry}` alone nothing would arrive: it stands for events that this "
+                f"With `{problem.entry}` alone, nothing would arrive: those are events that this "
                 "bot does not know yet, which no webhook can be set to send. Name events that you "
                 "want too, such as `versions, issues`."
             )
