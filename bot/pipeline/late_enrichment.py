@@ -21,16 +21,16 @@ from bot.model import AccessPause, Hook, HookState, Subscription
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.access_gate import is_outdated
 from bot.pipeline.batching import card_of, fit_together
-from bot.pipeline.enrichment import ConfirmedEvent, Enrichment, is_refusal, why_missing
+from bot.pipeline.enrichment import Enrichment, is_refusal, why_missing
 from bot.pipeline.keyed_worker import KeyedWorker
-from bot.pipeline.names import known_to, with_actor_named
+from bot.pipeline.names import all_models, facts_within, known_to, with_actor_named, within
 from bot.pipeline.reading import read
 from bot.pipeline.routing import card_context
-from bot.pipeline.subjects import changes_shown, subject_shown, tells_since
+from bot.pipeline.subjects import changes_shown, subject_shown
 from bot.services.access_rules import Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames
 from bot.speckle.confirmation import touched_models
-from bot.speckle.events import Delivery, ProjectNames
+from bot.speckle.events import Delivery
 from bot.speckle.filters import matches
 from bot.speckle_api.previews import NoPicture
 from bot.storage import Storage
@@ -235,11 +235,15 @@ class LateEnrichment:
             delivery,
             row.event_at,
             self._timings.question_s,
-            tells_since(delivery, row, incomplete.shown_until),
+            incomplete.shown_until,
         )
         if told is None:
             raise GivenUp(MissingWhy.NOTHING_MORE)
-        names = await self._names(permit, incomplete, told)
+        hook_id, facts = incomplete.hook.id, told.facts
+        heard = await self._storage.read(lambda tx: tx.hooks.names(hook_id))
+        names = await known_to(
+            permit, self._known_names, heard, told.delivery, facts, (), self._timings.names_s
+        )
         if not _says_the_same(told.delivery, delivery):
             raise GivenUp(MissingWhy.CONTRADICTED)
         confirmed = with_actor_named(told.delivery, names.people)
@@ -251,7 +255,7 @@ class LateEnrichment:
             wanting.options,
             confirmed,
             names.models,
-            touched_models(told.facts),
+            touched_models(facts),
             complete=names.complete,
         )
         if not verdict.passes:
@@ -266,17 +270,12 @@ class LateEnrichment:
                 raise GivenUp(MissingWhy.BLANK)
             shown = None if isinstance(image, NoPicture) else image
             return Addition(partial(_changed, shown=shown))
-        context = card_context(incomplete.hook, row, confirmed, names, told.facts, None)
-        subject = subject_shown(told.delivery, told.facts)
+        patterns = wanting.options.models
+        names = within(patterns, names, heard, all_models(confirmed, facts, ()))
+        shown_facts = facts_within(patterns, facts)
+        context = card_context(incomplete.hook, row, confirmed, names, shown_facts, None)
+        subject = subject_shown(told.delivery, facts)
         return Addition(partial(_changed, shown=context), subject)
-
-    async def _names(
-        self, permit: ReadPermit, incomplete: IncompleteCard, confirmed: ConfirmedEvent
-    ) -> ProjectNames:
-        hook_id = incomplete.hook.id
-        told = await self._storage.read(lambda tx: tx.hooks.names(hook_id))
-        delivery, facts, within_s = confirmed.delivery, confirmed.facts, self._timings.names_s
-        return await known_to(permit, self._known_names, told, delivery, facts, (), within_s)
 
     async def _permit(
         self, job: LateEnrichmentJob, incomplete: IncompleteCard, *, fresh: bool = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from bot.services.access_rules import ReadPermit
 from bot.services.known_names import KnownNames
 from bot.speckle.confirmation import touched_models
-from bot.speckle.events import Delivery, Facts, ModelRef, ProjectNames
+from bot.speckle.events import Delivery, Facts, IssueFacts, ModelRef, ProjectNames
 from bot.speckle.filters import lets_in
 
 PERSON_FIELDS = ("user_id", "target_id", "requester_id")  # of events that name somebody by id
@@ -27,7 +27,7 @@ def needed_names(
     delivery: Delivery, facts: Facts | None, of_thread: Sequence[ModelRef]
 ) -> NeededNames:
     """What an event, its thread and the facts that belong to it name by id alone."""
-    touched = (*delivery.models, *(touched_models(facts) or of_thread))
+    touched = all_models(delivery, facts, of_thread)
     named = {one.id for one in touched if one.name is not None}
     models = {one.id for one in touched if one.id is not None} - named
     actor = delivery.actor
@@ -36,6 +36,13 @@ def needed_names(
     if actor is not None:
         people = people - {actor.id} if actor.name else people | {actor.id}
     return NeededNames(models, people)
+
+
+def all_models(
+    delivery: Delivery, facts: Facts | None, of_thread: Sequence[ModelRef]
+) -> tuple[ModelRef, ...]:
+    """All models that an event is about: those that it names, and those of its thread or issue."""
+    return (*delivery.models, *(touched_models(facts) or of_thread))
 
 
 async def known_to(
@@ -79,6 +86,18 @@ def within(
     beyond = {one.id for one in named if one.name is not None and not lets_in(patterns, one)}
     kept = {id_: name for id_, name in names.models.items() if id_ not in beyond}
     return replace(names, models={**{k: v for k, v in told.models.items() if k in beyond}, **kept})
+
+
+def facts_within(patterns: Sequence[str], facts: Facts | None) -> Facts | None:
+    """The facts for a channel that follows some models alone: without other folders of an issue."""
+    if not isinstance(facts, IssueFacts):
+        return facts
+    kept = tuple(
+        one
+        for one in facts.issue.resources
+        if one.folder is None or lets_in(patterns, ModelRef(name=one.folder))
+    )
+    return replace(facts, issue=replace(facts.issue, resources=kept))
 
 
 def with_actor_named(delivery: Delivery, people: Mapping[str, str]) -> Delivery:

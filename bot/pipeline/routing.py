@@ -28,10 +28,17 @@ from bot.model import (
 )
 from bot.pipeline.access import AccessCheck, AccessDecisions
 from bot.pipeline.enrichment import AddedFacts, Enrichment
-from bot.pipeline.names import known_to, names_for, with_actor_named, within
+from bot.pipeline.names import (
+    all_models,
+    facts_within,
+    known_to,
+    names_for,
+    with_actor_named,
+    within,
+)
 from bot.pipeline.picture_resizer import PictureResizer
 from bot.pipeline.reading import LARGE_BODY_BYTES
-from bot.pipeline.subjects import plain_subject, subject_shown, tells_since
+from bot.pipeline.subjects import plain_subject, subject_shown
 from bot.pipeline.trace import Trace
 from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames
@@ -324,7 +331,7 @@ class Routing:
                 delivery,
                 row.event_at,
                 waited_s,
-                shown_until=tells_since(delivery, row, event_context.shown_until),
+                shown_until=event_context.shown_until,
             )
         except Exception:  # a fault of ours gives a plainer card, and loses no event
             log.exception("ingest.enrichment_failed", kind=delivery.event.kind.value)
@@ -357,7 +364,7 @@ class Routing:
         subject = subject_shown(delivery, added.facts)
         if subject is None and not added.missing:
             subject = plain_subject(delivery, event_context.row)
-        several = len(delivery.models) > 1
+        several = len(all_models(delivery, added.facts, event_context.touched)) > 1
         cards: dict[tuple[str, ...], Card | None] = {}
         for one in passing:
             # Of several models, one may be beyond what a channel follows.
@@ -379,8 +386,10 @@ class Routing:
     ) -> Card | None:
         """The card for channels that follow the models of these patterns."""
         hook, row, delivery = event_context.hook, event_context.row, added.delivery
-        names = within(patterns, names, event_context.names, delivery.models)
-        context = card_context(hook, row, delivery, names, added.facts, event_context.thread)
+        models = all_models(delivery, added.facts, event_context.touched)
+        names = within(patterns, names, event_context.names, models)
+        facts = facts_within(patterns, added.facts)
+        context = card_context(hook, row, delivery, names, facts, event_context.thread)
         card = _render(replace(context, notes=(*context.notes, *self._notes(event_context))))
         if card is None:
             guild_id = hook.guild_id

@@ -68,8 +68,8 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
 
 @pytest.fixture
 def start(start_bot: StartBot, site: Site) -> StartBot:
-    def started(**more: Any) -> Any:
-        speckle = {"enrich_deadline_s": 5.0}
+    def started(*, enrich_deadline_s: float = 5.0, **more: Any) -> Any:
+        speckle = {"enrich_deadline_s": enrich_deadline_s}
         return start_bot(speckle_servers=(site.server.url,), speckle=speckle, **more)
 
     return started
@@ -113,6 +113,11 @@ async def subjects(app: App) -> list[str | None]:
     statement = select(outbox.c.subject).order_by(outbox.c.id)
     found = await app.storage.read(lambda tx: tx.session.scalars(statement).all())
     return [None if PLAIN in one else one for one in found]
+
+
+async def cards(app: App) -> str:
+    """All cards, as they are stored."""
+    return str(await app.storage.read(lambda tx: tx.session.scalars(select(outbox.c.card)).all()))
 
 
 async def done(app: App, count: int) -> None:
@@ -272,6 +277,43 @@ async def test_without_an_account_the_card_is_plain_and_in_its_channel(
         assert one.state is SubscriptionState.ACTIVE
         shown = str([one.embeds for one in studio.sandbox.messages(studio.structure.id)])
         assert "Secret" not in shown
+
+
+async def test_an_issue_on_several_models_names_only_those_that_a_channel_follows(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    async with start() as app:
+        await follow(app, studio, site, models=["structure/**"])
+        issue = site.issue()
+        issue.resources = ",".join([*(model.id for model in site.tower.models), "$facade/secret"])
+        await site.opened(issue)
+        await done(app, 1)
+        shown = await cards(app)
+        assert STRUCTURE in shown
+        assert "facade" not in shown
+
+
+async def test_nor_does_a_card_that_is_filled_in_later(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    async with start(enrich_deadline_s=0.3) as app:
+        await follow(app, studio, site, models=["structure/**"])
+        await site.opened(site.issue())
+        await done(app, 1)
+        await asyncio.sleep(0.01)  # another millisecond
+        site.server.faults.hang = True
+        issue = site.issue("on both")
+        issue.resources = ",".join([*(model.id for model in site.tower.models), "$facade/secret"])
+        await site.opened(issue)
+        await done(app, 2)
+        assert "on both" not in await cards(app)
+        site.server.faults.clear()
+
+        async def filled_in() -> bool:
+            return "on both" in await cards(app)
+
+        await until(filled_in)
+        assert "facade" not in await cards(app)
 
 
 async def test_the_first_picture_among_a_reply_s_files_is_shown(
