@@ -181,10 +181,6 @@ class AccessCheck:
         silent = (one.reason for one in answers.values() if isinstance(one, silences))
         return AccessDecisions(decisions, seen, visibility, next(silent, None))
 
-    def linked(self, server_url: str) -> None:
-        """Somebody has just linked an account there, so the server answers again."""
-        self._silent.pop(server_url, None)
-
     def wait_s(self, attempts: int) -> float:
         """Seconds until an event that waits is tried again."""
         return self._timings.retry.delay_s(attempts)

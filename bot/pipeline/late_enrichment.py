@@ -26,7 +26,7 @@ from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.names import all_models, facts_within, known_to, with_actor_named, within
 from bot.pipeline.reading import read
 from bot.pipeline.routing import card_context
-from bot.pipeline.subjects import changes_shown, subject_shown, tells_since
+from bot.pipeline.subjects import changes_shown, subject_shown
 from bot.services.access_rules import Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames
 from bot.speckle.confirmation import touched_models
@@ -235,7 +235,7 @@ class LateEnrichment:
             delivery,
             row.event_at,
             self._timings.question_s,
-            tells_since(delivery, row, incomplete.shown_until),
+            incomplete.shown_until,
         )
         if told is None:
             raise GivenUp(MissingWhy.NOTHING_MORE)

@@ -38,7 +38,7 @@ from bot.pipeline.names import (
 )
 from bot.pipeline.picture_resizer import PictureResizer
 from bot.pipeline.reading import LARGE_BODY_BYTES
-from bot.pipeline.subjects import plain_subject, subject_shown, tells_since
+from bot.pipeline.subjects import plain_subject, subject_shown
 from bot.pipeline.trace import Trace
 from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames
@@ -332,7 +332,7 @@ class Routing:
                 delivery,
                 row.event_at,
                 waited_s,
-                shown_until=tells_since(delivery, row, event_context.shown_until),
+                shown_until=event_context.shown_until,
             )
         except Exception:  # a fault of ours gives a plainer card, and loses no event
             log.exception("ingest.enrichment_failed", kind=delivery.event.kind.value)

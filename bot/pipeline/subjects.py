@@ -1,6 +1,6 @@
 """What events about issues are about: they only hint at it, and their server says it."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bot.model import InboxSource
 from bot.speckle.event_subjects import (
@@ -15,8 +15,6 @@ from bot.speckle.events import Delivery, IssueCreated, IssueEvent, IssueReplied,
 from bot.speckle.facts import Facts, IssueFacts
 from bot.storage import Transaction
 from bot.work import InboxEvent
-
-TOGETHER = timedelta(minutes=2)
 
 
 def plain_subject(delivery: Delivery, row: InboxEvent) -> str | None:
@@ -53,17 +51,3 @@ def changes_shown(tx: Transaction, row: InboxEvent, delivery: Delivery) -> datet
     below = time_in_subject(row.event_at) if is_one else None
     times = tx.inbox.newest_subjects(row.ordering_key, beginnings, row.id, below)
     return max(map(datetime.fromisoformat, times), default=None)
-
-
-def tells_since(
-    delivery: Delivery, row: InboxEvent, shown_until: datetime | None
-) -> datetime | None:
-    """From when on an issue's changes belong to an event, which comes for each of them.
-
-    Of an issue that nothing was shown of yet, those shortly before count: events that were held up
-    come together. None for an event that does not say which issue it is.
-    """
-    event = delivery.event
-    if shown_until is not None or not isinstance(event, IssueUpdated) or not event.ids:
-        return shown_until
-    return row.event_at - TOGETHER

@@ -4,7 +4,7 @@ An event says little of its issue (see bot.speckle.issue_hints), so the server's
 was done to it, and when, decides. Servers up to 2.31 have no issues.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import timedelta
 from functools import reduce
@@ -20,6 +20,7 @@ from bot.speckle.wire import MAX_TEXT, id_of, name_of, text_of, url_of
 from bot.speckle_api.answers import child, items, moment, participant, read_files
 from bot.speckle_api.optional_questions import OptionalQuestion
 
+TOGETHER: Final = timedelta(minutes=2)
 AT_THE_TIME: Final = timedelta(minutes=10)  # clocks differ, and deliveries are slow
 MAX_LABELS: Final = 20
 MAX_URL: Final = 2_000
@@ -212,13 +213,28 @@ def _change(value: Any, issue: Issue, hint: IssueHint) -> IssueChange | None:
     done = sorted(_changes(value, issue), key=lambda change: change.at)
     theirs = [one for one in done if hint.actor_id is None or _is(one.actor, hint.actor_id)]
     nearest = min(theirs, key=lambda change: abs(change.at - hint.at), default=None)
-    if nearest is None or hint.shown_until is None:
-        return nearest
+    if nearest is None:
+        return None
+    if hint.shown_until is None:
+        # An event that is exactly of its time, or names no issue, is of one change alone.
+        alone = not hint.ids or nearest.at == hint.at
+        return nearest if alone else reduce(_joined, _around(nearest, done))
     new = [one for one in done if hint.shown_until < one.at <= hint.at + AT_THE_TIME]
     # Up to somebody else's change, which would count as shown with a later one.
     before = dropwhile(lambda one: one.actor != nearest.actor, new)
     run = [*takewhile(lambda one: one.actor == nearest.actor, before)]
     return reduce(_joined, run) if run else None
+
+
+def _around(nearest: IssueChange, done: Sequence[IssueChange]) -> Sequence[IssueChange]:
+    """What the same person changed with it: events that were held up come together."""
+
+    def with_it(one: IssueChange) -> bool:
+        return one.actor == nearest.actor and abs(one.at - nearest.at) <= TOGETHER
+
+    at = done.index(nearest)
+    before = [*takewhile(with_it, reversed(done[:at]))]
+    return [*reversed(before), nearest, *takewhile(with_it, done[at + 1 :])]
 
 
 def _changes(value: Any, issue: Issue) -> Iterator[IssueChange]:

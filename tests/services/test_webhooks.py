@@ -420,12 +420,13 @@ async def test_nothing_is_repaired_while_speckle_is_away(office: Office) -> None
     assert (kept.why, kept.made) == (EnsureProblem.SPECKLE_AWAY, True)
 
 
+@pytest.mark.parametrize("events", ["all", "comments"])
 async def test_what_an_earlier_release_did_not_ask_for_is_added_without_a_word(
-    office: Office,
+    office: Office, events: str
 ) -> None:
     """After an update of the bot its webhooks lack the events of issues, and nobody did that."""
     await office.linked(MAREN, office.ilse)
-    await office.subscribe()
+    await office.subscribe(events=events)
     (made,) = office.made
     wanted = list(made.triggers)
     made.triggers = [name for name in wanted if not is_of_issues(name)]
