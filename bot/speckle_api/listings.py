@@ -138,10 +138,10 @@ class Listing:
 
 
 def read_page(data: Any) -> Listing:
-    """A page of a list; an empty one for None."""
+    """A page of a list, of what has an id; an empty one for None."""
     listed = child(data, "project", "listed")
     return Listing(
-        tuple(items(child(listed, "items"))),
+        tuple(item for item in items(child(listed, "items")) if id_of(item.get("id"))),
         text_of(child(listed, "cursor")),
         count(child(listed, "totalCount")),
     )
