@@ -44,6 +44,7 @@ from bot.pipeline.trace import Trace
 from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames
 from bot.speckle.confirmation import models_of, touched_models
+from bot.speckle.event_subjects import PLAIN
 from bot.speckle.events import (
     CommentCreated,
     CommentMentioned,
@@ -51,7 +52,6 @@ from bot.speckle.events import (
     CommentReplied,
     CommentResolved,
     Delivery,
-    Facts,
     KnownThread,
     ModelRef,
     ProjectDeleted,
@@ -59,8 +59,9 @@ from bot.speckle.events import (
     ProjectUpdated,
     UnknownEvent,
 )
+from bot.speckle.facts import Facts
 from bot.speckle.filters import matches
-from bot.work import NOTE_FACT, PLAIN, InboxEvent, NewCard, SubscriptionResult, TraceStep
+from bot.work import NOTE_FACT, InboxEvent, NewCard, SubscriptionResult, TraceStep
 
 log = structlog.get_logger()
 

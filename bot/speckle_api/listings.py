@@ -15,17 +15,8 @@ from bot.speckle.listed import (
     ListedVersion,
 )
 from bot.speckle.wire import id_of, name_of, text_of
+from bot.speckle_api.answers import child, count, iso, items, model_ref, moment, participant, person
 from bot.speckle_api.optional_questions import OptionalQuestion
-from bot.speckle_api.questions import (
-    child,
-    count,
-    iso,
-    items,
-    model_ref,
-    moment,
-    participant,
-    person,
-)
 
 OWNER: Final = "stream:owner"
 MILLISECOND: Final = timedelta(milliseconds=1)
