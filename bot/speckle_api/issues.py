@@ -218,8 +218,10 @@ def _changed(value: Any, issue: Issue, hint: IssueHint) -> IssueFacts | None:
     done = sorted(_changes(value, issue), key=lambda change: change.at)
     theirs = [one for one in done if hint.actor_id is None or _is(one.actor, hint.actor_id)]
     nearest = min(theirs, key=lambda change: abs(change.at - hint.at), default=None)
-    if nearest is None or hint.shown_until is None:
-        return nearest and IssueFacts(issue, nearest.at, change=nearest)
+    if nearest is None:
+        return None
+    if hint.shown_until is None:
+        return IssueFacts(issue, nearest.at, change=nearest)
     new = [one for one in done if hint.shown_until < one.at <= hint.at + AT_THE_TIME]
     # Up to somebody else's change, which would count as shown with a later one.
     before = dropwhile(lambda one: one.actor != nearest.actor, new)
