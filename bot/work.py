@@ -281,7 +281,6 @@ class NameChanges:
 
 
 NO_CHANGES = NameChanges()
-PLAIN = "#"  # in a subject: nothing is known of it but that such an event came
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,18 @@ def name_of(release: Release) -> str:
 # same with all of them and takes long.
 only_2_31 = pytest.mark.parametrize("release", [SPECKLE_2_31], indirect=True, ids=name_of)
 
+# For one test of each way that an event may go: over PostgreSQL too.
+over_postgresql = pytest.mark.parametrize(
+    ("release", "kind"),
+    [
+        (SPECKLE_2_31, "sqlite"),
+        (SPECKLE_4_AS_ANNOUNCED, "sqlite"),
+        (SPECKLE_4_AS_ANNOUNCED, "postgresql"),
+    ],
+    indirect=["release"],
+    ids=["2.31", "4 as announced", "4 over postgresql"],
+)
+
 
 @pytest.fixture(params=[SPECKLE_2_31, SPECKLE_4_AS_ANNOUNCED], ids=name_of)
 def release(request: pytest.FixtureRequest) -> Release:

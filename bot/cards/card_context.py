@@ -19,18 +19,8 @@ from bot.cards.text import (
     shorten_plain,
     units,
 )
-from bot.speckle.events import (
-    CommentFacts,
-    Delivery,
-    Facts,
-    IssueFacts,
-    KnownThread,
-    ModelRef,
-    ReceivedFacts,
-    SpeckleUser,
-    TextChange,
-    VersionFacts,
-)
+from bot.speckle.events import Delivery, KnownThread, ModelRef, SpeckleUser, TextChange
+from bot.speckle.facts import CommentFacts, Facts, IssueFacts, ReceivedFacts, VersionFacts
 from bot.speckle.links import Links
 
 # How much of a text a card shows, in UTF-16 units: enough to know what it is about.

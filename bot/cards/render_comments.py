@@ -14,7 +14,6 @@ from bot.cards.thread_parts import (
 )
 from bot.speckle.confirmation import models_of
 from bot.speckle.events import (
-    AttachedFile,
     CommentCreated,
     CommentMentioned,
     CommentReopened,
@@ -22,6 +21,7 @@ from bot.speckle.events import (
     CommentResolved,
     ResourceRef,
 )
+from bot.speckle.facts import AttachedFile
 
 MAX_FIRST_LINE = 200  # UTF-16 units, enough to know the thread again
 NO_WHERE = "in the project"

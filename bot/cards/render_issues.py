@@ -31,17 +31,14 @@ from bot.cards.thread_parts import (
 )
 from bot.speckle.events import (
     Change,
-    Issue,
-    IssueChange,
     IssueCreated,
     IssueDeleted,
-    IssueFacts,
-    IssueLabel,
     IssueReplied,
     IssueUpdated,
     SpeckleUser,
     TextChange,
 )
+from bot.speckle.facts import Issue, IssueChange, IssueFacts, IssueLabel
 from bot.speckle.issue_hints import IN_MESSAGE
 from bot.speckle.resources import resource_text
 from bot.speckle.rich_text import RichText

@@ -18,13 +18,13 @@ from bot.speckle.events import (
     ModelDeleted,
     ModelRef,
     ModelUpdated,
-    PreviousVersion,
     VersionCreated,
     VersionDeleted,
     VersionMoved,
     VersionReceived,
     VersionUpdated,
 )
+from bot.speckle.facts import PreviousVersion
 
 
 def version_created(context: CardContext, event: VersionCreated) -> CardParts:

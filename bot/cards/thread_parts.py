@@ -7,7 +7,8 @@ from bot.cards.card_context import MAX_COMMENT, CardContext, name_text, shown_pa
 from bot.cards.rich_text_markdown import to_markdown
 from bot.cards.text import counted, joined, link, units
 from bot.speckle.confirmation import models_of
-from bot.speckle.events import AttachedFile, ModelRef, ResourceRef
+from bot.speckle.events import ModelRef, ResourceRef
+from bot.speckle.facts import AttachedFile
 from bot.speckle.resources import resource_text
 from bot.speckle.rich_text import RichText, mentions
 

@@ -136,6 +136,12 @@ def _option_text(problem: OptionProblem) -> str:
                 return f"There is no event `{shown}`. Did you mean `{problem.near}`?"
             groups = ", ".join(f"`{group}`" for group in EventGroup)
             return f"There is no event `{shown}`. The groups are {groups}."
+        case OptionFault.NEVER_SENT:
+            return (
+                f"With `{problem.entry}` alone, nothing would arrive: those are events that this "
+                "bot does not know yet, which no webhook can be set to send. Name events that you "
+                "want too, such as `versions, issues`."
+            )
         case OptionFault.EMPTY_PATTERN:
             return "A model pattern is empty. Write a model's name, `structure/**` or `!**/draft*`."
 

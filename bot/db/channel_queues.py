@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, case, exists, func, or_, select, update
 
+from bot.db.column_types import UtcDateTime
 from bot.db.session import Insert, NewInsert, Session
-from bot.db.tables import IS_WAITING, UtcDateTime, channel_queues, outbox, subscriptions
+from bot.db.tables import IS_WAITING, channel_queues, outbox, subscriptions
 from bot.model import SENDING_PAUSES, PauseReason, SubscriptionState
 
 # Where Discord refuses for a while, cards are tried again automatically: nobody has to resume.

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select
 from bot.db.session import Session
 from bot.db.tables import HAS_KEY, HAS_SUBJECT, hooks, inbox, subscriptions
 from bot.model import HookState, InboxSource, Subscription
-from bot.speckle.listed import SAID_LENGTH, is_of_issue, thing_of
+from bot.speckle.event_subjects import SAID_LENGTH, is_of_issue, thing_of
 from bot.work import FetchedEvent, InboxEvent, InboxState, ToPair
 
 AT_THE_TIME = timedelta(minutes=2)  # that a webhook takes, and two clocks may be apart

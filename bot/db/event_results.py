@@ -24,12 +24,11 @@ from sqlalchemy import (
 from bot.cards.card import Picture
 from bot.db.access_pauses import hold, pause_rights
 from bot.db.channel_queues import lock, make_due
+from bot.db.column_types import CleanText, UtcDateTime
 from bot.db.hooks import write_visibility
 from bot.db.session import Session
 from bot.db.subscription_states import paused
 from bot.db.tables import (
-    CleanText,
-    UtcDateTime,
     held_events,
     hooks,
     late_enrichment_jobs,

@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import JSON, Column, String, cast, delete, func, select, type_coerce, update
 
+from bot.db.column_types import JsonValue
 from bot.db.engine import Database
 from bot.db.session import Session
 from bot.db.tables import (
-    JsonValue,
     channel_queues,
     hooks,
     inbox,

@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, func, or_, select, true, update
 
 from bot.db.session import Session
 from bot.db.tables import HAS_SUBJECT, inbox, outbox
+from bot.speckle.event_subjects import PLAIN
 from bot.work import (
     DUPLICATE_WITHIN,
-    PLAIN,
     EventResult,
     HookResult,
     SubscriptionResult,

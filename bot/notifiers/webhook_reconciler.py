@@ -12,7 +12,8 @@ from bot.discord_api.client import SpeckleBot
 from bot.discord_api.outcomes import DISCORD_ERRORS, error_text
 from bot.model import Hook, SubscriptionState
 from bot.services.subscribe_results import Followed
-from bot.services.webhooks import Ensured, WebhookService
+from bot.services.webhook_results import Ensured
+from bot.services.webhooks import WebhookService
 from bot.storage import Storage
 from bot.timing import periodic
 

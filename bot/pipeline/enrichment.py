@@ -39,7 +39,8 @@ from bot.speckle.confirmation import (
     VersionQuestion,
 )
 from bot.speckle.event_table import BY_KIND
-from bot.speckle.events import Delivery, Facts, VersionCreated
+from bot.speckle.events import Delivery, VersionCreated
+from bot.speckle.facts import Facts
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.object_counts import ObjectCounts

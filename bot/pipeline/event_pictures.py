@@ -21,17 +21,8 @@ from bot.model import Hook
 from bot.services.access_rules import ReadPermit
 from bot.services.token_lending import TokenLender
 from bot.single_flight import SingleFlightCache
-from bot.speckle.events import (
-    AttachedFile,
-    CommentCreated,
-    CommentFacts,
-    CommentReplied,
-    Event,
-    Facts,
-    IssueCreated,
-    IssueFacts,
-    IssueReplied,
-)
+from bot.speckle.events import CommentCreated, CommentReplied, Event, IssueCreated, IssueReplied
+from bot.speckle.facts import AttachedFile, CommentFacts, Facts, IssueFacts
 from bot.speckle.visibility import PUBLIC
 from bot.speckle_api.files import ServerFiles
 from bot.speckle_api.previews import NoPicture, Previews, Rendered, preview_url

@@ -17,8 +17,8 @@ from bot.pipeline.replay import Outlets, Routes
 from bot.pipeline.routing import EventContext, RoutingResult, says_who_sees, thread_id_of
 from bot.pipeline.subjects import changes_shown
 from bot.pipeline.trace import Trace
+from bot.speckle.event_subjects import subject_of
 from bot.speckle.events import CommentCreated, Delivery, KnownThread, ProjectNames
-from bot.speckle.listed import subject_of
 from bot.speckle.rich_text import first_line
 from bot.storage import Storage, Transaction
 from bot.work import (

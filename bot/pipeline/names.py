@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from bot.services.access_rules import ReadPermit
 from bot.services.known_names import KnownNames
 from bot.speckle.confirmation import touched_models
-from bot.speckle.events import Delivery, Facts, IssueFacts, ModelRef, ProjectNames
+from bot.speckle.events import Delivery, ModelRef, ProjectNames
+from bot.speckle.facts import Facts, IssueFacts
 from bot.speckle.filters import lets_in
 
 PERSON_FIELDS = ("user_id", "target_id", "requester_id")  # of events that name somebody by id

@@ -14,6 +14,7 @@ from bot.cards.card_context import CardContext
 from bot.cards.notes import CardNote, NoteKind
 from bot.cards.pictures import with_image
 from bot.cards.render import render
+from bot.errors import StorageUnavailable
 from bot.model import (
     KEEPING_PAUSES,
     RIGHTS_PAUSES,
@@ -43,6 +44,7 @@ from bot.pipeline.trace import Trace
 from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames
 from bot.speckle.confirmation import models_of, touched_models
+from bot.speckle.event_subjects import PLAIN
 from bot.speckle.events import (
     CommentCreated,
     CommentMentioned,
@@ -50,7 +52,6 @@ from bot.speckle.events import (
     CommentReplied,
     CommentResolved,
     Delivery,
-    Facts,
     KnownThread,
     ModelRef,
     ProjectDeleted,
@@ -58,8 +59,9 @@ from bot.speckle.events import (
     ProjectUpdated,
     UnknownEvent,
 )
+from bot.speckle.facts import Facts
 from bot.speckle.filters import matches
-from bot.work import NOTE_FACT, PLAIN, InboxEvent, NewCard, SubscriptionResult, TraceStep
+from bot.work import NOTE_FACT, InboxEvent, NewCard, SubscriptionResult, TraceStep
 
 log = structlog.get_logger()
 
@@ -316,7 +318,15 @@ class Routing:
         if permit is None or not self._enrichment.asks(event_context.hook):
             return names_for(told, ProjectNames(), facts)
         touched, within_s = event_context.touched, self._enrichment.timings.names_s
-        return await known_to(permit, self._known_names, told, delivery, facts, touched, within_s)
+        try:
+            return await known_to(
+                permit, self._known_names, told, delivery, facts, touched, within_s
+            )
+        except StorageUnavailable:
+            raise
+        except Exception:  # a fault of ours gives a plainer card, and holds up no event
+            log.exception("ingest.names_failed", kind=delivery.event.kind.value)
+            return names_for(told, ProjectNames(), facts)
 
     async def _added(self, event_context: EventContext, permit: ReadPermit | None) -> AddedFacts:
         """What Speckle adds for one reader; a fault of ours gives a plainer card."""

@@ -3,24 +3,18 @@
 from datetime import datetime
 
 from bot.model import InboxSource
-from bot.speckle.events import (
-    Delivery,
-    Facts,
-    IssueCreated,
-    IssueEvent,
-    IssueFacts,
-    IssueReplied,
-    IssueUpdated,
-)
-from bot.speckle.listed import (
+from bot.speckle.event_subjects import (
     ISSUE_CREATED,
     ISSUE_REPLIED,
     ISSUE_UPDATED,
+    PLAIN,
     issue_subject,
     time_in_subject,
 )
+from bot.speckle.events import Delivery, IssueCreated, IssueEvent, IssueReplied, IssueUpdated
+from bot.speckle.facts import Facts, IssueFacts
 from bot.storage import Transaction
-from bot.work import PLAIN, InboxEvent
+from bot.work import InboxEvent
 
 
 def plain_subject(delivery: Delivery, row: InboxEvent) -> str | None:

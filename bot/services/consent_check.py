@@ -16,7 +16,8 @@ from bot.services.access_rules import (
 )
 from bot.services.public_access import PRIVATE, PublicAccess, PublicAnswer
 from bot.services.token_lending import TokenLender
-from bot.services.webhooks import EnsureFailed, EnsureProblem, WebhookService, problem_of
+from bot.services.webhook_results import EnsureFailed, EnsureProblem, problem_of
+from bot.services.webhooks import WebhookService
 from bot.speckle_api.types import ProjectRights
 
 

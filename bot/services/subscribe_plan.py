@@ -10,7 +10,7 @@ from bot.services.consent_check import ProjectAccess, exceeds, needs_consent
 from bot.services.project_followers import ProjectFollowers
 from bot.services.refusals import CommandRefused, ProjectNotPublic, ProjectNotSeen
 from bot.services.subscribe_results import Followed, NeedsAccount, NeedsConsent, SubscribeRequest
-from bot.services.webhooks import EnsureProblem
+from bot.services.webhook_results import EnsureProblem
 from bot.speckle.subscription_options import SubscriptionOptions
 
 MOST_NAMED = 25  # other channels in one question: Discord's limit for a select

@@ -9,8 +9,8 @@ from bot.model import Hook, PauseWhy, Subscription
 from bot.permissions import Actor, Audience, TargetChannel
 from bot.services.access_rules import is_private
 from bot.services.project_names import project_label
+from bot.services.webhook_results import Ensured, EnsureFailed, EnsureProblem, RemovalResult
 from bot.services.webhook_setup import WebhookSetup
-from bot.services.webhooks import Ensured, EnsureFailed, EnsureProblem, RemovalResult
 from bot.speckle.events import EventKind
 from bot.speckle.subscription_options import SubscriptionOptions, TypedOptions
 

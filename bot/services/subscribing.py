@@ -33,9 +33,10 @@ from bot.services.subscribe_results import (
     SubscribeRequest,
 )
 from bot.services.webhook_page import WebhookPages
+from bot.services.webhook_results import Ensured, EnsureFailed
 from bot.services.webhook_setup import kinds_wanted
 from bot.services.webhook_triggers import events_lacking
-from bot.services.webhooks import Ensured, EnsureFailed, WebhookService
+from bot.services.webhooks import WebhookService
 from bot.speckle.events import EventKind
 from bot.speckle.links import SpeckleLink
 from bot.speckle.subscription_options import SubscriptionOptions

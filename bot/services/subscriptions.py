@@ -41,8 +41,9 @@ from bot.services.subscribe_results import (
 )
 from bot.services.subscribing import SubscribeOutcome, Subscribing
 from bot.services.webhook_page import WebhookPages
+from bot.services.webhook_results import Ensured
 from bot.services.webhook_setup import WebhookSetup, webhook_setup
-from bot.services.webhooks import Ensured, WebhookService
+from bot.services.webhooks import WebhookService
 from bot.speckle.links import Links, SpeckleLink, parse_link
 from bot.storage import Storage
 

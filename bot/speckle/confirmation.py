@@ -11,27 +11,22 @@ from typing import Any
 
 from bot.speckle.events import (
     CommentCreated,
-    CommentFacts,
     CommentMentioned,
     CommentReopened,
     CommentReplied,
     CommentResolved,
     Delivery,
     Event,
-    Facts,
-    Issue,
     IssueEvent,
-    IssueFacts,
-    IssueHint,
     IssueUpdated,
     ModelRef,
-    ReceivedFacts,
     ResourceRef,
     SpeckleUser,
     VersionCreated,
-    VersionFacts,
     VersionReceived,
 )
+from bot.speckle.facts import CommentFacts, Facts, Issue, IssueFacts, ReceivedFacts, VersionFacts
+from bot.speckle.issue_hints import IssueHint
 
 # What is shown with somebody's account is as new as the event. Clocks differ, and Speckle's own
 # queue may have been held up.

@@ -1,4 +1,4 @@
-"""Which ids an issue's event names, in data of any shape.
+"""What an event says of its issue: which ids it names, in data of any shape.
 
 Speckle's documentation says of such an event's data only that it is "ids only". So every text that
 can be an id counts, the likely ones first, and the server knows which one is an issue's.
@@ -7,19 +7,36 @@ can be an id counts, the likely ones first, and the server knows which one is an
 import re
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from bot.speckle.events import EventKind
 from bot.speckle.wire import JsonObject
 
 MAX_IDS = 6
 MAX_NODES = 64
 ISSUE_ID = re.compile(r"[A-Za-z0-9]{6,64}")
 IN_MESSAGE = re.compile(r"#([A-Za-z0-9]{6,64})\b")
-# Ids of what an issue belongs to, or of who changed it.
-# In both forms of a body; a comment that quotes this only comes to be kept twice.
+# In both forms of a body; a comment that quotes this is only kept twice.
 EVENT_OF_ISSUE = re.compile(rb'event_name\\?"\s*:\s*\\?"issue_')
+# Ids of what an issue belongs to, or of who changed it.
 NO_ISSUE = ("project", "stream", "workspace", "user", "actor", "author", "assignee")
+
+
+@dataclass(frozen=True, slots=True)
+class IssueHint:
+    """What an event tells of an issue: what happened, by whom and when, and ids of anything.
+
+    `shown_until` is when the newest change was that has been shown of it already.
+    """
+
+    kind: EventKind
+    ids: tuple[str, ...]
+    at: datetime
+    actor_id: str | None = None
+    shown_until: datetime | None = None
 
 
 def is_hint(body: bytes) -> bool:

@@ -5,24 +5,22 @@ can be written down in the wire's own form; what was changed, moved or deleted c
 neither who did it nor what was there before, and nothing is made up.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from hashlib import sha256
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
 from bot.speckle.activity import Activity
-from bot.speckle.events import Delivery, ModelCreated, ModelRef, SpeckleUser, VersionCreated
-
-VERSION_CREATED: Final = "commit_create"
-MODEL_CREATED: Final = "branch_create"
-ISSUE_CREATED: Final = "issue_created"
-ISSUE_UPDATED: Final = "issue_updated"
-ISSUE_REPLIED: Final = "issue_reply_created"
-
-DIGEST_DIGITS: Final = 16
-SAID_LENGTH: Final = 1 + DIGEST_DIGITS  # of what a subject ends in
+from bot.speckle.event_subjects import (
+    ISSUE_CREATED,
+    ISSUE_REPLIED,
+    ISSUE_UPDATED,
+    MODEL_CREATED,
+    VERSION_CREATED,
+    _subject,
+    issue_subject,
+)
+from bot.speckle.events import ModelRef, SpeckleUser
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,50 +109,6 @@ def entries_of(changes: ListedChanges, after: datetime) -> list[ListedEntry]:
     ]
     recent = (one for one in found if one.entry.at >= after)
     return sorted(recent, key=lambda one: one.entry.at)
-
-
-def subject_of(delivery: Delivery) -> str | None:
-    """What a delivery says that it is about, and a digest of what it says: "commit_create:ID#…".
-
-    None for what no list has, and for issues: which one it is, only the server knows.
-    """
-    event, actor = delivery.event, delivery.actor
-    match event:
-        case VersionCreated():
-            return _subject(VERSION_CREATED, event.version_id, actor, event.message)
-        case ModelCreated() if event.model.id is not None:
-            return _subject(MODEL_CREATED, event.model.id, actor, event.model.name)
-        case _:
-            return None
-
-
-def issue_subject(event_name: str, thing_id: str, at: datetime | None = None) -> str:
-    """What an event about an issue is about: the issue; of a reply the reply; of a change the
-    issue and when the newest change was that it tells of.
-    """
-    when = "" if at is None else f":{time_in_subject(at)}"
-    return f"{event_name}:{thing_id}{when}"
-
-
-def is_of_issue(event_name: str) -> bool:
-    """Whether an event is about an issue, which it may not name."""
-    return event_name in (ISSUE_CREATED, ISSUE_UPDATED, ISSUE_REPLIED)
-
-
-def time_in_subject(at: datetime) -> str:
-    """When a change was made, as a subject ends in it; texts are in the order of times."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds")
-
-
-def thing_of(subject: str) -> str:
-    """What a subject is about, "commit_create:ID", whatever is said of it."""
-    return subject.partition("#")[0]
-
-
-def _subject(event_name: str, thing_id: str, actor: SpeckleUser | None, said: str | None) -> str:
-    said_by = None if actor is None else actor.id
-    digest = sha256(json.dumps([said_by, said]).encode()).hexdigest()[:DIGEST_DIGITS]
-    return f"{event_name}:{thing_id}#{digest}"
 
 
 def _of_version(version: ListedVersion) -> ListedEntry:

@@ -36,6 +36,7 @@ class OptionFault(Enum):
     TOO_MANY_ENTRIES = auto()
     ENTRY_TOO_LONG = auto()
     NO_SUCH_EVENT = auto()
+    NEVER_SENT = auto()  # only events that no webhook can be set to send
     EMPTY_PATTERN = auto()
 
 
@@ -162,8 +163,11 @@ def _kinds(entries: Entries) -> frozenset[EventKind]:
 
 
 def _events(entries: Entries) -> Entries:
-    names = (entry.lower().replace(" ", "_").replace("-", "_") for entry in entries)
-    return tuple(dict.fromkeys(_event(name) for name in names))
+    typed = (entry.lower().replace(" ", "_").replace("-", "_") for entry in entries)
+    names = tuple(dict.fromkeys(_event(name) for name in typed))
+    if _kinds(names) == {EventKind.UNKNOWN}:
+        raise OptionError(OptionProblem("events", OptionFault.NEVER_SENT, entry=names[0]))
+    return names
 
 
 def _event(name: str) -> str:

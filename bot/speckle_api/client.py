@@ -20,21 +20,13 @@ from bot.errors import (
 )
 from bot.network import Network
 from bot.speckle.activity import Activity
-from bot.speckle.events import (
-    CommentFacts,
-    IssueFacts,
-    IssueHint,
-    ModelRef,
-    ProjectNames,
-    ReceivedFacts,
-    ResourceRef,
-    VersionCreated,
-    VersionFacts,
-)
+from bot.speckle.events import ModelRef, ProjectNames, ResourceRef, VersionCreated
+from bot.speckle.facts import CommentFacts, IssueFacts, ReceivedFacts, VersionFacts
+from bot.speckle.issue_hints import IssueHint
 from bot.speckle.listed import ListedChanges
 from bot.speckle.tokens import SCOPES, TokenScope
 from bot.speckle.wire import id_of, text_of
-from bot.speckle_api import graphql, issues, listings, optional_questions, questions
+from bot.speckle_api import answers, graphql, issues, listings, optional_questions, questions
 from bot.speckle_api.circuit_breaker import CircuitBreakers
 from bot.speckle_api.error_answers import missing_scope
 from bot.speckle_api.graphql import AnswerTooLarge
@@ -154,7 +146,7 @@ class SpeckleClient:
         with suppress(SpeckleError):
             asked = optional_questions.MIGRATION
             data = await self._read_optional(Login(server_url), asked, {}, until)
-            return text_of(questions.child(data, "serverInfo", "migration", "movedFrom"))
+            return text_of(answers.child(data, "serverInfo", "migration", "movedFrom"))
         return None
 
     # ── a person and their projects ───────────────────────────────────────────────────────────
@@ -294,7 +286,7 @@ class SpeckleClient:
 
         Each list has the time of a question. Issues are left out where this token may not see them.
         """
-        wanted = {"project": project_id, "after": questions.iso(after - MILLISECOND)}
+        wanted = {"project": project_id, "after": answers.iso(after - MILLISECOND)}
 
         async def read(question: str | OptionalQuestion) -> Listing:
             until = self._transport.until(within_s)
@@ -336,7 +328,7 @@ class SpeckleClient:
             "enabled": True,
         }
         data = await self._transport.change(login, questions.CREATE_WEBHOOK, {"webhook": webhook})
-        return _needed(login, id_of(questions.child(data, "webhookCreate")))
+        return _needed(login, id_of(answers.child(data, "webhookCreate")))
 
     async def update_webhook(
         self,
@@ -422,7 +414,7 @@ class SpeckleClient:
         wanted: dict[str, Any] = {
             "project": project_id,
             "info": False,
-            "after": None if after is None else questions.iso(after),
+            "after": None if after is None else answers.iso(after),
             "limit": min(limit, ACTIVITY_PAGE),
         }
         lines: dict[str, Activity] = {}
@@ -436,7 +428,7 @@ class SpeckleClient:
             if len(page) < wanted["limit"] or len(lines) == known:
                 break
             # The next page begins before the cursor; lines of one millisecond must not be lost.
-            wanted["cursor"] = questions.iso(page[-1].at + MILLISECOND)
+            wanted["cursor"] = answers.iso(page[-1].at + MILLISECOND)
         newest = sorted(lines.values(), key=lambda line: line.at, reverse=True)[:limit]
         return newest[::-1]
 
@@ -457,8 +449,8 @@ class SpeckleClient:
         wanted: dict[str, Any] = {"project": project_id, "info": True, "limit": ACTIVITY_PAGE}
         while count:
             # Cut to milliseconds, as the server reads them: others of the same one come too.
-            wanted["after"] = questions.iso(lines[0].at)
-            wanted["before"] = questions.iso(lines[count - 1].at + MILLISECOND)
+            wanted["after"] = answers.iso(lines[0].at)
+            wanted["before"] = answers.iso(lines[count - 1].at + MILLISECOND)
             try:
                 data = await self._read_optional(login, optional_questions.ACTIVITY, wanted, until)
             except AnswerTooLarge:
@@ -515,7 +507,7 @@ class SpeckleClient:
         async def count(question: OptionalQuestion, name: str) -> int | None:
             with suppress(SpeckleError):
                 data = await self._read_optional(login, question, wanted, until)
-                return questions.count(questions.child(data, "project", name, "totalCount"))
+                return answers.count(answers.child(data, "project", name, "totalCount"))
             return None
 
         return await asyncio.gather(
@@ -555,7 +547,7 @@ class SpeckleClient:
         if facts is None:
             wanted = {
                 "project": project_id,
-                "after": questions.iso(hint.at - issues.AT_THE_TIME),
+                "after": answers.iso(hint.at - issues.AT_THE_TIME),
                 "limit": ISSUES_CHANGED,
             }
             data = await self._ask_either(login, issues.CHANGED, wanted, until)
@@ -627,7 +619,7 @@ class SpeckleClient:
             if said == ("comment_archived", thread_id, user_id):
                 left_s = self._transport.left_s(until)
                 (whole,) = await self.with_info(login, project_id, [line], within_s=left_s)
-                if questions.child(whole.info, "input", "archived") is archived:
+                if answers.child(whole.info, "input", "archived") is archived:
                     return True
         return False
 
@@ -637,8 +629,8 @@ class SpeckleClient:
         wanted: dict[str, Any] = {
             "project": project_id,
             "info": False,
-            "after": questions.iso(at - RECEIVED_WINDOW),
-            "before": questions.iso(at + RECEIVED_WINDOW),
+            "after": answers.iso(at - RECEIVED_WINDOW),
+            "before": answers.iso(at + RECEIVED_WINDOW),
             "limit": RECEIVED_LINES,
         }
         return questions.read_activity(
@@ -683,5 +675,5 @@ def _search(search: str, limit: int) -> dict[str, Any]:
 
 def _needed(login: Login, value: T | None) -> T:
     if value is None:
-        raise questions.odd(login.server_url)
+        raise answers.odd(login.server_url)
     return value

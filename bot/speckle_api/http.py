@@ -142,7 +142,7 @@ class SpeckleHttp:
                 content = await _content(near, answer, max_bytes)
         except TimeoutError:
             raise SpeckleUnavailable(near, "its store gave no answer in time") from None
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, ValueError) as error:  # such as a name that is no host's
             raise SpeckleUnavailable(near, f"its store: {why_not_reached(error)}") from None
         return HttpAnswer(answer.status, answer.headers, content)
 

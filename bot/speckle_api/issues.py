@@ -11,22 +11,14 @@ from functools import reduce
 from itertools import dropwhile, takewhile
 from typing import Any, Final, TypeVar
 
-from bot.speckle.events import (
-    Change,
-    EventKind,
-    Issue,
-    IssueChange,
-    IssueFacts,
-    IssueHint,
-    IssueLabel,
-    IssueReply,
-    SpeckleUser,
-)
+from bot.speckle.events import Change, EventKind, SpeckleUser
+from bot.speckle.facts import Issue, IssueChange, IssueFacts, IssueLabel, IssueReply
+from bot.speckle.issue_hints import IssueHint
 from bot.speckle.resources import read_resources
 from bot.speckle.rich_text import RichText, read_rich_text
 from bot.speckle.wire import MAX_TEXT, id_of, name_of, text_of, url_of
+from bot.speckle_api.answers import child, items, moment, participant, read_files
 from bot.speckle_api.optional_questions import OptionalQuestion
-from bot.speckle_api.questions import child, items, moment, participant, read_files
 
 TOGETHER: Final = timedelta(minutes=2)
 AT_THE_TIME: Final = timedelta(minutes=10)  # clocks differ, and deliveries are slow

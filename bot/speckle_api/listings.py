@@ -15,17 +15,8 @@ from bot.speckle.listed import (
     ListedVersion,
 )
 from bot.speckle.wire import id_of, name_of, text_of
+from bot.speckle_api.answers import child, count, iso, items, model_ref, moment, participant, person
 from bot.speckle_api.optional_questions import OptionalQuestion
-from bot.speckle_api.questions import (
-    child,
-    count,
-    iso,
-    items,
-    model_ref,
-    moment,
-    participant,
-    person,
-)
 
 OWNER: Final = "stream:owner"
 MILLISECOND: Final = timedelta(milliseconds=1)
@@ -147,10 +138,10 @@ class Listing:
 
 
 def read_page(data: Any) -> Listing:
-    """A page of a list; an empty one for None."""
+    """A page of a list, of what has an id; an empty one for None."""
     listed = child(data, "project", "listed")
     return Listing(
-        tuple(items(child(listed, "items"))),
+        tuple(item for item in items(child(listed, "items")) if id_of(item.get("id"))),
         text_of(child(listed, "cursor")),
         count(child(listed, "totalCount")),
     )

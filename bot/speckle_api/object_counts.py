@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from bot.errors import SpeckleError
-from bot.speckle.events import VersionFacts
+from bot.speckle.facts import VersionFacts
 from bot.speckle_api.bundles import BundleReader
 from bot.speckle_api.http import HttpAnswer, SpeckleHttp
 from bot.speckle_api.types import Login

@@ -9,18 +9,8 @@ import pytest
 from bot.cards.card import Card
 from bot.cards.colours import INFO, SUCCESS
 from bot.cards.render import fill_in, render
-from bot.speckle.events import (
-    AttachedFile,
-    Change,
-    Delivery,
-    Issue,
-    IssueChange,
-    IssueFacts,
-    IssueLabel,
-    IssueReply,
-    ResourceRef,
-    SpeckleUser,
-)
+from bot.speckle.events import Change, Delivery, ResourceRef, SpeckleUser
+from bot.speckle.facts import AttachedFile, Issue, IssueChange, IssueFacts, IssueLabel, IssueReply
 from bot.speckle.rich_text import RichText, read_rich_text
 from bot.speckle.wire import text_of
 from tests.cards.conftest import RECEIVED_AT, shown

@@ -30,23 +30,25 @@ from bot.cards.render import render
 from bot.cards.text import is_blank, units
 from bot.speckle.event_table import EVENTS
 from bot.speckle.events import (
-    AttachedFile,
     Change,
-    CommentFacts,
     Delivery,
     Event,
     EventKind,
-    Issue,
-    IssueChange,
-    IssueFacts,
-    IssueLabel,
-    IssueReply,
     KnownThread,
     ModelRef,
     Project,
     ResourceRef,
     SpeckleUser,
     TextChange,
+)
+from bot.speckle.facts import (
+    AttachedFile,
+    CommentFacts,
+    Issue,
+    IssueChange,
+    IssueFacts,
+    IssueLabel,
+    IssueReply,
     VersionFacts,
 )
 from bot.speckle.rich_text import RichNode, RichText

@@ -15,15 +15,8 @@ from bot.cards.card import Card
 from bot.cards.notes import SENTENCES, CardNote, NoteKind
 from bot.cards.pictures import with_image
 from bot.cards.render import fill_in, render
-from bot.speckle.events import (
-    CommentFacts,
-    Delivery,
-    ModelRef,
-    PreviousVersion,
-    ReceivedFacts,
-    ResourceRef,
-    VersionFacts,
-)
+from bot.speckle.events import Delivery, ModelRef, ResourceRef
+from bot.speckle.facts import CommentFacts, PreviousVersion, ReceivedFacts, VersionFacts
 from tests.cards.conftest import RECEIVED_AT, SERVER_URL, shown
 
 NOTHING = "(no card: nothing changed)\n"

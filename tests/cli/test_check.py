@@ -34,7 +34,13 @@ from bot.storage import Storage, migrate
 from bot.timing import utc_now
 from bot.vault import Vault
 from bot.webhook_listener import WebhookListener
-from sandbox.speckle import SpeckleServer
+from sandbox.speckle import (
+    SPECKLE_2_31,
+    SPECKLE_4,
+    SPECKLE_4_AS_ANNOUNCED,
+    Release,
+    SpeckleServer,
+)
 
 TOKEN: Final = "MTE4MDAwMDAwMDAwMDAwMDAwMQ.GabcDe.kJ8sL0pQ2rT4vW6xY8zA1bC3dE5fG7hI9jK1lM"
 SPECKLE_TOKEN: Final = "5a" * 21
@@ -173,13 +179,21 @@ async def test_a_discord_that_is_away_is_said(http: ClientSession) -> None:
 # ── Speckle ──
 
 
-async def test_a_speckle_server_is_named_with_its_version(
-    serve: Serve, http: ClientSession
+@pytest.mark.parametrize(
+    ("release", "told"),
+    [
+        (SPECKLE_2_31, "version 2.31.14 with no issues, comments, activity list."),
+        (SPECKLE_4, "version 4.0.0 with issues, comments, no activity list."),
+        (SPECKLE_4_AS_ANNOUNCED, "version 4.0.0 with issues, no comments, no activity list."),
+    ],
+)
+async def test_a_speckle_server_is_named_with_its_version_and_what_it_has(
+    http: ClientSession, release: Release, told: str
 ) -> None:
-    url = await serve(speckle())
-    assert await check_server(http, url) == [
-        CheckResult(CheckMark.GOOD, f"Speckle server {url}", "version 2.31.14.")
-    ]
+    async with SpeckleServer.start(release=release) as server:
+        what = f"Speckle server {server.url}"
+        assert await check_server(http, server.url) == [CheckResult(CheckMark.GOOD, what, told)]
+    assert {asked.authorization for asked in server.requests} == {None}
 
 
 async def test_something_else_than_a_speckle_server_is_said(

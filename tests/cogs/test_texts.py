@@ -31,8 +31,8 @@ from bot.services.subscribe_results import (
     Unsubscribed,
 )
 from bot.services.webhook_page import WebhookPage
+from bot.services.webhook_results import Ensured, WebhookChange
 from bot.services.webhook_setup import WebhookSetup, webhook_setup
-from bot.services.webhooks import Ensured, WebhookChange
 from bot.speckle.subscription_options import MAX_ENTRIES, MAX_ENTRY_LENGTH, SubscriptionOptions
 from tests.services.conftest import CLOUD, FACADE, KESTREL, MAREN, STRUCTURE, TOWER
 

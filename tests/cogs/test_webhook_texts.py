@@ -23,8 +23,14 @@ from bot.services.subscribe_results import (
     Unsubscribed,
 )
 from bot.services.webhook_page import WebhookPage
+from bot.services.webhook_results import (
+    Ensured,
+    EnsureFailed,
+    EnsureProblem,
+    RemovalResult,
+    WebhookChange,
+)
 from bot.services.webhook_setup import webhook_setup
-from bot.services.webhooks import Ensured, EnsureFailed, EnsureProblem, RemovalResult, WebhookChange
 from bot.speckle.events import EventKind
 from bot.speckle.subscription_options import SubscriptionOptions
 from tests.cogs.test_texts import HOOK, LARGEST, SUBSCRIPTION

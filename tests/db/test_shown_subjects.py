@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bot.model import Subscription
-from bot.speckle.listed import ISSUE_UPDATED, issue_subject
+from bot.speckle.event_subjects import ISSUE_UPDATED, issue_subject
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.work import (

@@ -18,7 +18,8 @@ from bot.pipeline.late_enrichment import LateEnrichment
 from bot.pipeline.reading import read
 from bot.pipeline.routing import card_context
 from bot.services.access_rules import Decision, ReadPermit, Show
-from bot.speckle.events import ProjectNames, VersionCreated, VersionFacts
+from bot.speckle.events import ProjectNames, VersionCreated
+from bot.speckle.facts import VersionFacts
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.vault import Vault

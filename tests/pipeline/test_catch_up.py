@@ -22,7 +22,7 @@ from bot.timing import Backoff, utc_now
 from bot.vault import Vault
 from bot.work import InboxState, TraceLine, TraceStep
 from sandbox.soak.bot_process import BotProcess
-from tests.conftest import only_2_31
+from tests.conftest import only_2_31, over_postgresql
 from tests.pipeline.conftest import TIMINGS, Run, Studio
 from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers
 from tests.pipeline.test_bad_days import limit_pages
@@ -109,6 +109,7 @@ async def test_fifty_events_that_failed_while_the_bot_was_dead_arrive_once_and_i
     assert len(delayed) == 50
 
 
+@over_postgresql
 async def test_a_delayed_card_has_the_events_own_time(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -127,6 +128,7 @@ async def test_a_delayed_card_has_the_events_own_time(
         assert (row.source, row.trace[0].stage) == (InboxSource.HISTORY, "catch_up")
 
 
+@over_postgresql
 async def test_whose_answer_was_lost_is_not_shown_twice(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -142,6 +144,7 @@ async def test_whose_answer_was_lost_is_not_shown_twice(
         await wait_for_numbers(studio, studio.structure, range(6))
 
 
+@over_postgresql
 async def test_equal_bodies_are_two_events(studio: Studio, tower: Tower, run: Run) -> None:
     """Resolved, and shown; then twice while nobody listened."""
     async with run() as app:
@@ -161,6 +164,7 @@ async def test_equal_bodies_are_two_events(studio: Studio, tower: Tower, run: Ru
         assert await app.storage.read(waiting_count) == 0
 
 
+@over_postgresql
 async def test_what_is_stuck_in_the_middle_of_a_call_is_taken_and_what_waits_is_left(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -195,6 +199,7 @@ async def test_an_equal_body_that_is_under_way_makes_a_failed_one_wait(
         await until(both)
 
 
+@over_postgresql
 async def test_events_that_arrive_while_it_catches_up_are_shown_once(
     studio: Studio, tower: Tower, run: Run
 ) -> None:

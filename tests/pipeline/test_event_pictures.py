@@ -13,19 +13,8 @@ from bot.cards.card import Picture
 from bot.errors import SpeckleError, SpeckleNotFound
 from bot.pipeline.event_pictures import EventPictures, may_name_picture
 from bot.services.access_rules import ReadPermit
-from bot.speckle.events import (
-    AttachedFile,
-    CommentCreated,
-    CommentFacts,
-    CommentReplied,
-    Event,
-    Facts,
-    Issue,
-    IssueCreated,
-    IssueFacts,
-    IssueReply,
-    VersionDeleted,
-)
+from bot.speckle.events import CommentCreated, CommentReplied, Event, IssueCreated, VersionDeleted
+from bot.speckle.facts import AttachedFile, CommentFacts, Facts, Issue, IssueFacts, IssueReply
 from bot.speckle_api.files import ServerFiles
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.previews import NoPicture, Previews

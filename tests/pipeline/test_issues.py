@@ -15,9 +15,9 @@ from bot.app import App
 from bot.db.tables import outbox
 from bot.model import Hook, HookKind, SubscriptionState
 from bot.services.linking import PasteToken
+from bot.speckle.event_subjects import PLAIN
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.timing import utc_now
-from bot.work import PLAIN
 from sandbox.speckle import ServerProject, SpeckleServer, User
 from sandbox.speckle.issues import IssueDataShape, ServerIssue
 from sandbox.speckle.release import SPECKLE_4_AS_ANNOUNCED

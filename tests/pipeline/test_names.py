@@ -2,8 +2,12 @@
 
 from typing import Any
 
+from sqlalchemy import insert
+
+from bot.db.tables import project_names
 from bot.model import Hook
 from bot.speckle.events import ProjectNames
+from bot.timing import utc_now
 from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import Studio
 from tests.pipeline.deliveries import until
@@ -73,6 +77,17 @@ async def test_a_channel_that_follows_some_models_is_not_told_what_another_is_ca
         assert PUBLIC_NAME in shown
         assert SECRET_NAME not in shown
         assert SECRET_NAME in await card(at, studio.facade)
+
+
+async def test_names_that_cannot_be_read_hold_up_no_event(stage: OpenStage, studio: Studio) -> None:
+    async with stage() as at:
+        account = await at.link()
+        await at.follow(studio.structure, account)
+        odd = {"account_id": account.id, "project_id": at.tower.project.id, "names": {}}
+        row = insert(project_names).values(**odd, read_at=utc_now())
+        await at.app.storage.write(lambda tx: tx.session.execute(row))
+        await moved(at)
+        assert SECRET_NAME not in await card(at, studio.structure)
 
 
 async def test_a_thread_is_known_by_its_first_line_where_nobody_is_linked(

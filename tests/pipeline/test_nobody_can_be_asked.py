@@ -12,6 +12,7 @@ from bot.app import Timings
 from bot.model import Entitlement, Hook, HookKind, PauseWhy, SubscriptionState
 from bot.speckle.signature import sign
 from sandbox.speckle import commit_create_data
+from tests.conftest import over_postgresql
 from tests.pipeline.conftest import Studio
 from tests.pipeline.deliveries import until
 from tests.pipeline.tower import Tower, answer
@@ -66,6 +67,7 @@ async def test_where_nobody_can_be_asked_one_channel_waits_and_the_others_go_on(
         assert at.quotes(studio.facade) == [*numbers, "version no 3"]
 
 
+@over_postgresql
 async def test_an_event_that_waits_for_long_does_not_fill_its_trace(
     stage: OpenStage, studio: Studio, tower: Tower
 ) -> None:

@@ -11,7 +11,7 @@ from bot.cards.card_context import CardContext
 from bot.cards.render import render
 from bot.pipeline.batching import MAX_FILES, MAX_FILES_BYTES, fit_together
 from bot.pipeline.late_enrichment import Shown, _changed
-from bot.speckle.events import VersionFacts
+from bot.speckle.facts import VersionFacts
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.work import FallbackLevel, OutboxCard, OutboxState
 from tests.pipeline.deliveries import numbered

@@ -9,7 +9,7 @@ import pytest
 from bot.model import Entitlement
 from bot.speckle.subscription_options import SubscriptionOptions
 from sandbox.speckle import SPECKLE_2_31, SPECKLE_4_AS_ANNOUNCED
-from tests.conftest import only_2_31
+from tests.conftest import only_2_31, over_postgresql
 from tests.pipeline.conftest import Studio
 from tests.pipeline.tower import Tower, answer
 from tests.pipeline.world import OBJECTS, PUBLIC_ONLY, SECRET, BotWorld, OpenStage, stage, timings
@@ -118,6 +118,7 @@ async def test_where_speckle_is_slow_nothing_secret_comes_later_either(
             assert secret not in told
 
 
+@over_postgresql
 async def test_a_name_that_an_event_made_up_for_a_model_lets_nothing_of_it_through(
     stage: OpenStage, studio: Studio
 ) -> None:
@@ -292,6 +293,7 @@ async def test_what_an_account_may_see_is_shown_in_the_channel_of_its_person_alo
         assert not any(message.files for message in at.messages(studio.facade))
 
 
+@over_postgresql
 async def test_of_two_accounts_the_one_that_lost_access_shows_nothing_more_and_pauses_its_channel(
     stage: OpenStage, studio: Studio, tower: Tower
 ) -> None:
@@ -308,6 +310,7 @@ async def test_of_two_accounts_the_one_that_lost_access_shows_nothing_more_and_p
         assert at.messages(studio.facade) == []
 
 
+@over_postgresql
 async def test_a_mere_readers_hook_by_hand_gets_nothing_that_the_owner_may_see(
     stage: OpenStage, studio: Studio
 ) -> None:

@@ -11,8 +11,14 @@ from bot.errors import AccountUnopenable
 from bot.services.refusals import CommandRefused
 from bot.services.subscribe_results import MadeSetUp, NeedsAccount
 from bot.services.token_lending import TokenStatus
+from bot.services.webhook_results import (
+    Ensured,
+    EnsureFailed,
+    EnsureProblem,
+    RemovalResult,
+    WebhookChange,
+)
 from bot.services.webhook_setup import WebhookSetup
-from bot.services.webhooks import Ensured, EnsureFailed, EnsureProblem, RemovalResult, WebhookChange
 from bot.storage import Storage
 from bot.vault import Vault
 from sandbox.speckle import Release

@@ -28,8 +28,8 @@ from bot.services.subscribe_results import (
     Subscribed,
     SubscribeRequest,
 )
+from bot.services.webhook_results import Ensured, WebhookChange
 from bot.services.webhook_setup import WebhookSetup
-from bot.services.webhooks import Ensured, WebhookChange
 from bot.speckle.events import EventKind
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage

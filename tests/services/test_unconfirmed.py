@@ -8,7 +8,7 @@ from bot.errors import AccountUnconfirmed
 from bot.model import Account
 from bot.services.subscribe_results import NeedsAccount
 from bot.services.token_lending import TokenStatus
-from bot.services.webhooks import Ensured, EnsureFailed, EnsureProblem, RemovalResult
+from bot.services.webhook_results import Ensured, EnsureFailed, EnsureProblem, RemovalResult
 from bot.storage import Storage
 from sandbox.speckle import Release
 from tests.services.conftest import FACADE, KESTREL, Clock, manager

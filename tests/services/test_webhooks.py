@@ -34,15 +34,15 @@ from bot.services.subscribe_results import (
     Subscribed,
 )
 from bot.services.webhook_page import is_of_issues
-from bot.services.webhook_triggers import triggers_of
-from bot.services.webhooks import (
-    MOST_WEBHOOKS,
+from bot.services.webhook_results import (
     Ensured,
     EnsureFailed,
     EnsureProblem,
     RemovalResult,
     WebhookChange,
 )
+from bot.services.webhook_triggers import triggers_of
+from bot.services.webhooks import MOST_WEBHOOKS
 from bot.speckle.event_table import EVENTS
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage

@@ -8,23 +8,19 @@ import pytest
 from bot.speckle.confirmation import ISSUE, NEW_THREAD, Claim, IssueQuestion, touched_models
 from bot.speckle.events import (
     CommentCreated,
-    CommentFacts,
     Delivery,
     EventKind,
-    Issue,
-    IssueChange,
     IssueCreated,
     IssueEvent,
-    IssueFacts,
-    IssueHint,
     IssueReplied,
-    IssueReply,
     IssueUpdated,
     ModelRef,
     Project,
     ResourceRef,
     SpeckleUser,
 )
+from bot.speckle.facts import CommentFacts, Issue, IssueChange, IssueFacts, IssueReply
+from bot.speckle.issue_hints import IssueHint
 
 AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 OLD = AT - timedelta(days=30)

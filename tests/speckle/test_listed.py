@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from bot.speckle.activity import body_of
+from bot.speckle.event_subjects import issue_subject, subject_of, thing_of
 from bot.speckle.events import Delivery, ModelCreated, ModelRef, SpeckleUser, VersionCreated
 from bot.speckle.listed import (
     ListedChanges,
@@ -13,9 +14,6 @@ from bot.speckle.listed import (
     ListedUpdate,
     ListedVersion,
     entries_of,
-    issue_subject,
-    subject_of,
-    thing_of,
 )
 from bot.speckle.payloads import parse_delivery, read_envelope
 

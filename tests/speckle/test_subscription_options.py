@@ -78,6 +78,14 @@ def test_an_event_like_no_other_gets_none() -> None:
     assert error.value.problem == OptionProblem("events", OptionFault.NO_SUCH_EVENT, entry="xyzzy")
 
 
+@pytest.mark.parametrize("only", ["other", "unknown", "unknown, other"])
+def test_events_that_no_webhook_sends_are_refused_alone_and_taken_beside_others(only: str) -> None:
+    with pytest.raises(OptionError) as error:
+        typed(events=only)
+    assert error.value.problem.fault is OptionFault.NEVER_SENT
+    assert typed(events=f"versions, {only}").events[0] == "versions"
+
+
 @pytest.mark.parametrize(
     ("models", "problem"),
     [

@@ -8,18 +8,10 @@ from itertools import chain
 import pytest
 
 from bot.errors import SpeckleForbidden, SpeckleNotFound, SpeckleScopeMissing, SpeckleTokenRefused
-from bot.speckle.events import (
-    CommentFacts,
-    ModelRef,
-    PreviousVersion,
-    ReceivedFacts,
-    ResourceRef,
-    SpeckleUser,
-    VersionCreated,
-    VersionFacts,
-)
+from bot.speckle.events import ModelRef, ResourceRef, SpeckleUser, VersionCreated
+from bot.speckle.facts import CommentFacts, PreviousVersion, ReceivedFacts, VersionFacts
 from bot.speckle.tokens import SCOPES, TokenScope
-from bot.speckle_api import questions
+from bot.speckle_api.answers import child
 from bot.speckle_api.types import CallStatus, Login, Me, ModelChoice, ProjectChoice, SpeckleWebhook
 from sandbox.speckle import commit_create_data
 from sandbox.speckle.speckle_world import paragraph
@@ -297,7 +289,7 @@ async def parts(studio: Studio) -> list[list[int | None]]:
     while lines:
         some = await studio.gateway.with_info(studio.login, studio.tower.id, lines)
         assert [one.id for one in some] == [one.id for one in lines[: len(some)]]
-        pictures = [questions.child(one.info, "input", "screenshot") for one in some]
+        pictures = [child(one.info, "input", "screenshot") for one in some]
         found.append([None if picture is None else len(picture) for picture in pictures])
         lines = lines[len(some) :]
     return found

@@ -6,17 +6,9 @@ from typing import Any
 import pytest
 
 from bot.errors import SpeckleForbidden, SpeckleNotFound
-from bot.speckle.events import (
-    Change,
-    EventKind,
-    IssueFacts,
-    IssueHint,
-    IssueLabel,
-    ModelRef,
-    ResourceRef,
-    SpeckleUser,
-)
-from bot.speckle.issue_hints import ids_named
+from bot.speckle.events import Change, EventKind, ModelRef, ResourceRef, SpeckleUser
+from bot.speckle.facts import IssueFacts, IssueLabel
+from bot.speckle.issue_hints import IssueHint, ids_named
 from bot.speckle.rich_text import first_line
 from bot.speckle_api import issues
 from sandbox.speckle import SPECKLE_4, SPECKLE_4_AS_ANNOUNCED, Release

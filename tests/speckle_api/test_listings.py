@@ -189,7 +189,7 @@ def test_whatever_stands_in_a_list_it_is_read() -> None:
     for place in places(ITEM):
         for odd in ODD:
             page = {"project": {"listed": {"cursor": odd, "items": [replaced(ITEM, place, odd)]}}}
-            listing = listings.read_page(page)
+            listing = listings.Listing().then(listings.read_page(page))
             changes = listings.read_changes(listing, listing, listing, EARLY)
             assert "\\ud800" not in repr(changes)
             assert "\\ud800" not in repr(listings.read_names(listing, []))

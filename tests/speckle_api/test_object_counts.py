@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.speckle.events import ModelRef, VersionFacts
+from bot.speckle.events import ModelRef
+from bot.speckle.facts import VersionFacts
 from bot.speckle_api.bundles import BundleReader
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.object_counts import CountLimits, ObjectCounts

@@ -6,7 +6,8 @@ import pytest
 from graphql import parse, validate
 
 from bot.cli.check import speckle as check
-from bot.speckle.events import EventKind, IssueHint
+from bot.speckle.events import EventKind
+from bot.speckle.issue_hints import IssueHint
 from bot.speckle_api import issues, listings, optional_questions, questions
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.optional_questions import DAY_S, MissingFields, OptionalQuestion

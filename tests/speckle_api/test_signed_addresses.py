@@ -81,6 +81,13 @@ async def test_a_server_on_the_open_internet_cannot_have_the_bot_look_into_its_o
     assert listener.heard == []
 
 
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..example", ".example"])
+@pytest.mark.parametrize("near", [PUBLIC, "https://speckle.internal"])
+async def test_a_name_that_cannot_be_a_host_s_is_not_reached(host: str, near: str) -> None:
+    with pytest.raises(SpeckleUnavailable):
+        await got(f"https://{host}/x", near=near)
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -1,7 +1,7 @@
 """Speckle: the servers, the operator's token, the applications that people sign in with."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from pydantic import SecretStr
@@ -10,12 +10,18 @@ from bot.cli.check.http_probe import ProbeResponse, origin, read_response, where
 from bot.cli.check.report import CheckMark, CheckResult, printable
 from bot.settings import SECRET_HINTS, Settings
 from bot.speckle.tokens import SCOPES, SpeckleApp
+from bot.speckle_api.answers import child, items
 from bot.speckle_api.bundles import BundleReader
+from bot.speckle_api.optional_questions import ACTIVITY, ANY_COMMENTS, ANY_ISSUES
 
 SERVER_QUERY: Final = "query { serverInfo { name version } }"
 MIGRATION_QUERY: Final = "query { serverInfo { migration { movedTo } } }"
 # No such project: the answer says NOT_FOUND, unless the scope to read projects is missing.
 SCOPE_QUERY: Final = 'query { project(id: "0000000000") { id } }'
+# Asked about a project that nobody has: a server that has such a thing answers NOT_FOUND.
+FOUND_OUT: Final = {"issues": ANY_ISSUES, "comments": ANY_COMMENTS, "activity list": ACTIVITY}
+NO_PROJECT: Final = {"project": "0000000000", "limit": 1, "info": False}
+NOT_UNDERSTOOD: Final = "GRAPHQL_VALIDATION_FAILED"
 APP_QUERY: Final = "query App($id: String!) { app(id: $id) { redirectUrl scopes { name } } }"
 MAX_REDIRECT: Final = 100  # characters that a Speckle server keeps
 TOKENS_PATH: Final = "/settings/user/developer"
@@ -41,7 +47,21 @@ async def check_server(http: aiohttp.ClientSession, server: str) -> Sequence[Che
     if (moved_to := await _moved_to(http, server)) is not None:
         found = f"it has moved to {printable(moved_to)}. Name that address in SPECKLE_SERVERS."
         return [CheckResult(CheckMark.BAD, what, found)]
-    return [CheckResult(CheckMark.GOOD, what, f"version {printable(str(version))}.")]
+    found = f"version {printable(str(version))}{await _has(http, server)}."
+    return [CheckResult(CheckMark.GOOD, what, found)]
+
+
+async def _has(http: aiohttp.ClientSession, server: str) -> str:
+    """What this server has of what others lack; nothing is said where it does not answer."""
+    words = []
+    for thing, question in FOUND_OUT.items():
+        try:
+            answer = await _ask_speckle(http, server, question.text, None, NO_PROJECT)
+        except (aiohttp.ClientError, TimeoutError):
+            return ""
+        refused = [child(one, "extensions", "code") for one in items(answer.at("errors"))]
+        words.append(f"{'no ' if NOT_UNDERSTOOD in refused else ''}{thing}")
+    return f" with {', '.join(words)}"
 
 
 async def _moved_to(http: aiohttp.ClientSession, server: str) -> str | None:
@@ -160,7 +180,7 @@ async def _ask_speckle(
     server: str,
     query: str,
     token: SecretStr | None,
-    variables: Mapping[str, str] | None = None,
+    variables: Mapping[str, Any] | None = None,
 ) -> ProbeResponse:
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
     # No redirects: the token is for this server alone.

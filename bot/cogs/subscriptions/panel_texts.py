@@ -19,8 +19,8 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.services.subscribe_results import Followed, MadeSetUp, SharedSetUp
+from bot.services.webhook_results import Ensured
 from bot.services.webhook_setup import WebhookSetup
-from bot.services.webhooks import Ensured
 from bot.speckle.links import Links
 from bot.speckle.subscription_options import SubscriptionOptions
 

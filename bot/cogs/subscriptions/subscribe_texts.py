@@ -32,7 +32,7 @@ from bot.services.subscribe_results import (
     Subscribed,
     Unsubscribed,
 )
-from bot.services.webhooks import EnsureProblem
+from bot.services.webhook_results import EnsureProblem
 from bot.speckle.links import Links
 from bot.speckle.subscription_options import SubscriptionOptions
 

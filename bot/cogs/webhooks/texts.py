@@ -10,14 +10,14 @@ from typing import assert_never
 from bot.cards.text import escape_name, joined, one_line, shorten_plain
 from bot.model import Hook, HookTrouble
 from bot.services.public_url import INSTANCE_PATH, ProbeProblem, ProbeResult
-from bot.services.webhooks import (
-    MOST_WEBHOOKS,
+from bot.services.webhook_results import (
     Ensured,
     EnsureFailed,
     EnsureProblem,
     RemovalResult,
     WebhookChange,
 )
+from bot.services.webhooks import MOST_WEBHOOKS
 from bot.speckle.links import Links
 from bot.speckle.tokens import TokenScope
 
