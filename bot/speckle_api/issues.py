@@ -4,7 +4,7 @@ An event says little of its issue (see bot.speckle.issue_hints), so the server's
 was done to it, and when, decides. Servers up to 2.31 have no issues.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import timedelta
 from functools import reduce
@@ -221,13 +221,27 @@ def _changed(value: Any, issue: Issue, hint: IssueHint) -> IssueFacts | None:
     if nearest is None:
         return None
     if hint.shown_until is None:
-        return IssueFacts(issue, nearest.at, change=nearest)
+        # An event that is exactly of its time, or names no issue, is of one change alone.
+        alone = not hint.ids or nearest.at == hint.at
+        change = nearest if alone else reduce(_joined, _around(nearest, done))
+        return IssueFacts(issue, change.at, change=change)
     new = [one for one in done if hint.shown_until < one.at <= hint.at + AT_THE_TIME]
     # Up to somebody else's change, which would count as shown with a later one.
     before = dropwhile(lambda one: one.actor != nearest.actor, new)
     run = [*takewhile(lambda one: one.actor == nearest.actor, before)]
-    change = reduce(_joined, run) if run else None
-    return IssueFacts(issue, (change or nearest).at, change=change)
+    new_change = reduce(_joined, run) if run else None
+    return IssueFacts(issue, (new_change or nearest).at, change=new_change)
+
+
+def _around(nearest: IssueChange, done: Sequence[IssueChange]) -> Sequence[IssueChange]:
+    """What the same person changed with it: events that were held up come together."""
+
+    def with_it(one: IssueChange) -> bool:
+        return one.actor == nearest.actor and abs(one.at - nearest.at) <= TOGETHER
+
+    at = done.index(nearest)
+    before = [*takewhile(with_it, reversed(done[:at]))]
+    return [*reversed(before), nearest, *takewhile(with_it, done[at + 1 :])]
 
 
 def _changes(value: Any, issue: Issue) -> Iterator[IssueChange]:
