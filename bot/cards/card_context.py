@@ -1,5 +1,6 @@
 """What each renderer works with: the event in its context, and the parts that cards share."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -183,6 +184,14 @@ def name_text(name: str | None, otherwise: str | None = None) -> str:
     """A name for use inside a sentence or a title: one line, not too long, escaped."""
     line = one_line(name) if otherwise is None else one_line(name, otherwise)
     return escape_name(shorten_plain(line, MAX_NAME))
+
+
+def further_words(said: str | None, event_name: str) -> str:
+    """What Speckle says about an event; empty where that only repeats the event's name."""
+    words, name = (
+        re.findall(r"\w+", text.lower().replace("_", " ")) for text in (said or "", event_name)
+    )
+    return "" if words == name else said or ""
 
 
 def long_text(text: str | None, limit: int) -> str:

@@ -1,4 +1,4 @@
-"""Cards for threads: new comments, replies, resolved and re-opened ones, mentions."""
+"""Cards for threads: new comments, replies, resolved and reopened ones, mentions."""
 
 from dataclasses import replace
 
@@ -80,8 +80,8 @@ def comment_resolved(context: CardContext, event: CommentResolved) -> CardParts:
 
 def comment_reopened(context: CardContext, event: CommentReopened) -> CardParts:
     """Which thread, by its link and its first line."""
-    sentence = f"{context.who} re-opened a thread{_on(context)} that was resolved."
-    return _thread(context, event.thread_id, "Thread re-opened", sentence)
+    sentence = f"{context.who} reopened a thread{_on(context)} that was resolved."
+    return _thread(context, event.thread_id, "Thread reopened", sentence)
 
 
 def comment_mentioned(context: CardContext, event: CommentMentioned) -> CardParts:

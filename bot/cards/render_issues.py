@@ -14,6 +14,7 @@ from bot.cards.card_context import (
     NOTHING,
     CardContext,
     CardParts,
+    further_words,
     long_text,
     moment_text,
     name_text,
@@ -128,12 +129,13 @@ def issue_deleted(context: CardContext, _event: IssueDeleted) -> CardParts:
 
 def _plain(context: CardContext, title: str, sentence: str) -> CardParts:
     """What the event says by itself: Speckle's own sentence about it, if there is one."""
-    said = " ".join(IN_MESSAGE.sub("", context.delivery.activity_message or "").split())
+    delivery = context.delivery
+    said = " ".join(IN_MESSAGE.sub("", delivery.activity_message or "").split())
     return CardParts(
         title=title,
         url=context.project_url,
         sentence=sentence,
-        small=long_text(said, MAX_MESSAGE),
+        small=long_text(further_words(said, delivery.event_name), MAX_MESSAGE),
     )
 
 
@@ -244,8 +246,9 @@ class Deed:
 
 
 CHANGED = Deed("changed", "changed")
+REOPENED = Deed("reopened", "reopened")
 STATUS_DEEDS = {
-    "open": Deed("re-opened", "re-opened"),
+    "open": REOPENED,
     "readyForReview": Deed("ready for review", "marked", " as ready for review"),
     "resolved": Deed("resolved", "resolved", colour=SUCCESS),
 }
@@ -254,7 +257,8 @@ STATUS_DEEDS = {
 def _deed(context: CardContext, change: IssueChange) -> Deed | None:
     """A change of one thing that has a word of its own."""
     if change.status is not None:
-        return STATUS_DEEDS.get(change.status.new or "")
+        deed = STATUS_DEEDS.get(change.status.new or "")
+        return None if deed is REOPENED and change.status.old != "resolved" else deed
     if change.assignee is not None and change.assignee.new is not None:
         name = _person(context, change.assignee.new)
         return Deed("assigned", "assigned", f" to **{name}**")

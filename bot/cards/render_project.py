@@ -6,6 +6,7 @@ from bot.cards.card_context import (
     CardContext,
     CardParts,
     before_after,
+    further_words,
     long_text,
     name_text,
 )
@@ -111,7 +112,8 @@ def project_deleted(context: CardContext, _event: ProjectDeleted) -> CardParts:
 def unknown_event(context: CardContext, _event: UnknownEvent) -> CardParts:
     """The event's name, and what Speckle says about it."""
     event_name = context.delivery.event_name
-    message = long_text(context.delivery.activity_message, MAX_MESSAGE)
+    said = further_words(context.delivery.activity_message, event_name)
+    message = long_text(said, MAX_MESSAGE)
     words = event_name.replace("_", " ").replace(".", " ").strip() or event_name
     return CardParts(
         title=name_text(words[:1].upper() + words[1:]),

@@ -17,8 +17,8 @@ from bot.speckle.tokens import SCOPES, TokenScope
 MAX_NAME: Final = 120  # characters
 
 PURPOSES: Final[Mapping[TokenScope, str]] = {
-    TokenScope.STREAMS_READ: "read the projects that you can see: their names, versions and "
-    "comments, to complete what it shows of projects that channels follow",
+    TokenScope.STREAMS_READ: "read the projects that you can see: their names, versions, "
+    "comments and issues, to complete what it shows of projects that channels follow",
     TokenScope.STREAMS_WRITE: "create webhooks in projects that you own, when you ask it to with "
     "/subscribe, maintain them, fetch what they could not deliver, and remove them again",
     TokenScope.PROFILE_READ: "see who you are, and find your projects by name while you type",
@@ -90,7 +90,7 @@ def _one_name(name: str) -> str:
 AGAIN: Final = "Go back to Discord and use /link again, or press the link in Discord once more."
 NO_COOKIE: Final = PageMessage(
     HTTPStatus.FORBIDDEN,
-    "This browser did not start that",
+    "This browser did not start the sign-in",
     "Nothing was linked. The sign-in must end in the browser in which it began, and that browser "
     f"must accept cookies from this page. {AGAIN}",
 )

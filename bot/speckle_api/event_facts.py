@@ -171,7 +171,7 @@ class EventFacts:
         user_id: str | None,
         within_s: float | None = None,
     ) -> bool:
-        """Whether this person resolved a thread, or re-opened it, at about that time.
+        """Whether this person resolved a thread, or reopened it, at about that time.
 
         The thread does not say it itself. The list needs an account, on public projects as well.
         """

@@ -94,7 +94,8 @@ async def day_with_comments(tower: DemoProject) -> AsyncIterator[None]:
     doc = paragraph(text)
     doc["content"][0]["content"].append(mention)
     thread = server.add_comment(project, [columns], author=tower.people[TOMAS], doc=doc)
-    await tower.fire(TOMAS, "comment_created", _comment_data(tower, columns, doc))
+    said = f"Comment added: {thread.id} ([object Object])"  # Speckle names the thread here alone
+    await tower.fire(TOMAS, "comment_created", _comment_data(tower, columns, doc), said)
     yield
     await tower.send(MAREN, level.name, "Beam C/4 lowered by 150 mm", "Revit2025", 1_482)
     yield

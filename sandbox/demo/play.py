@@ -163,7 +163,7 @@ async def _play(stage: Stage, folder: Path, pace_s: float) -> None:
         ToFollow(
             "structure", stage.tower, {"models": "structure/**", "events": "models, versions"}
         ),
-        ToFollow("coordination", stage.tower, {"events": "comments"}),
+        ToFollow("coordination", stage.tower, {"events": "issues"}),
         ToFollow("quay-house", stage.house, {}),
     ):
         await _subscribe(stage, follow)

@@ -58,24 +58,25 @@ async def read_commands(stage: DemoGuild) -> None:
         return
     lines: asyncio.Queue[str] = asyncio.Queue()
     loop.add_reader(sys.stdin, lambda: lines.put_nowait(sys.stdin.readline()))
-    answer: InteractionView | None = None
+    answers: list[InteractionView] = []  # newest first, as their buttons all stay on the screen
     try:
         while line := await lines.get():
-            answer = await do_typed(stage, line.strip(), answer) or answer
+            answer = await do_typed(stage, line.strip(), answers)
+            answers[:0] = [] if answer is None else [answer]
     finally:
         loop.remove_reader(sys.stdin)
 
 
 async def do_typed(
-    stage: DemoGuild, line: str, last: InteractionView | None
+    stage: DemoGuild, line: str, answers: Sequence[InteractionView]
 ) -> InteractionView | None:
-    """Do what was typed, a command or a name on the last answer; None where that did not work."""
+    """Do what was typed, a command or a name on an answer; None where that did not work."""
     if not line:
         return None
     try:
-        answer = await (await _asked(stage, line, last)).settled()
+        answer = await (await _asked(stage, line, answers)).settled()
     except (ValueError, SandboxError) as error:
-        say(f"  That did not work: {error}. Commands are written /name option:value option:value.")
+        say(f"  That did not work: {error}.")
         return None
     if answer.modal is not None:
         say("  A form opens here in Discord. The demo cannot fill it in.")
@@ -84,13 +85,21 @@ async def do_typed(
     return answer
 
 
-async def _asked(stage: DemoGuild, line: str, last: InteractionView | None) -> InteractionView:
-    used = None if last is None else await _used(stage, line, last)
-    if used is not None:
-        return used
+async def _asked(
+    stage: DemoGuild, line: str, answers: Sequence[InteractionView]
+) -> InteractionView:
+    for answer in answers:
+        used = await _used(stage, line, answer)
+        if used is not None:
+            return used
+    if not line.startswith("/"):
+        raise ValueError(f"no answer has a button or an entry {line!r}; commands begin with /")
     name, *words = shlex.split(line.removeprefix("/"))
     if lone := [word for word in words if ":" not in word]:
-        raise ValueError(f'{lone[0]!r} belongs to no option; put "quotes" around a value of words')
+        raise ValueError(
+            f"{lone[0]!r} belongs to no option; write /name option:value, "
+            'and put "quotes" around a value of words'
+        )
     options = dict(word.split(":", 1) for word in words)
     return await stage.sandbox.command(
         stage.guild, stage.channels[0], stage.member, name, **options

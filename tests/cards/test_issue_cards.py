@@ -92,13 +92,14 @@ def test_an_issue_of_a_title_alone_says_no_more(deliveries: dict[str, Delivery])
     ("changes", "title", "sentence", "colour"),
     [
         ({"status": Change("open", "resolved")}, "resolved", "resolved {}.", SUCCESS),
-        ({"status": Change("resolved", "open")}, "re-opened", "re-opened {}.", INFO),
+        ({"status": Change("resolved", "open")}, "reopened", "reopened {}.", INFO),
         (
             {"status": Change("open", "readyForReview")},
             "ready for review",
             "marked {} as ready for review.",
             INFO,
         ),
+        ({"status": Change("readyForReview", "open")}, "changed", "changed {}.", INFO),
         ({"status": Change("open", "onHold")}, "changed", "changed {}.", INFO),
         ({"assignee": Change(None, BOB)}, "assigned", "assigned {} to **Bob Builder**.", INFO),
         ({"assignee": Change(BOB, None)}, "changed", "changed {}.", INFO),

@@ -183,7 +183,7 @@ THREAD = CommentFacts("63e7c0f5c7", "Clash at *grid* C4", (ResourceRef("193f26c0
         ("comment_archived", "resolved a thread on **structure/level 1**."),
         (
             "comment_unarchived",
-            "re-opened a thread on **structure/level 1** that was resolved.",
+            "reopened a thread on **structure/level 1** that was resolved.",
         ),
         ("hidden_comment_mention", "in a comment on **structure/level 1**."),
     ],

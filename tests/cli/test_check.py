@@ -20,7 +20,7 @@ from bot.cli.check.database import check_database
 from bot.cli.check.discord import check_discord
 from bot.cli.check.public_url import check_public_url, check_shared_hook
 from bot.cli.check.report import CheckMark, CheckResult
-from bot.cli.check.speckle import check_server, check_sign_in, check_speckle_token
+from bot.cli.check.speckle import check_bundles, check_server, check_sign_in, check_speckle_token
 from bot.db.connections import parse_url
 from bot.db.sqlite_file import beside, sqlite_path
 from bot.http_server import bind, why_not_bound
@@ -29,6 +29,7 @@ from bot.network import Network
 from bot.problems import NotReady
 from bot.settings import OrganisationSettings, Settings
 from bot.speckle.tokens import SCOPES, Tokens
+from bot.speckle_api.bundles import BundleReader
 from bot.storage import Storage, migrate
 from bot.timing import utc_now
 from bot.vault import Vault
@@ -268,6 +269,18 @@ async def test_the_speckle_token_goes_to_the_first_server_alone(
     await check_speckle_token(settings, http)
     await check_server(http, second)
     assert set(heard) == {f"{second.rpartition(':')[2]} False"}
+
+
+@pytest.mark.parametrize(
+    ("installed", "mark", "told"),
+    [(True, CheckMark.GOOD, "counts them"), (False, CheckMark.SKIPPED, "run.py bundles")],
+)
+async def test_it_says_whether_objects_of_bundles_are_counted(
+    installed: bool, mark: CheckMark, told: str
+) -> None:
+    (row,) = await check_bundles(BundleReader(can_read=installed))
+    assert row.mark is mark
+    assert told in row.text
 
 
 # ── the way in ──
@@ -623,6 +636,7 @@ async def test_everything_good_is_healthy(
         "Invite link",
         "Discord gateway",
         "Speckle server",
+        "Objects of bundles",
         "Speckle token",
         "Signing in",
         "Public URL",

@@ -12,7 +12,7 @@ async def test_a_way_to_go_on_is_shown_and_can_be_typed(
     run_client: RunClient, studio: Studio, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stage = DemoGuild(studio.sandbox, studio.guild, studio.maren, [studio.structure, studio.facade])
-    answer: InteractionView | None = None
+    answers: list[InteractionView] = []
     async with run_client():
         for line in (
             f"/subscribe stream_id:{TOWER}",
@@ -21,23 +21,27 @@ async def test_a_way_to_go_on_is_shown_and_can_be_typed(
             "Set it up by hand",
             "/subscriptions",
             f"{TOWER} #structure",
-            "Pause",
+            "/account",
+            "Pause",  # of an answer before the last one
         ):
-            answer = await do_typed(stage, line, answer)
+            answer = await do_typed(stage, line, answers)
             assert answer is not None
+            answers.insert(0, answer)
     shown = capsys.readouterr().out
     assert "[Link my account] [Set it up by hand]" in shown
     assert "Channel: #structure" in shown
     assert "paused by @Maren Oduya" in shown
 
 
-@pytest.mark.parametrize("line", ["/subscribe stream_id:not a project", "bogus", '/subscribe "'])
+@pytest.mark.parametrize(
+    "line", ["/subscribe stream_id:not a project", "Show set-up", '/subscribe "']
+)
 async def test_what_cannot_be_done_is_told_in_words(
     line: str, run_client: RunClient, studio: Studio, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stage = DemoGuild(studio.sandbox, studio.guild, studio.maren, [studio.structure])
     async with run_client():
-        assert await do_typed(stage, line, None) is None
+        assert await do_typed(stage, line, []) is None
     shown = capsys.readouterr().out
     assert "That did not work" in shown
     assert "dictionary" not in shown

@@ -281,7 +281,7 @@ async def test_each_pause_for_a_right_is_told_alike_and_ends_with_one_answer(
         channel = sandbox.world.private_channel(studio.maren.id)
         (notice,) = sandbox.messages(channel)
         shown = str(notice.embeds)
-        assert "Someone must confirm again who will see the project in this channel" in shown
+        assert "Someone must confirm again who will see the project in the channel" in shown
         assert f"[**{NAME}**]" in shown
         assert "{" not in notice.embeds[0]["fields"][0]["value"]
     async with house.running():

@@ -226,7 +226,7 @@ async def test_a_callback_without_a_cookie_or_in_another_browser_links_nothing(
     stranger = desk.browser()
     page = await stranger.open(back)
     assert page.status == 403
-    assert "did not start that" in page.read
+    assert "did not start the sign-in" in page.read
     await stranger.press(await stranger.open(await desk.link(TOBIAS)))
     page = await stranger.open(back)  # a cookie, but of another sign-in
     assert "did not accept the sign-in" in page.read

@@ -13,8 +13,14 @@ from bot.cli.check.file_modes import check_files
 from bot.cli.check.http_probe import TIMEOUT_S
 from bot.cli.check.public_url import check_public_url, check_shared_hook
 from bot.cli.check.report import CheckMark, CheckResult
-from bot.cli.check.speckle import check_server, check_sign_in, check_speckle_token
+from bot.cli.check.speckle import (
+    check_bundles,
+    check_server,
+    check_sign_in,
+    check_speckle_token,
+)
 from bot.settings import Settings
+from bot.speckle_api.bundles import BundleReader
 
 USER_AGENT: Final = "DiscordBot (speckle-discord-bot, 0.1.0)"  # the form that Discord asks for
 
@@ -56,6 +62,7 @@ def _tries(settings: Settings, http: aiohttp.ClientSession) -> list[Rows]:
         check_database(settings),
         check_discord(settings, http),
         *(check_server(http, server) for server in settings.speckle_servers),
+        check_bundles(BundleReader()),
         check_speckle_token(settings, http),
         check_sign_in(settings, http),
         check_public_url(settings, http),

@@ -12,6 +12,7 @@ from bot.settings import SECRET_HINTS, Settings
 from bot.speckle.tokens import SCOPES, SpeckleApp
 from bot.speckle_api.activity_list import ACTIVITY
 from bot.speckle_api.answers import child, items
+from bot.speckle_api.bundles import BundleReader
 from bot.speckle_api.optional_questions import ANY_COMMENTS, ANY_ISSUES
 
 SERVER_QUERY: Final = "query { serverInfo { name version } }"
@@ -74,13 +75,28 @@ async def _moved_to(http: aiohttp.ClientSession, server: str) -> str | None:
     return moved_to if isinstance(moved_to, str) and moved_to else None
 
 
+async def check_bundles(bundles: BundleReader) -> Sequence[CheckResult]:
+    """Whether what reads the versions of newer connectors is installed; nothing else needs it."""
+    what = "Objects of bundles"
+    if bundles.can_read:
+        return [CheckResult(CheckMark.GOOD, what, "DuckDB is installed and counts them.")]
+    found = (
+        "not counted, as DuckDB is not installed: cards of versions that newer connectors send "
+        "have no number of objects. `python3 run.py bundles` installs it (70 MB)."
+    )
+    return [CheckResult(CheckMark.SKIPPED, what, found)]
+
+
 async def check_speckle_token(
     settings: Settings, http: aiohttp.ClientSession
 ) -> Sequence[CheckResult]:
     """Whether the first server, the only one it goes to, takes SPECKLE_TOKEN for reading."""
     server, what = settings.speckle_servers[0], "Speckle token"
     if settings.speckle_token is None:
-        found = "SPECKLE_TOKEN is not set; cards leave out what only a token can read."
+        found = (
+            "SPECKLE_TOKEN is not set. Only the Discord servers in [organisation] can use one; "
+            "elsewhere linked accounts complete the cards."
+        )
         return [CheckResult(CheckMark.SKIPPED, what, found)]
     try:
         answer = await _ask_speckle(http, server, SCOPE_QUERY, settings.speckle_token)

@@ -20,7 +20,7 @@ MAX_GUILDS = 10
 
 SCOPE_LIST = ", ".join(f"`{scope}`" for scope in SCOPES)
 WHAT_FOR: Mapping[TokenScope, str] = {
-    TokenScope.STREAMS_READ: "read the projects that you see: names, versions, comments",
+    TokenScope.STREAMS_READ: "read the projects that you see: names, versions, comments, issues",
     TokenScope.STREAMS_WRITE: "create and maintain webhooks in the projects that you own",
     TokenScope.PROFILE_READ: "see who you are, and find your projects by name",
 }

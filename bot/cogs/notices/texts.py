@@ -57,7 +57,7 @@ NEXT = {
     ),
 }
 ANSWER = (
-    "Someone must confirm again who will see the project in this channel: press *Resume*, and the "
+    "Someone must confirm again who will see the project in the channel: press *Resume*, and the "
     "bot shows who will see it there before it continues.\n"
     "- You can if your linked Speckle account can see the project. `/account` shows it, `/link` "
     "links it again; for access, ask an owner of the project in Speckle.\n"

@@ -135,9 +135,10 @@ def _also(outcome: Subscribed, news: str) -> list[str]:
 
 def _missing(outcome: Subscribed) -> str:
     names = ", ".join(kind.value.replace("_", " ") for kind in outcome.lacking)
+    where = f"<#{outcome.entry.subscription.channel_id}>"
     return (
         f"These events are not sent yet: {names}. Only an owner of the project can add them to its "
-        "webhook: they link their Speckle account (`/link`) and use `/subscribe` in this channel."
+        f"webhook: they link their Speckle account (`/link`) and use `/subscribe` in {where}."
     )
 
 

@@ -29,8 +29,8 @@ MAX_DETAIL = 200
 
 RELINK = (
     "The person who linked it types `/link` again, and everything continues automatically. Or "
-    "another owner of the project uses `/subscribe` in this channel. Until then, the bot cannot "
-    "repair the webhook."
+    "another owner of the project uses `/subscribe` in a channel that follows it. Until then, the "
+    "bot cannot repair the webhook."
 )
 
 
@@ -51,8 +51,8 @@ TROUBLES: Mapping[HookTrouble, TroubleText] = {
     HookTrouble.NO_RIGHT: TroubleText(
         "the bot can no longer maintain the webhook, because the linked account that created it no "
         "longer owns the project, or lacks the scope `streams:write`",
-        "An owner of the project links their Speckle account (`/link`) and uses `/subscribe` in "
-        "this channel. Until then, the bot cannot repair the webhook.",
+        "An owner of the project links their Speckle account (`/link`) and uses `/subscribe` in a "
+        "channel that follows it. Until then, the bot cannot repair the webhook.",
     ),
     HookTrouble.UNOPENABLE: TroubleText(
         "the bot can no longer maintain the webhook, because its encryption keys do not decrypt "
@@ -67,12 +67,12 @@ TROUBLES: Mapping[HookTrouble, TroubleText] = {
     HookTrouble.NOT_RESTORED: TroubleText(
         "nothing arrives, because the webhook was deleted or changed in Speckle, and the bot could "
         "not restore it",
-        "Use `/subscribe` in this channel again: the answer says what prevents it.",
+        "Use `/subscribe` in a channel that follows the project: the answer says what prevents it.",
     ),
     HookTrouble.PROJECT_GONE: TroubleText(
         "nothing arrives, because Speckle no longer finds the project",
-        "If it was deleted, use `/unsubscribe`. If it is there again, use `/subscribe` in this "
-        "channel: then the bot maintains its webhook as before.",
+        "If it was deleted, use `/unsubscribe`. If it is there again, use `/subscribe` in a "
+        "channel that follows it: then the bot maintains its webhook as before.",
     ),
     HookTrouble.NOT_ARRIVING: TroubleText(
         "the webhook does not send what happens in the project; the bot had to read it with a "
