@@ -51,6 +51,11 @@ def test_every_offer_fits_discord_and_is_understood() -> None:
         assert read.events == (() if choice.value == "all" else (choice.value,))
 
 
+def test_what_brings_nothing_alone_is_offered_beside_others() -> None:
+    assert "other" not in {one.value for one in complete_events("ot", ALL_LABEL)}
+    assert "issues, other" in {one.value for one in complete_events("issues, ot", ALL_LABEL)}
+
+
 def test_a_list_too_long_for_a_choice_offers_nothing() -> None:
     assert complete_events(f"{', '.join(EventKind)}, ", ALL_LABEL) == []
 
