@@ -100,8 +100,8 @@ class AddedFacts:
 
     `delivery` is the event as the server tells it, or as it came where the server told nothing.
     `missing` is to be asked again; `steps` are for the event's trace. `refused`: this reader may
-    not see the project any more, as the answer says. `unknown`: the server knows of nothing like
-    the event.
+    not see the project any more, as the answer says. `unconfirmed`: the server knows what the event
+    is about, and nothing of it that is like the event.
     """
 
     delivery: Delivery
@@ -110,7 +110,7 @@ class AddedFacts:
     missing: frozenset[LateAddition] = frozenset()
     steps: Sequence[tuple[TraceStep, TraceFacts]] = ()
     refused: bool = False
-    unknown: bool = False
+    unconfirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,20 +260,18 @@ class Enrichment:
     async def _ask(
         self, project_id: str, question: Question, login: Login, within_s: float
     ) -> Facts | None:
-        client = self._client
+        facts = self._client.facts
         match question:
             case VersionQuestion(version):
                 return await self._version_facts(login, project_id, version, within_s)
             case ReceivedQuestion(user_id, at):
-                return await client.received_facts(
-                    login, project_id, user_id, at, within_s=within_s
-                )
+                return await facts.of_received(login, project_id, user_id, at, within_s=within_s)
             case CommentQuestion(comment_id):
-                return await client.comment_facts(login, project_id, comment_id, within_s=within_s)
+                return await facts.of_comment(login, project_id, comment_id, within_s=within_s)
             case ArchivedQuestion():
                 return await self._archived(project_id, question, login, within_s)
             case IssueQuestion(hint):
-                return await client.issue_facts(login, project_id, hint, within_s=within_s)
+                return await facts.of_issue(login, project_id, hint, within_s=within_s)
             case _:
                 assert_never(question)
 
@@ -285,7 +283,7 @@ class Enrichment:
         Whoever waits for the facts must not lose them to the count: it has a part of what is left.
         """
         until = monotonic() + within_s
-        facts = await self._client.version_facts(login, project_id, version, within_s=within_s)
+        facts = await self._client.facts.of_version(login, project_id, version, within_s=within_s)
         left_s = COUNT_SHARE * (until - monotonic())
         try:
             async with asyncio.timeout(left_s):
@@ -300,7 +298,7 @@ class Enrichment:
         self, project_id: str, question: ArchivedQuestion, login: Login, within_s: float
     ) -> Facts | None:
         """The thread; with somebody's rights only if the list says that this person did it then."""
-        if not question.public and not await self._client.was_archived(
+        if not question.public and not await self._client.facts.was_archived(
             login,
             project_id,
             question.thread_id,
@@ -310,7 +308,7 @@ class Enrichment:
             within_s=within_s,
         ):
             return None
-        return await self._client.comment_facts(
+        return await self._client.facts.of_comment(
             login, project_id, question.thread_id, within_s=within_s
         )
 
@@ -358,7 +356,7 @@ def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> Added
             missing=frozenset(outcomes if away else ()),
             steps=steps,
             refused=is_refusal(told),
-            unknown=isinstance(told, SpeckleNotFound | SpeckleUnconfirmed),
+            unconfirmed=isinstance(told, SpeckleUnconfirmed),
         )
     if LateAddition.PICTURE in outcomes:
         steps.append(_picture_step(image))

@@ -1,18 +1,21 @@
 """Parts of answers, read into values: what has another shape than expected is nothing. No I/O."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
 
 from bot.errors import SpeckleRejected
 from bot.speckle.events import ModelRef, SpeckleUser
 from bot.speckle.facts import AttachedFile
 from bot.speckle.wire import id_of, name_of
 
+T = TypeVar("T")
+
 # Nearer to the ends of what a datetime holds, adding to it fails; nobody's clock is there.
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 2999
 MAX_FILES: Final = 50
+MILLISECOND: Final = timedelta(milliseconds=1)  # servers know no shorter time
 
 
 def child(value: Any, *names: str) -> Any:
@@ -52,9 +55,11 @@ def iso(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def odd(server_url: str) -> SpeckleRejected:
-    """The error for an answer that lacks what it is about."""
-    return SpeckleRejected(server_url, "its answer has an unknown shape")
+def needed(server_url: str, value: T | None) -> T:
+    """A value without which an answer makes no sense. Errors: SpeckleRejected where it is None."""
+    if value is None:
+        raise SpeckleRejected(server_url, "its answer has an unknown shape")
+    return value
 
 
 def person(value: Any) -> SpeckleUser | None:

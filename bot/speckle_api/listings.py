@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from bot.speckle.events import ProjectNames
@@ -15,11 +15,20 @@ from bot.speckle.listed import (
     ListedVersion,
 )
 from bot.speckle.wire import id_of, name_of, text_of
-from bot.speckle_api.answers import child, count, iso, items, model_ref, moment, participant, person
+from bot.speckle_api.answers import (
+    MILLISECOND,
+    child,
+    count,
+    iso,
+    items,
+    model_ref,
+    moment,
+    participant,
+    person,
+)
 from bot.speckle_api.optional_questions import OptionalQuestion
 
 OWNER: Final = "stream:owner"
-MILLISECOND: Final = timedelta(milliseconds=1)
 
 # `moved` is the time that the list is sorted by, newest first; `texts` may be large.
 VERSIONS: Final = """

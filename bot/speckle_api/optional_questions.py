@@ -36,50 +36,6 @@ class MissingFields:
         return (server_url, question.text) in self._missing
 
 
-ACTIVITY: Final = OptionalQuestion(
-    "Stream.activity",
-    """
-query Activity(
-  $project: String!, $limit: Int!, $info: Boolean!,
-  $after: DateTime, $before: DateTime, $cursor: DateTime
-) {
-  stream(id: $project) {
-    activity(limit: $limit, after: $after, before: $before, cursor: $cursor) {
-      items { id actionType resourceId userId time message info @include(if: $info) }
-    }
-  }
-}
-""",
-)
-OPEN_THREADS: Final = OptionalQuestion(
-    "Project.commentThreads",
-    """
-query OpenThreads($project: String!, $on: String!) {
-  project(id: $project) {
-    commentThreads(limit: 0, filter: {resourceIdString: $on}) { totalCount }
-  }
-}
-""",
-)
-COMMENT_FACTS: Final = OptionalQuestion(
-    "Project.comment",
-    """
-query CommentFacts($project: String!, $comment: String!) {
-  project(id: $project) {
-    comment(id: $comment) {
-      id
-      createdAt
-      archived
-      author { id name }
-      text { doc attachments { id fileName fileSize } }
-      viewerResources { modelId versionId }
-      parent { id archived text { doc } viewerResources { modelId versionId } }
-    }
-  }
-}
-""",
-)
-
 MIGRATION: Final = OptionalQuestion(
     "ServerInfo.migration",
     """

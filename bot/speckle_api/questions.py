@@ -1,4 +1,4 @@
-"""The questions as GraphQL, and their answers read into values. No I/O.
+"""People, projects and webhooks: the questions about them, and their answers as values. No I/O.
 
 No answer is trusted: what has another shape than expected is nothing, or SpeckleRejected where
 nothing makes no sense. Nothing asks for avatars, which come inline with up to 400 kB, or for
@@ -7,12 +7,8 @@ nothing makes no sense. Nothing asks for avatars, which come inline with up to 4
 
 from typing import Any, Final
 
-from bot.speckle.activity import Activity
-from bot.speckle.events import ModelRef, ResourceRef, VersionCreated
-from bot.speckle.facts import CommentFacts, PreviousVersion, VersionFacts
-from bot.speckle.rich_text import first_line, read_rich_text
 from bot.speckle.wire import MAX_TEXT, SURROGATE, id_of, name_of, text_of
-from bot.speckle_api.answers import child, count, items, model_ref, moment, person, read_files
+from bot.speckle_api.answers import child, count, items, moment
 from bot.speckle_api.types import (
     CallStatus,
     Me,
@@ -23,8 +19,6 @@ from bot.speckle_api.types import (
     SpeckleWebhook,
     WebhookHistory,
 )
-
-BUNDLE = "bundle."  # then project, model and version: in place of an object's id
 
 ME: Final = "query Me { activeUser { id name } }"
 
@@ -85,30 +79,9 @@ query History($project: String!, $webhook: String!, $limit: Int!, $bodies: Boole
   }
 }
 """
-# Without a number of objects: what is below the root object can be megabytes (object_counts.py).
-VERSION_FACTS: Final = """
-query VersionFacts($project: String!, $version: String!) {
-  project(id: $project) {
-    version(id: $version) {
-      createdAt
-      message
-      referencedObject
-      parents
-      sourceApplication
-      authorUser { id name }
-      model { id name versions(limit: 50) { items { id createdAt } } }
-    }
-  }
-}
-"""
 MODEL_NAMES: Final = """
 query ModelNames($project: String!, $ids: [String!]!, $limit: Int!) {
   project(id: $project) { models(limit: $limit, filter: {ids: $ids}) { items { id name } } }
-}
-"""
-VERSION_NAME: Final = """
-query VersionName($project: String!, $version: String!) {
-  project(id: $project) { version(id: $version) { message model { id name } } }
 }
 """
 
@@ -214,88 +187,4 @@ def _call(item: dict[str, Any]) -> RecordedCall | None:
     return RecordedCall(call_id, STATUS[status], at, body)
 
 
-def read_activity(data: Any) -> list[Activity]:
-    """Lines of the activity list, newest first as they come."""
-    return [
-        Activity(
-            id=line_id,
-            action=action,
-            resource_id=id_of(item.get("resourceId")),
-            user_id=id_of(item.get("userId")),
-            at=at,
-            message=text_of(item.get("message")) or "",
-            info=item.get("info"),
-        )
-        for item in items(child(data, "stream", "activity", "items"))
-        if (line_id := id_of(item.get("id")))
-        and (action := text_of(item.get("actionType"), 64))
-        and (at := moment(item.get("time")))
-    ]
-
-
 # ── what a webhook leaves out ────────────────────────────────────────────────────────────────
-
-
-def read_version_facts(data: Any, version: VersionCreated) -> VersionFacts:
-    """What the answer tells; a part that is missing stays None."""
-    found = child(data, "project", "version")
-    root = text_of(child(found, "referencedObject"), MAX_TEXT) or ""
-    object_id, model = id_of(root), model_ref(child(found, "model"))
-    return VersionFacts(
-        previous=_before(child(found, "model", "versions"), version.version_id),
-        made_at=moment(child(found, "createdAt")),
-        application=name_of(child(found, "sourceApplication")),
-        author=person(child(found, "authorUser")),
-        model=model,
-        message=text_of(child(found, "message")),
-        object_id=object_id,
-        bundle=root.startswith(BUNDLE),
-        parents=tuple(filter(None, map(id_of, _list(child(found, "parents"))))),
-    )
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _before(listed: Any, version_id: str) -> PreviousVersion | None:
-    """The version before this one in its model; unknown beyond the newest ones."""
-    newest_first = list(items(child(listed, "items")))
-    ids = [item.get("id") for item in newest_first]
-    if version_id not in ids:
-        return None
-    before = next(iter(newest_first[ids.index(version_id) + 1 :]), {})
-    before_id = id_of(before.get("id"))
-    if before_id is None:
-        return None
-    return PreviousVersion(before_id, moment(before.get("createdAt")))
-
-
-def read_comment_facts(data: Any) -> CommentFacts | None:
-    """The thread of a comment: itself, or what it replies to; None for an odd answer."""
-    comment = child(data, "project", "comment")
-    parent = child(comment, "parent")
-    thread = parent if isinstance(parent, dict) else comment
-    thread_id = id_of(child(thread, "id"))
-    if thread_id is None:
-        return None
-    resources = (
-        ResourceRef(id_of(item.get("modelId")), id_of(item.get("versionId")))
-        for item in items(child(thread, "viewerResources"))
-    )
-    return CommentFacts(
-        thread_id,
-        first_line(read_rich_text(child(thread, "text", "doc"), text_of)),
-        tuple(dict.fromkeys(found for found in resources if found != ResourceRef())),
-        is_reply=thread is parent,
-        archived=child(thread, "archived") is True,
-        made_at=moment(child(comment, "createdAt")),
-        author=person(child(comment, "author")),
-        files=read_files(child(comment, "text", "attachments")),
-    )
-
-
-def read_version_name(data: Any) -> tuple[ModelRef, str | None]:
-    """A version's model and message."""
-    version = child(data, "project", "version")
-    return model_ref(child(version, "model")), text_of(child(version, "message"))

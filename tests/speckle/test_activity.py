@@ -11,7 +11,7 @@ from bot.errors import NotADelivery
 from bot.speckle.activity import Activity, body_of, event_key
 from bot.speckle.events import UnknownEvent
 from bot.speckle.payloads import Envelope, parse_delivery, read_envelope
-from bot.speckle_api import questions
+from bot.speckle_api.activity_list import read_activity
 from tests.pipeline.conftest import recorded
 
 SERVER = "https://speckle.kestrel.example"
@@ -71,7 +71,7 @@ def recorded_list() -> list[Activity]:
     items = json.loads((LISTS / "of_the_deliveries.json").read_text("utf-8"))["items"]
     for number, item in enumerate(items):
         item["id"] = f"entry{number}"
-    return questions.read_activity({"stream": {"activity": {"items": items}}})
+    return read_activity({"stream": {"activity": {"items": items}}})
 
 
 @pytest.mark.parametrize("delivery", recorded(), ids=lambda delivery: delivery.name)

@@ -1,4 +1,4 @@
-"""Property tests that are over soon; a Speckle server with one project, and a gateway to it."""
+"""Property tests that are over soon; a Speckle server with one project, and a client to it."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -22,11 +22,11 @@ class Studio:
     """Ilse's project, with a model of two versions, and Bruno, who is no member."""
 
     server: SpeckleServer
-    gateway: SpeckleClient = field(init=False)
+    client: SpeckleClient = field(init=False)
 
     def __post_init__(self) -> None:
         server = self.server
-        self.gateway = SpeckleClient(servers=[server.url], deadline_s=5.0)
+        self.client = SpeckleClient(servers=[server.url], deadline_s=5.0)
         self.ilse = server.add_user("Ilse Brandt")
         self.bruno = server.add_user("Bruno Achterberg")
         self.tower = server.add_project("Kestrel Tower", owner=self.ilse)
@@ -50,9 +50,9 @@ class Studio:
         limits: BreakerLimits = BreakerLimits(),
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
-        """Have a gateway with other limits in place of the one so far."""
-        self.gateway.close()
-        self.gateway = SpeckleClient(
+        """Have a client with other limits in place of the one so far."""
+        self.client.close()
+        self.client = SpeckleClient(
             servers=[self.server.url],
             deadline_s=5.0,
             breakers=CircuitBreakers(limits),
@@ -80,4 +80,4 @@ async def studio(release: Release) -> AsyncIterator[Studio]:
     async with SpeckleServer.start(release=release) as server:
         studio = Studio(server)
         yield studio
-        studio.gateway.close()
+        studio.client.close()

@@ -1,4 +1,4 @@
-"""What the gateway learns from a Speckle server, over real sockets."""
+"""What the client learns from a Speckle server, over real sockets."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from tests.speckle_api.conftest import Studio, created
 
 
 async def test_a_token_tells_whose_it_is(studio: Studio) -> None:
-    assert await studio.gateway.me(studio.login) == Me(studio.ilse.id, "Ilse Brandt")
+    assert await studio.client.me(studio.login) == Me(studio.ilse.id, "Ilse Brandt")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ async def test_a_token_tells_whose_it_is(studio: Studio) -> None:
 async def test_the_scopes_of_a_token_are_found_out(
     studio: Studio, scopes: tuple[TokenScope, ...]
 ) -> None:
-    assert await studio.gateway.scopes(studio.limited(*scopes)) == frozenset(scopes)
+    assert await studio.client.scopes(studio.limited(*scopes)) == frozenset(scopes)
     assert studio.server.webhooks(studio.tower) == []
     assert studio.tower.comments == []
 
@@ -48,73 +48,73 @@ async def test_a_revoked_token_has_no_scopes_it_is_refused(studio: Studio) -> No
     assert studio.login.token is not None
     studio.server.revoke(studio.login.token)
     with pytest.raises(SpeckleTokenRefused):
-        await studio.gateway.scopes(studio.login)
+        await studio.client.scopes(studio.login)
 
 
 async def test_projects_are_found_by_a_part_of_their_name(studio: Studio) -> None:
     studio.server.add_project("Harbour 100%", owner=studio.ilse)
-    found = await studio.gateway.find_projects(studio.login, "tower", 25)
+    found = await studio.client.find_projects(studio.login, "tower", 25)
     assert found == [ProjectChoice(studio.tower.id, "Kestrel Tower")]
-    assert await studio.gateway.find_projects(studio.strangers, "tower", 25) == []
-    assert len(await studio.gateway.find_projects(studio.login, "", 25)) == 2
+    assert await studio.client.find_projects(studio.strangers, "tower", 25) == []
+    assert len(await studio.client.find_projects(studio.login, "", 25)) == 2
     # `%` is a wildcard for the server, and a letter for whoever typed it.
-    names = [found.name for found in await studio.gateway.find_projects(studio.login, "%", 25)]
+    names = [found.name for found in await studio.client.find_projects(studio.login, "%", 25)]
     assert names == ["Harbour 100%"]
 
 
 async def test_models_are_found_by_a_part_of_their_full_name(studio: Studio) -> None:
     studio.server.add_model(studio.tower, "mep")
-    found = await studio.gateway.find_models(studio.login, studio.tower.id, "LEVEL", 25)
+    found = await studio.client.find_models(studio.login, studio.tower.id, "LEVEL", 25)
     assert found == [ModelChoice(studio.model.id, "structure/level 1")]
 
 
 async def test_an_owner_may_make_webhooks_and_others_are_told_why_not(studio: Studio) -> None:
-    mine = await studio.gateway.project(studio.login, studio.tower.id)
+    mine = await studio.client.project(studio.login, studio.tower.id)
     assert (mine.name, mine.visibility) == ("Kestrel Tower", "private")
     assert (mine.may_webhooks, mine.why_not, mine.is_public) == (True, None, False)
     studio.server.set_role(studio.tower, studio.bruno, "stream:contributor")
-    theirs = await studio.gateway.project(studio.strangers, studio.tower.id)
+    theirs = await studio.client.project(studio.strangers, studio.tower.id)
     assert not theirs.may_webhooks
     assert theirs.why_not == "ProjectNotEnoughPermissions"
 
 
 async def test_a_public_project_answers_a_stranger_without_a_token(studio: Studio) -> None:
     hall = studio.server.add_project("Public Hall", owner=studio.ilse, visibility="PUBLIC")
-    rights = await studio.gateway.project(Login(studio.server.url), hall.id)
+    rights = await studio.client.project(Login(studio.server.url), hall.id)
     assert (rights.is_public, rights.may_webhooks) == (True, False)
 
 
 async def test_owners_are_named_to_those_who_may_see_the_project(studio: Studio) -> None:
-    assert await studio.gateway.owners(studio.login, studio.tower.id) == ("Ilse Brandt",)
-    assert await studio.gateway.owners(studio.strangers, studio.tower.id) == ()
+    assert await studio.client.owners(studio.login, studio.tower.id) == ("Ilse Brandt",)
+    assert await studio.client.owners(studio.strangers, studio.tower.id) == ()
     studio.server.lose("Stream.collaborators")
     login = studio.limited("streams:read", "users:read")
-    assert await studio.gateway.owners(login, studio.tower.id) == ("Ilse Brandt",)
-    assert await studio.gateway.owners(studio.login, studio.tower.id) == ()
+    assert await studio.client.owners(login, studio.tower.id) == ("Ilse Brandt",)
+    assert await studio.client.owners(studio.login, studio.tower.id) == ()
 
 
 # ── refusals ──
 
 
 async def test_no_access_no_project_and_no_scope_are_three_things(studio: Studio) -> None:
-    gateway, tower = studio.gateway, studio.tower.id
+    client, tower = studio.client, studio.tower.id
     with pytest.raises(SpeckleForbidden):
-        await gateway.project(studio.strangers, tower)
+        await client.project(studio.strangers, tower)
     with pytest.raises(SpeckleForbidden):
-        await gateway.project(Login(studio.server.url), tower)
+        await client.project(Login(studio.server.url), tower)
     with pytest.raises(SpeckleNotFound):
-        await gateway.project(studio.login, "ffffffffff")
+        await client.project(studio.login, "ffffffffff")
     with pytest.raises(SpeckleScopeMissing) as missing:
-        await gateway.webhooks(studio.limited("streams:read"), tower)
+        await client.webhooks(studio.limited("streams:read"), tower)
     assert missing.value.scope == "streams:write"
     with pytest.raises(SpeckleTokenRefused):
-        await gateway.project(Login(studio.server.url, "5a" * 21), tower)
+        await client.project(Login(studio.server.url, "5a" * 21), tower)
 
 
 async def test_a_token_that_cannot_be_one_is_refused_and_asks_nobody(studio: Studio) -> None:
     for token in ("with a space", "new\nline", "🗝", "", "x" * 513):
         with pytest.raises(SpeckleTokenRefused):
-            await studio.gateway.me(Login(studio.server.url, token))
+            await studio.client.me(Login(studio.server.url, token))
     assert studio.server.requests == []
 
 
@@ -122,8 +122,8 @@ async def test_a_token_that_cannot_be_one_is_refused_and_asks_nobody(studio: Stu
 
 
 async def test_a_webhook_is_made_changed_and_removed(studio: Studio) -> None:
-    gateway, tower = studio.gateway, studio.tower.id
-    made = await gateway.create_webhook(
+    client, tower = studio.client, studio.tower.id
+    made = await client.create_webhook(
         studio.login,
         tower,
         url="https://bot.example/webhook/abc",
@@ -133,7 +133,7 @@ async def test_a_webhook_is_made_changed_and_removed(studio: Studio) -> None:
     )
     (hook,) = studio.server.webhooks(studio.tower)
     assert (hook.id, hook.secret, hook.enabled) == (made, "s3cr3t", True)
-    (seen,) = await gateway.webhooks(studio.login, tower)
+    (seen,) = await client.webhooks(studio.login, tower)
     assert seen == SpeckleWebhook(
         made,
         "https://bot.example/webhook/abc",
@@ -144,7 +144,7 @@ async def test_a_webhook_is_made_changed_and_removed(studio: Studio) -> None:
     )
 
     hook.enabled = False
-    await gateway.update_webhook(
+    await client.update_webhook(
         studio.login,
         tower,
         made,
@@ -156,11 +156,11 @@ async def test_a_webhook_is_made_changed_and_removed(studio: Studio) -> None:
     )
     assert (hook.enabled, hook.secret, hook.triggers) == (False, "s3cr3t", ["branch_create"])
 
-    await gateway.delete_webhook(studio.login, tower, made)
+    await client.delete_webhook(studio.login, tower, made)
     assert studio.server.webhooks(studio.tower) == []
-    await gateway.delete_webhook(studio.login, tower, made)
+    await client.delete_webhook(studio.login, tower, made)
     with pytest.raises(SpeckleNotFound):
-        await gateway.update_webhook(
+        await client.update_webhook(
             studio.login,
             tower,
             made,
@@ -175,13 +175,13 @@ async def test_a_webhook_is_made_changed_and_removed(studio: Studio) -> None:
 async def test_webhooks_are_for_owners(studio: Studio) -> None:
     studio.server.set_role(studio.tower, studio.bruno, "stream:contributor")
     with pytest.raises(SpeckleForbidden):
-        await studio.gateway.webhooks(studio.strangers, studio.tower.id)
+        await studio.client.webhooks(studio.strangers, studio.tower.id)
     with pytest.raises(SpeckleForbidden):
-        await studio.gateway.create_webhook(
+        await studio.client.create_webhook(
             studio.strangers, studio.tower.id, url="x", description="", triggers=[], secret="s"
         )
     with pytest.raises(SpeckleForbidden):
-        await studio.gateway.delete_webhook(studio.strangers, studio.tower.id, "ffffffffff")
+        await studio.client.delete_webhook(studio.strangers, studio.tower.id, "ffffffffff")
 
 
 async def test_a_history_holds_byte_for_byte_what_was_sent(studio: Studio) -> None:
@@ -191,7 +191,7 @@ async def test_a_history_holds_byte_for_byte_what_was_sent(studio: Studio) -> No
     data = commit_create_data(studio.second) | {"odd": "Müller 🏗️ \u2028 </script>"}
     (failed,) = await studio.server.fire(studio.tower, "commit_create", data, user=studio.ilse)
     studio.server.record(studio.tower, "commit_create", data, status=1)
-    history = await studio.gateway.history(studio.login, studio.tower.id, hook.id, 10, bodies=True)
+    history = await studio.client.history(studio.login, studio.tower.id, hook.id, 10, bodies=True)
     assert history.total == 2
     assert [call.status for call in history.calls] == [CallStatus.CALLING, CallStatus.FAILED]
     assert history.calls[1].body == failed.body
@@ -202,15 +202,15 @@ async def test_a_history_can_be_asked_without_bodies(studio: Studio) -> None:
     hook = studio.server.add_webhook(studio.tower, "http://x/", ["commit_create"])
     for _ in range(3):
         studio.server.record(studio.tower, "commit_create", {})
-    history = await studio.gateway.history(studio.login, studio.tower.id, hook.id, 2, bodies=False)
+    history = await studio.client.history(studio.login, studio.tower.id, hook.id, 2, bodies=False)
     assert (history.total, [call.body for call in history.calls]) == (3, [None, None])
-    least = await studio.gateway.history(studio.login, studio.tower.id, hook.id, 0, bodies=False)
+    least = await studio.client.history(studio.login, studio.tower.id, hook.id, 0, bodies=False)
     assert len(least.calls) == 1
 
 
 async def test_the_history_of_a_webhook_that_is_gone_is_not_found(studio: Studio) -> None:
     with pytest.raises(SpeckleNotFound):
-        await studio.gateway.history(studio.login, studio.tower.id, "ffffffffff", 10, bodies=False)
+        await studio.client.history(studio.login, studio.tower.id, "ffffffffff", 10, bodies=False)
 
 
 async def test_bodies_that_are_too_large_together_come_in_a_shorter_history(studio: Studio) -> None:
@@ -218,7 +218,7 @@ async def test_bodies_that_are_too_large_together_come_in_a_shorter_history(stud
     hook = studio.server.add_webhook(studio.tower, "http://x/", ["comment_created"])
     for _ in range(20):
         studio.server.record(studio.tower, "comment_created", {"screenshot": "A" * 15_000})
-    history = await studio.gateway.history(studio.login, studio.tower.id, hook.id, 20, bodies=True)
+    history = await studio.client.history(studio.login, studio.tower.id, hook.id, 20, bodies=True)
     assert history.total == 20
     assert len(history.calls) == 5
 
@@ -229,17 +229,17 @@ async def test_bodies_that_are_too_large_together_come_in_a_shorter_history(stud
 @only_2_31
 async def test_the_activity_list_comes_oldest_first_from_a_moment_on(studio: Studio) -> None:
     lines = studio.tower.activity
-    seen = await studio.gateway.activity(
+    seen = await studio.client.activity.since(
         studio.login, studio.tower.id, after=lines[1].time, limit=50
     )
     assert seen is not None
     assert [line.id for line in seen] == [line.id for line in lines[1:]]
     assert (seen[-1].action, seen[-1].resource_id) == ("commit_create", studio.second.id)
     assert {line.info for line in seen} == {None}
-    whole = await studio.gateway.with_info(studio.login, studio.tower.id, seen)
+    whole = await studio.client.activity.with_info(studio.login, studio.tower.id, seen)
     assert [line.id for line in whole] == [line.id for line in seen]
     assert whole[-1].info == commit_create_data(studio.second)
-    newest = await studio.gateway.activity(studio.login, studio.tower.id, after=None, limit=2)
+    newest = await studio.client.activity.since(studio.login, studio.tower.id, after=None, limit=2)
     assert newest is not None
     assert [line.id for line in newest] == [line.id for line in lines[-2:]]
 
@@ -258,7 +258,9 @@ async def test_a_long_activity_list_is_read_in_pages_and_nothing_is_lost(studio:
             "m",
             at=moment + timedelta(milliseconds=n // 7),  # several in one millisecond
         )
-    seen = await studio.gateway.activity(studio.login, studio.tower.id, after=moment, limit=500)
+    seen = await studio.client.activity.since(
+        studio.login, studio.tower.id, after=moment, limit=500
+    )
     assert seen is not None
     assert {line.resource_id for line in seen} == {f"{n:010x}" for n in range(230)}
     assert seen == sorted(seen, key=lambda line: line.at)
@@ -283,11 +285,13 @@ def add_lines(studio: Studio, sizes: Sequence[int]) -> None:
 async def parts(studio: Studio) -> list[list[int | None]]:
     """How large the pictures of the lines are that come together, None for none."""
     moment = studio.server.now()
-    lines = await studio.gateway.activity(studio.login, studio.tower.id, after=moment, limit=500)
+    lines = await studio.client.activity.since(
+        studio.login, studio.tower.id, after=moment, limit=500
+    )
     assert lines
     found: list[list[int | None]] = []
     while lines:
-        some = await studio.gateway.with_info(studio.login, studio.tower.id, lines)
+        some = await studio.client.activity.with_info(studio.login, studio.tower.id, lines)
         assert [one.id for one in some] == [one.id for one in lines[: len(some)]]
         pictures = [child(one.info, "input", "screenshot") for one in some]
         found.append([None if picture is None else len(picture) for picture in pictures])
@@ -315,7 +319,7 @@ async def test_a_line_that_is_too_large_alone_comes_without_its_picture(studio: 
 async def test_the_activity_list_needs_an_account(studio: Studio) -> None:
     hall = studio.server.add_project("Public Hall", owner=studio.ilse, visibility="PUBLIC")
     with pytest.raises(SpeckleForbidden):
-        await studio.gateway.activity(Login(studio.server.url), hall.id, after=None, limit=5)
+        await studio.client.activity.since(Login(studio.server.url), hall.id, after=None, limit=5)
 
 
 @only_2_31
@@ -327,7 +331,7 @@ async def test_who_resolved_a_thread_is_found_in_the_list_beside_large_pictures(
     studio.server.archive(thread, by=studio.ilse)
     add_lines(studio, [90_000, 90_000])
     was = partial(
-        studio.gateway.was_archived,
+        studio.client.facts.was_archived,
         studio.login,
         studio.tower.id,
         thread.id,
@@ -347,7 +351,7 @@ async def test_a_version_s_facts_come_in_two_questions_side_by_side(studio: Stud
     studio.server.add_comment(
         studio.tower, [studio.first], author=studio.ilse, text="done", archived=True
     )
-    facts = await studio.gateway.version_facts(
+    facts = await studio.client.facts.of_version(
         studio.login, studio.tower.id, created(studio.second)
     )
     assert facts == VersionFacts(
@@ -373,7 +377,7 @@ async def test_a_version_s_facts_come_without_the_number_of_threads(
     faults = studio.server.faults
     faults.when = lambda operation: operation == "OpenThreads"
     faults.hang, faults.status = hang, None if hang else 502
-    facts = await studio.gateway.version_facts(
+    facts = await studio.client.facts.of_version(
         studio.login, studio.tower.id, created(studio.second), within_s=3.0
     )
     assert (facts.application, facts.open_threads) == ("revit", None)
@@ -382,19 +386,21 @@ async def test_a_version_s_facts_come_without_the_number_of_threads(
 async def test_newer_versions_do_not_change_which_one_came_before(studio: Studio) -> None:
     for _ in range(3):
         studio.server.add_version(studio.tower, studio.model, author=studio.ilse)
-    facts = await studio.gateway.version_facts(
+    facts = await studio.client.facts.of_version(
         studio.login, studio.tower.id, created(studio.second)
     )
     assert facts.previous is not None
     assert facts.previous.id == studio.first.id
-    first = await studio.gateway.version_facts(studio.login, studio.tower.id, created(studio.first))
+    first = await studio.client.facts.of_version(
+        studio.login, studio.tower.id, created(studio.first)
+    )
     assert first.previous is None
 
 
 async def test_an_old_server_s_event_without_object_and_model_gets_what_can_be_had(
     studio: Studio,
 ) -> None:
-    facts = await studio.gateway.version_facts(
+    facts = await studio.client.facts.of_version(
         studio.login, studio.tower.id, VersionCreated(studio.second.id)
     )
     assert (facts.application, facts.open_threads) == ("revit", None)
@@ -403,7 +409,7 @@ async def test_an_old_server_s_event_without_object_and_model_gets_what_can_be_h
 async def test_a_version_that_is_gone_is_not_found(studio: Studio) -> None:
     studio.server.remove_version(studio.second)
     with pytest.raises(SpeckleNotFound):
-        await studio.gateway.version_facts(studio.login, studio.tower.id, created(studio.second))
+        await studio.client.facts.of_version(studio.login, studio.tower.id, created(studio.second))
 
 
 @only_2_31
@@ -413,7 +419,7 @@ async def test_a_reply_s_facts_are_its_thread_s(studio: Studio) -> None:
     )
     reply = studio.server.add_reply(thread, author=studio.ilse, text="moved it")
     for comment in (thread, reply):
-        facts = await studio.gateway.comment_facts(studio.login, studio.tower.id, comment.id)
+        facts = await studio.client.facts.of_comment(studio.login, studio.tower.id, comment.id)
         assert facts == CommentFacts(
             thread.id,
             "Beam clashes",
@@ -443,7 +449,7 @@ async def test_a_thread_s_first_line_is_not_run_together_with_the_next(studio: S
         ]
     }
     thread = studio.server.add_comment(studio.tower, [studio.second], author=studio.ilse, doc=doc)
-    facts = await studio.gateway.comment_facts(studio.login, studio.tower.id, thread.id)
+    facts = await studio.client.facts.of_comment(studio.login, studio.tower.id, thread.id)
     assert facts is not None
     assert facts.first_line == "@Ilse Brandt look, here"
 
@@ -454,7 +460,7 @@ async def test_a_comment_of_another_project_is_not_found(studio: Studio) -> None
     thread = studio.server.add_comment(other, [], author=studio.ilse, text="elsewhere")
     for comment_id in (thread.id, "ffffffffff"):
         with pytest.raises(SpeckleNotFound):
-            await studio.gateway.comment_facts(studio.login, studio.tower.id, comment_id)
+            await studio.client.facts.of_comment(studio.login, studio.tower.id, comment_id)
 
 
 @only_2_31
@@ -464,22 +470,24 @@ async def test_a_received_version_is_found_in_the_activity_list(studio: Studio) 
     studio.server.receive(studio.first, user=studio.bruno, at=now - timedelta(minutes=3))
     studio.server.receive(studio.second, user=studio.bruno, at=now)
     studio.server.receive(studio.first, user=studio.ilse, at=now)
-    facts = await studio.gateway.received_facts(
+    facts = await studio.client.facts.of_received(
         studio.login, studio.tower.id, studio.bruno.id, now + timedelta(seconds=1)
     )
     model = ModelRef(studio.model.id, "structure/level 1")
     assert facts == ReceivedFacts(studio.second.id, model, "beams")
-    earlier = await studio.gateway.received_facts(
+    earlier = await studio.client.facts.of_received(
         studio.login, studio.tower.id, studio.bruno.id, now - timedelta(minutes=3)
     )
     assert earlier == ReceivedFacts(studio.first.id, model, "grid")
     long_ago = now - timedelta(days=1)
     assert (
-        await studio.gateway.received_facts(
+        await studio.client.facts.of_received(
             studio.login, studio.tower.id, studio.bruno.id, long_ago
         )
         is None
     )
     studio.server.remove_version(studio.second)
-    gone = await studio.gateway.received_facts(studio.login, studio.tower.id, studio.bruno.id, now)
+    gone = await studio.client.facts.of_received(
+        studio.login, studio.tower.id, studio.bruno.id, now
+    )
     assert gone == ReceivedFacts(studio.second.id)

@@ -57,7 +57,7 @@ async def took_s(question: Any) -> tuple[Any, float]:
 
 
 def facts(studio: Studio, within_s: float = 5.0) -> Any:
-    return studio.gateway.version_facts(
+    return studio.client.facts.of_version(
         studio.login, studio.tower.id, created(studio.second), within_s=within_s
     )
 
@@ -69,7 +69,7 @@ async def three_silences(studio: Studio) -> None:
 
 
 def create(studio: Studio) -> Any:
-    return studio.gateway.create_webhook(
+    return studio.client.create_webhook(
         studio.login, studio.tower.id, url="http://x/", description="", triggers=[], secret="s"
     )
 
@@ -138,27 +138,27 @@ async def test_a_read_outlasts_the_rest_if_it_has_the_time(studio: Studio) -> No
 async def test_a_refusal_is_an_answer(studio: Studio) -> None:
     for _ in range(6):
         with pytest.raises(SpeckleForbidden):
-            await studio.gateway.project(studio.strangers, studio.tower.id)
+            await studio.client.project(studio.strangers, studio.tower.id)
     assert (await facts(studio)).previous is not None
 
 
 async def test_a_hanging_server_costs_the_others_nothing() -> None:
     async with SpeckleServer.start() as dead, SpeckleServer.start() as well:
         dead.faults.hang = True
-        gateway = SpeckleClient(servers=[dead.url, well.url], deadline_s=5.0)
+        client = SpeckleClient(servers=[dead.url, well.url], deadline_s=5.0)
         login = Login(well.url, well.token(well.add_user("Ilse Brandt")))
         lost = [
-            asyncio.create_task(took_s(gateway.me(Login(dead.url, "t" * 42), within_s=3.0)))
+            asyncio.create_task(took_s(client.me(Login(dead.url, "t" * 42), within_s=3.0)))
             for _ in range(THREADS_A_SERVER * 5)
         ]
         await asyncio.sleep(0.2)
         assert len(dead.requests) == THREADS_A_SERVER
-        _, seconds = await took_s(gateway.me(login))
+        _, seconds = await took_s(client.me(login))
         assert seconds < 0.5
         outcomes = await asyncio.gather(*lost)
         assert all(isinstance(outcome, SpeckleUnavailable) for outcome, _ in outcomes)
         assert max(seconds for _, seconds in outcomes) < 3.5
-        gateway.close()
+        client.close()
 
 
 async def test_more_questions_than_threads_are_answered_one_after_the_other(
@@ -185,9 +185,9 @@ async def test_those_who_ask_one_server_take_turns(studio: Studio) -> None:
 
 
 async def test_a_server_that_is_down_cannot_be_reached(studio: Studio) -> None:
-    gateway = SpeckleClient(servers=["http://127.0.0.1:9"], deadline_s=1.0)
+    client = SpeckleClient(servers=["http://127.0.0.1:9"], deadline_s=1.0)
     with pytest.raises(SpeckleUnavailable) as down:
-        await gateway.me(Login("http://127.0.0.1:9", "secret-token"), within_s=1.0)
+        await client.me(Login("http://127.0.0.1:9", "secret-token"), within_s=1.0)
     assert down.value.reason == "it cannot be reached"
     assert "secret-token" not in str(down.value)
 
@@ -247,7 +247,7 @@ async def test_a_redirect_is_not_followed(studio: Studio) -> None:
 
 async def test_only_the_servers_that_are_named_are_asked(studio: Studio) -> None:
     async with SpeckleServer.start() as other:
-        outcome, seconds = await took_s(studio.gateway.me(Login(other.url, "t" * 42)))
+        outcome, seconds = await took_s(studio.client.me(Login(other.url, "t" * 42)))
         assert isinstance(outcome, SpeckleUnavailable)
         assert seconds < 0.1
         assert other.requests == []
@@ -260,12 +260,12 @@ async def test_each_question_carries_its_own_token_and_no_other(
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     tokens = [studio.server.token(studio.ilse) for _ in range(30)]
     logins = [Login(studio.server.url, token) for token in tokens]
-    await asyncio.gather(*(studio.gateway.me(login) for login in logins))
+    await asyncio.gather(*(studio.client.me(login) for login in logins))
     sent = [asked.authorization for asked in studio.server.requests]
     assert sorted(map(str, sent)) == sorted(f"Bearer {token}" for token in tokens)
     studio.server.requests.clear()
     with pytest.raises(SpeckleForbidden):
-        await studio.gateway.me(Login(studio.server.url))
+        await studio.client.me(Login(studio.server.url))
     assert [asked.authorization for asked in studio.server.requests] == [None]
     assert "Cookie" not in studio.server.requests[0].headers
 
@@ -334,13 +334,13 @@ async def test_an_endless_answer_is_not_read_to_its_end(studio: Studio) -> None:
     studio.server.faults.status = 200
     studio.server.faults.body = '{"data": {"x": "' + "A" * 20_000_000 + '"}}'
     with pytest.raises(SpeckleRejected):
-        await studio.gateway.me(studio.login)
+        await studio.client.me(studio.login)
 
 
 async def test_a_server_of_another_release_rejects_the_question(studio: Studio) -> None:
     studio.server.lose("User.name")
     with pytest.raises(SpeckleRejected):
-        await studio.gateway.me(studio.login)
+        await studio.client.me(studio.login)
     assert len(studio.server.requests) == 1
 
 
@@ -348,7 +348,7 @@ async def test_a_server_without_the_probing_questions_gives_the_benefit_of_the_d
     studio: Studio,
 ) -> None:
     studio.server.lose("Query.streams")
-    scopes = await studio.gateway.scopes(studio.limited("streams:read"))
+    scopes = await studio.client.scopes(studio.limited("streams:read"))
     assert "streams:write" not in scopes
     assert "streams:read" in scopes
 
@@ -370,7 +370,7 @@ async def test_an_answer_of_another_shape_adds_nothing(studio: Studio, odd: Any)
     found = await facts(studio)
     assert (found.application, found.previous) == (None, None)
     with pytest.raises((SpeckleRejected, SpeckleForbidden)):
-        await studio.gateway.me(studio.login)
+        await studio.client.me(studio.login)
 
 
 @pytest.mark.parametrize("at", ["9999-12-31T23:59:59.999Z", "0001-01-01T00:00:00Z"])
@@ -380,7 +380,7 @@ async def test_times_at_the_ends_of_time_are_none(studio: Studio, at: str) -> No
     studio.server.faults.status = 200
     studio.server.faults.body = json.dumps({"data": {"stream": {"activity": {"items": lines}}}})
     login, tower = studio.login, studio.tower.id
-    assert await studio.gateway.activity(login, tower, after=None, limit=500) == []
+    assert await studio.client.activity.since(login, tower, after=None, limit=500) == []
 
 
 # ── the end ──
@@ -391,7 +391,7 @@ async def test_after_closing_nothing_is_asked_and_nobody_waits(studio: Studio) -
     asking = asyncio.create_task(took_s(facts(studio, within_s=60.0)))
     await asyncio.sleep(0.1)
     began = time.monotonic()
-    studio.gateway.close()
+    studio.client.close()
     assert time.monotonic() - began < 0.05
     outcome, seconds = await took_s(facts(studio))
     assert isinstance(outcome, SpeckleUnavailable)
@@ -406,12 +406,12 @@ from bot.speckle_api.types import Login
 from bot.speckle_api.client import SpeckleClient
 
 async def main(url):
-    gateway = SpeckleClient(servers=[url], deadline_s=60.0)
+    client = SpeckleClient(servers=[url], deadline_s=60.0)
     login = Login(url, "5a" * 21)
-    asked = [asyncio.create_task(gateway.me(login, within_s=60.0)) for _ in range(8)]
+    asked = [asyncio.create_task(client.me(login, within_s=60.0)) for _ in range(8)]
     await asyncio.sleep(2.0)
     assert not any(task.done() for task in asked)
-    gateway.close()
+    client.close()
 
 asyncio.run(main(sys.argv[1]))
 print("ended", flush=True)
@@ -445,9 +445,9 @@ from bot.speckle_api.client import SpeckleClient
 assert not any(name in sys.modules for name in ("specklepy", "gql", "graphql", "requests"))
 
 async def main(url, token):
-    gateway = SpeckleClient(servers=[url], deadline_s=20.0)
-    print((await gateway.me(Login(url, token))).name)
-    gateway.close()
+    client = SpeckleClient(servers=[url], deadline_s=20.0)
+    print((await client.me(Login(url, token))).name)
+    client.close()
 
 asyncio.run(main(*sys.argv[1:]))
 from specklepy.logging import metrics

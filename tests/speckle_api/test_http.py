@@ -75,7 +75,7 @@ async def test_an_approval_gives_tokens_that_work(
     studio: Studio, oauth: SpeckleSignIn, app: SpeckleApp
 ) -> None:
     tokens = await oauth.exchange(app, approved(studio, app), CHALLENGE)
-    me = await studio.gateway.me(Login(studio.server.url, tokens.token))
+    me = await studio.client.me(Login(studio.server.url, tokens.token))
     assert me == Me(studio.ilse.id, "Ilse Brandt")
     assert tokens.token not in repr(tokens)
 
@@ -121,7 +121,7 @@ async def test_a_refresh_gives_a_new_pair_and_the_old_one_keeps_working(
     third = await oauth.refresh(app, first.refresh_token)
     assert len({first.token, second.token, third.token}) == 3
     for tokens in (first, second, third):
-        await studio.gateway.me(Login(studio.server.url, tokens.token))
+        await studio.client.me(Login(studio.server.url, tokens.token))
     with pytest.raises(SpeckleTokenRefused):
         await oauth.refresh(app, first.token)
 
@@ -132,7 +132,7 @@ async def test_a_removed_app_kills_its_tokens(
     tokens = await oauth.exchange(app, approved(studio, app), CHALLENGE)
     studio.server.oauth.remove_app(studio.server.apps[app.id])
     with pytest.raises(SpeckleTokenRefused):
-        await studio.gateway.me(Login(studio.server.url, tokens.token))
+        await studio.client.me(Login(studio.server.url, tokens.token))
     with pytest.raises(SpeckleTokenRefused):
         await oauth.refresh(app, tokens.refresh_token or "")
 
@@ -278,16 +278,16 @@ async def test_a_token_that_cannot_be_one_asks_nobody(studio: Studio, http: Spec
 async def test_one_breaker_serves_questions_and_pictures(studio: Studio) -> None:
     breakers = CircuitBreakers(BreakerLimits(silence_s=0.1))
     server_url = studio.server.url
-    gateway = SpeckleClient(servers=[server_url], deadline_s=5.0, breakers=breakers)
+    client = SpeckleClient(servers=[server_url], deadline_s=5.0, breakers=breakers)
     async with SpeckleHttp.open([server_url], breakers) as http:
         studio.server.faults.hang = True
         for _ in range(breakers.limits.failures):
             with pytest.raises(SpeckleUnavailable):
                 await asked(http, studio.login, within_s=0.1)
         with pytest.raises(SpeckleUnavailable) as resting:
-            await gateway.me(studio.login)
+            await client.me(studio.login)
         assert resting.value.retry_in_s is not None
-    gateway.close()
+    client.close()
 
 
 async def test_a_question_that_nobody_waits_for_any_more_is_no_silence(

@@ -9,7 +9,8 @@ from bot.errors import SpeckleForbidden
 from bot.speckle.events import ModelRef, ProjectNames, SpeckleUser
 from bot.speckle.listed import ListedModel, ListedReply, ListedUpdate, ListedVersion
 from bot.speckle_api import listings
-from bot.speckle_api.client import MAX_MODELS, PAGE
+from bot.speckle_api.asker import PAGE
+from bot.speckle_api.client import MAX_MODELS
 from sandbox.speckle import SPECKLE_2_31, SPECKLE_4_AS_ANNOUNCED, Release
 from tests.speckle_api.conftest import Studio
 from tests.speckle_api.test_questions import ODD, TIME, places, replaced
@@ -28,9 +29,7 @@ async def test_what_was_made_since_is_listed_whole(studio: Studio) -> None:
     after = server.now()
     facade = server.add_model(studio.tower, "facade", author=studio.ilse, description="south")
     version = server.add_version(studio.tower, facade, author=studio.ilse, message="panels")
-    found = await studio.gateway.changes_since(
-        studio.login, studio.tower.id, after=after, limit=100
-    )
+    found = await studio.client.changes_since(studio.login, studio.tower.id, after=after, limit=100)
     assert found.versions == (
         ListedVersion(
             version.id,
@@ -55,9 +54,7 @@ async def test_what_was_done_to_issues_since_is_listed(studio: Studio) -> None:
     server.update_issue(issue, by=studio.ilse, status="resolved")
     updated_at = issue.updated_at
     server.reply_to_issue(issue, author=studio.bruno, text="done")
-    found = await studio.gateway.changes_since(
-        studio.login, studio.tower.id, after=after, limit=100
-    )
+    found = await studio.client.changes_since(studio.login, studio.tower.id, after=after, limit=100)
     (listed,) = found.issues
     assert (listed.id, listed.at, listed.author) == (issue.id, issue.created_at, ilse)
     assert listed.updates == (ListedUpdate(updated_at, ilse),)
@@ -72,17 +69,17 @@ async def test_a_list_is_read_page_by_page_and_no_further_than_needed(studio: St
             studio.tower, studio.model, author=studio.ilse, message=f"v{number}", object_count=1
         )
     newest = studio.tower.versions[-1]
-    found = await studio.gateway.changes_since(
+    found = await studio.client.changes_since(
         studio.login, studio.tower.id, after=after, limit=1_000
     )
     assert len({one.id for one in found.versions}) == 3 * PAGE
     assert found.whole_since is None
     studio.server.requests.clear()
-    await studio.gateway.changes_since(
+    await studio.client.changes_since(
         studio.login, studio.tower.id, after=newest.created_at, limit=1_000
     )
     assert len(studio.server.asked("Versions")) == 2
-    found = await studio.gateway.changes_since(
+    found = await studio.client.changes_since(
         studio.login, studio.tower.id, after=after, limit=2 * PAGE
     )
     assert len(found.versions) == 2 * PAGE
@@ -96,7 +93,7 @@ async def test_a_page_that_is_too_large_is_asked_for_in_smaller_ones(studio: Stu
             studio.tower, studio.model, author=studio.ilse, message="m" * 5_000, object_count=1
         )
     studio.limit(max_answer_bytes=50_000)
-    found = await studio.gateway.changes_since(
+    found = await studio.client.changes_since(
         studio.login, studio.tower.id, after=after, limit=1_000
     )
     assert len({one.id for one in found.versions}) == 40
@@ -109,7 +106,7 @@ async def test_what_is_too_large_alone_comes_without_its_text(studio: Studio) ->
         studio.server.add_version(
             studio.tower, studio.model, author=studio.ilse, message="x" * size, object_count=1
         )
-    found = await studio.gateway.changes_since(studio.login, studio.tower.id, after=after, limit=9)
+    found = await studio.client.changes_since(studio.login, studio.tower.id, after=after, limit=9)
     sizes = [one.message and len(one.message) for one in found.versions]
     assert sizes == [10, None, 10, 19_000, 19_000, 10]
 
@@ -127,7 +124,7 @@ async def test_what_was_made_at_the_same_moment_is_not_lost_between_two_pages(
             object_count=1,
             at=after + timedelta(milliseconds=number // 7),
         )
-    found = await studio.gateway.changes_since(
+    found = await studio.client.changes_since(
         studio.login, studio.tower.id, after=after, limit=1_000
     )
     assert {one.message for one in found.versions} == {f"v{n}" for n in range(3 * PAGE)}
@@ -138,7 +135,7 @@ async def test_the_names_of_a_project_are_read(studio: Studio) -> None:
     studio.server.set_role(studio.tower, studio.bruno, "stream:reviewer")
     for number in range(PAGE):
         studio.server.add_model(studio.tower, f"m{number}")
-    found = await studio.gateway.project_names(studio.login, studio.tower.id)
+    found = await studio.client.project_names(studio.login, studio.tower.id)
     assert found.models[studio.model.id] == "structure/level 1"
     assert len(found.models) == PAGE + 1
     people = {studio.ilse.id: "Ilse Brandt", studio.bruno.id: "Bruno Achterberg"}
@@ -149,17 +146,17 @@ async def test_where_no_question_about_people_is_answered_models_have_names_stil
     studio: Studio,
 ) -> None:
     studio.server.lose("Stream.collaborators")
-    found = await studio.gateway.project_names(studio.login, studio.tower.id)
+    found = await studio.client.project_names(studio.login, studio.tower.id)
     names = {studio.model.id: "structure/level 1"}
     assert found == ProjectNames(names, {}, complete=True)
     with pytest.raises(SpeckleForbidden):
-        await studio.gateway.project_names(studio.strangers, studio.tower.id)
+        await studio.client.project_names(studio.strangers, studio.tower.id)
 
 
 async def test_of_very_many_models_not_all_names_are_read(studio: Studio) -> None:
     for number in range(MAX_MODELS):
         studio.server.add_model(studio.tower, f"m{number}")
-    found = await studio.gateway.project_names(studio.login, studio.tower.id, within_s=30.0)
+    found = await studio.client.project_names(studio.login, studio.tower.id, within_s=30.0)
     assert len(found.models) == MAX_MODELS
     assert not found.complete
 
@@ -167,7 +164,7 @@ async def test_of_very_many_models_not_all_names_are_read(studio: Studio) -> Non
 async def test_names_are_complete_only_if_the_server_has_no_more_models(studio: Studio) -> None:
     for number in range(3 * PAGE):  # of one moment: the server's cursor skips most
         studio.server.add_model(studio.tower, f"m{number}", at=studio.tower.created_at)
-    found = await studio.gateway.project_names(studio.login, studio.tower.id)
+    found = await studio.client.project_names(studio.login, studio.tower.id)
     assert len(found.models) < 3 * PAGE
     assert not found.complete
 

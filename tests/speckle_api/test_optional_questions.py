@@ -8,7 +8,15 @@ from graphql import parse, validate
 from bot.cli.check import speckle as check
 from bot.speckle.events import EventKind
 from bot.speckle.issue_hints import IssueHint
-from bot.speckle_api import issues, listings, optional_questions, questions
+from bot.speckle_api import (
+    activity_list,
+    comments,
+    issues,
+    listings,
+    optional_questions,
+    questions,
+    versions,
+)
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.optional_questions import DAY_S, MissingFields, OptionalQuestion
 from bot.speckle_api.types import Login
@@ -23,7 +31,8 @@ from sandbox.speckle import (
 from sandbox.speckle.graphql_executor import make_schema
 from tests.speckle_api.conftest import created
 
-ASKED = [*map(vars, (questions, listings, issues, optional_questions, check))]
+ROOMS = (questions, versions, comments, issues, listings, activity_list, optional_questions)
+ASKED = [*map(vars, (*ROOMS, check))]
 REQUIRED = {
     name: text
     for module in ASKED
@@ -108,11 +117,11 @@ async def test_what_a_server_lacks_costs_the_rest_nothing_and_is_asked_for_once_
     version = newer.add_version(pier, deck, author=wanda, object_count=31)
     login = Login(newer.url, newer.token(wanda))
     for _ in range(3):
-        facts = await client.version_facts(login, pier.id, created(version))
+        facts = await client.facts.of_version(login, pier.id, created(version))
         assert (facts.author and facts.author.id, facts.open_threads) == (wanda.id, None)
     assert len(newer.asked("OpenThreads")) == 1
     clock.now = DAY_S + 1.0
-    await client.version_facts(login, pier.id, created(version))
+    await client.facts.of_version(login, pier.id, created(version))
     assert len(newer.asked("OpenThreads")) == 2
 
 
@@ -124,12 +133,12 @@ async def test_a_server_without_lists_and_comments_says_nothing_and_fails_nothin
     pier = newer.add_project("Pier Four", owner=wanda)
     login = Login(newer.url, newer.token(wanda))
     at = newer.now()
-    assert await client.activity(login, pier.id, after=None, limit=10) is None
-    assert await client.received_facts(login, pier.id, wanda.id, at) is None
-    assert not await client.was_archived(
+    assert await client.activity.since(login, pier.id, after=None, limit=10) is None
+    assert await client.facts.of_received(login, pier.id, wanda.id, at) is None
+    assert not await client.facts.was_archived(
         login, pier.id, "c0ffee0001", at, archived=True, user_id=wanda.id
     )
-    assert await client.comment_facts(login, pier.id, "c0ffee0001") is None
+    assert await client.facts.of_comment(login, pier.id, "c0ffee0001") is None
     assert await client.scopes(login)
 
 
@@ -140,7 +149,7 @@ async def test_a_server_without_issues_says_nothing() -> None:
         pier = older.add_project("Pier Four", owner=wanda)
         login = Login(older.url, older.token(wanda))
         hint = IssueHint(EventKind.ISSUE_CREATED, ("c0ffee0001",), older.now())
-        assert await client.issue_facts(login, pier.id, hint) is None
+        assert await client.facts.of_issue(login, pier.id, hint) is None
         changes = await client.changes_since(login, pier.id, after=pier.created_at, limit=10)
         assert changes.issues == ()
 
@@ -153,7 +162,7 @@ async def test_what_one_server_lacks_another_is_asked_for(newer: SpeckleServer) 
             wanda = server.add_user("Wanda Okafor")
             pier = server.add_project("Pier Four", owner=wanda)
             login = Login(server.url, server.token(wanda))
-            found.append(await client.activity(login, pier.id, after=None, limit=10))
+            found.append(await client.activity.since(login, pier.id, after=None, limit=10))
     assert found[0] is None
     assert found[1]
 

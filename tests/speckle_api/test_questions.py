@@ -13,7 +13,7 @@ from bot.errors import SpeckleError
 from bot.speckle.events import ModelRef, VersionCreated
 from bot.speckle.rich_text import MAX_LINE, first_line, read_rich_text
 from bot.speckle.wire import text_of
-from bot.speckle_api import error_answers, listings, questions
+from bot.speckle_api import activity_list, comments, error_answers, listings, questions, versions
 from tests.speckle_api.recorded import Recording
 
 CREATED = VersionCreated("v2", ModelRef("m1"), object_id="o1")
@@ -91,7 +91,7 @@ WHOLE: list[tuple[Callable[[Any], Any], Any]] = [
         },
     ),
     (
-        questions.read_activity,
+        activity_list.read_activity,
         {
             "stream": {
                 "activity": {
@@ -111,7 +111,7 @@ WHOLE: list[tuple[Callable[[Any], Any], Any]] = [
         },
     ),
     (
-        lambda data: questions.read_version_facts(data, CREATED),
+        lambda data: versions.read_version_facts(data, CREATED.version_id),
         {
             "project": {
                 "version": {
@@ -133,7 +133,7 @@ WHOLE: list[tuple[Callable[[Any], Any], Any]] = [
         },
     ),
     (
-        questions.read_comment_facts,
+        comments.read_comment_facts,
         {
             "project": {
                 "comment": {
@@ -155,7 +155,7 @@ WHOLE: list[tuple[Callable[[Any], Any], Any]] = [
         },
     ),
     (
-        questions.read_version_name,
+        versions.read_version_name,
         {"project": {"version": {"message": "m", "model": {"id": "m1", "name": "n"}}}},
     ),
 ]

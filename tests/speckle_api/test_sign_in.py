@@ -44,11 +44,11 @@ class SignInDesk:
 
     async def works(self, tokens: Tokens) -> bool:
         """Whether they are Ilse's."""
-        gateway = SpeckleClient(servers=[self.server.url], deadline_s=5.0)
+        client = SpeckleClient(servers=[self.server.url], deadline_s=5.0)
         try:
-            me = await gateway.me(Login(self.server.url, tokens.token))
+            me = await client.me(Login(self.server.url, tokens.token))
         finally:
-            gateway.close()
+            client.close()
         return me.user_id == self.ilse.id
 
 

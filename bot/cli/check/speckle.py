@@ -11,9 +11,10 @@ from bot.cli.check.http_probe import ProbeResponse, origin, read_response, where
 from bot.cli.check.report import CheckMark, CheckResult, printable
 from bot.settings import SECRET_HINTS, Settings
 from bot.speckle.tokens import SCOPES, SpeckleApp
+from bot.speckle_api.activity_list import ACTIVITY
 from bot.speckle_api.answers import child, items
 from bot.speckle_api.bundles import BundleReader
-from bot.speckle_api.optional_questions import ACTIVITY, ANY_COMMENTS, ANY_ISSUES
+from bot.speckle_api.optional_questions import ANY_COMMENTS, ANY_ISSUES
 
 SERVER_QUERY: Final = "query { serverInfo { name version } }"
 MIGRATION_QUERY: Final = "query { serverInfo { migration { movedTo } } }"

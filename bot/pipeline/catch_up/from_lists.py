@@ -181,7 +181,7 @@ class ListsCatchUp:
         after = min(one.after for one in readings)
         lines = await self._lender.with_permit(
             permit,
-            lambda login: self._client.activity(
+            lambda login: self._client.activity.since(
                 login, project_id, after=after, limit=LISTED, within_s=ASK_WITHIN_S
             ),
         )
@@ -216,7 +216,9 @@ class ListsCatchUp:
     async def _with_info(
         self, project_id: str, lines: Sequence[Activity], login: Login
     ) -> Sequence[Activity]:
-        return await self._client.with_info(login, project_id, lines, within_s=ASK_WITHIN_S)
+        return await self._client.activity.with_info(
+            login, project_id, lines, within_s=ASK_WITHIN_S
+        )
 
     async def _take_in(
         self, reading: _ListReader, portion: _Portion, *, noted: bool
