@@ -100,8 +100,8 @@ class AddedFacts:
 
     `delivery` is the event as the server tells it, or as it came where the server told nothing.
     `missing` is to be asked again; `steps` are for the event's trace. `refused`: this reader may
-    not see the project any more, as the answer says. `unknown`: the server knows of nothing like
-    the event.
+    not see the project any more, as the answer says. `unconfirmed`: the server knows what the event
+    is about, and nothing of it that is like the event.
     """
 
     delivery: Delivery
@@ -110,7 +110,7 @@ class AddedFacts:
     missing: frozenset[LateAddition] = frozenset()
     steps: Sequence[tuple[TraceStep, TraceFacts]] = ()
     refused: bool = False
-    unknown: bool = False
+    unconfirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +356,7 @@ def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> Added
             missing=frozenset(outcomes if away else ()),
             steps=steps,
             refused=is_refusal(told),
-            unknown=isinstance(told, SpeckleNotFound | SpeckleUnconfirmed),
+            unconfirmed=isinstance(told, SpeckleUnconfirmed),
         )
     if LateAddition.PICTURE in outcomes:
         steps.append(_picture_step(image))

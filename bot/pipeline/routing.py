@@ -353,7 +353,7 @@ class Routing:
         names: ProjectNames,
     ) -> list[SubscriptionResult]:
         """The cards, where the filters let through the event as its reader knows it as well."""
-        if added.unknown and event_context.shown_until is not None:
+        if added.unconfirmed and event_context.shown_until is not None:
             # All that was changed of this issue was shown already.
             guild_id = event_context.hook.guild_id
             event_context.trace.add("render", TraceStep.NOTHING_CHANGED, guild_id=guild_id)

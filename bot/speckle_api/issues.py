@@ -117,6 +117,8 @@ def read_changed(data: Any, hint: IssueHint) -> IssueFacts | None:
 
 def _is_about(facts: IssueFacts, hint: IssueHint) -> bool:
     """Whether this was done at the event's time, and by the person it names."""
+    if hint.kind is EventKind.ISSUE_UPDATED and facts.change is None:
+        return False
     by = facts.issue.author
     if facts.change is not None:
         by = facts.change.actor
@@ -138,8 +140,7 @@ def _facts(value: Any, hint: IssueHint) -> IssueFacts | None:
             reply = _reply(value, hint)
             return None if reply is None else IssueFacts(issue, reply.at, reply=reply)
         case EventKind.ISSUE_UPDATED:
-            change = _change(value, issue, hint)
-            return None if change is None else IssueFacts(issue, change.at, change=change)
+            return _changed(value, issue, hint)
         case _:
             return None
 
@@ -208,8 +209,12 @@ def _is(user: SpeckleUser | None, user_id: str) -> bool:
 # ── changes ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _change(value: Any, issue: Issue, hint: IssueHint) -> IssueChange | None:
-    """What that person changed since what was shown last, or else the change nearest in time."""
+def _changed(value: Any, issue: Issue, hint: IssueHint) -> IssueFacts | None:
+    """What that person changed since what was shown last, or else the change nearest in time.
+
+    Without a change where all that they changed was shown; None where they are not known to have
+    changed anything.
+    """
     done = sorted(_changes(value, issue), key=lambda change: change.at)
     theirs = [one for one in done if hint.actor_id is None or _is(one.actor, hint.actor_id)]
     nearest = min(theirs, key=lambda change: abs(change.at - hint.at), default=None)
@@ -218,12 +223,14 @@ def _change(value: Any, issue: Issue, hint: IssueHint) -> IssueChange | None:
     if hint.shown_until is None:
         # An event that is exactly of its time, or names no issue, is of one change alone.
         alone = not hint.ids or nearest.at == hint.at
-        return nearest if alone else reduce(_joined, _around(nearest, done))
+        change = nearest if alone else reduce(_joined, _around(nearest, done))
+        return IssueFacts(issue, change.at, change=change)
     new = [one for one in done if hint.shown_until < one.at <= hint.at + AT_THE_TIME]
     # Up to somebody else's change, which would count as shown with a later one.
     before = dropwhile(lambda one: one.actor != nearest.actor, new)
     run = [*takewhile(lambda one: one.actor == nearest.actor, before)]
-    return reduce(_joined, run) if run else None
+    new_change = reduce(_joined, run) if run else None
+    return IssueFacts(issue, (new_change or nearest).at, change=new_change)
 
 
 def _around(nearest: IssueChange, done: Sequence[IssueChange]) -> Sequence[IssueChange]:

@@ -183,6 +183,24 @@ async def test_changes_of_one_second_are_shown_once_each_and_none_is_left_out(
     assert last.isoformat(timespec="milliseconds") in str(shown)
 
 
+async def test_a_change_is_not_lost_where_the_server_no_longer_says_what_was_changed(
+    studio: Studio, start: StartBot, site: Site
+) -> None:
+    async with start() as app:
+        await follow(app, studio, site)
+        issue = site.issue()
+        data = site.server.update_issue(issue, by=site.ilse, status="resolved")
+        await site.fire("issue_updated", data, site.ilse)
+        await done(app, 1)
+        site.server.lose("Issue.activities")
+        data = site.server.update_issue(issue, by=site.ilse, priority="high")
+        await site.fire("issue_updated", data, site.ilse)
+        await done(app, 2)
+        shown = await subjects(app)
+    assert len(shown) == 2
+    assert shown[1] is None
+
+
 async def test_what_two_people_change_at_once_are_two_cards(
     studio: Studio, start: StartBot, site: Site
 ) -> None:
