@@ -28,6 +28,7 @@ class NameLimits:
     ask_again_s: float = 60.0  # where an id is unknown: whoever makes ids up costs no more
     public_known_s: float = 3_600.0
     stale_after: timedelta = timedelta(days=1)
+    refresh_s: float = 3.0  # somebody waits for the answer to /subscribe
     question_s: float = 10.0  # an answer that nobody waits for any more is kept for the next event
     most: int = 500
 
@@ -92,13 +93,11 @@ class KnownNames:
         # An unknown model may have been made since they were read.
         return names if read_at is not None and read_at >= now else replace(names, complete=False)
 
-    async def refresh(
-        self, account_id: int, server_url: str, project_id: str, *, within_s: float = 3.0
-    ) -> None:
+    async def refresh(self, account_id: int, server_url: str, project_id: str) -> None:
         """Read a project's names with an account that has begun to follow it."""
         reader = (account_id, False, server_url, project_id)
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(self._limits.refresh_s):
                 await self._lender.as_account(
                     account_id, lambda login: self._flight(login, account_id, reader)
                 )
