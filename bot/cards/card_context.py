@@ -221,9 +221,9 @@ def application_text(raw: str | None) -> str | None:
     return None if name is None else escape_name(name)
 
 
-def text_field(name: str, text: str | None, limit: int = MAX_MESSAGE) -> tuple[Field, ...]:
+def text_field(name: str, text: str | None) -> tuple[Field, ...]:
     """A field of its own line, or none for an empty text."""
-    value = long_text(text, limit)
+    value = long_text(text, MAX_MESSAGE)
     return (Field(name, value, inline=False),) if value else ()
 
 

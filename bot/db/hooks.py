@@ -213,10 +213,18 @@ class Hooks:
             values |= {"state": HookState.LIVE, "live_at": self._now()}
         return self._changed(hook_id, values)
 
-    def record_project_visibility(self, hook_id: int, visibility: str) -> None:
-        """Remember how open a question without a token found the project."""
+    def record_project_visibility(
+        self, hook_id: int, visibility: str, name: str | None = None
+    ) -> None:
+        """Remember how open a question without a token found the project.
+
+        `name` is what everybody can read; what the webhook's events call it stays.
+        """
         self._session.at_end(self._forget)
         write_visibility(self._session, hook_id, visibility, self._now())
+        if name is not None:
+            nameless = (hooks.c.id == hook_id, hooks.c.project_name.is_(None))
+            self._session.execute(update(hooks).where(*nameless).values(project_name=name))
 
     def record_trouble(self, hook_id: int, trouble: HookTrouble | None) -> None:
         """Note why a webhook cannot be looked after, None if it can.

@@ -39,7 +39,7 @@ class WebhookReconciler:
         """Check each webhook once, or those that one account made."""
         async for hook, ensured in self._webhooks.reconcile_all(account_id):
             if isinstance(ensured, Ensured):
-                await self._say(hook, partial(webhook_texts.repaired_line, hook, ensured))
+                await self._say(hook, partial(webhook_texts.repaired_line, ensured))
 
     async def _reconcile(self) -> None:
         await self.look_after(None)

@@ -25,7 +25,7 @@ from bot.pipeline.enrichment import Enrichment, is_refusal, why_missing
 from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.names import all_models, facts_within, known_to, with_actor_named, within
 from bot.pipeline.reading import read
-from bot.pipeline.routing import card_context
+from bot.pipeline.rendering import card_context
 from bot.pipeline.subjects import changes_shown, subject_shown
 from bot.services.access_rules import Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames

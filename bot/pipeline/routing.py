@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,10 +10,8 @@ from functools import partial
 import structlog
 
 from bot.cards.card import Card
-from bot.cards.card_context import CardContext
 from bot.cards.notes import CardNote, NoteKind
 from bot.cards.pictures import with_image
-from bot.cards.render import render
 from bot.errors import StorageUnavailable
 from bot.model import (
     KEEPING_PAUSES,
@@ -39,6 +37,7 @@ from bot.pipeline.names import (
 )
 from bot.pipeline.picture_resizer import PictureResizer
 from bot.pipeline.reading import LARGE_BODY_BYTES
+from bot.pipeline.rendering import FETCHED, card_context, rendered
 from bot.pipeline.subjects import plain_subject, subject_shown
 from bot.pipeline.trace import Trace
 from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait
@@ -57,18 +56,12 @@ from bot.speckle.events import (
     ProjectDeleted,
     ProjectNames,
     ProjectUpdated,
-    UnknownEvent,
 )
 from bot.speckle.facts import Facts
 from bot.speckle.filters import matches
-from bot.work import NOTE_FACT, InboxEvent, NewCard, SubscriptionResult, TraceStep
+from bot.work import InboxEvent, NewCard, SubscriptionResult, TraceStep
 
 log = structlog.get_logger()
-
-FETCHED: Mapping[InboxSource, NoteKind] = {
-    InboxSource.HISTORY: NoteKind.NOT_DELIVERED,
-    InboxSource.ACTIVITY: NoteKind.NO_WEBHOOK,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,7 +393,7 @@ class Routing:
         names = within(patterns, names, event_context.names, models)
         facts = facts_within(patterns, added.facts)
         context = card_context(hook, row, delivery, names, facts, event_context.thread)
-        card = _render(replace(context, notes=(*context.notes, *self._notes(event_context))))
+        card = rendered(replace(context, notes=(*context.notes, *self._notes(event_context))))
         if card is None:
             guild_id = hook.guild_id
             event_context.trace.add("render", TraceStep.NOTHING_CHANGED, guild_id=guild_id)
@@ -445,38 +438,6 @@ def _is_held(subscription: Subscription) -> bool:
     return subscription.pause_reason in RIGHTS_PAUSES
 
 
-def card_context(
-    hook: Hook,
-    row: InboxEvent,
-    delivery: Delivery,
-    names: ProjectNames,
-    facts: Facts | None,
-    thread: KnownThread | None,
-) -> CardContext:
-    """What the card of an event shows, for one reader."""
-    return CardContext(
-        delivery=delivery,
-        server_url=hook.server_url,
-        received_at=row.event_at,
-        facts=facts,
-        notes=_delay_notes(row),
-        project_name=hook.project_name,
-        model_names=names.models,
-        person_names=names.people,
-        thread=thread,
-    )
-
-
-def _delay_notes(row: InboxEvent) -> tuple[CardNote, ...]:
-    """What is to be known of an event that was fetched after its time."""
-    kind = FETCHED.get(row.source)
-    if kind is None:
-        return ()
-    kept = (str(line.facts[NOTE_FACT]) for line in row.trace if NOTE_FACT in line.facts)
-    late = CardNote(kind, f"{row.event_at:%Y-%m-%d at %H:%M}")
-    return (late, *map(CardNote.from_stored, kept))
-
-
 def _is_gone(delivery: Delivery, decision: Decision) -> bool:
     """Whether the account confirms an event that says that the project was deleted."""
     deleted = isinstance(delivery.event, ProjectDeleted)
@@ -499,16 +460,6 @@ def _passes(
         step, where = TraceStep.FILTERED_AS_CONFIRMED, _where(subscription)
         event_context.trace.add("route", step, **where, **verdict.facts())
     return verdict.passes
-
-
-def _render(context: CardContext) -> Card | None:
-    """The event's card; a fault in its renderer gives the plain card, never a lost event."""
-    try:
-        return render(context)
-    except Exception:  # whatever a renderer did not expect of what a server sends
-        log.exception("ingest.renderer_failed", kind=context.delivery.event.kind.value)
-        plain = replace(context.delivery, event=UnknownEvent())
-        return render(replace(context, delivery=plain))
 
 
 def _where(subscription: Subscription) -> dict[str, int | str]:

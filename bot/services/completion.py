@@ -13,6 +13,7 @@ from bot.speckle_api.types import ProjectChoice
 MAX_CHOICES = 25  # Discord's limit for autocomplete
 MAX_CHOICE_LENGTH = 100  # of a choice's name and of its value
 ALL = "all"
+NEVER_SENT = frozenset({EventGroup.OTHER, EventKind.UNKNOWN})  # by themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ def complete_events(typed: str, all_label: str) -> list[Choice]:
     names = [name for name in (ALL, *EventGroup, *EventKind) if name not in done]
     if done:
         names.remove(ALL)
+    if set(done) <= NEVER_SENT and EventGroup.OTHER in names:
+        names.remove(EventGroup.OTHER)
     fitting = (name for name in names if any(part in one for one in _called(name)))
     hits = sorted(fitting, key=lambda name: not any(n.startswith(part) for n in _called(name)))
     texts = [(name, ", ".join([*done, name])) for name in hits if name != EventKind.UNKNOWN]

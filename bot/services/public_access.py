@@ -16,11 +16,12 @@ class PublicAnswer:
     """What a server tells of a project without a token.
 
     `visibility` is None where it did not answer; NOT_PUBLIC also means a project that is not
-    there, as the answer is the same.
+    there, as the answer is the same. `name` is what a public project is called.
     """
 
     answer: AccessAnswer
     visibility: str | None = None
+    name: str | None = None
 
     @property
     def is_public(self) -> bool:
@@ -51,4 +52,6 @@ class PublicAccess:
             return UNKNOWN
         except SpeckleError:
             return PRIVATE
-        return PublicAnswer(AccessAnswer.YES, found.visibility) if found.is_public else PRIVATE
+        if not found.is_public:
+            return PRIVATE
+        return PublicAnswer(AccessAnswer.YES, found.visibility, found.name)

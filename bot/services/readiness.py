@@ -20,12 +20,9 @@ Problems = Callable[[], Sequence[NotReady]]
 class Readiness:
     """Asks each part that may have problems; `sources` report theirs at once, without waiting."""
 
-    def __init__(
-        self, storage: Storage, *sources: Problems, write_within_s: float = WRITE_WITHIN_S
-    ) -> None:
+    def __init__(self, storage: Storage, *sources: Problems) -> None:
         self._storage = storage
         self._sources = sources
-        self._write_within_s = write_within_s
         self._unopenable: Mapping[str, int] = {}
         self._count_after = 0.0  # by time.monotonic()
 
@@ -37,10 +34,10 @@ class Readiness:
 
     async def _database_problems(self) -> Sequence[NotReady]:
         try:
-            async with asyncio.timeout(self._write_within_s):
+            async with asyncio.timeout(WRITE_WITHIN_S):
                 await self._storage.ping_write()
         except TimeoutError:
-            return [NotReady(NotReadyWhy.WRITE_TOO_SLOW, {"within_s": self._write_within_s})]
+            return [NotReady(NotReadyWhy.WRITE_TOO_SLOW, {"within_s": WRITE_WITHIN_S})]
         except StorageUnavailable as error:
             return [NotReady(NotReadyWhy.NOT_WRITABLE, {"reason": error.reason})]
         return []

@@ -124,9 +124,10 @@ class Subscribing:
     async def _do(self, planner: Planner, plan: SubscribePlan) -> Subscribed:
         request, here = planner.request, plan.here
         hook, before, new = await self._write(planner, plan)
-        if (visibility := planner.access.everyone.visibility) is not None:
+        everyone = planner.access.everyone
+        if (visibility := everyone.visibility) is not None:
             await self._storage.write(
-                lambda tx: tx.hooks.record_project_visibility(hook.id, visibility)
+                lambda tx: tx.hooks.record_project_visibility(hook.id, visibility, everyone.name)
             )
         resumes = plan.pause is None and new.state is SubscriptionState.PAUSED and request.resume
         if plan.pause is not None:

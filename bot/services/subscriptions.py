@@ -406,11 +406,9 @@ class SubscriptionService:
 
     # ── autocomplete ──────────────────────────────────────────────────────────────────────────
 
-    async def followed_projects(
-        self, guild_id: int, actor: Actor, typed: str, channel_id: int | None = None
-    ) -> list[Choice]:
-        """Projects that the guild, or one channel of it, follows where the caller may manage."""
-        entries = await self.listing(guild_id, actor, channel_id)
+    async def followed_projects(self, guild_id: int, actor: Actor, typed: str) -> list[Choice]:
+        """Projects that the guild follows where the caller may manage."""
+        entries = await self.listing(guild_id, actor)
         named = {_project_of(entry): entry.label for entry in entries}
         return complete_projects(named, typed)
 

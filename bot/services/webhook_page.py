@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from bot.speckle.event_subjects import is_of_issue
 from bot.speckle.event_table import BY_KIND
 from bot.speckle.events import EventKind
 from bot.speckle_api.client import SpeckleClient
@@ -28,7 +29,7 @@ class WebhookPage:
         return tuple(dict.fromkeys(name for each in names for name in each if self._has(name)))
 
     def _has(self, name: str) -> bool:
-        if is_of_issues(name):
+        if is_of_issue(name):
             return self.issues
         return self.comments or not name.startswith("comment_")
 
@@ -51,11 +52,3 @@ class WebhookPages:
             )
         )
         return WebhookPage(current is False, issues is not False, comments is not False)
-
-
-def is_of_issues(trigger: str) -> bool:
-    """Whether a trigger is one of those that Speckle got with issues.
-
-    Nobody knows whether each older release takes the name of an event that it has not got.
-    """
-    return trigger.startswith("issue_")

@@ -29,7 +29,6 @@ from bot.errors import (
 from bot.model import Account, Hook, HookKind, HookState, HookTrouble, WebhookRemoval
 from bot.services.public_url import PublicUrlProbe
 from bot.services.token_lending import SpeckleCall, TokenLender
-from bot.services.webhook_page import is_of_issues
 from bot.services.webhook_results import (
     TROUBLES,
     Ensured,
@@ -40,6 +39,7 @@ from bot.services.webhook_results import (
     problem_of,
 )
 from bot.services.webhook_triggers import triggers_for
+from bot.speckle.event_subjects import is_of_issue
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import CallStatus, ProjectRights, SpeckleWebhook
@@ -296,7 +296,7 @@ class WebhookService:
             repaired.append("secret")
         differing = set(there.triggers) ^ set(triggers)
         # Those of issues an earlier release of the bot did not ask for, or the server refused.
-        if reconciling and not all(map(is_of_issues, differing)):
+        if reconciling and not all(map(is_of_issue, differing)):
             repaired.append("events")
         if not (differing or repaired or secret):
             return Ensured(WebhookChange.NOTHING, triggers=tuple(triggers))
@@ -481,9 +481,10 @@ async def _with_triggers(
 ) -> tuple[T, tuple[str, ...]]:
     """Send a webhook's triggers, without those of issues to a server that refuses them.
 
-    Gives its answer, and the triggers that it took.
+    Nobody knows whether each older release takes the name of an event that it has not got. Gives
+    the server's answer, and the triggers that it took.
     """
-    others = tuple(name for name in triggers if not is_of_issues(name))
+    others = tuple(name for name in triggers if not is_of_issue(name))
     try:
         return await send(triggers), tuple(triggers)
     except SpeckleRejected:

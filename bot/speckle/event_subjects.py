@@ -42,8 +42,8 @@ def issue_subject(event_name: str, thing_id: str, at: datetime | None = None) ->
 
 
 def is_of_issue(event_name: str) -> bool:
-    """Whether an event is about an issue, which it may not name."""
-    return event_name in (ISSUE_CREATED, ISSUE_UPDATED, ISSUE_REPLIED)
+    """Whether an event of this name is about an issue, which it may not name."""
+    return event_name.startswith("issue_")
 
 
 def time_in_subject(at: datetime) -> str:

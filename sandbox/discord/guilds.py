@@ -38,7 +38,6 @@ THREADS = frozenset(
     {ChannelType.ANNOUNCEMENT_THREAD, ChannelType.PUBLIC_THREAD, ChannelType.PRIVATE_THREAD}
 )
 POSTS = frozenset({ChannelType.FORUM, ChannelType.MEDIA})
-TEXTLESS = frozenset({ChannelType.CATEGORY, *POSTS})
 
 
 @dataclass(slots=True, eq=False)
@@ -98,11 +97,6 @@ class SandboxMember:
     def add_role(self, role: SandboxRole) -> None:
         """Give the member one more role."""
         self.roles.append(role)
-        self._changed()
-
-    def remove_role(self, role: SandboxRole) -> None:
-        """Take a role away again."""
-        self.roles.remove(role)
         self._changed()
 
     def time_out(self, until: datetime | None) -> None:
@@ -271,11 +265,6 @@ class SandboxChannel:
     def archive(self, *, locked: bool = False) -> None:
         """Archive the thread, and lock it if wished."""
         self.archived, self.locked = True, locked
-        self.changed()
-
-    def unarchive(self) -> None:
-        """Open the thread again."""
-        self.archived = self.locked = False
         self.changed()
 
     def delete(self) -> None:

@@ -182,9 +182,9 @@ async def test_a_discord_that_is_away_is_said(http: ClientSession) -> None:
 @pytest.mark.parametrize(
     ("release", "told"),
     [
-        (SPECKLE_2_31, "version 2.31.14 with no issues, comments, activity list."),
-        (SPECKLE_4, "version 4.0.0 with issues, comments, no activity list."),
-        (SPECKLE_4_AS_ANNOUNCED, "version 4.0.0 with issues, no comments, no activity list."),
+        (SPECKLE_2_31, "version 2.31.14, has comments, activity lists and no issues."),
+        (SPECKLE_4, "version 4.0.0, has issues, comments and no activity lists."),
+        (SPECKLE_4_AS_ANNOUNCED, "version 4.0.0, has issues, no comments and no activity lists."),
     ],
 )
 async def test_a_speckle_server_is_named_with_its_version_and_what_it_has(

@@ -99,7 +99,7 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
             servers = settings.get("speckle_servers", (CLOUD, OWN_SERVER))
             http = await stack.enter_async_context(SpeckleHttp.open(servers))
             services = services_over(storage, clock, oauth=SpeckleSignIn(http), **settings)
-            stack.callback(services.gateway.close)
+            stack.callback(services.client.close)
             bot = await client_over(storage, clock, services)
             await stack.enter_async_context(bot)
             await bot.login(sandbox.token)

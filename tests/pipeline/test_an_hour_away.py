@@ -16,7 +16,7 @@ from bot.model import HookKind, Subscription
 from bot.pipeline.enrichment import ConfirmedEvent, EnrichmentTimings
 from bot.pipeline.late_enrichment import LateEnrichment
 from bot.pipeline.reading import read
-from bot.pipeline.routing import card_context
+from bot.pipeline.rendering import card_context
 from bot.services.access_rules import Decision, ReadPermit, Show
 from bot.speckle.events import ProjectNames, VersionCreated
 from bot.speckle.facts import VersionFacts

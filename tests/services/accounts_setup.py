@@ -30,7 +30,7 @@ class Office:
     server: SpeckleServer
     public_url: str
     clock: Clock
-    gateway: SpeckleClient
+    client: SpeckleClient
     sign_in_client: SpeckleSignIn
     apps: Mapping[str, SpeckleApp]
     app: SignInApp
@@ -51,7 +51,7 @@ class Office:
             "served_guilds": (),
         }
         return TokenLender(
-            self.storage, self.gateway, self.sign_in_client, now=self.clock, **(values | other)
+            self.storage, self.client, self.sign_in_client, now=self.clock, **(values | other)
         )
 
     def new_linking(self, detach: DetachAccount = nothing_depends, **other: Any) -> AccountLinking:
@@ -59,7 +59,7 @@ class Office:
         values: dict[str, Any] = {"apps": self.apps, "public_url": self.public_url}
         return AccountLinking(
             self.storage,
-            self.gateway,
+            self.client,
             self.sign_in_client,
             detach,
             speckle_servers=(self.server.url,),
@@ -121,13 +121,13 @@ async def open_office(
     ):
         app = server.register_app(f"{public_url}/link/callback")
         apps = {server.url: SpeckleApp(server.url, app.id, app.secret)} if with_app else {}
-        gateway = SpeckleClient(servers=(server.url,), deadline_s=5.0)
+        client = SpeckleClient(servers=(server.url,), deadline_s=5.0)
         office = Office(
             storage,
             server,
             public_url,
             clock,
-            gateway,
+            client,
             SpeckleSignIn(http),
             apps,
             app,
@@ -136,4 +136,4 @@ async def open_office(
         try:
             yield office
         finally:
-            gateway.close()
+            client.close()

@@ -195,7 +195,7 @@ async def storage(database_url: str, clock: Clock) -> AsyncIterator[Storage]:
 class Services:
     """What the bot is built of, over one storage, for servers that are asked for real."""
 
-    gateway: SpeckleClient
+    client: SpeckleClient
     lender: TokenLender
     linking: AccountLinking
     personal_data: PersonalDataService
@@ -217,10 +217,10 @@ def services_over(
     quotas: QuotaService | None = None,
 ) -> Services:
     """The services, without anything of Discord."""
-    gateway = SpeckleClient(servers=speckle_servers, deadline_s=5.0)
+    client = SpeckleClient(servers=speckle_servers, deadline_s=5.0)
     lender = TokenLender(
         storage,
-        gateway,
+        client,
         oauth,
         apps=apps or {},
         first_server=speckle_servers[0],
@@ -230,7 +230,7 @@ def services_over(
     )
     webhooks = WebhookService(
         storage,
-        gateway,
+        client,
         lender,
         PublicUrlProbe(public_url, instance),
         describe_webhook=lambda guild_id: f"Events for {guild_id}",
@@ -238,7 +238,7 @@ def services_over(
     )
     linking = AccountLinking(
         storage,
-        gateway,
+        client,
         oauth,
         webhooks.detach_account,
         speckle_servers=speckle_servers,
@@ -248,22 +248,22 @@ def services_over(
     )
     personal_data = PersonalDataService(storage, linking, KEPT)
     real = all(host.startswith("http://127.0.0.1") for host in speckle_servers)
-    visibility: Any = PublicAccess(gateway) if real and told is None else told or Told()
+    visibility: Any = PublicAccess(client) if real and told is None else told or Told()
     subscriptions = SubscriptionService(
         storage,
         webhooks,
-        Search(gateway, lender),
+        Search(client, lender),
         ConsentCheck(lender, webhooks, visibility),
         quotas or without_quotas(storage, clock),
-        WebhookPages(gateway, asks=real),
-        KnownNames(storage, gateway, lender, now=clock),
-        FormerAddresses(gateway, speckle_servers, asks=real),
+        WebhookPages(client, asks=real),
+        KnownNames(storage, client, lender, now=clock),
+        FormerAddresses(client, speckle_servers, asks=real),
         speckle_servers=speckle_servers,
         public_url=public_url,
         served_guilds=served_guilds,
         now=clock,
     )
-    return Services(gateway, lender, linking, personal_data, webhooks, subscriptions)
+    return Services(client, lender, linking, personal_data, webhooks, subscriptions)
 
 
 def without_quotas(storage: Storage, clock: Clock) -> QuotaService:

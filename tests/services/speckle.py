@@ -185,7 +185,7 @@ async def open_office(
                 public_url=public_url,
             )
         finally:
-            services.gateway.close()
+            services.client.close()
 
 
 __all__ = ["MAREN", "TOBIAS", "Office", "answering", "open_office"]

@@ -15,7 +15,7 @@ ALL_LABEL = "all: every event"
 
 def test_an_empty_field_offers_all_then_the_groups() -> None:
     values = [choice.value for choice in complete_events("", ALL_LABEL)]
-    assert values[: len(EventGroup) + 1] == ["all", *EventGroup]
+    assert values[: len(EventGroup)] == ["all", *(g for g in EventGroup if g != EventGroup.OTHER)]
     assert len(values) <= MAX_CHOICES
 
 
@@ -49,6 +49,11 @@ def test_every_offer_fits_discord_and_is_understood() -> None:
         assert 1 <= len(choice.name) <= MAX_CHOICE_LENGTH
         read = SubscriptionOptions().changed_by({"events": choice.value})
         assert read.events == (() if choice.value == "all" else (choice.value,))
+
+
+def test_what_brings_nothing_alone_is_offered_beside_others() -> None:
+    assert "other" not in {one.value for one in complete_events("ot", ALL_LABEL)}
+    assert "issues, other" in {one.value for one in complete_events("issues, ot", ALL_LABEL)}
 
 
 def test_a_list_too_long_for_a_choice_offers_nothing() -> None:

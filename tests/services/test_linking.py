@@ -306,7 +306,7 @@ async def test_unlinking_detaches_what_depends_on_it_before_the_tokens_go(office
     seen: list[bool] = []
 
     async def detach(there: Account) -> None:
-        me = await office.lender.as_account(there.id, office.gateway.me)
+        me = await office.lender.as_account(there.id, office.client.me)
         seen.append(me.name == "Ilse Brandt")
 
     assert await office.new_linking(detach).unlink(account)

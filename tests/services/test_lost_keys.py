@@ -54,7 +54,7 @@ async def reopened(office: Office, database_url: str, clock: Clock) -> AsyncIter
             instance=INSTANCE,
         )
         yield replace(office, storage=storage, services=services)
-        services.gateway.close()
+        services.client.close()
 
 
 async def only_subscription(office: Office) -> int:
@@ -68,7 +68,7 @@ async def test_an_account_that_no_key_opens_is_not_asked_with_and_not_called_ref
     (account,) = await shut.services.lender.all_of_user(MAREN)
     before = len(shut.server.requests)
     with pytest.raises(AccountUnopenable):
-        await shut.services.lender.as_account(account.id, shut.services.gateway.me)
+        await shut.services.lender.as_account(account.id, shut.services.client.me)
     assert await shut.services.lender.token_status(account) is TokenStatus.UNOPENABLE
     assert len(shut.server.requests) == before
     assert account.refused_at is None

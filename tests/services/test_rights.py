@@ -91,6 +91,18 @@ async def edited(
     )
 
 
+@pytest.mark.parametrize(("visibility", "named"), [("PUBLIC", True), ("PRIVATE", False)])
+async def test_a_set_up_by_hand_has_the_name_that_everybody_can_read(
+    visibility: str, named: bool, office: Office
+) -> None:
+    office.tower.visibility = visibility
+    entry = await by_hand(office, live=False)
+    assert entry.label == (office.tower.name if named else office.tower.id)
+    await office.storage.write(lambda tx: note_event(tx, entry.hook.id, "As its event says"))
+    await office.subscribe(caller=manager_of([FACADE]), channel_id=FACADE, by_hand=True)
+    assert (await office.hook()).project_name == "As its event says"
+
+
 # ── a forged event is nobody's consent ────────────────────────────────────────────────────────
 
 

@@ -24,7 +24,7 @@ async def office(storage: Storage, clock: Clock, release: Release) -> AsyncItera
 
 
 async def who(office: Office, account: Account) -> str | None:
-    return (await office.lender.as_account(account.id, office.gateway.me)).name
+    return (await office.lender.as_account(account.id, office.client.me)).name
 
 
 async def test_a_token_that_has_run_out_is_renewed_and_the_question_asked_again(
@@ -43,7 +43,7 @@ async def test_many_questions_at_once_renew_once_also_from_two_processes(office:
     office.server.revoke(account.tokens.token)
     before = renewals(office)
     names = await asyncio.gather(
-        *(lender.as_account(account.id, office.gateway.me)
+        *(lender.as_account(account.id, office.client.me)
           for lender in (office.lender, office.new_lender()) for _ in range(4))
     )  # fmt: skip
     assert {me.name for me in names} == {"Ilse Brandt"}

@@ -34,7 +34,7 @@ async def test_speckle_is_not_asked_with_it(office: Office) -> None:
     lender, account = office.services.lender, await account_of(office)
     before = len(office.server.requests)
     with pytest.raises(AccountUnconfirmed):
-        await lender.as_account(account.id, office.services.gateway.me)
+        await lender.as_account(account.id, office.services.client.me)
     assert await lender.token_status(account) is TokenStatus.UNCONFIRMED
     assert len(office.server.requests) == before
     await office.services.linking.confirm(account)

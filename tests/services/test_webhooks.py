@@ -33,7 +33,6 @@ from bot.services.subscribe_results import (
     Resumed,
     Subscribed,
 )
-from bot.services.webhook_page import is_of_issues
 from bot.services.webhook_results import (
     Ensured,
     EnsureFailed,
@@ -43,6 +42,7 @@ from bot.services.webhook_results import (
 )
 from bot.services.webhook_triggers import triggers_of
 from bot.services.webhooks import MOST_WEBHOOKS
+from bot.speckle.event_subjects import is_of_issue
 from bot.speckle.event_table import EVENTS
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
@@ -429,7 +429,7 @@ async def test_what_an_earlier_release_did_not_ask_for_is_added_without_a_word(
     await office.subscribe(events=events)
     (made,) = office.made
     wanted = list(made.triggers)
-    made.triggers = [name for name in wanted if not is_of_issues(name)]
+    made.triggers = [name for name in wanted if not is_of_issue(name)]
     assert await looked(office) == [Ensured(WebhookChange.CHANGED)]
     assert made.triggers == wanted
     made.triggers = ["commit_create"]
@@ -456,12 +456,12 @@ async def test_a_server_that_refuses_the_events_of_issues_gets_the_others(office
     assert outcome.webhook.change is WebhookChange.MADE
     (made,) = office.made
     assert "commit_create" in made.triggers
-    assert not any(map(is_of_issues, made.triggers))
+    assert not any(map(is_of_issue, made.triggers))
     assert set(outcome.webhook.triggers) == set(made.triggers)
     assert outcome.lacking == ()
     refuse_issues(office, "UpdateWebhook")
     assert await looked(office) == []
-    assert not any(map(is_of_issues, made.triggers))
+    assert not any(map(is_of_issue, made.triggers))
 
 
 async def test_another_refusal_is_not_tried_again(office: Office) -> None:

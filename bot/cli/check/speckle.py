@@ -6,6 +6,7 @@ from typing import Any, Final
 import aiohttp
 from pydantic import SecretStr
 
+from bot.cards.text import joined
 from bot.cli.check.http_probe import ProbeResponse, origin, read_response, where_to_look, why_failed
 from bot.cli.check.report import CheckMark, CheckResult, printable
 from bot.settings import SECRET_HINTS, Settings
@@ -20,7 +21,7 @@ MIGRATION_QUERY: Final = "query { serverInfo { migration { movedTo } } }"
 # No such project: the answer says NOT_FOUND, unless the scope to read projects is missing.
 SCOPE_QUERY: Final = 'query { project(id: "0000000000") { id } }'
 # Asked about a project that nobody has: a server that has such a thing answers NOT_FOUND.
-FOUND_OUT: Final = {"issues": ANY_ISSUES, "comments": ANY_COMMENTS, "activity list": ACTIVITY}
+FOUND_OUT: Final = {"issues": ANY_ISSUES, "comments": ANY_COMMENTS, "activity lists": ACTIVITY}
 NO_PROJECT: Final = {"project": "0000000000", "limit": 1, "info": False}
 NOT_UNDERSTOOD: Final = "GRAPHQL_VALIDATION_FAILED"
 APP_QUERY: Final = "query App($id: String!) { app(id: $id) { redirectUrl scopes { name } } }"
@@ -54,15 +55,18 @@ async def check_server(http: aiohttp.ClientSession, server: str) -> Sequence[Che
 
 async def _has(http: aiohttp.ClientSession, server: str) -> str:
     """What this server has of what others lack; nothing is said where it does not answer."""
-    words = []
+    has, lacks = [], []
     for thing, question in FOUND_OUT.items():
         try:
             answer = await _ask_speckle(http, server, question.text, None, NO_PROJECT)
         except (aiohttp.ClientError, TimeoutError):
             return ""
         refused = [child(one, "extensions", "code") for one in items(answer.at("errors"))]
-        words.append(f"{'no ' if NOT_UNDERSTOOD in refused else ''}{thing}")
-    return f" with {', '.join(words)}"
+        if NOT_UNDERSTOOD in refused:
+            lacks.append(f"no {thing}")
+        else:
+            has.append(thing)
+    return f", has {joined([*has, *lacks])}"
 
 
 async def _moved_to(http: aiohttp.ClientSession, server: str) -> str | None:

@@ -308,7 +308,7 @@ def removal_text(removal: RemovalResult, hook: Hook) -> str:
             assert_never(removal)
 
 
-def repaired_line(hook: Hook, ensured: Ensured, project: str) -> str:
+def repaired_line(ensured: Ensured, project: str) -> str:
     """What a channel reads after the hourly check; empty where there is nothing to say."""
     match ensured.change:
         case WebhookChange.MADE_AGAIN:
