@@ -5,6 +5,8 @@ answers in the server's place may send anything.
 """
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,6 +19,7 @@ from bot.cards.pictures import (
     picture_from,
 )
 from bot.cards.scaling import scaled
+from bot.fairness import FairSemaphore
 from bot.model import Hook
 from bot.services.access_rules import ReadPermit
 from bot.services.token_lending import TokenLender
@@ -30,6 +33,8 @@ from bot.speckle_api.types import Login
 
 KEEP_S: Final = 60.0
 MOST_PICTURES: Final = 16  # of up to 4 MiB
+# One of 64 million pixels takes 600 MB while it is made small.
+THREADS: Final = 1
 SHOWN_TYPES: Final = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 
 
@@ -52,10 +57,13 @@ class EventPictures:
         self._files = files
         self._lender = lender
         self._kept = SingleFlightCache[Picture | NoPicture](max_values=MOST_PICTURES, ttl_s=KEEP_S)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
+        self._turns = FairSemaphore(THREADS)
 
     def close(self) -> None:
         """Drop what is still being asked."""
         self._kept.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def of_version(
         self, permit: ReadPermit, hook: Hook, version_id: str, within_s: float
@@ -124,13 +132,21 @@ class EventPictures:
         self, login: Login, project_id: str, blob_id: str, within_s: float
     ) -> Picture | NoPicture:
         content = await self._files.blob(login, project_id, blob_id, within_s=within_s)
-        return await asyncio.to_thread(_shown, content, "file")
+        return await self._in_turn(_shown, content, "file")
 
     async def _at(self, login: Login, url: str, within_s: float) -> Picture | NoPicture:
         parts = urlsplit(url)
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
         content = await self._files.at(login, path, within_s=within_s)
-        return await asyncio.to_thread(_shown, content, "issue")
+        return await self._in_turn(_shown, content, "issue")
+
+    async def _in_turn(
+        self, work: Callable[[bytes, str], Picture | NoPicture], content: bytes, stem: str
+    ) -> Picture | NoPicture:
+        """What a thread of its own makes of a picture; who stops waiting stops no thread."""
+        async with self._turns.slot():
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, work, content, stem)
 
 
 def _shown(content: bytes, stem: str) -> Picture | NoPicture:

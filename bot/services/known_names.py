@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -18,6 +18,7 @@ from bot.speckle_api.types import Login
 from bot.storage import Storage
 
 Reader = tuple[int | None, bool, str, str]  # account, as operator, server, project
+NamesRead = tuple[ProjectNames, datetime]  # and when they were asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,11 @@ class KnownNames:
         self._lender = lender
         self._now = now
         self._limits = limits
-        self._flights = SingleFlightCache[ProjectNames](
+        self._flights = SingleFlightCache[NamesRead](
             max_values=limits.most, ttl_s=limits.ask_again_s
         )
         self._unanswered = TTLCache[Reader, bool](limits.most, limits.ask_again_s)
-        self._public = TTLCache[Reader, tuple[ProjectNames, datetime]](
-            limits.most, limits.public_known_s
-        )
+        self._public = TTLCache[Reader, NamesRead](limits.most, limits.public_known_s)
 
     def close(self) -> None:
         """Drop what is still being asked."""
@@ -81,14 +80,18 @@ class KnownNames:
         """
         reader = (*permit.reader, permit.server_url, permit.project_id)
         names, read_at = await self._kept(permit, reader)
-        if self._serves(names, read_at, models, people, told) or reader in self._unanswered:
+        if self._serves(names, read_at, models, people, told):
             return names
-        try:
-            async with asyncio.timeout(within_s):
-                return await self._lender.with_permit(permit, partial(self._asked, permit, reader))
-        except (SpeckleError, TimeoutError):
-            self._unanswered[reader] = True
-            return names
+        now = self._now()
+        if reader not in self._unanswered:
+            try:
+                async with asyncio.timeout(within_s):
+                    ask = partial(self._asked, permit, reader)
+                    names, read_at = await self._lender.with_permit(permit, ask)
+            except (SpeckleError, TimeoutError):
+                self._unanswered[reader] = True
+        # An unknown model may have been made since they were read.
+        return names if read_at is not None and read_at >= now else replace(names, complete=False)
 
     async def refresh(self, account_id: int, server_url: str, project_id: str) -> None:
         """Read a project's names with an account that has begun to follow it."""
@@ -129,16 +132,16 @@ class KnownNames:
         )
         return known and all(one in names.people for one in people)
 
-    async def _asked(self, permit: ReadPermit, reader: Reader, login: Login) -> ProjectNames:
+    async def _asked(self, permit: ReadPermit, reader: Reader, login: Login) -> NamesRead:
         return await self._flight(login, permit.account_id, reader)
 
-    async def _flight(self, login: Login, account_id: int | None, reader: Reader) -> ProjectNames:
+    async def _flight(self, login: Login, account_id: int | None, reader: Reader) -> NamesRead:
         """What the server says to this login, or said within the last minute."""
         return await self._flights.get(
             (login, reader), lambda: self._read(login, account_id, reader)
         )
 
-    async def _read(self, login: Login, account_id: int | None, reader: Reader) -> ProjectNames:
+    async def _read(self, login: Login, account_id: int | None, reader: Reader) -> NamesRead:
         asked_at, project_id = self._now(), reader[-1]
         names = await self._client.project_names(
             login, project_id, within_s=self._limits.question_s
@@ -149,4 +152,4 @@ class KnownNames:
             await self._storage.write(
                 lambda tx: tx.project_names.put(account_id, project_id, names, asked_at)
             )
-        return names
+        return names, asked_at

@@ -1,9 +1,12 @@
 """Pictures that the server's facts name, over real sockets: of issues, and files of texts."""
 
+import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from time import sleep
 from typing import Any, TypeVar
 
 import pytest
@@ -140,3 +143,28 @@ async def test_an_address_elsewhere_is_left_to_discord_and_asked_by_nobody_here(
 )
 def test_only_events_that_may_have_a_picture_are_asked_for_one(event: Event, may: bool) -> None:
     assert may_name_picture(event) is may
+
+
+async def test_pictures_are_made_small_one_after_the_other() -> None:
+    """Each may take much memory, however many come at once, and if nobody waits any more."""
+    nobody: Any = None
+    pictures = EventPictures(nobody, nobody, nobody)
+    running, most = 0, 0
+
+    def work(_content: bytes, _stem: str) -> NoPicture:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        sleep(0.02)
+        running -= 1
+        return NoPicture.MISSING
+
+    async def impatient() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.03):
+                await pictures._in_turn(work, b"", "")
+
+    await asyncio.gather(*(impatient() for _ in range(8)))
+    await pictures._in_turn(work, b"", "")
+    pictures.close()
+    assert most == 1

@@ -25,7 +25,9 @@ async def shown(studio: Studio, start_bot: StartBot, site: Site, table: bytes | 
     settings = {"speckle_servers": (site.server.url,), "speckle": {"enrich_deadline_s": 10.0}}
     async with start_bot(**settings) as app:
         await follow(app, studio, site, studio.structure)
-        version = site.version(data_chunks=9)
+        version = site.server.add_version(
+            site.tower, site.tower.models[0], author=site.ilse, object_count=214, data_chunks=9
+        )
         if table is not None:
             site.server.put_artifact(version, f"{version.id}.eav.objects.parquet", table)
         await site.publish(version)

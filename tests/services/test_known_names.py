@@ -2,12 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from bot.errors import SpeckleError, SpeckleForbidden, SpeckleTokenRefused
+from bot.errors import (
+    SpeckleError,
+    SpeckleForbidden,
+    SpeckleTokenRefused,
+    SpeckleUnavailable,
+)
 from bot.model import Account, HookKind
 from bot.services.access_rules import ReadPermit
 from bot.services.known_names import KnownNames, NameLimits
@@ -104,6 +109,17 @@ async def test_what_an_account_read_is_given_to_no_other_reader(desk: Desk) -> N
     assert await ask(known, operator, "m1") == ProjectNames()
 
 
+async def test_a_model_that_was_made_since_the_names_were_read_may_exist(desk: Desk) -> None:
+    permit, known = desk.permit(desk.account.id), desk.names()
+    assert (await ask(known, permit, "no-such-model")).complete
+    desk.clock.forward(seconds=10)
+    assert not (await ask(known, permit, "made-since")).complete
+    desk.server.names[desk.token] = SpeckleUnavailable("https://speckle.example", "it is away")
+    for again in (desk.names(), known):
+        assert await ask(again, permit, "made-since") == replace(TOWER, complete=False)
+    assert await ask(known, permit, "m1") == TOWER
+
+
 async def test_what_nobody_knows_is_asked_for_once_a_minute(desk: Desk) -> None:
     permit, known = desk.permit(desk.account.id), desk.names()
     for number in range(20):
@@ -136,7 +152,7 @@ async def test_names_are_read_again_after_a_day(desk: Desk) -> None:
     await ask(desk.names(), permit, "m1")
     desk.clock.forward(hours=25)
     desk.server.names[desk.token] = SpeckleForbidden("", "no")
-    assert await ask(desk.names(), permit, "m1") == TOWER
+    assert await ask(desk.names(), permit, "m1") == replace(TOWER, complete=False)
     assert len(desk.server.asked) == 2
 
 
