@@ -4,17 +4,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import (
-    JSON,
-    DateTime,
-    String,
-)
+from sqlalchemy import JSON, DateTime, String
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-from bot.model import (
-    Consent,
-)
+from bot.model import Consent
 from bot.speckle.subscription_options import SubscriptionOptions
 
 E = TypeVar("E", bound=StrEnum)

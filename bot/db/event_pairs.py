@@ -14,6 +14,32 @@ from bot.speckle.event_subjects import SAID_LENGTH, is_of_issue, thing_of
 from bot.work import FetchedEvent, InboxEvent, InboxState, ToPair
 
 AT_THE_TIME = timedelta(minutes=2)  # that a webhook takes, and two clocks may be apart
+# A webhook is called once, within seconds; one that Speckle could only send later than that is
+# taken for an event of its own. The list is asked for hours or days that nobody listened.
+WITHIN = timedelta(days=1)
+TEXTS_A_STATEMENT = 200
+
+EVENT_AT = func.coalesce(inbox.c.happened_at, inbox.c.received_at)
+IS_DONE = inbox.c.state == InboxState.DONE
+BY_LIST = inbox.c.source == InboxSource.ACTIVITY
+
+LISTED = (
+    select(inbox.c.event_key, inbox.c.subscription_id, inbox.c.id, EVENT_AT)
+    .where(
+        HAS_KEY,
+        inbox.c.lane == bindparam("lane"),
+        inbox.c.event_key.in_(bindparam("keys", expanding=True)),
+        IS_DONE,
+        BY_LIST,
+        inbox.c.subscription_id.in_(bindparam("subscription_ids", expanding=True)),
+        inbox.c.same_as.is_(None),
+        EVENT_AT.between(bindparam("since"), bindparam("until")),
+    )
+    .order_by(inbox.c.id)
+)
+
+KnownEvents = list[tuple[int, datetime]]
+AboutThing = tuple[str, int | None, int, datetime]  # subject, subscription, row, time
 
 
 def kinds_had(session: Session, ordering_key: str, names: Collection[str]) -> set[str]:
@@ -56,7 +82,7 @@ def listed_before(
     mine = inbox.c.subscription_id == subscription_id
     keys = {one.event_key for one in events}
     said: set[tuple[str, datetime]] = set()
-    for some in _portions(keys):
+    for some in portions(keys):
         statement = select(inbox.c.event_key, inbox.c.happened_at).where(
             HAS_KEY, inbox.c.lane == ordering_key, inbox.c.event_key.in_(some), mine
         )
@@ -141,34 +167,6 @@ def _unknown_issues(
     return {one: row_id for one, row_id in partners if row_id is not None}
 
 
-# A webhook is called once, within seconds; one that Speckle could only send later than that is
-# taken for an event of its own. The list is asked for hours or days that nobody listened.
-WITHIN = timedelta(days=1)
-AT_ONCE = 200  # keys in one statement
-
-EVENT_AT = func.coalesce(inbox.c.happened_at, inbox.c.received_at)
-IS_DONE = inbox.c.state == InboxState.DONE
-BY_LIST = inbox.c.source == InboxSource.ACTIVITY
-
-LISTED = (
-    select(inbox.c.event_key, inbox.c.subscription_id, inbox.c.id, EVENT_AT)
-    .where(
-        HAS_KEY,
-        inbox.c.lane == bindparam("lane"),
-        inbox.c.event_key.in_(bindparam("keys", expanding=True)),
-        IS_DONE,
-        BY_LIST,
-        inbox.c.subscription_id.in_(bindparam("subscription_ids", expanding=True)),
-        inbox.c.same_as.is_(None),
-        EVENT_AT.between(bindparam("since"), bindparam("until")),
-    )
-    .order_by(inbox.c.id)
-)
-
-KnownEvents = list[tuple[int, datetime]]
-AboutThing = tuple[str, int | None, int, datetime]  # subject, subscription, row, time
-
-
 def rows_about(
     session: Session, ordering_key: str, subjects: Collection[str], *which: ColumnElement[bool]
 ) -> Mapping[str, Sequence[AboutThing]]:
@@ -177,7 +175,7 @@ def rows_about(
     # abs: shorter ones have no such end, and no database takes a length below 0.
     without_end = func.abs(func.length(inbox.c.subject) - SAID_LENGTH)
     thing = func.substr(inbox.c.subject, 1, without_end)
-    for some in _portions({thing_of(one) for one in subjects}):
+    for some in portions({thing_of(one) for one in subjects}):
         statement = (
             select(inbox.c.subject, inbox.c.subscription_id, inbox.c.id, EVENT_AT)
             .where(
@@ -198,7 +196,7 @@ def told_by_webhook(
 ) -> int | None:
     """The row by which a webhook told of what a list has: at that time, or in the same words.
 
-    A message can be edited before the list is read. But whoever knows the secret can name any
+    A message can be edited before the list is read. But anybody who knows the secret can name any
     version of the past, and say anything of it: that does not stand for what happened.
     """
     for theirs, _, row_id, when in about.get(thing_of(subject), ()):
@@ -208,10 +206,11 @@ def told_by_webhook(
     return None
 
 
-def _portions(texts: Collection[str]) -> Iterator[Sequence[str]]:
+def portions(texts: Collection[str]) -> Iterator[Sequence[str]]:
+    """As many at a time as one statement takes."""
     wanted = sorted(texts)
-    for start in range(0, len(wanted), AT_ONCE):
-        yield wanted[start : start + AT_ONCE]
+    for start in range(0, len(wanted), TEXTS_A_STATEMENT):
+        yield wanted[start : start + TEXTS_A_STATEMENT]
 
 
 class EventPartners:
@@ -311,7 +310,7 @@ def by_webhook(
         listed.c.same_as == inbox.c.id,
     )
     found: defaultdict[str, KnownEvents] = defaultdict(list)
-    for some in _portions(keys):
+    for some in portions(keys):
         statement = (
             select(inbox.c.event_key, inbox.c.id, EVENT_AT)
             .where(

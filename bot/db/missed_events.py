@@ -10,7 +10,14 @@ from typing import Any
 from sqlalchemy import and_, delete, exists, func, or_, select, update
 
 from bot.db.day_use import counting_for, lock_names, write_counting
-from bot.db.event_pairs import follower, kinds_had, listed_before, partners_of
+from bot.db.event_pairs import (
+    BY_LIST,
+    follower,
+    kinds_had,
+    listed_before,
+    partners_of,
+    portions,
+)
 from bot.db.inbox import insert_events, lock_texts
 from bot.db.session import Session
 from bot.db.tables import IS_NEW, history_taken, hooks, inbox, subscriptions
@@ -36,9 +43,6 @@ from bot.work import (
     TraceLine,
     TraceStep,
 )
-
-KEYS_A_STATEMENT = 200
-BY_WEBHOOK = inbox.c.source != InboxSource.ACTIVITY
 
 
 class MissedEvents:
@@ -147,9 +151,8 @@ class MissedEvents:
             return
         mine = history_taken.c.hook_id == hook_id
         there = set(self._session.scalars(select(history_taken.c.call_id).where(mine)))
-        gone = sorted(there.difference(visible))
-        for start in range(0, len(gone), KEYS_A_STATEMENT):
-            these = history_taken.c.call_id.in_(gone[start : start + KEYS_A_STATEMENT])
+        for gone in portions(there.difference(visible)):
+            these = history_taken.c.call_id.in_(gone)
             self._session.execute(delete(history_taken).where(mine, these))
 
     def add_from_lists(
@@ -172,7 +175,7 @@ class MissedEvents:
             lock_texts(self._session, lock_names([quota]) | {ordering_key})
         if self._session.execute(follower(hook.id, subscription.id)).one_or_none() is None:
             return TakenIn()
-        unread = and_(IS_NEW, inbox.c.lane == ordering_key, BY_WEBHOOK)
+        unread = and_(IS_NEW, inbox.c.lane == ordering_key, ~BY_LIST)
         if self._session.scalar(select(inbox.c.id).where(unread).limit(1)) is not None:
             return None
         new = self._not_listed_before(ordering_key, subscription.id, fetched)

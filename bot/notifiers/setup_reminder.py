@@ -1,4 +1,4 @@
-"""Reminds whoever began to set a webhook up by hand that nothing has come from it for a day."""
+"""Reminds the person who began to set up a webhook by hand that it has sent nothing for a day."""
 
 from collections.abc import Callable
 from functools import partial

@@ -280,7 +280,7 @@ class Enrichment:
     ) -> Facts:
         """What the server knows of a version, and how many objects it has.
 
-        Whoever waits for the facts must not lose them to the count: it has a part of what is left.
+        The facts must not be lost to the count, which so has only a part of the time that is left.
         """
         until = monotonic() + within_s
         facts = await self._client.facts.of_version(login, project_id, version, within_s=within_s)

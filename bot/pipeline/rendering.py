@@ -9,16 +9,8 @@ from bot.cards.card import Card
 from bot.cards.card_context import CardContext
 from bot.cards.notes import CardNote, NoteKind
 from bot.cards.render import render
-from bot.model import (
-    Hook,
-    InboxSource,
-)
-from bot.speckle.events import (
-    Delivery,
-    KnownThread,
-    ProjectNames,
-    UnknownEvent,
-)
+from bot.model import Hook, InboxSource
+from bot.speckle.events import Delivery, KnownThread, ProjectNames, UnknownEvent
 from bot.speckle.facts import Facts
 from bot.work import NOTE_FACT, InboxEvent
 

@@ -25,7 +25,7 @@ NamesRead = tuple[ProjectNames, datetime]  # and when they were asked for
 class NameLimits:
     """How often names are asked for, for each reader and project, and how long they last."""
 
-    ask_again_s: float = 60.0  # where an id is unknown: whoever makes ids up costs no more
+    ask_again_s: float = 60.0  # where an id is unknown: made-up ids cost no more
     public_known_s: float = 3_600.0
     stale_after: timedelta = timedelta(days=1)
     refresh_s: float = 3.0  # somebody waits for the answer to /subscribe

@@ -14,19 +14,14 @@ from typing import Any, TypeVar
 
 import stamina
 
-from bot.errors import (
-    SpeckleError,
-    SpeckleUnavailable,
-)
+from bot.errors import SpeckleError, SpeckleUnavailable
 from bot.fairness import FairSemaphore
 from bot.network import Network
 from bot.speckle_api import graphql
 from bot.speckle_api.circuit_breaker import CircuitBreakers
 from bot.speckle_api.error_answers import check_token
 from bot.speckle_api.graphql import GraphQLResponse, NoResponse
-from bot.speckle_api.types import (
-    Login,
-)
+from bot.speckle_api.types import Login
 
 THREADS_A_SERVER = 4
 PATIENCE_S = 10.0  # Speckle's own web application waits longer, a person at Discord does not

@@ -1,4 +1,4 @@
-"""What versions are made of: /object-stream, as a 2.31 server answers it, and attached files."""
+"""What is read beside GraphQL: /object-stream as a 2.31 server has it, files, issues' pictures."""
 
 import json
 from collections.abc import Iterator

@@ -19,9 +19,9 @@ def reminder_embed(setup: WaitingSetup) -> discord.Embed:
     since = discord.utils.format_dt(setup.hook.created_at, "R")
     embed = discord.Embed(
         title="A webhook waits for its first event",
-        description=f"<#{setup.subscription.channel_id}> follows a Speckle project since {since}, "
-        "through a webhook that somebody sets up in Speckle by hand. Nothing has come from that "
-        "webhook, so it may not be there yet, or its address or secret may be wrong.",
+        description=f"<#{setup.subscription.channel_id}> was subscribed to a Speckle project "
+        f"{since}, through a webhook that somebody sets up in Speckle by hand. Nothing has "
+        "come from it, so it may not be there yet, or its address or secret may be wrong.",
         colour=PAUSED_COLOUR,
     )
     embed.add_field(

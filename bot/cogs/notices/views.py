@@ -1,4 +1,4 @@
-"""The buttons on the notice of a channel that the bot paused."""
+"""The buttons of notices: of a channel that the bot paused, of a webhook that waits."""
 
 import re
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ CHANNEL = "(?P<channel>[0-9]{1,20})"
 
 
 class NoticeActions:
-    """Lets a paused channel continue where it stopped, from a direct message too."""
+    """Lets a paused channel continue, and shows a set-up again, from a direct message too."""
 
     def __init__(self, subscriptions: SubscriptionService, flow: SubscribeFlow) -> None:
         self._subscriptions = subscriptions
