@@ -79,6 +79,21 @@ async def test_a_channel_that_follows_some_models_is_not_told_what_another_is_ca
         assert SECRET_NAME in await card(at, studio.facade)
 
 
+async def test_a_model_filter_goes_by_what_the_account_calls_a_model_today(
+    stage: OpenStage, studio: Studio
+) -> None:
+    """A webhook need not tell of new names, and who knows its secret can tell wrong ones."""
+    async with stage() as at:
+        await at.follow(studio.structure, await at.link(), options=PUBLIC_ONLY)
+        await at.publish("not for this channel", at.secret)
+        await at.settled()
+        assert (await told(at, at.hook)).models == {at.secret.id: SECRET_NAME}
+        at.secret.name = "public/z"
+        data = {"originalBranchId": at.secret.id, "newBranchId": at.secret.id}
+        await at.fire("commit_move", data, "Commit moved: 0123456789")
+        assert "public/z" in await card(at, studio.structure)
+
+
 async def test_names_that_cannot_be_read_hold_up_no_event(stage: OpenStage, studio: Studio) -> None:
     async with stage() as at:
         account = await at.link()
