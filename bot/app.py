@@ -337,7 +337,7 @@ async def _discord_side(
         storage,
         speckle.client,
         speckle.sign_in,
-        webhooks.detach_account,
+        webhooks.remover.detach_account,
         speckle_servers=settings.speckle_servers,
         apps=settings.apps(),
         public_url=settings.public_url,

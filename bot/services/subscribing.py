@@ -288,7 +288,9 @@ class Subscribing:
         left |= set() if plan.here is None else {plan.here.hook.id}
         account = planner.access.account
         for emptied in await self._storage.read(lambda tx: tx.hooks.these(left - {hook.id})):
-            await self._webhooks.remove_unused(emptied, None if account is None else account.id)
+            await self._webhooks.remover.remove_unused(
+                emptied, None if account is None else account.id
+            )
 
 
 def _with_more(

@@ -187,7 +187,7 @@ class SubscriptionService:
         last = deleted is not None and deleted.last_of_hook
         removal = None
         if deleted is not None and deleted.removal_id is not None:
-            removal = await self._webhooks.remove(deleted.removal_id)
+            removal = await self._webhooks.remover.remove(deleted.removal_id)
         webhook = None if last else await self._webhooks.ensure(hook.id)
         settings_url = Links(hook.server_url).webhook_settings(hook.project_id)
         return Unsubscribed(entry, last, settings_url, removal, webhook)

@@ -5,13 +5,10 @@ that the next check repairs: a webhook is found by its URL before one is made, a
 stays noted until it is gone.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
-from urllib.parse import urlsplit
-from weakref import WeakValueDictionary
 
 import structlog
 
@@ -24,17 +21,16 @@ from bot.errors import (
     SpeckleRejected,
     SpeckleScopeMissing,
     SpeckleTokenRefused,
-    SpeckleUnavailable,
 )
-from bot.model import Account, Hook, HookKind, HookState, HookTrouble, WebhookRemoval
+from bot.model import Account, Hook, HookKind, HookState, HookTrouble
 from bot.services.public_url import PublicUrlProbe
 from bot.services.token_lending import SpeckleCall, TokenLender
+from bot.services.webhook_remover import READ_WITHIN_S, ProjectWebhooks, WebhookRemover, leads_to
 from bot.services.webhook_results import (
     TROUBLES,
     Ensured,
     EnsureFailed,
     EnsureProblem,
-    RemovalResult,
     WebhookChange,
     problem_of,
 )
@@ -44,7 +40,6 @@ from bot.speckle.tokens import TokenScope
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import CallStatus, ProjectRights, SpeckleWebhook
 from bot.storage import Storage
-from bot.timing import Backoff
 from bot.vault import fresh_secret
 
 log = structlog.get_logger()
@@ -52,9 +47,6 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 MOST_WEBHOOKS = 100  # of one project; a Speckle Server 2.31 refuses the next
-READ_WITHIN_S = 6.0
-REMOVAL_RETRY = Backoff((300.0, 1800.0, 3600.0))
-MOST_REMOVAL_TRIES = 14 * 24
 PASSED_ON = (
     AccountUnopenable,
     AccountUnconfirmed,
@@ -67,7 +59,7 @@ PASSED_ON = (
 
 
 class WebhookService:
-    """Makes, changes, repairs and removes webhooks at Speckle.
+    """Makes, changes and repairs webhooks at Speckle; its `remover` removes them.
 
     `describe_webhook` gives what a webhook says of itself, by guild id.
     """
@@ -87,9 +79,8 @@ class WebhookService:
         self._lender = lender
         self._probe = probe
         self._describe_webhook = describe_webhook
-        self._now = now
-        # Only the process with Discord's connection gets here, so a lock of its own suffices.
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._at_speckle = ProjectWebhooks(client, lender)
+        self.remover = WebhookRemover(storage, self._at_speckle, now)
 
     # ── rights ────────────────────────────────────────────────────────────────────────────────
 
@@ -144,7 +135,7 @@ class WebhookService:
         hook = await self._storage.read(lambda tx: tx.hooks.get(hook_id))
         if hook is None or hook.key is None:
             return None
-        async with self._locked(hook.key):
+        async with self._at_speckle.locked(hook.key):
             hook = await self._storage.read(lambda tx: tx.hooks.get(hook_id))
             if hook is None or hook.kind is not HookKind.OWN or hook.state is HookState.CLOSED:
                 return None
@@ -197,7 +188,7 @@ class WebhookService:
         if not subscriptions:
             return None
         try:
-            found = await self._ask(account_id, self._list(hook.project_id))
+            found = await self._at_speckle.of(account_id, hook.project_id)
         except SpeckleNotFound as error:
             made = hook.webhook_id is not None
             return EnsureFailed(EnsureProblem.PROJECT_GONE, error.reason, made=made)
@@ -208,7 +199,7 @@ class WebhookService:
             return await self._create(hook, account_id, triggers, len(found))
         there, *duplicates = mine
         for duplicate in duplicates:
-            await self._ask(account_id, self._delete(hook.project_id, duplicate.id))
+            await self._at_speckle.delete(account_id, hook.project_id, duplicate.id)
         adopted = there.id != hook.webhook_id
         # The person who entered the secret by hand knows it, and may have no access.
         secret = fresh_secret() if new_secret or adopted or hook.unopenable else None
@@ -267,7 +258,7 @@ class WebhookService:
             is None
         ):
             # The hook went while Speckle was asked, and nobody else knows of this webhook.
-            await self._ask(account_id, self._delete(hook.project_id, webhook_id))
+            await self._at_speckle.delete(account_id, hook.project_id, webhook_id)
             return None
         log.info("webhooks.created", hook_id=hook.id, again=made_before)
         done = WebhookChange.MADE_AGAIN if made_before else WebhookChange.MADE
@@ -354,7 +345,7 @@ class WebhookService:
         Gives those where something was found.
         """
         for removal in await self._storage.read(lambda tx: tx.webhook_removals.due()):
-            await self._remove(removal)
+            await self.remover.remove_one(removal)
         for hook in await self._storage.read(lambda tx: tx.hooks.with_webhooks(account_id)):
             ensured = await self.ensure(hook.id, reconciling=True)
             if ensured is not None and ensured != Ensured(WebhookChange.NOTHING):
@@ -366,95 +357,6 @@ class WebhookService:
             trouble = HookTrouble.NOT_ARRIVING.value
             log.warning("webhooks.trouble", hook_id=hook_id, trouble=trouble)
 
-    # ── remove ────────────────────────────────────────────────────────────────────────────────
-
-    async def remove(self, removal_id: int) -> RemovalResult:
-        """Remove the webhook of a hook that is gone; if Speckle is away it is tried again."""
-        removal = await self._storage.read(lambda tx: tx.webhook_removals.get(removal_id))
-        return RemovalResult.REMOVED if removal is None else await self._remove(removal)
-
-    async def _remove(self, removal: WebhookRemoval) -> RemovalResult:
-        async with self._locked(removal.key):
-            try:
-                await self._delete_ours(removal.account_id, removal.project_id, removal.key)
-            except SpeckleNotFound:
-                gone = RemovalResult.REMOVED  # with its project
-            except (SpeckleUnavailable, AccountUnopenable, AccountUnconfirmed) as error:
-                if await self._postpone(removal):
-                    return _why_later(error)
-                gone = RemovalResult.BY_HAND
-            except SpeckleError as error:
-                log.warning("webhooks.not_removed", project=removal.project_id, why=error.reason)
-                gone = RemovalResult.BY_HAND
-            else:
-                gone = RemovalResult.REMOVED
-            await self._storage.write(lambda tx: tx.webhook_removals.done(removal.id))
-        log.info("webhooks.removed", project=removal.project_id, outcome=gone.value)
-        return gone
-
-    async def _postpone(self, removal: WebhookRemoval) -> bool:
-        """Try it again later; False if it was tried often enough."""
-        if removal.attempts >= MOST_REMOVAL_TRIES:
-            return False
-        wait_s = REMOVAL_RETRY.delay_s(removal.attempts)
-        await self._storage.write(
-            lambda tx: tx.webhook_removals.postpone(
-                removal.id, self._now() + timedelta(seconds=wait_s)
-            )
-        )
-        return True
-
-    async def _delete_ours(self, account_id: int, project_id: str, key: str) -> None:
-        for webhook in await self._ask(account_id, self._list(project_id)):
-            if _ends_in(webhook.url, key):
-                await self._ask(account_id, self._delete(project_id, webhook.id))
-
-    # ── unlinking, taking over ────────────────────────────────────────────────────────────────
-
-    async def detach_account(self, account: Account) -> None:
-        """Before an account is forgotten: remove its webhooks and pause what depends on it.
-
-        Hooks keep their addresses, so that another linked member can take over. Errors: the first
-        SpeckleError, after all was done that could be; webhooks may be left at Speckle then.
-        """
-        made = [
-            (hook.project_id, hook.key)
-            for hook in await self._storage.read(lambda tx: tx.hooks.of_account(account.id))
-            if hook.webhook_id is not None and hook.key is not None
-        ]
-        removals = await self._storage.read(lambda tx: tx.webhook_removals.of_account(account.id))
-        left = [(removal.project_id, removal.key) for removal in removals]
-        failed: SpeckleError | None = None
-        for project_id, key in [*made, *left]:
-            try:
-                async with self._locked(key):
-                    await self._delete_ours(account.id, project_id, key)
-            except SpeckleNotFound:  # with its project
-                continue
-            except SpeckleError as error:
-                failed = failed or error
-                if isinstance(error, SpeckleUnavailable):
-                    break  # it will not answer for the others either
-        paused = await self._storage.write(lambda tx: tx.hooks.detach_account(account.id))
-        log.info("webhooks.detached", account_id=account.id, paused=len(paused))
-        if failed is not None:
-            raise failed
-
-    async def remove_unused(self, hook: Hook, account_id: int | None) -> None:
-        """Remove a hook that nothing goes through any more, and what leads to it at Speckle.
-
-        Calls of what this account may not remove there fail from now on.
-        """
-        if await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id)):
-            return
-        await self._storage.write(lambda tx: tx.hooks.delete(hook.id))
-        if account_id is None:
-            return
-        try:
-            await self._delete_ours(account_id, hook.project_id, hook.key or "")
-        except SpeckleError as error:
-            log.warning("webhooks.not_removed", project=hook.project_id, why=error.reason)
-
     # ── asking ────────────────────────────────────────────────────────────────────────────────
 
     def _url(self, hook: Hook) -> str:
@@ -462,18 +364,6 @@ class WebhookService:
 
     async def _ask(self, account_id: int, question: SpeckleCall[T]) -> T:
         return await self._lender.as_account(account_id, question)
-
-    def _list(self, project_id: str) -> SpeckleCall[list[SpeckleWebhook]]:
-        return lambda login: self._client.webhooks(login, project_id, within_s=READ_WITHIN_S)
-
-    def _delete(self, project_id: str, webhook_id: str) -> SpeckleCall[None]:
-        return lambda login: self._client.delete_webhook(login, project_id, webhook_id)
-
-    def _locked(self, key: str) -> asyncio.Lock:
-        lock = self._locks.get(key)
-        if lock is None:
-            lock = self._locks[key] = asyncio.Lock()
-        return lock
 
 
 async def _with_triggers(
@@ -498,24 +388,9 @@ def _refused(wanted: Sequence[str], taken: Collection[str]) -> tuple[str, ...]:
 
 
 def _is_ours(webhook: SpeckleWebhook, hook: Hook) -> bool:
-    return webhook.id == hook.webhook_id or _ends_in(webhook.url, hook.key or "")
-
-
-def _ends_in(url: str, key: str) -> bool:
-    """Whether a webhook leads to the hook with this key, whatever PUBLIC_URL was at the time."""
-    return urlsplit(url).path.endswith(f"/webhooks/{key}")
+    return webhook.id == hook.webhook_id or leads_to(webhook.url, hook.key or "")
 
 
 def _ensure_failed(error: SpeckleError, hook: Hook) -> EnsureFailed:
     detail = error.scope if isinstance(error, SpeckleScopeMissing) else error.reason
     return EnsureFailed(problem_of(error), detail, made=hook.webhook_id is not None)
-
-
-def _why_later(error: SpeckleUnavailable | AccountUnopenable | AccountUnconfirmed) -> RemovalResult:
-    match error:
-        case SpeckleUnavailable():
-            return RemovalResult.LATER
-        case AccountUnopenable():
-            return RemovalResult.UNOPENABLE
-        case AccountUnconfirmed():
-            return RemovalResult.UNCONFIRMED

@@ -240,7 +240,7 @@ def services_over(
         storage,
         client,
         oauth,
-        webhooks.detach_account,
+        webhooks.remover.detach_account,
         speckle_servers=speckle_servers,
         apps=apps or {},
         public_url=public_url,

@@ -587,7 +587,7 @@ async def test_unlinking_ends_a_trouble_as_the_webhook_waits_again(
 ) -> None:
     office.made[0].enabled = False
     assert await trouble(office) is HookTrouble.SWITCHED_OFF
-    await office.webhooks.detach_account(looked_after)
+    await office.webhooks.remover.detach_account(looked_after)
     assert (await office.hook()).trouble is None
 
 
@@ -798,7 +798,7 @@ async def test_unlinking_while_speckle_is_away_pauses_all_the_same_and_says_so(
     await office.subscribe()
     office.server.faults.status = 502
     with pytest.raises(SpeckleUnavailable):
-        await office.webhooks.detach_account(account)
+        await office.webhooks.remover.detach_account(account)
     (paused,) = await office.storage.read(lambda tx: tx.subscriptions.of_guild(KESTREL))
     assert paused.pause_reason is PauseReason.ACCESS_LOST
 

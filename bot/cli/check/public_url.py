@@ -138,6 +138,9 @@ async def check_shared_hook(settings: Settings) -> Sequence[CheckResult]:
             text = "off, as guilds in [organisation] of config.toml names no guild."
             row = CheckResult(CheckMark.BAD, "Shared hook", f"{text} Add their ids there.")
         case _:
-            text = "off, as SPECKLE_WEBHOOK_SECRET is not set; each guild has hooks of its own."
+            text = (
+                "off, as SPECKLE_WEBHOOK_SECRET is not set; each Discord server has webhooks of "
+                "its own."
+            )
             row = CheckResult(CheckMark.SKIPPED, "Shared hook", text)
     return [row]
