@@ -5,7 +5,7 @@ from typing import Final
 
 from bot.cards.pictures import NotAPicture, look_at, open_picture
 
-MAX_PIXELS: Final = 64_000_000  # 256 MB unpacked; screens have 33 million at most
+MAX_PIXELS: Final = 36_000_000  # 144 MB unpacked; screens have 33 million at most
 SIDES: Final = (2_560, 1_600)  # pixels; Discord shows pictures at 550, and at 2,560 when opened
 JPEG_QUALITY: Final = 85
 

@@ -123,7 +123,7 @@ class EventFacts:
         if facts is None:
             wanted = {
                 "project": project_id,
-                "after": iso(hint.at - issues.AT_THE_TIME),
+                "after": iso(hint.at - issues.ABOUT_THEN),
                 "limit": ISSUES_CHANGED,
             }
             data = await self._asker.read_first(login, issues.CHANGED, wanted, until)

@@ -21,7 +21,7 @@ from bot.speckle_api.answers import child, items, moment, participant, read_file
 from bot.speckle_api.optional_questions import OptionalQuestion
 
 TOGETHER: Final = timedelta(minutes=2)
-AT_THE_TIME: Final = timedelta(minutes=10)  # clocks differ, and deliveries are slow
+ABOUT_THEN: Final = timedelta(minutes=10)  # clocks differ, and deliveries are slow
 MAX_LABELS: Final = 20
 MAX_URL: Final = 2_000
 WHEN: Final = ("Before", "After")
@@ -125,7 +125,7 @@ def _is_about(facts: IssueFacts, hint: IssueHint) -> bool:
     elif facts.reply is not None:
         by = facts.reply.author
     same = by is None or hint.actor_id in (None, by.id)
-    return same and abs(facts.changed_at - hint.at) <= AT_THE_TIME
+    return same and abs(facts.changed_at - hint.at) <= ABOUT_THEN
 
 
 def _facts(value: Any, hint: IssueHint) -> IssueFacts | None:
@@ -225,7 +225,7 @@ def _changed(value: Any, issue: Issue, hint: IssueHint) -> IssueFacts | None:
         alone = not hint.ids or nearest.at == hint.at
         change = nearest if alone else reduce(_joined, _around(nearest, done))
         return IssueFacts(issue, change.at, change=change)
-    new = [one for one in done if hint.shown_until < one.at <= hint.at + AT_THE_TIME]
+    new = [one for one in done if hint.shown_until < one.at <= hint.at + ABOUT_THEN]
     # Up to somebody else's change, which would count as shown with a later one.
     before = dropwhile(lambda one: one.actor != nearest.actor, new)
     run = [*takewhile(lambda one: one.actor == nearest.actor, before)]

@@ -135,6 +135,19 @@ def authenticated_as_app(_: None, info: Info) -> dict[str, str] | None:
     return None if app is None else {"id": app.id, "name": app.name}
 
 
+def registered_app(_: None, info: Info, id: str) -> dict[str, Any] | None:
+    app = asking(info).world.apps.get(id)
+    if app is None:
+        return None
+    scopes = [{"name": name, "description": SCOPES.get(name, name)} for name in app.scopes]
+    return {
+        "id": app.id,
+        "name": app.name,
+        "redirectUrl": app.redirect_url,
+        "scopes": scopes,
+    }
+
+
 def server_info(_: None, info: Info) -> dict[str, Any]:
     return {
         "name": "My new Speckle Server",
@@ -350,6 +363,7 @@ PERMISSIONS = (
 
 RESOLVERS: dict[str, Any] = {
     "Query.activeUser": active_user,
+    "Query.app": registered_app,
     "Query.authenticatedAsApp": authenticated_as_app,
     "Query.project": project,
     "Query.stream": stream,
