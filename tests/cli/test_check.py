@@ -656,3 +656,18 @@ async def test_anything_bad_is_unhealthy(database: str) -> None:
 
 async def no_problems() -> list[NotReady]:
     return []
+
+
+async def test_an_application_that_a_server_has_registered_is_good(http: ClientSession) -> None:
+    async with SpeckleServer.start() as server:
+        app = server.register_app("https://bot.example.org/link/callback")
+        settings = Settings(
+            public_url="https://bot.example.org",
+            speckle_servers=(server.url,),
+            speckle_apps=(SecretStr(f"{app.id}:{app.secret}"),),
+        )
+        (row,) = await check_sign_in(settings, http)
+        assert row.mark is CheckMark.GOOD, row.text
+        server.oauth.remove_app(app)
+        (row,) = await check_sign_in(settings, http)
+        assert row.mark is CheckMark.BAD
