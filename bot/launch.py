@@ -282,7 +282,7 @@ def run_tests(
         return call([str(python), *checks["pytest"], *arguments])
     for name, command in checks.items():
         _say(f"── {name}")
-        side_by_side = ("-n", WORKERS) if name == "pytest" else ()
+        side_by_side = ("-n", WORKERS, "--dist", "worksteal") if name == "pytest" else ()
         code = call([str(python), *command, *side_by_side])
         if code:
             _say(f"{name} failed.")

@@ -232,7 +232,7 @@ async def test_unlinking_says_what_stops_and_asks_first(
         question = await studio.type("unlink", who=studio.tobias, server=speckle.url)
     async with run_client(**settings):  # after a restart
         await studio.press(question, "Yes, unlink it", studio.tobias)
-        await question.settled()
+        await question.wait_for_edits(timeout_s=10.0)
     assert "is unlinked" in text_of(question)
     assert f"{speckle.url}/settings/user/developer" in text_of(question)
     assert await storage.read(lambda tx: tx.accounts.all_of_user(studio.tobias.id)) == []

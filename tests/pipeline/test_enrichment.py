@@ -45,7 +45,7 @@ def soon(most: timedelta) -> RetryPatience:
 def timings() -> Timings:
     """Waits that are long on purpose are short in here."""
     late = EnrichmentTimings(
-        question_s=2.0, facts=soon(timedelta(minutes=1)), picture=soon(timedelta(minutes=15))
+        question_s=5.0, facts=soon(timedelta(minutes=1)), picture=soon(timedelta(minutes=15))
     )
     return replace(TIMINGS, speckle=BreakerLimits(rest_s=0.3), enrichment=late)
 

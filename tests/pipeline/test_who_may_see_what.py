@@ -134,7 +134,9 @@ async def test_a_name_that_an_event_made_up_for_a_model_lets_nothing_of_it_throu
         await at.fire("comment_created", data, f"Comment added: {thread.id} ([object Object])")
         await at.publish("the slab")
         await at.shows(studio.structure, "the slab")
-        assert len(at.embeds(studio.structure)) == 1
+        titles = [embed["title"] for embed in at.embeds(studio.structure)]
+        assert titles == ["New model: public/renamed", "New version of public/y"], "what it said"
+        assert SECRET not in at.shown(studio.structure)
 
 
 # ── threads and what was received ─────────────────────────────────────────────────────────────
