@@ -98,7 +98,7 @@ async def test_with_an_owners_token_pasted_once_subscribe_needs_one_line_and_no_
     studio, server = house.studio, house.server
     async with house.start() as app:
         linked = await house.paste(await house.type("link"), server.token(house.ilse))
-        assert "linked" in text_of(linked).lower()
+        await until(lambda: "is linked" in text_of(linked))
 
         (choice,) = await studio.sandbox.autocomplete(
             studio.guild, studio.structure, studio.maren, "subscribe", "stream_id", "kestrel"

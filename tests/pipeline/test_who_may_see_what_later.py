@@ -1,5 +1,6 @@
 """Rights that are lost while cards wait: nothing is shown, nothing is lost."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -137,6 +138,7 @@ async def test_cards_of_an_account_are_not_sent_once_somebody_without_it_answers
         if unlinked:
             await at.app.storage.write(lambda tx: tx.hooks.detach_account(account.id))
         await at.taken_over(there, studio.guild.add_member("Tobias Lindqvist"), None)
+        await asyncio.sleep(0.5)  # what was under way to Discord has been refused
         studio.sandbox.faults.heal()
         await at.shows(studio.structure, "version no 1")
         assert at.quotes(studio.structure) == ["version no 0", "version no 1"]
