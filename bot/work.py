@@ -25,6 +25,7 @@ class LateAddition(StrEnum):
 
     FACTS = "facts"
     PICTURE = "picture"
+    OBJECT_COUNT = "object_count"
 
 
 class OutboxState(StrEnum):

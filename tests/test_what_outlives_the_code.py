@@ -42,7 +42,7 @@ FORMS_SENT_OFF = {
 }
 STORED_WORDS = {
     "active,paused",
-    "facts,picture",
+    "facts,picture,object_count",
     "full,bare,plain",
     "member,project_deleted,channel_gone,no_permission,thread_closed,silenced,access_lost,ask_again",
     "new,done,failed",

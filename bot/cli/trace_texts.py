@@ -117,6 +117,7 @@ MISSING: Final[Mapping[str, str]] = {
 ADDED: Final[Mapping[str, str]] = {
     LateAddition.FACTS: "what Speckle adds",
     LateAddition.PICTURE: "its picture",
+    LateAddition.OBJECT_COUNT: "its number of objects",
 }
 
 # Facts that are words, in an order in which each finds the texts of those that it names.

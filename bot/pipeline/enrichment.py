@@ -40,7 +40,7 @@ from bot.speckle.confirmation import (
 )
 from bot.speckle.event_table import BY_KIND
 from bot.speckle.events import Delivery, VersionCreated
-from bot.speckle.facts import Facts
+from bot.speckle.facts import Facts, VersionFacts
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.object_counts import ObjectCounts
@@ -91,7 +91,7 @@ class EnrichmentTimings:
 
     def of(self, kind: LateAddition) -> RetryPatience:
         """The patience with one of the things that a card may lack."""
-        return self.facts if kind is LateAddition.FACTS else self.picture
+        return self.picture if kind is LateAddition.PICTURE else self.facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,12 +220,9 @@ class Enrichment:
         question = _question(permit, delivery, at, shown_until)
         if check is None or question is None:
             return None
+        project_id = permit.project_id
         facts = await self._lender.with_permit(
-            permit,
-            lambda login: self._facts.get(
-                (login, permit.project_id, question),
-                lambda: self._ask(permit.project_id, question, login, within_s),
-            ),
+            permit, lambda login: self._once(project_id, question, login, within_s)
         )
         if facts is None:
             return None
@@ -257,6 +254,16 @@ class Enrichment:
             return NoPicture.MISSING
         return await self._pictures.named_by(permit, told.facts, within_s)
 
+    async def _once(
+        self, project_id: str, question: Question, login: Login, within_s: float
+    ) -> Facts | None:
+        """The answer, asked for once for all; one that lacks what comes later is not kept."""
+        key = (login, project_id, question)
+        facts = await self._facts.get(key, lambda: self._ask(project_id, question, login, within_s))
+        if lacks_count(facts):
+            self._facts.forget(key)
+        return facts
+
     async def _ask(
         self, project_id: str, question: Question, login: Login, within_s: float
     ) -> Facts | None:
@@ -286,12 +293,11 @@ class Enrichment:
         facts = await self._client.facts.of_version(login, project_id, version, within_s=within_s)
         left_s = COUNT_SHARE * (until - monotonic())
         try:
-            async with asyncio.timeout(left_s):
-                count = await self._counts.of_version(
-                    login, project_id, version.version_id, facts, within_s=left_s
-                )
+            count = await self._counts.of_version(
+                login, project_id, version.version_id, facts, within_s=left_s
+            )
         except TimeoutError:
-            count = None
+            return replace(facts, count_is_late=True)
         return replace(facts, object_count=count)
 
     async def _archived(
@@ -360,14 +366,23 @@ def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> Added
         )
     if LateAddition.PICTURE in outcomes:
         steps.append(_picture_step(image))
-    late = image is NoPicture.NOT_YET or isinstance(image, SpeckleUnavailable)
+    missing = set[LateAddition]()
+    if image is NoPicture.NOT_YET or isinstance(image, SpeckleUnavailable):
+        missing.add(LateAddition.PICTURE)
+    if lacks_count(told.facts):
+        missing.add(LateAddition.OBJECT_COUNT)
     return AddedFacts(
         delivery=told.delivery,
         facts=told.facts,
         image=image if isinstance(image, Picture | str) else None,
-        missing=frozenset({LateAddition.PICTURE} if late else ()),
+        missing=frozenset(missing),
         steps=steps,
     )
+
+
+def lacks_count(facts: Facts | None) -> bool:
+    """Whether a version's objects are still to be counted."""
+    return isinstance(facts, VersionFacts) and facts.count_is_late
 
 
 def is_refusal(answer: object) -> bool:

@@ -21,7 +21,7 @@ from bot.model import AccessPause, Hook, HookState, Subscription
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.access_gate import is_outdated
 from bot.pipeline.batching import card_of, fit_together
-from bot.pipeline.enrichment import Enrichment, is_refusal, why_missing
+from bot.pipeline.enrichment import Enrichment, is_refusal, lacks_count, why_missing
 from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.names import all_models, facts_within, known_to, with_actor_named, within
 from bot.pipeline.reading import read
@@ -270,6 +270,8 @@ class LateEnrichment:
                 raise GivenUp(MissingWhy.BLANK)
             shown = None if isinstance(image, NoPicture) else image
             return Addition(partial(_changed, shown=shown))
+        if job.kind is LateAddition.OBJECT_COUNT and lacks_count(facts):
+            return None
         patterns = wanting.options.models
         names = within(patterns, names, heard, all_models(confirmed, facts, ()))
         shown_facts = facts_within(patterns, facts)

@@ -19,12 +19,14 @@ class PreviousVersion:
 class VersionFacts:
     """What only the Speckle server knows of a new version; None is what it did not say.
 
+    `count_is_late`: the objects could not be counted in time, and may be asked about again.
     `open_threads` and `open_issues` are those on the model; `bundle` says that the version has no
     tree of objects. `made_at` is when the server first had the version. `message`, `object_id` and
     `parents` are what the server has of the version itself, whatever an event says.
     """
 
     object_count: int | None = None
+    count_is_late: bool = False
     previous: PreviousVersion | None = None
     open_threads: int | None = None
     open_issues: int | None = None

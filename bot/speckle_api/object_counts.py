@@ -61,14 +61,20 @@ class ObjectCounts:
         *,
         within_s: float,
     ) -> int | None:
-        """The number of objects; None where nobody can say. Takes `within_s` at most, waits too."""
-        until = monotonic() + within_s
+        """The number of objects; None where nobody can say.
+
+        Errors: TimeoutError where that was not found out `within_s`, with the wait for its turn.
+        """
+        until, count = monotonic() + within_s, None
         with suppress(SpeckleError, TimeoutError):  # access was asked about with the facts
             async with asyncio.timeout(within_s), self._turns[login.server_url]:
                 if facts.bundle:
-                    return await self._of_bundle(login, project_id, version_id, facts, until)
-                return await self._of_tree(login, project_id, facts.object_id, until)
-        return None
+                    count = await self._of_bundle(login, project_id, version_id, facts, until)
+                else:
+                    count = await self._of_tree(login, project_id, facts.object_id, until)
+        if count is None and monotonic() >= until:
+            raise TimeoutError
+        return count
 
     async def _of_tree(
         self, login: Login, project_id: str, object_id: str | None, until: float

@@ -7,7 +7,7 @@ import pytest
 
 from sandbox.speckle import SPECKLE_2_31, SPECKLE_4, Release, SpeckleServer
 from tests.pipeline.conftest import StartBot, Studio
-from tests.pipeline.test_enrichment import Site, cards, fields, follow
+from tests.pipeline.test_enrichment import Site, card_with, cards, fields, follow, trace_of
 from tests.speckle_api.tables import table_of
 
 
@@ -55,3 +55,19 @@ async def test_a_bundle_that_cannot_be_read_has_a_card_without_a_number(
 ) -> None:
     async with opened(SPECKLE_4) as site:
         assert await shown(studio, start_bot, site, table) is None
+
+
+async def test_a_number_that_comes_late_is_added(studio: Studio, start_bot: StartBot) -> None:
+    async with opened(SPECKLE_2_31) as site:
+        settings = {"speckle_servers": (site.server.url,), "speckle": {"enrich_deadline_s": 2.0}}
+        async with start_bot(**settings) as app:
+            await follow(app, studio, site, studio.structure)
+            site.server.faults.path, site.server.faults.hang = "/api/v2/projects", True
+            await site.publish(site.version("Columns"))
+            (message,) = await cards(studio, studio.structure)
+            shown = fields(message.embeds[0])
+            assert "Application" in shown, "the rest does not wait for the number"
+            assert "Objects" not in shown
+            site.server.faults.clear()
+            await card_with(studio, studio.structure, "Objects", "214")
+            assert "Added its number of objects" in await trace_of(app)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,11 +148,9 @@ def endless(tmp_path: Path) -> Endless:
 
 
 async def test_a_process_that_is_too_slow_is_ended(endless: Endless) -> None:
-    began = time.monotonic()
     asking = asyncio.create_task(endless.ask(2.0))
     await endless.has_started(1)
     assert await asking is None
-    assert time.monotonic() - began < 10.0
     assert endless.left() == []
 
 
