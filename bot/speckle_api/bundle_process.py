@@ -18,7 +18,7 @@ import duckdb
 try:
     import resource
 except ImportError:  # Windows has no such limits
-    resource = None  # type: ignore[assignment]
+    resource = None  # type: ignore[assignment]  # a module elsewhere
 
 OBJECTS: Final = "objects.parquet"
 MEMORY: Final = "256MB"

@@ -231,7 +231,7 @@ class SpeckleWorld:
         self.apps: dict[str, SignInApp] = {}
         self.codes: dict[str, AccessCode] = {}
         self.refreshable: dict[str, Token] = {}
-        self.migration: dict[str, str | None] | None = None  # movedTo, movedFrom
+        self.migration: dict[str, Any] | None = None  # movedTo, movedFrom
         self.has_bundles = False  # new versions have artifacts in place of an object tree
         self._last = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -577,7 +577,7 @@ def commit_create_data(version: Version) -> dict[str, Any]:
 
 
 def _object_ids(kind: str, count: int) -> list[str]:
-    return [hashlib.md5(f"{kind} {n}".encode()).hexdigest() for n in range(count)]  # noqa: S324
+    return [hashlib.md5(f"{kind} {n}".encode()).hexdigest() for n in range(count)]  # noqa: S324  # ids, no secrets
 
 
 def _root_object(object_id: str, model: Model, below: Sequence[str]) -> dict[str, Any]:

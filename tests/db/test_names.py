@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,6 @@ from bot.model import (
 )
 from bot.speckle.events import KnownThread, ProjectNames, ResourceRef
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.speckle.tokens import Tokens
 from bot.storage import Storage
 from bot.work import EventResult, HookResult, NameChanges
 from tests.db.conftest import (
@@ -29,13 +29,14 @@ from tests.db.conftest import (
     STUDIO_KESTREL,
     Clock,
 )
+from tests.db.test_accounts import linked
 
 READ = ProjectNames({"m1": "structure/level 1"}, {"p1": "Ilse Brandt"}, complete=True)
 KEEP = RetentionPolicy(timedelta(days=1), timedelta(days=1), timedelta(days=1))
 
 
-async def heard(storage: Storage, hook_id: int, **what: object) -> None:
-    one = HookResult(hook_id, storage._now(), by_webhook=True, **what)  # type: ignore[arg-type]
+async def heard(storage: Storage, hook_id: int, **what: Any) -> None:
+    one = HookResult(hook_id, storage._now(), by_webhook=True, **what)
     await storage.write(
         lambda tx: write_event_results(
             tx.session, [EventResult(0, of_hooks=[one])], tx.session.now()
@@ -101,31 +102,16 @@ async def test_a_thread_is_forgotten_a_year_after_it_was_heard_of(
 # ── what belongs to an account ────────────────────────────────────────────────────────────────
 
 
-async def link(storage: Storage, speckle_user_id: str = "u1") -> Account:
-    def put(tx: object) -> Account:
-        return tx.accounts._put(  # type: ignore[attr-defined,no-any-return]
-            discord_user_id=MAREN_ODUYA,
-            server_url=SERVER,
-            speckle_user_id=speckle_user_id,
-            scopes=[],
-            sealed=lambda context: tx.accounts._seal(  # type: ignore[attr-defined]
-                context, "Maren", Tokens("token")
-            ),
-        )
-
-    return await storage.write(put)
-
-
 @pytest.fixture
 async def account(storage: Storage, subscription: Subscription) -> Account:
     """Maren's account, with which #structure follows Harbour Tower."""
-    linked = await link(storage)
+    owner = await linked(storage)
     await storage.write(
         lambda tx: tx.subscriptions.upsert(
-            subscription.hook_id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA, linked.id
+            subscription.hook_id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA, owner.id
         )
     )
-    return linked
+    return owner
 
 
 async def put(storage: Storage, account: Account, clock: Clock, project: str) -> None:
@@ -157,7 +143,7 @@ async def test_nothing_is_kept_that_was_asked_before_the_account_was_linked_agai
 ) -> None:
     asked_at = clock()
     clock.forward(seconds=1)
-    await link(storage, "u2")
+    await linked(storage, "again", speckle_id="another001")
     await storage.write(lambda tx: tx.project_names.put(account.id, HARBOUR_TOWER, READ, asked_at))
     assert await kept(storage, account) is None
 
@@ -166,9 +152,9 @@ async def test_who_links_another_speckle_account_begins_without_names(
     storage: Storage, account: Account, clock: Clock
 ) -> None:
     await put(storage, account, clock, HARBOUR_TOWER)
-    assert await link(storage) == account
+    assert await linked(storage, "again") == account
     assert await kept(storage, account) == (READ, clock())
-    assert (await link(storage, "u2")).id == account.id
+    assert (await linked(storage, "once more", speckle_id="another001")).id == account.id
     assert await kept(storage, account) is None
 
 

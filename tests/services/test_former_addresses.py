@@ -33,7 +33,7 @@ async def test_a_link_to_where_a_server_was_is_read_as_one_to_it(office: Office)
 
 @pytest.mark.parametrize("moved_from", [None, "", "no address", "https://other.example", 7])
 async def test_any_other_server_stays_refused(office: Office, moved_from: object) -> None:
-    office.server.migration = {"movedFrom": moved_from, "movedTo": None}  # type: ignore[dict-item]
+    office.server.migration = {"movedFrom": moved_from, "movedTo": None}
     with pytest.raises(CommandRefused) as refused:
         await office.ask(project=f"{FORMER}/projects/{office.tower.id}")
     assert isinstance(refused.value.refusal, ServerNotAllowed)
