@@ -1,4 +1,4 @@
-"""What a browser asks the page to do: read from JSON, and what cannot be done said in a sentence."""
+"""What a browser asks the page to do; what cannot be done is said in a sentence."""
 
 from typing import TypeVar
 

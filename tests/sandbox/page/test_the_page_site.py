@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
@@ -117,7 +118,8 @@ async def test_what_cannot_be_done_is_said_in_a_sentence() -> None:
         async with http.post(f"{url}/api/wish", json={"name": "impossible"}) as answer:
             assert answer.status == 409
             assert await answer.json() == {"error": "This wish cannot be granted now."}
-        for body in ({}, {"name": 5}, {"name": "x", "more": 1}, []):
+        malformed: list[Any] = [{}, {"name": 5}, {"name": "x", "more": 1}, []]
+        for body in malformed:
             async with http.post(f"{url}/api/wish", json=body) as answer:
                 assert answer.status == 400
                 assert (await answer.json())["error"].startswith("The request is malformed at ")
@@ -125,20 +127,23 @@ async def test_what_cannot_be_done_is_said_in_a_sentence() -> None:
 
 async def test_what_changes_is_told_once_for_many_changes() -> None:
     changes = Changes()
-    async with _site(changes) as url, aiohttp.ClientSession() as http:
-        async with http.get(f"{url}/api/changes") as stream:
-            first = [await stream.content.readline() for _ in range(8)]
-            assert [line for line in first if line != b"\n"] == [
-                b"data: discord\n", b"data: events\n", b"data: faults\n", b"data: speckle\n",
-            ]  # fmt: skip
-            for _ in range(200):
-                changes.mark("discord")
-            changes.mark("speckle")
-            then = [await stream.content.readline() for _ in range(4)]
-            assert then == [b"data: discord\n", b"\n", b"data: speckle\n", b"\n"]
-            changes.close()
-            async with asyncio.timeout(5):
-                assert await stream.content.read() == b""
+    async with (
+        _site(changes) as url,
+        aiohttp.ClientSession() as http,
+        http.get(f"{url}/api/changes") as stream,
+    ):
+        first = [await stream.content.readline() for _ in range(8)]
+        assert [line for line in first if line != b"\n"] == [
+            b"data: discord\n", b"data: events\n", b"data: faults\n", b"data: speckle\n",
+        ]  # fmt: skip
+        for _ in range(200):
+            changes.mark("discord")
+        changes.mark("speckle")
+        then = [await stream.content.readline() for _ in range(4)]
+        assert then == [b"data: discord\n", b"\n", b"data: speckle\n", b"\n"]
+        changes.close()
+        async with asyncio.timeout(5):
+            assert await stream.content.read() == b""
 
 
 def test_a_topic_that_nobody_watches_is_a_mistake() -> None:
