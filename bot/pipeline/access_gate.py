@@ -84,8 +84,8 @@ class AccessGate:
         for source, hook, asked in _by_hook(going, subscriptions, hooks):
             if source is InboxSource.TEST:  # what never happened pauses nothing, and is not kept
                 found = await self._access.ask(hook, asked, source)
-                for one in _to_hold_back(found.decisions, 0.0):
-                    back.setdefault(one, timedelta(0))
+                for id_ in _to_hold_back(found.decisions, 0.0):
+                    back.setdefault(id_, timedelta(0))
             else:
                 decisions = await self._access.decide_and_record(hook, asked, source)
                 back |= _to_hold_back(decisions, self._access.wait_s(0))
