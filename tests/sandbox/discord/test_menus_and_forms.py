@@ -166,14 +166,15 @@ async def test_a_form_holds_every_component_and_keeps_what_it_came_with(
             {"Text": "", "Events": ["v", "Issues"], "How": "day", "What": [], "Loud": True},
         )
         assert filled.content == "['', ['v', 'i'], 'day', []] True"
-        for wrong in (
+        refused: list[dict[str, Any]] = [
             {"Events": []},
             {"Events": ["v", "v"]},
             {"How": []},
             {"How": ["now", "day"]},
             {"Loud": "perhaps"},
             {"Other": 1},
-        ):
+        ]
+        for wrong in refused:
             with pytest.raises(WrongOption):
                 await sandbox.submit_modal(opened, wrong)
         with pytest.raises(NotOffered):
