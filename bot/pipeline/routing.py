@@ -12,6 +12,7 @@ import structlog
 from bot.cards.card import Card
 from bot.cards.notes import CardNote, NoteKind
 from bot.cards.pictures import with_image
+from bot.cards.samples import as_test
 from bot.errors import StorageUnavailable
 from bot.model import (
     KEEPING_PAUSES,
@@ -398,13 +399,16 @@ class Routing:
         if card is None:
             guild_id = hook.guild_id
             event_context.trace.add("render", TraceStep.NOTHING_CHANGED, guild_id=guild_id)
-        elif added.image is not None:
-            card = with_image(card, added.image)
-        return card
+            return None
+        if event_context.row.source is InboxSource.TEST:
+            card = as_test(card, context.project_url)
+        return card if added.image is None else with_image(card, added.image)
 
     def _notes(self, event_context: EventContext) -> tuple[CardNote, ...]:
-        hook, notes = event_context.hook, []
-        if hook.state is HookState.WAITING and event_context.row.source is not InboxSource.ACTIVITY:
+        hook, source, notes = event_context.hook, event_context.row.source, []
+        if source is InboxSource.TEST:
+            notes.append(CardNote(NoteKind.TEST))
+        if hook.state is HookState.WAITING and source.tells_of_hook:
             notes.append(CardNote(NoteKind.FIRST_EVENT))
         named = event_context.delivery.server_url
         if named != hook.server_url and named in self._servers:
