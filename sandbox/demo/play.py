@@ -127,12 +127,18 @@ async def _in_a_terminal(folder: Path, port: int | None, pace_s: float) -> None:
     say(INTRODUCTION)
     async with open_stage(folder, port) as stage:
         there = DemoGuild.of(stage)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(print_messages(there), name="printer")
-            group.create_task(read_commands(there), name="commands")
-            group.create_task(stage.bot.watch(), name="bot")
-            await play_opening(stage, pace_s, say)
-            say(_invitation(stage, CurlLines(stage).new()))
+        works = print_messages(there), read_commands(there), stage.bot.watch()
+        tasks = {asyncio.create_task(one) for one in (*works, _play(stage, pace_s))}
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _play(stage: Stage, pace_s: float) -> None:
+    await play_opening(stage, pace_s, say)
+    say(_invitation(stage, CurlLines(stage).new()))
 
 
 def _invitation(stage: Stage, line: CurlLine | None) -> str:
