@@ -281,7 +281,8 @@ class SubscriptionResult:
     A `card` to send, or the event is held until `held_until` at least, or neither. `late` is what
     the card still lacks, and when it is first asked for again. `pause` comes after the card.
     `access_ok`: its account has just been seen to have access. `subject` is what the card shows of
-    an issue; what was shown of it before is not shown again.
+    an issue; what was shown of it before is not shown again. A `sample` leaves its card and nothing
+    else: where that would have to wait for other events, there is none.
     """
 
     subscription_id: int
@@ -291,6 +292,12 @@ class SubscriptionResult:
     pause: AccessPause | None = None
     access_ok: bool = False
     subject: str | None = None
+    sample: bool = False
+
+    def as_sample(self) -> "SubscriptionResult":
+        """The same of an event that never happened: it changes nothing of the subscription."""
+        card = self.card if self.held_until is None else None
+        return SubscriptionResult(self.subscription_id, card, sample=True)
 
 
 @dataclass(frozen=True, slots=True)

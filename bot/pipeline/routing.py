@@ -12,6 +12,7 @@ import structlog
 from bot.cards.card import Card
 from bot.cards.notes import CardNote, NoteKind
 from bot.cards.pictures import with_image
+from bot.cards.samples import as_test
 from bot.errors import StorageUnavailable
 from bot.model import (
     KEEPING_PAUSES,
@@ -414,11 +415,17 @@ class Routing:
         facts = facts_within(patterns, added.facts)
         context = card_context(hook, row, delivery, names, facts, event_context.thread)
         card = rendered(replace(context, notes=(*context.notes, *self._notes(event_context))))
-        return card if card is None or added.image is None else with_image(card, added.image)
+        if card is None:
+            return None
+        if event_context.row.source is InboxSource.TEST:
+            card = as_test(card, context.project_url)
+        return card if added.image is None else with_image(card, added.image)
 
     def _notes(self, event_context: EventContext) -> tuple[CardNote, ...]:
-        hook, notes = event_context.hook, []
-        if hook.state is HookState.WAITING and event_context.row.source is not InboxSource.ACTIVITY:
+        hook, source, notes = event_context.hook, event_context.row.source, []
+        if source is InboxSource.TEST:
+            notes.append(CardNote(NoteKind.TEST))
+        if hook.state is HookState.WAITING and source.tells_of_hook:
             notes.append(CardNote(NoteKind.FIRST_EVENT))
         named = event_context.delivery.server_url
         if named != hook.server_url and named in self._servers:
