@@ -568,7 +568,9 @@ async def test_a_command_cannot_take_another_s_name_or_another_type(at: Asking) 
     taken = await at.ask("PATCH", path, {"name": "stop"})
     assert (taken.status, taken.body["code"]) == (400, 40041)
     assert (await at.ask("PATCH", path, {"type": 3})).status == 400
-    assert (await at.ask("PATCH", path, {"name": "halt"})).body["name"] == "halt"
+    assert (await at.ask("PATCH", path, {"name": "halt", "description": "Halt"})).body[
+        "name"
+    ] == "halt"
 
 
 @pytest.mark.parametrize("value", [-1, "many", 1 << 54, True, "-1"], ids=str)
