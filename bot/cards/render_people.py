@@ -28,74 +28,67 @@ def role_text(role: str | None) -> str | None:
 
 def permission_granted(context: CardContext, event: PermissionGranted) -> CardParts:
     """Who is now what in the project; sent for a changed role too."""
-    role, person = role_text(event.role), context.person(event.user_id)
-    sentence = f"{context.who} gave {person} the role {role} in this project."
-    if role is None:
-        sentence = f"{context.who} gave {person} access to this project."
-    return _draft(context, "Access granted", sentence, event.user_id)
+    person, role = context.person(event.user_id, "A person"), role_text(event.role)
+    sentence = f"{person} is now {role}." if role else f"{person} can see this project now."
+    return _draft(context, "Access granted", event.user_id, sentence)
 
 
 def permission_revoked(context: CardContext, event: PermissionRevoked) -> CardParts:
     """Who is no longer in the project; people can take themselves out."""
     if event.user_id == context.actor_id:
-        return _draft(
-            context, "Left the project", f"{context.who} left this project.", event.user_id
-        )
-    sentence = f"{context.who} removed {context.person(event.user_id)} from this project."
-    return _draft(context, "Access removed", sentence, event.user_id)
+        return _draft(context, "Left the project", event.user_id)
+    sentence = f"{context.person(event.user_id, 'A person')} is no longer in this project."
+    return _draft(context, "Access removed", event.user_id, sentence)
 
 
 def invitation_sent(context: CardContext, event: InvitationSent) -> CardParts:
-    """Who invited; the invited person only if they have an account."""
+    """Who is invited, if they have an account."""
     target = context.person(event.target_id)
-    how = " by e-mail" if event.target_id is None else ""
-    sentence = f"{context.who} invited {target} to this project{how}."
-    return _draft(context, "Invitation sent", sentence, event.target_id)
+    how = ", by e-mail" if event.target_id is None else ""
+    return _draft(context, "Invitation sent", event.target_id, f"To {target}{how}.")
 
 
 def invitation_accepted(context: CardContext, event: InvitationAccepted) -> CardParts:
     """Who joined, and as what."""
     role = role_text(event.role)
-    subject, as_role = _subject(context, event.user_id), f" as {role}" if role else ""
-    sentence = f"{subject} accepted an invitation and joined this project{as_role}."
-    return _draft(context, "Invitation accepted", sentence, event.user_id)
+    joined = f"Joined this project as {role}." if role else "Joined this project."
+    who = _other(context, event.user_id)
+    sentence = f"{who} joined{joined.removeprefix('Joined')}" if who else joined
+    return _draft(context, "Invitation accepted", event.user_id, sentence)
 
 
 def invitation_declined(context: CardContext, event: InvitationDeclined) -> CardParts:
     """Who will not join."""
-    sentence = f"{_subject(context, event.user_id)} declined an invitation to this project."
-    return _draft(context, "Invitation declined", sentence, event.user_id)
+    who = _other(context, event.user_id)
+    sentence = f"{who} will not join this project." if who else ""
+    return _draft(context, "Invitation declined", event.user_id, sentence)
 
 
 def access_requested(context: CardContext, event: AccessRequested) -> CardParts:
     """Who asks, and who can answer."""
-    sentence = (
-        f"{_subject(context, event.requester_id)} asks for access to this project. "
-        "An owner of the project can answer in Speckle."
-    )
-    return _draft(context, "Access requested", sentence, event.requester_id)
+    who = _other(context, event.requester_id)
+    asks = f"{who} asks to join this project. " if who else ""
+    sentence = f"{asks}An owner of the project can answer in Speckle."
+    return _draft(context, "Access requested", event.requester_id, sentence)
 
 
 def access_declined(context: CardContext, event: AccessDeclined) -> CardParts:
-    """Who refused, and whose request it was."""
+    """Whose request it was."""
     requester = context.person(event.requester_id, "")
-    whose = f"the request of {requester}" if requester else "a request"
-    sentence = f"{context.who} declined {whose} for access to this project."
-    return _draft(context, "Access request declined", sentence, event.requester_id)
+    sentence = f"{requester} had asked to join this project." if requester else ""
+    return _draft(context, "Access request declined", event.requester_id, sentence)
 
 
-def _draft(context: CardContext, title: str, sentence: str, person_id: str | None) -> CardParts:
+def _draft(
+    context: CardContext, title: str, person_id: str | None, sentence: str = ""
+) -> CardParts:
     """The card with the person's id, where nobody knows the name."""
-    return CardParts(
-        title=title,
-        url=context.project_url,
-        sentence=sentence,
-        fields=context.person_field("Speckle user", person_id),
-    )
+    fields = context.person_field("Speckle user", person_id)
+    return CardParts(title, context.project_url, sentence=sentence, fields=fields)
 
 
-def _subject(context: CardContext, person_id: str | None) -> str:
-    """Who did it themselves: nearly always the person that the event names."""
+def _other(context: CardContext, person_id: str | None) -> str | None:
+    """The person that an event names, if that is not who did it: nearly always it is."""
     if person_id is None or person_id == context.actor_id:
-        return context.who
+        return None
     return context.person(person_id, "Someone")

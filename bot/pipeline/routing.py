@@ -51,6 +51,7 @@ from bot.speckle.events import (
     CommentReplied,
     CommentResolved,
     Delivery,
+    EventKind,
     KnownThread,
     ModelRef,
     ProjectDeleted,
@@ -404,12 +405,25 @@ class Routing:
 
     def _notes(self, event_context: EventContext) -> tuple[CardNote, ...]:
         hook, notes = event_context.hook, []
-        if hook.state is HookState.WAITING and event_context.row.source is not InboxSource.ACTIVITY:
+        by_webhook = event_context.row.source is not InboxSource.ACTIVITY
+        # What says that something begins does not fit what ends.
+        ends = event_context.delivery.event.kind in DELETIONS
+        if hook.state is HookState.WAITING and by_webhook and not ends:
             notes.append(CardNote(NoteKind.FIRST_EVENT))
         named = event_context.delivery.server_url
         if named != hook.server_url and named in self._servers:
             notes.append(CardNote(NoteKind.SERVER_MOVED, str(named)))
         return tuple(notes)
+
+
+DELETIONS = frozenset(
+    {
+        EventKind.VERSION_DELETED,
+        EventKind.MODEL_DELETED,
+        EventKind.ISSUE_DELETED,
+        EventKind.PROJECT_DELETED,
+    }
+)
 
 
 def says_who_sees(delivery: Delivery) -> bool:
