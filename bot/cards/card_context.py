@@ -130,16 +130,12 @@ class CardContext:
         shown = shorten_plain(one_line(name, f"Project {project.id}"), MAX_NAME)
         return f"{shown} · {urlsplit(self.server_url).netloc}"
 
-    def person(self, person_id: str | None, unknown: str = "a person") -> str:
-        """Somebody that an event names only by id."""
-        name = self._known_name(person_id)
-        return unknown if name is None else f"**{name_text(name)}**"
-
-    def person_field(self, name: str, person_id: str | None) -> tuple[Field, ...]:
-        """The id of somebody whose name is not known, to look them up by."""
-        if person_id in (None, self.actor_id) or self._known_name(person_id) is not None:
+    def person_fields(self, name: str, person_id: str | None) -> tuple[Field, ...]:
+        """Somebody that an event names only by id: by name, or by the id to look them up."""
+        if person_id is None:
             return ()
-        return (Field(name, f"`{person_id}`"),)
+        known = self._known_name(person_id)
+        return (Field(name, f"`{person_id}`" if known is None else name_text(known)),)
 
     def _known_name(self, person_id: str | None) -> str | None:
         actor = self.actor

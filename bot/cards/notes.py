@@ -86,5 +86,5 @@ def _moment(detail: str) -> str:
     try:
         at = datetime.fromisoformat(detail.replace(" at ", " "))
     except ValueError:
-        return escape_markdown(detail)
+        return escape_markdown(paragraphs(detail))
     return moment_text(at if at.tzinfo is not None else at.replace(tzinfo=UTC), "f")

@@ -62,14 +62,8 @@ def comment_reopened(context: CardContext, event: CommentReopened) -> CardParts:
 
 def comment_mentioned(context: CardContext, event: CommentMentioned) -> CardParts:
     """Who was mentioned; the text comes with the comment's own event."""
-    target = context.person(event.target_id, "")
-    return _thread(
-        context,
-        event.thread_id,
-        "Mention in a comment",
-        sentence=f"Of {target}." if target else "",
-        fields=context.person_field("Speckle user", event.target_id),
-    )
+    who = context.person_fields("Mentioned", event.target_id)
+    return _thread(context, event.thread_id, "Mention in a comment", fields=who)
 
 
 def _thread(
@@ -77,7 +71,6 @@ def _thread(
     thread_id: str,
     title: str,
     *,
-    sentence: str = "",
     quote: str = "",
     also: str = "",
     fields: tuple[Field, ...] = (),
@@ -89,7 +82,6 @@ def _thread(
     return CardParts(
         title=title,
         url=url,
-        sentence=sentence,
         quote=quote,
         small=" · ".join(part for part in (also, _first_line(context)) if part),
         fields=(*place, *fields),
