@@ -20,6 +20,7 @@ class NoteKind(StrEnum):
     HISTORY_TOO_LARGE = "history_too_large"
     ACTIVITY_TOO_LONG = "activity_too_long"
     CONTENT_TOO_LARGE = "content_too_large"
+    TEST = "test"
     SENTENCE = "sentence"  # of an event that an older release kept
 
 
@@ -27,10 +28,10 @@ SENTENCES: Mapping[NoteKind, str] = {
     NoteKind.FIRST_EVENT: "This is the first event of the project here: the set-up works.",
     # Only said: somebody who knows the secret may have made it up.
     NoteKind.SERVER_MOVED: "The event says that the project's server is now {}.",
-    NoteKind.NOT_DELIVERED: "Delayed: Speckle could not deliver this when it happened, {}.",
-    NoteKind.NO_WEBHOOK: "Delayed: no webhook reported this when it happened, {}.",
+    NoteKind.NOT_DELIVERED: "Delayed: Speckle could not deliver this when it happened, on {}.",
+    NoteKind.NO_WEBHOOK: "Delayed: no webhook reported this when it happened, on {}.",
     NoteKind.HISTORY_TOO_SHORT: (
-        "The webhook's history at Speckle begins only {}. What happened before that, while "
+        "The webhook's history at Speckle begins only on {}. What happened before that, while "
         "the bot was not running, is not shown."
     ),
     NoteKind.HISTORY_TOO_LARGE: (
@@ -43,6 +44,9 @@ SENTENCES: Mapping[NoteKind, str] = {
     ),
     NoteKind.CONTENT_TOO_LARGE: (
         "What it holds was too large to fetch, as pictures can be. Open it in Speckle to see it."
+    ),
+    NoteKind.TEST: (
+        "This is a test that someone asked for with `/test`. It did not happen in the project."
     ),
     NoteKind.SENTENCE: "{}",
 }

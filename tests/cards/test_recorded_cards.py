@@ -101,7 +101,7 @@ def test_a_note_is_kept_by_a_word_and_comes_back_with_its_sentence(kind: NoteKin
 )
 def test_a_time_in_a_note_is_each_readers_own(stored: str) -> None:
     assert CardNote.from_stored(stored).text == (
-        "Delayed: Speckle could not deliver this when it happened, <t:1795512600:f>."
+        "Delayed: Speckle could not deliver this when it happened, on <t:1795512600:f>."
     )
 
 
