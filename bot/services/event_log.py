@@ -145,7 +145,8 @@ class NothingArrived:
     """Nothing of what was asked about reached the bot for this channel.
 
     `webhooks` are what Speckle says of the webhook of each entry, where an account may ask;
-    `manages`: the reader may change what the channel follows.
+    `elsewhere` are channels that the reader sees, and that follow it; `manages`: the reader may
+    change what the channel follows.
     """
 
     channel_id: int
@@ -153,6 +154,7 @@ class NothingArrived:
     entries: Sequence[Followed]
     webhooks: Mapping[int, WebhookLook | EnsureFailed | None]
     last: ChannelEvent | None
+    elsewhere: tuple[int, ...]
     manages: bool
 
 
@@ -223,7 +225,7 @@ class EventLogService:
             return OneEvent(channel_id, one, actor.manages(channel_id))
         if found:
             return SeveralEvents(channel_id, self._now(), reference, found)
-        return await self._nothing(actor, channel_id, entries, reference)
+        return await self._nothing(guild_id, actor, channel_id, entries, reference)
 
     async def _entries(self, guild_id: int, actor: Actor, channel_id: int) -> Sequence[Followed]:
         if not actor.sees(channel_id):
@@ -337,6 +339,7 @@ class EventLogService:
 
     async def _nothing(
         self,
+        guild_id: int,
         actor: Actor,
         channel_id: int,
         entries: Sequence[Followed],
@@ -350,8 +353,10 @@ class EventLogService:
             if not isinstance(reference, EventNumber | MessageReference)
         }
         last = next(iter(await self._events(actor, meant, EventFilter(), 1)), None)
+        there = await self._storage.read(lambda tx: _following(tx, guild_id, project_id))
+        elsewhere = tuple(one for one in there if one != channel_id and actor.sees(one))
         manages = actor.manages(channel_id)
-        return NothingArrived(channel_id, reference, meant, webhooks, last, manages)
+        return NothingArrived(channel_id, reference, meant, webhooks, last, elsewhere, manages)
 
     async def _webhook(self, actor: Actor, entry: Followed) -> WebhookLook | EnsureFailed | None:
         """What Speckle says of the webhook, to the actor's own account or the channel's.
@@ -377,6 +382,17 @@ def _entries(tx: Transaction, guild_id: int, channel_id: int) -> Sequence[Follow
         of_hook.hook.id: of_hook.hook for of_hook in tx.hooks.followed_by([o.id for o in there])
     }
     return [Followed(hooks[one.hook_id], one) for one in there if one.hook_id in hooks]
+
+
+def _following(tx: Transaction, guild_id: int, project_id: str | None) -> Sequence[int]:
+    """The channels of a guild that follow a project, or any."""
+    hooks = {hook.id: hook for hook in tx.hooks.of_guild(guild_id)}
+    found = (
+        one.channel_id
+        for one in tx.subscriptions.of_guild(guild_id)
+        if one.hook_id in hooks and project_id in (None, hooks[one.hook_id].project_id)
+    )
+    return list(dict.fromkeys(found))
 
 
 def _entry_of(event: LoggedEvent, entries: Sequence[Followed]) -> Followed | None:

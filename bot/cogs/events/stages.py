@@ -349,7 +349,8 @@ def _stage(name: str, event: ChannelEvent, lines: list[TraceLine]) -> Iterator[S
     if name == WANTED and (option := setting_of(lines[-1])) is not None:
         changed = event.followed.subscription.updated_at > lines[-1].at
         since = ", and may have been changed since" if changed else ""
-        setting = f"Decided by the setting `{option}`{since}."
+        now = options_text(event.followed.subscription.options) if event.named else ""
+        setting = f"Decided by the setting `{option}`{since}." + (f" Now: {now}." if now else "")
     elif name == WANTED and lines[-1].step == TraceStep.WANTED and event.named:
         setting = f"The filters now: {options_text(event.followed.subscription.options)}."
     yield Stage(name, mark, " ".join(texts), setting)

@@ -6,7 +6,7 @@ from typing import Final
 
 import discord
 
-from bot.cards.text import escape_name, one_line, seen, shorten, shorten_plain
+from bot.cards.text import escape_name, joined, one_line, seen, shorten, shorten_plain
 from bot.cogs.events.stages import (
     Mark,
     Stage,
@@ -46,6 +46,7 @@ MAX_TITLE: Final = 40
 MAX_FIELD: Final = 1024  # Discord's limit of a field
 MAX_CHOICE: Final = 100
 MOST_LACKING: Final = 6
+MOST_CHANNELS: Final = 10
 
 MARKS: Final[Mapping[Outcome, Mark]] = {
     Outcome.SHOWN: Mark.DONE,
@@ -361,9 +362,11 @@ def nothing_text(answer: NothingArrived) -> str | None:
     if answer.entries:
         return None
     that = "that project" if isinstance(answer.reference, ThingReference) else "any Speckle project"
+    where = joined([f"<#{one}>" for one in answer.elsewhere[:MOST_CHANNELS]])
+    elsewhere = f" It is followed in {where}: ask there." if where else ""
     return (
-        f"<#{answer.channel_id}> does not follow {that}, so nothing of it comes here. `/subscribe` "
-        "changes that."
+        f"<#{answer.channel_id}> does not follow {that}, so nothing of it comes here.{elsewhere} "
+        "`/subscribe` changes that."
     )
 
 
@@ -377,7 +380,7 @@ def nothing_embed(answer: NothingArrived) -> discord.Embed:
     for entry in answer.entries[: len(answer.webhooks)]:
         found = "\n".join(f"- {one}" for one in _found(entry, answer))
         embed.add_field(
-            name=shorten_plain(f"What is known of {entry.label}", 200),
+            name=f"What is known of {escape_name(shorten_plain(entry.label, 100))}",
             value=shorten(found, MAX_FIELD),
             inline=False,
         )
@@ -401,10 +404,10 @@ def _what_was_asked(answer: NothingArrived) -> str:
     asked = answer.reference
     match asked:
         case Moments(minute=None):
-            when = f"between {moment(asked.first, 'f')} and {moment(asked.last, 'f')}"
-            text = f"No event of this channel is from {when}."
+            first, last_at = moment(asked.first, "f"), moment(asked.last, "f")
+            text = f"This channel has no event from between {first} and {last_at}."
         case Moments():
-            text = "No event of this channel is from that time, in any time zone."
+            text = "This channel has no event from that time, in whatever time zone."
         case ThingReference(thing_id=None):
             text = "The bot has no event of that project for this channel."
         case ThingReference():
