@@ -13,6 +13,7 @@ from html import escape
 from typing import Any, Final
 
 from markdown_it import MarkdownIt
+from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock, heading
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
@@ -33,12 +34,10 @@ MENTION: Final = re.compile(
 INLINE: Final = ("text", "newline", "escape", "backticks", "strikethrough", "emphasis", "link")
 AFTER_INLINE: Final = ("balance_pairs", "strikethrough", "emphasis", "fragments_join")
 
-NO_NAMES: Final[Mapping[int, str]] = {}
-
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What ids in a text are called: people, roles, channels; emoji by the path of their picture."""
+    """What ids in a text are called; of emoji, the path of their picture."""
 
     users: Mapping[int, str] = field(default_factory=dict)
     roles: Mapping[int, str] = field(default_factory=dict)
@@ -48,12 +47,12 @@ class Names:
 
 def to_html(text: str, names: Names | None = None) -> str:
     """A message's text, an embed's description or a field's value."""
-    return DISCORD.render(text, {"names": names or Names()}).strip()
+    return str(DISCORD.render(text, {"names": names or Names()})).strip()
 
 
 def line_to_html(text: str, names: Names | None = None) -> str:
     """A title or a field's name, which is one line: no lists, no quotes, no headings."""
-    return DISCORD.renderInline(text, {"names": names or Names()}).strip()
+    return str(DISCORD.renderInline(text, {"names": names or Names()})).strip()
 
 
 def plain(text: str, names: Names | None = None) -> str:
@@ -69,7 +68,7 @@ def _line(state: StateBlock, number: int) -> str:
 
 
 def _quote(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """`> ` quotes one line and `>>> ` all that follows; a quote holds no other, and no lazy line."""
+    """`> ` quotes one line and `>>> ` all that follows; a quote holds no other."""
     if state.env.get("quoted") or not (first := QUOTE.fullmatch(_line(state, start))):
         return False
     text = _line(state, start)
@@ -344,18 +343,20 @@ def _render_link(self: Any, tokens: list[Token], index: int, options: Any, env: 
     return str(self.renderToken(tokens, index, options, env))
 
 
-def _is_address(address: str) -> bool:
-    return address.lower().startswith(SCHEMES)
+class _WebOnly(MarkdownIt):
+    """Links lead to addresses of the web alone."""
+
+    def validateLink(self, url: str) -> bool:  # noqa: N802  # markdown-it's name for it
+        return url.lower().startswith(SCHEMES)
 
 
 def _discord() -> MarkdownIt:
     """The dialect."""
-    made = MarkdownIt("zero", {"breaks": True})
+    made = _WebOnly("zero", {"breaks": True})
     made.enable([*INLINE, "list"])
     made.inline.ruler2.enableOnly(list(AFTER_INLINE))
-    made.validateLink = _is_address  # type: ignore[method-assign]
     blocks = made.block.ruler
-    ends_paragraph = {"alt": ["paragraph", "list"]}
+    ends_paragraph: RuleOptionsType = {"alt": ["paragraph", "list"]}
     blocks.before("list", "code_block", _code_block, ends_paragraph)
     blocks.before("list", "quote", _quote, ends_paragraph)
     blocks.before("list", "subtext", _subtext, ends_paragraph)

@@ -9,6 +9,9 @@ NAMES = Names(
 )
 
 
+SPOILER = '<span class="spoiler" role="button" tabindex="0" aria-label="Spoiler">'
+
+
 def _para(inside: str) -> str:
     return f"<p>{inside}</p>"
 
@@ -76,7 +79,7 @@ def test_what_is_no_address_of_the_web_is_no_link(typed: str) -> None:
     [
         ("# one\n## two\n### three", "<h1>one</h1>\n<h2>two</h2>\n<h3>three</h3>"),
         ("-# small *print*", '<p class="subtext">small <em>print</em></p>'),
-        ("> said\n> more\nanswer", "<blockquote>\n<p>said<br>\nmore</p>\n</blockquote>\n<p>answer</p>"),
+        ("> a\n> b\nc", "<blockquote>\n<p>a<br>\nb</p>\n</blockquote>\n<p>c</p>"),
         (">>> all\n\nof it", "<blockquote>\n<p>all</p>\n<p>of it</p>\n</blockquote>"),
         (">none", "<p>&gt;none</p>"),
         ("> > twice", "<blockquote>\n<p>&gt; twice</p>\n</blockquote>"),
@@ -102,14 +105,13 @@ def test_blocks(typed: str, shown: str) -> None:
         ("<@&8>", '<span class="mention">@everyone</span>'),
         ("<#9>", '<button type="button" class="mention" data-channel="9">#structure</button>'),
         ("<#1>", '<span class="mention">#No Access</span>'),
-        ("</why now:3>", '<button type="button" class="mention" data-command="why now">/why now</button>'),
+        ("</a b:3>", '<button type="button" class="mention" data-command="a b">/a b</button>'),
         ("@everyone", '<span class="mention">@everyone</span>'),
         ("<:ok:5>", '<img class="emoji" src="/e/5" alt=":ok:">'),
         ("<a:ok:6>", ":ok:"),
         ("<t:99999999999999:R>", "&lt;t:99999999999999:R&gt;"),
         ("`<@7>`", "<code>&lt;@7&gt;</code>"),
-        ("||a **b**||", '<span class="spoiler" role="button" tabindex="0" aria-label="Spoiler">'
-         "<span>a <strong>b</strong></span></span>"),
+        ("||a **b**||", f"{SPOILER}<span>a <strong>b</strong></span></span>"),
         ("a || b", "a || b"),
     ],
 )  # fmt: skip
