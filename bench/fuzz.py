@@ -36,8 +36,8 @@ from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, Transaction
 from bot.timing import utc_now
 from bot.vault import Vault
+from sandbox.bot_process import BotProcess
 from sandbox.discord import Sandbox
-from sandbox.soak.bot_process import BotProcess
 
 SERVER = "http://127.0.0.1:3000"  # of the recordings
 PROJECTS = ("7e14d973e6", "23da278a28", "d3c5eba51b")

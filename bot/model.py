@@ -289,6 +289,12 @@ class InboxSource(StrEnum):
     OPERATOR = "operator"  # by the operator's shared webhook, for the operator's own guilds
     HISTORY = "history"  # of a webhook: the very body that could not be delivered
     ACTIVITY = "activity"  # read with one account: a body made from what the list says
+    TEST = "test"  # a sample that /test made, for one subscription: it never happened
+
+    @property
+    def tells_of_hook(self) -> bool:
+        """Whether a webhook sent it, so that it shows what the webhook and its project are like."""
+        return self not in (InboxSource.ACTIVITY, InboxSource.TEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +310,11 @@ class Guild:
 def own_ordering_key(hook_id: int) -> str:
     """Within what the events of a guild's own hook keep their order."""
     return f"hook:{hook_id}"
+
+
+def sample_ordering_key(subscription_id: int) -> str:
+    """Within what the samples of a subscription keep their order: no real event is among them."""
+    return f"test:{subscription_id}"
 
 
 def shared_ordering_key(server_url: str, project_id: str) -> str:

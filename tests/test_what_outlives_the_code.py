@@ -51,7 +51,7 @@ STORED_WORDS = {
     "waiting,live,closed",
     "token_refused,no_right,switched_off,unopenable,not_restored,project_gone,not_arriving",
     "waiting,sent,undeliverable",
-    "webhook,operator,history,activity",
+    "webhook,operator,history,activity,test",
     "owner,reader,manager,anyone",
     (
         "token_refused,scope_missing,forbidden,not_found,unlinked,unconfirmed,person_left,"

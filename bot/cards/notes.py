@@ -17,6 +17,7 @@ class NoteKind(StrEnum):
     HISTORY_TOO_LARGE = "history_too_large"
     ACTIVITY_TOO_LONG = "activity_too_long"
     CONTENT_TOO_LARGE = "content_too_large"
+    TEST = "test"
     SENTENCE = "sentence"  # of an event that an older release kept
 
 
@@ -40,6 +41,9 @@ SENTENCES: Mapping[NoteKind, str] = {
     ),
     NoteKind.CONTENT_TOO_LARGE: (
         "What it holds was too large to fetch, as pictures can be. Open it in Speckle to see it."
+    ),
+    NoteKind.TEST: (
+        "This is a test that someone asked for with `/test`. It did not happen in the project."
     ),
     NoteKind.SENTENCE: "{}",
 }

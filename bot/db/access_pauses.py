@@ -16,12 +16,13 @@ from bot.db.tables import (
     channel_queues,
     held_events,
     hooks,
+    inbox,
     late_enrichment_jobs,
     outbox,
     project_names,
     subscriptions,
 )
-from bot.model import RIGHTS_PAUSES, AccessPause, PauseReason
+from bot.model import RIGHTS_PAUSES, AccessPause, InboxSource, PauseReason
 
 
 def pause_rights(
@@ -94,9 +95,12 @@ def hold_back_cards(
     """Turn these subscriptions' waiting cards back into events that are held; gives how many.
 
     Cards of an open batch stay, as their message may be out. The caller has locked the channel.
+    Samples that /test made are not kept for later.
     """
     of_these = outbox.c.subscription_id.in_(subscription_ids)
     waiting = (of_these, IS_WAITING, outbox.c.batch_id.is_(None), outbox.c.inbox_id.is_not(None))
+    is_sample = exists().where(inbox.c.id == outbox.c.inbox_id, inbox.c.source == InboxSource.TEST)
+    session.execute(delete(outbox).where(*waiting, is_sample))
     taken = delete(outbox).where(*waiting)
     columns = (outbox.c.subscription_id, outbox.c.inbox_id)
     rows = session.execute(taken.returning(*columns))

@@ -195,6 +195,8 @@ def _divided(
     for one in routed:
         until = one.result.held_until
         if until is None and one.card is not None and one.subscription_id in waits:
+            if one.result.sample:
+                continue
             until = now
         if until is not None:
             held[one.subscription_id, one.inbox_id] = until
@@ -393,9 +395,10 @@ def write_pictures(
 
 def _note_last_event(session: Session, shown: Sequence[_Result]) -> None:
     """Note when each subscription was last shown something."""
-    last = {one.subscription_id: one.at for one in shown}
+    last = {one.subscription_id: one.at for one in shown if not one.result.sample}
     rows = [{"shown_id": id_, "shown_at": last[id_]} for id_ in sorted(last)]
-    session.execute(TOUCH, rows)
+    if rows:
+        session.execute(TOUCH, rows)
 
 
 def _note_access(session: Session, routed: Sequence[_Result], now: datetime) -> None:

@@ -131,6 +131,14 @@ class Outbox:
         self._session = session
         self._now = session.now
 
+    def of_message(self, channel_id: int, message_id: int) -> list[OutboxCard]:
+        """The cards that a message shows, in its order, without their pictures."""
+        statement = CARDS.where(
+            outbox.c.message_id == message_id, outbox.c.channel_id == channel_id
+        )
+        rows = self._session.execute(statement).mappings()
+        return [value_of(OutboxCard, row, pictures=(), level=row["form"]) for row in rows]
+
     def due_channels(self, limit: int, excluding: Collection[int] = ()) -> list[ChannelQueue]:
         """Channels where something is to be done now, of each guild the `limit` longest due."""
         queues = channel_queues.c

@@ -17,11 +17,12 @@ from bot.pipeline.replay import Outlets, Routes
 from bot.pipeline.routing import EventContext, RoutingResult, says_who_sees, thread_id_of
 from bot.pipeline.subjects import changes_shown
 from bot.pipeline.trace import Trace
-from bot.speckle.event_subjects import subject_of
+from bot.speckle.event_subjects import subject_of, things_of
 from bot.speckle.events import CommentCreated, Delivery, KnownThread, ProjectNames
 from bot.speckle.rich_text import first_line
 from bot.storage import Storage, Transaction
 from bot.work import (
+    THINGS_FACT,
     EventResult,
     HookFollowers,
     HookResult,
@@ -185,7 +186,8 @@ class Ingest:
             # Such an event is decided alone: what comes before and behind it may differ.
             if events and (says_who_sees(delivery) or says_who_sees(events[-1].delivery)):
                 break
-            trace.add("parse", TraceStep.READ, kind=delivery.event.kind.value)
+            things = {THINGS_FACT: " ".join(things_of(delivery))}
+            trace.add("parse", TraceStep.READ, kind=delivery.event.kind.value, **things)
             events.append(ReadEvent(row, delivery, key, trace))
         return events, failed
 
@@ -230,7 +232,7 @@ class Ingest:
 
     def _hooks(self, tx: Transaction, row: InboxEvent, project_id: str) -> Sequence[HookFollowers]:
         match row.source:
-            case InboxSource.ACTIVITY:
+            case InboxSource.ACTIVITY | InboxSource.TEST:
                 followed = tx.hooks.followed_by([row.subscription_id or 0])
                 return [one for one in followed if one.hook.state is not HookState.CLOSED]
             case InboxSource.OPERATOR:
@@ -265,7 +267,7 @@ class Ingest:
             found.append(
                 HookEvent(event_context, of_hook.subscriptions, already, models, people, seen)
             )
-            if row.source is not InboxSource.ACTIVITY:
+            if row.source.tells_of_hook:
                 live = HookState.LIVE if hook.state is HookState.WAITING else hook.state
                 name = delivery.project.name or hook.project_name
                 hook = replace(hook, state=live, project_name=name)
@@ -341,10 +343,13 @@ def _event_result(event: ReadEvent, of_hooks: Sequence[HookResult]) -> EventResu
 
 def _hook_result(event: HookEvent, way: RoutingResult) -> HookResult:
     row, delivery = event.event_context.row, event.event_context.delivery
+    if row.source is InboxSource.TEST:
+        samples = [one.as_sample() for one in way.results]
+        return HookResult(event.event_context.hook.id, row.received_at, False, results=samples)
     return HookResult(
         hook_id=event.event_context.hook.id,
         at=row.received_at,
-        by_webhook=row.source is not InboxSource.ACTIVITY,
+        by_webhook=row.source.tells_of_hook,
         project_name=delivery.project.name,
         models=event.models,
         people=event.people,

@@ -7,9 +7,7 @@ many cards are owed, and then come at full rate again.
 """
 
 import asyncio
-import os
 import shlex
-import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,18 +19,16 @@ from typing import Final
 
 from cryptography.fernet import Fernet
 
-from bot.settings import environment_names
 from bot.storage import Storage
 from bot.vault import Vault
 from bot.work import CardFilter, OutboxState
+from sandbox.bot_process import HOST, BotProcess, Broken, bot_environment, free_port
 from sandbox.discord import Sandbox
-from sandbox.soak.bot_process import BotProcess, Broken
 from sandbox.soak.chaos import Chaos
 from sandbox.soak.oracle import MODELS, DeliveryFate, Ledger, complaints, expected
 from sandbox.soak.senders import WebhookSender, new_session
 from sandbox.soak.world import SoakWebhook, SoakWorld
 
-HOST: Final = "127.0.0.1"
 # The projects are invented: nobody could be asked about them. A few hundred kills are more events
 # than a guild may send in a day.
 CONFIG: Final = """\
@@ -42,9 +38,6 @@ enrich_deadline_s = 0.0
 events_a_day = 1000000000
 gigabytes_a_day = 1000000
 """
-# Below the ports that systems give to outgoing connections: while the bot is down its port would
-# else be taken by one of the senders', sooner or later.
-PORTS: Final = range(20_000, 30_000)
 SUBSCRIBED_WITHIN_S: Final = 60.0
 MOST_OWED: Final = 600  # cards; then the senders hold back until half of them are shown
 HOLD_BACK_S: Final = 8.0  # but no longer: some channels may wait for their next try for minutes
@@ -149,10 +142,9 @@ class _Run:
     def _new_bot(self, folder: Path) -> BotProcess:
         config = folder / "config.toml"
         config.write_text(CONFIG)
-        names = environment_names()
-        port = _free_port()
+        port = free_port()
         url = f"http://{HOST}:{port}"
-        environment = {name: value for name, value in os.environ.items() if name not in names} | {
+        settings = {
             "DISCORD_TOKEN": self._stage.sandbox.token,
             "DISCORD_API_URL": self._stage.sandbox.api_url,
             "ENCRYPTION_KEYS": self._key,
@@ -162,7 +154,7 @@ class _Run:
             "WEBHOOK_PORT": str(port),
             "LOG_LEVEL": "info",
         }
-        return BotProcess(environment, config, folder / "bot.log", url)
+        return BotProcess(bot_environment(settings), config, folder / "bot.log", url)
 
     async def through(self) -> None:
         """Subscribe, send and kill, heal, wait for what is owed, stop, and look at all of it."""
@@ -298,16 +290,3 @@ class _Run:
             follows = self._stage.follows
             report.owed = sum(sum(1 for _ in expected(fates[f.project], f)) for f in follows)
             report.broken += [str(one) for one in complaints(fates, follows, shown)]
-
-
-def _free_port() -> int:
-    start = os.getpid() % len(PORTS)  # another soak on this machine looks from elsewhere
-    port: int
-    for port in (*PORTS[start:], *PORTS[:start]):
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return port
-    raise Broken("There is no free port.")

@@ -21,7 +21,7 @@ from bot.storage import Storage
 from bot.timing import Backoff, utc_now
 from bot.vault import Vault
 from bot.work import InboxState, TraceLine, TraceStep
-from sandbox.soak.bot_process import BotProcess
+from sandbox.bot_process import BotProcess
 from tests.conftest import only_2_31, over_postgresql
 from tests.pipeline.conftest import TIMINGS, Run, Studio
 from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers

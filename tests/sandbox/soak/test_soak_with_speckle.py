@@ -12,8 +12,8 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
+from sandbox.bot_process import BotProcess
 from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
-from sandbox.soak.bot_process import BotProcess
 from sandbox.speckle import Model, ServerProject, SpeckleServer, User, commit_create_data
 from tests.pipeline.deliveries import until
 

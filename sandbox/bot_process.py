@@ -2,15 +2,22 @@
 
 import asyncio
 import os
+import socket
 import sys
-from asyncio.subprocess import Process
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+from bot.settings import environment_names
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+HOST: Final = "127.0.0.1"
+# Below the ports that systems give to outgoing connections: while the bot is down its port would
+# else be taken by one of the senders', sooner or later.
+PORTS: Final = range(20_000, 30_000)
 TAKES_DELIVERIES_WITHIN_S: Final = 60.0
 STOPS_WITHIN_S: Final = 30.0
 POLL_S: Final = 0.02
@@ -37,7 +44,8 @@ class BotProcess:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "bot", *files, "run",
-                cwd=ROOT, env=self._environment, stdout=log, stderr=log,
+                cwd=ROOT, env=self._environment, stdin=DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,  # Ctrl-C is for who started it, and who then stops it
             )  # fmt: skip
         try:
             async with asyncio.timeout(TAKES_DELIVERIES_WITHIN_S), aiohttp.ClientSession() as http:
@@ -59,6 +67,11 @@ class BotProcess:
         """Let it run for this long; raises Broken if it ends early."""
         if (code := await self._ended_within(seconds)) is not None:
             raise Broken(f"The bot ended unexpectedly, with exit code {code}.\n{self.last_lines()}")
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is a process now."""
+        return self._process is not None and self._process.returncode is None
 
     async def kill(self) -> None:
         """SIGKILL."""
@@ -87,3 +100,30 @@ class BotProcess:
     def last_lines(self) -> str:
         """The end of its output."""
         return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-LAST_LINES:])
+
+
+def bot_environment(of_bot: Mapping[str, str]) -> Mapping[str, str]:
+    """This process's environment with these settings in it, and no others of a bot."""
+    names = environment_names()
+    others = {name: value for name, value in os.environ.items() if name not in names}
+    return {**others, **of_bot}
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at; raises Broken if there is none."""
+    start = os.getpid() % len(PORTS)  # another one on this machine looks from elsewhere
+    port: int
+    for port in (*PORTS[start:], *PORTS[:start]):
+        if is_free(port):
+            return port
+    raise Broken("There is no free port.")
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen at this port."""
+    with socket.socket() as probe:
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
