@@ -19,6 +19,7 @@ from sandbox.demo.page.actions import Action, CannotDo, read_action
 from sandbox.demo.page.changes import Changes
 from sandbox.demo.stage import Stage
 from sandbox.speckle import HistoryEntry, ServerProject
+from sandbox.speckle.speckle_world import CallAnswer
 
 MOST_EVENTS: Final = 80
 LOOK_S: Final = 0.2
@@ -117,10 +118,18 @@ class EventsView:
         ways += self._refused
         return sorted(ways, key=lambda one: one.at, reverse=True)[:MOST_EVENTS]
 
-    def _read(self, tx: Transaction) -> tuple[Sequence[LoggedEvent], Names]:
+    async def not_taken_in(self) -> int:
+        """How many deliveries Speckle keeps, as they did not arrive and were not fetched yet."""
+        await self._stage.storage.read(self._note_digests)
+        return sum(self._is_unknown(entry) for _, entry in _not_arrived(self._stage))
+
+    def _note_digests(self, tx: Transaction) -> None:
         while (row := tx.inbox.get(self._last_id + 1)) is not None:
             self._last_id = row.id
             self._digests.add(row.digest)
+
+    def _read(self, tx: Transaction) -> tuple[Sequence[LoggedEvent], Names]:
+        self._note_digests(tx)
         self._channels |= {one.id: one.name for one in self._stage.guild.channels.values()}
         servers = (one.server for one in self._stage.servers)
         projects = {p.id: p.name for server in servers for p in server.projects.values()}
@@ -156,18 +165,27 @@ class EventsView:
 
 def _lost(project: ServerProject, entry: HistoryEntry) -> EventWay:
     """A delivery that did not arrive; the bot fetches it from Speckle's history."""
-    text = "Speckle called the bot's webhook and got no good answer. Its history keeps the event."
+    why = _why(entry.answer)
+    text = f"Speckle called the bot's webhook. {why} Speckle's history keeps it for the bot."
     line = WayLine(WayStage.RECEIVED, Tone.FAILED, text, entry.last_update)
     return EventWay(
         f"call-{entry.id}",
-        "A delivery that did not arrive",
+        "A delivery did not arrive",
         "delivery",
         project.name,
         entry.last_update,
         Tone.WAITING,
-        "Kept by Speckle, fetched once the bot runs",
+        "Kept by Speckle",
         [line],
     )
+
+
+def _why(answer: CallAnswer | None) -> str:
+    if answer is None:
+        return "It got no good answer."
+    if answer.status is None:
+        return answer.text
+    return f"The answer was {answer.status}: {answer.text.rstrip('.')}."
 
 
 def _forged(number: int, answer: str, at: datetime) -> EventWay:

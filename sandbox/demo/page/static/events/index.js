@@ -24,20 +24,25 @@ const LOOK_AGAIN_MS = 1000; // while something waits, its next try comes nearer
 
 const open = new Set();
 let list;
+let empty;
 let again = null;
 
 /** Fill the view's section. */
 export function start(root) {
   list = element("ol", { class: "event-list", "aria-label": "Events, the newest first" });
-  const empty = element("p", {
+  empty = element("p", {
     class: "event-empty",
     text: "No event yet. The first ones come as soon as the channels are subscribed.",
   });
   root.replaceChildren(head(), empty, list);
-  onChange("events", () => show(empty));
+  onChange("events", refresh);
 }
 
-async function show(empty) {
+// One after another, so that an older state never replaces a newer one.
+let last = Promise.resolve();
+const refresh = () => (last = last.then(show, show));
+
+async function show() {
   const { events } = await get("/api/events");
   const details = new Map(
     await Promise.all(
@@ -47,13 +52,13 @@ async function show(empty) {
   empty.hidden = events.length > 0;
   const items = events.map((event) => {
     const detail = details.get(event.id) ?? null;
-    const make = () => row(event, detail, empty);
+    const make = () => row(event, detail);
     return { key: event.id, version: JSON.stringify([event, detail]), make };
   });
   reconcile(list, items);
   clearTimeout(again);
   if (events.some((one) => one.outcome === "waiting")) {
-    again = setTimeout(() => show(empty).catch(() => {}), LOOK_AGAIN_MS);
+    again = setTimeout(() => refresh().catch(() => {}), LOOK_AGAIN_MS);
   }
 }
 
@@ -138,11 +143,11 @@ async function curlLine() {
 
 // ── one event ───────────────────────────────────────────────────────────────────────────────────
 
-function row(event, detail, empty) {
+function row(event, detail) {
   const expanded = open.has(event.id);
   const toggle = () => {
     if (!open.delete(event.id)) open.add(event.id);
-    show(empty).catch(() => {});
+    refresh().catch(() => {});
   };
   return element(
     "li",
