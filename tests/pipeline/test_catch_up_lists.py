@@ -293,7 +293,11 @@ async def test_what_a_webhook_told_of_an_issue_is_not_fetched_again(
         titles = await shown_after(app, studio, 4)
         assert len(titles) == 3
         if asking:
-            assert titles == ["New issue: KT-1 Clash", "Issue resolved: KT-1 Clash", "Issue changed: KT-1 Clash"]
+            assert [title.removesuffix(": KT-1 Clash") for title in titles] == [
+                "New issue",
+                "Issue resolved",
+                "Issue changed",
+            ]
 
 
 async def test_a_change_that_was_missed_before_one_that_was_not_is_fetched(
