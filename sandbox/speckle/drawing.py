@@ -135,9 +135,9 @@ def _frame(chance: random.Random, step: int) -> Iterator[Box]:
         height = storey * 1.1
         for x in range(wide + 1):
             for y in range(deep + 1):
-                yield Box(x - 0.07, y - 0.07, height, 0.14, 0.14, 0.9, STEEL)
-        colour = _mixed(CONCRETE, NEW, 0.45) if is_new else CONCRETE
-        yield Box(-0.15, -0.15, height + 0.9, wide + 0.3, deep + 0.3, 0.16, colour)
+                colour = NEW if is_new else STEEL
+                yield Box(x - 0.07, y - 0.07, height, 0.14, 0.14, 0.9, colour)
+        yield Box(-0.15, -0.15, height + 0.9, wide + 0.3, deep + 0.3, 0.16, CONCRETE)
 
 
 def _timber(chance: random.Random, step: int) -> Iterator[Box]:

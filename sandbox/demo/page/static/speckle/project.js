@@ -35,7 +35,6 @@ function top(project) {
       element("span", { class: "sp-push" }),
       menuButton("More of this project", [
         isOwner && { label: "Edit…", run: () => edit(project) },
-        isOwner && { label: project.visibility === "PRIVATE" ? "Make public" : "Make private", run: () => flip(project) },
         role && { label: "Leave the project", run: () => attempt("set-role", { user: me().id, role: null }) },
         isOwner && { label: "Delete the project…", danger: true, run: () => remove(project) },
       ])),

@@ -45,7 +45,9 @@ function about(hook) {
         { label: "Delete…", danger: true, run: () => remove(hook) },
       ])),
     element("p", { class: "sp-facts" }, [hook.description, hook.hasSecret ? "with a secret" : "without a secret: the bot refuses that", `${count(hook.count, "call")}, ${hook.failed} failed`].filter(Boolean).join(" · ")),
-    element("ul", { class: "sp-chips", "aria-label": "Events" }, hook.events.map((one) => element("li", { title: one.event }, one.name))));
+    element("details", {},
+      element("summary", {}, `Wants ${count(hook.events.length, "event")}`),
+      element("ul", { class: "sp-chips" }, hook.events.map((one) => element("li", { title: one.event }, one.name)))));
 }
 
 function calls(hook) {
