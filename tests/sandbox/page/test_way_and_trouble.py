@@ -77,7 +77,7 @@ async def kill_and_start(page: Page, stage: Stage) -> None:
     await expect(kept).to_have_text("0", timeout=STARTS_WITHIN_MS)
     await expect(page.locator(".fault-log")).to_contain_text("1 taken in")
     await stage.discord.wait_for_messages(structure, before + 1)
-    assert shown(stage, "Sent in trouble, no. 1") == 1
+    assert shown(stage, "Openings moved on axis 1") == 1
 
 
 async def survive_a_discord_that_is_down(page: Page) -> None:
