@@ -116,7 +116,7 @@ class _Photographer:
         await self._keep("page")
         await self._keep("card", self.page.locator(".dc-message", has=self._picture()).last)
         await self._side("The way of an event")
-        await self.page.locator(".event-row", has_text="New comment").first.click()
+        await self.page.locator(".event-row", has_text="comment created").first.click()
         await self._keep("way", self.page.locator(".beside"))
         await self._side("Trouble")
         await self._keep("trouble", self.page.locator(".beside"))
