@@ -11,7 +11,8 @@ COMPILE = $(UV) pip compile --universal --python-version 3.11 --no-header --quie
 pins:
 	$(COMPILE) $(COMPILE_ARGS) pyproject.toml --output-file requirements.txt
 	$(COMPILE) $(COMPILE_ARGS) --group bundles --constraints requirements.txt --output-file requirements-bundles.txt
-	$(COMPILE) $(COMPILE_ARGS) --group test --constraints requirements-bundles.txt --constraints requirements.txt --output-file tests/requirements.txt
+	$(COMPILE) $(COMPILE_ARGS) --group demo --constraints requirements.txt --output-file requirements-demo.txt
+	$(COMPILE) $(COMPILE_ARGS) --group test --constraints requirements-bundles.txt --constraints requirements-demo.txt --constraints requirements.txt --output-file tests/requirements.txt
 
 # Write docs/configuration.md from the settings, and the tables of docs/events.md from the events.
 pages:

@@ -19,6 +19,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 RUNTIME: Final = "requirements.txt"
 TESTS: Final = "tests/requirements.txt"
 BUNDLES: Final = "requirements-bundles.txt"
+DEMO: Final = "requirements-demo.txt"
 COMMANDS: Final[Mapping[str, str]] = {
     "demo": "try it out: a Discord on this computer, sample deliveries, no account needed",
     "run": "run the bot in your Discord servers",
@@ -31,7 +32,11 @@ COMMANDS: Final[Mapping[str, str]] = {
     "outbox": "list the cards that wait or were refused; try them again or drop them",
     "soak": "kill the bot repeatedly while things fail; check that nothing is lost or shown twice",
 }
-FURTHER: Final[Mapping[str, Sequence[str]]] = {"test": (TESTS,), "bundles": (BUNDLES,)}
+FURTHER: Final[Mapping[str, Sequence[str]]] = {
+    "test": (TESTS,),
+    "bundles": (BUNDLES,),
+    "demo": (DEMO,),
+}
 FORMER_COMMAND: Final = "deliveries"  # `outbox` in the release before
 STOPPED: Final = 130  # what a shell says of a program that Ctrl-C ended
 # How pip's output tells that no registry answered, rather than that a package is wrong.

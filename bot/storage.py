@@ -13,6 +13,7 @@ from bot.db.day_use import DayUseRepository, UseOfToday
 from bot.db.due_times import DueTimes
 from bot.db.edits import Edits
 from bot.db.engine import Database
+from bot.db.event_log import EventLog
 from bot.db.guilds import Guilds
 from bot.db.held_events import HeldEvents
 from bot.db.hook_lookup import HookLookup
@@ -59,6 +60,7 @@ class Transaction:
         self.accounts = Accounts(session, vault, self.link_requests, forget_hooks)
         self.outbox_admin = OutboxAdmin(session)
         self.edits = Edits(session)
+        self.event_log = EventLog(session)
         self.key_values = KeyValues(session)
         self.late_enrichment = LateEnrichmentJobs(session)
         self.guilds = Guilds(session, forget_hooks)

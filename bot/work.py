@@ -60,7 +60,7 @@ class HookFollowers:
 
 
 class TraceStep(StrEnum):
-    """What can happen to an event on its way; `bot/cli/trace_texts.py` has a sentence for each."""
+    """What can happen to an event on its way; `bot/trace_texts.py` has a sentence for each."""
 
     NOT_A_DELIVERY = "not_a_delivery"
     READ = "read"
@@ -73,6 +73,7 @@ class TraceStep(StrEnum):
     FILTERED_AS_CONFIRMED = "filtered_as_confirmed"  # as Speckle tells the event
     WANTED = "wanted"
     HELD_FOR_CONSENT = "held_for_consent"
+    ACCESS_GRANTED = "access_granted"
     ACCESS_BY_LAST_YES = "access_by_last_yes"
     ACCESS_UNKNOWN = "access_unknown"
     ACCESS_PAUSED = "access_paused"
@@ -115,7 +116,17 @@ class MissingWhy(StrEnum):
     TOO_LATE = "too_late"
 
 
+class ReadWith(StrEnum):
+    """As whom Speckle is asked about an event."""
+
+    ACCOUNT = "account"  # of the person who subscribed the channel
+    OPERATOR = "operator"
+    NO_TOKEN = "no_token"  # noqa: S105  # no token
+
+
 TraceFacts = Mapping[str, int | str]
+SUBSCRIPTIONS_FACT = "subscriptions"  # the ids of those that a line is about, with spaces between
+THINGS_FACT = "things"  # the ids of what an event is about, with spaces between
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +144,20 @@ class TraceLine:
     def to_json(self) -> list[Any]:
         """As the trace column holds it: [at, stage, step, facts]."""
         return [self.at.isoformat(), self.stage, self.step, dict(self.facts)]
+
+    def concerns(self, subscription: Subscription) -> bool:
+        """Whether it says something about an event on its way to this subscription's channel.
+
+        What was asked as somebody concerns only those for whom it was asked.
+        """
+        facts = self.facts
+        if SUBSCRIPTIONS_FACT in facts:
+            return str(subscription.id) in str(facts[SUBSCRIPTIONS_FACT]).split()
+        if "subscription_id" in facts:
+            return facts["subscription_id"] == subscription.id
+        if "guild_id" in facts:
+            return facts["guild_id"] == subscription.guild_id and self.stage != "enrich"
+        return "channel_id" not in facts or facts["channel_id"] == subscription.channel_id
 
     @classmethod
     def from_json(cls, data: Sequence[Any]) -> Self:
@@ -514,11 +539,15 @@ DUPLICATE_WITHIN = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class CardFilter:
-    """Which cards to list; None for all guilds, all channels."""
+    """Which cards to list; None for all guilds, all channels, all times.
+
+    `since`: those that came into their state then or later.
+    """
 
     states: Collection[OutboxState] = (OutboxState.WAITING, OutboxState.UNDELIVERABLE)
     guild_id: int | None = None
     channel_id: int | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -531,6 +560,7 @@ class CardStatus:
 
     id: int
     inbox_id: int | None
+    subscription_id: int
     state: OutboxState
     level: FallbackLevel
     guild_id: int
@@ -595,3 +625,70 @@ class ToPair:
     row: InboxEvent
     event_key: str
     subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events to list; None for all. `project` is an id.
+
+    `subscriptions` are those of a channel or a guild: events that concern one of them.
+    """
+
+    project_id: str | None = None
+    subscriptions: Sequence[Subscription] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSince:
+    """Since when a subscription holds an event back, and when that is looked at again."""
+
+    subscription_id: int
+    held_at: datetime
+    next_try_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """An event that was taken in, without its body: what happened to it, and where it is by now.
+
+    `hook_id` is None for the operator's shared webhook, `same_as` the event that another one tells
+    again.
+    """
+
+    id: int
+    hook_id: int | None
+    ordering_key: str
+    project_id: str
+    server_url: str | None
+    received_at: datetime
+    happened_at: datetime | None
+    finished_at: datetime | None
+    state: InboxState
+    event_name: str | None
+    source: InboxSource
+    subject: str | None
+    subscription_id: int | None
+    same_as: int | None
+    trace: tuple[TraceLine, ...]
+    cards: tuple[CardStatus, ...] = ()
+    held: tuple[HeldSince, ...] = ()
+
+    @property
+    def event_at(self) -> datetime:
+        """When the event happened, as well as that is known."""
+        return self.happened_at or self.received_at
+
+    @property
+    def kind(self) -> str | None:
+        """Our name for the event; None where it was not read yet, or not understood."""
+        kinds = (line.facts.get("kind") for line in self.trace if line.step == TraceStep.READ)
+        return next((str(kind) for kind in kinds), None)
+
+    @property
+    def things(self) -> frozenset[str]:
+        """The ids of what it is about."""
+        told = " ".join(str(line.facts.get(THINGS_FACT, "")) for line in self.trace)
+        subject = (self.subject or "").partition("#")[0].split(":")[1:2]
+        return frozenset([*told.split(), *subject])

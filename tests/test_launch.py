@@ -39,6 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "requirements.txt").touch()
     (root / "tests/requirements.txt").touch()
     (root / "requirements-bundles.txt").touch()
+    (root / "requirements-demo.txt").touch()
     return root
 
 

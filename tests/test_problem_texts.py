@@ -9,11 +9,11 @@ from string import Formatter
 import pytest
 
 import bot
-from bot.cli.trace_texts import FILTERS, MISSING, STEPS
 from bot.permissions import ChannelKind, ChannelPermission
 from bot.problem_texts import NOT_READY, OBSTACLES, SEND_PROBLEMS, not_ready_text, reason_text
 from bot.problems import NotReady, NotReadyWhy, SendProblem, SendReason
 from bot.services.refusals import CannotPost, Obstacle
+from bot.trace_texts import FILTERS, MISSING, STEPS
 
 REFUSED = SendReason(
     SendProblem.REFUSED, {"status": 400, "code": 50035, "said": "Invalid {Form} Body"}

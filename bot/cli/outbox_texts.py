@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from bot.cards.text import one_line, seen, shorten_plain
-from bot.cli.trace_texts import trace_text
 from bot.log import Redactor
 from bot.model import PauseReason
 from bot.problem_texts import reason_text
@@ -13,6 +12,7 @@ from bot.problems import SendReason
 from bot.settings import Settings
 from bot.speckle.payloads import EMAIL, MASKED_EMAIL
 from bot.timing import utc_now
+from bot.trace_texts import trace_text
 from bot.work import CardFilter, CardStatus, FallbackLevel, InboxEvent, OutboxState, TraceLine
 
 MAX_NAME: Final = 28

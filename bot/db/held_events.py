@@ -19,7 +19,7 @@ from bot.db.session import Session
 from bot.db.shown_subjects import is_shown, note_subject
 from bot.db.tables import IS_WAITING, held_events, inbox, outbox, subscriptions
 from bot.model import AccessPause
-from bot.work import HeldEvent, SubscriptionResult, TraceLine
+from bot.work import HeldEvent, SubscriptionResult, TraceLine, TraceStep
 
 
 class HeldEvents:
@@ -68,6 +68,9 @@ class HeldEvents:
             note_subject(self._session, held.inbox_id, result.subject)
             if is_shown(self._session, held.subscription_id, result.subject, held.inbox_id, now):
                 result = replace(result, card=None, late={})
+                about = {"subscription_id": held.subscription_id}
+                line = TraceLine(now, "route", TraceStep.SHOWN_BEFORE, about)
+                add_lines(self._session, held.inbox_id, [line])
         ids = write_subscription_result(self._session, held.inbox_id, result, at, now)
         # A card that was made, but not written, is of a subscription that has just been paused,
         # or that has got back earlier cards.

@@ -70,7 +70,7 @@ class OutboxAdmin:
         return _drop(self._session, ids)
 
     def _read(self, condition: ColumnElement[bool], limit: int | None = None) -> list[CardStatus]:
-        return _statuses(self._session, condition, limit)
+        return statuses(self._session, condition, limit)
 
 
 def _conditions(wanted: CardFilter) -> Iterator[ColumnElement[bool]]:
@@ -79,6 +79,9 @@ def _conditions(wanted: CardFilter) -> Iterator[ColumnElement[bool]]:
         yield outbox.c.guild_id == wanted.guild_id
     if wanted.channel_id is not None:
         yield outbox.c.channel_id == wanted.channel_id
+    if wanted.since is not None:
+        since = func.coalesce(outbox.c.sent_at, outbox.c.gave_up_at, outbox.c.created_at)
+        yield since >= wanted.since
 
 
 def _retried(card: CardStatus) -> OutboxActionResult:
@@ -116,7 +119,7 @@ def _held(session: Session, ids: Sequence[int]) -> list[CardStatus]:
         .order_by(channel_queues.c.channel_id)  # so that two transactions never wait for each other
         .with_for_update()
     )
-    return _statuses(session, outbox.c.id.in_(ids), None)
+    return statuses(session, outbox.c.id.in_(ids))
 
 
 def _forget_suspects(session: Session, cards: Sequence[CardStatus]) -> None:
@@ -125,9 +128,10 @@ def _forget_suspects(session: Session, cards: Sequence[CardStatus]) -> None:
     session.execute(update(channel_queues).where(changed).values(suspects=0))
 
 
-def _statuses(
-    session: Session, condition: ColumnElement[bool], limit: int | None
+def statuses(
+    session: Session, condition: ColumnElement[bool], limit: int | None = None
 ) -> list[CardStatus]:
+    """The state of the cards that meet a condition, the newest first."""
     statement = _status().where(condition).order_by(outbox.c.id.desc()).limit(limit)
     return [_card_status(row) for row in session.execute(statement).mappings()]
 

@@ -106,6 +106,15 @@ guilds = Table(
     _snowflake("notice_channel_id", nullable=True),
 )
 
+# What Discord servers and channels are called, by their ids: for the person who runs the bot.
+discord_names = Table(
+    "discord_names",
+    metadata,
+    Column("id", BigInteger(), primary_key=True, autoincrement=False),
+    _ref("guild_id", "guilds.guild_id"),
+    _text("name"),
+)
+
 accounts = Table(
     "accounts",
     metadata,
@@ -274,6 +283,7 @@ inbox = Table(
     Column("same_as", BigInteger(), nullable=True),
     Column("body_bytes", BigInteger(), nullable=True),  # none once the body is deleted
     _text("subject", nullable=True),  # what it is about, however its event is worded
+    Index(None, "lane", "id"),
     sqlite_autoincrement=True,
 )
 

@@ -17,11 +17,12 @@ from bot.pipeline.replay import Outlets, Routes
 from bot.pipeline.routing import EventContext, RoutingResult, says_who_sees, thread_id_of
 from bot.pipeline.subjects import changes_shown
 from bot.pipeline.trace import Trace
-from bot.speckle.event_subjects import subject_of
+from bot.speckle.event_subjects import subject_of, things_of
 from bot.speckle.events import CommentCreated, Delivery, KnownThread, ProjectNames
 from bot.speckle.rich_text import first_line
 from bot.storage import Storage, Transaction
 from bot.work import (
+    THINGS_FACT,
     EventResult,
     HookFollowers,
     HookResult,
@@ -185,7 +186,8 @@ class Ingest:
             # Such an event is decided alone: what comes before and behind it may differ.
             if events and (says_who_sees(delivery) or says_who_sees(events[-1].delivery)):
                 break
-            trace.add("parse", TraceStep.READ, kind=delivery.event.kind.value)
+            things = {THINGS_FACT: " ".join(things_of(delivery))}
+            trace.add("parse", TraceStep.READ, kind=delivery.event.kind.value, **things)
             events.append(ReadEvent(row, delivery, key, trace))
         return events, failed
 

@@ -169,7 +169,7 @@ class LateEnrichment:
 
     async def _fill(self, job: LateEnrichmentJob, addition: Addition) -> None:
         after_s = (self._now() - job.created_at).total_seconds()
-        note = self._note(TraceStep.FILLED_IN, {"added": job.kind, "after_s": round(after_s)})
+        note = self._note(job, TraceStep.FILLED_IN, {"added": job.kind, "after_s": round(after_s)})
         changed = await self._storage.write(
             lambda tx: tx.late_enrichment.fill(job, addition.change, note, addition.subject)
         )
@@ -180,11 +180,12 @@ class LateEnrichment:
     async def _give_up(self, job: LateEnrichmentJob, facts: TraceFacts) -> None:
         known = {"added": job.kind, **facts}
         log.info("late_enrichment.given_up", job_id=job.id, **known)
-        note = self._note(TraceStep.NOT_FILLED_IN, known)
+        note = self._note(job, TraceStep.NOT_FILLED_IN, known)
         await self._storage.write(lambda tx: tx.late_enrichment.drop(job, note))
 
-    def _note(self, step: TraceStep, facts: TraceFacts) -> TraceLine:
-        return TraceLine(self._now(), "fill in", step, facts)
+    def _note(self, job: LateEnrichmentJob, step: TraceStep, facts: TraceFacts) -> TraceLine:
+        about = {"subscription_id": job.subscription_id}
+        return TraceLine(self._now(), "fill in", step, {**about, **facts})
 
     async def _found(self, job: LateEnrichmentJob) -> IncompleteCard | None:
         """The event, while it and the card of it are still kept."""

@@ -60,7 +60,14 @@ from bot.speckle.events import (
 )
 from bot.speckle.facts import Facts
 from bot.speckle.filters import matches
-from bot.work import InboxEvent, NewCard, SubscriptionResult, TraceStep
+from bot.work import (
+    SUBSCRIPTIONS_FACT,
+    InboxEvent,
+    NewCard,
+    ReadWith,
+    SubscriptionResult,
+    TraceStep,
+)
 
 log = structlog.get_logger()
 
@@ -218,7 +225,8 @@ class Routing:
         where, trace, row = _where(subscription), event_context.trace, event_context.row
         paused = subscription.state is SubscriptionState.PAUSED
         if paused and subscription.pause_reason not in KEEPING_PAUSES:
-            trace.add("route", TraceStep.SUBSCRIPTION_PAUSED, **where)
+            paused_for = "" if subscription.pause_reason is None else subscription.pause_reason
+            trace.add("route", TraceStep.SUBSCRIPTION_PAUSED, **where, paused_for=paused_for)
             return False
         if row.source in FETCHED and subscription.came_after(row.hook_id, row.event_at):
             trace.add("route", TraceStep.BEFORE_FOLLOWING, **where)
@@ -282,6 +290,10 @@ class Routing:
             decision = verdicts.decisions[one.id]
             if isinstance(decision, Show):
                 permit = decision.permit
+                reader = _read_with(permit)
+                event_context.trace.add(
+                    "access", TraceStep.ACCESS_GRANTED, **_where(one), reader=reader
+                )
                 by_reader[permit and permit.reader].append((one, permit))
             elif isinstance(decision, Pause) and _is_gone(event_context.delivery, decision):
                 pause = AccessPause(PauseReason.PROJECT_DELETED)
@@ -298,7 +310,7 @@ class Routing:
     ) -> ReaderResult:
         (_, permit), *_ = group
         subscriptions = [one for one, _ in group]
-        added = await self._added(event_context, permit)
+        added = await self._added(event_context, permit, subscriptions)
         names = await self._names(event_context, permit, added)
         cards = partial(self._cards, event_context, subscriptions, added, names)
         # In a thread, as a large event may carry a picture of megabytes to be looked at.
@@ -323,7 +335,12 @@ class Routing:
             log.exception("ingest.names_failed", kind=delivery.event.kind.value)
             return names_for(told, ProjectNames(), facts)
 
-    async def _added(self, event_context: EventContext, permit: ReadPermit | None) -> AddedFacts:
+    async def _added(
+        self,
+        event_context: EventContext,
+        permit: ReadPermit | None,
+        subscriptions: Sequence[Subscription],
+    ) -> AddedFacts:
         """What Speckle adds for one reader; a fault of ours gives a plainer card."""
         delivery, row = event_context.delivery, event_context.row
         if permit is None:
@@ -341,8 +358,9 @@ class Routing:
         except Exception:  # a fault of ours gives a plainer card, and loses no event
             log.exception("ingest.enrichment_failed", kind=delivery.event.kind.value)
             return AddedFacts(delivery)
+        about = " ".join(str(one.id) for one in subscriptions)
         for step, facts in added.steps:
-            event_context.trace.add("enrich", step, guild_id=event_context.hook.guild_id, **facts)
+            event_context.trace.add("enrich", step, **{SUBSCRIPTIONS_FACT: about}, **facts)
         return added
 
     # ── how it looks ──────────────────────────────────────────────────────────────────────────
@@ -357,8 +375,7 @@ class Routing:
         """The cards, where the filters let through the event as its reader knows it as well."""
         if added.unconfirmed and event_context.shown_until is not None:
             # All that was changed of this issue was shown already.
-            guild_id = event_context.hook.guild_id
-            event_context.trace.add("render", TraceStep.NOTHING_CHANGED, guild_id=guild_id)
+            _note_nothing_changed(event_context, subscriptions)
             return []
         delivery = with_actor_named(added.delivery, names.people)
         wanted = partial(_passes, event_context, delivery, added.facts, names)
@@ -377,7 +394,9 @@ class Routing:
             if patterns not in cards:
                 cards[patterns] = self._card(event_context, added, names, patterns)
             card = cards[patterns]
-            if card is not None:
+            if card is None:
+                _note_nothing_changed(event_context, [one])
+            else:
                 new = NewCard.of(one, card, event_context.trace.begun_at)
                 results.append(SubscriptionResult(one.id, new, late, subject=subject))
         return results
@@ -397,8 +416,6 @@ class Routing:
         context = card_context(hook, row, delivery, names, facts, event_context.thread)
         card = rendered(replace(context, notes=(*context.notes, *self._notes(event_context))))
         if card is None:
-            guild_id = hook.guild_id
-            event_context.trace.add("render", TraceStep.NOTHING_CHANGED, guild_id=guild_id)
             return None
         if event_context.row.source is InboxSource.TEST:
             card = as_test(card, context.project_url)
@@ -469,3 +486,16 @@ def _passes(
 
 def _where(subscription: Subscription) -> dict[str, int | str]:
     return {"subscription_id": subscription.id, "channel_id": subscription.channel_id}
+
+
+def _note_nothing_changed(
+    event_context: EventContext, subscriptions: Sequence[Subscription]
+) -> None:
+    for one in subscriptions:
+        event_context.trace.add("render", TraceStep.NOTHING_CHANGED, **_where(one))
+
+
+def _read_with(permit: ReadPermit | None) -> ReadWith:
+    if permit is None or permit.is_anonymous:
+        return ReadWith.NO_TOKEN
+    return ReadWith.OPERATOR if permit.as_operator else ReadWith.ACCOUNT

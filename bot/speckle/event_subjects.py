@@ -1,11 +1,15 @@
 """What an event is about, as one text: equal for what came by a webhook and by a list. No I/O."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import islice
 from typing import Final
 
 from bot.speckle.events import Delivery, ModelCreated, SpeckleUser, VersionCreated
+from bot.speckle.links import ID
 
 VERSION_CREATED: Final = "commit_create"
 MODEL_CREATED: Final = "branch_create"
@@ -15,6 +19,8 @@ ISSUE_REPLIED: Final = "issue_reply_created"
 
 DIGEST_DIGITS: Final = 16
 SAID_LENGTH: Final = 1 + DIGEST_DIGITS  # of what a subject ends in
+THINGS: Final = frozenset({"version_id", "thread_id", "reply_id", "comment_id", "ids"})
+MOST_THINGS: Final = 20  # of one event; a comment may name hundreds of models
 PLAIN: Final = "#"  # in a subject: nothing is known of it but that such an event came
 
 
@@ -31,6 +37,21 @@ def subject_of(delivery: Delivery) -> str | None:
             return _subject(MODEL_CREATED, event.model.id, actor, event.model.name)
         case _:
             return None
+
+
+def things_of(delivery: Delivery) -> Sequence[str]:
+    """The ids of the versions, models, threads and issues that an event names, each once.
+
+    By these somebody finds it who has a link into Speckle.
+    """
+    event = delivery.event
+    named = (getattr(event, one.name) for one in fields(event) if one.name in THINGS)
+    listed = (one for value in named for one in (value if isinstance(value, tuple) else [value]))
+    resources = getattr(event, "resources", ())
+    models = [one.id for one in event.models]
+    versions = [one.version_id for one in resources]
+    ids = (one for one in (*listed, *models, *versions) if one is not None and ID.fullmatch(one))
+    return list(islice(dict.fromkeys(ids), MOST_THINGS))
 
 
 def issue_subject(event_name: str, thing_id: str, at: datetime | None = None) -> str:

@@ -9,11 +9,17 @@ from sandbox.discord.refusals import Form, units
 JSON = dict[str, Any]
 Path = tuple[str | int, ...]
 
-MAX_COMMANDS = 100
 MAX_OPTIONS = 25
 MAX_TEXT = 8000
-CHAT_INPUT = 1
 NAME = re.compile(r"^[-_'\w]{1,32}$")
+
+
+class CommandType(IntEnum):
+    """Types of commands: typed, or in the menu of a member or of a message."""
+
+    CHAT_INPUT = 1
+    USER = 2
+    MESSAGE = 3
 
 
 class OptionType(IntEnum):
@@ -32,18 +38,21 @@ class OptionType(IntEnum):
     ATTACHMENT = 11
 
 
+MAX_COMMANDS = {CommandType.CHAT_INPUT: 100, CommandType.USER: 15, CommandType.MESSAGE: 15}
 NUMBERS = (OptionType.INTEGER, OptionType.NUMBER)
 
 
 def check_commands(form: Form, commands: list[Any]) -> None:
     """Check a whole set, as PUT brings it."""
-    if len(commands) > MAX_COMMANDS:
-        text = f"Maximum number of application commands reached ({MAX_COMMANDS})."
-        form.add((), "APPLICATION_COMMAND_TOO_MANY", text)
+    kinds = [type_of(command) for command in commands]
+    for kind, most in MAX_COMMANDS.items():
+        if kinds.count(kind) > most:
+            text = f"Maximum number of application commands reached ({most})."
+            form.add((), "APPLICATION_COMMAND_TOO_MANY", text)
     seen: set[tuple[Any, Any]] = set()
     for index, command in enumerate(commands):
         check_command(form, (index,), command)
-        key = (command.get("type", CHAT_INPUT), command.get("name"))
+        key = (type_of(command), command.get("name"))
         if key in seen:
             text = "Application command names must be unique"
             form.add((index,), "APPLICATION_COMMANDS_DUPLICATE_NAME", text)
@@ -52,15 +61,15 @@ def check_commands(form: Form, commands: list[Any]) -> None:
 
 def check_command(form: Form, path: Path, command: JSON) -> None:
     """Check one command; errors are noted below `path`."""
-    if command.get("type", CHAT_INPUT) == CHAT_INPUT:
+    kind = type_of(command)
+    if kind == CommandType.CHAT_INPUT:
         _check_name(form, (*path, "name"), command.get("name"))
         form.length((*path, "description"), command.get("description"), 100, 1)
         _check_options(form, (*path, "options"), command.get("options"))
+    elif kind in MAX_COMMANDS:
+        _check_of_a_menu(form, path, command)
     else:
-        form.length((*path, "name"), command.get("name"), 32, 1)
-        if command.get("description"):
-            text = "Context menu commands cannot have description"
-            form.add((*path, "description"), "APPLICATION_COMMAND_CONTEXT_MENU_DESCRIPTION", text)
+        form.choices((*path, "type"), "1, 2, 3")
     permissions = command.get("default_member_permissions")
     if permissions is not None and not str(permissions).isdecimal():
         text = f'"{permissions}" is not a permission bitset.'
@@ -68,6 +77,23 @@ def check_command(form: Form, path: Path, command: JSON) -> None:
     if _text_units(command) > MAX_TEXT:
         text = f"Command exceeds maximum size ({MAX_TEXT})"
         form.add(path, "APPLICATION_COMMAND_TOO_LARGE", text)
+
+
+def type_of(command: JSON) -> int:
+    """The command's type, which is a typed one where it is not given."""
+    kind = command.get("type")
+    return CommandType.CHAT_INPUT if kind is None else kind
+
+
+def _check_of_a_menu(form: Form, path: Path, command: JSON) -> None:
+    """A command of a member or of a message has a name, and nothing else to say or to ask."""
+    form.length((*path, "name"), command.get("name"), 32, 1)
+    if command.get("description"):
+        text = "Context menu commands cannot have description"
+        form.add((*path, "description"), "APPLICATION_COMMAND_CONTEXT_MENU_DESCRIPTION", text)
+    if command.get("options"):
+        text = "Context menu commands cannot have options"
+        form.add((*path, "options"), "APPLICATION_COMMAND_CONTEXT_MENU_OPTIONS", text)
 
 
 def _check_name(form: Form, path: Path, name: Any) -> None:

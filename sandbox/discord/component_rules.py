@@ -1,6 +1,6 @@
-"""What Discord asks of components: in messages, the second version included, and in modals."""
+"""What Discord asks of components in messages, the second version included."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sandbox.discord.embed_rules import check_url
@@ -10,19 +10,29 @@ JSON = dict[str, Any]
 Path = tuple[str | int, ...]
 
 ROW, BUTTON, STRING_SELECT, TEXT_INPUT = 1, 2, 3, 4
-SELECTS = frozenset({3, 5, 6, 7, 8})
-LABEL = 18
+USER_SELECT, ROLE_SELECT, MENTIONABLE_SELECT, CHANNEL_SELECT = 5, 6, 7, 8
+TEXT_DISPLAY = 10
+LABEL, FILE_UPLOAD = 18, 19
+RADIO_GROUP, CHECKBOX_GROUP, CHECKBOX = 21, 22, 23
+# What an automatic select can have chosen already.
+DEFAULT_KINDS: Mapping[int, tuple[str, ...]] = {
+    USER_SELECT: ("user",),
+    ROLE_SELECT: ("role",),
+    MENTIONABLE_SELECT: ("user", "role"),
+    CHANNEL_SELECT: ("channel",),
+}
+SELECTS = frozenset({STRING_SELECT, *DEFAULT_KINDS})
 LINK_STYLE, PREMIUM_STYLE = 5, 6
 V1_TOP = frozenset({ROW})
 V2_TOP = frozenset({ROW, 9, 10, 12, 13, 14, 17})
-MODAL_TOP = frozenset({ROW, 10, LABEL})
-IN_LABEL = frozenset({TEXT_INPUT, 19, 21, 22, 23}) | SELECTS
 MAX_ROWS = 5
 MAX_BUTTONS = 5
 MAX_COMPONENTS = 40
 MAX_OPTIONS = 25
 MAX_CUSTOM_ID = 100
-MAX_MODAL_ITEMS = 5
+MAX_TEXT_DISPLAY = 4000
+# https://discord.com/developers/docs/resources/channel#channel-object-channel-types
+CHANNEL_TYPES = frozenset({0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 16})
 
 
 def walk(components: list[Any]) -> Iterator[JSON]:
@@ -44,11 +54,12 @@ def check_components(form: Form, value: Any, *, v2: bool) -> list[JSON]:
         _check_one(form, ("components", index), component, top)
     if sum(1 for _ in walk(components)) > MAX_COMPONENTS:
         form.add(("components",), "BASE_TYPE_MAX_LENGTH", "Must be 40 or fewer in length.")
-    _check_unique(form, ("components",), components)
+    check_unique(form, ("components",), components)
     return components
 
 
-def _check_unique(form: Form, path: Path, components: list[JSON]) -> None:
+def check_unique(form: Form, path: Path, components: list[JSON]) -> None:
+    """No custom id twice."""
     ids = [one["custom_id"] for one in walk(components) if isinstance(one.get("custom_id"), str)]
     if len(ids) != len(set(ids)):
         text = "Component custom id cannot be duplicated"
@@ -64,7 +75,7 @@ def _check_one(form: Form, path: Path, component: Any, allowed: frozenset[int]) 
     elif kind == BUTTON:
         _check_button(form, path, component)
     elif kind in SELECTS:
-        _check_select(form, path, component)
+        check_select(form, path, component)
     elif kind == 10:
         form.length((*path, "content"), component.get("content"), 4000, 1)
     elif kind == 17:
@@ -114,65 +125,65 @@ def _check_link(form: Form, path: Path, button: JSON) -> None:
         form.add((*path, "custom_id"), "BUTTON_COMPONENT_CUSTOM_ID_AND_URL", text)
 
 
-def _check_select(form: Form, path: Path, select: JSON) -> None:
+def check_select(form: Form, path: Path, select: JSON) -> None:
+    """A select, in a message or in a modal."""
     form.length((*path, "custom_id"), select.get("custom_id"), MAX_CUSTOM_ID, 1)
     form.length((*path, "placeholder"), select.get("placeholder"), 150)
-    if select.get("type") != STRING_SELECT:
+    if select.get("type") == STRING_SELECT:
+        options = check_options(form, path, select, MAX_OPTIONS, 1)
+        check_counts(form, path, select, MAX_OPTIONS, offered=len(options), defaults=options)
         return
-    options = form.items((*path, "options"), select.get("options"), MAX_OPTIONS, 1)
+    _check_default_values(form, path, select)
+    check_counts(form, path, select, MAX_OPTIONS)
+    if select.get("type") == CHANNEL_SELECT:
+        form.one_of_each((*path, "channel_types"), select.get("channel_types"), CHANNEL_TYPES)
+
+
+def check_options(form: Form, path: Path, field: JSON, most: int, least: int) -> list[JSON]:
+    """The options of a select or a group, checked one by one."""
+    options = form.items((*path, "options"), field.get("options"), most, least)
     for index, option in enumerate(options):
-        for key, least in (("label", 1), ("value", 1), ("description", 0)):
-            form.length((*path, "options", index, key), option.get(key), 100, least)
+        for key, shortest in (("label", 1), ("value", 1), ("description", 0)):
+            form.length((*path, "options", index, key), option.get(key), 100, shortest)
     values = [option.get("value") for option in options]
     if len(values) != len(set(map(str, values))):
         text = "The specified option value is already used"
         form.add((*path, "options"), "SELECT_COMPONENT_OPTION_VALUE_DUPLICATED", text)
-    _check_counts(form, path, select, len(options))
+    return options
 
 
-def _check_counts(form: Form, path: Path, select: JSON, options: int) -> None:
-    least, most = select.get("min_values"), select.get("max_values")
+def check_counts(
+    form: Form,
+    path: Path,
+    field: JSON,
+    highest: int,
+    *,
+    offered: int | None = None,
+    defaults: Sequence[JSON] = (),
+) -> None:
+    """How many values a component takes; `offered` is how many there are to choose from."""
+    least, most = field.get("min_values"), field.get("max_values")
+    form.between((*path, "min_values"), least, 0, highest)
+    form.between((*path, "max_values"), most, 1, highest)
     least, most = 1 if least is None else least, 1 if most is None else most
-    if not 0 <= least <= most or most > options:
+    if least > most or (offered is not None and most > offered):
         text = "Must be between min_values and the number of options."
         form.add((*path, "max_values"), "BASE_TYPE_BAD_LENGTH", text)
+    if sum(option.get("default") is True for option in defaults) > most:
+        text = "The number of default options is above max_values."
+        form.add((*path, "options"), "SELECT_COMPONENT_TOO_MANY_DEFAULT_VALUES", text)
 
 
-def check_modal(form: Form, data: JSON) -> None:
-    """Check what a modal answer holds."""
-    form.length(("data", "title"), data.get("title"), 45, 1)
-    form.length(("data", "custom_id"), data.get("custom_id"), MAX_CUSTOM_ID, 1)
-    path: Path = ("data", "components")
-    components = form.items(path, data.get("components"), MAX_MODAL_ITEMS, 1)
-    for index, component in enumerate(components):
-        _check_modal_item(form, (*path, index), component)
-    _check_unique(form, path, components)
-
-
-def _check_modal_item(form: Form, path: Path, item: Any) -> None:
-    kind = item.get("type") if isinstance(item, dict) else None
-    if kind not in MODAL_TOP:
-        form.choices((*path, "type"), ", ".join(map(str, sorted(MODAL_TOP))))
-    elif kind == LABEL:
-        form.length((*path, "label"), item.get("label"), 45, 1)
-        form.length((*path, "description"), item.get("description"), 100)
-        _check_input(form, (*path, "component"), item.get("component"), IN_LABEL)
-    elif kind == ROW:
-        for index, one in enumerate(form.items((*path, "components"), item.get("components"), 1)):
-            _check_input(form, (*path, "components", index), one, frozenset({TEXT_INPUT}))
-            form.length((*path, "components", index, "label"), one.get("label"), 45, 1)
-
-
-def _check_input(form: Form, path: Path, field: Any, allowed: frozenset[int]) -> None:
-    kind = field.get("type") if isinstance(field, dict) else None
-    if kind not in allowed:
-        form.choices((*path, "type"), ", ".join(map(str, sorted(allowed))))
-    elif kind == TEXT_INPUT:
-        form.length((*path, "custom_id"), field.get("custom_id"), MAX_CUSTOM_ID, 1)
-        form.length((*path, "placeholder"), field.get("placeholder"), 100)
-        most = field.get("max_length") or 4000
-        form.length((*path, "value"), field.get("value"), most)
-        if field.get("style") not in (1, 2):
-            form.choices((*path, "style"), "1, 2")
-    elif kind in SELECTS:
-        _check_select(form, path, field)
+def _check_default_values(form: Form, path: Path, select: JSON) -> None:
+    below = (*path, "default_values")
+    values = form.items(below, select.get("default_values"), MAX_OPTIONS)
+    kinds = DEFAULT_KINDS[select["type"]]
+    for index, value in enumerate(values):
+        if not str(value.get("id", "")).isdecimal():
+            form.add((*below, index, "id"), "NUMBER_TYPE_COERCE", "The value is not snowflake.")
+        if value.get("type") not in kinds:
+            form.choices((*below, index, "type"), ", ".join(kinds))
+    least, most = select.get("min_values"), select.get("max_values")
+    if values and not (1 if least is None else least) <= len(values) <= (most or 1):
+        text = "The number of default values must be in the range of min_values and max_values."
+        form.add(below, "SELECT_COMPONENT_INVALID_DEFAULT_VALUES", text)

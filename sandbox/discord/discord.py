@@ -14,6 +14,7 @@ from sandbox.discord.http_api import API, Server
 from sandbox.discord.ids import Ids
 from sandbox.discord.interaction_view import InteractionView
 from sandbox.discord.interactions import FIRST_ANSWER_S
+from sandbox.discord.options import all_offered
 from sandbox.discord.rate_limits import RateLimitBuckets
 from sandbox.discord.rest import RecordedRequest
 from sandbox.discord.world import DiscordWorld
@@ -157,6 +158,36 @@ class Sandbox:
         self._check_inside(guild, channel)
         return await self._driver.command(channel, member, name, options)
 
+    async def message_command(
+        self,
+        guild: SandboxGuild,
+        channel: SandboxChannel,
+        member: SandboxMember,
+        name: str,
+        message: SandboxMessage,
+    ) -> InteractionView:
+        """Choose the command with this name in the menu of the message ("Apps")."""
+        self._check_inside(guild, channel)
+        return await self._driver.message_command(channel, member, name, message)
+
+    async def user_command(
+        self,
+        guild: SandboxGuild,
+        channel: SandboxChannel,
+        member: SandboxMember,
+        name: str,
+        target: SandboxMember,
+    ) -> InteractionView:
+        """Choose the command with this name in the menu of another member ("Apps")."""
+        self._check_inside(guild, channel)
+        return await self._driver.user_command(channel, member, name, target)
+
+    def commands_offered(
+        self, channel: SandboxChannel, member: SandboxMember
+    ) -> list[dict[str, Any]]:
+        """What the member's client offers in this channel, of every type, as Discord's JSON."""
+        return all_offered(self.world, channel, member)
+
     async def autocomplete(
         self,
         guild: SandboxGuild,
@@ -182,11 +213,11 @@ class Sandbox:
         self,
         on: InteractionView | SandboxMessage,
         which: str,
-        values: Sequence[str] | str,
+        values: Sequence[Any] | Any,
         member: SandboxMember | None = None,
     ) -> InteractionView:
-        """Choose options by value or label; `which` is the select's custom_id or placeholder, ""
-        the only one there is.
+        """Choose options by value or label, or members, roles and channels as a command takes
+        them; `which` is the select's custom_id or placeholder, "" the only one there is.
         """
         return await self._driver.select(on, which, values, _who(on, member))
 
@@ -196,7 +227,12 @@ class Sandbox:
         values: Mapping[str, Any],
         member: SandboxMember | None = None,
     ) -> InteractionView:
-        """Fill in the answer's form, fields named by custom_id or label, and send it off."""
+        """Fill in the answer's form, fields named by custom_id or label, and send it off.
+
+        A text; options by value or label; members, roles and channels as a command takes them;
+        true or false for a checkbox; `Upload`s for files. What is not named keeps what the form
+        came with.
+        """
         return await self._driver.submit(answer, values, _who(answer, member))
 
     @staticmethod

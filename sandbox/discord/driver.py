@@ -4,15 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sandbox.discord import wire
-from sandbox.discord.client_errors import InteractionTimeout, NotOffered, WrongOption
-from sandbox.discord.component_rules import BUTTON, LABEL, SELECTS, STRING_SELECT, TEXT_INPUT, walk
+from sandbox.discord.client_errors import InteractionTimeout, NotOffered
+from sandbox.discord.command_rules import CommandType
+from sandbox.discord.component_rules import BUTTON, SELECTS, walk
+from sandbox.discord.form_filling import chosen, filled_form
 from sandbox.discord.guilds import SandboxChannel, SandboxMember, SandboxMessage
 from sandbox.discord.interaction_view import InteractionView
 from sandbox.discord.interactions import Asked, Interaction
 from sandbox.discord.message_rules import MAX_FILE_BYTES
 from sandbox.discord.options import Filler, offered
 from sandbox.discord.permissions import PermissionBits
-from sandbox.discord.refusals import units
+from sandbox.discord.resolving import Resolver
 from sandbox.discord.world import DiscordWorld
 
 JSON = dict[str, Any]
@@ -42,7 +44,36 @@ class Driver:
         command = offered(self._world, channel, member, root)
         filler = Filler(self._world, channel, member)
         options = filler.fill(command, path, given)
-        data = _command_data(command, options) | {"resolved": filler.resolved}
+        data = _named(command) | {"options": options, "resolved": filler.resolved}
+        return await self._ask(Asked.COMMAND, channel, member, data)
+
+    async def message_command(
+        self, channel: SandboxChannel, member: SandboxMember, name: str, message: SandboxMessage
+    ) -> InteractionView:
+        """Choose a command in the menu of a message. Raises SandboxError."""
+        command = offered(self._world, channel, member, name, CommandType.MESSAGE)
+        if message.deleted or message.ephemeral or message.channel is not channel:
+            raise NotOffered(f"there is no such message with a menu in #{channel.name}")
+        resolver = Resolver(self._world, channel, member)
+        return await self._choose(command, channel, resolver.message(message), resolver, member)
+
+    async def user_command(
+        self, channel: SandboxChannel, member: SandboxMember, name: str, target: SandboxMember
+    ) -> InteractionView:
+        """Choose a command in the menu of a member. Raises SandboxError."""
+        command = offered(self._world, channel, member, name, CommandType.USER)
+        resolver = Resolver(self._world, channel, member)
+        return await self._choose(command, channel, resolver.member(target), resolver, member)
+
+    async def _choose(
+        self,
+        command: JSON,
+        channel: SandboxChannel,
+        target_id: str,
+        resolver: Resolver,
+        member: SandboxMember,
+    ) -> InteractionView:
+        data = _named(command) | {"target_id": target_id, "resolved": resolver.resolved}
         return await self._ask(Asked.COMMAND, channel, member, data)
 
     async def autocomplete(
@@ -59,7 +90,7 @@ class Driver:
         command = offered(self._world, channel, member, root)
         filler = Filler(self._world, channel, member)
         options = filler.partial(command, path, dict(others) | {focused: value}, focused)
-        data = _command_data(command, options) | {"resolved": filler.resolved}
+        data = _named(command) | {"options": options, "resolved": filler.resolved}
         answer = await self._ask(Asked.AUTOCOMPLETE, channel, member, data)
         return answer.interaction.choices
 
@@ -78,7 +109,7 @@ class Driver:
         self,
         on: InteractionView | SandboxMessage,
         which: str,
-        values: Sequence[str],
+        values: Sequence[Any] | Any,
         member: SandboxMember,
     ) -> InteractionView:
         """Choose these options, by value or label, in the select with this custom_id or
@@ -86,10 +117,13 @@ class Driver:
         """
         message = _message_of(on)
         select = _component(message, which, SELECTS, ("custom_id", "placeholder"))
-        chosen = _chosen(select, values)
+        resolver = Resolver(self._world, message.channel, member)
+        found = chosen(select, which or "the select", values, resolver)
         data: JSON = {
-            "component_type": select["type"], "custom_id": select["custom_id"], "values": chosen,
+            "component_type": select["type"], "custom_id": select["custom_id"], "values": found,
         }  # fmt: skip
+        if resolver.resolved:
+            data["resolved"] = resolver.resolved
         return await self._use(message, member, data)
 
     async def _use(
@@ -103,18 +137,16 @@ class Driver:
     async def submit(
         self, answer: InteractionView, values: Mapping[str, Any], member: SandboxMember
     ) -> InteractionView:
-        """Send off the form of the answer, filled in by custom_id or label; what is not named
-        keeps what the form came with.
-        """
+        """Send off the form of the answer, filled in by custom_id or label."""
         modal = answer.modal
         if modal is None:
             raise NotOffered("the answer is no form")
-        left = dict(values)
-        components = [_filled(item, left) for item in modal["components"]]
-        if left:
-            raise WrongOption(f"the form has no field {', '.join(map(repr, left))}")
-        data = {"custom_id": modal["custom_id"], "components": components}
         asked = answer.interaction
+        resolver = Resolver(self._world, asked.channel, member)
+        components = filled_form(modal, values, resolver)
+        data: JSON = {"custom_id": modal["custom_id"], "components": components}
+        if resolver.resolved:
+            data["resolved"] = resolver.resolved
         return await self._ask(Asked.MODAL, asked.channel, member, data, asked.source)
 
     # ── the interaction itself ────────────────────────────────────────────────────────────────
@@ -173,7 +205,7 @@ def _in_guild(channel: SandboxChannel, member: SandboxMember) -> JSON:
         "guild_id": str(guild.id),
         "guild": {"id": str(guild.id), "locale": "en-US", "features": []},
         "guild_locale": "en-US",
-        "channel": wire.channel(channel) | {"permissions": permissions},
+        "channel": wire.channel_for(channel, member),
         "member": wire.member(member) | {"permissions": permissions},
         "app_permissions": str(guild.bot.permissions_in(channel)),
         "authorizing_integration_owners": {"0": str(guild.id)},
@@ -184,7 +216,7 @@ def _in_guild(channel: SandboxChannel, member: SandboxMember) -> JSON:
 def _in_private(channel: SandboxChannel, member: SandboxMember) -> JSON:
     """From a private conversation: a user and no member, and no guild, whatever it is about."""
     return {
-        "channel": wire.channel(channel),
+        "channel": wire.channel(channel) | {"app_permissions": str(int(IN_PRIVATE_MAY))},
         "user": wire.user(member.user),
         "app_permissions": str(int(IN_PRIVATE_MAY)),
         "authorizing_integration_owners": {"0": "0"},
@@ -192,10 +224,9 @@ def _in_private(channel: SandboxChannel, member: SandboxMember) -> JSON:
     }
 
 
-def _command_data(command: JSON, options: list[JSON]) -> JSON:
-    data: JSON = {
-        "id": command["id"], "name": command["name"], "type": command["type"], "options": options,
-    }  # fmt: skip
+def _named(command: JSON) -> JSON:
+    """Which command it is, as an interaction says it."""
+    data = {"id": command["id"], "name": command["name"], "type": command["type"]}
     return data | ({"guild_id": command["guild_id"]} if "guild_id" in command else {})
 
 
@@ -214,51 +245,3 @@ def _component(
     if found[0].get("disabled"):
         raise NotOffered(f"{which!r} is switched off")
     return found[0]
-
-
-def _chosen(select: JSON, values: Sequence[str]) -> list[str]:
-    wanted = [values] if isinstance(values, str) else list(values)
-    if select["type"] == STRING_SELECT:
-        options = select.get("options") or ()
-        offers = {one["label"]: one["value"] for one in options}
-        values_there = {one["value"] for one in options}  # several may have one label
-        for value in wanted:
-            if value not in values_there and value not in offers:
-                raise NotOffered(f"the select offers no {value!r}, only: {', '.join(offers)}")
-        wanted = [one if one in values_there else offers[one] for one in wanted]
-    least, most = select.get("min_values", 1), select.get("max_values", 1)
-    if not least <= len(wanted) <= most:
-        raise WrongOption(f"the select takes {least} to {most} options")
-    return wanted
-
-
-def _filled(item: JSON, values: dict[str, Any]) -> JSON:
-    """One part of a form, filled in; what was used is taken out of `values`."""
-    if item["type"] == LABEL:
-        field = _filled_field(item["component"], item["label"], values)
-        return {"type": LABEL, "id": item.get("id", 1), "component": field}
-    if "components" in item:
-        fields = [_filled_field(one, one.get("label", ""), values) for one in item["components"]]
-        return {"type": item["type"], "id": item.get("id", 1), "components": fields}
-    return {"type": item["type"], "id": item.get("id", 1)}
-
-
-def _filled_field(field: JSON, label: str, values: dict[str, Any]) -> JSON:
-    key = field["custom_id"] if field["custom_id"] in values else label
-    given = values.pop(key, None)
-    filled: JSON = {"type": field["type"], "id": 1, "custom_id": field["custom_id"]}
-    if field["type"] == TEXT_INPUT:
-        text = str(given if given is not None else field.get("value") or "")
-        _check_text(field, label, text)
-        return filled | {"value": text}
-    defaults = [one["value"] for one in field.get("options") or () if one.get("default")]
-    return filled | {"values": _chosen(field, defaults if given is None else given)}
-
-
-def _check_text(field: JSON, label: str, text: str) -> None:
-    least = field.get("min_length") or (1 if field.get("required", True) else 0)
-    most = field.get("max_length") or 4000
-    if text == "" and not field.get("required", True):
-        return
-    if not least <= units(text) <= most:
-        raise WrongOption(f"the field {label!r} takes {least} to {most} characters")

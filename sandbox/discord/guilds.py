@@ -159,6 +159,16 @@ class Attachment:
 
 
 @dataclass(slots=True, eq=False)
+class SandboxEmoji:
+    """An emoji that the application owns."""
+
+    id: int
+    name: str
+    image: bytes = field(repr=False)
+    media_type: str
+
+
+@dataclass(slots=True, eq=False)
 class SandboxMessage:
     """A message as the members see it; embeds and components are Discord's JSON."""
 

@@ -14,6 +14,7 @@ from sandbox.discord import (
     rest_account,
     rest_channels,
     rest_commands,
+    rest_emojis,
     rest_guilds,
     rest_interactions,
     rest_messages,
@@ -35,6 +36,7 @@ ROUTES: Final = (
     *rest_channels.ROUTES,
     *rest_messages.ROUTES,
     *rest_commands.ROUTES,
+    *rest_emojis.ROUTES,
     *rest_interactions.ROUTES,
 )
 FILE_FIELD = re.compile(r"^files\[(\d{1,4})\]$")
@@ -61,6 +63,7 @@ class Server:
         app.router.add_get("/gateway", self.gateway.serve)
         app.router.add_get("/gateway/", self.gateway.serve)
         app.router.add_get("/attachments/{channel_id}/{file_id}/{name}", self._attachment)
+        app.router.add_get("/emojis/{file}", self._emoji)
         app.on_response_prepare.append(self._date)
         app.on_shutdown.append(self._stop)
         return app
@@ -83,6 +86,14 @@ class Server:
         if file is None:
             return web.Response(status=404)
         return web.Response(body=file.content, content_type=file.media_type)
+
+    async def _emoji(self, request: web.Request) -> web.Response:
+        """An emoji's picture, as `discord.Asset.BASE` names it: /emojis/ID.png."""
+        emoji_id = request.match_info["file"].split(".")[0]
+        emoji = self.world.emojis.get(int(emoji_id) if emoji_id.isdecimal() else 0)
+        if emoji is None:
+            return web.Response(status=404)
+        return web.Response(body=emoji.image, content_type=emoji.media_type)
 
     def _record(self, record: RecordedRequest) -> None:
         self.requests.append(record)

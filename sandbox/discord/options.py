@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.discord import wire
 from sandbox.discord.client_errors import NotOffered, WrongOption
-from sandbox.discord.command_rules import OptionType
-from sandbox.discord.guilds import SandboxChannel, SandboxMember, SandboxRole
+from sandbox.discord.command_rules import CommandType, OptionType
+from sandbox.discord.guilds import SandboxChannel, SandboxMember
 from sandbox.discord.permissions import ALL, PermissionBits
 from sandbox.discord.refusals import units
+from sandbox.discord.resolving import Resolver
 from sandbox.discord.world import DiscordWorld
 
 JSON = dict[str, Any]
@@ -19,10 +19,12 @@ class Filler:
     """Fills the options of one command for one member."""
 
     def __init__(self, world: DiscordWorld, channel: SandboxChannel, member: SandboxMember) -> None:
-        self._world = world
-        self._channel = channel
-        self._member = member
-        self.resolved: JSON = {}
+        self._resolver = Resolver(world, channel, member)
+
+    @property
+    def resolved(self) -> JSON:
+        """Who and what the options name, as the interaction carries it."""
+        return self._resolver.resolved
 
     def fill(self, command: JSON, path: list[str], given: Mapping[str, Any]) -> list[JSON]:
         """The `options` of the interaction, subcommands and all; raises NotOffered, WrongOption."""
@@ -75,7 +77,7 @@ class Filler:
         return filled
 
     def _value(self, option: JSON, value: Any) -> Any:
-        match option["type"]:
+        match kind := option["type"]:
             case OptionType.STRING:
                 return _text(option, value)
             case OptionType.INTEGER | OptionType.NUMBER:
@@ -83,64 +85,13 @@ class Filler:
             case OptionType.BOOLEAN:
                 return _truth(option, value)
             case OptionType.CHANNEL:
-                return self._channel_id(option, value)
+                kinds = option.get("channel_types")
+                return self._resolver.channel(value, option["name"], kinds)
             case OptionType.USER | OptionType.ROLE | OptionType.MENTIONABLE:
-                return self._someone_id(option, value)
+                users, roles = kind != OptionType.ROLE, kind != OptionType.USER
+                return self._resolver.someone(value, option["name"], users=users, roles=roles)
             case _:
-                raise WrongOption(f"the sandbox cannot fill in {option['name']!r}")
-
-    def _channel_id(self, option: JSON, value: Any) -> str:
-        channel = self._find_channel(value)
-        if channel is None or not self._member.sees(channel):
-            raise WrongOption(f"{self._member.name} sees no channel {value!r}")
-        kinds = option.get("channel_types")
-        if kinds and int(channel.kind) not in kinds:
-            kind = channel.kind.name.lower()
-            raise WrongOption(f"{option['name']!r} does not offer #{channel.name} ({kind})")
-        permissions = {"permissions": str(self._member.permissions_in(channel))}
-        channels = self.resolved.setdefault("channels", {})
-        channels[str(channel.id)] = wire.channel(channel) | permissions
-        return str(channel.id)
-
-    def _find_channel(self, value: Any) -> SandboxChannel | None:
-        guild = self._channel.guild
-        if isinstance(value, SandboxChannel):
-            return value
-        if guild is None:
-            return None
-        text = str(value).strip("<>#")
-        if text.isdecimal() and int(text) in guild.channels:
-            return guild.channels[int(text)]
-        return next((one for one in guild.channels.values() if one.name == text), None)
-
-    def _someone_id(self, option: JSON, value: Any) -> str:
-        guild = self._channel.guild
-        wanted = value.id if isinstance(value, SandboxMember | SandboxRole) else value
-        text = str(wanted).strip("<>@!&")
-        found_id = int(text) if text.isdecimal() else 0
-        if (
-            guild
-            and option["type"] in (OptionType.USER, OptionType.MENTIONABLE)
-            and found_id in guild.members
-        ):
-            self._resolve_member(guild.members[found_id])
-        elif (
-            guild
-            and option["type"] in (OptionType.ROLE, OptionType.MENTIONABLE)
-            and found_id in guild.roles
-        ):
-            role = guild.roles[found_id]
-            self.resolved.setdefault("roles", {})[text] = wire.role(role)
-        else:
-            raise WrongOption(f"there is no {value!r} for the option {option['name']!r}")
-        return text
-
-    def _resolve_member(self, member: SandboxMember) -> None:
-        data = wire.member(member)
-        user = data.pop("user")
-        permissions = {"permissions": str(member.permissions_in(self._channel))}
-        self.resolved.setdefault("users", {})[str(member.id)] = user
-        self.resolved.setdefault("members", {})[str(member.id)] = data | permissions
+                return self._resolver.file(value, option["name"])
 
 
 def _named(command: JSON, name: str) -> JSON:
@@ -185,21 +136,43 @@ def _truth(option: JSON, value: Any) -> bool:
     return found
 
 
-def offered(world: DiscordWorld, channel: SandboxChannel, member: SandboxMember, name: str) -> JSON:
+def offered(
+    world: DiscordWorld,
+    channel: SandboxChannel,
+    member: SandboxMember,
+    name: str,
+    kind: CommandType = CommandType.CHAT_INPUT,
+) -> JSON:
     """The command as the member's client offers it in this channel; raises NotOffered."""
     if channel.guild is None:
         raise NotOffered("the sandbox types commands in guilds only")
-    found = [one for one in world.commands_of(channel.guild) if one["name"] == name]
+    there = [one for one in world.commands_of(channel.guild) if one["type"] == kind]
+    found = [one for one in there if one["name"] == name]
     if not found:
-        names = ", ".join(f"/{one['name']}" for one in world.commands_of(channel.guild))
-        raise NotOffered(f"there is no /{name} here; there is: {names or 'no command at all'}")
+        names = ", ".join(_shown(one) for one in there)
+        wanted = _shown({"type": kind, "name": name})
+        raise NotOffered(f"there is no {wanted} here; there is: {names or 'no command at all'}")
     if not channel.guild.bot_inside:
         raise NotOffered("the bot is not in this guild")
     if not member.sees(channel):
         raise NotOffered(f"{member.name} does not see #{channel.name}")
     if not _may_use(found[0], channel, member):
-        raise NotOffered(f"{member.name} may not use /{name} in #{channel.name}")
+        raise NotOffered(f"{member.name} may not use {_shown(found[0])} in #{channel.name}")
     return found[0]
+
+
+def all_offered(world: DiscordWorld, channel: SandboxChannel, member: SandboxMember) -> list[JSON]:
+    """Each command that the member's client offers in this channel, of any type."""
+    guild = channel.guild
+    if guild is None or not guild.bot_inside or not member.sees(channel):
+        return []
+    return [one for one in world.commands_of(guild) if _may_use(one, channel, member)]
+
+
+def _shown(command: JSON) -> str:
+    """The command's name as a client writes it."""
+    slash = command["type"] == CommandType.CHAT_INPUT
+    return f"/{command['name']}" if slash else f"*{command['name']}*"
 
 
 def _may_use(command: JSON, channel: SandboxChannel, member: SandboxMember) -> bool:

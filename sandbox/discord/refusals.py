@@ -3,7 +3,7 @@
 Codes: https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 JSON = dict[str, Any]
@@ -41,7 +41,10 @@ UNKNOWN_MESSAGE = Refusal(404, 10008, "Unknown Message")
 UNKNOWN_USER = Refusal(404, 10013, "Unknown User")
 UNKNOWN_WEBHOOK = Refusal(404, 10015, "Unknown Webhook")
 UNKNOWN_INTERACTION = Refusal(404, 10062, "Unknown interaction")
+UNKNOWN_EMOJI = Refusal(404, 10014, "Unknown Emoji")
 UNKNOWN_COMMAND = Refusal(404, 10063, "Unknown application command")
+TOO_MANY_EMOJIS = Refusal(400, 30008, "Maximum number of emojis reached (2000)")
+TOO_MANY_COMMANDS = Refusal(400, 30032, "Maximum number of application commands reached")
 TOO_LARGE = Refusal(413, 40005, "Request entity too large")
 ALREADY_ANSWERED = Refusal(400, 40060, "Interaction has already been acknowledged.")
 MISSING_ACCESS = Refusal(403, 50001, "Missing Access")
@@ -98,6 +101,28 @@ class Form:
     def choices(self, path: tuple[str | int, ...], allowed: str) -> None:
         """Note that the value is none of the allowed ones."""
         self.add(path, "BASE_TYPE_CHOICES", f"Value must be one of {{{allowed}}}.")
+
+    def between(self, path: tuple[str | int, ...], value: Any, least: int, most: int) -> None:
+        """A number of `least` to `most`; None passes."""
+        if value is not None and value < least:
+            text = f"int value should be greater than or equal to {least}."
+            self.add(path, "NUMBER_TYPE_MIN", text)
+        elif value is not None and value > most:
+            text = f"int value should be less than or equal to {most}."
+            self.add(path, "NUMBER_TYPE_MAX", text)
+
+    def one_of_each(
+        self, path: tuple[str | int, ...], value: Any, allowed: Collection[Any], least: int = 0
+    ) -> None:
+        """A list of allowed values, none of them twice; None passes."""
+        if value is None:
+            return
+        entries = self.items(path, value, len(allowed), least)
+        for index, one in enumerate(entries):
+            if one not in allowed:
+                self.choices((*path, index), ", ".join(map(str, sorted(allowed))))
+        if len(entries) != len(set(map(str, entries))):
+            self.add(path, "SET_TYPE_ALREADY_CONTAINS_VALUE", "The set already contains it.")
 
     def items(
         self, path: tuple[str | int, ...], value: Any, most: int, least: int = 0

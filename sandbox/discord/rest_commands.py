@@ -2,8 +2,14 @@
 
 from typing import Any
 
-from sandbox.discord.command_rules import CHAT_INPUT, check_command, check_commands
-from sandbox.discord.refusals import MISSING_ACCESS, UNKNOWN_COMMAND, Form
+from sandbox.discord.command_rules import (
+    MAX_COMMANDS,
+    CommandType,
+    check_command,
+    check_commands,
+    type_of,
+)
+from sandbox.discord.refusals import MISSING_ACCESS, TOO_MANY_COMMANDS, UNKNOWN_COMMAND, Form
 from sandbox.discord.rest import JSON, Call, RestResponse, Route
 
 
@@ -29,12 +35,12 @@ def _command(call: Call) -> JSON:
 def _made(call: Call, body: JSON, command_id: int) -> JSON:
     """The command as Discord gives it back."""
     defaults: JSON = {
-        "type": CHAT_INPUT, "description": "", "default_member_permissions": None,
+        "type": type_of(body), "description": "", "default_member_permissions": None,
         "nsfw": False, "dm_permission": True, "contexts": None, "integration_types": [0],
     }  # fmt: skip
     made = (
         defaults
-        | body
+        | {key: value for key, value in body.items() if value is not None}
         | {
             "id": str(command_id),
             "application_id": str(call.world.application_id),
@@ -48,9 +54,14 @@ def _made(call: Call, body: JSON, command_id: int) -> JSON:
 
 def _same(commands: dict[int, JSON], body: JSON) -> int | None:
     """The id of the command with this name: registering it again changes it."""
-    key = (body.get("type", CHAT_INPUT), body.get("name"))
+    key = (type_of(body), body.get("name"))
     found = (one for one, old in commands.items() if (old["type"], old["name"]) == key)
     return next(found, None)
+
+
+def _check_room(commands: dict[int, JSON], kind: CommandType) -> None:
+    if sum(one["type"] == kind for one in commands.values()) >= MAX_COMMANDS[kind]:
+        raise TOO_MANY_COMMANDS
 
 
 async def listing(call: Call) -> RestResponse:
@@ -83,6 +94,8 @@ async def create(call: Call) -> RestResponse:
     check_command(form, (), body)
     form.finish()
     old_id = _same(commands, body)
+    if old_id is None:
+        _check_room(commands, CommandType(type_of(body)))
     command_id = old_id or call.world.ids.new_id()
     commands[command_id] = _made(call, body, command_id)
     return RestResponse(commands[command_id], 201 if old_id is None else 200)

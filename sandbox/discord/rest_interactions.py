@@ -4,10 +4,10 @@ from typing import Any
 
 from sandbox.discord import wire
 from sandbox.discord.command_rules import OptionType, check_choices
-from sandbox.discord.component_rules import check_modal
 from sandbox.discord.guilds import EPHEMERAL, LOADING, SandboxMessage
 from sandbox.discord.interactions import ALLOWED, Asked, Callback, Interaction
 from sandbox.discord.message_rules import edit, new_message, read_draft
+from sandbox.discord.modal_rules import check_modal
 from sandbox.discord.refusals import (
     INVALID_WEBHOOK_TOKEN,
     UNKNOWN_INTERACTION,

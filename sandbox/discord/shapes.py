@@ -45,28 +45,34 @@ def _truth(form: Form, path: Path, value: Any) -> None:
         form.add(path, "BOOLEAN_TYPE_CONVERT", "Must be either true or false.")
 
 
+def _image(form: Form, path: Path, value: Any) -> None:
+    """A picture's data, but in an embed, where it is an object."""
+    (_text if len(path) == 1 else _object)(form, path, value)
+
+
 def _scalar(form: Form, path: Path, value: Any) -> None:
     if isinstance(value, dict | list):
         form.add(path, "BASE_TYPE_CONVERT", "The value is not a text and not a number.")
 
 
 def _type(form: Form, path: Path, value: Any) -> None:
-    """A number, but for embeds, whose type is a word."""
-    if len(path) == 1 or "embeds" not in path[-3:-1]:
-        _whole(form, path, value)
-    else:
-        _text(form, path, value)
+    """A number, but for embeds and for what a select has chosen already: a word."""
+    is_word = bool({"embeds", "default_values"} & set(path[-3:-1]))
+    (_text if is_word else _whole)(form, path, value)
 
 
 KEYS: Mapping[str, Check] = {
     "type": _type,
+    "image": _image,
     **dict.fromkeys(
-        ("data", "message", "author", "footer", "image", "thumbnail", "component", "accessory",
+        ("data", "message", "author", "footer", "thumbnail", "component", "accessory",
          "media", "allowed_mentions", "message_reference"),
         _object,
     ),
     **dict.fromkeys(
-        ("embeds", "fields", "components", "items", "options", "choices", "attachments"), _objects
+        ("embeds", "fields", "components", "items", "options", "choices", "attachments",
+         "default_values"),
+        _objects,
     ),
     **dict.fromkeys(
         ("content", "title", "description", "text", "url", "icon_url", "custom_id", "label",
@@ -79,7 +85,8 @@ KEYS: Mapping[str, Check] = {
         _whole,
     ),
     **dict.fromkeys(
-        ("disabled", "required", "autocomplete", "inline", "enforce_nonce", "archived", "locked"),
+        ("disabled", "required", "autocomplete", "inline", "enforce_nonce", "archived", "locked",
+         "default"),
         _truth,
     ),
     **dict.fromkeys(("value", "nonce", "id", "sku_id", "default_member_permissions"), _scalar),

@@ -7,6 +7,7 @@ from sandbox.discord.guilds import (
     Attachment,
     Changed,
     SandboxChannel,
+    SandboxEmoji,
     SandboxGuild,
     SandboxMember,
     SandboxMessage,
@@ -90,6 +91,14 @@ def channel(some: SandboxChannel) -> JSON:
         "flags": 0,
     }
     return shared | (_thread_part(some) if some.is_thread else _channel_part(some))
+
+
+def channel_for(some: SandboxChannel, asking: SandboxMember) -> JSON:
+    """A channel in an interaction: with what the asking member and the bot may do there."""
+    return channel(some) | {
+        "permissions": str(asking.permissions_in(some)),
+        "app_permissions": str(asking.guild.bot.permissions_in(some)),
+    }
 
 
 def _channel_part(some: SandboxChannel) -> JSON:
@@ -179,6 +188,20 @@ def guild_create(some: SandboxGuild) -> JSON:
         "stage_instances": [],
         "guild_scheduled_events": [],
         "soundboard_sounds": [],
+    }
+
+
+def emoji(some: SandboxEmoji, made_by: SandboxUser) -> JSON:
+    """An emoji object."""
+    return {
+        "id": str(some.id),
+        "name": some.name,
+        "roles": [],
+        "user": user(made_by),
+        "require_colons": True,
+        "managed": False,
+        "animated": some.media_type == "image/gif",
+        "available": True,
     }
 
 

@@ -15,6 +15,7 @@ from sandbox.discord.guilds import (
     ChannelType,
     Directory,
     SandboxChannel,
+    SandboxEmoji,
     SandboxGuild,
     SandboxMember,
     SandboxMessage,
@@ -49,6 +50,7 @@ class DiscordWorld:
     directory: Directory = field(init=False)
     guilds: dict[int, SandboxGuild] = field(default_factory=dict)
     attachments: dict[int, Attachment] = field(default_factory=dict)
+    emojis: dict[int, SandboxEmoji] = field(default_factory=dict)
     # Registered commands: of the application (None) and of single guilds, by id.
     commands: dict[int | None, dict[int, dict[str, Any]]] = field(default_factory=dict)
     interactions: dict[int, Interaction] = field(default_factory=dict)

@@ -203,7 +203,14 @@ def contents(connection: Connection) -> Contents:
     }
 
 
-NEW_TABLES = {"bodies", "pending_commands", "people", "project_names", "threads"}
+NEW_TABLES = {
+    "bodies",
+    "discord_names",
+    "pending_commands",
+    "people",
+    "project_names",
+    "threads",
+}
 # What went to another place, or away.
 LEFT_OUT = {
     "inbox": {"body", "attempts", "next_try_at"},

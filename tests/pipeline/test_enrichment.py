@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from bot.app import App, Timings
-from bot.cli.trace_texts import trace_text
 from bot.model import Hook, HookKind, Subscription, SubscriptionState
 from bot.pipeline import event_pictures
 from bot.pipeline.enrichment import EnrichmentTimings, RetryPatience
@@ -19,6 +18,7 @@ from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.circuit_breaker import BreakerLimits
 from bot.storage import Transaction
 from bot.timing import Backoff
+from bot.trace_texts import trace_text
 from sandbox.discord import SandboxChannel, SandboxMessage
 from sandbox.speckle import SPECKLE_2_31, Release, ServerProject, SpeckleServer, User, Version
 from sandbox.speckle.speckle_world import Comment, commit_create_data

@@ -5,7 +5,7 @@ from typing import Final
 
 from bot.model import PauseWhy
 from bot.speckle.filters import FilterWhy
-from bot.work import LateAddition, MissingWhy, TraceLine, TraceStep
+from bot.work import LateAddition, MissingWhy, ReadWith, TraceLine, TraceStep
 
 STEPS: Final[Mapping[str, str]] = {
     TraceStep.NOT_A_DELIVERY: "The body is no Speckle delivery: {reason}.",
@@ -19,6 +19,7 @@ STEPS: Final[Mapping[str, str]] = {
     TraceStep.FILTERED_AS_CONFIRMED: "Not shown: by what Speckle says, {filter}.",
     TraceStep.WANTED: "Wanted: {filter}.",
     TraceStep.HELD_FOR_CONSENT: "Kept until someone confirms who will see it.",
+    TraceStep.ACCESS_GRANTED: "May be shown: {reader}.",
     TraceStep.ACCESS_BY_LAST_YES: (
         "Speckle does not say who can still see the project{silence}: its last yes is used for "
         "an hour."
@@ -114,6 +115,14 @@ MISSING: Final[Mapping[str, str]] = {
     MissingWhy.TOO_LATE: "it did not come within an hour",
 }
 
+READERS: Final[Mapping[str, str]] = {
+    ReadWith.ACCOUNT: "the account of the person who subscribed the channel can see the project",
+    ReadWith.OPERATOR: "it is read with the token of the person who runs the bot",
+    ReadWith.NO_TOKEN: (
+        "its webhook sent it, or everyone can see the project; Speckle is asked without an account"
+    ),
+}
+
 ADDED: Final[Mapping[str, str]] = {
     LateAddition.FACTS: "what Speckle adds",
     LateAddition.PICTURE: "its picture",
@@ -125,6 +134,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "filter": FILTERS,
     "pause": PAUSES,
     "missing": MISSING,
+    "reader": READERS,
     "added": ADDED,
 }
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import bot
-from bot.cli.trace_texts import ADDED, FILTERS, MISSING, PAUSES, STEPS, trace_text
 from bot.model import PauseWhy
 from bot.speckle.filters import FilterWhy
-from bot.work import LateAddition, MissingWhy, TraceLine, TraceStep
+from bot.trace_texts import ADDED, FILTERS, MISSING, PAUSES, READERS, STEPS, trace_text
+from bot.work import LateAddition, MissingWhy, ReadWith, TraceLine, TraceStep
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 WRITERS = ("pipeline", "db", "speckle")
@@ -24,6 +24,7 @@ WRITERS = ("pipeline", "db", "speckle")
         (FilterWhy, FILTERS),
         (PauseWhy, PAUSES),
         (MissingWhy, MISSING),
+        (ReadWith, READERS),
         (LateAddition, ADDED),
     ],
 )

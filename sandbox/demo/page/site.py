@@ -1,0 +1,56 @@
+"""The page's site: its files, the guard, and the routes of the four views."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from sandbox.demo.page import discord_view, events_view, faults_view, speckle_view
+from sandbox.demo.page.actions import say_what_is_wrong
+from sandbox.demo.page.changes import Changes
+from sandbox.demo.page.guard import add_headers, guard
+from sandbox.demo.stage import Stage
+from sandbox.http_site import serving
+
+STATIC: Final = Path(__file__).parent / "static"
+VIEWS: Final = (discord_view, speckle_view, events_view, faults_view)
+
+
+@asynccontextmanager
+async def serving_page(stage: Stage, port: int = 0) -> AsyncIterator[str]:
+    """Serve the page on 127.0.0.1 while the block runs; port 0 takes a free one."""
+    changes = Changes()
+    async with serving(application(stage, changes), port) as url, asyncio.TaskGroup() as group:
+        watching = [
+            group.create_task(view.watch(stage, changes), name=f"page: {view.__name__}")
+            for view in VIEWS
+        ]
+        try:
+            yield url
+        finally:
+            for task in watching:
+                task.cancel()
+
+
+def application(stage: Stage, changes: Changes) -> web.Application:
+    """All routes in an aiohttp application."""
+    app = web.Application(middlewares=[guard, say_what_is_wrong])
+
+    async def close(_: web.Application) -> None:
+        changes.close()
+
+    app.on_response_prepare.append(add_headers)
+    app.on_shutdown.append(close)
+    app.router.add_get("/", _front)
+    app.router.add_get("/api/changes", changes.stream)
+    for view in VIEWS:
+        app.router.add_routes(view.routes(stage, changes))
+    app.router.add_static("/static/", STATIC)
+    return app
+
+
+async def _front(_: web.Request) -> web.FileResponse:
+    return web.FileResponse(STATIC / "index.html")
