@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -42,6 +42,7 @@ from bot.pipeline.sender import Sender, SenderTimings
 from bot.problem_texts import unopenable_text
 from bot.problems import NotReady
 from bot.services.consent_check import ConsentCheck
+from bot.services.doctor import DoctorService
 from bot.services.former_addresses import FormerAddresses
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
@@ -55,6 +56,7 @@ from bot.services.public_url import INSTANCE_ID_KEY, PublicUrlProbe
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.readiness import Readiness
 from bot.services.restored_copy import RestoredCopyCheck
+from bot.services.samples import SampleService
 from bot.services.search import Search
 from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
@@ -158,7 +160,16 @@ async def _at_work(
         )
         speckle_side = _speckle_side(settings, storage, http, breakers, network)
         discord_side = await _discord_side(
-            settings, storage, speckle_side, quotas, instance, rate_limiter, network, timings
+            settings,
+            storage,
+            speckle_side,
+            quotas,
+            instance,
+            rate_limiter,
+            network,
+            timings,
+            not_ready=lambda: readiness.problems(),
+            on_samples=lambda: pipeline.ingest.wake(),
         )
         bot = discord_side.bot
         pipeline = _pipeline(settings, storage, speckle_side, quotas, bot, rate_limiter, timings)
@@ -321,8 +332,11 @@ async def _discord_side(
     rate_limiter: RateLimiter,
     network: Network,
     timings: Timings,
+    *,
+    not_ready: Callable[[], Awaitable[Sequence[NotReady]]],
+    on_samples: Callable[[], None],
 ) -> _DiscordSide:
-    """Build the client, its services and its cogs."""
+    """Build the client, its services and its cogs; what is handed in is there when they work."""
     guilds = GuildService(storage, utc_now, quotas)
     bot = _client(storage, guilds, rate_limiter, network, timings)
     webhooks = WebhookService(
@@ -343,7 +357,8 @@ async def _discord_side(
         public_url=settings.public_url,
         now=utc_now,
     )
-    subscriptions = _subscriptions(settings, storage, speckle, quotas, webhooks)
+    pages = WebhookPages(speckle.client, asks=settings.speckle.enrich_deadline_s > 0)
+    subscriptions = _subscriptions(settings, storage, speckle, quotas, webhooks, pages)
     flow = await add_cogs(
         bot,
         subscriptions,
@@ -352,6 +367,8 @@ async def _discord_side(
         speckle.lender,
         linking,
         PersonalDataService(storage, linking, _retention_policy(settings.retention)),
+        DoctorService(storage, subscriptions, webhooks, speckle.lender, pages, not_ready),
+        SampleService(storage, subscriptions, on_samples),
         guilds_known=bot.ready_once,
     )
     return _DiscordSide(bot, guilds, webhooks, linking, flow.resume_after_link)
@@ -380,6 +397,7 @@ def _subscriptions(
     speckle: _SpeckleSide,
     quotas: QuotaService,
     webhooks: WebhookService,
+    pages: WebhookPages,
 ) -> SubscriptionService:
     shared = _shared_hook(settings) is not None
     served = frozenset(settings.organisation.guilds) if shared else frozenset[int]()
@@ -392,7 +410,7 @@ def _subscriptions(
         Search(speckle.client, speckle.lender),
         consent_check,
         quotas,
-        WebhookPages(speckle.client, asks=asks),
+        pages,
         speckle.known_names,
         FormerAddresses(speckle.client, settings.speckle_servers, asks=asks),
         speckle_servers=settings.speckle_servers,

@@ -203,5 +203,5 @@ def _lacking(
         for kind in events_lacking(one.subscription.options, webhook.triggers)
     }
     made = not hook.is_by_hand
-    could = (one for one in wanted if page.names([one]) or (made and not BY_KIND[one].page_names))
-    return tuple(kind for kind in EventKind if kind in set(could))
+    could = {one for one in wanted if page.names([one]) or (made and not BY_KIND[one].page_names)}
+    return tuple(kind for kind in EventKind if kind in could)

@@ -13,8 +13,10 @@ from bot.services.refusals import CommandRefused, NotOneProject, RefusalReason, 
 from bot.services.subscribe_results import Followed
 from bot.services.subscriptions import SubscriptionService
 from bot.speckle.events import EventKind
+from bot.speckle.filters import FilterWhy, matches
+from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.speckle.samples import SAMPLE_ID, SAMPLES, SampleScene, sample_body, sample_model
-from bot.speckle.subscription_options import wanted_kinds
+from bot.speckle.subscription_options import SubscriptionOptions, wanted_kinds
 from bot.storage import Storage, Transaction
 from bot.work import InboxState, OutboxState, SampleProgress, TraceLine
 
@@ -99,18 +101,16 @@ class SampleService:
         held = await self._storage.read(lambda tx: tx.held_events.count([subscription_id]))
         if held:
             raise CommandRefused(RefusalReason.TEST_WHILE_HELD)
-        wanted = wanted_kinds(entry.subscription.options)
-        kinds = [kind for kind in SAMPLES if kind in wanted]
         scene = await self._storage.read(lambda tx: _scene(tx, entry))
-        bodies = [sample_body(kind, scene) for kind in kinds]
+        bodies = _wanted(entry.subscription.options, scene)
         ids = await self._storage.write(
-            lambda tx: tx.samples.add(entry.hook, entry.subscription, bodies)
+            lambda tx: tx.samples.add(entry.hook, entry.subscription, [*bodies.values()])
         )
         if not ids:
             raise CommandRefused(RefusalReason.TEST_TOO_SOON)
         self._on_stored()
         progress = await self._settled(ids)
-        kind_of = dict(zip(ids, kinds, strict=True))
+        kind_of = dict(zip(ids, bodies, strict=True))
         return SampleReport(entry, tuple(_result(kind_of[one.inbox_id], one) for one in progress))
 
     async def _settled(self, ids: Sequence[int]) -> Sequence[SampleProgress]:
@@ -122,6 +122,18 @@ class SampleService:
             if not under_way or monotonic() >= until:
                 return progress
             await asyncio.sleep(self._limits.look_s)
+
+
+def _wanted(options: SubscriptionOptions, scene: SampleScene) -> Mapping[EventKind, bytes]:
+    """The bodies of all kinds that have cards of their own in such a channel."""
+    wanted = wanted_kinds(options)
+    bodies = {kind: sample_body(kind, scene) for kind in SAMPLES if kind in wanted}
+    return {
+        kind: body
+        for kind, body in bodies.items()
+        if matches(options, parse_delivery(read_envelope(body))).why
+        is not FilterWhy.COMES_WITH_COMMENT
+    }
 
 
 def _result(kind: EventKind, progress: SampleProgress) -> SampleResult:

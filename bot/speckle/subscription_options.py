@@ -129,6 +129,10 @@ class Option:
         entries: Entries = getattr(options, self.name)
         return entries
 
+    def typed(self, entries: Entries) -> str:
+        """These entries as they would be typed."""
+        return ", ".join(entries)
+
     def read(self, text: str) -> Entries:
         """What was typed, its entries separated by commas. Errors: OptionError."""
         if text.strip().lower() in DEFAULT_WORDS:

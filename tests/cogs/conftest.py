@@ -80,6 +80,8 @@ async def client_over(storage: Storage, clock: Clock, services: Services) -> Cli
         services.lender,
         services.linking,
         services.personal_data,
+        services.doctor,
+        services.samples,
         client.ready_once,
     )
     return client

@@ -13,7 +13,7 @@ from bot.problem_texts import reason_text
 from bot.problems import SendReason
 from bot.services.samples import SampleFate, SampleReport, SampleResult
 from bot.speckle.events import EventKind
-from bot.trace_texts import trace_text
+from bot.trace_texts import PAUSES, trace_text
 from bot.work import MissingWhy, TraceLine, TraceStep
 
 MAX_FIELD: Final = 1024
@@ -85,6 +85,9 @@ def _reason(result: SampleResult) -> str:
     decided = next((one for one in reversed(result.trace) if _decides(one)), None)
     if decided is None:
         return "Other events of this channel wait, and it would have come before them."
+    if decided.step == TraceStep.ACCESS_PAUSED:
+        why = PAUSES.get(str(decided.facts.get("pause")), "who may see it is not clear")
+        return f"A real event would be kept, and would pause this channel: {why}."
     return escape_markdown(trace_text(decided))
 
 
