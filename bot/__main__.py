@@ -80,16 +80,22 @@ def run(files: Files) -> None:
 
 
 @cli.command()
-@click.option("--port", type=click.IntRange(0, 65535), help="Where the demo takes deliveries.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="The page's port. Default: 8004 or a free one."
+)
+@click.option("--no-browser", is_flag=True, help="Do not open the page, only print its address.")
+@click.option(
+    "--terminal", is_flag=True, help="No page: print what happens here, and take commands."
+)
 @click.pass_context
-def demo(context: click.Context, port: int | None) -> None:
+def demo(context: click.Context, port: int | None, no_browser: bool, terminal: bool) -> None:
     """Try the bot out on this computer, without any account.
 
-    Starts a small Discord with the bot in it and plays a project's day.
+    Opens a page with a small Discord, two small Speckle servers, and the bot between them.
     """
     from bot.cli import sandbox
 
-    context.exit(sandbox.demo(port))
+    context.exit(sandbox.demo(port, terminal=terminal, browser=not no_browser))
 
 
 @cli.command()

@@ -10,9 +10,10 @@ import click
 from bot.cli.terminal import FAILED, until_stopped
 
 
-def demo(port: int | None) -> int:
+def demo(port: int | None, *, terminal: bool, browser: bool) -> int:
     """Run the demo until it is stopped; returns the exit code."""
-    code: int | None = until_stopped(_of_the_sandbox("demo").run_demo(port))
+    play = _of_the_sandbox("demo").run_demo(port, terminal=terminal, browser=browser)
+    code: int | None = until_stopped(play)
     return code or 0
 
 

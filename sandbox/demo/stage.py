@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +28,8 @@ from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from sandbox.speckle import SPECKLE_2_31, SPECKLE_4_AS_ANNOUNCED, Release, SignInApp, SpeckleServer
 
 CONNECTS_WITHIN_S: Final = 30.0
+STOPS_WITHIN_S: Final = 5.0
+WATCHED_S: Final = 60.0
 READY: Final = "discord.ready"  # in the bot's log
 LOG_LINES: Final = 100
 POLL_S: Final = 0.05
@@ -105,13 +107,17 @@ class DemoBot:
         self._state = BotState.KILLED
 
     async def stop(self) -> None:
-        """End it in order, and in any case."""
+        """End it in order; what takes too long, as with a Discord that is slow, ends at once."""
         if self._process.runs:
-            try:
-                await self._process.stop()
-            except Broken:
-                await self._process.kill()
-        self._state = BotState.KILLED
+            with suppress(Broken, TimeoutError):
+                async with asyncio.timeout(STOPS_WITHIN_S):
+                    await self._process.stop()
+        await self.kill()
+
+    async def watch(self) -> None:
+        """Wait until it ends by itself. Errors: Broken, then."""
+        while True:
+            await self._process.live(WATCHED_S)
 
     def log_lines(self, most: int) -> Sequence[LogLine]:
         """What it wrote last, the oldest first."""

@@ -8,8 +8,9 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
+from sandbox.demo.stage import Stage
 from sandbox.discord import (
     InteractionView,
     Sandbox,
@@ -32,6 +33,12 @@ class DemoGuild:
     guild: SandboxGuild
     member: SandboxMember
     channels: Sequence[SandboxChannel]
+
+    @classmethod
+    def of(cls, stage: Stage) -> Self:
+        """The stage's guild, with the member who manages it."""
+        channels = tuple(stage.guild.channels.values())
+        return cls(stage.discord, stage.guild, stage.manager, channels)
 
 
 async def print_messages(stage: DemoGuild) -> None:

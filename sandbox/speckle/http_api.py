@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
+from urllib.parse import quote
 
 from aiohttp import web
 
 from sandbox.http_site import serving
 from sandbox.speckle import bundles, graphql_errors, objects
+from sandbox.speckle.consent import ConsentPage
 from sandbox.speckle.faults import SpeckleFaults
 from sandbox.speckle.graphql_executor import Answer, make_schema, run
 from sandbox.speckle.issues import IssueWorld
@@ -33,6 +35,7 @@ BAD_TOKEN = {"error": "Your token is not valid."}
 RATE_LIMITED = {"error": {"message": graphql_errors.RATE_LIMITED, "code": "RATE_LIMIT_ERROR"}}
 OPERATION = re.compile(r"\b(?:query|mutation)\s+(\w+)")
 TOKEN: web.RequestKey[Token | None] = web.RequestKey("token")
+CONSENT = "/authn/verify/{app}/{challenge}"
 API = "/api/v2/projects/{project}"
 MAX_BODY = 50 * 1024 * 1024
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -72,6 +75,8 @@ class SpeckleServer(IssueWorld):
         self.requests: list[AskedQuestion] = []
         self.schema = make_schema(release, frozenset(missing))
         self.oauth = OAuth(self)
+        self.consent = ConsentPage(self.oauth, release.name)
+        self.front: str | None = None  # where people see what is in here: the try-out's page
         self.store = bundles.BundleStore()
         self.webhook_service = WebhookCaller(self, "")
 
@@ -91,7 +96,10 @@ class SpeckleServer(IssueWorld):
         app.router.add_get("/preview/{project}/commits/{version}/{angle}", server._preview)
         app.router.add_post("/auth/token", server.oauth.token)
         app.router.add_route("*", "/oauth/token", server._pkce)
-        app.router.add_get("/authn/verify/{app}/{challenge}", server.oauth.verify_page)
+        app.router.add_get(CONSENT, server.consent.show)
+        app.router.add_post(CONSENT, server.consent.answered)
+        for page in ("/projects/{rest:.*}", "/settings/{rest:.*}"):
+            app.router.add_get(page, server._to_front)
         app.router.add_post(f"{API}/object-stream", server._object_stream)
         app.router.add_get(f"{API}/models/{{model}}/versions/{{version}}/artifacts", server._files)
         app.router.add_get("/api/stream/{project}/blob/{blob}", server._blob)
@@ -99,6 +107,7 @@ class SpeckleServer(IssueWorld):
         async with AsyncExitStack() as stack:
             if release.bundles:
                 server.store = await stack.enter_async_context(bundles.BundleStore.start())
+            stack.push_async_callback(server.webhook_service.stop)
             server.url = await stack.enter_async_context(serving(app, port, shutdown_s=0.1))
             server.webhook_service.url = server.url
             yield server
@@ -130,6 +139,18 @@ class SpeckleServer(IssueWorld):
         return await self.webhook_service.fire(
             project, event_name, data, user=user, message=message
         )
+
+    def fire_soon(
+        self,
+        project: ServerProject,
+        event_name: str,
+        data: Mapping[str, Any],
+        *,
+        user: User | None = None,
+        message: str | None = None,
+    ) -> list[HistoryEntry]:
+        """As `fire`, and the calls are made after it has returned."""
+        return self.webhook_service.fire_soon(project, event_name, data, user=user, message=message)
 
     def record(
         self,
@@ -230,6 +251,12 @@ class SpeckleServer(IssueWorld):
         if token is None:
             raise TokenNotValid
         return token
+
+    async def _to_front(self, request: web.Request) -> web.StreamResponse:
+        if self.front is None:
+            return web.Response(status=404, text="<!DOCTYPE html>", content_type="text/html")
+        wanted = quote(f"{self.url}{request.path_qs}", safe="")
+        return web.Response(status=302, headers={"Location": f"{self.front}/?speckle={wanted}"})
 
     async def _preview(self, request: web.Request) -> web.StreamResponse:
         return preview(self, request[TOKEN], request)

@@ -1,8 +1,7 @@
-"""Signing in: /authn/verify, the approval that a person gives, and /auth/token or /oauth/token."""
+"""Signing in: the approval that a person gives, and /auth/token or /oauth/token."""
 
 import base64
 import hashlib
-import html
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -50,6 +49,15 @@ class OAuth:
         for token in self.world.tokens.values():
             token.revoked |= token.app is app
 
+    def revoke_access(self, user: User, app: SignInApp) -> None:
+        """A person takes back what they allowed: their tokens by the app stop working."""
+        refreshable = self.world.refreshable
+        for text, token in list(refreshable.items()):
+            if token.app is app and token.user is user:
+                del refreshable[text]
+        for token in self.world.tokens.values():
+            token.revoked |= token.app is app and token.user is user
+
     def approve(self, user: User, app: SignInApp, challenge: str) -> str:
         """A person says yes; gives the code that the redirect would carry.
 
@@ -61,14 +69,6 @@ class OAuth:
         )
         self.world.codes[code.text] = code
         return code.text
-
-    async def verify_page(self, request: web.Request) -> web.Response:
-        """The page that asks a person; a test presses its button with `approve`."""
-        app = self.world.apps.get(request.match_info["app"])
-        if app is None:
-            return web.Response(status=404, text="App does not exist.")
-        name = html.escape(app.name)
-        return web.Response(text=f"<h1>Allow {name}?</h1>", content_type="text/html")
 
     async def token(self, request: web.Request) -> web.Response:
         """Trade a code with its challenge, or a refresh token."""

@@ -44,7 +44,10 @@ def answer(world: SpeckleWorld, token: Token | None, request: web.Request) -> we
         return as_recorded("public_pending")
     if request.match_info.get("angle", "0") not in ("0", "all"):
         return as_recorded("rendered_public_angle_1")
-    return as_recorded("rendered_public")
+    rendered = as_recorded("rendered_public")
+    if world.draw is not None:
+        rendered.body = world.draw(version)
+    return rendered
 
 
 def _version(versions: list[Version], version_id: str) -> Version | None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,6 +36,8 @@ class Token:
     app: "SignInApp | None" = None
     refresh: str | None = None
     revoked: bool = False
+    made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    name: str = ""
 
 
 @dataclass(eq=False)
@@ -115,6 +117,15 @@ class Comment:
     screenshot: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CallAnswer:
+    """What came of a webhook's call: status and the beginning of the body, or why there is none."""
+
+    status: int | None
+    text: str
+    took_ms: int
+
+
 @dataclass(eq=False)
 class HistoryEntry:
     """One call of a webhook: 0 queued, 1 being called, 2 delivered, 3 failed."""
@@ -124,6 +135,11 @@ class HistoryEntry:
     status: int
     payload: str
     last_update: datetime
+    created_at: datetime
+    event_name: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)  # what was sent with it
+    called_at: datetime | None = None
+    answer: CallAnswer | None = None
 
     @property
     def body(self) -> bytes:
@@ -161,6 +177,14 @@ class ActivityEntry:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """A role that somebody was offered and has not answered."""
+
+    role: str
+    by: User
+
+
 @dataclass(eq=False)
 class ServerProject:
     """A project and all that is in it, in the order in which it came."""
@@ -183,6 +207,8 @@ class ServerProject:
     lost: set[str] = field(default_factory=set)  # objects that the server leaves out of answers
     blobs: dict[str, bytes] = field(default_factory=dict)
     issue_pictures: dict[str, bytes] = field(default_factory=dict)  # by the issue's id
+    invitations: dict[str, Invitation] = field(default_factory=dict)  # by the invited user's id
+    access_requests: list[str] = field(default_factory=list)  # ids of users who ask to be let in
 
     @property
     def is_public(self) -> bool:
@@ -233,6 +259,7 @@ class SpeckleWorld:
         self.refreshable: dict[str, Token] = {}
         self.migration: dict[str, Any] | None = None  # movedTo, movedFrom
         self.has_bundles = False  # new versions have artifacts in place of an object tree
+        self.draw: Callable[[Version], bytes] | None = None  # previews, in place of a recorded one
         self._last = datetime(2020, 1, 1, tzinfo=UTC)
 
     def now(self) -> datetime:
@@ -258,10 +285,13 @@ class SpeckleWorld:
         only: Sequence[ServerProject] | None = None,
         expires_at: datetime | None = None,
         text: str | None = None,
+        name: str = "",
     ) -> str:
         """A personal access token; `only` limits it to projects."""
         limits = None if only is None else tuple(project.id for project in only)
-        token = Token(text or secrets.token_hex(21), user, tuple(scopes), limits, expires_at)
+        token = Token(
+            text or secrets.token_hex(21), user, tuple(scopes), limits, expires_at, name=name
+        )
         self.tokens[token.text] = token
         return token.text
 
@@ -485,7 +515,8 @@ class SpeckleWorld:
     def archive(self, thread: Comment, *, by: User, archived: bool = True) -> dict[str, Any]:
         """A thread is resolved, or opened again; gives the event's data."""
         thread.archived = archived
-        data = {"input": {"commentId": thread.id, "archived": archived}}
+        of = {"commentId": thread.id, "streamId": thread.project.id}
+        data = {"input": {"archived": archived, **of}}
         self.add_activity(
             thread.project,
             "comment_archived",
@@ -551,7 +582,9 @@ class SpeckleWorld:
     def new_entry(self, hook: Webhook, payload: Mapping[str, Any], status: int) -> HistoryEntry:
         """An entry in a webhook's history."""
         text = json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
-        entry = HistoryEntry(secrets.token_hex(10), hook.id, status, text, self.now())
+        now = self.now()
+        event_name = payload.get("event", {}).get("event_name", "")
+        entry = HistoryEntry(secrets.token_hex(10), hook.id, status, text, now, now, event_name)
         hook.history.append(entry)
         return entry
 

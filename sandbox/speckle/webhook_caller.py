@@ -3,13 +3,15 @@
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 import aiohttp
 
 from sandbox.speckle.speckle_world import (
+    CallAnswer,
     HistoryEntry,
     ServerProject,
     SpeckleWorld,
@@ -20,6 +22,8 @@ from sandbox.speckle.speckle_world import (
 
 TIMEOUT_S = 10.0
 SUCCESS = (200, 201, 202, 204)
+MOST_READ: Final = 500_000  # bytes of an answer
+MOST_KEPT: Final = 2_000  # characters of it
 
 
 @dataclass
@@ -30,6 +34,7 @@ class WebhookCaller:
     url: str
     timeout_s: float = TIMEOUT_S
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _calling: set[asyncio.Task[None]] = field(default_factory=set)
 
     def record(
         self,
@@ -61,10 +66,42 @@ class WebhookCaller:
     ) -> list[HistoryEntry]:
         """Call each fitting webhook; gives the histories' new entries."""
         entries = self.record(project, event_name, data, user=user, status=0, message=message)
+        await self._queued(project, entries)
+        return entries
+
+    def fire_soon(
+        self,
+        project: ServerProject,
+        event_name: str,
+        data: Mapping[str, Any],
+        *,
+        user: User | None = None,
+        message: str | None = None,
+    ) -> list[HistoryEntry]:
+        """As `fire`, but the calls are made after this, in the order in which they were asked."""
+        entries = self.record(project, event_name, data, user=user, status=0, message=message)
+        self._queued(project, entries)
+        return entries
+
+    async def stop(self) -> None:
+        """Give up the calls that are still to be made."""
+        for task in self._calling:
+            task.cancel()
+        await asyncio.gather(*self._calling, return_exceptions=True)
+
+    def _queued(
+        self, project: ServerProject, entries: Sequence[HistoryEntry]
+    ) -> asyncio.Task[None]:
+        """The calls, which begin when those that were queued before are done."""
+        task = asyncio.create_task(self._call_all(project, entries), name="webhook calls")
+        self._calling.add(task)
+        task.add_done_callback(self._calling.discard)
+        return task
+
+    async def _call_all(self, project: ServerProject, entries: Sequence[HistoryEntry]) -> None:
         async with self.one_at_a_time, aiohttp.ClientSession() as session:
             for entry in entries:
                 await self._call(session, project, entry)
-        return entries
 
     async def _call(
         self, session: aiohttp.ClientSession, project: ServerProject, entry: HistoryEntry
@@ -72,23 +109,35 @@ class WebhookCaller:
         hook = next((hook for hook in project.webhooks if hook.id == entry.webhook_id), None)
         if hook is None:
             return
-        entry.status = 1
-        headers = {
+        entry.status, entry.called_at = 1, self.world.now()
+        entry.headers = {
             "Content-Type": "application/json",
             "X-WEBHOOK-SIGNATURE": signature(entry.body, hook.secret),
             "Connection": "close",
         }
+        entry.answer = await self._answer(session, hook.url, entry)
+        entry.status = 2 if entry.answer.status in SUCCESS else 3
+        entry.last_update = self.world.now()
+
+    async def _answer(
+        self, session: aiohttp.ClientSession, url: str, entry: HistoryEntry
+    ) -> CallAnswer:
+        started = monotonic()
+        status = None
         try:
             async with session.post(
-                hook.url,
+                url,
                 data=entry.body,
-                headers=headers,
+                headers=entry.headers,
                 timeout=aiohttp.ClientTimeout(total=self.timeout_s),
             ) as answer:
-                entry.status = 2 if answer.status in SUCCESS else 3
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
-            entry.status = 3
-        entry.last_update = self.world.now()
+                text = (await answer.content.read(MOST_READ)).decode("utf-8", "replace")
+                status = answer.status
+        except TimeoutError:
+            text = f"No answer within {self.timeout_s:g} s."
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            text = f"Calling it failed: {error or type(error).__name__}"
+        return CallAnswer(status, text[:MOST_KEPT], round((monotonic() - started) * 1000))
 
     def payload(
         self,

@@ -1,13 +1,22 @@
-"""The try-out plays both projects' days, and ends at Ctrl-C without a trace."""
+"""The try-out plays both projects' days, and leaves nothing however it ends."""
 
 import asyncio
 import os
+import re
+import shlex
 import signal
 import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
+import aiohttp
+import pytest
+
 WITHIN_S = 90
-RUN = "import asyncio; from sandbox.demo import run_demo; asyncio.run(run_demo(0, pace_s=0.3))"
+RUN = "import asyncio; from sandbox.demo import run_demo; asyncio.run(run_demo({}))"
 SHOWN = (
     "#project-log now follows Harbour Tower",
     "#quay-house now follows Quay House",
@@ -20,26 +29,113 @@ SHOWN = (
 )
 
 
-async def test_the_demo_shows_a_project_on_each_kind_of_server_and_leaves_nothing(
-    tmp_path: Path,
-) -> None:
-    demo = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", RUN,
+class Demo:
+    """A try-out as a process, and what it said so far."""
+
+    def __init__(self, process: Process, folder: Path) -> None:
+        self.process = process
+        self.said = ""
+        self._folder = folder
+
+    async def until(self, text: str) -> None:
+        """Read until it says this."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(WITHIN_S):
+            while text not in self.said:
+                line = await self.process.stdout.readline()
+                assert line, self.said
+                self.said += line.decode()
+
+    async def ends(self) -> int:
+        """How it ends, within the time that a person waits."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(WITHIN_S):
+            self.said += (await self.process.stdout.read()).decode()
+            return await self.process.wait()
+
+    def bots(self) -> list[int]:
+        """The processes of its bot."""
+        found = []
+        for place in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                command = place.read_bytes().decode()
+            except OSError:
+                continue
+            if f"{self._folder}/" in command:
+                found.append(int(place.parent.name))
+        return found
+
+
+@asynccontextmanager
+async def demo(folder: Path, arguments: str) -> AsyncIterator[Demo]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", RUN.format(arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env={"TMPDIR": str(tmp_path), "PYTHONIOENCODING": "utf-8"},
+        env={"TMPDIR": str(folder), "PYTHONIOENCODING": "utf-8"},
     )  # fmt: skip
-    assert demo.stdout is not None
-    said = ""
-    async with asyncio.timeout(WITHIN_S):
-        while "Ctrl-C ends the demo" not in said:
-            line = await demo.stdout.readline()
-            assert line, said
-            said += line.decode()
-        demo.send_signal(signal.SIGINT)
-        said += (await demo.stdout.read()).decode()
-    assert await demo.wait() == 0, said
-    assert "Or type a command" not in said, "nobody can type here"
-    assert [text for text in SHOWN if text not in said] == []
-    assert os.listdir(tmp_path) == []
+    try:
+        yield Demo(process, folder)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_the_terminal_shows_a_project_on_each_kind_of_server_and_takes_a_delivery_by_hand(
+    tmp_path: Path,
+) -> None:
+    async with demo(tmp_path, "0, terminal=True, pace_s=0.2") as playing:
+        await playing.until("Ctrl-C ends the demo")
+        assert [text for text in SHOWN if text not in playing.said] == []
+        assert "Or type a command" not in playing.said, "nobody can type here"
+        await type_the_curl_line(playing.said)
+        await playing.until("Sent with curl, no. 1")
+        playing.process.send_signal(signal.SIGINT)
+        assert await playing.ends() == 0, playing.said
+        assert "Nothing was kept" in playing.said
+        assert (os.listdir(tmp_path), playing.bots()) == ([], [])
+
+
+async def type_the_curl_line(said: str) -> None:
+    """Do what the line does."""
+    found = re.search(r"curl -H(?:.*\\\n)+.*", said)
+    assert found, said
+    words = shlex.split(found[0].replace("\\\n", " "))
+    headers = dict(word.split(": ", 1) for option, word in pairwise(words) if option == "-H")
+    sample = words[words.index("--data-binary") + 1].removeprefix("@")
+    body = await asyncio.to_thread(Path(sample).read_bytes)
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(words[-1], data=body, headers=headers) as answer,
+    ):
+        assert answer.status == 202
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are looked up in /proc")
+async def test_the_page_is_there_at_once_and_a_closed_terminal_ends_all_of_it(
+    tmp_path: Path,
+) -> None:
+    async with demo(tmp_path, "0, browser=False, pace_s=0") as playing:
+        await playing.until("in your browser")
+        found = re.search(r"http://127\.0\.0\.1:\d+/", playing.said)
+        assert found
+        async with aiohttp.ClientSession() as http, http.get(found[0]) as page:
+            assert "<!doctype html>" in await page.text()
+        (bot,) = playing.bots()
+        os.kill(bot, signal.SIGKILL)  # the page goes on without it
+        async with aiohttp.ClientSession() as http, http.get(found[0]) as page:
+            assert page.status == 200
+        playing.process.send_signal(signal.SIGHUP)
+        assert await playing.ends() == 0, playing.said
+        assert (os.listdir(tmp_path), playing.bots()) == ([], [])
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are looked up in /proc")
+async def test_stopped_while_it_starts_it_leaves_nothing_either(tmp_path: Path) -> None:
+    async with demo(tmp_path, "0, terminal=True") as playing:
+        await playing.until("A Discord and two Speckle servers")
+        playing.process.send_signal(signal.SIGTERM)
+        assert await playing.ends() == 0, playing.said
+        assert (os.listdir(tmp_path), playing.bots()) == ([], [])
