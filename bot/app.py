@@ -155,9 +155,7 @@ async def _at_work(
         await storage.sealed.record_first_key()
         instance = await _instance_id(storage)
         quotas = _quotas(settings, storage)
-        rate_limiter = RateLimiter(
-            settings.delivery.requests_per_s, now=utc_now, banned_s=timings.connection.banned_s
-        )
+        rate_limiter = _rate_limiter(settings, timings)
         speckle_side = _speckle_side(settings, storage, http, breakers, network)
         discord_side = await _discord_side(
             settings,
@@ -173,11 +171,8 @@ async def _at_work(
         )
         bot = discord_side.bot
         pipeline = _pipeline(settings, storage, speckle_side, quotas, bot, rate_limiter, timings)
-
-        def discord_problems() -> Sequence[NotReady]:
-            return [*bot.problems(), *rate_limiter.problems(), *pipeline.sender.problems()]
-
-        readiness = Readiness(storage, discord_problems)
+        problems = (bot.problems, rate_limiter.problems, pipeline.sender.problems)
+        readiness = Readiness(storage, *problems)
         await _report_unopenable(readiness)
         linking = discord_side.linking
         listener = _listener(settings, storage, linking, quotas, pipeline, readiness, instance)
@@ -206,6 +201,11 @@ async def _at_work(
         finally:
             pipeline.close()
             speckle_side.client.close()
+
+
+def _rate_limiter(settings: Settings, timings: Timings) -> RateLimiter:
+    pace, banned_s = settings.delivery.requests_per_s, timings.connection.banned_s
+    return RateLimiter(pace, now=utc_now, banned_s=banned_s)
 
 
 async def _instance_id(storage: Storage) -> str:

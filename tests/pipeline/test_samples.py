@@ -123,7 +123,7 @@ async def test_the_doctor_finds_what_is_wrong_and_repairs_what_it_can(stage: Ope
     assert "❌ The webhook has no secret" in found
     assert "❌ The webhook leads to an earlier address of the bot" in found
     assert "⚠️ The webhook does not send version updated" in found
-    assert "The bot restored it" in after
+    assert "sends all events that the channels want" in after
     assert "❌ The webhook is switched off in Speckle" in text_of(off)
     assert "can no longer maintain it" in text_of(out)
     assert "Link my account" in buttons_of(out)
