@@ -147,8 +147,7 @@ async def _at_work(
     token = _required(settings)
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
-    breakers = CircuitBreakers(timings.speckle)
-    network = settings.network()
+    breakers, network = CircuitBreakers(timings.speckle), settings.network()
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
         restored_copy_check = RestoredCopyCheck(storage)
         await restored_copy_check.check_at_start()
@@ -171,8 +170,8 @@ async def _at_work(
         )
         bot = discord_side.bot
         pipeline = _pipeline(settings, storage, speckle_side, quotas, bot, rate_limiter, timings)
-        problems = (bot.problems, rate_limiter.problems, pipeline.sender.problems)
-        readiness = Readiness(storage, *problems)
+        sources = (bot.problems, rate_limiter.problems, pipeline.sender.problems)
+        readiness = Readiness(storage, *sources)
         await _report_unopenable(readiness)
         linking = discord_side.linking
         listener = _listener(settings, storage, linking, quotas, pipeline, readiness, instance)
