@@ -43,6 +43,7 @@ from bot.problem_texts import unopenable_text
 from bot.problems import NotReady
 from bot.services.consent_check import ConsentCheck
 from bot.services.doctor import DoctorService
+from bot.services.event_log import EventLogService
 from bot.services.former_addresses import FormerAddresses
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
@@ -144,7 +145,6 @@ async def running(settings: Settings, timings: Timings = Timings()) -> AsyncIter
 async def _at_work(
     settings: Settings, storage: Storage, timings: Timings = Timings()
 ) -> AsyncIterator[App]:
-    token = _required(settings)
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
     breakers, network = CircuitBreakers(timings.speckle), settings.network()
@@ -169,19 +169,20 @@ async def _at_work(
             on_samples=lambda: pipeline.ingest.wake(),
         )
         bot = discord_side.bot
-        pipeline = _pipeline(settings, storage, speckle_side, quotas, bot, rate_limiter, timings)
+        pipeline = _pipeline(
+            settings, storage, speckle_side, discord_side, quotas, rate_limiter, timings
+        )
         sources = (bot.problems, rate_limiter.problems, pipeline.sender.problems)
         readiness = Readiness(storage, *sources)
         await _report_unopenable(readiness)
-        linking = discord_side.linking
-        listener = _listener(settings, storage, linking, quotas, pipeline, readiness, instance)
+        listener = _listener(settings, storage, discord_side, quotas, pipeline, readiness, instance)
         leading = lead(
             storage,
             alone=storage.is_sqlite,
             workers={
                 **pipeline.workers(bot),
                 **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
-                "discord": partial(bot.stay_connected, token),
+                "discord": partial(bot.stay_connected, _required(settings)),
                 **_maintenance(settings, storage, discord_side.guilds, rate_limiter),
                 # SQLite's file is not written to any more once it is replaced, until a restart.
                 **({} if storage.is_sqlite else {"restored_copy": restored_copy_check.run}),
@@ -297,6 +298,7 @@ class _DiscordSide:
     guilds: GuildService
     webhooks: WebhookService
     linking: AccountLinking
+    access: AccessCheck
     resume_pending: ResumePending
 
     def notifiers(
@@ -358,6 +360,16 @@ async def _discord_side(
     )
     pages = WebhookPages(speckle.client, asks=settings.speckle.enrich_deadline_s > 0)
     subscriptions = _subscriptions(settings, storage, speckle, quotas, webhooks, pages)
+    watch = DiscordChannelAudience(bot, timings.access.member_known_s)
+    access = AccessCheck(storage, speckle.client, speckle.lender, watch, utc_now, timings.access)
+    event_log = EventLogService(
+        storage,
+        speckle.lender,
+        access.decide_and_record,
+        webhooks.look,
+        speckle_servers=settings.speckle_servers,
+        now=utc_now,
+    )
     flow = await add_cogs(
         bot,
         subscriptions,
@@ -368,9 +380,10 @@ async def _discord_side(
         PersonalDataService(storage, linking, _retention_policy(settings.retention)),
         DoctorService(storage, subscriptions, webhooks, speckle.lender, pages, not_ready),
         SampleService(storage, subscriptions, on_samples),
+        event_log,
         guilds_known=bot.ready_once,
     )
-    return _DiscordSide(bot, guilds, webhooks, linking, flow.resume_after_link)
+    return _DiscordSide(bot, guilds, webhooks, linking, access, flow.resume_after_link)
 
 
 def _client(
@@ -450,13 +463,12 @@ def _pipeline(
     settings: Settings,
     storage: Storage,
     speckle: _SpeckleSide,
+    discord_side: _DiscordSide,
     quotas: QuotaService,
-    bot: SpeckleBot,
     rate_limiter: RateLimiter,
     timings: Timings,
 ) -> _Pipeline:
-    watch = DiscordChannelAudience(bot, timings.access.member_known_s)
-    access = AccessCheck(storage, speckle.client, speckle.lender, watch, utc_now, timings.access)
+    bot, access = discord_side.bot, discord_side.access
     access_gate = AccessGate(storage, access, on_held=lambda: replay.wake(), now=utc_now)
     sender = _sender(settings, storage, bot, rate_limiter, access_gate, timings.sender)
     retry, change = timings.editor_retry, partial(edit, bot)
@@ -563,7 +575,7 @@ def _catch_up(
 def _listener(
     settings: Settings,
     storage: Storage,
-    linking: AccountLinking,
+    discord_side: _DiscordSide,
     quotas: QuotaService,
     pipeline: _Pipeline,
     readiness: Readiness,
@@ -582,7 +594,7 @@ def _listener(
         quotas=quotas,
     )
     if settings.public_url is not None:
-        LinkPages(linking, settings.public_url).add_to(listener.app)
+        LinkPages(discord_side.linking, settings.public_url).add_to(listener.app)
     return listener
 
 

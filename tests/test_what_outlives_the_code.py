@@ -23,6 +23,8 @@ from tests.services.conftest import Clock, services_over
 
 BUTTONS = {
     "check:(look|repair|link|test):([0-9]{1,18})",
+    "events:list:([0-9]{1,20})",
+    "events:why:([0-9]{1,20})",
     "account:(unlink|erase|erase-sure|keep|confirm):([0-9]{1,18})",
     "link:paste:([A-Za-z0-9_-]{43})",
     "notice:access:(resume|take):([0-9]{1,20})",

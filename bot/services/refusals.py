@@ -44,6 +44,13 @@ class NotOneProject:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelNotSeen:
+    """The caller does not see that channel."""
+
+    channel_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class NotAProject:
     """What was typed leads to no project; `why` is what the reader of links says."""
 
@@ -134,6 +141,7 @@ Refusal: TypeAlias = (
     RefusalReason
     | NotManager
     | NotOneProject
+    | ChannelNotSeen
     | NotAProject
     | ServerNotAllowed
     | OptionProblem

@@ -27,7 +27,7 @@ async def test_all_that_is_right_is_said_and_nothing_is_offered_to_repair(house:
         "✅ The webhook in Speckle is there, is switched on, has the right address, has a secret "
         "and sends all events that the channels want." in text_of(found)
     )
-    assert f"✅ The Speckle account of <@{house.studio.maren.id}> may maintain" in text_of(found)
+    assert f"<@{house.studio.maren.id}> created the webhook and may maintain" in text_of(found)
     assert f"✅ The bot may post, with pictures, in <#{house.studio.structure.id}>" in text_of(
         found
     )
