@@ -168,7 +168,7 @@ async def _at_work(
             not_ready=lambda: readiness.problems(),
             on_samples=lambda: pipeline.ingest.wake(),
         )
-        bot = discord_side.bot
+        bot, linking = discord_side.bot, discord_side.linking
         pipeline = _pipeline(
             settings, storage, speckle_side, discord_side, quotas, rate_limiter, timings
         )
