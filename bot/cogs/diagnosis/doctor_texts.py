@@ -29,7 +29,7 @@ MAX_CHANNELS_SAID: Final = 10
 OPERATOR: Final = "the person who runs the bot"
 
 
-class FindingMark(StrEnum):
+class Health(StrEnum):
     """How a finding is."""
 
     GOOD = "✅"
@@ -52,7 +52,7 @@ class Remedy(StrEnum):
 class Finding:
     """One thing that was looked at: how it is, in words, and what a button can do about it."""
 
-    mark: FindingMark
+    mark: Health
     text: str
     remedy: Remedy | None = None
 
@@ -85,7 +85,7 @@ def diagnosis_embed(
 
 
 def _summary(found: Sequence[Finding]) -> str:
-    bad = sum(one.mark in (FindingMark.BAD, FindingMark.WARN) for one in found)
+    bad = sum(one.mark in (Health.BAD, Health.WARN) for one in found)
     if bad:
         things = "1 thing needs" if bad == 1 else f"{bad} things need"
         return f"**{things} attention.** When it is done, press *Look again*."
@@ -100,12 +100,10 @@ def _summary(found: Sequence[Finding]) -> str:
 
 def _of_bot(diagnosis: Diagnosis) -> Iterator[Finding]:
     if not diagnosis.not_ready:
-        yield Finding(
-            FindingMark.GOOD, "The bot works: its database, its keys and Discord are there."
-        )
+        yield Finding(Health.GOOD, "The bot works: its database, its keys and Discord are there.")
     for one in diagnosis.not_ready:
         text = f"The bot cannot do its work: {not_ready_text(one)} Tell {OPERATOR}."
-        yield Finding(FindingMark.BAD, text)
+        yield Finding(Health.BAD, text)
 
 
 def _of_address(diagnosis: Diagnosis) -> Iterator[Finding]:
@@ -113,16 +111,16 @@ def _of_address(diagnosis: Diagnosis) -> Iterator[Finding]:
     if result is None:
         return
     if result.problem is not None:
-        yield Finding(FindingMark.BAD, probe_text(result, diagnosis.hook.server_url))
+        yield Finding(Health.BAD, probe_text(result, diagnosis.hook.server_url))
     elif result.local_speckle and result.local_bot:
         yield Finding(
-            FindingMark.UNKNOWN,
+            Health.UNKNOWN,
             "The bot's address answers, but both it and Speckle are in a private network: Speckle "
             "calls it only if its *webhook-service* runs with `ALLOW_LOCAL_NETWORK=true`. The "
             "person who runs the Speckle server sets that; if events arrive, it is set.",
         )
     else:
-        yield Finding(FindingMark.GOOD, "The bot's public address answers.")
+        yield Finding(Health.GOOD, "The bot's public address answers.")
 
 
 # ── the webhook at Speckle ────────────────────────────────────────────────────────────────────
@@ -132,14 +130,14 @@ def _of_webhook(diagnosis: Diagnosis) -> Iterator[Finding]:
     hook, webhook = diagnosis.hook, diagnosis.webhook
     if hook.kind is HookKind.SHARED:
         yield Finding(
-            FindingMark.UNKNOWN,
+            Health.UNKNOWN,
             f"The events come by the shared webhook of {OPERATOR}, which only they can look at: if "
             "nothing arrives, ask them whether the project has it.",
         )
         return
     if hook.unopenable:
         yield Finding(
-            FindingMark.BAD,
+            Health.BAD,
             "The bot's encryption keys can no longer decrypt the webhook's secret, so nothing can "
             f"arrive. Ask {OPERATOR} for the old key; if it is lost, press *Set up again*.",
             Remedy.SETUP_AGAIN,
@@ -151,7 +149,7 @@ def _of_webhook(diagnosis: Diagnosis) -> Iterator[Finding]:
             yield _not_looked(hook, webhook)
         case None:
             yield Finding(
-                FindingMark.UNKNOWN,
+                Health.UNKNOWN,
                 "Nobody has linked an account that may look at the webhook in Speckle. An owner of "
                 f"the project sees it in its {settings_link(hook)}; if that is you, press *Link my "
                 "account* and use `/doctor` again.",
@@ -170,27 +168,25 @@ def _of_look(diagnosis: Diagnosis, look: WebhookLook) -> Iterator[Finding]:
             else "Press *Repair the webhook*: the bot makes it again."
         )
         text = f"The project has no webhook in Speckle that leads to the bot. {fix}"
-        yield Finding(FindingMark.BAD, text, repair or Remedy.SETUP)
+        yield Finding(Health.BAD, text, repair or Remedy.SETUP)
         return
     fix = "Press *Repair the webhook*." if repair else f"An owner changes it in {_page(hook)}."
-    yield Finding(
-        FindingMark.GOOD, f"The webhook in Speckle {joined(_what_is_right(diagnosis, look))}."
-    )
+    yield Finding(Health.GOOD, f"The webhook in Speckle {joined(_what_is_right(diagnosis, look))}.")
     if not look.enabled:
         yield Finding(
-            FindingMark.BAD,
+            Health.BAD,
             "The webhook is switched off in Speckle, so nothing arrives. The bot does not change "
             f"that, because someone chose it: an owner switches it on in {_page(hook)}.",
         )
     if not look.right_address:
         text = f"The webhook leads to an earlier address of the bot. {fix}"
-        yield Finding(FindingMark.BAD, text, repair)
+        yield Finding(Health.BAD, text, repair)
     if look.duplicates:
         text = f"More than one webhook leads to the bot, so Speckle sends each event again. {fix}"
-        yield Finding(FindingMark.WARN, text, repair)
+        yield Finding(Health.WARN, text, repair)
     if not look.has_secret:
         text = f"The webhook has no secret, so the bot refuses what it sends. {_secret_fix(hook)}"
-        yield Finding(FindingMark.BAD, text, repair or Remedy.SETUP)
+        yield Finding(Health.BAD, text, repair or Remedy.SETUP)
     if diagnosis.lacking:
         yield _of_events(diagnosis)
     yield _of_last_call(hook, look.last_call, repair)
@@ -225,9 +221,9 @@ def _of_events(diagnosis: Diagnosis) -> Finding:
     names = joined([kind.value.replace("_", " ") for kind in diagnosis.lacking])
     if diagnosis.hook.is_by_hand:
         fix = f"An owner chooses them in {_page(diagnosis.hook)}; *Show set-up* has their names."
-        return Finding(FindingMark.WARN, f"The webhook does not send {names}. {fix}", Remedy.SETUP)
+        return Finding(Health.WARN, f"The webhook does not send {names}. {fix}", Remedy.SETUP)
     return Finding(
-        FindingMark.WARN,
+        Health.WARN,
         f"The webhook does not send {names}. Press *Repair the webhook*; if they are still missing "
         "then, an owner of the project has to ask for them: they link their account (`/link`) and "
         "use `/subscribe` in the channel.",
@@ -237,14 +233,14 @@ def _of_events(diagnosis: Diagnosis) -> Finding:
 
 def _of_last_call(hook: Hook, call: RecordedCall | None, repair: Remedy | None) -> Finding:
     if call is None:
-        return Finding(FindingMark.UNKNOWN, "Speckle has not called the webhook yet.")
+        return Finding(Health.UNKNOWN, "Speckle has not called the webhook yet.")
     at = discord.utils.format_dt(call.at, "R")
     match call.status:
         case CallStatus.DELIVERED:
-            return Finding(FindingMark.GOOD, f"Speckle's last call, {at}, was accepted.")
+            return Finding(Health.GOOD, f"Speckle's last call, {at}, was accepted.")
         case CallStatus.FAILED:
             return Finding(
-                FindingMark.BAD,
+                Health.BAD,
                 f"Speckle's last call, {at}, failed: the bot could not be reached then, or Speckle "
                 f"has another secret than the bot. {_secret_fix(hook)} If the next call is "
                 "accepted, nothing is left to do: the bot fetches what was missed.",
@@ -255,7 +251,7 @@ def _of_last_call(hook: Hook, call: RecordedCall | None, repair: Remedy | None) 
                 f"Speckle began its last call {at} and has not finished it. If that is minutes "
                 "ago, its webhook service does not run: tell the person who runs the server."
             )
-            return Finding(FindingMark.WARN, text)
+            return Finding(Health.WARN, text)
 
 
 def _not_looked(hook: Hook, failed: EnsureFailed) -> Finding:
@@ -263,17 +259,17 @@ def _not_looked(hook: Hook, failed: EnsureFailed) -> Finding:
     match failed.why:
         case EnsureProblem.SPECKLE_AWAY:
             text = f"{what}: {hook.server_url} does not answer. Use `/doctor` again in a minute."
-            return Finding(FindingMark.BAD, text)
+            return Finding(Health.BAD, text)
         case EnsureProblem.PROJECT_GONE | EnsureProblem.NOT_OWNER:
             return Finding(
-                FindingMark.UNKNOWN,
+                Health.UNKNOWN,
                 f"{what}: only an owner of the project may do that, and no linked account is one. "
                 f"An owner sees it in {_page(hook)}, or links their account and uses `/doctor`.",
                 Remedy.LINK,
             )
         case _:
             text = f"{what}: {_why_not(failed.why)}. Link the account again."
-            return Finding(FindingMark.WARN, text, Remedy.LINK)
+            return Finding(Health.WARN, text, Remedy.LINK)
 
 
 def _why_not(problem: EnsureProblem) -> str:
@@ -297,7 +293,7 @@ def _why_not(problem: EnsureProblem) -> str:
 def _of_first_event(hook: Hook) -> Iterator[Finding]:
     if hook.state is HookState.WAITING:
         yield Finding(
-            FindingMark.WARN,
+            Health.WARN,
             "No event has come through this webhook yet. *Show set-up* says what to enter in "
             "Speckle; the first event turns the subscription live.",
             Remedy.SETUP,
@@ -315,20 +311,20 @@ def _of_account(look: AccountLook, hook: Hook) -> Finding:
         else "can see the project for this channel"
     )
     if look.problem is None:
-        return Finding(FindingMark.GOOD, f"{who} {does}.")
+        return Finding(Health.GOOD, f"{who} {does}.")
     if look.problem is EnsureProblem.SPECKLE_AWAY:
         text = f"{who} could not be checked: {hook.server_url} does not answer at the moment."
-        return Finding(FindingMark.UNKNOWN, text)
+        return Finding(Health.UNKNOWN, text)
     if look.makes:
         text = f"{who} created the webhook and can no longer maintain it: {_why_not(look.problem)}."
-        return Finding(FindingMark.BAD, f"{text} {RELINK}", Remedy.LINK)
+        return Finding(Health.BAD, f"{text} {RELINK}", Remedy.LINK)
     why = (
         "it can no longer see the project"
         if look.problem is EnsureProblem.NOT_OWNER
         else _why_not(look.problem)
     )
     return Finding(
-        FindingMark.BAD,
+        Health.BAD,
         f"{who}, which shows the project in this channel, cannot be used: {why}. The channel is "
         "paused at the next event. They link it again with `/link`, or someone else who can see "
         "the project presses *Resume* then.",
@@ -345,15 +341,13 @@ def _of_subscription(diagnosis: Diagnosis) -> Iterator[Finding]:
         reason = subscription.pause_reason or PauseReason.MEMBER
         text = f"This channel is {pause_text(subscription)}. {REMEDIES[reason]}"
         gone = reason is PauseReason.PROJECT_DELETED
-        yield Finding(FindingMark.BAD, text, None if gone else Remedy.RESUME)
+        yield Finding(Health.BAD, text, None if gone else Remedy.RESUME)
     else:
-        yield Finding(
-            FindingMark.GOOD, f"This channel is not paused: {last_event_text(subscription)}."
-        )
+        yield Finding(Health.GOOD, f"This channel is not paused: {last_event_text(subscription)}.")
     if diagnosis.held:
         many = "1 event waits" if diagnosis.held == 1 else f"{diagnosis.held} events wait"
         yield Finding(
-            FindingMark.WARN,
+            Health.WARN,
             f"{many} until the bot knows who may see the project here. Nothing is lost: they are "
             "shown as soon as Speckle and Discord answer, or someone has confirmed it.",
         )
@@ -364,19 +358,19 @@ def _of_channels(diagnosis: Diagnosis) -> Iterator[Finding]:
     good = [one for one in diagnosis.channels if one.blocked is None]
     if good:
         where = channels_text([_channel(one) for one in good])
-        yield Finding(FindingMark.GOOD, f"The bot may post, with pictures, in {where}.")
+        yield Finding(Health.GOOD, f"The bot may post, with pictures, in {where}.")
     for one in diagnosis.channels[:MAX_CHANNELS_SAID]:
         if one.blocked is not None:
-            yield Finding(FindingMark.BAD, cannot_post_text(one.blocked))
+            yield Finding(Health.BAD, cannot_post_text(one.blocked))
         elif _is_paused_elsewhere(one, diagnosis):
             text = f"<#{_channel(one)}> is {pause_text(one.entry.subscription)}."
-            yield Finding(FindingMark.WARN, f"{text} Use `/doctor` there.")
+            yield Finding(Health.WARN, f"{text} Use `/doctor` there.")
     if diagnosis.others:
         many = (
             "1 more channel follows" if diagnosis.others == 1 else f"{diagnosis.others} more follow"
         )
         text = f"{many} the project. You do not manage webhooks there, so it was not looked at."
-        yield Finding(FindingMark.UNKNOWN, text)
+        yield Finding(Health.UNKNOWN, text)
 
 
 def _channel(look: ChannelLook) -> int:
