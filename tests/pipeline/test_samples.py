@@ -95,7 +95,8 @@ async def test_samples_go_by_the_filters_and_by_who_may_see_it_and_pause_nothing
         titles = [one["title"] for one in world.embeds(structure)]
         shown = world.shown(facade)
     assert "✅ 4 sample cards were shown" in text_of(answer)
-    assert titles[0] == "Test: New version of public/test"
+    assert titles[0].startswith("Test: New version")
+    assert "public/test" in titles[0]
     # Nothing is shown that Speckle refuses the account, and a real event would have paused it.
     assert "version created" in text_of(refused)
     assert "A real event would be kept, and would pause this channel" in text_of(refused)
