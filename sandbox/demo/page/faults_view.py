@@ -12,6 +12,7 @@ from pydantic import Field
 from bot.storage import Transaction
 from bot.work import CardFilter, OutboxState
 from sandbox.bot_process import Broken
+from sandbox.demo.curl_line import MODEL
 from sandbox.demo.days import MAREN
 from sandbox.demo.log_texts import log_text
 from sandbox.demo.page.actions import Action, CannotDo, read_action
@@ -173,7 +174,7 @@ class _FaultsView:
     async def send(self, how_many: int) -> None:
         """Publish versions, one after another."""
         main = self._stage.servers[0].main
-        model = next(iter(main.project.models), None)
+        model = next((one for one in main.project.models if one.name == MODEL), None)
         if model is None:
             raise CannotDo("Harbour Tower has no model yet. It gets one within a few seconds.")
         for _ in range(how_many):
