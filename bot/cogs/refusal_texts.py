@@ -5,13 +5,17 @@ from typing import assert_never
 
 import discord
 
+from bot.cards.text import escape_name, joined, shorten_plain
+from bot.cogs.option_texts import option_text
 from bot.permissions import ChannelKind, ChannelPermission
 from bot.services.refusals import (
     CannotPost,
+    ChannelNotSeen,
     Limited,
     NoRoom,
     NotAProject,
     NotManager,
+    NotOneProject,
     Obstacle,
     ProjectNotPublic,
     ProjectNotSeen,
@@ -20,13 +24,7 @@ from bot.services.refusals import (
     Retry,
     ServerNotAllowed,
 )
-from bot.speckle.events import EventGroup
-from bot.speckle.subscription_options import (
-    MAX_ENTRIES,
-    MAX_ENTRY_LENGTH,
-    OptionFault,
-    OptionProblem,
-)
+from bot.speckle.subscription_options import OptionProblem
 
 GUILD_OUT_OF_REACH = (
     "The bot does not reach that server at the moment, so nothing was changed. If it was "
@@ -58,11 +56,25 @@ REASONS: Mapping[RefusalReason, str] = {
     RefusalReason.COMMAND_OF_ANOTHER: (
         "Only the person who typed the command can continue it. Type `/subscribe` yourself."
     ),
+    RefusalReason.TEST_TOO_SOON: (
+        "This channel was tested less than a minute ago, and the bot tests a channel once a minute "
+        "at most. Wait a moment, then use `/test` again."
+    ),
+    RefusalReason.TEST_WHILE_PAUSED: (
+        "This channel is paused, so a test could not be shown. `/doctor` says why it is paused; "
+        "press *Resume* there, then use `/test` again."
+    ),
+    RefusalReason.TEST_WHILE_HELD: (
+        "Events of this channel are waiting until the bot can ask Speckle or Discord who may see "
+        "them, and a test would come before them. Use `/test` again in some minutes; `/doctor` "
+        "shows what is wrong."
+    ),
 }
 RETRIES: Mapping[Retry, str] = {
     Retry.SUBSCRIBE: "use `/subscribe` again",
     Retry.NOTICES: "use `/notices` again",
     Retry.RESUME: "press *Resume* again",
+    Retry.TEST: "use `/test` again",
     Retry.BUTTON: "press the button again",
 }
 _POSTS = "holds posts rather than messages. Pick a post in it"
@@ -89,12 +101,19 @@ def refusal_text(refusal: Refusal) -> str:
     match refusal:
         case RefusalReason():
             return REASONS[refusal]
+        case ChannelNotSeen(channel_id):
+            return (
+                f"You cannot see <#{channel_id}>, so nothing of it is shown to you. Ask someone "
+                "who manages this server to let you see it."
+            )
         case NotManager(channel_id):
             return (
                 f"You need the permissions *{ChannelPermission.VIEW_CHANNEL}* and "
                 f"*{ChannelPermission.MANAGE_WEBHOOKS}* in <#{channel_id}> for this. Ask someone "
                 "who manages this server."
             )
+        case NotOneProject():
+            return _not_one_project_text(refusal)
         case NotAProject(why):
             return (
                 f"That is neither a project's id nor a Speckle link: {why}\nOpen the project in "
@@ -107,7 +126,7 @@ def refusal_text(refusal: Refusal) -> str:
                 "the bot to add the server to `SPECKLE_SERVERS`."
             )
         case OptionProblem():
-            return _option_text(refusal)
+            return option_text(refusal)
         case ProjectNotSeen() | ProjectNotPublic():
             return _project_text(refusal)
         case NoRoom():
@@ -118,32 +137,15 @@ def refusal_text(refusal: Refusal) -> str:
             assert_never(refusal)
 
 
-def _option_text(problem: OptionProblem) -> str:
-    match problem.fault:
-        case OptionFault.TOO_MANY_ENTRIES:
-            return (
-                f"`{problem.option}` has {problem.size} entries; at most {MAX_ENTRIES} are "
-                "allowed. Use fewer, or patterns that cover several, such as `structure/**`."
-            )
-        case OptionFault.ENTRY_TOO_LONG:
-            return (
-                f"An entry of `{problem.option}` has {problem.size} characters; at most "
-                f"{MAX_ENTRY_LENGTH} are allowed. Separate entries with commas, or shorten it."
-            )
-        case OptionFault.NO_SUCH_EVENT:
-            shown = problem.entry.replace("`", "'")[:MAX_ENTRY_LENGTH]
-            if problem.near is not None:
-                return f"There is no event `{shown}`. Did you mean `{problem.near}`?"
-            groups = ", ".join(f"`{group}`" for group in EventGroup)
-            return f"There is no event `{shown}`. The groups are {groups}."
-        case OptionFault.NEVER_SENT:
-            return (
-                f"With `{problem.entry}` alone, nothing would arrive: those are events that this "
-                "bot does not know yet, which no webhook can be set to send. Name events that you "
-                "want too, such as `versions, issues`."
-            )
-        case OptionFault.EMPTY_PATTERN:
-            return "A model pattern is empty. Write a model's name, `structure/**` or `!**/draft*`."
+def _not_one_project_text(refusal: NotOneProject) -> str:
+    where = f"<#{refusal.channel_id}>"
+    if refusal.labels:
+        labels = joined([f"**{escape_name(shorten_plain(one, 100))}**" for one in refusal.labels])
+        return f"{where} follows {labels}. Choose one of them as `project`."
+    return (
+        f"{where} follows no such project. `/subscriptions` shows what is followed in this server, "
+        "and `/subscribe` lets a channel follow a project."
+    )
 
 
 def _project_text(refusal: ProjectNotSeen | ProjectNotPublic) -> str:

@@ -6,6 +6,7 @@ from bot.errors import NotASpeckleLink
 from bot.services.refusals import CommandRefused, NotAProject, ServerNotAllowed
 from bot.speckle.links import SpeckleLink, parse_link
 from bot.speckle.subscription_options import OptionError, SubscriptionOptions, TypedOptions
+from bot.speckle.typed_lists import typed_list
 
 
 def parse_project(text: str, servers: Sequence[str]) -> SpeckleLink:
@@ -29,9 +30,8 @@ def options_from(
 
     Errors: CommandRefused for an event that does not exist or a pattern that is none.
     """
-    model = link.model_name if link.model_name is not None else link.model_id
-    linked = {} if model is None else {"models": model}
+    linked = {"models": typed_list(link.models)} if link.models else {}
     try:
-        return current.changed_by({**linked, **typed})
+        return current.changed_by({**linked, **typed}, link.project_id)
     except OptionError as error:
         raise CommandRefused(error.problem) from error

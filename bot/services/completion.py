@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bot.cards.text import one_line, shorten_plain, units
+from bot.speckle.event_names import FORMER_NAMES
 from bot.speckle.event_table import kinds_of
 from bot.speckle.events import EventGroup, EventKind
 from bot.speckle.links import Links
-from bot.speckle.subscription_options import FORMER_NAMES
 from bot.speckle_api.types import ProjectChoice
 
 MAX_CHOICES = 25  # Discord's limit for autocomplete

@@ -1,13 +1,12 @@
 """Whether an event goes to a channel, by what the channel wants."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
 from types import MappingProxyType
 
 from bot.speckle.events import CommentMentioned, Delivery, Event, EventKind, ModelRef
+from bot.speckle.globs import fits
 from bot.speckle.subscription_options import SubscriptionOptions, wanted_kinds
 
 
@@ -67,6 +66,11 @@ def lets_in(patterns: Sequence[str], model: ModelRef) -> bool:
     return not patterns or (pattern is not None and not pattern.startswith("!"))
 
 
+def is_author(entry: str, user_id: str, name: str | None) -> bool:
+    """Whether an ignored author, as typed, means this person: by id, or by name, with globs."""
+    return entry == user_id or (bool(name) and fits(entry.replace("*", "**"), name or ""))
+
+
 def _why_passed(options: SubscriptionOptions) -> FilterWhy:
     no_filter = options == SubscriptionOptions()
     return FilterWhy.NO_FILTER if no_filter else FilterWhy.ALL_PASSED
@@ -95,9 +99,8 @@ def _author_verdict(options: SubscriptionOptions, delivery: Delivery) -> Verdict
     actor = delivery.actor
     if actor is None:
         return None
-    name = " ".join((actor.name or "").split()).casefold()
     for ignored in options.ignore_authors:
-        if ignored == actor.id or ignored.casefold() == name:
+        if is_author(ignored, actor.id, actor.name):
             return Verdict(False, FilterWhy.AUTHOR_IGNORED, {"author": ignored})
     return None
 
@@ -142,82 +145,13 @@ def _deciding_pattern(patterns: Iterable[str], name: str, model_id: str | None) 
     """The pattern that lets a model in or keeps it out; None where none lets it in."""
     including = [pattern for pattern in patterns if not pattern.startswith("!")]
     for pattern in patterns:
-        if pattern.startswith("!") and _fits(pattern[1:], name, model_id):
+        if pattern.startswith("!") and fits_model(pattern[1:], name, model_id):
             return pattern
     if not including:
         return "**"
-    return next((pattern for pattern in including if _fits(pattern, name, model_id)), None)
+    return next((pattern for pattern in including if fits_model(pattern, name, model_id)), None)
 
 
-def _fits(pattern: str, name: str, model_id: str | None) -> bool:
+def fits_model(pattern: str, name: str, model_id: str | None) -> bool:
+    """Whether a pattern without its `!` fits a model by its id or its name."""
     return pattern == model_id or fits(pattern, name)
-
-
-def fits(pattern: str, name: str) -> bool:
-    """Match a glob: `*` and `?` stay within a level, `**` crosses levels, case is ignored.
-
-    `structure/**` is everything below `structure` and the model `structure` itself; `**/draft*`
-    fits at the top level too. It follows all possible positions at once instead of compiling to a
-    regular expression, which a pattern such as `*a*a*a*a*b` would keep busy for hours.
-    """
-    name = name.casefold()
-    positions = {0}
-    for piece in _pieces(pattern.casefold()):
-        step = _STEPS.get(piece)
-        if step is None:
-            positions = {p + len(piece) for p in positions if name.startswith(piece, p)}
-        else:
-            positions = step(name, positions)
-        if not positions:
-            return False
-    return len(name) in positions
-
-
-@lru_cache(maxsize=1024)
-def _pieces(pattern: str) -> tuple[str, ...]:
-    pattern = re.sub(r"\*{2,}(?:/\*{2,})*", "**", pattern)
-    pieces = re.split(r"(/\*\*\Z|\A\*\*/|/\*\*/|\*\*|\*|\?)", pattern)
-    return tuple(piece for piece in pieces if piece)
-
-
-def _star(name: str, positions: set[int]) -> set[int]:
-    reached: set[int] = set()
-    for start in sorted(positions):
-        if start not in reached:
-            slash = name.find("/", start)
-            reached.update(range(start, (len(name) if slash < 0 else slash) + 1))
-    return reached
-
-
-def _two_stars(name: str, positions: set[int]) -> set[int]:
-    return set(range(min(positions), len(name) + 1))
-
-
-def _question_mark(name: str, positions: set[int]) -> set[int]:
-    return {p + 1 for p in positions if p < len(name) and name[p] != "/"}
-
-
-def _after_slash(name: str, positions: set[int]) -> set[int]:
-    return {p + 1 for p in positions if name.startswith("/", p)}
-
-
-def _levels(name: str, positions: set[int]) -> set[int]:
-    """Any number of whole levels, none included."""
-    first = min(positions, default=len(name))
-    return positions | {p for p in range(first + 1, len(name) + 1) if name[p - 1] == "/"}
-
-
-def _rest(name: str, positions: set[int]) -> set[int]:
-    """Nothing, or a slash and whatever follows."""
-    below = _after_slash(name, positions)
-    return positions | (_two_stars(name, below) if below else set())
-
-
-_STEPS: Mapping[str, Callable[[str, set[int]], set[int]]] = {
-    "*": _star,
-    "**": _two_stars,
-    "?": _question_mark,
-    "**/": _levels,
-    "/**/": lambda name, positions: _levels(name, _after_slash(name, positions)),
-    "/**": _rest,
-}

@@ -1,10 +1,12 @@
 """Addresses of a Speckle server's pages: read from what people paste, written for cards."""
 
+import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from functools import lru_cache
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from bot.errors import NotASpeckleLink
 
@@ -18,22 +20,35 @@ FORMER_ADDRESSES = {
     "https://latest.speckle.systems": PUBLIC_SERVER,
 }
 MAX_LINK_LENGTH = 2_000
+MAX_RESOURCES = 25  # of one link: as many as a channel can have patterns
 SHOWN_LENGTH = 100
 WHOLE = "all"  # in place of a model: all of them
 
 
+class LinkTarget(Enum):
+    """What a link leads to."""
+
+    PROJECT = auto()
+    MODELS = auto()
+    FOLDER = auto()
+    VERSION = auto()
+    THREAD = auto()  # of comments, or an issue
+
+
 @dataclass(frozen=True, slots=True)
 class SpeckleLink:
-    """The project, or the model of it, that a pasted text points at.
+    """What a pasted text points at: a project, and what of it.
 
-    `server_url` is None for a bare id. `model_name` comes from old links, which name models
-    instead of giving their ids.
+    `server_url` is None for a bare id. `models` are patterns: ids, the names that old links have,
+    and folders. `thread_id` is that of a comment's thread or of an issue.
     """
 
     server_url: str | None
     project_id: str
-    model_id: str | None = None
-    model_name: str | None = None
+    models: tuple[str, ...] = ()
+    version_id: str | None = None
+    thread_id: str | None = None
+    target: LinkTarget = LinkTarget.PROJECT
 
 
 @lru_cache(maxsize=256)  # asked for each delivery, of a handful of servers
@@ -69,59 +84,155 @@ def _ascii_host(host: str, text: str) -> str:
 
 
 def parse_link(text: str, servers: Collection[str] = ()) -> SpeckleLink:
-    """Read a project id or any link to a project, a model, a version or a thread, old or new.
+    """Read a project's id or a link into it, old or new, out of what was pasted.
 
-    An address that one of these servers had before is read as its address of today.
+    Marks around it, and words, do not matter. An address that one of these servers had before, or
+    that differs from a server's in http and https alone, is read as that server's address.
     Errors: NotASpeckleLink, whose `why` ends a sentence for the person who typed it.
     """
-    text = text.strip().removeprefix("<").removesuffix(">").strip()
     if len(text) > MAX_LINK_LENGTH:
         raise _not_a_link(text, "it is too long.")
-    if ID.fullmatch(text):
-        return SpeckleLink(None, text)
-    if "/" not in text:
-        raise _not_a_link(text, "a project's id has 10 letters and digits.")
-    url = text if "://" in text else f"https://{text}"
+    bare = text.strip(_AROUND)
+    if ID.fullmatch(bare):
+        return SpeckleLink(None, bare)
+    problem = None
+    for address in _addresses(text):
+        try:
+            return _read_address(address, servers)
+        except NotASpeckleLink as error:
+            problem = problem or error
+    if problem is None:
+        problem = _not_a_link(bare, NO_ID if "/" not in bare else NO_PROJECT)
+    raise problem
+
+
+def looks_like_address(text: str) -> bool:
+    """Whether a text is meant as a link into a Speckle server, and not as a name."""
+    return bool(_ADDRESS.search(text) or _WITHOUT_SCHEME.search(text))
+
+
+def profile_id(text: str) -> str | None:
+    """The person whose page a link leads to."""
+    pieces = [urlsplit(one).path.strip("/").split("/") for one in _addresses(text)]
+    found = (piece[1] for piece in pieces if len(piece) > 1 and piece[0] in ("profile", "users"))
+    return next((one for one in found if ID.fullmatch(one)), None)
+
+
+NO_ID = "a project's id has 10 letters and digits."
+NO_PROJECT = "a project's address looks like https://app.speckle.systems/projects/…"
+_AROUND = " \t\r\n<>()[]{}\"'`*_.,;:!?\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2026"
+_INSIDE = r"[^\s<>\"\[\]`\u201c\u201d\u201e\u00ab\u00bb]"
+_ADDRESS = re.compile(rf"(?i)[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]*\]?)?{_INSIDE}*")
+_WITHOUT_SCHEME = re.compile(
+    rf"(?i)(?<![\w/.:@-])[\w-]+(?:\.[\w-]+)*(?::\d{{1,5}})?/+(?:projects|streams|embed|profile|users)\b{_INSIDE}*"
+)
+_PAIRS = {")": "(", "}": "{"}
+
+
+def _addresses(text: str) -> Iterator[str]:
+    """The addresses in a text, without the punctuation behind them."""
+    text = text.replace("&amp;", "&")
+    found = [one[0] for one in _ADDRESS.finditer(text)]
+    found += [f"https://{one[0]}" for one in _WITHOUT_SCHEME.finditer(text)]
+    return map(_without_punctuation, found)
+
+
+def _without_punctuation(address: str) -> str:
+    while address:
+        last = address[-1]
+        opening = _PAIRS.get(last)
+        closes = opening is not None and address.count(last) > address.count(opening)
+        if not closes and (opening is not None or last not in _AROUND):
+            break
+        address = address[:-1]
+    return address
+
+
+def _read_address(url: str, servers: Collection[str]) -> SpeckleLink:
     try:
         server_url = _todays(normalise_server_url(url), servers)
     except NotASpeckleLink as error:
-        raise _not_a_link(text, f"{error.why}.") from error
+        raise _not_a_link(url, f"{error.why}.") from error
     parts = urlsplit(url)
+    asked = parse_qs(f"{parts.query}&{parts.fragment}")
+    thread = _first_id(asked, "threadId", "cId")
     pieces = [unquote(piece) for piece in parts.path.split("/") if piece]
     match pieces:
         case ["projects", project, *rest] if ID.fullmatch(project):
-            return _today(SpeckleLink(server_url, project), rest)
+            link = _today(SpeckleLink(server_url, project, thread_id=thread), rest)
         case ["streams", project, *rest] if ID.fullmatch(project):
-            return _legacy(SpeckleLink(server_url, project), rest)
+            link = _legacy(SpeckleLink(server_url, project, thread_id=thread), rest)
+        case ["embed"] if embedded := _first_id(asked, "stream"):
+            link = _embedded(SpeckleLink(server_url, embedded, thread_id=thread), asked)
         case _:
-            raise _not_a_link(
-                text, "a project's address looks like https://app.speckle.systems/projects/…"
-            )
+            raise _not_a_link(url, NO_PROJECT)
+    return link if link.thread_id is None else replace(link, target=LinkTarget.THREAD)
+
+
+def _first_id(asked: Mapping[str, Sequence[str]], *names: str) -> str | None:
+    found = (value for name in names for value in asked.get(name, ()))
+    return next((value for value in found if ID.fullmatch(value)), None)
 
 
 def _todays(server_url: str, servers: Collection[str]) -> str:
-    current = FORMER_ADDRESSES.get(server_url, server_url)
-    return current if current in servers and server_url not in servers else server_url
+    """The server's address of today, if it is one of these; a wrong http or https is corrected."""
+    if server_url in servers:
+        return server_url
+    scheme, _, host = server_url.partition("://")
+    other = f"{'https' if scheme == 'http' else 'http'}://{host}"
+    former = (FORMER_ADDRESSES.get(one, one) for one in (server_url, f"https://{host}"))
+    return next((one for one in (*former, other) if one in servers), server_url)
 
 
 def _today(link: SpeckleLink, rest: list[str]) -> SpeckleLink:
-    """`/models/M`, `/models/M@V`, `/models/M1,M2`, `/models/M/versions`."""
+    """`/models/M`, `/models/M@V`, `/models/M1,M2,$folder`, `/models/M/versions`, `/threads/T`."""
     match rest:
-        case ["models", resources, *_] if "," not in resources:
-            model, _, _ = resources.partition("@")
-            # "all", an object's id or "$folder" is no model.
-            return replace(link, model_id=model) if ID.fullmatch(model) else link
+        case ["models", resources, *_]:
+            return _with_resources(link, resources.split(","))
+        case ["threads" | "issues" | "discussions", thread, *_] if ID.fullmatch(thread):
+            return replace(link, thread_id=thread)
         case _:
             return link
+
+
+def _with_resources(link: SpeckleLink, resources: list[str]) -> SpeckleLink:
+    """The models and folders; "all" is no model, and an object's id is that of no model."""
+    models, versions = [], []
+    target = LinkTarget.MODELS
+    for resource in resources[:MAX_RESOURCES]:
+        model, _, version = resource.strip().partition("@")
+        if model.startswith("$") and (folder := model[1:].strip("/ ")):
+            models.append(f"{folder}/**")
+            target = LinkTarget.FOLDER
+        elif ID.fullmatch(model):
+            models.append(model)
+            versions += [version] if ID.fullmatch(version) else []
+    if not models or WHOLE in resources:
+        return link
+    found = replace(link, models=tuple(dict.fromkeys(models)), target=target)
+    if len(found.models) > 1 or not versions:
+        return found
+    return replace(found, version_id=versions[0], target=LinkTarget.VERSION)
 
 
 def _legacy(link: SpeckleLink, rest: list[str]) -> SpeckleLink:
-    """`/branches/NAME`, where the name may hold slashes."""
+    """`/branches/NAME`, where the name may hold slashes, and `/commits/V`."""
     match rest:
         case ["branches", *name] if name:
-            return replace(link, model_name="/".join(name).lower())
+            return replace(link, models=("/".join(name).lower(),), target=LinkTarget.MODELS)
+        case ["commits", version, *_] if ID.fullmatch(version):
+            return replace(link, version_id=version, target=LinkTarget.VERSION)
         case _:
             return link
+
+
+def _embedded(link: SpeckleLink, asked: Mapping[str, Sequence[str]]) -> SpeckleLink:
+    """`/embed?stream=P&branch=NAME`, `/embed?stream=P&commit=V`."""
+    branch = asked.get("branch", [""])[0].strip("/ ").lower()
+    if branch:
+        return replace(link, models=(branch,), target=LinkTarget.MODELS)
+    version = _first_id(asked, "commit")
+    return link if version is None else _legacy(link, ["commits", version])
 
 
 def _not_a_link(text: str, why: str) -> NotASpeckleLink:
@@ -154,6 +265,12 @@ class Links:
         if self.legacy or model_id is None:
             return f"{self.server_url}/streams/{_quoted(project_id)}/commits/{_quoted(version_id)}"
         return f"{self.model(project_id, model_id)}@{_quoted(version_id)}"
+
+    def comparison(self, project_id: str, model_id: str, version_id: str, before: str) -> str:
+        """Speckle's own view of what differs between two versions of a model."""
+        pair = {"versionA": f"{model_id}@{before}", "versionB": f"{model_id}@{version_id}"}
+        differences = json.dumps({"diffs": [pair]}, separators=(",", ":"))
+        return f"{self.version(project_id, model_id, version_id)}#diff={_quoted(differences)}"
 
     def place(self, project_id: str, resources: str | None) -> str:
         """Models, a folder or an object, as Speckle writes them; old servers show the project."""

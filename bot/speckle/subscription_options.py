@@ -4,25 +4,38 @@ A new option is a field of SubscriptionOptions and its row in OPTIONS; whatever 
 field.
 """
 
-import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from itertools import islice
 from typing import Any, Final, Self, TypeAlias
 
-from bot.errors import BotError
-from bot.speckle.event_table import EVENTS
-from bot.speckle.events import EventGroup, EventKind
+from bot.errors import BotError, NotASpeckleLink
+from bot.speckle.event_names import (
+    FORMER_NAMES,
+    kinds_named,
+    nearest_event,
+    read_event_names,
+    without_events,
+)
+from bot.speckle.events import EventKind
+from bot.speckle.globs import EVERYTHING, all_fit, fits_everything
+from bot.speckle.links import ID, looks_like_address, parse_link, profile_id
+from bot.speckle.seen_text import as_seen
+from bot.speckle.typed_lists import (
+    ALL_WORDS,
+    EXCLUDE,
+    NONE_WORDS,
+    TypedEntry,
+    alternatives,
+    split_typed,
+    typed_list,
+)
 
 MAX_TYPED = 1000  # characters of one option; far more than a channel needs, far less than hurts
 MAX_ENTRIES = 25  # of one option: more do not fit into a message that shows them
 MAX_ENTRY_LENGTH = 100  # characters
-SEPARATOR = re.compile(r"[,\n]+")
-DEFAULT_WORDS = frozenset({"", "all", "none", "nobody"})
-
-FORMER_NAMES: Final[Mapping[str, str]] = {"comments": EventGroup.ISSUES}
-"""What groups of events were called before: people type it, and what is stored holds it."""
 
 Entries: TypeAlias = tuple[str, ...]
 """An option's value; none of them is the default."""
@@ -38,13 +51,22 @@ class OptionFault(Enum):
     NO_SUCH_EVENT = auto()
     NEVER_SENT = auto()  # only events that no webhook can be set to send
     EMPTY_PATTERN = auto()
+    NOTHING_WANTED = auto()  # a word such as `none`, where something has to be shown
+    NOTHING_LEFT = auto()  # what is left out leaves nothing
+    CONTRADICTION = auto()  # an entry without effect beside `near`
+    REGULAR_EXPRESSION = auto()
+    LINK_WITHOUT_MODEL = auto()
+    LINK_ELSEWHERE = auto()  # into another project
+    DISCORD_MENTION = auto()
+    E_MAIL = auto()
+    NOT_A_PERSON = auto()  # an address that is nobody's, or a name with `!`
 
 
 @dataclass(frozen=True, slots=True)
 class OptionProblem:
     """Why an option cannot be used: how many entries it has, or how many characters one has.
 
-    `entry` is the one that is wrong, `near` an event of nearly that name.
+    `entry` is the one that is wrong, `near` what was probably meant, or what it contradicts.
     """
 
     option: str
@@ -74,13 +96,20 @@ class SubscriptionOptions:
     models: Entries = ()
     ignore_authors: Entries = ()
 
-    def changed_by(self, typed: TypedOptions) -> Self:
+    def changed_by(self, typed: TypedOptions, project_id: str | None = None) -> Self:
         """These with what was typed; what was left out stays, `all` brings the default back.
 
-        Errors: OptionError for an event that does not exist, too many entries or too long ones.
+        Links in it have to lead into the project, where it is given.
+        Errors: OptionError for what cannot be used, or can have no effect.
         """
-        read = {one.name: one.read(typed[one.name]) for one in OPTIONS if one.name in typed}
+        read = {
+            one.name: one.read(typed[one.name], project_id) for one in OPTIONS if one.name in typed
+        }
         return replace(self, **read)
+
+    def typed(self) -> TypedOptions:
+        """These as they would be typed; reading that gives the same again."""
+        return {option.name: typed_list(option.of(self)) for option in OPTIONS}
 
     def widens(self, agreed: "SubscriptionOptions") -> bool:
         """Whether these may let through what the others did not; in doubt, they may."""
@@ -109,9 +138,9 @@ class Option:
     """One option, by its name in the command, in the form and in the database.
 
     `description` is shown next to it in the command; `label`, `hint` and `placeholder` are of its
-    field in the form, which says as typed what is set. `parse` takes the entries that were typed,
-    `widens` new and agreed ones, and `describe` gives "" where there is nothing to say. `restore`
-    takes what the database keeps, in whatever release it was written.
+    field in the form, which says as typed what is set. `parse` takes what was typed and the id of
+    the project, `widens` new and agreed entries, and `describe` gives "" where there is nothing to
+    say. `restore` takes what the database keeps, in whatever release it was written.
     """
 
     name: str
@@ -119,7 +148,7 @@ class Option:
     label: str
     hint: str
     placeholder: str
-    parse: Callable[[Entries], Entries]
+    parse: Callable[[str, str | None], Iterable[str]]
     widens: Callable[[Entries, Entries], bool]
     describe: Callable[[Entries], str]
     restore: Callable[[Iterable[str]], Entries] = tuple
@@ -129,23 +158,34 @@ class Option:
         entries: Entries = getattr(options, self.name)
         return entries
 
-    def read(self, text: str) -> Entries:
-        """What was typed, its entries separated by commas. Errors: OptionError."""
-        if text.strip().lower() in DEFAULT_WORDS:
-            return ()
-        return self.parse(self._entries(text))
+    def read(self, text: str, project_id: str | None = None) -> Entries:
+        """What was typed, each entry once. Errors: OptionError."""
+        entries: dict[str, str] = {}
+        for entry in self._checked(text, project_id):
+            entries.setdefault(_compared(entry), entry)
+        return tuple(entries.values())
 
-    def _entries(self, text: str) -> Entries:
-        stripped = (" ".join(piece.split()) for piece in SEPARATOR.split(text))
-        entries = tuple(dict.fromkeys(entry for entry in stripped if entry))
-        if len(entries) > MAX_ENTRIES:
-            fault = OptionFault.TOO_MANY_ENTRIES
-            raise OptionError(OptionProblem(self.name, fault, len(entries)))
+    def _checked(self, text: str, project_id: str | None) -> Iterator[str]:
+        entries = tuple(self.parse(text, project_id))
         for entry in entries:
             if len(entry) > MAX_ENTRY_LENGTH:
                 fault = OptionFault.ENTRY_TOO_LONG
                 raise OptionError(OptionProblem(self.name, fault, len(entry), entry))
-        return entries
+            yield entry
+        if len(entries) > MAX_ENTRIES:
+            fault = OptionFault.TOO_MANY_ENTRIES
+            raise OptionError(OptionProblem(self.name, fault, len(entries)))
+
+
+def _compared(entry: str) -> str:
+    """An entry as it is compared with others: ids to the letter, all else as people see it."""
+    return entry if ID.fullmatch(entry.removeprefix(EXCLUDE)) else as_seen(entry)
+
+
+def _refused(
+    option: str, fault: OptionFault, entry: str = "", near: str | None = None
+) -> OptionError:
+    return OptionError(OptionProblem(option, fault, entry=entry[:MAX_ENTRY_LENGTH], near=near))
 
 
 # ── Events ────────────────────────────────────────────────────────────────────────────────────
@@ -157,26 +197,24 @@ def wanted_kinds(options: SubscriptionOptions) -> frozenset[EventKind]:
 
 
 def _kinds(entries: Entries) -> frozenset[EventKind]:
-    if not entries:
-        return frozenset(EventKind)
-    return frozenset(row.kind for row in EVENTS if row.kind in entries or row.group in entries)
+    return kinds_named(entries) if entries else frozenset(EventKind)
 
 
-def _events(entries: Entries) -> Entries:
-    typed = (entry.lower().replace(" ", "_").replace("-", "_") for entry in entries)
-    names = tuple(dict.fromkeys(_event(name) for name in typed))
+def _events(text: str, _project_id: str | None) -> Entries:
+    read = read_event_names(text)
+    if read.unknown:
+        name = read.unknown[0]
+        raise _refused("events", OptionFault.NO_SUCH_EVENT, name, nearest_event(name))
+    if read.nothing:
+        raise _refused("events", OptionFault.NOTHING_WANTED, text.strip())
+    included = () if read.everything else tuple(dict.fromkeys(read.included))
+    if not read.excluded:
+        names = included
+    elif not (names := without_events(included, read.excluded)):
+        raise _refused("events", OptionFault.NOTHING_LEFT, text.strip())
     if _kinds(names) == {EventKind.UNKNOWN}:
-        raise OptionError(OptionProblem("events", OptionFault.NEVER_SENT, entry=names[0]))
+        raise _refused("events", OptionFault.NEVER_SENT, names[0])
     return names
-
-
-def _event(name: str) -> str:
-    known = [*EventGroup, *EventKind, *FORMER_NAMES]
-    if name in known:
-        return FORMER_NAMES.get(name, name)
-    near = next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.6)), "")
-    near = FORMER_NAMES.get(near, near) or None
-    raise OptionError(OptionProblem("events", OptionFault.NO_SUCH_EVENT, entry=name, near=near))
 
 
 def _restored_events(entries: Iterable[str]) -> Entries:
@@ -195,14 +233,95 @@ def _describe_events(entries: Entries) -> str:
 # ── Models ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _models(entries: Entries) -> Entries:
-    patterns = []
-    for entry in entries:
-        excluding, name = entry.startswith("!"), entry.lstrip("! ").strip("/")
-        if not name:
-            raise OptionError(OptionProblem("models", OptionFault.EMPTY_PATTERN, entry=entry))
-        patterns.append(f"!{name}" if excluding else name)
-    return tuple(dict.fromkeys(patterns))
+def _models(text: str, project_id: str | None) -> Entries:
+    typed = [
+        _Pattern(e.excluded, name) for e in split_typed(text) for name in _named(e, project_id)
+    ]
+    including = [one.name for one in typed if not one.excluded]
+    excluding = [one.name for one in typed if one.excluded]
+    if any(map(fits_everything, including)):
+        typed = [one for one in typed if one.excluded]
+        including = []
+    _check_effect(including, excluding)
+    return tuple(f"{EXCLUDE}{one.name}" if one.excluded else one.name for one in typed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """A model pattern without its `!`."""
+
+    excluded: bool
+    name: str
+
+
+def _named(entry: TypedEntry, project_id: str | None) -> Iterable[str]:
+    """The patterns that an entry stands for."""
+    if entry.quoted:
+        return (_pattern(entry),)
+    word = entry.text.casefold()
+    if word in ALL_WORDS:
+        return (EVERYTHING,)
+    if word in NONE_WORDS:
+        raise _refused("models", OptionFault.NOTHING_WANTED, entry.text)
+    if looks_like_address(entry.text):
+        return _linked(entry.text, project_id)
+    if (form := _glob_for(entry.text)) is not None:
+        raise _refused("models", OptionFault.REGULAR_EXPRESSION, entry.text, form)
+    texts = islice(alternatives(entry.text), MAX_ENTRIES + 1)
+    return [_pattern(replace(entry, text=text)) for text in texts]
+
+
+def _linked(address: str, project_id: str | None) -> Iterable[str]:
+    """The models that a link in place of a name leads to."""
+    try:
+        link = parse_link(address)
+    except NotASpeckleLink as error:
+        raise _refused("models", OptionFault.LINK_WITHOUT_MODEL, address) from error
+    if project_id is not None and link.project_id != project_id:
+        raise _refused("models", OptionFault.LINK_ELSEWHERE, address)
+    if not link.models:
+        raise _refused("models", OptionFault.LINK_WITHOUT_MODEL, address)
+    return link.models
+
+
+def _pattern(entry: TypedEntry) -> str:
+    """One pattern as it is kept: `folder/` as `folder/**`, `MODEL@VERSION` as the model's id."""
+    text = re.sub(r"\s*/+\s*/+\s*", "/", entry.text)
+    name = text.strip("/ ")
+    if not name:
+        mark = EXCLUDE if entry.excluded else ""
+        raise _refused("models", OptionFault.EMPTY_PATTERN, f"{mark}{entry.text}")
+    if entry.quoted:
+        return name
+    model, at, version = name.partition("@")
+    if at and ID.fullmatch(model) and ID.fullmatch(version):
+        return model
+    is_folder = text.endswith("/") or name.startswith("$")
+    return f"{name.removeprefix('$')}/{EVERYTHING}" if is_folder else name
+
+
+_EXPRESSION: Final = re.compile(r"\.[*+](?!\w)|\\[dwsb]|^\^|\$$|\([^()]*\|[^()]*\)")
+
+
+def _glob_for(text: str) -> str | None:
+    """A regular expression as the pattern that comes nearest; None for what is none."""
+    if not _EXPRESSION.search(text):
+        return None
+    form = re.sub(r"^\^|\$$", "", text)
+    form = re.sub(r"\(([^()|]*(?:\|[^()|]*)+)\)", lambda m: f"{{{m[1].replace('|', ',')}}}", form)
+    form = re.sub(r"\\d[+*]?", "[0-9]", re.sub(r"\.[*+]", "**", form))
+    return re.sub(r"\\[wsb][+*]?", "*", form).strip("/") or EVERYTHING
+
+
+def _check_effect(including: list[str], excluding: list[str]) -> None:
+    """Refuse patterns that can show no model because of those that leave models out."""
+    dead = [name for name in including or [EVERYTHING] if all_fit(name, excluding)]
+    if not dead:
+        return
+    near = next((one for one in excluding if all_fit(dead[0], [one])), excluding[0])
+    if len(dead) == len(including or [EVERYTHING]):
+        raise _refused("models", OptionFault.NOTHING_LEFT, f"{EXCLUDE}{near}")
+    raise _refused("models", OptionFault.CONTRADICTION, dead[0], f"{EXCLUDE}{near}")
 
 
 def _models_widen(patterns: Entries, agreed: Entries) -> bool:
@@ -216,8 +335,13 @@ def _models_widen(patterns: Entries, agreed: Entries) -> bool:
 
 def _split(patterns: Entries) -> tuple[set[str], set[str]]:
     """The patterns that let models in, and those that keep them out."""
-    excluded = {pattern for pattern in patterns if pattern.startswith("!")}
-    return {pattern for pattern in patterns if pattern not in excluded}, excluded
+    texts = _comparable(patterns)
+    excluded = {pattern for pattern in texts if pattern.startswith(EXCLUDE)}
+    return texts - excluded, excluded
+
+
+def _comparable(entries: Entries) -> set[str]:
+    return {_compared(entry) for entry in entries}
 
 
 def _describe_models(patterns: Entries) -> str:
@@ -233,13 +357,44 @@ def _describe_models(patterns: Entries) -> str:
 
 # ── Authors ───────────────────────────────────────────────────────────────────────────────────
 
+_MENTION: Final = re.compile(r"<(@[!&]?|#)\d+>|\d{17,20}|@(everyone|here)")
+_E_MAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@.]+")
 
-def _authors(entries: Entries) -> Entries:
-    return entries
+
+def _authors(text: str, _project_id: str | None) -> Entries:
+    typed = split_typed(text)
+    words = [one.text for one in typed if not one.quoted and _is_word(one.text)]
+    if words and len(words) < len(typed):
+        other = next(one.text for one in typed if one.text not in words)
+        raise _refused("ignore_authors", OptionFault.CONTRADICTION, words[0], other)
+    return () if words else tuple(_author(entry) for entry in typed)
+
+
+def _is_word(text: str) -> bool:
+    return text.casefold() in ALL_WORDS | NONE_WORDS
+
+
+def _author(entry: TypedEntry) -> str:
+    """One author as kept. Errors: OptionError for who can be the author of no event."""
+    text = entry.text
+    if _MENTION.fullmatch(text):
+        raise _refused("ignore_authors", OptionFault.DISCORD_MENTION, text)
+    if _E_MAIL.fullmatch(text):
+        raise _refused("ignore_authors", OptionFault.E_MAIL, text)
+    if looks_like_address(text):
+        if (user_id := profile_id(text)) is None:
+            raise _refused("ignore_authors", OptionFault.NOT_A_PERSON, text)
+        return user_id
+    name = text if entry.quoted else text.removeprefix("@").strip()
+    if entry.excluded or not name:
+        raise _refused("ignore_authors", OptionFault.NOT_A_PERSON, f"{EXCLUDE}{text}")
+    if fits_everything(name.replace("*", "**")):
+        raise _refused("ignore_authors", OptionFault.NOTHING_LEFT, text)
+    return name
 
 
 def _authors_widen(entries: Entries, agreed: Entries) -> bool:
-    return not set(agreed) <= set(entries)
+    return not _comparable(agreed) <= _comparable(entries)
 
 
 def _describe_authors(entries: Entries) -> str:

@@ -60,6 +60,7 @@ class Interaction:
     source: SandboxMessage | None
     opened_at: float
     focused: int | None = None
+    command: str = ""  # the name of the command that was used
     callback: Callback | None = None
     original: SandboxMessage | None = None
     followups: list[SandboxMessage] = field(default_factory=list)

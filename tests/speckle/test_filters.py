@@ -19,7 +19,8 @@ from bot.speckle.events import (
     VersionCreated,
     VersionMoved,
 )
-from bot.speckle.filters import FilterWhy, Verdict, fits, matches
+from bot.speckle.filters import FilterWhy, Verdict, matches
+from bot.speckle.globs import fits
 from bot.speckle.subscription_options import SubscriptionOptions
 
 PROJECT = Project("7e14d973e6", "Harbour Tower")

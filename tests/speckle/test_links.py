@@ -1,14 +1,22 @@
 """Links that people paste, and links that cards show."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import NotASpeckleLink
-from bot.speckle.links import Links, SpeckleLink, normalise_server_url, parse_link
+from bot.speckle.links import Links, LinkTarget, SpeckleLink, normalise_server_url, parse_link
 
 P, M, V, C = "7e14d973e6", "193f26c0fa", "303fecc468", "858c7ede18"
 APP = "https://app.speckle.systems"
+VERSION = SpeckleLink(APP, P, (M,), V, target=LinkTarget.VERSION)
+THREAD = SpeckleLink(APP, P, thread_id=C, target=LinkTarget.THREAD)
+
+
+def model_of(*models: str) -> SpeckleLink:
+    return SpeckleLink(APP, P, models, target=LinkTarget.MODELS)
 
 
 @pytest.mark.parametrize(
@@ -17,30 +25,30 @@ APP = "https://app.speckle.systems"
         (P, SpeckleLink(None, P)),
         (f" <{APP}/projects/{P}> ", SpeckleLink(APP, P)),
         (f"app.speckle.systems/projects/{P}/", SpeckleLink(APP, P)),
-        (f"{APP}/projects/{P}/models/{M}", SpeckleLink(APP, P, M)),
-        (f"{APP}/projects/{P}/models/{M}@{V}", SpeckleLink(APP, P, M)),
-        (f"{APP}/projects/{P}/models/{M}%40{V}", SpeckleLink(APP, P, M)),
-        (f"{APP}/projects/{P}/models/{M}/versions", SpeckleLink(APP, P, M)),
+        (f"{APP}/projects/{P}/models/{M}", model_of(M)),
+        (f"{APP}/projects/{P}/models/{M}@{V}", VERSION),
+        (f"{APP}/projects/{P}/models/{M}%40{V}", VERSION),
+        (f"{APP}/projects/{P}/models/{M}/versions", model_of(M)),
         (
             f"{APP}/projects/{P}/models/{M}@{V}#threadId={C}",
-            SpeckleLink(APP, P, M),
+            replace(VERSION, thread_id=C, target=LinkTarget.THREAD),
         ),
-        (f"{APP}/projects/{P}/models/{M},{V}", SpeckleLink(APP, P)),
+        (f"{APP}/projects/{P}/models/{M},{V}", model_of(M, V)),
         (f"{APP}/projects/{P}/models/all", SpeckleLink(APP, P)),
-        (f"{APP}/projects/{P}/threads/{C}", SpeckleLink(APP, P)),
+        (f"{APP}/projects/{P}/threads/{C}", THREAD),
         (f"{APP}/projects/{P}/settings/webhooks?a=b", SpeckleLink(APP, P)),
         (f"http://Speckle.Example:3000/streams/{P}", SpeckleLink("http://speckle.example:3000", P)),
         (
             f"{APP}/streams/{P}/branches/Structure/level%201",
-            SpeckleLink(APP, P, model_name="structure/level 1"),
+            model_of("structure/level 1"),
         ),
         (
             f"{APP}/streams/{P}/branches/structure%2Flevel%201",
-            SpeckleLink(APP, P, model_name="structure/level 1"),
+            model_of("structure/level 1"),
         ),
         (
             f"{APP}/streams/{P}/commits/{V}?cId={C}",
-            SpeckleLink(APP, P),
+            replace(THREAD, version_id=V),
         ),
     ],
 )
@@ -134,4 +142,4 @@ def test_old_servers_get_the_links_that_they_know() -> None:
 
 def test_an_id_can_never_lead_out_of_its_place() -> None:
     assert Links(APP).project("../x?y#z") == f"{APP}/projects/..%2Fx%3Fy%23z"
-    assert parse_link(Links(APP).version(P, M, V)) == SpeckleLink(APP, P, M)
+    assert parse_link(Links(APP).version(P, M, V)) == VERSION

@@ -1,0 +1,127 @@
+"""Events as people name them: by our names, by Speckle's own, old and new, and by what is near."""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from bot.speckle.event_table import EVENTS, kinds_of
+from bot.speckle.events import EventGroup, EventKind
+from bot.speckle.seen_text import as_seen
+from bot.speckle.typed_lists import ALL_WORDS, NONE_WORDS
+
+FORMER_NAMES: Final[Mapping[str, str]] = {"comments": EventGroup.ISSUES}
+"""What groups of events were called before: people type it, and what is stored holds it."""
+
+NOUNS: Final[Mapping[EventGroup, str]] = {
+    EventGroup.VERSIONS: "version commit commits",
+    EventGroup.MODELS: "model branch branches",
+    EventGroup.ISSUES: "issue comment thread threads discussion discussions",
+    EventGroup.PROJECT: "projects stream streams",
+    EventGroup.PEOPLE: "person members member users user collaborators team permissions",
+}
+"""What else groups are called, today's and Speckle's former words."""
+
+_SEPARATED: Final = re.compile(r"[,;\n\r\uff0c\uff1b\u3001\u060c\u061b|/+&\u2022\u00b7]+")
+_CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_NEGATION: Final = re.compile(r"!\s*|(?<![^\s])-(?=\w)")
+_EXCEPT: Final = frozenset({"except", "without", "not", "but", "no"})
+_FILLING: Final = frozenset({"and", "or", "events", "event", "only", "of", "for"})
+_LONGEST: Final = 5  # words of one name
+
+
+@dataclass(slots=True)
+class ReadNames:
+    """What was named; `unknown` are words that name nothing."""
+
+    included: list[str] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    everything: bool = False
+    nothing: bool = False
+
+
+def read_event_names(text: str) -> ReadNames:
+    """The groups and events that a text names, in its order."""
+    read = ReadNames()
+    for piece in _SEPARATED.split(_CAMEL.sub("_", text)):
+        _read_piece(read, _words(piece))
+    return read
+
+
+def _words(piece: str) -> list[str]:
+    """The words of a piece; "!" stands before what is left out."""
+    marked = _NEGATION.sub(" ! ", piece.strip().strip("\"'`").removeprefix("- "))
+    return re.sub(r"[-.:]+", "_", as_seen(marked)).split()
+
+
+def _read_piece(read: ReadNames, words: Sequence[str]) -> None:
+    excluding, position, unknown = False, 0, list[str]()
+    while position < len(words):
+        word = words[position]
+        found, used = _longest_name(words[position:])
+        if found:
+            (read.excluded if excluding else read.included).extend(found)
+        elif word == "!" or word in _EXCEPT:
+            excluding = True
+        elif word in ALL_WORDS or word in NONE_WORDS:
+            read.everything |= (word in ALL_WORDS) and not excluding
+            read.nothing |= (word in NONE_WORDS) or excluding
+        elif word not in _FILLING:
+            unknown.append(word.strip("_"))
+        position += used
+    if unknown:
+        read.unknown.append("_".join(filter(None, unknown)) or words[0])
+
+
+def _longest_name(words: Sequence[str]) -> tuple[Sequence[str], int]:
+    """What the first words name together, and how many they are; () where they name nothing."""
+    for count in range(min(len(words), _LONGEST), 0, -1):
+        names = CALLED.get(re.sub(r"_+", "_", "_".join(words[:count])).strip("_"))
+        if names:
+            return names, count
+    return (), 1
+
+
+def _called() -> Iterator[tuple[str, tuple[str, ...]]]:
+    for group, nouns in NOUNS.items():
+        yield from ((noun, (group.value,)) for noun in nouns.split())
+    for row in EVENTS:
+        for name in (*row.triggers, *row.page_names):
+            sharing = (one.kind.value for one in EVENTS if name in one.triggers)
+            yield name, tuple(sharing) or (row.kind.value,)
+        noun, _, verb = row.kind.partition("_")
+        told = (f"{verb}_{noun}", f"{verb}_{noun}s", f"{noun}s_{verb}", f"{noun}_{verb}s")
+        yield from ((name, (row.kind.value,)) for name in told)
+        if verb == "created":
+            yield from ((f"new_{one}", (row.kind.value,)) for one in (noun, f"{noun}s"))
+    yield from ((old, (new,)) for old, new in FORMER_NAMES.items())
+    yield from ((name.value, (name.value,)) for name in (*EventGroup, *EventKind))
+
+
+CALLED: Final[Mapping[str, tuple[str, ...]]] = dict(_called())
+"""Groups and events, by each name that is understood."""
+
+
+def nearest_event(name: str) -> str | None:
+    """Our name for what was probably meant; None where nothing is near."""
+    near = next(iter(difflib.get_close_matches(name, CALLED, n=1, cutoff=0.6)), None)
+    return None if near is None else CALLED[near][0]
+
+
+def without_events(included: Iterable[str], excluded: Iterable[str]) -> tuple[str, ...]:
+    """The groups and events that are left; all of them where none was included."""
+    kinds = kinds_named(included) or frozenset(EventKind)
+    left = kinds - kinds_named(excluded)
+    names: list[str] = []
+    for group in EventGroup:
+        here = [kind.value for kind in kinds_of(group) if kind in left]
+        names += [group.value] if len(here) == len(kinds_of(group)) else here
+    return tuple(names)
+
+
+def kinds_named(names: Iterable[str]) -> frozenset[EventKind]:
+    """The events that groups and events stand for."""
+    wanted = frozenset(names)
+    return frozenset(row.kind for row in EVENTS if row.kind in wanted or row.group in wanted)

@@ -1,0 +1,131 @@
+"""Lists as people type them: split into entries, and written so that they are read the same again.
+
+Entries are separated by commas, semicolons or lines. A comma inside quotes or braces separates
+nothing.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+SEPARATORS: Final = ",;\n\r\uff0c\uff1b\u3001\u060c\u061b"
+QUOTES: Final = {
+    '"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u201e": "\u201c\u201d", "\u201d": "\u201d",
+    "\u2018": "\u2019", "\u201a": "\u2018\u2019", "\u00ab": "\u00bb", "\u00bb": "\u00ab",
+    "\u2039": "\u203a",
+}  # fmt: skip
+"""What may end a quote, by what begins it."""
+EXCLUDE: Final = "!"
+MAX_ALTERNATIVES: Final = 100
+_START: Final = re.compile(rf"[\s{SEPARATORS}]*(?P<marks>[{EXCLUDE}\s]*)")
+_ENDS: Final = re.compile(rf"\s*(?:[{SEPARATORS}]|\Z)")
+_BRACES: Final = re.compile(r"\{([^{}]*)\}")
+_NUMBERS: Final = re.compile(r"(\d{1,4})\.\.(\d{1,4})")
+
+
+@dataclass(frozen=True, slots=True)
+class TypedEntry:
+    """One entry; `quoted`: it is a name, and no word for anything. `excluded`: a `!` was before."""
+
+    text: str
+    quoted: bool = False
+    excluded: bool = False
+
+
+def split_typed(text: str) -> tuple[TypedEntry, ...]:
+    """The entries, with their spaces collapsed; empty ones only where they were quoted or `!`."""
+    entries = []
+    position = 0
+    while position < len(text):
+        start = _START.match(text, position)
+        position = start.end() if start else position
+        excluded = EXCLUDE in (start["marks"] if start else "")
+        entry, position = _entry(text, position)
+        if entry.text or excluded:
+            entries.append(TypedEntry(entry.text, entry.quoted, excluded))
+    return tuple(entries)
+
+
+def _entry(text: str, start: int) -> tuple[TypedEntry, int]:
+    """The entry that starts here, and where the next one may."""
+    quoted = _quoted(text, start)
+    if quoted is not None:
+        return quoted
+    depth, end = 0, start
+    while end < len(text):
+        character = text[end]
+        if character in SEPARATORS and depth == 0:
+            break
+        if character == "{" and depth == 0 and not _is_closed(text, end):
+            depth = -1  # a brace that nothing closes is an ordinary character
+        depth += (character == "{") - (character == "}" and depth > 0)
+        end += 1
+    return TypedEntry(" ".join(text[start:end].split())), end
+
+
+def _is_closed(text: str, start: int) -> bool:
+    return "}" in re.split(r"[;\n\r]", text[start:], maxsplit=1)[0]
+
+
+def _quoted(text: str, start: int) -> tuple[TypedEntry, int] | None:
+    """The entry in quotes that starts here; None where none does, or no separator follows it."""
+    closing = QUOTES.get(text[start : start + 1])
+    if closing is None:
+        return None
+    for end in range(start + 1, len(text)):
+        if text[end] in closing and (after := _ENDS.match(text, end + 1)):
+            return TypedEntry(" ".join(text[start + 1 : end].split()), quoted=True), after.end()
+    return None
+
+
+def typed_list(entries: Iterable[str]) -> str:
+    """Entries as they would be typed, so that reading the text gives them again."""
+    return ", ".join(typed_entry(entry) for entry in entries)
+
+
+def typed_entry(entry: str) -> str:
+    """One entry as it would be typed: in quotes where it would be read as something else."""
+    mark, name = (EXCLUDE, entry[1:]) if entry.startswith(EXCLUDE) else ("", entry)
+    return mark + (name if _is_plain(name) else _in_quotes(name))
+
+
+def _is_plain(name: str) -> bool:
+    plain = not re.search(rf"[{SEPARATORS}{{}}@$<>\\^]|://", name) and name[:1] not in QUOTES
+    return plain and name.casefold() not in SPECIAL_WORDS
+
+
+def _in_quotes(name: str) -> str:
+    """In the first kind of quotes that the name itself does not have."""
+    for opening, closing in (('"', '"'), ("\u201c", "\u201d"), ("`", "`"), ("\u00ab", "\u00bb")):
+        if not set(opening + closing) & set(name):
+            return f"{opening}{name}{closing}"
+    return f'"{name}"'
+
+
+ALL_WORDS: Final = frozenset({"all", "everything", "every", "any", "anything"})
+NONE_WORDS: Final = frozenset({"none", "nothing", "nobody", "no one", "noone", "no-one", "-"})
+SPECIAL_WORDS: Final = ALL_WORDS | NONE_WORDS
+
+
+def alternatives(text: str) -> Iterator[str]:
+    """A text with braces as the texts that it stands for: `{a,b}/x` as a/x and b/x, `{1..3}` too.
+
+    Braces without a comma stand for themselves.
+    """
+    found = next((m for m in _BRACES.finditer(text) if _choices(m[1])), None)
+    if found is None:
+        yield text
+        return
+    for choice in _choices(found[1]):
+        yield from alternatives(text[: found.start()] + choice + text[found.end() :])
+
+
+def _choices(inside: str) -> list[str]:
+    numbers = _NUMBERS.fullmatch(inside)
+    if numbers is not None:
+        first, last = int(numbers[1]), int(numbers[2])
+        width = len(numbers[1]) if numbers[1].startswith("0") else 0
+        return [f"{one:0{width}}" for one in range(first, last + 1)]
+    parts = [part.strip() for part in inside.split(",")]
+    return parts if len(parts) > 1 else []

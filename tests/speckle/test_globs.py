@@ -1,0 +1,68 @@
+"""Patterns with character classes, and what patterns leave to others."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.speckle.globs import all_fit, fits, fits_everything
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fitting"),
+    [
+        ("level [0-9]", "level 7", True),
+        ("level [0-9]", "level 12", False),
+        ("level [0-9][0-9]", "level 12", True),
+        ("level [!0-9]", "level b", True),
+        ("level [^0-9]", "level 3", False),
+        ("level [a-cx]", "level X", True),
+        ("a[!x]b", "a/b", False),
+        ("[wip] facade", "[WIP] facade", True),  # brackets that are part of the name
+        ("[wip]/**", "[wip]/a", True),
+        ("[]", "[]", True),
+        ("[", "[", True),
+    ],
+)
+def test_a_class_is_one_character_or_itself(pattern: str, name: str, fitting: bool) -> None:
+    assert fits(pattern, name) is fitting
+
+
+@pytest.mark.parametrize(
+    ("pattern", "others", "covered"),
+    [
+        ("structure/**", ["structure/**"], True),
+        ("structure/**", ["**"], True),
+        ("structure/level 1", ["structure/*"], True),
+        ("structure/**", ["structure/*"], False),
+        ("structure/**", ["structure", "structure/**"], True),
+        ("**", ["*", "*/**"], True),
+        ("**", ["!a"], False),
+        ("*", ["?*"], False),
+        ("draft*", ["**/draft*"], True),
+        ("level [0-9]", ["level ?"], True),
+        ("level ?", ["level [0-9]"], False),
+        ("a", [], False),
+    ],
+)
+def test_what_others_leave_of_a_pattern(pattern: str, others: list[str], covered: bool) -> None:
+    assert all_fit(pattern, others) is covered
+
+
+def test_only_two_stars_fit_everything() -> None:
+    assert fits_everything("**")
+    assert fits_everything("**/**")
+    assert not fits_everything("*")
+    assert not fits_everything("**/a")
+
+
+@given(
+    st.text("a*?/[]!-", max_size=8), st.text("a*?/[]!-", max_size=8), st.text("ab/-", max_size=8)
+)
+def test_what_is_covered_is_fitted_by_the_other(pattern: str, other: str, name: str) -> None:
+    if name.strip("/") == name and fits(pattern, name) and all_fit(pattern, [other]):
+        assert fits(other, name)
+
+
+def test_many_stars_are_compared_in_no_time() -> None:
+    assert not all_fit("*a" * 40, ["*/*"])
+    assert all_fit("*a" * 40, ["**"])
