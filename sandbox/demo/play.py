@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.bot_process import free_port, is_free
-from sandbox.demo.curl_line import CurlLine, CurlLines
+from sandbox.demo.curl_line import HandDelivery, new_delivery
 from sandbox.demo.opening import play_opening
 from sandbox.demo.page.site import serving_page
 from sandbox.demo.stage import Stage, open_stage
@@ -95,8 +95,8 @@ async def _on_a_page(folder: Path, port: int | None, pace_s: float, *, browser: 
             await asyncio.to_thread(_open_browser, f"{url}/")
         with suppress(SandboxError):  # the bot was killed meanwhile, say
             await play_opening(stage, pace_s, _say_nothing)
-        if (line := CurlLines(stage).new()) is not None:
-            say(f"\nSend a delivery yourself, in another terminal:\n  {line}")
+        if (delivery := new_delivery(stage)) is not None:
+            say(f"\nSend a delivery yourself, in another terminal:\n  {delivery.curl_line}")
         await asyncio.Event().wait()
 
 
@@ -138,17 +138,17 @@ async def _in_a_terminal(folder: Path, port: int | None, pace_s: float) -> None:
 
 async def _play(stage: Stage, pace_s: float) -> None:
     await play_opening(stage, pace_s, say)
-    say(_invitation(stage, CurlLines(stage).new()))
+    say(_invitation(stage, new_delivery(stage)))
 
 
-def _invitation(stage: Stage, line: CurlLine | None) -> str:
+def _invitation(stage: Stage, delivery: HandDelivery | None) -> str:
     """How one goes on alone."""
     tower = stage.servers[0].main.project.id
     typed = f"""
         Or type a command as Maren would, then Enter. Where an answer has buttons or a list,
         type the name of one:
           /subscriptions        /account        /unsubscribe project:{tower}"""
-    send = f"Send a delivery yourself:\n  {line}" if line else ""
+    send = f"Send a delivery yourself:\n  {delivery.curl_line}" if delivery else ""
     text = f"{'─' * WIDTH}\nStill running. {send}"
     more = textwrap.dedent(typed) if can_be_typed_into() else ""
     return f"{text}{more}\nCtrl-C ends the demo."

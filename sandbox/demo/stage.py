@@ -119,6 +119,11 @@ class DemoBot:
         while True:
             await self._process.live(WATCHED_S)
 
+    @property
+    def log_size(self) -> int:
+        """How many bytes it wrote into its log."""
+        return self._log.stat().st_size if self._log.exists() else 0
+
     def log_lines(self, most: int) -> Sequence[LogLine]:
         """What it wrote last, the oldest first."""
         if not self._log.exists():

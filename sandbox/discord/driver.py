@@ -161,6 +161,7 @@ class Driver:
     ) -> InteractionView:
         """Send the interaction and wait for the first answer; raises InteractionTimeout."""
         asked = self._world.open_interaction(kind, channel, member, source)
+        asked.command = data.get("name", "")
         self._world.emit("INTERACTION_CREATE", self._event(asked, data), channel.guild)
         within_s = self._world.first_answer_s
         await self._world.wait_until(lambda: asked.callback, within_s)

@@ -57,6 +57,7 @@ class Interaction:
     member: SandboxMember
     source: SandboxMessage | None
     opened_at: float
+    command: str = ""  # the name of the command that was used
     callback: Callback | None = None
     original: SandboxMessage | None = None
     followups: list[SandboxMessage] = field(default_factory=list)

@@ -72,6 +72,7 @@ class DiscordWorld:
 
     def _on_change(self, event: str, changed: Changed, guild: SandboxGuild) -> None:
         self.emit(event, wire.changed(changed) | {"guild_id": str(guild.id)}, guild)
+        self.changed()
 
     # ── guilds, channels, messages, as the bot may ask for them ───────────────────────────────
 
@@ -171,6 +172,10 @@ class DiscordWorld:
         """Wake all who wait for something to happen."""
         self._changed.set()
         self._changed = asyncio.Event()
+
+    async def next_change(self) -> None:
+        """Wait until something happens."""
+        await self._changed.wait()
 
     async def wait_until(self, found: Callable[[], T | None], timeout_s: float) -> T | None:
         """What `found` gives as soon as it is not None; None if the time runs out."""

@@ -1,0 +1,75 @@
+"""What the bot writes into its log, as sentences for who tries it out."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from bot.problem_texts import reason_text
+from bot.problems import SendReason
+
+LOG_TEXTS: Final[Mapping[str, str]] = {
+    "access.paused": "A subscription is paused, because of who may see the project.",
+    "accounts.linked": "Somebody linked a Speckle account.",
+    "accounts.token_refused": "Speckle no longer accepts an account's token.",
+    "app.stopping": "The bot stops in order.",
+    "catch_up.history": "Looked into Speckle's history for what was missed: {taken} taken in.",
+    "catch_up.activity": "Looked into the project's lists for what was missed: {taken} taken in.",
+    "catch_up.retry_later": "Speckle does not say what was missed ({reason}); asked again later.",
+    "commands.synced": "Discord knows the bot's {count} commands.",
+    "discord.gateway_failed": "The connection to Discord broke; it is made again.",
+    "discord.gateway_lost": "The connection to Discord is gone; tried again in {retry_in_s} s.",
+    "discord.not_logged_in": "Discord does not let the bot in now; tried again in {retry_in_s} s.",
+    "discord.rate_limited": "Discord asks the bot to be slower: it waits {seconds} s.",
+    "discord.ready": "Connected to Discord.",
+    "editor.done": "A card was brought up to date.",
+    "held_events.replayed": "An event that was held back was looked at again: {cards} cards.",
+    "ingest.done": "Event {inbox_id} is read, its cards are on disk.",
+    "late_enrichment.done": "What a card lacked has come.",
+    "listener.up": "The bot takes deliveries.",
+    "notice.sent": "The bot notified somebody.",
+    "pause_notifier.sent": "The bot notified the person who set the channel up.",
+    "sender.channel_paused": "#{channel} is paused, and its cards are kept: {why}.",
+    "sender.channel_silenced": "#{channel} is paused for now, tried again on its own: {why}.",
+    "sender.found_sent": "A message of before was at Discord already: not sent again.",
+    "sender.global_hold": "Nothing is sent for {retry_in_s} s, everything is kept: {why}.",
+    "sender.held_back": "#{channel}: its cards are held back.",
+    "sender.rejected": "Discord refused a card; it is tried with less in it: {why}.",
+    "sender.resumed": "Cards are sent again.",
+    "sender.retry_later": "#{channel} is tried again in {retry_in_s} s: {why}.",
+    "sender.sent": "Sent to #{channel}: {cards} in one message.",
+    "sender.undeliverable": "Discord refused a card for good: {why}.",
+    "speckle.server_available": "The Speckle server answers again.",
+    "speckle.server_unavailable": (
+        "The Speckle server does not answer ({why}); it is left alone for {rest_s} s."
+    ),
+    "speckle.field_missing": "This Speckle server has no {field}; the bot goes on without it.",
+    "webhook.duplicate": "A delivery came twice; the second one changes nothing.",
+    "webhook.refused": "A delivery was refused: {why}.",
+    "webhooks.changed": "A webhook in Speckle was checked: changed {change}.",
+    "webhooks.created": "The bot made a webhook in Speckle.",
+}
+
+
+def log_text(event: str, facts: Mapping[str, Any], channels: Mapping[int, str]) -> str:
+    """A log line as a sentence; "" for one that has none."""
+    sentence = LOG_TEXTS.get(event)
+    if sentence is None:
+        return ""
+    with suppress(LookupError, ValueError, TypeError, AttributeError):
+        return sentence.format_map(_readable(facts, channels))
+    return ""
+
+
+def _readable(facts: Mapping[str, Any], channels: Mapping[int, str]) -> Mapping[str, Any]:
+    """The facts with names in place of ids, and the reason in words."""
+    channel = channels.get(facts.get("channel_id", 0), "a channel that is gone")
+    cards = facts.get("cards", len(facts.get("outbox_ids", ())))
+    words = {"channel": channel, "cards": cards if "cards" in facts else _cards(cards)}
+    if "reason" in facts and "why" not in facts:
+        with suppress(LookupError, ValueError):
+            words["why"] = reason_text(SendReason.from_facts(facts))
+    return {**facts, **words}
+
+
+def _cards(count: int) -> str:
+    return "1 card" if count == 1 else f"{count} cards"
