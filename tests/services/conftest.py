@@ -21,7 +21,6 @@ from bot.services.quotas import QuotaService
 from bot.services.search import Search
 from bot.services.subscribe_results import (
     Followed,
-    NeedsAccount,
     NeedsConsent,
     Subscribed,
     SubscribeRequest,
@@ -166,7 +165,7 @@ class Desk:
 
     async def edit(
         self, caller: Actor, entry: Followed, options: SubscriptionOptions
-    ) -> Subscribed | NeedsAccount | NeedsConsent:
+    ) -> SubscribeOutcome:
         """As the form of the panel does it."""
         return await self.service.subscribe(edit_request(caller, entry, options))
 
@@ -252,7 +251,7 @@ def services_over(
     subscriptions = SubscriptionService(
         storage,
         webhooks,
-        Search(client, lender),
+        Search(client, lender, now=clock, asks_public=real),
         ConsentCheck(lender, webhooks, visibility),
         quotas or without_quotas(storage, clock),
         WebhookPages(client, asks=real),
