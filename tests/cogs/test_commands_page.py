@@ -8,6 +8,7 @@ import pytest
 
 from bot.cogs.accounts import views as accounts_views
 from bot.cogs.components import ComponentsCog
+from bot.cogs.diagnosis import views as diagnosis_views
 from bot.cogs.subscriptions import subscribe_flow
 from bot.cogs.subscriptions.panel import LOOKS, PanelAction
 from bot.services.channel_rules import NEEDED
@@ -19,6 +20,8 @@ from tests.services.conftest import Clock, services_over
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 MANAGE_WEBHOOKS = 1 << 29
 FOR_EVERYONE = {"link", "unlink", "account", "privacy"}
+FOR_MEMBERS = {"why", "events"}
+CHAT, MESSAGE_MENU = 1, 3
 
 
 @pytest.fixture
@@ -27,10 +30,25 @@ async def client() -> ClientWithServices:
     return await client_over(storage, Clock(), services_over(storage, Clock()))
 
 
+def _sent(client: ClientWithServices, kind: int) -> list[dict[str, Any]]:
+    """The commands of a kind as they are sent to Discord."""
+    sent = (command.to_dict(client.tree) for command in client.tree.get_commands())
+    return [command for command in sent if command["type"] == kind]
+
+
 @pytest.fixture
 def commands(client: ClientWithServices) -> list[dict[str, Any]]:
-    """The commands as they are sent to Discord."""
-    return [command.to_dict(client.tree) for command in client.tree.get_commands()]
+    """What people type."""
+    return _sent(client, CHAT)
+
+
+async def test_each_command_in_the_menu_of_a_message_is_on_the_page(
+    client: ClientWithServices,
+) -> None:
+    menus = _sent(client, MESSAGE_MENU)
+    page = re.split(r"(?m)^## ", PAGE.split("\n## In the menu of a card\n", 1)[1])[0]
+    assert re.findall(r"(?m)^\| \*(.+?)\* \|", page) == [menu["name"] for menu in menus]
+    assert {tuple(menu["contexts"]) for menu in menus} == {(0,)}
 
 
 def _section(name: str) -> str:
@@ -61,6 +79,9 @@ async def test_what_is_about_channels_is_for_managers_in_servers_only(
         assert command["integration_types"] == [0]
         if command["name"] in FOR_EVERYONE:
             continue
+        if command["name"] in FOR_MEMBERS:
+            assert (command["default_member_permissions"], command["contexts"]) == (None, [0])
+            continue
         assert int(command["default_member_permissions"]) == MANAGE_WEBHOOKS
         assert command["contexts"] == [0]
 
@@ -84,6 +105,10 @@ async def test_only_the_project_has_to_be_given(commands: list[dict[str, Any]]) 
         "subscribe": ["stream_id"],
         "unsubscribe": ["project"],
         "subscriptions": [],
+        "test": [],
+        "doctor": [],
+        "why": [],
+        "events": [],
         "notices": [],
         "link": [],
         "unlink": [],
@@ -120,6 +145,7 @@ def test_each_group_permission_and_button_is_on_the_page() -> None:
         *((label, "subscribe") for label, _style in subscribe_flow.LABELS.values()),
         ("Sign in with Speckle", "link"),
         ("Paste it", "link"),
+        *((label, "doctor") for label, _style in diagnosis_views.LABELS.values()),
         (accounts_views.LABELS[accounts_views.AccountAction.UNLINK][0], "unlink"),
         (accounts_views.LABELS[accounts_views.AccountAction.ERASE][0], "privacy"),
     ):
@@ -133,8 +159,10 @@ async def test_no_custom_id_means_two_components(client: ClientWithServices) -> 
     ids = [f"subs:page:{scope}", f"subs:pick:{scope}", "notice:resume:730000000000000001"]
     ids += [f"sub:{action}:7:{scope}" for action in PanelAction]
     ids += [f"account:{action}:7" for action in accounts_views.AccountAction]
+    ids += [f"check:{action}:7" for action in diagnosis_views.CheckAction]
     ids += [f"wait:{way}:{'t' * 22}" for way in subscribe_flow.PendingChoice]
     ids += [f"link:{what}:{'n' * 43}" for what in ("paste", "token")]
+    ids += ["events:list:730000000000000001", "events:why:730000000000000001"]
     ids += [f"sub:filters:7:{scope}", f"wait:pick:{'t' * 22}", "notice:access:take:7"]
     for custom_id in ids:
         fitting = [pattern for pattern in cog.handlers if pattern.fullmatch(custom_id)]
