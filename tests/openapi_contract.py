@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from jsonschema_rs import Draft202012Validator
 
 from sandbox.discord import RecordedRequest
 
@@ -75,9 +74,11 @@ def faults_of(request: RecordedRequest) -> Iterator[str]:
     if content is None:
         yield "a body where none is expected"
         return
-    error = best_match(_validator(request.method, request.route).iter_errors(request.json))
-    if error is not None:
-        yield f"{error.json_path}: {error.message[:300]}"
+    for error in _validator(request.method, request.route).iter_errors(request.json):
+        place = "".join(
+            f"[{one}]" if isinstance(one, int) else f".{one}" for one in error.instance_path
+        )
+        yield f"${place}: {error.message[:300]}"
     yield from _faults_unknown_to_the_description(request)
 
 

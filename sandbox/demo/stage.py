@@ -23,7 +23,8 @@ from sandbox.bot_process import (
     free_port,
     is_free,
 )
-from sandbox.demo.days import ILSE, MAREN, NAMES, DemoProject, open_project
+from sandbox.demo.days import ILSE, MAREN, NAMES, DemoProject
+from sandbox.demo.studio import open_harbour_tower, open_quay_house
 from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from sandbox.speckle import SPECKLE_2_31, SPECKLE_4_AS_ANNOUNCED, Release, SignInApp, SpeckleServer
 
@@ -36,14 +37,32 @@ POLL_S: Final = 0.05
 GUILD: Final = "Studio Kestrel"
 ADMIN: Final = "Noor Haddad"  # owns the Discord server
 GUEST: Final = "Jonas Vik"  # may manage nothing
-# What the channels are for; nobody has subscribed the last two.
-TOPICS: Final[Mapping[str, str]] = {
-    "project-log": "Everything in Harbour Tower",
-    "structure": "The structure of Harbour Tower: models and versions",
-    "coordination": "What people say about Harbour Tower",
-    "quay-house": "Everything in Quay House",
-    "facade": "Nothing follows a project here yet: type /subscribe",
-    "playground": "To try things out",
+ROLE: Final = "BIM team"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoChannel:
+    """A channel of the guild, what it is for, and the threads in it."""
+
+    name: str
+    topic: str
+    kind: str = "text"
+    threads: tuple[str, ...] = ()
+
+
+# By category. Nobody has subscribed those of the last one.
+CHANNELS: Final[Mapping[str, Sequence[DemoChannel]]] = {
+    "Harbour Tower": (
+        DemoChannel("project-log", "Everything in Harbour Tower"),
+        DemoChannel("structure", "The structure of Harbour Tower: models and versions"),
+        DemoChannel("coordination", "What people say about Harbour Tower", threads=("Grid C/4",)),
+    ),
+    "Quay House": (DemoChannel("quay-house", "Everything in Quay House"),),
+    "To try out": (
+        DemoChannel("facade", "Nothing follows a project here yet: type /subscribe"),
+        DemoChannel("playground", "Nothing here either: try what you like"),
+        DemoChannel("reviews", "A forum: its posts can follow projects", "forum", ("Level 1",)),
+    ),
 }
 
 
@@ -189,12 +208,11 @@ async def open_stage(folder: Path, port: int | None = None) -> AsyncIterator[Sta
     async with AsyncExitStack() as stack:
         discord = await stack.enter_async_context(Sandbox.start())
         url = f"http://{HOST}:{_bot_port(port)}"
-        tower = await _server(stack, url, "Speckle 2", SPECKLE_2_31, _harbour_tower)
-        house = await _server(stack, url, "Speckle 4", SPECKLE_4_AS_ANNOUNCED, _quay_house)
+        tower = await _server(stack, url, "Speckle 2", SPECKLE_2_31, open_harbour_tower)
+        house = await _server(stack, url, "Speckle 4", SPECKLE_4_AS_ANNOUNCED, open_quay_house)
         guild = discord.add_guild(GUILD)
         members = _members(guild)
-        for name, topic in TOPICS.items():
-            guild.add_channel(name, topic=topic)
+        _add_channels(guild)
         key = Fernet.generate_key().decode()
         database_url = f"sqlite:///{folder / 'bot.db'}"
         bot = _bot(folder, url, discord, (tower, house), key, database_url)
@@ -203,14 +221,6 @@ async def open_stage(folder: Path, port: int | None = None) -> AsyncIterator[Sta
         storage = await stack.enter_async_context(Storage.open(database_url, Vault([key])))
         await bot.until_ready()
         yield Stage(discord, guild, members, (tower, house), bot, storage, database_url, folder)
-
-
-def _harbour_tower(server: SpeckleServer) -> DemoProject:
-    return open_project(server, "Harbour Tower", "Mixed-use tower, 24 storeys", "PRIVATE")
-
-
-def _quay_house(server: SpeckleServer) -> DemoProject:
-    return open_project(server, "Quay House", "Offices on the quay, timber frame", "PUBLIC")
 
 
 async def _server(
@@ -231,7 +241,19 @@ def _members(guild: SandboxGuild) -> Mapping[str, SandboxMember]:
     maren = guild.add_member(NAMES[MAREN], permissions="manage_webhooks")
     ilse = guild.add_member(NAMES[ILSE], permissions="manage_webhooks")
     jonas = guild.add_member(GUEST)
+    team = guild.add_role(ROLE)
+    for one in (maren, ilse):
+        one.add_role(team)
     return {one.name: one for one in (maren, ilse, guild.owner, jonas)}
+
+
+def _add_channels(guild: SandboxGuild) -> None:
+    for name, channels in CHANNELS.items():
+        category = guild.add_channel(name, "category")
+        for one in channels:
+            channel = guild.add_channel(one.name, one.kind, parent=category, topic=one.topic)
+            for thread in one.threads:
+                channel.add_thread(thread)
 
 
 def _bot(

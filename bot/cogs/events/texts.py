@@ -8,8 +8,8 @@ import discord
 
 from bot.cards.text import escape_name, joined, one_line, seen, shorten, shorten_plain
 from bot.cogs.events.stages import (
-    Mark,
     EventStage,
+    Mark,
     kind_text,
     message_link,
     moment,

@@ -12,12 +12,13 @@ from pydantic import Field
 from bot.storage import Transaction
 from bot.work import CardFilter, OutboxState
 from sandbox.bot_process import Broken
+from sandbox.demo.curl_line import MODEL
 from sandbox.demo.days import MAREN
 from sandbox.demo.log_texts import log_text
 from sandbox.demo.page.actions import Action, CannotDo, read_action
 from sandbox.demo.page.changes import Changes
 from sandbox.demo.page.events_view import EventsView
-from sandbox.demo.stage import BotState, LogLine, Stage
+from sandbox.demo.stage import LogLine, Stage
 from sandbox.demo.troubles import IN_A_CHANNEL, Trouble, Troubles
 from sandbox.discord import ChannelType, SandboxChannel
 
@@ -25,6 +26,7 @@ LOOK_S: Final = 0.3
 MOST_LINES: Final = 60
 MOST_WAITING: Final = 1_000
 MOST_SENT: Final = 20
+OBJECTS: Final = 1_482
 
 
 class Switch(Action):
@@ -161,27 +163,25 @@ class _FaultsView:
             self._troubles.switch_on_in(wanted.trouble, found)
 
     async def do_to_bot(self, do: BotDo) -> None:
-        """Kill or start the bot. Errors: CannotDo."""
-        bot = self._stage.bot
+        """Kill or start the bot; nothing if that is done already. Errors: CannotDo."""
         if do is BotDo.KILL:
-            if bot.state is not BotState.RUNNING:
-                raise CannotDo("The bot does not run.")
-            await bot.kill()
+            await self._stage.bot.kill()
             return
         try:
-            await bot.start()
+            await self._stage.bot.start()
         except Broken as problem:
             raise CannotDo(str(problem)) from problem
 
     async def send(self, how_many: int) -> None:
         """Publish versions, one after another."""
         main = self._stage.servers[0].main
-        model = next(iter(main.project.models), None)
+        model = next((one for one in main.project.models if one.name == MODEL), None)
         if model is None:
             raise CannotDo("Harbour Tower has no model yet. It gets one within a few seconds.")
         for _ in range(how_many):
-            message = f"Sent in trouble, no. {next(self._numbers)}"
-            await main.send(MAREN, model.name, message, "Revit2025", 1_482)
+            number = next(self._numbers)
+            message = f"Openings moved on axis {number}"
+            await main.send(MAREN, model.name, message, "Revit2025", OBJECTS + number)
 
     async def retry(self) -> None:
         """Try what waits now, as `outbox retry` does."""
