@@ -424,7 +424,7 @@ def _subscriptions(
     return SubscriptionService(
         storage,
         webhooks,
-        Search(speckle.client, speckle.lender),
+        Search(speckle.client, speckle.lender, now=utc_now, asks_public=asks),
         consent_check,
         quotas,
         pages,
