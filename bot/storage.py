@@ -10,6 +10,7 @@ from bot.db import schema
 from bot.db.accounts import Accounts
 from bot.db.connections import SQLITE, StorageTimings, parse_url
 from bot.db.day_use import DayUseRepository, UseOfToday
+from bot.db.discord_names import DiscordNames
 from bot.db.due_times import DueTimes
 from bot.db.edits import Edits
 from bot.db.engine import Database
@@ -34,6 +35,7 @@ from bot.db.pooler import refuse_shared_sessions
 from bot.db.project_names import ProjectNamesRepository
 from bot.db.restored_copy import RestoredCopy
 from bot.db.retention import Retention
+from bot.db.samples import Samples
 from bot.db.schema import migrate, needs_migration
 from bot.db.sealed_values import SealedValues
 from bot.db.session import Session
@@ -75,8 +77,10 @@ class Transaction:
         self.day_use = DayUseRepository(session)
         self.webhook_removals = WebhookRemovals(session)
         self.silent_webhooks = SilentWebhooks(session)
+        self.samples = Samples(session)
         self.subscriptions = Subscriptions(session, forget_hooks)
         self.due_times = DueTimes(session)
+        self.discord_names = DiscordNames(session)
 
 
 T = TypeVar("T")

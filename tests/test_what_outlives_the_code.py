@@ -22,6 +22,9 @@ from tests.cogs.conftest import client_over
 from tests.services.conftest import Clock, services_over
 
 BUTTONS = {
+    "check:(look|repair|link|test):([0-9]{1,18})",
+    "events:list:([0-9]{1,20})",
+    "events:why:([0-9]{1,20})",
     "account:(unlink|erase|erase-sure|keep|confirm):([0-9]{1,18})",
     "link:paste:([A-Za-z0-9_-]{43})",
     "notice:access:(resume|take):([0-9]{1,20})",
@@ -33,7 +36,7 @@ BUTTONS = {
     ),
     "subs:page:([0-9]{1,20}):([0-9]{1,6})",
     "subs:pick:([0-9]{1,20}):([0-9]{1,6})",
-    "wait:(link|hand|show|cancel):([A-Za-z0-9_-]{16,64})",
+    "wait:(link|hand|show|cancel|add|replace|keep):([A-Za-z0-9_-]{16,64})",
     "wait:pick:([A-Za-z0-9_-]{16,64})",
 }
 FORMS_SENT_OFF = {
@@ -70,12 +73,13 @@ STORED_WORDS = {
     "queued,calling,delivered,failed",
     (  # what happened to an event, in its trace; then why
         "not_a_delivery,read,not_followed,not_followed_here,shown_before,subscription_paused,"
-        "before_following,filtered,filtered_as_confirmed,wanted,held_for_consent,"
+        "before_following,filtered,filtered_as_confirmed,wanted,held_for_consent,access_granted,"
         "access_by_last_yes,access_unknown,access_paused,hook_not_served,body_erased,facts_late,"
         "facts_missing,no_facts,facts_added,picture_not_yet,picture_late,picture_missing,"
         "picture_blank,no_picture,picture_added,nothing_changed,filled_in,not_filled_in,"
         "from_history,from_activity,in_activity_too"
     ),
+    "account,operator,no_token",
     (
         "token_refused,scope_missing,forbidden,not_found,unconfirmed,unreadable,other,"
         "nothing_more,contradicted,filtered,no_consent,no_access,blank,too_late"
