@@ -7,6 +7,7 @@ from pathlib import Path
 import aiohttp
 from playwright.async_api import Browser, Locator, Page, expect
 
+from sandbox.demo.days import MAREN, TOMAS
 from sandbox.demo.opening import play_opening
 from sandbox.demo.page.site import serving_page
 from sandbox.demo.stage import DemoServer, Stage, open_stage
@@ -169,10 +170,10 @@ async def until_shown(stage: Stage, channel: str, text: str) -> None:
 async def ask_for_what_cannot_be_done(stage: Stage, url: str) -> None:
     """Each is refused with the reason."""
     async with aiohttp.ClientSession() as http:
-        maren, ilse = (stage.servers[0].main.people[one].id for one in ("a1f47c02d9", "c93e10b75a"))
+        maren, tomas = (stage.servers[0].main.people[one].id for one in (MAREN, TOMAS))
         tower = {"server": 0, "project": stage.servers[0].main.project.id}
         for name, body, status, part in (
-            ("delete-project", tower | {"by": ilse}, 409, "Only an owner of the project"),
+            ("delete-project", tower | {"by": tomas}, 409, "Only an owner of the project"),
             ("publish", tower | {"by": maren, "model": "none"}, 409, "not there any more"),
             ("burst", tower | {"by": maren, "count": 201}, 400, "malformed at count"),
             ("create-model", tower | {"by": "nobody", "name": "x"}, 409, "not there any more"),
