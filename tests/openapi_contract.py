@@ -30,6 +30,7 @@ SELECTS = frozenset({3, 5, 6, 7, 8})
 # What discord.py sends although the description does not know it: schema's name → keys.
 ALSO_SENT: Mapping[str, tuple[str, ...]] = {
     "RichEmbed": ("flags",),
+    "ComponentEmojiForRequest": ("animated",),
     "ApplicationCommandCreateRequest": ("nsfw",),
     "ApplicationCommandUpdateRequest": ("nsfw",),
     "MessageEditRequestPartial": ("tts",),
@@ -43,6 +44,9 @@ ALSO_SENT: Mapping[str, tuple[str, ...]] = {
 IDS_SENT_AS_NUMBERS = (
     ("MessageAttachmentRequest", "id"),
     ("CreatePrivateChannelRequest", "recipient_id"),
+    ("MessageReferenceRequest", "guild_id"),
+    ("MessageReferenceRequest", "channel_id"),
+    ("MessageReferenceRequest", "message_id"),
 )
 
 
