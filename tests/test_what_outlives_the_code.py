@@ -80,6 +80,7 @@ STORED_WORDS = {
         "picture_blank,no_picture,picture_added,nothing_changed,filled_in,not_filled_in,"
         "from_history,from_activity,in_activity_too"
     ),
+    "account,operator,no_token",
     (
         "token_refused,scope_missing,forbidden,not_found,unconfirmed,unreadable,other,"
         "nothing_more,contradicted,filtered,no_consent,no_access,blank,too_late"
