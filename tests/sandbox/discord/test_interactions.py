@@ -214,6 +214,9 @@ async def test_a_command_is_offered_to_those_who_may_use_it(
         assert answer.content == "False"
         with pytest.raises(NotOffered, match="there is no /nothing"):
             await desk.type("nothing")
+        archived = desk.channel.add_thread("Level 1", archived=True)
+        with pytest.raises(NotOffered, match="is archived"):
+            await desk.sandbox.command(desk.guild, archived, desk.maren, "manage")
         desk.channel.deny(desk.maren, "view_channel")
         with pytest.raises(NotOffered, match="does not see"):
             await desk.type("manage")
