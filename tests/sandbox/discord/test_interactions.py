@@ -295,9 +295,10 @@ async def test_a_second_first_answer_is_refused(desk: Desk, bot: Client, connect
         assert answer.content == "once"
 
 
-async def test_an_answer_after_three_seconds_finds_no_interaction(
+async def test_an_answer_that_is_too_late_finds_no_interaction(
     desk: Desk, bot: Client, connect: Connect
 ) -> None:
+    desk.sandbox.world.first_answer_s = 0.2
     async with connect(bot):
         with pytest.raises(InteractionTimeout):
             await desk.type("late")
