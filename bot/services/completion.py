@@ -80,8 +80,8 @@ def _event_label(name: str, text: str, all_label: str) -> str:
         return text
     kinds = kinds_of(EventGroup(name))
     hint = ", ".join(dict.fromkeys(SAID.get(kind) or kind.split("_", 1)[-1] for kind in kinds))
-    former = "".join(f"{one} too: " for one, group in FORMER_NAMES.items() if group == name)
-    return f"{text} ({former}{hint})"
+    former = "".join(f"; {one} too" for one, group in FORMER_NAMES.items() if group == name)
+    return f"{text}: {hint}{former}"
 
 
 def complete_projects(named: Mapping[tuple[str, str], str], typed: str) -> list[Choice]:
