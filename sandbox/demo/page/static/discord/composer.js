@@ -456,7 +456,7 @@ export function makeComposer() {
     const place = channel.kind === "dm" ? `@${channel.name}` : `#${channel.name}`;
     text.placeholder = locked
       ? "You do not have permission to send messages in this channel."
-      : `Message ${place}, or type / for commands`;
+      : `Message ${place}${form.clientWidth < 480 ? "" : ", or type / for commands"}`;
     if (channel.kind === "dm") text.placeholder = "Conversations with the bot are there to read here.";
     text.setAttribute("aria-label", `Message ${place}`);
     text.disabled = locked;

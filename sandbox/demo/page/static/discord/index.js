@@ -50,8 +50,12 @@ export function start(root) {
     jump.hidden = true;
   }
 
+  let height = 0;
   scroller.addEventListener("scroll", () => {
-    atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END;
+    const near = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END;
+    // Pictures that load make the list longer: only a person leaves its end.
+    if (near || scroller.scrollHeight === height) atEnd = near;
+    height = scroller.scrollHeight;
     if (atEnd) jump.hidden = true;
   });
   new ResizeObserver(() => atEnd && toEnd()).observe(scroller);
