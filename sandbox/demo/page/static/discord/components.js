@@ -48,6 +48,7 @@ function button(part, message) {
         target: "_blank",
         rel: "noopener noreferrer",
         "aria-disabled": part.disabled ? "true" : null,
+        dataset: { focus: part.url ?? "" },
       },
       content,
       icon("external", 16),

@@ -453,12 +453,12 @@ export function makeComposer() {
       say(null);
     }
     const locked = !channel.writable;
-    const place = channel.kind === "dm" ? `@${channel.name}` : `#${channel.name}`;
+    const place = channel.kind.endsWith("thread") ? `“${channel.name}”` : `#${channel.name}`;
     text.placeholder = locked
       ? "You do not have permission to send messages in this channel."
       : `Message ${place}${form.clientWidth < 480 ? "" : ", or type / for commands"}`;
-    if (channel.kind === "dm") text.placeholder = "Conversations with the bot are there to read here.";
-    text.setAttribute("aria-label", `Message ${place}`);
+    if (channel.kind === "dm") text.placeholder = "Here the bot writes to you; it reads no answers.";
+    text.setAttribute("aria-label", channel.kind === "dm" ? "Message" : `Message ${place}`);
     text.disabled = locked;
     send.disabled = locked;
     slash.disabled = locked;
