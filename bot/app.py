@@ -42,6 +42,7 @@ from bot.pipeline.sender import Sender, SenderTimings
 from bot.problem_texts import unopenable_text
 from bot.problems import NotReady
 from bot.services.consent_check import ConsentCheck
+from bot.services.event_log import EventLogService
 from bot.services.former_addresses import FormerAddresses
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
@@ -161,7 +162,9 @@ async def _at_work(
             settings, storage, speckle_side, quotas, instance, rate_limiter, network, timings
         )
         bot = discord_side.bot
-        pipeline = _pipeline(settings, storage, speckle_side, quotas, bot, rate_limiter, timings)
+        pipeline = _pipeline(
+            settings, storage, speckle_side, discord_side, quotas, rate_limiter, timings
+        )
 
         def discord_problems() -> Sequence[NotReady]:
             return [*bot.problems(), *rate_limiter.problems(), *pipeline.sender.problems()]
@@ -287,6 +290,7 @@ class _DiscordSide:
     guilds: GuildService
     webhooks: WebhookService
     linking: AccountLinking
+    access: AccessCheck
     resume_pending: ResumePending
 
     def notifiers(
@@ -344,6 +348,16 @@ async def _discord_side(
         now=utc_now,
     )
     subscriptions = _subscriptions(settings, storage, speckle, quotas, webhooks)
+    watch = DiscordChannelAudience(bot, timings.access.member_known_s)
+    access = AccessCheck(storage, speckle.client, speckle.lender, watch, utc_now, timings.access)
+    event_log = EventLogService(
+        storage,
+        speckle.lender,
+        access.decide_and_record,
+        webhooks.look,
+        speckle_servers=settings.speckle_servers,
+        now=utc_now,
+    )
     flow = await add_cogs(
         bot,
         subscriptions,
@@ -352,9 +366,10 @@ async def _discord_side(
         speckle.lender,
         linking,
         PersonalDataService(storage, linking, _retention_policy(settings.retention)),
+        event_log,
         guilds_known=bot.ready_once,
     )
-    return _DiscordSide(bot, guilds, webhooks, linking, flow.resume_after_link)
+    return _DiscordSide(bot, guilds, webhooks, linking, access, flow.resume_after_link)
 
 
 def _client(
@@ -433,13 +448,12 @@ def _pipeline(
     settings: Settings,
     storage: Storage,
     speckle: _SpeckleSide,
+    discord_side: _DiscordSide,
     quotas: QuotaService,
-    bot: SpeckleBot,
     rate_limiter: RateLimiter,
     timings: Timings,
 ) -> _Pipeline:
-    watch = DiscordChannelAudience(bot, timings.access.member_known_s)
-    access = AccessCheck(storage, speckle.client, speckle.lender, watch, utc_now, timings.access)
+    bot, access = discord_side.bot, discord_side.access
     access_gate = AccessGate(storage, access, on_held=lambda: replay.wake(), now=utc_now)
     sender = _sender(settings, storage, bot, rate_limiter, access_gate, timings.sender)
     retry, change = timings.editor_retry, partial(edit, bot)

@@ -68,7 +68,8 @@ class Card:
 
     Title, description and fields are Discord markdown with user text escaped; author and footer
     are plain, because Discord shows them as they are. `author_icon`, `image` and `thumbnail` are
-    http(s) URLs or "attachment://<picture name>". `colour` is 0xRRGGBB.
+    http(s) URLs or "attachment://<picture name>". `colour` is 0xRRGGBB. `about` is what the title
+    names, such as a model; `notes` is the part of the description below the event.
     """
 
     kind: EventKind
@@ -86,6 +87,8 @@ class Card:
     thumbnail: str | None = None
     buttons: tuple[LinkButton, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    about: str = ""
+    notes: str = ""
 
     @property
     def length(self) -> int:
@@ -112,11 +115,16 @@ class Card:
             "thumbnail": self.thumbnail,
             "buttons": [[button.label, button.url] for button in self.buttons],
             "pictures": [[picture.name, picture.media_type] for picture in self.pictures],
+            "about": self.about,
+            "notes": self.notes,
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any], pictures: Sequence[Picture]) -> "Card":
-        """The card that `to_json` was given; a picture that is no longer there is left out."""
+        """The card that `to_json` was given; a picture that is no longer there is left out.
+
+        Cards of older versions do not say what their notes are: those follow an empty line.
+        """
         names = [name for name, _media_type in data["pictures"]]
         kept = tuple(picture for picture in pictures if picture.name in names)
         card = cls(
@@ -127,6 +135,7 @@ class Card:
                 "timestamp": datetime.fromisoformat(data["timestamp"]),
                 "buttons": tuple(LinkButton(*button) for button in data["buttons"]),
                 "pictures": kept,
+                "notes": data.get("notes", data["description"].partition("\n\n")[2]),
             }
         )
         return _without_missing_pictures(card)

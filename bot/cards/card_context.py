@@ -31,20 +31,21 @@ MAX_BEFORE_AFTER = 400
 MAX_LINES = 30  # a text of only line breaks would fill the channel
 
 NOTHING = "*(empty)*"
-SOMEONE = "Someone"
 
 
 @dataclass(frozen=True, slots=True)
 class CardParts:
     """What a renderer adds to a card; texts are Discord markdown, escaped.
 
-    `quote` is what a person wrote, shown as a quotation below the sentence; `small` is a line in
-    small print below that.
+    `about` is what the title names behind its words. Who did it is above the title, so nothing
+    else says it. `quote` is what a person wrote, shown as a quotation below the sentence; `small`
+    is a line in small print below that.
     """
 
     title: str
     url: str | None
-    sentence: str
+    about: str = ""
+    sentence: str = ""
     quote: str = ""
     small: str = ""
     fields: tuple[Field, ...] = ()
@@ -117,11 +118,6 @@ class CardContext:
         """The Speckle id of who did it."""
         return None if self.actor is None else self.actor.id
 
-    @property
-    def who(self) -> str:
-        """Who did it, to begin a sentence with."""
-        return name_text(self.name_of(self.actor), SOMEONE)
-
     def name_of(self, person: SpeckleUser | None) -> str | None:
         """A person's name, as it came or as it is known; not escaped."""
         return None if person is None else person.name or self.person_names.get(person.id)
@@ -134,16 +130,12 @@ class CardContext:
         shown = shorten_plain(one_line(name, f"Project {project.id}"), MAX_NAME)
         return f"{shown} · {urlsplit(self.server_url).netloc}"
 
-    def person(self, person_id: str | None, unknown: str = "a person") -> str:
-        """Somebody that an event names only by id."""
-        name = self._known_name(person_id)
-        return unknown if name is None else f"**{name_text(name)}**"
-
-    def person_field(self, name: str, person_id: str | None) -> tuple[Field, ...]:
-        """The id of somebody whose name is not known, to look them up by."""
-        if person_id in (None, self.actor_id) or self._known_name(person_id) is not None:
+    def person_fields(self, name: str, person_id: str | None) -> tuple[Field, ...]:
+        """Somebody that an event names only by id: by name, or by the id to look them up."""
+        if person_id is None:
             return ()
-        return (Field(name, f"`{person_id}`"),)
+        known = self._known_name(person_id)
+        return (Field(name, f"`{person_id}`" if known is None else name_text(known)),)
 
     def _known_name(self, person_id: str | None) -> str | None:
         actor = self.actor
@@ -155,11 +147,6 @@ class CardContext:
         """The model's name in markdown, None where nobody knows it."""
         name = model.name or self.model_names.get(model.id or "")
         return None if name is None else name_text(name)
-
-    def model_bold(self, model: ModelRef, unknown: str = "a model") -> str:
-        """The model inside a sentence."""
-        name = self.model_name(model)
-        return unknown if name is None else f"**{name}**"
 
     def model_link(self, model: ModelRef, version_id: str | None = None) -> str:
         """A link to the model, or to a version of it, by its name or else by its id."""
@@ -205,14 +192,6 @@ def shown_part(markdown: str, limit: int) -> str:
     if len(lines) > MAX_LINES:
         limit = min(limit, units("\n".join(lines[:MAX_LINES])) + 1)
     return shorten(markdown, limit)
-
-
-def moment_text(at: datetime, style: str) -> str:
-    """A moment, shown in each reader's time and language; "R" how long ago, "D" the day.
-
-    Source: https://discord.com/developers/docs/reference#message-formatting-timestamp-styles
-    """
-    return f"<t:{int(at.timestamp())}:{style}>"
 
 
 def application_text(raw: str | None) -> str | None:

@@ -11,7 +11,7 @@ MASKED_LINK = re.compile(r"(?<!\\)\[((?:\\.|[^\]\\\n])*)\]\([^()\s]+\)")
 
 
 def without_media(card: Card) -> Card:
-    """The card without pictures, links and buttons."""
+    """The card without pictures, and without links but its buttons."""
     return replace(
         card,
         title=_unlinked(card.title),
@@ -22,14 +22,14 @@ def without_media(card: Card) -> Card:
         fields=tuple(Field(_unlinked(f.name), _unlinked(f.value), f.inline) for f in card.fields),
         image=None,
         thumbnail=None,
-        buttons=(),
         pictures=(),
     )
 
 
 def as_text(card: Card) -> str:
     """The card as a message's text: what a member would read, and nothing that does something."""
-    return shorten(escape_markdown(without_media(card).plain_text()), MAX_CONTENT)
+    plain = replace(without_media(card), buttons=())
+    return shorten(escape_markdown(plain.plain_text()), MAX_CONTENT)
 
 
 def _unlinked(markdown: str) -> str:

@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Self
+
+from bot.cards.text import escape_markdown, moment_text, paragraphs
 
 
 class NoteKind(StrEnum):
@@ -25,10 +28,10 @@ SENTENCES: Mapping[NoteKind, str] = {
     NoteKind.FIRST_EVENT: "This is the first event of the project here: the set-up works.",
     # Only said: somebody who knows the secret may have made it up.
     NoteKind.SERVER_MOVED: "The event says that the project's server is now {}.",
-    NoteKind.NOT_DELIVERED: "Delayed: Speckle could not deliver this when it happened, on {} UTC.",
-    NoteKind.NO_WEBHOOK: "Delayed: no webhook reported this when it happened, on {} UTC.",
+    NoteKind.NOT_DELIVERED: "Delayed: Speckle could not deliver this when it happened, on {}.",
+    NoteKind.NO_WEBHOOK: "Delayed: no webhook reported this when it happened, on {}.",
     NoteKind.HISTORY_TOO_SHORT: (
-        "The webhook's history at Speckle begins only on {} UTC. What happened before that, while "
+        "The webhook's history at Speckle begins only on {}. What happened before that, while "
         "the bot was not running, is not shown."
     ),
     NoteKind.HISTORY_TOO_LARGE: (
@@ -47,19 +50,27 @@ SENTENCES: Mapping[NoteKind, str] = {
     ),
     NoteKind.SENTENCE: "{}",
 }
+WITH_MOMENT = frozenset({NoteKind.NOT_DELIVERED, NoteKind.NO_WEBHOOK, NoteKind.HISTORY_TOO_SHORT})
 
 
 @dataclass(frozen=True, slots=True)
 class CardNote:
-    """One of them; `detail` is the address, time or number in its sentence."""
+    """One of them; `detail` is the address, number or ISO 8601 time in its sentence."""
 
     kind: NoteKind
     detail: str = ""
 
+    @classmethod
+    def at(cls, kind: NoteKind, moment: datetime) -> Self:
+        """A note that speaks of a moment."""
+        return cls(kind, moment.isoformat())
+
     @property
     def text(self) -> str:
-        """The sentence."""
-        return SENTENCES[self.kind].format(self.detail)
+        """The sentence, as Discord markdown."""
+        if self.kind in WITH_MOMENT:
+            return SENTENCES[self.kind].format(_moment(self.detail))
+        return SENTENCES[self.kind].format(escape_markdown(paragraphs(self.detail)))
 
     def to_stored(self) -> str:
         """As it is kept with an event that waits."""
@@ -72,3 +83,12 @@ class CardNote:
         if kind not in set(NoteKind):
             return cls(NoteKind.SENTENCE, stored)
         return cls(NoteKind(kind), detail)
+
+
+def _moment(detail: str) -> str:
+    """A time that each reader sees as their own; older versions kept words of UTC."""
+    try:
+        at = datetime.fromisoformat(detail.replace(" at ", " "))
+    except ValueError:
+        return escape_markdown(paragraphs(detail))
+    return moment_text(at if at.tzinfo is not None else at.replace(tzinfo=UTC), "f")

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.cards.card import Card, Picture, fit
-from bot.cards.card_context import CardContext, CardParts, long_text
+from bot.cards.card_context import CardContext, CardParts
 from bot.cards.event_table import CARDS
 from bot.cards.notes import CardNote
 from bot.cards.pictures import MAX_AVATAR_BYTES, is_public_url, picture_of
-from bot.cards.text import one_line
+from bot.cards.text import one_line, shorten
 from bot.speckle.events import SpeckleUser
 
 MAX_NOTE = 300  # UTF-16 units
@@ -23,12 +23,13 @@ def render(context: CardContext) -> Card | None:
         return None
     icon, avatar = _avatar(context.actor)
     pictures = [picture for picture in (avatar, parts.image) if picture is not None]
+    notes = _notes(context.notes)
     return fit(
         Card(
             kind=event.kind,
-            title=parts.title,
+            title=f"{parts.title}: {parts.about}" if parts.about else parts.title,
             url=parts.url,
-            description=_description(parts, context.notes),
+            description=_paragraphs(_event(parts), notes),
             colour=row.colour if parts.colour is None else parts.colour,
             author_name=_author_name(context),
             author_icon=icon,
@@ -39,6 +40,8 @@ def render(context: CardContext) -> Card | None:
             image=None if parts.image is None else parts.image.url,
             buttons=parts.buttons,
             pictures=tuple({picture.name: picture for picture in pictures}.values()),
+            about=parts.about,
+            notes=notes,
         )
     )
 
@@ -54,33 +57,38 @@ def fill_in(card: Card, context: CardContext) -> Card:
     after = render(context)
     if after is None:
         return card
-    notes = _below(card, replace(context, facts=None))
+    event = "\n".join(part for part in (_new_title(card, after), after.description) if part)
     return fit(
         replace(
             card,
             url=after.url,
-            description=f"{after.description}{notes}",
+            description=_paragraphs(event, card.notes),
             fields=after.fields,
             buttons=after.buttons,
+            about=after.about,
         )
     )
 
 
-def _below(card: Card, plain: CardContext) -> str:
-    """What stands below the event in a card that was sent, with the names known then or without."""
-    for then in (plain, replace(plain, model_names={}, person_names={}, thread=None)):
-        before = render(then)
-        if before is not None and card.description.startswith(before.description):
-            return card.description.removeprefix(before.description)
-    return ""
+def _new_title(card: Card, after: Card) -> str:
+    """What the title would say by now, if it says more."""
+    if after.title == card.title or (after.about and after.about in card.title):
+        return ""
+    return f"**{after.title.removeprefix(f'{card.title}: ')}**"
 
 
-def _description(parts: CardParts, notes: Sequence[CardNote]) -> str:
+def _event(parts: CardParts) -> str:
     quote = "\n".join(f"> {line}" for line in parts.quote.split("\n")) if parts.quote else ""
     small = f"-# {parts.small}" if parts.small else ""
-    event = "\n".join(part for part in (parts.sentence, quote, small) if part)
-    below = "\n".join(long_text(note.text, MAX_NOTE) for note in notes)
-    return "\n\n".join(part for part in (event, below) if part)
+    return "\n".join(part for part in (parts.sentence, quote, small) if part)
+
+
+def _notes(notes: Sequence[CardNote]) -> str:
+    return "\n".join(shorten(note.text, MAX_NOTE) for note in notes)
+
+
+def _paragraphs(event: str, notes: str) -> str:
+    return "\n\n".join(part for part in (event, notes) if part)
 
 
 def _author_name(context: CardContext) -> str | None:

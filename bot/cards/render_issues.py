@@ -16,19 +16,13 @@ from bot.cards.card_context import (
     CardParts,
     further_words,
     long_text,
-    moment_text,
     name_text,
     shown_part,
 )
 from bot.cards.colours import SUCCESS
 from bot.cards.rich_text_markdown import to_markdown
-from bot.cards.thread_parts import (
-    and_mentioned,
-    files_field,
-    place_fields,
-    text_and_files,
-    where,
-)
+from bot.cards.text import moment_text
+from bot.cards.thread_parts import also_mentioned, files_field, place_fields, text_and_files
 from bot.speckle.events import (
     Change,
     IssueCreated,
@@ -66,16 +60,15 @@ def issue_created(context: CardContext, _event: IssueCreated) -> CardParts:
     """The issue as it is."""
     facts = context.issue_facts
     if facts is None:
-        return _plain(context, "New issue", f"{context.who} opened an issue.")
+        return _plain(context, "New issue")
     issue = facts.issue
     quote = shown_part(to_markdown(issue.text), MAX_MESSAGE)
-    opened = f"{context.who} opened {_named(issue)}{_on(context, issue)}"
     return _parts(
         context,
         facts,
-        title=f"New issue{_number(issue)}",
-        sentence=f"{opened}{and_mentioned(context, issue.text)}{':' if quote else '.'}",
+        "New issue",
         quote=quote,
+        small=also_mentioned(issue.text, quote),
         fields=(
             *_state_fields(context, issue),
             *place_fields(context, issue.resources),
@@ -88,19 +81,18 @@ def issue_updated(context: CardContext, _event: IssueUpdated) -> CardParts | Non
     """Only what was changed, before and after; None where a card shows nothing of that."""
     facts = context.issue_facts
     if facts is None or facts.change is None:
-        return _plain(context, "Issue changed", f"{context.who} changed an issue.")
-    issue = facts.issue
-    fields = _change_fields(context, issue, facts.change)
+        return _plain(context, "Issue changed")
+    change = facts.change
+    fields = _change_fields(context, facts.issue, change)
     if not fields:
         return None
-    deed = (_deed(context, facts.change) if len(fields) == 1 else None) or CHANGED
+    deed = _deed(change) if len(fields) == 1 else None
+    if deed is not None and change.status is not None:  # the title says what it is now
+        fields = (Field("Status before", _word(change.status.old)),)
+    place = place_fields(context, facts.issue.resources)
+    deed = deed or Deed("changed")
     return _parts(
-        context,
-        facts,
-        title=f"Issue{_number(issue)} {deed.title}",
-        sentence=f"{context.who} {deed.verb} {_named(issue)}{_on(context, issue)}{deed.rest}.",
-        fields=fields,
-        colour=deed.colour,
+        context, facts, f"Issue {deed.title}", fields=(*fields, *place), colour=deed.colour
     )
 
 
@@ -108,77 +100,56 @@ def issue_replied(context: CardContext, _event: IssueReplied) -> CardParts:
     """The reply's text and files, and which issue it is."""
     facts = context.issue_facts
     if facts is None or facts.reply is None:
-        return _plain(context, "Reply to an issue", f"{context.who} replied to an issue.")
-    issue, reply = facts.issue, facts.reply
+        return _plain(context, "Reply to an issue")
+    reply = facts.reply
     quote, files = text_and_files(reply.text, reply.files)
-    replied = f"{context.who} replied to {_named(issue)}{_on(context, issue)}"
     return _parts(
         context,
         facts,
-        title=f"Reply to issue{_number(issue)}",
-        sentence=f"{replied}{and_mentioned(context, reply.text)}:",
+        "Reply to an issue",
         quote=quote,
-        fields=files,
+        small=also_mentioned(reply.text, quote),
+        fields=(*place_fields(context, facts.issue.resources), *files),
     )
 
 
 def issue_deleted(context: CardContext, _event: IssueDeleted) -> CardParts:
     """Nothing can be asked about an issue that is gone."""
-    return _plain(context, "Issue deleted", f"{context.who} deleted an issue.")
+    return _plain(context, "Issue deleted")
 
 
-def _plain(context: CardContext, title: str, sentence: str) -> CardParts:
+def _plain(context: CardContext, title: str) -> CardParts:
     """What the event says by itself: Speckle's own sentence about it, if there is one."""
     delivery = context.delivery
     said = " ".join(IN_MESSAGE.sub("", delivery.activity_message or "").split())
-    return CardParts(
-        title=title,
-        url=context.project_url,
-        sentence=sentence,
-        small=long_text(further_words(said, delivery.event_name), MAX_MESSAGE),
-    )
+    small = long_text(further_words(said, delivery.event_name), MAX_MESSAGE)
+    return CardParts(title, context.project_url, small=small)
 
 
 def _parts(
     context: CardContext,
     facts: IssueFacts,
-    *,
     title: str,
-    sentence: str,
+    *,
     quote: str = "",
+    small: str = "",
     fields: tuple[Field, ...] = (),
     colour: int | None = None,
 ) -> CardParts:
+    """The card of an issue that is known, by its number and its title."""
     issue = facts.issue
     place = next(filter(None, map(resource_text, issue.resources)), None)
     url = context.links.issue(context.project_id, issue.id, place)
     return CardParts(
         title=title,
+        about=" ".join(name_text(text) for text in (issue.identifier, issue.title) if text),
         url=url,
-        sentence=sentence,
         quote=quote,
+        small=small,
         fields=fields,
         colour=colour,
         buttons=(LinkButton("Open issue", url),),
     )
-
-
-# ── which issue ───────────────────────────────────────────────────────────────────────────────
-
-
-def _number(issue: Issue) -> str:
-    return f" {name_text(issue.identifier)}" if issue.identifier else ""
-
-
-def _named(issue: Issue) -> str:
-    """What people know the issue by, inside a sentence."""
-    words = " ".join(name_text(text) for text in (issue.identifier, issue.title) if text)
-    return f"**{words}**" if words else "an issue"
-
-
-def _on(context: CardContext, issue: Issue) -> str:
-    place = where(context, issue.resources, "")
-    return f" {place}" if place else ""
 
 
 # ── how it stands ─────────────────────────────────────────────────────────────────────────────
@@ -237,31 +208,27 @@ def _square(colour: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What somebody did to an issue, in words: for the title, and around it in the sentence."""
+    """What somebody did to an issue, in a word for the title."""
 
     title: str
-    verb: str
-    rest: str = ""
     colour: int | None = None
 
 
-CHANGED = Deed("changed", "changed")
-REOPENED = Deed("reopened", "reopened")
+REOPENED = Deed("reopened")
 STATUS_DEEDS = {
     "open": REOPENED,
-    "readyForReview": Deed("ready for review", "marked", " as ready for review"),
-    "resolved": Deed("resolved", "resolved", colour=SUCCESS),
+    "readyForReview": Deed("ready for review"),
+    "resolved": Deed("resolved", SUCCESS),
 }
 
 
-def _deed(context: CardContext, change: IssueChange) -> Deed | None:
+def _deed(change: IssueChange) -> Deed | None:
     """A change of one thing that has a word of its own."""
     if change.status is not None:
         deed = STATUS_DEEDS.get(change.status.new or "")
         return None if deed is REOPENED and change.status.old != "resolved" else deed
     if change.assignee is not None and change.assignee.new is not None:
-        name = _person(context, change.assignee.new)
-        return Deed("assigned", "assigned", f" to **{name}**")
+        return Deed("assigned")
     return None
 
 
@@ -294,10 +261,7 @@ def _words_field(name: str, change: TextChange | None) -> tuple[Field, ...]:
 def _title_field(change: TextChange | None) -> tuple[Field, ...]:
     if change is None:
         return ()
-    value = (
-        f"{name_text(change.old, '(no title)')} {ARROW} **{name_text(change.new, '(no title)')}**"
-    )
-    return (Field("Title", value, inline=False),)
+    return (Field("Title before", name_text(change.old, "(no title)"), inline=False),)
 
 
 def _text_fields(change: Change[RichText] | None) -> tuple[Field, ...]:

@@ -1,6 +1,6 @@
 """Cards for versions and models."""
 
-from bot.cards.card import Field
+from bot.cards.card import Field, LinkButton
 from bot.cards.card_context import (
     MAX_MESSAGE,
     CardContext,
@@ -8,11 +8,10 @@ from bot.cards.card_context import (
     application_text,
     before_after,
     long_text,
-    moment_text,
     name_text,
     text_field,
 )
-from bot.cards.text import link
+from bot.cards.text import link, moment_text
 from bot.speckle.events import (
     ModelCreated,
     ModelDeleted,
@@ -28,24 +27,26 @@ from bot.speckle.facts import PreviousVersion
 
 
 def version_created(context: CardContext, event: VersionCreated) -> CardParts:
-    """Model, message, application; what the server adds: its objects, the version before, what is
-    open on the model.
+    """Message, application; what the server adds: its objects, the version before, what is open on
+    the model.
     """
     facts = context.version_facts
-    application = application_text(event.application or facts.application)
-    origin = f" from {application}" if application else ""
     model = _either(event.model, facts.model)
-    name = context.model_name(model)
+    previous = _previous(context, event)
+    url = context.version_url(model, event.version_id)
     return CardParts(
-        title=f"New version of {name}" if name else "New version",
-        url=context.version_url(model, event.version_id),
-        sentence=f"{context.who} published a new version of {context.model_bold(model)}{origin}.",
+        title="New version",
+        about=context.model_name(model) or "",
+        url=url,
         quote=long_text(event.message, MAX_MESSAGE),
         fields=(
-            *_model_field(context, model),
-            *_application_field(application),
-            *_facts_fields(context, event, model),
+            *_application_field(event.application or facts.application),
+            *_count_field("Objects", facts.object_count),
+            *_previous_field(context, model, previous),
+            *_count_field("Open issues", facts.open_issues or None),
+            *_count_field("Open threads", facts.open_threads or None),
         ),
+        buttons=(_open(url), *_compare(context, model, event.version_id, previous)),
     )
 
 
@@ -54,88 +55,88 @@ def _either(model: ModelRef, otherwise: ModelRef) -> ModelRef:
     return ModelRef(model.id or otherwise.id, model.name or otherwise.name)
 
 
-def _facts_fields(
-    context: CardContext, event: VersionCreated, model: ModelRef
+def _previous(context: CardContext, event: VersionCreated) -> PreviousVersion | None:
+    """The version before. Today's connectors send no parents; it comes from the server then."""
+    known = context.version_facts.previous
+    if event.parents and (known is None or event.parents[0] != known.id):
+        return PreviousVersion(event.parents[0])
+    return known
+
+
+def _previous_field(
+    context: CardContext, model: ModelRef, previous: PreviousVersion | None
 ) -> tuple[Field, ...]:
-    facts = context.version_facts
-    fields = []
-    if facts.object_count is not None:
-        fields.append(Field("Objects", f"{facts.object_count:,}"))
-    # Today's connectors send no parents; the version before comes from the server then.
-    previous = facts.previous
-    if event.parents and (previous is None or event.parents[0] != previous.id):
-        previous = PreviousVersion(event.parents[0])
-    if previous is not None:
-        shown = link(name_text(previous.id), context.version_url(model, previous.id))
-        if previous.created_at is not None:
-            shown += f" · {moment_text(previous.created_at, 'R')}"
-        fields.append(Field("Version before", shown))
-    if facts.open_issues:
-        fields.append(Field("Open issues", f"{facts.open_issues:,}"))
-    if facts.open_threads:
-        fields.append(Field("Open threads", f"{facts.open_threads:,}"))
-    return tuple(fields)
+    if previous is None:
+        return ()
+    shown = link(name_text(previous.id), context.version_url(model, previous.id))
+    if previous.created_at is not None:
+        shown += f" · {moment_text(previous.created_at, 'R')}"
+    return (Field("Version before", shown),)
+
+
+def _count_field(name: str, count: int | None) -> tuple[Field, ...]:
+    return () if count is None else (Field(name, f"{count:,}"),)
+
+
+def _open(url: str) -> LinkButton:
+    return LinkButton("Open in Speckle", url)
+
+
+def _compare(
+    context: CardContext, model: ModelRef, version_id: str, previous: PreviousVersion | None
+) -> tuple[LinkButton, ...]:
+    """Speckle's own view of what differs. Old servers have none, and versions without a tree of
+    objects cannot be compared there.
+    """
+    if model.id is None or previous is None or previous.id == version_id:
+        return ()
+    if context.links.legacy or context.version_facts.bundle:
+        return ()
+    url = context.links.comparison(context.project_id, model.id, version_id, previous.id)
+    return (LinkButton("Compare with the one before", url),)
 
 
 def version_updated(context: CardContext, event: VersionUpdated) -> CardParts | None:
     """The message before and after; old servers move versions this way too."""
     if event.message is None and event.new_model_name is None:
         return None
-    model = context.model_bold(event.model)
-    sentences = []
-    if event.message is not None:
-        sentences.append(f"{context.who} edited the message of a version of {model}.")
-    if event.new_model_name is not None:
-        target = name_text(event.new_model_name)
-        sentences.append(f"{context.who} moved a version of {model} to **{target}**.")
-    name = context.model_name(event.model)
-    done = "moved" if event.message is None else "edited"
-    return CardParts(
-        title=f"Version of {name} {done}" if name else f"Version {done}",
-        url=context.version_url(event.model, event.version_id),
-        sentence=" ".join(sentences),
-        fields=before_after("Message", event.message),
-    )
+    url = context.version_url(event.model, event.version_id)
+    message = before_after("Message", event.message)
+    if event.new_model_name is None:
+        name = context.model_name(event.model) or ""
+        return CardParts("Version edited", url, name, fields=message, buttons=(_open(url),))
+    moved = _moved(context.model_link(event.model), name_text(event.new_model_name))
+    title = "Version moved" if event.message is None else "Version edited and moved"
+    return CardParts(title, url, fields=(*moved, *message), buttons=(_open(url),))
 
 
 def version_received(context: CardContext, event: VersionReceived) -> CardParts:
-    """By whom and where; which version, the server's activity list says and the event does not."""
-    application = application_text(event.application)
-    place = f" in {application}" if application else ""
+    """Where; which version, the server's activity list says and the event does not."""
     facts = context.received_facts
+    application = _application_field(event.application)
     if facts is None:
-        return CardParts(
-            title="Version received",
-            url=context.project_url,
-            sentence=f"{context.who} loaded a version from this project{place}.",
-            quote=long_text(event.message, MAX_MESSAGE),
-            fields=_application_field(application),
-        )
+        quote = long_text(event.message, MAX_MESSAGE)
+        return CardParts("Version received", context.project_url, quote=quote, fields=application)
     url = context.version_url(facts.model, facts.version_id)
     return CardParts(
         title="Version received",
+        about=context.model_name(facts.model) or "",
         url=url,
-        sentence=f"{context.who} loaded a version of {context.model_bold(facts.model)}{place}.",
         quote=long_text(event.message or facts.message, MAX_MESSAGE),
-        fields=(
-            *_model_field(context, facts.model),
-            *_application_field(application),
-            Field("Version", link(name_text(facts.version_id), url)),
-        ),
+        fields=application,
+        buttons=(_open(url),),
     )
 
 
 def version_deleted(context: CardContext, event: VersionDeleted) -> CardParts:
     """What is known of the version that is gone."""
-    name = context.model_name(event.model)
     return CardParts(
-        title=f"Version of {name} deleted" if name else "Version deleted",
+        title="Version deleted",
+        about=context.model_name(event.model) or "",
         url=context.model_url(event.model),
-        sentence=f"{context.who} deleted a version of {context.model_bold(event.model)}.",
         quote=long_text(event.message, MAX_MESSAGE),
         fields=(
-            *_model_field(context, event.model),
-            *_application_field(application_text(event.application)),
+            *_application_field(event.application),
             Field("Version", f"`{event.version_id}`"),
         ),
     )
@@ -144,23 +145,23 @@ def version_deleted(context: CardContext, event: VersionDeleted) -> CardParts:
 def version_moved(context: CardContext, event: VersionMoved) -> CardParts:
     """From which model to which; both have only ids on the wire."""
     old, new = event.old_model, event.new_model
-    version_id = event.version_id
-    url = context.model_url(new) if version_id is None else context.version_url(new, version_id)
-    return CardParts(
-        title="Version moved",
-        url=url,
-        sentence=f"{context.who} moved a version from {context.model_bold(old, 'one model')} to "
-        f"{context.model_bold(new, 'another')}.",
-        fields=(Field("From", context.model_link(old)), Field("To", context.model_link(new))),
-    )
+    fields = _moved(context.model_link(old), context.model_link(new))
+    if event.version_id is None:
+        return CardParts("Version moved", context.model_url(new), fields=fields)
+    url = context.version_url(new, event.version_id)
+    return CardParts("Version moved", url, fields=fields, buttons=(_open(url),))
+
+
+def _moved(before: str, after: str) -> tuple[Field, ...]:
+    return (Field("From", before), Field("To", after))
 
 
 def model_created(context: CardContext, event: ModelCreated) -> CardParts:
     """The model's name and description."""
     return CardParts(
-        title=f"New model: {context.model_name(event.model) or 'without a name'}",
+        title="New model",
+        about=context.model_name(event.model) or "",
         url=context.model_url(event.model),
-        sentence=f"{context.who} created the model {context.model_bold(event.model, '(no name)')}.",
         fields=text_field("Description", event.description),
     )
 
@@ -169,38 +170,25 @@ def model_updated(context: CardContext, event: ModelUpdated) -> CardParts | None
     """Name and description, before and after."""
     if event.name is None and event.description is None:
         return None
-    name = context.model_name(event.model) or "without a name"
-    if event.name is None:
-        title = f"Model edited: {name}"
-        sentence = f"{context.who} changed the description of the model **{name}**."
-    else:
-        title = f"Model renamed: {name}"
-        also = " and changed its description" if event.description is not None else ""
-        sentence = (
-            f"{context.who} renamed the model **{name_text(event.name.old)}** to **{name}**{also}."
-        )
+    before = () if event.name is None else (Field("Name before", name_text(event.name.old)),)
     return CardParts(
-        title=title,
+        title="Model renamed" if before else "Model edited",
+        about=context.model_name(event.model) or "",
         url=context.model_url(event.model),
-        sentence=sentence,
-        fields=before_after("Description", event.description),
+        fields=(*before, *before_after("Description", event.description)),
     )
 
 
 def model_deleted(context: CardContext, event: ModelDeleted) -> CardParts:
     """The model's name; its versions are gone too, without an event of their own."""
-    name = context.model_name(event.model)
     return CardParts(
-        title=f"Model deleted: {name}" if name else "Model deleted",
+        title="Model deleted",
+        about=context.model_name(event.model) or "",
         url=context.project_url,
-        sentence=f"{context.who} deleted the model {context.model_bold(event.model, '(no name)')} "
-        "and all its versions.",
+        sentence="All its versions are gone with it.",
     )
 
 
-def _model_field(context: CardContext, model: ModelRef) -> tuple[Field, ...]:
-    return () if model == ModelRef() else (Field("Model", context.model_link(model)),)
-
-
-def _application_field(application: str | None) -> tuple[Field, ...]:
+def _application_field(raw: str | None) -> tuple[Field, ...]:
+    application = application_text(raw)
     return (Field("Application", application),) if application else ()

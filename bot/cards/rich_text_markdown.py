@@ -1,11 +1,22 @@
 """A comment's rich text as Discord markdown, with its basic formatting kept."""
 
+import re
 from urllib.parse import urlsplit
 
-from bot.cards.text import clean, escape_markdown, escape_name, is_blank, link, one_line, paragraphs
+from bot.cards.text import (
+    address,
+    clean,
+    escape_markdown,
+    escape_name,
+    is_blank,
+    link,
+    one_line,
+    paragraphs,
+)
 from bot.speckle.rich_text import RichNode, RichText
 
 MAX_LINK_URL = 400  # longer ones are shown by their text only: they would take the comment's room
+LOOKS_LIKE_ADDRESS = re.compile(r"://|\w\.[^\W\d_]{2}")
 
 _INLINE = frozenset({"text", "mention", "hardBreak", "emoji"})
 _MARKS = (
@@ -124,9 +135,16 @@ def _marked(words: str, node: RichNode) -> str:
 
 def _linked(words: str, url: str) -> str:
     label = " ".join(words.split())
-    if label.rstrip("/") == url.rstrip("/"):
-        return escape_markdown(label)
+    if _bare(label) == _bare(url):
+        return address(url)
+    if LOOKS_LIKE_ADDRESS.search(label):  # and leads elsewhere: so that is shown
+        return f"{escape_name(label)} ({address(url)})"
     return link(escape_name(label), url)
+
+
+def _bare(url: str) -> str:
+    """What people see as an address: without its beginning and its last slash."""
+    return re.sub(r"^https?://", "", url).rstrip("/")
 
 
 def _web_address(href: str | None) -> str | None:

@@ -38,16 +38,20 @@ _MARKS = r"\\`*_~|<\[\]@"
 _ESCAPED = re.compile(f"[{_MARKS}]")
 _LINE_START = re.compile(r"(?m)^([^\S\n]*)(#{1,3}(?=\s|$)|-(?=[\s#]|$)|>|\+(?=\s|$))")
 _LIST_NUMBER = re.compile(r"(?m)^([^\S\n]*\d+)\.(?=\s|$)")
-# An address stays clickable only if nothing in it is escaped.
-_PLAIN_URL = re.compile(
-    r"(?<![^\s(])https?://[A-Za-z0-9][A-Za-z0-9._/?&=%#+,:;~-]{0,400}(?![^\s)])"
-)
+# An address stays what it is only if nothing in it is escaped. Between "<" and ">" Discord takes it
+# to the last byte; without them it goes on to the next space, so only the simplest are left bare.
+_ADDRESS = re.compile(r"https?://[^\W_][^\s<>]*", re.IGNORECASE)
+_SIMPLE_ADDRESS = re.compile(r"https?://[A-Za-z0-9._/?&=%#+,:;~-]+")
+_AFTER_SIMPLE = re.compile(r"[.,:;]*(?:\s|\Z)")
+_SENTENCE_MARKS = ".,:;\"']"  # at its end Discord takes them for the sentence's, as people do
+_MARKS_AROUND = re.compile(r"[*_~|`]{1,6}\Z")
 _URL_SCHEME = re.compile(r"://")
 
 _TOKEN = regex.compile(
     r"""
     (?P<link>\[(?:\\.|[^\]\\\n])*\]\([^()\s]+\))
-  | (?P<url>https?://[A-Za-z0-9._/?&=%\#+,:;~-]{1,420})
+  | (?P<angle><(?i:https?)://[^\s<>]+>)
+  | (?P<url>https?://[A-Za-z0-9._/?&=%\#+,:;~-]+)
   | (?P<mark>```|\*\*|~~|\*|`)
   | (?P<escape>\\\X)
   | \X
@@ -104,6 +108,14 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def moment_text(at: datetime, style: str) -> str:
+    """A moment, shown in each reader's time and language; "R" how long ago, "D" the day, "f" both.
+
+    Source: https://discord.com/developers/docs/reference#message-formatting-timestamp-styles
+    """
+    return f"<t:{int(at.timestamp())}:{style}>"
+
+
 def paragraphs(text: str | None) -> str:
     """A longer text: cleaned, at most one empty line in a row, "" where there is nothing to see."""
     cleaned = clean(text or "")
@@ -114,24 +126,49 @@ def paragraphs(text: str | None) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Make Discord show the text as it was typed; plain web addresses stay clickable."""
+    """Make Discord show the text as it was typed; web addresses stay whole and clickable."""
     pieces = []
     end = 0
-    for url in _PLAIN_URL.finditer(text):
-        pieces += [_escape(text[end : url.start()]), url[0]]
-        end = url.end()
-    return "".join([*pieces, _escape(text[end:])])
+    for match in _ADDRESS.finditer(text):
+        before = text[end : match.start()]
+        url = _without_marks(match[0], before)
+        end = match.start() + len(url)
+        is_apart = not text[: match.start()][-1:].strip() and _AFTER_SIMPLE.match(text, end)
+        shown = url if is_apart and _SIMPLE_ADDRESS.fullmatch(url) else f"<{url}>"
+        pieces += [escape_name(before), shown]
+    return "".join([*pieces, escape_name(text[end:])])
+
+
+def _without_marks(url: str, before: str) -> str:
+    """An address without what ends the sentence, and without marks that are around it."""
+    url = _without_sentence_marks(url)
+    around = _MARKS_AROUND.search(before[-6:])
+    if around is not None and url.endswith(around[0][::-1]):
+        url = _without_sentence_marks(url.removesuffix(around[0][::-1]))
+    return url
+
+
+def _without_sentence_marks(url: str) -> str:
+    unopened = url.count(")") - url.count("(")
+    end = len(url)
+    while url[end - 1] in _SENTENCE_MARKS or (url[end - 1] == ")" and unopened > 0):
+        unopened -= url[end - 1] == ")"
+        end -= 1
+    return url[:end]
+
+
+def address(url: str) -> str:
+    """A web address by itself, clickable, in a form that ends where it ends."""
+    for character in "<> ":
+        url = url.replace(character, _URL_BREAKERS[character])
+    return f"<{url}>"
 
 
 def escape_name(text: str) -> str:
     """The same for a name inside a sentence or a link's label, where no address may be active."""
-    return _URL_SCHEME.sub(r"\\://", _escape(text))
-
-
-def _escape(text: str) -> str:
     text = _ESCAPED.sub(lambda match: f"\\{match[0]}", text)
     text = _LINE_START.sub(r"\1\\\2", text)
-    return _LIST_NUMBER.sub(r"\1\\.", text)
+    return _URL_SCHEME.sub(r"\\://", _LIST_NUMBER.sub(r"\1\\.", text))
 
 
 def shorten(text: str, limit: int) -> str:
@@ -195,6 +232,7 @@ _SEEN = regex.compile(
     \[(?P<label>(?:\\.|[^\]\\\n])*)\]\((?P<url>[^()\s]+)\)
   | \\(?P<escaped>[^0-9A-Za-z\s])
   | <t:(?P<moment>\d{1,11}):(?P<style>[A-Za-z])>
+  | <(?P<angle>(?i:https?)://[^\s<>]+)>
   | (?P<web>https?://[^\s<>]+)
   | (?P<mark>```\n?|\*\*|~~|\*|`|(?m:^)-\#[ ])
     """,
@@ -211,6 +249,6 @@ def seen(markdown: str) -> str:
         if match["moment"] is not None:
             at = datetime.fromtimestamp(int(match["moment"]), UTC)
             return f"{at:%Y-%m-%d}" if match["style"] == "D" else f"{at:%Y-%m-%d %H:%M} UTC"
-        return match["escaped"] or match["web"] or ""
+        return match["escaped"] or match["angle"] or match["web"] or ""
 
     return str(_SEEN.sub(shown, markdown))

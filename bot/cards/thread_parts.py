@@ -1,4 +1,4 @@
-"""What cards of comments and of issues share: the place in the model, mentions, files, the text."""
+"""What cards of comments and of issues share: the place in the model, the text, its files."""
 
 from collections.abc import Sequence
 
@@ -6,38 +6,15 @@ from bot.cards.card import Field
 from bot.cards.card_context import MAX_COMMENT, CardContext, name_text, shown_part
 from bot.cards.rich_text_markdown import to_markdown
 from bot.cards.text import counted, joined, link, units
-from bot.speckle.confirmation import models_of
 from bot.speckle.events import ModelRef, ResourceRef
 from bot.speckle.facts import AttachedFile
 from bot.speckle.resources import resource_text
 from bot.speckle.rich_text import RichText, mentions
 
-MAX_NAMES_IN_SENTENCE = 3
+MAX_NAMES = 3
 MAX_FILES = 5
 MAX_LIST = 1_024  # UTF-16 units, Discord's limit for a field
 SIZES = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
-
-
-def where(context: CardContext, resources: Sequence[ResourceRef], nowhere: str) -> str:
-    """What something is on, for a sentence."""
-    if any(one.whole for one in resources):
-        return "on the whole project"
-    folder = _folder(resources)
-    if folder is not None:
-        return f"on the folder **{name_text(folder)}**"
-    models = models_of(resources)
-    names = [f"**{name}**" for model in models if (name := context.model_name(model))]
-    if len(models) > MAX_NAMES_IN_SENTENCE or len(names) < len(models):
-        return f"on {len(models)} models" if len(models) > 1 else "on a model"
-    if names:
-        return f"on {joined(names)}"
-    if any(one.version_id for one in resources):
-        return "on a version"
-    return "on an object of the project" if resources else nowhere
-
-
-def _folder(resources: Sequence[ResourceRef]) -> str | None:
-    return next((one.folder for one in resources if one.folder is not None), None)
 
 
 def place_fields(context: CardContext, resources: Sequence[ResourceRef]) -> tuple[Field, ...]:
@@ -61,7 +38,7 @@ def place_fields(context: CardContext, resources: Sequence[ResourceRef]) -> tupl
 def _place_link(context: CardContext, resource: ResourceRef) -> str:
     label = "the whole project" if resource.whole else None
     if resource.folder is not None:
-        label = f"folder {name_text(resource.folder)}"
+        label = f"the folder {name_text(resource.folder)}"
     elif resource.object_id is not None:
         label = f"object {resource.object_id}"
     if label is None:
@@ -69,14 +46,13 @@ def _place_link(context: CardContext, resource: ResourceRef) -> str:
     return link(label, context.links.place(context.project_id, resource_text(resource)))
 
 
-def and_mentioned(context: CardContext, text: RichText) -> str:
-    """Who is mentioned in a text, for the end of a sentence."""
-    people = mentions(text)
-    names = [context.person_names.get(one.target or "") or one.text for one in people]
-    shown = [f"**{name_text(name, 'somebody')}**" for name in dict.fromkeys(names)]
-    if len(shown) > MAX_NAMES_IN_SENTENCE:
-        return f" and mentioned {len(shown)} people"
-    return f" and mentioned {joined(shown)}" if shown else ""
+def also_mentioned(text: RichText, shown: str) -> str:
+    """Who is mentioned in the part of a text that has no room on the card."""
+    names = [f"\\@{name_text(one.text, 'somebody')}" for one in mentions(text)]
+    missing = [f"**{name}**" for name in dict.fromkeys(names) if name not in shown]
+    if len(missing) > MAX_NAMES:
+        return f"Also mentions {len(missing)} people"
+    return f"Also mentions {joined(missing)}" if missing else ""
 
 
 def text_and_files(

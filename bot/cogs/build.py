@@ -8,12 +8,14 @@ from bot.cogs.accounts.cog import AccountsCog
 from bot.cogs.accounts.views import AccountViews
 from bot.cogs.command_errors import handle_errors
 from bot.cogs.components import ComponentsCog
+from bot.cogs.events.cog import EventPages, EventsCog
 from bot.cogs.guilds.cog import GuildsCog
 from bot.cogs.notices.cog import NoticesCog
 from bot.cogs.notices.views import NoticeActions
 from bot.cogs.subscriptions.cog import SubscribeCog, SubscriptionsCog
 from bot.cogs.subscriptions.panel import SubscriptionPanel
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
+from bot.services.event_log import EventLogService
 from bot.services.guilds import GuildService
 from bot.services.linking import AccountLinking
 from bot.services.pending_commands import PendingCommandService
@@ -30,6 +32,7 @@ async def add_cogs(
     lender: TokenLender,
     linking: AccountLinking,
     personal_data: PersonalDataService,
+    event_log: EventLogService,
     guilds_known: asyncio.Event,
 ) -> SubscribeFlow:
     """Add all commands and what answers buttons and forms; gives what runs /subscribe."""
@@ -37,20 +40,25 @@ async def add_cogs(
     flow = SubscribeFlow(client, subscriptions, pending_commands, account_views)
     panel = SubscriptionPanel(subscriptions, flow)
     notices = NoticeActions(subscriptions, flow)
+    event_pages = EventPages(event_log)
+    events = EventsCog(event_pages, event_log)
     handlers = {
         **flow.handlers,
         **panel.handlers,
         **notices.handlers,
+        **event_pages.handlers,
         **account_views.handlers,
     }
     for cog in (
         SubscribeCog(subscriptions, flow),
         SubscriptionsCog(panel),
+        events,
         NoticesCog(guilds),
         AccountsCog(lender, linking, account_views),
         GuildsCog(guilds, guilds_known),
         ComponentsCog(handlers),
     ):
         await client.add_cog(cog)
+    client.tree.add_command(events.menu)
     handle_errors(client.tree)
     return flow

@@ -41,6 +41,12 @@ def for_managers(callback: Callback) -> Callback:
     return app_commands.allowed_contexts(guilds=True, dms=False, private_channels=False)(callback)
 
 
+def for_members(callback: Callback) -> Callback:
+    """Make it a command for every member of a server, and for servers only."""
+    callback = app_commands.allowed_installs(guilds=True, users=False)(callback)
+    return app_commands.allowed_contexts(guilds=True, dms=False, private_channels=False)(callback)
+
+
 def for_everyone(callback: Callback) -> Callback:
     """Make it a command for every member, and for direct messages with the bot."""
     callback = app_commands.allowed_installs(guilds=True, users=False)(callback)

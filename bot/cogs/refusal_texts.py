@@ -9,6 +9,7 @@ from bot.cogs.option_texts import option_text
 from bot.permissions import ChannelKind, ChannelPermission
 from bot.services.refusals import (
     CannotPost,
+    ChannelNotSeen,
     Limited,
     NoRoom,
     NotAProject,
@@ -84,6 +85,11 @@ def refusal_text(refusal: Refusal) -> str:
     match refusal:
         case RefusalReason():
             return REASONS[refusal]
+        case ChannelNotSeen(channel_id):
+            return (
+                f"You cannot see <#{channel_id}>, so nothing of it is shown to you. Ask someone "
+                "who manages this server to let you see it."
+            )
         case NotManager(channel_id):
             return (
                 f"You need the permissions *{ChannelPermission.VIEW_CHANNEL}* and "

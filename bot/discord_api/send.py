@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
@@ -9,6 +10,8 @@ from typing import Any, Final, assert_never
 import discord
 import structlog
 
+from bot.cards.alt_texts import alt_text
+from bot.cards.buttons import button_rows
 from bot.cards.card import Card
 from bot.cards.fallback import as_text, without_media
 from bot.discord_api.error_codes import Meaning
@@ -31,6 +34,7 @@ SEND_TIMEOUT_S: Final = 120.0  # 25 MiB of pictures over a slow line, and discor
 # Discord knows a nonce for "the past few minutes". After that it is looked for in the channel.
 NONCE_KNOWN: Final = timedelta(seconds=90)
 SLACK: Final = timedelta(minutes=1)  # Discord's time is known to seconds, and answers take some
+MARKS: Final = re.compile(r"[\\<>]")  # how a text is escaped, which may differ between versions
 LOOK_BACK: Final = 500  # messages of everybody since then
 
 
@@ -49,25 +53,41 @@ def to_embed(card: Card) -> discord.Embed:
         embed.add_field(name=field.name, value=field.value, inline=field.inline)
     if card.footer:
         embed.set_footer(text=card.footer)
-    return embed.set_image(url=card.image).set_thumbnail(url=card.thumbnail)
+    embed.set_thumbnail(url=card.thumbnail)
+    return embed if card.image is None else _with_image(embed, card, card.image)
+
+
+def _with_image(embed: discord.Embed, card: Card, url: str) -> discord.Embed:
+    """The embed with a picture and its words, for which discord.py has no argument.
+
+    Source: RichEmbedImage in https://github.com/discord/discord-api-spec
+    """
+    image = {"url": url, "description": alt_text(card, url)}
+    return discord.Embed.from_dict({**embed.to_dict(), "image": image})
 
 
 def _files(cards: Sequence[Card]) -> list[discord.File]:
-    pictures = {picture.name: picture for card in cards for picture in card.pictures}
+    pictures = {picture.name: (picture, card) for card in cards for picture in card.pictures}
     return [
-        discord.File(io.BytesIO(picture.content), filename=picture.name)
-        for picture in pictures.values()
+        discord.File(
+            io.BytesIO(picture.content),
+            filename=picture.name,
+            description=alt_text(card, picture.url),
+        )
+        for picture, card in pictures.values()
     ]
 
 
-def _buttons(cards: Sequence[Card]) -> discord.ui.View | None:
-    """Link buttons of a card that travels alone; in company they would name no card."""
-    if len(cards) != 1 or not cards[0].buttons:
-        return None
+def _view(cards: Sequence[Card]) -> dict[str, discord.ui.View]:
+    """The buttons of all cards, as the argument of `channel.send`."""
+    rows = button_rows(cards)
+    if not rows:
+        return {}
     view = discord.ui.View(timeout=None)
-    for button in cards[0].buttons:
-        view.add_item(discord.ui.Button(label=button.label, url=button.url))
-    return view
+    for number, row in enumerate(rows):
+        for button in row:
+            view.add_item(discord.ui.Button(label=button.label, url=button.url, row=number))
+    return {"view": view}
 
 
 async def send(
@@ -160,7 +180,7 @@ def _fingerprint(message: Mapping[str, Any]) -> object:
             )
             for embed in embeds
         ]
-    return str(message["content"]).strip()
+    return MARKS.sub("", str(message["content"])).strip()
 
 
 def message_arguments(cards: Sequence[Card], level: FallbackLevel, nonce: str) -> dict[str, Any]:
@@ -170,11 +190,11 @@ def message_arguments(cards: Sequence[Card], level: FallbackLevel, nonce: str) -
         case FallbackLevel.TEXT:
             return {"content": "\n".join(as_text(card) for card in cards), **always}
         case FallbackLevel.NO_MEDIA:
-            return {"embeds": [to_embed(without_media(card)) for card in cards], **always}
+            embeds = [to_embed(without_media(card)) for card in cards]
+            return {"embeds": embeds, **_view(cards), **always}
         case FallbackLevel.FULL:
-            view = _buttons(cards)
-            message = {"embeds": [to_embed(card) for card in cards], "files": _files(cards)}
-            return message | always | ({} if view is None else {"view": view})
+            embeds = [to_embed(card) for card in cards]
+            return {"embeds": embeds, "files": _files(cards), **_view(cards), **always}
         case _:
             assert_never(level)
 

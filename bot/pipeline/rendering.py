@@ -50,8 +50,7 @@ def _delay_notes(row: InboxEvent) -> tuple[CardNote, ...]:
     if kind is None:
         return ()
     kept = (str(line.facts[NOTE_FACT]) for line in row.trace if NOTE_FACT in line.facts)
-    late = CardNote(kind, f"{row.event_at:%Y-%m-%d at %H:%M}")
-    return (late, *map(CardNote.from_stored, kept))
+    return (CardNote.at(kind, row.event_at), *map(CardNote.from_stored, kept))
 
 
 def rendered(context: CardContext) -> Card | None:

@@ -52,6 +52,7 @@ from bot.speckle.events import (
     CommentReplied,
     CommentResolved,
     Delivery,
+    EventKind,
     KnownThread,
     ModelRef,
     ProjectDeleted,
@@ -425,12 +426,24 @@ class Routing:
         hook, source, notes = event_context.hook, event_context.row.source, []
         if source is InboxSource.TEST:
             notes.append(CardNote(NoteKind.TEST))
-        if hook.state is HookState.WAITING and source.tells_of_hook:
+        # What says that something begins does not fit what ends.
+        ends = event_context.delivery.event.kind in DELETIONS
+        if hook.state is HookState.WAITING and source.tells_of_hook and not ends:
             notes.append(CardNote(NoteKind.FIRST_EVENT))
         named = event_context.delivery.server_url
         if named != hook.server_url and named in self._servers:
             notes.append(CardNote(NoteKind.SERVER_MOVED, str(named)))
         return tuple(notes)
+
+
+DELETIONS = frozenset(
+    {
+        EventKind.VERSION_DELETED,
+        EventKind.MODEL_DELETED,
+        EventKind.ISSUE_DELETED,
+        EventKind.PROJECT_DELETED,
+    }
+)
 
 
 def says_who_sees(delivery: Delivery) -> bool:

@@ -31,6 +31,13 @@ class NotManager:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelNotSeen:
+    """The caller does not see that channel."""
+
+    channel_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class NotAProject:
     """What was typed leads to no project; `why` is what the reader of links says."""
 
@@ -119,6 +126,7 @@ class CannotPost:
 Refusal: TypeAlias = (
     RefusalReason
     | NotManager
+    | ChannelNotSeen
     | NotAProject
     | ServerNotAllowed
     | OptionProblem

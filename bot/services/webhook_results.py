@@ -16,6 +16,7 @@ from bot.errors import (
 )
 from bot.model import HookTrouble
 from bot.services.public_url import ProbeResult
+from bot.speckle_api.types import RecordedCall
 
 
 class WebhookChange(StrEnum):
@@ -89,6 +90,22 @@ class EnsureFailed:
     owners: tuple[str, ...] = ()
     result: ProbeResult | None = None
     made: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookLook:
+    """What a hook's webhook is like at Speckle, where one is `there`.
+
+    `duplicates` counts others with its address; `last_call` is the newest entry of its history.
+    """
+
+    there: bool
+    enabled: bool = True
+    right_address: bool = True
+    has_secret: bool = True
+    triggers: tuple[str, ...] = ()
+    duplicates: int = 0
+    last_call: RecordedCall | None = None
 
 
 class RemovalResult(StrEnum):

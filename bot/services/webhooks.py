@@ -5,7 +5,7 @@ that the next check repairs: a webhook is found by its URL before one is made, a
 stays noted until it is gone.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -23,7 +23,7 @@ from bot.errors import (
     SpeckleTokenRefused,
 )
 from bot.model import Account, Hook, HookKind, HookState, HookTrouble
-from bot.services.public_url import PublicUrlProbe
+from bot.services.public_url import ProbeResult, PublicUrlProbe
 from bot.services.token_lending import SpeckleCall, TokenLender
 from bot.services.webhook_remover import READ_WITHIN_S, ProjectWebhooks, WebhookRemover, leads_to
 from bot.services.webhook_results import (
@@ -32,13 +32,14 @@ from bot.services.webhook_results import (
     EnsureFailed,
     EnsureProblem,
     WebhookChange,
+    WebhookLook,
     problem_of,
 )
 from bot.services.webhook_triggers import triggers_for
 from bot.speckle.event_subjects import is_of_issue
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.client import SpeckleClient
-from bot.speckle_api.types import CallStatus, ProjectRights, SpeckleWebhook
+from bot.speckle_api.types import CallStatus, ProjectRights, RecordedCall, SpeckleWebhook
 from bot.storage import Storage
 from bot.vault import fresh_secret
 
@@ -113,6 +114,42 @@ class WebhookService:
             )
         except SpeckleError:
             return ()
+
+    # ── looking ───────────────────────────────────────────────────────────────────────────────
+
+    async def look(
+        self, hook: Hook, account_ids: Iterable[int]
+    ) -> WebhookLook | EnsureFailed | None:
+        """What the hook's webhook is like at Speckle, with the first account that may see that.
+
+        Nothing is changed. Without one it is why the first may not, None if there is none.
+        """
+        failed: EnsureFailed | None = None
+        for account_id in dict.fromkeys(account_ids):
+            try:
+                return await self._look(hook, account_id)
+            except SpeckleError as error:
+                failed = failed or _ensure_failed(error, hook)
+        return failed
+
+    async def _look(self, hook: Hook, account_id: int) -> WebhookLook:
+        mine = _mine(await self._at_speckle.of(account_id, hook.project_id), hook)
+        if not mine:
+            return WebhookLook(there=False)
+        there, *duplicates = mine
+        return WebhookLook(
+            there=True,
+            enabled=there.enabled,
+            right_address=self._probe.public_url is None or there.url == self._url(hook),
+            has_secret=there.has_secret,
+            triggers=there.triggers,
+            duplicates=len(duplicates),
+            last_call=await self._last_call(hook, account_id, there.id),
+        )
+
+    async def reachable(self, server_url: str) -> ProbeResult:
+        """Whether a Speckle server's webhooks would reach this bot."""
+        return await self._probe.check(server_url)
 
     # ── make, change, repair ──────────────────────────────────────────────────────────────────
 
@@ -192,8 +229,7 @@ class WebhookService:
         except SpeckleNotFound as error:
             made = hook.webhook_id is not None
             return EnsureFailed(EnsureProblem.PROJECT_GONE, error.reason, made=made)
-        mine = [one for one in found if _is_ours(one, hook)]
-        mine.sort(key=lambda one: one.id != hook.webhook_id)
+        mine = _mine(found, hook)
         triggers = triggers_for(subscriptions, mine[0].triggers if mine else ())
         if not mine:
             return await self._create(hook, account_id, triggers, len(found))
@@ -321,13 +357,17 @@ class WebhookService:
 
     async def _last_call_failed(self, hook: Hook, account_id: int, webhook_id: str) -> bool:
         """Whether Speckle's last call failed, as all do while it has another secret than we."""
+        call = await self._last_call(hook, account_id, webhook_id)
+        return call is not None and call.status is CallStatus.FAILED
+
+    async def _last_call(self, hook: Hook, account_id: int, webhook_id: str) -> RecordedCall | None:
         history = await self._ask(
             account_id,
             lambda login: self._client.history(
                 login, hook.project_id, webhook_id, 1, bodies=False, within_s=READ_WITHIN_S
             ),
         )
-        return any(call.status is CallStatus.FAILED for call in history.calls)
+        return next(iter(history.calls), None)
 
     async def _note(self, hook: Hook, account_id: int, webhook_id: str, secret: str | None) -> None:
         known = (hook.webhook_id, hook.account_id, hook.state)
@@ -385,6 +425,12 @@ async def _with_triggers(
 
 def _refused(wanted: Sequence[str], taken: Collection[str]) -> tuple[str, ...]:
     return tuple(name for name in wanted if name not in taken)
+
+
+def _mine(found: Iterable[SpeckleWebhook], hook: Hook) -> list[SpeckleWebhook]:
+    """Those that lead to the hook, the one that the bot knows first."""
+    mine = (one for one in found if _is_ours(one, hook))
+    return sorted(mine, key=lambda one: one.id != hook.webhook_id)
 
 
 def _is_ours(webhook: SpeckleWebhook, hook: Hook) -> bool:

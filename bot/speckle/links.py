@@ -1,5 +1,6 @@
 """Addresses of a Speckle server's pages: read from what people paste, written for cards."""
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -264,6 +265,12 @@ class Links:
         if self.legacy or model_id is None:
             return f"{self.server_url}/streams/{_quoted(project_id)}/commits/{_quoted(version_id)}"
         return f"{self.model(project_id, model_id)}@{_quoted(version_id)}"
+
+    def comparison(self, project_id: str, model_id: str, version_id: str, before: str) -> str:
+        """Speckle's own view of what differs between two versions of a model."""
+        pair = {"versionA": f"{model_id}@{before}", "versionB": f"{model_id}@{version_id}"}
+        differences = json.dumps({"diffs": [pair]}, separators=(",", ":"))
+        return f"{self.version(project_id, model_id, version_id)}#diff={_quoted(differences)}"
 
     def place(self, project_id: str, resources: str | None) -> str:
         """Models, a folder or an object, as Speckle writes them; old servers show the project."""

@@ -36,14 +36,32 @@ POLL_S: Final = 0.05
 GUILD: Final = "Studio Kestrel"
 ADMIN: Final = "Noor Haddad"  # owns the Discord server
 GUEST: Final = "Jonas Vik"  # may manage nothing
-# What the channels are for; nobody has subscribed the last two.
-TOPICS: Final[Mapping[str, str]] = {
-    "project-log": "Everything in Harbour Tower",
-    "structure": "The structure of Harbour Tower: models and versions",
-    "coordination": "What people say about Harbour Tower",
-    "quay-house": "Everything in Quay House",
-    "facade": "Nothing follows a project here yet: type /subscribe",
-    "playground": "To try things out",
+ROLE: Final = "BIM team"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoChannel:
+    """A channel of the guild, what it is for, and the threads in it."""
+
+    name: str
+    topic: str
+    kind: str = "text"
+    threads: tuple[str, ...] = ()
+
+
+# By category. Nobody has subscribed those of the last one.
+CHANNELS: Final[Mapping[str, Sequence[DemoChannel]]] = {
+    "Harbour Tower": (
+        DemoChannel("project-log", "Everything in Harbour Tower"),
+        DemoChannel("structure", "The structure of Harbour Tower: models and versions"),
+        DemoChannel("coordination", "What people say about Harbour Tower", threads=("Grid C/4",)),
+    ),
+    "Quay House": (DemoChannel("quay-house", "Everything in Quay House"),),
+    "To try out": (
+        DemoChannel("facade", "Nothing follows a project here yet: type /subscribe"),
+        DemoChannel("playground", "Nothing here either: try what you like"),
+        DemoChannel("reviews", "A forum: its posts can follow projects", "forum", ("Level 1",)),
+    ),
 }
 
 
@@ -193,8 +211,7 @@ async def open_stage(folder: Path, port: int | None = None) -> AsyncIterator[Sta
         house = await _server(stack, url, "Speckle 4", SPECKLE_4_AS_ANNOUNCED, _quay_house)
         guild = discord.add_guild(GUILD)
         members = _members(guild)
-        for name, topic in TOPICS.items():
-            guild.add_channel(name, topic=topic)
+        _add_channels(guild)
         key = Fernet.generate_key().decode()
         database_url = f"sqlite:///{folder / 'bot.db'}"
         bot = _bot(folder, url, discord, (tower, house), key, database_url)
@@ -231,7 +248,19 @@ def _members(guild: SandboxGuild) -> Mapping[str, SandboxMember]:
     maren = guild.add_member(NAMES[MAREN], permissions="manage_webhooks")
     ilse = guild.add_member(NAMES[ILSE], permissions="manage_webhooks")
     jonas = guild.add_member(GUEST)
+    team = guild.add_role(ROLE)
+    for one in (maren, ilse):
+        one.add_role(team)
     return {one.name: one for one in (maren, ilse, guild.owner, jonas)}
+
+
+def _add_channels(guild: SandboxGuild) -> None:
+    for name, channels in CHANNELS.items():
+        category = guild.add_channel(name, "category")
+        for one in channels:
+            channel = guild.add_channel(one.name, one.kind, parent=category, topic=one.topic)
+            for thread in one.threads:
+                channel.add_thread(thread)
 
 
 def _bot(

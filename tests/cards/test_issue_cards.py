@@ -64,8 +64,7 @@ def test_a_new_issue_is_shown_with_all_that_the_server_knows(
 ) -> None:
     card = card_of(deliveries["issue_created"], IssueFacts(BEAM, RECEIVED_AT))
     assert lines(card) == [
-        f"New issue KT-12 <{LINK}#threadId={ISSUE}>",
-        "Maren Oduya opened KT-12 Beam clashes with *duct* on structure/level 1:",
+        f"New issue: KT-12 Beam clashes with *duct* <{LINK}#threadId={ISSUE}>",
         "> The beam goes through the supply duct.",
         "Status: Open",
         "Priority: High",
@@ -81,42 +80,53 @@ def test_a_new_issue_is_shown_with_all_that_the_server_knows(
 def test_an_issue_of_a_title_alone_says_no_more(deliveries: dict[str, Delivery]) -> None:
     bare = Issue(ISSUE, title="Beam", status="open", priority="none")
     card = card_of(deliveries["issue_created"], IssueFacts(bare, RECEIVED_AT))
-    assert card.title == "New issue"
-    assert card.description == "Maren Oduya opened **Beam**."
+    assert card.title == "New issue: Beam"
+    assert card.description == ""
     assert [field.name for field in card.fields] == ["Status"]
     assert card.url is not None
     assert card.url.endswith(f"/models/all#threadId={ISSUE}")
 
 
 @pytest.mark.parametrize(
-    ("changes", "title", "sentence", "colour"),
+    ("changes", "title", "field", "colour"),
     [
-        ({"status": Change("open", "resolved")}, "resolved", "resolved {}.", SUCCESS),
-        ({"status": Change("resolved", "open")}, "reopened", "reopened {}.", INFO),
+        ({"status": Change("open", "resolved")}, "resolved", "Status before: Open", SUCCESS),
+        ({"status": Change("resolved", "open")}, "reopened", "Status before: Resolved", INFO),
         (
             {"status": Change("open", "readyForReview")},
             "ready for review",
-            "marked {} as ready for review.",
+            "Status before: Open",
             INFO,
         ),
-        ({"status": Change("readyForReview", "open")}, "changed", "changed {}.", INFO),
-        ({"status": Change("open", "onHold")}, "changed", "changed {}.", INFO),
-        ({"assignee": Change(None, BOB)}, "assigned", "assigned {} to **Bob Builder**.", INFO),
-        ({"assignee": Change(BOB, None)}, "changed", "changed {}.", INFO),
-        ({"place_changed": True}, "changed", "changed {}.", INFO),
+        (
+            {"status": Change("readyForReview", "open")},
+            "changed",
+            "Status: Ready for review → **Open**",
+            INFO,
+        ),
+        ({"status": Change("open", "onHold")}, "changed", "Status: Open → **On hold**", INFO),
+        (
+            {"assignee": Change(None, BOB)},
+            "assigned",
+            "Assignee: nobody → **Bob Builder**",
+            INFO,
+        ),
+        ({"assignee": Change(BOB, None)}, "changed", "Assignee: Bob Builder → **nobody**", INFO),
+        ({"place_changed": True}, "changed", "Place in the model: changed", INFO),
     ],
 )
 def test_one_change_has_a_word_of_its_own(
     changes: dict[str, Any],
     title: str,
-    sentence: str,
+    field: str,
     colour: int,
     deliveries: dict[str, Delivery],
 ) -> None:
     card = card_of(deliveries["issue_updated"], changed(**changes))
-    issue = r"**KT-12 Beam clashes with \*duct\*** on **structure/level 1**"
-    assert card.title == f"Issue KT-12 {title}"
-    assert card.description == f"Maren Oduya {sentence.format(issue)}"
+    assert card.title == rf"Issue {title}: KT-12 Beam clashes with \*duct\*"
+    assert card.description == ""
+    shown = [f"{one.name}: {one.value}" for one in card.fields]
+    assert shown == [field, f"On: [structure/level 1]({LINK})"]
     assert card.colour == colour
 
 
@@ -141,10 +151,11 @@ def test_only_what_was_changed_is_shown_before_and_after(deliveries: dict[str, D
         ("Assignee", "nobody → **somebody**"),
         ("Due", "no date → **<t:1796396400:D>**"),
         ("Labels", "added 🟥 Clash\nadded Fire\nremoved a label\nremoved Old"),
-        ("Title", "Beam clash → **Beam clashes**"),
+        ("Title before", "Beam clash"),
         ("Text before", "Old"),
         ("Text after", "New"),
         ("Place in the model", "changed"),
+        ("On", f"[structure/level 1]({LINK})"),
     ]
 
 
@@ -154,32 +165,37 @@ def test_a_change_of_nothing_that_a_card_shows_gives_no_card(
     assert render(shown(deliveries["issue_updated"], facts=changed())) is None
 
 
-def test_a_reply_says_to_which_issue_and_whom_it_mentions(deliveries: dict[str, Delivery]) -> None:
+def reply_that_mentions(before: str) -> IssueReply:
     mention = {"type": "mention", "attrs": {"id": BOB.id, "label": "Bob"}}
-    text = [mention, {"type": "text", "text": " please look"}]
+    text = [{"type": "text", "text": before}, mention]
     doc = {"type": "doc", "content": [{"type": "paragraph", "content": text}]}
-    reply = IssueReply("77ab10c3de", RECEIVED_AT, BOB, read_rich_text(doc, text_of))
-    card = card_of(
-        deliveries["issue_replied"],
-        IssueFacts(BEAM, RECEIVED_AT, reply=reply),
-        person_names={BOB.id: "Bob Builder"},
-    )
-    assert lines(card)[:3] == [
-        f"Reply to issue KT-12 <{LINK}#threadId={ISSUE}>",
-        (
-            "Maren Oduya replied to KT-12 Beam clashes with *duct* on structure/level 1 and "
-            "mentioned Bob Builder:"
-        ),
-        "> @Bob please look",
+    return IssueReply("77ab10c3de", RECEIVED_AT, BOB, read_rich_text(doc, text_of))
+
+
+def test_a_reply_says_to_which_issue_it_is(deliveries: dict[str, Delivery]) -> None:
+    facts = IssueFacts(BEAM, RECEIVED_AT, reply=reply_that_mentions("please look "))
+    assert lines(card_of(deliveries["issue_replied"], facts)) == [
+        f"Reply to an issue: KT-12 Beam clashes with *duct* <{LINK}#threadId={ISSUE}>",
+        "> please look @Bob",
+        f"On: structure/level 1 <{LINK}>",
+        f"[Open issue <{LINK}#threadId={ISSUE}>]",
     ]
+
+
+def test_who_is_mentioned_is_said_where_the_text_has_no_room(
+    deliveries: dict[str, Delivery],
+) -> None:
+    facts = IssueFacts(BEAM, RECEIVED_AT, reply=reply_that_mentions("word " * 500))
+    card = card_of(deliveries["issue_replied"], facts)
+    assert card.description.endswith("…\n-# Also mentions **\\@Bob**")
 
 
 def test_a_reply_of_files_alone_says_so(deliveries: dict[str, Delivery]) -> None:
     files = (AttachedFile("b1", "a.png", 812), AttachedFile("b2", "b [1].pdf"))
     reply = IssueReply("77ab10c3de", RECEIVED_AT, files=files)
     card = card_of(deliveries["issue_replied"], IssueFacts(BEAM, RECEIVED_AT, reply=reply))
-    assert card.description.endswith(":\n> *(no text, 2 files)*")
-    assert [field.value for field in card.fields] == ["a.png, 812 bytes\nb \\[1\\].pdf"]
+    assert card.description == "> *(no text, 2 files)*"
+    assert card.fields[-1].value == "a.png, 812 bytes\nb \\[1\\].pdf"
 
 
 def test_facts_that_come_late_are_filled_into_the_plain_card(
@@ -189,16 +205,18 @@ def test_facts_that_come_late_are_filled_into_the_plain_card(
     plain = card_of(delivery, None)
     card = fill_in(plain, shown(delivery, facts=facts, model_names=NAMES))
     at_once = card_of(delivery, facts)
-    assert card == replace(at_once, title=plain.title)
-    assert "KT-12" in card.description
+    named = r"**KT-12 Beam clashes with \*duct\***"
+    description = f"{named}\n{at_once.description}"
+    assert card == replace(at_once, title=plain.title, description=description)
+    assert at_once.description == "> The beam goes through the supply duct."
 
 
 @pytest.mark.parametrize(
     ("place", "words_of_it", "end"),
     [
-        (ResourceRef(whole=True), "on the whole project", "models/all"),
-        (ResourceRef(folder="structure"), "on the folder **structure**", "models/$structure"),
-        (ResourceRef(object_id="a" * 32), "on an object of the project", f"models/{'a' * 32}"),
+        (ResourceRef(whole=True), "the whole project", "models/all"),
+        (ResourceRef(folder="structure"), "the folder structure", "models/$structure"),
+        (ResourceRef(object_id="a" * 32), f"object {'a' * 32}", f"models/{'a' * 32}"),
     ],
 )
 def test_an_issue_says_what_it_is_on(
@@ -206,8 +224,8 @@ def test_an_issue_says_what_it_is_on(
 ) -> None:
     facts = IssueFacts(replace(BEAM, resources=(place,)), RECEIVED_AT)
     card = card_of(deliveries["issue_created"], facts)
-    assert words_of_it in card.description
     assert card.url is not None
     assert card.url.endswith(f"{end}#threadId={ISSUE}")
     on = next(field.value for field in card.fields if field.name == "On")
+    assert on.startswith(f"[{words_of_it}](")
     assert on.endswith(f"{end})")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.cards.card import Card
-from bot.cards.notes import SENTENCES, CardNote, NoteKind
+from bot.cards.card import Card, Field
+from bot.cards.notes import CardNote, NoteKind
 from bot.cards.pictures import with_image
 from bot.cards.render import fill_in, render
 from bot.speckle.events import Delivery, ModelRef, ResourceRef
@@ -73,7 +73,8 @@ def test_a_models_name_that_is_known_replaces_its_id(deliveries: dict[str, Deliv
     names = {"193f26c0fa": "structure/level 1"}
     card = render(shown(deliveries["comment_created"], model_names=names))
     assert card is not None
-    assert "commented on **structure/level 1**:" in card.description
+    assert card.fields[0].name == "On"
+    assert card.fields[0].value.startswith("[structure/level 1](")
 
 
 def test_the_pipelines_notes_stand_below_the_event(deliveries: dict[str, Delivery]) -> None:
@@ -86,9 +87,22 @@ def test_the_pipelines_notes_stand_below_the_event(deliveries: dict[str, Deliver
 
 @pytest.mark.parametrize("kind", NoteKind)
 def test_a_note_is_kept_by_a_word_and_comes_back_with_its_sentence(kind: NoteKind) -> None:
-    note = CardNote(kind, "2026-11-24 09:30")
+    note = CardNote.at(kind, RECEIVED_AT)
     assert CardNote.from_stored(note.to_stored()) == note
-    assert note.text == SENTENCES[kind].format("2026-11-24 09:30")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "not_delivered:2026-11-24T09:30:00+00:00",
+        "not_delivered:2026-11-24 at 09:30",  # as an older version kept it
+        "not_delivered:2026-11-24 09:30",
+    ],
+)
+def test_a_time_in_a_note_is_each_readers_own(stored: str) -> None:
+    assert CardNote.from_stored(stored).text == (
+        "Delayed: Speckle could not deliver this when it happened, on <t:1795512600:f>."
+    )
 
 
 def test_a_sentence_that_an_older_release_kept_is_shown_as_it_is() -> None:
@@ -133,11 +147,19 @@ def test_hostile_texts_are_escaped_wherever_discord_reads_markdown(
     assert card.fields[0].value == (
         "\\# Big\n\\> quote\n\\- list\n1\\. one\n\\<\\@123> \\<#4> \\<t:0:R> \\|\\|spoiler\\|\\| "
         "\\`code\\`\nhttps://docs.studio-kestrel.example/a_b_c?x=1\n"
-        "\\@here \\[mask\\](https://evil.example)"
+        "\\@here \\[mask\\](<https://evil.example>)"
     )
     assert card.author_name == "*Maren* @here"
     assert card.footer == "Harbour Tower @everyone · speckle.studio-kestrel.example"
     assert card.author_icon is None
+
+
+MODEL_PAGE = "https://speckle.studio-kestrel.example/projects/7e14d973e6/models/193f26c0fa"
+VERSION = f"{MODEL_PAGE}@303fecc468"
+COMPARED = (
+    f"{VERSION}#diff=%7B%22diffs%22%3A%5B%7B%22versionA%22%3A%22193f26c0fa%400000000000%22%2C%22"
+    "versionB%22%3A%22193f26c0fa%40303fecc468%22%7D%5D%7D"
+)
 
 
 def test_a_new_version_with_all_that_the_server_knows(deliveries: dict[str, Delivery]) -> None:
@@ -149,16 +171,8 @@ def test_a_new_version_with_all_that_the_server_knows(deliveries: dict[str, Deli
     card = render(shown(deliveries["commit_create"], facts=facts))
     assert card is not None
     assert card.plain_text().splitlines()[2:] == [
-        (
-            'Alice "Quotes" Müller 🏗️ published a new version of structure/level 01/steel frame '
-            "from Revit 2025."
-        ),
         '> First version: "fixed" walls & doors',
         "> second line 🧱",
-        (
-            "Model: structure/level 01/steel frame "
-            "<https://speckle.studio-kestrel.example/projects/7e14d973e6/models/193f26c0fa>"
-        ),
         "Application: Revit 2025",
         "Objects: 214",
         (
@@ -166,6 +180,7 @@ def test_a_new_version_with_all_that_the_server_knows(deliveries: dict[str, Deli
             "models/193f26c0fa@0000000000> · 2026-11-21 07:30 UTC"
         ),
         "Open threads: 2",
+        f"[Open in Speckle <{VERSION}>] [Compare with the one before <{COMPARED}>]",
         (
             'Tower "B" <Ünïcödé> 🏗️ \\ back`tick` @everyone · speckle.studio-kestrel.example · '
             "2026-11-24 09:30"
@@ -177,25 +192,16 @@ THREAD = CommentFacts("63e7c0f5c7", "Clash at *grid* C4", (ResourceRef("193f26c0
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("comment_replied", "replied in a thread on **structure/level 1**:"),
-        ("comment_archived", "resolved a thread on **structure/level 1**."),
-        (
-            "comment_unarchived",
-            "reopened a thread on **structure/level 1** that was resolved.",
-        ),
-        ("hidden_comment_mention", "in a comment on **structure/level 1**."),
-    ],
+    "name", ["comment_replied", "comment_archived", "comment_unarchived", "hidden_comment_mention"]
 )
-def test_a_threads_first_line_stands_below_in_small_print(
-    name: str, sentence: str, deliveries: dict[str, Delivery]
+def test_a_thread_is_known_by_what_it_is_on_and_by_its_first_line(
+    name: str, deliveries: dict[str, Delivery]
 ) -> None:
     names = {"193f26c0fa": "structure/level 1"}
     card = render(shown(deliveries[name], facts=THREAD, model_names=names))
     assert card is not None
-    assert sentence in card.description
-    assert card.description.endswith("\n-# Thread: Clash at \\*grid\\* C4")
+    assert card.fields[0] == Field("On", f"[structure/level 1]({MODEL_PAGE})", inline=False)
+    assert card.description.endswith("-# Thread: Clash at \\*grid\\* C4")
     assert "\nThread: Clash at *grid* C4" in card.plain_text()
 
 
@@ -203,7 +209,7 @@ def test_a_received_version_is_named_and_linked(deliveries: dict[str, Delivery])
     facts = ReceivedFacts("c62c66ddf9", ModelRef("193f26c0fa", "structure/level 1"))
     card = render(shown(deliveries["commit_receive"], facts=facts))
     assert card is not None
-    assert "loaded a version of **structure/level 1**" in card.description
+    assert card.title == "Version received: structure/level 1"
     assert card.url is not None
     assert card.url.endswith("/models/193f26c0fa@c62c66ddf9")
 

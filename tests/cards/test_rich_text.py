@@ -54,7 +54,17 @@ def test_a_link_that_is_not_for_the_web_keeps_its_words_alone(href: str) -> None
 
 def test_a_link_whose_words_are_another_address_cannot_pretend() -> None:
     linked = text("https://bank.example", href="https://evil.example")
-    assert markdown(paragraph(linked)) == r"[https\://bank.example](https://evil.example)"
+    assert markdown(paragraph(linked)) == r"https\://bank.example (<https://evil.example>)"
+    linked = text("bank.example/login", href="https://evil.example/a_(b)_c")
+    assert markdown(paragraph(linked)) == "bank.example/login (<https://evil.example/a_(b)_c>)"
+
+
+def test_a_link_whose_words_are_its_address_is_kept_to_the_last_byte() -> None:
+    url = "https://a.example/x_(1)_*b*?c=@d|e~f."
+    assert markdown(paragraph(text(url, href=url))) == f"<{url}>"
+    assert (
+        markdown(paragraph(text("a.example", href="https://a.example/"))) == "<https://a.example/>"
+    )
 
 
 def test_a_person_from_speckle_is_no_discord_mention() -> None:

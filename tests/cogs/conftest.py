@@ -13,8 +13,11 @@ from discord.gateway import DiscordWebSocket
 
 from bot.cogs.build import add_cogs
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
+from bot.discord_api.channel_audience import DiscordChannelAudience
 from bot.discord_api.client import ConnectionTimings, SpeckleBot, use_api
 from bot.discord_api.rate_limits import RateLimiter
+from bot.pipeline.access import AccessCheck
+from bot.services.event_log import EventLogService
 from bot.services.guilds import GuildService
 from bot.services.pending_commands import PendingCommandService
 from bot.speckle_api.http import SpeckleHttp
@@ -80,9 +83,26 @@ async def client_over(storage: Storage, clock: Clock, services: Services) -> Cli
         services.lender,
         services.linking,
         services.personal_data,
+        event_log_for(client, storage, clock, services),
         client.ready_once,
     )
     return client
+
+
+def event_log_for(
+    client: SpeckleBot, storage: Storage, clock: Clock, services: Services
+) -> EventLogService:
+    """What /why and /events read."""
+    watch = DiscordChannelAudience(client, known_s=60.0)
+    access = AccessCheck(storage, services.client, services.lender, watch, clock)
+    return EventLogService(
+        storage,
+        services.lender,
+        access.decide_and_record,
+        services.webhooks.look,
+        speckle_servers=(CLOUD, OWN_SERVER),
+        now=clock,
+    )
 
 
 RunClient = Callable[..., AbstractAsyncContextManager[ClientWithServices]]

@@ -19,6 +19,8 @@ from tests.services.conftest import Clock, services_over
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 MANAGE_WEBHOOKS = 1 << 29
 FOR_EVERYONE = {"link", "unlink", "account", "privacy"}
+FOR_MEMBERS = {"why", "events"}
+CHAT, MESSAGE_MENU = 1, 3
 
 
 @pytest.fixture
@@ -27,10 +29,25 @@ async def client() -> ClientWithServices:
     return await client_over(storage, Clock(), services_over(storage, Clock()))
 
 
+def _sent(client: ClientWithServices, kind: int) -> list[dict[str, Any]]:
+    """The commands of a kind as they are sent to Discord."""
+    sent = (command.to_dict(client.tree) for command in client.tree.get_commands())
+    return [command for command in sent if command["type"] == kind]
+
+
 @pytest.fixture
 def commands(client: ClientWithServices) -> list[dict[str, Any]]:
-    """The commands as they are sent to Discord."""
-    return [command.to_dict(client.tree) for command in client.tree.get_commands()]
+    """What people type."""
+    return _sent(client, CHAT)
+
+
+async def test_each_command_in_the_menu_of_a_message_is_on_the_page(
+    client: ClientWithServices,
+) -> None:
+    menus = _sent(client, MESSAGE_MENU)
+    page = re.split(r"(?m)^## ", PAGE.split("\n## In the menu of a card\n", 1)[1])[0]
+    assert re.findall(r"(?m)^\| \*(.+?)\* \|", page) == [menu["name"] for menu in menus]
+    assert {tuple(menu["contexts"]) for menu in menus} == {(0,)}
 
 
 def _section(name: str) -> str:
@@ -61,6 +78,9 @@ async def test_what_is_about_channels_is_for_managers_in_servers_only(
         assert command["integration_types"] == [0]
         if command["name"] in FOR_EVERYONE:
             continue
+        if command["name"] in FOR_MEMBERS:
+            assert (command["default_member_permissions"], command["contexts"]) == (None, [0])
+            continue
         assert int(command["default_member_permissions"]) == MANAGE_WEBHOOKS
         assert command["contexts"] == [0]
 
@@ -84,6 +104,8 @@ async def test_only_the_project_has_to_be_given(commands: list[dict[str, Any]]) 
         "subscribe": ["stream_id"],
         "unsubscribe": ["project"],
         "subscriptions": [],
+        "why": [],
+        "events": [],
         "notices": [],
         "link": [],
         "unlink": [],
@@ -135,6 +157,7 @@ async def test_no_custom_id_means_two_components(client: ClientWithServices) -> 
     ids += [f"account:{action}:7" for action in accounts_views.AccountAction]
     ids += [f"wait:{way}:{'t' * 22}" for way in subscribe_flow.PendingChoice]
     ids += [f"link:{what}:{'n' * 43}" for what in ("paste", "token")]
+    ids += ["events:list:730000000000000001", "events:why:730000000000000001"]
     ids += [f"sub:filters:7:{scope}", f"wait:pick:{'t' * 22}", "notice:access:take:7"]
     for custom_id in ids:
         fitting = [pattern for pattern in cog.handlers if pattern.fullmatch(custom_id)]

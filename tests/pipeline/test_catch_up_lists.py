@@ -64,10 +64,6 @@ async def model_told(app: App, tower: Tower, name: str) -> dict[str, Any]:
     return data
 
 
-def titles(studio: Studio) -> list[str]:
-    return [card["description"].split("\n")[0] for card in cards(studio)]
-
-
 async def test_versions_and_models_of_an_outage_come_once_and_in_order(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
@@ -91,9 +87,10 @@ async def test_versions_and_models_of_an_outage_come_once_and_in_order(
             return len(cards(studio)) == 54
 
         await until(all_there)
-        assert "roof" in titles(studio)[-1]
-        assert "Ilse" in titles(studio)[-1]
-        assert "no webhook reported this" in cards(studio)[-1]["description"]
+        last = cards(studio)[-1]
+        assert last["title"] == "New model: roof"
+        assert "Ilse" in last["author"]["name"]
+        assert "no webhook reported this" in last["description"]
         await look(app)
     since = utc_now()
     async with run() as app:
@@ -256,11 +253,11 @@ async def test_issues_of_an_outage_come_once_and_in_order(
             server.update_issue(issue, by=who, at=begin + timedelta(seconds=second), **change)
         server.reply_to_issue(issue, author=bruno, text="Thanks", at=begin + timedelta(minutes=1))
         expected = [
-            "New issue KT-1",
-            "Issue KT-1 ready for review",
-            "Issue KT-1 changed",
-            "Issue KT-1 changed",
-            "Reply to issue KT-1",
+            "New issue: KT-1 Beams clash",
+            "Issue ready for review: KT-1 Beams clash",
+            "Issue changed: KT-1 Beams clash",
+            "Issue changed: KT-1 Beams clash",
+            "Reply to an issue: KT-1 Beams clash",
         ]
         assert await shown_after(app, studio, 4) == expected
         assert await shown_after(app, studio, 4) == expected
@@ -296,7 +293,11 @@ async def test_what_a_webhook_told_of_an_issue_is_not_fetched_again(
         titles = await shown_after(app, studio, 4)
         assert len(titles) == 3
         if asking:
-            assert titles == ["New issue KT-1", "Issue KT-1 resolved", "Issue KT-1 changed"]
+            assert [title.removesuffix(": KT-1 Clash") for title in titles] == [
+                "New issue",
+                "Issue resolved",
+                "Issue changed",
+            ]
 
 
 async def test_a_change_that_was_missed_before_one_that_was_not_is_fetched(
@@ -313,7 +314,7 @@ async def test_a_change_that_was_missed_before_one_that_was_not_is_fetched(
         data = server.update_issue(issue, by=tower.ilse, at=later, status="resolved")
         await tell(app, tower, "issue_updated", data)
         titles = await shown_after(app, studio, 5)
-        assert titles == ["Issue KT-1 resolved", "Issue KT-1 changed"]
+        assert titles == ["Issue resolved: KT-1 Clash", "Issue changed: KT-1 Clash"]
 
 
 async def test_the_webhook_of_an_issue_that_comes_after_all_is_not_shown_again(
@@ -325,7 +326,7 @@ async def test_the_webhook_of_an_issue_that_comes_after_all_is_not_shown_again(
         issue, made = server.add_issue(tower.project, "Clash", author=tower.ilse, at=at)
         at += timedelta(seconds=1)
         changed = server.update_issue(issue, by=tower.ilse, at=at, status="resolved")
-        expected = ["New issue KT-1", "Issue KT-1 resolved"]
+        expected = ["New issue: KT-1 Clash", "Issue resolved: KT-1 Clash"]
         assert await shown_after(app, studio, 4) == expected
         await tell(app, tower, "issue_created", made)
         await tell(app, tower, "issue_updated", changed)

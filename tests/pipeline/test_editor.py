@@ -304,7 +304,7 @@ async def test_a_message_of_lesser_form_keeps_it(studio: Studio, start_bot: Star
         message = message_in(studio, studio.structure)
         assert message.files == []
         assert message.embeds[0]["fields"][0]["value"] == "214"
-        assert message.components == []
+        assert message.components[0]["components"][0]["label"] == "Open in Speckle"
 
 
 async def test_edits_leave_the_way_to_new_cards_at_the_pace() -> None:

@@ -112,7 +112,7 @@ def assert_shows(
     wanted, (shown,) = to_embed(expected).to_dict(), message.embeds
     for part in ("title", "url", "author", "fields", "color"):
         assert shown.get(part) == wanted.get(part), delivery.name
-    assert shown["description"].startswith(wanted.get("description", "")), delivery.name
+    assert shown.get("description", "").startswith(wanted.get("description", "")), delivery.name
     shown_files = {attachment.name for attachment in message.files}
     assert shown_files == {picture.name for picture in expected.pictures}
 

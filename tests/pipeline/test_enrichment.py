@@ -188,8 +188,13 @@ async def test_a_new_version_shows_what_the_server_knows_and_its_picture(
         await site.publish(version)
         (message,) = await cards(studio, studio.structure)
         (embed,) = message.embeds
-        assert "published a new version of **structure/level 1** from Rev" in embed["description"]
+        assert embed["title"] == "New version: structure/level 1"
         shown = fields(embed)
+        assert shown["Application"].startswith("Rev")
+        labels = [button["label"] for row in message.components for button in row["components"]]
+        assert labels[0] == "Open in Speckle"
+        tree = site.server.release is SPECKLE_2_31  # what Speckle's viewer can compare
+        assert labels[1:] == (["Compare with the one before"] if tree else [])
         assert shown["Objects"] == "214"
         assert shown["Version before"].startswith(f"[{before.id}](")
         assert re.search(r"\) · <t:\d+:R>$", shown["Version before"])
@@ -264,7 +269,6 @@ async def test_a_hanging_server_gives_a_plain_card_that_is_filled_in_when_it_ans
         assert patches(studio) == []
         site.server.faults.clear()
         embed = await card_with(studio, studio.structure, "Objects", "'image'")
-        assert "published a new version of" in embed["description"]
         assert "first event" in embed["description"]  # the note stays
         assert "did not answer in time" in await trace_of(app)
 
@@ -547,8 +551,8 @@ async def test_a_reply_and_a_resolved_thread_tell_which_thread_it_is(
         await cards(studio, studio.structure, 3)
         embeds = [e for m in studio.sandbox.messages(studio.structure.id) for e in m.embeds]
         for embed in embeds[1:3]:
-            assert "on **structure/level 1**" in embed["description"]
-            assert "\n-# Thread: Clash at grid C4" in embed["description"]
+            assert fields(embed)["On"].startswith("[structure/level 1](")
+            assert embed["description"].endswith("-# Thread: Clash at grid C4")
 
 
 async def test_a_made_up_event_shows_nothing_of_a_version_from_long_ago(
@@ -592,8 +596,9 @@ async def test_a_received_version_is_named(studio: Studio, start: StartBot, site
         version = site.version()
         site.server.receive(version, user=site.ilse)
         await site.fire("commit_receive", {"sourceApplication": "Rhino", "message": None})
-        embed = await card_with(studio, studio.structure, "loaded a version of")
-        assert version.id in fields(embed)["Version"]
+        embed = await card_with(studio, studio.structure, "structure/level 1")
+        assert embed["title"].startswith("Version received")
+        assert embed["url"].endswith(f"@{version.id}")
 
 
 async def test_nobody_is_asked_where_that_is_switched_off(

@@ -59,7 +59,10 @@ async def test_what_waits_goes_together_in_order_in_as_few_messages_as_can_be(
         messages = [m for m in studio.sandbox.messages(studio.structure.id) if m.embeds]
         assert len(messages) <= 5  # the first alone, as it was on its way already
         assert max(len(message.embeds) for message in messages) == 10
-        assert all(not message.components for message in messages if len(message.embeds) > 1)
+        full = next(message for message in messages if len(message.embeds) == 10)
+        labels = [button["label"] for row in full.components for button in row["components"]]
+        model = "structure/level 01/steel frame"
+        assert labels == [f"Open: {model} ({number} of 10)" for number in range(1, 11)]
 
 
 async def test_texts_too_long_for_one_message_go_in_several(

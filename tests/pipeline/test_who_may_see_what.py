@@ -135,7 +135,7 @@ async def test_a_name_that_an_event_made_up_for_a_model_lets_nothing_of_it_throu
         await at.publish("the slab")
         await at.shows(studio.structure, "the slab")
         titles = [embed["title"] for embed in at.embeds(studio.structure)]
-        assert titles == ["New model: public/renamed", "New version of public/y"], "what it said"
+        assert titles == ["New model: public/renamed", "New version: public/y"], "what it said"
         assert SECRET not in at.shown(studio.structure)
 
 

@@ -20,12 +20,13 @@ RUN = "import asyncio; from sandbox.demo import run_demo; asyncio.run(run_demo({
 SHOWN = (
     "#project-log now follows Harbour Tower",
     "#quay-house now follows Quay House",
-    "Maren Oduya published a new version of structure/level 1 from Revit 2025.",
+    "New version: structure/level 1",
+    "Application: Revit 2025",
     "Objects: 1,482",
-    "Tomas Reyes resolved a thread",
-    "Tomas Reyes opened QH-1",
+    "Thread resolved",
+    "New issue: QH-1",
     "Priority: High",
-    "Status: Open → Resolved",
+    "Issue resolved: QH-1",
 )
 
 

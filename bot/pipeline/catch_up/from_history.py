@@ -215,7 +215,7 @@ class HistoryCatchUp:
         if read.unread:
             short = CardNote(NoteKind.HISTORY_TOO_LARGE, str(read.unread))
         if short is not None:
-            log.warning("catch_up.history_incomplete", hook_id=hook.id, why=short.text)
+            log.warning("catch_up.history_incomplete", hook_id=hook.id, why=short.kind.value)
         clear = [entry for entry in read.missed if entry.digest not in read.unsettled]
         total = TakenIn(unclear=len(read.missed) - len(clear))
         for portion in _portions(clear):
@@ -275,7 +275,7 @@ def _too_short(hook: Hook, listed: WebhookHistory) -> CardNote | None:
         cut = newer and (looked is None or had is None or looked < had)
     if not cut:
         return None
-    return CardNote(NoteKind.HISTORY_TOO_SHORT, f"{oldest:%Y-%m-%d %H:%M}")
+    return CardNote.at(NoteKind.HISTORY_TOO_SHORT, oldest)
 
 
 def _next_step(limit: int, history: WebhookHistory, unreached: int, most_bytes: int) -> int | None:

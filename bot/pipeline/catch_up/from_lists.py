@@ -237,7 +237,7 @@ class ListsCatchUp:
         if whole_since is not None and whole_since > reading.after and not noted:
             note = CardNote(NoteKind.ACTIVITY_TOO_LONG)
             short = note.to_stored()
-            log.warning("catch_up.history_incomplete", hook_id=hook.id, why=note.text)
+            log.warning("catch_up.history_incomplete", hook_id=hook.id, why=note.kind.value)
         done = await self._storage.write(
             lambda tx: tx.missed_events.add_from_lists(
                 hook, subscription, fetched, short, self._quota(hook.guild_id)

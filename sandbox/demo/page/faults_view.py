@@ -17,7 +17,7 @@ from sandbox.demo.log_texts import log_text
 from sandbox.demo.page.actions import Action, CannotDo, read_action
 from sandbox.demo.page.changes import Changes
 from sandbox.demo.page.events_view import EventsView
-from sandbox.demo.stage import BotState, LogLine, Stage
+from sandbox.demo.stage import LogLine, Stage
 from sandbox.demo.troubles import IN_A_CHANNEL, Trouble, Troubles
 from sandbox.discord import ChannelType, SandboxChannel
 
@@ -161,15 +161,12 @@ class _FaultsView:
             self._troubles.switch_on_in(wanted.trouble, found)
 
     async def do_to_bot(self, do: BotDo) -> None:
-        """Kill or start the bot. Errors: CannotDo."""
-        bot = self._stage.bot
+        """Kill or start the bot; nothing if that is done already. Errors: CannotDo."""
         if do is BotDo.KILL:
-            if bot.state is not BotState.RUNNING:
-                raise CannotDo("The bot does not run.")
-            await bot.kill()
+            await self._stage.bot.kill()
             return
         try:
-            await bot.start()
+            await self._stage.bot.start()
         except Broken as problem:
             raise CannotDo(str(problem)) from problem
 

@@ -34,6 +34,7 @@ async def test_an_event_shows_its_way_and_no_trouble_loses_one(tmp_path: Path) -
         await kill_and_start(page, stage)
         await survive_a_discord_that_is_down(page)
         assert await serious_barriers(page) == []
+        await take_the_tour(page)
         async with tab(browser, url, PHONE, "light") as phone:
             await phone.get_by_role("tab", name="Events").click()
             await expect(phone.locator(".event").first).to_be_visible()
@@ -88,6 +89,22 @@ async def survive_a_discord_that_is_down(page: Page) -> None:
     await switch.click()
     await page.get_by_role("button", name="Try now what waits").click()
     await expect(waiting(page)).to_have_text("0", timeout=STARTS_WITHIN_MS)
+
+
+async def take_the_tour(page: Page) -> None:
+    """With the keyboard alone."""
+    button = page.get_by_role("button", name="Take the tour")
+    await button.focus()
+    await page.keyboard.press("Enter")
+    card = page.get_by_role("dialog")
+    steps = int((await card.locator(".tour-step").inner_text()).rpartition(" ")[2])
+    for number in range(1, steps):
+        await expect(card.locator(".tour-step")).to_have_text(f"Step {number} of {steps}")
+        await card.get_by_role("button", name="Next").press("Enter")
+    assert await serious_barriers(page) == []
+    await page.keyboard.press("Escape")
+    await expect(card).to_have_count(0)
+    await expect(button).to_be_focused()
 
 
 def waiting(page: Page) -> Locator:

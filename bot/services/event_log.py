@@ -1,0 +1,476 @@
+"""Why something is in a channel, or is not: /why, /events, and the menu of a card.
+
+Whoever sees a channel may ask, for what concerns that channel alone. What filters or access keep
+out of it is named by its kind, its time and the rule; more only to who could let it in alone.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+from bot.model import Hook, InboxSource, Subscription, SubscriptionState
+from bot.permissions import Actor
+from bot.services.access_rules import Decision, Show
+from bot.services.event_reference import (
+    ZONE_STEPS_MIN,
+    EventNumber,
+    EventReference,
+    LastEvent,
+    MessageReference,
+    Moments,
+    ThingReference,
+    read_reference,
+)
+from bot.services.refusals import ChannelNotSeen, CommandRefused
+from bot.services.subscribe_results import Followed
+from bot.services.token_lending import TokenLender
+from bot.services.webhook_results import EnsureFailed, WebhookLook
+from bot.speckle.events import EventKind
+from bot.storage import Storage, Transaction
+from bot.work import (
+    CardStatus,
+    EventFilter,
+    HeldSince,
+    InboxState,
+    LoggedEvent,
+    OutboxState,
+    TraceLine,
+    TraceStep,
+)
+
+MOST_LISTED: Final = 25  # as many as a select takes
+LOOKED_THROUGH: Final = 500  # events of a channel, for one that is named by a link or a time
+MOST_ASKED: Final = 3  # projects of a channel whose webhooks are looked at for one answer
+NAMING_FACTS: Final = frozenset({"model", "author", "pattern", "reason", "silence"})
+
+DecideAccess: TypeAlias = Callable[
+    [Hook, Sequence[Subscription], InboxSource], Awaitable[Mapping[int, Decision]]
+]
+ReadsHistory: TypeAlias = Callable[[int], bool]
+"""Whether the reader may read the earlier messages of a channel."""
+LookAtWebhook: TypeAlias = Callable[
+    [Hook, Sequence[int]], Awaitable[WebhookLook | EnsureFailed | None]
+]
+
+
+class Outcome(StrEnum):
+    """What became of an event in a channel."""
+
+    SHOWN = "shown"
+    WAITING = "waiting"
+    PAUSED = "paused"  # and kept
+    FILTERED = "filtered"
+    NOT_SHOWN = "not_shown"
+    REFUSED = "refused"  # by Discord
+
+
+OUTCOMES: Final[Mapping[str, Outcome]] = {
+    TraceStep.NOT_A_DELIVERY: Outcome.NOT_SHOWN,
+    TraceStep.NOT_FOLLOWED: Outcome.NOT_SHOWN,
+    TraceStep.NOT_FOLLOWED_HERE: Outcome.NOT_SHOWN,
+    TraceStep.SHOWN_BEFORE: Outcome.NOT_SHOWN,
+    TraceStep.SUBSCRIPTION_PAUSED: Outcome.NOT_SHOWN,
+    TraceStep.BEFORE_FOLLOWING: Outcome.NOT_SHOWN,
+    TraceStep.FILTERED: Outcome.FILTERED,
+    TraceStep.FILTERED_AS_CONFIRMED: Outcome.FILTERED,
+    TraceStep.HELD_FOR_CONSENT: Outcome.NOT_SHOWN,
+    TraceStep.ACCESS_UNKNOWN: Outcome.NOT_SHOWN,
+    TraceStep.ACCESS_PAUSED: Outcome.NOT_SHOWN,
+    TraceStep.HOOK_NOT_SERVED: Outcome.NOT_SHOWN,
+    TraceStep.BODY_ERASED: Outcome.NOT_SHOWN,
+    TraceStep.NOTHING_CHANGED: Outcome.NOT_SHOWN,
+}
+"""What a step means where it is the last that decides, and no card or held event is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelEvent:
+    """An event as one channel may know it.
+
+    `lines` are those of its trace that concern the channel; `decided` is the one that decided.
+    `card` and `held` are where it is now. `named`: names that the filters keep out may be read;
+    `titled`: the reader may read the channel's earlier messages.
+    `shown_as` is the card of another event that said the same.
+    """
+
+    id: int
+    at: datetime
+    received_at: datetime
+    source: InboxSource
+    kind: EventKind | None
+    is_new: bool
+    followed: Followed
+    outcome: Outcome
+    decided: TraceLine | None
+    lines: tuple[TraceLine, ...]
+    card: CardStatus | None = None
+    held: HeldSince | None = None
+    named: bool = False
+    titled: bool = False
+    shown_as: CardStatus | None = None
+
+    @property
+    def title(self) -> str | None:
+        """What its card says first, where the reader can read that in the channel too."""
+        if self.card is None:
+            return None
+        shown = self.titled and self.card.state is OutboxState.SENT
+        return self.card.title if shown or self.named else None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelLog:
+    """The last events of a channel at a time, the newest first, and what it follows."""
+
+    channel_id: int
+    at: datetime
+    entries: Sequence[Followed]
+    events: Sequence[ChannelEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class SeveralEvents:
+    """What was asked about at a time may be each of these."""
+
+    channel_id: int
+    at: datetime
+    reference: EventReference
+    events: Sequence[ChannelEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class NothingArrived:
+    """Nothing of what was asked about reached the bot for this channel.
+
+    `webhooks` are what Speckle says of the webhook of each entry, where an account may ask;
+    `elsewhere` are channels that the reader sees, and that follow it; `manages`: the reader may
+    change what the channel follows.
+    """
+
+    channel_id: int
+    reference: EventReference
+    entries: Sequence[Followed]
+    webhooks: Mapping[int, WebhookLook | EnsureFailed | None]
+    last: ChannelEvent | None
+    elsewhere: tuple[int, ...]
+    manages: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OneEvent:
+    """The event that was asked about; `manages`: the reader may change what the channel follows."""
+
+    channel_id: int
+    event: ChannelEvent
+    manages: bool
+
+
+WhyAnswer: TypeAlias = OneEvent | SeveralEvents | NothingArrived
+
+
+class EventLogService:
+    """Reads the log of a channel's events for one of its members.
+
+    `decide_access` is the one rule; `look` is what a webhook is like at Speckle, by an account.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        lender: TokenLender,
+        decide_access: DecideAccess,
+        look: LookAtWebhook,
+        *,
+        speckle_servers: Collection[str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._storage = storage
+        self._lender = lender
+        self._decide_access = decide_access
+        self._look = look
+        self._servers = speckle_servers
+        self._now = now
+
+    def reference(self, typed: str | None) -> EventReference:
+        """Which event somebody means. Errors: NotAnEventReference."""
+        return read_reference(typed or "", self._now(), self._servers)
+
+    async def listed(
+        self, guild_id: int, actor: Actor, channel_id: int, *, titled: ReadsHistory
+    ) -> ChannelLog:
+        """The last events of a channel. Errors: CommandRefused if the actor cannot see it."""
+        entries = await self._entries(guild_id, actor, channel_id)
+        events = await self._events(actor, entries, EventFilter(), MOST_LISTED)
+        return ChannelLog(channel_id, self._now(), entries, _titled(events, titled(channel_id)))
+
+    async def why(
+        self,
+        guild_id: int,
+        actor: Actor,
+        channel_id: int,
+        reference: EventReference,
+        *,
+        titled: ReadsHistory,
+    ) -> WhyAnswer:
+        """The event that somebody means, or what may be the matter where none came."""
+        if isinstance(reference, MessageReference) and reference.channel_id is not None:
+            channel_id = reference.channel_id
+        entries = await self._entries(guild_id, actor, channel_id)
+        found = await self._meant(actor, channel_id, entries, reference)
+        found = _titled(found, titled(channel_id))
+        if len(found) == 1:
+            one = replace(found[0], shown_as=await self._shown_as(found[0]))
+            return OneEvent(channel_id, one, actor.manages(channel_id))
+        if found:
+            return SeveralEvents(channel_id, self._now(), reference, found)
+        return await self._nothing(guild_id, actor, channel_id, entries, reference)
+
+    async def _entries(self, guild_id: int, actor: Actor, channel_id: int) -> Sequence[Followed]:
+        if not actor.sees(channel_id):
+            raise CommandRefused(ChannelNotSeen(channel_id))
+        return await self._storage.read(lambda tx: _entries(tx, guild_id, channel_id))
+
+    async def _meant(
+        self,
+        actor: Actor,
+        channel_id: int,
+        entries: Sequence[Followed],
+        reference: EventReference,
+    ) -> Sequence[ChannelEvent]:
+        match reference:
+            case LastEvent():
+                return await self._events(actor, entries, EventFilter(), 1)
+            case EventNumber(number):
+                event = await self._storage.read(lambda tx: tx.event_log.get(number))
+                return await self._as_seen(actor, entries, [] if event is None else [event])
+            case MessageReference(_, message_id):
+                events = await self._storage.read(
+                    lambda tx: tx.event_log.of_message(channel_id, message_id)
+                )
+                return await self._as_seen(actor, entries, events)
+            case ThingReference():
+                return await self._about(actor, entries, reference)
+            case Moments():
+                return await self._around(actor, entries, reference)
+
+    async def _about(
+        self, actor: Actor, entries: Sequence[Followed], thing: ThingReference
+    ) -> Sequence[ChannelEvent]:
+        wanted = EventFilter(project_id=thing.project_id)
+        events = await self._events(actor, entries, wanted, LOOKED_THROUGH, about=thing.thing_id)
+        return events[:1] if thing.thing_id is None else events[:MOST_LISTED]
+
+    async def _around(
+        self, actor: Actor, entries: Sequence[Followed], moments: Moments
+    ) -> Sequence[ChannelEvent]:
+        wanted = EventFilter(since=moments.first, until=moments.last)
+        events = await self._events(actor, entries, wanted, LOOKED_THROUGH)
+        for step in ZONE_STEPS_MIN:
+            if near := [one for one in events if moments.fits(one.at, step)]:
+                return near[:MOST_LISTED]
+        return ()
+
+    async def _events(
+        self,
+        actor: Actor,
+        entries: Sequence[Followed],
+        wanted: EventFilter,
+        limit: int,
+        *,
+        about: str | None = None,
+    ) -> Sequence[ChannelEvent]:
+        """The newest events of these entries, the newest first."""
+        followed = [one.subscription for one in entries]
+        if not followed:
+            return ()
+        wanted = replace(wanted, subscriptions=followed)
+        found = await self._storage.read(lambda tx: tx.event_log.newest(wanted, limit))
+        events = [one for one in found if about is None or about in one.things]
+        return await self._as_seen(actor, entries, events)
+
+    async def _as_seen(
+        self, actor: Actor, entries: Sequence[Followed], events: Sequence[LoggedEvent]
+    ) -> Sequence[ChannelEvent]:
+        """The events that concern one of these entries, as the actor may read them."""
+        found = [
+            (event, entry)
+            for event in events
+            if event.same_as is None and (entry := _entry_of(event, entries)) is not None
+        ]
+        meant = {entry.subscription.id: entry for _, entry in found}
+        trusted = {id_ for id_, entry in meant.items() if await self._may_read_names(actor, entry)}
+        return [
+            channel_event(event, entry, named=entry.subscription.id in trusted)
+            for event, entry in found
+        ]
+
+    async def _may_read_names(self, actor: Actor, entry: Followed) -> bool:
+        """Whether somebody could let in alone what the filters keep out, and so may know of it.
+
+        That is the person who answered for the channel, as long as the rule lets them; where nobody
+        was asked, who may change its filters.
+        """
+        subscription = entry.subscription
+        consent, account_id = subscription.consent, subscription.account_id
+        if not actor.manages(subscription.channel_id):
+            return False
+        if consent is not None and consent.by != actor.id:
+            return False
+        if account_id is not None:
+            account = await self._storage.read(lambda tx: tx.accounts.get(account_id))
+            if account is None or account.discord_user_id != actor.id:
+                return False
+        decisions = await self._decide_access(entry.hook, [subscription], InboxSource.WEBHOOK)
+        return isinstance(decisions.get(subscription.id), Show)
+
+    async def _shown_as(self, event: ChannelEvent) -> CardStatus | None:
+        """The card of the event that said the same before."""
+        other = None if event.decided is None else event.decided.facts.get("inbox_id")
+        if event.decided is None or event.decided.step != TraceStep.SHOWN_BEFORE:
+            return None
+        found = await self._storage.read(
+            lambda tx: None if other is None else tx.event_log.get(int(other))
+        )
+        return None if found is None else _card_of(found, event.followed.subscription)
+
+    # ── nothing came ──────────────────────────────────────────────────────────────────────────
+
+    async def _nothing(
+        self,
+        guild_id: int,
+        actor: Actor,
+        channel_id: int,
+        entries: Sequence[Followed],
+        reference: EventReference,
+    ) -> NothingArrived:
+        project_id = reference.project_id if isinstance(reference, ThingReference) else None
+        meant = [one for one in entries if project_id in (None, one.hook.project_id)]
+        webhooks = {
+            one.subscription.id: await self._webhook(actor, one)
+            for one in meant[:MOST_ASKED]
+            if not isinstance(reference, EventNumber | MessageReference)
+        }
+        last = next(iter(await self._events(actor, meant, EventFilter(), 1)), None)
+        there = await self._storage.read(lambda tx: _following(tx, guild_id, project_id))
+        elsewhere = tuple(one for one in there if one != channel_id and actor.sees(one))
+        manages = actor.manages(channel_id)
+        return NothingArrived(channel_id, reference, meant, webhooks, last, elsewhere, manages)
+
+    async def _webhook(self, actor: Actor, entry: Followed) -> WebhookLook | EnsureFailed | None:
+        """What Speckle says of the webhook, to the actor's own account or the channel's.
+
+        The channel's is asked where the one rule gives leave to read with it.
+        """
+        own = await self._lender.of_user(actor.id, entry.hook.server_url)
+        subscription = entry.subscription
+        decisions = await self._decide_access(entry.hook, [subscription], InboxSource.WEBHOOK)
+        decision = decisions.get(subscription.id)
+        permit = decision.permit if isinstance(decision, Show) else None
+        ids = (None if own is None else own.id, None if permit is None else permit.account_id)
+        return await self._look(entry.hook, [one for one in ids if one is not None])
+
+
+def _titled(events: Sequence[ChannelEvent], titled: bool) -> Sequence[ChannelEvent]:
+    return [replace(one, titled=titled) for one in events]
+
+
+def _entries(tx: Transaction, guild_id: int, channel_id: int) -> Sequence[Followed]:
+    there = [one for one in tx.subscriptions.of_channel(channel_id) if one.guild_id == guild_id]
+    hooks = {
+        of_hook.hook.id: of_hook.hook for of_hook in tx.hooks.followed_by([o.id for o in there])
+    }
+    return [Followed(hooks[one.hook_id], one) for one in there if one.hook_id in hooks]
+
+
+def _following(tx: Transaction, guild_id: int, project_id: str | None) -> Sequence[int]:
+    """The channels of a guild that follow a project, or any."""
+    hooks = {hook.id: hook for hook in tx.hooks.of_guild(guild_id)}
+    found = (
+        one.channel_id
+        for one in tx.subscriptions.of_guild(guild_id)
+        if one.hook_id in hooks and project_id in (None, hooks[one.hook_id].project_id)
+    )
+    return list(dict.fromkeys(found))
+
+
+def _entry_of(event: LoggedEvent, entries: Sequence[Followed]) -> Followed | None:
+    """The entry that an event concerns: it has a card or is held for it, or came by its hook."""
+    for entry in entries:
+        one = entry.subscription
+        if _card_of(event, one) is not None or _held_of(event, one) is not None:
+            return entry
+    for entry in entries:
+        one = entry.subscription
+        mine = event.subscription_id in (None, one.id)
+        came_here = event.ordering_key == entry.hook.ordering_key
+        is_sample = event.source is InboxSource.TEST and event.subscription_id == one.id
+        if is_sample or (mine and came_here and event.received_at >= one.shows_since):
+            return entry
+    return None
+
+
+def _card_of(event: LoggedEvent, subscription: Subscription) -> CardStatus | None:
+    return next((one for one in event.cards if one.subscription_id == subscription.id), None)
+
+
+def _held_of(event: LoggedEvent, subscription: Subscription) -> HeldSince | None:
+    return next((one for one in event.held if one.subscription_id == subscription.id), None)
+
+
+def channel_event(event: LoggedEvent, entry: Followed, *, named: bool) -> ChannelEvent:
+    """An event as the channel of this entry may know it."""
+    subscription = entry.subscription
+    card, held = _card_of(event, subscription), _held_of(event, subscription)
+    shown = card is not None and card.state is OutboxState.SENT
+    lines = tuple(
+        line if named or (shown and line.step == TraceStep.WANTED) else _without_names(line)
+        for line in event.trace
+        if line.concerns(subscription)
+    )
+    decided = next((line for line in reversed(lines) if line.step in OUTCOMES), None)
+    return ChannelEvent(
+        event.id,
+        event.event_at,
+        event.received_at,
+        event.source,
+        EventKind(event.kind) if event.kind in set(EventKind) else None,
+        event.state is InboxState.NEW,
+        entry,
+        _outcome(event, subscription, card, held, decided),
+        decided,
+        lines,
+        card,
+        held,
+        named,
+    )
+
+
+def _outcome(
+    event: LoggedEvent,
+    subscription: Subscription,
+    card: CardStatus | None,
+    held: HeldSince | None,
+    decided: TraceLine | None,
+) -> Outcome:
+    paused = subscription.state is SubscriptionState.PAUSED
+    if card is not None:
+        match card.state:
+            case OutboxState.SENT:
+                return Outcome.SHOWN
+            case OutboxState.UNDELIVERABLE:
+                return Outcome.REFUSED
+            case OutboxState.WAITING:
+                return Outcome.PAUSED if card.held else Outcome.WAITING
+    if held is not None:
+        return Outcome.PAUSED if paused else Outcome.WAITING
+    if event.state is InboxState.NEW:
+        return Outcome.WAITING
+    return Outcome.NOT_SHOWN if decided is None else OUTCOMES[decided.step]
+
+
+def _without_names(line: TraceLine) -> TraceLine:
+    """The line without what filters keep out, and without what a server said in its own words."""
+    facts = {name: value for name, value in line.facts.items() if name not in NAMING_FACTS}
+    return replace(line, facts=facts)

@@ -1,0 +1,280 @@
+"""Each thing that can happen to an event has words for the people of its channel."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import pytest
+
+from bot.cogs.events import stages, texts
+from bot.model import (
+    Hook,
+    HookKind,
+    HookState,
+    InboxSource,
+    PauseReason,
+    Subscription,
+    SubscriptionState,
+)
+from bot.problems import SendProblem, SendReason
+from bot.services.event_log import OUTCOMES, ChannelEvent, OneEvent, Outcome, channel_event
+from bot.services.subscribe_results import Followed
+from bot.speckle.filters import FilterWhy
+from bot.speckle.subscription_options import SubscriptionOptions
+from bot.work import (
+    CardStatus,
+    FallbackLevel,
+    HeldSince,
+    InboxState,
+    LoggedEvent,
+    MissingWhy,
+    OutboxState,
+    ReadWith,
+    TraceLine,
+    TraceStep,
+)
+
+AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+GUILD, CHANNEL = 71, 73
+NOT_OF_A_STAGE = {
+    TraceStep.READ,
+    TraceStep.FROM_HISTORY,
+    TraceStep.FROM_ACTIVITY,
+    TraceStep.IN_ACTIVITY_TOO,
+}
+"""Said by how the event came."""
+
+HOOK = Hook(
+    id=5,
+    guild_id=GUILD,
+    server_url="https://app.speckle.systems",
+    project_id="a1b2c3d4e5",
+    project_name="Harbour *Tower*",
+    kind=HookKind.OWN,
+    key="k",
+    secrets=("s",),
+    state=HookState.LIVE,
+    setup_channel_id=None,
+    created_by=1,
+    created_at=AT,
+    live_at=AT,
+    last_event_at=AT,
+)
+SUBSCRIPTION = Subscription(
+    id=9,
+    hook_id=5,
+    guild_id=GUILD,
+    channel_id=CHANNEL,
+    options=SubscriptionOptions(models=("structure/**", "!secret/**")),
+    state=SubscriptionState.ACTIVE,
+    pause_reason=None,
+    pause_detail=None,
+    created_by=1,
+    created_at=AT - timedelta(days=1),
+    updated_at=AT - timedelta(days=1),
+    last_event_at=None,
+)
+CARD = CardStatus(
+    id=3,
+    inbox_id=1,
+    subscription_id=9,
+    state=OutboxState.SENT,
+    level=FallbackLevel.FULL,
+    guild_id=GUILD,
+    channel_id=CHANNEL,
+    project_id="a1b2c3d4e5",
+    project_name="Tower",
+    title="New version of **structure/level 1**",
+    created_at=AT,
+    sent_at=AT + timedelta(seconds=2),
+    gave_up_at=None,
+    message_id=77,
+    error=None,
+    in_flight=False,
+    bot_left=False,
+    pause=None,
+    due_at=None,
+    attempts=0,
+    channel_error=None,
+)
+EVENT = LoggedEvent(
+    id=1,
+    hook_id=5,
+    ordering_key="hook:5",
+    project_id="a1b2c3d4e5",
+    server_url="https://app.speckle.systems",
+    received_at=AT,
+    happened_at=None,
+    finished_at=AT,
+    state=InboxState.DONE,
+    event_name="commit_create",
+    source=InboxSource.WEBHOOK,
+    subject=None,
+    subscription_id=None,
+    same_as=None,
+    trace=(),
+)
+
+
+def line(step: TraceStep, **facts: int | str) -> TraceLine:
+    return TraceLine(AT, "route", step, {"subscription_id": 9, **facts})
+
+
+def seen(*lines: TraceLine, named: bool = False, **changes: Any) -> ChannelEvent:
+    read = TraceLine(AT, "parse", TraceStep.READ, {"kind": "version_created"})
+    event = replace(EVENT, trace=(read, *lines), **changes)
+    return replace(channel_event(event, Followed(HOOK, SUBSCRIPTION), named=named), titled=True)
+
+
+def text_of(event: ChannelEvent, *, manages: bool = True) -> str:
+    embed = texts.event_embed(OneEvent(CHANNEL, event, manages))
+    fields = "\n".join(f"{field.name}\n{field.value}" for field in embed.fields)
+    return f"{embed.title}\n{embed.description}\n{fields}"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (FilterWhy, stages.FILTERS),
+        (ReadWith, stages.READERS),
+        (MissingWhy, stages.MISSING),
+        (InboxSource, stages.SOURCES),
+        (FallbackLevel, stages.FORMS),
+        (Outcome, texts.OUTCOMES),
+        (Outcome, texts.HEADLINES),
+        (Outcome, texts.MARKS),
+    ],
+)
+def test_each_word_has_a_text(words: type[StrEnum], said: Mapping[str, str]) -> None:
+    assert set(said) == set(words)
+
+
+def test_each_step_of_a_trace_has_a_text_in_one_stage_and_what_decides_has_an_outcome() -> None:
+    staged = [step for steps in stages.STAGES.values() for step in steps]
+    assert sorted(staged) == sorted(set(TraceStep) - NOT_OF_A_STAGE)
+    assert set(stages.STEPS) == set(staged)
+    decisive = stages.STAGES[stages.WANTED] | stages.STAGES[stages.ACCESS]
+    positive = {TraceStep.WANTED, TraceStep.ACCESS_GRANTED, TraceStep.ACCESS_BY_LAST_YES}
+    assert set(OUTCOMES) == (decisive - positive) | stages.STAGES[stages.UNDERSTOOD]
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("step", sorted(set(TraceStep) - NOT_OF_A_STAGE))
+def test_each_step_reads_as_sentences_whatever_is_known_of_it(step: TraceStep, named: bool) -> None:
+    text = text_of(seen(line(step), named=named))
+    assert "{" not in text
+    assert "None" not in text
+
+
+def test_a_card_that_was_shown_says_when_where_and_why() -> None:
+    wanted = line(TraceStep.WANTED, filter="pattern_fits", model="structure/a", pattern="struct*")
+    granted = line(TraceStep.ACCESS_GRANTED, reader="account")
+    text = text_of(seen(wanted, granted, cards=(CARD,)))
+    assert "✅ This is shown here" in text
+    assert "New version of structure/level 1" in text
+    assert "*structure/a* fits `struct*`, which this channel follows." in text
+    assert "linked account of the person who subscribed" in text
+    assert "2 s after it came: [the message](<https://discord.com/channels/71/73/77>)" in text
+
+
+SECRETS = ("secret/vault", "Ilse Brandt", "!secret/**")
+
+
+@pytest.mark.parametrize(
+    "filtered",
+    [
+        line(TraceStep.FILTERED, filter="no_pattern_fits", model="secret/vault"),
+        line(
+            TraceStep.FILTERED,
+            filter="pattern_excludes",
+            model="secret/vault",
+            pattern="!secret/**",
+        ),
+        line(TraceStep.FILTERED_AS_CONFIRMED, filter="author_ignored", author="Ilse Brandt"),
+        line(TraceStep.NOT_A_DELIVERY, reason="secret/vault"),
+    ],
+)
+def test_what_a_filter_keeps_out_is_named_only_to_who_could_let_it_in(filtered: TraceLine) -> None:
+    waiting = replace(CARD, state=OutboxState.WAITING, title="secret/vault by Ilse Brandt")
+    for event in (seen(filtered), seen(filtered, cards=(waiting,))):
+        everything = f"{text_of(event)}{texts.choice_text(event, AT)}{texts.outcome_text(event)}"
+        assert [one for one in SECRETS if one in everything] == []
+    named = text_of(seen(filtered, named=True))
+    told = [value for name, value in filtered.facts.items() if name in ("model", "author")]
+    assert all(str(value) in named for value in told)
+
+
+def test_lines_of_other_channels_and_servers_are_not_read() -> None:
+    others = [
+        TraceLine(AT, "route", TraceStep.FILTERED, {"subscription_id": 10, "channel_id": 74}),
+        TraceLine(AT, "enrich", TraceStep.FACTS_ADDED, {"subscriptions": "10 99"}),
+        TraceLine(AT, "route", TraceStep.NOT_FOLLOWED_HERE, {"guild_id": 72}),
+        TraceLine(AT, "enrich", TraceStep.FACTS_MISSING, {"guild_id": GUILD}),  # an older release's
+    ]
+    mine = TraceLine(AT, "enrich", TraceStep.FACTS_ADDED, {"subscriptions": "8 9"})
+    assert [one.step for one in seen(*others, mine).lines] == [TraceStep.READ, mine.step]
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome", "said"),
+    [
+        ({"state": InboxState.NEW}, Outcome.WAITING, "waits for its turn"),
+        (
+            {"held": (HeldSince(9, AT, AT + timedelta(minutes=5)),)},
+            Outcome.WAITING,
+            "tried again <t:1772442300:R>",
+        ),
+        (
+            {"cards": (replace(CARD, state=OutboxState.WAITING, pause=PauseReason.MEMBER),)},
+            Outcome.PAUSED,
+            "kept until the channel continues",
+        ),
+        (
+            {
+                "cards": (
+                    replace(
+                        CARD,
+                        state=OutboxState.WAITING,
+                        due_at=AT,
+                        channel_error=SendReason(SendProblem.SLOWER).to_stored(),
+                    ),
+                )
+            },
+            Outcome.WAITING,
+            "Discord asked for a slower pace. It is tried again <t:",
+        ),
+        (
+            {
+                "cards": (
+                    replace(
+                        CARD,
+                        state=OutboxState.UNDELIVERABLE,
+                        error=SendReason(
+                            SendProblem.REFUSED, {"status": 400, "code": 50035, "said": "no"}
+                        ).to_stored(),
+                    ),
+                )
+            },
+            Outcome.REFUSED,
+            "Discord answered 400",
+        ),
+        ({}, Outcome.NOT_SHOWN, "no card of it any more"),
+    ],
+)
+def test_where_an_event_is_by_now_says_what_became_of_it(
+    changes: Mapping[str, Any], outcome: Outcome, said: str
+) -> None:
+    event = seen(line(TraceStep.WANTED, filter="no_filter"), **changes)
+    assert event.outcome is outcome
+    assert said in text_of(event)
+
+
+def test_a_filter_that_was_changed_since_is_said_to_be() -> None:
+    filtered = line(TraceStep.FILTERED, filter="event_not_wanted", wanted="issues", kind="x_y")
+    event = seen(filtered, named=True)
+    assert "Decided by the setting `events`. Now:" in text_of(event)
+    later = replace(SUBSCRIPTION, updated_at=AT + timedelta(hours=1))
+    changed = replace(event, followed=Followed(HOOK, later))
+    assert "may have been changed since" in text_of(changed)
