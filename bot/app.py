@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +12,7 @@ import structlog
 
 from bot.cogs.build import add_cogs
 from bot.cogs.interaction import why_posting_failed
+from bot.discord_api.application_emoji import ApplicationEmoji
 from bot.discord_api.channel_audience import DiscordChannelAudience
 from bot.discord_api.client import ConnectionTimings, SpeckleBot, use_api
 from bot.discord_api.rate_limits import RateLimiter
@@ -42,6 +43,7 @@ from bot.pipeline.sender import Sender, SenderTimings
 from bot.problem_texts import unopenable_text
 from bot.problems import NotReady
 from bot.services.consent_check import ConsentCheck
+from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
 from bot.services.former_addresses import FormerAddresses
 from bot.services.guilds import GuildService
@@ -56,6 +58,7 @@ from bot.services.public_url import INSTANCE_ID_KEY, PublicUrlProbe
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.readiness import Readiness
 from bot.services.restored_copy import RestoredCopyCheck
+from bot.services.samples import SampleService
 from bot.services.search import Search
 from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
@@ -143,43 +146,45 @@ async def running(settings: Settings, timings: Timings = Timings()) -> AsyncIter
 async def _at_work(
     settings: Settings, storage: Storage, timings: Timings = Timings()
 ) -> AsyncIterator[App]:
-    token = _required(settings)
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
-    breakers = CircuitBreakers(timings.speckle)
-    network = settings.network()
+    breakers, network = CircuitBreakers(timings.speckle), settings.network()
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
         restored_copy_check = RestoredCopyCheck(storage)
         await restored_copy_check.check_at_start()
         await storage.sealed.record_first_key()
         instance = await _instance_id(storage)
         quotas = _quotas(settings, storage)
-        rate_limiter = RateLimiter(
-            settings.delivery.requests_per_s, now=utc_now, banned_s=timings.connection.banned_s
-        )
+        rate_limiter = _rate_limiter(settings, timings)
         speckle_side = _speckle_side(settings, storage, http, breakers, network)
         discord_side = await _discord_side(
-            settings, storage, speckle_side, quotas, instance, rate_limiter, network, timings
+            settings,
+            storage,
+            speckle_side,
+            quotas,
+            instance,
+            rate_limiter,
+            network,
+            timings,
+            not_ready=lambda: readiness.problems(),
+            on_samples=lambda: pipeline.ingest.wake(),
         )
-        bot = discord_side.bot
+        bot, linking = discord_side.bot, discord_side.linking
         pipeline = _pipeline(
             settings, storage, speckle_side, discord_side, quotas, rate_limiter, timings
         )
-
-        def discord_problems() -> Sequence[NotReady]:
-            return [*bot.problems(), *rate_limiter.problems(), *pipeline.sender.problems()]
-
-        readiness = Readiness(storage, discord_problems)
+        sources = (bot.problems, rate_limiter.problems, pipeline.sender.problems)
+        readiness = Readiness(storage, *sources)
         await _report_unopenable(readiness)
-        linking = discord_side.linking
-        listener = _listener(settings, storage, linking, quotas, pipeline, readiness, instance)
+        listener = _listener(settings, storage, discord_side, quotas, pipeline, readiness, instance)
         leading = lead(
             storage,
             alone=storage.is_sqlite,
             workers={
                 **pipeline.workers(bot),
+                **({"emoji": pipeline.emoji_worker(bot)} if settings.delivery.emoji else {}),
                 **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
-                "discord": partial(bot.stay_connected, token),
+                "discord": partial(bot.stay_connected, _required(settings)),
                 **_maintenance(settings, storage, discord_side.guilds, rate_limiter),
                 # SQLite's file is not written to any more once it is replaced, until a restart.
                 **({} if storage.is_sqlite else {"restored_copy": restored_copy_check.run}),
@@ -198,6 +203,11 @@ async def _at_work(
         finally:
             pipeline.close()
             speckle_side.client.close()
+
+
+def _rate_limiter(settings: Settings, timings: Timings) -> RateLimiter:
+    pace, banned_s = settings.delivery.requests_per_s, timings.connection.banned_s
+    return RateLimiter(pace, now=utc_now, banned_s=banned_s)
 
 
 async def _instance_id(storage: Storage) -> str:
@@ -325,8 +335,11 @@ async def _discord_side(
     rate_limiter: RateLimiter,
     network: Network,
     timings: Timings,
+    *,
+    not_ready: Callable[[], Awaitable[Sequence[NotReady]]],
+    on_samples: Callable[[], None],
 ) -> _DiscordSide:
-    """Build the client, its services and its cogs."""
+    """Build the client, its services and its cogs; what is handed in is there when they work."""
     guilds = GuildService(storage, utc_now, quotas)
     bot = _client(storage, guilds, rate_limiter, network, timings)
     webhooks = WebhookService(
@@ -347,7 +360,8 @@ async def _discord_side(
         public_url=settings.public_url,
         now=utc_now,
     )
-    subscriptions = _subscriptions(settings, storage, speckle, quotas, webhooks)
+    pages = WebhookPages(speckle.client, asks=settings.speckle.enrich_deadline_s > 0)
+    subscriptions = _subscriptions(settings, storage, speckle, quotas, webhooks, pages)
     watch = DiscordChannelAudience(bot, timings.access.member_known_s)
     access = AccessCheck(storage, speckle.client, speckle.lender, watch, utc_now, timings.access)
     event_log = EventLogService(
@@ -366,6 +380,8 @@ async def _discord_side(
         speckle.lender,
         linking,
         PersonalDataService(storage, linking, _retention_policy(settings.retention)),
+        DoctorService(storage, subscriptions, webhooks, speckle.lender, pages, not_ready),
+        SampleService(storage, subscriptions, on_samples),
         event_log,
         guilds_known=bot.ready_once,
     )
@@ -395,6 +411,7 @@ def _subscriptions(
     speckle: _SpeckleSide,
     quotas: QuotaService,
     webhooks: WebhookService,
+    pages: WebhookPages,
 ) -> SubscriptionService:
     shared = _shared_hook(settings) is not None
     served = frozenset(settings.organisation.guilds) if shared else frozenset[int]()
@@ -407,7 +424,7 @@ def _subscriptions(
         Search(speckle.client, speckle.lender),
         consent_check,
         quotas,
-        WebhookPages(speckle.client, asks=asks),
+        pages,
         speckle.known_names,
         FormerAddresses(speckle.client, settings.speckle_servers, asks=asks),
         speckle_servers=settings.speckle_servers,
@@ -430,6 +447,7 @@ class _Pipeline:
     sender: Sender
     late_enrichment: LateEnrichment
     editor: Editor
+    emoji: ApplicationEmoji
     close: Callable[[], None]
 
     def workers(self, bot: SpeckleBot) -> Mapping[str, Worker]:
@@ -443,6 +461,10 @@ class _Pipeline:
             "editor": partial(self.editor.run, bot.logged_in),
         }
 
+    def emoji_worker(self, bot: SpeckleBot) -> Worker:
+        """What fetches the emoji of titles, for a host who wants them."""
+        return partial(self.emoji.run, bot, bot.logged_in)
+
 
 def _pipeline(
     settings: Settings,
@@ -455,8 +477,9 @@ def _pipeline(
 ) -> _Pipeline:
     bot, access = discord_side.bot, discord_side.access
     access_gate = AccessGate(storage, access, on_held=lambda: replay.wake(), now=utc_now)
-    sender = _sender(settings, storage, bot, rate_limiter, access_gate, timings.sender)
-    retry, change = timings.editor_retry, partial(edit, bot)
+    emoji = ApplicationEmoji()
+    sender = _sender(settings, storage, bot, rate_limiter, access_gate, emoji, timings.sender)
+    retry, change = timings.editor_retry, partial(edit, bot, emoji=emoji)
     editor = Editor(storage, change, access_gate.may_edit, rate_limiter, now=utc_now, retry=retry)
     enrichment = _enrichment(settings, speckle, timings.enrichment)
     known_names = speckle.known_names
@@ -496,7 +519,7 @@ def _pipeline(
         known_names.close()
         picture_resizer.close()
 
-    return _Pipeline(catch_up, ingest, replay, sender, late_enrichment, editor, close)
+    return _Pipeline(catch_up, ingest, replay, sender, late_enrichment, editor, emoji, close)
 
 
 def _sender(
@@ -505,11 +528,12 @@ def _sender(
     bot: SpeckleBot,
     rate_limiter: RateLimiter,
     access_gate: AccessGate,
+    emoji: ApplicationEmoji,
     timings: SenderTimings,
 ) -> Sender:
     return Sender(
         storage,
-        partial(send, bot, discord_now=rate_limiter.discord_time.now),
+        partial(send, bot, discord_now=rate_limiter.discord_time.now, emoji=emoji),
         partial(why_posting_failed, bot),
         access_gate.hold_back_forbidden,
         rate_limiter,
@@ -560,7 +584,7 @@ def _catch_up(
 def _listener(
     settings: Settings,
     storage: Storage,
-    linking: AccountLinking,
+    discord_side: _DiscordSide,
     quotas: QuotaService,
     pipeline: _Pipeline,
     readiness: Readiness,
@@ -579,7 +603,7 @@ def _listener(
         quotas=quotas,
     )
     if settings.public_url is not None:
-        LinkPages(linking, settings.public_url).add_to(listener.app)
+        LinkPages(discord_side.linking, settings.public_url).add_to(listener.app)
     return listener
 
 

@@ -34,6 +34,7 @@ from bot.db.pooler import refuse_shared_sessions
 from bot.db.project_names import ProjectNamesRepository
 from bot.db.restored_copy import RestoredCopy
 from bot.db.retention import Retention
+from bot.db.samples import Samples
 from bot.db.schema import migrate, needs_migration
 from bot.db.sealed_values import SealedValues
 from bot.db.session import Session
@@ -75,6 +76,7 @@ class Transaction:
         self.day_use = DayUseRepository(session)
         self.webhook_removals = WebhookRemovals(session)
         self.silent_webhooks = SilentWebhooks(session)
+        self.samples = Samples(session)
         self.subscriptions = Subscriptions(session, forget_hooks)
         self.due_times = DueTimes(session)
 

@@ -388,6 +388,20 @@ class OutboxCard:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleProgress:
+    """How far a sample that /test made has come; `card` is None while, or where, there is none.
+
+    `error` is why its card was not sent, as it is stored.
+    """
+
+    inbox_id: int
+    event: InboxState
+    trace: tuple[TraceLine, ...]
+    card: OutboxState | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DueSubscription:
     """Cards of one subscription that wait for a channel, whose events came in one way.
 

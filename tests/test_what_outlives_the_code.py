@@ -22,6 +22,9 @@ from tests.cogs.conftest import client_over
 from tests.services.conftest import Clock, services_over
 
 BUTTONS = {
+    "check:(look|repair|link|test):([0-9]{1,18})",
+    "events:list:([0-9]{1,20})",
+    "events:why:([0-9]{1,20})",
     "account:(unlink|erase|erase-sure|keep|confirm):([0-9]{1,18})",
     "link:paste:([A-Za-z0-9_-]{43})",
     "notice:access:(resume|take):([0-9]{1,20})",
@@ -70,7 +73,7 @@ STORED_WORDS = {
     "queued,calling,delivered,failed",
     (  # what happened to an event, in its trace; then why
         "not_a_delivery,read,not_followed,not_followed_here,shown_before,subscription_paused,"
-        "before_following,filtered,filtered_as_confirmed,wanted,held_for_consent,"
+        "before_following,filtered,filtered_as_confirmed,wanted,held_for_consent,access_granted,"
         "access_by_last_yes,access_unknown,access_paused,hook_not_served,body_erased,facts_late,"
         "facts_missing,no_facts,facts_added,picture_not_yet,picture_late,picture_missing,"
         "picture_blank,no_picture,picture_added,nothing_changed,filled_in,not_filled_in,"

@@ -45,9 +45,7 @@ SENTENCES: Mapping[NoteKind, str] = {
     NoteKind.CONTENT_TOO_LARGE: (
         "What it holds was too large to fetch, as pictures can be. Open it in Speckle to see it."
     ),
-    NoteKind.TEST: (
-        "This is a test that someone asked for with `/test`. It did not happen in the project."
-    ),
+    NoteKind.TEST: "This is a test, asked for with /test: it did not happen in the project.",
     NoteKind.SENTENCE: "{}",
 }
 WITH_MOMENT = frozenset({NoteKind.NOT_DELIVERED, NoteKind.NO_WEBHOOK, NoteKind.HISTORY_TOO_SHORT})

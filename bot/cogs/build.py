@@ -8,6 +8,8 @@ from bot.cogs.accounts.cog import AccountsCog
 from bot.cogs.accounts.views import AccountViews
 from bot.cogs.command_errors import handle_errors
 from bot.cogs.components import ComponentsCog
+from bot.cogs.diagnosis.cog import DiagnosisCog
+from bot.cogs.diagnosis.views import DiagnosisViews
 from bot.cogs.events.cog import EventPages, EventsCog
 from bot.cogs.guilds.cog import GuildsCog
 from bot.cogs.notices.cog import NoticesCog
@@ -15,11 +17,13 @@ from bot.cogs.notices.views import NoticeActions
 from bot.cogs.subscriptions.cog import SubscribeCog, SubscriptionsCog
 from bot.cogs.subscriptions.panel import SubscriptionPanel
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
+from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
 from bot.services.guilds import GuildService
 from bot.services.linking import AccountLinking
 from bot.services.pending_commands import PendingCommandService
 from bot.services.personal_data import PersonalDataService
+from bot.services.samples import SampleService
 from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
 
@@ -32,6 +36,8 @@ async def add_cogs(
     lender: TokenLender,
     linking: AccountLinking,
     personal_data: PersonalDataService,
+    doctor: DoctorService,
+    samples: SampleService,
     event_log: EventLogService,
     guilds_known: asyncio.Event,
 ) -> SubscribeFlow:
@@ -40,18 +46,21 @@ async def add_cogs(
     flow = SubscribeFlow(client, subscriptions, pending_commands, account_views)
     panel = SubscriptionPanel(subscriptions, flow)
     notices = NoticeActions(subscriptions, flow)
+    diagnosis = DiagnosisViews(subscriptions, doctor, samples, account_views)
     event_pages = EventPages(event_log)
     events = EventsCog(event_pages, event_log)
     handlers = {
         **flow.handlers,
         **panel.handlers,
         **notices.handlers,
+        **diagnosis.handlers,
         **event_pages.handlers,
         **account_views.handlers,
     }
     for cog in (
         SubscribeCog(subscriptions, flow),
         SubscriptionsCog(panel),
+        DiagnosisCog(subscriptions, diagnosis),
         events,
         NoticesCog(guilds),
         AccountsCog(lender, linking, account_views),

@@ -5,6 +5,7 @@ from typing import assert_never
 
 import discord
 
+from bot.cards.text import escape_name, joined, shorten_plain
 from bot.cogs.option_texts import option_text
 from bot.permissions import ChannelKind, ChannelPermission
 from bot.services.refusals import (
@@ -14,6 +15,7 @@ from bot.services.refusals import (
     NoRoom,
     NotAProject,
     NotManager,
+    NotOneProject,
     Obstacle,
     ProjectNotPublic,
     ProjectNotSeen,
@@ -54,11 +56,25 @@ REASONS: Mapping[RefusalReason, str] = {
     RefusalReason.COMMAND_OF_ANOTHER: (
         "Only the person who typed the command can continue it. Type `/subscribe` yourself."
     ),
+    RefusalReason.TEST_TOO_SOON: (
+        "This channel was tested less than a minute ago, and the bot tests a channel once a minute "
+        "at most. Wait a moment, then use `/test` again."
+    ),
+    RefusalReason.TEST_WHILE_PAUSED: (
+        "This channel is paused, so a test could not be shown. `/doctor` says why it is paused; "
+        "press *Resume* there, then use `/test` again."
+    ),
+    RefusalReason.TEST_WHILE_HELD: (
+        "Events of this channel are waiting until the bot can ask Speckle or Discord who may see "
+        "them, and a test would come before them. Use `/test` again in some minutes; `/doctor` "
+        "shows what is wrong."
+    ),
 }
 RETRIES: Mapping[Retry, str] = {
     Retry.SUBSCRIBE: "use `/subscribe` again",
     Retry.NOTICES: "use `/notices` again",
     Retry.RESUME: "press *Resume* again",
+    Retry.TEST: "use `/test` again",
     Retry.BUTTON: "press the button again",
 }
 _POSTS = "holds posts rather than messages. Pick a post in it"
@@ -96,6 +112,8 @@ def refusal_text(refusal: Refusal) -> str:
                 f"*{ChannelPermission.MANAGE_WEBHOOKS}* in <#{channel_id}> for this. Ask someone "
                 "who manages this server."
             )
+        case NotOneProject():
+            return _not_one_project_text(refusal)
         case NotAProject(why):
             return (
                 f"That is neither a project's id nor a Speckle link: {why}\nOpen the project in "
@@ -117,6 +135,17 @@ def refusal_text(refusal: Refusal) -> str:
             return cannot_post_text(refusal)
         case _:
             assert_never(refusal)
+
+
+def _not_one_project_text(refusal: NotOneProject) -> str:
+    where = f"<#{refusal.channel_id}>"
+    if refusal.labels:
+        labels = joined([f"**{escape_name(shorten_plain(one, 100))}**" for one in refusal.labels])
+        return f"{where} follows {labels}. Choose one of them as `project`."
+    return (
+        f"{where} follows no such project. `/subscriptions` shows what is followed in this server, "
+        "and `/subscribe` lets a channel follow a project."
+    )
 
 
 def _project_text(refusal: ProjectNotSeen | ProjectNotPublic) -> str:

@@ -21,6 +21,9 @@ class RefusalReason(Enum):
     COMMAND_CLAIMED = auto()  # it is being done
     COMMAND_OVER = auto()  # it has run out, or is done
     COMMAND_OF_ANOTHER = auto()
+    TEST_TOO_SOON = auto()  # the channel had one within the last minute
+    TEST_WHILE_PAUSED = auto()
+    TEST_WHILE_HELD = auto()  # events of the channel wait for somebody to be asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,16 @@ class NotManager:
     """The caller could not make a webhook for that channel by hand."""
 
     channel_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotOneProject:
+    """It is not clear which project of a channel is meant: it follows none of that name, or all of
+    these `labels`.
+    """
+
+    channel_id: int
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +112,7 @@ class Retry(Enum):
     SUBSCRIBE = auto()
     NOTICES = auto()
     RESUME = auto()
+    TEST = auto()
     BUTTON = auto()
 
 
@@ -126,6 +140,7 @@ class CannotPost:
 Refusal: TypeAlias = (
     RefusalReason
     | NotManager
+    | NotOneProject
     | ChannelNotSeen
     | NotAProject
     | ServerNotAllowed

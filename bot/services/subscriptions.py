@@ -152,13 +152,13 @@ class SubscriptionService:
     ) -> Unsubscribed | NotFollowed:
         """End what the channel follows of the project, if it does."""
         require_manager(actor, channel_id)
-        meant = await self._meant(guild_id, actor, project)
+        meant = await self.meant(guild_id, actor, project)
         for entry in meant:
             if entry.subscription.channel_id == channel_id:
                 return await self._delete(entry)
         return NotFollowed(project, tuple(one.subscription.channel_id for one in meant))
 
-    async def _meant(self, guild_id: int, actor: Actor, project: str) -> list[Followed]:
+    async def meant(self, guild_id: int, actor: Actor, project: str) -> list[Followed]:
         """What a link, an id or a name means, out of what the caller manages.
 
         A name has to be that of one project alone.

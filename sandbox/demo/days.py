@@ -4,7 +4,6 @@ Each `yield` of a day is a moment in which something has arrived.
 """
 
 import json
-from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +17,7 @@ from sandbox.speckle import (
     Version,
     commit_create_data,
 )
+from sandbox.speckle.drawing import draw_screenshot, draw_screenshot_png
 from sandbox.speckle.speckle_world import paragraph
 
 SAMPLES: Final = Path(__file__).parents[1] / "sample_events.json"
@@ -122,7 +122,7 @@ async def day_with_issues(house: DemoProject) -> AsyncIterator[None]:
         versions=[south],
         priority="high",
     )
-    project.issue_pictures[issue.id] = b64decode(_screenshot().partition(",")[2])
+    project.issue_pictures[issue.id] = draw_screenshot_png(south)
     await house.fire(TOMAS, "issue_created", data, f"Issue created: {issue.title}")
     yield
     data = server.reply_to_issue(issue, author=house.people[ILSE], text="Moved out by 50 mm.")
@@ -140,18 +140,13 @@ def _comment_data(project: DemoProject, version: Version, doc: Mapping[str, Any]
             "content": {"doc": doc, "blobIds": []},
             "viewerState": None,
             "resourceIdString": f"{version.model.id}@{version.id}",
-            "screenshot": _screenshot(),
+            "screenshot": draw_screenshot(version),
         }
     }
 
 
-def _screenshot() -> str:
-    """A data: URL."""
-    return str(_samples()[TOMAS]["event"]["data"]["input"]["screenshot"])
-
-
 @cache
 def _samples() -> Mapping[str, Mapping[str, Any]]:
-    """A delivery of each person, for their pictures; Tomas's has a screenshot."""
+    """A delivery of each person, for their pictures."""
     deliveries = json.loads(SAMPLES.read_text("utf-8"))
     return {one["userId"]: one for one in reversed(deliveries)}

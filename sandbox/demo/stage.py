@@ -23,7 +23,8 @@ from sandbox.bot_process import (
     free_port,
     is_free,
 )
-from sandbox.demo.days import ILSE, MAREN, NAMES, DemoProject, open_project
+from sandbox.demo.days import ILSE, MAREN, NAMES, DemoProject
+from sandbox.demo.studio import open_harbour_tower, open_quay_house
 from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from sandbox.speckle import SPECKLE_2_31, SPECKLE_4_AS_ANNOUNCED, Release, SignInApp, SpeckleServer
 
@@ -207,8 +208,8 @@ async def open_stage(folder: Path, port: int | None = None) -> AsyncIterator[Sta
     async with AsyncExitStack() as stack:
         discord = await stack.enter_async_context(Sandbox.start())
         url = f"http://{HOST}:{_bot_port(port)}"
-        tower = await _server(stack, url, "Speckle 2", SPECKLE_2_31, _harbour_tower)
-        house = await _server(stack, url, "Speckle 4", SPECKLE_4_AS_ANNOUNCED, _quay_house)
+        tower = await _server(stack, url, "Speckle 2", SPECKLE_2_31, open_harbour_tower)
+        house = await _server(stack, url, "Speckle 4", SPECKLE_4_AS_ANNOUNCED, open_quay_house)
         guild = discord.add_guild(GUILD)
         members = _members(guild)
         _add_channels(guild)
@@ -220,14 +221,6 @@ async def open_stage(folder: Path, port: int | None = None) -> AsyncIterator[Sta
         storage = await stack.enter_async_context(Storage.open(database_url, Vault([key])))
         await bot.until_ready()
         yield Stage(discord, guild, members, (tower, house), bot, storage, database_url, folder)
-
-
-def _harbour_tower(server: SpeckleServer) -> DemoProject:
-    return open_project(server, "Harbour Tower", "Mixed-use tower, 24 storeys", "PRIVATE")
-
-
-def _quay_house(server: SpeckleServer) -> DemoProject:
-    return open_project(server, "Quay House", "Offices on the quay, timber frame", "PUBLIC")
 
 
 async def _server(

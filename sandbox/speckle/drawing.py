@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 from sandbox.speckle.speckle_world import Version
 
 WIDTH, HEIGHT = 700, 400  # of a real server's previews
+THUMBNAIL: Final = (224, 128)
 FINE: Final = 2  # drawn this much larger, then made small, for smooth edges
 MARGIN: Final = 34
 STEPS: Final = 12  # then the pictures begin again
@@ -65,16 +66,34 @@ def draw_version(version: Version) -> bytes:
     return _picture(version.model.name, _step_of(version), pinned=False)
 
 
+def draw_thumbnail(version: Version) -> bytes:
+    """The PNG of a version, small."""
+    return _thumbnail(version.model.name, _step_of(version))
+
+
+def draw_screenshot_png(version: Version) -> bytes:
+    """What somebody saw who left a comment on a version, with a pin."""
+    return _picture(version.model.name, _step_of(version), pinned=True)
+
+
 def draw_screenshot(version: Version) -> str:
-    """What somebody saw who left a comment there, with a pin: a data: URL."""
-    png = _picture(version.model.name, _step_of(version), pinned=True)
-    return f"data:image/png;base64,{b64encode(png).decode()}"
+    """The same as a data: URL."""
+    return f"data:image/png;base64,{b64encode(draw_screenshot_png(version)).decode()}"
 
 
 def _step_of(version: Version) -> int:
     versions = version.model.project.versions
     before = [one for one in versions if one.model is version.model]
     return (before.index(version) if version in before else len(before)) % STEPS
+
+
+@lru_cache(maxsize=512)
+def _thumbnail(model_name: str, step: int) -> bytes:
+    picture = Image.open(io.BytesIO(_picture(model_name, step, pinned=False)))
+    picture.thumbnail(THUMBNAIL, Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
 
 
 @lru_cache(maxsize=256)
@@ -116,9 +135,9 @@ def _frame(chance: random.Random, step: int) -> Iterator[Box]:
         height = storey * 1.1
         for x in range(wide + 1):
             for y in range(deep + 1):
-                yield Box(x - 0.07, y - 0.07, height, 0.14, 0.14, 0.9, STEEL)
-        colour = _mixed(CONCRETE, NEW, 0.45) if is_new else CONCRETE
-        yield Box(-0.15, -0.15, height + 0.9, wide + 0.3, deep + 0.3, 0.16, colour)
+                colour = NEW if is_new else STEEL
+                yield Box(x - 0.07, y - 0.07, height, 0.14, 0.14, 0.9, colour)
+        yield Box(-0.15, -0.15, height + 0.9, wide + 0.3, deep + 0.3, 0.16, CONCRETE)
 
 
 def _timber(chance: random.Random, step: int) -> Iterator[Box]:
@@ -237,7 +256,7 @@ SCENES: Final[Sequence[tuple[tuple[str, ...], Scene]]] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Projection:
     """Where a point of the scene is in the picture."""
 
     scale: float
@@ -253,7 +272,7 @@ def _flat(x: float, y: float, z: float) -> Point:
     return (x - y) * COS, (x + y) * SIN - z
 
 
-def _fitting(boxes: Sequence[Box]) -> Place:
+def _fitting(boxes: Sequence[Box]) -> Projection:
     """A place in which all of them are to be seen."""
     corners = [
         _flat(box.x + dx, box.y + dy, box.z + dz)
@@ -268,7 +287,7 @@ def _fitting(boxes: Sequence[Box]) -> Place:
     scale = min(room[0] / wide, room[1] / high)
     left = WIDTH * FINE / 2 - (min(across) + wide / 2) * scale
     top = HEIGHT * FINE / 2 - (min(down) + high / 2) * scale
-    return Place(scale, left, top)
+    return Projection(scale, left, top)
 
 
 def _background() -> Image.Image:
@@ -278,7 +297,7 @@ def _background() -> Image.Image:
     return column.resize((WIDTH * FINE, HEIGHT * FINE))
 
 
-def _draw_box(draw: ImageDraw.ImageDraw, at: Place, box: Box) -> None:
+def _draw_box(draw: ImageDraw.ImageDraw, at: Projection, box: Box) -> None:
     """Its three sides that are seen from above, in front."""
     x, y, z = box.x, box.y, box.z
     far_x, far_y, top = x + box.dx, y + box.dy, z + box.dz
@@ -292,7 +311,7 @@ def _draw_box(draw: ImageDraw.ImageDraw, at: Place, box: Box) -> None:
         draw.polygon([at(*corner) for corner in corners], fill=fill, outline=_lit(fill, 0.86))
 
 
-def _draw_pin(draw: ImageDraw.ImageDraw, at: Place, box: Box) -> None:
+def _draw_pin(draw: ImageDraw.ImageDraw, at: Projection, box: Box) -> None:
     across, down = at(box.x + box.dx / 2, box.y + box.dy / 2, box.z + box.dz)
     for radius, colour in ((17, (255, 255, 255)), (13, PIN), (4, (255, 255, 255))):
         around = radius * FINE

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sandbox.speckle.drawing import draw_screenshot
+from sandbox.speckle.drawing import draw_screenshot, draw_screenshot_png
 from sandbox.speckle.http_api import SpeckleServer
 from sandbox.speckle.issues import ServerIssue
 from sandbox.speckle.speckle_world import (
@@ -313,8 +313,7 @@ class PersonAtWork:
             priority=priority,
             assignee=assignee,
         )
-        if self.server.draw is not None:
-            project.issue_pictures[issue.id] = self.server.draw(version)
+        project.issue_pictures[issue.id] = draw_screenshot_png(version)
         return self._call(project, "issue_created", data, issue.id, f"Issue created: {issue.title}")
 
     def update_issue(self, issue: ServerIssue, **changes: Any) -> Fired:

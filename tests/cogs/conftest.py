@@ -83,6 +83,8 @@ async def client_over(storage: Storage, clock: Clock, services: Services) -> Cli
         services.lender,
         services.linking,
         services.personal_data,
+        services.doctor,
+        services.samples,
         event_log_for(client, storage, clock, services),
         client.ready_once,
     )

@@ -8,6 +8,7 @@ import pytest
 
 from bot.cogs.accounts import views as accounts_views
 from bot.cogs.components import ComponentsCog
+from bot.cogs.diagnosis import views as diagnosis_views
 from bot.cogs.subscriptions import subscribe_flow
 from bot.cogs.subscriptions.panel import LOOKS, PanelAction
 from bot.services.channel_rules import NEEDED
@@ -104,6 +105,8 @@ async def test_only_the_project_has_to_be_given(commands: list[dict[str, Any]]) 
         "subscribe": ["stream_id"],
         "unsubscribe": ["project"],
         "subscriptions": [],
+        "test": [],
+        "doctor": [],
         "why": [],
         "events": [],
         "notices": [],
@@ -142,6 +145,7 @@ def test_each_group_permission_and_button_is_on_the_page() -> None:
         *((label, "subscribe") for label, _style in subscribe_flow.LABELS.values()),
         ("Sign in with Speckle", "link"),
         ("Paste it", "link"),
+        *((label, "doctor") for label, _style in diagnosis_views.LABELS.values()),
         (accounts_views.LABELS[accounts_views.AccountAction.UNLINK][0], "unlink"),
         (accounts_views.LABELS[accounts_views.AccountAction.ERASE][0], "privacy"),
     ):
@@ -155,6 +159,7 @@ async def test_no_custom_id_means_two_components(client: ClientWithServices) -> 
     ids = [f"subs:page:{scope}", f"subs:pick:{scope}", "notice:resume:730000000000000001"]
     ids += [f"sub:{action}:7:{scope}" for action in PanelAction]
     ids += [f"account:{action}:7" for action in accounts_views.AccountAction]
+    ids += [f"check:{action}:7" for action in diagnosis_views.CheckAction]
     ids += [f"wait:{way}:{'t' * 22}" for way in subscribe_flow.PendingChoice]
     ids += [f"link:{what}:{'n' * 43}" for what in ("paste", "token")]
     ids += ["events:list:730000000000000001", "events:why:730000000000000001"]

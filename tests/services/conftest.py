@@ -10,7 +10,9 @@ from cryptography.fernet import Fernet
 
 from bot.model import RetentionPolicy
 from bot.permissions import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
+from bot.problems import NotReady
 from bot.services.consent_check import ConsentCheck
+from bot.services.doctor import DoctorService
 from bot.services.former_addresses import FormerAddresses
 from bot.services.known_names import KnownNames
 from bot.services.linking import AccountLinking
@@ -18,6 +20,7 @@ from bot.services.personal_data import PersonalDataService
 from bot.services.public_access import UNKNOWN, PublicAccess, PublicAnswer
 from bot.services.public_url import PublicUrlProbe
 from bot.services.quotas import QuotaService
+from bot.services.samples import SampleService
 from bot.services.search import Search
 from bot.services.subscribe_results import (
     Followed,
@@ -201,6 +204,8 @@ class Services:
     personal_data: PersonalDataService
     webhooks: WebhookService
     subscriptions: SubscriptionService
+    doctor: DoctorService
+    samples: SampleService
 
 
 def services_over(
@@ -249,13 +254,14 @@ def services_over(
     personal_data = PersonalDataService(storage, linking, KEPT)
     real = all(host.startswith("http://127.0.0.1") for host in speckle_servers)
     visibility: Any = PublicAccess(client) if real and told is None else told or Told()
+    pages = WebhookPages(client, asks=real)
     subscriptions = SubscriptionService(
         storage,
         webhooks,
         Search(client, lender),
         ConsentCheck(lender, webhooks, visibility),
         quotas or without_quotas(storage, clock),
-        WebhookPages(client, asks=real),
+        pages,
         KnownNames(storage, client, lender, now=clock),
         FormerAddresses(client, speckle_servers, asks=real),
         speckle_servers=speckle_servers,
@@ -263,7 +269,15 @@ def services_over(
         served_guilds=served_guilds,
         now=clock,
     )
-    return Services(client, lender, linking, personal_data, webhooks, subscriptions)
+
+    async def nothing_wrong() -> list[NotReady]:
+        return []
+
+    doctor = DoctorService(storage, subscriptions, webhooks, lender, pages, nothing_wrong)
+    samples = SampleService(storage, subscriptions, on_stored=lambda: None)
+    return Services(
+        client, lender, linking, personal_data, webhooks, subscriptions, doctor, samples
+    )
 
 
 def without_quotas(storage: Storage, clock: Clock) -> QuotaService:

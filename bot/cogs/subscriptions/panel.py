@@ -294,7 +294,7 @@ def entry_page(entry: Followed, scope: ListScope, note: str | None = None) -> Re
 
 
 def _buttons(entry: Followed, scope: ListScope, *actions: PanelAction) -> discord.ui.View:
-    return view_of(*(_action_button(action, entry.subscription.id, scope) for action in actions))
+    return view_of(*(action_button(action, entry.subscription.id, scope) for action in actions))
 
 
 def _option(interaction: Interaction, entry: Followed) -> discord.SelectOption:
@@ -326,7 +326,7 @@ def _entry_select(scope: ListScope, options: Sequence[discord.SelectOption]) -> 
     )
 
 
-def _action_button(action: PanelAction, subscription_id: int, scope: ListScope) -> PersistentButton:
+def action_button(action: PanelAction, subscription_id: int, scope: ListScope) -> PersistentButton:
     """Does one thing with one subscription."""
     look = LOOKS[action]
     custom_id = f"sub:{action}:{subscription_id}:{scope}"

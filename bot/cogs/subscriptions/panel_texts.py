@@ -140,17 +140,18 @@ def state_text(entry: Followed) -> str:
     webhook = _webhook_state(entry.hook)
     if entry.subscription.state is not SubscriptionState.PAUSED:
         return webhook
-    paused = _pause_text(entry.subscription)
+    paused = f"⏸ {pause_text(entry.subscription)}"
     gone = entry.subscription.pause_reason is PauseReason.PROJECT_DELETED
     return f"{paused}\n{webhook}" if entry.hook.trouble is not None and not gone else paused
 
 
-def _pause_text(subscription: Subscription) -> str:
+def pause_text(subscription: Subscription) -> str:
+    """That it is paused, and why."""
     reason = subscription.pause_reason or PauseReason.MEMBER
     detail = subscription.pause_detail
     by = f"<@{detail}>" if detail and detail.isdecimal() else "a member"
     why = why_paused(subscription) if reason in RIGHTS_PAUSES else ""
-    return f"⏸ {PAUSES[reason].format(by=by, why=why)}"
+    return PAUSES[reason].format(by=by, why=why)
 
 
 def _webhook_state(hook: Hook) -> str:

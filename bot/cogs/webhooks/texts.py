@@ -87,7 +87,8 @@ def name_text(text: str, limit: int = MAX_NAME) -> str:
     return escape_name(shorten_plain(one_line(text), limit))
 
 
-def _settings(hook: Hook) -> str:
+def settings_link(hook: Hook) -> str:
+    """A link to the page of the project's webhooks."""
     return f"[webhook settings](<{Links(hook.server_url).webhook_settings(hook.project_id)}>)"
 
 
@@ -141,7 +142,7 @@ def _ensured(hook: Hook, ensured: Ensured) -> list[str]:
         lines.append(
             "**The webhook is switched off in Speckle**, so nothing arrives. The bot does not "
             "change that, because someone chose it: switch it on in the project's "
-            f"{_settings(hook)}."
+            f"{settings_link(hook)}."
         )
     if ensured.local_network:
         lines.append(
@@ -192,7 +193,8 @@ def ensure_failed(hook: Hook, webhook: EnsureFailed) -> str:
         case EnsureProblem.FULL:
             return (
                 f"{start}: the project has {MOST_WEBHOOKS} webhooks, and Speckle allows no more. "
-                f"Delete one that nobody needs in its {_settings(hook)}, then `/subscribe` again."
+                f"Delete one that nobody needs in its {settings_link(hook)}, then `/subscribe` "
+                "again."
             )
         case EnsureProblem.SPECKLE_AWAY:
             later = (
@@ -286,7 +288,7 @@ def removal_text(removal: RemovalResult, hook: Hook) -> str:
                 "It was the last channel of its webhook, and the bot now refuses what that sends. "
                 "The bot's database was restored from a copy, so the webhook stays in Speckle "
                 "until the person who created it confirms their account with `/account`, within "
-                f"two weeks. Or an owner deletes it in the project's {_settings(hook)}."
+                f"two weeks. Or an owner deletes it in the project's {settings_link(hook)}."
             )
         case RemovalResult.UNOPENABLE:
             return (
@@ -294,14 +296,14 @@ def removal_text(removal: RemovalResult, hook: Hook) -> str:
                 "The bot's encryption keys can no longer decrypt the account that created the "
                 "webhook in Speckle, so the webhook stays there for now: the bot removes it once "
                 "the person who linked that account types `/link` again, within two weeks. Or an "
-                f"owner deletes it in the project's {_settings(hook)}: its URL ends in "
+                f"owner deletes it in the project's {settings_link(hook)}: its URL ends in "
                 f"`/webhooks/{(hook.key or '')[:6]}…`."
             )
         case RemovalResult.BY_HAND:
             return (
                 "It was the last channel of its webhook, and the bot now refuses what that sends. "
                 "It is no longer allowed to remove the webhook in Speckle: open the project's "
-                f"{_settings(hook)} and delete the one whose URL ends in "
+                f"{settings_link(hook)} and delete the one whose URL ends in "
                 f"`/webhooks/{(hook.key or '')[:6]}…`."
             )
         case _:
@@ -334,7 +336,7 @@ def trouble_remedy(hook: Hook) -> str:
     """What to do about it."""
     if hook.trouble is None:
         return ""
-    return TROUBLES[hook.trouble].remedy.replace("{settings}", _settings(hook))
+    return TROUBLES[hook.trouble].remedy.replace("{settings}", settings_link(hook))
 
 
 def trouble_line(hook: Hook, project: str) -> str:

@@ -12,6 +12,7 @@ from pydantic import Field
 from bot.storage import Transaction
 from bot.work import CardFilter, OutboxState
 from sandbox.bot_process import Broken
+from sandbox.demo.curl_line import MODEL
 from sandbox.demo.days import MAREN
 from sandbox.demo.log_texts import log_text
 from sandbox.demo.page.actions import Action, CannotDo, read_action
@@ -25,6 +26,7 @@ LOOK_S: Final = 0.3
 MOST_LINES: Final = 60
 MOST_WAITING: Final = 1_000
 MOST_SENT: Final = 20
+OBJECTS: Final = 1_482
 
 
 class Switch(Action):
@@ -173,12 +175,13 @@ class _FaultsView:
     async def send(self, how_many: int) -> None:
         """Publish versions, one after another."""
         main = self._stage.servers[0].main
-        model = next(iter(main.project.models), None)
+        model = next((one for one in main.project.models if one.name == MODEL), None)
         if model is None:
             raise CannotDo("Harbour Tower has no model yet. It gets one within a few seconds.")
         for _ in range(how_many):
-            message = f"Sent in trouble, no. {next(self._numbers)}"
-            await main.send(MAREN, model.name, message, "Revit2025", 1_482)
+            number = next(self._numbers)
+            message = f"Openings moved on axis {number}"
+            await main.send(MAREN, model.name, message, "Revit2025", OBJECTS + number)
 
     async def retry(self) -> None:
         """Try what waits now, as `outbox retry` does."""

@@ -24,6 +24,8 @@ async def serving_page(stage: Stage, port: int = 0) -> AsyncIterator[str]:
     """Serve the page on 127.0.0.1 while the block runs; port 0 takes a free one."""
     changes = Changes()
     async with serving(application(stage, changes), port) as url:
+        for one in stage.servers:
+            one.server.front = url
         watching = [
             asyncio.create_task(view.watch(stage, changes), name=f"page: {view.__name__}")
             for view in VIEWS

@@ -1,0 +1,1 @@
+"""/test and /doctor: whether events arrive and are shown, and what to do where they are not."""

@@ -1,0 +1,116 @@
+"""What /test answers: which samples were shown, and by which rule the others were not."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import discord
+
+from bot.cards.text import escape_markdown, joined, shorten
+from bot.cogs.responses import COLOUR
+from bot.cogs.subscriptions.panel_texts import options_text, project_name
+from bot.problem_texts import reason_text
+from bot.problems import SendReason
+from bot.services.samples import SampleFate, SampleReport, SampleResult
+from bot.speckle.events import EventKind
+from bot.trace_texts import PAUSES, trace_text
+from bot.work import MissingWhy, TraceLine, TraceStep
+
+MAX_FIELD: Final = 1024
+GOOD, WARN, BAD = "✅", "⚠️", "❌"
+# What these say of the account or the server is true of real events, too; that Speckle knows
+# nothing of a sample is not.
+ACCOUNT_TROUBLES: Final = frozenset(
+    {MissingWhy.TOKEN_REFUSED, MissingWhy.SCOPE_MISSING, MissingWhy.FORBIDDEN}
+)
+
+
+def report_embed(report: SampleReport) -> discord.Embed:
+    """How a test went."""
+    where = f"<#{report.entry.subscription.channel_id}>"
+    embed = discord.Embed(
+        title="Test",
+        description=f"{project_name(report.entry)} in {where}: {options_text_of(report)}.\n\n"
+        f"{_shown_text(report)}",
+        colour=COLOUR,
+    )
+    for fate, name in (
+        (SampleFate.NOT_SHOWN, f"{WARN} Not shown"),
+        (SampleFate.REFUSED, f"{BAD} Discord did not accept"),
+    ):
+        if results := report.of(fate):
+            embed.add_field(name=name, value=_by_reason(results), inline=False)
+    if under_way := report.of(SampleFate.UNDER_WAY):
+        embed.add_field(name=f"{WARN} Still on its way", value=_under_way(under_way), inline=False)
+    if trouble := _speckle_trouble(report.results):
+        embed.add_field(name=f"{WARN} What Speckle adds", value=trouble, inline=False)
+    return embed.set_footer(
+        text="A test changes nothing and counts towards no quota. It does not come from Speckle: "
+        "whether the webhook works, /doctor says."
+    )
+
+
+def options_text_of(report: SampleReport) -> str:
+    """What the channel wants."""
+    return options_text(report.entry.subscription.options)
+
+
+def _shown_text(report: SampleReport) -> str:
+    shown, all_there = len(report.of(SampleFate.SHOWN)), len(report.results)
+    if not shown:
+        return f"{BAD} None of {all_there} sample cards was shown."
+    way = (
+        "They went the way of real events, through filters, access, what Speckle adds, and the "
+        "queue, and are marked as a test."
+    )
+    if shown == all_there:
+        cards = "1 sample card was shown: the one kind" if shown == 1 else f"{shown} sample cards"
+        what = cards if shown == 1 else f"{cards} were shown: one of each kind"
+        return f"{GOOD} {what} of event that this channel wants. {way}"
+    return f"{WARN} {shown} of {all_there} sample cards were shown. {way}"
+
+
+def _by_reason(results: Sequence[SampleResult]) -> str:
+    """The kinds that share a reason together."""
+    kinds: defaultdict[str, list[EventKind]] = defaultdict(list)
+    for one in results:
+        kinds[_reason(one)].append(one.kind)
+    lines = [f"{_names(some)}: {reason}" for reason, some in kinds.items()]
+    return shorten("\n".join(lines), MAX_FIELD)
+
+
+def _reason(result: SampleResult) -> str:
+    if result.fate is SampleFate.REFUSED:
+        return escape_markdown(reason_text(SendReason.from_stored(result.error or "")))
+    decided = next((one for one in reversed(result.trace) if _decides(one)), None)
+    if decided is None:
+        return "Other events of this channel wait, and it would have come before them."
+    if decided.step == TraceStep.ACCESS_PAUSED:
+        why = PAUSES.get(str(decided.facts.get("pause")), "who may see it is not clear")
+        return f"A real event would be kept, and would pause this channel: {why}."
+    return escape_markdown(trace_text(decided))
+
+
+def _decides(line: TraceLine) -> bool:
+    return line.stage in ("route", "access", "render") and line.step != TraceStep.WANTED
+
+
+def _under_way(results: Sequence[SampleResult]) -> str:
+    return (
+        f"{_names([one.kind for one in results])}: Discord has not accepted the cards yet, or many "
+        "events wait before them. They come as soon as that is over; `/doctor` shows what is wrong."
+    )
+
+
+def _speckle_trouble(results: Iterable[SampleResult]) -> str | None:
+    """What keeps Speckle from adding to cards, the same for real ones; None if nothing is known."""
+    for one in results:
+        for line in one.trace:
+            late = line.step == TraceStep.FACTS_LATE
+            if late or line.facts.get("missing") in ACCOUNT_TROUBLES:
+                return shorten(escape_markdown(trace_text(line)), MAX_FIELD)
+    return None
+
+
+def _names(kinds: Iterable[EventKind]) -> str:
+    return joined([kind.value.replace("_", " ") for kind in kinds])

@@ -1,0 +1,482 @@
+"""What can be done on the page's Speckle: one model of a request's body for each action."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Annotated, Final, Literal, Protocol, TypeVar
+
+from pydantic import Field, StringConstraints
+
+from sandbox.demo.page.actions import Action, CannotDo
+from sandbox.demo.page.speckle_state import token_id
+from sandbox.demo.stage import Stage
+from sandbox.speckle import (
+    BOT_SCOPES,
+    Comment,
+    Model,
+    ServerIssue,
+    ServerProject,
+    SpeckleServer,
+    User,
+    Version,
+    Webhook,
+)
+from sandbox.speckle.people_at_work import Fired, PersonAtWork, may_see
+
+Line = Annotated[str, StringConstraints(max_length=512)]
+Text = Annotated[str, StringConstraints(max_length=5_000)]
+Role = Literal["stream:owner", "stream:contributor", "stream:reviewer"]
+Visibility = Literal["PRIVATE", "UNLISTED", "PUBLIC"]
+Status = Literal["open", "readyForReview", "resolved"]
+Priority = Literal["none", "low", "medium", "high"]
+MOST_OBJECTS: Final = 20_000
+BURST: Final = 200
+# What people write who publish often.
+WORK: Final = (
+    ("Columns on grid C moved by 200 mm", "Revit2025"),
+    ("Openings for the ducts", "Tekla Structures"),
+    ("Brackets as agreed on Tuesday", "rhino8"),
+    ("Slab edge trimmed at the lift", "Revit2025"),
+    ("Clashes of last week resolved", "Navisworks"),
+    ("Bracing for the wind load", "ETABS"),
+    ("Panels numbered for the workshop", "Grasshopper"),
+)
+
+
+class HasId(Protocol):
+    """What has an id."""
+
+    id: str
+
+
+Thing = TypeVar("Thing", bound=HasId)
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """One server, and who acts there."""
+
+    server: SpeckleServer
+    person: PersonAtWork
+
+    @property
+    def user(self) -> User:
+        """Who acts."""
+        return self.person.user
+
+
+class SpeckleAction(Action):
+    """An action of a person (`by`) on a server."""
+
+    server: int = Field(ge=0)
+    by: str
+
+    def at(self, stage: Stage) -> Workplace:
+        """Where and by whom. Errors: CannotDo."""
+        if self.server >= len(stage.servers):
+            raise CannotDo("There is no such Speckle server here.")
+        server = stage.servers[self.server].server
+        return Workplace(server, PersonAtWork(server, user_of(server, self.by)))
+
+    def act(self, there: Workplace) -> Fired:
+        """Do it. Errors: CannotDo, NotPossible."""
+        raise NotImplementedError
+
+
+class ProjectAction(SpeckleAction):
+    """An action in a project."""
+
+    project: str
+
+    def in_project(self, there: Workplace) -> ServerProject:
+        """The project, if the person may see it, or is asked into it. Errors: CannotDo."""
+        project = project_of(there.server, self.project)
+        if not may_see(project, there.user) and there.user.id not in project.invitations:
+            raise CannotDo(f"{there.user.name} does not have access to this project.")
+        return project
+
+
+def found(there: Sequence[Thing], wanted: str, what: str) -> Thing:
+    """The thing with this id. Errors: CannotDo."""
+    for one in there:
+        if one.id == wanted:
+            return one
+    raise CannotDo(f"This {what} is not there any more.")
+
+
+def user_of(server: SpeckleServer, user_id: str) -> User:
+    """A person. Errors: CannotDo."""
+    return found(list(server.users.values()), user_id, "person")
+
+
+def project_of(server: SpeckleServer, project_id: str) -> ServerProject:
+    """A project. Errors: CannotDo."""
+    return found(list(server.projects.values()), project_id, "project")
+
+
+# ── projects and people ───────────────────────────────────────────────────────────────────────────
+
+
+class CreateProject(SpeckleAction):
+    name: Line
+    description: Text = ""
+    visibility: Visibility = "PRIVATE"
+
+    def act(self, there: Workplace) -> Fired:
+        return there.person.create_project(self.name, self.description, self.visibility)
+
+
+class UpdateProject(ProjectAction):
+    name: Line | None = None
+    description: Text | None = None
+    visibility: Visibility | None = None
+    public_comments: bool | None = None
+
+    def act(self, there: Workplace) -> Fired:
+        return there.person.update_project(
+            self.in_project(there),
+            name=self.name,
+            description=self.description,
+            visibility=self.visibility,
+            public_comments=self.public_comments,
+        )
+
+
+class DeleteProject(ProjectAction):
+    def act(self, there: Workplace) -> Fired:
+        return there.person.delete_project(self.in_project(there))
+
+
+class Invite(ProjectAction):
+    user: str
+    role: Role
+
+    def act(self, there: Workplace) -> Fired:
+        user = user_of(there.server, self.user)
+        return there.person.invite(self.in_project(there), user, self.role)
+
+
+class AnswerInvitation(ProjectAction):
+    accept: bool
+
+    def act(self, there: Workplace) -> Fired:
+        return there.person.answer_invitation(self.in_project(there), accept=self.accept)
+
+
+class AskForAccess(ProjectAction):
+    def act(self, there: Workplace) -> Fired:
+        # Who has the address may ask, also to see a private project.
+        return there.person.ask_for_access(project_of(there.server, self.project))
+
+
+class AnswerRequest(ProjectAction):
+    user: str
+    role: Role | None
+
+    def act(self, there: Workplace) -> Fired:
+        user = user_of(there.server, self.user)
+        return there.person.answer_request(self.in_project(there), user, self.role)
+
+
+class SetRole(ProjectAction):
+    user: str
+    role: Role | None
+
+    def act(self, there: Workplace) -> Fired:
+        user = user_of(there.server, self.user)
+        return there.person.set_role(self.in_project(there), user, self.role)
+
+
+# ── models and versions ───────────────────────────────────────────────────────────────────────────
+
+
+class CreateModel(ProjectAction):
+    name: Line
+    description: Text = ""
+
+    def act(self, there: Workplace) -> Fired:
+        return there.person.create_model(self.in_project(there), self.name, self.description)
+
+
+class ModelAction(ProjectAction):
+    """An action on a model."""
+
+    model: str
+
+    def of_model(self, there: Workplace) -> Model:
+        """The model. Errors: CannotDo."""
+        return found(self.in_project(there).models, self.model, "model")
+
+
+class UpdateModel(ModelAction):
+    name: Line | None = None
+    description: Text | None = None
+
+    def act(self, there: Workplace) -> Fired:
+        model = self.of_model(there)
+        return there.person.update_model(model, name=self.name, description=self.description)
+
+
+class DeleteModel(ModelAction):
+    def act(self, there: Workplace) -> Fired:
+        return there.person.delete_model(self.of_model(there))
+
+
+class Publish(ModelAction):
+    message: Text = ""
+    application: Line = ""
+    objects: int = Field(default=120, ge=1, le=MOST_OBJECTS)
+
+    def act(self, there: Workplace) -> Fired:
+        model = self.of_model(there)
+        return there.person.publish(model, self.message, self.application, self.objects)
+
+
+class Burst(ProjectAction):
+    """Many versions at once, turn by turn over the project's models."""
+
+    count: int = Field(default=BURST, ge=1, le=BURST)
+
+    def act(self, there: Workplace) -> Fired:
+        project = self.in_project(there)
+        if not project.models:
+            raise CannotDo("The project has no model yet: create one first.")
+        fired = Fired()
+        turns = zip(range(self.count), cycle(project.models), cycle(WORK), strict=False)
+        for number, model, (message, application) in turns:
+            said = f"{message} ({number + 1} of {self.count})"
+            fired += there.person.publish(model, said, application, 40 + number)
+        return fired
+
+
+class VersionAction(ProjectAction):
+    """An action on a version."""
+
+    version: str
+
+    def of_version(self, there: Workplace) -> Version:
+        """The version. Errors: CannotDo."""
+        return found(self.in_project(there).versions, self.version, "version")
+
+
+class UpdateVersion(VersionAction):
+    message: Text
+
+    def act(self, there: Workplace) -> Fired:
+        return there.person.update_version(self.of_version(there), self.message)
+
+
+class MoveVersion(VersionAction):
+    model_name: Line
+
+    def act(self, there: Workplace) -> Fired:
+        return there.person.move_version(self.of_version(there), self.model_name)
+
+
+class Receive(VersionAction):
+    application: Line = "Rhino"
+
+    def act(self, there: Workplace) -> Fired:
+        return there.person.receive(self.of_version(there), self.application)
+
+
+class DeleteVersion(VersionAction):
+    def act(self, there: Workplace) -> Fired:
+        return there.person.delete_version(self.of_version(there))
+
+
+# ── comments and issues ───────────────────────────────────────────────────────────────────────────
+
+
+class WriteComment(VersionAction):
+    text: Text
+
+    def act(self, there: Workplace) -> Fired:
+        return there.person.comment(self.of_version(there), self.text)
+
+
+class ThreadAction(ProjectAction):
+    """An action in a thread of comments."""
+
+    thread: str
+
+    def of_thread(self, there: Workplace) -> Comment:
+        """The thread. Errors: CannotDo."""
+        return found(self.in_project(there).comments, self.thread, "comment")
+
+
+class ReplyToComment(ThreadAction):
+    text: Text
+
+    def act(self, there: Workplace) -> Fired:
+        return there.person.reply(self.of_thread(there), self.text)
+
+
+class ResolveThread(ThreadAction):
+    resolved: bool
+
+    def act(self, there: Workplace) -> Fired:
+        return there.person.resolve(self.of_thread(there), resolved=self.resolved)
+
+
+class OpenIssue(VersionAction):
+    title: Line
+    text: Text = ""
+    priority: Priority = "none"
+    assignee: str | None = None
+
+    def act(self, there: Workplace) -> Fired:
+        assignee = None if self.assignee is None else user_of(there.server, self.assignee)
+        return there.person.open_issue(
+            self.of_version(there),
+            self.title,
+            self.text,
+            priority=self.priority,
+            assignee=assignee,
+        )
+
+
+class IssueAction(ProjectAction):
+    """An action on an issue."""
+
+    issue: str
+
+    def of_issue(self, there: Workplace) -> ServerIssue:
+        """The issue. Errors: CannotDo."""
+        issues = there.server.issues.get(self.in_project(there).id, [])
+        return found(issues, self.issue, "issue")
+
+
+class ChangeIssue(IssueAction):
+    title: Line | None = None
+    text: Text | None = None
+    status: Status | None = None
+    priority: Priority | None = None
+    assignee: str | None = None  # "" for nobody
+
+    def act(self, there: Workplace) -> Fired:
+        changes = self.model_dump(
+            include={"title", "text", "status", "priority"}, exclude_none=True
+        )
+        if self.assignee is not None:
+            changes["assignee"] = user_of(there.server, self.assignee) if self.assignee else None
+        return there.person.update_issue(self.of_issue(there), **changes)
+
+
+class ReplyToIssue(IssueAction):
+    text: Text
+
+    def act(self, there: Workplace) -> Fired:
+        return there.person.reply_to_issue(self.of_issue(there), self.text)
+
+
+class DeleteIssue(IssueAction):
+    def act(self, there: Workplace) -> Fired:
+        return there.person.delete_issue(self.of_issue(there))
+
+
+# ── webhooks ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class CreateWebhook(ProjectAction):
+    url: Line
+    secret: Line = ""
+    description: Line = ""
+    events: Annotated[list[Line], Field(max_length=50)]
+
+    def act(self, there: Workplace) -> Fired:
+        return there.person.create_webhook(
+            self.in_project(there), self.url, self.secret, self.description, self.events
+        )
+
+
+class WebhookAction(ProjectAction):
+    """An action on a webhook."""
+
+    webhook: str
+
+    def of_webhook(self, there: Workplace) -> Webhook:
+        """The webhook. Errors: CannotDo."""
+        return found(self.in_project(there).webhooks, self.webhook, "webhook")
+
+
+class UpdateWebhook(WebhookAction):
+    enabled: bool | None = None
+    events: Annotated[list[Line], Field(max_length=50)] | None = None
+
+    def act(self, there: Workplace) -> Fired:
+        hook = self.of_webhook(there)
+        return there.person.update_webhook(hook, enabled=self.enabled, events=self.events)
+
+
+class DeleteWebhook(WebhookAction):
+    def act(self, there: Workplace) -> Fired:
+        return there.person.delete_webhook(self.of_webhook(there))
+
+
+# ── a person's access ─────────────────────────────────────────────────────────────────────────────
+
+
+class CreateToken(SpeckleAction):
+    name: Line
+    scopes: Annotated[tuple[Line, ...], Field(max_length=20)] = BOT_SCOPES
+
+    def act(self, there: Workplace) -> Fired:
+        if not self.name.strip():
+            raise CannotDo("The token needs a name.")
+        name = self.name.strip()
+        return Fired(made=there.server.token(there.user, scopes=self.scopes, name=name))
+
+
+class RevokeToken(SpeckleAction):
+    token: str
+
+    def act(self, there: Workplace) -> Fired:
+        for one in there.server.tokens.values():
+            if one.user is there.user and token_id(one) == self.token:
+                one.revoked = True
+                return Fired()
+        raise CannotDo("This token is not there any more.")
+
+
+class RevokeApp(SpeckleAction):
+    app: str
+
+    def act(self, there: Workplace) -> Fired:
+        app = found(list(there.server.apps.values()), self.app, "application")
+        there.server.oauth.revoke_access(there.user, app)
+        return Fired()
+
+
+ACTIONS: Final[dict[str, type[SpeckleAction]]] = {
+    "create-project": CreateProject,
+    "update-project": UpdateProject,
+    "delete-project": DeleteProject,
+    "invite": Invite,
+    "answer-invitation": AnswerInvitation,
+    "ask-for-access": AskForAccess,
+    "answer-request": AnswerRequest,
+    "set-role": SetRole,
+    "create-model": CreateModel,
+    "update-model": UpdateModel,
+    "delete-model": DeleteModel,
+    "publish": Publish,
+    "burst": Burst,
+    "update-version": UpdateVersion,
+    "move-version": MoveVersion,
+    "receive": Receive,
+    "delete-version": DeleteVersion,
+    "comment": WriteComment,
+    "reply": ReplyToComment,
+    "resolve": ResolveThread,
+    "open-issue": OpenIssue,
+    "change-issue": ChangeIssue,
+    "reply-to-issue": ReplyToIssue,
+    "delete-issue": DeleteIssue,
+    "create-webhook": CreateWebhook,
+    "update-webhook": UpdateWebhook,
+    "delete-webhook": DeleteWebhook,
+    "create-token": CreateToken,
+    "revoke-token": RevokeToken,
+    "revoke-app": RevokeApp,
+}

@@ -1,0 +1,39 @@
+"""Events that never happened: each kind has one, in the wire's own form."""
+
+import pytest
+
+from bot.speckle.event_table import BY_KIND
+from bot.speckle.events import EventKind, ModelRef
+from bot.speckle.filters import lets_in
+from bot.speckle.payloads import parse_delivery, read_envelope
+from bot.speckle.samples import SAMPLES, SampleScene, sample_body, sample_model
+
+
+def test_each_kind_has_a_sample_that_is_read_as_that_kind() -> None:
+    assert set(SAMPLES) == set(EventKind) - {EventKind.UNKNOWN}
+    scene = SampleScene("https://speckle.example", "a1b2c3d4e5", "Tower", ModelRef("m1", "walls"))
+    for kind in SAMPLES:
+        delivery = parse_delivery(read_envelope(sample_body(kind, scene)))
+        assert delivery.event.kind is kind
+        assert delivery.event_name in BY_KIND[kind].triggers
+        assert delivery.project.name == "Tower"
+        assert delivery.server_url == scene.server_url
+
+
+@pytest.mark.parametrize(
+    ("patterns", "known", "model"),
+    [
+        ((), {}, "test model"),
+        ((), {"m2": "walls", "m1": "beams"}, "beams"),
+        (("structure/**",), {"m1": "beams"}, "structure/test"),
+        (("structure/**", "!**/test"), {"m1": "structure/level 1"}, "structure/level 1"),
+        (("!beams",), {"m1": "beams", "m2": "walls"}, "walls"),
+        (("m1",), {"m1": "beams"}, "beams"),
+    ],
+)
+def test_a_sample_is_of_a_model_that_the_channel_follows(
+    patterns: tuple[str, ...], known: dict[str, str], model: str
+) -> None:
+    found = sample_model(patterns, known)
+    assert found.name == model
+    assert lets_in(patterns, found)
