@@ -167,9 +167,8 @@ async def look_at_every_message(page: Page) -> None:
     drawing = page.get_by_role("img", name="Drawing of the north facade").first
     await expect(drawing).to_have_js_property("naturalWidth", 320)
     card = page.locator("article.embed")
-    tops = [
-        (await one.bounding_box() or {})["y"] for one in await card.locator(".embed-field").all()
-    ]
+    find_tops = "all => all.map(one => one.getBoundingClientRect().top)"
+    tops = await card.locator(".embed-field").evaluate_all(find_tops)
     assert tops[0] == tops[1] == tops[2] < tops[3] < tops[4]
     await expect(card).to_contain_text("Picture from elsewhere, not loaded here")
     assert (
