@@ -117,8 +117,8 @@ def _also(outcome: Subscribed, news: str) -> list[str]:
     """What else happened: what continues or stops, the webhook, other channels."""
     lines = []
     if outcome.resumed:
-        kept = {0: "", 1: " 1 event was kept and is shown now."}.get(
-            outcome.kept, f" {outcome.kept} events were kept and are shown now."
+        kept = {0: "", 1: " 1 event was kept and comes now."}.get(
+            outcome.kept, f" {outcome.kept} events were kept and come now."
         )
         lines.append(f"It was paused and is active again.{kept}")
     if outcome.paused is not None:
