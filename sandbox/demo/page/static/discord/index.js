@@ -50,12 +50,12 @@ export function start(root) {
     jump.hidden = true;
   }
 
-  let height = 0;
+  let top = 0;
   scroller.addEventListener("scroll", () => {
     const near = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END;
-    // Pictures that load make the list longer: only a person leaves its end.
-    if (near || scroller.scrollHeight === height) atEnd = near;
-    height = scroller.scrollHeight;
+    // Only who scrolls up leaves the end: a picture that has loaded makes the list longer too.
+    if (near || scroller.scrollTop < top) atEnd = near;
+    top = scroller.scrollTop;
     if (atEnd) jump.hidden = true;
   });
   new ResizeObserver(() => atEnd && toEnd()).observe(scroller);
