@@ -278,3 +278,12 @@ def test_a_filter_that_was_changed_since_is_said_to_be() -> None:
     later = replace(SUBSCRIPTION, updated_at=AT + timedelta(hours=1))
     changed = replace(event, followed=Followed(HOOK, later))
     assert "may have been changed since" in text_of(changed)
+
+
+def test_the_end_of_a_time_out_is_in_each_readers_own_time() -> None:
+    until = AT + timedelta(hours=1)
+    reason = SendReason(SendProblem.TIME_OUT, {"until": until.isoformat()})
+    card = replace(CARD, state=OutboxState.WAITING, channel_error=reason.to_stored())
+    event = replace(seen(line(TraceStep.WANTED, filter="no_filter")), card=card)
+    (waits,) = (stage.text for stage in stages.stages(event) if stage.name == "Discord")
+    assert f"time-out until <t:{int(until.timestamp())}:f>." in waits
