@@ -41,6 +41,7 @@ from bot.pipeline.routing import Routing
 from bot.pipeline.sender import Sender, SenderTimings
 from bot.problem_texts import unopenable_text
 from bot.problems import NotReady
+from bot.services.card_filters import CardFilters
 from bot.services.consent_check import ConsentCheck
 from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
@@ -49,6 +50,7 @@ from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.known_names import KnownNames
 from bot.services.linking import AccountLinking, ResumePending
+from bot.services.message_cards import MessageCards
 from bot.services.pause_notices import PauseNoticeService
 from bot.services.pending_commands import PendingCommandService
 from bot.services.personal_data import PersonalDataService
@@ -370,16 +372,18 @@ async def _discord_side(
         speckle_servers=settings.speckle_servers,
         now=utc_now,
     )
+    pending_commands = PendingCommandService(storage)
     flow = await add_cogs(
         bot,
         subscriptions,
-        PendingCommandService(storage),
+        pending_commands,
         guilds,
         speckle.lender,
         linking,
         PersonalDataService(storage, linking, _retention_policy(settings.retention)),
         DoctorService(storage, subscriptions, webhooks, speckle.lender, pages, not_ready),
         SampleService(storage, subscriptions, on_samples),
+        CardFilters(storage, MessageCards(storage), subscriptions, pending_commands),
         event_log,
         guilds_known=bot.ready_once,
     )

@@ -118,6 +118,15 @@ class SubscribeFlow:
         command: PendingSubscribe,
         agreed: Mapping[int, Audience | None] | None = None,
     ) -> Response:
+        """Do a pending command, and give what the caller sees of it."""
+        return await self.show(await self.run(actor, command, agreed))
+
+    async def run(
+        self,
+        actor: Actor,
+        command: PendingSubscribe,
+        agreed: Mapping[int, Audience | None] | None = None,
+    ) -> SubscribeOutcome:
         """Do a pending command, as if it were typed now."""
         guild = guild_of(self._client, command.guild_id)
         request = SubscribeRequest(
@@ -132,7 +141,7 @@ class SubscribeFlow:
             agreed=agreed,
             left_out=command.excluded,
         )
-        return await self.show(await self._subscriptions.subscribe(request))
+        return await self._subscriptions.subscribe(request)
 
     async def resume_after_link(self, account: Account, token: str, where: AnswerTo) -> None:
         """Continue a command that waited for this account, and report the result.
