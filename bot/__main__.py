@@ -99,6 +99,18 @@ def demo(context: click.Context, port: int | None, no_browser: bool, terminal: b
 
 
 @cli.command()
+@click.pass_context
+def pictures(context: click.Context) -> None:
+    """Take the pictures of the README and of docs/ again, for authors.
+
+    They show the page that `demo` opens. Needs Chromium on this computer.
+    """
+    from bot.cli import sandbox
+
+    context.exit(sandbox.pictures())
+
+
+@cli.command()
 @click.option(
     "--kills",
     type=click.IntRange(min=0),

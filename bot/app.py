@@ -12,6 +12,7 @@ import structlog
 
 from bot.cogs.build import add_cogs
 from bot.cogs.interaction import why_posting_failed
+from bot.discord_api.application_emoji import ApplicationEmoji
 from bot.discord_api.channel_audience import DiscordChannelAudience
 from bot.discord_api.client import ConnectionTimings, SpeckleBot, use_api
 from bot.discord_api.rate_limits import RateLimiter
@@ -183,6 +184,7 @@ async def _at_work(
             alone=storage.is_sqlite,
             workers={
                 **pipeline.workers(bot),
+                **({"emoji": pipeline.emoji_worker(bot)} if settings.delivery.emoji else {}),
                 **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
                 "discord": partial(bot.stay_connected, _required(settings)),
                 **_maintenance(settings, storage, discord_side.guilds, rate_limiter),
@@ -449,6 +451,7 @@ class _Pipeline:
     sender: Sender
     late_enrichment: LateEnrichment
     editor: Editor
+    emoji: ApplicationEmoji
     close: Callable[[], None]
 
     def workers(self, bot: SpeckleBot) -> Mapping[str, Worker]:
@@ -462,6 +465,10 @@ class _Pipeline:
             "editor": partial(self.editor.run, bot.logged_in),
         }
 
+    def emoji_worker(self, bot: SpeckleBot) -> Worker:
+        """What fetches the emoji of titles, for a host who wants them."""
+        return partial(self.emoji.run, bot, bot.logged_in)
+
 
 def _pipeline(
     settings: Settings,
@@ -474,8 +481,9 @@ def _pipeline(
 ) -> _Pipeline:
     bot, access = discord_side.bot, discord_side.access
     access_gate = AccessGate(storage, access, on_held=lambda: replay.wake(), now=utc_now)
-    sender = _sender(settings, storage, bot, rate_limiter, access_gate, timings.sender)
-    retry, change = timings.editor_retry, partial(edit, bot)
+    emoji = ApplicationEmoji()
+    sender = _sender(settings, storage, bot, rate_limiter, access_gate, emoji, timings.sender)
+    retry, change = timings.editor_retry, partial(edit, bot, emoji=emoji)
     editor = Editor(storage, change, access_gate.may_edit, rate_limiter, now=utc_now, retry=retry)
     enrichment = _enrichment(settings, speckle, timings.enrichment)
     known_names = speckle.known_names
@@ -515,7 +523,7 @@ def _pipeline(
         known_names.close()
         picture_resizer.close()
 
-    return _Pipeline(catch_up, ingest, replay, sender, late_enrichment, editor, close)
+    return _Pipeline(catch_up, ingest, replay, sender, late_enrichment, editor, emoji, close)
 
 
 def _sender(
@@ -524,11 +532,12 @@ def _sender(
     bot: SpeckleBot,
     rate_limiter: RateLimiter,
     access_gate: AccessGate,
+    emoji: ApplicationEmoji,
     timings: SenderTimings,
 ) -> Sender:
     return Sender(
         storage,
-        partial(send, bot, discord_now=rate_limiter.discord_time.now),
+        partial(send, bot, discord_now=rate_limiter.discord_time.now, emoji=emoji),
         partial(why_posting_failed, bot),
         access_gate.hold_back_forbidden,
         rate_limiter,

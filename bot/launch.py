@@ -30,12 +30,14 @@ COMMANDS: Final[Mapping[str, str]] = {
     "key": "print a new key for ENCRYPTION_KEYS",
     "keys": "keys rotate: encrypt all secrets again with the first key, while the bot runs",
     "outbox": "list the cards that wait or were refused; try them again or drop them",
+    "pictures": "take the pictures of README and docs again, for authors (needs Chromium)",
     "soak": "kill the bot repeatedly while things fail; check that nothing is lost or shown twice",
 }
 FURTHER: Final[Mapping[str, Sequence[str]]] = {
     "test": (TESTS,),
     "bundles": (BUNDLES,),
     "demo": (DEMO,),
+    "pictures": (TESTS,),
 }
 FORMER_COMMAND: Final = "deliveries"  # `outbox` in the release before
 STOPPED: Final = 130  # what a shell says of a program that Ctrl-C ended

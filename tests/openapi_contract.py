@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from jsonschema_rs import Draft202012Validator
 
 from sandbox.discord import RecordedRequest
 
@@ -31,6 +30,7 @@ SELECTS = frozenset({3, 5, 6, 7, 8})
 # What discord.py sends although the description does not know it: schema's name → keys.
 ALSO_SENT: Mapping[str, tuple[str, ...]] = {
     "RichEmbed": ("flags",),
+    "ComponentEmojiForRequest": ("animated",),
     "ApplicationCommandCreateRequest": ("nsfw",),
     "ApplicationCommandUpdateRequest": ("nsfw",),
     "MessageEditRequestPartial": ("tts",),
@@ -44,6 +44,9 @@ ALSO_SENT: Mapping[str, tuple[str, ...]] = {
 IDS_SENT_AS_NUMBERS = (
     ("MessageAttachmentRequest", "id"),
     ("CreatePrivateChannelRequest", "recipient_id"),
+    ("MessageReferenceRequest", "guild_id"),
+    ("MessageReferenceRequest", "channel_id"),
+    ("MessageReferenceRequest", "message_id"),
 )
 
 
@@ -75,9 +78,11 @@ def faults_of(request: RecordedRequest) -> Iterator[str]:
     if content is None:
         yield "a body where none is expected"
         return
-    error = best_match(_validator(request.method, request.route).iter_errors(request.json))
-    if error is not None:
-        yield f"{error.json_path}: {error.message[:300]}"
+    for error in _validator(request.method, request.route).iter_errors(request.json):
+        place = "".join(
+            f"[{one}]" if isinstance(one, int) else f".{one}" for one in error.instance_path
+        )
+        yield f"${place}: {error.message[:300]}"
     yield from _faults_unknown_to_the_description(request)
 
 

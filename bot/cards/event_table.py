@@ -38,7 +38,7 @@ CARDS: Mapping[EventKind, CardRow] = {
         PRIMARY,
         'A new version: model, message, application ("Revit 2025"). *Added:* its number of '
         "objects, the version before and how long ago that was, open issues or threads on the "
-        "model, its picture",
+        "model, its picture. Buttons: *Open in Speckle*, *Compare with the one before*",
     ),
     EventKind.VERSION_UPDATED: CardRow(
         versions.version_updated,
@@ -100,15 +100,14 @@ CARDS: Mapping[EventKind, CardRow] = {
     EventKind.COMMENT_CREATED: CardRow(
         comments.comment_created,
         VIOLET,
-        "A new thread: its text, who is mentioned, what it is on (models, versions, a folder, the "
-        "whole project), its screenshot. *Added:* the names of the models, of its files and "
-        "their sizes",
+        "A new thread: its text, what it is on (models, versions, a folder, the whole project), "
+        "its screenshot. *Added:* the names of the models, of its files and their sizes",
     ),
     EventKind.COMMENT_REPLIED: CardRow(
         comments.comment_replied,
         VIOLET,
-        "A reply's text, who is mentioned, and a link that opens the thread. *Added:* the "
-        "thread's first line, what it is on, the names of the reply's files",
+        "A reply's text, and a button that opens the thread. *Added:* the thread's first line, "
+        "what it is on, the names of the reply's files",
     ),
     EventKind.COMMENT_RESOLVED: CardRow(
         comments.comment_resolved,
@@ -125,7 +124,7 @@ CARDS: Mapping[EventKind, CardRow] = {
         comments.comment_mentioned,
         VIOLET,
         "Someone was mentioned. Only where the channel does not get the comment itself, whose "
-        "card says who is mentioned. *Added:* the same",
+        "text says who is mentioned. *Added:* the same",
     ),
     EventKind.PROJECT_UPDATED: CardRow(
         project.project_updated,

@@ -57,7 +57,7 @@ def fill_in(card: Card, context: CardContext) -> Card:
     after = render(context)
     if after is None:
         return card
-    event = "\n".join(part for part in (_new_title(card, after), after.description) if part)
+    event = "\n".join(part for part in (new_title(card, after), after.description) if part)
     return fit(
         replace(
             card,
@@ -70,7 +70,7 @@ def fill_in(card: Card, context: CardContext) -> Card:
     )
 
 
-def _new_title(card: Card, after: Card) -> str:
+def new_title(card: Card, after: Card) -> str:
     """What the title would say by now, if it says more."""
     if after.title == card.title or (after.about and after.about in card.title):
         return ""

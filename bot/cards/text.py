@@ -231,6 +231,7 @@ _SEEN = regex.compile(
     r"""
     \[(?P<label>(?:\\.|[^\]\\\n])*)\]\((?P<url>[^()\s]+)\)
   | \\(?P<escaped>[^0-9A-Za-z\s])
+  | <a?:\w+:\d+>[ ]?
   | <t:(?P<moment>\d{1,11}):(?P<style>[A-Za-z])>
   | <(?P<angle>(?i:https?)://[^\s<>]+)>
   | (?P<web>https?://[^\s<>]+)
@@ -241,7 +242,9 @@ _SEEN = regex.compile(
 
 
 def seen(markdown: str) -> str:
-    """What a member reads: escapes and marks gone, a masked link as "label <url>", times in UTC."""
+    """What a member reads: escapes, marks and emoji gone, a masked link as "label <url>", times in
+    UTC.
+    """
 
     def shown(match: Any) -> str:
         if match["label"] is not None:

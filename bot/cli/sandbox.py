@@ -1,4 +1,4 @@
-"""`python -m bot demo` and `soak`: they are in the sandbox, which only a checkout has."""
+"""`python -m bot demo`, `pictures` and `soak`: they are in the sandbox, which a checkout has."""
 
 import secrets
 from importlib import import_module
@@ -29,6 +29,16 @@ def soak(
         return FAILED
     click.echo(str(report))
     return FAILED if report.broken else 0
+
+
+def pictures() -> int:
+    """Take the pictures of the README and of the docs; returns the exit code."""
+    taking = _of_the_sandbox("demo.pictures")
+    try:
+        until_stopped(taking.take_pictures())
+    except taking.NoBrowser as problem:
+        raise click.ClickException(str(problem)) from problem
+    return 0
 
 
 def _of_the_sandbox(name: str) -> ModuleType:

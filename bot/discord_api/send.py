@@ -1,19 +1,15 @@
 """Cards out to Discord: Card → embed, one send, and Discord's answer as an outcome."""
 
 import asyncio
-import io
-import re
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 import discord
 import structlog
 
-from bot.cards.alt_texts import alt_text
-from bot.cards.buttons import button_rows
 from bot.cards.card import Card
-from bot.cards.fallback import as_text, without_media
+from bot.discord_api.card_messages import NO_EMOJI, TitleEmoji, fingerprint, message_arguments
 from bot.discord_api.error_codes import Meaning
 from bot.discord_api.outcomes import (
     DISCORD_ERRORS,
@@ -34,60 +30,7 @@ SEND_TIMEOUT_S: Final = 120.0  # 25 MiB of pictures over a slow line, and discor
 # Discord knows a nonce for "the past few minutes". After that it is looked for in the channel.
 NONCE_KNOWN: Final = timedelta(seconds=90)
 SLACK: Final = timedelta(minutes=1)  # Discord's time is known to seconds, and answers take some
-MARKS: Final = re.compile(r"[\\<>]")  # how a text is escaped, which may differ between versions
 LOOK_BACK: Final = 500  # messages of everybody since then
-
-
-def to_embed(card: Card) -> discord.Embed:
-    """Build the embed of a card; the card is within Discord's limits already."""
-    embed = discord.Embed(
-        title=card.title,
-        url=card.url,
-        description=card.description or None,
-        colour=card.colour,
-        timestamp=card.timestamp,
-    )
-    if card.author_name:
-        embed.set_author(name=card.author_name, url=card.author_url, icon_url=card.author_icon)
-    for field in card.fields:
-        embed.add_field(name=field.name, value=field.value, inline=field.inline)
-    if card.footer:
-        embed.set_footer(text=card.footer)
-    embed.set_thumbnail(url=card.thumbnail)
-    return embed if card.image is None else _with_image(embed, card, card.image)
-
-
-def _with_image(embed: discord.Embed, card: Card, url: str) -> discord.Embed:
-    """The embed with a picture and its words, for which discord.py has no argument.
-
-    Source: RichEmbedImage in https://github.com/discord/discord-api-spec
-    """
-    image = {"url": url, "description": alt_text(card, url)}
-    return discord.Embed.from_dict({**embed.to_dict(), "image": image})
-
-
-def _files(cards: Sequence[Card]) -> list[discord.File]:
-    pictures = {picture.name: (picture, card) for card in cards for picture in card.pictures}
-    return [
-        discord.File(
-            io.BytesIO(picture.content),
-            filename=picture.name,
-            description=alt_text(card, picture.url),
-        )
-        for picture, card in pictures.values()
-    ]
-
-
-def _view(cards: Sequence[Card]) -> dict[str, discord.ui.View]:
-    """The buttons of all cards, as the argument of `channel.send`."""
-    rows = button_rows(cards)
-    if not rows:
-        return {}
-    view = discord.ui.View(timeout=None)
-    for number, row in enumerate(rows):
-        for button in row:
-            view.add_item(discord.ui.Button(label=button.label, url=button.url, row=number))
-    return {"view": view}
 
 
 async def send(
@@ -96,6 +39,7 @@ async def send(
     cards: Sequence[Card],
     level: FallbackLevel,
     discord_now: Callable[[], datetime] = discord.utils.utcnow,
+    emoji: TitleEmoji = NO_EMOJI,
 ) -> Outcome:
     """Send the cards as one message; the same batch again gives the same message, not another.
 
@@ -106,14 +50,15 @@ async def send(
         there = await find_sent(client, batch, cards, level)
         if there is not None:
             return there
-    message = message_arguments(cards, level, batch.nonce)
+    message = message_arguments(cards, level, batch.nonce, emoji)
     outcome = await _try(client, batch.channel_id, message)
     if not isinstance(outcome, ChannelUnavailable) or outcome.fault is not Fault.THREAD_CLOSED:
         return outcome
     still_closed = await _reopened(client, batch.channel_id, outcome)
     if still_closed is not None:
         return still_closed
-    return await _try(client, batch.channel_id, message_arguments(cards, level, batch.nonce))
+    again = message_arguments(cards, level, batch.nonce, emoji)
+    return await _try(client, batch.channel_id, again)
 
 
 async def edit(
@@ -122,6 +67,7 @@ async def edit(
     message_id: int,
     cards: Sequence[Card],
     level: FallbackLevel,
+    emoji: TitleEmoji = NO_EMOJI,
 ) -> Outcome:
     """Make a message show these cards, which are all of it. The same edit twice is harmless.
 
@@ -130,15 +76,15 @@ async def edit(
     message = client.get_partial_messageable(channel_id).get_partial_message(message_id)
     before = low_priority.set(True)
     try:
-        editing = message.edit(**_edit_of(cards, level))
+        editing = message.edit(**_edit_of(cards, level, emoji))
         return await _in_time(editing, f"edit in {channel_id}", {Meaning.MESSAGE})
     finally:
         low_priority.reset(before)
 
 
-def _edit_of(cards: Sequence[Card], level: FallbackLevel) -> dict[str, Any]:
+def _edit_of(cards: Sequence[Card], level: FallbackLevel, emoji: TitleEmoji) -> dict[str, Any]:
     """The keyword arguments of `message.edit`: all parts, so that none of the old ones is left."""
-    message = message_arguments(cards, level, "")
+    message = message_arguments(cards, level, "", emoji)
     # Uploaded again: those that the message has are not known here, and attachment:// wants names.
     files = message.pop("files", [])
     del message["nonce"]
@@ -152,14 +98,14 @@ async def find_sent(
 
     An earlier try may have brought it there, and Discord has forgotten its nonce since.
     """
-    wanted = _fingerprint(message_arguments(cards, level, batch.nonce))
+    wanted = fingerprint(message_arguments(cards, level, batch.nonce))
     channel = client.get_partial_messageable(batch.channel_id)
     since = batch.created_at - SLACK
     try:
         async with asyncio.timeout(SEND_TIMEOUT_S):
             async for message in channel.history(limit=LOOK_BACK, after=since):
                 if client.user is not None and message.author.id == client.user.id:
-                    mark = _fingerprint({"content": message.content, "embeds": message.embeds})
+                    mark = fingerprint({"content": message.content, "embeds": message.embeds})
                     if mark == wanted:
                         log.info("sender.found_sent", batch_id=batch.id, message_id=message.id)
                         return Sent(message.id)
@@ -168,35 +114,6 @@ async def find_sent(
         # Else the try itself says what is the matter.
         return outcome if isinstance(outcome, RetryLater) else None
     return None
-
-
-def _fingerprint(message: Mapping[str, Any]) -> object:
-    """What tells one message from another: titles and times of its cards, or its text."""
-    if embeds := message.get("embeds"):
-        return [
-            (
-                (embed.title or "").strip(),
-                embed.timestamp and int(embed.timestamp.timestamp() * 1e3),
-            )
-            for embed in embeds
-        ]
-    return MARKS.sub("", str(message["content"])).strip()
-
-
-def message_arguments(cards: Sequence[Card], level: FallbackLevel, nonce: str) -> dict[str, Any]:
-    """The keyword arguments of `channel.send`; a level below FULL is for one card alone."""
-    always = {"nonce": nonce, "allowed_mentions": discord.AllowedMentions.none()}
-    match level:
-        case FallbackLevel.TEXT:
-            return {"content": "\n".join(as_text(card) for card in cards), **always}
-        case FallbackLevel.NO_MEDIA:
-            embeds = [to_embed(without_media(card)) for card in cards]
-            return {"embeds": embeds, **_view(cards), **always}
-        case FallbackLevel.FULL:
-            embeds = [to_embed(card) for card in cards]
-            return {"embeds": embeds, "files": _files(cards), **_view(cards), **always}
-        case _:
-            assert_never(level)
 
 
 async def _try(client: discord.Client, channel_id: int, message: Mapping[str, Any]) -> Outcome:

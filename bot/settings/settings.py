@@ -99,6 +99,12 @@ class SendingSettings(_Section):
         ge=1,
         le=50,
     )
+    emoji: bool = _setting(
+        False,
+        "Whether a small picture stands before each card's title: a cube for a version, a speech "
+        "bubble for a comment. The bot creates them once as emoji of its own application.",
+        "true or false",
+    )
 
 
 class RetentionSettings(_Section):

@@ -1,12 +1,13 @@
 """What a member does in the sandbox Discord: type a command, press, choose, fill in a form."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sandbox.discord import wire
 from sandbox.discord.client_errors import InteractionTimeout, NotOffered
 from sandbox.discord.command_rules import CommandType
-from sandbox.discord.component_rules import BUTTON, SELECTS, walk
+from sandbox.discord.component_kinds import BUTTON, SELECTS
+from sandbox.discord.component_rules import walk
 from sandbox.discord.form_filling import chosen, filled_form
 from sandbox.discord.guilds import SandboxChannel, SandboxMember, SandboxMessage
 from sandbox.discord.interaction_view import InteractionView
@@ -91,7 +92,8 @@ class Driver:
         filler = Filler(self._world, channel, member)
         options = filler.partial(command, path, dict(others) | {focused: value}, focused)
         data = _named(command) | {"options": options, "resolved": filler.resolved}
-        answer = await self._ask(Asked.AUTOCOMPLETE, channel, member, data)
+        kind = next(one["type"] for one in _leaves(options) if one.get("focused"))
+        answer = await self._ask(Asked.AUTOCOMPLETE, channel, member, data, focused=kind)
         return answer.interaction.choices
 
     async def press(
@@ -158,9 +160,11 @@ class Driver:
         member: SandboxMember,
         data: JSON,
         source: SandboxMessage | None = None,
+        focused: int | None = None,
     ) -> InteractionView:
         """Send the interaction and wait for the first answer; raises InteractionTimeout."""
         asked = self._world.open_interaction(kind, channel, member, source)
+        asked.focused = focused
         asked.command = data.get("name", "")
         self._world.emit("INTERACTION_CREATE", self._event(asked, data), channel.guild)
         within_s = self._world.first_answer_s
@@ -229,6 +233,13 @@ def _named(command: JSON) -> JSON:
     """Which command it is, as an interaction says it."""
     data = {"id": command["id"], "name": command["name"], "type": command["type"]}
     return data | ({"guild_id": command["guild_id"]} if "guild_id" in command else {})
+
+
+def _leaves(options: list[JSON]) -> Iterator[JSON]:
+    """The options that are filled in, below subcommands too."""
+    for option in options:
+        yield option
+        yield from _leaves(option.get("options") or [])
 
 
 def _message_of(on: InteractionView | SandboxMessage) -> SandboxMessage:

@@ -1,7 +1,8 @@
 """What Discord asks of embeds: lengths, addresses, and 6,000 characters over all of a message."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -58,10 +59,12 @@ def _is_shown(embed: JSON) -> bool:
 def _check_embed(form: Form, path: Path, embed: JSON, file_names: frozenset[str]) -> None:
     for place, most in LENGTHS.items():
         needed = len(place) > 1 and bool(embed.get(place[0]))
-        form.length((*path, *place), _at(embed, place), most, 1 if needed else 0)
+        text = _at(embed, place)
+        form.length((*path, *place), text, most, 1 if needed or _is_blank(text) else 0)
     for index, field in enumerate(form.items((*path, "fields"), embed.get("fields"), MAX_FIELDS)):
         form.length((*path, "fields", index, "name"), _text(field, "name"), 256, 1)
         form.length((*path, "fields", index, "value"), _text(field, "value"), 1024, 1)
+    _check_time(form, (*path, "timestamp"), embed.get("timestamp"))
     colour = embed.get("color")
     if colour is not None and (not isinstance(colour, int) or not 0 <= colour <= 0xFFFFFF):
         text = "int value should be less than or equal to 16777215."
@@ -69,7 +72,23 @@ def _check_embed(form: Form, path: Path, embed: JSON, file_names: frozenset[str]
     for place in LINKS:
         check_url(form, (*path, *place), _at(embed, place), {"http", "https"})
     for place in PICTURES:
-        _check_picture(form, (*path, *place), _at(embed, place), file_names)
+        check_picture(form, (*path, *place), _at(embed, place), file_names)
+
+
+def _is_blank(text: Any) -> bool:
+    """Whether something was written, and all of it is blanks."""
+    return isinstance(text, str) and text != "" and not text.strip()
+
+
+def _check_time(form: Form, path: Path, value: Any) -> None:
+    """A time as ISO 8601 writes it; None passes."""
+    if value is None:
+        return
+    try:
+        datetime.fromisoformat(str(value))
+    except ValueError:
+        text = f"Could not parse {value}. Should be ISO8601."
+        form.add(path, "DATETIME_TYPE_PARSE_FAILED", text)
 
 
 def _at(embed: JSON, place: tuple[str, ...]) -> Any:
@@ -93,7 +112,8 @@ def text_units(embed: JSON) -> int:
     return sum(units(text) for text in texts if isinstance(text, str))
 
 
-def _check_picture(form: Form, path: Path, url: Any, file_names: frozenset[str]) -> None:
+def check_picture(form: Form, path: Path, url: Any, file_names: Container[str]) -> None:
+    """The address of a picture: on the web, or `attachment://name` of a file that is there."""
     name = str(url).removeprefix("attachment://")
     if name == url or not isinstance(url, str):
         check_url(form, path, url, {"http", "https"}, also="attachment")

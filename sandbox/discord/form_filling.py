@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sandbox.discord.client_errors import NotOffered, WrongOption
-from sandbox.discord.component_rules import (
+from sandbox.discord.component_kinds import (
     CHANNEL_SELECT,
     CHECKBOX,
     CHECKBOX_GROUP,
@@ -31,17 +31,6 @@ def filled_form(modal: JSON, values: Mapping[str, Any], resolver: Resolver) -> l
     components = [_filled(item, left, resolver) for item in modal["components"]]
     if left:
         raise WrongOption(f"the form has no field {', '.join(map(repr, left))}")
-    return _numbered(components)
-
-
-def _numbered(components: list[JSON]) -> list[JSON]:
-    """Each part with a number of its own, as Discord gives where the bot gave none."""
-    parts = [one for item in components for one in (item, item.get("component")) if one]
-    parts += [one for item in components for one in item.get("components") or ()]
-    taken = {part["id"] for part in parts if part.get("id")}
-    free = (number for number in range(1, 1000) if number not in taken)
-    for part in parts:
-        part["id"] = part.get("id") or next(free)
     return components
 
 

@@ -169,6 +169,19 @@ class SandboxEmoji:
 
 
 @dataclass(slots=True, eq=False)
+class Poll:
+    """A poll; `answers` are Discord's JSON, `votes` the ids of the voters by the answer's number,
+    which counts from 1.
+    """
+
+    question: str
+    answers: list[dict[str, Any]]
+    expires_at: datetime
+    allow_multiselect: bool = False
+    votes: dict[int, set[int]] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
 class SandboxMessage:
     """A message as the members see it; embeds and components are Discord's JSON."""
 
@@ -180,6 +193,7 @@ class SandboxMessage:
     components: list[dict[str, Any]] = field(default_factory=list)
     files: list[Attachment] = field(default_factory=list)
     flags: int = 0
+    poll: Poll | None = None
     nonce: str | None = None
     kind: int = 0
     reference: dict[str, Any] | None = None
@@ -276,6 +290,12 @@ class SandboxChannel:
         """Archive the thread, and lock it if wished."""
         self.archived, self.locked = True, locked
         self.changed()
+
+    def open_again(self) -> None:
+        """Un-archive the thread, as a message into it does; nothing where it is open."""
+        if self.archived:
+            self.archived = False
+            self.changed()
 
     def delete(self) -> None:
         """Delete it, its threads and all that was written."""

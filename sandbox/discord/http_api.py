@@ -18,6 +18,7 @@ from sandbox.discord import (
     rest_guilds,
     rest_interactions,
     rest_messages,
+    rest_polls,
 )
 from sandbox.discord.faults import DiscordFaults, Fail, RateLimit, Reset, Slow
 from sandbox.discord.gateway_server import GatewayServer
@@ -35,6 +36,7 @@ ROUTES: Final = (
     *rest_guilds.ROUTES,
     *rest_channels.ROUTES,
     *rest_messages.ROUTES,
+    *rest_polls.ROUTES,
     *rest_commands.ROUTES,
     *rest_emojis.ROUTES,
     *rest_interactions.ROUTES,

@@ -48,7 +48,9 @@ ALLOWED = {
 
 @dataclass(slots=True, eq=False)
 class Interaction:
-    """`source` is the message whose component was used; `opened_at` is in the world's seconds."""
+    """`source` is the message whose component was used; `focused` is the type of the option that
+    is being typed; `opened_at` is in the world's seconds.
+    """
 
     id: int
     token: str = field(repr=False)
@@ -57,6 +59,7 @@ class Interaction:
     member: SandboxMember
     source: SandboxMessage | None
     opened_at: float
+    focused: int | None = None
     command: str = ""  # the name of the command that was used
     callback: Callback | None = None
     original: SandboxMessage | None = None

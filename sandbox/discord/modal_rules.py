@@ -6,7 +6,7 @@ https://discord.com/developers/docs/components/reference
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.discord.component_rules import (
+from sandbox.discord.component_kinds import (
     CHECKBOX,
     CHECKBOX_GROUP,
     FILE_UPLOAD,
@@ -19,12 +19,11 @@ from sandbox.discord.component_rules import (
     TEXT_DISPLAY,
     TEXT_INPUT,
     Path,
-    check_counts,
-    check_options,
-    check_select,
-    check_unique,
 )
+from sandbox.discord.component_rules import check_id, check_unique
+from sandbox.discord.emoji_rules import Known
 from sandbox.discord.refusals import Form
+from sandbox.discord.select_rules import check_counts, check_options, check_select
 
 JSON = dict[str, Any]
 
@@ -37,43 +36,46 @@ MAX_UPLOADS = 10
 LEAST_OPTIONS: Mapping[int, int] = {RADIO_GROUP: 2, CHECKBOX_GROUP: 1}
 
 
-def check_modal(form: Form, data: JSON) -> None:
+def check_modal(form: Form, data: JSON, known: Known) -> None:
     """Check what a modal answer holds."""
     form.length(("data", "title"), data.get("title"), 45, 1)
     form.length(("data", "custom_id"), data.get("custom_id"), MAX_CUSTOM_ID, 1)
     path: Path = ("data", "components")
     components = form.items(path, data.get("components"), MAX_ITEMS, 1)
     for index, component in enumerate(components):
-        _check_item(form, (*path, index), component)
+        _check_item(form, (*path, index), component, known)
     check_unique(form, path, components)
 
 
-def _check_item(form: Form, path: Path, item: Any) -> None:
+def _check_item(form: Form, path: Path, item: Any, known: Known) -> None:
     kind = item.get("type") if isinstance(item, dict) else None
     if kind not in MODAL_TOP:
         form.choices((*path, "type"), ", ".join(map(str, sorted(MODAL_TOP))))
-    elif kind == LABEL:
+        return
+    check_id(form, path, item)
+    if kind == LABEL:
         form.length((*path, "label"), item.get("label"), 45, 1)
         if item.get("description") is not None:
             form.length((*path, "description"), item["description"], 100, 1)
-        _check_input(form, (*path, "component"), item.get("component"), IN_LABEL)
+        _check_input(form, (*path, "component"), item.get("component"), IN_LABEL, known)
     elif kind == TEXT_DISPLAY:
         form.length((*path, "content"), item.get("content"), MAX_TEXT_DISPLAY, 1)
     else:
         inside = form.items((*path, "components"), item.get("components"), 1, 1)
         for index, one in enumerate(inside):
             below = (*path, "components", index)
-            _check_input(form, below, one, frozenset({TEXT_INPUT}))
+            _check_input(form, below, one, frozenset({TEXT_INPUT}), known)
             form.length((*below, "label"), one.get("label"), 45, 1)
 
 
-def _check_input(form: Form, path: Path, field: Any, allowed: frozenset[int]) -> None:
+def _check_input(form: Form, path: Path, field: Any, allowed: frozenset[int], known: Known) -> None:
     kind = field.get("type") if isinstance(field, dict) else None
     if kind not in allowed:
         form.choices((*path, "type"), ", ".join(map(str, sorted(allowed))))
         return
+    check_id(form, path, field)
     if kind in SELECTS:
-        check_select(form, path, field)
+        check_select(form, path, field, known)
         if field.get("disabled"):
             text = "Components in modals cannot be disabled"
             form.add((*path, "disabled"), "COMPONENT_MODAL_DISABLED", text)
@@ -110,6 +112,6 @@ def _check_group(form: Form, path: Path, field: JSON) -> None:
     if radio:
         check_counts(form, path, {}, MAX_GROUP, defaults=options)
     else:
-        all_of_them = len(options) or 1
-        counted = field | {"max_values": field.get("max_values") or all_of_them}
+        most = field.get("max_values")
+        counted = field | {"max_values": (len(options) or 1) if most is None else most}
         check_counts(form, path, counted, MAX_GROUP, offered=len(options), defaults=options)

@@ -35,6 +35,7 @@ class PermissionBits(IntFlag):
     CREATE_PUBLIC_THREADS = 1 << 35
     CREATE_PRIVATE_THREADS = 1 << 36
     SEND_MESSAGES_IN_THREADS = 1 << 38
+    SEND_POLLS = 1 << 49
 
 
 ALL = (1 << 53) - 1
@@ -55,6 +56,7 @@ EVERYONE = int(
     | PermissionBits.USE_APPLICATION_COMMANDS
     | PermissionBits.CREATE_PUBLIC_THREADS
     | PermissionBits.SEND_MESSAGES_IN_THREADS
+    | PermissionBits.SEND_POLLS
 )
 # What the invite link asks for.
 INVITED_BOT = 309237763072

@@ -31,6 +31,8 @@ class Refusal(Exception):
         return body if self.errors is None else body | {"errors": self.errors}
 
 
+MAX_SNOWFLAKE = (1 << 63) - 1
+
 UNAUTHORIZED = Refusal(401, 0, "401: Unauthorized")
 NOT_FOUND = Refusal(404, 0, "404: Not Found")
 UNKNOWN_APPLICATION = Refusal(404, 10002, "Unknown Application")
@@ -57,6 +59,14 @@ WRONG_CHANNEL_TYPE = Refusal(400, 50024, "Cannot execute action on this channel 
 INVALID_WEBHOOK_TOKEN = Refusal(401, 50027, "Invalid Webhook Token")
 THREAD_ARCHIVED = Refusal(400, 50083, "Thread is archived")
 INVALID_JSON = Refusal(400, 50109, "The request body contains invalid JSON.")
+UNKNOWN_TAG = Refusal(404, 10087, "Unknown tag")
+COMMAND_NAME_TAKEN = Refusal(400, 40041, "An application command with that name already exists")
+INVALID_STICKER = Refusal(400, 50081, "Invalid sticker sent")
+NO_HISTORY_TO_REPLY = Refusal(
+    400, 160002, "Cannot reply without permission to read message history"
+)
+NO_EDIT_OF_A_POLL = Refusal(400, 520003, "Cannot edit a poll message")
+NOT_A_POLL = Refusal(400, 520006, "Cannot expire a non-poll message")
 HAS_THREAD = Refusal(400, 160004, "A thread has already been created for this message")
 THREAD_LOCKED = Refusal(400, 160005, "Thread is locked")
 
@@ -79,7 +89,7 @@ class Form:
         """A text of `least` to `most` units; None passes where nothing is asked for."""
         if value is None and least == 0:
             return
-        if value is None or value == "":
+        if value is None or (isinstance(value, str) and not value.strip()):
             if least:
                 self.required(path)
         elif not isinstance(value, str):
@@ -111,6 +121,20 @@ class Form:
             text = f"int value should be less than or equal to {most}."
             self.add(path, "NUMBER_TYPE_MAX", text)
 
+    def whole(self, path: tuple[str | int, ...], value: Any, least: int, most: int) -> None:
+        """A whole number of `least` to `most`; None passes."""
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            self.add(path, "NUMBER_TYPE_COERCE", f'Value "{value}" is not int.')
+        else:
+            self.between(path, value, least, most)
+
+    def snowflake(self, path: tuple[str | int, ...], value: Any) -> None:
+        """An id, as a text or as a number."""
+        is_number = isinstance(value, str | int) and not isinstance(value, bool)
+        text = str(value) if is_number else ""
+        if not (text.isascii() and text.isdecimal() and int(text) <= MAX_SNOWFLAKE):
+            self.add(path, "NUMBER_TYPE_COERCE", f'Value "{value}" is not snowflake.')
+
     def one_of_each(
         self, path: tuple[str | int, ...], value: Any, allowed: Collection[Any], least: int = 0
     ) -> None:
@@ -119,7 +143,7 @@ class Form:
             return
         entries = self.items(path, value, len(allowed), least)
         for index, one in enumerate(entries):
-            if one not in allowed:
+            if isinstance(one, bool) or not isinstance(one, str | int) or one not in allowed:
                 self.choices((*path, index), ", ".join(map(str, sorted(allowed))))
         if len(entries) != len(set(map(str, entries))):
             self.add(path, "SET_TYPE_ALREADY_CONTAINS_VALUE", "The set already contains it.")

@@ -25,13 +25,11 @@ class Call:
 
     def id(self, name: str) -> int:
         """An id in the path; raises 50035 for what is none."""
-        value = self.params[name]
-        if value.isdecimal() and int(value) < 1 << 63:
-            return int(value)
-        form = Form()
-        form.add((name,), "NUMBER_TYPE_COERCE", f'Value "{value}" is not snowflake.')
-        form.finish()
-        raise AssertionError("finish() raises where something was added")
+        return _snowflake(name, self.params[name])
+
+    def place(self, name: str) -> int | None:
+        """An id of the query, `before` or `after`; raises 50035 for what is none."""
+        return _snowflake(name, self.query[name]) if name in self.query else None
 
     @property
     def body(self) -> JSON:
@@ -43,9 +41,24 @@ class Call:
         return dict(self.json)
 
     def limit(self, usual: int, most: int) -> int:
-        """How many entries are asked for."""
-        value = self.query.get("limit", "")
-        return max(1, min(int(value), most)) if value.isdecimal() else usual
+        """How many entries are asked for; raises 50035 for less than 1 and more than `most`."""
+        value = self.query.get("limit")
+        if value is None:
+            return usual
+        form = Form()
+        if value.isascii() and value.isdecimal():
+            form.between(("limit",), int(value), 1, most)
+        else:
+            form.add(("limit",), "NUMBER_TYPE_COERCE", f'Value "{value}" is not int.')
+        form.finish()
+        return int(value)
+
+
+def _snowflake(name: str, value: str) -> int:
+    form = Form()
+    form.snowflake((name,), value)
+    form.finish()
+    return int(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ async def user(call: Call) -> RestResponse:
 
 async def my_guilds(call: Call) -> RestResponse:
     """GET /users/@me/guilds."""
-    low, high = int(call.query.get("after", 0)), int(call.query.get("before", 1 << 63))
+    low, high = call.place("after") or 0, call.place("before") or 1 << 63
     inside = [guild for guild in call.world.guilds.values() if guild.bot_inside]
     guilds = sorted((one for one in inside if low < one.id < high), key=lambda one: one.id)
     listed: list[JSON] = [

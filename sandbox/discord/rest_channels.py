@@ -1,5 +1,7 @@
 """Channels, threads and forum posts."""
 
+from typing import Any
+
 from sandbox.discord import wire
 from sandbox.discord.guilds import (
     POSTS,
@@ -16,13 +18,22 @@ from sandbox.discord.refusals import (
     MISSING_PERMISSIONS,
     THREAD_ARCHIVED,
     THREAD_LOCKED,
+    UNKNOWN_TAG,
     WRONG_CHANNEL_TYPE,
     Form,
 )
 from sandbox.discord.rest import JSON, Call, RestResponse, Route
 
+# What kinds of threads a channel has; the first is what is made where none is named.
+THREAD_TYPES = {
+    ChannelType.TEXT: (ChannelType.PRIVATE_THREAD, ChannelType.PUBLIC_THREAD),
+    ChannelType.ANNOUNCEMENT: (ChannelType.ANNOUNCEMENT_THREAD,),
+}
 ARCHIVE_MINUTES = (60, 1440, 4320, 10080)
 MAX_NAME = 100
+MAX_TOPIC, MAX_FORUM_TOPIC = 1024, 4096
+MAX_SLOW_MODE_S = 21_600
+MAX_TAGS = 5
 THREAD_STARTED_BY_MESSAGE = 1 << 5  # the message's flag HAS_THREAD
 
 
@@ -35,14 +46,15 @@ async def patch(call: Call) -> RestResponse:
     """PATCH /channels/{channel_id}: names and topics, and archiving of threads."""
     channel = call.world.channel(call.id("channel_id"))
     guild = _guild_of(channel)
-    _check_form(call.body, name_needed=False)
+    _check_form(call.body, name_needed=call.body.get("name") is not None)
+    _check_topic(channel, call.body.get("topic"))
     if channel.is_thread:
         _patch_thread(channel, guild.bot, call.body)
     elif guild.bot.may(PermissionBits.MANAGE_CHANNELS, channel):
         channel.topic = call.body.get("topic", channel.topic)
     else:
         raise MISSING_PERMISSIONS
-    channel.name = call.body.get("name", channel.name)
+    channel.name = call.body.get("name") or channel.name
     channel.changed()
     return RestResponse(wire.channel(channel))
 
@@ -66,16 +78,28 @@ def _patch_thread(thread: SandboxChannel, bot: SandboxMember, body: JSON) -> Non
         raise MISSING_PERMISSIONS
     thread.archived = bool(body.get("archived", thread.archived))
     thread.locked = bool(body.get("locked", thread.locked))
-    thread.auto_archive_minutes = body.get("auto_archive_duration", thread.auto_archive_minutes)
+    thread.auto_archive_minutes = body.get("auto_archive_duration") or thread.auto_archive_minutes
 
 
 def _check_form(body: JSON, *, name_needed: bool) -> None:
     form = Form()
-    if name_needed or "name" in body:
+    if name_needed:
         form.length(("name",), body.get("name"), MAX_NAME, 1)
+    form.between(("rate_limit_per_user",), body.get("rate_limit_per_user"), 0, MAX_SLOW_MODE_S)
+    tags = form.items(("applied_tags",), body.get("applied_tags"), MAX_TAGS)
+    for index, tag in enumerate(tags):
+        form.snowflake(("applied_tags", index), tag)
     minutes = body.get("auto_archive_duration")
     if minutes is not None and minutes not in ARCHIVE_MINUTES:
         form.choices(("auto_archive_duration",), ", ".join(map(str, ARCHIVE_MINUTES)))
+    form.finish()
+    if tags:  # no forum of the sandbox has any
+        raise UNKNOWN_TAG
+
+
+def _check_topic(channel: SandboxChannel, topic: str | None) -> None:
+    form = Form()
+    form.length(("topic",), topic, MAX_FORUM_TOPIC if channel.kind in POSTS else MAX_TOPIC)
     form.finish()
 
 
@@ -103,9 +127,21 @@ async def start(call: Call) -> RestResponse:
         return RestResponse(_start_post(call, channel, guild.bot), 201)
     if channel.kind not in (ChannelType.TEXT, ChannelType.ANNOUNCEMENT):
         raise WRONG_CHANNEL_TYPE
-    private = call.body.get("type", ChannelType.PRIVATE_THREAD) == ChannelType.PRIVATE_THREAD
+    private = _thread_type(channel, call.body.get("type")) is ChannelType.PRIVATE_THREAD
     _check_may_start(channel, guild.bot, private=private)
     return RestResponse(wire.channel(_open(channel, call.body, private=private)), 201)
+
+
+def _thread_type(channel: SandboxChannel, wanted: Any) -> ChannelType:
+    """The type of a new thread: one of those that the channel can have."""
+    allowed = THREAD_TYPES[channel.kind]
+    if wanted is None:
+        return allowed[0]
+    if wanted not in allowed:
+        form = Form()
+        form.choices(("type",), ", ".join(str(int(one)) for one in allowed))
+        form.finish()
+    return ChannelType(wanted)
 
 
 def _check_may_start(channel: SandboxChannel, bot: SandboxMember, *, private: bool) -> None:

@@ -9,7 +9,13 @@ from sandbox.discord.command_rules import (
     check_commands,
     type_of,
 )
-from sandbox.discord.refusals import MISSING_ACCESS, TOO_MANY_COMMANDS, UNKNOWN_COMMAND, Form
+from sandbox.discord.refusals import (
+    COMMAND_NAME_TAKEN,
+    MISSING_ACCESS,
+    TOO_MANY_COMMANDS,
+    UNKNOWN_COMMAND,
+    Form,
+)
 from sandbox.discord.rest import JSON, Call, RestResponse, Route
 
 
@@ -109,11 +115,17 @@ async def read(call: Call) -> RestResponse:
 async def change(call: Call) -> RestResponse:
     """PATCH …/commands/{command_id}."""
     command = _command(call)
+    if call.body.get("type") not in (None, command["type"]):
+        form = Form()
+        form.choices(("type",), str(command["type"]))
+        form.finish()
     changed = command | call.body
     form = Form()
     check_command(form, (), changed)
     form.finish()
     command_id = call.id("command_id")
+    if _same(_registered(call), changed) not in (None, command_id):
+        raise COMMAND_NAME_TAKEN
     _registered(call)[command_id] = _made(call, changed, command_id)
     return RestResponse(_registered(call)[command_id])
 

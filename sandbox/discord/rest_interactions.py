@@ -4,6 +4,8 @@ from typing import Any
 
 from sandbox.discord import wire
 from sandbox.discord.command_rules import OptionType, check_choices
+from sandbox.discord.component_rules import with_ids
+from sandbox.discord.emoji_rules import Known
 from sandbox.discord.guilds import EPHEMERAL, LOADING, SandboxMessage
 from sandbox.discord.interactions import ALLOWED, Asked, Callback, Interaction
 from sandbox.discord.message_rules import edit, new_message, read_draft
@@ -67,11 +69,12 @@ def _answer(call: Call, asked: Interaction, kind: Callback, data: JSON) -> None:
         case Callback.DEFER_UPDATE:
             asked.original = asked.source
         case Callback.CHOICES:
-            asked.choices = _choices(data)
+            asked.choices = _choices(asked, data)
         case _:
             form = Form()
-            check_modal(form, data)
+            check_modal(form, data, Known(emoji_ids=call.world.emojis.keys()))
             form.finish()
+            with_ids(data["components"])
             asked.modal = data
 
 
@@ -85,6 +88,7 @@ def _message(
 def _show(message: SandboxMessage) -> None:
     """Put the message into the channel, unless one member alone sees it."""
     if not message.ephemeral:
+        message.channel.open_again()
         message.channel.messages[message.id] = message
 
 
@@ -95,13 +99,12 @@ def _change(call: Call, message: SandboxMessage, body: JSON, prefix: tuple[str, 
     )
 
 
-def _choices(data: JSON) -> list[JSON]:
+def _choices(asked: Interaction, data: JSON) -> list[JSON]:
     form = Form()
-    choices = data.get("choices") or []
-    numbers = all(isinstance(one.get("value"), int | float) for one in choices)
-    check_choices(
-        form, ("data", "choices"), choices, OptionType.NUMBER if numbers else OptionType.STRING
-    )
+    choices: list[JSON] = data.get("choices") or []
+    if data.get("choices") is None:
+        form.required(("data", "choices"))
+    check_choices(form, ("data", "choices"), choices, asked.focused or OptionType.STRING)
     form.finish()
     return list(choices)
 

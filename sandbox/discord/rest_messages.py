@@ -4,6 +4,7 @@ from sandbox.discord import wire
 from sandbox.discord.guilds import EPHEMERAL, SandboxChannel
 from sandbox.discord.message_rules import (
     check_may_write,
+    check_not_locked,
     check_thread_open,
     edit,
     new_message,
@@ -25,6 +26,7 @@ async def post(call: Call) -> RestResponse:
             return RestResponse(wire.message(earlier))
     message = new_message(call.world, channel, draft)
     message.flags &= ~EPHEMERAL  # only an answer to a member can be seen by him alone
+    channel.open_again()
     channel.messages[message.id] = message
     call.world.remember_nonce(message)
     return RestResponse(wire.message(message))
@@ -46,8 +48,8 @@ def _readable(call: Call) -> SandboxChannel:
 async def listing(call: Call) -> RestResponse:
     """GET /channels/{channel_id}/messages, the newest first."""
     channel = _readable(call)
-    before, after = call.query.get("before"), call.query.get("after")
-    low, high = int(after or 0), int(before or 1 << 63)
+    before, after = call.place("before"), call.place("after")
+    low, high = after or 0, before or 1 << 63
     found = [message for message in channel.messages.values() if low < message.id < high]
     limit = call.limit(50, 100)
     taken = found[:limit] if after is not None and before is None else found[-limit:]
@@ -77,8 +79,8 @@ async def delete(call: Call) -> RestResponse:
         and not channel.guild.bot.may(PermissionBits.MANAGE_MESSAGES, channel)
     ):
         raise MISSING_PERMISSIONS
-    if channel.guild is not None:
-        check_thread_open(channel, channel.guild.bot)
+    if channel.guild is not None and channel.archived:  # an unlocked one lets messages go
+        check_not_locked(channel, channel.guild.bot)
     del channel.messages[message.id]
     message.deleted = True
     return RestResponse()

@@ -36,13 +36,33 @@ def _text(form: Form, path: Path, value: Any) -> None:
 
 
 def _whole(form: Form, path: Path, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
+    fraction = isinstance(value, float) and not value.is_integer()  # 2.0 is taken
+    if fraction or isinstance(value, bool) or not isinstance(value, int | float):
         form.add(path, "NUMBER_TYPE_COERCE", "The value is not int.")
 
 
 def _truth(form: Form, path: Path, value: Any) -> None:
     if not isinstance(value, bool):
         form.add(path, "BOOLEAN_TYPE_CONVERT", "Must be either true or false.")
+
+
+def _texts(form: Form, path: Path, value: Any) -> None:
+    """Texts by language."""
+    if not isinstance(value, dict):
+        form.add(path, "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
+        return
+    for key, inner in value.items():
+        _text(form, (*path, key), inner)
+
+
+def _list(form: Form, path: Path, value: Any) -> None:
+    if not isinstance(value, list):
+        form.add(path, "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType.")
+
+
+def _nonce(form: Form, path: Path, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        form.add(path, "STRING_TYPE_CONVERT", "Could not interpret the value as string.")
 
 
 def _image(form: Form, path: Path, value: Any) -> None:
@@ -64,32 +84,43 @@ def _type(form: Form, path: Path, value: Any) -> None:
 KEYS: Mapping[str, Check] = {
     "type": _type,
     "image": _image,
+    "nonce": _nonce,
+    "name_localizations": _texts,
+    "description_localizations": _texts,
     **dict.fromkeys(
         ("data", "message", "author", "footer", "thumbnail", "component", "accessory",
-         "media", "allowed_mentions", "message_reference"),
+         "media", "allowed_mentions", "message_reference", "emoji", "poll", "question",
+         "poll_media", "file"),
         _object,
     ),
     **dict.fromkeys(
         ("embeds", "fields", "components", "items", "options", "choices", "attachments",
-         "default_values"),
+         "default_values", "answers"),
         _objects,
     ),
     **dict.fromkeys(
         ("content", "title", "description", "text", "url", "icon_url", "custom_id", "label",
-         "placeholder", "name", "filename", "topic"),
+         "placeholder", "name", "filename", "topic", "timestamp"),
         _text,
     ),
     **dict.fromkeys(
         ("flags", "style", "color", "min_values", "max_values", "min_length", "max_length",
-         "auto_archive_duration", "rate_limit_per_user"),
+         "auto_archive_duration", "rate_limit_per_user", "spacing", "accent_color", "duration",
+         "layout_type"),
         _whole,
     ),
     **dict.fromkeys(
         ("disabled", "required", "autocomplete", "inline", "enforce_nonce", "archived", "locked",
-         "default"),
+         "default", "tts", "replied_user", "fail_if_not_exists", "spoiler", "divider",
+         "allow_multiselect", "dm_permission", "nsfw", "invitable"),
         _truth,
     ),
-    **dict.fromkeys(("value", "nonce", "id", "sku_id", "default_member_permissions"), _scalar),
+    **dict.fromkeys(("value", "id", "sku_id", "default_member_permissions"), _scalar),
+    **dict.fromkeys(
+        ("parse", "users", "roles", "contexts", "integration_types", "channel_types",
+         "applied_tags", "sticker_ids"),
+        _list,
+    ),
 }  # fmt: skip
 
 

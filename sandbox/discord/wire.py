@@ -6,6 +6,7 @@ from typing import Any
 from sandbox.discord.guilds import (
     Attachment,
     Changed,
+    Poll,
     SandboxChannel,
     SandboxEmoji,
     SandboxGuild,
@@ -218,6 +219,27 @@ def attachment(file: Attachment) -> JSON:
     }
 
 
+def poll(some: Poll, now: datetime, me: SandboxUser) -> JSON:
+    """A poll object with its results."""
+    return {
+        "question": {"text": some.question},
+        "answers": [
+            {"answer_id": number, "poll_media": media}
+            for number, media in enumerate(some.answers, 1)
+        ],
+        "expiry": time(some.expires_at),
+        "allow_multiselect": some.allow_multiselect,
+        "layout_type": 1,
+        "results": {
+            "is_finalized": some.expires_at <= now,
+            "answer_counts": [
+                {"id": number, "count": len(voters), "me_voted": me.id in voters}
+                for number, voters in sorted(some.votes.items())
+            ],
+        },
+    }
+
+
 def message(some: SandboxMessage) -> JSON:
     """A message object; files that an embed shows are not among the attachments."""
     shown = _addresses(some.embeds)
@@ -239,6 +261,9 @@ def message(some: SandboxMessage) -> JSON:
         "type": some.kind,
         "flags": some.flags,
     }
+    if some.poll is not None:
+        now = some.channel.directory.ids.time()
+        written["poll"] = poll(some.poll, now, some.channel.directory.bot)
     if some.nonce is not None:
         written["nonce"] = some.nonce
     if some.reference is not None:

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Collection, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from graphql import (
+    DocumentNode,
     GraphQLError,
     GraphQLField,
     GraphQLObjectType,
@@ -89,13 +90,11 @@ def run(schema: GraphQLSchema, asked: Any, context: Any, *, introspection: bool 
     if not isinstance(asked, dict) or not asked.get("query"):
         message = "POST body missing, invalid Content-Type, or JSON object has no keys."
         return _unasked(GraphQLError(message), "BAD_REQUEST")
-    try:
-        document = parse(asked["query"])
-    except GraphQLSyntaxError as error:
-        return _unasked(error, "GRAPHQL_PARSE_FAILED")
-    hidden = () if introspection else (NoSchemaIntrospectionCustomRule,)
-    if errors := validate(schema, document, (*specified_rules, *hidden)):
-        return _unasked(errors[0], "GRAPHQL_VALIDATION_FAILED")
+    document = _document(schema, str(asked["query"]), introspection)
+    if isinstance(document, GraphQLSyntaxError):
+        return _unasked(document, "GRAPHQL_PARSE_FAILED")
+    if isinstance(document, GraphQLError):
+        return _unasked(document, "GRAPHQL_VALIDATION_FAILED")
     variables = asked.get("variables") or {}
     for node in document.definitions:
         if isinstance(node, OperationDefinitionNode):
@@ -116,6 +115,20 @@ def run(schema: GraphQLSchema, asked: Any, context: Any, *, introspection: bool 
         answer["errors"] = [_error(error) for error in result.errors]
     answer["data"] = result.data
     return 200, answer
+
+
+@lru_cache(maxsize=512)  # the bot has some forty questions, and to check one takes longest of all
+def _document(
+    schema: GraphQLSchema, query: str, introspection: bool
+) -> DocumentNode | GraphQLError:
+    """The question, read and checked, or what is wrong with it."""
+    try:
+        document = parse(query)
+    except GraphQLSyntaxError as error:
+        return error
+    hidden = () if introspection else (NoSchemaIntrospectionCustomRule,)
+    errors = validate(schema, document, (*specified_rules, *hidden))
+    return errors[0] if errors else document
 
 
 def _unasked(error: GraphQLError, code: str) -> Answer:

@@ -14,7 +14,7 @@ import pytest
 from bot.cards.card import Card, Field
 from bot.cards.notes import CardNote, NoteKind
 from bot.cards.pictures import with_image
-from bot.cards.render import fill_in, render
+from bot.cards.render import fill_in, new_title, render
 from bot.speckle.events import Delivery, ModelRef, ResourceRef
 from bot.speckle.facts import CommentFacts, PreviousVersion, ReceivedFacts, VersionFacts
 from tests.cards.conftest import RECEIVED_AT, SERVER_URL, shown
@@ -230,6 +230,53 @@ def test_what_comes_later_is_filled_into_the_card_that_is_there(
     assert card.description.endswith(
         "\n\nThis is the first event of the project here: the set-up works."
     )
+
+
+def test_the_card_of_an_older_version_is_filled_in_and_keeps_its_title_and_its_notes(
+    deliveries: dict[str, Delivery],
+) -> None:
+    note = CardNote(NoteKind.FIRST_EVENT).text
+    sent = {
+        "kind": "version_created",
+        "title": "New version of structure/level 01/steel frame",
+        "url": VERSION,
+        "description": f"Alice published a new version.\n> First\n\n{note}",
+        "colour": 0,
+        "author_name": "Alice",
+        "author_icon": None,
+        "author_url": None,
+        "fields": [["Application", "Revit 2025", True]],
+        "footer": "Harbour Tower",
+        "timestamp": RECEIVED_AT.isoformat(),
+        "image": None,
+        "thumbnail": None,
+        "buttons": [],
+        "pictures": [],
+    }
+    old = Card.from_json(sent, ())
+    card = fill_in(old, shown(deliveries["commit_create"], facts=VersionFacts(object_count=214)))
+    assert card.title == old.title
+    assert card.description == (
+        f'> First version: "fixed" walls & doors\n> second line 🧱\n\n{note}'
+    )
+    assert ("Objects", "214") in [(field.name, field.value) for field in card.fields]
+
+
+@pytest.mark.parametrize(
+    ("sent", "now", "line"),
+    [
+        ("New version", "New version: roof", "**roof**"),
+        ("Issue changed", "Issue resolved: KT-1 Beam", "**Issue resolved: KT-1 Beam**"),
+        ("New version: roof", "New version: roof", ""),
+    ],
+)
+def test_what_a_title_would_say_by_now_stands_below_it(
+    sent: str, now: str, line: str, deliveries: dict[str, Delivery]
+) -> None:
+    whole = render(shown(deliveries["commit_create"]))
+    assert whole is not None
+    about = now.partition(": ")[2]
+    assert new_title(replace(whole, title=sent), replace(whole, title=now, about=about)) == line
 
 
 def test_filling_in_twice_changes_nothing_more(

@@ -84,6 +84,46 @@ def test_a_plain_address_stays_clickable_in_a_text_but_not_in_a_name() -> None:
     assert escape_name("https://a.example") == r"https\://a.example"
 
 
+@pytest.mark.parametrize(
+    ("typed", "escaped"),
+    [
+        ("https://a.example/x_(y)_z", "<https://a.example/x_(y)_z>"),
+        ("(https://a.example/x)", "(<https://a.example/x>)"),
+        ("https://a.example/*b*~c~|d|`e`@f", "<https://a.example/*b*~c~|d|`e`@f>"),
+        ("https://a.example/@everyone", "<https://a.example/@everyone>"),
+        ("https://a.example/<@123>", r"<https://a.example/>\<\@123>"),
+        ("<https://a.example/x_y>", r"\<<https://a.example/x_y>\>"),
+        ("https://münchen.example/straße", "<https://münchen.example/straße>"),
+        ("see https://a.example/b.", "see https://a.example/b."),
+        ("see https://a.example/b!", "see <https://a.example/b!>"),
+        ("https://a.example/b_c_", "https://a.example/b_c_"),
+        ("**https://a.example/b**", r"\*\*<https://a.example/b>\*\*"),
+        ("[mask](https://evil.example)*x*", r"\[mask\](<https://evil.example)*x*>"),
+        ("HTTPS://A.example/_b_", "<HTTPS://A.example/_b_>"),
+        (r"https://a.example/\*b", r"<https://a.example/\*b>"),
+        ("steam://run/1 ftp://a_b", r"steam\://run/1 ftp\://a\_b"),
+        ("https://_a", r"https\://\_a"),
+    ],
+)
+def test_an_address_is_kept_to_the_last_byte_and_nothing_else_gets_through(
+    typed: str, escaped: str
+) -> None:
+    assert escape_markdown(typed) == escaped
+    assert seen(escaped) == typed
+
+
+@given(st.lists(st.sampled_from(["https://a.example", "x", *MARKDOWN]), max_size=30).map("".join))
+def test_what_is_seen_of_a_text_with_addresses_is_the_text(text: str) -> None:
+    assert seen(escape_markdown(text)) == text
+    assert seen(escape_name(text)) == text
+
+
+def test_an_address_is_never_cut() -> None:
+    text = escape_markdown("see https://a.example/(b) now")
+    assert shorten(text, 20) == "see…"
+    assert shorten(text, 29) == "see <https://a.example/(b)>…"
+
+
 def test_a_cut_never_falls_inside_an_escape_a_link_or_an_emoji() -> None:
     masked = link("a", "https://a.example/long")
     assert shorten(r"ab\*\*", 4) == "ab…"

@@ -13,7 +13,7 @@ import pytest
 from bot.app import App
 from bot.cards.card_context import CardContext
 from bot.cards.render import render
-from bot.discord_api.send import to_embed
+from bot.discord_api.card_messages import to_embed
 from bot.model import Hook, HookState
 from bot.pipeline.routing import thread_id_of
 from bot.speckle.events import KnownThread, ProjectNames
@@ -85,6 +85,8 @@ async def test_each_recorded_delivery_arrives_as_its_card(
             names = await app.storage.read(lambda tx: tx.hooks.names(hooks[project_id].id))
             thread = await kept_thread(app, hooks[project_id], delivery)
             assert_shows(card, delivery, names, thread)
+            if "delete" in delivery.payload["event"]["event_name"]:
+                assert "set-up works" not in str(card.embeds), "nothing begins with what ends"
         assert arrived == 33
 
 

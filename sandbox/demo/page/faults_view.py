@@ -26,6 +26,7 @@ LOOK_S: Final = 0.3
 MOST_LINES: Final = 60
 MOST_WAITING: Final = 1_000
 MOST_SENT: Final = 20
+OBJECTS: Final = 1_482
 
 
 class Switch(Action):
@@ -178,8 +179,9 @@ class _FaultsView:
         if model is None:
             raise CannotDo("Harbour Tower has no model yet. It gets one within a few seconds.")
         for _ in range(how_many):
-            message = f"Sent in trouble, no. {next(self._numbers)}"
-            await main.send(MAREN, model.name, message, "Revit2025", 1_482)
+            number = next(self._numbers)
+            message = f"Openings moved on axis {number}"
+            await main.send(MAREN, model.name, message, "Revit2025", OBJECTS + number)
 
     async def retry(self) -> None:
         """Try what waits now, as `outbox retry` does."""

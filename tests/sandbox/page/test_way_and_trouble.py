@@ -45,7 +45,7 @@ async def test_an_event_shows_its_way_and_no_trouble_loses_one(tmp_path: Path) -
 
 async def read_the_way_of_one(page: Page) -> None:
     await page.get_by_role("tab", name="The way of an event").click()
-    row = page.get_by_role("button", name="New comment on structure/level 1")
+    row = page.get_by_role("button", name="comment created")
     await row.click()
     way = page.locator(".event", has=row).locator(".event-way")
     for text in (
@@ -77,10 +77,11 @@ async def kill_and_start(page: Page, stage: Stage) -> None:
     await expect(kept).to_have_text("0", timeout=STARTS_WITHIN_MS)
     await expect(page.locator(".fault-log")).to_contain_text("1 taken in")
     await stage.discord.wait_for_messages(structure, before + 1)
-    assert shown(stage, "Sent in trouble, no. 1") == 1
+    assert shown(stage, "Openings moved on axis 1") == 1
 
 
 async def survive_a_discord_that_is_down(page: Page) -> None:
+    await expect(waiting(page)).to_have_text("0")
     switch = page.get_by_role("switch", name="Discord is down")
     await switch.click()
     await page.get_by_role("button", name="Publish 5").click()

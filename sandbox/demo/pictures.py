@@ -1,0 +1,176 @@
+"""Takes the pictures of the README and of the docs: the try-out's page in a real browser.
+
+Beside them stays what they were made from, so that a test can say when the page has changed since.
+"""
+
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from PIL import Image
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+
+from sandbox.demo.opening import play_opening
+from sandbox.demo.page.site import serving_page
+from sandbox.demo.stage import open_stage
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PICTURES: Final = ROOT / "docs" / "pictures"
+MADE_FROM: Final = PICTURES / "made-from.txt"
+SOURCES: Final = Path(__file__).parent / "page"
+BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
+SCHEMES: Final[Sequence[Literal["light", "dark"]]] = ("light", "dark")
+WIDE: Final = (1440, 900)
+SHOWN_MS: Final = 2_400  # how long a frame of the tour stands
+SETTLES_MS: Final = 700
+TOUR_WIDTH: Final = 1_080
+QUALITY: Final = 72
+
+
+class NoBrowser(Exception):
+    """There is no Chromium; the text is a sentence."""
+
+
+def digest_of_page() -> str:
+    """What the page is made of now, in short."""
+    files = sorted(
+        one
+        for one in SOURCES.rglob("*")
+        if one.is_file() and one.suffix in (".py", ".js", ".css", ".html", ".svg")
+    )
+    summed = hashlib.sha256()
+    for one in files:
+        content = one.read_bytes().replace(b"\r\n", b"\n")
+        summed.update(f"{one.relative_to(SOURCES).as_posix()}\0{len(content)}\0".encode())
+        summed.update(content)
+    return summed.hexdigest()
+
+
+async def take_pictures() -> None:
+    """Take all of them. Errors: NoBrowser."""
+    PICTURES.mkdir(exist_ok=True)
+    async with _browser() as browser:
+        for scheme in SCHEMES:
+            with tempfile.TemporaryDirectory(prefix="speckle-pictures-") as folder:
+                async with (
+                    open_stage(Path(folder), 0) as stage,
+                    serving_page(stage) as url,
+                ):
+                    await play_opening(stage, 0.4, lambda _: None)
+                    async with _tab(browser, url, scheme) as page:
+                        await _Photographer(page, scheme).take_all()
+    MADE_FROM.write_text(f"{digest_of_page()}\n")
+
+
+@asynccontextmanager
+async def _browser() -> AsyncIterator[Browser]:
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        raise NoBrowser("There is no Chromium on this machine. Install it (apt install chromium).")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=program, chromium_sandbox=os.name == "nt" or os.geteuid() != 0
+        )
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def _tab(browser: Browser, url: str, scheme: Literal["light", "dark"]) -> AsyncIterator[Page]:
+    width, height = WIDE
+    context = await browser.new_context(
+        viewport={"width": width, "height": height},
+        device_scale_factor=1.5,
+        color_scheme=scheme,
+        reduced_motion="reduce",
+        locale="en-GB",
+        timezone_id="UTC",
+    )
+    page = await context.new_page()
+    await page.goto(url)
+    try:
+        yield page
+    finally:
+        await context.close()
+
+
+@dataclass(slots=True)
+class _Photographer:
+    """Walks through the page, and keeps what it sees."""
+
+    page: Page
+    scheme: str
+
+    async def take_all(self) -> None:
+        """Each picture of this scheme, the moving one last."""
+        await self._channel("structure")
+        await self._keep("page")
+        await self._keep("card", self.page.locator(".dc-message", has=self._picture()).last)
+        await self._side("The way of an event")
+        await self.page.locator(".event-row", has_text="comment created").first.click()
+        await self._keep("way", self.page.locator(".beside"))
+        await self._side("Trouble")
+        await self._keep("trouble", self.page.locator(".beside"))
+        await self._side("Speckle")
+        await self._keep("speckle", self.page.locator(".beside"))
+        await self._tour()
+
+    def _picture(self) -> Locator:
+        return self.page.locator(".embed-picture")
+
+    async def _channel(self, name: str) -> None:
+        await self.page.locator(".dc-channels").get_by_role("button", name=name).first.click()
+
+    async def _side(self, name: str) -> None:
+        await self.page.get_by_role("tab", name=name).click()
+
+    async def _keep(self, name: str, of: Locator | None = None) -> None:
+        await self.page.wait_for_timeout(SETTLES_MS)
+        path = PICTURES / f"{name}-{self.scheme}.png"
+        content = await (self.page.screenshot() if of is None else of.screenshot())
+        Image.open(io.BytesIO(content)).convert("P", palette=Image.Palette.ADAPTIVE).save(
+            path, optimize=True
+        )
+
+    async def _tour(self) -> None:
+        """Take the page's own tour, with a frame at each of its steps."""
+        frames: list[Image.Image] = []
+        await self._channel("structure")
+        await self.page.get_by_role("button", name="Take the tour").click()
+        card = self.page.get_by_role("dialog")
+        steps = int((await card.locator(".tour-step").inner_text()).rpartition(" ")[2])
+        for number in range(1, steps + 1):
+            await expect(card.locator(".tour-step")).to_have_text(f"Step {number} of {steps}")
+            frames.append(await self._frame())
+            act = card.locator(".tour-act")
+            if await act.count():
+                await act.click()
+                await expect(act).to_be_enabled(timeout=30_000)
+                await self.page.wait_for_timeout(2 * SETTLES_MS)
+                frames.append(await self._frame())
+            if number < steps:
+                await card.locator(".button.primary").click()
+        frames[0].save(
+            PICTURES / f"tour-{self.scheme}.webp",
+            save_all=True,
+            append_images=frames[1:],
+            duration=SHOWN_MS,
+            loop=0,
+            quality=QUALITY,
+            method=6,
+        )
+
+    async def _frame(self) -> Image.Image:
+        await self.page.wait_for_timeout(SETTLES_MS)
+        picture = Image.open(io.BytesIO(await self.page.screenshot())).convert("RGB")
+        height = round(picture.height * TOUR_WIDTH / picture.width)
+        return picture.resize((TOUR_WIDTH, height), Image.Resampling.LANCZOS)
