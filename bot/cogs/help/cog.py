@@ -1,7 +1,8 @@
 """/help: what the bot can do, with commands that can be clicked."""
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from discord import app_commands
@@ -11,6 +12,8 @@ from bot.cogs.help.texts import help_embed
 from bot.cogs.interaction import for_everyone
 from bot.cogs.responses import Interaction, Response, defer_if_slow, respond
 from bot.discord_api.outcomes import DISCORD_ERRORS, error_text
+
+IDS_WITHIN_S: Final = 2.0  # without them the names are shown
 
 log = structlog.get_logger()
 
@@ -42,7 +45,8 @@ class HelpCog(commands.Cog, name="help"):
         """The commands' ids; without Discord's answer those that are known, if any."""
         if not self._ids:
             try:
-                self._ids = {one.name: one.id for one in await self._tree.fetch_commands()}
+                async with asyncio.timeout(IDS_WITHIN_S):
+                    self._ids = {one.name: one.id for one in await self._tree.fetch_commands()}
             except DISCORD_ERRORS as error:
                 log.warning("help.no_ids", reason=error_text(error))
         return self._ids
