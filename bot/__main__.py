@@ -1,4 +1,4 @@
-"""The command line: `python -m bot run | demo | check | migrate | key | keys | outbox | soak`.
+"""The command line: `python -m bot run | check | outbox | events | …`; `--help` lists them.
 
 What a command needs is imported when it runs, so that each starts fast.
 """
@@ -6,12 +6,15 @@ What a command needs is imported when it runs, so that each starts fast.
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
+from bot.cli.since import FORMS as SINCE_FORMS
+from bot.cli.since import Since
 from bot.cli.terminal import (
     FAILED,
     UNUSABLE_SETTINGS,
@@ -207,6 +210,7 @@ def outbox() -> None:
 @click.option("--state", type=click.Choice(["waiting", "undeliverable", "sent"]))
 @click.option("--guild", type=int, help="Only of the Discord server with this id.")
 @click.option("--channel", type=int, help="Only for the channel with this id.")
+@click.option("--since", type=Since(), help=f"Only what is so since then: {SINCE_FORMS}.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
@@ -215,6 +219,7 @@ def list_cards(
     state: str | None,
     guild: int | None,
     channel: int | None,
+    since: datetime | None,
     limit: int,
     as_json: bool,
 ) -> None:
@@ -225,7 +230,7 @@ def list_cards(
     from bot.work import CardFilter, OutboxState
 
     states = (OutboxState(state),) if state else CardFilter().states
-    wanted = CardFilter(states, guild, channel)
+    wanted = CardFilter(states, guild, channel, since)
     _with_outbox(
         context,
         lambda cards: cards.list_json(wanted, limit) if as_json else cards.list(wanted, limit),
@@ -250,21 +255,31 @@ def show_card(context: click.Context, card_id: int, as_json: bool) -> None:
 @click.argument("ids", metavar="ID...", type=int, nargs=-1)
 @click.option("--all-undeliverable", is_flag=True, help="All that Discord did not accept.")
 @click.option(
-    "--channel", type=int, help="With --all-undeliverable: only for the channel with this id."
+    "--since", type=Since(), help=f"All that Discord did not accept since then: {SINCE_FORMS}."
+)
+@click.option(
+    "--channel",
+    type=int,
+    help="With --all-undeliverable or --since: only for the channel with this id.",
 )
 @click.pass_context
 def retry_cards(
-    context: click.Context, ids: tuple[int, ...], all_undeliverable: bool, channel: int | None
+    context: click.Context,
+    ids: tuple[int, ...],
+    all_undeliverable: bool,
+    since: datetime | None,
+    channel: int | None,
 ) -> None:
     """Try cards again, in their old place. A running bot sends them within seconds."""
-    if bool(ids) == all_undeliverable:
-        raise click.UsageError("Name the cards' IDs, or --all-undeliverable.")
-    if channel is not None and not all_undeliverable:
-        raise click.UsageError("--channel goes with --all-undeliverable.")
+    several = all_undeliverable or since is not None
+    if bool(ids) == several:
+        raise click.UsageError("Name the cards' IDs, or --all-undeliverable, or --since.")
+    if channel is not None and not several:
+        raise click.UsageError("--channel goes with --all-undeliverable or --since.")
 
     _with_outbox(
         context,
-        lambda cards: cards.retry_undeliverable(channel) if all_undeliverable else cards.retry(ids),
+        lambda cards: cards.retry_undeliverable(channel, since) if several else cards.retry(ids),
     )
 
 
@@ -284,6 +299,54 @@ def _with_outbox(context: click.Context, do: "Callable[[OutboxCommand], Awaitabl
     from bot.cli.outbox import on_outbox
 
     context.exit(exit_code(asyncio.run(on_outbox(settings, do))))
+
+
+@cli.group("events")
+def event_log() -> None:
+    """List what Speckle sent, and what became of it in each channel."""
+
+
+@event_log.command("list")
+@click.option("--guild", type=int, help="Only what concerns the Discord server with this id.")
+@click.option("--channel", type=int, help="Only what concerns the channel with this id.")
+@click.option("--project", help="Only of this project: its id, or a link to it.")
+@click.option("--since", type=Since(), help=f"Only what happened since then: {SINCE_FORMS}.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=25, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+def list_events(
+    context: click.Context,
+    guild: int | None,
+    channel: int | None,
+    project: str | None,
+    since: datetime | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List the newest events: shown, filtered, paused or waiting, and why.
+
+    Also those that no channel wanted.
+    """
+    settings = context.obj.load()
+
+    from bot.cli import events
+
+    wanted = events.EventsWanted(guild, channel, project, since)
+    found = asyncio.run(events.list_all(settings, wanted, limit, as_json=as_json))
+    context.exit(exit_code(found))
+
+
+@event_log.command("show")
+@click.argument("event_id", metavar="ID", type=int)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+def show_event(context: click.Context, event_id: int, as_json: bool) -> None:
+    """Show the whole way of one event, in all channels."""
+    settings = context.obj.load()
+
+    from bot.cli import events
+
+    context.exit(exit_code(asyncio.run(events.show(settings, event_id, as_json=as_json))))
 
 
 @cli.command(hidden=True)

@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from bot.cogs.build import add_cogs
+from bot.cogs.guilds.names import NameKeeper
 from bot.cogs.interaction import why_posting_failed
 from bot.discord_api.application_emoji import ApplicationEmoji
 from bot.discord_api.channel_audience import DiscordChannelAudience
@@ -44,6 +45,7 @@ from bot.problem_texts import unopenable_text
 from bot.problems import NotReady
 from bot.services.card_filters import CardFilters
 from bot.services.consent_check import ConsentCheck
+from bot.services.discord_names import DiscordNameService
 from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
 from bot.services.former_addresses import FormerAddresses
@@ -317,7 +319,7 @@ class _DiscordSide:
         rate_limiter: RateLimiter,
         timings: NotifierTimings,
     ) -> Mapping[str, Worker]:
-        """What notifies people of something that they did not ask for, by name."""
+        """What notifies people of something that they did not ask for, and keeps names, by name."""
         bot, blocked_for_s = self.bot, rate_limiter.blocked_for_s
         notices = PauseNoticeService(storage, utc_now)
         reconciler = WebhookReconciler(bot, storage, self.webhooks)
@@ -327,6 +329,7 @@ class _DiscordSide:
             "quota_notifier": QuotaNotifier(bot, quotas, blocked_for_s).run,
             "link_followups": follow_ups.run,
             "webhook_reconciler": reconciler.run,
+            "discord_names": NameKeeper(bot, DiscordNameService(storage)).run,
             "setup_reminder": SetupReminder(
                 bot, WaitingSetups(storage, utc_now), blocked_for_s
             ).run,
@@ -436,7 +439,7 @@ def _subscriptions(
     return SubscriptionService(
         storage,
         webhooks,
-        Search(speckle.client, speckle.lender),
+        Search(speckle.client, speckle.lender, now=utc_now, asks_public=asks),
         consent_check,
         quotas,
         pages,

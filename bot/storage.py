@@ -10,6 +10,7 @@ from bot.db import schema
 from bot.db.accounts import Accounts
 from bot.db.connections import SQLITE, StorageTimings, parse_url
 from bot.db.day_use import DayUseRepository, UseOfToday
+from bot.db.discord_names import DiscordNames
 from bot.db.due_times import DueTimes
 from bot.db.edits import Edits
 from bot.db.engine import Database
@@ -79,6 +80,7 @@ class Transaction:
         self.samples = Samples(session)
         self.subscriptions = Subscriptions(session, forget_hooks)
         self.due_times = DueTimes(session)
+        self.discord_names = DiscordNames(session)
 
 
 T = TypeVar("T")

@@ -579,6 +579,8 @@ class CardStatus:
     due_at: datetime | None
     attempts: int
     channel_error: str | None
+    guild_name: str | None = None
+    channel_name: str | None = None
 
     @property
     def held(self) -> bool:
@@ -692,3 +694,12 @@ class LoggedEvent:
         told = " ".join(str(line.facts.get(THINGS_FACT, "")) for line in self.trace)
         subject = (self.subject or "").partition("#")[0].split(":")[1:2]
         return frozenset([*told.split(), *subject])
+
+
+@dataclass(frozen=True, slots=True)
+class DiscordName:
+    """What a guild is called, or a channel in it."""
+
+    id: int
+    guild_id: int
+    name: str

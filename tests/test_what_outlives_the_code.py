@@ -38,7 +38,7 @@ BUTTONS = {
     ),
     "subs:page:([0-9]{1,20}):([0-9]{1,6})",
     "subs:pick:([0-9]{1,20}):([0-9]{1,6})",
-    "wait:(link|hand|show|cancel):([A-Za-z0-9_-]{16,64})",
+    "wait:(link|hand|show|cancel|add|replace|keep):([A-Za-z0-9_-]{16,64})",
     "wait:pick:([A-Za-z0-9_-]{16,64})",
 }
 FORMS_SENT_OFF = {
@@ -81,6 +81,7 @@ STORED_WORDS = {
         "picture_blank,no_picture,picture_added,nothing_changed,filled_in,not_filled_in,"
         "from_history,from_activity,in_activity_too"
     ),
+    "account,operator,no_token",
     (
         "token_refused,scope_missing,forbidden,not_found,unconfirmed,unreadable,other,"
         "nothing_more,contradicted,filtered,no_consent,no_access,blank,too_late"

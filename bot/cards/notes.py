@@ -35,8 +35,8 @@ SENTENCES: Mapping[NoteKind, str] = {
         "the bot was not running, is not shown."
     ),
     NoteKind.HISTORY_TOO_LARGE: (
-        "{} older entries of the webhook's history were too large to fetch; what was missed of "
-        "them is not shown here."
+        "{} of the older entries in the webhook's history could not be fetched because of their "
+        "size. What was missed of them is not shown here."
     ),
     NoteKind.ACTIVITY_TOO_LONG: (
         "More was missed than can be fetched at once. What happened before this is not shown here; "

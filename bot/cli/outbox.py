@@ -13,11 +13,10 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import click
-from cryptography.fernet import Fernet
 
-from bot.cli.migrate import require_tables
 from bot.cli.outbox_texts import (
     HEADS,
     RUN,
@@ -30,11 +29,11 @@ from bot.cli.outbox_texts import (
     remedy,
     table,
 )
+from bot.cli.stored import opened
 from bot.cli.terminal import print_line
 from bot.settings import Settings
 from bot.storage import Storage
 from bot.timing import utc_now
-from bot.vault import Vault
 from bot.work import CardFilter, CardStatus, InboxEvent, OutboxActionResult, OutboxState
 
 
@@ -48,15 +47,8 @@ class OutboxCommand:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings) -> AsyncIterator["OutboxCommand"]:
-        """On the database that the settings name, which is left as old as it is.
-
-        Errors: ConfigError if it has not got today's tables, StorageUnavailable, SchemaTooNew,
-        SchemaTooOld.
-        """
-        await require_tables(settings)
-        # A key of the moment: nothing is opened with it.
-        vault = Vault([Fernet.generate_key().decode()])
-        async with Storage.open(settings.database_url, vault, utc_now) as storage:
+        """On the database that the settings name. Errors: those of `opened`."""
+        async with opened(settings) as storage:
             yield cls(storage, settings)
 
     async def list(self, wanted: CardFilter, limit: int) -> bool:
@@ -138,12 +130,14 @@ class OutboxCommand:
         self._not_done(done)
         return bool(dropped)
 
-    async def retry_undeliverable(self, channel_id: int | None) -> bool:
-        """Try again all that Discord did not accept."""
-        wanted = CardFilter(states=(OutboxState.UNDELIVERABLE,), channel_id=channel_id)
+    async def retry_undeliverable(
+        self, channel_id: int | None, since: datetime | None = None
+    ) -> bool:
+        """Try again all that Discord did not accept, since then if that is given."""
+        wanted = CardFilter((OutboxState.UNDELIVERABLE,), channel_id=channel_id, since=since)
         ids = await self._storage.read(lambda tx: tx.outbox_admin.ids(wanted))
         if not ids:
-            print_line("No card is undeliverable, so there is nothing to try again.")
+            print_line(f"{nothing_found(wanted)} So there is nothing to try again.")
             return False
         return await self.retry(ids)
 

@@ -4,16 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from bot.cards.text import one_line, seen, shorten_plain
-from bot.log import Redactor
+from bot.cards.text import seen, shorten_plain
+from bot.cli.stored import Printable
 from bot.model import PauseReason
 from bot.problem_texts import reason_text
 from bot.problems import SendReason
-from bot.settings import Settings
-from bot.speckle.payloads import EMAIL, MASKED_EMAIL
 from bot.timing import utc_now
-from bot.trace_texts import trace_text
-from bot.work import CardFilter, CardStatus, FallbackLevel, InboxEvent, OutboxState, TraceLine
+from bot.work import CardFilter, CardStatus, FallbackLevel, InboxEvent, OutboxState
 
 MAX_NAME: Final = 28
 MAX_TITLE: Final = 44
@@ -36,8 +33,8 @@ FORMS: Final[Mapping[FallbackLevel, str]] = {
     FallbackLevel.TEXT: "plain text, as Discord refused the card",
 }
 NO_CARDS_YET: Final = (
-    "Events that wait until someone confirms who will see them are no cards yet: `/subscriptions` "
-    "shows which channels they wait for."
+    "Events that wait until someone confirms who will see them are no cards yet: `events list` "
+    "shows them."
 )
 RESUME: Final = "`/subscriptions` in that Discord server, then Resume, sends what waits."
 INVITE: Final = "What waits is sent once the bot is invited there again."
@@ -65,7 +62,8 @@ def nothing_found(wanted: CardFilter) -> str:
     ]
     places = " and ".join(place for place in where if place)
     states = " or ".join(wanted.states)
-    nothing = f"No card is {states}{f' in {places}' if places else ''}."
+    since = "" if wanted.since is None else f" since {wanted.since:%Y-%m-%d %H:%M} UTC"
+    nothing = f"No card is {states}{f' in {places}' if places else ''}{since}."
     return f"{nothing} {NO_CARDS_YET}" if OutboxState.WAITING in wanted.states else nothing
 
 
@@ -83,7 +81,7 @@ def by_reason(cards: Sequence[CardStatus], now: datetime) -> Iterator[tuple[str,
     yield from found.items()
 
 
-HEADS: Final = ("id", "state", "age", "channel", "project", "title", "reason")
+HEADS: Final = ("id", "state", "age", "channel", "guild", "project", "title", "reason")
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -141,16 +139,8 @@ def next_try(card: CardStatus, now: datetime) -> str:
     return "due now" if wait_s > -60 else f"due for {span(-wait_s)}: does the bot run?"
 
 
-class CardView:
-    """What is shown of a card: no control character, no secret, nobody's address."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._redactor = Redactor(settings.secret_values())
-
-    def text(self, text: str | None) -> str:
-        """A text of others, on one line."""
-        line = one_line(text, otherwise="")
-        return self._redactor.redact(EMAIL.sub(MASKED_EMAIL, line))
+class CardView(Printable):
+    """What is shown of a card."""
 
     def cells(self, card: CardStatus, now: datetime) -> Sequence[str]:
         """A card as a line of the list."""
@@ -158,7 +148,8 @@ class CardView:
             str(card.id),
             card.state,
             span((now - card.since).total_seconds()),
-            str(card.channel_id),
+            self.place(card.channel_id, card.channel_name, "#"),
+            self.place(card.guild_id, card.guild_name),
             shorten_plain(self.text(card.project_name or card.project_id), MAX_NAME),
             shorten_plain(self.text(seen(card.title)), MAX_TITLE),
             self.text(reason(card, now)),
@@ -172,7 +163,9 @@ class CardView:
             "state": card.state.value,
             "age_s": round((now - card.since).total_seconds()),
             "guild_id": str(card.guild_id),
+            "guild_name": self.text(card.guild_name) or None,
             "channel_id": str(card.channel_id),
+            "channel_name": self.text(card.channel_name) or None,
             "project_id": card.project_id,
             "project_name": self.text(card.project_name) or None,
             "title": self.text(seen(card.title)),
@@ -196,14 +189,7 @@ class CardView:
             "id": event.id,
             "name": event.event_name,
             "received_at": event.received_at.isoformat(),
-            "trace": [
-                {
-                    "at": line.at.isoformat(),
-                    "stage": line.stage,
-                    "text": self.text(trace_text(line)),
-                }
-                for line in event.trace
-            ],
+            "trace": self.trace_facts(event.trace),
         }
 
     def all_of(self, card: CardStatus, event: InboxEvent | None, now: datetime) -> Iterator[str]:
@@ -213,7 +199,8 @@ class CardView:
         yield f"  state    {card.state}"
         yield f"  since    {card.since:%Y-%m-%d %H:%M:%S} UTC, {ago}"
         yield f"  project  {self.text(card.project_name) or '(no name)'}, {card.project_id}"
-        yield f"  channel  {card.channel_id} in guild {card.guild_id}"
+        channel = self.place(card.channel_id, card.channel_name, "#")
+        yield f"  channel  {channel} in guild {self.place(card.guild_id, card.guild_name)}"
         if card.message_id is not None:
             yield f"  message  {card.message_id}"
         if why := reason(card, now):
@@ -230,18 +217,11 @@ class CardView:
             return
         received = f"received {event.received_at:%Y-%m-%d %H:%M} UTC"
         yield f"Event {event.id}: {event.event_name}, {received}"
-        for line in event.trace:
-            text = self.text(trace_text(line))
-            yield f"  {line.at:%H:%M:%S} {line.stage:<8} {text}{_where(line)}"
+        yield from self.trace_lines(event.trace)
 
 
 def _if_waiting(card: CardStatus, text: str) -> str | None:
     return text if card.state is OutboxState.WAITING else None
-
-
-def _where(line: TraceLine) -> str:
-    channel_id = line.facts.get("channel_id")
-    return "" if channel_id is None else f" (channel {channel_id})"
 
 
 def hint_for(card: CardStatus) -> Iterator[str]:

@@ -6,12 +6,13 @@ from typing import assert_never
 import discord
 
 from bot.cards.text import escape_name, joined, shorten_plain
-from bot.cogs.option_texts import option_text
+from bot.cogs.option_texts import code, option_text
 from bot.permissions import ChannelKind, ChannelPermission
 from bot.services.refusals import (
     CannotPost,
     ChannelNotSeen,
     Limited,
+    NoProjectCalled,
     NoRoom,
     NotAProject,
     NotManager,
@@ -135,6 +136,8 @@ def refusal_text(refusal: Refusal) -> str:
                 f"That is neither a project's id nor a Speckle link: {why}\nOpen the project in "
                 "Speckle, copy the address from the browser and paste it as `stream_id`."
             )
+        case NoProjectCalled():
+            return _no_project_called(refusal)
         case ServerNotAllowed(server_url, allowed):
             return (
                 f"That link leads to {server_url}, and this bot works only with "
@@ -151,6 +154,23 @@ def refusal_text(refusal: Refusal) -> str:
             return cannot_post_text(refusal)
         case _:
             assert_never(refusal)
+
+
+def _no_project_called(refusal: NoProjectCalled) -> str:
+    name = code(refusal.name)
+    if refusal.several:
+        return (
+            f"You can see several projects called {name}. Pick the one that you mean from the list "
+            "that is offered while you type `stream_id`, or paste its address from the browser."
+        )
+    near = joined([code(one) for one in refusal.near])
+    meant = f" Did you mean {near}?" if near else ""
+    return (
+        f"{name} is neither a project's id nor a Speckle link, and none of the projects that you "
+        f"can see here has that name.{meant}\nOpen the project in Speckle, copy the address from "
+        "the browser and paste it as `stream_id`. With a linked account (`/link`) your own "
+        "projects are found by their names."
+    )
 
 
 def _not_one_project_text(refusal: NotOneProject) -> str:

@@ -41,6 +41,21 @@ class EventLog:
         found = {event.id: event for event in self._read(order)}
         return [found[inbox_id] for inbox_id in dict.fromkeys(order) if inbox_id in found]
 
+    def subscription_ids(
+        self, guild_id: int | None = None, channel_id: int | None = None
+    ) -> Sequence[int]:
+        """The subscriptions of a guild or a channel, or all, by id."""
+        wanted = [
+            column == value
+            for column, value in (
+                (subscriptions.c.guild_id, guild_id),
+                (subscriptions.c.channel_id, channel_id),
+            )
+            if value is not None
+        ]
+        statement = select(subscriptions.c.id).where(*wanted).order_by(subscriptions.c.id)
+        return list(self._session.scalars(statement))
+
     def _ids(self, wanted: EventFilter) -> Iterator[Select[Any]]:
         """Questions for the ids, each of which one index answers."""
         conditions = [*_conditions(wanted)]

@@ -8,11 +8,22 @@ from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
 from bot.db.channel_queues import make_due
 from bot.db.rows import value_of
 from bot.db.session import Session
-from bot.db.tables import IS_OPEN, batches, channel_queues, guilds, hooks, outbox, subscriptions
+from bot.db.tables import (
+    IS_OPEN,
+    batches,
+    channel_queues,
+    discord_names,
+    guilds,
+    hooks,
+    outbox,
+    subscriptions,
+)
 from bot.model import PauseReason
 from bot.work import CardFilter, CardStatus, FallbackLevel, OutboxActionResult, OutboxState
 
 CARDS_A_TRANSACTION = 200
+GUILD_NAMES = discord_names.alias("guild_names")
+CHANNEL_NAMES = discord_names.alias("channel_names")
 
 
 class OutboxAdmin:
@@ -150,12 +161,16 @@ def _status() -> Select[Any]:
             channel_queues.c.due_at,
             channel_queues.c.attempts,
             channel_queues.c.last_error.label("channel_error"),
+            GUILD_NAMES.c.name.label("guild_name"),
+            CHANNEL_NAMES.c.name.label("channel_name"),
         )
         .join(subscriptions, subscriptions.c.id == outbox.c.subscription_id)
         .join(hooks, hooks.c.id == subscriptions.c.hook_id)
         .join(guilds, guilds.c.guild_id == hooks.c.guild_id)
         .outerjoin(batches, open_batch)
         .outerjoin(channel_queues, queue)
+        .outerjoin(GUILD_NAMES, GUILD_NAMES.c.id == outbox.c.guild_id)
+        .outerjoin(CHANNEL_NAMES, CHANNEL_NAMES.c.id == outbox.c.channel_id)
     )
 
 

@@ -28,6 +28,7 @@ from bot.db.tables import (
     batches,
     bodies,
     day_use,
+    discord_names,
     edits,
     held_events,
     history_taken,
@@ -203,13 +204,21 @@ def _speckle(now: datetime) -> Iterator[Rule]:
 
 
 def _names(now: datetime) -> Iterator[Rule]:
-    """What was heard of threads long ago, and what accounts call projects that they left."""
+    """What was heard of threads long ago; names of channels and projects that nothing follows."""
     yield Rule.of(
         "threads",
         delete(threads),
         threads.c.hook_id,
         threads.c.seen_at < now - THREADS_KEPT_FOR,
         order_by=threads.c.seen_at,
+    )
+    yield Rule.of(
+        "discord_names",
+        delete(discord_names),
+        discord_names.c.id,
+        discord_names.c.id != discord_names.c.guild_id,
+        ~exists().where(subscriptions.c.channel_id == discord_names.c.id),
+        order_by=discord_names.c.id,
     )
     yield Rule.of(
         "project_names",

@@ -1,13 +1,16 @@
-"""What to offer while a person types: events and groups, the projects that are followed."""
+"""What to offer while a person types: events, projects, and what a project has."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bot.cards.text import one_line, shorten_plain, units
-from bot.speckle.event_names import FORMER_NAMES
+from bot.speckle.event_names import CALLED, FORMER_NAMES, SAID, read_event_names
 from bot.speckle.event_table import kinds_of
 from bot.speckle.events import EventGroup, EventKind
 from bot.speckle.links import Links
+from bot.speckle.seen_text import as_seen
+from bot.speckle.typed_lists import EXCLUDE, SEPARATORS, split_last, split_typed, typed_entry
 from bot.speckle_api.types import ProjectChoice
 
 MAX_CHOICES = 25  # Discord's limit for autocomplete
@@ -25,19 +28,19 @@ class Choice:
 
 
 def complete_events(typed: str, all_label: str) -> list[Choice]:
-    """Complete the last part of a comma-separated list of events and groups.
+    """Complete the last part of a list of events and groups.
 
     `all_label` is shown for all of them.
     """
-    done, part = _last_part(typed)
+    done, mark, part = _last_part(typed)
     names = [name for name in (ALL, *EventGroup, *EventKind) if name not in done]
-    if done:
+    if done or mark:
         names.remove(ALL)
-    if set(done) <= NEVER_SENT and EventGroup.OTHER in names:
+    if set(done) <= NEVER_SENT and EventGroup.OTHER in names and not mark:
         names.remove(EventGroup.OTHER)
-    fitting = (name for name in names if any(part in one for one in _called(name)))
-    hits = sorted(fitting, key=lambda name: not any(n.startswith(part) for n in _called(name)))
-    texts = [(name, ", ".join([*done, name])) for name in hits if name != EventKind.UNKNOWN]
+    ranked = ((rank, name) for name in names if (rank := _rank(name, part)) is not None)
+    hits = [name for _, name in sorted(ranked, key=lambda hit: hit[0])]
+    texts = [(name, ", ".join([*done, mark + name])) for name in hits if name != EventKind.UNKNOWN]
     return [
         Choice(shorten_plain(_event_label(name, text, all_label), MAX_CHOICE_LENGTH), text)
         for name, text in texts
@@ -45,15 +48,29 @@ def complete_events(typed: str, all_label: str) -> list[Choice]:
     ][:MAX_CHOICES]
 
 
-def _called(name: str) -> list[str]:
-    """What people may call it: by its name, or by a former one."""
-    return [name, *(old for old, new in FORMER_NAMES.items() if new == name)]
+def _rank(name: str, part: str) -> int | None:
+    """How well a part fits an event: our name and a former one first, then Speckle's; None: not."""
+    ours = [name, *(old for old, new in FORMER_NAMES.items() if new == name)]
+    theirs = (other for other, names in CALLED.items() if name in names)
+    fits = (
+        any(one.startswith(part) for one in ours),
+        any(part in one for one in ours),
+        any(one.startswith(part) for one in theirs),
+    )
+    return fits.index(True) if any(fits) else None
 
 
-def _last_part(typed: str) -> tuple[list[str], str]:
-    *done, part = (piece.strip().lower() for piece in typed.split(","))
-    names = (FORMER_NAMES.get(piece, piece) for piece in done if piece)
-    return list(dict.fromkeys(names)), part
+def _last_part(typed: str) -> tuple[list[str], str, str]:
+    """The names that are typed, the `!` of the last part, and that part."""
+    before, last = _LAST_PART.fullmatch(typed).groups()  # type: ignore[union-attr]  # always fits
+    read = read_event_names(before or "")
+    done = [*read.included, *(f"{EXCLUDE}{name}" for name in read.excluded)]
+    mark = EXCLUDE if last.startswith(EXCLUDE) else ""
+    part = re.sub(r"[\s.:-]+", "_", as_seen(last.lstrip(f"{EXCLUDE} ")))
+    return list(dict.fromkeys(done)), mark, part
+
+
+_LAST_PART = re.compile(r"(?s)(.*[,;|/+&\n\uff0c\uff1b\u3001])?\s*(.*?)")
 
 
 def _event_label(name: str, text: str, all_label: str) -> str:
@@ -62,8 +79,8 @@ def _event_label(name: str, text: str, all_label: str) -> str:
     if name not in set(EventGroup):
         return text
     kinds = kinds_of(EventGroup(name))
-    hint = ", ".join(dict.fromkeys(kind.split("_", 1)[-1].replace("_", " ") for kind in kinds))
-    former = "".join(f"{one} too: " for one in _called(name)[1:])
+    hint = ", ".join(dict.fromkeys(SAID.get(kind) or kind.split("_", 1)[-1] for kind in kinds))
+    former = "".join(f"{one} too: " for one, group in FORMER_NAMES.items() if group == name)
     return f"{text} ({former}{hint})"
 
 
@@ -72,11 +89,11 @@ def complete_projects(named: Mapping[tuple[str, str], str], typed: str) -> list[
 
     `named`: (server, id) → what the project is called. A choice's value leads back to it.
     """
-    wanted = typed.strip().casefold()
+    wanted = as_seen(typed)
     hits = [
         (name, server_url, project_id)
         for (server_url, project_id), name in named.items()
-        if wanted in f"{name} {project_id}".casefold()
+        if wanted in as_seen(f"{name} {project_id}")
     ]
     hits.sort(key=lambda hit: hit[0].casefold())
     return [
@@ -108,17 +125,21 @@ def merged(*lists: Iterable[Choice]) -> list[Choice]:
     return [by_value[value] for value in ordered][:MAX_CHOICES]
 
 
-def model_part(typed: str) -> str:
+def last_typed(typed: str) -> str:
     """What is to be looked for: the last part of the list, without the ! that leaves out."""
-    return typed.rpartition(",")[2].strip().removeprefix("!").strip()
+    return split_last(typed)[1].text.strip("*/")
 
 
-def offer_models(typed: str, names: Iterable[str]) -> list[Choice]:
-    """Complete the last part of a comma-separated list of model patterns with these names."""
-    done, _, part = typed.rpartition(",")
-    kept = [piece.strip() for piece in done.split(",") if piece.strip()]
-    mark = "!" if part.strip().startswith("!") else ""
-    names = [one_line(name) for name in names if "," not in name]
-    texts = [", ".join([*kept, f"{mark}{name}"]) for name in names if f"{mark}{name}" not in kept]
-    fitting = dict.fromkeys(text for text in texts if units(text) <= MAX_CHOICE_LENGTH)
-    return [Choice(text, text) for text in fitting][:MAX_CHOICES]
+def offer_names(typed: str, names: Iterable[str], *, excluding: bool = True) -> list[Choice]:
+    """Complete the last part of a list with these names; those with a comma in quotes.
+
+    `excluding`: a `!` before the part stays.
+    """
+    before, last = split_last(typed)
+    kept = before.strip(f"{SEPARATORS} ")
+    mark = EXCLUDE if last.excluded and excluding else ""
+    there = {as_seen(f"{EXCLUDE if one.excluded else ''}{one.text}") for one in split_typed(kept)}
+    entries = [f"{mark}{one_line(name)}" for name in names]
+    new = (typed_entry(entry) for entry in entries if as_seen(entry) not in there)
+    texts = dict.fromkeys(", ".join(filter(None, (kept, entry))) for entry in new)
+    return [Choice(text, text) for text in texts if units(text) <= MAX_CHOICE_LENGTH][:MAX_CHOICES]

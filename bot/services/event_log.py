@@ -297,7 +297,7 @@ class EventLogService:
         found = [
             (event, entry)
             for event in events
-            if event.same_as is None and (entry := _entry_of(event, entries)) is not None
+            if event.same_as is None and (entry := entry_of(event, entries)) is not None
         ]
         meant = {entry.subscription.id: entry for _, entry in found}
         trusted = {id_ for id_, entry in meant.items() if await self._may_read_names(actor, entry)}
@@ -395,7 +395,7 @@ def _following(tx: Transaction, guild_id: int, project_id: str | None) -> Sequen
     return list(dict.fromkeys(found))
 
 
-def _entry_of(event: LoggedEvent, entries: Sequence[Followed]) -> Followed | None:
+def entry_of(event: LoggedEvent, entries: Sequence[Followed]) -> Followed | None:
     """The entry that an event concerns: it has a card or is held for it, or came by its hook."""
     for entry in entries:
         one = entry.subscription

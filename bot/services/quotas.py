@@ -31,18 +31,18 @@ class GuildLimits:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a guild uses of its limits."""
+    """What a guild uses of its limits; `ends_at` is when the next day begins."""
 
     limits: GuildLimits
     used: QuotaUse
+    ends_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class OverQuota:
     """A guild to notify that a hook sent too much today.
 
-    `hook` is None if it is gone, `channels` are those that show its events; `ends_at` is when the
-    next day begins.
+    `hook` is None if it is gone, `channels` are those that show its events.
     """
 
     notice: QuotaNotice
@@ -50,7 +50,6 @@ class OverQuota:
     hook: Hook | None
     channels: tuple[int, ...]
     usage: Usage
-    ends_at: datetime
 
 
 class QuotaService:
@@ -129,7 +128,8 @@ class QuotaService:
         limits = self.of(guild_id)
         if limits is None:
             return None
-        return Usage(limits, await self._storage.read(lambda tx: tx.day_use.used(guild_id)))
+        used = await self._storage.read(lambda tx: tx.day_use.used(guild_id))
+        return Usage(limits, used, self._ends_at(self._now()))
 
     async def require_room_for_hook(self, guild_id: int) -> None:
         """Refuse a new hook that would be one too many. Errors: CommandRefused."""
@@ -159,7 +159,7 @@ class QuotaService:
         hook = await self._storage.read(lambda tx: tx.hooks.get(notice.hook_id))
         shown = await self._storage.read(lambda tx: tx.subscriptions.of_hook(notice.hook_id))
         channels = tuple(one.channel_id for one in shown)
-        return OverQuota(notice, guild, hook, channels, usage, self._ends_at(self._now()))
+        return OverQuota(notice, guild, hook, channels, usage)
 
     async def mark_notified(self, notice: QuotaNotice) -> None:
         """A guild is notified, or nobody of it can be."""

@@ -62,6 +62,18 @@ class NotAProject:
 
 
 @dataclass(frozen=True, slots=True)
+class NoProjectCalled:
+    """A name that none of the projects has that the caller may see, or several of them.
+
+    `near` are such projects with nearly that name.
+    """
+
+    name: str
+    several: bool = False
+    near: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ServerNotAllowed:
     """The bot deals only with the `allowed` servers."""
 
@@ -147,6 +159,7 @@ Refusal: TypeAlias = (
     | NotOneProject
     | ChannelNotSeen
     | NotAProject
+    | NoProjectCalled
     | ServerNotAllowed
     | OptionProblem
     | ProjectNotSeen

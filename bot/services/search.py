@@ -1,81 +1,205 @@
-"""What a person's own account finds at Speckle while they type; nobody waits long for it."""
+"""What people may know of projects while they type; nobody waits long for it."""
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from cachetools import TTLCache
 
 from bot.errors import SpeckleError
-from bot.model import Account
-from bot.services.completion import MAX_CHOICES, Choice, model_part, offer_models, offer_projects
+from bot.model import Account, Subscription, SubscriptionState
+from bot.services.completion import MAX_CHOICES, Choice, offer_projects
+from bot.services.consent_check import exceeds
+from bot.services.public_access import PRIVATE
+from bot.services.subscribe_results import CommandCaller, Followed
 from bot.services.token_lending import SpeckleCall, TokenLender
+from bot.speckle.events import ModelRef, ProjectNames
+from bot.speckle.filters import lets_in
+from bot.speckle.seen_text import as_seen
 from bot.speckle_api.client import SpeckleClient
-from bot.speckle_api.types import ModelChoice, ProjectChoice
+from bot.speckle_api.types import Login, ModelChoice, ProjectChoice
 
 WITHIN_S = 2.0  # of the 3 s that Discord waits for what is offered
 FRESH_S = 10.0  # Discord asks again at each key, and often for the same text
 MOST_KEPT = 512  # texts, of all people together
+UNKNOWN = ProjectNames()
 
 T = TypeVar("T")
 
 
 class Search:
-    """Finds projects and models with the caller's own rights; a server that is slow finds nothing.
+    """Finds projects, models and people with the caller's own rights.
 
-    Errors of a server are no answer; they are not kept either.
+    In a channel that follows a project, also with those of the account that subscribed it, and
+    only what the channel shows; of public projects what everybody may read, where `asks_public`.
+    A server that is slow, or answers with an error, finds nothing; that is not kept.
     """
 
-    def __init__(self, client: SpeckleClient, lender: TokenLender) -> None:
+    def __init__(
+        self,
+        client: SpeckleClient,
+        lender: TokenLender,
+        *,
+        now: Callable[[], datetime],
+        asks_public: bool = True,
+    ) -> None:
         self._client = client
         self._lender = lender
-        self._found = TTLCache[Hashable, Sequence[object]](MOST_KEPT, FRESH_S)
+        self._now = now
+        self._asks_public = asks_public
+        self._found = TTLCache[Hashable, object](MOST_KEPT, FRESH_S)
+
+    # ── projects ──────────────────────────────────────────────────────────────────────────────
 
     async def projects(self, user_id: int, typed: str) -> list[Choice]:
         """The person's own projects whose name holds the text, on all servers they linked."""
-        accounts = await self._lender.all_of_user(user_id)
-        found = await asyncio.gather(*(self._projects(one, typed.strip()) for one in accounts))
+        found = await self.own_projects(user_id, typed)
         return [
             choice
+            for server_url, projects in found
+            for choice in offer_projects(server_url, projects)
+        ]
+
+    async def own_projects(
+        self, user_id: int, typed: str
+    ) -> list[tuple[str, Sequence[ProjectChoice]]]:
+        """The same by server; the newest ones where none holds the text."""
+        accounts = await self._lender.all_of_user(user_id)
+        search = " ".join(typed.split())
+        found = await asyncio.gather(*(self._projects(one, search) for one in accounts))
+        return [
+            (account.server_url, projects)
             for account, projects in zip(accounts, found, strict=True)
-            for choice in offer_projects(account.server_url, projects)
         ]
 
     async def _projects(self, account: Account, search: str) -> Sequence[ProjectChoice]:
-        return await self._once(
-            (account.id, search),
-            account,
-            lambda login: self._client.find_projects(login, search, MAX_CHOICES, within_s=WITHIN_S),
-        )
+        async def ask(login: Login) -> Sequence[ProjectChoice]:
+            return await self._client.find_projects(login, search, MAX_CHOICES, within_s=WITHIN_S)
 
-    async def models(
-        self, user_id: int, server_url: str, project_id: str, typed: str
-    ) -> list[Choice]:
-        """Models of a project whose name holds the last part of what was typed."""
-        account = await self._lender.of_user(user_id, server_url)
-        if account is None:
-            return []
-        search = model_part(typed)
-        found: Sequence[ModelChoice] = await self._once(
-            (account.id, project_id, search),
-            account,
-            lambda login: self._client.find_models(
+        found = await self._once(
+            ("projects", account.id, search), lambda: self._lender.as_account(account.id, ask)
+        )
+        return found or ()
+
+    # ── what is in a project ──────────────────────────────────────────────────────────────────
+
+    async def model_names(
+        self,
+        caller: CommandCaller,
+        server_url: str,
+        project_id: str,
+        search: str,
+        here: Followed | None,
+    ) -> Sequence[str]:
+        """Models of a project whose name holds the text."""
+        account = await self._lender.of_user(caller.actor.id, server_url)
+        if account is not None:
+            found = await self._models(account, project_id, " ".join(search.split()))
+            if found:
+                return [model.name for model in found]
+        names = await self.names(caller, server_url, project_id, here)
+        wanted = as_seen(search)
+        return [name for name in names.models.values() if wanted in as_seen(name)]
+
+    async def _models(
+        self, account: Account, project_id: str, search: str
+    ) -> Sequence[ModelChoice] | None:
+        async def ask(login: Login) -> Sequence[ModelChoice]:
+            return await self._client.find_models(
                 login, project_id, search, MAX_CHOICES, within_s=WITHIN_S
-            ),
-        )
-        return offer_models(typed, [model.name for model in found])
+            )
 
-    async def _once(
-        self, key: Hashable, account: Account, question: SpeckleCall[list[T]]
-    ) -> Sequence[T]:
-        """Ask, unless the same has just been asked."""
+        return await self._once(
+            ("models", account.id, project_id, search),
+            lambda: self._lender.as_account(account.id, ask),
+        )
+
+    async def names(
+        self,
+        caller: CommandCaller,
+        server_url: str,
+        project_id: str,
+        here: Followed | None,
+        *,
+        within_s: float = WITHIN_S,
+    ) -> ProjectNames:
+        """What the caller may know of a project's models and people; nothing where nobody answers.
+
+        `here` is what the channel has of the project.
+        """
+
+        async def ask(login: Login) -> ProjectNames:
+            return await self._client.project_names(login, project_id, within_s=within_s)
+
+        own = await self._as_caller_or_anybody(caller, server_url, project_id, ask)
+        if own is not None:
+            return own
+        reader = None if here is None else self._reader(caller, here)
+        if here is None or reader is None:
+            return UNKNOWN
+        key = (reader, project_id)
+        shown = await self._once(key, lambda: self._lender.as_account(reader, ask))
+        return UNKNOWN if shown is None else _as_shown(here.subscription, shown)
+
+    async def model_of_version(
+        self, caller: CommandCaller, server_url: str, project_id: str, version_id: str
+    ) -> str | None:
+        """The id of the model that a version is of, if the caller may know it."""
+
+        async def ask(login: Login) -> ModelRef:
+            return await self._client.model_of_version(
+                login, project_id, version_id, within_s=WITHIN_S
+            )
+
+        found = await self._as_caller_or_anybody(caller, server_url, version_id, ask)
+        return None if found is None else found.id
+
+    async def _as_caller_or_anybody(
+        self, caller: CommandCaller, server_url: str, about: str, ask: SpeckleCall[T]
+    ) -> T | None:
+        """Ask with the caller's own account, or as a stranger."""
+        account = await self._lender.of_user(caller.actor.id, server_url)
+        if account is not None:
+            key = (account.id, about)
+            own = await self._once(key, lambda: self._lender.as_account(account.id, ask))
+            if own is not None:
+                return own
+        if not self._asks_public:
+            return None
+        return await self._once((None, server_url, about), lambda: ask(Login(server_url)))
+
+    def _reader(self, caller: CommandCaller, here: Followed) -> int | None:
+        """The account that reads for the channel, as long as its answer covers who sees it."""
+        subscription = here.subscription
+        may = subscription.state is SubscriptionState.ACTIVE and caller.actor.manages(
+            subscription.channel_id
+        )
+        if not may or exceeds(subscription, here.hook, PRIVATE, caller.audience, self._now()):
+            return None
+        return subscription.account_id
+
+    async def _once(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T | None:
+        """Ask, unless the same has just been asked; None where there is no answer."""
         kept = self._found.get(key)
         if kept is not None:
             return kept  # type: ignore[return-value]  # a key is of one kind of question
         try:
             async with asyncio.timeout(WITHIN_S):
-                found = await self._lender.as_account(account.id, question)
+                found = await ask()
         except (SpeckleError, TimeoutError):
-            return ()
+            return None
         self._found[key] = found
         return found
+
+
+def _as_shown(subscription: Subscription, names: ProjectNames) -> ProjectNames:
+    """Of the names, those of models that the channel shows."""
+    consent = subscription.consent
+    filters = [subscription.options.models, () if consent is None else consent.options.models]
+    models = {
+        id_: name
+        for id_, name in names.models.items()
+        if all(lets_in(patterns, ModelRef(id_, name)) for patterns in filters)
+    }
+    return ProjectNames(models, names.people, names.complete and not any(filters))

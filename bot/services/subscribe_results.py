@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import TypeAlias
 
 from bot.model import Hook, PauseWhy, Subscription
@@ -12,6 +12,8 @@ from bot.services.project_names import project_label
 from bot.services.webhook_results import Ensured, EnsureFailed, EnsureProblem, RemovalResult
 from bot.services.webhook_setup import WebhookSetup
 from bot.speckle.events import EventKind
+from bot.speckle.filter_hints import FilterHint
+from bot.speckle.links import LinkTarget
 from bot.speckle.subscription_options import SubscriptionOptions, TypedOptions
 
 AudienceOf: TypeAlias = Callable[[int], Audience | None]
@@ -19,6 +21,25 @@ AudienceOf: TypeAlias = Callable[[int], Audience | None]
 
 def _not_known(_channel_id: int) -> Audience | None:
     return None
+
+
+class LinkedModels(Enum):
+    """What a link to a model means for a channel that shows the project's models already."""
+
+    ASK = auto()
+    ADD = auto()
+    REPLACE = auto()
+    KEEP = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class CommandCaller:
+    """Who types, and where it is to be shown; `audience` is who sees that channel."""
+
+    guild_id: int
+    actor: Actor
+    channel_id: int
+    audience: Audience | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +65,13 @@ class SubscribeRequest:
     audience_of: AudienceOf = _not_known
     agreed: Mapping[int, Audience | None] | None = None
     left_out: frozenset[int] = frozenset()
+    linked_models: LinkedModels = LinkedModels.ASK
+
+    @property
+    def caller(self) -> CommandCaller:
+        """Who types, and where it is to be shown."""
+        target = self.channel
+        return CommandCaller(self.guild_id, self.actor, target.channel_id, target.audience)
 
 
 class SubscribeChange(StrEnum):
@@ -87,7 +115,8 @@ class Subscribed:
     `lacking` are events that the channel wants and a webhook of the bot's does not send, because
     nobody who owns the project asked for them. `also` are the server's other channels that the
     answer covers, `unanswered` counts those that it paused. `paused` is why the channel itself
-    stopped: the change goes beyond what was agreed to. `kept` events happened meanwhile.
+    stopped: the change goes beyond what was agreed to. `kept` events happened meanwhile. `target`
+    is what the pasted link leads to, `hints` are filters that have no effect now.
     """
 
     entry: Followed
@@ -102,6 +131,8 @@ class Subscribed:
     lacking: tuple[EventKind, ...] = ()
     paused: PauseWhy | None = None
     kept: int = 0
+    target: LinkTarget = LinkTarget.PROJECT
+    hints: tuple[FilterHint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +176,20 @@ class NeedsConsent:
         """What a yes means: each channel with who can see it now."""
         target = self.request.channel
         return {target.channel_id: target.audience} | {one: self.also[one] for one in self.chosen}
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsChoice:
+    """Nothing was changed yet: the link leads to models, and the channel follows the project.
+
+    `linked` are those models, as patterns, `shown` the channel's patterns, none for all models.
+    """
+
+    request: SubscribeRequest
+    server_url: str
+    entry: Followed
+    linked: tuple[str, ...]
+    shown: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from bot.model import (
     Subscription,
     SubscriptionState,
 )
-from bot.services.command_input import options_from
+from bot.services.command_input import asks_for_models, options_from, with_choice
 from bot.services.consent_check import ConsentCheck, ProjectAccess
 from bot.services.known_names import KnownNames
 from bot.services.project_followers import entry_of, followers_of, right_kind
@@ -27,6 +27,7 @@ from bot.services.subscribe_plan import Planner, SubscribePlan
 from bot.services.subscribe_results import (
     Followed,
     NeedsAccount,
+    NeedsChoice,
     NeedsConsent,
     SubscribeChange,
     Subscribed,
@@ -42,7 +43,7 @@ from bot.speckle.links import SpeckleLink
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, Transaction
 
-SubscribeOutcome: TypeAlias = Subscribed | NeedsAccount | NeedsConsent
+SubscribeOutcome: TypeAlias = Subscribed | NeedsAccount | NeedsConsent | NeedsChoice
 
 
 class Subscribing:
@@ -89,6 +90,8 @@ class Subscribing:
         access = await self._consent_check.look(request.actor.id, server_url, link.project_id)
         async with self._one_at_a_time(request.guild_id, server_url, link.project_id):
             planner = await self._planner(request, server_url, link, access)
+            if isinstance(planner, NeedsChoice):
+                return planner
             plan = planner.plan()
             return await self._do(planner, plan) if isinstance(plan, SubscribePlan) else plan
 
@@ -97,7 +100,7 @@ class Subscribing:
 
     async def _planner(
         self, request: SubscribeRequest, server_url: str, link: SpeckleLink, access: ProjectAccess
-    ) -> Planner:
+    ) -> Planner | NeedsChoice:
         there = await followers_of(self._storage, request.guild_id, server_url, link.project_id)
         here = there.at(request.channel.channel_id)
         if here is not None:
@@ -108,6 +111,9 @@ class Subscribing:
         if here is None:
             await self._quotas.require_room_for_subscription(request.guild_id)
         current = SubscriptionOptions() if here is None else here.subscription.options
+        if here is not None and asks_for_models(request, link, current):
+            return NeedsChoice(request, server_url, here, link.models, current.models)
+        request = with_choice(request, link, current)
         return Planner(
             request,
             server_url,

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bot.errors import NotASpeckleLink
 from bot.model import (
     PREVIOUS_SECRET_VALID,
     Hook,
@@ -17,17 +16,18 @@ from bot.model import (
 )
 from bot.permissions import Actor, TargetChannel
 from bot.services.channel_rules import require_manager, require_posting
-from bot.services.command_input import parse_project
-from bot.services.completion import Choice, complete_projects, merged
+from bot.services.completion import Choice, complete_projects, last_typed, merged, offer_names
 from bot.services.consent_check import ConsentCheck
 from bot.services.former_addresses import FormerAddresses
 from bot.services.known_names import KnownNames
 from bot.services.project_followers import entry_of, right_kind
+from bot.services.project_input import ProjectInput, may_be_name
 from bot.services.quotas import QuotaService
-from bot.services.refusals import CommandRefused, RefusalReason, Retry, ServerNotAllowed
+from bot.services.refusals import CommandRefused, RefusalReason, Retry
 from bot.services.search import Search
 from bot.services.subscribe_results import (
     AudienceOf,
+    CommandCaller,
     Followed,
     MadeSetUp,
     NeedsAccount,
@@ -44,7 +44,10 @@ from bot.services.webhook_page import WebhookPages
 from bot.services.webhook_results import Ensured
 from bot.services.webhook_setup import WebhookSetup, webhook_setup
 from bot.services.webhooks import WebhookService
-from bot.speckle.links import Links, SpeckleLink, parse_link
+from bot.speckle.filter_hints import FilterHint, hints_for
+from bot.speckle.links import Links, SpeckleLink
+from bot.speckle.seen_text import as_seen
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 
 
@@ -90,7 +93,7 @@ class SubscriptionService:
             now=now,
         )
         self._pages = pages
-        self._former_addresses = former_addresses
+        self._input = ProjectInput(search, former_addresses, speckle_servers)
         self._servers = tuple(speckle_servers)
         self._public_url = public_url
         self._served_guilds = served_guilds
@@ -102,31 +105,30 @@ class SubscriptionService:
         """Let the place follow the project, or change what it follows of it."""
         require_manager(request.actor, request.channel.channel_id)
         require_posting(request.channel, Retry.SUBSCRIBE)
-        link = await self._project_of(request.project)
-        server_url = link.server_url or await self._server_of(request, link.project_id)
+        followed = await self.listing(request.guild_id, request.actor)
+        server_url, link = await self._input.link_of(request.project, request.actor.id, followed)
+        if may_be_name(request.project):
+            request = replace(request, project=Links(server_url).project(link.project_id))
+        link = await self._input.with_its_model(request.caller, server_url, link)
         outcome = await self._subscribing.subscribe(request, server_url, link)
         if not isinstance(outcome, Subscribed):
             return outcome
+        hints = await self._hints(request, link, outcome)
         entry, setup = await self._setup_for(outcome.entry, request.actor)
-        return replace(outcome, entry=entry, setup=setup)
+        return replace(outcome, entry=entry, setup=setup, target=link.target, hints=hints)
 
-    async def _project_of(self, typed: str) -> SpeckleLink:
-        """The project that a link means, also one to a server's former address."""
-        try:
-            return parse_project(typed, self._servers)
-        except CommandRefused as refused:
-            if not isinstance(refused.refusal, ServerNotAllowed):
-                raise
-            server_url = await self._former_addresses.server_now_of(refused.refusal.server_url)
-            if server_url is None:
-                raise
-        return replace(parse_link(typed), server_url=server_url)
-
-    async def _server_of(self, request: SubscribeRequest, project_id: str) -> str:
-        """The server that a bare id means: where the caller's channels follow it, or the first."""
-        listed = await self.listing(request.guild_id, request.actor)
-        there = {one.hook.server_url for one in listed if one.hook.project_id == project_id}
-        return there.pop() if len(there) == 1 else self._servers[0]
+    async def _hints(
+        self, request: SubscribeRequest, link: SpeckleLink, outcome: Subscribed
+    ) -> tuple[FilterHint, ...]:
+        """Which of the filters have no effect now, by what the caller may know of the project."""
+        subscription, hook = outcome.entry.subscription, outcome.entry.hook
+        options = subscription.options
+        if not (request.options or link.models) or not (options.models or options.ignore_authors):
+            return ()
+        before = outcome.old_options or SubscriptionOptions()
+        here = replace(outcome.entry, subscription=replace(subscription, options=before))
+        names = await self._search.names(request.caller, hook.server_url, hook.project_id, here)
+        return hints_for(options, names)
 
     async def _setup_for(
         self, entry: Followed, actor: Actor
@@ -164,19 +166,8 @@ class SubscriptionService:
         A name has to be that of one project alone.
         """
         listed = await self.listing(guild_id, actor)
-        named = [entry for entry in listed if entry.label == project.strip()]
-        if named and len({_project_of(entry) for entry in named}) == 1:
-            return named
-        try:
-            link = parse_link(project, self._servers)
-        except NotASpeckleLink:
-            return []
-        there = [entry for entry in listed if entry.hook.project_id == link.project_id]
-        servers = {entry.hook.server_url for entry in there}
-        server_url = link.server_url
-        if server_url is None:
-            server_url = servers.pop() if len(servers) == 1 else self._servers[0]
-        return [entry for entry in there if entry.hook.server_url == server_url]
+        meant = self._input.offline(project, listed)
+        return [entry for entry in listed if len(meant) == 1 and _project_of(entry) in meant]
 
     async def _delete(self, entry: Followed) -> Unsubscribed:
         async with self._changing:
@@ -293,9 +284,10 @@ class SubscriptionService:
             except CommandRefused as error:
                 refused = error
                 continue
-            if not isinstance(outcome, Subscribed):
+            if isinstance(outcome, NeedsAccount | NeedsConsent):
                 return outcome
-            done.append(outcome)
+            if isinstance(outcome, Subscribed):
+                done.append(outcome)
         if refused is not None and not done:
             raise refused
         entries = tuple(one.entry for one in done)
@@ -420,14 +412,33 @@ class SubscriptionService:
         )
         return merged(followed, own)
 
-    async def models(self, user_id: int, project: str, typed: str) -> list[Choice]:
-        """The project's models, for someone who linked an account on its server."""
-        try:
-            link = parse_link(project, self._servers)
-        except NotASpeckleLink:
+    async def models(self, caller: CommandCaller, project: str, typed: str) -> list[Choice]:
+        """The project's models, as long as the caller may know them, or the channel shows them."""
+        here, meant = await self._meant_while_typing(caller, project)
+        if meant is None:
             return []
-        server_url = link.server_url or self._servers[0]
-        return await self._search.models(user_id, server_url, link.project_id, typed)
+        found = await self._search.model_names(caller, *meant, last_typed(typed), here)
+        return offer_names(typed, found)
+
+    async def authors(self, caller: CommandCaller, project: str, typed: str) -> list[Choice]:
+        """The project's people, in the same way."""
+        here, meant = await self._meant_while_typing(caller, project)
+        if meant is None:
+            return []
+        names, part = await self._search.names(caller, *meant, here), as_seen(last_typed(typed))
+        people = sorted(name for name in names.people.values() if part in as_seen(name))
+        return offer_names(typed, people, excluding=False)
+
+    async def _meant_while_typing(
+        self, caller: CommandCaller, project: str
+    ) -> tuple[Followed | None, tuple[str, str] | None]:
+        """The project in another field, and what the channel has of it."""
+        followed = await self.listing(caller.guild_id, caller.actor)
+        meant = self._input.offline(project, followed)
+        if len(meant) != 1 or meant[0][0] not in self._servers:
+            return None, None
+        there = (one for one in followed if one.subscription.channel_id == caller.channel_id)
+        return next((one for one in there if _project_of(one) == meant[0]), None), meant[0]
 
 
 def _as_seen(entry: Followed, actor: Actor) -> Followed:

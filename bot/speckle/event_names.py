@@ -23,6 +23,17 @@ NOUNS: Final[Mapping[EventGroup, str]] = {
 }
 """What else groups are called, today's and Speckle's former words."""
 
+SAID: Final[Mapping[EventKind, str]] = {
+    EventKind.PERMISSION_GRANTED: "joined",
+    EventKind.PERMISSION_REVOKED: "left",
+    EventKind.INVITATION_SENT: "invited",
+    EventKind.INVITATION_ACCEPTED: "accepted",
+    EventKind.INVITATION_DECLINED: "declined",
+    EventKind.ACCESS_REQUESTED: "asked for access",
+    EventKind.ACCESS_DECLINED: "refused access",
+}
+"""What happened to people, in the words of their cards."""
+
 _SEPARATED: Final = re.compile(r"[,;\n\r\uff0c\uff1b\u3001\u060c\u061b|/+&\u2022\u00b7]+")
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NEGATION: Final = re.compile(r"!\s*|(?<![^\s])-(?=\w)")

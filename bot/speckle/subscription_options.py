@@ -300,7 +300,7 @@ def _pattern(entry: TypedEntry) -> str:
     return f"{name.removeprefix('$')}/{EVERYTHING}" if is_folder else name
 
 
-_EXPRESSION: Final = re.compile(r"\.[*+](?!\w)|\\[dwsb]|^\^|\$$|\([^()]*\|[^()]*\)")
+_EXPRESSION: Final = re.compile(r"\.[*+](?!\w)|\\[dwsb](?![a-z])|^\^|\$$|\([^()]*\|[^()]*\)")
 
 
 def _glob_for(text: str) -> str | None:

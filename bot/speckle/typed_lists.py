@@ -6,7 +6,7 @@ nothing.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 SEPARATORS: Final = ",;\n\r\uff0c\uff1b\u3001\u060c\u061b"
@@ -35,16 +35,32 @@ class TypedEntry:
 
 def split_typed(text: str) -> tuple[TypedEntry, ...]:
     """The entries, with their spaces collapsed; empty ones only where they were quoted or `!`."""
-    entries = []
+    return tuple(entry for entry, _, _ in _scanned(text))
+
+
+def split_last(text: str) -> tuple[str, TypedEntry]:
+    """What was typed before the last entry, and that entry, which may not be finished yet."""
+    scanned = [*_scanned(text)]
+    for entry, begun, named in scanned:
+        if not entry.quoted and entry.text[:1] in QUOTES:  # a quote that nothing closes yet
+            return text[:begun], replace(entry, text=" ".join(text[named + 1 :].split()))
+    if not scanned or text.rstrip(" ")[-1] in SEPARATORS:
+        return text, TypedEntry("")
+    entry, begun, _ = scanned[-1]
+    return text[:begun], entry
+
+
+def _scanned(text: str) -> Iterator[tuple[TypedEntry, int, int]]:
+    """The entries, where each begins, and where its name does."""
     position = 0
     while position < len(text):
         start = _START.match(text, position)
-        position = start.end() if start else position
-        excluded = EXCLUDE in (start["marks"] if start else "")
-        entry, position = _entry(text, position)
+        assert start is not None, "it matches nothing, too"  # noqa: S101
+        entry, position = _entry(text, start.end())
+        excluded = EXCLUDE in start["marks"]
         if entry.text or excluded:
-            entries.append(TypedEntry(entry.text, entry.quoted, excluded))
-    return tuple(entries)
+            found = TypedEntry(entry.text, entry.quoted, excluded)
+            yield found, start.start("marks"), start.end()
 
 
 def _entry(text: str, start: int) -> tuple[TypedEntry, int]:

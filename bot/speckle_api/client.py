@@ -14,13 +14,13 @@ from bot.errors import (
     SpeckleUnavailable,
 )
 from bot.network import Network
-from bot.speckle.events import ProjectNames
+from bot.speckle.events import ModelRef, ProjectNames
 from bot.speckle.listed import ListedChanges
 from bot.speckle.tokens import SCOPES, TokenScope
 from bot.speckle.wire import id_of, text_of
-from bot.speckle_api import graphql, listings, optional_questions, questions
+from bot.speckle_api import graphql, listings, optional_questions, questions, versions
 from bot.speckle_api.activity_list import ActivityList
-from bot.speckle_api.answers import MILLISECOND, child, iso, needed
+from bot.speckle_api.answers import MILLISECOND, child, iso, model_ref, needed
 from bot.speckle_api.asker import Asker
 from bot.speckle_api.circuit_breaker import CircuitBreakers
 from bot.speckle_api.error_answers import missing_scope
@@ -167,6 +167,14 @@ class SpeckleClient:
         wanted = {"project": project_id, **_search(search, limit)}
         data = await self._read(login, questions.MODELS, wanted, within_s)
         return questions.read_models(data, wanted["search"])
+
+    async def model_of_version(
+        self, login: Login, project_id: str, version_id: str, *, within_s: float | None = None
+    ) -> ModelRef:
+        """The model that a version is of."""
+        wanted = {"project": project_id, "version": version_id}
+        data = await self._read(login, versions.VERSION_NAME, wanted, within_s)
+        return model_ref(child(data, "project", "version", "model"))
 
     async def project(
         self, login: Login, project_id: str, *, within_s: float | None = None

@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 from bot.settings import environment_names
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["run", "demo", "check", "migrate", "key", "keys", "outbox", "soak"]
+COMMANDS = ["run", "demo", "check", "migrate", "key", "keys", "outbox", "events", "soak"]
 
 
 def bot(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -47,8 +47,8 @@ class Bot:
         self._empty = os.devnull
         self._numbers = count(1)
 
-    def __call__(self, *arguments: str, typed: str = "") -> Result:
-        files = ["--config", self._empty, "--env-file", self._empty, "outbox"]
+    def __call__(self, *arguments: str, typed: str = "", group: str = "outbox") -> Result:
+        files = ["--config", self._empty, "--env-file", self._empty, group]
         env = {"DATABASE_URL": self.url, "SPECKLE_WEBHOOK_SECRET": SECRET}
         return CliRunner(env=env).invoke(cli, [*files, *arguments], input=typed)
 
@@ -144,7 +144,7 @@ def test_a_list_has_state_age_and_reason_and_no_markdown_or_control_character(bo
     done = bot("list")
     assert done.exit_code == 0
     heads, first, second, empty, hint = done.stdout.splitlines()
-    assert heads.split() == ["id", "state", "age", "channel", "project", "title", "reason"]
+    assert heads.split() == ["id", "state", "age", "channel", "guild", "project", "title", "reason"]
     assert first.split()[:5] == [str(waiting), "waiting", "0", "s", "73"]
     assert first.endswith(" due now")
     assert " Version of level 1 " in first
@@ -177,7 +177,9 @@ def test_programs_get_json(bot: Bot) -> None:
         "id": card_id,
         "state": "undeliverable",
         "guild_id": "71",
+        "guild_name": None,
         "channel_id": "73",
+        "channel_name": None,
         "project_id": "a1b2c3d4e5",
         "project_name": "Harbour[31m Tower",
         "title": "Version of level 1",

@@ -341,7 +341,7 @@ async def test_resume_in_the_direct_message_goes_on_where_it_stopped(
         message = private(studio)[0]
         await studio.sandbox.press(message, "Resume", studio.maren)
     assert await states(storage, studio) == [SubscriptionState.ACTIVE] * 2
-    assert "2 cards were kept and are shown now" in words(message)
+    assert "2 cards were kept and come now" in words(message)
     assert f"Resumed by <@{studio.maren.id}>" in words(message)
     assert message.components == []
     assert await storage.write(lambda tx: tx.outbox.open_batch(studio.structure.id, 10)) is not None

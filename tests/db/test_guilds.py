@@ -11,6 +11,7 @@ from bot.db.tables import metadata
 from bot.model import Guild, Hook, HookKind, HookState, RetentionPolicy, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.work import DiscordName
 from tests.db.conftest import (
     HARBOUR_TOWER,
     MAREN_ODUYA,
@@ -96,6 +97,9 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
     kept = Picture("other.png", "image/png", b"\x89PNG other")
     await queue(other, pictures=(kept,))
     await storage.write(lambda tx: tx.outbox.open_batch(5, 10))
+    places = ((STUDIO_KESTREL, STUDIO_KESTREL), (STRUCTURE, STUDIO_KESTREL), (1, 1), (5, 1), (6, 1))
+    names = [DiscordName(id_, guild_id, f"name of {id_}") for id_, guild_id in places]
+    await storage.write(lambda tx: tx.discord_names.put(names))
 
     await storage.write(lambda tx: tx.guilds.leave(STUDIO_KESTREL))
     assert (
@@ -136,6 +140,7 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
         "webhook_removals": 0,
         "day_use": 0,
         "quota_notices": 0,
+        "discord_names": 2,  # of the other guild, and of its channel that follows something
     }
     opened = await storage.write(lambda tx: tx.outbox.open_batch(5, 10))
     assert opened is not None

@@ -296,7 +296,7 @@ async def test_what_is_too_much_to_fetch_is_said(
         tower.fail(range(9))
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(6, 9))
-        assert "6 older entries" in cards(studio)[0]["description"]
+        assert "6 of the older entries" in cards(studio)[0]["description"]
 
 
 async def test_a_server_that_is_down_at_the_start_is_asked_again(

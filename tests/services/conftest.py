@@ -24,7 +24,6 @@ from bot.services.samples import SampleService
 from bot.services.search import Search
 from bot.services.subscribe_results import (
     Followed,
-    NeedsAccount,
     NeedsConsent,
     Subscribed,
     SubscribeRequest,
@@ -169,7 +168,7 @@ class Desk:
 
     async def edit(
         self, caller: Actor, entry: Followed, options: SubscriptionOptions
-    ) -> Subscribed | NeedsAccount | NeedsConsent:
+    ) -> SubscribeOutcome:
         """As the form of the panel does it."""
         return await self.service.subscribe(edit_request(caller, entry, options))
 
@@ -258,7 +257,7 @@ def services_over(
     subscriptions = SubscriptionService(
         storage,
         webhooks,
-        Search(client, lender),
+        Search(client, lender, now=clock, asks_public=real),
         ConsentCheck(lender, webhooks, visibility),
         quotas or without_quotas(storage, clock),
         pages,

@@ -8,7 +8,8 @@ from aiohttp import web
 
 from bot.model import Account, Hook, Subscription
 from bot.permissions import Actor, Audience
-from bot.services.subscribe_results import NeedsAccount, NeedsConsent, Subscribed, SubscribeRequest
+from bot.services.subscribe_results import Subscribed, SubscribeRequest
+from bot.services.subscribing import SubscribeOutcome
 from bot.services.webhooks import WebhookService
 from bot.storage import Storage
 from sandbox.http_site import serving
@@ -94,7 +95,7 @@ class Office:
         left_out: frozenset[int] = frozenset(),
         audience: Audience = TEAM,
         **options: str,
-    ) -> Subscribed | NeedsAccount | NeedsConsent:
+    ) -> SubscribeOutcome:
         """Type it; `shown`: say yes to who will see the project, if that is asked."""
         request = SubscribeRequest(
             guild_id=KESTREL,

@@ -5,7 +5,7 @@ from bot.services.completion import (
     MAX_CHOICES,
     Choice,
     complete_events,
-    offer_models,
+    offer_names,
 )
 from bot.speckle.events import EventGroup, EventKind
 from bot.speckle.subscription_options import SubscriptionOptions
@@ -63,5 +63,5 @@ def test_a_list_too_long_for_a_choice_offers_nothing() -> None:
 def test_model_names_are_as_long_as_discord_counts_and_offered_once() -> None:
     """One choice that is too long, and Discord shows none at all."""
     long = "\N{BUILDING CONSTRUCTION}" * 60
-    offered = offer_models("", [long, "level 1", "level\N{ZERO WIDTH SPACE} 1"])
+    offered = offer_names("", [long, "level 1", "level\N{ZERO WIDTH SPACE} 1"])
     assert offered == [Choice("level 1", "level 1")]

@@ -20,6 +20,7 @@ from bot.services.project_followers import entry_of
 from bot.services.public_access import PRIVATE, PublicAnswer
 from bot.services.refusals import CommandRefused, ProjectNotPublic
 from bot.services.subscribe_results import (
+    CommandCaller,
     Followed,
     MadeSetUp,
     NeedsAccount,
@@ -28,6 +29,7 @@ from bot.services.subscribe_results import (
     Subscribed,
     SubscribeRequest,
 )
+from bot.services.subscribing import SubscribeOutcome
 from bot.services.webhook_results import Ensured, WebhookChange
 from bot.services.webhook_setup import WebhookSetup
 from bot.speckle.events import EventKind
@@ -81,7 +83,7 @@ async def edited(
     channel_id: int,
     options: SubscriptionOptions,
     audience: Audience = TEAM,
-) -> Subscribed | NeedsAccount | NeedsConsent:
+) -> SubscribeOutcome:
     there = await office.at(channel_id)
     hook = await office.storage.read(lambda tx: tx.hooks.get(there.hook_id))
     assert hook is not None
@@ -338,7 +340,7 @@ async def probed(office: Office, caller: Actor, project: str) -> list[object]:
     offered = await subscriptions.projects(KESTREL, caller, "")
     told.append([choice.name.replace(project.rpartition("/")[2], "ID") for choice in offered])
     told.append([one.name for one in await subscriptions.projects(KESTREL, caller, "kestrel")])
-    told.append(await subscriptions.models(caller.id, project, ""))
+    told.append(await subscriptions.models(CommandCaller(KESTREL, caller, FACADE), project, ""))
     # And once more with a webhook of their own that works, as they can make that up.
     for one in await office.storage.read(lambda tx: tx.subscriptions.of_channel(FACADE)):
         await office.storage.write(lambda tx: note_event(tx, one.hook_id, "Made up"))
@@ -354,7 +356,7 @@ async def probed(office: Office, caller: Actor, project: str) -> list[object]:
     return told
 
 
-def _without_its_own(outcome: Subscribed | NeedsAccount | NeedsConsent, project: str) -> object:
+def _without_its_own(outcome: SubscribeOutcome, project: str) -> object:
     if not isinstance(outcome, Subscribed):
         return type(outcome), outcome.server_url, getattr(outcome, "why", None)
     setup = outcome.setup

@@ -11,7 +11,7 @@ from bot.services.channel_rules import NEEDED
 from bot.services.refusals import (
     CannotPost,
     CommandRefused,
-    NotAProject,
+    NoProjectCalled,
     NotManager,
     Obstacle,
     Retry,
@@ -224,7 +224,7 @@ async def test_a_link_to_a_server_that_is_not_allowed_names_those_that_are(desk:
 async def test_what_is_no_link_is_refused(desk: Desk) -> None:
     with pytest.raises(CommandRefused) as refused:
         await desk.subscribe("harbour tower")
-    assert isinstance(refused.value.refusal, NotAProject)
+    assert isinstance(refused.value.refusal, NoProjectCalled)
 
 
 async def test_a_link_to_a_model_presets_the_model_filter(desk: Desk) -> None:

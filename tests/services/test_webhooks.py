@@ -25,6 +25,7 @@ from bot.permissions import Actor
 from bot.services.public_url import ProbeProblem
 from bot.services.refusals import CommandRefused, ProjectNotSeen
 from bot.services.subscribe_results import (
+    CommandCaller,
     Followed,
     MadeSetUp,
     NeedsAccount,
@@ -803,6 +804,10 @@ async def test_unlinking_while_speckle_is_away_pauses_all_the_same_and_says_so(
     assert paused.pause_reason is PauseReason.ACCESS_LOST
 
 
+def caller_of(user_id: int) -> CommandCaller:
+    return CommandCaller(KESTREL, manager(user_id), STRUCTURE)
+
+
 # ── what is offered while one types ───────────────────────────────────────────────────────────
 
 
@@ -816,10 +821,10 @@ async def test_projects_and_models_complete_from_the_callers_own_account(office:
     found = await service.projects(KESTREL, manager(MAREN), "heron")
     assert [choice.name for choice in found] == ["Heron Bridge"]
     assert await service.projects(KESTREL, manager(TOBIAS), "heron") == []
-    models = await service.models(MAREN, office.link, "facade, !struc")
+    models = await service.models(caller_of(MAREN), office.link, "facade, !struc")
     assert [choice.value for choice in models] == ["facade, !structure/level 1"]
-    assert await service.models(TOBIAS, office.link, "struc") == []
-    assert await service.models(MAREN, "no link", "struc") == []
+    assert await service.models(caller_of(TOBIAS), office.link, "struc") == []
+    assert await service.models(caller_of(MAREN), "no link", "struc") == []
 
 
 async def test_the_same_text_is_asked_once_and_a_slow_server_offers_what_is_followed(

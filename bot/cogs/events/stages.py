@@ -42,7 +42,7 @@ class Mark(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class EventStage:
     """One stage of an event's way; `setting` is what can be changed about it."""
 
     name: str
@@ -51,7 +51,7 @@ class Stage:
     setting: str = ""
 
 
-def stages(event: ChannelEvent) -> Iterator[Stage]:
+def stages(event: ChannelEvent) -> Iterator[EventStage]:
     """The stages that the event has been through, in their order."""
     yield _received(event)
     if event.is_new:
@@ -99,13 +99,13 @@ SOURCES: Final[Mapping[InboxSource, str]] = {
 }
 
 
-def _received(event: ChannelEvent) -> Stage:
+def _received(event: ChannelEvent) -> EventStage:
     at, received = (moment(one, "T") for one in (event.at, event.received_at))
     text = SOURCES[event.source].format(at=at, received=received)
     if event.is_new:
         text += " It is kept, and waits for its turn."
-        return Stage("Received", Mark.WAITING, text)
-    return Stage("Received", Mark.DONE, text)
+        return EventStage("Received", Mark.WAITING, text)
+    return EventStage("Received", Mark.DONE, text)
 
 
 # ── what its trace says ───────────────────────────────────────────────────────────────────────
@@ -339,7 +339,7 @@ def setting_of(line: TraceLine) -> str | None:
     return SETTINGS.get(str(line.facts.get("filter", "")))
 
 
-def _stage(name: str, event: ChannelEvent, lines: list[TraceLine]) -> Iterator[Stage]:
+def _stage(name: str, event: ChannelEvent, lines: list[TraceLine]) -> Iterator[EventStage]:
     if not lines:
         return
     shown_as = "" if event.shown_as is None else f": {message_link(event.shown_as)}"
@@ -353,7 +353,7 @@ def _stage(name: str, event: ChannelEvent, lines: list[TraceLine]) -> Iterator[S
         setting = f"Decided by the setting `{option}`{since}." + (f" Now: {now}." if now else "")
     elif name == WANTED and lines[-1].step == TraceStep.WANTED and event.named:
         setting = f"The filters now: {options_text(event.followed.subscription.options)}."
-    yield Stage(name, mark, " ".join(texts), setting)
+    yield EventStage(name, mark, " ".join(texts), setting)
 
 
 # ── Discord ───────────────────────────────────────────────────────────────────────────────────
@@ -365,10 +365,10 @@ FORMS: Final[Mapping[FallbackLevel, str]] = {
 }
 
 
-def _discord(event: ChannelEvent) -> Iterator[Stage]:
+def _discord(event: ChannelEvent) -> Iterator[EventStage]:
     card, held = event.card, event.held
     if card is not None:
-        yield Stage("Discord", *_card(card, event))
+        yield EventStage("Discord", *_card(card, event))
     elif held is not None:
         paused = event.followed.subscription.pause_reason is not None
         text = (
@@ -376,9 +376,9 @@ def _discord(event: ChannelEvent) -> Iterator[Stage]:
             if paused
             else f"It is kept, and is tried again {moment(held.next_try_at, 'R')}, in its order."
         )
-        yield Stage("Discord", Mark.PAUSED if paused else Mark.WAITING, text)
+        yield EventStage("Discord", Mark.PAUSED if paused else Mark.WAITING, text)
     elif event.decided is None or event.decided.step in KEPT_ONCE:
-        yield Stage("Discord", Mark.NOT_SHOWN, CARD_GONE)
+        yield EventStage("Discord", Mark.NOT_SHOWN, CARD_GONE)
 
 
 KEPT_ONCE: Final = frozenset(

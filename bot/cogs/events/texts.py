@@ -8,8 +8,8 @@ import discord
 
 from bot.cards.text import escape_name, joined, one_line, seen, shorten, shorten_plain
 from bot.cogs.events.stages import (
+    EventStage,
     Mark,
-    Stage,
     kind_text,
     message_link,
     moment,
@@ -126,7 +126,7 @@ def event_embed(answer: OneEvent) -> discord.Embed:
     return embed.set_footer(text=f"Event {event.id}")
 
 
-def _value(stage: Stage) -> str:
+def _value(stage: EventStage) -> str:
     return shorten(f"{stage.text}\n{stage.setting}".strip(), MAX_FIELD)
 
 

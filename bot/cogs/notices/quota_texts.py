@@ -2,6 +2,7 @@
 
 import discord
 
+from bot.cards.text import counted, joined
 from bot.cogs.notices.texts import PAUSED_COLOUR
 from bot.model import NOBODY
 from bot.services.quotas import OverQuota, Usage
@@ -20,7 +21,7 @@ def quota_lead(mentioned: int | None) -> str:
 def quota_embed(over: OverQuota, guild: str | None) -> discord.Embed:
     """What happened, why, and what to do; `guild` is None where its name is not known."""
     where = f"**{discord.utils.escape_markdown(guild)}**" if guild else "This server"
-    until = discord.utils.format_dt(over.ends_at, "t")
+    until = discord.utils.format_dt(over.usage.ends_at, "t")
     embed = discord.Embed(
         title="Today's quota is used up",
         description=f"{where} may receive a limited number of events from Speckle in a day. The "
@@ -48,9 +49,10 @@ def _whose(over: OverQuota) -> str:
     if not over.channels:
         return "of a project that is no longer followed"
     named = [f"<#{channel_id}>" for channel_id in over.channels[:MAX_CHANNELS]]
-    more = len(over.channels) - len(named)
+    if more := len(over.channels) - len(named):
+        named.append(counted(more, "more channel"))
     verb = "depends" if len(over.channels) == 1 else "depend"
-    return f"that {', '.join(named)}{f' and {more} more channels' if more else ''} {verb} on"
+    return f"that {joined(named)} {verb} on"
 
 
 def today(usage: Usage) -> str:
@@ -66,8 +68,9 @@ def in_all(usage: Usage) -> str:
     """How much of each quota is used, as /notices shows it."""
     limits, used = usage.limits, usage.used
     return (
-        f"Used today (UTC): {today(usage)}. In all: {used.hooks} of {limits.hooks} webhooks, "
-        f"{used.subscriptions} of {limits.subscriptions} subscriptions."
+        f"Used today: {today(usage)}; it counts from zero again at "
+        f"{discord.utils.format_dt(usage.ends_at, 't')}. In all: {used.hooks} of {limits.hooks} "
+        f"webhooks, {used.subscriptions} of {limits.subscriptions} subscriptions."
     )
 
 

@@ -237,7 +237,7 @@ def resumed_embed(
         )
     followed = projects(resumed.entries, read_by_others)
     cards = resumed.cards
-    come = f"{counted(cards, 'card')} {_was(cards)} kept and {_is(cards)} shown now."
+    come = f"{counted(cards, 'card')} {_was(cards)} kept and {_come(cards)} now."
     return discord.Embed(
         title="Resumed",
         description=f"<#{resumed.channel_id}> shows {followed} again. "
@@ -264,6 +264,10 @@ def answered_embed(
 
 def _was(cards: int) -> str:
     return "was" if cards == 1 else "were"
+
+
+def _come(cards: int) -> str:
+    return "comes" if cards == 1 else "come"
 
 
 CHANNEL_OR_OFF = "Give either `channel` or `off`, not both. Nothing was changed."

@@ -19,7 +19,7 @@ from bot.cogs.subscriptions.panel import ListScope, SubscriptionPanel
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.cogs.subscriptions.subscribe_texts import ALL_EVENTS
 from bot.services.completion import Choice, complete_events
-from bot.services.subscribe_results import NotFollowed, SubscribeRequest
+from bot.services.subscribe_results import CommandCaller, NotFollowed, SubscribeRequest
 from bot.services.subscriptions import SubscriptionService
 from bot.speckle.subscription_options import MAX_TYPED, OPTIONS, TypedOptions
 
@@ -55,7 +55,7 @@ class SubscribeCog(commands.Cog, name="subscribe"):
 
     @app_commands.command(description="Show a Speckle project's events in a channel")
     @app_commands.describe(
-        stream_id="The project: its id, or any link into it, as copied from the browser",
+        stream_id="The project (once called stream): its address, or its name if you can see it",
         channel="Where to show them: a channel, thread or forum post. Default: this channel",
         **{option.name: option.description for option in OPTIONS},
     )
@@ -128,7 +128,14 @@ class SubscribeCog(commands.Cog, name="subscribe"):
         self, interaction: Interaction, typed: str
     ) -> list[app_commands.Choice[str]]:
         project = getattr(interaction.namespace, "stream_id", None) or ""
-        return _choices(await self._subscriptions.models(interaction.user.id, project, typed))
+        return _choices(await self._subscriptions.models(_caller(interaction), project, typed))
+
+    @subscribe.autocomplete("ignore_authors")
+    async def _complete_authors(
+        self, interaction: Interaction, typed: str
+    ) -> list[app_commands.Choice[str]]:
+        project = getattr(interaction.namespace, "stream_id", None) or ""
+        return _choices(await self._subscriptions.authors(_caller(interaction), project, typed))
 
     @unsubscribe.autocomplete("project")
     async def _complete_projects(
@@ -138,6 +145,14 @@ class SubscribeCog(commands.Cog, name="subscribe"):
             guild_id_of(interaction), actor_of(interaction), typed
         )
         return _choices(followed)
+
+
+def _caller(interaction: Interaction) -> CommandCaller:
+    """Who is typing a command, and the channel that it is going to be about."""
+    picked = getattr(interaction.namespace, "channel", None)
+    channel_id = channel_id_of(interaction, picked)
+    audience = audiences_in(guild_here(interaction))(channel_id)
+    return CommandCaller(guild_id_of(interaction), actor_of(interaction), channel_id, audience)
 
 
 def _typed(**options: str | None) -> TypedOptions:

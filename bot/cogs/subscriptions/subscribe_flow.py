@@ -20,6 +20,7 @@ from bot.cogs.persistent import PersistentButton, PersistentSelect, view_of
 from bot.cogs.refusal_texts import refusal_text
 from bot.cogs.responses import Interaction, Response, UserError, edit_with
 from bot.cogs.subscriptions import subscribe_texts
+from bot.cogs.subscriptions.filter_texts import needs_choice_text
 from bot.discord_api.channels import fetch_channel, member_actor
 from bot.discord_api.outcomes import DISCORD_ERRORS, outcome_of
 from bot.errors import StorageUnavailable
@@ -29,7 +30,9 @@ from bot.services.linking import AnswerTo
 from bot.services.pending_commands import PendingCommandService
 from bot.services.refusals import CommandRefused
 from bot.services.subscribe_results import (
+    LinkedModels,
     NeedsAccount,
+    NeedsChoice,
     NeedsConsent,
     SubscribeChange,
     Subscribed,
@@ -51,6 +54,9 @@ class PendingChoice(StrEnum):
     BY_HAND = "hand"
     SHOW = "show"
     CANCEL = "cancel"
+    ADD = "add"
+    REPLACE = "replace"
+    KEEP = "keep"
 
 
 LABELS: Mapping[PendingChoice, tuple[str, discord.ButtonStyle]] = {
@@ -58,6 +64,14 @@ LABELS: Mapping[PendingChoice, tuple[str, discord.ButtonStyle]] = {
     PendingChoice.BY_HAND: ("Set it up by hand", discord.ButtonStyle.secondary),
     PendingChoice.SHOW: ("Show it there", discord.ButtonStyle.primary),
     PendingChoice.CANCEL: ("Cancel", discord.ButtonStyle.secondary),
+    PendingChoice.ADD: ("Add to what it shows", discord.ButtonStyle.primary),
+    PendingChoice.REPLACE: ("Show only this", discord.ButtonStyle.secondary),
+    PendingChoice.KEEP: ("Keep as it is", discord.ButtonStyle.secondary),
+}
+LINKED: Mapping[PendingChoice, LinkedModels] = {
+    PendingChoice.ADD: LinkedModels.ADD,
+    PendingChoice.REPLACE: LinkedModels.REPLACE,
+    PendingChoice.KEEP: LinkedModels.KEEP,
 }
 
 
@@ -91,6 +105,8 @@ class SubscribeFlow:
             return Response(content, said.embed, said.view)
         token = await self._pending_commands.add(_command(outcome))
         view = view_of(*(_choice_button(choice, token) for choice in _choices(outcome)))
+        if isinstance(outcome, NeedsChoice):
+            return Response(needs_choice_text(outcome), view=view)
         if isinstance(outcome, NeedsAccount):
             return Response(subscribe_texts.needs_account_text(outcome), view=view)
         if outcome.also:
@@ -117,6 +133,7 @@ class SubscribeFlow:
         actor: Actor,
         command: PendingSubscribe,
         agreed: Mapping[int, Audience | None] | None = None,
+        linked_models: LinkedModels = LinkedModels.ASK,
     ) -> Response:
         """Do a pending command, and give what the caller sees of it."""
         return await self.show(await self.run(actor, command, agreed))
@@ -140,6 +157,7 @@ class SubscribeFlow:
             audience_of=audiences_in(guild),
             agreed=agreed,
             left_out=command.excluded,
+            linked_models=linked_models,
         )
         return await self._subscriptions.subscribe(request)
 
@@ -186,6 +204,8 @@ class SubscribeFlow:
         actor = await actor_in(interaction, guild_of(self._client, command.guild_id))
         if choice is PendingChoice.BY_HAND:
             return await self._run(actor, replace(command, by_hand=True))
+        if choice in LINKED:
+            return await self._run(actor, command, linked_models=LINKED[choice])
         return await self._run(actor, command, agreed=command.agreed)
 
     async def _on_channels(self, interaction: Interaction, match: re.Match[str]) -> None:
@@ -239,7 +259,7 @@ def _channels_select(
     )
 
 
-def _command(outcome: NeedsAccount | NeedsConsent) -> PendingSubscribe:
+def _command(outcome: NeedsAccount | NeedsConsent | NeedsChoice) -> PendingSubscribe:
     request = outcome.request
     audiences: Mapping[int, Audience | None] = {}
     if isinstance(outcome, NeedsConsent):
@@ -258,7 +278,9 @@ def _command(outcome: NeedsAccount | NeedsConsent) -> PendingSubscribe:
     )
 
 
-def _choices(outcome: NeedsAccount | NeedsConsent) -> tuple[PendingChoice, ...]:
+def _choices(outcome: NeedsAccount | NeedsConsent | NeedsChoice) -> tuple[PendingChoice, ...]:
+    if isinstance(outcome, NeedsChoice):
+        return (PendingChoice.ADD, PendingChoice.REPLACE, PendingChoice.KEEP)
     if isinstance(outcome, NeedsConsent):
         return (PendingChoice.SHOW, PendingChoice.CANCEL)
     return (PendingChoice.LINK,) if outcome.paused else (PendingChoice.LINK, PendingChoice.BY_HAND)

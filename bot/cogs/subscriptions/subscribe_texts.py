@@ -6,6 +6,7 @@ import discord
 
 from bot.cards.text import escape_name, joined, one_line, shorten_plain
 from bot.cogs.responses import COLOUR, Response
+from bot.cogs.subscriptions.filter_texts import hint_lines, target_text
 from bot.cogs.subscriptions.panel_texts import (
     WHAT_NEXT,
     options_text,
@@ -81,7 +82,7 @@ def subscribed(outcome: Subscribed) -> Response:
     hook, subscription = outcome.entry.hook, outcome.entry.subscription
     news = webhook_text(hook, outcome.webhook)
     also = _also(outcome, news)
-    lines = [_what_changed(outcome, nothing_else=not also), *also]
+    lines = [_what_changed(outcome, nothing_else=not also), *about_filters(outcome), *also]
     if outcome.setup is not None:
         lines.append("To set it up by hand:" if news else OR_LINK)
         return Response("\n".join(lines), embed=setup_embed(outcome.setup))
@@ -106,12 +107,18 @@ def subscribed(outcome: Subscribed) -> Response:
     return Response("\n".join(lines))
 
 
+def about_filters(outcome: Subscribed) -> list[str]:
+    """What the pasted link means, and which filters have no effect now."""
+    target = target_text(outcome)
+    return [*([] if target is None else [target]), *hint_lines(outcome.hints)]
+
+
 def _also(outcome: Subscribed, news: str) -> list[str]:
     """What else happened: what continues or stops, the webhook, other channels."""
     lines = []
     if outcome.resumed:
-        kept = {0: "", 1: " 1 event was kept and is shown now."}.get(
-            outcome.kept, f" {outcome.kept} events were kept and are shown now."
+        kept = {0: "", 1: " 1 event was kept and comes now."}.get(
+            outcome.kept, f" {outcome.kept} events were kept and come now."
         )
         lines.append(f"It was paused and is active again.{kept}")
     if outcome.paused is not None:
@@ -172,7 +179,7 @@ def edited(outcome: Subscribed) -> str:
     news = webhook_text(outcome.entry.hook, outcome.webhook)
     changed = options_changed(outcome.entry, outcome.old_options or SubscriptionOptions())
     first = [] if outcome.resumed and outcome.change is SubscribeChange.UNCHANGED else [changed]
-    return "\n".join([*first, *_also(outcome, news)])
+    return "\n".join([*first, *about_filters(outcome), *_also(outcome, news)])
 
 
 def _live_text(outcome: Subscribed) -> str:
