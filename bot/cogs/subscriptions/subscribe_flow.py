@@ -136,13 +136,14 @@ class SubscribeFlow:
         linked_models: LinkedModels = LinkedModels.ASK,
     ) -> Response:
         """Do a pending command, and give what the caller sees of it."""
-        return await self.show(await self.run(actor, command, agreed))
+        return await self.show(await self.run(actor, command, agreed, linked_models))
 
     async def run(
         self,
         actor: Actor,
         command: PendingSubscribe,
         agreed: Mapping[int, Audience | None] | None = None,
+        linked_models: LinkedModels = LinkedModels.ASK,
     ) -> SubscribeOutcome:
         """Do a pending command, as if it were typed now."""
         guild = guild_of(self._client, command.guild_id)
